@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything: include this, link with -lmproc.
+ */
+#ifndef MPROC_MPROC_H
+#define MPROC_MPROC_H
+
+#include <mproc/arena.h>
+#include <mproc/core.h>
+#include <mproc/export.h>
+#include <mproc/process.h>
+#include <mproc/queue.h>
+#include <mproc/version.h>
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process.h - start, watch and end processes.
+ *
+ * A started process runs one function, its entry, in a forked copy of the
+ * caller, and ends when the entry returns. Shared objects that the caller
+ * made before are at the same addresses there.
+ *
+ * A mproc_process is a process-local handle: it belongs to the process that
+ * started it, and in any other process (a forked child) everything but
+ * mproc_process_close() gives -ECHILD, false, 0 or NULL.
+ *
+ * How a process ended is kept apart: a code if it returned or called exit(),
+ * a signal if it was killed; 137 is never mistaken for SIGKILL.
+ *
+ * A started process does not outlive the one that started it: when its parent
+ * dies, the kernel sends it SIGRTMAX, whose handler, set in started processes
+ * only, ends it. No handler is ever set in the parent.
+ */
+#ifndef MPROC_PROCESS_H
+#define MPROC_PROCESS_H
+
+#include <mproc/core.h>
+
+MPROC_BEGIN_DECLS
+
+typedef struct mproc_process mproc_process;
+
+/**
+ * mproc_entry - what a started process runs
+ * @arg: as given to mproc_process_start()
+ *
+ * Returns the exit status, of which the low 8 bits count.
+ */
+typedef int mproc_entry(void *arg);
+
+/**
+ * struct mproc_process_opts - how to start a process
+ * @struct_size: filled in by MPROC_OPTS
+ * @name:        for people; copied; NULL means "process-1", "process-2", ...
+ */
+struct mproc_process_opts {
+	size_t struct_size;
+	const char *name;
+};
+
+/**
+ * mproc_process_start() - run a function in a new process
+ * @ret_p: receives the handle
+ * @fn:    the entry
+ * @arg:   its argument: a pointer into the arena, or to anything that the
+ *         child may read from its copy of the caller's memory
+ * @opts:  options, or NULL
+ *
+ * What standard output and standard error hold is flushed first, so that
+ * nothing is printed twice. The child keeps signal handlers, signal mask and
+ * open files; only the calling thread exists in it. When @fn returns, the
+ * child flushes stdout and stderr and ends without running the caller's
+ * atexit functions.
+ *
+ * Return: 0, or a negative error, and no process was started:
+ *   -EINVAL  @ret_p or @fn is NULL, or @opts->struct_size makes no sense
+ *   -E2BIG   @opts has fields that this library does not know
+ *   -EAGAIN  the limit on processes is reached
+ *   -EMFILE, -ENFILE  no descriptor
+ *   -ENOMEM  no memory
+ *   -ENOSYS  the kernel has no pidfds
+ * Context: as fork() does; does not block.
+ * Crash: killed inside, the child notices that its parent is gone and ends.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
+		    const struct mproc_process_opts *opts);
+
+/**
+ * mproc_process_join() - wait until a process has ended
+ * @p:       process
+ * @timeout: how long to wait
+ *
+ * May be called any number of times. What the dead process held is cleaned up
+ * before the call returns.
+ *
+ * Return: 0 when it has ended, or a negative error:
+ *   -EAGAIN     it runs, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  it still runs
+ *   -ECHILD     the handle belongs to another process
+ *   -EINVAL     @p is NULL
+ * Context: may block until @timeout.
+ */
+MPROC_API int mproc_process_join(mproc_process *p, mproc_timeout timeout);
+
+/**
+ * struct mproc_exit - how a process ended
+ * @code:             exit status 0 to 255, or -1 if a signal ended it
+ * @signal:           the signal that ended it, or 0
+ * @core:             a core dump was written
+ * @reaped_elsewhere: someone else waited for the process (or SIGCHLD is
+ *                    ignored), so @code is what the process noted itself; it
+ *                    is -1 with @signal 0 if it did not come to that
+ * @pid:              its process id
+ * @name:             its name; valid as long as the handle
+ * @user_ns:          CPU time in user mode, nanoseconds; 0 if reaped elsewhere
+ * @system_ns:        CPU time in the kernel, nanoseconds; likewise
+ * @max_rss:          largest resident size, bytes; likewise
+ */
+struct mproc_exit {
+	int code;
+	int signal;
+	bool core;
+	bool reaped_elsewhere;
+	pid_t pid;
+	const char *name;
+	int64_t user_ns;
+	int64_t system_ns;
+	int64_t max_rss;
+};
+
+/**
+ * mproc_process_exit_info() - how a process ended
+ * @p:        process
+ * @ret_exit: filled in on success
+ *
+ * Return: 0, or a negative error:
+ *   -EAGAIN  it still runs
+ *   -ECHILD  the handle belongs to another process
+ *   -EINVAL  an argument is NULL
+ * Context: does not block.
+ */
+MPROC_API int mproc_process_exit_info(mproc_process *p,
+				      struct mproc_exit *ret_exit);
+
+/**
+ * mproc_process_exitcode() - how a process ended, in one number
+ * @p:        process
+ * @ret_code: receives the exit status, or minus the signal that ended it
+ *
+ * Return: 0, or a negative error as for mproc_process_exit_info(); -ENODATA
+ *         if it was reaped elsewhere and left no code.
+ * Context: does not block.
+ */
+MPROC_API int mproc_process_exitcode(mproc_process *p, int *ret_code);
+
+/**
+ * mproc_process_is_alive() - does a process run?
+ * @p: process
+ *
+ * Return: true from start until its end; false in any other process.
+ * Context: does not block.
+ */
+MPROC_API bool mproc_process_is_alive(mproc_process *p);
+
+/**
+ * mproc_process_pid() - the process id
+ * @p: process
+ *
+ * Return: the id, also after its end; 0 if @p is NULL or another process's.
+ * Context: does not block.
+ */
+MPROC_API pid_t mproc_process_pid(mproc_process *p);
+
+/**
+ * mproc_process_name() - the name
+ * @p: process
+ *
+ * Return: the name, valid as long as the handle; NULL if @p is NULL or
+ *         another process's.
+ * Context: does not block.
+ */
+MPROC_API const char *mproc_process_name(mproc_process *p);
+
+/**
+ * mproc_process_fd() - a descriptor to wait on
+ * @p: process
+ *
+ * Return: a pidfd, readable (poll, epoll) once the process has ended; it is
+ *         the handle's: do not close it. Or a negative error: -ECHILD,
+ *         -EINVAL.
+ * Context: does not block.
+ */
+MPROC_API int mproc_process_fd(mproc_process *p);
+
+/**
+ * mproc_process_terminate() - ask a process to end: SIGTERM
+ * @p: process
+ *
+ * Return: 0, also if it has ended already; -ECHILD, -EINVAL, -EPERM.
+ * Context: does not block; never signals a process that is not its own.
+ */
+MPROC_API int mproc_process_terminate(mproc_process *p);
+
+/**
+ * mproc_process_kill() - end a process: SIGKILL
+ * @p: process
+ *
+ * Return: 0, also if it has ended already; -ECHILD, -EINVAL, -EPERM.
+ * Context: does not block; never signals a process that is not its own.
+ */
+MPROC_API int mproc_process_kill(mproc_process *p);
+
+/**
+ * mproc_process_stop() - ask a process to end, then make it
+ * @p:     process
+ * @grace: how long to wait between SIGTERM and SIGKILL
+ *
+ * Return: 0 when it has ended and is reaped; -ECHILD, -EINVAL, -EPERM.
+ * Context: blocks for @grace at most, and for what SIGKILL takes.
+ */
+MPROC_API int mproc_process_stop(mproc_process *p, mproc_timeout grace);
+
+/**
+ * mproc_process_close() - free a handle
+ * @p: process, or NULL
+ *
+ * Never blocks. If the process still runs it goes on, and is reaped by a later
+ * mproc_process_start() or mproc_process_close() once it has ended. In another process than its own, only
+ * that process's copy of the handle is freed.
+ *
+ * Context: does not block.
+ */
+MPROC_API void mproc_process_close(mproc_process *p);
+
+/**
+ * mproc_self_name() - the calling process's name
+ *
+ * Return: the name it was started with; "main" in a process that was not
+ *         started by libmproc.
+ * Context: never blocks.
+ */
+MPROC_API const char *mproc_self_name(void);
+
+MPROC_END_DECLS
+
+#endif

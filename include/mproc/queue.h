@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue.h - messages between threads and processes.
+ *
+ * Any number of producers put messages, any number of consumers get them; each
+ * message goes to one consumer. A mproc_queue lives in the arena: the pointer
+ * is valid in every process of the family and may itself be sent through a
+ * queue. It is never copied or moved.
+ *
+ * Each thread that puts has a lane of its own in the queue, so producers
+ * neither wait for nor disturb each other. Messages of one producer arrive in
+ * the order in which they were put; between producers there is no order.
+ * While both sides are busy no call enters the kernel.
+ *
+ * put returns when the message is in shared memory. There is no feeder and
+ * nothing to join: what was put is not lost when its producer ends or is
+ * killed.
+ *
+ * What a kill can lose: a consumer that is killed inside get, after its claim
+ * and before the return, takes that one message with it.
+ *
+ * Sleeping: a waiting call wakes up by itself now and then to see whether
+ * someone has died: with n sleepers in the arena each one after n/20 s to
+ * 1.5 n/20 s, so that one of them looks about every 50 ms. Whoever finds a
+ * death wakes those who may have waited for the dead.
+ */
+#ifndef MPROC_QUEUE_H
+#define MPROC_QUEUE_H
+
+#include <mproc/core.h>
+
+MPROC_BEGIN_DECLS
+
+typedef struct mproc_queue mproc_queue;
+
+/**
+ * struct mproc_queue_opts - how to make a queue
+ * @struct_size:     filled in by MPROC_OPTS
+ * @capacity:        bytes for each producer, rounded up to a power of two;
+ *                   4096 to 512 KiB; 0 means 64 KiB. A message takes its
+ *                   length plus 8, rounded up to 16.
+ * @single_consumer: only one thread at a time gets; taking is cheaper then.
+ *                   The first to get is the consumer until it ends or dies.
+ */
+struct mproc_queue_opts {
+	size_t struct_size;
+	size_t capacity;
+	bool single_consumer;
+};
+
+/**
+ * mproc_queue_create() - make a queue in the default arena
+ * @ret_q: receives the queue
+ * @opts:  options, or NULL
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL  @ret_q is NULL, or @opts->struct_size makes no sense, or the
+ *            capacity is out of range
+ *   -E2BIG   @opts has fields that this library does not know
+ *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE  no memory, see arena.h
+ *   -EAGAIN  1024 threads of the family use libmproc already
+ * Context: calls the kernel; does not block.
+ * Crash: killed inside, the unfinished queue is free again.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts);
+
+/**
+ * mproc_queue_destroy() - end a queue
+ * @q: queue, or NULL
+ *
+ * May be called by any process. Those who wait get -ESHUTDOWN, later calls
+ * -ESTALE, until a new queue gets the same address; messages not taken are
+ * gone. The memory is given back when the last thread that used the queue has
+ * noticed, ended or died. A pointer that is no queue, or one destroyed before,
+ * is ignored.
+ *
+ * Context: does not block.
+ * Crash: killed inside, the queue is either whole or destroyed.
+ */
+MPROC_API void mproc_queue_destroy(mproc_queue *q);
+
+/**
+ * mproc_queue_put() - put one message
+ * @q:       queue
+ * @msg:     bytes to copy; may be NULL if @len is 0
+ * @len:     length in bytes; at most the lane's capacity minus 8
+ * @timeout: how long to wait for room
+ *
+ * A thread's first put in a queue gives it a lane, which calls the kernel.
+ *
+ * Return: 0 when the message is in the queue. On a negative error no consumer
+ * will ever see it:
+ *   -EAGAIN     no room, and @timeout is MPROC_NOWAIT; or 1024 threads of the
+ *               family use libmproc already
+ *   -ETIMEDOUT  still no room
+ *   -EMSGSIZE   longer than the queue can ever take
+ *   -ESHUTDOWN  the queue was shut down, or destroyed during the call
+ *   -ESTALE     the queue is destroyed
+ *   -EFAULT     @q does not lie in shared memory
+ *   -EINVAL     @q is NULL or no queue, or @msg is NULL and @len is not 0
+ *   -EBADMSG    the queue's memory is corrupt
+ *   -ENOMEM, -ENOSPC  no memory for this thread's lane
+ * Context: may block until @timeout. Wait-free while there is room.
+ * Crash: the message is in the queue as a whole or not at all.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
+		mproc_timeout timeout);
+
+/**
+ * mproc_queue_get() - take one message
+ * @q:       queue
+ * @buf:     where it goes; may be NULL if @size is 0
+ * @size:    room in bytes
+ * @ret_len: receives the length of the message; may be NULL
+ * @timeout: how long to wait for a message
+ *
+ * Return: 0 when @buf holds the message, or a negative error, and no message
+ * was taken (what @buf holds is then undefined):
+ *   -EAGAIN     empty, and @timeout is MPROC_NOWAIT; or 1024 threads of the
+ *               family use libmproc already
+ *   -ETIMEDOUT  still empty
+ *   -EMSGSIZE   the next message is longer than @size; it stays in the queue,
+ *               and *@ret_len is its length
+ *   -ESHUTDOWN  the queue was shut down and, after MPROC_DRAIN, is empty for
+ *               good; or it was destroyed during the call
+ *   -ESTALE     the queue is destroyed
+ *   -EBUSY      .single_consumer, and another thread is the consumer
+ *   -EFAULT     @q does not lie in shared memory
+ *   -EINVAL     @q is NULL or no queue, or @buf is NULL and @size is not 0
+ *   -EBADMSG    the queue's memory is corrupt
+ * Context: may block until @timeout. Lock-free while there are messages.
+ * Crash: killed inside, at most the one message that it claimed is lost.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
+		mproc_timeout timeout);
+
+/**
+ * enum mproc_queue_shutdown_flag - how a queue ends
+ * @MPROC_DRAIN:     no more puts; what is queued can still be taken
+ * @MPROC_IMMEDIATE: no more puts, and get gives nothing any more either
+ */
+enum mproc_queue_shutdown_flag {
+	MPROC_DRAIN = 1,
+	MPROC_IMMEDIATE = 2
+};
+
+/**
+ * mproc_queue_shutdown() - let no more messages in
+ * @q:     queue
+ * @flags: MPROC_DRAIN or MPROC_IMMEDIATE; IMMEDIATE may follow DRAIN
+ *
+ * Sets the state, wakes all who wait, and returns. A put that is under way may
+ * still succeed; get says -ESHUTDOWN only when that is final.
+ *
+ * Return: 0, also if it was shut down that way before, or a negative error:
+ *   -EINVAL   unknown @flags, or @q is NULL or no queue
+ *   -ESTALE   the queue is destroyed
+ *   -EFAULT   @q does not lie in shared memory
+ *   -EAGAIN, -ENOMEM, -ENOSPC  this thread could not be registered
+ * Context: does not block.
+ * Crash: killed inside, the queue is shut down or it is not; those who sleep
+ *        notice within their next look.
+ */
+MPROC_API int mproc_queue_shutdown(mproc_queue *q, unsigned flags);
+
+/**
+ * mproc_queue_len() - how many messages are queued
+ * @q: queue
+ *
+ * Exact while nothing else uses the queue, near otherwise.
+ *
+ * Return: the number of messages; 0 if @q is no living queue.
+ * Context: does not block; its time grows with the number of producers.
+ */
+MPROC_API size_t mproc_queue_len(mproc_queue *q);
+
+MPROC_END_DECLS
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The default arena is made by whoever first needs it, under this process's
+ * own lock, and published by one store. A child that is forked while another
+ * thread is making it has none, and makes its own.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "arena/arena.h"
+#include "arena/extent.h"
+#include "arena/heap.h"
+#include "arena/kinds.h"
+#include "arena/participant.h"
+#include "arena/recover.h"
+#include "base/error.h"
+#include "os/fence.h"
+#include "os/generation.h"
+
+#define CAPACITY_WANTED (UINT64_C(64) << 30)
+#define CAPACITY_LEAST (UINT64_C(64) << 20)
+
+/* Helps where memory has 2 MiB pages, costs nothing where it has not. */
+#define ALIGNMENT (UINT64_C(2) << 20)
+
+#define PAGE 4096
+
+static struct mproc_arena default_arena;
+static _Atomic(struct mproc_arena *) default_published;
+
+static int
+create(struct mproc_arena *a)
+{
+	uint64_t size;
+	int r;
+
+	memset(a, 0, sizeof(*a));
+	for (size = CAPACITY_WANTED; size >= CAPACITY_LEAST; size /= 2) {
+		r = mpr_shmem_create(&a->shmem, size, ALIGNMENT);
+		if (r != -ENOMEM && r != -EFBIG)
+			break;
+	}
+	if (r < 0)
+		return r;
+	r = mpr_file_anonymous(&a->locks, "mproc-locks", false);
+	if (r < 0)
+		goto unmap;
+	a->n_extents = (uint32_t)((size - MPR_HEAP_AT) / MPR_EXTENT_SIZE);
+	r = mpr_shmem_back(&a->shmem, 0, PAGE);
+	if (r < 0)
+		goto close_locks;
+	a->shm = mpr_arena_at(a, 0);
+	a->shm->magic = MPR_ARENA_MAGIC;
+	a->shm->layout = MPR_ARENA_LAYOUT;
+	a->shm->size = size;
+	/* Epoch 0 is what zeroed memory has. */
+	atomic_init(&a->shm->epochs, 1);
+	atomic_init(&a->shm->light_fences, !mpr_fence_register());
+	return 0;
+
+close_locks:
+	mpr_file_close(&a->locks);
+unmap:
+	mpr_shmem_unmap(&a->shmem);
+	return r;
+}
+
+mproc_arena *
+mpr_arena_peek(void)
+{
+	/* Acquire pairs with the release in mpr_arena_get(): the handle is
+	 * complete before it can be seen. */
+	return atomic_load_explicit(&default_published, memory_order_acquire);
+}
+
+int
+mpr_arena_get(mproc_arena **ret_a)
+{
+	mproc_arena *a = mpr_arena_peek();
+	int r = 0;
+
+	if (mpr_likely(a)) {
+		*ret_a = a;
+		return 0;
+	}
+	mpr_process_lock();
+	a = mpr_arena_peek();
+	if (!a) {
+		r = create(&default_arena);
+		if (r == 0) {
+			a = &default_arena;
+			atomic_store_explicit(&default_published, a,
+					      memory_order_release);
+		}
+	}
+	mpr_process_unlock();
+	if (r < 0)
+		return r;
+	*ret_a = a;
+	return 0;
+}
+
+int
+mpr_arena_resolve(mproc_arena *a, mproc_arena **ret_a)
+{
+	if (!a)
+		return mpr_arena_get(ret_a);
+	*ret_a = a;
+	return 0;
+}
+
+int
+mpr_arena_back_table(const mproc_arena *a, uint64_t table, size_t entry,
+		     _Atomic uint32_t *watermark, uint32_t n)
+{
+	/* Relaxed: pages that are backed stay so, and hold what they hold. */
+	uint32_t have = atomic_load_explicit(watermark, memory_order_relaxed);
+	uint64_t bytes = mpr_round_up(n * entry, PAGE);
+	int r;
+
+	if (have >= n)
+		return 0;
+	r = mpr_shmem_back(&a->shmem, table, bytes);
+	if (r < 0)
+		return r;
+	n = (uint32_t)(bytes / entry);
+	while (have < n &&
+	       !atomic_compare_exchange_weak_explicit(watermark, &have, n,
+						      memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+	return 0;
+}
+
+mproc_arena *
+mproc_arena_default(void)
+{
+	mproc_arena *a;
+	int r = mpr_arena_get(&a);
+
+	if (r < 0) {
+		errno = -r;
+		return NULL;
+	}
+	return a;
+}
+
+bool
+mproc_is_shared(const void *p)
+{
+	const mproc_arena *a = mpr_arena_peek();
+	uintptr_t base, at = (uintptr_t)p;
+
+	if (!a)
+		return false;
+	base = (uintptr_t)a->shmem.base;
+	return at >= base && at - base < a->shmem.size;
+}
+
+int
+mproc_arena_recover(mproc_arena *a)
+{
+	int r = mpr_arena_resolve(a, &a);
+
+	return r < 0 ? r : mpr_recover_all(a, true);
+}
+
+int
+mproc_arena_stat(mproc_arena *a, struct mproc_arena_stat *ret_stat)
+{
+	struct mproc_arena_stat stat = { 0 };
+	int r;
+
+	if (!ret_stat)
+		return mpr_fail(-EINVAL, "ret_stat is NULL");
+	r = mpr_arena_resolve(a, &a);
+	if (r < 0)
+		return r;
+	stat.capacity = a->shmem.size;
+	stat.backed = mpr_shmem_backed(&a->shmem);
+	stat.participants = mpr_participants_count(a);
+	mpr_heap_count(a, &stat.blocks, &stat.used);
+	for (int i = 0; i < MPR_KINDS; i++)
+		mpr_kinds[i].count(a, &stat);
+	*ret_stat = stat;
+	return 0;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arena: one sealed, sparse shared memory object, its header, and the
+ * handle that a process has of it.
+ *
+ *   0        header, struct mpr_arena_shm
+ *   4 KiB    participants (arena/participant.h), 256 bytes each
+ *   1 MiB    extents (arena/extent.h), 32 bytes each
+ *   4 MiB    heap, in extents of 1 MiB
+ *
+ * All of it is backed by the kernel page by page, before it is first used;
+ * watermarks tell how far. Links are offsets from the arena's start; 0 is no
+ * offset of anything that is linked to.
+ *
+ * The handle is private memory. It holds copies of all bounds, so that no word
+ * of the shared part needs to be believed.
+ */
+#ifndef MPR_ARENA_ARENA_H
+#define MPR_ARENA_ARENA_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mproc/arena.h>
+
+#include "base/macros.h"
+#include "os/file.h"
+#include "os/shmem.h"
+
+#define MPR_ARENA_MAGIC UINT64_C(0x616e6572616d706c)
+#define MPR_ARENA_LAYOUT 1
+
+#define MPR_PARTICIPANTS_MAX 1024
+#define MPR_PARTICIPANTS_AT 4096
+#define MPR_EXTENTS_AT (UINT64_C(1) << 20)
+#define MPR_HEAP_AT (UINT64_C(4) << 20)
+#define MPR_EXTENT_SIZE (UINT64_C(1) << 20)
+
+/* Kinds of objects that must be looked through when someone dies. */
+enum mpr_kind {
+	MPR_KIND_QUEUE,
+	MPR_KINDS
+};
+
+struct mpr_arena_shm {
+	/* Written once, before anyone else can see the arena. */
+	uint64_t magic;
+	uint32_t layout;
+	uint32_t pad0;
+	uint64_t size;
+
+	/* 1: some process cannot be reached by heavy fences, so fast paths
+	 * fence themselves. Only ever set. */
+	_Atomic uint32_t light_fences;
+	uint32_t pad1;
+
+	/* Where epochs of owner words come from: no value is given twice. */
+	alignas(MPR_APART) _Atomic uint64_t epochs;
+
+	/* Participants [0, high) have been used, [0, backed) have memory. */
+	alignas(MPR_APART) _Atomic uint32_t participants_high;
+	_Atomic uint32_t participants_backed;
+	/* The same for extents. */
+	_Atomic uint32_t extents_high;
+	_Atomic uint32_t extents_backed;
+
+	/* First object of each kind; they are linked by offsets and never
+	 * leave the list. */
+	alignas(MPR_APART) _Atomic uint64_t objects[MPR_KINDS];
+};
+
+static_assert(sizeof(struct mpr_arena_shm) <= MPR_PARTICIPANTS_AT,
+	      "the header fits its page");
+static_assert(offsetof(struct mpr_arena_shm, epochs) == 128, "shared layout");
+static_assert(offsetof(struct mpr_arena_shm, participants_high) == 256,
+	      "shared layout");
+static_assert(offsetof(struct mpr_arena_shm, objects) == 384, "shared layout");
+
+struct mproc_arena {
+	struct mpr_shmem shmem;
+	struct mpr_file locks; /* os/bytelock.h */
+	struct mpr_arena_shm *shm; /* the start of the mapping */
+	uint32_t n_extents;
+};
+
+/* The default arena, made if need be. Returns 0 or a negative error. */
+int mpr_arena_get(mproc_arena **ret_a);
+
+/* The default arena if this process has one already, or NULL. */
+mproc_arena *mpr_arena_peek(void);
+
+/* What @a stands for: itself, or the default arena if it is NULL. */
+int mpr_arena_resolve(mproc_arena *a, mproc_arena **ret_a);
+
+static inline void *
+mpr_arena_at(const mproc_arena *a, uint64_t offset)
+{
+	return a->shmem.base + offset;
+}
+
+static inline uint64_t
+mpr_arena_offset(const mproc_arena *a, const void *p)
+{
+	return (uint64_t)((const unsigned char *)p - a->shmem.base);
+}
+
+/* Whether [@offset, @offset + @len) lies in the heap. */
+static inline bool
+mpr_arena_has(const mproc_arena *a, uint64_t offset, uint64_t len)
+{
+	return offset >= MPR_HEAP_AT && offset <= a->shmem.size &&
+	       len <= a->shmem.size - offset;
+}
+
+/* A value that no owner word has had as its epoch before. */
+static inline uint64_t
+mpr_arena_epoch(const mproc_arena *a)
+{
+	return atomic_fetch_add_explicit(&a->shm->epochs, 1,
+					 memory_order_relaxed);
+}
+
+/*
+ * Makes sure that entries [0, @n) of a table at @table, of @entry bytes each,
+ * are backed, and notes it in @watermark, which counts entries.
+ */
+int mpr_arena_back_table(const mproc_arena *a, uint64_t table, size_t entry,
+			 _Atomic uint32_t *watermark, uint32_t n);
+
+#endif

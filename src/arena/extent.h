@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Extents: the heap's address space in pieces of 1 MiB, each with an entry in
+ * a table that says what it is used for. A run of extents is claimed by its
+ * first one, whose owner word is in the claimer's hands until the whole run is
+ * there; the others name the first.
+ *
+ *   FREE --claim--> BUSY,me --finish--> USED --retire--> BUSY,me --> FREE
+ *   FREE --claim for a run--> TAIL of extent h --> FREE, before h is
+ *
+ * A BUSY extent whose owner is dead becomes FREE, its tails first. So a TAIL
+ * always names a living run.
+ *
+ * A claimed extent is zero. Whoever releases one gives its memory back to the
+ * kernel, and whoever claims one does so again if the last owner died before
+ * it could; "backed" tells, which is set to 0 after that and not before.
+ */
+#ifndef MPR_ARENA_EXTENT_H
+#define MPR_ARENA_EXTENT_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "arena/arena.h"
+#include "arena/participant.h"
+
+enum mpr_extent_state {
+	MPR_EXTENT_FREE = 0,
+	MPR_EXTENT_BUSY = 1,
+	MPR_EXTENT_USED = 2,
+	MPR_EXTENT_TAIL = 3, /* the slot field is the first one's index */
+};
+
+struct mpr_extent {
+	/* An owner word; epochs count the extent's uses. */
+	_Atomic uint64_t state;
+	/* Written while BUSY. What it is used for: size class + 1 of a slab, or
+	 * the number of extents in the run with MPR_EXTENT_RUN. */
+	_Atomic uint64_t use;
+	/* Bytes from its start that are backed, or were when an owner died.
+	 * Grows while the extent is used. */
+	_Atomic uint64_t backed;
+	uint64_t pad0;
+};
+
+static_assert(sizeof(struct mpr_extent) == 32, "shared layout");
+
+#define MPR_EXTENT_RUN (UINT64_C(1) << 32)
+
+static inline struct mpr_extent *
+mpr_extent_at(const mproc_arena *a, uint32_t index)
+{
+	return (struct mpr_extent *)mpr_arena_at(a, MPR_EXTENTS_AT) + index;
+}
+
+static inline uint64_t
+mpr_extent_offset(uint32_t index)
+{
+	return MPR_HEAP_AT + index * MPR_EXTENT_SIZE;
+}
+
+/* Extents [0, this) have been used. */
+static inline uint32_t
+mpr_extents_high(const mproc_arena *a)
+{
+	uint32_t high = atomic_load_explicit(&a->shm->extents_high,
+					     memory_order_relaxed);
+
+	return high < a->n_extents ? high : a->n_extents;
+}
+
+/*
+ * Claims a run of @n zeroed extents; its first is BUSY and the caller's. Returns
+ * its index, or -ENOMEM, -ENOSPC.
+ */
+int64_t mpr_extent_claim(mproc_arena *a, const struct mpr_self *self,
+			 uint32_t n);
+
+/* BUSY to USED, as @use says. */
+void mpr_extent_finish(mproc_arena *a, uint32_t index, uint64_t use);
+
+/* USED to BUSY, if @use is still what it is used for. Returns false if not:
+ * someone else was faster. */
+bool mpr_extent_retire(mproc_arena *a, const struct mpr_self *self,
+		       uint32_t index, uint64_t use);
+
+/* BUSY and the caller's to FREE, with its tails. */
+void mpr_extent_release(mproc_arena *a, uint32_t index);
+
+/* Makes sure that the first @bytes of the extent are backed. */
+int mpr_extent_back(mproc_arena *a, uint32_t index, uint64_t bytes);
+
+/* Releases what the dead @slot had BUSY. */
+void mpr_extents_recover(mproc_arena *a, unsigned slot, uint64_t ident);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The heap: blocks of shared memory, each with an owner word of its own.
+ *
+ *   FREE --reserve--> BUSY,me --commit--> LIVE --free--> FREE
+ *                     BUSY,me --cancel--> FREE
+ *                     LIVE --retire--> BUSY,me
+ *
+ * A block that goes to the user is LIVE when its pointer is returned. A block
+ * that becomes part of an object must be neither lost nor linked twice when
+ * its owner is killed on the way: before the link is made, the block notes its
+ * home, the word that will hold its offset. Whoever recovers a BUSY block asks
+ * the home: if it names the block, the block is LIVE, otherwise it is FREE.
+ * Linking and owning thus change in one instruction, and so does unlinking,
+ * where a retired block names the home it had.
+ *
+ * Blocks up to an extent's size come from slabs, extents cut into blocks of
+ * one size class with an array of struct mpr_block in front; larger ones are
+ * runs of extents.
+ */
+#ifndef MPR_ARENA_HEAP_H
+#define MPR_ARENA_HEAP_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena/arena.h"
+#include "arena/participant.h"
+
+enum mpr_block_state {
+	MPR_BLOCK_FREE = 0,
+	MPR_BLOCK_BUSY = 1,
+	MPR_BLOCK_LIVE = 2,
+};
+
+struct mpr_block {
+	/* An owner word; epochs count the block's uses. */
+	_Atomic uint64_t state;
+	/* While BUSY: offset of the word that refers to the block, or 0. */
+	_Atomic uint64_t home;
+};
+
+static_assert(sizeof(struct mpr_block) == 16, "shared layout");
+
+/* A block of a slab, found. */
+struct mpr_block_ref {
+	struct mpr_block *block;
+	uint64_t offset;
+	uint64_t size;
+};
+
+/* The largest block that can be reserved. */
+#define MPR_BLOCK_MAX (MPR_EXTENT_SIZE - 4096)
+
+/* A zeroed LIVE block of any size. Returns 0, -ENOMEM, -ENOSPC. */
+int mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p);
+
+/* LIVE to FREE. Returns 0, or -EINVAL if @p is no LIVE block. */
+int mpr_heap_free(mproc_arena *a, void *p);
+
+/* A BUSY block of at least @size bytes, up to MPR_BLOCK_MAX; zeroed. A thread
+ * has one BUSY block at a time. */
+int mpr_heap_reserve(mproc_arena *a, const struct mpr_self *self, size_t size,
+		     struct mpr_block_ref *ret_ref);
+
+/* Names the word that is going to refer to a BUSY block. */
+void mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,
+			const _Atomic uint64_t *home);
+
+/*
+ * Links a BUSY block at the end of a list and makes it LIVE. @link is the
+ * list's first word, or the link of any element; each element has the offset
+ * of the next one at its byte @next_at, 0 at the end. Links are set once, so
+ * the home stays true for as long as it may be asked. Returns 0, or -EBADMSG if
+ * the list has more than @max further elements or bad offsets; the block is
+ * FREE then.
+ */
+int mpr_block_append(mproc_arena *a, const struct mpr_self *self,
+		     const struct mpr_block_ref *ref, _Atomic uint64_t *link,
+		     size_t next_at, unsigned max);
+
+/* BUSY to LIVE. */
+void mpr_block_commit(const struct mpr_self *self,
+		      const struct mpr_block_ref *ref);
+
+/* BUSY to FREE. */
+void mpr_block_cancel(const struct mpr_self *self,
+		      const struct mpr_block_ref *ref);
+
+/* LIVE to BUSY, for a block that @home refers to. Returns false if it is not
+ * LIVE. */
+bool mpr_block_retire(mproc_arena *a, const struct mpr_self *self,
+		      const struct mpr_block_ref *ref,
+		      const _Atomic uint64_t *home);
+
+/* The slab block that starts at @offset. Returns false if there is none. */
+bool mpr_heap_find(mproc_arena *a, uint64_t offset,
+		   struct mpr_block_ref *ret_ref);
+
+/* Whether a LIVE slab block of at least @size bytes starts at @offset. */
+bool mpr_heap_is_live(mproc_arena *a, uint64_t offset, size_t size);
+
+/* Decides the fate of what the dead @slot had BUSY. */
+void mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident);
+
+/* Blocks that are not FREE, and their bytes. */
+void mpr_heap_count(mproc_arena *a, uint64_t *ret_blocks, uint64_t *ret_bytes);
+
+#endif

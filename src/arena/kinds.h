@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What this layer has to know of the objects above it: how to look through all
+ * objects of a kind when a participant dies or leaves.
+ *
+ * The table is defined by the layers above (ipc/kinds.c) and complete at link
+ * time: any process of the family can recover from any death, also one that
+ * never used the kind itself.
+ */
+#ifndef MPR_ARENA_KINDS_H
+#define MPR_ARENA_KINDS_H
+
+#include <stdint.h>
+
+#include "arena/arena.h"
+
+struct mpr_kind_ops {
+	/*
+	 * Takes back whatever the dead participant in @slot holds in objects
+	 * of this kind, and wakes those concerned. Idempotent; run by any
+	 * number of processes at once, and by ones that are no participants.
+	 * Before it changes a word, it asks mpr_participant_still_dead().
+	 */
+	void (*recover)(mproc_arena *a, unsigned slot, uint64_t ident);
+
+	/* Gives back what the calling thread holds, as it ends. */
+	void (*leave)(void);
+
+	/* Adds the kind's figures. */
+	void (*count)(mproc_arena *a, struct mproc_arena_stat *stat);
+};
+
+extern const struct mpr_kind_ops mpr_kinds[MPR_KINDS];
+
+#endif

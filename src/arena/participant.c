@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Joining and leaving.
+ */
+#include <errno.h>
+
+#include "arena/kinds.h"
+#include "arena/participant.h"
+#include "arena/recover.h"
+#include "base/error.h"
+#include "base/macros.h"
+#include "os/bytelock.h"
+#include "os/fence.h"
+#include "os/generation.h"
+#include "os/task.h"
+#include "os/thread.h"
+
+static MPR_THREAD_LOCAL struct mpr_self self;
+
+/* Raises a watermark that others raise too. */
+static void
+raise_to(_Atomic uint32_t *mark, uint32_t value)
+{
+	uint32_t seen = atomic_load_explicit(mark, memory_order_relaxed);
+
+	while (seen < value &&
+	       !atomic_compare_exchange_weak_explicit(mark, &seen, value,
+						      memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+}
+
+/*
+ * Takes @slot if it is free. Returns 0; -EAGAIN if it is not free; another
+ * error if no slot can be had. The process lock is held.
+ */
+static int
+try_slot(mproc_arena *a, unsigned slot)
+{
+	struct mpr_participant *p = mpr_participant_at(a, slot);
+	uint64_t ident;
+	pid_t tid;
+	int r;
+
+	r = mpr_arena_back_table(a, MPR_PARTICIPANTS_AT, sizeof(*p),
+				 &a->shm->participants_backed, slot + 1);
+	if (r < 0)
+		return r;
+	if (mpr_participant_state(atomic_load(&p->ident)) !=
+	    MPR_PARTICIPANT_FREE)
+		return -EAGAIN;
+	r = mpr_bytelock_take(&a->locks, slot);
+	if (r == -EBADF)
+		return mpr_fail(-ENOLCK, "the arena's lock descriptor was "
+				"closed: this thread cannot join");
+	if (r < 0)
+		return r;
+	/* Others may have come and gone before we had the lock. */
+	ident = atomic_load(&p->ident);
+	if (mpr_participant_state(ident) != MPR_PARTICIPANT_FREE) {
+		/* Whoever came has died since: a living one, or a thread of
+		 * ours, would have kept us from here. */
+		mpr_bytelock_drop(&a->locks, slot);
+		return -EAGAIN;
+	}
+	r = mpr_life_begin(&p->life);
+	if (r < 0) {
+		mpr_bytelock_drop(&a->locks, slot);
+		return r;
+	}
+	tid = mpr_task_tid();
+	atomic_store_explicit(&p->pid, (uint32_t)mpr_task_pid(),
+			      memory_order_relaxed);
+	atomic_store_explicit(&p->tid, (uint32_t)tid, memory_order_relaxed);
+	atomic_store_explicit(&p->start_time, mpr_task_start_time(tid),
+			      memory_order_relaxed);
+	atomic_store_explicit(&p->pid_namespace, mpr_task_namespace(),
+			      memory_order_relaxed);
+	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->in_heap, 0, memory_order_relaxed);
+	raise_to(&a->shm->participants_high, slot + 1);
+
+	ident = (ident & ~UINT64_C(3)) + 4 + MPR_PARTICIPANT_LIVE;
+	/* Release pairs with the acquire of whoever asks whether we live: our
+	 * life word and ids are there before we are LIVE. */
+	atomic_store_explicit(&p->ident, ident, memory_order_release);
+	self = (struct mpr_self){
+		.generation = mpr_generation(),
+		.arena = a,
+		.shared = p,
+		.ident = ident,
+		.slot = slot,
+	};
+	return 0;
+}
+
+static int
+take_any_slot(mproc_arena *a)
+{
+	int r = -EAGAIN;
+
+	mpr_process_lock();
+	for (unsigned slot = 0; slot < MPR_PARTICIPANTS_MAX; slot++) {
+		r = try_slot(a, slot);
+		if (r != -EAGAIN)
+			break;
+	}
+	mpr_process_unlock();
+	return r;
+}
+
+static void
+leave_at_exit(void *unused)
+{
+	(void)unused;
+	mpr_self_leave();
+}
+
+static MPR_NOINLINE int
+join(mproc_arena *a)
+{
+	int r;
+
+	if (!mpr_fence_register())
+		atomic_store(&a->shm->light_fences, 1);
+	r = take_any_slot(a);
+	/* The dead may hold the slots that we need. */
+	if (r == -EAGAIN && mpr_recover_all(a, true) > 0)
+		r = take_any_slot(a);
+	if (r == -EAGAIN)
+		return mpr_fail(-EAGAIN, "%d threads use the arena already",
+				MPR_PARTICIPANTS_MAX);
+	if (r < 0)
+		return r;
+	/* Any non-NULL value has the hook run. */
+	r = mpr_thread_at_exit(leave_at_exit, &self);
+	if (r < 0) {
+		mpr_self_leave();
+		return mpr_fail(r, "no key for the end of the thread");
+	}
+	return 0;
+}
+
+int
+mpr_self(mproc_arena *a, struct mpr_self **ret_self)
+{
+	int r;
+
+	if (mpr_unlikely(self.generation != mpr_generation())) {
+		r = join(a);
+		if (r < 0)
+			return r;
+	}
+	*ret_self = &self;
+	return 0;
+}
+
+struct mpr_self *
+mpr_self_if_joined(void)
+{
+	return self.generation && self.generation == mpr_generation() ? &self :
+									NULL;
+}
+
+void
+mpr_self_leave(void)
+{
+	if (!mpr_self_if_joined())
+		return;
+	for (int i = 0; i < MPR_KINDS; i++)
+		mpr_kinds[i].leave();
+
+	mpr_process_lock();
+	/* FREE before the life word ends, so that nobody takes the orderly end
+	 * for a death. The byte goes last: until then the slot is ours. */
+	atomic_store_explicit(&self.shared->ident,
+			      self.ident & ~UINT64_C(3), memory_order_release);
+	mpr_life_end(&self.shared->life);
+	mpr_bytelock_drop(&self.arena->locks, self.slot);
+	self.generation = 0;
+	mpr_process_unlock();
+}
+
+uint64_t
+mpr_participants_count(const mproc_arena *a)
+{
+	unsigned high = mpr_participants_high(a);
+	uint64_t n = 0;
+
+	for (unsigned slot = 0; slot < high; slot++)
+		n += mpr_participant_state(atomic_load(
+			     &mpr_participant_at(a, slot)->ident)) ==
+		     MPR_PARTICIPANT_LIVE;
+	return n;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Participants: the threads that use an arena, and whose death can be proved.
+ *
+ * A slot is taken by locking its byte in the lock file, which keeps other
+ * processes out (the process lock keeps out our own threads), then beginning
+ * its life word, then moving ident from FREE to LIVE. Killed in between, the
+ * slot is FREE and the kernel drops the lock.
+ *
+ *   FREE,k --join--> LIVE,k+1 --leave--> FREE,k+1
+ *                    LIVE,k+1 --proof of death--> DEAD --recovered--> FREE,k+1
+ *
+ * ident is 64 bits and never has the same LIVE or DEAD value twice, so "still
+ * DEAD with the same ident" means that nobody has had the slot since.
+ */
+#ifndef MPR_ARENA_PARTICIPANT_H
+#define MPR_ARENA_PARTICIPANT_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena/arena.h"
+#include "os/life.h"
+
+enum mpr_participant_state {
+	MPR_PARTICIPANT_FREE = 0,
+	MPR_PARTICIPANT_LIVE = 1,
+	MPR_PARTICIPANT_DEAD = 2,
+};
+
+struct mpr_participant {
+	/* {incarnation 62 | state 2} */
+	alignas(MPR_APART) _Atomic uint64_t ident;
+
+	/* Written by the participant while it is not yet LIVE. */
+	_Atomic uint64_t start_time;
+	_Atomic uint64_t pid_namespace;
+	_Atomic uint32_t pid;
+	_Atomic uint32_t tid;
+	struct mpr_life life;
+	/* 1 while it may have blocks or extents BUSY: who dies with 0 left
+	 * nothing in the heap to look for. Written by the participant. */
+	_Atomic uint32_t in_heap;
+	uint32_t pad0;
+
+	/* Counts wake-ups; the participant sleeps on it. Never reset. */
+	alignas(MPR_APART) _Atomic uint32_t event;
+	/* Where it ran when it last waited. */
+	_Atomic uint32_t cpu;
+	/* What it waits for, written before it sleeps and cleared after: the
+	 * object's offset, or 0. */
+	_Atomic uint64_t wait_object;
+	_Atomic uint64_t wait_since;
+};
+
+static_assert(sizeof(struct mpr_participant) == 256, "shared layout");
+static_assert(offsetof(struct mpr_participant, life) == 32, "shared layout");
+
+/* What the calling thread knows of itself. */
+struct mpr_self {
+	uint64_t generation; /* of the process that joined; 0: not joined */
+	mproc_arena *arena;
+	struct mpr_participant *shared;
+	uint64_t ident;
+	unsigned slot;
+};
+
+/*
+ * The calling thread as a participant of @a; joins if need be. Returns 0;
+ * -EAGAIN if the table is full of living ones; -ENOLCK; -ENOSPC, -ENOMEM;
+ * -EPROTO.
+ */
+int mpr_self(mproc_arena *a, struct mpr_self **ret_self);
+
+/* The calling thread if it has joined, or NULL. */
+struct mpr_self *mpr_self_if_joined(void);
+
+/* Gives back all that the calling thread holds, and its slot. Also run when a
+ * thread ends. */
+void mpr_self_leave(void);
+
+static inline struct mpr_participant *
+mpr_participant_at(const mproc_arena *a, unsigned slot)
+{
+	return (struct mpr_participant *)mpr_arena_at(a, MPR_PARTICIPANTS_AT) +
+	       slot;
+}
+
+static inline unsigned
+mpr_participant_state(uint64_t ident)
+{
+	return (unsigned)(ident & 3);
+}
+
+/* How many slots are to be looked at: all that were ever used. */
+static inline unsigned
+mpr_participants_high(const mproc_arena *a)
+{
+	uint32_t high = atomic_load_explicit(&a->shm->participants_high,
+					     memory_order_relaxed);
+
+	return high < MPR_PARTICIPANTS_MAX ? high : MPR_PARTICIPANTS_MAX;
+}
+
+/*
+ * Whether the participant that had @ident in @slot is dead and not yet
+ * recovered, so that what bears its slot is still its own. To be asked after
+ * an owner word was loaded and before it is changed.
+ */
+static inline bool
+mpr_participant_still_dead(const mproc_arena *a, unsigned slot, uint64_t ident)
+{
+	/* Acquire and seq_cst on x86 are the same load. It pairs with the CAS
+	 * that frees the slot: had the slot been freed, the word would not
+	 * have been the dead one's. */
+	return atomic_load_explicit(&mpr_participant_at(a, slot)->ident,
+				    memory_order_acquire) == ident;
+}
+
+/* How many are LIVE. */
+uint64_t mpr_participants_count(const mproc_arena *a);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdatomic.h>
+
+#include "arena/death.h"
+#include "arena/heap.h"
+#include "arena/kinds.h"
+#include "arena/participant.h"
+#include "arena/recover.h"
+#include "base/log.h"
+#include "os/clock.h"
+#include "os/task.h"
+
+#define THOROUGH_EVERY 1000000000 /* ns */
+
+/* @ident is DEAD or, with proof of death, LIVE. */
+static void
+recover(mproc_arena *a, unsigned slot, uint64_t ident)
+{
+	struct mpr_participant *p = mpr_participant_at(a, slot);
+	uint64_t dead = (ident & ~UINT64_C(3)) | MPR_PARTICIPANT_DEAD;
+	uint32_t pid = atomic_load(&p->pid);
+
+	/* R0. Whoever comes second finds it done. */
+	if (ident != dead && !atomic_compare_exchange_strong(&p->ident, &ident,
+							     dead) &&
+	    ident != dead)
+		return;
+	/* R1 before R2: an object that the victim was taking apart may hold
+	 * blocks whose fate is decided here. */
+	mpr_heap_recover(a, slot, dead);
+	for (int i = 0; i < MPR_KINDS; i++)
+		mpr_kinds[i].recover(a, slot, dead);
+	/* R3. All of the above comes before the slot can be another's; seq_cst
+	 * as each step asked whether ident is still this. */
+	if (atomic_compare_exchange_strong(&p->ident, &dead,
+					   dead & ~UINT64_C(3)))
+		mpr_log(MPROC_LOG_INFO, "process %u died; what it held is "
+			"given back", pid);
+}
+
+int
+mpr_recover_all(mproc_arena *a, bool thorough)
+{
+	unsigned high = mpr_participants_high(a);
+	int n = 0;
+
+	for (unsigned slot = 0; slot < high; slot++) {
+		uint64_t ident = atomic_load_explicit(
+			&mpr_participant_at(a, slot)->ident,
+			memory_order_acquire);
+		unsigned state = mpr_participant_state(ident);
+
+		if (state == MPR_PARTICIPANT_DEAD ||
+		    (state == MPR_PARTICIPANT_LIVE &&
+		     mpr_participant_is_dead(a, slot, ident, thorough))) {
+			recover(a, slot, ident);
+			n++;
+		}
+	}
+	return n;
+}
+
+int
+mpr_recover_now_and_then(mproc_arena *a)
+{
+	static _Atomic int64_t last_thorough;
+	int64_t last = atomic_load(&last_thorough);
+	int64_t now = mproc_now();
+	bool thorough = now - last > THOROUGH_EVERY;
+
+	if (thorough)
+		atomic_store(&last_thorough, now);
+	return mpr_recover_all(a, thorough);
+}
+
+void
+mpr_recover_process(mproc_arena *a, pid_t pid)
+{
+	unsigned high = mpr_participants_high(a);
+
+	for (unsigned slot = 0; slot < high; slot++) {
+		struct mpr_participant *p = mpr_participant_at(a, slot);
+		uint64_t ident =
+			atomic_load_explicit(&p->ident, memory_order_acquire);
+
+		if (mpr_participant_state(ident) == MPR_PARTICIPANT_FREE ||
+		    atomic_load(&p->pid) != (uint32_t)pid)
+			continue;
+		/* The kernel marks life words before it lets a process be
+		 * reaped. Another one with the same id, of a later time or
+		 * another namespace, lives. */
+		if (mpr_participant_state(ident) == MPR_PARTICIPANT_DEAD ||
+		    mpr_participant_is_dead(a, slot, ident, true))
+			recover(a, slot, ident);
+	}
+}

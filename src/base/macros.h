@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The few compiler helpers that the whole library uses. Extensions of the
+ * compiler appear here and nowhere else.
+ */
+#ifndef MPR_BASE_MACROS_H
+#define MPR_BASE_MACROS_H
+
+#include <stddef.h>
+
+#define mpr_likely(x) __builtin_expect(!!(x), 1)
+#define mpr_unlikely(x) __builtin_expect(!!(x), 0)
+
+#define MPR_PRINTF(text, first) \
+	__attribute__((__format__(__printf__, text, first)))
+#define MPR_NOINLINE __attribute__((noinline))
+
+/* Thread-local without a call on each access, in the shared library too. */
+#define MPR_THREAD_LOCAL \
+	_Thread_local __attribute__((__tls_model__("initial-exec")))
+
+/* Set in builds for ThreadSanitizer, by either compiler. */
+#if defined(__SANITIZE_THREAD__)
+#define MPR_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MPR_THREAD_SANITIZER 1
+#endif
+#endif
+
+#define MPR_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/*
+ * Words that different processes write lie this far apart: adjacent-line
+ * prefetch pairs up 64-byte lines on x86, and some arm64 lines are 128 bytes.
+ */
+#define MPR_APART 128
+
+/* @unit is a power of two. */
+static inline size_t
+mpr_round_up(size_t n, size_t unit)
+{
+	return (n + unit - 1) & ~(unit - 1);
+}
+
+#endif

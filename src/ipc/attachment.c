@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "arena/death.h"
+#include "arena/heap.h"
+#include "arena/recover.h"
+#include "base/error.h"
+#include "ipc/attachment.h"
+
+#define QUANTUM 64
+#define PATIENCE_START 8
+
+MPR_THREAD_LOCAL struct mpr_attachments mpr_attachments;
+
+static void
+forget(struct mpr_attachment *at)
+{
+	free(at->consumers);
+	free(at);
+}
+
+/* In a forked child all attachments are copies of the parent's. */
+static void
+drop_parents(void)
+{
+	struct mpr_attachment *at = mpr_attachments.all, *next;
+
+	for (; at; at = next) {
+		next = at->next;
+		forget(at);
+	}
+	mpr_attachments = (struct mpr_attachments){
+		.generation = mpr_generation(),
+	};
+}
+
+void
+mpr_attachment_drop(struct mpr_attachment *at)
+{
+	struct mpr_attachment **link = &mpr_attachments.all;
+	struct mpr_lane *lane = at->producer.lane;
+
+	/* The lane before the seat: Q3. Release, both: what we did there comes
+	 * before the next owner. */
+	if (lane)
+		atomic_store_explicit(
+			&lane->owner,
+			mpr_owner_with_state(atomic_load(&lane->owner),
+					     MPR_LANE_FREE),
+			memory_order_release);
+	if (at->role)
+		atomic_store_explicit(
+			at->role,
+			mpr_owner_with_state(atomic_load(at->role),
+					     MPR_ROLE_FREE),
+			memory_order_release);
+	mpr_seat_leave(at->seat);
+	mpr_queue_reap(at->arena, at->q);
+
+	while (*link != at)
+		link = &(*link)->next;
+	*link = at->next;
+	for (int i = 0; i < MPR_ATTACHMENTS_HOT; i++)
+		if (mpr_attachments.hot[i] == at)
+			mpr_attachments.hot[i] = NULL;
+	forget(at);
+}
+
+void
+mpr_attachments_leave(void)
+{
+	if (mpr_attachments.generation != mpr_generation())
+		return;
+	while (mpr_attachments.all)
+		mpr_attachment_drop(mpr_attachments.all);
+}
+
+/* Whether @q can be a queue's header; nothing is said about its state. */
+static int
+check_pointer(mproc_queue *q, mproc_arena **ret_a)
+{
+	mproc_arena *a = mpr_arena_peek();
+
+	if (!q)
+		return mpr_fail(-EINVAL, "the queue is NULL");
+	if (!a || !mproc_is_shared(q))
+		return mpr_fail(-EFAULT, "%p is not shared memory",
+				(void *)q);
+	if (!mpr_heap_is_live(a, mpr_arena_offset(a, q), sizeof(*q)) ||
+	    q->magic != MPR_QUEUE_MAGIC)
+		return mpr_fail(-EINVAL, "%p is no queue", (void *)q);
+	*ret_a = a;
+	return 0;
+}
+
+static int
+stale(mproc_queue *q)
+{
+	return mpr_fail(-ESTALE, "queue %p is destroyed", (void *)q);
+}
+
+/* Takes a seat in the queue, which is OPEN as @open says. */
+static int
+take_seat(mproc_arena *a, struct mpr_self *self, mproc_queue *q, uint64_t open,
+	  _Atomic uint64_t **ret_seat)
+{
+	int r = mpr_seat_take(a, self, &q->seats, ret_seat);
+
+	if (r < 0)
+		return r;
+	/* seq_cst, after our seat, against "GONE, then are there seats" in
+	 * mpr_queue_reap(): one of us sees the other. */
+	if (atomic_load(&q->state) == open)
+		return 0;
+	mpr_seat_leave(*ret_seat);
+	mpr_queue_reap(a, q);
+	return stale(q);
+}
+
+static int
+attach(mproc_queue *q, struct mpr_attachment **ret_at)
+{
+	struct mpr_attachment *at;
+	struct mpr_self *self;
+	mproc_arena *a = NULL;
+	uint64_t open;
+	int r;
+
+	r = check_pointer(q, &a);
+	if (r < 0)
+		return r;
+	open = atomic_load(&q->state);
+	if (mpr_owner_state(open) != MPR_QUEUE_OPEN)
+		return stale(q);
+	r = mpr_self(a, &self);
+	if (r < 0)
+		return r;
+	at = calloc(1, sizeof(*at));
+	if (!at)
+		return mpr_fail(-ENOMEM, "no memory for an attachment");
+	r = take_seat(a, self, q, open, &at->seat);
+	if (r < 0) {
+		free(at);
+		return r;
+	}
+	at->q = q;
+	at->generation = mpr_generation();
+	at->open = open;
+	at->arena = a;
+	at->self = self;
+	at->capacity = atomic_load(&q->capacity);
+	at->single_consumer =
+		atomic_load(&q->flags) & MPR_QUEUE_SINGLE_CONSUMER;
+	at->quantum = QUANTUM;
+	at->patience = PATIENCE_START;
+	at->next = mpr_attachments.all;
+	mpr_attachments.all = at;
+	if (at->capacity < MPR_QUEUE_CAPACITY_MIN ||
+	    at->capacity > MPR_QUEUE_CAPACITY_MAX ||
+	    at->capacity & (at->capacity - 1)) {
+		mpr_attachment_drop(at);
+		return mpr_fail(-EBADMSG, "queue %p has no valid capacity",
+				(void *)q);
+	}
+	*ret_at = at;
+	return 0;
+}
+
+MPR_NOINLINE int
+mpr_attachment_find(mproc_queue *q, struct mpr_attachment **ret_at)
+{
+	struct mpr_attachment *at;
+	int r;
+
+	if (mpr_attachments.generation != mpr_generation())
+		drop_parents();
+	for (at = mpr_attachments.all; at; at = at->next)
+		if (at->q == q)
+			break;
+	/* Gone since we attached; another queue may be there by now. */
+	if (at && atomic_load(&q->state) != at->open) {
+		mpr_attachment_drop(at);
+		at = NULL;
+	}
+	if (!at) {
+		r = attach(q, &at);
+		if (r < 0)
+			return r;
+	}
+	mpr_attachments.hot[mpr_attachment_index(q)] = at;
+	*ret_at = at;
+	return 0;
+}
+
+/*
+ * Takes over a lane without an owner. One that is empty is preferred: what a
+ * former owner left takes room from us.
+ */
+static struct mpr_lane *
+adopt(struct mpr_attachment *at, uint64_t mine, bool only_empty, bool *ret_bad)
+{
+	const _Atomic uint64_t *link = &at->q->lanes;
+	struct mpr_lane *lane;
+	unsigned n = 0;
+
+	while ((lane = mpr_queue_lane(at->arena, link, at->capacity,
+				      ret_bad))) {
+		uint64_t word = atomic_load(&lane->owner);
+
+		if (mpr_owner_state(word) == MPR_LANE_FREE &&
+		    (!only_empty || mpr_lane_is_empty(lane)) &&
+		    atomic_compare_exchange_strong(&lane->owner, &word, mine))
+			return lane;
+		link = &lane->next;
+		if (++n > MPR_LANES_MAX) {
+			*ret_bad = true;
+			return NULL;
+		}
+	}
+	return NULL;
+}
+
+/* Appends a lane that is ours from the start. */
+static int
+append(struct mpr_attachment *at, uint64_t mine, struct mpr_lane **ret_lane)
+{
+	struct mpr_block_ref ref;
+	int r;
+
+	r = mpr_heap_reserve(at->arena, at->self, mpr_lane_size(at->capacity),
+			     &ref);
+	if (r < 0)
+		return r;
+	*ret_lane = mpr_arena_at(at->arena, ref.offset);
+	mpr_lane_init(*ret_lane, mine);
+	return mpr_block_append(at->arena, at->self, &ref, &at->q->lanes,
+				offsetof(struct mpr_lane, next),
+				MPR_LANES_MAX);
+}
+
+int
+mpr_attachment_add_producer(struct mpr_attachment *at)
+{
+	uint64_t mine = mpr_owner(mpr_arena_epoch(at->arena), at->self->slot,
+				  MPR_LANE_ACTIVE);
+	struct mpr_lane *lane;
+	bool bad = false;
+	int r = 0;
+
+	lane = adopt(at, mine, true, &bad);
+	if (!lane && !bad)
+		lane = adopt(at, mine, false, &bad);
+	if (!lane && !bad)
+		r = append(at, mine, &lane);
+	if (!bad && r == 0) {
+		r = mpr_producer_begin(&at->producer, lane, at->capacity);
+		if (r == 0)
+			return 0;
+		atomic_store(&lane->owner,
+			     mpr_owner_with_state(mine, MPR_LANE_FREE));
+		at->producer.lane = NULL;
+	}
+	if (bad || r == -EBADMSG)
+		return mpr_fail(-EBADMSG, "the lanes of queue %p are corrupt",
+				(void *)at->q);
+	return r;
+}
+
+int
+mpr_attachment_take_role(struct mpr_attachment *at)
+{
+	_Atomic uint64_t *role = &at->q->role;
+	uint64_t mine = mpr_owner(mpr_arena_epoch(at->arena), at->self->slot,
+				  MPR_ROLE_TAKEN);
+	uint64_t word = atomic_load(role);
+
+	if (mpr_owner_state(word) == MPR_ROLE_TAKEN) {
+		mpr_recover_all(at->arena, false);
+		word = atomic_load(role);
+	}
+	if (mpr_owner_state(word) != MPR_ROLE_FREE ||
+	    !atomic_compare_exchange_strong(role, &word, mine))
+		return mpr_fail(-EBUSY, "queue %p has a consumer already",
+				(void *)at->q);
+	at->role = role;
+	/* Heads that we saw before may have been moved by the last one. */
+	at->n_consumers = 0;
+	at->cursor = 0;
+	return 0;
+}
+
+static int
+add_consumer(struct mpr_attachment *at, struct mpr_lane *lane)
+{
+	struct mpr_consumer *more;
+	unsigned room;
+
+	if (at->n_consumers == MPR_LANES_MAX)
+		return -EBADMSG;
+	if (at->n_consumers == at->room) {
+		room = at->room ? 2 * at->room : 8;
+		more = realloc(at->consumers, room * sizeof(*more));
+		if (!more)
+			return mpr_fail(-ENOMEM, "no memory for %u lanes",
+					room);
+		at->consumers = more;
+		at->room = room;
+	}
+	mpr_consumer_begin(&at->consumers[at->n_consumers++], lane,
+			   at->capacity);
+	return 0;
+}
+
+int
+mpr_attachment_find_lanes(struct mpr_attachment *at)
+{
+	const _Atomic uint64_t *link;
+	struct mpr_lane *lane;
+	bool bad = false;
+	int found = 0, r;
+
+	link = at->n_consumers ?
+		       &at->consumers[at->n_consumers - 1].lane->next :
+		       &at->q->lanes;
+	while ((lane = mpr_queue_lane(at->arena, link, at->capacity, &bad))) {
+		r = add_consumer(at, lane);
+		if (r < 0)
+			return r;
+		found++;
+		link = &lane->next;
+	}
+	return bad ? -EBADMSG : found;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An attachment: what one thread needs privately to use a queue. Its seat, its
+ * lane if it puts, its view of all lanes if it gets.
+ *
+ * Attachments are found by the queue's address in a thread-local cache; a hit
+ * costs a few loads. They are given back when the thread ends, when it notices
+ * that the queue is gone, and dropped without a word in a forked child, where
+ * they are the parent's.
+ */
+#ifndef MPR_IPC_ATTACHMENT_H
+#define MPR_IPC_ATTACHMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena/participant.h"
+#include "base/macros.h"
+#include "ipc/queue_shm.h"
+#include "os/generation.h"
+#include "ring/lane.h"
+
+struct mpr_attachment {
+	mproc_queue *q;
+	uint64_t generation; /* of the process that it belongs to */
+	uint64_t open;	     /* the queue's state word when we attached */
+	mproc_arena *arena;
+	struct mpr_self *self;
+	_Atomic uint64_t *seat;
+	size_t capacity;
+	bool single_consumer;
+
+	struct mpr_producer producer; /* lane is NULL before the first put */
+
+	_Atomic uint64_t *role; /* the queue's, if we are its consumer */
+	struct mpr_consumer *consumers; /* one for each lane */
+	unsigned n_consumers;
+	unsigned room;	 /* for consumers */
+	unsigned cursor; /* the lane to look at next */
+	unsigned quantum; /* messages to take from it before the next one */
+	unsigned patience; /* how long polling pays; see ipc/poll.h */
+	uint64_t puts_seen; /* mpr_thread_puts when we last polled */
+
+	struct mpr_attachment *next; /* of this thread's */
+};
+
+#define MPR_ATTACHMENTS_HOT 4
+
+struct mpr_attachments {
+	struct mpr_attachment *hot[MPR_ATTACHMENTS_HOT];
+	struct mpr_attachment *all;
+	uint64_t generation;
+};
+
+extern MPR_THREAD_LOCAL struct mpr_attachments mpr_attachments;
+
+static inline unsigned
+mpr_attachment_index(const mproc_queue *q)
+{
+	return (unsigned)((uintptr_t)q >> 8) % MPR_ATTACHMENTS_HOT;
+}
+
+int mpr_attachment_find(mproc_queue *q, struct mpr_attachment **ret_at);
+
+/*
+ * The calling thread's attachment to @q, made if need be. Returns 0; -EINVAL,
+ * -EFAULT, -ESTALE; -EAGAIN, -ENOMEM, -ENOSPC if the thread cannot have one;
+ * -EBADMSG.
+ */
+static inline int
+mpr_attachment_get(mproc_queue *q, struct mpr_attachment **ret_at)
+{
+	struct mpr_attachment *at =
+		mpr_attachments.hot[mpr_attachment_index(q)];
+
+	if (mpr_likely(at && at->q == q &&
+		       at->generation == mpr_generation() &&
+		       /* Relaxed: an old value is as if we had come earlier;
+			* our seat keeps the memory. */
+		       atomic_load_explicit(&q->state, memory_order_relaxed) ==
+			       at->open)) {
+		*ret_at = at;
+		return 0;
+	}
+	return mpr_attachment_find(q, ret_at);
+}
+
+/* Gives the thread a lane to produce in. Returns 0, -ENOMEM, -ENOSPC,
+ * -EBADMSG. */
+int mpr_attachment_add_producer(struct mpr_attachment *at);
+
+/* Makes the thread the queue's single consumer. Returns 0, or -EBUSY. */
+int mpr_attachment_take_role(struct mpr_attachment *at);
+
+/* Looks for lanes that were linked since. Returns how many, -ENOMEM, or
+ * -EBADMSG. */
+int mpr_attachment_find_lanes(struct mpr_attachment *at);
+
+/* Gives back one attachment of the calling thread; it is freed. */
+void mpr_attachment_drop(struct mpr_attachment *at);
+
+/* Gives back all attachments of the calling thread. */
+void mpr_attachments_leave(void);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of kinds that the arena looks through when someone dies. A new
+ * kind of shared object gets a line here and a name in enum mpr_kind.
+ */
+#include "arena/kinds.h"
+#include "ipc/attachment.h"
+#include "ipc/queue_recover.h"
+
+const struct mpr_kind_ops mpr_kinds[MPR_KINDS] = {
+	[MPR_KIND_QUEUE] = {
+		.recover = mpr_queues_recover,
+		.leave = mpr_attachments_leave,
+		.count = mpr_queues_count,
+	},
+};

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "ipc/poll.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/task.h"
+
+#define TIGHT 16
+#define GAP 1000 /* ns */
+
+MPR_THREAD_LOCAL uint64_t mpr_thread_puts;
+
+/* A peer on our own CPU cannot do anything while we poll. */
+static bool
+shares_cpu(const struct mpr_attachment *at, unsigned peer_slot)
+{
+	static _Atomic int cpus;
+	int n = atomic_load_explicit(&cpus, memory_order_relaxed);
+
+	if (n == 0) {
+		n = mproc_cpu_count();
+		atomic_store_explicit(&cpus, n, memory_order_relaxed);
+	}
+	if (n == 1)
+		return true;
+	return peer_slot < mpr_participants_high(at->arena) &&
+	       peer_slot != at->self->slot &&
+	       atomic_load_explicit(
+		       &mpr_participant_at(at->arena, peer_slot)->cpu,
+		       memory_order_relaxed) == mpr_task_cpu();
+}
+
+void
+mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at,
+	       unsigned peer_slot)
+{
+	bool answers = at->puts_seen != mpr_thread_puts;
+
+	at->puts_seen = mpr_thread_puts;
+	atomic_store_explicit(&at->self->shared->cpu, mpr_task_cpu(),
+			      memory_order_relaxed);
+	*p = (struct mpr_poll){ .at = at };
+	if (shares_cpu(at, peer_slot))
+		return;
+	p->tight = answers ? TIGHT : 0;
+	p->gaps = at->patience;
+}
+
+static void
+pause_for(int64_t ns)
+{
+	int64_t end = mproc_now() + ns;
+
+	do
+		for (int i = 0; i < 8; i++)
+			mpr_cpu_pause();
+	while (mproc_now() < end);
+}
+
+bool
+mpr_poll_again(struct mpr_poll *p)
+{
+	if (p->tight) {
+		p->tight--;
+		mpr_cpu_pause();
+		return true;
+	}
+	if (p->gaps) {
+		p->gaps--;
+		pause_for(GAP);
+		return true;
+	}
+	if (p->at->patience > 1)
+		p->at->patience /= 2;
+	return false;
+}
+
+void
+mpr_poll_paid(struct mpr_poll *p)
+{
+	if (p->at->patience < MPR_PATIENCE_MAX)
+		p->at->patience *= 2;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A queue's beginning and end, and what does not move messages.
+ */
+#include <errno.h>
+
+#include "arena/heap.h"
+#include "arena/participant.h"
+#include "base/error.h"
+#include "base/opts.h"
+#include "ipc/attachment.h"
+#include "ipc/queue_shm.h"
+#include "sync/asymmetric.h"
+
+struct mpr_lane *
+mpr_queue_lane(const mproc_arena *a, const _Atomic uint64_t *link,
+	       size_t capacity, bool *ret_bad)
+{
+	/* Acquire pairs with the CAS that links a lane: it is initialised. */
+	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
+
+	if (!offset)
+		return NULL;
+	if (offset % MPR_APART ||
+	    !mpr_arena_has(a, offset, mpr_lane_size(capacity))) {
+		*ret_bad = true;
+		return NULL;
+	}
+	return mpr_arena_at(a, offset);
+}
+
+/* Links a fresh header at the end of the arena's list, for ever. */
+static int
+add_header(mproc_arena *a, const struct mpr_self *self)
+{
+	struct mpr_block_ref ref;
+	mproc_queue *q;
+	int r;
+
+	r = mpr_heap_reserve(a, self, sizeof(*q), &ref);
+	if (r < 0)
+		return r;
+	q = mpr_arena_at(a, ref.offset);
+	q->magic = MPR_QUEUE_MAGIC;
+	return mpr_block_append(a, self, &ref,
+				&a->shm->objects[MPR_KIND_QUEUE],
+				offsetof(mproc_queue, next), MPR_QUEUES_MAX);
+}
+
+/* Claims a FREE header, which is then BUSY with the word *@ret_busy. */
+static mproc_queue *
+claim_header(mproc_arena *a, const struct mpr_self *self, uint64_t *ret_busy)
+{
+	struct mpr_queue_walk walk = { 0 };
+	mproc_queue *q;
+
+	while ((q = mpr_queue_next(a, &walk))) {
+		uint64_t word = atomic_load(&q->state);
+
+		if (mpr_owner_state(word) == MPR_QUEUE_GONE) {
+			mpr_queue_reap(a, q);
+			word = atomic_load(&q->state);
+		}
+		if (mpr_owner_state(word) != MPR_QUEUE_FREE)
+			continue;
+		*ret_busy = mpr_owner(mpr_arena_epoch(a), self->slot,
+				      MPR_QUEUE_BUSY);
+		if (atomic_compare_exchange_strong(&q->state, &word, *ret_busy))
+			return q;
+	}
+	return NULL;
+}
+
+static int
+read_capacity(size_t given, size_t *ret_capacity)
+{
+	size_t capacity = MPR_QUEUE_CAPACITY_MIN;
+
+	if (given == 0)
+		given = MPR_QUEUE_CAPACITY_DEFAULT;
+	if (given < MPR_QUEUE_CAPACITY_MIN || given > MPR_QUEUE_CAPACITY_MAX)
+		return mpr_fail(-EINVAL, "a capacity of %zu bytes; it must be "
+				"%d to %d", given, MPR_QUEUE_CAPACITY_MIN,
+				MPR_QUEUE_CAPACITY_MAX);
+	while (capacity < given)
+		capacity *= 2;
+	*ret_capacity = capacity;
+	return 0;
+}
+
+int
+mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
+{
+	struct mproc_queue_opts o;
+	struct mpr_self *self;
+	size_t capacity;
+	mproc_arena *a;
+	mproc_queue *q;
+	uint64_t busy;
+	int r;
+
+	if (!ret_q)
+		return mpr_fail(-EINVAL, "ret_q is NULL");
+	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r < 0)
+		return r;
+	r = read_capacity(o.capacity, &capacity);
+	if (r < 0)
+		return r;
+	r = mpr_arena_get(&a);
+	if (r < 0)
+		return r;
+	r = mpr_self(a, &self);
+	if (r < 0)
+		return r;
+	while (!(q = claim_header(a, self, &busy))) {
+		r = add_header(a, self);
+		if (r < 0)
+			return r;
+	}
+	atomic_store(&q->closing, 0);
+	atomic_store(&q->hint, 0);
+	atomic_store(&q->capacity, capacity);
+	atomic_store(&q->flags,
+		     o.single_consumer ? MPR_QUEUE_SINGLE_CONSUMER : 0);
+	/* From here on it exists; before, it goes with us. */
+	atomic_store(&q->state, mpr_owner_with_state(busy, MPR_QUEUE_OPEN));
+	*ret_q = q;
+	return 0;
+}
+
+void
+mproc_queue_destroy(mproc_queue *q)
+{
+	struct mpr_attachment *at;
+	uint64_t open;
+
+	if (!q || mpr_attachment_get(q, &at) < 0)
+		return;
+	open = at->open;
+	if (!atomic_compare_exchange_strong(
+		    &q->state, &open,
+		    mpr_owner_with_state(open, MPR_QUEUE_GONE)))
+		return;
+	/* Those who are about to sleep look at the state once more. */
+	mpr_fence_rare(at->arena);
+	mpr_seats_wake_all(at->arena, &q->seats);
+	/* The queue's memory goes with our attachment if it was the last. */
+	mpr_attachment_drop(at);
+}
+
+int
+mproc_queue_shutdown(mproc_queue *q, unsigned flags)
+{
+	struct mpr_attachment *at;
+	uint32_t closing;
+	int r;
+
+	if (flags != MPROC_DRAIN && flags != MPROC_IMMEDIATE)
+		return mpr_fail(-EINVAL, "shutdown flags are %u", flags);
+	r = mpr_attachment_get(q, &at);
+	if (r < 0)
+		return r;
+	/* Never back from IMMEDIATE to DRAIN. */
+	closing = atomic_load(&q->closing);
+	while (closing < flags && !atomic_compare_exchange_weak(
+					  &q->closing, &closing, flags))
+		;
+	mpr_fence_rare(at->arena);
+	mpr_seats_wake_all(at->arena, &q->seats);
+	return 0;
+}
+
+size_t
+mproc_queue_len(mproc_queue *q)
+{
+	const _Atomic uint64_t *link;
+	struct mpr_attachment *at;
+	struct mpr_lane *lane;
+	bool bad = false;
+	unsigned n = 0;
+	size_t len = 0;
+
+	if (mpr_attachment_get(q, &at) < 0)
+		return 0;
+	link = &q->lanes;
+	while ((lane = mpr_queue_lane(at->arena, link, at->capacity, &bad)) &&
+	       n++ < MPR_LANES_MAX) {
+		len += mpr_lane_len(lane, at->capacity);
+		link = &lane->next;
+	}
+	return len;
+}

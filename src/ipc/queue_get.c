@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Getting: from one lane after the other.
+ */
+#include <errno.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "ipc/attachment.h"
+#include "ipc/poll.h"
+#include "os/clock.h"
+#include "sync/asymmetric.h"
+#include "sync/park.h"
+
+/* So many messages from one lane before the next one has its turn. */
+#define QUANTUM 64
+
+/* Wakes the lane's owner if it waits for the room that was just made. */
+static inline void
+wake_producer(const struct mpr_attachment *at, struct mpr_lane *lane)
+{
+	/* head before want: the frequent side of sleep_for_room(). */
+	mpr_fence_light(at->arena);
+	if (mpr_unlikely(mpr_lane_take_want(lane)))
+		mpr_unpark(at->arena,
+			   mpr_owner_slot(atomic_load(&lane->owner)));
+}
+
+static void
+next_lane(struct mpr_attachment *at)
+{
+	at->quantum = QUANTUM;
+	if (++at->cursor >= at->n_consumers)
+		at->cursor = 0;
+}
+
+/* Takes a message from whichever known lane has one. -EAGAIN if none has. */
+static inline int
+take(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len)
+{
+	struct mpr_consumer *c;
+	int r;
+
+	for (unsigned i = 0; i < at->n_consumers; i++) {
+		c = &at->consumers[at->cursor];
+		if (at->single_consumer)
+			r = mpr_consumer_get(c, buf, size, ret_len);
+		else
+			r = mpr_consumer_get_shared(c, buf, size, ret_len);
+		/* Padding may have been passed even if nothing was there. */
+		if (r == 0 || r == -EAGAIN)
+			wake_producer(at, c->lane);
+		if (mpr_likely(r == 0)) {
+			if (mpr_unlikely(--at->quantum == 0)) {
+				next_lane(at);
+				/* New lanes must not starve behind busy ones.
+				 * What is wrong with them shows when nothing
+				 * else is left. */
+				(void)mpr_attachment_find_lanes(at);
+			}
+			return 0;
+		}
+		if (r != -EAGAIN)
+			return r;
+		next_lane(at);
+	}
+	return -EAGAIN;
+}
+
+/* Takes from any lane, new ones included. */
+static int
+take_any(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len)
+{
+	int r = take(at, buf, size, ret_len);
+
+	if (r != -EAGAIN)
+		return r;
+	r = mpr_attachment_find_lanes(at);
+	if (r <= 0)
+		return r < 0 ? r : -EAGAIN;
+	return take(at, buf, size, ret_len);
+}
+
+/*
+ * The queue was shut down, and no message was found: is that final? It is, if
+ * no producer is inside a put: one that enters later sees closing. The fence
+ * is the rare side of try_put() (queue_put.c). A producer that died inside put
+ * has lost its lane once it is recovered.
+ */
+static bool
+is_final(struct mpr_attachment *at)
+{
+	mpr_fence_rare(at->arena);
+	if (mpr_attachment_find_lanes(at) < 0)
+		return true;
+	for (unsigned i = 0; i < at->n_consumers; i++) {
+		struct mpr_lane *lane = at->consumers[i].lane;
+
+		/* Acquire pairs with the release in try_put(): if it is not
+		 * busy, its tail is seen next. */
+		if (atomic_load_explicit(&lane->busy, memory_order_acquire) &&
+		    mpr_owner_state(atomic_load(&lane->owner)) ==
+			    MPR_LANE_ACTIVE)
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_gone(const struct mpr_attachment *at)
+{
+	return atomic_load(&at->q->state) != at->open;
+}
+
+static int
+closed(const struct mpr_attachment *at)
+{
+	return mpr_fail(-ESHUTDOWN, "queue %p is shut down", (void *)at->q);
+}
+
+/*
+ * Like take_any(), for a queue that may be closing: -ESHUTDOWN if nothing can
+ * come any more.
+ */
+static int
+take_or_close(struct mpr_attachment *at, void *buf, size_t size,
+	      size_t *ret_len)
+{
+	uint32_t closing = atomic_load(&at->q->closing);
+	bool final;
+	int r;
+
+	if (mpr_unlikely(is_gone(at) || closing == MPROC_IMMEDIATE))
+		return closed(at);
+	if (mpr_likely(!closing))
+		return take_any(at, buf, size, ret_len);
+	final = is_final(at);
+	r = take_any(at, buf, size, ret_len);
+	return r == -EAGAIN && final ? closed(at) : r;
+}
+
+/* Sleeps until there may be something to take. */
+static int
+sleep_for_message(struct mpr_attachment *at, void *buf, size_t size,
+		  size_t *ret_len, int64_t deadline)
+{
+	mproc_queue *q = at->q;
+	bool parked = false, chosen, timed_out = false;
+	uint32_t ticket;
+	int r;
+
+	mpr_seat_wait(at->seat, &q->hint);
+	mpr_fence_rare(at->arena); /* frequent side: try_put() */
+	ticket = mpr_park_ticket(at->self);
+	r = take_or_close(at, buf, size, ret_len);
+	if (r == -EAGAIN) {
+		timed_out = mpr_park(at->self, q, ticket, deadline) ==
+			    -ETIMEDOUT;
+		parked = true;
+	}
+	chosen = mpr_seat_unwait(at->seat);
+	if (parked)
+		r = take_or_close(at, buf, size, ret_len);
+	/*
+	 * A wake-up that we were chosen for and do not use up belongs to
+	 * someone else: we took a message without having slept, or could not
+	 * take the one that we were woken for.
+	 */
+	if (chosen && r != -EAGAIN && !(parked && r == 0))
+		mpr_seats_wake_one(at->arena, &q->seats, &q->hint);
+	return r == -EAGAIN && timed_out ? -ETIMEDOUT : r;
+}
+
+static MPR_NOINLINE int
+get_waiting(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
+	    mproc_timeout timeout)
+{
+	int64_t deadline = mpr_deadline(timeout);
+	unsigned peer = MPR_PARTICIPANTS_MAX;
+	struct mpr_poll poll;
+	int r;
+
+	if (at->n_consumers == 1)
+		peer = mpr_owner_slot(atomic_load(&at->consumers[0].lane->owner));
+	mpr_poll_begin(&poll, at, peer);
+	while (mpr_poll_again(&poll)) {
+		r = take_or_close(at, buf, size, ret_len);
+		if (r != -EAGAIN) {
+			mpr_poll_paid(&poll);
+			return r;
+		}
+	}
+	do
+		r = sleep_for_message(at, buf, size, ret_len, deadline);
+	while (r == -EAGAIN);
+	return r;
+}
+
+int
+mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
+		mproc_timeout timeout)
+{
+	struct mpr_attachment *at;
+	size_t len = 0;
+	int r;
+
+	r = mpr_attachment_get(q, &at);
+	if (mpr_unlikely(r < 0))
+		return r;
+	if (mpr_unlikely(!buf && size))
+		return mpr_fail(-EINVAL, "buf is NULL");
+	if (mpr_unlikely(at->single_consumer && !at->role)) {
+		r = mpr_attachment_take_role(at);
+		if (r < 0)
+			return r;
+	}
+	if (mpr_likely(!atomic_load_explicit(&q->closing,
+					     memory_order_relaxed)))
+		r = take(at, buf, size, &len);
+	else
+		r = take_or_close(at, buf, size, &len);
+	if (mpr_unlikely(r == -EAGAIN)) {
+		r = take_or_close(at, buf, size, &len);
+		if (r == -EAGAIN && timeout.ns != 0)
+			r = get_waiting(at, buf, size, &len, timeout);
+	}
+	if (ret_len && (r == 0 || r == -EMSGSIZE))
+		*ret_len = len;
+	if (mpr_unlikely(r == -EMSGSIZE))
+		return mpr_fail(r, "a message of %zu bytes, the buffer has %zu",
+				len, size);
+	if (mpr_unlikely(r == -EBADMSG))
+		return mpr_fail(r, "a lane of queue %p is corrupt", (void *)q);
+	return r;
+}

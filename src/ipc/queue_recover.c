@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the dead leave behind in queues, and the end of queues that are gone.
+ */
+#include "arena/heap.h"
+#include "arena/participant.h"
+#include "ipc/queue_recover.h"
+#include "ipc/queue_shm.h"
+
+mproc_queue *
+mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk)
+{
+	mproc_queue *q;
+	uint64_t offset;
+
+	if (!walk->link)
+		walk->link = &a->shm->objects[MPR_KIND_QUEUE];
+	/* Acquire pairs with the CAS that links a header. */
+	offset = atomic_load_explicit(walk->link, memory_order_acquire);
+	if (!offset || offset % sizeof(uint64_t) ||
+	    !mpr_arena_has(a, offset, sizeof(*q)) || ++walk->n > MPR_QUEUES_MAX)
+		return NULL;
+	q = mpr_arena_at(a, offset);
+	walk->link = &q->next;
+	return q;
+}
+
+/*
+ * Frees the lanes, front to back. The list's first word is the home of the
+ * block that is under way: killed before the unlink, the block is still the
+ * queue's; after it, the heap's.
+ */
+static bool
+free_lanes(mproc_arena *a, const struct mpr_self *self, mproc_queue *q)
+{
+	size_t capacity = atomic_load(&q->capacity);
+	struct mpr_block_ref ref;
+	struct mpr_lane *lane;
+	bool bad = false;
+
+	if (capacity > MPR_QUEUE_CAPACITY_MAX)
+		return false;
+	while ((lane = mpr_queue_lane(a, &q->lanes, capacity, &bad))) {
+		if (!mpr_heap_find(a, mpr_arena_offset(a, lane), &ref) ||
+		    !mpr_block_retire(a, self, &ref, &q->lanes))
+			return false;
+		atomic_store(&q->lanes, atomic_load(&lane->next));
+		mpr_block_cancel(self, &ref);
+	}
+	return !bad;
+}
+
+void
+mpr_queue_reap(mproc_arena *a, mproc_queue *q)
+{
+	const struct mpr_self *self = mpr_self_if_joined();
+	uint64_t word = atomic_load(&q->state), busy;
+
+	if (!self || mpr_owner_state(word) != MPR_QUEUE_GONE ||
+	    mpr_seats_any(a, &q->seats))
+		return;
+	busy = mpr_owner(mpr_arena_epoch(a), self->slot, MPR_QUEUE_BUSY);
+	if (!atomic_compare_exchange_strong(&q->state, &word, busy))
+		return;
+	/*
+	 * Who took a seat before this has not seen BUSY, and is about to give
+	 * it back; it, or whoever creates the next queue, comes here again.
+	 * seq_cst, against mpr_seat_take().
+	 */
+	if (mpr_seats_any(a, &q->seats) || !free_lanes(a, self, q)) {
+		atomic_store(&q->state,
+			     mpr_owner_with_state(busy, MPR_QUEUE_GONE));
+		return;
+	}
+	atomic_store(&q->state, mpr_owner_with_state(busy, MPR_QUEUE_FREE));
+}
+
+static bool
+is_of(uint64_t word, unsigned slot)
+{
+	return mpr_owner_state(word) != 0 && mpr_owner_slot(word) == slot;
+}
+
+/* Takes an owner word from the dead, to state @state. */
+static void
+take_back(const mproc_arena *a, _Atomic uint64_t *owner, unsigned slot,
+	  uint64_t ident, unsigned state)
+{
+	uint64_t word = atomic_load(owner);
+
+	if (is_of(word, slot) && mpr_participant_still_dead(a, slot, ident))
+		atomic_compare_exchange_strong(
+			owner, &word, mpr_owner_with_state(word, state));
+}
+
+/* The dead has a seat, so the lanes are there. */
+static void
+recover_lanes(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
+{
+	size_t capacity = atomic_load(&q->capacity);
+	const _Atomic uint64_t *link = &q->lanes;
+	struct mpr_lane *lane;
+	unsigned n = 0;
+	bool bad = false;
+
+	if (capacity > MPR_QUEUE_CAPACITY_MAX)
+		return;
+	while ((lane = mpr_queue_lane(a, link, capacity, &bad)) &&
+	       n++ < MPR_LANES_MAX) {
+		take_back(a, &lane->owner, slot, ident, MPR_LANE_FREE);
+		link = &lane->next;
+	}
+}
+
+static void
+recover_queue(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
+{
+	_Atomic uint64_t *seat;
+	bool had_seat = false;
+
+	while ((seat = mpr_seat_of_dead(a, &q->seats, slot, ident))) {
+		recover_lanes(a, q, slot, ident);
+		take_back(a, &q->role, slot, ident, MPR_ROLE_FREE);
+		/* It may have been about to wake someone, or chosen to be
+		 * woken. Producers have seats too. */
+		mpr_seats_wake_all(a, &q->seats);
+		take_back(a, seat, slot, ident, MPR_SEAT_FREE);
+		had_seat = true;
+	}
+	if (mpr_owner_state(atomic_load(&q->state)) == MPR_QUEUE_BUSY)
+		take_back(a, &q->state, slot, ident, MPR_QUEUE_GONE);
+	if (had_seat ||
+	    mpr_owner_state(atomic_load(&q->state)) == MPR_QUEUE_GONE)
+		mpr_queue_reap(a, q);
+}
+
+void
+mpr_queues_recover(mproc_arena *a, unsigned slot, uint64_t ident)
+{
+	struct mpr_queue_walk walk = { 0 };
+	mproc_queue *q;
+
+	while ((q = mpr_queue_next(a, &walk)))
+		recover_queue(a, q, slot, ident);
+}
+
+void
+mpr_queues_count(mproc_arena *a, struct mproc_arena_stat *stat)
+{
+	struct mpr_queue_walk walk = { 0 };
+	mproc_queue *q;
+
+	while ((q = mpr_queue_next(a, &walk)))
+		stat->queues += mpr_owner_state(atomic_load(&q->state)) !=
+				MPR_QUEUE_FREE;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The queue's entry in the table of kinds (arena/kinds.h).
+ */
+#ifndef MPR_IPC_QUEUE_RECOVER_H
+#define MPR_IPC_QUEUE_RECOVER_H
+
+#include <stdint.h>
+
+#include "arena/arena.h"
+
+void mpr_queues_recover(mproc_arena *a, unsigned slot, uint64_t ident);
+void mpr_queues_count(mproc_arena *a, struct mproc_arena_stat *stat);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A queue in shared memory: a header, the seats of those who use it, and a
+ * list of lanes, one for each producer.
+ *
+ * Headers are type-stable: memory that once was a queue's header stays one,
+ * is linked into the arena's list for ever, and is used again for other
+ * queues. A pointer to a queue that is gone can therefore be told from a
+ * living one by the state word, whose epoch changes with each use.
+ *
+ *   FREE --create--> BUSY,me --> OPEN --destroy--> GONE
+ *   GONE --nobody has a seat--> BUSY,me --lanes freed--> FREE
+ *   BUSY and its owner dead --> GONE
+ *
+ * What holds in all states:
+ *   Q1  Lanes are touched only by those who hold a seat, or recover one who
+ *       died with a seat, or have the header BUSY with no seat taken.
+ *   Q2  A lane is linked at the end of the list and leaves it only in BUSY.
+ *   Q3  A lane's owner holds a seat, and gives back the lane first.
+ */
+#ifndef MPR_IPC_QUEUE_SHM_H
+#define MPR_IPC_QUEUE_SHM_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mproc/queue.h>
+
+#include "arena/arena.h"
+#include "base/owner.h"
+#include "ring/lane.h"
+#include "sync/seats.h"
+
+#define MPR_QUEUE_MAGIC UINT64_C(0x7165756575716d6c)
+
+#define MPR_QUEUE_CAPACITY_MIN 4096
+#define MPR_QUEUE_CAPACITY_MAX (512 * 1024)
+#define MPR_QUEUE_CAPACITY_DEFAULT (64 * 1024)
+
+enum mpr_queue_state {
+	MPR_QUEUE_FREE = 0,
+	MPR_QUEUE_BUSY = 1,
+	MPR_QUEUE_OPEN = 2,
+	MPR_QUEUE_GONE = 3,
+};
+
+enum mpr_queue_flag {
+	MPR_QUEUE_SINGLE_CONSUMER = 1,
+};
+
+/* States of mproc_queue.role, the single consumer's owner word. */
+enum mpr_role_state {
+	MPR_ROLE_FREE = 0,
+	MPR_ROLE_TAKEN = 1,
+};
+
+struct mproc_queue {
+	/* Read by every call. */
+	alignas(MPR_APART) uint64_t magic;
+	_Atomic uint64_t state; /* owner word */
+	_Atomic uint32_t closing; /* 0, MPROC_DRAIN or MPROC_IMMEDIATE */
+	_Atomic uint32_t hint; /* a consumer may be asleep; sync/seats.h */
+	/* Set by create, constant while OPEN. */
+	_Atomic uint64_t capacity;
+	_Atomic uint32_t flags;
+	uint32_t pad0;
+
+	alignas(MPR_APART) _Atomic uint64_t next; /* of the arena's list */
+	_Atomic uint64_t lanes;	/* offset of the first lane, or 0 */
+	_Atomic uint64_t role;
+	uint64_t pad1[5];
+	struct mpr_seats seats;
+};
+
+static_assert(sizeof(struct mproc_queue) == 256, "shared layout");
+static_assert(offsetof(struct mproc_queue, next) == 128, "shared layout");
+static_assert(offsetof(struct mproc_queue, seats) == 192, "shared layout");
+
+/*
+ * The lane whose offset @link holds, or NULL at the end of the list. *@ret_bad
+ * is set if the offset cannot be a lane's.
+ */
+struct mpr_lane *mpr_queue_lane(const mproc_arena *a,
+				const _Atomic uint64_t *link, size_t capacity,
+				bool *ret_bad);
+
+/* No list of lanes is longer: each has had an owner of its own once. */
+#define MPR_LANES_MAX (4 * MPR_PARTICIPANTS_MAX)
+
+/* A walk over all headers of the arena, whatever their state; start with all
+ * zero. */
+struct mpr_queue_walk {
+	const _Atomic uint64_t *link;
+	unsigned n;
+};
+
+#define MPR_QUEUES_MAX (1 << 20)
+
+/* The next header, or NULL. */
+mproc_queue *mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk);
+
+/* GONE to FREE, if nobody has a seat any more. The calling thread does it only
+ * if it is a participant; otherwise someone else will, later. */
+void mpr_queue_reap(mproc_arena *a, mproc_queue *q);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Child processes, as the kernel sees them: fork, wait, signal.
+ */
+#ifndef MPR_OS_CHILD_H
+#define MPR_OS_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdnoreturn.h>
+#include <sys/types.h>
+
+/* How a child ended. */
+struct mpr_child_end {
+	int code;   /* exit status, or -1 */
+	int signal; /* or 0 */
+	bool core;
+	int64_t user_ns;
+	int64_t system_ns;
+	int64_t max_rss; /* bytes */
+};
+
+/* 0 in the child, its id in the parent, or -EAGAIN, -ENOMEM, -ENOSYS. */
+pid_t mpr_child_fork(void);
+
+/* In the child: end when @parent does, or at once if it has. The kernel's
+ * signal for that also comes when the thread that forked us ends; then we go
+ * on. */
+void mpr_child_follow(pid_t parent);
+
+/* In the child: end without running what the parent registered with atexit. */
+noreturn void mpr_child_exit(int code);
+
+/* A pidfd of a child that is not reaped yet, or -errno. */
+int mpr_child_open(pid_t pid);
+
+/* Waits for and reaps a child without a pidfd, which is about to end. */
+void mpr_child_reap_blocking(pid_t pid);
+
+void mpr_child_close(int fd);
+
+/* Waits until the child has ended. Returns 0 or -ETIMEDOUT. */
+int mpr_child_wait(int fd, int64_t deadline);
+
+/* Reaps the child if it has ended. Returns 0; -EAGAIN if it runs; -ECHILD if
+ * someone else has reaped it. */
+int mpr_child_reap(int fd, struct mpr_child_end *ret_end);
+
+/* SIGTERM and SIGKILL. Return 0, also for a child that has ended; -EPERM. */
+int mpr_child_terminate(int fd);
+int mpr_child_kill(int fd);
+
+/* A zeroed page that is shared with children, or NULL. */
+void *mpr_child_page(void);
+#define MPR_CHILD_PAGE 4096
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which process is this? Each process has a generation, a number above zero
+ * that differs from its parent's, so that what belonged to the parent can be
+ * told from what is ours by one load and one compare.
+ *
+ * The number lies in a page that the kernel wipes in the child of any fork
+ * (MADV_WIPEONFORK): pthread_atfork misses _Fork() and raw clone(). The page
+ * also holds this process's own lock: a lock that another thread held during a
+ * fork is free in the child.
+ */
+#ifndef MPR_OS_GENERATION_H
+#define MPR_OS_GENERATION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct mpr_process_page {
+	_Atomic uint64_t generation; /* 0: just forked */
+	pthread_mutex_t lock;	     /* zero bytes: unlocked */
+};
+
+extern _Atomic(struct mpr_process_page *) mpr_process_page;
+
+/* Sets up the page and gives this process its number; aborts without memory,
+ * as there is nobody to tell. */
+uint64_t mpr_generation_assign(void);
+
+/* This process's generation. */
+static inline uint64_t
+mpr_generation(void)
+{
+	/* Acquire pairs with the publication in mpr_generation_assign(): the
+	 * page's contents must not be read through an unset pointer. */
+	struct mpr_process_page *page = atomic_load_explicit(
+		&mpr_process_page, memory_order_acquire);
+	uint64_t generation;
+
+	if (page) {
+		generation = atomic_load_explicit(&page->generation,
+						  memory_order_relaxed);
+		if (generation)
+			return generation;
+	}
+	return mpr_generation_assign();
+}
+
+/* A lock among the threads of this process, for rare paths. */
+void mpr_process_lock(void);
+void mpr_process_unlock(void);
+
+#endif

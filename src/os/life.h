@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life word: the kernel marks it when the thread that began it ends, in
+ * whatever way. It can be read without a system call.
+ *
+ * It is a robust process-shared mutex that its thread locks once and holds for
+ * life. The kernel walks a dying thread's list of robust futexes and sets
+ * FUTEX_OWNER_DIED in each; this is the only such list that a thread has, and
+ * the C library owns it, so the mutex must be the C library's too.
+ *
+ * The list's links are the one thing in shared memory that are pointers of one
+ * process: only that thread's C library reads them.
+ */
+#ifndef MPR_OS_LIFE_H
+#define MPR_OS_LIFE_H
+
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mpr_life {
+	alignas(8) union {
+		pthread_mutex_t mutex;
+		_Atomic uint32_t word;
+		unsigned char room[64];
+	} u;
+};
+
+/* Marks the calling thread as alive in @life, whose former owner is gone.
+ * Returns 0, or -EPROTO if this C library keeps its mutexes differently. */
+int mpr_life_begin(struct mpr_life *life);
+
+/* Ends it in order. */
+void mpr_life_end(struct mpr_life *life);
+
+/* Whether no thread holds @life any more. */
+bool mpr_life_ended(const struct mpr_life *life);
+
+#endif

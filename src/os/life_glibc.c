@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * glibc keeps the futex of a mutex in its first 32 bits: the owner's thread id
+ * and the bits of the robust futex ABI. mpr_life_begin() checks that, so a
+ * library that does it differently is found at once.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "os/life.h"
+
+int
+mpr_life_begin(struct mpr_life *life)
+{
+	pthread_mutexattr_t attr;
+	uint32_t word;
+
+	memset(&life->u, 0, sizeof(life->u));
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&life->u.mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
+	pthread_mutex_lock(&life->u.mutex);
+
+	word = atomic_load_explicit(&life->u.word, memory_order_relaxed);
+	if ((word & FUTEX_TID_MASK) != (uint32_t)gettid()) {
+		pthread_mutex_unlock(&life->u.mutex);
+		return mpr_fail(-EPROTO, "this C library's mutexes have an "
+				"unknown layout");
+	}
+	return 0;
+}
+
+void
+mpr_life_end(struct mpr_life *life)
+{
+	pthread_mutex_unlock(&life->u.mutex);
+}
+
+bool
+mpr_life_ended(const struct mpr_life *life)
+{
+	/* Acquire: what the kernel marked, it marked after the thread's last
+	 * store; and the caller re-reads the slot's ident after this. */
+	uint32_t word =
+		atomic_load_explicit(&life->u.word, memory_order_acquire);
+
+	return (word & FUTEX_OWNER_DIED) || (word & FUTEX_TID_MASK) == 0;
+}

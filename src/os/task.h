@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads as the kernel counts them: a thread id together with its start time
+ * names one thread for ever, whatever id is used again.
+ */
+#ifndef MPR_OS_TASK_H
+#define MPR_OS_TASK_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+enum mpr_task_state {
+	MPR_TASK_UNKNOWN, /* no /proc: nothing can be said */
+	MPR_TASK_RUNS,	  /* exists, running, sleeping or stopped */
+	MPR_TASK_GONE,	  /* ended, or a zombie, or its id is another's */
+};
+
+/* Start time of thread @tid in clock ticks since boot; 0 if unknown. */
+uint64_t mpr_task_start_time(pid_t tid);
+
+/* What became of the thread that had @tid and @start_time. */
+enum mpr_task_state mpr_task_probe(pid_t tid, uint64_t start_time);
+
+/* Which PID namespace this process is in: ids of another one mean nothing
+ * here. 0 if unknown. */
+uint64_t mpr_task_namespace(void);
+
+pid_t mpr_task_pid(void);
+pid_t mpr_task_tid(void);
+
+/* The CPU that this thread runs on just now. */
+unsigned mpr_task_cpu(void);
+
+/* Lets another thread run. */
+void mpr_task_yield(void);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc/TID/stat: field 3 is the state, field 22 the start time. A thread's
+ * own directory exists although only processes are listed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/task.h"
+
+/* Returns 0 and the two fields, -ENOENT if there is no such thread, -ENOSYS if
+ * there is no /proc. */
+static int
+read_stat(pid_t tid, char *ret_state, uint64_t *ret_start)
+{
+	char path[40], text[512], *field;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return access("/proc/self/stat", R_OK) == 0 ? -ENOENT : -ENOSYS;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return -ENOENT;
+	text[n] = '\0';
+	/* The name, field 2, may hold anything: look for its end from behind. */
+	field = strrchr(text, ')');
+	if (!field || field[1] != ' ')
+		return -ENOSYS;
+	field += 2;
+	*ret_state = *field;
+	for (int i = 3; i < 22 && field; i++) {
+		field = strchr(field, ' ');
+		if (field)
+			field++;
+	}
+	if (!field)
+		return -ENOSYS;
+	*ret_start = strtoull(field, NULL, 10);
+	return 0;
+}
+
+uint64_t
+mpr_task_start_time(pid_t tid)
+{
+	uint64_t start;
+	char state;
+
+	return read_stat(tid, &state, &start) == 0 ? start : 0;
+}
+
+enum mpr_task_state
+mpr_task_probe(pid_t tid, uint64_t start_time)
+{
+	int saved = errno;
+	enum mpr_task_state answer = MPR_TASK_RUNS;
+	uint64_t start;
+	char state;
+	int r;
+
+	r = read_stat(tid, &state, &start);
+	if (r == -ENOENT)
+		answer = MPR_TASK_GONE;
+	else if (r < 0)
+		answer = MPR_TASK_UNKNOWN;
+	else if (state == 'Z' || state == 'X')
+		answer = MPR_TASK_GONE;
+	else if (start_time == 0)
+		answer = MPR_TASK_UNKNOWN;
+	else if (start != start_time)
+		answer = MPR_TASK_GONE;
+	errno = saved;
+	return answer;
+}
+
+uint64_t
+mpr_task_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}
+
+pid_t
+mpr_task_pid(void)
+{
+	return getpid();
+}
+
+pid_t
+mpr_task_tid(void)
+{
+	return gettid();
+}
+
+unsigned
+mpr_task_cpu(void)
+{
+	int cpu = sched_getcpu();
+
+	return cpu < 0 ? 0 : (unsigned)cpu;
+}
+
+void
+mpr_task_yield(void)
+{
+	sched_yield();
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of a thread.
+ */
+#ifndef MPR_OS_THREAD_H
+#define MPR_OS_THREAD_H
+
+/*
+ * Has @fn(@arg) run when the calling thread ends, if it ends in order; @fn is
+ * the same in all calls of a program. Not run at the end of the process.
+ * Returns 0, -EAGAIN or -ENOMEM.
+ */
+int mpr_thread_at_exit(void (*fn)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "os/child.h"
+#include "os/generation.h"
+#include "process/record.h"
+
+#define PER_PAGE (MPR_CHILD_PAGE / sizeof(struct mpr_record))
+
+/* Private account of one shared page. */
+struct page {
+	struct page *next;
+	struct mpr_record *records;
+	bool used[PER_PAGE];
+};
+
+static struct page *pages;
+static uint64_t owner; /* generation that the pages belong to */
+
+static struct page *
+add_page(void)
+{
+	struct page *page = calloc(1, sizeof(*page));
+
+	if (!page)
+		return NULL;
+	page->records = mpr_child_page();
+	if (!page->records) {
+		free(page);
+		return NULL;
+	}
+	page->next = pages;
+	pages = page;
+	return page;
+}
+
+static struct mpr_record *
+take(struct page *page)
+{
+	for (size_t i = 0; i < PER_PAGE; i++) {
+		if (page->used[i])
+			continue;
+		page->used[i] = true;
+		atomic_store(&page->records[i].order, MPR_RECORD_WAIT);
+		atomic_store(&page->records[i].ended, 0);
+		return &page->records[i];
+	}
+	return NULL;
+}
+
+struct mpr_record *
+mpr_record_new(void)
+{
+	struct mpr_record *record = NULL;
+	struct page *page;
+
+	mpr_process_lock();
+	if (owner != mpr_generation()) {
+		/* The parent's pages are in use there, one by ourselves. */
+		owner = mpr_generation();
+		pages = NULL;
+	}
+	for (page = pages; page && !record; page = page->next)
+		record = take(page);
+	if (!record) {
+		page = add_page();
+		if (page)
+			record = take(page);
+	}
+	mpr_process_unlock();
+	return record;
+}
+
+void
+mpr_record_free(struct mpr_record *record)
+{
+	mpr_process_lock();
+	for (struct page *page = pages; page; page = page->next)
+		if (record >= page->records &&
+		    record < page->records + PER_PAGE)
+			page->used[record - page->records] = false;
+	mpr_process_unlock();
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the algorithms in ring/ touch shared memory: always through these. In
+ * the library they are the plain C11 operations. The schedule explorer builds
+ * the same sources with MPR_EXPLORE and its own versions, which may switch to
+ * another process, delay a store or kill at each one.
+ *
+ * Payload is copied while others may overwrite it: a consumer of a shared lane
+ * copies first and learns from its claim whether the copy is good. C11 calls
+ * that a data race even if a bad copy is thrown away, so for ThreadSanitizer
+ * the copies are made of relaxed atomic words; elsewhere they are memcpy,
+ * which on every compiler and machine we build for moves bytes and nothing
+ * else.
+ */
+#ifndef MPR_RING_ACCESS_H
+#define MPR_RING_ACCESS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/macros.h"
+
+#ifdef MPR_EXPLORE
+#include "explore_access.h"
+#else
+
+#define mpr_load(object, order) atomic_load_explicit(object, order)
+#define mpr_store(object, value, order) \
+	atomic_store_explicit(object, value, order)
+#define mpr_exchange(object, value, order) \
+	atomic_exchange_explicit(object, value, order)
+#define mpr_cas(object, expected, desired, order)                   \
+	atomic_compare_exchange_strong_explicit(object, expected,   \
+						desired, order,     \
+						memory_order_relaxed)
+
+#ifdef MPR_THREAD_SANITIZER
+/* It does not know fences. Where it runs, this one is no instruction. */
+#define mpr_fence(order) atomic_signal_fence(order)
+#else
+#define mpr_fence(order) atomic_thread_fence(order)
+#endif
+
+#ifdef MPR_THREAD_SANITIZER
+
+/* Shared memory is the side that is 8-byte aligned and padded to 8 bytes. */
+static inline void
+mpr_copy_in(unsigned char *shared, const unsigned char *from, size_t len)
+{
+	for (size_t at = 0; at < len; at += 8) {
+		uint64_t word = 0;
+
+		memcpy(&word, from + at, len - at < 8 ? len - at : 8);
+		__atomic_store_n((uint64_t *)(void *)(shared + at), word,
+				 __ATOMIC_RELAXED);
+	}
+}
+
+static inline void
+mpr_copy_out(unsigned char *to, const unsigned char *shared, size_t len)
+{
+	for (size_t at = 0; at < len; at += 8) {
+		uint64_t word = __atomic_load_n(
+			(const uint64_t *)(const void *)(shared + at),
+			__ATOMIC_RELAXED);
+
+		memcpy(to + at, &word, len - at < 8 ? len - at : 8);
+	}
+}
+
+#else
+
+static inline void
+mpr_copy_in(unsigned char *shared, const unsigned char *from, size_t len)
+{
+	memcpy(shared, from, len);
+}
+
+static inline void
+mpr_copy_out(unsigned char *to, const unsigned char *shared, size_t len)
+{
+	memcpy(to, shared, len);
+}
+
+#endif
+#endif
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A lane: one producer's ring of frames in shared memory.
+ *
+ * head is the position of the next byte to consume, tail that of the next to
+ * produce. Both only grow and never wrap in 64 bits; position p is the byte
+ * buffer[p mod capacity].
+ *
+ *   I1  Only the owner stores tail, and every frame below it is complete.
+ *   I2  head moves over whole frames only; frames in [head, tail) do not change.
+ *   I3  The byte at position p is overwritten only after the owner has seen a
+ *       head above p - capacity.
+ *
+ * A producer that dies leaves nothing half done: bytes above tail were never
+ * there. A consumer that dies has either moved head or it has not. So nothing
+ * in here needs repair.
+ *
+ * Shared and private parts are apart: struct mpr_lane is shared and believed
+ * by nobody, struct mpr_producer and struct mpr_consumer are one thread's own.
+ *
+ * Source: field design "lanes", after Lamport's single-producer ring with
+ * cached indices (rigtorp, folly); the consumers' copy-then-claim is the
+ * optimistic take of seqlock readers, validated by a CAS on head.
+ */
+#ifndef MPR_RING_LANE_H
+#define MPR_RING_LANE_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/macros.h"
+#include "ring/frame.h"
+
+/* States of mpr_lane.owner (base/owner.h). */
+enum mpr_lane_state {
+	MPR_LANE_FREE = 0,
+	MPR_LANE_ACTIVE = 1,
+};
+
+struct mpr_lane {
+	/* Who produces here. Changed by CAS only. */
+	alignas(MPR_APART) _Atomic uint64_t owner;
+	/* Offset of the queue's next lane in the arena; 0 while there is none.
+	 * Set once. */
+	_Atomic uint64_t next;
+
+	/* Written by the owner. count is the sequence number of the next
+	 * message, stored before the tail that covers it. */
+	alignas(MPR_APART) _Atomic uint64_t tail;
+	_Atomic uint32_t count;
+	uint32_t pad0;
+
+	/* Written by consumers. */
+	alignas(MPR_APART) _Atomic uint64_t head;
+
+	/* 0, or: the owner sleeps, wake it when head reaches this. Set by the
+	 * owner, cleared by who wakes it. */
+	alignas(MPR_APART) _Atomic uint64_t want;
+
+	/* 1 while the owner is inside a put. In a line of its own: nobody looks
+	 * until the queue is shut down. */
+	alignas(MPR_APART) _Atomic uint32_t busy;
+	uint32_t pad1;
+
+	alignas(MPR_APART) unsigned char buffer[];
+};
+
+static_assert(offsetof(struct mpr_lane, tail) == 128, "shared layout");
+static_assert(offsetof(struct mpr_lane, head) == 256, "shared layout");
+static_assert(offsetof(struct mpr_lane, want) == 384, "shared layout");
+static_assert(offsetof(struct mpr_lane, busy) == 512, "shared layout");
+static_assert(offsetof(struct mpr_lane, buffer) == 640, "shared layout");
+
+/* The producer's own part. */
+struct mpr_producer {
+	struct mpr_lane *lane;
+	size_t capacity;    /* of buffer, a power of two */
+	uint64_t tail;	    /* what we published last */
+	uint64_t head_seen; /* head, as we saw it last: never above the real */
+	uint32_t count;
+};
+
+/* A consumer's own part, one for each lane. */
+struct mpr_consumer {
+	struct mpr_lane *lane;
+	size_t capacity;
+	uint64_t head;	    /* single consumer: the real head */
+	uint64_t tail_seen; /* tail, as we saw it last: never above the real */
+};
+
+/* Bytes of a lane with @capacity. */
+static inline size_t
+mpr_lane_size(size_t capacity)
+{
+	return sizeof(struct mpr_lane) + capacity;
+}
+
+/* The longest message that a lane of @capacity takes. */
+static inline size_t
+mpr_lane_message_max(size_t capacity)
+{
+	return capacity - MPR_FRAME_HEADER;
+}
+
+/* Makes fresh memory (not yet shared) an empty lane with this owner word. */
+void mpr_lane_init(struct mpr_lane *lane, uint64_t owner);
+
+/*
+ * Starts to produce in a lane that the caller owns, after what a former owner
+ * left there. Returns 0, or -EBADMSG if the lane's words make no sense.
+ */
+int mpr_producer_begin(struct mpr_producer *p, struct mpr_lane *lane,
+		       size_t capacity);
+
+/*
+ * Puts a message of @len bytes, which fits the lane. Wait-free. Returns 0;
+ * -EAGAIN if there is no room; -EBADMSG.
+ */
+int mpr_producer_put(struct mpr_producer *p, const void *msg, size_t len);
+
+/*
+ * The head position at which there is room for a message of @len bytes, and
+ * for at least @spare bytes. Leaving "full" as soon as one message fits would
+ * make both sides exchange cache lines for each message.
+ */
+uint64_t mpr_producer_want(const struct mpr_producer *p, size_t len,
+			   size_t spare);
+
+/* Whether head has reached @want. */
+bool mpr_producer_may_go(const struct mpr_producer *p, uint64_t want);
+
+/* Starts to consume from a lane; takes over its head. */
+void mpr_consumer_begin(struct mpr_consumer *c, struct mpr_lane *lane,
+			size_t capacity);
+
+/*
+ * Takes the next message if it fits @size; *@ret_len is its length, also with
+ * -EMSGSIZE. mpr_consumer_get() is for the only consumer of the lane,
+ * mpr_consumer_get_shared() for one of several: it copies, then claims.
+ *
+ * Killed before the store or CAS of head, nothing has happened; after it, the
+ * message is gone with the consumer.
+ *
+ * Returns 0; -EAGAIN if the lane is empty (or, shared, after more lost races
+ * than can be luck); -EMSGSIZE, nothing taken; -EBADMSG.
+ */
+int mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
+		     size_t *ret_len);
+int mpr_consumer_get_shared(struct mpr_consumer *c, void *buf, size_t size,
+			    size_t *ret_len);
+
+/* Messages in the lane; exact while nobody uses it. */
+size_t mpr_lane_len(struct mpr_lane *lane, size_t capacity);
+
+/* Whether the lane has no message, by its words as they are now. */
+bool mpr_lane_is_empty(struct mpr_lane *lane);
+
+/*
+ * Whether the owner sleeps and head has come far enough to wake it. True for
+ * one caller only. To be asked after each move of head, which padding can
+ * cause even where no message was found, with a fence between that pairs with
+ * the owner's heavy one.
+ */
+bool mpr_lane_take_want(struct mpr_lane *lane);
+
+#endif

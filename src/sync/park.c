@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "arena/recover.h"
+#include "os/clock.h"
+#include "os/futex.h"
+#include "os/task.h"
+#include "sync/park.h"
+
+#define SLICE 50000000 /* ns, for one sleeper */
+
+/* How long this thread's slice is; found anew at the end of each. */
+static MPR_THREAD_LOCAL int64_t slice = SLICE;
+static MPR_THREAD_LOCAL uint64_t noise;
+
+static int64_t
+sleepers(const mproc_arena *a)
+{
+	unsigned high = mpr_participants_high(a);
+	int64_t n = 0;
+
+	for (unsigned slot = 0; slot < high; slot++) {
+		struct mpr_participant *p = mpr_participant_at(a, slot);
+
+		n += mpr_participant_state(atomic_load(&p->ident)) ==
+			     MPR_PARTICIPANT_LIVE &&
+		     atomic_load_explicit(&p->wait_object,
+					  memory_order_relaxed) != 0;
+	}
+	return n;
+}
+
+/* 0 to @bound - 1; good enough to spread sleepers out. */
+static int64_t
+some(int64_t bound)
+{
+	noise = noise * UINT64_C(6364136223846793005) + (uint64_t)mpr_task_tid();
+	return (int64_t)(noise >> 33) % bound;
+}
+
+int
+mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
+	 int64_t deadline)
+{
+	struct mpr_participant *p = self->shared;
+	int64_t now = mproc_now();
+	int64_t end = now + slice + some(slice / 2);
+	int r;
+
+	if (now >= deadline)
+		return -ETIMEDOUT;
+	atomic_store_explicit(&p->cpu, mpr_task_cpu(), memory_order_relaxed);
+	atomic_store_explicit(&p->wait_since, (uint64_t)now,
+			      memory_order_relaxed);
+	atomic_store_explicit(&p->wait_object,
+			      mpr_arena_offset(self->arena, object),
+			      memory_order_relaxed);
+	r = mpr_futex_wait(&p->event, ticket, end < deadline ? end : deadline);
+	if (r == -ETIMEDOUT) {
+		slice = sleepers(self->arena) * SLICE;
+		if (slice < SLICE)
+			slice = SLICE;
+		mpr_recover_now_and_then(self->arena);
+		r = mproc_now() >= deadline ? -ETIMEDOUT : 0;
+	}
+	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);
+	return r;
+}
+
+void
+mpr_unpark(const mproc_arena *a, unsigned slot)
+{
+	struct mpr_participant *p;
+
+	if (slot >= mpr_participants_high(a))
+		return;
+	p = mpr_participant_at(a, slot);
+	/* Release pairs with the acquire in mpr_park_ticket(). */
+	atomic_fetch_add_explicit(&p->event, 1, memory_order_release);
+	mpr_futex_wake(&p->event, 1);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Parking: a participant sleeps on its own event word, and others wake it
+ * there. All that sleeps in libmproc sleeps here, except for those who wait
+ * for a child process.
+ *
+ * A sleeper wakes up by itself after a slice, to look for the dead: a peer
+ * that was killed between what it did and its wake-up can wake nobody. With n
+ * sleepers in the arena a slice is n/20 s, so that all of them together look
+ * about 20 times a second, and somewhat random, so that they do not look
+ * together.
+ */
+#ifndef MPR_SYNC_PARK_H
+#define MPR_SYNC_PARK_H
+
+#include <stdint.h>
+
+#include "arena/participant.h"
+
+/*
+ * What to pass to mpr_park(). Read it after announcing that one is about to
+ * sleep and before the last look at what one waits for.
+ */
+static inline uint32_t
+mpr_park_ticket(const struct mpr_self *self)
+{
+	/* Acquire pairs with the release in mpr_unpark(): who sees the wake-up
+	 * sees what it is about. */
+	return atomic_load_explicit(&self->shared->event, memory_order_acquire);
+}
+
+/*
+ * Sleeps for @object, which is shown to observers, until a wake-up since
+ * @ticket was read, the end of a slice, or @deadline. Returns 0, or -ETIMEDOUT
+ * at the deadline. Looks for the dead at the end of a slice.
+ */
+int mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
+	     int64_t deadline);
+
+/* Wakes the participant in @slot, whoever that is by now. */
+void mpr_unpark(const mproc_arena *a, unsigned slot);
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "arena/heap.h"
+#include "base/error.h"
+#include "base/owner.h"
+#include "sync/park.h"
+#include "sync/seats.h"
+
+/* More than this many blocks hold more seats than there are participants. */
+#define BLOCKS_MAX (MPR_PARTICIPANTS_MAX / MPR_SEATS_MORE + 2)
+
+_Atomic uint64_t *
+mpr_seat_next(const mproc_arena *a, struct mpr_seats *s,
+	      struct mpr_seat_walk *walk)
+{
+	struct mpr_seat_block *block;
+	uint64_t offset;
+
+	if (!walk->more) {
+		walk->seat = s->seat;
+		walk->more = &s->more;
+		walk->left = MPR_SEATS_FIRST;
+	}
+	if (!walk->left) {
+		/* Acquire pairs with the CAS that links a block. */
+		offset = atomic_load_explicit(walk->more, memory_order_acquire);
+		if (offset % sizeof(uint64_t) ||
+		    !mpr_arena_has(a, offset, sizeof(*block)) ||
+		    ++walk->blocks > BLOCKS_MAX)
+			return NULL;
+		block = mpr_arena_at(a, offset);
+		walk->seat = block->seat;
+		walk->more = &block->more;
+		walk->left = MPR_SEATS_MORE;
+	}
+	walk->left--;
+	return walk->seat++;
+}
+
+static int
+add_block(mproc_arena *a, const struct mpr_self *self, struct mpr_seats *s)
+{
+	struct mpr_block_ref ref;
+	int r;
+
+	r = mpr_heap_reserve(a, self, sizeof(struct mpr_seat_block), &ref);
+	if (r < 0)
+		return r;
+	return mpr_block_append(a, self, &ref, &s->more,
+				offsetof(struct mpr_seat_block, more),
+				BLOCKS_MAX);
+}
+
+int
+mpr_seat_take(mproc_arena *a, const struct mpr_self *self, struct mpr_seats *s,
+	      _Atomic uint64_t **ret_seat)
+{
+	uint64_t mine = mpr_owner(mpr_arena_epoch(a), self->slot,
+				  MPR_SEAT_TAKEN);
+	int r;
+
+	/* Others may take the seats that we add. */
+	for (int round = 0; round < BLOCKS_MAX; round++) {
+		struct mpr_seat_walk walk = { 0 };
+		_Atomic uint64_t *seat;
+
+		while ((seat = mpr_seat_next(a, s, &walk))) {
+			uint64_t word = atomic_load(seat);
+
+			/* seq_cst: taking a seat comes before looking whether
+			 * the object still exists; see mpr_seats_any(). */
+			if (mpr_owner_state(word) == MPR_SEAT_FREE &&
+			    atomic_compare_exchange_strong(seat, &word, mine)) {
+				*ret_seat = seat;
+				return 0;
+			}
+		}
+		r = add_block(a, self, s);
+		if (r < 0)
+			return r;
+	}
+	return mpr_fail(-EBADMSG, "a list of seats is corrupt");
+}
+
+void
+mpr_seat_leave(_Atomic uint64_t *seat)
+{
+	atomic_store(seat, mpr_owner_with_state(atomic_load(seat),
+						MPR_SEAT_FREE));
+}
+
+void
+mpr_seat_wait(_Atomic uint64_t *seat, _Atomic uint32_t *hint)
+{
+	uint64_t word = atomic_load_explicit(seat, memory_order_relaxed);
+
+	/* seq_cst, both: seat before hint, against hint before seats in
+	 * mpr_seats_wake_one(). One of us sees the other. */
+	atomic_store(seat, mpr_owner_with_state(word, MPR_SEAT_WAITING));
+	atomic_store(hint, 1);
+}
+
+bool
+mpr_seat_unwait(_Atomic uint64_t *seat)
+{
+	uint64_t word = atomic_load(seat);
+
+	return mpr_owner_state(word) != MPR_SEAT_WAITING ||
+	       !atomic_compare_exchange_strong(
+		       seat, &word,
+		       mpr_owner_with_state(word, MPR_SEAT_TAKEN));
+}
+
+/* If its owner waits: chooses it. */
+static bool
+choose(_Atomic uint64_t *seat, uint64_t word)
+{
+	return mpr_owner_state(word) == MPR_SEAT_WAITING &&
+	       atomic_compare_exchange_strong(
+		       seat, &word, mpr_owner_with_state(word, MPR_SEAT_TAKEN));
+}
+
+/* Chooses and wakes one of those who wait. */
+static bool
+wake_one(const mproc_arena *a, struct mpr_seats *s)
+{
+	struct mpr_seat_walk walk = { 0 };
+	_Atomic uint64_t *seat;
+
+	while ((seat = mpr_seat_next(a, s, &walk))) {
+		uint64_t word = atomic_load(seat);
+
+		if (choose(seat, word)) {
+			mpr_unpark(a, mpr_owner_slot(word));
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+mpr_seats_wake_one(const mproc_arena *a, struct mpr_seats *s,
+		   _Atomic uint32_t *hint)
+{
+	if (!atomic_load_explicit(hint, memory_order_relaxed) || wake_one(a, s))
+		return;
+	atomic_store(hint, 0);
+	if (wake_one(a, s))
+		atomic_store(hint, 1);
+}
+
+void
+mpr_seats_wake_all(const mproc_arena *a, struct mpr_seats *s)
+{
+	struct mpr_seat_walk walk = { 0 };
+	_Atomic uint64_t *seat;
+
+	while ((seat = mpr_seat_next(a, s, &walk))) {
+		uint64_t word = atomic_load(seat);
+
+		choose(seat, word);
+		if (mpr_owner_state(word) != MPR_SEAT_FREE)
+			mpr_unpark(a, mpr_owner_slot(word));
+	}
+}
+
+bool
+mpr_seats_any(const mproc_arena *a, struct mpr_seats *s)
+{
+	struct mpr_seat_walk walk = { 0 };
+	_Atomic uint64_t *seat;
+
+	/* seq_cst: the object was marked as gone before this. Who took a seat
+	 * before sees us, or we see its seat. */
+	while ((seat = mpr_seat_next(a, s, &walk)))
+		if (mpr_owner_state(atomic_load(seat)) != MPR_SEAT_FREE)
+			return true;
+	return false;
+}
+
+_Atomic uint64_t *
+mpr_seat_of_dead(const mproc_arena *a, struct mpr_seats *s, unsigned slot,
+		 uint64_t ident)
+{
+	struct mpr_seat_walk walk = { 0 };
+	_Atomic uint64_t *seat;
+
+	while ((seat = mpr_seat_next(a, s, &walk))) {
+		uint64_t word = atomic_load(seat);
+
+		if (mpr_owner_state(word) != MPR_SEAT_FREE &&
+		    mpr_owner_slot(word) == slot &&
+		    mpr_participant_still_dead(a, slot, ident))
+			return seat;
+	}
+	return NULL;
+}

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""The shared library exports what its map names, no more and no less.
+
+check_symbols.py ROOT LIBRARY
+"""
+
+import subprocess
+import sys
+
+from common import finish, map_symbols
+
+
+def exports(library):
+    """The defined dynamic symbols, without the nodes of versions."""
+    listing = subprocess.run(['nm', '-D', '--defined-only', library],
+                             text=True, check=True, stdout=subprocess.PIPE)
+    found = set()
+    for line in listing.stdout.splitlines():
+        *_, kind, name = line.split()
+        if kind != 'A':
+            found.add(name.split('@')[0])
+    return found
+
+
+def main(root, library):
+    mapped = set(map_symbols(root))
+    found = exports(library)
+    problems = [f'{name}: exported, but not in src/libmproc.map'
+                for name in sorted(found - mapped)]
+    problems += [f'{name}: in src/libmproc.map, but not exported'
+                 for name in sorted(mapped - found)]
+    if not found:
+        problems.append(f'{library}: exports nothing')
+    finish(problems)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every public macro, expanded once. check_headers.py compiles this file as C11
+ * and as C++11 and fails if a public header defines a macro that does not occur
+ * here. It is never run.
+ */
+#include <mproc/mproc.h>
+
+MPROC_BEGIN_DECLS
+
+MPROC_API MPROC_NODISCARD int expand_declaration(void);
+
+MPROC_END_DECLS
+
+/* The version is needed by the preprocessor. */
+#if MPROC_VERSION_MAJOR * 1000000 + MPROC_VERSION_MINOR * 1000 + \
+		MPROC_VERSION_PATCH < 0
+#error "a version is not negative"
+#endif
+
+mproc_timeout expand_nowait(void);
+mproc_timeout expand_forever(void);
+size_t expand_opts(void);
+
+mproc_timeout expand_nowait(void)
+{
+	return MPROC_NOWAIT;
+}
+
+mproc_timeout expand_forever(void)
+{
+	mproc_timeout forever = MPROC_FOREVER;
+
+	return forever;
+}
+
+static size_t read_opts(const struct mproc_queue_opts *opts)
+{
+	return opts->struct_size + opts->capacity;
+}
+
+size_t expand_opts(void)
+{
+	return read_opts(MPROC_OPTS(mproc_queue_opts, .capacity = 4096)) +
+	       read_opts(MPROC_OPTS(mproc_queue_opts, .capacity = 4096,
+				    .single_consumer = true));
+}

@@ -1,0 +1,164 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# run.sh [quick | full | bench] - build with warnings as errors and run the
+# tests. The last line is "N passed, N failed, N skipped", over all builds; the
+# exit status is 0 only if nothing failed.
+#
+#   quick   one build and the tests that take little time, under a minute
+#   (none)  several builds, every suite, under 15 minutes on two CPUs
+#   full    the same without the shortcuts that the long tests take, and a
+#           release build; however long it takes
+#   bench   the benchmarks of a release build
+#
+# Each build has its own directory below build/.
+
+cd "$(dirname "$0")/.." || exit 1
+
+mode=${1:-normal}
+case $mode in
+normal | quick | full | bench) ;;
+*)
+	echo "usage: tests/run.sh [quick | full | bench]" >&2
+	exit 2
+	;;
+esac
+
+. tests/packages.sh
+packages_need cc g++ clang meson ninja pkg-config python3 nm cmocka uthash \
+	mandoc sanitizers
+
+mkdir -p build
+passed=0
+failed=0
+skipped=0
+compiler=gcc
+# Suites that a build leaves out, as an argument of meson test.
+excluded=
+# What runs meson test, for builds that need a special surrounding.
+without_aslr=
+# Multiplies meson's time limits for tests.
+patience=1
+
+# configure BUILD [OPTION...]: make or renew build/BUILD.
+configure()
+{
+	dir=build/$1
+	shift
+	set -- --werror -Db_colorout=auto \
+		-Dtests=enabled -Dexamples=enabled "$@"
+	if [ -f "$dir/build.ninja" ] &&
+	    meson setup --reconfigure "$@" "$dir"; then
+		return 0
+	fi
+	rm -rf "$dir"
+	CC=$compiler meson setup "$@" "$dir"
+}
+
+# build BUILD [OPTION...]: configure and compile; a failure counts as one.
+build()
+{
+	name=$1
+	log=build/$name.log
+	if configure "$@" > "$log" 2>&1 && ninja -C "build/$name" >> "$log" 2>&1
+	then
+		return 0
+	fi
+	echo "$name: the build failed"
+	awk '/^FAILED|error:|ERROR:/ { found = 1 } found' "$log" | head -n 40
+	failed=$((failed + 1))
+	return 1
+}
+
+# check BUILD ARGUMENT...: run meson test on a build and add up its cases.
+check()
+{
+	name=$1
+	logs=build/$name/meson-logs/testlog
+	shift
+	began=$(date +%s)
+	rm -f "$logs".*
+	$without_aslr meson test -C "build/$name" --no-rebuild \
+		-t $patience "$@" > "build/$name.test.log" 2>&1
+	status=$?
+
+	echo '0 1 0' > "build/$name.counts"
+	python3 tests/results.py "$logs" $status tests/allowed-skips \
+		"build/$name.counts"
+	read -r p f s < "build/$name.counts"
+	echo "$name: $p passed, $f failed, $s skipped," \
+		"$(($(date +%s) - began)) s"
+	passed=$((passed + p))
+	failed=$((failed + f))
+	skipped=$((skipped + s))
+}
+
+# run BUILD SUITE...: the tests of some suites.
+run()
+{
+	name=$1
+	shift
+	suites=$excluded
+	for suite; do
+		suites="$suites --suite $suite"
+	done
+	echo "$name: $*"
+	check "$name" $suites
+}
+
+# ThreadSanitizer of older compilers cannot place its shadow memory where the
+# kernel randomises addresses by more bits than it knows.
+tsan_without_aslr()
+{
+	echo 'int main(void) { return 0; }' |
+		gcc -fsanitize=thread -x c -o build/probe -
+	if ! build/probe > /dev/null 2>&1 &&
+	    setarch "$(uname -m)" -R build/probe > /dev/null 2>&1; then
+		echo "setarch $(uname -m) -R"
+	fi
+	rm -f build/probe
+}
+
+# What the tests themselves look at: how much to try, and a multiplier for the
+# limits within the programs.
+export MPT_LEVEL=$mode
+
+case $mode in
+quick)
+	build gcc && run gcc unit api meta step
+	;;
+bench)
+	export MPT_LEVEL=normal
+	build bench -Dbuildtype=release &&
+		check bench --benchmark --verbose &&
+		cat build/bench.test.log
+	;;
+*)
+	[ $mode = normal ] || patience=50
+	build gcc &&
+		run gcc unit api step chaos explore hostile examples meta
+
+	# The other builds look for what the first cannot show. There the short
+	# forms of long tests do.
+	[ $mode = full ] || export MPT_LEVEL=quick
+	compiler=clang
+	build clang && run clang unit api examples
+	compiler=gcc
+	if [ $mode = full ]; then
+		build release -Dbuildtype=release &&
+			run release unit api hostile examples
+	fi
+
+	patience=$((patience * 4))
+	export MPT_SLOW=4
+	excluded='--no-suite unsanitized'
+	build asan -Db_sanitize=address,undefined &&
+		run asan unit api hostile examples
+	build tsan -Db_sanitize=thread && {
+		without_aslr=$(tsan_without_aslr)
+		run tsan tsan
+	}
+	;;
+esac
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the test support library share with each other.
+ */
+#ifndef MPT_PRIV_H
+#define MPT_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "mpt.h"
+
+/* Slots beyond those of the roles. */
+enum {
+	MPT_SLOT_TEST = MPT_ROLES,	/* the test itself */
+	MPT_SLOT_VICTIM,		/* the process under the stepper */
+	MPT_SLOT_STRAY,			/* threads and forks, not roles */
+	MPT_SLOTS
+};
+
+enum mpt_reported {
+	MPT_NO_REPORT,
+	MPT_WRITING,
+	MPT_WRITTEN,			/* the text is valid */
+	MPT_SHOWN,			/* and the test has failed with it */
+};
+
+/* What one role tells the others, in memory shared by all. */
+struct mpt_slot {
+	_Atomic(pid_t) pid;
+	atomic_uint reported;		/* enum mpt_reported */
+	atomic_uint ended;		/* the thread's function is over */
+	_Atomic(const char *) waits;	/* what it last waited for; a literal */
+	char role[32];
+	char text[416];			/* of the first failed check */
+};
+
+struct mpt_shared {
+	_Atomic(uint32_t) step;
+	atomic_uint failures;		/* not 0: whoever waits gives up */
+	struct mpt_slot slots[MPT_SLOTS];
+	_Alignas(4096) unsigned char scratch[MPT_SCRATCH];
+};
+
+/* What only the test knows about a role. */
+struct mpt_role {
+	struct mpt *t;
+	mpt_fn *fn;
+	void *arg;
+	pthread_t thread;
+	int id;
+	bool is_thread;
+	bool paused;
+	bool killed;			/* by mpt_kill_unreaped() */
+	bool done;			/* joined or reaped */
+};
+
+/* A list of things the process owns, one line of text each. */
+struct mpt_leak {
+	char *text;
+	size_t len;
+	size_t size;
+};
+
+struct mpt {
+	const char *name;
+	pid_t pid;
+	pid_t tid;
+	struct mpt_shared *shared;
+	struct mpt_leak before;
+	unsigned watchdog_seconds;
+	unsigned n_roles;
+	bool threads;
+	bool was_subreaper;
+	pid_t victim;			/* of the stepper, not yet reaped */
+	void *step_points;		/* the stepper's; freed at teardown */
+	char note[160];			/* what a longer run was just doing */
+	struct mpt_role roles[MPT_ROLES];
+};
+
+/* mpt.c */
+
+/* First thing in a forked child: makes it the role of that slot. */
+void mpt_child_begin(struct mpt *t, unsigned slot);
+
+/* Last thing in a forked child. */
+_Noreturn void mpt_child_end(int code);
+
+/* How a process ended, as text. */
+const char *mpt_end_text(char buf[64], int status);
+
+/* The text a slot reported, or NULL. */
+const char *mpt_report(struct mpt *t, unsigned slot);
+
+/* Sends SIGKILL and waits until the child is a zombie; does not reap it. */
+void mpt_slay(pid_t pid);
+
+/* Waits at most @ms milliseconds in the kernel, for nothing in particular. */
+void mpt_nap(unsigned ms);
+
+/* mpt_watch.c */
+
+/* Gives the scenario its whole watchdog time again. */
+void mpt_watch_start(struct mpt *t);
+void mpt_watch_stop(void);
+
+/* mpt_leak.c */
+
+void mpt_leak_take(struct mpt_leak *l);
+void mpt_leak_drop(struct mpt_leak *l);
+
+/*
+ * Compares what the process owns with an earlier list, prints each
+ * difference, and removes leaked children and names. Returns their number.
+ */
+unsigned mpt_leak_report(const struct mpt_leak *before);
+
+/* Children of this process, zombies included; at most @size of them. */
+unsigned mpt_children(pid_t *ret, unsigned size);
+
+/* Whether the process was a child when the list was taken. */
+bool mpt_leak_has_child(const struct mpt_leak *l, pid_t pid);
+
+#endif

@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The single-step killer, see mpt_step.h.
+ *
+ * The victim asks to be traced and runs into an illegal instruction at each of
+ * the two marks. Between them it is moved on by PTRACE_SINGLESTEP, which stops
+ * it with SIGTRAP after each instruction; SIGILL is the end mark. So the kind
+ * of stop tells everything, and a step costs two system calls here.
+ *
+ * Stepping to the n-th instruction again and again costs the square of the
+ * length. The dry run therefore notes where each instruction lies; a victim is
+ * let run to a breakpoint at the last instruction before the n-th one that the
+ * dry run had met for the first time there, and is stepped from that point.
+ * MPT_STEP=full steps all the way.
+ *
+ * A step that is a system call may sleep for ever. While victims run, a timer
+ * interrupts our waitpid() every few milliseconds; a victim found sleeping on
+ * several such ticks in a row, with no step in between, is taken to be asleep.
+ * Short sleeps, like those of a futex with a short timeout, thus pass.
+ *
+ * All processes share the text of the test program at the same addresses, as
+ * they are forks of one image, and run on fresh objects; so the count of a
+ * victim differs from that of the dry run only as far as the operation itself
+ * depends on chance. A victim that ends its operation early is one more
+ * finished case.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mpt_priv.h"
+#include "mpt_rand.h"
+#include "mpt_step.h"
+#include "mpt_step_arch.h"
+
+enum {
+	EVERY = 2000,
+	BUDGET = 300,
+	QUICK_CASES = 64,
+	TICK_MS = 5,
+	SLEEPY_TICKS = 3,
+	TICK_SIGNAL = SIGVTALRM,
+};
+
+/* What is known about the point after n instructions. */
+struct point {
+	uintptr_t pc;
+	unsigned bits;
+};
+
+enum {
+	POINT_MATTERS = 1,	/* beside a system call or a change */
+	POINT_CHOSEN = 2,
+	POINT_FIRST = 4,	/* its instruction is met for the first time */
+};
+
+/* What a victim did when it was told to go on. */
+enum stop {
+	STOP_TRAP,		/* a step was made, or the breakpoint reached */
+	STOP_END,		/* it stands at the end mark */
+	STOP_ASLEEP,
+};
+
+struct run {
+	struct mpt *t;
+	const struct mpt_stepper_opts *o;
+	struct mpt_stepper_result result;
+	struct point *points;	/* of 0 .. result.instructions */
+	size_t points_size;
+	bool may_jump;		/* breakpoints may be used */
+	pid_t victim;
+	int signal;		/* to be delivered with the next step */
+};
+
+/* Set in victims only: elsewhere the marks must be harmless. */
+static volatile sig_atomic_t is_victim;
+
+extern const char mpt_begin_mark[] __attribute__((visibility("hidden")));
+extern const char mpt_end_mark[] __attribute__((visibility("hidden")));
+
+__attribute__((noinline)) void mpt_step_begin(void)
+{
+	if (is_victim)
+		__asm__ volatile(".globl mpt_begin_mark\n"
+				 "mpt_begin_mark: " MPT_MARK_INSN
+				 ::: "memory");
+}
+
+__attribute__((noinline)) void mpt_step_end(void)
+{
+	if (is_victim)
+		__asm__ volatile(".globl mpt_end_mark\n"
+				 "mpt_end_mark: " MPT_MARK_INSN
+				 ::: "memory");
+}
+
+static void on_tick(int sig)
+{
+	(void)sig;
+}
+
+/* Starts or stops the ticks. */
+static void set_ticks(bool on)
+{
+	const long period = on ? TICK_MS * 1000000L : 0;
+	struct itimerspec at = {
+		.it_value.tv_nsec = period,
+		.it_interval.tv_nsec = period,
+	};
+	struct sigevent ev = {
+		.sigev_notify = SIGEV_SIGNAL,
+		.sigev_signo = TICK_SIGNAL,
+	};
+	struct sigaction sa = { .sa_handler = on_tick };
+	static pid_t timer_of;
+	static timer_t timer;
+
+	if (timer_of != getpid()) {
+		sigaction(TICK_SIGNAL, &sa, NULL);
+		if (timer_create(CLOCK_MONOTONIC, &ev, &timer) < 0)
+			abort();
+		timer_of = getpid();
+	}
+	if (timer_settime(timer, 0, &at, NULL) < 0)
+		abort();
+}
+
+_Noreturn static void fail_run(struct run *run, const char *what)
+{
+	set_ticks(false);
+	mpt_fail(run->t, __FILE__, __LINE__, "step %s: %s: %s", run->o->name,
+		 what, strerror(errno));
+}
+
+/* The victim is gone although nobody killed it; it is reaped. */
+_Noreturn static void fail_death(struct run *run, int status, const char *where)
+{
+	const char *text = mpt_report(run->t, MPT_SLOT_VICTIM);
+	char buf[64];
+
+	set_ticks(false);
+	run->t->victim = 0;
+	mpt_fail(run->t, __FILE__, __LINE__,
+		 "step %s: the victim ended by %s %s%s%s", run->o->name,
+		 mpt_end_text(buf, status), where, text != NULL ? ": " : "",
+		 text != NULL ? text : "");
+}
+
+static void read_regs(struct run *run, struct user_regs_struct *regs)
+{
+	struct iovec iov = { .iov_base = regs, .iov_len = sizeof(*regs) };
+
+	if (ptrace(PTRACE_GETREGSET, run->victim, NT_PRSTATUS, &iov) < 0)
+		fail_run(run, "PTRACE_GETREGSET");
+}
+
+static uintptr_t get_pc(struct run *run)
+{
+	struct user_regs_struct regs;
+
+	read_regs(run, &regs);
+	return (uintptr_t)MPT_PC(&regs);
+}
+
+static void set_pc(struct run *run, uintptr_t pc)
+{
+	struct user_regs_struct regs;
+	struct iovec iov = { .iov_base = &regs, .iov_len = sizeof(regs) };
+
+	read_regs(run, &regs);
+	MPT_PC(&regs) = pc;
+	if (ptrace(PTRACE_SETREGSET, run->victim, NT_PRSTATUS, &iov) < 0)
+		fail_run(run, "PTRACE_SETREGSET");
+}
+
+static bool stands_at(struct run *run, const char *mark)
+{
+	return get_pc(run) == (uintptr_t)mark;
+}
+
+static void skip_mark(struct run *run)
+{
+	set_pc(run, get_pc(run) + MPT_MARK_SIZE);
+}
+
+static bool read_text(struct run *run, uintptr_t pc, unsigned long *ret)
+{
+	errno = 0;
+	*ret = (unsigned long)ptrace(PTRACE_PEEKTEXT, run->victim, (void *)pc,
+				     NULL);
+	return errno == 0;
+}
+
+static bool write_text(struct run *run, uintptr_t pc, unsigned long word)
+{
+	return ptrace(PTRACE_POKETEXT, run->victim, (void *)pc, (void *)word)
+	       == 0;
+}
+
+/* Lets the victim go on, for one instruction or until something happens. */
+static void resume(struct run *run, bool single)
+{
+	if (ptrace(single ? PTRACE_SINGLESTEP : PTRACE_CONT, run->victim, NULL,
+		   (void *)(intptr_t)run->signal) < 0)
+		fail_run(run, "resuming the victim");
+	run->signal = 0;
+}
+
+_Noreturn static void run_victim(struct run *run)
+{
+	mpt_child_begin(run->t, MPT_SLOT_VICTIM);
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+		mpt_fail(run->t, __FILE__, __LINE__,
+			 "ptrace is not permitted here: %s", strerror(errno));
+	is_victim = 1;
+	run->o->victim(run->o->arg);
+	mpt_child_end(0);
+}
+
+/* Makes a victim that stands behind its begin mark. */
+static void start_victim(struct run *run)
+{
+	int status;
+	pid_t pid;
+
+	mpt_watch_start(run->t);
+	if (run->o->before != NULL)
+		run->o->before(run->o->arg);
+
+	fflush(stdout);
+	fflush(stderr);
+	pid = fork();
+	if (pid < 0)
+		fail_run(run, "fork");
+	if (pid == 0)
+		run_victim(run);
+	run->victim = pid;
+	run->t->victim = pid;
+	run->signal = 0;
+
+	for (;;) {
+		while (waitpid(pid, &status, 0) < 0)
+			if (errno != EINTR)
+				fail_run(run, "waitpid");
+		if (!WIFSTOPPED(status))
+			fail_death(run, status, "before mpt_step_begin()");
+		if (WSTOPSIG(status) == SIGILL &&
+		    stands_at(run, mpt_begin_mark))
+			break;
+		run->signal = WSTOPSIG(status);
+		resume(run, false);
+	}
+	if (ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_EXITKILL) < 0)
+		fail_run(run, "PTRACE_O_EXITKILL");
+	skip_mark(run);
+}
+
+/* Moves the victim on, see resume(); @n is only for messages. */
+static enum stop advance(struct run *run, bool single, unsigned long n)
+{
+	unsigned sleepy = 0;
+	char where[48];
+	int status;
+
+	resume(run, single);
+	for (;;) {
+		if (waitpid(run->victim, &status, 0) < 0) {
+			if (errno != EINTR)
+				fail_run(run, "waitpid");
+			sleepy = mpt_task_state(run->victim) == 'S' ? sleepy + 1
+								    : 0;
+			if (sleepy == SLEEPY_TICKS)
+				return STOP_ASLEEP;
+			continue;
+		}
+		if (!WIFSTOPPED(status)) {
+			snprintf(where, sizeof(where), "after %lu instructions",
+				 n);
+			fail_death(run, status, where);
+		}
+		if (WSTOPSIG(status) == SIGTRAP)
+			return STOP_TRAP;
+		if (WSTOPSIG(status) == SIGILL && stands_at(run, mpt_end_mark))
+			return STOP_END;
+
+		/* A signal arrives; no instruction was executed. */
+		run->signal = WSTOPSIG(status);
+		resume(run, single);
+	}
+}
+
+/*
+ * Lets the victim run to the first visit of @pc. Where no breakpoint can be
+ * set, as in the vdso, it returns false and the victim has not moved.
+ */
+static bool run_to(struct run *run, uintptr_t pc, enum stop *ret)
+{
+	unsigned long word;
+
+	if (!read_text(run, pc, &word) ||
+	    !write_text(run, pc, (word & ~MPT_BREAK_MASK) | MPT_BREAK))
+		return false;
+	*ret = advance(run, false, 0);
+	if (*ret != STOP_TRAP)
+		return true;
+	if (get_pc(run) != pc + MPT_BREAK_SIZE || !write_text(run, pc, word))
+		fail_run(run, "the breakpoint");
+	set_pc(run, pc);
+	return true;
+}
+
+/* Lets a victim that stands at the end mark run to its end. */
+static void finish_victim(struct run *run)
+{
+	siginfo_t info;
+	int status;
+
+	skip_mark(run);
+	for (;;) {
+		resume(run, false);
+		/* An exited victim stays a zombie for now, as a killed one. */
+		while (waitid(P_PID, (id_t)run->victim, &info,
+			      WEXITED | WSTOPPED | WNOWAIT) < 0)
+			if (errno != EINTR)
+				fail_run(run, "waitid");
+		if (info.si_code != CLD_STOPPED && info.si_code != CLD_TRAPPED)
+			break;
+		waitpid(run->victim, &status, 0);
+		run->signal = WSTOPSIG(status);
+	}
+	if (info.si_code != CLD_EXITED || info.si_status != 0) {
+		waitpid(run->victim, &status, 0);
+		fail_death(run, status, "after mpt_step_end()");
+	}
+}
+
+/* The victim is a zombie, or dies here; then the survivor has its say. */
+static void bury_victim(struct run *run, unsigned long n, bool finished)
+{
+	pid_t pid = run->victim;
+
+	set_ticks(false);
+	mpt_slay(pid);
+	if (!run->o->keep_zombie) {
+		waitpid(pid, NULL, 0);
+		run->t->victim = 0;
+	}
+
+	snprintf(run->t->note, sizeof(run->t->note),
+		 "step %s: victim killed after %lu of %lu instructions%s",
+		 run->o->name, n, run->result.instructions,
+		 finished ? " (it had finished)" : "");
+	run->result.cases++;
+	run->o->survivor(run->o->arg, pid, n, finished);
+	run->t->note[0] = '\0';
+
+	if (run->o->keep_zombie) {
+		waitpid(pid, NULL, 0);
+		run->t->victim = 0;
+	}
+}
+
+static struct point *point(struct run *run, unsigned long n)
+{
+	size_t size = run->points_size;
+
+	if (n >= size) {
+		size = n * 2 + 4096;
+		run->points = realloc(run->points, size * sizeof(struct point));
+		if (run->points == NULL)
+			abort();
+		memset(run->points + run->points_size, 0,
+		       (size - run->points_size) * sizeof(struct point));
+		run->points_size = size;
+		/* A failing check leaves the run by a jump. */
+		run->t->step_points = run->points;
+	}
+	return &run->points[n];
+}
+
+static void mark_both_sides(struct run *run, unsigned long n)
+{
+	point(run, n)->bits |= POINT_MATTERS;
+	point(run, n + 1)->bits |= POINT_MATTERS;
+}
+
+static int compare_points(const void *a, const void *b)
+{
+	const struct point *const *p = a, *const *q = b;
+
+	if ((*p)->pc != (*q)->pc)
+		return (*p)->pc < (*q)->pc ? -1 : 1;
+	return *p < *q ? -1 : *p > *q;
+}
+
+/* Finds the points whose instruction was not met before. */
+static void find_first_visits(struct run *run)
+{
+	unsigned long i, n = run->result.instructions + 1;
+	struct point **sorted;
+
+	sorted = malloc(n * sizeof(*sorted));
+	if (sorted == NULL)
+		abort();
+	for (i = 0; i < n; i++)
+		sorted[i] = &run->points[i];
+	qsort(sorted, n, sizeof(*sorted), compare_points);
+	for (i = 0; i < n; i++)
+		if (i == 0 || sorted[i]->pc != sorted[i - 1]->pc)
+			sorted[i]->bits |= POINT_FIRST;
+	free(sorted);
+}
+
+static void dry_run(struct run *run)
+{
+	uint64_t (*fingerprint)(void *arg) = run->o->fingerprint;
+	uint64_t now, last = 0;
+	unsigned long word, n = 0;
+	enum stop stop;
+	uintptr_t pc;
+
+	start_victim(run);
+	set_ticks(true);
+	if (fingerprint != NULL)
+		last = fingerprint(run->o->arg);
+
+	for (;;) {
+		pc = get_pc(run);
+		point(run, n)->pc = pc;
+		if (read_text(run, pc, &word) &&
+		    mpt_is_syscall((uint32_t)word)) {
+			run->result.syscalls++;
+			mark_both_sides(run, n);
+		}
+		stop = advance(run, true, n);
+		if (stop != STOP_TRAP)
+			break;
+		now = fingerprint != NULL ? fingerprint(run->o->arg) : 0;
+		if (now != last) {
+			run->result.changes++;
+			mark_both_sides(run, n);
+			last = now;
+		}
+		n++;
+	}
+
+	run->result.instructions = n;
+	point(run, 0)->bits |= POINT_MATTERS;
+	point(run, n)->bits |= POINT_MATTERS;
+	find_first_visits(run);
+	if (stop == STOP_ASLEEP)
+		run->result.asleep++;
+	else
+		finish_victim(run);
+	bury_victim(run, n, stop == STOP_END);
+}
+
+/* One victim, killed after @n instructions. */
+static void kill_at(struct run *run, unsigned long n)
+{
+	enum stop stop = STOP_TRAP;
+	unsigned long i = 0;
+
+	start_victim(run);
+	set_ticks(true);
+
+	if (run->may_jump) {
+		for (i = n; !(run->points[i].bits & POINT_FIRST); i--)
+			;
+		if (i > 0 && !run_to(run, run->points[i].pc, &stop))
+			i = 0;
+	}
+	while (i < n && stop == STOP_TRAP) {
+		stop = advance(run, true, i);
+		if (stop == STOP_TRAP)
+			i++;
+	}
+	if (stop == STOP_ASLEEP)
+		run->result.asleep++;
+	bury_victim(run, i, stop == STOP_END);
+}
+
+/* How many points have exactly the bits @value of those in @mask. */
+static unsigned long count_points(struct run *run, unsigned mask,
+				  unsigned value)
+{
+	unsigned long i, n = 0;
+
+	for (i = 0; i <= run->result.instructions; i++)
+		n += (run->points[i].bits & mask) == value;
+	return n;
+}
+
+/* Keeps @keep of those points chosen, evenly spread, and no others. */
+static void thin_out(struct run *run, unsigned mask, unsigned value,
+		     unsigned long keep)
+{
+	unsigned long i, seen = 0, n = count_points(run, mask, value);
+
+	if (n <= keep)
+		return;
+	for (i = 0; i <= run->result.instructions; i++) {
+		if ((run->points[i].bits & mask) != value)
+			continue;
+		/* True @keep times while seen goes from 0 to n - 1. */
+		if ((seen + 1) * keep / n == seen * keep / n)
+			run->points[i].bits &= ~(unsigned)POINT_CHOSEN;
+		seen++;
+	}
+}
+
+/* Marks at most @budget points beyond @every, a stride apart. */
+static void choose_beyond(struct run *run, unsigned long every,
+			  unsigned long budget)
+{
+	unsigned long i, stride, n = run->result.instructions;
+	struct mpt_rand r;
+
+	if (n <= every || budget == 0)
+		return;
+	stride = (n - every + budget - 1) / budget;
+	mpt_rand_init(&r, mpt_seed());
+	i = every + 1 + mpt_rand_below(&r, stride);
+	for (; i <= n; i += stride)
+		run->points[i].bits |= POINT_CHOSEN;
+}
+
+static void choose_points(struct run *run)
+{
+	const struct mpt_stepper_opts *o = run->o;
+	const unsigned both = POINT_MATTERS | POINT_CHOSEN;
+	unsigned long i, every, matter, max = o->max_cases;
+	unsigned long n = run->result.instructions;
+	const char *mode = getenv("MPT_STEP");
+
+	run->may_jump = true;
+	every = o->every != 0 ? o->every : EVERY;
+	if (mode != NULL && strcmp(mode, "full") == 0) {
+		run->may_jump = false;
+		every = n;
+		max = 0;
+	} else if (mode != NULL && strcmp(mode, "quick") == 0) {
+		max = max == 0 || max > QUICK_CASES ? QUICK_CASES : max;
+	} else if (mode != NULL && *mode != '\0') {
+		i = strtoul(mode, NULL, 0);
+		run->points[i < n ? i : n].bits |= POINT_CHOSEN;
+		return;
+	}
+
+	for (i = 0; i <= n; i++)
+		if (i <= every || (run->points[i].bits & POINT_MATTERS))
+			run->points[i].bits |= POINT_CHOSEN;
+	choose_beyond(run, every, o->budget != 0 ? o->budget : BUDGET);
+	if (max == 0)
+		return;
+
+	matter = count_points(run, both, both);
+	thin_out(run, both, both, max);
+	thin_out(run, both, POINT_CHOSEN, max > matter ? max - matter : 0);
+}
+
+void mpt_stepper_run(struct mpt *t, const struct mpt_stepper_opts *o,
+		     struct mpt_stepper_result *ret)
+{
+	struct run run = { .t = t, .o = o };
+	unsigned long n;
+
+	dry_run(&run);
+	choose_points(&run);
+	for (n = 0; n <= run.result.instructions; n++)
+		if (run.points[n].bits & POINT_CHOSEN)
+			kill_at(&run, n);
+
+	free(run.points);
+	t->step_points = NULL;
+	print_message("# step %s: %lu instructions, %lu cases, %lu syscalls, "
+		      "%lu changes, %lu asleep\n", o->name,
+		      run.result.instructions, run.result.cases,
+		      run.result.syscalls, run.result.changes,
+		      run.result.asleep);
+	if (ret != NULL)
+		*ret = run.result;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The single-step killer: proves that an operation may be killed anywhere.
+ *
+ * A victim process runs the operation under ptrace and is killed after exactly
+ * n of its instructions; then a survivor, in the test itself, looks at what it
+ * left behind. This is done for n = 0, 1, 2, ... up to the last instruction,
+ * with fresh objects each time. What a test of this kind has passed does not
+ * depend on luck or timing.
+ *
+ * First a dry run counts the instructions, lets the victim finish, and notes
+ * the points that matter most: both sides of each system call and of each
+ * instruction that changed the shared memory. Operations of at most .every
+ * instructions are killed at each of them, longer ones at the first .every, at
+ * all points that matter, and at .budget others chosen by mpt_seed().
+ *
+ *	static void victim(void *arg)
+ *	{
+ *		mpt_step_begin();
+ *		put(arg, 1);
+ *		mpt_step_end();
+ *	}
+ *
+ *	mpt_stepper_run(t, &(struct mpt_stepper_opts){
+ *		.name = "put",
+ *		.victim = victim,
+ *		.before = make_queue,
+ *		.survivor = check_queue,
+ *		.arg = q,
+ *	}, &result);
+ *
+ * A victim that falls asleep in a system call is killed there, and the
+ * instruction it sleeps in is the last one of the operation. The victim has
+ * one thread. Do not run this under a sanitizer or valgrind: it would step
+ * through their code.
+ *
+ * Environment: MPT_STEP=full kills at every instruction whatever the options
+ * say, MPT_STEP=quick at no more than 64 points, MPT_STEP=<n> after n
+ * instructions only (to look at one failure again).
+ */
+#ifndef MPT_STEP_H
+#define MPT_STEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "mpt.h"
+
+/*
+ * Zero fields have the meaning given in parentheses.
+ *
+ * @name:        of the operation, for messages (required)
+ * @victim:      runs in a forked child; calls mpt_step_begin() and
+ *               mpt_step_end() once, around the operation (required)
+ * @before:      runs in the test before each fork: fresh objects (none)
+ * @survivor:    runs in the test after each death, with cmocka asserts and
+ *               mpt_check(): the victim @victim has executed @n instructions;
+ *               @finished says that the operation was complete (required)
+ * @fingerprint: runs in the test during the dry run: a hash of the memory of
+ *               interest, to find the instructions that change it (none)
+ * @arg:         handed to all of them
+ * @every:       all instructions up to this one (2000)
+ * @budget:      how many chosen points beyond that (300)
+ * @max_cases:   no more points than this: the ones that matter, the others
+ *               spread evenly (no limit)
+ * @keep_zombie: leave the victim unreaped while the survivor runs (reaped)
+ */
+struct mpt_stepper_opts {
+	const char *name;
+	void (*victim)(void *arg);
+	void (*before)(void *arg);
+	void (*survivor)(void *arg, pid_t victim, unsigned long n,
+			 bool finished);
+	uint64_t (*fingerprint)(void *arg);
+	void *arg;
+	unsigned long every;
+	unsigned long budget;
+	unsigned long max_cases;
+	bool keep_zombie;
+};
+
+/*
+ * @instructions: of the operation, in the dry run
+ * @cases:        calls of the survivor, the one after the dry run included
+ * @syscalls:     instructions that were system calls, in the dry run
+ * @changes:      instructions that changed the fingerprint
+ * @asleep:       victims that were killed while they slept in the kernel
+ */
+struct mpt_stepper_result {
+	unsigned long instructions;
+	unsigned long cases;
+	unsigned long syscalls;
+	unsigned long changes;
+	unsigned long asleep;
+};
+
+/**
+ * mpt_stepper_run() - kill a victim at every instruction of an operation
+ * @t:   scenario; each case has the whole time of its watchdog
+ * @o:   what to do
+ * @ret: receives what was done; may be NULL
+ *
+ * The dry run, in which the victim finishes, comes first, then the kills in
+ * ascending order. The numbers are printed as a TAP comment. Fails the test
+ * when a check of the survivor or victim fails, when the victim dies by itself,
+ * and when ptrace is not permitted. When a survivor fails, the message at the
+ * end of the scenario says after how many instructions the victim was killed.
+ */
+void mpt_stepper_run(struct mpt *t, const struct mpt_stepper_opts *o,
+		     struct mpt_stepper_result *ret);
+
+/**
+ * mpt_step_begin(), mpt_step_end() - mark the operation in a victim
+ *
+ * Do nothing in any other process. The few instructions of the return from the
+ * first and of the call of the second belong to the operation.
+ */
+void mpt_step_begin(void);
+void mpt_step_end(void);
+
+#endif

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The single-step killer tests itself, on operations of which every
+ * intermediate state is known: two words that are written one after the other.
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mpt.h"
+#include "mpt_self.h"
+#include "mpt_step.h"
+
+/* The scratch bytes as victims and survivors use them. */
+struct board {
+	_Atomic(uint32_t) first, second;
+	_Atomic(uint32_t) never_woken;
+};
+
+static void write_a_pair(void *arg)
+{
+	struct board *b = arg;
+
+	mpt_step_begin();
+	atomic_store_explicit(&b->first, 1, memory_order_relaxed);
+	atomic_store_explicit(&b->second, 1, memory_order_release);
+	mpt_step_end();
+}
+
+static void abort_halfway(void *arg)
+{
+	(void)arg;
+	mpt_step_begin();
+	abort();
+}
+
+static void forbid_torn_pairs(void *arg, pid_t victim, unsigned long n,
+			      bool finished)
+{
+	struct board *b = arg;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	assert_int_equal(b->first, b->second);
+}
+
+static void clear_the_pair(void *arg)
+{
+	struct board *b = arg;
+
+	atomic_store(&b->first, 0);
+	atomic_store(&b->second, 0);
+}
+
+/* Inner scenarios: each fails, in a second instance of this program. */
+
+static void inner_torn_pair(void **state)
+{
+	const struct mpt_stepper_opts o = {
+		.name = "pair",
+		.victim = write_a_pair,
+		.before = clear_the_pair,
+		.survivor = forbid_torn_pairs,
+		.arg = mpt_scratch(*state),
+	};
+
+	mpt_stepper_run(*state, &o, NULL);
+}
+
+static void inner_victim_aborts(void **state)
+{
+	const struct mpt_stepper_opts o = {
+		.name = "abort",
+		.victim = abort_halfway,
+		.survivor = forbid_torn_pairs,
+		.arg = mpt_scratch(*state),
+	};
+
+	mpt_stepper_run(*state, &o, NULL);
+}
+
+static void inner_no_ptrace(void **state)
+{
+	struct sock_filter deny[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {
+		.len = sizeof(deny) / sizeof(deny[0]),
+		.filter = deny,
+	};
+
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program),
+			 0);
+	inner_torn_pair(state);
+}
+
+static const struct CMUnitTest inner_tests[] = {
+	mpt_test(inner_torn_pair),
+	mpt_test(inner_victim_aborts),
+	mpt_test(inner_no_ptrace),
+};
+
+static void a_failed_kill_names_the_instruction(void **state)
+{
+	(void)state;
+	mpt_self_fails("inner_torn_pair", "the test ended in step pair: ",
+		       "victim killed after ");
+	mpt_self_fails("inner_victim_aborts", "the victim ended by signal 6",
+		       "step abort");
+	mpt_self_fails("inner_no_ptrace", "ptrace is not permitted here",
+		       "step pair");
+}
+
+/* What the survivors of one run have seen. */
+static struct {
+	struct board *b;
+	struct mpt *t;
+	unsigned long expected, last;
+	unsigned calls, finished, torn, empty;
+	bool zombies, contiguous;
+	uint64_t history;	/* hash of what each survivor found */
+} seen;
+
+static unsigned n_loops;	/* length of store_late() */
+
+static void see_begin(struct mpt *t)
+{
+	memset(&seen, 0, sizeof(seen));
+	seen.t = t;
+	seen.b = mpt_scratch(t);
+	seen.contiguous = true;
+}
+
+static void see(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct board *b = arg;
+
+	mpt_check_int(seen.t, mpt_task_state(victim), seen.zombies ? 'Z' : 0);
+	/* The first call is the dry run's, at the end of the operation. */
+	if (seen.calls++ > 0 && n != seen.expected++)
+		seen.contiguous = false;
+	seen.last = n;
+	seen.finished += finished;
+	seen.empty += b->first == 0 && b->second == 0;
+	seen.torn += b->first == 1 && b->second == 0;
+	assert_false(b->first == 0 && b->second == 1);
+	if (finished)
+		assert_int_equal(b->second, 1);
+}
+
+static uint64_t hash_the_pair(void *arg)
+{
+	struct board *b = arg;
+
+	return b->first | (uint64_t)b->second << 32;
+}
+
+static void every_instruction_is_a_place_to_die(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "pair",
+		.victim = write_a_pair,
+		.before = clear_the_pair,
+		.survivor = see,
+		.fingerprint = hash_the_pair,
+	};
+
+	see_begin(*state);
+	o.arg = seen.b;
+	mpt_stepper_run(*state, &o, &r);
+	assert_in_range(r.instructions, 3, 100);
+	assert_int_equal(r.cases, r.instructions + 2);
+	assert_int_equal(r.cases, seen.calls);
+	assert_true(seen.contiguous);
+	assert_int_equal(seen.last, r.instructions);
+	assert_int_equal(r.changes, 2);
+	assert_int_equal(r.syscalls, 0);
+	assert_int_equal(r.asleep, 0);
+	assert_int_equal(seen.finished, 1);
+	assert_true(seen.torn > 0 && seen.empty > 0);
+
+	see_begin(*state);
+	seen.zombies = true;
+	o.keep_zombie = true;
+	mpt_stepper_run(*state, &o, &r);
+	assert_int_equal(seen.calls, r.cases);
+}
+
+static void sleep_in_the_middle(void *arg)
+{
+	struct board *b = arg;
+
+	mpt_step_begin();
+	atomic_store(&b->first, 1);
+	syscall(SYS_getppid);
+	syscall(SYS_futex, &b->never_woken, FUTEX_WAIT, 0, NULL, NULL, 0);
+	atomic_store(&b->second, 1);
+	mpt_step_end();
+}
+
+static void a_sleeping_victim_is_killed_in_its_sleep(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "sleep",
+		.victim = sleep_in_the_middle,
+		.before = clear_the_pair,
+		.survivor = see,
+	};
+
+	see_begin(*state);
+	o.arg = seen.b;
+	mpt_stepper_run(*state, &o, &r);
+	assert_int_equal(r.syscalls, 2);
+	assert_int_equal(r.asleep, 1);
+	assert_int_equal(seen.finished, 0);
+	assert_true(seen.contiguous && seen.torn > 0);
+}
+
+static volatile sig_atomic_t n_signals;
+
+static void count_signals(int sig)
+{
+	(void)sig;
+	n_signals++;
+}
+
+static void signal_in_the_middle(void *arg)
+{
+	signal(SIGUSR1, count_signals);
+	mpt_step_begin();
+	raise(SIGUSR1);
+	if (n_signals == 1) {
+		atomic_store(&((struct board *)arg)->first, 1);
+		atomic_store(&((struct board *)arg)->second, 1);
+	}
+	mpt_step_end();
+}
+
+static void a_victim_gets_its_signals(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "signal",
+		.victim = signal_in_the_middle,
+		.before = clear_the_pair,
+		.survivor = see,
+	};
+
+	see_begin(*state);
+	o.arg = seen.b;
+	mpt_stepper_run(*state, &o, &r);
+	assert_int_equal(seen.finished, 1);
+}
+
+static void store_late(void *arg)
+{
+	struct board *b = arg;
+	volatile unsigned i;
+
+	mpt_step_begin();
+	for (i = 0; i < n_loops; i++)
+		;
+	atomic_store(&b->first, 1);
+	for (i = 0; i < n_loops; i++)
+		;
+	atomic_store(&b->second, 1);
+	for (i = 0; i < n_loops; i++)
+		;
+	mpt_step_end();
+}
+
+static void a_long_operation_is_sampled(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "late",
+		.victim = store_late,
+		.before = clear_the_pair,
+		.survivor = see,
+		.fingerprint = hash_the_pair,
+		.every = 10,
+		.budget = 20,
+	};
+
+	n_loops = 500;
+	see_begin(*state);
+	o.arg = seen.b;
+	mpt_stepper_run(*state, &o, &r);
+	assert_true(r.instructions > 1500);
+	assert_in_range(r.cases, 30, 1 + 11 + 20 + 6);
+	assert_false(seen.contiguous);
+	assert_true(seen.torn >= 2);
+
+	/* The points that matter survive a limit: 0, 2 + 2 and the last. */
+	see_begin(*state);
+	o.max_cases = 6;
+	mpt_stepper_run(*state, &o, &r);
+	assert_int_equal(r.cases, 1 + 6);
+	assert_int_equal(seen.torn, 2);
+	assert_int_equal(seen.empty, 2);
+}
+
+static void store_in_a_loop(void *arg)
+{
+	struct board *b = arg;
+	uint32_t i;
+
+	mpt_step_begin();
+	for (i = 1; i <= 5; i++) {
+		atomic_store(&b->first, i);
+		atomic_store(&b->second, i);
+	}
+	mpt_step_end();
+}
+
+static void record(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct board *b = arg;
+
+	(void)victim;
+	seen.history = seen.history * 31 + b->first * 10 + b->second;
+	seen.history = seen.history * 31 + n * 2 + finished;
+}
+
+/* A breakpoint must lead to the same visit as single steps do. */
+static void breakpoints_change_nothing(void **state)
+{
+	struct mpt_stepper_opts o = {
+		.name = "visits",
+		.victim = store_in_a_loop,
+		.before = clear_the_pair,
+		.survivor = record,
+	};
+	uint64_t history;
+
+	see_begin(*state);
+	o.arg = seen.b;
+	mpt_stepper_run(*state, &o, NULL);
+	history = seen.history;
+
+	setenv("MPT_STEP", "full", 1);
+	see_begin(*state);
+	mpt_stepper_run(*state, &o, NULL);
+	unsetenv("MPT_STEP");
+	assert_true(seen.history == history);
+}
+
+static void the_environment_selects_points(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "loop",
+		.victim = store_late,
+		.before = clear_the_pair,
+		.survivor = see,
+	};
+
+	n_loops = 20;
+	see_begin(*state);
+	o.arg = seen.b;
+	setenv("MPT_STEP", "quick", 1);
+	mpt_stepper_run(*state, &o, &r);
+	assert_int_equal(r.cases, 1 + 64);
+
+	setenv("MPT_STEP", "17", 1);
+	mpt_stepper_run(*state, &o, &r);
+	unsetenv("MPT_STEP");
+	assert_int_equal(r.cases, 1 + 1);
+	assert_int_equal(seen.last, 17);
+}
+
+static void marks_are_harmless_elsewhere(void **state)
+{
+	struct board *b = mpt_scratch(*state);
+
+	write_a_pair(b);
+	assert_int_equal(b->second, 1);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_failed_kill_names_the_instruction),
+		mpt_test(every_instruction_is_a_place_to_die),
+		mpt_test(a_sleeping_victim_is_killed_in_its_sleep),
+		mpt_test(a_victim_gets_its_signals),
+		mpt_test(a_long_operation_is_sampled),
+		mpt_test(breakpoints_change_nothing),
+		mpt_test(the_environment_selects_points),
+		mpt_test(marks_are_harmless_elsewhere),
+	};
+
+	/* The numbers here are those of the options, whatever was asked. */
+	unsetenv("MPT_STEP");
+	if (argc > 1) {
+		cmocka_set_test_filter(argv[1]);
+		return cmocka_run_group_tests(inner_tests, NULL, NULL);
+	}
+	return cmocka_run_group_tests_name("support_step", tests, NULL, NULL);
+}
