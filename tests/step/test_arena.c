@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process is killed after each instruction of alloc, free, and of leaving
+ * the arena.
+ */
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena/participant.h"
+#include "world.h"
+
+/* Enough for a run of extents. */
+#define LARGE ((size_t)3 << 20)
+
+struct heap {
+	size_t size;
+	void **kept; /* in shared memory: a block that the victim is to free */
+	struct mproc_arena_stat before;
+};
+
+static void
+heap_begin(void *arg)
+{
+	struct heap *h = arg;
+
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	assert_int_equal(mproc_arena_stat(NULL, &h->before), 0);
+	*h->kept = mproc_alloc(h->size);
+	assert_non_null(*h->kept);
+	memset(*h->kept, 0xaa, h->size);
+}
+
+static uint64_t
+heap_state(void *arg)
+{
+	(void)arg;
+	return arena_state(NULL);
+}
+
+static bool
+is_zero(const unsigned char *p, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+/* Blocks come and go as if nothing had happened. */
+static void
+heap_works(struct heap *h)
+{
+	unsigned char *p[4];
+
+	for (int i = 0; i < 4; i++) {
+		p[i] = mproc_alloc(h->size);
+		assert_non_null(p[i]);
+		assert_true(is_zero(p[i], h->size));
+		memset(p[i], i + 1, h->size);
+	}
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(p[i][0], i + 1);
+		assert_int_equal(p[i][h->size - 1], i + 1);
+		mproc_free(p[i]);
+	}
+}
+
+static void
+alloc_victim(void *arg)
+{
+	struct heap *h = arg;
+	unsigned char *p;
+
+	mproc_free(mproc_alloc(64));
+	mpt_step_begin();
+	p = mproc_alloc(h->size);
+	mpt_step_end();
+	if (!p || !is_zero(p, h->size))
+		_exit(1);
+	mproc_free(p);
+}
+
+/* Between commit and return the block exists and nobody knows it: that is an
+ * object of the dead, which stays. */
+static void
+alloc_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct heap *h = arg;
+	struct mproc_arena_stat now;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	heap_works(h);
+	mproc_free(*h->kept);
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_in_range(now.blocks, h->before.blocks,
+			h->before.blocks + 1);
+	assert_int_equal(now.participants, h->before.participants);
+}
+
+static void
+step_alloc(struct mpt *t, const char *name, size_t size)
+{
+	struct heap h = { .size = size, .kept = mpt_scratch(t) };
+
+	mpt_stepper_run(t, &(struct mpt_stepper_opts){
+		.name = name,
+		.victim = alloc_victim,
+		.before = heap_begin,
+		.survivor = alloc_survivor,
+		.fingerprint = heap_state,
+		.arg = &h,
+	}, NULL);
+}
+
+static void
+killed_in_alloc(void **state)
+{
+	step_alloc(*state, "alloc", 200);
+}
+
+static void
+killed_in_alloc_of_a_large_block(void **state)
+{
+	step_alloc(*state, "alloc of 3 MiB", LARGE);
+}
+
+static void
+free_victim(void *arg)
+{
+	struct heap *h = arg;
+
+	mproc_free(mproc_alloc(64));
+	mpt_step_begin();
+	mproc_free(*h->kept);
+	mpt_step_end();
+}
+
+/* Freed or not; a second free of what is freed is refused. */
+static void
+free_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct heap *h = arg;
+	struct mproc_arena_stat now;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	mproc_free(*h->kept);
+	heap_works(h);
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_int_equal(now.blocks, h->before.blocks);
+	assert_int_equal(now.used, h->before.used);
+	assert_int_equal(now.participants, h->before.participants);
+}
+
+static void
+killed_in_free(void **state)
+{
+	struct heap h = { .size = 200, .kept = mpt_scratch(*state) };
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "free",
+		.victim = free_victim,
+		.before = heap_begin,
+		.survivor = free_survivor,
+		.fingerprint = heap_state,
+		.arg = &h,
+	}, NULL);
+}
+
+static void
+killed_in_free_of_a_large_block(void **state)
+{
+	struct heap h = { .size = LARGE, .kept = mpt_scratch(*state) };
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "free of 3 MiB",
+		.victim = free_victim,
+		.before = heap_begin,
+		.survivor = free_survivor,
+		.fingerprint = heap_state,
+		.arg = &h,
+	}, NULL);
+}
+
+/* What a thread does as it ends: lane, seat and slot go back. */
+static void
+leave_victim(void *arg)
+{
+	struct world *w = arg;
+	struct message m = message(BY_VICTIM, 0);
+
+	if (mproc_queue_put(w->q, &m, sizeof(m), MPROC_NOWAIT) < 0)
+		_exit(1);
+	mpt_step_begin();
+	mpr_self_leave();
+	mpt_step_end();
+}
+
+static void
+leave_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct found found[5];
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	drain(w->q, found);
+	assert_int_equal(found[BY_TEST].n, w->queued);
+	assert_int_equal(found[BY_VICTIM].n, 1);
+	world_end(w);
+}
+
+static void
+killed_while_it_leaves(void **state)
+{
+	struct world w = { .t = *state, .queued = 2,
+			   .opts.capacity = 4096 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "leave",
+		.victim = leave_victim,
+		.before = world_begin,
+		.survivor = leave_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(killed_in_alloc),
+		mpt_test(killed_in_alloc_of_a_large_block),
+		mpt_test(killed_in_free),
+		mpt_test(killed_in_free_of_a_large_block),
+		mpt_test(killed_while_it_leaves),
+	};
+
+	return cmocka_run_group_tests(tests, world_setup, NULL);
+}

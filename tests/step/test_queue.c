@@ -1,0 +1,711 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process is killed after each instruction of each operation on a queue.
+ */
+#include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "world.h"
+
+static void
+recover(void)
+{
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
+/* The victim's own lane and seat, before the operation begins. */
+static void
+warm_up(struct world *w)
+{
+	struct message m = message(BY_VICTIM, 0);
+
+	if (mproc_queue_put(w->q, &m, sizeof(m), MPROC_NOWAIT) < 0)
+		_exit(1);
+}
+
+static void
+victim_puts(struct world *w, uint32_t number)
+{
+	struct message m = message(BY_VICTIM, number);
+
+	mpt_step_begin();
+	if (mproc_queue_put(w->q, &m, sizeof(m), MPROC_NOWAIT) < 0)
+		_exit(1);
+	mpt_step_end();
+}
+
+static void
+put_victim(void *arg)
+{
+	warm_up(arg);
+	victim_puts(arg, 1);
+}
+
+/* All of the test's messages, the victim's first, and its second or not. */
+static void
+put_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct found found[5];
+
+	(void)victim;
+	(void)n;
+	recover();
+	drain(w->q, found);
+	assert_int_equal(found[BY_TEST].n, w->queued);
+	assert_in_range(found[BY_VICTIM].n, finished ? 2 : 1, 2);
+	assert_int_equal(found[BY_VICTIM].first, 0);
+	world_end(w);
+}
+
+static void
+killed_in_put(void **state)
+{
+	struct world w = { .t = *state, .queued = 3 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "put",
+		.victim = put_victim,
+		.before = world_begin,
+		.survivor = put_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+static void
+first_put_victim(void *arg)
+{
+	victim_puts(arg, 0);
+}
+
+static void
+first_put_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct found found[5];
+
+	(void)victim;
+	(void)n;
+	recover();
+	drain(w->q, found);
+	assert_int_equal(found[BY_TEST].n, w->queued);
+	assert_in_range(found[BY_VICTIM].n, finished ? 1 : 0, 1);
+	world_end(w);
+}
+
+/* Joining the arena, a seat, a lane of its own, the message. */
+static void
+killed_in_the_first_put(void **state)
+{
+	struct world w = { .t = *state, .queued = 3,
+			   .opts.capacity = 4096 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "attach and first put",
+		.victim = first_put_victim,
+		.before = world_begin,
+		.survivor = first_put_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+/* Another process has put something and died; its lane is free. */
+static void
+with_a_dead_producer(void *arg)
+{
+	struct world *w = arg;
+	pid_t pid;
+
+	world_begin(w);
+	pid = fork();
+	if (pid == 0) {
+		struct message m = message(BY_OTHER, 0);
+
+		if (mproc_queue_put(w->q, &m, sizeof(m), MPROC_NOWAIT) == 0)
+			kill(getpid(), SIGKILL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	recover();
+}
+
+static void
+take_over_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct found found[5];
+
+	(void)victim;
+	(void)n;
+	recover();
+	assert_in_range(mproc_queue_len(w->q), w->queued + 1 + finished,
+			w->queued + 2);
+	drain(w->q, found);
+	assert_int_equal(found[BY_TEST].n, w->queued);
+	assert_int_equal(found[BY_OTHER].n, 1);
+	assert_in_range(found[BY_VICTIM].n, finished ? 1 : 0, 1);
+	world_end(w);
+}
+
+static void
+killed_while_it_takes_over_a_lane(void **state)
+{
+	struct world w = { .t = *state, .queued = 2,
+			   .opts.capacity = 4096 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "take-over and put",
+		.victim = first_put_victim,
+		.before = with_a_dead_producer,
+		.survivor = take_over_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+static void
+victim_gets(struct world *w)
+{
+	struct message m;
+	size_t len;
+
+	mpt_step_begin();
+	if (mproc_queue_get(w->q, &m, sizeof(m), &len, MPROC_NOWAIT) < 0)
+		_exit(1);
+	mpt_step_end();
+	if (m.sender != BY_TEST || !is_whole(&m))
+		_exit(1);
+}
+
+static void
+get_victim(void *arg)
+{
+	struct world *w = arg;
+	struct message m;
+
+	/* The first one attaches. */
+	if (mproc_queue_get(w->q, &m, sizeof(m), NULL, MPROC_NOWAIT) < 0)
+		_exit(1);
+	victim_gets(w);
+}
+
+/* At most the one message is lost, and never one from the middle. */
+static void
+get_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct found found[5];
+
+	(void)victim;
+	(void)n;
+	recover();
+	drain(w->q, found);
+	assert_in_range(found[BY_TEST].n, w->queued - 2,
+			finished ? w->queued - 2 : w->queued - 1);
+	assert_int_equal(found[BY_TEST].last, w->queued - 1);
+	world_end(w);
+}
+
+static void
+killed_in_get(void **state)
+{
+	struct world w = { .t = *state, .queued = 5 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "get, several consumers",
+		.victim = get_victim,
+		.before = world_begin,
+		.survivor = get_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+static void
+killed_in_get_of_the_single_consumer(void **state)
+{
+	struct world w = { .t = *state, .queued = 5,
+			   .opts.single_consumer = true };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "get, single consumer",
+		.victim = get_victim,
+		.before = world_begin,
+		.survivor = get_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+static void
+first_get_victim(void *arg)
+{
+	victim_gets(arg);
+}
+
+static void
+first_get_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct found found[5];
+
+	(void)victim;
+	(void)n;
+	recover();
+	drain(w->q, found);
+	assert_in_range(found[BY_TEST].n, w->queued - 1,
+			finished ? w->queued - 1 : w->queued);
+	assert_int_equal(found[BY_TEST].last, w->queued - 1);
+	world_end(w);
+}
+
+/* Joining the arena, a seat, the role of the consumer, the message. */
+static void
+killed_in_the_first_get(void **state)
+{
+	struct world w = { .t = *state, .queued = 5,
+			   .opts.single_consumer = true };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "attach and first get",
+		.victim = first_get_victim,
+		.before = world_begin,
+		.survivor = first_get_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+/* A producer is asleep, and the victim's get makes the room that it needs. */
+struct sleepy {
+	struct world w;
+	pid_t producer;
+};
+
+static void
+with_a_sleeping_producer(void *arg)
+{
+	struct sleepy *s = arg;
+	struct message m = { 0 };
+
+	world_begin(&s->w);
+	s->producer = fork();
+	if (s->producer == 0) {
+		uint32_t i = 0;
+
+		do
+			m = message(BY_OTHER, i++);
+		while (mproc_queue_put(s->w.q, &m, sizeof(m), MPROC_NOWAIT) ==
+		       0);
+		_exit(mproc_queue_put(s->w.q, &m, sizeof(m), mproc_sec(30)) ?
+			      1 : 0);
+	}
+	mpt_until(s->w.t, mpt_task_state(s->producer) == 'S');
+}
+
+static void
+waking_get_victim(void *arg)
+{
+	struct sleepy *s = arg;
+	struct message m;
+
+	/* One less than what makes enough room. */
+	mpt_step_begin();
+	if (mproc_queue_get(s->w.q, &m, sizeof(m), NULL, MPROC_NOWAIT) < 0)
+		_exit(1);
+	mpt_step_end();
+}
+
+static void
+waking_get_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct sleepy *s = arg;
+	struct message m;
+	int status;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	/* Not a word to the producer: it must notice by itself. One message is
+	 * made room for at least, by the victim or by us. */
+	assert_int_equal(mproc_queue_get(s->w.q, &m, sizeof(m), NULL,
+					 MPROC_NOWAIT), 0);
+	assert_true(is_whole(&m));
+	assert_int_equal(waitpid(s->producer, &status, 0), s->producer);
+	assert_int_equal(status, 0);
+	recover();
+	while (mproc_queue_get(s->w.q, &m, sizeof(m), NULL, MPROC_NOWAIT) == 0)
+		assert_true(is_whole(&m));
+	world_end(&s->w);
+}
+
+static void
+killed_in_a_get_that_makes_room(void **state)
+{
+	struct sleepy s = { .w = { .t = *state,
+				   .opts.capacity = 4096 } };
+
+	mpt_stepper_run(s.w.t, &(struct mpt_stepper_opts){
+		.name = "get that makes room",
+		.victim = waking_get_victim,
+		.before = with_a_sleeping_producer,
+		.survivor = waking_get_survivor,
+		.fingerprint = arena_state,
+		.every = 1,
+		.budget = 40,
+		.max_cases = 60,
+		.arg = &s,
+	}, NULL);
+}
+
+/* A consumer is asleep, and the victim's put wakes it. */
+static void
+with_a_sleeping_consumer(void *arg)
+{
+	struct sleepy *s = arg;
+
+	world_begin(&s->w);
+	s->producer = fork();
+	if (s->producer == 0) {
+		struct message m;
+
+		_exit(mproc_queue_get(s->w.q, &m, sizeof(m), NULL,
+				      mproc_sec(30)) == 0 &&
+				      m.sender == BY_VICTIM && is_whole(&m) ?
+			      0 : m.sender == BY_SURVIVOR ? 3 : 1);
+	}
+	mpt_until(s->w.t, mpt_task_state(s->producer) == 'S');
+}
+
+static void
+waking_put_victim(void *arg)
+{
+	struct sleepy *s = arg;
+
+	victim_puts(&s->w, 0);
+}
+
+static void
+waking_put_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct sleepy *s = arg;
+	int status;
+
+	(void)victim;
+	(void)n;
+	recover();
+	/* If the victim's message is not in the queue, ours wakes it. */
+	put(s->w.q, BY_SURVIVOR, 0);
+	assert_int_equal(waitpid(s->producer, &status, 0), s->producer);
+	assert_true(WIFEXITED(status));
+	assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 3);
+	if (finished)
+		assert_int_equal(WEXITSTATUS(status), 0);
+	recover();
+	while (mproc_queue_get(s->w.q, &(struct message){ 0 },
+			       sizeof(struct message), NULL, MPROC_NOWAIT) == 0)
+		;
+	world_end(&s->w);
+}
+
+static void
+killed_in_a_put_that_wakes(void **state)
+{
+	struct sleepy s = { .w = { .t = *state,
+				   .opts.capacity = 4096 } };
+
+	mpt_stepper_run(s.w.t, &(struct mpt_stepper_opts){
+		.name = "put that wakes",
+		.victim = waking_put_victim,
+		.before = with_a_sleeping_consumer,
+		.survivor = waking_put_survivor,
+		.fingerprint = arena_state,
+		.every = 1,
+		.budget = 100,
+		.max_cases = 160,
+		.arg = &s,
+	}, NULL);
+}
+
+static void
+sleeping_get_victim(void *arg)
+{
+	struct world *w = arg;
+	struct message m;
+
+	mpt_step_begin();
+	/* Polls, announces its sleep, sleeps until it is killed. */
+	(void)!mproc_queue_get(w->q, &m, sizeof(m), NULL, MPROC_FOREVER);
+	mpt_step_end();
+}
+
+static void
+nothing_lost_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	recover();
+	world_end(w);
+}
+
+static void
+killed_on_the_way_to_sleep(void **state)
+{
+	struct world w = { .t = *state };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "get that sleeps",
+		.victim = sleeping_get_victim,
+		.before = world_begin,
+		.survivor = nothing_lost_survivor,
+		.fingerprint = arena_state,
+		.budget = 200,
+		.arg = &w,
+	}, NULL);
+}
+
+/* The last one: nobody but the victim uses the queue. */
+static void
+destroy_victim(void *arg)
+{
+	struct world *w = arg;
+
+	warm_up(w);
+	mpt_step_begin();
+	mproc_queue_destroy(w->q);
+	mpt_step_end();
+}
+
+static void
+destroy_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct mproc_arena_stat now;
+	struct message m;
+	int r;
+
+	(void)victim;
+	(void)n;
+	recover();
+	r = mproc_queue_get(w->q, &m, sizeof(m), NULL, MPROC_NOWAIT);
+	assert_true(r == -ESTALE || (r == 0 && !finished));
+	mproc_queue_destroy(w->q);
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_int_equal(now.queues, w->before.queues);
+	assert_int_equal(now.blocks, w->before.blocks);
+	assert_int_equal(now.participants, w->before.participants);
+}
+
+static void
+killed_in_destroy(void **state)
+{
+	struct world w = { .t = *state, .queued = 1,
+			   .opts.capacity = 4096 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "destroy",
+		.victim = destroy_victim,
+		.before = world_begin,
+		.survivor = destroy_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+/* The queue is gone already, except for the victim's seat and lane. */
+static void
+last_leaver_victim(void *arg)
+{
+	struct world *w = arg;
+	struct message m = message(BY_VICTIM, 1);
+	pid_t pid;
+
+	warm_up(w);
+	pid = fork();
+	if (pid == 0) {
+		mproc_queue_destroy(w->q);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	mproc_arena_recover(NULL);
+	mpt_step_begin();
+	/* Notices, leaves, and frees what the queue had. */
+	if (mproc_queue_put(w->q, &m, sizeof(m), MPROC_NOWAIT) != -ESTALE)
+		_exit(1);
+	mpt_step_end();
+}
+
+static void
+without_ourselves(void *arg)
+{
+	struct world *w = arg;
+
+	/* A queue that the test itself does not use. */
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	assert_int_equal(mproc_arena_stat(NULL, &w->before), 0);
+	w->opts.struct_size = sizeof(w->opts);
+	assert_int_equal(mproc_queue_create(&w->q, &w->opts), 0);
+}
+
+static void
+last_leaver_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct mproc_arena_stat now;
+	mproc_queue *q;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	recover();
+	/* Creating looks through what is gone. */
+	assert_int_equal(mproc_queue_create(&q, NULL), 0);
+	mproc_queue_destroy(q);
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_int_equal(now.queues, w->before.queues);
+	assert_int_equal(now.blocks, w->before.blocks);
+	assert_int_equal(now.participants, w->before.participants);
+}
+
+static void
+killed_as_the_last_to_leave(void **state)
+{
+	struct world w = { .t = *state, .opts.capacity = 4096 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "last to leave",
+		.victim = last_leaver_victim,
+		.before = without_ourselves,
+		.survivor = last_leaver_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+static void
+create_victim(void *arg)
+{
+	struct world *w = arg;
+	mproc_queue *q;
+
+	warm_up(w);
+	mpt_step_begin();
+	if (mproc_queue_create(&q, NULL) < 0)
+		_exit(1);
+	mpt_step_end();
+	mproc_queue_destroy(q);
+}
+
+/* A queue that was created by the dead exists, with nobody to know it: the
+ * arena shows it. */
+static void
+create_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct mproc_arena_stat now;
+	struct found found[5];
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	recover();
+	drain(w->q, found);
+	mproc_queue_destroy(w->q);
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_in_range(now.queues, w->before.queues, w->before.queues + 1);
+	assert_in_range(now.blocks, w->before.blocks, w->before.blocks + 1);
+	assert_int_equal(now.participants, w->before.participants);
+}
+
+static void
+killed_in_create(void **state)
+{
+	struct world w = { .t = *state, .queued = 1,
+			   .opts.capacity = 4096 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "create",
+		.victim = create_victim,
+		.before = world_begin,
+		.survivor = create_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+static void
+shutdown_victim(void *arg)
+{
+	struct world *w = arg;
+
+	warm_up(w);
+	mpt_step_begin();
+	if (mproc_queue_shutdown(w->q, MPROC_DRAIN) < 0)
+		_exit(1);
+	mpt_step_end();
+}
+
+static void
+shutdown_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct message m;
+	unsigned got = 0;
+	int r;
+
+	(void)victim;
+	(void)n;
+	recover();
+	while ((r = mproc_queue_get(w->q, &m, sizeof(m), NULL,
+				    MPROC_NOWAIT)) == 0) {
+		assert_true(is_whole(&m));
+		got++;
+	}
+	assert_int_equal(got, w->queued + 1);
+	assert_true(r == -ESHUTDOWN || (r == -EAGAIN && !finished));
+	mproc_queue_destroy(w->q);
+}
+
+static void
+killed_in_shutdown(void **state)
+{
+	struct world w = { .t = *state, .queued = 2,
+			   .opts.capacity = 4096 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "shutdown",
+		.victim = shutdown_victim,
+		.before = world_begin,
+		.survivor = shutdown_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(killed_in_put),
+		mpt_test(killed_in_the_first_put),
+		mpt_test(killed_while_it_takes_over_a_lane),
+		mpt_test(killed_in_get),
+		mpt_test(killed_in_get_of_the_single_consumer),
+		mpt_test(killed_in_the_first_get),
+		mpt_test(killed_in_a_get_that_makes_room),
+		mpt_test(killed_in_a_put_that_wakes),
+		mpt_test(killed_on_the_way_to_sleep),
+		mpt_test(killed_in_create),
+		mpt_test(killed_in_destroy),
+		mpt_test(killed_as_the_last_to_leave),
+		mpt_test(killed_in_shutdown),
+	};
+
+	return cmocka_run_group_tests(tests, world_setup, NULL);
+}
