@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Producers and consumers of one queue, and a process that does nothing but
+ * recover, are killed, stopped and replaced at random; every message that
+ * arrives is verified, and every one that does not is accounted for.
+ *
+ * What is allowed: a message that was being put when its producer was killed
+ * may have been put or not; each killed consumer may take one message with it.
+ * Nothing else: no message twice, none unknown or torn, none out of its
+ * producer's order, nothing left in the arena.
+ *
+ * Each role notes in shared memory what it is doing, so that the kills inside
+ * each operation can be counted: a run in which one of them was hardly ever
+ * hit proves nothing.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <mproc/mproc.h>
+
+#include "mpt.h"
+#include "mpt_rand.h"
+
+#define PRODUCERS 2
+#define CONSUMERS 2
+#define ROLES (PRODUCERS + CONSUMERS + 1) /* and one that recovers */
+#define LIVES 30000			  /* of producers, in a run */
+#define PER_LIFE 4096			  /* messages in a life */
+#define LEN_MAX 300
+#define SEATS_STAY 1024			  /* bytes; a lane has 12288 */
+
+enum place { OUTSIDE, FIRST_PUT, PUT, FIRST_GET, GET, RECOVER, PLACES };
+
+static const char *const place_names[] = {
+	"outside", "first put", "put", "first get", "get", "recovery",
+};
+
+struct message {
+	uint32_t life;
+	uint32_t number;
+	unsigned char fill[LEN_MAX];
+};
+
+/* Shared with all roles. */
+struct chaos {
+	_Atomic uint32_t stop_producers;
+	_Atomic uint32_t stop_consumers;
+	_Atomic uint32_t place[ROLES];
+	/* Messages of each life that were put for certain. */
+	_Atomic uint32_t put[LIVES];
+	/* How often each message has arrived; sparse. */
+	_Atomic unsigned char arrived[LIVES][PER_LIFE];
+	mproc_queue *q;
+};
+
+struct role {
+	pid_t pid;
+	uint32_t life;
+};
+
+static unsigned char
+fill_byte(uint32_t life, uint32_t number, size_t at)
+{
+	return (unsigned char)(life * 31 + number * 7 + at * 13 + (at >> 3));
+}
+
+static size_t
+fill_len(uint32_t life, uint32_t number)
+{
+	return (life * 2654435761u + number * 40503u) % LEN_MAX;
+}
+
+static void
+produce(struct mpt *t, struct chaos *c, int role, uint32_t life)
+{
+	struct message m = { .life = life };
+	int r;
+
+	for (m.number = 0; m.number < PER_LIFE; m.number++) {
+		size_t len = fill_len(life, m.number);
+
+		for (size_t i = 0; i < len; i++)
+			m.fill[i] = fill_byte(life, m.number, i);
+		if (atomic_load(&c->stop_producers))
+			return;
+		atomic_store(&c->place[role], m.number ? PUT : FIRST_PUT);
+		do
+			r = mproc_queue_put(c->q, &m,
+					    offsetof(struct message, fill) +
+						    len,
+					    mproc_ms(100));
+		while (r == -ETIMEDOUT && !atomic_load(&c->stop_producers));
+		atomic_store(&c->place[role], OUTSIDE);
+		if (r == -ETIMEDOUT)
+			return;
+		mpt_check_int(t, r, 0);
+		atomic_store(&c->put[life], m.number + 1);
+	}
+}
+
+static void
+verify(struct mpt *t, struct chaos *c, const struct message *m, size_t len)
+{
+	mpt_check(t, len >= offsetof(struct message, fill));
+	len -= offsetof(struct message, fill);
+	mpt_check(t, m->life < LIVES && m->number < PER_LIFE);
+	mpt_check_int(t, len, fill_len(m->life, m->number));
+	for (size_t i = 0; i < len; i++)
+		mpt_check_int(t, m->fill[i], fill_byte(m->life, m->number, i));
+	mpt_check_int(t, atomic_fetch_add(&c->arrived[m->life][m->number], 1),
+		      0);
+}
+
+static void
+consume(struct mpt *t, struct chaos *c, int role)
+{
+	/* Number + 1 of the last message of each life. */
+	uint32_t *last = calloc(LIVES, sizeof(*last));
+	struct message m;
+	bool first = true;
+	size_t len;
+	int r;
+
+	mpt_check(t, last);
+	while (!atomic_load(&c->stop_consumers)) {
+		atomic_store(&c->place[role], first ? FIRST_GET : GET);
+		r = mproc_queue_get(c->q, &m, sizeof(m), &len, mproc_ms(100));
+		if (r == 0)
+			verify(t, c, &m, len);
+		atomic_store(&c->place[role], OUTSIDE);
+		if (r == -ETIMEDOUT)
+			continue;
+		mpt_check_int(t, r, 0);
+		mpt_check(t, m.number >= last[m.life]);
+		last[m.life] = m.number + 1;
+		first = false;
+	}
+}
+
+static void
+recover_on_and_on(struct mpt *t, struct chaos *c, int role)
+{
+	while (!atomic_load(&c->stop_consumers)) {
+		atomic_store(&c->place[role], RECOVER);
+		mpt_check(t, mproc_arena_recover(NULL) >= 0);
+		atomic_store(&c->place[role], OUTSIDE);
+		sched_yield();
+	}
+}
+
+static void
+start(struct mpt *t, struct chaos *c, struct role *roles, int role,
+      uint32_t *next_life)
+{
+	if (role < PRODUCERS)
+		roles[role].life = (*next_life)++;
+	atomic_store(&c->place[role], OUTSIDE);
+	roles[role].pid = fork();
+	mpt_check(t, roles[role].pid >= 0);
+	if (roles[role].pid)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (role < PRODUCERS)
+		produce(t, c, role, roles[role].life);
+	else if (role < PRODUCERS + CONSUMERS)
+		consume(t, c, role);
+	else
+		recover_on_and_on(t, c, role);
+	_exit(0);
+}
+
+/* Waits for a role that is to end. Returns whether it was killed. */
+static bool
+reap(struct mpt *t, struct role *role)
+{
+	int status;
+
+	mpt_check_int(t, waitpid(role->pid, &status, 0), role->pid);
+	role->pid = 0;
+	if (WIFSIGNALED(status)) {
+		mpt_check_int(t, WTERMSIG(status), SIGKILL);
+		return true;
+	}
+	mpt_check_int(t, WEXITSTATUS(status), 0);
+	return false;
+}
+
+static void
+wait_us(unsigned us)
+{
+	struct timespec time = { .tv_nsec = us * 1000 };
+
+	ppoll(NULL, 0, &time, NULL);
+}
+
+struct tally {
+	unsigned kills[PLACES];
+	unsigned consumers; /* killed */
+	unsigned stops;
+};
+
+/* Kills or stops one role after the other until @kills are done. */
+static void
+rage(struct mpt *t, struct chaos *c, struct role *roles, unsigned kills,
+     uint32_t *next_life, struct mpt_rand *rand, struct tally *tally)
+{
+	for (unsigned done = 0; done < kills;) {
+		int victim = (int)(mpt_rand_next(rand) % ROLES);
+
+		/* Short lives too, for the first calls. */
+		wait_us((unsigned)(mpt_rand_next(rand) %
+				   (mpt_rand_next(rand) % 4 ? 150 : 2000)));
+		if (mpt_rand_next(rand) % 8 == 0) {
+			kill(roles[victim].pid, SIGSTOP);
+			wait_us((unsigned)(mpt_rand_next(rand) % 3000));
+			kill(roles[victim].pid, SIGCONT);
+			tally->stops++;
+			continue;
+		}
+		kill(roles[victim].pid, SIGKILL);
+		/* Some at once, so that one can die while it recovers from
+		 * another or is waited for. */
+		if (mpt_rand_next(rand) % 4 == 0)
+			kill(roles[(victim + 1) % ROLES].pid, SIGKILL);
+		for (int i = 0; i < ROLES; i++) {
+			siginfo_t info = { 0 };
+
+			waitid(P_PID, (id_t)roles[i].pid, &info,
+			       WEXITED | WNOWAIT | (i == victim ? 0 : WNOHANG));
+			if (info.si_pid == 0)
+				continue;
+			if (reap(t, &roles[i])) {
+				done++;
+				tally->kills[atomic_load(&c->place[i])]++;
+				tally->consumers += i >= PRODUCERS &&
+						    i < PRODUCERS + CONSUMERS;
+			}
+			start(t, c, roles, i, next_life);
+		}
+	}
+}
+
+static void
+settle(struct mpt *t, struct chaos *c, struct role *roles)
+{
+	atomic_store(&c->stop_producers, 1);
+	for (int i = 0; i < PRODUCERS; i++)
+		reap(t, &roles[i]);
+	mpt_check(t, mproc_arena_recover(NULL) >= 0);
+	mpt_until(t, mproc_queue_len(c->q) == 0);
+	atomic_store(&c->stop_consumers, 1);
+	for (int i = PRODUCERS; i < ROLES; i++)
+		reap(t, &roles[i]);
+}
+
+static void
+account(struct mpt *t, struct chaos *c, uint32_t lives, struct tally *tally)
+{
+	unsigned long put = 0, lost = 0, arrived = 0;
+
+	for (uint32_t life = 0; life < lives; life++) {
+		uint32_t n = atomic_load(&c->put[life]);
+
+		for (uint32_t i = 0; i < n; i++)
+			lost += !atomic_load(&c->arrived[life][i]);
+		put += n;
+		/* One more may have been put just before the kill. */
+		for (uint32_t i = n + 1; i < PER_LIFE; i++)
+			mpt_check(t, !atomic_load(&c->arrived[life][i]));
+		for (uint32_t i = 0; i < PER_LIFE; i++)
+			arrived += atomic_load(&c->arrived[life][i]);
+	}
+	print_message("# %lu put, %lu arrived, %lu lost with %u killed "
+		      "consumers; stopped %u times\n",
+		      put, arrived, lost, tally->consumers, tally->stops);
+	print_message("# kills:");
+	for (int i = 0; i < PLACES; i++)
+		print_message(" %s %u%s", place_names[i], tally->kills[i],
+			      i + 1 < PLACES ? "," : "\n");
+	mpt_check(t, lost <= tally->consumers);
+}
+
+static void
+run(struct mpt *t, unsigned kills, unsigned enough)
+{
+	struct chaos *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			       0);
+	struct mpt_rand rand;
+	struct role roles[ROLES] = { 0 };
+	struct mproc_arena_stat before, after;
+	struct tally tally = { 0 };
+	uint32_t lives = 0;
+
+	mpt_rand_init(&rand, mpt_seed());
+	mpt_check(t, c != MAP_FAILED);
+	mpt_check(t, mproc_arena_recover(NULL) >= 0);
+	mpt_check_int(t, mproc_arena_stat(NULL, &before), 0);
+	mpt_check_int(t,
+		      mproc_queue_create(&c->q,
+					 MPROC_OPTS(mproc_queue_opts,
+						    .capacity = 8192)),
+		      0);
+	for (int i = 0; i < ROLES; i++)
+		start(t, c, roles, i, &lives);
+	rage(t, c, roles, kills, &lives, &rand, &tally);
+	settle(t, c, roles);
+	account(t, c, lives, &tally);
+
+	mproc_queue_destroy(c->q);
+	mpt_check(t, mproc_arena_recover(NULL) >= 0);
+	mpt_check_int(t, mproc_arena_stat(NULL, &after), 0);
+	mpt_check_int(t, after.queues, before.queues);
+	/* Blocks of further seats stay with the header for the next queue. */
+	mpt_check(t, after.used <= before.used + SEATS_STAY);
+	mpt_check_int(t, after.participants, before.participants);
+	for (int i = FIRST_PUT; i < PLACES; i++)
+		if (tally.kills[i] < enough)
+			mpt_fail(t, __FILE__, __LINE__,
+				 "only %u kills hit %s", tally.kills[i],
+				 place_names[i]);
+	munmap(c, sizeof(*c));
+}
+
+static unsigned
+by_level(unsigned quick, unsigned normal, unsigned full)
+{
+	const char *level = getenv("MPT_LEVEL");
+
+	if (level && strcmp(level, "quick") == 0)
+		return quick;
+	return level && strcmp(level, "full") == 0 ? full : normal;
+}
+
+static void
+killed_and_stopped_on_all_cpus(void **state)
+{
+	mpt_watchdog(*state, by_level(60, 120, 600));
+	run(*state, by_level(1500, 8000, 40000), by_level(20, 100, 100));
+}
+
+static void
+killed_and_stopped_on_one_cpu(void **state)
+{
+	cpu_set_t all, one;
+
+	mpt_watchdog(*state, by_level(60, 120, 600));
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	CPU_ZERO(&one);
+	for (size_t i = 0; i < CPU_SETSIZE && !CPU_COUNT(&one); i++)
+		if (CPU_ISSET(i, &all))
+			CPU_SET(i, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	run(*state, by_level(500, 2000, 10000), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+}
+
+static int
+setup(void **state)
+{
+	mproc_queue *q;
+
+	(void)state;
+	if (mproc_queue_create(&q, NULL) < 0)
+		return -1;
+	mproc_queue_destroy(q);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(killed_and_stopped_on_all_cpus),
+		mpt_test(killed_and_stopped_on_one_cpu),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
