@@ -158,8 +158,8 @@ mpr_self(mproc_arena *a, struct mpr_self **ret_self)
 struct mpr_self *
 mpr_self_if_joined(void)
 {
-	return self.generation && self.generation == mpr_generation() ? &self :
-									NULL;
+	return self.generation && self.generation == mpr_generation_peek() ?
+		       &self : NULL;
 }
 
 void

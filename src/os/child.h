@@ -23,10 +23,20 @@ struct mpr_child_end {
 /* 0 in the child, its id in the parent, or -EAGAIN, -ENOMEM, -ENOSYS. */
 pid_t mpr_child_fork(void);
 
-/* In the child: end when @parent does, or at once if it has. The kernel's
+/* What a child needs to end with its parent. Found by the parent before the
+ * fork: what the child need not call costs it no page faults. */
+struct mpr_child_bond {
+	pid_t parent;
+	int signal;
+	bool blocked; /* the signal, in the mask that the child gets */
+};
+
+void mpr_child_bond(struct mpr_child_bond *ret_bond);
+
+/* In the child: end when the parent does, or at once if it has. The kernel's
  * signal for that also comes when the thread that forked us ends; then we go
  * on. */
-void mpr_child_follow(pid_t parent);
+void mpr_child_follow(const struct mpr_child_bond *bond);
 
 /* In the child: end without running what the parent registered with atexit. */
 noreturn void mpr_child_exit(int code);

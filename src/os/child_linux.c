@@ -42,21 +42,37 @@ on_parent_death(int signal)
 }
 
 void
-mpr_child_follow(pid_t parent)
+mpr_child_bond(struct mpr_child_bond *ret_bond)
 {
-	struct sigaction action = { .sa_handler = on_parent_death };
-	sigset_t set;
+	sigset_t mask;
 
-	followed = parent;
-	sigfillset(&action.sa_mask);
-	action.sa_flags = SA_RESTART;
-	sigaction(SIGRTMAX, &action, NULL);
-	sigemptyset(&set);
-	sigaddset(&set, SIGRTMAX);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGRTMAX);
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
+	*ret_bond = (struct mpr_child_bond){
+		.parent = getpid(),
+		.signal = SIGRTMAX,
+		.blocked = sigismember(&mask, SIGRTMAX) == 1,
+	};
+}
+
+void
+mpr_child_follow(const struct mpr_child_bond *bond)
+{
+	struct sigaction action = {
+		.sa_handler = on_parent_death,
+		.sa_flags = SA_RESTART,
+	};
+	sigset_t mask;
+
+	followed = bond->parent;
+	sigaction(bond->signal, &action, NULL);
+	if (bond->blocked) {
+		sigemptyset(&mask);
+		sigaddset(&mask, bond->signal);
+		pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
+	}
+	prctl(PR_SET_PDEATHSIG, bond->signal);
 	/* It may have died before we asked to be told. */
-	if (getppid() != parent)
+	if (getppid() != bond->parent)
 		_exit(128 + SIGKILL);
 }
 

@@ -27,23 +27,26 @@ extern _Atomic(struct mpr_process_page *) mpr_process_page;
  * as there is nobody to tell. */
 uint64_t mpr_generation_assign(void);
 
-/* This process's generation. */
+/* This process's generation, or 0 if it has not been asked for yet. */
 static inline uint64_t
-mpr_generation(void)
+mpr_generation_peek(void)
 {
 	/* Acquire pairs with the publication in mpr_generation_assign(): the
 	 * page's contents must not be read through an unset pointer. */
 	struct mpr_process_page *page = atomic_load_explicit(
 		&mpr_process_page, memory_order_acquire);
-	uint64_t generation;
 
-	if (page) {
-		generation = atomic_load_explicit(&page->generation,
-						  memory_order_relaxed);
-		if (generation)
-			return generation;
-	}
-	return mpr_generation_assign();
+	return page ? atomic_load_explicit(&page->generation,
+					   memory_order_relaxed) : 0;
+}
+
+/* This process's generation. */
+static inline uint64_t
+mpr_generation(void)
+{
+	uint64_t generation = mpr_generation_peek();
+
+	return generation ? generation : mpr_generation_assign();
 }
 
 /* A lock among the threads of this process, for rare paths. */

@@ -20,7 +20,6 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/generation.h"
-#include "os/task.h"
 #include "process/record.h"
 #include "process/self.h"
 
@@ -154,13 +153,15 @@ static int
 make_handle(mproc_process **ret_p, const char *name)
 {
 	static _Atomic unsigned counter;
-	mproc_process *p = calloc(1, sizeof(*p));
+	mproc_process *p = malloc(sizeof(*p));
 
 	if (!p)
 		return mpr_fail(-ENOMEM, "no memory for a process handle");
-	p->generation = mpr_generation();
-	p->fd = -1;
-	p->record = mpr_record_new();
+	*p = (mproc_process){
+		.generation = mpr_generation(),
+		.fd = -1,
+		.record = mpr_record_new(),
+	};
 	if (!p->record) {
 		free(p);
 		return mpr_fail(-ENOMEM, "no memory for a process record");
@@ -198,8 +199,9 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 		    const struct mproc_process_opts *opts)
 {
 	struct mproc_process_opts o;
-	pid_t parent = mpr_task_pid();
+	struct mpr_child_bond bond;
 	mproc_process *p = NULL;
+	pid_t pid;
 	int r;
 
 	if (!ret_p || !fn)
@@ -211,13 +213,14 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	r = make_handle(&p, o.name);
 	if (r < 0)
 		return r;
-	fflush(stdout);
-	fflush(stderr);
-	p->pid = mpr_child_fork();
-	if (p->pid == 0)
-		mpr_self_run(fn, arg, p->name, p->record, parent);
-	if (p->pid < 0)
-		r = mpr_fail(p->pid, "fork: %s", mproc_strerror(p->pid));
+	mpr_child_bond(&bond);
+	mpr_self_flush();
+	pid = mpr_child_fork();
+	if (pid == 0)
+		mpr_self_run(fn, arg, p->name, p->record, &bond);
+	p->pid = pid;
+	if (pid < 0)
+		r = mpr_fail(pid, "fork: %s", mproc_strerror(pid));
 	else
 		r = open_and_order(p);
 	if (r < 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 
 #include "arena/participant.h"
@@ -17,6 +18,20 @@ const char *
 mproc_self_name(void)
 {
 	return self_name;
+}
+
+/*
+ * Not fflush(NULL): that waits for streams that other threads have locked,
+ * which in a forked child is for ever. And nothing at all if there is nothing:
+ * each page that is written between a fork and the next one has to be copied.
+ */
+void
+mpr_self_flush(void)
+{
+	if (__fpending(stdout))
+		fflush(stdout);
+	if (__fpending(stderr))
+		fflush(stderr);
 }
 
 /* Until the parent has what it needs to wait for us. If it dies instead, the
@@ -44,19 +59,16 @@ wait_for_order(struct mpr_record *record)
 }
 
 noreturn void
-mpr_self_run(mproc_entry *fn, void *arg, const char *name,
-	     struct mpr_record *record, pid_t parent)
+mpr_self_run(mproc_entry *fn, void *arg, const char name[MPR_NAME_MAX],
+	     struct mpr_record *record, const struct mpr_child_bond *bond)
 {
 	int code;
 
-	mpr_child_follow(parent);
+	mpr_child_follow(bond);
 	wait_for_order(record);
-	snprintf(self_name, sizeof(self_name), "%s", name);
+	memcpy(self_name, name, sizeof(self_name));
 	code = fn(arg) & 0xff;
-	/* Not fflush(NULL): that waits for streams that a thread, which does
-	 * not exist here, had locked. */
-	fflush(stdout);
-	fflush(stderr);
+	mpr_self_flush();
 	mpr_self_leave();
 	atomic_store(&record->ended, (uint32_t)code + 1);
 	mpr_child_exit(code);

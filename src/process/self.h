@@ -6,16 +6,21 @@
 #define MPR_PROCESS_SELF_H
 
 #include <stdnoreturn.h>
-#include <sys/types.h>
 
 #include <mproc/process.h>
 
+#include "os/child.h"
 #include "process/record.h"
 
 #define MPR_NAME_MAX 64
 
+/* Writes out what standard output and standard error hold. */
+void mpr_self_flush(void);
+
 /* The child's whole life, from the fork on. */
-noreturn void mpr_self_run(mproc_entry *fn, void *arg, const char *name,
-			   struct mpr_record *record, pid_t parent);
+noreturn void mpr_self_run(mproc_entry *fn, void *arg,
+			   const char name[MPR_NAME_MAX],
+			   struct mpr_record *record,
+			   const struct mpr_child_bond *bond);
 
 #endif
