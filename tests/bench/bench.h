@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the benchmarks share: messages that can be verified, a fair turn order,
+ * medians.
+ *
+ * A figure counts only as a ratio to another one of the same run: rivals take
+ * turns, round after round, so that what disturbs the machine disturbs all of
+ * them. Each receiver checks sequence and content of each message, and a run
+ * with one wrong message is void.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bench_message {
+	uint64_t number;
+	uint64_t fill[7];
+};
+
+static inline void
+bench_fill(struct bench_message *m, uint64_t number)
+{
+	m->number = number;
+	for (int i = 0; i < 7; i++)
+		m->fill[i] = number * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)i;
+}
+
+static inline bool
+bench_is_good(const struct bench_message *m, uint64_t number)
+{
+	uint64_t bad = m->number ^ number;
+
+	for (int i = 0; i < 7; i++)
+		bad |= m->fill[i] ^ (number * UINT64_C(0x9e3779b97f4a7c15) +
+				     (uint64_t)i);
+	return bad == 0;
+}
+
+static inline void
+bench_die(const char *what)
+{
+	fprintf(stderr, "bench: %s\n", what);
+	exit(1);
+}
+
+static inline int
+bench_compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Sorts @values. */
+static inline double
+bench_median(double *values, int n)
+{
+	qsort(values, (size_t)n, sizeof(*values), bench_compare);
+	return n % 2 ? values[n / 2] :
+		       (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+#endif
