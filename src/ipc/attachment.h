@@ -40,7 +40,7 @@ struct mpr_attachment {
 	unsigned cursor; /* the lane to look at next */
 	unsigned quantum; /* messages to take from it before the next one */
 	unsigned patience; /* how long polling pays; see ipc/poll.h */
-	uint64_t puts_seen; /* mpr_thread_puts when we last polled */
+	uint64_t puts_seen; /* mpr_thread_puts when we last waited in get */
 
 	struct mpr_attachment *next; /* of this thread's */
 };

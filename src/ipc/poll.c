@@ -6,6 +6,7 @@
 
 #define TIGHT 16
 #define GAP 1000 /* ns */
+#define PATIENCE_MAX 64 /* gaps */
 
 MPR_THREAD_LOCAL uint64_t mpr_thread_puts;
 
@@ -31,17 +32,14 @@ shares_cpu(const struct mpr_attachment *at, unsigned peer_slot)
 
 void
 mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at,
-	       unsigned peer_slot)
+	       unsigned peer_slot, bool answer)
 {
-	bool answers = at->puts_seen != mpr_thread_puts;
-
-	at->puts_seen = mpr_thread_puts;
 	atomic_store_explicit(&at->self->shared->cpu, mpr_task_cpu(),
 			      memory_order_relaxed);
-	*p = (struct mpr_poll){ .at = at };
+	*p = (struct mpr_poll){ .at = at, .began = mproc_now() };
 	if (shares_cpu(at, peer_slot))
 		return;
-	p->tight = answers ? TIGHT : 0;
+	p->tight = answer ? TIGHT : 0;
 	p->gaps = at->patience;
 }
 
@@ -69,14 +67,18 @@ mpr_poll_again(struct mpr_poll *p)
 		pause_for(GAP);
 		return true;
 	}
-	if (p->at->patience > 1)
-		p->at->patience /= 2;
 	return false;
 }
 
 void
-mpr_poll_paid(struct mpr_poll *p)
+mpr_poll_end(struct mpr_poll *p)
 {
-	if (p->at->patience < MPR_PATIENCE_MAX)
-		p->at->patience *= 2;
+	int64_t gaps = (mproc_now() - p->began) / GAP;
+	unsigned *patience = &p->at->patience;
+
+	if (gaps > PATIENCE_MAX)
+		*patience = *patience > 1 ? *patience / 2 : 1;
+	else if (2 * gaps > *patience)
+		*patience = 2 * gaps < PATIENCE_MAX ? (unsigned)(2 * gaps) :
+						      PATIENCE_MAX;
 }

@@ -6,14 +6,18 @@
  *
  *   Tight polling has the lowest latency, and ruins a stream: the consumer
  *   takes each message as it comes, and both sides exchange cache lines for
- *   every single one. So only a thread that answers (it has put something
- *   since it last polled) polls tightly, and only for the first probes.
+ *   every single one. So only a thread that waits for an answer (it has put
+ *   something since it last got) polls tightly, and only for the first probes.
  *
  *   Otherwise there is a pause of about 1 us between two probes, in which a
  *   whole batch comes together.
  *
- *   A thread for which polling was in vain polls half as long the next time;
- *   one for which it paid, twice as long.
+ *   How long to poll is learnt from how long the waits turn out to be, with
+ *   the sleep included. Two threads that wait for each other only because each
+ *   wake-up takes its time must not both fall asleep: then each empties or
+ *   fills the lane before the other is awake, and it stays that way. So after
+ *   a wait that polling could have bridged the next one polls twice as long
+ *   as that took; after a longer one, half as long as before.
  */
 #ifndef MPR_IPC_POLL_H
 #define MPR_IPC_POLL_H
@@ -22,10 +26,9 @@
 
 #include "ipc/attachment.h"
 
-#define MPR_PATIENCE_MAX 16
-
 struct mpr_poll {
 	struct mpr_attachment *at;
+	int64_t began;
 	unsigned tight; /* probes left without a pause */
 	unsigned gaps;	/* probes left with one */
 };
@@ -36,12 +39,12 @@ extern MPR_THREAD_LOCAL uint64_t mpr_thread_puts;
 /* Starts to poll. @peer_slot is the participant that is to do something about
  * it, or MPR_PARTICIPANTS_MAX if that is not known. */
 void mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at,
-		    unsigned peer_slot);
+		    unsigned peer_slot, bool answer);
 
 /* Waits until the next probe. Returns false when it is time to sleep. */
 bool mpr_poll_again(struct mpr_poll *p);
 
-/* Notes that polling paid. */
-void mpr_poll_paid(struct mpr_poll *p);
+/* Notes that the wait is over, with or without a sleep. */
+void mpr_poll_end(struct mpr_poll *p);
 
 #endif

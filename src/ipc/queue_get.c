@@ -83,16 +83,14 @@ take_any(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len)
 
 /*
  * The queue was shut down, and no message was found: is that final? It is, if
- * no producer is inside a put: one that enters later sees closing. The fence
- * is the rare side of try_put() (queue_put.c). A producer that died inside put
- * has lost its lane once it is recovered.
+ * no producer is inside a put: one that enters later sees closing. The caller
+ * has executed the rare side's fence (try_put(), queue_put.c) and knows all
+ * lanes. A producer that died inside put has lost its lane once it is
+ * recovered.
  */
 static bool
-is_final(struct mpr_attachment *at)
+is_final(const struct mpr_attachment *at)
 {
-	mpr_fence_rare(at->arena);
-	if (mpr_attachment_find_lanes(at) < 0)
-		return true;
 	for (unsigned i = 0; i < at->n_consumers; i++) {
 		struct mpr_lane *lane = at->consumers[i].lane;
 
@@ -134,6 +132,10 @@ take_or_close(struct mpr_attachment *at, void *buf, size_t size,
 		return closed(at);
 	if (mpr_likely(!closing))
 		return take_any(at, buf, size, ret_len);
+	mpr_fence_rare(at->arena);
+	r = mpr_attachment_find_lanes(at);
+	if (r < 0)
+		return r;
 	final = is_final(at);
 	r = take_any(at, buf, size, ret_len);
 	return r == -EAGAIN && final ? closed(at) : r;
@@ -178,21 +180,26 @@ get_waiting(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
 	int64_t deadline = mpr_deadline(timeout);
 	unsigned peer = MPR_PARTICIPANTS_MAX;
 	struct mpr_poll poll;
+	bool answer;
 	int r;
 
 	if (at->n_consumers == 1)
 		peer = mpr_owner_slot(atomic_load(&at->consumers[0].lane->owner));
-	mpr_poll_begin(&poll, at, peer);
+	/* A thread that has put something since it last got waits for an
+	 * answer. */
+	answer = at->puts_seen != mpr_thread_puts;
+	at->puts_seen = mpr_thread_puts;
+	mpr_poll_begin(&poll, at, peer, answer);
 	while (mpr_poll_again(&poll)) {
 		r = take_or_close(at, buf, size, ret_len);
-		if (r != -EAGAIN) {
-			mpr_poll_paid(&poll);
-			return r;
-		}
+		if (r != -EAGAIN)
+			goto done;
 	}
 	do
 		r = sleep_for_message(at, buf, size, ret_len, deadline);
 	while (r == -EAGAIN);
+done:
+	mpr_poll_end(&poll);
 	return r;
 }
 

@@ -98,22 +98,21 @@ put_waiting(struct mpr_attachment *at, const void *msg, size_t len,
 	struct mpr_poll poll;
 	int r;
 
-	mpr_poll_begin(&poll, at, MPR_PARTICIPANTS_MAX);
+	mpr_poll_begin(&poll, at, MPR_PARTICIPANTS_MAX, false);
 	while (mpr_poll_again(&poll)) {
 		if (!mpr_producer_may_go(&at->producer, want) && !is_closed(at))
 			continue;
-		mpr_poll_paid(&poll);
 		r = try_put(at, msg, len);
 		if (r != -EAGAIN)
-			return r;
+			goto done;
 		want = mpr_producer_want(&at->producer, len, spare);
 	}
 	for (;;) {
 		r = try_put(at, msg, len);
+		if (r == -EAGAIN && timed_out)
+			r = -ETIMEDOUT;
 		if (r != -EAGAIN)
-			return r;
-		if (timed_out)
-			return -ETIMEDOUT;
+			break;
 		want = mpr_producer_want(&at->producer, len, spare);
 		until = deadline;
 		if (spare && mproc_now() < deadline - SPARE_WAIT)
@@ -122,6 +121,9 @@ put_waiting(struct mpr_attachment *at, const void *msg, size_t len,
 		r = sleep_for_room(at, want, until);
 		timed_out = r == -ETIMEDOUT && until == deadline;
 	}
+done:
+	mpr_poll_end(&poll);
+	return r;
 }
 
 int
