@@ -72,6 +72,8 @@ mpr_producer_begin(struct mpr_producer *p, struct mpr_lane *lane,
 	uint64_t header;
 	size_t extent;
 
+	/* P1, pairs with C2, as in refresh_head(). */
+	mpr_fence(memory_order_release);
 	if (!is_sane(head, tail, capacity))
 		return -EBADMSG;
 	/*
@@ -386,5 +388,7 @@ mpr_lane_take_want(struct mpr_lane *lane)
 		return false;
 	if ((int64_t)(mpr_load(&lane->head, memory_order_relaxed) - want) < 0)
 		return false;
-	return mpr_exchange(&lane->want, 0, memory_order_acq_rel) != 0;
+	/* Only the want that we looked at: the owner may have been woken by
+	 * someone else meanwhile, and want more by now. */
+	return mpr_cas(&lane->want, &want, 0, memory_order_acq_rel);
 }
