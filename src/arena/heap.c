@@ -294,7 +294,8 @@ mpr_block_retire(mproc_arena *a, const struct mpr_self *self,
 }
 
 bool
-mpr_heap_find(mproc_arena *a, uint64_t offset, struct mpr_block_ref *ret_ref)
+mpr_heap_find(const mproc_arena *a, uint64_t offset,
+	      struct mpr_block_ref *ret_ref)
 {
 	struct geometry g;
 	uint32_t extent, in_extent;
@@ -319,7 +320,7 @@ mpr_heap_find(mproc_arena *a, uint64_t offset, struct mpr_block_ref *ret_ref)
 }
 
 bool
-mpr_heap_is_live(mproc_arena *a, uint64_t offset, size_t size)
+mpr_heap_is_live(const mproc_arena *a, uint64_t offset, size_t size)
 {
 	struct mpr_block_ref ref;
 

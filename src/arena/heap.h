@@ -96,11 +96,11 @@ bool mpr_block_retire(mproc_arena *a, const struct mpr_self *self,
 		      const _Atomic uint64_t *home);
 
 /* The slab block that starts at @offset. Returns false if there is none. */
-bool mpr_heap_find(mproc_arena *a, uint64_t offset,
+bool mpr_heap_find(const mproc_arena *a, uint64_t offset,
 		   struct mpr_block_ref *ret_ref);
 
 /* Whether a LIVE slab block of at least @size bytes starts at @offset. */
-bool mpr_heap_is_live(mproc_arena *a, uint64_t offset, size_t size);
+bool mpr_heap_is_live(const mproc_arena *a, uint64_t offset, size_t size);
 
 /* Decides the fate of what the dead @slot had BUSY. */
 void mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident);

@@ -18,11 +18,12 @@ mpr_queue_lane(const mproc_arena *a, const _Atomic uint64_t *link,
 {
 	/* Acquire pairs with the CAS that links a lane: it is initialised. */
 	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
+	struct mpr_block_ref ref;
 
 	if (!offset)
 		return NULL;
-	if (offset % MPR_APART ||
-	    !mpr_arena_has(a, offset, mpr_lane_size(capacity))) {
+	if (!mpr_heap_find(a, offset, &ref) ||
+	    ref.size < mpr_lane_size(capacity)) {
 		*ret_bad = true;
 		return NULL;
 	}
@@ -61,7 +62,10 @@ claim_header(mproc_arena *a, const struct mpr_self *self, uint64_t *ret_busy)
 			mpr_queue_reap(a, q);
 			word = atomic_load(&q->state);
 		}
-		if (mpr_owner_state(word) != MPR_QUEUE_FREE)
+		/* A FREE one has no lanes and no seats; someone who writes
+		 * where he should not must not give us another's. */
+		if (mpr_owner_state(word) != MPR_QUEUE_FREE ||
+		    atomic_load(&q->lanes) || mpr_seats_any(a, &q->seats))
 			continue;
 		*ret_busy = mpr_owner(mpr_arena_epoch(a), self->slot,
 				      MPR_QUEUE_BUSY);
@@ -118,6 +122,7 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 		if (r < 0)
 			return r;
 	}
+	q->magic = MPR_QUEUE_MAGIC; /* again: someone may have scribbled */
 	atomic_store(&q->closing, 0);
 	atomic_store(&q->hint, 0);
 	atomic_store(&q->capacity, capacity);
