@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cases. Lanes are as small as they can be, so that all is near everything
+ * else: padding, wrapping, full and empty.
+ */
+#include "lane_world.h"
+
+const struct lane_case lane_cases[LANE_CASES] = {
+	[LANE_TWO_CONSUMERS] = {
+		.name = "two consumers",
+		.capacity = 64,
+		.roles = {
+			{ LANE_PRODUCES, 3, { 8, 8, 8 }, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+		},
+	},
+	/* Each frame is overwritten by one of another shape, with pads. */
+	[LANE_TWO_CONSUMERS_WRAP] = {
+		.name = "two consumers in a lane that wraps",
+		.capacity = 64,
+		.start = 32,
+		.roles = {
+			{ LANE_PRODUCES, 4, { 8, 24, 8, 24 }, .tries = 1,
+			  .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+		},
+	},
+	/* The fourth message comes to lie where the first one was. */
+	[LANE_TWO_CONSUMERS_LITTLE_ROOM] = {
+		.name = "two consumers, one with a small buffer",
+		.capacity = 64,
+		.roles = {
+			{ LANE_PRODUCES, 4, { 8, 24, 8, 20 }, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .room = 8, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+		},
+	},
+	[LANE_ONE_CONSUMER] = {
+		.name = "one consumer",
+		.capacity = 64,
+		.start = 32,
+		.roles = {
+			{ LANE_PRODUCES, 4, { 8, 24, 8, 24 }, .tries = 1,
+			  .mortal = true },
+			{ LANE_CONSUMES, 5, .mortal = true },
+		},
+	},
+	[LANE_CONSUMER_HEIR] = {
+		.name = "one consumer and its heir",
+		.capacity = 64,
+		.start = 48,
+		.roles = {
+			{ LANE_PRODUCES, 3, { 8, 24, 8 }, .tries = 1 },
+			{ LANE_CONSUMES, 3, .mortal = true },
+			{ LANE_CONSUMES, 3, .heir_of = 1 + 1 },
+		},
+	},
+	[LANE_PRODUCER_HEIR] = {
+		.name = "a producer's heir and two consumers",
+		.capacity = 64,
+		.start = 32,
+		.roles = {
+			{ LANE_PRODUCES, 2, { 8, 24 }, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+			{ .part = LANE_CONSUMES_SHARED, .n = 1 },
+			{ LANE_PRODUCES, 2, { 24, 8 }, .heir_of = 1 + 0 },
+		},
+	},
+	[LANE_PRODUCER_HEIR_ONE_CONSUMER] = {
+		.name = "a producer's heir and one consumer",
+		.capacity = 64,
+		.start = 32,
+		.roles = {
+			{ LANE_PRODUCES, 3, { 8, 24, 8 }, .mortal = true },
+			{ LANE_CONSUMES, 4, .mortal = true },
+			{ LANE_PRODUCES, 2, { 24, 8 }, .heir_of = 1 + 0,
+			  .mortal = true },
+		},
+	},
+	[LANE_SLEEP_ONE_CONSUMER] = {
+		.name = "a producer that sleeps, one consumer",
+		.capacity = 64,
+		.start = 16,
+		.roles = {
+			{ LANE_PRODUCES, 4, { 24, 8, 24, 8 }, .sleeps = true },
+			{ LANE_CONSUMES, 5, .mortal = true },
+		},
+	},
+	[LANE_SLEEP_TWO_CONSUMERS] = {
+		.name = "a producer that sleeps, two consumers",
+		.capacity = 64,
+		.start = 16,
+		.roles = {
+			{ LANE_PRODUCES, 4, { 24, 8, 24, 8 }, .sleeps = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+		},
+	},
+	/* It fits only when all others are gone and the pad as well. */
+	[LANE_SLEEP_LARGEST] = {
+		.name = "a message as large as the lane",
+		.capacity = 64,
+		.start = 32,
+		.roles = {
+			{ LANE_PRODUCES, 3, { 8, 56, 8 }, .sleeps = true },
+			{ LANE_CONSUMES_SHARED, 3, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 1, .mortal = true },
+		},
+	},
+	[LANE_LENGTH] = {
+		.name = "the length is asked for",
+		.capacity = 64,
+		.start = 32,
+		.roles = {
+			{ LANE_PRODUCES, 3, { 8, 24, 8 }, .mortal = true },
+			{ LANE_CONSUMES, 2, .mortal = true },
+			{ .part = LANE_COUNTS, .n = 2 },
+		},
+	},
+};

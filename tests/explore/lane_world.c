@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fibers of a lane scenario and the checks.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lane_world.h"
+
+/* The source itself. */
+#include "ring/lane.c"
+
+/* Messages have numbers that grow along the lane: those of a producer's heir
+ * are above its own. */
+#define PER_FIBER 8
+#define IDS (EXPLORE_FIBERS * PER_FIBER)
+
+static const struct lane_case *now;
+
+static struct {
+	_Alignas(MPR_APART) unsigned char bytes[sizeof(struct mpr_lane) +
+						LANE_CAPACITY_MAX];
+	struct mpr_producer producers[EXPLORE_FIBERS];
+	struct mpr_consumer consumers[EXPLORE_FIBERS];
+	unsigned owner;	    /* the fiber that produces or did so last */
+	unsigned wake_ups;  /* the owner sleeps on it */
+	bool has_sleeper;
+
+	/* Of each message. */
+	uint8_t len[IDS];      /* 0: nobody has tried to put it */
+	uint64_t position[IDS];
+	bool committed[IDS];   /* put has said so */
+	bool delivered[IDS];
+
+	/* Of each taker; the last one is the final drain. */
+	unsigned last[EXPLORE_FIBERS + 1];
+} w;
+
+static struct mpr_lane *
+lane(void)
+{
+	return (struct mpr_lane *)(void *)w.bytes;
+}
+
+static void
+fill(unsigned char *msg, unsigned id, size_t len)
+{
+	msg[0] = (unsigned char)id;
+	for (size_t i = 1; i < len; i++)
+		msg[i] = (unsigned char)(id * 37 + i * 11);
+}
+
+static void
+begin(void)
+{
+	struct mpr_lane *l = lane();
+
+	memset(&w, 0, sizeof(w));
+	mpr_lane_init(l, mpr_owner(1, 0, MPR_LANE_ACTIVE));
+	atomic_init(&l->head, now->start);
+	atomic_init(&l->tail, now->start);
+	explore_share(LANE_HEAD, &l->head, sizeof(l->head), "head");
+	explore_share(LANE_TAIL, &l->tail, sizeof(l->tail), "tail");
+	explore_share(LANE_FRAMES, l->buffer, now->capacity, "buffer");
+	explore_share(LANE_COUNT, &l->count, sizeof(l->count), "count");
+	explore_share(LANE_WANT, &l->want, sizeof(l->want), "want");
+	explore_share(LANE_OWNER, &l->owner, sizeof(l->owner), "owner");
+	explore_share(LANE_BUSY, &l->busy, sizeof(l->busy), "busy");
+	for (unsigned f = 0; f < EXPLORE_FIBERS; f++) {
+		w.has_sleeper |= now->roles[f].sleeps;
+		/* Who is there from the start has begun already. */
+		w.producers[f] = (struct mpr_producer){
+			.lane = l,
+			.capacity = now->capacity,
+			.tail = now->start,
+			.head_seen = now->start,
+		};
+		w.consumers[f] = (struct mpr_consumer){
+			.lane = l,
+			.capacity = now->capacity,
+			.head = now->start,
+			.tail_seen = now->start,
+		};
+	}
+}
+
+/* Whether there was no room for the message when head was at @head. */
+static bool
+was_full(const struct mpr_producer *p, size_t len, uint64_t head)
+{
+	size_t need = mpr_frame_size(len);
+	size_t room = p->capacity - (p->tail & (p->capacity - 1));
+
+	if (need > room)
+		need += room;
+	return p->tail - head + need > p->capacity;
+}
+
+/* Sleeps until there may be room, as a put with a timeout does. */
+static void
+sleep_for_room(const struct mpr_producer *p, size_t len)
+{
+	uint64_t want = mpr_producer_want(p, len, 0);
+	unsigned ticket;
+
+	mpr_store(&lane()->want, want, memory_order_relaxed);
+	explore_barrier();
+	ticket = w.wake_ups;
+	if (!mpr_producer_may_go(p, want))
+		explore_sleep(&w.wake_ups, ticket);
+	mpr_store(&lane()->want, 0, memory_order_relaxed);
+}
+
+static void
+put(struct mpr_producer *p, unsigned id, const struct lane_role *role)
+{
+	unsigned char msg[LANE_CAPACITY_MAX];
+	size_t len = w.len[id];
+	uint64_t head;
+	int r;
+
+	fill(msg, id, len);
+	for (unsigned tries = 0; tries <= role->tries;) {
+		size_t room = p->capacity - (p->tail & (p->capacity - 1));
+
+		w.position[id] = p->tail;
+		if (mpr_frame_size(len) > room)
+			w.position[id] += room;
+		head = explore_peek(&lane()->head);
+		r = mpr_producer_put(p, msg, len);
+		w.committed[id] = r == 0;
+		if (r == 0)
+			return;
+		explore_check(r == -EAGAIN);
+		/* The pad may be there by now, which changes nothing. */
+		if (explore_is_plain())
+			explore_check(was_full(p, len, head));
+		if (role->sleeps)
+			sleep_for_room(p, len);
+		else
+			tries++;
+	}
+}
+
+static void
+produce(unsigned fiber, const struct lane_role *role)
+{
+	struct mpr_producer *p = &w.producers[fiber];
+
+	if (role->heir_of) {
+		explore_inherit(role->heir_of - 1u);
+		mpr_store(&lane()->owner, mpr_owner(1, 0, MPR_LANE_FREE),
+			  memory_order_release);
+		mpr_store(&lane()->owner,
+			  mpr_owner(2 + fiber, 0, MPR_LANE_ACTIVE),
+			  memory_order_release);
+		w.owner = fiber;
+		explore_check(mpr_producer_begin(p, lane(), now->capacity) ==
+			      0);
+	}
+	for (unsigned i = 0; i < role->n; i++) {
+		unsigned id = fiber * PER_FIBER + i + 1;
+
+		w.len[id] = role->len[i];
+		put(p, id, role);
+	}
+}
+
+static void
+took(unsigned taker, const unsigned char *msg, size_t len)
+{
+	unsigned char good[LANE_CAPACITY_MAX];
+	unsigned id = msg[0];
+
+	explore_check(id < IDS && w.len[id]);
+	explore_check(len == w.len[id]);
+	fill(good, id, len);
+	explore_check(memcmp(msg, good, len) == 0);
+	explore_check(!w.delivered[id]);
+	w.delivered[id] = true;
+	explore_check(id > w.last[taker]);
+	w.last[taker] = id;
+}
+
+/* Whether a message of @len bytes can have been the next one while head went
+ * from @from to @to. Without plain interleaving there is no "while". */
+static bool
+was_next(size_t len, uint64_t from, uint64_t to)
+{
+	if (!explore_is_plain())
+		from = 0;
+	for (unsigned id = 0; id < IDS; id++)
+		if (w.len[id] == len && w.position[id] >= from &&
+		    w.position[id] <= to)
+			return true;
+	return false;
+}
+
+static void
+get(unsigned fiber, const struct lane_role *role)
+{
+	uint64_t head = explore_peek(&lane()->head);
+	uint64_t tail = explore_peek(&lane()->tail);
+	struct mpr_consumer *c = &w.consumers[fiber];
+	size_t room = role->room ? role->room : LANE_CAPACITY_MAX, len = 0;
+	unsigned char msg[LANE_CAPACITY_MAX] = { 0 };
+	uint64_t end;
+	int r;
+
+	if (role->part == LANE_CONSUMES)
+		r = mpr_consumer_get(c, msg, room, &len);
+	else
+		r = mpr_consumer_get_shared(c, msg, room, &len);
+	end = explore_peek(&lane()->head);
+	if (w.has_sleeper && (r == 0 || r == -EAGAIN) &&
+	    mpr_lane_take_want(lane()))
+		w.wake_ups++;
+	explore_point(); /* killed after its claim and before its return */
+	explore_use();
+	if (r == 0)
+		took(fiber, msg, len);
+	else if (r == -EMSGSIZE)
+		explore_check(len > room && was_next(len, head, end));
+	else
+		explore_check(r == -EAGAIN &&
+			      (tail <= end || !explore_is_plain()));
+}
+
+static void
+consume(unsigned fiber, const struct lane_role *role)
+{
+	if (role->heir_of) {
+		explore_inherit(role->heir_of - 1u);
+		w.last[fiber] = w.last[role->heir_of - 1];
+		mpr_consumer_begin(&w.consumers[fiber], lane(), now->capacity);
+	}
+	for (unsigned i = 0; i < role->n; i++)
+		get(fiber, role);
+}
+
+static void
+run(unsigned fiber)
+{
+	const struct lane_role *role = &now->roles[fiber];
+
+	switch (role->part) {
+	case LANE_PRODUCES:
+		produce(fiber, role);
+		break;
+	case LANE_COUNTS:
+		for (unsigned i = 0; i < role->n; i++)
+			explore_check(mpr_lane_len(lane(), now->capacity) <=
+				      now->capacity / MPR_FRAME_ALIGN);
+		break;
+	default:
+		consume(fiber, role);
+	}
+}
+
+static bool
+is_consumer(unsigned fiber)
+{
+	return now->roles[fiber].part == LANE_CONSUMES ||
+	       now->roles[fiber].part == LANE_CONSUMES_SHARED;
+}
+
+/* Takes what is left. Returns how much that was. */
+static unsigned
+drain(void)
+{
+	unsigned char msg[LANE_CAPACITY_MAX];
+	struct mpr_consumer c;
+	unsigned n = 0;
+	size_t len;
+	int r;
+
+	/* All that was taken before came before. */
+	for (unsigned f = 0; f < EXPLORE_FIBERS; f++)
+		if (w.last[EXPLORE_FIBERS] < w.last[f])
+			w.last[EXPLORE_FIBERS] = w.last[f];
+	mpr_consumer_begin(&c, lane(), now->capacity);
+	while ((r = mpr_consumer_get_shared(&c, msg, sizeof(msg), &len)) == 0 &&
+	       n++ < IDS)
+		took(EXPLORE_FIBERS, msg, len);
+	explore_check(r == -EAGAIN);
+	return n;
+}
+
+static void
+end(void)
+{
+	unsigned killed = 0, lost = 0;
+	size_t len;
+
+	for (unsigned f = 0; f < EXPLORE_FIBERS; f++)
+		killed += now->roles[f].n && is_consumer(f) &&
+			  explore_killed(f);
+	/* Whoever recovers a killed consumer wakes all who sleep. */
+	if (explore_asleep(w.owner) && !killed)
+		explore_check((int64_t)(explore_peek(&lane()->head) -
+					explore_peek(&lane()->want)) < 0);
+
+	/* An owner that was killed has lost the lane by now. */
+	if (explore_killed(w.owner))
+		mpr_store(&lane()->owner, mpr_owner(1, 0, MPR_LANE_FREE),
+			  memory_order_relaxed);
+	len = mpr_lane_len(lane(), now->capacity);
+	mpr_store(&lane()->owner, mpr_owner(1, 0, MPR_LANE_FREE),
+		  memory_order_relaxed);
+	explore_check(mpr_lane_len(lane(), now->capacity) == len);
+	explore_check(drain() == len);
+	explore_check(mpr_lane_is_empty(lane()));
+	explore_check(mpr_lane_len(lane(), now->capacity) == 0);
+
+	for (unsigned id = 0; id < IDS; id++)
+		lost += w.committed[id] && !w.delivered[id];
+	explore_check(lost <= killed);
+}
+
+const struct explore_scenario *
+lane_scenario(const struct lane_case *c)
+{
+	static struct explore_scenario s;
+
+	now = c;
+	s = (struct explore_scenario){
+		.name = c->name,
+		.begin = begin,
+		.run = run,
+		.end = end,
+	};
+	while (s.fibers < EXPLORE_FIBERS && c->roles[s.fibers].n) {
+		s.mortal |= (unsigned)c->roles[s.fibers].mortal << s.fibers;
+		s.fibers++;
+	}
+	return &s;
+}

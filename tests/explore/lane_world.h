@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Scenarios of a lane: a few producers and consumers, each a fiber, over the
+ * lane's own source.
+ *
+ * What must hold in every schedule, with any fiber killed anywhere:
+ *
+ * - no message arrives twice, torn, or unknown, and each consumer gets them in
+ *   the order in which they were put;
+ * - what was put is there, even if its producer was killed; each killed
+ *   consumer takes one message with it at most;
+ * - nobody is told "corrupt", nor "empty", "full" or "too long" where that was
+ *   at no time so;
+ * - a producer that sleeps for room is woken when there is some;
+ * - in the end the lane's length is exact, and a drained lane is empty.
+ */
+#ifndef LANE_WORLD_H
+#define LANE_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "explorer.h"
+
+enum {
+	LANE_CAPACITY_MAX = 128,
+	LANE_PUTS_MAX = 6,
+};
+
+/* The lane's shared words, for mutants. */
+enum lane_word {
+	LANE_HEAD,
+	LANE_TAIL,
+	LANE_FRAMES,
+	LANE_COUNT,
+	LANE_WANT,
+	LANE_OWNER,
+	LANE_BUSY,
+};
+
+enum lane_part {
+	LANE_PRODUCES,
+	LANE_CONSUMES,	      /* as the only one */
+	LANE_CONSUMES_SHARED, /* as one of several */
+	LANE_COUNTS,	      /* asks for the lane's length */
+};
+
+/*
+ * @part:    what the fiber is
+ * @n:       how many messages it puts, how often it tries to get one, or asks
+ * @len:     of the messages that it puts
+ * @tries:   attempts for each of them when there is no room; 0 means one
+ * @room:    bytes of a consumer's buffer; 0 means as many as it takes
+ * @mortal:  may be killed
+ * @sleeps:  the producer sleeps when there is no room
+ * @heir_of: 1 + the fiber whose place it takes when that one is dead or done;
+ *           0 if it is there from the start
+ */
+struct lane_role {
+	enum lane_part part;
+	unsigned n;
+	uint8_t len[LANE_PUTS_MAX];
+	uint8_t tries;
+	uint8_t room;
+	bool mortal;
+	bool sleeps;
+	uint8_t heir_of;
+};
+
+/*
+ * @capacity: of the lane
+ * @start:    where head and tail are in the beginning
+ * @roles:    up to the first without .n
+ */
+struct lane_case {
+	const char *name;
+	size_t capacity;
+	uint64_t start;
+	struct lane_role roles[EXPLORE_FIBERS];
+};
+
+/* lane_world.c: the scenario of a case. Valid until the next call. */
+const struct explore_scenario *lane_scenario(const struct lane_case *c);
+
+/* lane_cases.c */
+
+enum lane_case_name {
+	LANE_TWO_CONSUMERS,
+	LANE_TWO_CONSUMERS_WRAP,
+	LANE_TWO_CONSUMERS_LITTLE_ROOM,
+	LANE_ONE_CONSUMER,
+	LANE_CONSUMER_HEIR,
+	LANE_PRODUCER_HEIR,
+	LANE_PRODUCER_HEIR_ONE_CONSUMER,
+	LANE_SLEEP_ONE_CONSUMER,
+	LANE_SLEEP_TWO_CONSUMERS,
+	LANE_SLEEP_LARGEST,
+	LANE_LENGTH,
+	LANE_CASES
+};
+
+extern const struct lane_case lane_cases[LANE_CASES];
+
+/* lane_run.c */
+
+enum lane_mode {
+	LANE_PLAIN,	 /* interleavings */
+	LANE_KILLS,	 /* and one crash */
+	LANE_WEAK,	 /* stale reads */
+	LANE_WEAK_KILLS, /* and one crash */
+	LANE_MODES
+};
+
+extern const char *const lane_mode_names[LANE_MODES];
+
+/* Bounds of a mode, by MPT_LEVEL (quick, normal, full). */
+struct explore_bounds lane_bounds(enum lane_mode mode);
+
+/* Runs a case within these bounds and prints what that took. Fails the test,
+ * after a trace, if a schedule fails. */
+void lane_must_pass(const struct lane_case *c, const struct explore_bounds *b);
+
+/* Runs a case with a mutant. Fails the test if no schedule does. */
+void lane_must_fail(const struct lane_case *c, const struct explore_bounds *b,
+		    explore_mutant *mutant);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lane in all schedules: each case of lane_cases.c, with plain
+ * interleavings, with a crash anywhere, and with the memory order that C11
+ * gives and no more.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "lane_world.h"
+
+struct exploration {
+	enum lane_case_name name;
+	enum lane_mode mode;
+	char title[96];
+};
+
+static void
+no_schedule_fails(void **state)
+{
+	const struct exploration *e = *state;
+	struct explore_bounds bounds = lane_bounds(e->mode);
+
+	lane_must_pass(&lane_cases[e->name], &bounds);
+}
+
+int
+main(void)
+{
+	static struct exploration explorations[LANE_CASES * LANE_MODES];
+	struct CMUnitTest tests[LANE_CASES * LANE_MODES];
+
+	for (int i = 0; i < LANE_CASES * LANE_MODES; i++) {
+		struct exploration *e = &explorations[i];
+
+		e->name = (enum lane_case_name)(i / LANE_MODES);
+		e->mode = (enum lane_mode)(i % LANE_MODES);
+		snprintf(e->title, sizeof(e->title), "%s: %s",
+			 lane_cases[e->name].name, lane_mode_names[e->mode]);
+		tests[i] = (struct CMUnitTest){
+			.name = e->title,
+			.test_func = no_schedule_fails,
+			.initial_state = e,
+		};
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
