@@ -15,7 +15,10 @@
  *
  * A started process does not outlive the one that started it: when its parent
  * dies, the kernel sends it SIGRTMAX, whose handler, set in started processes
- * only, ends it. No handler is ever set in the parent.
+ * only, ends it. No handler is ever set in the parent. An entry that blocks
+ * SIGRTMAX, or changes its user id, gives that up; one that execs another
+ * program leaves it with the signal's default action, which also comes when
+ * the thread that started it ends.
  */
 #ifndef MPROC_PROCESS_H
 #define MPROC_PROCESS_H

@@ -49,16 +49,29 @@ void mpr_child_reap_blocking(pid_t pid);
 
 void mpr_child_close(int fd);
 
-/* Waits until the child has ended. Returns 0 or -ETIMEDOUT. */
+/*
+ * The functions below work also when the user has closed the pidfd behind our
+ * back: then by @pid, which stays a child's until it is reaped.
+ */
+
+/* Waits until the child has ended, or a little if that cannot be waited for.
+ * Returns 0 or -ETIMEDOUT. */
 int mpr_child_wait(int fd, int64_t deadline);
 
+/* A pause of about a millisecond, but not beyond @deadline. Returns 0, or
+ * -ETIMEDOUT at the deadline. */
+int mpr_child_pause(int64_t deadline);
+
 /* Reaps the child if it has ended. Returns 0; -EAGAIN if it runs; -ECHILD if
- * someone else has reaped it. */
-int mpr_child_reap(int fd, struct mpr_child_end *ret_end);
+ * someone else has reaped it, or the system is about to (SIGCHLD ignored). */
+int mpr_child_reap(int fd, pid_t pid, struct mpr_child_end *ret_end);
+
+/* Whether a child that is not ours to reap has ended. */
+bool mpr_child_is_gone(int fd, pid_t pid);
 
 /* SIGTERM and SIGKILL. Return 0, also for a child that has ended; -EPERM. */
-int mpr_child_terminate(int fd);
-int mpr_child_kill(int fd);
+int mpr_child_terminate(int fd, pid_t pid);
+int mpr_child_kill(int fd, pid_t pid);
 
 /* A zeroed page that is shared with children, or NULL. */
 void *mpr_child_page(void);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -99,29 +100,54 @@ mpr_child_close(int fd)
 	errno = saved;
 }
 
+static struct timespec
+until(int64_t deadline, int64_t at_most)
+{
+	int64_t now = mproc_now();
+	int64_t ns = deadline > now ? deadline - now : 0;
+
+	if (ns > at_most)
+		ns = at_most;
+	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000),
+				  .tv_nsec = (long)(ns % 1000000000) };
+}
+
+int
+mpr_child_pause(int64_t deadline)
+{
+	struct timespec time = until(deadline, 1000000);
+
+	ppoll(NULL, 0, &time, NULL);
+	return mproc_now() >= deadline ? -ETIMEDOUT : 0;
+}
+
 int
 mpr_child_wait(int fd, int64_t deadline)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	struct timespec left;
-	int64_t now, ns;
+	struct timespec time;
 	int r;
 
-	for (;;) {
-		if (deadline == MPR_NEVER) {
-			r = ppoll(&pfd, 1, NULL, NULL);
-		} else {
-			now = mproc_now();
-			ns = deadline > now ? deadline - now : 0;
-			left.tv_sec = (time_t)(ns / 1000000000);
-			left.tv_nsec = (long)(ns % 1000000000);
-			r = ppoll(&pfd, 1, &left, NULL);
-		}
-		if (r > 0)
-			return 0;
-		if (r == 0)
-			return -ETIMEDOUT;
-	}
+	do {
+		time = until(deadline, INT64_MAX);
+		r = ppoll(&pfd, 1, deadline == MPR_NEVER ? NULL : &time, NULL);
+	} while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return -ETIMEDOUT;
+	if (r < 0 || !(pfd.revents & POLLIN))
+		return mpr_child_pause(deadline);
+	return 0;
+}
+
+bool
+mpr_child_is_gone(int fd, pid_t pid)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct timespec now = { 0 };
+
+	if (ppoll(&pfd, 1, &now, NULL) >= 0 && !(pfd.revents & POLLNVAL))
+		return pfd.revents & POLLIN;
+	return kill(pid, 0) < 0 && errno == ESRCH;
 }
 
 static int64_t
@@ -130,20 +156,56 @@ to_ns(const struct timeval *t)
 	return (int64_t)t->tv_sec * 1000000000 + (int64_t)t->tv_usec * 1000;
 }
 
-int
-mpr_child_reap(int fd, struct mpr_child_end *ret_end)
+/* Not waitid(3), which has no way to ask for the usage. */
+static int
+wait_for(int type, int id, siginfo_t *info, int options, struct rusage *usage)
 {
-	struct rusage usage;
-	siginfo_t info;
 	long r;
 
 	do {
-		info.si_pid = 0;
-		/* Not waitid(3), which has no way to ask for the usage. */
-		r = syscall(SYS_waitid, P_PIDFD, fd, &info, WEXITED | WNOHANG,
-			    &usage);
+		info->si_pid = 0;
+		r = syscall(SYS_waitid, type, id, info,
+			    WEXITED | WNOHANG | options, usage);
 	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+/*
+ * How our child can be named to the kernel: by its pidfd, or, if that was
+ * closed or is another's by now, by its id. Returns 0, -EAGAIN if it runs,
+ * -ECHILD if it is no child of ours any more.
+ */
+static int
+find(int fd, pid_t pid, int *ret_type, int *ret_id)
+{
+	siginfo_t info;
+	int r;
+
+	*ret_type = P_PIDFD;
+	*ret_id = fd;
+	r = wait_for(P_PIDFD, fd, &info, WNOWAIT, NULL);
+	if (r == -EBADF || r == -EINVAL ||
+	    (r == 0 && info.si_pid && info.si_pid != pid)) {
+		*ret_type = P_PID;
+		*ret_id = pid;
+		r = wait_for(P_PID, pid, &info, WNOWAIT, NULL);
+	}
 	if (r < 0)
+		return -ECHILD;
+	return info.si_pid == pid ? 0 : -EAGAIN;
+}
+
+int
+mpr_child_reap(int fd, pid_t pid, struct mpr_child_end *ret_end)
+{
+	struct rusage usage;
+	siginfo_t info;
+	int type, id, r;
+
+	r = find(fd, pid, &type, &id);
+	if (r < 0)
+		return r;
+	if (wait_for(type, id, &info, 0, &usage) < 0)
 		return -ECHILD;
 	if (info.si_pid == 0)
 		return -EAGAIN;
@@ -166,24 +228,29 @@ mpr_child_reap_blocking(pid_t pid)
 }
 
 static int
-send_signal(int fd, int signal)
+send_signal(int fd, pid_t pid, int signal)
 {
-	if (syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) == 0 ||
-	    errno == ESRCH)
+	int type, id, r = find(fd, pid, &type, &id);
+
+	/* It has ended: nothing to do, and its id may be another's. */
+	if (r == 0 || (r == -ECHILD && mpr_child_is_gone(fd, pid)))
 		return 0;
-	return -errno;
+	r = r == -EAGAIN && type == P_PID ?
+		    kill(pid, signal) :
+		    (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
+	return r == 0 || errno == ESRCH ? 0 : -errno;
 }
 
 int
-mpr_child_terminate(int fd)
+mpr_child_terminate(int fd, pid_t pid)
 {
-	return send_signal(fd, SIGTERM);
+	return send_signal(fd, pid, SIGTERM);
 }
 
 int
-mpr_child_kill(int fd)
+mpr_child_kill(int fd, pid_t pid)
 {
-	return send_signal(fd, SIGKILL);
+	return send_signal(fd, pid, SIGKILL);
 }
 
 void *

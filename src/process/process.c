@@ -20,6 +20,7 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/generation.h"
+#include "os/stdio.h"
 #include "process/record.h"
 #include "process/self.h"
 
@@ -61,13 +62,13 @@ look(mproc_process *p)
 
 	if (p->ended)
 		return true;
-	r = mpr_child_reap(p->fd, &end);
+	r = mpr_child_reap(p->fd, p->pid, &end);
 	if (r == -EAGAIN)
 		return false;
 	if (r == -ECHILD) {
 		/* No child of ours any more; or one that SIGCHLD's being
 		 * ignored will take away, but not yet. */
-		if (mpr_child_wait(p->fd, 1) < 0)
+		if (!mpr_child_is_gone(p->fd, p->pid))
 			return false;
 		noted = atomic_load(&p->record->ended);
 		end.code = (int)noted - 1;
@@ -214,7 +215,7 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	if (r < 0)
 		return r;
 	mpr_child_bond(&bond);
-	mpr_self_flush();
+	mpr_stdio_flush();
 	pid = mpr_child_fork();
 	if (pid == 0)
 		mpr_self_run(fn, arg, p->name, p->record, &bond);
@@ -246,6 +247,9 @@ mproc_process_join(mproc_process *p, mproc_timeout timeout)
 	deadline = mpr_deadline(timeout);
 	while (!has_ended(p)) {
 		r = mpr_child_wait(p->fd, deadline);
+		/* A debugger may hold an ended child back from us. */
+		if (r == 0 && !has_ended(p))
+			r = mpr_child_pause(deadline);
 		if (r < 0)
 			return has_ended(p) ? 0 : r;
 	}
@@ -271,12 +275,15 @@ int
 mproc_process_exitcode(mproc_process *p, int *ret_code)
 {
 	struct mproc_exit exit;
-	int r = mproc_process_exit_info(p, &exit);
+	int r = check(p);
 
 	if (r < 0)
 		return r;
 	if (!ret_code)
 		return mpr_fail(-EINVAL, "ret_code is NULL");
+	r = mproc_process_exit_info(p, &exit);
+	if (r < 0)
+		return r;
 	if (exit.code < 0 && exit.signal == 0)
 		return mpr_fail(-ENODATA, "process \"%s\" was reaped elsewhere "
 				"and left no exit code", p->name);
@@ -322,7 +329,7 @@ mproc_process_terminate(mproc_process *p)
 {
 	int r = check(p);
 
-	return r < 0 ? r : signalled(p, mpr_child_terminate(p->fd));
+	return r < 0 ? r : signalled(p, mpr_child_terminate(p->fd, p->pid));
 }
 
 int
@@ -330,7 +337,7 @@ mproc_process_kill(mproc_process *p)
 {
 	int r = check(p);
 
-	return r < 0 ? r : signalled(p, mpr_child_kill(p->fd));
+	return r < 0 ? r : signalled(p, mpr_child_kill(p->fd, p->pid));
 }
 
 int

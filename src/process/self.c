@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
-#include <stdio_ext.h>
 #include <string.h>
 
 #include "arena/participant.h"
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/futex.h"
+#include "os/stdio.h"
 #include "os/task.h"
 #include "process/self.h"
 
@@ -18,20 +17,6 @@ const char *
 mproc_self_name(void)
 {
 	return self_name;
-}
-
-/*
- * Not fflush(NULL): that waits for streams that other threads have locked,
- * which in a forked child is for ever. And nothing at all if there is nothing:
- * each page that is written between a fork and the next one has to be copied.
- */
-void
-mpr_self_flush(void)
-{
-	if (__fpending(stdout))
-		fflush(stdout);
-	if (__fpending(stderr))
-		fflush(stderr);
 }
 
 /* Until the parent has what it needs to wait for us. If it dies instead, the
@@ -65,10 +50,11 @@ mpr_self_run(mproc_entry *fn, void *arg, const char name[MPR_NAME_MAX],
 	int code;
 
 	mpr_child_follow(bond);
+	mpr_stdio_forget();
 	wait_for_order(record);
 	memcpy(self_name, name, sizeof(self_name));
 	code = fn(arg) & 0xff;
-	mpr_self_flush();
+	mpr_stdio_flush();
 	mpr_self_leave();
 	atomic_store(&record->ended, (uint32_t)code + 1);
 	mpr_child_exit(code);

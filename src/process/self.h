@@ -14,9 +14,6 @@
 
 #define MPR_NAME_MAX 64
 
-/* Writes out what standard output and standard error hold. */
-void mpr_self_flush(void);
-
 /* The child's whole life, from the fork on. */
 noreturn void mpr_self_run(mproc_entry *fn, void *arg,
 			   const char name[MPR_NAME_MAX],

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The C library's buffers around a fork.
+ */
+#ifndef MPR_OS_STDIO_H
+#define MPR_OS_STDIO_H
+
+/*
+ * Writes out what standard output and standard error hold, and touches neither
+ * if they hold nothing: each page that is written between a fork and the next
+ * one has to be copied. Not fflush(NULL): that waits for streams that other
+ * threads have locked, which in a forked child is for ever.
+ */
+void mpr_stdio_flush(void);
+
+/* In a forked child: forgets what the parent's streams held, which is the
+ * parent's to write. Another thread may have printed since the flush. */
+void mpr_stdio_forget(void);
+
+#endif
