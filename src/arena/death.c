@@ -21,6 +21,17 @@ has_vanished(const mproc_arena *a, unsigned slot)
 			      atomic_load(&p->start_time)) == MPR_TASK_GONE;
 }
 
+void
+mpr_participant_finish_leaving(const mproc_arena *a, unsigned slot,
+			       uint64_t ident)
+{
+	struct mpr_participant *p = mpr_participant_at(a, slot);
+
+	if (mpr_life_ended(&p->life) || has_vanished(a, slot))
+		atomic_compare_exchange_strong(&p->ident, &ident,
+					       ident & ~UINT64_C(3));
+}
+
 bool
 mpr_participant_is_dead(const mproc_arena *a, unsigned slot, uint64_t ident,
 			bool thorough)

@@ -49,10 +49,12 @@ free_tails(mproc_arena *a, uint32_t first, uint64_t owner)
 
 		/* Asked after the load: had the run been freed by others, the
 		 * tail could be a new run's. */
-		if (mpr_owner_state(word) != MPR_EXTENT_TAIL ||
-		    atomic_load(&mpr_extent_at(a, first)->state) != owner)
+		if (atomic_load(&mpr_extent_at(a, first)->state) != owner)
 			return;
-		cas(state, word, freed(word));
+		/* Others may have freed it, and used it since. */
+		if (mpr_owner_state(word) == MPR_EXTENT_TAIL &&
+		    mpr_owner_slot(word) == first)
+			cas(state, word, freed(word));
 	}
 }
 

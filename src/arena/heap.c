@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "base/owner.h"
+#include "os/thread.h"
 
 #define PAGE 4096
 
@@ -79,15 +80,18 @@ static bool
 is_slab(const mproc_arena *a, uint32_t extent, unsigned *ret_class)
 {
 	struct mpr_extent *x = mpr_extent_at(a, extent);
-	uint64_t use;
+	uint64_t word, use;
 
-	/* Acquire pairs with the release in mpr_extent_finish(): the slab's
-	 * words are zeroed before it can be seen. */
-	if (mpr_owner_state(atomic_load_explicit(
-		    &x->state, memory_order_acquire)) != MPR_EXTENT_USED)
+	/* Acquire pairs with the release in mpr_extent_finish(): the slab is
+	 * there before it can be seen. */
+	word = atomic_load_explicit(&x->state, memory_order_acquire);
+	if (mpr_owner_state(word) != MPR_EXTENT_USED)
 		return false;
-	use = atomic_load_explicit(&x->use, memory_order_relaxed);
+	use = atomic_load_explicit(&x->use, memory_order_acquire);
 	if (use == 0 || use > MPR_ARRAY_LEN(class_size))
+		return false;
+	/* It may have been another use's, between the stores of its maker. */
+	if (atomic_load_explicit(&x->state, memory_order_relaxed) != word)
 		return false;
 	*ret_class = (unsigned)use - 1;
 	return true;
@@ -109,21 +113,24 @@ freed(uint64_t word)
 /* From here on the thread may have something BUSY. Before the CAS that makes it
  * so, which orders this for whoever finds us dead. */
 static void
-enter_heap(const struct mpr_self *self)
+enter_heap(struct mpr_self *self)
 {
+	/* Backing memory is a cancellation point. */
+	self->cancel_state = mpr_thread_forbid_cancel();
 	atomic_store_explicit(&self->shared->in_heap, 1, memory_order_relaxed);
 }
 
 static void
-leave_heap(const struct mpr_self *self)
+leave_heap(struct mpr_self *self)
 {
 	/* Release: after the store that ended it. */
 	atomic_store_explicit(&self->shared->in_heap, 0, memory_order_release);
+	mpr_thread_allow_cancel(self->cancel_state);
 }
 
 /* Claims a free block of the slab, which is then BUSY. */
 static bool
-claim_in_slab(mproc_arena *a, const struct mpr_self *self, uint32_t extent,
+claim_in_slab(mproc_arena *a, struct mpr_self *self, uint32_t extent,
 	      const struct geometry *g, struct mpr_block_ref *ret_ref)
 {
 	for (uint32_t i = 0; i < g->n; i++) {
@@ -151,7 +158,7 @@ claim_in_slab(mproc_arena *a, const struct mpr_self *self, uint32_t extent,
 
 /* Makes a slab. Its blocks' words are zero, as the extent is. */
 static int64_t
-make_slab(mproc_arena *a, const struct mpr_self *self, unsigned class,
+make_slab(mproc_arena *a, struct mpr_self *self, unsigned class,
 	  const struct geometry *g)
 {
 	int64_t extent = mpr_extent_claim(a, self, 1);
@@ -169,7 +176,7 @@ make_slab(mproc_arena *a, const struct mpr_self *self, unsigned class,
 }
 
 static int
-claim_block(mproc_arena *a, const struct mpr_self *self, unsigned class,
+claim_block(mproc_arena *a, struct mpr_self *self, unsigned class,
 	    struct mpr_block_ref *ret_ref)
 {
 	struct geometry g = geometry_of(class);
@@ -191,7 +198,7 @@ claim_block(mproc_arena *a, const struct mpr_self *self, unsigned class,
 }
 
 int
-mpr_heap_reserve(mproc_arena *a, const struct mpr_self *self, size_t size,
+mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 		 struct mpr_block_ref *ret_ref)
 {
 	struct mpr_block_ref ref;
@@ -230,8 +237,19 @@ mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,
 			      memory_order_release);
 }
 
+/* BUSY to @state. */
+static void
+finish(struct mpr_self *self, const struct mpr_block_ref *ref,
+       unsigned state)
+{
+	uint64_t word = atomic_load(&ref->block->state);
+
+	atomic_store(&ref->block->state, mpr_owner_with_state(word, state));
+	leave_heap(self);
+}
+
 int
-mpr_block_append(mproc_arena *a, const struct mpr_self *self,
+mpr_block_append(mproc_arena *a, struct mpr_self *self,
 		 const struct mpr_block_ref *ref, _Atomic uint64_t *link,
 		 size_t next_at, unsigned max)
 {
@@ -242,7 +260,7 @@ mpr_block_append(mproc_arena *a, const struct mpr_self *self,
 		/* Release pairs with the acquire of who walks the list: the
 		 * element is initialised. */
 		if (atomic_compare_exchange_strong(link, &other, ref->offset)) {
-			mpr_block_commit(self, ref);
+			finish(self, ref, MPR_BLOCK_LINKED);
 			return 0;
 		}
 		if (other % sizeof(*link) ||
@@ -255,17 +273,13 @@ mpr_block_append(mproc_arena *a, const struct mpr_self *self,
 }
 
 void
-mpr_block_commit(const struct mpr_self *self, const struct mpr_block_ref *ref)
+mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref)
 {
-	uint64_t word = atomic_load(&ref->block->state);
-
-	atomic_store(&ref->block->state,
-		     mpr_owner_with_state(word, MPR_BLOCK_LIVE));
-	leave_heap(self);
+	finish(self, ref, MPR_BLOCK_LIVE);
 }
 
 void
-mpr_block_cancel(const struct mpr_self *self, const struct mpr_block_ref *ref)
+mpr_block_cancel(struct mpr_self *self, const struct mpr_block_ref *ref)
 {
 	atomic_store(&ref->block->state,
 		     freed(atomic_load(&ref->block->state)));
@@ -273,12 +287,12 @@ mpr_block_cancel(const struct mpr_self *self, const struct mpr_block_ref *ref)
 }
 
 bool
-mpr_block_retire(mproc_arena *a, const struct mpr_self *self,
+mpr_block_retire(mproc_arena *a, struct mpr_self *self,
 		 const struct mpr_block_ref *ref, const _Atomic uint64_t *home)
 {
 	uint64_t word = atomic_load(&ref->block->state);
 
-	if (mpr_owner_state(word) != MPR_BLOCK_LIVE)
+	if (mpr_owner_state(word) != MPR_BLOCK_LINKED)
 		return false;
 	/* The home goes first: BUSY with an old home would free a block that
 	 * is still linked. Nobody else retires a block of this object. */
@@ -320,17 +334,19 @@ mpr_heap_find(const mproc_arena *a, uint64_t offset,
 }
 
 bool
-mpr_heap_is_live(const mproc_arena *a, uint64_t offset, size_t size)
+mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size)
 {
 	struct mpr_block_ref ref;
+	unsigned state;
 
-	return mpr_heap_find(a, offset, &ref) && ref.size >= size &&
-	       mpr_owner_state(atomic_load(&ref.block->state)) ==
-		       MPR_BLOCK_LIVE;
+	if (!mpr_heap_find(a, offset, &ref) || ref.size < size)
+		return false;
+	state = mpr_owner_state(atomic_load(&ref.block->state));
+	return state == MPR_BLOCK_LINKED || state == MPR_BLOCK_BUSY;
 }
 
 static int
-alloc_run(mproc_arena *a, const struct mpr_self *self, size_t size,
+alloc_run(mproc_arena *a, struct mpr_self *self, size_t size,
 	  void **ret_p)
 {
 	uint32_t n = (uint32_t)((size + MPR_EXTENT_SIZE - 1) / MPR_EXTENT_SIZE);
@@ -357,7 +373,7 @@ alloc_run(mproc_arena *a, const struct mpr_self *self, size_t size,
 }
 
 static bool
-free_run(mproc_arena *a, const struct mpr_self *self, uint64_t offset)
+free_run(mproc_arena *a, struct mpr_self *self, uint64_t offset)
 {
 	uint32_t extent =
 		(uint32_t)((offset - MPR_HEAP_AT) / MPR_EXTENT_SIZE);
@@ -423,6 +439,16 @@ mpr_heap_free(mproc_arena *a, void *p)
 	return free_run(a, self, offset) ? 0 : -EINVAL;
 }
 
+/* Whether @home can be the offset of a word that links blocks. */
+static bool
+is_home(const mproc_arena *a, uint64_t home)
+{
+	if (home % sizeof(uint64_t))
+		return false;
+	return (home && home < MPR_PARTICIPANTS_AT) ||
+	       mpr_arena_has(a, home, sizeof(uint64_t));
+}
+
 /* What becomes of a BUSY block whose owner is dead: its home knows. */
 static void
 settle(mproc_arena *a, struct mpr_block *b, uint64_t word, uint64_t offset)
@@ -431,11 +457,11 @@ settle(mproc_arena *a, struct mpr_block *b, uint64_t word, uint64_t offset)
 	uint64_t home = atomic_load_explicit(&b->home, memory_order_acquire);
 	const _Atomic uint64_t *link;
 
-	if (home % sizeof(*link) == 0 && mpr_arena_has(a, home, sizeof(*link))) {
+	if (is_home(a, home)) {
 		link = mpr_arena_at(a, home);
 		if (atomic_load(link) == offset) {
 			cas(&b->state, word,
-			    mpr_owner_with_state(word, MPR_BLOCK_LIVE));
+			    mpr_owner_with_state(word, MPR_BLOCK_LINKED));
 			return;
 		}
 	}

@@ -3,16 +3,17 @@
  * The heap: blocks of shared memory, each with an owner word of its own.
  *
  *   FREE --reserve--> BUSY,me --commit--> LIVE --free--> FREE
+ *                     BUSY,me --append--> LINKED --retire--> BUSY,me
  *                     BUSY,me --cancel--> FREE
- *                     LIVE --retire--> BUSY,me
  *
  * A block that goes to the user is LIVE when its pointer is returned. A block
- * that becomes part of an object must be neither lost nor linked twice when
- * its owner is killed on the way: before the link is made, the block notes its
- * home, the word that will hold its offset. Whoever recovers a BUSY block asks
- * the home: if it names the block, the block is LIVE, otherwise it is FREE.
- * Linking and owning thus change in one instruction, and so does unlinking,
- * where a retired block names the home it had.
+ * that becomes part of an object is LINKED, and must be neither lost nor
+ * linked twice when its owner is killed on the way: before the link is made,
+ * the block notes its home, the word that will hold its offset. Whoever
+ * recovers a BUSY block asks the home: if it names the block, the block is
+ * LINKED, otherwise it is FREE. Linking and owning thus change in one
+ * instruction, and so does unlinking, where a retired block names the home it
+ * had. A home lies in the arena's header or in another linked block.
  *
  * Blocks up to an extent's size come from slabs, extents cut into blocks of
  * one size class with an array of struct mpr_block in front; larger ones are
@@ -33,6 +34,7 @@ enum mpr_block_state {
 	MPR_BLOCK_FREE = 0,
 	MPR_BLOCK_BUSY = 1,
 	MPR_BLOCK_LIVE = 2,
+	MPR_BLOCK_LINKED = 3,
 };
 
 struct mpr_block {
@@ -62,7 +64,7 @@ int mpr_heap_free(mproc_arena *a, void *p);
 
 /* A BUSY block of at least @size bytes, up to MPR_BLOCK_MAX; zeroed. A thread
  * has one BUSY block at a time. */
-int mpr_heap_reserve(mproc_arena *a, const struct mpr_self *self, size_t size,
+int mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 		     struct mpr_block_ref *ret_ref);
 
 /* Names the word that is going to refer to a BUSY block. */
@@ -70,28 +72,28 @@ void mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,
 			const _Atomic uint64_t *home);
 
 /*
- * Links a BUSY block at the end of a list and makes it LIVE. @link is the
+ * Links a BUSY block at the end of a list and makes it LINKED. @link is the
  * list's first word, or the link of any element; each element has the offset
  * of the next one at its byte @next_at, 0 at the end. Links are set once, so
  * the home stays true for as long as it may be asked. Returns 0, or -EBADMSG if
  * the list has more than @max further elements or bad offsets; the block is
  * FREE then.
  */
-int mpr_block_append(mproc_arena *a, const struct mpr_self *self,
+int mpr_block_append(mproc_arena *a, struct mpr_self *self,
 		     const struct mpr_block_ref *ref, _Atomic uint64_t *link,
 		     size_t next_at, unsigned max);
 
 /* BUSY to LIVE. */
-void mpr_block_commit(const struct mpr_self *self,
+void mpr_block_commit(struct mpr_self *self,
 		      const struct mpr_block_ref *ref);
 
 /* BUSY to FREE. */
-void mpr_block_cancel(const struct mpr_self *self,
+void mpr_block_cancel(struct mpr_self *self,
 		      const struct mpr_block_ref *ref);
 
-/* LIVE to BUSY, for a block that @home refers to. Returns false if it is not
- * LIVE. */
-bool mpr_block_retire(mproc_arena *a, const struct mpr_self *self,
+/* LINKED to BUSY, for a block that @home refers to. Returns false if it is not
+ * LINKED. */
+bool mpr_block_retire(mproc_arena *a, struct mpr_self *self,
 		      const struct mpr_block_ref *ref,
 		      const _Atomic uint64_t *home);
 
@@ -99,8 +101,9 @@ bool mpr_block_retire(mproc_arena *a, const struct mpr_self *self,
 bool mpr_heap_find(const mproc_arena *a, uint64_t offset,
 		   struct mpr_block_ref *ret_ref);
 
-/* Whether a LIVE slab block of at least @size bytes starts at @offset. */
-bool mpr_heap_is_live(const mproc_arena *a, uint64_t offset, size_t size);
+/* Whether a block of at least @size bytes starts at @offset that is part of an
+ * object. That it is BUSY may only mean that it was linked just now. */
+bool mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size);
 
 /* Decides the fate of what the dead @slot had BUSY. */
 void mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident);

@@ -165,17 +165,22 @@ mpr_self_if_joined(void)
 void
 mpr_self_leave(void)
 {
+	uint64_t ident;
+
 	if (!mpr_self_if_joined())
 		return;
 	for (int i = 0; i < MPR_KINDS; i++)
 		mpr_kinds[i].leave();
 
 	mpr_process_lock();
-	/* FREE before the life word ends, so that nobody takes the orderly end
-	 * for a death. The byte goes last: until then the slot is ours. */
-	atomic_store_explicit(&self.shared->ident,
-			      self.ident & ~UINT64_C(3), memory_order_release);
+	/* LEAVING before the life word ends, so that nobody takes the orderly
+	 * end for a death. FREE by CAS: once the life word has ended, others
+	 * may free the slot for us. The byte goes last. */
+	ident = self.ident | MPR_PARTICIPANT_LEAVING;
+	atomic_store_explicit(&self.shared->ident, ident, memory_order_release);
 	mpr_life_end(&self.shared->life);
+	atomic_compare_exchange_strong(&self.shared->ident, &ident,
+				       ident & ~UINT64_C(3));
 	mpr_bytelock_drop(&self.arena->locks, self.slot);
 	self.generation = 0;
 	mpr_process_unlock();

@@ -7,8 +7,12 @@
  * its life word, then moving ident from FREE to LIVE. Killed in between, the
  * slot is FREE and the kernel drops the lock.
  *
- *   FREE,k --join--> LIVE,k+1 --leave--> FREE,k+1
+ *   FREE,k --join--> LIVE,k+1 --leave--> LEAVING,k+1 --> FREE,k+1
  *                    LIVE,k+1 --proof of death--> DEAD --recovered--> FREE,k+1
+ *
+ * LEAVING holds nothing any more, but its life word is not ended yet: the slot
+ * must not be another's before that, also where the program has closed the
+ * lock file. Who dies in it needs no recovery but the last step.
  *
  * ident is 64 bits and never has the same LIVE or DEAD value twice, so "still
  * DEAD with the same ident" means that nobody has had the slot since.
@@ -29,6 +33,7 @@ enum mpr_participant_state {
 	MPR_PARTICIPANT_FREE = 0,
 	MPR_PARTICIPANT_LIVE = 1,
 	MPR_PARTICIPANT_DEAD = 2,
+	MPR_PARTICIPANT_LEAVING = 3,
 };
 
 struct mpr_participant {
@@ -66,6 +71,7 @@ struct mpr_self {
 	struct mpr_participant *shared;
 	uint64_t ident;
 	unsigned slot;
+	int cancel_state; /* while it has something BUSY in the heap */
 };
 
 /*

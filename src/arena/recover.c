@@ -8,7 +8,7 @@
 #include "arena/recover.h"
 #include "base/log.h"
 #include "os/clock.h"
-#include "os/task.h"
+#include "os/thread.h"
 
 #define THOROUGH_EVERY 1000000000 /* ns */
 
@@ -38,26 +38,45 @@ recover(mproc_arena *a, unsigned slot, uint64_t ident)
 			"given back", pid);
 }
 
+static bool
+recover_if_dead(mproc_arena *a, unsigned slot, bool thorough)
+{
+	uint64_t ident = atomic_load_explicit(
+		&mpr_participant_at(a, slot)->ident, memory_order_acquire);
+
+	switch (mpr_participant_state(ident)) {
+	case MPR_PARTICIPANT_LEAVING:
+		mpr_participant_finish_leaving(a, slot, ident);
+		return false;
+	case MPR_PARTICIPANT_LIVE:
+		if (!mpr_participant_is_dead(a, slot, ident, thorough))
+			return false;
+		break;
+	case MPR_PARTICIPANT_FREE:
+		return false;
+	}
+	recover(a, slot, ident);
+	return true;
+}
+
 int
 mpr_recover_all(mproc_arena *a, bool thorough)
 {
 	unsigned high = mpr_participants_high(a);
-	int n = 0;
+	/* Asking /proc is a cancellation point. */
+	int before = mpr_thread_forbid_cancel(), n = 0;
 
-	for (unsigned slot = 0; slot < high; slot++) {
-		uint64_t ident = atomic_load_explicit(
-			&mpr_participant_at(a, slot)->ident,
-			memory_order_acquire);
-		unsigned state = mpr_participant_state(ident);
-
-		if (state == MPR_PARTICIPANT_DEAD ||
-		    (state == MPR_PARTICIPANT_LIVE &&
-		     mpr_participant_is_dead(a, slot, ident, thorough))) {
-			recover(a, slot, ident);
-			n++;
-		}
-	}
+	for (unsigned slot = 0; slot < high; slot++)
+		n += recover_if_dead(a, slot, thorough);
+	mpr_thread_allow_cancel(before);
 	return n;
+}
+
+bool
+mpr_recover_slot(mproc_arena *a, unsigned slot)
+{
+	return slot < mpr_participants_high(a) &&
+	       recover_if_dead(a, slot, false);
 }
 
 int
@@ -83,14 +102,11 @@ mpr_recover_process(mproc_arena *a, pid_t pid)
 		uint64_t ident =
 			atomic_load_explicit(&p->ident, memory_order_acquire);
 
-		if (mpr_participant_state(ident) == MPR_PARTICIPANT_FREE ||
-		    atomic_load(&p->pid) != (uint32_t)pid)
-			continue;
 		/* The kernel marks life words before it lets a process be
 		 * reaped. Another one with the same id, of a later time or
 		 * another namespace, lives. */
-		if (mpr_participant_state(ident) == MPR_PARTICIPANT_DEAD ||
-		    mpr_participant_is_dead(a, slot, ident, true))
-			recover(a, slot, ident);
+		if (mpr_participant_state(ident) != MPR_PARTICIPANT_FREE &&
+		    atomic_load(&p->pid) == (uint32_t)pid)
+			recover_if_dead(a, slot, true);
 	}
 }

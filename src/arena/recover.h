@@ -24,6 +24,10 @@ int mpr_recover_all(mproc_arena *a, bool thorough);
 /* The same for those who wait: thorough once a second in each process. */
 int mpr_recover_now_and_then(mproc_arena *a);
 
+/* Recovers from the participant in @slot if it is dead, by its life word alone.
+ * Returns whether it was. */
+bool mpr_recover_slot(mproc_arena *a, unsigned slot);
+
 /* Recovers from the process @pid, which the caller has reaped. */
 void mpr_recover_process(mproc_arena *a, pid_t pid);
 

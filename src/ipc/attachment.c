@@ -87,7 +87,7 @@ check_pointer(mproc_queue *q, mproc_arena **ret_a)
 	if (!a || !mproc_is_shared(q))
 		return mpr_fail(-EFAULT, "%p is not shared memory",
 				(void *)q);
-	if (!mpr_heap_is_live(a, mpr_arena_offset(a, q), sizeof(*q)) ||
+	if (!mpr_heap_is_linked(a, mpr_arena_offset(a, q), sizeof(*q)) ||
 	    q->magic != MPR_QUEUE_MAGIC)
 		return mpr_fail(-EINVAL, "%p is no queue", (void *)q);
 	*ret_a = a;

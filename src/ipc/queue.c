@@ -32,7 +32,7 @@ mpr_queue_lane(const mproc_arena *a, const _Atomic uint64_t *link,
 
 /* Links a fresh header at the end of the arena's list, for ever. */
 static int
-add_header(mproc_arena *a, const struct mpr_self *self)
+add_header(mproc_arena *a, struct mpr_self *self)
 {
 	struct mpr_block_ref ref;
 	mproc_queue *q;
@@ -50,7 +50,7 @@ add_header(mproc_arena *a, const struct mpr_self *self)
 
 /* Claims a FREE header, which is then BUSY with the word *@ret_busy. */
 static mproc_queue *
-claim_header(mproc_arena *a, const struct mpr_self *self, uint64_t *ret_busy)
+claim_header(mproc_arena *a, struct mpr_self *self, uint64_t *ret_busy)
 {
 	struct mpr_queue_walk walk = { 0 };
 	mproc_queue *q;
@@ -143,13 +143,13 @@ mproc_queue_destroy(mproc_queue *q)
 	if (!q || mpr_attachment_get(q, &at) < 0)
 		return;
 	open = at->open;
-	if (!atomic_compare_exchange_strong(
+	if (atomic_compare_exchange_strong(
 		    &q->state, &open,
-		    mpr_owner_with_state(open, MPR_QUEUE_GONE)))
-		return;
-	/* Those who are about to sleep look at the state once more. */
-	mpr_fence_rare(at->arena);
-	mpr_seats_wake_all(at->arena, &q->seats);
+		    mpr_owner_with_state(open, MPR_QUEUE_GONE))) {
+		/* Who is about to sleep looks at the state once more. */
+		mpr_fence_rare(at->arena);
+		mpr_seats_wake_all(at->arena, &q->seats);
+	}
 	/* The queue's memory goes with our attachment if it was the last. */
 	mpr_attachment_drop(at);
 }

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "arena/recover.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "ipc/attachment.h"
@@ -34,11 +35,13 @@ next_lane(struct mpr_attachment *at)
 		at->cursor = 0;
 }
 
-/* Takes a message from whichever known lane has one. -EAGAIN if none has. */
+/* Takes a message from whichever known lane has one. -EAGAIN if none has,
+ * -EBUSY if others were always faster. */
 static inline int
 take(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len)
 {
 	struct mpr_consumer *c;
+	bool contended = false;
 	int r;
 
 	for (unsigned i = 0; i < at->n_consumers; i++) {
@@ -47,9 +50,8 @@ take(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len)
 			r = mpr_consumer_get(c, buf, size, ret_len);
 		else
 			r = mpr_consumer_get_shared(c, buf, size, ret_len);
-		/* Padding may have been passed even if nothing was there. */
-		if (r == 0 || r == -EAGAIN)
-			wake_producer(at, c->lane);
+		/* Padding may have been passed even if nothing was taken. */
+		wake_producer(at, c->lane);
 		if (mpr_likely(r == 0)) {
 			if (mpr_unlikely(--at->quantum == 0)) {
 				next_lane(at);
@@ -60,11 +62,13 @@ take(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len)
 			}
 			return 0;
 		}
-		if (r != -EAGAIN)
+		if (r == -EBUSY)
+			contended = true;
+		else if (r != -EAGAIN)
 			return r;
 		next_lane(at);
 	}
-	return -EAGAIN;
+	return contended ? -EBUSY : -EAGAIN;
 }
 
 /* Takes from any lane, new ones included. */
@@ -85,23 +89,27 @@ take_any(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len)
  * The queue was shut down, and no message was found: is that final? It is, if
  * no producer is inside a put: one that enters later sees closing. The caller
  * has executed the rare side's fence (try_put(), queue_put.c) and knows all
- * lanes. A producer that died inside put has lost its lane once it is
- * recovered.
+ * lanes. A producer that died inside put is recovered here and now.
  */
 static bool
 is_final(const struct mpr_attachment *at)
 {
+	bool final = true;
+
 	for (unsigned i = 0; i < at->n_consumers; i++) {
 		struct mpr_lane *lane = at->consumers[i].lane;
+		uint64_t owner;
 
 		/* Acquire pairs with the release in try_put(): if it is not
 		 * busy, its tail is seen next. */
-		if (atomic_load_explicit(&lane->busy, memory_order_acquire) &&
-		    mpr_owner_state(atomic_load(&lane->owner)) ==
-			    MPR_LANE_ACTIVE)
-			return false;
+		if (!atomic_load_explicit(&lane->busy, memory_order_acquire))
+			continue;
+		owner = atomic_load(&lane->owner);
+		if (mpr_owner_state(owner) == MPR_LANE_ACTIVE &&
+		    !mpr_recover_slot(at->arena, mpr_owner_slot(owner)))
+			final = false;
 	}
-	return true;
+	return final;
 }
 
 static bool
@@ -130,14 +138,18 @@ take_or_close(struct mpr_attachment *at, void *buf, size_t size,
 
 	if (mpr_unlikely(is_gone(at) || closing == MPROC_IMMEDIATE))
 		return closed(at);
-	if (mpr_likely(!closing))
-		return take_any(at, buf, size, ret_len);
+	if (mpr_likely(!closing)) {
+		r = take_any(at, buf, size, ret_len);
+		return r == -EBUSY ? -EAGAIN : r;
+	}
 	mpr_fence_rare(at->arena);
 	r = mpr_attachment_find_lanes(at);
 	if (r < 0)
 		return r;
 	final = is_final(at);
 	r = take_any(at, buf, size, ret_len);
+	if (r == -EBUSY)
+		return -EAGAIN; /* there are messages, so it is not final */
 	return r == -EAGAIN && final ? closed(at) : r;
 }
 
@@ -151,9 +163,9 @@ sleep_for_message(struct mpr_attachment *at, void *buf, size_t size,
 	uint32_t ticket;
 	int r;
 
+	ticket = mpr_park_ticket(at->self);
 	mpr_seat_wait(at->seat, &q->hint);
 	mpr_fence_rare(at->arena); /* frequent side: try_put() */
-	ticket = mpr_park_ticket(at->self);
 	r = take_or_close(at, buf, size, ret_len);
 	if (r == -EAGAIN) {
 		timed_out = mpr_park(at->self, q, ticket, deadline) ==
@@ -226,7 +238,7 @@ mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 		r = take(at, buf, size, &len);
 	else
 		r = take_or_close(at, buf, size, &len);
-	if (mpr_unlikely(r == -EAGAIN)) {
+	if (mpr_unlikely(r == -EAGAIN || r == -EBUSY)) {
 		r = take_or_close(at, buf, size, &len);
 		if (r == -EAGAIN && timeout.ns != 0)
 			r = get_waiting(at, buf, size, &len, timeout);

@@ -44,6 +44,7 @@ static int
 try_put(struct mpr_attachment *at, const void *msg, size_t len)
 {
 	struct mpr_lane *lane = at->producer.lane;
+	uint64_t tail = at->producer.tail;
 	mproc_queue *q = at->q;
 	int r;
 
@@ -58,15 +59,16 @@ try_put(struct mpr_attachment *at, const void *msg, size_t len)
 	/* Our message before the look for sleepers; theirs is the rare side
 	 * (queue_get.c). */
 	mpr_fence_light(at->arena);
-	if (mpr_likely(r == 0)) {
+	if (mpr_likely(r == 0))
 		mpr_thread_puts++;
-		if (mpr_unlikely(atomic_load_explicit(&q->hint,
-						      memory_order_relaxed)))
-			mpr_seats_wake_one(at->arena, &q->seats, &q->hint);
-	} else if (r == -ESHUTDOWN) {
-		/* Someone may wait for us not to be busy. */
+	if (mpr_unlikely(is_closed(at)))
+		/* All of them may wait for us not to be busy. */
 		mpr_seats_wake_all(at->arena, &q->seats);
-	}
+	else if (mpr_unlikely(atomic_load_explicit(&q->hint,
+						   memory_order_relaxed)) &&
+		 /* Padding alone has to be taken out of the way, too. */
+		 at->producer.tail != tail)
+		mpr_seats_wake_one(at->arena, &q->seats, &q->hint);
 	return r;
 }
 
@@ -78,9 +80,9 @@ sleep_for_room(struct mpr_attachment *at, uint64_t want, int64_t until)
 	uint32_t ticket;
 	int r = 0;
 
+	ticket = mpr_park_ticket(at->self);
 	atomic_store(&lane->want, want);
 	mpr_fence_rare(at->arena); /* frequent side: consumers, after a take */
-	ticket = mpr_park_ticket(at->self);
 	if (!mpr_producer_may_go(&at->producer, want) && !is_closed(at))
 		r = mpr_park(at->self, at->q, ticket, until);
 	atomic_store_explicit(&lane->want, 0, memory_order_relaxed);

@@ -31,7 +31,7 @@ mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk)
  * queue's; after it, the heap's.
  */
 static bool
-free_lanes(mproc_arena *a, const struct mpr_self *self, mproc_queue *q)
+free_lanes(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
 {
 	size_t capacity = atomic_load(&q->capacity);
 	struct mpr_block_ref ref;
@@ -53,7 +53,7 @@ free_lanes(mproc_arena *a, const struct mpr_self *self, mproc_queue *q)
 void
 mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 {
-	const struct mpr_self *self = mpr_self_if_joined();
+	struct mpr_self *self = mpr_self_if_joined();
 	uint64_t word = atomic_load(&q->state), busy;
 
 	if (!self || mpr_owner_state(word) != MPR_QUEUE_GONE ||
@@ -63,16 +63,23 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 	if (!atomic_compare_exchange_strong(&q->state, &word, busy))
 		return;
 	/*
-	 * Who took a seat before this has not seen BUSY, and is about to give
-	 * it back; it, or whoever creates the next queue, comes here again.
-	 * seq_cst, against mpr_seat_take().
+	 * Someone may have taken a seat before this and be about to give it
+	 * back. Then it is its turn, unless it has looked while the queue was
+	 * BUSY: so we look once more after GONE. seq_cst, against
+	 * mpr_seat_take() and mpr_seat_leave(): one of us sees the other.
 	 */
-	if (mpr_seats_any(a, &q->seats) || !free_lanes(a, self, q)) {
+	if (mpr_seats_any(a, &q->seats)) {
 		atomic_store(&q->state,
 			     mpr_owner_with_state(busy, MPR_QUEUE_GONE));
+		if (!mpr_seats_any(a, &q->seats))
+			mpr_queue_reap(a, q);
 		return;
 	}
-	atomic_store(&q->state, mpr_owner_with_state(busy, MPR_QUEUE_FREE));
+	if (free_lanes(a, self, q))
+		busy = mpr_owner_with_state(busy, MPR_QUEUE_FREE);
+	else
+		busy = mpr_owner_with_state(busy, MPR_QUEUE_GONE);
+	atomic_store(&q->state, busy);
 }
 
 static bool
@@ -93,10 +100,19 @@ take_back(const mproc_arena *a, _Atomic uint64_t *owner, unsigned slot,
 			owner, &word, mpr_owner_with_state(word, state));
 }
 
-/* The dead has a seat, so the lanes are there. */
+/*
+ * The dead has a seat, so the lanes are there: as long as it has it. Another
+ * recoverer may take it back while we sleep, and the lanes' memory be someone
+ * else's then. So whatever is loaded counts only if the seat is still held
+ * after the load; a seat's word is never the same twice, and so is a lane's
+ * owner word, which the CAS compares as a whole.
+ */
 static void
-recover_lanes(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
+recover_lanes(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
+	      uint64_t seat_word)
 {
+	unsigned slot = mpr_owner_slot(seat_word);
+	unsigned state = mpr_owner_state(atomic_load(&q->state));
 	size_t capacity = atomic_load(&q->capacity);
 	const _Atomic uint64_t *link = &q->lanes;
 	struct mpr_lane *lane;
@@ -105,9 +121,20 @@ recover_lanes(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
 
 	if (capacity > MPR_QUEUE_CAPACITY_MAX)
 		return;
+	/* The seat was taken too late to be of use: its owner was about to give
+	 * it back, and the lanes are being freed. */
+	if (state == MPR_QUEUE_BUSY || state == MPR_QUEUE_FREE)
+		return;
 	while ((lane = mpr_queue_lane(a, link, capacity, &bad)) &&
-	       n++ < MPR_LANES_MAX) {
-		take_back(a, &lane->owner, slot, ident, MPR_LANE_FREE);
+	       mpr_seat_is_held(seat, seat_word) && n++ < MPR_LANES_MAX) {
+		uint64_t word = atomic_load(&lane->owner);
+
+		if (!mpr_seat_is_held(seat, seat_word))
+			return;
+		if (is_of(word, slot))
+			atomic_compare_exchange_strong(
+				&lane->owner, &word,
+				mpr_owner_with_state(word, MPR_LANE_FREE));
 		link = &lane->next;
 	}
 }
@@ -117,9 +144,10 @@ recover_queue(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
 {
 	_Atomic uint64_t *seat;
 	bool had_seat = false;
+	uint64_t word;
 
-	while ((seat = mpr_seat_of_dead(a, &q->seats, slot, ident))) {
-		recover_lanes(a, q, slot, ident);
+	while ((seat = mpr_seat_of_dead(a, &q->seats, slot, ident, &word))) {
+		recover_lanes(a, q, seat, word);
 		take_back(a, &q->role, slot, ident, MPR_ROLE_FREE);
 		/* It may have been about to wake someone, or chosen to be
 		 * woken. Producers have seats too. */

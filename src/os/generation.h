@@ -19,6 +19,7 @@
 struct mpr_process_page {
 	_Atomic uint64_t generation; /* 0: just forked */
 	pthread_mutex_t lock;	     /* zero bytes: unlocked */
+	int cancel_state;	     /* of who holds it, before */
 };
 
 extern _Atomic(struct mpr_process_page *) mpr_process_page;
@@ -49,7 +50,8 @@ mpr_generation(void)
 	return generation ? generation : mpr_generation_assign();
 }
 
-/* A lock among the threads of this process, for rare paths. */
+/* A lock among the threads of this process, for rare paths. Who holds it
+ * cannot be cancelled. */
 void mpr_process_lock(void);
 void mpr_process_unlock(void);
 

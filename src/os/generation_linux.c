@@ -59,12 +59,22 @@ mpr_generation_assign(void)
 void
 mpr_process_lock(void)
 {
+	struct mpr_process_page *page;
+	int state;
+
 	mpr_generation();
-	pthread_mutex_lock(&atomic_load(&mpr_process_page)->lock);
+	page = atomic_load(&mpr_process_page);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_mutex_lock(&page->lock);
+	page->cancel_state = state;
 }
 
 void
 mpr_process_unlock(void)
 {
-	pthread_mutex_unlock(&atomic_load(&mpr_process_page)->lock);
+	struct mpr_process_page *page = atomic_load(&mpr_process_page);
+	int state = page->cancel_state;
+
+	pthread_mutex_unlock(&page->lock);
+	pthread_setcancelstate(state, NULL);
 }

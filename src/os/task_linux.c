@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,21 @@
 
 #include "os/task.h"
 
-/* Returns 0 and the two fields, -ENOENT if there is no such thread, -ENOSYS if
- * there is no /proc. */
+/* Whether /proc is there and speaks of our own PID namespace. */
+static bool
+proc_is_ours(void)
+{
+	char text[24];
+	ssize_t n = readlink("/proc/self", text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return strtol(text, NULL, 10) == getpid();
+}
+
+/* Returns 0 and the two fields; -ENOENT if there is no such thread; -ENOSYS if
+ * nothing can be said: no /proc, no descriptor, not allowed to see it. */
 static int
 read_stat(pid_t tid, char *ret_state, uint64_t *ret_start)
 {
@@ -26,12 +40,18 @@ read_stat(pid_t tid, char *ret_state, uint64_t *ret_start)
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return access("/proc/self/stat", R_OK) == 0 ? -ENOENT : -ENOSYS;
+	if (fd < 0) {
+		/* hidepid= hides what exists; kill() does not. */
+		if (errno == ENOENT && kill(tid, 0) < 0 && errno == ESRCH)
+			return -ENOENT;
+		return -ENOSYS;
+	}
 	n = read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		n = errno == ESRCH ? 0 : -1;
 	close(fd);
 	if (n <= 0)
-		return -ENOENT;
+		return n == 0 ? -ENOENT : -ENOSYS;
 	text[n] = '\0';
 	/* The name, field 2, may hold anything: look for its end from behind. */
 	field = strrchr(text, ')');
@@ -68,7 +88,7 @@ mpr_task_probe(pid_t tid, uint64_t start_time)
 	char state;
 	int r;
 
-	r = read_stat(tid, &state, &start);
+	r = proc_is_ours() ? read_stat(tid, &state, &start) : -ENOSYS;
 	if (r == -ENOENT)
 		answer = MPR_TASK_GONE;
 	else if (r < 0)

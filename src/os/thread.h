@@ -12,4 +12,9 @@
  */
 int mpr_thread_at_exit(void (*fn)(void *arg), void *arg);
 
+/* A thread in the middle of something must not be cancelled there. Returns what
+ * mpr_thread_allow_cancel() is to be given afterwards. */
+int mpr_thread_forbid_cancel(void);
+void mpr_thread_allow_cancel(int before);
+
 #endif

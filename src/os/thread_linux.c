@@ -15,6 +15,21 @@ make_key(void)
 }
 
 int
+mpr_thread_forbid_cancel(void)
+{
+	int before;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	return before;
+}
+
+void
+mpr_thread_allow_cancel(int before)
+{
+	pthread_setcancelstate(before, NULL);
+}
+
+int
 mpr_thread_at_exit(void (*fn)(void *arg), void *arg)
 {
 	at_exit = fn;

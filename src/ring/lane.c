@@ -320,7 +320,7 @@ suspect:
 		if (mpr_load(&lane->head, memory_order_acquire) == head)
 			return -EBADMSG;
 	}
-	return -EAGAIN;
+	return -EBUSY;
 }
 
 /* Counts the messages in [head, tail) of a lane that nobody produces in. */

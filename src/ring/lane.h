@@ -144,8 +144,8 @@ void mpr_consumer_begin(struct mpr_consumer *c, struct mpr_lane *lane,
  * Killed before the store or CAS of head, nothing has happened; after it, the
  * message is gone with the consumer.
  *
- * Returns 0; -EAGAIN if the lane is empty (or, shared, after more lost races
- * than can be luck); -EMSGSIZE, nothing taken; -EBADMSG.
+ * Returns 0; -EAGAIN if the lane is empty; -EMSGSIZE, nothing taken; -EBADMSG;
+ * shared, -EBUSY after more lost races than can be luck.
  */
 int mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 		     size_t *ret_len);

@@ -18,8 +18,9 @@
 #include "arena/participant.h"
 
 /*
- * What to pass to mpr_park(). Read it after announcing that one is about to
- * sleep and before the last look at what one waits for.
+ * What to pass to mpr_park(). Read it before announcing that one is about to
+ * sleep: who is chosen between the announcement and the ticket would otherwise
+ * sleep on a wake-up that it has counted already, and nobody chooses it again.
  */
 static inline uint32_t
 mpr_park_ticket(const struct mpr_self *self)

@@ -23,8 +23,9 @@ mpr_seat_next(const mproc_arena *a, struct mpr_seats *s,
 		walk->left = MPR_SEATS_FIRST;
 	}
 	if (!walk->left) {
-		/* Acquire pairs with the CAS that links a block. */
-		offset = atomic_load_explicit(walk->more, memory_order_acquire);
+		/* seq_cst: mpr_seats_any() must not miss a block whose seat was
+		 * taken before. */
+		offset = atomic_load(walk->more);
 		if (offset % sizeof(uint64_t) ||
 		    !mpr_arena_has(a, offset, sizeof(*block)) ||
 		    ++walk->blocks > BLOCKS_MAX)
@@ -39,7 +40,7 @@ mpr_seat_next(const mproc_arena *a, struct mpr_seats *s,
 }
 
 static int
-add_block(mproc_arena *a, const struct mpr_self *self, struct mpr_seats *s)
+add_block(mproc_arena *a, struct mpr_self *self, struct mpr_seats *s)
 {
 	struct mpr_block_ref ref;
 	int r;
@@ -53,7 +54,7 @@ add_block(mproc_arena *a, const struct mpr_self *self, struct mpr_seats *s)
 }
 
 int
-mpr_seat_take(mproc_arena *a, const struct mpr_self *self, struct mpr_seats *s,
+mpr_seat_take(mproc_arena *a, struct mpr_self *self, struct mpr_seats *s,
 	      _Atomic uint64_t **ret_seat)
 {
 	uint64_t mine = mpr_owner(mpr_arena_epoch(a), self->slot,
@@ -139,6 +140,18 @@ wake_one(const mproc_arena *a, struct mpr_seats *s)
 	return false;
 }
 
+static bool
+anyone_waits(const mproc_arena *a, struct mpr_seats *s)
+{
+	struct mpr_seat_walk walk = { 0 };
+	_Atomic uint64_t *seat;
+
+	while ((seat = mpr_seat_next(a, s, &walk)))
+		if (mpr_owner_state(atomic_load(seat)) == MPR_SEAT_WAITING)
+			return true;
+	return false;
+}
+
 void
 mpr_seats_wake_one(const mproc_arena *a, struct mpr_seats *s,
 		   _Atomic uint32_t *hint)
@@ -146,8 +159,10 @@ mpr_seats_wake_one(const mproc_arena *a, struct mpr_seats *s,
 	if (!atomic_load_explicit(hint, memory_order_relaxed) || wake_one(a, s))
 		return;
 	atomic_store(hint, 0);
-	if (wake_one(a, s))
-		atomic_store(hint, 1);
+	if (!anyone_waits(a, s))
+		return;
+	atomic_store(hint, 1);
+	mpr_seats_wake_all(a, s);
 }
 
 void
@@ -181,7 +196,7 @@ mpr_seats_any(const mproc_arena *a, struct mpr_seats *s)
 
 _Atomic uint64_t *
 mpr_seat_of_dead(const mproc_arena *a, struct mpr_seats *s, unsigned slot,
-		 uint64_t ident)
+		 uint64_t ident, uint64_t *ret_word)
 {
 	struct mpr_seat_walk walk = { 0 };
 	_Atomic uint64_t *seat;
@@ -191,8 +206,19 @@ mpr_seat_of_dead(const mproc_arena *a, struct mpr_seats *s, unsigned slot,
 
 		if (mpr_owner_state(word) != MPR_SEAT_FREE &&
 		    mpr_owner_slot(word) == slot &&
-		    mpr_participant_still_dead(a, slot, ident))
+		    mpr_participant_still_dead(a, slot, ident)) {
+			*ret_word = word;
 			return seat;
+		}
 	}
 	return NULL;
+}
+
+bool
+mpr_seat_is_held(_Atomic uint64_t *seat, uint64_t word)
+{
+	uint64_t now = atomic_load(seat);
+
+	return mpr_owner_state(now) != MPR_SEAT_FREE &&
+	       mpr_owner_epoch(now) == mpr_owner_epoch(word);
 }

@@ -12,9 +12,10 @@
  * carry an epoch that is never used twice.
  *
  * The hint keeps wakers from looking at seats in vain. A sleeper sets it after
- * its seat; a waker who finds nobody clears it, looks once more, and sets it
- * again if it finds someone then. Killed between the two, sleepers wait for
- * the end of their slice.
+ * its seat; a waker who finds nobody clears it, looks once more, and if it
+ * finds someone then sets it again and wakes them all, as others may have
+ * trusted the hint meanwhile. Killed or stopped between the two, sleepers wait
+ * for the end of their slice.
  *
  * Seat lists only grow, and are never freed: they can be walked by anyone.
  */
@@ -66,14 +67,14 @@ _Atomic uint64_t *mpr_seat_next(const mproc_arena *a, struct mpr_seats *s,
 				struct mpr_seat_walk *walk);
 
 /* Takes a seat. Returns 0, -ENOMEM, -ENOSPC, -EBADMSG. */
-int mpr_seat_take(mproc_arena *a, const struct mpr_self *self,
+int mpr_seat_take(mproc_arena *a, struct mpr_self *self,
 		  struct mpr_seats *s, _Atomic uint64_t **ret_seat);
 
 /* Gives it back. */
 void mpr_seat_leave(_Atomic uint64_t *seat);
 
-/* Announces that its owner is about to sleep; then the rare fence, the ticket,
- * a last look, and mpr_park(). */
+/* Announces that its owner is about to sleep. The ticket comes before it; the
+ * rare fence, a last look, and mpr_park() after it. */
 void mpr_seat_wait(_Atomic uint64_t *seat, _Atomic uint32_t *hint);
 
 /* The sleep is over. Returns true if someone chose this seat to be woken: then
@@ -91,8 +92,12 @@ void mpr_seats_wake_all(const mproc_arena *a, struct mpr_seats *s);
 /* Whether any seat is taken. */
 bool mpr_seats_any(const mproc_arena *a, struct mpr_seats *s);
 
-/* The first seat that the dead participant holds, or NULL. */
+/* The first seat that the dead participant holds, and its word, or NULL. */
 _Atomic uint64_t *mpr_seat_of_dead(const mproc_arena *a, struct mpr_seats *s,
-				   unsigned slot, uint64_t ident);
+				   unsigned slot, uint64_t ident,
+				   uint64_t *ret_word);
+
+/* Whether the seat is still held by whom @word says, waiting or not. */
+bool mpr_seat_is_held(_Atomic uint64_t *seat, uint64_t word);
 
 #endif
