@@ -7,7 +7,7 @@
 cd "$(dirname "$0")/.." || exit 1
 origin=$OLDPWD
 . tests/packages.sh
-packages_need cc meson ninja pkg-config python3 uthash
+packages_need cc meson ninja pkg-config python3
 
 build=build/examples
 if [ ! -f $build/build.ninja ]; then
@@ -37,7 +37,7 @@ run()
 }
 
 result=0
-run --top 10 "$@"
-run -j 4 --top 3 "$@"
-run --chaos --top 10 "$@"
+run --compare --top 10 "$@"
+run -j 1 --top 3 "$@"
+run --chaos --compare --top 5 "$@"
 exit $result

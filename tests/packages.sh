@@ -12,7 +12,6 @@ packages_have()
 	g++) command -v g++ && echo '#include <cstddef>' |
 		g++ -fsyntax-only -x c++ - ;;
 	cmocka) pkg-config --exists cmocka ;;
-	uthash) echo '#include <uthash.h>' | ${CC:-gcc} -fsyntax-only -x c - ;;
 	sanitizers) for kind in address,undefined thread; do
 			echo 'int main(void) { return 0; }' | gcc \
 				-fsanitize=$kind -x c -o /dev/null - ||
@@ -40,8 +39,6 @@ packages_name()
 	apt:cmocka) echo libcmocka-dev ;;
 	dnf:cmocka) echo libcmocka-devel ;;
 	apk:cmocka) echo cmocka-dev ;;
-	apt:uthash | apk:uthash) echo uthash-dev ;;
-	dnf:uthash) echo uthash-devel ;;
 	*:nm) echo binutils ;;
 	dnf:sanitizers) echo libasan libubsan libtsan ;;
 	*:sanitizers) echo gcc ;;

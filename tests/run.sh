@@ -24,7 +24,7 @@ normal | quick | full | bench) ;;
 esac
 
 . tests/packages.sh
-packages_need cc g++ clang meson ninja pkg-config python3 nm cmocka uthash \
+packages_need cc g++ clang meson ninja pkg-config python3 nm cmocka \
 	mandoc sanitizers
 
 mkdir -p build
