@@ -163,6 +163,12 @@ mpr_self_if_joined(void)
 }
 
 void
+mpr_self_forget(void)
+{
+	self.generation = 0;
+}
+
+void
 mpr_self_leave(void)
 {
 	uint64_t ident;

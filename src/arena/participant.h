@@ -84,6 +84,10 @@ int mpr_self(mproc_arena *a, struct mpr_self **ret_self);
 /* The calling thread if it has joined, or NULL. */
 struct mpr_self *mpr_self_if_joined(void);
 
+/* In a forked child: what this thread was, was its parent's. Makes
+ * mpr_self_leave() cost nothing if the child does not join. */
+void mpr_self_forget(void);
+
 /* Gives back all that the calling thread holds, and its slot. Also run when a
  * thread ends. */
 void mpr_self_leave(void);

@@ -71,9 +71,10 @@ mpr_child_follow(const struct mpr_child_bond *bond)
 		sigaddset(&mask, bond->signal);
 		pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
 	}
-	prctl(PR_SET_PDEATHSIG, bond->signal);
+	/* Both by the same function: see struct mpr_child_bond. */
+	syscall(SYS_prctl, PR_SET_PDEATHSIG, bond->signal, 0, 0, 0);
 	/* It may have died before we asked to be told. */
-	if (getppid() != bond->parent)
+	if (syscall(SYS_getppid) != bond->parent)
 		_exit(128 + SIGKILL);
 }
 

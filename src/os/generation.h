@@ -20,6 +20,7 @@ struct mpr_process_page {
 	_Atomic uint64_t generation; /* 0: just forked */
 	pthread_mutex_t lock;	     /* zero bytes: unlocked */
 	int cancel_state;	     /* of who holds it, before */
+	_Atomic unsigned started;    /* processes, for their names */
 };
 
 extern _Atomic(struct mpr_process_page *) mpr_process_page;

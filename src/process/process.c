@@ -153,7 +153,6 @@ reap_closed(void)
 static int
 make_handle(mproc_process **ret_p, const char *name)
 {
-	static _Atomic unsigned counter;
 	mproc_process *p = malloc(sizeof(*p));
 
 	if (!p)
@@ -171,7 +170,9 @@ make_handle(mproc_process **ret_p, const char *name)
 		snprintf(p->name, sizeof(p->name), "%s", name);
 	else
 		snprintf(p->name, sizeof(p->name), "process-%u",
-			 atomic_fetch_add(&counter, 1) + 1);
+			 atomic_fetch_add(
+				 &atomic_load(&mpr_process_page)->started, 1) +
+				 1);
 	*ret_p = p;
 	return 0;
 }

@@ -51,6 +51,7 @@ mpr_self_run(mproc_entry *fn, void *arg, const char name[MPR_NAME_MAX],
 
 	mpr_child_follow(bond);
 	mpr_stdio_forget();
+	mpr_self_forget();
 	wait_for_order(record);
 	memcpy(self_name, name, sizeof(self_name));
 	code = fn(arg) & 0xff;
