@@ -72,7 +72,7 @@ mproc_strerror(int r)
 	if (r > 0)
 		return "success, with an outcome";
 	for (size_t i = 0; i < MPR_ARRAY_LEN(texts); i++)
-		if (texts[i].error == -r)
+		if (-texts[i].error == r)
 			return texts[i].text;
 	return "unknown error";
 }

@@ -25,7 +25,10 @@ mpr_life_begin(struct mpr_life *life)
 	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
 	pthread_mutex_init(&life->u.mutex, &attr);
 	pthread_mutexattr_destroy(&attr);
-	pthread_mutex_lock(&life->u.mutex);
+	/* Nobody else has it: this always succeeds. It is held for life, which
+	 * those who look for lock orders would count against each lock() that
+	 * comes after. */
+	pthread_mutex_trylock(&life->u.mutex);
 
 	word = atomic_load_explicit(&life->u.word, memory_order_relaxed);
 	if ((word & FUTEX_TID_MASK) != (uint32_t)gettid()) {

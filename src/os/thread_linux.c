@@ -6,7 +6,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static int key_error;
-static void (*at_exit)(void *arg);
+static void (*_Atomic at_exit)(void *arg);
 
 static void
 make_key(void)
