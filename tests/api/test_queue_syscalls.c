@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * While both sides of a queue are busy no call enters the kernel. After a
+ * warm-up the peers install a seccomp filter that kills them at any system
+ * call but the ones they need to report and to end; then they go on.
+ */
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "common.h"
+
+#if defined(__x86_64__)
+#define THIS_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define THIS_ARCH AUDIT_ARCH_AARCH64
+#else
+#error "which architecture does seccomp call this?"
+#endif
+
+/* From here on: write, exit and exit_group, or death by SIGSYS. */
+static void
+forbid_system_calls(struct mpt *t)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_ARCH, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {
+		.len = sizeof(code) / sizeof(code[0]),
+		.filter = code,
+	};
+
+	mpt_check_int(t, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	mpt_check_int(t, prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program),
+		      0);
+}
+
+#define WARM_UP 1000
+
+/* In the scratch bytes. */
+struct job {
+	mproc_queue *q;
+	uint64_t n;
+	_Atomic unsigned ready;
+};
+
+struct message {
+	uint64_t number;
+	uint64_t fill[3];
+};
+
+static struct message
+message(uint64_t number)
+{
+	return (struct message){
+		number, { number * 3, ~number, number ^ 0x5555 }
+	};
+}
+
+/* Both sides wait for each other without the kernel. */
+static void
+meet(struct job *job, unsigned peers)
+{
+	job->ready++;
+	while (job->ready < peers)
+		;
+}
+
+static void
+put_all(struct mpt *t, struct job *job, uint64_t from, uint64_t to)
+{
+	for (uint64_t i = from; i < to; i++) {
+		struct message m = message(i);
+		int r;
+
+		do
+			r = mproc_queue_put(job->q, &m, sizeof(m),
+					    MPROC_NOWAIT);
+		while (r == -EAGAIN);
+		mpt_check_int(t, r, 0);
+	}
+}
+
+static int
+produce(struct mpt *t, void *arg)
+{
+	struct job *job = arg;
+
+	put_all(t, job, 0, WARM_UP);
+	forbid_system_calls(t);
+	meet(job, 2);
+	put_all(t, job, WARM_UP, job->n);
+	return 0;
+}
+
+static void
+get_all(struct mpt *t, struct job *job, uint64_t from, uint64_t to)
+{
+	for (uint64_t i = from; i < to; i++) {
+		struct message m = { 0 }, good = message(i);
+		size_t len = 0;
+		int r;
+
+		do
+			r = mproc_queue_get(job->q, &m, sizeof(m), &len,
+					    MPROC_NOWAIT);
+		while (r == -EAGAIN);
+		mpt_check_int(t, r, 0);
+		mpt_check_int(t, len, sizeof(m));
+		mpt_check(t, memcmp(&m, &good, sizeof(m)) == 0);
+	}
+}
+
+static int
+consume(struct mpt *t, void *arg)
+{
+	struct job *job = arg;
+
+	get_all(t, job, 0, WARM_UP);
+	forbid_system_calls(t);
+	meet(job, 2);
+	get_all(t, job, WARM_UP, job->n);
+	return 0;
+}
+
+static void
+stream(struct mpt *t, bool single)
+{
+	struct job *job = mpt_scratch(t);
+
+	job->n = WARM_UP + amount(1000000);
+	assert_int_equal(mproc_queue_create(
+		&job->q, MPROC_OPTS(mproc_queue_opts,
+				    .single_consumer = single)), 0);
+	mpt_spawn(t, "consumer", consume, job);
+	mpt_spawn(t, "producer", produce, job);
+	mpt_join_all(t);
+	assert_int_equal(mproc_queue_len(job->q), 0);
+	mproc_queue_destroy(job->q);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
+static void
+a_stream_to_the_only_consumer_makes_none(void **state)
+{
+	stream(*state, true);
+}
+
+static void
+a_stream_to_one_of_several_consumers_makes_none(void **state)
+{
+	stream(*state, false);
+}
+
+static int
+put_and_get_alone(struct mpt *t, void *arg)
+{
+	struct job *job = arg;
+	struct message m;
+
+	put_all(t, job, 0, 10);
+	get_all(t, job, 0, 10);
+	forbid_system_calls(t);
+	for (uint64_t i = 0; i < job->n; i++) {
+		struct message good = m = message(i);
+
+		mpt_check_int(t, mproc_queue_put(job->q, &m, sizeof(m),
+						 MPROC_FOREVER), 0);
+		memset(&m, 0, sizeof(m));
+		mpt_check_int(t, mproc_queue_get(job->q, &m, sizeof(m), NULL,
+						 MPROC_FOREVER), 0);
+		mpt_check(t, memcmp(&m, &good, sizeof(m)) == 0);
+	}
+	return 0;
+}
+
+static void
+put_and_get_in_one_thread_make_none(void **state)
+{
+	struct mpt *t = *state;
+	struct job *job = mpt_scratch(t);
+
+	job->n = amount(1000000);
+	for (int single = 0; single < 2; single++) {
+		assert_int_equal(mproc_queue_create(
+			&job->q, MPROC_OPTS(mproc_queue_opts,
+					    .single_consumer = single)), 0);
+		mpt_expect_exit(t, mpt_spawn(t, "peer", put_and_get_alone, job),
+				0);
+		mproc_queue_destroy(job->q);
+		assert_true(mproc_arena_recover(NULL) >= 0);
+	}
+}
+
+static int
+use_many_queues(struct mpt *t, void *arg)
+{
+	mproc_queue **q = arg;
+	unsigned value;
+
+	for (unsigned i = 0; i < 12 * 200; i++) {
+		if (i == 24)
+			forbid_system_calls(t);
+		mpt_check_int(t, mproc_queue_put(q[i % 12], &i, sizeof(i),
+						 MPROC_FOREVER), 0);
+		mpt_check_int(t, mproc_queue_get(q[i % 12], &value,
+						 sizeof(value), NULL,
+						 MPROC_FOREVER), 0);
+		mpt_check_int(t, value, i);
+	}
+	return 0;
+}
+
+static void
+changing_between_queues_makes_none(void **state)
+{
+	struct mpt *t = *state;
+	mproc_queue *q[12];
+
+	for (int i = 0; i < 12; i++)
+		assert_int_equal(mproc_queue_create(&q[i], NULL), 0);
+	mpt_expect_exit(t, mpt_spawn(t, "peer", use_many_queues, q), 0);
+	for (int i = 0; i < 12; i++)
+		mproc_queue_destroy(q[i]);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
+/* What the filter is worth. */
+static int
+make_one(struct mpt *t, void *arg)
+{
+	(void)arg;
+	forbid_system_calls(t);
+	syscall(SYS_getppid);
+	return 0;
+}
+
+static void
+a_peer_that_makes_one_is_killed(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_signal(t, mpt_spawn(t, "culprit", make_one, NULL), SIGSYS);
+}
+
+static int
+wait_for_a_message(struct mpt *t, void *arg)
+{
+	struct job *job = arg;
+	char c;
+
+	mpt_check_int(t, mproc_queue_get(job->q, &c, 1, NULL, MPROC_NOWAIT),
+		      -EAGAIN);
+	forbid_system_calls(t);
+	return mproc_queue_get(job->q, &c, 1, NULL, MPROC_FOREVER);
+}
+
+static void
+a_peer_that_must_sleep_makes_one(void **state)
+{
+	struct mpt *t = *state;
+	struct job *job = mpt_scratch(t);
+
+	assert_int_equal(mproc_queue_create(&job->q, NULL), 0);
+	mpt_expect_signal(t, mpt_spawn(t, "sleeper", wait_for_a_message, job),
+			  SIGSYS);
+	mproc_queue_destroy(job->q);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_peer_that_makes_one_is_killed),
+		mpt_test(a_peer_that_must_sleep_makes_one),
+		mpt_test(a_stream_to_the_only_consumer_makes_none),
+		mpt_test(a_stream_to_one_of_several_consumers_makes_none),
+		mpt_test(put_and_get_in_one_thread_make_none),
+		mpt_test(changing_between_queues_makes_none),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Children as the kernel shows them through a pidfd.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+
+#include "common.h"
+#include "os/child.h"
+#include "os/clock.h"
+
+/* A child that runs @fn, and its pidfd. */
+static pid_t
+start(void (*fn)(void), int *ret_fd)
+{
+	pid_t pid = mpr_child_fork();
+
+	if (pid == 0) {
+		fn();
+		mpr_child_exit(1);
+	}
+	assert_true(pid > 0);
+	*ret_fd = mpr_child_open(pid);
+	assert_true(*ret_fd >= 0);
+	return pid;
+}
+
+static void
+exit_42(void)
+{
+	mpr_child_exit(42);
+}
+
+static void
+wait_for_a_signal(void)
+{
+	sigset_t mask;
+
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	for (;;)
+		sigsuspend(&mask);
+}
+
+static void
+a_child_that_exits_is_reaped_with_its_code(void **state)
+{
+	struct mpr_child_end end;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	pid = start(exit_42, &fd);
+	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
+	assert_int_equal(mpr_child_reap(fd, pid, &end), 0);
+	assert_int_equal(end.code, 42);
+	assert_int_equal(end.signal, 0);
+	assert_false(end.core);
+	assert_true(end.max_rss > 0);
+	assert_true(end.user_ns >= 0 && end.system_ns >= 0);
+	assert_int_equal(mpr_child_reap(fd, pid, &end), -ECHILD);
+	mpr_child_close(fd);
+}
+
+static void
+a_running_child_is_not_reaped_and_a_wait_runs_out(void **state)
+{
+	struct mpr_child_end end;
+	int64_t until;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	pid = start(wait_for_a_signal, &fd);
+	assert_int_equal(mpr_child_reap(fd, pid, &end), -EAGAIN);
+	assert_int_equal(mpr_child_wait(fd, 1), -ETIMEDOUT);
+	until = mproc_now() + 20000000;
+	assert_int_equal(mpr_child_wait(fd, until), -ETIMEDOUT);
+	assert_true(mproc_now() >= until);
+	assert_int_equal(mpr_child_kill(fd, pid), 0);
+	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
+	assert_int_equal(mpr_child_reap(fd, pid, &end), 0);
+	assert_int_equal(end.code, -1);
+	assert_int_equal(end.signal, SIGKILL);
+	mpr_child_close(fd);
+}
+
+static void
+a_terminated_child_shows_the_signal(void **state)
+{
+	struct mpr_child_end end;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	pid = start(wait_for_a_signal, &fd);
+	assert_int_equal(mpr_child_terminate(fd, pid), 0);
+	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
+	assert_int_equal(mpr_child_reap(fd, pid, &end), 0);
+	assert_int_equal(end.signal, SIGTERM);
+	/* It is gone: no error, and no stranger is hit. */
+	assert_int_equal(mpr_child_terminate(fd, pid), 0);
+	assert_int_equal(mpr_child_kill(fd, pid), 0);
+	mpr_child_close(fd);
+}
+
+static void
+a_child_that_someone_else_reaped_is_no_child(void **state)
+{
+	struct mpr_child_end end;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	pid = start(exit_42, &fd);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
+	assert_int_equal(mpr_child_reap(fd, pid, &end), -ECHILD);
+	mpr_child_close(fd);
+}
+
+static void
+a_child_can_be_reaped_without_a_descriptor(void **state)
+{
+	struct mpr_child_end end;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	pid = start(exit_42, &fd);
+	mpr_child_reap_blocking(pid);
+	assert_int_equal(mpr_child_reap(fd, pid, &end), -ECHILD);
+	mpr_child_close(fd);
+}
+
+static void
+closing_leaves_errno_alone(void **state)
+{
+	(void)state;
+	errno = EXDEV;
+	mpr_child_close(-1);
+	assert_int_equal(errno, EXDEV);
+}
+
+static void
+a_page_is_zeroed_and_shared_with_children(void **state)
+{
+	struct mpt *t = *state;
+	_Atomic unsigned *words = mpr_child_page();
+	pid_t pid;
+
+	assert_non_null(words);
+	for (unsigned i = 0; i < MPR_CHILD_PAGE / sizeof(*words); i++)
+		assert_int_equal(words[i], 0);
+	pid = mpr_child_fork();
+	if (pid == 0) {
+		words[7] = 77;
+		mpr_child_exit(0);
+	}
+	mpr_child_reap_blocking(pid);
+	assert_int_equal(words[7], 77);
+	(void)t;
+}
+
+/* What a follower tells. */
+struct board {
+	_Atomic int followers;
+	_Atomic pid_t child;
+};
+
+static pid_t
+fork_follower(struct board *b)
+{
+	struct mpr_child_bond bond;
+	pid_t pid;
+
+	mpr_child_bond(&bond);
+	pid = mpr_child_fork();
+	if (pid == 0) {
+		mpr_child_follow(&bond);
+		b->followers++;
+		wait_for_a_signal();
+	}
+	b->child = pid;
+	return pid;
+}
+
+static int
+have_a_follower(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	if (arg) {
+		sigset_t all;
+
+		sigfillset(&all);
+		sigprocmask(SIG_BLOCK, &all, NULL);
+	}
+	mpt_check(t, fork_follower(b) > 0);
+	mpt_until(t, b->followers == 1);
+	mpt_step(t, 0);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static void
+a_follower_ends_when_its_parent_is_killed(void **state)
+{
+	struct mpt *t = *state;
+	int id = mpt_spawn(t, "parent", have_a_follower, NULL);
+
+	mpt_reach(t, 1);
+	mpt_kill(t, id);
+	assert_int_equal(mpt_reap_orphans(t), 1);
+}
+
+static void
+a_blocked_signal_does_not_keep_it_alive(void **state)
+{
+	struct mpt *t = *state;
+	int id = mpt_spawn(t, "parent", have_a_follower, t);
+
+	mpt_reach(t, 1);
+	mpt_kill(t, id);
+	assert_int_equal(mpt_reap_orphans(t), 1);
+}
+
+static void *
+fork_in_a_thread(void *t)
+{
+	struct board *b = mpt_scratch(t);
+
+	fork_follower(b);
+	/* Only a follower is told. */
+	mpt_until(t, b->followers == 1);
+	return NULL;
+}
+
+static void
+a_follower_goes_on_when_only_the_thread_that_forked_it_ends(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	struct mpr_child_end end;
+	pthread_t thread;
+	int fd;
+
+	assert_int_equal(pthread_create(&thread, NULL, fork_in_a_thread, t), 0);
+	pthread_join(thread, NULL);
+	fd = mpr_child_open(b->child);
+	assert_true(fd >= 0);
+	/* It sleeps again after the signal; had it ended it would be 'Z'. */
+	mpt_until(t, mpt_task_state(b->child) == 'S');
+	assert_int_equal(mpr_child_wait(fd, mproc_now() + 30000000),
+			 -ETIMEDOUT);
+	assert_int_equal(mpr_child_kill(fd, b->child), 0);
+	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
+	assert_int_equal(mpr_child_reap(fd, b->child, &end), 0);
+	assert_int_equal(end.signal, SIGKILL);
+	mpr_child_close(fd);
+}
+
+static void
+follow_a_stranger(void)
+{
+	struct mpr_child_bond bond;
+
+	mpr_child_bond(&bond);
+	bond.parent = 1 << 30;
+	mpr_child_follow(&bond);
+	mpr_child_exit(0);
+}
+
+static void
+a_follower_whose_parent_is_gone_already_ends_at_once(void **state)
+{
+	struct mpr_child_end end;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	pid = start(follow_a_stranger, &fd);
+	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
+	assert_int_equal(mpr_child_reap(fd, pid, &end), 0);
+	assert_int_equal(end.code, 128 + SIGKILL);
+	mpr_child_close(fd);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_child_that_exits_is_reaped_with_its_code),
+		mpt_test(a_running_child_is_not_reaped_and_a_wait_runs_out),
+		mpt_test(a_terminated_child_shows_the_signal),
+		mpt_test(a_child_that_someone_else_reaped_is_no_child),
+		mpt_test(a_child_can_be_reaped_without_a_descriptor),
+		mpt_test(closing_leaves_errno_alone),
+		mpt_test(a_page_is_zeroed_and_shared_with_children),
+		mpt_test(a_follower_ends_when_its_parent_is_killed),
+		mpt_test(a_blocked_signal_does_not_keep_it_alive),
+		mpt_test(
+			a_follower_goes_on_when_only_the_thread_that_forked_it_ends),
+		mpt_test(a_follower_whose_parent_is_gone_already_ends_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

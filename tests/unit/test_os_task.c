@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What /proc tells about a thread.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+
+#include "common.h"
+#include "os/task.h"
+
+static int
+tell_and_wait(struct mpt *t, void *arg)
+{
+	if (arg)
+		prctl(PR_SET_NAME, arg);
+	mpt_step(t, 0);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static void
+a_running_process_runs(void **state)
+{
+	uint64_t start = mpr_task_start_time(getpid());
+
+	(void)state;
+	assert_true(start > 0);
+	assert_int_equal(mpr_task_probe(getpid(), start), MPR_TASK_RUNS);
+}
+
+static void
+a_sleeping_or_stopped_process_runs(void **state)
+{
+	struct mpt *t = *state;
+	int id = mpt_spawn(t, "peer", tell_and_wait, NULL);
+	uint64_t start;
+
+	mpt_reach(t, 1);
+	start = mpr_task_start_time(mpt_pid(t, id));
+	mpt_until(t, mpt_task_state(mpt_pid(t, id)) == 'S');
+	assert_int_equal(mpr_task_probe(mpt_pid(t, id), start), MPR_TASK_RUNS);
+	mpt_pause(t, id);
+	assert_int_equal(mpr_task_probe(mpt_pid(t, id), start), MPR_TASK_RUNS);
+	mpt_resume(t, id);
+}
+
+static void
+a_zombie_is_gone(void **state)
+{
+	struct mpt *t = *state;
+	int id = mpt_spawn(t, "peer", tell_and_wait, NULL);
+	uint64_t start;
+
+	mpt_reach(t, 1);
+	start = mpr_task_start_time(mpt_pid(t, id));
+	mpt_kill_unreaped(t, id);
+	assert_int_equal(mpt_task_state(mpt_pid(t, id)), 'Z');
+	assert_int_equal(mpr_task_probe(mpt_pid(t, id), start), MPR_TASK_GONE);
+}
+
+static void
+a_reaped_process_is_gone_and_errno_stays(void **state)
+{
+	struct mpt *t = *state;
+	int id = mpt_spawn(t, "peer", tell_and_wait, NULL);
+	uint64_t start;
+
+	mpt_reach(t, 1);
+	start = mpr_task_start_time(mpt_pid(t, id));
+	mpt_kill(t, id);
+	errno = EXDEV;
+	assert_int_equal(mpr_task_probe(mpt_pid(t, id), start), MPR_TASK_GONE);
+	assert_int_equal(errno, EXDEV);
+	assert_int_equal(mpr_task_start_time(mpt_pid(t, id)), 0);
+}
+
+static void
+an_id_that_another_one_has_now_is_gone(void **state)
+{
+	uint64_t start = mpr_task_start_time(getpid());
+
+	(void)state;
+	assert_int_equal(mpr_task_probe(getpid(), start + 1), MPR_TASK_GONE);
+	assert_int_equal(mpr_task_probe(getpid(), start - 1), MPR_TASK_GONE);
+}
+
+static void
+without_a_start_time_nothing_is_known(void **state)
+{
+	(void)state;
+	assert_int_equal(mpr_task_probe(getpid(), 0), MPR_TASK_UNKNOWN);
+}
+
+static void
+a_name_that_looks_like_the_fields_does_not_deceive(void **state)
+{
+	struct mpt *t = *state;
+	char name[] = "a) Z 1 2 3 4";
+	int id = mpt_spawn(t, "peer", tell_and_wait, name);
+	uint64_t start;
+
+	mpt_reach(t, 1);
+	start = mpr_task_start_time(mpt_pid(t, id));
+	assert_true(start >= mpr_task_start_time(getpid()));
+	assert_int_equal(mpr_task_probe(mpt_pid(t, id), start), MPR_TASK_RUNS);
+}
+
+static int
+note_tid(struct mpt *t, void *arg)
+{
+	pid_t *tid = arg;
+
+	*tid = mpr_task_tid();
+	mpt_step(t, 0);
+	mpt_reach(t, 2);
+	return 0;
+}
+
+static void
+a_thread_is_found_by_its_own_id(void **state)
+{
+	struct mpt *t = *state;
+	uint64_t start;
+	pid_t tid;
+	int id;
+
+	mpt_use_threads(t, true);
+	id = mpt_spawn(t, "thread", note_tid, &tid);
+	mpt_reach(t, 1);
+	assert_int_not_equal(tid, mpr_task_pid());
+	assert_int_equal(mpr_task_tid(), mpr_task_pid());
+	start = mpr_task_start_time(tid);
+	assert_int_equal(mpr_task_probe(tid, start), MPR_TASK_RUNS);
+	mpt_step(t, 1);
+	mpt_expect_exit(t, id, 0);
+	/* A joined thread may be in /proc for a moment. */
+	mpt_until(t, mpr_task_probe(tid, start) == MPR_TASK_GONE);
+}
+
+static int
+compare_namespace(struct mpt *t, void *arg)
+{
+	mpt_check_int(t, mpr_task_namespace(), *(uint64_t *)arg);
+	return 0;
+}
+
+static void
+a_child_is_in_its_parents_pid_namespace(void **state)
+{
+	struct mpt *t = *state;
+	uint64_t namespace = mpr_task_namespace();
+
+	assert_int_not_equal(namespace, 0);
+	mpt_expect_exit(t, mpt_spawn(t, "child", compare_namespace, &namespace),
+			0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_running_process_runs),
+		mpt_test(a_sleeping_or_stopped_process_runs),
+		mpt_test(a_zombie_is_gone),
+		mpt_test(a_reaped_process_is_gone_and_errno_stays),
+		mpt_test(an_id_that_another_one_has_now_is_gone),
+		mpt_test(without_a_start_time_nothing_is_known),
+		mpt_test(a_name_that_looks_like_the_fields_does_not_deceive),
+		mpt_test(a_thread_is_found_by_its_own_id),
+		mpt_test(a_child_is_in_its_parents_pid_namespace),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

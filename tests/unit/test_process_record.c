@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records that a process shares with its children.
+ */
+#include <sys/wait.h>
+
+#include "common.h"
+#include "process/record.h"
+
+#define MANY 1500 /* several pages */
+
+static struct mpr_record *records[MANY];
+
+static void
+many_records_are_distinct_and_zeroed(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		records[i] = mpr_record_new();
+		assert_non_null(records[i]);
+		assert_int_equal(records[i]->order, MPR_RECORD_WAIT);
+		assert_int_equal(records[i]->ended, 0);
+		records[i]->order = i;
+		records[i]->ended = ~i;
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_int_equal(records[i]->order, i);
+		assert_int_equal(records[i]->ended, ~i);
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		mpr_record_free(records[i]);
+}
+
+static void
+a_freed_record_is_used_again_and_zeroed(void **state)
+{
+	struct mpr_record *first = mpr_record_new(), *again;
+
+	(void)state;
+	assert_non_null(first);
+	first->order = MPR_RECORD_GO;
+	first->ended = 43;
+	mpr_record_free(first);
+	again = mpr_record_new();
+	assert_ptr_equal(again, first);
+	assert_int_equal(again->order, MPR_RECORD_WAIT);
+	assert_int_equal(again->ended, 0);
+	mpr_record_free(again);
+}
+
+static int
+note_in_record(struct mpt *t, void *arg)
+{
+	struct mpr_record *record = arg;
+
+	mpt_check_int(t, record->order, MPR_RECORD_GO);
+	record->ended = 43;
+	return 0;
+}
+
+static void
+a_child_and_its_parent_see_the_same_record(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_record *record = mpr_record_new();
+
+	assert_non_null(record);
+	record->order = MPR_RECORD_GO;
+	mpt_expect_exit(t, mpt_spawn(t, "child", note_in_record, record), 0);
+	assert_int_equal(record->ended, 43);
+	mpr_record_free(record);
+}
+
+static int
+make_own_records(struct mpt *t, void *arg)
+{
+	struct mpr_record *parents = arg, *own;
+
+	for (int i = 0; i < 600; i++) {
+		own = mpr_record_new();
+		mpt_check(t, own && own != parents);
+		own->ended = 99;
+	}
+	mpt_check_int(t, parents->ended, 7);
+	return 0;
+}
+
+static void
+a_forked_child_has_records_of_its_own(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_record *record = mpr_record_new();
+	struct mpr_record *other = mpr_record_new();
+
+	record->ended = 7;
+	mpr_record_free(other); /* room in the page that the child sees */
+	mpt_expect_exit(t, mpt_spawn(t, "child", make_own_records, record), 0);
+	assert_int_equal(record->ended, 7);
+	assert_int_equal(other->ended, 0);
+	mpr_record_free(record);
+}
+
+static int
+take_and_give(struct mpt *t, void *arg)
+{
+	struct mpr_record *mine[50];
+	uint32_t tag = (uint32_t)(uintptr_t)arg;
+
+	for (unsigned round = amount(100); round; round--) {
+		for (int i = 0; i < 50; i++) {
+			mine[i] = mpr_record_new();
+			mpt_check(t, mine[i]);
+			mine[i]->ended = tag;
+		}
+		for (int i = 0; i < 50; i++) {
+			mpt_check_int(t, mine[i]->ended, tag);
+			mpr_record_free(mine[i]);
+		}
+	}
+	return 0;
+}
+
+static void
+threads_never_get_the_same_record(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_use_threads(t, true);
+	for (uintptr_t i = 1; i <= 3; i++)
+		mpt_spawn(t, "thread", take_and_give, (void *)i);
+	mpt_join_all(t);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(many_records_are_distinct_and_zeroed),
+		mpt_test(a_freed_record_is_used_again_and_zeroed),
+		mpt_test(a_child_and_its_parent_see_the_same_record),
+		mpt_test(a_forked_child_has_records_of_its_own),
+		mpt_test(threads_never_get_the_same_record),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
