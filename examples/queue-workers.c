@@ -52,8 +52,10 @@ main(void)
 		fprintf(stderr, "%s\n", mproc_strerror(r));
 		return 1; /* the workers do not outlive their parent */
 	}
-	for (i = 0; i < WORKERS; i++)
+	for (i = 0; i < WORKERS; i++) {
 		mproc_process_join(workers[i], MPROC_FOREVER);
+		mproc_process_close(workers[i]);
+	}
 	printf("the squares of 1 to %d add up to %lld\n", NUMBERS, sum);
 	return 0;
 }

@@ -142,7 +142,8 @@ def deadly_file():
     check(process.returncode == 1, errors)
     check('wordcount: zeros: not counted: ' in errors, errors)
     check('tree' not in errors, errors)
-    check(len(killed) == 20, len(killed))
+    # The task may have been given out again while the last one had it.
+    check(20 <= len(killed) <= 22, len(killed))
     equal(output, expected)
 
 
