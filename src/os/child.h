@@ -51,11 +51,12 @@ void mpr_child_close(int fd);
 
 /*
  * The functions below work also when the user has closed the pidfd behind our
- * back: then by @pid, which stays a child's until it is reaped.
+ * back, by @pid, which stays a child's until it is reaped. So that nobody reaps
+ * it meanwhile, the caller holds the process lock in those that reap or signal.
  */
 
-/* Waits until the child has ended, or a little if that cannot be waited for.
- * Returns 0 or -ETIMEDOUT. */
+/* Waits until the child has ended, but a second at most, or a little if that
+ * cannot be waited for. Returns 0, or -ETIMEDOUT at the deadline. */
 int mpr_child_wait(int fd, int64_t deadline);
 
 /* A pause of about a millisecond, but not beyond @deadline. Returns 0, or

@@ -130,11 +130,12 @@ mpr_child_wait(int fd, int64_t deadline)
 	int r;
 
 	do {
-		time = until(deadline, INT64_MAX);
-		r = ppoll(&pfd, 1, deadline == MPR_NEVER ? NULL : &time, NULL);
+		/* The number may be another's by now: look at it again. */
+		time = until(deadline, 1000000000);
+		r = ppoll(&pfd, 1, &time, NULL);
 	} while (r < 0 && errno == EINTR);
 	if (r == 0)
-		return -ETIMEDOUT;
+		return mproc_now() >= deadline ? -ETIMEDOUT : 0;
 	if (r < 0 || !(pfd.revents & POLLIN))
 		return mpr_child_pause(deadline);
 	return 0;
@@ -172,26 +173,18 @@ wait_for(int type, int id, siginfo_t *info, int options, struct rusage *usage)
 }
 
 /*
- * How our child can be named to the kernel: by its pidfd, or, if that was
- * closed or is another's by now, by its id. Returns 0, -EAGAIN if it runs,
- * -ECHILD if it is no child of ours any more.
+ * Whether @pid is a child of ours that nobody has reaped. Then the id is its
+ * own, and it can be waited for and signalled by it, whatever has become of
+ * the pidfd. Returns 0 if it has ended, -EAGAIN if it runs, -ECHILD if it is
+ * no child of ours any more; then, says the pidfd, the id may be another's.
  */
 static int
-find(int fd, pid_t pid, int *ret_type, int *ret_id)
+find(int fd, pid_t pid)
 {
-	siginfo_t info;
-	int r;
+	siginfo_t info, other;
+	int r = wait_for(P_PID, pid, &info, WNOWAIT, NULL);
 
-	*ret_type = P_PIDFD;
-	*ret_id = fd;
-	r = wait_for(P_PIDFD, fd, &info, WNOWAIT, NULL);
-	if (r == -EBADF || r == -EINVAL ||
-	    (r == 0 && info.si_pid && info.si_pid != pid)) {
-		*ret_type = P_PID;
-		*ret_id = pid;
-		r = wait_for(P_PID, pid, &info, WNOWAIT, NULL);
-	}
-	if (r < 0)
+	if (r < 0 || wait_for(P_PIDFD, fd, &other, WNOWAIT, NULL) == -ECHILD)
 		return -ECHILD;
 	return info.si_pid == pid ? 0 : -EAGAIN;
 }
@@ -201,12 +194,12 @@ mpr_child_reap(int fd, pid_t pid, struct mpr_child_end *ret_end)
 {
 	struct rusage usage;
 	siginfo_t info;
-	int type, id, r;
+	int r;
 
-	r = find(fd, pid, &type, &id);
+	r = find(fd, pid);
 	if (r < 0)
 		return r;
-	if (wait_for(type, id, &info, 0, &usage) < 0)
+	if (wait_for(P_PID, pid, &info, 0, &usage) < 0)
 		return -ECHILD;
 	if (info.si_pid == 0)
 		return -EAGAIN;
@@ -231,15 +224,18 @@ mpr_child_reap_blocking(pid_t pid)
 static int
 send_signal(int fd, pid_t pid, int signal)
 {
-	int type, id, r = find(fd, pid, &type, &id);
-
-	/* It has ended: nothing to do, and its id may be another's. */
-	if (r == 0 || (r == -ECHILD && mpr_child_is_gone(fd, pid)))
+	/* If it has ended there is nothing to do; if it is not ours to reap,
+	 * only the pidfd is sure not to name a stranger. */
+	switch (find(fd, pid)) {
+	case 0:
 		return 0;
-	r = r == -EAGAIN && type == P_PID ?
-		    kill(pid, signal) :
-		    (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
-	return r == 0 || errno == ESRCH ? 0 : -errno;
+	case -EAGAIN:
+		return kill(pid, signal) == 0 ? 0 : -errno;
+	}
+	if (mpr_child_is_gone(fd, pid) ||
+	    syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) == 0)
+		return 0;
+	return errno == ESRCH || errno == EBADF ? 0 : -errno;
 }
 
 int

@@ -330,7 +330,12 @@ mproc_process_terminate(mproc_process *p)
 {
 	int r = check(p);
 
-	return r < 0 ? r : signalled(p, mpr_child_terminate(p->fd, p->pid));
+	if (r < 0)
+		return r;
+	mpr_process_lock();
+	r = mpr_child_terminate(p->fd, p->pid);
+	mpr_process_unlock();
+	return signalled(p, r);
 }
 
 int
@@ -338,7 +343,12 @@ mproc_process_kill(mproc_process *p)
 {
 	int r = check(p);
 
-	return r < 0 ? r : signalled(p, mpr_child_kill(p->fd, p->pid));
+	if (r < 0)
+		return r;
+	mpr_process_lock();
+	r = mpr_child_kill(p->fd, p->pid);
+	mpr_process_unlock();
+	return signalled(p, r);
 }
 
 int
