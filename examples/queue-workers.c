@@ -42,10 +42,8 @@ main(void)
 		r = mproc_queue_put(numbers, &n, sizeof(n), MPROC_FOREVER);
 	if (r == 0)
 		r = mproc_queue_shutdown(numbers, MPROC_DRAIN);
-
 	for (i = 0; i < NUMBERS && r == 0; i++) {
-		r = mproc_queue_get(squares, &n, sizeof(n), NULL,
-				    mproc_sec(10));
+		r = mproc_queue_get(squares, &n, sizeof(n), NULL, mproc_sec(9));
 		sum += n;
 	}
 	if (r < 0) {

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arena/heap.h"
 #include "world.h"
 
 static void
@@ -688,6 +689,86 @@ killed_in_shutdown(void **state)
 	}, NULL);
 }
 
+static void
+first_create_victim(void *arg)
+{
+	mproc_queue *q;
+
+	(void)arg;
+	mproc_free(mproc_alloc(1)); /* joins */
+	mpt_step_begin();
+	if (mproc_queue_create(&q, NULL) < 0)
+		_exit(1);
+	mpt_step_end();
+}
+
+/* Empties the arena's list of headers, and frees them: no case changes what
+ * the next one finds. */
+static void
+free_headers(void)
+{
+	const mproc_arena *a = mpr_arena_peek();
+	uint64_t offset = atomic_exchange(&a->shm->objects[MPR_KIND_QUEUE], 0);
+	struct mpr_block_ref ref;
+
+	while (offset) {
+		assert_true(mpr_heap_find(a, offset, &ref));
+		ref.block->state = mpr_owner(
+			mpr_owner_epoch(ref.block->state) + 1, 0,
+			MPR_BLOCK_FREE);
+		offset = ((mproc_queue *)mpr_arena_at(a, offset))->next;
+	}
+}
+
+static void
+first_create_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	mproc_queue *q[2];
+	struct found found[5];
+	void *p;
+
+	(void)arg;
+	(void)victim;
+	(void)n;
+	(void)finished;
+	recover();
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(mproc_queue_create(
+			&q[i], MPROC_OPTS(mproc_queue_opts,
+					  .capacity = 4096)), 0);
+	p = mproc_alloc(sizeof(*q[0]));
+	assert_ptr_not_equal(q[0], q[1]);
+	assert_ptr_not_equal(p, q[0]);
+	assert_ptr_not_equal(p, q[1]);
+	for (int i = 0; i < 2; i++) {
+		put(q[i], BY_SURVIVOR, 0);
+		drain(q[i], found);
+		assert_int_equal(found[BY_SURVIVOR].n, 1);
+		mproc_queue_destroy(q[i]);
+	}
+	mproc_free(p);
+	free_headers();
+}
+
+/* The first header's home is in the arena's header. */
+static void
+killed_in_the_first_create_of_all(void **state)
+{
+	_Atomic uint64_t *list =
+		&mpr_arena_peek()->shm->objects[MPR_KIND_QUEUE];
+	uint64_t first = atomic_exchange(list, 0);
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "first create of all",
+		.victim = first_create_victim,
+		.survivor = first_create_survivor,
+		.fingerprint = arena_state,
+		.every = 1,
+		.budget = 400,
+	}, NULL);
+	*list = first;
+}
+
 int
 main(void)
 {
@@ -705,6 +786,7 @@ main(void)
 		mpt_test(killed_in_destroy),
 		mpt_test(killed_as_the_last_to_leave),
 		mpt_test(killed_in_shutdown),
+		mpt_test(killed_in_the_first_create_of_all),
 	};
 
 	return cmocka_run_group_tests(tests, world_setup, NULL);
