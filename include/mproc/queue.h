@@ -89,6 +89,10 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  *
  * A thread's first put in a queue gives it a lane, which calls the kernel.
  *
+ * Messages do not wrap around in a lane. One that is longer than half of it may
+ * find no room even if the queue is empty, before a consumer has called get and
+ * so passed the unused end of the lane.
+ *
  * Return: 0 when the message is in the queue. On a negative error no consumer
  * will ever see it:
  *   -EAGAIN     no room, and @timeout is MPROC_NOWAIT; or 1024 threads of the
