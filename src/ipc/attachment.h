@@ -41,6 +41,7 @@ struct mpr_attachment {
 	unsigned quantum; /* messages to take from it before the next one */
 	unsigned patience; /* how long polling pays; see ipc/poll.h */
 	uint64_t puts_seen; /* mpr_thread_puts when we last waited in get */
+	int64_t looked;	    /* when we last looked for more in the lane */
 
 	struct mpr_attachment *next; /* of this thread's */
 };

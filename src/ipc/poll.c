@@ -54,6 +54,19 @@ pause_for(int64_t ns)
 	while (mproc_now() < end);
 }
 
+void
+mpr_poll_pace(struct mpr_attachment *at)
+{
+	int64_t now, next = at->looked + GAP;
+
+	/* Where polling does not pay, nobody is at work while we pause. */
+	if (at->puts_seen != mpr_thread_puts || at->patience <= 1)
+		return;
+	for (now = mproc_now(); now < next; now = mproc_now())
+		mpr_cpu_pause();
+	at->looked = now;
+}
+
 bool
 mpr_poll_again(struct mpr_poll *p)
 {

@@ -12,6 +12,10 @@
  *   Otherwise there is a pause of about 1 us between two probes, in which a
  *   whole batch comes together.
  *
+ *   For the same reason a consumer that has taken all it knows of looks for
+ *   more once in a microsecond at most. Following the producer closely, it
+ *   would take each cache line away from it while that is being written.
+ *
  *   How long to poll is learnt from how long the waits turn out to be, with
  *   the sleep included. Two threads that wait for each other only because each
  *   wake-up takes its time must not both fall asleep: then each empties or
@@ -43,6 +47,10 @@ void mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at,
 
 /* Waits until the next probe. Returns false when it is time to sleep. */
 bool mpr_poll_again(struct mpr_poll *p);
+
+/* Before a look for more messages than the thread knows of: pauses if the last
+ * look was just now, unless the thread waits for an answer. */
+void mpr_poll_pace(struct mpr_attachment *at);
 
 /* Notes that the wait is over, with or without a sleep. */
 void mpr_poll_end(struct mpr_poll *p);

@@ -233,6 +233,9 @@ mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 		if (r < 0)
 			return r;
 	}
+	if (mpr_unlikely(at->n_consumers == 1 && timeout.ns != 0 &&
+			 mpr_consumer_is_through(&at->consumers[0])))
+		mpr_poll_pace(at);
 	if (mpr_likely(!atomic_load_explicit(&q->closing,
 					     memory_order_relaxed)))
 		r = take(at, buf, size, &len);

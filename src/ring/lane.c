@@ -311,8 +311,10 @@ mpr_consumer_get_shared(struct mpr_consumer *c, void *buf, size_t size,
 		 * message is taken from here on.
 		 */
 		if (mpr_likely(mpr_cas(&lane->head, &head, head + extent,
-				       memory_order_acq_rel)))
+				       memory_order_acq_rel))) {
+			c->head = head + extent;
 			return 0;
+		}
 		continue;
 suspect:
 		/* Nonsense is normal if others took the frame meanwhile, and

@@ -87,7 +87,7 @@ struct mpr_producer {
 struct mpr_consumer {
 	struct mpr_lane *lane;
 	size_t capacity;
-	uint64_t head;	    /* single consumer: the real head */
+	uint64_t head; /* the real one, or where our last take left it */
 	uint64_t tail_seen; /* tail, as we saw it last: never above the real */
 };
 
@@ -151,6 +151,13 @@ int mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 		     size_t *ret_len);
 int mpr_consumer_get_shared(struct mpr_consumer *c, void *buf, size_t size,
 			    size_t *ret_len);
+
+/* Whether all has been taken that the consumer knows of; there may be more. */
+static inline bool
+mpr_consumer_is_through(const struct mpr_consumer *c)
+{
+	return c->head == c->tail_seen;
+}
 
 /* Messages in the lane; exact while nobody uses it. */
 size_t mpr_lane_len(struct mpr_lane *lane, size_t capacity);
