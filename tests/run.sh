@@ -121,6 +121,10 @@ tsan_without_aslr()
 # What the tests themselves look at: how much to try, and a multiplier for the
 # limits within the programs.
 export MPT_LEVEL=$mode
+# How many instructions of an operation the step tests kill at.
+case $mode in
+quick | full) export MPT_STEP=$mode ;;
+esac
 
 case $mode in
 quick)
