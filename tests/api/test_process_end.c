@@ -564,6 +564,28 @@ a_join_goes_on_after_a_signal_handler(void **state)
 	sigaction(SIGUSR1, &old, NULL);
 }
 
+/* The program closes what it must not close, and the number is used again. */
+static void
+a_handle_whose_descriptor_became_anothers_spares_that_one(void **state)
+{
+	mproc_process *first = start(wait_for_ever, *state);
+	mproc_process *second;
+	int fd = mproc_process_fd(first);
+
+	close(fd);
+	second = start(wait_for_ever, *state);
+	assert_int_equal(mproc_process_fd(second), fd);
+
+	assert_true(mproc_process_is_alive(first));
+	assert_int_equal(mproc_process_kill(first), 0);
+	assert_int_equal(end_of(first), -SIGKILL);
+	assert_true(mproc_process_is_alive(second));
+	assert_int_equal(mproc_process_terminate(second), 0);
+	assert_int_equal(end_of(second), -SIGTERM);
+	mproc_process_close(first);
+	mproc_process_close(second);
+}
+
 int
 main(void)
 {
@@ -586,6 +608,7 @@ main(void)
 		mpt_test(the_parents_exit_functions_do_not_run_in_the_child),
 		mpt_test(what_was_printed_appears_once_and_in_order),
 		mpt_test(a_join_goes_on_after_a_signal_handler),
+		mpt_test(a_handle_whose_descriptor_became_anothers_spares_that_one),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
