@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fault injection: lets the nth call of a named kernel service fail, in this
+ * process and whatever it forks from then on. Used at the call itself:
+ *
+ *	fd = mpr_fault(MPR_FAULT_MEMFD) ? -1 : memfd_create(name, flags);
+ *
+ * It is always compiled in, so that what is tested is what is shipped; while
+ * nothing is to fail it costs one load.
+ */
+#ifndef MPR_BASE_FAULT_H
+#define MPR_BASE_FAULT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/macros.h"
+
+/* What can fail; its name in a spec is the lower-case end of its name here. */
+enum mpr_fault_point {
+	MPR_FAULT_MEMFD,      /* memfd_create() */
+	MPR_FAULT_TMPFILE,    /* open() with O_TMPFILE */
+	MPR_FAULT_FTRUNCATE,  /* ftruncate() */
+	MPR_FAULT_SEAL,	      /* F_ADD_SEALS */
+	MPR_FAULT_FSTAT,      /* fstat() */
+	MPR_FAULT_MMAP,	      /* mmap() */
+	MPR_FAULT_MADVISE,    /* madvise(), but for the two below */
+	MPR_FAULT_FALLOCATE,  /* fallocate() that allocates */
+	MPR_FAULT_POPULATE,   /* MADV_POPULATE_WRITE */
+	MPR_FAULT_PUNCH,      /* fallocate() or MADV_REMOVE that gives back */
+	MPR_FAULT_MEMBARRIER, /* membarrier() */
+	MPR_FAULT_FORK,	      /* fork() */
+	MPR_FAULT_PIDFD,      /* pidfd_open() */
+	MPR_FAULT_WAITID,     /* waitid() */
+	MPR_FAULT_KILL,	      /* kill(), pidfd_send_signal() */
+	MPR_FAULT_POLL,	      /* ppoll() */
+	MPR_FAULT_LOCK,	      /* fcntl() on a byte lock */
+	MPR_FAULT_OPEN,	      /* open() of files in /proc and /sys */
+	MPR_FAULT_KEY,	      /* pthread_key_create(), pthread_setspecific() */
+	MPR_FAULT_WAIT,	      /* sleeping in a futex, or what stands for it */
+	MPR_FAULT_MALLOC,     /* malloc() and the like */
+	MPR_FAULTS
+};
+
+/*
+ * Says what is to fail. @spec is a list of POINT:N[+][=ERRNO] with commas
+ * between: the Nth call from now fails, once, or with a "+" that one and all
+ * later ones; with the errno of that name (a small choice of them) or with
+ * what is usual there. "fork:3,fallocate:1+=ENOSPC", for example. It replaces
+ * what was set before and counts anew. NULL or "" ends it and leaves the
+ * counts. Returns 0, or -EINVAL for a spec that makes no sense; then nothing
+ * has changed.
+ *
+ * Calls and counts are safe from any thread, setting is not while other
+ * threads are inside the library.
+ */
+int mpr_fault_set(const char *spec);
+
+/* How often @point was reached since the last spec, while one was set. */
+uint64_t mpr_fault_hits(enum mpr_fault_point point);
+
+/* The name of @point in a spec. */
+const char *mpr_fault_name(enum mpr_fault_point point);
+
+extern _Atomic bool mpr_fault_armed;
+
+/* Counts a call of @point. Returns whether it is to fail, with errno set. */
+bool mpr_fault_reached(enum mpr_fault_point point);
+
+static inline bool
+mpr_fault(enum mpr_fault_point point)
+{
+	/* Relaxed: who sets a spec has no other thread in here. */
+	return mpr_unlikely(atomic_load_explicit(&mpr_fault_armed,
+						 memory_order_relaxed)) &&
+	       mpr_fault_reached(point);
+}
+
+#endif
