@@ -143,10 +143,12 @@ bench)
 
 	# The other builds look for what the first cannot show. There the short
 	# forms of long tests do.
-	[ $mode = full ] || export MPT_LEVEL=quick
+	[ $mode = full ] || export MPT_LEVEL=quick MPT_STEP=quick
 	compiler=clang
 	build clang && run clang unit api examples
 	compiler=gcc
+	build semaphore -Dparking=semaphore &&
+		run semaphore unit api step chaos hostile examples
 	if [ $mode = full ]; then
 		build release -Dbuildtype=release &&
 			run release unit api hostile examples

@@ -78,6 +78,7 @@ try_slot(mproc_arena *a, unsigned slot)
 			      memory_order_relaxed);
 	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->in_heap, 0, memory_order_relaxed);
+	mpr_parker_init(&p->parker);
 	raise_to(&a->shm->participants_high, slot + 1);
 
 	ident = (ident & ~UINT64_C(3)) + 4 + MPR_PARTICIPANT_LIVE;

@@ -28,6 +28,7 @@
 
 #include "arena/arena.h"
 #include "os/life.h"
+#include "os/parker.h"
 
 enum mpr_participant_state {
 	MPR_PARTICIPANT_FREE = 0,
@@ -51,8 +52,8 @@ struct mpr_participant {
 	_Atomic uint32_t in_heap;
 	uint32_t pad0;
 
-	/* Counts wake-ups; the participant sleeps on it. Never reset. */
-	alignas(MPR_APART) _Atomic uint32_t event;
+	/* What others write to wake it. */
+	alignas(MPR_APART) struct mpr_parker parker;
 	/* Where it ran when it last waited. */
 	_Atomic uint32_t cpu;
 	/* What it waits for, written before it sleeps and cleared after: the
@@ -63,6 +64,8 @@ struct mpr_participant {
 
 static_assert(sizeof(struct mpr_participant) == 256, "shared layout");
 static_assert(offsetof(struct mpr_participant, life) == 32, "shared layout");
+static_assert(offsetof(struct mpr_participant, parker) == 128,
+	      "shared layout");
 
 /* What the calling thread knows of itself. */
 struct mpr_self {

@@ -18,8 +18,8 @@
 #include "base/opts.h"
 #include "os/child.h"
 #include "os/clock.h"
-#include "os/futex.h"
 #include "os/generation.h"
+#include "os/parker.h"
 #include "os/stdio.h"
 #include "process/record.h"
 #include "process/self.h"
@@ -187,7 +187,7 @@ open_and_order(mproc_process *p)
 	if (atomic_exchange(&p->record->order,
 			    r < 0 ? MPR_RECORD_ABORT : MPR_RECORD_GO) ==
 	    MPR_RECORD_ASLEEP)
-		mpr_futex_wake(&p->record->order, 1);
+		mpr_parker_wake(&p->record->parker);
 	if (r >= 0) {
 		p->fd = r;
 		return 0;

@@ -44,6 +44,7 @@ take(struct page *page)
 		page->used[i] = true;
 		atomic_store(&page->records[i].order, MPR_RECORD_WAIT);
 		atomic_store(&page->records[i].ended, 0);
+		mpr_parker_init(&page->records[i].parker);
 		return &page->records[i];
 	}
 	return NULL;

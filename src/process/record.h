@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child's record: a few bytes that it shares with the process that started
+ * A child's record: a cache line that it shares with the process that started
  * it, from before the fork until the handle is closed.
  *
  * Through it the parent holds the child back until all that can fail has
@@ -11,8 +11,12 @@
 #ifndef MPR_PROCESS_RECORD_H
 #define MPR_PROCESS_RECORD_H
 
+#include <assert.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdint.h>
+
+#include "os/parker.h"
 
 enum mpr_record_order {
 	MPR_RECORD_WAIT = 0,
@@ -22,9 +26,12 @@ enum mpr_record_order {
 };
 
 struct mpr_record {
-	_Atomic uint32_t order; /* parent to child, who may sleep on it */
+	alignas(64) _Atomic uint32_t order; /* parent to child */
 	_Atomic uint32_t ended; /* child to parent: exit status + 1 */
+	struct mpr_parker parker; /* the child's, until it has its order */
 };
+
+static_assert(sizeof(struct mpr_record) == 64, "one cache line");
 
 /* A zeroed record of this process, or NULL without memory. */
 struct mpr_record *mpr_record_new(void);

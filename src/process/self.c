@@ -4,7 +4,7 @@
 #include "arena/participant.h"
 #include "os/child.h"
 #include "os/clock.h"
-#include "os/futex.h"
+#include "os/parker.h"
 #include "os/stdio.h"
 #include "os/task.h"
 #include "process/self.h"
@@ -24,7 +24,7 @@ mproc_self_name(void)
 static void
 wait_for_order(struct mpr_record *record)
 {
-	uint32_t order = MPR_RECORD_WAIT;
+	uint32_t order = MPR_RECORD_WAIT, ticket;
 
 	/* The parent needs a few microseconds; a sleep takes longer. */
 	for (int i = 0; i < YIELDS; i++) {
@@ -32,11 +32,13 @@ wait_for_order(struct mpr_record *record)
 			break;
 		mpr_task_yield();
 	}
+	ticket = mpr_parker_ticket(&record->parker);
 	if (atomic_compare_exchange_strong(&record->order, &order,
 					   MPR_RECORD_ASLEEP))
 		order = MPR_RECORD_ASLEEP;
 	while (order == MPR_RECORD_ASLEEP) {
-		mpr_futex_wait(&record->order, order, MPR_NEVER);
+		mpr_parker_wait(&record->parker, ticket, MPR_NEVER);
+		ticket = mpr_parker_ticket(&record->parker);
 		order = atomic_load(&record->order);
 	}
 	if (order != MPR_RECORD_GO)

@@ -3,7 +3,6 @@
 
 #include "arena/recover.h"
 #include "os/clock.h"
-#include "os/futex.h"
 #include "os/task.h"
 #include "sync/park.h"
 
@@ -55,7 +54,8 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	atomic_store_explicit(&p->wait_object,
 			      mpr_arena_offset(self->arena, object),
 			      memory_order_relaxed);
-	r = mpr_futex_wait(&p->event, ticket, end < deadline ? end : deadline);
+	r = mpr_parker_wait(&p->parker, ticket,
+			    end < deadline ? end : deadline);
 	if (r == -ETIMEDOUT) {
 		slice = sleepers(self->arena) * SLICE;
 		if (slice < SLICE)
@@ -70,12 +70,6 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 void
 mpr_unpark(const mproc_arena *a, unsigned slot)
 {
-	struct mpr_participant *p;
-
-	if (slot >= mpr_participants_high(a))
-		return;
-	p = mpr_participant_at(a, slot);
-	/* Release pairs with the acquire in mpr_park_ticket(). */
-	atomic_fetch_add_explicit(&p->event, 1, memory_order_release);
-	mpr_futex_wake(&p->event, 1);
+	if (slot < mpr_participants_high(a))
+		mpr_parker_wake(&mpr_participant_at(a, slot)->parker);
 }

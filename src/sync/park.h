@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parking: a participant sleeps on its own event word, and others wake it
- * there. All that sleeps in libmproc sleeps here, except for those who wait
- * for a child process.
+ * Parking: a participant sleeps in its own parker, and others wake it there.
+ * All that sleeps in libmproc sleeps here, except for those who wait for a
+ * child process, and for a child that waits for the order to begin.
  *
  * A sleeper wakes up by itself after a slice, to look for the dead: a peer
  * that was killed between what it did and its wake-up can wake nobody. With n
@@ -25,9 +25,7 @@
 static inline uint32_t
 mpr_park_ticket(const struct mpr_self *self)
 {
-	/* Acquire pairs with the release in mpr_unpark(): who sees the wake-up
-	 * sees what it is about. */
-	return atomic_load_explicit(&self->shared->event, memory_order_acquire);
+	return mpr_parker_ticket(&self->shared->parker);
 }
 
 /*

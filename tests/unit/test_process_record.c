@@ -6,6 +6,7 @@
 
 #include "common.h"
 #include "process/record.h"
+#include "process/self.h"
 
 #define MANY 1500 /* several pages */
 
@@ -131,6 +132,58 @@ threads_never_get_the_same_record(void **state)
 	mpt_join_all(t);
 }
 
+static int
+return_43(void *arg)
+{
+	(void)arg;
+	return 43;
+}
+
+/* Orders a child that has fallen asleep. Returns its exit status. */
+static int
+order_sleeper(struct mpt *t, struct mpr_record *record, uint32_t order)
+{
+	struct mpr_child_bond bond;
+	int status;
+	pid_t pid;
+
+	mpr_child_bond(&bond);
+	pid = fork();
+	if (pid == 0)
+		mpr_self_run(return_43, NULL, (char[MPR_NAME_MAX]){ "child" },
+			     record, &bond);
+	mpt_until(t, record->order == MPR_RECORD_ASLEEP &&
+		     mpt_task_state(pid) == 'S');
+	/* Without an order, a wake-up is nothing to it. */
+	for (int i = 0; i < 10; i++)
+		mpr_parker_wake(&record->parker);
+	mpt_until(t, mpt_task_state(pid) == 'S');
+	record->order = order;
+	mpr_parker_wake(&record->parker);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void
+a_child_that_sleeps_until_its_order_is_woken(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		struct mpr_record *record = mpr_record_new();
+
+		assert_int_equal(order_sleeper(*state, record, MPR_RECORD_GO),
+				 43);
+		assert_int_equal(record->ended, 44);
+		mpr_record_free(record);
+
+		record = mpr_record_new();
+		assert_int_equal(order_sleeper(*state, record,
+					       MPR_RECORD_ABORT), 0);
+		assert_int_equal(record->ended, 0);
+		mpr_record_free(record);
+	}
+}
+
 int
 main(void)
 {
@@ -140,6 +193,7 @@ main(void)
 		mpt_test(a_child_and_its_parent_see_the_same_record),
 		mpt_test(a_forked_child_has_records_of_its_own),
 		mpt_test(threads_never_get_the_same_record),
+		mpt_test(a_child_that_sleeps_until_its_order_is_woken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,7 +102,7 @@ stop_asleep(struct mpt *t, mproc_queue *q, int id)
 			     p->wait_object);
 		mpt_pause(t, id);
 		if (p->wait_object && waits_in_a_seat(q, slot))
-			return &p->event;
+			return &p->parker.event;
 		mpt_resume(t, id);
 	}
 }
