@@ -12,7 +12,14 @@
  * object, or call mproc_arena_default(), in the parent.
  *
  * Memory is really there when it is handed out: a full system gives -ENOSPC
- * or -ENOMEM with the sizes in mproc_error_detail(), never SIGBUS.
+ * or -ENOMEM with the sizes in mproc_error_detail(), never SIGBUS. Before a
+ * block of 1 MiB or more is allocated, the limits of the process's control
+ * groups and the machine's free memory are looked at, so that it gives -ENOMEM
+ * and not a kill for lack of memory. Smaller ones are not checked so.
+ *
+ * The arena's memory has no name and belongs to no file system. Where the
+ * system refuses that (memfd_create) it is an unnamed file in /dev/shm, /tmp or
+ * /var/tmp, the first that takes one; then it is as large as there is room.
  *
  * A mproc_arena is a process-local handle, but it may be used in a forked
  * child too. NULL stands for the default arena.
@@ -27,12 +34,47 @@ MPROC_BEGIN_DECLS
 typedef struct mproc_arena mproc_arena;
 
 /**
+ * struct mproc_arena_opts - how to make an arena
+ * @struct_size: filled in by MPROC_OPTS
+ * @capacity:    bytes of address space, rounded up to 1 MiB, of which 4 MiB are
+ *               the arena's own; 16 MiB to 64 GiB. It is that or an error. 0
+ *               means 64 GiB, or half of it as often as that is refused, down
+ *               to 64 MiB. Memory is taken as it is used.
+ * @core_dump:   core dumps contain the arena. The kernel then allocates all of
+ *               its capacity when a process crashes; 0 means 256 MiB here, or
+ *               half of it as often as that is refused.
+ */
+struct mproc_arena_opts {
+	size_t struct_size;
+	size_t capacity;
+	bool core_dump;
+};
+
+/**
+ * mproc_arena_configure_default() - how the default arena is to be made
+ * @opts: options, or NULL for the defaults
+ *
+ * To be called before the first use of the arena; the last call counts. A
+ * forked child that makes an arena of its own, because there was none to
+ * inherit, makes it in the same way.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL  @opts->struct_size makes no sense, or the capacity is out of range
+ *   -E2BIG   @opts has fields that this library does not know
+ *   -EBUSY   the arena exists already
+ * Context: never blocks.
+ */
+MPROC_API int
+mproc_arena_configure_default(const struct mproc_arena_opts *opts);
+
+/**
  * mproc_arena_default() - the family's arena, made on first use
  *
  * Return: the handle, the same one for every caller in this process; NULL with
  *         errno set if the arena could not be made: ENOMEM (address space,
- *         memory), ENOSPC (shared memory is full), EFBIG (RLIMIT_FSIZE),
- *         EMFILE, ENFILE.
+ *         memory), ENOSPC (shared memory is full), EFBIG (RLIMIT_FSIZE, or a
+ *         file system that does not take so large a file), EMFILE, ENFILE,
+ *         ENOSYS (no way to make or to allocate an unnamed file).
  * Context: may block on the kernel on first use.
  * Crash: an arena that its creator did not finish goes with its creator.
  */
@@ -83,7 +125,7 @@ MPROC_API bool mproc_is_shared(const void *p);
  * who do not wait and want what a dead process held back at once.
  *
  * Return: how many dead participants were cleaned up, or a negative error:
- *         -ENOMEM, -ENOSPC, -EMFILE (from making the default arena).
+ *         those of mproc_arena_default().
  * Context: takes a few microseconds for each participant; never blocks.
  * Crash: whoever calls it next continues.
  */

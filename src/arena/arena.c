@@ -14,11 +14,19 @@
 #include "arena/participant.h"
 #include "arena/recover.h"
 #include "base/error.h"
+#include "base/opts.h"
 #include "os/fence.h"
 #include "os/generation.h"
 
-#define CAPACITY_WANTED (UINT64_C(64) << 30)
-#define CAPACITY_LEAST (UINT64_C(64) << 20)
+/* Unless asked for: as much as there can be, then half of it and so on. */
+#define CAPACITY_USUAL MPR_CAPACITY_MAX
+#define CAPACITY_HALVED_TO (UINT64_C(64) << 20)
+
+/* A core dump makes the kernel allocate all of what it contains. */
+#define CAPACITY_DUMPED (UINT64_C(256) << 20)
+
+/* Tables, and a dozen extents: enough for a queue between processes. */
+#define CAPACITY_LEAST (UINT64_C(16) << 20)
 
 /* Helps where memory has 2 MiB pages, costs nothing where it has not. */
 #define ALIGNMENT (UINT64_C(2) << 20)
@@ -28,31 +36,48 @@
 static struct mproc_arena default_arena;
 static _Atomic(struct mproc_arena *) default_published;
 
+/* How to make it; under the process lock. A forked child has a copy. */
+static struct mproc_arena_opts wanted;
+
+static int
+create_memory(struct mpr_shmem *ret_s)
+{
+	uint64_t size = CAPACITY_USUAL;
+	int r;
+
+	if (wanted.capacity)
+		return mpr_shmem_create(ret_s, wanted.capacity, ALIGNMENT,
+					wanted.core_dump);
+	if (wanted.core_dump)
+		size = CAPACITY_DUMPED;
+	do {
+		r = mpr_shmem_create(ret_s, size, ALIGNMENT, wanted.core_dump);
+		size /= 2;
+	} while ((r == -ENOMEM || r == -EFBIG) && size >= CAPACITY_HALVED_TO);
+	return r;
+}
+
 static int
 create(struct mproc_arena *a)
 {
-	uint64_t size;
 	int r;
 
 	memset(a, 0, sizeof(*a));
-	for (size = CAPACITY_WANTED; size >= CAPACITY_LEAST; size /= 2) {
-		r = mpr_shmem_create(&a->shmem, size, ALIGNMENT);
-		if (r != -ENOMEM && r != -EFBIG)
-			break;
-	}
+	r = create_memory(&a->shmem);
 	if (r < 0)
 		return r;
 	r = mpr_file_anonymous(&a->locks, "mproc-locks", false);
 	if (r < 0)
 		goto unmap;
-	a->n_extents = (uint32_t)((size - MPR_HEAP_AT) / MPR_EXTENT_SIZE);
+	a->n_extents = (uint32_t)((a->shmem.size - MPR_HEAP_AT) /
+				  MPR_EXTENT_SIZE);
 	r = mpr_shmem_back(&a->shmem, 0, PAGE);
 	if (r < 0)
 		goto close_locks;
 	a->shm = mpr_arena_at(a, 0);
 	a->shm->magic = MPR_ARENA_MAGIC;
 	a->shm->layout = MPR_ARENA_LAYOUT;
-	a->shm->size = size;
+	a->shm->size = a->shmem.size;
 	/* Epoch 0 is what zeroed memory has. */
 	atomic_init(&a->shm->epochs, 1);
 	atomic_init(&a->shm->light_fences, !mpr_fence_register());
@@ -143,6 +168,31 @@ mproc_arena_default(void)
 		return NULL;
 	}
 	return a;
+}
+
+int
+mproc_arena_configure_default(const struct mproc_arena_opts *opts)
+{
+	struct mproc_arena_opts o;
+	bool late;
+	int r;
+
+	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r < 0)
+		return r;
+	if (o.capacity &&
+	    (o.capacity < CAPACITY_LEAST || o.capacity > MPR_CAPACITY_MAX))
+		return mpr_fail(-EINVAL, "a capacity of %zu bytes: it must be "
+				"from %llu to %llu", o.capacity,
+				(unsigned long long)CAPACITY_LEAST,
+				(unsigned long long)MPR_CAPACITY_MAX);
+	o.capacity = mpr_round_up(o.capacity, MPR_EXTENT_SIZE);
+	mpr_process_lock();
+	late = mpr_arena_peek() != NULL;
+	if (!late)
+		wanted = o;
+	mpr_process_unlock();
+	return late ? mpr_fail(-EBUSY, "the default arena exists already") : 0;
 }
 
 bool

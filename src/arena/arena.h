@@ -39,6 +39,12 @@
 #define MPR_HEAP_AT (UINT64_C(4) << 20)
 #define MPR_EXTENT_SIZE (UINT64_C(1) << 20)
 
+/* The number of an extent must fit the slot field of an owner word. */
+#define MPR_CAPACITY_MAX (UINT64_C(64) << 30)
+
+static_assert((MPR_CAPACITY_MAX - MPR_HEAP_AT) / MPR_EXTENT_SIZE <= 0x10000,
+	      "see above");
+
 /* Kinds of objects that must be looked through when someone dies. */
 enum mpr_kind {
 	MPR_KIND_QUEUE,

@@ -351,10 +351,13 @@ alloc_run(mproc_arena *a, struct mpr_self *self, size_t size,
 {
 	uint32_t n = (uint32_t)((size + MPR_EXTENT_SIZE - 1) / MPR_EXTENT_SIZE);
 	int64_t first;
-	int r = 0;
+	int r;
 
 	enter_heap(self);
-	first = mpr_extent_claim(a, self, n);
+	/* All of it at once: the extents are backed one by one, and half of a
+	 * run that cannot be had might use up what others need. */
+	r = mpr_shmem_ask(&a->shmem, n * MPR_EXTENT_SIZE);
+	first = r < 0 ? r : mpr_extent_claim(a, self, n);
 	if (first < 0) {
 		leave_heap(self);
 		return (int)first;

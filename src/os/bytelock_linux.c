@@ -2,6 +2,10 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include <mproc/core.h>
+
+#include "base/error.h"
+#include "base/fault.h"
 #include "os/bytelock.h"
 
 static int
@@ -16,9 +20,12 @@ set(const struct mpr_file *f, int64_t at, short type)
 
 	if (!mpr_file_is_open(f))
 		return -EBADF;
-	if (fcntl(f->fd, F_SETLK, &lock) == 0)
+	if (!mpr_fault(MPR_FAULT_LOCK) && fcntl(f->fd, F_SETLK, &lock) == 0)
 		return 0;
-	return errno == EACCES ? -EAGAIN : -errno;
+	if (errno == EACCES || errno == EAGAIN)
+		return -EAGAIN;
+	return mpr_fail(-errno, "locking byte %lld of the arena's lock file: "
+			"%s", (long long)at, mproc_strerror(-errno));
 }
 
 int
@@ -45,7 +52,7 @@ mpr_bytelock_query(const struct mpr_file *f, int64_t at)
 
 	if (!mpr_file_is_open(f))
 		return -EBADF;
-	if (fcntl(f->fd, F_GETLK, &lock) < 0)
+	if (mpr_fault(MPR_FAULT_LOCK) || fcntl(f->fd, F_GETLK, &lock) < 0)
 		return -errno;
 	return lock.l_type != F_UNLCK;
 }

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "os/cpu.h"
 #include "os/fence.h"
 
@@ -11,7 +12,8 @@ static bool
 membarrier(int command)
 {
 	int saved = errno;
-	bool ok = syscall(SYS_membarrier, command, 0, 0) == 0;
+	bool ok = !mpr_fault(MPR_FAULT_MEMBARRIER) &&
+		  syscall(SYS_membarrier, command, 0, 0) == 0;
 
 	errno = saved;
 	return ok;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A descriptor that we keep open for long, in a program that may close it
- * behind our back (closefrom, daemon) and open something else in its place.
+ * A file in memory without a name, whose descriptor we keep open for long, in a
+ * program that may close it behind our back (closefrom, daemon) and open
+ * something else in its place.
  */
 #ifndef MPR_OS_FILE_H
 #define MPR_OS_FILE_H
@@ -12,14 +13,27 @@
 struct mpr_file {
 	int fd;
 	uint64_t device, inode;
+	const char *directory; /* whose file system it is in, or NULL */
 };
 
-/* Makes an anonymous file in memory. Returns 0, -EMFILE, -ENFILE, -ENOMEM,
- * -ENOSYS. */
+/*
+ * Makes an anonymous file: a memfd, or where the system refuses that an unnamed
+ * one in /dev/shm, /tmp or /var/tmp, whichever is the first to take it. The
+ * latter never takes seals, a memfd if it is @sealable. @name is for those who
+ * look into /proc.
+ *
+ * Returns 0; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC where a lack kept it from being
+ * made; -ENOSYS if all were refused. The error detail tells which.
+ */
 int mpr_file_anonymous(struct mpr_file *ret_f, const char *name, bool sealable);
 
 /* Whether the descriptor is still our file. */
 bool mpr_file_is_open(const struct mpr_file *f);
+
+/* How many bytes its file system has in all, and how many of them are free.
+ * Returns false if it has no limit, or none that is known. */
+bool mpr_file_space(const struct mpr_file *f, uint64_t *ret_free,
+		    uint64_t *ret_total);
 
 /* Closes it, if it is still ours. */
 void mpr_file_close(struct mpr_file *f);

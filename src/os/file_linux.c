@@ -1,26 +1,118 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * memfd_create(2), else O_TMPFILE. No way with a name is among them, not even
+ * one that is removed at once: a process killed in between would leave it
+ * behind.
+ */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <mproc/core.h>
 
 #include "base/error.h"
+#include "base/fault.h"
+#include "base/macros.h"
 #include "os/file.h"
+
+/* Memory first, then what outlives a reboot least. */
+static const char *const ways[] = { "memfd_create", "/dev/shm", "/tmp",
+				    "/var/tmp" };
+
+static int
+make_memfd(const char *name, bool sealable)
+{
+	return mpr_fault(MPR_FAULT_MEMFD) ?
+		       -1 :
+		       memfd_create(name, MFD_CLOEXEC |
+					  (sealable ? MFD_ALLOW_SEALING : 0));
+}
+
+static int
+make_tmpfile(const char *directory)
+{
+	int fd;
+
+	/* O_EXCL: nobody can give it a name later. */
+	do {
+		fd = mpr_fault(MPR_FAULT_TMPFILE) ?
+			     -1 :
+			     open(directory,
+				  O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL,
+				  0600);
+	} while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
+/* Whether an error tells that something is used up, rather than that this way
+ * is closed. Another way would only hide it. */
+static bool
+is_lack(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ||
+	       error == ENOSPC;
+}
+
+/* Tries one way after the other. Returns a descriptor or a negative error. */
+static int
+make(const char *name, bool sealable, const char **ret_directory)
+{
+	char tried[200] = "";
+	size_t len = 0;
+	int fd;
+
+	for (size_t i = 0; i < MPR_ARRAY_LEN(ways); i++) {
+		*ret_directory = i ? ways[i] : NULL;
+		fd = i ? make_tmpfile(ways[i]) : make_memfd(name, sealable);
+		if (fd >= 0)
+			return fd;
+		if (is_lack(errno))
+			return mpr_fail(-errno, "%s: %s", ways[i],
+					mproc_strerror(-errno));
+		if (len < sizeof(tried))
+			len += (size_t)snprintf(tried + len,
+						sizeof(tried) - len, "; %s: %s",
+						ways[i], strerror(errno));
+	}
+	return mpr_fail(-ENOSYS, "no file in memory can be made%s", tried);
+}
+
+/* A program that has closed 0, 1 or 2 may still write there: not into ours. */
+static int
+above_stdio(int fd)
+{
+	int above;
+
+	if (fd > STDERR_FILENO)
+		return fd;
+	above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	/* EINVAL: the limit is 3. */
+	if (above < 0)
+		above = mpr_fail(errno == EINVAL ? -EMFILE : -errno,
+				 "no descriptor above 2 is free");
+	close(fd);
+	return above;
+}
 
 int
 mpr_file_anonymous(struct mpr_file *ret_f, const char *name, bool sealable)
 {
+	const char *directory;
 	struct stat st;
 	int fd, r;
 
-	fd = memfd_create(name, MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0));
+	fd = make(name, sealable, &directory);
+	if (fd >= 0)
+		fd = above_stdio(fd);
 	if (fd < 0)
-		return mpr_fail(-errno, "memfd_create: %s",
-				mproc_strerror(-errno));
-	if (fstat(fd, &st) < 0) {
-		r = mpr_fail(-errno, "fstat of a new memfd: %s",
+		return fd;
+	if (mpr_fault(MPR_FAULT_FSTAT) || fstat(fd, &st) < 0) {
+		r = mpr_fail(-errno, "fstat of a new file: %s",
 			     mproc_strerror(-errno));
 		close(fd);
 		return r;
@@ -29,6 +121,7 @@ mpr_file_anonymous(struct mpr_file *ret_f, const char *name, bool sealable)
 		.fd = fd,
 		.device = st.st_dev,
 		.inode = st.st_ino,
+		.directory = directory,
 	};
 	return 0;
 }
@@ -40,6 +133,20 @@ mpr_file_is_open(const struct mpr_file *f)
 
 	return fstat(f->fd, &st) == 0 && st.st_dev == f->device &&
 	       st.st_ino == f->inode;
+}
+
+bool
+mpr_file_space(const struct mpr_file *f, uint64_t *ret_free,
+	       uint64_t *ret_total)
+{
+	struct statvfs fs;
+
+	if (!f->directory || !mpr_file_is_open(f) ||
+	    fstatvfs(f->fd, &fs) < 0 || fs.f_blocks == 0)
+		return false;
+	*ret_free = (uint64_t)fs.f_bavail * fs.f_frsize;
+	*ret_total = (uint64_t)fs.f_blocks * fs.f_frsize;
+	return true;
 }
 
 void

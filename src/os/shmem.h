@@ -6,6 +6,7 @@
 #ifndef MPR_OS_SHMEM_H
 #define MPR_OS_SHMEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,26 +19,42 @@ struct mpr_shmem {
 };
 
 /*
- * Makes a sparse, zeroed object of @size bytes, whose size can never change
- * again, and maps it at a multiple of @align. Returns 0, -ENOMEM, -EFBIG,
- * -EMFILE, -ENFILE, -ENOSYS.
+ * Makes a sparse, zeroed object of @size bytes and maps it at a multiple of
+ * @align. Its size can never change again, as far as the system offers that.
+ * Core dumps leave it out unless @dumped; they would allocate all of it.
+ * Returns 0, -ENOMEM (address space), -EFBIG (RLIMIT_FSIZE, or the file system
+ * it would be in), or what mpr_file_anonymous() gives.
  */
-int mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align);
+int mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align,
+		     bool dumped);
 
 void mpr_shmem_unmap(struct mpr_shmem *s);
 
 /*
+ * Asks whether there are @len bytes of memory, for those who back much in small
+ * pieces. Returns 0, or -ENOMEM with the sizes in the error detail.
+ */
+int mpr_shmem_ask(const struct mpr_shmem *s, size_t len);
+
+/*
  * Makes the kernel really allocate the pages of [@offset, @offset + @len), so
- * that touching them cannot fail. What they hold stays. Returns 0, -ENOSPC,
- * -ENOMEM, -EFBIG.
+ * that touching them cannot fail. What they hold stays. From 1 MiB it asks
+ * first whether there is as much memory. Returns 0; -ENOSPC, -ENOMEM, with the
+ * sizes in the error detail; -ENOSYS if the system has no way to do it. Some
+ * of them may be allocated after an error, and stay so until they are given
+ * back.
  */
 int mpr_shmem_back(const struct mpr_shmem *s, size_t offset, size_t len);
 
-/* Gives the pages of [@offset, @offset + @len) back to the kernel; they read as
- * zero from then on. Returns 0 or a negative error. */
+/*
+ * Gives the pages of [@offset, @offset + @len) back to the kernel, if it takes
+ * them; in any case they read as zero from then on. Returns 0, or a negative
+ * error, with which they hold what they held.
+ */
 int mpr_shmem_unback(const struct mpr_shmem *s, size_t offset, size_t len);
 
-/* Bytes that the kernel has allocated for the object. */
+/* Bytes that the kernel has allocated for the object; 0 if the user closed its
+ * descriptor. */
 uint64_t mpr_shmem_backed(const struct mpr_shmem *s);
 
 #endif

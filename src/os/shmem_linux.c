@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memfd_create(2), sealed so that nobody can shrink it under our feet (which
- * would turn a load into SIGBUS), and fallocate(2), which turns "no memory"
- * from a signal into an error.
+ * An anonymous file, sealed where it takes that so that nobody can shrink it
+ * under our feet (which would turn a load into SIGBUS), and fallocate(2), which
+ * turns "no memory" from a signal into an error.
+ *
+ * A mapping does what a descriptor does where there is none that can be used:
+ * the user closed ours, or the file system or a sandbox refuses the call.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -15,37 +18,79 @@
 #include <mproc/core.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/macros.h"
+#include "os/memory.h"
 #include "os/shmem.h"
 
 #ifndef MADV_POPULATE_WRITE /* glibc before 2.35 */
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* Reserves more than needed and cuts off what is not aligned. */
+/* Requests from this size ask first whether there is memory. */
+#define ASK_FROM ((size_t)1 << 20)
+
+static void *
+map(void *at, size_t size, int flags, int fd)
+{
+	return mpr_fault(MPR_FAULT_MMAP) ?
+		       MAP_FAILED : mmap(at, size, PROT_NONE, flags, fd, 0);
+}
+
+/*
+ * Reserves more than needed and cuts off what is not aligned. In a program that
+ * locks all its future memory (mlockall) a mapping that can be accessed is
+ * allocated at once and whole, so this one cannot until it is unlocked.
+ */
 static void *
 map_aligned(int fd, size_t size, size_t align)
 {
 	unsigned char *raw, *base;
 
-	raw = mmap(NULL, size + align, PROT_NONE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	raw = map(NULL, size + align,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	if (raw == MAP_FAILED)
 		return MAP_FAILED;
 	base = (unsigned char *)mpr_round_up((uintptr_t)raw, align);
-	if (mmap(base, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-		 0) == MAP_FAILED) {
-		munmap(raw, size + align);
-		return MAP_FAILED;
-	}
+	if (map(base, size, MAP_SHARED | MAP_FIXED, fd) == MAP_FAILED)
+		goto unmap;
+	munlock(base, size);
+	if (mprotect(base, size, PROT_READ | PROT_WRITE) < 0)
+		goto unmap;
 	if (base > raw)
 		munmap(raw, (size_t)(base - raw));
 	munmap(base + size, align - (size_t)(base - raw));
 	return base;
+
+unmap:
+	munmap(raw, size + align);
+	return MAP_FAILED;
+}
+
+static int
+resize(int fd, size_t size)
+{
+	int r;
+
+	do {
+		r = mpr_fault(MPR_FAULT_FTRUNCATE) ?
+			    -1 : ftruncate(fd, (off_t)size);
+	} while (r < 0 && errno == EINTR);
+	return r;
+}
+
+/* Where it is refused, the size is as safe as the family's descriptors are. */
+static void
+seal(int fd)
+{
+	if (!mpr_fault(MPR_FAULT_SEAL))
+		fcntl(fd, F_ADD_SEALS,
+		      F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
 int
-mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align)
+mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align,
+		 bool dumped)
 {
 	struct mpr_shmem s = { .size = size };
 	struct rlimit limit;
@@ -56,29 +101,33 @@ mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align)
 	    limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size)
 		return mpr_fail(-EFBIG,
 				"an arena of %zu bytes, but RLIMIT_FSIZE is "
-				"%llu", size, (unsigned long long)limit.rlim_cur);
+				"%llu", size,
+				(unsigned long long)limit.rlim_cur);
 	r = mpr_file_anonymous(&s.file, "mproc-arena", true);
 	if (r < 0)
 		return r;
-	if (ftruncate(s.file.fd, (off_t)size) < 0 ||
-	    fcntl(s.file.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
-		    0) {
+	if (resize(s.file.fd, size) < 0) {
 		r = mpr_fail(-errno, "sizing the arena to %zu bytes: %s", size,
 			     mproc_strerror(-errno));
-		mpr_file_close(&s.file);
-		return r;
+		goto close;
 	}
+	seal(s.file.fd);
 	s.base = map_aligned(s.file.fd, size, align);
 	if (s.base == MAP_FAILED) {
-		r = mpr_fail(-errno, "mapping an arena of %zu bytes: %s", size,
-			     mproc_strerror(-errno));
-		mpr_file_close(&s.file);
-		return r;
+		/* EAGAIN: more than may be locked (mlockall). */
+		r = errno == EAGAIN ? -ENOMEM : -errno;
+		mpr_fail(r, "mapping an arena of %zu bytes: %s", size,
+			 mproc_strerror(-errno));
+		goto close;
 	}
-	/* A core dump would fault in the whole object before the death shows. */
-	madvise(s.base, size, MADV_DONTDUMP);
+	if (!dumped && !mpr_fault(MPR_FAULT_MADVISE))
+		madvise(s.base, size, MADV_DONTDUMP);
 	*ret_s = s;
 	return 0;
+
+close:
+	mpr_file_close(&s.file);
+	return r;
 }
 
 void
@@ -88,28 +137,104 @@ mpr_shmem_unmap(struct mpr_shmem *s)
 	mpr_file_close(&s->file);
 }
 
+static int
+allocate_by_file(const struct mpr_shmem *s, size_t offset, size_t len)
+{
+	if (!mpr_file_is_open(&s->file))
+		return -EBADF;
+	if (mpr_fault(MPR_FAULT_FALLOCATE) ||
+	    fallocate(s->file.fd, 0, (off_t)offset, (off_t)len) < 0)
+		return errno == EDQUOT ? -ENOSPC : -errno;
+	return 0;
+}
+
+static int
+allocate_by_mapping(const struct mpr_shmem *s, size_t offset, size_t len)
+{
+	if (!mpr_fault(MPR_FAULT_POPULATE) &&
+	    madvise(s->base + offset, len, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	switch (errno) {
+	case EFAULT: /* where a store would have raised SIGBUS */
+		return -ENOSPC;
+	case EINVAL: /* before Linux 5.14 */
+	case EPERM:
+		return -ENOSYS;
+	}
+	return -errno;
+}
+
 /*
- * Where the user closed our descriptor (closefrom(3), say) the mapping still
- * works: MADV_POPULATE_WRITE allocates through it.
+ * A signal makes fallocate() give all pages back: where signals come fast it
+ * would never end. The other way keeps what it has done.
  */
+static int
+allocate(const struct mpr_shmem *s, size_t offset, size_t len)
+{
+	int r, other;
+
+	do {
+		r = allocate_by_file(s, offset, len);
+		if (r != -EBADF && r != -EINTR && r != -ENOSYS &&
+		    r != -EOPNOTSUPP && r != -EPERM)
+			return r;
+		other = allocate_by_mapping(s, offset, len);
+	} while (other == -EINTR || (other == -ENOSYS && r == -EINTR));
+	return other;
+}
+
+static int
+refuse(const struct mpr_shmem *s, int r, size_t len)
+{
+	unsigned long long used = mpr_shmem_backed(s);
+	uint64_t left, total;
+
+	if (!mpr_file_space(&s->file, &left, &total))
+		return mpr_fail(r, "allocating %zu bytes of shared memory, "
+				"%llu are in use: %s", len, used,
+				mproc_strerror(r));
+	return mpr_fail(r, "allocating %zu bytes of shared memory, %llu are in "
+			"use: %s; %s has %llu of %llu bytes left%s", len, used,
+			mproc_strerror(r), s->file.directory,
+			(unsigned long long)left, (unsigned long long)total,
+			strcmp(s->file.directory, "/dev/shm") == 0 ?
+				" (docker: --shm-size)" : "");
+}
+
+int
+mpr_shmem_ask(const struct mpr_shmem *s, size_t len)
+{
+	struct mpr_memory memory;
+
+	if (mpr_memory_allows(len, &memory))
+		return 0;
+	return mpr_fail(-ENOMEM, "allocating %zu bytes of shared memory, %llu "
+			"are in use: %s has %llu of %llu bytes left", len,
+			(unsigned long long)mpr_shmem_backed(s), memory.whose,
+			(unsigned long long)memory.left,
+			(unsigned long long)memory.limit);
+}
+
 int
 mpr_shmem_back(const struct mpr_shmem *s, size_t offset, size_t len)
 {
-	int r;
+	int r = len >= ASK_FROM ? mpr_shmem_ask(s, len) : 0;
 
-	do {
-		if (mpr_file_is_open(&s->file))
-			r = fallocate(s->file.fd, 0, (off_t)offset, (off_t)len);
-		else
-			r = madvise(s->base + offset, len, MADV_POPULATE_WRITE);
-	} while (r < 0 && errno == EINTR);
-	if (r == 0)
-		return 0;
-	r = errno == EFAULT ? -ENOSPC : -errno;
-	return mpr_fail(r, "allocating %zu bytes of shared memory, %llu bytes "
-			"are in use: %s", len,
-			(unsigned long long)mpr_shmem_backed(s),
-			mproc_strerror(r));
+	if (r < 0)
+		return r;
+	r = allocate(s, offset, len);
+	return r < 0 ? refuse(s, r, len) : 0;
+}
+
+static bool
+give_back(const struct mpr_shmem *s, size_t offset, size_t len)
+{
+	if (mpr_file_is_open(&s->file) && !mpr_fault(MPR_FAULT_PUNCH) &&
+	    fallocate(s->file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)offset, (off_t)len) == 0)
+		return true;
+	return !mpr_fault(MPR_FAULT_PUNCH) &&
+	       madvise(s->base + offset, len, MADV_REMOVE) == 0;
 }
 
 int
@@ -117,16 +242,16 @@ mpr_shmem_unback(const struct mpr_shmem *s, size_t offset, size_t len)
 {
 	int r;
 
-	do {
-		if (mpr_file_is_open(&s->file))
-			r = fallocate(s->file.fd,
-				      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				      (off_t)offset, (off_t)len);
-		else
-			r = madvise(s->base + offset, len, MADV_REMOVE);
-	} while (r < 0 && errno == EINTR);
-	return r == 0 ? 0 : mpr_fail(-errno, "giving back shared memory: %s",
-				     mproc_strerror(-errno));
+	if (give_back(s, offset, len))
+		return 0;
+	/* Then it is kept, and wiped; backed first, as storing must not
+	 * fail. */
+	r = allocate(s, offset, len);
+	if (r < 0)
+		return mpr_fail(r, "wiping %zu bytes of shared memory: %s", len,
+				mproc_strerror(r));
+	memset(s->base + offset, 0, len);
+	return 0;
 }
 
 uint64_t

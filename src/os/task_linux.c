@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "os/task.h"
 
 /* Whether /proc is there and speaks of our own PID namespace. */
@@ -39,7 +40,7 @@ read_stat(pid_t tid, char *ret_state, uint64_t *ret_start)
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = mpr_fault(MPR_FAULT_OPEN) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		/* hidepid= hides what exists; kill() does not. */
 		if (errno == ENOENT && kill(tid, 0) < 0 && errno == ESRCH)
