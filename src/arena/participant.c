@@ -95,13 +95,14 @@ try_slot(mproc_arena *a, unsigned slot)
 	return 0;
 }
 
+/* Takes one of the first @n slots. */
 static int
-take_any_slot(mproc_arena *a)
+take_any_slot(mproc_arena *a, unsigned n)
 {
 	int r = -EAGAIN;
 
 	mpr_process_lock();
-	for (unsigned slot = 0; slot < MPR_PARTICIPANTS_MAX; slot++) {
+	for (unsigned slot = 0; slot < n; slot++) {
 		r = try_slot(a, slot);
 		if (r != -EAGAIN)
 			break;
@@ -124,10 +125,15 @@ join(mproc_arena *a)
 
 	if (!mpr_fence_register())
 		atomic_store(&a->shm->light_fences, 1);
-	r = take_any_slot(a);
-	/* The dead may hold the slots that we need. */
+	/* The dead may hold the slots that we need. Those are looked for before
+	 * the table grows, and thoroughly before it is full. */
+	r = take_any_slot(a, mpr_participants_high(a));
+	if (r == -EAGAIN && mpr_recover_all(a, false) > 0)
+		r = take_any_slot(a, mpr_participants_high(a));
+	if (r == -EAGAIN)
+		r = take_any_slot(a, MPR_PARTICIPANTS_MAX);
 	if (r == -EAGAIN && mpr_recover_all(a, true) > 0)
-		r = take_any_slot(a);
+		r = take_any_slot(a, MPR_PARTICIPANTS_MAX);
 	if (r == -EAGAIN)
 		return mpr_fail(-EAGAIN, "%d threads use the arena already",
 				MPR_PARTICIPANTS_MAX);

@@ -5,6 +5,7 @@
 #include "arena/death.h"
 #include "arena/heap.h"
 #include "arena/recover.h"
+#include "base/alloc.h"
 #include "base/error.h"
 #include "ipc/attachment.h"
 
@@ -76,9 +77,8 @@ mpr_attachments_leave(void)
 		mpr_attachment_drop(mpr_attachments.all);
 }
 
-/* Whether @q can be a queue's header; nothing is said about its state. */
-static int
-check_pointer(mproc_queue *q, mproc_arena **ret_a)
+int
+mpr_queue_check(mproc_queue *q, mproc_arena **ret_a)
 {
 	mproc_arena *a = mpr_arena_peek();
 
@@ -127,7 +127,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	uint64_t open;
 	int r;
 
-	r = check_pointer(q, &a);
+	r = mpr_queue_check(q, &a);
 	if (r < 0)
 		return r;
 	open = atomic_load(&q->state);
@@ -136,7 +136,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	r = mpr_self(a, &self);
 	if (r < 0)
 		return r;
-	at = calloc(1, sizeof(*at));
+	at = mpr_zalloc(sizeof(*at));
 	if (!at)
 		return mpr_fail(-ENOMEM, "no memory for an attachment");
 	r = take_seat(a, self, q, open, &at->seat);
@@ -251,6 +251,10 @@ mpr_attachment_add_producer(struct mpr_attachment *at)
 	lane = adopt(at, mine, true, &bad);
 	if (!lane && !bad)
 		lane = adopt(at, mine, false, &bad);
+	/* Lanes of the dead before more memory: short-lived producers that
+	 * nobody waits for must not fill the arena. */
+	if (!lane && !bad && mpr_recover_all(at->arena, false) > 0)
+		lane = adopt(at, mine, false, &bad);
 	if (!lane && !bad)
 		r = append(at, mine, &lane);
 	if (!bad && r == 0) {
@@ -300,7 +304,7 @@ add_consumer(struct mpr_attachment *at, struct mpr_lane *lane)
 		return -EBADMSG;
 	if (at->n_consumers == at->room) {
 		room = at->room ? 2 * at->room : 8;
-		more = realloc(at->consumers, room * sizeof(*more));
+		more = mpr_realloc(at->consumers, room * sizeof(*more));
 		if (!more)
 			return mpr_fail(-ENOMEM, "no memory for %u lanes",
 					room);

@@ -137,21 +137,28 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 void
 mproc_queue_destroy(mproc_queue *q)
 {
-	struct mpr_attachment *at;
+	struct mpr_attachment *at = NULL;
+	mproc_arena *a;
 	uint64_t open;
 
-	if (!q || mpr_attachment_get(q, &at) < 0)
+	if (!q || mpr_queue_check(q, &a) < 0)
 		return;
-	open = at->open;
-	if (atomic_compare_exchange_strong(
+	/* A thread that cannot attach, for want of memory, can destroy. */
+	(void)mpr_attachment_get(q, &at);
+	open = at ? at->open : atomic_load(&q->state);
+	if (mpr_owner_state(open) == MPR_QUEUE_OPEN &&
+	    atomic_compare_exchange_strong(
 		    &q->state, &open,
 		    mpr_owner_with_state(open, MPR_QUEUE_GONE))) {
 		/* Who is about to sleep looks at the state once more. */
-		mpr_fence_rare(at->arena);
-		mpr_seats_wake_all(at->arena, &q->seats);
+		mpr_fence_rare(a);
+		mpr_seats_wake_all(a, &q->seats);
 	}
 	/* The queue's memory goes with our attachment if it was the last. */
-	mpr_attachment_drop(at);
+	if (at)
+		mpr_attachment_drop(at);
+	else
+		mpr_queue_reap(a, q);
 }
 
 int

@@ -13,12 +13,33 @@
 #include "base/error.h"
 #include "os/life.h"
 
+/*
+ * The C library remembers this thread's id. In a child of a bare clone() that
+ * is the parent's, as is the list that a robust mutex is put into: then it must
+ * not be touched.
+ */
+static bool
+id_is_known(void)
+{
+	pthread_mutex_t probe = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	bool known;
+
+	pthread_mutex_lock(&probe);
+	known = probe.__data.__owner == gettid();
+	pthread_mutex_unlock(&probe);
+	return known;
+}
+
 int
 mpr_life_begin(struct mpr_life *life)
 {
 	pthread_mutexattr_t attr;
 	uint32_t word;
 
+	if (!id_is_known())
+		return mpr_fail(-EPROTO, "thread %d is not known to the C "
+				"library: was it made by clone()?",
+				(int)gettid());
 	memset(&life->u, 0, sizeof(life->u));
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);

@@ -114,12 +114,21 @@ def results_come_twice():
     """A worker that dies when it has sent a result which the parent has not
     come to yet: the task is given out again, and counted once."""
     expected = small_tree()
-    process = start('-j', '3', '--batch', '30', 'tree')
-    workers = until(lambda: workers_of(process), 'workers')
+    # It may be over before we have looked: then once more.
+    while True:
+        process = start('-j', '3', '--batch', '30', 'tree')
+        workers = until(lambda: workers_of(process) or process.poll() == 0,
+                        'workers')
+        if process.poll() is None:
+            break
+        finish(process)
     os.kill(process.pid, signal.SIGSTOP)
     for pid in workers:
-        wait_for_calm(pid)
-        os.kill(pid, signal.SIGKILL)
+        try:
+            wait_for_calm(pid)
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
     process.send_signal(signal.SIGCONT)
     output, errors = finish(process)
     check(process.returncode == 0, errors)

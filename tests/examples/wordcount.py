@@ -187,11 +187,13 @@ def busy_workers(process, amount=1):
 
 
 def wait_for_calm(pid):
-    """Waits until a process has used no CPU time for a while."""
+    """Waits until a process has used no CPU time for a while, or ended."""
     def calm():
         before = stat_of(pid)
         time.sleep(0.2)
         after = stat_of(pid)
+        if not before or not after or after[0] == 'Z':
+            return True
         return before[11:13] == after[11:13] and after[0] == 'S'
     until(calm, f'process {pid} still works')
 

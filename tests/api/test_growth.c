@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena.h and queue.h: thousands of threads and processes that each use the
+ * arena for a moment, in turn, and leave nothing that grows: no slot, block or
+ * page of the arena, no descriptor and no mapping.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "common.h"
+
+/* What is made once is there after so many. */
+#define WARM 100
+
+struct size {
+	struct mproc_arena_stat arena;
+	unsigned descriptors;
+	unsigned mappings;
+};
+
+static mproc_queue *queue;
+
+static unsigned
+count_mappings(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	unsigned n = 0;
+	int c;
+
+	assert_non_null(f);
+	while ((c = fgetc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+static struct size
+size_now(void)
+{
+	return (struct size){
+		.arena = stat_now(),
+		.descriptors = mpt_fd_count(),
+		.mappings = count_mappings(),
+	};
+}
+
+static void
+expect_size(const struct size *size)
+{
+	struct size now = size_now();
+
+	assert_int_equal(now.arena.queues, size->arena.queues);
+	assert_int_equal(now.arena.blocks, size->arena.blocks);
+	assert_int_equal(now.arena.used, size->arena.used);
+	assert_int_equal(now.arena.backed, size->arena.backed);
+	assert_int_equal(now.descriptors, size->descriptors);
+	assert_int_equal(now.mappings, size->mappings);
+}
+
+/* The whole life of one of them: memory, a message, and a queue of its own
+ * every now and then. Returns 0 if all went well. */
+static int
+live(unsigned number)
+{
+	unsigned *p = mproc_alloc(4 + number % 10 * 500);
+	mproc_queue *own;
+
+	if (!p)
+		return 1;
+	*p = number;
+	if (mproc_queue_put(queue, p, sizeof(*p), MPROC_NOWAIT) < 0)
+		return 2;
+	mproc_free(p);
+	if (number % 16)
+		return 0;
+	if (mproc_queue_create(&own, NULL) < 0)
+		return 3;
+	if (mproc_queue_put(own, &number, sizeof(number), MPROC_NOWAIT) < 0)
+		return 4;
+	mproc_queue_destroy(own);
+	return 0;
+}
+
+static void *
+live_in_a_thread(void *arg)
+{
+	return (void *)(intptr_t)live((unsigned)(uintptr_t)arg);
+}
+
+static void
+run_a_thread(unsigned number)
+{
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(pthread_create(&thread, NULL, live_in_a_thread,
+					(void *)(uintptr_t)number), 0);
+	assert_int_equal(pthread_join(thread, &result), 0);
+	assert_null(result);
+}
+
+static void
+run_a_fork(unsigned number)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(live(number));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static int
+live_in_an_entry(void *arg)
+{
+	return live((unsigned)(uintptr_t)arg);
+}
+
+static void
+run_a_process(unsigned number)
+{
+	mproc_process *p = NULL;
+	int code = -1;
+
+	assert_int_equal(mproc_process_start(&p, live_in_an_entry,
+					     (void *)(uintptr_t)number, NULL),
+			 0);
+	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
+	assert_int_equal(mproc_process_exitcode(p, &code), 0);
+	assert_int_equal(code, 0);
+	mproc_process_close(p);
+}
+
+/* One after the other; each one's message is its number. Nobody looks for the
+ * dead but those who come and need what they had. */
+static void
+run_in_turn(struct mpt *t, void (*run)(unsigned number))
+{
+	unsigned n = amount(10000), got;
+	struct size size = { 0 };
+	uint64_t participants;
+
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	participants = stat_now().participants;
+	mpt_watchdog(t, 60);
+	for (unsigned i = 0; i < n; i++) {
+		run(i);
+		got = ~i;
+		assert_int_equal(mproc_queue_get(queue, &got, sizeof(got),
+						 NULL, MPROC_NOWAIT), 0);
+		assert_int_equal(got, i);
+		if (i % 1000 == 0)
+			mpt_watchdog(t, 60);
+		if (i + 1 == WARM)
+			size = size_now();
+	}
+	expect_size(&size);
+	assert_true(mproc_arena_recover(NULL) <= 1);
+	assert_int_equal(stat_now().participants, participants);
+}
+
+static void
+threads_in_turn_leave_no_growth(void **state)
+{
+	run_in_turn(*state, run_a_thread);
+}
+
+static void
+forked_processes_in_turn_leave_no_growth(void **state)
+{
+	run_in_turn(*state, run_a_fork);
+}
+
+static void
+started_processes_in_turn_leave_no_growth(void **state)
+{
+	run_in_turn(*state, run_a_process);
+}
+
+static int
+setup(void **state)
+{
+	if (with_arena(state) < 0)
+		return -1;
+	return mproc_queue_create(&queue, NULL);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	mproc_queue_destroy(queue);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(threads_in_turn_leave_no_growth),
+		mpt_test(forked_processes_in_turn_leave_no_growth),
+		mpt_test(started_processes_in_turn_leave_no_growth),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
