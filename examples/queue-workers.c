@@ -37,7 +37,11 @@ main(void)
 	if (r == 0)
 		r = mproc_queue_create(&squares, NULL);
 	for (i = 0; i < WORKERS && r == 0; i++)
-		r = mproc_process_start(&workers[i], square, NULL, NULL);
+		/* Daemons: should this program give up, nobody waits for
+		 * them. */
+		r = mproc_process_start(&workers[i], square, NULL,
+					MPROC_OPTS(mproc_process_opts,
+						   .daemon = true));
 	for (n = 1; n <= NUMBERS && r == 0; n++)
 		r = mproc_queue_put(numbers, &n, sizeof(n), MPROC_FOREVER);
 	if (r == 0)
@@ -48,7 +52,7 @@ main(void)
 	}
 	if (r < 0) {
 		fprintf(stderr, "%s\n", mproc_strerror(r));
-		return 1; /* the workers do not outlive their parent */
+		return 1;
 	}
 	for (i = 0; i < WORKERS; i++) {
 		mproc_process_join(workers[i], MPROC_FOREVER);

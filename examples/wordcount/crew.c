@@ -29,12 +29,16 @@ start_one(struct crew *c, unsigned place)
 		.hand = &c->hands[place],
 		.number = c->n_number + 1,
 	};
+	char name[16];
 	int r;
 
-	/* The worker reads its own copy of the structure. */
+	/* The worker reads its own copy of the structure. A daemon, because
+	 * nobody may wait for it if this program has to give up. */
+	snprintf(name, sizeof(name), "worker-%u", worker.number);
 	atomic_store(&c->hands[place], 0);
 	r = mproc_process_start(&c->places[place].process, worker_main, &worker,
-				NULL);
+				MPROC_OPTS(mproc_process_opts, .name = name,
+					   .daemon = true));
 	if (r < 0) {
 		c->places[place].process = NULL;
 		return r;

@@ -13,7 +13,7 @@
  * CLOCK_MONOTONIC; the clock is read only when a call really blocks. A call
  * that was given MPROC_NOWAIT and would block returns -EAGAIN; one that waited
  * and ran out of time returns -ETIMEDOUT. Waiting goes on after a signal
- * handler has run.
+ * handler has run, unless that calls mproc_interrupt().
  *
  * First use. A thread becomes a participant of the arena with the first call
  * that needs it, and gives that up when it ends. That can fail, with -EAGAIN if
@@ -24,7 +24,8 @@
  *   Threads: safe to call from any thread at any time.
  *   Signals: not safe to call from a signal handler.
  *   fork:    works in the child of a plain fork() as well; a process-local
- *            handle (see its header) gives -ECHILD there.
+ *            handle (see its header) gives -ECHILD there. For _Fork(), clone()
+ *            and vfork() see mproc(7).
  *   Crash:   if the caller is killed at any instruction inside, the shared
  *            objects stay usable for everyone else.
  */
@@ -232,6 +233,40 @@ MPROC_API const char *mproc_version(void);
  * Context: reads a few small files; not for hot paths.
  */
 MPROC_API int mproc_cpu_count(void);
+
+/**
+ * mproc_interrupt() - have all threads of this process stop waiting
+ *
+ * The present waiting call of each thread, or its next one, returns -EINTR,
+ * once; nothing has happened then, and the call can be made again. A call that
+ * does not have to wait does not return it, nor does one with MPROC_NOWAIT.
+ * Several interrupts before a thread's next wait count as one. Threads that
+ * are made afterwards (by the clock of /proc, whose ticks are 10 ms) and other
+ * processes are not concerned. Meant for signal handlers: of SIGINT, say.
+ *
+ * Context: does not block; async-signal-safe. A thread that waits for the end
+ *          of a process is told within 20 ms; within 64 ms where the kernel has
+ *          no pidfds or there is no descriptor for it.
+ */
+MPROC_API void mproc_interrupt(void);
+
+/**
+ * mproc_at_exit() - run a function when this process ends in order
+ * @fn:  function
+ * @arg: its argument
+ *
+ * A process ends in order when its entry or its main() returns, or by exit();
+ * not by _exit() or a signal. What was registered last runs first; then the
+ * exit rules of process.h apply. In a started process, unlike what atexit() was
+ * given, functions that its parent registered do not run; nor in the child of
+ * a plain fork().
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL  @fn is NULL
+ *   -ENOMEM  no memory
+ * Context: does not block.
+ */
+MPROC_API MPROC_NODISCARD int mproc_at_exit(void (*fn)(void *arg), void *arg);
 
 /**
  * enum mproc_log_level - how much mproc_log_set() lets through

@@ -13,6 +13,15 @@
  * How a process ended is kept apart: a code if it returned or called exit(),
  * a signal if it was killed; 137 is never mistaken for SIGKILL.
  *
+ * A process that ends in order (its entry or main() returns, or it calls
+ * exit()) looks after the processes that it has started and that still run,
+ * whether their handles are closed or not: daemons get SIGTERM, and a second
+ * later SIGKILL; then the others are waited for, as long as
+ * mproc_set_exit_limit() says, and after that treated like daemons. While it
+ * waits it logs a warning every ten seconds. mproc_at_exit() functions run
+ * before that. (exit() in a signal handler is not safe; where it came in the
+ * middle of a call of libmproc, the rules are left out.)
+ *
  * A started process does not outlive the one that started it: when its parent
  * dies, the kernel sends it SIGRTMAX, whose handler, set in started processes
  * only, ends it. No handler is ever set in the parent. An entry that blocks
@@ -40,11 +49,17 @@ typedef int mproc_entry(void *arg);
 /**
  * struct mproc_process_opts - how to start a process
  * @struct_size: filled in by MPROC_OPTS
- * @name:        for people; copied; NULL means "process-1", "process-2", ...
+ * @name:        for people; copied, up to 63 bytes; NULL means "process-1",
+ *               "process-2", ... The first 15 bytes are what ps shows.
+ * @arg_size:    bytes at the argument that the entry gets a copy of, at an
+ *               address aligned for anything; 0: it gets the pointer itself
+ * @daemon:      ended when this process ends in order, rather than waited for
  */
 struct mproc_process_opts {
 	size_t struct_size;
 	const char *name;
+	size_t arg_size;
+	bool daemon;
 };
 
 /**
@@ -52,23 +67,30 @@ struct mproc_process_opts {
  * @ret_p: receives the handle
  * @fn:    the entry
  * @arg:   its argument: a pointer into the arena, or to anything that the
- *         child may read from its copy of the caller's memory
+ *         child may read from its copy of the caller's memory; or, with
+ *         .arg_size, to bytes that are copied before this returns
  * @opts:  options, or NULL
  *
  * What standard output and standard error hold is flushed first, so that
- * nothing is printed twice. The child keeps signal handlers, signal mask and
+ * nothing is printed twice (but a stream that another thread is just writing to
+ * is left to that one). The child keeps signal handlers, signal mask and
  * open files; only the calling thread exists in it. When @fn returns, the
- * child flushes stdout and stderr and ends without running the caller's
- * atexit functions.
+ * child runs its own mproc_at_exit() functions, keeps the exit rules for its
+ * own children, flushes stdout and stderr and ends, without running the
+ * caller's atexit() functions. exit() in @fn does the same, but first runs the
+ * atexit() functions that the caller has registered after it first started a
+ * process: better return. @fn runs with cancellation disabled, as one that is
+ * pending in the caller is not meant for it.
  *
  * Return: 0, or a negative error, and no process was started:
- *   -EINVAL  @ret_p or @fn is NULL, or @opts->struct_size makes no sense
+ *   -EINVAL  @ret_p or @fn is NULL, or @arg with .arg_size, or
+ *            @opts->struct_size makes no sense
  *   -E2BIG   @opts has fields that this library does not know
  *   -EAGAIN  the limit on processes is reached
  *   -EMFILE, -ENFILE  no descriptor
  *   -ENOMEM  no memory
- *   -ENOSYS  the kernel has no pidfds
- * Context: as fork() does; does not block.
+ * Context: as fork() does; blocks if standard output or standard error do, as
+ *          a full pipe does.
  * Crash: killed inside, the child notices that its parent is gone and ends.
  */
 MPROC_API MPROC_NODISCARD int
@@ -86,6 +108,7 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
  * Return: 0 when it has ended, or a negative error:
  *   -EAGAIN     it runs, and @timeout is MPROC_NOWAIT
  *   -ETIMEDOUT  it still runs
+ *   -EINTR      mproc_interrupt() was called
  *   -ECHILD     the handle belongs to another process
  *   -EINVAL     @p is NULL
  * Context: may block until @timeout.
@@ -177,7 +200,7 @@ MPROC_API const char *mproc_process_name(mproc_process *p);
  *
  * Return: a pidfd, readable (poll, epoll) once the process has ended; it is
  *         the handle's: do not close it. Or a negative error: -ECHILD,
- *         -EINVAL.
+ *         -EINVAL, -ENOSYS if the kernel has no pidfds (all else works).
  * Context: does not block.
  */
 MPROC_API int mproc_process_fd(mproc_process *p);
@@ -201,11 +224,35 @@ MPROC_API int mproc_process_terminate(mproc_process *p);
 MPROC_API int mproc_process_kill(mproc_process *p);
 
 /**
+ * mproc_process_interrupt() - interrupt a process: SIGINT
+ * @p: process
+ *
+ * What Ctrl-C does to a whole terminal's processes. For waiting calls of one's
+ * own process, see mproc_interrupt().
+ *
+ * Return: 0, also if it has ended already; -ECHILD, -EINVAL, -EPERM.
+ * Context: does not block; never signals a process that is not its own.
+ */
+MPROC_API int mproc_process_interrupt(mproc_process *p);
+
+/**
+ * mproc_process_signal() - send a process any signal
+ * @p:      process
+ * @signal: signal number; 0 sends nothing
+ *
+ * Return: 0, also if it has ended already; -ECHILD, -EPERM; -EINVAL if @p is
+ *         NULL or @signal is no signal.
+ * Context: does not block; never signals a process that is not its own.
+ */
+MPROC_API int mproc_process_signal(mproc_process *p, int signal);
+
+/**
  * mproc_process_stop() - ask a process to end, then make it
  * @p:     process
  * @grace: how long to wait between SIGTERM and SIGKILL
  *
- * Return: 0 when it has ended and is reaped; -ECHILD, -EINVAL, -EPERM.
+ * Return: 0 when it has ended and is reaped; -ECHILD, -EINVAL, -EPERM; -EINTR
+ *         if mproc_interrupt() was called: it has been asked to end.
  * Context: blocks for @grace at most, and for what SIGKILL takes.
  */
 MPROC_API int mproc_process_stop(mproc_process *p, mproc_timeout grace);
@@ -214,13 +261,42 @@ MPROC_API int mproc_process_stop(mproc_process *p, mproc_timeout grace);
  * mproc_process_close() - free a handle
  * @p: process, or NULL
  *
- * Never blocks. If the process still runs it goes on, and is reaped by a later
- * mproc_process_start() or mproc_process_close() once it has ended. In another process than its own, only
- * that process's copy of the handle is freed.
+ * If the process still runs it goes on, under the exit rules, and is reaped by
+ * a later mproc_process_start() or mproc_process_close() once it has ended. In
+ * another process than its own, only that process's copy of the handle is
+ * freed.
  *
  * Context: does not block.
  */
 MPROC_API void mproc_process_close(mproc_process *p);
+
+/**
+ * mproc_children() - the processes that this one has started and that run
+ * @ret_ps: receives up to @n of their handles, the newest first; may be NULL if
+ *          @n is 0
+ * @n:      how many handles fit
+ *
+ * Processes whose handles were closed are left out. Those that have ended are
+ * reaped; what happened to them can still be asked. The handles are those that
+ * mproc_process_start() returned, not further ones: they must not be closed
+ * twice, nor while another thread uses this function's result.
+ *
+ * Return: how many there are, which may be more than @n; -EINVAL if @n is
+ *         negative or @ret_ps is missing. A forked child has none.
+ * Context: does not block.
+ */
+MPROC_API int mproc_children(mproc_process **ret_ps, int n);
+
+/**
+ * mproc_set_exit_limit() - how long the end of this process waits for others
+ * @limit: for processes that are no daemons, all of them together; MPROC_NOWAIT
+ *         treats them like daemons at once. MPROC_FOREVER is the default.
+ *
+ * Inherited by processes that are started afterwards.
+ *
+ * Context: never blocks.
+ */
+MPROC_API void mproc_set_exit_limit(mproc_timeout limit);
 
 /**
  * mproc_self_name() - the calling process's name
@@ -230,6 +306,29 @@ MPROC_API void mproc_process_close(mproc_process *p);
  * Context: never blocks.
  */
 MPROC_API const char *mproc_self_name(void);
+
+/**
+ * mproc_parent_pid() - the process that started this one
+ *
+ * Return: its process id, which after its end may be another one's; 0 in a
+ *         process that was not started by libmproc.
+ * Context: never blocks.
+ */
+MPROC_API pid_t mproc_parent_pid(void);
+
+/**
+ * mproc_parent_fd() - a descriptor to wait for the parent's end on
+ *
+ * Return: a pidfd, readable (poll, epoll) once the parent has ended; it is
+ *         libmproc's: do not close it. Or a negative error:
+ *   -ENODATA  this process was not started by libmproc
+ *   -EPIPE    the parent has ended
+ *   -EMFILE, -ENFILE  no descriptor
+ *   -ENOMEM   no memory
+ *   -ENOSYS   the kernel has no pidfds
+ * Context: does not block.
+ */
+MPROC_API int mproc_parent_fd(void);
 
 MPROC_END_DECLS
 

@@ -98,6 +98,7 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  *   -EAGAIN     no room, and @timeout is MPROC_NOWAIT; or 1024 threads of the
  *               family use libmproc already
  *   -ETIMEDOUT  still no room
+ *   -EINTR      mproc_interrupt() was called while it waited
  *   -EMSGSIZE   longer than the queue can ever take
  *   -ESHUTDOWN  the queue was shut down, or destroyed during the call
  *   -ESTALE     the queue is destroyed
@@ -125,6 +126,7 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
  *   -EAGAIN     empty, and @timeout is MPROC_NOWAIT; or 1024 threads of the
  *               family use libmproc already
  *   -ETIMEDOUT  still empty
+ *   -EINTR      mproc_interrupt() was called while it waited
  *   -EMSGSIZE   the next message is longer than @size; it stays in the queue,
  *               and *@ret_len is its length
  *   -ESHUTDOWN  the queue was shut down and, after MPROC_DRAIN, is empty for

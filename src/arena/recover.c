@@ -96,6 +96,7 @@ void
 mpr_recover_process(mproc_arena *a, pid_t pid)
 {
 	unsigned high = mpr_participants_high(a);
+	int before = mpr_thread_forbid_cancel();
 
 	for (unsigned slot = 0; slot < high; slot++) {
 		struct mpr_participant *p = mpr_participant_at(a, slot);
@@ -109,4 +110,5 @@ mpr_recover_process(mproc_arena *a, pid_t pid)
 		    atomic_load(&p->pid) == (uint32_t)pid)
 			recover_if_dead(a, slot, true);
 	}
+	mpr_thread_allow_cancel(before);
 }

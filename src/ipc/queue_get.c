@@ -10,6 +10,7 @@
 #include "ipc/attachment.h"
 #include "ipc/poll.h"
 #include "os/clock.h"
+#include "os/interrupt.h"
 #include "sync/asymmetric.h"
 #include "sync/park.h"
 
@@ -159,17 +160,16 @@ sleep_for_message(struct mpr_attachment *at, void *buf, size_t size,
 		  size_t *ret_len, int64_t deadline)
 {
 	mproc_queue *q = at->q;
-	bool parked = false, chosen, timed_out = false;
+	bool parked = false, chosen;
+	int r, why = 0;
 	uint32_t ticket;
-	int r;
 
 	ticket = mpr_park_ticket(at->self);
 	mpr_seat_wait(at->seat, &q->hint);
 	mpr_fence_rare(at->arena); /* frequent side: try_put() */
 	r = take_or_close(at, buf, size, ret_len);
 	if (r == -EAGAIN) {
-		timed_out = mpr_park(at->self, q, ticket, deadline) ==
-			    -ETIMEDOUT;
+		why = mpr_park(at->self, q, ticket, deadline);
 		parked = true;
 	}
 	chosen = mpr_seat_unwait(at->seat);
@@ -182,7 +182,11 @@ sleep_for_message(struct mpr_attachment *at, void *buf, size_t size,
 	 */
 	if (chosen && r != -EAGAIN && !(parked && r == 0))
 		mpr_seats_wake_one(at->arena, &q->seats, &q->hint);
-	return r == -EAGAIN && timed_out ? -ETIMEDOUT : r;
+	if (r != -EAGAIN || why == 0)
+		return r;
+	if (why == -EINTR)
+		mpr_interrupt_answer();
+	return why;
 }
 
 static MPR_NOINLINE int

@@ -9,6 +9,7 @@
 #include "ipc/attachment.h"
 #include "ipc/poll.h"
 #include "os/clock.h"
+#include "os/interrupt.h"
 #include "sync/asymmetric.h"
 #include "sync/park.h"
 
@@ -96,9 +97,8 @@ put_waiting(struct mpr_attachment *at, const void *msg, size_t len,
 	size_t spare = at->capacity / SPARE_PART;
 	uint64_t want = mpr_producer_want(&at->producer, len, spare);
 	int64_t deadline = mpr_deadline(timeout), until;
-	bool timed_out = false;
 	struct mpr_poll poll;
-	int r;
+	int r, why = 0;
 
 	mpr_poll_begin(&poll, at, MPR_PARTICIPANTS_MAX, false);
 	while (mpr_poll_again(&poll)) {
@@ -111,8 +111,10 @@ put_waiting(struct mpr_attachment *at, const void *msg, size_t len,
 	}
 	for (;;) {
 		r = try_put(at, msg, len);
-		if (r == -EAGAIN && timed_out)
-			r = -ETIMEDOUT;
+		if (r == -EAGAIN && why == -EINTR)
+			mpr_interrupt_answer();
+		if (r == -EAGAIN && why < 0)
+			r = why;
 		if (r != -EAGAIN)
 			break;
 		want = mpr_producer_want(&at->producer, len, spare);
@@ -120,8 +122,9 @@ put_waiting(struct mpr_attachment *at, const void *msg, size_t len,
 		if (spare && mproc_now() < deadline - SPARE_WAIT)
 			until = mproc_now() + SPARE_WAIT;
 		spare = 0;
-		r = sleep_for_room(at, want, until);
-		timed_out = r == -ETIMEDOUT && until == deadline;
+		why = sleep_for_room(at, want, until);
+		if (why == -ETIMEDOUT && until != deadline)
+			why = 0;
 	}
 done:
 	mpr_poll_end(&poll);

@@ -5,6 +5,7 @@
 #ifndef MPR_OS_CHILD_H
 #define MPR_OS_CHILD_H
 
+#include <signal.h> /* for the names of signals */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdnoreturn.h>
@@ -18,6 +19,13 @@ struct mpr_child_end {
 	int64_t user_ns;
 	int64_t system_ns;
 	int64_t max_rss; /* bytes */
+};
+
+/* A child, in the process that forked it. */
+struct mpr_child {
+	pid_t pid;
+	int fd;		     /* its pidfd, or -1 where there are none */
+	uint64_t start_time; /* os/task.h; only without a pidfd */
 };
 
 /* 0 in the child, its id in the parent, or -EAGAIN, -ENOMEM, -ENOSYS. */
@@ -38,41 +46,52 @@ void mpr_child_bond(struct mpr_child_bond *ret_bond);
  * on. */
 void mpr_child_follow(const struct mpr_child_bond *bond);
 
+/* In the child: whether its parent is still @parent. */
+bool mpr_child_has_parent(pid_t parent);
+
+/* In the child: the name that ps shows, as far as it fits into 15 bytes. */
+void mpr_child_show_name(const char *name);
+
 /* In the child: end without running what the parent registered with atexit. */
 noreturn void mpr_child_exit(int code);
 
-/* A pidfd of a child that is not reaped yet, or -errno. */
-int mpr_child_open(pid_t pid);
+/* Gets hold of the child @pid, which may have ended, and been reaped by others.
+ * Returns 0, or -EMFILE, -ENFILE, -ENOMEM. */
+int mpr_child_open(struct mpr_child *ret_c, pid_t pid);
 
-/* Waits for and reaps a child without a pidfd, which is about to end. */
+void mpr_child_close(struct mpr_child *c);
+
+/* Reaps a child that is not open, and about to end. */
 void mpr_child_reap_blocking(pid_t pid);
-
-void mpr_child_close(int fd);
 
 /*
  * The functions below work also when the user has closed the pidfd behind our
- * back, by @pid, which stays a child's until it is reaped. So that nobody reaps
- * it meanwhile, the caller holds the process lock in those that reap or signal.
+ * back, by the id, which stays a child's until it is reaped. So that nobody
+ * reaps it meanwhile, the caller holds the process lock in those that reap or
+ * signal.
  */
 
-/* Waits until the child has ended, but a second at most, or a little if that
- * cannot be waited for. Returns 0, or -ETIMEDOUT at the deadline. */
-int mpr_child_wait(int fd, int64_t deadline);
+/*
+ * Waits until the child has ended, an interrupt is pending (os/interrupt.h), or
+ * @deadline, but a second at most. Returns 0, also for no reason, or -ETIMEDOUT
+ * at the deadline. @tries counts the calls in vain: where the end cannot be
+ * waited for, the pauses get longer with it.
+ */
+int mpr_child_wait(const struct mpr_child *c, int64_t deadline, unsigned tries);
 
-/* A pause of about a millisecond, but not beyond @deadline. Returns 0, or
- * -ETIMEDOUT at the deadline. */
-int mpr_child_pause(int64_t deadline);
+/* A pause of @tries milliseconds, within bounds, but not beyond @deadline.
+ * Returns 0, or -ETIMEDOUT at the deadline. */
+int mpr_child_pause(int64_t deadline, unsigned tries);
 
 /* Reaps the child if it has ended. Returns 0; -EAGAIN if it runs; -ECHILD if
  * someone else has reaped it, or the system is about to (SIGCHLD ignored). */
-int mpr_child_reap(int fd, pid_t pid, struct mpr_child_end *ret_end);
+int mpr_child_reap(const struct mpr_child *c, struct mpr_child_end *ret_end);
 
 /* Whether a child that is not ours to reap has ended. */
-bool mpr_child_is_gone(int fd, pid_t pid);
+bool mpr_child_is_gone(const struct mpr_child *c);
 
-/* SIGTERM and SIGKILL. Return 0, also for a child that has ended; -EPERM. */
-int mpr_child_terminate(int fd, pid_t pid);
-int mpr_child_kill(int fd, pid_t pid);
+/* Returns 0, also for a child that has ended; -EPERM; -EINVAL for no signal. */
+int mpr_child_signal(const struct mpr_child *c, int signal);
 
 /* A zeroed page that is shared with children, or NULL. */
 void *mpr_child_page(void);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pidfds name one process for ever: no signal and no wait reaches another that
- * got its id.
+ * got its id. Kernels before 5.3 and some sandboxes have none; there the start
+ * time tells a child that is not ours to reap from one that got its id, and its
+ * end is found by looking.
  */
 #include <errno.h>
 #include <poll.h>
@@ -16,8 +18,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "os/child.h"
 #include "os/clock.h"
+#include "os/interrupt.h"
+#include "os/task.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -26,7 +31,7 @@
 pid_t
 mpr_child_fork(void)
 {
-	pid_t pid = fork();
+	pid_t pid = mpr_fault(MPR_FAULT_FORK) ? -1 : fork();
 
 	return pid < 0 ? -errno : pid;
 }
@@ -78,78 +83,100 @@ mpr_child_follow(const struct mpr_child_bond *bond)
 		_exit(128 + SIGKILL);
 }
 
+bool
+mpr_child_has_parent(pid_t parent)
+{
+	return getppid() == parent;
+}
+
 noreturn void
 mpr_child_exit(int code)
 {
 	_exit(code);
 }
 
-int
-mpr_child_open(pid_t pid)
+void
+mpr_child_show_name(const char *name)
 {
-	long fd = syscall(SYS_pidfd_open, pid, 0);
+	/* As above, by the same function as what has been called already. */
+	syscall(SYS_prctl, PR_SET_NAME, name, 0, 0, 0);
+}
 
-	return fd < 0 ? -errno : (int)fd;
+int
+mpr_child_open(struct mpr_child *ret_c, pid_t pid)
+{
+	long fd = mpr_fault(MPR_FAULT_PIDFD) ? -1 :
+					       syscall(SYS_pidfd_open, pid, 0);
+
+	*ret_c = (struct mpr_child){ .pid = pid, .fd = (int)fd };
+	if (fd >= 0)
+		return 0;
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+		return -errno;
+	/* Where someone has reaped it already, the id names no child of ours:
+	 * no thread has such a start time. */
+	ret_c->start_time = errno == ESRCH ? UINT64_MAX :
+					     mpr_task_start_time(pid);
+	return 0;
 }
 
 void
-mpr_child_close(int fd)
+mpr_child_close(struct mpr_child *c)
 {
 	int saved = errno;
 
-	close(fd);
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
 	errno = saved;
 }
 
-static struct timespec
-until(int64_t deadline, int64_t at_most)
-{
-	int64_t now = mproc_now();
-	int64_t ns = deadline > now ? deadline - now : 0;
-
-	if (ns > at_most)
-		ns = at_most;
-	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000),
-				  .tv_nsec = (long)(ns % 1000000000) };
-}
+#define PAUSE_MAX 64 /* ms */
 
 int
-mpr_child_pause(int64_t deadline)
+mpr_child_pause(int64_t deadline, unsigned tries)
 {
-	struct timespec time = until(deadline, 1000000);
+	unsigned ms = tries < 1 ? 1 : tries > PAUSE_MAX ? PAUSE_MAX : tries;
+	int64_t now = mproc_now(), ns = (int64_t)ms * 1000000;
+	struct timespec time = { 0 };
 
+	if (ns > deadline - now)
+		ns = deadline > now ? deadline - now : 0;
+	time.tv_nsec = (long)ns;
 	ppoll(NULL, 0, &time, NULL);
 	return mproc_now() >= deadline ? -ETIMEDOUT : 0;
 }
 
 int
-mpr_child_wait(int fd, int64_t deadline)
+mpr_child_wait(const struct mpr_child *c, int64_t deadline, unsigned tries)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	struct timespec time;
-	int r;
+	int r = -EBADF;
 
-	do {
-		/* The number may be another's by now: look at it again. */
-		time = until(deadline, 1000000000);
-		r = ppoll(&pfd, 1, &time, NULL);
-	} while (r < 0 && errno == EINTR);
-	if (r == 0)
-		return mproc_now() >= deadline ? -ETIMEDOUT : 0;
-	if (r < 0 || !(pfd.revents & POLLIN))
-		return mpr_child_pause(deadline);
-	return 0;
+	/* The number may be another's by now: look at it again and again. */
+	if (c->fd >= 0)
+		r = mpr_interrupt_poll(c->fd, deadline);
+	return r == -EBADF ? mpr_child_pause(deadline, tries) : r;
 }
 
 bool
-mpr_child_is_gone(int fd, pid_t pid)
+mpr_child_is_gone(const struct mpr_child *c)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = c->fd, .events = POLLIN };
 	struct timespec now = { 0 };
 
-	if (ppoll(&pfd, 1, &now, NULL) >= 0 && !(pfd.revents & POLLNVAL))
-		return pfd.revents & POLLIN;
-	return kill(pid, 0) < 0 && errno == ESRCH;
+	/* A pidfd says POLLIN or nothing; whatever else is somebody else's. */
+	if (c->fd >= 0 && ppoll(&pfd, 1, &now, NULL) >= 0 &&
+	    (!pfd.revents || pfd.revents & POLLIN))
+		return pfd.revents;
+	switch (mpr_task_probe(c->pid, c->start_time)) {
+	case MPR_TASK_GONE:
+		return true;
+	case MPR_TASK_RUNS:
+		return false;
+	case MPR_TASK_UNKNOWN:
+		break;
+	}
+	return kill(c->pid, 0) < 0 && errno == ESRCH;
 }
 
 static int64_t
@@ -166,40 +193,49 @@ wait_for(int type, int id, siginfo_t *info, int options, struct rusage *usage)
 
 	do {
 		info->si_pid = 0;
-		r = syscall(SYS_waitid, type, id, info,
-			    WEXITED | WNOHANG | options, usage);
+		r = mpr_fault(MPR_FAULT_WAITID) ? -1 :
+			    syscall(SYS_waitid, type, id, info,
+				    WEXITED | WNOHANG | options, usage);
 	} while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : 0;
 }
 
 /*
- * Whether @pid is a child of ours that nobody has reaped. Then the id is its
- * own, and it can be waited for and signalled by it, whatever has become of
- * the pidfd. Returns 0 if it has ended, -EAGAIN if it runs, -ECHILD if it is
- * no child of ours any more; then, says the pidfd, the id may be another's.
+ * Whether @c is a child of ours that nobody has reaped. Then the id is its own,
+ * and it can be waited for and signalled by it, whatever has become of the
+ * pidfd. Returns 0 if it has ended, -EAGAIN if it runs, -ECHILD if it is no
+ * child of ours any more; then, says the pidfd, the id may be another's.
  */
 static int
-find(int fd, pid_t pid)
+find(const struct mpr_child *c)
 {
 	siginfo_t info, other;
-	int r = wait_for(P_PID, pid, &info, WNOWAIT, NULL);
+	uint64_t start_time;
+	int r = wait_for(P_PID, c->pid, &info, WNOWAIT, NULL);
 
-	if (r < 0 || wait_for(P_PIDFD, fd, &other, WNOWAIT, NULL) == -ECHILD)
+	if (r < 0 || (c->fd >= 0 && wait_for(P_PIDFD, c->fd, &other, WNOWAIT,
+					     NULL) == -ECHILD))
 		return -ECHILD;
-	return info.si_pid == pid ? 0 : -EAGAIN;
+	if (c->fd < 0 && c->start_time) {
+		/* The program's, that got the id of ours. */
+		start_time = mpr_task_start_time(c->pid);
+		if (start_time && start_time != c->start_time)
+			return -ECHILD;
+	}
+	return info.si_pid == c->pid ? 0 : -EAGAIN;
 }
 
 int
-mpr_child_reap(int fd, pid_t pid, struct mpr_child_end *ret_end)
+mpr_child_reap(const struct mpr_child *c, struct mpr_child_end *ret_end)
 {
 	struct rusage usage;
 	siginfo_t info;
 	int r;
 
-	r = find(fd, pid);
+	r = find(c);
 	if (r < 0)
 		return r;
-	if (wait_for(P_PID, pid, &info, 0, &usage) < 0)
+	if (wait_for(P_PID, c->pid, &info, 0, &usage) < 0)
 		return -ECHILD;
 	if (info.si_pid == 0)
 		return -EAGAIN;
@@ -221,39 +257,33 @@ mpr_child_reap_blocking(pid_t pid)
 		;
 }
 
-static int
-send_signal(int fd, pid_t pid, int signal)
+int
+mpr_child_signal(const struct mpr_child *c, int signal)
 {
+	int r;
+
+	if (signal < 0 || signal > SIGRTMAX)
+		return -EINVAL;
 	/* If it has ended there is nothing to do; if it is not ours to reap,
 	 * only the pidfd is sure not to name a stranger. */
-	switch (find(fd, pid)) {
+	switch (find(c)) {
 	case 0:
 		return 0;
 	case -EAGAIN:
-		return kill(pid, signal) == 0 ? 0 : -errno;
+		r = mpr_fault(MPR_FAULT_KILL) ? -1 : kill(c->pid, signal);
+		return r == 0 ? 0 : -errno;
 	}
-	if (mpr_child_is_gone(fd, pid) ||
-	    syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) == 0)
+	if (c->fd < 0 || mpr_child_is_gone(c) ||
+	    syscall(SYS_pidfd_send_signal, c->fd, signal, NULL, 0) == 0)
 		return 0;
 	return errno == ESRCH || errno == EBADF ? 0 : -errno;
-}
-
-int
-mpr_child_terminate(int fd, pid_t pid)
-{
-	return send_signal(fd, pid, SIGTERM);
-}
-
-int
-mpr_child_kill(int fd, pid_t pid)
-{
-	return send_signal(fd, pid, SIGKILL);
 }
 
 void *
 mpr_child_page(void)
 {
-	void *page = mmap(NULL, MPR_CHILD_PAGE, PROT_READ | PROT_WRITE,
+	void *page = mpr_fault(MPR_FAULT_MMAP) ? MAP_FAILED :
+		     mmap(NULL, MPR_CHILD_PAGE, PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	return page == MAP_FAILED ? NULL : page;

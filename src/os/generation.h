@@ -5,29 +5,47 @@
  * told from what is ours by one load and one compare.
  *
  * The number lies in a page that the kernel wipes in the child of any fork
- * (MADV_WIPEONFORK): pthread_atfork misses _Fork() and raw clone(). The page
+ * (MADV_WIPEONFORK): pthread_atfork misses _Fork() and bare clone(). The page
  * also holds this process's own lock: a lock that another thread held during a
  * fork is free in the child.
  */
 #ifndef MPR_OS_GENERATION_H
 #define MPR_OS_GENERATION_H
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "base/macros.h"
+
+#define MPR_POLLERS 64
+
 struct mpr_process_page {
-	_Atomic uint64_t generation; /* 0: just forked */
+	_Atomic uint64_t generation; /* 0: just forked, or cannot be wiped */
+	bool unwipeable;	     /* see mpr_generation_unwiped() */
 	pthread_mutex_t lock;	     /* zero bytes: unlocked */
+	_Atomic(char *) holder;	     /* of the lock: names a thread */
 	int cancel_state;	     /* of who holds it, before */
 	_Atomic unsigned started;    /* processes, for their names */
+
+	/* os/interrupt.h: how many there were, the time of the last one, and
+	 * the descriptors to wake pollers by. */
+	_Atomic uint32_t interrupts;
+	_Atomic int64_t interrupted_at;
+	_Atomic uint32_t pollers[MPR_POLLERS];
 };
+
+static_assert(sizeof(struct mpr_process_page) <= 4096, "one page");
 
 extern _Atomic(struct mpr_process_page *) mpr_process_page;
 
-/* Sets up the page and gives this process its number; aborts without memory,
- * as there is nobody to tell. */
+/* Sets up the page and gives this process its number. */
 uint64_t mpr_generation_assign(void);
+
+/* The same as mpr_generation_peek(), where the page has 0. */
+uint64_t mpr_generation_unwiped(void);
 
 /* This process's generation, or 0 if it has not been asked for yet. */
 static inline uint64_t
@@ -37,9 +55,13 @@ mpr_generation_peek(void)
 	 * page's contents must not be read through an unset pointer. */
 	struct mpr_process_page *page = atomic_load_explicit(
 		&mpr_process_page, memory_order_acquire);
+	uint64_t generation;
 
-	return page ? atomic_load_explicit(&page->generation,
-					   memory_order_relaxed) : 0;
+	if (mpr_unlikely(!page))
+		return 0;
+	generation = atomic_load_explicit(&page->generation,
+					  memory_order_relaxed);
+	return mpr_likely(generation) ? generation : mpr_generation_unwiped();
 }
 
 /* This process's generation. */
@@ -55,5 +77,8 @@ mpr_generation(void)
  * cannot be cancelled. */
 void mpr_process_lock(void);
 void mpr_process_unlock(void);
+
+/* Whether the calling thread holds it: a signal handler may ask. */
+bool mpr_process_lock_is_mine(void);
 
 #endif

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "base/fault.h"
 #include "os/generation.h"
 
 #define PAGE 4096
@@ -12,34 +16,76 @@ _Atomic(struct mpr_process_page *) mpr_process_page;
 /* Ordinary memory, so a child counts on from its parent's value. */
 static _Atomic uint64_t last_generation;
 
-/* Kernels before 4.14 cannot wipe the page: then fork() does it, and _Fork()
- * is not noticed. */
-static void
-wipe_in_child(void)
-{
-	struct mpr_process_page *page = atomic_load(&mpr_process_page);
+/*
+ * Where the kernel cannot wipe the page (before 4.14), its number stays 0, and
+ * each look takes the slow way, which compares process ids. @owner is the id of
+ * the process that the page and the number here belong to, or minus the id of
+ * the one that is making them its own. Only an id that is used again by a
+ * descendant of its former owner could deceive it.
+ */
+static _Atomic pid_t owner;
+static _Atomic uint64_t unwiped_generation;
 
-	*page = (struct mpr_process_page){ 0 };
-}
+/* For a process that has no memory for a page of its own. */
+static _Alignas(PAGE) union {
+	struct mpr_process_page page;
+	unsigned char room[PAGE];
+} last_resort;
 
 static struct mpr_process_page *
 make_page(void)
 {
-	struct mpr_process_page *page, *first = NULL;
-	bool wiped;
+	struct mpr_process_page *page = MAP_FAILED, *first = NULL;
 
-	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!mpr_fault(MPR_FAULT_MMAP))
+		page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
-		abort();
-	wiped = madvise(page, PAGE, MADV_WIPEONFORK) == 0;
+		page = &last_resort.page;
+	page->unwipeable = mpr_fault(MPR_FAULT_MADVISE) ||
+			   madvise(page, PAGE, MADV_WIPEONFORK) < 0;
 	if (!atomic_compare_exchange_strong(&mpr_process_page, &first, page)) {
-		munmap(page, PAGE);
+		if (page != &last_resort.page)
+			munmap(page, PAGE);
 		return first;
 	}
-	if (!wiped)
-		pthread_atfork(NULL, NULL, wipe_in_child);
 	return page;
+}
+
+uint64_t
+mpr_generation_unwiped(void)
+{
+	struct mpr_process_page *page = atomic_load(&mpr_process_page);
+
+	/* The number is stored before the id: seq_cst. */
+	return page->unwipeable && atomic_load(&owner) == getpid() ?
+		       atomic_load(&unwiped_generation) : 0;
+}
+
+/* Makes the page this process's own. The first thread to come does it, before
+ * any other can have used it; no signal handler may come in between. */
+static uint64_t
+assign_unwiped(struct mpr_process_page *page)
+{
+	pid_t me = getpid(), seen = atomic_load(&owner);
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (seen != me) {
+		if (seen == -me) {
+			sched_yield();
+			seen = atomic_load(&owner);
+		} else if (atomic_compare_exchange_strong(&owner, &seen, -me)) {
+			*page = (struct mpr_process_page){ .unwipeable = true };
+			atomic_store(&unwiped_generation,
+				     atomic_fetch_add(&last_generation, 1) + 1);
+			atomic_store(&owner, me);
+			break;
+		}
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return atomic_load(&unwiped_generation);
 }
 
 uint64_t
@@ -50,11 +96,16 @@ mpr_generation_assign(void)
 
 	if (!page)
 		page = make_page();
+	if (page->unwipeable)
+		return assign_unwiped(page);
 	mine = atomic_fetch_add(&last_generation, 1) + 1;
 	if (atomic_compare_exchange_strong(&page->generation, &current, mine))
 		return mine;
 	return current;
 }
+
+/* Its address names the thread. */
+static MPR_THREAD_LOCAL char me;
 
 void
 mpr_process_lock(void)
@@ -67,6 +118,8 @@ mpr_process_lock(void)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	pthread_mutex_lock(&page->lock);
 	page->cancel_state = state;
+	/* Relaxed: only a handler on this thread must see it. */
+	atomic_store_explicit(&page->holder, &me, memory_order_relaxed);
 }
 
 void
@@ -75,6 +128,15 @@ mpr_process_unlock(void)
 	struct mpr_process_page *page = atomic_load(&mpr_process_page);
 	int state = page->cancel_state;
 
+	atomic_store_explicit(&page->holder, NULL, memory_order_relaxed);
 	pthread_mutex_unlock(&page->lock);
 	pthread_setcancelstate(state, NULL);
+}
+
+bool
+mpr_process_lock_is_mine(void)
+{
+	mpr_generation();
+	return atomic_load_explicit(&atomic_load(&mpr_process_page)->holder,
+				    memory_order_relaxed) == &me;
 }

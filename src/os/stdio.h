@@ -6,12 +6,16 @@
 #define MPR_OS_STDIO_H
 
 /*
- * Writes out what standard output and standard error hold, and touches neither
+ * Before a fork: writes out what standard output and standard error hold, and touches neither
  * if they hold nothing: each page that is written between a fork and the next
  * one has to be copied. Not fflush(NULL): that waits for streams that other
- * threads have locked, which in a forked child is for ever.
+ * threads have locked. One of the two that another thread has locked, to write
+ * to a full pipe for instance, is left alone: what it holds stays the parent's.
  */
 void mpr_stdio_flush(void);
+
+/* At the end of a process: writes out what they hold, whoever uses them. */
+void mpr_stdio_finish(void);
 
 /* In a forked child: forgets what the parent's streams held, which is the
  * parent's to write. Another thread may have printed since the flush. */

@@ -15,8 +15,24 @@ holds_output(const FILE *stream)
 	return stream->_IO_write_ptr > stream->_IO_write_base;
 }
 
+static void
+flush_unlocked(FILE *stream)
+{
+	if (!holds_output(stream) || ftrylockfile(stream) != 0)
+		return;
+	fflush_unlocked(stream);
+	funlockfile(stream);
+}
+
 void
 mpr_stdio_flush(void)
+{
+	flush_unlocked(stdout);
+	flush_unlocked(stderr);
+}
+
+void
+mpr_stdio_finish(void)
 {
 	if (holds_output(stdout))
 		fflush(stdout);

@@ -18,6 +18,9 @@ enum mpr_task_state {
 /* Start time of thread @tid in clock ticks since boot; 0 if unknown. */
 uint64_t mpr_task_start_time(pid_t tid);
 
+/* The calling thread's; also where /proc speaks of another PID namespace. */
+uint64_t mpr_task_own_start_time(void);
+
 /* What became of the thread that had @tid and @start_time. */
 enum mpr_task_state mpr_task_probe(pid_t tid, uint64_t start_time);
 

@@ -30,23 +30,18 @@ proc_is_ours(void)
 	return strtol(text, NULL, 10) == getpid();
 }
 
-/* Returns 0 and the two fields; -ENOENT if there is no such thread; -ENOSYS if
- * nothing can be said: no /proc, no descriptor, not allowed to see it. */
+/* Returns 0 and the two fields of a stat file; -ENOENT if there is no such
+ * thread any more; another error if it cannot be read. */
 static int
-read_stat(pid_t tid, char *ret_state, uint64_t *ret_start)
+read_fields(const char *path, char *ret_state, uint64_t *ret_start)
 {
-	char path[40], text[512], *field;
+	char text[512], *field;
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
 	fd = mpr_fault(MPR_FAULT_OPEN) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		/* hidepid= hides what exists; kill() does not. */
-		if (errno == ENOENT && kill(tid, 0) < 0 && errno == ESRCH)
-			return -ENOENT;
-		return -ENOSYS;
-	}
+	if (fd < 0)
+		return -errno;
 	n = read(fd, text, sizeof(text) - 1);
 	if (n < 0)
 		n = errno == ESRCH ? 0 : -1;
@@ -71,6 +66,22 @@ read_stat(pid_t tid, char *ret_state, uint64_t *ret_start)
 	return 0;
 }
 
+/* Returns 0 and the two fields; -ENOENT if there is no such thread; -ENOSYS if
+ * nothing can be said: no /proc, no descriptor, not allowed to see it. */
+static int
+read_stat(pid_t tid, char *ret_state, uint64_t *ret_start)
+{
+	char path[40];
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	r = read_fields(path, ret_state, ret_start);
+	/* hidepid= hides what exists; kill() does not. */
+	if (r == -ENOENT && (kill(tid, 0) == 0 || errno != ESRCH))
+		return -ENOSYS;
+	return r == 0 || r == -ENOENT ? r : -ENOSYS;
+}
+
 uint64_t
 mpr_task_start_time(pid_t tid)
 {
@@ -78,6 +89,16 @@ mpr_task_start_time(pid_t tid)
 	char state;
 
 	return read_stat(tid, &state, &start) == 0 ? start : 0;
+}
+
+uint64_t
+mpr_task_own_start_time(void)
+{
+	uint64_t start;
+	char state;
+
+	return read_fields("/proc/thread-self/stat", &state, &start) == 0 ?
+		       start : 0;
 }
 
 enum mpr_task_state

@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "os/child.h"
 #include "os/generation.h"
 #include "process/record.h"
@@ -11,17 +12,25 @@
 /* Private account of one shared page. */
 struct page {
 	struct page *next;
+	uint64_t generation; /* of the process that it belongs to */
 	struct mpr_record *records;
 	bool used[PER_PAGE];
 };
 
+/* Our own come first; behind them are those of the process that forked us, which
+ * are in use there, one by ourselves. */
 static struct page *pages;
-static uint64_t owner; /* generation that the pages belong to */
+
+static struct page *
+own(struct page *page)
+{
+	return page && page->generation == mpr_generation() ? page : NULL;
+}
 
 static struct page *
 add_page(void)
 {
-	struct page *page = calloc(1, sizeof(*page));
+	struct page *page = mpr_zalloc(sizeof(*page));
 
 	if (!page)
 		return NULL;
@@ -30,6 +39,7 @@ add_page(void)
 		free(page);
 		return NULL;
 	}
+	page->generation = mpr_generation();
 	page->next = pages;
 	pages = page;
 	return page;
@@ -57,12 +67,7 @@ mpr_record_new(void)
 	struct page *page;
 
 	mpr_process_lock();
-	if (owner != mpr_generation()) {
-		/* The parent's pages are in use there, one by ourselves. */
-		owner = mpr_generation();
-		pages = NULL;
-	}
-	for (page = pages; page && !record; page = page->next)
+	for (page = own(pages); page && !record; page = own(page->next))
 		record = take(page);
 	if (!record) {
 		page = add_page();
@@ -77,7 +82,7 @@ void
 mpr_record_free(struct mpr_record *record)
 {
 	mpr_process_lock();
-	for (struct page *page = pages; page; page = page->next)
+	for (struct page *page = own(pages); page; page = own(page->next))
 		if (record >= page->records &&
 		    record < page->records + PER_PAGE)
 			page->used[record - page->records] = false;

@@ -1,22 +1,83 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <string.h>
 
 #include "arena/participant.h"
+#include "base/error.h"
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/parker.h"
+#include "os/generation.h"
 #include "os/stdio.h"
 #include "os/task.h"
+#include "process/exit.h"
 #include "process/self.h"
 
 #define YIELDS 50
 
-static char self_name[MPR_NAME_MAX] = "main";
+/* Set in a started process. A child that it forks by itself, which has another
+ * id, was not started. */
+static struct {
+	pid_t pid;
+	struct mpr_child parent; /* its pidfd only once it was asked for */
+	struct mpr_record *record;
+	char name[MPR_NAME_MAX];
+} self;
+
+bool
+mpr_self_is_started(void)
+{
+	return self.pid && self.pid == mpr_task_pid();
+}
 
 const char *
 mproc_self_name(void)
 {
-	return self_name;
+	return mpr_self_is_started() ? self.name : "main";
+}
+
+pid_t
+mproc_parent_pid(void)
+{
+	return mpr_self_is_started() ? self.parent.pid : 0;
+}
+
+static int
+open_parent(void)
+{
+	struct mpr_child parent;
+	int r;
+
+	if (self.parent.fd >= 0)
+		return self.parent.fd;
+	r = mpr_child_open(&parent, self.parent.pid);
+	if (r < 0)
+		return mpr_fail(r, "a descriptor of the parent: %s",
+				mproc_strerror(r));
+	/* Asked for after that: then the id was still the parent's. */
+	if (!mpr_child_has_parent(self.parent.pid)) {
+		mpr_child_close(&parent);
+		return mpr_fail(-EPIPE, "the parent, process %d, is gone",
+				(int)self.parent.pid);
+	}
+	if (parent.fd < 0)
+		return mpr_fail(-ENOSYS, "the kernel has no pidfds");
+	self.parent = parent;
+	return parent.fd;
+}
+
+int
+mproc_parent_fd(void)
+{
+	int r;
+
+	if (!mpr_self_is_started())
+		return mpr_fail(-ENODATA, "libmproc did not start process %d",
+				(int)mpr_task_pid());
+	mpr_process_lock();
+	r = open_parent();
+	mpr_process_unlock();
+	return r;
 }
 
 /* Until the parent has what it needs to wait for us. If it dies instead, the
@@ -49,16 +110,28 @@ noreturn void
 mpr_self_run(mproc_entry *fn, void *arg, const char name[MPR_NAME_MAX],
 	     struct mpr_record *record, const struct mpr_child_bond *bond)
 {
-	int code;
-
 	mpr_child_follow(bond);
 	mpr_stdio_forget();
 	mpr_self_forget();
 	wait_for_order(record);
-	memcpy(self_name, name, sizeof(self_name));
-	code = fn(arg) & 0xff;
-	mpr_stdio_flush();
+
+	/* Our parent's parent; in between, someone may have closed it. */
+	if (self.pid == bond->parent)
+		mpr_child_close(&self.parent);
+	self.pid = mpr_task_pid();
+	self.parent = (struct mpr_child){ .pid = bond->parent, .fd = -1 };
+	self.record = record;
+	memcpy(self.name, name, sizeof(self.name));
+	mpr_child_show_name(name);
+
+	mpr_exit_started(fn(arg) & 0xff);
+}
+
+noreturn void
+mpr_self_finish(int code)
+{
+	mpr_stdio_finish();
 	mpr_self_leave();
-	atomic_store(&record->ended, (uint32_t)code + 1);
+	atomic_store(&self.record->ended, (uint32_t)code + 1);
 	mpr_child_exit(code);
 }

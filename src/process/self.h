@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a started process does around its entry.
+ * What a started process knows of itself, and does around its entry.
  */
 #ifndef MPR_PROCESS_SELF_H
 #define MPR_PROCESS_SELF_H
 
+#include <stdbool.h>
 #include <stdnoreturn.h>
 
 #include <mproc/process.h>
@@ -19,5 +20,11 @@ noreturn void mpr_self_run(mproc_entry *fn, void *arg,
 			   const char name[MPR_NAME_MAX],
 			   struct mpr_record *record,
 			   const struct mpr_child_bond *bond);
+
+/* Whether this process was started; one that it forks by itself was not. */
+bool mpr_self_is_started(void);
+
+/* The last steps of a started process. */
+noreturn void mpr_self_finish(int code);
 
 #endif

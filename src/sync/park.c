@@ -3,6 +3,7 @@
 
 #include "arena/recover.h"
 #include "os/clock.h"
+#include "os/interrupt.h"
 #include "os/task.h"
 #include "sync/park.h"
 
@@ -46,6 +47,9 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	int64_t end = now + slice + some(slice / 2);
 	int r;
 
+	/* After the ticket was read: sync/interrupt.c. */
+	if (mpr_unlikely(mpr_interrupt_pending()))
+		return -EINTR;
 	if (now >= deadline)
 		return -ETIMEDOUT;
 	atomic_store_explicit(&p->cpu, mpr_task_cpu(), memory_order_relaxed);

@@ -12,10 +12,11 @@
 #include "os/child.h"
 #include "os/clock.h"
 
-/* A child that runs @fn, and its pidfd. */
-static pid_t
-start(void (*fn)(void), int *ret_fd)
+/* A child that runs @fn. */
+static struct mpr_child
+start(void (*fn)(void))
 {
+	struct mpr_child c;
 	pid_t pid = mpr_child_fork();
 
 	if (pid == 0) {
@@ -23,9 +24,19 @@ start(void (*fn)(void), int *ret_fd)
 		mpr_child_exit(1);
 	}
 	assert_true(pid > 0);
-	*ret_fd = mpr_child_open(pid);
-	assert_true(*ret_fd >= 0);
-	return pid;
+	assert_int_equal(mpr_child_open(&c, pid), 0);
+	assert_int_equal(c.pid, pid);
+	return c;
+}
+
+/* Waits for its end, however many waits that takes. */
+static void
+wait_for_end(const struct mpr_child *c)
+{
+	unsigned tries = 0;
+
+	while (!mpr_child_is_gone(c))
+		assert_int_equal(mpr_child_wait(c, MPR_NEVER, ++tries), 0);
 }
 
 static void
@@ -48,99 +59,101 @@ static void
 a_child_that_exits_is_reaped_with_its_code(void **state)
 {
 	struct mpr_child_end end;
-	pid_t pid;
-	int fd;
+	struct mpr_child c;
 
 	(void)state;
-	pid = start(exit_42, &fd);
-	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
-	assert_int_equal(mpr_child_reap(fd, pid, &end), 0);
+	c = start(exit_42);
+	wait_for_end(&c);
+	assert_int_equal(mpr_child_reap(&c, &end), 0);
 	assert_int_equal(end.code, 42);
 	assert_int_equal(end.signal, 0);
 	assert_false(end.core);
 	assert_true(end.max_rss > 0);
 	assert_true(end.user_ns >= 0 && end.system_ns >= 0);
-	assert_int_equal(mpr_child_reap(fd, pid, &end), -ECHILD);
-	mpr_child_close(fd);
+	assert_int_equal(mpr_child_reap(&c, &end), -ECHILD);
+	mpr_child_close(&c);
 }
 
 static void
 a_running_child_is_not_reaped_and_a_wait_runs_out(void **state)
 {
 	struct mpr_child_end end;
+	struct mpr_child c;
 	int64_t until;
-	pid_t pid;
-	int fd;
+	int r;
 
 	(void)state;
-	pid = start(wait_for_a_signal, &fd);
-	assert_int_equal(mpr_child_reap(fd, pid, &end), -EAGAIN);
-	assert_int_equal(mpr_child_wait(fd, 1), -ETIMEDOUT);
+	c = start(wait_for_a_signal);
+	assert_int_equal(mpr_child_reap(&c, &end), -EAGAIN);
+	assert_int_equal(mpr_child_wait(&c, 1, 1), -ETIMEDOUT);
 	until = mproc_now() + 20000000;
-	assert_int_equal(mpr_child_wait(fd, until), -ETIMEDOUT);
+	while ((r = mpr_child_wait(&c, until, 1)) == 0)
+		;
+	assert_int_equal(r, -ETIMEDOUT);
 	assert_true(mproc_now() >= until);
-	assert_int_equal(mpr_child_kill(fd, pid), 0);
-	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
-	assert_int_equal(mpr_child_reap(fd, pid, &end), 0);
+	assert_int_equal(mpr_child_signal(&c, SIGKILL), 0);
+	wait_for_end(&c);
+	assert_int_equal(mpr_child_reap(&c, &end), 0);
 	assert_int_equal(end.code, -1);
 	assert_int_equal(end.signal, SIGKILL);
-	mpr_child_close(fd);
+	mpr_child_close(&c);
 }
 
 static void
 a_terminated_child_shows_the_signal(void **state)
 {
 	struct mpr_child_end end;
-	pid_t pid;
-	int fd;
+	struct mpr_child c;
 
 	(void)state;
-	pid = start(wait_for_a_signal, &fd);
-	assert_int_equal(mpr_child_terminate(fd, pid), 0);
-	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
-	assert_int_equal(mpr_child_reap(fd, pid, &end), 0);
+	c = start(wait_for_a_signal);
+	assert_int_equal(mpr_child_signal(&c, SIGTERM), 0);
+	wait_for_end(&c);
+	assert_int_equal(mpr_child_reap(&c, &end), 0);
 	assert_int_equal(end.signal, SIGTERM);
 	/* It is gone: no error, and no stranger is hit. */
-	assert_int_equal(mpr_child_terminate(fd, pid), 0);
-	assert_int_equal(mpr_child_kill(fd, pid), 0);
-	mpr_child_close(fd);
+	assert_int_equal(mpr_child_signal(&c, SIGTERM), 0);
+	assert_int_equal(mpr_child_signal(&c, SIGKILL), 0);
+	assert_int_equal(mpr_child_signal(&c, -1), -EINVAL);
+	assert_int_equal(mpr_child_signal(&c, SIGRTMAX + 1), -EINVAL);
+	mpr_child_close(&c);
 }
 
 static void
 a_child_that_someone_else_reaped_is_no_child(void **state)
 {
 	struct mpr_child_end end;
-	pid_t pid;
-	int fd;
+	struct mpr_child c;
 
 	(void)state;
-	pid = start(exit_42, &fd);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
-	assert_int_equal(mpr_child_reap(fd, pid, &end), -ECHILD);
-	mpr_child_close(fd);
+	c = start(exit_42);
+	assert_int_equal(waitpid(c.pid, NULL, 0), c.pid);
+	wait_for_end(&c);
+	assert_int_equal(mpr_child_reap(&c, &end), -ECHILD);
+	mpr_child_close(&c);
 }
 
 static void
 a_child_can_be_reaped_without_a_descriptor(void **state)
 {
 	struct mpr_child_end end;
-	pid_t pid;
-	int fd;
+	struct mpr_child c;
 
 	(void)state;
-	pid = start(exit_42, &fd);
-	mpr_child_reap_blocking(pid);
-	assert_int_equal(mpr_child_reap(fd, pid, &end), -ECHILD);
-	mpr_child_close(fd);
+	c = start(exit_42);
+	mpr_child_reap_blocking(c.pid);
+	assert_int_equal(mpr_child_reap(&c, &end), -ECHILD);
+	mpr_child_close(&c);
 }
 
 static void
 closing_leaves_errno_alone(void **state)
 {
+	struct mpr_child c = { .fd = 1000000 };
+
 	(void)state;
 	errno = EXDEV;
-	mpr_child_close(-1);
+	mpr_child_close(&c);
 	assert_int_equal(errno, EXDEV);
 }
 
@@ -244,22 +257,25 @@ a_follower_goes_on_when_only_the_thread_that_forked_it_ends(void **state)
 	struct mpt *t = *state;
 	struct board *b = mpt_scratch(t);
 	struct mpr_child_end end;
+	struct mpr_child c;
 	pthread_t thread;
-	int fd;
+	int64_t until;
+	int r;
 
 	assert_int_equal(pthread_create(&thread, NULL, fork_in_a_thread, t), 0);
 	pthread_join(thread, NULL);
-	fd = mpr_child_open(b->child);
-	assert_true(fd >= 0);
+	assert_int_equal(mpr_child_open(&c, b->child), 0);
 	/* It sleeps again after the signal; had it ended it would be 'Z'. */
 	mpt_until(t, mpt_task_state(b->child) == 'S');
-	assert_int_equal(mpr_child_wait(fd, mproc_now() + 30000000),
-			 -ETIMEDOUT);
-	assert_int_equal(mpr_child_kill(fd, b->child), 0);
-	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
-	assert_int_equal(mpr_child_reap(fd, b->child, &end), 0);
+	until = mproc_now() + 30000000;
+	while ((r = mpr_child_wait(&c, until, 1)) == 0)
+		;
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_int_equal(mpr_child_signal(&c, SIGKILL), 0);
+	wait_for_end(&c);
+	assert_int_equal(mpr_child_reap(&c, &end), 0);
 	assert_int_equal(end.signal, SIGKILL);
-	mpr_child_close(fd);
+	mpr_child_close(&c);
 }
 
 static void
@@ -277,15 +293,14 @@ static void
 a_follower_whose_parent_is_gone_already_ends_at_once(void **state)
 {
 	struct mpr_child_end end;
-	pid_t pid;
-	int fd;
+	struct mpr_child c;
 
 	(void)state;
-	pid = start(follow_a_stranger, &fd);
-	assert_int_equal(mpr_child_wait(fd, MPR_NEVER), 0);
-	assert_int_equal(mpr_child_reap(fd, pid, &end), 0);
+	c = start(follow_a_stranger);
+	wait_for_end(&c);
+	assert_int_equal(mpr_child_reap(&c, &end), 0);
 	assert_int_equal(end.code, 128 + SIGKILL);
-	mpr_child_close(fd);
+	mpr_child_close(&c);
 }
 
 int

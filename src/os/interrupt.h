@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interrupts: a request to all threads of this process to stop waiting, which
+ * each of them answers once. They are counted in the process page
+ * (os/generation.h); a thread knows the count that it has answered. A forked
+ * child starts with none, and a thread that was made after an interrupt is not
+ * meant by it.
+ */
+#ifndef MPR_OS_INTERRUPT_H
+#define MPR_OS_INTERRUPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Counts an interrupt, then wakes who sleeps in mpr_interrupt_poll().
+ * Async-signal-safe. */
+void mpr_interrupt_raise(void);
+
+/*
+ * Whether there is an interrupt that the calling thread has not answered. Who
+ * sleeps elsewhere asks between reading what it sleeps on and sleeping, and
+ * whoever raises one changes that afterwards.
+ */
+bool mpr_interrupt_pending(void);
+
+/* The calling thread answers all that there are. */
+void mpr_interrupt_answer(void);
+
+/*
+ * Waits until @fd is readable, an interrupt is pending, or @deadline, but about
+ * a second at most. Returns 0, also for no reason; -ETIMEDOUT at the deadline;
+ * -EBADF if @fd cannot be polled. Not a cancellation point.
+ */
+int mpr_interrupt_poll(int fd, int64_t deadline);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two lists, so that looking after those who were closed costs nothing for
+ * those whose handles are open. A forked child starts with empty ones: the
+ * copies are its parent's children, and may be in the middle of a change.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "os/generation.h"
+#include "process/children.h"
+#include "process/handle.h"
+
+static mproc_process *open_list, *closed_list;
+
+static _Atomic uint64_t owner; /* generation that the lists belong to */
+static bool kept;	       /* handles are not to be freed */
+
+/* What a forked child has no use for, so that leak checkers still find it. */
+static mproc_process *volatile inherited;
+
+/* The process lock is held in the functions down to find(). */
+
+static void
+forget_parents(void)
+{
+	if (atomic_load(&owner) == mpr_generation())
+		return;
+	inherited = closed_list;
+	open_list = NULL;
+	closed_list = NULL;
+	kept = false;
+	atomic_store(&owner, mpr_generation());
+}
+
+static void
+push(mproc_process **list, mproc_process *p)
+{
+	p->previous = NULL;
+	p->next = *list;
+	if (p->next)
+		p->next->previous = p;
+	*list = p;
+}
+
+static void
+drop(mproc_process **list, mproc_process *p)
+{
+	if (p->previous)
+		p->previous->next = p->next;
+	else
+		*list = p->next;
+	if (p->next)
+		p->next->previous = p->previous;
+}
+
+/* The first from @p on that runs and is of @kind, or NULL. */
+static mproc_process *
+find(mproc_process *p, enum mpr_children_kind kind)
+{
+	enum mpr_children_kind its;
+
+	for (; p; p = p->next) {
+		its = p->daemon ? MPR_CHILDREN_DAEMONS : MPR_CHILDREN_OTHERS;
+		if ((its & kind) && !mpr_process_look(p))
+			break;
+	}
+	return p;
+}
+
+void
+mpr_children_add(mproc_process *p)
+{
+	mpr_process_lock();
+	forget_parents();
+	push(&open_list, p);
+	mpr_process_unlock();
+}
+
+void
+mpr_children_close(mproc_process *p)
+{
+	bool ended = mpr_process_has_ended(p), done;
+
+	mpr_process_lock();
+	drop(&open_list, p);
+	done = ended && !kept;
+	if (!done)
+		push(&closed_list, p);
+	mpr_process_unlock();
+	if (done)
+		mpr_process_free(p);
+}
+
+void
+mpr_children_reap(void)
+{
+	mproc_process *p, *next, *done = NULL;
+
+	mpr_process_lock();
+	forget_parents();
+	for (p = closed_list; p && !kept; p = next) {
+		next = p->next;
+		if (!mpr_process_look(p))
+			continue;
+		drop(&closed_list, p);
+		push(&done, p);
+	}
+	mpr_process_unlock();
+	for (p = done; p; p = next) {
+		next = p->next;
+		mpr_process_has_ended(p); /* gives back what it held */
+		mpr_process_free(p);
+	}
+}
+
+bool
+mpr_children_exist(void)
+{
+	bool some;
+
+	/* A forked child that has started none may not have asked for its
+	 * generation yet. */
+	if (!mpr_generation_peek() ||
+	    atomic_load(&owner) != mpr_generation_peek())
+		return false;
+	mpr_process_lock();
+	some = open_list || closed_list;
+	mpr_process_unlock();
+	return some;
+}
+
+void
+mpr_children_keep(void)
+{
+	mpr_process_lock();
+	forget_parents();
+	kept = true;
+	mpr_process_unlock();
+}
+
+mproc_process *
+mpr_children_running(enum mpr_children_kind kind)
+{
+	mproc_process *p;
+
+	mpr_process_lock();
+	forget_parents();
+	p = find(open_list, kind);
+	if (!p)
+		p = find(closed_list, kind);
+	mpr_process_unlock();
+	return p;
+}
+
+void
+mpr_children_signal(enum mpr_children_kind kind, int signal)
+{
+	mproc_process *p;
+
+	mpr_process_lock();
+	forget_parents();
+	for (p = find(open_list, kind); p; p = find(p->next, kind))
+		(void)mpr_child_signal(&p->child, signal);
+	for (p = find(closed_list, kind); p; p = find(p->next, kind))
+		(void)mpr_child_signal(&p->child, signal);
+	mpr_process_unlock();
+}
+
+int
+mproc_children(mproc_process **ret_ps, int n)
+{
+	mproc_process *p;
+	int count = 0;
+
+	if (n < 0 || (n > 0 && !ret_ps))
+		return mpr_fail(-EINVAL, "ret_ps is %p for %d handles",
+				(void *)ret_ps, n);
+	mpr_process_lock();
+	forget_parents();
+	for (p = find(open_list, MPR_CHILDREN_ALL); p;
+	     p = find(p->next, MPR_CHILDREN_ALL)) {
+		if (count < n)
+			ret_ps[count] = p;
+		count++;
+	}
+	mpr_process_unlock();
+	return count;
+}

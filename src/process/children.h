@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The processes that this one has started: those whose handles are open, and
+ * those whose handles were closed while they ran.
+ */
+#ifndef MPR_PROCESS_CHILDREN_H
+#define MPR_PROCESS_CHILDREN_H
+
+#include <stdbool.h>
+
+#include <mproc/process.h>
+
+/* Adds a process that has just been started, and whose handle is open. */
+void mpr_children_add(mproc_process *p);
+
+/* Its handle is closed. It is freed: now, if the process has ended, or by
+ * mpr_children_reap() once it has. */
+void mpr_children_close(mproc_process *p);
+
+/* Reaps those who were closed and have ended since. */
+void mpr_children_reap(void);
+
+enum mpr_children_kind {
+	MPR_CHILDREN_DAEMONS = 1,
+	MPR_CHILDREN_OTHERS = 2,
+	MPR_CHILDREN_ALL = 3,
+};
+
+/* Whether there may be any. Costs a process that has none next to nothing. */
+bool mpr_children_exist(void);
+
+/* At the end of this process: handles are not freed any more, whoever closes
+ * them, so that those found below can be waited for. */
+void mpr_children_keep(void);
+
+/* One that has not ended, its handle open or not, or NULL. */
+mproc_process *mpr_children_running(enum mpr_children_kind kind);
+
+/* Sends a signal to all that have not ended. */
+void mpr_children_signal(enum mpr_children_kind kind, int signal);
+
+#endif

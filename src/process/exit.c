@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rules for the children of a process that ends: daemons are asked to end,
+ * then killed; the others are waited for, within a limit, and then go the way
+ * of daemons. Children that outlive this, because the process does not end in
+ * order, end with their parent (os/child.h).
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "os/child.h"
+#include "os/clock.h"
+#include "os/exit.h"
+#include "os/generation.h"
+#include "os/task.h"
+#include "os/thread.h"
+#include "process/children.h"
+#include "process/exit.h"
+#include "process/handle.h"
+
+/* Between SIGTERM and SIGKILL, and after SIGKILL for one that the kernel cannot
+ * end, as it waits for a disk, say. */
+#define GRACE INT64_C(1000000000)
+#define LOG_EVERY (10 * GRACE)
+
+/* What mproc_at_exit() has registered: the last one first. */
+struct function {
+	struct function *next;
+	uint64_t generation; /* of the process that registered it */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static struct function *functions;
+static uint64_t kept_by; /* generation that has been through the rules */
+
+static _Atomic int64_t exit_limit = INT64_MAX; /* an mproc_timeout */
+
+/* Whether there are any of this process; a parent's come last, and stay. */
+static bool
+functions_exist(void)
+{
+	bool some;
+
+	/* A child that has used nothing has no generation yet. */
+	if (!mpr_generation_peek())
+		return false;
+	mpr_process_lock();
+	some = functions && functions->generation == mpr_generation();
+	mpr_process_unlock();
+	return some;
+}
+
+/* The one to run next, taken off the list, or NULL. */
+static struct function *
+take_function(void)
+{
+	struct function *f;
+
+	if (!functions_exist())
+		return NULL;
+	mpr_process_lock();
+	f = functions;
+	functions = f->next;
+	mpr_process_unlock();
+	return f;
+}
+
+static void
+run_functions(void)
+{
+	struct function *f;
+
+	while ((f = take_function())) {
+		f->fn(f->arg);
+		free(f);
+	}
+}
+
+/* Waits for all of a kind. Returns false if some still run at @deadline. */
+static bool
+wait_for(enum mpr_children_kind kind, int64_t deadline)
+{
+	mproc_process *p;
+	int64_t until, said = mproc_now();
+
+	while ((p = mpr_children_running(kind))) {
+		until = said + LOG_EVERY < deadline ? said + LOG_EVERY :
+						      deadline;
+		if (mpr_process_wait(p, until, false) == 0)
+			continue;
+		if (mproc_now() >= deadline)
+			return false;
+		said = mproc_now();
+		mpr_log(MPROC_LOG_WARNING, "the end of process %d waits for "
+			"process \"%s\" (%d) to end", (int)mpr_task_pid(), p->name,
+			(int)p->child.pid);
+	}
+	return true;
+}
+
+static void
+end(enum mpr_children_kind kind)
+{
+	if (!mpr_children_running(kind))
+		return;
+	mpr_children_signal(kind, SIGTERM);
+	if (wait_for(kind, mproc_now() + GRACE))
+		return;
+	mpr_children_signal(kind, SIGKILL);
+	(void)wait_for(kind, mproc_now() + GRACE);
+}
+
+static void
+end_children(void)
+{
+	mproc_timeout limit = { atomic_load(&exit_limit) };
+
+	mpr_children_keep();
+	end(MPR_CHILDREN_DAEMONS);
+	/* Each sleeps for as long as it likes, so the limit is one for all. */
+	if (!wait_for(MPR_CHILDREN_OTHERS, mpr_deadline(limit)))
+		end(MPR_CHILDREN_OTHERS);
+}
+
+static void
+keep_rules(void)
+{
+	/* A cancellation that is pending must not end the end. */
+	(void)mpr_thread_forbid_cancel();
+	run_functions();
+	if (mpr_children_exist())
+		end_children();
+}
+
+static void
+at_exit(int status)
+{
+	/* exit() in a signal handler that came in the middle of something of
+	 * ours: the children end because we do. */
+	if (mpr_process_lock_is_mine()) {
+		if (mpr_self_is_started())
+			mpr_child_exit(status & 0xff);
+		return;
+	}
+	if (kept_by == mpr_generation())
+		return;
+	/* What runs now may call exit(): then we are asked again for the rest.
+	 * In a started process the parent's functions come behind ours. */
+	if (functions_exist() || mpr_children_exist() || mpr_self_is_started())
+		(void)mpr_exit_prepare();
+	keep_rules();
+	kept_by = mpr_generation();
+	if (mpr_self_is_started())
+		mpr_self_finish(status & 0xff);
+}
+
+int
+mpr_exit_prepare(void)
+{
+	int r = mpr_exit_hook(at_exit);
+
+	return r < 0 ? mpr_fail(r, "no memory for a function at exit") : 0;
+}
+
+noreturn void
+mpr_exit_started(int code)
+{
+	keep_rules();
+	mpr_self_finish(code);
+}
+
+int
+mproc_at_exit(void (*fn)(void *arg), void *arg)
+{
+	struct function *f;
+	int r;
+
+	if (!fn)
+		return mpr_fail(-EINVAL, "fn is NULL");
+	r = mpr_exit_prepare();
+	if (r < 0)
+		return r;
+	f = mpr_malloc(sizeof(*f));
+	if (!f)
+		return mpr_fail(-ENOMEM, "no memory for a function at exit");
+	f->generation = mpr_generation();
+	f->fn = fn;
+	f->arg = arg;
+	mpr_process_lock();
+	f->next = functions;
+	functions = f;
+	mpr_process_unlock();
+	return 0;
+}
+
+void
+mproc_set_exit_limit(mproc_timeout limit)
+{
+	atomic_store(&exit_limit, limit.ns);
+}

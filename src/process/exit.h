@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The orderly end of a process that has used libmproc: the functions that
+ * mproc_at_exit() has registered, then its children, by the exit rules; and if
+ * it is a started one, its own end.
+ */
+#ifndef MPR_PROCESS_EXIT_H
+#define MPR_PROCESS_EXIT_H
+
+#include <stdnoreturn.h>
+
+/* Sees to it that exit() in this process or a child keeps the rules. Returns 0
+ * or -ENOMEM. */
+int mpr_exit_prepare(void);
+
+/* Ends a started process. */
+noreturn void mpr_exit_started(int code);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The handle of a started process, as the sources of this layer see it.
+ */
+#ifndef MPR_PROCESS_HANDLE_H
+#define MPR_PROCESS_HANDLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mproc/process.h>
+
+#include "os/child.h"
+#include "process/record.h"
+#include "process/self.h"
+
+struct mproc_process {
+	uint64_t generation; /* of the process that the handle belongs to */
+	struct mpr_child child;
+	struct mpr_record *record;
+	bool daemon;
+	char name[MPR_NAME_MAX];
+
+	/* What can change, changes once, under the process lock: two threads
+	 * that wait for the same child must not both try to reap it. */
+	bool ended;
+	bool recovered;		/* what it held is given back */
+	struct mproc_exit exit; /* if ended */
+
+	/* Neighbours in a list of children.c, under the process lock too. */
+	mproc_process *next;
+	mproc_process *previous;
+};
+
+/* Whether the process has ended; what it held is given back then. */
+bool mpr_process_has_ended(mproc_process *p);
+
+/* Notes how the process ended, if it has. The process lock is held. */
+bool mpr_process_look(mproc_process *p);
+
+/* Waits for its end. Returns 0, or -ETIMEDOUT; or -EINTR, if @interruptible. */
+int mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible);
+
+/* Frees the handle of one that has ended, or was never started. */
+void mpr_process_free(mproc_process *p);
+
+#endif

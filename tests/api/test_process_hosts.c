@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process.h in hosts that make it hard: others reap their children, the system
+ * takes them away, signals are handled or blocked. Each host is a process of
+ * its own. What they read and print is in test_process_stdio.c, and what
+ * happens where something has run out in test_process_limits.c.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "owned.h"
+
+static int
+return_it(void *arg)
+{
+	return (int)(intptr_t)arg;
+}
+
+static int
+call_exit(void *arg)
+{
+	exit((int)(intptr_t)arg);
+}
+
+static int
+wait_for_ever(void *t)
+{
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static int
+kill_itself(void *arg)
+{
+	(void)arg;
+	return raise(SIGKILL);
+}
+
+static mproc_process *
+start(struct mpt *t, mproc_entry *fn, void *arg)
+{
+	mproc_process *p = NULL;
+
+	mpt_check_int(t, mproc_process_start(&p, fn, arg, NULL), 0);
+	return p;
+}
+
+/* Joins and closes @p, which must end with @code in an ordinary way. */
+static void
+finish(struct mpt *t, mproc_process *p, int code)
+{
+	struct mproc_exit end;
+
+	mpt_check_int(t, mproc_process_join(p, MPROC_FOREVER), 0);
+	mpt_check_int(t, mproc_process_exit_info(p, &end), 0);
+	mpt_check(t, !end.reaped_elsewhere);
+	mpt_check_int(t, end.signal, 0);
+	mpt_check_int(t, end.code, code);
+	mproc_process_close(p);
+}
+
+static void
+in_a_host(struct mpt *t, mpt_fn *fn, void *arg)
+{
+	mpt_expect_exit(t, mpt_spawn(t, "host", fn, arg), 0);
+}
+
+/* How children end, and what is known of that if others have reaped them: all
+ * but a signal. */
+static void
+expect_end(struct mpt *t, mproc_process *p, mproc_entry *fn, int code)
+{
+	struct mproc_exit end;
+	int known = 0;
+
+	mpt_check_int(t, mproc_process_join(p, MPROC_FOREVER), 0);
+	mpt_check(t, !mproc_process_is_alive(p));
+	mpt_check_int(t, mproc_process_exit_info(p, &end), 0);
+	mpt_check_int(t, end.pid, mproc_process_pid(p));
+	if (fn == kill_itself) {
+		mpt_check_int(t, end.code, -1);
+		mpt_check_int(t, end.signal,
+			      end.reaped_elsewhere ? 0 : SIGKILL);
+	} else {
+		mpt_check_int(t, end.code, code);
+		mpt_check_int(t, end.signal, 0);
+	}
+	if (end.code < 0 && end.signal == 0)
+		mpt_check_int(t, mproc_process_exitcode(p, &known), -ENODATA);
+	else
+		mpt_check_int(t, mproc_process_exitcode(p, &known), 0);
+	mproc_process_close(p);
+}
+
+static mproc_entry *const ways_to_end[] = { return_it, call_exit, kill_itself };
+
+static void *
+wait_for_all(void *arg)
+{
+	(void)arg;
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	return NULL;
+}
+
+/* A child that keeps waitpid(-1) from saying that there are none. */
+static pid_t
+fork_a_resident(struct mpt *t)
+{
+	pid_t host = getpid(), pid = fork();
+
+	mpt_check(t, pid >= 0);
+	if (pid > 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == host)
+		pause();
+	_exit(0);
+}
+
+/* Whether somebody has reaped the child @pid. */
+static bool
+is_reaped(pid_t pid)
+{
+	siginfo_t info;
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) <
+	       0;
+}
+
+static int
+host_waits_for_all_in_a_thread(struct mpt *t, void *arg)
+{
+	pid_t resident = fork_a_resident(t);
+	struct mproc_exit end;
+	pthread_t thread;
+
+	(void)arg;
+	mpt_check_int(t, pthread_create(&thread, NULL, wait_for_all, NULL), 0);
+	for (unsigned i = 0; i < amount(150); i++) {
+		mproc_entry *fn = ways_to_end[i % 3];
+		int code = (int)(i % 256);
+		mproc_process *p = start(t, fn, (void *)(intptr_t)code);
+
+		/* Who is first is open, but for every other one. */
+		if (i % 2) {
+			mpt_until(t, is_reaped(mproc_process_pid(p)));
+			mpt_check_int(t, mproc_process_join(p, MPROC_NOWAIT),
+				      0);
+			mpt_check_int(t, mproc_process_exit_info(p, &end), 0);
+			mpt_check(t, end.reaped_elsewhere);
+		}
+		expect_end(t, p, fn, code);
+	}
+	mpt_check_int(t, kill(resident, SIGKILL), 0);
+	mpt_check_int(t, pthread_join(thread, NULL), 0);
+	return 0;
+}
+
+static void
+a_thread_may_wait_for_all_children(void **state)
+{
+	in_a_host(*state, host_waits_for_all_in_a_thread, NULL);
+}
+
+static void
+nothing_happens(int sig)
+{
+	(void)sig;
+}
+
+static int
+host_has_sigchld_so(struct mpt *t, void *arg)
+{
+	unsigned fds = mpt_fd_count();
+
+	mpt_check_int(t, sigaction(SIGCHLD, arg, NULL), 0);
+	for (unsigned i = 0; i < 30; i++) {
+		mproc_entry *fn = ways_to_end[i % 3];
+		mproc_process *p = start(t, fn, (void *)(intptr_t)i);
+		struct mproc_exit end;
+
+		mpt_check_int(t, mproc_process_join(p, MPROC_FOREVER), 0);
+		mpt_check_int(t, mproc_process_exit_info(p, &end), 0);
+		mpt_check(t, end.reaped_elsewhere);
+		expect_end(t, p, fn, (int)i);
+	}
+	mpt_check_int(t, mpt_fd_count(), fds);
+	expect_no_child(t);
+	return 0;
+}
+
+static void
+the_system_may_take_children_away(void **state)
+{
+	struct sigaction actions[] = {
+		{ .sa_handler = SIG_IGN },
+		{ .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT },
+		{ .sa_handler = nothing_happens, .sa_flags = SA_NOCLDWAIT },
+	};
+
+	for (int i = 0; i < 3; i++)
+		in_a_host(*state, host_has_sigchld_so, &actions[i]);
+}
+
+/* The host's own children, in the scratch bytes. */
+struct own {
+	_Atomic pid_t pid; /* 0: none, or reaped */
+	_Atomic int status;
+};
+
+static struct own *own;
+
+static void
+reap_own(int sig)
+{
+	int saved = errno, status;
+
+	(void)sig;
+	if (own->pid && waitpid(own->pid, &status, WNOHANG) == own->pid) {
+		own->status = status;
+		own->pid = 0;
+	}
+	errno = saved;
+}
+
+static int
+wait_until_own_is_reaped(void *t)
+{
+	mpt_until(t, own->pid == 0);
+	return 66;
+}
+
+static int
+host_reaps_its_own(struct mpt *t, void *arg)
+{
+	struct sigaction action = { .sa_handler = reap_own };
+	sigset_t chld, old;
+
+	(void)arg;
+	own = mpt_scratch(t);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	mpt_check_int(t, sigaction(SIGCHLD, &action, NULL), 0);
+	for (unsigned i = 0; i < amount(100); i++) {
+		int code = (int)(i % 256);
+		mproc_process *p;
+		pid_t pid;
+
+		sigprocmask(SIG_BLOCK, &chld, &old);
+		pid = fork();
+		if (pid == 0)
+			_exit(code);
+		own->pid = pid;
+		p = start(t, wait_until_own_is_reaped, t);
+		sigprocmask(SIG_SETMASK, &old, NULL);
+		/* The handler interrupts this join, or runs before it. */
+		finish(t, p, 66);
+		mpt_check_int(t, own->status, code << 8);
+		finish(t, start(t, return_it, (void *)3), 3);
+	}
+	expect_no_child(t);
+	return 0;
+}
+
+static void
+a_handler_may_reap_the_hosts_own_children(void **state)
+{
+	in_a_host(*state, host_reaps_its_own, NULL);
+}
+
+static int
+have_all_blocked(void *t)
+{
+	sigset_t mask;
+
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	for (int sig = 1; sig < SIGRTMAX; sig++)
+		if (sig < 32 || sig >= SIGRTMIN)
+			mpt_check_int(t, sigismember(&mask, sig),
+				      sig != SIGKILL && sig != SIGSTOP);
+	return 8;
+}
+
+static int
+follow_the_host(void *t)
+{
+	mpt_step(t, 0);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static int
+host_blocks_all_signals(struct mpt *t, void *arg)
+{
+	sigset_t all, before, after;
+	mproc_process *p;
+	int code = 0;
+
+	(void)arg;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigprocmask(SIG_SETMASK, NULL, &before);
+	finish(t, start(t, have_all_blocked, t), 8);
+	p = start(t, wait_for_ever, t);
+	mpt_check_int(t, mproc_process_terminate(p), 0);
+	mpt_check_int(t, mproc_process_join(p, mproc_ms(10)), -ETIMEDOUT);
+	mpt_check_int(t, mproc_process_stop(p, mproc_ms(10)), 0);
+	mpt_check_int(t, mproc_process_exitcode(p, &code), 0);
+	mpt_check_int(t, code, -SIGKILL);
+	mproc_process_close(p);
+	sigprocmask(SIG_SETMASK, NULL, &after);
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		mpt_check_int(t, sigismember(&after, sig),
+			      sigismember(&before, sig));
+	start(t, follow_the_host, t);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static void
+all_signals_may_be_blocked(void **state)
+{
+	struct mpt *t = *state;
+	int id = mpt_spawn(t, "host", host_blocks_all_signals, NULL);
+
+	mpt_reach(t, 1);
+	mpt_kill(t, id);
+	assert_int_equal(mpt_reap_orphans(t), 1);
+}
+
+static int
+host_has_no_standard_streams(struct mpt *t, void *arg)
+{
+	char junk[4096];
+	mproc_queue *q;
+	size_t len = 0;
+
+	(void)arg;
+	memset(junk, -1, sizeof(junk));
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	mpt_check_int(t, mproc_queue_create(&q, NULL), 0);
+	mpt_check_int(t, mproc_queue_put(q, "hello", 5, MPROC_NOWAIT), 0);
+	/* As a program does that does not know what its caller has closed. */
+	for (int fd = 0; fd < 3; fd++)
+		mpt_check_int(t, write(fd, junk, sizeof(junk)), -1);
+	finish(t, start(t, return_it, (void *)5), 5);
+	mpt_check_int(t, mproc_queue_get(q, junk, sizeof(junk), &len,
+					 MPROC_NOWAIT), 0);
+	mpt_check(t, len == 5 && memcmp(junk, "hello", 5) == 0);
+	mproc_queue_destroy(q);
+	return 0;
+}
+
+static void
+standard_streams_may_be_closed_from_the_start(void **state)
+{
+	in_a_host(*state, host_has_no_standard_streams, NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_thread_may_wait_for_all_children),
+		mpt_test(the_system_may_take_children_away),
+		mpt_test(a_handler_may_reap_the_hosts_own_children),
+		mpt_test(all_signals_may_be_blocked),
+		mpt_test(standard_streams_may_be_closed_from_the_start),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every call of the kernel that can fail is made to fail, one after the other,
+ * in each of some uses of the library by a process that has not used it before.
+ * What comes of it is either what would have come without the fault, or an
+ * error that says why, after which nothing is left behind and the same use
+ * succeeds.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include <mproc/mproc.h>
+
+#include "base/fault.h"
+#include "common.h"
+
+#define LARGE (3u << 20)
+
+/* What a role tells, and what a process has after one use without a fault. */
+struct board {
+	struct footprint {
+		struct mproc_arena_stat stat;
+		unsigned fds;
+		unsigned mappings;
+		bool arena;
+	} expected;
+	_Atomic uint64_t hits;
+	_Atomic unsigned failures;
+};
+
+/* The uses. Each returns 0 or the first error, and undoes what it did. */
+
+static int
+use_heap(struct mpt *t)
+{
+	unsigned char *small, *large;
+	int r = 0;
+
+	small = mproc_alloc(100);
+	if (!small)
+		return -errno;
+	large = mproc_alloc(LARGE);
+	if (large) {
+		for (size_t i = 0; i < LARGE; i += 512) {
+			mpt_check_int(t, large[i], 0);
+			large[i] = 1;
+		}
+	} else {
+		r = -errno;
+	}
+	mproc_free(large);
+	mproc_free(small);
+	return r;
+}
+
+static int
+use_queue(struct mpt *t)
+{
+	mproc_queue *q;
+	char text[8] = "";
+	size_t len;
+	int r, late;
+
+	r = mproc_queue_create(&q, MPROC_OPTS(mproc_queue_opts,
+					      .capacity = 4096));
+	if (r < 0)
+		return r;
+	r = mproc_queue_put(q, "hello", 6, mproc_sec(20));
+	if (r == 0)
+		r = mproc_queue_get(q, text, sizeof(text), &len, mproc_sec(20));
+	if (r == 0) {
+		mpt_check_int(t, len, 6);
+		mpt_check(t, strcmp(text, "hello") == 0);
+		late = mproc_queue_get(q, text, sizeof(text), &len,
+				       mproc_ms(2));
+		mpt_check_int(t, late, -ETIMEDOUT);
+	}
+	mproc_queue_destroy(q);
+	return r;
+}
+
+static void *
+use_queue_too(void *arg)
+{
+	int r = use_queue(arg);
+
+	/* The text is the thread's own. */
+	mpt_check(arg, r == 0 || mproc_error_detail()[0] != '\0');
+	return (void *)(intptr_t)r;
+}
+
+static int
+use_threads(struct mpt *t)
+{
+	pthread_t thread;
+	void *result;
+
+	mpt_check_int(t, pthread_create(&thread, NULL, use_queue_too, t), 0);
+	mpt_check_int(t, pthread_join(thread, &result), 0);
+	return (int)(intptr_t)result;
+}
+
+static int
+return_seven(void *arg)
+{
+	return *(int *)arg;
+}
+
+static int
+use_process(struct mpt *t)
+{
+	mproc_process *p;
+	int r, code, seven = 7;
+
+	r = mproc_process_start(&p, return_seven, &seven,
+				MPROC_OPTS(mproc_process_opts, .name = "seven",
+					   .arg_size = sizeof(seven)));
+	if (r < 0)
+		return r;
+	mpt_check_int(t, mproc_process_join(p, mproc_sec(20)), 0);
+	mpt_check_int(t, mproc_process_exitcode(p, &code), 0);
+	mpt_check_int(t, code, 7);
+	mproc_process_close(p);
+	return 0;
+}
+
+static int
+wait_for_ever(void *arg)
+{
+	(void)arg;
+	while (pause() < 0)
+		;
+	return 1;
+}
+
+static int
+use_signals(struct mpt *t)
+{
+	mproc_process *p;
+	int r, code;
+
+	r = mproc_process_start(&p, wait_for_ever, NULL, NULL);
+	if (r < 0)
+		return r;
+	mpt_check_int(t, mproc_process_join(p, mproc_ms(30)), -ETIMEDOUT);
+	r = mproc_process_kill(p);
+	if (r < 0) {
+		mpr_fault_set(NULL);
+		mpt_check_int(t, mproc_process_kill(p), 0);
+	}
+	mpt_check_int(t, mproc_process_join(p, mproc_sec(20)), 0);
+	mpt_check_int(t, mproc_process_exitcode(p, &code), 0);
+	mpt_check_int(t, code, -SIGKILL);
+	mproc_process_close(p);
+	return r;
+}
+
+/* Leaves what there is to recover from. */
+static int
+put_and_die(mproc_queue *q)
+{
+	int r = mproc_queue_put(q, "x", 1, MPROC_NOWAIT);
+
+	raise(SIGKILL);
+	return r;
+}
+
+static int
+use_recovery(struct mpt *t)
+{
+	mproc_queue *q;
+	int r, status;
+	pid_t pid;
+
+	r = mproc_queue_create(&q, NULL);
+	if (r < 0)
+		return r;
+	pid = fork();
+	if (pid == 0)
+		_exit(put_and_die(q));
+	mpt_check(t, pid > 0);
+	mpt_check_int(t, waitpid(pid, &status, 0), pid);
+	r = mproc_arena_recover(NULL);
+	mproc_queue_destroy(q);
+	return r < 0 ? r : 0;
+}
+
+static void
+do_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static int
+use_exit(struct mpt *t)
+{
+	(void)t;
+	return mproc_at_exit(do_nothing, NULL);
+}
+
+static const struct use {
+	const char *name;
+	int (*fn)(struct mpt *t);
+} uses[] = {
+	{ "heap", use_heap },	      { "queue", use_queue },
+	{ "threads", use_threads },   { "process", use_process },
+	{ "signals", use_signals },   { "recovery", use_recovery },
+	{ "exit", use_exit },
+};
+
+/* Shared ones. */
+static unsigned
+count_mappings(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	char line[512];
+	unsigned n = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		n += strstr(line, "rw-s") != NULL;
+	if (file)
+		fclose(file);
+	return n;
+}
+
+static void
+measure(struct footprint *f)
+{
+	*f = (struct footprint){ .fds = mpt_fd_count(),
+				 .mappings = count_mappings() };
+	f->arena = mpr_arena_peek();
+	if (f->arena)
+		(void)mproc_arena_stat(NULL, &f->stat);
+}
+
+static void
+compare(struct mpt *t, const struct footprint *was,
+	const struct footprint *expected)
+{
+	mpt_check_int(t, was->arena, expected->arena);
+	mpt_check_int(t, was->fds, expected->fds);
+	mpt_check_int(t, was->mappings, expected->mappings);
+	mpt_check_int(t, was->stat.blocks, expected->stat.blocks);
+	mpt_check_int(t, was->stat.used, expected->stat.used);
+	mpt_check_int(t, was->stat.participants, expected->stat.participants);
+	mpt_check_int(t, was->stat.queues, expected->stat.queues);
+}
+
+static void
+expect_an_error(struct mpt *t, int r)
+{
+	static const int known[] = { EAGAIN, EMFILE, ENFILE, ENOLCK, ENOMEM,
+				     ENOSPC, ENOSYS, EPERM, EFBIG };
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		found |= r == -known[i];
+	if (!found)
+		mpt_fail(t, __FILE__, __LINE__, "%d is not documented", r);
+}
+
+/* One use, with a fault. */
+struct trial {
+	const struct use *use;
+	const char *spec;
+	int point; /* whose calls are counted, or -1 */
+};
+
+static int
+use_with_fault(struct mpt *t, void *arg)
+{
+	const struct trial *trial = arg;
+	struct board *b = mpt_scratch(t);
+	struct footprint after;
+	sigset_t before, now;
+	int r;
+
+	/* Bounded, so that a hang shows where it is. */
+	alarm(30);
+	sigprocmask(SIG_SETMASK, NULL, &before);
+	mpt_check_int(t, mpr_fault_set(trial->spec), 0);
+	r = trial->use->fn(t);
+	mpr_fault_set(NULL);
+	b->hits = trial->point < 0 ? 0 :
+		  mpr_fault_hits((enum mpr_fault_point)trial->point);
+	if (r < 0) {
+		b->failures++;
+		expect_an_error(t, r);
+		mpt_check(t, trial->use->fn == use_threads ||
+			     mproc_error_detail()[0] != '\0');
+	}
+	mpt_check_int(t, waitpid(-1, NULL, WNOHANG), -1);
+	mpt_check_int(t, errno, ECHILD);
+	sigprocmask(SIG_SETMASK, NULL, &now);
+	for (int s = 1; s <= SIGRTMAX; s++)
+		mpt_check_int(t, sigismember(&now, s), sigismember(&before, s));
+
+	mpt_check_int(t, trial->use->fn(t), 0);
+	measure(&after);
+	compare(t, &after, &b->expected);
+	return 0;
+}
+
+static int
+use_without_fault(struct mpt *t, void *arg)
+{
+	const struct trial *trial = arg;
+	struct board *b = mpt_scratch(t);
+
+	mpt_check_int(t, trial->use->fn(t), 0);
+	mpt_check_int(t, trial->use->fn(t), 0);
+	measure(&b->expected);
+	return 0;
+}
+
+static void
+try_it(struct mpt *t, const struct use *use, const char *spec, int point)
+{
+	struct trial trial = { use, spec, point };
+	char role[64];
+
+	snprintf(role, sizeof(role), "%s, %s", use->name, spec);
+	mpt_expect_exit(t, mpt_spawn(t, role, use_with_fault, &trial), 0);
+}
+
+/* The nth call of @point fails, for each n. */
+static void
+sweep(struct mpt *t, const struct use *use, enum mpr_fault_point point)
+{
+	struct board *b = mpt_scratch(t);
+	char spec[64];
+
+	for (unsigned n = 1;; n++) {
+		snprintf(spec, sizeof(spec), "%s:%u", mpr_fault_name(point), n);
+		try_it(t, use, spec, (int)point);
+		if (b->hits < n)
+			break;
+		if (n == 1) {
+			strcat(spec, "+");
+			try_it(t, use, spec, (int)point);
+		}
+	}
+}
+
+/* What is missing altogether, or comes together. */
+static const char *const mixtures[] = {
+	"memfd:1+,tmpfile:1+",
+	"memfd:1+=EPERM,lock:1",
+	"memfd:1+=EMFILE",
+	"seal:1+=EPERM",
+	"fallocate:1+=EOPNOTSUPP",
+	"fallocate:1+=EPERM,populate:2+",
+	"fallocate:2=EINTR",
+	"punch:1+,malloc:2",
+	"pidfd:1+=ENOSYS",
+	"pidfd:1+=EPERM,poll:1+",
+	"open:1+=EACCES,membarrier:1+",
+};
+
+static void
+sweep_all(struct mpt *t, const struct use *use)
+{
+	struct board *b = mpt_scratch(t);
+	struct trial trial = { use, NULL, -1 };
+
+	mpt_watchdog(t, 120);
+	mpt_expect_exit(t, mpt_spawn(t, use->name, use_without_fault, &trial),
+			0);
+	for (int point = 0; point < MPR_FAULTS; point++)
+		/* Nobody but the program itself can take a child away. */
+		if (point != MPR_FAULT_WAITID)
+			sweep(t, use, (enum mpr_fault_point)point);
+	for (size_t i = 0; i < sizeof(mixtures) / sizeof(mixtures[0]); i++)
+		try_it(t, use, mixtures[i], -1);
+	assert_true(b->failures > 0);
+}
+
+static void
+a_use_of_the_heap_fails_cleanly(void **state)
+{
+	sweep_all(*state, &uses[0]);
+}
+
+static void
+a_use_of_a_queue_fails_cleanly(void **state)
+{
+	sweep_all(*state, &uses[1]);
+}
+
+static void
+a_use_in_a_thread_fails_cleanly(void **state)
+{
+	sweep_all(*state, &uses[2]);
+}
+
+static void
+a_start_fails_cleanly(void **state)
+{
+	sweep_all(*state, &uses[3]);
+}
+
+static void
+a_signal_fails_cleanly(void **state)
+{
+	sweep_all(*state, &uses[4]);
+}
+
+static void
+a_recovery_fails_cleanly(void **state)
+{
+	sweep_all(*state, &uses[5]);
+}
+
+static void
+an_exit_function_fails_cleanly(void **state)
+{
+	sweep_all(*state, &uses[6]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_use_of_the_heap_fails_cleanly),
+		mpt_test(a_use_of_a_queue_fails_cleanly),
+		mpt_test(a_use_in_a_thread_fails_cleanly),
+		mpt_test(a_start_fails_cleanly),
+		mpt_test(a_signal_fails_cleanly),
+		mpt_test(a_recovery_fails_cleanly),
+		mpt_test(an_exit_function_fails_cleanly),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
