@@ -40,32 +40,22 @@ static uint64_t kept_by; /* generation that has been through the rules */
 
 static _Atomic int64_t exit_limit = INT64_MAX; /* an mproc_timeout */
 
-/* Whether there are any of this process; a parent's come last, and stay. */
-static bool
-functions_exist(void)
-{
-	bool some;
-
-	/* A child that has used nothing has no generation yet. */
-	if (!mpr_generation_peek())
-		return false;
-	mpr_process_lock();
-	some = functions && functions->generation == mpr_generation();
-	mpr_process_unlock();
-	return some;
-}
-
 /* The one to run next, taken off the list, or NULL. */
 static struct function *
 take_function(void)
 {
 	struct function *f;
 
-	if (!functions_exist())
+	/* A child that has used nothing has no generation yet. */
+	if (!mpr_generation_peek())
 		return NULL;
 	mpr_process_lock();
+	/* A parent's come last, and stay. */
 	f = functions;
-	functions = f->next;
+	if (f && f->generation == mpr_generation())
+		functions = f->next;
+	else
+		f = NULL;
 	mpr_process_unlock();
 	return f;
 }
@@ -151,8 +141,7 @@ at_exit(int status)
 		return;
 	/* What runs now may call exit(): then we are asked again for the rest.
 	 * In a started process the parent's functions come behind ours. */
-	if (functions_exist() || mpr_children_exist() || mpr_self_is_started())
-		(void)mpr_exit_prepare();
+	(void)mpr_exit_prepare();
 	keep_rules();
 	kept_by = mpr_generation();
 	if (mpr_self_is_started())
