@@ -206,8 +206,8 @@ MPROC_API const char *mproc_strerror(int r);
  *
  * The text names sizes, objects and processes ("message of 70000 bytes, the
  * queue takes at most 65528"). It is for people and logs; do not parse it.
- * Successful calls leave it as it is. -ETIMEDOUT sets none, nor does -EAGAIN
- * where it only says that the call would block.
+ * Successful calls leave it as it is. -ETIMEDOUT and -EINTR set none, nor does
+ * -EAGAIN where it only says that the call would block.
  *
  * Return: a string that is valid until this thread's next failing call; ""
  *         if nothing has failed yet.

@@ -87,6 +87,7 @@ struct mproc_process_opts {
  *            @opts->struct_size makes no sense
  *   -E2BIG   @opts has fields that this library does not know
  *   -EAGAIN  the limit on processes is reached
+ *   -ESHUTDOWN  this process is ending, and waits for its children
  *   -EMFILE, -ENFILE  no descriptor
  *   -ENOMEM  no memory
  * Context: as fork() does; blocks if standard output or standard error do, as
@@ -252,7 +253,8 @@ MPROC_API int mproc_process_signal(mproc_process *p, int signal);
  * @grace: how long to wait between SIGTERM and SIGKILL
  *
  * Return: 0 when it has ended and is reaped; -ECHILD, -EINVAL, -EPERM; -EINTR
- *         if mproc_interrupt() was called: it has been asked to end.
+ *         if mproc_interrupt() was called within @grace: it has been asked to
+ *         end, but not killed.
  * Context: blocks for @grace at most, and for what SIGKILL takes.
  */
 MPROC_API int mproc_process_stop(mproc_process *p, mproc_timeout grace);

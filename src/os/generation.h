@@ -26,7 +26,6 @@ struct mpr_process_page {
 	_Atomic uint64_t generation; /* 0: just forked, or cannot be wiped */
 	bool unwipeable;	     /* see mpr_generation_unwiped() */
 	pthread_mutex_t lock;	     /* zero bytes: unlocked */
-	_Atomic(char *) holder;	     /* of the lock: names a thread */
 	int cancel_state;	     /* of who holds it, before */
 	_Atomic unsigned started;    /* processes, for their names */
 
@@ -78,7 +77,8 @@ mpr_generation(void)
 void mpr_process_lock(void);
 void mpr_process_unlock(void);
 
-/* Whether the calling thread holds it: a signal handler may ask. */
+/* Whether the calling thread holds it, or is about to: a signal handler may
+ * ask. */
 bool mpr_process_lock_is_mine(void);
 
 #endif

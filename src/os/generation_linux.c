@@ -104,8 +104,8 @@ mpr_generation_assign(void)
 	return current;
 }
 
-/* Its address names the thread. */
-static MPR_THREAD_LOCAL char me;
+/* For handlers on this thread: set before the lock is taken. */
+static MPR_THREAD_LOCAL _Atomic bool locking;
 
 void
 mpr_process_lock(void)
@@ -116,10 +116,10 @@ mpr_process_lock(void)
 	mpr_generation();
 	page = atomic_load(&mpr_process_page);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	atomic_store_explicit(&locking, true, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
 	pthread_mutex_lock(&page->lock);
 	page->cancel_state = state;
-	/* Relaxed: only a handler on this thread must see it. */
-	atomic_store_explicit(&page->holder, &me, memory_order_relaxed);
 }
 
 void
@@ -128,15 +128,14 @@ mpr_process_unlock(void)
 	struct mpr_process_page *page = atomic_load(&mpr_process_page);
 	int state = page->cancel_state;
 
-	atomic_store_explicit(&page->holder, NULL, memory_order_relaxed);
 	pthread_mutex_unlock(&page->lock);
+	atomic_signal_fence(memory_order_seq_cst);
+	atomic_store_explicit(&locking, false, memory_order_relaxed);
 	pthread_setcancelstate(state, NULL);
 }
 
 bool
 mpr_process_lock_is_mine(void)
 {
-	mpr_generation();
-	return atomic_load_explicit(&atomic_load(&mpr_process_page)->holder,
-				    memory_order_relaxed) == &me;
+	return atomic_load_explicit(&locking, memory_order_relaxed);
 }

@@ -70,13 +70,18 @@ find(mproc_process *p, enum mpr_children_kind kind)
 	return p;
 }
 
-void
+bool
 mpr_children_add(mproc_process *p)
 {
+	bool may;
+
 	mpr_process_lock();
 	forget_parents();
-	push(&open_list, p);
+	may = !kept;
+	if (may)
+		push(&open_list, p);
 	mpr_process_unlock();
+	return may;
 }
 
 void
@@ -139,6 +144,18 @@ mpr_children_keep(void)
 	forget_parents();
 	kept = true;
 	mpr_process_unlock();
+}
+
+bool
+mpr_children_may_start(void)
+{
+	bool may;
+
+	mpr_process_lock();
+	forget_parents();
+	may = !kept;
+	mpr_process_unlock();
+	return may;
 }
 
 mproc_process *

@@ -10,8 +10,9 @@
 
 #include <mproc/process.h>
 
-/* Adds a process that has just been started, and whose handle is open. */
-void mpr_children_add(mproc_process *p);
+/* Adds a process that has just been forked, and whose handle is open. Returns
+ * false if it is too late for that: see mpr_children_keep(). */
+bool mpr_children_add(mproc_process *p);
 
 /* Its handle is closed. It is freed: now, if the process has ended, or by
  * mpr_children_reap() once it has. */
@@ -30,8 +31,10 @@ enum mpr_children_kind {
 bool mpr_children_exist(void);
 
 /* At the end of this process: handles are not freed any more, whoever closes
- * them, so that those found below can be waited for. */
+ * them, so that those found below can be waited for; and no more are started,
+ * or a thread that replaces those who end would keep us for ever. */
 void mpr_children_keep(void);
+bool mpr_children_may_start(void);
 
 /* One that has not ended, its handle open or not, or NULL. */
 mproc_process *mpr_children_running(enum mpr_children_kind kind);

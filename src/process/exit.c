@@ -36,7 +36,7 @@ struct function {
 };
 
 static struct function *functions;
-static uint64_t kept_by; /* generation that has been through the rules */
+static _Atomic uint64_t kept_by; /* generation that has been through the rules */
 
 static _Atomic int64_t exit_limit = INT64_MAX; /* an mproc_timeout */
 
@@ -137,13 +137,16 @@ at_exit(int status)
 			mpr_child_exit(status & 0xff);
 		return;
 	}
-	if (kept_by == mpr_generation())
+	if (atomic_load(&kept_by) == mpr_generation()) {
+		/* Functions that the C library's functions have registered. */
+		run_functions();
 		return;
+	}
 	/* What runs now may call exit(): then we are asked again for the rest.
 	 * In a started process the parent's functions come behind ours. */
 	(void)mpr_exit_prepare();
 	keep_rules();
-	kept_by = mpr_generation();
+	atomic_store(&kept_by, mpr_generation());
 	if (mpr_self_is_started())
 		mpr_self_finish(status & 0xff);
 }

@@ -16,6 +16,7 @@
 #include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/stdio.h"
+#include "os/task.h"
 #include "os/thread.h"
 #include "process/children.h"
 #include "process/exit.h"
@@ -128,21 +129,31 @@ make_handle(mproc_process **ret_p, const struct mproc_process_opts *o)
 	return 0;
 }
 
-/* The child waits for an order until its pidfd is there: what fails after the
- * fork must not have started anything. */
+static int
+ending(void)
+{
+	return mpr_fail(-ESHUTDOWN, "process %d is ending",
+			(int)mpr_task_pid());
+}
+
+/* The child waits for an order until its pidfd is there, and it is among our
+ * children: what fails after the fork must not have started anything. */
 static int
 open_and_order(mproc_process *p, pid_t pid)
 {
 	int r = mpr_child_open(&p->child, pid);
 
+	if (r < 0)
+		mpr_fail(r, "pidfd_open: %s", mproc_strerror(r));
+	else if (!mpr_children_add(p))
+		r = ending();
 	if (atomic_exchange(&p->record->order,
 			    r < 0 ? MPR_RECORD_ABORT : MPR_RECORD_GO) ==
 	    MPR_RECORD_ASLEEP)
 		mpr_parker_wake(&p->record->parker);
-	if (r >= 0)
-		return 0;
-	mpr_child_reap_blocking(pid);
-	return mpr_fail(r, "pidfd_open: %s", mproc_strerror(r));
+	if (r < 0)
+		mpr_child_reap_blocking(pid);
+	return r;
 }
 
 /* Forks @p, whose entry gets @arg. */
@@ -195,6 +206,8 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	if (r < 0)
 		return r;
 	mpr_children_reap();
+	if (!mpr_children_may_start())
+		return ending();
 	if (o.arg_size) {
 		r = copy_arg(&copy, arg, o.arg_size);
 		if (r < 0)
@@ -208,12 +221,10 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	if (r == 0)
 		r = start(p, fn, arg);
 	free(copy);
-	if (r == 0) {
-		mpr_children_add(p);
+	if (r == 0)
 		*ret_p = p;
-	} else if (p) {
+	else if (p)
 		mpr_process_free(p);
-	}
 	mpr_thread_allow_cancel(before);
 	return r;
 }
@@ -230,12 +241,15 @@ mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
 		/* A signal handler may have forked: no child of ours. */
 		if (p->generation != mpr_generation())
 			return check(p);
-		if (mpr_interrupt_pending()) {
+		if (!mpr_interrupt_pending()) {
+			r = mpr_child_wait(&p->child, deadline, ++tries);
+		} else if (interruptible) {
 			mpr_interrupt_answer();
-			if (interruptible)
-				return -EINTR;
+			return -EINTR;
+		} else {
+			/* It is for the next wait; this one goes on. */
+			r = mpr_child_pause(deadline, ++tries);
 		}
-		r = mpr_child_wait(&p->child, deadline, ++tries);
 		/* A debugger may hold an ended child back from us. */
 		if (r == 0 && mpr_child_is_gone(&p->child) &&
 		    !mpr_process_has_ended(p))
@@ -366,7 +380,7 @@ mproc_process_stop(mproc_process *p, mproc_timeout grace)
 	if (r == 0 || r == -EINTR)
 		return r;
 	r = mproc_process_kill(p);
-	return r < 0 ? r : mproc_process_join(p, MPROC_FOREVER);
+	return r < 0 ? r : mpr_process_wait(p, MPR_NEVER, false);
 }
 
 void

@@ -9,8 +9,9 @@
 
 #define SLICE 50000000 /* ns, for one sleeper */
 
-/* How long this thread's slice is; found anew at the end of each. */
-static MPR_THREAD_LOCAL int64_t slice = SLICE;
+/* When this thread's slice ends; it lasts through wake-ups, or who is woken
+ * often would never look. */
+static MPR_THREAD_LOCAL int64_t slice_end;
 static MPR_THREAD_LOCAL uint64_t noise;
 
 static int64_t
@@ -38,13 +39,24 @@ some(int64_t bound)
 	return (int64_t)(noise >> 33) % bound;
 }
 
+/* Looks for the dead, and begins a new slice. */
+static void
+look(mproc_arena *a)
+{
+	int64_t slice = sleepers(a) * SLICE;
+
+	if (slice < SLICE)
+		slice = SLICE;
+	mpr_recover_now_and_then(a);
+	slice_end = mproc_now() + slice + some(slice / 2);
+}
+
 int
 mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	 int64_t deadline)
 {
 	struct mpr_participant *p = self->shared;
 	int64_t now = mproc_now();
-	int64_t end = now + slice + some(slice / 2);
 	int r;
 
 	/* After the ticket was read: sync/interrupt.c. */
@@ -58,13 +70,13 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	atomic_store_explicit(&p->wait_object,
 			      mpr_arena_offset(self->arena, object),
 			      memory_order_relaxed);
+	if (slice_end <= now)
+		look(self->arena);
 	r = mpr_parker_wait(&p->parker, ticket,
-			    end < deadline ? end : deadline);
+			    slice_end < deadline ? slice_end : deadline);
 	if (r == -ETIMEDOUT) {
-		slice = sleepers(self->arena) * SLICE;
-		if (slice < SLICE)
-			slice = SLICE;
-		mpr_recover_now_and_then(self->arena);
+		if (mproc_now() >= slice_end)
+			look(self->arena);
 		r = mproc_now() >= deadline ? -ETIMEDOUT : 0;
 	}
 	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);

@@ -142,6 +142,67 @@ functions_may_use_the_library(void **state)
 	expect_end(*state, with_functions_that_care, 0, 0, "Tsjw");
 }
 
+static void
+note_x(void)
+{
+	note('x');
+}
+
+static void
+exit_once_more(void *arg)
+{
+	note('x');
+	exit((int)(intptr_t)arg);
+}
+
+static void
+register_one_that_exits(void)
+{
+	at_exit('A');
+	the_daemon_of(OPEN);
+	mpt_check_int(scenario, mproc_at_exit(exit_once_more, (void *)5), 0);
+	at_exit('B');
+}
+
+static int
+exit_in_a_function(void *how)
+{
+	register_one_that_exits();
+	if (how)
+		exit(8);
+	return 8;
+}
+
+static int
+end_a_root_in_a_function(struct mpt *t, void *arg)
+{
+	(void)t;
+	(void)arg;
+	register_one_that_exits();
+	leave(8);
+}
+
+static int
+end_a_started_one_in_a_function(struct mpt *t, void *arg)
+{
+	mproc_process *p;
+
+	mpt_check_int(t, atexit(note_x), 0);
+	mpt_check_int(t, mproc_process_start(&p, exit_in_a_function, arg,
+					     NULL), 0);
+	mpt_check_int(t, end_of(p), 5);
+	_exit(0);
+}
+
+static void
+a_function_may_call_exit(void **state)
+{
+	begin(state);
+	expect_end(*state, end_a_root_in_a_function, 0, 5, "BxAT");
+	expect_end(*state, end_a_started_one_in_a_function, 0, 0, "BxAT");
+	expect_end(*state, end_a_started_one_in_a_function, 1, 0, "BxAT");
+}
+
 static int
 register_one_and_exit(void *arg)
 {
@@ -172,12 +233,6 @@ functions_run_in_the_process_that_registered_them(void **state)
 {
 	begin(state);
 	expect_end(*state, have_children_of_all_kinds, 0, 0, "ccpT");
-}
-
-static void
-note_x(void)
-{
-	note('x');
 }
 
 static int
@@ -536,6 +591,7 @@ main(int argc, char **argv)
 		mpt_test(functions_run_last_first_and_before_the_rules),
 		mpt_test(a_missing_function_is_invalid),
 		mpt_test(functions_may_use_the_library),
+		mpt_test(a_function_may_call_exit),
 		mpt_test(functions_run_in_the_process_that_registered_them),
 		mpt_test(what_the_parent_gave_to_atexit_does_not_run_in_a_child),
 		mpt_test(bare_exit_runs_nothing),

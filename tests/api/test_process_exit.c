@@ -3,6 +3,8 @@
  * process.h: what a process that ends in order does for its children. See
  * exit.h. The functions that it runs are in test_at_exit.c.
  */
+#include <pthread.h>
+
 #include "exit.h"
 
 /* Works until step 1 is taken. */
@@ -440,6 +442,49 @@ has_patience(void)
 	return amount(1) == 10;
 }
 
+/* Starts another one for each that has ended, until it is told not to. */
+static void *
+replace(void *arg)
+{
+	mproc_process *p;
+	int r;
+
+	while ((r = mproc_process_start(&p, return_at_once, NULL, NULL)) == 0) {
+		board->waiting++;
+		mpt_check_int(scenario, mproc_process_join(p, MPROC_FOREVER),
+			      0);
+		mproc_process_close(p);
+	}
+	mpt_check_int(scenario, r, -ESHUTDOWN);
+	mpt_check(scenario, strstr(mproc_error_detail(), "ending"));
+	return arg;
+}
+
+static int
+return_while_threads_replace(struct mpt *t, void *arg)
+{
+	pthread_t thread;
+
+	(void)arg;
+	for (int i = 0; i < THREADS; i++)
+		mpt_check_int(t, pthread_create(&thread, NULL, replace, NULL),
+			      0);
+	mpt_until(t, board->waiting > 10);
+	leave(0);
+}
+
+static void
+threads_that_replace_children_do_not_hold_up_the_end(void **state)
+{
+	struct mpt *t = *state;
+
+	begin(state);
+	mpt_expect_exit(t, mpt_spawn(t, "root", return_while_threads_replace,
+				     NULL), 0);
+	/* A thread may have been in the middle of a start. */
+	(void)mpt_reap_orphans(t);
+}
+
 static int
 work_slowly(void *t)
 {
@@ -498,6 +543,7 @@ main(void)
 		mpt_test(a_started_process_keeps_the_rules_when_it_returns),
 		mpt_test(a_started_process_keeps_the_rules_when_it_exits),
 		mpt_test(the_code_of_exit_comes_through),
+		mpt_test(threads_that_replace_children_do_not_hold_up_the_end),
 		mpt_test(who_waits_for_ten_seconds_says_for_whom),
 	};
 

@@ -64,6 +64,9 @@ def interrupted_while_comparing():
     process = start('-j', '2', '--compare', 'text', 'zeros')
     until(lambda: busy_workers(process), 'busy workers')
     until(lambda: not workers_of(process), 'the end of the workers')
+    # Nobody but the second pass reads now.
+    before = bytes_read(process.pid)
+    until(lambda: bytes_read(process.pid) > before + MIB, 'the second pass')
     process.send_signal(signal.SIGINT)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     # What its workers read counts for the parent too.
