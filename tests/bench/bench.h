@@ -65,4 +65,29 @@ bench_median(double *values, int n)
 		       (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
+/* Median, least and most of some rounds; sorts @values. */
+struct bench_figure {
+	double median;
+	double least;
+	double most;
+};
+
+static inline struct bench_figure
+bench_figure(double *values, int n)
+{
+	double median = bench_median(values, n);
+
+	return (struct bench_figure){ median, values[0], values[n - 1] };
+}
+
+static inline double *
+bench_column(int n)
+{
+	double *values = calloc((size_t)n, sizeof(*values));
+
+	if (!values)
+		bench_die("no memory");
+	return values;
+}
+
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Start and join of a process that does nothing, against the bare system
- * calls: fork, _exit, waitpid.
+ * calls: fork, _exit, waitpid; and against Python's multiprocessing.Process,
+ * which forks too. Python's time is its own, without the interpreter's start.
  *
  * Usage: bench_process [rounds]
  */
@@ -58,35 +59,98 @@ by_hand(void)
 	return (double)(mproc_now() - start) / TIMES;
 }
 
+static const char script[] =
+	"import multiprocessing, sys, time\n"
+	"fork = multiprocessing.get_context('fork')\n"
+	"def start_and_join(n):\n"
+	"    for _ in range(n):\n"
+	"        p = fork.Process(target=sys.exit, args=(7,))\n"
+	"        p.start()\n"
+	"        p.join()\n"
+	"        if p.exitcode != 7:\n"
+	"            sys.exit('another exit code')\n"
+	"        p.close()\n"
+	"start_and_join(10)\n"
+	"start = time.monotonic_ns()\n"
+	"start_and_join(int(sys.argv[1]))\n"
+	"print((time.monotonic_ns() - start) / int(sys.argv[1]))\n";
+
+#define NO_PROGRAM 127
+
+/* Returns a negative number if there is no python3. */
+static double
+by_python(void)
+{
+	char times[16];
+	int fds[2], status, n;
+	double ns = -1;
+	FILE *out;
+	pid_t pid;
+
+	snprintf(times, sizeof(times), "%d", TIMES);
+	if (pipe(fds) < 0)
+		bench_die("pipe");
+	pid = fork();
+	if (pid < 0)
+		bench_die("fork");
+	if (pid == 0) {
+		dup2(fds[1], STDOUT_FILENO);
+		close(fds[0]);
+		close(fds[1]);
+		execlp("python3", "python3", "-c", script, times, (char *)NULL);
+		_exit(NO_PROGRAM);
+	}
+	close(fds[1]);
+	out = fdopen(fds[0], "r");
+	if (!out)
+		bench_die("fdopen");
+	n = fscanf(out, "%lf", &ns);
+	fclose(out);
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		bench_die("python3 was killed");
+	if (WEXITSTATUS(status) == NO_PROGRAM)
+		return -1;
+	if (status || n != 1 || ns <= 0)
+		bench_die("python3 failed");
+	return ns;
+}
+
 int
 main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
-	double *ours, *raw, *ratio;
+	double *ours = bench_column(rounds), *raw = bench_column(rounds);
+	double *python = bench_column(rounds), *ratio = bench_column(rounds);
+	double *times = bench_column(rounds);
 	mproc_queue *q;
 
 	/* With an arena, as real programs have one. */
 	if (mproc_queue_create(&q, NULL) < 0)
 		bench_die(mproc_error_detail());
-	ours = calloc((size_t)rounds, sizeof(*ours));
-	raw = calloc((size_t)rounds, sizeof(*raw));
-	ratio = calloc((size_t)rounds, sizeof(*ratio));
-	if (!ours || !raw || !ratio)
-		bench_die("no memory");
 	by_hand();
 	for (int i = 0; i < rounds; i++) {
 		raw[i] = by_hand();
 		ours[i] = by_libmproc();
+		python[i] = i && python[0] < 0 ? -1 : by_python();
 		ratio[i] = ours[i] / raw[i];
+		times[i] = python[i] / ours[i];
 	}
 	printf("start and join, %d rounds of %d in turn\n", rounds, TIMES);
 	printf("mproc_process: %.1f us, fork and waitpid: %.1f us, "
 	       "ratio %.3f\n",
 	       bench_median(ours, rounds) / 1000,
 	       bench_median(raw, rounds) / 1000, bench_median(ratio, rounds));
+	if (python[0] < 0)
+		printf("multiprocessing.Process: there is no python3\n");
+	else
+		printf("multiprocessing.Process: %.1f us, %.1f times as long\n",
+		       bench_median(python, rounds) / 1000,
+		       bench_median(times, rounds));
 	free(ours);
 	free(raw);
+	free(python);
 	free(ratio);
+	free(times);
 	mproc_queue_destroy(q);
 	return 0;
 }

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From kill -9 to recovery: how long the lane and the seat of a dead process
+ * stay away. Unwatched, nobody has a pidfd of it, and a process that sleeps in
+ * mproc_queue_get() finds the death when it next looks; watched, its parent is
+ * in mproc_process_join(). Beside that, what waitpid() takes for a child that
+ * has nothing.
+ *
+ * What the victims have put is received, all of it and once.
+ *
+ * Usage: bench_recover [rounds]
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <mproc/mproc.h>
+
+#include "bench.h"
+
+#define ROUNDS 9
+#define UNWATCHED_TIMES 5 /* in a round */
+#define WATCHED_TIMES 50
+#define MESSAGES 100 /* of a victim */
+#define LOOKS 1000
+
+/* Shared by all processes. */
+struct board {
+	_Atomic uint64_t put;
+	_Atomic uint64_t received;
+	_Atomic int64_t killed; /* when */
+};
+
+static struct board *board;
+static mproc_queue *queue;
+
+static int
+receive(uint64_t number, mproc_timeout timeout)
+{
+	struct bench_message m;
+	size_t len;
+	int r = mproc_queue_get(queue, &m, sizeof(m), &len, timeout);
+
+	if (r == 0 && (len != sizeof(m) || !bench_is_good(&m, number)))
+		bench_die("a wrong message");
+	return r;
+}
+
+/* Takes what is there. */
+static void
+receive_all(void)
+{
+	while (receive(board->received, MPROC_NOWAIT) == 0)
+		board->received++;
+	if (board->received != board->put)
+		bench_die("a message is lost");
+}
+
+/* Has a lane, and waits for its death. */
+static int
+be_victim(void *arg)
+{
+	struct bench_message m;
+
+	(void)arg;
+	for (int i = 0; i < MESSAGES; i++) {
+		bench_fill(&m, board->put);
+		if (mproc_queue_put(queue, &m, sizeof(m), MPROC_NOWAIT) < 0)
+			bench_die(mproc_error_detail());
+		board->put++;
+	}
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+static int
+be_idle(void *arg)
+{
+	(void)arg;
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+/* Receives until the queue is shut down. */
+static int
+be_survivor(void *arg)
+{
+	int r;
+
+	(void)arg;
+	while ((r = receive(board->received, MPROC_FOREVER)) == 0)
+		board->received++;
+	return r != -ESHUTDOWN;
+}
+
+/* Forked by hand, so that nobody has a handle of it. */
+static pid_t
+fork_one(int (*fn)(void *))
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid < 0)
+		bench_die("fork");
+	if (pid > 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	_exit(fn(NULL));
+}
+
+static void
+reap(pid_t pid, int expected)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || status != expected)
+		bench_die("a process ended in another way");
+}
+
+static struct mproc_arena_stat
+stat_now(void)
+{
+	struct mproc_arena_stat stat;
+
+	if (mproc_arena_stat(NULL, &stat) < 0)
+		bench_die(mproc_error_detail());
+	return stat;
+}
+
+static uint64_t
+participants(void)
+{
+	return stat_now().participants;
+}
+
+static bool
+sleeps(pid_t tid)
+{
+	char path[64], text[256] = "", *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	fclose(f);
+	end = strrchr(text, ')');
+	return end && end[1] == ' ' && end[2] == 'S';
+}
+
+static void
+pause_for(int64_t ns)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = ns }, NULL);
+}
+
+/* The death is to come at any phase of a sleeper's sleep. */
+static void
+pause_at_random(void)
+{
+	pause_for(rand() % 100 * 1000000);
+}
+
+/* Milliseconds until what one victim had is given back. */
+static double
+kill_unwatched(pid_t survivor)
+{
+	uint64_t before = participants();
+	uint64_t due = board->put + MESSAGES;
+	pid_t victim = fork_one(be_victim);
+	int64_t start;
+
+	while (board->put != due || board->received != due ||
+	       !sleeps(survivor) || !sleeps(victim))
+		pause_for(100000);
+	if (participants() != before + 1)
+		bench_die("the victim has not joined");
+	pause_at_random();
+	start = mproc_now();
+	kill(victim, SIGKILL);
+	/* That its lane has come back as well, some microseconds later, shows
+	 * when the next victim needs no other one. */
+	while (participants() != before)
+		pause_for(50000);
+	start = mproc_now() - start;
+	reap(victim, SIGKILL);
+	if (board->received != due)
+		bench_die("a message too many");
+	return (double)start / 1000000;
+}
+
+/* Looking at the figures must not be what recovers. */
+static void
+check_that_looking_does_nothing(void)
+{
+	uint64_t before = participants();
+	pid_t victim = fork_one(be_victim);
+
+	while (board->put != MESSAGES || !sleeps(victim))
+		pause_for(100000);
+	kill(victim, SIGKILL);
+	reap(victim, SIGKILL);
+	for (int i = 0; i < LOOKS; i++)
+		if (participants() != before + 1)
+			bench_die("mproc_arena_stat has recovered something");
+	if (mproc_arena_recover(NULL) != 1 || participants() != before)
+		bench_die("the victim is not recovered");
+	receive_all();
+}
+
+/* A thread that kills a process once the first thread sleeps, that is, waits
+ * for it. */
+struct killer {
+	pthread_t thread;
+	pid_t waiter;
+	pid_t victim;
+};
+
+static void *
+kill_when_awaited(void *arg)
+{
+	struct killer *k = arg;
+
+	while (!sleeps(k->waiter))
+		;
+	board->killed = mproc_now();
+	kill(k->victim, SIGKILL);
+	return NULL;
+}
+
+static void
+start_killer(struct killer *k, pid_t victim)
+{
+	k->waiter = getpid();
+	k->victim = victim;
+	if (pthread_create(&k->thread, NULL, kill_when_awaited, k))
+		bench_die("pthread_create");
+}
+
+/* Microseconds from the kill to now. */
+static double
+since_kill(const struct killer *k)
+{
+	int64_t now = mproc_now();
+
+	pthread_join(k->thread, NULL);
+	return (double)(now - board->killed) / 1000;
+}
+
+static double
+kill_watched(void)
+{
+	uint64_t before = participants(), due = board->put + MESSAGES;
+	struct killer k;
+	mproc_process *p;
+	double us;
+	int code;
+
+	if (mproc_process_start(&p, be_victim, NULL, NULL) < 0)
+		bench_die(mproc_error_detail());
+	while (board->put != due || !sleeps(mproc_process_pid(p)))
+		pause_for(100000);
+	start_killer(&k, mproc_process_pid(p));
+	if (mproc_process_join(p, MPROC_FOREVER) < 0)
+		bench_die(mproc_error_detail());
+	us = since_kill(&k);
+	if (participants() != before)
+		bench_die("something of the victim's is left");
+	if (mproc_process_exitcode(p, &code) < 0 || code != -SIGKILL)
+		bench_die("the victim ended in another way");
+	mproc_process_close(p);
+	receive_all();
+	return us;
+}
+
+static double
+kill_bare(void)
+{
+	pid_t victim = fork_one(be_idle);
+	struct killer k;
+	int status;
+	double us;
+
+	while (!sleeps(victim))
+		pause_for(100000);
+	start_killer(&k, victim);
+	if (waitpid(victim, &status, 0) != victim || status != SIGKILL)
+		bench_die("waitpid");
+	us = since_kill(&k);
+	return us;
+}
+
+/* The median of several kills; the least and the most of all go to @ret. */
+static double
+median_of(double (*one)(void), struct bench_figure *ret)
+{
+	double us[WATCHED_TIMES];
+	struct bench_figure f;
+
+	for (int i = 0; i < WATCHED_TIMES; i++)
+		us[i] = one();
+	f = bench_figure(us, WATCHED_TIMES);
+	if (f.least < ret->least)
+		ret->least = f.least;
+	if (f.most > ret->most)
+		ret->most = f.most;
+	return f.median;
+}
+
+static void
+measure_watched(int rounds)
+{
+	struct bench_figure ours = { .least = 1e9 }, raw = { .least = 1e9 };
+	double *our = bench_column(rounds), *bare = bench_column(rounds);
+	double *ratio = bench_column(rounds);
+
+	for (int i = 0; i < rounds; i++) {
+		bare[i] = median_of(kill_bare, &raw);
+		our[i] = median_of(kill_watched, &ours);
+		ratio[i] = our[i] / bare[i];
+	}
+	printf("Watched, from kill to the return, us: medians of %d rounds of "
+	       "%d in turn\n", rounds, WATCHED_TIMES);
+	printf("  %-24s median %7.1f least %7.1f most %7.1f\n",
+	       "mproc_process_join", bench_median(our, rounds), ours.least,
+	       ours.most);
+	printf("  %-24s median %7.1f least %7.1f most %7.1f\n",
+	       "waitpid, bare child", bench_median(bare, rounds), raw.least,
+	       raw.most);
+	printf("  ratio %.2f\n", bench_median(ratio, rounds));
+	free(our);
+	free(bare);
+	free(ratio);
+}
+
+static void
+measure_unwatched(int rounds)
+{
+	double *medians = bench_column(rounds), ms[UNWATCHED_TIMES];
+	struct bench_figure all = { .least = 1e9 }, f;
+	uint64_t before = participants(), size = 0;
+	pid_t survivor = fork_one(be_survivor);
+
+	while (participants() != before + 1 || !sleeps(survivor))
+		pause_for(100000);
+	for (int i = 0; i < rounds; i++) {
+		for (int k = 0; k < UNWATCHED_TIMES; k++) {
+			ms[k] = kill_unwatched(survivor);
+			if (i + k == 0)
+				size = stat_now().blocks;
+			else if (stat_now().blocks != size)
+				bench_die("a lane has not come back");
+		}
+		f = bench_figure(ms, UNWATCHED_TIMES);
+		medians[i] = f.median;
+		if (f.least < all.least)
+			all.least = f.least;
+		if (f.most > all.most)
+			all.most = f.most;
+	}
+	if (mproc_queue_shutdown(queue, MPROC_DRAIN) < 0)
+		bench_die(mproc_error_detail());
+	reap(survivor, 0);
+	printf("Unwatched, from kill to recovery by a sleeper, ms: medians of "
+	       "%d rounds of %d\n", rounds, UNWATCHED_TIMES);
+	printf("  %-24s median %7.1f least %7.1f most %7.1f\n",
+	       "one sleeper in get", bench_median(medians, rounds), all.least,
+	       all.most);
+	free(medians);
+}
+
+int
+main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
+
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (board == MAP_FAILED || mproc_queue_create(&queue, NULL) < 0)
+		bench_die("no board or no queue");
+	check_that_looking_does_nothing();
+	measure_watched(rounds);
+	measure_unwatched(rounds);
+	mproc_queue_destroy(queue);
+	printf("%llu messages, each received once\n",
+	       (unsigned long long)board->received);
+	return 0;
+}
