@@ -63,6 +63,9 @@ struct mpr_arena_shm {
 	_Atomic uint32_t light_fences;
 	uint32_t pad1;
 
+	/* When somebody last looked for the dead thoroughly (recover.h). */
+	_Atomic int64_t looked_at;
+
 	/* Where epochs of owner words come from: no value is given twice. */
 	alignas(MPR_APART) _Atomic uint64_t epochs;
 

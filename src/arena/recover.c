@@ -82,13 +82,13 @@ mpr_recover_slot(mproc_arena *a, unsigned slot)
 int
 mpr_recover_now_and_then(mproc_arena *a)
 {
-	static _Atomic int64_t last_thorough;
-	int64_t last = atomic_load(&last_thorough);
-	int64_t now = mproc_now();
-	bool thorough = now - last > THOROUGH_EVERY;
+	_Atomic int64_t *looked_at = &a->shm->looked_at;
+	int64_t last = atomic_load(looked_at), now = mproc_now();
+	bool thorough = now - last > THOROUGH_EVERY || last > now;
 
+	/* One of all sleepers. Should it die over it, the next second comes. */
 	if (thorough)
-		atomic_store(&last_thorough, now);
+		thorough = atomic_compare_exchange_strong(looked_at, &last, now);
 	return mpr_recover_all(a, thorough);
 }
 

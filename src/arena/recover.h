@@ -21,7 +21,7 @@
  * mpr_participant_is_dead(). */
 int mpr_recover_all(mproc_arena *a, bool thorough);
 
-/* The same for those who wait: thorough once a second in each process. */
+/* The same for those who wait: thorough once a second in each family. */
 int mpr_recover_now_and_then(mproc_arena *a);
 
 /* Recovers from the participant in @slot if it is dead, by its life word alone.
