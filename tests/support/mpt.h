@@ -62,6 +62,7 @@ enum {
 	MPT_ROLES = 1100,	/* processes and threads in one scenario */
 	MPT_SCRATCH = 65536,	/* bytes at mpt_scratch() */
 	MPT_FAILED = 70,	/* exit code of a role whose check failed */
+	MPT_REFUSED = 71,	/* and of one that may not do here what it has to */
 };
 
 /**
@@ -175,7 +176,7 @@ void mpt_resume(struct mpt *t, int id);
  * mpt_expect_exit() - wait for a role's end, which must be exit code @code
  *
  * Otherwise the test fails, with the role's name, how it ended and the text of
- * its failed check.
+ * its failed check; if the code is MPT_REFUSED, it is skipped.
  */
 #define mpt_expect_exit(t, id, code) \
 	mpt_expect_exit_at((t), (id), (code), __FILE__, __LINE__)

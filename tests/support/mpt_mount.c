@@ -41,9 +41,11 @@ static bool become_root(void)
 
 void mpt_mount_private(struct mpt *t)
 {
-	if (unshare(CLONE_NEWNS) < 0 && !become_root())
-		fail_for(t, "no mount namespace, as root or as a user:",
-			 "unshare");
+	if (unshare(CLONE_NEWNS) < 0 && !become_root()) {
+		fprintf(stderr, "mpt: no mount namespace, as root or as a "
+			"user: %s\n", strerror(errno));
+		_exit(MPT_REFUSED);
+	}
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		fail_for(t, "making private", "/");
 }

@@ -16,7 +16,8 @@
  * mpt_mount_private() - from here on, mounts are this process's own
  * @t: scenario; for failures, as below
  *
- * The process must have one thread. Comes before the others.
+ * The process must have one thread. Comes before the others. Where that is
+ * refused, the role ends with MPT_REFUSED.
  */
 void mpt_mount_private(struct mpt *t);
 
