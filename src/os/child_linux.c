@@ -125,8 +125,9 @@ mpr_child_close(struct mpr_child *c)
 {
 	int saved = errno;
 
+	/* Not close(2), at which a thread may be cancelled. */
 	if (c->fd >= 0)
-		close(c->fd);
+		syscall(SYS_close, c->fd);
 	c->fd = -1;
 	errno = saved;
 }

@@ -130,6 +130,8 @@ keep_rules(void)
 static void
 at_exit(int status)
 {
+	bool kept;
+
 	/* exit() in a signal handler that came in the middle of something of
 	 * ours: the children end because we do. */
 	if (mpr_process_lock_is_mine()) {
@@ -137,15 +139,17 @@ at_exit(int status)
 			mpr_child_exit(status & 0xff);
 		return;
 	}
-	if (atomic_load(&kept_by) == mpr_generation()) {
+	kept = atomic_load(&kept_by) == mpr_generation();
+	/* What runs now may call exit(): then we are asked again for the rest.
+	 * In a started process the parent's functions come behind ours, so that
+	 * it ends here, also if a handler of its last steps calls exit(). */
+	if (!kept || mpr_self_is_started())
+		(void)mpr_exit_prepare();
+	if (kept)
 		/* Functions that the C library's functions have registered. */
 		run_functions();
-		return;
-	}
-	/* What runs now may call exit(): then we are asked again for the rest.
-	 * In a started process the parent's functions come behind ours. */
-	(void)mpr_exit_prepare();
-	keep_rules();
+	else
+		keep_rules();
 	atomic_store(&kept_by, mpr_generation());
 	if (mpr_self_is_started())
 		mpr_self_finish(status & 0xff);

@@ -202,12 +202,12 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	r = mpr_opts_read(&o, sizeof(o), opts);
 	if (r < 0)
 		return r;
+	if (!mpr_children_may_start())
+		return ending();
 	r = mpr_exit_prepare();
 	if (r < 0)
 		return r;
 	mpr_children_reap();
-	if (!mpr_children_may_start())
-		return ending();
 	if (o.arg_size) {
 		r = copy_arg(&copy, arg, o.arg_size);
 		if (r < 0)
