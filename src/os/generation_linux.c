@@ -27,10 +27,7 @@ static _Atomic pid_t owner;
 static _Atomic uint64_t unwiped_generation;
 
 /* For a process that has no memory for a page of its own. */
-static _Alignas(PAGE) union {
-	struct mpr_process_page page;
-	unsigned char room[PAGE];
-} last_resort;
+static struct mpr_process_page last_resort;
 
 static struct mpr_process_page *
 make_page(void)
@@ -41,11 +38,12 @@ make_page(void)
 		page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
-		page = &last_resort.page;
-	page->unwipeable = mpr_fault(MPR_FAULT_MADVISE) ||
+		page = &last_resort;
+	page->unwipeable = page == &last_resort ||
+			   mpr_fault(MPR_FAULT_MADVISE) ||
 			   madvise(page, PAGE, MADV_WIPEONFORK) < 0;
 	if (!atomic_compare_exchange_strong(&mpr_process_page, &first, page)) {
-		if (page != &last_resort.page)
+		if (page != &last_resort)
 			munmap(page, PAGE);
 		return first;
 	}

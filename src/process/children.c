@@ -15,7 +15,8 @@
 
 static mproc_process *open_list, *closed_list;
 
-static _Atomic uint64_t owner; /* generation that the lists belong to */
+static _Atomic unsigned length; /* of both lists */
+static _Atomic uint64_t owner;	/* generation that they belong to */
 static bool kept;	       /* handles are not to be freed */
 
 /* What a forked child has no use for, so that leak checkers still find it. */
@@ -28,6 +29,7 @@ forget_parents(void)
 {
 	if (atomic_load(&owner) == mpr_generation())
 		return;
+	atomic_store(&length, 0);
 	inherited = closed_list;
 	open_list = NULL;
 	closed_list = NULL;
@@ -78,8 +80,10 @@ mpr_children_add(mproc_process *p)
 	mpr_process_lock();
 	forget_parents();
 	may = !kept;
-	if (may)
+	if (may) {
 		push(&open_list, p);
+		atomic_fetch_add(&length, 1);
+	}
 	mpr_process_unlock();
 	return may;
 }
@@ -92,7 +96,9 @@ mpr_children_close(mproc_process *p)
 	mpr_process_lock();
 	drop(&open_list, p);
 	done = ended && !kept;
-	if (!done)
+	if (done)
+		atomic_fetch_sub(&length, 1);
+	else
 		push(&closed_list, p);
 	mpr_process_unlock();
 	if (done)
@@ -111,6 +117,7 @@ mpr_children_reap(void)
 		if (!mpr_process_look(p))
 			continue;
 		drop(&closed_list, p);
+		atomic_fetch_sub(&length, 1);
 		push(&done, p);
 	}
 	mpr_process_unlock();
@@ -124,17 +131,10 @@ mpr_children_reap(void)
 bool
 mpr_children_exist(void)
 {
-	bool some;
-
-	/* A forked child that has started none may not have asked for its
-	 * generation yet. */
-	if (!mpr_generation_peek() ||
-	    atomic_load(&owner) != mpr_generation_peek())
-		return false;
-	mpr_process_lock();
-	some = open_list || closed_list;
-	mpr_process_unlock();
-	return some;
+	/* What a forked child finds here may be its parent's; it may not have
+	 * asked for its generation yet. */
+	return atomic_load(&length) && mpr_generation_peek() &&
+	       atomic_load(&owner) == mpr_generation_peek();
 }
 
 void

@@ -35,7 +35,7 @@ struct function {
 	void *arg;
 };
 
-static struct function *functions;
+static _Atomic(struct function *) functions;
 static _Atomic uint64_t kept_by; /* generation that has been through the rules */
 
 static _Atomic int64_t exit_limit = INT64_MAX; /* an mproc_timeout */
@@ -46,14 +46,15 @@ take_function(void)
 {
 	struct function *f;
 
-	/* A child that has used nothing has no generation yet. */
-	if (!mpr_generation_peek())
+	/* Most children have none, and no generation yet: that costs them
+	 * nothing here. */
+	if (!atomic_load(&functions) || !mpr_generation_peek())
 		return NULL;
 	mpr_process_lock();
 	/* A parent's come last, and stay. */
-	f = functions;
+	f = atomic_load(&functions);
 	if (f && f->generation == mpr_generation())
-		functions = f->next;
+		atomic_store(&functions, f->next);
 	else
 		f = NULL;
 	mpr_process_unlock();
@@ -120,8 +121,6 @@ end_children(void)
 static void
 keep_rules(void)
 {
-	/* A cancellation that is pending must not end the end. */
-	(void)mpr_thread_forbid_cancel();
 	run_functions();
 	if (mpr_children_exist())
 		end_children();
@@ -132,6 +131,8 @@ at_exit(int status)
 {
 	bool kept;
 
+	/* A cancellation that is pending must not end the end. */
+	(void)mpr_thread_forbid_cancel();
 	/* exit() in a signal handler that came in the middle of something of
 	 * ours: the children end because we do. */
 	if (mpr_process_lock_is_mine()) {
@@ -188,8 +189,8 @@ mproc_at_exit(void (*fn)(void *arg), void *arg)
 	f->fn = fn;
 	f->arg = arg;
 	mpr_process_lock();
-	f->next = functions;
-	functions = f;
+	f->next = atomic_load(&functions);
+	atomic_store(&functions, f);
 	mpr_process_unlock();
 	return 0;
 }

@@ -17,7 +17,6 @@
 #include "common.h"
 #include "os/generation.h"
 #include "os/task.h"
-#include "process/children.h"
 #include "process/handle.h"
 
 #define CODE 7
@@ -369,56 +368,6 @@ a_pipe_in_place_of_a_childs_descriptor_costs_no_time(void **state)
 				     NULL), 0);
 }
 
-/* Whether there are children is not asked while one is moved from the list of
- * open handles to the other. */
-
-struct question {
-	_Atomic pid_t tid;
-	_Atomic bool answered;
-	bool answer;
-};
-
-static void *
-ask_for_children(void *arg)
-{
-	struct question *q = arg;
-
-	q->tid = gettid();
-	q->answer = mpr_children_exist();
-	q->answered = true;
-	return NULL;
-}
-
-static int
-ask_during_a_change(struct mpt *t, void *arg)
-{
-	mproc_process *p = start(t, wait_for_a_signal, NULL);
-	struct question q = { 0 };
-	pthread_t thread;
-
-	(void)arg;
-	mpr_process_lock();
-	mpt_check_int(t, pthread_create(&thread, NULL, ask_for_children, &q),
-		      0);
-	mpt_until(t, q.tid);
-	mpt_until(t, mpt_task_state(q.tid) == 'S' || q.answered);
-	mpt_check(t, !q.answered);
-	mpr_process_unlock();
-	pthread_join(thread, NULL);
-	mpt_check(t, q.answer);
-	kill_and_close(t, p);
-	return 0;
-}
-
-static void
-children_are_not_overlooked_while_one_is_closed(void **state)
-{
-	struct mpt *t = *state;
-
-	mpt_expect_exit(t, mpt_spawn(t, "parent", ask_during_a_change, NULL),
-			0);
-}
-
 /* A page of process records is made once, and stays. */
 static int
 setup(void **state)
@@ -445,7 +394,6 @@ main(void)
 		mpt_test(
 		    without_pidfds_a_worker_with_the_id_of_a_child_is_spared),
 		mpt_test(a_pipe_in_place_of_a_childs_descriptor_costs_no_time),
-		mpt_test(children_are_not_overlooked_while_one_is_closed),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
