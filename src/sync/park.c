@@ -9,8 +9,8 @@
 
 #define SLICE 50000000 /* ns, for one sleeper */
 
-/* When this thread's slice ends; it lasts through wake-ups, or who is woken
- * often would never look. */
+/* When this thread's slice ends, 0 before the first one. It lasts through
+ * wake-ups, or who is woken often would never look. */
 static MPR_THREAD_LOCAL int64_t slice_end;
 static MPR_THREAD_LOCAL uint64_t noise;
 
@@ -70,7 +70,9 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	atomic_store_explicit(&p->wait_object,
 			      mpr_arena_offset(self->arena, object),
 			      memory_order_relaxed);
-	if (slice_end <= now)
+	if (slice_end == 0)
+		slice_end = now + SLICE + some(SLICE / 2);
+	else if (slice_end <= now)
 		look(self->arena);
 	r = mpr_parker_wait(&p->parker, ticket,
 			    slice_end < deadline ? slice_end : deadline);

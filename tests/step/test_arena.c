@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "arena/participant.h"
+#include "base/fault.h"
 #include "world.h"
 
 /* Enough for a run of extents. */
@@ -73,6 +74,9 @@ alloc_victim(void *arg)
 	unsigned char *p;
 
 	mproc_free(mproc_alloc(64));
+	/* A large block asks how much memory there is: thousands of
+	 * instructions that read files, and touch nothing that is shared. */
+	(void)mpr_fault_set("open:1+");
 	mpt_step_begin();
 	p = mproc_alloc(h->size);
 	mpt_step_end();
