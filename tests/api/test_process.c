@@ -11,44 +11,14 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "common.h"
 #include "mpt_refuse.h"
-
-static int
-return_it(void *arg)
-{
-	return (int)(intptr_t)arg;
-}
-
-static int
-wait_for_ever(void *t)
-{
-	wait_to_be_killed(t);
-	return 0;
-}
-
-static mproc_process *
-start(mproc_entry *fn, void *arg)
-{
-	mproc_process *p = NULL;
-
-	assert_int_equal(mproc_process_start(&p, fn, arg, NULL), 0);
-	assert_non_null(p);
-	return p;
-}
+#include "process.h"
 
 static void
 join_and_close(mproc_process *p)
 {
 	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
 	mproc_process_close(p);
-}
-
-static void
-kill_and_close(mproc_process *p)
-{
-	assert_int_equal(mproc_process_kill(p), 0);
-	join_and_close(p);
 }
 
 static void

@@ -10,40 +10,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-#include "common.h"
-
-static int
-return_it(void *arg)
-{
-	return (int)(intptr_t)arg;
-}
-
-static int
-wait_for_ever(void *t)
-{
-	wait_to_be_killed(t);
-	return 0;
-}
-
-static mproc_process *
-start(mproc_entry *fn, void *arg)
-{
-	mproc_process *p = NULL;
-
-	assert_int_equal(mproc_process_start(&p, fn, arg, NULL), 0);
-	return p;
-}
-
-/* How it ended: code or minus the signal. */
-static int
-end_of(mproc_process *p)
-{
-	int code = 9999;
-
-	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
-	assert_int_equal(mproc_process_exitcode(p, &code), 0);
-	return code;
-}
+#include "process.h"
 
 /* Whether a child can be reaped, or was. The state in /proc is that of its
  * first thread only. */

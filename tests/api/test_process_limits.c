@@ -13,19 +13,7 @@
 
 #include "mpt_refuse.h"
 #include "owned.h"
-
-static int
-return_it(void *arg)
-{
-	return (int)(intptr_t)arg;
-}
-
-static int
-wait_for_ever(void *t)
-{
-	wait_to_be_killed(t);
-	return 0;
-}
+#include "process.h"
 
 static uint64_t
 address_space(struct mpt *t)

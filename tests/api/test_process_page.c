@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "common.h"
+#include "process.h"
 
 #define MIB (1u << 20)
 #define FAMILY 5
@@ -18,14 +18,7 @@ struct board {
 };
 
 static int
-return_at_once(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
-static int
-wait_for_ever(void *t)
+be_ready_for_ever(void *t)
 {
 	struct board *b = mpt_scratch(t);
 
@@ -34,42 +27,13 @@ wait_for_ever(void *t)
 	return 0;
 }
 
-static mproc_process *
-start(mproc_entry *fn, void *arg)
-{
-	mproc_process *p = NULL;
-
-	assert_int_equal(mproc_process_start(&p, fn, arg, NULL), 0);
-	assert_non_null(p);
-	return p;
-}
-
-/* How it ended: code or minus the signal. */
-static int
-end_of(mproc_process *p)
-{
-	int code = 9999;
-
-	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
-	assert_int_equal(mproc_process_exitcode(p, &code), 0);
-	return code;
-}
-
-static void
-kill_and_close(mproc_process *p)
-{
-	assert_int_equal(mproc_process_kill(p), 0);
-	assert_int_equal(end_of(p), -SIGKILL);
-	mproc_process_close(p);
-}
-
 /* Children. */
 
 /* Takes away those that were closed while they ran and have ended since. */
 static bool
 is_any_child_left(void)
 {
-	mproc_process *p = start(return_at_once, NULL);
+	mproc_process *p = start(return_it, NULL);
 	siginfo_t info;
 
 	assert_int_equal(end_of(p), 0);
@@ -85,7 +49,7 @@ children_are_counted_and_the_newest_comes_first(void **state)
 	assert_int_equal(mproc_children(NULL, 0), 0);
 	assert_int_equal(mproc_children(found, 1), 0);
 	for (int i = 0; i < FAMILY; i++) {
-		p[i] = start(wait_for_ever, *state);
+		p[i] = start(be_ready_for_ever, *state);
 		assert_int_equal(mproc_children(NULL, 0), i + 1);
 	}
 	for (int n = 0; n <= FAMILY + 1; n++) {
@@ -116,9 +80,9 @@ bad_places_for_children_are_invalid(void **state)
 static void
 children_that_have_ended_are_left_out_and_reaped(void **state)
 {
-	mproc_process *older = start(wait_for_ever, *state);
-	mproc_process *ended = start(return_at_once, NULL);
-	mproc_process *newer = start(wait_for_ever, *state);
+	mproc_process *older = start(be_ready_for_ever, *state);
+	mproc_process *ended = start(return_it, NULL);
+	mproc_process *newer = start(be_ready_for_ever, *state);
 	mproc_process *found[3] = { NULL };
 	pid_t pid = mproc_process_pid(ended);
 
@@ -157,8 +121,8 @@ what_a_reaped_child_held_is_given_back_when_it_is_joined(void **state)
 static void
 children_whose_handles_are_closed_are_left_out(void **state)
 {
-	mproc_process *kept = start(wait_for_ever, *state), *found[2];
-	mproc_process *closed = start(wait_for_ever, *state);
+	mproc_process *kept = start(be_ready_for_ever, *state), *found[2];
+	mproc_process *closed = start(be_ready_for_ever, *state);
 	pid_t pid = mproc_process_pid(closed);
 
 	mproc_process_close(closed);
@@ -179,7 +143,7 @@ count_children_after_a_fork(struct mpt *t, void *arg)
 	mpt_check_int(t, mproc_children(NULL, 0), 0);
 	mpt_check_int(t, mproc_children(found, 2), 0);
 	/* Those of its own count. */
-	mpt_check_int(t, mproc_process_start(&p, wait_for_ever, t, NULL), 0);
+	mpt_check_int(t, mproc_process_start(&p, be_ready_for_ever, t, NULL), 0);
 	mpt_check_int(t, mproc_children(found, 2), 1);
 	mpt_check(t, found[0] == p);
 	mpt_check_int(t, mproc_process_stop(p, MPROC_NOWAIT), 0);
@@ -197,7 +161,7 @@ static void
 neither_a_parents_children_nor_a_childs_count(void **state)
 {
 	struct mpt *t = *state;
-	mproc_process *p = start(wait_for_ever, t), *q;
+	mproc_process *p = start(be_ready_for_ever, t), *q;
 
 	mpt_expect_exit(t, mpt_spawn(t, "forked", count_children_after_a_fork,
 				     NULL), 0);
@@ -219,7 +183,7 @@ start_and_end_some(struct mpt *t, void *arg)
 
 	(void)arg;
 	for (unsigned i = amount(100); i; i--) {
-		mpt_check_int(t, mproc_process_start(&p, return_at_once, NULL,
+		mpt_check_int(t, mproc_process_start(&p, return_it, NULL,
 						     NULL), 0);
 		if (i % 2)
 			mpt_check_int(t, mproc_process_join(p, MPROC_FOREVER),
@@ -442,12 +406,12 @@ an_impossible_argument_starts_nothing(void **state)
 
 	(void)state;
 	assert_int_equal(mproc_process_start(
-		&p, return_at_once, NULL,
+		&p, return_it, NULL,
 		MPROC_OPTS(mproc_process_opts, .arg_size = 1)), -EINVAL);
 	assert_true(detail_has("arg_size"));
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(mproc_process_start(
-			&p, return_at_once, &c,
+			&p, return_it, &c,
 			MPROC_OPTS(mproc_process_opts, .arg_size = sizes[i])),
 			-ENOMEM);
 	assert_null(p);

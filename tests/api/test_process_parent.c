@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-#include "common.h"
 #include "mpt_refuse.h"
+#include "process.h"
 
 /* In the scratch bytes. */
 struct board {
@@ -23,49 +23,13 @@ struct board {
 static struct board *board; /* for signal handlers */
 
 static int
-return_at_once(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
-static int
-wait_for_ever(void *t)
+be_ready_for_ever(void *t)
 {
 	struct board *b = mpt_scratch(t);
 
 	b->ready++;
 	wait_to_be_killed(t);
 	return 0;
-}
-
-static mproc_process *
-start(mproc_entry *fn, void *arg)
-{
-	mproc_process *p = NULL;
-
-	assert_int_equal(mproc_process_start(&p, fn, arg, NULL), 0);
-	assert_non_null(p);
-	return p;
-}
-
-/* How it ended: code or minus the signal. */
-static int
-end_of(mproc_process *p)
-{
-	int code = 9999;
-
-	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
-	assert_int_equal(mproc_process_exitcode(p, &code), 0);
-	return code;
-}
-
-static void
-kill_and_close(mproc_process *p)
-{
-	assert_int_equal(mproc_process_kill(p), 0);
-	assert_int_equal(end_of(p), -SIGKILL);
-	mproc_process_close(p);
 }
 
 /* Names. */
@@ -99,7 +63,7 @@ ps_shows_as_much_of_the_name_as_fits(void **state)
 	read_comm(getpid(), before);
 	for (unsigned i = 0; i < 5; i++) {
 		assert_int_equal(mproc_process_start(
-			&p, wait_for_ever, t,
+			&p, be_ready_for_ever, t,
 			MPROC_OPTS(mproc_process_opts, .name = names[i])), 0);
 		mpt_until(t, b->ready == i + 1);
 		read_comm(mproc_process_pid(p), name);
@@ -385,7 +349,7 @@ interrupt_sends_sigint(void **state)
 	struct board *b = mpt_scratch(t);
 	mproc_process *p;
 
-	p = start(wait_for_ever, t);
+	p = start(be_ready_for_ever, t);
 	assert_int_equal(mproc_process_interrupt(p), 0);
 	assert_int_equal(end_of(p), -SIGINT);
 	assert_int_equal(mproc_process_interrupt(p), 0);
@@ -442,7 +406,7 @@ what_is_no_signal_is_invalid(void **state)
 {
 	static const int bad[] = { -1, -SIGTERM, 65, 1000, INT32_MAX,
 				   INT32_MIN };
-	mproc_process *p = start(wait_for_ever, *state);
+	mproc_process *p = start(be_ready_for_ever, *state);
 
 	for (int i = 0; i < 6; i++) {
 		assert_int_equal(mproc_process_signal(p, bad[i]), -EINVAL);
@@ -458,7 +422,7 @@ what_is_no_signal_is_invalid(void **state)
 static void
 a_signal_after_the_end_is_no_error(void **state)
 {
-	mproc_process *p = start(return_at_once, NULL);
+	mproc_process *p = start(return_it, NULL);
 	pid_t pid = mproc_process_pid(p);
 
 	/* As a zombie, and when it is reaped. */
@@ -488,7 +452,7 @@ static void
 a_forked_child_cannot_signal_with_the_handle(void **state)
 {
 	struct mpt *t = *state;
-	mproc_process *p = start(wait_for_ever, t);
+	mproc_process *p = start(be_ready_for_ever, t);
 
 	mpt_expect_exit(t, mpt_spawn(t, "forked", signal_a_parents_child, p),
 			0);
