@@ -62,8 +62,8 @@ mpr_attachment_index(const mproc_queue *q)
 	return (unsigned)((uintptr_t)q >> 8) % MPR_ATTACHMENTS_HOT;
 }
 
-/* Whether @q can be a queue's header, in an arena that this process has; nothing
- * is said about its state. Returns 0, -EINVAL, -EFAULT. */
+/* Whether @q can be a queue's header, in an arena that this process has;
+ * nothing is said about its state. Returns 0, -EINVAL, -EFAULT. */
 int mpr_queue_check(mproc_queue *q, mproc_arena **ret_a);
 
 int mpr_attachment_find(mproc_queue *q, struct mpr_attachment **ret_at);

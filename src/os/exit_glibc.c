@@ -12,7 +12,7 @@
 
 /* Not once for each process: a forked child may not touch the C library's
  * list, whose lock another thread may have held. */
-static _Atomic bool registered;
+static _Atomic bool registered; /* run() has no lock: it may be in a handler */
 static void (*hook)(int status);
 
 static void

@@ -35,8 +35,11 @@ struct function {
 	void *arg;
 };
 
+/* Changed under the process lock; atomic as it is looked at without. */
 static _Atomic(struct function *) functions;
-static _Atomic uint64_t kept_by; /* generation that has been through the rules */
+
+/* Generation that has been through the rules; threads may end it at once. */
+static _Atomic uint64_t kept_by;
 
 static _Atomic int64_t exit_limit = INT64_MAX; /* an mproc_timeout */
 
@@ -88,8 +91,8 @@ wait_for(enum mpr_children_kind kind, int64_t deadline)
 			return false;
 		said = mproc_now();
 		mpr_log(MPROC_LOG_WARNING, "the end of process %d waits for "
-			"process \"%s\" (%d) to end", (int)mpr_task_pid(), p->name,
-			(int)p->child.pid);
+			"process \"%s\" (%d) to end", (int)mpr_task_pid(),
+			p->name, (int)p->child.pid);
 	}
 	return true;
 }

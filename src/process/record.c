@@ -17,8 +17,8 @@ struct page {
 	bool used[PER_PAGE];
 };
 
-/* Our own come first; behind them are those of the process that forked us, which
- * are in use there, one by ourselves. */
+/* Our own come first; behind them are those of the process that forked us,
+ * which are in use there, one by ourselves. */
 static struct page *pages;
 
 static struct page *
