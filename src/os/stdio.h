@@ -7,10 +7,11 @@
 
 /*
  * Before a fork: writes out what standard output and standard error hold, and
- * touches neither if they hold nothing: each page that is written between a fork and the next
- * one has to be copied. Not fflush(NULL): that waits for streams that other
- * threads have locked. One of the two that another thread has locked, to write
- * to a full pipe for instance, is left alone: what it holds stays the parent's.
+ * touches neither if they hold nothing: each page that is written between a
+ * fork and the next one has to be copied. Not fflush(NULL): that waits for
+ * streams that other threads have locked. One of the two that another thread
+ * has locked, to write to a full pipe for instance, is left alone: what it
+ * holds stays the parent's.
  */
 void mpr_stdio_flush(void);
 
