@@ -62,6 +62,12 @@ static const struct {
 	{ ENOEXEC, "ENOEXEC: cannot be started that way" },
 	{ ENOLCK, "ENOLCK: no more locks" },
 	{ ENOSYS, "ENOSYS: the system does not offer it" },
+	{ EBADF, "EBADF: no open descriptor" },
+	{ ENOENT, "ENOENT: no such file or directory" },
+	{ ENOTDIR, "ENOTDIR: not a directory" },
+	{ ENAMETOOLONG, "ENAMETOOLONG: file name too long" },
+	{ ELOOP, "ELOOP: too many symbolic links" },
+	{ EIO, "EIO: input or output failed" },
 };
 
 const char *

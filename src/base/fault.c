@@ -38,6 +38,10 @@ static const struct {
 	[MPR_FAULT_LOCK] = { "lock", ENOLCK },
 	[MPR_FAULT_OPEN] = { "open", EMFILE },
 	[MPR_FAULT_KEY] = { "key", EAGAIN },
+	[MPR_FAULT_DUP] = { "dup", EMFILE },
+	[MPR_FAULT_CLOSE] = { "close", ENOSYS },
+	[MPR_FAULT_CHDIR] = { "chdir", EACCES },
+	[MPR_FAULT_AFFINITY] = { "affinity", EINVAL },
 	[MPR_FAULT_WAIT] = { "wait", EINTR },
 	[MPR_FAULT_MALLOC] = { "malloc", ENOMEM },
 };

@@ -36,8 +36,12 @@ enum mpr_fault_point {
 	MPR_FAULT_KILL,	      /* kill(), pidfd_send_signal() */
 	MPR_FAULT_POLL,	      /* ppoll() */
 	MPR_FAULT_LOCK,	      /* fcntl() on a byte lock */
-	MPR_FAULT_OPEN,	      /* open() of files in /proc and /sys */
+	MPR_FAULT_OPEN,	      /* open() of files in /proc, /sys and /dev */
 	MPR_FAULT_KEY,	      /* pthread_key_create(), pthread_setspecific() */
+	MPR_FAULT_DUP,	      /* F_DUPFD_CLOEXEC, dup2() */
+	MPR_FAULT_CLOSE,      /* close_range() */
+	MPR_FAULT_CHDIR,      /* chdir() */
+	MPR_FAULT_AFFINITY,   /* sched_setaffinity() */
 	MPR_FAULT_WAIT,	      /* sleeping in a futex, or what stands for it */
 	MPR_FAULT_MALLOC,     /* malloc() and the like */
 	MPR_FAULTS

@@ -52,6 +52,13 @@ bool mpr_child_has_parent(pid_t parent);
 /* In the child: the name that ps shows, as far as it fits into 15 bytes. */
 void mpr_child_show_name(const char *name);
 
+/* In the child: change the working directory. Returns 0 or what chdir() says. */
+int mpr_child_enter(const char *directory);
+
+/* In the child: replace the environment by a copy of @env. Returns 0 or
+ * -ENOMEM. */
+int mpr_child_environment(const char *const *env);
+
 /* In the child: end without running what the parent registered with atexit. */
 noreturn void mpr_child_exit(int code);
 

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/fault.h"
 #include "os/child.h"
 #include "os/clock.h"
@@ -100,6 +102,35 @@ mpr_child_show_name(const char *name)
 {
 	/* As above, by the same function as what has been called already. */
 	syscall(SYS_prctl, PR_SET_NAME, name, 0, 0, 0);
+}
+
+int
+mpr_child_enter(const char *directory)
+{
+	return mpr_fault(MPR_FAULT_CHDIR) || chdir(directory) < 0 ? -errno : 0;
+}
+
+int
+mpr_child_environment(const char *const *env)
+{
+	size_t n = 0, bytes = 0, len;
+	char **copy, *text;
+
+	for (; env[n]; n++)
+		bytes += strlen(env[n]) + 1;
+	/* One piece, which the process keeps: pointers, then strings. */
+	copy = mpr_malloc((n + 1) * sizeof(*copy) + bytes);
+	if (!copy)
+		return -ENOMEM;
+	text = (char *)(copy + n + 1);
+	for (size_t i = 0; i < n; i++) {
+		len = strlen(env[i]) + 1;
+		copy[i] = memcpy(text, env[i], len);
+		text += len;
+	}
+	copy[n] = NULL;
+	environ = copy;
+	return 0;
 }
 
 int

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the CPU offers to those who poll, and a fence.
+ * What the CPU offers to those who poll, a fence, and which CPUs to run on.
  */
 #ifndef MPR_OS_CPU_H
 #define MPR_OS_CPU_H
@@ -36,5 +36,10 @@ mpr_cpu_pause(void)
 	__asm__ volatile("" ::: "memory");
 #endif
 }
+
+/* Has the calling thread, and what it forks, run on these CPUs only, as far as
+ * they exist and the system lets it. Returns 0; -EINVAL if that leaves none,
+ * -ENOMEM, -EPERM. */
+int mpr_cpu_bind(const int *cpus, int n);
 
 #endif

@@ -3,12 +3,17 @@
  * How many CPUs may we use? The affinity mask tells how many there are, the
  * control group how much time on them.
  */
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <mproc/core.h>
+
+#include "base/alloc.h"
+#include "base/fault.h"
+#include "os/cpu.h"
 
 /* Enough for any machine; sched_getaffinity() fails if it is not. */
 #define CPUS_MAX 8192
@@ -80,4 +85,23 @@ mproc_cpu_count(void)
 	int quota = cgroup_count();
 
 	return quota > 0 && quota < allowed ? quota : allowed;
+}
+
+int
+mpr_cpu_bind(const int *cpus, int n)
+{
+	size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
+	cpu_set_t *set = mpr_zalloc(size);
+	int r;
+
+	if (!set)
+		return -ENOMEM;
+	for (int i = 0; i < n; i++)
+		if (cpus[i] >= 0 && cpus[i] < CPUS_MAX)
+			CPU_SET_S((size_t)cpus[i], size, set);
+	r = mpr_fault(MPR_FAULT_AFFINITY) ||
+			    sched_setaffinity(0, size, set) < 0 ?
+		    -errno : 0;
+	free(set);
+	return r;
 }

@@ -22,4 +22,8 @@ void mpr_stdio_finish(void);
  * parent's to write. Another thread may have printed since the flush. */
 void mpr_stdio_forget(void);
 
+/* In a forked child whose descriptor 0 leads elsewhere now: forgets what stdin
+ * had read, and what came of it. */
+void mpr_stdio_renew_input(void);
+
 #endif

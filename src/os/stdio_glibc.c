@@ -48,3 +48,10 @@ mpr_stdio_forget(void)
 	if (holds_output(stderr))
 		__fpurge(stderr);
 }
+
+void
+mpr_stdio_renew_input(void)
+{
+	__fpurge(stdin);
+	clearerr_unlocked(stdin);
+}

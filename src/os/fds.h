@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The descriptors of a process that has just been forked: where its standard
+ * streams lead, and which others stay open.
+ */
+#ifndef MPR_OS_FDS_H
+#define MPR_OS_FDS_H
+
+/* What stands for /dev/null among the sources below, and for no change. */
+#define MPR_FDS_NULL (-1)
+#define MPR_FDS_INHERIT (-2)
+
+/*
+ * Has descriptors 0, 1 and 2 lead where @sources[0], [1] and [2] do, all at the
+ * same time: each is a descriptor, MPR_FDS_NULL or MPR_FDS_INHERIT. A source
+ * stays open unless it is one of the three itself. Returns 0, or a negative
+ * error; then @ret_failed is the number of the one that failed, and any of them
+ * may have changed.
+ */
+int mpr_fds_redirect(const int sources[3], int *ret_failed);
+
+/*
+ * Closes all descriptors from 3 on but those in @keep; negative ones there are
+ * ignored. Returns 0, or -ENOSYS or another error if the system offers no way
+ * to do it.
+ */
+int mpr_fds_close_others(const int *keep, int n);
+
+/* Returns 0 if @fd is open, or -EBADF. */
+int mpr_fds_check(int fd);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * close_range(2), since Linux 5.9; before that, or where a sandbox refuses it,
+ * what /proc lists.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "os/fds.h"
+
+#define FIRST (STDERR_FILENO + 1)
+
+int
+mpr_fds_check(int fd)
+{
+	return fcntl(fd, F_GETFD) < 0 ? -EBADF : 0;
+}
+
+/* A descriptor above 2 that leads where @source does; at the other two it
+ * would be in the way of what comes there. */
+static int
+copy_of(int source)
+{
+	int fd = source, copy;
+
+	if (source == MPR_FDS_NULL)
+		fd = mpr_fault(MPR_FAULT_OPEN) ?
+			     -1 :
+			     open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return source == MPR_FDS_NULL ? -errno : -EBADF;
+	copy = mpr_fault(MPR_FAULT_DUP) ? -1 :
+					  fcntl(fd, F_DUPFD_CLOEXEC, FIRST);
+	if (copy < 0)
+		/* EINVAL: the limit is 3. */
+		copy = errno == EINVAL ? -EMFILE : -errno;
+	if (source == MPR_FDS_NULL)
+		close(fd);
+	return copy;
+}
+
+static int
+move(int copy, int fd)
+{
+	int r = mpr_fault(MPR_FAULT_DUP) || dup2(copy, fd) < 0 ? -errno : 0;
+
+	close(copy);
+	return r;
+}
+
+int
+mpr_fds_redirect(const int sources[3], int *ret_failed)
+{
+	int copies[3] = { -1, -1, -1 }, r = 0, i;
+
+	for (i = 0; i < 3 && r == 0; i++) {
+		if (sources[i] == MPR_FDS_INHERIT)
+			continue;
+		copies[i] = copy_of(sources[i]);
+		r = copies[i] < 0 ? copies[i] : 0;
+		*ret_failed = i;
+	}
+	for (i = 0; i < 3; i++) {
+		if (copies[i] < 0)
+			continue;
+		if (r < 0) {
+			close(copies[i]);
+			continue;
+		}
+		r = move(copies[i], i);
+		*ret_failed = i;
+	}
+	return r;
+}
+
+/* The smallest of @keep that is @from or more, or INT_MAX. */
+static int
+next_kept(const int *keep, int n, int from)
+{
+	int least = INT_MAX;
+
+	for (int i = 0; i < n; i++)
+		if (keep[i] >= from && keep[i] < least)
+			least = keep[i];
+	return least;
+}
+
+static int
+close_range_of(unsigned first, unsigned last)
+{
+	return mpr_fault(MPR_FAULT_CLOSE) ||
+			       syscall(SYS_close_range, first, last, 0) < 0 ?
+		       -errno : 0;
+}
+
+/* What is open is listed in ascending order, by numbers: what is closed on the
+ * way is not missed. */
+static int
+close_listed(const int *keep, int n)
+{
+	DIR *list = mpr_fault(MPR_FAULT_OPEN) ? NULL : opendir("/proc/self/fd");
+	struct dirent *entry;
+	char *end;
+	long fd;
+
+	if (!list)
+		return -errno;
+	while ((entry = readdir(list))) {
+		fd = strtol(entry->d_name, &end, 10);
+		if (*end || end == entry->d_name || fd < FIRST ||
+		    fd == dirfd(list) ||
+		    next_kept(keep, n, (int)fd) == (int)fd)
+			continue;
+		close((int)fd);
+	}
+	closedir(list);
+	return 0;
+}
+
+int
+mpr_fds_close_others(const int *keep, int n)
+{
+	int first = FIRST, kept, r;
+
+	do {
+		kept = next_kept(keep, n, first);
+		if (kept > first) {
+			r = close_range_of((unsigned)first,
+					   kept == INT_MAX ? UINT_MAX :
+						   (unsigned)kept - 1);
+			if (r == -ENOSYS || r == -EPERM)
+				r = close_listed(keep, n);
+			if (r < 0)
+				return r;
+		}
+		first = kept == INT_MAX ? kept : kept + 1;
+	} while (kept < INT_MAX);
+	return 0;
+}
