@@ -320,11 +320,16 @@ mproc_opts_address(const T &opts)
 }
 
 #define MPROC_OPTS_SET_(...)                                                  \
-	MPROC_OPTS_PICK_(__VA_ARGS__, MPROC_OPTS_8_, MPROC_OPTS_7_,           \
-			 MPROC_OPTS_6_, MPROC_OPTS_5_, MPROC_OPTS_4_,         \
-			 MPROC_OPTS_3_, MPROC_OPTS_2_, MPROC_OPTS_1_, )       \
+	MPROC_OPTS_PICK_(__VA_ARGS__, MPROC_OPTS_16_, MPROC_OPTS_15_,         \
+			 MPROC_OPTS_14_, MPROC_OPTS_13_, MPROC_OPTS_12_,      \
+			 MPROC_OPTS_11_, MPROC_OPTS_10_, MPROC_OPTS_9_,       \
+			 MPROC_OPTS_8_, MPROC_OPTS_7_, MPROC_OPTS_6_,         \
+			 MPROC_OPTS_5_, MPROC_OPTS_4_, MPROC_OPTS_3_,         \
+			 MPROC_OPTS_2_, MPROC_OPTS_1_, )                      \
 	(__VA_ARGS__)
-#define MPROC_OPTS_PICK_(a, b, c, d, e, f, g, h, macro, ...) macro
+#define MPROC_OPTS_PICK_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p,      \
+			 macro, ...)                                          \
+	macro
 #define MPROC_OPTS_1_(x) mproc_o_ x;
 #define MPROC_OPTS_2_(x, ...) mproc_o_ x; MPROC_OPTS_1_(__VA_ARGS__)
 #define MPROC_OPTS_3_(x, ...) mproc_o_ x; MPROC_OPTS_2_(__VA_ARGS__)
@@ -333,6 +338,14 @@ mproc_opts_address(const T &opts)
 #define MPROC_OPTS_6_(x, ...) mproc_o_ x; MPROC_OPTS_5_(__VA_ARGS__)
 #define MPROC_OPTS_7_(x, ...) mproc_o_ x; MPROC_OPTS_6_(__VA_ARGS__)
 #define MPROC_OPTS_8_(x, ...) mproc_o_ x; MPROC_OPTS_7_(__VA_ARGS__)
+#define MPROC_OPTS_9_(x, ...) mproc_o_ x; MPROC_OPTS_8_(__VA_ARGS__)
+#define MPROC_OPTS_10_(x, ...) mproc_o_ x; MPROC_OPTS_9_(__VA_ARGS__)
+#define MPROC_OPTS_11_(x, ...) mproc_o_ x; MPROC_OPTS_10_(__VA_ARGS__)
+#define MPROC_OPTS_12_(x, ...) mproc_o_ x; MPROC_OPTS_11_(__VA_ARGS__)
+#define MPROC_OPTS_13_(x, ...) mproc_o_ x; MPROC_OPTS_12_(__VA_ARGS__)
+#define MPROC_OPTS_14_(x, ...) mproc_o_ x; MPROC_OPTS_13_(__VA_ARGS__)
+#define MPROC_OPTS_15_(x, ...) mproc_o_ x; MPROC_OPTS_14_(__VA_ARGS__)
+#define MPROC_OPTS_16_(x, ...) mproc_o_ x; MPROC_OPTS_15_(__VA_ARGS__)
 #endif
 
 #endif

@@ -17,17 +17,18 @@
  * exit()) looks after the processes that it has started and that still run,
  * whether their handles are closed or not: daemons get SIGTERM, and a second
  * later SIGKILL; then the others are waited for, as long as
- * mproc_set_exit_limit() says, and after that treated like daemons. While it
- * waits it logs a warning every ten seconds. mproc_at_exit() functions run
- * before that. (exit() in a signal handler is not safe; where it came in the
- * middle of a call of libmproc, the rules are left out.)
+ * mproc_set_exit_limit() says, and after that treated like daemons. Those that
+ * were started with .outlive_parent are left alone. While it waits it logs a
+ * warning every ten seconds. mproc_at_exit() functions run before that. (exit()
+ * in a signal handler is not safe; where it came in the middle of a call of
+ * libmproc, the rules are left out.)
  *
- * A started process does not outlive the one that started it: when its parent
- * dies, the kernel sends it SIGRTMAX, whose handler, set in started processes
- * only, ends it. No handler is ever set in the parent. An entry that blocks
- * SIGRTMAX, or changes its user id, gives that up; one that execs another
- * program leaves it with the signal's default action, which also comes when
- * the thread that started it ends.
+ * A started process does not outlive the one that started it, unless it was
+ * told to by .outlive_parent: when its parent dies, the kernel sends it
+ * SIGRTMAX, whose handler, set in started processes only, ends it. No handler
+ * is ever set in the parent. An entry that blocks SIGRTMAX, or changes its user
+ * id, gives that up; one that execs another program leaves it with the signal's
+ * default action, which also comes when the thread that started it ends.
  */
 #ifndef MPROC_PROCESS_H
 #define MPROC_PROCESS_H
@@ -47,19 +48,79 @@ typedef struct mproc_process mproc_process;
 typedef int mproc_entry(void *arg);
 
 /**
+ * enum mproc_start_method - how a process comes into being
+ * @MPROC_FORK: as a copy of the process that starts it
+ */
+enum mproc_start_method {
+	MPROC_FORK = 1
+};
+
+/**
+ * enum mproc_stdio_kind - where one of the standard streams leads
+ * @MPROC_STDIO_INHERIT: where the caller's leads
+ * @MPROC_STDIO_NULL:    to /dev/null
+ * @MPROC_STDIO_FD:      to an open file of the caller
+ */
+enum mproc_stdio_kind {
+	MPROC_STDIO_INHERIT = 0,
+	MPROC_STDIO_NULL = 1,
+	MPROC_STDIO_FD = 2
+};
+
+/**
+ * struct mproc_stdio - where one of the standard streams leads
+ * @kind: an enum mproc_stdio_kind
+ * @fd:   for MPROC_STDIO_FD, a descriptor of the caller, which keeps it
+ */
+struct mproc_stdio {
+	int kind;
+	int fd;
+};
+
+/**
  * struct mproc_process_opts - how to start a process
- * @struct_size: filled in by MPROC_OPTS
- * @name:        for people; copied, up to 63 bytes; NULL means "process-1",
- *               "process-2", ... The first 15 bytes are what ps shows.
- * @arg_size:    bytes at the argument that the entry gets a copy of, at an
- *               address aligned for anything; 0: it gets the pointer itself
- * @daemon:      ended when this process ends in order, rather than waited for
+ * @struct_size:    filled in by MPROC_OPTS
+ * @name:           for people; copied, up to 63 bytes; NULL means "process-1",
+ *                  "process-2", ... The first 15 bytes are what ps shows.
+ * @arg_size:       bytes at the argument that the entry gets a copy of, at an
+ *                  address aligned for anything; 0: it gets the pointer itself
+ * @env:            the environment, strings "NAME=value" and a NULL behind
+ *                  them, which are copied; NULL: the caller's
+ * @cwd:            the working directory, absolute or from the caller's; NULL:
+ *                  the caller's
+ * @keep_fds:       descriptors that stay open besides 0, 1, 2 and libmproc's
+ *                  own; all others are closed
+ * @cpus:           numbers of the CPUs that it may run on, of which those count
+ *                  that exist and that the system lets it use
+ * @n_keep_fds:     how many @keep_fds there are; 0: everything stays open; -1:
+ *                  none
+ * @n_cpus:         how many @cpus there are; 0: those of the calling thread
+ * @method:         an enum mproc_start_method; 0: the default
+ * @stdin_:         where its standard input comes from; what the caller's
+ *                  stdin has read ahead is dropped unless that is inherited
+ * @stdout_:        where its standard output goes to
+ * @stderr_:        where its standard error goes to. The three are set at the
+ *                  same time: 1 and 2 can be exchanged.
+ * @daemon:         ended when this process ends in order, rather than waited
+ *                  for
+ * @outlive_parent: it goes on when this process ends in order, or dies
  */
 struct mproc_process_opts {
 	size_t struct_size;
 	const char *name;
 	size_t arg_size;
+	const char *const *env;
+	const char *cwd;
+	const int *keep_fds;
+	const int *cpus;
+	int n_keep_fds;
+	int n_cpus;
+	int method;
+	struct mproc_stdio stdin_;
+	struct mproc_stdio stdout_;
+	struct mproc_stdio stderr_;
 	bool daemon;
+	bool outlive_parent;
 };
 
 /**
@@ -82,21 +143,38 @@ struct mproc_process_opts {
  * process: better return. @fn runs with cancellation disabled, as one that is
  * pending in the caller is not meant for it.
  *
+ * The child applies .cpus, .cwd, .env, the standard streams and .keep_fds, in
+ * that order, before this returns and before @fn runs. If one of them cannot be
+ * applied, @fn is not run; the error detail says which and why.
+ *
  * Return: 0, or a negative error, and no process was started:
- *   -EINVAL  @ret_p or @fn is NULL, or @arg with .arg_size, or
- *            @opts->struct_size makes no sense
+ *   -EINVAL  @ret_p or @fn is NULL, or @arg with .arg_size; an option makes no
+ *            sense, alone or beside another, or @opts->struct_size; or the
+ *            process may use none of .cpus
  *   -E2BIG   @opts has fields that this library does not know
+ *   -EBADF   a descriptor among .keep_fds or for a standard stream is not open
+ *   -ENOENT, -ENOTDIR, -EACCES and others that chdir() gives, for .cwd
  *   -EAGAIN  the limit on processes is reached
  *   -ESHUTDOWN  this process is ending, and waits for its children
  *   -EMFILE, -ENFILE  no descriptor
  *   -ENOMEM  no memory
+ *   -ENOSYS  the system offers no way to close all but .keep_fds
  * Context: as fork() does; blocks if standard output or standard error do, as
- *          a full pipe does.
+ *          a full pipe does, or the file system of .cwd.
  * Crash: killed inside, the child notices that its parent is gone and ends.
  */
 MPROC_API MPROC_NODISCARD int
 mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 		    const struct mproc_process_opts *opts);
+
+/**
+ * mproc_set_start_method() - choose how processes are started by default
+ * @method: an enum mproc_start_method
+ *
+ * Return: 0; -EINVAL if it is none that this library knows.
+ * Context: never blocks.
+ */
+MPROC_API int mproc_set_start_method(int method);
 
 /**
  * mproc_process_join() - wait until a process has ended

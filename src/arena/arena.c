@@ -157,6 +157,21 @@ mpr_arena_back_table(const mproc_arena *a, uint64_t table, size_t entry,
 	return 0;
 }
 
+void
+mpr_arena_fds(int ret_fds[MPR_ARENA_FDS])
+{
+	const mproc_arena *a = mpr_arena_peek();
+	const struct mpr_file *files[MPR_ARENA_FDS] = {
+		a ? &a->shmem.file : NULL,
+		a ? &a->locks : NULL,
+	};
+
+	/* The program may have closed them. */
+	for (int i = 0; i < MPR_ARENA_FDS; i++)
+		ret_fds[i] = files[i] && mpr_file_is_open(files[i]) ?
+				     files[i]->fd : -1;
+}
+
 mproc_arena *
 mproc_arena_default(void)
 {

@@ -104,6 +104,11 @@ mproc_arena *mpr_arena_peek(void);
 /* What @a stands for: itself, or the default arena if it is NULL. */
 int mpr_arena_resolve(mproc_arena *a, mproc_arena **ret_a);
 
+/* The descriptors that this process needs for its arena; -1 for one that it has
+ * not got. */
+#define MPR_ARENA_FDS 2
+void mpr_arena_fds(int ret_fds[MPR_ARENA_FDS]);
+
 static inline void *
 mpr_arena_at(const mproc_arena *a, uint64_t offset)
 {

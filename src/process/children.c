@@ -60,17 +60,21 @@ drop(mproc_process **list, mproc_process *p)
 		p->next->previous = p->previous;
 }
 
+static enum mpr_children_kind
+kind_of(const mproc_process *p)
+{
+	return p->outlives ? MPR_CHILDREN_OUTLIVING :
+	       p->daemon   ? MPR_CHILDREN_DAEMONS :
+			     MPR_CHILDREN_OTHERS;
+}
+
 /* The first from @p on that runs and is of @kind, or NULL. */
 static mproc_process *
 find(mproc_process *p, enum mpr_children_kind kind)
 {
-	enum mpr_children_kind its;
-
-	for (; p; p = p->next) {
-		its = p->daemon ? MPR_CHILDREN_DAEMONS : MPR_CHILDREN_OTHERS;
-		if ((its & kind) && !mpr_process_look(p))
+	for (; p; p = p->next)
+		if ((kind_of(p) & kind) && !mpr_process_look(p))
 			break;
-	}
 	return p;
 }
 

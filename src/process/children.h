@@ -24,7 +24,8 @@ void mpr_children_reap(void);
 enum mpr_children_kind {
 	MPR_CHILDREN_DAEMONS = 1,
 	MPR_CHILDREN_OTHERS = 2,
-	MPR_CHILDREN_ALL = 3,
+	MPR_CHILDREN_OUTLIVING = 4, /* nothing that the exit rules are for */
+	MPR_CHILDREN_ALL = 7,
 };
 
 /* Whether there may be any. Costs a process that has none next to nothing. */

@@ -19,6 +19,7 @@ struct mproc_process {
 	struct mpr_child child;
 	struct mpr_record *record;
 	bool daemon;
+	bool outlives; /* its parent */
 	char name[MPR_NAME_MAX];
 
 	/* What can change, changes once, under the process lock: two threads

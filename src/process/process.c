@@ -21,6 +21,10 @@
 #include "process/children.h"
 #include "process/exit.h"
 #include "process/handle.h"
+#include "process/setup.h"
+
+/* How often a start that takes long looks whether the child still lives. */
+#define LOOK_EVERY INT64_C(50000000) /* ns */
 
 static int
 check(const mproc_process *p)
@@ -113,6 +117,7 @@ make_handle(mproc_process **ret_p, const struct mproc_process_opts *o)
 		.child.fd = -1,
 		.record = mpr_record_new(),
 		.daemon = o->daemon,
+		.outlives = o->outlive_parent,
 	};
 	if (!p->record) {
 		free(p);
@@ -136,16 +141,43 @@ ending(void)
 			(int)mpr_task_pid());
 }
 
-/* The child waits for an order until its pidfd is there, and it is among our
- * children: what fails after the fork must not have started anything. */
+/* Until the child has applied its options. One that is killed before that was
+ * started, and has ended. */
 static int
-open_and_order(mproc_process *p, pid_t pid)
+wait_for_setup(const mproc_process *p, const struct mproc_process_opts *o)
+{
+	struct mpr_record *record = p->record;
+	uint32_t ticket;
+	uint64_t word;
+	bool gone;
+
+	for (;;) {
+		/* Before its word is read: a dead one writes no more. */
+		gone = mpr_child_is_gone(&p->child);
+		ticket = mpr_parker_ticket(&record->starter);
+		word = atomic_load(&record->setup);
+		if (word)
+			return mpr_setup_result(word, o);
+		if (gone)
+			return 0;
+		mpr_parker_wait(&record->starter, ticket,
+				mproc_now() + LOOK_EVERY);
+	}
+}
+
+/* The child waits for an order until its options are applied, its pidfd is
+ * there, and it is among our children: what fails after the fork must not have
+ * started anything. */
+static int
+open_and_order(mproc_process *p, pid_t pid, const struct mpr_start *start)
 {
 	int r = mpr_child_open(&p->child, pid);
 
 	if (r < 0)
 		mpr_fail(r, "pidfd_open: %s", mproc_strerror(r));
-	else if (!mpr_children_add(p))
+	else if (start->setup)
+		r = wait_for_setup(p, start->opts);
+	if (r == 0 && !mpr_children_add(p))
 		r = ending();
 	if (atomic_exchange(&p->record->order,
 			    r < 0 ? MPR_RECORD_ABORT : MPR_RECORD_GO) ==
@@ -158,19 +190,50 @@ open_and_order(mproc_process *p, pid_t pid)
 
 /* Forks @p, whose entry gets @arg. */
 static int
-start(mproc_process *p, mproc_entry *fn, void *arg)
+start(mproc_process *p, mproc_entry *fn, void *arg,
+      const struct mproc_process_opts *o)
 {
-	struct mpr_child_bond bond;
+	struct mpr_start start = {
+		.fn = fn,
+		.arg = arg,
+		.name = p->name,
+		.record = p->record,
+		.opts = o,
+		.setup = mpr_setup_is_needed(o),
+	};
 	pid_t pid;
 
-	mpr_child_bond(&bond);
+	mpr_child_bond(&start.bond);
 	mpr_stdio_flush();
 	pid = mpr_child_fork();
 	if (pid == 0)
-		mpr_self_run(fn, arg, p->name, p->record, &bond);
+		mpr_self_run(&start);
 	if (pid < 0)
 		return mpr_fail(pid, "fork: %s", mproc_strerror(pid));
-	return open_and_order(p, pid);
+	return open_and_order(p, pid, &start);
+}
+
+static int
+check_method(int method)
+{
+	return method == MPROC_FORK ? 0 :
+		mpr_fail(-EINVAL, "there is no start method %d", method);
+}
+
+int
+mproc_set_start_method(int method)
+{
+	return check_method(method);
+}
+
+static int
+check_opts(const struct mproc_process_opts *o)
+{
+	int r = o->method ? check_method(o->method) : 0;
+
+	if (r == 0 && o->daemon && o->outlive_parent)
+		r = mpr_fail(-EINVAL, "a daemon does not outlive its parent");
+	return r < 0 ? r : mpr_setup_check(o);
 }
 
 /* A copy of the argument, which the caller may change or free as soon as the
@@ -200,6 +263,8 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	if (!ret_p || !fn)
 		return mpr_fail(-EINVAL, "%s is NULL", ret_p ? "fn" : "ret_p");
 	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r == 0)
+		r = check_opts(&o);
 	if (r < 0)
 		return r;
 	if (!mpr_children_may_start())
@@ -219,7 +284,7 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	before = mpr_thread_forbid_cancel();
 	r = make_handle(&p, &o);
 	if (r == 0)
-		r = start(p, fn, arg);
+		r = start(p, fn, arg, &o);
 	free(copy);
 	if (r == 0)
 		*ret_p = p;
@@ -390,7 +455,8 @@ mproc_process_close(mproc_process *p)
 		return;
 	if (p->generation != mpr_generation()) {
 		/* A forked child's copy; the record is the parent's. */
-		mpr_child_close(&p->child);
+		if (mpr_setup_left_open(p->generation))
+			mpr_child_close(&p->child);
 		free(p);
 		return;
 	}

@@ -54,7 +54,9 @@ take(struct page *page)
 		page->used[i] = true;
 		atomic_store(&page->records[i].order, MPR_RECORD_WAIT);
 		atomic_store(&page->records[i].ended, 0);
+		atomic_store(&page->records[i].setup, 0);
 		mpr_parker_init(&page->records[i].parker);
+		mpr_parker_init(&page->records[i].starter);
 		return &page->records[i];
 	}
 	return NULL;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child's record: a cache line that it shares with the process that started
- * it, from before the fork until the handle is closed.
+ * A child's record: two cache lines that it shares with the process that
+ * started it, from before the fork until the handle is closed.
  *
- * Through it the parent holds the child back until all that can fail has
- * succeeded, and the child notes its exit status, in case someone else reaps
- * it. Records need no arena: they lie in anonymous shared pages, which go with
+ * Through it the child says how applying its options went, the parent holds it
+ * back until all that can fail has succeeded, and the child notes its exit
+ * status, in case someone else reaps it. Records need no arena: they lie in anonymous shared pages, which go with
  * the last process that has them.
  */
 #ifndef MPR_PROCESS_RECORD_H
@@ -29,9 +29,12 @@ struct mpr_record {
 	alignas(64) _Atomic uint32_t order; /* parent to child */
 	_Atomic uint32_t ended; /* child to parent: exit status + 1 */
 	struct mpr_parker parker; /* the child's, until it has its order */
+	_Atomic uint64_t setup; /* child to parent: setup.h; 0 until it is done */
+	uint64_t pad;
+	struct mpr_parker starter; /* the parent's, until it has that */
 };
 
-static_assert(sizeof(struct mpr_record) == 64, "one cache line");
+static_assert(sizeof(struct mpr_record) == 128, "two cache lines");
 
 /* A zeroed record of this process, or NULL without memory. */
 struct mpr_record *mpr_record_new(void);

@@ -12,8 +12,10 @@
 #include "os/task.h"
 #include "process/exit.h"
 #include "process/self.h"
+#include "process/setup.h"
 
 #define YIELDS 50
+#define LOOK_EVERY INT64_C(50000000) /* ns */
 
 /* Set in a started process. A child that it forks by itself, which has another
  * id, was not started. */
@@ -80,12 +82,33 @@ mproc_parent_fd(void)
 	return r;
 }
 
-/* Until the parent has what it needs to wait for us. If it dies instead, the
- * kernel tells us. */
-static void
-wait_for_order(struct mpr_record *record)
+/* Sleeps until there is an order. If the parent dies instead, the kernel tells
+ * us; but not one that outlives it, which looks for itself. */
+static uint32_t
+sleep_until_order(struct mpr_record *record, const struct mpr_start *start)
 {
-	uint32_t order = MPR_RECORD_WAIT, ticket;
+	bool looks = start->opts->outlive_parent, gone;
+	uint32_t ticket, order;
+
+	for (;;) {
+		/* Before the order is read: a dead one gives no more. */
+		gone = looks && !mpr_child_has_parent(start->bond.parent);
+		ticket = mpr_parker_ticket(&record->parker);
+		order = atomic_load(&record->order);
+		if (order != MPR_RECORD_ASLEEP)
+			return order;
+		if (gone)
+			return MPR_RECORD_ABORT;
+		mpr_parker_wait(&record->parker, ticket,
+				looks ? mproc_now() + LOOK_EVERY : MPR_NEVER);
+	}
+}
+
+/* Until the parent has what it needs to wait for us. */
+static void
+wait_for_order(struct mpr_record *record, const struct mpr_start *start)
+{
+	uint32_t order = MPR_RECORD_WAIT;
 
 	/* The parent needs a few microseconds; a sleep takes longer. */
 	for (int i = 0; i < YIELDS; i++) {
@@ -93,38 +116,38 @@ wait_for_order(struct mpr_record *record)
 			break;
 		mpr_task_yield();
 	}
-	ticket = mpr_parker_ticket(&record->parker);
 	if (atomic_compare_exchange_strong(&record->order, &order,
 					   MPR_RECORD_ASLEEP))
-		order = MPR_RECORD_ASLEEP;
-	while (order == MPR_RECORD_ASLEEP) {
-		mpr_parker_wait(&record->parker, ticket, MPR_NEVER);
-		ticket = mpr_parker_ticket(&record->parker);
-		order = atomic_load(&record->order);
-	}
+		order = sleep_until_order(record, start);
 	if (order != MPR_RECORD_GO)
 		mpr_child_exit(0);
 }
 
 noreturn void
-mpr_self_run(mproc_entry *fn, void *arg, const char name[MPR_NAME_MAX],
-	     struct mpr_record *record, const struct mpr_child_bond *bond)
+mpr_self_run(const struct mpr_start *start)
 {
-	mpr_child_follow(bond);
+	struct mpr_record *record = start->record;
+
+	if (!start->opts->outlive_parent)
+		mpr_child_follow(&start->bond);
 	mpr_stdio_forget();
 	mpr_self_forget();
-	wait_for_order(record);
-
 	/* Our parent's parent; in between, someone may have closed it. */
-	if (self.pid == bond->parent)
+	if (self.pid == start->bond.parent)
 		mpr_child_close(&self.parent);
-	self.pid = mpr_task_pid();
-	self.parent = (struct mpr_child){ .pid = bond->parent, .fd = -1 };
-	self.record = record;
-	memcpy(self.name, name, sizeof(self.name));
-	mpr_child_show_name(name);
+	if (start->setup) {
+		atomic_store(&record->setup, mpr_setup_apply(start->opts));
+		mpr_parker_wake(&record->starter);
+	}
+	wait_for_order(record, start);
 
-	mpr_exit_started(fn(arg) & 0xff);
+	self.pid = mpr_task_pid();
+	self.parent = (struct mpr_child){ .pid = start->bond.parent, .fd = -1 };
+	self.record = record;
+	memcpy(self.name, start->name, sizeof(self.name));
+	mpr_child_show_name(start->name);
+
+	mpr_exit_started(start->fn(start->arg) & 0xff);
 }
 
 noreturn void

@@ -15,11 +15,20 @@
 
 #define MPR_NAME_MAX 64
 
+/* What a child gets to know. It lies in the memory of the parent that it has a
+ * copy of. */
+struct mpr_start {
+	mproc_entry *fn;
+	void *arg;
+	const char *name; /* MPR_NAME_MAX bytes */
+	struct mpr_record *record;
+	struct mpr_child_bond bond;
+	const struct mproc_process_opts *opts;
+	bool setup; /* the options say more than what is above */
+};
+
 /* The child's whole life, from the fork on. */
-noreturn void mpr_self_run(mproc_entry *fn, void *arg,
-			   const char name[MPR_NAME_MAX],
-			   struct mpr_record *record,
-			   const struct mpr_child_bond *bond);
+noreturn void mpr_self_run(const struct mpr_start *start);
 
 /* Whether this process was started; one that it forks by itself was not. */
 bool mpr_self_is_started(void);

@@ -45,6 +45,7 @@ static const struct feature features[] = {
 	{ .name = "pidfd", SYS_pidfd_open, ENOSYS },
 	{ .name = "pidfd", SYS_pidfd_send_signal, ENOSYS },
 	{ .name = "pidfd", SYS_waitid, EINVAL, WHEN, 0, 3 /* P_PIDFD */ },
+	{ .name = "closerange", SYS_close_range, ENOSYS },
 	{ .name = "eventfd", SYS_eventfd2, ENOSYS },
 	{ .name = "setname", SYS_prctl, EINVAL, WHEN, 0, PR_SET_NAME },
 };

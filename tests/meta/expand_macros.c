@@ -39,9 +39,23 @@ static size_t read_opts(const struct mproc_queue_opts *opts)
 	return opts->struct_size + opts->capacity;
 }
 
+static size_t read_many(const struct mproc_process_opts *opts)
+{
+	return opts->struct_size + opts->arg_size;
+}
+
 size_t expand_opts(void)
 {
+	struct mproc_stdio null = { MPROC_STDIO_NULL, 0 };
+
 	return read_opts(MPROC_OPTS(mproc_queue_opts, .capacity = 4096)) +
 	       read_opts(MPROC_OPTS(mproc_queue_opts, .capacity = 4096,
-				    .single_consumer = true));
+				    .single_consumer = true)) +
+	       read_many(MPROC_OPTS(mproc_process_opts, .name = "all",
+				    .arg_size = 1, .env = 0, .cwd = "/",
+				    .keep_fds = 0, .cpus = 0, .n_keep_fds = -1,
+				    .n_cpus = 0, .method = MPROC_FORK,
+				    .stdin_ = null, .stdout_ = null,
+				    .stderr_ = null, .daemon = false,
+				    .outlive_parent = true));
 }

@@ -139,19 +139,33 @@ return_43(void *arg)
 	return 43;
 }
 
-/* Orders a child that has fallen asleep. Returns its exit status. */
-static int
-order_sleeper(struct mpt *t, struct mpr_record *record, uint32_t order)
+static pid_t
+fork_child(struct mpr_record *record, const struct mproc_process_opts *opts)
 {
-	struct mpr_child_bond bond;
-	int status;
+	struct mpr_start start = {
+		.fn = return_43,
+		.name = (char[MPR_NAME_MAX]){ "child" },
+		.record = record,
+		.opts = opts,
+	};
 	pid_t pid;
 
-	mpr_child_bond(&bond);
+	mpr_child_bond(&start.bond);
 	pid = fork();
 	if (pid == 0)
-		mpr_self_run(return_43, NULL, (char[MPR_NAME_MAX]){ "child" },
-			     record, &bond);
+		mpr_self_run(&start);
+	return pid;
+}
+
+/* Orders a child that has fallen asleep. Returns its exit status. */
+static int
+order_sleeper(struct mpt *t, struct mpr_record *record, uint32_t order,
+	      bool outlives)
+{
+	struct mproc_process_opts opts = { .outlive_parent = outlives };
+	pid_t pid = fork_child(record, &opts);
+	int status;
+
 	mpt_until(t, record->order == MPR_RECORD_ASLEEP &&
 		     mpt_task_state(pid) == 'S');
 	/* Without an order, a wake-up is nothing to it. */
@@ -168,20 +182,62 @@ order_sleeper(struct mpt *t, struct mpr_record *record, uint32_t order)
 static void
 a_child_that_sleeps_until_its_order_is_woken(void **state)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 4; i++) {
 		struct mpr_record *record = mpr_record_new();
 
-		assert_int_equal(order_sleeper(*state, record, MPR_RECORD_GO),
-				 43);
+		assert_int_equal(order_sleeper(*state, record, MPR_RECORD_GO,
+					       i % 2), 43);
 		assert_int_equal(record->ended, 44);
 		mpr_record_free(record);
 
 		record = mpr_record_new();
 		assert_int_equal(order_sleeper(*state, record,
-					       MPR_RECORD_ABORT), 0);
+					       MPR_RECORD_ABORT, i % 2), 0);
 		assert_int_equal(record->ended, 0);
 		mpr_record_free(record);
 	}
+}
+
+static int
+fork_and_wait(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts opts = { .outlive_parent = true };
+	struct mpr_record *record = arg;
+
+	if (fork_child(record, &opts) > 0)
+		wait_to_be_killed(t);
+	return 1;
+}
+
+static void
+one_that_outlives_its_parent_ends_without_an_order(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_record *record = mpr_record_new();
+	int parent;
+
+	parent = mpt_spawn(t, "parent", fork_and_wait, record);
+	mpt_until(t, record->order == MPR_RECORD_ASLEEP);
+	mpt_kill(t, parent);
+	assert_int_equal(mpt_reap_orphans(t), 1);
+	assert_int_equal(record->ended, 0);
+	mpr_record_free(record);
+}
+
+static void
+one_that_outlives_its_parent_follows_an_order_of_the_dead(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_record *record = mpr_record_new();
+	int parent;
+
+	parent = mpt_spawn(t, "parent", fork_and_wait, record);
+	mpt_until(t, record->order == MPR_RECORD_ASLEEP);
+	record->order = MPR_RECORD_GO; /* and is killed before it wakes it */
+	mpt_kill(t, parent);
+	assert_int_equal(mpt_reap_orphans(t), 1);
+	assert_int_equal(record->ended, 44);
+	mpr_record_free(record);
 }
 
 int
@@ -194,6 +250,8 @@ main(void)
 		mpt_test(a_forked_child_has_records_of_its_own),
 		mpt_test(threads_never_get_the_same_record),
 		mpt_test(a_child_that_sleeps_until_its_order_is_woken),
+		mpt_test(one_that_outlives_its_parent_ends_without_an_order),
+		mpt_test(one_that_outlives_its_parent_follows_an_order_of_the_dead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The child reads the options in its copy of the parent's memory. The order of
+ * the steps is part of the contract: a relative working directory is looked up
+ * before descriptors are closed, for instance, and a source of a standard
+ * stream need not be among those that are kept.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "arena/arena.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "os/child.h"
+#include "os/cpu.h"
+#include "os/fds.h"
+#include "os/generation.h"
+#include "os/stdio.h"
+#include "process/setup.h"
+
+enum step {
+	BIND,
+	ENTER,
+	ENVIRONMENT,
+	STDIN, /* and the two behind it, in the order of their numbers */
+	STDOUT,
+	STDERR,
+	KEEP,
+	CLOSE,
+	STEPS
+};
+
+/* The word: that it was written, which step failed, with what error, and which
+ * descriptor it was about. */
+#define WRITTEN (UINT64_C(1) << 63)
+#define STEP_SHIFT 48
+#define ERROR_SHIFT 32
+#define ERROR_MAX 4095 /* the kernel's */
+
+/* Since this process closed what it had inherited: older generations have no
+ * descriptors here. */
+static uint64_t closed_before;
+
+static uint64_t
+failure(enum step step, int r, int fd)
+{
+	return WRITTEN | (uint64_t)step << STEP_SHIFT |
+	       (uint64_t)-r << ERROR_SHIFT | (uint32_t)fd;
+}
+
+static int
+check_stream(const char *name, struct mproc_stdio s)
+{
+	switch (s.kind) {
+	case MPROC_STDIO_INHERIT:
+	case MPROC_STDIO_NULL:
+		return 0;
+	case MPROC_STDIO_FD:
+		return s.fd >= 0 ? 0 : mpr_fail(-EINVAL, "%s: descriptor %d",
+						name, s.fd);
+	}
+	return mpr_fail(-EINVAL, "%s: there is no kind %d", name, s.kind);
+}
+
+/* @least is the smallest number of entries that means something. */
+static int
+check_list(const char *name, const int *list, int n, int least)
+{
+	if (n < least || (n > 0 && !list) || (n == 0 && list))
+		return mpr_fail(-EINVAL, "%s is %p, n_%s is %d", name,
+				(const void *)list, name, n);
+	for (int i = 0; i < n; i++)
+		if (list[i] < 0)
+			return mpr_fail(-EINVAL, "%s[%d] is %d", name, i,
+					list[i]);
+	return 0;
+}
+
+int
+mpr_setup_check(const struct mproc_process_opts *o)
+{
+	int r = check_stream("stdin_", o->stdin_);
+
+	if (r == 0)
+		r = check_stream("stdout_", o->stdout_);
+	if (r == 0)
+		r = check_stream("stderr_", o->stderr_);
+	if (r == 0)
+		r = check_list("keep_fds", o->keep_fds, o->n_keep_fds, -1);
+	if (r == 0)
+		r = check_list("cpus", o->cpus, o->n_cpus, 0);
+	return r;
+}
+
+bool
+mpr_setup_is_needed(const struct mproc_process_opts *o)
+{
+	return o->n_cpus || o->cwd || o->env || o->stdin_.kind ||
+	       o->stdout_.kind || o->stderr_.kind || o->n_keep_fds;
+}
+
+static int
+source(struct mproc_stdio s)
+{
+	return s.kind == MPROC_STDIO_FD	  ? s.fd :
+	       s.kind == MPROC_STDIO_NULL ? MPR_FDS_NULL :
+					    MPR_FDS_INHERIT;
+}
+
+static uint64_t
+redirect(const struct mproc_process_opts *o)
+{
+	const int sources[3] = { source(o->stdin_), source(o->stdout_),
+				 source(o->stderr_) };
+	int failed, r = mpr_fds_redirect(sources, &failed);
+
+	if (r < 0)
+		return failure(STDIN + (enum step)failed, r, sources[failed]);
+	if (o->stdin_.kind)
+		mpr_stdio_renew_input();
+	return 0;
+}
+
+static uint64_t
+close_others(const struct mproc_process_opts *o)
+{
+	int n = o->n_keep_fds < 0 ? 0 : o->n_keep_fds, r;
+	int *keep;
+
+	for (int i = 0; i < n; i++) {
+		r = mpr_fds_check(o->keep_fds[i]);
+		if (r < 0)
+			return failure(KEEP, r, o->keep_fds[i]);
+	}
+	keep = mpr_malloc(((size_t)n + MPR_ARENA_FDS) * sizeof(*keep));
+	if (!keep)
+		return failure(CLOSE, -ENOMEM, 0);
+	for (int i = 0; i < n; i++)
+		keep[i] = o->keep_fds[i];
+	mpr_arena_fds(keep + n);
+	r = mpr_fds_close_others(keep, n + MPR_ARENA_FDS);
+	free(keep);
+	if (r < 0)
+		return failure(CLOSE, r, 0);
+	closed_before = mpr_generation();
+	return 0;
+}
+
+uint64_t
+mpr_setup_apply(const struct mproc_process_opts *o)
+{
+	uint64_t failed = 0;
+	int r;
+
+	if (o->n_cpus) {
+		r = mpr_cpu_bind(o->cpus, o->n_cpus);
+		if (r < 0)
+			return failure(BIND, r, 0);
+	}
+	if (o->cwd) {
+		r = mpr_child_enter(o->cwd);
+		if (r < 0)
+			return failure(ENTER, r, 0);
+	}
+	if (o->env) {
+		r = mpr_child_environment(o->env);
+		if (r < 0)
+			return failure(ENVIRONMENT, r, 0);
+	}
+	if (o->stdin_.kind || o->stdout_.kind || o->stderr_.kind)
+		failed = redirect(o);
+	if (!failed && o->n_keep_fds)
+		failed = close_others(o);
+	return failed ? failed : WRITTEN;
+}
+
+int
+mpr_setup_result(uint64_t word, const struct mproc_process_opts *o)
+{
+	static const char *const streams[] = { "stdin_", "stdout_", "stderr_" };
+	uint64_t step = word >> STEP_SHIFT & 0xff;
+	int r = -(int)(word >> ERROR_SHIFT & 0xffff);
+	int fd = (int)(uint32_t)word;
+	const char *text;
+
+	if (r == 0)
+		return 0;
+	if (r < -ERROR_MAX || step >= STEPS)
+		return mpr_fail(-EBADMSG, "the child's word about its options, "
+				"%#llx", (unsigned long long)word);
+	text = mproc_strerror(r);
+	switch ((enum step)step) {
+	case BIND:
+		return mpr_fail(r, "the %d cpus, from %d on: %s", o->n_cpus,
+				o->cpus ? o->cpus[0] : -1, text);
+	case ENTER:
+		return mpr_fail(r, "cwd \"%s\": %s", o->cwd ? o->cwd : "",
+				text);
+	case ENVIRONMENT:
+		return mpr_fail(r, "a copy of env: %s", text);
+	case STDIN:
+	case STDOUT:
+	case STDERR:
+		if (fd == MPR_FDS_NULL)
+			return mpr_fail(r, "/dev/null for %s: %s",
+					streams[step - STDIN], text);
+		return mpr_fail(r, "descriptor %d for %s: %s", fd,
+				streams[step - STDIN], text);
+	case KEEP:
+		return mpr_fail(r, "descriptor %d in keep_fds: %s", fd, text);
+	case CLOSE:
+	case STEPS:
+		break;
+	}
+	return mpr_fail(r, "closing all but keep_fds: %s", text);
+}
+
+bool
+mpr_setup_left_open(uint64_t generation)
+{
+	return generation >= closed_before;
+}

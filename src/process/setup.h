@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a started process changes in itself before its entry runs: CPUs, working
+ * directory, environment, standard streams, open files. The child does it, and
+ * tells the parent through one word of its record how that went.
+ */
+#ifndef MPR_PROCESS_SETUP_H
+#define MPR_PROCESS_SETUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mproc/process.h>
+
+/* Before the fork: whether the options make sense. Returns 0 or -EINVAL. */
+int mpr_setup_check(const struct mproc_process_opts *o);
+
+/* Whether the options ask for anything at all. */
+bool mpr_setup_is_needed(const struct mproc_process_opts *o);
+
+/* In the child. Returns the word, which is never 0; after a failure the child
+ * must end. */
+uint64_t mpr_setup_apply(const struct mproc_process_opts *o);
+
+/* In the parent: what the word says. It is the child's, so it may say anything.
+ * Returns 0 or a negative error. */
+int mpr_setup_result(uint64_t word, const struct mproc_process_opts *o);
+
+/* Whether descriptors that a process of this generation had may be open here;
+ * if not, their numbers are somebody else's. */
+bool mpr_setup_left_open(uint64_t generation);
+
+#endif
