@@ -114,8 +114,9 @@ mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align,
 	seal(s.file.fd);
 	s.base = map_aligned(s.file.fd, size, align);
 	if (s.base == MAP_FAILED) {
-		/* EAGAIN: more than may be locked (mlockall). */
-		r = errno == EAGAIN ? -ENOMEM : -errno;
+		/* EAGAIN: more than may be locked (mlockall). EINVAL: what
+		 * valgrind says of what is too large for it. */
+		r = errno == EAGAIN || errno == EINVAL ? -ENOMEM : -errno;
 		mpr_fail(r, "mapping an arena of %zu bytes: %s", size,
 			 mproc_strerror(-errno));
 		goto close;
