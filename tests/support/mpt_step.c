@@ -69,7 +69,7 @@ enum {
 /* What a victim did when it was told to go on. */
 enum stop {
 	STOP_TRAP,		/* a step was made, or the breakpoint reached */
-	STOP_END,		/* it stands at the end mark */
+	STOP_END,		/* it stands at the end mark, or has exited */
 	STOP_ASLEEP,
 };
 
@@ -267,6 +267,18 @@ static void start_victim(struct run *run)
 	skip_mark(run);
 }
 
+/* Whether the victim, whose end is the end of its operation, has exited. It
+ * stays a zombie. */
+static bool has_exited(struct run *run)
+{
+	siginfo_t info = { 0 };
+
+	return run->o->exits &&
+	       waitid(P_PID, (id_t)run->victim, &info,
+		      WEXITED | WSTOPPED | WNOWAIT) == 0 &&
+	       info.si_code == CLD_EXITED;
+}
+
 /* Moves the victim on, see resume(); @n is only for messages. */
 static enum stop advance(struct run *run, bool single, unsigned long n)
 {
@@ -276,6 +288,8 @@ static enum stop advance(struct run *run, bool single, unsigned long n)
 
 	resume(run, single);
 	for (;;) {
+		if (has_exited(run))
+			return STOP_END;
 		if (waitpid(run->victim, &status, 0) < 0) {
 			if (errno != EINTR)
 				fail_run(run, "waitpid");
@@ -327,6 +341,8 @@ static void finish_victim(struct run *run)
 	siginfo_t info;
 	int status;
 
+	if (run->o->exits)
+		return;
 	skip_mark(run);
 	for (;;) {
 		resume(run, false);
@@ -545,7 +561,7 @@ static void choose_points(struct run *run)
 	unsigned long n = run->result.instructions;
 	const char *mode = getenv("MPT_STEP");
 
-	run->may_jump = true;
+	run->may_jump = !run->o->forks;
 	every = o->every != 0 ? o->every : EVERY;
 	if (mode != NULL && strcmp(mode, "full") == 0) {
 		run->may_jump = false;

@@ -65,6 +65,10 @@
  * @max_cases:   no more points than this: the ones that matter, the others
  *               spread evenly (no limit)
  * @keep_zombie: leave the victim unreaped while the survivor runs (reaped)
+ * @forks:       the operation forks: the victim is stepped all the way, as its
+ *               child would run into a breakpoint of ours
+ * @exits:       the operation does not come to mpt_step_end(), it ends with the
+ *               victim's exit, with whatever code
  */
 struct mpt_stepper_opts {
 	const char *name;
@@ -78,6 +82,8 @@ struct mpt_stepper_opts {
 	unsigned long budget;
 	unsigned long max_cases;
 	bool keep_zombie;
+	bool forks;
+	bool exits;
 };
 
 /*

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -391,6 +392,94 @@ static void the_environment_selects_points(void **state)
 	assert_int_equal(seen.last, 17);
 }
 
+static void exit_after_a_pair(void *arg)
+{
+	struct board *b = arg;
+
+	mpt_step_begin();
+	atomic_store(&b->first, 1);
+	atomic_store(&b->second, 1);
+	_exit(3);
+}
+
+static void an_exit_can_be_the_end_of_an_operation(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "exit",
+		.victim = exit_after_a_pair,
+		.before = clear_the_pair,
+		.survivor = see,
+		.exits = true,
+	};
+
+	see_begin(*state);
+	o.arg = seen.b;
+	mpt_stepper_run(*state, &o, &r);
+	assert_int_equal(r.syscalls, 1);
+	assert_int_equal(r.cases, r.instructions + 2);
+	assert_true(seen.contiguous && seen.torn > 0);
+	assert_int_equal(seen.finished, 1);
+}
+
+/* A function that parent and child both run; @first notes a child's death. */
+static __attribute__((noinline)) int by_both(struct board *b)
+{
+	return atomic_load(&b->never_woken) == 0 ? 0 : 1;
+}
+
+static void fork_a_child(void *arg)
+{
+	struct board *b = arg;
+	int status = 0;
+	pid_t pid;
+
+	mpt_step_begin();
+	pid = _Fork();
+	if (pid == 0)
+		_exit(by_both(b));
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status != 0)
+		atomic_store(&b->first, 1);
+	by_both(b);
+	mpt_step_end();
+}
+
+static void count_deaths_of_children(void *arg, pid_t victim, unsigned long n,
+				     bool finished)
+{
+	struct board *b = arg;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	mpt_reap_orphans(seen.t);
+	seen.torn += b->first;
+}
+
+static void a_victims_child_meets_no_breakpoint(void **state)
+{
+	struct mpt_stepper_opts o = {
+		.name = "fork",
+		.victim = fork_a_child,
+		.before = clear_the_pair,
+		.survivor = count_deaths_of_children,
+		.max_cases = 150,
+	};
+
+	/* First that it would. */
+	see_begin(*state);
+	o.arg = seen.b;
+	mpt_stepper_run(*state, &o, NULL);
+	assert_true(seen.torn > 0);
+
+	see_begin(*state);
+	o.forks = true;
+	mpt_stepper_run(*state, &o, NULL);
+	assert_int_equal(seen.torn, 0);
+}
+
 static void marks_are_harmless_elsewhere(void **state)
 {
 	struct board *b = mpt_scratch(*state);
@@ -409,6 +498,8 @@ int main(int argc, char **argv)
 		mpt_test(a_long_operation_is_sampled),
 		mpt_test(breakpoints_change_nothing),
 		mpt_test(the_environment_selects_points),
+		mpt_test(an_exit_can_be_the_end_of_an_operation),
+		mpt_test(a_victims_child_meets_no_breakpoint),
 		mpt_test(marks_are_harmless_elsewhere),
 	};
 
