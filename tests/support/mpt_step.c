@@ -267,16 +267,20 @@ static void start_victim(struct run *run)
 	skip_mark(run);
 }
 
-/* Whether the victim, whose end is the end of its operation, has exited. It
- * stays a zombie. */
-static bool has_exited(struct run *run)
+/* As waitpid(), but returns 0 when the victim has exited and its operation is
+ * to end so; it stays a zombie then. */
+static pid_t wait_for_victim(struct run *run, int *ret_status)
 {
-	siginfo_t info = { 0 };
+	siginfo_t info;
 
-	return run->o->exits &&
-	       waitid(P_PID, (id_t)run->victim, &info,
-		      WEXITED | WSTOPPED | WNOWAIT) == 0 &&
-	       info.si_code == CLD_EXITED;
+	if (run->o->exits) {
+		if (waitid(P_PID, (id_t)run->victim, &info,
+			   WEXITED | WSTOPPED | WNOWAIT) < 0)
+			return -1;
+		if (info.si_code == CLD_EXITED)
+			return 0;
+	}
+	return waitpid(run->victim, ret_status, 0);
 }
 
 /* Moves the victim on, see resume(); @n is only for messages. */
@@ -285,12 +289,14 @@ static enum stop advance(struct run *run, bool single, unsigned long n)
 	unsigned sleepy = 0;
 	char where[48];
 	int status;
+	pid_t pid;
 
 	resume(run, single);
 	for (;;) {
-		if (has_exited(run))
+		pid = wait_for_victim(run, &status);
+		if (pid == 0)
 			return STOP_END;
-		if (waitpid(run->victim, &status, 0) < 0) {
+		if (pid < 0) {
 			if (errno != EINTR)
 				fail_run(run, "waitpid");
 			sleepy = mpt_task_state(run->victim) == 'S' ? sleepy + 1
