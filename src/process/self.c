@@ -155,6 +155,8 @@ mpr_self_finish(int code)
 {
 	mpr_stdio_finish();
 	mpr_self_leave();
-	atomic_store(&self.record->ended, (uint32_t)code + 1);
+	/* Also a child that the entry has forked may return from it. */
+	if (mpr_self_is_started())
+		atomic_store(&self.record->ended, (uint32_t)code + 1);
 	mpr_child_exit(code);
 }

@@ -322,6 +322,46 @@ host_blocks_all_signals(struct mpt *t, void *arg)
 	return 0;
 }
 
+/* Its own child returns from the entry as well, and is not the one that was
+ * started. */
+static int
+fork_and_die(void *arg)
+{
+	pid_t pid = fork();
+
+	(void)arg;
+	if (pid == 0)
+		return 5;
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	return raise(SIGKILL);
+}
+
+static int
+host_starts_one_that_forks(struct mpt *t, void *arg)
+{
+	struct mproc_exit end;
+	mproc_process *p;
+	int code;
+
+	(void)arg;
+	signal(SIGCHLD, SIG_IGN);
+	p = start(t, fork_and_die, NULL);
+	mpt_check_int(t, mproc_process_join(p, MPROC_FOREVER), 0);
+	mpt_check_int(t, mproc_process_exit_info(p, &end), 0);
+	mpt_check(t, end.reaped_elsewhere);
+	mpt_check_int(t, end.code, -1);
+	mpt_check_int(t, mproc_process_exitcode(p, &code), -ENODATA);
+	mproc_process_close(p);
+	return 0;
+}
+
+static void
+a_grandchild_does_not_tell_how_the_child_ended(void **state)
+{
+	in_a_host(*state, host_starts_one_that_forks, NULL);
+}
+
 static void
 all_signals_may_be_blocked(void **state)
 {
@@ -370,6 +410,7 @@ main(void)
 		mpt_test(a_thread_may_wait_for_all_children),
 		mpt_test(the_system_may_take_children_away),
 		mpt_test(a_handler_may_reap_the_hosts_own_children),
+		mpt_test(a_grandchild_does_not_tell_how_the_child_ended),
 		mpt_test(all_signals_may_be_blocked),
 		mpt_test(standard_streams_may_be_closed_from_the_start),
 	};
