@@ -37,6 +37,7 @@ struct mpr_child_bond {
 	pid_t parent;
 	int signal;
 	bool blocked; /* the signal, in the mask that the child gets */
+	bool outlives; /* its parent: to be told, but not to end */
 };
 
 void mpr_child_bond(struct mpr_child_bond *ret_bond);
@@ -45,6 +46,14 @@ void mpr_child_bond(struct mpr_child_bond *ret_bond);
  * signal for that also comes when the thread that forked us ends; then we go
  * on. */
 void mpr_child_follow(const struct mpr_child_bond *bond);
+
+/* In the child: whether the thread that forked it has ended since. If the parent
+ * goes on, it may have been in the middle of anything: another thread may have
+ * called exec. */
+bool mpr_child_forker_ended(void);
+
+/* In the child: not to be told any more. */
+void mpr_child_unfollow(void);
 
 /* In the child: whether its parent is still @parent. */
 bool mpr_child_has_parent(pid_t parent);

@@ -40,13 +40,27 @@ mpr_child_fork(void)
 
 /* Ours, since we were started; only a started process has the handler. */
 static pid_t followed;
+static bool outlives;
+static _Atomic bool forker_ended;
 
 static void
-on_parent_death(int signal)
+on_parent_death(int signal, siginfo_t *info, void *unused)
 {
+	bool gone = getppid() != followed;
+
 	(void)signal;
-	if (getppid() != followed)
+	(void)unused;
+	if (gone && !outlives)
 		_exit(128 + SIGKILL);
+	/* The kernel sends it in the name of the thread that ends. */
+	if (gone || (info->si_code == SI_USER && info->si_pid == followed))
+		forker_ended = true;
+}
+
+bool
+mpr_child_forker_ended(void)
+{
+	return forker_ended;
 }
 
 void
@@ -66,12 +80,14 @@ void
 mpr_child_follow(const struct mpr_child_bond *bond)
 {
 	struct sigaction action = {
-		.sa_handler = on_parent_death,
-		.sa_flags = SA_RESTART,
+		.sa_sigaction = on_parent_death,
+		.sa_flags = SA_RESTART | SA_SIGINFO,
 	};
 	sigset_t mask;
 
 	followed = bond->parent;
+	outlives = bond->outlives;
+	forker_ended = false; /* whoever forked our parent */
 	sigaction(bond->signal, &action, NULL);
 	if (bond->blocked) {
 		sigemptyset(&mask);
@@ -81,8 +97,17 @@ mpr_child_follow(const struct mpr_child_bond *bond)
 	/* Both by the same function: see struct mpr_child_bond. */
 	syscall(SYS_prctl, PR_SET_PDEATHSIG, bond->signal, 0, 0, 0);
 	/* It may have died before we asked to be told. */
-	if (syscall(SYS_getppid) != bond->parent)
+	if (syscall(SYS_getppid) == bond->parent)
+		return;
+	if (!outlives)
 		_exit(128 + SIGKILL);
+	forker_ended = true;
+}
+
+void
+mpr_child_unfollow(void)
+{
+	syscall(SYS_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
 }
 
 bool

@@ -204,6 +204,7 @@ start(mproc_process *p, mproc_entry *fn, void *arg,
 	pid_t pid;
 
 	mpr_child_bond(&start.bond);
+	start.bond.outlives = o->outlive_parent;
 	mpr_stdio_flush();
 	pid = mpr_child_fork();
 	if (pid == 0)

@@ -15,7 +15,7 @@
 #include "process/setup.h"
 
 #define YIELDS 50
-#define LOOK_EVERY INT64_C(50000000) /* ns */
+#define LOOK_EVERY 1000000000 /* ns */
 
 /* Set in a started process. A child that it forks by itself, which has another
  * id, was not started. */
@@ -83,30 +83,31 @@ mproc_parent_fd(void)
 }
 
 /* Sleeps until there is an order. If the parent dies instead, the kernel tells
- * us; but not one that outlives it, which looks for itself. */
+ * us, and we end; if only its thread does, as another thread has called exec,
+ * no order will come unless it has come already. */
 static uint32_t
-sleep_until_order(struct mpr_record *record, const struct mpr_start *start)
+sleep_until_order(struct mpr_record *record)
 {
-	bool looks = start->opts->outlive_parent, gone;
 	uint32_t ticket, order;
+	bool ended;
 
 	for (;;) {
-		/* Before the order is read: a dead one gives no more. */
-		gone = looks && !mpr_child_has_parent(start->bond.parent);
+		/* Before the order is read: who has ended gives none. */
+		ended = mpr_child_forker_ended();
 		ticket = mpr_parker_ticket(&record->parker);
 		order = atomic_load(&record->order);
 		if (order != MPR_RECORD_ASLEEP)
 			return order;
-		if (gone)
+		if (ended)
 			return MPR_RECORD_ABORT;
 		mpr_parker_wait(&record->parker, ticket,
-				looks ? mproc_now() + LOOK_EVERY : MPR_NEVER);
+				mproc_now() + LOOK_EVERY);
 	}
 }
 
 /* Until the parent has what it needs to wait for us. */
 static void
-wait_for_order(struct mpr_record *record, const struct mpr_start *start)
+wait_for_order(struct mpr_record *record)
 {
 	uint32_t order = MPR_RECORD_WAIT;
 
@@ -118,7 +119,7 @@ wait_for_order(struct mpr_record *record, const struct mpr_start *start)
 	}
 	if (atomic_compare_exchange_strong(&record->order, &order,
 					   MPR_RECORD_ASLEEP))
-		order = sleep_until_order(record, start);
+		order = sleep_until_order(record);
 	if (order != MPR_RECORD_GO)
 		mpr_child_exit(0);
 }
@@ -128,8 +129,7 @@ mpr_self_run(const struct mpr_start *start)
 {
 	struct mpr_record *record = start->record;
 
-	if (!start->opts->outlive_parent)
-		mpr_child_follow(&start->bond);
+	mpr_child_follow(&start->bond);
 	mpr_stdio_forget();
 	mpr_self_forget();
 	/* Our parent's parent; in between, someone may have closed it. */
@@ -139,7 +139,9 @@ mpr_self_run(const struct mpr_start *start)
 		atomic_store(&record->setup, mpr_setup_apply(start->opts));
 		mpr_parker_wake(&record->starter);
 	}
-	wait_for_order(record, start);
+	wait_for_order(record);
+	if (start->bond.outlives)
+		mpr_child_unfollow();
 
 	self.pid = mpr_task_pid();
 	self.parent = (struct mpr_child){ .pid = start->bond.parent, .fd = -1 };

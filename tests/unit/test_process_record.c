@@ -151,6 +151,7 @@ fork_child(struct mpr_record *record, const struct mproc_process_opts *opts)
 	pid_t pid;
 
 	mpr_child_bond(&start.bond);
+	start.bond.outlives = opts->outlive_parent;
 	pid = fork();
 	if (pid == 0)
 		mpr_self_run(&start);

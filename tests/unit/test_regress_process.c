@@ -368,6 +368,77 @@ a_pipe_in_place_of_a_childs_descriptor_costs_no_time(void **state)
 				     NULL), 0);
 }
 
+/* In the scratch bytes. */
+struct half {
+	_Atomic pid_t child;
+	bool outlives;
+};
+
+/* Forks as a start does, and never comes to give the order. */
+static void *
+start_half(void *t)
+{
+	struct half *half = mpt_scratch(t);
+	const struct mproc_process_opts opts = {
+		.outlive_parent = half->outlives,
+	};
+	struct mpr_start start = {
+		.fn = return_a_code,
+		.name = (char[MPR_NAME_MAX]){ "child" },
+		.record = mpr_record_new(),
+		.opts = &opts,
+	};
+	pid_t pid;
+
+	mpr_child_bond(&start.bond);
+	start.bond.outlives = half->outlives;
+	pid = mpr_child_fork();
+	if (pid == 0)
+		mpr_self_run(&start);
+	half->child = pid;
+	wait_to_be_killed(t);
+	return NULL;
+}
+
+static int
+exec_during_a_start(struct mpt *t, void *arg)
+{
+	struct half *half = mpt_scratch(t);
+	pthread_t thread;
+
+	(void)arg;
+	mpt_check_int(t, pthread_create(&thread, NULL, start_half, t), 0);
+	mpt_until(t, half->child && mpt_task_state(half->child) == 'S');
+	execl("/bin/sleep", "sleep", "1000", (char *)NULL);
+	return 1;
+}
+
+static bool
+has_ended(pid_t pid)
+{
+	int state = mpt_task_state(pid);
+
+	return state == 'Z' || state == 0;
+}
+
+static void
+who_will_not_be_ordered_ends_when_its_starter_execs(void **state)
+{
+	struct mpt *t = *state;
+	struct half *half = mpt_scratch(t);
+	int id;
+
+	mpt_watchdog(t, 10);
+	for (int i = 0; i < 2; i++) {
+		half->child = 0;
+		half->outlives = i;
+		id = mpt_spawn(t, "starter", exec_during_a_start, NULL);
+		mpt_until(t, half->child && has_ended(half->child));
+		mpt_kill(t, id);
+		mpt_reap_orphans(t);
+	}
+}
+
 /* A page of process records is made once, and stays. */
 static int
 setup(void **state)
@@ -394,6 +465,7 @@ main(void)
 		mpt_test(
 		    without_pidfds_a_worker_with_the_id_of_a_child_is_spared),
 		mpt_test(a_pipe_in_place_of_a_childs_descriptor_costs_no_time),
+		mpt_test(who_will_not_be_ordered_ends_when_its_starter_execs),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
