@@ -26,7 +26,10 @@
  * A started process does not outlive the one that started it, unless it was
  * told to by .outlive_parent: when its parent dies, the kernel sends it
  * SIGRTMAX, whose handler, set in started processes only, ends it. No handler
- * is ever set in the parent. An entry that blocks SIGRTMAX, or changes its user
+ * is ever set in the parent. (Where a sandbox refuses that, a timer sends the
+ * signal once a second, and the handler looks whether the parent lives; where
+ * that is refused, too, the process ends at once, with code 137 and without
+ * having called its entry.) An entry that blocks SIGRTMAX, or changes its user
  * id, gives that up; one that execs another program leaves it with the signal's
  * default action, which also comes when the thread that started it ends.
  */

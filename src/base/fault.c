@@ -31,6 +31,7 @@ static const struct {
 	[MPR_FAULT_PUNCH] = { "punch", EOPNOTSUPP },
 	[MPR_FAULT_MEMBARRIER] = { "membarrier", ENOSYS },
 	[MPR_FAULT_FORK] = { "fork", EAGAIN },
+	[MPR_FAULT_FOLLOW] = { "follow", EPERM },
 	[MPR_FAULT_PIDFD] = { "pidfd", EMFILE },
 	[MPR_FAULT_WAITID] = { "waitid", ECHILD },
 	[MPR_FAULT_KILL] = { "kill", EPERM },

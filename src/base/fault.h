@@ -31,6 +31,7 @@ enum mpr_fault_point {
 	MPR_FAULT_PUNCH,      /* fallocate() or MADV_REMOVE that gives back */
 	MPR_FAULT_MEMBARRIER, /* membarrier() */
 	MPR_FAULT_FORK,	      /* fork() */
+	MPR_FAULT_FOLLOW,     /* PR_SET_PDEATHSIG, then timer_create() */
 	MPR_FAULT_PIDFD,      /* pidfd_open() */
 	MPR_FAULT_WAITID,     /* waitid() */
 	MPR_FAULT_KILL,	      /* kill(), pidfd_send_signal() */

@@ -42,9 +42,9 @@ struct mpr_child_bond {
 
 void mpr_child_bond(struct mpr_child_bond *ret_bond);
 
-/* In the child: end when the parent does, or at once if it has. The kernel's
- * signal for that also comes when the thread that forked us ends; then we go
- * on. */
+/* In the child: end when the parent does, or at once if it has, or if the end
+ * of the parent could not be noticed. The kernel's signal for that also comes
+ * when the thread that forked us ends; then we go on. */
 void mpr_child_follow(const struct mpr_child_bond *bond);
 
 /* In the child: whether the thread that forked it has ended since. If the parent

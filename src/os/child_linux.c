@@ -41,6 +41,8 @@ mpr_child_fork(void)
 /* Ours, since we were started; only a started process has the handler. */
 static pid_t followed;
 static bool outlives;
+static bool looks; /* by the timer */
+static timer_t timer;
 static _Atomic bool forker_ended;
 
 static void
@@ -76,6 +78,25 @@ mpr_child_bond(struct mpr_child_bond *ret_bond)
 	};
 }
 
+/* Where the kernel refuses to tell us of our parent's death, as a sandbox may
+ * have it, the same handler looks for itself. */
+static bool
+look_every_second(int signal)
+{
+	struct sigevent event = {
+		.sigev_notify = SIGEV_SIGNAL,
+		.sigev_signo = signal,
+	};
+	const struct itimerspec every = {
+		.it_interval.tv_sec = 1,
+		.it_value.tv_sec = 1,
+	};
+
+	looks = !mpr_fault(MPR_FAULT_FOLLOW) &&
+		timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
+	return looks && timer_settime(timer, 0, &every, NULL) == 0;
+}
+
 void
 mpr_child_follow(const struct mpr_child_bond *bond)
 {
@@ -87,6 +108,7 @@ mpr_child_follow(const struct mpr_child_bond *bond)
 
 	followed = bond->parent;
 	outlives = bond->outlives;
+	looks = false;
 	forker_ended = false; /* whoever forked our parent */
 	sigaction(bond->signal, &action, NULL);
 	if (bond->blocked) {
@@ -94,8 +116,12 @@ mpr_child_follow(const struct mpr_child_bond *bond)
 		sigaddset(&mask, bond->signal);
 		pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
 	}
-	/* Both by the same function: see struct mpr_child_bond. */
-	syscall(SYS_prctl, PR_SET_PDEATHSIG, bond->signal, 0, 0, 0);
+	/* Both by the same function: see struct mpr_child_bond. Where we can
+	 * have neither signal, we must not run, as we would outlive it. */
+	if ((mpr_fault(MPR_FAULT_FOLLOW) ||
+	     syscall(SYS_prctl, PR_SET_PDEATHSIG, bond->signal, 0, 0, 0) < 0) &&
+	    !look_every_second(bond->signal))
+		_exit(128 + SIGKILL);
 	/* It may have died before we asked to be told. */
 	if (syscall(SYS_getppid) == bond->parent)
 		return;
@@ -107,7 +133,10 @@ mpr_child_follow(const struct mpr_child_bond *bond)
 void
 mpr_child_unfollow(void)
 {
-	syscall(SYS_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
+	if (looks)
+		timer_delete(timer);
+	else
+		syscall(SYS_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
 }
 
 bool

@@ -47,6 +47,7 @@ static const struct feature features[] = {
 	{ .name = "pidfd", SYS_waitid, EINVAL, WHEN, 0, 3 /* P_PIDFD */ },
 	{ .name = "closerange", SYS_close_range, ENOSYS },
 	{ .name = "eventfd", SYS_eventfd2, ENOSYS },
+	{ .name = "pdeathsig", SYS_prctl, EINVAL, WHEN, 0, PR_SET_PDEATHSIG },
 	{ .name = "setname", SYS_prctl, EINVAL, WHEN, 0, PR_SET_NAME },
 };
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
+#include "base/fault.h"
 #include "common.h"
 #include "os/child.h"
 #include "os/clock.h"
@@ -240,6 +241,24 @@ a_blocked_signal_does_not_keep_it_alive(void **state)
 	assert_int_equal(mpt_reap_orphans(t), 1);
 }
 
+static int
+have_a_follower_that_is_not_told(struct mpt *t, void *arg)
+{
+	mpr_fault_set("follow:1");
+	return have_a_follower(t, arg);
+}
+
+static void
+a_follower_that_is_not_told_looks_for_itself(void **state)
+{
+	struct mpt *t = *state;
+	int id = mpt_spawn(t, "parent", have_a_follower_that_is_not_told, NULL);
+
+	mpt_reach(t, 1);
+	mpt_kill(t, id);
+	assert_int_equal(mpt_reap_orphans(t), 1);
+}
+
 static void *
 fork_in_a_thread(void *t)
 {
@@ -303,6 +322,32 @@ a_follower_whose_parent_is_gone_already_ends_at_once(void **state)
 	mpr_child_close(&c);
 }
 
+static void
+follow_in_vain(void)
+{
+	struct mpr_child_bond bond;
+
+	mpr_child_bond(&bond);
+	bond.parent = getppid();
+	mpr_fault_set("follow:1+");
+	mpr_child_follow(&bond);
+	mpr_child_exit(0);
+}
+
+static void
+a_follower_that_cannot_follow_does_not_run(void **state)
+{
+	struct mpr_child_end end;
+	struct mpr_child c;
+
+	(void)state;
+	c = start(follow_in_vain);
+	wait_for_end(&c);
+	assert_int_equal(mpr_child_reap(&c, &end), 0);
+	assert_int_equal(end.code, 128 + SIGKILL);
+	mpr_child_close(&c);
+}
+
 int
 main(void)
 {
@@ -319,6 +364,8 @@ main(void)
 		mpt_test(
 			a_follower_goes_on_when_only_the_thread_that_forked_it_ends),
 		mpt_test(a_follower_whose_parent_is_gone_already_ends_at_once),
+		mpt_test(a_follower_that_is_not_told_looks_for_itself),
+		mpt_test(a_follower_that_cannot_follow_does_not_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
