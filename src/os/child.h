@@ -5,6 +5,7 @@
 #ifndef MPR_OS_CHILD_H
 #define MPR_OS_CHILD_H
 
+#include <poll.h>   /* for the type */
 #include <signal.h> /* for the names of signals */
 #include <stdbool.h>
 #include <stdint.h>
@@ -87,13 +88,22 @@ void mpr_child_reap_blocking(pid_t pid);
  * signal.
  */
 
+/* What the end of a child is waited for by. */
+struct pollfd mpr_child_poll(const struct mpr_child *c);
+
+/* In the place of a child that is not to be waited for any more. */
+struct pollfd mpr_child_poll_none(void);
+
 /*
- * Waits until the child has ended, an interrupt is pending (os/interrupt.h), or
- * @deadline, but a second at most. Returns 0, also for no reason, or -ETIMEDOUT
- * at the deadline. @tries counts the calls in vain: where the end cannot be
- * waited for, the pauses get longer with it.
+ * Waits until one of @n children has ended, an interrupt is pending
+ * (os/interrupt.h), or @deadline, but a second at most. @fds says by what; there
+ * may be other descriptors among them, and there is room for one more behind
+ * them. Returns 0, also for no reason, or -ETIMEDOUT at the deadline. Who may
+ * have ended has revents in @fds. @tries counts the calls in vain: where an end
+ * cannot be waited for, the pauses get longer with it.
  */
-int mpr_child_wait(const struct mpr_child *c, int64_t deadline, unsigned tries);
+int mpr_child_wait(struct pollfd *fds, unsigned n, int64_t deadline,
+		   unsigned tries);
 
 /* A pause of @tries milliseconds, within bounds, but not beyond @deadline.
  * Returns 0, or -ETIMEDOUT at the deadline. */

@@ -6,7 +6,6 @@
  * end is found by looking.
  */
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -233,15 +232,41 @@ mpr_child_pause(int64_t deadline, unsigned tries)
 	return mproc_now() >= deadline ? -ETIMEDOUT : 0;
 }
 
+struct pollfd
+mpr_child_poll(const struct mpr_child *c)
+{
+	return (struct pollfd){ .fd = c->fd, .events = POLLIN };
+}
+
+struct pollfd
+mpr_child_poll_none(void)
+{
+	return (struct pollfd){ .fd = -1 };
+}
+
+static bool
+can_poll(const struct pollfd *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (fds[i].fd < 0 && fds[i].events)
+			return false;
+	return true;
+}
+
 int
-mpr_child_wait(const struct mpr_child *c, int64_t deadline, unsigned tries)
+mpr_child_wait(struct pollfd *fds, unsigned n, int64_t deadline, unsigned tries)
 {
 	int r = -EBADF;
 
-	/* The number may be another's by now: look at it again and again. */
-	if (c->fd >= 0)
-		r = mpr_interrupt_poll(c->fd, deadline);
-	return r == -EBADF ? mpr_child_pause(deadline, tries) : r;
+	/* A number may be another's by now: look at it again and again. */
+	if (can_poll(fds, n))
+		r = mpr_interrupt_poll(fds, n, deadline);
+	if (r != -EBADF)
+		return r;
+	r = mpr_child_pause(deadline, tries);
+	for (unsigned i = 0; i < n; i++)
+		fds[i].revents = fds[i].events;
+	return r;
 }
 
 bool

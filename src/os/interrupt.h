@@ -9,6 +9,7 @@
 #ifndef MPR_OS_INTERRUPT_H
 #define MPR_OS_INTERRUPT_H
 
+#include <poll.h> /* for the type */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,10 +28,11 @@ bool mpr_interrupt_pending(void);
 void mpr_interrupt_answer(void);
 
 /*
- * Waits until @fd is readable, an interrupt is pending, or @deadline, but about
- * a second at most. Returns 0, also for no reason; -ETIMEDOUT at the deadline;
- * -EBADF if @fd cannot be polled. Not a cancellation point.
+ * Waits until one of the @n descriptors @fds is readable, an interrupt is
+ * pending, or @deadline, but about a second at most. There is room for one more
+ * behind them. Returns 0, also for no reason; -ETIMEDOUT at the deadline; -EBADF
+ * if one of them cannot be polled. Not a cancellation point.
  */
-int mpr_interrupt_poll(int fd, int64_t deadline);
+int mpr_interrupt_poll(struct pollfd *fds, unsigned n, int64_t deadline);
 
 #endif

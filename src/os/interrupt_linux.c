@@ -11,7 +11,6 @@
  * might be somebody else's file by then.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -173,11 +172,21 @@ unwatch(_Atomic uint32_t *place, int fd)
 	}
 }
 
+/* Whether any of them said something. */
+static bool
+any_told(const struct pollfd *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (fds[i].revents)
+			return true;
+	return false;
+}
+
 /* Polls @n descriptors. Returns 0; -ETIMEDOUT if @deadline comes first, which
  * is not later than @slice; -EBADF, also where the limit on descriptors is so
  * low that the kernel refuses to poll. */
 static int
-poll_until(struct pollfd *fds, nfds_t n, int64_t deadline, int64_t slice)
+poll_until(struct pollfd *fds, unsigned n, int64_t deadline, int64_t slice)
 {
 	int64_t now = mproc_now(), ns = deadline > now ? deadline - now : 0;
 	struct timespec time;
@@ -192,34 +201,38 @@ poll_until(struct pollfd *fds, nfds_t n, int64_t deadline, int64_t slice)
 		return mproc_now() >= deadline ? -ETIMEDOUT : 0;
 	if (r < 0)
 		return errno == EINTR ? 0 : -EBADF;
-	return fds[0].revents && !(fds[0].revents & POLLIN) ? -EBADF : 0;
+	for (unsigned i = 0; i < n; i++)
+		if (fds[i].revents && !(fds[i].revents & POLLIN))
+			return -EBADF;
+	return 0;
 }
 
 int
-mpr_interrupt_poll(int fd, int64_t deadline)
+mpr_interrupt_poll(struct pollfd *fds, unsigned n, int64_t deadline)
 {
-	struct pollfd fds[2] = { { .fd = fd, .events = POLLIN } };
+	struct pollfd *own = &fds[n];
 	int before = mpr_thread_forbid_cancel();
 	_Atomic uint32_t *place = NULL;
 	int r;
 
-	r = poll_until(fds, 1, deadline, FIRST_SLICE);
-	if (r < 0 || fds[0].revents)
+	r = poll_until(fds, n, deadline, FIRST_SLICE);
+	if (r < 0 || any_told(fds, n))
 		goto done;
-	fds[1] = (struct pollfd){
+	*own = (struct pollfd){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = POLLIN,
 	};
 	/* Asked for first, as it finds our generation, and again after it is
 	 * there: see mpr_interrupt_raise(). */
-	if (!mpr_interrupt_pending() && fds[1].fd >= 0)
-		place = watch(fds[1].fd);
+	if (!mpr_interrupt_pending() && own->fd >= 0)
+		place = watch(own->fd);
 	if (!mpr_interrupt_pending())
-		r = poll_until(fds, 2, deadline, place ? SLICE : FIRST_SLICE);
+		r = poll_until(fds, n + 1, deadline,
+			       place ? SLICE : FIRST_SLICE);
 	if (place)
-		unwatch(place, fds[1].fd);
-	if (fds[1].fd >= 0 && is_nameless(fds[1].fd))
-		close(fds[1].fd);
+		unwatch(place, own->fd);
+	if (own->fd >= 0 && is_nameless(own->fd))
+		close(own->fd);
 done:
 	mpr_thread_allow_cancel(before);
 	return r;

@@ -298,6 +298,7 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 int
 mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
 {
+	struct pollfd fds[2];
 	unsigned tries = 0;
 	int r = 0;
 
@@ -308,7 +309,8 @@ mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
 		if (p->generation != mpr_generation())
 			return check(p);
 		if (!mpr_interrupt_pending()) {
-			r = mpr_child_wait(&p->child, deadline, ++tries);
+			fds[0] = mpr_child_poll(&p->child);
+			r = mpr_child_wait(fds, 1, deadline, ++tries);
 		} else if (interruptible) {
 			mpr_interrupt_answer();
 			return -EINTR;

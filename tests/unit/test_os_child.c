@@ -30,6 +30,14 @@ start(void (*fn)(void))
 	return c;
 }
 
+static int
+wait_once(const struct mpr_child *c, int64_t deadline, unsigned tries)
+{
+	struct pollfd fds[2] = { mpr_child_poll(c) };
+
+	return mpr_child_wait(fds, 1, deadline, tries);
+}
+
 /* Waits for its end, however many waits that takes. */
 static void
 wait_for_end(const struct mpr_child *c)
@@ -37,7 +45,7 @@ wait_for_end(const struct mpr_child *c)
 	unsigned tries = 0;
 
 	while (!mpr_child_is_gone(c))
-		assert_int_equal(mpr_child_wait(c, MPR_NEVER, ++tries), 0);
+		assert_int_equal(wait_once(c, MPR_NEVER, ++tries), 0);
 }
 
 static void
@@ -86,9 +94,9 @@ a_running_child_is_not_reaped_and_a_wait_runs_out(void **state)
 	(void)state;
 	c = start(wait_for_a_signal);
 	assert_int_equal(mpr_child_reap(&c, &end), -EAGAIN);
-	assert_int_equal(mpr_child_wait(&c, 1, 1), -ETIMEDOUT);
+	assert_int_equal(wait_once(&c, 1, 1), -ETIMEDOUT);
 	until = mproc_now() + 20000000;
-	while ((r = mpr_child_wait(&c, until, 1)) == 0)
+	while ((r = wait_once(&c, until, 1)) == 0)
 		;
 	assert_int_equal(r, -ETIMEDOUT);
 	assert_true(mproc_now() >= until);
@@ -98,6 +106,87 @@ a_running_child_is_not_reaped_and_a_wait_runs_out(void **state)
 	assert_int_equal(end.code, -1);
 	assert_int_equal(end.signal, SIGKILL);
 	mpr_child_close(&c);
+}
+
+static void
+end(struct mpr_child *c)
+{
+	struct mpr_child_end end;
+
+	assert_int_equal(mpr_child_signal(c, SIGKILL), 0);
+	wait_for_end(c);
+	assert_int_equal(mpr_child_reap(c, &end), 0);
+	mpr_child_close(c);
+}
+
+#define SEVERAL 3
+
+/* Waits for the end of one of several, and says of whom that is to be seen. */
+static void
+expect_the_end_of(const struct mpr_child *cs, unsigned which)
+{
+	struct pollfd fds[SEVERAL + 1];
+	unsigned tries = 0;
+
+	while (!mpr_child_is_gone(&cs[which])) {
+		for (unsigned i = 0; i < SEVERAL; i++)
+			fds[i] = mpr_child_poll(&cs[i]);
+		assert_int_equal(mpr_child_wait(fds, SEVERAL, MPR_NEVER,
+						++tries), 0);
+	}
+	/* The last wait may have been in vain, but another is not. */
+	for (unsigned i = 0; i < SEVERAL; i++)
+		fds[i] = mpr_child_poll(&cs[i]);
+	assert_int_equal(mpr_child_wait(fds, SEVERAL, MPR_NEVER, 1), 0);
+	assert_true(fds[which].revents);
+	/* And one that is left out is not waited for. */
+	fds[which] = mpr_child_poll_none();
+	assert_int_equal(mpr_child_wait(fds, SEVERAL, mproc_now() + 5000000, 1),
+			 -ETIMEDOUT);
+	assert_false(fds[which].revents);
+}
+
+static void
+the_end_of_any_of_several_ends_a_wait(void **state)
+{
+	struct mpr_child cs[SEVERAL];
+	struct pollfd fds[SEVERAL + 1];
+
+	(void)state;
+	for (unsigned i = 0; i < SEVERAL; i++)
+		cs[i] = start(wait_for_a_signal);
+	for (unsigned i = 0; i < SEVERAL; i++)
+		fds[i] = mpr_child_poll(&cs[i]);
+	assert_int_equal(mpr_child_wait(fds, SEVERAL, mproc_now(), 1),
+			 -ETIMEDOUT);
+	assert_int_equal(mpr_child_signal(&cs[1], SIGKILL), 0);
+	expect_the_end_of(cs, 1);
+	for (unsigned i = 0; i < SEVERAL; i++)
+		end(&cs[i]);
+}
+
+/* One of them has no pidfd, or a wrong one: look at all, after a pause. */
+static void
+one_that_cannot_be_waited_for_makes_all_be_looked_at(void **state)
+{
+	struct mpr_child cs[2] = { start(wait_for_a_signal),
+				   start(wait_for_a_signal) };
+	int fd = cs[1].fd;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct pollfd fds[3] = { mpr_child_poll(&cs[0]),
+					 mpr_child_poll(&cs[1]) };
+
+		fds[1].fd = i == 0 ? -1 : i == 1 ? 1000000 : fd;
+		if (i == 2)
+			mpr_fault_set("poll:1");
+		assert_int_equal(mpr_child_wait(fds, 2, MPR_NEVER, 1), 0);
+		mpr_fault_set(NULL);
+		assert_true(fds[0].revents && fds[1].revents);
+	}
+	end(&cs[0]);
+	end(&cs[1]);
 }
 
 static void
@@ -287,7 +376,7 @@ a_follower_goes_on_when_only_the_thread_that_forked_it_ends(void **state)
 	/* It sleeps again after the signal; had it ended it would be 'Z'. */
 	mpt_until(t, mpt_task_state(b->child) == 'S');
 	until = mproc_now() + 30000000;
-	while ((r = mpr_child_wait(&c, until, 1)) == 0)
+	while ((r = wait_once(&c, until, 1)) == 0)
 		;
 	assert_int_equal(r, -ETIMEDOUT);
 	assert_int_equal(mpr_child_signal(&c, SIGKILL), 0);
@@ -354,6 +443,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_child_that_exits_is_reaped_with_its_code),
 		mpt_test(a_running_child_is_not_reaped_and_a_wait_runs_out),
+		mpt_test(the_end_of_any_of_several_ends_a_wait),
+		mpt_test(one_that_cannot_be_waited_for_makes_all_be_looked_at),
 		mpt_test(a_terminated_child_shows_the_signal),
 		mpt_test(a_child_that_someone_else_reaped_is_no_child),
 		mpt_test(a_child_can_be_reaped_without_a_descriptor),
