@@ -36,6 +36,9 @@ struct mproc_process {
 /* Whether the process has ended; what it held is given back then. */
 bool mpr_process_has_ended(mproc_process *p);
 
+/* Whether that has been seen, and done: a look at two words. */
+bool mpr_process_is_done(mproc_process *p);
+
 /* Notes how the process ended, if it has. The process lock is held. */
 bool mpr_process_look(mproc_process *p);
 

@@ -14,7 +14,6 @@
 #include "base/opts.h"
 #include "os/clock.h"
 #include "os/generation.h"
-#include "os/interrupt.h"
 #include "os/stdio.h"
 #include "os/task.h"
 #include "os/thread.h"
@@ -22,6 +21,7 @@
 #include "process/exit.h"
 #include "process/handle.h"
 #include "process/setup.h"
+#include "process/watch.h"
 
 /* How often a start that takes long looks whether the child still lives. */
 #define LOOK_EVERY INT64_C(50000000) /* ns */
@@ -94,6 +94,17 @@ mpr_process_has_ended(mproc_process *p)
 	p->recovered = true;
 	mpr_process_unlock();
 	return true;
+}
+
+bool
+mpr_process_is_done(mproc_process *p)
+{
+	bool done;
+
+	mpr_process_lock();
+	done = p->ended && p->recovered;
+	mpr_process_unlock();
+	return done;
 }
 
 void
@@ -298,8 +309,8 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 int
 mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
 {
-	struct pollfd fds[2];
-	unsigned tries = 0;
+	struct mpr_watch w = { .ps = &p, .n = 1, .fd = -1,
+			       .interruptible = interruptible };
 	int r = 0;
 
 	while (!mpr_process_has_ended(p)) {
@@ -308,20 +319,9 @@ mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
 		/* A signal handler may have forked: no child of ours. */
 		if (p->generation != mpr_generation())
 			return check(p);
-		if (!mpr_interrupt_pending()) {
-			fds[0] = mpr_child_poll(&p->child);
-			r = mpr_child_wait(fds, 1, deadline, ++tries);
-		} else if (interruptible) {
-			mpr_interrupt_answer();
-			return -EINTR;
-		} else {
-			/* It is for the next wait; this one goes on. */
-			r = mpr_child_pause(deadline, ++tries);
-		}
-		/* A debugger may hold an ended child back from us. */
-		if (r == 0 && mpr_child_is_gone(&p->child) &&
-		    !mpr_process_has_ended(p))
-			r = mpr_child_pause(deadline, tries);
+		r = mpr_watch(&w, deadline);
+		if (r == -EINTR)
+			return r;
 	}
 	return 0;
 }
