@@ -36,6 +36,7 @@ enum mpr_fault_point {
 	MPR_FAULT_WAITID,     /* waitid() */
 	MPR_FAULT_KILL,	      /* kill(), pidfd_send_signal() */
 	MPR_FAULT_POLL,	      /* ppoll() */
+	MPR_FAULT_EVENTFD,    /* eventfd() */
 	MPR_FAULT_LOCK,	      /* fcntl() on a byte lock */
 	MPR_FAULT_OPEN,	      /* open() of files in /proc, /sys and /dev */
 	MPR_FAULT_KEY,	      /* pthread_key_create(), pthread_setspecific() */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A thread in poll(2) can be woken by a descriptor alone. Most waits for a
- * child are short, so a thread gets one, an eventfd, only when it has waited
- * for a while, and for as long as it waits. It lies in the process page, where
+ * child are short, so a thread gets one, a waker, only when it has waited for a
+ * while, and for as long as it waits. It lies in the process page, where
  * raise() finds it without a lock:
  *
  *   0 --watch--> fd --raise--> fd, poked --> fd --unwatch--> 0
@@ -12,9 +12,6 @@
  */
 #include <errno.h>
 #include <stddef.h>
-#include <sys/eventfd.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,10 +22,11 @@
 #include "os/interrupt.h"
 #include "os/task.h"
 #include "os/thread.h"
+#include "os/waker.h"
 
 #define POKED 1u
 
-/* How long a thread waits without an eventfd, and how long with one. Where it
+/* How long a thread waits without a waker, and how long with one. Where it
  * cannot have one, it looks at the count as often as the first says. */
 #define FIRST_SLICE 20000000 /* ns */
 #define SLICE 1000000000
@@ -44,27 +42,6 @@ boot_time(void)
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-/* Whether the program has not closed our eventfd and opened a file in its
- * place: what has no name has no type either. */
-static bool
-is_nameless(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
-}
-
-/* Not write(2), at which a thread may be cancelled. That one who is woken
- * already cannot be woken more is no error. */
-static void
-poke(int fd)
-{
-	const uint64_t one = 1;
-
-	if (is_nameless(fd))
-		syscall(SYS_write, fd, &one, sizeof(one));
 }
 
 void
@@ -90,7 +67,7 @@ mpr_interrupt_raise(void)
 		    !atomic_compare_exchange_strong(&page->pollers[i], &word,
 						    word | POKED))
 			continue;
-		poke((int)(word >> 1) - 1);
+		mpr_waker_wake((int)(word >> 1) - 1);
 		/* Release: the write comes before the owner may close it. Not
 		 * by a store: a handler may have forked here. */
 		word |= POKED;
@@ -219,7 +196,7 @@ mpr_interrupt_poll(struct pollfd *fds, unsigned n, int64_t deadline)
 	if (r < 0 || any_told(fds, n))
 		goto done;
 	*own = (struct pollfd){
-		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.fd = mpr_waker_open(),
 		.events = POLLIN,
 	};
 	/* Asked for first, as it finds our generation, and again after it is
@@ -231,8 +208,7 @@ mpr_interrupt_poll(struct pollfd *fds, unsigned n, int64_t deadline)
 			       place ? SLICE : FIRST_SLICE);
 	if (place)
 		unwatch(place, own->fd);
-	if (own->fd >= 0 && is_nameless(own->fd))
-		close(own->fd);
+	mpr_waker_close(own->fd);
 done:
 	mpr_thread_allow_cancel(before);
 	return r;

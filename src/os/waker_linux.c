@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Eventfds. Not by write(2) and close(2), at which a thread may be cancelled.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "os/waker.h"
+
+int
+mpr_waker_open(void)
+{
+	int fd = mpr_fault(MPR_FAULT_EVENTFD) ? -1 :
+		 eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Whether it is ours still: what has no name has no type either. */
+static bool
+is_nameless(int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
+}
+
+void
+mpr_waker_wake(int fd)
+{
+	const uint64_t one = 1;
+	int saved = errno;
+
+	/* That one who is woken already cannot be woken more is no error. */
+	if (is_nameless(fd))
+		syscall(SYS_write, fd, &one, sizeof(one));
+	errno = saved;
+}
+
+void
+mpr_waker_close(int fd)
+{
+	int saved = errno;
+
+	if (is_nameless(fd))
+		syscall(SYS_close, fd);
+	errno = saved;
+}
