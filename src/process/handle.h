@@ -33,6 +33,20 @@ struct mproc_process {
 	mproc_process *previous;
 };
 
+/*
+ * Starts a process as mproc_process_start() does, but its entry does not begin
+ * before it is let go. One that is abandoned instead ends without having run
+ * anything of the user's, and its handle is closed.
+ */
+int mpr_process_hold(mproc_process **ret_p, mproc_entry *fn, void *arg,
+		     const struct mproc_process_opts *opts);
+void mpr_process_let_go(mproc_process *p);
+void mpr_process_abandon(mproc_process *p);
+
+/* A copy of the argument, which the caller may change or free as soon as the
+ * process is started, wherever it lies. */
+int mpr_process_copy_arg(void **ret_copy, const void *arg, size_t size);
+
 /* Whether the process has ended; what it held is given back then. */
 bool mpr_process_has_ended(mproc_process *p);
 

@@ -152,6 +152,13 @@ ending(void)
 			(int)mpr_task_pid());
 }
 
+static void
+order(mproc_process *p, enum mpr_record_order order)
+{
+	if (atomic_exchange(&p->record->order, order) == MPR_RECORD_ASLEEP)
+		mpr_parker_wake(&p->record->parker);
+}
+
 /* Until the child has applied its options. One that is killed before that was
  * started, and has ended. */
 static int
@@ -180,7 +187,7 @@ wait_for_setup(const mproc_process *p, const struct mproc_process_opts *o)
  * there, and it is among our children: what fails after the fork must not have
  * started anything. */
 static int
-open_and_order(mproc_process *p, pid_t pid, const struct mpr_start *start)
+open_child(mproc_process *p, pid_t pid, const struct mpr_start *start)
 {
 	int r = mpr_child_open(&p->child, pid);
 
@@ -190,12 +197,10 @@ open_and_order(mproc_process *p, pid_t pid, const struct mpr_start *start)
 		r = wait_for_setup(p, start->opts);
 	if (r == 0 && !mpr_children_add(p))
 		r = ending();
-	if (atomic_exchange(&p->record->order,
-			    r < 0 ? MPR_RECORD_ABORT : MPR_RECORD_GO) ==
-	    MPR_RECORD_ASLEEP)
-		mpr_parker_wake(&p->record->parker);
-	if (r < 0)
+	if (r < 0) {
+		order(p, MPR_RECORD_ABORT);
 		mpr_child_reap_blocking(pid);
+	}
 	return r;
 }
 
@@ -222,7 +227,7 @@ start(mproc_process *p, mproc_entry *fn, void *arg,
 		mpr_self_run(&start);
 	if (pid < 0)
 		return mpr_fail(pid, "fork: %s", mproc_strerror(pid));
-	return open_and_order(p, pid, &start);
+	return open_child(p, pid, &start);
 }
 
 static int
@@ -248,10 +253,8 @@ check_opts(const struct mproc_process_opts *o)
 	return r < 0 ? r : mpr_setup_check(o);
 }
 
-/* A copy of the argument, which the caller may change or free as soon as the
- * process is started, wherever it lies. */
-static int
-copy_arg(void **ret_copy, const void *arg, size_t size)
+int
+mpr_process_copy_arg(void **ret_copy, const void *arg, size_t size)
 {
 	if (!arg)
 		return mpr_fail(-EINVAL, "arg is NULL, arg_size is %zu", size);
@@ -264,8 +267,8 @@ copy_arg(void **ret_copy, const void *arg, size_t size)
 }
 
 int
-mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
-		    const struct mproc_process_opts *opts)
+mpr_process_hold(mproc_process **ret_p, mproc_entry *fn, void *arg,
+		 const struct mproc_process_opts *opts)
 {
 	struct mproc_process_opts o;
 	mproc_process *p = NULL;
@@ -286,7 +289,7 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 		return r;
 	mpr_children_reap();
 	if (o.arg_size) {
-		r = copy_arg(&copy, arg, o.arg_size);
+		r = mpr_process_copy_arg(&copy, arg, o.arg_size);
 		if (r < 0)
 			return r;
 		arg = copy;
@@ -303,6 +306,31 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	else if (p)
 		mpr_process_free(p);
 	mpr_thread_allow_cancel(before);
+	return r;
+}
+
+void
+mpr_process_let_go(mproc_process *p)
+{
+	order(p, MPR_RECORD_GO);
+}
+
+void
+mpr_process_abandon(mproc_process *p)
+{
+	order(p, MPR_RECORD_ABORT);
+	mpr_process_wait(p, MPR_NEVER, false);
+	mproc_process_close(p);
+}
+
+int
+mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
+		    const struct mproc_process_opts *opts)
+{
+	int r = mpr_process_hold(ret_p, fn, arg, opts);
+
+	if (r == 0)
+		mpr_process_let_go(*ret_p);
 	return r;
 }
 
