@@ -31,6 +31,7 @@ struct board {
 	_Atomic uint64_t child_hits; /* of this point, which includes ours */
 	enum mpr_fault_point point;
 	_Atomic unsigned failures;
+	_Atomic unsigned begun; /* members of a group */
 };
 
 /* The uses. Each returns 0 or the first error, and undoes what it did. */
@@ -190,6 +191,68 @@ use_recovery(struct mpt *t)
 	return r < 0 ? r : 0;
 }
 
+static int
+begin_and_return(int index, void *t)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)index;
+	b->begun++;
+	return 0;
+}
+
+static int
+use_group(struct mpt *t)
+{
+	struct board *b = mpt_scratch(t);
+	mproc_group *g;
+	int r;
+
+	b->begun = 0;
+	r = mproc_group_start(&g, begin_and_return, t, 12, NULL);
+	if (r < 0) {
+		/* None has begun, and none is left. */
+		mpt_check_int(t, b->begun, 0);
+		return r;
+	}
+	mpt_check_int(t, mproc_group_join(g, mproc_sec(20)), 0);
+	mpt_check_int(t, b->begun, 12);
+	mproc_group_close(g);
+	return 0;
+}
+
+static int
+fail_or_wait_for_ever(int index, void *arg)
+{
+	return index == 2 ? 3 : wait_for_ever(arg);
+}
+
+static int
+use_failing_group(struct mpt *t)
+{
+	struct mproc_exit exit;
+	mproc_group *g;
+	int r;
+
+	r = mproc_group_start(&g, fail_or_wait_for_ever, NULL, 4,
+			      MPROC_OPTS(mproc_group_opts,
+					 .grace = mproc_ms(50)));
+	if (r < 0)
+		return r;
+	r = mproc_group_join(g, mproc_ms(500));
+	if (r == -ETIMEDOUT) {
+		/* Nobody could be asked or killed. */
+		mpr_fault_set(NULL);
+		mpt_check_int(t, mproc_group_stop(g, MPROC_NOWAIT), 0);
+		r = mproc_group_join(g, MPROC_NOWAIT);
+	}
+	mpt_check_int(t, r, MPROC_GROUP_FAILED);
+	mpt_check_int(t, mproc_group_failure(g, &exit), 2);
+	mpt_check_int(t, exit.code, 3);
+	mproc_group_close(g);
+	return 0;
+}
+
 static void
 do_nothing(void *arg)
 {
@@ -250,7 +313,9 @@ static const struct use {
 	{ "heap", use_heap },	      { "queue", use_queue },
 	{ "threads", use_threads },   { "process", use_process },
 	{ "signals", use_signals },   { "recovery", use_recovery },
-	{ "exit", use_exit },	      { "options", use_options },
+	{ "exit", use_exit },	      { "group", use_group },
+	{ "failing group", use_failing_group },
+	{ "options", use_options },
 };
 
 /* Shared ones. */
@@ -476,9 +541,21 @@ an_exit_function_fails_cleanly(void **state)
 }
 
 static void
-an_option_fails_cleanly(void **state)
+a_group_starts_with_all_members_or_none(void **state)
 {
 	sweep_all(*state, &uses[7]);
+}
+
+static void
+a_group_that_fails_does_so_whatever_else_fails(void **state)
+{
+	sweep_all(*state, &uses[8]);
+}
+
+static void
+an_option_fails_cleanly(void **state)
+{
+	sweep_all(*state, &uses[9]);
 }
 
 int
@@ -493,6 +570,8 @@ main(void)
 		mpt_test(a_recovery_fails_cleanly),
 		mpt_test(an_exit_function_fails_cleanly),
 		mpt_test(an_option_fails_cleanly),
+		mpt_test(a_group_starts_with_all_members_or_none),
+		mpt_test(a_group_that_fails_does_so_whatever_else_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
