@@ -45,10 +45,13 @@
 
 #ifdef MPR_THREAD_SANITIZER
 
-/* Shared memory is the side that is 8-byte aligned and padded to 8 bytes. */
+/* Shared memory is the side that is padded to 8 bytes, and 8-byte aligned where
+ * a message begins; a message in parts may go on anywhere. */
 static inline void
 mpr_copy_in(unsigned char *shared, const unsigned char *from, size_t len)
 {
+	for (; len && (uintptr_t)shared % 8; shared++, from++, len--)
+		__atomic_store_n(shared, *from, __ATOMIC_RELAXED);
 	for (size_t at = 0; at < len; at += 8) {
 		uint64_t word = 0;
 

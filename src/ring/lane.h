@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/macros.h"
 #include "ring/frame.h"
@@ -47,11 +48,10 @@ struct mpr_lane {
 	 * Set once. */
 	_Atomic uint64_t next;
 
-	/* Written by the owner. count is the sequence number of the next
-	 * message, stored before the tail that covers it. */
+	/* Written by the owner. count is the number of the next message, stored
+	 * before the tail that covers it; frames have its low half. */
 	alignas(MPR_APART) _Atomic uint64_t tail;
-	_Atomic uint32_t count;
-	uint32_t pad0;
+	_Atomic uint64_t count;
 
 	/* Written by consumers. */
 	alignas(MPR_APART) _Atomic uint64_t head;
@@ -63,7 +63,7 @@ struct mpr_lane {
 	/* 1 while the owner is inside a put. In a line of its own: nobody looks
 	 * until the queue is shut down. */
 	alignas(MPR_APART) _Atomic uint32_t busy;
-	uint32_t pad1;
+	uint32_t pad0;
 
 	alignas(MPR_APART) unsigned char buffer[];
 };
@@ -79,8 +79,12 @@ struct mpr_producer {
 	struct mpr_lane *lane;
 	size_t capacity;    /* of buffer, a power of two */
 	uint64_t tail;	    /* what we published last */
-	uint64_t head_seen; /* head, as we saw it last: never above the real */
-	uint32_t count;
+	uint64_t end;	    /* how far we may write, for all we know */
+	uint64_t count;
+	/* See mpr_producer_restrict(). */
+	uint64_t first;
+	uint64_t memory;
+	bool is_restricted;
 };
 
 /* A consumer's own part, one for each lane. */
@@ -116,10 +120,35 @@ int mpr_producer_begin(struct mpr_producer *p, struct mpr_lane *lane,
 		       size_t capacity);
 
 /*
+ * A lane whose memory is not all there yet: the producer writes nowhere but
+ * where it was told that there is some, from its tail on. To begin with that is
+ * nowhere. When mpr_producer_extend() has added up to the lane's capacity, the
+ * restriction is over.
+ */
+void mpr_producer_restrict(struct mpr_producer *p);
+
+/* There is memory for @bytes more. */
+void mpr_producer_extend(struct mpr_producer *p, size_t bytes);
+
+/*
  * Puts a message of @len bytes, which fits the lane. Wait-free. Returns 0;
- * -EAGAIN if there is no room; -EBADMSG.
+ * -EAGAIN if there is no room; -ENOBUFS if there is none before more memory is
+ * there; -EBADMSG.
  */
 int mpr_producer_put(struct mpr_producer *p, const void *msg, size_t len);
+
+/* The same for a message in @n parts, @len bytes together. */
+int mpr_producer_putv(struct mpr_producer *p, const struct iovec *parts, int n,
+		      size_t len);
+
+/*
+ * Puts as many of @n > 0 messages as there is room for, from the first on,
+ * and publishes them with one store: killed before it, none was put. Stops
+ * before one that does not fit the lane. Wait-free. Returns how many, or, if
+ * that would be none, an error as above or -EMSGSIZE.
+ */
+int mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs,
+			  int n);
 
 /*
  * The head position at which there is room for a message of @len bytes, and
@@ -151,6 +180,21 @@ int mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 		     size_t *ret_len);
 int mpr_consumer_get_shared(struct mpr_consumer *c, void *buf, size_t size,
 			    size_t *ret_len);
+
+/*
+ * Takes up to @n > 0 messages with one store or CAS of head, as many as fit
+ * @size bytes. They lie in @buf one behind the other, @ret_msgs tells where.
+ * Killed before the claim, nothing has happened; after it, they are all gone
+ * with the consumer.
+ *
+ * Returns how many, or, if that would be none, an error as above; with
+ * -EMSGSIZE *@ret_len is the length of the next message.
+ */
+int mpr_consumer_get_many(struct mpr_consumer *c, void *buf, size_t size,
+			  struct iovec *ret_msgs, int n, size_t *ret_len);
+int mpr_consumer_get_many_shared(struct mpr_consumer *c, void *buf, size_t size,
+				 struct iovec *ret_msgs, int n,
+				 size_t *ret_len);
 
 /* Whether all has been taken that the consumer knows of; there may be more. */
 static inline bool

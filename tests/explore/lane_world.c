@@ -7,8 +7,10 @@
 
 #include "lane_world.h"
 
-/* The source itself. */
+/* The sources themselves. */
 #include "ring/lane.c"
+#include "ring/lane_get.c"
+#include "ring/lane_put.c"
 
 /* Messages have numbers that grow along the lane: those of a producer's heir
  * are above its own. */
@@ -73,7 +75,7 @@ begin(void)
 			.lane = l,
 			.capacity = now->capacity,
 			.tail = now->start,
-			.head_seen = now->start,
+			.end = now->start + now->capacity,
 		};
 		w.consumers[f] = (struct mpr_consumer){
 			.lane = l,
@@ -111,26 +113,64 @@ sleep_for_room(const struct mpr_producer *p, size_t len)
 	mpr_store(&lane()->want, 0, memory_order_relaxed);
 }
 
-static void
-put(struct mpr_producer *p, unsigned id, const struct lane_role *role)
+/* Where a message of @len bytes goes that follows what ends at @tail. */
+static uint64_t
+place(const struct mpr_producer *p, uint64_t tail, size_t len)
 {
-	unsigned char msg[LANE_CAPACITY_MAX];
+	size_t room = p->capacity - (tail & (p->capacity - 1));
+
+	return mpr_frame_size(len) > room ? tail + room : tail;
+}
+
+/* Puts messages @id to @id + @n - 1, or the first few of them. Returns how
+ * many, or an error. */
+static int
+put_once(struct mpr_producer *p, unsigned id, unsigned n,
+	 const struct lane_role *role)
+{
+	unsigned char bytes[LANE_PUTS_MAX][LANE_CAPACITY_MAX];
+	struct iovec msgs[LANE_PUTS_MAX];
+	uint64_t tail = p->tail;
+	size_t len = w.len[id];
+	int r;
+
+	for (unsigned i = 0; i < n; i++) {
+		fill(bytes[i], id + i, w.len[id + i]);
+		msgs[i].iov_base = bytes[i];
+		msgs[i].iov_len = w.len[id + i];
+		w.position[id + i] = place(p, tail, w.len[id + i]);
+		tail = w.position[id + i] + mpr_frame_size(w.len[id + i]);
+	}
+	if (role->batch)
+		return mpr_producer_put_many(p, msgs, (int)n);
+	if (role->parts) {
+		/* The first one is a word long, as the explorer's are. */
+		msgs[0].iov_len = 8;
+		msgs[1].iov_base = bytes[0] + 8;
+		msgs[1].iov_len = len - 8;
+		r = mpr_producer_putv(p, msgs, 2, len);
+	} else {
+		r = mpr_producer_put(p, bytes[0], len);
+	}
+	return r < 0 ? r : 1;
+}
+
+/* Returns how many. */
+static unsigned
+put(struct mpr_producer *p, unsigned id, unsigned n,
+    const struct lane_role *role)
+{
 	size_t len = w.len[id];
 	uint64_t head;
 	int r;
 
-	fill(msg, id, len);
 	for (unsigned tries = 0; tries <= role->tries;) {
-		size_t room = p->capacity - (p->tail & (p->capacity - 1));
-
-		w.position[id] = p->tail;
-		if (mpr_frame_size(len) > room)
-			w.position[id] += room;
 		head = explore_peek(&lane()->head);
-		r = mpr_producer_put(p, msg, len);
-		w.committed[id] = r == 0;
-		if (r == 0)
-			return;
+		r = put_once(p, id, n, role);
+		for (int i = 0; i < r; i++)
+			w.committed[id + (unsigned)i] = true;
+		if (r > 0)
+			return (unsigned)r;
 		explore_check(r == -EAGAIN);
 		/* The pad may be there by now, which changes nothing. */
 		if (explore_is_plain())
@@ -140,6 +180,7 @@ put(struct mpr_producer *p, unsigned id, const struct lane_role *role)
 		else
 			tries++;
 	}
+	return n;
 }
 
 static void
@@ -158,11 +199,15 @@ produce(unsigned fiber, const struct lane_role *role)
 		explore_check(mpr_producer_begin(p, lane(), now->capacity) ==
 			      0);
 	}
-	for (unsigned i = 0; i < role->n; i++) {
+	for (unsigned i = 0; i < role->n;) {
 		unsigned id = fiber * PER_FIBER + i + 1;
+		unsigned n = role->batch ? role->batch : 1;
 
-		w.len[id] = role->len[i];
-		put(p, id, role);
+		if (n > role->n - i)
+			n = role->n - i;
+		for (unsigned k = 0; k < n; k++)
+			w.len[id + k] = role->len[i + k];
+		i += put(p, id, n, role);
 	}
 }
 
@@ -196,6 +241,17 @@ was_next(size_t len, uint64_t from, uint64_t to)
 	return false;
 }
 
+static int
+get_many(struct mpr_consumer *c, void *bytes, size_t room, struct iovec *msgs,
+	 const struct lane_role *role, size_t *ret_len)
+{
+	if (role->part == LANE_CONSUMES)
+		return mpr_consumer_get_many(c, bytes, room, msgs, role->batch,
+					     ret_len);
+	return mpr_consumer_get_many_shared(c, bytes, room, msgs, role->batch,
+					    ret_len);
+}
+
 static void
 get(unsigned fiber, const struct lane_role *role)
 {
@@ -203,22 +259,32 @@ get(unsigned fiber, const struct lane_role *role)
 	uint64_t tail = explore_peek(&lane()->tail);
 	struct mpr_consumer *c = &w.consumers[fiber];
 	size_t room = role->room ? role->room : LANE_CAPACITY_MAX, len = 0;
-	unsigned char msg[LANE_CAPACITY_MAX] = { 0 };
+	unsigned char bytes[LANE_CAPACITY_MAX] = { 0 };
+	struct iovec msgs[LANE_PUTS_MAX] = { { bytes, 0 } };
 	uint64_t end;
 	int r;
 
-	if (role->part == LANE_CONSUMES)
-		r = mpr_consumer_get(c, msg, room, &len);
+	if (role->batch)
+		r = get_many(c, bytes, room, msgs, role, &len);
+	else if (role->part == LANE_CONSUMES)
+		r = mpr_consumer_get(c, bytes, room, &len);
 	else
-		r = mpr_consumer_get_shared(c, msg, room, &len);
+		r = mpr_consumer_get_shared(c, bytes, room, &len);
+	if (r == 0) {
+		msgs[0].iov_len = len;
+		r = 1;
+	}
 	end = explore_peek(&lane()->head);
-	if (w.has_sleeper && (r == 0 || r == -EAGAIN) &&
+	if (w.has_sleeper && (r > 0 || r == -EAGAIN) &&
 	    mpr_lane_take_want(lane()))
 		w.wake_ups++;
 	explore_point(); /* killed after its claim and before its return */
 	explore_use();
-	if (r == 0)
-		took(fiber, msg, len);
+	for (int i = 0; i < r; i++)
+		took(fiber, msgs[i].iov_base, msgs[i].iov_len);
+	if (r > 0)
+		explore_check((uint64_t)(uintptr_t)msgs[0].iov_base ==
+			      (uint64_t)(uintptr_t)bytes);
 	else if (r == -EMSGSIZE)
 		explore_check(len > room && was_next(len, head, end));
 	else
@@ -289,12 +355,17 @@ drain(void)
 static void
 end(void)
 {
-	unsigned killed = 0, lost = 0;
+	unsigned killed = 0, allowed = 0, lost = 0;
 	size_t len;
 
-	for (unsigned f = 0; f < EXPLORE_FIBERS; f++)
-		killed += now->roles[f].n && is_consumer(f) &&
-			  explore_killed(f);
+	for (unsigned f = 0; f < EXPLORE_FIBERS; f++) {
+		unsigned batch = now->roles[f].batch ? now->roles[f].batch : 1;
+
+		if (!now->roles[f].n || !is_consumer(f) || !explore_killed(f))
+			continue;
+		killed++;
+		allowed += batch;
+	}
 	/* Whoever recovers a killed consumer wakes all who sleep. */
 	if (explore_asleep(w.owner) && !killed)
 		explore_check((int64_t)(explore_peek(&lane()->head) -
@@ -314,7 +385,7 @@ end(void)
 
 	for (unsigned id = 0; id < IDS; id++)
 		lost += w.committed[id] && !w.delivered[id];
-	explore_check(lost <= killed);
+	explore_check(lost <= allowed);
 }
 
 const struct explore_scenario *

@@ -8,7 +8,7 @@
  * - no message arrives twice, torn, or unknown, and each consumer gets them in
  *   the order in which they were put;
  * - what was put is there, even if its producer was killed; each killed
- *   consumer takes one message with it at most;
+ *   consumer takes one message or one batch with it at most;
  * - nobody is told "corrupt", nor "empty", "full" or "too long" where that was
  *   at no time so;
  * - a producer that sleeps for room is woken when there is some;
@@ -50,6 +50,9 @@ enum lane_part {
  * @part:    what the fiber is
  * @n:       how many messages it puts, how often it tries to get one, or asks
  * @len:     of the messages that it puts
+ * @batch:   how many messages it puts or takes together; 0 means one, and the
+ *           calls for that
+ * @parts:   each message is put in two parts
  * @tries:   attempts for each of them when there is no room; 0 means one
  * @room:    bytes of a consumer's buffer; 0 means as many as it takes
  * @mortal:  may be killed
@@ -61,6 +64,8 @@ struct lane_role {
 	enum lane_part part;
 	unsigned n;
 	uint8_t len[LANE_PUTS_MAX];
+	uint8_t batch;
+	bool parts;
 	uint8_t tries;
 	uint8_t room;
 	bool mortal;
@@ -97,6 +102,18 @@ enum lane_case_name {
 	LANE_SLEEP_TWO_CONSUMERS,
 	LANE_SLEEP_LARGEST,
 	LANE_LENGTH,
+	LANE_PARTS,
+	LANE_BATCH_ONE_CONSUMER,
+	LANE_BATCH_TWO_CONSUMERS,
+	LANE_BATCH_TWO_CONSUMERS_WRAP,
+	LANE_BATCH_LITTLE_ROOM,
+	LANE_BATCH_OVERWRITTEN,
+	LANE_BATCH_AND_SINGLY,
+	LANE_BATCH_CONSUMER_HEIR,
+	LANE_BATCH_PRODUCER_HEIR,
+	LANE_BATCH_SLEEP_ONE_CONSUMER,
+	LANE_BATCH_SLEEP_TWO_CONSUMERS,
+	LANE_BATCH_LENGTH,
 	LANE_CASES
 };
 

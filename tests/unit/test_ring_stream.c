@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A lane (ring/lane.c) between threads and between processes: a stream of
+ * A lane (ring/lane*.c) between threads and between processes: a stream of
  * messages of changing length, each verified where it arrives.
  */
 #include <errno.h>
@@ -13,6 +13,8 @@
 
 #define CAPACITY 4096
 #define CONSUMERS 2
+
+#define BATCH 16
 
 /* In the scratch bytes, which threads and processes share. */
 struct stream {
@@ -129,8 +131,102 @@ consume_with_others(struct mpt *t, void *arg)
 	return 0;
 }
 
+/* Batches of changing size. */
+static int
+produce_batches(struct mpt *t, void *arg)
+{
+	struct stream *s = arg;
+	static MPR_THREAD_LOCAL unsigned char bytes[BATCH][600];
+	struct iovec msgs[BATCH];
+	struct mpr_producer p;
+	uint64_t number = 0;
+
+	mpt_check_int(t, mpr_producer_begin(&p, lane_of(s), CAPACITY), 0);
+	while (number < s->n) {
+		int n = 1 + (int)(number * 7 % BATCH), r;
+
+		if ((uint64_t)n > s->n - number)
+			n = (int)(s->n - number);
+		for (int k = 0; k < n; k++) {
+			uint64_t it = number + (uint64_t)k;
+
+			msgs[k].iov_base = bytes[k];
+			msgs[k].iov_len = length_of(it);
+			memcpy(bytes[k], &it, 8);
+			for (size_t i = 8; i < msgs[k].iov_len; i++)
+				bytes[k][i] = byte_of(it, i);
+		}
+		while ((r = mpr_producer_put_many(&p, msgs, n)) == -EAGAIN)
+			sched_yield();
+		mpt_check(t, r > 0 && r <= n);
+		number += (uint64_t)r;
+	}
+	return 0;
+}
+
+static int
+consume_batches_alone(struct mpt *t, void *arg)
+{
+	static MPR_THREAD_LOCAL unsigned char buf[CAPACITY];
+	struct stream *s = arg;
+	struct iovec msgs[BATCH];
+	struct mpr_consumer c;
+	uint64_t number = 0;
+	size_t len;
+	int r;
+
+	mpr_consumer_begin(&c, lane_of(s), CAPACITY);
+	while (number < s->n) {
+		while ((r = mpr_consumer_get_many(&c, buf, sizeof(buf), msgs,
+						  BATCH, &len)) == -EAGAIN)
+			sched_yield();
+		mpt_check(t, r > 0);
+		for (int i = 0; i < r; i++)
+			mpt_check_int(t, verify(t, msgs[i].iov_base,
+						msgs[i].iov_len, -1),
+				      number++);
+	}
+	return 0;
+}
+
+static int
+consume_batches_with_others(struct mpt *t, void *arg)
+{
+	static MPR_THREAD_LOCAL unsigned char buf[CAPACITY];
+	struct stream *s = arg;
+	struct iovec msgs[BATCH];
+	struct mpr_consumer c;
+	int64_t last = -1;
+	size_t len;
+
+	mpr_consumer_begin(&c, lane_of(s), CAPACITY);
+	while (s->taken < s->n) {
+		/* Sometimes too small a buffer, which must change nothing. */
+		int r = mpr_consumer_get_many_shared(
+			&c, buf, last % 16 ? sizeof(buf) : 4, msgs, BATCH,
+			&len);
+
+		if (r == -EMSGSIZE)
+			r = mpr_consumer_get_many_shared(&c, buf, sizeof(buf),
+							 msgs, BATCH, &len);
+		if (r == -EAGAIN) {
+			sched_yield();
+			continue;
+		}
+		mpt_check(t, r > 0);
+		for (int i = 0; i < r; i++) {
+			last = (int64_t)verify(t, msgs[i].iov_base,
+					       msgs[i].iov_len, last);
+			s->sum += (uint64_t)last;
+			s->taken++;
+		}
+	}
+	return 0;
+}
+
 static void
-run_stream(struct mpt *t, bool threads, mpt_fn *consumer, int consumers)
+run_streams(struct mpt *t, bool threads, mpt_fn *producer, mpt_fn *consumer,
+	    int consumers)
 {
 	struct stream *s = mpt_scratch(t);
 	uint64_t n = amount(100000);
@@ -140,13 +236,19 @@ run_stream(struct mpt *t, bool threads, mpt_fn *consumer, int consumers)
 	mpt_use_threads(t, threads);
 	for (int i = 0; i < consumers; i++)
 		mpt_spawn(t, "consumer", consumer, s);
-	mpt_spawn(t, "producer", produce, s);
+	mpt_spawn(t, "producer", producer, s);
 	mpt_join_all(t);
 	assert_true(mpr_lane_is_empty(lane_of(s)));
-	if (consumer == consume_with_others) {
+	if (consumers > 1) {
 		assert_int_equal(s->taken, n);
 		assert_int_equal(s->sum, n * (n - 1) / 2);
 	}
+}
+
+static void
+run_stream(struct mpt *t, bool threads, mpt_fn *consumer, int consumers)
+{
+	run_streams(t, threads, produce, consumer, consumers);
 }
 
 static void
@@ -171,6 +273,39 @@ static void
 each_message_goes_to_one_of_several_processes(void **state)
 {
 	run_stream(*state, false, consume_with_others, CONSUMERS);
+}
+
+static void
+batches_arrive_whole_at_the_only_consumer(void **state)
+{
+	run_streams(*state, true, produce_batches, consume_batches_alone, 1);
+}
+
+static void
+batches_arrive_whole_in_another_process(void **state)
+{
+	run_streams(*state, false, produce_batches, consume_batches_alone, 1);
+}
+
+static void
+batches_go_to_several_threads(void **state)
+{
+	run_streams(*state, true, produce_batches, consume_batches_with_others,
+		    CONSUMERS);
+}
+
+static void
+batches_go_to_several_processes(void **state)
+{
+	run_streams(*state, false, produce_batches, consume_batches_with_others,
+		    CONSUMERS);
+}
+
+static void
+batches_go_to_threads_that_take_single_messages(void **state)
+{
+	run_streams(*state, true, produce_batches, consume_with_others,
+		    CONSUMERS);
 }
 
 static int
@@ -211,6 +346,11 @@ main(void)
 		mpt_test(a_stream_arrives_whole_in_another_process),
 		mpt_test(each_message_goes_to_one_of_several_threads),
 		mpt_test(each_message_goes_to_one_of_several_processes),
+		mpt_test(batches_arrive_whole_at_the_only_consumer),
+		mpt_test(batches_arrive_whole_in_another_process),
+		mpt_test(batches_go_to_several_threads),
+		mpt_test(batches_go_to_several_processes),
+		mpt_test(batches_go_to_threads_that_take_single_messages),
 		mpt_test(the_length_stays_in_bounds_while_messages_pass),
 	};
 

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The producer's part of a lane. The labels are those of lane_priv.h.
+ */
+#include <errno.h>
+
+#include "base/macros.h"
+#include "ring/access.h"
+#include "ring/lane.h"
+#include "ring/lane_priv.h"
+
+int
+mpr_producer_begin(struct mpr_producer *p, struct mpr_lane *lane,
+		   size_t capacity)
+{
+	uint64_t tail = mpr_load(&lane->tail, memory_order_relaxed);
+	uint64_t head = mpr_load(&lane->head, memory_order_acquire); /* P1 */
+	uint64_t stored = mpr_load(&lane->count, memory_order_relaxed);
+	uint64_t count = stored, header;
+	size_t extent;
+
+	/* P1, pairs with C2, as in refresh(). */
+	mpr_fence(memory_order_release);
+	if (!mpr_lane_is_sane(head, tail, capacity))
+		return -EBADMSG;
+	/*
+	 * A former owner may have died between its stores of count and tail.
+	 * What counts is the last frame: nobody overwrites it but us, however
+	 * far the consumers get meanwhile.
+	 */
+	for (uint64_t position = head; position != tail; position += extent) {
+		header = mpr_load(mpr_lane_header(lane, capacity, position),
+				  memory_order_relaxed);
+		extent = mpr_frame_extent(header);
+		if (!mpr_lane_fits(position, tail, extent, capacity))
+			return -EBADMSG;
+		/* The frame has the low half of its number, which is below what
+		 * was stored. */
+		if (mpr_frame_kind(header) == MPR_FRAME_MESSAGE)
+			count = stored - ((uint32_t)stored -
+					  (mpr_frame_sequence(header) + 1));
+	}
+	mpr_store(&lane->count, count, memory_order_relaxed);
+	mpr_store(&lane->want, 0, memory_order_relaxed);
+	mpr_store(&lane->busy, 0, memory_order_relaxed);
+	*p = (struct mpr_producer){
+		.lane = lane,
+		.capacity = capacity,
+		.tail = tail,
+		.end = head + capacity,
+		.count = count,
+	};
+	return 0;
+}
+
+void
+mpr_producer_restrict(struct mpr_producer *p)
+{
+	p->first = p->memory = p->end = p->tail;
+	p->is_restricted = true;
+}
+
+void
+mpr_producer_extend(struct mpr_producer *p, size_t bytes)
+{
+	p->memory += bytes;
+	/* Positions repeat after one lap, and so does their memory. */
+	if (p->memory - p->first >= p->capacity)
+		p->is_restricted = false;
+}
+
+/*
+ * Sees how far the consumers are, and so how far we may write. Returns 0 or
+ * -EBADMSG.
+ */
+static int
+refresh(struct mpr_producer *p)
+{
+	/* P1, pairs with C3: their reads of the bytes come before our writes.
+	 * Relaxed, a consumer could read what we write next. */
+	uint64_t head = mpr_load(&p->lane->head, memory_order_acquire);
+	uint64_t end = head + p->capacity;
+
+	/*
+	 * P1, pairs with C2: orders the head that we saw before the headers we
+	 * are going to store, so that a consumer who reads one of these also
+	 * sees that head has moved. Without it a slow consumer could take a
+	 * new header for the one it came for.
+	 */
+	mpr_fence(memory_order_release);
+	if (!mpr_lane_is_sane(head, p->tail, p->capacity))
+		return -EBADMSG;
+	if (p->is_restricted && end - p->tail > p->memory - p->tail)
+		end = p->memory;
+	/* Both limits only grow. Were it less, a batch that is half written
+	 * would lie beyond it. */
+	if (end - p->tail < p->end - p->tail)
+		return -EBADMSG;
+	p->end = end;
+	return 0;
+}
+
+/* Why there is no room even after a look. */
+static int
+lacking(const struct mpr_producer *p)
+{
+	return p->is_restricted && p->end == p->memory ? -ENOBUFS : -EAGAIN;
+}
+
+static void
+publish(struct mpr_producer *p, uint64_t tail)
+{
+	p->tail = tail;
+	/* P2, pairs with C1: the frames are complete before they can be seen.
+	 * Relaxed, a consumer could copy old bytes. */
+	mpr_store(&p->lane->tail, tail, memory_order_release);
+}
+
+/* Bytes to the lane's end if a frame of @need bytes at @tail would cross it. */
+static size_t
+pad_before(const struct mpr_producer *p, uint64_t tail, size_t need)
+{
+	size_t room_to_end = p->capacity - (tail & (p->capacity - 1));
+
+	return need > room_to_end ? room_to_end : 0;
+}
+
+static void
+write_pad(struct mpr_producer *p, uint64_t tail, size_t pad)
+{
+	mpr_store(mpr_lane_header(p->lane, p->capacity, tail),
+		  mpr_frame(MPR_FRAME_PAD, pad, 0), memory_order_relaxed);
+}
+
+/* Makes sure that there is room for a frame of @need bytes at the tail. */
+static inline int
+make_room(struct mpr_producer *p, size_t need)
+{
+	size_t pad;
+	int r;
+
+	for (;;) {
+		pad = pad_before(p, p->tail, need);
+		if (mpr_unlikely(pad + need > p->end - p->tail)) {
+			r = refresh(p);
+			if (r < 0)
+				return r;
+		}
+		if (mpr_likely(!pad))
+			return need > p->end - p->tail ? lacking(p) : 0;
+		/* The pad goes first and by itself: a message as large as the
+		 * lane would otherwise never fit. */
+		if (pad > p->end - p->tail)
+			return lacking(p);
+		write_pad(p, p->tail, pad);
+		publish(p, p->tail + pad);
+	}
+}
+
+/* Writes the header of a message. Returns where its bytes go. */
+static inline unsigned char *
+write_header(struct mpr_producer *p, uint64_t tail, size_t len)
+{
+	unsigned char *frame = mpr_lane_at(p->lane, p->capacity, tail);
+
+	mpr_store((_Atomic uint64_t *)(void *)frame,
+		  mpr_frame(MPR_FRAME_MESSAGE, len, (uint32_t)p->count),
+		  memory_order_relaxed);
+	p->count++;
+	return frame + MPR_FRAME_HEADER;
+}
+
+/* What was written up to @tail is in the queue from here on. */
+static inline void
+commit(struct mpr_producer *p, uint64_t tail)
+{
+	mpr_store(&p->lane->count, p->count, memory_order_relaxed);
+	publish(p, tail);
+}
+
+int
+mpr_producer_put(struct mpr_producer *p, const void *msg, size_t len)
+{
+	size_t need = mpr_frame_size(len);
+	unsigned char *to;
+	int r;
+
+	r = make_room(p, need);
+	if (mpr_unlikely(r < 0))
+		return r;
+	to = write_header(p, p->tail, len);
+	if (len)
+		mpr_copy_in(to, msg, len);
+	commit(p, p->tail + need);
+	return 0;
+}
+
+int
+mpr_producer_putv(struct mpr_producer *p, const struct iovec *parts, int n,
+		  size_t len)
+{
+	size_t need = mpr_frame_size(len), left = len, part;
+	unsigned char *to;
+	int r;
+
+	r = make_room(p, need);
+	if (r < 0)
+		return r;
+	to = write_header(p, p->tail, len);
+	for (int i = 0; i < n; i++) {
+		/* The caller added them up; someone may have changed them. */
+		part = parts[i].iov_len < left ? parts[i].iov_len : left;
+		if (part)
+			mpr_copy_in(to, parts[i].iov_base, part);
+		to += part;
+		left -= part;
+	}
+	commit(p, p->tail + need);
+	return 0;
+}
+
+int
+mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
+{
+	size_t max = mpr_lane_message_max(p->capacity);
+	size_t len = msgs[0].iov_len, need, pad;
+	bool looked = false;
+	unsigned char *to;
+	uint64_t tail;
+	int i = 0, r;
+
+	if (len > max)
+		return -EMSGSIZE;
+	need = mpr_frame_size(len);
+	r = make_room(p, need);
+	if (r < 0)
+		return r;
+	tail = p->tail;
+	for (;;) {
+		to = write_header(p, tail, len);
+		if (len)
+			mpr_copy_in(to, msgs[i].iov_base, len);
+		tail += need;
+		if (++i == n)
+			break;
+		len = msgs[i].iov_len;
+		if (len > max)
+			break;
+		need = mpr_frame_size(len);
+		pad = pad_before(p, tail, need);
+		/* One look for all of them: another one for each message would
+		 * follow the consumers step by step. */
+		if (pad + need > p->end - tail && !looked) {
+			looked = true;
+			if (refresh(p) < 0)
+				break;
+		}
+		if (pad + need > p->end - tail)
+			break;
+		if (pad)
+			write_pad(p, tail, pad);
+		tail += pad;
+	}
+	commit(p, tail);
+	return i;
+}
+
+uint64_t
+mpr_producer_want(const struct mpr_producer *p, size_t len, size_t spare)
+{
+	size_t need = mpr_frame_size(len);
+	size_t room_to_end = p->capacity - (p->tail & (p->capacity - 1));
+
+	/* Where a pad is needed that does not fit yet, wait for its room: with
+	 * the pad in place the message may fit behind it or wait again. */
+	if (need > room_to_end)
+		need = room_to_end;
+	return p->tail + (need > spare ? need : spare) - p->capacity;
+}
+
+bool
+mpr_producer_may_go(const struct mpr_producer *p, uint64_t want)
+{
+	uint64_t head = mpr_load(&p->lane->head, memory_order_relaxed);
+
+	return (int64_t)(head - want) >= 0;
+}
+
