@@ -35,11 +35,13 @@ enum mpr_extent_state {
 struct mpr_extent {
 	/* An owner word; epochs count the extent's uses. */
 	_Atomic uint64_t state;
-	/* Written while BUSY. What it is used for: size class + 1 of a slab, or
-	 * the number of extents in the run with MPR_EXTENT_RUN. */
+	/* Written while BUSY. What it is used for: size class + 1 of a slab,
+	 * with MPR_EXTENT_LAZY if its blocks are lazy, or the number of extents
+	 * in the run with MPR_EXTENT_RUN. */
 	_Atomic uint64_t use;
 	/* Bytes from its start that are backed, or were when an owner died.
-	 * Grows while the extent is used. */
+	 * Grows while the extent is used. Lazy blocks, whose slabs stay what
+	 * they are, do not count. */
 	_Atomic uint64_t backed;
 	uint64_t pad0;
 };
@@ -47,6 +49,7 @@ struct mpr_extent {
 static_assert(sizeof(struct mpr_extent) == 32, "shared layout");
 
 #define MPR_EXTENT_RUN (UINT64_C(1) << 32)
+#define MPR_EXTENT_LAZY (UINT64_C(1) << 33)
 
 static inline struct mpr_extent *
 mpr_extent_at(const mproc_arena *a, uint32_t index)

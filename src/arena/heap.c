@@ -19,23 +19,26 @@
 
 /*
  * Below 4 KiB, steps of a third to a half. Above, whole pages; the odd ones
- * take a lane of 2^n bytes with its header (ring/lane.h).
+ * take a lane of 2^n bytes with its header (ring/lane.h). From the first that
+ * does not fit an extent on, only lazy blocks have them, one in each slab.
  */
 static const uint32_t class_size[] = {
 	64,	    128,	192,	    256,	384,	  512,
 	768,	    1024,	1536,	    2048,	3072,	  4096,
 	2 * PAGE,   3 * PAGE,	4 * PAGE,   5 * PAGE,	7 * PAGE, 9 * PAGE,
 	12 * PAGE,  17 * PAGE,	24 * PAGE,  33 * PAGE,	48 * PAGE, 65 * PAGE,
-	96 * PAGE,  129 * PAGE, 255 * PAGE,
+	96 * PAGE,  129 * PAGE, 255 * PAGE, 511 * PAGE, 767 * PAGE, 1279 * PAGE,
 };
 
-static_assert(255 * PAGE == MPR_BLOCK_MAX, "the largest class fills a slab");
+static_assert(255 * PAGE == MPR_BLOCK_MAX, "the class fills an extent");
+static_assert(1279 * PAGE == MPR_LAZY_BLOCK_MAX, "the last class");
 
 /* How a slab is cut up. */
 struct geometry {
 	uint32_t size; /* of a block */
 	uint32_t n;
-	uint32_t first; /* offset of the first block in the extent */
+	uint32_t first; /* offset of the first block in the slab */
+	uint32_t extents;
 };
 
 static struct geometry
@@ -45,8 +48,14 @@ geometry_of(unsigned class)
 	uint32_t align = size % PAGE ? 64 : PAGE;
 	uint32_t n = (uint32_t)MPR_EXTENT_SIZE /
 		     (size + (uint32_t)sizeof(struct mpr_block));
-	struct geometry g = { .size = size };
+	struct geometry g = { .size = size, .extents = 1 };
 
+	if (size > MPR_BLOCK_MAX) {
+		g.n = 1;
+		g.first = PAGE;
+		g.extents = (size + PAGE) / (uint32_t)MPR_EXTENT_SIZE;
+		return g;
+	}
 	for (;; n--) {
 		g.n = n;
 		g.first = (uint32_t)mpr_round_up(n * sizeof(struct mpr_block),
@@ -57,7 +66,7 @@ geometry_of(unsigned class)
 }
 
 /* The smallest class that holds @size bytes, which is at most
- * MPR_BLOCK_MAX. */
+ * MPR_LAZY_BLOCK_MAX. */
 static unsigned
 class_for(size_t size)
 {
@@ -75,9 +84,15 @@ block_at(const mproc_arena *a, uint32_t extent, uint32_t i)
 	       i;
 }
 
-/* Whether @extent is a slab, and of which class. */
+static unsigned
+class_of(uint64_t use)
+{
+	return (unsigned)(use & ~MPR_EXTENT_LAZY) - 1;
+}
+
+/* Whether @extent is the first one of a slab, and of which. */
 static bool
-is_slab(const mproc_arena *a, uint32_t extent, unsigned *ret_class)
+is_slab(const mproc_arena *a, uint32_t extent, uint64_t *ret_use)
 {
 	struct mpr_extent *x = mpr_extent_at(a, extent);
 	uint64_t word, use;
@@ -88,12 +103,12 @@ is_slab(const mproc_arena *a, uint32_t extent, unsigned *ret_class)
 	if (mpr_owner_state(word) != MPR_EXTENT_USED)
 		return false;
 	use = atomic_load_explicit(&x->use, memory_order_acquire);
-	if (use == 0 || use > MPR_ARRAY_LEN(class_size))
+	if ((use & ~MPR_EXTENT_LAZY) - 1 >= MPR_ARRAY_LEN(class_size))
 		return false;
 	/* It may have been another use's, between the stores of its maker. */
 	if (atomic_load_explicit(&x->state, memory_order_relaxed) != word)
 		return false;
-	*ret_class = (unsigned)use - 1;
+	*ret_use = use;
 	return true;
 }
 
@@ -145,12 +160,10 @@ claim_in_slab(mproc_arena *a, struct mpr_self *self, uint32_t extent,
 			continue;
 		/* From its last use. Killed before this: see settle(). */
 		atomic_store_explicit(&b->home, 0, memory_order_release);
-		*ret_ref = (struct mpr_block_ref){
-			.block = b,
-			.offset = mpr_extent_offset(extent) + g->first +
-				  (uint64_t)i * g->size,
-			.size = g->size,
-		};
+		ret_ref->block = b;
+		ret_ref->offset = mpr_extent_offset(extent) + g->first +
+				  (uint64_t)i * g->size;
+		ret_ref->size = g->size;
 		return true;
 	}
 	return false;
@@ -158,10 +171,10 @@ claim_in_slab(mproc_arena *a, struct mpr_self *self, uint32_t extent,
 
 /* Makes a slab. Its blocks' words are zero, as the extent is. */
 static int64_t
-make_slab(mproc_arena *a, struct mpr_self *self, unsigned class,
+make_slab(mproc_arena *a, struct mpr_self *self, uint64_t use,
 	  const struct geometry *g)
 {
-	int64_t extent = mpr_extent_claim(a, self, 1);
+	int64_t extent = mpr_extent_claim(a, self, g->extents);
 	int r;
 
 	if (extent < 0)
@@ -171,26 +184,28 @@ make_slab(mproc_arena *a, struct mpr_self *self, unsigned class,
 		mpr_extent_release(a, (uint32_t)extent);
 		return r;
 	}
-	mpr_extent_finish(a, (uint32_t)extent, class + 1);
+	mpr_extent_finish(a, (uint32_t)extent, use);
 	return extent;
 }
 
+/* Claims a block of a slab with this use. */
 static int
-claim_block(mproc_arena *a, struct mpr_self *self, unsigned class,
+claim_block(mproc_arena *a, struct mpr_self *self, uint64_t use,
 	    struct mpr_block_ref *ret_ref)
 {
-	struct geometry g = geometry_of(class);
+	struct geometry g = geometry_of(class_of(use));
 	uint32_t high = mpr_extents_high(a);
+	uint64_t other;
 	int64_t made;
-	unsigned other;
 
+	ret_ref->is_lazy = use & MPR_EXTENT_LAZY;
 	for (uint32_t i = 0; i < high; i++)
-		if (is_slab(a, i, &other) && other == class &&
+		if (is_slab(a, i, &other) && other == use &&
 		    claim_in_slab(a, self, i, &g, ret_ref))
 			return 0;
 	/* Others may empty a new slab before we look. */
 	do {
-		made = make_slab(a, self, class, &g);
+		made = make_slab(a, self, use, &g);
 		if (made < 0)
 			return (int)made;
 	} while (!claim_in_slab(a, self, (uint32_t)made, &g, ret_ref));
@@ -208,7 +223,7 @@ mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 	if (size > MPR_BLOCK_MAX)
 		return mpr_fail(-ENOMEM, "a block of %zu bytes", size);
 	enter_heap(self);
-	r = claim_block(a, self, class_for(size), &ref);
+	r = claim_block(a, self, class_for(size) + 1, &ref);
 	if (r < 0) {
 		leave_heap(self);
 		return r;
@@ -225,6 +240,36 @@ mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 		memset(mpr_arena_at(a, ref.offset), 0, ref.size);
 	*ret_ref = ref;
 	return 0;
+}
+
+int
+mpr_heap_reserve_lazy(mproc_arena *a, struct mpr_self *self, size_t size,
+		      size_t now, struct mpr_block_ref *ret_ref)
+{
+	struct mpr_block_ref ref;
+	int r;
+
+	if (size > MPR_LAZY_BLOCK_MAX)
+		return mpr_fail(-ENOMEM, "a block of %zu bytes", size);
+	enter_heap(self);
+	r = claim_block(a, self, MPR_EXTENT_LAZY | (class_for(size) + 1), &ref);
+	if (r < 0) {
+		leave_heap(self);
+		return r;
+	}
+	r = mpr_heap_back(a, ref.offset, now);
+	if (r < 0) {
+		mpr_block_cancel(self, &ref);
+		return r;
+	}
+	*ret_ref = ref;
+	return 0;
+}
+
+int
+mpr_heap_back(const mproc_arena *a, uint64_t offset, size_t len)
+{
+	return mpr_shmem_back(&a->shmem, offset, len);
 }
 
 void
@@ -281,6 +326,9 @@ mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref)
 void
 mpr_block_cancel(struct mpr_self *self, const struct mpr_block_ref *ref)
 {
+	/* As long as it is ours: the next owner's memory is not. */
+	if (ref->is_lazy)
+		mpr_shmem_discard(&self->arena->shmem, ref->offset, ref->size);
 	atomic_store(&ref->block->state,
 		     freed(atomic_load(&ref->block->state)));
 	leave_heap(self);
@@ -313,14 +361,14 @@ mpr_heap_find(const mproc_arena *a, uint64_t offset,
 {
 	struct geometry g;
 	uint32_t extent, in_extent;
-	unsigned class;
+	uint64_t use;
 
 	if (!mpr_arena_has(a, offset, 1))
 		return false;
 	extent = (uint32_t)((offset - MPR_HEAP_AT) / MPR_EXTENT_SIZE);
-	if (extent >= mpr_extents_high(a) || !is_slab(a, extent, &class))
+	if (extent >= mpr_extents_high(a) || !is_slab(a, extent, &use))
 		return false;
-	g = geometry_of(class);
+	g = geometry_of(class_of(use));
 	in_extent = (uint32_t)(offset - mpr_extent_offset(extent));
 	if (in_extent < g.first || (in_extent - g.first) % g.size ||
 	    (in_extent - g.first) / g.size >= g.n)
@@ -329,6 +377,7 @@ mpr_heap_find(const mproc_arena *a, uint64_t offset,
 		.block = block_at(a, extent, (in_extent - g.first) / g.size),
 		.offset = offset,
 		.size = g.size,
+		.is_lazy = use & MPR_EXTENT_LAZY,
 	};
 	return true;
 }
@@ -477,7 +526,7 @@ void
 mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 {
 	uint32_t high = mpr_extents_high(a);
-	unsigned class;
+	uint64_t use;
 
 	/* Acquire pairs with the release in leave_heap(). */
 	if (!atomic_load_explicit(&mpr_participant_at(a, slot)->in_heap,
@@ -486,9 +535,9 @@ mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 	for (uint32_t extent = 0; extent < high; extent++) {
 		struct geometry g;
 
-		if (!is_slab(a, extent, &class))
+		if (!is_slab(a, extent, &use))
 			continue;
-		g = geometry_of(class);
+		g = geometry_of(class_of(use));
 		for (uint32_t i = 0; i < g.n; i++) {
 			struct mpr_block *b = block_at(a, extent, i);
 			uint64_t word = atomic_load(&b->state);
@@ -511,14 +560,13 @@ mpr_heap_count(mproc_arena *a, uint64_t *ret_blocks, uint64_t *ret_bytes)
 {
 	uint32_t high = mpr_extents_high(a);
 	uint64_t blocks = 0, bytes = 0, use;
-	unsigned class;
 
 	for (uint32_t extent = 0; extent < high; extent++) {
 		struct mpr_extent *x = mpr_extent_at(a, extent);
 		struct geometry g;
 
-		if (is_slab(a, extent, &class)) {
-			g = geometry_of(class);
+		if (is_slab(a, extent, &use)) {
+			g = geometry_of(class_of(use));
 			for (uint32_t i = 0; i < g.n; i++) {
 				if (mpr_owner_state(atomic_load(
 					    &block_at(a, extent, i)->state)) ==

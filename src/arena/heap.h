@@ -18,6 +18,11 @@
  * Blocks up to an extent's size come from slabs, extents cut into blocks of
  * one size class with an array of struct mpr_block in front; larger ones are
  * runs of extents.
+ *
+ * Lazy blocks come from slabs of their own, of one to five extents. They have
+ * no memory but what their owner asks for piece by piece, and when they are
+ * freed it goes back to the kernel. Only if the owner dies in between it stays
+ * until the block's next use is over.
  */
 #ifndef MPR_ARENA_HEAP_H
 #define MPR_ARENA_HEAP_H
@@ -51,10 +56,12 @@ struct mpr_block_ref {
 	struct mpr_block *block;
 	uint64_t offset;
 	uint64_t size;
+	bool is_lazy;
 };
 
 /* The largest block that can be reserved. */
 #define MPR_BLOCK_MAX (MPR_EXTENT_SIZE - 4096)
+#define MPR_LAZY_BLOCK_MAX (5 * MPR_EXTENT_SIZE - 4096)
 
 /* A zeroed LIVE block of any size. Returns 0, -ENOMEM, -ENOSPC. */
 int mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p);
@@ -66,6 +73,16 @@ int mpr_heap_free(mproc_arena *a, void *p);
  * has one BUSY block at a time. */
 int mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 		     struct mpr_block_ref *ret_ref);
+
+/* A BUSY lazy block of at least @size bytes, up to MPR_LAZY_BLOCK_MAX, the
+ * first @now of which have memory. What they hold is undefined. */
+int mpr_heap_reserve_lazy(mproc_arena *a, struct mpr_self *self, size_t size,
+			  size_t now, struct mpr_block_ref *ret_ref);
+
+/* Gives [@offset, @offset + @len) of a lazy block memory; what it holds where
+ * there is some already stays. Not to be cancelled. Returns 0, -ENOMEM,
+ * -ENOSPC. */
+int mpr_heap_back(const mproc_arena *a, uint64_t offset, size_t len);
 
 /* Names the word that is going to refer to a BUSY block. */
 void mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,

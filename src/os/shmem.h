@@ -53,6 +53,10 @@ int mpr_shmem_back(const struct mpr_shmem *s, size_t offset, size_t len);
  */
 int mpr_shmem_unback(const struct mpr_shmem *s, size_t offset, size_t len);
 
+/* The same if it can be had for nothing. What they hold then is undefined, and
+ * they may or may not be allocated. */
+void mpr_shmem_discard(const struct mpr_shmem *s, size_t offset, size_t len);
+
 /* Bytes that the kernel has allocated for the object; 0 if the user closed its
  * descriptor. */
 uint64_t mpr_shmem_backed(const struct mpr_shmem *s);

@@ -152,8 +152,11 @@ allocate_by_file(const struct mpr_shmem *s, size_t offset, size_t len)
 static int
 allocate_by_mapping(const struct mpr_shmem *s, size_t offset, size_t len)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = offset / page * page;
+
 	if (!mpr_fault(MPR_FAULT_POPULATE) &&
-	    madvise(s->base + offset, len, MADV_POPULATE_WRITE) == 0)
+	    madvise(s->base + begin, offset + len - begin,
+		    MADV_POPULATE_WRITE) == 0)
 		return 0;
 	switch (errno) {
 	case EFAULT: /* where a store would have raised SIGBUS */
@@ -253,6 +256,12 @@ mpr_shmem_unback(const struct mpr_shmem *s, size_t offset, size_t len)
 				mproc_strerror(r));
 	memset(s->base + offset, 0, len);
 	return 0;
+}
+
+void
+mpr_shmem_discard(const struct mpr_shmem *s, size_t offset, size_t len)
+{
+	(void)give_back(s, offset, len);
 }
 
 uint64_t
