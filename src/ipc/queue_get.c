@@ -181,7 +181,7 @@ sleep_for_message(struct mpr_attachment *at, void *buf, size_t size,
 	 * take the one that we were woken for.
 	 */
 	if (chosen && r != -EAGAIN && !(parked && r == 0))
-		mpr_seats_wake_one(at->arena, &q->seats, &q->hint);
+		mpr_seats_wake(at->arena, &q->seats, &q->hint, 1);
 	if (r != -EAGAIN || why == 0)
 		return r;
 	if (why == -EINTR)

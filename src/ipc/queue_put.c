@@ -69,7 +69,7 @@ try_put(struct mpr_attachment *at, const void *msg, size_t len)
 						   memory_order_relaxed)) &&
 		 /* Padding alone has to be taken out of the way, too. */
 		 at->producer.tail != tail)
-		mpr_seats_wake_one(at->arena, &q->seats, &q->hint);
+		mpr_seats_wake(at->arena, &q->seats, &q->hint, 1);
 	return r;
 }
 

@@ -92,12 +92,23 @@ mpr_seat_leave(_Atomic uint64_t *seat)
 }
 
 void
+mpr_seat_awake(_Atomic uint64_t *seat)
+{
+	/* Nobody else changes a seat that does not wait while its owner lives.
+	 * Relaxed: only observers look. */
+	uint64_t word = atomic_load_explicit(seat, memory_order_relaxed);
+
+	atomic_store_explicit(seat, mpr_owner_with_state(word, MPR_SEAT_AWAKE),
+			      memory_order_relaxed);
+}
+
+void
 mpr_seat_wait(_Atomic uint64_t *seat, _Atomic uint32_t *hint)
 {
 	uint64_t word = atomic_load_explicit(seat, memory_order_relaxed);
 
 	/* seq_cst, both: seat before hint, against hint before seats in
-	 * mpr_seats_wake_one(). One of us sees the other. */
+	 * mpr_seats_wake(). One of us sees the other. */
 	atomic_store(seat, mpr_owner_with_state(word, MPR_SEAT_WAITING));
 	atomic_store(hint, 1);
 }
@@ -110,7 +121,7 @@ mpr_seat_unwait(_Atomic uint64_t *seat)
 	return mpr_owner_state(word) != MPR_SEAT_WAITING ||
 	       !atomic_compare_exchange_strong(
 		       seat, &word,
-		       mpr_owner_with_state(word, MPR_SEAT_TAKEN));
+		       mpr_owner_with_state(word, MPR_SEAT_AWAKE));
 }
 
 /* If its owner waits: chooses it. */
@@ -119,25 +130,26 @@ choose(_Atomic uint64_t *seat, uint64_t word)
 {
 	return mpr_owner_state(word) == MPR_SEAT_WAITING &&
 	       atomic_compare_exchange_strong(
-		       seat, &word, mpr_owner_with_state(word, MPR_SEAT_TAKEN));
+		       seat, &word, mpr_owner_with_state(word, MPR_SEAT_AWAKE));
 }
 
-/* Chooses and wakes one of those who wait. */
+/* Chooses and wakes up to @n of those who wait. Returns whether any did. */
 static bool
-wake_one(const mproc_arena *a, struct mpr_seats *s)
+wake_some(const mproc_arena *a, struct mpr_seats *s, unsigned n)
 {
 	struct mpr_seat_walk walk = { 0 };
 	_Atomic uint64_t *seat;
+	unsigned woken = 0;
 
-	while ((seat = mpr_seat_next(a, s, &walk))) {
+	while (woken < n && (seat = mpr_seat_next(a, s, &walk))) {
 		uint64_t word = atomic_load(seat);
 
 		if (choose(seat, word)) {
 			mpr_unpark(a, mpr_owner_slot(word));
-			return true;
+			woken++;
 		}
 	}
-	return false;
+	return woken > 0;
 }
 
 static bool
@@ -153,10 +165,11 @@ anyone_waits(const mproc_arena *a, struct mpr_seats *s)
 }
 
 void
-mpr_seats_wake_one(const mproc_arena *a, struct mpr_seats *s,
-		   _Atomic uint32_t *hint)
+mpr_seats_wake(const mproc_arena *a, struct mpr_seats *s,
+	       _Atomic uint32_t *hint, unsigned n)
 {
-	if (!atomic_load_explicit(hint, memory_order_relaxed) || wake_one(a, s))
+	if (!atomic_load_explicit(hint, memory_order_relaxed) ||
+	    wake_some(a, s, n))
 		return;
 	atomic_store(hint, 0);
 	if (!anyone_waits(a, s))

@@ -5,7 +5,8 @@
  * Each thread that uses the object takes a seat first, an owner word of its
  * own. As long as a seat is taken, what the object refers to is not given
  * back; a seat says WAITING while its owner sleeps and has not been chosen to
- * be woken. Both are undone with one CAS when the owner is dead.
+ * be woken. Who never waits has it TAKEN, who may wait and does not do so now
+ * has it AWAKE. All are undone with one CAS when the owner is dead.
  *
  * A bit in a bitmap would do for either, and would be robbed: a recoverer that
  * slept through the slot's next use would clear the new owner's bit. Seats
@@ -34,6 +35,7 @@ enum mpr_seat_state {
 	MPR_SEAT_FREE = 0,
 	MPR_SEAT_TAKEN = 1,
 	MPR_SEAT_WAITING = 2,
+	MPR_SEAT_AWAKE = 3, /* taken by one that waits from time to time */
 };
 
 #define MPR_SEATS_FIRST 7
@@ -73,6 +75,9 @@ int mpr_seat_take(mproc_arena *a, struct mpr_self *self,
 /* Gives it back. */
 void mpr_seat_leave(_Atomic uint64_t *seat);
 
+/* Its owner is one who may wait; so that observers see it. */
+void mpr_seat_awake(_Atomic uint64_t *seat);
+
 /* Announces that its owner is about to sleep. The ticket comes before it; the
  * rare fence, a last look, and mpr_park() after it. */
 void mpr_seat_wait(_Atomic uint64_t *seat, _Atomic uint32_t *hint);
@@ -81,9 +86,9 @@ void mpr_seat_wait(_Atomic uint64_t *seat, _Atomic uint32_t *hint);
  * what it was woken for must be taken, or another be woken instead. */
 bool mpr_seat_unwait(_Atomic uint64_t *seat);
 
-/* Wakes one of those who wait, if the hint says that there may be any. */
-void mpr_seats_wake_one(const mproc_arena *a, struct mpr_seats *s,
-			_Atomic uint32_t *hint);
+/* Wakes up to @n of those who wait, if the hint says that there may be any. */
+void mpr_seats_wake(const mproc_arena *a, struct mpr_seats *s,
+		    _Atomic uint32_t *hint, unsigned n);
 
 /* Wakes all who have a seat, whatever they sleep for, and also those whom
  * someone chose and then died before it woke them. */

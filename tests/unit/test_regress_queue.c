@@ -263,7 +263,7 @@ wake_one(struct mpt *t, void *arg)
 
 	(void)t;
 	puppet_halt();
-	mpr_seats_wake_one(the_arena(), &object->seats, &object->hint);
+	mpr_seats_wake(the_arena(), &object->seats, &object->hint, 1);
 }
 
 static void

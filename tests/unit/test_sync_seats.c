@@ -139,12 +139,45 @@ wake_one_chooses_one_at_a_time(void **state)
 	for (unsigned left = MANY; left; left--) {
 		assert_int_equal(waiting(), left);
 		assert_int_equal(object->hint, 1);
-		mpr_seats_wake_one(the_arena(), &object->seats, &object->hint);
+		mpr_seats_wake(the_arena(), &object->seats, &object->hint, 1);
 	}
 	assert_int_equal(waiting(), 0);
 	for (unsigned i = 0; i < MANY; i++)
 		assert_true(mpr_seat_unwait(seat[i]));
 	leave(MANY);
+}
+
+static void
+as_many_are_chosen_as_there_is_work_for(void **state)
+{
+	struct mpt *t = *state;
+
+	take(t, MANY);
+	for (unsigned i = 0; i < MANY; i++)
+		mpr_seat_wait(seat[i], &object->hint);
+	mpr_seats_wake(the_arena(), &object->seats, &object->hint, 16);
+	assert_int_equal(waiting(), MANY - 16);
+	mpr_seats_wake(the_arena(), &object->seats, &object->hint, 2 * MANY);
+	assert_int_equal(waiting(), 0);
+	/* Some were found, so that there may be more was not looked into. */
+	assert_int_equal(object->hint, 1);
+	leave(MANY);
+}
+
+static void
+who_waits_at_times_is_told_from_who_never_does(void **state)
+{
+	struct mpt *t = *state;
+
+	take(t, 3);
+	mpr_seat_awake(seat[0]);
+	mpr_seat_wait(seat[1], &object->hint);
+	assert_int_equal(count(MPR_SEAT_AWAKE), 1);
+	mpr_seats_wake_all(the_arena(), &object->seats);
+	assert_int_equal(count(MPR_SEAT_AWAKE), 2);
+	assert_int_equal(count(MPR_SEAT_TAKEN), 1);
+	leave(3);
+	assert_false(mpr_seats_any(the_arena(), &object->seats));
 }
 
 static void
@@ -170,7 +203,7 @@ who_was_not_chosen_ends_its_wait_itself(void **state)
 	take(t, 1);
 	mpr_seat_wait(seat[0], &object->hint);
 	assert_false(mpr_seat_unwait(seat[0]));
-	assert_int_equal(mpr_owner_state(*seat[0]), MPR_SEAT_TAKEN);
+	assert_int_equal(mpr_owner_state(*seat[0]), MPR_SEAT_AWAKE);
 	leave(1);
 }
 
@@ -184,7 +217,7 @@ the_hint_is_cleared_when_nobody_waits(void **state)
 	assert_int_equal(object->hint, 1);
 	assert_false(mpr_seat_unwait(seat[0]));
 	assert_int_equal(object->hint, 1);
-	mpr_seats_wake_one(the_arena(), &object->seats, &object->hint);
+	mpr_seats_wake(the_arena(), &object->seats, &object->hint, 1);
 	assert_int_equal(object->hint, 0);
 	leave(2);
 }
@@ -197,7 +230,7 @@ without_the_hint_nobody_is_looked_for(void **state)
 	take(t, 1);
 	mpr_seat_wait(seat[0], &object->hint);
 	object->hint = 0;
-	mpr_seats_wake_one(the_arena(), &object->seats, &object->hint);
+	mpr_seats_wake(the_arena(), &object->seats, &object->hint, 1);
 	assert_int_equal(waiting(), 1);
 	assert_false(mpr_seat_unwait(seat[0]));
 	leave(1);
@@ -302,7 +335,7 @@ waiters_take_all_there_is(struct mpt *t, bool threads)
 		mpt_spawn(t, "waiter", take_items, NULL);
 	for (unsigned i = 0; i < n; i++) {
 		b->items++;
-		mpr_seats_wake_one(the_arena(), &object->seats, &object->hint);
+		mpr_seats_wake(the_arena(), &object->seats, &object->hint, 1);
 	}
 	mpt_until(t, b->rounds == n);
 	b->stop = 1;
@@ -325,7 +358,7 @@ a_chosen_sleeper_is_woken(void **state)
 				     mpt_task_state(mpt_pid(t, id)) == 'S');
 		began = mproc_now();
 		b->items++;
-		mpr_seats_wake_one(the_arena(), &object->seats, &object->hint);
+		mpr_seats_wake(the_arena(), &object->seats, &object->hint, 1);
 		mpt_until(t, b->rounds == i);
 		spent += mproc_now() - began;
 	}
@@ -410,6 +443,8 @@ main(void)
 		seat_test(a_seat_in_the_last_block_is_seen),
 		seat_test(seats_are_used_again_with_another_epoch),
 		seat_test(wake_one_chooses_one_at_a_time),
+		seat_test(as_many_are_chosen_as_there_is_work_for),
+		seat_test(who_waits_at_times_is_told_from_who_never_does),
 		seat_test(wake_all_chooses_all),
 		seat_test(who_was_not_chosen_ends_its_wait_itself),
 		seat_test(the_hint_is_cleared_when_nobody_waits),
