@@ -10,14 +10,20 @@
  * Each thread that puts has a lane of its own in the queue, so producers
  * neither wait for nor disturb each other. Messages of one producer arrive in
  * the order in which they were put; between producers there is no order.
- * While both sides are busy no call enters the kernel.
+ * While both sides are busy no call enters the kernel, but for a few in which a
+ * lane of more than 64 KiB gets its memory, before it is in use to its end.
+ *
+ * Several messages can be put and taken with one call, as a batch. It saves
+ * time and changes nothing else: each message is still one by itself, and a
+ * batch may be taken in other portions than it was put.
  *
  * put returns when the message is in shared memory. There is no feeder and
  * nothing to join: what was put is not lost when its producer ends or is
  * killed.
  *
- * What a kill can lose: a consumer that is killed inside get, after its claim
- * and before the return, takes that one message with it.
+ * What a kill can lose: a consumer that is killed inside a get, after its claim
+ * and before the return, takes what that call had claimed with it: one message,
+ * or with mproc_queue_get_many() the batch.
  *
  * Sleeping: a waiting call wakes up by itself now and then to see whether
  * someone has died: with n sleepers in the arena each one after n/20 s to
@@ -28,6 +34,7 @@
 #define MPROC_QUEUE_H
 
 #include <mproc/core.h>
+#include <sys/uio.h>
 
 MPROC_BEGIN_DECLS
 
@@ -37,15 +44,22 @@ typedef struct mproc_queue mproc_queue;
  * struct mproc_queue_opts - how to make a queue
  * @struct_size:     filled in by MPROC_OPTS
  * @capacity:        bytes for each producer, rounded up to a power of two;
- *                   4096 to 512 KiB; 0 means 64 KiB. A message takes its
- *                   length plus 8, rounded up to 16.
+ *                   4096 to 4 MiB; 0 means 64 KiB, or as much as one message
+ *                   of @max_message needs. A message takes its length plus 8,
+ *                   rounded up to 16.
  * @single_consumer: only one thread at a time gets; taking is cheaper then.
  *                   The first to get is the consumer until it ends or dies.
+ * @name:            for people, in error texts and mproc_queue_stat(); copied,
+ *                   up to 63 bytes; NULL means none
+ * @max_message:     length of the longest message that can be put; 0 means the
+ *                   capacity less 8
  */
 struct mproc_queue_opts {
 	size_t struct_size;
 	size_t capacity;
 	bool single_consumer;
+	const char *name;
+	size_t max_message;
 };
 
 /**
@@ -55,7 +69,8 @@ struct mproc_queue_opts {
  *
  * Return: 0, or a negative error:
  *   -EINVAL  @ret_q is NULL, or @opts->struct_size makes no sense, or the
- *            capacity is out of range
+ *            capacity is out of range, or a message of @max_message does not
+ *            fit it
  *   -E2BIG   @opts has fields that this library does not know
  *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE  no memory, see arena.h
  *   -EAGAIN  1024 threads of the family use libmproc already
@@ -84,7 +99,7 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  * mproc_queue_put() - put one message
  * @q:       queue
  * @msg:     bytes to copy; may be NULL if @len is 0
- * @len:     length in bytes; at most the lane's capacity minus 8
+ * @len:     length in bytes; at most what the queue was made for
  * @timeout: how long to wait for room
  *
  * A thread's first put in a queue gives it a lane, which calls the kernel.
@@ -114,6 +129,57 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
 		mproc_timeout timeout);
 
 /**
+ * mproc_queue_putv() - put one message that lies in several parts
+ * @q:       queue
+ * @parts:   the parts, in their order; may be NULL if @n is 0
+ * @n:       how many; 0 makes an empty message
+ * @timeout: how long to wait for room
+ *
+ * As mproc_queue_put() of all parts one behind the other, without the copy that
+ * would put them there.
+ *
+ * Return: as mproc_queue_put(), and
+ *   -EINVAL  also if @n is negative, or @parts or one of them is NULL although
+ *            it is not empty
+ * Context: may block until @timeout. Wait-free while there is room.
+ * Crash: the message is in the queue as a whole or not at all.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
+		 mproc_timeout timeout);
+
+/**
+ * mproc_queue_put_many() - put several messages
+ * @q:       queue
+ * @msgs:    the messages, in their order
+ * @n:       how many, at least 1
+ * @timeout: how long to wait for room for the first one
+ *
+ * Puts as many as there is room for, from the first on, all at the same moment.
+ * It waits only while that is none: with the first few in the queue it returns,
+ * and the caller goes on with the rest as it likes. So a positive result may be
+ * less than @n whatever @timeout is, and 0 is never returned.
+ *
+ * A message that can never be put (longer than the queue takes, or NULL with a
+ * length) ends the batch before it: those in front of it are put, and a call
+ * that begins with it gets the error.
+ *
+ * Return: how many messages are in the queue, 1 to @n, or a negative error, and
+ * none of them is:
+ *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EFAULT, -EBADMSG,
+ *   -ENOMEM, -ENOSPC  as mproc_queue_put()
+ *   -EMSGSIZE  the first one is longer than the queue can ever take
+ *   -EINVAL    @q is NULL or no queue, @msgs is NULL, @n is not positive, or
+ *              the first one is NULL and its length is not 0
+ * Context: may block until @timeout. Wait-free while there is room.
+ * Crash: those that would have been counted are in the queue, or none is. No
+ *        message is there in part.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
+		     mproc_timeout timeout);
+
+/**
  * mproc_queue_get() - take one message
  * @q:       queue
  * @buf:     where it goes; may be NULL if @size is 0
@@ -136,12 +202,44 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
  *   -EFAULT     @q does not lie in shared memory
  *   -EINVAL     @q is NULL or no queue, or @buf is NULL and @size is not 0
  *   -EBADMSG    the queue's memory is corrupt
+ *   -ENOMEM, -ENOSPC  no memory for what this thread needs as a consumer
  * Context: may block until @timeout. Lock-free while there are messages.
  * Crash: killed inside, at most the one message that it claimed is lost.
  */
 MPROC_API MPROC_NODISCARD int
 mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 		mproc_timeout timeout);
+
+/**
+ * mproc_queue_get_many() - take several messages
+ * @q:        queue
+ * @buf:      where they go; may be NULL if @size is 0
+ * @size:     room in bytes
+ * @ret_msgs: receives where in @buf each message begins, and its length
+ * @n:        how many at most, at least 1
+ * @timeout:  how long to wait for the first one
+ *
+ * Takes what there is of one producer's messages, in their order, as many as
+ * fit @size and @n, and claims them all at once. It waits only while there is
+ * none, so a positive result may be less than @n although more are queued.
+ *
+ * The messages lie in @buf one behind the other without a gap: those of one
+ * type make an array. Mixed ones may lie unaligned; copy before use.
+ *
+ * Return: how many messages were taken, 1 to @n, or a negative error, and none
+ * was (what @buf and @ret_msgs hold is then undefined):
+ *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EBUSY, -EFAULT,
+ *   -EBADMSG, -ENOMEM, -ENOSPC  as mproc_queue_get()
+ *   -EMSGSIZE  the next message is longer than @size; it stays in the queue,
+ *              and @ret_msgs[0].iov_len is its length
+ *   -EINVAL    @q is NULL or no queue, @ret_msgs is NULL, @n is not positive,
+ *              or @buf is NULL and @size is not 0
+ * Context: may block until @timeout. Lock-free while there are messages.
+ * Crash: killed inside, at most the batch that it claimed is lost.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
+		     struct iovec *ret_msgs, int n, mproc_timeout timeout);
 
 /**
  * enum mproc_queue_shutdown_flag - how a queue ends
@@ -182,6 +280,75 @@ MPROC_API int mproc_queue_shutdown(mproc_queue *q, unsigned flags);
  * Context: does not block; its time grows with the number of producers.
  */
 MPROC_API size_t mproc_queue_len(mproc_queue *q);
+
+/**
+ * enum mproc_queue_state - what can be done with a queue
+ * @MPROC_QUEUE_OPEN:     everything
+ * @MPROC_QUEUE_DRAINING: shut down with MPROC_DRAIN: no more puts
+ * @MPROC_QUEUE_CLOSED:   shut down with MPROC_IMMEDIATE: no more gets either
+ */
+enum mproc_queue_state {
+	MPROC_QUEUE_OPEN = 1,
+	MPROC_QUEUE_DRAINING = 2,
+	MPROC_QUEUE_CLOSED = 3
+};
+
+/**
+ * struct mproc_queue_stat - a snapshot of a queue
+ * @name:               as it was created, or ""
+ * @state:              one of enum mproc_queue_state
+ * @single_consumer:    as it was created
+ * @capacity:           bytes of each lane
+ * @max_message:        length of the longest message that can be put
+ * @depth:              messages queued
+ * @bytes:              what they take in their lanes, unused ends included
+ * @puts:               messages put since it was created. A producer that is
+ *                      killed inside a put may leave those counted that it was
+ *                      about to put.
+ * @gets:               messages taken since, or lost with a killed consumer:
+ *                      @puts less @depth
+ * @lanes:              lanes, with a producer or waiting for the next one
+ * @producers:          threads that have a lane
+ * @sleeping_producers: of these, asleep because there is no room
+ * @consumers:          threads that have called a get
+ * @sleeping_consumers: of these, asleep because there is no message
+ *
+ * A dead thread counts until somebody has recovered from its death.
+ */
+struct mproc_queue_stat {
+	char name[64];
+	int state;
+	bool single_consumer;
+	uint64_t capacity;
+	uint64_t max_message;
+	uint64_t depth;
+	uint64_t bytes;
+	uint64_t puts;
+	uint64_t gets;
+	uint64_t lanes;
+	uint64_t producers;
+	uint64_t sleeping_producers;
+	uint64_t consumers;
+	uint64_t sleeping_consumers;
+};
+
+/**
+ * mproc_queue_stat() - take a snapshot
+ * @q:        queue
+ * @ret_stat: filled in on success
+ *
+ * The figures are exact while nothing else uses the queue, and near otherwise.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   @ret_stat is NULL, or @q is NULL or no queue
+ *   -ESTALE   the queue is destroyed
+ *   -EFAULT   @q does not lie in shared memory
+ *   -EBADMSG  the queue's memory is corrupt
+ *   -EAGAIN, -ENOMEM, -ENOSPC  this thread could not be registered
+ * Context: does not block; its time grows with the number of producers.
+ */
+MPROC_API int mproc_queue_stat(mproc_queue *q,
+			       struct mproc_queue_stat *ret_stat);
 
 MPROC_END_DECLS
 

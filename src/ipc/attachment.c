@@ -8,9 +8,14 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "ipc/attachment.h"
+#include "os/thread.h"
 
 #define QUANTUM 64
 #define PATIENCE_START 8
+
+/* Memory that a lane gets to begin with: all that one of the default capacity
+ * will ever need, so that its owner does not call the kernel again. */
+#define BACK_FIRST MPR_QUEUE_CAPACITY_DEFAULT
 
 MPR_THREAD_LOCAL struct mpr_attachments mpr_attachments;
 
@@ -150,6 +155,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->arena = a;
 	at->self = self;
 	at->capacity = atomic_load(&q->capacity);
+	at->max_message = atomic_load(&q->max_message);
 	at->single_consumer =
 		atomic_load(&q->flags) & MPR_QUEUE_SINGLE_CONSUMER;
 	at->quantum = QUANTUM;
@@ -158,7 +164,8 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	mpr_attachments.all = at;
 	if (at->capacity < MPR_QUEUE_CAPACITY_MIN ||
 	    at->capacity > MPR_QUEUE_CAPACITY_MAX ||
-	    at->capacity & (at->capacity - 1)) {
+	    at->capacity & (at->capacity - 1) ||
+	    at->max_message > mpr_lane_message_max(at->capacity)) {
 		mpr_attachment_drop(at);
 		return mpr_fail(-EBADMSG, "queue %p has no valid capacity",
 				(void *)q);
@@ -228,8 +235,9 @@ append(struct mpr_attachment *at, uint64_t mine, struct mpr_lane **ret_lane)
 	struct mpr_block_ref ref;
 	int r;
 
-	r = mpr_heap_reserve(at->arena, at->self, mpr_lane_size(at->capacity),
-			     &ref);
+	r = mpr_heap_reserve_lazy(at->arena, at->self,
+				  mpr_lane_size(at->capacity),
+				  sizeof(struct mpr_lane), &ref);
 	if (r < 0)
 		return r;
 	*ret_lane = mpr_arena_at(at->arena, ref.offset);
@@ -237,6 +245,42 @@ append(struct mpr_attachment *at, uint64_t mine, struct mpr_lane **ret_lane)
 	return mpr_block_append(at->arena, at->self, &ref, &at->q->lanes,
 				offsetof(struct mpr_lane, next),
 				MPR_LANES_MAX);
+}
+
+/* Allocates the lane's memory from @position on, @len bytes and not across its
+ * end. What is allocated already, for a former owner, stays. */
+static int
+back(const struct mpr_attachment *at, uint64_t position, size_t len)
+{
+	const unsigned char *from = at->producer.lane->buffer +
+				    (position & (at->capacity - 1));
+
+	return mpr_heap_back(at->arena, mpr_arena_offset(at->arena, from), len);
+}
+
+MPR_NOINLINE int
+mpr_attachment_back(struct mpr_attachment *at)
+{
+	struct mpr_producer *p = &at->producer;
+	size_t done = (size_t)(p->memory - p->first);
+	size_t len = done < BACK_FIRST ? BACK_FIRST : done, part;
+	int r = 0, cancel;
+
+	if (len > at->capacity - done)
+		len = at->capacity - done;
+	/* Allocating is a cancellation point. */
+	cancel = mpr_thread_forbid_cancel();
+	while (len && r == 0) {
+		part = at->capacity - (size_t)(p->memory & (at->capacity - 1));
+		if (part > len)
+			part = len;
+		r = back(at, p->memory, part);
+		if (r == 0)
+			mpr_producer_extend(p, part);
+		len -= part;
+	}
+	mpr_thread_allow_cancel(cancel);
+	return r;
 }
 
 int
@@ -259,6 +303,10 @@ mpr_attachment_add_producer(struct mpr_attachment *at)
 		r = append(at, mine, &lane);
 	if (!bad && r == 0) {
 		r = mpr_producer_begin(&at->producer, lane, at->capacity);
+		if (r == 0) {
+			mpr_producer_restrict(&at->producer);
+			r = mpr_attachment_back(at);
+		}
 		if (r == 0)
 			return 0;
 		atomic_store(&lane->owner,
@@ -266,13 +314,13 @@ mpr_attachment_add_producer(struct mpr_attachment *at)
 		at->producer.lane = NULL;
 	}
 	if (bad || r == -EBADMSG)
-		return mpr_fail(-EBADMSG, "the lanes of queue %p are corrupt",
-				(void *)at->q);
+		return mpr_fail(-EBADMSG, "the lanes of %s are corrupt",
+				mpr_queue_label(at->q).text);
 	return r;
 }
 
-int
-mpr_attachment_take_role(struct mpr_attachment *at)
+static int
+take_role(struct mpr_attachment *at)
 {
 	_Atomic uint64_t *role = &at->q->role;
 	uint64_t mine = mpr_owner(mpr_arena_epoch(at->arena), at->self->slot,
@@ -285,12 +333,24 @@ mpr_attachment_take_role(struct mpr_attachment *at)
 	}
 	if (mpr_owner_state(word) != MPR_ROLE_FREE ||
 	    !atomic_compare_exchange_strong(role, &word, mine))
-		return mpr_fail(-EBUSY, "queue %p has a consumer already",
-				(void *)at->q);
+		return mpr_fail(-EBUSY, "%s has a consumer already",
+				mpr_queue_label(at->q).text);
 	at->role = role;
 	/* Heads that we saw before may have been moved by the last one. */
 	at->n_consumers = 0;
 	at->cursor = 0;
+	return 0;
+}
+
+int
+mpr_attachment_add_consumer(struct mpr_attachment *at)
+{
+	int r = at->single_consumer ? take_role(at) : 0;
+
+	if (r < 0)
+		return r;
+	mpr_seat_awake(at->seat);
+	at->is_consumer = true;
 	return 0;
 }
 

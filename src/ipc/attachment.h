@@ -29,7 +29,9 @@ struct mpr_attachment {
 	struct mpr_self *self;
 	_Atomic uint64_t *seat;
 	size_t capacity;
+	size_t max_message;
 	bool single_consumer;
+	bool is_consumer; /* it has called get */
 
 	struct mpr_producer producer; /* lane is NULL before the first put */
 
@@ -95,8 +97,16 @@ mpr_attachment_get(mproc_queue *q, struct mpr_attachment **ret_at)
  * -EBADMSG. */
 int mpr_attachment_add_producer(struct mpr_attachment *at);
 
-/* Makes the thread the queue's single consumer. Returns 0, or -EBUSY. */
-int mpr_attachment_take_role(struct mpr_attachment *at);
+/*
+ * Allocates more of the lane's memory, where its tail is about to come: as much
+ * again as since the thread got the lane, so that there is at most twice what
+ * was needed. Returns 0, -ENOMEM, -ENOSPC.
+ */
+int mpr_attachment_back(struct mpr_attachment *at);
+
+/* Makes the thread a consumer of the queue. Returns 0, or -EBUSY if there may
+ * be only one and there is. */
+int mpr_attachment_add_consumer(struct mpr_attachment *at);
 
 /* Looks for lanes that were linked since. Returns how many, -ENOMEM, or
  * -EBADMSG. */

@@ -3,6 +3,7 @@
  * A queue's beginning and end, and what does not move messages.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "arena/heap.h"
 #include "arena/participant.h"
@@ -75,21 +76,50 @@ claim_header(mproc_arena *a, struct mpr_self *self, uint64_t *ret_busy)
 	return NULL;
 }
 
+/* How large the lanes are to be, and the longest message. */
 static int
-read_capacity(size_t given, size_t *ret_capacity)
+read_sizes(const struct mproc_queue_opts *o, size_t *ret_capacity,
+	   size_t *ret_max_message)
 {
-	size_t capacity = MPR_QUEUE_CAPACITY_MIN;
+	size_t capacity = MPR_QUEUE_CAPACITY_MIN, given = o->capacity;
 
-	if (given == 0)
+	if (o->max_message > mpr_lane_message_max(MPR_QUEUE_CAPACITY_MAX))
+		return mpr_fail(-EINVAL, "messages of %zu bytes; they may have "
+				"%zu", o->max_message,
+				mpr_lane_message_max(MPR_QUEUE_CAPACITY_MAX));
+	if (given == 0) {
 		given = MPR_QUEUE_CAPACITY_DEFAULT;
+		if (o->max_message > mpr_lane_message_max(given))
+			given = mpr_frame_size(o->max_message);
+	}
 	if (given < MPR_QUEUE_CAPACITY_MIN || given > MPR_QUEUE_CAPACITY_MAX)
 		return mpr_fail(-EINVAL, "a capacity of %zu bytes; it must be "
 				"%d to %d", given, MPR_QUEUE_CAPACITY_MIN,
 				MPR_QUEUE_CAPACITY_MAX);
 	while (capacity < given)
 		capacity *= 2;
+	if (o->max_message > mpr_lane_message_max(capacity))
+		return mpr_fail(-EINVAL, "messages of %zu bytes; a capacity of "
+				"%zu takes %zu", o->max_message, capacity,
+				mpr_lane_message_max(capacity));
 	*ret_capacity = capacity;
+	*ret_max_message = o->max_message ? o->max_message :
+					    mpr_lane_message_max(capacity);
 	return 0;
+}
+
+struct mpr_queue_label
+mpr_queue_label(const mproc_queue *q)
+{
+	struct mpr_queue_label label;
+
+	if (q->name[0])
+		snprintf(label.text, sizeof(label.text), "queue '%.*s'",
+			 MPR_QUEUE_NAME - 1, q->name);
+	else
+		snprintf(label.text, sizeof(label.text), "queue %p",
+			 (const void *)q);
+	return label;
 }
 
 int
@@ -97,7 +127,7 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 {
 	struct mproc_queue_opts o;
 	struct mpr_self *self;
-	size_t capacity;
+	size_t capacity, max_message;
 	mproc_arena *a;
 	mproc_queue *q;
 	uint64_t busy;
@@ -108,7 +138,7 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 	r = mpr_opts_read(&o, sizeof(o), opts);
 	if (r < 0)
 		return r;
-	r = read_capacity(o.capacity, &capacity);
+	r = read_sizes(&o, &capacity, &max_message);
 	if (r < 0)
 		return r;
 	r = mpr_arena_get(&a);
@@ -126,6 +156,8 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 	atomic_store(&q->closing, 0);
 	atomic_store(&q->hint, 0);
 	atomic_store(&q->capacity, capacity);
+	atomic_store(&q->max_message, max_message);
+	snprintf(q->name, sizeof(q->name), "%s", o.name ? o.name : "");
 	atomic_store(&q->flags,
 		     o.single_consumer ? MPR_QUEUE_SINGLE_CONSUMER : 0);
 	/* From here on it exists; before, it goes with us. */
@@ -181,25 +213,4 @@ mproc_queue_shutdown(mproc_queue *q, unsigned flags)
 	mpr_fence_rare(at->arena);
 	mpr_seats_wake_all(at->arena, &q->seats);
 	return 0;
-}
-
-size_t
-mproc_queue_len(mproc_queue *q)
-{
-	const _Atomic uint64_t *link;
-	struct mpr_attachment *at;
-	struct mpr_lane *lane;
-	bool bad = false;
-	unsigned n = 0;
-	size_t len = 0;
-
-	if (mpr_attachment_get(q, &at) < 0)
-		return 0;
-	link = &q->lanes;
-	while ((lane = mpr_queue_lane(at->arena, link, at->capacity, &bad)) &&
-	       n++ < MPR_LANES_MAX) {
-		len += mpr_lane_len(lane, at->capacity);
-		link = &lane->next;
-	}
-	return len;
 }

@@ -36,32 +36,57 @@ next_lane(struct mpr_attachment *at)
 		at->cursor = 0;
 }
 
-/* Takes a message from whichever known lane has one. -EAGAIN if none has,
- * -EBUSY if others were always faster. */
+/* Where messages go: one into the buffer, or, if n is not 0, up to n. */
+struct sink {
+	void *buf;
+	size_t size;
+	struct iovec *msgs;
+	int n;
+};
+
 static inline int
-take(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len)
+take_from(struct mpr_attachment *at, struct mpr_consumer *c, struct sink to,
+	  size_t *ret_len)
+{
+	if (to.n)
+		return at->single_consumer ?
+			       mpr_consumer_get_many(c, to.buf, to.size,
+						     to.msgs, to.n, ret_len) :
+			       mpr_consumer_get_many_shared(c, to.buf, to.size,
+							    to.msgs, to.n,
+							    ret_len);
+	if (at->single_consumer)
+		return mpr_consumer_get(c, to.buf, to.size, ret_len);
+	return mpr_consumer_get_shared(c, to.buf, to.size, ret_len);
+}
+
+/* Takes from whichever known lane has something. Returns how many messages, or
+ * 0 for the one; -EAGAIN if no lane has any, -EBUSY if others were always
+ * faster. */
+static inline int
+take(struct mpr_attachment *at, struct sink to, size_t *ret_len)
 {
 	struct mpr_consumer *c;
 	bool contended = false;
+	unsigned taken;
 	int r;
 
 	for (unsigned i = 0; i < at->n_consumers; i++) {
 		c = &at->consumers[at->cursor];
-		if (at->single_consumer)
-			r = mpr_consumer_get(c, buf, size, ret_len);
-		else
-			r = mpr_consumer_get_shared(c, buf, size, ret_len);
+		r = take_from(at, c, to, ret_len);
 		/* Padding may have been passed even if nothing was taken. */
 		wake_producer(at, c->lane);
-		if (mpr_likely(r == 0)) {
-			if (mpr_unlikely(--at->quantum == 0)) {
-				next_lane(at);
-				/* New lanes must not starve behind busy ones.
-				 * What is wrong with them shows when nothing
-				 * else is left. */
-				(void)mpr_attachment_find_lanes(at);
+		if (mpr_likely(r >= 0)) {
+			taken = to.n ? (unsigned)r : 1;
+			if (mpr_likely(at->quantum > taken)) {
+				at->quantum -= taken;
+				return r;
 			}
-			return 0;
+			next_lane(at);
+			/* New lanes must not starve behind busy ones. What is
+			 * wrong with them shows when nothing else is left. */
+			(void)mpr_attachment_find_lanes(at);
+			return r;
 		}
 		if (r == -EBUSY)
 			contended = true;
@@ -74,16 +99,16 @@ take(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len)
 
 /* Takes from any lane, new ones included. */
 static int
-take_any(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len)
+take_any(struct mpr_attachment *at, const struct sink *to, size_t *ret_len)
 {
-	int r = take(at, buf, size, ret_len);
+	int r = take(at, *to, ret_len);
 
 	if (r != -EAGAIN)
 		return r;
 	r = mpr_attachment_find_lanes(at);
 	if (r <= 0)
 		return r < 0 ? r : -EAGAIN;
-	return take(at, buf, size, ret_len);
+	return take(at, *to, ret_len);
 }
 
 /*
@@ -122,7 +147,8 @@ is_gone(const struct mpr_attachment *at)
 static int
 closed(const struct mpr_attachment *at)
 {
-	return mpr_fail(-ESHUTDOWN, "queue %p is shut down", (void *)at->q);
+	return mpr_fail(-ESHUTDOWN, "%s is shut down",
+			mpr_queue_label(at->q).text);
 }
 
 /*
@@ -130,7 +156,7 @@ closed(const struct mpr_attachment *at)
  * come any more.
  */
 static int
-take_or_close(struct mpr_attachment *at, void *buf, size_t size,
+take_or_close(struct mpr_attachment *at, const struct sink *to,
 	      size_t *ret_len)
 {
 	uint32_t closing = atomic_load(&at->q->closing);
@@ -140,7 +166,7 @@ take_or_close(struct mpr_attachment *at, void *buf, size_t size,
 	if (mpr_unlikely(is_gone(at) || closing == MPROC_IMMEDIATE))
 		return closed(at);
 	if (mpr_likely(!closing)) {
-		r = take_any(at, buf, size, ret_len);
+		r = take_any(at, to, ret_len);
 		return r == -EBUSY ? -EAGAIN : r;
 	}
 	mpr_fence_rare(at->arena);
@@ -148,7 +174,7 @@ take_or_close(struct mpr_attachment *at, void *buf, size_t size,
 	if (r < 0)
 		return r;
 	final = is_final(at);
-	r = take_any(at, buf, size, ret_len);
+	r = take_any(at, to, ret_len);
 	if (r == -EBUSY)
 		return -EAGAIN; /* there are messages, so it is not final */
 	return r == -EAGAIN && final ? closed(at) : r;
@@ -156,7 +182,7 @@ take_or_close(struct mpr_attachment *at, void *buf, size_t size,
 
 /* Sleeps until there may be something to take. */
 static int
-sleep_for_message(struct mpr_attachment *at, void *buf, size_t size,
+sleep_for_message(struct mpr_attachment *at, const struct sink *to,
 		  size_t *ret_len, int64_t deadline)
 {
 	mproc_queue *q = at->q;
@@ -167,20 +193,20 @@ sleep_for_message(struct mpr_attachment *at, void *buf, size_t size,
 	ticket = mpr_park_ticket(at->self);
 	mpr_seat_wait(at->seat, &q->hint);
 	mpr_fence_rare(at->arena); /* frequent side: try_put() */
-	r = take_or_close(at, buf, size, ret_len);
+	r = take_or_close(at, to, ret_len);
 	if (r == -EAGAIN) {
 		why = mpr_park(at->self, q, ticket, deadline);
 		parked = true;
 	}
 	chosen = mpr_seat_unwait(at->seat);
 	if (parked)
-		r = take_or_close(at, buf, size, ret_len);
+		r = take_or_close(at, to, ret_len);
 	/*
 	 * A wake-up that we were chosen for and do not use up belongs to
 	 * someone else: we took a message without having slept, or could not
 	 * take the one that we were woken for.
 	 */
-	if (chosen && r != -EAGAIN && !(parked && r == 0))
+	if (chosen && r != -EAGAIN && !(parked && r >= 0))
 		mpr_seats_wake(at->arena, &q->seats, &q->hint, 1);
 	if (r != -EAGAIN || why == 0)
 		return r;
@@ -190,7 +216,7 @@ sleep_for_message(struct mpr_attachment *at, void *buf, size_t size,
 }
 
 static MPR_NOINLINE int
-get_waiting(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
+get_waiting(struct mpr_attachment *at, const struct sink *to, size_t *ret_len,
 	    mproc_timeout timeout)
 {
 	int64_t deadline = mpr_deadline(timeout);
@@ -207,16 +233,68 @@ get_waiting(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
 	at->puts_seen = mpr_thread_puts;
 	mpr_poll_begin(&poll, at, peer, answer);
 	while (mpr_poll_again(&poll)) {
-		r = take_or_close(at, buf, size, ret_len);
+		r = take_or_close(at, to, ret_len);
 		if (r != -EAGAIN)
 			goto done;
 	}
 	do
-		r = sleep_for_message(at, buf, size, ret_len, deadline);
+		r = sleep_for_message(at, to, ret_len, deadline);
 	while (r == -EAGAIN);
 done:
 	mpr_poll_end(&poll);
 	return r;
+}
+
+/* The fast attempt has failed with @r. */
+static MPR_NOINLINE int
+get_slowly(struct mpr_attachment *at, int r, const struct sink *to,
+	   size_t *ret_len, mproc_timeout timeout)
+{
+	if (r == -EAGAIN || r == -EBUSY) {
+		r = take_or_close(at, to, ret_len);
+		if (r == -EAGAIN && timeout.ns != 0)
+			r = get_waiting(at, to, ret_len, timeout);
+	}
+	if (r == -EMSGSIZE)
+		return mpr_fail(r, "a message of %zu bytes in %s, the buffer "
+				"has %zu", *ret_len,
+				mpr_queue_label(at->q).text, to->size);
+	if (r == -EBADMSG)
+		return mpr_fail(r, "a lane of %s is corrupt",
+				mpr_queue_label(at->q).text);
+	return r;
+}
+
+/* The calling thread's attachment, as a consumer. */
+static inline int
+attach(mproc_queue *q, mproc_timeout timeout, struct mpr_attachment **ret_at)
+{
+	struct mpr_attachment *at;
+	int r;
+
+	r = mpr_attachment_get(q, &at);
+	if (mpr_unlikely(r < 0))
+		return r;
+	if (mpr_unlikely(!at->is_consumer)) {
+		r = mpr_attachment_add_consumer(at);
+		if (r < 0)
+			return r;
+	}
+	if (mpr_unlikely(at->n_consumers == 1 && timeout.ns != 0 &&
+			 mpr_consumer_is_through(&at->consumers[0])))
+		mpr_poll_pace(at);
+	*ret_at = at;
+	return 0;
+}
+
+/* The fast attempt, for a queue that is not closing. */
+static inline int
+try_take(struct mpr_attachment *at, struct sink to, size_t *ret_len)
+{
+	if (mpr_likely(!atomic_load_explicit(&at->q->closing,
+					     memory_order_relaxed)))
+		return take(at, to, ret_len);
+	return -EAGAIN;
 }
 
 int
@@ -227,35 +305,44 @@ mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 	size_t len = 0;
 	int r;
 
-	r = mpr_attachment_get(q, &at);
-	if (mpr_unlikely(r < 0))
-		return r;
 	if (mpr_unlikely(!buf && size))
 		return mpr_fail(-EINVAL, "buf is NULL");
-	if (mpr_unlikely(at->single_consumer && !at->role)) {
-		r = mpr_attachment_take_role(at);
-		if (r < 0)
-			return r;
-	}
-	if (mpr_unlikely(at->n_consumers == 1 && timeout.ns != 0 &&
-			 mpr_consumer_is_through(&at->consumers[0])))
-		mpr_poll_pace(at);
-	if (mpr_likely(!atomic_load_explicit(&q->closing,
-					     memory_order_relaxed)))
-		r = take(at, buf, size, &len);
-	else
-		r = take_or_close(at, buf, size, &len);
-	if (mpr_unlikely(r == -EAGAIN || r == -EBUSY)) {
-		r = take_or_close(at, buf, size, &len);
-		if (r == -EAGAIN && timeout.ns != 0)
-			r = get_waiting(at, buf, size, &len, timeout);
-	}
+	r = attach(q, timeout, &at);
+	if (mpr_unlikely(r < 0))
+		return r;
+	r = try_take(at, (struct sink){ .buf = buf, .size = size }, &len);
+	if (mpr_unlikely(r < 0))
+		r = get_slowly(at, r,
+			       &(struct sink){ .buf = buf, .size = size }, &len,
+			       timeout);
 	if (ret_len && (r == 0 || r == -EMSGSIZE))
 		*ret_len = len;
-	if (mpr_unlikely(r == -EMSGSIZE))
-		return mpr_fail(r, "a message of %zu bytes, the buffer has %zu",
-				len, size);
-	if (mpr_unlikely(r == -EBADMSG))
-		return mpr_fail(r, "a lane of queue %p is corrupt", (void *)q);
+	return r;
+}
+
+int
+mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
+		     struct iovec *ret_msgs, int n, mproc_timeout timeout)
+{
+	struct mpr_attachment *at;
+	struct sink to = { buf, size, ret_msgs, n };
+	size_t len = 0;
+	int r;
+
+	if (!buf && size)
+		return mpr_fail(-EINVAL, "buf is NULL");
+	if (n <= 0 || !ret_msgs)
+		return mpr_fail(-EINVAL, "%d messages at %p", n,
+				(const void *)ret_msgs);
+	r = attach(q, timeout, &at);
+	if (mpr_unlikely(r < 0))
+		return r;
+	r = try_take(at, to, &len);
+	if (mpr_unlikely(r < 0))
+		r = get_slowly(at, r, &to, &len, timeout);
+	if (mpr_unlikely(r == -EMSGSIZE)) {
+		ret_msgs[0].iov_base = NULL;
+		ret_msgs[0].iov_len = len;
+	}
 	return r;
 }

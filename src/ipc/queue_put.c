@@ -23,7 +23,8 @@
 static int
 closed(struct mpr_attachment *at)
 {
-	return mpr_fail(-ESHUTDOWN, "queue %p is shut down", (void *)at->q);
+	return mpr_fail(-ESHUTDOWN, "%s is shut down",
+			mpr_queue_label(at->q).text);
 }
 
 static bool
@@ -36,41 +37,109 @@ is_closed(const struct mpr_attachment *at)
 }
 
 /*
- * One attempt. busy tells a consumer that wants to know whether the queue is
- * empty for good that a message may still come: our store of busy and load of
- * closing are the frequent side, its load of closing, fence, and load of busy
- * the rare one (queue_get.c, is_final()).
+ * An attempt begins and ends here. busy tells a consumer that wants to know
+ * whether the queue is empty for good that a message may still come: our store
+ * of busy and load of closing are the frequent side, its load of closing,
+ * fence, and load of busy the rare one (queue_get.c, is_final()).
  */
-static int
-try_put(struct mpr_attachment *at, const void *msg, size_t len)
+static inline bool
+enter(const struct mpr_attachment *at)
 {
-	struct mpr_lane *lane = at->producer.lane;
-	uint64_t tail = at->producer.tail;
-	mproc_queue *q = at->q;
-	int r;
-
-	atomic_store_explicit(&lane->busy, 1, memory_order_relaxed);
+	atomic_store_explicit(&at->producer.lane->busy, 1,
+			      memory_order_relaxed);
 	mpr_fence_light(at->arena);
-	if (mpr_likely(!is_closed(at)))
-		r = mpr_producer_put(&at->producer, msg, len);
-	else
-		r = -ESHUTDOWN;
+	return mpr_likely(!is_closed(at));
+}
+
+/* @tail is where the lane's tail was, @n how many messages were put. */
+static inline void
+leave(const struct mpr_attachment *at, uint64_t tail, unsigned n)
+{
+	mproc_queue *q = at->q;
+
 	/* Release: not busy means that tail is final. */
-	atomic_store_explicit(&lane->busy, 0, memory_order_release);
-	/* Our message before the look for sleepers; theirs is the rare side
+	atomic_store_explicit(&at->producer.lane->busy, 0,
+			      memory_order_release);
+	/* Our messages before the look for sleepers; theirs is the rare side
 	 * (queue_get.c). */
 	mpr_fence_light(at->arena);
-	if (mpr_likely(r == 0))
-		mpr_thread_puts++;
+	mpr_thread_puts += n;
 	if (mpr_unlikely(is_closed(at)))
 		/* All of them may wait for us not to be busy. */
 		mpr_seats_wake_all(at->arena, &q->seats);
 	else if (mpr_unlikely(atomic_load_explicit(&q->hint,
 						   memory_order_relaxed)) &&
-		 /* Padding alone has to be taken out of the way, too. */
 		 at->producer.tail != tail)
-		mpr_seats_wake(at->arena, &q->seats, &q->hint, 1);
+		/* As many as there is work for; padding alone has to be taken
+		 * out of the way, too. */
+		mpr_seats_wake(at->arena, &q->seats, &q->hint, n ? n : 1);
+}
+
+static inline int
+try_put(struct mpr_attachment *at, const void *msg, size_t len)
+{
+	uint64_t tail = at->producer.tail;
+	int r = -ESHUTDOWN;
+
+	if (enter(at))
+		r = mpr_producer_put(&at->producer, msg, len);
+	leave(at, tail, r == 0);
 	return r;
+}
+
+static inline int
+try_putv(struct mpr_attachment *at, const struct iovec *parts, int n,
+	 size_t len)
+{
+	uint64_t tail = at->producer.tail;
+	int r = -ESHUTDOWN;
+
+	if (enter(at))
+		r = mpr_producer_putv(&at->producer, parts, n, len);
+	leave(at, tail, r == 0);
+	return r;
+}
+
+static inline int
+try_put_many(struct mpr_attachment *at, const struct iovec *msgs, int n)
+{
+	uint64_t tail = at->producer.tail;
+	int r = -ESHUTDOWN;
+
+	if (enter(at))
+		r = mpr_producer_put_many(&at->producer, msgs, n);
+	leave(at, tail, r > 0 ? (unsigned)r : 0);
+	return r;
+}
+
+/* What a call is to put, for when it does not succeed at once. */
+struct load {
+	enum { ONE, IN_PARTS, MANY } kind;
+	const void *msg;
+	const struct iovec *iov;
+	int n;
+	size_t len; /* of the message, the first one of several */
+};
+
+/* One attempt, with as much of the lane's memory as it needs. */
+static int
+try(struct mpr_attachment *at, const struct load *load)
+{
+	int r;
+
+	for (;;) {
+		if (load->kind == ONE)
+			r = try_put(at, load->msg, load->len);
+		else if (load->kind == IN_PARTS)
+			r = try_putv(at, load->iov, load->n, load->len);
+		else
+			r = try_put_many(at, load->iov, load->n);
+		if (r != -ENOBUFS)
+			return r;
+		r = mpr_attachment_back(at);
+		if (r < 0)
+			return r;
+	}
 }
 
 /* Sleeps until head has reached @want, a wake-up, or @until. */
@@ -90,11 +159,11 @@ sleep_for_room(struct mpr_attachment *at, uint64_t want, int64_t until)
 	return r;
 }
 
-static MPR_NOINLINE int
-put_waiting(struct mpr_attachment *at, const void *msg, size_t len,
+static int
+put_waiting(struct mpr_attachment *at, const struct load *load,
 	    mproc_timeout timeout)
 {
-	size_t spare = at->capacity / SPARE_PART;
+	size_t spare = at->capacity / SPARE_PART, len = load->len;
 	uint64_t want = mpr_producer_want(&at->producer, len, spare);
 	int64_t deadline = mpr_deadline(timeout), until;
 	struct mpr_poll poll;
@@ -104,13 +173,13 @@ put_waiting(struct mpr_attachment *at, const void *msg, size_t len,
 	while (mpr_poll_again(&poll)) {
 		if (!mpr_producer_may_go(&at->producer, want) && !is_closed(at))
 			continue;
-		r = try_put(at, msg, len);
+		r = try(at, load);
 		if (r != -EAGAIN)
 			goto done;
 		want = mpr_producer_want(&at->producer, len, spare);
 	}
 	for (;;) {
-		r = try_put(at, msg, len);
+		r = try(at, load);
 		if (r == -EAGAIN && why == -EINTR)
 			mpr_interrupt_answer();
 		if (r == -EAGAIN && why < 0)
@@ -131,9 +200,26 @@ done:
 	return r;
 }
 
-int
-mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
-		mproc_timeout timeout)
+/* The fast attempt has failed with @r. */
+static MPR_NOINLINE int
+put_slowly(struct mpr_attachment *at, int r, const struct load *load,
+	   mproc_timeout timeout)
+{
+	if (r == -ENOBUFS)
+		r = try(at, load);
+	if (r == -EAGAIN && timeout.ns != 0)
+		r = put_waiting(at, load, timeout);
+	if (r == -ESHUTDOWN)
+		return closed(at);
+	if (r == -EBADMSG)
+		return mpr_fail(r, "the lane of this thread in %s is corrupt",
+				mpr_queue_label(at->q).text);
+	return r;
+}
+
+/* The calling thread's attachment, with a lane for a message of @len bytes. */
+static inline int
+attach(mproc_queue *q, size_t len, struct mpr_attachment **ret_at)
 {
 	struct mpr_attachment *at;
 	int r;
@@ -141,13 +227,10 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
 	r = mpr_attachment_get(q, &at);
 	if (mpr_unlikely(r < 0))
 		return r;
-	if (mpr_unlikely(len > mpr_lane_message_max(at->capacity)))
-		return mpr_fail(-EMSGSIZE,
-				"a message of %zu bytes, the queue takes at "
-				"most %zu", len,
-				mpr_lane_message_max(at->capacity));
-	if (mpr_unlikely(!msg && len))
-		return mpr_fail(-EINVAL, "msg is NULL");
+	if (mpr_unlikely(len > at->max_message))
+		return mpr_fail(-EMSGSIZE, "a message of %zu bytes, %s takes "
+				"at most %zu", len,
+				mpr_queue_label(q).text, at->max_message);
 	if (mpr_unlikely(!at->producer.lane)) {
 		/* No lane for a message that will not be taken. */
 		if (is_closed(at))
@@ -156,13 +239,115 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
 		if (r < 0)
 			return r;
 	}
+	*ret_at = at;
+	return 0;
+}
+
+int
+mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
+		mproc_timeout timeout)
+{
+	struct mpr_attachment *at;
+	int r;
+
+	if (mpr_unlikely(!msg && len))
+		return mpr_fail(-EINVAL, "msg is NULL");
+	r = attach(q, len, &at);
+	if (mpr_unlikely(r < 0))
+		return r;
 	r = try_put(at, msg, len);
-	if (mpr_unlikely(r == -EAGAIN && timeout.ns != 0))
-		r = put_waiting(at, msg, len, timeout);
-	if (mpr_unlikely(r == -ESHUTDOWN))
-		return closed(at);
-	if (mpr_unlikely(r == -EBADMSG))
-		return mpr_fail(r, "the lane of this thread in queue %p is "
-				"corrupt", (void *)q);
+	if (mpr_unlikely(r < 0))
+		return put_slowly(at, r, &(struct load){
+			.kind = ONE,
+			.msg = msg,
+			.len = len,
+		}, timeout);
+	return r;
+}
+
+/* Adds up the parts of a message; SIZE_MAX if that is too little to say how
+ * long it is. Returns 0 or -EINVAL. */
+static int
+add_up(const struct iovec *parts, int n, size_t *ret_len)
+{
+	size_t len = 0;
+
+	if (n < 0 || (n > 0 && !parts))
+		return mpr_fail(-EINVAL, "%d parts at %p", n,
+				(const void *)parts);
+	for (int i = 0; i < n; i++) {
+		if (!parts[i].iov_base && parts[i].iov_len)
+			return mpr_fail(-EINVAL, "part %d of %d is NULL", i, n);
+		len = parts[i].iov_len > SIZE_MAX - len ?
+			      SIZE_MAX : len + parts[i].iov_len;
+	}
+	*ret_len = len;
+	return 0;
+}
+
+int
+mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
+		 mproc_timeout timeout)
+{
+	struct mpr_attachment *at;
+	size_t len = 0;
+	int r;
+
+	r = add_up(parts, n, &len);
+	if (r < 0)
+		return r;
+	r = attach(q, len, &at);
+	if (r < 0)
+		return r;
+	r = try_putv(at, parts, n, len);
+	if (mpr_unlikely(r < 0))
+		return put_slowly(at, r, &(struct load){
+			.kind = IN_PARTS,
+			.iov = parts,
+			.n = n,
+			.len = len,
+		}, timeout);
+	return r;
+}
+
+/* How many of the messages can be put, up to the first that never can. */
+static int
+sound(const struct mpr_attachment *at, const struct iovec *msgs, int n)
+{
+	int most = (int)(at->capacity / MPR_FRAME_ALIGN);
+	int i = 1; /* the first has been looked at */
+
+	if (n > most)
+		n = most;
+	while (i < n && msgs[i].iov_len <= at->max_message &&
+	       (msgs[i].iov_base || !msgs[i].iov_len))
+		i++;
+	return i;
+}
+
+int
+mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
+		     mproc_timeout timeout)
+{
+	struct mpr_attachment *at;
+	int r;
+
+	if (n <= 0 || !msgs)
+		return mpr_fail(-EINVAL, "%d messages at %p", n,
+				(const void *)msgs);
+	if (!msgs[0].iov_base && msgs[0].iov_len)
+		return mpr_fail(-EINVAL, "the first message is NULL");
+	r = attach(q, msgs[0].iov_len, &at);
+	if (mpr_unlikely(r < 0))
+		return r;
+	n = sound(at, msgs, n);
+	r = try_put_many(at, msgs, n);
+	if (mpr_unlikely(r < 0))
+		return put_slowly(at, r, &(struct load){
+			.kind = MANY,
+			.iov = msgs,
+			.n = n,
+			.len = msgs[0].iov_len,
+		}, timeout);
 	return r;
 }

@@ -35,8 +35,10 @@
 
 #define MPR_QUEUE_MAGIC UINT64_C(0x7165756575716d6c)
 
+#define MPR_QUEUE_NAME 64 /* with its end */
+
 #define MPR_QUEUE_CAPACITY_MIN 4096
-#define MPR_QUEUE_CAPACITY_MAX (512 * 1024)
+#define MPR_QUEUE_CAPACITY_MAX (4 * 1024 * 1024)
 #define MPR_QUEUE_CAPACITY_DEFAULT (64 * 1024)
 
 enum mpr_queue_state {
@@ -66,17 +68,29 @@ struct mproc_queue {
 	_Atomic uint64_t capacity;
 	_Atomic uint32_t flags;
 	uint32_t pad0;
+	_Atomic uint64_t max_message;
+	uint64_t pad1[2];
+	char name[MPR_QUEUE_NAME];
 
 	alignas(MPR_APART) _Atomic uint64_t next; /* of the arena's list */
 	_Atomic uint64_t lanes;	/* offset of the first lane, or 0 */
 	_Atomic uint64_t role;
-	uint64_t pad1[5];
+	uint64_t pad2[5];
 	struct mpr_seats seats;
 };
 
 static_assert(sizeof(struct mproc_queue) == 256, "shared layout");
+static_assert(offsetof(struct mproc_queue, name) == 64, "shared layout");
 static_assert(offsetof(struct mproc_queue, next) == 128, "shared layout");
 static_assert(offsetof(struct mproc_queue, seats) == 192, "shared layout");
+
+/* How error texts call a queue: by its name, or by its address. For those who
+ * hold a seat in it. */
+struct mpr_queue_label {
+	char text[MPR_QUEUE_NAME + 16];
+};
+
+struct mpr_queue_label mpr_queue_label(const mproc_queue *q);
 
 /*
  * The lane whose offset @link holds, or NULL at the end of the list. *@ret_bad

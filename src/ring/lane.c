@@ -69,6 +69,16 @@ mpr_lane_len(struct mpr_lane *lane, size_t capacity)
 	return 0;
 }
 
+size_t
+mpr_lane_bytes(struct mpr_lane *lane, size_t capacity)
+{
+	uint64_t head = mpr_load(&lane->head, memory_order_acquire);
+	uint64_t tail = mpr_load(&lane->tail, memory_order_acquire);
+
+	return mpr_lane_is_sane(head, tail, capacity) ? (size_t)(tail - head) :
+							0;
+}
+
 bool
 mpr_lane_is_empty(struct mpr_lane *lane)
 {

@@ -206,6 +206,9 @@ mpr_consumer_is_through(const struct mpr_consumer *c)
 /* Messages in the lane; exact while nobody uses it. */
 size_t mpr_lane_len(struct mpr_lane *lane, size_t capacity);
 
+/* Bytes that the messages in the lane take, with headers and padding. */
+size_t mpr_lane_bytes(struct mpr_lane *lane, size_t capacity);
+
 /* Whether the lane has no message, by its words as they are now. */
 bool mpr_lane_is_empty(struct mpr_lane *lane);
 

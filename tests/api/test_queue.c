@@ -142,18 +142,19 @@ messages_of_every_length_are_copied_exactly(void **state)
 static const size_t capacities[][2] = {
 	{ 0, 65536 },	      { 4096, 4096 },	    { 4097, 8192 },
 	{ 65536, 65536 },     { 65537, 131072 },    { 262145, 524288 },
-	{ 512 * 1024, 524288 },
+	{ 512 * 1024, 524288 },	{ 524289, 1048576 },  { 1048577, 2097152 },
+	{ 4 << 20, 4194304 },
 };
 
 static void
 the_largest_message_is_the_capacity_less_eight(void **state)
 {
-	unsigned char *msg = malloc(600000), *buf = malloc(600000);
+	unsigned char *msg = malloc(5000000), *buf = malloc(5000000);
 	char text[32];
 	size_t len;
 
 	(void)state;
-	memset(msg, 0x5a, 600000);
+	memset(msg, 0x5a, 5000000);
 	for (unsigned i = 0; i < sizeof(capacities) / sizeof(capacities[0]);
 	     i++) {
 		mproc_queue *q = new_queue(capacities[i][0]);
@@ -173,7 +174,7 @@ the_largest_message_is_the_capacity_less_eight(void **state)
 		assert_int_equal(mproc_queue_put(q, msg, max, MPROC_NOWAIT), 0);
 		assert_int_equal(mproc_queue_put(q, NULL, 0, MPROC_NOWAIT),
 				 -EAGAIN);
-		assert_int_equal(mproc_queue_get(q, buf, 600000, &len,
+		assert_int_equal(mproc_queue_get(q, buf, 5000000, &len,
 						 MPROC_NOWAIT), 0);
 		assert_int_equal(len, max);
 		assert_memory_equal(buf, msg, max);
@@ -237,7 +238,7 @@ a_full_queue_refuses_and_takes_again(void **state)
 static void
 create_refuses_what_makes_no_sense(void **state)
 {
-	static const size_t bad[] = { 1, 4095, 512 * 1024 + 1, SIZE_MAX };
+	static const size_t bad[] = { 1, 4095, (4 << 20) + 1, SIZE_MAX };
 	struct newer {
 		struct mproc_queue_opts o;
 		uint64_t unknown;

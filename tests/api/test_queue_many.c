@@ -10,6 +10,7 @@
 #include "mpt_rand.h"
 
 #define PRODUCERS_MAX 8
+#define BATCH_MAX 16
 
 /* What a message is filled from. */
 struct message {
@@ -23,6 +24,7 @@ struct job {
 	unsigned producers;
 	unsigned n;			/* messages of each */
 	bool poll;			/* with MPROC_NOWAIT */
+	int batch;			/* messages in a call; 0 for single */
 	_Atomic unsigned next_producer;
 	_Atomic unsigned taken[PRODUCERS_MAX];
 	_Atomic uint64_t sum[PRODUCERS_MAX];
@@ -44,6 +46,61 @@ byte_of(const struct message *m, size_t i)
 	return (unsigned char)(m->producer * 59 + m->number * 7 + i);
 }
 
+static void
+fill(unsigned char *bytes, const struct message *m)
+{
+	size_t len = length_of(m);
+
+	memcpy(bytes, m, sizeof(*m));
+	for (size_t i = sizeof(*m); i < len; i++)
+		bytes[i] = byte_of(m, i);
+}
+
+/* In batches of changing size, every fifth of one message in parts. */
+static int
+produce_batches(struct mpt *t, struct job *job, struct message m)
+{
+	static __thread unsigned char bytes[BATCH_MAX][2000];
+	struct iovec msgs[BATCH_MAX];
+	int n, r;
+
+	while (m.number < job->n) {
+		uint32_t first = m.number;
+
+		for (n = 0; n < 1 + (int)first % job->batch; n++) {
+			if (first + (uint32_t)n >= job->n)
+				break;
+			m.number = first + (uint32_t)n;
+			fill(bytes[n], &m);
+			msgs[n].iov_base = bytes[n];
+			msgs[n].iov_len = length_of(&m);
+		}
+		if (first % 5 == 0) {
+			m.number = first;
+			n = 1;
+			msgs[1] = (struct iovec){ bytes[0] + 5,
+						  length_of(&m) - 5 };
+			msgs[0].iov_len = 5;
+			r = mproc_queue_putv(job->q, msgs, 2,
+					     job->poll ? MPROC_NOWAIT :
+							 MPROC_FOREVER);
+			r = r == 0 ? 1 : r;
+		} else {
+			r = mproc_queue_put_many(job->q, msgs, n,
+						 job->poll ? MPROC_NOWAIT :
+							     MPROC_FOREVER);
+		}
+		m.number = first;
+		if (r == -EAGAIN && job->poll) {
+			sched_yield();
+			continue;
+		}
+		mpt_check(t, r > 0 && r <= n);
+		m.number += (uint32_t)r;
+	}
+	return 0;
+}
+
 static int
 produce(struct mpt *t, void *arg)
 {
@@ -52,12 +109,13 @@ produce(struct mpt *t, void *arg)
 	unsigned char bytes[2000];
 	int r;
 
+	if (job->batch)
+		return produce_batches(t, job, m);
+
 	for (; m.number < job->n; m.number++) {
 		size_t len = length_of(&m);
 
-		memcpy(bytes, &m, sizeof(m));
-		for (size_t i = sizeof(m); i < len; i++)
-			bytes[i] = byte_of(&m, i);
+		fill(bytes, &m);
 		while ((r = mproc_queue_put(job->q, bytes, len,
 					    job->poll ? MPROC_NOWAIT :
 							MPROC_FOREVER)) ==
@@ -68,38 +126,62 @@ produce(struct mpt *t, void *arg)
 	return 0;
 }
 
+static void
+verify(struct mpt *t, struct job *job, int64_t *last,
+       const unsigned char *bytes, size_t len)
+{
+	struct message m;
+
+	mpt_check(t, len >= sizeof(m));
+	memcpy(&m, bytes, sizeof(m));
+	mpt_check(t, m.producer < job->producers);
+	mpt_check(t, (int64_t)m.number > last[m.producer]);
+	mpt_check_int(t, len, length_of(&m));
+	for (size_t i = sizeof(m); i < len; i++)
+		mpt_check_int(t, bytes[i], byte_of(&m, i));
+	last[m.producer] = m.number;
+	job->taken[m.producer]++;
+	job->sum[m.producer] += m.number;
+}
+
+/* One message, or several. Returns how many, or an error. */
+static int
+get(struct job *job, unsigned char *bytes, size_t size, struct iovec *msgs)
+{
+	mproc_timeout timeout = job->poll ? MPROC_NOWAIT : MPROC_FOREVER;
+	int r;
+
+	if (job->batch)
+		return mproc_queue_get_many(job->q, bytes, size, msgs,
+					    job->batch, timeout);
+	msgs[0].iov_base = bytes;
+	r = mproc_queue_get(job->q, bytes, size, &msgs[0].iov_len, timeout);
+	return r == 0 ? 1 : r;
+}
+
 static int
 consume(struct mpt *t, void *arg)
 {
+	struct iovec msgs[BATCH_MAX];
 	struct job *job = arg;
 	int64_t last[PRODUCERS_MAX];
-	unsigned char bytes[2000];
-	struct message m;
-	size_t len;
+	unsigned char bytes[5000];
 	int r;
 
 	for (unsigned i = 0; i < PRODUCERS_MAX; i++)
 		last[i] = -1;
 	for (;;) {
-		r = mproc_queue_get(job->q, bytes, sizeof(bytes), &len,
-				    job->poll ? MPROC_NOWAIT : MPROC_FOREVER);
+		r = get(job, bytes, sizeof(bytes), msgs);
 		if (r == -ESHUTDOWN)
 			return 0;
 		if (r == -EAGAIN && job->poll) {
 			sched_yield();
 			continue;
 		}
-		mpt_check_int(t, r, 0);
-		mpt_check(t, len >= sizeof(m));
-		memcpy(&m, bytes, sizeof(m));
-		mpt_check(t, m.producer < job->producers);
-		mpt_check(t, (int64_t)m.number > last[m.producer]);
-		mpt_check_int(t, len, length_of(&m));
-		for (size_t i = sizeof(m); i < len; i++)
-			mpt_check_int(t, bytes[i], byte_of(&m, i));
-		last[m.producer] = m.number;
-		job->taken[m.producer]++;
-		job->sum[m.producer] += m.number;
+		mpt_check(t, r > 0);
+		for (int i = 0; i < r; i++)
+			verify(t, job, last, msgs[i].iov_base,
+			       msgs[i].iov_len);
 	}
 }
 
@@ -107,6 +189,7 @@ struct setting {
 	unsigned producers, consumers, n;
 	size_t capacity;
 	bool threads, single, poll;
+	int batch;
 };
 
 static void
@@ -122,6 +205,7 @@ run(struct mpt *t, struct setting s)
 	job->producers = s.producers;
 	job->n = amount(s.n);
 	job->poll = s.poll;
+	job->batch = s.batch;
 	mpt_use_threads(t, s.threads);
 	for (unsigned i = 0; i < s.consumers; i++)
 		mpt_spawn(t, "consumer", consume, job);
@@ -202,6 +286,53 @@ several_threads_to_several_that_never_sleep(void **state)
 {
 	run(*state, (struct setting){ 2, 2, 20000, 4096, .poll = true,
 				      .threads = true });
+}
+
+static void
+batches_of_several_processes_to_one(void **state)
+{
+	run(*state, (struct setting){ 4, 1, 20000, 4096, .single = true,
+				      .batch = 16 });
+}
+
+static void
+batches_of_several_threads_to_one(void **state)
+{
+	run(*state, (struct setting){ 4, 1, 20000, 4096, .single = true,
+				      .threads = true, .batch = 16 });
+}
+
+static void
+batches_of_several_processes_to_several(void **state)
+{
+	run(*state, (struct setting){ 3, 3, 20000, 4096, .batch = 16 });
+}
+
+static void
+batches_of_several_threads_to_several(void **state)
+{
+	run(*state, (struct setting){ 3, 3, 20000, 4096, .threads = true,
+				      .batch = 16 });
+}
+
+static void
+batches_in_large_lanes(void **state)
+{
+	run(*state, (struct setting){ 2, 2, 50000, 4 << 20, .batch = 16 });
+}
+
+static void
+batches_of_processes_that_never_sleep(void **state)
+{
+	run(*state, (struct setting){ 2, 2, 20000, 4096, .poll = true,
+				      .batch = 5 });
+}
+
+static void
+batches_of_threads_that_never_sleep(void **state)
+{
+	run(*state, (struct setting){ 2, 2, 20000, 4096, .poll = true,
+				      .threads = true, .batch = 5 });
 }
 
 /* Two queues, a question and an answer: each side is asleep in between. */
@@ -363,6 +494,13 @@ main(void)
 		mpt_test(several_threads_to_several),
 		mpt_test(several_processes_to_several_that_never_sleep),
 		mpt_test(several_threads_to_several_that_never_sleep),
+		mpt_test(batches_of_several_processes_to_one),
+		mpt_test(batches_of_several_threads_to_one),
+		mpt_test(batches_of_several_processes_to_several),
+		mpt_test(batches_of_several_threads_to_several),
+		mpt_test(batches_in_large_lanes),
+		mpt_test(batches_of_processes_that_never_sleep),
+		mpt_test(batches_of_threads_that_never_sleep),
 		mpt_test(question_and_answer_between_processes),
 		mpt_test(question_and_answer_between_threads),
 		mpt_test(a_queue_made_in_a_child_is_the_familys),

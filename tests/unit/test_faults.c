@@ -85,6 +85,46 @@ use_queue(struct mpt *t)
 	return r;
 }
 
+/* More of the lane's memory is needed in the middle of a batch. */
+static int
+use_large_lane(struct mpt *t)
+{
+	static unsigned char bytes[30000], buf[30000];
+	struct iovec msgs[8], got;
+	mproc_queue *q;
+	int r, done = 0;
+
+	for (int i = 0; i < 8; i++)
+		msgs[i] = (struct iovec){ bytes, sizeof(bytes) };
+	r = mproc_queue_create(&q, MPROC_OPTS(mproc_queue_opts,
+					      .capacity = 1 << 20));
+	if (r < 0)
+		return r;
+	while (done < 8) {
+		r = mproc_queue_put_many(q, msgs + done, 8 - done,
+					 mproc_sec(20));
+		if (r < 0)
+			break;
+		done += r;
+	}
+	/* An error has put nothing, and taken nothing back. */
+	mpt_check_int(t, mproc_queue_len(q), done);
+	while (done > 0) {
+		int got_now = mproc_queue_get_many(q, buf, sizeof(buf), &got,
+						   1, MPROC_NOWAIT);
+
+		/* A fault comes once. */
+		if (got_now < 0 && r < 0)
+			break;
+		if (got_now < 0)
+			r = got_now;
+		else
+			mpt_check_int(t, mproc_queue_len(q), --done);
+	}
+	mproc_queue_destroy(q);
+	return r < 0 ? r : 0;
+}
+
 static void *
 use_queue_too(void *arg)
 {
@@ -315,7 +355,7 @@ static const struct use {
 	{ "signals", use_signals },   { "recovery", use_recovery },
 	{ "exit", use_exit },	      { "group", use_group },
 	{ "failing group", use_failing_group },
-	{ "options", use_options },
+	{ "options", use_options },   { "large lane", use_large_lane },
 };
 
 /* Shared ones. */
@@ -558,6 +598,12 @@ an_option_fails_cleanly(void **state)
 	sweep_all(*state, &uses[9]);
 }
 
+static void
+a_use_of_a_large_lane_fails_cleanly(void **state)
+{
+	sweep_all(*state, &uses[10]);
+}
+
 int
 main(void)
 {
@@ -572,6 +618,7 @@ main(void)
 		mpt_test(an_option_fails_cleanly),
 		mpt_test(a_group_starts_with_all_members_or_none),
 		mpt_test(a_group_that_fails_does_so_whatever_else_fails),
+		mpt_test(a_use_of_a_large_lane_fails_cleanly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
