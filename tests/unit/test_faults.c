@@ -249,14 +249,14 @@ use_group(struct mpt *t)
 	int r;
 
 	b->begun = 0;
-	r = mproc_group_start(&g, begin_and_return, t, 12, NULL);
+	r = mproc_group_start(&g, begin_and_return, t, 8, NULL);
 	if (r < 0) {
 		/* None has begun, and none is left. */
 		mpt_check_int(t, b->begun, 0);
 		return r;
 	}
 	mpt_check_int(t, mproc_group_join(g, mproc_sec(20)), 0);
-	mpt_check_int(t, b->begun, 12);
+	mpt_check_int(t, b->begun, 8);
 	mproc_group_close(g);
 	return 0;
 }
@@ -291,6 +291,91 @@ use_failing_group(struct mpt *t)
 	mpt_check_int(t, exit.code, 3);
 	mproc_group_close(g);
 	return 0;
+}
+
+/* Succeeds at the second attempt. */
+static int
+fail_once(void *t)
+{
+	struct board *b = mpt_scratch(t);
+
+	return b->begun++ == 0;
+}
+
+static int
+succeed(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int
+use_supervisor(struct mpt *t)
+{
+	struct board *b = mpt_scratch(t);
+	mproc_supervisor *s;
+	int r;
+
+	b->begun = 0;
+	r = mproc_supervisor_create(&s, MPROC_OPTS(mproc_supervisor_opts,
+						   .max_restarts = 2));
+	if (r < 0)
+		return r;
+	for (int i = 0; r >= 0 && i < 8; i++)
+		r = mproc_supervisor_add(
+			s, i == 1 ? fail_once : succeed, t,
+			MPROC_OPTS(mproc_child_opts,
+				   .restart = MPROC_RESTART_ON_FAILURE));
+	if (r >= 0)
+		r = mproc_supervisor_run(s, mproc_sec(20));
+	if (r == MPROC_SUPERVISOR_GAVE_UP)
+		/* Only a first start can fail too often here. */
+		r = -EAGAIN;
+	else if (r == 0)
+		mpt_check_int(t, b->begun, 2);
+	mproc_supervisor_close(s);
+	return r;
+}
+
+static int
+kill_those_that_run(struct mpt *t, mproc_supervisor *s)
+{
+	mproc_process *ps[3];
+	int n;
+
+	mpr_fault_set(NULL);
+	n = mproc_children(ps, 3);
+	for (int i = 0; i < n; i++)
+		mpt_check_int(t, mproc_process_kill(ps[i]), 0);
+	return mproc_supervisor_run(s, mproc_sec(20));
+}
+
+static int
+use_stopping_supervisor(struct mpt *t)
+{
+	mproc_supervisor *s;
+	int r, n = 0;
+
+	r = mproc_supervisor_create(&s, NULL);
+	if (r < 0)
+		return r;
+	while (n < 2 && (r = mproc_supervisor_add(
+				 s, wait_for_ever, NULL,
+				 MPROC_OPTS(mproc_child_opts,
+					    .grace = mproc_ms(5)))) >= 0)
+		n++;
+	if (r >= 0) {
+		r = mproc_supervisor_run(s, mproc_ms(22));
+		mpt_check(t, r == -ETIMEDOUT || r == MPROC_SUPERVISOR_GAVE_UP);
+		mpt_check_int(t, mproc_supervisor_stop(s), 0);
+		if (r == -ETIMEDOUT)
+			r = mproc_supervisor_run(s, mproc_ms(500));
+		if (r == -ETIMEDOUT)
+			/* Nobody could be asked or killed. */
+			r = kill_those_that_run(t, s);
+	}
+	mproc_supervisor_close(s);
+	return r > 0 ? -EAGAIN : r;
 }
 
 static void
@@ -355,6 +440,8 @@ static const struct use {
 	{ "signals", use_signals },   { "recovery", use_recovery },
 	{ "exit", use_exit },	      { "group", use_group },
 	{ "failing group", use_failing_group },
+	{ "supervisor", use_supervisor },
+	{ "stopping supervisor", use_stopping_supervisor },
 	{ "options", use_options },   { "large lane", use_large_lane },
 };
 
@@ -538,70 +625,92 @@ sweep_all(struct mpt *t, const struct use *use)
 	assert_true(b->failures > 0);
 }
 
+static const struct use *
+use_of(const char *name)
+{
+	const struct use *use = uses;
+
+	while (strcmp(use->name, name) != 0)
+		use++;
+	return use;
+}
+
 static void
 a_use_of_the_heap_fails_cleanly(void **state)
 {
-	sweep_all(*state, &uses[0]);
+	sweep_all(*state, use_of("heap"));
 }
 
 static void
 a_use_of_a_queue_fails_cleanly(void **state)
 {
-	sweep_all(*state, &uses[1]);
-}
-
-static void
-a_use_in_a_thread_fails_cleanly(void **state)
-{
-	sweep_all(*state, &uses[2]);
-}
-
-static void
-a_start_fails_cleanly(void **state)
-{
-	sweep_all(*state, &uses[3]);
-}
-
-static void
-a_signal_fails_cleanly(void **state)
-{
-	sweep_all(*state, &uses[4]);
-}
-
-static void
-a_recovery_fails_cleanly(void **state)
-{
-	sweep_all(*state, &uses[5]);
-}
-
-static void
-an_exit_function_fails_cleanly(void **state)
-{
-	sweep_all(*state, &uses[6]);
-}
-
-static void
-a_group_starts_with_all_members_or_none(void **state)
-{
-	sweep_all(*state, &uses[7]);
-}
-
-static void
-a_group_that_fails_does_so_whatever_else_fails(void **state)
-{
-	sweep_all(*state, &uses[8]);
-}
-
-static void
-an_option_fails_cleanly(void **state)
-{
-	sweep_all(*state, &uses[9]);
+	sweep_all(*state, use_of("queue"));
 }
 
 static void
 a_use_of_a_large_lane_fails_cleanly(void **state)
 {
-	sweep_all(*state, &uses[10]);
+	sweep_all(*state, use_of("large lane"));
+}
+
+static void
+a_use_in_a_thread_fails_cleanly(void **state)
+{
+	sweep_all(*state, use_of("threads"));
+}
+
+static void
+a_start_fails_cleanly(void **state)
+{
+	sweep_all(*state, use_of("process"));
+}
+
+static void
+an_option_fails_cleanly(void **state)
+{
+	sweep_all(*state, use_of("options"));
+}
+
+static void
+a_signal_fails_cleanly(void **state)
+{
+	sweep_all(*state, use_of("signals"));
+}
+
+static void
+a_recovery_fails_cleanly(void **state)
+{
+	sweep_all(*state, use_of("recovery"));
+}
+
+static void
+an_exit_function_fails_cleanly(void **state)
+{
+	sweep_all(*state, use_of("exit"));
+}
+
+static void
+a_group_starts_with_all_members_or_none(void **state)
+{
+	sweep_all(*state, use_of("group"));
+}
+
+static void
+a_group_that_fails_does_so_whatever_else_fails(void **state)
+{
+	sweep_all(*state, use_of("failing group"));
+}
+
+static void
+a_supervisor_starts_all_or_gives_up(void **state)
+{
+	sweep_all(*state, use_of("supervisor"));
+}
+
+static void
+a_supervisor_stops_whatever_else_fails(void **state)
+{
+	sweep_all(*state, use_of("stopping supervisor"));
 }
 
 int
@@ -610,15 +719,17 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_use_of_the_heap_fails_cleanly),
 		mpt_test(a_use_of_a_queue_fails_cleanly),
+		mpt_test(a_use_of_a_large_lane_fails_cleanly),
 		mpt_test(a_use_in_a_thread_fails_cleanly),
 		mpt_test(a_start_fails_cleanly),
+		mpt_test(an_option_fails_cleanly),
 		mpt_test(a_signal_fails_cleanly),
 		mpt_test(a_recovery_fails_cleanly),
 		mpt_test(an_exit_function_fails_cleanly),
-		mpt_test(an_option_fails_cleanly),
 		mpt_test(a_group_starts_with_all_members_or_none),
 		mpt_test(a_group_that_fails_does_so_whatever_else_fails),
-		mpt_test(a_use_of_a_large_lane_fails_cleanly),
+		mpt_test(a_supervisor_starts_all_or_gives_up),
+		mpt_test(a_supervisor_stops_whatever_else_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
