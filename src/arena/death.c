@@ -18,7 +18,7 @@ has_vanished(const mproc_arena *a, unsigned slot)
 	if (namespace == 0 || namespace != mpr_task_namespace())
 		return false;
 	return mpr_task_probe((pid_t)atomic_load(&p->tid),
-			      atomic_load(&p->start_time)) == MPR_TASK_GONE;
+			      atomic_load(&p->joined_at)) == MPR_TASK_GONE;
 }
 
 void

@@ -4,7 +4,7 @@
  *
  *   dead(thread) := its life word says that its owner ended
  *                   OR (its slot's byte lock is free
- *                       AND no such thread exists: id and start time)
+ *                       AND no thread with its id is as old as its joining)
  *
  * A false "dead" would corrupt, a false "alive" only delays. The life word is
  * exact and read without a system call. The second line is for a death after

@@ -72,7 +72,7 @@ try_slot(mproc_arena *a, unsigned slot)
 	atomic_store_explicit(&p->pid, (uint32_t)mpr_task_pid(),
 			      memory_order_relaxed);
 	atomic_store_explicit(&p->tid, (uint32_t)tid, memory_order_relaxed);
-	atomic_store_explicit(&p->start_time, mpr_task_own_start_time(),
+	atomic_store_explicit(&p->joined_at, mpr_task_now(),
 			      memory_order_relaxed);
 	atomic_store_explicit(&p->pid_namespace, mpr_task_namespace(),
 			      memory_order_relaxed);

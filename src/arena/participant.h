@@ -42,7 +42,7 @@ struct mpr_participant {
 	alignas(MPR_APART) _Atomic uint64_t ident;
 
 	/* Written by the participant while it is not yet LIVE. */
-	_Atomic uint64_t start_time;
+	_Atomic uint64_t joined_at; /* os/task.h */
 	_Atomic uint64_t pid_namespace;
 	_Atomic uint32_t pid;
 	_Atomic uint32_t tid;

@@ -198,9 +198,8 @@ mpr_child_open(struct mpr_child *ret_c, pid_t pid)
 	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
 		return -errno;
 	/* Where someone has reaped it already, the id names no child of ours:
-	 * no thread has such a start time. */
-	ret_c->start_time = errno == ESRCH ? UINT64_MAX :
-					     mpr_task_start_time(pid);
+	 * whoever has it now has not started as early as that. */
+	ret_c->start_time = errno == ESRCH ? 1 : mpr_task_start_time(pid);
 	return 0;
 }
 

@@ -28,6 +28,7 @@ struct mpr_process_page {
 	pthread_mutex_t lock;	     /* zero bytes: unlocked */
 	int cancel_state;	     /* of who holds it, before */
 	_Atomic unsigned started;    /* processes, for their names */
+	_Atomic uint64_t pid_namespace; /* os/task.h; 0: not asked yet */
 
 	/* os/interrupt.h: how many there were, the time of the last one, and
 	 * the descriptors to wake pollers by. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads as the kernel counts them: a thread id together with its start time
- * names one thread for ever, whatever id is used again.
+ * Threads as the kernel counts them: a thread id together with a time at which
+ * the thread was there names one thread for ever, whatever id is used again.
  */
 #ifndef MPR_OS_TASK_H
 #define MPR_OS_TASK_H
@@ -21,11 +21,15 @@ uint64_t mpr_task_start_time(pid_t tid);
 /* The calling thread's; also where /proc speaks of another PID namespace. */
 uint64_t mpr_task_own_start_time(void);
 
-/* What became of the thread that had @tid and @start_time. */
-enum mpr_task_state mpr_task_probe(pid_t tid, uint64_t start_time);
+/* The present, counted as start times are: nobody who runs has a later one. */
+uint64_t mpr_task_now(void);
 
-/* Which PID namespace this process is in: ids of another one mean nothing
- * here. 0 if unknown. */
+/* What became of the thread that had @tid at @time, or 0 if that is unknown: who
+ * has the id but started later is another one. */
+enum mpr_task_state mpr_task_probe(pid_t tid, uint64_t time);
+
+/* Which PID namespace this process is in, for as long as it lives: ids of
+ * another one mean nothing here. 0 if unknown. */
 uint64_t mpr_task_namespace(void);
 
 pid_t mpr_task_pid(void);

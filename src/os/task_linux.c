@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "os/generation.h"
 #include "os/task.h"
 
 /* Whether /proc is there and speaks of our own PID namespace. */
@@ -101,8 +103,20 @@ mpr_task_own_start_time(void)
 		       start : 0;
 }
 
+uint64_t
+mpr_task_now(void)
+{
+	uint64_t tick = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+	struct timespec now;
+
+	/* Which the kernel takes start times from, and rounds down. */
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) /
+	       tick;
+}
+
 enum mpr_task_state
-mpr_task_probe(pid_t tid, uint64_t start_time)
+mpr_task_probe(pid_t tid, uint64_t time)
 {
 	int saved = errno;
 	enum mpr_task_state answer = MPR_TASK_RUNS;
@@ -117,9 +131,9 @@ mpr_task_probe(pid_t tid, uint64_t start_time)
 		answer = MPR_TASK_UNKNOWN;
 	else if (state == 'Z' || state == 'X')
 		answer = MPR_TASK_GONE;
-	else if (start_time == 0)
+	else if (time == 0)
 		answer = MPR_TASK_UNKNOWN;
-	else if (start != start_time)
+	else if (start > time)
 		answer = MPR_TASK_GONE;
 	errno = saved;
 	return answer;
@@ -128,9 +142,18 @@ mpr_task_probe(pid_t tid, uint64_t start_time)
 uint64_t
 mpr_task_namespace(void)
 {
+	_Atomic uint64_t *known;
+	uint64_t namespace;
 	struct stat st;
 
-	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+	mpr_generation(); /* makes the page ours */
+	known = &atomic_load(&mpr_process_page)->pid_namespace;
+	namespace = atomic_load_explicit(known, memory_order_relaxed);
+	if (namespace == 0 && stat("/proc/self/ns/pid", &st) == 0) {
+		namespace = st.st_ino;
+		atomic_store_explicit(known, namespace, memory_order_relaxed);
+	}
+	return namespace;
 }
 
 pid_t

@@ -333,29 +333,34 @@ static void
 an_id_that_lives_again_is_told_by_its_start_time(void **state)
 {
 	struct mpt *t = *state;
+	uint64_t joined_at;
 
 	mpt_kill(t, spawn_victim(t, tell_and_wait));
 	pretend_life(t);
-	/* The id is somebody's who started at another time. */
+	joined_at = victim(t)->joined_at;
+	assert_in_range(joined_at, mpr_task_start_time(getpid()),
+			mpr_task_now());
+	/* The id is somebody's who might have been there. */
 	victim(t)->tid = (uint32_t)getppid();
-	assert_true(is_dead(t, true));
-	victim(t)->start_time = mpr_task_start_time(getppid());
 	assert_false(is_dead(t, true));
-	victim(t)->start_time++;
+	victim(t)->joined_at = mpr_task_start_time(getppid());
+	assert_false(is_dead(t, true));
+	/* And who started later. */
+	victim(t)->joined_at--;
 	assert_true(is_dead(t, true));
 }
 
 static void
-an_unknown_start_time_proves_nothing(void **state)
+an_unknown_time_of_joining_proves_nothing(void **state)
 {
 	struct mpt *t = *state;
 
 	mpt_kill(t, spawn_victim(t, tell_and_wait));
 	pretend_life(t);
 	victim(t)->tid = (uint32_t)getppid();
-	victim(t)->start_time = 0;
+	victim(t)->joined_at = 0;
 	assert_false(is_dead(t, true));
-	victim(t)->start_time = 1; /* for clean_up() */
+	victim(t)->joined_at = 1; /* for clean_up() */
 }
 
 static void
@@ -421,7 +426,7 @@ main(void)
 		death_test(neither_is_one_whose_other_thread_died_before),
 		death_test(a_lost_life_word_is_made_good_by_the_second_line),
 		death_test(an_id_that_lives_again_is_told_by_its_start_time),
-		death_test(an_unknown_start_time_proves_nothing),
+		death_test(an_unknown_time_of_joining_proves_nothing),
 		death_test(an_id_of_another_pid_namespace_proves_nothing),
 		death_test(a_held_byte_proves_life),
 		death_test(an_earlier_incarnation_is_not_the_one_that_is_dead),

@@ -4,7 +4,9 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "common.h"
 #include "os/task.h"
@@ -81,8 +83,31 @@ an_id_that_another_one_has_now_is_gone(void **state)
 	uint64_t start = mpr_task_start_time(getpid());
 
 	(void)state;
-	assert_int_equal(mpr_task_probe(getpid(), start + 1), MPR_TASK_GONE);
+	/* Of the one who started later, and who was there before that. */
 	assert_int_equal(mpr_task_probe(getpid(), start - 1), MPR_TASK_GONE);
+	assert_int_equal(mpr_task_probe(getpid(), start + 1), MPR_TASK_RUNS);
+}
+
+/* Who has just been made has not started in the future. */
+static int
+compare_with_now(struct mpt *t, void *arg)
+{
+	uint64_t start = mpr_task_own_start_time(), now = mpr_task_now();
+
+	(void)arg;
+	mpt_check(t, start > 0 && start <= now && now - start < 1000);
+	mpt_check_int(t, mpr_task_probe(mpr_task_tid(), now), MPR_TASK_RUNS);
+	return 0;
+}
+
+static void
+who_runs_has_started_before_now(void **state)
+{
+	struct mpt *t = *state;
+
+	for (int i = 0; i < 100; i++)
+		mpt_spawn(t, "role", compare_with_now, NULL);
+	mpt_join_all(t);
 }
 
 static void
@@ -156,6 +181,35 @@ a_child_is_in_its_parents_pid_namespace(void **state)
 			0);
 }
 
+static int
+be_in_another_namespace(struct mpt *t, void *arg)
+{
+	uint64_t ours = mpr_task_namespace();
+	int status;
+	pid_t pid;
+
+	(void)arg;
+	if (unshare(CLONE_NEWPID) < 0 &&
+	    unshare(CLONE_NEWUSER | CLONE_NEWPID) < 0)
+		return MPT_REFUSED;
+	mpt_check_int(t, mpr_task_namespace(), ours);
+	pid = fork();
+	if (pid == 0)
+		_exit(mpr_task_namespace() == ours);
+	mpt_check_int(t, waitpid(pid, &status, 0), pid);
+	mpt_check_int(t, status, 0);
+	return 0;
+}
+
+static void
+what_is_known_of_a_pid_namespace_ends_with_a_fork(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "role", be_in_another_namespace, NULL),
+			0);
+}
+
 int
 main(void)
 {
@@ -165,6 +219,8 @@ main(void)
 		mpt_test(a_zombie_is_gone),
 		mpt_test(a_reaped_process_is_gone_and_errno_stays),
 		mpt_test(an_id_that_another_one_has_now_is_gone),
+		mpt_test(who_runs_has_started_before_now),
+		mpt_test(what_is_known_of_a_pid_namespace_ends_with_a_fork),
 		mpt_test(without_a_start_time_nothing_is_known),
 		mpt_test(a_name_that_looks_like_the_fields_does_not_deceive),
 		mpt_test(a_thread_is_found_by_its_own_id),
