@@ -33,7 +33,7 @@ static const struct {
 	[MPR_FAULT_FORK] = { "fork", EAGAIN },
 	[MPR_FAULT_FOLLOW] = { "follow", EPERM },
 	[MPR_FAULT_PIDFD] = { "pidfd", EMFILE },
-	[MPR_FAULT_WAITID] = { "waitid", ECHILD },
+	[MPR_FAULT_WAITID] = { "waitid", ENOSYS },
 	[MPR_FAULT_KILL] = { "kill", EPERM },
 	[MPR_FAULT_POLL] = { "poll", ENOMEM },
 	[MPR_FAULT_EVENTFD] = { "eventfd", EMFILE },

@@ -295,6 +295,14 @@ to_ns(const struct timeval *t)
 	return (int64_t)t->tv_sec * 1000000000 + (int64_t)t->tv_usec * 1000;
 }
 
+static void
+note_usage(struct mpr_child_end *end, const struct rusage *usage)
+{
+	end->user_ns = to_ns(&usage->ru_utime);
+	end->system_ns = to_ns(&usage->ru_stime);
+	end->max_rss = (int64_t)usage->ru_maxrss * 1024;
+}
+
 /* Not waitid(3), which has no way to ask for the usage. */
 static int
 wait_for(int type, int id, siginfo_t *info, int options, struct rusage *usage)
@@ -314,7 +322,8 @@ wait_for(int type, int id, siginfo_t *info, int options, struct rusage *usage)
  * Whether @c is a child of ours that nobody has reaped. Then the id is its own,
  * and it can be waited for and signalled by it, whatever has become of the
  * pidfd. Returns 0 if it has ended, -EAGAIN if it runs, -ECHILD if it is no
- * child of ours any more; then, says the pidfd, the id may be another's.
+ * child of ours any more; then, says the pidfd, the id may be another's. Another
+ * error if the question is refused.
  */
 static int
 find(const struct mpr_child *c)
@@ -323,8 +332,10 @@ find(const struct mpr_child *c)
 	uint64_t start_time;
 	int r = wait_for(P_PID, c->pid, &info, WNOWAIT, NULL);
 
-	if (r < 0 || (c->fd >= 0 && wait_for(P_PIDFD, c->fd, &other, WNOWAIT,
-					     NULL) == -ECHILD))
+	if (r < 0)
+		return r;
+	if (c->fd >= 0 &&
+	    wait_for(P_PIDFD, c->fd, &other, WNOWAIT, NULL) == -ECHILD)
 		return -ECHILD;
 	if (c->fd < 0 && c->start_time) {
 		/* The program's, that got the id of ours. */
@@ -335,6 +346,31 @@ find(const struct mpr_child *c)
 	return info.si_pid == c->pid ? 0 : -EAGAIN;
 }
 
+/* Where a sandbox refuses waitid(2). Whether the id is still the child's is not
+ * so sure: it is asked first whether the child has ended. */
+static int
+reap_without_waitid(const struct mpr_child *c, struct mpr_child_end *ret_end)
+{
+	struct rusage usage;
+	int status;
+	pid_t pid;
+
+	if (!mpr_child_is_gone(c))
+		return -EAGAIN;
+	do {
+		pid = wait4(c->pid, &status, WNOHANG, &usage);
+	} while (pid < 0 && errno == EINTR);
+	if (pid <= 0)
+		return pid == 0 ? -EAGAIN : -ECHILD;
+	*ret_end = (struct mpr_child_end){
+		.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+		.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+		.core = WIFSIGNALED(status) && WCOREDUMP(status),
+	};
+	note_usage(ret_end, &usage);
+	return 0;
+}
+
 int
 mpr_child_reap(const struct mpr_child *c, struct mpr_child_end *ret_end)
 {
@@ -343,20 +379,19 @@ mpr_child_reap(const struct mpr_child *c, struct mpr_child_end *ret_end)
 	int r;
 
 	r = find(c);
+	if (r == 0)
+		r = wait_for(P_PID, c->pid, &info, 0, &usage);
 	if (r < 0)
-		return r;
-	if (wait_for(P_PID, c->pid, &info, 0, &usage) < 0)
-		return -ECHILD;
+		return r == -EAGAIN || r == -ECHILD ?
+			       r : reap_without_waitid(c, ret_end);
 	if (info.si_pid == 0)
 		return -EAGAIN;
 	*ret_end = (struct mpr_child_end){
 		.code = info.si_code == CLD_EXITED ? info.si_status : -1,
 		.signal = info.si_code == CLD_EXITED ? 0 : info.si_status,
 		.core = info.si_code == CLD_DUMPED,
-		.user_ns = to_ns(&usage.ru_utime),
-		.system_ns = to_ns(&usage.ru_stime),
-		.max_rss = (int64_t)usage.ru_maxrss * 1024,
 	};
+	note_usage(ret_end, &usage);
 	return 0;
 }
 
@@ -376,10 +411,11 @@ mpr_child_signal(const struct mpr_child *c, int signal)
 		return -EINVAL;
 	/* If it has ended there is nothing to do; if it is not ours to reap,
 	 * only the pidfd is sure not to name a stranger. */
-	switch (find(c)) {
-	case 0:
+	r = find(c);
+	if (r == 0)
 		return 0;
-	case -EAGAIN:
+	if (r == -EAGAIN ||
+	    (r != -ECHILD && c->fd < 0 && !mpr_child_is_gone(c))) {
 		r = mpr_fault(MPR_FAULT_KILL) ? -1 : kill(c->pid, signal);
 		return r == 0 ? 0 : -errno;
 	}

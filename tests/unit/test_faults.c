@@ -603,6 +603,8 @@ static const char *const mixtures[] = {
 	"punch:1+,malloc:2",
 	"pidfd:1+=ENOSYS",
 	"pidfd:1+=EPERM,poll:1+",
+	"pidfd:1+=ENOSYS,waitid:1+=EPERM",
+	"waitid:2=EINTR",
 	"open:1+=EACCES,membarrier:1+",
 	"close:1+,open:2+=EACCES",
 };
@@ -617,9 +619,7 @@ sweep_all(struct mpt *t, const struct use *use)
 	mpt_expect_exit(t, mpt_spawn(t, use->name, use_without_fault, &trial),
 			0);
 	for (int point = 0; point < MPR_FAULTS; point++)
-		/* Nobody but the program itself can take a child away. */
-		if (point != MPR_FAULT_WAITID)
-			sweep(t, use, (enum mpr_fault_point)point);
+		sweep(t, use, (enum mpr_fault_point)point);
 	for (size_t i = 0; i < sizeof(mixtures) / sizeof(mixtures[0]); i++)
 		try_it(t, use, mixtures[i], -1, 0);
 	assert_true(b->failures > 0);

@@ -15,6 +15,7 @@
 
 #include "base/fault.h"
 #include "common.h"
+#include "mpt_refuse.h"
 #include "os/generation.h"
 #include "os/task.h"
 #include "process/handle.h"
@@ -439,6 +440,40 @@ who_will_not_be_ordered_ends_when_its_starter_execs(void **state)
 	}
 }
 
+static int
+do_without_waitid(struct mpt *t, void *arg)
+{
+	const long waitid_ = SYS_waitid;
+	mproc_process *p;
+	siginfo_t info;
+
+	/* With pidfds, and without. */
+	if (arg)
+		mpr_fault_set("pidfd:1+=ENOSYS");
+	mpt_refuse(EPERM, &waitid_, 1);
+	mpt_check_int(t, waitid(P_ALL, 0, &info, WEXITED | WNOHANG), -1);
+	mpt_check_int(t, errno, EPERM);
+
+	mpt_check_int(t, end_of(t, start(t, return_a_code, NULL)), CODE);
+	p = start(t, wait_for_a_signal, NULL);
+	mpt_check(t, mproc_process_is_alive(p));
+	mpt_check_int(t, mproc_process_join(p, mproc_ms(5)), -ETIMEDOUT);
+	kill_and_close(t, p);
+	/* No zombie. */
+	mpt_check_int(t, waitpid(-1, NULL, WNOHANG), -1);
+	mpt_check_int(t, errno, ECHILD);
+	return 0;
+}
+
+static void
+without_waitid_children_are_reaped_as_well(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "role", do_without_waitid, NULL), 0);
+	mpt_expect_exit(t, mpt_spawn(t, "role", do_without_waitid, t), 0);
+}
+
 /* A page of process records is made once, and stays. */
 static int
 setup(void **state)
@@ -465,6 +500,7 @@ main(void)
 		mpt_test(
 		    without_pidfds_a_worker_with_the_id_of_a_child_is_spared),
 		mpt_test(a_pipe_in_place_of_a_childs_descriptor_costs_no_time),
+		mpt_test(without_waitid_children_are_reaped_as_well),
 		mpt_test(who_will_not_be_ordered_ends_when_its_starter_execs),
 	};
 
