@@ -170,6 +170,148 @@ a_stream_to_one_of_several_consumers_makes_none(void **state)
 	stream(*state, false);
 }
 
+#define BATCH 16
+
+static void
+put_batches(struct mpt *t, struct job *job, uint64_t from, uint64_t to)
+{
+	struct message m[BATCH];
+	struct iovec msgs[BATCH], parts[2];
+	int n, r;
+
+	while (from < to) {
+		for (n = 0; n < BATCH && from + (uint64_t)n < to; n++) {
+			m[n] = message(from + (uint64_t)n);
+			msgs[n] = (struct iovec){ &m[n], sizeof(m[n]) };
+		}
+		r = mproc_queue_put_many(job->q, msgs, n, MPROC_NOWAIT);
+		if (r == -EAGAIN) {
+			/* And one in parts, when there is room again. */
+			parts[0] = (struct iovec){ m, 3 };
+			parts[1] = (struct iovec){ (char *)m + 3,
+						   sizeof(m[0]) - 3 };
+			do
+				r = mproc_queue_putv(job->q, parts, 2,
+						     MPROC_NOWAIT);
+			while (r == -EAGAIN);
+			mpt_check_int(t, r, 0);
+			r = 1;
+		}
+		mpt_check(t, r > 0);
+		from += (uint64_t)r;
+	}
+}
+
+static int
+produce_batches(struct mpt *t, void *arg)
+{
+	struct job *job = arg;
+
+	put_batches(t, job, 0, WARM_UP);
+	forbid_system_calls(t);
+	meet(job, 2);
+	put_batches(t, job, WARM_UP, job->n);
+	return 0;
+}
+
+static void
+get_batches(struct mpt *t, struct job *job, uint64_t from, uint64_t to)
+{
+	struct message m[BATCH];
+	struct iovec msgs[BATCH];
+	int r;
+
+	while (from < to) {
+		uint64_t n = to - from < BATCH ? to - from : BATCH;
+
+		do
+			r = mproc_queue_get_many(job->q, m, sizeof(m), msgs,
+						 (int)n, MPROC_NOWAIT);
+		while (r == -EAGAIN);
+		mpt_check(t, r > 0);
+		for (int i = 0; i < r; i++, from++) {
+			struct message good = message(from);
+
+			mpt_check(t, memcmp(&m[i], &good, sizeof(good)) == 0);
+		}
+	}
+}
+
+static int
+consume_batches(struct mpt *t, void *arg)
+{
+	struct job *job = arg;
+
+	get_batches(t, job, 0, WARM_UP);
+	forbid_system_calls(t);
+	meet(job, 2);
+	get_batches(t, job, WARM_UP, job->n);
+	return 0;
+}
+
+static void
+stream_batches(struct mpt *t, bool single)
+{
+	struct job *job = mpt_scratch(t);
+
+	job->n = WARM_UP + amount(1000000);
+	assert_int_equal(mproc_queue_create(
+		&job->q, MPROC_OPTS(mproc_queue_opts,
+				    .single_consumer = single)), 0);
+	mpt_spawn(t, "consumer", consume_batches, job);
+	mpt_spawn(t, "producer", produce_batches, job);
+	mpt_join_all(t);
+	assert_int_equal(mproc_queue_len(job->q), 0);
+	mproc_queue_destroy(job->q);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
+static void
+batches_to_the_only_consumer_make_none(void **state)
+{
+	stream_batches(*state, true);
+}
+
+static void
+batches_to_one_of_several_consumers_make_none(void **state)
+{
+	stream_batches(*state, false);
+}
+
+/* A large lane calls the kernel until its tail has gone round once. */
+static int
+put_and_get_around_a_large_lane(struct mpt *t, void *arg)
+{
+	struct job *job = arg;
+
+	for (uint64_t i = 0; i < (1 << 20) / 48 + 16; i++) {
+		put_all(t, job, i, i + 1);
+		get_all(t, job, i, i + 1);
+	}
+	forbid_system_calls(t);
+	for (uint64_t i = 0; i < job->n; i++) {
+		put_batches(t, job, i, i + 1);
+		get_batches(t, job, i, i + 1);
+	}
+	return 0;
+}
+
+static void
+a_large_lane_makes_none_after_its_first_lap(void **state)
+{
+	struct mpt *t = *state;
+	struct job *job = mpt_scratch(t);
+
+	job->n = amount(300000);
+	assert_int_equal(mproc_queue_create(
+		&job->q, MPROC_OPTS(mproc_queue_opts,
+				    .capacity = 1 << 20)), 0);
+	mpt_expect_exit(t, mpt_spawn(t, "peer",
+				     put_and_get_around_a_large_lane, job), 0);
+	mproc_queue_destroy(job->q);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
 static int
 put_and_get_alone(struct mpt *t, void *arg)
 {
@@ -294,6 +436,9 @@ main(void)
 		mpt_test(a_peer_that_must_sleep_makes_one),
 		mpt_test(a_stream_to_the_only_consumer_makes_none),
 		mpt_test(a_stream_to_one_of_several_consumers_makes_none),
+		mpt_test(batches_to_the_only_consumer_make_none),
+		mpt_test(batches_to_one_of_several_consumers_make_none),
+		mpt_test(a_large_lane_makes_none_after_its_first_lap),
 		mpt_test(put_and_get_in_one_thread_make_none),
 		mpt_test(changing_between_queues_makes_none),
 	};

@@ -23,10 +23,11 @@ enum {
 	CAPACITY = MPR_QUEUE_CAPACITY_MIN,
 	LANES = 2,
 	FRAMES = 4,
-	WORDS = 16 + LANES * (7 + FRAMES),
+	WORDS = 19 + LANES * (7 + FRAMES),
 	VALUES = 21,
 	LEN_MAX = 200,
 	GUARD = 64,
+	BATCH = 6,
 };
 
 struct word {
@@ -93,6 +94,9 @@ words_of(struct words *w, mproc_queue *q)
 	ADD_WORD(w, "hint", 0, q->hint);
 	ADD_WORD(w, "capacity", 0, q->capacity);
 	ADD_WORD(w, "flags", 0, q->flags);
+	ADD_WORD(w, "max_message", 0, q->max_message);
+	add_word(w, "name", 0, q->name, 8);
+	add_word(w, "name", 7, q->name + 56, 8);
 	ADD_WORD(w, "lanes", 0, q->lanes);
 	ADD_WORD(w, "role", 0, q->role);
 	ADD_WORD(w, "seats", 0, q->seats.more);
@@ -168,7 +172,7 @@ get_may_return(int r)
 	return put_may_return(r) || r == -EBUSY;
 }
 
-/* A put and a get whose return, time and memory are checked. */
+/* Puts and gets whose return, time and memory are checked. */
 
 static inline int
 checked_put(struct mpt *t, mproc_queue *q, size_t len, mproc_timeout timeout)
@@ -206,6 +210,85 @@ checked_get(struct mpt *t, mproc_queue *q, size_t size, mproc_timeout timeout)
 				     (i >= GUARD && i < GUARD + size));
 	mpt_check(t, mproc_now() - begin < bound());
 	return r;
+}
+
+/* In batches, or, if @parts, one message. Returns as put does. */
+static inline int
+checked_put_many(struct mpt *t, mproc_queue *q, size_t len, bool parts,
+		 mproc_timeout timeout)
+{
+	int64_t begin = mproc_now();
+	struct iovec iov[BATCH];
+	int r;
+
+	for (int i = 0; i < BATCH; i++) {
+		/* No message is longer than the buffers of those who get. */
+		iov[i].iov_len = parts ? len / BATCH :
+					 (len + (size_t)i * 31) % LEN_MAX;
+		iov[i].iov_base = malloc(iov[i].iov_len + 1);
+		mpt_check(t, iov[i].iov_base);
+		memset(iov[i].iov_base, i, iov[i].iov_len);
+	}
+	if (parts)
+		r = mproc_queue_putv(q, iov, BATCH, timeout);
+	else
+		r = mproc_queue_put_many(q, iov, BATCH, timeout);
+	for (int i = 0; i < BATCH; i++)
+		free(iov[i].iov_base);
+	mpt_check(t, r <= BATCH && (parts || r != 0));
+	r = r > 0 ? 0 : r;
+	if (!put_may_return(r))
+		mpt_fail(t, __FILE__, __LINE__, "put_many: %s",
+			 mproc_strerror(r));
+	mpt_check(t, mproc_now() - begin < bound());
+	return r;
+}
+
+static inline int
+checked_get_many(struct mpt *t, mproc_queue *q, size_t size,
+		 mproc_timeout timeout)
+{
+	unsigned char bytes[GUARD + LEN_MAX + GUARD];
+	struct iovec msgs[BATCH + 1];
+	int64_t begin = mproc_now();
+	size_t at = 0;
+	int r;
+
+	memset(bytes, 0xa5, sizeof(bytes));
+	memset(msgs, 0xa5, sizeof(msgs));
+	r = mproc_queue_get_many(q, bytes + GUARD, size, msgs, BATCH, timeout);
+	mpt_check(t, r <= BATCH && r != 0);
+	for (int i = 0; i < r; i++) {
+		mpt_check(t, msgs[i].iov_base == bytes + GUARD + at);
+		mpt_check(t, msgs[i].iov_len <= size - at);
+		at += msgs[i].iov_len;
+	}
+	/* Behind the last there is nothing. */
+	mpt_check_int(t, msgs[BATCH].iov_len, UINT64_C(0xa5a5a5a5a5a5a5a5));
+	r = r > 0 ? 0 : r;
+	if (!get_may_return(r))
+		mpt_fail(t, __FILE__, __LINE__, "get_many: %s",
+			 mproc_strerror(r));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		mpt_check(t, bytes[i] == 0xa5 ||
+				     (i >= GUARD && i < GUARD + size));
+	mpt_check(t, mproc_now() - begin < bound());
+	return r;
+}
+
+static inline void
+checked_stat(struct mpt *t, mproc_queue *q)
+{
+	int64_t begin = mproc_now();
+	struct mproc_queue_stat st;
+	int r = mproc_queue_stat(q, &st);
+
+	if (!put_may_return(r))
+		mpt_fail(t, __FILE__, __LINE__, "stat: %s", mproc_strerror(r));
+	if (r == 0)
+		mpt_check(t, strnlen(st.name, sizeof(st.name)) <
+				     sizeof(st.name));
+	mpt_check(t, mproc_now() - begin < bound());
 }
 
 #endif

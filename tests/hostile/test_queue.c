@@ -111,6 +111,13 @@ use(struct mpt *t, mproc_queue *q)
 		checked_put(t, q, 100, mproc_us(500));
 		checked_get(t, q, LEN_MAX, mproc_us(500));
 	}
+	checked_put_many(t, q, 30, false, MPROC_NOWAIT);
+	checked_get_many(t, q, 20, mproc_us(500));
+	checked_put_many(t, q, 30, true, mproc_us(500));
+	checked_put_many(t, q, 150, false, mproc_us(500));
+	for (int i = 0; i < 3; i++)
+		checked_get_many(t, q, LEN_MAX, mproc_us(500));
+	checked_stat(t, q);
 	begin = mproc_now();
 	(void)mproc_queue_len(q);
 	mpt_check(t, mproc_now() - begin < bound());
@@ -233,10 +240,16 @@ produce(struct mpt *t, void *arg)
 	struct mpt_rand rand;
 
 	mpt_rand_init(&rand, mpt_seed() ^ atomic_load(&h->round));
-	while (!atomic_load(&h->stop))
-		count(h, checked_put(t, h->q[0],
-				     mpt_rand_below(&rand, LEN_MAX),
-				     mproc_ms(5)));
+	while (!atomic_load(&h->stop)) {
+		size_t len = mpt_rand_below(&rand, LEN_MAX);
+		uint64_t way = mpt_rand_below(&rand, 4);
+
+		if (way < 2)
+			count(h, checked_put(t, h->q[0], len, mproc_ms(5)));
+		else
+			count(h, checked_put_many(t, h->q[0], len, way == 2,
+						  mproc_ms(5)));
+	}
 	return 0;
 }
 
@@ -247,10 +260,17 @@ consume(struct mpt *t, void *arg)
 	struct mpt_rand rand;
 
 	mpt_rand_init(&rand, ~mpt_seed() ^ atomic_load(&h->round));
-	while (!atomic_load(&h->stop))
-		count(h, checked_get(t, h->q[0],
-				     mpt_rand_below(&rand, LEN_MAX),
-				     mproc_ms(5)));
+	while (!atomic_load(&h->stop)) {
+		size_t size = mpt_rand_below(&rand, LEN_MAX);
+
+		if (mpt_rand_below(&rand, 2))
+			count(h, checked_get(t, h->q[0], size, mproc_ms(5)));
+		else
+			count(h, checked_get_many(t, h->q[0], size,
+						  mproc_ms(5)));
+		if (mpt_rand_below(&rand, 16) == 0)
+			checked_stat(t, h->q[0]);
+	}
 	return 0;
 }
 
