@@ -65,6 +65,13 @@ SOUND = {
     'src/base/x.c': '#include <mproc/core.h>\n#include "base/x.h"\n',
     'src/ring/r.h': '#include "explore_access.h"\n',
     'src/os/y.c': '#include <sys/mman.h>\n#include "base/x.h"\n',
+    'docs/spec/x.md': '### struct s: 16 bytes, base/s.h\n\n'
+                      '| at | bytes | member | meaning |\n|---|---|---|---|\n'
+                      '| 0 | 8 | `a` | one |\n| 8 | 4 | `b` | two |\n'
+                      '| 12 | 4 | | unused |\n\n### Constants\n\n'
+                      '| constant | value |\n|---|---|\n| `FIVE` | 5 |\n',
+    'src/base/s.h': '#include <stdint.h>\nenum { FIVE = 5 };\n'
+                    'struct s { uint64_t a; uint32_t b, c; };\n',
     'docs/man/x.3': '.Dd January 2, 2026\n.Dt X 3\n.Os\n.Sh NAME\n'
                     '.Nm mproc_x\n.Nd one more\n.Sh DESCRIPTION\nText.\n',
     'meson.build': "man_pages = [\n  'x.3',\n]\n",
@@ -95,6 +102,12 @@ def header(old, new):
     """A change: the public header with one passage replaced."""
     assert old in HEADER
     return {'include/mproc/core.h': HEADER.replace(old, new)}
+
+
+def spec(old, new):
+    """A change: the specification with one passage replaced."""
+    assert old in SOUND['docs/spec/x.md']
+    return {'docs/spec/x.md': SOUND['docs/spec/x.md'].replace(old, new)}
 
 
 # Check, case, changed files, what has to be printed.
@@ -173,6 +186,19 @@ CASES = [
      'Bogus'),
     ('man', 'not_installed', {'meson.build': 'man_pages = [\n]\n'},
      'not in man_pages'),
+    ('spec', 'offset', spec('| 8 | 4 | `b`', '| 8 | 4 | `c`'),
+     'not so: offsetof(struct s, c) == 8'),
+    ('spec', 'size', spec('| 0 | 8 | `a`', '| 0 | 8 | `b`'),
+     'not so: sizeof(((struct s *)0)->b) == 8'),
+    ('spec', 'whole', spec('s: 16 bytes', 's: 12 bytes'),
+     'not so: sizeof(struct s) == 12'),
+    ('spec', 'gap', spec('| 0 | 8 | `a`', '| 0 | 4 | `a`'),
+     'the row before ends at 4'),
+    ('spec', 'end', spec('| 12 | 4 | | unused |\n', ''), 'ends at 12'),
+    ('spec', 'constant', spec('| `FIVE` | 5 |', '| `FIVE` | 6 |'),
+     'not so: FIVE == 6'),
+    ('spec', 'unknown', spec('`FIVE`', '`SIX`'), 'SIX'),
+    ('spec', 'empty', {'docs/spec/x.md': '# X\n'}, 'no tables'),
     ('headers', 'alone', header('(int a)', '(int a, uint8_t b)'),
      'core.h: not C11'),
     ('headers', 'guard', header('#define MPROC_CORE_H',
@@ -312,7 +338,8 @@ def test_trees(tap, compilers):
     def check(name, changes):
         with tempfile.TemporaryDirectory() as root:
             write_tree(root, changes)
-            extra = compilers if name == 'headers' else []
+            extra = {'headers': compilers,
+                     'spec': compilers[:2]}.get(name, [])
             return run(f'check_{name}.py', root, *extra)
 
     for name in dict.fromkeys(case[0] for case in CASES):
