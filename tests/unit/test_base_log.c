@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log hook, and the environment variable. What the environment says is
- * read once in a program, so those tests run instances of this program.
+ * The log hook, the lines that are kept, and the environment variable. What the
+ * environment says is read once in a program, so those tests run instances of
+ * this program.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -84,6 +85,101 @@ too_long_a_line_is_cut(void **state)
 	mproc_log_set(MPROC_LOG_OFF, NULL, NULL);
 }
 
+static void
+lines_are_kept_though_nobody_wants_them(void **state)
+{
+	uint64_t first = mpr_log_count();
+	char text[MPR_LOG_LINE];
+	int level;
+
+	(void)state;
+	mproc_log_set(MPROC_LOG_OFF, NULL, NULL);
+	log_at_every_level();
+	/* Not the one for debugging. */
+	assert_int_equal(mpr_log_count(), first + 3);
+	for (int i = 0; i < 3; i++) {
+		char expected[32];
+
+		assert_true(mpr_log_line(first + (uint64_t)i, &level, text));
+		assert_int_equal(level, MPROC_LOG_ERROR + i);
+		snprintf(expected, sizeof(expected), "line at level %d", level);
+		assert_string_equal(text, expected);
+	}
+	assert_false(mpr_log_line(first + 3, &level, text));
+}
+
+static void
+the_last_lines_are_kept_and_cut(void **state)
+{
+	char text[MPR_LOG_LINE], expected[300];
+	uint64_t first = mpr_log_count();
+	int level;
+
+	(void)state;
+	memset(expected, 'x', sizeof(expected) - 1);
+	expected[sizeof(expected) - 1] = '\0';
+	for (int i = 0; i < 3 * MPR_LOG_KEPT; i++)
+		mpr_log(MPROC_LOG_INFO, "%02d%s", i, expected);
+	assert_int_equal(mpr_log_count(), first + 3 * MPR_LOG_KEPT);
+	for (int i = 0; i < 3 * MPR_LOG_KEPT; i++) {
+		bool kept = i >= 2 * MPR_LOG_KEPT;
+
+		assert_int_equal(mpr_log_line(first + (uint64_t)i, &level,
+					      text), kept);
+		if (!kept)
+			continue;
+		assert_int_equal(atoi(text), i);
+		assert_int_equal(strlen(text), MPR_LOG_LINE - 1);
+	}
+}
+
+static int
+log_many(struct mpt *t, void *arg)
+{
+	int n = (int)(intptr_t)arg;
+
+	(void)t;
+	for (int i = 0; i < (int)amount(20000); i++)
+		mpr_log(MPROC_LOG_INFO, "%d %d %d %d", n, i, n, i);
+	return 0;
+}
+
+/* A line that is read is one that was written, whoever writes meanwhile. */
+static void
+lines_are_never_mixed(void **state)
+{
+	char text[MPR_LOG_LINE];
+	struct mpt *t = *state;
+	unsigned seen = 0;
+	int level, a, b, c, d;
+	uint64_t last = mpr_log_count() + 3 * (uint64_t)amount(20000);
+
+	mpt_use_threads(t, true);
+	for (int i = 1; i <= 3; i++)
+		mpt_spawn(t, "writer", log_many, (void *)(intptr_t)i);
+	for (uint64_t n = 0; n < last; n = mpr_log_count()) {
+		for (uint64_t i = n > 2 ? n - 2 : 0; i < n; i++) {
+			if (!mpr_log_line(i, &level, text) ||
+			    sscanf(text, "%d %d %d %d", &a, &b, &c, &d) != 4)
+				continue;
+			assert_true(a == c && b == d);
+			seen++;
+		}
+	}
+	mpt_join_all(t);
+	assert_true(seen > 0);
+}
+
+static void
+levels_have_names(void **state)
+{
+	(void)state;
+	for (int i = MPROC_LOG_OFF; i <= MPROC_LOG_DEBUG; i++)
+		assert_string_equal(mpr_log_level_name(i), names[i]);
+	assert_string_equal(mpr_log_level_name(-1), "?");
+	assert_string_equal(mpr_log_level_name(MPROC_LOG_DEBUG + 1), "?");
+}
+
 /* Which of the lines an instance of this program prints. */
 static void
 expect_lines(const char *instance, int up_to)
@@ -147,6 +243,10 @@ main(int argc, char **argv)
 		cmocka_unit_test(the_receiver_gets_lines_up_to_its_level),
 		cmocka_unit_test(a_line_is_formatted_and_leaves_errno_alone),
 		cmocka_unit_test(too_long_a_line_is_cut),
+		cmocka_unit_test(lines_are_kept_though_nobody_wants_them),
+		cmocka_unit_test(the_last_lines_are_kept_and_cut),
+		mpt_test(lines_are_never_mixed),
+		cmocka_unit_test(levels_have_names),
 		mpt_test(the_library_is_silent_by_default),
 		mpt_test(the_environment_chooses_the_level),
 		mpt_test(a_level_that_does_not_exist_is_silence),
