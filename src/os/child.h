@@ -41,6 +41,9 @@ struct mpr_child_bond {
 	bool outlives; /* its parent: to be told, but not to end */
 };
 
+/* The signal. */
+#define MPR_CHILD_ORPHANED SIGRTMAX
+
 void mpr_child_bond(struct mpr_child_bond *ret_bond);
 
 /* In the child: end when the parent does, or at once if it has, or if the end

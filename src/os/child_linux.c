@@ -72,8 +72,8 @@ mpr_child_bond(struct mpr_child_bond *ret_bond)
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	*ret_bond = (struct mpr_child_bond){
 		.parent = getpid(),
-		.signal = SIGRTMAX,
-		.blocked = sigismember(&mask, SIGRTMAX) == 1,
+		.signal = MPR_CHILD_ORPHANED,
+		.blocked = sigismember(&mask, MPR_CHILD_ORPHANED) == 1,
 	};
 }
 
