@@ -25,8 +25,9 @@
  *
  * A started process does not outlive the one that started it, unless it was
  * told to by .outlive_parent: when its parent dies, the kernel sends it
- * SIGRTMAX, whose handler, set in started processes only, ends it. No handler
- * is ever set in the parent. (Where a sandbox refuses that, a timer sends the
+ * SIGRTMAX, whose handler, set in started processes only, ends it. (Others there
+ * are those of crash reports, see struct mproc_exit.) No handler is ever set in
+ * the parent. (Where a sandbox refuses that, a timer sends the
  * signal once a second, and the handler looks whether the parent lives; where
  * that is refused, too, the process ends at once, with code 137 and without
  * having called its entry.) An entry that blocks SIGRTMAX, or changes its user
@@ -107,6 +108,7 @@ struct mproc_stdio {
  * @daemon:         ended when this process ends in order, rather than waited
  *                  for
  * @outlive_parent: it goes on when this process ends in order, or dies
+ * @no_report:      if it crashes, it leaves no report: see struct mproc_exit
  */
 struct mproc_process_opts {
 	size_t struct_size;
@@ -124,6 +126,7 @@ struct mproc_process_opts {
 	struct mproc_stdio stderr_;
 	bool daemon;
 	bool outlive_parent;
+	bool no_report;
 };
 
 /**
@@ -210,6 +213,32 @@ MPROC_API int mproc_process_join(mproc_process *p, mproc_timeout timeout);
  * @user_ns:          CPU time in user mode, nanoseconds; 0 if reaped elsewhere
  * @system_ns:        CPU time in the kernel, nanoseconds; likewise
  * @max_rss:          largest resident size, bytes; likewise
+ * @report:           what it had to say when it crashed: text of several lines,
+ *                    for people; valid as long as the handle. NULL if it did
+ *                    not crash, or could not say anything
+ *
+ * A process crashes by SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT or
+ * SIGSYS: by a fault, an abort(), or because somebody sends one of them. The
+ * report has the signal with its cause and address, the thread, the last lines
+ * that libmproc has logged in the process (also while the log is silent), and
+ * a backtrace, as places in programs and libraries and, where the linker has
+ * kept them, names of functions (-rdynamic keeps those of a program; addr2line
+ * knows the rest). Its form may change. It comes in whole lines of printable
+ * ASCII, and may be cut short if the process was killed while it wrote.
+ *
+ * The report is written by signal handlers, which are set in started processes
+ * only, before the entry runs, and only for those of these signals that have
+ * their default action then. A program's own handlers, set before or after,
+ * win; one that calls the handler that was there before gets both. After the
+ * report the process ends by the same signal, with the same core dump, as it
+ * would have without: at once, or after two or three seconds where what the
+ * crash has left behind makes the backtrace hang.
+ *
+ * The handlers run on an alternate signal stack in the thread that runs the
+ * entry, unless that has one already, and on the stack of the thread elsewhere:
+ * another thread's stack overflow is reported only if the thread has got itself
+ * an alternate stack. Children of plain fork() do not report, nor do programs
+ * that were exec'ed.
  */
 struct mproc_exit {
 	int code;
@@ -221,6 +250,7 @@ struct mproc_exit {
 	int64_t user_ns;
 	int64_t system_ns;
 	int64_t max_rss;
+	const char *report;
 };
 
 /**

@@ -8,6 +8,7 @@
 #include <poll.h>   /* for the type */
 #include <signal.h> /* for the names of signals */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdnoreturn.h>
 #include <sys/types.h>
@@ -122,8 +123,9 @@ bool mpr_child_is_gone(const struct mpr_child *c);
 /* Returns 0, also for a child that has ended; -EPERM; -EINVAL for no signal. */
 int mpr_child_signal(const struct mpr_child *c, int signal);
 
-/* A zeroed page that is shared with children, or NULL. */
-void *mpr_child_page(void);
+/* Zeroed pages that are shared with children, or NULL. They cost memory as
+ * they are touched, and are in no core dump. */
+void *mpr_child_pages(size_t size);
 #define MPR_CHILD_PAGE 4096
 
 #endif

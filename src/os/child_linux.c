@@ -426,11 +426,17 @@ mpr_child_signal(const struct mpr_child *c, int signal)
 }
 
 void *
-mpr_child_page(void)
+mpr_child_pages(size_t size)
 {
-	void *page = mpr_fault(MPR_FAULT_MMAP) ? MAP_FAILED :
-		     mmap(NULL, MPR_CHILD_PAGE, PROT_READ | PROT_WRITE,
-			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *pages = mpr_fault(MPR_FAULT_MMAP) ? MAP_FAILED :
+		      mmap(NULL, size, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return page == MAP_FAILED ? NULL : page;
+	if (pages == MAP_FAILED)
+		return NULL;
+	/* A dump would fault in all of it. Kernels without this have larger
+	 * dumps. */
+	if (!mpr_fault(MPR_FAULT_MADVISE))
+		(void)madvise(pages, size, MADV_DONTDUMP);
+	return pages;
 }

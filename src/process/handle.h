@@ -27,6 +27,7 @@ struct mproc_process {
 	bool ended;
 	bool recovered;		/* what it held is given back */
 	struct mproc_exit exit; /* if ended */
+	char *report;		/* what is there to free */
 
 	/* Neighbours in a list of children.c, under the process lock too. */
 	mproc_process *next;

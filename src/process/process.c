@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/opts.h"
 #include "os/clock.h"
+#include "os/crash.h"
 #include "os/generation.h"
 #include "os/stdio.h"
 #include "os/task.h"
@@ -20,6 +21,7 @@
 #include "process/children.h"
 #include "process/exit.h"
 #include "process/handle.h"
+#include "process/report.h"
 #include "process/setup.h"
 #include "process/watch.h"
 
@@ -70,6 +72,8 @@ mpr_process_look(mproc_process *p)
 		.system_ns = end.system_ns,
 		.max_rss = end.max_rss,
 	};
+	p->report = mpr_report_copy(p->record);
+	p->exit.report = p->report;
 	p->ended = true;
 	return true;
 }
@@ -113,6 +117,7 @@ mpr_process_free(mproc_process *p)
 	mpr_child_close(&p->child);
 	if (p->record)
 		mpr_record_free(p->record);
+	free(p->report);
 	free(p);
 }
 
@@ -221,6 +226,8 @@ start(mproc_process *p, mproc_entry *fn, void *arg,
 
 	mpr_child_bond(&start.bond);
 	start.bond.outlives = o->outlive_parent;
+	if (!o->no_report)
+		mpr_crash_plan(&start.crash);
 	mpr_stdio_flush();
 	pid = mpr_child_fork();
 	if (pid == 0)
@@ -488,6 +495,7 @@ mproc_process_close(mproc_process *p)
 		/* A forked child's copy; the record is the parent's. */
 		if (mpr_setup_left_open(p->generation))
 			mpr_child_close(&p->child);
+		free(p->report);
 		free(p);
 		return;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -9,11 +10,19 @@
 
 #define PER_PAGE (MPR_CHILD_PAGE / sizeof(struct mpr_record))
 
-/* Private account of one shared page. */
+/* A page of records, and the reports behind it. */
+struct sheet {
+	struct mpr_record records[PER_PAGE];
+	char reports[PER_PAGE][MPR_REPORT_SIZE];
+};
+
+static_assert(offsetof(struct sheet, reports) == MPR_CHILD_PAGE, "one page");
+
+/* Private account of one sheet. */
 struct page {
 	struct page *next;
 	uint64_t generation; /* of the process that it belongs to */
-	struct mpr_record *records;
+	struct sheet *sheet;
 	bool used[PER_PAGE];
 };
 
@@ -34,8 +43,8 @@ add_page(void)
 
 	if (!page)
 		return NULL;
-	page->records = mpr_child_page();
-	if (!page->records) {
+	page->sheet = mpr_child_pages(sizeof(*page->sheet));
+	if (!page->sheet) {
 		free(page);
 		return NULL;
 	}
@@ -48,16 +57,20 @@ add_page(void)
 static struct mpr_record *
 take(struct page *page)
 {
+	struct mpr_record *record;
+
 	for (size_t i = 0; i < PER_PAGE; i++) {
 		if (page->used[i])
 			continue;
 		page->used[i] = true;
-		atomic_store(&page->records[i].order, MPR_RECORD_WAIT);
-		atomic_store(&page->records[i].ended, 0);
-		atomic_store(&page->records[i].setup, 0);
-		mpr_parker_init(&page->records[i].parker);
-		mpr_parker_init(&page->records[i].starter);
-		return &page->records[i];
+		record = &page->sheet->records[i];
+		atomic_store(&record->order, MPR_RECORD_WAIT);
+		atomic_store(&record->ended, 0);
+		atomic_store(&record->reported, 0);
+		atomic_store(&record->setup, 0);
+		mpr_parker_init(&record->parker);
+		mpr_parker_init(&record->starter);
+		return record;
 	}
 	return NULL;
 }
@@ -83,10 +96,23 @@ mpr_record_new(void)
 void
 mpr_record_free(struct mpr_record *record)
 {
+	struct mpr_record *first;
+
 	mpr_process_lock();
-	for (struct page *page = own(pages); page; page = own(page->next))
-		if (record >= page->records &&
-		    record < page->records + PER_PAGE)
-			page->used[record - page->records] = false;
+	for (struct page *page = own(pages); page; page = own(page->next)) {
+		first = page->sheet->records;
+		if (record >= first && record < first + PER_PAGE)
+			page->used[record - first] = false;
+	}
 	mpr_process_unlock();
+}
+
+void *
+mpr_record_report(struct mpr_record *record)
+{
+	/* Sheets begin at pages, and their records fill one. */
+	size_t i = (uintptr_t)record % MPR_CHILD_PAGE / sizeof(*record);
+	struct sheet *sheet = (struct sheet *)(void *)(record - i);
+
+	return sheet->reports[i];
 }

@@ -5,8 +5,10 @@
  *
  * Through it the child says how applying its options went, the parent holds it
  * back until all that can fail has succeeded, and the child notes its exit
- * status, in case someone else reaps it. Records need no arena: they lie in anonymous shared pages, which go with
- * the last process that has them.
+ * status, in case someone else reaps it. Records need no arena: they lie in
+ * anonymous shared pages, which go with the last process that has them. Behind
+ * each page of records there is room for the text of a report for each, which
+ * nobody touches unless a child crashes.
  */
 #ifndef MPR_PROCESS_RECORD_H
 #define MPR_PROCESS_RECORD_H
@@ -14,9 +16,12 @@
 #include <assert.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "os/parker.h"
+
+#define MPR_REPORT_SIZE 8192
 
 enum mpr_record_order {
 	MPR_RECORD_WAIT = 0,
@@ -28,17 +33,22 @@ enum mpr_record_order {
 struct mpr_record {
 	alignas(64) _Atomic uint32_t order; /* parent to child */
 	_Atomic uint32_t ended; /* child to parent: exit status + 1 */
+	_Atomic uint32_t reported; /* child to parent: bytes of its report */
+	uint32_t pad0;
 	struct mpr_parker parker; /* the child's, until it has its order */
 	_Atomic uint64_t setup; /* child to parent: setup.h; 0 until it is done */
-	uint64_t pad;
 	struct mpr_parker starter; /* the parent's, until it has that */
 };
 
+static_assert(offsetof(struct mpr_record, starter) == 64, "shared layout");
 static_assert(sizeof(struct mpr_record) == 128, "two cache lines");
 
 /* A zeroed record of this process, or NULL without memory. */
 struct mpr_record *mpr_record_new(void);
 
 void mpr_record_free(struct mpr_record *record);
+
+/* Where the report of the record's process is: MPR_REPORT_SIZE bytes. */
+void *mpr_record_report(struct mpr_record *record);
 
 #endif

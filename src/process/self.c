@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "os/child.h"
 #include "os/clock.h"
+#include "os/crash.h"
 #include "os/parker.h"
 #include "os/generation.h"
 #include "os/stdio.h"
@@ -148,6 +149,14 @@ mpr_self_run(const struct mpr_start *start)
 	self.record = record;
 	memcpy(self.name, start->name, sizeof(self.name));
 	mpr_child_show_name(start->name);
+	if (!start->opts->no_report)
+		mpr_crash_watch(&start->crash, &(struct mpr_crash_report){
+			.text = mpr_record_report(record),
+			.size = MPR_REPORT_SIZE,
+			.length = &record->reported,
+			.name = self.name,
+			.pid = self.pid,
+		});
 
 	mpr_exit_started(start->fn(start->arg) & 0xff);
 }

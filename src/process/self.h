@@ -11,6 +11,7 @@
 #include <mproc/process.h>
 
 #include "os/child.h"
+#include "os/crash.h"
 #include "process/record.h"
 
 #define MPR_NAME_MAX 64
@@ -23,6 +24,7 @@ struct mpr_start {
 	const char *name; /* MPR_NAME_MAX bytes */
 	struct mpr_record *record;
 	struct mpr_child_bond bond;
+	struct mpr_crash_plan crash; /* unless it does not report crashes */
 	const struct mproc_process_opts *opts;
 	bool setup; /* the options say more than what is above */
 };

@@ -242,7 +242,7 @@ grow_stack(void)
 
 #define SPARES 128
 #define PAGE 4096
-#define PAGES 8
+#define PAGES 160 /* of records with their reports, above all */
 
 /* Memory is given bit by bit until start has enough: larger and larger blocks
  * for malloc, then pages. */

@@ -251,7 +251,7 @@ static void
 a_page_is_zeroed_and_shared_with_children(void **state)
 {
 	struct mpt *t = *state;
-	_Atomic unsigned *words = mpr_child_page();
+	_Atomic unsigned *words = mpr_child_pages(MPR_CHILD_PAGE);
 	pid_t pid;
 
 	assert_non_null(words);
