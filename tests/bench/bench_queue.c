@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 64-byte messages from one process to another: libmproc's queue against what
- * the kernel offers, and against a hand-written ring of 64-byte slots with
- * cached indices and the same way of polling (the yardstick of what memory
- * allows).
+ * 64-byte messages from one process to another: libmproc's queue, singly and in
+ * batches, against what the kernel offers, and against a hand-written ring of
+ * 64-byte slots with cached indices and the same way of polling (the yardstick
+ * of what memory allows).
  *
  * Usage: bench_queue [rounds]
  */
@@ -23,15 +23,28 @@
 
 #define ROUNDS 9
 
-/* How the two ends of a rival are used. */
+#define BATCH 16
+
+/*
+ * How the two ends of a rival are used. put puts the messages from number
+ * @first on, as many as it does with one call; get takes some, of which the
+ * first must be @first, and returns how many.
+ */
 struct rival {
 	const char *name;
-	uint64_t n; /* messages in a round */
+	uint64_t n; /* messages in a round, a multiple of BATCH */
 	void (*open)(void);
-	void (*put)(const struct bench_message *m);
-	void (*get)(struct bench_message *m);
+	unsigned (*put)(uint64_t first);
+	unsigned (*get)(uint64_t first);
 	void (*close)(void);
 };
+
+static void
+check(const struct bench_message *m, uint64_t number)
+{
+	if (!bench_is_good(m, number))
+		bench_die("a wrong message");
+}
 
 static mproc_queue *queue;
 
@@ -57,21 +70,66 @@ shared_open(void)
 	queue_open_as(false);
 }
 
-static void
-queue_put(const struct bench_message *m)
+static unsigned
+queue_put(uint64_t first)
 {
-	if (mproc_queue_put(queue, m, sizeof(*m), MPROC_FOREVER) < 0)
+	struct bench_message m;
+
+	bench_fill(&m, first);
+	if (mproc_queue_put(queue, &m, sizeof(m), MPROC_FOREVER) < 0)
 		bench_die(mproc_error_detail());
+	return 1;
 }
 
-static void
-queue_get(struct bench_message *m)
+static unsigned
+queue_get(uint64_t first)
 {
+	struct bench_message m;
 	size_t len;
 
-	if (mproc_queue_get(queue, m, sizeof(*m), &len, MPROC_FOREVER) < 0 ||
-	    len != sizeof(*m))
+	if (mproc_queue_get(queue, &m, sizeof(m), &len, MPROC_FOREVER) < 0 ||
+	    len != sizeof(m))
 		bench_die(mproc_error_detail());
+	check(&m, first);
+	return 1;
+}
+
+static unsigned
+queue_put_batch(uint64_t first)
+{
+	struct bench_message m[BATCH];
+	struct iovec msgs[BATCH];
+	int r;
+
+	for (int i = 0; i < BATCH; i++) {
+		bench_fill(&m[i], first + (uint64_t)i);
+		msgs[i] = (struct iovec){ &m[i], sizeof(m[i]) };
+	}
+	for (int done = 0; done < BATCH; done += r) {
+		r = mproc_queue_put_many(queue, msgs + done, BATCH - done,
+					 MPROC_FOREVER);
+		if (r < 0)
+			bench_die(mproc_error_detail());
+	}
+	return BATCH;
+}
+
+static unsigned
+queue_get_batch(uint64_t first)
+{
+	struct bench_message m[BATCH];
+	struct iovec msgs[BATCH];
+	int r = mproc_queue_get_many(queue, m, sizeof(m), msgs, BATCH,
+				     MPROC_FOREVER);
+
+	if (r < 0)
+		bench_die(mproc_error_detail());
+	for (int i = 0; i < r; i++) {
+		if (msgs[i].iov_len != sizeof(m[i]))
+			bench_die("a wrong length");
+		check(&m[i], first + (uint64_t)i);
+	}
+	return (unsigned)r;
 }
 
 static void
@@ -97,18 +155,26 @@ socket_open(void)
 		bench_die("socketpair");
 }
 
-static void
-ends_put(const struct bench_message *m)
+static unsigned
+ends_put(uint64_t first)
 {
-	if (write(ends[1], m, sizeof(*m)) != sizeof(*m))
+	struct bench_message m;
+
+	bench_fill(&m, first);
+	if (write(ends[1], &m, sizeof(m)) != sizeof(m))
 		bench_die("write");
+	return 1;
 }
 
-static void
-ends_get(struct bench_message *m)
+static unsigned
+ends_get(uint64_t first)
 {
-	if (read(ends[0], m, sizeof(*m)) != sizeof(*m))
+	struct bench_message m;
+
+	if (read(ends[0], &m, sizeof(m)) != sizeof(m))
 		bench_die("read");
+	check(&m, first);
+	return 1;
 }
 
 static void
@@ -134,18 +200,26 @@ mq_open_it(void)
 	mq_unlink(name);
 }
 
-static void
-mq_put(const struct bench_message *m)
+static unsigned
+mq_put(uint64_t first)
 {
-	if (mq_send(mq, (const char *)m, sizeof(*m), 0) < 0)
+	struct bench_message m;
+
+	bench_fill(&m, first);
+	if (mq_send(mq, (const char *)&m, sizeof(m), 0) < 0)
 		bench_die("mq_send");
+	return 1;
 }
 
-static void
-mq_get(struct bench_message *m)
+static unsigned
+mq_get(uint64_t first)
 {
-	if (mq_receive(mq, (char *)m, sizeof(*m), NULL) != sizeof(*m))
+	struct bench_message m;
+
+	if (mq_receive(mq, (char *)&m, sizeof(m), NULL) != sizeof(m))
 		bench_die("mq_receive");
+	check(&m, first);
+	return 1;
 }
 
 static void
@@ -186,9 +260,12 @@ back_off(void)
 		;
 }
 
-static void
-ring_put(const struct bench_message *m)
+static unsigned
+ring_put(uint64_t first)
 {
+	struct bench_message m;
+
+	bench_fill(&m, first);
 	if (ring_tail - head_seen == SLOTS) {
 		while (ring_tail - (head_seen = atomic_load_explicit(
 					    &ring->head,
@@ -196,21 +273,26 @@ ring_put(const struct bench_message *m)
 		       SLOTS - SLOTS / 8)
 			back_off();
 	}
-	ring->slot[ring_tail % SLOTS] = *m;
+	ring->slot[ring_tail % SLOTS] = m;
 	atomic_store_explicit(&ring->tail, ++ring_tail, memory_order_release);
+	return 1;
 }
 
-static void
-ring_get(struct bench_message *m)
+static unsigned
+ring_get(uint64_t first)
 {
+	struct bench_message m;
+
 	while (ring_head == tail_seen) {
 		tail_seen = atomic_load_explicit(&ring->tail,
 						 memory_order_acquire);
 		if (ring_head == tail_seen)
 			back_off();
 	}
-	*m = ring->slot[ring_head % SLOTS];
+	m = ring->slot[ring_head % SLOTS];
 	atomic_store_explicit(&ring->head, ++ring_head, memory_order_release);
+	check(&m, first);
+	return 1;
 }
 
 static void
@@ -219,97 +301,125 @@ ring_close(void)
 	munmap(ring, sizeof(*ring));
 }
 
-static const struct rival rivals[] = {
-	{ "queue, single consumer", 4000000, single_open, queue_put, queue_get,
-	  queue_close },
-	{ "queue", 4000000, shared_open, queue_put, queue_get, queue_close },
-	{ "hand-written ring", 4000000, ring_open, ring_put, ring_get,
-	  ring_close },
-	{ "pipe", 400000, pipe_open, ends_put, ends_get, ends_close },
+enum {
+	SINGLE,
+	SHARED,
+	SINGLE_BATCH,
+	SHARED_BATCH,
+	QUEUES,
+	RING = QUEUES,
+	KERNEL, /* from here on */
+	RIVALS = KERNEL + 3,
+};
+
+static const struct rival rivals[RIVALS] = {
+	[SINGLE] = { "queue, single consumer", 4000000, single_open, queue_put,
+		     queue_get, queue_close },
+	[SHARED] = { "queue", 4000000, shared_open, queue_put, queue_get,
+		     queue_close },
+	[SINGLE_BATCH] = { "single consumer, by 16", 4000000, single_open,
+			   queue_put_batch, queue_get_batch, queue_close },
+	[SHARED_BATCH] = { "queue, by 16", 4000000, shared_open,
+			   queue_put_batch, queue_get_batch, queue_close },
+	[RING] = { "hand-written ring", 4000000, ring_open, ring_put, ring_get,
+		   ring_close },
+	[KERNEL] = { "pipe", 400000, pipe_open, ends_put, ends_get,
+		     ends_close },
 	{ "Unix socket pair", 200000, socket_open, ends_put, ends_get,
 	  ends_close },
 	{ "POSIX message queue", 200000, mq_open_it, mq_put, mq_get,
 	  mq_close_it },
 };
 
-#define N_RIVALS (sizeof(rivals) / sizeof(*rivals))
-
 /* ns per message, from the first message taken to the last. */
 static double
 round_of(const struct rival *r)
 {
-	struct bench_message m;
 	int64_t start = 0;
+	uint64_t early = 0;
 	int status;
 	pid_t pid;
 
 	r->open();
 	pid = fork();
 	if (pid == 0) {
-		for (uint64_t i = 0; i < r->n; i++) {
-			bench_fill(&m, i);
-			r->put(&m);
-		}
+		for (uint64_t i = 0; i < r->n;)
+			i += r->put(i);
 		_exit(0);
 	}
-	for (uint64_t i = 0; i < r->n; i++) {
-		r->get(&m);
-		if (!bench_is_good(&m, i))
-			bench_die("a wrong message");
-		if (i == 0)
+	for (uint64_t i = 0; i < r->n;) {
+		i += r->get(i);
+		if (!start) {
 			start = mproc_now();
+			early = i;
+		}
 	}
 	start = mproc_now() - start;
 	if (waitpid(pid, &status, 0) != pid || status)
 		bench_die("the producer failed");
 	mproc_arena_recover(NULL);
 	r->close();
-	return (double)start / (double)(r->n - 1);
+	return (double)start / (double)(r->n - early);
+}
+
+/* Median over the rounds of how much faster @k was than @than. */
+static double
+ratio(double (*ns)[RIVALS], double *column, int rounds, int k, int than)
+{
+	for (int i = 0; i < rounds; i++)
+		column[i] = ns[i][than] / ns[i][k];
+	return bench_median(column, rounds);
+}
+
+/* The same, for the best of the kernel's in each round. */
+static double
+ratio_to_kernel(double (*ns)[RIVALS], double *column, int rounds, int k)
+{
+	for (int i = 0; i < rounds; i++) {
+		double best = ns[i][KERNEL];
+
+		for (int j = KERNEL + 1; j < RIVALS; j++)
+			if (ns[i][j] < best)
+				best = ns[i][j];
+		column[i] = best / ns[i][k];
+	}
+	return bench_median(column, rounds);
 }
 
 int
 main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
-	double (*ns)[N_RIVALS];
-	double medians[N_RIVALS], *column, best = 0;
+	double (*ns)[RIVALS], *column = bench_column(rounds);
 
 	ns = calloc((size_t)rounds, sizeof(*ns));
-	column = calloc((size_t)rounds, sizeof(*column));
-	if (!ns || !column)
+	if (!ns)
 		bench_die("no memory");
 	for (int i = 0; i < rounds; i++)
-		for (size_t k = 0; k < N_RIVALS; k++)
+		for (int k = 0; k < RIVALS; k++)
 			ns[i][k] = round_of(&rivals[k]);
 	printf("64 bytes, one process to another, %d rounds in turn, verified\n",
 	       rounds);
 	printf("%-24s %10s %10s %10s\n", "", "median ns", "least", "most");
-	for (size_t k = 0; k < N_RIVALS; k++) {
+	for (int k = 0; k < RIVALS; k++) {
+		struct bench_figure f;
+
 		for (int i = 0; i < rounds; i++)
 			column[i] = ns[i][k];
-		medians[k] = bench_median(column, rounds);
-		printf("%-24s %10.1f %10.1f %10.1f\n", rivals[k].name,
-		       medians[k], column[0], column[rounds - 1]);
-		if (k >= 3 && (best == 0 || medians[k] < best))
-			best = medians[k];
+		f = bench_figure(column, rounds);
+		printf("%-24s %10.1f %10.1f %10.1f\n", rivals[k].name, f.median,
+		       f.least, f.most);
 	}
 	/* Ratios within a round, then their median. */
-	for (size_t k = 0; k < 2; k++) {
-		for (int i = 0; i < rounds; i++) {
-			double kernel = ns[i][3];
-
-			for (size_t j = 4; j < N_RIVALS; j++)
-				if (ns[i][j] < kernel)
-					kernel = ns[i][j];
-			column[i] = kernel / ns[i][k];
-		}
-		printf("%s: %.1f times the best of the kernel's",
-		       rivals[k].name, bench_median(column, rounds));
-		for (int i = 0; i < rounds; i++)
-			column[i] = ns[i][2] / ns[i][k];
-		printf(", %.2f times the ring\n",
-		       bench_median(column, rounds));
-	}
+	for (int k = 0; k < QUEUES; k++)
+		printf("%s: %.1f times the best of the kernel's, %.2f times "
+		       "the ring\n", rivals[k].name,
+		       ratio_to_kernel(ns, column, rounds, k),
+		       ratio(ns, column, rounds, k, RING));
+	printf("batches of %d: %.2f times single messages with a single "
+	       "consumer, %.2f times without\n", BATCH,
+	       ratio(ns, column, rounds, SINGLE_BATCH, SINGLE),
+	       ratio(ns, column, rounds, SHARED_BATCH, SHARED));
 	free(ns);
 	free(column);
 	return 0;

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * 64-byte messages from several processes to several: libmproc's queue, singly
+ * and in batches, against Vyukov's bounded ring, the usual one where no process
+ * ever dies: a shared tail that producers move, and cells with a turn of their
+ * own.
+ *
+ * Each consumer checks each message and its producer's order; in the end all
+ * must have been taken.
+ *
+ * Usage: bench_queue_many [rounds]
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <mproc/mproc.h>
+
+#include "bench.h"
+
+#define ROUNDS 7
+#define EACH 400000 /* messages of each producer, a multiple of BATCH */
+#define PEERS_MAX 4
+#define BATCH 16
+#define STOP UINT64_MAX
+
+/* A message's number: the producer above, its own count below. */
+#define NUMBER(producer, count) ((uint64_t)(producer) << 40 | (count))
+
+static struct bench_message stop;
+
+/* What the processes of a round share. */
+struct round {
+	_Atomic unsigned ready;
+	_Atomic unsigned go;
+	_Atomic uint64_t taken;
+	_Atomic uint64_t sum;
+	_Atomic int64_t end; /* when the last message was taken */
+};
+
+static struct round *shared;
+
+/*
+ * put puts messages from @first on and returns how many; get takes up to BATCH
+ * and returns how many, or 0 when no more will come.
+ */
+struct rival {
+	const char *name;
+	void (*open)(void);
+	unsigned (*put)(uint64_t first);
+	unsigned (*get)(struct bench_message m[BATCH]);
+	void (*finish)(unsigned consumers);
+	void (*close)(void);
+};
+
+static mproc_queue *queue;
+
+static void
+queue_open(void)
+{
+	if (mproc_queue_create(&queue, NULL) < 0)
+		bench_die(mproc_error_detail());
+}
+
+static unsigned
+queue_put(uint64_t first)
+{
+	struct bench_message m;
+
+	bench_fill(&m, first);
+	if (mproc_queue_put(queue, &m, sizeof(m), MPROC_FOREVER) < 0)
+		bench_die(mproc_error_detail());
+	return 1;
+}
+
+static unsigned
+queue_put_batch(uint64_t first)
+{
+	struct bench_message m[BATCH];
+	struct iovec msgs[BATCH];
+	int r;
+
+	for (int i = 0; i < BATCH; i++) {
+		bench_fill(&m[i], first + (uint64_t)i);
+		msgs[i] = (struct iovec){ &m[i], sizeof(m[i]) };
+	}
+	for (int done = 0; done < BATCH; done += r) {
+		r = mproc_queue_put_many(queue, msgs + done, BATCH - done,
+					 MPROC_FOREVER);
+		if (r < 0)
+			bench_die(mproc_error_detail());
+	}
+	return BATCH;
+}
+
+static unsigned
+queue_get(struct bench_message m[BATCH])
+{
+	size_t len;
+	int r = mproc_queue_get(queue, m, sizeof(m[0]), &len, MPROC_FOREVER);
+
+	if (r == -ESHUTDOWN)
+		return 0;
+	if (r < 0 || len != sizeof(m[0]))
+		bench_die(mproc_error_detail());
+	return 1;
+}
+
+static unsigned
+queue_get_batch(struct bench_message m[BATCH])
+{
+	struct iovec msgs[BATCH];
+	int r = mproc_queue_get_many(queue, m, BATCH * sizeof(m[0]), msgs,
+				     BATCH, MPROC_FOREVER);
+
+	if (r == -ESHUTDOWN)
+		return 0;
+	if (r < 0)
+		bench_die(mproc_error_detail());
+	return (unsigned)r;
+}
+
+static void
+queue_finish(unsigned consumers)
+{
+	(void)consumers;
+	if (mproc_queue_shutdown(queue, MPROC_DRAIN) < 0)
+		bench_die(mproc_error_detail());
+}
+
+static void
+queue_close(void)
+{
+	mproc_arena_recover(NULL);
+	mproc_queue_destroy(queue);
+}
+
+/* Vyukov's ring: a cell may be filled when its turn is the position, and
+ * emptied when it is one more. As much memory as two of the queue's lanes. */
+#define CELLS 2048
+
+struct cell {
+	_Atomic uint64_t turn;
+	struct bench_message m;
+};
+
+struct vyukov {
+	alignas(128) _Atomic uint64_t tail;
+	alignas(128) _Atomic uint64_t head;
+	alignas(128) struct cell cell[CELLS];
+};
+
+static struct vyukov *ring;
+
+static void
+ring_open(void)
+{
+	ring = mmap(NULL, sizeof(*ring), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (ring == MAP_FAILED)
+		bench_die("mmap");
+	for (uint64_t i = 0; i < CELLS; i++)
+		atomic_init(&ring->cell[i].turn, i);
+}
+
+/* About a microsecond, as the queue waits between two looks; then others may
+ * need the CPU. */
+static void
+back_off(unsigned tries)
+{
+	int64_t end = mproc_now() + 1000;
+
+	if (tries >= 16)
+		sched_yield();
+	else
+		while (mproc_now() < end)
+			;
+}
+
+/* Claims the position at @index whose cell's turn is @ahead of it. */
+static uint64_t
+claim(_Atomic uint64_t *index, uint64_t ahead)
+{
+	uint64_t at = atomic_load_explicit(index, memory_order_relaxed), turn;
+	unsigned tries = 0;
+
+	for (;;) {
+		turn = atomic_load_explicit(&ring->cell[at % CELLS].turn,
+					    memory_order_acquire);
+		if (turn == at + ahead) {
+			if (atomic_compare_exchange_weak_explicit(
+				    index, &at, at + 1, memory_order_relaxed,
+				    memory_order_relaxed))
+				return at;
+			continue;
+		}
+		if ((int64_t)(turn - (at + ahead)) < 0)
+			back_off(tries++);
+		at = atomic_load_explicit(index, memory_order_relaxed);
+	}
+}
+
+static void
+ring_put_message(const struct bench_message *m)
+{
+	uint64_t at = claim(&ring->tail, 0);
+
+	ring->cell[at % CELLS].m = *m;
+	atomic_store_explicit(&ring->cell[at % CELLS].turn, at + 1,
+			      memory_order_release);
+}
+
+static unsigned
+ring_put(uint64_t first)
+{
+	struct bench_message m;
+
+	bench_fill(&m, first);
+	ring_put_message(&m);
+	return 1;
+}
+
+static unsigned
+ring_get(struct bench_message m[BATCH])
+{
+	uint64_t at = claim(&ring->head, 1);
+
+	m[0] = ring->cell[at % CELLS].m;
+	atomic_store_explicit(&ring->cell[at % CELLS].turn, at + CELLS,
+			      memory_order_release);
+	return m[0].number != STOP;
+}
+
+/* It is first in, first out: these come after all others. */
+static void
+ring_finish(unsigned consumers)
+{
+	while (consumers--)
+		ring_put_message(&stop);
+}
+
+static void
+ring_close(void)
+{
+	munmap(ring, sizeof(*ring));
+}
+
+static const struct rival rivals[] = {
+	{ "queue", queue_open, queue_put, queue_get, queue_finish,
+	  queue_close },
+	{ "queue, get_many(16)", queue_open, queue_put, queue_get_batch,
+	  queue_finish, queue_close },
+	{ "queue, both by 16", queue_open, queue_put_batch, queue_get_batch,
+	  queue_finish, queue_close },
+	{ "Vyukov's ring", ring_open, ring_put, ring_get, ring_finish,
+	  ring_close },
+};
+
+#define RIVALS ((int)(sizeof(rivals) / sizeof(*rivals)))
+
+static void
+meet(void)
+{
+	shared->ready++;
+	while (!shared->go)
+		sched_yield();
+}
+
+static void
+produce(const struct rival *r, unsigned producer)
+{
+	meet();
+	for (uint64_t i = 0; i < EACH;)
+		i += r->put(NUMBER(producer, i));
+}
+
+static void
+consume(const struct rival *r)
+{
+	struct bench_message m[BATCH];
+	uint64_t last[PEERS_MAX] = { 0 }, taken = 0, sum = 0;
+	int64_t now, end;
+	unsigned n;
+
+	meet();
+	while ((n = r->get(m)) > 0) {
+		for (unsigned i = 0; i < n; i++) {
+			uint64_t producer = m[i].number >> 40;
+			uint64_t count = m[i].number & (NUMBER(1, 0) - 1);
+
+			if (!bench_is_good(&m[i], m[i].number) ||
+			    producer >= PEERS_MAX || count + 1 <= last[producer])
+				bench_die("a wrong message");
+			last[producer] = count + 1;
+			sum += m[i].number;
+			taken++;
+		}
+	}
+	now = mproc_now();
+	shared->taken += taken;
+	shared->sum += sum;
+	end = shared->end;
+	while (end < now && !atomic_compare_exchange_weak(&shared->end, &end,
+							  now))
+		;
+}
+
+static pid_t
+start(const struct rival *r, unsigned producer)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		bench_die("fork");
+	if (pid)
+		return pid;
+	if (producer < PEERS_MAX)
+		produce(r, producer);
+	else
+		consume(r);
+	_exit(0);
+}
+
+static void
+reap(const pid_t *pids, unsigned n)
+{
+	int status;
+
+	for (unsigned i = 0; i < n; i++)
+		if (waitpid(pids[i], &status, 0) != pids[i] || status)
+			bench_die("a peer failed");
+}
+
+/* ns per message, from the start of all to the last message taken. */
+static double
+round_of(const struct rival *r, unsigned peers)
+{
+	pid_t producers[PEERS_MAX], consumers[PEERS_MAX];
+	uint64_t n = (uint64_t)peers * EACH, sum = 0;
+	int64_t began;
+
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		bench_die("mmap");
+	r->open();
+	for (unsigned i = 0; i < peers; i++) {
+		producers[i] = start(r, i);
+		consumers[i] = start(r, PEERS_MAX);
+		sum += EACH * NUMBER(i, 0) + (uint64_t)EACH * (EACH - 1) / 2;
+	}
+	while (shared->ready < 2 * peers)
+		sched_yield();
+	began = mproc_now();
+	shared->go = 1;
+	reap(producers, peers);
+	r->finish(peers);
+	reap(consumers, peers);
+	if (shared->taken != n || shared->sum != sum)
+		bench_die("not all messages were taken");
+	began = shared->end - began;
+	r->close();
+	munmap(shared, sizeof(*shared));
+	return (double)began / (double)n;
+}
+
+static void
+compare(unsigned peers, int rounds)
+{
+	double (*ns)[RIVALS] = calloc((size_t)rounds, sizeof(*ns));
+	double *column = bench_column(rounds);
+
+	if (!ns)
+		bench_die("no memory");
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < RIVALS; k++)
+			ns[i][k] = round_of(&rivals[k], peers);
+	printf("64 bytes, %u processes to %u, %d rounds in turn, verified\n",
+	       peers, peers, rounds);
+	printf("%-24s %10s %10s %10s %10s\n", "", "median ns", "least", "most",
+	       "x Vyukov");
+	for (int k = 0; k < RIVALS; k++) {
+		struct bench_figure f;
+
+		for (int i = 0; i < rounds; i++)
+			column[i] = ns[i][k];
+		f = bench_figure(column, rounds);
+		for (int i = 0; i < rounds; i++)
+			column[i] = ns[i][RIVALS - 1] / ns[i][k];
+		printf("%-24s %10.1f %10.1f %10.1f %10.2f\n", rivals[k].name,
+		       f.median, f.least, f.most,
+		       bench_median(column, rounds));
+	}
+	free(ns);
+	free(column);
+}
+
+int
+main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
+
+	stop.number = STOP;
+	compare(2, rounds);
+	compare(4, rounds);
+	return 0;
+}
