@@ -25,7 +25,7 @@ esac
 
 . tests/packages.sh
 packages_need cc g++ clang meson ninja pkg-config python3 nm cmocka \
-	mandoc sanitizers
+	mandoc sanitizers valgrind
 
 mkdir -p build
 passed=0
@@ -36,6 +36,8 @@ compiler=gcc
 excluded=
 # What runs meson test, for builds that need a special surrounding.
 without_aslr=
+# What meson adds to the names of its logs when it runs tests under a wrapper.
+wrapped=
 # Multiplies meson's time limits for tests.
 patience=1
 
@@ -73,7 +75,7 @@ build()
 check()
 {
 	name=$1
-	logs=build/$name/meson-logs/testlog
+	logs=build/$name/meson-logs/testlog$wrapped
 	shift
 	began=$(date +%s)
 	rm -f "$logs".*
@@ -159,6 +161,16 @@ bench)
 
 	patience=$((patience * 4))
 	export MPT_SLOW=4
+	[ -z "$built" ] || {
+		echo "gcc: valgrind"
+		# It knows no pidfds, and is slow with large mappings.
+		export MPT_ARENA=64 MPT_WITHOUT=pidfd
+		wrapped=-valgrind
+		check gcc --suite valgrind \
+			--wrapper 'valgrind -q --error-exitcode=99'
+		wrapped=
+		unset MPT_ARENA MPT_WITHOUT
+	}
 	excluded='--no-suite unsanitized'
 	build asan -Db_sanitize=address,undefined &&
 		run asan unit api hostile examples

@@ -36,6 +36,8 @@
 
 #include <cmocka.h>
 
+#include <mproc/arena.h>
+
 #include "mpt_priv.h"
 
 enum {
@@ -54,6 +56,23 @@ static long futex(_Atomic(uint32_t) *word, int op, uint32_t value,
 		  const struct timespec *timeout)
 {
 	return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
+}
+
+/* Not in each program that uses this library. */
+extern __typeof__(mproc_arena_configure_default) mproc_arena_configure_default
+	__attribute__((weak));
+
+/* Before main(), as group fixtures may make the arena. */
+__attribute__((constructor)) static void set_capacity(void)
+{
+	const char *s = getenv("MPT_ARENA");
+	struct mproc_arena_opts o = { .struct_size = sizeof(o) };
+
+	if (s == NULL || mproc_arena_configure_default == NULL)
+		return;
+	o.capacity = strtoul(s, NULL, 10) << 20;
+	if (mproc_arena_configure_default(&o) < 0)
+		fprintf(stderr, "mpt: MPT_ARENA=%s is refused\n", s);
 }
 
 void mpt_nap(unsigned ms)

@@ -43,7 +43,8 @@
  *	const struct CMUnitTest tests[] = { mpt_test(a_ping_arrives) };
  *
  * Environment: MPT_SLOW=n multiplies all watchdog times (valgrind, emulation),
- * MPT_SEED=n repeats the random choices of an earlier run.
+ * MPT_SEED=n repeats the random choices of an earlier run, MPT_ARENA=n has a
+ * default arena of n MiB, for valgrind, which takes minutes over a larger one.
  */
 #ifndef MPT_H
 #define MPT_H
