@@ -7,6 +7,7 @@
  * lost, the watchdog ends the program.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 
 #include "base/fault.h"
@@ -27,6 +28,7 @@ struct bed {
 	struct mpr_parker parker;
 	_Atomic uint32_t got_up; /* of what the parker is woken for */
 	_Atomic uint32_t done;
+	_Atomic uint32_t called;
 };
 
 static struct bed *
@@ -389,6 +391,63 @@ no_wake_up_is_lost_between_threads(void **state)
 	no_wake_up_is_lost(*state);
 }
 
+/* Waits for @word to be @value, without going far away. */
+static void
+spin_until(_Atomic uint32_t *word, uint32_t value)
+{
+	for (unsigned i = 1; *word != value; i++)
+		if (i % 1000 == 0)
+			sched_yield();
+}
+
+static void
+spin(unsigned n)
+{
+	for (volatile unsigned i = 0; i < n; i++)
+		;
+}
+
+static int
+lie_down_when_told(struct mpt *t, void *arg)
+{
+	struct bed *bed = mpt_scratch(t);
+	uint32_t rounds = *(unsigned *)arg, ticket;
+
+	for (uint32_t i = 1; i <= rounds; i++) {
+		ticket = mpr_parker_ticket(&bed->parker);
+		bed->done = i;
+		spin_until(&bed->called, i);
+		spin(i % 8);
+		while (mpr_parker_ticket(&bed->parker) == ticket)
+			mpr_parker_wait(&bed->parker, ticket, MPR_NEVER);
+		bed->got_up = i;
+	}
+	return 0;
+}
+
+/* Each looks at what the other has just written: what is still on its way to
+ * memory must not be missed by both. */
+static void
+a_wake_up_at_the_very_moment_of_lying_down_is_not_lost(void **state)
+{
+	struct mpt *t = *state;
+	struct bed *bed = make_bed(t);
+	unsigned rounds = 200000 * amount(1);
+	int id;
+
+	mpt_watchdog(t, 60);
+	id = mpt_spawn(t, "sleeper", lie_down_when_told, &rounds);
+
+	for (uint32_t i = 1; i <= rounds; i++) {
+		spin_until(&bed->done, i);
+		bed->called = i;
+		spin(i / 8 % 128);
+		mpr_parker_wake(&bed->parker);
+		mpt_until(t, bed->got_up == i);
+	}
+	mpt_expect_exit(t, id, 0);
+}
+
 int
 main(void)
 {
@@ -404,6 +463,7 @@ main(void)
 		mpt_test(who_comes_after_killed_wakers_sleeps_and_is_woken),
 		mpt_test(a_signal_handler_wakes_whom_it_interrupts),
 		mpt_test(a_thread_is_not_cancelled_in_its_sleep),
+		mpt_test(a_wake_up_at_the_very_moment_of_lying_down_is_not_lost),
 		mpt_test(no_wake_up_is_lost_between_processes),
 		mpt_test(no_wake_up_is_lost_between_threads),
 	};
