@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Eventfds. Not by write(2) and close(2), at which a thread may be cancelled.
+ * Eventfds. Not by write(2) and close(2), at which a thread may be cancelled;
+ * and not by eventfd(2) then either, or ThreadSanitizer would take one that was
+ * closed and opened again for the same.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -16,10 +18,10 @@
 int
 mpr_waker_open(void)
 {
-	int fd = mpr_fault(MPR_FAULT_EVENTFD) ? -1 :
-		 eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	long fd = mpr_fault(MPR_FAULT_EVENTFD) ? -1 :
+		  syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : (int)fd;
 }
 
 /* Whether it is ours still: what has no name has no type either. */

@@ -276,11 +276,11 @@ of_several_that_failed_unseen_the_lowest_index_is_told(void **state)
 
 	assert_int_equal(kill(b->pid[4], SIGKILL), 0);
 	mpt_until(t, has_ended(b->pid[4]));
-	assert_int_equal(kill(b->pid[2], SIGINT), 0);
+	assert_int_equal(kill(b->pid[2], SIGUSR1), 0);
 	mpt_until(t, has_ended(b->pid[2]));
 	assert_int_equal(mproc_group_join(g, MPROC_FOREVER),
 			 MPROC_GROUP_FAILED);
-	expect_failure(g, 2, -1, SIGINT);
+	expect_failure(g, 2, -1, SIGUSR1);
 	mproc_group_close(g);
 }
 

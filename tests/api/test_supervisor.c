@@ -177,7 +177,7 @@ each_policy_restarts_what_it_says(void **state)
 		{ MPROC_RESTART_ALWAYS, -SIGKILL, true },
 		{ MPROC_RESTART_ON_FAILURE, 3, true },
 		{ MPROC_RESTART_ON_FAILURE, -SIGKILL, true },
-		{ MPROC_RESTART_ON_FAILURE, -SIGINT, true },
+		{ MPROC_RESTART_ON_FAILURE, -SIGUSR1, true },
 		{ MPROC_RESTART_ON_FAILURE, 0, false },
 		{ MPROC_RESTART_NEVER, 0, false },
 		{ MPROC_RESTART_NEVER, 3, false },
