@@ -77,13 +77,12 @@ keep(int level, const char *text)
 		    &line->number, &before, BEING_WRITTEN,
 		    memory_order_relaxed, memory_order_relaxed))
 		return;
-	/* Pairs with the fence in mpr_log_line(): who reads anything of the new
-	 * text does not find the old number afterwards. */
-	atomic_thread_fence(memory_order_release);
-	atomic_store_explicit(&line->level, level, memory_order_relaxed);
+	/* Each release pairs with the acquire in mpr_log_line(): who reads
+	 * anything of the new line does not find the old number afterwards. */
+	atomic_store_explicit(&line->level, level, memory_order_release);
 	for (size_t i = 0; c; i++) {
 		c = i < MPR_LOG_LINE - 1 ? text[i] : '\0';
-		atomic_store_explicit(&line->text[i], c, memory_order_relaxed);
+		atomic_store_explicit(&line->text[i], c, memory_order_release);
 	}
 	/* Release pairs with the acquire in mpr_log_line(): who sees the number
 	 * sees the text. */
@@ -103,12 +102,13 @@ mpr_log_line(uint64_t n, int *ret_level, char ret_text[MPR_LOG_LINE])
 
 	if (atomic_load_explicit(&line->number, memory_order_acquire) != n + 1)
 		return false;
-	*ret_level = atomic_load_explicit(&line->level, memory_order_relaxed);
+	/* Acquire pairs with the releases in keep(), here and below: the number
+	 * that is read at the end is no older than what was read before. */
+	*ret_level = atomic_load_explicit(&line->level, memory_order_acquire);
 	for (size_t i = 0; i < MPR_LOG_LINE; i++)
 		ret_text[i] = atomic_load_explicit(&line->text[i],
-						   memory_order_relaxed);
+						   memory_order_acquire);
 	ret_text[MPR_LOG_LINE - 1] = '\0';
-	atomic_thread_fence(memory_order_acquire);
 	return atomic_load_explicit(&line->number, memory_order_relaxed) ==
 	       n + 1;
 }

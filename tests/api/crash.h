@@ -22,6 +22,16 @@ touch(void *arg)
 	return 1;
 }
 
+static NOINLINE int
+call_nothing(void *arg)
+{
+	mproc_entry *volatile none = NULL;
+	volatile int r;
+
+	r = none(arg);
+	return r;
+}
+
 /* In the test, cmocka handles these, and a child would inherit that. */
 static inline void
 let_signals_be(void)

@@ -44,16 +44,6 @@ trap(void *arg)
 	return arg == NULL;
 }
 
-static NOINLINE int
-call_nothing(void *arg)
-{
-	mproc_entry *volatile none = NULL;
-	volatile int r;
-
-	r = none(arg);
-	return r;
-}
-
 static int
 read_beyond_a_file(void *arg)
 {

@@ -158,7 +158,9 @@ lines_are_never_mixed(void **state)
 	for (int i = 1; i <= 3; i++)
 		mpt_spawn(t, "writer", log_many, (void *)(intptr_t)i);
 	for (uint64_t n = 0; n < last; n = mpr_log_count()) {
-		for (uint64_t i = n > 2 ? n - 2 : 0; i < n; i++) {
+		/* The oldest ones are those that are overwritten next. */
+		for (uint64_t i = n > MPR_LOG_KEPT ? n - MPR_LOG_KEPT : 0;
+		     i < n; i++) {
 			if (!mpr_log_line(i, &level, text) ||
 			    sscanf(text, "%d %d %d %d", &a, &b, &c, &d) != 4)
 				continue;
