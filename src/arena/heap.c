@@ -326,9 +326,15 @@ mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref)
 void
 mpr_block_cancel(struct mpr_self *self, const struct mpr_block_ref *ref)
 {
-	/* As long as it is ours: the next owner's memory is not. */
-	if (ref->is_lazy)
-		mpr_shmem_discard(&self->arena->shmem, ref->offset, ref->size);
+	/*
+	 * As long as it is ours: the next owner's memory is not. The first page
+	 * stays. Someone slow, who believes that the block is what it was, may
+	 * still look at the words there, and to look at a page that is gone
+	 * allocates it, or raises SIGBUS where there is no memory.
+	 */
+	if (ref->is_lazy && ref->size > PAGE)
+		mpr_shmem_discard(&self->arena->shmem, ref->offset + PAGE,
+				  ref->size - PAGE);
 	atomic_store(&ref->block->state,
 		     freed(atomic_load(&ref->block->state)));
 	leave_heap(self);

@@ -21,8 +21,9 @@
  *
  * Lazy blocks come from slabs of their own, of one to five extents. They have
  * no memory but what their owner asks for piece by piece, and when they are
- * freed it goes back to the kernel. Only if the owner dies in between it stays
- * until the block's next use is over.
+ * freed it goes back to the kernel, but for the first page: like all memory of
+ * blocks, that may be looked at by those who have not noticed. If the owner dies
+ * in between, all of it stays until the block's next use is over.
  */
 #ifndef MPR_ARENA_HEAP_H
 #define MPR_ARENA_HEAP_H

@@ -60,7 +60,7 @@ count_seats(const struct mpr_attachment *at, struct mproc_queue_stat *st)
 	}
 }
 
-static enum mproc_queue_state
+static int
 state_of(const mproc_queue *q)
 {
 	uint32_t closing = atomic_load(&q->closing);

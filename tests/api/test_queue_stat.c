@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common.h"
+#include "mpt_refuse.h"
 
 static struct mproc_queue_stat
 look(mproc_queue *q)
@@ -220,6 +221,8 @@ messages_that_fit_no_lane_are_refused_at_once(void **state)
 static void
 a_large_lane_costs_what_is_used_of_it(void **state)
 {
+	/* Where the kernel takes nothing back, the lane has had it before. */
+	bool kept = mpt_without("remove");
 	uint64_t before, fresh;
 	static char bytes[60000];
 	mproc_queue *q;
@@ -233,12 +236,14 @@ a_large_lane_costs_what_is_used_of_it(void **state)
 	for (uint64_t used = 0; used < 4000000; used += sizeof(bytes)) {
 		assert_int_equal(mproc_queue_put(q, bytes, sizeof(bytes) - 8,
 						 MPROC_NOWAIT), 0);
-		assert_in_range(stat_now().backed - before, used,
+		assert_in_range(stat_now().backed - before, kept ? 0 : used,
 				2 * used + (512 << 10));
 	}
 	mproc_queue_destroy(q);
 	/* All of it goes with the queue. */
-	assert_in_range(stat_now().backed, before, before + (256 << 10));
+	if (!kept)
+		assert_in_range(stat_now().backed, before,
+				before + (256 << 10));
 }
 
 /* Several times around, through a lane that had another owner. */

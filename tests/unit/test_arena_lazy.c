@@ -128,6 +128,26 @@ blocks_do_not_overlap(void **state)
 	assert_int_equal(stat_now().used, before.used);
 }
 
+/* Its words can be looked at by who has not noticed that it is free. */
+static void
+the_first_page_of_a_freed_block_stays(void **state)
+{
+	struct mpt *t = *state;
+
+	for (size_t i = 0; i < N_SIZES; i++) {
+		struct mpr_block_ref ref = reserve(t, sizes[i], 4096);
+		unsigned char *p = mpr_arena_at(the_arena(), ref.offset);
+		uint64_t backed;
+
+		memset(p, 7, 4096);
+		cancel(t, &ref);
+		backed = stat_now().backed;
+		assert_int_equal(p[0], 7);
+		assert_int_equal(p[4095], 7);
+		assert_int_equal(stat_now().backed, backed);
+	}
+}
+
 /* What has no memory is nobody's who expects to find some. */
 static void
 ordinary_blocks_never_come_from_lazy_slabs(void **state)
@@ -239,6 +259,7 @@ main(void)
 		mpt_test(memory_comes_piece_by_piece_and_goes),
 		mpt_test(a_block_is_found_by_its_start_only),
 		mpt_test(blocks_do_not_overlap),
+		mpt_test(the_first_page_of_a_freed_block_stays),
 		mpt_test(ordinary_blocks_never_come_from_lazy_slabs),
 		mpt_test(a_freed_block_is_used_again),
 		mpt_test(too_large_a_block_cannot_be_reserved),

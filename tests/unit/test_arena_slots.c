@@ -213,7 +213,8 @@ a_sleeping_recoverer_takes_nothing_from_a_successor(void **state)
 	mproc_queue_destroy(s.q);
 }
 
-/* Memory that was the dead one's lane is a user's by now, and looks alike. */
+/* Memory that was the dead one's lane is somebody else's by now, and looks
+ * alike. */
 static void
 fill(uint64_t *p, uint64_t value)
 {
@@ -221,8 +222,23 @@ fill(uint64_t *p, uint64_t value)
 		p[i] = value;
 }
 
+/* Lanes are lazy blocks, which users do not get: so another lane's. */
+static void *
+alloc_like_a_lane(struct mpt *t)
+{
+	struct mpr_self *self = join_arena(t);
+	struct mpr_block_ref ref;
+
+	assert_int_equal(mpr_heap_reserve_lazy(the_arena(), self,
+					       mpr_lane_size(CAPACITY),
+					       mpr_lane_size(CAPACITY), &ref),
+			 0);
+	mpr_block_commit(self, &ref);
+	return mpr_arena_at(the_arena(), ref.offset);
+}
+
 static uint64_t *
-alloc_at(void *place)
+alloc_at(struct mpt *t, void *place)
 {
 	void *p[100];
 	unsigned n = 0;
@@ -230,8 +246,7 @@ alloc_at(void *place)
 
 	do {
 		assert_in_range(n, 0, 99);
-		p[n] = mproc_alloc(mpr_lane_size(CAPACITY));
-		assert_non_null(p[n]);
+		p[n] = alloc_like_a_lane(t);
 	} while (p[n++] != place);
 	found = p[--n];
 	while (n)
@@ -265,7 +280,7 @@ a_sleeping_recoverer_writes_into_no_memory_of_others(void **state)
 		lane = first_lane(s.q);
 		old = s.q;
 		mproc_queue_destroy(s.q);
-		memory = alloc_at(lane);
+		memory = alloc_at(t, lane);
 		fill(memory, like);
 		make_queue(&s);
 		assert_ptr_equal(s.q, old);
