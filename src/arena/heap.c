@@ -41,6 +41,16 @@ struct geometry {
 	uint32_t extents;
 };
 
+/* The largest ones have a slab for each block, and a page in front of it. */
+static uint32_t
+extents_of(unsigned class)
+{
+	uint32_t size = class_size[class];
+
+	return size > MPR_BLOCK_MAX ?
+		       (size + PAGE) / (uint32_t)MPR_EXTENT_SIZE : 1;
+}
+
 static struct geometry
 geometry_of(unsigned class)
 {
@@ -48,12 +58,11 @@ geometry_of(unsigned class)
 	uint32_t align = size % PAGE ? 64 : PAGE;
 	uint32_t n = (uint32_t)MPR_EXTENT_SIZE /
 		     (size + (uint32_t)sizeof(struct mpr_block));
-	struct geometry g = { .size = size, .extents = 1 };
+	struct geometry g = { .size = size, .extents = extents_of(class) };
 
-	if (size > MPR_BLOCK_MAX) {
+	if (g.extents > 1) {
 		g.n = 1;
 		g.first = PAGE;
-		g.extents = (size + PAGE) / (uint32_t)MPR_EXTENT_SIZE;
 		return g;
 	}
 	for (;; n--) {
@@ -104,6 +113,10 @@ is_slab(const mproc_arena *a, uint32_t extent, uint64_t *ret_use)
 		return false;
 	use = atomic_load_explicit(&x->use, memory_order_acquire);
 	if ((use & ~MPR_EXTENT_LAZY) - 1 >= MPR_ARRAY_LEN(class_size))
+		return false;
+	/* Someone may have written where he should not: a slab that goes on
+	 * behind the arena would give blocks that are not all in it. */
+	if (extents_of(class_of(use)) > a->n_extents - extent)
 		return false;
 	/* It may have been another use's, between the stores of its maker. */
 	if (atomic_load_explicit(&x->state, memory_order_relaxed) != word)

@@ -252,6 +252,30 @@ a_large_linked_block_belongs_to_its_object(void **state)
 	expect_fate(*state, true);
 }
 
+/* A peer that writes anywhere makes the last extent a slab that would go on
+ * behind the arena. */
+static void
+no_block_goes_on_behind_the_arena(void **state)
+{
+	struct mpr_block_ref ref = reserve(*state, MPR_LAZY_BLOCK_MAX, 4096);
+	mproc_arena *a = the_arena();
+	uint32_t high = mpr_extents_high(a), last = a->n_extents - 1;
+	uint32_t first =
+		(uint32_t)((ref.offset - MPR_HEAP_AT) / MPR_EXTENT_SIZE);
+	struct mpr_extent *x = mpr_extent_at(a, last);
+	bool found;
+
+	cancel(*state, &ref);
+	x->use = mpr_extent_at(a, first)->use;
+	x->state = mpr_owner(1, 0, MPR_EXTENT_USED);
+	a->shm->extents_high = a->n_extents;
+	found = mpr_heap_find(a, mpr_extent_offset(last) + 4096, &ref);
+	a->shm->extents_high = high;
+	x->state = 0;
+	x->use = 0;
+	assert_false(found);
+}
+
 int
 main(void)
 {
@@ -265,6 +289,7 @@ main(void)
 		mpt_test(too_large_a_block_cannot_be_reserved),
 		mpt_test(a_large_block_of_the_dead_is_free),
 		mpt_test(a_large_linked_block_belongs_to_its_object),
+		mpt_test(no_block_goes_on_behind_the_arena),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
