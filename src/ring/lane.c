@@ -50,8 +50,14 @@ mpr_lane_len(struct mpr_lane *lane, size_t capacity)
 		uint64_t header, count;
 		uint32_t n;
 
-		if (head == tail || !mpr_lane_is_sane(head, tail, capacity))
+		if (head == tail)
 			return 0;
+		if (!mpr_lane_is_sane(head, tail, capacity)) {
+			/* Both may have moved on in between. */
+			if (mpr_load(&lane->head, memory_order_acquire) == head)
+				return 0;
+			continue;
+		}
 		/* An owner that died may have counted a message that it did not
 		 * publish. */
 		if (mpr_owner_state(owner) != MPR_LANE_ACTIVE)
@@ -72,11 +78,17 @@ mpr_lane_len(struct mpr_lane *lane, size_t capacity)
 size_t
 mpr_lane_bytes(struct mpr_lane *lane, size_t capacity)
 {
-	uint64_t head = mpr_load(&lane->head, memory_order_acquire);
-	uint64_t tail = mpr_load(&lane->tail, memory_order_acquire);
+	for (int attempt = 0; attempt < MPR_LANE_ATTEMPTS; attempt++) {
+		uint64_t head = mpr_load(&lane->head, memory_order_acquire);
+		uint64_t tail = mpr_load(&lane->tail, memory_order_acquire);
 
-	return mpr_lane_is_sane(head, tail, capacity) ? (size_t)(tail - head) :
-							0;
+		if (mpr_lane_is_sane(head, tail, capacity))
+			return (size_t)(tail - head);
+		/* Both may have moved on in between. */
+		if (mpr_load(&lane->head, memory_order_acquire) == head)
+			break;
+	}
+	return 0;
 }
 
 bool

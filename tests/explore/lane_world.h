@@ -12,6 +12,7 @@
  * - nobody is told "corrupt", nor "empty", "full" or "too long" where that was
  *   at no time so;
  * - a producer that sleeps for room is woken when there is some;
+ * - who asks for the length counts at least what was there all the time;
  * - in the end the lane's length is exact, and a drained lane is empty.
  */
 #ifndef LANE_WORLD_H
