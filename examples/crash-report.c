@@ -21,14 +21,10 @@ value_of_third(const struct list *list)
 	return list->next->next->value;
 }
 
-/* The list has two elements only. */
 static int
-work(void *arg)
+work(void *list)
 {
-	struct list second = { 2, NULL }, first = { 1, &second };
-
-	(void)arg;
-	return value_of_third(&first);
+	return value_of_third(list);
 }
 
 static int
@@ -50,12 +46,12 @@ show_cause(const char *report)
 }
 
 static void
-run(const char *name, mproc_entry *entry, bool no_report)
+run(const char *name, mproc_entry *entry, void *arg, bool no_report)
 {
 	struct mproc_exit end;
 	mproc_process *p;
 
-	if (mproc_process_start(&p, entry, NULL,
+	if (mproc_process_start(&p, entry, arg,
 				MPROC_OPTS(mproc_process_opts, .name = name,
 					   .no_report = no_report)) < 0)
 		exit(1);
@@ -76,8 +72,11 @@ run(const char *name, mproc_entry *entry, bool no_report)
 int
 main(void)
 {
-	run("worker", work, false);
-	run("quitter", give_up, false);
-	run("quiet", give_up, true);
+	/* The worker wants to see a third element. */
+	struct list second = { 2, NULL }, first = { 1, &second };
+
+	run("worker", work, &first, false);
+	run("quitter", give_up, NULL, false);
+	run("quiet", give_up, NULL, true);
 	return 0;
 }

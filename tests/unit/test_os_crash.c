@@ -259,7 +259,8 @@ killed_while_it_reports_it_leaves_whole_lines(void **state)
 	struct mpt *t = begin_crash(state);
 	unsigned cut = 0;
 
-	for (unsigned i = amount(300); i; i--) {
+	/* Where others want the CPU, we may be too late many times in a row. */
+	for (unsigned i = 0; i < amount(300) || !cut; i++) {
 		int status;
 		pid_t pid;
 
@@ -284,7 +285,6 @@ killed_while_it_reports_it_leaves_whole_lines(void **state)
 		assert_null(strchr(sheet->text, '~'));
 		cut += WTERMSIG(status) == SIGKILL;
 	}
-	assert_true(cut > 0);
 }
 
 static _Atomic unsigned ready;
