@@ -39,12 +39,20 @@ check(const mproc_process *p)
 	return 0;
 }
 
+/* The code that the child has noted, or -1. It may have written anything. */
+static int
+noted_code(struct mpr_record *record)
+{
+	uint32_t noted = atomic_load(&record->ended);
+
+	return noted > 0 && noted <= 256 ? (int)noted - 1 : -1;
+}
+
 bool
 mpr_process_look(mproc_process *p)
 {
 	struct mpr_child_end end = { .code = -1 };
 	bool elsewhere = false;
-	uint32_t noted;
 	int r;
 
 	if (p->ended)
@@ -57,8 +65,7 @@ mpr_process_look(mproc_process *p)
 		 * ignored will take away, but not yet. */
 		if (!mpr_child_is_gone(&p->child))
 			return false;
-		noted = atomic_load(&p->record->ended);
-		end.code = (int)noted - 1;
+		end.code = noted_code(p->record);
 		elsewhere = true;
 	}
 	p->exit = (struct mproc_exit){
@@ -72,7 +79,9 @@ mpr_process_look(mproc_process *p)
 		.system_ns = end.system_ns,
 		.max_rss = end.max_rss,
 	};
-	p->report = mpr_report_copy(p->record);
+	/* Who has a code did not crash, whatever is in its report. */
+	if (end.code < 0)
+		p->report = mpr_report_copy(p->record);
 	p->exit.report = p->report;
 	p->ended = true;
 	return true;

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Defects that the processes around a start once had: what a child writes was
+ * believed, and what a child has not got was closed. Each test brings about by
+ * force what needed malice or bad luck then.
+ */
+#include <errno.h>
+#include <signal.h>
+
+#include <mproc/mproc.h>
+
+#include "common.h"
+#include "process/handle.h"
+
+#define CODE 7
+
+static int
+return_a_code(void *arg)
+{
+	(void)arg;
+	return CODE;
+}
+
+static int
+wait_for_a_signal(void *arg)
+{
+	(void)arg;
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+static mproc_process *
+start(struct mpt *t, mproc_entry *fn, void *arg)
+{
+	mproc_process *p = NULL;
+
+	mpt_check_int(t, mproc_process_start(&p, fn, arg, NULL), 0);
+	return p;
+}
+
+static struct mproc_exit
+end_of(struct mpt *t, mproc_process *p)
+{
+	struct mproc_exit exit = { 0 };
+
+	mpt_check_int(t, mproc_process_join(p, MPROC_FOREVER), 0);
+	mpt_check_int(t, mproc_process_exit_info(p, &exit), 0);
+	return exit;
+}
+
+static int
+note_nonsense(struct mpt *t, void *arg)
+{
+	static const uint32_t words[] = { 257, INT32_MAX, 1u << 31,
+					  UINT32_MAX };
+	int code;
+
+	(void)arg;
+	signal(SIGCHLD, SIG_IGN);
+	for (unsigned i = 0; i < MPR_ARRAY_LEN(words); i++) {
+		mproc_process *p = start(t, wait_for_a_signal, NULL);
+		struct mproc_exit exit;
+
+		atomic_store(&p->record->ended, words[i]);
+		mpt_check_int(t, mproc_process_kill(p), 0);
+		exit = end_of(t, p);
+		mpt_check(t, exit.reaped_elsewhere);
+		mpt_check_int(t, exit.code, -1);
+		mpt_check_int(t, mproc_process_exitcode(p, &code), -ENODATA);
+		mproc_process_close(p);
+	}
+	return 0;
+}
+
+static void
+a_code_that_a_child_makes_up_is_none(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "parent", note_nonsense, NULL), 0);
+}
+
+static void
+who_does_not_crash_has_no_report(void **state)
+{
+	struct mpt *t = *state;
+	mproc_process *p = start(t, return_a_code, NULL);
+	struct mproc_exit exit;
+
+	atomic_store(&p->record->reported, 5);
+	exit = end_of(t, p);
+	assert_int_equal(exit.code, CODE);
+	assert_null(exit.report);
+	mproc_process_close(p);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_code_that_a_child_makes_up_is_none),
+		mpt_test(who_does_not_crash_has_no_report),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
