@@ -173,6 +173,17 @@ order(mproc_process *p, enum mpr_record_order order)
 		mpr_parker_wake(&p->record->parker);
 }
 
+/* The order alone is not enough: a child that is stopped does not see it, and
+ * another child may write over it. */
+static void
+give_up(mproc_process *p)
+{
+	mpr_process_lock();
+	(void)mpr_child_signal(&p->child, SIGKILL);
+	mpr_process_unlock();
+	order(p, MPR_RECORD_ABORT);
+}
+
 /* Until the child has applied its options. One that is killed before that was
  * started, and has ended. */
 static int
@@ -212,7 +223,7 @@ open_child(mproc_process *p, pid_t pid, const struct mpr_start *start)
 	if (r == 0 && !mpr_children_add(p))
 		r = ending();
 	if (r < 0) {
-		order(p, MPR_RECORD_ABORT);
+		give_up(p);
 		mpr_child_reap_blocking(pid);
 	}
 	return r;
@@ -334,7 +345,7 @@ mpr_process_let_go(mproc_process *p)
 void
 mpr_process_abandon(mproc_process *p)
 {
-	order(p, MPR_RECORD_ABORT);
+	give_up(p);
 	mpr_process_wait(p, MPR_NEVER, false);
 	mproc_process_close(p);
 }

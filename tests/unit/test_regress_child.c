@@ -30,6 +30,13 @@ wait_for_a_signal(void *arg)
 	return 0;
 }
 
+static int
+note_and_wait(void *t)
+{
+	mpt_step(t, 0);
+	return wait_for_a_signal(NULL);
+}
+
 static mproc_process *
 start(struct mpt *t, mproc_entry *fn, void *arg)
 {
@@ -95,12 +102,43 @@ who_does_not_crash_has_no_report(void **state)
 	mproc_process_close(p);
 }
 
+static void
+who_is_abandoned_ends_whatever_its_record_says(void **state)
+{
+	struct mpt *t = *state;
+	mproc_process *p;
+
+	mpt_watchdog(t, 5);
+	assert_int_equal(mpr_process_hold(&p, note_and_wait, t, NULL), 0);
+	mpr_process_let_go(p); /* as another child could write it */
+	mpt_reach(t, 1);
+	mpr_process_abandon(p);
+	assert_int_equal(mproc_children(NULL, 0), 0);
+}
+
+static void
+who_is_abandoned_ends_while_it_is_stopped(void **state)
+{
+	struct mpt *t = *state;
+	mproc_process *p;
+
+	mpt_watchdog(t, 5);
+	assert_int_equal(mpr_process_hold(&p, wait_for_a_signal, NULL, NULL),
+			 0);
+	assert_int_equal(kill(mproc_process_pid(p), SIGSTOP), 0);
+	mpt_until(t, mpt_task_state(mproc_process_pid(p)) == 'T');
+	mpr_process_abandon(p);
+	assert_int_equal(mproc_children(NULL, 0), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_code_that_a_child_makes_up_is_none),
 		mpt_test(who_does_not_crash_has_no_report),
+		mpt_test(who_is_abandoned_ends_whatever_its_record_says),
+		mpt_test(who_is_abandoned_ends_while_it_is_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
