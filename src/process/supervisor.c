@@ -16,6 +16,7 @@
 #include "os/thread.h"
 #include "os/waker.h"
 #include "process/handle.h"
+#include "process/setup.h"
 #include "process/supervisor.h"
 
 #define SECOND INT64_C(1000000000)
@@ -229,7 +230,9 @@ mproc_supervisor_close(mproc_supervisor *s)
 		mproc_process_close(s->ps[i]);
 		free(s->children[i].copy);
 	}
-	mpr_waker_close(s->waker);
+	/* A forked child's copy may have been closed with all others. */
+	if (mpr_setup_left_open(s->generation))
+		mpr_waker_close(s->waker);
 	mpr_restarts_free(&s->restarts);
 	free(s->children);
 	free(s->ps);

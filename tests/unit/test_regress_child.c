@@ -5,7 +5,9 @@
  * force what needed malice or bad luck then.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 
 #include <mproc/mproc.h>
 
@@ -131,6 +133,36 @@ who_is_abandoned_ends_while_it_is_stopped(void **state)
 	assert_int_equal(mproc_children(NULL, 0), 0);
 }
 
+/* A supervisor's descriptor, whose number is the program's by now. */
+static int
+close_a_copy(void *arg)
+{
+	int fds[64], left = 0;
+
+	for (int i = 0; i < 64; i++)
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+	mproc_supervisor_close(arg);
+	for (int i = 0; i < 64; i++)
+		left += fcntl(fds[i], F_GETFD) >= 0;
+	return left;
+}
+
+static void
+a_child_that_kept_no_descriptors_closes_none(void **state)
+{
+	struct mpt *t = *state;
+	mproc_supervisor *s = NULL;
+	mproc_process *p = NULL;
+
+	assert_int_equal(mproc_supervisor_create(&s, NULL), 0);
+	assert_int_equal(mproc_process_start(
+		&p, close_a_copy, s, MPROC_OPTS(mproc_process_opts,
+						.n_keep_fds = -1)), 0);
+	assert_int_equal(end_of(t, p).code, 64);
+	mproc_process_close(p);
+	mproc_supervisor_close(s);
+}
+
 int
 main(void)
 {
@@ -139,6 +171,7 @@ main(void)
 		mpt_test(who_does_not_crash_has_no_report),
 		mpt_test(who_is_abandoned_ends_whatever_its_record_says),
 		mpt_test(who_is_abandoned_ends_while_it_is_stopped),
+		mpt_test(a_child_that_kept_no_descriptors_closes_none),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
