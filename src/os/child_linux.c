@@ -22,6 +22,7 @@
 #include "base/fault.h"
 #include "os/child.h"
 #include "os/clock.h"
+#include "os/fds.h"
 #include "os/interrupt.h"
 #include "os/task.h"
 
@@ -193,8 +194,11 @@ mpr_child_open(struct mpr_child *ret_c, pid_t pid)
 					       syscall(SYS_pidfd_open, pid, 0);
 
 	*ret_c = (struct mpr_child){ .pid = pid, .fd = (int)fd };
-	if (fd >= 0)
-		return 0;
+	if (fd >= 0) {
+		fd = mpr_fds_above_stdio((int)fd);
+		ret_c->fd = fd >= 0 ? (int)fd : -1;
+		return fd >= 0 ? 0 : (int)fd;
+	}
 	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
 		return -errno;
 	/* Where someone has reaped it already, the id names no child of ours:

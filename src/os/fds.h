@@ -26,6 +26,11 @@ int mpr_fds_redirect(const int sources[3], int *ret_failed);
  */
 int mpr_fds_close_others(const int *keep, int n);
 
+/* A program that has closed 0, 1 or 2 may still write there: not into ours.
+ * Returns @fd, or in its place one above 2 that is closed at exec, or -EMFILE;
+ * then @fd is closed. */
+int mpr_fds_above_stdio(int fd);
+
 /* Returns 0 if @fd is open, or -EBADF. */
 int mpr_fds_check(int fd);
 

@@ -23,6 +23,20 @@ mpr_fds_check(int fd)
 	return fcntl(fd, F_GETFD) < 0 ? -EBADF : 0;
 }
 
+int
+mpr_fds_above_stdio(int fd)
+{
+	int above;
+
+	if (fd >= FIRST)
+		return fd;
+	above = fcntl(fd, F_DUPFD_CLOEXEC, FIRST);
+	/* EINVAL: the limit is 3. */
+	above = above >= 0 ? above : errno == EINVAL ? -EMFILE : -errno;
+	syscall(SYS_close, fd); /* no cancellation point */
+	return above;
+}
+
 /* A descriptor above 2 that leads where @source does; at the other two it
  * would be in the way of what comes there. */
 static int

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/macros.h"
+#include "os/fds.h"
 #include "os/file.h"
 
 /* Memory first, then what outlives a reboot least. */
@@ -82,23 +83,6 @@ make(const char *name, bool sealable, const char **ret_directory)
 	return mpr_fail(-ENOSYS, "no file in memory can be made%s", tried);
 }
 
-/* A program that has closed 0, 1 or 2 may still write there: not into ours. */
-static int
-above_stdio(int fd)
-{
-	int above;
-
-	if (fd > STDERR_FILENO)
-		return fd;
-	above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	/* EINVAL: the limit is 3. */
-	if (above < 0)
-		above = mpr_fail(errno == EINVAL ? -EMFILE : -errno,
-				 "no descriptor above 2 is free");
-	close(fd);
-	return above;
-}
-
 int
 mpr_file_anonymous(struct mpr_file *ret_f, const char *name, bool sealable)
 {
@@ -107,10 +91,11 @@ mpr_file_anonymous(struct mpr_file *ret_f, const char *name, bool sealable)
 	int fd, r;
 
 	fd = make(name, sealable, &directory);
-	if (fd >= 0)
-		fd = above_stdio(fd);
 	if (fd < 0)
 		return fd;
+	fd = mpr_fds_above_stdio(fd);
+	if (fd < 0)
+		return mpr_fail(fd, "no descriptor above 2 is free");
 	if (mpr_fault(MPR_FAULT_FSTAT) || fstat(fd, &st) < 0) {
 		r = mpr_fail(-errno, "fstat of a new file: %s",
 			     mproc_strerror(-errno));

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "os/fds.h"
 #include "os/waker.h"
 
 int
@@ -21,7 +22,7 @@ mpr_waker_open(void)
 	long fd = mpr_fault(MPR_FAULT_EVENTFD) ? -1 :
 		  syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	return fd < 0 ? -errno : (int)fd;
+	return fd < 0 ? -errno : mpr_fds_above_stdio((int)fd);
 }
 
 /* Whether it is ours still: what has no name has no type either. */

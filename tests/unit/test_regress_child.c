@@ -163,6 +163,35 @@ a_child_that_kept_no_descriptors_closes_none(void **state)
 	mproc_supervisor_close(s);
 }
 
+static int
+start_without_stdio(struct mpt *t, void *arg)
+{
+	mproc_supervisor *s = NULL;
+	mproc_process *p;
+
+	(void)arg;
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	p = start(t, return_a_code, NULL);
+	mpt_check(t, mproc_process_fd(p) > 2);
+	mpt_check_int(t, mproc_supervisor_create(&s, NULL), 0);
+	for (int fd = 0; fd < 3; fd++)
+		mpt_check_int(t, fcntl(fd, F_GETFD), -1);
+	mpt_check_int(t, end_of(t, p).code, CODE);
+	mproc_process_close(p);
+	mproc_supervisor_close(s);
+	return 0;
+}
+
+static void
+the_standard_streams_are_nobody_elses(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "parent", start_without_stdio, NULL),
+			0);
+}
+
 int
 main(void)
 {
@@ -172,6 +201,7 @@ main(void)
 		mpt_test(who_is_abandoned_ends_whatever_its_record_says),
 		mpt_test(who_is_abandoned_ends_while_it_is_stopped),
 		mpt_test(a_child_that_kept_no_descriptors_closes_none),
+		mpt_test(the_standard_streams_are_nobody_elses),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
