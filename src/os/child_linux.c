@@ -272,8 +272,9 @@ mpr_child_wait(struct pollfd *fds, unsigned n, int64_t deadline, unsigned tries)
 	return r;
 }
 
-bool
-mpr_child_is_gone(const struct mpr_child *c)
+/* What can be seen of a child without waiting for it. */
+static enum mpr_task_state
+state_of(const struct mpr_child *c)
 {
 	struct pollfd pfd = { .fd = c->fd, .events = POLLIN };
 	struct timespec now = { 0 };
@@ -281,8 +282,14 @@ mpr_child_is_gone(const struct mpr_child *c)
 	/* A pidfd says POLLIN or nothing; whatever else is somebody else's. */
 	if (c->fd >= 0 && ppoll(&pfd, 1, &now, NULL) >= 0 &&
 	    (!pfd.revents || pfd.revents & POLLIN))
-		return pfd.revents;
-	switch (mpr_task_probe(c->pid, c->start_time)) {
+		return pfd.revents ? MPR_TASK_GONE : MPR_TASK_RUNS;
+	return mpr_task_probe(c->pid, c->start_time);
+}
+
+bool
+mpr_child_is_gone(const struct mpr_child *c)
+{
+	switch (state_of(c)) {
 	case MPR_TASK_GONE:
 		return true;
 	case MPR_TASK_RUNS:
@@ -351,7 +358,8 @@ find(const struct mpr_child *c)
 }
 
 /* Where a sandbox refuses waitid(2). Whether the id is still the child's is not
- * so sure: it is asked first whether the child has ended. */
+ * so sure: it is asked first whether the child runs. Where nothing can be said,
+ * a zombie would never be seen to be one. */
 static int
 reap_without_waitid(const struct mpr_child *c, struct mpr_child_end *ret_end)
 {
@@ -359,7 +367,7 @@ reap_without_waitid(const struct mpr_child *c, struct mpr_child_end *ret_end)
 	int status;
 	pid_t pid;
 
-	if (!mpr_child_is_gone(c))
+	if (state_of(c) == MPR_TASK_RUNS)
 		return -EAGAIN;
 	do {
 		pid = wait4(c->pid, &status, WNOHANG, &usage);

@@ -11,6 +11,7 @@
 
 #include <mproc/mproc.h>
 
+#include "base/fault.h"
 #include "common.h"
 #include "process/handle.h"
 
@@ -192,6 +193,33 @@ the_standard_streams_are_nobody_elses(void **state)
 			0);
 }
 
+/* What is left to say how a child ended is wait4(2). */
+static int
+reap_with_wait4_alone(struct mpt *t, void *arg)
+{
+	mproc_process *p;
+
+	(void)arg;
+	mpt_check_int(t, mpr_fault_set("waitid:1+=EPERM,pidfd:1+=ENOSYS,"
+				       "open:1+=EACCES"), 0);
+	p = start(t, wait_for_a_signal, NULL);
+	mpt_check(t, mproc_process_is_alive(p));
+	mpt_check_int(t, mproc_process_kill(p), 0);
+	mpt_check_int(t, end_of(t, p).signal, SIGKILL);
+	mproc_process_close(p);
+	return 0;
+}
+
+static void
+one_way_to_reap_is_enough(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_watchdog(t, 5);
+	mpt_expect_exit(t, mpt_spawn(t, "parent", reap_with_wait4_alone, NULL),
+			0);
+}
+
 int
 main(void)
 {
@@ -202,6 +230,7 @@ main(void)
 		mpt_test(who_is_abandoned_ends_while_it_is_stopped),
 		mpt_test(a_child_that_kept_no_descriptors_closes_none),
 		mpt_test(the_standard_streams_are_nobody_elses),
+		mpt_test(one_way_to_reap_is_enough),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
