@@ -21,8 +21,8 @@ int mpr_fds_redirect(const int sources[3], int *ret_failed);
 
 /*
  * Closes all descriptors from 3 on but those in @keep; negative ones there are
- * ignored. Returns 0, or -ENOSYS or another error if the system offers no way
- * to do it.
+ * ignored. Returns 0; -ENOSYS if the system offers no way to do it; -EMFILE,
+ * -ENFILE or -ENOMEM if that way needs what is not to be had.
  */
 int mpr_fds_close_others(const int *keep, int n);
 

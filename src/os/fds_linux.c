@@ -125,7 +125,8 @@ close_listed(const int *keep, int n)
 	long fd;
 
 	if (!list)
-		return -errno;
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ?
+			       -errno : -ENOSYS;
 	while ((entry = readdir(list))) {
 		fd = strtol(entry->d_name, &end, 10);
 		if (*end || end == entry->d_name || fd < FIRST ||
