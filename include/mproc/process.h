@@ -235,9 +235,10 @@ MPROC_API int mproc_process_join(mproc_process *p, mproc_timeout timeout);
  * crash has left behind makes the backtrace hang.
  *
  * The handlers run on an alternate signal stack in the thread that runs the
- * entry, unless that has one already, and on the stack of the thread elsewhere:
- * another thread's stack overflow is reported only if the thread has got itself
- * an alternate stack. Children of plain fork() do not report, nor do programs
+ * entry, unless that has one already of 16 KiB or more, and on the stack of the
+ * thread elsewhere: another thread's stack overflow is reported only if the
+ * thread has got itself an alternate stack. On one that is too small, below 8
+ * KiB or so, there is no report, and the end may come by SIGSEGV. Children of plain fork() do not report, nor do programs
  * that were exec'ed.
  */
 struct mproc_exit {

@@ -38,6 +38,12 @@
  * the largest register sets as much again. Nobody touches it before. */
 #define STACK_SIZE (64 << 10)
 
+/* Of the program's own stacks: one that is smaller than the first gives way to
+ * ours, and where less than the second is left, without the frame, there is no
+ * report. Lazy binding takes half of that. */
+#define STACK_MIN (size_t)(16 << 10)
+#define ROOM (size_t)5000
+
 #define PART_SECONDS 1	 /* for each part of the report */
 #define PATIENCE_MS 4000 /* for a report that another thread writes */
 #define PATH_MAX_SHOWN 200
@@ -259,11 +265,36 @@ set_timer(void)
 	       syscall(SYS_timer_settime, work.timer, 0, &each, NULL) == 0;
 }
 
+/* Whether what is left of an alternate stack is enough. The program's own may
+ * be small, and where it ends, its data may begin. */
+static bool
+has_room(void)
+{
+	stack_t stack;
+
+	return syscall(SYS_sigaltstack, NULL, &stack) < 0 ||
+	       !(stack.ss_flags & SS_ONSTACK) ||
+	       (size_t)((char *)&stack - (char *)stack.ss_sp) >= ROOM;
+}
+
+/* A fault in the report must not end the process by another signal. */
+static void
+let_faults_come(void)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	for (unsigned i = 0; i < MPR_CRASH_SIGNALS; i++)
+		sigaddset(&mask, signals[i]);
+	pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
+}
+
 static void
 write_report(int signal, const siginfo_t *info, ucontext_t *context)
 {
 	unsigned count = MPR_ARRAY_LEN(parts);
 
+	let_faults_come();
 	work.signal = signal;
 	work.info = info;
 	work.context = context;
@@ -319,7 +350,7 @@ on_crash(int signal, siginfo_t *info, void *context)
 	int saved = errno;
 
 	/* Others have inherited the handler. */
-	if (pid == watched.report.pid) {
+	if (pid == watched.report.pid && has_room()) {
 		if (atomic_compare_exchange_strong(&watched.thread, &none,
 						   thread))
 			write_report(signal, info, context);
@@ -359,26 +390,26 @@ mpr_crash_plan(struct mpr_crash_plan *ret_plan)
 	struct sigaction *action = &ret_plan->action;
 
 	action->sa_sigaction = on_crash;
-	/* A fault in the report must not end the process by another signal. */
-	action->sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+	/* Not SA_NODEFER: a fault before we know that there is room would bring
+	 * us back to the same place for ever. */
+	action->sa_flags = SA_SIGINFO | SA_ONSTACK;
 	sigfillset(&action->sa_mask);
-	for (unsigned i = 0; i < MPR_CRASH_SIGNALS; i++) {
-		sigdelset(&action->sa_mask, signals[i]);
+	for (unsigned i = 0; i < MPR_CRASH_SIGNALS; i++)
 		ret_plan->signals[i] = signals[i];
-	}
 	sigdelset(&action->sa_mask, MPR_CHILD_ORPHANED);
 	ret_plan->stack = the_stack();
 	ret_plan->first_line = mpr_log_count();
 }
 
-/* The program's own, which the thread that forked us had, stays. */
+/* The program's own, which the thread that forked us had, stays if it is large
+ * enough. */
 static void
 use_stack(void *ours)
 {
 	stack_t stack = { .ss_sp = ours, .ss_size = STACK_SIZE }, before;
 
 	if (ours && syscall(SYS_sigaltstack, &stack, &before) == 0 &&
-	    !(before.ss_flags & SS_DISABLE))
+	    !(before.ss_flags & SS_DISABLE) && before.ss_size >= STACK_MIN)
 		syscall(SYS_sigaltstack, &before, NULL);
 }
 

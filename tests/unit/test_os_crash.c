@@ -5,6 +5,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -16,6 +17,10 @@
 #include "base/macros.h"
 #include "crash.h"
 #include "mpt_refuse.h"
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
 
 static const int all_signals[] = { SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
 				   SIGTRAP, SIGABRT, SIGSYS };
@@ -513,6 +518,74 @@ the_programs_own_signal_stack_stays(void **state)
 	assert_true(report_has("backtrace"));
 }
 
+/* Of a size that the kernel takes, but little more; below it nothing is to be
+ * touched. */
+static void
+use_small_stack(struct mpt *t)
+{
+	size_t size = getauxval(AT_MINSIGSTKSZ) + 512;
+	char *own = mmap(NULL, 1 << 17, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack_t stack = { .ss_sp = own + (1 << 16),
+			  .ss_size = size < 4096 ? 4096 : size };
+
+	mpt_check(t, own != MAP_FAILED);
+	mpt_check_int(t, mprotect(own, 1 << 16, PROT_NONE), 0);
+	mpt_check_int(t, sigaltstack(&stack, NULL), 0);
+}
+
+static int
+have_a_small_stack(struct mpt *t, void *arg)
+{
+	(void)arg;
+	use_small_stack(t);
+	watch();
+	raise(SIGABRT);
+	return 1;
+}
+
+static void
+too_small_a_signal_stack_is_replaced(void **state)
+{
+	struct mpt *t = begin_crash(state);
+
+	let_crash(t, have_a_small_stack, NULL, SIGABRT);
+	assert_true(report_has("backtrace"));
+	assert_true(lines_of_report("#") > 3);
+}
+
+static int
+get_a_small_stack_later(struct mpt *t, void *arg)
+{
+	pid_t pid;
+	int status;
+
+	(void)arg;
+	pid = fork();
+	if (pid == 0) {
+		watch();
+		use_small_stack(t);
+		raise(SIGABRT);
+		_exit(1);
+	}
+	mpt_check_int(t, waitpid(pid, &status, 0), pid);
+	mpt_check(t, WIFSIGNALED(status));
+	return 0;
+}
+
+/* By which signal, if there is no room even to see that, the kernel decides. */
+static void
+on_too_small_a_signal_stack_it_ends_all_the_same(void **state)
+{
+	struct mpt *t = begin_crash(state);
+
+	mpt_watchdog(t, 5);
+	sheet->length = 0;
+	mpt_expect_exit(t, mpt_spawn(t, "parent", get_a_small_stack_later,
+				     NULL), 0);
+	assert_int_equal(sheet->length, 0);
+}
+
 int
 main(void)
 {
@@ -534,6 +607,8 @@ main(void)
 		mpt_test(a_stack_overflow_is_reported_from_another_stack),
 		mpt_test(without_memory_for_a_stack_all_else_is_reported),
 		mpt_test(the_programs_own_signal_stack_stays),
+		mpt_test(too_small_a_signal_stack_is_replaced),
+		mpt_test(on_too_small_a_signal_stack_it_ends_all_the_same),
 	};
 	struct rlimit none = { 0, RLIM_INFINITY };
 
