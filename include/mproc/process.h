@@ -497,8 +497,8 @@ struct mproc_group_opts {
  * Return: 0, or a negative error, and no entry has begun:
  *   -EINVAL  @ret_g or @fn is NULL, @n is not positive, the grace is a point in
  *            time, or as for mproc_process_start()
- *   -E2BIG, -EAGAIN, -ESHUTDOWN, -EMFILE, -ENFILE, -ENOMEM  as for
- *            mproc_process_start()
+ *   -E2BIG, -EAGAIN, -EBADF, -ENOENT, -ESHUTDOWN, -EMFILE, -ENFILE, -ENOMEM,
+ *   -ENOSYS and others  as for mproc_process_start()
  * Context: as mproc_process_start().
  * Crash: killed inside, all members notice that their parent is gone and end.
  */
