@@ -159,7 +159,9 @@ struct mproc_process_opts {
  *            process may use none of .cpus
  *   -E2BIG   @opts has fields that this library does not know
  *   -EBADF   a descriptor among .keep_fds or for a standard stream is not open
- *   -ENOENT, -ENOTDIR, -EACCES and others that chdir() gives, for .cwd
+ *   -ENOENT, -ENOTDIR, -EACCES and others that chdir() gives, for .cwd; -EPERM
+ *            and others that sched_setaffinity() gives in a sandbox, for .cpus
+ *   -EBADMSG  the child's word about its options makes no sense
  *   -EAGAIN  the limit on processes is reached
  *   -ESHUTDOWN  this process is ending, and waits for its children
  *   -EMFILE, -ENFILE  no descriptor
@@ -238,8 +240,8 @@ MPROC_API int mproc_process_join(mproc_process *p, mproc_timeout timeout);
  * entry, unless that has one already of 16 KiB or more, and on the stack of the
  * thread elsewhere: another thread's stack overflow is reported only if the
  * thread has got itself an alternate stack. On one that is too small, below 8
- * KiB or so, there is no report, and the end may come by SIGSEGV. Children of plain fork() do not report, nor do programs
- * that were exec'ed.
+ * KiB or so, there is no report, and the end may come by SIGSEGV. Children of
+ * plain fork() do not report, nor do programs that were exec'ed.
  */
 struct mproc_exit {
 	int code;

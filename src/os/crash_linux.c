@@ -299,8 +299,17 @@ write_report(int signal, const siginfo_t *info, ucontext_t *context)
 	work.info = info;
 	work.context = context;
 	work.timer = -1;
-	work.text.to = watched.report.text;
-	work.text.size = watched.report.size;
+	work.text = (struct mpr_text){
+		.to = watched.report.text,
+		.size = watched.report.size,
+	};
+	/* A process may be forked by one thread while another one of its parent
+	 * is in here. */
+	work.published = 0;
+	work.trace.count = 0;
+	work.trace.begun = false;
+	work.moved = false;
+	work.listed = 0;
 	for (work.part = 0; work.part < count; work.part++) {
 		if (parts[work.part] == collect && !set_timer())
 			break;

@@ -102,12 +102,13 @@ note_end(mproc_supervisor *s, unsigned i)
 	struct mpr_supervised *c = &s->children[i];
 	bool stopped = c->stopping, failed;
 	char why[MPR_DESCRIBE_MAX];
-	struct mproc_exit exit = s->ps[i]->exit;
+	mproc_process *p = s->ps[i];
 
-	failed = exit.code != 0;
-	mpr_describe(&exit, why);
-	mproc_process_close(s->ps[i]);
+	failed = p->exit.code != 0;
+	mpr_describe(&p->exit, why);
+	/* First forgotten: a child that is forked meanwhile closes its copies. */
 	s->ps[i] = NULL;
+	mproc_process_close(p);
 	c->stopping = c->asked = c->killed = false;
 	if (stopped)
 		return;

@@ -192,7 +192,7 @@ static noreturn void
 be_started(struct family *f, mproc_entry *fn)
 {
 	const struct mproc_process_opts opts = { 0 };
-	const struct mpr_start start = {
+	struct mpr_start start = {
 		.fn = fn,
 		.arg = f,
 		.name = (char[MPR_NAME_MAX]){ "victim" },
@@ -201,6 +201,7 @@ be_started(struct family *f, mproc_entry *fn)
 		.opts = &opts,
 	};
 
+	mpr_crash_plan(&start.crash);
 	mpr_self_run(&start);
 }
 

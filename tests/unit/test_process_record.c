@@ -152,6 +152,7 @@ fork_child(struct mpr_record *record, const struct mproc_process_opts *opts)
 
 	mpr_child_bond(&start.bond);
 	start.bond.outlives = opts->outlive_parent;
+	mpr_crash_plan(&start.crash);
 	pid = fork();
 	if (pid == 0)
 		mpr_self_run(&start);

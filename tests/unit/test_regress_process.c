@@ -393,6 +393,7 @@ start_half(void *t)
 
 	mpr_child_bond(&start.bond);
 	start.bond.outlives = half->outlives;
+	mpr_crash_plan(&start.crash);
 	pid = mpr_child_fork();
 	if (pid == 0)
 		mpr_self_run(&start);
