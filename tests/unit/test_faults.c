@@ -563,7 +563,7 @@ try_it(struct mpt *t, const struct use *use, const char *spec, int point,
 {
 	struct trial trial = { use, spec, point, call };
 	struct board *b = mpt_scratch(t);
-	char role[64];
+	char role[128];
 
 	b->child_hits = 0;
 	b->point = point < 0 ? 0 : (enum mpr_fault_point)point;

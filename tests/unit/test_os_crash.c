@@ -28,7 +28,9 @@ static const int all_signals[] = { SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
 static MPR_NOINLINE void
 touch(uintptr_t address)
 {
-	*(volatile int *)address = 1;
+	volatile int *volatile nowhere = (volatile int *)address;
+
+	*nowhere = 1;
 }
 
 static int

@@ -316,7 +316,7 @@ choose_on_the_way_to_sleep(struct mpt *t, unsigned n)
 	mproc_queue *q = new_queue();
 	pid_t pid = puppet_start(t, get_one, q);
 	struct mpr_participant *p;
-	unsigned slot;
+	unsigned slot = 0;
 
 	p = participant(pid, &slot);
 	assert_non_null(p);
