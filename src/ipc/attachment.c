@@ -153,6 +153,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->generation = mpr_generation();
 	at->open = open;
 	at->arena = a;
+	at->light_fences = &a->shm->light_fences;
 	at->self = self;
 	at->capacity = atomic_load(&q->capacity);
 	at->max_message = atomic_load(&q->max_message);

@@ -26,6 +26,7 @@ struct mpr_attachment {
 	uint64_t generation; /* of the process that it belongs to */
 	uint64_t open;	     /* the queue's state word when we attached */
 	mproc_arena *arena;
+	const _Atomic uint32_t *light_fences; /* the arena's */
 	struct mpr_self *self;
 	_Atomic uint64_t *seat;
 	size_t capacity;
@@ -69,6 +70,24 @@ mpr_attachment_index(const mproc_queue *q)
 int mpr_queue_check(mproc_queue *q, mproc_arena **ret_a);
 
 int mpr_attachment_find(mproc_queue *q, struct mpr_attachment **ret_at);
+
+/*
+ * The calling thread's attachment to @q if it is at hand, and nothing forbids
+ * the fast path through it: a kernel without heavy fences does, for one. Or
+ * NULL, which says nothing. The queue's state has not been looked at.
+ */
+static inline struct mpr_attachment *
+mpr_attachment_at_hand(const mproc_queue *q)
+{
+	struct mpr_attachment *at =
+		mpr_attachments.hot[mpr_attachment_index(q)];
+
+	return mpr_likely(at && at->q == q &&
+			  mpr_generation_is(at->generation) &&
+			  !atomic_load_explicit(at->light_fences,
+						memory_order_relaxed)) ?
+		       at : NULL;
+}
 
 /*
  * The calling thread's attachment to @q, made if need be. Returns 0; -EINVAL,

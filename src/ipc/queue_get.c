@@ -11,6 +11,7 @@
 #include "ipc/poll.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
+#include "ring/lane_fast.h"
 #include "sync/asymmetric.h"
 #include "sync/park.h"
 
@@ -265,6 +266,15 @@ get_slowly(struct mpr_attachment *at, int r, const struct sink *to,
 	return r;
 }
 
+/* Relaxed: an old value is as if we had come earlier. */
+static inline bool
+is_closing_or_gone(const struct mpr_attachment *at)
+{
+	return atomic_load_explicit(&at->q->closing, memory_order_relaxed) ||
+	       atomic_load_explicit(&at->q->state, memory_order_relaxed) !=
+		       at->open;
+}
+
 /* The calling thread's attachment, as a consumer. */
 static inline int
 attach(mproc_queue *q, mproc_timeout timeout, struct mpr_attachment **ret_at)
@@ -272,6 +282,7 @@ attach(mproc_queue *q, mproc_timeout timeout, struct mpr_attachment **ret_at)
 	struct mpr_attachment *at;
 	int r;
 
+	*ret_at = NULL;
 	r = mpr_attachment_get(q, &at);
 	if (mpr_unlikely(r < 0))
 		return r;
@@ -297,9 +308,9 @@ try_take(struct mpr_attachment *at, struct sink to, size_t *ret_len)
 	return -EAGAIN;
 }
 
-int
-mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
-		mproc_timeout timeout)
+static MPR_NOINLINE int
+get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
+    mproc_timeout timeout)
 {
 	struct mpr_attachment *at;
 	size_t len = 0;
@@ -318,6 +329,78 @@ mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 	if (ret_len && (r == 0 || r == -EMSGSIZE))
 		*ret_len = len;
 	return r;
+}
+
+/* The lane's owner waits for room. */
+static MPR_NOINLINE int
+wake_after_get(const struct mpr_attachment *at, struct mpr_lane *lane)
+{
+	wake_producer(at, lane);
+	return 0;
+}
+
+/* After a message was taken by the frequent path. */
+static inline int
+taken(struct mpr_attachment *at, struct mpr_lane *lane)
+{
+	at->quantum--;
+	mpr_fence_none();
+	if (mpr_unlikely(atomic_load_explicit(&lane->want,
+					      memory_order_relaxed)))
+		return wake_after_get(at, lane);
+	return 0;
+}
+
+/*
+ * The frequent case of each kind of consumer, which calls nothing: a short
+ * message that is known to be there, and nobody who waits for room. The steps
+ * are those of take(), in the same order. Whatever is not as usual starts anew
+ * in get().
+ */
+static MPR_NOINLINE int
+get_alone(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
+	  mproc_timeout timeout)
+{
+	struct mpr_consumer *c = &at->consumers[at->cursor];
+	size_t len;
+
+	if (mpr_unlikely(mpr_consumer_take(c, buf, size, &len,
+					   MPR_COPY_SHORT) < 0))
+		return get(at->q, buf, size, ret_len, timeout);
+	if (ret_len)
+		*ret_len = len;
+	return taken(at, c->lane);
+}
+
+static MPR_NOINLINE int
+get_shared(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
+	   mproc_timeout timeout)
+{
+	struct mpr_consumer *c = &at->consumers[at->cursor];
+	uint64_t head = mpr_load(&c->lane->head, memory_order_acquire);
+	size_t len;
+
+	if (mpr_unlikely((int64_t)(head - c->tail_seen) >= 0 ||
+			 mpr_consumer_claim(c, head, buf, size, &len,
+					    MPR_COPY_SHORT) < 0))
+		return get(at->q, buf, size, ret_len, timeout);
+	if (ret_len)
+		*ret_len = len;
+	return taken(at, c->lane);
+}
+
+int
+mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
+		mproc_timeout timeout)
+{
+	struct mpr_attachment *at = mpr_attachment_at_hand(q);
+
+	if (mpr_unlikely(!at || is_closing_or_gone(at) || (!buf && size) ||
+			 at->cursor >= at->n_consumers || at->quantum <= 1))
+		return get(q, buf, size, ret_len, timeout);
+	return at->single_consumer ?
+		       get_alone(at, buf, size, ret_len, timeout) :
+		       get_shared(at, buf, size, ret_len, timeout);
 }
 
 int

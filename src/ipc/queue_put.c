@@ -10,6 +10,7 @@
 #include "ipc/poll.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
+#include "ring/lane_fast.h"
 #include "sync/asymmetric.h"
 #include "sync/park.h"
 
@@ -51,28 +52,43 @@ enter(const struct mpr_attachment *at)
 	return mpr_likely(!is_closed(at));
 }
 
+/* Whether somebody may want to hear of a put. Relaxed, as above. */
+static inline bool
+is_watched(const mproc_queue *q)
+{
+	return (atomic_load_explicit(&q->closing, memory_order_relaxed) |
+		atomic_load_explicit(&q->hint, memory_order_relaxed)) != 0;
+}
+
+/* @n is how many messages were put, 0 if there is padding alone. */
+static void
+look_for_sleepers(const struct mpr_attachment *at, unsigned n)
+{
+	mproc_queue *q = at->q;
+
+	if (atomic_load_explicit(&q->closing, memory_order_relaxed))
+		/* All of them may wait for us not to be busy. */
+		mpr_seats_wake_all(at->arena, &q->seats);
+	else
+		/* As many as there is work for; padding alone has to be taken
+		 * out of the way, too. */
+		mpr_seats_wake(at->arena, &q->seats, &q->hint, n ? n : 1);
+}
+
 /* @tail is where the lane's tail was, @n how many messages were put. */
 static inline void
 leave(const struct mpr_attachment *at, uint64_t tail, unsigned n)
 {
-	mproc_queue *q = at->q;
-
 	/* Release: not busy means that tail is final. */
 	atomic_store_explicit(&at->producer.lane->busy, 0,
 			      memory_order_release);
 	/* Our messages before the look for sleepers; theirs is the rare side
-	 * (queue_get.c). */
+	 * (queue_get.c). Who destroys the queue wakes them all itself. */
 	mpr_fence_light(at->arena);
 	mpr_thread_puts += n;
-	if (mpr_unlikely(is_closed(at)))
-		/* All of them may wait for us not to be busy. */
-		mpr_seats_wake_all(at->arena, &q->seats);
-	else if (mpr_unlikely(atomic_load_explicit(&q->hint,
-						   memory_order_relaxed)) &&
-		 at->producer.tail != tail)
-		/* As many as there is work for; padding alone has to be taken
-		 * out of the way, too. */
-		mpr_seats_wake(at->arena, &q->seats, &q->hint, n ? n : 1);
+	if (mpr_unlikely(is_watched(at->q)) &&
+	    (at->producer.tail != tail || is_closed(at)))
+		look_for_sleepers(at, n);
 }
 
 static inline int
@@ -224,6 +240,7 @@ attach(mproc_queue *q, size_t len, struct mpr_attachment **ret_at)
 	struct mpr_attachment *at;
 	int r;
 
+	*ret_at = NULL;
 	r = mpr_attachment_get(q, &at);
 	if (mpr_unlikely(r < 0))
 		return r;
@@ -243,9 +260,8 @@ attach(mproc_queue *q, size_t len, struct mpr_attachment **ret_at)
 	return 0;
 }
 
-int
-mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
-		mproc_timeout timeout)
+static MPR_NOINLINE int
+put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
 {
 	struct mpr_attachment *at;
 	int r;
@@ -263,6 +279,46 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
 			.len = len,
 		}, timeout);
 	return r;
+}
+
+/* Someone sleeps, or the queue is being shut down. */
+static MPR_NOINLINE int
+wake_after_put(const struct mpr_attachment *at)
+{
+	look_for_sleepers(at, 1);
+	return 0;
+}
+
+/*
+ * The frequent case first, which calls nothing: a short message, room for it,
+ * nobody asleep. The steps are those of try_put(), in the same order. Whatever
+ * is not as usual starts anew in put().
+ */
+int
+mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
+		mproc_timeout timeout)
+{
+	struct mpr_attachment *at = mpr_attachment_at_hand(q);
+	struct mpr_producer *p;
+
+	if (mpr_unlikely(!at || len > MPR_COPY_SHORT || (!msg && len) ||
+			 len > at->max_message))
+		return put(q, msg, len, timeout);
+	p = &at->producer;
+	/* There is none without a lane. */
+	if (mpr_unlikely(!mpr_producer_has_room(p, len)))
+		return put(q, msg, len, timeout);
+	atomic_store_explicit(&p->lane->busy, 1, memory_order_relaxed);
+	mpr_fence_none();
+	if (mpr_unlikely(is_closed(at)))
+		return put(q, msg, len, timeout);
+	mpr_producer_write(p, msg, len);
+	atomic_store_explicit(&p->lane->busy, 0, memory_order_release);
+	mpr_fence_none();
+	mpr_thread_puts++;
+	if (mpr_unlikely(is_watched(q)))
+		return wake_after_put(at);
+	return 0;
 }
 
 /* Adds up the parts of a message; SIZE_MAX if that is too little to say how

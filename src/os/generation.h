@@ -64,6 +64,23 @@ mpr_generation_peek(void)
 	return mpr_likely(generation) ? generation : mpr_generation_unwiped();
 }
 
+/*
+ * Whether @generation, which is not 0, is this process's. What cannot be wiped
+ * is never sure of that: for fast paths, whose slow path asks again.
+ */
+static inline bool
+mpr_generation_is(uint64_t generation)
+{
+	/* Relaxed: who has a generation has seen the page that it came from,
+	 * and there is never another one. */
+	struct mpr_process_page *page = atomic_load_explicit(
+		&mpr_process_page, memory_order_relaxed);
+
+	return mpr_likely(atomic_load_explicit(&page->generation,
+					       memory_order_relaxed) ==
+			  generation);
+}
+
 /* This process's generation. */
 static inline uint64_t
 mpr_generation(void)

@@ -22,6 +22,9 @@
 
 #include "base/macros.h"
 
+/* Up to here a message is short: it is copied without a call. */
+#define MPR_COPY_SHORT 128
+
 #ifdef MPR_EXPLORE
 #include "explore_access.h"
 #else
@@ -75,16 +78,55 @@ mpr_copy_out(unsigned char *to, const unsigned char *shared, size_t len)
 
 #else
 
+/* Both ends of 16 to 32 bytes, which may overlap. */
+static inline void
+mpr_copy_ends(unsigned char *to, const unsigned char *from, size_t len)
+{
+	memcpy(to, from, 16);
+	memcpy(to + len - 16, from + len - 16, 16);
+}
+
+/* A short message costs less than the call of memcpy() does, with all that has
+ * to be saved around it. */
+static inline void
+mpr_copy(unsigned char *to, const unsigned char *from, size_t len)
+{
+	if (len > MPR_COPY_SHORT) {
+		memcpy(to, from, len);
+	} else if (len >= 16) {
+		if (len > 32) {
+			if (len > 64) {
+				memcpy(to + 16, from + 16, 16);
+				memcpy(to + 32, from + 32, 16);
+				memcpy(to + len - 64, from + len - 64, 16);
+				memcpy(to + len - 48, from + len - 48, 16);
+				memcpy(to + 48, from + 48, 16);
+				memcpy(to + len - 32, from + len - 32, 16);
+			} else {
+				memcpy(to + 16, from + 16, 16);
+				memcpy(to + len - 32, from + len - 32, 16);
+			}
+		}
+		mpr_copy_ends(to, from, len);
+	} else if (len >= 8) {
+		memcpy(to, from, 8);
+		memcpy(to + len - 8, from + len - 8, 8);
+	} else {
+		for (; len; len--)
+			*to++ = *from++;
+	}
+}
+
 static inline void
 mpr_copy_in(unsigned char *shared, const unsigned char *from, size_t len)
 {
-	memcpy(shared, from, len);
+	mpr_copy(shared, from, len);
 }
 
 static inline void
 mpr_copy_out(unsigned char *to, const unsigned char *shared, size_t len)
 {
-	memcpy(to, shared, len);
+	mpr_copy(to, shared, len);
 }
 
 #endif

@@ -93,6 +93,13 @@ struct mpr_consumer {
 	size_t capacity;
 	uint64_t head; /* the real one, or where our last take left it */
 	uint64_t tail_seen; /* tail, as we saw it last: never above the real */
+
+	/* The last message: the low half of its header, and what that says.
+	 * Where the next one is like it, its place does not have to wait until
+	 * its header is loaded and taken apart (lane_fast.h). */
+	uint32_t like;
+	uint32_t like_len;
+	size_t like_size;
 };
 
 /* Bytes of a lane with @capacity. */

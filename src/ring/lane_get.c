@@ -7,6 +7,7 @@
 #include "base/macros.h"
 #include "ring/access.h"
 #include "ring/lane.h"
+#include "ring/lane_fast.h"
 #include "ring/lane_priv.h"
 
 void
@@ -23,49 +24,96 @@ mpr_consumer_begin(struct mpr_consumer *c, struct mpr_lane *lane,
 	};
 }
 
+/* Looks for more when all that is known has been taken. Returns 0, -EAGAIN, or
+ * -EBADMSG. */
+static int
+look(struct mpr_consumer *c)
+{
+	/* C1, pairs with P2. */
+	c->tail_seen = mpr_load(&c->lane->tail, memory_order_acquire);
+	if (c->head == c->tail_seen)
+		return -EAGAIN;
+	if (mpr_lane_is_sane(c->head, c->tail_seen, c->capacity))
+		return 0;
+	c->tail_seen = c->head;
+	return -EBADMSG;
+}
+
+/* How far the padding at @head goes. Returns 0 if what is there, below @tail,
+ * is neither that nor a message. */
+static size_t
+padding(const struct mpr_consumer *c, uint64_t head, uint64_t tail,
+	memory_order order, bool *ret_message)
+{
+	uint64_t header = mpr_load(mpr_lane_header(c->lane, c->capacity, head),
+				   order);
+	size_t extent = mpr_frame_extent(header);
+
+	*ret_message = mpr_frame_kind(header) == MPR_FRAME_MESSAGE;
+	return mpr_lane_fits(head, tail, extent, c->capacity) ? extent : 0;
+}
+
 int
 mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 		 size_t *ret_len)
 {
-	struct mpr_lane *lane = c->lane;
-	uint64_t header;
-	size_t extent, len;
+	bool message;
+	size_t pad;
+	int r;
 
+	/* More than once only if there is padding. */
 	for (;;) {
 		if (c->head == c->tail_seen) {
-			/* C1, pairs with P2. */
-			c->tail_seen =
-				mpr_load(&lane->tail, memory_order_acquire);
-			if (c->head == c->tail_seen)
-				return -EAGAIN;
-			if (!mpr_lane_is_sane(c->head, c->tail_seen, c->capacity)) {
-				c->tail_seen = c->head;
-				return -EBADMSG;
-			}
+			r = look(c);
+			if (r < 0)
+				return r;
 		}
-		header = mpr_load(mpr_lane_header(lane, c->capacity, c->head),
-				  memory_order_relaxed);
-		extent = mpr_frame_extent(header);
-		if (!mpr_lane_fits(c->head, c->tail_seen, extent, c->capacity))
+		r = mpr_consumer_take(c, buf, size, ret_len, SIZE_MAX);
+		if (r != -EAGAIN)
+			return r;
+		pad = padding(c, c->head, c->tail_seen, memory_order_relaxed,
+			      &message);
+		if (!pad || message)
 			return -EBADMSG;
-		if (mpr_likely(mpr_frame_kind(header) == MPR_FRAME_MESSAGE))
-			break;
-		c->head += extent;
+		c->head += pad;
 		/* C3, pairs with P1. */
-		mpr_store(&lane->head, c->head, memory_order_release);
+		mpr_store(&c->lane->head, c->head, memory_order_release);
 	}
-	len = mpr_frame_len(header);
-	*ret_len = len;
-	if (mpr_unlikely(len > size))
-		return -EMSGSIZE;
-	if (len)
-		mpr_copy_out(buf,
-			     mpr_lane_at(lane, c->capacity, c->head) + MPR_FRAME_HEADER,
-			     len);
-	c->head += extent;
-	/* C3, pairs with P1: the copy is made before the bytes can be
-	 * overwritten. The message is taken from here on. */
-	mpr_store(&lane->head, c->head, memory_order_release);
+}
+
+/* Head, for one of several; tail_seen is not behind it. */
+static uint64_t
+look_shared(struct mpr_consumer *c)
+{
+	uint64_t head = mpr_load(&c->lane->head, memory_order_acquire);
+
+	/* tail only grows, so an old value of it is a safe one until head
+	 * reaches it. */
+	if ((int64_t)(head - c->tail_seen) >= 0)
+		/* C1, pairs with P2. */
+		c->tail_seen = mpr_load(&c->lane->tail, memory_order_acquire);
+	return head;
+}
+
+/* What keeps a claim from being made: padding, which is passed; or nonsense,
+ * which is normal if others took the frame meanwhile. Returns 0 or -EBADMSG. */
+static int
+pass(struct mpr_consumer *c, uint64_t head)
+{
+	_Atomic uint64_t *shared = &c->lane->head;
+	bool message = false;
+	size_t pad = 0;
+
+	if (mpr_lane_is_sane(head, c->tail_seen, c->capacity))
+		/* C2, as in mpr_consumer_claim(). */
+		pad = padding(c, head, c->tail_seen, memory_order_acquire,
+			      &message);
+	if (!pad)
+		return mpr_load(shared, memory_order_acquire) == head ?
+			       -EBADMSG : 0;
+	if (!message)
+		/* C3. Someone else may have done it: all the same. */
+		mpr_cas(shared, &head, head + pad, memory_order_acq_rel);
 	return 0;
 }
 
@@ -73,67 +121,23 @@ int
 mpr_consumer_get_shared(struct mpr_consumer *c, void *buf, size_t size,
 			size_t *ret_len)
 {
-	struct mpr_lane *lane = c->lane;
-	uint64_t head, header;
-	size_t extent, len;
+	uint64_t head;
+	int r;
 
 	for (int attempt = 0; attempt < MPR_LANE_ATTEMPTS; attempt++) {
-		head = mpr_load(&lane->head, memory_order_acquire);
-		/* tail only grows, so an old value of it is a safe one until
-		 * head reaches it. */
-		if ((int64_t)(head - c->tail_seen) >= 0)
-			/* C1, pairs with P2. */
-			c->tail_seen =
-				mpr_load(&lane->tail, memory_order_acquire);
+		head = look_shared(c);
 		if (head == c->tail_seen)
 			return -EAGAIN;
-		if (!mpr_lane_is_sane(head, c->tail_seen, c->capacity))
-			goto suspect;
-		/* C2, pairs with the fence in P1: may be the header of a later
-		 * frame, then head has moved. */
-		header = mpr_load(mpr_lane_header(lane, c->capacity, head),
-				  memory_order_acquire);
-		extent = mpr_frame_extent(header);
-		if (!mpr_lane_fits(head, c->tail_seen, extent, c->capacity))
-			goto suspect;
-		if (mpr_frame_kind(header) == MPR_FRAME_PAD) {
-			/* C3. Someone else may have done it: all the same. */
-			mpr_cas(&lane->head, &head, head + extent,
-				memory_order_acq_rel);
-			continue;
-		}
-		len = mpr_frame_len(header);
-		*ret_len = len;
-		if (mpr_unlikely(len > size)) {
-			if (mpr_load(&lane->head, memory_order_acquire) != head)
-				continue;
-			return -EMSGSIZE;
-		}
-		if (len)
-			mpr_copy_out(buf,
-				     mpr_lane_at(lane, c->capacity, head) +
-					     MPR_FRAME_HEADER,
-				     len);
-		/*
-		 * C3, pairs with P1: release keeps the copy before it, and its
-		 * success says that the bytes were still ours to copy. The
-		 * message is taken from here on.
-		 */
-		if (mpr_likely(mpr_cas(&lane->head, &head, head + extent,
-				       memory_order_acq_rel))) {
-			c->head = head + extent;
-			return 0;
-		}
-		continue;
-suspect:
-		/* Nonsense is normal if others took the frame meanwhile, and
-		 * corruption if nobody did. */
-		if (mpr_load(&lane->head, memory_order_acquire) == head)
-			return -EBADMSG;
+		r = mpr_consumer_claim(c, head, buf, size, ret_len, SIZE_MAX);
+		if (r == -EAGAIN)
+			r = pass(c, head);
+		else
+			return r;
+		if (r < 0)
+			return r;
 	}
 	return -EBUSY;
 }
-
 
 /* Messages on their way into the caller's buffer. */
 struct batch {
@@ -207,16 +211,9 @@ mpr_consumer_get_many(struct mpr_consumer *c, void *buf, size_t size,
 	/* More than once only where there was nothing but padding. */
 	for (;;) {
 		if (c->head == c->tail_seen) {
-			/* C1, pairs with P2. */
-			c->tail_seen =
-				mpr_load(&lane->tail, memory_order_acquire);
-			if (c->head == c->tail_seen)
-				return -EAGAIN;
-			if (!mpr_lane_is_sane(c->head, c->tail_seen,
-					      c->capacity)) {
-				c->tail_seen = c->head;
-				return -EBADMSG;
-			}
+			why = look(c);
+			if (why < 0)
+				return why;
 		}
 		head = gather(c, c->head, c->tail_seen, &b,
 			      memory_order_relaxed, &why);
@@ -246,13 +243,7 @@ mpr_consumer_get_many_shared(struct mpr_consumer *c, void *buf, size_t size,
 	int why;
 
 	for (int attempt = 0; attempt < MPR_LANE_ATTEMPTS; attempt++) {
-		head = mpr_load(&lane->head, memory_order_acquire);
-		/* tail only grows, so an old value of it is a safe one until
-		 * head reaches it. */
-		if ((int64_t)(head - c->tail_seen) >= 0)
-			/* C1, pairs with P2. */
-			c->tail_seen =
-				mpr_load(&lane->tail, memory_order_acquire);
+		head = look_shared(c);
 		if (head == c->tail_seen)
 			return -EAGAIN;
 		next = head;

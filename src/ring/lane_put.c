@@ -7,6 +7,7 @@
 #include "base/macros.h"
 #include "ring/access.h"
 #include "ring/lane.h"
+#include "ring/lane_fast.h"
 #include "ring/lane_priv.h"
 
 int
@@ -107,15 +108,6 @@ lacking(const struct mpr_producer *p)
 	return p->is_restricted && p->end == p->memory ? -ENOBUFS : -EAGAIN;
 }
 
-static void
-publish(struct mpr_producer *p, uint64_t tail)
-{
-	p->tail = tail;
-	/* P2, pairs with C1: the frames are complete before they can be seen.
-	 * Relaxed, a consumer could copy old bytes. */
-	mpr_store(&p->lane->tail, tail, memory_order_release);
-}
-
 /* Bytes to the lane's end if a frame of @need bytes at @tail would cross it. */
 static size_t
 pad_before(const struct mpr_producer *p, uint64_t tail, size_t need)
@@ -153,45 +145,18 @@ make_room(struct mpr_producer *p, size_t need)
 		if (pad > p->end - p->tail)
 			return lacking(p);
 		write_pad(p, p->tail, pad);
-		publish(p, p->tail + pad);
+		mpr_producer_publish(p, p->tail + pad);
 	}
-}
-
-/* Writes the header of a message. Returns where its bytes go. */
-static inline unsigned char *
-write_header(struct mpr_producer *p, uint64_t tail, size_t len)
-{
-	unsigned char *frame = mpr_lane_at(p->lane, p->capacity, tail);
-
-	mpr_store((_Atomic uint64_t *)(void *)frame,
-		  mpr_frame(MPR_FRAME_MESSAGE, len, (uint32_t)p->count),
-		  memory_order_relaxed);
-	p->count++;
-	return frame + MPR_FRAME_HEADER;
-}
-
-/* What was written up to @tail is in the queue from here on. */
-static inline void
-commit(struct mpr_producer *p, uint64_t tail)
-{
-	mpr_store(&p->lane->count, p->count, memory_order_relaxed);
-	publish(p, tail);
 }
 
 int
 mpr_producer_put(struct mpr_producer *p, const void *msg, size_t len)
 {
-	size_t need = mpr_frame_size(len);
-	unsigned char *to;
-	int r;
+	int r = make_room(p, mpr_frame_size(len));
 
-	r = make_room(p, need);
 	if (mpr_unlikely(r < 0))
 		return r;
-	to = write_header(p, p->tail, len);
-	if (len)
-		mpr_copy_in(to, msg, len);
-	commit(p, p->tail + need);
+	mpr_producer_write(p, msg, len);
 	return 0;
 }
 
@@ -206,7 +171,7 @@ mpr_producer_putv(struct mpr_producer *p, const struct iovec *parts, int n,
 	r = make_room(p, need);
 	if (r < 0)
 		return r;
-	to = write_header(p, p->tail, len);
+	to = mpr_producer_header(p, p->tail, len);
 	for (int i = 0; i < n; i++) {
 		/* The caller added them up; someone may have changed them. */
 		part = parts[i].iov_len < left ? parts[i].iov_len : left;
@@ -215,7 +180,7 @@ mpr_producer_putv(struct mpr_producer *p, const struct iovec *parts, int n,
 		to += part;
 		left -= part;
 	}
-	commit(p, p->tail + need);
+	mpr_producer_commit(p, p->tail + need);
 	return 0;
 }
 
@@ -237,7 +202,7 @@ mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 		return r;
 	tail = p->tail;
 	for (;;) {
-		to = write_header(p, tail, len);
+		to = mpr_producer_header(p, tail, len);
 		if (len)
 			mpr_copy_in(to, msgs[i].iov_base, len);
 		tail += need;
@@ -261,7 +226,7 @@ mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 			write_pad(p, tail, pad);
 		tail += pad;
 	}
-	commit(p, tail);
+	mpr_producer_commit(p, tail);
 	return i;
 }
 

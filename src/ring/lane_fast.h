@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The steps of put and get that move a message once it is known that there is
+ * room, or a frame. They are inline so that a caller can do the frequent case
+ * without a call; lane_put.c and lane_get.c consist of the same steps, so that
+ * what is explored there is what runs here.
+ *
+ * @longest: messages of more bytes are left to others. With MPR_COPY_SHORT the
+ * compiler sees that nothing is called.
+ */
+#ifndef MPR_RING_LANE_FAST_H
+#define MPR_RING_LANE_FAST_H
+
+#include <errno.h>
+
+#include "ring/access.h"
+#include "ring/lane.h"
+#include "ring/lane_priv.h"
+
+/* Whether there is room for a message of @len bytes at the tail, for all the
+ * producer knows, and without padding. */
+static inline bool
+mpr_producer_has_room(const struct mpr_producer *p, size_t len)
+{
+	size_t need = mpr_frame_size(len);
+
+	return need <= p->end - p->tail &&
+	       need <= p->capacity - (p->tail & (p->capacity - 1));
+}
+
+/* Writes the header of a message at @tail. Returns where its bytes go. */
+static inline unsigned char *
+mpr_producer_header(struct mpr_producer *p, uint64_t tail, size_t len)
+{
+	unsigned char *frame = mpr_lane_at(p->lane, p->capacity, tail);
+
+	mpr_store((_Atomic uint64_t *)(void *)frame,
+		  mpr_frame(MPR_FRAME_MESSAGE, len, (uint32_t)p->count),
+		  memory_order_relaxed);
+	p->count++;
+	return frame + MPR_FRAME_HEADER;
+}
+
+static inline void
+mpr_producer_publish(struct mpr_producer *p, uint64_t tail)
+{
+	p->tail = tail;
+	/* P2, pairs with C1: the frames are complete before they can be seen.
+	 * Relaxed, a consumer could copy old bytes. */
+	mpr_store(&p->lane->tail, tail, memory_order_release);
+}
+
+/* What was written up to @tail is in the queue from here on. */
+static inline void
+mpr_producer_commit(struct mpr_producer *p, uint64_t tail)
+{
+	mpr_store(&p->lane->count, p->count, memory_order_relaxed);
+	mpr_producer_publish(p, tail);
+}
+
+/* Puts a message where there is room for it. */
+static inline void
+mpr_producer_write(struct mpr_producer *p, const void *msg, size_t len)
+{
+	struct mpr_lane *lane = p->lane;
+	uint64_t tail = p->tail, count = p->count;
+	unsigned char *frame = mpr_lane_at(lane, p->capacity, tail);
+
+	/* All that is private first, so that it need not be read again after
+	 * each store to shared memory. */
+	p->count = count + 1;
+	p->tail = tail + mpr_frame_size(len);
+	mpr_store((_Atomic uint64_t *)(void *)frame,
+		  mpr_frame(MPR_FRAME_MESSAGE, len, (uint32_t)count),
+		  memory_order_relaxed);
+	mpr_copy_in(frame + MPR_FRAME_HEADER, msg, len);
+	mpr_store(&lane->count, count + 1, memory_order_relaxed);
+	/* P2, pairs with C1, as in mpr_producer_publish(). */
+	mpr_store(&lane->tail, tail + mpr_frame_size(len),
+		  memory_order_release);
+}
+
+/*
+ * Whether the frame at @head is a message that can lie there. If so, c->like_len
+ * and c->like_size are its.
+ */
+static inline bool
+mpr_consumer_is_message(struct mpr_consumer *c, uint64_t head, uint64_t tail,
+			memory_order order)
+{
+	uint64_t header = mpr_load(mpr_lane_header(c->lane, c->capacity, head),
+				   order);
+
+	if (mpr_unlikely((uint32_t)header != c->like)) {
+		if (mpr_frame_kind(header) != MPR_FRAME_MESSAGE)
+			return false;
+		c->like = (uint32_t)header;
+		c->like_len = (uint32_t)mpr_frame_len(header);
+		c->like_size = mpr_frame_size(c->like_len);
+	}
+	return mpr_likely(mpr_lane_fits(head, tail, c->like_size, c->capacity));
+}
+
+/*
+ * Takes the message at head, for the only consumer. Returns 0; -EAGAIN if no
+ * message is known to be there, or one of more than @longest bytes; -EMSGSIZE.
+ */
+static inline int
+mpr_consumer_take(struct mpr_consumer *c, void *buf, size_t size,
+		  size_t *ret_len, size_t longest)
+{
+	uint64_t head = c->head, tail = c->tail_seen;
+	struct mpr_lane *lane = c->lane;
+	size_t len, frame;
+
+	if (mpr_unlikely(head == tail ||
+			 !mpr_consumer_is_message(c, head, tail,
+						  memory_order_relaxed)))
+		return -EAGAIN;
+	len = c->like_len;
+	frame = c->like_size;
+	*ret_len = len;
+	if (mpr_unlikely(len > size))
+		return -EMSGSIZE;
+	if (mpr_unlikely(len > longest))
+		return -EAGAIN;
+	mpr_copy_out(buf, mpr_lane_at(lane, c->capacity, head) +
+				  MPR_FRAME_HEADER, len);
+	head += frame;
+	c->head = head;
+	/* C3, pairs with P1: the copy is made before the bytes can be
+	 * overwritten. The message is taken from here on. */
+	mpr_store(&lane->head, head, memory_order_release);
+	return 0;
+}
+
+/*
+ * Takes the message at @head, for one of several consumers; the tail that the
+ * consumer knows is not behind it. Returns as above; also -EAGAIN if head has
+ * moved meanwhile.
+ */
+static inline int
+mpr_consumer_claim(struct mpr_consumer *c, uint64_t head, void *buf,
+		   size_t size, size_t *ret_len, size_t longest)
+{
+	struct mpr_lane *lane = c->lane;
+	uint64_t next;
+	size_t len;
+
+	/* C2, pairs with the fence in P1: may be the header of a later frame,
+	 * then head has moved. */
+	if (mpr_unlikely(!mpr_lane_is_sane(head, c->tail_seen, c->capacity) ||
+			 !mpr_consumer_is_message(c, head, c->tail_seen,
+						  memory_order_acquire)))
+		return -EAGAIN;
+	len = c->like_len;
+	next = head + c->like_size;
+	*ret_len = len;
+	if (mpr_unlikely(len > size))
+		return mpr_load(&lane->head, memory_order_acquire) == head ?
+			       -EMSGSIZE : -EAGAIN;
+	if (mpr_unlikely(len > longest))
+		return -EAGAIN;
+	mpr_copy_out(buf, mpr_lane_at(lane, c->capacity, head) +
+				  MPR_FRAME_HEADER, len);
+	/*
+	 * C3, pairs with P1: release keeps the copy before it, and its success
+	 * says that the bytes were still ours to copy. The message is taken
+	 * from here on.
+	 */
+	if (mpr_unlikely(!mpr_cas(&lane->head, &head, next,
+				  memory_order_acq_rel)))
+		return -EAGAIN;
+	c->head = next;
+	return 0;
+}
+
+#endif
