@@ -4,6 +4,7 @@
  * started, of ending, and of waiting for one that has ended.
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "os/generation.h"
 #include "process/children.h"
 #include "process/handle.h"
+#include "process/setup.h"
 #include "world.h"
 
 #define CODE 7
@@ -27,7 +29,26 @@ struct family {
 	struct world world; /* first: arena_state() looks at it */
 	struct mpr_record *record;
 	bool exits;
+	bool options; /* the child changes itself before its entry */
 };
+
+static const char *const environment[] = { "A=one", NULL };
+
+/* All that a child can be asked to change; @cpu is one that there is. */
+static struct mproc_process_opts
+all_options(const int *cpu)
+{
+	return (struct mproc_process_opts){
+		.struct_size = sizeof(struct mproc_process_opts),
+		.env = environment,
+		.cwd = "/",
+		.cpus = cpu,
+		.n_cpus = 1,
+		.n_keep_fds = -1,
+		.stdin_ = { MPROC_STDIO_NULL, 0 },
+		.stdout_ = { MPROC_STDIO_FD, STDERR_FILENO },
+	};
+}
 
 static struct message
 take_part(struct world *w, uint32_t sender)
@@ -114,6 +135,25 @@ start_victim(void *arg)
 	mpt_step_end();
 }
 
+static void
+start_with_options_victim(void *arg)
+{
+	struct family *f = arg;
+	int cpu = sched_getcpu();
+	const struct mproc_process_opts opts = all_options(&cpu);
+	mproc_process *p;
+
+	take_part(&f->world, BY_VICTIM);
+	start(&p, return_at_once, &f->world, false);
+	if (mproc_process_join(p, MPROC_FOREVER) < 0)
+		_exit(1);
+	mproc_process_close(p);
+	mpt_step_begin();
+	if (mproc_process_start(&p, put_and_stay, &f->world, &opts) < 0)
+		_exit(1);
+	mpt_step_end();
+}
+
 /* The child, if there was one, has gone with its parent. */
 static void
 start_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
@@ -140,6 +180,24 @@ killed_in_start(void **state)
 		.arg = &f,
 		.every = 200,
 		.budget = 150,
+		.forks = true,
+	}, NULL);
+}
+
+static void
+killed_in_a_start_with_options(void **state)
+{
+	struct family f = { .world = { .t = *state, .queued = 2,
+				       .opts.capacity = 4096 } };
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "start with options",
+		.victim = start_with_options_victim,
+		.before = world_begin,
+		.survivor = start_survivor,
+		.arg = &f,
+		.every = 1,
+		.budget = 120,
 		.forks = true,
 	}, NULL);
 }
@@ -191,14 +249,16 @@ with_a_record(void *arg)
 static noreturn void
 be_started(struct family *f, mproc_entry *fn)
 {
-	const struct mproc_process_opts opts = { 0 };
+	int cpu = sched_getcpu();
+	const struct mproc_process_opts none = { 0 }, all = all_options(&cpu);
 	struct mpr_start start = {
 		.fn = fn,
 		.arg = f,
 		.name = (char[MPR_NAME_MAX]){ "victim" },
 		.record = f->record,
 		.bond = { .parent = getppid(), .signal = SIGRTMAX },
-		.opts = &opts,
+		.opts = f->options ? &all : &none,
+		.setup = f->options,
 	};
 
 	mpr_crash_plan(&start.crash);
@@ -278,6 +338,39 @@ killed_before_its_entry(void **state)
 		.before = with_a_record,
 		.survivor = child_survivor,
 		.max_cases = 500,
+		.arg = &f,
+		.keep_zombie = true,
+	}, NULL);
+}
+
+/* What it tells its parent is 0, or that all went well. */
+static void
+options_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	const struct mproc_process_opts none = { 0 };
+	struct family *f = arg;
+	uint64_t word = atomic_load(&f->record->setup);
+
+	if (word)
+		assert_int_equal(mpr_setup_result(word, &none), 0);
+	else
+		assert_false(finished);
+	child_survivor(arg, victim, n, finished);
+}
+
+static void
+killed_while_it_applies_its_options(void **state)
+{
+	struct family f = { .world = { .t = *state, .queued = 2,
+				       .opts.capacity = 4096 },
+			    .options = true };
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "options",
+		.victim = begin_victim,
+		.before = with_a_record,
+		.survivor = options_survivor,
+		.max_cases = 300,
 		.arg = &f,
 		.keep_zombie = true,
 	}, NULL);
@@ -481,8 +574,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_in_start),
+		mpt_test(killed_in_a_start_with_options),
 		mpt_test(killed_in_the_first_start),
 		mpt_test(killed_before_its_entry),
+		mpt_test(killed_while_it_applies_its_options),
 		mpt_test(killed_after_its_entry),
 		mpt_test(killed_in_join),
 		mpt_test(killed_in_its_exit_rules),
