@@ -626,8 +626,9 @@ enum {
  * struct mproc_supervisor_opts - how to supervise
  * @struct_size:  filled in by MPROC_OPTS
  * @strategy:     an enum mproc_strategy; 0: MPROC_ONE_FOR_ONE
- * @max_restarts: how many restarts there may be within @period; 0: one; -1:
- *                none. One of several children at once counts once.
+ * @max_restarts: how many restarts there may be within @period, up to a
+ *                million; 0: one; -1: none. One of several children at once
+ *                counts once.
  * @period:       a time that slides along; 0: five seconds
  * @backoff:      how long to wait before a child's first restart; twice as long
  *                before the next one, and so on, until it has run for @period.

@@ -20,6 +20,9 @@
 #include "process/supervisor.h"
 
 #define SECOND INT64_C(1000000000)
+
+/* Each has a time that is kept. */
+#define RESTARTS_MAX 1000000
 #define DEFAULT_RESTARTS 1
 #define DEFAULT_PERIOD (5 * SECOND)
 #define DEFAULT_BACKOFF_MAX (60 * SECOND)
@@ -42,7 +45,7 @@ check_opts(const struct mproc_supervisor_opts *o)
 	if (o->strategy < 0 || o->strategy > MPROC_REST_FOR_ONE)
 		return mpr_fail(-EINVAL, "there is no strategy %d",
 				o->strategy);
-	if (o->max_restarts < -1)
+	if (o->max_restarts < -1 || o->max_restarts > RESTARTS_MAX)
 		return mpr_fail(-EINVAL, "max_restarts is %d", o->max_restarts);
 	if (o->period.ns < 0 || o->backoff.ns < 0 || o->backoff_max.ns < 0)
 		return mpr_fail(-EINVAL, "the %s is a point in time",

@@ -37,6 +37,13 @@ options_that_make_no_sense_are_refused(void **state)
 	o.max_restarts = -2;
 	assert_int_equal(mproc_supervisor_create(&s, &o), -EINVAL);
 	assert_true(detail_has("max_restarts is -2"));
+	o.max_restarts = 1000001;
+	assert_int_equal(mproc_supervisor_create(&s, &o), -EINVAL);
+	assert_true(detail_has("max_restarts is 1000001"));
+	o.max_restarts = 1000000;
+	assert_int_equal(mproc_supervisor_create(&s, &o), 0);
+	mproc_supervisor_close(s);
+	s = NULL;
 	o.max_restarts = 0;
 	o.period = mproc_until(1);
 	assert_int_equal(mproc_supervisor_create(&s, &o), -EINVAL);
