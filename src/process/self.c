@@ -84,17 +84,19 @@ mproc_parent_fd(void)
 }
 
 /* Sleeps until there is an order. If the parent dies instead, the kernel tells
- * us, and we end; if only its thread does, as another thread has called exec,
- * no order will come unless it has come already. */
+ * us, or, where it does not (valgrind has that signal for itself), we see it; if
+ * only its thread does, as another thread has called exec, no order will come
+ * unless it has come already. */
 static uint32_t
-sleep_until_order(struct mpr_record *record)
+sleep_until_order(struct mpr_record *record, pid_t parent)
 {
 	uint32_t ticket, order;
 	bool ended;
 
 	for (;;) {
 		/* Before the order is read: who has ended gives none. */
-		ended = mpr_child_forker_ended();
+		ended = mpr_child_forker_ended() ||
+			!mpr_child_has_parent(parent);
 		ticket = mpr_parker_ticket(&record->parker);
 		order = atomic_load(&record->order);
 		if (order != MPR_RECORD_ASLEEP)
@@ -108,7 +110,7 @@ sleep_until_order(struct mpr_record *record)
 
 /* Until the parent has what it needs to wait for us. */
 static void
-wait_for_order(struct mpr_record *record)
+wait_for_order(struct mpr_record *record, pid_t parent)
 {
 	uint32_t order = MPR_RECORD_WAIT;
 
@@ -120,7 +122,7 @@ wait_for_order(struct mpr_record *record)
 	}
 	if (atomic_compare_exchange_strong(&record->order, &order,
 					   MPR_RECORD_ASLEEP))
-		order = sleep_until_order(record);
+		order = sleep_until_order(record, parent);
 	if (order != MPR_RECORD_GO)
 		mpr_child_exit(0);
 }
@@ -140,7 +142,7 @@ mpr_self_run(const struct mpr_start *start)
 		atomic_store(&record->setup, mpr_setup_apply(start->opts));
 		mpr_parker_wake(&record->starter);
 	}
-	wait_for_order(record);
+	wait_for_order(record, start->bond.parent);
 	if (start->bond.outlives)
 		mpr_child_unfollow();
 
