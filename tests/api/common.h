@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -45,6 +46,16 @@ amount(unsigned normal)
 	if (level && strcmp(level, "full") == 0)
 		return normal * 10;
 	return normal;
+}
+
+/* Waits until a child has ended, and leaves it unreaped. Its state would say so
+ * too early where a sanitizer has a thread in it. */
+static inline void
+await_zombie(struct mpt *t, pid_t pid)
+{
+	siginfo_t info;
+
+	mpt_check_int(t, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 }
 
 static inline bool

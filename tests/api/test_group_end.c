@@ -190,7 +190,7 @@ members_of_a_closed_group_go_on(void **state)
 	/* Reaped by the next that closes, as those of processes are. */
 	mpt_until(t, b->asked == 1);
 	for (int i = 0; i < 3; i++)
-		mpt_until(t, mpt_task_state(b->pid[i]) == 'Z');
+		await_zombie(t, b->pid[i]);
 	let(b, 0, RETURN_0, 0);
 	b->n = 1;
 	g = start_group(b, MPROC_NOWAIT);

@@ -294,7 +294,7 @@ several_that_end_at_once_count_once_where_all_are_restarted(void **state)
 	run_until_all_begun(s, b, before);
 	for (unsigned i = 0; i < 3; i++) {
 		kill_child(b, i);
-		mpt_until(b->t, mpt_task_state(b->seat[i].pid) == 'Z');
+		await_zombie(b->t, b->seat[i].pid);
 	}
 	run_until_all_begun(s, b, after);
 	expect_journal(b, "");

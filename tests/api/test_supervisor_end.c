@@ -235,7 +235,7 @@ ends_between_two_runs_are_seen_by_the_next(void **state)
 	add(s, b, STAY, 0, 0);
 	run_until_begun(s, b, 0, 1);
 	kill_child(b, 0);
-	mpt_until(b->t, mpt_task_state(b->seat[0].pid) == 'Z');
+	await_zombie(b->t, b->seat[0].pid);
 	run_until_begun(s, b, 0, 2);
 	stop_and_close(s);
 }
@@ -282,7 +282,7 @@ children_of_a_closed_one_go_on(void **state)
 	assert_int_equal(mproc_children(NULL, 0), 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(kill(b->seat[i].pid, SIGTERM), 0);
-		mpt_until(t, mpt_task_state(b->seat[i].pid) == 'Z');
+		await_zombie(t, b->seat[i].pid);
 	}
 	assert_int_equal(b->asked, 2);
 	/* Reaped like any process that was closed. */
