@@ -198,7 +198,9 @@ MPROC_API int mproc_set_start_method(int method);
  *   -EINTR      mproc_interrupt() was called
  *   -ECHILD     the handle belongs to another process
  *   -EINVAL     @p is NULL
- * Context: may block until @timeout.
+ * Context: may block until @timeout. In the first quarter of a millisecond of
+ *          the process's life it does so awake, yielding to whoever wants the
+ *          CPU, as short processes end by then.
  */
 MPROC_API int mproc_process_join(mproc_process *p, mproc_timeout timeout);
 

@@ -162,20 +162,20 @@ mpr_self(mproc_arena *a, struct mpr_self **ret_self)
 	return 0;
 }
 
-struct mpr_self *
+MPR_CHILD_PATH struct mpr_self *
 mpr_self_if_joined(void)
 {
 	return self.generation && self.generation == mpr_generation_peek() ?
 		       &self : NULL;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_self_forget(void)
 {
 	self.generation = 0;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_self_leave(void)
 {
 	uint64_t ident;

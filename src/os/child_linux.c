@@ -20,6 +20,7 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/fds.h"
@@ -30,7 +31,7 @@
 #define P_PIDFD 3
 #endif
 
-pid_t
+MPR_CHILD_PATH pid_t
 mpr_child_fork(void)
 {
 	pid_t pid = mpr_fault(MPR_FAULT_FORK) ? -1 : fork();
@@ -59,7 +60,7 @@ on_parent_death(int signal, siginfo_t *info, void *unused)
 		forker_ended = true;
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_child_forker_ended(void)
 {
 	return forker_ended;
@@ -97,7 +98,7 @@ look_every_second(int signal)
 	return looks && timer_settime(timer, 0, &every, NULL) == 0;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_child_follow(const struct mpr_child_bond *bond)
 {
 	struct sigaction action = {
@@ -145,13 +146,13 @@ mpr_child_has_parent(pid_t parent)
 	return getppid() == parent;
 }
 
-noreturn void
+MPR_CHILD_PATH noreturn void
 mpr_child_exit(int code)
 {
 	_exit(code);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_child_show_name(const char *name)
 {
 	/* As above, by the same function as what has been called already. */
@@ -207,7 +208,7 @@ mpr_child_open(struct mpr_child *ret_c, pid_t pid)
 	return 0;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_child_close(struct mpr_child *c)
 {
 	int saved = errno;

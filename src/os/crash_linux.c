@@ -412,7 +412,7 @@ mpr_crash_plan(struct mpr_crash_plan *ret_plan)
 
 /* The program's own, which the thread that forked us had, stays if it is large
  * enough. */
-static void
+MPR_CHILD_PATH static void
 use_stack(void *ours)
 {
 	stack_t stack = { .ss_sp = ours, .ss_size = STACK_SIZE }, before;
@@ -422,7 +422,7 @@ use_stack(void *ours)
 		syscall(SYS_sigaltstack, &before, NULL);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_crash_watch(const struct mpr_crash_plan *plan,
 		const struct mpr_crash_report *report)
 {

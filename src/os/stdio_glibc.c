@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 
+#include "base/macros.h"
 #include "os/stdio.h"
 
 static bool
@@ -31,7 +32,7 @@ mpr_stdio_flush(void)
 	flush_unlocked(stderr);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_stdio_finish(void)
 {
 	if (holds_output(stdout))
@@ -40,7 +41,7 @@ mpr_stdio_finish(void)
 		fflush(stderr);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_stdio_forget(void)
 {
 	if (holds_output(stdout))

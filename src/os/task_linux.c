@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/generation.h"
 #include "os/task.h"
 
@@ -156,7 +157,7 @@ mpr_task_namespace(void)
 	return namespace;
 }
 
-pid_t
+MPR_CHILD_PATH pid_t
 mpr_task_pid(void)
 {
 	return getpid();
@@ -176,7 +177,7 @@ mpr_task_cpu(void)
 	return cpu < 0 ? 0 : (unsigned)cpu;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_task_yield(void)
 {
 	sched_yield();

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "base/macros.h"
 #include "os/generation.h"
 #include "process/children.h"
 #include "process/handle.h"
@@ -134,7 +135,7 @@ mpr_children_reap(void)
 	}
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_children_exist(void)
 {
 	/* What a forked child finds here may be its parent's; it may not have

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/macros.h"
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/exit.h"
@@ -44,7 +45,7 @@ static _Atomic uint64_t kept_by;
 static _Atomic int64_t exit_limit = INT64_MAX; /* an mproc_timeout */
 
 /* The one to run next, taken off the list, or NULL. */
-static struct function *
+MPR_CHILD_PATH static struct function *
 take_function(void)
 {
 	struct function *f;
@@ -64,7 +65,7 @@ take_function(void)
 	return f;
 }
 
-static void
+MPR_CHILD_PATH static void
 run_functions(void)
 {
 	struct function *f;
@@ -121,7 +122,7 @@ end_children(void)
 		end(MPR_CHILDREN_OTHERS);
 }
 
-static void
+MPR_CHILD_PATH static void
 keep_rules(void)
 {
 	run_functions();
@@ -167,7 +168,7 @@ mpr_exit_prepare(void)
 	return r < 0 ? mpr_fail(r, "no memory for a function at exit") : 0;
 }
 
-noreturn void
+MPR_CHILD_PATH noreturn void
 mpr_exit_started(int code)
 {
 	keep_rules();

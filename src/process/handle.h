@@ -20,6 +20,7 @@ struct mproc_process {
 	struct mpr_record *record;
 	bool daemon;
 	bool outlives; /* its parent */
+	int64_t started; /* when it was forked */
 	char name[MPR_NAME_MAX];
 
 	/* What can change, changes once, under the process lock: two threads

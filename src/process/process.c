@@ -11,10 +11,12 @@
 #include "arena/recover.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "base/opts.h"
 #include "os/clock.h"
 #include "os/crash.h"
 #include "os/generation.h"
+#include "os/interrupt.h"
 #include "os/stdio.h"
 #include "os/task.h"
 #include "os/thread.h"
@@ -27,6 +29,9 @@
 
 /* How often a start that takes long looks whether the child still lives. */
 #define LOOK_EVERY INT64_C(50000000) /* ns */
+
+/* How long after its start a process may end without a sleep of who joins it. */
+#define SHORT_LIFE INT64_C(250000) /* ns */
 
 static int
 check(const mproc_process *p)
@@ -216,6 +221,7 @@ open_child(mproc_process *p, pid_t pid, const struct mpr_start *start)
 {
 	int r = mpr_child_open(&p->child, pid);
 
+	p->started = mproc_now();
 	if (r < 0)
 		mpr_fail(r, "pidfd_open: %s", mproc_strerror(r));
 	else if (start->setup)
@@ -230,7 +236,7 @@ open_child(mproc_process *p, pid_t pid, const struct mpr_start *start)
 }
 
 /* Forks @p, whose entry gets @arg. */
-static int
+MPR_CHILD_PATH static int
 start(mproc_process *p, mproc_entry *fn, void *arg,
       const struct mproc_process_opts *o)
 {
@@ -293,7 +299,7 @@ mpr_process_copy_arg(void **ret_copy, const void *arg, size_t size)
 	return 0;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_process_hold(mproc_process **ret_p, mproc_entry *fn, void *arg,
 		 const struct mproc_process_opts *opts)
 {
@@ -381,9 +387,25 @@ mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
 	return 0;
 }
 
+/* One that was started just now may be about to end: to sleep and to be woken
+ * takes longer than that, so we stay awake for a while, if nobody else wants the
+ * CPU. One that goes on does not cost that again. */
+static void
+see_a_short_life(const mproc_process *p, int64_t deadline)
+{
+	int64_t until = p->started + SHORT_LIFE;
+
+	if (until > deadline)
+		until = deadline;
+	while (mproc_now() < until && !mpr_interrupt_pending() &&
+	       !mpr_child_is_gone(&p->child))
+		mpr_task_yield();
+}
+
 int
 mproc_process_join(mproc_process *p, mproc_timeout timeout)
 {
+	int64_t deadline;
 	int r = check(p);
 
 	if (r < 0)
@@ -392,7 +414,9 @@ mproc_process_join(mproc_process *p, mproc_timeout timeout)
 		return 0;
 	if (timeout.ns == 0)
 		return -EAGAIN;
-	return mpr_process_wait(p, mpr_deadline(timeout), true);
+	deadline = mpr_deadline(timeout);
+	see_a_short_life(p, deadline);
+	return mpr_process_wait(p, deadline, true);
 }
 
 int

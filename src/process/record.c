@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/macros.h"
 #include "os/child.h"
 #include "os/generation.h"
 #include "process/record.h"
@@ -107,7 +108,7 @@ mpr_record_free(struct mpr_record *record)
 	mpr_process_unlock();
 }
 
-void *
+MPR_CHILD_PATH void *
 mpr_record_report(struct mpr_record *record)
 {
 	/* Sheets begin at pages, and their records fill one. */

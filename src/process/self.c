@@ -4,6 +4,7 @@
 
 #include "arena/participant.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/crash.h"
@@ -27,7 +28,7 @@ static struct {
 	char name[MPR_NAME_MAX];
 } self;
 
-bool
+MPR_CHILD_PATH bool
 mpr_self_is_started(void)
 {
 	return self.pid && self.pid == mpr_task_pid();
@@ -109,7 +110,7 @@ sleep_until_order(struct mpr_record *record, pid_t parent)
 }
 
 /* Until the parent has what it needs to wait for us. */
-static void
+MPR_CHILD_PATH static void
 wait_for_order(struct mpr_record *record, pid_t parent)
 {
 	uint32_t order = MPR_RECORD_WAIT;
@@ -127,7 +128,7 @@ wait_for_order(struct mpr_record *record, pid_t parent)
 		mpr_child_exit(0);
 }
 
-noreturn void
+MPR_CHILD_PATH noreturn void
 mpr_self_run(const struct mpr_start *start)
 {
 	struct mpr_record *record = start->record;
@@ -163,7 +164,7 @@ mpr_self_run(const struct mpr_start *start)
 	mpr_exit_started(start->fn(start->arg) & 0xff);
 }
 
-noreturn void
+MPR_CHILD_PATH noreturn void
 mpr_self_finish(int code)
 {
 	mpr_stdio_finish();
