@@ -394,12 +394,15 @@ static void
 see_a_short_life(const mproc_process *p, int64_t deadline)
 {
 	int64_t until = p->started + SHORT_LIFE;
+	/* A look is a cancellation point, and a join is none. */
+	int before = mpr_thread_forbid_cancel();
 
 	if (until > deadline)
 		until = deadline;
 	while (mproc_now() < until && !mpr_interrupt_pending() &&
 	       !mpr_child_is_gone(&p->child))
 		mpr_task_yield();
+	mpr_thread_allow_cancel(before);
 }
 
 int

@@ -66,14 +66,14 @@ mpr_producer_write(struct mpr_producer *p, const void *msg, size_t len)
 	uint64_t tail = p->tail, count = p->count;
 	unsigned char *frame = mpr_lane_at(lane, p->capacity, tail);
 
-	/* All that is private first, so that it need not be read again after
-	 * each store to shared memory. */
-	p->count = count + 1;
-	p->tail = tail + mpr_frame_size(len);
 	mpr_store((_Atomic uint64_t *)(void *)frame,
 		  mpr_frame(MPR_FRAME_MESSAGE, len, (uint32_t)count),
 		  memory_order_relaxed);
 	mpr_copy_in(frame + MPR_FRAME_HEADER, msg, len);
+	/* Not before the copy: a program may leave it by a jump, if its message
+	 * is at no address of anything. */
+	p->count = count + 1;
+	p->tail = tail + mpr_frame_size(len);
 	mpr_store(&lane->count, count + 1, memory_order_relaxed);
 	/* P2, pairs with C1, as in mpr_producer_publish(). */
 	mpr_store(&lane->tail, tail + mpr_frame_size(len),

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "crash.h"
+#include "mpt_self.h"
 
 static int
 call_abort(void *arg)
@@ -346,15 +347,32 @@ start_loud(mproc_entry *fn, void *arg)
 	return start_named("loud", fn, arg);
 }
 
+/* Code is mapped in pieces of 64 KiB, and where they meet is up to the load
+ * address. So it is measured in fresh instances, until one has them meet
+ * elsewhere than among what a child runs; that is one in sixteen. */
 static void
 reports_cost_who_does_not_crash_no_page_fault(void **state)
 {
+	char more[16] = "none";
+
 	(void)state;
-	assert_int_equal(faults_of(start_loud), faults_of(start_quiet));
+	for (int i = 0; i < 8 && strcmp(more, "0") != 0; i++)
+		assert_int_equal(mpt_self_run("faults", more, sizeof(more)),
+				 0);
+	assert_string_equal(more, "0");
+}
+
+static int
+print_faults(void)
+{
+	if (with_arena(NULL) < 0)
+		return 1;
+	printf("%ld", faults_of(start_loud) - faults_of(start_quiet));
+	return 0;
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(each_kind_of_crash_is_reported),
@@ -367,6 +385,9 @@ main(void)
 		mpt_test(reports_cost_who_does_not_crash_no_page_fault),
 	};
 
+	(void)argv;
+	if (argc > 1)
+		return print_faults();
 	forbid_cores();
 	return cmocka_run_group_tests(tests, with_arena, NULL);
 }

@@ -135,7 +135,7 @@ round_of(const struct variant *v, size_t capacity)
 {
 	int64_t *ns = mproc_alloc(sizeof(*ns));
 	mproc_process *producer, *consumer;
-	mproc_queue *q;
+	mproc_queue *q = NULL;
 	double result;
 
 	if (!ns || mproc_queue_create(&q, MPROC_OPTS(mproc_queue_opts,

@@ -253,6 +253,47 @@ a_cancelled_thread_finishes_a_close(void **state)
 				     NULL), 0);
 }
 
+/* Joins one that has just been started, when a look would be cancelled. */
+static void *
+join_with_a_cancel_pending(void *p)
+{
+	pthread_cancel(pthread_self());
+	return (void *)(intptr_t)(mproc_process_join(p, MPROC_FOREVER) + 1);
+}
+
+static int
+join_in_a_cancelled_thread(struct mpt *t, void *spec)
+{
+	pthread_t thread;
+	mproc_process *p;
+	void *result;
+
+	if (spec)
+		mpt_check_int(t, mpr_fault_set(spec), 0);
+	for (int i = 0; i < 20; i++) {
+		p = start(t, return_a_code, NULL);
+		mpt_check_int(t, pthread_create(&thread, NULL,
+						join_with_a_cancel_pending, p),
+			      0);
+		mpt_check_int(t, pthread_join(thread, &result), 0);
+		mpt_check(t, result == (void *)1);
+		mproc_process_close(p);
+	}
+	return 0;
+}
+
+static void
+a_cancelled_thread_finishes_a_join(void **state)
+{
+	struct mpt *t = *state;
+	static char no_pidfds[] = "pidfd:1+=ENOSYS";
+
+	mpt_expect_exit(t, mpt_spawn(t, "parent", join_in_a_cancelled_thread,
+				     NULL), 0);
+	mpt_expect_exit(t, mpt_spawn(t, "parent", join_in_a_cancelled_thread,
+				     no_pidfds), 0);
+}
+
 static int
 test_for_cancel(void *t)
 {
@@ -497,6 +538,7 @@ main(void)
 		mpt_test(nor_does_who_is_started_by_one),
 		mpt_test(a_cancelled_thread_finishes_a_start),
 		mpt_test(a_cancelled_thread_finishes_a_close),
+		mpt_test(a_cancelled_thread_finishes_a_join),
 		mpt_test(an_entry_does_not_inherit_its_starters_cancellation),
 		mpt_test(
 		    without_pidfds_a_worker_with_the_id_of_a_child_is_spared),
