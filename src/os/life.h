@@ -22,8 +22,9 @@
 struct mpr_life {
 	alignas(8) union {
 		pthread_mutex_t mutex;
-		_Atomic uint32_t word;
-		unsigned char room[64];
+		/* The first is the life word. Others may be reading it when the
+		 * next thread begins, so all are stored as atomics. */
+		_Atomic uint32_t words[16];
 	} u;
 };
 

@@ -30,28 +30,47 @@ id_is_known(void)
 	return known;
 }
 
+/*
+ * Makes the mutex anew. It is made elsewhere and copied, as those who still
+ * look at the former owner read the first word meanwhile: they find nothing
+ * but words that were stored as atomics, and then that the slot is another's.
+ */
+static void
+make_mutex(struct mpr_life *life)
+{
+	uint32_t words[sizeof(life->u.words) / sizeof(life->u.words[0])] = { 0 };
+	pthread_mutexattr_t attr;
+	pthread_mutex_t fresh;
+
+	_Static_assert(sizeof(fresh) <= sizeof(words), "a mutex has room");
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&fresh, &attr);
+	pthread_mutexattr_destroy(&attr);
+	memcpy(words, &fresh, sizeof(fresh));
+	pthread_mutex_destroy(&fresh);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		atomic_store_explicit(&life->u.words[i], words[i],
+				      memory_order_relaxed);
+}
+
 int
 mpr_life_begin(struct mpr_life *life)
 {
-	pthread_mutexattr_t attr;
 	uint32_t word;
 
 	if (!id_is_known())
 		return mpr_fail(-EPROTO, "thread %d is not known to the C "
 				"library: was it made by clone()?",
 				(int)gettid());
-	memset(&life->u, 0, sizeof(life->u));
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	pthread_mutex_init(&life->u.mutex, &attr);
-	pthread_mutexattr_destroy(&attr);
+	make_mutex(life);
 	/* Nobody else has it: this always succeeds. It is held for life, which
 	 * those who look for lock orders would count against each lock() that
 	 * comes after. */
 	pthread_mutex_trylock(&life->u.mutex);
 
-	word = atomic_load_explicit(&life->u.word, memory_order_relaxed);
+	word = atomic_load_explicit(&life->u.words[0], memory_order_relaxed);
 	if ((word & FUTEX_TID_MASK) != (uint32_t)gettid()) {
 		pthread_mutex_unlock(&life->u.mutex);
 		return mpr_fail(-EPROTO, "this C library's mutexes have an "
@@ -72,7 +91,7 @@ mpr_life_ended(const struct mpr_life *life)
 	/* Acquire: what the kernel marked, it marked after the thread's last
 	 * store; and the caller re-reads the slot's ident after this. */
 	uint32_t word =
-		atomic_load_explicit(&life->u.word, memory_order_acquire);
+		atomic_load_explicit(&life->u.words[0], memory_order_acquire);
 
 	return (word & FUTEX_OWNER_DIED) || (word & FUTEX_TID_MASK) == 0;
 }

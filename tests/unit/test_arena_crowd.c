@@ -184,7 +184,7 @@ a_full_table_is_recovered_before_it_refuses(void **state)
 
 	/* One dies, is not even reaped, and its life word does not tell. */
 	mpt_kill_unreaped(t, singles[0]);
-	mpr_participant_at(the_arena(), b->slot)->life.u.word = 1;
+	mpr_participant_at(the_arena(), b->slot)->life.u.words[0] = 1;
 	let_late_ones_come(t, LATE - 1);
 	expect_idents(t);
 	mpt_resume(t, crews[3]);

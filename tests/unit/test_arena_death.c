@@ -315,7 +315,7 @@ neither_is_one_whose_other_thread_died_before(void **state)
 static void
 pretend_life(struct mpt *t)
 {
-	victim(t)->life.u.word = 1;
+	victim(t)->life.u.words[0] = 1;
 }
 
 static void

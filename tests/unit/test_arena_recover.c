@@ -108,7 +108,7 @@ only_a_thorough_look_finds_who_lost_its_life_word(void **state)
 	spawn_victims(t, ids);
 	for (int i = 0; i < VICTIMS; i++)
 		mpt_kill(t, ids[i]);
-	victim(t, 3)->life.u.word = 1; /* as if the kernel had not got to it */
+	victim(t, 3)->life.u.words[0] = 1; /* as if the kernel had not got to it */
 	assert_int_equal(mpr_recover_all(the_arena(), false), VICTIMS - 1);
 	assert_int_equal(mpr_recover_all(the_arena(), true), 1);
 	expect_free(t, 3);
@@ -128,7 +128,7 @@ who_was_announced_dead_needs_no_proof_again(void **state)
 	/* A recoverer came as far as R0, and died. */
 	victim(t, 0)->ident = (b->ident[0] & ~UINT64_C(3)) |
 			      MPR_PARTICIPANT_DEAD;
-	victim(t, 0)->life.u.word = 1;
+	victim(t, 0)->life.u.words[0] = 1;
 	assert_int_equal(mpr_recover_all(the_arena(), false), VICTIMS);
 	expect_free(t, 0);
 	after = stat_now();
@@ -169,7 +169,7 @@ who_looks_now_and_then_is_thorough_at_times(void **state)
 	mpt_kill(t, ids[1]);
 	assert_int_equal(mpr_recover_now_and_then(the_arena()), 1);
 	mpt_kill(t, ids[2]);
-	victim(t, 2)->life.u.word = 1;
+	victim(t, 2)->life.u.words[0] = 1;
 	mpt_until(t, mpr_recover_now_and_then(the_arena()) == 1);
 	expect_free(t, 2);
 	for (int i = 3; i < VICTIMS; i++)
