@@ -24,6 +24,7 @@
 
 /* Up to here a message is short: it is copied without a call. */
 #define MPR_COPY_SHORT 128
+#define MPR_COPY_BY_WORDS 64
 
 #ifdef MPR_EXPLORE
 #include "explore_access.h"
@@ -117,10 +118,27 @@ mpr_copy(unsigned char *to, const unsigned char *from, size_t len)
 	}
 }
 
+/*
+ * A message was often written just now, and what was stored as words cannot be
+ * loaded as something wider before the stores have left the CPU; behind the
+ * stores of earlier messages that takes long. So short ones are copied by
+ * words; the compiler would join them.
+ */
 static inline void
 mpr_copy_in(unsigned char *shared, const unsigned char *from, size_t len)
 {
-	mpr_copy(shared, from, len);
+	uint64_t word;
+
+	if (len < 8 || len > MPR_COPY_BY_WORDS) {
+		mpr_copy(shared, from, len);
+		return;
+	}
+	for (size_t at = 0; at + 8 <= len; at += 8) {
+		memcpy(&word, from + at, 8);
+		__asm__("" : "+r"(word));
+		memcpy(shared + at, &word, 8);
+	}
+	memcpy(shared + len - 8, from + len - 8, 8);
 }
 
 static inline void

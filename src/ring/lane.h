@@ -81,6 +81,7 @@ struct mpr_producer {
 	uint64_t tail;	    /* what we published last */
 	uint64_t end;	    /* how far we may write, for all we know */
 	uint64_t count;
+	uint64_t claimed; /* see mpr_producer_claim() */
 	/* See mpr_producer_restrict(). */
 	uint64_t first;
 	uint64_t memory;

@@ -17,6 +17,9 @@
 #include "ring/lane.h"
 #include "ring/lane_priv.h"
 
+#define MPR_LINE 64 /* of a cache; a wrong value costs time only */
+#define MPR_CLAIM_LINES 8
+
 /* Whether there is room for a message of @len bytes at the tail, for all the
  * producer knows, and without padding. */
 static inline bool
@@ -50,12 +53,48 @@ mpr_producer_publish(struct mpr_producer *p, uint64_t tail)
 	mpr_store(&p->lane->tail, tail, memory_order_release);
 }
 
+/*
+ * Claims the lines in which the next messages are going to lie, by a store to
+ * each of them. @tail is where the next frame begins.
+ *
+ * A line comes back from the consumer's CPU when it is first written, and
+ * stores leave a CPU one after the other: one that waits for its line holds up
+ * all behind it. There is room for few messages' stores to wait, so about one
+ * line comes at a time. Stores to nothing but lines that are needed soon all
+ * fit, and their lines come together.
+ */
+static inline void
+mpr_producer_claim(struct mpr_producer *p, uint64_t tail)
+{
+	static const unsigned char nothing[8];
+	uint64_t at = mpr_round_up(tail, MPR_LINE);
+	uint64_t to = at + MPR_CLAIM_LINES * MPR_LINE;
+
+	/* Only where we may write: what lies there was never there. */
+	if ((int64_t)(p->end - to) < 0)
+		to = p->end;
+	for (; (int64_t)(to - at) > 0; at += MPR_LINE)
+		mpr_copy_in(mpr_lane_at(p->lane, p->capacity, at), nothing,
+			    sizeof(nothing));
+	p->claimed = at;
+}
+
+/* Claims more lines if none is left of the last ones: after a message has been
+ * published, not before, as a consumer may be waiting for it. */
+static inline void
+mpr_producer_claim_next(struct mpr_producer *p)
+{
+	if ((int64_t)(p->claimed - p->tail) <= 0)
+		mpr_producer_claim(p, p->tail);
+}
+
 /* What was written up to @tail is in the queue from here on. */
 static inline void
 mpr_producer_commit(struct mpr_producer *p, uint64_t tail)
 {
 	mpr_store(&p->lane->count, p->count, memory_order_relaxed);
 	mpr_producer_publish(p, tail);
+	mpr_producer_claim_next(p);
 }
 
 /* Puts a message where there is room for it. */
@@ -78,6 +117,7 @@ mpr_producer_write(struct mpr_producer *p, const void *msg, size_t len)
 	/* P2, pairs with C1, as in mpr_producer_publish(). */
 	mpr_store(&lane->tail, tail + mpr_frame_size(len),
 		  memory_order_release);
+	mpr_producer_claim_next(p);
 }
 
 /*

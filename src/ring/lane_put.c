@@ -49,6 +49,7 @@ mpr_producer_begin(struct mpr_producer *p, struct mpr_lane *lane,
 		.capacity = capacity,
 		.tail = tail,
 		.end = head + capacity,
+		.claimed = tail,
 		.count = count,
 	};
 	return 0;
@@ -202,6 +203,8 @@ mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 		return r;
 	tail = p->tail;
 	for (;;) {
+		if ((int64_t)(p->claimed - (tail + need)) < 0)
+			mpr_producer_claim(p, tail);
 		to = mpr_producer_header(p, tail, len);
 		if (len)
 			mpr_copy_in(to, msgs[i].iov_base, len);
