@@ -161,6 +161,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 		atomic_load(&q->flags) & MPR_QUEUE_SINGLE_CONSUMER;
 	at->quantum = QUANTUM;
 	at->patience = PATIENCE_START;
+	at->polls = true;
 	at->next = mpr_attachments.all;
 	mpr_attachments.all = at;
 	if (at->capacity < MPR_QUEUE_CAPACITY_MIN ||

@@ -43,6 +43,9 @@ struct mpr_attachment {
 	unsigned cursor; /* the lane to look at next */
 	unsigned quantum; /* messages to take from it before the next one */
 	unsigned patience; /* how long polling pays; see ipc/poll.h */
+	bool polls; /* nobody wanted our CPU when we last waited */
+	unsigned yields_off;  /* so many waits without a yield to come */
+	unsigned yields_rest; /* how many after the last yield that took long */
 	uint64_t puts_seen; /* mpr_thread_puts when we last waited in get */
 	int64_t looked;	    /* when we last looked for more in the lane */
 

@@ -3,42 +3,75 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/task.h"
+#include "sync/park.h"
+#include "sync/seats.h"
 
 #define TIGHT 16
+#define LOOK 16 /* at so many users of the queue at most */
 #define GAP 1000 /* ns */
 #define PATIENCE_MAX 64 /* gaps */
+#define YIELD_LONG 100000 /* ns */
+#define TRICKLE 8 /* ns for each byte */
+#define REST_MIN 16 /* waits */
+#define REST_MAX 1024
 
 MPR_THREAD_LOCAL uint64_t mpr_thread_puts;
 
-/* A peer on our own CPU cannot do anything while we poll. */
+/*
+ * Whether another user of the queue may want to run where we do: it is not
+ * asleep, and was last seen on our CPU. It could not do anything while we poll.
+ * Where processes outnumber CPUs, some are seen on one and the same.
+ */
 static bool
-shares_cpu(const struct mpr_attachment *at, unsigned peer_slot)
+is_cpu_wanted(const struct mpr_attachment *at, unsigned cpu)
 {
-	static _Atomic int cpus;
-	int n = atomic_load_explicit(&cpus, memory_order_relaxed);
+	struct mpr_seat_walk walk = { 0 };
+	_Atomic uint64_t *seat;
+	unsigned seen = 0;
 
-	if (n == 0) {
-		n = mproc_cpu_count();
-		atomic_store_explicit(&cpus, n, memory_order_relaxed);
+	while (seen < LOOK &&
+	       (seat = mpr_seat_next(at->arena, &at->q->seats, &walk))) {
+		uint64_t word = atomic_load_explicit(seat, memory_order_relaxed);
+		unsigned slot = mpr_owner_slot(word);
+		const struct mpr_participant *p;
+
+		if (mpr_owner_state(word) == MPR_SEAT_FREE ||
+		    slot == at->self->slot ||
+		    slot >= mpr_participants_high(at->arena))
+			continue;
+		seen++;
+		p = mpr_participant_at(at->arena, slot);
+		if (atomic_load_explicit(&p->cpu, memory_order_relaxed) ==
+			    cpu &&
+		    !mpr_is_parked(p))
+			return true;
 	}
-	if (n == 1)
-		return true;
-	return peer_slot < mpr_participants_high(at->arena) &&
-	       peer_slot != at->self->slot &&
-	       atomic_load_explicit(
-		       &mpr_participant_at(at->arena, peer_slot)->cpu,
-		       memory_order_relaxed) == mpr_task_cpu();
+	return false;
 }
 
 void
-mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at,
-	       unsigned peer_slot, bool answer)
+mpr_poll_note_cpu(const struct mpr_attachment *at)
 {
 	atomic_store_explicit(&at->self->shared->cpu, mpr_task_cpu(),
 			      memory_order_relaxed);
-	*p = (struct mpr_poll){ .at = at, .began = mproc_now() };
-	if (shares_cpu(at, peer_slot))
+}
+
+void
+mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, bool answer)
+{
+	unsigned cpu = mpr_task_cpu();
+
+	atomic_store_explicit(&at->self->shared->cpu, cpu,
+			      memory_order_relaxed);
+	*p = (struct mpr_poll){ .at = at };
+	at->polls = !is_cpu_wanted(at, cpu);
+	if (!at->polls) {
+		if (at->yields_off)
+			at->yields_off--;
+		else
+			p->yields = 1;
 		return;
+	}
 	p->tight = answer ? TIGHT : 0;
 	p->gaps = at->patience;
 }
@@ -60,11 +93,51 @@ mpr_poll_pace(struct mpr_attachment *at)
 	int64_t now, next = at->looked + GAP;
 
 	/* Where polling does not pay, nobody is at work while we pause. */
-	if (at->puts_seen != mpr_thread_puts || at->patience <= 1)
+	if (at->puts_seen != mpr_thread_puts || at->patience <= 1 || !at->polls)
 		return;
 	for (now = mproc_now(); now < next; now = mproc_now())
 		mpr_cpu_pause();
 	at->looked = now;
+}
+
+/* Whether more than a trickle was put into the lanes that the thread knows of
+ * while it was away for @ns: then it was the queue's users who ran. */
+static bool
+was_busy(const struct mpr_attachment *at, int64_t ns)
+{
+	uint64_t moved = 0;
+
+	for (unsigned i = 0; i < at->n_consumers && i < LOOK; i++) {
+		const struct mpr_consumer *c = &at->consumers[i];
+
+		moved += atomic_load_explicit(&c->lane->tail,
+					      memory_order_relaxed) -
+			 c->tail_seen;
+	}
+	return moved * TRICKLE >= (uint64_t)ns;
+}
+
+/*
+ * Lets others have the CPU, and looks how long that took. Someone who computes
+ * takes it for a whole slice of the scheduler's, far longer than a sleep; then
+ * the next waits do without, more of them each time. A consumer that takes all
+ * there is keeps another one away for as long, but then there is nothing to do.
+ */
+static void
+yield(struct mpr_attachment *at)
+{
+	int64_t began = mproc_now(), took;
+
+	mpr_task_yield();
+	took = mproc_now() - began;
+	if (took < YIELD_LONG || was_busy(at, took)) {
+		at->yields_rest -= (at->yields_rest + 7) / 8;
+		return;
+	}
+	at->yields_rest = at->yields_rest ? 2 * at->yields_rest : REST_MIN;
+	if (at->yields_rest > REST_MAX)
+		at->yields_rest = REST_MAX;
+	at->yields_off = at->yields_rest;
 }
 
 bool
@@ -75,9 +148,16 @@ mpr_poll_again(struct mpr_poll *p)
 		mpr_cpu_pause();
 		return true;
 	}
+	if (!p->began)
+		p->began = mproc_now();
 	if (p->gaps) {
 		p->gaps--;
 		pause_for(GAP);
+		return true;
+	}
+	if (p->yields) {
+		p->yields--;
+		yield(p->at);
 		return true;
 	}
 	return false;
@@ -86,9 +166,14 @@ mpr_poll_again(struct mpr_poll *p)
 void
 mpr_poll_end(struct mpr_poll *p)
 {
-	int64_t gaps = (mproc_now() - p->began) / GAP;
 	unsigned *patience = &p->at->patience;
+	int64_t gaps;
 
+	/* An answer came at once: nothing to learn, and a look at the clock
+	 * would take a third of the time that it took. */
+	if (!p->began)
+		return;
+	gaps = (mproc_now() - p->began) / GAP;
 	if (gaps > PATIENCE_MAX)
 		*patience = *patience > 1 ? *patience / 2 : 1;
 	else if (2 * gaps > *patience)

@@ -16,6 +16,13 @@
  *   more once in a microsecond at most. Following the producer closely, it
  *   would take each cache line away from it while that is being written.
  *
+ *   A thread never polls while another user of the queue that is not asleep
+ *   was last seen on the same CPU: that one may be waiting for the CPU, and be
+ *   the one to do something about it. So it is given the CPU, once, before the
+ *   sleep: the switch from one to the other is all that it takes then, without
+ *   a sleep, a fence and a wake-up. Unless it takes too long, as where somebody
+ *   else computes.
+ *
  *   How long to poll is learnt from how long the waits turn out to be, with
  *   the sleep included. Two threads that wait for each other only because each
  *   wake-up takes its time must not both fall asleep: then each empties or
@@ -32,18 +39,21 @@
 
 struct mpr_poll {
 	struct mpr_attachment *at;
-	int64_t began;
+	int64_t began;	/* 0 before the first pause */
 	unsigned tight; /* probes left without a pause */
 	unsigned gaps;	/* probes left with one */
+	unsigned yields; /* probes left that others run before */
 };
 
 /* How many messages this thread has put, in all queues. */
 extern MPR_THREAD_LOCAL uint64_t mpr_thread_puts;
 
-/* Starts to poll. @peer_slot is the participant that is to do something about
- * it, or MPR_PARTICIPANTS_MAX if that is not known. */
-void mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at,
-		    unsigned peer_slot, bool answer);
+/* Notes where the thread runs, for the polling of others. Who waits does so
+ * anyway; this is for who wakes others, and may run for long without. */
+void mpr_poll_note_cpu(const struct mpr_attachment *at);
+
+/* Starts to poll. @answer: the thread waits for an answer. */
+void mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, bool answer);
 
 /* Waits until the next probe. Returns false when it is time to sleep. */
 bool mpr_poll_again(struct mpr_poll *p);

@@ -24,9 +24,11 @@ wake_producer(const struct mpr_attachment *at, struct mpr_lane *lane)
 {
 	/* head before want: the frequent side of sleep_for_room(). */
 	mpr_fence_light(at->arena);
-	if (mpr_unlikely(mpr_lane_take_want(lane)))
+	if (mpr_unlikely(mpr_lane_take_want(lane))) {
+		mpr_poll_note_cpu(at);
 		mpr_unpark(at->arena,
 			   mpr_owner_slot(atomic_load(&lane->owner)));
+	}
 }
 
 static void
@@ -221,18 +223,15 @@ get_waiting(struct mpr_attachment *at, const struct sink *to, size_t *ret_len,
 	    mproc_timeout timeout)
 {
 	int64_t deadline = mpr_deadline(timeout);
-	unsigned peer = MPR_PARTICIPANTS_MAX;
 	struct mpr_poll poll;
 	bool answer;
 	int r;
 
-	if (at->n_consumers == 1)
-		peer = mpr_owner_slot(atomic_load(&at->consumers[0].lane->owner));
 	/* A thread that has put something since it last got waits for an
 	 * answer. */
 	answer = at->puts_seen != mpr_thread_puts;
 	at->puts_seen = mpr_thread_puts;
-	mpr_poll_begin(&poll, at, peer, answer);
+	mpr_poll_begin(&poll, at, answer);
 	while (mpr_poll_again(&poll)) {
 		r = take_or_close(at, to, ret_len);
 		if (r != -EAGAIN)

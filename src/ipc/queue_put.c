@@ -66,6 +66,7 @@ look_for_sleepers(const struct mpr_attachment *at, unsigned n)
 {
 	mproc_queue *q = at->q;
 
+	mpr_poll_note_cpu(at);
 	if (atomic_load_explicit(&q->closing, memory_order_relaxed))
 		/* All of them may wait for us not to be busy. */
 		mpr_seats_wake_all(at->arena, &q->seats);
@@ -185,7 +186,7 @@ put_waiting(struct mpr_attachment *at, const struct load *load,
 	struct mpr_poll poll;
 	int r, why = 0;
 
-	mpr_poll_begin(&poll, at, MPR_PARTICIPANTS_MAX, false);
+	mpr_poll_begin(&poll, at, false);
 	while (mpr_poll_again(&poll)) {
 		if (!mpr_producer_may_go(&at->producer, want) && !is_closed(at))
 			continue;
