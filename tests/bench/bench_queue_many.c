@@ -23,7 +23,7 @@
 #include "bench.h"
 
 #define ROUNDS 7
-#define EACH 400000 /* messages of each producer, a multiple of BATCH */
+#define EACH 2000000 /* messages of each producer, a multiple of BATCH */
 #define PEERS_MAX 4
 #define BATCH 16
 #define STOP UINT64_MAX
