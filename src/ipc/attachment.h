@@ -46,6 +46,8 @@ struct mpr_attachment {
 	bool polls; /* nobody wanted our CPU when we last waited */
 	unsigned yields_off;  /* so many waits without a yield to come */
 	unsigned yields_rest; /* how many after the last yield that took long */
+	uint64_t others_put;  /* bytes, when the last such yield was over */
+	int64_t others_put_at;
 	uint64_t puts_seen; /* mpr_thread_puts when we last waited in get */
 	int64_t looked;	    /* when we last looked for more in the lane */
 

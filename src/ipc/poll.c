@@ -11,7 +11,7 @@
 #define GAP 1000 /* ns */
 #define PATIENCE_MAX 64 /* gaps */
 #define YIELD_LONG 100000 /* ns */
-#define TRICKLE 8 /* ns for each byte */
+#define TRICKLE 2 /* ns for each byte */
 #define REST_MIN 16 /* waits */
 #define REST_MAX 1024
 
@@ -100,37 +100,47 @@ mpr_poll_pace(struct mpr_attachment *at)
 	at->looked = now;
 }
 
-/* Whether more than a trickle was put into the lanes that the thread knows of
- * while it was away for @ns: then it was the queue's users who ran. */
+/*
+ * Whether others have put more than a trickle since this was last asked: then
+ * it is the queue's users who have the CPU.
+ */
 static bool
-was_busy(const struct mpr_attachment *at, int64_t ns)
+is_busy(struct mpr_attachment *at, int64_t now)
 {
-	uint64_t moved = 0;
+	const _Atomic uint64_t *link = &at->q->lanes;
+	uint64_t put = 0, before = at->others_put;
+	int64_t since = at->others_put_at;
+	struct mpr_lane *lane;
+	bool bad = false;
 
-	for (unsigned i = 0; i < at->n_consumers && i < LOOK; i++) {
-		const struct mpr_consumer *c = &at->consumers[i];
-
-		moved += atomic_load_explicit(&c->lane->tail,
-					      memory_order_relaxed) -
-			 c->tail_seen;
+	for (unsigned n = 0; n < LOOK; n++) {
+		lane = mpr_queue_lane(at->arena, link, at->capacity, &bad);
+		if (!lane)
+			break;
+		if (lane != at->producer.lane)
+			put += atomic_load_explicit(&lane->tail,
+						    memory_order_relaxed);
+		link = &lane->next;
 	}
-	return moved * TRICKLE >= (uint64_t)ns;
+	at->others_put = put;
+	at->others_put_at = now;
+	return (put - before) * TRICKLE > (uint64_t)(now - since);
 }
 
 /*
  * Lets others have the CPU, and looks how long that took. Someone who computes
  * takes it for a whole slice of the scheduler's, far longer than a sleep; then
- * the next waits do without, more of them each time. A consumer that takes all
- * there is keeps another one away for as long, but then there is nothing to do.
+ * the next waits do without, more of them each time. Other users of a busy queue
+ * take it for as long, but they do what there is to do.
  */
 static void
 yield(struct mpr_attachment *at)
 {
-	int64_t began = mproc_now(), took;
+	int64_t began = mproc_now(), now;
 
 	mpr_task_yield();
-	took = mproc_now() - began;
-	if (took < YIELD_LONG || was_busy(at, took)) {
+	now = mproc_now();
+	if (now - began < YIELD_LONG || is_busy(at, now)) {
 		at->yields_rest -= (at->yields_rest + 7) / 8;
 		return;
 	}

@@ -20,8 +20,8 @@
  *   was last seen on the same CPU: that one may be waiting for the CPU, and be
  *   the one to do something about it. So it is given the CPU, once, before the
  *   sleep: the switch from one to the other is all that it takes then, without
- *   a sleep, a fence and a wake-up. Unless it takes too long, as where somebody
- *   else computes.
+ *   a sleep, a fence and a wake-up. Unless it took too long last time, as where
+ *   somebody else computes.
  *
  *   How long to poll is learnt from how long the waits turn out to be, with
  *   the sleep included. Two threads that wait for each other only because each
