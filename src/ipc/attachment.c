@@ -260,18 +260,16 @@ back(const struct mpr_attachment *at, uint64_t position, size_t len)
 	return mpr_heap_back(at->arena, mpr_arena_offset(at->arena, from), len);
 }
 
-MPR_NOINLINE int
-mpr_attachment_back(struct mpr_attachment *at)
+/* Up to @len bytes more, as the lane may be nearly complete. */
+static int
+extend(struct mpr_attachment *at, size_t len)
 {
 	struct mpr_producer *p = &at->producer;
-	size_t done = (size_t)(p->memory - p->first);
-	size_t len = done < BACK_FIRST ? BACK_FIRST : done, part;
-	int r = 0, cancel;
+	size_t left = at->capacity - (size_t)(p->memory - p->first), part;
+	int r = 0;
 
-	if (len > at->capacity - done)
-		len = at->capacity - done;
-	/* Allocating is a cancellation point. */
-	cancel = mpr_thread_forbid_cancel();
+	if (len > left)
+		len = left;
 	while (len && r == 0) {
 		part = at->capacity - (size_t)(p->memory & (at->capacity - 1));
 		if (part > len)
@@ -281,6 +279,21 @@ mpr_attachment_back(struct mpr_attachment *at)
 			mpr_producer_extend(p, part);
 		len -= part;
 	}
+	return r;
+}
+
+MPR_NOINLINE int
+mpr_attachment_back(struct mpr_attachment *at)
+{
+	struct mpr_producer *p = &at->producer;
+	size_t done = (size_t)(p->memory - p->first);
+	/* Allocating is a cancellation point. */
+	int cancel = mpr_thread_forbid_cancel(), r;
+
+	r = extend(at, done < BACK_FIRST ? BACK_FIRST : done);
+	/* Where memory is short, what is needed may still be there. */
+	if ((r == -ENOMEM || r == -ENOSPC) && done > BACK_FIRST)
+		r = extend(at, BACK_FIRST);
 	mpr_thread_allow_cancel(cancel);
 	return r;
 }

@@ -8,6 +8,7 @@
 #include <mproc/mproc.h>
 
 #include "arena/recover.h"
+#include "base/fault.h"
 #include "common.h"
 #include "ipc/attachment.h"
 #include "sync/seats.h"
@@ -305,6 +306,37 @@ setup(void **state)
 	return 0;
 }
 
+/* A lane grows by as much as it has. Where there is too little for that, the
+ * message that needs room gets it all the same. */
+static void
+a_lane_grows_by_less_where_memory_is_short(void **state)
+{
+	static const char message[1000];
+	struct mpr_attachment *at;
+	mproc_queue *q = NULL;
+	uint64_t had;
+
+	(void)state;
+	assert_int_equal(mproc_queue_create(
+		&q, MPROC_OPTS(mproc_queue_opts, .capacity = 1 << 20)), 0);
+	at = attach(q);
+	assert_non_null(at);
+	do {
+		had = at->producer.memory - at->producer.first;
+		assert_int_equal(mproc_queue_put(q, message, sizeof(message),
+						 MPROC_NOWAIT), 0);
+	} while (had < 4 * MPR_QUEUE_CAPACITY_DEFAULT);
+	/* The next time, a quarter as much is there as it would like. */
+	assert_int_equal(mpr_fault_set("fallocate:1=ENOSPC"), 0);
+	while (mpr_fault_hits(MPR_FAULT_FALLOCATE) == 0)
+		assert_int_equal(mproc_queue_put(q, message, sizeof(message),
+						 MPROC_NOWAIT), 0);
+	assert_int_equal(mpr_fault_set(NULL), 0);
+	assert_true(at->producer.memory - at->producer.first ==
+		    had + MPR_QUEUE_CAPACITY_DEFAULT);
+	mproc_queue_destroy(q);
+}
+
 int
 main(void)
 {
@@ -317,6 +349,7 @@ main(void)
 		mpt_test(a_queue_that_another_process_destroyed_is_noticed),
 		mpt_test(an_empty_lane_is_taken_over_before_one_with_messages),
 		mpt_test(a_corrupt_queue_is_reported),
+		mpt_test(a_lane_grows_by_less_where_memory_is_short),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
