@@ -374,17 +374,19 @@ mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
 			       .interruptible = interruptible };
 	int r = 0;
 
-	while (!mpr_process_has_ended(p)) {
-		if (r < 0)
-			return r;
-		/* A signal handler may have forked: no child of ours. */
+	for (;;) {
+		/* A signal handler may have forked: no child of ours, even if
+		 * it has ended meanwhile. */
 		if (p->generation != mpr_generation())
 			return check(p);
+		if (mpr_process_has_ended(p))
+			return 0;
+		if (r < 0)
+			return r;
 		r = mpr_watch(&w, deadline);
 		if (r == -EINTR)
 			return r;
 	}
-	return 0;
 }
 
 /* One that was started just now may be about to end: to sleep and to be woken

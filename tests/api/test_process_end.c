@@ -5,9 +5,11 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include "process.h"
@@ -531,6 +533,43 @@ a_join_goes_on_after_a_signal_handler(void **state)
 	sigaction(SIGUSR1, &old, NULL);
 }
 
+static pid_t joined_pid, forked_pid = -1;
+
+/* The child goes on once the parent has joined. */
+static void
+fork_and_end_it(int sig)
+{
+	(void)sig;
+	forked_pid = fork();
+	if (forked_pid != 0)
+		return;
+	kill(joined_pid, SIGKILL);
+	while (kill(joined_pid, 0) == 0)
+		sched_yield();
+}
+
+/* It is in the middle of its parent's join then, of a process that has ended. */
+static void
+a_child_that_a_handler_forks_in_a_join_has_no_process_to_join(void **state)
+{
+	struct sigaction action = { .sa_handler = fork_and_end_it }, old;
+	struct itimerval soon = { .it_value.tv_usec = 20000 };
+	mproc_process *p = start(wait_for_ever, *state);
+	int status, r;
+
+	joined_pid = mproc_process_pid(p);
+	sigaction(SIGALRM, &action, &old);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	r = mproc_process_join(p, MPROC_FOREVER);
+	if (forked_pid == 0)
+		_exit(r == -ECHILD ? 0 : 1);
+	assert_int_equal(r, 0);
+	assert_int_equal(waitpid(forked_pid, &status, 0), forked_pid);
+	assert_int_equal(status, 0);
+	mproc_process_close(p);
+	sigaction(SIGALRM, &old, NULL);
+}
+
 /* The program closes what it must not close, and the number is used again. */
 static void
 a_handle_whose_descriptor_became_anothers_spares_that_one(void **state)
@@ -575,6 +614,7 @@ main(void)
 		mpt_test(the_parents_exit_functions_do_not_run_in_the_child),
 		mpt_test(what_was_printed_appears_once_and_in_order),
 		mpt_test(a_join_goes_on_after_a_signal_handler),
+		mpt_test(a_child_that_a_handler_forks_in_a_join_has_no_process_to_join),
 		mpt_test(a_handle_whose_descriptor_became_anothers_spares_that_one),
 	};
 
