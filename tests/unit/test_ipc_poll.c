@@ -214,46 +214,85 @@ yields(struct mpr_attachment *at)
 	return result;
 }
 
-static _Atomic bool stop;
+/* A thread that computes all the time, on one CPU with the test. */
+struct hog {
+	pthread_t thread;
+	unsigned cpu;
+	_Atomic uint64_t *tail; /* it moves that very fast, if it is not NULL */
+	_Atomic bool stop;
+};
 
 static void *
 compute(void *arg)
 {
+	struct hog *hog = arg;
 	cpu_set_t one;
 
 	CPU_ZERO(&one);
-	CPU_SET(*(unsigned *)arg, &one);
+	CPU_SET(hog->cpu, &one);
 	sched_setaffinity(0, sizeof(one), &one);
-	while (!stop)
-		;
+	while (!hog->stop)
+		if (hog->tail)
+			*hog->tail += 1 << 20;
 	return NULL;
+}
+
+/* Of @waits waits beside a hog, how many yield. */
+static unsigned
+yields_beside(struct scene *s, _Atomic uint64_t *tail, unsigned waits)
+{
+	struct hog hog = { .cpu = s->cpu, .tail = tail };
+	int64_t began = mproc_now();
+	unsigned n = 0;
+
+	assert_int_equal(pthread_create(&hog.thread, NULL, compute, &hog), 0);
+	/* Until it is there. */
+	while (mproc_now() - began < 50000000)
+		yields(s->at);
+	for (unsigned i = 0; i < waits; i++)
+		n += yields(s->at);
+	hog.stop = true;
+	assert_int_equal(pthread_join(hog.thread, NULL), 0);
+	return n;
 }
 
 /* Somebody who computes keeps the CPU for much longer than a sleep takes. */
 static void
 yields_that_take_long_become_rare(void **state)
 {
-	pthread_t hog;
 	struct peer peer;
 	struct scene s;
-	unsigned n = 0;
 
 	(void)state;
 	begin(&s);
 	peer_start(&peer, s.q);
 	peer.participant->cpu = s.cpu;
 	assert_true(yields(s.at));
-	stop = false;
-	assert_int_equal(pthread_create(&hog, NULL, compute, &s.cpu), 0);
-	/* Until it is there. */
-	for (int i = 0; i < 1000000 && !s.at->yields_rest; i++)
-		yields(s.at);
-	assert_true(s.at->yields_rest >= 16);
-	for (int i = 0; i < 3000; i++)
-		n += yields(s.at);
-	assert_true(n < 300);
-	stop = true;
-	assert_int_equal(pthread_join(hog, NULL), 0);
+	assert_true(yields_beside(&s, NULL, 3000) < 300);
+	assert_true(s.at->yields_rest > 0);
+	peer_end(&peer);
+	end(&s);
+}
+
+/* Somebody who puts all the time keeps it as long, and there is nothing else to
+ * do. The peer does not look at its lane. */
+static void
+but_not_where_the_queue_is_busy(void **state)
+{
+	_Atomic uint64_t *tail;
+	struct peer peer;
+	struct scene s;
+	uint64_t before;
+
+	(void)state;
+	begin(&s);
+	peer_start(&peer, s.q);
+	peer.participant->cpu = s.cpu;
+	tail = &((struct mpr_lane *)mpr_arena_at(the_arena(),
+						 s.q->lanes))->tail;
+	before = *tail;
+	assert_true(yields_beside(&s, tail, 200) > 100);
+	*tail = before;
 	peer_end(&peer);
 	end(&s);
 }
@@ -331,6 +370,7 @@ main(void)
 		mpt_test(one_of_several_is_enough),
 		mpt_test(who_sleeps_needs_no_cpu_until_it_is_woken),
 		mpt_test(yields_that_take_long_become_rare),
+		mpt_test(but_not_where_the_queue_is_busy),
 		mpt_test(one_allowed_cpu_is_no_reason),
 		mpt_test(a_waker_tells_where_it_runs),
 		mpt_test(patience_is_learnt_from_the_length_of_waits),
