@@ -77,7 +77,6 @@ try_slot(mproc_arena *a, unsigned slot)
 	atomic_store_explicit(&p->pid_namespace, mpr_task_namespace(),
 			      memory_order_relaxed);
 	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);
-	atomic_store_explicit(&p->cpu, mpr_task_cpu(), memory_order_relaxed);
 	atomic_store_explicit(&p->in_heap, 0, memory_order_relaxed);
 	mpr_parker_init(&p->parker);
 	raise_to(&a->shm->participants_high, slot + 1);

@@ -54,10 +54,6 @@ struct mpr_participant {
 
 	/* What others write to wake it. */
 	alignas(MPR_APART) struct mpr_parker parker;
-	/* Where it ran when it last waited, or woke another. */
-	_Atomic uint32_t cpu;
-	/* The ticket that it sleeps with, if it waits. */
-	_Atomic uint32_t wait_ticket;
 	/* What it waits for, written before it sleeps and cleared after: the
 	 * object's offset, or 0. */
 	_Atomic uint64_t wait_object;

@@ -43,9 +43,11 @@ struct mpr_attachment {
 	unsigned cursor; /* the lane to look at next */
 	unsigned quantum; /* messages to take from it before the next one */
 	unsigned patience; /* how long polling pays; see ipc/poll.h */
-	bool polls; /* nobody wanted our CPU when we last waited */
-	unsigned yields_off;  /* so many waits without a yield to come */
-	unsigned yields_rest; /* how many after the last yield that took long */
+	/* What yields said; see ipc/poll.h. */
+	bool polls;	      /* the last one: nobody wanted our CPU */
+	unsigned alone;	      /* so many waits believe that without asking */
+	unsigned yields_off;  /* so many waits do not yield */
+	unsigned yields_rest; /* how many after the last that took long */
 	uint64_t others_put;  /* bytes, when the last such yield was over */
 	int64_t others_put_at;
 	uint64_t puts_seen; /* mpr_thread_puts when we last waited in get */

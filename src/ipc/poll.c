@@ -3,77 +3,45 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/task.h"
-#include "sync/park.h"
-#include "sync/seats.h"
 
 #define TIGHT 16
-#define LOOK 16 /* at so many users of the queue at most */
 #define GAP 1000 /* ns */
 #define PATIENCE_MAX 64 /* gaps */
-#define YIELD_LONG 100000 /* ns */
-#define TRICKLE 2 /* ns for each byte */
-#define REST_MIN 16 /* waits */
+
+/* ns; a yield to nobody takes 200 to 500, one to somebody who yields back at
+ * once a few thousand, one to somebody who computes some million. */
+#define YIELD_ALONE 1500
+#define YIELD_LONG 100000
+
+/* waits */
+#define ALONE 64
+#define REST_MIN 16
 #define REST_MAX 1024
+
+#define TRICKLE 2 /* ns for each byte */
+#define LOOK 16 /* lanes */
 
 MPR_THREAD_LOCAL uint64_t mpr_thread_puts;
 
-/*
- * Whether another user of the queue may want to run where we do: it is not
- * asleep, and was last seen on our CPU. It could not do anything while we poll.
- * Where processes outnumber CPUs, some are seen on one and the same.
- */
-static bool
-is_cpu_wanted(const struct mpr_attachment *at, unsigned cpu)
+static void
+start_probes(struct mpr_poll *p)
 {
-	struct mpr_seat_walk walk = { 0 };
-	_Atomic uint64_t *seat;
-	unsigned seen = 0;
-
-	while (seen < LOOK &&
-	       (seat = mpr_seat_next(at->arena, &at->q->seats, &walk))) {
-		uint64_t word = atomic_load_explicit(seat, memory_order_relaxed);
-		unsigned slot = mpr_owner_slot(word);
-		const struct mpr_participant *p;
-
-		if (mpr_owner_state(word) == MPR_SEAT_FREE ||
-		    slot == at->self->slot ||
-		    slot >= mpr_participants_high(at->arena))
-			continue;
-		seen++;
-		p = mpr_participant_at(at->arena, slot);
-		if (atomic_load_explicit(&p->cpu, memory_order_relaxed) ==
-			    cpu &&
-		    !mpr_is_parked(p))
-			return true;
-	}
-	return false;
-}
-
-void
-mpr_poll_note_cpu(const struct mpr_attachment *at)
-{
-	atomic_store_explicit(&at->self->shared->cpu, mpr_task_cpu(),
-			      memory_order_relaxed);
+	p->tight = p->answer ? TIGHT : 0;
+	p->gaps = p->at->patience;
 }
 
 void
 mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, bool answer)
 {
-	unsigned cpu = mpr_task_cpu();
-
-	atomic_store_explicit(&at->self->shared->cpu, cpu,
-			      memory_order_relaxed);
-	*p = (struct mpr_poll){ .at = at };
-	at->polls = !is_cpu_wanted(at, cpu);
-	if (!at->polls) {
-		if (at->yields_off)
-			at->yields_off--;
-		else
-			p->yields = 1;
-		return;
+	*p = (struct mpr_poll){ .at = at, .answer = answer };
+	if (at->alone) {
+		at->alone--;
+		start_probes(p);
+	} else if (at->yields_off) {
+		at->yields_off--;
+	} else {
+		p->yields = true;
 	}
-	p->tight = answer ? TIGHT : 0;
-	p->gaps = at->patience;
 }
 
 static void
@@ -101,16 +69,17 @@ mpr_poll_pace(struct mpr_attachment *at)
 }
 
 /*
- * Whether others have put more than a trickle since this was last asked: then
- * it is the queue's users who have the CPU.
+ * Whether other producers have put more than a trickle since this was last
+ * asked: then it is the queue's users who have the CPU.
  */
 static bool
 is_busy(struct mpr_attachment *at, int64_t now)
 {
 	const _Atomic uint64_t *link = &at->q->lanes;
-	uint64_t put = 0, before = at->others_put;
+	uint64_t before = at->others_put;
 	int64_t since = at->others_put_at;
 	struct mpr_lane *lane;
+	uint64_t put = 0;
 	bool bad = false;
 
 	for (unsigned n = 0; n < LOOK; n++) {
@@ -124,30 +93,37 @@ is_busy(struct mpr_attachment *at, int64_t now)
 	}
 	at->others_put = put;
 	at->others_put_at = now;
-	return (put - before) * TRICKLE > (uint64_t)(now - since);
+	return (int64_t)(put - before) > (now - since) / TRICKLE;
 }
 
-/*
- * Lets others have the CPU, and looks how long that took. Someone who computes
- * takes it for a whole slice of the scheduler's, far longer than a sleep; then
- * the next waits do without, more of them each time. Other users of a busy queue
- * take it for as long, but they do what there is to do.
- */
-static void
-yield(struct mpr_attachment *at)
+bool
+mpr_poll_judge(struct mpr_attachment *at, int64_t began, int64_t now)
 {
-	int64_t began = mproc_now(), now;
-
-	mpr_task_yield();
-	now = mproc_now();
+	at->polls = now - began < YIELD_ALONE;
+	if (at->polls)
+		at->alone = ALONE;
+	/* Others take it for long in a busy queue, but do what there is to do. */
 	if (now - began < YIELD_LONG || is_busy(at, now)) {
 		at->yields_rest -= (at->yields_rest + 7) / 8;
-		return;
+		return at->polls;
 	}
 	at->yields_rest = at->yields_rest ? 2 * at->yields_rest : REST_MIN;
 	if (at->yields_rest > REST_MAX)
 		at->yields_rest = REST_MAX;
 	at->yields_off = at->yields_rest;
+	return false;
+}
+
+/* Lets others have the CPU, and polls if there are none. */
+static void
+yield(struct mpr_poll *p)
+{
+	int64_t began = mproc_now();
+
+	p->yields = false;
+	mpr_task_yield();
+	if (mpr_poll_judge(p->at, began, mproc_now()))
+		start_probes(p);
 }
 
 bool
@@ -160,16 +136,17 @@ mpr_poll_again(struct mpr_poll *p)
 	}
 	if (!p->began)
 		p->began = mproc_now();
+	if (p->yields) {
+		yield(p);
+		return true;
+	}
 	if (p->gaps) {
 		p->gaps--;
 		pause_for(GAP);
 		return true;
 	}
-	if (p->yields) {
-		p->yields--;
-		yield(p->at);
-		return true;
-	}
+	/* In vain, so ask again. */
+	p->at->alone = 0;
 	return false;
 }
 

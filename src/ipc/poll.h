@@ -16,12 +16,13 @@
  *   more once in a microsecond at most. Following the producer closely, it
  *   would take each cache line away from it while that is being written.
  *
- *   A thread never polls while another user of the queue that is not asleep
- *   was last seen on the same CPU: that one may be waiting for the CPU, and be
- *   the one to do something about it. So it is given the CPU, once, before the
- *   sleep: the switch from one to the other is all that it takes then, without
- *   a sleep, a fence and a wake-up. Unless it took too long last time, as where
- *   somebody else computes.
+ *   A thread does not poll where somebody else needs its CPU: that may be just
+ *   who is to do something about the wait, or a link in the chain to them. So
+ *   it yields first. If that comes back at once, nobody else wants to run here,
+ *   and it polls, also in the next waits, until one polls in vain. If not,
+ *   somebody ran, and the switch to them is often all that was needed: no
+ *   sleep, no fence, no wake-up. Unless it took too long, as where a stranger
+ *   computes; then the next waits go to sleep at once.
  *
  *   How long to poll is learnt from how long the waits turn out to be, with
  *   the sleep included. Two threads that wait for each other only because each
@@ -39,18 +40,15 @@
 
 struct mpr_poll {
 	struct mpr_attachment *at;
-	int64_t began;	/* 0 before the first pause */
+	int64_t began;	/* 0 before the first look at the clock */
+	bool answer;	/* the thread waits for one */
+	bool yields;	/* it is to yield before the next probe */
 	unsigned tight; /* probes left without a pause */
 	unsigned gaps;	/* probes left with one */
-	unsigned yields; /* probes left that others run before */
 };
 
 /* How many messages this thread has put, in all queues. */
 extern MPR_THREAD_LOCAL uint64_t mpr_thread_puts;
-
-/* Notes where the thread runs, for the polling of others. Who waits does so
- * anyway; this is for who wakes others, and may run for long without. */
-void mpr_poll_note_cpu(const struct mpr_attachment *at);
 
 /* Starts to poll. @answer: the thread waits for an answer. */
 void mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, bool answer);
@@ -64,5 +62,9 @@ void mpr_poll_pace(struct mpr_attachment *at);
 
 /* Notes that the wait is over, with or without a sleep. */
 void mpr_poll_end(struct mpr_poll *p);
+
+/* Learns from a yield that took from @began to @now. Returns true if nobody
+ * else wants the CPU. */
+bool mpr_poll_judge(struct mpr_attachment *at, int64_t began, int64_t now);
 
 #endif

@@ -24,11 +24,9 @@ wake_producer(const struct mpr_attachment *at, struct mpr_lane *lane)
 {
 	/* head before want: the frequent side of sleep_for_room(). */
 	mpr_fence_light(at->arena);
-	if (mpr_unlikely(mpr_lane_take_want(lane))) {
-		mpr_poll_note_cpu(at);
+	if (mpr_unlikely(mpr_lane_take_want(lane)))
 		mpr_unpark(at->arena,
 			   mpr_owner_slot(atomic_load(&lane->owner)));
-	}
 }
 
 static void

@@ -66,7 +66,6 @@ look_for_sleepers(const struct mpr_attachment *at, unsigned n)
 {
 	mproc_queue *q = at->q;
 
-	mpr_poll_note_cpu(at);
 	if (atomic_load_explicit(&q->closing, memory_order_relaxed))
 		/* All of them may wait for us not to be busy. */
 		mpr_seats_wake_all(at->arena, &q->seats);

@@ -35,9 +35,6 @@ uint64_t mpr_task_namespace(void);
 pid_t mpr_task_pid(void);
 pid_t mpr_task_tid(void);
 
-/* The CPU that this thread runs on just now. */
-unsigned mpr_task_cpu(void);
-
 /* Lets another thread run. */
 void mpr_task_yield(void);
 

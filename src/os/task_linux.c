@@ -169,14 +169,6 @@ mpr_task_tid(void)
 	return gettid();
 }
 
-unsigned
-mpr_task_cpu(void)
-{
-	int cpu = sched_getcpu();
-
-	return cpu < 0 ? 0 : (unsigned)cpu;
-}
-
 MPR_CHILD_PATH void
 mpr_task_yield(void)
 {

@@ -64,8 +64,6 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 		return -EINTR;
 	if (now >= deadline)
 		return -ETIMEDOUT;
-	atomic_store_explicit(&p->cpu, mpr_task_cpu(), memory_order_relaxed);
-	atomic_store_explicit(&p->wait_ticket, ticket, memory_order_relaxed);
 	atomic_store_explicit(&p->wait_since, (uint64_t)now,
 			      memory_order_relaxed);
 	atomic_store_explicit(&p->wait_object,

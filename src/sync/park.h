@@ -13,7 +13,6 @@
 #ifndef MPR_SYNC_PARK_H
 #define MPR_SYNC_PARK_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "arena/participant.h"
@@ -38,18 +37,6 @@ mpr_park_ticket(const struct mpr_self *self)
  */
 int mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	     int64_t deadline);
-
-/*
- * Whether @p sleeps, and nobody has woken it yet: whether it has no use for a
- * CPU. A hint.
- */
-static inline bool
-mpr_is_parked(const struct mpr_participant *p)
-{
-	return atomic_load_explicit(&p->wait_object, memory_order_relaxed) &&
-	       atomic_load_explicit(&p->wait_ticket, memory_order_relaxed) ==
-		       mpr_parker_ticket(&p->parker);
-}
 
 /* Wakes the participant in @slot, whoever that is by now. */
 void mpr_unpark(const mproc_arena *a, unsigned slot);

@@ -1,328 +1,203 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Polling: not where another user of the queue may need the CPU, and only as
- * long as it pays. Where everyone runs is made up.
+ * Polling: not where somebody else needs the CPU, and only as long as it pays.
+ * How long yields and waits took is made up, but for the last test.
  */
 #include <sched.h>
-#include <semaphore.h>
 
 #include <mproc/mproc.h>
 
 #include "common.h"
 #include "ipc/poll.h"
-#include "os/task.h"
-#include "sync/park.h"
 
-/* A thread that has put something, and does nothing more until it is let go. */
-struct peer {
-	pthread_t thread;
-	mproc_queue *q;
-	struct mpr_participant *participant;
-	unsigned slot;
-	sem_t there, go;
-};
+#define US INT64_C(1000)
+#define MS INT64_C(1000000)
 
-static void *
-put_and_stay(void *arg)
+static struct mpr_attachment *
+attach(mproc_queue *q)
 {
-	struct peer *peer = arg;
 	struct mpr_attachment *at = NULL;
 
-	if (mproc_queue_put(peer->q, "1", 1, MPROC_NOWAIT) == 0 &&
-	    mpr_attachment_get(peer->q, &at) == 0) {
-		peer->participant = at->self->shared;
-		peer->slot = at->self->slot;
-	}
-	sem_post(&peer->there);
-	while (sem_wait(&peer->go) < 0)
-		;
-	return NULL;
+	return mpr_attachment_get(q, &at) == 0 ? at : NULL;
 }
 
-static void
-peer_start(struct peer *peer, mproc_queue *q)
+static struct mpr_attachment *
+new_attachment(void)
 {
-	*peer = (struct peer){ .q = q };
-	sem_init(&peer->there, 0, 0);
-	sem_init(&peer->go, 0, 0);
-	assert_int_equal(pthread_create(&peer->thread, NULL, put_and_stay,
-					peer), 0);
-	while (sem_wait(&peer->there) < 0)
-		;
-	assert_non_null(peer->participant);
-}
-
-static void
-peer_end(struct peer *peer)
-{
-	sem_post(&peer->go);
-	assert_int_equal(pthread_join(peer->thread, NULL), 0);
-	sem_destroy(&peer->there);
-	sem_destroy(&peer->go);
-}
-
-/* As if it slept, with the wake-ups up to now behind it. */
-static void
-pretend_sleep(struct peer *peer)
-{
-	peer->participant->wait_ticket =
-		mpr_parker_ticket(&peer->participant->parker);
-	peer->participant->wait_object =
-		mpr_arena_offset(the_arena(), peer->q);
-}
-
-struct scene {
-	mproc_queue *q;
 	struct mpr_attachment *at;
-	cpu_set_t before;
-	unsigned cpu; /* ours, for as long as the scene lasts */
-};
+	mproc_queue *q = NULL;
 
-static void
-begin(struct scene *s)
-{
-	cpu_set_t one;
-
-	assert_int_equal(sched_getaffinity(0, sizeof(s->before), &s->before),
-			 0);
-	CPU_ZERO(&one);
-	CPU_SET(mpr_task_cpu(), &one);
-	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
-	s->cpu = mpr_task_cpu();
-	assert_int_equal(mproc_queue_create(&s->q, NULL), 0);
-	assert_int_equal(mpr_attachment_get(s->q, &s->at), 0);
+	assert_int_equal(mproc_queue_create(&q, NULL), 0);
+	at = attach(q);
+	assert_non_null(at);
+	return at;
 }
 
-static void
-end(struct scene *s)
-{
-	mproc_queue_destroy(s->q);
-	assert_int_equal(sched_setaffinity(0, sizeof(s->before), &s->before),
-			 0);
-}
-
-/* How often a wait that begins now looks before it sleeps; or 0 if it does
- * nothing but let others run, for which it looks once at most. */
-static unsigned
-looks(struct mpr_attachment *at, bool answer)
+/* What a wait that begins now does first. */
+static struct mpr_poll
+first(struct mpr_attachment *at, bool answer)
 {
 	struct mpr_poll poll;
-	bool spins;
-	unsigned n = 0;
 
 	mpr_poll_begin(&poll, at, answer);
-	spins = poll.tight || poll.gaps;
-	assert_true(!spins || !poll.yields);
-	while (mpr_poll_again(&poll))
-		n++;
-	assert_true(spins || n <= 1);
-	return spins ? n : 0;
+	return poll;
 }
 
-static void
-a_peer_on_another_cpu_is_polled_for(void **state)
-{
-	struct peer peer;
-	struct scene s;
-
-	(void)state;
-	begin(&s);
-	peer_start(&peer, s.q);
-	peer.participant->cpu = s.cpu + 1;
-	assert_int_equal(looks(s.at, false), s.at->patience);
-	/* Who waits for an answer looks more often, at first. */
-	assert_true(looks(s.at, true) > s.at->patience);
-	peer_end(&peer);
-	end(&s);
-}
-
-static void
-a_peer_on_the_same_cpu_is_not(void **state)
-{
-	struct peer peer;
-	struct scene s;
-
-	(void)state;
-	begin(&s);
-	peer_start(&peer, s.q);
-	peer.participant->cpu = s.cpu;
-	assert_int_equal(looks(s.at, false), 0);
-	assert_int_equal(looks(s.at, true), 0);
-	assert_false(s.at->polls);
-	peer.participant->cpu = s.cpu + 1;
-	assert_true(looks(s.at, false) > 0);
-	assert_true(s.at->polls);
-	peer_end(&peer);
-	end(&s);
-}
-
-static void
-one_of_several_is_enough(void **state)
-{
-	struct peer peers[3];
-	struct scene s;
-
-	(void)state;
-	begin(&s);
-	for (unsigned i = 0; i < 3; i++) {
-		peer_start(&peers[i], s.q);
-		peers[i].participant->cpu = s.cpu + 1 + i;
-	}
-	assert_true(looks(s.at, false) > 0);
-	peers[2].participant->cpu = s.cpu;
-	assert_int_equal(looks(s.at, false), 0);
-	for (unsigned i = 0; i < 3; i++)
-		peer_end(&peers[i]);
-	/* Who has left wants nothing. */
-	assert_true(looks(s.at, false) > 0);
-	end(&s);
-}
-
-static void
-who_sleeps_needs_no_cpu_until_it_is_woken(void **state)
-{
-	struct peer peer;
-	struct scene s;
-
-	(void)state;
-	begin(&s);
-	peer_start(&peer, s.q);
-	peer.participant->cpu = s.cpu;
-	pretend_sleep(&peer);
-	assert_true(mpr_is_parked(peer.participant));
-	assert_true(looks(s.at, false) > 0);
-	/* It has not run yet, but it is going to. */
-	mpr_unpark(the_arena(), peer.slot);
-	assert_false(mpr_is_parked(peer.participant));
-	assert_int_equal(looks(s.at, false), 0);
-	peer.participant->wait_object = 0;
-	peer_end(&peer);
-	end(&s);
-}
-
-/* Whether a wait that begins now lets others run. */
 static bool
-yields(struct mpr_attachment *at)
+only_sleeps(struct mpr_attachment *at)
 {
+	struct mpr_poll poll = first(at, true);
+
+	return !poll.yields && !poll.tight && !poll.gaps;
+}
+
+/* As if a yield had taken @ns just now. */
+static bool
+yield_took(struct mpr_attachment *at, int64_t ns)
+{
+	int64_t now = mproc_now();
+
+	return mpr_poll_judge(at, now - ns, now);
+}
+
+static void
+a_wait_yields_before_it_polls(void **state)
+{
+	struct mpr_attachment *at = new_attachment();
+	struct mpr_poll poll = first(at, true);
+
+	(void)state;
+	assert_true(poll.yields);
+	assert_int_equal(poll.tight, 0);
+	assert_int_equal(poll.gaps, 0);
+	mproc_queue_destroy(at->q);
+}
+
+static void
+alone_on_its_cpu_it_polls(void **state)
+{
+	struct mpr_attachment *at = new_attachment();
 	struct mpr_poll poll;
-	bool result;
-
-	mpr_poll_begin(&poll, at, false);
-	result = poll.yields > 0;
-	while (mpr_poll_again(&poll))
-		;
-	return result;
-}
-
-/* A thread that computes all the time, on one CPU with the test. */
-struct hog {
-	pthread_t thread;
-	unsigned cpu;
-	_Atomic uint64_t *tail; /* it moves that very fast, if it is not NULL */
-	_Atomic bool stop;
-};
-
-static void *
-compute(void *arg)
-{
-	struct hog *hog = arg;
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(hog->cpu, &one);
-	sched_setaffinity(0, sizeof(one), &one);
-	while (!hog->stop)
-		if (hog->tail)
-			*hog->tail += 1 << 20;
-	return NULL;
-}
-
-/* Of @waits waits beside a hog, how many yield. */
-static unsigned
-yields_beside(struct scene *s, _Atomic uint64_t *tail, unsigned waits)
-{
-	struct hog hog = { .cpu = s->cpu, .tail = tail };
-	int64_t began = mproc_now();
 	unsigned n = 0;
 
-	assert_int_equal(pthread_create(&hog.thread, NULL, compute, &hog), 0);
-	/* Until it is there. */
-	while (mproc_now() - began < 50000000)
-		yields(s->at);
-	for (unsigned i = 0; i < waits; i++)
-		n += yields(s->at);
-	hog.stop = true;
-	assert_int_equal(pthread_join(hog.thread, NULL), 0);
-	return n;
+	(void)state;
+	assert_true(yield_took(at, US / 2));
+	assert_true(at->polls);
+	poll = first(at, false);
+	assert_false(poll.yields);
+	assert_int_equal(poll.tight, 0);
+	assert_int_equal(poll.gaps, at->patience);
+	/* Who waits for an answer looks more often, at first. */
+	assert_true(first(at, true).tight > 0);
+	/* After some waits it asks again. */
+	while (!first(at, false).yields)
+		n++;
+	assert_true(n > 10 && n < 1000);
+	mproc_queue_destroy(at->q);
 }
 
-/* Somebody who computes keeps the CPU for much longer than a sleep takes. */
 static void
-yields_that_take_long_become_rare(void **state)
+after_polling_in_vain_it_asks_again(void **state)
 {
-	struct peer peer;
-	struct scene s;
+	struct mpr_attachment *at = new_attachment();
+	struct mpr_poll poll;
+	unsigned n = 0;
 
 	(void)state;
-	begin(&s);
-	peer_start(&peer, s.q);
-	peer.participant->cpu = s.cpu;
-	assert_true(yields(s.at));
-	assert_true(yields_beside(&s, NULL, 3000) < 300);
-	assert_true(s.at->yields_rest > 0);
-	peer_end(&peer);
-	end(&s);
+	assert_true(yield_took(at, US / 2));
+	mpr_poll_begin(&poll, at, false);
+	while (mpr_poll_again(&poll))
+		n++;
+	assert_int_equal(n, at->patience);
+	assert_true(first(at, false).yields);
+	mproc_queue_destroy(at->q);
 }
 
-/* Somebody who puts all the time keeps it as long, and there is nothing else to
- * do. The peer does not look at its lane. */
 static void
-but_not_where_the_queue_is_busy(void **state)
+where_somebody_else_ran_it_does_not_poll(void **state)
 {
+	struct mpr_attachment *at = new_attachment();
+
+	(void)state;
+	assert_false(yield_took(at, 5 * US));
+	assert_false(at->polls);
+	/* But it may yield again. */
+	assert_true(first(at, true).yields);
+	assert_int_equal(at->yields_rest, 0);
+	mproc_queue_destroy(at->q);
+}
+
+static void
+after_a_long_yield_waits_only_sleep(void **state)
+{
+	struct mpr_attachment *at = new_attachment();
+	unsigned n = 0, before = 0;
+
+	(void)state;
+	for (int round = 0; round < 10; round++) {
+		assert_false(yield_took(at, 3 * MS));
+		for (n = 0; only_sleeps(at); n++)
+			;
+		if (round == 0)
+			assert_int_equal(n, 16);
+		else
+			assert_true(n == 2 * before ||
+				    (n == before && n >= 1000));
+		before = n;
+	}
+	/* Many short ones make up for it. */
+	for (n = 0; at->yields_rest && n < 1000; n++)
+		assert_false(yield_took(at, 5 * US));
+	assert_true(n > 10 && n < 1000);
+	mproc_queue_destroy(at->q);
+}
+
+static void *
+put_one(void *q)
+{
+	return mproc_queue_put(q, "1", 1, MPROC_NOWAIT) < 0 ? q : NULL;
+}
+
+/* Other producers who put all the time keep the CPU as long as a stranger, and
+ * there is nothing else to do. */
+static void
+a_long_yield_in_a_busy_queue_does_not_count(void **state)
+{
+	struct mpr_attachment *at = new_attachment();
 	_Atomic uint64_t *tail;
-	struct peer peer;
-	struct scene s;
 	uint64_t before;
+	pthread_t peer;
+	void *failed;
 
 	(void)state;
-	begin(&s);
-	peer_start(&peer, s.q);
-	peer.participant->cpu = s.cpu;
+	assert_int_equal(pthread_create(&peer, NULL, put_one, at->q), 0);
+	assert_int_equal(pthread_join(peer, &failed), 0);
+	assert_null(failed);
 	tail = &((struct mpr_lane *)mpr_arena_at(the_arena(),
-						 s.q->lanes))->tail;
+						 at->q->lanes))->tail;
 	before = *tail;
-	assert_true(yields_beside(&s, tail, 200) > 100);
+	assert_false(yield_took(at, 3 * MS));
+	assert_true(at->yields_rest > 0);
+	at->yields_rest = 0;
+	for (int round = 0; round < 5; round++) {
+		*tail += UINT64_C(1) << 40;
+		assert_false(yield_took(at, 3 * MS));
+		assert_int_equal(at->yields_rest, 0);
+	}
+	/* Nor does a lane that has become ours meanwhile, which is none of
+	 * theirs any more. */
 	*tail = before;
-	peer_end(&peer);
-	end(&s);
-}
-
-/* Pinned to a CPU of its own, a process still has peers elsewhere. */
-static void
-one_allowed_cpu_is_no_reason(void **state)
-{
-	struct scene s;
-
-	(void)state;
-	begin(&s);
-	assert_int_equal(mproc_cpu_count(), 1);
-	assert_true(looks(s.at, false) > 0);
-	end(&s);
-}
-
-static void
-a_waker_tells_where_it_runs(void **state)
-{
-	struct scene s;
-
-	(void)state;
-	begin(&s);
-	s.at->self->shared->cpu = s.cpu + 1;
-	/* As a sleeper leaves it behind: the next put looks for whom to wake. */
-	atomic_store(&s.q->hint, 1);
-	assert_int_equal(mproc_queue_put(s.q, "1", 1, MPROC_NOWAIT), 0);
-	assert_int_equal(s.at->self->shared->cpu, s.cpu);
-	end(&s);
+	assert_int_equal(mproc_queue_put(at->q, "1", 1, MPROC_NOWAIT), 0);
+	assert_ptr_equal(&at->producer.lane->tail, tail);
+	assert_false(yield_took(at, 3 * MS));
+	assert_true(at->yields_rest > 0);
+	/* And what we put ourselves, others have not. */
+	at->yields_rest = 0;
+	*tail += UINT64_C(1) << 40;
+	assert_false(yield_took(at, 3 * MS));
+	assert_true(at->yields_rest > 0);
+	*tail = at->producer.tail;
+	mproc_queue_destroy(at->q);
 }
 
 /* Ends a wait of @ns. */
@@ -338,42 +213,89 @@ wait_was(struct mpr_attachment *at, int64_t ns)
 static void
 patience_is_learnt_from_the_length_of_waits(void **state)
 {
-	struct scene s;
+	struct mpr_attachment *at = new_attachment();
 	unsigned before;
 
 	(void)state;
-	begin(&s);
-	s.at->patience = 8;
+	at->patience = 8;
 	/* Longer than anybody polls. */
-	wait_was(s.at, 1000000);
-	assert_int_equal(s.at->patience, 4);
+	wait_was(at, MS);
+	assert_int_equal(at->patience, 4);
 	for (int i = 0; i < 10; i++)
-		wait_was(s.at, 1000000);
-	assert_int_equal(s.at->patience, 1);
+		wait_was(at, MS);
+	assert_int_equal(at->patience, 1);
 	/* A sleep that polling could have bridged, if we are not kept up. */
-	for (int i = 0; i < 1000 && s.at->patience < 40; i++)
-		wait_was(s.at, 20000);
-	assert_true(s.at->patience >= 40);
-	/* One that needed no pause says nothing. */
-	before = s.at->patience;
-	mpr_poll_end(&(struct mpr_poll){ .at = s.at });
-	assert_int_equal(s.at->patience, before);
-	end(&s);
+	for (int i = 0; i < 1000 && at->patience < 40; i++)
+		wait_was(at, 20 * US);
+	assert_true(at->patience >= 40);
+	/* One that ended at once says nothing. */
+	before = at->patience;
+	mpr_poll_end(&(struct mpr_poll){ .at = at });
+	assert_int_equal(at->patience, before);
+	mproc_queue_destroy(at->q);
+}
+
+static _Atomic bool stop, there;
+
+static void *
+compute(void *arg)
+{
+	struct sched_param normal = { 0 };
+
+	(void)arg;
+	/* Or it would never let go. */
+	sched_setscheduler(0, SCHED_OTHER, &normal);
+	there = true;
+	while (!stop)
+		;
+	return NULL;
+}
+
+/* Somebody who computes on the same CPU keeps it for much longer than a sleep
+ * takes. */
+static void
+beside_a_stranger_few_waits_yield_or_poll(void **state)
+{
+	struct mpr_attachment *at = new_attachment();
+	cpu_set_t before, one;
+	unsigned n = 0;
+	pthread_t hog;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	CPU_ZERO(&one);
+	CPU_SET((size_t)sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	stop = there = false;
+	assert_int_equal(pthread_create(&hog, NULL, compute, NULL), 0);
+	while (!there)
+		sched_yield();
+	for (int i = 0; i < 3000; i++) {
+		struct mpr_poll poll = first(at, false);
+
+		n += poll.yields || poll.gaps;
+		while (mpr_poll_again(&poll))
+			;
+	}
+	assert_true(n < 1000);
+	stop = true;
+	assert_int_equal(pthread_join(hog, NULL), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+	mproc_queue_destroy(at->q);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(a_peer_on_another_cpu_is_polled_for),
-		mpt_test(a_peer_on_the_same_cpu_is_not),
-		mpt_test(one_of_several_is_enough),
-		mpt_test(who_sleeps_needs_no_cpu_until_it_is_woken),
-		mpt_test(yields_that_take_long_become_rare),
-		mpt_test(but_not_where_the_queue_is_busy),
-		mpt_test(one_allowed_cpu_is_no_reason),
-		mpt_test(a_waker_tells_where_it_runs),
+		mpt_test(a_wait_yields_before_it_polls),
+		mpt_test(alone_on_its_cpu_it_polls),
+		mpt_test(after_polling_in_vain_it_asks_again),
+		mpt_test(where_somebody_else_ran_it_does_not_poll),
+		mpt_test(after_a_long_yield_waits_only_sleep),
+		mpt_test(a_long_yield_in_a_busy_queue_does_not_count),
 		mpt_test(patience_is_learnt_from_the_length_of_waits),
+		mpt_test(beside_a_stranger_few_waits_yield_or_poll),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
