@@ -8,6 +8,7 @@
 #include "base/macros.h"
 #include "ipc/attachment.h"
 #include "ipc/poll.h"
+#include "ipc/queue_put.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
 #include "ring/lane_fast.h"
@@ -22,47 +23,14 @@
 #define SPARE_WAIT 1000000 /* ns */
 
 static int
-closed(struct mpr_attachment *at)
+closed(const struct mpr_attachment *at)
 {
 	return mpr_fail(-ESHUTDOWN, "%s is shut down",
 			mpr_queue_label(at->q).text);
 }
 
-static bool
-is_closed(const struct mpr_attachment *at)
-{
-	/* Relaxed; the fence that orders them is in the caller. */
-	return atomic_load_explicit(&at->q->closing, memory_order_relaxed) ||
-	       atomic_load_explicit(&at->q->state, memory_order_relaxed) !=
-		       at->open;
-}
-
-/*
- * An attempt begins and ends here. busy tells a consumer that wants to know
- * whether the queue is empty for good that a message may still come: our store
- * of busy and load of closing are the frequent side, its load of closing,
- * fence, and load of busy the rare one (queue_get.c, is_final()).
- */
-static inline bool
-enter(const struct mpr_attachment *at)
-{
-	atomic_store_explicit(&at->producer.lane->busy, 1,
-			      memory_order_relaxed);
-	mpr_fence_light(at->arena);
-	return mpr_likely(!is_closed(at));
-}
-
-/* Whether somebody may want to hear of a put. Relaxed, as above. */
-static inline bool
-is_watched(const mproc_queue *q)
-{
-	return (atomic_load_explicit(&q->closing, memory_order_relaxed) |
-		atomic_load_explicit(&q->hint, memory_order_relaxed)) != 0;
-}
-
-/* @n is how many messages were put, 0 if there is padding alone. */
-static void
-look_for_sleepers(const struct mpr_attachment *at, unsigned n)
+void
+mpr_put_look_for_sleepers(const struct mpr_attachment *at, unsigned n)
 {
 	mproc_queue *q = at->q;
 
@@ -75,31 +43,15 @@ look_for_sleepers(const struct mpr_attachment *at, unsigned n)
 		mpr_seats_wake(at->arena, &q->seats, &q->hint, n ? n : 1);
 }
 
-/* @tail is where the lane's tail was, @n how many messages were put. */
-static inline void
-leave(const struct mpr_attachment *at, uint64_t tail, unsigned n)
-{
-	/* Release: not busy means that tail is final. */
-	atomic_store_explicit(&at->producer.lane->busy, 0,
-			      memory_order_release);
-	/* Our messages before the look for sleepers; theirs is the rare side
-	 * (queue_get.c). Who destroys the queue wakes them all itself. */
-	mpr_fence_light(at->arena);
-	mpr_thread_puts += n;
-	if (mpr_unlikely(is_watched(at->q)) &&
-	    (at->producer.tail != tail || is_closed(at)))
-		look_for_sleepers(at, n);
-}
-
 static inline int
 try_put(struct mpr_attachment *at, const void *msg, size_t len)
 {
 	uint64_t tail = at->producer.tail;
 	int r = -ESHUTDOWN;
 
-	if (enter(at))
+	if (mpr_put_enter(at))
 		r = mpr_producer_put(&at->producer, msg, len);
-	leave(at, tail, r == 0);
+	mpr_put_leave(at, tail, r == 0);
 	return r;
 }
 
@@ -110,9 +62,9 @@ try_putv(struct mpr_attachment *at, const struct iovec *parts, int n,
 	uint64_t tail = at->producer.tail;
 	int r = -ESHUTDOWN;
 
-	if (enter(at))
+	if (mpr_put_enter(at))
 		r = mpr_producer_putv(&at->producer, parts, n, len);
-	leave(at, tail, r == 0);
+	mpr_put_leave(at, tail, r == 0);
 	return r;
 }
 
@@ -122,9 +74,9 @@ try_put_many(struct mpr_attachment *at, const struct iovec *msgs, int n)
 	uint64_t tail = at->producer.tail;
 	int r = -ESHUTDOWN;
 
-	if (enter(at))
+	if (mpr_put_enter(at))
 		r = mpr_producer_put_many(&at->producer, msgs, n);
-	leave(at, tail, r > 0 ? (unsigned)r : 0);
+	mpr_put_leave(at, tail, r > 0 ? (unsigned)r : 0);
 	return r;
 }
 
@@ -169,7 +121,7 @@ sleep_for_room(struct mpr_attachment *at, uint64_t want, int64_t until)
 	ticket = mpr_park_ticket(at->self);
 	atomic_store(&lane->want, want);
 	mpr_fence_rare(at->arena); /* frequent side: consumers, after a take */
-	if (!mpr_producer_may_go(&at->producer, want) && !is_closed(at))
+	if (!mpr_producer_may_go(&at->producer, want) && !mpr_put_is_closed(at))
 		r = mpr_park(at->self, at->q, ticket, until);
 	atomic_store_explicit(&lane->want, 0, memory_order_relaxed);
 	return r;
@@ -187,7 +139,8 @@ put_waiting(struct mpr_attachment *at, const struct load *load,
 
 	mpr_poll_begin(&poll, at, false);
 	while (mpr_poll_again(&poll)) {
-		if (!mpr_producer_may_go(&at->producer, want) && !is_closed(at))
+		if (!mpr_producer_may_go(&at->producer, want) &&
+		    !mpr_put_is_closed(at))
 			continue;
 		r = try(at, load);
 		if (r != -EAGAIN)
@@ -250,7 +203,7 @@ attach(mproc_queue *q, size_t len, struct mpr_attachment **ret_at)
 				mpr_queue_label(q).text, at->max_message);
 	if (mpr_unlikely(!at->producer.lane)) {
 		/* No lane for a message that will not be taken. */
-		if (is_closed(at))
+		if (mpr_put_is_closed(at))
 			return closed(at);
 		r = mpr_attachment_add_producer(at);
 		if (r < 0)
@@ -285,7 +238,7 @@ put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
 static MPR_NOINLINE int
 wake_after_put(const struct mpr_attachment *at)
 {
-	look_for_sleepers(at, 1);
+	mpr_put_look_for_sleepers(at, 1);
 	return 0;
 }
 
@@ -310,13 +263,13 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
 		return put(q, msg, len, timeout);
 	atomic_store_explicit(&p->lane->busy, 1, memory_order_relaxed);
 	mpr_fence_none();
-	if (mpr_unlikely(is_closed(at)))
+	if (mpr_unlikely(mpr_put_is_closed(at)))
 		return put(q, msg, len, timeout);
 	mpr_producer_write(p, msg, len);
 	atomic_store_explicit(&p->lane->busy, 0, memory_order_release);
 	mpr_fence_none();
 	mpr_thread_puts++;
-	if (mpr_unlikely(is_watched(q)))
+	if (mpr_unlikely(mpr_put_is_watched(q)))
 		return wake_after_put(at);
 	return 0;
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How an attempt to put begins and ends, whatever is put and whoever writes it.
+ */
+#ifndef MPR_IPC_QUEUE_PUT_H
+#define MPR_IPC_QUEUE_PUT_H
+
+#include <stdbool.h>
+
+#include "base/macros.h"
+#include "ipc/attachment.h"
+#include "ipc/poll.h"
+#include "sync/asymmetric.h"
+
+static inline bool
+mpr_put_is_closed(const struct mpr_attachment *at)
+{
+	/* Relaxed; the fence that orders them is in the caller. */
+	return atomic_load_explicit(&at->q->closing, memory_order_relaxed) ||
+	       atomic_load_explicit(&at->q->state, memory_order_relaxed) !=
+		       at->open;
+}
+
+/*
+ * An attempt begins here. busy tells a consumer that wants to know whether the
+ * queue is empty for good that a message may still come: our store of busy and
+ * load of closing are the frequent side, its load of closing, fence, and load
+ * of busy the rare one (queue_get.c, is_final()). Returns false if the queue is
+ * closed; the attempt has to end all the same.
+ */
+static inline bool
+mpr_put_enter(const struct mpr_attachment *at)
+{
+	atomic_store_explicit(&at->producer.lane->busy, 1,
+			      memory_order_relaxed);
+	mpr_fence_light(at->arena);
+	return mpr_likely(!mpr_put_is_closed(at));
+}
+
+/* Whether somebody may want to hear of a put. Relaxed, as above. */
+static inline bool
+mpr_put_is_watched(const mproc_queue *q)
+{
+	return (atomic_load_explicit(&q->closing, memory_order_relaxed) |
+		atomic_load_explicit(&q->hint, memory_order_relaxed)) != 0;
+}
+
+/* @n is how many messages were put, 0 if there is padding alone. */
+void mpr_put_look_for_sleepers(const struct mpr_attachment *at, unsigned n);
+
+/* It ends here. @tail is where the lane's tail was, @n how many messages were
+ * put. */
+static inline void
+mpr_put_leave(const struct mpr_attachment *at, uint64_t tail, unsigned n)
+{
+	/* Release: not busy means that tail is final. */
+	atomic_store_explicit(&at->producer.lane->busy, 0,
+			      memory_order_release);
+	/* Our messages before the look for sleepers; theirs is the rare side
+	 * (queue_get.c). Who destroys the queue wakes them all itself. */
+	mpr_fence_light(at->arena);
+	mpr_thread_puts += n;
+	if (mpr_unlikely(mpr_put_is_watched(at->q)) &&
+	    (at->producer.tail != tail || mpr_put_is_closed(at)))
+		mpr_put_look_for_sleepers(at, n);
+}
+
+#endif
