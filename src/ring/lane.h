@@ -86,6 +86,10 @@ struct mpr_producer {
 	uint64_t first;
 	uint64_t memory;
 	bool is_restricted;
+	/* See mpr_producer_reserve(). */
+	void *reserved; /* NULL: nothing */
+	size_t reserved_len;
+	uint64_t end_aside;
 };
 
 /* A consumer's own part, one for each lane. */
@@ -159,6 +163,20 @@ int mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs,
 			  int n);
 
 /*
+ * Finds room for a message of up to @len bytes, which fits the lane, for the
+ * caller to write there: at *@ret_p, aligned to 8 bytes. Nobody sees anything
+ * of it. Then mpr_producer_put_reserved() puts it with the length that it has
+ * come to, at most @len, or mpr_producer_abort() forgets it. Both always
+ * succeed. Before that nothing else is put: -EBUSY.
+ *
+ * To whoever looks for room there is none meanwhile, so that what asks for room
+ * anyway is all that has to ask. Wait-free. Returns as mpr_producer_put().
+ */
+int mpr_producer_reserve(struct mpr_producer *p, size_t len, void **ret_p);
+void mpr_producer_put_reserved(struct mpr_producer *p, size_t len);
+void mpr_producer_abort(struct mpr_producer *p);
+
+/*
  * The head position at which there is room for a message of @len bytes, and
  * for at least @spare bytes. Leaving "full" as soon as one message fits would
  * make both sides exchange cache lines for each message.
@@ -203,6 +221,19 @@ int mpr_consumer_get_many(struct mpr_consumer *c, void *buf, size_t size,
 int mpr_consumer_get_many_shared(struct mpr_consumer *c, void *buf, size_t size,
 				 struct iovec *ret_msgs, int n,
 				 size_t *ret_len);
+
+/*
+ * Shows the next message to the only consumer, where it lies: at *@ret_p,
+ * aligned to 8 bytes. It stays there, also for others if we die, until
+ * mpr_consumer_release() takes it; nothing is taken in between. *@ret_len is
+ * within the lane, and what mpr_consumer_release() is to be told: whatever has
+ * been written into the frame meanwhile, head goes on by that.
+ *
+ * Returns 0; -EAGAIN if the lane is empty; -EBADMSG.
+ */
+int mpr_consumer_peek(struct mpr_consumer *c, const void **ret_p,
+		      size_t *ret_len);
+void mpr_consumer_release(struct mpr_consumer *c, size_t len);
 
 /* Whether all has been taken that the consumer knows of; there may be more. */
 static inline bool

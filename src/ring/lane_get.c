@@ -53,16 +53,30 @@ padding(const struct mpr_consumer *c, uint64_t head, uint64_t tail,
 	return mpr_lane_fits(head, tail, extent, c->capacity) ? extent : 0;
 }
 
+/* Passes the padding at head. Returns 0, or -EBADMSG if there is none. */
+static int
+pass_padding(struct mpr_consumer *c)
+{
+	bool message;
+	size_t pad = padding(c, c->head, c->tail_seen, memory_order_relaxed,
+			     &message);
+
+	if (!pad || message)
+		return -EBADMSG;
+	c->head += pad;
+	/* C3, pairs with P1. */
+	mpr_store(&c->lane->head, c->head, memory_order_release);
+	return 0;
+}
+
 int
 mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 		 size_t *ret_len)
 {
-	bool message;
-	size_t pad;
 	int r;
 
 	/* More than once only if there is padding. */
-	for (;;) {
+	do {
 		if (c->head == c->tail_seen) {
 			r = look(c);
 			if (r < 0)
@@ -71,14 +85,42 @@ mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 		r = mpr_consumer_take(c, buf, size, ret_len, SIZE_MAX);
 		if (r != -EAGAIN)
 			return r;
-		pad = padding(c, c->head, c->tail_seen, memory_order_relaxed,
-			      &message);
-		if (!pad || message)
-			return -EBADMSG;
-		c->head += pad;
-		/* C3, pairs with P1. */
-		mpr_store(&c->lane->head, c->head, memory_order_release);
-	}
+		r = pass_padding(c);
+	} while (r == 0);
+	return r;
+}
+
+int
+mpr_consumer_peek(struct mpr_consumer *c, const void **ret_p, size_t *ret_len)
+{
+	int r;
+
+	/* As above. */
+	do {
+		if (c->head == c->tail_seen) {
+			r = look(c);
+			if (r < 0)
+				return r;
+		}
+		if (mpr_consumer_is_message(c, c->head, c->tail_seen,
+					    memory_order_relaxed)) {
+			*ret_p = mpr_lane_at(c->lane, c->capacity, c->head) +
+				 MPR_FRAME_HEADER;
+			*ret_len = c->like_len;
+			return 0;
+		}
+		r = pass_padding(c);
+	} while (r == 0);
+	return r;
+}
+
+void
+mpr_consumer_release(struct mpr_consumer *c, size_t len)
+{
+	c->head += mpr_frame_size(len);
+	/* C3, pairs with P1: who was shown the message has read it before its
+	 * bytes can be overwritten. It is taken from here on. */
+	mpr_store(&c->lane->head, c->head, memory_order_release);
 }
 
 /* Head, for one of several; tail_seen is not behind it. */

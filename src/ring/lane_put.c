@@ -135,6 +135,8 @@ make_room(struct mpr_producer *p, size_t need)
 	for (;;) {
 		pad = pad_before(p, p->tail, need);
 		if (mpr_unlikely(pad + need > p->end - p->tail)) {
+			if (p->reserved)
+				return -EBUSY;
 			r = refresh(p);
 			if (r < 0)
 				return r;
@@ -231,6 +233,38 @@ mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 	}
 	mpr_producer_commit(p, tail);
 	return i;
+}
+
+int
+mpr_producer_reserve(struct mpr_producer *p, size_t len, void **ret_p)
+{
+	int r = make_room(p, mpr_frame_size(len));
+
+	if (r < 0)
+		return r;
+	p->reserved = mpr_lane_at(p->lane, p->capacity, p->tail) +
+		      MPR_FRAME_HEADER;
+	p->reserved_len = len;
+	/* Whoever puts now finds no room, and has to look why. */
+	p->end_aside = p->end;
+	p->end = p->tail;
+	*ret_p = p->reserved;
+	return 0;
+}
+
+void
+mpr_producer_abort(struct mpr_producer *p)
+{
+	p->end = p->end_aside;
+	p->reserved = NULL;
+}
+
+void
+mpr_producer_put_reserved(struct mpr_producer *p, size_t len)
+{
+	mpr_producer_abort(p);
+	(void)mpr_producer_header(p, p->tail, len);
+	mpr_producer_commit(p, p->tail + mpr_frame_size(len));
 }
 
 uint64_t

@@ -130,6 +130,48 @@ const struct lane_case lane_cases[LANE_CASES] = {
 			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
 		},
 	},
+	[LANE_IN_PLACE] = {
+		.name = "messages written and read in place",
+		.capacity = 64,
+		.start = 32,
+		.roles = {
+			{ LANE_PRODUCES, 4, { 8, 24, 8, 24 }, .tries = 1,
+			  .in_place = true, .mortal = true },
+			{ LANE_CONSUMES, 5, .in_place = true, .mortal = true },
+		},
+	},
+	[LANE_IN_PLACE_TWO_CONSUMERS] = {
+		.name = "messages written in place, two consumers",
+		.capacity = 64,
+		.start = 32,
+		.roles = {
+			{ LANE_PRODUCES, 4, { 8, 24, 8, 24 }, .tries = 1,
+			  .in_place = true, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+		},
+	},
+	[LANE_IN_PLACE_CONSUMER_HEIR] = {
+		.name = "messages read in place, and again by an heir",
+		.capacity = 64,
+		.start = 48,
+		.roles = {
+			{ LANE_PRODUCES, 3, { 8, 24, 8 }, .tries = 1 },
+			{ LANE_CONSUMES, 3, .in_place = true, .mortal = true },
+			{ LANE_CONSUMES, 3, .in_place = true,
+			  .heir_of = 1 + 1 },
+		},
+	},
+	[LANE_IN_PLACE_SLEEP] = {
+		.name = "a producer that sleeps for room to write in place",
+		.capacity = 64,
+		.start = 16,
+		.roles = {
+			{ LANE_PRODUCES, 4, { 24, 8, 24, 8 }, .in_place = true,
+			  .sleeps = true },
+			{ LANE_CONSUMES, 5, .in_place = true, .mortal = true },
+		},
+	},
 	/* Pads in the middle of a batch, at its beginning, and by themselves. */
 	[LANE_BATCH_ONE_CONSUMER] = {
 		.name = "batches, one consumer",

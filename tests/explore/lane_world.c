@@ -122,6 +122,20 @@ place(const struct mpr_producer *p, uint64_t tail, size_t len)
 	return mpr_frame_size(len) > room ? tail + room : tail;
 }
 
+static int
+put_in_place(struct mpr_producer *p, const unsigned char *bytes, size_t len)
+{
+	void *to = NULL;
+	int r = mpr_producer_reserve(p, len, &to);
+
+	if (r < 0)
+		return r;
+	explore_check(mpr_producer_put(p, bytes, len) == -EBUSY);
+	mpr_copy_in(to, bytes, len);
+	mpr_producer_put_reserved(p, len);
+	return 0;
+}
+
 /* Puts messages @id to @id + @n - 1, or the first few of them. Returns how
  * many, or an error. */
 static int
@@ -149,6 +163,8 @@ put_once(struct mpr_producer *p, unsigned id, unsigned n,
 		msgs[1].iov_base = bytes[0] + 8;
 		msgs[1].iov_len = len - 8;
 		r = mpr_producer_putv(p, msgs, 2, len);
+	} else if (role->in_place) {
+		r = put_in_place(p, bytes[0], len);
 	} else {
 		r = mpr_producer_put(p, bytes[0], len);
 	}
@@ -252,6 +268,20 @@ get_many(struct mpr_consumer *c, void *bytes, size_t room, struct iovec *msgs,
 					    ret_len);
 }
 
+static int
+get_in_place(struct mpr_consumer *c, void *bytes, size_t *ret_len)
+{
+	const void *at = NULL;
+	int r = mpr_consumer_peek(c, &at, ret_len);
+
+	if (r < 0)
+		return r;
+	explore_check(*ret_len <= LANE_CAPACITY_MAX);
+	mpr_copy_out(bytes, at, *ret_len);
+	mpr_consumer_release(c, *ret_len);
+	return 0;
+}
+
 static void
 get(unsigned fiber, const struct lane_role *role)
 {
@@ -266,6 +296,8 @@ get(unsigned fiber, const struct lane_role *role)
 
 	if (role->batch)
 		r = get_many(c, bytes, room, msgs, role, &len);
+	else if (role->in_place)
+		r = get_in_place(c, bytes, &len);
 	else if (role->part == LANE_CONSUMES)
 		r = mpr_consumer_get(c, bytes, room, &len);
 	else

@@ -54,6 +54,8 @@ enum lane_part {
  * @batch:   how many messages it puts or takes together; 0 means one, and the
  *           calls for that
  * @parts:   each message is put in two parts
+ * @in_place: each message is written or, by an only consumer, read where it
+ *           lies in the lane
  * @tries:   attempts for each of them when there is no room; 0 means one
  * @room:    bytes of a consumer's buffer; 0 means as many as it takes
  * @mortal:  may be killed
@@ -67,6 +69,7 @@ struct lane_role {
 	uint8_t len[LANE_PUTS_MAX];
 	uint8_t batch;
 	bool parts;
+	bool in_place;
 	uint8_t tries;
 	uint8_t room;
 	bool mortal;
@@ -104,6 +107,10 @@ enum lane_case_name {
 	LANE_SLEEP_LARGEST,
 	LANE_LENGTH,
 	LANE_PARTS,
+	LANE_IN_PLACE,
+	LANE_IN_PLACE_TWO_CONSUMERS,
+	LANE_IN_PLACE_CONSUMER_HEIR,
+	LANE_IN_PLACE_SLEEP,
 	LANE_BATCH_ONE_CONSUMER,
 	LANE_BATCH_TWO_CONSUMERS,
 	LANE_BATCH_TWO_CONSUMERS_WRAP,
