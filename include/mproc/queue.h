@@ -17,13 +17,18 @@
  * time and changes nothing else: each message is still one by itself, and a
  * batch may be taken in other portions than it was put.
  *
+ * A message can be written where it is going to lie in the lane, between
+ * mproc_queue_reserve() and mproc_queue_commit(), and read where it lies,
+ * between mproc_queue_peek() and mproc_queue_release(), without a copy.
+ *
  * put returns when the message is in shared memory. There is no feeder and
  * nothing to join: what was put is not lost when its producer ends or is
  * killed.
  *
  * What a kill can lose: a consumer that is killed inside a get, after its claim
  * and before the return, takes what that call had claimed with it: one message,
- * or with mproc_queue_get_many() the batch.
+ * or with mproc_queue_get_many() the batch; and with several consumers the
+ * message that a mproc_queue_peek() shows, from its claim to the release.
  *
  * Sleeping: a waiting call wakes up by itself now and then to see whether
  * someone has died: with n sleepers in the arena each one after n/20 s to
@@ -117,6 +122,8 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  *   -EMSGSIZE   longer than the queue can ever take
  *   -ESHUTDOWN  the queue was shut down, or destroyed during the call
  *   -ESTALE     the queue is destroyed
+ *   -EBUSY      this thread has a reservation open in this queue: commit or
+ *               abort it first
  *   -EFAULT     @q does not lie in shared memory
  *   -EINVAL     @q is NULL or no queue, or @msg is NULL and @len is not 0
  *   -EBADMSG    the queue's memory is corrupt
@@ -166,8 +173,8 @@ mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
  *
  * Return: how many messages are in the queue, 1 to @n, or a negative error, and
  * none of them is:
- *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EFAULT, -EBADMSG,
- *   -ENOMEM, -ENOSPC  as mproc_queue_put()
+ *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EBUSY, -EFAULT,
+ *   -EBADMSG, -ENOMEM, -ENOSPC  as mproc_queue_put()
  *   -EMSGSIZE  the first one is longer than the queue can ever take
  *   -EINVAL    @q is NULL or no queue, @msgs is NULL, @n is not positive, or
  *              the first one is NULL and its length is not 0
@@ -198,7 +205,8 @@ mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
  *   -ESHUTDOWN  the queue was shut down and, after MPROC_DRAIN, is empty for
  *               good; or it was destroyed during the call
  *   -ESTALE     the queue is destroyed
- *   -EBUSY      .single_consumer, and another thread is the consumer
+ *   -EBUSY      .single_consumer, and another thread is the consumer; or this
+ *               thread has a peek open in this queue: release it first
  *   -EFAULT     @q does not lie in shared memory
  *   -EINVAL     @q is NULL or no queue, or @buf is NULL and @size is not 0
  *   -EBADMSG    the queue's memory is corrupt
@@ -240,6 +248,143 @@ mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 MPROC_API MPROC_NODISCARD int
 mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
 		     struct iovec *ret_msgs, int n, mproc_timeout timeout);
+
+/**
+ * mproc_queue_reserve() - find room for a message, to write it there
+ * @q:       queue
+ * @len:     length in bytes that the message will have at most; 0 is a length
+ * @ret_p:   receives where its bytes go, aligned to 8 bytes
+ * @timeout: how long to wait for room
+ *
+ * The caller writes up to @len bytes at *@ret_p, in shared memory, and then
+ * calls mproc_queue_commit() or mproc_queue_abort(): one of them for each
+ * success, also when the queue is shut down or destroyed meanwhile. What lies
+ * there before is undefined. Nobody sees anything of the message, or waits for
+ * it, before the commit; so it may be open for as long as it takes. Not even a
+ * shutdown with MPROC_DRAIN waits: the commit then fails.
+ *
+ * Each thread can have one reservation open in each queue. Meanwhile its
+ * mproc_queue_put(), mproc_queue_putv(), mproc_queue_put_many() and
+ * mproc_queue_reserve() fail with -EBUSY there. It is the thread's own: no
+ * other can commit it. It ends with the thread, with mproc_queue_destroy() by
+ * this thread, and in a forked child, which must not write there.
+ *
+ * Room is found as mproc_queue_put() does it, pad at the lane's end included.
+ *
+ * Return: 0, or a negative error, and nothing is reserved:
+ *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EFAULT, -EBADMSG,
+ *   -ENOMEM, -ENOSPC  as mproc_queue_put()
+ *   -EMSGSIZE  @len is more than the queue can ever take
+ *   -EBUSY     this thread has a reservation open in this queue: commit or
+ *              abort it first
+ *   -EINVAL    @q is NULL or no queue, or @ret_p is NULL
+ * Context: may block until @timeout. Wait-free while there is room.
+ * Crash: killed inside, or before the commit, nothing has happened.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_queue_reserve(mproc_queue *q, size_t len, void **ret_p,
+		    mproc_timeout timeout);
+
+/**
+ * mproc_queue_commit() - put the message that was reserved
+ * @q:   queue
+ * @p:   what mproc_queue_reserve() gave
+ * @len: length of the message in bytes, at most what was reserved
+ *
+ * The message comes after all that this thread has put before. The room that
+ * was reserved and is not needed is free again. @p must not be used any more,
+ * except after -EINVAL.
+ *
+ * Return: 0 when the message is in the queue. On a negative error no consumer
+ * will ever see it:
+ *   -EINVAL     @p is not what this thread has reserved in @q, or @len is more
+ *               than was reserved, or @q is NULL or no queue; a reservation
+ *               that is open stays open
+ *   -ESHUTDOWN  the queue was shut down, and the reservation is dropped
+ *   -ESTALE     the queue is destroyed, and the reservation is dropped
+ *   -EFAULT     @q does not lie in shared memory
+ * Context: wait-free.
+ * Crash: the message is in the queue as a whole or not at all.
+ */
+MPROC_API int mproc_queue_commit(mproc_queue *q, void *p, size_t len);
+
+/**
+ * mproc_queue_abort() - forget a message that was reserved
+ * @q: queue
+ * @p: what mproc_queue_reserve() gave; not to be used any more
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL  @p is not what this thread has reserved in @q, or @q is NULL or no
+ *            queue; a reservation that is open stays open
+ *   -ESTALE  the queue is destroyed, and the reservation is dropped
+ *   -EFAULT  @q does not lie in shared memory
+ * Context: wait-free.
+ * Crash: killed inside, nothing was reserved.
+ */
+MPROC_API int mproc_queue_abort(mproc_queue *q, void *p);
+
+/**
+ * mproc_queue_peek() - read the next message where it lies
+ * @q:       queue
+ * @ret_p:   receives where its bytes are, aligned to 8 bytes; also for an empty
+ *           message not NULL
+ * @ret_len: receives the length of the message in bytes; may be NULL
+ * @timeout: how long to wait for a message
+ *
+ * The caller reads at *@ret_p and then calls mproc_queue_release(), once for
+ * each success, also when the queue is shut down or destroyed meanwhile. Until
+ * then the bytes can be read, whatever happens to the queue, and the room that
+ * they take is not free.
+ *
+ * With .single_consumer nothing is copied: the bytes are those in the lane, and
+ * the message is in the queue until the release. A consumer that ends or is
+ * killed before leaves it to the next one, who sees it again. A peer that
+ * breaks the rules and writes in lanes of others can change the bytes while
+ * they are read, but not *@ret_len: where that matters, check after a copy.
+ *
+ * With several consumers anyone may take the message at any time. So the peek
+ * takes it, as mproc_queue_get() does, and shows a copy in private memory of
+ * this thread, which has as many bytes as a lane and is kept until the thread
+ * ends or leaves the queue. The room in the lane is free at once. A consumer
+ * that ends or is killed before the release takes that one message with it.
+ *
+ * Each thread can have one peek open in each queue. Meanwhile its
+ * mproc_queue_get(), mproc_queue_get_many() and mproc_queue_peek() fail with
+ * -EBUSY there. It ends with the thread, with mproc_queue_destroy() by this
+ * thread, and in a forked child, which must not read there.
+ *
+ * Return: 0, or a negative error, and nothing is shown or taken:
+ *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EFAULT, -EBADMSG,
+ *   -ENOMEM, -ENOSPC  as mproc_queue_get(); -ENOMEM also if there is no memory
+ *             for the copy
+ *   -EBUSY    .single_consumer, and another thread is the consumer; or this
+ *             thread has a peek open in this queue: release it first
+ *   -EINVAL   @q is NULL or no queue, or @ret_p is NULL
+ * Context: may block until @timeout. Lock-free while there are messages.
+ * Crash: with .single_consumer nothing has happened; otherwise, killed inside
+ *        or before the release, at most this one message is lost.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_queue_peek(mproc_queue *q, const void **ret_p, size_t *ret_len,
+		 mproc_timeout timeout);
+
+/**
+ * mproc_queue_release() - give back what a peek has shown
+ * @q: queue
+ * @p: what mproc_queue_peek() gave; not to be used any more
+ *
+ * The message is taken: it is not seen again, and with .single_consumer its
+ * room in the lane is free from here on.
+ *
+ * Return: 0, also after a shutdown, or a negative error:
+ *   -EINVAL  @p is not what this thread is shown in @q, or @q is NULL or no
+ *            queue; a peek that is open stays open
+ *   -ESTALE  the queue is destroyed, and the peek is dropped
+ *   -EFAULT  @q does not lie in shared memory
+ * Context: does not block; wakes the producer if it waits for the room.
+ * Crash: the message is taken, or with .single_consumer still in the queue.
+ */
+MPROC_API int mproc_queue_release(mproc_queue *q, const void *p);
 
 /**
  * enum mproc_queue_shutdown_flag - how a queue ends
@@ -310,7 +455,7 @@ enum mproc_queue_state {
  * @lanes:              lanes, with a producer or waiting for the next one
  * @producers:          threads that have a lane
  * @sleeping_producers: of these, asleep because there is no room
- * @consumers:          threads that have called a get
+ * @consumers:          threads that have called a get or a peek
  * @sleeping_consumers: of these, asleep because there is no message
  *
  * A dead thread counts until somebody has recovered from its death.

@@ -23,6 +23,7 @@ static void
 forget(struct mpr_attachment *at)
 {
 	free(at->consumers);
+	free(at->copy);
 	free(at);
 }
 
@@ -99,10 +100,10 @@ mpr_queue_check(mproc_queue *q, mproc_arena **ret_a)
 	return 0;
 }
 
-static int
-stale(mproc_queue *q)
+int
+mpr_queue_stale(const mproc_queue *q)
 {
-	return mpr_fail(-ESTALE, "queue %p is destroyed", (void *)q);
+	return mpr_fail(-ESTALE, "queue %p is destroyed", (const void *)q);
 }
 
 /* Takes a seat in the queue, which is OPEN as @open says. */
@@ -120,7 +121,7 @@ take_seat(mproc_arena *a, struct mpr_self *self, mproc_queue *q, uint64_t open,
 		return 0;
 	mpr_seat_leave(*ret_seat);
 	mpr_queue_reap(a, q);
-	return stale(q);
+	return mpr_queue_stale(q);
 }
 
 static int
@@ -137,7 +138,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 		return r;
 	open = atomic_load(&q->state);
 	if (mpr_owner_state(open) != MPR_QUEUE_OPEN)
-		return stale(q);
+		return mpr_queue_stale(q);
 	r = mpr_self(a, &self);
 	if (r < 0)
 		return r;
@@ -177,6 +178,21 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	return 0;
 }
 
+struct mpr_attachment *
+mpr_attachment_present(const mproc_queue *q)
+{
+	struct mpr_attachment *at =
+		mpr_attachments.hot[mpr_attachment_index(q)];
+
+	if (mpr_attachments.generation != mpr_generation())
+		return NULL;
+	if (!at || at->q != q)
+		at = mpr_attachments.all;
+	while (at && at->q != q)
+		at = at->next;
+	return at;
+}
+
 MPR_NOINLINE int
 mpr_attachment_find(mproc_queue *q, struct mpr_attachment **ret_at)
 {
@@ -185,11 +201,11 @@ mpr_attachment_find(mproc_queue *q, struct mpr_attachment **ret_at)
 
 	if (mpr_attachments.generation != mpr_generation())
 		drop_parents();
-	for (at = mpr_attachments.all; at; at = at->next)
-		if (at->q == q)
-			break;
+	at = mpr_attachment_present(q);
 	/* Gone since we attached; another queue may be there by now. */
 	if (at && atomic_load(&q->state) != at->open) {
+		if (mpr_attachment_is_held(at))
+			return mpr_queue_stale(q);
 		mpr_attachment_drop(at);
 		at = NULL;
 	}

@@ -53,6 +53,14 @@ struct mpr_attachment {
 	uint64_t puts_seen; /* mpr_thread_puts when we last waited in get */
 	int64_t looked;	    /* when we last looked for more in the lane */
 
+	/* What a peek shows, until it is released (ipc/queue_hold.c): in the
+	 * lane at cursor, or in copy, which has room for all a lane can hold.
+	 * quantum is 0 meanwhile, which is what get looks at. */
+	const void *shown; /* NULL: nothing */
+	size_t shown_len;
+	unsigned quantum_aside;
+	unsigned char *copy; /* NULL before the first peek of a message */
+
 	struct mpr_attachment *next; /* of this thread's */
 };
 
@@ -77,6 +85,23 @@ mpr_attachment_index(const mproc_queue *q)
 int mpr_queue_check(mproc_queue *q, mproc_arena **ret_a);
 
 int mpr_attachment_find(mproc_queue *q, struct mpr_attachment **ret_at);
+
+/*
+ * Whether the user has been given an address in what the attachment keeps: a
+ * message is reserved, or shown. Then it is kept even if the queue is found to
+ * be gone, until the user gives the address back.
+ */
+static inline bool
+mpr_attachment_is_held(const struct mpr_attachment *at)
+{
+	return at->producer.reserved || at->shown;
+}
+
+/* The calling thread's attachment to @q, even if the queue is gone, or NULL. */
+struct mpr_attachment *mpr_attachment_present(const mproc_queue *q);
+
+/* The error for a queue that is destroyed. */
+int mpr_queue_stale(const mproc_queue *q);
 
 /*
  * The calling thread's attachment to @q if it is at hand, and nothing forbids

@@ -9,6 +9,7 @@
 #include "base/macros.h"
 #include "ipc/attachment.h"
 #include "ipc/poll.h"
+#include "ipc/queue_get.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
 #include "ring/lane_fast.h"
@@ -37,16 +38,22 @@ next_lane(struct mpr_attachment *at)
 		at->cursor = 0;
 }
 
-/* Where messages go: one into the buffer, or, if n is not 0, up to n. */
-struct sink {
-	void *buf;
-	size_t size;
-	struct iovec *msgs;
-	int n;
-};
+/* @n messages more from the lane at cursor. */
+static inline void
+count_taken(struct mpr_attachment *at, unsigned n)
+{
+	if (mpr_likely(at->quantum > n)) {
+		at->quantum -= n;
+		return;
+	}
+	next_lane(at);
+	/* New lanes must not starve behind busy ones. What is wrong with them
+	 * shows when nothing else is left. */
+	(void)mpr_attachment_find_lanes(at);
+}
 
 static inline int
-take_from(struct mpr_attachment *at, struct mpr_consumer *c, struct sink to,
+take_from(struct mpr_attachment *at, struct mpr_consumer *c, struct mpr_sink to,
 	  size_t *ret_len)
 {
 	if (to.n)
@@ -56,6 +63,8 @@ take_from(struct mpr_attachment *at, struct mpr_consumer *c, struct sink to,
 			       mpr_consumer_get_many_shared(c, to.buf, to.size,
 							    to.msgs, to.n,
 							    ret_len);
+	if (to.ret_p)
+		return mpr_consumer_peek(c, to.ret_p, ret_len);
 	if (at->single_consumer)
 		return mpr_consumer_get(c, to.buf, to.size, ret_len);
 	return mpr_consumer_get_shared(c, to.buf, to.size, ret_len);
@@ -65,11 +74,10 @@ take_from(struct mpr_attachment *at, struct mpr_consumer *c, struct sink to,
  * 0 for the one; -EAGAIN if no lane has any, -EBUSY if others were always
  * faster. */
 static inline int
-take(struct mpr_attachment *at, struct sink to, size_t *ret_len)
+take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len)
 {
 	struct mpr_consumer *c;
 	bool contended = false;
-	unsigned taken;
 	int r;
 
 	for (unsigned i = 0; i < at->n_consumers; i++) {
@@ -78,15 +86,9 @@ take(struct mpr_attachment *at, struct sink to, size_t *ret_len)
 		/* Padding may have been passed even if nothing was taken. */
 		wake_producer(at, c->lane);
 		if (mpr_likely(r >= 0)) {
-			taken = to.n ? (unsigned)r : 1;
-			if (mpr_likely(at->quantum > taken)) {
-				at->quantum -= taken;
-				return r;
-			}
-			next_lane(at);
-			/* New lanes must not starve behind busy ones. What is
-			 * wrong with them shows when nothing else is left. */
-			(void)mpr_attachment_find_lanes(at);
+			/* What is shown is not taken yet. */
+			if (!to.ret_p)
+				count_taken(at, to.n ? (unsigned)r : 1);
 			return r;
 		}
 		if (r == -EBUSY)
@@ -100,7 +102,7 @@ take(struct mpr_attachment *at, struct sink to, size_t *ret_len)
 
 /* Takes from any lane, new ones included. */
 static int
-take_any(struct mpr_attachment *at, const struct sink *to, size_t *ret_len)
+take_any(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len)
 {
 	int r = take(at, *to, ret_len);
 
@@ -157,7 +159,7 @@ closed(const struct mpr_attachment *at)
  * come any more.
  */
 static int
-take_or_close(struct mpr_attachment *at, const struct sink *to,
+take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
 	      size_t *ret_len)
 {
 	uint32_t closing = atomic_load(&at->q->closing);
@@ -183,7 +185,7 @@ take_or_close(struct mpr_attachment *at, const struct sink *to,
 
 /* Sleeps until there may be something to take. */
 static int
-sleep_for_message(struct mpr_attachment *at, const struct sink *to,
+sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 		  size_t *ret_len, int64_t deadline)
 {
 	mproc_queue *q = at->q;
@@ -217,8 +219,8 @@ sleep_for_message(struct mpr_attachment *at, const struct sink *to,
 }
 
 static MPR_NOINLINE int
-get_waiting(struct mpr_attachment *at, const struct sink *to, size_t *ret_len,
-	    mproc_timeout timeout)
+get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
+	    size_t *ret_len, mproc_timeout timeout)
 {
 	int64_t deadline = mpr_deadline(timeout);
 	struct mpr_poll poll;
@@ -245,7 +247,7 @@ done:
 
 /* The fast attempt has failed with @r. */
 static MPR_NOINLINE int
-get_slowly(struct mpr_attachment *at, int r, const struct sink *to,
+get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
 	   size_t *ret_len, mproc_timeout timeout)
 {
 	if (r == -EAGAIN || r == -EBUSY) {
@@ -272,6 +274,24 @@ is_closing_or_gone(const struct mpr_attachment *at)
 		       at->open;
 }
 
+MPR_NOINLINE int
+mpr_get_become_consumer(struct mpr_attachment *at)
+{
+	if (at->shown)
+		return mpr_fail(-EBUSY, "this thread has peeked at %zu bytes "
+				"in %s: release them first", at->shown_len,
+				mpr_queue_label(at->q).text);
+	return at->is_consumer ? 0 : mpr_attachment_add_consumer(at);
+}
+
+static inline void
+pace(struct mpr_attachment *at, mproc_timeout timeout)
+{
+	if (mpr_unlikely(at->n_consumers == 1 && timeout.ns != 0 &&
+			 mpr_consumer_is_through(&at->consumers[0])))
+		mpr_poll_pace(at);
+}
+
 /* The calling thread's attachment, as a consumer. */
 static inline int
 attach(mproc_queue *q, mproc_timeout timeout, struct mpr_attachment **ret_at)
@@ -283,21 +303,19 @@ attach(mproc_queue *q, mproc_timeout timeout, struct mpr_attachment **ret_at)
 	r = mpr_attachment_get(q, &at);
 	if (mpr_unlikely(r < 0))
 		return r;
-	if (mpr_unlikely(!at->is_consumer)) {
-		r = mpr_attachment_add_consumer(at);
+	if (mpr_unlikely(!at->is_consumer || at->shown)) {
+		r = mpr_get_become_consumer(at);
 		if (r < 0)
 			return r;
 	}
-	if (mpr_unlikely(at->n_consumers == 1 && timeout.ns != 0 &&
-			 mpr_consumer_is_through(&at->consumers[0])))
-		mpr_poll_pace(at);
+	pace(at, timeout);
 	*ret_at = at;
 	return 0;
 }
 
 /* The fast attempt, for a queue that is not closing. */
 static inline int
-try_take(struct mpr_attachment *at, struct sink to, size_t *ret_len)
+try_take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len)
 {
 	if (mpr_likely(!atomic_load_explicit(&at->q->closing,
 					     memory_order_relaxed)))
@@ -318,11 +336,11 @@ get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 	r = attach(q, timeout, &at);
 	if (mpr_unlikely(r < 0))
 		return r;
-	r = try_take(at, (struct sink){ .buf = buf, .size = size }, &len);
+	r = try_take(at, (struct mpr_sink){ .buf = buf, .size = size }, &len);
 	if (mpr_unlikely(r < 0))
 		r = get_slowly(at, r,
-			       &(struct sink){ .buf = buf, .size = size }, &len,
-			       timeout);
+			       &(struct mpr_sink){ .buf = buf, .size = size },
+			       &len, timeout);
 	if (ret_len && (r == 0 || r == -EMSGSIZE))
 		*ret_len = len;
 	return r;
@@ -405,7 +423,7 @@ mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
 		     struct iovec *ret_msgs, int n, mproc_timeout timeout)
 {
 	struct mpr_attachment *at;
-	struct sink to = { buf, size, ret_msgs, n };
+	struct mpr_sink to = { buf, size, ret_msgs, n, NULL };
 	size_t len = 0;
 	int r;
 
@@ -425,4 +443,25 @@ mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
 		ret_msgs[0].iov_len = len;
 	}
 	return r;
+}
+
+int
+mpr_get_next(struct mpr_attachment *at, const struct mpr_sink *to,
+	     size_t *ret_len, mproc_timeout timeout)
+{
+	int r;
+
+	pace(at, timeout);
+	r = try_take(at, *to, ret_len);
+	return r < 0 ? get_slowly(at, r, to, ret_len, timeout) : r;
+}
+
+void
+mpr_get_release(struct mpr_attachment *at, size_t len)
+{
+	struct mpr_consumer *c = &at->consumers[at->cursor];
+
+	mpr_consumer_release(c, len);
+	wake_producer(at, c->lane);
+	count_taken(at, 1);
 }

@@ -22,8 +22,8 @@
 /* But a consumer may want nothing more before it has this one message. */
 #define SPARE_WAIT 1000000 /* ns */
 
-static int
-closed(const struct mpr_attachment *at)
+int
+mpr_put_closed(const struct mpr_attachment *at)
 {
 	return mpr_fail(-ESHUTDOWN, "%s is shut down",
 			mpr_queue_label(at->q).text);
@@ -80,10 +80,24 @@ try_put_many(struct mpr_attachment *at, const struct iovec *msgs, int n)
 	return r;
 }
 
+/* Padding alone is put, if any. */
+static inline int
+try_reserve(struct mpr_attachment *at, size_t len, void **ret_p)
+{
+	uint64_t tail = at->producer.tail;
+	int r = -ESHUTDOWN;
+
+	if (mpr_put_enter(at))
+		r = mpr_producer_reserve(&at->producer, len, ret_p);
+	mpr_put_leave(at, tail, 0);
+	return r;
+}
+
 /* What a call is to put, for when it does not succeed at once. */
 struct load {
-	enum { ONE, IN_PARTS, MANY } kind;
+	enum { ONE, IN_PARTS, MANY, RESERVED } kind;
 	const void *msg;
+	void **ret_p; /* where it is to be written, RESERVED */
 	const struct iovec *iov;
 	int n;
 	size_t len; /* of the message, the first one of several */
@@ -100,6 +114,8 @@ try(struct mpr_attachment *at, const struct load *load)
 			r = try_put(at, load->msg, load->len);
 		else if (load->kind == IN_PARTS)
 			r = try_putv(at, load->iov, load->n, load->len);
+		else if (load->kind == RESERVED)
+			r = try_reserve(at, load->len, load->ret_p);
 		else
 			r = try_put_many(at, load->iov, load->n);
 		if (r != -ENOBUFS)
@@ -179,7 +195,12 @@ put_slowly(struct mpr_attachment *at, int r, const struct load *load,
 	if (r == -EAGAIN && timeout.ns != 0)
 		r = put_waiting(at, load, timeout);
 	if (r == -ESHUTDOWN)
-		return closed(at);
+		return mpr_put_closed(at);
+	if (r == -EBUSY)
+		return mpr_fail(r, "this thread has reserved %zu bytes in %s: "
+				"commit or abort them first",
+				at->producer.reserved_len,
+				mpr_queue_label(at->q).text);
 	if (r == -EBADMSG)
 		return mpr_fail(r, "the lane of this thread in %s is corrupt",
 				mpr_queue_label(at->q).text);
@@ -204,7 +225,7 @@ attach(mproc_queue *q, size_t len, struct mpr_attachment **ret_at)
 	if (mpr_unlikely(!at->producer.lane)) {
 		/* No lane for a message that will not be taken. */
 		if (mpr_put_is_closed(at))
-			return closed(at);
+			return mpr_put_closed(at);
 		r = mpr_attachment_add_producer(at);
 		if (r < 0)
 			return r;
@@ -357,6 +378,25 @@ mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
 			.iov = msgs,
 			.n = n,
 			.len = msgs[0].iov_len,
+		}, timeout);
+	return r;
+}
+
+int
+mpr_put_reserve(mproc_queue *q, size_t len, void **ret_p, mproc_timeout timeout)
+{
+	struct mpr_attachment *at;
+	int r;
+
+	r = attach(q, len, &at);
+	if (r < 0)
+		return r;
+	r = try_reserve(at, len, ret_p);
+	if (mpr_unlikely(r < 0))
+		return put_slowly(at, r, &(struct load){
+			.kind = RESERVED,
+			.ret_p = ret_p,
+			.len = len,
 		}, timeout);
 	return r;
 }

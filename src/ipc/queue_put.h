@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How an attempt to put begins and ends, whatever is put and whoever writes it.
+ * How an attempt to put begins and ends, whatever is put and whoever writes it;
+ * for those who put in other ways than queue_put.c.
  */
 #ifndef MPR_IPC_QUEUE_PUT_H
 #define MPR_IPC_QUEUE_PUT_H
@@ -64,5 +65,13 @@ mpr_put_leave(const struct mpr_attachment *at, uint64_t tail, unsigned n)
 	    (at->producer.tail != tail || mpr_put_is_closed(at)))
 		mpr_put_look_for_sleepers(at, n);
 }
+
+/* The error for a queue that is closed. */
+int mpr_put_closed(const struct mpr_attachment *at);
+
+/* Reserves @len bytes in the calling thread's lane, at *@ret_p; waits for them
+ * as a put does, and fails as one. */
+int mpr_put_reserve(mproc_queue *q, size_t len, void **ret_p,
+		    mproc_timeout timeout);
 
 #endif

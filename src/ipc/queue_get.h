@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Getting, for those who want messages elsewhere than in the user's buffer.
+ */
+#ifndef MPR_IPC_QUEUE_GET_H
+#define MPR_IPC_QUEUE_GET_H
+
+#include <stddef.h>
+#include <sys/uio.h>
+
+#include "ipc/attachment.h"
+
+/*
+ * Where messages go: one into the buffer; if n is not 0, up to n; if ret_p is
+ * not NULL, nowhere: it receives where the next one lies in its lane, at
+ * cursor, for the single consumer.
+ */
+struct mpr_sink {
+	void *buf;
+	size_t size;
+	struct iovec *msgs;
+	int n;
+	const void **ret_p;
+};
+
+/* Makes the attachment one of a consumer, if it is none yet. Returns 0, or
+ * -EBUSY if it has a message shown, or may not be a consumer. */
+int mpr_get_become_consumer(struct mpr_attachment *at);
+
+/* The next message, or several; waits and fails as a get does. */
+int mpr_get_next(struct mpr_attachment *at, const struct mpr_sink *to,
+		 size_t *ret_len, mproc_timeout timeout);
+
+/* Takes the message of @len bytes that lies in the lane at cursor, and was
+ * shown to the single consumer. */
+void mpr_get_release(struct mpr_attachment *at, size_t len);
+
+#endif
