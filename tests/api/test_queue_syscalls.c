@@ -59,6 +59,7 @@ forbid_system_calls(struct mpt *t)
 struct job {
 	mproc_queue *q;
 	uint64_t n;
+	bool in_place; /* by reserve and commit, peek and release */
 	_Atomic unsigned ready;
 };
 
@@ -84,6 +85,37 @@ meet(struct job *job, unsigned peers)
 		;
 }
 
+static int
+put_one(struct job *job, const struct message *m)
+{
+	void *p;
+	int r;
+
+	if (!job->in_place)
+		return mproc_queue_put(job->q, m, sizeof(*m), MPROC_NOWAIT);
+	r = mproc_queue_reserve(job->q, sizeof(*m), &p, MPROC_NOWAIT);
+	if (r < 0)
+		return r;
+	memcpy(p, m, sizeof(*m));
+	return mproc_queue_commit(job->q, p, sizeof(*m));
+}
+
+static int
+get_one(struct job *job, struct message *m, size_t *ret_len)
+{
+	const void *p;
+	int r;
+
+	if (!job->in_place)
+		return mproc_queue_get(job->q, m, sizeof(*m), ret_len,
+				       MPROC_NOWAIT);
+	r = mproc_queue_peek(job->q, &p, ret_len, MPROC_NOWAIT);
+	if (r < 0)
+		return r;
+	memcpy(m, p, sizeof(*m));
+	return mproc_queue_release(job->q, p);
+}
+
 static void
 put_all(struct mpt *t, struct job *job, uint64_t from, uint64_t to)
 {
@@ -92,8 +124,7 @@ put_all(struct mpt *t, struct job *job, uint64_t from, uint64_t to)
 		int r;
 
 		do
-			r = mproc_queue_put(job->q, &m, sizeof(m),
-					    MPROC_NOWAIT);
+			r = put_one(job, &m);
 		while (r == -EAGAIN);
 		mpt_check_int(t, r, 0);
 	}
@@ -120,8 +151,7 @@ get_all(struct mpt *t, struct job *job, uint64_t from, uint64_t to)
 		int r;
 
 		do
-			r = mproc_queue_get(job->q, &m, sizeof(m), &len,
-					    MPROC_NOWAIT);
+			r = get_one(job, &m, &len);
 		while (r == -EAGAIN);
 		mpt_check_int(t, r, 0);
 		mpt_check_int(t, len, sizeof(m));
@@ -142,10 +172,11 @@ consume(struct mpt *t, void *arg)
 }
 
 static void
-stream(struct mpt *t, bool single)
+stream(struct mpt *t, bool single, bool in_place)
 {
 	struct job *job = mpt_scratch(t);
 
+	job->in_place = in_place;
 	job->n = WARM_UP + amount(1000000);
 	assert_int_equal(mproc_queue_create(
 		&job->q, MPROC_OPTS(mproc_queue_opts,
@@ -161,13 +192,25 @@ stream(struct mpt *t, bool single)
 static void
 a_stream_to_the_only_consumer_makes_none(void **state)
 {
-	stream(*state, true);
+	stream(*state, true, false);
 }
 
 static void
 a_stream_to_one_of_several_consumers_makes_none(void **state)
 {
-	stream(*state, false);
+	stream(*state, false, false);
+}
+
+static void
+messages_in_place_for_the_only_consumer_make_none(void **state)
+{
+	stream(*state, true, true);
+}
+
+static void
+messages_in_place_for_several_consumers_make_none(void **state)
+{
+	stream(*state, false, true);
 }
 
 #define BATCH 16
@@ -436,6 +479,8 @@ main(void)
 		mpt_test(a_peer_that_must_sleep_makes_one),
 		mpt_test(a_stream_to_the_only_consumer_makes_none),
 		mpt_test(a_stream_to_one_of_several_consumers_makes_none),
+		mpt_test(messages_in_place_for_the_only_consumer_make_none),
+		mpt_test(messages_in_place_for_several_consumers_make_none),
 		mpt_test(batches_to_the_only_consumer_make_none),
 		mpt_test(batches_to_one_of_several_consumers_make_none),
 		mpt_test(a_large_lane_makes_none_after_its_first_lap),
