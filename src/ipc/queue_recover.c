@@ -41,12 +41,17 @@ free_lanes(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
 	if (capacity > MPR_QUEUE_CAPACITY_MAX)
 		return false;
 	while ((lane = mpr_queue_lane(a, &q->lanes, capacity, &bad))) {
-		if (!mpr_heap_find(a, mpr_arena_offset(a, lane), &ref) ||
-		    !mpr_block_retire(a, self, &ref, &q->lanes))
-			return false;
+		bad = !mpr_heap_find(a, mpr_arena_offset(a, lane), &ref) ||
+		      !mpr_block_retire(a, self, &ref, &q->lanes);
+		if (bad)
+			break;
 		atomic_store(&q->lanes, atomic_load(&lane->next));
 		mpr_block_cancel(self, &ref);
 	}
+	/* What is left of a corrupt list is lost, rather than freed once more
+	 * when it may be somebody else's. */
+	if (bad)
+		atomic_store(&q->lanes, 0);
 	return !bad;
 }
 

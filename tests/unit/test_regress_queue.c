@@ -535,6 +535,33 @@ setup(void **state)
 	return with_arena(state);
 }
 
+/* A list of lanes that leads to itself had its lane freed when the queue was
+ * destroyed, and once more later, when it was another queue's. */
+static void
+a_lane_is_not_freed_twice(void **state)
+{
+	mproc_queue *q = new_queue(), *others[2];
+	struct mpr_lane *lanes[2];
+
+	(void)state;
+	assert_int_equal(put(q, 1), 0);
+	first_lane(q)->next = q->lanes;
+	mproc_queue_destroy(q);
+	for (int i = 0; i < 2; i++) {
+		others[i] = new_queue();
+		assert_int_equal(put(others[i], 1), 0);
+		lanes[i] = first_lane(others[i]);
+		/* Whoever creates or destroys one looks after old ones. */
+		mproc_queue_destroy(new_queue());
+		mpr_queue_reap(the_arena(), q);
+	}
+	assert_ptr_not_equal(lanes[0], lanes[1]);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(get(others[i]), 0);
+		mproc_queue_destroy(others[i]);
+	}
+}
+
 int
 main(void)
 {
@@ -549,6 +576,7 @@ main(void)
 		mpt_test(who_is_chosen_before_it_sleeps_does_not_sleep_unseen),
 		mpt_test(a_header_that_was_linked_just_now_can_be_used),
 		mpt_test(a_queue_cannot_be_freed_as_memory),
+		mpt_test(a_lane_is_not_freed_twice),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
