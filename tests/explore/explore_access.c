@@ -15,7 +15,16 @@ struct copy {
 	bool delayed; /* by a mutant: releases do not force it */
 };
 
+/* A store that a mutant has put off. */
+struct store {
+	bool is_due;
+	unsigned at;
+	uint64_t value;
+	memory_order order;
+};
+
 static struct copy copies[EXPLORE_FIBERS + 1];
+static struct store stores[EXPLORE_FIBERS + 1];
 static struct explore_access before[EXPLORE_FIBERS + 1];
 static explore_mutant *mutate;
 
@@ -23,6 +32,7 @@ void
 explore_access_begin(void)
 {
 	memset(copies, 0, sizeof(copies));
+	memset(stores, 0, sizeof(stores));
 	memset(before, 0, sizeof(before));
 }
 
@@ -116,6 +126,8 @@ explore_load(const volatile void *object, memory_order order)
 
 	if (a.fault == EXPLORE_CACHED)
 		value = explore_memory_read_again(a.fiber, at);
+	else if (a.fault == EXPLORE_ANSWERED)
+		value = a.value;
 	else
 		value = explore_memory_read(a.fiber, at, a.order);
 	before[a.fiber].value = value;
@@ -133,8 +145,25 @@ explore_store(volatile void *object, uint64_t value, memory_order order)
 	if (a.fault == EXPLORE_DROPPED)
 		return;
 	settle(a.fiber, a.order);
+	if (a.fault == EXPLORE_LATE) {
+		stores[a.fiber] = (struct store){ true, at, value, a.order };
+		return;
+	}
 	explore_memory_write(a.fiber, at, value, a.order, false);
 	note("stores", r, at, value, a.order);
+}
+
+void
+explore_access_settle(void)
+{
+	unsigned fiber = explore_current();
+	struct store *s = &stores[fiber];
+
+	if (!s->is_due)
+		return;
+	s->is_due = false;
+	explore_memory_write(fiber, s->at, s->value, s->order, false);
+	explore_note("stored late: %#llx", (unsigned long long)s->value);
 }
 
 /* The second half of a read-modify-write; a mutant may cut it off. */
@@ -159,6 +188,24 @@ explore_exchange(volatile void *object, uint64_t value, memory_order order)
 	old = explore_memory_read_newest(a.fiber, at, a.order);
 	modify(&a, at);
 	note("exchanges", r, at, old, a.order);
+	return old;
+}
+
+uint64_t
+explore_add(volatile void *object, uint64_t value, memory_order order)
+{
+	const struct explore_region *r;
+	unsigned at = explore_memory_find(object, &r);
+	struct explore_access a = begin(EXPLORE_ADD, r, value, order);
+	uint64_t old;
+
+	settle(a.fiber, a.order);
+	old = explore_memory_read_newest(a.fiber, at, a.order);
+	if (a.fault == EXPLORE_DROPPED)
+		return old;
+	a.value += old;
+	modify(&a, at);
+	note("adds to", r, at, old, a.order);
 	return old;
 }
 

@@ -14,7 +14,7 @@
 enum {
 	WORDS = 48,
 	HISTORY = 64,
-	REGIONS = 12,
+	REGIONS = 40,
 };
 
 struct view {
@@ -46,6 +46,7 @@ static struct {
 	unsigned n_words;
 	struct knowledge known[EXPLORE_FIBERS + 1];
 	struct view fences; /* what seq_cst fences have passed on */
+	struct view sc;	    /* the last seq_cst stores */
 } m;
 
 void
@@ -55,6 +56,7 @@ explore_memory_begin(void)
 	m.n_words = 0;
 	memset(m.known, 0, sizeof(m.known));
 	memset(&m.fences, 0, sizeof(m.fences));
+	memset(&m.sc, 0, sizeof(m.sc));
 }
 
 void
@@ -82,19 +84,32 @@ explore_share(unsigned id, const void *p, size_t size, const char *name)
 	}
 }
 
+static const struct explore_region *
+region_of(const volatile void *object)
+{
+	uintptr_t p = (uintptr_t)object;
+
+	for (unsigned i = 0; i < m.n_regions; i++)
+		if (p >= m.regions[i].begin && p < m.regions[i].end)
+			return &m.regions[i];
+	return NULL;
+}
+
+bool
+explore_is_shared(const volatile void *object)
+{
+	return region_of(object);
+}
+
 unsigned
 explore_memory_find(const volatile void *object,
 		    const struct explore_region **ret_region)
 {
-	const struct explore_region *r = m.regions;
+	const struct explore_region *r = region_of(object);
 	uintptr_t p = (uintptr_t)object;
 
-	while (p < r->begin || p >= r->end) {
-		r++;
-		/* Otherwise an access outside the shared memory. */
-		assert(r < m.regions + m.n_regions);
-	}
-	assert((p - r->begin) % 8 == 0);
+	/* Otherwise an access outside the shared memory. */
+	assert(r && (p - r->begin) % 8 == 0);
 	*ret_region = r;
 	return r->first + (unsigned)((p - r->begin) / 8);
 }
@@ -139,8 +154,17 @@ uint64_t
 explore_memory_read(unsigned fiber, unsigned at, memory_order order)
 {
 	unsigned newest = m.words[at].n - 1;
-	unsigned newer = newest - m.known[fiber].now.seen[at];
+	unsigned oldest = m.known[fiber].now.seen[at], newer;
 
+	/* Not what comes before a seq_cst store, or what a seq_cst fence has
+	 * passed on. */
+	if (order == memory_order_seq_cst) {
+		if (oldest < m.sc.seen[at])
+			oldest = m.sc.seen[at];
+		if (oldest < m.fences.seen[at])
+			oldest = m.fences.seen[at];
+	}
+	newer = newest - oldest;
 	return read_entry(fiber, at, newest - explore_choose_stale(newer),
 			  order);
 }
@@ -173,6 +197,8 @@ explore_memory_write(unsigned fiber, unsigned at, uint64_t value,
 		learn(&entry->view, &w->history[w->n - 1].view);
 	entry->view.seen[at] = (uint8_t)w->n;
 	k->now.seen[at] = (uint8_t)w->n;
+	if (order == memory_order_seq_cst)
+		m.sc.seen[at] = (uint8_t)w->n;
 	w->n++;
 }
 
@@ -185,6 +211,7 @@ explore_memory_fence(unsigned fiber, memory_order order)
 		learn(&k->now, &k->acquirable);
 	if (order == memory_order_seq_cst) {
 		learn(&k->now, &m.fences);
+		learn(&k->now, &m.sc);
 		m.fences = k->now;
 	}
 	if (explore_releases(order))

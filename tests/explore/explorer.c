@@ -28,7 +28,8 @@ struct fiber {
 	enum state state;
 	bool usable; /* its context stands where a new run may begin */
 	unsigned gone; /* 1 if it has ended or was killed */
-	const unsigned *word; /* sleeps until this is not old; or NULL */
+	bool (*is_over)(unsigned fiber); /* sleeps until then; or NULL */
+	const unsigned *word; /* of explore_sleep() */
 	unsigned old;
 	_Alignas(64) unsigned char stack[STACK];
 };
@@ -65,7 +66,7 @@ explore_asleep(unsigned fiber)
 {
 	const struct fiber *f = &e.fibers[fiber];
 
-	return f->state == READY && f->word && *f->word == f->old;
+	return f->state == READY && f->is_over && !f->is_over(fiber);
 }
 
 bool
@@ -137,6 +138,8 @@ go(unsigned fiber)
 		return;
 	e.current = fiber;
 	e.just_came = true;
+	if (e.scenario->enter && fiber != EXPLORE_OUTSIDE)
+		e.scenario->enter(fiber);
 	swapcontext(context_of(from), context_of(fiber));
 }
 
@@ -188,20 +191,34 @@ void
 explore_point(void)
 {
 	explore_step();
+	explore_access_settle();
+}
+
+void
+explore_wait(bool (*is_over)(unsigned fiber))
+{
+	struct fiber *f = &e.fibers[e.current];
+
+	if (!is_over(e.current)) {
+		explore_note("sleeps");
+		f->is_over = is_over;
+		pass_on();
+	}
+	f->is_over = NULL;
+}
+
+static bool
+has_changed(unsigned fiber)
+{
+	return *e.fibers[fiber].word != e.fibers[fiber].old;
 }
 
 void
 explore_sleep(const unsigned *word, unsigned old)
 {
-	struct fiber *f = &e.fibers[e.current];
-
-	if (*word == old) {
-		explore_note("sleeps");
-		f->word = word;
-		f->old = old;
-		pass_on();
-	}
-	f->word = NULL;
+	e.fibers[e.current].word = word;
+	e.fibers[e.current].old = old;
+	explore_wait(has_changed);
 }
 
 void
@@ -247,7 +264,7 @@ begin_fiber(struct fiber *f)
 {
 	f->state = READY;
 	f->gone = 0;
-	f->word = NULL;
+	f->is_over = NULL;
 	if (!f->usable) {
 		getcontext(&f->context);
 		f->context.uc_stack.ss_sp = f->stack;

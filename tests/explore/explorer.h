@@ -15,14 +15,13 @@
  * Memory follows C11 as a machine with views: each word keeps all values that
  * were ever stored in it, each fiber knows up to where it has seen each word,
  * and may read anything from there on. Release stores carry the knowledge of
- * their fiber, acquire loads take it over; fences as in the standard. Without
- * stale reads this is plain interleaving. It contains what store buffers do,
- * x86's as well as those that drain out of order. Two simplifications: stores
- * to one word take effect in the order in which they run, and seq_cst accesses
- * count as acquire and release (seq_cst fences are complete). Loads are not
- * delayed past later stores, except the payload copy of a consumer, where that
- * is the question: with stale reads allowed it may happen as late as its
- * fiber's next release.
+ * their fiber, acquire loads take it over; fences and seq_cst accesses are as
+ * in the standard, and their order is the one in which they run. Without stale
+ * reads this is plain interleaving. It contains what store buffers do, x86's as
+ * well as those that drain out of order. One simplification: stores to one word
+ * take effect in the order in which they run. Loads are not delayed past later
+ * stores, except the payload copy of a consumer, where that is the question:
+ * with stale reads allowed it may happen as late as its fiber's next release.
  *
  * The fibers must be deterministic: whatever they do may depend on their
  * accesses and choices, on nothing else.
@@ -38,6 +37,7 @@
 
 enum {
 	EXPLORE_FIBERS = 5,
+	EXPLORE_OUTSIDE = EXPLORE_FIBERS, /* no fiber: begin() and end() */
 	EXPLORE_FAILURE = 160, /* bytes of a failure's text */
 };
 
@@ -46,6 +46,8 @@ enum {
  * @fibers: how many
  * @begin:  makes the world as it is before each schedule: explore_share() and
  *          private words
+ * @enter:  what belongs to a thread becomes that of @fiber, which is about to
+ *          go on after another; or NULL
  * @run:    what fiber number @fiber does
  * @end:    checks the world when no fiber can go on; its accesses see the
  *          newest values
@@ -55,6 +57,7 @@ struct explore_scenario {
 	const char *name;
 	unsigned fibers;
 	void (*begin)(void);
+	void (*enter)(unsigned fiber);
 	void (*run)(unsigned fiber);
 	void (*end)(void);
 	unsigned mortal;
@@ -104,8 +107,14 @@ void explore_fail(const char *file, int line, const char *text);
 /* A point at which others may run, or a crash may come, without an access. */
 void explore_point(void);
 
+/* The fiber that runs, or EXPLORE_OUTSIDE. */
+unsigned explore_current(void);
+
 /* Sleeps until *@word differs from @old. */
 void explore_sleep(const unsigned *word, unsigned old);
+
+/* Sleeps until @is_over says that the fiber may go on. */
+void explore_wait(bool (*is_over)(unsigned fiber));
 
 /* Waits until fiber @other has ended or was killed, and knows what it knew, as
  * proof of death or a hand-over gives it. */
@@ -131,6 +140,9 @@ bool explore_asleep(unsigned fiber);
 /* Whether this exploration has only interleavings. */
 bool explore_is_plain(void);
 
+/* Whether this is a shared word. */
+bool explore_is_shared(const volatile void *object);
+
 /* The newest value of a shared word; no access. */
 uint64_t explore_peek(const volatile void *object);
 
@@ -142,6 +154,7 @@ enum explore_kind {
 	EXPLORE_LOAD,
 	EXPLORE_STORE,
 	EXPLORE_EXCHANGE,
+	EXPLORE_ADD,
 	EXPLORE_CAS,
 	EXPLORE_FENCE,
 	EXPLORE_BARRIER,
@@ -155,6 +168,8 @@ enum explore_fault {
 	EXPLORE_BLIND,	 /* a CAS does not compare */
 	EXPLORE_SPLIT,	 /* a read-modify-write is a load and a store */
 	EXPLORE_CACHED,	 /* a load gives what the fiber read there last */
+	EXPLORE_ANSWERED, /* a load gives the access's value */
+	EXPLORE_LATE,	 /* a store happens at the next explore_point() */
 	EXPLORE_DELAYED, /* a copy out happens when it is used, not before */
 };
 
@@ -162,7 +177,7 @@ struct explore_access {
 	enum explore_kind kind;
 	unsigned id; /* of the memory; unspecified for fences */
 	unsigned fiber;
-	uint64_t value; /* to be stored */
+	uint64_t value; /* to be stored or added */
 	enum explore_kind kind_before; /* the fiber's access before this one */
 	unsigned id_before;
 	uint64_t value_before; /* loaded or stored by it */

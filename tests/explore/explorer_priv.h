@@ -9,13 +9,7 @@
 
 #include "explorer.h"
 
-/* Number of the one that runs while no fiber does: begin() and end(). */
-#define EXPLORE_OUTSIDE EXPLORE_FIBERS
-
 /* explorer.c */
-
-/* The fiber that runs, or EXPLORE_OUTSIDE. */
-unsigned explore_current(void);
 
 /* Comes before each access: others may run, or the fiber may end here. */
 void explore_step(void);
@@ -43,6 +37,9 @@ bool explore_tape_next(void);
 /* Forgets what fibers were about. */
 void explore_access_begin(void);
 
+/* What a mutant has put off happens now. */
+void explore_access_settle(void);
+
 /* explore_memory.c: a machine with views. Words go by number. */
 
 /* A piece of shared memory. */
@@ -56,7 +53,7 @@ struct explore_region {
 /* Forgets all shared memory. */
 void explore_memory_begin(void);
 
-/* The word that @object is, and the region it lies in. */
+/* The word that @object is, and the region it lies in; it is shared. */
 unsigned explore_memory_find(const volatile void *object,
 			     const struct explore_region **ret_region);
 

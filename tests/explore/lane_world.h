@@ -127,27 +127,4 @@ enum lane_case_name {
 
 extern const struct lane_case lane_cases[LANE_CASES];
 
-/* lane_run.c */
-
-enum lane_mode {
-	LANE_PLAIN,	 /* interleavings */
-	LANE_KILLS,	 /* and one crash */
-	LANE_WEAK,	 /* stale reads */
-	LANE_WEAK_KILLS, /* and one crash */
-	LANE_MODES
-};
-
-extern const char *const lane_mode_names[LANE_MODES];
-
-/* Bounds of a mode, by MPT_LEVEL (quick, normal, full). */
-struct explore_bounds lane_bounds(enum lane_mode mode);
-
-/* Runs a case within these bounds and prints what that took. Fails the test,
- * after a trace, if a schedule fails. */
-void lane_must_pass(const struct lane_case *c, const struct explore_bounds *b);
-
-/* Runs a case with a mutant. Fails the test if no schedule does. */
-void lane_must_fail(const struct lane_case *c, const struct explore_bounds *b,
-		    explore_mutant *mutant);
-
 #endif

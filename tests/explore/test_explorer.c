@@ -227,6 +227,57 @@ both_can_look_too_early_without_fences(void **state)
 	assert_true(finds(store_and_look, 2, one_saw_the_other, WEAK));
 }
 
+/* The same with one word that both store to: who stores last looks. */
+static void
+store_last_and_look(unsigned fiber)
+{
+	if (fiber == 0) {
+		explore_store(&shared.x, 1, storing);
+		explore_store(&shared.y, 1, storing);
+	} else {
+		explore_store(&shared.y, 2, storing);
+		seen[1] = explore_load(&shared.x, loading);
+	}
+}
+
+static void
+last_one_saw_the_other(void)
+{
+	explore_check(explore_peek(&shared.y) == 1 || seen[1]);
+}
+
+static void
+store_and_look_in_order(unsigned fiber)
+{
+	explore_store(fiber ? &shared.x : &shared.y, 1, storing);
+	seen[fiber] = explore_load(fiber ? &shared.y : &shared.x, loading);
+}
+
+static bool
+can_look_too_early(memory_order store, memory_order load)
+{
+	bool both, last;
+
+	storing = store;
+	loading = load;
+	both = finds(store_and_look_in_order, 2, one_saw_the_other, WEAK);
+	last = finds(store_last_and_look, 2, last_one_saw_the_other, WEAK);
+	assert_int_equal(both, last);
+	return both;
+}
+
+static void
+seq_cst_accesses_have_one_order(void **state)
+{
+	(void)state;
+	assert_false(can_look_too_early(memory_order_seq_cst,
+					memory_order_seq_cst));
+	assert_true(can_look_too_early(memory_order_seq_cst,
+				       memory_order_acquire));
+	assert_true(can_look_too_early(memory_order_release,
+				       memory_order_seq_cst));
+}
+
 /* A word's values are seen in their order, and a release is passed on by who
  * changes the word in between. */
 static void
@@ -359,6 +410,7 @@ main(void)
 		cmocka_unit_test(a_lost_update_is_found),
 		cmocka_unit_test(messages_pass_by_release_and_acquire),
 		cmocka_unit_test(both_can_look_too_early_without_fences),
+		cmocka_unit_test(seq_cst_accesses_have_one_order),
 		cmocka_unit_test(changes_in_between_pass_a_release_on),
 		cmocka_unit_test(copies_are_made_before_a_release_only),
 		cmocka_unit_test(a_fiber_that_sleeps_for_ever_is_seen),

@@ -10,11 +10,12 @@
 
 #include <cmocka.h>
 
+#include "explore_run.h"
 #include "lane_world.h"
 
 struct exploration {
 	enum lane_case_name name;
-	enum lane_mode mode;
+	enum explore_mode mode;
 	char title[96];
 };
 
@@ -22,24 +23,24 @@ static void
 no_schedule_fails(void **state)
 {
 	const struct exploration *e = *state;
-	struct explore_bounds bounds = lane_bounds(e->mode);
+	struct explore_bounds bounds = explore_bounds_of(e->mode);
 
-	lane_must_pass(&lane_cases[e->name], &bounds);
+	explore_must_pass(lane_scenario(&lane_cases[e->name]), &bounds);
 }
 
 int
 main(void)
 {
-	static struct exploration explorations[LANE_CASES * LANE_MODES];
-	struct CMUnitTest tests[LANE_CASES * LANE_MODES];
+	static struct exploration explorations[LANE_CASES * EXPLORE_MODES];
+	struct CMUnitTest tests[LANE_CASES * EXPLORE_MODES];
 
-	for (int i = 0; i < LANE_CASES * LANE_MODES; i++) {
+	for (int i = 0; i < LANE_CASES * EXPLORE_MODES; i++) {
 		struct exploration *e = &explorations[i];
 
-		e->name = (enum lane_case_name)(i / LANE_MODES);
-		e->mode = (enum lane_mode)(i % LANE_MODES);
+		e->name = (enum lane_case_name)(i / EXPLORE_MODES);
+		e->mode = (enum explore_mode)(i % EXPLORE_MODES);
 		snprintf(e->title, sizeof(e->title), "%s: %s",
-			 lane_cases[e->name].name, lane_mode_names[e->mode]);
+			 lane_cases[e->name].name, explore_mode_names[e->mode]);
 		tests[i] = (struct CMUnitTest){
 			.name = e->title,
 			.test_func = no_schedule_fails,

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/macros.h"
+#include "explore_run.h"
 #include "lane_world.h"
 #include "ring/frame.h"
 
@@ -229,7 +230,8 @@ is_caught(void **state)
 {
 	const struct gate *gate = *state;
 
-	lane_must_fail(&lane_cases[gate->in], &gate->bounds, gate->mutant);
+	explore_must_fail(lane_scenario(&lane_cases[gate->in]), &gate->bounds,
+			  gate->mutant);
 }
 
 int
