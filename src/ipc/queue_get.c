@@ -156,7 +156,7 @@ closed(const struct mpr_attachment *at)
 
 /*
  * Like take_any(), for a queue that may be closing: -ESHUTDOWN if nothing can
- * come any more.
+ * come any more. With -EBUSY there are messages, so that is not final.
  */
 static int
 take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
@@ -168,19 +168,23 @@ take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
 
 	if (mpr_unlikely(is_gone(at) || closing == MPROC_IMMEDIATE))
 		return closed(at);
-	if (mpr_likely(!closing)) {
-		r = take_any(at, to, ret_len);
-		return r == -EBUSY ? -EAGAIN : r;
-	}
+	if (mpr_likely(!closing))
+		return take_any(at, to, ret_len);
 	mpr_fence_rare(at->arena);
 	r = mpr_attachment_find_lanes(at);
 	if (r < 0)
 		return r;
 	final = is_final(at);
 	r = take_any(at, to, ret_len);
-	if (r == -EBUSY)
-		return -EAGAIN; /* there are messages, so it is not final */
 	return r == -EAGAIN && final ? closed(at) : r;
+}
+
+/* Whether a wait goes on with that: nothing was found, or others took it all
+ * the time. */
+static bool
+is_to_wait(int r)
+{
+	return r == -EAGAIN || r == -EBUSY;
 }
 
 /* Sleeps until there may be something to take. */
@@ -189,29 +193,30 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 		  size_t *ret_len, int64_t deadline)
 {
 	mproc_queue *q = at->q;
-	bool parked = false, chosen;
-	int r, why = 0;
+	int look, r, why = 0;
 	uint32_t ticket;
+	bool chosen;
 
 	ticket = mpr_park_ticket(at->self);
 	mpr_seat_wait(at->seat, &q->hint);
 	mpr_fence_rare(at->arena); /* frequent side: try_put() */
-	r = take_or_close(at, to, ret_len);
-	if (r == -EAGAIN) {
-		why = mpr_park(at->self, q, ticket, deadline);
-		parked = true;
-	}
+	look = take_or_close(at, to, ret_len);
+	/* With -EBUSY there are messages, and nobody may be left who takes them
+	 * or wakes us. An old ticket is over at once, but minds the deadline
+	 * and interrupts. */
+	if (is_to_wait(look))
+		why = mpr_park(at->self, q,
+			       look == -EBUSY ? ticket - 1 : ticket, deadline);
 	chosen = mpr_seat_unwait(at->seat);
-	if (parked)
-		r = take_or_close(at, to, ret_len);
+	r = is_to_wait(look) ? take_or_close(at, to, ret_len) : look;
 	/*
 	 * A wake-up that we were chosen for and do not use up belongs to
 	 * someone else: we took a message without having slept, or could not
 	 * take the one that we were woken for.
 	 */
-	if (chosen && r != -EAGAIN && !(parked && r >= 0))
+	if (chosen && r != -EAGAIN && !(look == -EAGAIN && r >= 0))
 		mpr_seats_wake(at->arena, &q->seats, &q->hint, 1);
-	if (r != -EAGAIN || why == 0)
+	if (!is_to_wait(r) || why == 0)
 		return r;
 	if (why == -EINTR)
 		mpr_interrupt_answer();
@@ -234,12 +239,12 @@ get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
 	mpr_poll_begin(&poll, at, answer);
 	while (mpr_poll_again(&poll)) {
 		r = take_or_close(at, to, ret_len);
-		if (r != -EAGAIN)
+		if (!is_to_wait(r))
 			goto done;
 	}
 	do
 		r = sleep_for_message(at, to, ret_len, deadline);
-	while (r == -EAGAIN);
+	while (is_to_wait(r));
 done:
 	mpr_poll_end(&poll);
 	return r;
@@ -250,10 +255,11 @@ static MPR_NOINLINE int
 get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
 	   size_t *ret_len, mproc_timeout timeout)
 {
-	if (r == -EAGAIN || r == -EBUSY) {
+	if (is_to_wait(r)) {
 		r = take_or_close(at, to, ret_len);
-		if (r == -EAGAIN && timeout.ns != 0)
-			r = get_waiting(at, to, ret_len, timeout);
+		if (is_to_wait(r))
+			r = timeout.ns != 0 ? get_waiting(at, to, ret_len,
+							  timeout) : -EAGAIN;
 	}
 	if (r == -EMSGSIZE)
 		return mpr_fail(r, "a message of %zu bytes in %s, the buffer "
