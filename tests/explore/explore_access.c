@@ -220,7 +220,8 @@ explore_cas(volatile void *object, uint64_t *expected, uint64_t desired,
 
 	settle(a.fiber, a.order);
 	old = explore_memory_read_newest(a.fiber, at, a.order);
-	if (old != *expected && a.fault != EXPLORE_BLIND) {
+	if ((old != *expected && a.fault != EXPLORE_BLIND) ||
+	    a.fault == EXPLORE_LOST) {
 		*expected = old;
 		note("does not find", r, at, old, a.order);
 		return false;

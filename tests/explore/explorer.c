@@ -122,6 +122,18 @@ runnable(unsigned except, unsigned list[EXPLORE_FIBERS])
 	return n;
 }
 
+void
+explore_kill(unsigned other)
+{
+	struct fiber *f = &e.fibers[other];
+
+	if (f->state != READY)
+		return;
+	explore_note("%u is killed", other);
+	f->state = KILLED;
+	f->gone = 1;
+}
+
 static ucontext_t *
 context_of(unsigned fiber)
 {
@@ -180,10 +192,8 @@ explore_step(void)
 		e.just_came = false;
 		return;
 	}
-	explore_note("is killed");
 	e.used.crashes++;
-	e.fibers[me].state = KILLED;
-	e.fibers[me].gone = 1;
+	explore_kill(me);
 	pass_on();
 }
 

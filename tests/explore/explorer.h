@@ -120,6 +120,9 @@ void explore_wait(bool (*is_over)(unsigned fiber));
  * proof of death or a hand-over gives it. */
 void explore_inherit(unsigned other);
 
+/* Kills fiber @other where it is, asleep or not, unless it has ended. */
+void explore_kill(unsigned other);
+
 /* The expensive fence that makes all fibers fence (membarrier). */
 void explore_barrier(void);
 
@@ -166,6 +169,7 @@ enum explore_fault {
 	EXPLORE_SOUND,
 	EXPLORE_DROPPED, /* nothing happens */
 	EXPLORE_BLIND,	 /* a CAS does not compare */
+	EXPLORE_LOST,	 /* a CAS fails, as if somebody were faster */
 	EXPLORE_SPLIT,	 /* a read-modify-write is a load and a store */
 	EXPLORE_CACHED,	 /* a load gives what the fiber read there last */
 	EXPLORE_ANSWERED, /* a load gives the access's value */

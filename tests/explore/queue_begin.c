@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the world of a queue's scenario is made, and what queue_fakes.c asks of
+ * it.
+ */
+#include <string.h>
+
+#include "queue_priv.h"
+
+struct queue_memory queue_memory;
+struct queue_world world;
+
+static mproc_arena arena = {
+	.shmem = {
+		.base = queue_memory.low,
+		.size = sizeof(queue_memory),
+	},
+	.shm = (struct mpr_arena_shm *)(void *)queue_memory.low,
+};
+
+/* For queue_fakes.c. */
+
+mproc_arena *
+queue_arena(void)
+{
+	return &arena;
+}
+
+struct mpr_self *
+queue_self(unsigned fiber)
+{
+	return &world.selves[fiber];
+}
+
+struct mpr_lane *
+queue_lane(unsigned fiber)
+{
+	return (struct mpr_lane *)(void *)queue_memory.lanes[fiber];
+}
+
+unsigned
+queue_fiber_of(const struct mpr_life *life)
+{
+	unsigned fiber = 0;
+
+	while (&mpr_participant_at(&arena, fiber)->life != life)
+		fiber++;
+	return fiber;
+}
+
+static uint64_t
+ident_of(unsigned fiber)
+{
+	return explore_newest(&mpr_participant_at(&arena, fiber)->ident);
+}
+
+bool
+queue_has_unburied(void)
+{
+	for (unsigned f = 0; f < world.fibers; f++)
+		if (explore_killed(f) && mpr_participant_state(ident_of(f)) !=
+						 MPR_PARTICIPANT_FREE)
+			return true;
+	return false;
+}
+
+bool
+queue_may_run_out_of_time(unsigned fiber)
+{
+	return world.now->roles[fiber].timed;
+}
+
+bool
+queue_is_interrupted(unsigned fiber)
+{
+	return world.interrupted[fiber];
+}
+
+void
+queue_answer(unsigned fiber)
+{
+	world.interrupted[fiber] = false;
+}
+
+void
+queue_recovers(unsigned fiber, bool recovers)
+{
+	world.recovers[fiber] = recovers;
+}
+
+bool
+queue_is_recovering(unsigned fiber)
+{
+	return world.recovers[fiber];
+}
+
+enum queue_part
+queue_part_of(unsigned fiber)
+{
+	return world.now->roles[fiber].part;
+}
+
+void
+queue_forge_ticket(unsigned fiber)
+{
+	struct mpr_participant *p = mpr_participant_at(&arena, fiber);
+
+	world.has_forged[fiber] = true;
+	world.forged[fiber] = (uint32_t)explore_newest(&p->parker.event);
+}
+
+void
+queue_lose_races(struct explore_access *a)
+{
+	if (a->fiber == 1 && a->kind == EXPLORE_CAS && a->id == QUEUE_HEAD &&
+	    world.lost_races < QUEUE_RACES) {
+		world.lost_races++;
+		a->fault = EXPLORE_LOST;
+	}
+}
+
+uint32_t
+queue_ticket(unsigned fiber, uint32_t ticket)
+{
+	return world.has_forged[fiber] ? world.forged[fiber] : ticket;
+}
+
+/* The beginning. */
+
+static bool
+has_mortal(void)
+{
+	for (unsigned f = 0; f < world.fibers; f++)
+		if (world.now->roles[f].mortal)
+			return true;
+	return has(QUEUE_KILLS);
+}
+
+static bool
+has_late(void)
+{
+	for (unsigned f = 0; f < world.fibers; f++)
+		if (world.now->roles[f].late)
+			return true;
+	return false;
+}
+
+/* Whether all is put with lanes that cannot be full. */
+static bool
+has_room(void)
+{
+	return world.now->capacity == 0;
+}
+
+static void
+begin_arena(void)
+{
+	struct mpr_arena_shm *shm = arena.shm;
+
+	memset(shm, 0, sizeof(*shm));
+	memset(mpr_participant_at(&arena, 0), 0,
+	       EXPLORE_FIBERS * sizeof(struct mpr_participant));
+	memset(&queue_memory.q, 0, sizeof(queue_memory.q));
+	memset(queue_memory.lanes, 0, sizeof(queue_memory.lanes));
+	atomic_init(&shm->looked_at, 1);
+	atomic_init(&shm->epochs, 100);
+	atomic_init(&shm->participants_high, world.fibers);
+	atomic_init(&shm->objects[MPR_KIND_QUEUE],
+		    mpr_arena_offset(&arena, &queue_memory.q));
+}
+
+static void
+begin_participant(unsigned f)
+{
+	struct mpr_participant *p = mpr_participant_at(&arena, f);
+
+	atomic_init(&p->pid, 1);
+	atomic_init(&p->ident, (f + 1) << 2 | MPR_PARTICIPANT_LIVE);
+	world.selves[f] = (struct mpr_self){
+		.generation = 1,
+		.arena = &arena,
+		.shared = p,
+		.ident = atomic_load(&p->ident),
+		.slot = f,
+	};
+}
+
+static void
+begin_queue(void)
+{
+	mproc_queue *q = &queue_memory.q;
+
+	q->magic = MPR_QUEUE_MAGIC;
+	atomic_init(&q->state, mpr_owner(1, 0, MPR_QUEUE_OPEN));
+	atomic_init(&q->capacity, world.capacity);
+	atomic_init(&q->max_message, mpr_lane_message_max(world.capacity));
+	if (world.now->single)
+		atomic_init(&q->flags, MPR_QUEUE_SINGLE_CONSUMER);
+}
+
+/* Links the lane of a producer, which has begun already. */
+static void
+begin_lane(unsigned f, _Atomic uint64_t **end)
+{
+	struct mpr_lane *lane = queue_lane(f);
+
+	mpr_lane_init(lane, mpr_owner(10 + f, f, MPR_LANE_ACTIVE));
+	atomic_init(&lane->head, world.now->start);
+	atomic_init(&lane->tail, world.now->start);
+	atomic_init(*end, mpr_arena_offset(&arena, lane));
+	*end = &lane->next;
+	world.attachments[f].producer = (struct mpr_producer){
+		.lane = lane,
+		.capacity = world.capacity,
+		.tail = world.now->start,
+		.end = world.now->start + world.capacity,
+		.claimed = world.now->start,
+	};
+}
+
+static void
+begin_attachment(unsigned f)
+{
+	struct mpr_attachment *at = &world.attachments[f];
+
+	*at = (struct mpr_attachment){
+		.q = &queue_memory.q,
+		.generation = 1,
+		.open = atomic_load(&queue_memory.q.state),
+		.arena = &arena,
+		.light_fences = &arena.shm->light_fences,
+		.self = &world.selves[f],
+		.seat = &queue_memory.q.seats.seat[f],
+		.capacity = world.capacity,
+		.max_message = mpr_lane_message_max(world.capacity),
+		.single_consumer = world.now->single,
+		.quantum = 64,
+		.patience = 1,
+		.is_consumer = is_consumer(f),
+		.consumers = world.consumers[f],
+		.room = EXPLORE_FIBERS + 1,
+	};
+	if (world.now->single && is_consumer(f)) {
+		at->role = &queue_memory.q.role;
+		atomic_init(at->role, mpr_owner(2, f, MPR_ROLE_TAKEN));
+	}
+	atomic_init(at->seat, mpr_owner(20 + f, f, MPR_SEAT_TAKEN));
+	if (is_consumer(f))
+		mpr_seat_awake(at->seat);
+}
+
+/* The consumers know all lanes that there are. */
+static void
+begin_consumers(void)
+{
+	for (unsigned f = 0; f < world.fibers; f++) {
+		struct mpr_attachment *at = &world.attachments[f];
+
+		if (!is_consumer(f))
+			continue;
+		for (unsigned p = 0; p < world.fibers; p++)
+			if (world.attachments[p].producer.lane)
+				mpr_consumer_begin(
+					&at->consumers[at->n_consumers++],
+					world.attachments[p].producer.lane,
+					world.capacity);
+	}
+}
+
+/* Fibers make their accesses in turn from here on. */
+static void
+share_queue(void)
+{
+	mproc_queue *q = &queue_memory.q;
+
+	explore_share(QUEUE_HINT, &q->hint, sizeof(q->hint), "hint");
+	if (has(QUEUE_SHUTS_DOWN))
+		explore_share(QUEUE_CLOSING, &q->closing, sizeof(q->closing),
+			      "closing");
+	if (has_late())
+		explore_share(QUEUE_LINK, &q->lanes, sizeof(q->lanes),
+			      "lanes");
+}
+
+static void
+share_lane(struct mpr_lane *l)
+{
+	explore_share(QUEUE_TAIL, &l->tail, sizeof(l->tail), "tail");
+	explore_share(QUEUE_HEAD, &l->head, sizeof(l->head), "head");
+	if (!has_room())
+		explore_share(QUEUE_WANT, &l->want, sizeof(l->want), "want");
+	if (has(QUEUE_SHUTS_DOWN))
+		explore_share(QUEUE_BUSY, &l->busy, sizeof(l->busy), "busy");
+	if (has_mortal())
+		explore_share(QUEUE_OWNER, &l->owner, sizeof(l->owner),
+			      "owner");
+	if (has_late())
+		explore_share(QUEUE_LINK, &l->next, sizeof(l->next), "next");
+}
+
+static void
+share_fiber(unsigned f)
+{
+	struct mpr_participant *p = mpr_participant_at(&arena, f);
+
+	if (is_producer(f))
+		share_lane(queue_lane(f));
+	if (is_consumer(f))
+		explore_share(QUEUE_SEAT, world.attachments[f].seat,
+			      sizeof(uint64_t), "seat");
+	explore_share(QUEUE_EVENT, &p->parker.event, sizeof(p->parker.event),
+		      "event");
+	explore_share(QUEUE_IDENT, &p->ident, sizeof(p->ident), "ident");
+}
+
+static void
+put_stock(void)
+{
+	struct mpr_producer *p = &world.attachments[QUEUE_STOCK].producer;
+	unsigned char msg[8] = { 0 };
+
+	for (unsigned i = 0; i < world.now->there; i++) {
+		msg[0] = (unsigned char)(1 + i);
+		explore_check(mpr_producer_put(p, msg, sizeof(msg)) == 0);
+		world.known[msg[0]] = world.committed[msg[0]] = true;
+	}
+}
+
+void
+queue_begin(const struct queue_case *c)
+{
+	_Atomic uint64_t *end = &queue_memory.q.lanes;
+	unsigned fibers = 0;
+
+	while (fibers < EXPLORE_FIBERS && c->roles[fibers].n)
+		fibers++;
+	memset(&world, 0, sizeof(world));
+	world.now = c;
+	world.fibers = fibers;
+	world.capacity = c->capacity ? c->capacity : QUEUE_CAPACITY_MAX;
+	queue_fakes_begin();
+	begin_arena();
+	begin_queue();
+	for (unsigned f = 0; f < fibers; f++) {
+		begin_participant(f);
+		begin_attachment(f);
+		if (is_producer(f) && !world.now->roles[f].late)
+			begin_lane(f, &end);
+	}
+	begin_consumers();
+	put_stock();
+	share_queue();
+	for (unsigned f = 0; f < fibers; f++)
+		share_fiber(f);
+}
+
+void
+queue_enter(unsigned fiber)
+{
+	struct mpr_attachment *at = &world.attachments[fiber];
+
+	mpr_attachments = (struct mpr_attachments){
+		.all = at,
+		.generation = 1,
+	};
+	mpr_attachments.hot[mpr_attachment_index(&queue_memory.q)] = at;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cases. Who looks for sleepers finds those with lower numbers first.
+ */
+#include "queue_world.h"
+
+const struct queue_case queue_cases[QUEUE_CASES] = {
+	[QUEUE_ONE_EACH] = {
+		.name = "one producer, one consumer",
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 3, .mortal = true },
+			{ QUEUE_GETS, 3, .mortal = true },
+		},
+	},
+	[QUEUE_TWO_CONSUMERS] = {
+		.name = "one producer, two consumers",
+		.is_large = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	[QUEUE_TWO_PRODUCERS] = {
+		.name = "two producers, one consumer",
+		.is_large = true,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_GETS, 3, .mortal = true },
+		},
+	},
+	/* One takes a message of the other's wake-up, and passes its own on. */
+	[QUEUE_TWO_EACH] = {
+		.name = "two producers, two consumers",
+		.is_large = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_BATCH] = {
+		.name = "a batch for two consumers",
+		.is_large = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, .batch = 2, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_BATCHES] = {
+		.name = "batches on both sides",
+		.is_large = true,
+		.roles = {
+			{ QUEUE_PUTS, 3, .batch = 2, .mortal = true },
+			{ QUEUE_GETS, 2, .batch = 2, .mortal = true },
+			{ QUEUE_GETS, 1, .batch = 2, .mortal = true },
+		},
+	},
+	[QUEUE_NEW_LANE] = {
+		.name = "a lane that is linked with the first put",
+		.is_large = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, .late = true, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	/* Two messages fit. */
+	[QUEUE_ROOM] = {
+		.name = "a producer that waits for room",
+		.capacity = 32,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 4, .mortal = true },
+			{ QUEUE_GETS, 4, .mortal = true },
+		},
+	},
+	/* Nobody looks again. */
+	[QUEUE_ROOM_ONCE] = {
+		.name = "a producer that waits for room, one get",
+		.capacity = 16,
+		.there = 1,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_ROOM_TWO_CONSUMERS] = {
+		.name = "a producer that waits for room, two consumers",
+		.is_large = true,
+		.capacity = 32,
+		.there = 1,
+		.roles = {
+			{ QUEUE_PUTS, 2, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	[QUEUE_ROOM_TWO_PRODUCERS] = {
+		.name = "two producers that wait for room",
+		.is_large = true,
+		.capacity = 16,
+		.there = 1,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ .part = QUEUE_PUTS, .n = 2 },
+			{ QUEUE_GETS, 4, .mortal = true },
+		},
+	},
+	/* The second one fits when the lane is empty and the pad is passed. */
+	[QUEUE_PAD] = {
+		.name = "padding that has to be passed",
+		.capacity = 64,
+		.start = 32,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, { 8, 56 }, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	[QUEUE_PAD_TWO_CONSUMERS] = {
+		.name = "padding that has to be passed, two consumers",
+		.is_large = true,
+		.capacity = 64,
+		.start = 48,
+		.roles = {
+			{ QUEUE_PUTS, 1, { 56 }, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_DRAIN] = {
+		.name = "a drain",
+		.is_large = true,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, .mortal = true },
+			{ QUEUE_GETS, 4, .mortal = true },
+			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_DRAIN,
+			  .mortal = true },
+		},
+	},
+	[QUEUE_DRAIN_TWO_CONSUMERS] = {
+		.name = "a drain, two consumers",
+		.is_large = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ .part = QUEUE_GETS, .n = 2 },
+			{ .part = QUEUE_GETS, .n = 1 },
+			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_DRAIN },
+		},
+	},
+	[QUEUE_DRAIN_TWO_PRODUCERS] = {
+		.name = "a drain, two producers",
+		.is_large = true,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_GETS, 3, .mortal = true },
+			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_DRAIN },
+		},
+	},
+	[QUEUE_DRAIN_FULL] = {
+		.name = "a drain while a producer waits for room",
+		.is_large = true,
+		.capacity = 16,
+		.there = 1,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_GETS, 3, .mortal = true },
+			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_DRAIN,
+			  .mortal = true },
+		},
+	},
+	[QUEUE_IMMEDIATE] = {
+		.name = "an immediate shutdown",
+		.is_large = true,
+		.roles = {
+			{ .part = QUEUE_PUTS, .n = 1 },
+			{ QUEUE_GETS, 2, .mortal = true },
+			{ .part = QUEUE_GETS, .n = 1 },
+			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_IMMEDIATE,
+			  .mortal = true },
+		},
+	},
+	[QUEUE_IMMEDIATE_FULL] = {
+		.name = "an immediate shutdown while a producer waits for room",
+		.is_large = true,
+		.capacity = 16,
+		.there = 1,
+		.roles = {
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_IMMEDIATE,
+			  .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_INTERRUPT] = {
+		.name = "two consumers, one is interrupted",
+		.is_large = true,
+		.roles = {
+			{ .part = QUEUE_PUTS, .n = 2 },
+			{ .part = QUEUE_GETS, .n = 1 },
+			{ QUEUE_GETS, 2, .mortal = true },
+			{ QUEUE_INTERRUPTS, 1, .victim = 1 },
+		},
+	},
+	[QUEUE_TIMEOUT] = {
+		.name = "two consumers, one has a deadline",
+		.is_large = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, .mortal = true },
+			{ QUEUE_GETS, 1, .timed = true, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	/* See queue_lose_races(). */
+	[QUEUE_LOST_RACES] = {
+		.name = "two consumers, one loses races",
+		.is_large = true,
+		.there = 2,
+		.roles = {
+			{ .part = QUEUE_PUTS, .n = 1 },
+			{ .part = QUEUE_GETS, .n = 1 },
+			{ .part = QUEUE_GETS, .n = 1 },
+		},
+	},
+	[QUEUE_LOST_RACES_INTERRUPT] = {
+		.name = "two consumers, one loses races and is interrupted",
+		.is_large = true,
+		.roles = {
+			{ .part = QUEUE_PUTS, .n = 1 },
+			{ .part = QUEUE_GETS, .n = 1 },
+			{ .part = QUEUE_GETS, .n = 1 },
+			{ QUEUE_INTERRUPTS, 1, .victim = 1 },
+		},
+	},
+	/* One that nobody can wake is chosen. */
+	[QUEUE_KILLED_ASLEEP] = {
+		.name = "two consumers, one is killed in its sleep",
+		.is_large = true,
+		.roles = {
+			{ .part = QUEUE_PUTS, .n = 2 },
+			{ .part = QUEUE_GETS, .n = 1 },
+			{ .part = QUEUE_GETS, .n = 2 },
+			{ QUEUE_KILLS, 1, .victim = 1 },
+		},
+	},
+	[QUEUE_KILLED_ASLEEP_FULL] = {
+		.name = "a producer is killed while it waits for room",
+		.is_large = true,
+		.capacity = 16,
+		.there = 1,
+		.single = true,
+		.roles = {
+			{ .part = QUEUE_PUTS, .n = 1 },
+			{ .part = QUEUE_GETS, .n = 3 },
+			{ QUEUE_KILLS, 1, .victim = 0 },
+			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_DRAIN },
+		},
+	},
+};

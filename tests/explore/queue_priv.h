@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between the two parts of a queue's scenarios: how the world is made
+ * (queue_begin.c), and what happens in it (queue_world.c).
+ */
+#ifndef QUEUE_PRIV_H
+#define QUEUE_PRIV_H
+
+#include <assert.h>
+
+#include "arena/participant.h"
+#include "ipc/attachment.h"
+#include "queue_world.h"
+
+enum {
+	/* Messages have numbers: those of a producer grow. */
+	QUEUE_PER_FIBER = 8,
+	QUEUE_IDS = EXPLORE_FIBERS * QUEUE_PER_FIBER,
+
+	QUEUE_STOCK = 0, /* whose lane is not empty in the beginning */
+
+	/* Four looks, and all attempts in each (queue_lane.c). */
+	QUEUE_RACES = 4 * 2,
+};
+
+/* The arena, as far as it is used. */
+struct queue_memory {
+	_Alignas(4096) unsigned char low[MPR_HEAP_AT];
+	struct mproc_queue q;
+	_Alignas(MPR_APART) unsigned char
+		lanes[EXPLORE_FIBERS][sizeof(struct mpr_lane) + MPR_APART];
+};
+
+static_assert(QUEUE_CAPACITY_MAX <= MPR_APART, "lanes do not overlap");
+
+/* What is nobody's memory, or one fiber's own. */
+struct queue_world {
+	const struct queue_case *now;
+	unsigned fibers;
+	size_t capacity;
+	struct mpr_self selves[EXPLORE_FIBERS];
+	struct mpr_attachment attachments[EXPLORE_FIBERS];
+	struct mpr_consumer consumers[EXPLORE_FIBERS][EXPLORE_FIBERS + 1];
+	bool interrupted[EXPLORE_FIBERS];
+	bool recovers[EXPLORE_FIBERS];
+	bool has_forged[EXPLORE_FIBERS];
+	uint32_t forged[EXPLORE_FIBERS];
+	unsigned lost_races;
+
+	/* Of each message. */
+	bool known[QUEUE_IDS];	   /* somebody has tried to put it */
+	bool committed[QUEUE_IDS]; /* put has said so */
+	bool delivered[QUEUE_IDS];
+
+	/* Of each taker, the last message of each producer; the last taker is
+	 * the final look. */
+	unsigned last[EXPLORE_FIBERS + 1][EXPLORE_FIBERS];
+	bool was_shut_down; /* a consumer was told so */
+};
+
+extern struct queue_memory queue_memory;
+extern struct queue_world world;
+
+static inline bool
+is_producer(unsigned fiber)
+{
+	return world.now->roles[fiber].n &&
+	       world.now->roles[fiber].part == QUEUE_PUTS;
+}
+
+static inline bool
+is_consumer(unsigned fiber)
+{
+	return world.now->roles[fiber].n &&
+	       world.now->roles[fiber].part == QUEUE_GETS;
+}
+
+/* Whether some fiber does that. */
+static inline bool
+has(enum queue_part part)
+{
+	for (unsigned f = 0; f < world.fibers; f++)
+		if (world.now->roles[f].part == part)
+			return true;
+	return false;
+}
+
+/* Makes the world of a case. */
+void queue_begin(const struct queue_case *c);
+
+/* What belongs to a thread becomes that of @fiber. */
+void queue_enter(unsigned fiber);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fibers of a queue scenario and the checks.
+ */
+#include <errno.h>
+
+#include "queue_priv.h"
+#include "sync/park.h"
+
+static mproc_queue *const q = &queue_memory.q;
+static const struct queue_case *now;
+
+static void
+took(unsigned taker, const struct iovec *msg)
+{
+	unsigned id = *(const unsigned char *)msg->iov_base;
+	unsigned from = id / QUEUE_PER_FIBER;
+
+	explore_check(id < QUEUE_IDS && world.known[id]);
+	explore_check(!world.delivered[id]);
+	world.delivered[id] = true;
+	explore_check(id > world.last[taker][from]);
+	world.last[taker][from] = id;
+}
+
+static mproc_timeout
+timeout_of(const struct queue_role *role)
+{
+	return role->timed ? mproc_ms(1) : MPROC_FOREVER;
+}
+
+/* The fibers. */
+
+/* Puts messages @id to @id + @n - 1, or the first few. Returns how many. */
+static unsigned
+put(const struct queue_role *role, unsigned id, unsigned n,
+    const uint8_t *len)
+{
+	unsigned char bytes[QUEUE_PUTS_MAX][QUEUE_CAPACITY_MAX] = { 0 };
+	struct iovec msgs[QUEUE_PUTS_MAX];
+	int r;
+
+	for (unsigned i = 0; i < n; i++) {
+		bytes[i][0] = (unsigned char)(id + i);
+		msgs[i].iov_base = bytes[i];
+		msgs[i].iov_len = len[i] ? len[i] : 8;
+		world.known[id + i] = true;
+	}
+	if (role->batch) {
+		r = mproc_queue_put_many(q, msgs, (int)n,
+					 timeout_of(role));
+	} else {
+		r = mproc_queue_put(q, bytes[0], msgs[0].iov_len,
+				    timeout_of(role));
+		if (r == 0)
+			r = 1;
+	}
+	for (int i = 0; i < r; i++)
+		world.committed[id + (unsigned)i] = true;
+	if (r < 0)
+		explore_check((r == -ESHUTDOWN &&
+			       explore_newest(&q->closing)) ||
+			      (r == -ETIMEDOUT && role->timed));
+	explore_point();
+	return r < 0 ? 0 : (unsigned)r;
+}
+
+static void
+produce(unsigned fiber, const struct queue_role *role)
+{
+	unsigned id = fiber * QUEUE_PER_FIBER + 1;
+
+	if (fiber == QUEUE_STOCK)
+		id += now->there;
+	for (unsigned i = 0, n; i < role->n; i += n) {
+		n = role->batch ? role->batch : 1;
+		if (n > role->n - i)
+			n = role->n - i;
+		n = put(role, id + i, n, &role->len[i]);
+		if (n == 0)
+			break;
+	}
+}
+
+static bool
+lanes_are_empty(void)
+{
+	for (unsigned f = 0; f < world.fibers; f++)
+		if (is_producer(f) &&
+		    explore_newest(&queue_lane(f)->head) !=
+			    explore_newest(&queue_lane(f)->tail))
+			return false;
+	return true;
+}
+
+/* Returns false if there will be no more. */
+static bool
+get(unsigned fiber, const struct queue_role *role)
+{
+	unsigned char bytes[QUEUE_CAPACITY_MAX];
+	struct iovec msgs[QUEUE_PUTS_MAX] = { { bytes, 0 } };
+	int r;
+
+	if (role->batch) {
+		r = mproc_queue_get_many(q, bytes, sizeof(bytes), msgs,
+					 role->batch, timeout_of(role));
+	} else {
+		r = mproc_queue_get(q, bytes, sizeof(bytes),
+				    &msgs[0].iov_len, timeout_of(role));
+		if (r == 0)
+			r = 1;
+	}
+	for (int i = 0; i < r; i++)
+		took(fiber, &msgs[i]);
+	if (r > 0 || (r == -ETIMEDOUT && role->timed) ||
+	    (r == -EINTR && has(QUEUE_INTERRUPTS)))
+		return true;
+	explore_check(r == -ESHUTDOWN);
+	if (explore_newest(&q->closing) == MPROC_DRAIN) {
+		explore_check(lanes_are_empty());
+		world.was_shut_down = true;
+	}
+	return false;
+}
+
+static void
+run(unsigned fiber)
+{
+	const struct queue_role *role = &now->roles[fiber];
+	unsigned n = role->n;
+
+	switch (role->part) {
+	case QUEUE_PUTS:
+		produce(fiber, role);
+		break;
+	case QUEUE_GETS:
+		while (n && get(fiber, role))
+			n--;
+		break;
+	case QUEUE_SHUTS_DOWN:
+		explore_check(mproc_queue_shutdown(q, role->flags) == 0);
+		break;
+	case QUEUE_INTERRUPTS:
+		explore_point();
+		world.interrupted[role->victim] = true;
+		mpr_unpark(queue_arena(), role->victim);
+		break;
+	case QUEUE_KILLS:
+		explore_point();
+		explore_kill(role->victim);
+	}
+}
+
+/* The end. */
+
+static void
+check_sleeper(unsigned f)
+{
+	struct mpr_lane *lane = queue_lane(f);
+
+	explore_check(!explore_newest(&q->closing));
+	if (is_consumer(f))
+		explore_check(lanes_are_empty());
+	else
+		explore_check((int64_t)(explore_newest(&lane->head) -
+					explore_newest(&lane->want)) < 0);
+}
+
+/* What is left is there. */
+static void
+look_into(unsigned f)
+{
+	unsigned char msg[QUEUE_CAPACITY_MAX];
+	struct iovec found = { msg, 0 };
+	struct mpr_consumer c;
+	int r;
+
+	for (unsigned taker = 0; taker < EXPLORE_FIBERS; taker++)
+		if (world.last[EXPLORE_FIBERS][f] < world.last[taker][f])
+			world.last[EXPLORE_FIBERS][f] = world.last[taker][f];
+	mpr_consumer_begin(&c, queue_lane(f), world.capacity);
+	while ((r = mpr_consumer_get(&c, msg, sizeof(msg), &found.iov_len)) ==
+	       0)
+		took(EXPLORE_FIBERS, &found);
+	explore_check(r == -EAGAIN);
+}
+
+static void
+end(void)
+{
+	unsigned allowed = 0, lost = 0;
+
+	for (unsigned f = 0; f < world.fibers; f++) {
+		const struct queue_role *role = &now->roles[f];
+
+		if (explore_asleep(f))
+			check_sleeper(f);
+		if (is_consumer(f) && explore_killed(f))
+			allowed += role->batch ? role->batch : 1;
+	}
+	if (world.was_shut_down && explore_newest(&q->closing) == MPROC_DRAIN)
+		explore_check(lanes_are_empty());
+	for (unsigned f = 0; f < world.fibers; f++)
+		if (is_producer(f) &&
+		    (!now->roles[f].late ||
+		     world.attachments[f].producer.lane))
+			look_into(f);
+	for (unsigned id = 0; id < QUEUE_IDS; id++)
+		lost += world.committed[id] && !world.delivered[id];
+	explore_check(lost <= allowed);
+}
+
+static void
+begin(void)
+{
+	queue_begin(now);
+}
+
+const struct explore_scenario *
+queue_scenario(const struct queue_case *c)
+{
+	static struct explore_scenario s;
+
+	now = c;
+	s = (struct explore_scenario){
+		.name = c->name,
+		.begin = begin,
+		.enter = queue_enter,
+		.run = run,
+		.end = end,
+	};
+	while (s.fibers < EXPLORE_FIBERS && c->roles[s.fibers].n) {
+		s.mortal |= (unsigned)c->roles[s.fibers].mortal << s.fibers;
+		s.fibers++;
+	}
+	return &s;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Scenarios of a queue: threads of different processes that put, get, sleep
+ * and wake, shut the queue down, and die, each a fiber. They run the sources
+ * of src/ipc, sync/seats.c, sync/park.c, arena/recover.c and of the lanes as
+ * they are; what lies below is in queue_fakes.c.
+ *
+ * What is shared here are the words of the protocol around the lanes. A lane's
+ * frames are not: test_lane.c is about them.
+ *
+ * What must hold in the end of every schedule, with any of the mortal killed
+ * anywhere:
+ *
+ * - nobody sleeps who could go on: no consumer while there is something in a
+ *   lane, no producer while there is the room that it wants, nobody after a
+ *   shutdown;
+ * - no message came twice, unknown, or before one that its producer had put
+ *   earlier;
+ * - what was put has been taken or is there, but for one message for each
+ *   consumer that was killed;
+ * - after a drain, "shut down" was said only when all was taken, and nothing
+ *   came after it.
+ */
+#ifndef QUEUE_WORLD_H
+#define QUEUE_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mproc/arena.h>
+#include <mproc/queue.h>
+
+#include "explorer.h"
+
+struct mpr_lane;
+struct mpr_life;
+struct mpr_self;
+
+enum {
+	QUEUE_CAPACITY_MAX = 64,
+	QUEUE_PUTS_MAX = 4,
+};
+
+/* The shared words, for mutants. */
+enum queue_word {
+	QUEUE_FENCE, /* what has no word */
+	QUEUE_CLOSING,
+	QUEUE_HINT,
+	QUEUE_SEAT,
+	QUEUE_LINK,
+	QUEUE_OWNER,
+	QUEUE_TAIL,
+	QUEUE_HEAD,
+	QUEUE_WANT,
+	QUEUE_BUSY,
+	QUEUE_EVENT,
+	QUEUE_IDENT,
+};
+
+enum queue_part {
+	QUEUE_PUTS,
+	QUEUE_GETS,
+	QUEUE_SHUTS_DOWN,
+	QUEUE_INTERRUPTS,
+	QUEUE_KILLS,
+};
+
+/*
+ * @part:   what the fiber does
+ * @n:      how many messages it puts, or how often it gets one; 1 for others
+ * @len:    of the messages that it puts; 0 means 8
+ * @batch:  puts or gets so many together
+ * @late:   its lane is linked with its first put only
+ * @flags:  of the shutdown
+ * @victim: the fiber that it interrupts or kills, asleep or not
+ * @timed:  its sleep may end at its deadline
+ * @mortal: may be killed at its accesses
+ */
+struct queue_role {
+	enum queue_part part;
+	unsigned n;
+	uint8_t len[QUEUE_PUTS_MAX];
+	uint8_t batch;
+	bool late;
+	uint8_t flags;
+	uint8_t victim;
+	bool timed;
+	bool mortal;
+};
+
+/*
+ * @capacity: of each lane; 0 means that nobody has to wait for room
+ * @start:    where heads and tails are in the beginning
+ * @single:   there is one consumer, and it says so
+ * @there:    so many messages are in the first lane to begin with
+ * @is_large: has so many schedules that one preemption less must do
+ * @roles:    up to the first without .n
+ */
+struct queue_case {
+	const char *name;
+	bool is_large;
+	size_t capacity;
+	uint64_t start;
+	bool single;
+	unsigned there;
+	struct queue_role roles[EXPLORE_FIBERS];
+};
+
+/* queue_world.c */
+
+/* The scenario of a case. Valid until the next call. */
+const struct explore_scenario *queue_scenario(const struct queue_case *c);
+
+/* Whether the fiber gives back what a dead one held. */
+bool queue_is_recovering(unsigned fiber);
+
+/* What the fiber does. */
+enum queue_part queue_part_of(unsigned fiber);
+
+/* For mutants: the fiber's next sleep takes its wake-ups up to now for
+ * counted. */
+void queue_forge_ticket(unsigned fiber);
+
+/*
+ * No mutant, but what befalls the first consumer in the cases of lost races: it
+ * loses its first ones, as where many others are faster, and more of them than
+ * it enters between its call and its sleep.
+ */
+void queue_lose_races(struct explore_access *a);
+
+/* For queue_fakes.c. */
+
+mproc_arena *queue_arena(void);
+struct mpr_self *queue_self(unsigned fiber);
+struct mpr_lane *queue_lane(unsigned fiber);
+unsigned queue_fiber_of(const struct mpr_life *life);
+bool queue_has_unburied(void);
+bool queue_may_run_out_of_time(unsigned fiber);
+bool queue_is_interrupted(unsigned fiber);
+void queue_answer(unsigned fiber);
+void queue_recovers(unsigned fiber, bool recovers);
+uint32_t queue_ticket(unsigned fiber, uint32_t ticket);
+
+/* queue_fakes.c, queue_park.c: before each schedule. */
+void queue_fakes_begin(void);
+void queue_park_begin(void);
+
+/* queue_cases.c */
+
+enum queue_case_name {
+	QUEUE_ONE_EACH,
+	QUEUE_TWO_CONSUMERS,
+	QUEUE_TWO_PRODUCERS,
+	QUEUE_TWO_EACH,
+	QUEUE_BATCH,
+	QUEUE_BATCHES,
+	QUEUE_NEW_LANE,
+	QUEUE_ROOM,
+	QUEUE_ROOM_ONCE,
+	QUEUE_ROOM_TWO_CONSUMERS,
+	QUEUE_ROOM_TWO_PRODUCERS,
+	QUEUE_PAD,
+	QUEUE_PAD_TWO_CONSUMERS,
+	QUEUE_DRAIN,
+	QUEUE_DRAIN_TWO_CONSUMERS,
+	QUEUE_DRAIN_TWO_PRODUCERS,
+	QUEUE_DRAIN_FULL,
+	QUEUE_IMMEDIATE,
+	QUEUE_IMMEDIATE_FULL,
+	QUEUE_INTERRUPT,
+	QUEUE_TIMEOUT,
+	QUEUE_LOST_RACES,
+	QUEUE_LOST_RACES_INTERRUPT,
+	QUEUE_KILLED_ASLEEP,
+	QUEUE_KILLED_ASLEEP_FULL,
+	QUEUE_CASES
+};
+
+extern const struct queue_case queue_cases[QUEUE_CASES];
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The mutation gate of sleeping and waking: with one access of the queue made
+ * wrong, some schedule must fail. Otherwise test_queue.c is blind there.
+ *
+ * Two things have no mutant. A hint that is not set again by who has cleared it
+ * and then finds someone (sync/seats.c): it wakes all of them anyway, and each
+ * sets the hint before it sleeps again, so that only time is lost, while the
+ * waker is stopped in between. A producer's ticket that is read after its want:
+ * who takes the want has made the room that the producer then sees.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/macros.h"
+#include "base/owner.h"
+#include "explore_run.h"
+#include "queue_world.h"
+
+static bool
+is(const struct explore_access *a, enum queue_part part,
+   enum explore_kind kind, enum queue_word id)
+{
+	return queue_part_of(a->fiber) == part && a->kind == kind &&
+	       a->id == (unsigned)id;
+}
+
+/* Whether the fiber's access before this one was that. */
+static bool
+follows(const struct explore_access *a, enum explore_kind kind,
+	enum queue_word id)
+{
+	return a->kind_before == kind && a->id_before == (unsigned)id;
+}
+
+static void
+answer(struct explore_access *a, uint64_t value)
+{
+	a->fault = EXPLORE_ANSWERED;
+	a->value = value;
+}
+
+/* Falling asleep for a message. */
+
+static void
+no_fence_before_sleep(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_BARRIER, QUEUE_FENCE))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+no_second_look(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_TAIL) &&
+	    follows(a, EXPLORE_BARRIER, QUEUE_FENCE))
+		a->fault = EXPLORE_CACHED;
+}
+
+static void
+no_second_look_for_lanes(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_LINK) &&
+	    follows(a, EXPLORE_BARRIER, QUEUE_FENCE))
+		a->fault = EXPLORE_CACHED;
+}
+
+static void
+ticket_after_announcement(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_BARRIER, QUEUE_FENCE))
+		queue_forge_ticket(a->fiber);
+}
+
+static void
+hint_not_set(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_STORE, QUEUE_HINT))
+		a->fault = EXPLORE_DROPPED;
+}
+
+/* Waking for a message. */
+
+static void
+woken_before_put(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_STORE, QUEUE_TAIL))
+		a->fault = EXPLORE_LATE;
+}
+
+static void
+woken_in_vain(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_ADD, QUEUE_EVENT))
+		a->fault = EXPLORE_DROPPED;
+}
+
+/* Who found nobody clears the hint, and does not look once more. */
+static void
+hint_cleared_for_good(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_LOAD, QUEUE_SEAT) &&
+	    follows(a, EXPLORE_STORE, QUEUE_HINT))
+		answer(a, 0);
+}
+
+static void
+hint_cleared_late(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_STORE, QUEUE_HINT) && a->value == 0)
+		a->fault = EXPLORE_LATE;
+}
+
+static void
+seats_looked_at_relaxed(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_LOAD, QUEUE_SEAT))
+		a->order = memory_order_relaxed;
+}
+
+static void
+wake_up_not_passed_on(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_HINT))
+		answer(a, 0);
+}
+
+/* Not by one either that gives up. */
+static void
+lost_races_not_passed_on(struct explore_access *a)
+{
+	queue_lose_races(a);
+	wake_up_not_passed_on(a);
+}
+
+/* A put that looked for room last has put nothing, but maybe padding. */
+static void
+padding_not_announced(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_LOAD, QUEUE_HINT) &&
+	    follows(a, EXPLORE_FENCE, QUEUE_FENCE))
+		answer(a, 0);
+}
+
+/* Waiting for room. */
+
+static void
+no_fence_before_sleep_for_room(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_BARRIER, QUEUE_FENCE))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+no_second_look_for_room(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_LOAD, QUEUE_HEAD) &&
+	    follows(a, EXPLORE_BARRIER, QUEUE_FENCE))
+		a->fault = EXPLORE_CACHED;
+}
+
+static void
+want_taken_without_wake_up(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_ADD, QUEUE_EVENT))
+		a->fault = EXPLORE_DROPPED;
+}
+
+/* The want is looked at only where a message was taken. */
+static void
+padding_passed_silently(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_WANT) &&
+	    follows(a, EXPLORE_LOAD, QUEUE_TAIL))
+		answer(a, 0);
+}
+
+/* Recovery. */
+
+static void
+recovery_wakes_nobody(struct explore_access *a)
+{
+	if (a->kind == EXPLORE_ADD && a->id == QUEUE_EVENT &&
+	    queue_is_recovering(a->fiber))
+		a->fault = EXPLORE_DROPPED;
+}
+
+/* Only those that are marked as waiting, which one that was chosen by the dead
+ * is not any more. */
+static void
+recovery_wakes_who_waits(struct explore_access *a)
+{
+	if (a->kind == EXPLORE_ADD && a->id == QUEUE_EVENT &&
+	    queue_is_recovering(a->fiber) &&
+	    !follows(a, EXPLORE_CAS, QUEUE_SEAT))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+lane_not_given_back(struct explore_access *a)
+{
+	if (a->kind == EXPLORE_CAS && a->id == QUEUE_OWNER)
+		a->fault = EXPLORE_LOST;
+}
+
+/* Shutting down. */
+
+static void
+busy_ignored(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_BUSY))
+		answer(a, 0);
+}
+
+static bool
+follows_entry(const struct explore_access *a)
+{
+	return follows(a, EXPLORE_STORE, QUEUE_BUSY) && a->value_before == 1;
+}
+
+static void
+closing_read_before_entry(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_LOAD, QUEUE_CLOSING) && follows_entry(a))
+		a->fault = EXPLORE_CACHED;
+}
+
+static void
+no_fence_before_final_look(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_BARRIER, QUEUE_FENCE) &&
+	    follows(a, EXPLORE_LOAD, QUEUE_CLOSING))
+		a->fault = EXPLORE_DROPPED;
+}
+
+/* Messages are looked for before it is asked who is busy. */
+static void
+busy_left_relaxed(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_STORE, QUEUE_BUSY))
+		a->order = memory_order_relaxed;
+}
+
+/* Somebody may wait for just that. */
+static void
+busy_left_silently(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_LOAD, QUEUE_CLOSING) && !follows_entry(a))
+		answer(a, 0);
+}
+
+static void
+shutdown_wakes_nobody(struct explore_access *a)
+{
+	if (is(a, QUEUE_SHUTS_DOWN, EXPLORE_ADD, QUEUE_EVENT))
+		a->fault = EXPLORE_DROPPED;
+}
+
+#define PLAIN { .preemptions = 2 }
+#define WEAK { .preemptions = 2, .stale = 1 }
+#define DEEP_WEAK { .preemptions = 3, .stale = 1 }
+#define KILLS { .preemptions = 1, .crashes = 1 }
+
+struct gate {
+	const char *name;
+	explore_mutant *mutant;
+	enum queue_case_name in;
+	struct explore_bounds bounds;
+};
+
+#define GATE(mutant, in, bounds) { #mutant, mutant, in, bounds }
+
+static const struct gate gates[] = {
+	GATE(no_fence_before_sleep, QUEUE_ONE_EACH, WEAK),
+	GATE(no_fence_before_sleep, QUEUE_TWO_CONSUMERS, WEAK),
+	GATE(no_second_look, QUEUE_ONE_EACH, PLAIN),
+	GATE(no_second_look_for_lanes, QUEUE_NEW_LANE, PLAIN),
+	GATE(ticket_after_announcement, QUEUE_TWO_CONSUMERS, PLAIN),
+	GATE(hint_not_set, QUEUE_ONE_EACH, PLAIN),
+	GATE(woken_before_put, QUEUE_ONE_EACH, PLAIN),
+	GATE(woken_before_put, QUEUE_TWO_CONSUMERS, PLAIN),
+	GATE(woken_in_vain, QUEUE_ONE_EACH, PLAIN),
+	GATE(hint_cleared_for_good, QUEUE_ONE_EACH, PLAIN),
+	GATE(hint_cleared_late, QUEUE_ONE_EACH, PLAIN),
+	GATE(seats_looked_at_relaxed, QUEUE_ONE_EACH, DEEP_WEAK),
+	GATE(wake_up_not_passed_on, QUEUE_TWO_EACH, PLAIN),
+	GATE(lost_races_not_passed_on, QUEUE_LOST_RACES_INTERRUPT, PLAIN),
+	GATE(padding_not_announced, QUEUE_PAD, PLAIN),
+	GATE(padding_not_announced, QUEUE_PAD_TWO_CONSUMERS, PLAIN),
+	GATE(no_fence_before_sleep_for_room, QUEUE_ROOM_ONCE, WEAK),
+	GATE(no_second_look_for_room, QUEUE_ROOM, PLAIN),
+	GATE(want_taken_without_wake_up, QUEUE_ROOM, PLAIN),
+	GATE(want_taken_without_wake_up, QUEUE_ROOM_TWO_CONSUMERS, PLAIN),
+	GATE(padding_passed_silently, QUEUE_PAD, PLAIN),
+	GATE(recovery_wakes_nobody, QUEUE_BATCH, KILLS),
+	GATE(recovery_wakes_nobody, QUEUE_ROOM_TWO_PRODUCERS, KILLS),
+	GATE(recovery_wakes_who_waits, QUEUE_BATCH, KILLS),
+	GATE(lane_not_given_back, QUEUE_DRAIN, KILLS),
+	GATE(busy_ignored, QUEUE_DRAIN, PLAIN),
+	GATE(closing_read_before_entry, QUEUE_DRAIN, PLAIN),
+	GATE(no_fence_before_final_look, QUEUE_DRAIN, WEAK),
+	GATE(busy_left_relaxed, QUEUE_DRAIN, WEAK),
+	GATE(busy_left_silently, QUEUE_DRAIN, PLAIN),
+	GATE(shutdown_wakes_nobody, QUEUE_DRAIN, PLAIN),
+	GATE(shutdown_wakes_nobody, QUEUE_IMMEDIATE_FULL, PLAIN),
+};
+
+enum { GATES = sizeof(gates) / sizeof(gates[0]) };
+
+static void
+is_caught(void **state)
+{
+	const struct gate *gate = *state;
+
+	explore_must_fail(queue_scenario(&queue_cases[gate->in]),
+			  &gate->bounds, gate->mutant);
+}
+
+int
+main(void)
+{
+	static struct gate copies[GATES];
+	static char titles[GATES][120];
+	struct CMUnitTest tests[GATES];
+
+	for (int i = 0; i < GATES; i++) {
+		copies[i] = gates[i];
+		snprintf(titles[i], sizeof(titles[i]), "mutant %s is caught: %s",
+			 gates[i].name, queue_cases[gates[i].in].name);
+		tests[i] = (struct CMUnitTest){
+			.name = titles[i],
+			.test_func = is_caught,
+			.initial_state = &copies[i],
+		};
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
