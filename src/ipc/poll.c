@@ -14,7 +14,7 @@
 #define YIELD_LONG 100000
 
 /* waits */
-#define ALONE 64
+#define ALONE 1024
 #define REST_MIN 16
 #define REST_MAX 1024
 
