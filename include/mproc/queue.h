@@ -266,8 +266,9 @@ mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
  * Each thread can have one reservation open in each queue. Meanwhile its
  * mproc_queue_put(), mproc_queue_putv(), mproc_queue_put_many() and
  * mproc_queue_reserve() fail with -EBUSY there. It is the thread's own: no
- * other can commit it. It ends with the thread, with mproc_queue_destroy() by
- * this thread, and in a forked child, which must not write there.
+ * other can commit it. It ends with the thread, when this thread destroys the
+ * queue (not if another was faster), and in a forked child, which must not write
+ * there.
  *
  * Room is found as mproc_queue_put() does it, pad at the lane's end included.
  *
@@ -350,8 +351,8 @@ MPROC_API int mproc_queue_abort(mproc_queue *q, void *p);
  *
  * Each thread can have one peek open in each queue. Meanwhile its
  * mproc_queue_get(), mproc_queue_get_many() and mproc_queue_peek() fail with
- * -EBUSY there. It ends with the thread, with mproc_queue_destroy() by this
- * thread, and in a forked child, which must not read there.
+ * -EBUSY there. It ends with the thread, when this thread destroys the queue
+ * (not if another was faster), and in a forked child, which must not read there.
  *
  * Return: 0, or a negative error, and nothing is shown or taken:
  *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EFAULT, -EBADMSG,

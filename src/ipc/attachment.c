@@ -163,7 +163,6 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->quantum = QUANTUM;
 	at->patience = PATIENCE_START;
 	at->polls = true;
-	at->others_put_at = mproc_now();
 	at->next = mpr_attachments.all;
 	mpr_attachments.all = at;
 	if (at->capacity < MPR_QUEUE_CAPACITY_MIN ||

@@ -93,6 +93,8 @@ is_busy(struct mpr_attachment *at, int64_t now)
 	}
 	at->others_put = put;
 	at->others_put_at = now;
+	if (!since)
+		return false;
 	return (int64_t)(put - before) > (now - since) / TRICKLE;
 }
 

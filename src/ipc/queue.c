@@ -170,6 +170,7 @@ void
 mproc_queue_destroy(mproc_queue *q)
 {
 	struct mpr_attachment *at = NULL;
+	bool destroyed = false;
 	mproc_arena *a;
 	uint64_t open;
 
@@ -182,15 +183,17 @@ mproc_queue_destroy(mproc_queue *q)
 	    atomic_compare_exchange_strong(
 		    &q->state, &open,
 		    mpr_owner_with_state(open, MPR_QUEUE_GONE))) {
+		destroyed = true;
 		/* Who is about to sleep looks at the state once more. */
 		mpr_fence_rare(a);
 		mpr_seats_wake_all(a, &q->seats);
 	}
-	/* The queue's memory goes with our attachment if it was the last. */
-	if (at)
-		mpr_attachment_drop(at);
-	else
+	/* The queue's memory goes with our attachment if it was the last. If
+	 * another was faster, what we hold is still ours to give back. */
+	if (!at)
 		mpr_queue_reap(a, q);
+	else if (destroyed || !mpr_attachment_is_held(at))
+		mpr_attachment_drop(at);
 }
 
 int

@@ -33,12 +33,16 @@ mproc_queue_reserve(mproc_queue *q, size_t len, void **ret_p,
 static int
 not_held(mproc_queue *q, const void *p, const char *what)
 {
+	const struct mpr_attachment *at;
 	mproc_arena *a;
 	int r = mpr_queue_check(q, &a);
 
 	if (r < 0)
 		return r;
-	if (mpr_owner_state(atomic_load(&q->state)) != MPR_QUEUE_OPEN)
+	/* -ESTALE would say that it is dropped. */
+	at = mpr_attachment_present(q);
+	if (!(at && mpr_attachment_is_held(at)) &&
+	    mpr_owner_state(atomic_load(&q->state)) != MPR_QUEUE_OPEN)
 		return mpr_queue_stale(q);
 	return mpr_fail(-EINVAL, "%p is not what this thread has %s in queue "
 			"%p", p, what, (void *)q);

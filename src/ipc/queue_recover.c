@@ -33,14 +33,13 @@ mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk)
 static bool
 free_lanes(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
 {
-	size_t capacity = atomic_load(&q->capacity);
 	struct mpr_block_ref ref;
 	struct mpr_lane *lane;
 	bool bad = false;
 
-	if (capacity > MPR_QUEUE_CAPACITY_MAX)
-		return false;
-	while ((lane = mpr_queue_lane(a, &q->lanes, capacity, &bad))) {
+	/* The blocks say how large they are; the capacity may be nonsense. */
+	while ((lane = mpr_queue_lane(a, &q->lanes, MPR_QUEUE_CAPACITY_MIN,
+				      &bad))) {
 		bad = !mpr_heap_find(a, mpr_arena_offset(a, lane), &ref) ||
 		      !mpr_block_retire(a, self, &ref, &q->lanes);
 		if (bad)
@@ -48,8 +47,8 @@ free_lanes(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
 		atomic_store(&q->lanes, atomic_load(&lane->next));
 		mpr_block_cancel(self, &ref);
 	}
-	/* What is left of a corrupt list is lost, rather than freed once more
-	 * when it may be somebody else's. */
+	/* What is left of a corrupt list is lost. Were it kept, it would be
+	 * freed when it is somebody else's. */
 	if (bad)
 		atomic_store(&q->lanes, 0);
 	return !bad;

@@ -203,6 +203,41 @@ without_memory_for_the_lane_nothing_is_reserved(void **state)
 	mproc_queue_destroy(q);
 }
 
+static int
+destroy_it(struct mpt *t, void *q)
+{
+	(void)t;
+	mproc_queue_destroy(q);
+	return 0;
+}
+
+/* -ESTALE says that what was held is dropped, so a mistake must not say it. */
+static void
+in_a_queue_that_is_gone_only_what_is_held_is_given_back(void **state)
+{
+	struct mpt *t = *state;
+	mproc_queue *q = new_queue(true, 4096);
+	const void *shown;
+	void *p;
+
+	put(q);
+	assert_int_equal(mproc_queue_reserve(q, 100, &p, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_peek(q, &shown, NULL, MPROC_NOWAIT), 0);
+	mpt_expect_exit(t, mpt_spawn(t, "destroyer", destroy_it, q), 0);
+	/* Another was faster, so what is held is kept. */
+	mproc_queue_destroy(q);
+	assert_int_equal(mproc_queue_commit(q, (char *)p + 8, 1), -EINVAL);
+	assert_int_equal(mproc_queue_abort(q, (char *)p + 8), -EINVAL);
+	assert_int_equal(mproc_queue_release(q, p), -EINVAL);
+	assert_memory_equal(shown, "hello", 5);
+	memset(p, 0xff, 100);
+	assert_int_equal(mproc_queue_abort(q, p), -ESTALE);
+	assert_int_equal(mproc_queue_abort(q, p), -EINVAL);
+	assert_memory_equal(shown, "hello", 5);
+	assert_int_equal(mproc_queue_release(q, shown), -ESTALE);
+	assert_int_equal(mproc_queue_release(q, shown), -ESTALE);
+}
+
 int
 main(void)
 {
@@ -214,6 +249,7 @@ main(void)
 		cmocka_unit_test(without_memory_for_a_copy_nothing_is_taken),
 		cmocka_unit_test(
 			without_memory_for_the_lane_nothing_is_reserved),
+		mpt_test(in_a_queue_that_is_gone_only_what_is_held_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
