@@ -330,9 +330,11 @@ shown_victim(struct world *w, bool step_peek, bool step_release)
 	const void *p;
 	size_t len;
 
-	/* The first one attaches. */
-	if (mproc_queue_get(w->q, &(struct message){ 0 }, sizeof(*m), NULL,
-			    MPROC_NOWAIT) < 0)
+	/* The first one attaches, and gets memory for copies: to fill 64 KiB
+	 * with a pattern, as the C library can be told to do, takes as many
+	 * steps. */
+	if (mproc_queue_peek(w->q, &p, NULL, MPROC_NOWAIT) < 0 ||
+	    mproc_queue_release(w->q, p) < 0)
 		_exit(1);
 	if (step_peek)
 		mpt_step_begin();
