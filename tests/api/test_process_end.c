@@ -3,6 +3,7 @@
  * process.h: how processes are made to end, who reaps them, and what becomes
  * of them when their parent ends.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -539,13 +540,16 @@ static pid_t joined_pid, forked_pid = -1;
 static void
 fork_and_end_it(int sig)
 {
+	int saved = errno;
+
 	(void)sig;
 	forked_pid = fork();
-	if (forked_pid != 0)
-		return;
-	kill(joined_pid, SIGKILL);
-	while (kill(joined_pid, 0) == 0)
-		sched_yield();
+	if (forked_pid == 0) {
+		kill(joined_pid, SIGKILL);
+		while (kill(joined_pid, 0) == 0)
+			sched_yield();
+	}
+	errno = saved;
 }
 
 /* It is in the middle of its parent's join then, of a process that has ended. */
