@@ -117,8 +117,8 @@ take_any(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len)
 /*
  * The queue was shut down, and no message was found: is that final? It is, if
  * no producer is inside a put: one that enters later sees closing. The caller
- * has executed the rare side's fence (try_put(), queue_put.c) and knows all
- * lanes. A producer that died inside put is recovered here and now.
+ * has executed the rare side's fence (frequent side: mpr_put_enter()) and knows
+ * all lanes. A producer that died inside put is recovered here and now.
  */
 static bool
 is_final(const struct mpr_attachment *at)
@@ -129,7 +129,7 @@ is_final(const struct mpr_attachment *at)
 		struct mpr_lane *lane = at->consumers[i].lane;
 		uint64_t owner;
 
-		/* Acquire pairs with the release in try_put(): if it is not
+		/* Acquire pairs with the release in mpr_put_leave(): if not
 		 * busy, its tail is seen next. */
 		if (!atomic_load_explicit(&lane->busy, memory_order_acquire))
 			continue;
@@ -199,7 +199,7 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 
 	ticket = mpr_park_ticket(at->self);
 	mpr_seat_wait(at->seat, &q->hint);
-	mpr_fence_rare(at->arena); /* frequent side: try_put() */
+	mpr_fence_rare(at->arena); /* frequent side: mpr_put_leave() */
 	look = take_or_close(at, to, ret_len);
 	/* With -EBUSY there are messages, and nobody may be left who takes them
 	 * or wakes us. An old ticket is over at once, but minds the deadline
