@@ -562,6 +562,74 @@ a_lane_is_not_freed_twice(void **state)
 	}
 }
 
+/* A nonsense capacity does not hide from destroy where the lanes are. */
+static void
+lanes_are_freed_whatever_the_capacity_says(void **state)
+{
+	static const uint64_t nonsense[] = { 16 * CAPACITY, UINT64_MAX };
+	mproc_queue *q = new_queue();
+	struct mproc_arena_stat before, now;
+
+	(void)state;
+	/* So that there is a header that can be used again. */
+	mproc_queue_destroy(q);
+	assert_int_equal(mproc_arena_stat(NULL, &before), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		q = new_queue();
+		assert_int_equal(put(q, 1), 0);
+		q->capacity = nonsense[i];
+		mproc_queue_destroy(q);
+		assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+		assert_int_equal(now.blocks, before.blocks);
+		assert_int_equal(now.queues, before.queues);
+	}
+}
+
+static void
+hold_and_destroy(struct mpt *t, void *arg)
+{
+	mproc_queue *q = arg;
+	void *p;
+
+	mpt_check_int(t, mproc_queue_reserve(q, 100, &p, MPROC_NOWAIT), 0);
+	puppet_halt();
+	mproc_queue_destroy(q);
+	/* The test was faster: what is held is still ours. */
+	mpt_check(t, mpr_attachment_present(q));
+	memset(p, 0xff, 100);
+	mpt_check_int(t, mproc_queue_abort(q, p), -ESTALE);
+	mpt_check(t, !mpr_attachment_present(q));
+}
+
+/* Of two who destroy, the slower one lost what it held, if the faster one came
+ * between its two looks at the state. */
+static void
+who_destroys_too_late_keeps_what_it_holds(void **state)
+{
+	struct mpt *t = *state;
+	bool in_time = true;
+	unsigned n;
+
+	for (n = 0; in_time; n++) {
+		mproc_queue *q = new_queue();
+		pid_t pid = puppet_start(t, hold_and_destroy, q);
+
+		for (unsigned i = 0; i < n && in_time; i++) {
+			assert_true(puppet_move(t, pid));
+			in_time = mpr_owner_state(q->state) == MPR_QUEUE_OPEN;
+		}
+		if (in_time) {
+			mproc_queue_destroy(q);
+			puppet_run(t, pid);
+		} else {
+			puppet_kill(pid);
+		}
+		mpr_recover_all(the_arena(), true);
+		mpr_queue_reap(the_arena(), q);
+	}
+	assert_true(n > 20);
+}
+
 int
 main(void)
 {
@@ -577,6 +645,8 @@ main(void)
 		mpt_test(a_header_that_was_linked_just_now_can_be_used),
 		mpt_test(a_queue_cannot_be_freed_as_memory),
 		mpt_test(a_lane_is_not_freed_twice),
+		mpt_test(lanes_are_freed_whatever_the_capacity_says),
+		mpt_test(who_destroys_too_late_keeps_what_it_holds),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
