@@ -35,9 +35,37 @@ count_frames(struct mpr_lane *lane, size_t capacity, uint64_t head,
 		extent = mpr_frame_extent(header);
 		if (!mpr_lane_fits(position, tail, extent, capacity))
 			break;
-		n += mpr_frame_kind(header) == MPR_FRAME_MESSAGE;
+		n += mpr_frame_counts(header);
 	}
 	return n;
+}
+
+bool
+mpr_lane_refers(struct mpr_lane *lane, size_t capacity,
+		const struct mpr_reference *ref)
+{
+	uint64_t head = mpr_load(&lane->head, memory_order_acquire);
+	uint64_t tail = mpr_load(&lane->tail, memory_order_acquire);
+	uint64_t position, header;
+	size_t extent;
+
+	if (!mpr_lane_is_sane(head, tail, capacity))
+		return false;
+	for (position = head; position != tail; position += extent) {
+		_Atomic uint64_t *words =
+			mpr_lane_header(lane, capacity, position);
+
+		header = mpr_load(words, memory_order_relaxed);
+		extent = mpr_frame_extent(header);
+		if (!mpr_lane_fits(position, tail, extent, capacity))
+			break;
+		if (mpr_frame_kind(header) == MPR_FRAME_REFERENCE &&
+		    mpr_load(&words[1], memory_order_relaxed) ==
+			    ref->object &&
+		    mpr_load(&words[2], memory_order_relaxed) == ref->use)
+			return true;
+	}
+	return false;
 }
 
 size_t
@@ -67,7 +95,7 @@ mpr_lane_len(struct mpr_lane *lane, size_t capacity)
 		count = mpr_load(&lane->count, memory_order_relaxed);
 		if (mpr_load(&lane->head, memory_order_acquire) != head)
 			continue;
-		if (mpr_frame_kind(header) != MPR_FRAME_MESSAGE)
+		if (!mpr_frame_counts(header))
 			return count_frames(lane, capacity, head, tail);
 		n = (uint32_t)count - mpr_frame_sequence(header);
 		return n <= capacity / MPR_FRAME_ALIGN ? n : 0;

@@ -105,6 +105,15 @@ struct mpr_consumer {
 	uint32_t like;
 	uint32_t like_len;
 	size_t like_size;
+
+	size_t reference_size; /* after -EREMOTE: of the frame at head */
+};
+
+/* What a frame says of a message that lies elsewhere: which object holds it, and
+ * in which of its uses. */
+struct mpr_reference {
+	uint64_t object;
+	uint64_t use;
 };
 
 /* Bytes of a lane with @capacity. */
@@ -174,6 +183,14 @@ int mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs,
  */
 int mpr_producer_reserve(struct mpr_producer *p, size_t len, void **ret_p);
 void mpr_producer_put_reserved(struct mpr_producer *p, size_t len);
+
+/*
+ * Puts a reference where a message was reserved; its frame takes as much of the
+ * lane as the message would have, for which at least MPR_FRAME_REFERENCE_LEN
+ * bytes are to be reserved. Always succeeds.
+ */
+void mpr_producer_put_reference(struct mpr_producer *p,
+				const struct mpr_reference *ref);
 void mpr_producer_abort(struct mpr_producer *p);
 
 /*
@@ -199,8 +216,9 @@ void mpr_consumer_begin(struct mpr_consumer *c, struct mpr_lane *lane,
  * Killed before the store or CAS of head, nothing has happened; after it, the
  * message is gone with the consumer.
  *
- * Returns 0; -EAGAIN if the lane is empty; -EMSGSIZE, nothing taken; -EBADMSG;
- * shared, -EBUSY after more lost races than can be luck.
+ * Returns 0; -EAGAIN if the lane is empty; -EMSGSIZE, nothing taken; -EREMOTE,
+ * nothing taken, if the next one is a reference; -EBADMSG; shared, -EBUSY after
+ * more lost races than can be luck.
  */
 int mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 		     size_t *ret_len);
@@ -229,11 +247,28 @@ int mpr_consumer_get_many_shared(struct mpr_consumer *c, void *buf, size_t size,
  * within the lane, and what mpr_consumer_release() is to be told: whatever has
  * been written into the frame meanwhile, head goes on by that.
  *
- * Returns 0; -EAGAIN if the lane is empty; -EBADMSG.
+ * Returns 0; -EAGAIN if the lane is empty; -EREMOTE; -EBADMSG.
  */
 int mpr_consumer_peek(struct mpr_consumer *c, const void **ret_p,
 		      size_t *ret_len);
 void mpr_consumer_release(struct mpr_consumer *c, size_t len);
+
+/*
+ * After -EREMOTE: what the reference says. Returns false if somebody else has
+ * passed it meanwhile.
+ */
+bool mpr_consumer_reference(struct mpr_consumer *c, struct mpr_reference *ret);
+
+/* Passes the reference, for the only consumer; the one that
+ * mpr_consumer_reference() has told, for one of several, if nobody else has
+ * passed it. */
+void mpr_consumer_pass(struct mpr_consumer *c);
+void mpr_consumer_pass_shared(struct mpr_consumer *c);
+
+/* Whether a reference to this use of @object is in the lane; anyone may ask, of
+ * a lane whose owner is dead. */
+bool mpr_lane_refers(struct mpr_lane *lane, size_t capacity,
+		     const struct mpr_reference *ref);
 
 /* Whether all has been taken that the consumer knows of; there may be more. */
 static inline bool

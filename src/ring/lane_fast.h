@@ -31,14 +31,16 @@ mpr_producer_has_room(const struct mpr_producer *p, size_t len)
 	       need <= p->capacity - (p->tail & (p->capacity - 1));
 }
 
-/* Writes the header of a message at @tail. Returns where its bytes go. */
+/* Writes the header of a frame at @tail that counts. Returns where its bytes
+ * go. */
 static inline unsigned char *
-mpr_producer_header(struct mpr_producer *p, uint64_t tail, size_t len)
+mpr_producer_header(struct mpr_producer *p, uint64_t tail,
+		    enum mpr_frame_kind kind, size_t len)
 {
 	unsigned char *frame = mpr_lane_at(p->lane, p->capacity, tail);
 
 	mpr_store((_Atomic uint64_t *)(void *)frame,
-		  mpr_frame(MPR_FRAME_MESSAGE, len, (uint32_t)p->count),
+		  mpr_frame(kind, len, (uint32_t)p->count),
 		  memory_order_relaxed);
 	p->count++;
 	return frame + MPR_FRAME_HEADER;

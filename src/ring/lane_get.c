@@ -39,31 +39,36 @@ look(struct mpr_consumer *c)
 	return -EBADMSG;
 }
 
-/* How far the padding at @head goes. Returns 0 if what is there, below @tail,
- * is neither that nor a message. */
+/* How far the frame at @head goes. Returns 0 if what is there, below @tail,
+ * is none. */
 static size_t
-padding(const struct mpr_consumer *c, uint64_t head, uint64_t tail,
-	memory_order order, bool *ret_message)
+frame_at(const struct mpr_consumer *c, uint64_t head, uint64_t tail,
+	 memory_order order, unsigned *ret_kind)
 {
 	uint64_t header = mpr_load(mpr_lane_header(c->lane, c->capacity, head),
 				   order);
 	size_t extent = mpr_frame_extent(header);
 
-	*ret_message = mpr_frame_kind(header) == MPR_FRAME_MESSAGE;
+	*ret_kind = mpr_frame_kind(header);
 	return mpr_lane_fits(head, tail, extent, c->capacity) ? extent : 0;
 }
 
-/* Passes the padding at head. Returns 0, or -EBADMSG if there is none. */
+/* Passes the padding at head. Returns 0, or -EBADMSG if there is none; -EREMOTE
+ * if there is a reference. */
 static int
 pass_padding(struct mpr_consumer *c)
 {
-	bool message;
-	size_t pad = padding(c, c->head, c->tail_seen, memory_order_relaxed,
-			     &message);
+	unsigned kind;
+	size_t extent = frame_at(c, c->head, c->tail_seen,
+				 memory_order_relaxed, &kind);
 
-	if (!pad || message)
+	if (!extent || kind == MPR_FRAME_MESSAGE)
 		return -EBADMSG;
-	c->head += pad;
+	if (kind == MPR_FRAME_REFERENCE) {
+		c->reference_size = extent;
+		return -EREMOTE;
+	}
+	c->head += extent;
 	/* C3, pairs with P1. */
 	mpr_store(&c->lane->head, c->head, memory_order_release);
 	return 0;
@@ -137,26 +142,66 @@ look_shared(struct mpr_consumer *c)
 	return head;
 }
 
-/* What keeps a claim from being made: padding, which is passed; or nonsense,
- * which is normal if others took the frame meanwhile. Returns 0 or -EBADMSG. */
+/* What is at @head is a reference, as it seems, or nothing. */
+static int
+remote(struct mpr_consumer *c, uint64_t head, size_t extent)
+{
+	c->head = head;
+	c->reference_size = extent;
+	return extent ? -EREMOTE : -EBADMSG;
+}
+
+/* What keeps a claim from being made: padding, which is passed; a reference; or
+ * nonsense, which is normal if others took the frame meanwhile. Returns 0,
+ * -EREMOTE or -EBADMSG. */
 static int
 pass(struct mpr_consumer *c, uint64_t head)
 {
 	_Atomic uint64_t *shared = &c->lane->head;
-	bool message = false;
-	size_t pad = 0;
+	size_t extent = 0;
+	unsigned kind = 0;
 
 	if (mpr_lane_is_sane(head, c->tail_seen, c->capacity))
 		/* C2, as in mpr_consumer_claim(). */
-		pad = padding(c, head, c->tail_seen, memory_order_acquire,
-			      &message);
-	if (!pad)
+		extent = frame_at(c, head, c->tail_seen, memory_order_acquire,
+				  &kind);
+	if (!extent || kind == MPR_FRAME_REFERENCE)
 		return mpr_load(shared, memory_order_acquire) == head ?
-			       -EBADMSG : 0;
-	if (!message)
+			       remote(c, head, extent) : 0;
+	if (kind == MPR_FRAME_PAD)
 		/* C3. Someone else may have done it: all the same. */
-		mpr_cas(shared, &head, head + pad, memory_order_acq_rel);
+		mpr_cas(shared, &head, head + extent, memory_order_acq_rel);
 	return 0;
+}
+
+bool
+mpr_consumer_reference(struct mpr_consumer *c, struct mpr_reference *ret)
+{
+	_Atomic uint64_t *words =
+		mpr_lane_header(c->lane, c->capacity, c->head);
+
+	/* C2, as in mpr_consumer_claim(). */
+	ret->object = mpr_load(&words[1], memory_order_acquire);
+	ret->use = mpr_load(&words[2], memory_order_acquire);
+	return mpr_load(&c->lane->head, memory_order_acquire) == c->head;
+}
+
+void
+mpr_consumer_pass(struct mpr_consumer *c)
+{
+	c->head += c->reference_size;
+	/* C3, pairs with P1. */
+	mpr_store(&c->lane->head, c->head, memory_order_release);
+}
+
+void
+mpr_consumer_pass_shared(struct mpr_consumer *c)
+{
+	uint64_t head = c->head;
+
+	/* C3, pairs with P1. */
+	mpr_cas(&c->lane->head, &head, head + c->reference_size,
+		memory_order_acq_rel);
 }
 
 int
@@ -189,14 +234,15 @@ struct batch {
 	struct iovec *msgs;
 	int n;
 	int got;
-	size_t next_len; /* of the message that does not fit @size */
+	size_t next_len; /* of the message that does not fit @size; of the
+			  * frame that is a reference */
 };
 
 /*
  * Copies what lies from @head on into the batch, up to @tail, @n messages, or
  * one that does not fit any more. Returns the position behind the last frame
  * that was copied or is padding, and in *@ret_why why it is not farther on:
- * 0, -EMSGSIZE, or -EBADMSG.
+ * 0, -EMSGSIZE, -EREMOTE, or -EBADMSG.
  */
 static inline uint64_t
 gather(const struct mpr_consumer *c, uint64_t head, uint64_t tail,
@@ -214,6 +260,11 @@ gather(const struct mpr_consumer *c, uint64_t head, uint64_t tail,
 		extent = mpr_frame_extent(header);
 		if (!mpr_lane_fits(head, tail, extent, c->capacity)) {
 			*ret_why = -EBADMSG;
+			break;
+		}
+		if (mpr_frame_kind(header) == MPR_FRAME_REFERENCE) {
+			b->next_len = extent;
+			*ret_why = -EREMOTE;
 			break;
 		}
 		if (mpr_frame_kind(header) == MPR_FRAME_MESSAGE) {
@@ -269,7 +320,7 @@ mpr_consumer_get_many(struct mpr_consumer *c, void *buf, size_t size,
 		if (b.got)
 			return b.got;
 		if (why < 0) {
-			*ret_len = b.next_len;
+			*ret_len = c->reference_size = b.next_len;
 			return why;
 		}
 	}
@@ -298,7 +349,8 @@ mpr_consumer_get_many_shared(struct mpr_consumer *c, void *buf, size_t size,
 		if (next == head) {
 			if (mpr_load(&lane->head, memory_order_acquire) != head)
 				continue;
-			*ret_len = b.next_len;
+			*ret_len = c->reference_size = b.next_len;
+			c->head = head;
 			return why;
 		}
 		/*

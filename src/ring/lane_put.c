@@ -37,7 +37,7 @@ mpr_producer_begin(struct mpr_producer *p, struct mpr_lane *lane,
 			return -EBADMSG;
 		/* The frame has the low half of its number, which is below what
 		 * was stored. */
-		if (mpr_frame_kind(header) == MPR_FRAME_MESSAGE)
+		if (mpr_frame_counts(header))
 			count = stored - ((uint32_t)stored -
 					  (mpr_frame_sequence(header) + 1));
 	}
@@ -174,7 +174,7 @@ mpr_producer_putv(struct mpr_producer *p, const struct iovec *parts, int n,
 	r = make_room(p, need);
 	if (r < 0)
 		return r;
-	to = mpr_producer_header(p, p->tail, len);
+	to = mpr_producer_header(p, p->tail, MPR_FRAME_MESSAGE, len);
 	for (int i = 0; i < n; i++) {
 		/* The caller added them up; someone may have changed them. */
 		part = parts[i].iov_len < left ? parts[i].iov_len : left;
@@ -207,7 +207,7 @@ mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 	for (;;) {
 		if ((int64_t)(p->claimed - (tail + need)) < 0)
 			mpr_producer_claim(p, tail);
-		to = mpr_producer_header(p, tail, len);
+		to = mpr_producer_header(p, tail, MPR_FRAME_MESSAGE, len);
 		if (len)
 			mpr_copy_in(to, msgs[i].iov_base, len);
 		tail += need;
@@ -263,8 +263,23 @@ void
 mpr_producer_put_reserved(struct mpr_producer *p, size_t len)
 {
 	mpr_producer_abort(p);
-	(void)mpr_producer_header(p, p->tail, len);
+	(void)mpr_producer_header(p, p->tail, MPR_FRAME_MESSAGE, len);
 	mpr_producer_commit(p, p->tail + mpr_frame_size(len));
+}
+
+void
+mpr_producer_put_reference(struct mpr_producer *p,
+			   const struct mpr_reference *ref)
+{
+	size_t size = mpr_frame_size(p->reserved_len);
+	_Atomic uint64_t *words;
+
+	mpr_producer_abort(p);
+	words = (_Atomic uint64_t *)(void *)mpr_producer_header(
+		p, p->tail, MPR_FRAME_REFERENCE, size);
+	mpr_store(&words[0], ref->object, memory_order_relaxed);
+	mpr_store(&words[1], ref->use, memory_order_relaxed);
+	mpr_producer_commit(p, p->tail + size);
 }
 
 uint64_t
