@@ -14,14 +14,6 @@ cas(_Atomic uint64_t *word, uint64_t from, uint64_t to)
 	return atomic_compare_exchange_strong(word, &from, to);
 }
 
-/* The next use of an extent: one epoch on, and FREE. */
-static uint64_t
-freed(uint64_t word)
-{
-	return mpr_owner((mpr_owner_epoch(word) + 1) & MPR_EPOCH_MAX, 0,
-			 MPR_EXTENT_FREE);
-}
-
 static bool
 is_tail_of(const mproc_arena *a, uint32_t index, uint32_t first)
 {
@@ -54,7 +46,7 @@ free_tails(mproc_arena *a, uint32_t first, uint64_t owner)
 		/* Others may have freed it, and used it since. */
 		if (mpr_owner_state(word) == MPR_EXTENT_TAIL &&
 		    mpr_owner_slot(word) == first)
-			cas(state, word, freed(word));
+			cas(state, word, mpr_owner_freed(word));
 	}
 }
 
@@ -171,7 +163,7 @@ mpr_extent_retire(mproc_arena *a, const struct mpr_self *self, uint32_t index,
 		return false;
 	/* A new epoch: this slot may have had the extent BUSY before. */
 	return cas(&x->state, word,
-		   mpr_owner(mpr_owner_epoch(freed(word)), self->slot,
+		   mpr_owner(mpr_owner_epoch(mpr_owner_freed(word)), self->slot,
 			     MPR_EXTENT_BUSY));
 }
 
@@ -187,7 +179,7 @@ mpr_extent_release(mproc_arena *a, uint32_t index)
 	/* What cannot be given back now is tried again by the next claimer. */
 	(void)clean(a, index, n);
 	free_tails(a, index, word);
-	atomic_store(state, freed(word));
+	atomic_store(state, mpr_owner_freed(word));
 }
 
 int
@@ -231,6 +223,6 @@ mpr_extents_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 		if (!mpr_participant_still_dead(a, slot, ident))
 			return;
 		free_tails(a, i, word);
-		cas(state, word, freed(word));
+		cas(state, word, mpr_owner_freed(word));
 	}
 }

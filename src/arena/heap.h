@@ -28,41 +28,14 @@
 #ifndef MPR_ARENA_HEAP_H
 #define MPR_ARENA_HEAP_H
 
-#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "arena/arena.h"
+#include "arena/block.h"
 #include "arena/participant.h"
-
-enum mpr_block_state {
-	MPR_BLOCK_FREE = 0,
-	MPR_BLOCK_BUSY = 1,
-	MPR_BLOCK_LIVE = 2,
-	MPR_BLOCK_LINKED = 3,
-};
-
-struct mpr_block {
-	/* An owner word; epochs count the block's uses. */
-	_Atomic uint64_t state;
-	/* While BUSY: offset of the word that refers to the block, or 0. */
-	_Atomic uint64_t home;
-};
-
-static_assert(sizeof(struct mpr_block) == 16, "shared layout");
-
-/* A block of a slab, found. */
-struct mpr_block_ref {
-	struct mpr_block *block;
-	uint64_t offset;
-	uint64_t size;
-	bool is_lazy;
-};
-
-/* The largest block that can be reserved. */
-#define MPR_BLOCK_MAX (MPR_EXTENT_SIZE - 4096)
-#define MPR_LAZY_BLOCK_MAX (5 * MPR_EXTENT_SIZE - 4096)
+#include "arena/slab.h"
 
 /* A zeroed LIVE block of any size. Returns 0, -ENOMEM, -ENOSPC. */
 int mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p);

@@ -51,4 +51,11 @@ mpr_owner_with_state(uint64_t word, unsigned state)
 	return (word & ~UINT64_C(3)) | (state & 3);
 }
 
+/* The word of something that becomes free: one epoch on. */
+static inline uint64_t
+mpr_owner_freed(uint64_t word)
+{
+	return mpr_owner((mpr_owner_epoch(word) + 1) & MPR_EPOCH_MAX, 0, 0);
+}
+
 #endif

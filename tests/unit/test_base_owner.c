@@ -54,6 +54,15 @@ zeroed_memory_is_free_and_of_epoch_zero(void **state)
 	assert_int_equal(mpr_owner(0, 0, 0), 0);
 }
 
+static void
+what_is_freed_is_nobodys_and_one_epoch_on(void **state)
+{
+	(void)state;
+	assert_int_equal(mpr_owner_freed(mpr_owner(5, 77, 3)),
+			 mpr_owner(6, 0, 0));
+	assert_int_equal(mpr_owner_freed(mpr_owner(MPR_EPOCH_MAX, 77, 1)), 0);
+}
+
 int
 main(void)
 {
@@ -63,6 +72,7 @@ main(void)
 			too_large_a_slot_does_not_spill_into_the_epoch),
 		cmocka_unit_test(another_state_keeps_epoch_and_slot),
 		cmocka_unit_test(zeroed_memory_is_free_and_of_epoch_zero),
+		cmocka_unit_test(what_is_freed_is_nobodys_and_one_epoch_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

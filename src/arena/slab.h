@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slabs: extents cut into blocks of one size class, with an array of struct
+ * mpr_block in front. An extent that became a slab stays one.
+ *
+ * The caller has said that it is in the heap; see heap.c.
+ */
+#ifndef MPR_ARENA_SLAB_H
+#define MPR_ARENA_SLAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena/arena.h"
+#include "arena/block.h"
+#include "arena/participant.h"
+
+/* The largest blocks. */
+#define MPR_BLOCK_MAX (MPR_EXTENT_SIZE - 4096)
+#define MPR_LAZY_BLOCK_MAX (5 * MPR_EXTENT_SIZE - 4096)
+
+/* A BUSY block of at least @size bytes, from a slab whose blocks are lazy or
+ * not. It may have no memory. Returns 0, -ENOMEM, -ENOSPC. */
+int mpr_slab_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
+		     bool lazy, struct mpr_block_ref *ret_ref);
+
+/* Makes sure that a block that is not lazy has memory. Returns 0, -ENOMEM,
+ * -ENOSPC. */
+int mpr_slab_back(mproc_arena *a, const struct mpr_block_ref *ref);
+
+/* The block that starts at @offset. Returns false if there is none. */
+bool mpr_slab_find(const mproc_arena *a, uint64_t offset,
+		   struct mpr_block_ref *ret_ref);
+
+/* Decides the fate of the blocks that the dead @slot had BUSY. */
+void mpr_slabs_recover(mproc_arena *a, unsigned slot, uint64_t ident);
+
+/* Adds the blocks that are not FREE, and their bytes. */
+void mpr_slabs_count(const mproc_arena *a, uint64_t *blocks, uint64_t *bytes);
+
+#endif
