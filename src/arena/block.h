@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A block's own words: who has it, and its home, the word that refers to it
- * while it is on its way into an object or out of it (arena/heap.h).
+ * while it is on its way into an object or out of it (arena/heap.h). Blocks
+ * that are runs of extents have them in their first extent's entry.
  */
 #ifndef MPR_ARENA_BLOCK_H
 #define MPR_ARENA_BLOCK_H
@@ -23,18 +24,19 @@ enum mpr_block_state {
 struct mpr_block {
 	/* An owner word; epochs count the block's uses. */
 	_Atomic uint64_t state;
-	/* While BUSY: offset of the word that refers to the block, or 0. */
+	/* While BUSY: offset of the word that refers to the block, or 0. 0 as
+	 * it becomes FREE, unless its owner dies. */
 	_Atomic uint64_t home;
 };
 
 static_assert(sizeof(struct mpr_block) == 16, "shared layout");
 
-/* A block of a slab, found. */
+/* A block, found. */
 struct mpr_block_ref {
-	struct mpr_block *block;
+	struct mpr_block *block; /* NULL: a run of extents */
 	uint64_t offset;
 	uint64_t size;
-	bool is_lazy;
+	bool is_lazy; /* of a slab */
 };
 
 /* Whether @home is the offset of a word that can link blocks, and names the

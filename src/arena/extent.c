@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <string.h>
 
+#include "arena/block.h"
 #include "arena/extent.h"
 #include "base/error.h"
 #include "base/owner.h"
@@ -50,10 +52,14 @@ free_tails(mproc_arena *a, uint32_t first, uint64_t owner)
 	}
 }
 
-static bool
+/* Claims the tails of a run of @n, up to the first one that is not to be had.
+ * Returns where that is, or the end of the run. */
+static uint32_t
 claim_tails(mproc_arena *a, uint32_t first, uint32_t n)
 {
-	for (uint32_t i = first + 1; i < first + n; i++) {
+	uint32_t i;
+
+	for (i = first + 1; i < first + n; i++) {
 		_Atomic uint64_t *state = &mpr_extent_at(a, i)->state;
 		uint64_t word = atomic_load(state);
 
@@ -61,9 +67,9 @@ claim_tails(mproc_arena *a, uint32_t first, uint32_t n)
 		    !cas(state, word,
 			 mpr_owner(mpr_owner_epoch(word), first,
 				   MPR_EXTENT_TAIL)))
-			return false;
+			break;
 	}
-	return true;
+	return i;
 }
 
 static int
@@ -83,25 +89,69 @@ grow_to(mproc_arena *a, uint32_t n)
 	return 0;
 }
 
-/* Gives back the memory of the run of @n extents, which the caller owns. */
+/*
+ * Gives back the memory of the run of @n extents, which the caller owns. What
+ * was not written is zero, so that need not be made sure of, where the kernel
+ * takes nothing back, with memory that there may not be.
+ */
 static int
-clean(mproc_arena *a, uint32_t first, uint32_t n)
+clean(mproc_arena *a, uint32_t first, uint32_t n, bool was_written)
 {
-	int r;
+	int r = 0;
 
 	for (uint32_t i = first; i < first + n; i++) {
 		struct mpr_extent *x = mpr_extent_at(a, i);
+		uint64_t backed = atomic_load_explicit(&x->backed,
+						       memory_order_relaxed);
+		uint64_t at = mpr_extent_offset(i);
+		size_t kept = backed & MPR_EXTENT_KEPT ? MPR_EXTENT_PAGE : 0;
 
-		if (!atomic_load_explicit(&x->backed, memory_order_relaxed))
+		if (!(backed & ~MPR_EXTENT_KEPT))
 			continue;
-		r = mpr_shmem_unback(&a->shmem, mpr_extent_offset(i),
-				     MPR_EXTENT_SIZE);
+		memset(mpr_arena_at(a, at), 0, kept);
+		if (was_written)
+			r = mpr_shmem_unback(&a->shmem, at + kept,
+					     MPR_EXTENT_SIZE - kept);
+		else
+			mpr_shmem_discard(&a->shmem, at + kept,
+					  MPR_EXTENT_SIZE - kept);
 		if (r < 0)
 			return r;
 		/* Not before: killed in between, the next one does it again. */
-		atomic_store(&x->backed, 0);
+		atomic_store(&x->backed, backed & MPR_EXTENT_KEPT);
 	}
 	return 0;
+}
+
+/* BUSY and ours to FREE. */
+static void
+release(mproc_arena *a, uint32_t index, bool was_written)
+{
+	struct mpr_extent *x = mpr_extent_at(a, index);
+	uint32_t n = 1, high = mpr_extents_high(a);
+	uint64_t word = atomic_load(&x->state);
+
+	/* First, while no one else can have the run: the home may become
+	 * somebody's memory. */
+	atomic_store(&x->home, 0);
+	while (index + n < high && is_tail_of(a, index + n, index))
+		n++;
+	/* What cannot be given back now is tried again by the next claimer. */
+	(void)clean(a, index, n, was_written);
+	free_tails(a, index, word);
+	atomic_store(&x->state, mpr_owner_freed(word));
+}
+
+void
+mpr_extent_release(mproc_arena *a, uint32_t index)
+{
+	release(a, index, true);
+}
+
+void
+mpr_extent_abandon(mproc_arena *a, uint32_t index)
+{
+	release(a, index, false);
 }
 
 int64_t
@@ -112,6 +162,7 @@ mpr_extent_claim(mproc_arena *a, const struct mpr_self *self, uint32_t n)
 	for (uint32_t i = 0; n <= a->n_extents && i <= a->n_extents - n; i++) {
 		_Atomic uint64_t *state = &mpr_extent_at(a, i)->state;
 		uint64_t word, mine;
+		uint32_t end;
 
 		r = grow_to(a, i + n);
 		if (r < 0)
@@ -123,14 +174,17 @@ mpr_extent_claim(mproc_arena *a, const struct mpr_self *self, uint32_t n)
 				 MPR_EXTENT_BUSY);
 		if (!cas(state, word, mine))
 			continue;
-		if (claim_tails(a, i, n)) {
-			r = clean(a, i, n);
-			if (r == 0)
-				return i;
-			mpr_extent_release(a, i);
+		/* From its last use, if the owner died. */
+		atomic_store(&mpr_extent_at(a, i)->home, 0);
+		end = claim_tails(a, i, n);
+		r = end == i + n ? clean(a, i, n, true) : 0;
+		if (end == i + n && r == 0)
+			return i;
+		release(a, i, true);
+		if (r < 0)
 			return r;
-		}
-		mpr_extent_release(a, i);
+		/* No run that begins before what is in the way is longer. */
+		i = end - 1;
 	}
 	return mpr_fail(-ENOMEM, "no %llu bytes are free in an arena of %zu",
 			(unsigned long long)(n * MPR_EXTENT_SIZE),
@@ -167,19 +221,18 @@ mpr_extent_retire(mproc_arena *a, const struct mpr_self *self, uint32_t index,
 			     MPR_EXTENT_BUSY));
 }
 
-void
-mpr_extent_release(mproc_arena *a, uint32_t index)
+/* The word only grows, and needs no order: who reads it to release the extent
+ * has seen a later change of its state. */
+static void
+note_backed(struct mpr_extent *x, uint64_t bytes)
 {
-	_Atomic uint64_t *state = &mpr_extent_at(a, index)->state;
-	uint32_t n = 1, high = mpr_extents_high(a);
-	uint64_t word = atomic_load(state);
+	uint64_t word = atomic_load_explicit(&x->backed, memory_order_relaxed);
 
-	while (index + n < high && is_tail_of(a, index + n, index))
-		n++;
-	/* What cannot be given back now is tried again by the next claimer. */
-	(void)clean(a, index, n);
-	free_tails(a, index, word);
-	atomic_store(state, mpr_owner_freed(word));
+	while ((word & ~MPR_EXTENT_KEPT) < bytes &&
+	       !atomic_compare_exchange_weak_explicit(
+		       &x->backed, &word, bytes | (word & MPR_EXTENT_KEPT),
+		       memory_order_relaxed, memory_order_relaxed))
+		;
 }
 
 int
@@ -187,8 +240,9 @@ mpr_extent_back(mproc_arena *a, uint32_t index, uint64_t bytes)
 {
 	struct mpr_extent *x = mpr_extent_at(a, index);
 	/* Relaxed: what is backed stays so. */
-	uint64_t have =
+	uint64_t word =
 		atomic_load_explicit(&x->backed, memory_order_relaxed);
+	uint64_t have = word & ~MPR_EXTENT_KEPT;
 	uint64_t want = mpr_round_up(bytes, BACK_STEP);
 	int r;
 
@@ -200,12 +254,27 @@ mpr_extent_back(mproc_arena *a, uint32_t index, uint64_t bytes)
 			   want - have);
 	if (r < 0)
 		return r;
-	while (have < want &&
-	       !atomic_compare_exchange_weak_explicit(&x->backed, &have, want,
-						      memory_order_relaxed,
-						      memory_order_relaxed))
-		;
+	note_backed(x, want);
 	return 0;
+}
+
+int
+mpr_extents_back(const mproc_arena *a, uint64_t offset, size_t len)
+{
+	uint32_t end = mpr_extent_of(offset + len + MPR_EXTENT_SIZE - 1);
+
+	/* Noted first, and whole: who releases them gives back whatever there
+	 * is, also if we are killed on the way. */
+	for (uint32_t i = mpr_extent_of(offset); i < end; i++)
+		note_backed(mpr_extent_at(a, i), MPR_EXTENT_SIZE);
+	return mpr_shmem_back(&a->shmem, offset, len);
+}
+
+void
+mpr_extent_keep(const mproc_arena *a, uint32_t index)
+{
+	atomic_fetch_or_explicit(&mpr_extent_at(a, index)->backed,
+				 MPR_EXTENT_KEPT, memory_order_relaxed);
 }
 
 void
@@ -214,15 +283,23 @@ mpr_extents_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 	uint32_t high = mpr_extents_high(a);
 
 	for (uint32_t i = 0; i < high; i++) {
-		_Atomic uint64_t *state = &mpr_extent_at(a, i)->state;
-		uint64_t word = atomic_load(state);
+		struct mpr_extent *x = mpr_extent_at(a, i);
+		uint64_t word = atomic_load(&x->state), home;
 
 		if (mpr_owner_state(word) != MPR_EXTENT_BUSY ||
 		    mpr_owner_slot(word) != slot)
 			continue;
 		if (!mpr_participant_still_dead(a, slot, ident))
 			return;
+		/* Acquire pairs with the release in mpr_block_set_home(): the
+		 * run is all there, and its use is known. */
+		home = atomic_load_explicit(&x->home, memory_order_acquire);
+		if (mpr_home_names(a, home, mpr_extent_offset(i))) {
+			cas(&x->state, word,
+			    mpr_owner_with_state(word, MPR_EXTENT_USED));
+			continue;
+		}
 		free_tails(a, i, word);
-		cas(state, word, mpr_owner_freed(word));
+		cas(&x->state, word, mpr_owner_freed(word));
 	}
 }

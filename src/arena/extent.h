@@ -8,12 +8,17 @@
  *   FREE --claim--> BUSY,me --finish--> USED --retire--> BUSY,me --> FREE
  *   FREE --claim for a run--> TAIL of extent h --> FREE, before h is
  *
- * A BUSY extent whose owner is dead becomes FREE, its tails first. So a TAIL
- * always names a living run.
+ * A BUSY extent whose owner is dead becomes USED if it is a run that its home
+ * names (arena/heap.h), otherwise FREE, its tails first. So a TAIL always names
+ * a living run.
  *
  * A claimed extent is zero. Whoever releases one gives its memory back to the
  * kernel, and whoever claims one does so again if the last owner died before
- * it could; "backed" tells, which is set to 0 after that and not before.
+ * it could; "backed" tells, which is set to 0 after that and not before. An
+ * extent that once was an object's first keeps its first page for ever, and is
+ * wiped there: someone slow, who believes that the object is still there, may
+ * look at its words, and to look at a page that is gone allocates it, or raises
+ * SIGBUS where there is no memory.
  */
 #ifndef MPR_ARENA_EXTENT_H
 #define MPR_ARENA_EXTENT_H
@@ -37,19 +42,25 @@ struct mpr_extent {
 	_Atomic uint64_t state;
 	/* Written while BUSY. What it is used for: size class + 1 of a slab,
 	 * with MPR_EXTENT_LAZY if its blocks are lazy, or the number of extents
-	 * in the run with MPR_EXTENT_RUN. */
+	 * in the run with MPR_EXTENT_RUN, and with MPR_EXTENT_LINKED unless it
+	 * is a user's. */
 	_Atomic uint64_t use;
-	/* Bytes from its start that are backed, or were when an owner died.
-	 * Grows while the extent is used. Lazy blocks, whose slabs stay what
-	 * they are, do not count. */
+	/* Bytes from its start that may be backed, or were when an owner died;
+	 * grows while the extent is used. With MPR_EXTENT_KEPT if the first
+	 * page is backed in any case. */
 	_Atomic uint64_t backed;
-	uint64_t pad0;
+	/* As that of a block, for the first extent of a run. */
+	_Atomic uint64_t home;
 };
 
 static_assert(sizeof(struct mpr_extent) == 32, "shared layout");
 
 #define MPR_EXTENT_RUN (UINT64_C(1) << 32)
 #define MPR_EXTENT_LAZY (UINT64_C(1) << 33)
+#define MPR_EXTENT_LINKED (UINT64_C(1) << 34)
+
+#define MPR_EXTENT_KEPT UINT64_C(1)
+#define MPR_EXTENT_PAGE 4096 /* what is kept */
 
 static inline struct mpr_extent *
 mpr_extent_at(const mproc_arena *a, uint32_t index)
@@ -61,6 +72,13 @@ static inline uint64_t
 mpr_extent_offset(uint32_t index)
 {
 	return MPR_HEAP_AT + index * MPR_EXTENT_SIZE;
+}
+
+/* The extent that @offset, which is in the heap, lies in. */
+static inline uint32_t
+mpr_extent_of(uint64_t offset)
+{
+	return (uint32_t)((offset - MPR_HEAP_AT) / MPR_EXTENT_SIZE);
 }
 
 /* Extents [0, this) have been used. */
@@ -91,10 +109,20 @@ bool mpr_extent_retire(mproc_arena *a, const struct mpr_self *self,
 /* BUSY and the caller's to FREE, with its tails. */
 void mpr_extent_release(mproc_arena *a, uint32_t index);
 
-/* Makes sure that the first @bytes of the extent are backed. */
+/* The same if nothing was written there since it was claimed. */
+void mpr_extent_abandon(mproc_arena *a, uint32_t index);
+
+/* Makes sure that the first @bytes of the extent are backed, from the first one
+ * on. */
 int mpr_extent_back(mproc_arena *a, uint32_t index, uint64_t bytes);
 
-/* Releases what the dead @slot had BUSY. */
+/* Backs [@offset, @offset + @len), whatever else of these extents is. */
+int mpr_extents_back(const mproc_arena *a, uint64_t offset, size_t len);
+
+/* From now on the first page of the extent, which is backed, stays. */
+void mpr_extent_keep(const mproc_arena *a, uint32_t index);
+
+/* Decides the fate of what the dead @slot had BUSY. */
 void mpr_extents_recover(mproc_arena *a, unsigned slot, uint64_t ident);
 
 #endif

@@ -4,13 +4,13 @@
 
 #include "arena/extent.h"
 #include "arena/heap.h"
+#include "arena/run.h"
 #include "arena/slab.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/macros.h"
 #include "base/owner.h"
 #include "os/thread.h"
-
-#define PAGE 4096
 
 static bool
 cas(_Atomic uint64_t *word, uint64_t from, uint64_t to)
@@ -36,15 +36,41 @@ leave_heap(struct mpr_self *self)
 	mpr_thread_allow_cancel(self->cancel_state);
 }
 
+static int
+reserve_run(mproc_arena *a, struct mpr_self *self, size_t size, size_t now,
+	    struct mpr_block_ref *ret_ref)
+{
+	int r;
+
+	enter_heap(self);
+	r = mpr_run_reserve(a, self, size, now, ret_ref);
+	if (r < 0)
+		leave_heap(self);
+	return r;
+}
+
+static int
+check_size(const mproc_arena *a, size_t size)
+{
+	return size <= a->shmem.size ?
+		       0 : mpr_fail(-ENOMEM, "a block of %zu bytes in an arena "
+				    "of %zu", size, a->shmem.size);
+}
+
 int
-mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
-		 struct mpr_block_ref *ret_ref)
+mpr_heap_reserve_dirty(mproc_arena *a, struct mpr_self *self, size_t size,
+		       struct mpr_block_ref *ret_ref)
 {
 	struct mpr_block_ref ref;
 	int r;
 
+	r = check_size(a, size);
+	if (r < 0)
+		return r;
 	if (size > MPR_BLOCK_MAX)
-		return mpr_fail(-ENOMEM, "a block of %zu bytes", size);
+		return reserve_run(a, self, size,
+				   mpr_round_up(size, MPR_EXTENT_SIZE),
+				   ret_ref);
 	enter_heap(self);
 	r = mpr_slab_reserve(a, self, size, false, &ref);
 	if (r < 0) {
@@ -56,11 +82,21 @@ mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 		mpr_block_cancel(self, &ref);
 		return r;
 	}
-	/* A block's first use finds the slab's zeroes. */
-	if (mpr_owner_epoch(atomic_load(&ref.block->state)))
-		memset(mpr_arena_at(a, ref.offset), 0, ref.size);
 	*ret_ref = ref;
 	return 0;
+}
+
+int
+mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
+		 struct mpr_block_ref *ret_ref)
+{
+	int r = mpr_heap_reserve_dirty(a, self, size, ret_ref);
+
+	/* A block's first use finds the slab's zeroes, and runs are zero. */
+	if (r == 0 && ret_ref->block &&
+	    mpr_owner_epoch(atomic_load(&ret_ref->block->state)))
+		memset(mpr_arena_at(a, ret_ref->offset), 0, ret_ref->size);
+	return r;
 }
 
 int
@@ -70,8 +106,11 @@ mpr_heap_reserve_lazy(mproc_arena *a, struct mpr_self *self, size_t size,
 	struct mpr_block_ref ref;
 	int r;
 
-	if (size > MPR_LAZY_BLOCK_MAX)
-		return mpr_fail(-ENOMEM, "a block of %zu bytes", size);
+	r = check_size(a, size);
+	if (r < 0)
+		return r;
+	if (size > MPR_BLOCK_MAX)
+		return reserve_run(a, self, size, now, ret_ref);
 	enter_heap(self);
 	r = mpr_slab_reserve(a, self, size, true, &ref);
 	if (r < 0) {
@@ -90,17 +129,22 @@ mpr_heap_reserve_lazy(mproc_arena *a, struct mpr_self *self, size_t size,
 int
 mpr_heap_back(const mproc_arena *a, uint64_t offset, size_t len)
 {
-	return mpr_shmem_back(&a->shmem, offset, len);
+	return mpr_extents_back(a, offset, len);
 }
 
 void
 mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,
 		   const _Atomic uint64_t *home)
 {
+	uint64_t offset = mpr_arena_offset(a, home);
+
+	if (!ref->block) {
+		mpr_run_set_home(a, ref, offset);
+		return;
+	}
 	/* Release pairs with the acquire in settle(): the home is known before
 	 * the link can be made. */
-	atomic_store_explicit(&ref->block->home, mpr_arena_offset(a, home),
-			      memory_order_release);
+	atomic_store_explicit(&ref->block->home, offset, memory_order_release);
 }
 
 /* BUSY to @state. */
@@ -108,9 +152,12 @@ static void
 finish(struct mpr_self *self, const struct mpr_block_ref *ref,
        unsigned state)
 {
-	uint64_t word = atomic_load(&ref->block->state);
-
-	atomic_store(&ref->block->state, mpr_owner_with_state(word, state));
+	if (ref->block)
+		atomic_store(&ref->block->state,
+			     mpr_owner_with_state(
+				     atomic_load(&ref->block->state), state));
+	else
+		mpr_run_finish(self->arena, ref, state);
 	leave_heap(self);
 }
 
@@ -144,49 +191,84 @@ mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref)
 	finish(self, ref, MPR_BLOCK_LIVE);
 }
 
-void
-mpr_block_cancel(struct mpr_self *self, const struct mpr_block_ref *ref)
+static void
+cancel_in_slab(const mproc_arena *a, const struct mpr_block_ref *ref)
 {
 	/*
 	 * As long as it is ours: the next owner's memory is not. The first page
-	 * stays. Someone slow, who believes that the block is what it was, may
-	 * still look at the words there, and to look at a page that is gone
-	 * allocates it, or raises SIGBUS where there is no memory.
+	 * stays, as that of a run does (arena/extent.h).
 	 */
-	if (ref->is_lazy && ref->size > PAGE)
-		mpr_shmem_discard(&self->arena->shmem, ref->offset + PAGE,
-				  ref->size - PAGE);
+	if (ref->is_lazy && ref->size > MPR_EXTENT_PAGE)
+		mpr_shmem_discard(&a->shmem, ref->offset + MPR_EXTENT_PAGE,
+				  ref->size - MPR_EXTENT_PAGE);
+	/* The next owner starts without a home. Relaxed, as it sees this with
+	 * the state. */
+	atomic_store_explicit(&ref->block->home, 0, memory_order_relaxed);
 	atomic_store(&ref->block->state,
 		     mpr_owner_freed(atomic_load(&ref->block->state)));
+}
+
+void
+mpr_block_cancel(struct mpr_self *self, const struct mpr_block_ref *ref)
+{
+	if (ref->block)
+		cancel_in_slab(self->arena, ref);
+	else
+		mpr_run_release(self->arena, ref);
 	leave_heap(self);
+}
+
+static bool
+retire_in_slab(const struct mpr_self *self, struct mpr_block *b)
+{
+	uint64_t word = atomic_load(&b->state);
+
+	/* A new epoch: this slot may have had the block BUSY before. */
+	return mpr_owner_state(word) == MPR_BLOCK_LINKED &&
+	       cas(&b->state, word,
+		   mpr_owner(mpr_owner_epoch(mpr_owner_freed(word)), self->slot,
+			     MPR_BLOCK_BUSY));
+}
+
+/* The block that starts at @offset, and its state. */
+static bool
+find(const mproc_arena *a, uint64_t offset, struct mpr_block_ref *ret_ref,
+     unsigned *ret_state)
+{
+	if (!mpr_slab_find(a, offset, ret_ref))
+		return mpr_run_find(a, offset, ret_ref, ret_state);
+	*ret_state = mpr_owner_state(atomic_load(&ret_ref->block->state));
+	return true;
 }
 
 bool
 mpr_block_retire(mproc_arena *a, struct mpr_self *self,
 		 const struct mpr_block_ref *ref, const _Atomic uint64_t *home)
 {
-	uint64_t word = atomic_load(&ref->block->state);
+	struct mpr_block_ref same;
+	unsigned state;
+	bool retired;
 
-	if (mpr_owner_state(word) != MPR_BLOCK_LINKED)
+	if (!find(a, ref->offset, &same, &state) || state != MPR_BLOCK_LINKED)
 		return false;
 	/* The home goes first: BUSY with an old home would free a block that
 	 * is still linked. Nobody else retires a block of this object. */
 	mpr_block_set_home(a, ref, home);
 	enter_heap(self);
-	/* A new epoch: this slot may have had the block BUSY before. */
-	if (cas(&ref->block->state, word,
-		mpr_owner(mpr_owner_epoch(mpr_owner_freed(word)), self->slot,
-			  MPR_BLOCK_BUSY)))
-		return true;
-	leave_heap(self);
-	return false;
+	retired = ref->block ? retire_in_slab(self, ref->block) :
+			       mpr_run_retire(a, self, ref, MPR_BLOCK_LINKED);
+	if (!retired)
+		leave_heap(self);
+	return retired;
 }
 
 bool
 mpr_heap_find(const mproc_arena *a, uint64_t offset,
 	      struct mpr_block_ref *ret_ref)
 {
-	return mpr_slab_find(a, offset, ret_ref);
+	unsigned state;
+
+	return find(a, offset, ret_ref, &state);
 }
 
 bool
@@ -195,62 +277,8 @@ mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size)
 	struct mpr_block_ref ref;
 	unsigned state;
 
-	if (!mpr_heap_find(a, offset, &ref) || ref.size < size)
-		return false;
-	state = mpr_owner_state(atomic_load(&ref.block->state));
-	return state == MPR_BLOCK_LINKED || state == MPR_BLOCK_BUSY;
-}
-
-static int
-alloc_run(mproc_arena *a, struct mpr_self *self, size_t size,
-	  void **ret_p)
-{
-	uint32_t n = (uint32_t)((size + MPR_EXTENT_SIZE - 1) / MPR_EXTENT_SIZE);
-	int64_t first;
-	int r;
-
-	enter_heap(self);
-	/* All of it at once: the extents are backed one by one, and half of a
-	 * run that cannot be had might use up what others need. */
-	r = mpr_shmem_ask(&a->shmem, n * MPR_EXTENT_SIZE);
-	first = r < 0 ? r : mpr_extent_claim(a, self, n);
-	if (first < 0) {
-		leave_heap(self);
-		return (int)first;
-	}
-	for (uint32_t i = 0; i < n && r == 0; i++)
-		r = mpr_extent_back(a, (uint32_t)first + i, MPR_EXTENT_SIZE);
-	if (r < 0) {
-		mpr_extent_release(a, (uint32_t)first);
-		leave_heap(self);
-		return r;
-	}
-	*ret_p = mpr_arena_at(a, mpr_extent_offset((uint32_t)first));
-	mpr_extent_finish(a, (uint32_t)first, MPR_EXTENT_RUN | n);
-	leave_heap(self);
-	return 0;
-}
-
-static bool
-free_run(mproc_arena *a, struct mpr_self *self, uint64_t offset)
-{
-	uint32_t extent =
-		(uint32_t)((offset - MPR_HEAP_AT) / MPR_EXTENT_SIZE);
-	uint64_t use;
-	bool retired;
-
-	if ((offset - MPR_HEAP_AT) % MPR_EXTENT_SIZE ||
-	    extent >= mpr_extents_high(a))
-		return false;
-	use = atomic_load(&mpr_extent_at(a, extent)->use);
-	if (!(use & MPR_EXTENT_RUN))
-		return false;
-	enter_heap(self);
-	retired = mpr_extent_retire(a, self, extent, use);
-	if (retired)
-		mpr_extent_release(a, extent);
-	leave_heap(self);
-	return retired;
+	return find(a, offset, &ref, &state) && ref.size >= size &&
+	       (state == MPR_BLOCK_LINKED || state == MPR_BLOCK_BUSY);
 }
 
 int
@@ -263,11 +291,6 @@ mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p)
 	r = mpr_self(a, &self);
 	if (r < 0)
 		return r;
-	if (size > a->shmem.size)
-		return mpr_fail(-ENOMEM, "a block of %zu bytes in an arena of "
-				"%zu", size, a->shmem.size);
-	if (size > MPR_BLOCK_MAX)
-		return alloc_run(a, self, size, ret_p);
 	r = mpr_heap_reserve(a, self, size, &ref);
 	if (r < 0)
 		return r;
@@ -276,26 +299,43 @@ mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p)
 	return 0;
 }
 
+static bool
+free_in_slab(struct mpr_block *b)
+{
+	uint64_t word = atomic_load(&b->state);
+
+	return mpr_owner_state(word) == MPR_BLOCK_LIVE &&
+	       cas(&b->state, word, mpr_owner_freed(word));
+}
+
+static bool
+free_run(mproc_arena *a, struct mpr_self *self, const struct mpr_block_ref *ref)
+{
+	bool retired;
+
+	enter_heap(self);
+	retired = mpr_run_retire(a, self, ref, MPR_BLOCK_LIVE);
+	if (retired)
+		mpr_run_release(a, ref);
+	leave_heap(self);
+	return retired;
+}
+
 int
 mpr_heap_free(mproc_arena *a, void *p)
 {
-	uint64_t offset = mpr_arena_offset(a, p), word;
 	struct mpr_block_ref ref;
 	struct mpr_self *self;
 	int r;
 
-	if (mpr_heap_find(a, offset, &ref)) {
-		word = atomic_load(&ref.block->state);
-		if (mpr_owner_state(word) != MPR_BLOCK_LIVE)
-			return -EINVAL;
-		return cas(&ref.block->state, word, mpr_owner_freed(word)) ? 0 : -EINVAL;
-	}
-	if (!mpr_arena_has(a, offset, 1))
+	if (!mpr_heap_find(a, mpr_arena_offset(a, p), &ref))
 		return -EINVAL;
+	if (ref.block)
+		return free_in_slab(ref.block) ? 0 : -EINVAL;
 	r = mpr_self(a, &self);
 	if (r < 0)
 		return r;
-	return free_run(a, self, offset) ? 0 : -EINVAL;
+	return free_run(a, self, &ref) ? 0 : -EINVAL;
 }
 
 void
@@ -312,20 +352,10 @@ mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 void
 mpr_heap_count(mproc_arena *a, uint64_t *ret_blocks, uint64_t *ret_bytes)
 {
-	uint32_t high = mpr_extents_high(a);
 	uint64_t blocks = 0, bytes = 0;
 
 	mpr_slabs_count(a, &blocks, &bytes);
-	for (uint32_t extent = 0; extent < high; extent++) {
-		struct mpr_extent *x = mpr_extent_at(a, extent);
-		uint64_t use = atomic_load(&x->use);
-
-		if (!(use & MPR_EXTENT_RUN) ||
-		    mpr_owner_state(atomic_load(&x->state)) != MPR_EXTENT_USED)
-			continue;
-		blocks++;
-		bytes += (use & UINT32_MAX) * MPR_EXTENT_SIZE;
-	}
+	mpr_runs_count(a, &blocks, &bytes);
 	*ret_blocks = blocks;
 	*ret_bytes = bytes;
 }

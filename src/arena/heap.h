@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The heap: blocks of shared memory, each with an owner word of its own.
+ * The heap: blocks of shared memory of any size, each with an owner word of its
+ * own.
  *
  *   FREE --reserve--> BUSY,me --commit--> LIVE --free--> FREE
  *                     BUSY,me --append--> LINKED --retire--> BUSY,me
@@ -15,15 +16,14 @@
  * instruction, and so does unlinking, where a retired block names the home it
  * had. A home lies in the arena's header or in another linked block.
  *
- * Blocks up to an extent's size come from slabs, extents cut into blocks of
- * one size class with an array of struct mpr_block in front; larger ones are
- * runs of extents.
+ * Blocks up to MPR_BLOCK_MAX come from slabs (arena/slab.h), larger ones are
+ * runs of extents (arena/run.h). Nobody but this file needs to know which.
  *
- * Lazy blocks come from slabs of their own, of one to five extents. They have
- * no memory but what their owner asks for piece by piece, and when they are
- * freed it goes back to the kernel, but for the first page: like all memory of
- * blocks, that may be looked at by those who have not noticed. If the owner dies
- * in between, all of it stays until the block's next use is over.
+ * Lazy blocks have no memory but what their owner asks for piece by piece, and
+ * when they are freed it goes back to the kernel, as that of all runs does, but
+ * for the first page of what was linked: that may be looked at by those who
+ * have not noticed. If the owner dies in between, all of it stays until the
+ * block's next use; of a slab's block, until that is over.
  */
 #ifndef MPR_ARENA_HEAP_H
 #define MPR_ARENA_HEAP_H
@@ -43,13 +43,18 @@ int mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p);
 /* LIVE to FREE. Returns 0, or -EINVAL if @p is no LIVE block. */
 int mpr_heap_free(mproc_arena *a, void *p);
 
-/* A BUSY block of at least @size bytes, up to MPR_BLOCK_MAX; zeroed. A thread
- * has one BUSY block at a time. */
+/* A BUSY block of at least @size bytes; zeroed. A thread has one BUSY block at a
+ * time. Returns 0, -ENOMEM, -ENOSPC. */
 int mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 		     struct mpr_block_ref *ret_ref);
 
-/* A BUSY lazy block of at least @size bytes, up to MPR_LAZY_BLOCK_MAX, the
- * first @now of which have memory. What they hold is undefined. */
+/* The same for who writes all that is read later: what it holds is
+ * undefined. */
+int mpr_heap_reserve_dirty(mproc_arena *a, struct mpr_self *self, size_t size,
+			   struct mpr_block_ref *ret_ref);
+
+/* A BUSY lazy block of at least @size bytes, the first @now of which have
+ * memory. What they hold is undefined. Returns 0, -ENOMEM, -ENOSPC. */
 int mpr_heap_reserve_lazy(mproc_arena *a, struct mpr_self *self, size_t size,
 			  size_t now, struct mpr_block_ref *ret_ref);
 
@@ -78,7 +83,7 @@ int mpr_block_append(mproc_arena *a, struct mpr_self *self,
 void mpr_block_commit(struct mpr_self *self,
 		      const struct mpr_block_ref *ref);
 
-/* BUSY to FREE. */
+/* BUSY to FREE. It has no home any more. */
 void mpr_block_cancel(struct mpr_self *self,
 		      const struct mpr_block_ref *ref);
 
@@ -88,7 +93,7 @@ bool mpr_block_retire(mproc_arena *a, struct mpr_self *self,
 		      const struct mpr_block_ref *ref,
 		      const _Atomic uint64_t *home);
 
-/* The slab block that starts at @offset. Returns false if there is none. */
+/* The block that starts at @offset. Returns false if there is none. */
 bool mpr_heap_find(const mproc_arena *a, uint64_t offset,
 		   struct mpr_block_ref *ret_ref);
 

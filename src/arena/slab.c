@@ -12,37 +12,24 @@
 
 /*
  * Below 4 KiB, steps of a third to a half. Above, whole pages; the odd ones
- * take a lane of 2^n bytes with its header (ring/lane.h). From the first that
- * does not fit an extent on, only lazy blocks have them, one in each slab.
+ * take a lane of 2^n bytes with its header (ring/lane.h).
  */
 static const uint32_t class_size[] = {
 	64,	    128,	192,	    256,	384,	  512,
 	768,	    1024,	1536,	    2048,	3072,	  4096,
 	2 * PAGE,   3 * PAGE,	4 * PAGE,   5 * PAGE,	7 * PAGE, 9 * PAGE,
 	12 * PAGE,  17 * PAGE,	24 * PAGE,  33 * PAGE,	48 * PAGE, 65 * PAGE,
-	96 * PAGE,  129 * PAGE, 255 * PAGE, 511 * PAGE, 767 * PAGE, 1279 * PAGE,
+	96 * PAGE,  129 * PAGE, 255 * PAGE,
 };
 
 static_assert(255 * PAGE == MPR_BLOCK_MAX, "the class fills an extent");
-static_assert(1279 * PAGE == MPR_LAZY_BLOCK_MAX, "the last class");
 
 /* How a slab is cut up. */
 struct geometry {
 	uint32_t size; /* of a block */
 	uint32_t n;
 	uint32_t first; /* offset of the first block in the slab */
-	uint32_t extents;
 };
-
-/* The largest ones have a slab for each block, and a page in front of it. */
-static uint32_t
-extents_of(unsigned class)
-{
-	uint32_t size = class_size[class];
-
-	return size > MPR_BLOCK_MAX ?
-		       (size + PAGE) / (uint32_t)MPR_EXTENT_SIZE : 1;
-}
 
 static struct geometry
 geometry_of(unsigned class)
@@ -51,13 +38,8 @@ geometry_of(unsigned class)
 	uint32_t align = size % PAGE ? 64 : PAGE;
 	uint32_t n = (uint32_t)MPR_EXTENT_SIZE /
 		     (size + (uint32_t)sizeof(struct mpr_block));
-	struct geometry g = { .size = size, .extents = extents_of(class) };
+	struct geometry g = { .size = size };
 
-	if (g.extents > 1) {
-		g.n = 1;
-		g.first = PAGE;
-		return g;
-	}
 	for (;; n--) {
 		g.n = n;
 		g.first = (uint32_t)mpr_round_up(n * sizeof(struct mpr_block),
@@ -67,8 +49,7 @@ geometry_of(unsigned class)
 	}
 }
 
-/* The smallest class that holds @size bytes, which is at most
- * MPR_LAZY_BLOCK_MAX. */
+/* The smallest class that holds @size bytes, at most MPR_BLOCK_MAX. */
 static unsigned
 class_for(size_t size)
 {
@@ -92,7 +73,7 @@ class_of(uint64_t use)
 	return (unsigned)(use & ~MPR_EXTENT_LAZY) - 1;
 }
 
-/* Whether @extent is the first one of a slab, and of which. */
+/* Whether @extent is a slab, and of which use. */
 static bool
 is_slab(const mproc_arena *a, uint32_t extent, uint64_t *ret_use)
 {
@@ -106,10 +87,6 @@ is_slab(const mproc_arena *a, uint32_t extent, uint64_t *ret_use)
 		return false;
 	use = atomic_load_explicit(&x->use, memory_order_acquire);
 	if ((use & ~MPR_EXTENT_LAZY) - 1 >= MPR_ARRAY_LEN(class_size))
-		return false;
-	/* Someone may have written where he should not: a slab that goes on
-	 * behind the arena would give blocks that are not all in it. */
-	if (extents_of(class_of(use)) > a->n_extents - extent)
 		return false;
 	/* It may have been another use's, between the stores of its maker. */
 	if (atomic_load_explicit(&x->state, memory_order_relaxed) != word)
@@ -155,7 +132,7 @@ static int64_t
 make_slab(mproc_arena *a, struct mpr_self *self, uint64_t use,
 	  const struct geometry *g)
 {
-	int64_t extent = mpr_extent_claim(a, self, g->extents);
+	int64_t extent = mpr_extent_claim(a, self, 1);
 	int r;
 
 	if (extent < 0)
@@ -196,8 +173,7 @@ mpr_slab_reserve(mproc_arena *a, struct mpr_self *self, size_t size, bool lazy,
 int
 mpr_slab_back(mproc_arena *a, const struct mpr_block_ref *ref)
 {
-	uint32_t extent =
-		(uint32_t)((ref->offset - MPR_HEAP_AT) / MPR_EXTENT_SIZE);
+	uint32_t extent = mpr_extent_of(ref->offset);
 
 	return mpr_extent_back(a, extent,
 			       ref->offset - mpr_extent_offset(extent) +
@@ -214,7 +190,7 @@ mpr_slab_find(const mproc_arena *a, uint64_t offset,
 
 	if (!mpr_arena_has(a, offset, 1))
 		return false;
-	extent = (uint32_t)((offset - MPR_HEAP_AT) / MPR_EXTENT_SIZE);
+	extent = mpr_extent_of(offset);
 	if (extent >= mpr_extents_high(a) || !is_slab(a, extent, &use))
 		return false;
 	g = geometry_of(class_of(use));
@@ -238,8 +214,8 @@ settle(mproc_arena *a, struct mpr_block *b, uint64_t word, uint64_t offset)
 	/* Acquire pairs with the release in mpr_block_set_home(). */
 	uint64_t home = atomic_load_explicit(&b->home, memory_order_acquire);
 
-	/* A home from the block's last use, if the owner died before it cleared
-	 * it, does no harm: the block was unlinked there before it was freed. */
+	/* A home from the block's last use, if two owners in turn died before
+	 * they cleared it, does no harm: the block was unlinked there. */
 	cas(&b->state, word,
 	    mpr_home_names(a, home, offset) ?
 		    mpr_owner_with_state(word, MPR_BLOCK_LINKED) :

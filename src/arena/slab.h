@@ -16,9 +16,8 @@
 #include "arena/block.h"
 #include "arena/participant.h"
 
-/* The largest blocks. */
+/* The largest one. */
 #define MPR_BLOCK_MAX (MPR_EXTENT_SIZE - 4096)
-#define MPR_LAZY_BLOCK_MAX (5 * MPR_EXTENT_SIZE - 4096)
 
 /* A BUSY block of at least @size bytes, from a slab whose blocks are lazy or
  * not. It may have no memory. Returns 0, -ENOMEM, -ENOSPC. */

@@ -581,15 +581,18 @@ only_a_linked_block_is_retired(void **state)
 static void
 too_large_a_block_cannot_be_reserved(void **state)
 {
-	struct mpt *t = *state;
+	struct mproc_arena_stat before = stat_now();
+	struct mpr_self *self = join_arena(*state);
 	struct mpr_block_ref ref;
 
-	assert_int_equal(mpr_heap_reserve(the_arena(), join_arena(t),
-					  MPR_BLOCK_MAX + 1, &ref), -ENOMEM);
-	assert_int_equal(mpr_heap_reserve(the_arena(), join_arena(t),
-					  MPR_BLOCK_MAX, &ref), 0);
-	assert_true(ref.size >= MPR_BLOCK_MAX);
-	mpr_block_cancel(join_arena(t), &ref);
+	assert_int_equal(mpr_heap_reserve(the_arena(), self,
+					  before.capacity + 1, &ref), -ENOMEM);
+	assert_non_null(strstr(mproc_error_detail(), "in an arena of"));
+	assert_int_equal(mpr_heap_reserve(the_arena(), self, before.capacity,
+					  &ref), -ENOMEM);
+	assert_int_equal(mpr_heap_reserve(the_arena(), self, SIZE_MAX, &ref),
+			 -ENOMEM);
+	expect_as_before(&before);
 }
 
 int
