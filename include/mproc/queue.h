@@ -13,6 +13,14 @@
  * While both sides are busy no call enters the kernel, but for a few in which a
  * lane of more than 64 KiB gets its memory, before it is in use to its end.
  *
+ * A long message does not lie in the lane but in memory of its own, a block: one
+ * that with its header is longer than half the lane or, unless the queue is a
+ * .single_consumer one, longer than 4096 bytes. Nothing else is different about
+ * it. In the lane it counts with its length, but at most with a quarter of the
+ * capacity, so up to four messages of any length are queued for each producer.
+ * A queue keeps the memory of its blocks for the next long messages, at most as
+ * much as was in use at the same time, until it is destroyed or memory is short.
+ *
  * Several messages can be put and taken with one call, as a batch. It saves
  * time and changes nothing else: each message is still one by itself, and a
  * batch may be taken in other portions than it was put.
@@ -49,15 +57,14 @@ typedef struct mproc_queue mproc_queue;
  * struct mproc_queue_opts - how to make a queue
  * @struct_size:     filled in by MPROC_OPTS
  * @capacity:        bytes for each producer, rounded up to a power of two;
- *                   4096 to 4 MiB; 0 means 64 KiB, or as much as one message
- *                   of @max_message needs. A message takes its length plus 8,
- *                   rounded up to 16.
+ *                   4096 to 4 MiB; 0 means 64 KiB. A message takes its length
+ *                   plus 8, rounded up to 16, or a quarter if that is less.
  * @single_consumer: only one thread at a time gets; taking is cheaper then.
  *                   The first to get is the consumer until it ends or dies.
  * @name:            for people, in error texts and mproc_queue_stat(); copied,
  *                   up to 63 bytes; NULL means none
- * @max_message:     length of the longest message that can be put; 0 means the
- *                   capacity less 8
+ * @max_message:     length of the longest message that can be put; 0 means as
+ *                   long as the arena is large
  */
 struct mproc_queue_opts {
 	size_t struct_size;
@@ -75,7 +82,7 @@ struct mproc_queue_opts {
  * Return: 0, or a negative error:
  *   -EINVAL  @ret_q is NULL, or @opts->struct_size makes no sense, or the
  *            capacity is out of range, or a message of @max_message does not
- *            fit it
+ *            fit the arena
  *   -E2BIG   @opts has fields that this library does not know
  *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE  no memory, see arena.h
  *   -EAGAIN  1024 threads of the family use libmproc already
@@ -109,9 +116,9 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  *
  * A thread's first put in a queue gives it a lane, which calls the kernel.
  *
- * Messages do not wrap around in a lane. One that is longer than half of it may
- * find no room even if the queue is empty, before a consumer has called get and
- * so passed the unused end of the lane.
+ * A long message needs memory of the arena besides room in the lane. Where that
+ * is short while other long messages are queued or being read, the call waits as
+ * for room.
  *
  * Return: 0 when the message is in the queue. On a negative error no consumer
  * will ever see it:
@@ -127,8 +134,10 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  *   -EFAULT     @q does not lie in shared memory
  *   -EINVAL     @q is NULL or no queue, or @msg is NULL and @len is not 0
  *   -EBADMSG    the queue's memory is corrupt
- *   -ENOMEM, -ENOSPC  no memory for this thread's lane
- * Context: may block until @timeout. Wait-free while there is room.
+ *   -ENOMEM, -ENOSPC  no memory for this thread's lane, or for a long message
+ *               while there is no other
+ * Context: may block until @timeout. Wait-free while there is room, for a message
+ *          that is not long.
  * Crash: the message is in the queue as a whole or not at all.
  */
 MPROC_API MPROC_NODISCARD int
@@ -148,7 +157,7 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
  * Return: as mproc_queue_put(), and
  *   -EINVAL  also if @n is negative, or @parts or one of them is NULL although
  *            it is not empty
- * Context: may block until @timeout. Wait-free while there is room.
+ * Context: may block until @timeout. Wait-free as mproc_queue_put().
  * Crash: the message is in the queue as a whole or not at all.
  */
 MPROC_API MPROC_NODISCARD int
@@ -169,7 +178,8 @@ mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
  *
  * A message that can never be put (longer than the queue takes, or NULL with a
  * length) ends the batch before it: those in front of it are put, and a call
- * that begins with it gets the error.
+ * that begins with it gets the error. A long one is put by a call of its own: it
+ * ends a batch before it, too, and a call that begins with it puts it alone.
  *
  * Return: how many messages are in the queue, 1 to @n, or a negative error, and
  * none of them is:
@@ -178,7 +188,7 @@ mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
  *   -EMSGSIZE  the first one is longer than the queue can ever take
  *   -EINVAL    @q is NULL or no queue, @msgs is NULL, @n is not positive, or
  *              the first one is NULL and its length is not 0
- * Context: may block until @timeout. Wait-free while there is room.
+ * Context: may block until @timeout. Wait-free as mproc_queue_put().
  * Crash: those that would have been counted are in the queue, or none is. No
  *        message is there in part.
  */
@@ -228,8 +238,9 @@ mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
  * @timeout:  how long to wait for the first one
  *
  * Takes what there is of one producer's messages, in their order, as many as
- * fit @size and @n, and claims them all at once. It waits only while there is
- * none, so a positive result may be less than @n although more are queued.
+ * fit @size and @n, and claims them all at once; a long one alone. It waits only
+ * while there is none, so a positive result may be less than @n although more
+ * are queued.
  *
  * The messages lie in @buf one behind the other without a gap: those of one
  * type make an array. Mixed ones may lie unaligned; copy before use.
@@ -270,7 +281,9 @@ mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
  * queue (not if another was faster), and in a forked child, which must not write
  * there.
  *
- * Room is found as mproc_queue_put() does it, pad at the lane's end included.
+ * Room is found as mproc_queue_put() does it. What is longer than short messages
+ * are goes into a block, and then takes the same time for any length, unless the
+ * queue has to get memory for it.
  *
  * Return: 0, or a negative error, and nothing is reserved:
  *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EFAULT, -EBADMSG,
@@ -279,7 +292,7 @@ mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
  *   -EBUSY     this thread has a reservation open in this queue: commit or
  *              abort it first
  *   -EINVAL    @q is NULL or no queue, or @ret_p is NULL
- * Context: may block until @timeout. Wait-free while there is room.
+ * Context: may block until @timeout. Wait-free as mproc_queue_put().
  * Crash: killed inside, or before the commit, nothing has happened.
  */
 MPROC_API MPROC_NODISCARD int
@@ -344,10 +357,11 @@ MPROC_API int mproc_queue_abort(mproc_queue *q, void *p);
  * they are read, but not *@ret_len: where that matters, check after a copy.
  *
  * With several consumers anyone may take the message at any time. So the peek
- * takes it, as mproc_queue_get() does, and shows a copy in private memory of
- * this thread, which has as many bytes as a lane and is kept until the thread
- * ends or leaves the queue. The room in the lane is free at once. A consumer
- * that ends or is killed before the release takes that one message with it.
+ * takes it, as mproc_queue_get() does. A long one is then read where it lies, in
+ * its block. Of a short one a copy is shown, in private memory of this thread of
+ * up to 4 KiB, which is kept until the thread ends or leaves the queue. The room
+ * in the lane is free at once. A consumer that ends or is killed before the
+ * release takes that one message with it.
  *
  * Each thread can have one peek open in each queue. Meanwhile its
  * mproc_queue_get(), mproc_queue_get_many() and mproc_queue_peek() fail with

@@ -23,6 +23,7 @@ static void
 forget(struct mpr_attachment *at)
 {
 	free(at->consumers);
+	free(at->blocks.groups);
 	free(at->copy);
 	free(at);
 }
@@ -48,6 +49,12 @@ mpr_attachment_drop(struct mpr_attachment *at)
 	struct mpr_attachment **link = &mpr_attachments.all;
 	struct mpr_lane *lane = at->producer.lane;
 
+	/* What it holds; a block that the single consumer is shown is not its
+	 * own, and stays. */
+	if (at->writes.block)
+		mpr_message_abandon(at, &at->writes);
+	if (at->shown_block.block && !at->single_consumer)
+		mpr_message_free(at, &at->shown_block);
 	/* The lane before the seat: Q3. Release, both: what we did there comes
 	 * before the next owner. */
 	if (lane)
@@ -124,6 +131,20 @@ take_seat(mproc_arena *a, struct mpr_self *self, mproc_queue *q, uint64_t open,
 	return mpr_queue_stale(q);
 }
 
+/* Messages of so many bytes and more do not lie in lanes. Half a lane is the most
+ * for which there is room in every empty one, whatever its next position. */
+static size_t
+lane_limit(size_t capacity, size_t max_message, bool single_consumer)
+{
+	size_t most = capacity / 2 - MPR_FRAME_HEADER;
+
+	if (!single_consumer && most > MPR_QUEUE_COPY_MAX)
+		most = MPR_QUEUE_COPY_MAX;
+	if (most > max_message)
+		most = max_message;
+	return most + 1;
+}
+
 static int
 attach(mproc_queue *q, struct mpr_attachment **ret_at)
 {
@@ -160,6 +181,8 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->max_message = atomic_load(&q->max_message);
 	at->single_consumer =
 		atomic_load(&q->flags) & MPR_QUEUE_SINGLE_CONSUMER;
+	at->lane_limit = lane_limit(at->capacity, at->max_message,
+				    at->single_consumer);
 	at->quantum = QUANTUM;
 	at->patience = PATIENCE_START;
 	at->polls = true;
@@ -167,8 +190,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	mpr_attachments.all = at;
 	if (at->capacity < MPR_QUEUE_CAPACITY_MIN ||
 	    at->capacity > MPR_QUEUE_CAPACITY_MAX ||
-	    at->capacity & (at->capacity - 1) ||
-	    at->max_message > mpr_lane_message_max(at->capacity)) {
+	    at->capacity & (at->capacity - 1)) {
 		mpr_attachment_drop(at);
 		return mpr_fail(-EBADMSG, "queue %p has no valid capacity",
 				(void *)q);

@@ -17,6 +17,7 @@
 
 #include "arena/participant.h"
 #include "base/macros.h"
+#include "ipc/message_block.h"
 #include "ipc/queue_shm.h"
 #include "os/generation.h"
 #include "ring/lane.h"
@@ -31,10 +32,13 @@ struct mpr_attachment {
 	_Atomic uint64_t *seat;
 	size_t capacity;
 	size_t max_message;
+	size_t lane_limit; /* messages of so many bytes lie in blocks */
 	bool single_consumer;
 	bool is_consumer; /* it has called get */
 
 	struct mpr_producer producer; /* lane is NULL before the first put */
+	struct mpr_written writes; /* the block that it writes, if any */
+	struct mpr_message_blocks blocks;
 
 	_Atomic uint64_t *role; /* the queue's, if we are its consumer */
 	struct mpr_consumer *consumers; /* one for each lane */
@@ -58,6 +62,7 @@ struct mpr_attachment {
 	 * quantum is 0 meanwhile, which is what get looks at. */
 	const void *shown; /* NULL: nothing */
 	size_t shown_len;
+	struct mpr_taken shown_block; /* if it lies in one */
 	unsigned quantum_aside;
 	unsigned char *copy; /* NULL before the first peek of a message */
 

@@ -63,10 +63,10 @@ claim_header(mproc_arena *a, struct mpr_self *self, uint64_t *ret_busy)
 			mpr_queue_reap(a, q);
 			word = atomic_load(&q->state);
 		}
-		/* A FREE one has no lanes and no seats; someone who writes
+		/* A FREE one has no lanes, blocks or seats; someone who writes
 		 * where he should not must not give us another's. */
 		if (mpr_owner_state(word) != MPR_QUEUE_FREE ||
-		    atomic_load(&q->lanes) || mpr_seats_any(a, &q->seats))
+		    atomic_load(&q->lanes) || atomic_load(&q->blocks) || mpr_seats_any(a, &q->seats))
 			continue;
 		*ret_busy = mpr_owner(mpr_arena_epoch(a), self->slot,
 				      MPR_QUEUE_BUSY);
@@ -76,35 +76,26 @@ claim_header(mproc_arena *a, struct mpr_self *self, uint64_t *ret_busy)
 	return NULL;
 }
 
-/* How large the lanes are to be, and the longest message. */
+/* How large the lanes are to be, and the longest message in the arena @a. */
 static int
-read_sizes(const struct mproc_queue_opts *o, size_t *ret_capacity,
-	   size_t *ret_max_message)
+read_sizes(const mproc_arena *a, const struct mproc_queue_opts *o,
+	   size_t *ret_capacity, size_t *ret_max_message)
 {
-	size_t capacity = MPR_QUEUE_CAPACITY_MIN, given = o->capacity;
+	size_t longest = a->shmem.size - MPR_HEAP_AT;
+	size_t capacity = MPR_QUEUE_CAPACITY_MIN;
+	size_t given = o->capacity ? o->capacity : MPR_QUEUE_CAPACITY_DEFAULT;
 
-	if (o->max_message > mpr_lane_message_max(MPR_QUEUE_CAPACITY_MAX))
-		return mpr_fail(-EINVAL, "messages of %zu bytes; they may have "
-				"%zu", o->max_message,
-				mpr_lane_message_max(MPR_QUEUE_CAPACITY_MAX));
-	if (given == 0) {
-		given = MPR_QUEUE_CAPACITY_DEFAULT;
-		if (o->max_message > mpr_lane_message_max(given))
-			given = mpr_frame_size(o->max_message);
-	}
+	if (o->max_message > longest)
+		return mpr_fail(-EINVAL, "messages of %zu bytes in an arena "
+				"for %zu", o->max_message, longest);
 	if (given < MPR_QUEUE_CAPACITY_MIN || given > MPR_QUEUE_CAPACITY_MAX)
 		return mpr_fail(-EINVAL, "a capacity of %zu bytes; it must be "
 				"%d to %d", given, MPR_QUEUE_CAPACITY_MIN,
 				MPR_QUEUE_CAPACITY_MAX);
 	while (capacity < given)
 		capacity *= 2;
-	if (o->max_message > mpr_lane_message_max(capacity))
-		return mpr_fail(-EINVAL, "messages of %zu bytes; a capacity of "
-				"%zu takes %zu", o->max_message, capacity,
-				mpr_lane_message_max(capacity));
 	*ret_capacity = capacity;
-	*ret_max_message = o->max_message ? o->max_message :
-					    mpr_lane_message_max(capacity);
+	*ret_max_message = o->max_message ? o->max_message : longest;
 	return 0;
 }
 
@@ -138,10 +129,10 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 	r = mpr_opts_read(&o, sizeof(o), opts);
 	if (r < 0)
 		return r;
-	r = read_sizes(&o, &capacity, &max_message);
+	r = mpr_arena_get(&a);
 	if (r < 0)
 		return r;
-	r = mpr_arena_get(&a);
+	r = read_sizes(a, &o, &capacity, &max_message);
 	if (r < 0)
 		return r;
 	r = mpr_self(a, &self);
@@ -155,6 +146,7 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 	q->magic = MPR_QUEUE_MAGIC; /* again: someone may have scribbled */
 	atomic_store(&q->closing, 0);
 	atomic_store(&q->hint, 0);
+	atomic_store(&q->wants_block, 0);
 	atomic_store(&q->capacity, capacity);
 	atomic_store(&q->max_message, max_message);
 	snprintf(q->name, sizeof(q->name), "%s", o.name ? o.name : "");

@@ -3,6 +3,7 @@
  * Getting: from one lane after the other.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "arena/recover.h"
 #include "base/error.h"
@@ -53,8 +54,8 @@ count_taken(struct mpr_attachment *at, unsigned n)
 }
 
 static inline int
-take_from(struct mpr_attachment *at, struct mpr_consumer *c, struct mpr_sink to,
-	  size_t *ret_len)
+take_in_lane(struct mpr_attachment *at, struct mpr_consumer *c,
+	     struct mpr_sink to, size_t *ret_len)
 {
 	if (to.n)
 		return at->single_consumer ?
@@ -63,11 +64,100 @@ take_from(struct mpr_attachment *at, struct mpr_consumer *c, struct mpr_sink to,
 			       mpr_consumer_get_many_shared(c, to.buf, to.size,
 							    to.msgs, to.n,
 							    ret_len);
+	if (!at->single_consumer) {
+		if (to.ret_p)
+			*to.ret_p = to.buf;
+		return mpr_consumer_get_shared(c, to.buf, to.size, ret_len);
+	}
 	if (to.ret_p)
 		return mpr_consumer_peek(c, to.ret_p, ret_len);
-	if (at->single_consumer)
-		return mpr_consumer_get(c, to.buf, to.size, ret_len);
-	return mpr_consumer_get_shared(c, to.buf, to.size, ret_len);
+	return mpr_consumer_get(c, to.buf, to.size, ret_len);
+}
+
+/* Copies the message that is ours or will be. */
+static void
+copy_block(const struct mpr_taken *t, const struct mpr_sink *to)
+{
+	if (t->len)
+		memcpy(to->buf, t->memory, t->len);
+	if (to->n)
+		to->msgs[0] = (struct iovec){ to->buf, t->len };
+}
+
+/*
+ * The message that the reference at head of @c stands for. The single consumer
+ * reads it and then takes it: killed before that, nothing has happened. One of
+ * several takes it first.
+ *
+ * Returns 0; -ENOENT if the reference is passed, -EAGAIN if someone else has
+ * passed it; -EMSGSIZE, -EBADMSG.
+ */
+static int
+take_block(struct mpr_attachment *at, struct mpr_consumer *c,
+	   const struct mpr_sink *to, size_t *ret_len)
+{
+	struct mpr_taken t = { 0 };
+	int r = mpr_message_find(at, c, &t);
+
+	if (r == -EAGAIN || r == -EBADMSG)
+		return r;
+	if (r == 0 && !to->ret_p && t.len > to->size) {
+		*ret_len = t.len;
+		return -EMSGSIZE;
+	}
+	if (r == 0 && !at->single_consumer && !mpr_message_take(at, &t))
+		r = -ENOENT;
+	if (r == 0 && !to->ret_p && at->single_consumer)
+		copy_block(&t, to);
+	if (r == 0 && to->ret_p) {
+		*to->ret_p = t.memory;
+		at->shown_block = t;
+	}
+	*ret_len = t.len;
+	if (at->single_consumer) {
+		/* Who looks does not take. */
+		if (r == 0 && to->ret_p)
+			return 0;
+		if (r == 0 && !mpr_message_free(at, &t))
+			r = -ENOENT;
+		mpr_consumer_pass(c);
+		return r;
+	}
+	mpr_consumer_pass_shared(c);
+	if (r == 0 && !to->ret_p) {
+		copy_block(&t, to);
+		mpr_message_free(at, &t);
+	}
+	return r;
+}
+
+static MPR_NOINLINE int
+take_remote(struct mpr_attachment *at, struct mpr_consumer *c,
+	    struct mpr_sink to, size_t *ret_len)
+{
+	int r;
+
+	for (int attempt = 0; attempt < MPR_LANE_ATTEMPTS; attempt++) {
+		r = take_block(at, c, &to, ret_len);
+		if (r == 0)
+			return to.n ? 1 : 0;
+		if (r != -ENOENT && r != -EAGAIN)
+			return r;
+		r = take_in_lane(at, c, to, ret_len);
+		if (r != -EREMOTE)
+			return r;
+	}
+	return -EBUSY;
+}
+
+static inline int
+take_from(struct mpr_attachment *at, struct mpr_consumer *c, struct mpr_sink to,
+	  size_t *ret_len)
+{
+	int r = take_in_lane(at, c, to, ret_len);
+
+	return mpr_likely(r != -EREMOTE) ? r :
+					   take_remote(at, c, to, ret_len);
 }
 
 /* Takes from whichever known lane has something. Returns how many messages, or
@@ -86,8 +176,8 @@ take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len)
 		/* Padding may have been passed even if nothing was taken. */
 		wake_producer(at, c->lane);
 		if (mpr_likely(r >= 0)) {
-			/* What is shown is not taken yet. */
-			if (!to.ret_p)
+			/* What the single consumer is shown is not taken yet. */
+			if (!to.ret_p || !at->single_consumer)
 				count_taken(at, to.n ? (unsigned)r : 1);
 			return r;
 		}
@@ -468,6 +558,19 @@ mpr_get_release(struct mpr_attachment *at, size_t len)
 	struct mpr_consumer *c = &at->consumers[at->cursor];
 
 	mpr_consumer_release(c, len);
+	wake_producer(at, c->lane);
+	count_taken(at, 1);
+}
+
+void
+mpr_get_release_block(struct mpr_attachment *at)
+{
+	struct mpr_consumer *c = &at->consumers[at->cursor];
+
+	mpr_message_free(at, &at->shown_block);
+	if (!at->single_consumer)
+		return;
+	mpr_consumer_pass(c);
 	wake_producer(at, c->lane);
 	count_taken(at, 1);
 }

@@ -12,8 +12,9 @@
 
 /*
  * Where messages go: one into the buffer; if n is not 0, up to n; if ret_p is
- * not NULL, nowhere: it receives where the next one lies in its lane, at
- * cursor, for the single consumer.
+ * not NULL, it receives where the next one is to be read: in its lane, at
+ * cursor, for the single consumer; for one of several in the buffer; or in a
+ * block, which is shown_block then.
  */
 struct mpr_sink {
 	void *buf;
@@ -34,5 +35,8 @@ int mpr_get_next(struct mpr_attachment *at, const struct mpr_sink *to,
 /* Takes the message of @len bytes that lies in the lane at cursor, and was
  * shown to the single consumer. */
 void mpr_get_release(struct mpr_attachment *at, size_t len);
+
+/* Takes the message that was shown in a block. */
+void mpr_get_release_block(struct mpr_attachment *at);
 
 #endif

@@ -7,7 +7,9 @@
  * memory shows nothing of it, so a process that dies has nothing to be undone:
  * the bytes of a reservation were never there, and a message that is shown is
  * in its lane still. Only with several consumers is it not: someone else may
- * take it at any time, so a peek takes it first, into a copy.
+ * take it at any time, so a peek takes it first, into a copy. What lies in a
+ * block is the exception to both: the block bears the name of who writes it, or
+ * of whichever of several consumers reads it.
  *
  * Nobody waits for who holds something. A commit is an attempt to put like any
  * other, and a reservation is none: a drain does not wait for it.
@@ -69,7 +71,7 @@ reserved(mproc_queue *q, const void *p, struct mpr_attachment **ret_at)
 	struct mpr_attachment *at = mpr_attachment_present(q);
 
 	*ret_at = at;
-	if (mpr_unlikely(!at || !p || at->producer.reserved != p))
+	if (mpr_unlikely(!at || !p || mpr_put_reserved(at) != p))
 		return not_held(q, p, "reserved");
 	return 0;
 }
@@ -78,26 +80,18 @@ int
 mproc_queue_commit(mproc_queue *q, void *p, size_t len)
 {
 	struct mpr_attachment *at;
-	bool entered;
-	uint64_t tail;
-	int r;
+	int put, r;
 
 	r = reserved(q, p, &at);
 	if (r < 0)
 		return r;
-	if (len > at->producer.reserved_len)
+	if (len > mpr_put_reserved_len(at))
 		return mpr_fail(-EINVAL, "a message of %zu bytes in %zu that "
 				"were reserved in %s", len,
-				at->producer.reserved_len,
+				mpr_put_reserved_len(at),
 				mpr_queue_label(q).text);
-	tail = at->producer.tail;
-	entered = mpr_put_enter(at);
-	if (entered)
-		mpr_producer_put_reserved(&at->producer, len);
-	else
-		mpr_producer_abort(&at->producer);
-	mpr_put_leave(at, tail, entered);
-	if (mpr_likely(entered))
+	put = mpr_put_commit(at, len);
+	if (mpr_likely(put == 0))
 		return 0;
 	r = let_go(at);
 	return r < 0 ? r : mpr_put_closed(at);
@@ -112,7 +106,7 @@ mproc_queue_abort(mproc_queue *q, void *p)
 	r = reserved(q, p, &at);
 	if (r < 0)
 		return r;
-	mpr_producer_abort(&at->producer);
+	mpr_put_abort(at);
 	return let_go(at);
 }
 
@@ -121,10 +115,10 @@ static int
 make_copy(struct mpr_attachment *at)
 {
 	if (!at->copy)
-		at->copy = mpr_realloc(NULL, at->capacity);
+		at->copy = mpr_realloc(NULL, at->lane_limit + 1);
 	if (!at->copy)
 		return mpr_fail(-ENOMEM, "no memory for a copy of %zu bytes",
-				at->capacity);
+				at->lane_limit);
 	return 0;
 }
 
@@ -133,8 +127,8 @@ mproc_queue_peek(mproc_queue *q, const void **ret_p, size_t *ret_len,
 		 mproc_timeout timeout)
 {
 	struct mpr_attachment *at;
-	struct mpr_sink to = { 0 };
 	const void *p = NULL;
+	struct mpr_sink to = { .ret_p = &p };
 	size_t len = 0;
 	int r;
 
@@ -146,16 +140,17 @@ mproc_queue_peek(mproc_queue *q, const void **ret_p, size_t *ret_len,
 	r = mpr_get_become_consumer(at);
 	if (r < 0)
 		return r;
-	if (at->single_consumer) {
-		to.ret_p = &p;
-	} else {
+	if (!at->single_consumer) {
 		r = make_copy(at);
 		if (r < 0)
 			return r;
-		p = to.buf = at->copy;
-		to.size = at->capacity;
+		to.buf = at->copy;
+		to.size = at->lane_limit;
 	}
 	r = mpr_get_next(at, &to, &len, timeout);
+	if (r == -EMSGSIZE)
+		return mpr_fail(-EBADMSG, "a lane of %s has a message of %zu "
+				"bytes", mpr_queue_label(q).text, len);
 	if (r < 0)
 		return r;
 	at->shown = p;
@@ -177,7 +172,9 @@ mproc_queue_release(mproc_queue *q, const void *p)
 		return not_held(q, p, "peeked at");
 	at->shown = NULL;
 	at->quantum = at->quantum_aside;
-	if (at->single_consumer)
+	if (at->shown_block.block)
+		mpr_get_release_block(at);
+	else if (at->single_consumer)
 		mpr_get_release(at, at->shown_len);
 	return let_go(at);
 }

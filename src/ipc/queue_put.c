@@ -3,6 +3,7 @@
  * Putting: into the thread's own lane, published by one store.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/macros.h"
@@ -93,11 +94,51 @@ try_reserve(struct mpr_attachment *at, size_t len, void **ret_p)
 	return r;
 }
 
+/* Whether a message of @len bytes lies in a block. */
+static inline bool
+is_long(const struct mpr_attachment *at, size_t len)
+{
+	return len >= at->lane_limit;
+}
+
+/* Bytes of the lane that it takes, without the frame's header. */
+static size_t
+lane_len(const struct mpr_attachment *at, size_t len)
+{
+	size_t most = at->capacity / MPR_QUEUE_LONG_MAX - MPR_FRAME_HEADER;
+
+	if (!is_long(at, len))
+		return len;
+	if (len > most)
+		len = most;
+	return len > MPR_FRAME_REFERENCE_LEN ? len : MPR_FRAME_REFERENCE_LEN;
+}
+
+/* Room in the lane first: nothing is to fail once there is a block. Returns
+ * -ENOSR if one may become free. */
+static int
+try_reserve_block(struct mpr_attachment *at, size_t len, void **ret_p)
+{
+	void *in_lane;
+	int r;
+
+	r = try_reserve(at, lane_len(at, len), &in_lane);
+	if (r < 0)
+		return r;
+	r = mpr_message_begin(at, len, &at->writes);
+	if (r < 0) {
+		mpr_producer_abort(&at->producer);
+		return r == -EAGAIN ? -ENOSR : r;
+	}
+	*ret_p = at->writes.memory;
+	return 0;
+}
+
 /* What a call is to put, for when it does not succeed at once. */
 struct load {
-	enum { ONE, IN_PARTS, MANY, RESERVED } kind;
+	enum { ONE, IN_PARTS, MANY, RESERVED, IN_BLOCK } kind;
 	const void *msg;
-	void **ret_p; /* where it is to be written, RESERVED */
+	void **ret_p; /* where it is to be written; the last two */
 	const struct iovec *iov;
 	int n;
 	size_t len; /* of the message, the first one of several */
@@ -116,6 +157,8 @@ try(struct mpr_attachment *at, const struct load *load)
 			r = try_putv(at, load->iov, load->n, load->len);
 		else if (load->kind == RESERVED)
 			r = try_reserve(at, load->len, load->ret_p);
+		else if (load->kind == IN_BLOCK)
+			r = try_reserve_block(at, load->len, load->ret_p);
 		else
 			r = try_put_many(at, load->iov, load->n);
 		if (r != -ENOBUFS)
@@ -143,11 +186,35 @@ sleep_for_room(struct mpr_attachment *at, uint64_t want, int64_t until)
 	return r;
 }
 
+/* Sleeps until somebody frees a block, a wake-up, or @until. */
+static int
+sleep_for_block(struct mpr_attachment *at, const struct load *load,
+		int64_t until, int *ret_r)
+{
+	uint32_t ticket;
+	int r = 0;
+
+	ticket = mpr_park_ticket(at->self);
+	atomic_store(&at->q->wants_block, 1);
+	mpr_fence_rare(at->arena); /* frequent side: wake_waiting() of blocks */
+	*ret_r = try(at, load);
+	if (*ret_r == -ENOSR)
+		r = mpr_park(at->self, at->q, ticket, until);
+	return r;
+}
+
+/* Whether a wait goes on with that: there is no room, or no block. */
+static bool
+is_full(int r)
+{
+	return r == -EAGAIN || r == -ENOSR;
+}
+
 static int
 put_waiting(struct mpr_attachment *at, const struct load *load,
 	    mproc_timeout timeout)
 {
-	size_t spare = at->capacity / SPARE_PART, len = load->len;
+	size_t spare = at->capacity / SPARE_PART, len = lane_len(at, load->len);
 	uint64_t want = mpr_producer_want(&at->producer, len, spare);
 	int64_t deadline = mpr_deadline(timeout), until;
 	struct mpr_poll poll;
@@ -159,16 +226,20 @@ put_waiting(struct mpr_attachment *at, const struct load *load,
 		    !mpr_put_is_closed(at))
 			continue;
 		r = try(at, load);
-		if (r != -EAGAIN)
+		if (!is_full(r))
 			goto done;
 		want = mpr_producer_want(&at->producer, len, spare);
 	}
 	for (;;) {
 		r = try(at, load);
-		if (r == -EAGAIN && why == -EINTR)
+		if (is_full(r) && why == -EINTR)
 			mpr_interrupt_answer();
-		if (r == -EAGAIN && why < 0)
+		if (is_full(r) && why < 0)
 			r = why;
+		if (r == -ENOSR)
+			why = sleep_for_block(at, load, deadline, &r);
+		if (r == -ENOSR)
+			continue;
 		if (r != -EAGAIN)
 			break;
 		want = mpr_producer_want(&at->producer, len, spare);
@@ -192,14 +263,14 @@ put_slowly(struct mpr_attachment *at, int r, const struct load *load,
 {
 	if (r == -ENOBUFS)
 		r = try(at, load);
-	if (r == -EAGAIN && timeout.ns != 0)
-		r = put_waiting(at, load, timeout);
+	if (is_full(r))
+		r = timeout.ns != 0 ? put_waiting(at, load, timeout) : -EAGAIN;
 	if (r == -ESHUTDOWN)
 		return mpr_put_closed(at);
 	if (r == -EBUSY)
 		return mpr_fail(r, "this thread has reserved %zu bytes in %s: "
 				"commit or abort them first",
-				at->producer.reserved_len,
+				mpr_put_reserved_len(at),
 				mpr_queue_label(at->q).text);
 	if (r == -EBADMSG)
 		return mpr_fail(r, "the lane of this thread in %s is corrupt",
@@ -234,6 +305,78 @@ attach(mproc_queue *q, size_t len, struct mpr_attachment **ret_at)
 	return 0;
 }
 
+/* Finds room for a message of @len bytes, in the lane or in a block. */
+static int
+reserve(struct mpr_attachment *at, size_t len, void **ret_p,
+	mproc_timeout timeout)
+{
+	struct load load = {
+		.kind = is_long(at, len) ? IN_BLOCK : RESERVED,
+		.ret_p = ret_p,
+		.len = len,
+	};
+	int r = try(at, &load);
+
+	return mpr_unlikely(r < 0) ? put_slowly(at, r, &load, timeout) : r;
+}
+
+int
+mpr_put_commit(struct mpr_attachment *at, size_t len)
+{
+	struct mpr_written *w = &at->writes;
+	uint64_t tail = at->producer.tail;
+	struct mpr_reference ref;
+	bool entered = mpr_put_enter(at);
+
+	if (!entered) {
+		mpr_put_abort(at);
+	} else if (w->block) {
+		ref = mpr_message_reference(at, w, len);
+		mpr_producer_put_reference(&at->producer, &ref);
+	} else {
+		mpr_producer_put_reserved(&at->producer, len);
+	}
+	mpr_put_leave(at, tail, entered);
+	if (w->block)
+		mpr_message_queued(w);
+	return entered ? 0 : -ESHUTDOWN;
+}
+
+void
+mpr_put_abort(struct mpr_attachment *at)
+{
+	mpr_producer_abort(&at->producer);
+	if (at->writes.block)
+		mpr_message_abandon(at, &at->writes);
+}
+
+/* Puts a message that lies in a block, which it is copied to before anybody
+ * may have to wait for it. */
+static MPR_NOINLINE int
+put_long(struct mpr_attachment *at, const struct iovec *parts, int n,
+	 size_t len, mproc_timeout timeout)
+{
+	unsigned char *to;
+	size_t left = len, part;
+	void *p;
+	int r;
+
+	r = reserve(at, len, &p, timeout);
+	if (r < 0)
+		return r;
+	to = p;
+	for (int i = 0; i < n; i++) {
+		/* Someone may have changed them since they were added up. */
+		part = parts[i].iov_len < left ? parts[i].iov_len : left;
+		if (part)
+			memcpy(to, parts[i].iov_base, part);
+		to += part;
+		left -= part;
+	}
+	r = mpr_put_commit(at, len);
+	return r == -ESHUTDOWN ? mpr_put_closed(at) : r;
+}
+
 static MPR_NOINLINE int
 put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
 {
@@ -245,6 +388,11 @@ put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
 	r = attach(q, len, &at);
 	if (mpr_unlikely(r < 0))
 		return r;
+	if (mpr_unlikely(is_long(at, len)))
+		return put_long(at, &(struct iovec){
+			.iov_base = (void *)(uintptr_t)msg,
+			.iov_len = len,
+		}, 1, len, timeout);
 	r = try_put(at, msg, len);
 	if (mpr_unlikely(r < 0))
 		return put_slowly(at, r, &(struct load){
@@ -276,7 +424,7 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
 	struct mpr_producer *p;
 
 	if (mpr_unlikely(!at || len > MPR_COPY_SHORT || (!msg && len) ||
-			 len > at->max_message))
+			 is_long(at, len)))
 		return put(q, msg, len, timeout);
 	p = &at->producer;
 	/* There is none without a lane. */
@@ -329,6 +477,8 @@ mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
 	r = attach(q, len, &at);
 	if (r < 0)
 		return r;
+	if (is_long(at, len))
+		return put_long(at, parts, n, len, timeout);
 	r = try_putv(at, parts, n, len);
 	if (mpr_unlikely(r < 0))
 		return put_slowly(at, r, &(struct load){
@@ -340,7 +490,8 @@ mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
 	return r;
 }
 
-/* How many of the messages can be put, up to the first that never can. */
+/* How many of the messages can be put with one store, up to the first that lies
+ * in a block or can never be put. */
 static int
 sound(const struct mpr_attachment *at, const struct iovec *msgs, int n)
 {
@@ -349,7 +500,7 @@ sound(const struct mpr_attachment *at, const struct iovec *msgs, int n)
 
 	if (n > most)
 		n = most;
-	while (i < n && msgs[i].iov_len <= at->max_message &&
+	while (i < n && !is_long(at, msgs[i].iov_len) &&
 	       (msgs[i].iov_base || !msgs[i].iov_len))
 		i++;
 	return i;
@@ -370,6 +521,10 @@ mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
 	r = attach(q, msgs[0].iov_len, &at);
 	if (mpr_unlikely(r < 0))
 		return r;
+	if (is_long(at, msgs[0].iov_len)) {
+		r = put_long(at, msgs, 1, msgs[0].iov_len, timeout);
+		return r < 0 ? r : 1;
+	}
 	n = sound(at, msgs, n);
 	r = try_put_many(at, msgs, n);
 	if (mpr_unlikely(r < 0))
@@ -389,14 +544,5 @@ mpr_put_reserve(mproc_queue *q, size_t len, void **ret_p, mproc_timeout timeout)
 	int r;
 
 	r = attach(q, len, &at);
-	if (r < 0)
-		return r;
-	r = try_reserve(at, len, ret_p);
-	if (mpr_unlikely(r < 0))
-		return put_slowly(at, r, &(struct load){
-			.kind = RESERVED,
-			.ret_p = ret_p,
-			.len = len,
-		}, timeout);
-	return r;
+	return r < 0 ? r : reserve(at, len, ret_p, timeout);
 }

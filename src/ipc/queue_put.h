@@ -69,9 +69,29 @@ mpr_put_leave(const struct mpr_attachment *at, uint64_t tail, unsigned n)
 /* The error for a queue that is closed. */
 int mpr_put_closed(const struct mpr_attachment *at);
 
-/* Reserves @len bytes in the calling thread's lane, at *@ret_p; waits for them
- * as a put does, and fails as one. */
+/* Reserves @len bytes in the calling thread's lane or in a block, at *@ret_p;
+ * waits for them as a put does, and fails as one. */
 int mpr_put_reserve(mproc_queue *q, size_t len, void **ret_p,
 		    mproc_timeout timeout);
+
+/* Puts what was reserved, with a length that is not more. Returns 0, or
+ * -ESHUTDOWN, and it is forgotten. */
+int mpr_put_commit(struct mpr_attachment *at, size_t len);
+
+/* Forgets what was reserved. */
+void mpr_put_abort(struct mpr_attachment *at);
+
+/* What is reserved, or NULL, and its length. */
+static inline void *
+mpr_put_reserved(const struct mpr_attachment *at)
+{
+	return at->writes.block ? at->writes.memory : at->producer.reserved;
+}
+
+static inline size_t
+mpr_put_reserved_len(const struct mpr_attachment *at)
+{
+	return at->writes.block ? at->writes.len : at->producer.reserved_len;
+}
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "arena/heap.h"
 #include "arena/participant.h"
+#include "ipc/message_block.h"
 #include "ipc/queue_recover.h"
 #include "ipc/queue_shm.h"
 
@@ -59,6 +60,7 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 {
 	struct mpr_self *self = mpr_self_if_joined();
 	uint64_t word = atomic_load(&q->state), busy;
+	bool freed;
 
 	if (!self || mpr_owner_state(word) != MPR_QUEUE_GONE ||
 	    mpr_seats_any(a, &q->seats))
@@ -79,10 +81,10 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 			mpr_queue_reap(a, q);
 		return;
 	}
-	if (free_lanes(a, self, q))
-		busy = mpr_owner_with_state(busy, MPR_QUEUE_FREE);
-	else
-		busy = mpr_owner_with_state(busy, MPR_QUEUE_GONE);
+	freed = free_lanes(a, self, q);
+	freed = mpr_messages_free(a, self, q) && freed;
+	busy = mpr_owner_with_state(busy, freed ? MPR_QUEUE_FREE :
+						  MPR_QUEUE_GONE);
 	atomic_store(&q->state, busy);
 }
 
@@ -129,6 +131,8 @@ recover_lanes(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
 	 * it back, and the lanes are being freed. */
 	if (state == MPR_QUEUE_BUSY || state == MPR_QUEUE_FREE)
 		return;
+	/* Before the lanes, which tell what the dead one had queued. */
+	mpr_messages_recover(a, q, seat, seat_word);
 	while ((lane = mpr_queue_lane(a, link, capacity, &bad)) &&
 	       mpr_seat_is_held(seat, seat_word) && n++ < MPR_LANES_MAX) {
 		uint64_t word = atomic_load(&lane->owner);

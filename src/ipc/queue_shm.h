@@ -52,6 +52,15 @@ enum mpr_queue_flag {
 	MPR_QUEUE_SINGLE_CONSUMER = 1,
 };
 
+/* A message of more bytes than this is never in a lane if there are several
+ * consumers: each of them copies it before it knows whether it is its own. */
+#define MPR_QUEUE_COPY_MAX 4096
+
+/* A message that lies elsewhere takes as much of the lane as it would otherwise,
+ * up to this part of the capacity: so one producer has at most so many of the
+ * longest ones queued. */
+#define MPR_QUEUE_LONG_MAX 4
+
 /* States of mproc_queue.role, the single consumer's owner word. */
 enum mpr_role_state {
 	MPR_ROLE_FREE = 0,
@@ -75,7 +84,10 @@ struct mproc_queue {
 	alignas(MPR_APART) _Atomic uint64_t next; /* of the arena's list */
 	_Atomic uint64_t lanes;	/* offset of the first lane, or 0 */
 	_Atomic uint64_t role;
-	uint64_t pad2[5];
+	_Atomic uint64_t blocks; /* offset of the first group, or 0 */
+	_Atomic uint32_t wants_block; /* a producer may wait for a block */
+	uint32_t pad2;
+	uint64_t pad3[3];
 	struct mpr_seats seats;
 };
 

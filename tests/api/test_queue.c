@@ -146,42 +146,57 @@ static const size_t capacities[][2] = {
 	{ 4 << 20, 4194304 },
 };
 
+#define LONGEST 9000000
+
+/* In its lane or not. */
 static void
-the_largest_message_is_the_capacity_less_eight(void **state)
+a_message_of_any_length_passes(void **state)
 {
-	unsigned char *msg = malloc(5000000), *buf = malloc(5000000);
-	char text[32];
+	unsigned char *msg = malloc(LONGEST), *buf = malloc(LONGEST);
 	size_t len;
 
 	(void)state;
-	memset(msg, 0x5a, 5000000);
+	for (size_t i = 0; i < LONGEST; i++)
+		msg[i] = (unsigned char)(i * 7 + i / 4096);
 	for (unsigned i = 0; i < sizeof(capacities) / sizeof(capacities[0]);
 	     i++) {
+		size_t c = capacities[i][1];
+		size_t lengths[] = { 0, c / 2 - 8, c / 2 - 7, c - 8, c - 7,
+				     2 * c, LONGEST };
 		mproc_queue *q = new_queue(capacities[i][0]);
-		size_t max = capacities[i][1] - 8;
 
-		assert_int_equal(mproc_queue_put(q, msg, max + 1,
-						 MPROC_NOWAIT), -EMSGSIZE);
-		/* Both sizes are told. */
-		snprintf(text, sizeof(text), "%zu bytes", max + 1);
-		assert_true(detail_has(text));
-		snprintf(text, sizeof(text), "most %zu", max);
-		assert_true(detail_has(text));
-		assert_int_equal(mproc_queue_put(q, msg, SIZE_MAX,
-						 MPROC_FOREVER), -EMSGSIZE);
-		assert_int_equal(mproc_queue_len(q), 0);
-
-		assert_int_equal(mproc_queue_put(q, msg, max, MPROC_NOWAIT), 0);
-		assert_int_equal(mproc_queue_put(q, NULL, 0, MPROC_NOWAIT),
-				 -EAGAIN);
-		assert_int_equal(mproc_queue_get(q, buf, 5000000, &len,
-						 MPROC_NOWAIT), 0);
-		assert_int_equal(len, max);
-		assert_memory_equal(buf, msg, max);
+		for (unsigned j = 0; j < sizeof(lengths) / sizeof(lengths[0]);
+		     j++) {
+			assert_int_equal(mproc_queue_put(q, msg, lengths[j],
+							 MPROC_NOWAIT), 0);
+			assert_int_equal(mproc_queue_len(q), 1);
+			memset(buf, 0x5a, lengths[j]);
+			assert_int_equal(mproc_queue_get(q, buf, LONGEST, &len,
+							 MPROC_NOWAIT), 0);
+			assert_int_equal(len, lengths[j]);
+			assert_memory_equal(buf, msg, lengths[j]);
+		}
 		mproc_queue_destroy(q);
 	}
 	free(msg);
 	free(buf);
+}
+
+static void
+a_message_that_no_arena_has_room_for_is_refused(void **state)
+{
+	mproc_queue *q = new_queue(0);
+	char text[40];
+
+	(void)state;
+	assert_int_equal(mproc_queue_put(q, "", SIZE_MAX, MPROC_FOREVER),
+			 -EMSGSIZE);
+	/* Both sizes are told. */
+	snprintf(text, sizeof(text), "%zu bytes", SIZE_MAX);
+	assert_true(detail_has(text));
+	assert_true(detail_has("at most"));
+	assert_int_equal(mproc_queue_len(q), 0);
+	mproc_queue_destroy(q);
 }
 
 static void
@@ -499,7 +514,8 @@ main(void)
 		mpt_test(the_length_counts_messages),
 		mpt_test(an_empty_message_is_a_message),
 		mpt_test(messages_of_every_length_are_copied_exactly),
-		mpt_test(the_largest_message_is_the_capacity_less_eight),
+		mpt_test(a_message_of_any_length_passes),
+		mpt_test(a_message_that_no_arena_has_room_for_is_refused),
 		mpt_test(too_small_a_buffer_loses_nothing),
 		mpt_test(a_full_queue_refuses_and_takes_again),
 		mpt_test(create_refuses_what_makes_no_sense),

@@ -233,6 +233,7 @@ begin_attachment(unsigned f)
 		.seat = &queue_memory.q.seats.seat[f],
 		.capacity = world.capacity,
 		.max_message = mpr_lane_message_max(world.capacity),
+		.lane_limit = world.capacity,
 		.single_consumer = world.now->single,
 		.quantum = 64,
 		.patience = 1,

@@ -278,6 +278,13 @@ mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 }
 
 int
+mpr_heap_reserve_dirty(mproc_arena *a, struct mpr_self *self, size_t size,
+		       struct mpr_block_ref *ret_ref)
+{
+	return mpr_heap_reserve(a, self, size, ret_ref);
+}
+
+int
 mpr_heap_reserve_lazy(mproc_arena *a, struct mpr_self *self, size_t size,
 		      size_t back, struct mpr_block_ref *ret_ref)
 {

@@ -118,13 +118,16 @@ a_pad_is_put_before_what_is_reserved(void **state)
 					 MPROC_NOWAIT), 0);
 	lane = attachment(q)->producer.lane;
 	buffer = lane->buffer;
-	assert_int_equal(mproc_queue_reserve(q, 2081, &p, MPROC_NOWAIT),
+	assert_int_equal(mproc_queue_put(q, msg, 1016, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_reserve(q, 2040, &p, MPROC_NOWAIT),
 			 -EAGAIN);
 	assert_int_equal(lane->tail, 4096);
 	assert_false(mpr_attachment_is_held(attachment(q)));
 	assert_int_equal(mproc_queue_get(q, msg, sizeof(msg), NULL,
+					 MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_get(q, msg, sizeof(msg), NULL,
 					 MPROC_NOWAIT), -EAGAIN);
-	assert_int_equal(mproc_queue_reserve(q, 2081, &p, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_reserve(q, 2040, &p, MPROC_NOWAIT), 0);
 	assert_int_equal(lane->tail, 4096);
 	assert_ptr_equal(p, buffer + MPR_FRAME_HEADER);
 	assert_int_equal(mproc_queue_len(q), 0);
