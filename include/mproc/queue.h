@@ -33,10 +33,16 @@
  * nothing to join: what was put is not lost when its producer ends or is
  * killed.
  *
+ * With .ack or .joinable a message stays its taker's until it is done: each call
+ * that takes one, mproc_queue_peek() included, is followed by a
+ * mproc_queue_task_done(). All messages of such a queue, and of one with
+ * .max_items, lie in blocks.
+ *
  * What a kill can lose: a consumer that is killed inside a get, after its claim
  * and before the return, takes what that call had claimed with it: one message,
  * or with mproc_queue_get_many() the batch; and with several consumers the
- * message that a mproc_queue_peek() shows, from its claim to the release.
+ * message that a mproc_queue_peek() shows, from its claim to the release. With
+ * .ack, and with .joinable, nothing.
  *
  * Sleeping: a waiting call wakes up by itself now and then to see whether
  * someone has died: with n sleepers in the arena each one after n/20 s to
@@ -65,6 +71,17 @@ typedef struct mproc_queue mproc_queue;
  *                   up to 63 bytes; NULL means none
  * @max_message:     length of the longest message that can be put; 0 means as
  *                   long as the arena is large
+ * @max_items:       how many messages there may be at the same time in the whole
+ *                   queue: reserved, queued, or taken and not done; up to
+ *                   16777216; 0 means as many as there is room for
+ * @max_redeliveries: with @ack, how often a message is delivered again after the
+ *                   death of who had it, at most; up to 65000; 0 means 3, -1
+ *                   without end
+ * @joinable:        a message that was taken counts until
+ *                   mproc_queue_task_done(), for mproc_queue_join(); if its
+ *                   taker dies before that, it is a dead letter
+ * @ack:             the same, but if its taker dies the message is delivered
+ *                   again, and is a dead letter only after @max_redeliveries
  */
 struct mproc_queue_opts {
 	size_t struct_size;
@@ -72,6 +89,10 @@ struct mproc_queue_opts {
 	bool single_consumer;
 	const char *name;
 	size_t max_message;
+	size_t max_items;
+	int max_redeliveries;
+	bool joinable;
+	bool ack;
 };
 
 /**
@@ -82,7 +103,8 @@ struct mproc_queue_opts {
  * Return: 0, or a negative error:
  *   -EINVAL  @ret_q is NULL, or @opts->struct_size makes no sense, or the
  *            capacity is out of range, or a message of @max_message does not
- *            fit the arena
+ *            fit the arena, or @max_items or @max_redeliveries are out of range,
+ *            or there are redeliveries without @ack
  *   -E2BIG   @opts has fields that this library does not know
  *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE  no memory, see arena.h
  *   -EAGAIN  1024 threads of the family use libmproc already
@@ -402,6 +424,123 @@ mproc_queue_peek(mproc_queue *q, const void **ret_p, size_t *ret_len,
 MPROC_API int mproc_queue_release(mproc_queue *q, const void *p);
 
 /**
+ * mproc_queue_task_done() - a message has been dealt with
+ * @q: queue that was made with .joinable or .ack
+ *
+ * It is the message that this thread took first, of those that it has taken and
+ * not yet done or requeued. That message is not seen again.
+ *
+ * Between a get and this call exactly this thread has the message. If the thread
+ * ends before, the message comes back for others; if its process is killed, or
+ * the thread is, that is a death as described at .ack and .joinable. In a forked
+ * child the messages are the parent's.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   this thread holds no message of @q, or @q is NULL or no queue, or
+ *             was made without .joinable and .ack
+ *   -EBUSY    this thread has peeked at that message: release it first
+ *   -ESTALE   the queue is destroyed
+ *   -EFAULT   @q does not lie in shared memory
+ *   -EBADMSG  the queue's memory is corrupt
+ *   -EAGAIN, -ENOMEM, -ENOSPC  this thread could not be registered
+ * Context: does not block; wakes those who join or wait for room.
+ * Crash: the message is done, or it is delivered again.
+ */
+MPROC_API int mproc_queue_task_done(mproc_queue *q);
+
+/**
+ * mproc_queue_requeue() - give a message back
+ * @q: queue that was made with .joinable or .ack
+ *
+ * For the same message as mproc_queue_task_done(). Others, or this thread, get it
+ * before those that were not taken yet. That is no death: it is not counted.
+ *
+ * Return: as mproc_queue_task_done().
+ * Context: does not block.
+ * Crash: the message has come back, or does so by the death, which is counted.
+ */
+MPROC_API int mproc_queue_requeue(mproc_queue *q);
+
+/**
+ * mproc_queue_join() - wait until every message is done
+ * @q:       queue that was made with .joinable or .ack
+ * @timeout: how long
+ *
+ * Waits until no message is queued or taken: all that were put have been done,
+ * those included that were put meanwhile, by workers for example before they
+ * were done with another.
+ *
+ * Return: 0, or a negative error:
+ *   -EOWNERDEAD  all others are done, but there are dead letters; so until they
+ *                are taken out of mproc_queue_dead_letters()
+ *   -EAGAIN      not all are done, and @timeout is MPROC_NOWAIT; or 1024 threads
+ *                of the family use libmproc already
+ *   -ETIMEDOUT   still not
+ *   -EINTR       mproc_interrupt() was called while it waited
+ *   -EDEADLK     this thread holds messages itself
+ *   -ESHUTDOWN   not all are done, and the queue was shut down with
+ *                MPROC_IMMEDIATE or destroyed
+ *   -ESTALE      the queue is destroyed
+ *   -EINVAL      @q is NULL or no queue, or was made without .joinable and .ack
+ *   -EFAULT      @q does not lie in shared memory
+ *   -ENOMEM, -ENOSPC  this thread could not be registered
+ * Context: may block until @timeout; its time grows with the number of messages
+ *          that there were at the same time.
+ * Crash: nothing has happened.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_queue_join(mproc_queue *q, mproc_timeout timeout);
+
+/**
+ * struct mproc_killer - who died with a message in hands
+ * @pid:    the process
+ * @signal: what ended it; 0 if it ended by itself; -1 if that is not known: only
+ *          the parent learns it, if it has started the process with libmproc and
+ *          notices its end
+ */
+struct mproc_killer {
+	int32_t pid;
+	int32_t signal;
+};
+
+/**
+ * struct mproc_dead_letter - what a dead letter begins with
+ * @deaths:    how many times the holder of the message died
+ * @n_killers: how many are told of
+ * @killer:    the last ones, the latest at the end
+ *
+ * The message itself comes behind it.
+ */
+struct mproc_dead_letter {
+	uint32_t deaths;
+	uint32_t n_killers;
+	struct mproc_killer killer[4];
+};
+
+/**
+ * mproc_queue_dead_letters() - the queue of messages that are not delivered again
+ * @q:       queue that was made with .joinable or .ack
+ * @ret_dlq: receives the queue of its dead letters
+ *
+ * There is one for each such queue, always the same, and it ends with it. It can
+ * be read with mproc_queue_get() and mproc_queue_get_many(), which gives one at a
+ * time, waited for, and asked for its length. Each message in it is a struct
+ * mproc_dead_letter and the message. Nobody can put there (-EPERM), peek (-EPERM),
+ * or destroy it (nothing happens). A reader that is killed leaves the letter that
+ * it was about to read to the next one, as one of its killers.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   @ret_dlq is NULL, @q is NULL or no queue, or was made without
+ *             .joinable and .ack
+ *   -ESTALE   the queue is destroyed
+ *   -EFAULT   @q does not lie in shared memory
+ *   -EBADMSG  the queue's memory is corrupt
+ *   -EAGAIN, -ENOMEM, -ENOSPC  this thread could not be registered
+ * Context: does not block.
+ */
+MPROC_API int mproc_queue_dead_letters(mproc_queue *q, mproc_queue **ret_dlq);
+
+/**
  * enum mproc_queue_shutdown_flag - how a queue ends
  * @MPROC_DRAIN:     no more puts; what is queued can still be taken
  * @MPROC_IMMEDIATE: no more puts, and get gives nothing any more either
@@ -473,6 +612,10 @@ enum mproc_queue_state {
  * @consumers:          threads that have called a get or a peek
  * @sleeping_consumers: of these, asleep because there is no message
  *
+ * @max_items:          as it was created
+ * @held:               with .joinable or .ack: messages taken and not done
+ * @dead_letters:       that have not been read
+ *
  * A dead thread counts until somebody has recovered from its death.
  */
 struct mproc_queue_stat {
@@ -490,6 +633,9 @@ struct mproc_queue_stat {
 	uint64_t sleeping_producers;
 	uint64_t consumers;
 	uint64_t sleeping_consumers;
+	uint64_t max_items;
+	uint64_t held;
+	uint64_t dead_letters;
 };
 
 /**

@@ -11,6 +11,7 @@
 #define MPR_ARENA_KINDS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "arena/arena.h"
 
@@ -22,6 +23,10 @@ struct mpr_kind_ops {
 	 * Before it changes a word, it asks mpr_participant_still_dead().
 	 */
 	void (*recover)(mproc_arena *a, unsigned slot, uint64_t ident);
+
+	/* Process @pid, from whose death the caller has recovered, was ended by
+	 * @signal, or 0. */
+	void (*told)(mproc_arena *a, pid_t pid, int signal);
 
 	/* Gives back what the calling thread holds, as it ends. */
 	void (*leave)(void);

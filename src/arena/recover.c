@@ -93,7 +93,7 @@ mpr_recover_now_and_then(mproc_arena *a)
 }
 
 void
-mpr_recover_process(mproc_arena *a, pid_t pid)
+mpr_recover_process(mproc_arena *a, pid_t pid, int signal)
 {
 	unsigned high = mpr_participants_high(a);
 	int before = mpr_thread_forbid_cancel();
@@ -110,5 +110,7 @@ mpr_recover_process(mproc_arena *a, pid_t pid)
 		    atomic_load(&p->pid) == (uint32_t)pid)
 			recover_if_dead(a, slot, true);
 	}
+	for (int i = 0; i < MPR_KINDS && signal >= 0; i++)
+		mpr_kinds[i].told(a, pid, signal);
 	mpr_thread_allow_cancel(before);
 }

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "ipc/attachment.h"
+#include "ipc/queue_keep.h"
 #include "os/thread.h"
 
 #define QUANTUM 64
@@ -24,6 +25,7 @@ forget(struct mpr_attachment *at)
 {
 	free(at->consumers);
 	free(at->blocks.groups);
+	free(at->held.taken);
 	free(at->copy);
 	free(at);
 }
@@ -53,7 +55,9 @@ mpr_attachment_drop(struct mpr_attachment *at)
 	 * own, and stays. */
 	if (at->writes.block)
 		mpr_message_abandon(at, &at->writes);
-	if (at->shown_block.block && !at->single_consumer)
+	if (at->keeps)
+		mpr_held_return(at);
+	else if (at->shown_block.block && !at->single_consumer)
 		mpr_message_free(at, &at->shown_block);
 	/* The lane before the seat: Q3. Release, both: what we did there comes
 	 * before the next owner. */
@@ -131,7 +135,7 @@ take_seat(mproc_arena *a, struct mpr_self *self, mproc_queue *q, uint64_t open,
 	return mpr_queue_stale(q);
 }
 
-/* Messages of so many bytes and more do not lie in lanes. Half a lane is the most
+/* Messages of so many bytes and more do not lie in lanes, unless none does. Half a lane is the most
  * for which there is room in every empty one, whatever its next position. */
 static size_t
 lane_limit(size_t capacity, size_t max_message, bool single_consumer)
@@ -145,6 +149,19 @@ lane_limit(size_t capacity, size_t max_message, bool single_consumer)
 	return most + 1;
 }
 
+/* Whether what create has set can be that. */
+static bool
+is_sane(const struct mpr_attachment *at)
+{
+	if (at->capacity < MPR_QUEUE_CAPACITY_MIN ||
+	    at->capacity > MPR_QUEUE_CAPACITY_MAX ||
+	    at->capacity & (at->capacity - 1) ||
+	    at->max_items > MPR_QUEUE_ITEMS_MAX)
+		return false;
+	return !(at->keeps || at->dead_letters) ||
+	       mpr_queue_partner(at->arena, at->q);
+}
+
 static int
 attach(mproc_queue *q, struct mpr_attachment **ret_at)
 {
@@ -152,6 +169,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	struct mpr_self *self;
 	mproc_arena *a = NULL;
 	uint64_t open;
+	uint32_t flags;
 	int r;
 
 	r = mpr_queue_check(q, &a);
@@ -179,20 +197,22 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->self = self;
 	at->capacity = atomic_load(&q->capacity);
 	at->max_message = atomic_load(&q->max_message);
-	at->single_consumer =
-		atomic_load(&q->flags) & MPR_QUEUE_SINGLE_CONSUMER;
-	at->lane_limit = lane_limit(at->capacity, at->max_message,
-				    at->single_consumer);
+	at->max_items = atomic_load(&q->max_items);
+	flags = atomic_load(&q->flags);
+	at->single_consumer = flags & MPR_QUEUE_SINGLE_CONSUMER;
+	at->keeps = flags & MPR_QUEUE_KEEPS;
+	at->dead_letters = flags & MPR_QUEUE_DEAD_LETTERS;
+	if (!at->keeps && !at->max_items)
+		at->lane_limit = lane_limit(at->capacity, at->max_message,
+					    at->single_consumer);
 	at->quantum = QUANTUM;
 	at->patience = PATIENCE_START;
 	at->polls = true;
 	at->next = mpr_attachments.all;
 	mpr_attachments.all = at;
-	if (at->capacity < MPR_QUEUE_CAPACITY_MIN ||
-	    at->capacity > MPR_QUEUE_CAPACITY_MAX ||
-	    at->capacity & (at->capacity - 1)) {
+	if (!is_sane(at)) {
 		mpr_attachment_drop(at);
-		return mpr_fail(-EBADMSG, "queue %p has no valid capacity",
+		return mpr_fail(-EBADMSG, "the header of queue %p is corrupt",
 				(void *)q);
 	}
 	*ret_at = at;

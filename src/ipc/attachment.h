@@ -33,12 +33,17 @@ struct mpr_attachment {
 	size_t capacity;
 	size_t max_message;
 	size_t lane_limit; /* messages of so many bytes lie in blocks */
+	uint64_t max_items;
 	bool single_consumer;
+	bool keeps;	   /* what it takes, until it is done */
+	bool dead_letters; /* that is what it takes */
 	bool is_consumer; /* it has called get */
 
 	struct mpr_producer producer; /* lane is NULL before the first put */
 	struct mpr_written writes; /* the block that it writes, if any */
 	struct mpr_message_blocks blocks;
+	struct mpr_held held;
+	uint64_t returned_seen; /* the queue's, when none was left that had */
 
 	_Atomic uint64_t *role; /* the queue's, if we are its consumer */
 	struct mpr_consumer *consumers; /* one for each lane */
@@ -104,6 +109,9 @@ mpr_attachment_is_held(const struct mpr_attachment *at)
 
 /* The calling thread's attachment to @q, even if the queue is gone, or NULL. */
 struct mpr_attachment *mpr_attachment_present(const mproc_queue *q);
+
+/* How many messages were put since the queue was created. */
+uint64_t mpr_queue_puts(const struct mpr_attachment *at);
 
 /* The error for a queue that is destroyed. */
 int mpr_queue_stale(const mproc_queue *q);

@@ -10,6 +10,7 @@
 const struct mpr_kind_ops mpr_kinds[MPR_KINDS] = {
 	[MPR_KIND_QUEUE] = {
 		.recover = mpr_queues_recover,
+		.told = mpr_queues_told,
 		.leave = mpr_attachments_leave,
 		.count = mpr_queues_count,
 	},

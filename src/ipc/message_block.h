@@ -11,6 +11,12 @@
  *   QUEUED, or WRITTEN and published --take--> TAKEN,me --free--> FREE
  *   QUEUED, or WRITTEN and published --taken and read--> FREE
  *
+ * Where messages are kept until they are done, a block stays TAKEN after its
+ * message was read, and there is more:
+ *
+ *   TAKEN,me --given back, or its taker dead--> QUEUED, returned --> TAKEN
+ *   TAKEN and its taker dead, once too often --> QUEUED, a dead letter --> TAKEN
+ *
  * The message is in the queue when its reference is published, as any other:
  * that is one store of the lane's tail. So a block that is WRITTEN may be
  * queued or not, and who has the reference knows that it is. A consumer takes
@@ -47,18 +53,31 @@ enum mpr_message_block_state {
 	MPR_MESSAGE_TAKEN = 3,
 };
 
+/* Where a QUEUED message is, in its word's place for a slot. */
+enum mpr_message_place {
+	MPR_MESSAGE_IN_LANE = 0,
+	MPR_MESSAGE_RETURNED = 1,
+	MPR_MESSAGE_DEAD = 2,
+};
+
+#define MPR_KILLERS 4
+
 struct mpr_message_block {
 	alignas(64) _Atomic uint64_t state; /* owner word */
 	_Atomic uint64_t memory; /* its offset, or 0 */
 	_Atomic uint64_t len;	 /* of the message */
-	uint64_t pad0[5];
+	/* How many takers died with it, and the last ones; see deaths.h. */
+	_Atomic uint64_t deaths;
+	_Atomic uint64_t killer[MPR_KILLERS];
 };
 
 #define MPR_MESSAGE_GROUP 63
 
 struct mpr_message_group {
 	_Atomic uint64_t next; /* offset of the next one, or 0; set once */
-	uint64_t pad0[7];
+	/* Bit i is set: somebody may wait for block i not to be in use. */
+	_Atomic uint64_t watched;
+	uint64_t pad0[6];
 	struct mpr_message_block block[MPR_MESSAGE_GROUP];
 };
 
@@ -92,6 +111,14 @@ struct mpr_taken {
 	size_t len;
 };
 
+/* Messages that were taken and are not done, the oldest first. */
+struct mpr_held {
+	struct mpr_taken *taken; /* a ring */
+	unsigned first;
+	unsigned n;
+	unsigned room; /* a power of two, or 0 */
+};
+
 struct mpr_attachment;
 
 /* Claims a block with memory for @len bytes, for the thread to write them.
@@ -122,14 +149,42 @@ int mpr_message_find(const struct mpr_attachment *at, struct mpr_consumer *c,
 /* Takes it. Returns false if someone else was faster. */
 bool mpr_message_take(const struct mpr_attachment *at, struct mpr_taken *t);
 
-/* It has been read. Returns false if someone else was faster, or it is not what
- * it was. */
+/* It has been read, or is done. Returns false if someone else was faster, or it
+ * is not what it was. */
 bool mpr_message_free(const struct mpr_attachment *at, struct mpr_taken *t);
+
+/* TAKEN, and not done: others are to have it. Returns false if it is not what it
+ * was. */
+bool mpr_message_return(const struct mpr_attachment *at, struct mpr_taken *t);
+
+/* A message that has come back, or is a dead letter, for the caller to take.
+ * Returns false if there is none. */
+bool mpr_message_find_at(struct mpr_attachment *at,
+			 enum mpr_message_place place, struct mpr_taken *ret);
+
+/*
+ * The first block at or behind *@i that holds a message which is not done: in a
+ * lane, come back, or TAKEN by another thread. Dead letters are counted. Returns
+ * NULL if there is none, and *@i is its number otherwise.
+ */
+struct mpr_message_block *mpr_message_unfinished(struct mpr_attachment *at,
+						 unsigned *i, unsigned *dead);
+
+/* The next call of mpr_message_free() for the block with this number wakes
+ * everybody, if it comes after this. */
+void mpr_message_watch(struct mpr_attachment *at, unsigned i);
+
+/* How many blocks are QUEUED at @place, or TAKEN. */
+unsigned mpr_message_count(struct mpr_attachment *at, unsigned state,
+			   unsigned place);
+
+/* Notes what ended @pid in all messages that it had in hands. */
+void mpr_messages_told(struct mpr_attachment *at, uint32_t pid, int signal);
 
 /* Gives back what the dead participant had in hands; it has a seat with this
  * word, and its lanes still. */
 void mpr_messages_recover(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
-			uint64_t seat_word);
+			  uint64_t seat_word);
 
 /* Frees all groups and their memory. Returns false if they are corrupt. */
 bool mpr_messages_free(mproc_arena *a, struct mpr_self *self, mproc_queue *q);

@@ -13,6 +13,8 @@
 #include "ipc/queue_shm.h"
 #include "sync/asymmetric.h"
 
+#define REDELIVERIES_DEFAULT 3
+
 struct mpr_lane *
 mpr_queue_lane(const mproc_arena *a, const _Atomic uint64_t *link,
 	       size_t capacity, bool *ret_bad)
@@ -63,10 +65,11 @@ claim_header(mproc_arena *a, struct mpr_self *self, uint64_t *ret_busy)
 			mpr_queue_reap(a, q);
 			word = atomic_load(&q->state);
 		}
-		/* A FREE one has no lanes, blocks or seats; someone who writes
+		/* A FREE one has nothing; someone who writes
 		 * where he should not must not give us another's. */
 		if (mpr_owner_state(word) != MPR_QUEUE_FREE ||
-		    atomic_load(&q->lanes) || atomic_load(&q->blocks) || mpr_seats_any(a, &q->seats))
+		    atomic_load(&q->lanes) || atomic_load(&q->blocks) ||
+		    atomic_load(&q->partner) || mpr_seats_any(a, &q->seats))
 			continue;
 		*ret_busy = mpr_owner(mpr_arena_epoch(a), self->slot,
 				      MPR_QUEUE_BUSY);
@@ -76,7 +79,8 @@ claim_header(mproc_arena *a, struct mpr_self *self, uint64_t *ret_busy)
 	return NULL;
 }
 
-/* How large the lanes are to be, and the longest message in the arena @a. */
+/* Reads what has limits: how large the lanes are to be, and the longest message in
+ * the arena @a. */
 static int
 read_sizes(const mproc_arena *a, const struct mproc_queue_opts *o,
 	   size_t *ret_capacity, size_t *ret_max_message)
@@ -88,6 +92,15 @@ read_sizes(const mproc_arena *a, const struct mproc_queue_opts *o,
 	if (o->max_message > longest)
 		return mpr_fail(-EINVAL, "messages of %zu bytes in an arena "
 				"for %zu", o->max_message, longest);
+	if (o->max_items > MPR_QUEUE_ITEMS_MAX)
+		return mpr_fail(-EINVAL, "%zu messages at most; it must be %d "
+				"or less", o->max_items, MPR_QUEUE_ITEMS_MAX);
+	if (o->max_redeliveries < -1 ||
+	    o->max_redeliveries > MPR_QUEUE_REDELIVERIES_MAX ||
+	    (o->max_redeliveries && !o->ack))
+		return mpr_fail(-EINVAL, "%d redeliveries; it must be -1 to %d, "
+				"with .ack", o->max_redeliveries,
+				MPR_QUEUE_REDELIVERIES_MAX);
 	if (given < MPR_QUEUE_CAPACITY_MIN || given > MPR_QUEUE_CAPACITY_MAX)
 		return mpr_fail(-EINVAL, "a capacity of %zu bytes; it must be "
 				"%d to %d", given, MPR_QUEUE_CAPACITY_MIN,
@@ -113,29 +126,36 @@ mpr_queue_label(const mproc_queue *q)
 	return label;
 }
 
-int
-mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
+/* How often a message comes back, at most. */
+static uint32_t
+redeliveries(const struct mproc_queue_opts *o)
 {
-	struct mproc_queue_opts o;
-	struct mpr_self *self;
+	if (!o->ack)
+		return 0;
+	if (o->max_redeliveries < 0)
+		return UINT32_MAX;
+	return o->max_redeliveries ? (uint32_t)o->max_redeliveries :
+				     REDELIVERIES_DEFAULT;
+}
+
+static uint32_t
+flags_of(const struct mproc_queue_opts *o)
+{
+	return (o->single_consumer ? MPR_QUEUE_SINGLE_CONSUMER : 0) |
+	       (o->ack || o->joinable ? MPR_QUEUE_KEEPS : 0);
+}
+
+/* A header that is BUSY and ours, as the options say. */
+static int
+make_header(mproc_arena *a, struct mpr_self *self,
+	    const struct mproc_queue_opts *o, mproc_queue **ret_q)
+{
 	size_t capacity, max_message;
-	mproc_arena *a;
 	mproc_queue *q;
 	uint64_t busy;
 	int r;
 
-	if (!ret_q)
-		return mpr_fail(-EINVAL, "ret_q is NULL");
-	r = mpr_opts_read(&o, sizeof(o), opts);
-	if (r < 0)
-		return r;
-	r = mpr_arena_get(&a);
-	if (r < 0)
-		return r;
-	r = read_sizes(a, &o, &capacity, &max_message);
-	if (r < 0)
-		return r;
-	r = mpr_self(a, &self);
+	r = read_sizes(a, o, &capacity, &max_message);
 	if (r < 0)
 		return r;
 	while (!(q = claim_header(a, self, &busy))) {
@@ -147,15 +167,90 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 	atomic_store(&q->closing, 0);
 	atomic_store(&q->hint, 0);
 	atomic_store(&q->wants_block, 0);
+	atomic_store(&q->returned, 0);
 	atomic_store(&q->capacity, capacity);
 	atomic_store(&q->max_message, max_message);
-	snprintf(q->name, sizeof(q->name), "%s", o.name ? o.name : "");
-	atomic_store(&q->flags,
-		     o.single_consumer ? MPR_QUEUE_SINGLE_CONSUMER : 0);
-	/* From here on it exists; before, it goes with us. */
-	atomic_store(&q->state, mpr_owner_with_state(busy, MPR_QUEUE_OPEN));
+	atomic_store(&q->max_items, o->max_items);
+	atomic_store(&q->max_redeliveries, redeliveries(o));
+	snprintf(q->name, sizeof(q->name), "%s", o->name ? o->name : "");
+	atomic_store(&q->flags, flags_of(o));
 	*ret_q = q;
 	return 0;
+}
+
+/* From here on it exists; before, it goes with us. */
+static void
+open_header(mproc_queue *q)
+{
+	atomic_store(&q->state, mpr_owner_with_state(atomic_load(&q->state),
+						     MPR_QUEUE_OPEN));
+}
+
+/* Gives @q, which is not open yet, a queue of dead letters. */
+static int
+add_dead_letters(mproc_arena *a, struct mpr_self *self, mproc_queue *q,
+		 const struct mproc_queue_opts *o)
+{
+	struct mproc_queue_opts opts = { .name = o->name };
+	mproc_queue *dead;
+	int r;
+
+	r = make_header(a, self, &opts, &dead);
+	if (r < 0)
+		return r;
+	atomic_store(&dead->flags, MPR_QUEUE_DEAD_LETTERS);
+	atomic_store(&dead->partner, mpr_arena_offset(a, q));
+	/* In this order: whoever ends @q ends this one. */
+	atomic_store(&q->partner, mpr_arena_offset(a, dead));
+	open_header(dead);
+	return 0;
+}
+
+int
+mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
+{
+	struct mproc_queue_opts o;
+	struct mpr_self *self;
+	mproc_arena *a;
+	mproc_queue *q;
+	int r;
+
+	if (!ret_q)
+		return mpr_fail(-EINVAL, "ret_q is NULL");
+	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r < 0)
+		return r;
+	r = mpr_arena_get(&a);
+	if (r < 0)
+		return r;
+	r = mpr_self(a, &self);
+	if (r < 0)
+		return r;
+	r = make_header(a, self, &o, &q);
+	if (r < 0)
+		return r;
+	if (o.ack || o.joinable) {
+		r = add_dead_letters(a, self, q, &o);
+		if (r < 0) {
+			atomic_store(&q->state, mpr_owner_with_state(
+				atomic_load(&q->state), MPR_QUEUE_FREE));
+			return r;
+		}
+	}
+	open_header(q);
+	*ret_q = q;
+	return 0;
+}
+
+/* The calling thread has read dead letters of @q, which is GONE. */
+static void
+drop_partner(mproc_arena *a, mproc_queue *q)
+{
+	mproc_queue *dead = mpr_queue_partner(a, q);
+	struct mpr_attachment *at = dead ? mpr_attachment_present(dead) : NULL;
+
+	if (at)
+		mpr_attachment_drop(at);
 }
 
 void
@@ -171,6 +266,10 @@ mproc_queue_destroy(mproc_queue *q)
 	/* A thread that cannot attach, for want of memory, can destroy. */
 	(void)mpr_attachment_get(q, &at);
 	open = at ? at->open : atomic_load(&q->state);
+	/* It goes with its queue. */
+	if (atomic_load(&q->flags) & MPR_QUEUE_DEAD_LETTERS &&
+	    mpr_queue_partner(a, q))
+		return;
 	if (mpr_owner_state(open) == MPR_QUEUE_OPEN &&
 	    atomic_compare_exchange_strong(
 		    &q->state, &open,
@@ -179,6 +278,8 @@ mproc_queue_destroy(mproc_queue *q)
 		/* Who is about to sleep looks at the state once more. */
 		mpr_fence_rare(a);
 		mpr_seats_wake_all(a, &q->seats);
+		mpr_queue_end_partner(a, q);
+		drop_partner(a, q);
 	}
 	/* The queue's memory goes with our attachment if it was the last. If
 	 * another was faster, what we hold is still ours to give back. */

@@ -11,6 +11,7 @@
 #include "ipc/attachment.h"
 #include "ipc/poll.h"
 #include "ipc/queue_get.h"
+#include "ipc/queue_keep.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
 #include "ring/lane_fast.h"
@@ -74,20 +75,46 @@ take_in_lane(struct mpr_attachment *at, struct mpr_consumer *c,
 	return mpr_consumer_get(c, to.buf, to.size, ret_len);
 }
 
-/* Copies the message that is ours or will be. */
+/* Copies the message that is ours or will be, or shows it. */
 static void
-copy_block(const struct mpr_taken *t, const struct mpr_sink *to)
+deliver(struct mpr_attachment *at, const struct mpr_taken *t,
+	const struct mpr_sink *to)
 {
+	if (to->ret_p) {
+		*to->ret_p = t->memory;
+		at->shown_block = *t;
+		return;
+	}
 	if (t->len)
 		memcpy(to->buf, t->memory, t->len);
 	if (to->n)
 		to->msgs[0] = (struct iovec){ to->buf, t->len };
 }
 
+/* What has just been taken. It may be kept, for which there is room. */
+static void
+have(struct mpr_attachment *at, struct mpr_taken *t, const struct mpr_sink *to)
+{
+	if (at->keeps)
+		mpr_held_add(at, t);
+	deliver(at, t, to);
+	if (!at->keeps && !to->ret_p)
+		mpr_message_free(at, t);
+}
+
+static void
+pass(const struct mpr_attachment *at, struct mpr_consumer *c)
+{
+	if (at->single_consumer)
+		mpr_consumer_pass(c);
+	else
+		mpr_consumer_pass_shared(c);
+}
+
 /*
- * The message that the reference at head of @c stands for. The single consumer
- * reads it and then takes it: killed before that, nothing has happened. One of
- * several takes it first.
+ * The message that the reference at head of @c stands for. A single consumer
+ * that does not keep it reads it and then takes it: killed before that, nothing
+ * has happened, and to look at it changes nothing. Others take it first.
  *
  * Returns 0; -ENOENT if the reference is passed, -EAGAIN if someone else has
  * passed it; -EMSGSIZE, -EBADMSG.
@@ -101,34 +128,60 @@ take_block(struct mpr_attachment *at, struct mpr_consumer *c,
 
 	if (r == -EAGAIN || r == -EBADMSG)
 		return r;
-	if (r == 0 && !to->ret_p && t.len > to->size) {
-		*ret_len = t.len;
-		return -EMSGSIZE;
-	}
-	if (r == 0 && !at->single_consumer && !mpr_message_take(at, &t))
-		r = -ENOENT;
-	if (r == 0 && !to->ret_p && at->single_consumer)
-		copy_block(&t, to);
-	if (r == 0 && to->ret_p) {
-		*to->ret_p = t.memory;
-		at->shown_block = t;
-	}
 	*ret_len = t.len;
-	if (at->single_consumer) {
-		/* Who looks does not take. */
-		if (r == 0 && to->ret_p)
+	if (r == 0 && !to->ret_p && t.len > to->size)
+		return -EMSGSIZE;
+	if (r == 0 && at->single_consumer && !at->keeps) {
+		deliver(at, &t, to);
+		if (to->ret_p)
 			return 0;
-		if (r == 0 && !mpr_message_free(at, &t))
+		if (!mpr_message_free(at, &t))
 			r = -ENOENT;
 		mpr_consumer_pass(c);
 		return r;
 	}
-	mpr_consumer_pass_shared(c);
-	if (r == 0 && !to->ret_p) {
-		copy_block(&t, to);
-		mpr_message_free(at, &t);
-	}
+	if (r == 0 && !mpr_message_take(at, &t))
+		r = -ENOENT;
+	pass(at, c);
+	if (r == 0)
+		have(at, &t, to);
 	return r;
+}
+
+/* A message that has come back. */
+static int
+take_returned(struct mpr_attachment *at, const struct mpr_sink *to,
+	      size_t *ret_len)
+{
+	/* Before the search; whoever returns one counts it after that. */
+	uint64_t returned = atomic_load(&at->q->returned);
+	struct mpr_taken t;
+
+	if (mpr_likely(returned == at->returned_seen))
+		return -EAGAIN;
+	while (mpr_message_find_at(at, MPR_MESSAGE_RETURNED, &t)) {
+		*ret_len = t.len;
+		if (!to->ret_p && t.len > to->size)
+			return -EMSGSIZE;
+		if (!mpr_message_take(at, &t))
+			continue;
+		have(at, &t, to);
+		return to->n ? 1 : 0;
+	}
+	at->returned_seen = returned;
+	return -EAGAIN;
+}
+
+/* What is there besides the lanes. */
+static MPR_NOINLINE int
+take_kept(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len)
+{
+	int r;
+
+	if (at->dead_letters)
+		return mpr_take_dead_letter(at, to, ret_len);
+	r = mpr_held_make_room(at);
+	return r < 0 ? r : take_returned(at, to, ret_len);
 }
 
 static MPR_NOINLINE int
@@ -170,6 +223,11 @@ take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len)
 	bool contended = false;
 	int r;
 
+	if (mpr_unlikely(at->keeps || at->dead_letters)) {
+		r = take_kept(at, &to, ret_len);
+		if (r != -EAGAIN)
+			return r;
+	}
 	for (unsigned i = 0; i < at->n_consumers; i++) {
 		c = &at->consumers[at->cursor];
 		r = take_from(at, c, to, ret_len);
@@ -177,7 +235,7 @@ take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len)
 		wake_producer(at, c->lane);
 		if (mpr_likely(r >= 0)) {
 			/* What the single consumer is shown is not taken yet. */
-			if (!to.ret_p || !at->single_consumer)
+			if (!to.ret_p || !at->single_consumer || at->keeps)
 				count_taken(at, to.n ? (unsigned)r : 1);
 			return r;
 		}
@@ -264,7 +322,7 @@ take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
 	r = mpr_attachment_find_lanes(at);
 	if (r < 0)
 		return r;
-	final = is_final(at);
+	final = is_final(at) && !mpr_may_return(at);
 	r = take_any(at, to, ret_len);
 	return r == -EAGAIN && final ? closed(at) : r;
 }
@@ -567,6 +625,10 @@ mpr_get_release_block(struct mpr_attachment *at)
 {
 	struct mpr_consumer *c = &at->consumers[at->cursor];
 
+	if (at->keeps) {
+		at->shown_block.block = NULL;
+		return;
+	}
 	mpr_message_free(at, &at->shown_block);
 	if (!at->single_consumer)
 		return;

@@ -137,6 +137,9 @@ mproc_queue_peek(mproc_queue *q, const void **ret_p, size_t *ret_len,
 	r = mpr_attachment_get(q, &at);
 	if (r < 0)
 		return r;
+	if (at->dead_letters)
+		return mpr_fail(-EPERM, "%s holds dead letters",
+				mpr_queue_label(q).text);
 	r = mpr_get_become_consumer(at);
 	if (r < 0)
 		return r;

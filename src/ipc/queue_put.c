@@ -289,6 +289,9 @@ attach(mproc_queue *q, size_t len, struct mpr_attachment **ret_at)
 	r = mpr_attachment_get(q, &at);
 	if (mpr_unlikely(r < 0))
 		return r;
+	if (mpr_unlikely(at->dead_letters))
+		return mpr_fail(-EPERM, "%s holds dead letters",
+				mpr_queue_label(q).text);
 	if (mpr_unlikely(len > at->max_message))
 		return mpr_fail(-EMSGSIZE, "a message of %zu bytes, %s takes "
 				"at most %zu", len,

@@ -4,9 +4,11 @@
  */
 #include "arena/heap.h"
 #include "arena/participant.h"
+#include "ipc/attachment.h"
 #include "ipc/message_block.h"
 #include "ipc/queue_recover.h"
 #include "ipc/queue_shm.h"
+#include "sync/asymmetric.h"
 
 mproc_queue *
 mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk)
@@ -55,6 +57,40 @@ free_lanes(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
 	return !bad;
 }
 
+mproc_queue *
+mpr_queue_partner(const mproc_arena *a, mproc_queue *q)
+{
+	uint64_t offset = atomic_load(&q->partner);
+	mproc_queue *partner;
+
+	if (!offset || !mpr_heap_is_linked(a, offset, sizeof(*partner)))
+		return NULL;
+	partner = mpr_arena_at(a, offset);
+	/* A header stays one, but may be another queue's by now. */
+	return atomic_load(&partner->partner) == mpr_arena_offset(a, q) ?
+		       partner : NULL;
+}
+
+void
+mpr_queue_end_partner(mproc_arena *a, mproc_queue *q)
+{
+	mproc_queue *dead = mpr_queue_partner(a, q);
+	uint64_t word;
+
+	if (!dead || !(atomic_load(&dead->flags) & MPR_QUEUE_DEAD_LETTERS))
+		return;
+	word = atomic_load(&dead->state);
+	if (mpr_owner_state(word) == MPR_QUEUE_OPEN &&
+	    atomic_compare_exchange_strong(
+		    &dead->state, &word,
+		    mpr_owner_with_state(word, MPR_QUEUE_GONE))) {
+		/* As in mproc_queue_destroy(). */
+		mpr_fence_rare(a);
+		mpr_seats_wake_all(a, &dead->seats);
+	}
+	mpr_queue_reap(a, dead);
+}
+
 void
 mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 {
@@ -81,6 +117,8 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 			mpr_queue_reap(a, q);
 		return;
 	}
+	mpr_queue_end_partner(a, q);
+	atomic_store(&q->partner, 0);
 	freed = free_lanes(a, self, q);
 	freed = mpr_messages_free(a, self, q) && freed;
 	busy = mpr_owner_with_state(busy, freed ? MPR_QUEUE_FREE :
@@ -147,6 +185,24 @@ recover_lanes(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
 	}
 }
 
+/* Messages of the dead one may have come back, or become dead letters. The dead
+ * one's seat is given back after this: who dies over it leaves that to the next
+ * one. */
+static void
+announce_returned(mproc_arena *a, mproc_queue *q)
+{
+	mproc_queue *dead;
+
+	if (!(atomic_load(&q->flags) & MPR_QUEUE_KEEPS))
+		return;
+	atomic_fetch_add(&q->returned, 1);
+	dead = mpr_queue_partner(a, q);
+	if (!dead)
+		return;
+	atomic_fetch_add(&dead->returned, 1);
+	mpr_seats_wake_all(a, &dead->seats);
+}
+
 static void
 recover_queue(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
 {
@@ -157,6 +213,7 @@ recover_queue(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
 	while ((seat = mpr_seat_of_dead(a, &q->seats, slot, ident, &word))) {
 		recover_lanes(a, q, seat, word);
 		take_back(a, &q->role, slot, ident, MPR_ROLE_FREE);
+		announce_returned(a, q);
 		/* It may have been about to wake someone, or chosen to be
 		 * woken. Producers have seats too. */
 		mpr_seats_wake_all(a, &q->seats);
@@ -178,6 +235,28 @@ mpr_queues_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 
 	while ((q = mpr_queue_next(a, &walk)))
 		recover_queue(a, q, slot, ident);
+}
+
+void
+mpr_queues_told(mproc_arena *a, pid_t pid, int signal)
+{
+	struct mpr_queue_walk walk = { 0 };
+	struct mpr_attachment *at;
+	mproc_queue *q;
+	bool had;
+
+	while ((q = mpr_queue_next(a, &walk))) {
+		if (!(atomic_load(&q->flags) & MPR_QUEUE_KEEPS) ||
+		    mpr_owner_state(atomic_load(&q->state)) != MPR_QUEUE_OPEN)
+			continue;
+		/* Blocks are touched only by those who have a seat. */
+		had = mpr_attachment_present(q);
+		if (mpr_attachment_get(q, &at) < 0)
+			continue;
+		mpr_messages_told(at, (uint32_t)pid, signal);
+		if (!had)
+			mpr_attachment_drop(at);
+	}
 }
 
 void

@@ -6,10 +6,12 @@
 #define MPR_IPC_QUEUE_RECOVER_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "arena/arena.h"
 
 void mpr_queues_recover(mproc_arena *a, unsigned slot, uint64_t ident);
+void mpr_queues_told(mproc_arena *a, pid_t pid, int signal);
 void mpr_queues_count(mproc_arena *a, struct mproc_arena_stat *stat);
 
 #endif

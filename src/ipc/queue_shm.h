@@ -41,6 +41,10 @@
 #define MPR_QUEUE_CAPACITY_MAX (4 * 1024 * 1024)
 #define MPR_QUEUE_CAPACITY_DEFAULT (64 * 1024)
 
+/* All that the groups of blocks can hold. */
+#define MPR_QUEUE_ITEMS_MAX (1 << 24)
+#define MPR_QUEUE_REDELIVERIES_MAX 65000
+
 enum mpr_queue_state {
 	MPR_QUEUE_FREE = 0,
 	MPR_QUEUE_BUSY = 1,
@@ -50,6 +54,10 @@ enum mpr_queue_state {
 
 enum mpr_queue_flag {
 	MPR_QUEUE_SINGLE_CONSUMER = 1,
+	/* A message that is taken stays its taker's until it is done. */
+	MPR_QUEUE_KEEPS = 2,
+	/* It holds what killed its takers, in its partner's blocks. */
+	MPR_QUEUE_DEAD_LETTERS = 4,
 };
 
 /* A message of more bytes than this is never in a lane if there are several
@@ -76,9 +84,12 @@ struct mproc_queue {
 	/* Set by create, constant while OPEN. */
 	_Atomic uint64_t capacity;
 	_Atomic uint32_t flags;
-	uint32_t pad0;
+	_Atomic uint32_t max_redeliveries;
 	_Atomic uint64_t max_message;
-	uint64_t pad1[2];
+	_Atomic uint64_t max_items; /* 0: as many as there is room for */
+	/* Offset of the queue of dead letters; in that one, of the queue that
+	 * they come from. */
+	_Atomic uint64_t partner;
 	char name[MPR_QUEUE_NAME];
 
 	alignas(MPR_APART) _Atomic uint64_t next; /* of the arena's list */
@@ -86,8 +97,9 @@ struct mproc_queue {
 	_Atomic uint64_t role;
 	_Atomic uint64_t blocks; /* offset of the first group, or 0 */
 	_Atomic uint32_t wants_block; /* a producer may wait for a block */
-	uint32_t pad2;
-	uint64_t pad3[3];
+	uint32_t pad0;
+	_Atomic uint64_t returned; /* how often messages may have come back */
+	uint64_t pad1[2];
 	struct mpr_seats seats;
 };
 
@@ -126,6 +138,12 @@ struct mpr_queue_walk {
 
 /* The next header, or NULL. */
 mproc_queue *mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk);
+
+/* The queue of @q's dead letters, or the one that they come from, or NULL. */
+mproc_queue *mpr_queue_partner(const mproc_arena *a, mproc_queue *q);
+
+/* The queue of @q's dead letters is GONE, if it is there. */
+void mpr_queue_end_partner(mproc_arena *a, mproc_queue *q);
 
 /* GONE to FREE, if nobody has a seat any more. The calling thread does it only
  * if it is a participant; otherwise someone else will, later. */

@@ -10,6 +10,24 @@
 #include "ipc/attachment.h"
 #include "ipc/queue_shm.h"
 
+/* Queued messages that are in no lane. */
+static size_t
+elsewhere(struct mpr_attachment *at)
+{
+	struct mpr_attachment *from;
+	mproc_queue *origin;
+
+	if (at->keeps)
+		return mpr_message_count(at, MPR_MESSAGE_QUEUED,
+					 MPR_MESSAGE_RETURNED);
+	if (!at->dead_letters)
+		return 0;
+	origin = mpr_queue_partner(at->arena, at->q);
+	if (!origin || mpr_attachment_get(origin, &from) < 0)
+		return 0;
+	return mpr_message_count(from, MPR_MESSAGE_QUEUED, MPR_MESSAGE_DEAD);
+}
+
 size_t
 mproc_queue_len(mproc_queue *q)
 {
@@ -28,7 +46,24 @@ mproc_queue_len(mproc_queue *q)
 		len += mpr_lane_len(lane, at->capacity);
 		link = &lane->next;
 	}
-	return len;
+	return len + elsewhere(at);
+}
+
+uint64_t
+mpr_queue_puts(const struct mpr_attachment *at)
+{
+	const _Atomic uint64_t *link = &at->q->lanes;
+	struct mpr_lane *lane;
+	bool bad = false;
+	uint64_t puts = 0;
+	unsigned n = 0;
+
+	while ((lane = mpr_queue_lane(at->arena, link, at->capacity, &bad)) &&
+	       n++ < MPR_LANES_MAX) {
+		puts += atomic_load(&lane->count);
+		link = &lane->next;
+	}
+	return puts;
 }
 
 static void
@@ -91,6 +126,7 @@ mproc_queue_stat(mproc_queue *q, struct mproc_queue_stat *ret_stat)
 	st.single_consumer = at->single_consumer;
 	st.capacity = at->capacity;
 	st.max_message = at->max_message;
+	st.max_items = at->max_items;
 	link = &q->lanes;
 	while ((lane = mpr_queue_lane(at->arena, link, at->capacity, &bad))) {
 		if (st.lanes == MPR_LANES_MAX) {
@@ -104,6 +140,12 @@ mproc_queue_stat(mproc_queue *q, struct mproc_queue_stat *ret_stat)
 		return mpr_fail(-EBADMSG, "the lanes of %s are corrupt",
 				mpr_queue_label(q).text);
 	count_seats(at, &st);
+	st.depth += elsewhere(at);
+	if (at->keeps) {
+		st.held = mpr_message_count(at, MPR_MESSAGE_TAKEN, 0);
+		st.dead_letters = mpr_message_count(at, MPR_MESSAGE_QUEUED,
+						    MPR_MESSAGE_DEAD);
+	}
 	/* What is not there any more has been taken. */
 	st.gets = st.puts > st.depth ? st.puts - st.depth : 0;
 	*ret_stat = st;

@@ -97,17 +97,19 @@ mpr_process_has_ended(mproc_process *p)
 {
 	mproc_arena *a = mpr_arena_peek();
 	bool ended, recovered;
+	int signal;
 
 	mpr_process_lock();
 	ended = mpr_process_look(p);
 	recovered = p->recovered;
+	signal = p->exit.reaped_elsewhere ? -1 : p->exit.signal;
 	mpr_process_unlock();
 	if (!ended || recovered)
 		return ended;
 	/* Outside the lock, as it may free whole queues. Two threads may do it
 	 * at once. */
 	if (a)
-		mpr_recover_process(a, p->child.pid);
+		mpr_recover_process(a, p->child.pid, signal);
 	mpr_process_lock();
 	p->recovered = true;
 	mpr_process_unlock();

@@ -64,6 +64,8 @@ uint64_t explore_atomic_peek(const volatile void *object, size_t size);
 #define atomic_exchange_explicit(object, value, order)              \
 	explore_atomic_exchange(object, sizeof(*(object)),          \
 				(uint64_t)(explore_type(object))(value), order)
+#define atomic_fetch_add(object, value) \
+	atomic_fetch_add_explicit(object, value, memory_order_seq_cst)
 #define atomic_fetch_add_explicit(object, value, order)       \
 	explore_atomic_add(object, sizeof(*(object)),         \
 			   (uint64_t)(explore_type(object))(value), order)

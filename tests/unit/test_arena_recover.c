@@ -3,6 +3,8 @@
  * Recovery as a whole: who is found, what the slot is afterwards, and that any
  * number may do it at once, or die at it.
  */
+#include <signal.h>
+
 #include <mproc/core.h>
 
 #include "arena/heap.h"
@@ -143,14 +145,14 @@ a_process_is_recovered_by_its_id_alone(void **state)
 	int ids[VICTIMS];
 
 	spawn_victims(t, ids);
-	mpr_recover_process(the_arena(), mpt_pid(t, ids[0])); /* it lives */
+	mpr_recover_process(the_arena(), mpt_pid(t, ids[0]), SIGKILL); /* it lives */
 	assert_true(victim(t, 0)->ident == b->ident[0]);
 	mpt_kill(t, ids[0]);
 	mpt_kill_unreaped(t, ids[1]);
-	mpr_recover_process(the_arena(), mpt_pid(t, ids[0]));
+	mpr_recover_process(the_arena(), mpt_pid(t, ids[0]), SIGKILL);
 	expect_free(t, 0);
 	assert_true(victim(t, 1)->ident == b->ident[1]);
-	mpr_recover_process(the_arena(), mpt_pid(t, ids[1]));
+	mpr_recover_process(the_arena(), mpt_pid(t, ids[1]), SIGKILL);
 	expect_free(t, 1);
 	for (int i = 2; i < VICTIMS; i++)
 		mpt_kill(t, ids[i]);

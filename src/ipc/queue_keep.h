@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Queues that keep a message as its taker's until it is done: what a thread
+ * holds, and dead letters.
+ */
+#ifndef MPR_IPC_QUEUE_KEEP_H
+#define MPR_IPC_QUEUE_KEEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ipc/attachment.h"
+#include "ipc/queue_get.h"
+
+/* Room for one message more. Returns 0 or -ENOMEM. */
+int mpr_held_make_room(struct mpr_attachment *at);
+
+/* The message that has been taken, the newest one. */
+void mpr_held_add(struct mpr_attachment *at, const struct mpr_taken *t);
+
+/* Gives back all that the thread holds, for others to take. */
+void mpr_held_return(struct mpr_attachment *at);
+
+/* Whether there are messages that are not done and that this thread does not
+ * hold: they may come back. */
+bool mpr_may_return(struct mpr_attachment *at);
+
+/* Takes a dead letter. Returns as a get of one message or, for @to->n, of
+ * several. */
+int mpr_take_dead_letter(struct mpr_attachment *at, const struct mpr_sink *to,
+			 size_t *ret_len);
+
+#endif

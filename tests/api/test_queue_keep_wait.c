@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue.h with .joinable, .ack and .max_items: who waits for messages to be done,
+ * to come back, or to leave room.
+ */
+#include "keep.h"
+
+static int
+join_it(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	b->tid = gettid();
+	mpt_check_int(t, mproc_queue_join(b->q, mproc_sec(20)),
+		      (int)(intptr_t)arg);
+	b->done = 1;
+	return 0;
+}
+
+static void
+a_join_ends_with_the_last_message(struct mpt *t)
+{
+	struct mproc_arena_stat before = cleaned_up();
+	struct board *b = new_board(t, joinable());
+	int id;
+
+	b->done = 0;
+	b->tid = 0;
+	for (unsigned i = 0; i < 100; i++)
+		put_value(t, b->q, i);
+	id = mpt_spawn(t, "joiner", join_it, (void *)(intptr_t)0);
+	mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
+	for (unsigned i = 0; i < 100; i++) {
+		take_value(t, b->q, i);
+		if (i % 2)
+			continue;
+		/* One that is put before another is done counts. */
+		put_value(t, b->q, 100 + i);
+		assert_int_equal(mproc_queue_task_done(b->q), 0);
+	}
+	for (unsigned i = 0; i < 50; i++) {
+		take_value(t, b->q, 100 + 2 * i);
+		assert_int_equal(mproc_queue_task_done(b->q), 0);
+	}
+	for (unsigned i = 0; i < 50; i++) {
+		assert_int_equal(b->done, 0);
+		assert_int_equal(mproc_queue_task_done(b->q), 0);
+	}
+	mpt_expect_exit(t, id, 0);
+	assert_int_equal(b->done, 1);
+	end(t, b, &before);
+}
+
+static void
+a_join_ends_when_it_is_in_vain(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b;
+	int id;
+
+	for (int destroy = 0; destroy < 2; destroy++) {
+		b = new_board(t, joinable());
+		b->tid = 0;
+		put_value(t, b->q, 1);
+		id = mpt_spawn(t, "joiner", join_it,
+			       (void *)(intptr_t)-ESHUTDOWN);
+		mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
+		if (destroy)
+			mproc_queue_destroy(b->q);
+		else
+			assert_int_equal(mproc_queue_shutdown(
+				b->q, MPROC_IMMEDIATE), 0);
+		mpt_expect_exit(t, id, 0);
+		mproc_queue_destroy(b->q);
+	}
+}
+
+static void
+a_join_learns_of_a_death(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, joinable());
+	int id, taker;
+
+	b->tid = 0;
+	b->ready = 0;
+	put_value(t, b->q, 1);
+	taker = mpt_spawn(t, "taker", take_and_wait, (void *)(uintptr_t)1);
+	mpt_until(t, b->ready == 1);
+	id = mpt_spawn(t, "joiner", join_it, (void *)(intptr_t)-EOWNERDEAD);
+	mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
+	/* Nobody but the joiner looks. */
+	mpt_kill(t, taker);
+	mpt_expect_exit(t, id, 0);
+	mproc_queue_destroy(b->q);
+}
+
+/* After a drain there may be messages as long as somebody holds one. */
+static int
+get_until_final(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	unsigned value;
+	int r;
+
+	b->tid = gettid();
+	while ((r = mproc_queue_get(b->q, &value, sizeof(value), NULL,
+				    mproc_sec(20))) == 0) {
+		b->done++;
+		mpt_check_int(t, mproc_queue_task_done(b->q), 0);
+	}
+	mpt_check_int(t, r, -ESHUTDOWN);
+	mpt_check_int(t, b->done, (uintptr_t)arg);
+	return 0;
+}
+
+static void
+a_drain_waits_for_who_holds_a_message(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b;
+	int id, taker;
+
+	for (unsigned killed = 0; killed < 2; killed++) {
+		b = new_board(t, with_ack());
+		b->tid = 0;
+		b->ready = 0;
+		b->done = 0;
+		put_value(t, b->q, 1);
+		put_value(t, b->q, 2);
+		taker = killed ? mpt_spawn(t, "taker", take_and_wait,
+					   (void *)(uintptr_t)1) : -1;
+		if (killed)
+			mpt_until(t, b->ready == 1);
+		else
+			take_value(t, b->q, 1);
+		assert_int_equal(mproc_queue_shutdown(b->q, MPROC_DRAIN), 0);
+		id = mpt_spawn(t, "consumer", get_until_final,
+			       (void *)(uintptr_t)(1 + killed));
+		mpt_until(t, b->done == 1 && mpt_task_state(b->tid) == 'S');
+		/* It waits for us, but nobody does for himself. */
+		if (killed)
+			mpt_kill(t, taker);
+		else
+			assert_int_equal(mproc_queue_task_done(b->q), 0);
+		mpt_expect_exit(t, id, 0);
+		mproc_queue_destroy(b->q);
+	}
+}
+
+static void
+nobody_waits_for_what_he_holds_himself(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, with_ack());
+	unsigned value;
+
+	put_value(t, b->q, 1);
+	take_value(t, b->q, 1);
+	assert_int_equal(mproc_queue_shutdown(b->q, MPROC_DRAIN), 0);
+	assert_int_equal(mproc_queue_get(b->q, &value, sizeof(value), NULL,
+					 MPROC_FOREVER), -ESHUTDOWN);
+	assert_int_equal(mproc_queue_requeue(b->q), 0);
+	take_value(t, b->q, 1);
+	assert_int_equal(mproc_queue_task_done(b->q), 0);
+	mproc_queue_destroy(b->q);
+}
+
+static void
+there_are_no_more_items_than_allowed(void **state)
+{
+	static const size_t limits[] = { 1, 2, 63, 64, 130 };
+	struct mpt *t = *state;
+
+	for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct mproc_arena_stat before = cleaned_up();
+		struct board *b = new_board(t, MPROC_OPTS(
+			mproc_queue_opts, .max_items = limits[i]));
+		unsigned n = (unsigned)limits[i], value = n;
+		void *p;
+
+		assert_int_equal(look(b->q).max_items, n);
+		for (int round = 0; round < 3; round++) {
+			for (unsigned j = 0; j < n; j++)
+				put_value(t, b->q, j);
+			assert_int_equal(mproc_queue_put(b->q, &value,
+							 sizeof(value),
+							 MPROC_NOWAIT),
+					 -EAGAIN);
+			assert_int_equal(mproc_queue_put(b->q, &value,
+							 sizeof(value),
+							 mproc_ms(2)),
+					 -ETIMEDOUT);
+			take_value(t, b->q, 0);
+			/* What is reserved counts. */
+			assert_int_equal(mproc_queue_reserve(
+				b->q, 4, &p, MPROC_NOWAIT), 0);
+			assert_int_equal(mproc_queue_abort(b->q, p), 0);
+			put_value(t, b->q, n);
+			for (unsigned j = 1; j <= n; j++)
+				take_value(t, b->q, j);
+			is_empty(t, b->q);
+		}
+		end(t, b, &before);
+	}
+}
+
+static int
+put_one_more(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	unsigned value = 99;
+
+	(void)arg;
+	b->tid = gettid();
+	mpt_check_int(t, mproc_queue_put(b->q, &value, sizeof(value),
+					 mproc_sec(20)), 0);
+	b->done++;
+	return 0;
+}
+
+static void
+a_producer_waits_for_an_item_to_be_taken(struct mpt *t)
+{
+	struct mproc_arena_stat before = cleaned_up();
+	struct board *b = new_board(t, MPROC_OPTS(mproc_queue_opts,
+						  .max_items = 2));
+	int id;
+
+	b->tid = 0;
+	b->done = 0;
+	put_value(t, b->q, 0);
+	put_value(t, b->q, 1);
+	id = mpt_spawn(t, "producer", put_one_more, NULL);
+	mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
+	assert_int_equal(b->done, 0);
+	take_value(t, b->q, 0);
+	mpt_expect_exit(t, id, 0);
+	take_value(t, b->q, 1);
+	take_value(t, b->q, 99);
+	end(t, b, &before);
+}
+
+/* The bound is neither more nor less after deaths. */
+static void
+kills_do_not_change_the_bound(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, MPROC_OPTS(
+		mproc_queue_opts, .ack = true, .max_redeliveries = -1,
+		.max_items = 3));
+	unsigned rounds = amount(20), value = 0;
+
+	while (rounds--) {
+		for (unsigned i = 0; i < 3; i++)
+			put_value(t, b->q, i);
+		kill_a_taker(t, b, 0);
+		assert_int_equal(mproc_queue_put(b->q, &value, sizeof(value),
+						 MPROC_NOWAIT), -EAGAIN);
+		for (unsigned i = 0; i < 3; i++)
+			take_value(t, b->q, i);
+		assert_int_equal(mproc_queue_put(b->q, &value, sizeof(value),
+						 MPROC_NOWAIT), -EAGAIN);
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(mproc_queue_task_done(b->q), 0);
+	}
+	mproc_queue_destroy(b->q);
+}
+
+#define both(test)                                                  \
+	static void test##_process(void **state)                    \
+	{                                                           \
+		test(*state);                                       \
+	}                                                           \
+	static void test##_thread(void **state)                     \
+	{                                                           \
+		mpt_use_threads(*state, true);                      \
+		test(*state);                                       \
+	}
+
+#define both_tests(test) mpt_test(test##_process), mpt_test(test##_thread)
+
+both(a_join_ends_with_the_last_message)
+both(a_producer_waits_for_an_item_to_be_taken)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		both_tests(a_join_ends_with_the_last_message),
+		mpt_test(a_join_ends_when_it_is_in_vain),
+		mpt_test(a_join_learns_of_a_death),
+		mpt_test(a_drain_waits_for_who_holds_a_message),
+		mpt_test(nobody_waits_for_what_he_holds_himself),
+		mpt_test(there_are_no_more_items_than_allowed),
+		both_tests(a_producer_waits_for_an_item_to_be_taken),
+		mpt_test(kills_do_not_change_the_bound),
+	};
+
+	return cmocka_run_group_tests(tests, make_the_arena, NULL);
+}
