@@ -271,7 +271,7 @@ adopt(struct mpr_attachment *at, uint64_t mine, bool only_empty, bool *ret_bad)
 	struct mpr_lane *lane;
 	unsigned n = 0;
 
-	while ((lane = mpr_queue_lane(at->arena, link, at->capacity,
+	while ((lane = mpr_queue_lane(at->arena, at->q, link, at->capacity,
 				      ret_bad))) {
 		uint64_t word = atomic_load(&lane->owner);
 
@@ -302,6 +302,9 @@ append(struct mpr_attachment *at, uint64_t mine, struct mpr_lane **ret_lane)
 		return r;
 	*ret_lane = mpr_arena_at(at->arena, ref.offset);
 	mpr_lane_init(*ret_lane, mine);
+	atomic_store_explicit(&(*ret_lane)->queue,
+			      mpr_arena_offset(at->arena, at->q),
+			      memory_order_relaxed); /* the link releases it */
 	return mpr_block_append(at->arena, at->self, &ref, &at->q->lanes,
 				offsetof(struct mpr_lane, next),
 				MPR_LANES_MAX);
@@ -460,7 +463,8 @@ mpr_attachment_find_lanes(struct mpr_attachment *at)
 	link = at->n_consumers ?
 		       &at->consumers[at->n_consumers - 1].lane->next :
 		       &at->q->lanes;
-	while ((lane = mpr_queue_lane(at->arena, link, at->capacity, &bad))) {
+	while ((lane = mpr_queue_lane(at->arena, at->q, link, at->capacity,
+				      &bad))) {
 		r = add_consumer(at, lane);
 		if (r < 0)
 			return r;

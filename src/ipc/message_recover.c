@@ -21,7 +21,7 @@ is_referred_to(mproc_arena *a, mproc_queue *q, unsigned slot,
 
 	if (capacity > MPR_QUEUE_CAPACITY_MAX)
 		return false;
-	while ((lane = mpr_queue_lane(a, link, capacity, &bad)) &&
+	while ((lane = mpr_queue_lane(a, q, link, capacity, &bad)) &&
 	       n++ < MPR_LANES_MAX) {
 		uint64_t word = atomic_load(&lane->owner);
 

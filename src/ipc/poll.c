@@ -83,7 +83,8 @@ is_busy(struct mpr_attachment *at, int64_t now)
 	bool bad = false;
 
 	for (unsigned n = 0; n < LOOK; n++) {
-		lane = mpr_queue_lane(at->arena, link, at->capacity, &bad);
+		lane = mpr_queue_lane(at->arena, at->q, link, at->capacity,
+				      &bad);
 		if (!lane)
 			break;
 		if (lane != at->producer.lane)

@@ -16,21 +16,25 @@
 #define REDELIVERIES_DEFAULT 3
 
 struct mpr_lane *
-mpr_queue_lane(const mproc_arena *a, const _Atomic uint64_t *link,
-	       size_t capacity, bool *ret_bad)
+mpr_queue_lane(const mproc_arena *a, const mproc_queue *q,
+	       const _Atomic uint64_t *link, size_t capacity, bool *ret_bad)
 {
 	/* Acquire pairs with the CAS that links a lane: it is initialised. */
 	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
 	struct mpr_block_ref ref;
+	struct mpr_lane *lane;
 
 	if (!offset)
 		return NULL;
-	if (!mpr_heap_find(a, offset, &ref) ||
-	    ref.size < mpr_lane_size(capacity)) {
-		*ret_bad = true;
-		return NULL;
+	if (mpr_heap_find(a, offset, &ref) &&
+	    ref.size >= mpr_lane_size(capacity)) {
+		lane = mpr_arena_at(a, offset);
+		if (atomic_load_explicit(&lane->queue, memory_order_relaxed) ==
+		    mpr_arena_offset(a, q))
+			return lane;
 	}
-	return mpr_arena_at(a, offset);
+	*ret_bad = true;
+	return NULL;
 }
 
 /* Links a fresh header at the end of the arena's list, for ever. */

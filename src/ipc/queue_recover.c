@@ -29,9 +29,9 @@ mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk)
 }
 
 /*
- * Frees the lanes, front to back. The list's first word is the home of the
- * block that is under way: killed before the unlink, the block is still the
- * queue's; after it, the heap's.
+ * Frees the lanes, front to back, up to one that is another queue's. The list's
+ * first word is the home of the block that is under way: killed before the
+ * unlink, the block is still the queue's; after it, the heap's.
  */
 static bool
 free_lanes(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
@@ -41,13 +41,16 @@ free_lanes(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
 	bool bad = false;
 
 	/* The blocks say how large they are; the capacity may be nonsense. */
-	while ((lane = mpr_queue_lane(a, &q->lanes, MPR_QUEUE_CAPACITY_MIN,
+	while ((lane = mpr_queue_lane(a, q, &q->lanes, MPR_QUEUE_CAPACITY_MIN,
 				      &bad))) {
 		bad = !mpr_heap_find(a, mpr_arena_offset(a, lane), &ref) ||
 		      !mpr_block_retire(a, self, &ref, &q->lanes);
 		if (bad)
 			break;
 		atomic_store(&q->lanes, atomic_load(&lane->next));
+		/* Not before: killed in between, we would leave a lane in our
+		 * list that is not ours. */
+		atomic_store(&lane->queue, 0);
 		mpr_block_cancel(self, &ref);
 	}
 	/* What is left of a corrupt list is lost. Were it kept, it would be
@@ -171,7 +174,7 @@ recover_lanes(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
 		return;
 	/* Before the lanes, which tell what the dead one had queued. */
 	mpr_messages_recover(a, q, seat, seat_word);
-	while ((lane = mpr_queue_lane(a, link, capacity, &bad)) &&
+	while ((lane = mpr_queue_lane(a, q, link, capacity, &bad)) &&
 	       mpr_seat_is_held(seat, seat_word) && n++ < MPR_LANES_MAX) {
 		uint64_t word = atomic_load(&lane->owner);
 

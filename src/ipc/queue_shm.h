@@ -17,6 +17,7 @@
  *       died with a seat, or have the header BUSY with no seat taken.
  *   Q2  A lane is linked at the end of the list and leaves it only in BUSY.
  *   Q3  A lane's owner holds a seat, and gives back the lane first.
+ *   Q4  A lane names its queue as long as it is linked.
  */
 #ifndef MPR_IPC_QUEUE_SHM_H
 #define MPR_IPC_QUEUE_SHM_H
@@ -117,10 +118,11 @@ struct mpr_queue_label {
 struct mpr_queue_label mpr_queue_label(const mproc_queue *q);
 
 /*
- * The lane whose offset @link holds, or NULL at the end of the list. *@ret_bad
- * is set if the offset cannot be a lane's.
+ * The lane of @q whose offset @link holds, or NULL at the end of the list.
+ * *@ret_bad is set if the offset cannot be that of a lane, or is that of another
+ * queue's.
  */
-struct mpr_lane *mpr_queue_lane(const mproc_arena *a,
+struct mpr_lane *mpr_queue_lane(const mproc_arena *a, const mproc_queue *q,
 				const _Atomic uint64_t *link, size_t capacity,
 				bool *ret_bad);
 

@@ -41,7 +41,8 @@ mproc_queue_len(mproc_queue *q)
 	if (mpr_attachment_get(q, &at) < 0)
 		return 0;
 	link = &q->lanes;
-	while ((lane = mpr_queue_lane(at->arena, link, at->capacity, &bad)) &&
+	while ((lane = mpr_queue_lane(at->arena, q, link, at->capacity,
+				      &bad)) &&
 	       n++ < MPR_LANES_MAX) {
 		len += mpr_lane_len(lane, at->capacity);
 		link = &lane->next;
@@ -58,7 +59,8 @@ mpr_queue_puts(const struct mpr_attachment *at)
 	uint64_t puts = 0;
 	unsigned n = 0;
 
-	while ((lane = mpr_queue_lane(at->arena, link, at->capacity, &bad)) &&
+	while ((lane = mpr_queue_lane(at->arena, at->q, link, at->capacity,
+				      &bad)) &&
 	       n++ < MPR_LANES_MAX) {
 		puts += atomic_load(&lane->count);
 		link = &lane->next;
@@ -128,7 +130,8 @@ mproc_queue_stat(mproc_queue *q, struct mproc_queue_stat *ret_stat)
 	st.max_message = at->max_message;
 	st.max_items = at->max_items;
 	link = &q->lanes;
-	while ((lane = mpr_queue_lane(at->arena, link, at->capacity, &bad))) {
+	while ((lane = mpr_queue_lane(at->arena, q, link, at->capacity,
+				      &bad))) {
 		if (st.lanes == MPR_LANES_MAX) {
 			bad = true;
 			break;

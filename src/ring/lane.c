@@ -14,6 +14,7 @@ mpr_lane_init(struct mpr_lane *lane, uint64_t owner)
 {
 	atomic_init(&lane->owner, owner);
 	atomic_init(&lane->next, 0);
+	atomic_init(&lane->queue, 0);
 	atomic_init(&lane->tail, 0);
 	atomic_init(&lane->count, 0);
 	atomic_init(&lane->head, 0);

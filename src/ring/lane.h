@@ -47,6 +47,10 @@ struct mpr_lane {
 	/* Offset of the queue's next lane in the arena; 0 while there is none.
 	 * Set once. */
 	_Atomic uint64_t next;
+	/* Offset of the queue that the lane is one of. Whoever links lanes sets
+	 * it before, and clears it before the memory is freed; nothing in here
+	 * looks at it. */
+	_Atomic uint64_t queue;
 
 	/* Written by the owner. count is the number of the next message, stored
 	 * before the tail that covers it; frames have its low half. */
@@ -68,6 +72,7 @@ struct mpr_lane {
 	alignas(MPR_APART) unsigned char buffer[];
 };
 
+static_assert(offsetof(struct mpr_lane, queue) == 16, "shared layout");
 static_assert(offsetof(struct mpr_lane, tail) == 128, "shared layout");
 static_assert(offsetof(struct mpr_lane, head) == 256, "shared layout");
 static_assert(offsetof(struct mpr_lane, want) == 384, "shared layout");
@@ -130,7 +135,8 @@ mpr_lane_message_max(size_t capacity)
 	return capacity - MPR_FRAME_HEADER;
 }
 
-/* Makes fresh memory (not yet shared) an empty lane with this owner word. */
+/* Makes fresh memory (not yet shared) an empty lane with this owner word, of no
+ * queue. */
 void mpr_lane_init(struct mpr_lane *lane, uint64_t owner);
 
 /*

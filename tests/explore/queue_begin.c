@@ -205,6 +205,7 @@ begin_lane(unsigned f, _Atomic uint64_t **end)
 	struct mpr_lane *lane = queue_lane(f);
 
 	mpr_lane_init(lane, mpr_owner(10 + f, f, MPR_LANE_ACTIVE));
+	atomic_init(&lane->queue, mpr_arena_offset(&arena, &queue_memory.q));
 	atomic_init(&lane->head, world.now->start);
 	atomic_init(&lane->tail, world.now->start);
 	atomic_init(*end, mpr_arena_offset(&arena, lane));

@@ -23,7 +23,7 @@ enum {
 	CAPACITY = MPR_QUEUE_CAPACITY_MIN,
 	LANES = 2,
 	FRAMES = 4,
-	WORDS = 19 + LANES * (7 + FRAMES),
+	WORDS = 19 + LANES * (8 + FRAMES),
 	VALUES = 21,
 	LEN_MAX = 200,
 	GUARD = 64,
@@ -64,6 +64,7 @@ add_lane_words(struct words *w, struct mpr_lane *lane, unsigned index)
 {
 	ADD_WORD(w, "lane owner", index, lane->owner);
 	ADD_WORD(w, "lane next", index, lane->next);
+	ADD_WORD(w, "lane queue", index, lane->queue);
 	ADD_WORD(w, "lane tail", index, lane->tail);
 	ADD_WORD(w, "lane count", index, lane->count);
 	ADD_WORD(w, "lane head", index, lane->head);

@@ -226,6 +226,74 @@ each_word_with_a_single_consumer(void **state)
 		try_word(*state, n, true);
 }
 
+/* Would take over a lane that its owner has left. */
+static int
+put_elsewhere(struct mpt *t, void *arg)
+{
+	mpt_check_int(t, checked_put(t, arg, 8, MPROC_NOWAIT), -EBADMSG);
+	return 0;
+}
+
+static int
+put_and_leave(struct mpt *t, void *arg)
+{
+	put_some(t, arg);
+	return 0;
+}
+
+/* A lane of @of is linked into the list of @into, at its beginning or end. */
+static void
+link_a_strangers_lane(struct mpt *t, mproc_queue *of, mproc_queue *into,
+		      bool first)
+{
+	mproc_arena *a = mpr_arena_peek();
+	uint64_t lane = atomic_load(&of->lanes);
+	unsigned n = 0;
+	int r;
+
+	put_some(t, into);
+	if (first)
+		atomic_store(&into->lanes, lane);
+	else
+		atomic_store(&((struct mpr_lane *)mpr_arena_at(
+				     a, atomic_load(&into->lanes)))->next,
+			     lane);
+	mpt_expect_exit(t, mpt_spawn(t, "newcomer", put_elsewhere, into), 0);
+	for (int i = 0; i < 20; i++) {
+		r = checked_get(t, into, LEN_MAX, MPROC_NOWAIT);
+		mpt_check(t, r == 0 || r == -EBADMSG);
+		n += r == 0;
+	}
+	mpt_check_int(t, n, first ? 0 : 4);
+	mpt_check_int(t, mproc_queue_len(of), 4);
+	mproc_queue_destroy(into);
+}
+
+static void
+a_lane_of_another_queue_is_neither_used_nor_freed(void **state)
+{
+	struct mpt *t = *state;
+
+	for (int first = 0; first < 2; first++) {
+		mproc_queue *q = make_queue(t, false), *next;
+		uint64_t lane;
+
+		mpt_expect_exit(t, mpt_spawn(t, "owner", put_and_leave, q), 0);
+		mpt_check(t, mproc_arena_recover(NULL) >= 0);
+		lane = atomic_load(&q->lanes);
+		link_a_strangers_lane(t, q, make_queue(t, false), first);
+		/* Who comes next would get what was freed. */
+		next = make_queue(t, false);
+		put_some(t, next);
+		mpt_check(t, atomic_load(&next->lanes) != lane);
+		for (int i = 0; i < 4; i++)
+			mpt_check_int(t, checked_get(t, q, LEN_MAX,
+						     MPROC_NOWAIT), 0);
+		mproc_queue_destroy(next);
+		mproc_queue_destroy(q);
+	}
+}
+
 static void
 count(struct hostile *h, int r)
 {
@@ -342,6 +410,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		hostile_test(each_word_with_each_value),
 		hostile_test(each_word_with_a_single_consumer),
+		hostile_test(a_lane_of_another_queue_is_neither_used_nor_freed),
 		hostile_test(words_are_overwritten_at_work),
 	};
 
