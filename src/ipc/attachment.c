@@ -9,9 +9,9 @@
 #include "base/error.h"
 #include "ipc/attachment.h"
 #include "ipc/queue_keep.h"
+#include "ipc/turns.h"
 #include "os/thread.h"
 
-#define QUANTUM 64
 #define PATIENCE_START 8
 
 /* Memory that a lane gets to begin with: all that one of the default capacity
@@ -205,7 +205,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	if (!at->keeps && !at->max_items)
 		at->lane_limit = lane_limit(at->capacity, at->max_message,
 					    at->single_consumer);
-	at->quantum = QUANTUM;
+	at->quantum = MPR_QUANTUM;
 	at->patience = PATIENCE_START;
 	at->polls = true;
 	at->next = mpr_attachments.all;
@@ -415,6 +415,7 @@ take_role(struct mpr_attachment *at)
 	/* Heads that we saw before may have been moved by the last one. */
 	at->n_consumers = 0;
 	at->cursor = 0;
+	at->ahead = 0;
 	return 0;
 }
 

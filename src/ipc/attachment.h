@@ -49,8 +49,10 @@ struct mpr_attachment {
 	struct mpr_consumer *consumers; /* one for each lane */
 	unsigned n_consumers;
 	unsigned room;	 /* for consumers */
-	unsigned cursor; /* the lane to look at next */
-	unsigned quantum; /* messages to take from it before the next one */
+	/* See ipc/turns.h. */
+	unsigned cursor;  /* the lane whose turn it is */
+	unsigned quantum; /* messages to take from it before its turn is over */
+	unsigned ahead;	  /* the other lane that was looked at last */
 	unsigned patience; /* how long polling pays; see ipc/poll.h */
 	/* What yields said; see ipc/poll.h. */
 	bool polls;	      /* the last one: nobody wanted our CPU */

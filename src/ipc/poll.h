@@ -56,6 +56,13 @@ void mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, bool answer);
 /* Waits until the next probe. Returns false when it is time to sleep. */
 bool mpr_poll_again(struct mpr_poll *p);
 
+/* Whether the probes so far came without a pause. */
+static inline bool
+mpr_poll_is_tight(const struct mpr_poll *p)
+{
+	return !p->began;
+}
+
 /* Before a look for more messages than the thread knows of: pauses if the last
  * look was just now, unless the thread waits for an answer. */
 void mpr_poll_pace(struct mpr_attachment *at);

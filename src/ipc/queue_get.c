@@ -12,14 +12,12 @@
 #include "ipc/poll.h"
 #include "ipc/queue_get.h"
 #include "ipc/queue_keep.h"
+#include "ipc/turns.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
 #include "ring/lane_fast.h"
 #include "sync/asymmetric.h"
 #include "sync/park.h"
-
-/* So many messages from one lane before the next one has its turn. */
-#define QUANTUM 64
 
 /* Wakes the lane's owner if it waits for the room that was just made. */
 static inline void
@@ -32,14 +30,6 @@ wake_producer(const struct mpr_attachment *at, struct mpr_lane *lane)
 			   mpr_owner_slot(atomic_load(&lane->owner)));
 }
 
-static void
-next_lane(struct mpr_attachment *at)
-{
-	at->quantum = QUANTUM;
-	if (++at->cursor >= at->n_consumers)
-		at->cursor = 0;
-}
-
 /* @n messages more from the lane at cursor. */
 static inline void
 count_taken(struct mpr_attachment *at, unsigned n)
@@ -48,10 +38,10 @@ count_taken(struct mpr_attachment *at, unsigned n)
 		at->quantum -= n;
 		return;
 	}
-	next_lane(at);
 	/* New lanes must not starve behind busy ones. What is wrong with them
 	 * shows when nothing else is left. */
 	(void)mpr_attachment_find_lanes(at);
+	mpr_turn_end(at);
 }
 
 static inline int
@@ -213,14 +203,18 @@ take_from(struct mpr_attachment *at, struct mpr_consumer *c, struct mpr_sink to,
 					   take_remote(at, c, to, ret_len);
 }
 
-/* Takes from whichever known lane has something. Returns how many messages, or
- * 0 for the one; -EAGAIN if no lane has any, -EBUSY if others were always
- * faster. */
+/*
+ * Takes from whichever known lane has something: from the one whose turn it is,
+ * or else from others, a few or @all of them. Returns how many messages, or 0
+ * for the one; -EAGAIN if none of these lanes has any, -EBUSY if other
+ * consumers were always faster.
+ */
 static inline int
-take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len)
+take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len, bool all)
 {
 	struct mpr_consumer *c;
 	bool contended = false;
+	unsigned looked = 0;
 	int r;
 
 	if (mpr_unlikely(at->keeps || at->dead_letters)) {
@@ -228,7 +222,9 @@ take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len)
 		if (r != -EAGAIN)
 			return r;
 	}
-	for (unsigned i = 0; i < at->n_consumers; i++) {
+	if (mpr_unlikely(!at->n_consumers))
+		return -EAGAIN;
+	do {
 		c = &at->consumers[at->cursor];
 		r = take_from(at, c, to, ret_len);
 		/* Padding may have been passed even if nothing was taken. */
@@ -243,23 +239,23 @@ take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len)
 			contended = true;
 		else if (r != -EAGAIN)
 			return r;
-		next_lane(at);
-	}
+	} while (mpr_turn_pass(at, all, &looked));
 	return contended ? -EBUSY : -EAGAIN;
 }
 
-/* Takes from any lane, new ones included. */
+/* The same with new lanes, which are all looked at. */
 static int
-take_any(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len)
+take_any(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len,
+	 bool all)
 {
-	int r = take(at, *to, ret_len);
+	int r = take(at, *to, ret_len, all);
 
 	if (r != -EAGAIN)
 		return r;
 	r = mpr_attachment_find_lanes(at);
 	if (r <= 0)
 		return r < 0 ? r : -EAGAIN;
-	return take(at, *to, ret_len);
+	return take(at, *to, ret_len, true);
 }
 
 /*
@@ -308,7 +304,7 @@ closed(const struct mpr_attachment *at)
  */
 static int
 take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
-	      size_t *ret_len)
+	      size_t *ret_len, bool all)
 {
 	uint32_t closing = atomic_load(&at->q->closing);
 	bool final;
@@ -317,13 +313,13 @@ take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
 	if (mpr_unlikely(is_gone(at) || closing == MPROC_IMMEDIATE))
 		return closed(at);
 	if (mpr_likely(!closing))
-		return take_any(at, to, ret_len);
+		return take_any(at, to, ret_len, all);
 	mpr_fence_rare(at->arena);
 	r = mpr_attachment_find_lanes(at);
 	if (r < 0)
 		return r;
 	final = is_final(at) && !mpr_may_return(at);
-	r = take_any(at, to, ret_len);
+	r = take_any(at, to, ret_len, true);
 	return r == -EAGAIN && final ? closed(at) : r;
 }
 
@@ -348,7 +344,7 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 	ticket = mpr_park_ticket(at->self);
 	mpr_seat_wait(at->seat, &q->hint);
 	mpr_fence_rare(at->arena); /* frequent side: mpr_put_leave() */
-	look = take_or_close(at, to, ret_len);
+	look = take_or_close(at, to, ret_len, true);
 	/* With -EBUSY there are messages, and nobody may be left who takes them
 	 * or wakes us. An old ticket is over at once, but minds the deadline
 	 * and interrupts. */
@@ -356,7 +352,7 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 		why = mpr_park(at->self, q,
 			       look == -EBUSY ? ticket - 1 : ticket, deadline);
 	chosen = mpr_seat_unwait(at->seat);
-	r = is_to_wait(look) ? take_or_close(at, to, ret_len) : look;
+	r = is_to_wait(look) ? take_or_close(at, to, ret_len, true) : look;
 	/*
 	 * A wake-up that we were chosen for and do not use up belongs to
 	 * someone else: we took a message without having slept, or could not
@@ -386,7 +382,7 @@ get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
 	at->puts_seen = mpr_thread_puts;
 	mpr_poll_begin(&poll, at, answer);
 	while (mpr_poll_again(&poll)) {
-		r = take_or_close(at, to, ret_len);
+		r = take_or_close(at, to, ret_len, !mpr_poll_is_tight(&poll));
 		if (!is_to_wait(r))
 			goto done;
 	}
@@ -404,7 +400,7 @@ get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
 	   size_t *ret_len, mproc_timeout timeout)
 {
 	if (is_to_wait(r)) {
-		r = take_or_close(at, to, ret_len);
+		r = take_or_close(at, to, ret_len, timeout.ns == 0);
 		if (is_to_wait(r))
 			r = timeout.ns != 0 ? get_waiting(at, to, ret_len,
 							  timeout) : -EAGAIN;
@@ -473,7 +469,7 @@ try_take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len)
 {
 	if (mpr_likely(!atomic_load_explicit(&at->q->closing,
 					     memory_order_relaxed)))
-		return take(at, to, ret_len);
+		return take(at, to, ret_len, false);
 	return -EAGAIN;
 }
 

@@ -101,7 +101,7 @@ struct mpr_producer {
 struct mpr_consumer {
 	struct mpr_lane *lane;
 	size_t capacity;
-	uint64_t head; /* the real one, or where our last take left it */
+	uint64_t head; /* the real one, or, of several, what it was last */
 	uint64_t tail_seen; /* tail, as we saw it last: never above the real */
 
 	/* The last message: the low half of its header, and what that says.

@@ -144,6 +144,18 @@ mpr_consumer_is_message(struct mpr_consumer *c, uint64_t head, uint64_t tail,
 }
 
 /*
+ * Whether the lane has nothing, by one look. False may also mean that others
+ * have taken what there was. Relaxed: who sees something there looks again to
+ * take it.
+ */
+static inline bool
+mpr_consumer_is_empty(const struct mpr_consumer *c)
+{
+	/* Head is between the one that we know and tail. */
+	return mpr_load(&c->lane->tail, memory_order_relaxed) == c->head;
+}
+
+/*
  * Takes the message at head, for the only consumer. Returns 0; -EAGAIN if no
  * message is known to be there, or one of more than @longest bytes; -EMSGSIZE.
  */

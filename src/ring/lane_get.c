@@ -134,6 +134,7 @@ look_shared(struct mpr_consumer *c)
 {
 	uint64_t head = mpr_load(&c->lane->head, memory_order_acquire);
 
+	c->head = head;
 	/* tail only grows, so an old value of it is a safe one until head
 	 * reaches it. */
 	if ((int64_t)(head - c->tail_seen) >= 0)
