@@ -8,10 +8,15 @@
  * Each consumer checks each message and its producer's order; in the end all
  * must have been taken.
  *
+ * Then the queue against itself: one producer to one consumer, and the same
+ * with 1,023 others attached that have put one message each and put no more.
+ *
  * Usage: bench_queue_many [rounds]
  */
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -27,6 +32,12 @@
 #define PEERS_MAX 4
 #define BATCH 16
 #define STOP UINT64_MAX
+
+/* The table of participants holds 1,024: the others are threads, the main one,
+ * which made the queue, and the consumer. */
+#define OTHERS 1023
+#define OTHER PEERS_MAX /* producer in the messages of these */
+#define TRIPS 200000
 
 /* A message's number: the producer above, its own count below. */
 #define NUMBER(producer, count) ((uint64_t)(producer) << 40 | (count))
@@ -399,6 +410,169 @@ compare(unsigned peers, int rounds)
 	free(column);
 }
 
+/* The queue with many attached. */
+
+static mproc_queue *back; /* answers */
+
+static void
+put_as_other(uint64_t count)
+{
+	queue_put(NUMBER(OTHER, count));
+	shared->ready++;
+}
+
+static void *
+be_attached(void *count)
+{
+	put_as_other((uintptr_t)count);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* A process with @n threads that have lanes. */
+static pid_t
+start_others(unsigned n)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		bench_die("fork");
+	if (pid)
+		return pid;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 * 1024);
+	for (uintptr_t i = 0; i < n; i++)
+		if (pthread_create(&thread, &attr, be_attached, (void *)i))
+			bench_die("pthread_create");
+	for (;;)
+		pause();
+}
+
+/* The consumer, which is attached as the last of @others. */
+static void
+take_all(unsigned others, unsigned n, bool answer)
+{
+	struct bench_message m[BATCH];
+	uint64_t sum = 0;
+
+	if (others) {
+		put_as_other(others - 1);
+		for (unsigned i = 0; i < others; i++) {
+			queue_get(m);
+			if (!bench_is_good(m, m->number) ||
+			    m->number >> 40 != OTHER)
+				bench_die("a wrong message");
+			sum += m->number - NUMBER(OTHER, 0);
+		}
+		if (sum != (uint64_t)others * (others - 1) / 2)
+			bench_die("not the messages of all others");
+	}
+	meet();
+	for (uint64_t i = 0; i < n; i++) {
+		queue_get(m);
+		if (!bench_is_good(m, i))
+			bench_die("a wrong message");
+		if (answer && mproc_queue_put(back, m, sizeof(m[0]),
+					      MPROC_FOREVER) < 0)
+			bench_die(mproc_error_detail());
+	}
+	shared->end = mproc_now();
+}
+
+/* The producer that is active. */
+static void
+put_all(unsigned n, bool answer)
+{
+	struct bench_message m;
+
+	meet();
+	for (uint64_t i = 0; i < n; i++) {
+		queue_put(i);
+		if (!answer)
+			continue;
+		if (mproc_queue_get(back, &m, sizeof(m), NULL,
+				    MPROC_FOREVER) < 0 ||
+		    !bench_is_good(&m, i))
+			bench_die("a wrong answer");
+	}
+}
+
+/* ns per message, or per message and its answer. */
+static double
+round_attached(unsigned others, bool answer)
+{
+	unsigned n = answer ? TRIPS : EACH;
+	pid_t crowd = 0, pids[2];
+	int64_t began;
+
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		bench_die("mmap");
+	queue_open();
+	if (mproc_queue_create(&back, NULL) < 0)
+		bench_die(mproc_error_detail());
+	if (others) {
+		crowd = start_others(others - 2);
+		put_as_other(others - 2);
+	}
+	for (int i = 0; i < 2; i++) {
+		pids[i] = fork();
+		if (pids[i] < 0)
+			bench_die("fork");
+		if (pids[i])
+			continue;
+		if (i)
+			put_all(n, answer);
+		else
+			take_all(others, n, answer);
+		_exit(0);
+	}
+	while (shared->ready < others + 2)
+		sched_yield();
+	began = mproc_now();
+	shared->go = 1;
+	reap(pids, 2);
+	began = shared->end - began;
+	if (crowd && (kill(crowd, SIGKILL) || waitpid(crowd, NULL, 0) != crowd))
+		bench_die("the others are gone");
+	queue_close();
+	mproc_queue_destroy(back);
+	munmap(shared, sizeof(*shared));
+	return (double)began / n;
+}
+
+static void
+compare_attached(bool answer, int rounds)
+{
+	double *alone = bench_column(rounds), *among = bench_column(rounds);
+	double *ratio = bench_column(rounds);
+
+	for (int i = 0; i < rounds; i++) {
+		alone[i] = round_attached(0, answer);
+		among[i] = round_attached(OTHERS, answer);
+		ratio[i] = among[i] / alone[i];
+	}
+	printf("64 bytes, %s, %d rounds in turn, verified\n",
+	       answer ? "one by one with an answer" : "one process to one",
+	       rounds);
+	printf("%-24s %10s %10s %10s %10s\n", "", "median ns", "least", "most",
+	       "x the first");
+	for (int k = 0; k < 2; k++) {
+		struct bench_figure f = bench_figure(k ? among : alone, rounds);
+
+		printf("%-24s %10.1f %10.1f %10.1f %10.2f\n",
+		       k ? "one of 1,024 attached" : "one of one", f.median,
+		       f.least, f.most, k ? bench_median(ratio, rounds) : 1.0);
+	}
+	free(alone);
+	free(among);
+	free(ratio);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -407,5 +581,7 @@ main(int argc, char **argv)
 	stop.number = STOP;
 	compare(2, rounds);
 	compare(4, rounds);
+	compare_attached(false, rounds);
+	compare_attached(true, rounds);
 	return 0;
 }
