@@ -3,6 +3,7 @@
  * queue.h with several producers and consumers, as processes and as threads:
  * every message arrives once, whole, and in its producer's order.
  */
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -190,7 +191,18 @@ struct setting {
 	size_t capacity;
 	bool threads, single, poll;
 	int batch;
+	int cpus; /* all peers on so many; 0: on any */
 };
+
+/* Allows this thread, and whom it starts, the first @n of @cpus. */
+static void
+restrict_to(cpu_set_t cpus, int n)
+{
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &cpus) && n-- <= 0)
+			CPU_CLR(i, &cpus);
+	assert_int_equal(sched_setaffinity(0, sizeof(cpus), &cpus), 0);
+}
 
 static void
 run(struct mpt *t, struct setting s)
@@ -198,7 +210,9 @@ run(struct mpt *t, struct setting s)
 	struct job *job = mpt_scratch(t);
 	struct mproc_arena_stat before = stat_now();
 	int producers[PRODUCERS_MAX];
+	cpu_set_t cpus;
 
+	assert_int_equal(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
 	assert_int_equal(mproc_queue_create(
 		&job->q, MPROC_OPTS(mproc_queue_opts, .capacity = s.capacity,
 				    .single_consumer = s.single)), 0);
@@ -207,10 +221,13 @@ run(struct mpt *t, struct setting s)
 	job->poll = s.poll;
 	job->batch = s.batch;
 	mpt_use_threads(t, s.threads);
+	if (s.cpus)
+		restrict_to(cpus, s.cpus);
 	for (unsigned i = 0; i < s.consumers; i++)
 		mpt_spawn(t, "consumer", consume, job);
 	for (unsigned i = 0; i < s.producers; i++)
 		producers[i] = mpt_spawn(t, "producer", produce, job);
+	assert_int_equal(sched_setaffinity(0, sizeof(cpus), &cpus), 0);
 	for (unsigned i = 0; i < s.producers; i++)
 		mpt_expect_exit(t, producers[i], 0);
 	assert_int_equal(mproc_queue_shutdown(job->q, MPROC_DRAIN), 0);
@@ -333,6 +350,19 @@ batches_of_threads_that_never_sleep(void **state)
 {
 	run(*state, (struct setting){ 2, 2, 20000, 4096, .poll = true,
 				      .threads = true, .batch = 5 });
+}
+
+static void
+eight_processes_on_two_cpus(void **state)
+{
+	run(*state, (struct setting){ 4, 4, 20000, 4096, .cpus = 2 });
+}
+
+static void
+batches_of_eight_processes_on_one_cpu(void **state)
+{
+	run(*state, (struct setting){ 4, 4, 20000, 4096, .cpus = 1,
+				      .batch = 16 });
 }
 
 /* Two queues, a question and an answer: each side is asleep in between. */
@@ -480,6 +510,39 @@ one_producer_serves_many_queues(void **state)
 	}
 }
 
+static pthread_barrier_t seated;
+
+static void *
+take_a_seat(void *q)
+{
+	size_t len = mproc_queue_len(q);
+
+	pthread_barrier_wait(&seated);
+	return (void *)(uintptr_t)len;
+}
+
+/* A queue's seats stay where they are, for the next queue: there are enough
+ * before the first test. */
+static int
+setup(void **state)
+{
+	pthread_t thread[PRODUCERS_MAX];
+	mproc_queue *q;
+
+	if (with_arena(state) < 0 || mproc_queue_create(&q, NULL) < 0 ||
+	    pthread_barrier_init(&seated, NULL, PRODUCERS_MAX))
+		return -1;
+	for (int i = 0; i < PRODUCERS_MAX; i++)
+		if (pthread_create(&thread[i], NULL, take_a_seat, q))
+			return -1;
+	for (int i = 0; i < PRODUCERS_MAX; i++)
+		if (pthread_join(thread[i], NULL))
+			return -1;
+	pthread_barrier_destroy(&seated);
+	mproc_queue_destroy(q);
+	return 0;
+}
+
 int
 main(void)
 {
@@ -501,11 +564,13 @@ main(void)
 		mpt_test(batches_in_large_lanes),
 		mpt_test(batches_of_processes_that_never_sleep),
 		mpt_test(batches_of_threads_that_never_sleep),
+		mpt_test(eight_processes_on_two_cpus),
+		mpt_test(batches_of_eight_processes_on_one_cpu),
 		mpt_test(question_and_answer_between_processes),
 		mpt_test(question_and_answer_between_threads),
 		mpt_test(a_queue_made_in_a_child_is_the_familys),
 		mpt_test(one_producer_serves_many_queues),
 	};
 
-	return cmocka_run_group_tests(tests, with_arena, NULL);
+	return cmocka_run_group_tests(tests, setup, NULL);
 }
