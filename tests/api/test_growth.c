@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * arena.h and queue.h: thousands of threads and processes that each use the
- * arena for a moment, in turn, and leave nothing that grows: no slot, block or
- * page of the arena, no descriptor and no mapping.
+ * arena for a moment, in turn or some at once, and leave nothing that grows: no
+ * slot, block or page of the arena, no descriptor and no mapping.
  */
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
 #include "common.h"
+#include "mpt_rand.h"
 
 /* What is made once is there after so many. */
 #define WARM 100
+
+#define CROWD 16 /* at once */
 
 struct size {
 	struct mproc_arena_stat arena;
@@ -179,6 +184,184 @@ started_processes_in_turn_leave_no_growth(void **state)
 	run_in_turn(*state, run_a_process);
 }
 
+/* Some at once, of all kinds, that put in one queue. */
+
+enum kind {
+	THREAD,	   /* puts one message and ends */
+	PROCESS,   /* the same */
+	SLEEPER,   /* puts one message, and is killed later */
+	PUTTER,	   /* puts until it is killed */
+	KINDS
+};
+
+struct member {
+	enum kind kind;
+	unsigned id;
+	pid_t pid;
+	pthread_t thread;
+};
+
+struct said {
+	unsigned id;
+	unsigned number;
+};
+
+/* In the scratch bytes. */
+struct meeting {
+	_Atomic unsigned present;
+	_Atomic unsigned n;
+};
+
+static struct mpt *scenario;
+
+static int
+put_number(unsigned id, unsigned number)
+{
+	return mproc_queue_put(queue, &(struct said){ id, number },
+			       sizeof(struct said), MPROC_FOREVER);
+}
+
+/* Nobody ends before all are there. Returns 0 if all went well. */
+static int
+take_part(const struct member *m)
+{
+	struct meeting *meeting = mpt_scratch(scenario);
+
+	if (put_number(m->id, 0) < 0)
+		return 1;
+	meeting->present++;
+	if (m->kind == PUTTER)
+		for (unsigned i = 1; put_number(m->id, i) == 0;)
+			i++;
+	if (m->kind == SLEEPER || m->kind == PUTTER)
+		for (;;)
+			pause();
+	mpt_until(scenario, meeting->present >= meeting->n);
+	return 0;
+}
+
+static void *
+take_part_in_a_thread(void *m)
+{
+	return (void *)(intptr_t)take_part(m);
+}
+
+static void
+begin_member(struct member *m)
+{
+	if (m->kind == THREAD) {
+		assert_int_equal(pthread_create(&m->thread, NULL,
+						take_part_in_a_thread, m), 0);
+		return;
+	}
+	m->pid = fork();
+	if (m->pid == 0)
+		_exit(take_part(m));
+	assert_true(m->pid > 0);
+}
+
+static void
+end_member(struct member *m)
+{
+	void *result = NULL;
+	int status = 0;
+
+	if (m->kind == THREAD) {
+		assert_int_equal(pthread_join(m->thread, &result), 0);
+		assert_null(result);
+		return;
+	}
+	if (m->kind != PROCESS)
+		assert_int_equal(kill(m->pid, SIGKILL), 0);
+	assert_int_equal(waitpid(m->pid, &status, 0), m->pid);
+	if (m->kind == PROCESS)
+		assert_int_equal(status, 0);
+	else
+		assert_true(WIFSIGNALED(status));
+}
+
+/* What members 0 to @n - 1 have put is there, whole and in order. */
+static void
+expect_said(unsigned n)
+{
+	unsigned next[CROWD] = { 0 };
+	struct said said;
+	int r;
+
+	while ((r = mproc_queue_get(queue, &said, sizeof(said), NULL,
+				    MPROC_NOWAIT)) == 0) {
+		assert_true(said.id < n);
+		assert_int_equal(said.number, next[said.id]++);
+	}
+	assert_int_equal(r, -EAGAIN);
+	for (unsigned i = 0; i < n; i++)
+		assert_true(next[i] > 0);
+}
+
+/* @n members, of kind @kind, or of any if that is KINDS. */
+static void
+meet(struct mpt *t, struct mpt_rand *rand, unsigned n, enum kind kind)
+{
+	struct meeting *meeting = mpt_scratch(t);
+	struct member members[CROWD];
+
+	meeting->present = 0;
+	meeting->n = n;
+	for (unsigned i = 0; i < n; i++) {
+		members[i] = (struct member){
+			.kind = kind < KINDS ? kind :
+				(enum kind)mpt_rand_below(rand, KINDS),
+			.id = i,
+		};
+		begin_member(&members[i]);
+	}
+	mpt_until(t, meeting->present >= n);
+	for (unsigned i = 0; i < n; i++)
+		end_member(&members[i]);
+	expect_said(n);
+}
+
+/* A full run soaks: it goes on for minutes. */
+static unsigned
+crowds(void)
+{
+	const char *level = getenv("MPT_LEVEL");
+
+	return amount(level && strcmp(level, "full") == 0 ? 3000 : 300);
+}
+
+static void
+crowds_that_come_and_go_need_no_more_than_their_peak(void **state)
+{
+	unsigned n = crowds(), descriptors = mpt_fd_count();
+	struct mproc_arena_stat peak, now;
+	struct mproc_queue_stat st;
+	struct mpt_rand rand;
+
+	scenario = *state;
+	mpt_rand_init(&rand, mpt_seed());
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	/* As many as there can be, with as many dead before them. */
+	for (int i = 0; i < 3; i++)
+		meet(*state, &rand, CROWD, SLEEPER);
+	peak = stat_now();
+	for (unsigned i = 0; i < n; i++) {
+		mpt_watchdog(*state, 60);
+		meet(*state, &rand, 1 + (unsigned)mpt_rand_below(&rand, CROWD),
+		     KINDS);
+		if (mpt_rand_below(&rand, 4) == 0)
+			assert_true(mproc_arena_recover(NULL) >= 0);
+		now = stat_now();
+		assert_true(now.blocks <= peak.blocks);
+		assert_true(now.used <= peak.used);
+		assert_true(now.backed <= peak.backed);
+	}
+	assert_int_equal(mproc_queue_stat(queue, &st), 0);
+	assert_true(st.lanes <= CROWD);
+	assert_int_equal(mpt_fd_count(), descriptors);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
 static int
 setup(void **state)
 {
@@ -202,6 +385,7 @@ main(void)
 		mpt_test(threads_in_turn_leave_no_growth),
 		mpt_test(forked_processes_in_turn_leave_no_growth),
 		mpt_test(started_processes_in_turn_leave_no_growth),
+		mpt_test(crowds_that_come_and_go_need_no_more_than_their_peak),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
