@@ -63,7 +63,7 @@ typedef struct mproc_queue mproc_queue;
  * struct mproc_queue_opts - how to make a queue
  * @struct_size:     filled in by MPROC_OPTS
  * @capacity:        bytes for each producer, rounded up to a power of two;
- *                   4096 to 4 MiB; 0 means 64 KiB. A message takes its length
+ *                   4096 to 1 GiB; 0 means 64 KiB. A message takes its length
  *                   plus 8, rounded up to 16, or a quarter if that is less.
  * @single_consumer: only one thread at a time gets; taking is cheaper then.
  *                   The first to get is the consumer until it ends or dies.
@@ -156,8 +156,8 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  *   -EFAULT     @q does not lie in shared memory
  *   -EINVAL     @q is NULL or no queue, or @msg is NULL and @len is not 0
  *   -EBADMSG    the queue's memory is corrupt
- *   -ENOMEM, -ENOSPC  no memory for this thread's lane, or for a long message
- *               while there is no other
+ *   -ENOMEM, -ENOSPC  no memory for this thread's lane, or no room for it in
+ *              the arena, or no memory for a long message while there is no other
  * Context: may block until @timeout. Wait-free while there is room, for a message
  *          that is not long.
  * Crash: the message is in the queue as a whole or not at all.

@@ -18,6 +18,10 @@
  * will ever need, so that its owner does not call the kernel again. */
 #define BACK_FIRST MPR_QUEUE_CAPACITY_DEFAULT
 
+/* And at most at once: a call of 8 MiB takes milliseconds, asking for more of
+ * them would save nothing. */
+#define BACK_MOST ((size_t)8 << 20)
+
 MPR_THREAD_LOCAL struct mpr_attachments mpr_attachments;
 
 static void
@@ -347,11 +351,15 @@ MPR_NOINLINE int
 mpr_attachment_back(struct mpr_attachment *at)
 {
 	struct mpr_producer *p = &at->producer;
-	size_t done = (size_t)(p->memory - p->first);
+	size_t done = (size_t)(p->memory - p->first), more = done;
 	/* Allocating is a cancellation point. */
 	int cancel = mpr_thread_forbid_cancel(), r;
 
-	r = extend(at, done < BACK_FIRST ? BACK_FIRST : done);
+	if (more < BACK_FIRST)
+		more = BACK_FIRST;
+	if (more > BACK_MOST)
+		more = BACK_MOST;
+	r = extend(at, more);
 	/* Where memory is short, what is needed may still be there. */
 	if ((r == -ENOMEM || r == -ENOSPC) && done > BACK_FIRST)
 		r = extend(at, BACK_FIRST);

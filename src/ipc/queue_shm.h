@@ -39,8 +39,14 @@
 #define MPR_QUEUE_NAME 64 /* with its end */
 
 #define MPR_QUEUE_CAPACITY_MIN 4096
-#define MPR_QUEUE_CAPACITY_MAX (4 * 1024 * 1024)
+#define MPR_QUEUE_CAPACITY_MAX (1024 * 1024 * 1024)
 #define MPR_QUEUE_CAPACITY_DEFAULT (64 * 1024)
+
+/* A frame that fills the largest lane; the longest pad is shorter than that. */
+static_assert(MPR_QUEUE_CAPACITY_MAX - MPR_FRAME_HEADER <= MPR_FRAME_LEN_MAX,
+	      "the length of a message fits its header");
+static_assert(MPR_QUEUE_CAPACITY_MAX - MPR_FRAME_ALIGN <= MPR_FRAME_LEN_MAX,
+	      "the length of a pad fits its header");
 
 /* All that the groups of blocks can hold. */
 #define MPR_QUEUE_ITEMS_MAX (1 << 24)

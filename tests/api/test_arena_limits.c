@@ -407,6 +407,39 @@ a_full_arena_is_an_error_and_can_be_emptied(void **state)
 	mpt_expect_exit(t, mpt_spawn(t, "role", fill_the_arena, NULL), 0);
 }
 
+static int
+use_a_small_arena(struct mpt *t, void *arg)
+{
+	mproc_queue *q = NULL;
+	char buf[8];
+
+	(void)arg;
+	mpt_check_int(t, mproc_arena_configure_default(MPROC_OPTS(
+			mproc_arena_opts, .capacity = 64 * MIB)), 0);
+	mpt_check_int(t, mproc_queue_create(&q, MPROC_OPTS(
+			mproc_queue_opts, .capacity = 64 * MIB)), 0);
+	mpt_check_int(t, mproc_queue_put(q, "x", 1, MPROC_FOREVER), -ENOMEM);
+	/* What it wanted, and what there is. */
+	mpt_check(t, detail_has("67109504"));
+	mpt_check(t, detail_has("67108864"));
+	mproc_queue_destroy(q);
+	mpt_check_int(t, mproc_queue_create(&q, MPROC_OPTS(
+			mproc_queue_opts, .capacity = 32 * MIB)), 0);
+	mpt_check_int(t, mproc_queue_put(q, "x", 1, MPROC_FOREVER), 0);
+	mpt_check_int(t, mproc_queue_get(q, buf, sizeof(buf), NULL,
+					 MPROC_FOREVER), 0);
+	mproc_queue_destroy(q);
+	return 0;
+}
+
+static void
+an_arena_that_is_too_small_for_a_lane_says_so(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "role", use_a_small_arena, NULL), 0);
+}
+
 /* A block that can be told from whatever else is in a core file. */
 #define WORDS (4 * MIB / sizeof(uint64_t))
 
@@ -558,6 +591,7 @@ main(void)
 		mpt_test(limits_of_the_process_are_errors),
 		mpt_test(a_full_control_group_is_an_error_and_no_kill),
 		mpt_test(a_full_arena_is_an_error_and_can_be_emptied),
+		mpt_test(an_arena_that_is_too_small_for_a_lane_says_so),
 		mpt_test(a_crash_leaves_the_arena_as_it_is),
 		mpt_test(a_core_dump_has_the_arena_if_asked_for),
 	};

@@ -253,7 +253,7 @@ a_full_queue_refuses_and_takes_again(void **state)
 static void
 create_refuses_what_makes_no_sense(void **state)
 {
-	static const size_t bad[] = { 1, 4095, (4 << 20) + 1, SIZE_MAX };
+	static const size_t bad[] = { 1, 4095, (1 << 30) + 1, SIZE_MAX };
 	struct newer {
 		struct mproc_queue_opts o;
 		uint64_t unknown;
