@@ -37,32 +37,41 @@ mpr_queue_lane(const mproc_arena *a, const mproc_queue *q,
 	return NULL;
 }
 
-/* Links a fresh header at the end of the arena's list, for ever. */
+/* Links a fresh header at the end of the arena's list, for ever. The walk has
+ * come to the end, or near it, and will find the header. */
 static int
-add_header(mproc_arena *a, struct mpr_self *self)
+add_header(mproc_arena *a, struct mpr_self *self,
+	   const struct mpr_queue_walk *walk)
 {
+	/* Only links that others have changed since are passed. */
+	_Atomic uint64_t *link = walk->last ? &walk->last->next :
+				 &a->shm->objects[MPR_KIND_QUEUE];
 	struct mpr_block_ref ref;
 	mproc_queue *q;
 	int r;
 
+	if (walk->n >= MPR_QUEUES_MAX)
+		return mpr_fail(-EBADMSG, "the list of queues is corrupt: it "
+				"has more than %d", MPR_QUEUES_MAX);
 	r = mpr_heap_reserve(a, self, sizeof(*q), &ref);
 	if (r < 0)
 		return r;
 	q = mpr_arena_at(a, ref.offset);
 	q->magic = MPR_QUEUE_MAGIC;
-	return mpr_block_append(a, self, &ref,
-				&a->shm->objects[MPR_KIND_QUEUE],
-				offsetof(mproc_queue, next), MPR_QUEUES_MAX);
+	return mpr_block_append(a, self, &ref, link,
+				offsetof(mproc_queue, next),
+				MPR_QUEUES_MAX - walk->n);
 }
 
-/* Claims a FREE header, which is then BUSY with the word *@ret_busy. */
+/* Claims a FREE header, which is then BUSY with the word *@ret_busy, from where
+ * the walk is on. */
 static mproc_queue *
-claim_header(mproc_arena *a, struct mpr_self *self, uint64_t *ret_busy)
+claim_header(mproc_arena *a, struct mpr_self *self, struct mpr_queue_walk *walk,
+	     uint64_t *ret_busy)
 {
-	struct mpr_queue_walk walk = { 0 };
 	mproc_queue *q;
 
-	while ((q = mpr_queue_next(a, &walk))) {
+	while ((q = mpr_queue_next(a, walk))) {
 		uint64_t word = atomic_load(&q->state);
 
 		if (mpr_owner_state(word) == MPR_QUEUE_GONE) {
@@ -154,6 +163,7 @@ static int
 make_header(mproc_arena *a, struct mpr_self *self,
 	    const struct mproc_queue_opts *o, mproc_queue **ret_q)
 {
+	struct mpr_queue_walk walk = { 0 };
 	size_t capacity, max_message;
 	mproc_queue *q;
 	uint64_t busy;
@@ -162,8 +172,9 @@ make_header(mproc_arena *a, struct mpr_self *self,
 	r = read_sizes(a, o, &capacity, &max_message);
 	if (r < 0)
 		return r;
-	while (!(q = claim_header(a, self, &busy))) {
-		r = add_header(a, self);
+	/* One walk: where there are thousands, a second one would show. */
+	while (!(q = claim_header(a, self, &walk, &busy))) {
+		r = add_header(a, self, &walk);
 		if (r < 0)
 			return r;
 	}

@@ -13,19 +13,18 @@
 mproc_queue *
 mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk)
 {
-	mproc_queue *q;
-	uint64_t offset;
-
-	if (!walk->link)
-		walk->link = &a->shm->objects[MPR_KIND_QUEUE];
+	const _Atomic uint64_t *link = walk->last ?
+		&walk->last->next : &a->shm->objects[MPR_KIND_QUEUE];
 	/* Acquire pairs with the CAS that links a header. */
-	offset = atomic_load_explicit(walk->link, memory_order_acquire);
+	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
+
 	if (!offset || offset % sizeof(uint64_t) ||
-	    !mpr_arena_has(a, offset, sizeof(*q)) || ++walk->n > MPR_QUEUES_MAX)
+	    !mpr_arena_has(a, offset, sizeof(mproc_queue)) ||
+	    walk->n >= MPR_QUEUES_MAX)
 		return NULL;
-	q = mpr_arena_at(a, offset);
-	walk->link = &q->next;
-	return q;
+	walk->n++;
+	walk->last = mpr_arena_at(a, offset);
+	return walk->last;
 }
 
 /*

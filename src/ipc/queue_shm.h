@@ -138,7 +138,7 @@ struct mpr_lane *mpr_queue_lane(const mproc_arena *a, const mproc_queue *q,
 /* A walk over all headers of the arena, whatever their state; start with all
  * zero. */
 struct mpr_queue_walk {
-	const _Atomic uint64_t *link;
+	mproc_queue *last; /* what was found last */
 	unsigned n;
 };
 
