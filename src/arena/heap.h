@@ -43,8 +43,8 @@ int mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p);
 /* LIVE to FREE. Returns 0, or -EINVAL if @p is no LIVE block. */
 int mpr_heap_free(mproc_arena *a, void *p);
 
-/* A BUSY block of at least @size bytes; zeroed. A thread has one BUSY block at a
- * time. Returns 0, -ENOMEM, -ENOSPC. */
+/* A BUSY block of at least @size bytes; zeroed. A thread has one BUSY block at
+ * a time. Returns 0, -ENOMEM, -ENOSPC. */
 int mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 		     struct mpr_block_ref *ret_ref);
 

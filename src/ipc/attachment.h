@@ -165,8 +165,8 @@ int mpr_attachment_add_producer(struct mpr_attachment *at);
 
 /*
  * Allocates more of the lane's memory, where its tail is about to come: as much
- * again as since the thread got the lane, but no more than 8 MiB, so that there is
- * at most twice what was needed. Returns 0, -ENOMEM, -ENOSPC.
+ * again as since the thread got the lane, but no more than 8 MiB, so that there
+ * is at most twice what was needed. Returns 0, -ENOMEM, -ENOSPC.
  */
 int mpr_attachment_back(struct mpr_attachment *at);
 

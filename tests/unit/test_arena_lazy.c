@@ -188,7 +188,7 @@ the_first_page_of_what_was_linked_stays(void **state)
 		if (!mpt_without("remove"))
 			for (size_t at = 4096; at < sizes[i]; at += MIB)
 				assert_false(is_backed(p + at));
-		/* Also when it is somebody else's, and when it is free again. */
+		/* Also when it is another's, and when it is free again. */
 		next = reserve(t, sizes[i], 1);
 		assert_int_equal(next.offset, ref.offset);
 		assert_true(is_backed(p));
