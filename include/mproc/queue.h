@@ -9,7 +9,8 @@
  *
  * Each thread that puts has a lane of its own in the queue, so producers
  * neither wait for nor disturb each other. Messages of one producer arrive in
- * the order in which they were put; between producers there is no order.
+ * the order in which they were put; between producers there is no order, unless
+ * the queue is made with .ordered.
  * While both sides are busy no call enters the kernel, but for a few in which a
  * lane of more than 64 KiB gets its memory, before it is in use to its end.
  *
@@ -33,10 +34,16 @@
  * nothing to join: what was put is not lost when its producer ends or is
  * killed.
  *
+ * With .ordered there is one order for the messages of all producers: a message
+ * is taken before all others whose puts began when its own had ended, in the
+ * sense of "happens before", across threads and processes. Messages whose puts
+ * overlapped are taken in any order. A get then looks at all lanes. What comes
+ * back after a death (.ack) comes first.
+ *
  * With .ack or .joinable a message stays its taker's until it is done: each call
  * that takes one, mproc_queue_peek() included, is followed by a
  * mproc_queue_task_done(). All messages of such a queue, and of one with
- * .max_items, lie in blocks.
+ * .max_items or .ordered, lie in blocks.
  *
  * What a kill can lose: a consumer that is killed inside a get, after its claim
  * and before the return, takes what that call had claimed with it: one message,
@@ -77,6 +84,7 @@ typedef struct mproc_queue mproc_queue;
  * @max_redeliveries: with @ack, how often a message is delivered again after the
  *                   death of who had it, at most; up to 65000; 0 means 3, -1
  *                   without end
+ * @ordered:         one order for the messages of all producers, see above
  * @joinable:        a message that was taken counts until
  *                   mproc_queue_task_done(), for mproc_queue_join(); if its
  *                   taker dies before that, it is a dead letter
@@ -91,6 +99,7 @@ struct mproc_queue_opts {
 	size_t max_message;
 	size_t max_items;
 	int max_redeliveries;
+	bool ordered;
 	bool joinable;
 	bool ack;
 };

@@ -206,7 +206,8 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->single_consumer = flags & MPR_QUEUE_SINGLE_CONSUMER;
 	at->keeps = flags & MPR_QUEUE_KEEPS;
 	at->dead_letters = flags & MPR_QUEUE_DEAD_LETTERS;
-	if (!at->keeps && !at->max_items)
+	at->ordered = flags & MPR_QUEUE_ORDERED;
+	if (!at->keeps && !at->max_items && !at->ordered)
 		at->lane_limit = lane_limit(at->capacity, at->max_message,
 					    at->single_consumer);
 	at->quantum = MPR_QUANTUM;

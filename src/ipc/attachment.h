@@ -37,6 +37,7 @@ struct mpr_attachment {
 	bool single_consumer;
 	bool keeps;	   /* what it takes, until it is done */
 	bool dead_letters; /* that is what it takes */
+	bool ordered;	   /* among all lanes */
 	bool is_consumer; /* it has called get */
 
 	struct mpr_producer producer; /* lane is NULL before the first put */

@@ -155,7 +155,8 @@ static uint32_t
 flags_of(const struct mproc_queue_opts *o)
 {
 	return (o->single_consumer ? MPR_QUEUE_SINGLE_CONSUMER : 0) |
-	       (o->ack || o->joinable ? MPR_QUEUE_KEEPS : 0);
+	       (o->ack || o->joinable ? MPR_QUEUE_KEEPS : 0) |
+	       (o->ordered ? MPR_QUEUE_ORDERED : 0);
 }
 
 /* A header that is BUSY and ours, as the options say. */

@@ -101,17 +101,9 @@ pass(const struct mpr_attachment *at, struct mpr_consumer *c)
 		mpr_consumer_pass_shared(c);
 }
 
-/*
- * The message that the reference at head of @c stands for. A single consumer
- * that does not keep it reads it and then takes it: killed before that, nothing
- * has happened, and to look at it changes nothing. Others take it first.
- *
- * Returns 0; -ENOENT if the reference is passed, -EAGAIN if someone else has
- * passed it; -EMSGSIZE, -EBADMSG.
- */
-static int
-take_block(struct mpr_attachment *at, struct mpr_consumer *c,
-	   const struct mpr_sink *to, size_t *ret_len)
+int
+mpr_get_block(struct mpr_attachment *at, struct mpr_consumer *c,
+	      const struct mpr_sink *to, size_t *ret_len)
 {
 	struct mpr_taken t = { 0 };
 	int r = mpr_message_find(at, c, &t);
@@ -181,7 +173,7 @@ take_remote(struct mpr_attachment *at, struct mpr_consumer *c,
 	int r;
 
 	for (int attempt = 0; attempt < MPR_LANE_ATTEMPTS; attempt++) {
-		r = take_block(at, c, &to, ret_len);
+		r = mpr_get_block(at, c, &to, ret_len);
 		if (r == 0)
 			return to.n ? 1 : 0;
 		if (r != -ENOENT && r != -EAGAIN)
@@ -224,6 +216,8 @@ take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len, bool all)
 	}
 	if (mpr_unlikely(!at->n_consumers))
 		return -EAGAIN;
+	if (mpr_unlikely(at->ordered))
+		return mpr_get_first(at, &to, ret_len);
 	do {
 		c = &at->consumers[at->cursor];
 		r = take_from(at, c, to, ret_len);

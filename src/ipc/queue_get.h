@@ -32,6 +32,22 @@ int mpr_get_become_consumer(struct mpr_attachment *at);
 int mpr_get_next(struct mpr_attachment *at, const struct mpr_sink *to,
 		 size_t *ret_len, mproc_timeout timeout);
 
+/*
+ * The message that the reference at head of @c stands for. A single consumer
+ * that does not keep it reads it and then takes it: killed before that, nothing
+ * has happened, and to look at it changes nothing. Others take it first.
+ *
+ * Returns 0; -ENOENT if the reference is passed, -EAGAIN if someone else has
+ * passed it; -EMSGSIZE, -EBADMSG.
+ */
+int mpr_get_block(struct mpr_attachment *at, struct mpr_consumer *c,
+		  const struct mpr_sink *to, size_t *ret_len);
+
+/* The first message in the order of all lanes (queue_order.c). Returns as a get
+ * of one message or, for @to->n, of several. */
+int mpr_get_first(struct mpr_attachment *at, const struct mpr_sink *to,
+		  size_t *ret_len);
+
 /* Takes the message of @len bytes that lies in the lane at cursor, and was
  * shown to the single consumer. */
 void mpr_get_release(struct mpr_attachment *at, size_t len);

@@ -335,6 +335,9 @@ mpr_put_commit(struct mpr_attachment *at, size_t len)
 		mpr_put_abort(at);
 	} else if (w->block) {
 		ref = mpr_message_reference(at, w, len);
+		/* Whatever happened before this put has its stamp. */
+		if (at->ordered)
+			ref.stamp = atomic_fetch_add(&at->q->stamps, 1);
 		mpr_producer_put_reference(&at->producer, &ref);
 	} else {
 		mpr_producer_put_reserved(&at->producer, len);

@@ -65,6 +65,8 @@ enum mpr_queue_flag {
 	MPR_QUEUE_KEEPS = 2,
 	/* It holds what killed its takers, in its partner's blocks. */
 	MPR_QUEUE_DEAD_LETTERS = 4,
+	/* There is one order for the messages of all producers. */
+	MPR_QUEUE_ORDERED = 8,
 };
 
 /* A message of more bytes than this is never in a lane if there are several
@@ -108,12 +110,17 @@ struct mproc_queue {
 	_Atomic uint64_t returned; /* how often messages may have come back */
 	uint64_t pad1[2];
 	struct mpr_seats seats;
+
+	/* How many messages had a place in the order. Producers write it with each
+	 * put, if there is an order. */
+	alignas(MPR_APART) _Atomic uint64_t stamps;
 };
 
-static_assert(sizeof(struct mproc_queue) == 256, "shared layout");
+static_assert(sizeof(struct mproc_queue) == 384, "shared layout");
 static_assert(offsetof(struct mproc_queue, name) == 64, "shared layout");
 static_assert(offsetof(struct mproc_queue, next) == 128, "shared layout");
 static_assert(offsetof(struct mproc_queue, seats) == 192, "shared layout");
+static_assert(offsetof(struct mproc_queue, stamps) == 256, "shared layout");
 
 /* How error texts call a queue: by its name, or by its address. For those who
  * hold a seat in it. */

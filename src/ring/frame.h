@@ -9,7 +9,7 @@
  *   bits 2..31   length of the payload; otherwise of the whole frame
  *   bits 32..63  sequence number within the lane (not of a pad)
  *
- * A reference is two words, which only its users understand. Its frame may be
+ * A reference is three words, which only its users understand. Its frame may be
  * longer than that: so much of the lane's capacity the message takes.
  */
 #ifndef MPR_RING_FRAME_H
@@ -29,7 +29,7 @@ enum mpr_frame_kind {
 
 #define MPR_FRAME_ALIGN 16
 #define MPR_FRAME_HEADER 8
-#define MPR_FRAME_REFERENCE_LEN 16 /* at least: two words */
+#define MPR_FRAME_REFERENCE_LEN 24 /* at least: three words */
 #define MPR_FRAME_LEN_MAX ((UINT32_C(1) << 30) - 1)
 
 static inline uint64_t

@@ -114,11 +114,12 @@ struct mpr_consumer {
 	size_t reference_size; /* after -EREMOTE: of the frame at head */
 };
 
-/* What a frame says of a message that lies elsewhere: which object holds it, and
- * in which of its uses. */
+/* What a frame says of a message that lies elsewhere: which object holds it, in
+ * which of its uses, and where it belongs among those of all lanes. */
 struct mpr_reference {
 	uint64_t object;
 	uint64_t use;
+	uint64_t stamp;
 };
 
 /* Bytes of a lane with @capacity. */

@@ -184,6 +184,7 @@ mpr_consumer_reference(struct mpr_consumer *c, struct mpr_reference *ret)
 	/* C2, as in mpr_consumer_claim(). */
 	ret->object = mpr_load(&words[1], memory_order_acquire);
 	ret->use = mpr_load(&words[2], memory_order_acquire);
+	ret->stamp = mpr_load(&words[3], memory_order_acquire);
 	return mpr_load(&c->lane->head, memory_order_acquire) == c->head;
 }
 

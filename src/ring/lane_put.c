@@ -279,6 +279,7 @@ mpr_producer_put_reference(struct mpr_producer *p,
 		p, p->tail, MPR_FRAME_REFERENCE, size);
 	mpr_store(&words[0], ref->object, memory_order_relaxed);
 	mpr_store(&words[1], ref->use, memory_order_relaxed);
+	mpr_store(&words[2], ref->stamp, memory_order_relaxed);
 	mpr_producer_commit(p, p->tail + size);
 }
 
