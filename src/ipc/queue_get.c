@@ -3,7 +3,6 @@
  * Getting: from one lane after the other.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "arena/recover.h"
 #include "base/error.h"
@@ -65,107 +64,6 @@ take_in_lane(struct mpr_attachment *at, struct mpr_consumer *c,
 	return mpr_consumer_get(c, to.buf, to.size, ret_len);
 }
 
-/* Copies the message that is ours or will be, or shows it. */
-static void
-deliver(struct mpr_attachment *at, const struct mpr_taken *t,
-	const struct mpr_sink *to)
-{
-	if (to->ret_p) {
-		*to->ret_p = t->memory;
-		at->shown_block = *t;
-		return;
-	}
-	if (t->len)
-		memcpy(to->buf, t->memory, t->len);
-	if (to->n)
-		to->msgs[0] = (struct iovec){ to->buf, t->len };
-}
-
-/* What has just been taken. It may be kept, for which there is room. */
-static void
-have(struct mpr_attachment *at, struct mpr_taken *t, const struct mpr_sink *to)
-{
-	if (at->keeps)
-		mpr_held_add(at, t);
-	deliver(at, t, to);
-	if (!at->keeps && !to->ret_p)
-		mpr_message_free(at, t);
-}
-
-static void
-pass(const struct mpr_attachment *at, struct mpr_consumer *c)
-{
-	if (at->single_consumer)
-		mpr_consumer_pass(c);
-	else
-		mpr_consumer_pass_shared(c);
-}
-
-int
-mpr_get_block(struct mpr_attachment *at, struct mpr_consumer *c,
-	      const struct mpr_sink *to, size_t *ret_len)
-{
-	struct mpr_taken t = { 0 };
-	int r = mpr_message_find(at, c, &t);
-
-	if (r == -EAGAIN || r == -EBADMSG)
-		return r;
-	*ret_len = t.len;
-	if (r == 0 && !to->ret_p && t.len > to->size)
-		return -EMSGSIZE;
-	if (r == 0 && at->single_consumer && !at->keeps) {
-		deliver(at, &t, to);
-		if (to->ret_p)
-			return 0;
-		if (!mpr_message_free(at, &t))
-			r = -ENOENT;
-		mpr_consumer_pass(c);
-		return r;
-	}
-	if (r == 0 && !mpr_message_take(at, &t))
-		r = -ENOENT;
-	pass(at, c);
-	if (r == 0)
-		have(at, &t, to);
-	return r;
-}
-
-/* A message that has come back. */
-static int
-take_returned(struct mpr_attachment *at, const struct mpr_sink *to,
-	      size_t *ret_len)
-{
-	/* Before the search; whoever returns one counts it after that. */
-	uint64_t returned = atomic_load(&at->q->returned);
-	struct mpr_taken t;
-
-	if (mpr_likely(returned == at->returned_seen))
-		return -EAGAIN;
-	while (mpr_message_find_at(at, MPR_MESSAGE_RETURNED, &t)) {
-		*ret_len = t.len;
-		if (!to->ret_p && t.len > to->size)
-			return -EMSGSIZE;
-		if (!mpr_message_take(at, &t))
-			continue;
-		have(at, &t, to);
-		return to->n ? 1 : 0;
-	}
-	at->returned_seen = returned;
-	return -EAGAIN;
-}
-
-/* What is there besides the lanes. */
-static MPR_NOINLINE int
-take_kept(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len)
-{
-	int r;
-
-	if (at->dead_letters)
-		return mpr_take_dead_letter(at, to, ret_len);
-	r = mpr_held_make_room(at);
-	return r < 0 ? r : take_returned(at, to, ret_len);
-}
-
 static MPR_NOINLINE int
 take_remote(struct mpr_attachment *at, struct mpr_consumer *c,
 	    struct mpr_sink to, size_t *ret_len)
@@ -210,7 +108,7 @@ take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len, bool all)
 	int r;
 
 	if (mpr_unlikely(at->keeps || at->dead_letters)) {
-		r = take_kept(at, &to, ret_len);
+		r = mpr_get_kept(at, &to, ret_len);
 		if (r != -EAGAIN)
 			return r;
 	}
