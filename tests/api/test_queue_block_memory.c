@@ -19,6 +19,8 @@ struct job {
 	mproc_queue *q;
 	bool single;
 	bool in_place;
+	unsigned rounds;
+	_Atomic unsigned turn;
 	_Atomic pid_t tid;
 	_Atomic unsigned done;
 };
@@ -280,13 +282,17 @@ a_reservation_waits_for_memory(void **state)
 }
 
 static int
-put_once(struct mpt *t, void *arg)
+put_in_turn(struct mpt *t, void *arg)
 {
 	struct job *job = arg;
 
-	job->tid = gettid();
-	mpt_check_int(t, put(job->q, 7, MPROC_FOREVER), 0);
-	job->done++;
+	for (unsigned i = 0; i < job->rounds; i++) {
+		mpt_until(t, job->turn == i + 1);
+		job->tid = gettid();
+		mpt_check_int(t, put(job->q, i, MPROC_FOREVER), 0);
+		job->tid = 0;
+		job->done++;
+	}
 	return 0;
 }
 
@@ -298,20 +304,25 @@ an_abort_is_waited_for(void **state)
 
 	for (int i = 0; i < 4; i++) {
 		struct job *job = new_job(t, i & 1, i & 2);
-		int64_t began;
+		int64_t spent = 0, began;
 		void *p;
 
 		leave_room_for(1);
-		assert_int_equal(mproc_queue_reserve(job->q, LEN, &p,
-						     MPROC_NOWAIT), 0);
-		mpt_spawn(t, "producer", put_once, job);
-		await_sleep(t, job);
-		assert_int_equal(job->done, 0);
-		began = mproc_now();
-		assert_int_equal(mproc_queue_abort(job->q, p), 0);
-		mpt_until(t, job->done);
-		assert_true(mproc_now() - began < 1000 * MS);
-		get(job->q, 7);
+		job->rounds = ROUNDS;
+		mpt_spawn(t, "producer", put_in_turn, job);
+		for (unsigned j = 0; j < ROUNDS; j++) {
+			assert_int_equal(mproc_queue_reserve(
+				job->q, LEN, &p, MPROC_NOWAIT), 0);
+			job->turn++;
+			await_sleep(t, job);
+			assert_int_equal(job->done, j);
+			began = mproc_now();
+			assert_int_equal(mproc_queue_abort(job->q, p), 0);
+			mpt_until(t, job->done == j + 1);
+			spent += mproc_now() - began;
+			get(job->q, j);
+		}
+		assert_true(spent < ROUNDS * 25 * MS);
 		end(t, job);
 	}
 }
@@ -339,12 +350,13 @@ a_death_is_waited_for(void **state)
 	leave_room_for(1);
 	holder = mpt_spawn(t, "holder", reserve_and_wait, job);
 	mpt_reach(t, 1);
-	mpt_spawn(t, "producer", put_once, job);
+	job->rounds = job->turn = 1;
+	mpt_spawn(t, "producer", put_in_turn, job);
 	await_sleep(t, job);
 	assert_int_equal(job->done, 0);
 	mpt_kill(t, holder);
 	mpt_until(t, job->done);
-	get(job->q, 7);
+	get(job->q, 0);
 	end(t, job);
 }
 
