@@ -125,6 +125,39 @@ queue_ticket(unsigned fiber, uint32_t ticket)
 	return world.has_forged[fiber] ? world.forged[fiber] : ticket;
 }
 
+static struct mpr_message_block *
+block_at_head(unsigned fiber, uint64_t *ret_use)
+{
+	const struct mpr_attachment *at = &world.attachments[fiber];
+	const struct mpr_consumer *c = &at->consumers[at->cursor];
+	const uint64_t *words = (const uint64_t *)(const void *)
+		(c->lane->buffer + (c->head & (c->capacity - 1)));
+
+	*ret_use = words[2];
+	return mpr_arena_at(&arena, words[1]);
+}
+
+uint64_t
+queue_block_at_head(unsigned fiber, uint64_t *ret_use)
+{
+	return explore_newest(&block_at_head(fiber, ret_use)->state);
+}
+
+uint64_t
+queue_memory_at(unsigned i)
+{
+	return mpr_arena_offset(&arena, queue_memory.messages[i]);
+}
+
+bool
+queue_is_memory(uint64_t offset, unsigned *ret_i)
+{
+	for (*ret_i = 0; *ret_i < QUEUE_MEMORY_MAX; ++*ret_i)
+		if (offset == queue_memory_at(*ret_i))
+			return true;
+	return false;
+}
+
 /* The beginning. */
 
 static bool
@@ -162,6 +195,8 @@ begin_arena(void)
 	       EXPLORE_FIBERS * sizeof(struct mpr_participant));
 	memset(&queue_memory.q, 0, sizeof(queue_memory.q));
 	memset(queue_memory.lanes, 0, sizeof(queue_memory.lanes));
+	memset(&queue_memory.group, 0, sizeof(queue_memory.group));
+	memset(queue_memory.messages, 0, sizeof(queue_memory.messages));
 	atomic_init(&shm->looked_at, 1);
 	atomic_init(&shm->epochs, 100);
 	atomic_init(&shm->participants_high, world.fibers);
@@ -196,6 +231,19 @@ begin_queue(void)
 	atomic_init(&q->max_message, mpr_lane_message_max(world.capacity));
 	if (world.now->single)
 		atomic_init(&q->flags, MPR_QUEUE_SINGLE_CONSUMER);
+}
+
+/* The first blocks have the memory that there is. */
+static void
+begin_blocks(void)
+{
+	struct mpr_message_group *g = &queue_memory.group;
+
+	if (!world.now->blocks)
+		return;
+	atomic_init(&queue_memory.q.blocks, mpr_arena_offset(&arena, g));
+	for (unsigned i = 0; i < world.now->memory; i++)
+		atomic_init(&g->block[i].memory, queue_memory_at(i));
 }
 
 /* Links the lane of a producer, which has begun already. */
@@ -234,14 +282,23 @@ begin_attachment(unsigned f)
 		.seat = &queue_memory.q.seats.seat[f],
 		.capacity = world.capacity,
 		.max_message = mpr_lane_message_max(world.capacity),
-		.lane_limit = world.capacity,
+		.lane_limit = world.now->blocks ? QUEUE_LONG : world.capacity,
 		.single_consumer = world.now->single,
 		.quantum = 64,
 		.patience = 1,
 		.is_consumer = is_consumer(f),
 		.consumers = world.consumers[f],
 		.room = EXPLORE_FIBERS + 1,
+		.copy = world.copies[f],
 	};
+	if (world.now->blocks) {
+		world.groups[f][0] = &queue_memory.group;
+		at->blocks = (struct mpr_message_blocks){
+			.groups = world.groups[f],
+			.n = 1,
+			.room = 1,
+		};
+	}
 	if (world.now->single && is_consumer(f)) {
 		at->role = &queue_memory.q.role;
 		atomic_init(at->role, mpr_owner(2, f, MPR_ROLE_TAKEN));
@@ -282,6 +339,29 @@ share_queue(void)
 	if (has_late())
 		explore_share(QUEUE_LINK, &q->lanes, sizeof(q->lanes),
 			      "lanes");
+}
+
+static void
+share_blocks(void)
+{
+	struct mpr_message_group *g = &queue_memory.group;
+
+	for (unsigned i = 0; i < world.now->blocks; i++) {
+		struct mpr_message_block *b = &g->block[i];
+
+		explore_share(QUEUE_BLOCK, &b->state, sizeof(b->state),
+			      "block");
+		explore_share(QUEUE_MEMORY, &b->memory, sizeof(b->memory),
+			      "memory");
+		explore_share(QUEUE_LENGTH, &b->len, sizeof(b->len), "len");
+	}
+	if (world.now->blocks)
+		explore_share(QUEUE_WANTS_BLOCK, &queue_memory.q.wants_block,
+			      sizeof(uint32_t), "wants_block");
+	if (world.now->in_place)
+		for (unsigned i = 0; i < world.now->memory; i++)
+			explore_share(QUEUE_BYTES, queue_memory.messages[i],
+				      sizeof(uint64_t), "bytes");
 }
 
 static void
@@ -340,9 +420,10 @@ queue_begin(const struct queue_case *c)
 	world.now = c;
 	world.fibers = fibers;
 	world.capacity = c->capacity ? c->capacity : QUEUE_CAPACITY_MAX;
-	queue_fakes_begin();
+	queue_fakes_begin(c->memory);
 	begin_arena();
 	begin_queue();
+	begin_blocks();
 	for (unsigned f = 0; f < fibers; f++) {
 		begin_participant(f);
 		begin_attachment(f);
@@ -352,6 +433,7 @@ queue_begin(const struct queue_case *c)
 	begin_consumers();
 	put_stock();
 	share_queue();
+	share_blocks();
 	for (unsigned f = 0; f < fibers; f++)
 		share_fiber(f);
 }

@@ -268,4 +268,132 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_DRAIN },
 		},
 	},
+	[QUEUE_BLOCK_ONE_EACH] = {
+		.name = "blocks, one producer, one consumer",
+		.blocks = 2,
+		.memory = 2,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, { 16, 16 }, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	[QUEUE_BLOCK_TWO_CONSUMERS] = {
+		.name = "blocks, one producer, two consumers",
+		.is_large = true,
+		.blocks = 2,
+		.memory = 2,
+		.roles = {
+			{ QUEUE_PUTS, 2, { 16, 16 }, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_BLOCK_MIXED] = {
+		.name = "blocks, long and short messages",
+		.is_large = true,
+		.blocks = 1,
+		.memory = 1,
+		.roles = {
+			{ QUEUE_PUTS, 2, { 16, 8 }, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	/* There is memory for one message. */
+	[QUEUE_BLOCK_ROOM] = {
+		.name = "blocks, a producer that waits for one",
+		.blocks = 2,
+		.memory = 1,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, { 16, 16 }, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	[QUEUE_BLOCK_ROOM_TWO_CONSUMERS] = {
+		.name = "blocks, a producer that waits for one, two consumers",
+		.is_large = true,
+		.blocks = 2,
+		.memory = 1,
+		.roles = {
+			{ QUEUE_PUTS, 2, { 16, 16 }, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_BLOCK_TWO_PRODUCERS] = {
+		.name = "blocks, two producers that wait for one",
+		.is_large = true,
+		.blocks = 2,
+		.memory = 1,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, { 16 }, .mortal = true },
+			{ QUEUE_PUTS, 1, { 16 }, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	/* What a dead one had is used again while others recover it. */
+	[QUEUE_BLOCK_REUSED] = {
+		.name = "blocks, one that is used again",
+		.is_large = true,
+		.blocks = 1,
+		.memory = 1,
+		.roles = {
+			{ QUEUE_PUTS, 1, { 16 }, .mortal = true },
+			{ QUEUE_PUTS, 1, { 16 }, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	[QUEUE_BLOCK_ABORT] = {
+		.name = "blocks, an abort that is waited for",
+		.is_large = true,
+		.blocks = 2,
+		.memory = 1,
+		.in_place = true,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, { 16 }, .aborts = true,
+			  .mortal = true },
+			{ QUEUE_PUTS, 1, { 16 }, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	[QUEUE_BLOCK_IN_PLACE] = {
+		.name = "blocks, written and read in place",
+		.is_large = true,
+		.blocks = 2,
+		.memory = 1,
+		.in_place = true,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, { 16, 16 }, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	[QUEUE_BLOCK_IN_PLACE_TWO_CONSUMERS] = {
+		.name = "blocks, written and read in place, two consumers",
+		.is_large = true,
+		.blocks = 2,
+		.memory = 1,
+		.in_place = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, { 16, 16 }, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_BLOCK_DRAIN] = {
+		.name = "blocks, a drain",
+		.is_large = true,
+		.blocks = 1,
+		.memory = 1,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, { 16 }, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_DRAIN },
+		},
+	},
 };

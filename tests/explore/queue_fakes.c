@@ -28,17 +28,29 @@
 #include "os/interrupt.h"
 #include "os/task.h"
 #include "os/thread.h"
-#include "queue_world.h"
+#include "queue_priv.h"
 
 #define SECOND 1000000000
 
 static int64_t now;
 
+/* The memory of blocks, and whose it is on its way. */
+static struct {
+	enum mpr_block_state state;
+	unsigned slot;
+	const _Atomic uint64_t *home;
+} memory[QUEUE_MEMORY_MAX];
+
+static unsigned n_memory;
+
 void
-queue_fakes_begin(void)
+queue_fakes_begin(unsigned n)
 {
 	now = 1;
 	queue_park_begin();
+	n_memory = n;
+	for (unsigned i = 0; i < n; i++)
+		memory[i].state = MPR_BLOCK_LINKED;
 }
 
 /* Time. */
@@ -243,18 +255,34 @@ mproc_is_shared(const void *p)
 	return true;
 }
 
-/* The heap: there is memory for one more lane of each producer. */
+/*
+ * The heap: there is memory for one more lane of each producer, and for as many
+ * messages in blocks as the scenario says. It changes hands as in arena/heap.c,
+ * between the steps of a schedule.
+ */
+
+bool
+queue_has_memory(void)
+{
+	for (unsigned i = 0; i < n_memory; i++)
+		if (memory[i].state == MPR_BLOCK_FREE)
+			return true;
+	return false;
+}
 
 bool
 mpr_heap_find(const mproc_arena *a, uint64_t offset,
 	      struct mpr_block_ref *ret_ref)
 {
+	unsigned i;
+
 	(void)a;
 	*ret_ref = (struct mpr_block_ref){
 		.offset = offset,
-		.size = UINT64_MAX,
+		.size = queue_is_memory(offset, &i) ? QUEUE_MEMORY_SIZE :
+						      UINT64_MAX,
 	};
-	return true;
+	return offset != 0;
 }
 
 bool
@@ -266,6 +294,7 @@ mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size)
 	return true;
 }
 
+/* Of groups there is one. */
 int
 mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 		 struct mpr_block_ref *ret_ref)
@@ -281,7 +310,20 @@ int
 mpr_heap_reserve_dirty(mproc_arena *a, struct mpr_self *self, size_t size,
 		       struct mpr_block_ref *ret_ref)
 {
-	return mpr_heap_reserve(a, self, size, ret_ref);
+	(void)a;
+	(void)size;
+	for (unsigned i = 0; i < n_memory; i++)
+		if (memory[i].state == MPR_BLOCK_FREE) {
+			memory[i].state = MPR_BLOCK_BUSY;
+			memory[i].slot = self->slot;
+			memory[i].home = NULL;
+			*ret_ref = (struct mpr_block_ref){
+				.offset = queue_memory_at(i),
+				.size = QUEUE_MEMORY_SIZE,
+			};
+			return 0;
+		}
+	return -ENOSPC;
 }
 
 int
@@ -310,14 +352,23 @@ mpr_block_append(mproc_arena *a, struct mpr_self *self,
 		 const struct mpr_block_ref *ref, _Atomic uint64_t *link,
 		 size_t next_at, unsigned max)
 {
+	bool is_memory;
 	uint64_t other = 0;
+	unsigned i;
 
 	(void)self;
 	(void)max;
+	is_memory = queue_is_memory(ref->offset, &i);
+	if (is_memory)
+		memory[i].home = link;
 	while (!atomic_compare_exchange_strong(link, &other, ref->offset)) {
+		/* Only who has claimed it gives a block memory. */
+		explore_check(!is_memory);
 		link = mpr_arena_at(a, other + next_at);
 		other = 0;
 	}
+	if (is_memory)
+		memory[i].state = MPR_BLOCK_LINKED;
 	return 0;
 }
 
@@ -325,26 +376,40 @@ bool
 mpr_block_retire(mproc_arena *a, struct mpr_self *self,
 		 const struct mpr_block_ref *ref, const _Atomic uint64_t *home)
 {
+	unsigned i;
+
 	(void)a;
-	(void)self;
-	(void)ref;
-	(void)home;
-	return false;
+	if (!queue_is_memory(ref->offset, &i) ||
+	    memory[i].state != MPR_BLOCK_LINKED)
+		return false;
+	memory[i].state = MPR_BLOCK_BUSY;
+	memory[i].slot = self->slot;
+	memory[i].home = home;
+	return true;
 }
 
 void
 mpr_block_cancel(struct mpr_self *self, const struct mpr_block_ref *ref)
 {
+	unsigned i;
+
 	(void)self;
-	(void)ref;
+	if (queue_is_memory(ref->offset, &i))
+		memory[i].state = MPR_BLOCK_FREE;
 }
 
 void
 mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 {
 	(void)a;
-	(void)slot;
 	(void)ident;
+	for (unsigned i = 0; i < n_memory; i++)
+		if (memory[i].state == MPR_BLOCK_BUSY && memory[i].slot == slot)
+			memory[i].state =
+				memory[i].home &&
+				explore_newest(memory[i].home) ==
+					queue_memory_at(i) ?
+				MPR_BLOCK_LINKED : MPR_BLOCK_FREE;
 }
 
 /* Nobody polls. */

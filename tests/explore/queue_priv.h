@@ -21,6 +21,9 @@ enum {
 
 	/* Four looks, and all attempts in each (queue_lane.c). */
 	QUEUE_RACES = 4 * 2,
+
+	QUEUE_MEMORY_MAX = 2,
+	QUEUE_MEMORY_SIZE = 64,
 };
 
 /* The arena, as far as it is used. */
@@ -29,6 +32,9 @@ struct queue_memory {
 	struct mproc_queue q;
 	_Alignas(MPR_APART) unsigned char
 		lanes[EXPLORE_FIBERS][sizeof(struct mpr_lane) + MPR_APART];
+	_Alignas(4096) struct mpr_message_group group;
+	_Alignas(8) unsigned char
+		messages[QUEUE_MEMORY_MAX][QUEUE_MEMORY_SIZE];
 };
 
 static_assert(QUEUE_CAPACITY_MAX <= MPR_APART, "lanes do not overlap");
@@ -46,6 +52,8 @@ struct queue_world {
 	bool has_forged[EXPLORE_FIBERS];
 	uint32_t forged[EXPLORE_FIBERS];
 	unsigned lost_races;
+	struct mpr_message_group *groups[EXPLORE_FIBERS][1];
+	unsigned char copies[EXPLORE_FIBERS][QUEUE_CAPACITY_MAX];
 
 	/* Of each message. */
 	bool known[QUEUE_IDS];	   /* somebody has tried to put it */
@@ -55,6 +63,7 @@ struct queue_world {
 	/* Of each taker, the last message of each producer; the last taker is
 	 * the final look. */
 	unsigned last[EXPLORE_FIBERS + 1][EXPLORE_FIBERS];
+	bool found[QUEUE_MEMORY_MAX + 2]; /* blocks, in lanes, at the end */
 	bool was_shut_down; /* a consumer was told so */
 };
 

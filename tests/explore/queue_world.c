@@ -31,6 +31,42 @@ timeout_of(const struct queue_role *role)
 
 /* The fibers. */
 
+/* Where a message lies, its first word says which it is. */
+static void
+write_in_place(void *p, unsigned id)
+{
+	if (explore_is_shared(p))
+		explore_store(p, id, memory_order_relaxed);
+	else
+		*(unsigned char *)p = (unsigned char)id;
+}
+
+static unsigned char
+read_in_place(const void *p)
+{
+	return explore_is_shared(p) ?
+		       (unsigned char)explore_load(p, memory_order_relaxed) :
+		       *(const unsigned char *)p;
+}
+
+static int
+put_in_place(const struct queue_role *role, unsigned id, size_t len)
+{
+	void *p;
+	int r;
+
+	r = mproc_queue_reserve(q, len, &p, timeout_of(role));
+	if (r == 0 && role->aborts) {
+		write_in_place(p, 0);
+		explore_check(mproc_queue_abort(q, p) == 0);
+		r = mproc_queue_reserve(q, len, &p, timeout_of(role));
+	}
+	if (r < 0)
+		return r;
+	write_in_place(p, id);
+	return mproc_queue_commit(q, p, len);
+}
+
 /* Puts messages @id to @id + @n - 1, or the first few. Returns how many. */
 static unsigned
 put(const struct queue_role *role, unsigned id, unsigned n,
@@ -49,6 +85,10 @@ put(const struct queue_role *role, unsigned id, unsigned n,
 	if (role->batch) {
 		r = mproc_queue_put_many(q, msgs, (int)n,
 					 timeout_of(role));
+	} else if (now->in_place) {
+		r = put_in_place(role, id, msgs[0].iov_len);
+		if (r == 0)
+			r = 1;
 	} else {
 		r = mproc_queue_put(q, bytes[0], msgs[0].iov_len,
 				    timeout_of(role));
@@ -93,6 +133,22 @@ lanes_are_empty(void)
 	return true;
 }
 
+/* Until it is released, others may be shown it as well. */
+static int
+get_in_place(const struct queue_role *role, unsigned char *ret_id,
+	     size_t *ret_len)
+{
+	const void *p;
+	int r = mproc_queue_peek(q, &p, ret_len, timeout_of(role));
+
+	if (r < 0)
+		return r;
+	*ret_id = read_in_place(p);
+	explore_check(*ret_id < QUEUE_IDS && world.known[*ret_id]);
+	explore_check(!world.delivered[*ret_id]);
+	return mproc_queue_release(q, p);
+}
+
 /* Returns false if there will be no more. */
 static bool
 get(unsigned fiber, const struct queue_role *role)
@@ -104,6 +160,10 @@ get(unsigned fiber, const struct queue_role *role)
 	if (role->batch) {
 		r = mproc_queue_get_many(q, bytes, sizeof(bytes), msgs,
 					 role->batch, timeout_of(role));
+	} else if (now->in_place) {
+		r = get_in_place(role, bytes, &msgs[0].iov_len);
+		if (r == 0)
+			r = 1;
 	} else {
 		r = mproc_queue_get(q, bytes, sizeof(bytes),
 				    &msgs[0].iov_len, timeout_of(role));
@@ -153,6 +213,33 @@ run(unsigned fiber)
 
 /* The end. */
 
+static struct mpr_message_block *
+block(unsigned i)
+{
+	return &queue_memory.group.block[i];
+}
+
+static bool
+is_queued(uint64_t word)
+{
+	return mpr_owner_state(word) == MPR_MESSAGE_QUEUED ||
+	       mpr_owner_state(word) == MPR_MESSAGE_WRITTEN;
+}
+
+/* Whether a message could get a block: each is free that nobody has, and there
+ * are always more without memory. */
+static bool
+has_free_block(void)
+{
+	bool found = queue_has_memory();
+
+	for (unsigned i = 0; i < now->blocks; i++)
+		found |= mpr_owner_state(explore_newest(&block(i)->state)) ==
+				 MPR_MESSAGE_FREE &&
+			 explore_newest(&block(i)->memory);
+	return found;
+}
+
 static void
 check_sleeper(unsigned f)
 {
@@ -161,9 +248,72 @@ check_sleeper(unsigned f)
 	explore_check(!explore_newest(&q->closing));
 	if (is_consumer(f))
 		explore_check(lanes_are_empty());
+	else if (now->blocks)
+		/* Lanes have room for all. */
+		explore_check(!has_free_block());
 	else
 		explore_check((int64_t)(explore_newest(&lane->head) -
 					explore_newest(&lane->want)) < 0);
+}
+
+/* A message that is left in a block, or a reference that nobody has passed.
+ * Returns whether there is one. */
+static bool
+look_into_block(struct mpr_consumer *c, struct iovec *found)
+{
+	struct mpr_message_block *b;
+	struct mpr_reference ref;
+	uint64_t word;
+	unsigned i;
+
+	explore_check(mpr_consumer_reference(c, &ref));
+	b = mpr_arena_at(queue_arena(), ref.object);
+	word = explore_newest(&b->state);
+	mpr_consumer_pass(c);
+	if (mpr_owner_epoch(word) != ref.use || !is_queued(word))
+		return false;
+	i = (unsigned)(b - block(0));
+	explore_check(i < now->blocks && !world.found[i]);
+	world.found[i] = true;
+	explore_check(queue_is_memory(explore_newest(&b->memory), &i));
+	found->iov_len = explore_newest(&b->len);
+	*(unsigned char *)found->iov_base =
+		read_in_place(queue_memory.messages[i]);
+	return true;
+}
+
+/* What was published is in the queue, also if its producer was killed before it
+ * could say so. There are no pads. */
+static void
+count_published(unsigned f)
+{
+	const struct queue_role *role = &now->roles[f];
+	uint64_t end = now->start;
+
+	for (unsigned i = 0; i < role->n; i++) {
+		size_t len = role->len[i] ? role->len[i] : 8;
+
+		end += mpr_frame_size(len < QUEUE_LONG ?
+				      len : MPR_FRAME_REFERENCE_LEN);
+		if (end <= explore_newest(&queue_lane(f)->tail))
+			world.committed[f * QUEUE_PER_FIBER + 1 + i] = true;
+	}
+}
+
+/* Each is free, or was found in a lane, or is a dead one's. */
+static void
+check_blocks(void)
+{
+	for (unsigned i = 0; i < now->blocks; i++) {
+		uint64_t word = explore_newest(&block(i)->state);
+		unsigned state = mpr_owner_state(word);
+
+		if (state == MPR_MESSAGE_FREE || world.found[i])
+			continue;
+		explore_check(state != MPR_MESSAGE_QUEUED);
+		explore_check(explore_killed(mpr_owner_slot(word)));
+		explore_check(queue_has_unburied());
+	}
 }
 
 /* What is left is there. */
@@ -180,8 +330,10 @@ look_into(unsigned f)
 			world.last[EXPLORE_FIBERS][f] = world.last[taker][f];
 	mpr_consumer_begin(&c, queue_lane(f), world.capacity);
 	while ((r = mpr_consumer_get(&c, msg, sizeof(msg), &found.iov_len)) ==
-	       0)
-		took(EXPLORE_FIBERS, &found);
+		       0 ||
+	       r == -EREMOTE)
+		if (r == 0 || look_into_block(&c, &found))
+			took(EXPLORE_FIBERS, &found);
 	explore_check(r == -EAGAIN);
 }
 
@@ -205,6 +357,10 @@ end(void)
 		    (!now->roles[f].late ||
 		     world.attachments[f].producer.lane))
 			look_into(f);
+	check_blocks();
+	for (unsigned f = 0; now->blocks && f < world.fibers; f++)
+		if (is_producer(f))
+			count_published(f);
 	for (unsigned id = 0; id < QUEUE_IDS; id++)
 		lost += world.committed[id] && !world.delivered[id];
 	explore_check(lost <= allowed);

@@ -5,19 +5,21 @@
  * of src/ipc, sync/seats.c, sync/park.c, arena/recover.c and of the lanes as
  * they are; what lies below is in queue_fakes.c.
  *
- * What is shared here are the words of the protocol around the lanes. A lane's
- * frames are not: test_lane.c is about them.
+ * What is shared here are the words of the protocol around the lanes, and those
+ * of blocks. A lane's frames are not: test_lane.c is about them.
  *
  * What must hold in the end of every schedule, with any of the mortal killed
  * anywhere:
  *
  * - nobody sleeps who could go on: no consumer while there is something in a
- *   lane, no producer while there is the room that it wants, nobody after a
- *   shutdown;
+ *   lane, no producer while there is the room that it wants, or a free block
+ *   and memory for it, nobody after a shutdown;
  * - no message came twice, unknown, or before one that its producer had put
  *   earlier;
  * - what was put has been taken or is there, but for one message for each
  *   consumer that was killed;
+ * - each block is free, or in a lane once, or a dead one's whom nobody has
+ *   noticed;
  * - after a drain, "shut down" was said only when all was taken, and nothing
  *   came after it.
  */
@@ -38,8 +40,9 @@ struct mpr_life;
 struct mpr_self;
 
 enum {
-	QUEUE_CAPACITY_MAX = 64,
+	QUEUE_CAPACITY_MAX = 128,
 	QUEUE_PUTS_MAX = 4,
+	QUEUE_LONG = 16, /* so long a message lies in a block, if there are any */
 };
 
 /* The shared words, for mutants. */
@@ -56,6 +59,11 @@ enum queue_word {
 	QUEUE_BUSY,
 	QUEUE_EVENT,
 	QUEUE_IDENT,
+	QUEUE_BLOCK,
+	QUEUE_MEMORY,
+	QUEUE_LENGTH,
+	QUEUE_WANTS_BLOCK,
+	QUEUE_BYTES, /* of a message in a block */
 };
 
 enum queue_part {
@@ -71,6 +79,7 @@ enum queue_part {
  * @n:      how many messages it puts, or how often it gets one; 1 for others
  * @len:    of the messages that it puts; 0 means 8
  * @batch:  puts or gets so many together
+ * @aborts: reserves each message twice, and aborts the first
  * @late:   its lane is linked with its first put only
  * @flags:  of the shutdown
  * @victim: the fiber that it interrupts or kills, asleep or not
@@ -82,6 +91,7 @@ struct queue_role {
 	unsigned n;
 	uint8_t len[QUEUE_PUTS_MAX];
 	uint8_t batch;
+	bool aborts;
 	bool late;
 	uint8_t flags;
 	uint8_t victim;
@@ -94,6 +104,9 @@ struct queue_role {
  * @start:    where heads and tails are in the beginning
  * @single:   there is one consumer, and it says so
  * @there:    so many messages are in the first lane to begin with
+ * @blocks:   so many blocks are shared; 0 means that all lies in lanes
+ * @memory:   so many messages in blocks have memory
+ * @in_place: messages are written and read where they lie
  * @is_large: has so many schedules that one preemption less must do
  * @roles:    up to the first without .n
  */
@@ -104,6 +117,9 @@ struct queue_case {
 	uint64_t start;
 	bool single;
 	unsigned there;
+	unsigned blocks;
+	unsigned memory;
+	bool in_place;
 	struct queue_role roles[EXPLORE_FIBERS];
 };
 
@@ -121,6 +137,10 @@ enum queue_part queue_part_of(unsigned fiber);
 /* For mutants: the fiber's next sleep takes its wake-ups up to now for
  * counted. */
 void queue_forge_ticket(unsigned fiber);
+
+/* For mutants: the word of the block that the consumer's lane refers to, at its
+ * head, and the epoch in the reference. */
+uint64_t queue_block_at_head(unsigned fiber, uint64_t *ret_use);
 
 /*
  * No mutant, but what befalls the first consumer in the cases of lost races: it
@@ -141,10 +161,15 @@ bool queue_is_interrupted(unsigned fiber);
 void queue_answer(unsigned fiber);
 void queue_recovers(unsigned fiber, bool recovers);
 uint32_t queue_ticket(unsigned fiber, uint32_t ticket);
+bool queue_is_memory(uint64_t offset, unsigned *ret_i);
+uint64_t queue_memory_at(unsigned i);
 
 /* queue_fakes.c, queue_park.c: before each schedule. */
-void queue_fakes_begin(void);
+void queue_fakes_begin(unsigned memory);
 void queue_park_begin(void);
+
+/* queue_fakes.c: memory for blocks that nobody has. */
+bool queue_has_memory(void);
 
 /* queue_cases.c */
 
@@ -174,6 +199,17 @@ enum queue_case_name {
 	QUEUE_LOST_RACES_INTERRUPT,
 	QUEUE_KILLED_ASLEEP,
 	QUEUE_KILLED_ASLEEP_FULL,
+	QUEUE_BLOCK_ONE_EACH,
+	QUEUE_BLOCK_TWO_CONSUMERS,
+	QUEUE_BLOCK_MIXED,
+	QUEUE_BLOCK_ROOM,
+	QUEUE_BLOCK_ROOM_TWO_CONSUMERS,
+	QUEUE_BLOCK_TWO_PRODUCERS,
+	QUEUE_BLOCK_REUSED,
+	QUEUE_BLOCK_ABORT,
+	QUEUE_BLOCK_IN_PLACE,
+	QUEUE_BLOCK_IN_PLACE_TWO_CONSUMERS,
+	QUEUE_BLOCK_DRAIN,
 	QUEUE_CASES
 };
 
