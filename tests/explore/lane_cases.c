@@ -294,4 +294,35 @@ const struct lane_case lane_cases[LANE_CASES] = {
 			{ .part = LANE_COUNTS, .n = 2 },
 		},
 	},
+	/* The third one comes to lie where the first one was. */
+	[LANE_REFERENCES] = {
+		.name = "references, two consumers",
+		.capacity = 64,
+		.roles = {
+			{ LANE_PRODUCES, 3, { 16, 24, 16 }, .refers = true,
+			  .tries = 1, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
+		},
+	},
+	[LANE_REFERENCES_ONE_CONSUMER] = {
+		.name = "references, one consumer",
+		.capacity = 64,
+		.start = 48,
+		.roles = {
+			{ LANE_PRODUCES, 3, { 16, 40, 16 }, .refers = true,
+			  .tries = 2, .mortal = true },
+			{ LANE_CONSUMES, 4, .mortal = true },
+		},
+	},
+	[LANE_REFERENCES_CONSUMER_HEIR] = {
+		.name = "references, one consumer and its heir",
+		.capacity = 64,
+		.roles = {
+			{ LANE_PRODUCES, 3, { 16, 24, 16 }, .refers = true,
+			  .tries = 1 },
+			{ LANE_CONSUMES, 3, .mortal = true },
+			{ LANE_CONSUMES, 3, .heir_of = 1 + 1 },
+		},
+	},
 };

@@ -136,6 +136,25 @@ put_in_place(struct mpr_producer *p, const unsigned char *bytes, size_t len)
 	return 0;
 }
 
+/* What a reference to a message says. */
+static struct mpr_reference
+reference_to(unsigned id)
+{
+	return (struct mpr_reference){ .object = id, .use = LANE_USE | id };
+}
+
+static int
+put_reference(struct mpr_producer *p, unsigned id, size_t len)
+{
+	struct mpr_reference ref = reference_to(id);
+	void *to = NULL;
+	int r = mpr_producer_reserve(p, len, &to);
+
+	if (r == 0)
+		mpr_producer_put_reference(p, &ref);
+	return r;
+}
+
 /* Puts messages @id to @id + @n - 1, or the first few of them. Returns how
  * many, or an error. */
 static int
@@ -163,6 +182,8 @@ put_once(struct mpr_producer *p, unsigned id, unsigned n,
 		msgs[1].iov_base = bytes[0] + 8;
 		msgs[1].iov_len = len - 8;
 		r = mpr_producer_putv(p, msgs, 2, len);
+	} else if (role->refers) {
+		r = put_reference(p, id, len);
 	} else if (role->in_place) {
 		r = put_in_place(p, bytes[0], len);
 	} else {
@@ -243,6 +264,28 @@ took(unsigned taker, const unsigned char *msg, size_t len)
 	w.last[taker] = id;
 }
 
+/* After -EREMOTE. Who is the first to know a message by its reference takes it;
+ * others pass the reference as well. */
+static void
+follow_reference(unsigned taker, struct mpr_consumer *c, bool is_shared)
+{
+	struct mpr_reference ref;
+
+	if (!mpr_consumer_reference(c, &ref))
+		return;
+	explore_check(ref.object < IDS && w.len[ref.object]);
+	explore_check(ref.use == reference_to((unsigned)ref.object).use);
+	if (!w.delivered[ref.object]) {
+		w.delivered[ref.object] = true;
+		explore_check(ref.object > w.last[taker]);
+		w.last[taker] = (unsigned)ref.object;
+	}
+	if (is_shared)
+		mpr_consumer_pass_shared(c);
+	else
+		mpr_consumer_pass(c);
+}
+
 /* Whether a message of @len bytes can have been the next one while head went
  * from @from to @to. Without plain interleaving there is no "while". */
 static bool
@@ -302,6 +345,10 @@ get(unsigned fiber, const struct lane_role *role)
 		r = mpr_consumer_get(c, bytes, room, &len);
 	else
 		r = mpr_consumer_get_shared(c, bytes, room, &len);
+	if (r == -EREMOTE) {
+		follow_reference(fiber, c, role->part == LANE_CONSUMES_SHARED);
+		return;
+	}
 	if (r == 0) {
 		msgs[0].iov_len = len;
 		r = 1;
@@ -397,9 +444,13 @@ drain(void)
 		if (w.last[EXPLORE_FIBERS] < w.last[f])
 			w.last[EXPLORE_FIBERS] = w.last[f];
 	mpr_consumer_begin(&c, lane(), now->capacity);
-	while ((r = mpr_consumer_get_shared(&c, msg, sizeof(msg), &len)) == 0 &&
+	while (((r = mpr_consumer_get_shared(&c, msg, sizeof(msg), &len)) == 0 ||
+		r == -EREMOTE) &&
 	       n++ < IDS)
-		took(EXPLORE_FIBERS, msg, len);
+		if (r == 0)
+			took(EXPLORE_FIBERS, msg, len);
+		else
+			follow_reference(EXPLORE_FIBERS, &c, true);
 	explore_check(r == -EAGAIN);
 	return n;
 }

@@ -29,6 +29,9 @@ enum {
 	LANE_PUTS_MAX = 6,
 };
 
+/* In the second word of each reference, for mutants. */
+#define LANE_USE (UINT64_C(1) << 40)
+
 /* The lane's shared words, for mutants. */
 enum lane_word {
 	LANE_HEAD,
@@ -56,6 +59,7 @@ enum lane_part {
  * @parts:   each message is put in two parts
  * @in_place: each message is written or, by an only consumer, read where it
  *           lies in the lane
+ * @refers:  what it puts are references, to messages that are taken elsewhere
  * @tries:   attempts for each of them when there is no room; 0 means one
  * @room:    bytes of a consumer's buffer; 0 means as many as it takes
  * @mortal:  may be killed
@@ -70,6 +74,7 @@ struct lane_role {
 	uint8_t batch;
 	bool parts;
 	bool in_place;
+	bool refers;
 	uint8_t tries;
 	uint8_t room;
 	bool mortal;
@@ -122,6 +127,9 @@ enum lane_case_name {
 	LANE_BATCH_SLEEP_ONE_CONSUMER,
 	LANE_BATCH_SLEEP_TWO_CONSUMERS,
 	LANE_BATCH_LENGTH,
+	LANE_REFERENCES,
+	LANE_REFERENCES_ONE_CONSUMER,
+	LANE_REFERENCES_CONSUMER_HEIR,
 	LANE_CASES
 };
 

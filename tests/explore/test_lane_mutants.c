@@ -122,6 +122,36 @@ too_long_believed(struct explore_access *a)
 		a->fault = EXPLORE_CACHED;
 }
 
+/* The words of a reference are believed as they are. */
+static bool
+is_use(uint64_t word)
+{
+	return word & LANE_USE && word < 2 * LANE_USE;
+}
+
+static void
+reference_believed(struct explore_access *a)
+{
+	if (looks_again(a) && is_use(a->value_before))
+		a->fault = EXPLORE_CACHED;
+}
+
+/* C2, for the second of them. */
+static void
+use_loaded_relaxed(struct explore_access *a)
+{
+	if (is(a, EXPLORE_LOAD, LANE_FRAMES) &&
+	    a->kind_before == EXPLORE_LOAD && a->id_before == LANE_FRAMES)
+		a->order = memory_order_relaxed;
+}
+
+static void
+use_not_stored(struct explore_access *a)
+{
+	if (is(a, EXPLORE_STORE, LANE_FRAMES) && is_use(a->value))
+		a->fault = EXPLORE_DROPPED;
+}
+
 static void
 pad_not_marked(struct explore_access *a)
 {
@@ -221,6 +251,11 @@ static const struct gate gates[] = {
 	GATE(want_not_taken, LANE_BATCH_SLEEP_TWO_CONSUMERS, PLAIN),
 	GATE(no_barrier_before_sleep, LANE_BATCH_SLEEP_ONE_CONSUMER, WEAK),
 	GATE(no_barrier_before_sleep, LANE_BATCH_SLEEP_TWO_CONSUMERS, WEAK),
+	GATE(reference_believed, LANE_REFERENCES, PLAIN),
+	GATE(use_loaded_relaxed, LANE_REFERENCES, WEAK),
+	GATE(no_fence_at_refresh, LANE_REFERENCES, WEAK),
+	GATE(use_not_stored, LANE_REFERENCES, PLAIN),
+	GATE(tail_stored_relaxed, LANE_REFERENCES_ONE_CONSUMER, WEAK),
 };
 
 enum { GATES = sizeof(gates) / sizeof(gates[0]) };
