@@ -272,6 +272,23 @@ mpr_heap_find(const mproc_arena *a, uint64_t offset,
 }
 
 bool
+mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
+		 struct mpr_block_ref *ret_ref)
+{
+	/* Acquire: the block is there before the link. */
+	uint64_t offset = atomic_load_explicit(home, memory_order_acquire);
+	uint64_t its_home;
+	unsigned state;
+
+	if (!find(a, offset, ret_ref, &state) ||
+	    (state != MPR_BLOCK_LINKED && state != MPR_BLOCK_BUSY))
+		return false;
+	its_home = ret_ref->block ? atomic_load(&ret_ref->block->home) :
+				    mpr_run_home(a, ret_ref);
+	return its_home == mpr_arena_offset(a, home);
+}
+
+bool
 mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size)
 {
 	struct mpr_block_ref ref;

@@ -97,6 +97,11 @@ bool mpr_block_retire(mproc_arena *a, struct mpr_self *self,
 bool mpr_heap_find(const mproc_arena *a, uint64_t offset,
 		   struct mpr_block_ref *ret_ref);
 
+/* The block that is part of an object and has @home for its home. Returns false
+ * if what @home names is none, or is linked elsewhere. */
+bool mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
+		      struct mpr_block_ref *ret_ref);
+
 /* Whether a block of at least @size bytes starts at @offset that is part of an
  * object. That it is BUSY may only mean that it was linked just now. */
 bool mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size);

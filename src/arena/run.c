@@ -98,6 +98,12 @@ mpr_run_set_home(const mproc_arena *a, const struct mpr_block_ref *ref,
 			      memory_order_release);
 }
 
+uint64_t
+mpr_run_home(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	return atomic_load(&mpr_extent_at(a, mpr_extent_of(ref->offset))->home);
+}
+
 void
 mpr_run_finish(mproc_arena *a, const struct mpr_block_ref *ref, unsigned state)
 {

@@ -139,15 +139,14 @@ mpr_message_watch(struct mpr_attachment *at, unsigned i)
 
 bool
 mpr_message_memory(const mproc_arena *a, const struct mpr_message_block *b,
-	  struct mpr_block_ref *ret)
+		   struct mpr_block_ref *ret)
 {
-	return mpr_heap_find(a, atomic_load_explicit(&b->memory,
-						     memory_order_acquire),
-			     ret);
+	return mpr_heap_find_at(a, &b->memory, ret);
 }
 
 void
-mpr_message_drop_memory(mproc_arena *a, struct mpr_self *self, struct mpr_message_block *b)
+mpr_message_drop_memory(mproc_arena *a, struct mpr_self *self,
+			struct mpr_message_block *b)
 {
 	struct mpr_block_ref memory;
 	bool retired = mpr_message_memory(a, b, &memory) &&

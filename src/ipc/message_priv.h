@@ -54,7 +54,8 @@ struct mpr_message_block *mpr_message_block_at(const struct mpr_attachment *at,
 /* Whether somebody watches the block; then nobody does any more. */
 bool mpr_message_unwatch(struct mpr_message_block *b);
 
-/* The block's memory. Returns false if it has none, or what it has is none. */
+/* The block's memory. Returns false if it has none, or what it has is none, or
+ * somebody else's: that must not be written in, and not be freed. */
 bool mpr_message_memory(const mproc_arena *a, const struct mpr_message_block *b,
 			struct mpr_block_ref *ret);
 

@@ -49,8 +49,10 @@ queue_fakes_begin(unsigned n)
 	now = 1;
 	queue_park_begin();
 	n_memory = n;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		memory[i].state = MPR_BLOCK_LINKED;
+		memory[i].home = &queue_memory.group.block[i].memory;
+	}
 }
 
 /* Time. */
@@ -283,6 +285,17 @@ mpr_heap_find(const mproc_arena *a, uint64_t offset,
 						      UINT64_MAX,
 	};
 	return offset != 0;
+}
+
+bool
+mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
+		 struct mpr_block_ref *ret_ref)
+{
+	uint64_t offset = atomic_load_explicit(home, memory_order_acquire);
+	unsigned i;
+
+	return mpr_heap_find(a, offset, ret_ref) && queue_is_memory(offset, &i) &&
+	       memory[i].state != MPR_BLOCK_FREE && memory[i].home == home;
 }
 
 bool

@@ -234,6 +234,35 @@ what_is_part_of_an_object_is_not_freed_by_the_user(void **state)
 	mproc_free(home);
 }
 
+/* Who has written what into a word does not matter, but who was linked there. */
+static void
+a_block_is_found_where_it_was_linked(void **state)
+{
+	_Atomic uint64_t *home = mproc_alloc(16), *other = home + 1;
+	struct mproc_arena_stat before = stat_now();
+	struct mpr_block_ref ref, found;
+
+	for (size_t i = 0; i < N_SIZES; i++) {
+		void *users = mproc_alloc(sizes[i]);
+
+		assert_false(mpr_heap_find_at(the_arena(), home, &found));
+		ref = link_block(*state, sizes[i], home);
+		assert_true(mpr_heap_find_at(the_arena(), home, &found));
+		assert_int_equal(found.offset, ref.offset);
+		assert_int_equal(found.size, ref.size);
+		*other = *home;
+		assert_false(mpr_heap_find_at(the_arena(), other, &found));
+		*other = mpr_arena_offset(the_arena(), users);
+		assert_false(mpr_heap_find_at(the_arena(), other, &found));
+		*other = *home + 8;
+		assert_false(mpr_heap_find_at(the_arena(), other, &found));
+		unlink_block(*state, home);
+		mproc_free(users);
+		expect_as_before(&before);
+	}
+	mproc_free(home);
+}
+
 static void
 what_is_the_users_is_no_part_of_an_object(void **state)
 {
@@ -573,6 +602,7 @@ main(void)
 		mpt_test(a_reserved_block_of_any_size_is_zero),
 		mpt_test(too_large_a_block_cannot_be_reserved),
 		mpt_test(what_is_part_of_an_object_is_not_freed_by_the_user),
+		mpt_test(a_block_is_found_where_it_was_linked),
 		mpt_test(what_is_the_users_is_no_part_of_an_object),
 		mpt_test(a_block_may_become_the_users),
 		mpt_test(a_block_is_retired_once),
