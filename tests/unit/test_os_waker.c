@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 
 #include "base/fault.h"
 #include "common.h"
@@ -62,6 +63,48 @@ another_file_under_its_number_is_spared(void **state)
 }
 
 static void
+one_that_was_reset_can_be_woken_again(void **state)
+{
+	int fd = mpr_waker_open();
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		mpr_waker_reset(fd);
+		assert_false(is_readable(fd));
+		mpr_waker_wake(fd);
+		mpr_waker_wake(fd);
+		assert_true(is_readable(fd));
+	}
+	mpr_waker_close(fd);
+}
+
+/* Which has no name either, and could be written to. */
+static void
+an_eventfd_of_the_program_is_spared(void **state)
+{
+	int fd = mpr_waker_open(), theirs = eventfd(1, EFD_NONBLOCK);
+	uint64_t count;
+
+	(void)state;
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	assert_true(mpr_waker_is_open(fd));
+	assert_false(mpr_waker_is_open(theirs));
+	assert_int_equal(dup2(theirs, fd), fd);
+	assert_false(mpr_waker_is_open(fd));
+	mpr_waker_wake(fd);
+	mpr_waker_reset(fd);
+	mpr_waker_close(fd);
+	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 1);
+	close(fd);
+	close(theirs);
+	errno = EXDEV;
+	mpr_waker_reset(fd);
+	assert_false(mpr_waker_is_open(-1));
+	assert_int_equal(errno, EXDEV);
+}
+
+static void
 one_that_cannot_be_had_is_an_error(void **state)
 {
 	(void)state;
@@ -78,6 +121,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(one_that_was_woken_stays_readable),
 		mpt_test(another_file_under_its_number_is_spared),
+		mpt_test(one_that_was_reset_can_be_woken_again),
+		mpt_test(an_eventfd_of_the_program_is_spared),
 		mpt_test(one_that_cannot_be_had_is_an_error),
 	};
 
