@@ -6,6 +6,7 @@
 #ifndef MPR_OS_TASK_H
 #define MPR_OS_TASK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -31,6 +32,10 @@ enum mpr_task_state mpr_task_probe(pid_t tid, uint64_t time);
 /* Which PID namespace this process is in, for as long as it lives: ids of
  * another one mean nothing here. 0 if unknown. */
 uint64_t mpr_task_namespace(void);
+
+/* Whether the calling thread is all that is left of its process: the first one
+ * has ended, and so have all others. False where nothing can be said. */
+bool mpr_task_is_last(void);
 
 pid_t mpr_task_pid(void);
 pid_t mpr_task_tid(void);

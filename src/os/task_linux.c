@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/TID/stat: field 3 is the state, field 22 the start time. A thread's
- * own directory exists although only processes are listed.
+ * /proc/TID/stat: field 3 is the state, field 20 the number of threads, field 22
+ * the start time. A thread's own directory exists although only processes are
+ * listed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,10 +34,16 @@ proc_is_ours(void)
 	return strtol(text, NULL, 10) == getpid();
 }
 
-/* Returns 0 and the two fields of a stat file; -ENOENT if there is no such
- * thread any more; another error if it cannot be read. */
+struct fields {
+	char state;
+	uint64_t threads;
+	uint64_t start;
+};
+
+/* Returns 0 and what a stat file says; -ENOENT if there is no such thread any
+ * more; another error if it cannot be read. */
 static int
-read_fields(const char *path, char *ret_state, uint64_t *ret_start)
+read_fields(const char *path, struct fields *ret)
 {
 	char text[512], *field;
 	ssize_t n;
@@ -57,28 +64,31 @@ read_fields(const char *path, char *ret_state, uint64_t *ret_start)
 	if (!field || field[1] != ' ')
 		return -ENOSYS;
 	field += 2;
-	*ret_state = *field;
+	ret->state = *field;
 	for (int i = 3; i < 22 && field; i++) {
+		if (i == 20)
+			ret->threads = strtoull(field, NULL, 10);
 		field = strchr(field, ' ');
 		if (field)
 			field++;
 	}
 	if (!field)
 		return -ENOSYS;
-	*ret_start = strtoull(field, NULL, 10);
+	ret->start = strtoull(field, NULL, 10);
 	return 0;
 }
 
-/* Returns 0 and the two fields; -ENOENT if there is no such thread; -ENOSYS if
- * nothing can be said: no /proc, no descriptor, not allowed to see it. */
+/* Returns 0 and what is said of @tid; -ENOENT if there is no such thread;
+ * -ENOSYS if nothing can be said: no /proc, no descriptor, not allowed to see
+ * it. */
 static int
-read_stat(pid_t tid, char *ret_state, uint64_t *ret_start)
+read_stat(pid_t tid, struct fields *ret)
 {
 	char path[40];
 	int r;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
-	r = read_fields(path, ret_state, ret_start);
+	r = read_fields(path, ret);
 	/* hidepid= hides what exists; kill() does not. */
 	if (r == -ENOENT && (kill(tid, 0) == 0 || errno != ESRCH))
 		return -ENOSYS;
@@ -88,20 +98,34 @@ read_stat(pid_t tid, char *ret_state, uint64_t *ret_start)
 uint64_t
 mpr_task_start_time(pid_t tid)
 {
-	uint64_t start;
-	char state;
+	struct fields fields;
 
-	return read_stat(tid, &state, &start) == 0 ? start : 0;
+	return read_stat(tid, &fields) == 0 ? fields.start : 0;
 }
 
 uint64_t
 mpr_task_own_start_time(void)
 {
-	uint64_t start;
-	char state;
+	struct fields fields;
 
-	return read_fields("/proc/thread-self/stat", &state, &start) == 0 ?
-		       start : 0;
+	return read_fields("/proc/thread-self/stat", &fields) == 0 ?
+		       fields.start : 0;
+}
+
+static bool
+has_ended(const struct fields *fields)
+{
+	return fields->state == 'Z' || fields->state == 'X';
+}
+
+bool
+mpr_task_is_last(void)
+{
+	struct fields fields;
+
+	/* The first thread counts for as long as there are others. */
+	return read_fields("/proc/self/stat", &fields) == 0 &&
+	       has_ended(&fields) && fields.threads == 2;
 }
 
 uint64_t
@@ -121,20 +145,19 @@ mpr_task_probe(pid_t tid, uint64_t time)
 {
 	int saved = errno;
 	enum mpr_task_state answer = MPR_TASK_RUNS;
-	uint64_t start;
-	char state;
+	struct fields fields;
 	int r;
 
-	r = proc_is_ours() ? read_stat(tid, &state, &start) : -ENOSYS;
+	r = proc_is_ours() ? read_stat(tid, &fields) : -ENOSYS;
 	if (r == -ENOENT)
 		answer = MPR_TASK_GONE;
 	else if (r < 0)
 		answer = MPR_TASK_UNKNOWN;
-	else if (state == 'Z' || state == 'X')
+	else if (has_ended(&fields))
 		answer = MPR_TASK_GONE;
 	else if (time == 0)
 		answer = MPR_TASK_UNKNOWN;
-	else if (start > time)
+	else if (fields.start > time)
 		answer = MPR_TASK_GONE;
 	errno = saved;
 	return answer;

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of a thread.
+ * The beginning and the end of a thread.
  */
 #ifndef MPR_OS_THREAD_H
 #define MPR_OS_THREAD_H
+
+/*
+ * Starts a thread that runs @fn(@arg) and that nobody waits for. It takes no
+ * signals but those of its own crashes, so that the program's handlers run
+ * elsewhere. Returns 0, -EAGAIN or -ENOMEM.
+ */
+int mpr_thread_start(void *(*fn)(void *arg), void *arg);
 
 /*
  * Has @fn(@arg) run when the calling thread ends, if it ends in order; @fn is

@@ -1,10 +1,55 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/thread.h"
+
+/* Enough for what a log function of the user may need; touched as it is used. */
+#define STACK (256 * 1024)
+
+static int
+start(const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg)
+{
+	pthread_t thread;
+	int r;
+
+	if (mpr_fault(MPR_FAULT_THREAD))
+		return -errno;
+	r = pthread_create(&thread, attr, fn, arg);
+	if (r == 0 && !attr)
+		pthread_detach(thread);
+	return -r;
+}
+
+int
+mpr_thread_start(void *(*fn)(void *arg), void *arg)
+{
+	static const int own[] = { SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
+				   SIGTRAP, SIGABRT, SIGSYS };
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int r;
+
+	sigfillset(&all);
+	for (size_t i = 0; i < MPR_ARRAY_LEN(own); i++)
+		sigdelset(&all, own[i]);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	r = start(&attr, fn, arg);
+	/* Too small for the thread-local variables of this program. */
+	if (r == -EINVAL)
+		r = start(NULL, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	return r;
+}
 
 int
 mpr_thread_forbid_cancel(void)

@@ -90,3 +90,20 @@ mpr_unpark(const mproc_arena *a, unsigned slot)
 	if (slot < mpr_participants_high(a))
 		mpr_parker_wake(&mpr_participant_at(a, slot)->parker);
 }
+
+void
+mpr_unpark_process(const mproc_arena *a)
+{
+	uint32_t pid = (uint32_t)mpr_task_pid();
+	unsigned high = mpr_participants_high(a);
+
+	for (unsigned slot = 0; slot < high; slot++) {
+		struct mpr_participant *p = mpr_participant_at(a, slot);
+
+		/* One with our id in another namespace is woken in vain. */
+		if (mpr_participant_state(atomic_load(&p->ident)) ==
+			    MPR_PARTICIPANT_LIVE &&
+		    atomic_load(&p->pid) == pid)
+			mpr_unpark(a, slot);
+	}
+}

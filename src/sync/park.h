@@ -41,4 +41,7 @@ int mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 /* Wakes the participant in @slot, whoever that is by now. */
 void mpr_unpark(const mproc_arena *a, unsigned slot);
 
+/* Wakes all threads of this process. Async-signal-safe. */
+void mpr_unpark_process(const mproc_arena *a);
+
 #endif

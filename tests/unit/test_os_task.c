@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -163,6 +164,60 @@ a_thread_is_found_by_its_own_id(void **state)
 	mpt_until(t, mpr_task_probe(tid, start) == MPR_TASK_GONE);
 }
 
+/* In the scratch bytes. */
+struct looks {
+	_Atomic unsigned n;
+	_Atomic bool may_be_last;
+};
+
+static void *
+await_being_the_last(void *arg)
+{
+	struct looks *looks = mpt_scratch(arg);
+
+	while (!mpr_task_is_last()) {
+		looks->n++;
+		sched_yield();
+	}
+	_exit(looks->may_be_last ? 0 : 1);
+}
+
+static void *
+wait_for_step(void *arg)
+{
+	mpt_reach(arg, 1);
+	return NULL;
+}
+
+/* The first thread ends before the others. */
+static int
+leave_others_behind(struct mpt *t, void *arg)
+{
+	pthread_t thread;
+
+	mpt_check(t, !mpr_task_is_last());
+	mpt_check_int(t, pthread_create(&thread, NULL, wait_for_step, t), 0);
+	mpt_check_int(t, pthread_create(&thread, NULL, await_being_the_last, t),
+		      0);
+	pthread_exit(arg);
+}
+
+static void
+the_last_thread_of_a_process_knows(void **state)
+{
+	struct mpt *t = *state;
+	int id = mpt_spawn(t, "process", leave_others_behind, NULL);
+	struct looks *looks = mpt_scratch(t);
+
+	mpt_until(t, mpt_task_state(mpt_pid(t, id)) == 'Z');
+	/* One other is there, until it has been told to end. */
+	looks->n = 0;
+	mpt_until(t, looks->n > 3 || kill(mpt_pid(t, id), 0) < 0);
+	looks->may_be_last = true;
+	mpt_step(t, 0);
+	mpt_expect_exit(t, id, 0);
+}
+
 static int
 compare_namespace(struct mpt *t, void *arg)
 {
@@ -224,6 +279,7 @@ main(void)
 		mpt_test(without_a_start_time_nothing_is_known),
 		mpt_test(a_name_that_looks_like_the_fields_does_not_deceive),
 		mpt_test(a_thread_is_found_by_its_own_id),
+		mpt_test(the_last_thread_of_a_process_knows),
 		mpt_test(a_child_is_in_its_parents_pid_namespace),
 	};
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hook at a thread's end.
+ * Threads of the library's own, and the hook at a thread's end.
  */
+#include <errno.h>
+#include <signal.h>
+
+#include "base/fault.h"
 #include "common.h"
 #include "os/thread.h"
 
@@ -34,10 +38,61 @@ the_hook_runs_once_when_its_thread_ends(void **state)
 	assert_int_equal(hooks_run, 3);
 }
 
+static _Atomic int begun;
+static sigset_t blocked;
+
+static void *
+note_mask(void *arg)
+{
+	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+	begun += *(int *)arg;
+	return NULL;
+}
+
+static void
+one_of_our_own_takes_no_signals_but_those_of_its_crashes(void **state)
+{
+	static int one = 1;
+	struct mpt *t = *state;
+	sigset_t before, after;
+
+	sigprocmask(SIG_SETMASK, NULL, &before);
+	begun = 0;
+	assert_int_equal(mpr_thread_start(note_mask, &one), 0);
+	mpt_until(t, begun == 1);
+	sigprocmask(SIG_SETMASK, NULL, &after);
+	for (int s = 1; s <= SIGRTMAX; s++)
+		assert_int_equal(sigismember(&before, s),
+				 sigismember(&after, s));
+	assert_true(sigismember(&blocked, SIGINT));
+	assert_true(sigismember(&blocked, SIGCHLD));
+	assert_true(sigismember(&blocked, SIGRTMAX));
+	assert_false(sigismember(&blocked, SIGSEGV));
+	assert_false(sigismember(&blocked, SIGABRT));
+}
+
+static void
+one_that_cannot_be_had_is_an_error(void **state)
+{
+	static int one = 1;
+	struct mpt *t = *state;
+
+	begun = 0;
+	mpr_fault_set("thread:1");
+	assert_int_equal(mpr_thread_start(note_mask, &one), -EAGAIN);
+	/* A stack that is too small is one that the program would take. */
+	mpr_fault_set("thread:1=EINVAL");
+	assert_int_equal(mpr_thread_start(note_mask, &one), 0);
+	mpr_fault_set(NULL);
+	mpt_until(t, begun == 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		mpt_test(one_of_our_own_takes_no_signals_but_those_of_its_crashes),
+		mpt_test(one_that_cannot_be_had_is_an_error),
 		mpt_test(the_hook_runs_once_when_its_thread_ends),
 	};
 
