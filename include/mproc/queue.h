@@ -579,6 +579,54 @@ enum mproc_queue_shutdown_flag {
 MPROC_API int mproc_queue_shutdown(mproc_queue *q, unsigned flags);
 
 /**
+ * mproc_queue_fd() - a descriptor to poll for messages
+ * @q: queue
+ *
+ * The descriptor is readable (POLLIN, EPOLLIN) when a get may have something to
+ * say: a message, that the queue is shut down for good, or that it is destroyed;
+ * at the latest one wake-up after that has happened. It stays readable until a
+ * get or peek of this process finds nothing, which says -EAGAIN or -ETIMEDOUT.
+ * It can be readable for no reason, as another consumer may be faster. So
+ * whoever polls gets with MPROC_NOWAIT until -EAGAIN; with edge-triggered epoll
+ * that is required. It is for polling only: not to be read, written or closed.
+ *
+ * It belongs to this process and this queue: each call returns the same one,
+ * also in other threads. It is closed when this process calls
+ * mproc_queue_destroy() for the queue, also if another process has destroyed it
+ * already, and when the process ends or executes another program. A program
+ * that has closed it all the same gets a new one from the next call. A child of
+ * this process has to ask for its own: what it inherits from a plain fork(2) is
+ * closed when it notices, and one that mproc_process_start() makes has none.
+ *
+ * Asking for a descriptor is asking for a thread: the first one of a process
+ * starts one, with all signals blocked, that waits for all its queues, and ends
+ * with the last of them. It is one of the 1024 threads that the family has, and
+ * counts as a consumer in mproc_queue_stat(), which sleeps while the descriptor
+ * is not readable. Others may sleep in a get at the same time: the thread takes
+ * no message, and passes on each wake-up that was meant for one who would. It
+ * keeps no process alive that has no other thread left. Producers do nothing
+ * more than for a consumer that sleeps, and nothing at all while there is no
+ * descriptor or it is readable.
+ *
+ * Return: the descriptor, above 2 and close-on-exec, or a negative error:
+ *   -EINVAL   @q is NULL or no queue
+ *   -EFAULT   @q does not lie in shared memory
+ *   -ESTALE   the queue is destroyed
+ *   -EMFILE, -ENFILE  no descriptor is to be had
+ *   -EAGAIN   no thread is to be had, from the system or from the 1024 threads
+ *             that the family can have
+ *   -ENOMEM, -ENOSPC  no memory
+ *   -EBADMSG  the queue's memory is corrupt
+ *   -ENOSYS, -EPERM   the system has no eventfds, or forbids them
+ * Context: may wait for the thread for as long as that takes to begin; calls
+ *          the kernel.
+ * Crash: killed inside, nothing is left. A process that is killed with a
+ *        descriptor keeps nobody from getting messages: who waits notices as
+ *        after the death of a consumer.
+ */
+MPROC_API MPROC_NODISCARD int mproc_queue_fd(mproc_queue *q);
+
+/**
  * mproc_queue_len() - how many messages are queued
  * @q: queue
  *
@@ -618,7 +666,8 @@ enum mproc_queue_state {
  * @lanes:              lanes, with a producer or waiting for the next one
  * @producers:          threads that have a lane
  * @sleeping_producers: of these, asleep because there is no room
- * @consumers:          threads that have called a get or a peek
+ * @consumers:          threads that have called a get or a peek, and processes
+ *                      that have had to wait for mproc_queue_fd() to be readable
  * @sleeping_consumers: of these, asleep because there is no message
  *
  * @max_items:          as it was created

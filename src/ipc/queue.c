@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/opts.h"
 #include "ipc/attachment.h"
+#include "ipc/queue_fd.h"
 #include "ipc/queue_shm.h"
 #include "sync/asymmetric.h"
 
@@ -297,6 +298,7 @@ mproc_queue_destroy(mproc_queue *q)
 		mpr_queue_end_partner(a, q);
 		drop_partner(a, q);
 	}
+	mpr_queue_fd_close(q);
 	/* The queue's memory goes with our attachment if it was the last. If
 	 * another was faster, what we hold is still ours to give back. */
 	if (!at)

@@ -9,6 +9,7 @@
 #include "base/macros.h"
 #include "ipc/attachment.h"
 #include "ipc/poll.h"
+#include "ipc/queue_fd.h"
 #include "ipc/queue_get.h"
 #include "ipc/queue_keep.h"
 #include "ipc/turns.h"
@@ -150,30 +151,34 @@ take_any(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len,
 	return take(at, *to, ret_len, true);
 }
 
+bool
+mpr_get_may_come(mproc_arena *a, const struct mpr_lane *lane)
+{
+	uint64_t owner;
+
+	/* Acquire pairs with the release in mpr_put_leave(): if not busy, its
+	 * tail is seen next. */
+	if (!atomic_load_explicit(&lane->busy, memory_order_acquire))
+		return false;
+	owner = atomic_load(&lane->owner);
+	return mpr_owner_state(owner) == MPR_LANE_ACTIVE &&
+	       !mpr_recover_slot(a, mpr_owner_slot(owner));
+}
+
 /*
  * The queue was shut down, and no message was found: is that final? It is, if
  * no producer is inside a put: one that enters later sees closing. The caller
  * has executed the rare side's fence (frequent side: mpr_put_enter()) and knows
- * all lanes. A producer that died inside put is recovered here and now.
+ * all lanes.
  */
 static bool
 is_final(const struct mpr_attachment *at)
 {
 	bool final = true;
 
-	for (unsigned i = 0; i < at->n_consumers; i++) {
-		struct mpr_lane *lane = at->consumers[i].lane;
-		uint64_t owner;
-
-		/* Acquire pairs with the release in mpr_put_leave(): if not
-		 * busy, its tail is seen next. */
-		if (!atomic_load_explicit(&lane->busy, memory_order_acquire))
-			continue;
-		owner = atomic_load(&lane->owner);
-		if (mpr_owner_state(owner) == MPR_LANE_ACTIVE &&
-		    !mpr_recover_slot(at->arena, mpr_owner_slot(owner)))
+	for (unsigned i = 0; i < at->n_consumers; i++)
+		if (mpr_get_may_come(at->arena, at->consumers[i].lane))
 			final = false;
-	}
 	return final;
 }
 
@@ -297,6 +302,8 @@ get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
 			r = timeout.ns != 0 ? get_waiting(at, to, ret_len,
 							  timeout) : -EAGAIN;
 	}
+	if (r == -EAGAIN || r == -ETIMEDOUT)
+		mpr_queue_fd_found_nothing(at);
 	if (r == -EMSGSIZE)
 		return mpr_fail(r, "a message of %zu bytes in %s, the buffer "
 				"has %zu", *ret_len,

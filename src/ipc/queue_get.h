@@ -5,6 +5,7 @@
 #ifndef MPR_IPC_QUEUE_GET_H
 #define MPR_IPC_QUEUE_GET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
 
@@ -27,6 +28,13 @@ struct mpr_sink {
 /* Makes the attachment one of a consumer, if it is none yet. Returns 0, or
  * -EBUSY if it has a message shown, or may not be a consumer. */
 int mpr_get_become_consumer(struct mpr_attachment *at);
+
+/*
+ * Whether a message may still come in @lane of a queue that was shut down: its
+ * producer is inside a put. One that died there is recovered here and now. The
+ * caller has executed the rare side's fence.
+ */
+bool mpr_get_may_come(mproc_arena *a, const struct mpr_lane *lane);
 
 /* The next message, or several; waits and fails as a get does. */
 int mpr_get_next(struct mpr_attachment *at, const struct mpr_sink *to,

@@ -242,6 +242,34 @@ mproc_queue_dead_letters(mproc_queue *q, mproc_queue **ret_dlq)
 	return 0;
 }
 
+bool
+mpr_has_kept(struct mpr_attachment *at)
+{
+	enum mpr_message_place place = MPR_MESSAGE_RETURNED;
+	struct mpr_attachment *from = at;
+	struct mpr_taken t;
+	mproc_queue *origin;
+	uint64_t returned;
+
+	if (!at->keeps && !at->dead_letters)
+		return false;
+	/* Before the search; whoever returns one counts it after that. */
+	returned = atomic_load(&at->q->returned);
+	if (returned == at->returned_seen)
+		return false;
+	if (at->dead_letters) {
+		place = MPR_MESSAGE_DEAD;
+		origin = mpr_queue_partner(at->arena, at->q);
+		/* Whoever gets is told what is wrong. */
+		if (!origin || mpr_attachment_get(origin, &from) < 0)
+			return true;
+	}
+	if (mpr_message_find_at(from, place, &t))
+		return true;
+	at->returned_seen = returned;
+	return false;
+}
+
 /* A letter: who died, then the message. */
 static void
 write_letter(const struct mpr_taken *t, const struct mpr_sink *to, size_t len)

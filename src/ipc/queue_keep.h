@@ -25,6 +25,10 @@ void mpr_held_return(struct mpr_attachment *at);
  * hold: they may come back. */
 bool mpr_may_return(struct mpr_attachment *at);
 
+/* Whether there is a message that has come back, or a dead letter in a queue of
+ * these, that was not there when this was last asked in vain. */
+bool mpr_has_kept(struct mpr_attachment *at);
+
 /* Takes a dead letter. Returns as a get of one message or, for @to->n, of
  * several. */
 int mpr_take_dead_letter(struct mpr_attachment *at, const struct mpr_sink *to,

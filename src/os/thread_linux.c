@@ -9,7 +9,7 @@
 #include "base/macros.h"
 #include "os/thread.h"
 
-/* Enough for what a log function of the user may need; touched as it is used. */
+/* What a log function of the user may need; it is touched as it is used. */
 #define STACK (256 * 1024)
 
 static int

@@ -5,6 +5,7 @@
 #include "arena/participant.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "ipc/queue_fd.h"
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/crash.h"
@@ -136,6 +137,7 @@ mpr_self_run(const struct mpr_start *start)
 	mpr_child_follow(&start->bond);
 	mpr_stdio_forget();
 	mpr_self_forget();
+	mpr_queue_fd_forget();
 	/* Our parent's parent; in between, someone may have closed it. */
 	if (self.pid == start->bond.parent)
 		mpr_child_close(&self.parent);

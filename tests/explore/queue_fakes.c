@@ -20,6 +20,7 @@
 #include "base/opts.h"
 #include "ipc/attachment.h"
 #include "ipc/poll.h"
+#include "ipc/queue_fd.h"
 #include "ipc/queue_recover.h"
 #include "os/bytelock.h"
 #include "os/clock.h"
@@ -454,6 +455,22 @@ void
 mpr_poll_end(struct mpr_poll *p)
 {
 	(void)p;
+}
+
+/* Nobody has a descriptor. */
+
+_Atomic(struct mpr_queue_fd *) mpr_queue_fds;
+
+void
+mpr_queue_fd_make_quiet(const struct mpr_attachment *at)
+{
+	(void)at;
+}
+
+void
+mpr_queue_fd_close_now(const mproc_queue *q)
+{
+	(void)q;
 }
 
 /* Nobody reads what is said, and nothing fails. */
