@@ -67,7 +67,7 @@ queue_has_unburied(void)
 bool
 queue_may_run_out_of_time(unsigned fiber)
 {
-	return world.now->roles[fiber].timed;
+	return world.now->roles[fiber].timed && !world.out_of_time[fiber];
 }
 
 bool
@@ -387,7 +387,7 @@ share_fiber(unsigned f)
 
 	if (is_producer(f))
 		share_lane(queue_lane(f));
-	if (is_consumer(f))
+	if (has_seat(f))
 		explore_share(QUEUE_SEAT, world.attachments[f].seat,
 			      sizeof(uint64_t), "seat");
 	explore_share(QUEUE_EVENT, &p->parker.event, sizeof(p->parker.event),

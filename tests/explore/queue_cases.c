@@ -396,4 +396,73 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_DRAIN },
 		},
 	},
+	/* A descriptor that nobody reacts to, beside one who sleeps. */
+	[QUEUE_WATCHED] = {
+		.name = "one consumer, watched",
+		.is_large = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, .mortal = true },
+			{ QUEUE_WATCHES, 1, .mortal = true },
+			{ QUEUE_GETS, 2, .mortal = true },
+		},
+	},
+	/* Where a consumer takes what the watcher was chosen for, and no more. */
+	[QUEUE_WATCHED_REST] = {
+		.name = "one consumer that leaves something, watched",
+		.is_large = true,
+		.roles = {
+			{ QUEUE_PUTS, 2, .mortal = true },
+			{ QUEUE_WATCHES, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_WATCHED_ALONE] = {
+		.name = "no consumer, watched",
+		.roles = {
+			{ QUEUE_PUTS, 2, .mortal = true },
+			{ QUEUE_WATCHES, 2, .timed = true, .mortal = true },
+		},
+	},
+	[QUEUE_WATCHED_TWICE] = {
+		.name = "one consumer, watched by two",
+		.is_large = true,
+		.roles = {
+			{ .part = QUEUE_PUTS, .n = 1 },
+			{ QUEUE_WATCHES, 1, .mortal = true },
+			{ .part = QUEUE_WATCHES, .n = 1 },
+			{ .part = QUEUE_GETS, .n = 1 },
+		},
+	},
+	/* It may be chosen while it announces itself again. */
+	[QUEUE_WATCHED_TWO_CONSUMERS] = {
+		.name = "two consumers, watched",
+		.is_large = true,
+		.roles = {
+			{ .part = QUEUE_PUTS, .n = 2 },
+			{ QUEUE_WATCHES, 1, .timed = true },
+			{ .part = QUEUE_GETS, .n = 1 },
+			{ .part = QUEUE_GETS, .n = 1 },
+		},
+	},
+	[QUEUE_WATCHED_DRAIN] = {
+		.name = "a drain, watched",
+		.is_large = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_WATCHES, 2, .mortal = true },
+			{ .part = QUEUE_GETS, .n = 2 },
+			{ QUEUE_SHUTS_DOWN, 1, .flags = MPROC_DRAIN,
+			  .mortal = true },
+		},
+	},
+	[QUEUE_WATCHED_KILLED] = {
+		.name = "one consumer, its watcher is killed in its sleep",
+		.is_large = true,
+		.roles = {
+			{ .part = QUEUE_PUTS, .n = 1 },
+			{ .part = QUEUE_WATCHES, .n = 1 },
+			{ .part = QUEUE_GETS, .n = 1 },
+			{ QUEUE_KILLS, 1, .victim = 1 },
+		},
+	},
 };

@@ -49,6 +49,7 @@ struct queue_world {
 	struct mpr_consumer consumers[EXPLORE_FIBERS][EXPLORE_FIBERS + 1];
 	bool interrupted[EXPLORE_FIBERS];
 	bool recovers[EXPLORE_FIBERS];
+	bool out_of_time[EXPLORE_FIBERS]; /* a watcher has been once */
 	bool has_forged[EXPLORE_FIBERS];
 	uint32_t forged[EXPLORE_FIBERS];
 	unsigned lost_races;
@@ -82,6 +83,15 @@ is_consumer(unsigned fiber)
 {
 	return world.now->roles[fiber].n &&
 	       world.now->roles[fiber].part == QUEUE_GETS;
+}
+
+/* Whether it sleeps for messages, in its seat. */
+static inline bool
+has_seat(unsigned fiber)
+{
+	return is_consumer(fiber) ||
+	       (world.now->roles[fiber].n &&
+		world.now->roles[fiber].part == QUEUE_WATCHES);
 }
 
 /* Whether some fiber does that. */

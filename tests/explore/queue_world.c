@@ -4,7 +4,10 @@
  */
 #include <errno.h>
 
+#include "ipc/queue_watch.h"
+#include "os/clock.h"
 #include "queue_priv.h"
+#include "sync/asymmetric.h"
 #include "sync/park.h"
 
 static mproc_queue *const q = &queue_memory.q;
@@ -183,6 +186,30 @@ get(unsigned fiber, const struct queue_role *role)
 	return false;
 }
 
+/* Until there is something: the round of src/ipc/queue_watcher.c. */
+static void
+watch(unsigned fiber, const struct queue_role *role)
+{
+	struct mpr_watch w = { .at = &world.attachments[fiber] };
+	struct mpr_self *self = queue_self(fiber);
+	uint32_t ticket;
+
+	for (;;) {
+		ticket = mpr_park_ticket(self);
+		if (mpr_watch_is_ready(&w))
+			break;
+		mpr_watch_begin(&w);
+		mpr_fence_rare(queue_arena());
+		if (mpr_watch_is_ready(&w))
+			break;
+		mpr_watch_go_on(&w);
+		if (mpr_park(self, q, ticket,
+			     mpr_deadline(timeout_of(role))) == -ETIMEDOUT)
+			world.out_of_time[fiber] = true;
+	}
+	mpr_watch_end(&w);
+}
+
 static void
 run(unsigned fiber)
 {
@@ -208,6 +235,10 @@ run(unsigned fiber)
 	case QUEUE_KILLS:
 		explore_point();
 		explore_kill(role->victim);
+		break;
+	case QUEUE_WATCHES:
+		for (; n; n--)
+			watch(fiber, role);
 	}
 }
 
@@ -246,7 +277,7 @@ check_sleeper(unsigned f)
 	struct mpr_lane *lane = queue_lane(f);
 
 	explore_check(!explore_newest(&q->closing));
-	if (is_consumer(f))
+	if (has_seat(f))
 		explore_check(lanes_are_empty());
 	else if (now->blocks)
 		/* Lanes have room for all. */

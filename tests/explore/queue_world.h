@@ -11,9 +11,9 @@
  * What must hold in the end of every schedule, with any of the mortal killed
  * anywhere:
  *
- * - nobody sleeps who could go on: no consumer while there is something in a
- *   lane, no producer while there is the room that it wants, or a free block
- *   and memory for it, nobody after a shutdown;
+ * - nobody sleeps who could go on: no consumer or watcher while there is
+ *   something in a lane, no producer while there is the room that it wants, or a
+ *   free block and memory for it, nobody after a shutdown;
  * - no message came twice, unknown, or before one that its producer had put
  *   earlier;
  * - what was put has been taken or is there, but for one message for each
@@ -72,18 +72,20 @@ enum queue_part {
 	QUEUE_SHUTS_DOWN,
 	QUEUE_INTERRUPTS,
 	QUEUE_KILLS,
+	QUEUE_WATCHES,
 };
 
 /*
  * @part:   what the fiber does
- * @n:      how many messages it puts, or how often it gets one; 1 for others
+ * @n:      how many messages it puts, how often it gets one, or how often it
+ *          watches until there is one; 1 for others
  * @len:    of the messages that it puts; 0 means 8
  * @batch:  puts or gets so many together
  * @aborts: reserves each message twice, and aborts the first
  * @late:   its lane is linked with its first put only
  * @flags:  of the shutdown
  * @victim: the fiber that it interrupts or kills, asleep or not
- * @timed:  its sleep may end at its deadline
+ * @timed:  its sleep may end at its deadline, a watcher's once
  * @mortal: may be killed at its accesses
  */
 struct queue_role {
@@ -210,6 +212,13 @@ enum queue_case_name {
 	QUEUE_BLOCK_IN_PLACE,
 	QUEUE_BLOCK_IN_PLACE_TWO_CONSUMERS,
 	QUEUE_BLOCK_DRAIN,
+	QUEUE_WATCHED,
+	QUEUE_WATCHED_REST,
+	QUEUE_WATCHED_ALONE,
+	QUEUE_WATCHED_TWICE,
+	QUEUE_WATCHED_TWO_CONSUMERS,
+	QUEUE_WATCHED_DRAIN,
+	QUEUE_WATCHED_KILLED,
 	QUEUE_CASES
 };
 

@@ -410,6 +410,46 @@ waiter_for_block_not_woken(struct explore_access *a)
 		a->fault = EXPLORE_DROPPED;
 }
 
+/* Watching. */
+
+static void
+watcher_keeps_wake_up(struct explore_access *a)
+{
+	if (is(a, QUEUE_WATCHES, EXPLORE_LOAD, QUEUE_HINT))
+		answer(a, 0);
+}
+
+static void
+no_fence_before_watching(struct explore_access *a)
+{
+	if (is(a, QUEUE_WATCHES, EXPLORE_BARRIER, QUEUE_FENCE))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+watcher_looks_once(struct explore_access *a)
+{
+	if (is(a, QUEUE_WATCHES, EXPLORE_LOAD, QUEUE_TAIL) &&
+	    follows(a, EXPLORE_LOAD, QUEUE_HEAD))
+		a->fault = EXPLORE_CACHED;
+}
+
+static void
+watcher_announces_first(struct explore_access *a)
+{
+	if (is(a, QUEUE_WATCHES, EXPLORE_BARRIER, QUEUE_FENCE))
+		queue_forge_ticket(a->fiber);
+}
+
+static void
+recovery_spares_who_watches(struct explore_access *a)
+{
+	if (a->kind == EXPLORE_ADD && a->id == QUEUE_EVENT &&
+	    queue_part_of(a->fiber) == QUEUE_WATCHES &&
+	    queue_is_recovering(a->fiber))
+		a->fault = EXPLORE_DROPPED;
+}
+
 #define PLAIN { .preemptions = 2 }
 #define WEAK { .preemptions = 2, .stale = 1 }
 #define DEEP_WEAK { .preemptions = 3, .stale = 1 }
@@ -458,6 +498,13 @@ static const struct gate gates[] = {
 	GATE(busy_left_silently, QUEUE_DRAIN, PLAIN),
 	GATE(shutdown_wakes_nobody, QUEUE_DRAIN, PLAIN),
 	GATE(shutdown_wakes_nobody, QUEUE_IMMEDIATE_FULL, PLAIN),
+	GATE(shutdown_wakes_nobody, QUEUE_WATCHED_DRAIN, PLAIN),
+	GATE(watcher_keeps_wake_up, QUEUE_WATCHED, PLAIN),
+	GATE(watcher_keeps_wake_up, QUEUE_WATCHED_TWICE, PLAIN),
+	GATE(no_fence_before_watching, QUEUE_WATCHED_ALONE, WEAK),
+	GATE(watcher_looks_once, QUEUE_WATCHED_ALONE, PLAIN),
+	GATE(watcher_announces_first, QUEUE_WATCHED_REST, PLAIN),
+	GATE(recovery_spares_who_watches, QUEUE_WATCHED, KILLS),
 	GATE(epoch_not_compared, QUEUE_BLOCK_ROOM_TWO_CONSUMERS, PLAIN),
 	GATE(taken_without_comparing, QUEUE_BLOCK_TWO_CONSUMERS, PLAIN),
 	GATE(free_before_the_copy, QUEUE_BLOCK_ROOM_TWO_CONSUMERS, PLAIN),
