@@ -12,6 +12,7 @@ packages_have()
 	g++) command -v g++ && echo '#include <cstddef>' |
 		g++ -fsyntax-only -x c++ - ;;
 	cmocka) pkg-config --exists cmocka ;;
+	libev) echo '#include <ev.h>' | gcc -fsyntax-only -x c - ;;
 	sanitizers) for kind in address,undefined thread; do
 			echo 'int main(void) { return 0; }' | gcc \
 				-fsanitize=$kind -x c -o /dev/null - ||
@@ -39,6 +40,8 @@ packages_name()
 	apt:cmocka) echo libcmocka-dev ;;
 	dnf:cmocka) echo libcmocka-devel ;;
 	apk:cmocka) echo cmocka-dev ;;
+	apt:libev | apk:libev) echo libev-dev ;;
+	dnf:libev) echo libev-devel ;;
 	*:nm) echo binutils ;;
 	dnf:sanitizers) echo libasan libubsan libtsan ;;
 	*:sanitizers) echo gcc ;;
