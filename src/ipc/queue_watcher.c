@@ -156,14 +156,14 @@ watch(mproc_arena *a, struct mpr_self *self)
 
 	for (;;) {
 		ticket = mpr_park_ticket(self);
-		q = mpr_queue_fd_any_queue();
-		if (!q)
-			return;
 		now = mproc_now();
 		thorough = now - looked >= THOROUGH_EVERY;
 		if (thorough)
 			looked = now;
 		look_at_all(a, thorough);
+		q = mpr_queue_fd_any_queue();
+		if (!q)
+			return;
 		if (now - asked >= LAST_EVERY) {
 			asked = now;
 			if (mpr_task_is_last()) {
