@@ -428,6 +428,45 @@ changing_between_queues_makes_none(void **state)
 	assert_true(mproc_arena_recover(NULL) >= 0);
 }
 
+/* Others may poll for the queue. Once their descriptors are readable nobody has
+ * to be told of anything. */
+static int
+hold_a_descriptor(struct mpt *t, void *arg)
+{
+	struct job *job = arg;
+
+	mpt_check(t, mproc_queue_fd(job->q) > 2);
+	mpt_step(t, 0);
+	mpt_reach(t, 2);
+	return 0;
+}
+
+static void
+a_stream_beside_a_descriptor_that_is_readable_makes_none(void **state)
+{
+	struct mpt *t = *state;
+	struct job *job = mpt_scratch(t);
+	struct message m = message(0);
+	int holder, consumer, producer;
+
+	job->n = WARM_UP + amount(1000000);
+	assert_int_equal(mproc_queue_create(&job->q, NULL), 0);
+	holder = mpt_spawn(t, "holder", hold_a_descriptor, job);
+	mpt_reach(t, 1);
+	/* Makes it readable. */
+	assert_int_equal(mproc_queue_put(job->q, &m, sizeof(m), MPROC_NOWAIT),
+			 0);
+	get_all(t, job, 0, 1);
+	consumer = mpt_spawn(t, "consumer", consume, job);
+	producer = mpt_spawn(t, "producer", produce, job);
+	mpt_expect_exit(t, consumer, 0);
+	mpt_expect_exit(t, producer, 0);
+	mpt_step(t, 1);
+	mpt_expect_exit(t, holder, 0);
+	mproc_queue_destroy(job->q);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
 /* What the filter is worth. */
 static int
 make_one(struct mpt *t, void *arg)
@@ -484,6 +523,7 @@ main(void)
 		mpt_test(batches_to_the_only_consumer_make_none),
 		mpt_test(batches_to_one_of_several_consumers_make_none),
 		mpt_test(a_large_lane_makes_none_after_its_first_lap),
+		mpt_test(a_stream_beside_a_descriptor_that_is_readable_makes_none),
 		mpt_test(put_and_get_in_one_thread_make_none),
 		mpt_test(changing_between_queues_makes_none),
 	};

@@ -7,6 +7,7 @@
  * succeeds.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +34,14 @@ struct board {
 	_Atomic unsigned failures;
 	_Atomic unsigned begun; /* members of a group */
 };
+
+static uint64_t
+count_participants(void)
+{
+	const mproc_arena *a = mpr_arena_peek();
+
+	return a ? mpr_participants_count(a) : 0;
+}
 
 /* The uses. Each returns 0 or the first error, and undoes what it did. */
 
@@ -82,6 +91,36 @@ use_queue(struct mpt *t)
 		mpt_check_int(t, late, -ETIMEDOUT);
 	}
 	mproc_queue_destroy(q);
+	return r;
+}
+
+/* Its descriptor tells of a message, and of nothing. */
+static int
+use_descriptor(struct mpt *t)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	mproc_queue *q;
+	char c;
+	int r;
+
+	r = mproc_queue_create(&q, NULL);
+	if (r < 0)
+		return r;
+	pfd.fd = r = mproc_queue_fd(q);
+	if (r >= 0)
+		r = mproc_queue_put(q, "x", 1, MPROC_NOWAIT);
+	if (r == 0)
+		mpt_check_int(t, poll(&pfd, 1, 20000), 1);
+	if (r == 0)
+		r = mproc_queue_get(q, &c, 1, NULL, MPROC_NOWAIT);
+	if (r == 0) {
+		mpt_check_int(t, mproc_queue_get(q, &c, 1, NULL, MPROC_NOWAIT),
+			      -EAGAIN);
+		mpt_check_int(t, poll(&pfd, 1, 0), 0);
+	}
+	mproc_queue_destroy(q);
+	/* The watcher has ended, or none began. */
+	mpt_until(t, count_participants() <= 1);
 	return r;
 }
 
@@ -443,6 +482,7 @@ static const struct use {
 	{ "supervisor", use_supervisor },
 	{ "stopping supervisor", use_stopping_supervisor },
 	{ "options", use_options },   { "large lane", use_large_lane },
+	{ "descriptor", use_descriptor },
 };
 
 /* Shared ones. */
@@ -654,6 +694,12 @@ a_use_of_a_large_lane_fails_cleanly(void **state)
 }
 
 static void
+a_use_of_a_descriptor_fails_cleanly(void **state)
+{
+	sweep_all(*state, use_of("descriptor"));
+}
+
+static void
 a_use_in_a_thread_fails_cleanly(void **state)
 {
 	sweep_all(*state, use_of("threads"));
@@ -720,6 +766,7 @@ main(void)
 		mpt_test(a_use_of_the_heap_fails_cleanly),
 		mpt_test(a_use_of_a_queue_fails_cleanly),
 		mpt_test(a_use_of_a_large_lane_fails_cleanly),
+		mpt_test(a_use_of_a_descriptor_fails_cleanly),
 		mpt_test(a_use_in_a_thread_fails_cleanly),
 		mpt_test(a_start_fails_cleanly),
 		mpt_test(an_option_fails_cleanly),
