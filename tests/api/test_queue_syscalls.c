@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
@@ -434,10 +435,13 @@ static int
 hold_a_descriptor(struct mpt *t, void *arg)
 {
 	struct job *job = arg;
+	struct pollfd pfd = { .fd = mproc_queue_fd(job->q), .events = POLLIN };
 
-	mpt_check(t, mproc_queue_fd(job->q) > 2);
+	mpt_check(t, pfd.fd > 2);
 	mpt_step(t, 0);
-	mpt_reach(t, 2);
+	mpt_check_int(t, poll(&pfd, 1, 20000), 1);
+	mpt_step(t, 1);
+	mpt_reach(t, 3);
 	return 0;
 }
 
@@ -456,12 +460,13 @@ a_stream_beside_a_descriptor_that_is_readable_makes_none(void **state)
 	/* Makes it readable. */
 	assert_int_equal(mproc_queue_put(job->q, &m, sizeof(m), MPROC_NOWAIT),
 			 0);
+	mpt_reach(t, 2);
 	get_all(t, job, 0, 1);
 	consumer = mpt_spawn(t, "consumer", consume, job);
 	producer = mpt_spawn(t, "producer", produce, job);
 	mpt_expect_exit(t, consumer, 0);
 	mpt_expect_exit(t, producer, 0);
-	mpt_step(t, 1);
+	mpt_step(t, 2);
 	mpt_expect_exit(t, holder, 0);
 	mproc_queue_destroy(job->q);
 	assert_true(mproc_arena_recover(NULL) >= 0);
