@@ -11,6 +11,7 @@
 #include "os/clock.h"
 #include "os/interrupt.h"
 #include "os/task.h"
+#include "os/thread.h"
 #include "sync/asymmetric.h"
 #include "sync/park.h"
 
@@ -181,8 +182,10 @@ void *
 mpr_queue_watcher(void *arena)
 {
 	struct mpr_self *self;
-	int r = mpr_self(arena, &self);
+	int r;
 
+	mpr_thread_show_name("mproc-watcher");
+	r = mpr_self(arena, &self);
 	if (r < 0) {
 		mpr_queue_fd_watcher_ended(r);
 		mpr_unpark_process(arena);

@@ -12,6 +12,9 @@
  */
 int mpr_thread_start(void *(*fn)(void *arg), void *arg);
 
+/* How ps and debuggers call the calling thread; up to 15 bytes. */
+void mpr_thread_show_name(const char *name);
+
 /*
  * Has @fn(@arg) run when the calling thread ends, if it ends in order; @fn is
  * the same in all calls of a program. Not run at the end of the process.

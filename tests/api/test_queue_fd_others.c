@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 
 #include "common.h"
@@ -411,6 +412,31 @@ count_threads(void)
 	return n;
 }
 
+/* Whether a thread of this process is called that. */
+static bool
+has_thread(const char *name)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	char path[64], line[32];
+	struct dirent *entry;
+	bool found = false;
+	FILE *comm;
+
+	while (tasks && (entry = readdir(tasks))) {
+		snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm",
+			 entry->d_name);
+		comm = fopen(path, "re");
+		if (comm && fgets(line, sizeof(line), comm) &&
+		    strcspn(line, "\n") == strlen(name))
+			found |= strncmp(line, name, strlen(name)) == 0;
+		if (comm)
+			fclose(comm);
+	}
+	if (tasks)
+		closedir(tasks);
+	return found;
+}
+
 static int
 use_and_destroy(struct mpt *t, void *arg)
 {
@@ -424,6 +450,7 @@ use_and_destroy(struct mpt *t, void *arg)
 			mpt_check(t, mproc_queue_fd(qs[k]) > 2);
 		}
 		mpt_check_int(t, count_threads(), 2);
+		mpt_check(t, has_thread("mproc-watcher"));
 		mproc_queue_destroy(qs[0]);
 		mpt_check(t, mproc_queue_fd(qs[1]) > 2);
 		mpt_check_int(t, count_threads(), 2);
