@@ -4,13 +4,15 @@
  * recover, are killed, stopped and replaced at random; every message that
  * arrives is verified, and every one that does not is accounted for.
  *
- * Producers put single messages, messages in parts, and batches; consumers take
- * single ones and batches.
+ * Producers put single messages, messages in parts, batches, and messages that
+ * they write in place; consumers take single ones and batches, and read in
+ * place. One message of five is too long for a lane.
  *
  * What is allowed: what was being put when its producer was killed may have
  * been put or not; a consumer that is killed inside a get may take one message
- * with it, inside a get of a batch as many as that had room for. Nothing else: no message twice, none unknown or torn, none out of its
- * producer's order, nothing left in the arena.
+ * with it, or while it is shown one, inside a get of a batch as many as that
+ * had room for. Nothing else: no message twice, none unknown or torn, none out
+ * of its producer's order, nothing left in the arena.
  *
  * Each role notes in shared memory what it is doing, so that the kills inside
  * each operation can be counted: a run in which one of them was hardly ever
@@ -45,9 +47,12 @@
 #define ROLES (PRODUCERS + CONSUMERS + 1) /* and one that recovers */
 #define LIVES 30000			  /* of producers, in a run */
 #define PER_LIFE 4096			  /* messages in a life */
-#define LEN_MAX 300
+#define LEN_SHORT 300
+#define LEN_LONG 4096			  /* more than a lane takes here */
+#define LEN_MAX (LEN_LONG + LEN_SHORT)
 #define BATCH 8
 #define SEATS_STAY 1024			  /* bytes; a lane has 12288 */
+#define EMPTY_MAX (256 * 1024)		  /* of a queue that is empty */
 
 enum place {
 	OUTSIDE,
@@ -55,16 +60,27 @@ enum place {
 	PUT,
 	PUTV,
 	PUT_MANY,
+	RESERVE,
 	FIRST_GET,
 	GET,
 	GET_MANY,
+	PEEK,
 	RECOVER,
 	PLACES
 };
 
 static const char *const place_names[] = {
-	"outside",   "first put", "put", "putv",     "put_many",
-	"first get", "get",	  "get_many", "recovery",
+	"outside",
+	"first put",
+	"put",
+	"putv",
+	"put_many",
+	"reserve and commit",
+	"first get",
+	"get",
+	"get_many",
+	"peek and release",
+	"recovery",
 };
 
 /* Messages that a consumer takes with it if it is killed there. */
@@ -72,6 +88,7 @@ static const unsigned may_lose[PLACES] = {
 	[FIRST_GET] = BATCH,
 	[GET] = 1,
 	[GET_MANY] = BATCH,
+	[PEEK] = 1,
 };
 
 struct message {
@@ -106,7 +123,9 @@ fill_byte(uint32_t life, uint32_t number, size_t at)
 static size_t
 fill_len(uint32_t life, uint32_t number)
 {
-	return (life * 2654435761u + number * 40503u) % LEN_MAX;
+	uint32_t some = life * 2654435761u + number * 40503u;
+
+	return some % LEN_SHORT + (some / LEN_SHORT % 5 ? 0 : LEN_LONG);
 }
 
 static size_t
@@ -119,6 +138,26 @@ make(struct message *m, uint32_t life, uint32_t number)
 	for (size_t i = 0; i < len; i++)
 		m->fill[i] = fill_byte(life, number, i);
 	return offsetof(struct message, fill) + len;
+}
+
+/* Some of them are given up, and then put all the same. */
+static int
+put_in_place(mproc_queue *q, const struct message *m, size_t len)
+{
+	void *p;
+	int r;
+
+	r = mproc_queue_reserve(q, len, &p, mproc_ms(100));
+	if (r == 0 && m->number % 3 == 0) {
+		memset(p, 0xff, len);
+		r = mproc_queue_abort(q, p);
+		if (r == 0)
+			r = mproc_queue_reserve(q, len, &p, mproc_ms(100));
+	}
+	if (r < 0)
+		return r;
+	memcpy(p, m, len);
+	return mproc_queue_commit(q, p, len);
 }
 
 /* One call, as the number of the first message wills. Returns how many were
@@ -138,6 +177,9 @@ put_some(mproc_queue *q, struct message m[BATCH], struct iovec msgs[BATCH],
 		parts[1] = (struct iovec){ (char *)m + 7, msgs[0].iov_len - 7 };
 		r = mproc_queue_putv(q, parts, 2, mproc_ms(100));
 		break;
+	case RESERVE:
+		r = put_in_place(q, m, msgs[0].iov_len);
+		break;
 	default:
 		r = mproc_queue_put(q, m, msgs[0].iov_len, mproc_ms(100));
 	}
@@ -147,16 +189,16 @@ put_some(mproc_queue *q, struct message m[BATCH], struct iovec msgs[BATCH],
 static void
 produce(struct mpt *t, struct chaos *c, int role, uint32_t life)
 {
-	static const enum place ways[] = { PUT, PUTV, PUT_MANY };
+	static const enum place ways[] = { PUT, PUTV, PUT_MANY, RESERVE };
 	struct iovec msgs[BATCH];
 	struct message m[BATCH];
 	uint32_t number = 0;
 	int n, r;
 
 	while (number < PER_LIFE) {
-		enum place how = ways[(life + number) % 3];
+		enum place how = ways[(life + number) % 4];
 
-		n = how == PUT_MANY ? 1 + (int)(number / 3 % BATCH) : 1;
+		n = how == PUT_MANY ? 1 + (int)(number / 4 % BATCH) : 1;
 		if ((uint32_t)n > PER_LIFE - number)
 			n = (int)(PER_LIFE - number);
 		for (int i = 0; i < n; i++)
@@ -196,11 +238,21 @@ verify(struct mpt *t, struct chaos *c, const struct message *m, size_t len)
 /* Takes one message or several. Returns how many, or an error. */
 static int
 get_some(mproc_queue *q, unsigned char *buf, size_t size,
-	 struct iovec msgs[BATCH], bool many)
+	 struct iovec msgs[BATCH], enum place how)
 {
+	const void *p;
 	int r;
 
-	if (many)
+	if (how == PEEK) {
+		r = mproc_queue_peek(q, &p, &msgs[0].iov_len, mproc_ms(100));
+		if (r < 0)
+			return r;
+		memcpy(buf, p, msgs[0].iov_len);
+		msgs[0].iov_base = buf;
+		r = mproc_queue_release(q, p);
+		return r == 0 ? 1 : r;
+	}
+	if (how == GET_MANY)
 		return mproc_queue_get_many(q, buf, size, msgs, BATCH,
 					    mproc_ms(100));
 	msgs[0].iov_base = buf;
@@ -215,16 +267,18 @@ consume(struct mpt *t, struct chaos *c, int role)
 	uint32_t *last = calloc(LIVES, sizeof(*last));
 	unsigned char buf[BATCH * sizeof(struct message)];
 	struct iovec msgs[BATCH];
-	bool first = true, many = role % 2;
+	static const enum place ways[] = { GET, GET_MANY, PEEK };
+	unsigned way = (unsigned)role;
+	bool first = true;
 	struct message m;
 	int r;
 
 	mpt_check(t, last);
-	for (; !atomic_load(&c->stop_consumers); many = !many) {
-		atomic_store(&c->place[role], first ? FIRST_GET :
-					      many  ? GET_MANY :
-						      GET);
-		r = get_some(c->q, buf, sizeof(buf), msgs, many);
+	for (; !atomic_load(&c->stop_consumers); way++) {
+		enum place how = ways[way % 3];
+
+		atomic_store(&c->place[role], first ? FIRST_GET : how);
+		r = get_some(c->q, buf, sizeof(buf), msgs, how);
 		for (int i = 0; i < r; i++) {
 			memcpy(&m, msgs[i].iov_base, msgs[i].iov_len);
 			verify(t, c, &m, msgs[i].iov_len);
@@ -413,6 +467,12 @@ run(struct mpt *t, unsigned kills, unsigned enough)
 	rage(t, c, roles, kills, &lives, &rand, &tally);
 	settle(t, c, roles);
 	account(t, c, lives, &tally);
+
+	/* Lanes are used again, and so is memory of long messages. */
+	mpt_check_int(t, mproc_arena_stat(NULL, &after), 0);
+	print_message("# used %llu bytes when empty\n",
+		      (unsigned long long)(after.used - before.used));
+	mpt_check(t, after.used <= before.used + EMPTY_MAX);
 
 	mproc_queue_destroy(c->q);
 	mpt_check(t, mproc_arena_recover(NULL) >= 0);
