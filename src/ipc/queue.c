@@ -259,13 +259,17 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 	return 0;
 }
 
-/* The calling thread has read dead letters of @q, which is GONE. */
+/* What this process has of the dead letters of @q, which is GONE. */
 static void
-drop_partner(mproc_arena *a, mproc_queue *q)
+drop_dead_letters(mproc_arena *a, mproc_queue *q)
 {
 	mproc_queue *dead = mpr_queue_partner(a, q);
-	struct mpr_attachment *at = dead ? mpr_attachment_present(dead) : NULL;
+	struct mpr_attachment *at;
 
+	if (!dead)
+		return;
+	mpr_queue_fd_close(dead);
+	at = mpr_attachment_present(dead);
 	if (at)
 		mpr_attachment_drop(at);
 }
@@ -283,10 +287,12 @@ mproc_queue_destroy(mproc_queue *q)
 	/* A thread that cannot attach, for want of memory, can destroy. */
 	(void)mpr_attachment_get(q, &at);
 	open = at ? at->open : atomic_load(&q->state);
-	/* It goes with its queue. */
+	/* It goes with its queue; only the descriptor is this process's. */
 	if (atomic_load(&q->flags) & MPR_QUEUE_DEAD_LETTERS &&
-	    mpr_queue_partner(a, q))
+	    mpr_queue_partner(a, q)) {
+		mpr_queue_fd_close(q);
 		return;
+	}
 	if (mpr_owner_state(open) == MPR_QUEUE_OPEN &&
 	    atomic_compare_exchange_strong(
 		    &q->state, &open,
@@ -296,9 +302,9 @@ mproc_queue_destroy(mproc_queue *q)
 		mpr_fence_rare(a);
 		mpr_seats_wake_all(a, &q->seats);
 		mpr_queue_end_partner(a, q);
-		drop_partner(a, q);
 	}
 	mpr_queue_fd_close(q);
+	drop_dead_letters(a, q);
 	/* The queue's memory goes with our attachment if it was the last. If
 	 * another was faster, what we hold is still ours to give back. */
 	if (!at)

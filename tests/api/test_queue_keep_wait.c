@@ -3,6 +3,8 @@
  * queue.h with .joinable, .ack and .max_items: who waits for messages to be done,
  * to come back, or to leave room.
  */
+#include <poll.h>
+
 #include "keep.h"
 
 static int
@@ -267,6 +269,56 @@ kills_do_not_change_the_bound(void **state)
 	mproc_queue_destroy(b->q);
 }
 
+static bool
+is_readable(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+/* Not only what is in lanes makes a descriptor readable. */
+static void
+a_descriptor_tells_of_what_comes_back(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, MPROC_OPTS(
+		mproc_queue_opts, .ack = true, .max_redeliveries = 1));
+	int fd = mproc_queue_fd(b->q), letters = mproc_queue_fd(b->dlq);
+	struct letter {
+		struct mproc_dead_letter head;
+		unsigned value;
+	} letter;
+
+	assert_true(fd >= 0 && letters >= 0);
+	put_value(t, b->q, 1);
+	assert_true(is_readable(fd, 20000));
+	for (int death = 0; death < 2; death++) {
+		kill_a_taker(t, b, 1);
+		if (death == 0) {
+			assert_true(is_readable(fd, 20000));
+			take_value(t, b->q, 1);
+			is_empty(t, b->q);
+			assert_int_equal(mproc_queue_requeue(b->q), 0);
+			assert_true(is_readable(fd, 20000));
+		}
+	}
+	assert_true(is_readable(letters, 20000));
+	assert_int_equal(mproc_queue_get(b->dlq, &letter, sizeof(letter), NULL,
+					 MPROC_NOWAIT), 0);
+	assert_int_equal(letter.value, 1);
+	is_empty(t, b->dlq);
+	is_empty(t, b->q);
+	/* After a drain, what is held may come back. */
+	put_value(t, b->q, 2);
+	take_value(t, b->q, 2);
+	assert_int_equal(mproc_queue_shutdown(b->q, MPROC_DRAIN), 0);
+	assert_int_equal(mproc_queue_task_done(b->q), 0);
+	assert_true(is_readable(fd, 20000));
+	mproc_queue_destroy(b->dlq); /* closes the descriptor alone */
+	mproc_queue_destroy(b->q);
+}
+
 #define both(test)                                                  \
 	static void test##_process(void **state)                    \
 	{                                                           \
@@ -295,6 +347,7 @@ main(void)
 		mpt_test(there_are_no_more_items_than_allowed),
 		both_tests(a_producer_waits_for_an_item_to_be_taken),
 		mpt_test(kills_do_not_change_the_bound),
+		mpt_test(a_descriptor_tells_of_what_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, make_the_arena, NULL);
