@@ -159,6 +159,17 @@ second_lane(struct mpt *t, void *arg)
 	return 0;
 }
 
+/* Also a descriptor, whose watcher looks at all queues until the end. */
+static void
+ask_for_descriptor(struct mpt *t, mproc_queue *q)
+{
+	int64_t begin = mproc_now();
+	int r = mproc_queue_fd(q);
+
+	mpt_check(t, r > 2 || put_may_return(r));
+	mpt_check(t, mproc_now() - begin < bound());
+}
+
 /* Finds the queues as they are now. */
 static int
 newcomer(struct mpt *t, void *arg)
@@ -167,7 +178,9 @@ newcomer(struct mpt *t, void *arg)
 
 	for (unsigned i = 0; i < VALUES; i++) {
 		atomic_store(&h->at, i + 1);
+		ask_for_descriptor(t, h->q[i]);
 		use(t, h->q[i]);
+		ask_for_descriptor(t, h->q[i]);
 	}
 	return 0;
 }
