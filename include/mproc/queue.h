@@ -535,8 +535,9 @@ struct mproc_dead_letter {
  * be read with mproc_queue_get() and mproc_queue_get_many(), which gives one at a
  * time, waited for, and asked for its length. Each message in it is a struct
  * mproc_dead_letter and the message. Nobody can put there (-EPERM), peek (-EPERM),
- * or destroy it (that only closes this process's mproc_queue_fd() for it). A reader that is killed leaves the letter that
- * it was about to read to the next one, as one of its killers.
+ * or destroy it: that only closes this process's mproc_queue_fd() for it. A reader
+ * that is killed leaves the letter that it was about to read to the next one, as
+ * one of its killers.
  *
  * Return: 0, or a negative error:
  *   -EINVAL   @ret_dlq is NULL, @q is NULL or no queue, or was made without
