@@ -350,7 +350,8 @@ a_death_is_waited_for(void **state)
 	leave_room_for(1);
 	holder = mpt_spawn(t, "holder", reserve_and_wait, job);
 	mpt_reach(t, 1);
-	job->rounds = job->turn = 1;
+	job->rounds = 1;
+	job->turn = 1;
 	mpt_spawn(t, "producer", put_in_turn, job);
 	await_sleep(t, job);
 	assert_int_equal(job->done, 0);
