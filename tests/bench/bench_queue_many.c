@@ -8,6 +8,9 @@
  * Each consumer checks each message and its producer's order; in the end all
  * must have been taken.
  *
+ * Then eight processes against two, which put and take one message at a time:
+ * the queue, and a pipe.
+ *
  * Then the queue against itself: one producer to one consumer, and the same
  * with 1,023 others attached that have put one message each and put no more.
  *
@@ -28,7 +31,8 @@
 #include "bench.h"
 
 #define ROUNDS 7
-#define EACH 2000000 /* messages of each producer, a multiple of BATCH */
+#define EACH 2000000
+#define EACH_BY_PIPE 100000
 #define PEERS_MAX 4
 #define BATCH 16
 #define STOP UINT64_MAX
@@ -61,6 +65,7 @@ static struct round *shared;
  */
 struct rival {
 	const char *name;
+	uint64_t each; /* messages of each producer, a multiple of BATCH */
 	void (*open)(void);
 	unsigned (*put)(uint64_t first);
 	unsigned (*get)(struct bench_message m[BATCH]);
@@ -260,18 +265,72 @@ ring_close(void)
 	munmap(ring, sizeof(*ring));
 }
 
+/* A pipe: writes and reads of so few bytes are whole. */
+static int ends[2];
+
+static void
+pipe_open(void)
+{
+	if (pipe(ends) < 0)
+		bench_die("pipe");
+}
+
+static void
+pipe_write(const struct bench_message *m)
+{
+	if (write(ends[1], m, sizeof(*m)) != sizeof(*m))
+		bench_die("write");
+}
+
+static unsigned
+pipe_put(uint64_t first)
+{
+	struct bench_message m;
+
+	bench_fill(&m, first);
+	pipe_write(&m);
+	return 1;
+}
+
+static unsigned
+pipe_get(struct bench_message m[BATCH])
+{
+	if (read(ends[0], m, sizeof(m[0])) != sizeof(m[0]))
+		bench_die("read");
+	return m[0].number != STOP;
+}
+
+static void
+pipe_finish(unsigned consumers)
+{
+	while (consumers--)
+		pipe_write(&stop);
+}
+
+static void
+pipe_close(void)
+{
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static const struct rival rivals[] = {
-	{ "queue", queue_open, queue_put, queue_get, queue_finish,
+	{ "queue", EACH, queue_open, queue_put, queue_get, queue_finish,
 	  queue_close },
-	{ "queue, get_many(16)", queue_open, queue_put, queue_get_batch,
+	{ "queue, get_many(16)", EACH, queue_open, queue_put, queue_get_batch,
 	  queue_finish, queue_close },
-	{ "queue, both by 16", queue_open, queue_put_batch, queue_get_batch,
+	{ "queue, both by 16", EACH, queue_open, queue_put_batch, queue_get_batch,
 	  queue_finish, queue_close },
-	{ "Vyukov's ring", ring_open, ring_put, ring_get, ring_finish,
+	{ "Vyukov's ring", EACH, ring_open, ring_put, ring_get, ring_finish,
 	  ring_close },
 };
 
 #define RIVALS ((int)(sizeof(rivals) / sizeof(*rivals)))
+
+static const struct rival by_pipe = {
+	"pipe", EACH_BY_PIPE, pipe_open, pipe_put, pipe_get, pipe_finish,
+	pipe_close
+};
 
 static void
 meet(void)
@@ -285,7 +344,7 @@ static void
 produce(const struct rival *r, unsigned producer)
 {
 	meet();
-	for (uint64_t i = 0; i < EACH;)
+	for (uint64_t i = 0; i < r->each;)
 		i += r->put(NUMBER(producer, i));
 }
 
@@ -351,7 +410,7 @@ static double
 round_of(const struct rival *r, unsigned peers)
 {
 	pid_t producers[PEERS_MAX], consumers[PEERS_MAX];
-	uint64_t n = (uint64_t)peers * EACH, sum = 0;
+	uint64_t n = peers * r->each, sum = 0;
 	int64_t began;
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
@@ -362,7 +421,7 @@ round_of(const struct rival *r, unsigned peers)
 	for (unsigned i = 0; i < peers; i++) {
 		producers[i] = start(r, i);
 		consumers[i] = start(r, PEERS_MAX);
-		sum += EACH * NUMBER(i, 0) + (uint64_t)EACH * (EACH - 1) / 2;
+		sum += r->each * NUMBER(i, 0) + r->each * (r->each - 1) / 2;
 	}
 	while (shared->ready < 2 * peers)
 		sched_yield();
@@ -411,6 +470,46 @@ compare(unsigned peers, int rounds)
 }
 
 /* The queue with many attached. */
+
+/* Eight processes on the CPUs that there are, against two. */
+static void
+compare_crowd(int rounds)
+{
+	enum { TWO, EIGHT, PIPE_TWO, PIPE_EIGHT, KINDS };
+	static const char *const names[KINDS] = {
+		"queue, 1 to 1", "queue, 4 to 4", "pipe, 1 to 1", "pipe, 4 to 4",
+	};
+	double *ns[KINDS], *column = bench_column(rounds);
+
+	for (int k = 0; k < KINDS; k++)
+		ns[k] = bench_column(rounds);
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < KINDS; k++)
+			ns[k][i] = round_of(k < PIPE_TWO ? &rivals[0] : &by_pipe,
+					    k % 2 ? 4 : 1);
+	printf("64 bytes, one at a time, %d rounds in turn, verified\n", rounds);
+	printf("%-24s %10s %10s %10s %10s\n", "", "median ns", "least", "most",
+	       "x 4-4 pipe");
+	for (int k = 0; k < KINDS; k++) {
+		double ratio;
+
+		for (int i = 0; i < rounds; i++)
+			column[i] = ns[PIPE_EIGHT][i] / ns[k][i];
+		ratio = bench_median(column, rounds);
+		for (int i = 0; i < rounds; i++)
+			column[i] = ns[k][i];
+		printf("%-24s %10.1f %10.1f %10.1f %10.2f\n", names[k],
+		       bench_median(column, rounds), column[0],
+		       column[rounds - 1], ratio);
+	}
+	for (int i = 0; i < rounds; i++)
+		column[i] = ns[EIGHT][i] / ns[TWO][i];
+	printf("4 to 4 takes %.2f times as long for a message as 1 to 1\n",
+	       bench_median(column, rounds));
+	for (int k = 0; k < KINDS; k++)
+		free(ns[k]);
+	free(column);
+}
 
 static mproc_queue *back; /* answers */
 
@@ -581,6 +680,7 @@ main(int argc, char **argv)
 	stop.number = STOP;
 	compare(2, rounds);
 	compare(4, rounds);
+	compare_crowd(rounds);
 	compare_attached(false, rounds);
 	compare_attached(true, rounds);
 	return 0;
