@@ -42,6 +42,7 @@ struct mpr_attachment {
 
 	struct mpr_producer producer; /* lane is NULL before the first put */
 	struct mpr_written writes; /* the block that it writes, if any */
+	bool puts_block; /* in a put of its own, not between two calls */
 	struct mpr_message_blocks blocks;
 	struct mpr_held held;
 	uint64_t returned_seen; /* the queue's, when none was left that had */

@@ -263,6 +263,13 @@ put_slowly(struct mpr_attachment *at, int r, const struct load *load,
 {
 	if (r == -ENOBUFS)
 		r = try(at, load);
+	/* The program has left a put by a jump: its message was at no address of
+	 * anything. */
+	if (r == -EBUSY && at->puts_block) {
+		at->puts_block = false;
+		mpr_put_abort(at);
+		r = try(at, load);
+	}
 	if (is_full(r))
 		r = timeout.ns != 0 ? put_waiting(at, load, timeout) : -EAGAIN;
 	if (r == -ESHUTDOWN)
@@ -371,6 +378,7 @@ put_long(struct mpr_attachment *at, const struct iovec *parts, int n,
 	if (r < 0)
 		return r;
 	to = p;
+	at->puts_block = true;
 	for (int i = 0; i < n; i++) {
 		/* Someone may have changed them since they were added up. */
 		part = parts[i].iov_len < left ? parts[i].iov_len : left;
@@ -379,6 +387,7 @@ put_long(struct mpr_attachment *at, const struct iovec *parts, int n,
 		to += part;
 		left -= part;
 	}
+	at->puts_block = false;
 	r = mpr_put_commit(at, len);
 	return r == -ESHUTDOWN ? mpr_put_closed(at) : r;
 }

@@ -248,7 +248,9 @@ mpr_queues_told(mproc_arena *a, pid_t pid, int signal)
 	bool had;
 
 	while ((q = mpr_queue_next(a, &walk))) {
+		/* Without returns nobody has died with a message. */
 		if (!(atomic_load(&q->flags) & MPR_QUEUE_KEEPS) ||
+		    !atomic_load(&q->returned) ||
 		    mpr_owner_state(atomic_load(&q->state)) != MPR_QUEUE_OPEN)
 			continue;
 		/* Blocks are touched only by those who have a seat. */

@@ -4,7 +4,9 @@
  * are put and taken as all others, by all calls, in the same order. What
  * happens between threads and processes is in test_queue_block_others.c.
  */
+#include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "common.h"
 #include "mpt_rand.h"
@@ -644,6 +646,51 @@ the_end_of_the_queue_frees_all_of_it(void **state)
 	expect_stat(&before);
 }
 
+static sigjmp_buf out;
+
+static void
+jump(int sig)
+{
+	siglongjmp(out, sig);
+}
+
+/* A program may go on after that, if it likes. */
+static void
+a_put_that_crashes_leaves_nothing_behind(void **state)
+{
+	struct sigaction action = { .sa_handler = jump }, before;
+	long page = sysconf(_SC_PAGESIZE);
+	unsigned char *nothing = mmap(NULL, (size_t)(3 * page), PROT_NONE,
+				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char buf[LONG];
+	volatile int jumps = 0;
+	int r;
+
+	(void)state;
+	assert_true(nothing != MAP_FAILED);
+	assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
+	for_both_kinds(q) {
+		for (volatile int i = 0; i < 10; i++) {
+			if (sigsetjmp(out, 1) == 0) {
+				r = mproc_queue_put(q, nothing, LONG + 1000,
+						    MPROC_NOWAIT);
+				fail_msg("put says %d", r);
+			}
+			jumps++;
+		}
+		assert_int_equal(mproc_queue_len(q), 0);
+		fill(message, LONG, 1);
+		assert_int_equal(mproc_queue_put(q, message, LONG,
+						 MPROC_NOWAIT), 0);
+		assert_int_equal(mproc_queue_get(q, buf, sizeof(buf), NULL,
+						 MPROC_NOWAIT), 0);
+		assert_true(is_message(buf, LONG, 1));
+	}
+	assert_int_equal(jumps, 20);
+	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+	munmap(nothing, (size_t)(3 * page));
+}
+
 int
 main(void)
 {
@@ -667,6 +714,7 @@ main(void)
 		cmocka_unit_test(a_shutdown_ends_what_is_reserved),
 		cmocka_unit_test(what_is_shown_stays_through_a_shutdown),
 		cmocka_unit_test(the_end_of_the_queue_frees_all_of_it),
+		cmocka_unit_test(a_put_that_crashes_leaves_nothing_behind),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
