@@ -22,6 +22,9 @@
  * them would save nothing. */
 #define BACK_MOST ((size_t)8 << 20)
 
+/* Up to so many are looked through. */
+#define BUCKETS_FIRST 16
+
 MPR_THREAD_LOCAL struct mpr_attachments mpr_attachments;
 
 static void
@@ -34,6 +37,90 @@ forget(struct mpr_attachment *at)
 	free(at);
 }
 
+static struct mpr_attachment **
+bucket_of(const mproc_queue *q)
+{
+	/* Headers lie at multiples of 128. */
+	uint64_t hash = ((uintptr_t)q >> 7) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &mpr_attachments.buckets[hash >> 32 &
+					(mpr_attachments.n_buckets - 1)];
+}
+
+/* Puts all into @n buckets. Without memory it is left as it is: looking takes
+ * longer then. */
+static void
+spread(unsigned n)
+{
+	struct mpr_attachment **buckets = mpr_zalloc(n * sizeof(*buckets));
+
+	if (!buckets)
+		return;
+	free(mpr_attachments.buckets);
+	mpr_attachments.buckets = buckets;
+	mpr_attachments.n_buckets = n;
+	for (struct mpr_attachment *at = mpr_attachments.all; at;
+	     at = at->next) {
+		struct mpr_attachment **bucket = bucket_of(at->q);
+
+		at->next_in_bucket = *bucket;
+		*bucket = at;
+	}
+}
+
+static void
+enter(struct mpr_attachment *at)
+{
+	struct mpr_attachment **bucket;
+
+	at->next = mpr_attachments.all;
+	if (at->next)
+		at->next->previous = at;
+	mpr_attachments.all = at;
+	mpr_attachments.n++;
+	if (mpr_attachments.n > BUCKETS_FIRST &&
+	    mpr_attachments.n > mpr_attachments.n_buckets) {
+		spread(2 * mpr_attachments.n_buckets > BUCKETS_FIRST ?
+			       2 * mpr_attachments.n_buckets :
+			       2 * BUCKETS_FIRST);
+		if (mpr_attachments.n <= mpr_attachments.n_buckets)
+			return;
+	}
+	if (!mpr_attachments.buckets)
+		return;
+	bucket = bucket_of(at->q);
+	at->next_in_bucket = *bucket;
+	*bucket = at;
+}
+
+static void
+leave(struct mpr_attachment *at)
+{
+	struct mpr_attachment **link;
+
+	if (at->previous)
+		at->previous->next = at->next;
+	else
+		mpr_attachments.all = at->next;
+	if (at->next)
+		at->next->previous = at->previous;
+	mpr_attachments.n--;
+	for (int i = 0; i < MPR_ATTACHMENTS_HOT; i++)
+		if (mpr_attachments.hot[i] == at)
+			mpr_attachments.hot[i] = NULL;
+	if (!mpr_attachments.buckets)
+		return;
+	link = bucket_of(at->q);
+	while (*link != at)
+		link = &(*link)->next_in_bucket;
+	*link = at->next_in_bucket;
+	if (mpr_attachments.n)
+		return;
+	free(mpr_attachments.buckets);
+	mpr_attachments.buckets = NULL;
+	mpr_attachments.n_buckets = 0;
+}
+
 /* In a forked child all attachments are copies of the parent's. */
 static void
 drop_parents(void)
@@ -44,6 +131,7 @@ drop_parents(void)
 		next = at->next;
 		forget(at);
 	}
+	free(mpr_attachments.buckets);
 	mpr_attachments = (struct mpr_attachments){
 		.generation = mpr_generation(),
 	};
@@ -52,7 +140,6 @@ drop_parents(void)
 void
 mpr_attachment_drop(struct mpr_attachment *at)
 {
-	struct mpr_attachment **link = &mpr_attachments.all;
 	struct mpr_lane *lane = at->producer.lane;
 
 	/* What it holds; a block that the single consumer is shown is not its
@@ -80,12 +167,7 @@ mpr_attachment_drop(struct mpr_attachment *at)
 	mpr_seat_leave(at->seat);
 	mpr_queue_reap(at->arena, at->q);
 
-	while (*link != at)
-		link = &(*link)->next;
-	*link = at->next;
-	for (int i = 0; i < MPR_ATTACHMENTS_HOT; i++)
-		if (mpr_attachments.hot[i] == at)
-			mpr_attachments.hot[i] = NULL;
+	leave(at);
 	forget(at);
 }
 
@@ -213,8 +295,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->quantum = MPR_QUANTUM;
 	at->patience = PATIENCE_START;
 	at->polls = true;
-	at->next = mpr_attachments.all;
-	mpr_attachments.all = at;
+	enter(at);
 	if (!is_sane(at)) {
 		mpr_attachment_drop(at);
 		return mpr_fail(-EBADMSG, "the header of queue %p is corrupt",
@@ -232,8 +313,15 @@ mpr_attachment_present(const mproc_queue *q)
 
 	if (mpr_attachments.generation != mpr_generation())
 		return NULL;
-	if (!at || at->q != q)
-		at = mpr_attachments.all;
+	if (at && at->q == q)
+		return at;
+	if (mpr_attachments.buckets) {
+		at = *bucket_of(q);
+		while (at && at->q != q)
+			at = at->next_in_bucket;
+		return at;
+	}
+	at = mpr_attachments.all;
 	while (at && at->q != q)
 		at = at->next;
 	return at;

@@ -76,6 +76,8 @@ struct mpr_attachment {
 	unsigned char *copy; /* NULL before the first peek of a message */
 
 	struct mpr_attachment *next; /* of this thread's */
+	struct mpr_attachment *previous;
+	struct mpr_attachment *next_in_bucket;
 };
 
 #define MPR_ATTACHMENTS_HOT 4
@@ -84,6 +86,10 @@ struct mpr_attachments {
 	struct mpr_attachment *hot[MPR_ATTACHMENTS_HOT];
 	struct mpr_attachment *all;
 	uint64_t generation;
+	/* For threads that use many queues: by the queue's address. */
+	struct mpr_attachment **buckets; /* NULL: none yet, look through all */
+	unsigned n_buckets; /* a power of two */
+	unsigned n;
 };
 
 extern MPR_THREAD_LOCAL struct mpr_attachments mpr_attachments;

@@ -13,7 +13,7 @@
 #include "ipc/attachment.h"
 #include "sync/seats.h"
 
-#define QUEUES 20 /* more than the cache holds at once */
+#define QUEUES 70 /* more than the cache holds at once, or can be looked through */
 
 static mproc_queue *
 new_queue(void)
