@@ -146,20 +146,22 @@ lanes_of_the_dead_keep_their_place(void **state)
 	struct mpt *t = *state;
 	struct board *b = new_board(t, MPROC_OPTS(mproc_queue_opts,
 						  .ordered = true));
-	unsigned n = amount(30);
+	enum { N = 30 };
+	int ids[N + 1];
 
-	for (unsigned i = 1; i <= n; i++) {
-		int id = mpt_spawn(t, "producer", put_and_wait,
+	for (unsigned i = 1; i <= N; i++) {
+		ids[i] = mpt_spawn(t, "producer", put_and_wait,
 				   (void *)(uintptr_t)i);
-
 		mpt_until(t, b->turn == i + 1);
 		if (i % 3)
-			mpt_kill(t, id);
+			mpt_kill(t, ids[i]);
 		if (i % 2)
 			assert_true(mproc_arena_recover(NULL) >= 0);
 	}
-	for (unsigned i = 1; i <= n; i++)
+	for (unsigned i = 1; i <= N; i++)
 		assert_int_equal(take(t, b->q), i);
+	for (unsigned i = 3; i <= N; i += 3)
+		mpt_kill(t, ids[i]);
 	mproc_queue_destroy(b->q);
 }
 

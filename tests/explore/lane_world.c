@@ -140,7 +140,11 @@ put_in_place(struct mpr_producer *p, const unsigned char *bytes, size_t len)
 static struct mpr_reference
 reference_to(unsigned id)
 {
-	return (struct mpr_reference){ .object = id, .use = LANE_USE | id };
+	return (struct mpr_reference){
+		.object = id,
+		.use = LANE_USE | id,
+		.stamp = LANE_USE | id,
+	};
 }
 
 static int
@@ -275,6 +279,7 @@ follow_reference(unsigned taker, struct mpr_consumer *c, bool is_shared)
 		return;
 	explore_check(ref.object < IDS && w.len[ref.object]);
 	explore_check(ref.use == reference_to((unsigned)ref.object).use);
+	explore_check(ref.stamp == ref.use);
 	if (!w.delivered[ref.object]) {
 		w.delivered[ref.object] = true;
 		explore_check(ref.object > w.last[taker]);

@@ -136,7 +136,7 @@ reference_believed(struct explore_access *a)
 		a->fault = EXPLORE_CACHED;
 }
 
-/* C2, for the second of them. */
+/* C2, for the second of them, and the third. */
 static void
 use_loaded_relaxed(struct explore_access *a)
 {
