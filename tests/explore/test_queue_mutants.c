@@ -9,8 +9,8 @@
  * waker is stopped in between. A producer's ticket that is read after its want:
  * who takes the want has made the room that the producer then sees. Steps of a
  * message in a block that change places, as accesses can be made wrong but not
- * be exchanged: test_queue_block.c of the suite step has been seen to find
- * these.
+ * be exchanged: test_queue_block.c and test_queue_block_end.c of the suite step
+ * have been seen to find these.
  */
 #include <setjmp.h>
 #include <stdarg.h>
