@@ -18,6 +18,9 @@
 /* Of free ones, so many are asked whether their memory fits. */
 #define LOOK_FITTING 32
 
+/* After so many times that others were faster it is as if there were none. */
+#define TRIM_ATTEMPTS 100
+
 /* Memory fits if it is not larger than so many times the message. */
 #define WASTE 4
 #define WASTE_MIN 4096
@@ -143,8 +146,8 @@ search(struct mpr_attachment *at, size_t len, bool any, struct mpr_written *ret)
 	return false;
 }
 
-/* Frees the memory that free blocks keep. Returns whether there was any, or a
- * block is in use, whose memory may come back. */
+/* Frees the memory that free blocks keep. Returns whether there was any. *@ret_used
+ * is whether a block is in use: that one will be free, too. */
 static bool
 trim(struct mpr_attachment *at, bool *ret_used)
 {
@@ -157,15 +160,25 @@ trim(struct mpr_attachment *at, bool *ret_used)
 		struct mpr_message_block *b = mpr_message_block_at(at, i);
 		uint64_t word = atomic_load(&b->state);
 
-		if (mpr_owner_state(word) != MPR_MESSAGE_FREE) {
+		if (mpr_owner_state(word) == MPR_MESSAGE_FREE &&
+		    !atomic_load(&b->memory))
+			continue;
+		if (mpr_owner_state(word) != MPR_MESSAGE_FREE ||
+		    !claim(at, b, word, &w)) {
 			*ret_used = true;
-		} else if (atomic_load(&b->memory) && claim(at, b, word, &w)) {
-			mpr_message_drop_memory(at->arena, at->self, b);
-			cas(&b->state, w.word, mpr_message_freed(w.word));
-			found = true;
+			continue;
 		}
+		mpr_message_drop_memory(at->arena, at->self, b);
+		cas(&b->state, w.word, mpr_message_freed(w.word));
+		found = true;
 	}
 	return found;
+}
+
+static bool
+is_short(int r)
+{
+	return r == -ENOMEM || r == -ENOSPC;
 }
 
 /* Claims a block, whatever its memory. */
@@ -176,45 +189,44 @@ claim_any(struct mpr_attachment *at, size_t len, struct mpr_written *ret)
 
 	/* Others may take those that we add. */
 	while (r == 0 && !search(at, len, false, ret) &&
-	       !search(at, len, true, ret))
+	       !search(at, len, true, ret)) {
 		r = mpr_message_add_group(at);
+		/* All that there are will be free again. */
+		if (is_short(r) && at->blocks.n)
+			r = -EAGAIN;
+	}
 	return r;
-}
-
-static bool
-is_short(int r)
-{
-	return r == -ENOMEM || r == -ENOSPC;
 }
 
 int
 mpr_message_begin(struct mpr_attachment *at, size_t len,
 		  struct mpr_written *ret)
 {
+	bool found = true, used = false;
 	struct mpr_written w;
-	bool used;
-	int r;
+	int r = -EAGAIN;
 
-	r = claim_any(at, len, &w);
-	if (r < 0)
-		return r;
-	r = get_memory(at, &w, len);
-	if (mpr_unlikely(is_short(r))) {
-		/* As it was: nobody is to wait for it. */
-		cas(&w.block->state, w.word, mpr_message_freed(w.word));
-		if (!trim(at, &used))
-			return used ? -EAGAIN : r;
+	/* Others may be faster to what we give to the heap. */
+	for (int attempt = 0; found && attempt < TRIM_ATTEMPTS; attempt++) {
 		r = claim_any(at, len, &w);
 		if (r < 0)
 			return r;
 		r = get_memory(at, &w, len);
-	}
-	if (r < 0) {
+		if (mpr_likely(r == 0)) {
+			*ret = w;
+			return 0;
+		}
+		/* As it was: nobody is to wait for it. */
 		cas(&w.block->state, w.word, mpr_message_freed(w.word));
-		return is_short(r) && used ? -EAGAIN : r;
+		if (!is_short(r))
+			return r;
+		found = trim(at, &used);
 	}
-	*ret = w;
-	return 0;
+	if (used || found)
+		return -EAGAIN;
+	/* But somebody may have, when he saw it in use. */
+	wake_waiting(at, w.block);
+	return r;
 }
 
 struct mpr_reference
