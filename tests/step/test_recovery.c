@@ -5,7 +5,6 @@
  * find and finish all of it.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -156,34 +155,6 @@ destroy_and_stay(struct world *w)
 	}
 	waitpid(pid, NULL, 0);
 	return 0;
-}
-
-#define SPARE 4
-
-static void *
-use_a_slot(void *all)
-{
-	void *p = mproc_alloc(64);
-
-	pthread_barrier_wait(all);
-	mproc_free(p);
-	return NULL;
-}
-
-/* Leaves free slots, so that who joins need not look for the dead first. */
-static void
-make_spare_slots(void)
-{
-	pthread_t threads[SPARE];
-	pthread_barrier_t all;
-
-	pthread_barrier_init(&all, NULL, SPARE);
-	for (int i = 0; i < SPARE; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, use_a_slot,
-						&all), 0);
-	for (int i = 0; i < SPARE; i++)
-		pthread_join(threads[i], NULL);
-	pthread_barrier_destroy(&all);
 }
 
 static void
