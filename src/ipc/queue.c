@@ -301,7 +301,8 @@ mproc_queue_destroy(mproc_queue *q)
 		/* Who is about to sleep looks at the state once more. */
 		mpr_fence_rare(a);
 		mpr_seats_wake_all(a, &q->seats);
-		mpr_queue_end_partner(a, q);
+		mpr_queue_end_partner(a, q, mpr_owner_with_state(
+			open, MPR_QUEUE_GONE));
 	}
 	mpr_queue_fd_close(q);
 	drop_dead_letters(a, q);

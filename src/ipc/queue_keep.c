@@ -306,6 +306,10 @@ mpr_take_dead_letter(struct mpr_attachment *at, const struct mpr_sink *to,
 	if (!origin)
 		return -EBADMSG;
 	r = mpr_attachment_get(origin, &from);
+	/* It is gone, and the letters go with it. */
+	if (r == -ESTALE)
+		return mpr_fail(-ESHUTDOWN, "%s is shut down",
+				mpr_queue_label(at->q).text);
 	if (r < 0)
 		return r;
 	while (mpr_message_find_at(from, MPR_MESSAGE_DEAD, &t)) {

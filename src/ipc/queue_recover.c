@@ -74,18 +74,23 @@ mpr_queue_partner(const mproc_arena *a, mproc_queue *q)
 }
 
 void
-mpr_queue_end_partner(mproc_arena *a, mproc_queue *q)
+mpr_queue_end_partner(mproc_arena *a, mproc_queue *q, uint64_t word)
 {
 	mproc_queue *dead = mpr_queue_partner(a, q);
-	uint64_t word;
+	uint64_t open;
 
-	if (!dead || !(atomic_load(&dead->flags) & MPR_QUEUE_DEAD_LETTERS))
+	if (!dead || atomic_load(&q->flags) & MPR_QUEUE_DEAD_LETTERS ||
+	    !(atomic_load(&dead->flags) & MPR_QUEUE_DEAD_LETTERS))
 		return;
-	word = atomic_load(&dead->state);
-	if (mpr_owner_state(word) == MPR_QUEUE_OPEN &&
+	/* Either header may be another queue's by now. Not if, after this load,
+	 * they still belong together as they did. */
+	open = atomic_load(&dead->state);
+	if (atomic_load(&q->state) != word || mpr_queue_partner(a, q) != dead)
+		return;
+	if (mpr_owner_state(open) == MPR_QUEUE_OPEN &&
 	    atomic_compare_exchange_strong(
-		    &dead->state, &word,
-		    mpr_owner_with_state(word, MPR_QUEUE_GONE))) {
+		    &dead->state, &open,
+		    mpr_owner_with_state(open, MPR_QUEUE_GONE))) {
 		/* As in mproc_queue_destroy(). */
 		mpr_fence_rare(a);
 		mpr_seats_wake_all(a, &dead->seats);
@@ -100,8 +105,12 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 	uint64_t word = atomic_load(&q->state), busy;
 	bool freed;
 
-	if (!self || mpr_owner_state(word) != MPR_QUEUE_GONE ||
-	    mpr_seats_any(a, &q->seats))
+	if (mpr_owner_state(word) != MPR_QUEUE_GONE)
+		return;
+	/* Before anything that has to wait: who reads dead letters may have a
+	 * seat here, and sleep until these are gone. */
+	mpr_queue_end_partner(a, q, word);
+	if (!self || mpr_seats_any(a, &q->seats))
 		return;
 	busy = mpr_owner(mpr_arena_epoch(a), self->slot, MPR_QUEUE_BUSY);
 	if (!atomic_compare_exchange_strong(&q->state, &word, busy))
@@ -119,7 +128,6 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 			mpr_queue_reap(a, q);
 		return;
 	}
-	mpr_queue_end_partner(a, q);
 	atomic_store(&q->partner, 0);
 	freed = free_lanes(a, self, q);
 	freed = mpr_messages_free(a, self, q) && freed;

@@ -157,8 +157,9 @@ mproc_queue *mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk);
 /* The queue of @q's dead letters, or the one that they come from, or NULL. */
 mproc_queue *mpr_queue_partner(const mproc_arena *a, mproc_queue *q);
 
-/* The queue of @q's dead letters is GONE, if it is there. */
-void mpr_queue_end_partner(mproc_arena *a, mproc_queue *q);
+/* The queue of @q's dead letters is GONE, if it is there, as @q is, whose state is
+ * @word. Does nothing if that has changed. */
+void mpr_queue_end_partner(mproc_arena *a, mproc_queue *q, uint64_t word);
 
 /* GONE to FREE, if nobody has a seat any more. The calling thread does it only
  * if it is a participant; otherwise someone else will, later. */
