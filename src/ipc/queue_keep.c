@@ -200,7 +200,7 @@ mproc_queue_join(mproc_queue *q, mproc_timeout timeout)
 {
 	struct mpr_attachment *at;
 	unsigned dead;
-	uint64_t puts;
+	uint64_t filled;
 	int64_t deadline;
 	int r = attach(q, &at);
 
@@ -211,13 +211,13 @@ mproc_queue_join(mproc_queue *q, mproc_timeout timeout)
 				at->held.n, mpr_queue_label(q).text);
 	deadline = mpr_deadline(timeout);
 	/* A block that was seen to be done may have got a new message before
-	 * the last one was; then its put has been counted. */
+	 * the last one was; then its lane is filled further. */
 	do {
-		puts = mpr_queue_puts(at);
+		filled = mpr_queue_filled(at);
 		r = wait_once(at, &dead, timeout, deadline);
 		if (r < 0)
 			return r;
-	} while (mpr_queue_puts(at) != puts);
+	} while (mpr_queue_filled(at) != filled);
 	return dead ? mpr_fail(-EOWNERDEAD, "%u messages of %s are dead letters",
 			       dead, mpr_queue_label(q).text) : 0;
 }

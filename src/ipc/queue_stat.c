@@ -51,21 +51,21 @@ mproc_queue_len(mproc_queue *q)
 }
 
 uint64_t
-mpr_queue_puts(const struct mpr_attachment *at)
+mpr_queue_filled(const struct mpr_attachment *at)
 {
 	const _Atomic uint64_t *link = &at->q->lanes;
 	struct mpr_lane *lane;
 	bool bad = false;
-	uint64_t puts = 0;
+	uint64_t filled = 0;
 	unsigned n = 0;
 
 	while ((lane = mpr_queue_lane(at->arena, at->q, link, at->capacity,
 				      &bad)) &&
 	       n++ < MPR_LANES_MAX) {
-		puts += atomic_load(&lane->count);
+		filled += atomic_load(&lane->tail);
 		link = &lane->next;
 	}
-	return puts;
+	return filled;
 }
 
 static void
