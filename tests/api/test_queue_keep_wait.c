@@ -208,6 +208,50 @@ there_are_no_more_items_than_allowed(void **state)
 }
 
 static int
+put_in_turn(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	unsigned rounds = (unsigned)(uintptr_t)arg;
+
+	b->tid = gettid();
+	for (unsigned i = 1; i <= rounds; i++) {
+		mpt_check_int(t, mproc_queue_put(b->q, &i, sizeof(i),
+						 MPROC_FOREVER), 0);
+		b->done = i;
+	}
+	return 0;
+}
+
+/* Who is not woken sleeps until it looks for the dead, which is half of 50 ms
+ * away on average. */
+static void
+who_is_done_wakes_who_waits_for_room(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, MPROC_OPTS(
+		mproc_queue_opts, .ack = true, .max_items = 1));
+	unsigned rounds = amount(40);
+	int64_t spent = 0, began;
+
+	b->tid = 0;
+	b->done = 0;
+	put_value(t, b->q, 0);
+	mpt_spawn(t, "producer", put_in_turn, (void *)(uintptr_t)rounds);
+	for (unsigned i = 0; i < rounds; i++) {
+		take_value(t, b->q, i);
+		mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
+		assert_int_equal(b->done, i);
+		began = mproc_now();
+		assert_int_equal(mproc_queue_task_done(b->q), 0);
+		mpt_until(t, b->done == i + 1);
+		spent += mproc_now() - began;
+	}
+	assert_true(spent < rounds * INT64_C(15000000));
+	mpt_join_all(t);
+	mproc_queue_destroy(b->q);
+}
+
+static int
 put_one_more(struct mpt *t, void *arg)
 {
 	struct board *b = mpt_scratch(t);
@@ -346,6 +390,7 @@ main(void)
 		mpt_test(nobody_waits_for_what_he_holds_himself),
 		mpt_test(there_are_no_more_items_than_allowed),
 		both_tests(a_producer_waits_for_an_item_to_be_taken),
+		mpt_test(who_is_done_wakes_who_waits_for_room),
 		mpt_test(kills_do_not_change_the_bound),
 		mpt_test(a_descriptor_tells_of_what_comes_back),
 	};
