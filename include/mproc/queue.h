@@ -248,6 +248,9 @@ mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
  *   -ESTALE     the queue is destroyed
  *   -EBUSY      .single_consumer, and another thread is the consumer; or this
  *               thread has a peek open in this queue: release it first
+ *   -EDEADLK    .ack or .joinable: after MPROC_DRAIN nothing is queued, and this
+ *               thread holds messages as others do, who may wait for it in the
+ *               same way: do or requeue them first. Not with MPROC_NOWAIT.
  *   -EFAULT     @q does not lie in shared memory
  *   -EINVAL     @q is NULL or no queue, or @buf is NULL and @size is not 0
  *   -EBADMSG    the queue's memory is corrupt
@@ -278,8 +281,8 @@ mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
  *
  * Return: how many messages were taken, 1 to @n, or a negative error, and none
  * was (what @buf and @ret_msgs hold is then undefined):
- *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EBUSY, -EFAULT,
- *   -EBADMSG, -ENOMEM, -ENOSPC  as mproc_queue_get()
+ *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EBUSY, -EDEADLK,
+ *   -EFAULT, -EBADMSG, -ENOMEM, -ENOSPC  as mproc_queue_get()
  *   -EMSGSIZE  the next message is longer than @size; it stays in the queue,
  *              and @ret_msgs[0].iov_len is its length
  *   -EINVAL    @q is NULL or no queue, @ret_msgs is NULL, @n is not positive,
@@ -400,9 +403,9 @@ MPROC_API int mproc_queue_abort(mproc_queue *q, void *p);
  * (not if another was faster), and in a forked child, which must not read there.
  *
  * Return: 0, or a negative error, and nothing is shown or taken:
- *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EFAULT, -EBADMSG,
- *   -ENOMEM, -ENOSPC  as mproc_queue_get(); -ENOMEM also if there is no memory
- *             for the copy
+ *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EDEADLK, -EFAULT,
+ *   -EBADMSG, -ENOMEM, -ENOSPC  as mproc_queue_get(); -ENOMEM also if there is
+ *             no memory for the copy
  *   -EBUSY    .single_consumer, and another thread is the consumer; or this
  *             thread has a peek open in this queue: release it first
  *   -EINVAL   @q is NULL or no queue, or @ret_p is NULL

@@ -174,6 +174,22 @@ mpr_message_count(struct mpr_attachment *at, unsigned state, unsigned place)
 	return found;
 }
 
+/* Whether the block has a message that is not done, and that we do not hold. */
+static bool
+is_unfinished(struct mpr_attachment *at, struct mpr_message_block *b,
+	      uint64_t word)
+{
+	unsigned state = mpr_owner_state(word);
+
+	return (state == MPR_MESSAGE_QUEUED &&
+		!mpr_message_is_at(word, MPR_MESSAGE_DEAD)) ||
+	       (state == MPR_MESSAGE_TAKEN &&
+		mpr_owner_slot(word) != at->self->slot) ||
+	       /* Its producer may have died before it said so. */
+	       (state == MPR_MESSAGE_WRITTEN &&
+		mpr_message_is_published(at->arena, at->q, b, word));
+}
+
 struct mpr_message_block *
 mpr_message_unfinished(struct mpr_attachment *at, unsigned *i, unsigned *dead)
 {
@@ -181,20 +197,19 @@ mpr_message_unfinished(struct mpr_attachment *at, unsigned *i, unsigned *dead)
 
 	(void)mpr_message_find_groups(at);
 	n = mpr_message_blocks(at);
-	for (; *i < n; ++*i) {
+	while (*i < n) {
 		struct mpr_message_block *b = mpr_message_block_at(at, *i);
 		uint64_t word = atomic_load(&b->state);
-		unsigned state = mpr_owner_state(word);
 
-		if (mpr_message_is_at(word, MPR_MESSAGE_DEAD))
-			++*dead;
-		else if (state == MPR_MESSAGE_QUEUED ||
-			 (state == MPR_MESSAGE_TAKEN &&
-			  mpr_owner_slot(word) != at->self->slot) ||
-			 /* Its producer may have died before it said so. */
-			 (state == MPR_MESSAGE_WRITTEN &&
-			  mpr_message_is_published(at->arena, at->q, b, word)))
+		if (is_unfinished(at, b, word))
 			return b;
+		/* Who takes it passes the reference after that: then it was not
+		 * found in the lane. */
+		if (mpr_owner_state(word) == MPR_MESSAGE_WRITTEN &&
+		    atomic_load(&b->state) != word)
+			continue;
+		*dead += mpr_message_is_at(word, MPR_MESSAGE_DEAD);
+		++*i;
 	}
 	return NULL;
 }

@@ -259,17 +259,13 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 	return 0;
 }
 
-/* What this process has of the dead letters of @q, which is GONE. */
+/* What this process has of a queue of dead letters that is GONE. */
 static void
-drop_dead_letters(mproc_arena *a, mproc_queue *q)
+drop_dead_letters(mproc_queue *dead)
 {
-	mproc_queue *dead = mpr_queue_partner(a, q);
-	struct mpr_attachment *at;
+	struct mpr_attachment *at = mpr_attachment_present(dead);
 
-	if (!dead)
-		return;
 	mpr_queue_fd_close(dead);
-	at = mpr_attachment_present(dead);
 	if (at)
 		mpr_attachment_drop(at);
 }
@@ -279,6 +275,7 @@ mproc_queue_destroy(mproc_queue *q)
 {
 	struct mpr_attachment *at = NULL;
 	bool destroyed = false;
+	mproc_queue *dead;
 	mproc_arena *a;
 	uint64_t open;
 
@@ -304,14 +301,16 @@ mproc_queue_destroy(mproc_queue *q)
 		mpr_queue_end_partner(a, q, mpr_owner_with_state(
 			open, MPR_QUEUE_GONE));
 	}
+	dead = mpr_queue_partner(a, q);
 	mpr_queue_fd_close(q);
-	drop_dead_letters(a, q);
 	/* The queue's memory goes with our attachment if it was the last. If
 	 * another was faster, what we hold is still ours to give back. */
 	if (!at)
 		mpr_queue_reap(a, q);
 	else if (destroyed || !mpr_attachment_is_held(at))
 		mpr_attachment_drop(at);
+	if (dead)
+		drop_dead_letters(dead);
 }
 
 int

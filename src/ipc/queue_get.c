@@ -115,8 +115,13 @@ take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len, bool all)
 	}
 	if (mpr_unlikely(!at->n_consumers))
 		return -EAGAIN;
-	if (mpr_unlikely(at->ordered))
-		return mpr_get_first(at, &to, ret_len);
+	if (mpr_unlikely(at->ordered)) {
+		r = mpr_get_first(at, &to, ret_len);
+		/* Of any lane padding may have been passed. */
+		for (unsigned i = 0; i < at->n_consumers; i++)
+			wake_producer(at, at->consumers[i].lane);
+		return r;
+	}
 	do {
 		c = &at->consumers[at->cursor];
 		r = take_from(at, c, to, ret_len);
@@ -215,6 +220,11 @@ take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
 	r = mpr_attachment_find_lanes(at);
 	if (r < 0)
 		return r;
+	/* What may come is asked for after the lanes were found empty, as it may
+	 * take long, and before they are looked at for the last time. */
+	r = take_any(at, to, ret_len, true);
+	if (r != -EAGAIN)
+		return r;
 	final = is_final(at) && !mpr_may_return(at);
 	r = take_any(at, to, ret_len, true);
 	return r == -EAGAIN && final ? closed(at) : r;
@@ -264,6 +274,14 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 	return why;
 }
 
+/* After a drain nothing comes but what others hold, and give back. They may wait
+ * for us in the same way. */
+static bool
+holds_in_drain(const struct mpr_attachment *at)
+{
+	return at->held.n && atomic_load(&at->q->closing);
+}
+
 static MPR_NOINLINE int
 get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
 	    size_t *ret_len, mproc_timeout timeout)
@@ -284,7 +302,9 @@ get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
 			goto done;
 	}
 	do
-		r = sleep_for_message(at, to, ret_len, deadline);
+		r = holds_in_drain(at) ? -EDEADLK :
+					 sleep_for_message(at, to, ret_len,
+							   deadline);
 	while (is_to_wait(r));
 done:
 	mpr_poll_end(&poll);
@@ -308,6 +328,10 @@ get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
 		return mpr_fail(r, "a message of %zu bytes in %s, the buffer "
 				"has %zu", *ret_len,
 				mpr_queue_label(at->q).text, to->size);
+	if (r == -EDEADLK)
+		return mpr_fail(r, "this thread and others hold messages of %s, "
+				"which is shut down",
+				mpr_queue_label(at->q).text);
 	if (r == -EBADMSG)
 		return mpr_fail(r, "a lane of %s is corrupt",
 				mpr_queue_label(at->q).text);

@@ -168,6 +168,37 @@ nobody_waits_for_what_he_holds_himself(void **state)
 	mproc_queue_destroy(b->q);
 }
 
+/* Two that hold one each, and want another one first, would wait for each other
+ * for ever. */
+static void
+who_holds_messages_does_not_wait_in_a_drain(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, with_ack());
+	unsigned value;
+	int taker;
+
+	b->ready = 0;
+	put_value(t, b->q, 1);
+	put_value(t, b->q, 2);
+	take_value(t, b->q, 1);
+	taker = mpt_spawn(t, "taker", take_and_wait, (void *)(uintptr_t)2);
+	mpt_until(t, b->ready == 1);
+	assert_int_equal(mproc_queue_shutdown(b->q, MPROC_DRAIN), 0);
+	assert_int_equal(mproc_queue_get(b->q, &value, sizeof(value), NULL,
+					 MPROC_NOWAIT), -EAGAIN);
+	assert_int_equal(mproc_queue_get(b->q, &value, sizeof(value), NULL,
+					 MPROC_FOREVER), -EDEADLK);
+	assert_int_equal(mproc_queue_task_done(b->q), 0);
+	/* Now it can wait, for the other's death. */
+	mpt_kill(t, taker);
+	assert_int_equal(mproc_queue_get(b->q, &value, sizeof(value), NULL,
+					 mproc_sec(20)), 0);
+	assert_int_equal(value, 2);
+	assert_int_equal(mproc_queue_task_done(b->q), 0);
+	mproc_queue_destroy(b->q);
+}
+
 static void
 there_are_no_more_items_than_allowed(void **state)
 {
@@ -388,6 +419,7 @@ main(void)
 		mpt_test(a_join_learns_of_a_death),
 		mpt_test(a_drain_waits_for_who_holds_a_message),
 		mpt_test(nobody_waits_for_what_he_holds_himself),
+		mpt_test(who_holds_messages_does_not_wait_in_a_drain),
 		mpt_test(there_are_no_more_items_than_allowed),
 		both_tests(a_producer_waits_for_an_item_to_be_taken),
 		mpt_test(who_is_done_wakes_who_waits_for_room),

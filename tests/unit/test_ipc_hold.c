@@ -241,6 +241,24 @@ in_a_queue_that_is_gone_only_what_is_held_is_given_back(void **state)
 	assert_int_equal(mproc_queue_release(q, shown), -ESTALE);
 }
 
+/* Where all lanes are looked at for the first message, as well. */
+static void
+an_ordered_get_wakes_the_producer_that_wants_the_room(void **state)
+{
+	struct mpr_lane *lane;
+	mproc_queue *q = NULL;
+
+	(void)state;
+	assert_int_equal(mproc_queue_create(
+		&q, MPROC_OPTS(mproc_queue_opts, .ordered = true)), 0);
+	put(q);
+	lane = attachment(q)->producer.lane;
+	lane->want = 16;
+	get(q);
+	assert_int_equal(lane->want, 0);
+	mproc_queue_destroy(q);
+}
+
 int
 main(void)
 {
@@ -253,6 +271,7 @@ main(void)
 		cmocka_unit_test(
 			without_memory_for_the_lane_nothing_is_reserved),
 		mpt_test(in_a_queue_that_is_gone_only_what_is_held_is_given_back),
+		mpt_test(an_ordered_get_wakes_the_producer_that_wants_the_room),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);

@@ -54,7 +54,8 @@ counted(mproc_queue *q)
 	bool bad = false;
 	uint64_t n = 0;
 
-	while ((lane = mpr_queue_lane(the_arena(), link, q->capacity, &bad))) {
+	while ((lane = mpr_queue_lane(the_arena(), q, link, q->capacity,
+				      &bad))) {
 		n += lane->count;
 		link = &lane->next;
 	}
