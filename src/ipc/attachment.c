@@ -121,8 +121,6 @@ leave(struct mpr_attachment *at)
 	mpr_attachments.n_buckets = 0;
 }
 
-static void drop_if_gone(mproc_queue *q);
-
 /* In a forked child all attachments are copies of the parent's. */
 static void
 drop_parents(void)
@@ -143,7 +141,6 @@ void
 mpr_attachment_drop(struct mpr_attachment *at)
 {
 	struct mpr_lane *lane = at->producer.lane;
-	mproc_queue *origin;
 
 	/* What it holds; a block that the single consumer is shown is not its
 	 * own, and stays. */
@@ -167,25 +164,11 @@ mpr_attachment_drop(struct mpr_attachment *at)
 			mpr_owner_with_state(atomic_load(at->role),
 					     MPR_ROLE_FREE),
 			memory_order_release);
-	origin = at->dead_letters ? mpr_queue_partner(at->arena, at->q) : NULL;
 	mpr_seat_leave(at->seat);
 	mpr_queue_reap(at->arena, at->q);
 
 	leave(at);
 	forget(at);
-	/* Who has read dead letters has a seat where they lie as well. */
-	if (origin)
-		drop_if_gone(origin);
-}
-
-static void
-drop_if_gone(mproc_queue *q)
-{
-	struct mpr_attachment *at = mpr_attachment_present(q);
-
-	if (at && atomic_load(&q->state) != at->open &&
-	    !mpr_attachment_is_held(at))
-		mpr_attachment_drop(at);
 }
 
 void

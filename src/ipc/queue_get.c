@@ -324,6 +324,8 @@ get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
 	}
 	if (r == -EAGAIN || r == -ETIMEDOUT)
 		mpr_queue_fd_found_nothing(at);
+	if (r == -ESHUTDOWN && at->dead_letters)
+		mpr_dead_letters_end(at);
 	if (r == -EMSGSIZE)
 		return mpr_fail(r, "a message of %zu bytes in %s, the buffer "
 				"has %zu", *ret_len,

@@ -260,14 +260,30 @@ mpr_has_kept(struct mpr_attachment *at)
 	if (at->dead_letters) {
 		place = MPR_MESSAGE_DEAD;
 		origin = mpr_queue_partner(at->arena, at->q);
-		/* Whoever gets is told what is wrong. */
-		if (!origin || mpr_attachment_get(origin, &from) < 0)
+		/* Whoever gets is told what is wrong. An attachment that is there
+		 * stays, the caller may have it. */
+		from = origin ? mpr_attachment_present(origin) : NULL;
+		if (from && atomic_load(&origin->state) != from->open)
+			return true;
+		if (!from && (!origin || mpr_attachment_get(origin, &from) < 0))
 			return true;
 	}
 	if (mpr_message_find_at(from, place, &t))
 		return true;
 	at->returned_seen = returned;
 	return false;
+}
+
+void
+mpr_dead_letters_end(const struct mpr_attachment *at)
+{
+	mproc_queue *origin = mpr_queue_partner(at->arena, at->q);
+	struct mpr_attachment *from =
+		origin ? mpr_attachment_present(origin) : NULL;
+
+	if (from && atomic_load(&origin->state) != from->open &&
+	    !mpr_attachment_is_held(from))
+		mpr_attachment_drop(from);
 }
 
 /* A letter: who died, then the message. */
