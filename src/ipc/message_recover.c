@@ -46,20 +46,17 @@ mpr_message_is_published(mproc_arena *a, mproc_queue *q, const struct mpr_messag
 	return is_referred_to(a, q, mpr_owner_slot(word), &ref);
 }
 
-/* What becomes of a block that the dead participant had in hands. */
+/* What becomes of a block that the dead participant, @pid, had in hands. */
 static uint64_t
 settled(mproc_arena *a, mproc_queue *q, struct mpr_message_block *b,
-	uint64_t word)
+	uint64_t word, uint32_t pid)
 {
-	uint32_t pid;
-
 	if (mpr_owner_state(word) == MPR_MESSAGE_WRITTEN)
 		return mpr_message_is_published(a, q, b, word) ?
 			       mpr_message_queued_at(word, MPR_MESSAGE_IN_LANE) :
 			       mpr_message_freed(word);
 	if (!(atomic_load(&q->flags) & MPR_QUEUE_KEEPS))
 		return mpr_message_freed(word);
-	pid = atomic_load(&mpr_participant_at(a, mpr_owner_slot(word))->pid);
 	return mpr_message_queued_at(word, mpr_killers_add(b, word, pid) >
 				       atomic_load(&q->max_redeliveries) ?
 				       MPR_MESSAGE_DEAD : MPR_MESSAGE_RETURNED);
@@ -73,7 +70,12 @@ mpr_messages_recover(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
 	unsigned slot = mpr_owner_slot(seat_word), n = 0;
 	struct mpr_message_group *group;
 	bool bad = false;
+	uint32_t pid;
 
+	/* Before it is asked whether the seat is held: until then the slot is
+	 * the dead one's. */
+	pid = slot < MPR_PARTICIPANTS_MAX ?
+		      atomic_load(&mpr_participant_at(a, slot)->pid) : 0;
 	while ((group = mpr_message_group_at(a, link, &bad)) &&
 	       n++ < MPR_MESSAGE_GROUPS_MAX) {
 		for (unsigned i = 0; i < MPR_MESSAGE_GROUP; i++) {
@@ -90,7 +92,7 @@ mpr_messages_recover(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
 			 * and the block, too. */
 			if (!mpr_seat_is_held(seat, seat_word))
 				return;
-			to = settled(a, q, b, word);
+			to = settled(a, q, b, word, pid);
 			if (!mpr_seat_is_held(seat, seat_word))
 				return;
 			atomic_compare_exchange_strong(&b->state, &word, to);
