@@ -242,7 +242,8 @@ is_sane(const struct mpr_attachment *at)
 	if (at->capacity < MPR_QUEUE_CAPACITY_MIN ||
 	    at->capacity > MPR_QUEUE_CAPACITY_MAX ||
 	    at->capacity & (at->capacity - 1) ||
-	    at->max_items > MPR_QUEUE_ITEMS_MAX)
+	    at->max_items > MPR_QUEUE_ITEMS_MAX ||
+	    (at->keeps && at->dead_letters))
 		return false;
 	return !(at->keeps || at->dead_letters) ||
 	       mpr_queue_partner(at->arena, at->q);

@@ -309,7 +309,8 @@ mproc_queue_destroy(mproc_queue *q)
 		mpr_queue_reap(a, q);
 	else if (destroyed || !mpr_attachment_is_held(at))
 		mpr_attachment_drop(at);
-	if (dead)
+	/* Someone may have written that it is its own. */
+	if (dead && dead != q)
 		drop_dead_letters(dead);
 }
 
