@@ -79,8 +79,8 @@ typedef struct mproc_queue mproc_queue;
  * @max_message:     length of the longest message that can be put; 0 means as
  *                   long as the arena is large
  * @max_items:       how many messages there may be at the same time in the whole
- *                   queue: reserved, queued, or taken and not done; up to
- *                   16777216; 0 means as many as there is room for
+ *                   queue: reserved, queued, taken and not done, dead letters; up to
+ *                   16515072; 0 means as many as there is room for
  * @max_redeliveries: with @ack, how often a message is delivered again after the
  *                   death of who had it, at most; up to 65000; 0 means 3, -1
  *                   without end
@@ -89,7 +89,9 @@ typedef struct mproc_queue mproc_queue;
  *                   mproc_queue_task_done(), for mproc_queue_join(); if its
  *                   taker dies before that, it is a dead letter
  * @ack:             the same, but if its taker dies the message is delivered
- *                   again, and is a dead letter only after @max_redeliveries
+ *                   again, and is a dead letter only after @max_redeliveries.
+ *                   Somebody has to notice the death: who sleeps in a wait, the
+ *                   parent; who only polls calls mproc_arena_recover() at times.
  */
 struct mproc_queue_opts {
 	size_t struct_size;
@@ -148,8 +150,8 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  * A thread's first put in a queue gives it a lane, which calls the kernel.
  *
  * A long message needs memory of the arena besides room in the lane. Where that
- * is short while other long messages are queued or being read, the call waits as
- * for room.
+ * is short while other long messages are queued or held by others, the call waits
+ * as for room.
  *
  * Return: 0 when the message is in the queue. On a negative error no consumer
  * will ever see it:
@@ -538,9 +540,9 @@ struct mproc_dead_letter {
  * be read with mproc_queue_get() and mproc_queue_get_many(), which gives one at a
  * time, waited for, and asked for its length. Each message in it is a struct
  * mproc_dead_letter and the message. Nobody can put there (-EPERM), peek (-EPERM),
- * or destroy it: that only closes this process's mproc_queue_fd() for it. A reader
- * that is killed leaves the letter that it was about to read to the next one, as
- * one of its killers.
+ * shut it down (-EPERM), or destroy it: that only closes this process's
+ * mproc_queue_fd() for it. A reader that is killed leaves the letter that it was
+ * about to read to the next one, as one of its killers.
  *
  * Return: 0, or a negative error:
  *   -EINVAL   @ret_dlq is NULL, @q is NULL or no queue, or was made without
@@ -596,8 +598,10 @@ MPROC_API int mproc_queue_shutdown(mproc_queue *q, unsigned flags);
  *
  * It belongs to this process and this queue: each call returns the same one,
  * also in other threads. It is closed when this process calls
- * mproc_queue_destroy() for the queue, also if another process has destroyed it
- * already, and when the process ends or executes another program. A program
+ * mproc_queue_destroy() for the queue, and when the process ends or executes
+ * another program. If another process has destroyed the queue already, that call
+ * does nothing but close the descriptor, whatever is at that address by then;
+ * one call for each queue. Take it out of an epoll set before. A program
  * that has closed it all the same gets a new one from the next call. A child of
  * this process has to ask for its own: what it inherits from a plain fork(2) is
  * closed when it notices, and one that mproc_process_start() makes has none.
@@ -608,7 +612,10 @@ MPROC_API int mproc_queue_shutdown(mproc_queue *q, unsigned flags);
  * counts as a consumer in mproc_queue_stat(), which sleeps while the descriptor
  * is not readable. Others may sleep in a get at the same time: the thread takes
  * no message, and passes on each wake-up that was meant for one who would. It
- * keeps no process alive that has no other thread left. Producers do nothing
+ * keeps no process alive that has no other thread left, where there is a /proc to
+ * see that; it may take a second, or longer with hundreds of sleepers. After
+ * MPROC_DRAIN it does not know which messages (.ack) the threads of this process
+ * hold: the descriptor is readable when these are done, too. Producers do nothing
  * more than for a consumer that sleeps, and nothing at all while there is no
  * descriptor or it is readable.
  *

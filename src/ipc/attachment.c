@@ -257,6 +257,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	mproc_arena *a = NULL;
 	uint64_t open;
 	uint32_t flags;
+	bool gone;
 	int r;
 
 	r = mpr_queue_check(q, &a);
@@ -298,7 +299,11 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->polls = true;
 	enter(at);
 	if (!is_sane(at)) {
+		/* Or it is being taken apart. */
+		gone = atomic_load(&q->state) != open;
 		mpr_attachment_drop(at);
+		if (gone)
+			return mpr_queue_stale(q);
 		return mpr_fail(-EBADMSG, "the header of queue %p is corrupt",
 				(void *)q);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/owner.h"
 #include "ipc/killers.h"
+#include "sync/seats.h"
 
 /*
  * A killer's word: bits 32 to 63 its pid, 2 to 9 the signal, bit 1 whether that
@@ -35,12 +36,17 @@ mpr_killers_none(struct mpr_message_block *b, uint64_t word)
 
 /* The count is in the place of the slot. */
 static uint64_t
-count(struct mpr_message_block *b, uint64_t word)
+count(struct mpr_message_block *b, uint64_t word, _Atomic uint64_t *seat,
+      uint64_t seat_word)
 {
 	uint64_t deaths = atomic_load(&b->deaths), next;
 	unsigned n;
 
 	do {
+		/* Asked after the load: otherwise it may be somebody else's
+		 * memory by now, where any value may be. */
+		if (!mpr_seat_is_held(seat, seat_word))
+			return 0;
 		if (mpr_owner_epoch(deaths) >= mpr_owner_epoch(word))
 			return deaths;
 		n = mpr_owner_slot(deaths);
@@ -51,19 +57,27 @@ count(struct mpr_message_block *b, uint64_t word)
 }
 
 unsigned
-mpr_killers_add(struct mpr_message_block *b, uint64_t word, uint32_t pid)
+mpr_killers_add(struct mpr_message_block *b, uint64_t word, uint32_t pid,
+		_Atomic uint64_t *seat, uint64_t seat_word)
 {
-	uint64_t deaths = count(b, word);
+	uint64_t deaths = count(b, word, seat, seat_word);
 	unsigned n = mpr_owner_slot(deaths);
-	_Atomic uint64_t *place = &b->killer[(n - 1) % MPR_KILLERS];
-	uint64_t before = atomic_load(place);
+	_Atomic uint64_t *place;
+	uint64_t before;
 
-	/* Asked after the load: what is there is of this use of the block, or
-	 * this is not our death any more. */
-	if (mpr_owner_epoch(deaths) == mpr_owner_epoch(word) &&
-	    atomic_load(&b->deaths) == deaths &&
-	    !((before & THERE) && pid_of(before) == pid))
-		atomic_compare_exchange_strong(place, &before, killer(pid));
+	if (!n)
+		return 0;
+	place = &b->killer[(n - 1) % MPR_KILLERS];
+	before = atomic_load(place);
+	/* Asked after the load, as above: what is there is of this use of the
+	 * block, or this is not our death any more. Again if a parent has just
+	 * told what ended an earlier one. */
+	while (mpr_owner_epoch(deaths) == mpr_owner_epoch(word) &&
+	       atomic_load(&b->deaths) == deaths &&
+	       mpr_seat_is_held(seat, seat_word) &&
+	       !((before & THERE) && pid_of(before) == pid))
+		if (atomic_compare_exchange_strong(place, &before, killer(pid)))
+			break;
 	return n;
 }
 

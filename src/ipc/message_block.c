@@ -57,7 +57,7 @@ wake_waiting(const struct mpr_attachment *at, struct mpr_message_block *b)
 	bool wake;
 
 	/* The block before the look; theirs is the rare side: sleep_for_block()
-	 * in queue_put.c, sleep_for_done() in queue_ack.c, sleep_for_message() in
+	 * in queue_put.c, sleep_for_done() in queue_keep.c, sleep_for_message() in
 	 * queue_get.c. */
 	mpr_fence_light(at->arena);
 	wake = atomic_load_explicit(&q->wants_block, memory_order_relaxed);
@@ -146,6 +146,17 @@ search(struct mpr_attachment *at, size_t len, bool any, struct mpr_written *ret)
 	return false;
 }
 
+/* Whether somebody else will free a block that is in use, without our doing. */
+static bool
+will_be_free(const struct mpr_attachment *at, const struct mpr_message_block *b,
+	     uint64_t word)
+{
+	return b != at->shown_block.block &&
+	       !mpr_message_is_at(word, MPR_MESSAGE_DEAD) &&
+	       !(mpr_owner_state(word) == MPR_MESSAGE_TAKEN &&
+		 mpr_owner_slot(word) == at->self->slot);
+}
+
 /* Frees the memory that free blocks keep. Returns whether there was any. *@ret_used
  * is whether a block is in use: that one will be free, too. */
 static bool
@@ -165,7 +176,7 @@ trim(struct mpr_attachment *at, bool *ret_used)
 			continue;
 		if (mpr_owner_state(word) != MPR_MESSAGE_FREE ||
 		    !claim(at, b, word, &w)) {
-			*ret_used = true;
+			*ret_used |= will_be_free(at, b, word);
 			continue;
 		}
 		mpr_message_drop_memory(at->arena, at->self, b);
@@ -233,8 +244,9 @@ struct mpr_reference
 mpr_message_reference(const struct mpr_attachment *at,
 		      const struct mpr_written *w, size_t len)
 {
-	/* Before the reference is published. */
-	atomic_store_explicit(&w->block->len, len, memory_order_relaxed);
+	/* Before the reference is published. Release, after the claim: who still
+	 * finds the block's earlier word has an earlier length (read_block()). */
+	atomic_store_explicit(&w->block->len, len, memory_order_release);
 	return (struct mpr_reference){
 		.object = mpr_arena_offset(at->arena, w->block),
 		.use = mpr_owner_epoch(w->word),
@@ -316,24 +328,27 @@ mpr_message_find(const struct mpr_attachment *at, struct mpr_consumer *c,
 	return read_block(at, b, word, ret);
 }
 
-bool
+int
 mpr_message_find_at(struct mpr_attachment *at, enum mpr_message_place place,
 		    struct mpr_taken *ret)
 {
-	unsigned n;
+	int r = mpr_message_find_groups(at);
+	unsigned n = mpr_message_blocks(at);
 
-	/* What is wrong with the groups shows elsewhere. */
-	(void)mpr_message_find_groups(at);
-	n = mpr_message_blocks(at);
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < n; i++) {
 		struct mpr_message_block *b = mpr_message_block_at(at, i);
 		uint64_t word = atomic_load_explicit(&b->state,
 						     memory_order_acquire);
 
-		if (mpr_message_is_at(word, place) && read_block(at, b, word, ret) == 0)
-			return true;
+		if (!mpr_message_is_at(word, place))
+			continue;
+		r = read_block(at, b, word, ret);
+		if (r != -ENOENT)
+			return r;
 	}
-	return false;
+	return -EAGAIN;
 }
 
 /* Changes the word of a message that was found, or is ours, to @to. */

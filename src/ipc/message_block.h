@@ -66,7 +66,7 @@ struct mpr_message_block {
 	alignas(64) _Atomic uint64_t state; /* owner word */
 	_Atomic uint64_t memory; /* its offset, or 0 */
 	_Atomic uint64_t len;	 /* of the message */
-	/* How many takers died with it, and the last ones; see deaths.h. */
+	/* How many takers died with it, and the last ones; see killers.h. */
 	_Atomic uint64_t deaths;
 	_Atomic uint64_t killer[MPR_KILLERS];
 };
@@ -84,7 +84,7 @@ struct mpr_message_group {
 static_assert(sizeof(struct mpr_message_block) == 64, "shared layout");
 static_assert(sizeof(struct mpr_message_group) == 4096, "shared layout");
 
-/* No list of groups is longer; that is for 16 million messages. */
+/* No list of groups is longer; that is for MPR_QUEUE_ITEMS_MAX messages. */
 #define MPR_MESSAGE_GROUPS_MAX (1 << 18)
 
 /* The groups that a thread knows of. */
@@ -158,9 +158,9 @@ bool mpr_message_free(const struct mpr_attachment *at, struct mpr_taken *t);
 bool mpr_message_return(const struct mpr_attachment *at, struct mpr_taken *t);
 
 /* A message that has come back, or is a dead letter, for the caller to take.
- * Returns false if there is none. */
-bool mpr_message_find_at(struct mpr_attachment *at,
-			 enum mpr_message_place place, struct mpr_taken *ret);
+ * Returns 0, -EAGAIN if there is none, -ENOMEM, -EBADMSG. */
+int mpr_message_find_at(struct mpr_attachment *at,
+			enum mpr_message_place place, struct mpr_taken *ret);
 
 /*
  * The first block at or behind *@i that holds a message which is not done: in a

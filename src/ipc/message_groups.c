@@ -65,7 +65,8 @@ mpr_message_add_group(struct mpr_attachment *at)
 	struct mpr_block_ref ref;
 	int r;
 
-	if (at->max_items && mpr_message_blocks(at) == at->max_items)
+	if (at->blocks.n == MPR_MESSAGE_GROUPS_MAX ||
+	    (at->max_items && mpr_message_blocks(at) == at->max_items))
 		return -EAGAIN;
 	r = mpr_heap_reserve(at->arena, at->self,
 			     sizeof(struct mpr_message_group), &ref);
@@ -73,7 +74,7 @@ mpr_message_add_group(struct mpr_attachment *at)
 		return r;
 	r = mpr_block_append(at->arena, at->self, &ref, &at->q->blocks,
 			     offsetof(struct mpr_message_group, next),
-			     MPR_MESSAGE_GROUPS_MAX);
+			     MPR_MESSAGE_GROUPS_MAX - 1);
 	return r < 0 ? r : mpr_message_find_groups(at);
 }
 

@@ -49,7 +49,8 @@ mpr_message_is_published(mproc_arena *a, mproc_queue *q, const struct mpr_messag
 /* What becomes of a block that the dead participant, @pid, had in hands. */
 static uint64_t
 settled(mproc_arena *a, mproc_queue *q, struct mpr_message_block *b,
-	uint64_t word, uint32_t pid)
+	uint64_t word, uint32_t pid, _Atomic uint64_t *seat,
+	uint64_t seat_word)
 {
 	if (mpr_owner_state(word) == MPR_MESSAGE_WRITTEN)
 		return mpr_message_is_published(a, q, b, word) ?
@@ -57,9 +58,10 @@ settled(mproc_arena *a, mproc_queue *q, struct mpr_message_block *b,
 			       mpr_message_freed(word);
 	if (!(atomic_load(&q->flags) & MPR_QUEUE_KEEPS))
 		return mpr_message_freed(word);
-	return mpr_message_queued_at(word, mpr_killers_add(b, word, pid) >
-				       atomic_load(&q->max_redeliveries) ?
-				       MPR_MESSAGE_DEAD : MPR_MESSAGE_RETURNED);
+	if (mpr_killers_add(b, word, pid, seat, seat_word) >
+	    atomic_load(&q->max_redeliveries))
+		return mpr_message_queued_at(word, MPR_MESSAGE_DEAD);
+	return mpr_message_queued_at(word, MPR_MESSAGE_RETURNED);
 }
 
 void
@@ -92,7 +94,7 @@ mpr_messages_recover(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
 			 * and the block, too. */
 			if (!mpr_seat_is_held(seat, seat_word))
 				return;
-			to = settled(a, q, b, word, pid);
+			to = settled(a, q, b, word, pid, seat, seat_word);
 			if (!mpr_seat_is_held(seat, seat_word))
 				return;
 			atomic_compare_exchange_strong(&b->state, &word, to);

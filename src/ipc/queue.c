@@ -22,13 +22,12 @@ mpr_queue_lane(const mproc_arena *a, const mproc_queue *q,
 {
 	/* Acquire pairs with the CAS that links a lane: it is initialised. */
 	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
-	struct mpr_block_ref ref;
 	struct mpr_lane *lane;
 
 	if (!offset)
 		return NULL;
-	if (mpr_heap_find(a, offset, &ref) &&
-	    ref.size >= mpr_lane_size(capacity)) {
+	/* What is free may have no memory. */
+	if (mpr_heap_is_linked(a, offset, mpr_lane_size(capacity))) {
 		lane = mpr_arena_at(a, offset);
 		if (atomic_load_explicit(&lane->queue, memory_order_relaxed) ==
 		    mpr_arena_offset(a, q))
@@ -281,6 +280,16 @@ mproc_queue_destroy(mproc_queue *q)
 
 	if (!q || mpr_queue_check(q, &a) < 0)
 		return;
+	/* Somebody else has destroyed what this process has a descriptor of.
+	 * Whatever is there by now is not what is meant. */
+	if (mpr_queue_fd_is_old(q)) {
+		mpr_queue_fd_close(q);
+		at = mpr_attachment_present(q);
+		if (at && atomic_load(&q->state) != at->open &&
+		    !mpr_attachment_is_held(at))
+			mpr_attachment_drop(at);
+		return;
+	}
 	/* A thread that cannot attach, for want of memory, can destroy. */
 	(void)mpr_attachment_get(q, &at);
 	open = at ? at->open : atomic_load(&q->state);
@@ -326,6 +335,9 @@ mproc_queue_shutdown(mproc_queue *q, unsigned flags)
 	r = mpr_attachment_get(q, &at);
 	if (r < 0)
 		return r;
+	if (at->dead_letters)
+		return mpr_fail(-EPERM, "%s holds dead letters",
+				mpr_queue_label(q).text);
 	/* Never back from IMMEDIATE to DRAIN. */
 	closing = atomic_load(&q->closing);
 	while (closing < flags && !atomic_compare_exchange_weak(

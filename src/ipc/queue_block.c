@@ -82,10 +82,11 @@ take_returned(struct mpr_attachment *at, const struct mpr_sink *to,
 	/* Before the search; whoever returns one counts it after that. */
 	uint64_t returned = atomic_load(&at->q->returned);
 	struct mpr_taken t;
+	int r;
 
 	if (mpr_likely(returned == at->returned_seen))
 		return -EAGAIN;
-	while (mpr_message_find_at(at, MPR_MESSAGE_RETURNED, &t)) {
+	while ((r = mpr_message_find_at(at, MPR_MESSAGE_RETURNED, &t)) == 0) {
 		*ret_len = t.len;
 		if (!to->ret_p && t.len > to->size)
 			return -EMSGSIZE;
@@ -94,8 +95,9 @@ take_returned(struct mpr_attachment *at, const struct mpr_sink *to,
 		have(at, &t, to);
 		return to->n ? 1 : 0;
 	}
-	at->returned_seen = returned;
-	return -EAGAIN;
+	if (r == -EAGAIN)
+		at->returned_seen = returned;
+	return r;
 }
 
 int

@@ -249,6 +249,10 @@ answer(const struct mpr_attachment *at)
 
 	if (state == MPR_QUEUE_FD_FAILED) {
 		set(e, MPR_QUEUE_FD_FREE);
+		/* What was wrong with an earlier queue is not wrong with this
+		 * one. */
+		if (atomic_load(&e->open) != at->open)
+			return ask(e, at->arena, at->open);
 		return mpr_fail(e->error, "watching %s: %s",
 				mpr_queue_label(at->q).text,
 				mproc_strerror(e->error));
@@ -341,6 +345,20 @@ mpr_queue_fd_close_now(const mproc_queue *q)
 			set(e, MPR_QUEUE_FD_CLOSED);
 	}
 	unlock_and_tell(mpr_arena_peek(), e != NULL);
+}
+
+bool
+mpr_queue_fd_has_old(const mproc_queue *q)
+{
+	const struct mpr_queue_fd *e;
+	bool old;
+
+	lock();
+	e = find(q);
+	old = e && e->fd >= 0 &&
+	      atomic_load(&e->open) != atomic_load(&q->state);
+	mpr_process_unlock();
+	return old;
 }
 
 void

@@ -19,6 +19,7 @@ extern _Atomic(struct mpr_queue_fd *) mpr_queue_fds;
 
 void mpr_queue_fd_make_quiet(const struct mpr_attachment *at);
 void mpr_queue_fd_close_now(const mproc_queue *q);
+bool mpr_queue_fd_has_old(const mproc_queue *q);
 void mpr_queue_fd_forget_now(void);
 
 static inline bool
@@ -36,6 +37,13 @@ mpr_queue_fd_found_nothing(const struct mpr_attachment *at)
 {
 	if (mpr_queue_fd_any())
 		mpr_queue_fd_make_quiet(at);
+}
+
+/* Whether this process has a descriptor for a queue that was at @q before. */
+static inline bool
+mpr_queue_fd_is_old(const mproc_queue *q)
+{
+	return mpr_queue_fd_any() && mpr_queue_fd_has_old(q);
 }
 
 /* This process destroys what is at @q, and has no use for its descriptor. */

@@ -251,6 +251,9 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 	ticket = mpr_park_ticket(at->self);
 	mpr_seat_wait(at->seat, &q->hint);
 	mpr_fence_rare(at->arena); /* frequent side: mpr_put_leave() */
+	/* Who returns a message may be stopped before it is counted: all blocks
+	 * are looked at once in each sleep. */
+	at->returned_seen = UINT64_MAX;
 	look = take_or_close(at, to, ret_len, true);
 	/* With -EBUSY there are messages, and nobody may be left who takes them
 	 * or wakes us. An old ticket is over at once, but minds the deadline

@@ -235,6 +235,8 @@ mproc_queue_dead_letters(mproc_queue *q, mproc_queue **ret_dlq)
 	if (r < 0)
 		return r;
 	dead = mpr_queue_partner(at->arena, q);
+	if (!dead && atomic_load(&q->state) != at->open)
+		return mpr_queue_stale(q);
 	if (!dead)
 		return mpr_fail(-EBADMSG, "%s has lost its dead letters",
 				mpr_queue_label(q).text);
@@ -268,7 +270,8 @@ mpr_has_kept(struct mpr_attachment *at)
 		if (!from && (!origin || mpr_attachment_get(origin, &from) < 0))
 			return true;
 	}
-	if (mpr_message_find_at(from, place, &t))
+	/* Whoever gets is told what is wrong. */
+	if (mpr_message_find_at(from, place, &t) != -EAGAIN)
 		return true;
 	at->returned_seen = returned;
 	return false;
@@ -320,7 +323,9 @@ mpr_take_dead_letter(struct mpr_attachment *at, const struct mpr_sink *to,
 		return -EAGAIN;
 	origin = mpr_queue_partner(at->arena, at->q);
 	if (!origin)
-		return -EBADMSG;
+		/* They end together. */
+		return atomic_load(&at->q->state) != at->open ? -EAGAIN :
+								-EBADMSG;
 	r = mpr_attachment_get(origin, &from);
 	/* It is gone, and the letters go with it. */
 	if (r == -ESTALE)
@@ -328,7 +333,7 @@ mpr_take_dead_letter(struct mpr_attachment *at, const struct mpr_sink *to,
 				mpr_queue_label(at->q).text);
 	if (r < 0)
 		return r;
-	while (mpr_message_find_at(from, MPR_MESSAGE_DEAD, &t)) {
+	while ((r = mpr_message_find_at(from, MPR_MESSAGE_DEAD, &t)) == 0) {
 		*ret_len = sizeof(struct mproc_dead_letter) + t.len;
 		if (*ret_len > to->size)
 			return -EMSGSIZE;
@@ -338,6 +343,7 @@ mpr_take_dead_letter(struct mpr_attachment *at, const struct mpr_sink *to,
 		mpr_message_free(from, &t);
 		return to->n ? 1 : 0;
 	}
-	at->returned_seen = returned;
-	return -EAGAIN;
+	if (r == -EAGAIN)
+		at->returned_seen = returned;
+	return r;
 }

@@ -49,7 +49,7 @@ static_assert(MPR_QUEUE_CAPACITY_MAX - MPR_FRAME_ALIGN <= MPR_FRAME_LEN_MAX,
 	      "the length of a pad fits its header");
 
 /* All that the groups of blocks can hold. */
-#define MPR_QUEUE_ITEMS_MAX (1 << 24)
+#define MPR_QUEUE_ITEMS_MAX 16515072
 #define MPR_QUEUE_REDELIVERIES_MAX 65000
 
 enum mpr_queue_state {

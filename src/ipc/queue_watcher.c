@@ -26,12 +26,33 @@ is_gone(const struct mpr_attachment *at)
 	return atomic_load(&at->q->state) != at->open;
 }
 
+/* The seat in the queue that dead letters come from, unless that is watched, too:
+ * it keeps that queue's memory. */
+static void
+leave_origin(const struct mpr_attachment *at)
+{
+	struct mpr_attachment *from = NULL;
+	mproc_queue *origin = NULL;
+
+	if (at->dead_letters)
+		origin = mpr_queue_partner(at->arena, at->q);
+	if (origin)
+		from = mpr_attachment_present(origin);
+	for (struct mpr_queue_fd *e = mpr_queue_fd_first(); e && from;
+	     e = e->next)
+		if (e->watch.at == from)
+			from = NULL;
+	if (from)
+		mpr_attachment_drop(from);
+}
+
 static void
 leave(struct mpr_queue_fd *e)
 {
 	if (!e->watch.at)
 		return;
 	mpr_watch_end(&e->watch);
+	leave_origin(e->watch.at);
 	mpr_attachment_drop(e->watch.at);
 	e->watch.at = NULL;
 }

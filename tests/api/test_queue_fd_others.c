@@ -487,6 +487,43 @@ with_headers(void **state)
 	return 0;
 }
 
+static int
+destroy_it(struct mpt *t, void *arg)
+{
+	(void)t;
+	mproc_queue_destroy(arg);
+	return 0;
+}
+
+/* Another queue may be at that address by then, and somebody else's. */
+static void
+closing_the_descriptor_of_a_queue_that_is_gone_spares_the_next(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	int fd = mproc_queue_fd(b->q);
+	mproc_queue *next = NULL;
+
+	assert_true(fd >= 0);
+	mpt_expect_exit(t, mpt_spawn(t, "destroyer", destroy_it, b->q), 0);
+	assert_true(is_readable(fd, 20000));
+	assert_true(try_get(b->q) < 0);
+	/* The watcher has to leave, too, before the header is used again. */
+	for (;;) {
+		assert_true(mproc_arena_recover(NULL) >= 0);
+		assert_int_equal(mproc_queue_create(&next, NULL), 0);
+		if (next == b->q)
+			break;
+		mproc_queue_destroy(next);
+	}
+	put(t, next);
+	mproc_queue_destroy(b->q);
+	assert_false(is_open(fd));
+	assert_int_equal(try_get(next), 0);
+	mproc_queue_destroy(next);
+	assert_int_equal(try_get(next), -ESTALE);
+}
+
 int
 main(void)
 {
@@ -502,6 +539,8 @@ main(void)
 		mpt_test(it_keeps_no_process_alive),
 		mpt_test(exit_needs_no_destroy),
 		mpt_test(the_thread_ends_with_the_last_descriptor),
+		mpt_test(
+			closing_the_descriptor_of_a_queue_that_is_gone_spares_the_next),
 	};
 
 	return cmocka_run_group_tests(tests, with_headers, NULL);

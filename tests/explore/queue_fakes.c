@@ -506,3 +506,10 @@ mpr_opts_read(void *to, size_t size, const void *opts)
 	(void)opts;
 	return -EINVAL;
 }
+
+bool
+mpr_queue_fd_has_old(const mproc_queue *q)
+{
+	(void)q;
+	return false;
+}
