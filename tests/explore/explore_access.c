@@ -166,10 +166,16 @@ explore_access_settle(void)
 	explore_note("stored late: %#llx", (unsigned long long)s->value);
 }
 
-/* The second half of a read-modify-write; a mutant may cut it off. */
+/* The second half of a read-modify-write; a mutant may cut it off, or put it
+ * off. */
 static void
 modify(const struct explore_access *a, unsigned at)
 {
+	if (a->fault == EXPLORE_LATE) {
+		stores[a->fiber] =
+			(struct store){ true, at, a->value, a->order };
+		return;
+	}
 	if (a->fault == EXPLORE_SPLIT)
 		explore_step();
 	explore_memory_write(a->fiber, at, a->value, a->order,

@@ -194,6 +194,7 @@ begin_arena(void)
 	memset(mpr_participant_at(&arena, 0), 0,
 	       EXPLORE_FIBERS * sizeof(struct mpr_participant));
 	memset(&queue_memory.q, 0, sizeof(queue_memory.q));
+	memset(&queue_memory.letters, 0, sizeof(queue_memory.letters));
 	memset(queue_memory.lanes, 0, sizeof(queue_memory.lanes));
 	memset(&queue_memory.group, 0, sizeof(queue_memory.group));
 	memset(queue_memory.messages, 0, sizeof(queue_memory.messages));
@@ -209,7 +210,7 @@ begin_participant(unsigned f)
 {
 	struct mpr_participant *p = mpr_participant_at(&arena, f);
 
-	atomic_init(&p->pid, 1);
+	atomic_init(&p->pid, f + 1);
 	atomic_init(&p->ident, (f + 1) << 2 | MPR_PARTICIPANT_LIVE);
 	world.selves[f] = (struct mpr_self){
 		.generation = 1,
@@ -229,8 +230,29 @@ begin_queue(void)
 	atomic_init(&q->state, mpr_owner(1, 0, MPR_QUEUE_OPEN));
 	atomic_init(&q->capacity, world.capacity);
 	atomic_init(&q->max_message, mpr_lane_message_max(world.capacity));
-	if (world.now->single)
-		atomic_init(&q->flags, MPR_QUEUE_SINGLE_CONSUMER);
+	atomic_init(&q->flags,
+		    (world.now->single ? MPR_QUEUE_SINGLE_CONSUMER : 0) |
+			    (world.now->keeps ? MPR_QUEUE_KEEPS : 0) |
+			    (world.now->ordered ? MPR_QUEUE_ORDERED : 0));
+	atomic_init(&q->max_redeliveries, world.now->redeliveries);
+	if (world.now->keeps)
+		atomic_init(&q->max_items, world.now->blocks);
+}
+
+static void
+begin_letters(void)
+{
+	mproc_queue *q = &queue_memory.q, *letters = &queue_memory.letters;
+
+	if (!has(QUEUE_READS_LETTERS))
+		return;
+	letters->magic = MPR_QUEUE_MAGIC;
+	atomic_init(&letters->state, mpr_owner(3, 0, MPR_QUEUE_OPEN));
+	atomic_init(&letters->capacity, world.capacity);
+	atomic_init(&letters->flags, MPR_QUEUE_DEAD_LETTERS);
+	atomic_init(&letters->partner, mpr_arena_offset(&arena, q));
+	atomic_init(&q->partner, mpr_arena_offset(&arena, letters));
+	atomic_init(&q->next, mpr_arena_offset(&arena, letters));
 }
 
 /* The first blocks have the memory that there is. */
@@ -267,6 +289,43 @@ begin_lane(unsigned f, _Atomic uint64_t **end)
 	};
 }
 
+/* From what size on a message lies in a block. */
+static size_t
+lane_limit(void)
+{
+	if (world.now->keeps || world.now->ordered)
+		return 0;
+	return world.now->blocks ? QUEUE_LONG : world.capacity;
+}
+
+/* The attachment of one who reads dead letters, which has another one to the
+ * queue that they come from. */
+static void
+begin_reader(unsigned f)
+{
+	struct mpr_attachment *at = &world.readers[f];
+	mproc_queue *letters = &queue_memory.letters;
+
+	if (world.now->roles[f].part != QUEUE_READS_LETTERS)
+		return;
+	*at = (struct mpr_attachment){
+		.q = letters,
+		.generation = 1,
+		.open = atomic_load(&letters->state),
+		.arena = &arena,
+		.light_fences = &arena.shm->light_fences,
+		.self = &world.selves[f],
+		.seat = &letters->seats.seat[f],
+		.capacity = world.capacity,
+		.dead_letters = true,
+		.quantum = 64,
+		.patience = 1,
+		.is_consumer = true,
+	};
+	world.attachments[f].next = at;
+	atomic_init(at->seat, mpr_owner(30 + f, f, MPR_SEAT_AWAKE));
+}
+
 static void
 begin_attachment(unsigned f)
 {
@@ -282,7 +341,11 @@ begin_attachment(unsigned f)
 		.seat = &queue_memory.q.seats.seat[f],
 		.capacity = world.capacity,
 		.max_message = mpr_lane_message_max(world.capacity),
-		.lane_limit = world.now->blocks ? QUEUE_LONG : world.capacity,
+		.lane_limit = lane_limit(),
+		.max_items = atomic_load(&queue_memory.q.max_items),
+		.keeps = world.now->keeps,
+		.ordered = world.now->ordered,
+		.held = { world.held[f], 0, 0, QUEUE_HELD_MAX },
 		.single_consumer = world.now->single,
 		.quantum = 64,
 		.patience = 1,
@@ -306,6 +369,7 @@ begin_attachment(unsigned f)
 	atomic_init(at->seat, mpr_owner(20 + f, f, MPR_SEAT_TAKEN));
 	if (is_consumer(f))
 		mpr_seat_awake(at->seat);
+	begin_reader(f);
 }
 
 /* The consumers know all lanes that there are. */
@@ -339,6 +403,33 @@ share_queue(void)
 	if (has_late())
 		explore_share(QUEUE_LINK, &q->lanes, sizeof(q->lanes),
 			      "lanes");
+	if (world.now->ordered)
+		explore_share(QUEUE_STAMPS, &q->stamps, sizeof(q->stamps),
+			      "stamps");
+}
+
+static void
+share_kept(void)
+{
+	mproc_queue *q = &queue_memory.q, *letters = &queue_memory.letters;
+	struct mpr_message_group *g = &queue_memory.group;
+
+	if (!world.now->keeps)
+		return;
+	explore_share(QUEUE_RETURNED, &q->returned, sizeof(q->returned),
+		      "returned");
+	for (unsigned i = 0; i < world.now->blocks; i++)
+		explore_share(QUEUE_DEATHS, &g->block[i].deaths,
+			      sizeof(g->block[i].deaths), "deaths");
+	if (has(QUEUE_JOINS))
+		explore_share(QUEUE_WATCHED_BLOCKS, &g->watched,
+			      sizeof(g->watched), "watched");
+	if (!has(QUEUE_READS_LETTERS))
+		return;
+	explore_share(QUEUE_RETURNED, &letters->returned,
+		      sizeof(letters->returned), "dead letters");
+	explore_share(QUEUE_HINT, &letters->hint, sizeof(letters->hint),
+		      "hint of dead letters");
 }
 
 static void
@@ -351,6 +442,8 @@ share_blocks(void)
 
 		explore_share(QUEUE_BLOCK, &b->state, sizeof(b->state),
 			      "block");
+		if (lane_limit() == 0)
+			continue;
 		explore_share(QUEUE_MEMORY, &b->memory, sizeof(b->memory),
 			      "memory");
 		explore_share(QUEUE_LENGTH, &b->len, sizeof(b->len), "len");
@@ -390,6 +483,9 @@ share_fiber(unsigned f)
 	if (has_seat(f))
 		explore_share(QUEUE_SEAT, world.attachments[f].seat,
 			      sizeof(uint64_t), "seat");
+	if (world.now->roles[f].part == QUEUE_READS_LETTERS)
+		explore_share(QUEUE_SEAT, world.readers[f].seat,
+			      sizeof(uint64_t), "seat of dead letters");
 	explore_share(QUEUE_EVENT, &p->parker.event, sizeof(p->parker.event),
 		      "event");
 	explore_share(QUEUE_IDENT, &p->ident, sizeof(p->ident), "ident");
@@ -399,13 +495,28 @@ static void
 put_stock(void)
 {
 	struct mpr_producer *p = &world.attachments[QUEUE_STOCK].producer;
+	unsigned free = lane_limit() ? 0 : world.now->blocks - world.now->there;
 	unsigned char msg[8] = { 0 };
+	int r;
 
+	if (!world.now->there)
+		return;
+	queue_enter(QUEUE_STOCK);
+	for (unsigned i = 0; i < free; i++)
+		atomic_store(&queue_block(i)->state,
+			     mpr_owner(1, 0, MPR_MESSAGE_WRITTEN));
 	for (unsigned i = 0; i < world.now->there; i++) {
 		msg[0] = (unsigned char)(1 + i);
-		explore_check(mpr_producer_put(p, msg, sizeof(msg)) == 0);
+		if (lane_limit() == 0)
+			r = mproc_queue_put(&queue_memory.q, msg, sizeof(msg),
+					    MPROC_NOWAIT);
+		else
+			r = mpr_producer_put(p, msg, sizeof(msg));
+		explore_check(r == 0);
 		world.known[msg[0]] = world.committed[msg[0]] = true;
 	}
+	for (unsigned i = 0; i < free; i++)
+		atomic_store(&queue_block(i)->state, 0);
 }
 
 void
@@ -423,6 +534,7 @@ queue_begin(const struct queue_case *c)
 	queue_fakes_begin(c->memory);
 	begin_arena();
 	begin_queue();
+	begin_letters();
 	begin_blocks();
 	for (unsigned f = 0; f < fibers; f++) {
 		begin_participant(f);
@@ -434,6 +546,7 @@ queue_begin(const struct queue_case *c)
 	put_stock();
 	share_queue();
 	share_blocks();
+	share_kept();
 	for (unsigned f = 0; f < fibers; f++)
 		share_fiber(f);
 }
@@ -448,4 +561,7 @@ queue_enter(unsigned fiber)
 		.generation = 1,
 	};
 	mpr_attachments.hot[mpr_attachment_index(&queue_memory.q)] = at;
+	if (at->next)
+		mpr_attachments.hot[mpr_attachment_index(at->next->q)] =
+			at->next;
 }

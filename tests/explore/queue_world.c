@@ -13,6 +13,50 @@
 static mproc_queue *const q = &queue_memory.q;
 static const struct queue_case *now;
 
+/* Whether the message lies in the block, in a lane. */
+static bool
+is_queued(uint64_t word)
+{
+	return mpr_owner_state(word) == MPR_MESSAGE_QUEUED ||
+	       mpr_owner_state(word) == MPR_MESSAGE_WRITTEN;
+}
+
+/* Nothing is in the queue any more that was put before @id's put began. */
+static void
+check_order(unsigned id)
+{
+	unsigned after = now->roles[id / QUEUE_PER_FIBER].after, other;
+
+	if (!now->ordered || !after)
+		return;
+	queue_count_published(after - 1);
+	for (unsigned i = 0; i < now->blocks; i++) {
+		if (!is_queued(explore_newest(&queue_block(i)->state)))
+			continue;
+		other = queue_message_in(i);
+		explore_check(other / QUEUE_PER_FIBER != after - 1 ||
+			      !world.committed[other]);
+	}
+}
+
+void
+queue_count_published(unsigned f)
+{
+	const struct queue_role *role = &now->roles[f];
+	unsigned n = puts_of(role) + (f == QUEUE_STOCK ? now->there : 0);
+	bool in_lane = !now->keeps && !now->ordered;
+	uint64_t end = now->start;
+
+	for (unsigned i = 0; i < n; i++) {
+		size_t len = role->len[i] ? role->len[i] : 8;
+
+		end += mpr_frame_size(in_lane && len < QUEUE_LONG ?
+				      len : MPR_FRAME_REFERENCE_LEN);
+		if (end <= explore_newest(&queue_lane(f)->tail))
+			world.committed[f * QUEUE_PER_FIBER + 1 + i] = true;
+	}
+}
+
 static void
 took(unsigned taker, const struct iovec *msg)
 {
@@ -20,6 +64,16 @@ took(unsigned taker, const struct iovec *msg)
 	unsigned from = id / QUEUE_PER_FIBER;
 
 	explore_check(id < QUEUE_IDS && world.known[id]);
+	if (now->keeps && taker < EXPLORE_FIBERS) {
+		queue_kept_got(taker, id);
+		return;
+	}
+	if (now->keeps) {
+		world.kept[id].there++;
+		return;
+	}
+	if (taker < EXPLORE_FIBERS)
+		check_order(id);
 	explore_check(!world.delivered[id]);
 	world.delivered[id] = true;
 	explore_check(id > world.last[taker][from]);
@@ -50,6 +104,16 @@ read_in_place(const void *p)
 	return explore_is_shared(p) ?
 		       (unsigned char)explore_load(p, memory_order_relaxed) :
 		       *(const unsigned char *)p;
+}
+
+unsigned
+queue_message_in(unsigned i)
+{
+	unsigned m;
+
+	explore_check(queue_is_memory(explore_newest(&queue_block(i)->memory),
+				      &m));
+	return *queue_memory.messages[m];
 }
 
 static int
@@ -98,6 +162,7 @@ put(const struct queue_role *role, unsigned id, unsigned n,
 		if (r == 0)
 			r = 1;
 	}
+	queue_kept_note();
 	for (int i = 0; i < r; i++)
 		world.committed[id + (unsigned)i] = true;
 	if (r < 0)
@@ -115,6 +180,8 @@ produce(unsigned fiber, const struct queue_role *role)
 
 	if (fiber == QUEUE_STOCK)
 		id += now->there;
+	if (role->after)
+		explore_inherit(role->after - 1u);
 	for (unsigned i = 0, n; i < role->n; i += n) {
 		n = role->batch ? role->batch : 1;
 		if (n > role->n - i)
@@ -125,8 +192,8 @@ produce(unsigned fiber, const struct queue_role *role)
 	}
 }
 
-static bool
-lanes_are_empty(void)
+bool
+queue_lanes_are_empty(void)
 {
 	for (unsigned f = 0; f < world.fibers; f++)
 		if (is_producer(f) &&
@@ -152,6 +219,20 @@ get_in_place(const struct queue_role *role, unsigned char *ret_id,
 	return mproc_queue_release(q, p);
 }
 
+/* Says what becomes of a message that the fiber has. */
+static void
+end_message(unsigned fiber, const struct queue_role *role, unsigned id)
+{
+	unsigned next = fiber * QUEUE_PER_FIBER + 1;
+	bool is_first = !world.has_ended[fiber];
+
+	world.has_ended[fiber] = true;
+	if (role->passes_on && is_first)
+		put(role, fiber == QUEUE_STOCK ? next + now->there : next, 1,
+		    role->len);
+	queue_kept_end(fiber, id, role->requeues && is_first);
+}
+
 /* Returns false if there will be no more. */
 static bool
 get(unsigned fiber, const struct queue_role *role)
@@ -175,12 +256,15 @@ get(unsigned fiber, const struct queue_role *role)
 	}
 	for (int i = 0; i < r; i++)
 		took(fiber, &msgs[i]);
+	if (r == 1 && now->keeps)
+		end_message(fiber, role, bytes[0]);
 	if (r > 0 || (r == -ETIMEDOUT && role->timed) ||
 	    (r == -EINTR && has(QUEUE_INTERRUPTS)))
 		return true;
 	explore_check(r == -ESHUTDOWN);
 	if (explore_newest(&q->closing) == MPROC_DRAIN) {
-		explore_check(lanes_are_empty());
+		explore_check(queue_lanes_are_empty());
+		queue_kept_check_final();
 		world.was_shut_down = true;
 	}
 	return false;
@@ -239,23 +323,17 @@ run(unsigned fiber)
 	case QUEUE_WATCHES:
 		for (; n; n--)
 			watch(fiber, role);
+		break;
+	case QUEUE_JOINS:
+		queue_kept_join(role);
+		break;
+	case QUEUE_READS_LETTERS:
+		for (; n; n--)
+			queue_kept_read(role);
 	}
 }
 
 /* The end. */
-
-static struct mpr_message_block *
-block(unsigned i)
-{
-	return &queue_memory.group.block[i];
-}
-
-static bool
-is_queued(uint64_t word)
-{
-	return mpr_owner_state(word) == MPR_MESSAGE_QUEUED ||
-	       mpr_owner_state(word) == MPR_MESSAGE_WRITTEN;
-}
 
 /* Whether a message could get a block: each is free that nobody has, and there
  * are always more without memory. */
@@ -265,9 +343,9 @@ has_free_block(void)
 	bool found = queue_has_memory();
 
 	for (unsigned i = 0; i < now->blocks; i++)
-		found |= mpr_owner_state(explore_newest(&block(i)->state)) ==
-				 MPR_MESSAGE_FREE &&
-			 explore_newest(&block(i)->memory);
+		found |= mpr_owner_state(explore_newest(
+				 &queue_block(i)->state)) == MPR_MESSAGE_FREE &&
+			 explore_newest(&queue_block(i)->memory);
 	return found;
 }
 
@@ -277,8 +355,10 @@ check_sleeper(unsigned f)
 	struct mpr_lane *lane = queue_lane(f);
 
 	explore_check(!explore_newest(&q->closing));
-	if (has_seat(f))
-		explore_check(lanes_are_empty());
+	if (now->keeps)
+		queue_kept_check_sleeper(f);
+	else if (has_seat(f))
+		explore_check(queue_lanes_are_empty());
 	else if (now->blocks)
 		/* Lanes have room for all. */
 		explore_check(!has_free_block());
@@ -303,7 +383,7 @@ look_into_block(struct mpr_consumer *c, struct iovec *found)
 	mpr_consumer_pass(c);
 	if (mpr_owner_epoch(word) != ref.use || !is_queued(word))
 		return false;
-	i = (unsigned)(b - block(0));
+	i = (unsigned)(b - queue_block(0));
 	explore_check(i < now->blocks && !world.found[i]);
 	world.found[i] = true;
 	explore_check(queue_is_memory(explore_newest(&b->memory), &i));
@@ -313,33 +393,18 @@ look_into_block(struct mpr_consumer *c, struct iovec *found)
 	return true;
 }
 
-/* What was published is in the queue, also if its producer was killed before it
- * could say so. There are no pads. */
-static void
-count_published(unsigned f)
-{
-	const struct queue_role *role = &now->roles[f];
-	uint64_t end = now->start;
-
-	for (unsigned i = 0; i < role->n; i++) {
-		size_t len = role->len[i] ? role->len[i] : 8;
-
-		end += mpr_frame_size(len < QUEUE_LONG ?
-				      len : MPR_FRAME_REFERENCE_LEN);
-		if (end <= explore_newest(&queue_lane(f)->tail))
-			world.committed[f * QUEUE_PER_FIBER + 1 + i] = true;
-	}
-}
 
 /* Each is free, or was found in a lane, or is a dead one's. */
 static void
 check_blocks(void)
 {
 	for (unsigned i = 0; i < now->blocks; i++) {
-		uint64_t word = explore_newest(&block(i)->state);
+		uint64_t word = explore_newest(&queue_block(i)->state);
 		unsigned state = mpr_owner_state(word);
 
 		if (state == MPR_MESSAGE_FREE || world.found[i])
+			continue;
+		if (now->keeps && state == MPR_MESSAGE_QUEUED)
 			continue;
 		explore_check(state != MPR_MESSAGE_QUEUED);
 		explore_check(explore_killed(mpr_owner_slot(word)));
@@ -382,7 +447,7 @@ end(void)
 			allowed += role->batch ? role->batch : 1;
 	}
 	if (world.was_shut_down && explore_newest(&q->closing) == MPROC_DRAIN)
-		explore_check(lanes_are_empty());
+		explore_check(queue_lanes_are_empty());
 	for (unsigned f = 0; f < world.fibers; f++)
 		if (is_producer(f) &&
 		    (!now->roles[f].late ||
@@ -391,7 +456,11 @@ end(void)
 	check_blocks();
 	for (unsigned f = 0; now->blocks && f < world.fibers; f++)
 		if (is_producer(f))
-			count_published(f);
+			queue_count_published(f);
+	if (now->keeps) {
+		queue_kept_check();
+		return;
+	}
 	for (unsigned id = 0; id < QUEUE_IDS; id++)
 		lost += world.committed[id] && !world.delivered[id];
 	explore_check(lost <= allowed);

@@ -21,7 +21,19 @@
  * - each block is free, or in a lane once, or a dead one's whom nobody has
  *   noticed;
  * - after a drain, "shut down" was said only when all was taken, and nothing
- *   came after it.
+ *   came after it;
+ * - with one order, no message was taken while one was in the queue that had
+ *   been put before its own put began.
+ *
+ * And where messages are kept until they are done:
+ *
+ * - each that was put is done, or is there once: in a lane, come back, a dead
+ *   letter, or in a dead one's hands whom nobody has noticed;
+ * - nobody got one that another living one had;
+ * - a message's deaths are those of its holders, and it is a dead letter if
+ *   they are too many, and only then;
+ * - who joins is told what was true at some moment since, and sleeps only
+ *   while something is not done; the others as above.
  */
 #ifndef QUEUE_WORLD_H
 #define QUEUE_WORLD_H
@@ -64,6 +76,10 @@ enum queue_word {
 	QUEUE_LENGTH,
 	QUEUE_WANTS_BLOCK,
 	QUEUE_BYTES, /* of a message in a block */
+	QUEUE_DEATHS,
+	QUEUE_RETURNED,
+	QUEUE_WATCHED_BLOCKS,
+	QUEUE_STAMPS,
 };
 
 enum queue_part {
@@ -73,12 +89,15 @@ enum queue_part {
 	QUEUE_INTERRUPTS,
 	QUEUE_KILLS,
 	QUEUE_WATCHES,
+	QUEUE_JOINS,
+	QUEUE_READS_LETTERS,
 };
 
 /*
  * @part:   what the fiber does
- * @n:      how many messages it puts, how often it gets one, or how often it
- *          watches until there is one; 1 for others
+ * @n:      how many messages it puts, how often it gets one, how many dead
+ *          letters it reads, or how often it watches until there is one; 1 for
+ *          others
  * @len:    of the messages that it puts; 0 means 8
  * @batch:  puts or gets so many together
  * @aborts: reserves each message twice, and aborts the first
@@ -87,6 +106,11 @@ enum queue_part {
  * @victim: the fiber that it interrupts or kills, asleep or not
  * @timed:  its sleep may end at its deadline, a watcher's once
  * @mortal: may be killed at its accesses
+ *
+ * @after:  puts when this fiber, plus 1, has ended or is dead
+ * @requeues:  the first message that it gets; it does the others
+ * @lends_lane: what is there to begin with lies in a lane that is its own
+ * @passes_on: puts a message before it is done with the first that it got
  */
 struct queue_role {
 	enum queue_part part;
@@ -99,22 +123,33 @@ struct queue_role {
 	uint8_t victim;
 	bool timed;
 	bool mortal;
+	uint8_t after;
+	bool requeues;
+	bool lends_lane;
+	bool passes_on;
 };
 
 /*
  * @capacity: of each lane; 0 means that nobody has to wait for room
  * @start:    where heads and tails are in the beginning
  * @single:   there is one consumer, and it says so
- * @there:    so many messages are in the first lane to begin with
+ * @there:    so many messages are in the first lane to begin with; if they lie
+ *            in blocks, in the last ones
  * @blocks:   so many blocks are shared; 0 means that all lies in lanes
  * @memory:   so many messages in blocks have memory
  * @in_place: messages are written and read where they lie
+ * @keeps:    messages are kept until they are done, and there may be as many as
+ *            blocks are shared
+ * @redeliveries: then, as in the queue's options
+ * @ordered:  there is one order for all
  * @is_large: has so many schedules that one preemption less must do
+ * @is_huge:  and one less again
  * @roles:    up to the first without .n
  */
 struct queue_case {
 	const char *name;
 	bool is_large;
+	bool is_huge;
 	size_t capacity;
 	uint64_t start;
 	bool single;
@@ -122,6 +157,9 @@ struct queue_case {
 	unsigned blocks;
 	unsigned memory;
 	bool in_place;
+	bool keeps;
+	unsigned redeliveries;
+	bool ordered;
 	struct queue_role roles[EXPLORE_FIBERS];
 };
 
@@ -219,6 +257,21 @@ enum queue_case_name {
 	QUEUE_WATCHED_TWO_CONSUMERS,
 	QUEUE_WATCHED_DRAIN,
 	QUEUE_WATCHED_KILLED,
+	QUEUE_KEPT_DONE,
+	QUEUE_KEPT_REQUEUED,
+	QUEUE_KEPT_REUSED,
+	QUEUE_KEPT_FULL,
+	QUEUE_KEPT_LETTER,
+	QUEUE_KEPT_TWO_DEATHS,
+	QUEUE_KEPT_JOIN,
+	QUEUE_KEPT_JOIN_DEATH,
+	QUEUE_KEPT_JOIN_LETTER,
+	QUEUE_KEPT_DRAIN,
+	QUEUE_KEPT_DRAIN_REQUEUED,
+	QUEUE_ORDERED_PUTS,
+	QUEUE_ORDERED_REVERSED,
+	QUEUE_ORDERED_TWO_CONSUMERS,
+	QUEUE_ORDERED_NEW_LANE,
 	QUEUE_CASES
 };
 

@@ -34,6 +34,8 @@ no_schedule_fails(void **state)
 
 	if (c->is_large && bounds.preemptions)
 		bounds.preemptions--;
+	if (c->is_huge && bounds.preemptions)
+		bounds.preemptions--;
 	explore_mutate(has_lost_races(e->name) ? queue_lose_races : NULL);
 	explore_must_pass(queue_scenario(c), &bounds);
 }
