@@ -585,6 +585,20 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 			{ QUEUE_GETS, 1, .mortal = true },
 		},
 	},
+	/* What it puts lies before what it is done with. */
+	[QUEUE_KEPT_JOIN_WORKER] = {
+		.name = "kept, a join, a worker that puts",
+		.keeps = true,
+		.redeliveries = 1,
+		.single = true,
+		.blocks = 2,
+		.memory = 2,
+		.there = 1,
+		.roles = {
+			{ QUEUE_GETS, 1, .passes_on = true, .mortal = true },
+			{ QUEUE_JOINS, 1, .mortal = true },
+		},
+	},
 	[QUEUE_KEPT_DRAIN] = {
 		.name = "kept, a drain",
 		.is_large = true,
