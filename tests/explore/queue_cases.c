@@ -530,7 +530,21 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 		.roles = {
 			{ QUEUE_GETS, 1, .lends_lane = true, .mortal = true },
 			{ QUEUE_READS_LETTERS, 1, .mortal = true },
+			{ .part = QUEUE_GETS, .n = 1 },
+		},
+	},
+	[QUEUE_KEPT_LETTER_TWO_READERS] = {
+		.name = "kept, a dead letter, two readers",
+		.is_large = true,
+		.keeps = true,
+		.blocks = 1,
+		.memory = 1,
+		.there = 1,
+		.roles = {
+			{ QUEUE_GETS, 1, .lends_lane = true, .mortal = true },
 			{ .part = QUEUE_READS_LETTERS, .n = 1 },
+			{ .part = QUEUE_READS_LETTERS, .n = 1 },
+			{ QUEUE_KILLS, 1, .victim = 1 },
 		},
 	},
 	[QUEUE_KEPT_TWO_DEATHS] = {
@@ -576,6 +590,7 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 	},
 	[QUEUE_KEPT_JOIN_LETTER] = {
 		.name = "kept, a join, a dead letter",
+		.is_large = true,
 		.keeps = true,
 		.blocks = 1,
 		.memory = 1,

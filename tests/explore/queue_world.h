@@ -106,11 +106,13 @@ enum queue_part {
  * @victim: the fiber that it interrupts or kills, asleep or not
  * @timed:  its sleep may end at its deadline, a watcher's once
  * @mortal: may be killed at its accesses
- *
  * @after:  puts when this fiber, plus 1, has ended or is dead
- * @requeues:  the first message that it gets; it does the others
- * @lends_lane: what is there to begin with lies in a lane that is its own
- * @passes_on: puts a message before it is done with the first that it got
+ *
+ * Where messages are kept:
+ *
+ * @requeues:   gives the first message back that it gets, and does the others
+ * @lends_lane: gets only; what is there to begin with lies in its lane
+ * @passes_on:  puts a message before it is done with the first that it got
  */
 struct queue_role {
 	enum queue_part part;
@@ -262,6 +264,7 @@ enum queue_case_name {
 	QUEUE_KEPT_REUSED,
 	QUEUE_KEPT_FULL,
 	QUEUE_KEPT_LETTER,
+	QUEUE_KEPT_LETTER_TWO_READERS,
 	QUEUE_KEPT_TWO_DEATHS,
 	QUEUE_KEPT_JOIN,
 	QUEUE_KEPT_JOIN_DEATH,

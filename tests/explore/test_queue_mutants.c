@@ -12,40 +12,10 @@
  * be exchanged: test_queue_block.c and test_queue_block_end.c of the suite step
  * have been seen to find these.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
 #include "base/macros.h"
 #include "base/owner.h"
-#include "explore_run.h"
 #include "ipc/message_block.h"
-#include "queue_world.h"
-
-static bool
-is(const struct explore_access *a, enum queue_part part,
-   enum explore_kind kind, enum queue_word id)
-{
-	return queue_part_of(a->fiber) == part && a->kind == kind &&
-	       a->id == (unsigned)id;
-}
-
-/* Whether the fiber's access before this one was that. */
-static bool
-follows(const struct explore_access *a, enum explore_kind kind,
-	enum queue_word id)
-{
-	return a->kind_before == kind && a->id_before == (unsigned)id;
-}
-
-static void
-answer(struct explore_access *a, uint64_t value)
-{
-	a->fault = EXPLORE_ANSWERED;
-	a->value = value;
-}
+#include "queue_mutants.h"
 
 /* Falling asleep for a message. */
 
@@ -450,21 +420,6 @@ recovery_spares_who_watches(struct explore_access *a)
 		a->fault = EXPLORE_DROPPED;
 }
 
-#define PLAIN { .preemptions = 2 }
-#define WEAK { .preemptions = 2, .stale = 1 }
-#define DEEP_WEAK { .preemptions = 3, .stale = 1 }
-#define DEEP_KILLS { .preemptions = 2, .crashes = 1 }
-#define KILLS { .preemptions = 1, .crashes = 1 }
-
-struct gate {
-	const char *name;
-	explore_mutant *mutant;
-	enum queue_case_name in;
-	struct explore_bounds bounds;
-};
-
-#define GATE(mutant, in, bounds) { #mutant, mutant, in, bounds }
-
 static const struct gate gates[] = {
 	GATE(no_fence_before_sleep, QUEUE_ONE_EACH, WEAK),
 	GATE(no_fence_before_sleep, QUEUE_TWO_CONSUMERS, WEAK),
@@ -527,33 +482,8 @@ static const struct gate gates[] = {
 	GATE(waiter_for_block_not_woken, QUEUE_BLOCK_ROOM, PLAIN),
 };
 
-enum { GATES = sizeof(gates) / sizeof(gates[0]) };
-
-static void
-is_caught(void **state)
-{
-	const struct gate *gate = *state;
-
-	explore_must_fail(queue_scenario(&queue_cases[gate->in]),
-			  &gate->bounds, gate->mutant);
-}
-
 int
 main(void)
 {
-	static struct gate copies[GATES];
-	static char titles[GATES][120];
-	struct CMUnitTest tests[GATES];
-
-	for (int i = 0; i < GATES; i++) {
-		copies[i] = gates[i];
-		snprintf(titles[i], sizeof(titles[i]), "mutant %s is caught: %s",
-			 gates[i].name, queue_cases[gates[i].in].name);
-		tests[i] = (struct CMUnitTest){
-			.name = titles[i],
-			.test_func = is_caught,
-			.initial_state = &copies[i],
-		};
-	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return queue_run_gates(gates, sizeof(gates) / sizeof(gates[0]));
 }

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The mutation gate of messages that are kept until they are done, and of one
+ * order: with one access made wrong, some schedule must fail.
+ *
+ * Some things have no mutant. A task_done that frees its block without
+ * comparing: nobody but its holder changes a block that is TAKEN, as long as it
+ * lives. A recovery that counts the returns before it has changed the blocks:
+ * it does so for all blocks at once, and the mutant that settles them late is
+ * the same to others.
+ */
+#include "base/owner.h"
+#include "queue_mutants.h"
+#include "queue_priv.h"
+
+static bool
+recovers(const struct explore_access *a, enum explore_kind kind,
+	 enum queue_word id)
+{
+	return a->kind == kind && a->id == (unsigned)id &&
+	       queue_is_recovering(a->fiber);
+}
+
+/* Deaths. */
+
+/* The only block's are counted again by each who recovers. */
+static void
+deaths_not_compared(struct explore_access *a)
+{
+	uint64_t deaths = explore_peek(&queue_block(0)->deaths);
+
+	if (recovers(a, EXPLORE_LOAD, QUEUE_DEATHS))
+		answer(a, mpr_owner(0, mpr_owner_slot(deaths), 0));
+	else if (recovers(a, EXPLORE_CAS, QUEUE_DEATHS))
+		a->fault = EXPLORE_BLIND;
+}
+
+static void
+deaths_not_counted(struct explore_access *a)
+{
+	if (recovers(a, EXPLORE_CAS, QUEUE_DEATHS))
+		a->value = mpr_owner(mpr_owner_epoch(a->value), 0, 0);
+}
+
+/* By one who has slept since it looked. */
+static void
+returned_without_comparing(struct explore_access *a)
+{
+	if (recovers(a, EXPLORE_CAS, QUEUE_BLOCK))
+		a->fault = EXPLORE_BLIND;
+}
+
+static void
+settled_after_the_seat(struct explore_access *a)
+{
+	if (recovers(a, EXPLORE_CAS, QUEUE_BLOCK))
+		a->fault = EXPLORE_LATE;
+}
+
+/* What comes back. */
+
+static void
+returns_not_counted(struct explore_access *a)
+{
+	if (recovers(a, EXPLORE_ADD, QUEUE_RETURNED))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+requeue_not_counted(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_ADD, QUEUE_RETURNED))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+requeue_counted_first(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_CAS, QUEUE_BLOCK) &&
+	    mpr_owner_state(a->value) == MPR_MESSAGE_QUEUED &&
+	    mpr_owner_slot(a->value) == MPR_MESSAGE_RETURNED)
+		a->fault = EXPLORE_LATE;
+}
+
+static void
+no_second_look_at_returns(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_RETURNED) &&
+	    follows(a, EXPLORE_BARRIER, QUEUE_FENCE))
+		a->fault = EXPLORE_CACHED;
+}
+
+static void
+letters_not_announced(struct explore_access *a)
+{
+	if (recovers(a, EXPLORE_ADD, QUEUE_RETURNED) &&
+	    follows(a, EXPLORE_ADD, QUEUE_RETURNED))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+no_second_look_at_letters(struct explore_access *a)
+{
+	if (is(a, QUEUE_READS_LETTERS, EXPLORE_LOAD, QUEUE_RETURNED) &&
+	    follows(a, EXPLORE_BARRIER, QUEUE_FENCE))
+		a->fault = EXPLORE_CACHED;
+}
+
+/* Who is done wakes producers. */
+
+static void
+wants_not_looked_at(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_WANTS_BLOCK))
+		answer(a, 0);
+}
+
+/* Joining. */
+
+static void
+watched_not_set(struct explore_access *a)
+{
+	if (is(a, QUEUE_JOINS, EXPLORE_CAS, QUEUE_WATCHED_BLOCKS))
+		a->value = 0;
+}
+
+static void
+watched_not_looked_at(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_WATCHED_BLOCKS))
+		answer(a, 0);
+}
+
+static void
+no_fence_before_join_sleeps(struct explore_access *a)
+{
+	if (is(a, QUEUE_JOINS, EXPLORE_BARRIER, QUEUE_FENCE))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+no_second_look_of_join(struct explore_access *a)
+{
+	if (is(a, QUEUE_JOINS, EXPLORE_LOAD, QUEUE_BLOCK) &&
+	    follows(a, EXPLORE_BARRIER, QUEUE_FENCE))
+		a->fault = EXPLORE_CACHED;
+}
+
+/* What it asks blocks that are WRITTEN comes after another load. */
+static void
+join_does_not_see_puts(struct explore_access *a)
+{
+	if (is(a, QUEUE_JOINS, EXPLORE_LOAD, QUEUE_TAIL) &&
+	    follows(a, EXPLORE_LOAD, QUEUE_BLOCK))
+		a->fault = EXPLORE_CACHED;
+}
+
+/* Draining. */
+
+static void
+holders_not_asked_for(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_BLOCK) &&
+	    follows(a, EXPLORE_LOAD, QUEUE_BUSY))
+		answer(a, 0);
+}
+
+static void
+done_silently_in_a_drain(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_CLOSING) &&
+	    follows(a, EXPLORE_LOAD, QUEUE_WANTS_BLOCK))
+		answer(a, 0);
+}
+
+/* One order. The single consumer loads a head only when it has found a message
+ * there. */
+
+static void
+one_look(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_TAIL) &&
+	    follows(a, EXPLORE_LOAD, QUEUE_HEAD))
+		a->fault = EXPLORE_CACHED;
+}
+
+static void
+no_second_look_for_lanes(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_LINK) &&
+	    follows(a, EXPLORE_LOAD, QUEUE_HEAD))
+		a->fault = EXPLORE_CACHED;
+}
+
+/* Then the first lane's message is first. */
+static void
+stamps_all_the_same(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_ADD, QUEUE_STAMPS))
+		a->fault = EXPLORE_DROPPED;
+}
+
+/* It has the stamp, and others may draw the same until it has returned. */
+static void
+stamp_drawn_after_publishing(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_ADD, QUEUE_STAMPS))
+		a->fault = EXPLORE_LATE;
+}
+
+static const struct gate gates[] = {
+	GATE(deaths_not_compared, QUEUE_KEPT_REUSED, DEEP_KILLS),
+	GATE(deaths_not_compared, QUEUE_KEPT_TWO_DEATHS, DEEP_KILLS),
+	GATE(deaths_not_counted, QUEUE_KEPT_LETTER, KILLS),
+	GATE(returned_without_comparing, QUEUE_KEPT_REUSED, DEEP_KILLS),
+	GATE(settled_after_the_seat, QUEUE_KEPT_DONE, KILLS),
+	GATE(returns_not_counted, QUEUE_KEPT_DONE, KILLS),
+	GATE(requeue_not_counted, QUEUE_KEPT_REQUEUED, PLAIN),
+	GATE(requeue_counted_first, QUEUE_KEPT_REQUEUED, PLAIN),
+	GATE(no_second_look_at_returns, QUEUE_KEPT_REQUEUED, PLAIN),
+	GATE(letters_not_announced, QUEUE_KEPT_LETTER, KILLS),
+	GATE(no_second_look_at_letters, QUEUE_KEPT_LETTER, KILLS),
+	GATE(wants_not_looked_at, QUEUE_KEPT_FULL, PLAIN),
+	GATE(watched_not_set, QUEUE_KEPT_JOIN, PLAIN),
+	GATE(watched_not_looked_at, QUEUE_KEPT_JOIN, PLAIN),
+	GATE(no_fence_before_join_sleeps, QUEUE_KEPT_JOIN, WEAK),
+	GATE(no_second_look_of_join, QUEUE_KEPT_JOIN, PLAIN),
+	GATE(join_does_not_see_puts, QUEUE_KEPT_JOIN_WORKER, PLAIN),
+	GATE(holders_not_asked_for, QUEUE_KEPT_DRAIN, PLAIN),
+	GATE(done_silently_in_a_drain, QUEUE_KEPT_DRAIN, PLAIN),
+	GATE(one_look, QUEUE_ORDERED_PUTS, PLAIN),
+	GATE(no_second_look_for_lanes, QUEUE_ORDERED_NEW_LANE, PLAIN),
+	GATE(stamps_all_the_same, QUEUE_ORDERED_REVERSED, PLAIN),
+	GATE(stamp_drawn_after_publishing, QUEUE_ORDERED_REVERSED, KILLS),
+};
+
+int
+main(void)
+{
+	return queue_run_gates(gates, sizeof(gates) / sizeof(gates[0]));
+}
