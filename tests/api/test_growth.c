@@ -327,7 +327,7 @@ crowds(void)
 {
 	const char *level = getenv("MPT_LEVEL");
 
-	return amount(level && strcmp(level, "full") == 0 ? 3000 : 300);
+	return amount(level && strcmp(level, "full") == 0 ? 3000 : 150);
 }
 
 static void

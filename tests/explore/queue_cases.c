@@ -150,6 +150,7 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 	[QUEUE_DRAIN_TWO_CONSUMERS] = {
 		.name = "a drain, two consumers",
 		.is_large = true,
+		.is_huge = true,
 		.roles = {
 			{ QUEUE_PUTS, 1, .mortal = true },
 			{ .part = QUEUE_GETS, .n = 2 },
@@ -303,6 +304,7 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 	/* There is memory for one message. */
 	[QUEUE_BLOCK_ROOM] = {
 		.name = "blocks, a producer that waits for one",
+		.is_large = true,
 		.blocks = 2,
 		.memory = 1,
 		.single = true,
