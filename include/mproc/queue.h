@@ -14,13 +14,14 @@
  * While both sides are busy no call enters the kernel, but for a few in which a
  * lane of more than 64 KiB gets its memory, before it is in use to its end.
  *
- * A long message does not lie in the lane but in memory of its own, a block: one
- * that with its header is longer than half the lane or, unless the queue is a
- * .single_consumer one, longer than 4096 bytes. Nothing else is different about
- * it. In the lane it counts with its length, but at most with a quarter of the
- * capacity, so up to four messages of any length are queued for each producer.
- * A queue keeps the memory of its blocks for the next long messages, at most as
- * much as was in use at the same time, until it is destroyed or memory is short.
+ * A long message does not lie in the lane but in memory of its own, a block:
+ * one that with its header is longer than half the lane or, unless the queue is
+ * a .single_consumer one, longer than 4096 bytes. Nothing else is different
+ * about it. In the lane it counts with its length, but at most with a quarter
+ * of the capacity, so up to four messages of any length are queued for each
+ * producer. A queue keeps the memory of its blocks for the next long messages,
+ * at most as much as was in use at the same time, until it is destroyed or
+ * memory is short.
  *
  * Several messages can be put and taken with one call, as a batch. It saves
  * time and changes nothing else: each message is still one by itself, and a
@@ -40,8 +41,8 @@
  * overlapped are taken in any order. A get then looks at all lanes. What comes
  * back after a death (.ack) comes first.
  *
- * With .ack or .joinable a message stays its taker's until it is done: each call
- * that takes one, mproc_queue_peek() included, is followed by a
+ * With .ack or .joinable a message stays its taker's until it is done: each
+ * call that takes one, mproc_queue_peek() included, is followed by a
  * mproc_queue_task_done(). All messages of such a queue, and of one with
  * .max_items or .ordered, lie in blocks.
  *
@@ -78,12 +79,13 @@ typedef struct mproc_queue mproc_queue;
  *                   up to 63 bytes; NULL means none
  * @max_message:     length of the longest message that can be put; 0 means as
  *                   long as the arena is large
- * @max_items:       how many messages there may be at the same time in the whole
- *                   queue: reserved, queued, taken and not done, dead letters; up to
- *                   16515072; 0 means as many as there is room for
- * @max_redeliveries: with @ack, how often a message is delivered again after the
- *                   death of who had it, at most; up to 65000; 0 means 3, -1
- *                   without end
+ * @max_items:       how many messages there may be at the same time in the
+ *                   whole queue: reserved, queued, taken and not done, dead
+ *                   letters; up to 16515072; 0 means as many as there is room
+ *                   for
+ * @max_redeliveries: with @ack, how often a message is delivered again after
+ *                   the death of who had it, at most; up to 65000; 0 means 3,
+ *                   -1 without end
  * @ordered:         one order for the messages of all producers, see above
  * @joinable:        a message that was taken counts until
  *                   mproc_queue_task_done(), for mproc_queue_join(); if its
@@ -91,7 +93,8 @@ typedef struct mproc_queue mproc_queue;
  * @ack:             the same, but if its taker dies the message is delivered
  *                   again, and is a dead letter only after @max_redeliveries.
  *                   Somebody has to notice the death: who sleeps in a wait, the
- *                   parent; who only polls calls mproc_arena_recover() at times.
+ *                   parent; who only polls calls mproc_arena_recover() at
+ *                   times.
  */
 struct mproc_queue_opts {
 	size_t struct_size;
@@ -114,8 +117,8 @@ struct mproc_queue_opts {
  * Return: 0, or a negative error:
  *   -EINVAL  @ret_q is NULL, or @opts->struct_size makes no sense, or the
  *            capacity is out of range, or a message of @max_message does not
- *            fit the arena, or @max_items or @max_redeliveries are out of range,
- *            or there are redeliveries without @ack
+ *            fit the arena, or @max_items or @max_redeliveries are out of
+ *            range, or there are redeliveries without @ack
  *   -E2BIG   @opts has fields that this library does not know
  *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE  no memory, see arena.h
  *   -EAGAIN  1024 threads of the family use libmproc already
@@ -150,8 +153,8 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  * A thread's first put in a queue gives it a lane, which calls the kernel.
  *
  * A long message needs memory of the arena besides room in the lane. Where that
- * is short while other long messages are queued or held by others, the call waits
- * as for room.
+ * is short while other long messages are queued or held by others, the call
+ * waits as for room.
  *
  * Return: 0 when the message is in the queue. On a negative error no consumer
  * will ever see it:
@@ -168,9 +171,10 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  *   -EINVAL     @q is NULL or no queue, or @msg is NULL and @len is not 0
  *   -EBADMSG    the queue's memory is corrupt
  *   -ENOMEM, -ENOSPC  no memory for this thread's lane, or no room for it in
- *              the arena, or no memory for a long message while there is no other
- * Context: may block until @timeout. Wait-free while there is room, for a message
- *          that is not long.
+ *              the arena, or no memory for a long message while there is no
+ *              other
+ * Context: may block until @timeout. Wait-free while there is room, for a
+ *          message that is not long.
  * Crash: the message is in the queue as a whole or not at all.
  */
 MPROC_API MPROC_NODISCARD int
@@ -211,8 +215,8 @@ mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
  *
  * A message that can never be put (longer than the queue takes, or NULL with a
  * length) ends the batch before it: those in front of it are put, and a call
- * that begins with it gets the error. A long one is put by a call of its own: it
- * ends a batch before it, too, and a call that begins with it puts it alone.
+ * that begins with it gets the error. A long one is put by a call of its own:
+ * it ends a batch before it, too, and a call that begins with it puts it alone.
  *
  * Return: how many messages are in the queue, 1 to @n, or a negative error, and
  * none of them is:
@@ -250,9 +254,9 @@ mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
  *   -ESTALE     the queue is destroyed
  *   -EBUSY      .single_consumer, and another thread is the consumer; or this
  *               thread has a peek open in this queue: release it first
- *   -EDEADLK    .ack or .joinable: after MPROC_DRAIN nothing is queued, and this
- *               thread holds messages as others do, who may wait for it in the
- *               same way: do or requeue them first. Not with MPROC_NOWAIT.
+ *   -EDEADLK    .ack or .joinable: after MPROC_DRAIN nothing is queued, and
+ *               this thread holds messages as others do, who may wait for it in
+ *               the same way: do or requeue them first. Not with MPROC_NOWAIT.
  *   -EFAULT     @q does not lie in shared memory
  *   -EINVAL     @q is NULL or no queue, or @buf is NULL and @size is not 0
  *   -EBADMSG    the queue's memory is corrupt
@@ -274,9 +278,9 @@ mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
  * @timeout:  how long to wait for the first one
  *
  * Takes what there is of one producer's messages, in their order, as many as
- * fit @size and @n, and claims them all at once; a long one alone. It waits only
- * while there is none, so a positive result may be less than @n although more
- * are queued.
+ * fit @size and @n, and claims them all at once; a long one alone. It waits
+ * only while there is none, so a positive result may be less than @n although
+ * more are queued.
  *
  * The messages lie in @buf one behind the other without a gap: those of one
  * type make an array. Mixed ones may lie unaligned; copy before use.
@@ -314,12 +318,12 @@ mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
  * mproc_queue_put(), mproc_queue_putv(), mproc_queue_put_many() and
  * mproc_queue_reserve() fail with -EBUSY there. It is the thread's own: no
  * other can commit it. It ends with the thread, when this thread destroys the
- * queue (not if another was faster), and in a forked child, which must not write
- * there.
+ * queue (not if another was faster), and in a forked child, which must not
+ * write there.
  *
- * Room is found as mproc_queue_put() does it. What is longer than short messages
- * are goes into a block, and then takes the same time for any length, unless the
- * queue has to get memory for it.
+ * Room is found as mproc_queue_put() does it. What is longer than short
+ * messages are goes into a block, and then takes the same time for any length,
+ * unless the queue has to get memory for it.
  *
  * Return: 0, or a negative error, and nothing is reserved:
  *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EFAULT, -EBADMSG,
@@ -393,16 +397,17 @@ MPROC_API int mproc_queue_abort(mproc_queue *q, void *p);
  * they are read, but not *@ret_len: where that matters, check after a copy.
  *
  * With several consumers anyone may take the message at any time. So the peek
- * takes it, as mproc_queue_get() does. A long one is then read where it lies, in
- * its block. Of a short one a copy is shown, in private memory of this thread of
- * up to 4 KiB, which is kept until the thread ends or leaves the queue. The room
- * in the lane is free at once. A consumer that ends or is killed before the
- * release takes that one message with it.
+ * takes it, as mproc_queue_get() does. A long one is then read where it lies,
+ * in its block. Of a short one a copy is shown, in private memory of this
+ * thread of up to 4 KiB, which is kept until the thread ends or leaves the
+ * queue. The room in the lane is free at once. A consumer that ends or is
+ * killed before the release takes that one message with it.
  *
  * Each thread can have one peek open in each queue. Meanwhile its
  * mproc_queue_get(), mproc_queue_get_many() and mproc_queue_peek() fail with
  * -EBUSY there. It ends with the thread, when this thread destroys the queue
- * (not if another was faster), and in a forked child, which must not read there.
+ * (not if another was faster), and in a forked child, which must not read
+ * there.
  *
  * Return: 0, or a negative error, and nothing is shown or taken:
  *   -EAGAIN, -ETIMEDOUT, -EINTR, -ESHUTDOWN, -ESTALE, -EDEADLK, -EFAULT,
@@ -444,10 +449,10 @@ MPROC_API int mproc_queue_release(mproc_queue *q, const void *p);
  * It is the message that this thread took first, of those that it has taken and
  * not yet done or requeued. That message is not seen again.
  *
- * Between a get and this call exactly this thread has the message. If the thread
- * ends before, the message comes back for others; if its process is killed, or
- * the thread is, that is a death as described at .ack and .joinable. In a forked
- * child the messages are the parent's.
+ * Between a get and this call exactly this thread has the message. If the
+ * thread ends before, the message comes back for others; if its process is
+ * killed, or the thread is, that is a death as described at .ack and .joinable.
+ * In a forked child the messages are the parent's.
  *
  * Return: 0, or a negative error:
  *   -EINVAL   this thread holds no message of @q, or @q is NULL or no queue, or
@@ -466,8 +471,8 @@ MPROC_API int mproc_queue_task_done(mproc_queue *q);
  * mproc_queue_requeue() - give a message back
  * @q: queue that was made with .joinable or .ack
  *
- * For the same message as mproc_queue_task_done(). Others, or this thread, get it
- * before those that were not taken yet. That is no death: it is not counted.
+ * For the same message as mproc_queue_task_done(). Others, or this thread, get
+ * it before those that were not taken yet. That is no death: it is not counted.
  *
  * Return: as mproc_queue_task_done().
  * Context: does not block.
@@ -487,8 +492,8 @@ MPROC_API int mproc_queue_requeue(mproc_queue *q);
  * Return: 0, or a negative error:
  *   -EOWNERDEAD  all others are done, but there are dead letters; so until they
  *                are taken out of mproc_queue_dead_letters()
- *   -EAGAIN      not all are done, and @timeout is MPROC_NOWAIT; or 1024 threads
- *                of the family use libmproc already
+ *   -EAGAIN      not all are done, and @timeout is MPROC_NOWAIT; or 1024
+ *                threads of the family use libmproc already
  *   -ETIMEDOUT   still not
  *   -EINTR       mproc_interrupt() was called while it waited
  *   -EDEADLK     this thread holds messages itself
@@ -508,9 +513,9 @@ mproc_queue_join(mproc_queue *q, mproc_timeout timeout);
 /**
  * struct mproc_killer - who died with a message in hands
  * @pid:    the process
- * @signal: what ended it; 0 if it ended by itself; -1 if that is not known: only
- *          the parent learns it, if it has started the process with libmproc and
- *          notices its end
+ * @signal: what ended it; 0 if it ended by itself; -1 if that is not known:
+ *          only the parent learns it, if it has started the process with
+ *          libmproc and notices its end
  */
 struct mproc_killer {
 	int32_t pid;
@@ -532,17 +537,18 @@ struct mproc_dead_letter {
 };
 
 /**
- * mproc_queue_dead_letters() - the queue of messages that are not delivered again
+ * mproc_queue_dead_letters() - the queue of messages that are not delivered
+ * again
  * @q:       queue that was made with .joinable or .ack
  * @ret_dlq: receives the queue of its dead letters
  *
- * There is one for each such queue, always the same, and it ends with it. It can
- * be read with mproc_queue_get() and mproc_queue_get_many(), which gives one at a
- * time, waited for, and asked for its length. Each message in it is a struct
- * mproc_dead_letter and the message. Nobody can put there (-EPERM), peek (-EPERM),
- * shut it down (-EPERM), or destroy it: that only closes this process's
- * mproc_queue_fd() for it. A reader that is killed leaves the letter that it was
- * about to read to the next one, as one of its killers.
+ * There is one for each such queue, always the same, and it ends with it. It
+ * can be read with mproc_queue_get() and mproc_queue_get_many(), which gives
+ * one at a time, waited for, and asked for its length. Each message in it is a
+ * struct mproc_dead_letter and the message. Nobody can put there (-EPERM), peek
+ * (-EPERM), shut it down (-EPERM), or destroy it: that only closes this
+ * process's mproc_queue_fd() for it. A reader that is killed leaves the letter
+ * that it was about to read to the next one, as one of its killers.
  *
  * Return: 0, or a negative error:
  *   -EINVAL   @ret_dlq is NULL, @q is NULL or no queue, or was made without
@@ -589,19 +595,20 @@ MPROC_API int mproc_queue_shutdown(mproc_queue *q, unsigned flags);
  * @q: queue
  *
  * The descriptor is readable (POLLIN, EPOLLIN) when a get may have something to
- * say: a message, that the queue is shut down for good, or that it is destroyed;
- * at the latest one wake-up after that has happened. It stays readable until a
- * get or peek of this process finds nothing, which says -EAGAIN or -ETIMEDOUT.
- * It can be readable for no reason, as another consumer may be faster. So
- * whoever polls gets with MPROC_NOWAIT until -EAGAIN; with edge-triggered epoll
- * that is required. It is for polling only: not to be read, written or closed.
+ * say: a message, that the queue is shut down for good, or that it is
+ * destroyed; at the latest one wake-up after that has happened. It stays
+ * readable until a get or peek of this process finds nothing, which says
+ * -EAGAIN or -ETIMEDOUT. It can be readable for no reason, as another consumer
+ * may be faster. So whoever polls gets with MPROC_NOWAIT until -EAGAIN; with
+ * edge-triggered epoll that is required. It is for polling only: not to be
+ * read, written or closed.
  *
  * It belongs to this process and this queue: each call returns the same one,
  * also in other threads. It is closed when this process calls
  * mproc_queue_destroy() for the queue, and when the process ends or executes
- * another program. If another process has destroyed the queue already, that call
- * does nothing but close the descriptor, whatever is at that address by then;
- * one call for each queue. Take it out of an epoll set before. A program
+ * another program. If another process has destroyed the queue already, that
+ * call does nothing but close the descriptor, whatever is at that address by
+ * then; one call for each queue. Take it out of an epoll set before. A program
  * that has closed it all the same gets a new one from the next call. A child of
  * this process has to ask for its own: what it inherits from a plain fork(2) is
  * closed when it notices, and one that mproc_process_start() makes has none.
@@ -612,12 +619,12 @@ MPROC_API int mproc_queue_shutdown(mproc_queue *q, unsigned flags);
  * counts as a consumer in mproc_queue_stat(), which sleeps while the descriptor
  * is not readable. Others may sleep in a get at the same time: the thread takes
  * no message, and passes on each wake-up that was meant for one who would. It
- * keeps no process alive that has no other thread left, where there is a /proc to
- * see that; it may take a second, or longer with hundreds of sleepers. After
- * MPROC_DRAIN it does not know which messages (.ack) the threads of this process
- * hold: the descriptor is readable when these are done, too. Producers do nothing
- * more than for a consumer that sleeps, and nothing at all while there is no
- * descriptor or it is readable.
+ * keeps no process alive that has no other thread left, where there is a /proc
+ * to see that; it may take a second, or longer with hundreds of sleepers. After
+ * MPROC_DRAIN it does not know which messages (.ack) the threads of this
+ * process hold: the descriptor is readable when these are done, too. Producers
+ * do nothing more than for a consumer that sleeps, and nothing at all while
+ * there is no descriptor or it is readable.
  *
  * Return: the descriptor, above 2 and close-on-exec, or a negative error:
  *   -EINVAL   @q is NULL or no queue
@@ -678,7 +685,8 @@ enum mproc_queue_state {
  * @producers:          threads that have a lane
  * @sleeping_producers: of these, asleep because there is no room
  * @consumers:          threads that have called a get or a peek, and processes
- *                      that have had to wait for mproc_queue_fd() to be readable
+ *                      that have had to wait for mproc_queue_fd() to be
+ *                      readable
  * @sleeping_consumers: of these, asleep because there is no message
  *
  * @max_items:          as it was created

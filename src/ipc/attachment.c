@@ -221,8 +221,9 @@ take_seat(mproc_arena *a, struct mpr_self *self, mproc_queue *q, uint64_t open,
 	return mpr_queue_stale(q);
 }
 
-/* Messages of so many bytes and more do not lie in lanes, unless none does. Half a lane is the most
- * for which there is room in every empty one, whatever its next position. */
+/* Messages of so many bytes and more do not lie in lanes, unless none does.
+ * Half a lane is the most for which there is room in every empty one, whatever
+ * its next position. */
 static size_t
 lane_limit(size_t capacity, size_t max_message, bool single_consumer)
 {

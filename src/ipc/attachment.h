@@ -120,8 +120,9 @@ mpr_attachment_is_held(const struct mpr_attachment *at)
 /* The calling thread's attachment to @q, even if the queue is gone, or NULL. */
 struct mpr_attachment *mpr_attachment_present(const mproc_queue *q);
 
-/* How far all lanes were ever filled: more whenever a message has been put. Unlike
- * the lanes' counts that is never ahead of the message, nor goes back. */
+/* How far all lanes were ever filled: more whenever a message has been put.
+ * Unlike the lanes' counts that is never ahead of the message, nor goes
+ * back. */
 uint64_t mpr_queue_filled(const struct mpr_attachment *at);
 
 /* The error for a queue that is destroyed. */

@@ -22,8 +22,8 @@
 void mpr_killers_none(struct mpr_message_block *b, uint64_t word);
 
 /* Counts the death of the taker that has the block with this word, and a seat
- * with that one, and notes its @pid. Returns how many deaths that makes; nothing
- * is changed if the seat is not held any more. */
+ * with that one, and notes its @pid. Returns how many deaths that makes;
+ * nothing is changed if the seat is not held any more. */
 unsigned mpr_killers_add(struct mpr_message_block *b, uint64_t word,
 			 uint32_t pid, _Atomic uint64_t *seat,
 			 uint64_t seat_word);

@@ -57,8 +57,8 @@ wake_waiting(const struct mpr_attachment *at, struct mpr_message_block *b)
 	bool wake;
 
 	/* The block before the look; theirs is the rare side: sleep_for_block()
-	 * in queue_put.c, sleep_for_done() in queue_keep.c, sleep_for_message() in
-	 * queue_get.c. */
+	 * in queue_put.c, sleep_for_done() in queue_keep.c, sleep_for_message()
+	 * in queue_get.c. */
 	mpr_fence_light(at->arena);
 	wake = atomic_load_explicit(&q->wants_block, memory_order_relaxed);
 	if (mpr_unlikely(wake))
@@ -95,7 +95,8 @@ get_memory(struct mpr_attachment *at, struct mpr_written *w, size_t len)
 	struct mpr_block_ref memory;
 	int r = 0;
 
-	if (!mpr_message_memory(at->arena, w->block, &memory) || !fits(&memory, len)) {
+	if (!mpr_message_memory(at->arena, w->block, &memory) ||
+	    !fits(&memory, len)) {
 		mpr_message_drop_memory(at->arena, at->self, w->block);
 		r = mpr_heap_reserve_dirty(at->arena, at->self, len ? len : 1,
 					   &memory);
@@ -121,7 +122,8 @@ claim_fitting(const struct mpr_attachment *at, struct mpr_message_block *b,
 		return false;
 	if (!any) {
 		++*looks;
-		if (!mpr_message_memory(at->arena, b, &memory) || !fits(&memory, len))
+		if (!mpr_message_memory(at->arena, b, &memory) ||
+		    !fits(&memory, len))
 			return false;
 	}
 	return claim(at, b, word, ret);
@@ -133,14 +135,15 @@ search(struct mpr_attachment *at, size_t len, bool any, struct mpr_written *ret)
 	unsigned n = mpr_message_blocks(at), i, looks = 0;
 
 	for (i = 0; i < LOOK_FIRST && i < n; i++)
-		if (claim_fitting(at, mpr_message_block_at(at, i), len, any, &looks, ret))
+		if (claim_fitting(at, mpr_message_block_at(at, i), len, any,
+				  &looks, ret))
 			return true;
 	for (i = 0; i < n && looks < LOOK_FITTING; i++) {
 		unsigned *cursor = &at->blocks.cursor;
 
 		*cursor = *cursor + 1 < n ? *cursor + 1 : 0;
-		if (claim_fitting(at, mpr_message_block_at(at, *cursor), len, any, &looks,
-				  ret))
+		if (claim_fitting(at, mpr_message_block_at(at, *cursor), len,
+				  any, &looks, ret))
 			return true;
 	}
 	return false;
@@ -157,8 +160,8 @@ will_be_free(const struct mpr_attachment *at, const struct mpr_message_block *b,
 		 mpr_owner_slot(word) == at->self->slot);
 }
 
-/* Frees the memory that free blocks keep. Returns whether there was any. *@ret_used
- * is whether a block is in use: that one will be free, too. */
+/* Frees the memory that free blocks keep. Returns whether there was any.
+ * *@ret_used is whether a block is in use: that one will be free, too. */
 static bool
 trim(struct mpr_attachment *at, bool *ret_used)
 {
@@ -244,8 +247,9 @@ struct mpr_reference
 mpr_message_reference(const struct mpr_attachment *at,
 		      const struct mpr_written *w, size_t len)
 {
-	/* Before the reference is published. Release, after the claim: who still
-	 * finds the block's earlier word has an earlier length (read_block()). */
+	/* Before the reference is published. Release, after the claim: who
+	 * still finds the block's earlier word has an earlier length
+	 * (read_block()). */
 	atomic_store_explicit(&w->block->len, len, memory_order_release);
 	return (struct mpr_reference){
 		.object = mpr_arena_offset(at->arena, w->block),
@@ -298,7 +302,8 @@ read_block(const struct mpr_attachment *at, struct mpr_message_block *b,
 	ret->block = b;
 	ret->word = word;
 	ret->len = atomic_load_explicit(&b->len, memory_order_acquire);
-	good = mpr_message_memory(at->arena, b, &memory) && memory.size >= ret->len;
+	good = mpr_message_memory(at->arena, b, &memory) &&
+	       memory.size >= ret->len;
 	/* They are this message's if it is still there. */
 	if (mpr_owner_epoch(atomic_load(&b->state)) != mpr_owner_epoch(word))
 		return -ENOENT;
@@ -388,7 +393,8 @@ bool
 mpr_message_return(const struct mpr_attachment *at, struct mpr_taken *t)
 {
 	mproc_queue *q = at->q;
-	bool done = change(t, mpr_message_queued_at(t->word, MPR_MESSAGE_RETURNED));
+	bool done =
+		change(t, mpr_message_queued_at(t->word, MPR_MESSAGE_RETURNED));
 
 	t->block = NULL;
 	/* After it; killed in between, our death is recovered with the same. */

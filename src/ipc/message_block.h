@@ -15,15 +15,15 @@
  * message was read, and there is more:
  *
  *   TAKEN,me --given back, or its taker dead--> QUEUED, returned --> TAKEN
- *   TAKEN and its taker dead, once too often --> QUEUED, a dead letter --> TAKEN
+ *   TAKEN, its taker dead, once too often --> QUEUED, a dead letter --> TAKEN
  *
  * The message is in the queue when its reference is published, as any other:
  * that is one store of the lane's tail. So a block that is WRITTEN may be
  * queued or not, and who has the reference knows that it is. A consumer takes
  * the block by a CAS that names the epoch in the reference, and then passes the
- * reference; whoever finds a reference to an earlier use of its block passes it.
- * The single consumer has nobody to be faster than: it reads first, and takes
- * after that.
+ * reference; whoever finds a reference to an earlier use of its block passes
+ * it. The single consumer has nobody to be faster than: it reads first, and
+ * takes after that.
  *
  * Of a dead producer's WRITTEN block its lane knows whether it is queued, as
  * long as the lane is still the dead one's; so blocks are taken back before
@@ -153,8 +153,8 @@ bool mpr_message_take(const struct mpr_attachment *at, struct mpr_taken *t);
  * is not what it was. */
 bool mpr_message_free(const struct mpr_attachment *at, struct mpr_taken *t);
 
-/* TAKEN, and not done: others are to have it. Returns false if it is not what it
- * was. */
+/* TAKEN, and not done: others are to have it. Returns false if it is not what
+ * it was. */
 bool mpr_message_return(const struct mpr_attachment *at, struct mpr_taken *t);
 
 /* A message that has come back, or is a dead letter, for the caller to take.
@@ -164,8 +164,8 @@ int mpr_message_find_at(struct mpr_attachment *at,
 
 /*
  * The first block at or behind *@i that holds a message which is not done: in a
- * lane, come back, or TAKEN by another thread. Dead letters are counted. Returns
- * NULL if there is none, and *@i is its number otherwise.
+ * lane, come back, or TAKEN by another thread. Dead letters are counted.
+ * Returns NULL if there is none, and *@i is its number otherwise.
  */
 struct mpr_message_block *mpr_message_unfinished(struct mpr_attachment *at,
 						 unsigned *i, unsigned *dead);
@@ -183,8 +183,8 @@ void mpr_messages_told(struct mpr_attachment *at, uint32_t pid, int signal);
 
 /* Gives back what the dead participant had in hands; it has a seat with this
  * word, and its lanes still. */
-void mpr_messages_recover(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
-			  uint64_t seat_word);
+void mpr_messages_recover(mproc_arena *a, mproc_queue *q,
+			  _Atomic uint64_t *seat, uint64_t seat_word);
 
 /* Frees all groups and their memory. Returns false if they are corrupt. */
 bool mpr_messages_free(mproc_arena *a, struct mpr_self *self, mproc_queue *q);

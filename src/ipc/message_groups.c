@@ -14,9 +14,9 @@
 #include "ipc/message_block.h"
 #include "ipc/message_priv.h"
 
-
 struct mpr_message_group *
-mpr_message_group_at(const mproc_arena *a, const _Atomic uint64_t *link, bool *ret_bad)
+mpr_message_group_at(const mproc_arena *a, const _Atomic uint64_t *link,
+		     bool *ret_bad)
 {
 	/* Acquire pairs with the CAS that links it: it is zeroed. */
 	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
@@ -45,8 +45,9 @@ mpr_message_find_groups(struct mpr_attachment *at)
 			return -EBADMSG;
 		if (known->n == known->room) {
 			room = known->room ? 2 * known->room : 4;
-			more = mpr_realloc(known->groups,
-					   room * sizeof(struct mpr_message_group *));
+			more = mpr_realloc(
+				known->groups,
+				room * sizeof(struct mpr_message_group *));
 			if (!more)
 				return mpr_fail(-ENOMEM, "no memory for %u "
 						"groups of blocks", room);
@@ -100,8 +101,10 @@ group_of(struct mpr_message_block *b)
 	uintptr_t at = (uintptr_t)b;
 
 	/* The arena begins at a page, and a group has one. */
-	return (struct mpr_message_group *)(void *)((unsigned char *)b -
-						    at % sizeof(struct mpr_message_group));
+	unsigned char *group =
+		(unsigned char *)b - at % sizeof(struct mpr_message_group);
+
+	return (struct mpr_message_group *)(void *)group;
 }
 
 /* The block's bit in the group's watched. */
@@ -166,7 +169,8 @@ mpr_message_count(struct mpr_attachment *at, unsigned state, unsigned place)
 	(void)mpr_message_find_groups(at);
 	n = mpr_message_blocks(at);
 	for (unsigned i = 0; i < n; i++) {
-		uint64_t word = atomic_load(&mpr_message_block_at(at, i)->state);
+		uint64_t word =
+			atomic_load(&mpr_message_block_at(at, i)->state);
 
 		found += mpr_owner_state(word) == state &&
 			 (state != MPR_MESSAGE_QUEUED ||
@@ -237,7 +241,8 @@ mpr_messages_free(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
 	while ((group = mpr_message_group_at(a, &q->blocks, &bad))) {
 		for (unsigned i = 0; i < MPR_MESSAGE_GROUP; i++)
 			if (atomic_load(&group->block[i].memory))
-				mpr_message_drop_memory(a, self, &group->block[i]);
+				mpr_message_drop_memory(a, self,
+							&group->block[i]);
 		bad = !mpr_heap_find(a, mpr_arena_offset(a, group), &ref) ||
 		      !mpr_block_retire(a, self, &ref, &q->blocks);
 		if (bad)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the three parts of blocks share: message_block.c is one message's way,
- * message_groups.c all blocks of a queue, message_recover.c what the dead leave.
+ * message_groups.c all blocks of a queue, message_recover.c what the dead
+ * leave.
  */
 #ifndef MPR_IPC_MESSAGE_PRIV_H
 #define MPR_IPC_MESSAGE_PRIV_H
@@ -66,7 +67,8 @@ void mpr_message_drop_memory(mproc_arena *a, struct mpr_self *self,
 
 /* message_recover.c */
 
-/* Whether the block, WRITTEN as @word says, is queued: its owner's lane knows. */
+/* Whether the block, WRITTEN as @word says, is queued: its owner's lane
+ * knows. */
 bool mpr_message_is_published(mproc_arena *a, mproc_queue *q,
 			      const struct mpr_message_block *b, uint64_t word);
 

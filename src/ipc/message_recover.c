@@ -35,8 +35,8 @@ is_referred_to(mproc_arena *a, mproc_queue *q, unsigned slot,
 }
 
 bool
-mpr_message_is_published(mproc_arena *a, mproc_queue *q, const struct mpr_message_block *b,
-	     uint64_t word)
+mpr_message_is_published(mproc_arena *a, mproc_queue *q,
+			 const struct mpr_message_block *b, uint64_t word)
 {
 	struct mpr_reference ref = {
 		.object = mpr_arena_offset(a, b),
@@ -53,9 +53,10 @@ settled(mproc_arena *a, mproc_queue *q, struct mpr_message_block *b,
 	uint64_t seat_word)
 {
 	if (mpr_owner_state(word) == MPR_MESSAGE_WRITTEN)
-		return mpr_message_is_published(a, q, b, word) ?
-			       mpr_message_queued_at(word, MPR_MESSAGE_IN_LANE) :
-			       mpr_message_freed(word);
+		return mpr_message_is_published(a, q, b, word)
+			       ? mpr_message_queued_at(word,
+						       MPR_MESSAGE_IN_LANE)
+			       : mpr_message_freed(word);
 	if (!(atomic_load(&q->flags) & MPR_QUEUE_KEEPS))
 		return mpr_message_freed(word);
 	if (mpr_killers_add(b, word, pid, seat, seat_word) >
@@ -90,8 +91,8 @@ mpr_messages_recover(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
 			    mpr_owner_slot(word) != slot)
 				continue;
 			/* Before anything is changed there, and before the
-			 * last step: otherwise the lane may have been another's,
-			 * and the block, too. */
+			 * last step: otherwise the lane may have been
+			 * another's, and the block, too. */
 			if (!mpr_seat_is_held(seat, seat_word))
 				return;
 			to = settled(a, q, b, word, pid, seat, seat_word);

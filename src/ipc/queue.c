@@ -92,8 +92,8 @@ claim_header(mproc_arena *a, struct mpr_self *self, struct mpr_queue_walk *walk,
 	return NULL;
 }
 
-/* Reads what has limits: how large the lanes are to be, and the longest message in
- * the arena @a. */
+/* Reads what has limits: how large the lanes are to be, and the longest message
+ * in the arena @a. */
 static int
 read_sizes(const mproc_arena *a, const struct mproc_queue_opts *o,
 	   size_t *ret_capacity, size_t *ret_max_message)

@@ -4,8 +4,8 @@
  * ask for one, the gets that find nothing, and the end.
  *
  * Who makes an entry quiet does not have to look once more: the watcher is
- * woken and does. While an entry is READY, nobody waits for its queue, so nobody has
- * to be woken.
+ * woken and does. While an entry is READY, nobody waits for its queue, so
+ * nobody has to be woken.
  */
 #include <errno.h>
 

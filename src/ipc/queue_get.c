@@ -128,7 +128,8 @@ take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len, bool all)
 		/* Padding may have been passed even if nothing was taken. */
 		wake_producer(at, c->lane);
 		if (mpr_likely(r >= 0)) {
-			/* What the single consumer is shown is not taken yet. */
+			/* What the single consumer is shown is not taken
+			 * yet. */
 			if (!to.ret_p || !at->single_consumer || at->keeps)
 				count_taken(at, to.n ? (unsigned)r : 1);
 			return r;
@@ -220,8 +221,8 @@ take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
 	r = mpr_attachment_find_lanes(at);
 	if (r < 0)
 		return r;
-	/* What may come is asked for after the lanes were found empty, as it may
-	 * take long, and before they are looked at for the last time. */
+	/* What may come is asked for after the lanes were found empty, as it
+	 * may take long, and before they are looked at for the last time. */
 	r = take_any(at, to, ret_len, true);
 	if (r != -EAGAIN)
 		return r;
@@ -277,8 +278,8 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 	return why;
 }
 
-/* After a drain nothing comes but what others hold, and give back. They may wait
- * for us in the same way. */
+/* After a drain nothing comes but what others hold, and give back. They may
+ * wait for us in the same way. */
 static bool
 holds_in_drain(const struct mpr_attachment *at)
 {

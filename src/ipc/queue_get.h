@@ -51,9 +51,9 @@ int mpr_get_next(struct mpr_attachment *at, const struct mpr_sink *to,
 int mpr_get_block(struct mpr_attachment *at, struct mpr_consumer *c,
 		  const struct mpr_sink *to, size_t *ret_len);
 
-/* What there is besides the lanes: messages that have come back, or dead letters,
- * for a queue that has them. Returns as a get of one message or, for @to->n, of
- * several. */
+/* What there is besides the lanes: messages that have come back, or dead
+ * letters, for a queue that has them. Returns as a get of one message or, for
+ * @to->n, of several. */
 int mpr_get_kept(struct mpr_attachment *at, const struct mpr_sink *to,
 		 size_t *ret_len);
 

@@ -262,8 +262,8 @@ mpr_has_kept(struct mpr_attachment *at)
 	if (at->dead_letters) {
 		place = MPR_MESSAGE_DEAD;
 		origin = mpr_queue_partner(at->arena, at->q);
-		/* Whoever gets is told what is wrong. An attachment that is there
-		 * stays, the caller may have it. */
+		/* Whoever gets is told what is wrong. An attachment that is
+		 * there stays, the caller may have it. */
 		from = origin ? mpr_attachment_present(origin) : NULL;
 		if (from && atomic_load(&origin->state) != from->open)
 			return true;

@@ -29,8 +29,8 @@ bool mpr_may_return(struct mpr_attachment *at);
  * these, that was not there when this was last asked in vain. */
 bool mpr_has_kept(struct mpr_attachment *at);
 
-/* The queue of dead letters is gone: the thread gives back its seat in the queue
- * where they lay. For who holds no attachment but @at. */
+/* The queue of dead letters is gone: the thread gives back its seat in the
+ * queue where they lay. For who holds no attachment but @at. */
 void mpr_dead_letters_end(const struct mpr_attachment *at);
 
 /* Takes a dead letter. Returns as a get of one message or, for @to->n, of

@@ -2,12 +2,12 @@
 /*
  * One order for the messages of all lanes.
  *
- * Each put draws a stamp, after it has found room and before it publishes. A get
- * takes the message with the lowest stamp of those at the heads of all lanes. If
- * one put happened before another, its message was published before the other
- * drew its stamp; so who has seen the other's message, and then looks once more
- * at the lanes that were empty, sees it. Stamps that were drawn by one who died
- * before it published are never seen, and nobody waits for them.
+ * Each put draws a stamp, after it has found room and before it publishes. A
+ * get takes the message with the lowest stamp of those at the heads of all
+ * lanes. If one put happened before another, its message was published before
+ * the other drew its stamp; so who has seen the other's message, and then looks
+ * once more at the lanes that were empty, sees it. Stamps that were drawn by
+ * one who died before it published are never seen, and nobody waits for them.
  *
  * All messages lie in blocks, so the order is one of references.
  *
@@ -72,8 +72,8 @@ look(struct mpr_attachment *at, struct first *ret)
 	return r < 0 ? r : 0;
 }
 
-/* Finds the first message of all: what two looks in turn say is that. The second
- * one sees all that happened before what the first one saw. */
+/* Finds the first message of all: what two looks in turn say is that. The
+ * second one sees all that happened before what the first one saw. */
 static int
 find_first(struct mpr_attachment *at, struct first *ret)
 {

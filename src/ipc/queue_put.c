@@ -263,8 +263,8 @@ put_slowly(struct mpr_attachment *at, int r, const struct load *load,
 {
 	if (r == -ENOBUFS)
 		r = try(at, load);
-	/* The program has left a put by a jump: its message was at no address of
-	 * anything. */
+	/* The program has left a put by a jump: its message was at no address
+	 * of anything. */
 	if (r == -EBUSY && at->puts_block) {
 		at->puts_block = false;
 		mpr_put_abort(at);

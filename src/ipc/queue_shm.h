@@ -73,9 +73,9 @@ enum mpr_queue_flag {
  * consumers: each of them copies it before it knows whether it is its own. */
 #define MPR_QUEUE_COPY_MAX 4096
 
-/* A message that lies elsewhere takes as much of the lane as it would otherwise,
- * up to this part of the capacity: so one producer has at most so many of the
- * longest ones queued. */
+/* A message that lies elsewhere takes as much of the lane as it would
+ * otherwise, up to this part of the capacity: so one producer has at most so
+ * many of the longest ones queued. */
 #define MPR_QUEUE_LONG_MAX 4
 
 /* States of mproc_queue.role, the single consumer's owner word. */
@@ -111,8 +111,8 @@ struct mproc_queue {
 	uint64_t pad1[2];
 	struct mpr_seats seats;
 
-	/* How many messages had a place in the order. Producers write it with each
-	 * put, if there is an order. */
+	/* How many messages had a place in the order. Producers write it with
+	 * each put, if there is an order. */
 	alignas(MPR_APART) _Atomic uint64_t stamps;
 };
 
@@ -132,8 +132,8 @@ struct mpr_queue_label mpr_queue_label(const mproc_queue *q);
 
 /*
  * The lane of @q whose offset @link holds, or NULL at the end of the list.
- * *@ret_bad is set if the offset cannot be that of a lane, or is that of another
- * queue's.
+ * *@ret_bad is set if the offset cannot be that of a lane, or is that of
+ * another queue's.
  */
 struct mpr_lane *mpr_queue_lane(const mproc_arena *a, const mproc_queue *q,
 				const _Atomic uint64_t *link, size_t capacity,
@@ -157,8 +157,8 @@ mproc_queue *mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk);
 /* The queue of @q's dead letters, or the one that they come from, or NULL. */
 mproc_queue *mpr_queue_partner(const mproc_arena *a, mproc_queue *q);
 
-/* The queue of @q's dead letters is GONE, if it is there, as @q is, whose state is
- * @word. Does nothing if that has changed. */
+/* The queue of @q's dead letters is GONE, if it is there, as @q is, whose state
+ * is @word. Does nothing if that has changed. */
 void mpr_queue_end_partner(mproc_arena *a, mproc_queue *q, uint64_t word);
 
 /* GONE to FREE, if nobody has a seat any more. The calling thread does it only

@@ -26,8 +26,8 @@ is_gone(const struct mpr_attachment *at)
 	return atomic_load(&at->q->state) != at->open;
 }
 
-/* The seat in the queue that dead letters come from, unless that is watched, too:
- * it keeps that queue's memory. */
+/* The seat in the queue that dead letters come from, unless that is watched,
+ * too: it keeps that queue's memory. */
 static void
 leave_origin(const struct mpr_attachment *at)
 {
