@@ -6,9 +6,12 @@
 #include "arena/extent.h"
 #include "base/error.h"
 #include "base/owner.h"
+#include "os/task.h"
 
 /* Small slabs grow by this much at a time, to save system calls. */
 #define BACK_STEP (UINT64_C(64) << 10)
+
+#define CLAIM_ATTEMPTS 16
 
 static bool
 cas(_Atomic uint64_t *word, uint64_t from, uint64_t to)
@@ -154,9 +157,25 @@ mpr_extent_abandon(mproc_arena *a, uint32_t index)
 	release(a, index, false);
 }
 
-int64_t
-mpr_extent_claim(mproc_arena *a, const struct mpr_self *self, uint32_t n)
+/* Whether somebody is about to claim or to release the extent. */
+static bool
+is_in_hands(const mproc_arena *a, uint32_t index)
 {
+	uint64_t word = atomic_load(&mpr_extent_at(a, index)->state);
+	uint32_t first = mpr_owner_slot(word);
+
+	if (mpr_owner_state(word) == MPR_EXTENT_TAIL && first < a->n_extents)
+		word = atomic_load(&mpr_extent_at(a, first)->state);
+	return mpr_owner_state(word) == MPR_EXTENT_BUSY ||
+	       mpr_owner_state(word) == MPR_EXTENT_FREE;
+}
+
+/* Returns -ENOENT if there is no such run, or -EBUSY if there may be one when
+ * others have let go. */
+static int64_t
+claim_once(mproc_arena *a, const struct mpr_self *self, uint32_t n)
+{
+	bool in_hands = false;
 	int r;
 
 	for (uint32_t i = 0; n <= a->n_extents && i <= a->n_extents - n; i++) {
@@ -168,24 +187,45 @@ mpr_extent_claim(mproc_arena *a, const struct mpr_self *self, uint32_t n)
 		if (r < 0)
 			return r;
 		word = atomic_load(state);
-		if (mpr_owner_state(word) != MPR_EXTENT_FREE)
+		if (mpr_owner_state(word) != MPR_EXTENT_FREE) {
+			in_hands |= is_in_hands(a, i);
 			continue;
+		}
 		mine = mpr_owner(mpr_owner_epoch(word), self->slot,
 				 MPR_EXTENT_BUSY);
-		if (!cas(state, word, mine))
+		if (!cas(state, word, mine)) {
+			in_hands = true;
 			continue;
+		}
 		/* From its last use, if the owner died. */
 		atomic_store(&mpr_extent_at(a, i)->home, 0);
 		end = claim_tails(a, i, n);
 		r = end == i + n ? clean(a, i, n, true) : 0;
 		if (end == i + n && r == 0)
 			return i;
+		if (end < i + n)
+			in_hands |= is_in_hands(a, end);
 		release(a, i, true);
 		if (r < 0)
 			return r;
 		/* No run that begins before what is in the way is longer. */
 		i = end - 1;
 	}
+	return in_hands ? -EBUSY : -ENOENT;
+}
+
+/* Two that claim long runs find each other's in the way, and let go. */
+int64_t
+mpr_extent_claim(mproc_arena *a, const struct mpr_self *self, uint32_t n)
+{
+	int64_t r = claim_once(a, self, n);
+
+	for (int i = 0; r == -EBUSY && i < CLAIM_ATTEMPTS; i++) {
+		mpr_task_yield();
+		r = claim_once(a, self, n);
+	}
+	if (r != -EBUSY && r != -ENOENT)
+		return r;
 	return mpr_fail(-ENOMEM, "no %llu bytes are free in an arena of %zu",
 			(unsigned long long)(n * MPR_EXTENT_SIZE),
 			a->shmem.size);

@@ -167,6 +167,61 @@ a_recovery_that_ends_half_way_leaves_no_tail_without_a_run(void **state)
 }
 
 static void
+claim_a_run(struct mpt *t, void *arg)
+{
+	struct mpr_self *self = join_arena(t);
+	int64_t first;
+
+	puppet_halt();
+	first = mpr_extent_claim(the_arena(), self, RUN);
+	if (first >= 0)
+		mpr_extent_release(the_arena(), (uint32_t)first);
+	*(_Atomic int64_t *)arg = first;
+}
+
+/* All free extents but for a run, whose first one *@ret_first becomes. Returns
+ * the first of the others. */
+static uint32_t
+leave_room_for_a_run(struct mpr_self *self, uint32_t *ret_first)
+{
+	int64_t room = mpr_extent_claim(the_arena(), self, RUN), rest;
+
+	assert_true(room >= 0);
+	*ret_first = (uint32_t)room;
+	rest = mpr_extent_claim(the_arena(), self, the_arena()->n_extents -
+						   *ret_first - RUN);
+	assert_int_equal(rest, room + RUN);
+	mpr_extent_finish(the_arena(), (uint32_t)rest, 1);
+	mpr_extent_release(the_arena(), *ret_first);
+	return (uint32_t)rest;
+}
+
+/* Each had begun one, and found the other's in its way. */
+static void
+of_two_who_claim_the_only_run_one_gets_it(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_self *self = join_arena(t);
+	_Atomic int64_t *claimed = mpt_scratch(t);
+	uint32_t first, rest = leave_room_for_a_run(self, &first);
+	pid_t one = puppet_start(t, claim_a_run, &claimed[0]);
+	pid_t other = puppet_start(t, claim_a_run, &claimed[1]);
+
+	puppet_move_until(t, one, mpr_owner_state(*extent(first)) ==
+					  MPR_EXTENT_BUSY);
+	puppet_move_until(t, other, mpr_owner_state(*extent(first + 1)) ==
+					    MPR_EXTENT_BUSY);
+	puppet_run(t, one);
+	puppet_run(t, other);
+	assert_int_equal(claimed[0], -ENOMEM);
+	assert_int_equal(claimed[1], first);
+
+	assert_true(mpr_extent_retire(the_arena(), self, rest, 1));
+	mpr_extent_release(the_arena(), rest);
+	assert_int_equal(mpr_recover_all(the_arena(), false), 2);
+}
+
+static void
 have_no_descriptors(struct mpt *t)
 {
 	struct rlimit none = { 0 };
@@ -461,6 +516,7 @@ main(void)
 		     a_slow_recoverer_does_not_free_the_tails_of_another_run),
 		mpt_test(
 		  a_recovery_that_ends_half_way_leaves_no_tail_without_a_run),
+		mpt_test(of_two_who_claim_the_only_run_one_gets_it),
 		mpt_test(without_a_descriptor_nothing_is_known_of_a_thread),
 		mpt_test(who_cannot_look_does_not_declare_anyone_dead),
 		mpt_test(a_cancelled_thread_has_finished_its_first_call),
