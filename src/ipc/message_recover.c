@@ -27,7 +27,7 @@ is_referred_to(mproc_arena *a, mproc_queue *q, unsigned slot,
 
 		if (mpr_owner_state(word) == MPR_LANE_ACTIVE &&
 		    mpr_owner_slot(word) == slot &&
-		    mpr_lane_refers(lane, capacity, ref))
+		    mpr_lane_refers(lane, ref))
 			return true;
 		link = &lane->next;
 	}

@@ -17,6 +17,9 @@ mpr_lane_init(struct mpr_lane *lane, uint64_t owner)
 	atomic_init(&lane->queue, 0);
 	atomic_init(&lane->tail, 0);
 	atomic_init(&lane->count, 0);
+	atomic_init(&lane->last_object, 0);
+	atomic_init(&lane->last_use, 0);
+	atomic_init(&lane->last_tail, 0);
 	atomic_init(&lane->head, 0);
 	atomic_init(&lane->want, 0);
 	atomic_init(&lane->busy, 0);
@@ -42,31 +45,18 @@ count_frames(struct mpr_lane *lane, size_t capacity, uint64_t head,
 }
 
 bool
-mpr_lane_refers(struct mpr_lane *lane, size_t capacity,
-		const struct mpr_reference *ref)
+mpr_lane_refers(struct mpr_lane *lane, const struct mpr_reference *ref)
 {
-	uint64_t head = mpr_load(&lane->head, memory_order_acquire);
-	uint64_t tail = mpr_load(&lane->tail, memory_order_acquire);
-	uint64_t position, header;
-	size_t extent;
+	uint64_t tail;
 
-	if (!mpr_lane_is_sane(head, tail, capacity))
+	/* Acquire pairs with the releases in note_reference(): the use that is
+	 * seen is this object's, and the tail this use's. */
+	if (mpr_load(&lane->last_object, memory_order_acquire) != ref->object ||
+	    mpr_load(&lane->last_use, memory_order_acquire) != ref->use)
 		return false;
-	for (position = head; position != tail; position += extent) {
-		_Atomic uint64_t *words =
-			mpr_lane_header(lane, capacity, position);
-
-		header = mpr_load(words, memory_order_relaxed);
-		extent = mpr_frame_extent(header);
-		if (!mpr_lane_fits(position, tail, extent, capacity))
-			break;
-		if (mpr_frame_kind(header) == MPR_FRAME_REFERENCE &&
-		    mpr_load(&words[1], memory_order_relaxed) ==
-			    ref->object &&
-		    mpr_load(&words[2], memory_order_relaxed) == ref->use)
-			return true;
-	}
-	return false;
+	tail = mpr_load(&lane->last_tail, memory_order_relaxed);
+	return (int64_t)(mpr_load(&lane->tail, memory_order_relaxed) - tail) >=
+	       0;
 }
 
 size_t

@@ -56,6 +56,11 @@ struct mpr_lane {
 	 * before the tail that covers it; frames have its low half. */
 	alignas(MPR_APART) _Atomic uint64_t tail;
 	_Atomic uint64_t count;
+	/* Of the owner's last reference the object, its use, and the tail that
+	 * covers it. The object is 0 while that is being written. */
+	_Atomic uint64_t last_object;
+	_Atomic uint64_t last_use;
+	_Atomic uint64_t last_tail;
 
 	/* Written by consumers. */
 	alignas(MPR_APART) _Atomic uint64_t head;
@@ -74,6 +79,7 @@ struct mpr_lane {
 
 static_assert(offsetof(struct mpr_lane, queue) == 16, "shared layout");
 static_assert(offsetof(struct mpr_lane, tail) == 128, "shared layout");
+static_assert(offsetof(struct mpr_lane, last_object) == 144, "shared layout");
 static_assert(offsetof(struct mpr_lane, head) == 256, "shared layout");
 static_assert(offsetof(struct mpr_lane, want) == 384, "shared layout");
 static_assert(offsetof(struct mpr_lane, busy) == 512, "shared layout");
@@ -272,10 +278,13 @@ bool mpr_consumer_reference(struct mpr_consumer *c, struct mpr_reference *ret);
 void mpr_consumer_pass(struct mpr_consumer *c);
 void mpr_consumer_pass_shared(struct mpr_consumer *c);
 
-/* Whether a reference to this use of @object is in the lane; anyone may ask, of
- * a lane whose owner is dead. */
-bool mpr_lane_refers(struct mpr_lane *lane, size_t capacity,
-		     const struct mpr_reference *ref);
+/*
+ * Whether a reference to this use of @object was published in the lane, by its
+ * owner's last put of a reference. Anyone may ask, also of a lane whose memory
+ * is about to be somebody else's: only struct mpr_lane is looked at. If the
+ * owner goes on meanwhile, false may be wrong.
+ */
+bool mpr_lane_refers(struct mpr_lane *lane, const struct mpr_reference *ref);
 
 /* Whether all has been taken that the consumer knows of; there may be more. */
 static inline bool

@@ -267,6 +267,21 @@ mpr_producer_put_reserved(struct mpr_producer *p, size_t len)
 	mpr_producer_commit(p, p->tail + mpr_frame_size(len));
 }
 
+/* For who asks, after our death, whether we have published it. Each release
+ * pairs with an acquire in mpr_lane_refers(); without them it could find this
+ * object with the use or the tail of the last one. */
+static void
+note_reference(struct mpr_producer *p, const struct mpr_reference *ref,
+	       uint64_t tail)
+{
+	struct mpr_lane *lane = p->lane;
+
+	mpr_store(&lane->last_object, 0, memory_order_relaxed);
+	mpr_store(&lane->last_tail, tail, memory_order_release);
+	mpr_store(&lane->last_use, ref->use, memory_order_release);
+	mpr_store(&lane->last_object, ref->object, memory_order_release);
+}
+
 void
 mpr_producer_put_reference(struct mpr_producer *p,
 			   const struct mpr_reference *ref)
@@ -275,6 +290,7 @@ mpr_producer_put_reference(struct mpr_producer *p,
 	_Atomic uint64_t *words;
 
 	mpr_producer_abort(p);
+	note_reference(p, ref, p->tail + size);
 	words = (_Atomic uint64_t *)(void *)mpr_producer_header(
 		p, p->tail, MPR_FRAME_REFERENCE, size);
 	mpr_store(&words[0], ref->object, memory_order_relaxed);

@@ -39,6 +39,7 @@ enum lane_word {
 	LANE_FRAMES,
 	LANE_COUNT,
 	LANE_WANT,
+	LANE_NOTE,
 	LANE_OWNER,
 	LANE_BUSY,
 };

@@ -464,6 +464,9 @@ share_lane(struct mpr_lane *l)
 	explore_share(QUEUE_HEAD, &l->head, sizeof(l->head), "head");
 	if (!has_room())
 		explore_share(QUEUE_WANT, &l->want, sizeof(l->want), "want");
+	if (world.now->blocks)
+		explore_share(QUEUE_NOTE, &l->last_object,
+			      3 * sizeof(l->last_object), "last reference");
 	if (has(QUEUE_SHUTS_DOWN))
 		explore_share(QUEUE_BUSY, &l->busy, sizeof(l->busy), "busy");
 	if (has_mortal())

@@ -75,6 +75,7 @@ enum queue_word {
 	QUEUE_MEMORY,
 	QUEUE_LENGTH,
 	QUEUE_WANTS_BLOCK,
+	QUEUE_NOTE, /* a lane's last reference */
 	QUEUE_BYTES, /* of a message in a block */
 	QUEUE_DEATHS,
 	QUEUE_RETURNED,

@@ -324,6 +324,16 @@ lane_not_asked(struct explore_access *a)
 		answer(a, 0);
 }
 
+/* Nor whether what it notes was published. */
+static void
+tail_not_asked(struct explore_access *a)
+{
+	if (a->kind == EXPLORE_LOAD && a->id == QUEUE_TAIL &&
+	    queue_is_recovering(a->fiber) &&
+	    follows(a, EXPLORE_LOAD, QUEUE_NOTE))
+		answer(a, INT64_MAX);
+}
+
 static void
 all_of_the_dead_is_queued(struct explore_access *a)
 {
@@ -470,6 +480,7 @@ static const struct gate gates[] = {
 	GATE(length_after_the_reference, QUEUE_BLOCK_ONE_EACH, PLAIN),
 	GATE(abort_gives_nothing_back, QUEUE_BLOCK_ABORT, PLAIN),
 	GATE(lane_not_asked, QUEUE_BLOCK_TWO_CONSUMERS, KILLS),
+	GATE(tail_not_asked, QUEUE_BLOCK_TWO_CONSUMERS, KILLS),
 	GATE(all_of_the_dead_is_queued, QUEUE_BLOCK_TWO_CONSUMERS, KILLS),
 	GATE(blocks_not_given_back, QUEUE_BLOCK_TWO_CONSUMERS, KILLS),
 	GATE(given_back_without_comparing, QUEUE_BLOCK_REUSED, DEEP_KILLS),

@@ -195,22 +195,28 @@ a_lane_knows_what_it_refers_to(void **state)
 	struct mpr_reference ref = { .object = 64 * 5, .use = 1005 };
 
 	(void)state;
-	assert_false(mpr_lane_refers(lane, CAPACITY, &ref));
+	assert_false(mpr_lane_refers(lane, &ref));
 	assert_int_equal(put_reference(4, 16), 0);
 	assert_int_equal(mpr_producer_put(&p, "between", 7), 0);
 	assert_int_equal(put_reference(5, 2000), 0);
-	assert_true(mpr_lane_refers(lane, CAPACITY, &ref));
+	assert_true(mpr_lane_refers(lane, &ref));
 	ref.use++;
-	assert_false(mpr_lane_refers(lane, CAPACITY, &ref));
+	assert_false(mpr_lane_refers(lane, &ref));
 	ref.use--;
 	ref.object++;
-	assert_false(mpr_lane_refers(lane, CAPACITY, &ref));
+	assert_false(mpr_lane_refers(lane, &ref));
 	ref.object--;
-	/* Nonsense refers to nothing. */
-	lane->tail = lane->head + 2 * CAPACITY;
-	assert_false(mpr_lane_refers(lane, CAPACITY, &ref));
-	lane->tail = lane->head + 16;
-	assert_false(mpr_lane_refers(lane, CAPACITY, &ref));
+	/* Whoever takes it in between says so elsewhere. */
+	assert_int_equal(mpr_producer_put(&p, "behind", 6), 0);
+	assert_true(mpr_lane_refers(lane, &ref));
+	/* Noted, and not published. */
+	lane->tail = lane->last_tail - 16;
+	assert_false(mpr_lane_refers(lane, &ref));
+	lane->tail = lane->last_tail;
+	assert_true(mpr_lane_refers(lane, &ref));
+	/* Half noted. */
+	lane->last_object = 0;
+	assert_false(mpr_lane_refers(lane, &ref));
 }
 
 /* The count goes on behind what a former owner left, whatever kind it is. */
