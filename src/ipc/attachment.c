@@ -487,8 +487,12 @@ mpr_attachment_add_producer(struct mpr_attachment *at)
 			mpr_producer_restrict(&at->producer);
 			r = mpr_attachment_back(at);
 		}
-		if (r == 0)
+		if (r == 0) {
+			/* A block may have been offered to the last owner, who
+			 * has died in its wait for one. */
+			mpr_message_offer(at);
 			return 0;
+		}
 		atomic_store(&lane->owner,
 			     mpr_owner_with_state(mine, MPR_LANE_FREE));
 		at->producer.lane = NULL;

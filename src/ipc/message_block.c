@@ -10,7 +10,6 @@
 #include "ipc/message_priv.h"
 #include "sync/asymmetric.h"
 
-
 /* The first blocks are looked at first: while few are in use, it is these, and
  * their memory is in the caches. */
 #define LOOK_FIRST 8
@@ -49,27 +48,33 @@ claim(const struct mpr_attachment *at, struct mpr_message_block *b,
 }
 
 /* Somebody may wait for what has just become free: a producer; who joins; or,
- * where nothing else can come, a consumer. */
+ * where nothing else can come, a consumer. Of the producers that wait for a
+ * block one is woken; of those that wait for memory nobody knows who is content
+ * with this. */
 static void
 wake_waiting(const struct mpr_attachment *at, struct mpr_message_block *b)
 {
 	mproc_queue *q = at->q;
 	bool wake;
 
-	/* The block before the look; theirs is the rare side: sleep_for_block()
-	 * in queue_put.c, sleep_for_done() in queue_keep.c, sleep_for_message()
-	 * in queue_get.c. */
-	mpr_fence_light(at->arena);
-	wake = atomic_load_explicit(&q->wants_block, memory_order_relaxed);
+	/* seq_cst, after the CAS that made the block free: who waits stores
+	 * what is loaded here, and then loads the block's word, all seq_cst. One
+	 * of us sees the other: sleep_for_block() in queue_put.c,
+	 * sleep_for_done() in queue_keep.c. */
+	wake = atomic_load(&q->wants_memory);
 	if (mpr_unlikely(wake))
-		atomic_store(&q->wants_block, 0);
+		atomic_store(&q->wants_memory, 0);
 	if (at->keeps) {
 		wake |= mpr_message_unwatch(b);
+		/* The rare side: sleep_for_message() in queue_get.c. */
+		mpr_fence_light(at->arena);
 		wake |= atomic_load_explicit(&q->closing,
 					     memory_order_relaxed) != 0;
 	}
 	if (mpr_unlikely(wake))
 		mpr_seats_wake_all(at->arena, &q->seats);
+	else
+		mpr_message_offer(at);
 }
 
 void
@@ -115,7 +120,8 @@ static bool
 claim_fitting(const struct mpr_attachment *at, struct mpr_message_block *b,
 	      size_t len, bool any, unsigned *looks, struct mpr_written *ret)
 {
-	uint64_t word = atomic_load_explicit(&b->state, memory_order_relaxed);
+	/* seq_cst, for who is about to sleep: see wake_waiting(). */
+	uint64_t word = atomic_load(&b->state);
 	struct mpr_block_ref memory;
 
 	if (mpr_owner_state(word) != MPR_MESSAGE_FREE)
@@ -206,8 +212,8 @@ claim_any(struct mpr_attachment *at, size_t len, struct mpr_written *ret)
 	       !search(at, len, true, ret)) {
 		r = mpr_message_add_group(at);
 		/* All that there are will be free again. */
-		if (is_short(r) && at->blocks.n)
-			r = -EAGAIN;
+		if (r == -EAGAIN || (is_short(r) && at->blocks.n))
+			r = -ENOSR;
 	}
 	return r;
 }
@@ -218,7 +224,7 @@ mpr_message_begin(struct mpr_attachment *at, size_t len,
 {
 	bool found = true, used = false;
 	struct mpr_written w;
-	int r = -EAGAIN;
+	int r = -EXFULL;
 
 	/* Others may be faster to what we give to the heap. */
 	for (int attempt = 0; found && attempt < TRIM_ATTEMPTS; attempt++) {
@@ -230,17 +236,18 @@ mpr_message_begin(struct mpr_attachment *at, size_t len,
 			*ret = w;
 			return 0;
 		}
-		/* As it was: nobody is to wait for it. */
 		cas(&w.block->state, w.word, mpr_message_freed(w.word));
 		if (!is_short(r))
 			return r;
 		found = trim(at, &used);
 	}
-	if (used || found)
-		return -EAGAIN;
-	/* But somebody may have, when he saw it in use. */
-	wake_waiting(at, w.block);
-	return r;
+	/* Somebody may have seen it in use, and wait for it. */
+	if (!used && !found) {
+		wake_waiting(at, w.block);
+		return r;
+	}
+	mpr_message_offer(at);
+	return -EXFULL;
 }
 
 struct mpr_reference

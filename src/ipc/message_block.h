@@ -122,8 +122,8 @@ struct mpr_held {
 struct mpr_attachment;
 
 /* Claims a block with memory for @len bytes, for the thread to write them.
- * Returns 0; -EAGAIN if there is no memory as long as nobody frees a block of
- * this queue; -ENOMEM, -ENOSPC; -EBADMSG. */
+ * Returns 0; -ENOSR if no block is free, or -EXFULL if there is no memory, as
+ * long as nobody frees a block of this queue; -ENOMEM, -ENOSPC; -EBADMSG. */
 int mpr_message_begin(struct mpr_attachment *at, size_t len,
 		    struct mpr_written *ret);
 
@@ -173,6 +173,20 @@ struct mpr_message_block *mpr_message_unfinished(struct mpr_attachment *at,
 /* The next call of mpr_message_free() for the block with this number wakes
  * everybody, if it comes after this. */
 void mpr_message_watch(struct mpr_attachment *at, unsigned i);
+
+/*
+ * Waiting for a block: announces that the producer waits since *@since, or from
+ * now on if that is 0. The ticket comes before it; another attempt, and
+ * mpr_park(), after it.
+ */
+void mpr_message_await(struct mpr_attachment *at, uint64_t *since);
+
+/* The wait is over. Returns true if a block was offered to this producer: it
+ * takes that one, or has another one offered. */
+bool mpr_message_unawait(struct mpr_attachment *at, uint64_t since);
+
+/* Offers a free block to the one who waits longest. */
+void mpr_message_offer(const struct mpr_attachment *at);
 
 /* How many blocks are QUEUED at @place, or TAKEN. */
 unsigned mpr_message_count(struct mpr_attachment *at, unsigned state,

@@ -120,7 +120,7 @@ mpr_message_unwatch(struct mpr_message_block *b)
 	struct mpr_message_group *group = group_of(b);
 	uint64_t bit = bit_of(b, group), word;
 
-	word = atomic_load_explicit(&group->watched, memory_order_relaxed);
+	word = atomic_load(&group->watched); /* see wake_waiting() */
 	if (mpr_likely(!(word & bit)))
 		return false;
 	while (!atomic_compare_exchange_strong(&group->watched, &word,

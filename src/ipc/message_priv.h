@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the three parts of blocks share: message_block.c is one message's way,
+ * What the parts of blocks share: message_block.c is one message's way,
  * message_groups.c all blocks of a queue, message_recover.c what the dead
- * leave.
+ * leave. message_wait.c is who waits for a block.
  */
 #ifndef MPR_IPC_MESSAGE_PRIV_H
 #define MPR_IPC_MESSAGE_PRIV_H

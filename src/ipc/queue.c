@@ -183,6 +183,7 @@ make_header(mproc_arena *a, struct mpr_self *self,
 	atomic_store(&q->closing, 0);
 	atomic_store(&q->hint, 0);
 	atomic_store(&q->wants_block, 0);
+	atomic_store(&q->wants_memory, 0);
 	atomic_store(&q->returned, 0);
 	atomic_store(&q->capacity, capacity);
 	atomic_store(&q->max_message, max_message);

@@ -17,7 +17,6 @@
 #include "ipc/queue_keep.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
-#include "sync/asymmetric.h"
 #include "sync/park.h"
 
 #define HELD_FIRST 8
@@ -167,7 +166,7 @@ sleep_for_done(struct mpr_attachment *at, unsigned i, int64_t deadline)
 
 	ticket = mpr_park_ticket(at->self);
 	mpr_message_watch(at, i);
-	mpr_fence_rare(at->arena); /* frequent side: wake_waiting() of blocks */
+	/* No fence: see wake_waiting() of blocks. */
 	r = why_in_vain(at);
 	if (r < 0 || !mpr_message_unfinished(at, &now, &dead) || now != i)
 		return r;

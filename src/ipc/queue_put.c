@@ -115,7 +115,7 @@ lane_len(const struct mpr_attachment *at, size_t len)
 }
 
 /* Room in the lane first: nothing is to fail once there is a block. Returns
- * -ENOSR if one may become free. */
+ * -ENOSR if one may become free, -EXFULL if memory may. */
 static int
 try_reserve_block(struct mpr_attachment *at, size_t len, void **ret_p)
 {
@@ -128,7 +128,7 @@ try_reserve_block(struct mpr_attachment *at, size_t len, void **ret_p)
 	r = mpr_message_begin(at, len, &at->writes);
 	if (r < 0) {
 		mpr_producer_abort(&at->producer);
-		return r == -EAGAIN ? -ENOSR : r;
+		return r;
 	}
 	*ret_p = at->writes.memory;
 	return 0;
@@ -186,42 +186,73 @@ sleep_for_room(struct mpr_attachment *at, uint64_t want, int64_t until)
 	return r;
 }
 
-/* Sleeps until somebody frees a block, a wake-up, or @until. */
-static int
-sleep_for_block(struct mpr_attachment *at, const struct load *load,
-		int64_t until, int *ret_r)
-{
-	uint32_t ticket;
-	int r = 0;
+/* A wait for a block. */
+struct block_wait {
+	uint64_t since; /* 0: has not begun */
+	bool offered; /* a block was, and is still to be taken */
+};
 
-	ticket = mpr_park_ticket(at->self);
-	atomic_store(&at->q->wants_block, 1);
-	mpr_fence_rare(at->arena); /* frequent side: wake_waiting() of blocks */
-	*ret_r = try(at, load);
-	if (*ret_r == -ENOSR)
-		r = mpr_park(at->self, at->q, ticket, until);
-	return r;
+/* Whether a wait goes on with that: there is no block, or no memory. */
+static bool
+is_short(int r)
+{
+	return r == -ENOSR || r == -EXFULL;
 }
 
-/* Whether a wait goes on with that: there is no room, or no block. */
+/* Or no room. */
 static bool
 is_full(int r)
 {
-	return r == -EAGAIN || r == -ENOSR;
+	return r == -EAGAIN || is_short(r);
 }
 
+/* Sleeps until somebody frees a block, a wake-up, or @until, for the reason *@r.
+ * *@r becomes what a last attempt before the sleep has said. */
 static int
-put_waiting(struct mpr_attachment *at, const struct load *load,
+sleep_for_block(struct mpr_attachment *at, const struct load *load,
+		struct block_wait *w, int64_t until, int *r)
+{
+	bool memory = *r == -EXFULL, sleeps;
+	uint32_t ticket;
+	int why = 0;
+
+	ticket = mpr_park_ticket(at->self);
+	if (memory)
+		atomic_store(&at->q->wants_memory, 1);
+	else
+		mpr_message_await(at, &w->since);
+	/* No fence: see wake_waiting() of blocks. */
+	*r = try(at, load);
+	sleeps = *r == (memory ? -EXFULL : -ENOSR);
+	if (sleeps)
+		why = mpr_park(at->self, at->q, ticket, until);
+	if (memory || !mpr_message_unawait(at, w->since))
+		return why;
+	if (sleeps)
+		w->offered = true;
+	else
+		mpr_message_offer(at);
+	return why;
+}
+
+/* The last attempt has failed with @r. */
+static int
+put_waiting(struct mpr_attachment *at, int r, const struct load *load,
 	    mproc_timeout timeout)
 {
 	size_t spare = at->capacity / SPARE_PART, len = lane_len(at, load->len);
 	uint64_t want = mpr_producer_want(&at->producer, len, spare);
 	int64_t deadline = mpr_deadline(timeout), until;
+	struct block_wait wait = { 0 };
 	struct mpr_poll poll;
-	int r, why = 0;
+	/* Who polls for a block that others sleep for already takes their CPU. */
+	bool polls = r != -ENOSR || !atomic_load_explicit(
+					    &at->q->wants_block,
+					    memory_order_relaxed);
+	int why = 0;
 
 	mpr_poll_begin(&poll, at, false);
-	while (mpr_poll_again(&poll)) {
+	while (polls && mpr_poll_again(&poll)) {
 		if (!mpr_producer_may_go(&at->producer, want) &&
 		    !mpr_put_is_closed(at))
 			continue;
@@ -236,9 +267,14 @@ put_waiting(struct mpr_attachment *at, const struct load *load,
 			mpr_interrupt_answer();
 		if (is_full(r) && why < 0)
 			r = why;
-		if (r == -ENOSR)
-			why = sleep_for_block(at, load, deadline, &r);
-		if (r == -ENOSR)
+		/* An offer that is not used belongs to someone else. If there
+		 * is no block after all, it is used already. */
+		if (wait.offered && r < 0 && r != -ENOSR)
+			mpr_message_offer(at);
+		wait.offered = false;
+		if (is_short(r))
+			why = sleep_for_block(at, load, &wait, deadline, &r);
+		if (is_short(r))
 			continue;
 		if (r != -EAGAIN)
 			break;
@@ -271,7 +307,8 @@ put_slowly(struct mpr_attachment *at, int r, const struct load *load,
 		r = try(at, load);
 	}
 	if (is_full(r))
-		r = timeout.ns != 0 ? put_waiting(at, load, timeout) : -EAGAIN;
+		r = timeout.ns != 0 ? put_waiting(at, r, load, timeout) :
+				      -EAGAIN;
 	if (r == -ESHUTDOWN)
 		return mpr_put_closed(at);
 	if (r == -EBUSY)

@@ -105,10 +105,12 @@ struct mproc_queue {
 	_Atomic uint64_t lanes;	/* offset of the first lane, or 0 */
 	_Atomic uint64_t role;
 	_Atomic uint64_t blocks; /* offset of the first group, or 0 */
-	_Atomic uint32_t wants_block; /* a producer may wait for a block */
-	uint32_t pad0;
+	/* A producer may wait for a block to be free, or for memory. */
+	_Atomic uint32_t wants_block;
+	_Atomic uint32_t wants_memory;
 	_Atomic uint64_t returned; /* how often messages may have come back */
-	uint64_t pad1[2];
+	_Atomic uint64_t waits; /* how often somebody has begun to wait */
+	uint64_t pad0;
 	struct mpr_seats seats;
 
 	/* How many messages had a place in the order. Producers write it with

@@ -79,7 +79,8 @@ count_lane(const struct mpr_attachment *at, struct mpr_lane *lane,
 	if (mpr_owner_state(atomic_load(&lane->owner)) != MPR_LANE_ACTIVE)
 		return;
 	st->producers++;
-	st->sleeping_producers += atomic_load(&lane->want) != 0;
+	st->sleeping_producers += atomic_load(&lane->want) != 0 ||
+				  atomic_load(&lane->awaits) != 0;
 }
 
 static void

@@ -22,6 +22,7 @@ mpr_lane_init(struct mpr_lane *lane, uint64_t owner)
 	atomic_init(&lane->last_tail, 0);
 	atomic_init(&lane->head, 0);
 	atomic_init(&lane->want, 0);
+	atomic_init(&lane->awaits, 0);
 	atomic_init(&lane->busy, 0);
 }
 

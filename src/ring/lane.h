@@ -68,6 +68,10 @@ struct mpr_lane {
 	/* 0, or: the owner sleeps, wake it when head reaches this. Set by the
 	 * owner, cleared by who wakes it. */
 	alignas(MPR_APART) _Atomic uint64_t want;
+	/* The same for something else than room in the lane: since when the
+	 * owner waits for that, among all who do. Nothing in here looks at it,
+	 * but a new owner finds 0. */
+	_Atomic uint64_t awaits;
 
 	/* 1 while the owner is inside a put. In a line of its own: nobody looks
 	 * until the queue is shut down. */

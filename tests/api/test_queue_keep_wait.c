@@ -318,6 +318,82 @@ a_producer_waits_for_an_item_to_be_taken(struct mpt *t)
 	end(t, b, &before);
 }
 
+enum { IN_TURN = 16, FEW = 3 };
+
+static int
+put_when_called(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	unsigned me = (unsigned)(uintptr_t)arg;
+
+	put_value(t, b->q, me);
+	b->done++;
+	mpt_until(t, b->ready == me);
+	mpt_check_int(t, mproc_queue_put(b->q, &me, sizeof(me),
+					 mproc_sec(20)), 0);
+	return 0;
+}
+
+/* How often somebody puts before one who has waited longer. They come to the
+ * queue in one order, and wait in the other. */
+static unsigned
+count_overtaken(struct mpt *t)
+{
+	struct board *b = new_board(t, MPROC_OPTS(
+		mproc_queue_opts, .joinable = true, .max_items = 1));
+	unsigned value, first = IN_TURN, overtaken = 0;
+	bool came[IN_TURN] = { false };
+
+	b->ready = IN_TURN;
+	b->done = 0;
+	for (unsigned i = 0; i < IN_TURN; i++) {
+		mpt_spawn(t, "producer", put_when_called, (void *)(uintptr_t)i);
+		mpt_until(t, b->done == i + 1);
+		take_value(t, b->q, i);
+		assert_int_equal(mproc_queue_task_done(b->q), 0);
+	}
+	put_value(t, b->q, IN_TURN);
+	take_value(t, b->q, IN_TURN);
+	for (unsigned i = IN_TURN; i--;) {
+		b->ready = i;
+		mpt_until(t, look(b->q).sleeping_producers == IN_TURN - i);
+	}
+	for (unsigned i = IN_TURN; i--;) {
+		assert_int_equal(mproc_queue_task_done(b->q), 0);
+		assert_int_equal(mproc_queue_get(b->q, &value, sizeof(value),
+						 NULL, mproc_sec(20)), 0);
+		assert_in_range(value, 0, IN_TURN - 1);
+		came[value] = true;
+		while (first && came[first - 1])
+			first--;
+		overtaken += value + 1 < first;
+	}
+	assert_int_equal(first, 0);
+	assert_int_equal(mproc_queue_task_done(b->q), 0);
+	mpt_join_all(t);
+	assert_int_equal(look(b->q).sleeping_producers, 0);
+	mproc_queue_destroy(b->q);
+	return overtaken;
+}
+
+/*
+ * Each also looks by itself every 50 ms, and then may be faster than the one
+ * whose turn it is. All of them do so within a millisecond or two, as they have
+ * begun to wait; but not each time while we take.
+ */
+static void
+who_waits_longest_puts_first(void **state)
+{
+	unsigned least = IN_TURN;
+
+	for (int round = 0; round < 16 && least > FEW; round++) {
+		unsigned n = count_overtaken(*state);
+
+		least = n < least ? n : least;
+	}
+	assert_in_range(least, 0, FEW);
+}
+
 /* The bound is neither more nor less after deaths. */
 static void
 kills_do_not_change_the_bound(void **state)
@@ -423,6 +499,7 @@ main(void)
 		mpt_test(there_are_no_more_items_than_allowed),
 		both_tests(a_producer_waits_for_an_item_to_be_taken),
 		mpt_test(who_is_done_wakes_who_waits_for_room),
+		mpt_test(who_waits_longest_puts_first),
 		mpt_test(kills_do_not_change_the_bound),
 		mpt_test(a_descriptor_tells_of_what_comes_back),
 	};

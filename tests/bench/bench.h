@@ -90,4 +90,38 @@ bench_column(int n)
 	return values;
 }
 
+/* Columns of @n contenders. */
+static inline double **
+bench_columns(int n, int rounds)
+{
+	double **ns = calloc((size_t)n, sizeof(*ns));
+
+	if (!ns)
+		bench_die("no memory");
+	for (int k = 0; k < n; k++)
+		ns[k] = bench_column(rounds);
+	return ns;
+}
+
+static inline void
+bench_free_columns(double **ns, int n)
+{
+	for (int k = 0; k < n; k++)
+		free(ns[k]);
+	free(ns);
+}
+
+/* The median of the rounds' ratios. */
+static inline double
+bench_median_ratio(const double *of, const double *to, int rounds)
+{
+	double *column = bench_column(rounds), ratio;
+
+	for (int i = 0; i < rounds; i++)
+		column[i] = of[i] / to[i];
+	ratio = bench_median(column, rounds);
+	free(column);
+	return ratio;
+}
+
 #endif

@@ -11,17 +11,23 @@
  * Then eight processes against two, which put and take one message at a time:
  * the queue, and a pipe.
  *
+ * Then 64 processes to one, and one to one, with room for ten messages in all, so
+ * that nearly everybody waits: a queue with .max_items, and a POSIX message queue.
+ *
  * Then the queue against itself: one producer to one consumer, and the same
  * with 1,023 others attached that have put one message each and put no more.
  *
  * Usage: bench_queue_many [rounds]
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <mqueue.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,7 +39,9 @@
 #define ROUNDS 7
 #define EACH 2000000
 #define EACH_BY_PIPE 100000
-#define PEERS_MAX 4
+#define EACH_OF_A_CROWD 1000
+#define PEERS_MAX 64
+#define ITEMS 10 /* the most that a POSIX message queue may have */
 #define BATCH 16
 #define STOP UINT64_MAX
 
@@ -325,6 +333,83 @@ static const struct rival rivals[] = {
 	  ring_close },
 };
 
+/* With a bound on the messages in it. */
+
+static void
+bounded_open(void)
+{
+	if (mproc_queue_create(&queue, MPROC_OPTS(mproc_queue_opts,
+						  .max_items = ITEMS)) < 0)
+		bench_die(mproc_error_detail());
+}
+
+static mqd_t mq;
+
+static void
+mq_open_it(void)
+{
+	struct mq_attr attr = { .mq_maxmsg = ITEMS,
+				.mq_msgsize = sizeof(struct bench_message) };
+	char name[40];
+
+	snprintf(name, sizeof(name), "/mproc-bench-many-%d", (int)getpid());
+	mq = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr);
+	if (mq == (mqd_t)-1)
+		bench_die("mq_open");
+	mq_unlink(name);
+}
+
+static void
+mq_write(const struct bench_message *m)
+{
+	if (mq_send(mq, (const char *)m, sizeof(*m), 0) < 0)
+		bench_die("mq_send");
+}
+
+static unsigned
+mq_put(uint64_t first)
+{
+	struct bench_message m;
+
+	bench_fill(&m, first);
+	mq_write(&m);
+	return 1;
+}
+
+static unsigned
+mq_get(struct bench_message m[BATCH])
+{
+	if (mq_receive(mq, (char *)m, sizeof(m[0]), NULL) != sizeof(m[0]))
+		bench_die("mq_receive");
+	return m[0].number != STOP;
+}
+
+static void
+mq_finish(unsigned consumers)
+{
+	while (consumers--)
+		mq_write(&stop);
+}
+
+static void
+mq_close_it(void)
+{
+	mq_close(mq);
+}
+
+static const struct rival bounded[] = {
+	{ "queue, 1 to 1", 64 * EACH_OF_A_CROWD, bounded_open, queue_put,
+	  queue_get, queue_finish, queue_close },
+	{ "queue, 64 to 1", EACH_OF_A_CROWD, bounded_open, queue_put,
+	  queue_get, queue_finish, queue_close },
+	{ "POSIX queue, 1 to 1", 64 * EACH_OF_A_CROWD, mq_open_it, mq_put,
+	  mq_get, mq_finish, mq_close_it },
+	{ "POSIX queue, 64 to 1", EACH_OF_A_CROWD, mq_open_it, mq_put, mq_get,
+	  mq_finish, mq_close_it },
+};
+
+#define BOUNDED ((int)(sizeof(bounded) / sizeof(*bounded)))
+
 #define RIVALS ((int)(sizeof(rivals) / sizeof(*rivals)))
 
 static const struct rival by_pipe = {
@@ -407,7 +492,7 @@ reap(const pid_t *pids, unsigned n)
 
 /* ns per message, from the start of all to the last message taken. */
 static double
-round_of(const struct rival *r, unsigned peers)
+round_of(const struct rival *r, unsigned peers, unsigned takers)
 {
 	pid_t producers[PEERS_MAX], consumers[PEERS_MAX];
 	uint64_t n = peers * r->each, sum = 0;
@@ -418,18 +503,19 @@ round_of(const struct rival *r, unsigned peers)
 	if (shared == MAP_FAILED)
 		bench_die("mmap");
 	r->open();
+	for (unsigned i = 0; i < takers; i++)
+		consumers[i] = start(r, PEERS_MAX);
 	for (unsigned i = 0; i < peers; i++) {
 		producers[i] = start(r, i);
-		consumers[i] = start(r, PEERS_MAX);
 		sum += r->each * NUMBER(i, 0) + r->each * (r->each - 1) / 2;
 	}
-	while (shared->ready < 2 * peers)
+	while (shared->ready < peers + takers)
 		sched_yield();
 	began = mproc_now();
 	shared->go = 1;
 	reap(producers, peers);
-	r->finish(peers);
-	reap(consumers, peers);
+	r->finish(takers);
+	reap(consumers, takers);
 	if (shared->taken != n || shared->sum != sum)
 		bench_die("not all messages were taken");
 	began = shared->end - began;
@@ -439,37 +525,41 @@ round_of(const struct rival *r, unsigned peers)
 }
 
 static void
-compare(unsigned peers, int rounds)
+print_head(const char *yardstick)
 {
-	double (*ns)[RIVALS] = calloc((size_t)rounds, sizeof(*ns));
-	double *column = bench_column(rounds);
-
-	if (!ns)
-		bench_die("no memory");
-	for (int i = 0; i < rounds; i++)
-		for (int k = 0; k < RIVALS; k++)
-			ns[i][k] = round_of(&rivals[k], peers);
-	printf("64 bytes, %u processes to %u, %d rounds in turn, verified\n",
-	       peers, peers, rounds);
 	printf("%-24s %10s %10s %10s %10s\n", "", "median ns", "least", "most",
-	       "x Vyukov");
-	for (int k = 0; k < RIVALS; k++) {
-		struct bench_figure f;
+	       yardstick);
+}
 
-		for (int i = 0; i < rounds; i++)
-			column[i] = ns[i][k];
-		f = bench_figure(column, rounds);
-		for (int i = 0; i < rounds; i++)
-			column[i] = ns[i][RIVALS - 1] / ns[i][k];
-		printf("%-24s %10.1f %10.1f %10.1f %10.2f\n", rivals[k].name,
-		       f.median, f.least, f.most,
-		       bench_median(column, rounds));
-	}
-	free(ns);
+static void
+print_row(const char *name, const double *ns, const double *yardstick,
+	  int rounds)
+{
+	double *column = bench_column(rounds);
+	struct bench_figure f;
+
+	memcpy(column, ns, (size_t)rounds * sizeof(*column));
+	f = bench_figure(column, rounds);
+	printf("%-24s %10.1f %10.1f %10.1f %10.2f\n", name, f.median, f.least,
+	       f.most, bench_median_ratio(yardstick, ns, rounds));
 	free(column);
 }
 
-/* The queue with many attached. */
+static void
+compare(unsigned peers, int rounds)
+{
+	double **ns = bench_columns(RIVALS, rounds);
+
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < RIVALS; k++)
+			ns[k][i] = round_of(&rivals[k], peers, peers);
+	printf("64 bytes, %u processes to %u, %d rounds in turn, verified\n",
+	       peers, peers, rounds);
+	print_head("x Vyukov");
+	for (int k = 0; k < RIVALS; k++)
+		print_row(rivals[k].name, ns[k], ns[RIVALS - 1], rounds);
+	bench_free_columns(ns, RIVALS);
+}
 
 /* Eight processes on the CPUs that there are, against two. */
 static void
@@ -479,37 +569,39 @@ compare_crowd(int rounds)
 	static const char *const names[KINDS] = {
 		"queue, 1 to 1", "queue, 4 to 4", "pipe, 1 to 1", "pipe, 4 to 4",
 	};
-	double *ns[KINDS], *column = bench_column(rounds);
+	double **ns = bench_columns(KINDS, rounds);
 
-	for (int k = 0; k < KINDS; k++)
-		ns[k] = bench_column(rounds);
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
 			ns[k][i] = round_of(k < PIPE_TWO ? &rivals[0] : &by_pipe,
-					    k % 2 ? 4 : 1);
+					    k % 2 ? 4 : 1, k % 2 ? 4 : 1);
 	printf("64 bytes, one at a time, %d rounds in turn, verified\n", rounds);
-	printf("%-24s %10s %10s %10s %10s\n", "", "median ns", "least", "most",
-	       "x 4-4 pipe");
-	for (int k = 0; k < KINDS; k++) {
-		double ratio;
-
-		for (int i = 0; i < rounds; i++)
-			column[i] = ns[PIPE_EIGHT][i] / ns[k][i];
-		ratio = bench_median(column, rounds);
-		for (int i = 0; i < rounds; i++)
-			column[i] = ns[k][i];
-		printf("%-24s %10.1f %10.1f %10.1f %10.2f\n", names[k],
-		       bench_median(column, rounds), column[0],
-		       column[rounds - 1], ratio);
-	}
-	for (int i = 0; i < rounds; i++)
-		column[i] = ns[EIGHT][i] / ns[TWO][i];
-	printf("4 to 4 takes %.2f times as long for a message as 1 to 1\n",
-	       bench_median(column, rounds));
+	print_head("x 4-4 pipe");
 	for (int k = 0; k < KINDS; k++)
-		free(ns[k]);
-	free(column);
+		print_row(names[k], ns[k], ns[PIPE_EIGHT], rounds);
+	printf("4 to 4 takes %.2f times as long for a message as 1 to 1\n",
+	       bench_median_ratio(ns[EIGHT], ns[TWO], rounds));
+	bench_free_columns(ns, KINDS);
 }
+
+static void
+compare_bounded(int rounds)
+{
+	double **ns = bench_columns(BOUNDED, rounds);
+
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < BOUNDED; k++)
+			ns[k][i] = round_of(&bounded[k], k % 2 ? 64 : 1, 1);
+	printf("64 bytes, room for %d messages, %d rounds in turn, verified\n",
+	       ITEMS, rounds);
+	print_head("x POSIX");
+	for (int k = 0; k < BOUNDED; k++)
+		print_row(bounded[k].name, ns[k], ns[BOUNDED - 2 + k % 2],
+			  rounds);
+	bench_free_columns(ns, BOUNDED);
+}
+
+/* The queue with many attached. */
 
 static mproc_queue *back; /* answers */
 
@@ -647,29 +739,21 @@ round_attached(unsigned others, bool answer)
 static void
 compare_attached(bool answer, int rounds)
 {
-	double *alone = bench_column(rounds), *among = bench_column(rounds);
-	double *ratio = bench_column(rounds);
+	double **ns = bench_columns(2, rounds);
 
-	for (int i = 0; i < rounds; i++) {
-		alone[i] = round_attached(0, answer);
-		among[i] = round_attached(OTHERS, answer);
-		ratio[i] = among[i] / alone[i];
-	}
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < 2; k++)
+			ns[k][i] = round_attached(k ? OTHERS : 0, answer);
 	printf("64 bytes, %s, %d rounds in turn, verified\n",
 	       answer ? "one by one with an answer" : "one process to one",
 	       rounds);
-	printf("%-24s %10s %10s %10s %10s\n", "", "median ns", "least", "most",
-	       "x the first");
-	for (int k = 0; k < 2; k++) {
-		struct bench_figure f = bench_figure(k ? among : alone, rounds);
-
-		printf("%-24s %10.1f %10.1f %10.1f %10.2f\n",
-		       k ? "one of 1,024 attached" : "one of one", f.median,
-		       f.least, f.most, k ? bench_median(ratio, rounds) : 1.0);
-	}
-	free(alone);
-	free(among);
-	free(ratio);
+	print_head("x the first");
+	for (int k = 0; k < 2; k++)
+		print_row(k ? "one of 1,024 attached" : "one of one", ns[k],
+			  ns[0], rounds);
+	printf("with 1,024 attached it takes %.2f times as long\n",
+	       bench_median_ratio(ns[1], ns[0], rounds));
+	bench_free_columns(ns, 2);
 }
 
 int
@@ -681,6 +765,7 @@ main(int argc, char **argv)
 	compare(2, rounds);
 	compare(4, rounds);
 	compare_crowd(rounds);
+	compare_bounded(rounds);
 	compare_attached(false, rounds);
 	compare_attached(true, rounds);
 	return 0;

@@ -66,6 +66,7 @@ begin(void)
 	explore_share(LANE_FRAMES, l->buffer, now->capacity, "buffer");
 	explore_share(LANE_COUNT, &l->count, sizeof(l->count), "count");
 	explore_share(LANE_WANT, &l->want, sizeof(l->want), "want");
+	explore_share(LANE_AWAITS, &l->awaits, sizeof(l->awaits), "awaits");
 	explore_share(LANE_NOTE, &l->last_object, 3 * sizeof(l->last_object),
 		      "last reference");
 	explore_share(LANE_OWNER, &l->owner, sizeof(l->owner), "owner");

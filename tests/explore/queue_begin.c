@@ -435,6 +435,7 @@ share_kept(void)
 static void
 share_blocks(void)
 {
+	mproc_queue *q = &queue_memory.q;
 	struct mpr_message_group *g = &queue_memory.group;
 
 	for (unsigned i = 0; i < world.now->blocks; i++) {
@@ -448,9 +449,15 @@ share_blocks(void)
 			      "memory");
 		explore_share(QUEUE_LENGTH, &b->len, sizeof(b->len), "len");
 	}
-	if (world.now->blocks)
-		explore_share(QUEUE_WANTS_BLOCK, &queue_memory.q.wants_block,
-			      sizeof(uint32_t), "wants_block");
+	if (world.now->blocks) {
+		/* Of four bytes each, and words have eight. */
+		explore_share(QUEUE_WANTS_BLOCK, &q->wants_block,
+			      sizeof(q->wants_block), "wants_block");
+		explore_share(QUEUE_WANTS_MEMORY, &q->wants_memory,
+			      sizeof(q->wants_memory), "wants_memory");
+		explore_share(QUEUE_WAITS, &q->waits, sizeof(q->waits),
+			      "waits");
+	}
 	if (world.now->in_place)
 		for (unsigned i = 0; i < world.now->memory; i++)
 			explore_share(QUEUE_BYTES, queue_memory.messages[i],
@@ -464,9 +471,12 @@ share_lane(struct mpr_lane *l)
 	explore_share(QUEUE_HEAD, &l->head, sizeof(l->head), "head");
 	if (!has_room())
 		explore_share(QUEUE_WANT, &l->want, sizeof(l->want), "want");
-	if (world.now->blocks)
+	if (world.now->blocks) {
+		explore_share(QUEUE_AWAITS, &l->awaits, sizeof(l->awaits),
+			      "awaits");
 		explore_share(QUEUE_NOTE, &l->last_object,
 			      3 * sizeof(l->last_object), "last reference");
+	}
 	if (has(QUEUE_SHUTS_DOWN))
 		explore_share(QUEUE_BUSY, &l->busy, sizeof(l->busy), "busy");
 	if (has_mortal())

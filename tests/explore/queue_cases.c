@@ -526,6 +526,38 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 			{ QUEUE_GETS, 2, .mortal = true },
 		},
 	},
+	[QUEUE_KEPT_FULL_TWO_PRODUCERS] = {
+		.name = "kept, two producers that wait for a block",
+		.is_large = true,
+		.is_huge = true,
+		.keeps = true,
+		.redeliveries = 1,
+		.single = true,
+		.blocks = 1,
+		.memory = 1,
+		.there = 1,
+		.roles = {
+			{ QUEUE_PUTS, 2, .mortal = true },
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_GETS, 4, .mortal = true },
+		},
+	},
+	/* One of them may be offered what it does not need any more. */
+	[QUEUE_KEPT_FULL_TWO_BLOCKS] = {
+		.name = "kept, two producers, and one block is free",
+		.is_large = true,
+		.keeps = true,
+		.redeliveries = 1,
+		.single = true,
+		.blocks = 2,
+		.memory = 2,
+		.there = 1,
+		.roles = {
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_PUTS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
 	[QUEUE_KEPT_LETTER] = {
 		.name = "kept, a dead letter",
 		.is_large = true,

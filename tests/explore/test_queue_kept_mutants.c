@@ -86,13 +86,86 @@ requeue_counted_first(struct explore_access *a)
 		a->fault = EXPLORE_LATE;
 }
 
-/* Who is done wakes producers. */
+/* Who is done wakes a producer. */
 
 static void
 wants_not_looked_at(struct explore_access *a)
 {
 	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_WANTS_BLOCK))
 		answer(a, 0);
+}
+
+static void
+wants_not_set(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_STORE, QUEUE_WANTS_BLOCK) && a->value)
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+awaits_not_set(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_STORE, QUEUE_AWAITS) && a->value)
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+wants_looked_at_relaxed(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_WANTS_BLOCK))
+		a->order = memory_order_relaxed;
+}
+
+/* In the attempt before the sleep. It looks at the only block several times,
+ * and one stale read must do. */
+static void
+block_looked_at_relaxed(struct explore_access *a)
+{
+	if (!is(a, QUEUE_PUTS, EXPLORE_LOAD, QUEUE_BLOCK))
+		return;
+	if (follows(a, EXPLORE_STORE, QUEUE_WANTS_BLOCK))
+		a->order = memory_order_relaxed;
+	else if (explore_peek(&queue_lane(a->fiber)->awaits))
+		a->fault = EXPLORE_CACHED;
+}
+
+static void
+no_second_try(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_LOAD, QUEUE_BLOCK) &&
+	    !queue_is_recovering(a->fiber))
+		a->fault = EXPLORE_CACHED;
+}
+
+static void
+offered_silently(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_ADD, QUEUE_EVENT) &&
+	    follows(a, EXPLORE_CAS, QUEUE_AWAITS))
+		a->fault = EXPLORE_DROPPED;
+}
+
+/* Who found nobody waiting says so, and does not look once more. */
+static void
+wants_cleared_for_good(struct explore_access *a)
+{
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_AWAITS) &&
+	    follows(a, EXPLORE_STORE, QUEUE_WANTS_BLOCK))
+		answer(a, 0);
+}
+
+/* By one that took a block without having slept: others are faster up to its
+ * last attempt before that. */
+static void
+offer_not_passed_on(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_LOAD, QUEUE_WANTS_BLOCK))
+		answer(a, 0);
+	else if (is(a, QUEUE_PUTS, EXPLORE_CAS, QUEUE_BLOCK) &&
+		 a->fiber == 0 &&
+		 mpr_owner_state(a->value) == MPR_MESSAGE_WRITTEN &&
+		 !explore_peek(&queue_lane(0)->awaits))
+		a->fault = EXPLORE_LOST;
 }
 
 /* Joining. */
@@ -112,17 +185,17 @@ watched_not_looked_at(struct explore_access *a)
 }
 
 static void
-no_fence_before_join_sleeps(struct explore_access *a)
+watched_looked_at_relaxed(struct explore_access *a)
 {
-	if (is(a, QUEUE_JOINS, EXPLORE_BARRIER, QUEUE_FENCE))
-		a->fault = EXPLORE_DROPPED;
+	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_WATCHED_BLOCKS))
+		a->order = memory_order_relaxed;
 }
 
 static void
 no_second_look_of_join(struct explore_access *a)
 {
 	if (is(a, QUEUE_JOINS, EXPLORE_LOAD, QUEUE_BLOCK) &&
-	    follows(a, EXPLORE_BARRIER, QUEUE_FENCE))
+	    follows(a, EXPLORE_CAS, QUEUE_WATCHED_BLOCKS))
 		a->fault = EXPLORE_CACHED;
 }
 
@@ -149,7 +222,7 @@ static void
 done_silently_in_a_drain(struct explore_access *a)
 {
 	if (is(a, QUEUE_GETS, EXPLORE_LOAD, QUEUE_CLOSING) &&
-	    follows(a, EXPLORE_LOAD, QUEUE_WANTS_BLOCK))
+	    follows(a, EXPLORE_LOAD, QUEUE_WANTS_MEMORY))
 		answer(a, 0);
 }
 
@@ -198,9 +271,17 @@ static const struct gate gates[] = {
 	GATE(no_second_look_at_returns, QUEUE_KEPT_REQUEUED, PLAIN),
 	GATE(no_second_look_at_letters, QUEUE_KEPT_LETTER, KILLS),
 	GATE(wants_not_looked_at, QUEUE_KEPT_FULL, PLAIN),
+	GATE(wants_not_set, QUEUE_KEPT_FULL, PLAIN),
+	GATE(awaits_not_set, QUEUE_KEPT_FULL, PLAIN),
+	GATE(wants_looked_at_relaxed, QUEUE_KEPT_FULL, WEAK),
+	GATE(block_looked_at_relaxed, QUEUE_KEPT_FULL, WEAK),
+	GATE(no_second_try, QUEUE_KEPT_FULL, PLAIN),
+	GATE(offered_silently, QUEUE_KEPT_FULL, PLAIN),
+	GATE(wants_cleared_for_good, QUEUE_KEPT_FULL_TWO_PRODUCERS, PLAIN),
+	GATE(offer_not_passed_on, QUEUE_KEPT_FULL_TWO_BLOCKS, PLAIN),
 	GATE(watched_not_set, QUEUE_KEPT_JOIN, PLAIN),
 	GATE(watched_not_looked_at, QUEUE_KEPT_JOIN, PLAIN),
-	GATE(no_fence_before_join_sleeps, QUEUE_KEPT_JOIN, WEAK),
+	GATE(watched_looked_at_relaxed, QUEUE_KEPT_JOIN, WEAK),
 	GATE(no_second_look_of_join, QUEUE_KEPT_JOIN, PLAIN),
 	GATE(join_does_not_see_puts, QUEUE_KEPT_JOIN_WORKER, PLAIN),
 	GATE(holders_not_asked_for, QUEUE_KEPT_DRAIN, PLAIN),

@@ -359,20 +359,27 @@ given_back_without_comparing(struct explore_access *a)
 		a->fault = EXPLORE_BLIND;
 }
 
-/* Waiting for a block. */
+/* Waiting for memory. */
 
 static void
 wants_not_looked_at(struct explore_access *a)
 {
-	if (a->kind == EXPLORE_LOAD && a->id == QUEUE_WANTS_BLOCK)
+	if (a->kind == EXPLORE_LOAD && a->id == QUEUE_WANTS_MEMORY)
 		answer(a, 0);
 }
 
 static void
 wants_not_set(struct explore_access *a)
 {
-	if (is(a, QUEUE_PUTS, EXPLORE_STORE, QUEUE_WANTS_BLOCK) && a->value)
+	if (is(a, QUEUE_PUTS, EXPLORE_STORE, QUEUE_WANTS_MEMORY) && a->value)
 		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+wants_looked_at_relaxed(struct explore_access *a)
+{
+	if (a->kind == EXPLORE_LOAD && a->id == QUEUE_WANTS_MEMORY)
+		a->order = memory_order_relaxed;
 }
 
 static void
@@ -488,7 +495,7 @@ static const struct gate gates[] = {
 	GATE(wants_not_looked_at, QUEUE_BLOCK_ROOM_TWO_CONSUMERS, PLAIN),
 	GATE(wants_not_looked_at, QUEUE_BLOCK_ABORT, PLAIN),
 	GATE(wants_not_set, QUEUE_BLOCK_ROOM, PLAIN),
-	GATE(no_fence_before_sleep_for_room, QUEUE_BLOCK_ROOM, WEAK),
+	GATE(wants_looked_at_relaxed, QUEUE_BLOCK_ROOM, WEAK),
 	GATE(no_second_try, QUEUE_BLOCK_ROOM, PLAIN),
 	GATE(waiter_for_block_not_woken, QUEUE_BLOCK_ROOM, PLAIN),
 };

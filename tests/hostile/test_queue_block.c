@@ -28,7 +28,7 @@
 enum {
 	BLOCKS = 3,
 	REFERENCES = 2,
-	BLOCK_WORDS = 6 + 3 * BLOCKS + 3 * REFERENCES,
+	BLOCK_WORDS = 9 + 3 * BLOCKS + 3 * REFERENCES,
 	BLOCK_VALUES = VALUES + 12,
 };
 
@@ -107,6 +107,9 @@ name_words(struct scene *s)
 	s->n = 0;
 	name_word(s, "blocks", 0, &s->q->blocks, 8);
 	name_word(s, "wants_block", 0, &s->q->wants_block, 4);
+	name_word(s, "wants_memory", 0, &s->q->wants_memory, 4);
+	name_word(s, "waits", 0, &s->q->waits, 8);
+	name_word(s, "awaits", 0, &lane_of(s->q)->awaits, 8);
 	name_word(s, "last_object", 0, &lane_of(s->q)->last_object, 8);
 	name_word(s, "last_use", 0, &lane_of(s->q)->last_use, 8);
 	name_word(s, "last_tail", 0, &lane_of(s->q)->last_tail, 8);

@@ -121,6 +121,111 @@ a_join_sees_what_was_counted_before_it_was_put(void **state)
 	mproc_queue_destroy(b->q);
 }
 
+/* The lane whose owner waits for a block since @since, or NULL. */
+static struct mpr_lane *
+lane_that_awaits(mproc_queue *q, uint64_t since)
+{
+	const _Atomic uint64_t *link = &q->lanes;
+	struct mpr_lane *lane;
+	bool bad = false;
+
+	while ((lane = mpr_queue_lane(the_arena(), q, link, q->capacity,
+				      &bad)) && lane->awaits != since)
+		link = &lane->next;
+	return lane;
+}
+
+static int
+put_waiting(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	unsigned value = (unsigned)(uintptr_t)arg;
+
+	mpt_check_int(t, mproc_queue_put(b->q, &value, sizeof(value),
+					 mproc_sec(20)), 0);
+	return 0;
+}
+
+/* A producer that sleeps for a block, as number @since of all. */
+static int
+sleeper(struct mpt *t, struct board *b, unsigned since)
+{
+	int id = mpt_spawn(t, "producer", put_waiting,
+			   (void *)(uintptr_t)since);
+
+	mpt_until(t, lane_that_awaits(b->q, since));
+	mpt_until(t, mpt_task_state(mpt_pid(t, id)) == 'S');
+	return id;
+}
+
+/* It was woken by recovery, and looks again from time to time. */
+static void
+stop_while_it_waits(struct mpt *t, struct board *b, pid_t pid)
+{
+	for (;;) {
+		mpt_until(t, lane_that_awaits(b->q, 2));
+		mpt_check_int(t, kill(pid, SIGSTOP), 0);
+		mpt_until(t, mpt_task_state(pid) == 'T');
+		if (lane_that_awaits(b->q, 2))
+			return;
+		mpt_check_int(t, kill(pid, SIGCONT), 0);
+	}
+}
+
+static void
+put_ten(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+
+	puppet_halt();
+	put(t, b->q, 10);
+}
+
+/* A producer that waited for a block was killed. Its lane's next owner stood
+ * between taking the lane and clearing its words, when a block was offered to
+ * who waited longest. */
+static void
+what_is_offered_to_the_dead_is_passed_on(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	struct mpr_lane *lane;
+	int victim, other;
+	pid_t heir;
+
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	assert_int_equal(mproc_queue_create(
+		&b->q, MPROC_OPTS(mproc_queue_opts, .joinable = true,
+				  .max_items = 1)), 0);
+	put(t, b->q, 0);
+	take(t, b->q, 0);
+	victim = sleeper(t, b, 1);
+	lane = lane_that_awaits(b->q, 1);
+	other = sleeper(t, b, 2);
+	mpt_kill(t, victim);
+	while (mpr_owner_state(lane->owner) != MPR_LANE_FREE)
+		assert_true(mproc_arena_recover(NULL) >= 0);
+	stop_while_it_waits(t, b, mpt_pid(t, other));
+
+	heir = puppet_start(t, put_ten, b);
+	puppet_move_until(t, heir, mpr_owner_state(lane->owner) ==
+					   MPR_LANE_ACTIVE);
+	assert_int_equal(lane->awaits, 1);
+	assert_int_equal(mproc_queue_task_done(b->q), 0);
+	assert_int_equal(lane->awaits, 0);
+	assert_non_null(lane_that_awaits(b->q, 2));
+	puppet_run(t, heir);
+	assert_null(lane_that_awaits(b->q, 2));
+
+	mpt_check_int(t, kill(mpt_pid(t, other), SIGCONT), 0);
+	take(t, b->q, 10);
+	assert_int_equal(mproc_queue_task_done(b->q), 0);
+	mpt_expect_exit(t, other, 0);
+	take(t, b->q, 2);
+	assert_int_equal(mproc_queue_task_done(b->q), 0);
+	mproc_queue_destroy(b->q);
+}
+
 static int
 setup(void **state)
 {
@@ -138,6 +243,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_join_sees_what_was_counted_before_it_was_put),
+		mpt_test(what_is_offered_to_the_dead_is_passed_on),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
