@@ -10,6 +10,7 @@
 #include <mproc/export.h>
 #include <mproc/process.h>
 #include <mproc/queue.h>
+#include <mproc/sync.h>
 #include <mproc/version.h>
 
 #endif

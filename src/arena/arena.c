@@ -246,7 +246,8 @@ mproc_arena_stat(mproc_arena *a, struct mproc_arena_stat *ret_stat)
 	stat.participants = mpr_participants_count(a);
 	mpr_heap_count(a, &stat.blocks, &stat.used);
 	for (int i = 0; i < MPR_KINDS; i++)
-		mpr_kinds[i].count(a, &stat);
+		if (mpr_kinds[i].count)
+			mpr_kinds[i].count(a, &stat);
 	*ret_stat = stat;
 	return 0;
 }

@@ -5,6 +5,7 @@
  *
  *   0        header, struct mpr_arena_shm
  *   4 KiB    participants (arena/participant.h), 256 bytes each
+ *   512 KiB  what each of them waits for (sync/wait.h), 8 bytes each
  *   1 MiB    extents (arena/extent.h), 32 bytes each
  *   4 MiB    heap, in extents of 1 MiB
  *
@@ -31,10 +32,11 @@
 #include "os/shmem.h"
 
 #define MPR_ARENA_MAGIC UINT64_C(0x616e6572616d706c)
-#define MPR_ARENA_LAYOUT 2
+#define MPR_ARENA_LAYOUT 3
 
 #define MPR_PARTICIPANTS_MAX 1024
 #define MPR_PARTICIPANTS_AT 4096
+#define MPR_WAITS_AT (UINT64_C(512) << 10)
 #define MPR_EXTENTS_AT (UINT64_C(1) << 20)
 #define MPR_HEAP_AT (UINT64_C(4) << 20)
 #define MPR_EXTENT_SIZE (UINT64_C(1) << 20)
@@ -47,8 +49,15 @@ static_assert((MPR_CAPACITY_MAX - MPR_HEAP_AT) / MPR_EXTENT_SIZE <= 0x10000,
 
 /* Kinds of objects that must be looked through when someone dies. */
 enum mpr_kind {
+	MPR_KIND_SYNC,
 	MPR_KIND_QUEUE,
 	MPR_KINDS
+};
+
+/* Kinds of small objects, sync/cell.h. */
+enum mpr_cell_kind {
+	MPR_CELL_LOCK,
+	MPR_CELL_KINDS
 };
 
 struct mpr_arena_shm {
@@ -75,10 +84,13 @@ struct mpr_arena_shm {
 	/* The same for extents. */
 	_Atomic uint32_t extents_high;
 	_Atomic uint32_t extents_backed;
+	_Atomic uint32_t waits_backed;
 
 	/* First object of each kind; they are linked by offsets and never
 	 * leave the list. */
 	alignas(MPR_APART) _Atomic uint64_t objects[MPR_KINDS];
+	/* First block of cells for each kind of these. */
+	_Atomic uint64_t cells[MPR_CELL_KINDS];
 };
 
 static_assert(sizeof(struct mpr_arena_shm) <= MPR_PARTICIPANTS_AT,
@@ -119,6 +131,22 @@ static inline uint64_t
 mpr_arena_offset(const mproc_arena *a, const void *p)
 {
 	return (uint64_t)((const unsigned char *)p - a->shmem.base);
+}
+
+/*
+ * The name of an object that may lie outside the arena too, where it is for the
+ * threads of one process: its offset, or its address and a bit that no offset
+ * has. Below 2^62.
+ */
+#define MPR_NAME_PRIVATE (UINT64_C(1) << 61)
+
+static inline uint64_t
+mpr_arena_name(const mproc_arena *a, const void *p)
+{
+	uint64_t offset = mpr_arena_offset(a, p);
+
+	return offset < a->shmem.size ? offset :
+					(uint64_t)(uintptr_t)p | MPR_NAME_PRIVATE;
 }
 
 /* Whether [@offset, @offset + @len) lies in the heap. */

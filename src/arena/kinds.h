@@ -15,6 +15,7 @@
 
 #include "arena/arena.h"
 
+/* NULL where a kind has nothing to do. */
 struct mpr_kind_ops {
 	/*
 	 * Takes back whatever the dead participant in @slot holds in objects
@@ -30,6 +31,10 @@ struct mpr_kind_ops {
 
 	/* Gives back what the calling thread holds, as it ends. */
 	void (*leave)(void);
+
+	/* The participant in @slot has left in order: who was to learn that does
+	 * so now. */
+	void (*left)(mproc_arena *a, unsigned slot);
 
 	/* Adds the kind's figures. */
 	void (*count)(mproc_arena *a, struct mproc_arena_stat *stat);

@@ -15,7 +15,7 @@
 #include "os/task.h"
 #include "os/thread.h"
 
-static MPR_THREAD_LOCAL struct mpr_self self;
+MPR_THREAD_LOCAL struct mpr_self mpr_this_thread;
 
 /* Raises a watermark that others raise too. */
 static void
@@ -44,6 +44,9 @@ try_slot(mproc_arena *a, unsigned slot)
 
 	r = mpr_arena_back_table(a, MPR_PARTICIPANTS_AT, sizeof(*p),
 				 &a->shm->participants_backed, slot + 1);
+	if (r == 0)
+		r = mpr_arena_back_table(a, MPR_WAITS_AT, sizeof(uint64_t),
+					 &a->shm->waits_backed, slot + 1);
 	if (r < 0)
 		return r;
 	if (mpr_participant_state(atomic_load(&p->ident)) !=
@@ -77,6 +80,10 @@ try_slot(mproc_arena *a, unsigned slot)
 	atomic_store_explicit(&p->pid_namespace, mpr_task_namespace(),
 			      memory_order_relaxed);
 	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->wait_owner, 0, memory_order_relaxed);
+	atomic_store_explicit((_Atomic uint64_t *)mpr_arena_at(a, MPR_WAITS_AT) +
+			      slot, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->wakes, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->in_heap, 0, memory_order_relaxed);
 	mpr_parker_init(&p->parker);
 	raise_to(&a->shm->participants_high, slot + 1);
@@ -85,12 +92,13 @@ try_slot(mproc_arena *a, unsigned slot)
 	/* Release pairs with the acquire of whoever asks whether we live: our
 	 * life word and ids are there before we are LIVE. */
 	atomic_store_explicit(&p->ident, ident, memory_order_release);
-	self = (struct mpr_self){
+	mpr_this_thread = (struct mpr_self){
 		.generation = mpr_generation(),
 		.arena = a,
 		.shared = p,
 		.ident = ident,
 		.slot = slot,
+		.pid = (uint32_t)mpr_task_pid(),
 	};
 	return 0;
 }
@@ -140,7 +148,7 @@ join(mproc_arena *a)
 	if (r < 0)
 		return r;
 	/* Any non-NULL value has the hook run. */
-	r = mpr_thread_at_exit(leave_at_exit, &self);
+	r = mpr_thread_at_exit(leave_at_exit, &mpr_this_thread);
 	if (r < 0) {
 		mpr_self_leave();
 		return mpr_fail(r, "no key for the end of the thread");
@@ -153,50 +161,58 @@ mpr_self(mproc_arena *a, struct mpr_self **ret_self)
 {
 	int r;
 
-	if (mpr_unlikely(self.generation != mpr_generation())) {
+	if (mpr_unlikely(mpr_this_thread.generation != mpr_generation())) {
 		r = join(a);
 		if (r < 0)
 			return r;
 	}
-	*ret_self = &self;
+	*ret_self = &mpr_this_thread;
 	return 0;
 }
 
 MPR_CHILD_PATH struct mpr_self *
 mpr_self_if_joined(void)
 {
-	return self.generation && self.generation == mpr_generation_peek() ?
-		       &self : NULL;
+	struct mpr_self *self = &mpr_this_thread;
+
+	return self->generation && self->generation == mpr_generation_peek() ?
+		       self : NULL;
 }
 
 MPR_CHILD_PATH void
 mpr_self_forget(void)
 {
-	self.generation = 0;
+	mpr_this_thread.generation = 0;
 }
 
 MPR_CHILD_PATH void
 mpr_self_leave(void)
 {
+	struct mpr_self *self = &mpr_this_thread;
 	uint64_t ident;
 
 	if (!mpr_self_if_joined())
 		return;
 	for (int i = 0; i < MPR_KINDS; i++)
-		mpr_kinds[i].leave();
+		if (mpr_kinds[i].leave)
+			mpr_kinds[i].leave();
 
 	mpr_process_lock();
 	/* LEAVING before the life word ends, so that nobody takes the orderly
 	 * end for a death. FREE by CAS: once the life word has ended, others
 	 * may free the slot for us. The byte goes last. */
-	ident = self.ident | MPR_PARTICIPANT_LEAVING;
-	atomic_store_explicit(&self.shared->ident, ident, memory_order_release);
-	mpr_life_end(&self.shared->life);
-	atomic_compare_exchange_strong(&self.shared->ident, &ident,
+	ident = self->ident | MPR_PARTICIPANT_LEAVING;
+	atomic_store_explicit(&self->shared->ident, ident,
+			      memory_order_release);
+	mpr_life_end(&self->shared->life);
+	atomic_compare_exchange_strong(&self->shared->ident, &ident,
 				       ident & ~UINT64_C(3));
-	mpr_bytelock_drop(&self.arena->locks, self.slot);
-	self.generation = 0;
+	mpr_bytelock_drop(&self->arena->locks, self->slot);
+	self->generation = 0;
 	mpr_process_unlock();
+	for (int i = 0; i < MPR_KINDS; i++)
+		if (mpr_kinds[i].left)
+			mpr_kinds[i].left(self->arena, self->slot);
 }
 
 uint64_t

@@ -27,6 +27,8 @@
 #include <stdint.h>
 
 #include "arena/arena.h"
+#include "base/macros.h"
+#include "os/generation.h"
 #include "os/life.h"
 #include "os/parker.h"
 
@@ -55,9 +57,15 @@ struct mpr_participant {
 	/* What others write to wake it. */
 	alignas(MPR_APART) struct mpr_parker parker;
 	/* What it waits for, written before it sleeps and cleared after: the
-	 * object's offset, or 0. */
+	 * object's name, or 0. */
 	_Atomic uint64_t wait_object;
 	_Atomic uint64_t wait_since;
+	/* For recovery, from sync/wait.h: whose death would end the wait, a
+	 * slot and 1, or MPR_WAIT_ANYONE, or 0; and the name of the object whose
+	 * waiters it is about to wake, or 0. */
+	_Atomic uint32_t wait_owner;
+	uint32_t pad1;
+	_Atomic uint64_t wakes;
 };
 
 static_assert(sizeof(struct mpr_participant) == 256, "shared layout");
@@ -72,6 +80,7 @@ struct mpr_self {
 	struct mpr_participant *shared;
 	uint64_t ident;
 	unsigned slot;
+	uint32_t pid;
 	int cancel_state; /* while it has something BUSY in the heap */
 };
 
@@ -84,6 +93,18 @@ int mpr_self(mproc_arena *a, struct mpr_self **ret_self);
 
 /* The calling thread if it has joined, or NULL. */
 struct mpr_self *mpr_self_if_joined(void);
+
+extern MPR_THREAD_LOCAL struct mpr_self mpr_this_thread;
+
+/* The same for fast paths: NULL may also mean that it is not sure. */
+static inline struct mpr_self *
+mpr_self_at_once(void)
+{
+	struct mpr_self *self = &mpr_this_thread;
+
+	return mpr_likely(self->generation &&
+			  mpr_generation_is(self->generation)) ? self : NULL;
+}
 
 /* In a forked child: what this thread was, was its parent's. Makes
  * mpr_self_leave() cost nothing if the child does not join. */

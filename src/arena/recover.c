@@ -29,7 +29,8 @@ recover(mproc_arena *a, unsigned slot, uint64_t ident)
 	 * blocks whose fate is decided here. */
 	mpr_heap_recover(a, slot, dead);
 	for (int i = 0; i < MPR_KINDS; i++)
-		mpr_kinds[i].recover(a, slot, dead);
+		if (mpr_kinds[i].recover)
+			mpr_kinds[i].recover(a, slot, dead);
 	/* R3. All of the above comes before the slot can be another's; seq_cst
 	 * as each step asked whether ident is still this. */
 	if (atomic_compare_exchange_strong(&p->ident, &dead,
@@ -111,6 +112,7 @@ mpr_recover_process(mproc_arena *a, pid_t pid, int signal)
 			recover_if_dead(a, slot, true);
 	}
 	for (int i = 0; i < MPR_KINDS && signal >= 0; i++)
-		mpr_kinds[i].told(a, pid, signal);
+		if (mpr_kinds[i].told)
+			mpr_kinds[i].told(a, pid, signal);
 	mpr_thread_allow_cancel(before);
 }

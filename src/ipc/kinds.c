@@ -6,8 +6,13 @@
 #include "arena/kinds.h"
 #include "ipc/attachment.h"
 #include "ipc/queue_recover.h"
+#include "sync/wait.h"
 
 const struct mpr_kind_ops mpr_kinds[MPR_KINDS] = {
+	[MPR_KIND_SYNC] = {
+		.recover = mpr_waits_recover,
+		.left = mpr_waits_left,
+	},
 	[MPR_KIND_QUEUE] = {
 		.recover = mpr_queues_recover,
 		.told = mpr_queues_told,

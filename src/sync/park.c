@@ -64,10 +64,12 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 		return -EINTR;
 	if (now >= deadline)
 		return -ETIMEDOUT;
-	atomic_store_explicit(&p->wait_since, (uint64_t)now,
-			      memory_order_relaxed);
+	/* Who has announced its wait has said since when. */
+	if (!atomic_load_explicit(&p->wait_object, memory_order_relaxed))
+		atomic_store_explicit(&p->wait_since, (uint64_t)now,
+				      memory_order_relaxed);
 	atomic_store_explicit(&p->wait_object,
-			      mpr_arena_offset(self->arena, object),
+			      mpr_arena_name(self->arena, object),
 			      memory_order_relaxed);
 	if (slice_end == 0)
 		slice_end = now + SLICE + some(SLICE / 2);

@@ -59,3 +59,17 @@ size_t expand_opts(void)
 				    .stderr_ = null, .daemon = false,
 				    .outlive_parent = true));
 }
+
+int expand_with_lock(mproc_lock *lock)
+{
+	int r = 0, n = 0;
+
+	mproc_with_lock(lock)
+		n++;
+	mproc_with_lock_r(lock, r) {
+		if (r == MPROC_OWNER_DIED)
+			break;
+		n++;
+	}
+	return r < 0 ? r : n;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sync.h - locks that survive their owners.
+ *
+ * For threads and for the processes of a family. Each object is a complete type
+ * of fixed size, and zero bytes are a valid one that is idle: embed it in
+ * whatever it protects, in memory of mproc_alloc(), say, or make one by itself
+ * with its _create() function. In memory outside the arena it is for the threads
+ * of one process. Objects are not to be copied or moved. Embedded ones need no
+ * destruction; while somebody waits for one, its memory must stay.
+ *
+ * Created objects lie in the default arena. Any process may destroy one: those
+ * who wait for it get -ESHUTDOWN, and calls afterwards -ESTALE, until its place
+ * is used for another object of the same type.
+ *
+ * Owners. What is held is held by a thread. When a thread ends, in whatever way,
+ * and holds something, the next holder gets it with the return value
+ * MPROC_OWNER_DIED, and so does each one after that until one says that all is
+ * well again (mproc_lock_consistent()). Death is proved by the kernel, never
+ * guessed: a thread that is stopped keeps what it holds. A thread that waits
+ * learns of the death within 100 ms, and within 2 ms if the parent of the dead
+ * process is inside a call of libmproc that waits.
+ *
+ * Who is killed while it waits, or just as it is woken, takes nothing with it
+ * that others wait for.
+ *
+ * A forked child holds nothing: what its parent's thread holds stays that
+ * thread's.
+ */
+#ifndef MPROC_SYNC_H
+#define MPROC_SYNC_H
+
+#include <mproc/core.h>
+
+MPROC_BEGIN_DECLS
+
+/**
+ * MPROC_OWNER_DIED - a positive return: you hold it, and an earlier holder died
+ *
+ * What it protects may be half changed. Repair it, or see that nothing is wrong,
+ * and say so with the _consistent() function of the object.
+ */
+enum {
+	MPROC_OWNER_DIED = 1
+};
+
+/**
+ * struct mproc_owner - who has something, and who wants it
+ * @pid:      process of the holder; 0 if nobody holds it, or it is not known
+ * @tid:      the thread, in the holder's view of the system
+ * @died_pid: process of the last holder that died, until somebody says that it
+ *            is consistent; 0 if none died, or it is not known
+ * @died_tid: its thread
+ * @waiters:  how many wait
+ * @since:    since when the first of these waits, as mproc_now(); 0 if none does
+ *
+ * A snapshot: others go on while it is taken.
+ */
+struct mproc_owner {
+	pid_t pid;
+	pid_t tid;
+	pid_t died_pid;
+	pid_t died_tid;
+	unsigned waiters;
+	int64_t since;
+};
+
+/* mproc_lock: held by one thread at a time, which alone releases it. */
+
+/**
+ * struct mproc_lock - a lock; opaque, 32 bytes, zero bytes are a free one
+ */
+typedef struct mproc_lock {
+	uint64_t mproc_opaque[4];
+} mproc_lock;
+
+/**
+ * mproc_lock_create() - make a lock in the default arena
+ * @ret_lock: receives it; the pointer is valid in every process of the family
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL  @ret_lock is NULL
+ *   -ENOMEM, -ENOSPC  no room
+ *   and those of mproc_arena_default() and of "First use" in core.h.
+ * Context: does not wait; calls the kernel when the heap grows.
+ * Crash: killed inside, the lock does not exist.
+ */
+MPROC_API MPROC_NODISCARD int mproc_lock_create(mproc_lock **ret_lock);
+
+/**
+ * mproc_lock_destroy() - end a lock of mproc_lock_create()
+ * @lock: lock, or NULL. What was not created is refused, with a line in the log
+ *
+ * It may be held: its holder gets -ESTALE when it releases it.
+ *
+ * Context: does not wait.
+ * Crash: killed inside, it is destroyed, or as it was.
+ */
+MPROC_API void mproc_lock_destroy(mproc_lock *lock);
+
+/**
+ * mproc_lock_acquire() - take a lock
+ * @lock:    lock
+ * @timeout: how long to wait for it
+ *
+ * Waiting threads are served as they come, but for those that come along just
+ * when it is free. One that has waited for more than a millisecond has
+ * precedence.
+ *
+ * Return: 0, or MPROC_OWNER_DIED: the caller holds it either way. In the latter
+ *         case mproc_error_detail() says who died. Or a negative error:
+ *   -EAGAIN     it is held, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  it was held all the time
+ *   -EINTR      mproc_interrupt()
+ *   -EDEADLK    the calling thread holds it
+ *   -EINVAL     @lock is NULL
+ *   -ESTALE     it was destroyed
+ *   -ESHUTDOWN  it was destroyed while we waited
+ *   and those of mproc_arena_default() and of "First use" in core.h.
+ * Context: without contention two atomic operations together with the release,
+ *          and no system call.
+ * Crash: killed inside, the caller holds it or not; if so it is a holder that
+ *        died.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout);
+
+/**
+ * mproc_lock_release() - give a lock back
+ * @lock: lock that the calling thread holds
+ *
+ * Return: 0, or a negative error:
+ *   -EPERM   the calling thread does not hold it; the text says who does
+ *   -EINVAL  @lock is NULL
+ *   -ESTALE  it was destroyed
+ * Context: does not wait. A system call only if somebody waits.
+ * Crash: killed inside, the caller holds it or not; those who wait go on in any
+ *        case.
+ */
+MPROC_API int mproc_lock_release(mproc_lock *lock);
+
+/**
+ * mproc_lock_consistent() - all is well again after MPROC_OWNER_DIED
+ * @lock: lock that the calling thread holds
+ *
+ * Return: 0, also if nobody died; or a negative error as mproc_lock_release().
+ * Context: does not wait.
+ * Crash: killed inside, the next holder is told of a death anyway.
+ */
+MPROC_API int mproc_lock_consistent(mproc_lock *lock);
+
+/**
+ * mproc_lock_is_consistent() - has no holder died without being made good?
+ * @lock: lock
+ *
+ * Return: false if the next holder would be told of a death, or the present one
+ *         was.
+ * Context: does not wait.
+ */
+MPROC_API bool mproc_lock_is_consistent(const mproc_lock *lock);
+
+/**
+ * mproc_lock_owner() - who holds a lock, and who waits for it
+ * @lock:      lock
+ * @ret_owner: filled in on success
+ *
+ * Return: 0, or a negative error: -EINVAL if an argument is NULL, -ESTALE if the
+ *         lock was destroyed, those of mproc_arena_default().
+ * Context: does not wait; looks at each participant.
+ */
+MPROC_API int mproc_lock_owner(const mproc_lock *lock,
+			       struct mproc_owner *ret_owner);
+
+#if defined(__GNUC__)
+struct mproc_held_ {
+	mproc_lock *lock; /* NULL when it was released */
+};
+
+static inline struct mproc_held_
+mproc_hold_(mproc_lock *lock, int *ret_r)
+{
+	struct mproc_held_ held = { lock };
+
+	*ret_r = mproc_lock_acquire(lock, MPROC_FOREVER);
+	if (*ret_r < 0)
+		held.lock = NULL;
+	return held;
+}
+
+static inline struct mproc_held_
+mproc_hold_forever_(mproc_lock *lock)
+{
+	int r;
+
+	return mproc_hold_(lock, &r);
+}
+
+static inline void
+mproc_unhold_(struct mproc_held_ *held)
+{
+	if (held->lock)
+		mproc_lock_release(held->lock);
+	held->lock = NULL;
+}
+
+/*
+ * mproc_with_lock(lock) { ... }: runs the block once while the lock is held, and
+ * not at all if it could not be had. Waits without a limit. The lock is released
+ * at the end of the block, also by break and continue, which leave this block
+ * and nothing around it, and by goto and return; not by longjmp() or exit().
+ * For gcc and clang. Twins: mproc_lock_acquire(), mproc_lock_release().
+ */
+#define mproc_with_lock(lock)                                                 \
+	for (struct mproc_held_ mproc_h_                                      \
+		     __attribute__((__cleanup__(mproc_unhold_))) =            \
+			     mproc_hold_forever_(lock);                       \
+	     mproc_h_.lock; mproc_unhold_(&mproc_h_))
+
+/*
+ * mproc_with_lock_r(lock, r) { ... }: the same; the int r becomes what
+ * mproc_lock_acquire() has returned, MPROC_OWNER_DIED for instance, before the
+ * block runs or is left out. Twins: as above.
+ */
+#define mproc_with_lock_r(lock, r)                                            \
+	for (struct mproc_held_ mproc_h_                                      \
+		     __attribute__((__cleanup__(mproc_unhold_))) =            \
+			     mproc_hold_((lock), &(r));                       \
+	     mproc_h_.lock; mproc_unhold_(&mproc_h_))
+#endif
+
+MPROC_END_DECLS
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "arena/heap.h"
+#include "arena/participant.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "sync/cell.h"
+#include "sync/holder.h"
+#include "sync/wait.h"
+
+#define CELLS 63 /* in a block */
+#define BLOCKS_MAX 65536
+
+union cell {
+	struct mpr_cell cell;
+	_Atomic uint32_t words[MPR_CELL / 4];
+};
+
+struct block {
+	_Atomic uint64_t next;
+	uint64_t pad[7];
+	union cell cells[CELLS];
+};
+
+static_assert(sizeof(struct block) == 4096, "shared layout");
+
+/* The block that @link names, or NULL at the end of the list. */
+static struct block *
+next_block(const mproc_arena *a, const _Atomic uint64_t *link)
+{
+	/* Acquire pairs with the CAS that links a block: its cells are GONE. */
+	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
+
+	if (!offset || !mpr_heap_is_linked(a, offset, sizeof(struct block)))
+		return NULL;
+	return mpr_arena_at(a, offset);
+}
+
+static bool
+claim(const mproc_arena *a, const struct mpr_self *self, struct mpr_cell *cell)
+{
+	uint64_t word = atomic_load(&cell->word);
+
+	if (!(word & MPR_GONE))
+		return false;
+	if (word & MPR_HELD && !mpr_holder_is_dead(a, word & ~MPR_GONE))
+		return false;
+	return atomic_compare_exchange_strong(&cell->word, &word,
+					      mpr_holder(self) | MPR_GONE);
+}
+
+static union cell *
+claim_any(const mproc_arena *a, const struct mpr_self *self,
+	  enum mpr_cell_kind kind)
+{
+	const _Atomic uint64_t *link = &a->shm->cells[kind];
+	struct block *b;
+	unsigned n = 0;
+
+	for (; (b = next_block(a, link)) && n < BLOCKS_MAX; n++) {
+		for (int i = 0; i < CELLS; i++)
+			if (claim(a, self, &b->cells[i].cell))
+				return &b->cells[i];
+		link = &b->next;
+	}
+	return NULL;
+}
+
+static int
+add_block(mproc_arena *a, struct mpr_self *self, enum mpr_cell_kind kind)
+{
+	struct mpr_block_ref ref;
+	struct block *b;
+	int r;
+
+	r = mpr_heap_reserve(a, self, sizeof(*b), &ref);
+	if (r < 0)
+		return r;
+	b = mpr_arena_at(a, ref.offset);
+	for (int i = 0; i < CELLS; i++)
+		atomic_init(&b->cells[i].cell.word, MPR_GONE);
+	return mpr_block_append(a, self, &ref, &a->shm->cells[kind],
+				offsetof(struct block, next), BLOCKS_MAX);
+}
+
+int
+mpr_cell_create(enum mpr_cell_kind kind, void **ret)
+{
+	struct mpr_self *self;
+	union cell *cell;
+	mproc_arena *a;
+	int r;
+
+	if (!ret)
+		return mpr_fail(-EINVAL, "ret is NULL");
+	r = mpr_arena_get(&a);
+	if (r < 0)
+		return r;
+	r = mpr_self(a, &self);
+	if (r < 0)
+		return r;
+	while (!(cell = claim_any(a, self, kind))) {
+		r = add_block(a, self, kind);
+		if (r < 0)
+			return r;
+	}
+	atomic_fetch_add(&cell->cell.generation, 1);
+	/* As atomics: those who have not noticed may look. */
+	for (size_t i = offsetof(struct mpr_cell, first) / 4;
+	     i < MPR_ARRAY_LEN(cell->words); i++)
+		atomic_store_explicit(&cell->words[i], 0, memory_order_relaxed);
+	*ret = cell;
+	return 0;
+}
+
+void
+mpr_cell_open(void *object, uint64_t word)
+{
+	struct mpr_cell *cell = object;
+
+	/* Release, for who gets the pointer by whatever way; and seq_cst as all
+	 * that changes the word. */
+	atomic_store(&cell->word, word);
+}
+
+static bool
+is_cell(const mproc_arena *a, enum mpr_cell_kind kind, const void *object)
+{
+	const _Atomic uint64_t *link = &a->shm->cells[kind];
+	struct block *b;
+	unsigned n = 0;
+
+	for (; (b = next_block(a, link)) && n < BLOCKS_MAX; n++) {
+		uintptr_t at = (uintptr_t)object - (uintptr_t)b->cells;
+
+		if (at < sizeof(b->cells))
+			return at % MPR_CELL == 0;
+		link = &b->next;
+	}
+	return false;
+}
+
+void
+mpr_cell_destroy(enum mpr_cell_kind kind, void *object)
+{
+	struct mpr_self *self = mpr_self_if_joined();
+	mproc_arena *a = mpr_arena_peek();
+	struct mpr_cell *cell = object;
+	struct mpr_wake wake;
+	uint64_t word;
+
+	if (!object)
+		return;
+	if (!a || !is_cell(a, kind, object)) {
+		mpr_log(MPROC_LOG_ERROR, "%p was not created, and is not "
+			"destroyed", object);
+		return;
+	}
+	mpr_wake_begin(&wake, a, self, object);
+	word = atomic_load(&cell->word);
+	while (!(word & MPR_GONE) &&
+	       !atomic_compare_exchange_strong(&cell->word, &word, MPR_GONE))
+		;
+	mpr_wake_all(&wake);
+	mpr_wake_end(&wake);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cells: small objects that users create and destroy, of one kind in each list
+ * of blocks. A cell is never anything else than an object of its kind, so a
+ * stale pointer finds a word that says so, and not somebody else's bytes.
+ *
+ * Each such object, in a cell or embedded in memory of the user, begins with a
+ * word of its own that is zero in the beginning, and a generation.
+ *
+ *   GONE --claim--> GONE,HELD by me --open--> 0 ... --destroy--> GONE
+ *
+ * If the claimer dies, who looks for a free cell takes that one over.
+ */
+#ifndef MPR_SYNC_CELL_H
+#define MPR_SYNC_CELL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena/arena.h"
+
+#define MPR_CELL 64 /* bytes, the most for an object */
+
+/* What each object begins with. */
+struct mpr_cell {
+	_Atomic uint64_t word; /* sync/holder.h */
+	_Atomic uint32_t generation; /* how often the cell was given out */
+	/* The rest is zero in the beginning. */
+	_Atomic uint32_t first;
+};
+
+static_assert(sizeof(struct mpr_cell) == 16, "shared layout");
+
+/* An object of @kind that is all zero but for its generation, and which the
+ * caller is to open. Returns 0 or a negative error. */
+int mpr_cell_create(enum mpr_cell_kind kind, void **ret);
+
+/* From now on it exists: its word becomes @word. */
+void mpr_cell_open(void *object, uint64_t word);
+
+/* Ends the object and wakes those who wait for it. What no mpr_cell_create()
+ * has returned is refused. */
+void mpr_cell_destroy(enum mpr_cell_kind kind, void *object);
+
+#endif

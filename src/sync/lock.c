@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "base/error.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/interrupt.h"
+#include "sync/holder.h"
+#include "sync/lock.h"
+#include "sync/wait.h"
+
+#define SPINS 100
+#define STARVED 1000000 /* ns */
+
+static struct mpr_lock *
+lock_of(mproc_lock *lock)
+{
+	return (struct mpr_lock *)lock;
+}
+
+/* What is behind const is only read. */
+static struct mpr_lock *
+look_at(const mproc_lock *lock)
+{
+	return (struct mpr_lock *)(uintptr_t)lock;
+}
+
+static inline void
+name(struct mpr_lock *l, const struct mpr_self *self, uint64_t word)
+{
+	atomic_store_explicit(&l->named, (word & ~UINT64_C(0xffffffff)) |
+			      self->pid, memory_order_relaxed);
+}
+
+/* The pid and tid of who holds it as @word says, dead or alive, as far as they
+ * are known: {pid 32 | tid 32}. */
+static uint64_t
+who_is(const mproc_arena *a, const struct mpr_lock *l, uint64_t word)
+{
+	unsigned slot = mpr_holder_slot(word);
+	uint64_t named = atomic_load(&l->named), who;
+	struct mpr_participant *p;
+
+	if (slot < mpr_participants_high(a)) {
+		p = mpr_participant_at(a, slot);
+		who = (uint64_t)atomic_load(&p->pid) << 32 |
+		      atomic_load(&p->tid);
+		/* After them: they are written before the next one is LIVE,
+		 * and while nobody is. */
+		if (mpr_holder_of(slot, atomic_load(&p->ident)) ==
+		    mpr_holder_name(word))
+			return who;
+	}
+	return named >> 32 == word >> 32 ? named << 32 : 0;
+}
+
+/* One thread's attempt to get a lock. */
+struct attempt {
+	const mproc_arena *arena;
+	struct mpr_self *self;
+	struct mpr_lock *l;
+	uint32_t generation;
+	uint64_t word; /* as it was last seen to be held */
+	uint64_t granted; /* a word that was so before a whole slice, or 0 */
+	bool waits; /* others may have waited for as long */
+};
+
+/* What becomes of a held lock's flags if it may be taken from its holder;
+ * otherwise 0, -EDEADLK, or -EBUSY in *@ret_r. */
+static bool
+may_take(const struct attempt *t, uint64_t word, uint64_t *flags, int *ret_r)
+{
+	bool is_mine = mpr_holder_name(word) == mpr_holder(t->self);
+	unsigned slot = mpr_holder_slot(word);
+
+	*ret_r = is_mine ? -EDEADLK : -EBUSY;
+	if (word & MPR_HANDED)
+		return is_mine || word == t->granted ||
+		       mpr_holder_is_dead(t->arena, word) ||
+		       !mpr_waits_for(t->arena, slot, t->l);
+	if (is_mine || !mpr_holder_is_dead(t->arena, word))
+		return false;
+	*flags |= MPR_DIED;
+	return true;
+}
+
+/* Returns 0; MPROC_OWNER_DIED; -EBUSY, -EDEADLK, -ESTALE. */
+static int
+try(struct attempt *t)
+{
+	struct mpr_lock *l = t->l;
+	uint64_t word = atomic_load(&l->cell.word), flags, who;
+	int r;
+
+	do {
+		flags = word & (MPR_WAITERS | MPR_DIED);
+		who = 0;
+		if (word & MPR_GONE ||
+		    atomic_load(&l->cell.generation) != t->generation)
+			return -ESTALE;
+		if (word & MPR_HELD) {
+			t->word = word;
+			if (!may_take(t, word, &flags, &r))
+				return r;
+			if (!(word & MPR_HANDED))
+				who = who_is(t->arena, l, word);
+		}
+		/* Who released it has cleared the flag and chosen us: others
+		 * who wait count on us. */
+		if (t->waits && mpr_wait_others(t->arena, t->self, l))
+			flags |= MPR_WAITERS;
+		/* seq_cst, as all that waiters look at; acquire pairs with the
+		 * CAS that released it. */
+	} while (!atomic_compare_exchange_strong(
+		&l->cell.word, &word, mpr_holder(t->self) | flags));
+	name(l, t->self, mpr_holder(t->self));
+	if (!(flags & MPR_DIED))
+		return 0;
+	if (word & MPR_HELD && !(word & MPR_HANDED))
+		atomic_store(&l->died, who);
+	who = atomic_load(&l->died);
+	return mpr_fail(MPROC_OWNER_DIED, "thread %u of process %u ended while "
+			"it held lock %p", (unsigned)(who & 0xffffffff),
+			(unsigned)(who >> 32), (void *)l);
+}
+
+/* Has whoever releases it know that somebody waits. Returns whether t->word was
+ * still so. */
+static bool
+flag_waiter(struct attempt *t, bool starved)
+{
+	uint64_t flags = MPR_WAITERS | (starved ? MPR_STARVED : 0);
+
+	return (t->word & flags) == flags ||
+	       atomic_compare_exchange_strong(&t->l->cell.word, &t->word,
+					      t->word | flags);
+}
+
+/* Announces the wait and looks once more. -EBUSY: the sleep is next. */
+static int
+announce(struct attempt *t, struct mpr_wait *w, bool starved)
+{
+	unsigned owner;
+	int r;
+
+	do {
+		owner = mpr_holder_slot(t->word);
+		mpr_wait_announce(w, (int)owner);
+		do
+			r = try(t);
+		while (r == -EBUSY && mpr_holder_slot(t->word) == owner &&
+		       !flag_waiter(t, starved));
+		/* Its death must find our word about whom we wait for. */
+	} while (r == -EBUSY && mpr_holder_slot(t->word) != owner);
+	return r;
+}
+
+/* One sleep. Returns what try() does; *@ret_why is 0, or why the wait is to
+ * end if the lock was not to be had. */
+static int
+sleep_once(struct attempt *t, struct mpr_wait *w, int64_t deadline, int *ret_why)
+{
+	bool starved = t->waits && mproc_now() - w->since > STARVED;
+	uint64_t granted;
+	bool chosen;
+	int r;
+
+	*ret_why = 0;
+	r = announce(t, w, starved);
+	if (r == -EBUSY) {
+		granted = t->word & MPR_HANDED ? t->word : 0;
+		*ret_why = mpr_wait_sleep(w, deadline);
+		t->granted = granted;
+	}
+	t->waits = true;
+	chosen = mpr_wait_end(w);
+	if (r == -EBUSY)
+		r = try(t);
+	if (chosen && r < 0 && (r != -EBUSY || *ret_why < 0)) {
+		struct mpr_wake k;
+
+		mpr_wake_begin(&k, t->arena, t->self, t->l);
+		mpr_wake_n(&k, 1);
+		mpr_wake_end(&k);
+	}
+	return r;
+}
+
+static int
+wait_for(struct attempt *t, mproc_timeout timeout)
+{
+	int64_t deadline = mpr_deadline(timeout);
+	struct mpr_wait w;
+	int r = -EBUSY, why = 0;
+
+	for (int i = 0; i < SPINS; i++) {
+		mpr_cpu_pause();
+		if (atomic_load_explicit(&t->l->cell.word,
+					 memory_order_relaxed) & MPR_HELD)
+			continue;
+		r = try(t);
+		if (r != -EBUSY)
+			return r;
+	}
+	mpr_wait_begin(&w, t->self, t->l);
+	while (r == -EBUSY && why == 0)
+		r = sleep_once(t, &w, deadline, &why);
+	if (r == -ESTALE)
+		return mpr_fail(-ESHUTDOWN, "lock %p was destroyed",
+				(void *)t->l);
+	if (r != -EBUSY)
+		return r;
+	if (why == -EINTR)
+		mpr_interrupt_answer();
+	return why;
+}
+
+static MPR_NOINLINE int
+acquire_slowly(struct mpr_lock *l, mproc_timeout timeout)
+{
+	struct attempt t = { .l = l };
+	mproc_arena *a;
+	int r;
+
+	if (!l)
+		return mpr_fail(-EINVAL, "lock is NULL");
+	r = mpr_arena_get(&a);
+	if (r == 0)
+		r = mpr_self(a, &t.self);
+	if (r < 0)
+		return r;
+	t.arena = a;
+	t.generation = atomic_load(&l->cell.generation);
+	r = try(&t);
+	if (r == -EBUSY)
+		r = timeout.ns ? wait_for(&t, timeout) : -EAGAIN;
+	if (r == -ESTALE)
+		return mpr_fail(r, "lock %p was destroyed", (const void *)l);
+	if (r == -EDEADLK)
+		return mpr_fail(r, "this thread holds lock %p", (void *)l);
+	return r;
+}
+
+int
+mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout)
+{
+	const struct mpr_self *self = mpr_self_at_once();
+	struct mpr_lock *l = lock_of(lock);
+	uint64_t word = 0;
+
+	/* Acquire pairs with the release in mproc_lock_release(): what the last
+	 * holder wrote is there. */
+	if (mpr_unlikely(!l || !self ||
+			 !atomic_compare_exchange_strong_explicit(
+				 &l->cell.word, &word, mpr_holder(self),
+				 memory_order_acquire, memory_order_relaxed)))
+		return acquire_slowly(l, timeout);
+	name(l, self, mpr_holder(self));
+	return 0;
+}
+
+/* Whether the calling thread holds it as @word says. */
+static int
+check_holder(const struct mpr_lock *l, uint64_t word)
+{
+	struct mpr_self *self = mpr_self_if_joined();
+	mproc_arena *a = mpr_arena_peek();
+
+	if (word & MPR_GONE)
+		return mpr_fail(-ESTALE, "lock %p was destroyed", (const void *)l);
+	if (self && !(word & MPR_HANDED) &&
+	    mpr_holder_name(word) == mpr_holder(self))
+		return 0;
+	if (!(word & MPR_HELD) || !a)
+		return mpr_fail(-EPERM, "nobody holds lock %p", (const void *)l);
+	return mpr_fail(-EPERM, "process %u holds lock %p",
+			(unsigned)(who_is(a, l, word) >> 32), (const void *)l);
+}
+
+/*
+ * Hands the lock, which has the word @word, to the one who waits longest.
+ * Returns false if it was not to be, and it has @word as before.
+ */
+static bool
+hand_over(struct mpr_lock *l, const struct mpr_wake *k, uint64_t word)
+{
+	uint64_t ident, handed;
+	int64_t since;
+	int slot;
+
+	slot = mpr_wake_first(k, &since);
+	if (slot < 0)
+		return false;
+	ident = atomic_load(
+		&mpr_participant_at(k->arena, (unsigned)slot)->ident);
+	if (mpr_participant_state(ident) != MPR_PARTICIPANT_LIVE)
+		return false;
+	handed = mpr_holder_of((unsigned)slot, ident) | MPR_HANDED |
+		 (word & (MPR_WAITERS | MPR_DIED));
+	if (!atomic_compare_exchange_strong(&l->cell.word, &word, handed))
+		return false;
+	/* If it has stopped waiting, it did so without a look at this, or it has
+	 * taken it. */
+	return mpr_wake_one(k, (unsigned)slot) ||
+	       !atomic_compare_exchange_strong(&l->cell.word, &handed, word);
+}
+
+static MPR_NOINLINE int
+release_slowly(struct mpr_lock *l)
+{
+	struct mpr_wake k;
+	uint64_t word;
+	int r;
+
+	if (!l)
+		return mpr_fail(-EINVAL, "lock is NULL");
+	word = atomic_load(&l->cell.word);
+	r = check_holder(l, word);
+	if (r < 0)
+		return r;
+	mpr_wake_begin(&k, mpr_arena_peek(), mpr_self_if_joined(), l);
+	for (;;) {
+		if (word & MPR_GONE) {
+			r = check_holder(l, word);
+			break;
+		}
+		if (word & MPR_STARVED && hand_over(l, &k, word))
+			break;
+		/* seq_cst, before the look for those who wait. */
+		if (atomic_compare_exchange_strong(&l->cell.word, &word,
+						   word & MPR_DIED)) {
+			if (word & MPR_WAITERS)
+				mpr_wake_n(&k, 1);
+			break;
+		}
+	}
+	mpr_wake_end(&k);
+	return r;
+}
+
+int
+mproc_lock_release(mproc_lock *lock)
+{
+	const struct mpr_self *self = mpr_self_at_once();
+	struct mpr_lock *l = lock_of(lock);
+	uint64_t word;
+
+	if (mpr_unlikely(!l || !self))
+		return release_slowly(l);
+	word = mpr_holder(self);
+	/* Release pairs with the acquire of the next holder. */
+	if (mpr_unlikely(!atomic_compare_exchange_strong_explicit(
+		    &l->cell.word, &word, 0, memory_order_release,
+		    memory_order_relaxed)))
+		return release_slowly(l);
+	return 0;
+}
+
+int
+mproc_lock_consistent(mproc_lock *lock)
+{
+	struct mpr_lock *l = lock_of(lock);
+	uint64_t word;
+	int r;
+
+	if (!l)
+		return mpr_fail(-EINVAL, "lock is NULL");
+	word = atomic_load(&l->cell.word);
+	do {
+		r = check_holder(l, word);
+		if (r < 0)
+			return r;
+	} while (!atomic_compare_exchange_strong(&l->cell.word, &word,
+						 word & ~MPR_DIED));
+	return 0;
+}
+
+bool
+mproc_lock_is_consistent(const mproc_lock *lock)
+{
+	mproc_arena *a = mpr_arena_peek();
+	uint64_t word;
+
+	if (!lock)
+		return true;
+	word = atomic_load(&look_at(lock)->cell.word);
+	return !(word & MPR_DIED) &&
+	       !(a && (word & (MPR_HELD | MPR_HANDED)) == MPR_HELD &&
+		 mpr_holder_is_dead(a, word));
+}
+
+int
+mproc_lock_owner(const mproc_lock *lock, struct mproc_owner *ret_owner)
+{
+	const struct mpr_lock *l = look_at(lock);
+	uint64_t word, who = 0, died = 0;
+	mproc_arena *a;
+	int r;
+
+	if (!l || !ret_owner)
+		return mpr_fail(-EINVAL, "lock or ret_owner is NULL");
+	r = mpr_arena_get(&a);
+	if (r < 0)
+		return r;
+	word = atomic_load(&l->cell.word);
+	if (word & MPR_GONE)
+		return mpr_fail(-ESTALE, "lock %p was destroyed", (const void *)l);
+	if (word & MPR_HELD)
+		who = who_is(a, l, word);
+	if (word & MPR_DIED)
+		died = atomic_load(&l->died);
+	/* Nobody has come yet to find it dead. */
+	if ((word & (MPR_HELD | MPR_HANDED)) == MPR_HELD &&
+	    mpr_holder_is_dead(a, word)) {
+		died = who;
+		who = 0;
+	}
+	*ret_owner = (struct mproc_owner){
+		.pid = (pid_t)(who >> 32),
+		.tid = (pid_t)(who & 0xffffffff),
+		.died_pid = (pid_t)(died >> 32),
+		.died_tid = (pid_t)(died & 0xffffffff),
+	};
+	ret_owner->waiters = mpr_wait_count(a, l, &ret_owner->since);
+	return 0;
+}
+
+int
+mproc_lock_create(mproc_lock **ret_lock)
+{
+	void *lock;
+	int r;
+
+	if (!ret_lock)
+		return mpr_fail(-EINVAL, "ret_lock is NULL");
+	r = mpr_cell_create(MPR_CELL_LOCK, &lock);
+	if (r < 0)
+		return r;
+	mpr_cell_open(lock, 0);
+	*ret_lock = lock;
+	return 0;
+}
+
+void
+mproc_lock_destroy(mproc_lock *lock)
+{
+	mpr_cell_destroy(MPR_CELL_LOCK, lock);
+}

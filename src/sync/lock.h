@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a lock is in shared memory, and its parts that others use: a condition
+ * releases and takes the lock of who waits.
+ *
+ *   0 --acquire--> HELD by me --release--> 0
+ *
+ * The word is that of sync/holder.h. Who finds it held sets WAITERS before it
+ * sleeps; whoever then releases it chooses one of those who wait (sync/wait.h).
+ * That one has to be faster than all who come along, which is what makes a
+ * lock fast while many want it. One that has waited for long sets STARVED
+ * instead, and then the lock is handed to the one who waits longest: the word
+ * names it, with HANDED until it knows. If it does not wait any more, is dead,
+ * or does not come for a slice, anyone may take the lock instead.
+ *
+ * The owner dies: who wants the lock takes it, by a CAS from the dead one's
+ * word, with DIED set. DIED stays through releases until a holder clears it.
+ */
+#ifndef MPR_SYNC_LOCK_H
+#define MPR_SYNC_LOCK_H
+
+#include <mproc/sync.h>
+
+#include "sync/cell.h"
+
+struct mpr_lock {
+	struct mpr_cell cell;
+	/* Who that holder is, for those who come when its slot is another's:
+	 * {incarnation 32 | pid 32}. Written by the holder. */
+	_Atomic uint64_t named;
+	/* The last holder that died: {pid 32 | tid 32}, 0 if not known. */
+	_Atomic uint64_t died;
+};
+
+static_assert(sizeof(struct mpr_lock) == sizeof(mproc_lock), "shared layout");
+
+#endif

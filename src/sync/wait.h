@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting for an object, known by its name (arena/arena.h), in what the
+ * participants themselves have in shared memory: an object needs no room for
+ * those who wait for it, and zero bytes are one nobody waits for. It is what
+ * futex(2) does, with the queue of waiters where recovery can read it.
+ *
+ * Each participant has a word:
+ *
+ *   bits 0..1    state
+ *   bits 2..63   name of the object, 0 if it does not wait
+ *
+ *   NONE --announce--> WAITING --chosen by a waker--> CHOSEN
+ *     ^                   |                             |
+ *     +------- end -------+-----------------------------+
+ *
+ * Who is CHOSEN has been given what one wake-up stands for: it takes what it
+ * waited for, or has another one chosen. A waker chooses those who wait longest.
+ *
+ * Nobody sleeps who could go on: the waiter announces itself, then looks at the
+ * object; the waker changes the object, then looks for waiters; all of that is
+ * seq_cst, so one sees the other. So that wakers need not look each time,
+ * objects have a flag, which a waiter sets in the object after it has announced
+ * itself, and a waker clears in the change itself.
+ *
+ * Deaths. One that is CHOSEN dies: recovery chooses another. A waker dies
+ * between the change and the wake-up: it has noted the object's name before the
+ * change, and recovery wakes all who wait for that. A holder dies: recovery
+ * wakes those who wait for what it holds, as each says whom it waits for.
+ */
+#ifndef MPR_SYNC_WAIT_H
+#define MPR_SYNC_WAIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena/participant.h"
+
+enum mpr_wait_state {
+	MPR_WAIT_NONE = 0,
+	MPR_WAIT_WAITING = 1,
+	MPR_WAIT_CHOSEN = 2,
+};
+
+#define MPR_WAIT_ANYONE UINT32_MAX
+
+/* The calling thread's wait for an object. */
+struct mpr_wait {
+	struct mpr_self *self;
+	const void *object;
+	uint64_t name;
+	int64_t since;
+	uint32_t ticket;
+};
+
+void mpr_wait_begin(struct mpr_wait *w, struct mpr_self *self,
+		    const void *object);
+
+/*
+ * Announces that the thread is about to sleep. A look at the object comes next,
+ * then the sleep or mpr_wait_end(). The death of the one in slot @owner would
+ * end the wait; -1 for nobody's, -2 for that of any.
+ */
+void mpr_wait_announce(struct mpr_wait *w, int owner);
+
+/* Sleeps until a wake-up since it was announced, the end of a slice, or
+ * @deadline. Returns as mpr_park() does. */
+int mpr_wait_sleep(struct mpr_wait *w, int64_t deadline);
+
+/* It does not sleep any more. Returns whether it was chosen. */
+bool mpr_wait_end(struct mpr_wait *w);
+
+/* Whether others than @self, which may be NULL, wait for the object. */
+bool mpr_wait_others(const mproc_arena *a, const struct mpr_self *self,
+		     const void *object);
+
+/* How many wait for it, chosen or not, and since when the first of them does, 0
+ * if none does. */
+unsigned mpr_wait_count(const mproc_arena *a, const void *object,
+			int64_t *ret_since);
+
+/* Whether the one in @slot waits for it, chosen or not. */
+bool mpr_waits_for(const mproc_arena *a, unsigned slot, const void *object);
+
+/*
+ * Around a change that others may wait for: notes the object, so that they are
+ * woken if the caller dies. @self may be NULL, for one who is no participant:
+ * if that one dies, they wait for the end of their slice.
+ */
+struct mpr_wake {
+	const mproc_arena *arena;
+	struct mpr_self *self;
+	const void *object;
+	uint64_t before; /* the note of whom a signal handler has interrupted */
+};
+
+void mpr_wake_begin(struct mpr_wake *k, const mproc_arena *a,
+		    struct mpr_self *self, const void *object);
+void mpr_wake_end(struct mpr_wake *k);
+
+/* The slot of the one who waits longest, of those not chosen yet, and since
+ * when; or -1. */
+int mpr_wake_first(const struct mpr_wake *k, int64_t *ret_since);
+
+/* Chooses the one in @slot and wakes it. Returns false if it is not WAITING for
+ * the object any more. */
+bool mpr_wake_one(const struct mpr_wake *k, unsigned slot);
+
+/* Chooses the @n who wait longest and wakes them. Returns how many there
+ * were. Async-signal-safe. */
+unsigned mpr_wake_n(const struct mpr_wake *k, unsigned n);
+
+/* All of them; with one look at each participant. */
+unsigned mpr_wake_all(const struct mpr_wake *k);
+
+/* For the table of kinds. */
+void mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident);
+void mpr_waits_left(mproc_arena *a, unsigned slot);
+
+#endif

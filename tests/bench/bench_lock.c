@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks: libmproc's, and those of the C library for several processes, robust
+ * and plain.
+ *
+ * Uncontended: one process takes and releases. Contended: several processes do,
+ * each adding to two counters that only the holder may touch; in the end both
+ * must be what all of them did together. Then the longest wait of any of eight in
+ * ten seconds.
+ *
+ * Usage: bench_lock [rounds]
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <mproc/mproc.h>
+
+#include "bench.h"
+
+#define ROUNDS 7
+#define ALONE 5000000
+#define TOGETHER 300000 /* all peers */
+#define PEERS_MAX 8
+#define FAIR 10 /* s */
+
+enum { OURS, ROBUST, PLAIN, KINDS };
+
+static const char *const names[KINDS] = {
+	"libmproc", "pthread, robust", "pthread, plain",
+};
+
+static struct shared {
+	pthread_mutex_t mutex[KINDS];
+	_Atomic unsigned ready;
+	_Atomic unsigned go;
+	_Atomic int64_t end;
+	_Atomic int64_t longest;
+	_Atomic uint64_t done;
+	/* Of who has the lock. */
+	uint64_t counter;
+	uint64_t check;
+} *shared;
+
+static mproc_lock *lock;
+
+static void
+take(int kind)
+{
+	int r = kind == OURS ? mproc_lock_acquire(lock, MPROC_FOREVER) :
+			       pthread_mutex_lock(&shared->mutex[kind]);
+
+	if (r)
+		bench_die("a lock was not to be had");
+}
+
+static void
+give(int kind)
+{
+	int r = kind == OURS ? mproc_lock_release(lock) :
+			       pthread_mutex_unlock(&shared->mutex[kind]);
+
+	if (r)
+		bench_die("a lock was not released");
+}
+
+static void
+init_mutex(int kind)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	if (kind == ROBUST)
+		pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	if (pthread_mutex_init(&shared->mutex[kind], &attr))
+		bench_die("pthread_mutex_init");
+}
+
+/* ns for a pair, without anybody else. */
+static double
+round_alone(int kind)
+{
+	int64_t began = mproc_now();
+
+	shared->counter = 0;
+	for (unsigned i = 0; i < ALONE; i++) {
+		take(kind);
+		shared->counter++;
+		give(kind);
+	}
+	if (shared->counter != ALONE)
+		bench_die("a wrong count");
+	return (double)(mproc_now() - began) / ALONE;
+}
+
+static void
+meet(void)
+{
+	shared->ready++;
+	while (!shared->go)
+		sched_yield();
+}
+
+static void
+add_one(int kind)
+{
+	take(kind);
+	shared->counter++;
+	shared->check += shared->counter;
+	give(kind);
+}
+
+static void
+contend(int kind, unsigned n)
+{
+	meet();
+	for (unsigned i = 0; i < n; i++)
+		add_one(kind);
+	shared->end = mproc_now();
+}
+
+/* For @ns, and notes the longest time that a lock was waited for. */
+static void
+contend_for(int kind, int64_t ns)
+{
+	int64_t longest = 0, seen, began, took;
+	uint64_t n = 0;
+
+	meet();
+	for (int64_t end = mproc_now() + ns; mproc_now() < end; n++) {
+		began = mproc_now();
+		add_one(kind);
+		took = mproc_now() - began;
+		longest = took > longest ? took : longest;
+	}
+	seen = shared->longest;
+	while (seen < longest &&
+	       !atomic_compare_exchange_weak(&shared->longest, &seen, longest))
+		;
+	shared->done += n;
+}
+
+/* Starts @peers processes at once and waits for their end; returns when they
+ * began. Each adds @n times, or for @ns. */
+static int64_t
+run_peers(int kind, unsigned peers, unsigned n, int64_t ns)
+{
+	pid_t pids[PEERS_MAX];
+	int64_t began;
+	uint64_t sum;
+	int status;
+
+	shared->ready = shared->go = 0;
+	shared->counter = shared->check = 0;
+	shared->longest = 0;
+	shared->done = 0;
+	for (unsigned i = 0; i < peers; i++) {
+		pids[i] = fork();
+		if (pids[i] < 0)
+			bench_die("fork");
+		if (pids[i])
+			continue;
+		if (ns)
+			contend_for(kind, ns);
+		else
+			contend(kind, n);
+		_exit(0);
+	}
+	while (shared->ready < peers)
+		sched_yield();
+	began = mproc_now();
+	shared->go = 1;
+	for (unsigned i = 0; i < peers; i++)
+		if (waitpid(pids[i], &status, 0) < 0 || status)
+			bench_die("a peer failed");
+	sum = ns ? shared->done : (uint64_t)n * peers;
+	if (shared->counter != sum || shared->check != sum * (sum + 1) / 2)
+		bench_die("a wrong count");
+	return began;
+}
+
+/* ns for a pair, by @peers processes together. */
+static double
+round_together(int kind, unsigned peers)
+{
+	unsigned n = TOGETHER / peers;
+	int64_t began = run_peers(kind, peers, n, 0);
+
+	return (double)(shared->end - began) / (double)(n * peers);
+}
+
+static void
+compare(unsigned peers, int rounds)
+{
+	double **ns = bench_columns(KINDS, rounds);
+	double *column = bench_column(rounds);
+
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < KINDS; k++)
+			ns[k][i] = peers == 1 ? round_alone(k) :
+						round_together(k, peers);
+	printf("acquire and release, %u process%s, %d rounds in turn, counted\n",
+	       peers, peers == 1 ? "" : "es", rounds);
+	printf("%-20s %10s %10s %10s %9s %9s\n", "", "median ns", "least",
+	       "most", "x robust", "x plain");
+	for (int k = 0; k < KINDS; k++) {
+		struct bench_figure f;
+
+		memcpy(column, ns[k], (size_t)rounds * sizeof(*column));
+		f = bench_figure(column, rounds);
+		printf("%-20s %10.1f %10.1f %10.1f %9.2f %9.2f\n", names[k],
+		       f.median, f.least, f.most,
+		       bench_median_ratio(ns[ROBUST], ns[k], rounds),
+		       bench_median_ratio(ns[PLAIN], ns[k], rounds));
+	}
+	bench_free_columns(ns, KINDS);
+	free(column);
+}
+
+static void
+compare_fairness(void)
+{
+	printf("%d processes for %d s\n%-20s %12s %12s\n", PEERS_MAX, FAIR, "",
+	       "pairs", "longest ms");
+	for (int k = 0; k < KINDS; k++) {
+		run_peers(k, PEERS_MAX, 0, FAIR * INT64_C(1000000000));
+		printf("%-20s %12llu %12.2f\n", names[k],
+		       (unsigned long long)shared->done,
+		       (double)shared->longest / 1e6);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
+
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		bench_die("mmap");
+	init_mutex(ROBUST);
+	init_mutex(PLAIN);
+	if (mproc_lock_create(&lock) < 0)
+		bench_die(mproc_error_detail());
+	compare(1, rounds);
+	compare(2, rounds);
+	compare(8, rounds);
+	compare_fairness();
+	return 0;
+}
