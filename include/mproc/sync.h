@@ -83,7 +83,8 @@ typedef struct mproc_lock {
  *   -ENOMEM, -ENOSPC  no room
  *   and those of mproc_arena_default() and of "First use" in core.h.
  * Context: does not wait; calls the kernel when the heap grows.
- * Crash: killed inside, the lock does not exist.
+ * Crash: killed inside, the lock does not exist; killed just before the return, it
+ *        is one that nobody knows.
  */
 MPROC_API MPROC_NODISCARD int mproc_lock_create(mproc_lock **ret_lock);
 

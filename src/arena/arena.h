@@ -74,6 +74,8 @@ struct mpr_arena_shm {
 
 	/* When somebody last looked for the dead thoroughly (recover.h). */
 	_Atomic int64_t looked_at;
+	/* And who was chosen to be woken (sync/wait.h). */
+	_Atomic int64_t waits_looked_at;
 
 	/* Where epochs of owner words come from: no value is given twice. */
 	alignas(MPR_APART) _Atomic uint64_t epochs;

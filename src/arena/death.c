@@ -21,15 +21,11 @@ has_vanished(const mproc_arena *a, unsigned slot)
 			      atomic_load(&p->joined_at)) == MPR_TASK_GONE;
 }
 
-void
-mpr_participant_finish_leaving(const mproc_arena *a, unsigned slot,
-			       uint64_t ident)
+bool
+mpr_participant_has_ended(const mproc_arena *a, unsigned slot)
 {
-	struct mpr_participant *p = mpr_participant_at(a, slot);
-
-	if (mpr_life_ended(&p->life) || has_vanished(a, slot))
-		atomic_compare_exchange_strong(&p->ident, &ident,
-					       ident & ~UINT64_C(3));
+	return mpr_life_ended(&mpr_participant_at(a, slot)->life) ||
+	       has_vanished(a, slot);
 }
 
 bool

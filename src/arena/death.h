@@ -27,8 +27,7 @@
 bool mpr_participant_is_dead(const mproc_arena *a, unsigned slot,
 			     uint64_t ident, bool thorough);
 
-/* Frees the slot of one that was LEAVING, as @ident says, and has ended. */
-void mpr_participant_finish_leaving(const mproc_arena *a, unsigned slot,
-				    uint64_t ident);
+/* Whether the one in @slot, which was LEAVING, has ended. */
+bool mpr_participant_has_ended(const mproc_arena *a, unsigned slot);
 
 #endif

@@ -32,8 +32,8 @@ struct mpr_kind_ops {
 	/* Gives back what the calling thread holds, as it ends. */
 	void (*leave)(void);
 
-	/* The participant in @slot has left in order: who was to learn that does
-	 * so now. */
+	/* The participant in @slot is LEAVING, in order: who is to learn that
+	 * does so now. Idempotent. */
 	void (*left)(mproc_arena *a, unsigned slot);
 
 	/* Adds the kind's figures. */

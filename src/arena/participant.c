@@ -81,6 +81,7 @@ try_slot(mproc_arena *a, unsigned slot)
 			      memory_order_relaxed);
 	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->wait_owner, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->wait_kind, 0, memory_order_relaxed);
 	atomic_store_explicit((_Atomic uint64_t *)mpr_arena_at(a, MPR_WAITS_AT) +
 			      slot, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->wakes, 0, memory_order_relaxed);
@@ -204,15 +205,15 @@ mpr_self_leave(void)
 	ident = self->ident | MPR_PARTICIPANT_LEAVING;
 	atomic_store_explicit(&self->shared->ident, ident,
 			      memory_order_release);
+	for (int i = 0; i < MPR_KINDS; i++)
+		if (mpr_kinds[i].left)
+			mpr_kinds[i].left(self->arena, self->slot);
 	mpr_life_end(&self->shared->life);
 	atomic_compare_exchange_strong(&self->shared->ident, &ident,
 				       ident & ~UINT64_C(3));
 	mpr_bytelock_drop(&self->arena->locks, self->slot);
 	self->generation = 0;
 	mpr_process_unlock();
-	for (int i = 0; i < MPR_KINDS; i++)
-		if (mpr_kinds[i].left)
-			mpr_kinds[i].left(self->arena, self->slot);
 }
 
 uint64_t

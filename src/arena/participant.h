@@ -10,9 +10,10 @@
  *   FREE,k --join--> LIVE,k+1 --leave--> LEAVING,k+1 --> FREE,k+1
  *                    LIVE,k+1 --proof of death--> DEAD --recovered--> FREE,k+1
  *
- * LEAVING holds nothing any more, but its life word is not ended yet: the slot
- * must not be another's before that, also where the program has closed the
- * lock file. Who dies in it needs no recovery but the last step.
+ * LEAVING holds nothing any more but locks, which count as a dead one's; its life
+ * word is not ended yet. The slot must not be another's before that, also where
+ * the program has closed the lock file. Who dies in it needs no recovery but the
+ * last step.
  *
  * ident is 64 bits and never has the same LIVE or DEAD value twice, so "still
  * DEAD with the same ident" means that nobody has had the slot since.
@@ -64,7 +65,7 @@ struct mpr_participant {
 	 * slot and 1, or MPR_WAIT_ANYONE, or 0; and the name of the object whose
 	 * waiters it is about to wake, or 0. */
 	_Atomic uint32_t wait_owner;
-	uint32_t pad1;
+	_Atomic uint32_t wait_kind;
 	_Atomic uint64_t wakes;
 };
 

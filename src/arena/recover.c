@@ -39,6 +39,19 @@ recover(mproc_arena *a, unsigned slot, uint64_t ident)
 			"given back", pid);
 }
 
+/* Does what is left to do for one that was LEAVING, if it has ended. */
+static void
+finish_leaving(mproc_arena *a, unsigned slot, uint64_t ident)
+{
+	if (!mpr_participant_has_ended(a, slot))
+		return;
+	for (int i = 0; i < MPR_KINDS; i++)
+		if (mpr_kinds[i].left)
+			mpr_kinds[i].left(a, slot);
+	atomic_compare_exchange_strong(&mpr_participant_at(a, slot)->ident,
+				       &ident, ident & ~UINT64_C(3));
+}
+
 static bool
 recover_if_dead(mproc_arena *a, unsigned slot, bool thorough)
 {
@@ -47,7 +60,7 @@ recover_if_dead(mproc_arena *a, unsigned slot, bool thorough)
 
 	switch (mpr_participant_state(ident)) {
 	case MPR_PARTICIPANT_LEAVING:
-		mpr_participant_finish_leaving(a, slot, ident);
+		finish_leaving(a, slot, ident);
 		return false;
 	case MPR_PARTICIPANT_LIVE:
 		if (!mpr_participant_is_dead(a, slot, ident, thorough))

@@ -11,9 +11,9 @@ mpr_holder_is_dead(const mproc_arena *a, uint64_t word)
 	/* Nobody can be there: somebody has scribbled. */
 	if (slot >= mpr_participants_high(a))
 		return true;
-	/* Acquire, for what the life word is read after. */
-	ident = atomic_load_explicit(&mpr_participant_at(a, slot)->ident,
-				     memory_order_acquire);
+	/* seq_cst: who is about to sleep has said for whom before it asks this;
+	 * recovery makes it DEAD, and then looks who waits for it. */
+	ident = atomic_load(&mpr_participant_at(a, slot)->ident);
 	if (mpr_participant_state(ident) != MPR_PARTICIPANT_LIVE ||
 	    mpr_holder_of(slot, ident) != mpr_holder_name(word))
 		return true;

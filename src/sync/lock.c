@@ -11,6 +11,8 @@
 
 #define SPINS 100
 #define STARVED 1000000 /* ns */
+#define OVERDUE 50 /* ms */
+#define LOOKS 100
 
 static struct mpr_lock *
 lock_of(mproc_lock *lock)
@@ -25,11 +27,20 @@ look_at(const mproc_lock *lock)
 	return (struct mpr_lock *)(uintptr_t)lock;
 }
 
-static inline void
-name(struct mpr_lock *l, const struct mpr_self *self, uint64_t word)
+#define PID_BITS 22 /* the kernel's limit */
+
+static inline uint64_t
+make_name(uint64_t holder, uint32_t pid)
 {
-	atomic_store_explicit(&l->named, (word & ~UINT64_C(0xffffffff)) |
-			      self->pid, memory_order_relaxed);
+	return holder >> 32 << 38 | (uint64_t)mpr_holder_slot(holder) << 22 |
+	       pid;
+}
+
+static inline void
+name(struct mpr_lock *l, const struct mpr_self *self, uint64_t holder)
+{
+	atomic_store_explicit(&l->named, make_name(holder, self->pid),
+			      memory_order_relaxed);
 }
 
 /* The pid and tid of who holds it as @word says, dead or alive, as far as they
@@ -38,20 +49,25 @@ static uint64_t
 who_is(const mproc_arena *a, const struct mpr_lock *l, uint64_t word)
 {
 	unsigned slot = mpr_holder_slot(word);
-	uint64_t named = atomic_load(&l->named), who;
+	uint64_t named = atomic_load(&l->named), ident;
+	uint32_t pid = named & ((1u << PID_BITS) - 1), own, tid;
 	struct mpr_participant *p;
 
-	if (slot < mpr_participants_high(a)) {
-		p = mpr_participant_at(a, slot);
-		who = (uint64_t)atomic_load(&p->pid) << 32 |
-		      atomic_load(&p->tid);
-		/* After them: they are written before the next one is LIVE,
-		 * and while nobody is. */
-		if (mpr_holder_of(slot, atomic_load(&p->ident)) ==
-		    mpr_holder_name(word))
-			return who;
-	}
-	return named >> 32 == word >> 32 ? named << 32 : 0;
+	if (make_name(mpr_holder_name(word), pid) != named)
+		pid = 0;
+	if (slot >= mpr_participants_high(a))
+		return (uint64_t)pid << 32;
+	p = mpr_participant_at(a, slot);
+	own = atomic_load(&p->pid);
+	tid = atomic_load(&p->tid);
+	/* After them: whoever joins writes them while the slot is FREE, which
+	 * it also is when it was recovered. */
+	ident = atomic_load(&p->ident);
+	if (mpr_holder_of(slot, ident) != mpr_holder_name(word) ||
+	    (mpr_participant_state(ident) == MPR_PARTICIPANT_FREE &&
+	     own != pid))
+		return (uint64_t)pid << 32;
+	return (uint64_t)own << 32 | tid;
 }
 
 /* One thread's attempt to get a lock. */
@@ -61,9 +77,21 @@ struct attempt {
 	struct mpr_lock *l;
 	uint32_t generation;
 	uint64_t word; /* as it was last seen to be held */
-	uint64_t granted; /* a word that was so before a whole slice, or 0 */
-	bool waits; /* others may have waited for as long */
+	bool waits; /* and may have been chosen */
 };
+
+static uint32_t
+now_ms(void)
+{
+	return (uint32_t)(mproc_now() / 1000000);
+}
+
+/* Whether it was handed to somebody long ago. */
+static bool
+is_overdue(const struct mpr_lock *l)
+{
+	return now_ms() - atomic_load(&l->cell.first) > OVERDUE;
+}
 
 /* What becomes of a held lock's flags if it may be taken from its holder;
  * otherwise 0, -EDEADLK, or -EBUSY in *@ret_r. */
@@ -75,7 +103,7 @@ may_take(const struct attempt *t, uint64_t word, uint64_t *flags, int *ret_r)
 
 	*ret_r = is_mine ? -EDEADLK : -EBUSY;
 	if (word & MPR_HANDED)
-		return is_mine || word == t->granted ||
+		return is_mine || is_overdue(t->l) ||
 		       mpr_holder_is_dead(t->arena, word) ||
 		       !mpr_waits_for(t->arena, slot, t->l);
 	if (is_mine || !mpr_holder_is_dead(t->arena, word))
@@ -105,15 +133,21 @@ try(struct attempt *t)
 			if (!(word & MPR_HANDED))
 				who = who_is(t->arena, l, word);
 		}
-		/* Who released it has cleared the flag and chosen us: others
-		 * who wait count on us. */
-		if (t->waits && mpr_wait_others(t->arena, t->self, l))
+		/* Others who wait count on us: who released it has cleared the
+		 * flag and chosen us, or they waited for the one before. */
+		if ((t->waits || flags & MPR_WAITERS) &&
+		    mpr_wait_succeed(t->self, l))
 			flags |= MPR_WAITERS;
 		/* seq_cst, as all that waiters look at; acquire pairs with the
 		 * CAS that released it. */
 	} while (!atomic_compare_exchange_strong(
 		&l->cell.word, &word, mpr_holder(t->self) | flags));
 	name(l, t->self, mpr_holder(t->self));
+	/* Destroyed, and made again, since we looked. */
+	if (atomic_load(&l->cell.generation) != t->generation) {
+		mproc_lock_release((mproc_lock *)l);
+		return -ESTALE;
+	}
 	if (!(flags & MPR_DIED))
 		return 0;
 	if (word & MPR_HELD && !(word & MPR_HANDED))
@@ -140,18 +174,20 @@ flag_waiter(struct attempt *t, bool starved)
 static int
 announce(struct attempt *t, struct mpr_wait *w, bool starved)
 {
-	unsigned owner;
-	int r;
+	int owner, looks = 0, r;
 
 	do {
-		owner = mpr_holder_slot(t->word);
-		mpr_wait_announce(w, (int)owner);
+		owner = (int)mpr_holder_slot(t->word);
+		/* It goes from hand to hand while we look. */
+		if (looks++ > LOOKS)
+			owner = -2;
+		mpr_wait_announce(w, owner);
 		do
 			r = try(t);
-		while (r == -EBUSY && mpr_holder_slot(t->word) == owner &&
-		       !flag_waiter(t, starved));
+		while (r == -EBUSY && !flag_waiter(t, starved));
 		/* Its death must find our word about whom we wait for. */
-	} while (r == -EBUSY && mpr_holder_slot(t->word) != owner);
+	} while (r == -EBUSY && owner != -2 &&
+		 mpr_holder_slot(t->word) != (unsigned)owner);
 	return r;
 }
 
@@ -161,83 +197,99 @@ static int
 sleep_once(struct attempt *t, struct mpr_wait *w, int64_t deadline, int *ret_why)
 {
 	bool starved = t->waits && mproc_now() - w->since > STARVED;
-	uint64_t granted;
-	bool chosen;
 	int r;
 
 	*ret_why = 0;
-	r = announce(t, w, starved);
-	if (r == -EBUSY) {
-		granted = t->word & MPR_HANDED ? t->word : 0;
-		*ret_why = mpr_wait_sleep(w, deadline);
-		t->granted = granted;
-	}
+	/* From the announcement on we may be chosen. */
 	t->waits = true;
-	chosen = mpr_wait_end(w);
+	r = announce(t, w, starved);
 	if (r == -EBUSY)
-		r = try(t);
-	if (chosen && r < 0 && (r != -EBUSY || *ret_why < 0)) {
-		struct mpr_wake k;
+		*ret_why = mpr_wait_sleep(w, deadline);
+	if (mpr_wait_is_foreign(w))
+		return -ECHILD;
+	mpr_wait_end(w);
+	return r == -EBUSY ? try(t) : r;
+}
 
-		mpr_wake_begin(&k, t->arena, t->self, t->l);
-		mpr_wake_n(&k, 1);
-		mpr_wake_end(&k);
-	}
-	return r;
+/* We give up, and may have been chosen, or the only one that knows who holds
+ * the lock. */
+static void
+have_another_look(const struct attempt *t)
+{
+	struct mpr_wake k;
+
+	mpr_wake_begin(&k, t->arena, t->self, t->l);
+	mpr_wake_n(&k, 1);
+	mpr_wake_end(&k);
 }
 
 static int
-wait_for(struct attempt *t, mproc_timeout timeout)
+wait_for(struct attempt *t, int64_t deadline)
 {
-	int64_t deadline = mpr_deadline(timeout);
 	struct mpr_wait w;
 	int r = -EBUSY, why = 0;
 
-	for (int i = 0; i < SPINS; i++) {
+	for (int i = 0; i < SPINS && r == -EBUSY; i++) {
 		mpr_cpu_pause();
-		if (atomic_load_explicit(&t->l->cell.word,
-					 memory_order_relaxed) & MPR_HELD)
-			continue;
-		r = try(t);
-		if (r != -EBUSY)
-			return r;
+		if (!(atomic_load_explicit(&t->l->cell.word,
+					   memory_order_relaxed) & MPR_HELD))
+			r = try(t);
 	}
-	mpr_wait_begin(&w, t->self, t->l);
-	while (r == -EBUSY && why == 0)
-		r = sleep_once(t, &w, deadline, &why);
-	if (r == -ESTALE)
-		return mpr_fail(-ESHUTDOWN, "lock %p was destroyed",
-				(void *)t->l);
 	if (r != -EBUSY)
 		return r;
-	if (why == -EINTR)
+	mpr_wait_begin(&w, t->self, t->l, MPR_WAIT_TURN);
+	while (r == -EBUSY && why == 0)
+		r = sleep_once(t, &w, deadline, &why);
+	if (r == -ECHILD)
+		return r;
+	if (r < 0)
+		have_another_look(t);
+	mpr_wait_finish(&w);
+	if (r == -EBUSY && why == -EINTR)
 		mpr_interrupt_answer();
-	return why;
+	return r == -EBUSY ? why : r;
+}
+
+/* Once for each process in which it goes on. */
+static int
+acquire_as(mproc_arena *a, struct mpr_lock *l, mproc_timeout timeout,
+	   int64_t deadline)
+{
+	struct attempt t = { .arena = a, .l = l };
+	int r;
+
+	r = mpr_self(a, &t.self);
+	if (r < 0)
+		return r;
+	t.generation = atomic_load(&l->cell.generation);
+	r = try(&t);
+	if (r == -EBUSY)
+		r = timeout.ns ? wait_for(&t, deadline) : -EAGAIN;
+	if (r == -ESTALE)
+		return mpr_fail(t.waits ? -ESHUTDOWN : r,
+				"lock %p was destroyed", (void *)l);
+	if (r == -EDEADLK)
+		return mpr_fail(r, "this thread holds lock %p", (void *)l);
+	return r;
 }
 
 static MPR_NOINLINE int
 acquire_slowly(struct mpr_lock *l, mproc_timeout timeout)
 {
-	struct attempt t = { .l = l };
+	int64_t deadline;
 	mproc_arena *a;
 	int r;
 
 	if (!l)
 		return mpr_fail(-EINVAL, "lock is NULL");
 	r = mpr_arena_get(&a);
-	if (r == 0)
-		r = mpr_self(a, &t.self);
 	if (r < 0)
 		return r;
-	t.arena = a;
-	t.generation = atomic_load(&l->cell.generation);
-	r = try(&t);
-	if (r == -EBUSY)
-		r = timeout.ns ? wait_for(&t, timeout) : -EAGAIN;
-	if (r == -ESTALE)
-		return mpr_fail(r, "lock %p was destroyed", (const void *)l);
-	if (r == -EDEADLK)
-		return mpr_fail(r, "this thread holds lock %p", (void *)l);
+	deadline = timeout.ns ? mpr_deadline(timeout) : 0;
+	/* A signal handler may have forked while we slept. */
+	do
+		r = acquire_as(a, l, timeout, deadline);
+	while (r == -ECHILD);
 	return r;
 }
 
@@ -249,11 +301,12 @@ mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout)
 	uint64_t word = 0;
 
 	/* Acquire pairs with the release in mproc_lock_release(): what the last
-	 * holder wrote is there. */
+	 * holder wrote is there. Release, with mpr_holder_is_dead(): who sees
+	 * that we hold it sees that we live. */
 	if (mpr_unlikely(!l || !self ||
 			 !atomic_compare_exchange_strong_explicit(
 				 &l->cell.word, &word, mpr_holder(self),
-				 memory_order_acquire, memory_order_relaxed)))
+				 memory_order_acq_rel, memory_order_relaxed)))
 		return acquire_slowly(l, timeout);
 	name(l, self, mpr_holder(self));
 	return 0;
@@ -279,30 +332,25 @@ check_holder(const struct mpr_lock *l, uint64_t word)
 
 /*
  * Hands the lock, which has the word @word, to the one who waits longest.
- * Returns false if it was not to be, and it has @word as before.
+ * Returns false if it was not to be.
  */
 static bool
 hand_over(struct mpr_lock *l, const struct mpr_wake *k, uint64_t word)
 {
-	uint64_t ident, handed;
-	int64_t since;
-	int slot;
+	struct mpr_waiter w;
 
-	slot = mpr_wake_first(k, &since);
-	if (slot < 0)
+	if (!mpr_wake_first(k, &w))
 		return false;
-	ident = atomic_load(
-		&mpr_participant_at(k->arena, (unsigned)slot)->ident);
-	if (mpr_participant_state(ident) != MPR_PARTICIPANT_LIVE)
+	atomic_store(&l->cell.first, now_ms());
+	if (!atomic_compare_exchange_strong(
+		    &l->cell.word, &word, mpr_holder_of(w.slot, w.ident) |
+		    MPR_HANDED | (word & (MPR_WAITERS | MPR_DIED))))
 		return false;
-	handed = mpr_holder_of((unsigned)slot, ident) | MPR_HANDED |
-		 (word & (MPR_WAITERS | MPR_DIED));
-	if (!atomic_compare_exchange_strong(&l->cell.word, &word, handed))
-		return false;
-	/* If it has stopped waiting, it did so without a look at this, or it has
-	 * taken it. */
-	return mpr_wake_one(k, (unsigned)slot) ||
-	       !atomic_compare_exchange_strong(&l->cell.word, &handed, word);
+	/* It is not ours any more, and may be gone. If that one does not wait
+	 * any more, anyone may take it. */
+	if (!mpr_wake_one(k, &w))
+		mpr_wake_n(k, 1);
+	return true;
 }
 
 static MPR_NOINLINE int
@@ -319,11 +367,8 @@ release_slowly(struct mpr_lock *l)
 	if (r < 0)
 		return r;
 	mpr_wake_begin(&k, mpr_arena_peek(), mpr_self_if_joined(), l);
-	for (;;) {
-		if (word & MPR_GONE) {
-			r = check_holder(l, word);
-			break;
-		}
+	/* Each time: it may be destroyed, and its place be another lock. */
+	for (; r == 0; r = check_holder(l, word)) {
 		if (word & MPR_STARVED && hand_over(l, &k, word))
 			break;
 		/* seq_cst, before the look for those who wait. */
@@ -405,13 +450,12 @@ mproc_lock_owner(const mproc_lock *lock, struct mproc_owner *ret_owner)
 	word = atomic_load(&l->cell.word);
 	if (word & MPR_GONE)
 		return mpr_fail(-ESTALE, "lock %p was destroyed", (const void *)l);
-	if (word & MPR_HELD)
+	if ((word & (MPR_HELD | MPR_HANDED)) == MPR_HELD)
 		who = who_is(a, l, word);
 	if (word & MPR_DIED)
 		died = atomic_load(&l->died);
 	/* Nobody has come yet to find it dead. */
-	if ((word & (MPR_HELD | MPR_HANDED)) == MPR_HELD &&
-	    mpr_holder_is_dead(a, word)) {
+	if (who && mpr_holder_is_dead(a, word)) {
 		died = who;
 		who = 0;
 	}

@@ -10,8 +10,9 @@
  * That one has to be faster than all who come along, which is what makes a
  * lock fast while many want it. One that has waited for long sets STARVED
  * instead, and then the lock is handed to the one who waits longest: the word
- * names it, with HANDED until it knows. If it does not wait any more, is dead,
- * or does not come for a slice, anyone may take the lock instead.
+ * names it, with HANDED until it knows. If it does not wait any more, is dead, or
+ * does not come within 50 ms, anyone may take the lock instead. The cell's spare
+ * half word says since when, in milliseconds.
  *
  * The owner dies: who wants the lock takes it, by a CAS from the dead one's
  * word, with DIED set. DIED stays through releases until a holder clears it.
@@ -24,9 +25,9 @@
 #include "sync/cell.h"
 
 struct mpr_lock {
-	struct mpr_cell cell;
+	struct mpr_cell cell; /* .first: see below */
 	/* Who that holder is, for those who come when its slot is another's:
-	 * {incarnation 32 | pid 32}. Written by the holder. */
+	 * {incarnation 26 | slot 16 | pid 22}. Written by the holder. */
 	_Atomic uint64_t named;
 	/* The last holder that died: {pid 32 | tid 32}, 0 if not known. */
 	_Atomic uint64_t died;

@@ -6,6 +6,7 @@
 #include "os/interrupt.h"
 #include "os/task.h"
 #include "sync/park.h"
+#include "sync/wait.h"
 
 #define SLICE 50000000 /* ns, for one sleeper */
 
@@ -48,6 +49,7 @@ look(mproc_arena *a)
 	if (slice < SLICE)
 		slice = SLICE;
 	mpr_recover_now_and_then(a);
+	mpr_waits_look(a);
 	slice_end = mproc_now() + slice + some(slice / 2);
 }
 

@@ -24,14 +24,35 @@ state_of(uint64_t word)
 }
 
 void
-mpr_wait_begin(struct mpr_wait *w, struct mpr_self *self, const void *object)
+mpr_wait_begin(struct mpr_wait *w, struct mpr_self *self, const void *object,
+	       enum mpr_wait_kind kind)
 {
 	*w = (struct mpr_wait){
 		.self = self,
 		.object = object,
 		.name = mpr_arena_name(self->arena, object),
 		.since = mproc_now(),
+		.before = atomic_load_explicit(&self->shared->wakes,
+					       memory_order_relaxed),
 	};
+	atomic_store_explicit(&self->shared->wait_kind, kind,
+			      memory_order_relaxed);
+	atomic_store(&self->shared->wakes, w->name);
+}
+
+void
+mpr_wait_finish(struct mpr_wait *w)
+{
+	atomic_store_explicit(&w->self->shared->wakes, w->before,
+			      memory_order_release);
+	atomic_store_explicit(&w->self->shared->wait_kind, MPR_WAIT_TURN,
+			      memory_order_relaxed);
+}
+
+bool
+mpr_wait_is_foreign(const struct mpr_wait *w)
+{
+	return w->self->generation != mpr_generation_peek();
 }
 
 void
@@ -65,7 +86,7 @@ mpr_wait_end(struct mpr_wait *w)
 	word = atomic_exchange(word_of(w->self->arena, w->self->slot), 0);
 	atomic_store_explicit(&p->wait_owner, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);
-	return word == make_word(w->name, MPR_WAIT_CHOSEN);
+	return word >> 2 == w->name && state_of(word) >= MPR_WAIT_CHOSEN;
 }
 
 /* What is outside the arena is another object in each process. Two with the
@@ -115,43 +136,57 @@ walk_from(const mproc_arena *a, uint64_t name,
 	return walk;
 }
 
-/* The next one that waits, its slot in *@ret_slot, and its state; NULL at the
- * end. */
-static struct mpr_participant *
-next_waiter(struct walk *walk, unsigned *ret_slot, enum mpr_wait_state *ret)
+/* The next one that waits, and its state; false at the end. */
+static bool
+next_waiter(struct walk *walk, struct mpr_waiter *ret,
+	    enum mpr_wait_state *ret_state)
 {
 	while (walk->slot < walk->high) {
 		unsigned slot = walk->slot++;
 		uint64_t word = atomic_load(word_of(walk->arena, slot));
 		struct mpr_participant *p;
+		uint64_t ident;
 
 		if (word >> 2 != walk->name || !state_of(word))
 			continue;
 		p = mpr_participant_at(walk->arena, slot);
+		ident = atomic_load(&p->ident);
 		/* The dead leave their words. */
-		if (!lives(walk->arena, slot, atomic_load(&p->ident)) ||
+		if (!lives(walk->arena, slot, ident) ||
 		    (walk->pid &&
 		     !is_of_process(p, walk->pid, walk->namespace)))
 			continue;
-		*ret_slot = slot;
-		*ret = state_of(word);
-		return p;
+		*ret = (struct mpr_waiter){
+			.slot = slot,
+			.ident = ident,
+			.since = (int64_t)atomic_load_explicit(
+				&p->wait_since, memory_order_relaxed),
+		};
+		*ret_state = state_of(word);
+		return true;
 	}
-	return NULL;
+	return false;
 }
 
 bool
-mpr_wait_others(const mproc_arena *a, const struct mpr_self *self,
-		const void *object)
+mpr_wait_succeed(const struct mpr_self *self, const void *object)
 {
-	struct walk walk = walk_from(a, mpr_arena_name(a, object),
-				     self ? self->shared : NULL);
+	struct walk walk = walk_from(self->arena,
+				     mpr_arena_name(self->arena, object),
+				     self->shared);
 	enum mpr_wait_state state;
-	unsigned slot;
+	struct mpr_waiter w;
 
-	while (next_waiter(&walk, &slot, &state))
-		if (!self || slot != self->slot)
-			return true;
+	while (next_waiter(&walk, &w, &state)) {
+		if (w.slot == self->slot)
+			continue;
+		/* seq_cst, before the object names us: if we die after that,
+		 * recovery finds it. If it is about to say itself whom it waits
+		 * for, it looks once more after that. */
+		atomic_store(&mpr_participant_at(self->arena, w.slot)->wait_owner,
+			     self->slot + 1);
+		return true;
+	}
 	return false;
 }
 
@@ -161,17 +196,14 @@ mpr_wait_count(const mproc_arena *a, const void *object, int64_t *ret_since)
 	struct mpr_self *self = mpr_self_if_joined();
 	struct walk walk = walk_from(a, mpr_arena_name(a, object),
 				     self ? self->shared : NULL);
-	struct mpr_participant *p;
 	enum mpr_wait_state state;
-	unsigned slot, n = 0;
+	struct mpr_waiter w;
+	unsigned n = 0;
 
 	*ret_since = 0;
-	for (; (p = next_waiter(&walk, &slot, &state)); n++) {
-		int64_t since = (int64_t)atomic_load(&p->wait_since);
-
-		if (!*ret_since || since < *ret_since)
-			*ret_since = since;
-	}
+	for (; next_waiter(&walk, &w, &state); n++)
+		if (!*ret_since || w.since < *ret_since)
+			*ret_since = w.since;
 	return n;
 }
 
@@ -217,68 +249,61 @@ walk_of(const struct mpr_wake *k)
 			 k->self ? k->self->shared : NULL);
 }
 
-static int
-find_first(struct walk walk, int64_t *ret_since)
+static bool
+find_first(struct walk walk, struct mpr_waiter *ret)
 {
-	struct mpr_participant *p;
 	enum mpr_wait_state state;
-	unsigned slot;
-	int first = -1;
+	struct mpr_waiter w;
+	bool found = false;
 
-	*ret_since = 0;
-	while ((p = next_waiter(&walk, &slot, &state))) {
-		int64_t since = (int64_t)atomic_load_explicit(
-			&p->wait_since, memory_order_relaxed);
-
+	while (next_waiter(&walk, &w, &state)) {
 		if (state != MPR_WAIT_WAITING ||
-		    (first >= 0 && since >= *ret_since))
+		    (found && w.since >= ret->since))
 			continue;
-		first = (int)slot;
-		*ret_since = since;
+		*ret = w;
+		found = true;
 	}
-	return first;
+	return found;
 }
 
 static bool
-choose(const mproc_arena *a, uint64_t name, unsigned slot)
+choose(const mproc_arena *a, uint64_t name, const struct mpr_waiter *w)
 {
-	struct mpr_participant *p = mpr_participant_at(a, slot);
+	struct mpr_participant *p = mpr_participant_at(a, w->slot);
 	uint64_t word = make_word(name, MPR_WAIT_WAITING);
-	uint64_t ident = atomic_load(&p->ident);
 
-	if (!lives(a, slot, ident) ||
-	    !atomic_compare_exchange_strong(word_of(a, slot), &word,
+	if (!atomic_compare_exchange_strong(word_of(a, w->slot), &word,
 					    make_word(name, MPR_WAIT_CHOSEN)))
 		return false;
-	mpr_unpark(a, slot);
+	mpr_unpark(a, w->slot);
 	/* Recovery makes it DEAD, then looks whether it was chosen: if that was
-	 * too early to see it, we see it here. seq_cst, all. */
-	return atomic_load(&p->ident) == ident;
+	 * too early to see it, we see it here. seq_cst, all. And the slot may be
+	 * another's, who waits for what has the same name in its process. */
+	return atomic_load(&p->ident) == w->ident;
 }
 
 /* Returns whether there was one. */
 static bool
 choose_first(struct walk walk)
 {
-	int64_t since;
-	int slot;
+	struct mpr_waiter w;
 
-	while ((slot = find_first(walk, &since)) >= 0)
-		if (choose(walk.arena, walk.name, (unsigned)slot))
+	while (find_first(walk, &w))
+		if (choose(walk.arena, walk.name, &w))
 			return true;
 	return false;
 }
 
-int
-mpr_wake_first(const struct mpr_wake *k, int64_t *ret_since)
+bool
+mpr_wake_first(const struct mpr_wake *k, struct mpr_waiter *ret)
 {
-	return find_first(walk_of(k), ret_since);
+	return find_first(walk_of(k), ret);
 }
 
 bool
-mpr_wake_one(const struct mpr_wake *k, unsigned slot)
+mpr_wake_one(const struct mpr_wake *k, const struct mpr_waiter *w)
 {
-	return choose(k->arena, mpr_arena_name(k->arena, k->object), slot);
+	return choose(k->arena, mpr_arena_name(k->arena, k->object), w);
 }
 
 unsigned
@@ -297,12 +322,41 @@ mpr_wake_all(const struct mpr_wake *k)
 {
 	struct walk walk = walk_of(k);
 	enum mpr_wait_state state;
-	unsigned slot, woken = 0;
+	struct mpr_waiter w;
+	unsigned woken = 0;
 
-	while (next_waiter(&walk, &slot, &state))
+	while (next_waiter(&walk, &w, &state))
 		woken += state == MPR_WAIT_WAITING &&
-			 choose(walk.arena, walk.name, slot);
+			 choose(walk.arena, walk.name, &w);
 	return woken;
+}
+
+#define LOOK 100000000 /* ns */
+
+void
+mpr_waits_look(const mproc_arena *a)
+{
+	_Atomic int64_t *looked_at = &a->shm->waits_looked_at;
+	int64_t last = atomic_load(looked_at), now = mproc_now();
+	unsigned high = mpr_participants_high(a);
+
+	if ((now - last < LOOK && last <= now) ||
+	    !atomic_compare_exchange_strong(looked_at, &last, now))
+		return;
+	for (unsigned slot = 0; slot < high; slot++) {
+		struct mpr_participant *p = mpr_participant_at(a, slot);
+		uint64_t word = atomic_load(word_of(a, slot));
+
+		if (state_of(word) < MPR_WAIT_CHOSEN ||
+		    atomic_load(&p->wait_kind) != MPR_WAIT_TURN)
+			continue;
+		if (state_of(word) == MPR_WAIT_CHOSEN)
+			atomic_compare_exchange_strong(
+				word_of(a, slot), &word,
+				word | MPR_WAIT_OVERDUE);
+		else
+			choose_first(walk_from(a, word >> 2, p));
+	}
 }
 
 /* Those who wait for the death of the one in @slot. */
@@ -316,9 +370,7 @@ tell_of(const mproc_arena *a, unsigned slot)
 
 		if (!state_of(atomic_load(word_of(a, i))))
 			continue;
-		owner = atomic_load_explicit(
-			&mpr_participant_at(a, i)->wait_owner,
-			memory_order_relaxed);
+		owner = atomic_load(&mpr_participant_at(a, i)->wait_owner);
 		if (owner == slot + 1 || owner == MPR_WAIT_ANYONE)
 			mpr_unpark(a, i);
 	}
@@ -328,22 +380,21 @@ void
 mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 {
 	struct mpr_participant *p = mpr_participant_at(a, slot);
-	uint64_t word = atomic_load(word_of(a, slot));
 	uint64_t note = atomic_load(&p->wakes);
+	bool calls = atomic_load(&p->wait_kind) == MPR_WAIT_CALL;
 	enum mpr_wait_state state;
+	struct mpr_waiter w;
 	struct walk walk;
-	unsigned i;
 
 	if (!mpr_participant_still_dead(a, slot, ident))
 		return;
-	if (state_of(word) == MPR_WAIT_CHOSEN)
-		choose_first(walk_from(a, word >> 2, p));
 	/* Also those whom it has chosen and not woken. They look, and if it was
 	 * in vain, sleep again. */
 	if (note) {
 		walk = walk_from(a, note, p);
-		while (next_waiter(&walk, &i, &state))
-			mpr_unpark(a, i);
+		while (next_waiter(&walk, &w, &state))
+			if (!calls || !choose(a, note, &w))
+				mpr_unpark(a, w.slot);
 	}
 	tell_of(a, slot);
 }

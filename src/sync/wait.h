@@ -10,9 +10,9 @@
  *   bits 0..1    state
  *   bits 2..63   name of the object, 0 if it does not wait
  *
- *   NONE --announce--> WAITING --chosen by a waker--> CHOSEN
- *     ^                   |                             |
- *     +------- end -------+-----------------------------+
+ *   NONE --announce--> WAITING --chosen by a waker--> CHOSEN --> OVERDUE
+ *     ^                   |                             |          |
+ *     +------- end -------+-----------------------------+----------+
  *
  * Who is CHOSEN has been given what one wake-up stands for: it takes what it
  * waited for, or has another one chosen. A waker chooses those who wait longest.
@@ -23,7 +23,8 @@
  * objects have a flag, which a waiter sets in the object after it has announced
  * itself, and a waker clears in the change itself.
  *
- * Deaths. One that is CHOSEN dies: recovery chooses another. A waker dies
+ * Deaths. One that waits dies: recovery wakes the others, as it may have been
+ * chosen, or the only one that knew who is to be waited for. A waker dies
  * between the change and the wake-up: it has noted the object's name before the
  * change, and recovery wakes all who wait for that. A holder dies: recovery
  * wakes those who wait for what it holds, as each says whom it waits for.
@@ -40,21 +41,38 @@ enum mpr_wait_state {
 	MPR_WAIT_NONE = 0,
 	MPR_WAIT_WAITING = 1,
 	MPR_WAIT_CHOSEN = 2,
+	MPR_WAIT_OVERDUE = 3, /* CHOSEN for some time */
 };
 
 #define MPR_WAIT_ANYONE UINT32_MAX
+
+/* What it means to be chosen. */
+enum mpr_wait_kind {
+	/* To be the next one who takes what there is. Who dies or is stopped
+	 * then must not keep others from it. */
+	MPR_WAIT_TURN = 0,
+	/* That something has happened, for each. */
+	MPR_WAIT_NEWS = 1,
+	/* To be one of so many as something has happened for. Who dies over it
+	 * has all others wake up, who see what there is to do. */
+	MPR_WAIT_CALL = 2,
+};
 
 /* The calling thread's wait for an object. */
 struct mpr_wait {
 	struct mpr_self *self;
 	const void *object;
 	uint64_t name;
+	uint64_t before; /* the note before, see mpr_wake_begin() */
 	int64_t since;
 	uint32_t ticket;
 };
 
+/* From here to mpr_wait_finish() the object is noted: if the caller dies, all
+ * who wait for it look again, as it may have been the one that was woken. */
 void mpr_wait_begin(struct mpr_wait *w, struct mpr_self *self,
-		    const void *object);
+		    const void *object, enum mpr_wait_kind kind);
+void mpr_wait_finish(struct mpr_wait *w);
 
 /*
  * Announces that the thread is about to sleep. A look at the object comes next,
@@ -70,9 +88,20 @@ int mpr_wait_sleep(struct mpr_wait *w, int64_t deadline);
 /* It does not sleep any more. Returns whether it was chosen. */
 bool mpr_wait_end(struct mpr_wait *w);
 
-/* Whether others than @self, which may be NULL, wait for the object. */
-bool mpr_wait_others(const mproc_arena *a, const struct mpr_self *self,
-		     const void *object);
+/* Whether the process has been forked since the wait began, by a signal handler
+ * that has returned into it: then it is the parent's. */
+bool mpr_wait_is_foreign(const struct mpr_wait *w);
+
+/*
+ * For who has waited and is about to take what others may wait for too: has one
+ * of these wait for the caller's death. Returns whether there is one.
+ *
+ * Those who sleep have said whom they wait for when they fell asleep. Of all who
+ * wait for the same, one must know who has it now: who comes along and takes it
+ * is known to who was chosen, is awake and finds that it was too late; this is
+ * for all other cases. Who knows and stops waiting has another one look.
+ */
+bool mpr_wait_succeed(const struct mpr_self *self, const void *object);
 
 /* How many wait for it, chosen or not, and since when the first of them does, 0
  * if none does. */
@@ -98,13 +127,19 @@ void mpr_wake_begin(struct mpr_wake *k, const mproc_arena *a,
 		    struct mpr_self *self, const void *object);
 void mpr_wake_end(struct mpr_wake *k);
 
-/* The slot of the one who waits longest, of those not chosen yet, and since
- * when; or -1. */
-int mpr_wake_first(const struct mpr_wake *k, int64_t *ret_since);
+/* One who waits. */
+struct mpr_waiter {
+	unsigned slot;
+	uint64_t ident;
+	int64_t since;
+};
 
-/* Chooses the one in @slot and wakes it. Returns false if it is not WAITING for
- * the object any more. */
-bool mpr_wake_one(const struct mpr_wake *k, unsigned slot);
+/* Finds the one who waits longest, of those not chosen yet. */
+bool mpr_wake_first(const struct mpr_wake *k, struct mpr_waiter *ret);
+
+/* Chooses that one and wakes it. Returns false if it is not WAITING for the
+ * object any more. */
+bool mpr_wake_one(const struct mpr_wake *k, const struct mpr_waiter *w);
 
 /* Chooses the @n who wait longest and wakes them. Returns how many there
  * were. Async-signal-safe. */
@@ -112,6 +147,14 @@ unsigned mpr_wake_n(const struct mpr_wake *k, unsigned n);
 
 /* All of them; with one look at each participant. */
 unsigned mpr_wake_all(const struct mpr_wake *k);
+
+/*
+ * Who is CHOSEN and stopped would have the others wait for the end of their
+ * slices. Whoever is at the end of one asks this: who was CHOSEN before the last
+ * time that anybody asked, a tenth of a second ago or more, and has done nothing
+ * since, has another one chosen besides, if it waits for its turn.
+ */
+void mpr_waits_look(const mproc_arena *a);
 
 /* For the table of kinds. */
 void mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident);

@@ -28,6 +28,7 @@
 #include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/task.h"
+#include "sync/wait.h"
 #include "os/thread.h"
 #include "queue_priv.h"
 
@@ -205,6 +206,13 @@ recover(mproc_arena *a, unsigned slot, uint64_t ident)
 const struct mpr_kind_ops mpr_kinds[MPR_KINDS] = {
 	[MPR_KIND_QUEUE] = { .recover = recover },
 };
+
+/* Nobody waits for anything else here. */
+void
+mpr_waits_look(const mproc_arena *a)
+{
+	(void)a;
+}
 
 /* This process, and who calls in it. */
 
