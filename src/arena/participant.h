@@ -64,9 +64,10 @@ struct mpr_participant {
 	/* For recovery, from sync/wait.h: whose death would end the wait, a
 	 * slot and 1, or MPR_WAIT_ANYONE, or 0; and the name of the object whose
 	 * waiters it is about to wake, or 0. */
-	_Atomic uint32_t wait_owner;
-	_Atomic uint32_t wait_kind;
+	_Atomic uint64_t wait_owner;
 	_Atomic uint64_t wakes;
+	_Atomic uint32_t wait_kind; /* sync/wait.h */
+	uint32_t pad1;
 };
 
 static_assert(sizeof(struct mpr_participant) == 256, "shared layout");

@@ -3,13 +3,12 @@
 
 #include "base/error.h"
 #include "os/clock.h"
-#include "os/cpu.h"
 #include "os/interrupt.h"
 #include "sync/holder.h"
 #include "sync/lock.h"
+#include "sync/spin.h"
 #include "sync/wait.h"
 
-#define SPINS 100
 #define STARVED 1000000 /* ns */
 #define OVERDUE 50 /* ms */
 #define LOOKS 100
@@ -228,13 +227,10 @@ wait_for(struct attempt *t, int64_t deadline)
 {
 	struct mpr_wait w;
 	int r = -EBUSY, why = 0;
+	unsigned looks = 0;
 
-	for (int i = 0; i < SPINS && r == -EBUSY; i++) {
-		mpr_cpu_pause();
-		if (!(atomic_load_explicit(&t->l->cell.word,
-					   memory_order_relaxed) & MPR_HELD))
-			r = try(t);
-	}
+	while (r == -EBUSY && mpr_spin(&t->l->cell.word, MPR_HELD, &looks))
+		r = try(t);
 	if (r != -EBUSY)
 		return r;
 	mpr_wait_begin(&w, t->self, t->l, MPR_WAIT_TURN);

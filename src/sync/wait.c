@@ -59,7 +59,7 @@ void
 mpr_wait_announce(struct mpr_wait *w, int owner)
 {
 	struct mpr_participant *p = w->self->shared;
-	uint32_t whose = owner == -2 ? MPR_WAIT_ANYONE : (uint32_t)(owner + 1);
+	uint64_t whose = owner == -2 ? MPR_WAIT_ANYONE : (uint64_t)(owner + 1);
 
 	w->ticket = mpr_park_ticket(w->self);
 	atomic_store_explicit(&p->wait_since, (uint64_t)w->since,
@@ -366,7 +366,7 @@ tell_of(const mproc_arena *a, unsigned slot)
 	unsigned high = mpr_participants_high(a);
 
 	for (unsigned i = 0; i < high; i++) {
-		uint32_t owner;
+		uint64_t owner;
 
 		if (!state_of(atomic_load(word_of(a, i))))
 			continue;

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/cpu.h"
+#include "sync/spin.h"
+
+#define LOOKS 100
+
+bool
+mpr_spin(const _Atomic uint64_t *word, uint64_t bits, unsigned *looks)
+{
+	while (*looks < LOOKS) {
+		++*looks;
+		mpr_cpu_pause();
+		if (!(atomic_load_explicit(word, memory_order_relaxed) & bits))
+			return true;
+	}
+	return false;
+}
