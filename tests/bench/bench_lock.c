@@ -6,12 +6,14 @@
  * Uncontended: one process takes and releases. Contended: several processes do,
  * each adding to two counters that only the holder may touch; in the end both
  * must be what all of them did together. Then the longest wait of any of eight in
- * ten seconds.
+ * ten seconds. Then how soon who waits has the lock of a holder that is killed.
  *
  * Usage: bench_lock [rounds]
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -26,6 +28,7 @@
 #define TOGETHER 300000 /* all peers */
 #define PEERS_MAX 8
 #define FAIR 10 /* s */
+#define DEATHS 50
 
 enum { OURS, ROBUST, PLAIN, KINDS };
 
@@ -37,6 +40,7 @@ static struct shared {
 	pthread_mutex_t mutex[KINDS];
 	_Atomic unsigned ready;
 	_Atomic unsigned go;
+	_Atomic int64_t began;
 	_Atomic int64_t end;
 	_Atomic int64_t longest;
 	_Atomic uint64_t done;
@@ -234,6 +238,118 @@ compare_fairness(void)
 	}
 }
 
+/* How long it takes until who waits has the lock of one that was killed. */
+
+static int
+hold(void *unused)
+{
+	(void)unused;
+	take(OURS);
+	shared->ready = 1;
+	pause();
+	return 0;
+}
+
+static void
+inherit(void)
+{
+	while (!shared->ready)
+		sched_yield();
+	if (mproc_lock_acquire(lock, MPROC_FOREVER) != MPROC_OWNER_DIED ||
+	    mproc_lock_consistent(lock) < 0)
+		bench_die("not the lock of a dead holder");
+	shared->end = mproc_now();
+	give(OURS);
+}
+
+static void
+kill_when_waited_for(pid_t pid)
+{
+	struct mproc_owner owner;
+
+	do
+		if (mproc_lock_owner(lock, &owner) < 0)
+			bench_die(mproc_error_detail());
+	while (owner.waiters == 0);
+	/* Asleep by then. */
+	usleep(2000);
+	shared->began = mproc_now();
+	kill(pid, SIGKILL);
+}
+
+static pid_t
+start(void (*fn)(pid_t), pid_t arg)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		bench_die("fork");
+	if (pid == 0) {
+		fn(arg);
+		_exit(0);
+	}
+	return pid;
+}
+
+static void
+inherit_as(pid_t unused)
+{
+	(void)unused;
+	inherit();
+}
+
+static void
+hold_as(pid_t unused)
+{
+	(void)unused;
+	(void)hold(NULL);
+}
+
+/* ms. @watched: the parent is in mproc_process_join(). */
+static double
+round_of_death(bool watched)
+{
+	mproc_process *holder = NULL;
+	pid_t pid, waiter, killer;
+
+	shared->ready = 0;
+	if (watched && mproc_process_start(&holder, hold, NULL, NULL) < 0)
+		bench_die(mproc_error_detail());
+	pid = watched ? mproc_process_pid(holder) : start(hold_as, 0);
+	waiter = start(inherit_as, 0);
+	killer = start(kill_when_waited_for, pid);
+	if (watched && mproc_process_join(holder, MPROC_FOREVER) < 0)
+		bench_die(mproc_error_detail());
+	if (watched)
+		mproc_process_close(holder);
+	else
+		waitpid(pid, NULL, 0);
+	waitpid(killer, NULL, 0);
+	waitpid(waiter, NULL, 0);
+	return (double)(shared->end - shared->began) / 1e6;
+}
+
+static void
+compare_death(void)
+{
+	static const char *const rows[] = { "nobody watches",
+					    "the parent waits" };
+	double *column = bench_column(DEATHS);
+
+	printf("ms until who waits has a killed holder's lock, %d times\n"
+	       "%-20s %10s %10s %10s\n", DEATHS, "", "median", "least", "most");
+	for (int watched = 0; watched < 2; watched++) {
+		struct bench_figure f;
+
+		for (int i = 0; i < DEATHS; i++)
+			column[i] = round_of_death(watched);
+		f = bench_figure(column, DEATHS);
+		printf("%-20s %10.2f %10.2f %10.2f\n", rows[watched],
+		       f.median, f.least, f.most);
+	}
+	free(column);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -251,5 +367,6 @@ main(int argc, char **argv)
 	compare(2, rounds);
 	compare(8, rounds);
 	compare_fairness();
+	compare_death();
 	return 0;
 }

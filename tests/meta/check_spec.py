@@ -7,7 +7,8 @@ A heading "### struct x: N bytes, layer/file.h" is followed by a table whose
 rows begin with offset, size and member: together they cover the structure
 without a gap, and the compiler agrees with each. Rows of a table with the
 columns "constant" and "value" are compared in the same way; what they need is
-included from the files that the page's structures name.
+included from the files that the page's structures name, or a heading "### flags,
+layer/file.h".
 """
 
 import argparse
@@ -18,6 +19,7 @@ import subprocess
 from common import find, finish, line_of, read
 
 STRUCT = re.compile(r'^### (struct \w+): (\d+) bytes, (\S+)$', re.M)
+FILE = re.compile(r'^### [^:\n]*, (\S+\.h)$', re.M)
 ROW = re.compile(r'^\| (\d+) \| (\d*) ?\|(?: `(\w+)`)? \|', re.M)
 CONSTANT = re.compile(r'^\| `(\w+)` \| (\w+) \|', re.M)
 
@@ -83,6 +85,7 @@ def main():
             problems += wrong
             claims += claimed
             headers.append(match.group(3))
+        headers += FILE.findall(text)
         claims += [f'{name} == {value}'
                    for name, value in CONSTANT.findall(text)]
         if not claims:

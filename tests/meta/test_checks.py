@@ -198,6 +198,8 @@ CASES = [
     ('spec', 'constant', spec('| `FIVE` | 5 |', '| `FIVE` | 6 |'),
      'not so: FIVE == 6'),
     ('spec', 'unknown', spec('`FIVE`', '`SIX`'), 'SIX'),
+    ('spec', 'file', spec('### struct', '### flags, base/no.h\n\n### struct'),
+     'base/no.h'),
     ('spec', 'empty', {'docs/spec/x.md': '# X\n'}, 'no tables'),
     ('headers', 'alone', header('(int a)', '(int a, uint8_t b)'),
      'core.h: not C11'),
