@@ -93,6 +93,8 @@ struct mpr_arena_shm {
 	alignas(MPR_APART) _Atomic uint64_t objects[MPR_KINDS];
 	/* First block of cells for each kind of these. */
 	_Atomic uint64_t cells[MPR_CELL_KINDS];
+	/* The block where there may be a free one, or 0. */
+	_Atomic uint64_t cell_hints[MPR_CELL_KINDS];
 };
 
 static_assert(sizeof(struct mpr_arena_shm) <= MPR_PARTICIPANTS_AT,

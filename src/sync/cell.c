@@ -19,7 +19,8 @@ union cell {
 
 struct block {
 	_Atomic uint64_t next;
-	uint64_t pad[7];
+	uint64_t magic; /* so that a wrong hint does no harm */
+	uint64_t pad[6];
 	union cell cells[CELLS];
 };
 
@@ -27,14 +28,17 @@ static_assert(sizeof(struct block) == 4096, "shared layout");
 
 /* The block that @link names, or NULL at the end of the list. */
 static struct block *
-next_block(const mproc_arena *a, const _Atomic uint64_t *link)
+next_block(const mproc_arena *a, enum mpr_cell_kind kind,
+	   const _Atomic uint64_t *link)
 {
 	/* Acquire pairs with the CAS that links a block: its cells are GONE. */
 	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
+	struct block *b;
 
 	if (!offset || !mpr_heap_is_linked(a, offset, sizeof(struct block)))
 		return NULL;
-	return mpr_arena_at(a, offset);
+	b = mpr_arena_at(a, offset);
+	return b->magic == MPR_CELL_MAGIC + kind ? b : NULL;
 }
 
 static bool
@@ -50,21 +54,37 @@ claim(const mproc_arena *a, const struct mpr_self *self, struct mpr_cell *cell)
 					      mpr_holder(self) | MPR_GONE);
 }
 
+/* In the blocks from the one on that @link names. */
+static union cell *
+claim_from(const mproc_arena *a, const struct mpr_self *self,
+	   enum mpr_cell_kind kind, const _Atomic uint64_t *link)
+{
+	struct block *b;
+	unsigned n = 0;
+
+	for (; (b = next_block(a, kind, link)) && n < BLOCKS_MAX; n++) {
+		for (int i = 0; i < CELLS; i++) {
+			if (!claim(a, self, &b->cells[i].cell))
+				continue;
+			atomic_store_explicit(&a->shm->cell_hints[kind],
+					      mpr_arena_offset(a, b),
+					      memory_order_relaxed);
+			return &b->cells[i];
+		}
+		link = &b->next;
+	}
+	return NULL;
+}
+
+/* All of them only where the hint is of no use: once for each new block. */
 static union cell *
 claim_any(const mproc_arena *a, const struct mpr_self *self,
 	  enum mpr_cell_kind kind)
 {
-	const _Atomic uint64_t *link = &a->shm->cells[kind];
-	struct block *b;
-	unsigned n = 0;
+	union cell *cell;
 
-	for (; (b = next_block(a, link)) && n < BLOCKS_MAX; n++) {
-		for (int i = 0; i < CELLS; i++)
-			if (claim(a, self, &b->cells[i].cell))
-				return &b->cells[i];
-		link = &b->next;
-	}
-	return NULL;
+	cell = claim_from(a, self, kind, &a->shm->cell_hints[kind]);
+	return cell ? cell : claim_from(a, self, kind, &a->shm->cells[kind]);
 }
 
 static int
@@ -78,6 +98,7 @@ add_block(mproc_arena *a, struct mpr_self *self, enum mpr_cell_kind kind)
 	if (r < 0)
 		return r;
 	b = mpr_arena_at(a, ref.offset);
+	b->magic = MPR_CELL_MAGIC + kind;
 	for (int i = 0; i < CELLS; i++)
 		atomic_init(&b->cells[i].cell.word, MPR_GONE);
 	return mpr_block_append(a, self, &ref, &a->shm->cells[kind],
@@ -124,21 +145,22 @@ mpr_cell_open(void *object, uint64_t word)
 	atomic_store(&cell->word, word);
 }
 
-static bool
-is_cell(const mproc_arena *a, enum mpr_cell_kind kind, const void *object)
+/* The block that has a cell at @object, or NULL. */
+static struct block *
+find_block(const mproc_arena *a, enum mpr_cell_kind kind, const void *object)
 {
 	const _Atomic uint64_t *link = &a->shm->cells[kind];
 	struct block *b;
 	unsigned n = 0;
 
-	for (; (b = next_block(a, link)) && n < BLOCKS_MAX; n++) {
+	for (; (b = next_block(a, kind, link)) && n < BLOCKS_MAX; n++) {
 		uintptr_t at = (uintptr_t)object - (uintptr_t)b->cells;
 
 		if (at < sizeof(b->cells))
-			return at % MPR_CELL == 0;
+			return at % MPR_CELL == 0 ? b : NULL;
 		link = &b->next;
 	}
-	return false;
+	return NULL;
 }
 
 void
@@ -148,11 +170,13 @@ mpr_cell_destroy(enum mpr_cell_kind kind, void *object)
 	mproc_arena *a = mpr_arena_peek();
 	struct mpr_cell *cell = object;
 	struct mpr_wake wake;
+	struct block *b;
 	uint64_t word;
 
 	if (!object)
 		return;
-	if (!a || !is_cell(a, kind, object)) {
+	b = a ? find_block(a, kind, object) : NULL;
+	if (!b) {
 		mpr_log(MPROC_LOG_ERROR, "%p was not created, and is not "
 			"destroyed", object);
 		return;
@@ -164,4 +188,6 @@ mpr_cell_destroy(enum mpr_cell_kind kind, void *object)
 		;
 	mpr_wake_all(&wake);
 	mpr_wake_end(&wake);
+	atomic_store_explicit(&a->shm->cell_hints[kind],
+			      mpr_arena_offset(a, b), memory_order_relaxed);
 }

@@ -21,6 +21,7 @@
 #include "arena/arena.h"
 
 #define MPR_CELL 64 /* bytes, the most for an object */
+#define MPR_CELL_MAGIC UINT64_C(0x6c6c65637270006d) /* and the kind: of a block */
 
 /* What each object begins with. */
 struct mpr_cell {

@@ -17,7 +17,7 @@
 /* The arena, as far as it is used: after the tables a block of cells. */
 static struct {
 	_Alignas(4096) unsigned char low[MPR_HEAP_AT];
-	struct mpr_cell head[4];
+	uint64_t next, magic, pad[6];
 	struct mpr_lock lock; /* in the first cell */
 	unsigned char others[4096 - 96];
 } memory;
@@ -153,13 +153,14 @@ begin(void)
 	world.destroyed = false;
 	memset(world.interrupted, 0, sizeof(world.interrupted));
 	memset(shm, 0, sizeof(*shm));
-	memset(memory.head, 0, 4096);
+	memset(&memory.next, 0, 4096);
 	sync_fakes_begin(now->hasty);
 	atomic_init(&shm->looked_at, 1);
 	atomic_init(&shm->waits_looked_at, 1);
 	atomic_init(&shm->participants_high, world.fibers);
+	memory.magic = MPR_CELL_MAGIC + MPR_CELL_LOCK;
 	atomic_init(&shm->cells[MPR_CELL_LOCK],
-		    mpr_arena_offset(&arena, memory.head));
+		    mpr_arena_offset(&arena, &memory.next));
 	for (unsigned f = 0; f < world.fibers; f++) {
 		begin_participant(f);
 		share_participant(f);
