@@ -10,9 +10,10 @@
 
 #define SLICE 50000000 /* ns, for one sleeper */
 
-/* When this thread's slice ends, 0 before the first one. It lasts through
- * wake-ups, or who is woken often would never look. */
+/* When this thread's slice ends, 0 before the first one, and when it looks for
+ * the dead. They last through wake-ups, or who is woken often would never look. */
 static MPR_THREAD_LOCAL int64_t slice_end;
+static MPR_THREAD_LOCAL int64_t look_at;
 static MPR_THREAD_LOCAL uint64_t noise;
 
 static int64_t
@@ -40,17 +41,52 @@ some(int64_t bound)
 	return (int64_t)(noise >> 33) % bound;
 }
 
-/* Looks for the dead, and begins a new slice. */
+/* Looks for the dead, and begins a new slice if this one is over. */
 static void
 look(mproc_arena *a)
 {
-	int64_t slice = sleepers(a) * SLICE;
+	int64_t all = sleepers(a) * SLICE, now;
 
-	if (slice < SLICE)
-		slice = SLICE;
+	if (all < SLICE)
+		all = SLICE;
 	mpr_recover_now_and_then(a);
 	mpr_waits_look(a);
-	slice_end = mproc_now() + slice + some(slice / 2);
+	now = mproc_now();
+	look_at = now + SLICE + some(all - SLICE / 2);
+	if (now >= slice_end)
+		slice_end = now + all + some(all / 2);
+}
+
+static int64_t
+first_of(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Until a wake-up or the end of the slice, when it returns 0, or @deadline. */
+static int
+sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
+{
+	int64_t now = mproc_now(), until;
+	bool is_over;
+
+	if (slice_end == 0)
+		slice_end = look_at = now + SLICE + some(SLICE / 2);
+	else if (now >= slice_end || now >= look_at)
+		look(self->arena);
+	do {
+		until = first_of(deadline, first_of(slice_end, look_at));
+		if (mpr_parker_wait(&self->shared->parker, ticket, until) !=
+		    -ETIMEDOUT)
+			return 0;
+		now = mproc_now();
+		is_over = now >= slice_end;
+		if (is_over || now >= look_at)
+			look(self->arena);
+		if (now >= deadline)
+			return -ETIMEDOUT;
+	} while (!is_over);
+	return 0;
 }
 
 int
@@ -73,17 +109,7 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	atomic_store_explicit(&p->wait_object,
 			      mpr_arena_name(self->arena, object),
 			      memory_order_relaxed);
-	if (slice_end == 0)
-		slice_end = now + SLICE + some(SLICE / 2);
-	else if (slice_end <= now)
-		look(self->arena);
-	r = mpr_parker_wait(&p->parker, ticket,
-			    slice_end < deadline ? slice_end : deadline);
-	if (r == -ETIMEDOUT) {
-		if (mproc_now() >= slice_end)
-			look(self->arena);
-		r = mproc_now() >= deadline ? -ETIMEDOUT : 0;
-	}
+	r = sleep_until(self, ticket, deadline);
 	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);
 	return r;
 }

@@ -4,11 +4,15 @@
  * All that sleeps in libmproc sleeps here, except for those who wait for a
  * child process, and for a child that waits for the order to begin.
  *
- * A sleeper wakes up by itself after a slice, to look for the dead: a peer
- * that was killed between what it did and its wake-up can wake nobody. With n
- * sleepers in the arena a slice is n/20 s, so that all of them together look
- * about 20 times a second, and somewhat random, so that they do not look
+ * A sleeper wakes up by itself after a slice, to look at what it waits for: a
+ * peer that was killed between what it did and its wake-up can wake nobody. With
+ * n sleepers in the arena a slice is n/20 s, so that all of them together do that
+ * about 20 times a second, and somewhat random, so that they do not do it
  * together.
+ *
+ * It also looks for the dead, without a word to the caller, at a random time in
+ * the next n/20 s: however many have fallen asleep at once, somebody looks 20 to
+ * 40 times a second.
  */
 #ifndef MPR_SYNC_PARK_H
 #define MPR_SYNC_PARK_H
@@ -30,8 +34,8 @@ mpr_park_ticket(const struct mpr_self *self)
 
 /*
  * Sleeps for @object, which is shown to observers, until a wake-up since
- * @ticket was read, the end of a slice, or @deadline. Looks for the dead at the
- * end of a slice. Returns 0; -ETIMEDOUT at the deadline; -EINTR if there is an
+ * @ticket was read, the end of a slice, or @deadline. Looks for the dead now and
+ * then. Returns 0; -ETIMEDOUT at the deadline; -EINTR if there is an
  * interrupt, which the caller answers (os/interrupt.h) if that is what it
  * returns.
  */

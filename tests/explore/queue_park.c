@@ -11,5 +11,6 @@ void
 queue_park_begin(void)
 {
 	slice_end = 0;
+	look_at = 0;
 	noise = 0;
 }
