@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sync.h - locks that survive their owners.
+ * sync.h - locks and the like that survive their owners.
  *
  * For threads and for the processes of a family. Each object is a complete type
  * of fixed size, and zero bytes are a valid one that is idle: embed it in
@@ -228,6 +228,96 @@ mproc_unhold_(struct mproc_held_ *held)
 			     mproc_hold_((lock), &(r));                       \
 	     mproc_h_.lock; mproc_unhold_(&mproc_h_))
 #endif
+
+/* mproc_event: set or not; who waits goes on when it is set. */
+
+/**
+ * struct mproc_event - an event; opaque, 16 bytes, zero bytes are one not set
+ */
+typedef struct mproc_event {
+	uint64_t mproc_opaque[2];
+} mproc_event;
+
+/**
+ * mproc_event_create() - make an event in the default arena, not set
+ * @ret_event: receives it; the pointer is valid in every process of the family
+ *
+ * Return: 0, or a negative error as mproc_lock_create().
+ * Context: does not wait; calls the kernel when the heap grows.
+ * Crash: killed inside, the event does not exist.
+ */
+MPROC_API MPROC_NODISCARD int mproc_event_create(mproc_event **ret_event);
+
+/**
+ * mproc_event_destroy() - end an event of mproc_event_create()
+ * @event: event, or NULL. What was not created is refused, with a line in the
+ *         log
+ *
+ * Context: does not wait.
+ * Crash: killed inside, it is destroyed, or as it was.
+ */
+MPROC_API void mproc_event_destroy(mproc_event *event);
+
+/**
+ * mproc_event_set() - set an event, and have all go on that wait for it
+ * @event: event; it may be set already
+ *
+ * Who waits for it at that moment returns 0, also if it is cleared at once.
+ *
+ * Return: 0, or a negative error, without a text:
+ *   -EINVAL  @event is NULL, or somebody waits for it in another process, and it
+ *            lies outside the arena
+ *   -ESTALE  it was destroyed
+ * Context: never waits; async-signal-safe, also in a handler that interrupts a
+ *          call for the same event, and in a thread that has not used libmproc
+ *          yet. A system call for each one that waits.
+ * Crash: killed inside, it is set or as it was; if it is set, those who wait go
+ *        on.
+ */
+MPROC_API int mproc_event_set(mproc_event *event);
+
+/**
+ * mproc_event_clear() - who comes from now on waits
+ * @event: event; it may be not set
+ *
+ * Return: 0, or a negative error, without a text: -EINVAL if @event is NULL,
+ *         -ESTALE if it was destroyed.
+ * Context: never waits, no system call; async-signal-safe.
+ * Crash: killed inside, it is cleared or as it was.
+ */
+MPROC_API int mproc_event_clear(mproc_event *event);
+
+/**
+ * mproc_event_is_set() - is it set?
+ * @event: event
+ *
+ * If it is, what whoever set it did before that is there.
+ *
+ * Return: 1 if it is set, 0 if not, or a negative error, without a text: -EINVAL
+ *         if @event is NULL, -ESTALE if it was destroyed.
+ * Context: never waits, no system call; async-signal-safe.
+ */
+MPROC_API int mproc_event_is_set(const mproc_event *event);
+
+/**
+ * mproc_event_wait() - wait until an event is set
+ * @event:   event
+ * @timeout: how long
+ *
+ * Return: 0: it is set, or was set since the call began. Or a negative error:
+ *   -EAGAIN     it is not set, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  it was not set in that time
+ *   -EINTR      mproc_interrupt()
+ *   -EINVAL     @event is NULL
+ *   -ESTALE     it was destroyed
+ *   -ESHUTDOWN  it was destroyed while we waited
+ *   and, if it is to wait, those of mproc_arena_default() and of "First use" in
+ *   core.h.
+ * Context: if it is set, one load and no system call.
+ * Crash: killed inside, nothing is left of the wait.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_event_wait(mproc_event *event, mproc_timeout timeout);
 
 MPROC_END_DECLS
 

@@ -57,6 +57,7 @@ enum mpr_kind {
 /* Kinds of small objects, sync/cell.h. */
 enum mpr_cell_kind {
 	MPR_CELL_LOCK,
+	MPR_CELL_EVENT,
 	MPR_CELL_KINDS
 };
 

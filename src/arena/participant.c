@@ -94,13 +94,15 @@ try_slot(mproc_arena *a, unsigned slot)
 	 * life word and ids are there before we are LIVE. */
 	atomic_store_explicit(&p->ident, ident, memory_order_release);
 	mpr_this_thread = (struct mpr_self){
-		.generation = mpr_generation(),
 		.arena = a,
 		.shared = p,
 		.ident = ident,
 		.slot = slot,
 		.pid = (uint32_t)mpr_task_pid(),
 	};
+	/* Last: a signal handler that wakes somebody may ask. */
+	atomic_signal_fence(memory_order_release);
+	mpr_this_thread.generation = mpr_generation();
 	return 0;
 }
 

@@ -168,26 +168,43 @@ next_waiter(struct walk *walk, struct mpr_waiter *ret,
 	return false;
 }
 
-bool
-mpr_wait_succeed(const struct mpr_self *self, const void *object)
+/* Someone else who waits for the object. */
+static bool
+find_other(const struct mpr_self *self, const void *object,
+	   struct mpr_waiter *ret)
 {
 	struct walk walk = walk_from(self->arena,
 				     mpr_arena_name(self->arena, object),
 				     self->shared);
 	enum mpr_wait_state state;
+
+	while (next_waiter(&walk, ret, &state))
+		if (ret->slot != self->slot)
+			return true;
+	return false;
+}
+
+bool
+mpr_wait_others(const struct mpr_self *self, const void *object)
+{
 	struct mpr_waiter w;
 
-	while (next_waiter(&walk, &w, &state)) {
-		if (w.slot == self->slot)
-			continue;
-		/* seq_cst, before the object names us: if we die after that,
-		 * recovery finds it. If it is about to say itself whom it waits
-		 * for, it looks once more after that. */
-		atomic_store(&mpr_participant_at(self->arena, w.slot)->wait_owner,
-			     self->slot + 1);
-		return true;
-	}
-	return false;
+	return find_other(self, object, &w);
+}
+
+bool
+mpr_wait_succeed(const struct mpr_self *self, const void *object)
+{
+	struct mpr_waiter w;
+
+	if (!find_other(self, object, &w))
+		return false;
+	/* seq_cst, before the object names us: if we die after that, recovery
+	 * finds it. If it is about to say itself whom it waits for, it looks once
+	 * more after that. */
+	atomic_store(&mpr_participant_at(self->arena, w.slot)->wait_owner,
+		     self->slot + 1);
+	return true;
 }
 
 unsigned

@@ -92,6 +92,9 @@ bool mpr_wait_end(struct mpr_wait *w);
  * that has returned into it: then it is the parent's. */
 bool mpr_wait_is_foreign(const struct mpr_wait *w);
 
+/* Whether others than @self wait for the object. */
+bool mpr_wait_others(const struct mpr_self *self, const void *object);
+
 /*
  * For who has waited and is about to take what others may wait for too: has one
  * of these wait for the caller's death. Returns whether there is one.

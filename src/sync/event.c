@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An event. Its word:
+ *
+ *   bit 0        SET
+ *   bit 17       WAITERS: somebody may wait, never together with SET
+ *   bit 21       GONE
+ *   bits 22..63  how often it was set
+ *
+ * Who waits goes on when it is SET, or has been since: whoever clears it again
+ * at once changes nothing about that. So a wake-up is a hint here, and nothing
+ * depends on who was chosen.
+ *
+ * set and clear are CAS loops of one word, so they may interrupt each other
+ * anywhere.
+ */
+#include <errno.h>
+
+#include <mproc/sync.h>
+
+#include "base/error.h"
+#include "sync/await.h"
+
+#define SET UINT64_C(1)
+#define ONE_TIME (UINT64_C(1) << 22)
+
+struct mpr_event {
+	struct mpr_cell cell;
+};
+
+static_assert(sizeof(struct mpr_event) == sizeof(mproc_event),
+	      "shared layout");
+
+/* One thread's wait. */
+struct attempt {
+	struct mpr_await await;
+	uint64_t word; /* as it was in the beginning */
+};
+
+static struct mpr_event *
+event_of(mproc_event *event)
+{
+	return (struct mpr_event *)event;
+}
+
+static uint64_t
+make_set(uint64_t word)
+{
+	return ((word | SET) & ~MPR_WAITERS) + ONE_TIME;
+}
+
+/* Somebody may wait. Without texts: mpr_fail() is not for signal handlers. */
+static MPR_NOINLINE int
+set_and_wake(struct mpr_event *e)
+{
+	uint64_t word = atomic_load(&e->cell.word);
+	mproc_arena *a = mpr_arena_peek();
+	struct mpr_wake k;
+	bool is_gone;
+
+	/* Who waits has an arena: it is another process, that shares this
+	 * memory in some other way. */
+	if (!a)
+		return -EINVAL;
+	mpr_wake_begin(&k, a, mpr_self_if_joined(), e);
+	do
+		is_gone = word & MPR_GONE;
+	while (!is_gone && !atomic_compare_exchange_strong(
+				   &e->cell.word, &word, make_set(word)));
+	if (!is_gone)
+		mpr_wake_all(&k);
+	mpr_wake_end(&k);
+	return is_gone ? -ESTALE : 0;
+}
+
+int
+mproc_event_set(mproc_event *event)
+{
+	struct mpr_event *e = event_of(event);
+	uint64_t word;
+
+	if (mpr_unlikely(!e))
+		return -EINVAL;
+	word = atomic_load_explicit(&e->cell.word, memory_order_relaxed);
+	do {
+		if (word & MPR_GONE)
+			return -ESTALE;
+		if (word & MPR_WAITERS)
+			return set_and_wake(e);
+		/* Also if it is set already: who sees that sees what each of
+		 * those did before who set it. */
+	} while (!atomic_compare_exchange_strong(&e->cell.word, &word,
+						 make_set(word)));
+	return 0;
+}
+
+int
+mproc_event_clear(mproc_event *event)
+{
+	struct mpr_event *e = event_of(event);
+	uint64_t word;
+
+	if (!e)
+		return -EINVAL;
+	word = atomic_load_explicit(&e->cell.word, memory_order_relaxed);
+	do {
+		if (word & MPR_GONE)
+			return -ESTALE;
+	} while (!atomic_compare_exchange_strong(&e->cell.word, &word,
+						 word & ~SET));
+	return 0;
+}
+
+int
+mproc_event_is_set(const mproc_event *event)
+{
+	const struct mpr_event *e = (const struct mpr_event *)event;
+	uint64_t word;
+
+	if (!e)
+		return -EINVAL;
+	/* Acquire pairs with the CAS that set it. */
+	word = atomic_load_explicit(&e->cell.word, memory_order_acquire);
+	if (word & MPR_GONE)
+		return -ESTALE;
+	return word & SET ? 1 : 0;
+}
+
+static int
+look(struct mpr_await *await, bool waits)
+{
+	struct attempt *t = (struct attempt *)await;
+	_Atomic uint64_t *at = &await->cell->word;
+	uint64_t word = atomic_load(at);
+
+	do {
+		if (mpr_await_is_stale(await, word))
+			return -ESTALE;
+		if (word & SET || word / ONE_TIME != t->word / ONE_TIME)
+			return 0;
+		if (!waits || word & MPR_WAITERS)
+			return -EBUSY;
+	} while (!atomic_compare_exchange_strong(at, &word,
+						 word | MPR_WAITERS));
+	return -EBUSY;
+}
+
+static MPR_NOINLINE int
+wait_slowly(struct mpr_event *e, mproc_timeout timeout)
+{
+	struct attempt t = {
+		.await = {
+			.look = look,
+			.what = "event",
+			.kind = MPR_WAIT_NEWS,
+			.cell = &e->cell,
+			.owner = -1,
+		},
+	};
+	int r;
+
+	r = mpr_await_begin(&t.await);
+	if (r < 0)
+		return r;
+	t.word = atomic_load(&e->cell.word);
+	return mpr_await(&t.await, timeout);
+}
+
+int
+mproc_event_wait(mproc_event *event, mproc_timeout timeout)
+{
+	struct mpr_event *e = event_of(event);
+	uint64_t word;
+
+	if (!e)
+		return mpr_fail(-EINVAL, "event is NULL");
+	/* Acquire pairs with the CAS that set it. */
+	word = atomic_load_explicit(&e->cell.word, memory_order_acquire);
+	if (word & MPR_GONE)
+		return mpr_fail(-ESTALE, "event %p was destroyed", (void *)e);
+	if (mpr_likely(word & SET))
+		return 0;
+	return timeout.ns ? wait_slowly(e, timeout) : -EAGAIN;
+}
+
+int
+mproc_event_create(mproc_event **ret_event)
+{
+	void *event;
+	int r;
+
+	if (!ret_event)
+		return mpr_fail(-EINVAL, "ret_event is NULL");
+	r = mpr_cell_create(MPR_CELL_EVENT, &event);
+	if (r < 0)
+		return r;
+	mpr_cell_open(event, 0);
+	*ret_event = event;
+	return 0;
+}
+
+void
+mproc_event_destroy(mproc_event *event)
+{
+	mpr_cell_destroy(MPR_CELL_EVENT, event);
+}

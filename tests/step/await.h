@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What step tests of small objects start from: one that lies in the arena, other
+ * processes that sleep for it, and a victim that does something with it. Whoever
+ * sleeps must go on as the test says, and nothing is left in the arena.
+ */
+#ifndef STEP_AWAIT_H
+#define STEP_AWAIT_H
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sync/wait.h"
+#include "world.h"
+
+#define MS INT64_C(1000000) /* in nanoseconds */
+
+enum { OTHERS = 2 };
+
+struct scene {
+	struct mpt *t;
+	void *object; /* lies in 64 bytes */
+	pid_t others[OTHERS];
+	struct mproc_arena_stat before;
+	int64_t spent; /* until others went on, in all cases */
+	int64_t cases;
+};
+
+static inline void
+recover(void)
+{
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
+/* In victims and others, which never assert. */
+static inline void
+must_be(int r, int what)
+{
+	if (r != what)
+		_exit(1);
+}
+
+/* What a thread's first call does. */
+static inline void
+take_part(void)
+{
+	void *p = mproc_alloc(1);
+
+	if (!p)
+		_exit(1);
+	mproc_free(p);
+}
+
+/* The test's own participant, and slots for the others. */
+static inline int
+scene_setup(void **state)
+{
+	(void)state;
+	make_spare_slots();
+	return mproc_arena_recover(NULL) < 0 ? -1 : 0;
+}
+
+static inline void
+scene_begin(struct scene *s)
+{
+	recover();
+	assert_int_equal(mproc_arena_stat(NULL, &s->before), 0);
+	for (int i = 0; i < OTHERS; i++)
+		s->others[i] = 0;
+}
+
+/* The object is destroyed. */
+static inline void
+scene_end(struct scene *s)
+{
+	struct mproc_arena_stat now;
+
+	recover();
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_int_equal(now.blocks, s->before.blocks);
+	assert_int_equal(now.used, s->before.used);
+	assert_int_equal(now.participants, s->before.participants);
+}
+
+static inline unsigned
+waiters(const struct scene *s)
+{
+	int64_t since;
+
+	return mpr_wait_count(mpr_arena_peek(), s->object, &since);
+}
+
+/* Another process, which runs @role and ends with 0. */
+static inline void
+start_other(struct scene *s, int i, void (*role)(struct scene *s))
+{
+	s->others[i] = fork();
+	assert_true(s->others[i] >= 0);
+	if (s->others[i] == 0) {
+		role(s);
+		_exit(0);
+	}
+}
+
+/* Processes that sleep for the object in @role. */
+static inline void
+start_sleepers(struct scene *s, int n, void (*role)(struct scene *s))
+{
+	for (int i = 0; i < n; i++) {
+		start_other(s, i, role);
+		mpt_until(s->t, waiters(s) == i + 1u &&
+					mpt_task_state(s->others[i]) == 'S');
+	}
+}
+
+/* Does @what once somebody waits for the object. */
+static inline void
+when_somebody_waits(struct scene *s, int (*what)(void *object))
+{
+	while (!waiters(s))
+		;
+	must_be(what(s->object), 0);
+}
+
+static inline void
+expect_end(struct scene *s, int i)
+{
+	int status;
+
+	assert_int_equal(waitpid(s->others[i], &status, 0), s->others[i]);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	s->others[i] = 0;
+}
+
+/* The words that steer: the arena's header, participants, what each waits for,
+ * the object. */
+static inline uint64_t
+scene_state(void *arg)
+{
+	const mproc_arena *a = mpr_arena_peek();
+	const struct scene *s = arg;
+	unsigned high = mpr_participants_high(a);
+	uint64_t h;
+
+	h = hash(UINT64_C(0xcbf29ce484222325), a->shm, 512);
+	h = hash(h, mpr_participant_at(a, 0),
+		 high * sizeof(struct mpr_participant));
+	h = hash(h, mpr_arena_at(a, MPR_WAITS_AT), high * sizeof(uint64_t));
+	return s->object ? hash(h, s->object, 64) : h;
+}
+
+static inline void
+step(struct scene *s, const char *name, void (*before)(void *arg),
+     void (*victim)(void *arg),
+     void (*survivor)(void *arg, pid_t victim, unsigned long n, bool finished))
+{
+	s->object = NULL;
+	mpt_stepper_run(s->t, &(struct mpt_stepper_opts){
+		.name = name,
+		.before = before,
+		.victim = victim,
+		.survivor = survivor,
+		.fingerprint = scene_state,
+		.arg = s,
+	}, NULL);
+}
+
+#endif
