@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A starting gun: several children get ready, and an event in shared memory lets
- * all of them go at once.
+ * A starting gun: several children get ready, and an event in shared memory
+ * lets all of them go at once.
  */
 #include <mproc/mproc.h>
 #include <stdio.h>

@@ -265,8 +265,8 @@ MPROC_API void mproc_event_destroy(mproc_event *event);
  * Who waits for it at that moment returns 0, also if it is cleared at once.
  *
  * Return: 0, or a negative error, without a text:
- *   -EINVAL  @event is NULL, or somebody waits for it in another process, and it
- *            lies outside the arena
+ *   -EINVAL  @event is NULL, or somebody waits for it in another process, and
+ *            it lies outside the arena
  *   -ESTALE  it was destroyed
  * Context: never waits; async-signal-safe, also in a handler that interrupts a
  *          call for the same event, and in a thread that has not used libmproc
@@ -293,8 +293,8 @@ MPROC_API int mproc_event_clear(mproc_event *event);
  *
  * If it is, what whoever set it did before that is there.
  *
- * Return: 1 if it is set, 0 if not, or a negative error, without a text: -EINVAL
- *         if @event is NULL, -ESTALE if it was destroyed.
+ * Return: 1 if it is set, 0 if not, or a negative error, without a text:
+ *         -EINVAL if @event is NULL, -ESTALE if it was destroyed.
  * Context: never waits, no system call; async-signal-safe.
  */
 MPROC_API int mproc_event_is_set(const mproc_event *event);
@@ -318,6 +318,133 @@ MPROC_API int mproc_event_is_set(const mproc_event *event);
  */
 MPROC_API MPROC_NODISCARD int
 mproc_event_wait(mproc_event *event, mproc_timeout timeout);
+
+/* mproc_semaphore: a number of permits, for whoever comes first. */
+
+/**
+ * struct mproc_semaphore - a semaphore; opaque, 24 bytes, zero bytes are one of
+ *                          value 0 without a maximum
+ */
+typedef struct mproc_semaphore {
+	uint64_t mproc_opaque[3];
+} mproc_semaphore;
+
+/**
+ * struct mproc_semaphore_opts - how to make a semaphore
+ * @struct_size: filled in by MPROC_OPTS
+ * @value:       how many permits there are in the beginning; up to INT_MAX
+ * @max:         how many there can be; 0 means INT_MAX
+ * @undo:        each permit has an owner, the thread that acquired it, which
+ *               alone releases it. If that ends, in whatever way, its permits
+ *               are there again, and who waits learns of that as of the death
+ *               of a lock's holder. @value is then from 1 to 65536, and @max is 0
+ *               or the same
+ */
+struct mproc_semaphore_opts {
+	size_t struct_size;
+	unsigned value;
+	unsigned max;
+	bool undo;
+};
+
+/**
+ * mproc_semaphore_init() - make what lies somewhere a semaphore
+ * @semaphore: memory of any content that nobody else uses as a semaphore yet;
+ *             not one of mproc_semaphore_create()
+ * @value:     how many permits there are in the beginning; up to INT_MAX
+ * @max:       how many there can be; 0 means INT_MAX
+ *
+ * Return: 0, or -EINVAL if @semaphore is NULL, or @value is above @max, or one
+ *         of them above INT_MAX.
+ * Context: does not wait.
+ * Crash: killed inside, it is no semaphore yet.
+ */
+MPROC_API int mproc_semaphore_init(mproc_semaphore *semaphore, unsigned value,
+				   unsigned max);
+
+/**
+ * mproc_semaphore_create() - make a semaphore in the default arena
+ * @ret_semaphore: receives it; the pointer is valid in every process of the
+ *                 family
+ * @opts:          options, or NULL for value 0 without a maximum
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL  @ret_semaphore is NULL, or @opts->struct_size makes no sense, or
+ *            .value or .max is out of range
+ *   -E2BIG   @opts has fields that this library does not know
+ *   -ENOMEM, -ENOSPC  no room
+ *   and those of mproc_arena_default() and of "First use" in core.h.
+ * Context: does not wait; calls the kernel when the heap grows.
+ * Crash: killed inside, the semaphore does not exist.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_semaphore_create(mproc_semaphore **ret_semaphore,
+		       const struct mproc_semaphore_opts *opts);
+
+/**
+ * mproc_semaphore_destroy() - end a semaphore of mproc_semaphore_create()
+ * @semaphore: semaphore, or NULL. What was not created is refused, with a line
+ *             in the log
+ *
+ * Context: does not wait.
+ * Crash: killed inside, it is destroyed, or as it was.
+ */
+MPROC_API void mproc_semaphore_destroy(mproc_semaphore *semaphore);
+
+/**
+ * mproc_semaphore_acquire() - take a permit
+ * @semaphore: semaphore
+ * @timeout:   how long to wait for one
+ *
+ * Waiting threads are woken as they came, but those that come along just when
+ * there is a permit take it. A wake-up is no permit: who is killed while it
+ * waits, or as it is woken, takes none along.
+ *
+ * Return: 0, or a negative error:
+ *   -EAGAIN     there is none, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  there was none to be had in that time
+ *   -EINTR      mproc_interrupt()
+ *   -EINVAL     @semaphore is NULL
+ *   -ESTALE     it was destroyed
+ *   -ESHUTDOWN  it was destroyed while we waited
+ *   and, if it is to wait and with .undo, those of mproc_arena_default() and of
+ *   "First use" in core.h.
+ * Context: without contention one atomic operation and no system call; with
+ *          .undo it looks through the permits.
+ * Crash: killed inside, the caller has a permit or not. If so, without .undo,
+ *        it is gone with the caller; with it, it is there again.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_semaphore_acquire(mproc_semaphore *semaphore, mproc_timeout timeout);
+
+/**
+ * mproc_semaphore_release() - give a permit back, or add one
+ * @semaphore: semaphore
+ *
+ * Anyone may do it, but with .undo only a thread that has one.
+ *
+ * Return: 0, or a negative error, without a text unless it is with .undo:
+ *   -EOVERFLOW  there are as many as there can be
+ *   -EPERM      with .undo: the calling thread has none
+ *   -EINVAL     @semaphore is NULL, or somebody waits for it in another
+ *               process, and it lies outside the arena
+ *   -ESTALE     it was destroyed
+ * Context: never waits; async-signal-safe without .undo, also in a handler that
+ *          interrupts a call for the same semaphore, and in a thread that has
+ *          not used libmproc yet. A system call only if somebody waits.
+ * Crash: killed inside, the permit is there or not; if so, who waits gets it.
+ */
+MPROC_API int mproc_semaphore_release(mproc_semaphore *semaphore);
+
+/**
+ * mproc_semaphore_value() - how many permits are there to be taken?
+ * @semaphore: semaphore
+ *
+ * Return: the number, at this moment, or a negative error, without a text:
+ *         -EINVAL if @semaphore is NULL, -ESTALE if it was destroyed.
+ * Context: never waits, no system call; async-signal-safe without .undo.
+ */
+MPROC_API int mproc_semaphore_value(const mproc_semaphore *semaphore);
 
 MPROC_END_DECLS
 

@@ -58,6 +58,7 @@ enum mpr_kind {
 enum mpr_cell_kind {
 	MPR_CELL_LOCK,
 	MPR_CELL_EVENT,
+	MPR_CELL_SEMAPHORE,
 	MPR_CELL_KINDS
 };
 

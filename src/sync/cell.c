@@ -129,10 +129,16 @@ mpr_cell_create(enum mpr_cell_kind kind, void **ret)
 	atomic_fetch_add(&cell->cell.generation, 1);
 	/* As atomics: those who have not noticed may look. */
 	for (size_t i = offsetof(struct mpr_cell, first) / 4;
-	     i < MPR_ARRAY_LEN(cell->words); i++)
+	     i < MPR_CELL_BLOCKS / 4; i++)
 		atomic_store_explicit(&cell->words[i], 0, memory_order_relaxed);
 	*ret = cell;
 	return 0;
+}
+
+_Atomic uint64_t *
+mpr_cell_blocks(void *object)
+{
+	return (_Atomic uint64_t *)object + MPR_CELL_BLOCKS / 8;
 }
 
 void

@@ -20,7 +20,8 @@
 
 #include "arena/arena.h"
 
-#define MPR_CELL 64 /* bytes, the most for an object */
+#define MPR_CELL 64 /* bytes */
+#define MPR_CELL_BLOCKS 56 /* the most for an object; see mpr_cell_blocks() */
 #define MPR_CELL_MAGIC UINT64_C(0x6c6c65637270006d) /* and the kind: of a block */
 
 /* What each object begins with. */
@@ -37,7 +38,12 @@ static_assert(sizeof(struct mpr_cell) == 16, "shared layout");
  * caller is to open. Returns 0 or a negative error. */
 int mpr_cell_create(enum mpr_cell_kind kind, void **ret);
 
-/* From now on it exists: its word becomes @word. */
+/* Where blocks can be linked (arena/heap.h) that stay with the cell, whatever
+ * objects it becomes. 0 if there are none yet. */
+_Atomic uint64_t *mpr_cell_blocks(void *object);
+
+/* From now on it exists: its word becomes @word. Or it is free again, if that
+ * is MPR_GONE. */
 void mpr_cell_open(void *object, uint64_t word);
 
 /* Ends the object and wakes those who wait for it. What no mpr_cell_create()

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Round trips between two processes by two events: one waits for its event,
- * clears it and sets the other's. Libmproc's events, two raw futex words that do
- * the same, and Python's multiprocessing.Event if there is a python3.
+ * clears it and sets the other's. Libmproc's events, two raw futex words that
+ * do the same, and Python's multiprocessing.Event if there is a python3.
  *
  * On one CPU both sides sleep for each other; on two each finds out how long it
  * polls. Each side checks that its event came when it was due.
@@ -178,8 +178,11 @@ python_round(unsigned other_cpu)
 	ssize_t n;
 	pid_t pid;
 
-	if (pipe(out) < 0 || (pid = fork()) < 0)
-		bench_die("pipe or fork");
+	if (pipe(out) < 0)
+		bench_die("pipe");
+	pid = fork();
+	if (pid < 0)
+		bench_die("fork");
 	if (pid == 0) {
 		dup2(out[1], STDOUT_FILENO);
 		execlp("python3", "python3", "-c", python, PYTHON_TRIPS, other,

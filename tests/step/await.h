@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What step tests of small objects start from: one that lies in the arena, other
- * processes that sleep for it, and a victim that does something with it. Whoever
- * sleeps must go on as the test says, and nothing is left in the arena.
+ * What step tests of small objects start from: one that lies in the arena,
+ * other processes that sleep for it, and a victim that does something with it.
+ * Whoever sleeps must go on as the test says, and nothing is left in the arena.
  */
 #ifndef STEP_AWAIT_H
 #define STEP_AWAIT_H
@@ -25,6 +25,7 @@ struct scene {
 	struct mproc_arena_stat before;
 	int64_t spent; /* until others went on, in all cases */
 	int64_t cases;
+	unsigned long max_cases; /* of mpt_stepper_opts */
 };
 
 static inline void
@@ -164,6 +165,7 @@ step(struct scene *s, const char *name, void (*before)(void *arg),
 		.survivor = survivor,
 		.fingerprint = scene_state,
 		.arg = s,
+		.max_cases = s->max_cases,
 	}, NULL);
 }
 

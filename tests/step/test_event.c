@@ -161,6 +161,8 @@ killed_in_set(void **state)
 	     sleepers_survivor);
 	/* The end of a slice is 50 ms away. */
 	assert_true(s.spent < s.cases * 10 * MS);
+	/* These wait for just that. */
+	s.max_cases = 100;
 	step(&s, "set that wakes, by a stranger", begin_with_sleepers,
 	     set_victim, sleepers_survivor);
 }
