@@ -337,8 +337,8 @@ typedef struct mproc_semaphore {
  * @undo:        each permit has an owner, the thread that acquired it, which
  *               alone releases it. If that ends, in whatever way, its permits
  *               are there again, and who waits learns of that as of the death
- *               of a lock's holder. @value is then from 1 to 65536, and @max is 0
- *               or the same
+ *               of a lock's holder. @value is then from 1 to 65536, and @max is
+ *               0 or the same
  */
 struct mproc_semaphore_opts {
 	size_t struct_size;
@@ -445,6 +445,66 @@ MPROC_API int mproc_semaphore_release(mproc_semaphore *semaphore);
  * Context: never waits, no system call; async-signal-safe without .undo.
  */
 MPROC_API int mproc_semaphore_value(const mproc_semaphore *semaphore);
+
+/* mproc_once: something that is done once, by one of those who need it. */
+
+/**
+ * struct mproc_once - a once; opaque, 16 bytes, zero bytes are one not done
+ */
+typedef struct mproc_once {
+	uint64_t mproc_opaque[2];
+} mproc_once;
+
+/**
+ * mproc_once_create() - make a once in the default arena, not done
+ * @ret_once: receives it; the pointer is valid in every process of the family
+ *
+ * Return: 0, or a negative error as mproc_lock_create().
+ * Context: does not wait; calls the kernel when the heap grows.
+ * Crash: killed inside, the once does not exist.
+ */
+MPROC_API MPROC_NODISCARD int mproc_once_create(mproc_once **ret_once);
+
+/**
+ * mproc_once_destroy() - end a once of mproc_once_create()
+ * @once: once, or NULL. What was not created is refused, with a line in the log
+ *
+ * Context: does not wait.
+ * Crash: killed inside, it is destroyed, or as it was.
+ */
+MPROC_API void mproc_once_destroy(mproc_once *once);
+
+/**
+ * mproc_once_run() - have something done, unless it is done already
+ * @once: once
+ * @fn:   does it; returns 0 or more if it is done then, or a negative error
+ * @arg:  passed to @fn
+ *
+ * One caller runs @fn, others wait for it. When it succeeds, all of them return
+ * 0, and nobody runs it again; what it did before is there for them. When it
+ * fails, its caller returns its error, and the next one, of those who wait if
+ * there are some, runs its own @fn. If the thread that runs it ends or is
+ * killed in it, the next one runs it too, so @fn has to cope with what a former
+ * one has done by half; who waits learns of that as of the death of a lock's
+ * holder.
+ *
+ * Who leaves @fn by longjmp() still runs it. In memory outside the arena each
+ * process has its own, also if it was forked in the middle.
+ *
+ * Return: 0 if it is done, or a negative error:
+ *   -EINTR      mproc_interrupt(), while another one ran it
+ *   -EDEADLK    called by @fn itself
+ *   -EINVAL     @once or @fn is NULL
+ *   -ECHILD     @fn has forked, and this is the child: its parent runs it
+ *   -ESTALE     it was destroyed, perhaps while @fn ran
+ *   -ESHUTDOWN  it was destroyed while we waited
+ *   what @fn returns;
+ *   and, if it is not done, those of mproc_arena_default() and of "First use"
+ *   in core.h.
+ * Context: if it is done, one load and no system call.
+ * Crash: killed inside, it is done, or the next one runs it.
+ */
+MPROC_API int mproc_once_run(mproc_once *once, int (*fn)(void *arg), void *arg);
 
 MPROC_END_DECLS
 

@@ -59,6 +59,7 @@ enum mpr_cell_kind {
 	MPR_CELL_LOCK,
 	MPR_CELL_EVENT,
 	MPR_CELL_SEMAPHORE,
+	MPR_CELL_ONCE,
 	MPR_CELL_KINDS
 };
 
