@@ -210,11 +210,14 @@ mpr_self_leave(void)
 	for (int i = 0; i < MPR_KINDS; i++)
 		if (mpr_kinds[i].left)
 			mpr_kinds[i].left(self->arena, self->slot);
+	/* From here on the slot may become another's, and a signal handler that
+	 * wakes somebody must not write to it. */
+	self->generation = 0;
+	atomic_signal_fence(memory_order_release);
 	mpr_life_end(&self->shared->life);
 	atomic_compare_exchange_strong(&self->shared->ident, &ident,
 				       ident & ~UINT64_C(3));
 	mpr_bytelock_drop(&self->arena->locks, self->slot);
-	self->generation = 0;
 	mpr_process_unlock();
 }
 
