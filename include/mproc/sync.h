@@ -506,6 +506,101 @@ MPROC_API void mproc_once_destroy(mproc_once *once);
  */
 MPROC_API int mproc_once_run(mproc_once *once, int (*fn)(void *arg), void *arg);
 
+/* mproc_rlock: a lock that its holder may take again. */
+
+/**
+ * struct mproc_rlock - a recursive lock; opaque, 40 bytes, zero bytes are a free
+ * one
+ */
+typedef struct mproc_rlock {
+	uint64_t mproc_opaque[5];
+} mproc_rlock;
+
+/**
+ * mproc_rlock_create() - make a recursive lock in the default arena
+ * @ret_rlock: receives it
+ *
+ * Return: as mproc_lock_create().
+ * Context: does not wait; calls the kernel when the heap grows.
+ * Crash: killed inside, the lock does not exist.
+ */
+MPROC_API MPROC_NODISCARD int mproc_rlock_create(mproc_rlock **ret_rlock);
+
+/**
+ * mproc_rlock_destroy() - end a lock of mproc_rlock_create()
+ * @rlock: lock, or NULL. What was not created is refused, with a line in the log
+ *
+ * It may be held: its holder gets -ESTALE when it releases it.
+ *
+ * Context: does not wait.
+ * Crash: killed inside, it is destroyed, or as it was.
+ */
+MPROC_API void mproc_rlock_destroy(mproc_rlock *rlock);
+
+/**
+ * mproc_rlock_acquire() - take a recursive lock, once more if we have it
+ * @rlock:   lock
+ * @timeout: how long to wait for it
+ *
+ * Others get it when it was released as often as it was taken.
+ *
+ * Return: 0; or MPROC_OWNER_DIED, only when the calling thread did not hold it
+ *         yet. Or a negative error:
+ *   -EOVERFLOW  the calling thread has taken it 2^32 times
+ *   and those of mproc_lock_acquire(), but not -EDEADLK.
+ * Context: does not wait if the calling thread holds it; otherwise as
+ *          mproc_lock_acquire().
+ * Crash: as mproc_lock_acquire(). How often the dead held it does not matter.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_rlock_acquire(mproc_rlock *rlock, mproc_timeout timeout);
+
+/**
+ * mproc_rlock_release() - give a recursive lock back, once
+ * @rlock: lock that the calling thread holds
+ *
+ * Return: 0, or a negative error:
+ *   -EPERM   the calling thread does not hold it, or not any more; the text says
+ *            who does
+ *   -EINVAL  @rlock is NULL
+ *   -ESTALE  it was destroyed
+ * Context: does not wait. A system call only if somebody waits and it was the
+ *          last time.
+ * Crash: killed inside, the caller holds it or not; those who wait go on in any
+ *        case.
+ */
+MPROC_API int mproc_rlock_release(mproc_rlock *rlock);
+
+/**
+ * mproc_rlock_consistent() - all is well again after MPROC_OWNER_DIED
+ * @rlock: lock that the calling thread holds, however often
+ *
+ * Return: 0, also if nobody died; or a negative error as mproc_rlock_release().
+ * Context: does not wait.
+ * Crash: killed inside, the next holder is told of a death anyway.
+ */
+MPROC_API int mproc_rlock_consistent(mproc_rlock *rlock);
+
+/**
+ * mproc_rlock_is_consistent() - has no holder died without being made good?
+ * @rlock: lock
+ *
+ * Return: as mproc_lock_is_consistent().
+ * Context: does not wait.
+ */
+MPROC_API bool mproc_rlock_is_consistent(const mproc_rlock *rlock);
+
+/**
+ * mproc_rlock_owner() - who holds a recursive lock, and who waits for it
+ * @rlock:     lock
+ * @ret_owner: filled in on success
+ *
+ * Return: as mproc_lock_owner().
+ * Context: does not wait; looks at each participant.
+ */
+MPROC_API int mproc_rlock_owner(const mproc_rlock *rlock,
+				struct mproc_owner *ret_owner);
+
 MPROC_END_DECLS
 
 #endif

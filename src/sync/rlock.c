@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "base/error.h"
+#include "sync/holder.h"
+#include "sync/rlock.h"
+
+/* The lock, which is what is waited for, and what can fail. */
+static mproc_lock *
+lock_of(mproc_rlock *rlock)
+{
+	return (mproc_lock *)rlock;
+}
+
+static const mproc_lock *
+look_at(const mproc_rlock *rlock)
+{
+	return (const mproc_lock *)rlock;
+}
+
+/* Whether the calling thread holds it and knows it. Nobody else can change
+ * that: relaxed. */
+static bool
+is_mine(const struct mpr_rlock *rl)
+{
+	const struct mpr_self *self = mpr_self_at_once();
+	uint64_t word = atomic_load_explicit(&rl->lock.cell.word,
+					     memory_order_relaxed);
+
+	if (mpr_unlikely(!self))
+		self = mpr_self_if_joined();
+	return self && !(word & MPR_HANDED) &&
+	       mpr_holder_name(word) == mpr_holder(self);
+}
+
+int
+mproc_rlock_acquire(mproc_rlock *rlock, mproc_timeout timeout)
+{
+	struct mpr_rlock *rl = (struct mpr_rlock *)rlock;
+	uint32_t nested;
+	int r;
+
+	if (!rl || !is_mine(rl)) {
+		r = mproc_lock_acquire(lock_of(rlock), timeout);
+		if (r >= 0)
+			atomic_store_explicit(&rl->nested, 0,
+					      memory_order_relaxed);
+		return r;
+	}
+	nested = atomic_load_explicit(&rl->nested, memory_order_relaxed);
+	if (nested == UINT32_MAX)
+		return mpr_fail(-EOVERFLOW, "this thread has taken lock %p "
+				"%u times and once more", (void *)rl, nested);
+	atomic_store_explicit(&rl->nested, nested + 1, memory_order_relaxed);
+	return 0;
+}
+
+int
+mproc_rlock_release(mproc_rlock *rlock)
+{
+	struct mpr_rlock *rl = (struct mpr_rlock *)rlock;
+	uint32_t nested;
+
+	if (!rl || !is_mine(rl))
+		return mproc_lock_release(lock_of(rlock));
+	nested = atomic_load_explicit(&rl->nested, memory_order_relaxed);
+	if (nested == 0)
+		return mproc_lock_release(lock_of(rlock));
+	atomic_store_explicit(&rl->nested, nested - 1, memory_order_relaxed);
+	return 0;
+}
+
+int
+mproc_rlock_consistent(mproc_rlock *rlock)
+{
+	return mproc_lock_consistent(lock_of(rlock));
+}
+
+bool
+mproc_rlock_is_consistent(const mproc_rlock *rlock)
+{
+	return mproc_lock_is_consistent(look_at(rlock));
+}
+
+int
+mproc_rlock_owner(const mproc_rlock *rlock, struct mproc_owner *ret_owner)
+{
+	return mproc_lock_owner(look_at(rlock), ret_owner);
+}
+
+int
+mproc_rlock_create(mproc_rlock **ret_rlock)
+{
+	void *rlock;
+	int r;
+
+	if (!ret_rlock)
+		return mpr_fail(-EINVAL, "ret_rlock is NULL");
+	r = mpr_cell_create(MPR_CELL_RLOCK, &rlock);
+	if (r < 0)
+		return r;
+	mpr_cell_open(rlock, 0);
+	*ret_rlock = rlock;
+	return 0;
+}
+
+void
+mproc_rlock_destroy(mproc_rlock *rlock)
+{
+	mpr_cell_destroy(MPR_CELL_RLOCK, rlock);
+}
