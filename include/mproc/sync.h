@@ -601,6 +601,123 @@ MPROC_API bool mproc_rlock_is_consistent(const mproc_rlock *rlock);
 MPROC_API int mproc_rlock_owner(const mproc_rlock *rlock,
 				struct mproc_owner *ret_owner);
 
+/* mproc_condition: who has a lock waits until another one has changed what the
+ * lock protects. */
+
+/**
+ * struct mproc_condition - a condition; opaque, 16 bytes, zero bytes are one that
+ * nobody waits for
+ */
+typedef struct mproc_condition {
+	uint64_t mproc_opaque[2];
+} mproc_condition;
+
+/**
+ * mproc_condition_create() - make a condition in the default arena
+ * @ret_condition: receives it
+ *
+ * Return: as mproc_lock_create().
+ * Context: does not wait; calls the kernel when the heap grows.
+ * Crash: killed inside, the condition does not exist.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_condition_create(mproc_condition **ret_condition);
+
+/**
+ * mproc_condition_destroy() - end a condition of mproc_condition_create()
+ * @condition: condition, or NULL. What was not created is refused, with a line in
+ *             the log
+ *
+ * Context: does not wait.
+ * Crash: killed inside, it is destroyed, or as it was; those who wait may learn
+ *        of it late.
+ */
+MPROC_API void mproc_condition_destroy(mproc_condition *condition);
+
+/**
+ * mproc_condition_wait() - give a lock back until we are notified
+ * @condition: condition
+ * @lock:      lock that the calling thread holds; all who wait for one condition
+ *             at a time use the same
+ * @timeout:   how long to wait for the notification
+ *
+ * Whoever notifies after the lock was released finds us waiting. When this
+ * returns, whatever it returns, the caller holds the lock again, which it waits
+ * for without a limit; it does not hold it if the lock itself was destroyed. As
+ * others may have had the lock before, wait in a loop, or by
+ * mproc_condition_wait_for().
+ *
+ * Return: 0 when we were notified; MPROC_OWNER_DIED, whether we were or not, when
+ *         a holder of the lock has died: see mproc_lock_acquire(). Or a negative
+ *         error:
+ *   -EAGAIN     @timeout is MPROC_NOWAIT; the lock was not released
+ *   -ETIMEDOUT  we were not notified in time
+ *   -EINTR      mproc_interrupt(). While we wait for the lock it has no effect;
+ *               one that came then is for the next call that waits
+ *   -EPERM      the calling thread does not hold @lock; the text says who does
+ *   -EINVAL     an argument is NULL
+ *   -ESHUTDOWN  @condition was destroyed while we waited
+ *   -ESTALE     @condition was destroyed before, or @lock was destroyed
+ * Context: waits.
+ * Crash: killed inside, the caller holds the lock or not; if so it is a holder
+ *        that died. All others who wait are notified, as it may have been the one
+ *        that was.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_condition_wait(mproc_condition *condition, mproc_lock *lock,
+		     mproc_timeout timeout);
+
+/**
+ * mproc_condition_wait_for() - wait until something is true
+ * @condition: condition
+ * @lock:      as for mproc_condition_wait()
+ * @pred:      asked while we hold the lock; true if it does not return 0
+ * @arg:       handed to @pred
+ * @timeout:   how long to wait, however often we are notified
+ *
+ * Return: 0 when @pred is true, without a wait if it is so at once;
+ *         MPROC_OWNER_DIED at once when a holder of the lock has died: @pred was
+ *         not asked about what that one left, repair it and call again. Or a
+ *         negative error:
+ *   -EAGAIN     @pred is false, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  @pred is still false
+ *   and those of mproc_condition_wait().
+ * Context: waits.
+ * Crash: as mproc_condition_wait().
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_condition_wait_for(mproc_condition *condition, mproc_lock *lock,
+			 int (*pred)(void *arg), void *arg,
+			 mproc_timeout timeout);
+
+/**
+ * mproc_condition_notify() - wake some of those who wait
+ * @condition: condition
+ * @n:         how many at most; those who wait longest
+ *
+ * Best called while one holds the lock that they use: who waits cannot miss what
+ * was changed under the lock.
+ *
+ * Return: how many were notified, all of them if there are fewer than @n; or a
+ *         negative error:
+ *   -EINVAL  @condition is NULL
+ *   -ESTALE  it was destroyed
+ * Context: does not wait for anybody. A system call for each one woken.
+ *          Async-signal-safe.
+ * Crash: killed inside, some were notified or none.
+ */
+MPROC_API int mproc_condition_notify(mproc_condition *condition, unsigned n);
+
+/**
+ * mproc_condition_notify_all() - wake all who wait
+ * @condition: condition
+ *
+ * Return: as mproc_condition_notify().
+ * Context: does not wait for anybody. Async-signal-safe.
+ * Crash: killed inside, some were notified or none.
+ */
+MPROC_API int mproc_condition_notify_all(mproc_condition *condition);
+
 MPROC_END_DECLS
 
 #endif

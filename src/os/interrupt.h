@@ -27,6 +27,11 @@ bool mpr_interrupt_pending(void);
 /* The calling thread answers all that there are. */
 void mpr_interrupt_answer(void);
 
+/* Around a wait that must come to its end: none is pending for the calling thread
+ * meanwhile, but all that came are afterwards. */
+void mpr_interrupt_hold(void);
+void mpr_interrupt_unhold(void);
+
 /*
  * Waits until one of the @n descriptors @fds is readable, an interrupt is
  * pending, or @deadline, but about a second at most. There is room for one more

@@ -34,6 +34,7 @@
 /* What the calling thread has answered. */
 static MPR_THREAD_LOCAL uint64_t generation; /* 0: it has not been asked yet */
 static MPR_THREAD_LOCAL uint32_t answered;
+static MPR_THREAD_LOCAL bool held;
 
 static int64_t
 boot_time(void)
@@ -105,7 +106,7 @@ mpr_interrupt_pending(void)
 		answered = count && !generation ? count_before(page, count) : 0;
 		generation = ours;
 	}
-	return count != answered;
+	return count != answered && !held;
 }
 
 void
@@ -113,6 +114,18 @@ mpr_interrupt_answer(void)
 {
 	mpr_generation();
 	answered = atomic_load(&atomic_load(&mpr_process_page)->interrupts);
+}
+
+void
+mpr_interrupt_hold(void)
+{
+	held = true;
+}
+
+void
+mpr_interrupt_unhold(void)
+{
+	held = false;
 }
 
 /* Returns the place of @fd in the page, or NULL if all are taken. */

@@ -326,6 +326,12 @@ check_holder(const struct mpr_lock *l, uint64_t word)
 			(unsigned)(who_is(a, l, word) >> 32), (const void *)l);
 }
 
+int
+mpr_lock_check_held(const struct mpr_lock *l)
+{
+	return check_holder(l, atomic_load(&l->cell.word));
+}
+
 /*
  * Hands the lock, which has the word @word, to the one who waits longest.
  * Returns false if it was not to be.

@@ -35,4 +35,7 @@ struct mpr_lock {
 
 static_assert(sizeof(struct mpr_lock) == sizeof(mproc_lock), "shared layout");
 
+/* Returns 0 if the calling thread holds it; -EPERM or -ESTALE, with the text. */
+int mpr_lock_check_held(const struct mpr_lock *l);
+
 #endif

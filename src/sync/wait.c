@@ -55,16 +55,25 @@ mpr_wait_is_foreign(const struct mpr_wait *w)
 	return w->self->generation != mpr_generation_peek();
 }
 
+/* Before it sleeps: the ticket, and what others see of its wait. */
+static void
+get_ready(struct mpr_wait *w)
+{
+	struct mpr_participant *p = w->self->shared;
+
+	w->ticket = mpr_park_ticket(w->self);
+	atomic_store_explicit(&p->wait_since, (uint64_t)w->since,
+			      memory_order_relaxed);
+	atomic_store_explicit(&p->wait_object, w->name, memory_order_relaxed);
+}
+
 void
 mpr_wait_announce(struct mpr_wait *w, int owner)
 {
 	struct mpr_participant *p = w->self->shared;
 	uint64_t whose = owner == -2 ? MPR_WAIT_ANYONE : (uint64_t)(owner + 1);
 
-	w->ticket = mpr_park_ticket(w->self);
-	atomic_store_explicit(&p->wait_since, (uint64_t)w->since,
-			      memory_order_relaxed);
-	atomic_store_explicit(&p->wait_object, w->name, memory_order_relaxed);
+	get_ready(w);
 	atomic_store_explicit(&p->wait_owner, whose, memory_order_relaxed);
 	/* seq_cst, before the look at the object: see wait.h. */
 	atomic_store(word_of(w->self->arena, w->self->slot),
@@ -75,6 +84,16 @@ int
 mpr_wait_sleep(struct mpr_wait *w, int64_t deadline)
 {
 	return mpr_park(w->self, w->object, w->ticket, deadline);
+}
+
+bool
+mpr_wait_again(struct mpr_wait *w)
+{
+	get_ready(w);
+	/* seq_cst, after the ticket was read: who chooses it later changes
+	 * that. */
+	return atomic_load(word_of(w->self->arena, w->self->slot)) ==
+	       make_word(w->name, MPR_WAIT_WAITING);
 }
 
 bool
@@ -288,15 +307,19 @@ choose(const mproc_arena *a, uint64_t name, const struct mpr_waiter *w)
 {
 	struct mpr_participant *p = mpr_participant_at(a, w->slot);
 	uint64_t word = make_word(name, MPR_WAIT_WAITING);
+	bool still_there;
 
 	if (!atomic_compare_exchange_strong(word_of(a, w->slot), &word,
 					    make_word(name, MPR_WAIT_CHOSEN)))
 		return false;
-	mpr_unpark(a, w->slot);
 	/* Recovery makes it DEAD, then looks whether it was chosen: if that was
 	 * too early to see it, we see it here. seq_cst, all. And the slot may be
-	 * another's, who waits for what has the same name in its process. */
-	return atomic_load(&p->ident) == w->ident;
+	 * another's, who waits for what has the same name in its process. Before
+	 * it is woken: later it may have used this and left, which is no reason
+	 * to choose another one. */
+	still_there = atomic_load(&p->ident) == w->ident;
+	mpr_unpark(a, w->slot);
+	return still_there;
 }
 
 /* Returns whether there was one. */

@@ -85,6 +85,10 @@ void mpr_wait_announce(struct mpr_wait *w, int owner);
  * @deadline. Returns as mpr_park() does. */
 int mpr_wait_sleep(struct mpr_wait *w, int64_t deadline);
 
+/* After a sleep: gets ready for the next one, in the same place among those who
+ * wait. Returns false if it was chosen. */
+bool mpr_wait_again(struct mpr_wait *w);
+
 /* It does not sleep any more. Returns whether it was chosen. */
 bool mpr_wait_end(struct mpr_wait *w);
 

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sync.h: conditions whose sleepers, holders or notifiers die, and ones that are
+ * destroyed.
+ */
+#include "condition.h"
+
+static int
+hold(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	lock(t, b);
+	b->done = 1;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static int
+time_out_at_a_dead_ones(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	lock(t, b);
+	b->sleeping++;
+	mpt_check_int(t, mproc_condition_wait(b->c, b->lock, mproc_ms(100)),
+		      MPROC_OWNER_DIED);
+	mpt_check(t, holds(b));
+	mpt_check(t, detail_has("ended while it held lock"));
+	/* Nobody has repaired anything. */
+	mpt_check_int(t, mproc_condition_wait_for(b->c, b->lock, is_four, b,
+						  mproc_ms(1)),
+		      MPROC_OWNER_DIED);
+	mpt_check_int(t, mproc_lock_consistent(b->lock), 0);
+	mpt_check_int(t, mproc_condition_wait_for(b->c, b->lock, is_four, b,
+						  mproc_ms(1)), -ETIMEDOUT);
+	unlock(t, b);
+	return 0;
+}
+
+static void
+who_waits_is_told_of_a_dead_holder(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	int waiter, holder;
+
+	waiter = mpt_spawn(t, "waiter", time_out_at_a_dead_ones, NULL);
+	mpt_until(t, look(t, b, &b->sleeping));
+	holder = mpt_spawn(t, "holder", hold, NULL);
+	mpt_until(t, b->done);
+	mpt_kill(t, holder);
+	mpt_expect_exit(t, waiter, 0);
+	end(t, b);
+}
+
+/* Three are killed as they sleep: nobody waits for them, CPython's #75158. */
+static void
+killed_sleepers_take_nothing_along(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	int victims[3], id;
+
+	for (int i = 0; i < 3; i++)
+		victims[i] = mpt_spawn(t, "victim", wait_once, NULL);
+	mpt_until(t, look(t, b, &b->sleeping) == 3);
+	id = mpt_spawn(t, "survivor", wait_once, NULL);
+	mpt_until(t, look(t, b, &b->sleeping) == 4);
+	for (int i = 0; i < 3; i++)
+		mpt_kill(t, victims[i]);
+	lock(t, b);
+	assert_int_equal(mproc_condition_notify(b->c, 1), 1);
+	unlock(t, b);
+	mpt_expect_exit(t, id, 0);
+	end(t, b);
+}
+
+/* The one that was chosen is killed before it knows it, as it is stopped. */
+static void
+what_the_killed_were_told_is_told_to_others(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	unsigned rounds = amount(20);
+	int64_t began, spent = 0;
+	int victim, id;
+
+	for (unsigned i = 0; i < rounds; i++) {
+		b->sleeping = 0;
+		victim = mpt_spawn(t, "victim", wait_once, NULL);
+		mpt_until(t, look(t, b, &b->sleeping) == 1);
+		mpt_pause(t, victim);
+		id = mpt_spawn(t, "survivor", wait_once, NULL);
+		mpt_until(t, look(t, b, &b->sleeping) == 2);
+		lock(t, b);
+		assert_int_equal(mproc_condition_notify(b->c, 1), 1);
+		unlock(t, b);
+		began = mproc_now();
+		mpt_kill(t, victim);
+		mpt_expect_exit(t, id, 0);
+		spent += mproc_now() - began;
+	}
+	/* A slice or two; without recovery they would sleep for 20 s. */
+	assert_true(spent < rounds * 1000 * MS);
+	end(t, b);
+}
+
+static void
+destroy_wakes_those_who_wait(struct mpt *t)
+{
+	struct board *b = new_board(t);
+	mproc_condition *next;
+
+	for (int i = 0; i < 3; i++)
+		mpt_spawn(t, "waiter", wait_once,
+			  (void *)(intptr_t)-ESHUTDOWN);
+	mpt_until(t, look(t, b, &b->sleeping) == 3);
+	mproc_condition_destroy(b->c);
+	lock(t, b);
+	assert_int_equal(mproc_condition_wait(b->c, b->lock, mproc_sec(20)),
+			 -ESTALE);
+	assert_int_equal(mproc_condition_wait_for(b->c, b->lock, is_four, b,
+						  mproc_sec(20)), -ESTALE);
+	assert_true(holds(b));
+	unlock(t, b);
+	assert_int_equal(mproc_condition_notify(b->c, 1), -ESTALE);
+	assert_int_equal(mproc_condition_notify_all(b->c), -ESTALE);
+	mpt_join_all(t);
+	/* Its place is for another one. */
+	assert_int_equal(mproc_condition_create(&next), 0);
+	b->c = next;
+	end(t, b);
+}
+
+static int
+lose_the_lock(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	lock(t, b);
+	b->sleeping++;
+	mpt_check_int(t, mproc_condition_wait(b->c, b->lock, mproc_sec(20)),
+		      -ESTALE);
+	mpt_check_int(t, mproc_lock_release(b->lock), -ESTALE);
+	return 0;
+}
+
+static void
+a_destroyed_lock_is_not_held(struct mpt *t)
+{
+	struct board *b = new_board(t);
+
+	mpt_spawn(t, "waiter", lose_the_lock, NULL);
+	mpt_until(t, look(t, b, &b->sleeping) == 1);
+	lock(t, b);
+	assert_int_equal(mproc_condition_notify(b->c, 1), 1);
+	mpt_until(t, waiters(b->lock) == 1);
+	mproc_lock_destroy(b->lock);
+	assert_int_equal(mproc_condition_wait(b->c, b->lock, mproc_sec(20)),
+			 -ESTALE);
+	end(t, b);
+}
+
+#define both(f)                                                               \
+	static void f##_process(void **state)                                 \
+	{                                                                     \
+		f(*state);                                                    \
+	}                                                                     \
+	static void f##_thread(void **state)                                  \
+	{                                                                     \
+		mpt_use_threads(*state, true);                                \
+		f(*state);                                                    \
+	}
+
+both(destroy_wakes_those_who_wait)
+both(a_destroyed_lock_is_not_held)
+
+#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(who_waits_is_told_of_a_dead_holder),
+		mpt_test(killed_sleepers_take_nothing_along),
+		mpt_test(what_the_killed_were_told_is_told_to_others),
+		both_tests(destroy_wakes_those_who_wait),
+		both_tests(a_destroyed_lock_is_not_held),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
