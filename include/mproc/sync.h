@@ -174,7 +174,7 @@ MPROC_API int mproc_lock_owner(const mproc_lock *lock,
 
 #if defined(__GNUC__)
 struct mproc_held_ {
-	mproc_lock *lock; /* NULL when it was released */
+	mproc_lock *which; /* NULL when it was released */
 };
 
 static inline struct mproc_held_
@@ -184,7 +184,7 @@ mproc_hold_(mproc_lock *lock, int *ret_r)
 
 	*ret_r = mproc_lock_acquire(lock, MPROC_FOREVER);
 	if (*ret_r < 0)
-		held.lock = NULL;
+		held.which = NULL;
 	return held;
 }
 
@@ -199,10 +199,18 @@ mproc_hold_forever_(mproc_lock *lock)
 static inline void
 mproc_unhold_(struct mproc_held_ *held)
 {
-	if (held->lock)
-		mproc_lock_release(held->lock);
-	held->lock = NULL;
+	if (held->which)
+		mproc_lock_release(held->which);
+	held->which = NULL;
 }
+
+/* Names differ, so that nested blocks do not shadow each other's. */
+#define mproc_name__(line) mproc_h_##line
+#define mproc_name_(line) mproc_name__(line)
+#define mproc_held_block_(hold, h)                                            \
+	for (struct mproc_held_ h                                             \
+		     __attribute__((__cleanup__(mproc_unhold_))) = hold;      \
+	     h.which; mproc_unhold_(&h))
 
 /*
  * mproc_with_lock(lock) { ... }: runs the block once while the lock is held, and
@@ -212,10 +220,7 @@ mproc_unhold_(struct mproc_held_ *held)
  * For gcc and clang. Twins: mproc_lock_acquire(), mproc_lock_release().
  */
 #define mproc_with_lock(lock)                                                 \
-	for (struct mproc_held_ mproc_h_                                      \
-		     __attribute__((__cleanup__(mproc_unhold_))) =            \
-			     mproc_hold_forever_(lock);                       \
-	     mproc_h_.lock; mproc_unhold_(&mproc_h_))
+	mproc_held_block_(mproc_hold_forever_(lock), mproc_name_(__LINE__))
 
 /*
  * mproc_with_lock_r(lock, r) { ... }: the same; the int r becomes what
@@ -223,10 +228,7 @@ mproc_unhold_(struct mproc_held_ *held)
  * block runs or is left out. Twins: as above.
  */
 #define mproc_with_lock_r(lock, r)                                            \
-	for (struct mproc_held_ mproc_h_                                      \
-		     __attribute__((__cleanup__(mproc_unhold_))) =            \
-			     mproc_hold_((lock), &(r));                       \
-	     mproc_h_.lock; mproc_unhold_(&mproc_h_))
+	mproc_held_block_(mproc_hold_((lock), &(r)), mproc_name_(__LINE__))
 #endif
 
 /* mproc_event: set or not; who waits goes on when it is set. */
