@@ -8,6 +8,7 @@
 #include <mproc/arena.h>
 #include <mproc/core.h>
 #include <mproc/export.h>
+#include <mproc/lock.h>
 #include <mproc/process.h>
 #include <mproc/queue.h>
 #include <mproc/sync.h>

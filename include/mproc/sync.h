@@ -30,296 +30,9 @@
 #ifndef MPROC_SYNC_H
 #define MPROC_SYNC_H
 
-#include <mproc/core.h>
+#include <mproc/lock.h>
 
 MPROC_BEGIN_DECLS
-
-/**
- * MPROC_OWNER_DIED - a positive return: you hold it, and an earlier holder died
- *
- * What it protects may be half changed. Repair it, or see that nothing is wrong,
- * and say so with the _consistent() function of the object.
- */
-enum {
-	MPROC_OWNER_DIED = 1
-};
-
-/**
- * struct mproc_owner - who has something, and who wants it
- * @pid:      process of the holder; 0 if nobody holds it, or it is not known
- * @tid:      the thread, in the holder's view of the system
- * @died_pid: process of the last holder that died, until somebody says that it
- *            is consistent; 0 if none died, or it is not known
- * @died_tid: its thread
- * @waiters:  how many wait
- * @since:    since when the first of these waits, as mproc_now(); 0 if none does
- *
- * A snapshot: others go on while it is taken.
- */
-struct mproc_owner {
-	pid_t pid;
-	pid_t tid;
-	pid_t died_pid;
-	pid_t died_tid;
-	unsigned waiters;
-	int64_t since;
-};
-
-/* mproc_lock: held by one thread at a time, which alone releases it. */
-
-/**
- * struct mproc_lock - a lock; opaque, 32 bytes, zero bytes are a free one
- */
-typedef struct mproc_lock {
-	uint64_t mproc_opaque[4];
-} mproc_lock;
-
-/**
- * mproc_lock_create() - make a lock in the default arena
- * @ret_lock: receives it; the pointer is valid in every process of the family
- *
- * Return: 0, or a negative error:
- *   -EINVAL  @ret_lock is NULL
- *   -ENOMEM, -ENOSPC  no room
- *   and those of mproc_arena_default() and of "First use" in core.h.
- * Context: does not wait; calls the kernel when the heap grows.
- * Crash: killed inside, the lock does not exist; killed just before the return, it
- *        is one that nobody knows.
- */
-MPROC_API MPROC_NODISCARD int mproc_lock_create(mproc_lock **ret_lock);
-
-/**
- * mproc_lock_destroy() - end a lock of mproc_lock_create()
- * @lock: lock, or NULL. What was not created is refused, with a line in the log
- *
- * It may be held: its holder gets -ESTALE when it releases it.
- *
- * Context: does not wait.
- * Crash: killed inside, it is destroyed, or as it was.
- */
-MPROC_API void mproc_lock_destroy(mproc_lock *lock);
-
-/**
- * mproc_lock_acquire() - take a lock
- * @lock:    lock
- * @timeout: how long to wait for it
- *
- * Waiting threads are served as they come, but for those that come along just
- * when it is free. One that has waited for more than a millisecond has
- * precedence.
- *
- * Return: 0, or MPROC_OWNER_DIED: the caller holds it either way. In the latter
- *         case mproc_error_detail() says who died. Or a negative error:
- *   -EAGAIN     it is held, and @timeout is MPROC_NOWAIT
- *   -ETIMEDOUT  it was held all the time
- *   -EINTR      mproc_interrupt()
- *   -EDEADLK    the calling thread holds it
- *   -EINVAL     @lock is NULL
- *   -ESTALE     it was destroyed
- *   -ESHUTDOWN  it was destroyed while we waited
- *   and those of mproc_arena_default() and of "First use" in core.h.
- * Context: without contention two atomic operations together with the release,
- *          and no system call.
- * Crash: killed inside, the caller holds it or not; if so it is a holder that
- *        died.
- */
-MPROC_API MPROC_NODISCARD int
-mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout);
-
-/**
- * mproc_lock_release() - give a lock back
- * @lock: lock that the calling thread holds
- *
- * Return: 0, or a negative error:
- *   -EPERM   the calling thread does not hold it; the text says who does
- *   -EINVAL  @lock is NULL
- *   -ESTALE  it was destroyed
- * Context: does not wait. A system call only if somebody waits.
- * Crash: killed inside, the caller holds it or not; those who wait go on in any
- *        case.
- */
-MPROC_API int mproc_lock_release(mproc_lock *lock);
-
-/**
- * mproc_lock_consistent() - all is well again after MPROC_OWNER_DIED
- * @lock: lock that the calling thread holds
- *
- * Return: 0, also if nobody died; or a negative error as mproc_lock_release().
- * Context: does not wait.
- * Crash: killed inside, the next holder is told of a death anyway.
- */
-MPROC_API int mproc_lock_consistent(mproc_lock *lock);
-
-/**
- * mproc_lock_is_consistent() - has no holder died without being made good?
- * @lock: lock
- *
- * Return: false if the next holder would be told of a death, or the present one
- *         was.
- * Context: does not wait.
- */
-MPROC_API bool mproc_lock_is_consistent(const mproc_lock *lock);
-
-/**
- * mproc_lock_owner() - who holds a lock, and who waits for it
- * @lock:      lock
- * @ret_owner: filled in on success
- *
- * Return: 0, or a negative error: -EINVAL if an argument is NULL, -ESTALE if the
- *         lock was destroyed, those of mproc_arena_default().
- * Context: does not wait; looks at each participant.
- */
-MPROC_API int mproc_lock_owner(const mproc_lock *lock,
-			       struct mproc_owner *ret_owner);
-
-#if defined(__GNUC__)
-struct mproc_held_ {
-	mproc_lock *which; /* NULL when it was released */
-};
-
-static inline struct mproc_held_
-mproc_hold_(mproc_lock *lock, int *ret_r)
-{
-	struct mproc_held_ held = { lock };
-
-	*ret_r = mproc_lock_acquire(lock, MPROC_FOREVER);
-	if (*ret_r < 0)
-		held.which = NULL;
-	return held;
-}
-
-static inline struct mproc_held_
-mproc_hold_forever_(mproc_lock *lock)
-{
-	int r;
-
-	return mproc_hold_(lock, &r);
-}
-
-static inline void
-mproc_unhold_(struct mproc_held_ *held)
-{
-	if (held->which)
-		mproc_lock_release(held->which);
-	held->which = NULL;
-}
-
-/* Names differ, so that nested blocks do not shadow each other's. */
-#define mproc_name__(line) mproc_h_##line
-#define mproc_name_(line) mproc_name__(line)
-#define mproc_held_block_(hold, h)                                            \
-	for (struct mproc_held_ h                                             \
-		     __attribute__((__cleanup__(mproc_unhold_))) = hold;      \
-	     h.which; mproc_unhold_(&h))
-
-/*
- * mproc_with_lock(lock) { ... }: runs the block once while the lock is held, and
- * not at all if it could not be had. Waits without a limit. The lock is released
- * at the end of the block, also by break and continue, which leave this block
- * and nothing around it, and by goto and return; not by longjmp() or exit().
- * For gcc and clang. Twins: mproc_lock_acquire(), mproc_lock_release().
- */
-#define mproc_with_lock(lock)                                                 \
-	mproc_held_block_(mproc_hold_forever_(lock), mproc_name_(__LINE__))
-
-/*
- * mproc_with_lock_r(lock, r) { ... }: the same; the int r becomes what
- * mproc_lock_acquire() has returned, MPROC_OWNER_DIED for instance, before the
- * block runs or is left out. Twins: as above.
- */
-#define mproc_with_lock_r(lock, r)                                            \
-	mproc_held_block_(mproc_hold_((lock), &(r)), mproc_name_(__LINE__))
-#endif
-
-/* mproc_event: set or not; who waits goes on when it is set. */
-
-/**
- * struct mproc_event - an event; opaque, 16 bytes, zero bytes are one not set
- */
-typedef struct mproc_event {
-	uint64_t mproc_opaque[2];
-} mproc_event;
-
-/**
- * mproc_event_create() - make an event in the default arena, not set
- * @ret_event: receives it; the pointer is valid in every process of the family
- *
- * Return: 0, or a negative error as mproc_lock_create().
- * Context: does not wait; calls the kernel when the heap grows.
- * Crash: killed inside, the event does not exist.
- */
-MPROC_API MPROC_NODISCARD int mproc_event_create(mproc_event **ret_event);
-
-/**
- * mproc_event_destroy() - end an event of mproc_event_create()
- * @event: event, or NULL. What was not created is refused, with a line in the
- *         log
- *
- * Context: does not wait.
- * Crash: killed inside, it is destroyed, or as it was.
- */
-MPROC_API void mproc_event_destroy(mproc_event *event);
-
-/**
- * mproc_event_set() - set an event, and have all go on that wait for it
- * @event: event; it may be set already
- *
- * Who waits for it at that moment returns 0, also if it is cleared at once.
- *
- * Return: 0, or a negative error, without a text:
- *   -EINVAL  @event is NULL, or somebody waits for it in another process, and
- *            it lies outside the arena
- *   -ESTALE  it was destroyed
- * Context: never waits; async-signal-safe, also in a handler that interrupts a
- *          call for the same event, and in a thread that has not used libmproc
- *          yet. A system call for each one that waits.
- * Crash: killed inside, it is set or as it was; if it is set, those who wait go
- *        on.
- */
-MPROC_API int mproc_event_set(mproc_event *event);
-
-/**
- * mproc_event_clear() - who comes from now on waits
- * @event: event; it may be not set
- *
- * Return: 0, or a negative error, without a text: -EINVAL if @event is NULL,
- *         -ESTALE if it was destroyed.
- * Context: never waits, no system call; async-signal-safe.
- * Crash: killed inside, it is cleared or as it was.
- */
-MPROC_API int mproc_event_clear(mproc_event *event);
-
-/**
- * mproc_event_is_set() - is it set?
- * @event: event
- *
- * If it is, what whoever set it did before that is there.
- *
- * Return: 1 if it is set, 0 if not, or a negative error, without a text:
- *         -EINVAL if @event is NULL, -ESTALE if it was destroyed.
- * Context: never waits, no system call; async-signal-safe.
- */
-MPROC_API int mproc_event_is_set(const mproc_event *event);
-
-/**
- * mproc_event_wait() - wait until an event is set
- * @event:   event
- * @timeout: how long
- *
- * Return: 0: it is set, or was set since the call began. Or a negative error:
- *   -EAGAIN     it is not set, and @timeout is MPROC_NOWAIT
- *   -ETIMEDOUT  it was not set in that time
- *   -EINTR      mproc_interrupt()
- *   -EINVAL     @event is NULL
- *   -ESTALE     it was destroyed
- *   -ESHUTDOWN  it was destroyed while we waited
- *   and, if it is to wait, those of mproc_arena_default() and of "First use" in
- *   core.h.
- * Context: if it is set, one load and no system call.
- * Crash: killed inside, nothing is left of the wait.
- */
-MPROC_API MPROC_NODISCARD int
-mproc_event_wait(mproc_event *event, mproc_timeout timeout);
 
 /* mproc_semaphore: a number of permits, for whoever comes first. */
 
@@ -448,161 +161,6 @@ MPROC_API int mproc_semaphore_release(mproc_semaphore *semaphore);
  */
 MPROC_API int mproc_semaphore_value(const mproc_semaphore *semaphore);
 
-/* mproc_once: something that is done once, by one of those who need it. */
-
-/**
- * struct mproc_once - a once; opaque, 16 bytes, zero bytes are one not done
- */
-typedef struct mproc_once {
-	uint64_t mproc_opaque[2];
-} mproc_once;
-
-/**
- * mproc_once_create() - make a once in the default arena, not done
- * @ret_once: receives it; the pointer is valid in every process of the family
- *
- * Return: 0, or a negative error as mproc_lock_create().
- * Context: does not wait; calls the kernel when the heap grows.
- * Crash: killed inside, the once does not exist.
- */
-MPROC_API MPROC_NODISCARD int mproc_once_create(mproc_once **ret_once);
-
-/**
- * mproc_once_destroy() - end a once of mproc_once_create()
- * @once: once, or NULL. What was not created is refused, with a line in the log
- *
- * Context: does not wait.
- * Crash: killed inside, it is destroyed, or as it was.
- */
-MPROC_API void mproc_once_destroy(mproc_once *once);
-
-/**
- * mproc_once_run() - have something done, unless it is done already
- * @once: once
- * @fn:   does it; returns 0 or more if it is done then, or a negative error
- * @arg:  passed to @fn
- *
- * One caller runs @fn, others wait for it. When it succeeds, all of them return
- * 0, and nobody runs it again; what it did before is there for them. When it
- * fails, its caller returns its error, and the next one, of those who wait if
- * there are some, runs its own @fn. If the thread that runs it ends or is
- * killed in it, the next one runs it too, so @fn has to cope with what a former
- * one has done by half; who waits learns of that as of the death of a lock's
- * holder.
- *
- * Who leaves @fn by longjmp() still runs it. In memory outside the arena each
- * process has its own, also if it was forked in the middle.
- *
- * Return: 0 if it is done, or a negative error:
- *   -EINTR      mproc_interrupt(), while another one ran it
- *   -EDEADLK    called by @fn itself
- *   -EINVAL     @once or @fn is NULL
- *   -ECHILD     @fn has forked, and this is the child: its parent runs it
- *   -ESTALE     it was destroyed, perhaps while @fn ran
- *   -ESHUTDOWN  it was destroyed while we waited
- *   what @fn returns;
- *   and, if it is not done, those of mproc_arena_default() and of "First use"
- *   in core.h.
- * Context: if it is done, one load and no system call.
- * Crash: killed inside, it is done, or the next one runs it.
- */
-MPROC_API int mproc_once_run(mproc_once *once, int (*fn)(void *arg), void *arg);
-
-/* mproc_rlock: a lock that its holder may take again. */
-
-/**
- * struct mproc_rlock - a recursive lock; opaque, 40 bytes, zero bytes are a free
- * one
- */
-typedef struct mproc_rlock {
-	uint64_t mproc_opaque[5];
-} mproc_rlock;
-
-/**
- * mproc_rlock_create() - make a recursive lock in the default arena
- * @ret_rlock: receives it
- *
- * Return: as mproc_lock_create().
- * Context: does not wait; calls the kernel when the heap grows.
- * Crash: killed inside, the lock does not exist.
- */
-MPROC_API MPROC_NODISCARD int mproc_rlock_create(mproc_rlock **ret_rlock);
-
-/**
- * mproc_rlock_destroy() - end a lock of mproc_rlock_create()
- * @rlock: lock, or NULL. What was not created is refused, with a line in the log
- *
- * It may be held: its holder gets -ESTALE when it releases it.
- *
- * Context: does not wait.
- * Crash: killed inside, it is destroyed, or as it was.
- */
-MPROC_API void mproc_rlock_destroy(mproc_rlock *rlock);
-
-/**
- * mproc_rlock_acquire() - take a recursive lock, once more if we have it
- * @rlock:   lock
- * @timeout: how long to wait for it
- *
- * Others get it when it was released as often as it was taken.
- *
- * Return: 0; or MPROC_OWNER_DIED, only when the calling thread did not hold it
- *         yet. Or a negative error:
- *   -EOVERFLOW  the calling thread has taken it 2^32 times
- *   and those of mproc_lock_acquire(), but not -EDEADLK.
- * Context: does not wait if the calling thread holds it; otherwise as
- *          mproc_lock_acquire().
- * Crash: as mproc_lock_acquire(). How often the dead held it does not matter.
- */
-MPROC_API MPROC_NODISCARD int
-mproc_rlock_acquire(mproc_rlock *rlock, mproc_timeout timeout);
-
-/**
- * mproc_rlock_release() - give a recursive lock back, once
- * @rlock: lock that the calling thread holds
- *
- * Return: 0, or a negative error:
- *   -EPERM   the calling thread does not hold it, or not any more; the text says
- *            who does
- *   -EINVAL  @rlock is NULL
- *   -ESTALE  it was destroyed
- * Context: does not wait. A system call only if somebody waits and it was the
- *          last time.
- * Crash: killed inside, the caller holds it or not; those who wait go on in any
- *        case.
- */
-MPROC_API int mproc_rlock_release(mproc_rlock *rlock);
-
-/**
- * mproc_rlock_consistent() - all is well again after MPROC_OWNER_DIED
- * @rlock: lock that the calling thread holds, however often
- *
- * Return: 0, also if nobody died; or a negative error as mproc_rlock_release().
- * Context: does not wait.
- * Crash: killed inside, the next holder is told of a death anyway.
- */
-MPROC_API int mproc_rlock_consistent(mproc_rlock *rlock);
-
-/**
- * mproc_rlock_is_consistent() - has no holder died without being made good?
- * @rlock: lock
- *
- * Return: as mproc_lock_is_consistent().
- * Context: does not wait.
- */
-MPROC_API bool mproc_rlock_is_consistent(const mproc_rlock *rlock);
-
-/**
- * mproc_rlock_owner() - who holds a recursive lock, and who waits for it
- * @rlock:     lock
- * @ret_owner: filled in on success
- *
- * Return: as mproc_lock_owner().
- * Context: does not wait; looks at each participant.
- */
-MPROC_API int mproc_rlock_owner(const mproc_rlock *rlock,
-				struct mproc_owner *ret_owner);
-
 /* mproc_condition: who has a lock waits until another one has changed what the
  * lock protects. */
 
@@ -719,6 +277,156 @@ MPROC_API int mproc_condition_notify(mproc_condition *condition, unsigned n);
  * Crash: killed inside, some were notified or none.
  */
 MPROC_API int mproc_condition_notify_all(mproc_condition *condition);
+
+/* mproc_event: set or not; who waits goes on when it is set. */
+
+/**
+ * struct mproc_event - an event; opaque, 16 bytes, zero bytes are one not set
+ */
+typedef struct mproc_event {
+	uint64_t mproc_opaque[2];
+} mproc_event;
+
+/**
+ * mproc_event_create() - make an event in the default arena, not set
+ * @ret_event: receives it; the pointer is valid in every process of the family
+ *
+ * Return: 0, or a negative error as mproc_lock_create().
+ * Context: does not wait; calls the kernel when the heap grows.
+ * Crash: killed inside, the event does not exist.
+ */
+MPROC_API MPROC_NODISCARD int mproc_event_create(mproc_event **ret_event);
+
+/**
+ * mproc_event_destroy() - end an event of mproc_event_create()
+ * @event: event, or NULL. What was not created is refused, with a line in the
+ *         log
+ *
+ * Context: does not wait.
+ * Crash: killed inside, it is destroyed, or as it was.
+ */
+MPROC_API void mproc_event_destroy(mproc_event *event);
+
+/**
+ * mproc_event_set() - set an event, and have all go on that wait for it
+ * @event: event; it may be set already
+ *
+ * Who waits for it at that moment returns 0, also if it is cleared at once.
+ *
+ * Return: 0, or a negative error, without a text:
+ *   -EINVAL  @event is NULL, or somebody waits for it in another process, and
+ *            it lies outside the arena
+ *   -ESTALE  it was destroyed
+ * Context: never waits; async-signal-safe, also in a handler that interrupts a
+ *          call for the same event, and in a thread that has not used libmproc
+ *          yet. A system call for each one that waits.
+ * Crash: killed inside, it is set or as it was; if it is set, those who wait go
+ *        on.
+ */
+MPROC_API int mproc_event_set(mproc_event *event);
+
+/**
+ * mproc_event_clear() - who comes from now on waits
+ * @event: event; it may be not set
+ *
+ * Return: 0, or a negative error, without a text: -EINVAL if @event is NULL,
+ *         -ESTALE if it was destroyed.
+ * Context: never waits, no system call; async-signal-safe.
+ * Crash: killed inside, it is cleared or as it was.
+ */
+MPROC_API int mproc_event_clear(mproc_event *event);
+
+/**
+ * mproc_event_is_set() - is it set?
+ * @event: event
+ *
+ * If it is, what whoever set it did before that is there.
+ *
+ * Return: 1 if it is set, 0 if not, or a negative error, without a text:
+ *         -EINVAL if @event is NULL, -ESTALE if it was destroyed.
+ * Context: never waits, no system call; async-signal-safe.
+ */
+MPROC_API int mproc_event_is_set(const mproc_event *event);
+
+/**
+ * mproc_event_wait() - wait until an event is set
+ * @event:   event
+ * @timeout: how long
+ *
+ * Return: 0: it is set, or was set since the call began. Or a negative error:
+ *   -EAGAIN     it is not set, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  it was not set in that time
+ *   -EINTR      mproc_interrupt()
+ *   -EINVAL     @event is NULL
+ *   -ESTALE     it was destroyed
+ *   -ESHUTDOWN  it was destroyed while we waited
+ *   and, if it is to wait, those of mproc_arena_default() and of "First use" in
+ *   core.h.
+ * Context: if it is set, one load and no system call.
+ * Crash: killed inside, nothing is left of the wait.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_event_wait(mproc_event *event, mproc_timeout timeout);
+
+/* mproc_once: something that is done once, by one of those who need it. */
+
+/**
+ * struct mproc_once - a once; opaque, 16 bytes, zero bytes are one not done
+ */
+typedef struct mproc_once {
+	uint64_t mproc_opaque[2];
+} mproc_once;
+
+/**
+ * mproc_once_create() - make a once in the default arena, not done
+ * @ret_once: receives it; the pointer is valid in every process of the family
+ *
+ * Return: 0, or a negative error as mproc_lock_create().
+ * Context: does not wait; calls the kernel when the heap grows.
+ * Crash: killed inside, the once does not exist.
+ */
+MPROC_API MPROC_NODISCARD int mproc_once_create(mproc_once **ret_once);
+
+/**
+ * mproc_once_destroy() - end a once of mproc_once_create()
+ * @once: once, or NULL. What was not created is refused, with a line in the log
+ *
+ * Context: does not wait.
+ * Crash: killed inside, it is destroyed, or as it was.
+ */
+MPROC_API void mproc_once_destroy(mproc_once *once);
+
+/**
+ * mproc_once_run() - have something done, unless it is done already
+ * @once: once
+ * @fn:   does it; returns 0 or more if it is done then, or a negative error
+ * @arg:  passed to @fn
+ *
+ * One caller runs @fn, others wait for it. When it succeeds, all of them return
+ * 0, and nobody runs it again; what it did before is there for them. When it
+ * fails, its caller returns its error, and the next one, of those who wait if
+ * there are some, runs its own @fn. If the thread that runs it ends or is
+ * killed in it, the next one runs it too, so @fn has to cope with what a former
+ * one has done by half; who waits learns of that as of the death of a lock's
+ * holder.
+ *
+ * Who leaves @fn by longjmp() still runs it. In memory outside the arena each
+ * process has its own, also if it was forked in the middle.
+ *
+ * Return: 0 if it is done, or a negative error:
+ *   -EINTR      mproc_interrupt(), while another one ran it
+ *   -EDEADLK    called by @fn itself
+ *   -EINVAL     @once or @fn is NULL
+ *   -ECHILD     @fn has forked, and this is the child: its parent runs it
+ *   -ESTALE     it was destroyed, perhaps while @fn ran
+ *   -ESHUTDOWN  it was destroyed while we waited
+ *   what @fn returns;
+ *   and, if it is not done, those of mproc_arena_default() and of "First use"
+ *   in core.h.
+ * Context: if it is done, one load and no system call.
+ * Crash: killed inside, it is done, or the next one runs it.
+ */
+MPROC_API int mproc_once_run(mproc_once *once, int (*fn)(void *arg), void *arg);
 
 MPROC_END_DECLS
 

@@ -6,6 +6,8 @@
  *   0        header, struct mpr_arena_shm
  *   4 KiB    participants (arena/participant.h), 256 bytes each
  *   512 KiB  what each of them waits for (sync/wait.h), 8 bytes each
+ *   768 KiB  what each of them notes about itself (sync/notes.h), 128 bytes
+ *            each
  *   1 MiB    extents (arena/extent.h), 32 bytes each
  *   4 MiB    heap, in extents of 1 MiB
  *
@@ -32,11 +34,12 @@
 #include "os/shmem.h"
 
 #define MPR_ARENA_MAGIC UINT64_C(0x616e6572616d706c)
-#define MPR_ARENA_LAYOUT 3
+#define MPR_ARENA_LAYOUT 4
 
 #define MPR_PARTICIPANTS_MAX 1024
 #define MPR_PARTICIPANTS_AT 4096
 #define MPR_WAITS_AT (UINT64_C(512) << 10)
+#define MPR_NOTES_AT (UINT64_C(768) << 10)
 #define MPR_EXTENTS_AT (UINT64_C(1) << 20)
 #define MPR_HEAP_AT (UINT64_C(4) << 20)
 #define MPR_EXTENT_SIZE (UINT64_C(1) << 20)
@@ -62,6 +65,7 @@ enum mpr_cell_kind {
 	MPR_CELL_ONCE,
 	MPR_CELL_RLOCK,
 	MPR_CELL_CONDITION,
+	MPR_CELL_RWLOCK,
 	MPR_CELL_KINDS
 };
 
@@ -92,6 +96,7 @@ struct mpr_arena_shm {
 	_Atomic uint32_t extents_high;
 	_Atomic uint32_t extents_backed;
 	_Atomic uint32_t waits_backed;
+	_Atomic uint32_t notes_backed;
 
 	/* First object of each kind; they are linked by offsets and never
 	 * leave the list. */

@@ -30,6 +30,35 @@ raise_to(_Atomic uint32_t *mark, uint32_t value)
 		;
 }
 
+/* Memory for all that a participant has in shared memory. */
+static int
+back_slot(const mproc_arena *a, unsigned slot)
+{
+	int r;
+
+	r = mpr_arena_back_table(a, MPR_PARTICIPANTS_AT,
+				 sizeof(struct mpr_participant),
+				 &a->shm->participants_backed, slot + 1);
+	if (r == 0)
+		r = mpr_arena_back_table(a, MPR_WAITS_AT, sizeof(uint64_t),
+					 &a->shm->waits_backed, slot + 1);
+	if (r == 0)
+		r = mpr_arena_back_table(a, MPR_NOTES_AT,
+					 sizeof(struct mpr_notes),
+					 &a->shm->notes_backed, slot + 1);
+	return r;
+}
+
+static void
+clear_notes(const mproc_arena *a, unsigned slot)
+{
+	struct mpr_notes *notes = mpr_notes_at(a, slot);
+
+	for (int i = 0; i < MPR_NOTES; i++)
+		atomic_store_explicit(&notes->word[i], 0,
+				      memory_order_relaxed);
+}
+
 /*
  * Takes @slot if it is free. Returns 0; -EAGAIN if it is not free; another
  * error if no slot can be had. The process lock is held.
@@ -42,11 +71,7 @@ try_slot(mproc_arena *a, unsigned slot)
 	pid_t tid;
 	int r;
 
-	r = mpr_arena_back_table(a, MPR_PARTICIPANTS_AT, sizeof(*p),
-				 &a->shm->participants_backed, slot + 1);
-	if (r == 0)
-		r = mpr_arena_back_table(a, MPR_WAITS_AT, sizeof(uint64_t),
-					 &a->shm->waits_backed, slot + 1);
+	r = back_slot(a, slot);
 	if (r < 0)
 		return r;
 	if (mpr_participant_state(atomic_load(&p->ident)) !=
@@ -85,6 +110,7 @@ try_slot(mproc_arena *a, unsigned slot)
 	atomic_store_explicit((_Atomic uint64_t *)mpr_arena_at(a, MPR_WAITS_AT) +
 			      slot, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->wakes, 0, memory_order_relaxed);
+	clear_notes(a, slot);
 	atomic_store_explicit(&p->in_heap, 0, memory_order_relaxed);
 	mpr_parker_init(&p->parker);
 	raise_to(&a->shm->participants_high, slot + 1);
@@ -99,6 +125,7 @@ try_slot(mproc_arena *a, unsigned slot)
 		.ident = ident,
 		.slot = slot,
 		.pid = (uint32_t)mpr_task_pid(),
+		.notes = mpr_notes_at(a, slot),
 	};
 	/* Last: a signal handler that wakes somebody may ask. */
 	atomic_signal_fence(memory_order_release);

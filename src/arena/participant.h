@@ -75,6 +75,18 @@ static_assert(offsetof(struct mpr_participant, life) == 32, "shared layout");
 static_assert(offsetof(struct mpr_participant, parker) == 128,
 	      "shared layout");
 
+/* What a thread notes about itself, for others to see: sync/notes.h. A note of
+ * one that is not LIVE does not count. */
+#define MPR_NOTES 16
+
+struct mpr_notes {
+	alignas(MPR_APART) _Atomic uint64_t word[MPR_NOTES];
+};
+
+static_assert(sizeof(struct mpr_notes) == 128, "shared layout");
+static_assert(MPR_NOTES_AT + MPR_PARTICIPANTS_MAX * sizeof(struct mpr_notes) <=
+	      MPR_EXTENTS_AT, "the notes fit");
+
 /* What the calling thread knows of itself. */
 struct mpr_self {
 	uint64_t generation; /* of the process that joined; 0: not joined */
@@ -84,6 +96,9 @@ struct mpr_self {
 	unsigned slot;
 	uint32_t pid;
 	int cancel_state; /* while it has something BUSY in the heap */
+	struct mpr_notes *notes; /* sync/notes.h */
+	unsigned notes_high; /* notes [0, notes_high) may be in use */
+	uint32_t note_count[MPR_NOTES];
 };
 
 /*
@@ -121,6 +136,12 @@ mpr_participant_at(const mproc_arena *a, unsigned slot)
 {
 	return (struct mpr_participant *)mpr_arena_at(a, MPR_PARTICIPANTS_AT) +
 	       slot;
+}
+
+static inline struct mpr_notes *
+mpr_notes_at(const mproc_arena *a, unsigned slot)
+{
+	return (struct mpr_notes *)mpr_arena_at(a, MPR_NOTES_AT) + slot;
 }
 
 static inline unsigned

@@ -192,7 +192,7 @@ mpr_cell_destroy(enum mpr_cell_kind kind, void *object)
 	while (!(word & MPR_GONE) &&
 	       !atomic_compare_exchange_strong(&cell->word, &word, MPR_GONE))
 		;
-	mpr_wake_all(&wake);
+	mpr_wake_everyone(&wake);
 	mpr_wake_end(&wake);
 	atomic_store_explicit(&a->shm->cell_hints[kind],
 			      mpr_arena_offset(a, b), memory_order_relaxed);

@@ -19,3 +19,28 @@ mpr_holder_is_dead(const mproc_arena *a, uint64_t word)
 		return true;
 	return mpr_participant_is_dead(a, slot, ident, false);
 }
+
+uint64_t
+mpr_holder_who(const mproc_arena *a, uint64_t word, uint64_t named)
+{
+	uint32_t pid = named & ((1u << MPR_PID_BITS) - 1), own, tid;
+	unsigned slot = mpr_holder_slot(word);
+	struct mpr_participant *p;
+	uint64_t ident;
+
+	if (mpr_holder_named_as(word, pid) != named)
+		pid = 0;
+	if (slot >= mpr_participants_high(a))
+		return (uint64_t)pid << 32;
+	p = mpr_participant_at(a, slot);
+	own = atomic_load(&p->pid);
+	tid = atomic_load(&p->tid);
+	/* After them: whoever joins writes them while the slot is FREE, which
+	 * it also is when it was recovered. */
+	ident = atomic_load(&p->ident);
+	if (mpr_holder_of(slot, ident) != mpr_holder_name(word) ||
+	    (mpr_participant_state(ident) == MPR_PARTICIPANT_FREE &&
+	     own != pid))
+		return (uint64_t)pid << 32;
+	return (uint64_t)own << 32 | tid;
+}

@@ -58,6 +58,26 @@ mpr_holder_name(uint64_t word)
 	return word & ~(MPR_WAITERS | MPR_DIED | MPR_HANDED | MPR_STARVED);
 }
 
+/* What a holder writes down beside the word, for those who come when its slot is
+ * another's: {incarnation 26 | slot 16 | pid 22}. */
+#define MPR_PID_BITS 22 /* the kernel's limit */
+
+static inline uint64_t
+mpr_holder_named_as(uint64_t word, uint32_t pid)
+{
+	return word >> 32 << 38 | (uint64_t)mpr_holder_slot(word) << 22 | pid;
+}
+
+static inline uint64_t
+mpr_holder_named(const struct mpr_self *self)
+{
+	return mpr_holder_named_as(mpr_holder(self), self->pid);
+}
+
+/* The pid and tid of who holds it as @word says, dead or alive, as far as they
+ * are known: {pid 32 | tid 32}. @named is what the last holder wrote down. */
+uint64_t mpr_holder_who(const mproc_arena *a, uint64_t word, uint64_t named);
+
 /* Whether who holds it, as @word says, is dead or has left; by its life word
  * alone. */
 bool mpr_holder_is_dead(const mproc_arena *a, uint64_t word);

@@ -26,47 +26,17 @@ look_at(const mproc_lock *lock)
 	return (struct mpr_lock *)(uintptr_t)lock;
 }
 
-#define PID_BITS 22 /* the kernel's limit */
-
-static inline uint64_t
-make_name(uint64_t holder, uint32_t pid)
-{
-	return holder >> 32 << 38 | (uint64_t)mpr_holder_slot(holder) << 22 |
-	       pid;
-}
-
 static inline void
-name(struct mpr_lock *l, const struct mpr_self *self, uint64_t holder)
+name(struct mpr_lock *l, const struct mpr_self *self)
 {
-	atomic_store_explicit(&l->named, make_name(holder, self->pid),
+	atomic_store_explicit(&l->named, mpr_holder_named(self),
 			      memory_order_relaxed);
 }
 
-/* The pid and tid of who holds it as @word says, dead or alive, as far as they
- * are known: {pid 32 | tid 32}. */
 static uint64_t
 who_is(const mproc_arena *a, const struct mpr_lock *l, uint64_t word)
 {
-	unsigned slot = mpr_holder_slot(word);
-	uint64_t named = atomic_load(&l->named), ident;
-	uint32_t pid = named & ((1u << PID_BITS) - 1), own, tid;
-	struct mpr_participant *p;
-
-	if (make_name(mpr_holder_name(word), pid) != named)
-		pid = 0;
-	if (slot >= mpr_participants_high(a))
-		return (uint64_t)pid << 32;
-	p = mpr_participant_at(a, slot);
-	own = atomic_load(&p->pid);
-	tid = atomic_load(&p->tid);
-	/* After them: whoever joins writes them while the slot is FREE, which
-	 * it also is when it was recovered. */
-	ident = atomic_load(&p->ident);
-	if (mpr_holder_of(slot, ident) != mpr_holder_name(word) ||
-	    (mpr_participant_state(ident) == MPR_PARTICIPANT_FREE &&
-	     own != pid))
-		return (uint64_t)pid << 32;
-	return (uint64_t)own << 32 | tid;
+	return mpr_holder_who(a, word, atomic_load(&l->named));
 }
 
 /* One thread's attempt to get a lock. */
@@ -141,7 +111,7 @@ try(struct attempt *t)
 		 * CAS that released it. */
 	} while (!atomic_compare_exchange_strong(
 		&l->cell.word, &word, mpr_holder(t->self) | flags));
-	name(l, t->self, mpr_holder(t->self));
+	name(l, t->self);
 	/* Destroyed, and made again, since we looked. */
 	if (atomic_load(&l->cell.generation) != t->generation) {
 		mproc_lock_release((mproc_lock *)l);
@@ -304,7 +274,7 @@ mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout)
 				 &l->cell.word, &word, mpr_holder(self),
 				 memory_order_acq_rel, memory_order_relaxed)))
 		return acquire_slowly(l, timeout);
-	name(l, self, mpr_holder(self));
+	name(l, self);
 	return 0;
 }
 

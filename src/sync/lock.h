@@ -26,8 +26,7 @@
 
 struct mpr_lock {
 	struct mpr_cell cell; /* .first: see below */
-	/* Who that holder is, for those who come when its slot is another's:
-	 * {incarnation 26 | slot 16 | pid 22}. Written by the holder. */
+	/* mpr_holder_named() of that holder. */
 	_Atomic uint64_t named;
 	/* The last holder that died: {pid 32 | tid 32}, 0 if not known. */
 	_Atomic uint64_t died;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "arena/death.h"
 #include "os/clock.h"
-#include "os/task.h"
+#include "sync/holder.h"
 #include "sync/park.h"
+#include "sync/scope.h"
 #include "sync/wait.h"
 
 static inline _Atomic uint64_t *
@@ -108,31 +108,12 @@ mpr_wait_end(struct mpr_wait *w)
 	return word >> 2 == w->name && state_of(word) >= MPR_WAIT_CHOSEN;
 }
 
-/* What is outside the arena is another object in each process. Two with the
- * same pid, in different namespaces, are told apart where the caller knows its
- * own. */
-static bool
-is_of_process(const struct mpr_participant *p, uint32_t pid, uint64_t namespace)
-{
-	return atomic_load(&p->pid) == pid &&
-	       (!namespace || atomic_load(&p->pid_namespace) == namespace);
-}
-
-/* As far as the life word says: who is dead and not recovered from would make
- * others wait for that. */
-static bool
-lives(const mproc_arena *a, unsigned slot, uint64_t ident)
-{
-	return mpr_participant_state(ident) == MPR_PARTICIPANT_LIVE &&
-	       !mpr_participant_is_dead(a, slot, ident, false);
-}
-
 /* A walk over those who wait for the same, by name. */
 struct walk {
 	const mproc_arena *arena;
 	uint64_t name;
-	uint32_t pid; /* 0: whatever the process is */
-	uint64_t namespace;
+	uint64_t doors; /* bits of a name that do not matter */
+	struct mpr_scope scope;
 	unsigned slot; /* the next one to look at */
 	unsigned high;
 };
@@ -141,24 +122,28 @@ static struct walk
 walk_from(const mproc_arena *a, uint64_t name,
 	  const struct mpr_participant *of)
 {
-	struct walk walk = {
+	return (struct walk){
 		.arena = a,
 		.name = name,
+		.scope = mpr_scope(name, of),
 		.high = mpr_participants_high(a),
 	};
+}
 
-	if (name & MPR_NAME_PRIVATE) {
-		walk.pid = of ? atomic_load(&of->pid) :
-				(uint32_t)mpr_task_pid();
-		walk.namespace = of ? atomic_load(&of->pid_namespace) : 0;
-	}
+/* At whatever door of the object. */
+static struct walk
+walk_doors(const mproc_arena *a, uint64_t name,
+	   const struct mpr_participant *of)
+{
+	struct walk walk = walk_from(a, name & ~MPR_DOORS, of);
+
+	walk.doors = MPR_DOORS;
 	return walk;
 }
 
-/* The next one that waits, and its state; false at the end. */
+/* The next one that waits, and its word; false at the end. */
 static bool
-next_waiter(struct walk *walk, struct mpr_waiter *ret,
-	    enum mpr_wait_state *ret_state)
+next_waiter(struct walk *walk, struct mpr_waiter *ret, uint64_t *ret_word)
 {
 	while (walk->slot < walk->high) {
 		unsigned slot = walk->slot++;
@@ -166,14 +151,13 @@ next_waiter(struct walk *walk, struct mpr_waiter *ret,
 		struct mpr_participant *p;
 		uint64_t ident;
 
-		if (word >> 2 != walk->name || !state_of(word))
+		if ((word >> 2 & ~walk->doors) != walk->name || !state_of(word))
 			continue;
 		p = mpr_participant_at(walk->arena, slot);
 		ident = atomic_load(&p->ident);
 		/* The dead leave their words. */
-		if (!lives(walk->arena, slot, ident) ||
-		    (walk->pid &&
-		     !is_of_process(p, walk->pid, walk->namespace)))
+		if (!mpr_scope_lives(walk->arena, slot, ident) ||
+		    !mpr_scope_includes(&walk->scope, p))
 			continue;
 		*ret = (struct mpr_waiter){
 			.slot = slot,
@@ -181,7 +165,7 @@ next_waiter(struct walk *walk, struct mpr_waiter *ret,
 			.since = (int64_t)atomic_load_explicit(
 				&p->wait_since, memory_order_relaxed),
 		};
-		*ret_state = state_of(word);
+		*ret_word = word;
 		return true;
 	}
 	return false;
@@ -195,9 +179,9 @@ find_other(const struct mpr_self *self, const void *object,
 	struct walk walk = walk_from(self->arena,
 				     mpr_arena_name(self->arena, object),
 				     self->shared);
-	enum mpr_wait_state state;
+	uint64_t word;
 
-	while (next_waiter(&walk, ret, &state))
+	while (next_waiter(&walk, ret, &word))
 		if (ret->slot != self->slot)
 			return true;
 	return false;
@@ -230,14 +214,14 @@ unsigned
 mpr_wait_count(const mproc_arena *a, const void *object, int64_t *ret_since)
 {
 	struct mpr_self *self = mpr_self_if_joined();
-	struct walk walk = walk_from(a, mpr_arena_name(a, object),
-				     self ? self->shared : NULL);
-	enum mpr_wait_state state;
+	struct walk walk = walk_doors(a, mpr_arena_name(a, object),
+				      self ? self->shared : NULL);
 	struct mpr_waiter w;
 	unsigned n = 0;
+	uint64_t word;
 
 	*ret_since = 0;
-	for (; next_waiter(&walk, &w, &state); n++)
+	for (; next_waiter(&walk, &w, &word); n++)
 		if (!*ret_since || w.since < *ret_since)
 			*ret_since = w.since;
 	return n;
@@ -288,12 +272,12 @@ walk_of(const struct mpr_wake *k)
 static bool
 find_first(struct walk walk, struct mpr_waiter *ret)
 {
-	enum mpr_wait_state state;
+	uint64_t word;
 	struct mpr_waiter w;
 	bool found = false;
 
-	while (next_waiter(&walk, &w, &state)) {
-		if (state != MPR_WAIT_WAITING ||
+	while (next_waiter(&walk, &w, &word)) {
+		if (state_of(word) != MPR_WAIT_WAITING ||
 		    (found && w.since >= ret->since))
 			continue;
 		*ret = w;
@@ -357,18 +341,31 @@ mpr_wake_n(const struct mpr_wake *k, unsigned n)
 	return woken;
 }
 
+static unsigned
+choose_all(struct walk walk)
+{
+	struct mpr_waiter w;
+	unsigned woken = 0;
+	uint64_t word;
+
+	while (next_waiter(&walk, &w, &word))
+		woken += state_of(word) == MPR_WAIT_WAITING &&
+			 choose(walk.arena, word >> 2, &w);
+	return woken;
+}
+
 unsigned
 mpr_wake_all(const struct mpr_wake *k)
 {
-	struct walk walk = walk_of(k);
-	enum mpr_wait_state state;
-	struct mpr_waiter w;
-	unsigned woken = 0;
+	return choose_all(walk_of(k));
+}
 
-	while (next_waiter(&walk, &w, &state))
-		woken += state == MPR_WAIT_WAITING &&
-			 choose(walk.arena, walk.name, &w);
-	return woken;
+unsigned
+mpr_wake_everyone(const struct mpr_wake *k)
+{
+	return choose_all(walk_doors(k->arena,
+				     mpr_arena_name(k->arena, k->object),
+				     k->self ? k->self->shared : NULL));
 }
 
 #define LOOK 100000000 /* ns */
@@ -399,6 +396,19 @@ mpr_waits_look(const mproc_arena *a)
 	}
 }
 
+/* Whether the object called @name is held by the one in @slot. Somebody waits for
+ * it, so its memory is there. */
+static bool
+is_held_by(const mproc_arena *a, uint64_t name, unsigned slot)
+{
+	uint64_t offset = name & ~MPR_DOORS, word;
+
+	if (!mpr_arena_has(a, offset, sizeof(word)))
+		return false;
+	word = atomic_load((_Atomic uint64_t *)mpr_arena_at(a, offset));
+	return word & MPR_HELD && mpr_holder_slot(word) == slot;
+}
+
 /* Those who wait for the death of the one in @slot. */
 static void
 tell_of(const mproc_arena *a, unsigned slot)
@@ -406,12 +416,13 @@ tell_of(const mproc_arena *a, unsigned slot)
 	unsigned high = mpr_participants_high(a);
 
 	for (unsigned i = 0; i < high; i++) {
-		uint64_t owner;
+		uint64_t word = atomic_load(word_of(a, i)), owner;
 
-		if (!state_of(atomic_load(word_of(a, i))))
+		if (!state_of(word))
 			continue;
 		owner = atomic_load(&mpr_participant_at(a, i)->wait_owner);
-		if (owner == slot + 1 || owner == MPR_WAIT_ANYONE)
+		if (owner == slot + 1 || owner == MPR_WAIT_ANYONE ||
+		    is_held_by(a, word >> 2, slot))
 			mpr_unpark(a, i);
 	}
 }
@@ -422,7 +433,7 @@ mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 	struct mpr_participant *p = mpr_participant_at(a, slot);
 	uint64_t note = atomic_load(&p->wakes);
 	bool calls = atomic_load(&p->wait_kind) == MPR_WAIT_CALL;
-	enum mpr_wait_state state;
+	uint64_t word;
 	struct mpr_waiter w;
 	struct walk walk;
 
@@ -431,9 +442,9 @@ mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 	/* Also those whom it has chosen and not woken. They look, and if it was
 	 * in vain, sleep again. */
 	if (note) {
-		walk = walk_from(a, note, p);
-		while (next_waiter(&walk, &w, &state))
-			if (!calls || !choose(a, note, &w))
+		walk = walk_doors(a, note, p);
+		while (next_waiter(&walk, &w, &word))
+			if (!calls || !choose(a, word >> 2, &w))
 				mpr_unpark(a, w.slot);
 	}
 	tell_of(a, slot);

@@ -27,7 +27,8 @@
  * chosen, or the only one that knew who is to be waited for. A waker dies
  * between the change and the wake-up: it has noted the object's name before the
  * change, and recovery wakes all who wait for that. A holder dies: recovery
- * wakes those who wait for what it holds, as each says whom it waits for.
+ * wakes those who wait for what it holds, as each says whom it waits for, and as
+ * objects in the arena begin with the word of sync/holder.h.
  */
 #ifndef MPR_SYNC_WAIT_H
 #define MPR_SYNC_WAIT_H
@@ -57,6 +58,19 @@ enum mpr_wait_kind {
 	 * has all others wake up, who see what there is to do. */
 	MPR_WAIT_CALL = 2,
 };
+
+/*
+ * Objects lie at multiples of 8. Those who wait for different things of the same
+ * object may do so at different doors, the addresses of its first bytes: a waker
+ * then chooses among those at one. Counts and recovery look at all of them.
+ */
+#define MPR_DOORS UINT64_C(7)
+
+static inline const void *
+mpr_door(const void *object, unsigned n)
+{
+	return (const unsigned char *)object + n;
+}
 
 /* The calling thread's wait for an object. */
 struct mpr_wait {
@@ -110,8 +124,8 @@ bool mpr_wait_others(const struct mpr_self *self, const void *object);
  */
 bool mpr_wait_succeed(const struct mpr_self *self, const void *object);
 
-/* How many wait for it, chosen or not, and since when the first of them does, 0
- * if none does. */
+/* How many wait for it at any door, chosen or not, and since when the first of
+ * them does, 0 if none does. */
 unsigned mpr_wait_count(const mproc_arena *a, const void *object,
 			int64_t *ret_since);
 
@@ -154,6 +168,9 @@ unsigned mpr_wake_n(const struct mpr_wake *k, unsigned n);
 
 /* All of them; with one look at each participant. */
 unsigned mpr_wake_all(const struct mpr_wake *k);
+
+/* The same at each of its doors. */
+unsigned mpr_wake_everyone(const struct mpr_wake *k);
 
 /*
  * Who is CHOSEN and stopped would have the others wait for the end of their

@@ -29,7 +29,7 @@ PUBLIC = {'stdbool.h', 'stddef.h', 'stdint.h', 'sys/types.h', 'sys/uio.h'}
 HEADERS = {
     'export.h': 'base', 'version.h': 'base', 'core.h': 'base',
     'arena.h': 'arena', 'shm.h': 'arena',
-    'sync.h': 'sync',
+    'lock.h': 'sync', 'sync.h': 'sync',
     'queue.h': 'ipc', 'pipe.h': 'ipc', 'value.h': 'ipc', 'wait.h': 'ipc',
     'containers.h': 'ipc',
     'process.h': 'process', 'testing.h': 'process',

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Notes: what a thread says of itself about objects that many can hold at once.
+ * The object has no room for their names, and needs none: each thread has 16
+ * words of its own in shared memory, and who has to know looks at those of all.
+ *
+ *   bits 0..2    kind
+ *   bits 3..61   name of the object (arena/arena.h), a multiple of 8
+ *
+ * Only the thread itself makes a note. Others may change it by CAS, where the
+ * kind says so. A note of a dead thread does not count, so nobody has to take
+ * it back; it stays until the slot is another thread's, or somebody strikes it.
+ *
+ * Whether somebody has a note, against whether somebody else may go on because
+ * nobody has one: the note, then the look at the object's word; the word, then
+ * the look at the notes; all of that is seq_cst, so one sees the other.
+ */
+#ifndef MPR_SYNC_NOTES_H
+#define MPR_SYNC_NOTES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena/participant.h"
+#include "sync/scope.h"
+
+enum mpr_note_kind {
+	MPR_NOTE_READS = 1,  /* has a lock for reading */
+	MPR_NOTE_WAITS = 2,  /* would like to; a writer may make it READS */
+	MPR_NOTE_ENTERS = 3, /* is about to become a party of a barrier; who
+			      * resets that may strike it */
+	MPR_NOTE_PARTY = 4,  /* is one */
+};
+
+static inline uint64_t
+mpr_note(uint64_t name, enum mpr_note_kind kind)
+{
+	return name | kind;
+}
+
+/* The calling thread's note that is @word, or NULL. */
+static inline _Atomic uint64_t *
+mpr_note_find(const struct mpr_self *self, uint64_t word)
+{
+	for (unsigned i = 0; i < self->notes_high; i++)
+		if (atomic_load_explicit(&self->notes->word[i],
+					 memory_order_relaxed) == word)
+			return &self->notes->word[i];
+	return NULL;
+}
+
+_Atomic uint64_t *mpr_note_take_any(struct mpr_self *self, uint64_t word);
+
+/* A new one; seq_cst. NULL if all are in use. */
+static inline _Atomic uint64_t *
+mpr_note_take(struct mpr_self *self, uint64_t word)
+{
+	_Atomic uint64_t *first = &self->notes->word[0];
+	uint64_t none = 0;
+
+	/* CAS, as a signal handler of this thread may take one too. */
+	if (mpr_unlikely(self->notes_high ||
+			 !atomic_compare_exchange_strong(first, &none, word)))
+		return mpr_note_take_any(self, word);
+	self->note_count[0] = 0;
+	self->notes_high = 1;
+	return first;
+}
+
+/* How often the calling thread wants @note beyond once: its own affair. */
+static inline uint32_t *
+mpr_note_count(struct mpr_self *self, const _Atomic uint64_t *note)
+{
+	return &self->note_count[note - self->notes->word];
+}
+
+/* After the last one was taken back. */
+static inline void
+mpr_notes_lower(struct mpr_self *self)
+{
+	while (self->notes_high &&
+	       !atomic_load_explicit(&self->notes->word[self->notes_high - 1],
+				     memory_order_relaxed))
+		self->notes_high--;
+}
+
+/* Takes @note back; seq_cst. */
+static inline void
+mpr_note_drop(struct mpr_self *self, _Atomic uint64_t *note)
+{
+	/* An exchange: the look at the object's word comes after it. */
+	atomic_exchange(note, 0);
+	mpr_notes_lower(self);
+}
+
+/* The same if it is still @word; returns whether it was. */
+static inline bool
+mpr_note_drop_if(struct mpr_self *self, _Atomic uint64_t *note, uint64_t word)
+{
+	if (!atomic_compare_exchange_strong(note, &word, 0))
+		return false;
+	mpr_notes_lower(self);
+	return true;
+}
+
+/* A walk over all notes about one object. */
+struct mpr_notes_walk {
+	const mproc_arena *arena;
+	uint64_t name;
+	struct mpr_scope scope;
+	unsigned high;
+	unsigned next; /* the note to look at next, of all there are */
+	/* The last one found: */
+	unsigned slot;
+	uint64_t word;
+	bool lives;
+};
+
+/* From the first one; @self as the calling thread, or NULL. */
+void mpr_notes_begin(struct mpr_notes_walk *walk, const mproc_arena *a,
+		     const struct mpr_self *self, const void *object);
+
+/* The next one, also of the dead; NULL at the end. */
+_Atomic uint64_t *mpr_notes_next(struct mpr_notes_walk *walk);
+
+static inline enum mpr_note_kind
+mpr_notes_kind(const struct mpr_notes_walk *walk)
+{
+	return (enum mpr_note_kind)(walk->word & 7);
+}
+
+/* How many living threads have a note of @kind about @object; stops at @most.
+ */
+unsigned mpr_notes_count(const mproc_arena *a, const struct mpr_self *self,
+			 const void *object, enum mpr_note_kind kind,
+			 unsigned most);
+
+/* Strikes all notes about @object, from where it does not exist yet. */
+void mpr_notes_strike(const mproc_arena *a, const struct mpr_self *self,
+		      const void *object);
+
+#endif

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How one gets a lock for readers and writers that is not free.
+ */
+#include <errno.h>
+
+#include "base/error.h"
+#include "os/clock.h"
+#include "sync/park.h"
+#include "sync/rwlock.h"
+#include "sync/spin.h"
+#include "sync/wait.h"
+
+#define SPINS 100
+#define LOOKS 100
+#define SLICE 50000000 /* ns, for the one in the word to come */
+
+/* One thread's attempt to get a lock. */
+struct attempt {
+	const mproc_arena *arena;
+	struct mpr_self *self;
+	struct mpr_rwlock *l;
+	int (*try)(struct attempt *t);
+	_Atomic uint64_t *note; /* of a reader */
+	mproc_timeout timeout;
+	int64_t deadline; /* 0: not yet known */
+	uint64_t word;    /* as it was last seen to have a writer */
+	uint64_t wanted;  /* a word with WANTS, and since when it is so */
+	int64_t wanted_since;
+	uint32_t generation;
+	bool waits; /* others may have waited for as long */
+};
+
+/* Whether the name in @word may be taken out of it. */
+static bool
+is_void(struct attempt *t, uint64_t word)
+{
+	if (mpr_rwlock_is_mine(t->self, word))
+		return word & MPR_WANTS; /* given, and never noticed */
+	if (mpr_holder_is_dead(t->arena, word))
+		return true;
+	if (!(word & MPR_WANTS))
+		return false;
+	if ((word | MPR_WAITERS) != t->wanted) {
+		t->wanted = word | MPR_WAITERS;
+		t->wanted_since = mproc_now();
+		return false;
+	}
+	return mproc_now() - t->wanted_since > SLICE &&
+	       !mpr_rwlock_is_read(t->arena, t->self, t->l);
+}
+
+/* For a reader: takes a void name out of the word, if that is still @word. */
+static void
+clear_void(struct attempt *t, uint64_t word)
+{
+	uint64_t died = word & MPR_WANTS ? 0 : MPR_DIED;
+	uint64_t who =
+		mpr_holder_who(t->arena, word, atomic_load(&t->l->named));
+	uint64_t before = word;
+	struct mpr_wake k;
+
+	mpr_wake_begin(&k, t->arena, t->self, t->l);
+	if (atomic_compare_exchange_strong(&t->l->cell.word, &word,
+					   (word & MPR_DIED) | died)) {
+		if (died)
+			atomic_store(&t->l->died, who);
+		/* Its owner, if it is not dead, is to notice. */
+		mpr_unpark(t->arena, mpr_holder_slot(before));
+		if (before & MPR_WAITERS)
+			mpr_rwlock_wake_next(&k, true);
+	}
+	mpr_wake_end(&k);
+}
+
+/* Reading, with a note that says WAITS. Returns 0, MPROC_OWNER_DIED, -EBUSY,
+ * -EDEADLK, -ESTALE. */
+static int
+try_read(struct attempt *t)
+{
+	uint64_t waits = mpr_rwlock_note(t->self, t->l, MPR_NOTE_WAITS);
+	uint64_t reads = mpr_rwlock_note(t->self, t->l, MPR_NOTE_READS);
+	struct mpr_rwlock *l = t->l;
+	uint64_t word, note;
+
+	for (;;) {
+		word = atomic_load(&l->cell.word);
+		if (word & MPR_GONE ||
+		    atomic_load(&l->cell.generation) != t->generation)
+			return -ESTALE;
+		/* A writer that ended may have given it to us. */
+		if (atomic_load(t->note) == reads)
+			break;
+		if (word & MPR_HELD && is_void(t, word)) {
+			clear_void(t, word);
+			continue;
+		}
+		if (word & MPR_HELD) {
+			t->word = word;
+			return mpr_rwlock_is_mine(t->self, word) ? -EDEADLK
+								 : -EBUSY;
+		}
+		/* seq_cst: the note, then the word; see notes.h. */
+		note = waits;
+		if (!atomic_compare_exchange_strong(t->note, &note, reads))
+			break;
+		word = atomic_load(&l->cell.word);
+		if (!(word & (MPR_HELD | MPR_GONE)))
+			break;
+		atomic_store(t->note, waits);
+		mpr_rwlock_reader_left(t->arena, t->self, l);
+	}
+	return word & MPR_DIED ? mpr_rwlock_owner_died(l) : 0;
+}
+
+/* Puts our name in the word. Returns 0, -EBUSY, -EDEADLK, -ESTALE. */
+static int
+try_write(struct attempt *t)
+{
+	struct mpr_rwlock *l = t->l;
+	uint64_t word = atomic_load(&l->cell.word), flags, who, died;
+
+	do {
+		flags = word & (MPR_WAITERS | MPR_DIED);
+		died = who = 0;
+		if (word & MPR_GONE ||
+		    atomic_load(&l->cell.generation) != t->generation)
+			return -ESTALE;
+		if (word & MPR_HELD) {
+			t->word = word;
+			if (mpr_rwlock_is_mine(t->self, word))
+				return word & MPR_WANTS ? 0 : -EDEADLK;
+			if (!is_void(t, word))
+				return -EBUSY;
+			died = word & MPR_WANTS ? 0 : MPR_DIED;
+			who = mpr_holder_who(t->arena, word,
+					     atomic_load(&l->named));
+		}
+		/* Who released it has cleared the flag and chosen us: others
+		 * who wait count on us. */
+		if ((t->waits || flags & MPR_WAITERS) &&
+		    mpr_wait_succeed(t->self, l))
+			flags |= MPR_WAITERS;
+	} while (!atomic_compare_exchange_strong(
+		&l->cell.word, &word,
+		mpr_holder(t->self) | MPR_WANTS | flags | died));
+	if (died)
+		atomic_store(&l->died, who);
+	return 0;
+}
+
+/* Has whoever takes its name out of the word know that somebody waits. Returns
+ * whether t->word was still so. */
+static bool
+flag_waiter(struct attempt *t)
+{
+	return t->word & MPR_WAITERS ||
+	       atomic_compare_exchange_strong(&t->l->cell.word, &t->word,
+					      t->word | MPR_WAITERS);
+}
+
+/* A signal handler has forked, and this is the child. */
+#define FOREIGN (-ESRCH)
+
+/* Announces the wait and looks once more. -EBUSY: the sleep is next. */
+static int
+announce(struct attempt *t, struct mpr_wait *w)
+{
+	int owner, looks = 0, r;
+
+	do {
+		owner = (int)mpr_holder_slot(t->word);
+		/* It goes from hand to hand while we look. */
+		if (looks++ > LOOKS)
+			owner = -2;
+		mpr_wait_announce(w, owner);
+		do
+			r = t->try(t);
+		while (r == -EBUSY && !flag_waiter(t));
+		/* Its death must find our word about whom we wait for. */
+	} while (r == -EBUSY && owner != -2 &&
+		 mpr_holder_slot(t->word) != (unsigned)owner);
+	return r;
+}
+
+/* One sleep. Returns what try() does; *@ret_why is 0, or why the wait is to
+ * end if the lock was not to be had. */
+static int
+sleep_once(struct attempt *t, struct mpr_wait *w, int64_t deadline,
+	   int *ret_why)
+{
+	int r;
+
+	*ret_why = 0;
+	/* From the announcement on we may be chosen. */
+	t->waits = true;
+	r = announce(t, w);
+	if (r == -EBUSY)
+		*ret_why = mpr_wait_sleep(w, deadline);
+	if (mpr_wait_is_foreign(w))
+		return FOREIGN;
+	mpr_wait_end(w);
+	return r == -EBUSY ? t->try(t) : r;
+}
+
+/* We give up, and may have been chosen, or the only one that knows who holds
+ * the lock. */
+static void
+have_another_look(const struct attempt *t, const void *door)
+{
+	struct mpr_wake k;
+
+	mpr_wake_begin(&k, t->arena, t->self, door);
+	mpr_wake_n(&k, 1);
+	mpr_wake_end(&k);
+}
+
+/* When the attempt is to end. Reads the clock once. */
+static int64_t
+deadline_of(struct attempt *t)
+{
+	if (!t->deadline)
+		t->deadline = mpr_deadline(t->timeout);
+	return t->deadline;
+}
+
+/* Until try() says something else than -EBUSY. */
+static int
+wait_for(struct attempt *t, const void *door)
+{
+	int64_t deadline = deadline_of(t);
+	unsigned looks = 0;
+	struct mpr_wait w;
+	int r = -EBUSY, why = 0;
+
+	while (r == -EBUSY && mpr_spin(&t->l->cell.word, MPR_HELD, &looks))
+		r = t->try(t);
+	if (r != -EBUSY)
+		return r;
+	mpr_wait_begin(&w, t->self, door, MPR_WAIT_TURN);
+	while (r == -EBUSY && why == 0)
+		r = sleep_once(t, &w, deadline, &why);
+	if (r == FOREIGN)
+		return r;
+	if (r < 0)
+		have_another_look(t, door);
+	mpr_wait_finish(&w);
+	if (r == -ESTALE)
+		r = -ESHUTDOWN;
+	return r == -EBUSY ? why : r;
+}
+
+/* A fresh attempt at @l. */
+static int
+begin(struct attempt *t, struct mpr_rwlock *l, mproc_timeout timeout)
+{
+	mproc_arena *a;
+	int r;
+
+	if (!l)
+		return mpr_fail(-EINVAL, "lock is NULL");
+	*t = (struct attempt){ .l = l, .timeout = timeout };
+	r = mpr_arena_get(&a);
+	if (r == 0)
+		r = mpr_self(a, &t->self);
+	if (r < 0)
+		return r;
+	t->arena = a;
+	t->generation = atomic_load(&l->cell.generation);
+	return 0;
+}
+
+/* It was not to be had, for the reason @r; but a writer may just have given it
+ * to us. */
+static int
+stop_waiting(struct attempt *t, int r)
+{
+	uint64_t waits = mpr_rwlock_note(t->self, t->l, MPR_NOTE_WAITS);
+
+	if (mpr_note_drop_if(t->self, t->note, waits))
+		return mpr_rwlock_tell(t->l, r);
+	if (r == -ESTALE || r == -ESHUTDOWN) {
+		mpr_note_drop(t->self, t->note);
+		return mpr_rwlock_tell(t->l, r);
+	}
+	return atomic_load(&t->l->cell.word) & MPR_DIED
+		       ? mpr_rwlock_owner_died(t->l)
+		       : 0;
+}
+
+/* A thread that reads reads once more. */
+static int
+read_again(struct attempt *t, const _Atomic uint64_t *note)
+{
+	uint64_t word = atomic_load(&t->l->cell.word);
+
+	if (word & MPR_GONE)
+		return mpr_rwlock_tell(t->l, -ESTALE);
+	++*mpr_note_count(t->self, note);
+	return word & MPR_DIED ? mpr_rwlock_owner_died(t->l) : 0;
+}
+
+/* @note: one that says WAITS, or NULL. */
+int
+mpr_rwlock_read_slowly(struct mpr_rwlock *l, _Atomic uint64_t *note,
+		       mproc_timeout timeout)
+{
+	struct attempt t;
+	int r;
+
+	r = begin(&t, l, timeout);
+	if (r < 0)
+		return r;
+	if (!note) {
+		note = mpr_note_find(
+			t.self, mpr_rwlock_note(t.self, l, MPR_NOTE_READS));
+		if (note)
+			return read_again(&t, note);
+		note = mpr_note_take(
+			t.self, mpr_rwlock_note(t.self, l, MPR_NOTE_WAITS));
+	}
+	if (!note)
+		return mpr_fail(-ENOLCK,
+				"this thread has %d locks for reading "
+				"and barriers already",
+				MPR_NOTES);
+	t.note = note;
+	t.try = try_read;
+	r = try_read(&t);
+	if (r == -EBUSY)
+		r = timeout.ns ? wait_for(&t, mpr_door(l, MPR_DOOR_READERS))
+			       : -EAGAIN;
+	/* The note is the parent's, who waits for itself. */
+	if (r == FOREIGN)
+		return mpr_rwlock_read_slowly(l, NULL, mproc_until(t.deadline));
+	return r < 0 ? stop_waiting(&t, r) : r;
+}
+
+/* With our name in the word: holds the lock if nobody reads. Returns 0;
+ * MPROC_OWNER_DIED; -EAGAIN if somebody does; -EBUSY if the name is gone;
+ * -ESTALE. */
+static int
+hold(struct attempt *t)
+{
+	struct mpr_rwlock *l = t->l;
+	uint64_t word = atomic_load(&l->cell.word);
+
+	do {
+		if (word & MPR_GONE ||
+		    atomic_load(&l->cell.generation) != t->generation)
+			return -ESTALE;
+		if (!mpr_rwlock_is_mine(t->self, word) || !(word & MPR_WANTS))
+			return -EBUSY;
+		/* seq_cst: the word, then the notes; see notes.h. */
+		if (mpr_rwlock_is_read(t->arena, t->self, l))
+			return -EAGAIN;
+	} while (!atomic_compare_exchange_strong(&l->cell.word, &word,
+						 word & ~MPR_WANTS));
+	atomic_store_explicit(&l->named, mpr_holder_named(t->self),
+			      memory_order_relaxed);
+	return word & MPR_DIED ? mpr_rwlock_owner_died(l) : 0;
+}
+
+/* Waits for readers to go. Returns what hold() does but -EAGAIN; if the time is
+ * over, the name is not in the word any more. */
+static int
+drain(struct attempt *t)
+{
+	int r = -EAGAIN, why = t->timeout.ns ? 0 : -EAGAIN;
+	struct mpr_wait w;
+
+	for (int i = 0; r == -EAGAIN && i < SPINS; i++)
+		r = hold(t);
+	if (r != -EAGAIN)
+		return r;
+	mpr_wait_begin(&w, t->self, mpr_door(t->l, MPR_DOOR_DRAIN),
+		       MPR_WAIT_TURN);
+	while (r == -EAGAIN && why == 0) {
+		/* Any reader may be the one that dies. */
+		mpr_wait_announce(&w, -2);
+		r = hold(t);
+		if (r == -EAGAIN)
+			why = mpr_wait_sleep(&w, deadline_of(t));
+		if (mpr_wait_is_foreign(&w))
+			return FOREIGN;
+		mpr_wait_end(&w);
+	}
+	mpr_wait_finish(&w);
+	if (r == -EAGAIN)
+		r = hold(t);
+	if (r == -ESTALE)
+		return -ESHUTDOWN;
+	if (r != -EAGAIN)
+		return r;
+	mpr_rwlock_give_away(t->l, t->arena, t->self);
+	return why;
+}
+
+int
+mpr_rwlock_write_slowly(struct mpr_rwlock *l, mproc_timeout timeout)
+{
+	struct attempt t;
+	int r;
+
+	r = begin(&t, l, timeout);
+	if (r < 0)
+		return r;
+	t.try = try_write;
+	if (mpr_note_find(t.self, mpr_rwlock_note(t.self, l, MPR_NOTE_READS)))
+		return mpr_fail(-EDEADLK,
+				"this thread holds lock %p for "
+				"reading",
+				(const void *)l);
+	do {
+		r = try_write(&t);
+		if (r == -EBUSY)
+			r = timeout.ns ? wait_for(&t, l) : -EAGAIN;
+		if (r == 0)
+			r = drain(&t);
+	} while (r == -EBUSY);
+	if (r == FOREIGN)
+		return mpr_rwlock_write_slowly(l, mproc_until(t.deadline));
+	return r < 0 ? mpr_rwlock_tell(l, r) : r;
+}
