@@ -12,7 +12,8 @@
 #include "sync/wait.h"
 
 #define SPINS 100
-#define LOOKS 100
+#define LOOKS 10 /* at all notes */
+#define HANDS 100
 #define SLICE 50000000 /* ns, for the one in the word to come */
 
 /* One thread's attempt to get a lock. */
@@ -171,7 +172,7 @@ announce(struct attempt *t, struct mpr_wait *w)
 	do {
 		owner = (int)mpr_holder_slot(t->word);
 		/* It goes from hand to hand while we look. */
-		if (looks++ > LOOKS)
+		if (looks++ > HANDS)
 			owner = -2;
 		mpr_wait_announce(w, owner);
 		do
@@ -369,7 +370,7 @@ drain(struct attempt *t)
 	int r = -EAGAIN, why = t->timeout.ns ? 0 : -EAGAIN;
 	struct mpr_wait w;
 
-	for (int i = 0; r == -EAGAIN && i < SPINS; i++)
+	for (int i = 0; r == -EAGAIN && i < LOOKS; i++)
 		r = hold(t);
 	if (r != -EAGAIN)
 		return r;
