@@ -3,7 +3,8 @@
  * sync.h - locks and the like that survive their owners.
  *
  * For threads and for the processes of a family. Each object is a complete type
- * of fixed size, and zero bytes are a valid one that is idle: embed it in
+ * of fixed size, and zero bytes are a valid one that is idle, but for a barrier,
+ * which has to know how many it is for: embed it in
  * whatever it protects, in memory of mproc_alloc(), say, or make one by itself
  * with its _create() function. In memory outside the arena it is for the threads
  * of one process. Objects are not to be copied or moved. Embedded ones need no
@@ -427,6 +428,152 @@ MPROC_API void mproc_once_destroy(mproc_once *once);
  * Crash: killed inside, it is done, or the next one runs it.
  */
 MPROC_API int mproc_once_run(mproc_once *once, int (*fn)(void *arg), void *arg);
+
+/*
+ * mproc_barrier: lets a fixed number of threads, its parties, go on when all of
+ * them have come, phase after phase.
+ *
+ * A thread becomes a party by mproc_barrier_enroll() or when it first waits, and
+ * remains one until it ends, or the barrier is initialised again or destroyed.
+ * When a party ends, in whatever way, the barrier is broken: those who wait learn
+ * of it as of the death of a holder, and the text says whose. It is broken also
+ * when one of those who wait gives up, and by mproc_barrier_abort(); then nobody
+ * waits until mproc_barrier_reset(). If all parties have ended, it is as new for
+ * the next ones.
+ */
+
+/**
+ * struct mproc_barrier - a barrier; opaque, 32 bytes
+ */
+typedef struct mproc_barrier {
+	uint64_t mproc_opaque[4];
+} mproc_barrier;
+
+/**
+ * mproc_barrier_init() - say how many parties a barrier has
+ * @barrier: zero bytes, or a barrier, whose parties are none any more and which
+ *           nobody else uses now, but those who wait: they get -ENOTRECOVERABLE
+ * @parties: 1 to 1024
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL  @barrier is NULL, or @parties is out of range
+ *   -ESTALE  it was destroyed
+ *   and those of mproc_arena_default().
+ * Context: does not wait; looks at each participant.
+ * Crash: killed inside, it is as before, or initialised.
+ */
+MPROC_API MPROC_NODISCARD int mproc_barrier_init(mproc_barrier *barrier,
+						 unsigned parties);
+
+/**
+ * mproc_barrier_create() - make a barrier in the default arena
+ * @ret_barrier: receives it; the pointer is valid in every process of the family
+ * @parties:     1 to 1024
+ *
+ * Return: as mproc_lock_create(); -EINVAL also if @parties is out of range.
+ * Context: does not wait; calls the kernel when the heap grows.
+ * Crash: killed inside, the barrier does not exist.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_barrier_create(mproc_barrier **ret_barrier, unsigned parties);
+
+/**
+ * mproc_barrier_destroy() - end a barrier
+ * @barrier: barrier of mproc_barrier_create() or mproc_barrier_init(), or NULL
+ *
+ * An embedded one is as if it had not been initialised.
+ *
+ * Context: does not wait; looks at each participant.
+ * Crash: killed inside, it is destroyed, broken, or as it was.
+ */
+MPROC_API void mproc_barrier_destroy(mproc_barrier *barrier);
+
+/**
+ * mproc_barrier_enroll() - become a party without waiting
+ * @barrier: barrier
+ *
+ * From now on the end of the calling thread breaks the barrier. Nothing happens
+ * if it is a party already.
+ *
+ * Return: 0, or a negative error:
+ *   -EPERM    all parties are others
+ *   -ENOLCK   the calling thread is a party of 16 others, or reads locks
+ *   -ENOTRECOVERABLE  it is broken; the text says by whose end
+ *   -EINVAL   @barrier is NULL or was not initialised
+ *   -ESTALE   it was destroyed
+ *   and those of mproc_arena_default() and of "First use" in core.h.
+ * Context: does not wait; looks at each participant.
+ * Crash: killed inside, the caller is a party that has ended, or none.
+ */
+MPROC_API int mproc_barrier_enroll(mproc_barrier *barrier);
+
+/**
+ * mproc_barrier_wait() - wait until all parties do
+ * @barrier: barrier
+ * @timeout: how long. When it is over, the barrier is broken for all
+ *
+ * The calling thread becomes a party if it is none.
+ *
+ * Return: 0 to parties - 1, each once in a phase, in the order in which they
+ *         came: the phase is complete. It is so also when a party ends after
+ *         that. Or a negative error:
+ *   -ENOTRECOVERABLE  it is or was broken; the text says by whose end
+ *   -EAGAIN    others are missing, and @timeout is MPROC_NOWAIT. The caller does
+ *              not wait, nothing is broken, but it is a party
+ *   -ETIMEDOUT others were missing all the time
+ *   -EINTR     mproc_interrupt(), which breaks it as well
+ *   -ESHUTDOWN it was destroyed while we waited
+ *   and those of mproc_barrier_enroll().
+ * Context: looks at each participant.
+ * Crash: killed inside, the phase is complete or not; if not, the barrier is
+ *        broken.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_barrier_wait(mproc_barrier *barrier, mproc_timeout timeout);
+
+/**
+ * mproc_barrier_abort() - break a barrier
+ * @barrier: barrier
+ *
+ * Those who wait get -ENOTRECOVERABLE, and so does who comes later.
+ *
+ * Return: 0, also if it is broken already; -EINVAL, -ESTALE as above; those of
+ *         mproc_arena_default().
+ * Context: does not wait.
+ * Crash: killed inside, it is broken or not; those who wait know it.
+ */
+MPROC_API int mproc_barrier_abort(mproc_barrier *barrier);
+
+/**
+ * mproc_barrier_reset() - make a barrier usable again
+ * @barrier: barrier, broken or not
+ *
+ * Those who wait get -ENOTRECOVERABLE. Parties that live remain parties; in the
+ * places of the others new ones may enroll.
+ *
+ * Return: as mproc_barrier_abort().
+ * Context: does not wait; looks at each participant.
+ * Crash: killed inside, it is as it was, or reset.
+ */
+MPROC_API int mproc_barrier_reset(mproc_barrier *barrier);
+
+/**
+ * mproc_barrier_waiting() - how many wait
+ * @barrier: barrier
+ *
+ * Return: so many, 0 if it is broken; or an error as of mproc_barrier_abort().
+ * Context: does not wait.
+ */
+MPROC_API int mproc_barrier_waiting(const mproc_barrier *barrier);
+
+/**
+ * mproc_barrier_broken() - would one who waits now get -ENOTRECOVERABLE?
+ * @barrier: barrier
+ *
+ * Return: also true if it cannot be used for another reason.
+ * Context: does not wait; looks at each participant.
+ */
+MPROC_API bool mproc_barrier_broken(const mproc_barrier *barrier);
 
 MPROC_END_DECLS
 

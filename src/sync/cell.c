@@ -169,6 +169,14 @@ find_block(const mproc_arena *a, enum mpr_cell_kind kind, const void *object)
 	return NULL;
 }
 
+bool
+mpr_cell_is(enum mpr_cell_kind kind, const void *object)
+{
+	const mproc_arena *a = mpr_arena_peek();
+
+	return a && find_block(a, kind, object);
+}
+
 void
 mpr_cell_destroy(enum mpr_cell_kind kind, void *object)
 {

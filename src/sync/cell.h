@@ -46,6 +46,9 @@ _Atomic uint64_t *mpr_cell_blocks(void *object);
  * is MPR_GONE. */
 void mpr_cell_open(void *object, uint64_t word);
 
+/* Whether mpr_cell_create() has returned it once. */
+bool mpr_cell_is(enum mpr_cell_kind kind, const void *object);
+
 /* Ends the object and wakes those who wait for it. What no mpr_cell_create()
  * has returned is refused. */
 void mpr_cell_destroy(enum mpr_cell_kind kind, void *object);

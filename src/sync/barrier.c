@@ -1,0 +1,640 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/interrupt.h"
+#include "sync/barrier.h"
+#include "sync/notes.h"
+#include "sync/wait.h"
+
+#define SPINS 100
+
+/* One call. */
+struct call {
+	const mproc_arena *arena;
+	struct mpr_self *self; /* NULL: no participant */
+	struct mpr_barrier *b;
+	uint32_t generation;
+};
+
+static unsigned
+parties(uint64_t word)
+{
+	return (unsigned)(word & MPR_BARRIER_PARTIES) + 1;
+}
+
+static unsigned
+enrolled(uint64_t word)
+{
+	return (unsigned)((word & MPR_BARRIER_ENROLLED) / MPR_BARRIER_ENROL);
+}
+
+static unsigned
+waiting(uint64_t word)
+{
+	return (unsigned)((word & MPR_BARRIER_WAITING) / MPR_BARRIER_ARRIVE);
+}
+
+/* Nobody waits in a broken one. */
+static uint64_t
+broken(uint64_t word)
+{
+	return (word | MPR_BARRIER_BROKEN) & ~MPR_BARRIER_WAITING;
+}
+
+static uint64_t
+next_phase(uint64_t word)
+{
+	return (word & ~(MPR_BARRIER_PHASE | MPR_BARRIER_WAITING)) |
+	       ((word + MPR_BARRIER_COMPLETE) & MPR_BARRIER_PHASE);
+}
+
+static int
+tell_broken(const struct mpr_barrier *b)
+{
+	uint64_t who = atomic_load(&b->ended);
+
+	if (!who)
+		return mpr_fail(-ENOTRECOVERABLE, "barrier %p is broken",
+				(const void *)b);
+	return mpr_fail(-ENOTRECOVERABLE,
+			"thread %u of process %u, a party of "
+			"barrier %p, has ended",
+			(unsigned)(who & 0xffffffff), (unsigned)(who >> 32),
+			(const void *)b);
+}
+
+static int
+begin(struct call *c, const mproc_barrier *barrier)
+{
+	mproc_arena *a;
+	int r;
+
+	if (!barrier)
+		return mpr_fail(-EINVAL, "barrier is NULL");
+	r = mpr_arena_get(&a);
+	if (r < 0)
+		return r;
+	/* What is behind const is only read. */
+	*c = (struct call){
+		.arena = a,
+		.self = mpr_self_if_joined(),
+		.b = (struct mpr_barrier *)(uintptr_t)barrier,
+	};
+	c->generation = atomic_load(&c->b->cell.generation);
+	return 0;
+}
+
+/* The same for a caller that may become a party. */
+static int
+begin_as_party(struct call *c, mproc_barrier *barrier)
+{
+	int r = begin(c, barrier);
+
+	return r < 0 ? r : mpr_self(mpr_arena_peek(), &c->self);
+}
+
+static uint64_t
+note_of(const struct call *c, enum mpr_note_kind kind)
+{
+	return mpr_note(mpr_arena_name(c->arena, c->b), kind);
+}
+
+/* How many that are or become parties live, and one that has ended, or 0. */
+static unsigned
+count_living(const struct call *c, uint64_t *ret_ended)
+{
+	struct mpr_notes_walk walk;
+	unsigned n = 0;
+
+	*ret_ended = 0;
+	mpr_notes_begin(&walk, c->arena, c->self, c->b);
+	while (mpr_notes_next(&walk)) {
+		struct mpr_participant *p =
+			mpr_participant_at(c->arena, walk.slot);
+
+		if (mpr_notes_kind(&walk) < MPR_NOTE_ENTERS)
+			continue;
+		if (walk.lives)
+			n++;
+		else
+			*ret_ended = (uint64_t)atomic_load(&p->pid) << 32 |
+				     atomic_load(&p->tid);
+	}
+	return n;
+}
+
+/* All parties have ended: it is as new. */
+static bool
+is_deserted(const struct call *c, uint64_t word)
+{
+	uint64_t ended;
+
+	return word & MPR_BARRIER_ENROLLED && count_living(c, &ended) == 0;
+}
+
+/* Makes the word @to if it is @from, and wakes those who wait. */
+static bool
+change(const struct call *c, uint64_t from, uint64_t to)
+{
+	struct mpr_wake k;
+	bool changed;
+
+	mpr_wake_begin(&k, c->arena, c->self, c->b);
+	/* seq_cst, before the look for those who wait. */
+	changed = atomic_compare_exchange_strong(&c->b->cell.word, &from, to);
+	if (changed)
+		mpr_wake_all(&k);
+	mpr_wake_end(&k);
+	return changed;
+}
+
+/*
+ * Whether no party has ended; if one has, that breaks the barrier. @word was
+ * loaded before: whoever is enrolled there has its note. If it is false, the
+ * word is another one.
+ */
+static bool
+is_whole(const struct call *c, uint64_t word)
+{
+	uint64_t ended;
+
+	if (word & MPR_BARRIER_BROKEN ||
+	    count_living(c, &ended) >= enrolled(word))
+		return true;
+	/* Before the word: who sees it broken knows by whom. */
+	atomic_store(&c->b->ended, ended);
+	change(c, word, broken(word));
+	return false;
+}
+
+/* Strikes notes: all, or those of the dead and of who is no party yet. Returns
+ * how many remain. */
+static unsigned
+strike(const struct call *c, bool all)
+{
+	uint64_t party = note_of(c, MPR_NOTE_PARTY);
+	struct mpr_notes_walk walk;
+	_Atomic uint64_t *note;
+	unsigned n = 0;
+
+	mpr_notes_begin(&walk, c->arena, c->self, c->b);
+	while ((note = mpr_notes_next(&walk)))
+		if (!all && walk.lives &&
+		    mpr_notes_kind(&walk) == MPR_NOTE_PARTY)
+			n++;
+		else if (!atomic_compare_exchange_strong(note, &walk.word, 0) &&
+			 !all && walk.word == party)
+			n++; /* it has become one just now */
+	return n;
+}
+
+/* The second part of a reset, or, if it is not BROKEN, of an init, from @word.
+ */
+static void
+finish_reset(const struct call *c, uint64_t word)
+{
+	unsigned n = strike(c, !(word & MPR_BARRIER_BROKEN));
+
+	atomic_store(&c->b->ended, 0);
+	change(c, word,
+	       (word & ~(MPR_BARRIER_BROKEN | MPR_BARRIER_RESETTING |
+			 MPR_BARRIER_ENROLLED)) |
+		       n * MPR_BARRIER_ENROL);
+}
+
+/* Begins anew with the living parties. Returns false if it was not @word any
+ * more. */
+static bool
+reset_from(const struct call *c, uint64_t word)
+{
+	uint64_t next = broken(word) + MPR_BARRIER_RESET;
+	struct mpr_wake k;
+	bool begun;
+
+	next |= MPR_BARRIER_RESETTING;
+	/* Those who wait are woken when it is usable, or if we die before. */
+	mpr_wake_begin(&k, c->arena, c->self, c->b);
+	begun = atomic_compare_exchange_strong(&c->b->cell.word, &word, next);
+	if (begun)
+		finish_reset(c, next);
+	mpr_wake_end(&k);
+	return begun;
+}
+
+/* The word. Returns 0, or an error if the barrier cannot be used. */
+static int
+look(const struct call *c, uint64_t *ret_word)
+{
+	while ((*ret_word = atomic_load(&c->b->cell.word)) &
+	       MPR_BARRIER_RESETTING)
+		finish_reset(c, *ret_word);
+	if (*ret_word & MPR_GONE ||
+	    atomic_load(&c->b->cell.generation) != c->generation)
+		return mpr_fail(-ESTALE, "barrier %p was destroyed",
+				(void *)c->b);
+	if (!(*ret_word & MPR_BARRIER_READY))
+		return mpr_fail(-EINVAL, "barrier %p was not initialised",
+				(void *)c->b);
+	return 0;
+}
+
+/* Counts us among the enrolled, as of @word or later, but not of another reset.
+ * Returns false if that is not to be. */
+static bool
+count_in(const struct call *c, uint64_t word)
+{
+	uint64_t resets = word & MPR_BARRIER_RESETS;
+
+	while (!atomic_compare_exchange_strong(&c->b->cell.word, &word,
+					       word + MPR_BARRIER_ENROL))
+		if (word & (MPR_GONE | MPR_BARRIER_BROKEN |
+			    MPR_BARRIER_RESETTING) ||
+		    (word & MPR_BARRIER_RESETS) != resets ||
+		    enrolled(word) >= parties(word))
+			return false;
+	return true;
+}
+
+/* Takes that back, unless a reset has. */
+static void
+count_out(const struct call *c, uint64_t word)
+{
+	uint64_t resets = word & MPR_BARRIER_RESETS;
+
+	word = atomic_load(&c->b->cell.word);
+	while ((word & MPR_BARRIER_RESETS) == resets && enrolled(word) &&
+	       !atomic_compare_exchange_strong(&c->b->cell.word, &word,
+					       word - MPR_BARRIER_ENROL))
+		;
+}
+
+/* Whether @word has a place for one more. */
+static int
+check_place(const struct call *c, uint64_t word)
+{
+	if (word & MPR_BARRIER_BROKEN)
+		return tell_broken(c->b);
+	if (enrolled(word) < parties(word))
+		return 0;
+	return mpr_fail(-EPERM,
+			"barrier %p has its %u parties, and this thread "
+			"is none of them",
+			(void *)c->b, parties(word));
+}
+
+/* The calling thread becomes a party if it is none. */
+static int
+enrol(const struct call *c)
+{
+	uint64_t enters = note_of(c, MPR_NOTE_ENTERS);
+	uint64_t party = note_of(c, MPR_NOTE_PARTY), word, was;
+	_Atomic uint64_t *note;
+	int r;
+
+	while (!mpr_note_find(c->self, party)) {
+		r = look(c, &word);
+		if (r < 0)
+			return r;
+		/* Before we have a note: two that come at once do not take each
+		 * other for the last team. */
+		if (is_deserted(c, word)) {
+			reset_from(c, word);
+			continue;
+		}
+		if (!is_whole(c, word))
+			continue;
+		r = check_place(c, word);
+		if (r < 0)
+			return r;
+		note = mpr_note_take(c->self, enters);
+		if (!note)
+			return mpr_fail(-ENOLCK,
+					"this thread has %d barriers "
+					"and locks for reading already",
+					MPR_NOTES);
+		was = enters;
+		if (!count_in(c, word))
+			mpr_note_drop_if(c->self, note, enters);
+		else if (!atomic_compare_exchange_strong(note, &was, party))
+			count_out(c, word); /* struck by a reset */
+		mpr_notes_lower(c->self);
+	}
+	return 0;
+}
+
+/* Our note may have stood for that of one that had ended. */
+static int
+check_team(const struct call *c)
+{
+	uint64_t word;
+	int r;
+
+	do
+		r = look(c, &word);
+	while (r == 0 && !is_whole(c, word));
+	if (r < 0)
+		return r;
+	return word & MPR_BARRIER_BROKEN ? tell_broken(c->b) : 0;
+}
+
+/* Arrives. Returns our index if the phase is complete by that; -EINPROGRESS if
+ * others are missing, with our index and the word as it was; or an error. */
+static int
+arrive(const struct call *c, bool nowait, uint64_t *ret_word)
+{
+	uint64_t word;
+	bool is_last;
+	int r;
+
+	for (;;) {
+		r = look(c, &word);
+		if (r < 0)
+			return r;
+		if (word & MPR_BARRIER_BROKEN)
+			return tell_broken(c->b);
+		*ret_word = word;
+		is_last = waiting(word) + 1 == parties(word);
+		/* Who waits looks for the dead itself. */
+		if ((is_last || nowait) && !is_whole(c, word))
+			continue;
+		if (is_last && change(c, word, next_phase(word)))
+			return (int)waiting(word);
+		if (nowait && !is_last)
+			return mpr_fail(-EAGAIN,
+					"%u of %u parties of barrier "
+					"%p wait",
+					waiting(word), parties(word),
+					(void *)c->b);
+		if (!is_last &&
+		    atomic_compare_exchange_strong(&c->b->cell.word, &word,
+						   word + MPR_BARRIER_ARRIVE))
+			return -EINPROGRESS;
+	}
+}
+
+/* What has become of the phase in which we arrived, when the word was @then.
+ * -EINPROGRESS: nothing yet. */
+static int
+outcome(const struct call *c, uint64_t then)
+{
+	uint64_t word;
+
+	for (;;) {
+		word = atomic_load(&c->b->cell.word);
+		if (word & MPR_GONE || !(word & MPR_BARRIER_READY) ||
+		    atomic_load(&c->b->cell.generation) != c->generation)
+			return mpr_fail(-ESHUTDOWN, "barrier %p was destroyed",
+					(void *)c->b);
+		if ((word ^ then) & MPR_BARRIER_PHASE)
+			return (int)waiting(then);
+		if ((word ^ then) & MPR_BARRIER_RESETS ||
+		    word & MPR_BARRIER_BROKEN)
+			return tell_broken(c->b);
+		if (is_whole(c, word))
+			return -EINPROGRESS;
+	}
+}
+
+/* Gives up waiting, for the reason @why: that breaks the phase, unless
+ * something else has become of it. */
+static int
+give_up(const struct call *c, uint64_t then, int why)
+{
+	uint64_t word;
+	int r;
+
+	do {
+		word = atomic_load(&c->b->cell.word);
+		r = outcome(c, then);
+		if (r != -EINPROGRESS)
+			return r;
+		atomic_store(&c->b->ended, 0);
+	} while (!change(c, word, broken(word)));
+	if (why == -EINTR)
+		mpr_interrupt_answer();
+	return why;
+}
+
+static int
+wait_for_others(const struct call *c, uint64_t then, mproc_timeout timeout)
+{
+	int64_t deadline = mpr_deadline(timeout);
+	int r = -EINPROGRESS, why = 0;
+	struct mpr_wait w;
+
+	for (int i = 0; i < SPINS; i++) {
+		mpr_cpu_pause();
+		if ((atomic_load_explicit(&c->b->cell.word,
+					  memory_order_relaxed) ^
+		     then) &
+		    MPR_BARRIER_PHASE)
+			return outcome(c, then);
+	}
+	mpr_wait_begin(&w, c->self, c->b, MPR_WAIT_NEWS);
+	while (r == -EINPROGRESS && why == 0) {
+		/* Any party may be the one that dies. */
+		mpr_wait_announce(&w, -2);
+		r = outcome(c, then);
+		if (r == -EINPROGRESS)
+			why = mpr_wait_sleep(&w, deadline);
+		/* A signal handler has forked: the child is no party, but may
+		 * try to be one. */
+		if (mpr_wait_is_foreign(&w))
+			return mproc_barrier_wait((mproc_barrier *)c->b,
+						  mproc_until(deadline));
+		mpr_wait_end(&w);
+	}
+	mpr_wait_finish(&w);
+	return r == -EINPROGRESS ? give_up(c, then, why) : r;
+}
+
+int
+mproc_barrier_wait(mproc_barrier *barrier, mproc_timeout timeout)
+{
+	struct call c;
+	uint64_t then = 0;
+	int r;
+
+	r = begin_as_party(&c, barrier);
+	if (r == 0)
+		r = enrol(&c);
+	if (r == 0)
+		r = arrive(&c, timeout.ns == 0, &then);
+	return r == -EINPROGRESS ? wait_for_others(&c, then, timeout) : r;
+}
+
+int
+mproc_barrier_enroll(mproc_barrier *barrier)
+{
+	struct call c;
+	int r;
+
+	r = begin_as_party(&c, barrier);
+	if (r == 0)
+		r = enrol(&c);
+	return r < 0 ? r : check_team(&c);
+}
+
+int
+mproc_barrier_abort(mproc_barrier *barrier)
+{
+	struct call c;
+	uint64_t word;
+	int r;
+
+	r = begin(&c, barrier);
+	if (r < 0)
+		return r;
+	do
+		r = look(&c, &word);
+	while (r == 0 && !(word & MPR_BARRIER_BROKEN) &&
+	       !change(&c, word, broken(word)));
+	return r;
+}
+
+int
+mproc_barrier_reset(mproc_barrier *barrier)
+{
+	struct call c;
+	uint64_t word;
+	int r;
+
+	r = begin(&c, barrier);
+	if (r < 0)
+		return r;
+	r = look(&c, &word);
+	while (r == 0 && !reset_from(&c, word))
+		r = look(&c, &word);
+	return r;
+}
+
+int
+mproc_barrier_waiting(const mproc_barrier *barrier)
+{
+	struct call c;
+	uint64_t word;
+	int r;
+
+	r = begin(&c, barrier);
+	if (r == 0)
+		r = look(&c, &word);
+	if (r < 0)
+		return r;
+	return is_deserted(&c, word) ? 0 : (int)waiting(word);
+}
+
+bool
+mproc_barrier_broken(const mproc_barrier *barrier)
+{
+	uint64_t word, ended;
+	struct call c;
+	unsigned living;
+
+	if (begin(&c, barrier) < 0 || look(&c, &word) < 0)
+		return true;
+	living = count_living(&c, &ended);
+	if (enrolled(word) && !living)
+		return false; /* as new */
+	return word & MPR_BARRIER_BROKEN || living < enrolled(word);
+}
+
+static int
+check_parties(unsigned parties)
+{
+	if (parties < 1 || parties > MPR_BARRIER_MAX)
+		return mpr_fail(-EINVAL, "%u parties are not 1 to %d", parties,
+				MPR_BARRIER_MAX);
+	return 0;
+}
+
+/* Broken, of @parties, and nobody is enrolled: its notes can be struck. */
+static uint64_t
+without_parties(uint64_t word, unsigned parties)
+{
+	word &= MPR_BARRIER_RESETS | MPR_BARRIER_PHASE;
+	return (word + MPR_BARRIER_RESET) | MPR_BARRIER_READY |
+	       MPR_BARRIER_BROKEN | (parties - 1);
+}
+
+int
+mproc_barrier_init(mproc_barrier *barrier, unsigned parties)
+{
+	uint64_t word, next;
+	struct call c;
+	int r;
+
+	r = check_parties(parties);
+	if (r == 0)
+		r = begin(&c, barrier);
+	if (r < 0)
+		return r;
+	do {
+		word = atomic_load(&c.b->cell.word);
+		if (word & MPR_GONE)
+			return look(&c, &word);
+		next = (without_parties(word, parties) & ~MPR_BARRIER_BROKEN) |
+		       MPR_BARRIER_RESETTING;
+	} while (!atomic_compare_exchange_strong(&c.b->cell.word, &word, next));
+	finish_reset(&c, next);
+	return 0;
+}
+
+int
+mproc_barrier_create(mproc_barrier **ret_barrier, unsigned parties)
+{
+	struct call c;
+	void *barrier;
+	int r;
+
+	if (!ret_barrier)
+		return mpr_fail(-EINVAL, "ret_barrier is NULL");
+	r = check_parties(parties);
+	if (r == 0)
+		r = mpr_cell_create(MPR_CELL_BARRIER, &barrier);
+	if (r < 0)
+		return r;
+	r = begin(&c, barrier);
+	if (r < 0)
+		return r;
+	/* Parties of its predecessor may not have noticed its end. */
+	strike(&c, true);
+	mpr_cell_open(barrier, MPR_BARRIER_READY | (parties - 1));
+	*ret_barrier = barrier;
+	return 0;
+}
+
+void
+mproc_barrier_destroy(mproc_barrier *barrier)
+{
+	struct mpr_wake k;
+	struct call c;
+	uint64_t word;
+
+	if (!barrier)
+		return;
+	if (begin(&c, barrier) < 0 || look(&c, &word) < 0) {
+		mpr_log(MPROC_LOG_ERROR,
+			"%p is no barrier, and is not destroyed",
+			(void *)barrier);
+		return;
+	}
+	mpr_wake_begin(&k, c.arena, c.self, c.b);
+	/* Parties are to have room for other notes. Those who wait sleep on
+	 * until it is gone. */
+	while (look(&c, &word) == 0 &&
+	       !atomic_compare_exchange_strong(
+		       &c.b->cell.word, &word,
+		       without_parties(word, parties(word))))
+		;
+	strike(&c, true);
+	if (mpr_cell_is(MPR_CELL_BARRIER, barrier))
+		mpr_cell_destroy(MPR_CELL_BARRIER, barrier);
+	else
+		while (look(&c, &word) == 0 && !change(&c, word, 0))
+			;
+	mpr_wake_end(&k);
+}
