@@ -526,6 +526,53 @@ barriers_come_and_go_without_growth(void **state)
 	assert_int_equal(before.used, after.used);
 }
 
+enum { TEAM = 4 };
+
+/* Phase after phase, and again when it was broken and reset. */
+static int
+go_on(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	int r;
+
+	(void)arg;
+	while (!b->go) {
+		r = mproc_barrier_wait(b->barrier, mproc_sec(20));
+		mpt_check(t, r == -ENOTRECOVERABLE || (r >= 0 && r < TEAM));
+		if (r >= 0)
+			b->index[0][r]++;
+		else
+			mpt_until(t, b->go || !mproc_barrier_broken(b->barrier));
+	}
+	return 0;
+}
+
+static void
+the_team_goes_on_whoever_is_killed(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, TEAM);
+	unsigned rounds = amount(300);
+	int ids[TEAM];
+
+	mpt_watchdog(t, 60);
+	/* A round needs a role. */
+	rounds = rounds < 1000 ? rounds : 1000;
+	for (int i = 0; i < TEAM; i++)
+		ids[i] = mpt_spawn(t, "party", go_on, NULL);
+	for (unsigned i = 0; i < rounds; i++) {
+		unsigned phases = b->index[0][TEAM - 1] + i % 5;
+
+		mpt_until(t, b->index[0][TEAM - 1] > phases);
+		mpt_kill(t, ids[i % TEAM]);
+		assert_int_equal(mproc_barrier_reset(b->barrier), 0);
+		ids[i % TEAM] = mpt_spawn(t, "party", go_on, NULL);
+	}
+	b->go = 1;
+	assert_int_equal(mproc_barrier_abort(b->barrier), 0);
+	end(t, b);
+}
+
 #define both(f)                                                               \
 	static void f##_process(void **state)                                 \
 	{                                                                     \
@@ -565,6 +612,7 @@ main(void)
 		mpt_test(an_interrupt_breaks_it_as_well),
 		mpt_test(a_dead_party_breaks_it),
 		mpt_test(a_phase_with_a_dead_one_is_not_complete),
+		mpt_test(the_team_goes_on_whoever_is_killed),
 		both_tests(a_party_that_ends_breaks_it),
 		both_tests(the_next_team_finds_it_as_new),
 		both_tests(one_too_many_is_refused),

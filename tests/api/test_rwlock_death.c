@@ -343,6 +343,65 @@ killed_waiters_take_nothing_along(void **state)
 	end(t, b);
 }
 
+/* Reads and writes in turn; whoever is told of a death repairs. */
+static int
+work_until_killed(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	int r;
+
+	for (unsigned i = (unsigned)(uintptr_t)arg; !b->done; i++) {
+		if (i % 4) {
+			r = mproc_rwlock_read(b->lock, mproc_sec(20));
+			mpt_check(t, r >= 0);
+			mpt_check(t, r || b->counter == b->copy);
+			b->reads++;
+		} else {
+			r = mproc_rwlock_write(b->lock, mproc_sec(20));
+			mpt_check(t, r >= 0);
+			mpt_check(t, r || b->counter == b->copy);
+			if (r == MPROC_OWNER_DIED) {
+				b->copy = b->counter;
+				mpt_check_int(t,
+					      mproc_rwlock_consistent(b->lock),
+					      0);
+			}
+			b->counter++;
+			b->copy++;
+			b->writes++;
+		}
+		mpt_check_int(t, mproc_rwlock_release(b->lock), 0);
+	}
+	return 0;
+}
+
+enum { PEERS = 5 };
+
+static void
+others_go_on_whoever_is_killed(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	unsigned rounds = amount(300), reads, writes;
+	int ids[PEERS];
+
+	mpt_watchdog(t, 60);
+	/* A round needs a role. */
+	rounds = rounds < 1000 ? rounds : 1000;
+	for (int i = 0; i < PEERS; i++)
+		ids[i] = mpt_spawn(t, "peer", work_until_killed, NULL);
+	for (unsigned i = 0; i < rounds; i++) {
+		reads = b->reads + i % 7;
+		writes = b->writes + i % 3;
+		mpt_until(t, b->reads > reads && b->writes > writes);
+		mpt_kill(t, ids[i % PEERS]);
+		ids[i % PEERS] = mpt_spawn(t, "peer", work_until_killed,
+					   (void *)(uintptr_t)i);
+	}
+	b->done = 1;
+	end(t, b);
+}
+
 both(a_thread_that_ends_holds_nothing)
 
 int
@@ -358,6 +417,7 @@ main(void)
 		mpt_test(a_stopped_writer_keeps_only_what_it_has),
 		both_tests(a_thread_that_ends_holds_nothing),
 		mpt_test(killed_waiters_take_nothing_along),
+		mpt_test(others_go_on_whoever_is_killed),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
