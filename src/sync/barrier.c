@@ -192,8 +192,8 @@ strike(const struct call *c, bool all)
 	return n;
 }
 
-/* The second part of a reset, or, if it is not BROKEN, of an init, from @word.
- */
+/* The second part of what @word has begun: a reset, or, if it is not BROKEN, an
+ * init. */
 static void
 finish_reset(const struct call *c, uint64_t word)
 {
@@ -242,7 +242,7 @@ look(const struct call *c, uint64_t *ret_word)
 	return 0;
 }
 
-/* Counts us among the enrolled, as of @word or later, but not of another reset.
+/* Counts us among the enrolled, as of @word or later, not after another reset.
  * Returns false if that is not to be. */
 static bool
 count_in(const struct call *c, uint64_t word)

@@ -129,8 +129,8 @@ mpr_notes_kind(const struct mpr_notes_walk *walk)
 	return (enum mpr_note_kind)(walk->word & 7);
 }
 
-/* How many living threads have a note of @kind about @object; stops at @most.
- */
+/* How many living threads have a note of @kind about @object; @most is as good
+ * as more. */
 unsigned mpr_notes_count(const mproc_arena *a, const struct mpr_self *self,
 			 const void *object, enum mpr_note_kind kind,
 			 unsigned most);
