@@ -142,18 +142,39 @@ notes_count_while_their_thread_lives(void **state)
 	mproc_free(shared);
 }
 
+static _Atomic bool woken[2];
+
 /* Until it is chosen. */
 static void *
 wait_at_door(void *arg)
 {
+	unsigned door = (unsigned)(uintptr_t)arg;
 	struct mpr_wait w;
 
-	mpr_wait_begin(&w, self(), mpr_door(objects, (unsigned)(uintptr_t)arg));
+	mpr_wait_begin(&w, self(), mpr_door(objects, door), MPR_WAIT_NEWS);
 	do {
 		mpr_wait_announce(&w, -1);
 		mpr_wait_sleep(&w, MPR_NEVER);
 	} while (!mpr_wait_end(&w));
+	woken[door] = true;
 	return NULL;
+}
+
+/* Whether the one at @door has been woken by now, by a waker that wakes all at
+ * that door, or at every one. */
+static bool
+wake(unsigned door, bool everyone)
+{
+	struct mpr_wake k;
+
+	mpr_wake_begin(&k, self()->arena, self(),
+		       mpr_door(objects, everyone ? 0 : door));
+	if (everyone)
+		mpr_wake_everyone(&k);
+	else
+		mpr_wake_n(&k, 5);
+	mpr_wake_end(&k);
+	return woken[door];
 }
 
 static void
@@ -161,21 +182,17 @@ a_waker_chooses_at_one_door(void **state)
 {
 	struct mpt *t = *state;
 	pthread_t threads[2];
-	struct mpr_wake k;
 	int64_t since;
 
 	for (uintptr_t i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, wait_at_door,
 						(void *)i), 0);
 	mpt_until(t, mpr_wait_count(self()->arena, objects, &since) == 2);
-	mpr_wake_begin(&k, self()->arena, self(), mpr_door(objects, 1));
-	mpt_until(t, mpr_wake_n(&k, 5) == 1);
-	mpr_wake_end(&k);
+	mpt_until(t, wake(1, false));
 	pthread_join(threads[1], NULL);
-	assert_int_equal(mpr_wait_count(self()->arena, objects, &since), 1);
-	mpr_wake_begin(&k, self()->arena, self(), objects);
-	mpt_until(t, mpr_wake_everyone(&k) == 1);
-	mpr_wake_end(&k);
+	mpt_until(t, mpr_wait_count(self()->arena, objects, &since) == 1);
+	assert_false(woken[0]);
+	mpt_until(t, wake(0, true));
 	pthread_join(threads[0], NULL);
 }
 
