@@ -10,6 +10,8 @@
 #include "sync/lock.h"
 #include "sync/wait.h"
 
+#define ONCE (UINT64_C(1) << 32) /* in the word's count */
+
 static bool
 is_gone(const struct mpr_condition *c, uint32_t generation)
 {
@@ -17,47 +19,82 @@ is_gone(const struct mpr_condition *c, uint32_t generation)
 	       atomic_load(&c->cell.generation) != generation;
 }
 
-/* Sleeps as @w has announced. Returns 0 when it was chosen; -ETIMEDOUT, -EINTR,
+static int
+fail_gone(const struct mpr_condition *c, int r)
+{
+	return mpr_fail(r, "condition %p was destroyed", (const void *)c);
+}
+
+/* Once the wait is announced. Returns false if the condition is gone. */
+static bool
+flag_waiter(struct mpr_condition *c, uint32_t generation)
+{
+	uint64_t word = atomic_load(&c->cell.word);
+
+	do
+		if (word & MPR_GONE ||
+		    atomic_load(&c->cell.generation) != generation)
+			return false;
+	/* seq_cst, as who notifies looks at this before it looks for us. */
+	while (!atomic_compare_exchange_strong(&c->cell.word, &word,
+					       (word + ONCE) | MPR_WAITERS));
+	return true;
+}
+
+/* From now on whoever notifies finds us. The lock is released last. */
+static int
+begin_wait(struct mpr_wait *w, struct mpr_condition *c, mproc_lock *lock,
+	   uint32_t generation)
+{
+	int r;
+
+	mpr_wait_begin(w, mpr_self_if_joined(), c);
+	mpr_wait_then(w, lock);
+	/* No death ends this wait. */
+	mpr_wait_announce(w, -1);
+	r = flag_waiter(c, generation) ? mproc_lock_release(lock) :
+					 fail_gone(c, -ESTALE);
+	if (r < 0)
+		mpr_wait_end(w);
+	return r;
+}
+
+/* Sleeps as @w has announced. Returns 0 when it was notified; -ETIMEDOUT, -EINTR,
  * -ESHUTDOWN. */
 static int
 sleep_until_notified(struct mpr_wait *w, const struct mpr_condition *c,
 		     uint32_t generation, int64_t deadline)
 {
-	bool chosen;
+	bool moved = false, chosen;
 	int r = 0;
 
 	while (!is_gone(c, generation)) {
 		r = mpr_wait_sleep(w, deadline);
-		/* A signal handler has forked: the child has the lock to take,
-		 * and looks itself what it waited for. */
-		if (mpr_wait_is_foreign(w))
-			return 0;
 		if (r < 0 || !mpr_wait_again(w))
 			break;
 	}
-	chosen = mpr_wait_end(w);
+	chosen = mpr_wait_end_unless_moved(w, &moved);
 	/* Who destroys it chooses all. */
-	if (is_gone(c, generation))
+	if (!moved && is_gone(c, generation))
 		return -ESHUTDOWN;
 	return chosen ? 0 : r;
 }
 
 /* Takes the lock after a wait that has ended as @why says. */
 static int
-take_back(mproc_lock *lock, const struct mpr_condition *c, int why)
+take_back(struct mpr_lock *l, struct mpr_wait *w,
+	  const struct mpr_condition *c, int why)
 {
-	int r;
+	int r = mpr_lock_take_back(l);
 
-	/* An interrupt must not keep us from the lock. */
-	mpr_interrupt_hold();
-	r = mproc_lock_acquire(lock, MPROC_FOREVER);
-	mpr_interrupt_unhold();
+	/* If it was moved: until now the lock's wake-up was in its word. */
+	mpr_wait_end(w);
 	if (r == -ESHUTDOWN)
 		r = -ESTALE;
 	if (r != 0)
 		return r;
 	if (why == -ESHUTDOWN)
-		mpr_fail(why, "condition %p was destroyed", (const void *)c);
+		fail_gone(c, why);
 	if (why == -EINTR)
 		mpr_interrupt_answer();
 	return why;
@@ -67,8 +104,8 @@ int
 mproc_condition_wait(mproc_condition *condition, mproc_lock *lock,
 		     mproc_timeout timeout)
 {
-	const struct mpr_condition *c = (struct mpr_condition *)condition;
-	const struct mpr_lock *l = (struct mpr_lock *)lock;
+	struct mpr_condition *c = (struct mpr_condition *)condition;
+	struct mpr_lock *l = (struct mpr_lock *)lock;
 	uint32_t generation;
 	struct mpr_wait w;
 	int64_t deadline;
@@ -81,25 +118,15 @@ mproc_condition_wait(mproc_condition *condition, mproc_lock *lock,
 		return r;
 	generation = atomic_load(&c->cell.generation);
 	if (is_gone(c, generation))
-		return mpr_fail(-ESTALE, "condition %p was destroyed",
-				(const void *)c);
+		return fail_gone(c, -ESTALE);
 	if (!timeout.ns)
 		return -EAGAIN;
 	deadline = mpr_deadline(timeout);
-	mpr_wait_begin(&w, mpr_self_if_joined(), c, MPR_WAIT_CALL);
-	/* No death ends this wait. */
-	mpr_wait_announce(&w, -1);
-	r = mproc_lock_release(lock);
-	if (r < 0) {
-		mpr_wait_end(&w);
-		mpr_wait_finish(&w);
+	r = begin_wait(&w, c, lock, generation);
+	if (r < 0)
 		return r;
-	}
 	r = sleep_until_notified(&w, c, generation, deadline);
-	r = take_back(lock, c, r);
-	if (!mpr_wait_is_foreign(&w))
-		mpr_wait_finish(&w);
-	return r;
+	return take_back(l, &w, c, r);
 }
 
 int
@@ -122,26 +149,57 @@ mproc_condition_wait_for(mproc_condition *condition, mproc_lock *lock,
 	return r == -ETIMEDOUT && pred(arg) ? 0 : r;
 }
 
+/*
+ * Woken while the caller has the lock, they would only run into it, all at once.
+ * Those who want it are moved to wait for the lock, which wakes them one after
+ * another.
+ */
+static void
+move_if_held(struct mpr_wake *k)
+{
+	struct mpr_lock *l;
+	int64_t since;
+	int slot = mpr_wake_first(k, &since);
+
+	if (slot < 0)
+		return;
+	l = mpr_wake_next(k, (unsigned)slot, sizeof(*l));
+	if (!l || !mpr_lock_is_mine(l))
+		return;
+	/* Before they are moved: whoever dies with the lock wakes them, as it is
+	 * the death of anyone. */
+	mpr_lock_expect_waiters(l);
+	k->held = l;
+}
+
 /* All of them if @n is UINT_MAX. */
 static int
 notify(mproc_condition *condition, unsigned n)
 {
-	const struct mpr_condition *c = (struct mpr_condition *)condition;
-	mproc_arena *a = mpr_arena_peek();
+	struct mpr_condition *c = (struct mpr_condition *)condition;
+	mproc_arena *a;
 	struct mpr_wake k;
 	unsigned woken;
+	uint64_t word;
 
 	if (!c)
 		return mpr_fail(-EINVAL, "condition is NULL");
-	if (atomic_load(&c->cell.word) & MPR_GONE)
-		return mpr_fail(-ESTALE, "condition %p was destroyed",
-				(const void *)c);
+	word = atomic_load(&c->cell.word);
+	if (word & MPR_GONE)
+		return fail_gone(c, -ESTALE);
+	if (!(word & MPR_WAITERS))
+		return 0;
+	a = mpr_arena_peek();
 	if (!a)
 		return 0;
 	/* For those whom it has chosen and not woken. */
 	mpr_wake_begin(&k, a, mpr_self_if_joined(), c);
+	move_if_held(&k);
 	woken = n == UINT_MAX ? mpr_wake_all(&k) : mpr_wake_n(&k, n);
 	mpr_wake_end(&k);
+	if (woken < n)
+		atomic_compare_exchange_strong(&c->cell.word, &word,
+					       word & ~MPR_WAITERS);
 	return (int)woken;
 }
 

@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A condition in shared memory: a name to wait for, and nothing else. Who waits
- * announces that (sync/wait.h) while it still has the lock, then releases it; so
- * whoever has the lock next finds it waiting.
+ * A condition in shared memory: a name to wait for, and a word so that who finds
+ * nobody need not look for anybody. Who waits announces that (sync/wait.h), then
+ * sets WAITERS, while it still has the lock; then it releases it. So whoever has
+ * the lock next finds it waiting.
+ *
+ *   bits 17, 21  WAITERS and GONE of sync/holder.h
+ *   bits 32..63  how often WAITERS was set
+ *
+ * Who has found nobody left clears WAITERS, unless the count says that somebody
+ * has come meanwhile. Not before it looks: if it died then, those who sleep would
+ * not be found again.
  */
 #ifndef MPR_SYNC_CONDITION_H
 #define MPR_SYNC_CONDITION_H
@@ -12,7 +20,7 @@
 #include "sync/cell.h"
 
 struct mpr_condition {
-	struct mpr_cell cell; /* its word is 0, or GONE */
+	struct mpr_cell cell;
 };
 
 static_assert(sizeof(struct mpr_condition) == sizeof(mproc_condition),

@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "base/error.h"
-#include "sync/holder.h"
 #include "sync/rlock.h"
 
 /* The lock, which is what is waited for, and what can fail. */
@@ -18,21 +17,6 @@ look_at(const mproc_rlock *rlock)
 	return (const mproc_lock *)rlock;
 }
 
-/* Whether the calling thread holds it and knows it. Nobody else can change
- * that: relaxed. */
-static bool
-is_mine(const struct mpr_rlock *rl)
-{
-	const struct mpr_self *self = mpr_self_at_once();
-	uint64_t word = atomic_load_explicit(&rl->lock.cell.word,
-					     memory_order_relaxed);
-
-	if (mpr_unlikely(!self))
-		self = mpr_self_if_joined();
-	return self && !(word & MPR_HANDED) &&
-	       mpr_holder_name(word) == mpr_holder(self);
-}
-
 int
 mproc_rlock_acquire(mproc_rlock *rlock, mproc_timeout timeout)
 {
@@ -40,7 +24,7 @@ mproc_rlock_acquire(mproc_rlock *rlock, mproc_timeout timeout)
 	uint32_t nested;
 	int r;
 
-	if (!rl || !is_mine(rl)) {
+	if (!rl || !mpr_lock_is_mine(&rl->lock)) {
 		r = mproc_lock_acquire(lock_of(rlock), timeout);
 		if (r >= 0)
 			atomic_store_explicit(&rl->nested, 0,
@@ -61,7 +45,7 @@ mproc_rlock_release(mproc_rlock *rlock)
 	struct mpr_rlock *rl = (struct mpr_rlock *)rlock;
 	uint32_t nested;
 
-	if (!rl || !is_mine(rl))
+	if (!rl || !mpr_lock_is_mine(&rl->lock))
 		return mproc_lock_release(lock_of(rlock));
 	nested = atomic_load_explicit(&rl->nested, memory_order_relaxed);
 	if (nested == 0)

@@ -502,6 +502,35 @@ no_notification_is_lost(struct mpt *t)
 	end(t, b);
 }
 
+/* Waits again and again, while somebody notifies all the time. */
+static int
+wait_often(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	lock(t, b);
+	for (unsigned i = 0; i < amount(3000); i++)
+		mpt_check_int(t, mproc_condition_wait(b->c, b->lock,
+						      mproc_sec(20)), 0);
+	unlock(t, b);
+	b->done++;
+	return 0;
+}
+
+/* Without the lock it may look for sleepers just as one comes. */
+static void
+who_comes_during_a_notification_is_found_by_the_next(struct mpt *t)
+{
+	struct board *b = new_board(t);
+
+	mpt_spawn(t, "waiter", wait_often, NULL);
+	mpt_spawn(t, "waiter", wait_often, NULL);
+	while (b->done < 2)
+		assert_true(mproc_condition_notify_all(b->c) >= 0);
+	end(t, b);
+}
+
 #define both(f)                                                               \
 	static void f##_process(void **state)                                 \
 	{                                                                     \
@@ -521,6 +550,7 @@ both(wait_for_has_one_deadline)
 both(wait_for_refuses_what_it_cannot_do)
 both(a_notification_counts_though_the_lock_is_late)
 both(no_notification_is_lost)
+both(who_comes_during_a_notification_is_found_by_the_next)
 
 #define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
@@ -543,6 +573,7 @@ main(void)
 		mpt_test(an_interrupt_does_not_keep_it_from_the_lock),
 		mpt_test(a_condition_in_private_memory_is_each_processes_own),
 		both_tests(no_notification_is_lost),
+		both_tests(who_comes_during_a_notification_is_found_by_the_next),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);

@@ -108,6 +108,43 @@ what_the_killed_were_told_is_told_to_others(void **state)
 	end(t, b);
 }
 
+static int
+notify_and_hold(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	lock(t, b);
+	mpt_check_int(t, mproc_condition_notify_all(b->c), 3);
+	b->done = 1;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+/* They sleep on, as it has the lock that they want. */
+static void
+a_notifier_dies_with_the_lock(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	int64_t began;
+	int id;
+
+	for (int i = 0; i < 3; i++)
+		mpt_spawn(t, "waiter", wait_once,
+			  (void *)(intptr_t)MPROC_OWNER_DIED);
+	mpt_until(t, look(t, b, &b->sleeping) == 3);
+	id = mpt_spawn(t, "notifier", notify_and_hold, NULL);
+	mpt_until(t, b->done);
+	assert_int_equal(waiters(b->lock), 3);
+	began = mproc_now();
+	mpt_kill(t, id);
+	mpt_join_all(t);
+	assert_true(mproc_now() - began < 5000 * MS);
+	assert_int_equal(b->woken, 3);
+	end(t, b);
+}
+
 static void
 destroy_wakes_those_who_wait(struct mpt *t)
 {
@@ -188,6 +225,7 @@ main(void)
 		mpt_test(who_waits_is_told_of_a_dead_holder),
 		mpt_test(killed_sleepers_take_nothing_along),
 		mpt_test(what_the_killed_were_told_is_told_to_others),
+		mpt_test(a_notifier_dies_with_the_lock),
 		both_tests(destroy_wakes_those_who_wait),
 		both_tests(a_destroyed_lock_is_not_held),
 	};

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Conditions: libmproc's, and those of the C library for several processes with
+ * a plain mutex.
+ *
+ * Broadcast: many processes sleep; the time from notify_all, called with the
+ * lock, until each of them has had the lock. Each adds one to a counter of who
+ * has the lock. Then two processes hand a token to each other, and then
+ * notifications that find nobody asleep.
+ *
+ * Usage: bench_condition [rounds]
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <mproc/mproc.h>
+
+#include "bench.h"
+
+#define ROUNDS 7
+#define SLEEPERS_MAX 64
+#define BROADCASTS 50 /* in a round */
+#define HANDS 5000
+#define IDLE 1000000
+
+enum { OURS, THEIRS, KINDS };
+
+static const char *const names[KINDS] = { "libmproc", "pthread" };
+
+static struct shared {
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;
+	/* Of who has the lock. */
+	unsigned turn; /* which broadcast it is */
+	unsigned asleep;
+	unsigned served;
+	int64_t end;
+} *shared;
+
+static mproc_lock *lock;
+static mproc_condition *condition;
+
+static void
+take(int kind)
+{
+	if (kind == OURS ? mproc_lock_acquire(lock, MPROC_FOREVER) :
+			   pthread_mutex_lock(&shared->mutex))
+		bench_die("a lock was not to be had");
+}
+
+static void
+give(int kind)
+{
+	if (kind == OURS ? mproc_lock_release(lock) :
+			   pthread_mutex_unlock(&shared->mutex))
+		bench_die("a lock was not released");
+}
+
+static void
+sleep_once(int kind)
+{
+	if (kind == OURS ? mproc_condition_wait(condition, lock,
+						MPROC_FOREVER) :
+			   pthread_cond_wait(&shared->cond, &shared->mutex))
+		bench_die("a wait failed");
+}
+
+static void
+wake_all(int kind)
+{
+	if (kind == OURS ? mproc_condition_notify_all(condition) < 0 :
+			   pthread_cond_broadcast(&shared->cond))
+		bench_die("a broadcast failed");
+}
+
+static void
+wake_one(int kind)
+{
+	if (kind == OURS ? mproc_condition_notify(condition, 1) < 0 :
+			   pthread_cond_signal(&shared->cond))
+		bench_die("a signal failed");
+}
+
+static void
+init(void)
+{
+	pthread_mutexattr_t mutex;
+	pthread_condattr_t cond;
+
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		bench_die("mmap");
+	pthread_mutexattr_init(&mutex);
+	pthread_mutexattr_setpshared(&mutex, PTHREAD_PROCESS_SHARED);
+	pthread_condattr_init(&cond);
+	pthread_condattr_setpshared(&cond, PTHREAD_PROCESS_SHARED);
+	if (pthread_mutex_init(&shared->mutex, &mutex) ||
+	    pthread_cond_init(&shared->cond, &cond))
+		bench_die("pthread");
+	if (mproc_lock_create(&lock) < 0 ||
+	    mproc_condition_create(&condition) < 0)
+		bench_die(mproc_error_detail());
+}
+
+static void
+start_peers(pid_t *pids, unsigned n, void (*run)(int kind, unsigned n),
+	    int kind)
+{
+	for (unsigned i = 0; i < n; i++) {
+		pids[i] = fork();
+		if (pids[i] < 0)
+			bench_die("fork");
+		if (pids[i] == 0) {
+			run(kind, n);
+			_exit(0);
+		}
+	}
+}
+
+static void
+await_peers(const pid_t *pids, unsigned n)
+{
+	int status;
+
+	for (unsigned i = 0; i < n; i++)
+		if (waitpid(pids[i], &status, 0) < 0 || status)
+			bench_die("a peer failed");
+}
+
+static void
+sleeper(int kind, unsigned n)
+{
+	take(kind);
+	for (unsigned i = 0; i < BROADCASTS; i++) {
+		shared->asleep++;
+		while (shared->turn == i)
+			sleep_once(kind);
+		if (++shared->served == n)
+			shared->end = mproc_now();
+	}
+	give(kind);
+}
+
+/* Until all of them are so. */
+static void
+await(int kind, const unsigned *what, unsigned n)
+{
+	for (;;) {
+		take(kind);
+		if (*what == n)
+			return;
+		give(kind);
+		sched_yield();
+	}
+}
+
+/* us for a broadcast to @n. */
+static double
+round_broadcast(int kind, unsigned n)
+{
+	pid_t pids[SLEEPERS_MAX];
+	int64_t began, spent = 0;
+
+	shared->turn = shared->asleep = 0;
+	start_peers(pids, n, sleeper, kind);
+	for (unsigned i = 0; i < BROADCASTS; i++) {
+		await(kind, &shared->asleep, n);
+		shared->asleep = shared->served = 0;
+		shared->turn++;
+		began = mproc_now();
+		wake_all(kind);
+		give(kind);
+		await(kind, &shared->served, n);
+		spent += shared->end - began;
+		give(kind);
+	}
+	await_peers(pids, n);
+	return (double)spent / BROADCASTS / 1000;
+}
+
+static void
+hand_on(int kind, unsigned n)
+{
+	unsigned me;
+
+	(void)n;
+	take(kind);
+	me = shared->asleep++;
+	while (shared->turn < HANDS) {
+		if (shared->turn % 2 == me) {
+			shared->turn++;
+			wake_one(kind);
+		} else {
+			sleep_once(kind);
+		}
+	}
+	give(kind);
+}
+
+/* us for each time that a token is handed on. */
+static double
+round_hand_on(int kind, unsigned n)
+{
+	int64_t began = mproc_now();
+	pid_t pids[2];
+
+	(void)n;
+	shared->turn = shared->asleep = 0;
+	start_peers(pids, 2, hand_on, kind);
+	await_peers(pids, 2);
+	return (double)(mproc_now() - began) / HANDS / 1000;
+}
+
+/* us for a notification that finds nobody, with @n processes in the arena. */
+static double
+round_idle(int kind, unsigned n)
+{
+	int64_t began = mproc_now();
+
+	(void)n;
+	for (unsigned i = 0; i < IDLE; i++)
+		wake_one(kind);
+	return (double)(mproc_now() - began) / IDLE / 1000;
+}
+
+static void
+compare(const char *what, double (*run)(int kind, unsigned n), unsigned n,
+	int rounds)
+{
+	double **us = bench_columns(KINDS, rounds);
+	double *column = bench_column(rounds);
+
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < KINDS; k++)
+			us[k][i] = run(k, n);
+	printf("%s, %u processes, %d rounds in turn\n%-12s %10s %10s %10s %9s\n",
+	       what, n, rounds, "", "median us", "least", "most", "x pthread");
+	for (int k = 0; k < KINDS; k++) {
+		struct bench_figure f;
+
+		memcpy(column, us[k], (size_t)rounds * sizeof(*column));
+		f = bench_figure(column, rounds);
+		printf("%-12s %10.3f %10.3f %10.3f %9.2f\n", names[k], f.median,
+		       f.least, f.most,
+		       bench_median_ratio(us[THEIRS], us[k], rounds));
+	}
+	bench_free_columns(us, KINDS);
+	free(column);
+}
+
+int
+main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
+
+	init();
+	compare("notify_all until all have had the lock", round_broadcast, 64,
+		rounds);
+	compare("notify_all until all have had the lock", round_broadcast, 4,
+		rounds);
+	compare("hand a token on", round_hand_on, 2, rounds);
+	compare("notify, nobody asleep", round_idle, 1, rounds);
+	return 0;
+}
