@@ -66,6 +66,10 @@ struct mpr_participant {
 	 * waiters it is about to wake, or 0. */
 	_Atomic uint64_t wait_owner;
 	_Atomic uint64_t wakes;
+	/* What it wants once it was chosen, or 0; and the name of what it waits
+	 * for to be called, until it has gone on, or 0. */
+	_Atomic uint64_t wait_then;
+	_Atomic uint64_t calls;
 	_Atomic uint32_t wait_kind; /* sync/wait.h */
 	uint32_t pad1;
 };

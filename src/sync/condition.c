@@ -48,14 +48,16 @@ begin_wait(struct mpr_wait *w, struct mpr_condition *c, mproc_lock *lock,
 {
 	int r;
 
-	mpr_wait_begin(w, mpr_self_if_joined(), c);
+	mpr_wait_begin(w, mpr_self_if_joined(), c, MPR_WAIT_CALL);
 	mpr_wait_then(w, lock);
 	/* No death ends this wait. */
 	mpr_wait_announce(w, -1);
 	r = flag_waiter(c, generation) ? mproc_lock_release(lock) :
 					 fail_gone(c, -ESTALE);
-	if (r < 0)
+	if (r < 0) {
 		mpr_wait_end(w);
+		mpr_wait_finish(w);
+	}
 	return r;
 }
 
@@ -70,6 +72,10 @@ sleep_until_notified(struct mpr_wait *w, const struct mpr_condition *c,
 
 	while (!is_gone(c, generation)) {
 		r = mpr_wait_sleep(w, deadline);
+		/* A signal handler has forked: the child has the lock to take,
+		 * and looks itself what it waited for. */
+		if (mpr_wait_is_foreign(w))
+			return 0;
 		if (r < 0 || !mpr_wait_again(w))
 			break;
 	}
@@ -88,7 +94,10 @@ take_back(struct mpr_lock *l, struct mpr_wait *w,
 	int r = mpr_lock_take_back(l);
 
 	/* If it was moved: until now the lock's wake-up was in its word. */
-	mpr_wait_end(w);
+	if (!mpr_wait_is_foreign(w)) {
+		mpr_wait_end(w);
+		mpr_wait_finish(w);
+	}
 	if (r == -ESHUTDOWN)
 		r = -ESTALE;
 	if (r != 0)
@@ -157,17 +166,16 @@ mproc_condition_wait_for(mproc_condition *condition, mproc_lock *lock,
 static void
 move_if_held(struct mpr_wake *k)
 {
+	struct mpr_waiter first;
 	struct mpr_lock *l;
-	int64_t since;
-	int slot = mpr_wake_first(k, &since);
 
-	if (slot < 0)
+	if (!mpr_wake_first(k, &first))
 		return;
-	l = mpr_wake_next(k, (unsigned)slot, sizeof(*l));
+	l = mpr_wake_next(k, &first, sizeof(*l));
 	if (!l || !mpr_lock_is_mine(l))
 		return;
-	/* Before they are moved: whoever dies with the lock wakes them, as it is
-	 * the death of anyone. */
+	/* Before they are moved. Whoever dies with the lock wakes them, as the
+	 * lock's word names it. */
 	mpr_lock_expect_waiters(l);
 	k->held = l;
 }

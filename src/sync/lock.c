@@ -219,9 +219,9 @@ wait_for(struct attempt *t, int64_t deadline)
 /* Once for each process in which it goes on. */
 static int
 acquire_as(mproc_arena *a, struct mpr_lock *l, mproc_timeout timeout,
-	   int64_t deadline)
+	   int64_t deadline, bool waits)
 {
-	struct attempt t = { .arena = a, .l = l };
+	struct attempt t = { .arena = a, .l = l, .waits = waits };
 	int r;
 
 	r = mpr_self(a, &t.self);
@@ -240,7 +240,7 @@ acquire_as(mproc_arena *a, struct mpr_lock *l, mproc_timeout timeout,
 }
 
 static MPR_NOINLINE int
-acquire_slowly(struct mpr_lock *l, mproc_timeout timeout)
+acquire_slowly(struct mpr_lock *l, mproc_timeout timeout, bool waits)
 {
 	int64_t deadline;
 	mproc_arena *a;
@@ -254,7 +254,7 @@ acquire_slowly(struct mpr_lock *l, mproc_timeout timeout)
 	deadline = timeout.ns ? mpr_deadline(timeout) : 0;
 	/* A signal handler may have forked while we slept. */
 	do
-		r = acquire_as(a, l, timeout, deadline);
+		r = acquire_as(a, l, timeout, deadline, waits);
 	while (r == -ECHILD);
 	return r;
 }
@@ -273,9 +273,30 @@ mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout)
 			 !atomic_compare_exchange_strong_explicit(
 				 &l->cell.word, &word, mpr_holder(self),
 				 memory_order_acq_rel, memory_order_relaxed)))
-		return acquire_slowly(l, timeout);
+		return acquire_slowly(l, timeout, false);
 	name(l, self);
 	return 0;
+}
+
+int
+mpr_lock_take_back(struct mpr_lock *l)
+{
+	int r;
+
+	mpr_interrupt_hold();
+	r = acquire_slowly(l, MPROC_FOREVER, true);
+	mpr_interrupt_unhold();
+	return r;
+}
+
+void
+mpr_lock_expect_waiters(struct mpr_lock *l)
+{
+	uint64_t word = atomic_load(&l->cell.word);
+
+	while (!atomic_compare_exchange_strong(&l->cell.word, &word,
+					       word | MPR_WAITERS))
+		;
 }
 
 /* Whether the calling thread holds it as @word says. */

@@ -23,6 +23,7 @@
 #include <mproc/sync.h>
 
 #include "sync/cell.h"
+#include "sync/holder.h"
 
 struct mpr_lock {
 	struct mpr_cell cell; /* .first: see below */
@@ -34,7 +35,30 @@ struct mpr_lock {
 
 static_assert(sizeof(struct mpr_lock) == sizeof(mproc_lock), "shared layout");
 
+/* Whether the calling thread holds it, and knows it. Nobody else can change that:
+ * relaxed. */
+static inline bool
+mpr_lock_is_mine(const struct mpr_lock *l)
+{
+	const struct mpr_self *self = mpr_self_at_once();
+	uint64_t word = atomic_load_explicit(&l->cell.word,
+					     memory_order_relaxed);
+
+	if (mpr_unlikely(!self))
+		self = mpr_self_if_joined();
+	return self && !(word & MPR_HANDED) &&
+	       mpr_holder_name(word) == mpr_holder(self);
+}
+
 /* Returns 0 if the calling thread holds it; -EPERM or -ESTALE, with the text. */
 int mpr_lock_check_held(const struct mpr_lock *l);
+
+/* Others wait for it: the calling thread, which holds it, wakes one of them when
+ * it releases it. */
+void mpr_lock_expect_waiters(struct mpr_lock *l);
+
+/* As mproc_lock_acquire() for ever, in spite of interrupts, which stay pending,
+ * by one that may have been chosen: others who wait count on it. */
+int mpr_lock_take_back(struct mpr_lock *l);
 
 #endif

@@ -31,22 +31,36 @@ mpr_wait_begin(struct mpr_wait *w, struct mpr_self *self, const void *object,
 		.self = self,
 		.object = object,
 		.name = mpr_arena_name(self->arena, object),
+		.kind = kind,
 		.since = mproc_now(),
 		.before = atomic_load_explicit(&self->shared->wakes,
 					       memory_order_relaxed),
 	};
+	w->kind_before = (enum mpr_wait_kind)atomic_load_explicit(
+		&self->shared->wait_kind, memory_order_relaxed);
 	atomic_store_explicit(&self->shared->wait_kind, kind,
 			      memory_order_relaxed);
+	if (kind == MPR_WAIT_CALL)
+		atomic_store(&self->shared->calls, w->name);
 	atomic_store(&self->shared->wakes, w->name);
 }
 
 void
 mpr_wait_finish(struct mpr_wait *w)
 {
-	atomic_store_explicit(&w->self->shared->wakes, w->before,
-			      memory_order_release);
-	atomic_store_explicit(&w->self->shared->wait_kind, MPR_WAIT_TURN,
+	struct mpr_participant *p = w->self->shared;
+
+	atomic_store_explicit(&p->wakes, w->before, memory_order_release);
+	atomic_store_explicit(&p->wait_kind, w->kind_before,
 			      memory_order_relaxed);
+	if (w->kind == MPR_WAIT_CALL)
+		atomic_store_explicit(&p->calls, 0, memory_order_release);
+}
+
+void
+mpr_wait_then(struct mpr_wait *w, const void *next)
+{
+	w->then = mpr_arena_name(w->self->arena, next);
 }
 
 bool
@@ -75,6 +89,7 @@ mpr_wait_announce(struct mpr_wait *w, int owner)
 
 	get_ready(w);
 	atomic_store_explicit(&p->wait_owner, whose, memory_order_relaxed);
+	atomic_store_explicit(&p->wait_then, w->then, memory_order_relaxed);
 	/* seq_cst, before the look at the object: see wait.h. */
 	atomic_store(word_of(w->self->arena, w->self->slot),
 		     make_word(w->name, MPR_WAIT_WAITING));
@@ -108,12 +123,30 @@ mpr_wait_end(struct mpr_wait *w)
 	return word >> 2 == w->name && state_of(word) >= MPR_WAIT_CHOSEN;
 }
 
+bool
+mpr_wait_end_unless_moved(struct mpr_wait *w, bool *ret_moved)
+{
+	uint64_t waiting = make_word(w->name, MPR_WAIT_WAITING);
+
+	/* Nobody moves it but from WAITING. */
+	if (atomic_compare_exchange_strong(
+		    word_of(w->self->arena, w->self->slot), &waiting, 0)) {
+		mpr_wait_end(w);
+		return false;
+	}
+	/* Or a signal handler has waited meanwhile, and what we were told then is
+	 * lost: let the caller look. */
+	*ret_moved = waiting >> 2 != w->name;
+	return *ret_moved || mpr_wait_end(w);
+}
+
 /* A walk over those who wait for the same, by name. */
 struct walk {
 	const mproc_arena *arena;
 	uint64_t name;
 	uint64_t doors; /* bits of a name that do not matter */
 	struct mpr_scope scope;
+	uint64_t held; /* the name that some may be moved to, or 0 */
 	unsigned slot; /* the next one to look at */
 	unsigned high;
 };
@@ -139,6 +172,20 @@ walk_doors(const mproc_arena *a, uint64_t name,
 
 	walk.doors = MPR_DOORS;
 	return walk;
+}
+
+/* What becomes of the word of one that waits for @name and is chosen, or
+ * moved. */
+static uint64_t
+chosen_word(const struct walk *walk, uint64_t name,
+	    const struct mpr_participant *p)
+{
+	uint64_t then = atomic_load_explicit(&p->wait_then,
+					     memory_order_relaxed);
+
+	return walk->held && then == walk->held ?
+		       make_word(walk->held, MPR_WAIT_WAITING) :
+		       make_word(name, MPR_WAIT_CHOSEN);
 }
 
 /* The next one that waits, and its word; false at the end. */
@@ -265,8 +312,13 @@ mpr_wake_end(struct mpr_wake *k)
 static struct walk
 walk_of(const struct mpr_wake *k)
 {
-	return walk_from(k->arena, mpr_arena_name(k->arena, k->object),
-			 k->self ? k->self->shared : NULL);
+	struct walk walk = walk_from(k->arena,
+				     mpr_arena_name(k->arena, k->object),
+				     k->self ? k->self->shared : NULL);
+
+	if (k->held)
+		walk.held = mpr_arena_name(k->arena, k->held);
+	return walk;
 }
 
 static bool
@@ -287,14 +339,15 @@ find_first(struct walk walk, struct mpr_waiter *ret)
 }
 
 static bool
-choose(const mproc_arena *a, uint64_t name, const struct mpr_waiter *w)
+choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w)
 {
+	const mproc_arena *a = walk->arena;
 	struct mpr_participant *p = mpr_participant_at(a, w->slot);
 	uint64_t word = make_word(name, MPR_WAIT_WAITING);
+	uint64_t chosen = chosen_word(walk, name, p);
 	bool still_there;
 
-	if (!atomic_compare_exchange_strong(word_of(a, w->slot), &word,
-					    make_word(name, MPR_WAIT_CHOSEN)))
+	if (!atomic_compare_exchange_strong(word_of(a, w->slot), &word, chosen))
 		return false;
 	/* Recovery makes it DEAD, then looks whether it was chosen: if that was
 	 * too early to see it, we see it here. seq_cst, all. And the slot may be
@@ -302,7 +355,8 @@ choose(const mproc_arena *a, uint64_t name, const struct mpr_waiter *w)
 	 * it is woken: later it may have used this and left, which is no reason
 	 * to choose another one. */
 	still_there = atomic_load(&p->ident) == w->ident;
-	mpr_unpark(a, w->slot);
+	if (state_of(chosen) == MPR_WAIT_CHOSEN)
+		mpr_unpark(a, w->slot);
 	return still_there;
 }
 
@@ -313,7 +367,7 @@ choose_first(struct walk walk)
 	struct mpr_waiter w;
 
 	while (find_first(walk, &w))
-		if (choose(walk.arena, walk.name, &w))
+		if (choose(&walk, walk.name, &w))
 			return true;
 	return false;
 }
@@ -327,7 +381,21 @@ mpr_wake_first(const struct mpr_wake *k, struct mpr_waiter *ret)
 bool
 mpr_wake_one(const struct mpr_wake *k, const struct mpr_waiter *w)
 {
-	return choose(k->arena, mpr_arena_name(k->arena, k->object), w);
+	struct walk walk = walk_of(k);
+
+	return choose(&walk, walk.name, w);
+}
+
+void *
+mpr_wake_next(const struct mpr_wake *k, const struct mpr_waiter *w, uint64_t len)
+{
+	/* Any process can write there. */
+	uint64_t then = atomic_load_explicit(
+		&mpr_participant_at(k->arena, w->slot)->wait_then,
+		memory_order_relaxed);
+
+	return then % 8 == 0 && mpr_arena_has(k->arena, then, len) ?
+		       mpr_arena_at(k->arena, then) : NULL;
 }
 
 unsigned
@@ -350,7 +418,7 @@ choose_all(struct walk walk)
 
 	while (next_waiter(&walk, &w, &word))
 		woken += state_of(word) == MPR_WAIT_WAITING &&
-			 choose(walk.arena, word >> 2, &w);
+			 choose(&walk, word >> 2, &w);
 	return woken;
 }
 
@@ -427,26 +495,38 @@ tell_of(const mproc_arena *a, unsigned slot)
 	}
 }
 
+/* Those who wait for the object called @name, also whom the dead one @p has
+ * chosen and not woken. They look, and if it was in vain, sleep again. */
+static void
+wake_for_a_look(const mproc_arena *a, uint64_t name,
+		const struct mpr_participant *p)
+{
+	struct walk walk = walk_doors(a, name, p);
+	struct mpr_waiter w;
+	uint64_t word;
+
+	while (next_waiter(&walk, &w, &word))
+		mpr_unpark(a, w.slot);
+}
+
 void
 mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 {
 	struct mpr_participant *p = mpr_participant_at(a, slot);
+	uint64_t word = atomic_load(word_of(a, slot));
 	uint64_t note = atomic_load(&p->wakes);
-	bool calls = atomic_load(&p->wait_kind) == MPR_WAIT_CALL;
-	uint64_t word;
-	struct mpr_waiter w;
-	struct walk walk;
+	uint64_t calls = atomic_load(&p->calls);
 
 	if (!mpr_participant_still_dead(a, slot, ident))
 		return;
-	/* Also those whom it has chosen and not woken. They look, and if it was
-	 * in vain, sleep again. */
-	if (note) {
-		walk = walk_doors(a, note, p);
-		while (next_waiter(&walk, &w, &word))
-			if (!calls || !choose(a, word >> 2, &w))
-				mpr_unpark(a, w.slot);
-	}
+	if (note)
+		wake_for_a_look(a, note, p);
+	/* It may have been moved there, and chosen. */
+	if (state_of(word) && word >> 2 != note)
+		wake_for_a_look(a, word >> 2, p);
+	/* It may have been the one that was called. */
+	if (calls)
+		choose_all(walk_from(a, calls, p));
 	tell_of(a, slot);
 }
 

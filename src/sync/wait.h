@@ -14,6 +14,9 @@
  *     ^                   |                             |          |
  *     +------- end -------+-----------------------------+----------+
  *
+ * One that wants a lock next may be moved by the lock's holder: it stays WAITING,
+ * under the lock's name.
+ *
  * Who is CHOSEN has been given what one wake-up stands for: it takes what it
  * waited for, or has another one chosen. A waker chooses those who wait longest.
  *
@@ -77,7 +80,9 @@ struct mpr_wait {
 	struct mpr_self *self;
 	const void *object;
 	uint64_t name;
+	uint64_t then; /* see mpr_wait_then() */
 	uint64_t before; /* the note before, see mpr_wake_begin() */
+	enum mpr_wait_kind kind, kind_before;
 	int64_t since;
 	uint32_t ticket;
 };
@@ -87,6 +92,12 @@ struct mpr_wait {
 void mpr_wait_begin(struct mpr_wait *w, struct mpr_self *self,
 		    const void *object, enum mpr_wait_kind kind);
 void mpr_wait_finish(struct mpr_wait *w);
+
+/*
+ * Once it was chosen it wants @next, a lock. Who has that may move its wait there
+ * instead of waking it: it sleeps on, and is woken when its turn has come.
+ */
+void mpr_wait_then(struct mpr_wait *w, const void *next);
 
 /*
  * Announces that the thread is about to sleep. A look at the object comes next,
@@ -105,6 +116,11 @@ bool mpr_wait_again(struct mpr_wait *w);
 
 /* It does not sleep any more. Returns whether it was chosen. */
 bool mpr_wait_end(struct mpr_wait *w);
+
+/* The same for one with something next. If it was moved, *@ret_moved is set, and
+ * it waits for that: the caller ends the wait when it has got it. Being moved is
+ * being chosen. */
+bool mpr_wait_end_unless_moved(struct mpr_wait *w, bool *ret_moved);
 
 /* Whether the process has been forked since the wait began, by a signal handler
  * that has returned into it: then it is the parent's. */
@@ -141,6 +157,7 @@ struct mpr_wake {
 	const mproc_arena *arena;
 	struct mpr_self *self;
 	const void *object;
+	const void *held; /* who wants that next is moved; NULL */
 	uint64_t before; /* the note of whom a signal handler has interrupted */
 };
 
@@ -157,6 +174,10 @@ struct mpr_waiter {
 
 /* Finds the one who waits longest, of those not chosen yet. */
 bool mpr_wake_first(const struct mpr_wake *k, struct mpr_waiter *ret);
+
+/* What that one wants next, or NULL, also if that is not in the arena's heap. */
+void *mpr_wake_next(const struct mpr_wake *k, const struct mpr_waiter *w,
+		    uint64_t len);
 
 /* Chooses that one and wakes it. Returns false if it is not WAITING for the
  * object any more. */

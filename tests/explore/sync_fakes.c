@@ -122,6 +122,16 @@ mpr_interrupt_answer(void)
 	sync_answer(explore_current());
 }
 
+void
+mpr_interrupt_hold(void)
+{
+}
+
+void
+mpr_interrupt_unhold(void)
+{
+}
+
 /* Life and death. */
 
 bool
