@@ -36,12 +36,11 @@ static struct board *board; /* for look() */
 static void
 choose(struct mpr_self *self, struct mpr_cell *cell)
 {
-	struct mpr_waiter w;
+	struct mpr_waiter w = { .slot = self->slot, .ident = self->ident };
 	struct mpr_wake k;
 
 	mpr_wake_begin(&k, self->arena, self, cell);
-	if (!mpr_wake_first(&k, &w) || w.slot != self->slot ||
-	    !mpr_wake_one(&k, &w))
+	if (!mpr_wake_one(&k, &w))
 		abort();
 	mpr_wake_end(&k);
 }
