@@ -171,6 +171,8 @@ mproc_rwlock_release(mproc_rwlock *lock)
 	_Atomic uint64_t *note;
 	uint64_t word;
 
+	if (mpr_unlikely(!self))
+		self = mpr_self_if_joined();
 	if (mpr_unlikely(!l || !self))
 		return release_writing(l);
 	note = mpr_note_find(self, mpr_rwlock_note(self, l, MPR_NOTE_READS));
