@@ -165,6 +165,8 @@ step(struct scene *s, const char *name, void (*before)(void *arg),
 		.survivor = survivor,
 		.fingerprint = scene_state,
 		.arg = s,
+		.every = 500,
+		.budget = 100,
 		.max_cases = s->max_cases,
 	}, NULL);
 }

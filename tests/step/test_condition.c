@@ -109,7 +109,8 @@ step(struct scene *s, const char *name, void (*before)(void *arg),
 		.victim = victim,
 		.survivor = survivor,
 		.fingerprint = state,
-		.every = 1000,
+		.every = 400,
+		.budget = 100,
 		.arg = s,
 	}, NULL);
 }
