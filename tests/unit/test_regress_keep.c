@@ -160,13 +160,13 @@ sleeper(struct mpt *t, struct board *b, unsigned since)
 
 /* It was woken by recovery, and looks again from time to time. */
 static void
-stop_while_it_waits(struct mpt *t, struct board *b, pid_t pid)
+stop_while_it_waits(struct mpt *t, struct board *b, pid_t pid, uint64_t since)
 {
 	for (;;) {
-		mpt_until(t, lane_that_awaits(b->q, 2));
+		mpt_until(t, lane_that_awaits(b->q, since));
 		mpt_check_int(t, kill(pid, SIGSTOP), 0);
 		mpt_until(t, mpt_task_state(pid) == 'T');
-		if (lane_that_awaits(b->q, 2))
+		if (lane_that_awaits(b->q, since))
 			return;
 		mpt_check_int(t, kill(pid, SIGCONT), 0);
 	}
@@ -202,10 +202,12 @@ what_is_offered_to_the_dead_is_passed_on(void **state)
 	victim = sleeper(t, b, 1);
 	lane = lane_that_awaits(b->q, 1);
 	other = sleeper(t, b, 2);
+	/* Not while it looks. */
+	stop_while_it_waits(t, b, mpt_pid(t, victim), 1);
 	mpt_kill(t, victim);
 	while (mpr_owner_state(lane->owner) != MPR_LANE_FREE)
 		assert_true(mproc_arena_recover(NULL) >= 0);
-	stop_while_it_waits(t, b, mpt_pid(t, other));
+	stop_while_it_waits(t, b, mpt_pid(t, other), 2);
 
 	heir = puppet_start(t, put_ten, b);
 	puppet_move_until(t, heir, mpr_owner_state(lane->owner) ==
