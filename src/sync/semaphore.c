@@ -174,7 +174,7 @@ acquire_slowly(struct mpr_semaphore *s, mproc_timeout timeout)
 	struct mpr_await await = {
 		.look = look,
 		.what = "semaphore",
-		.cell = &s->cell,
+		.cell = (struct mpr_cell *)s,
 		.owner = -1,
 	};
 	uint64_t word;
