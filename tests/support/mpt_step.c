@@ -48,6 +48,7 @@
 enum {
 	EVERY = 1000,
 	BUDGET = 150,
+	CASES = 400,
 	QUICK_CASES = 64,
 	TICK_MS = 5,
 	SLEEPY_TICKS = 3,
@@ -579,6 +580,8 @@ static void choose_points(struct run *run)
 		i = strtoul(mode, NULL, 0);
 		run->points[i < n ? i : n].bits |= POINT_CHOSEN;
 		return;
+	} else if (max == 0) {
+		max = CASES;
 	}
 
 	for (i = 0; i <= n; i++)

@@ -63,7 +63,7 @@
  * @every:       all instructions up to this one (1000)
  * @budget:      how many chosen points beyond that (150)
  * @max_cases:   no more points than this: the ones that matter, the others
- *               spread evenly (no limit)
+ *               spread evenly (400)
  * @keep_zombie: leave the victim unreaped while the survivor runs (reaped)
  * @forks:       the operation forks: the victim is stepped all the way, as its
  *               child would run into a breakpoint of ours

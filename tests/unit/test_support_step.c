@@ -225,6 +225,7 @@ static void a_sleeping_victim_is_killed_in_its_sleep(void **state)
 	struct mpt_stepper_result r;
 	struct mpt_stepper_opts o = {
 		.name = "sleep",
+		.max_cases = 10000,
 		.victim = sleep_in_the_middle,
 		.before = clear_the_pair,
 		.survivor = see,
@@ -407,6 +408,7 @@ static void an_exit_can_be_the_end_of_an_operation(void **state)
 	struct mpt_stepper_result r;
 	struct mpt_stepper_opts o = {
 		.name = "exit",
+		.max_cases = 10000,
 		.victim = exit_after_a_pair,
 		.before = clear_the_pair,
 		.survivor = see,
