@@ -10,9 +10,11 @@
  *
  * First a dry run counts the instructions, lets the victim finish, and notes
  * the points that matter most: both sides of each system call and of each
- * instruction that changed the shared memory. Operations of at most .every
- * instructions are killed at each of them, longer ones at the first .every, at
- * all points that matter, and at .budget others chosen by mpt_seed().
+ * instruction that changed the shared memory. The victim is killed at all points
+ * that matter, and of the others at the first .every and at .budget more chosen
+ * by mpt_seed(), thinned out evenly to .max_cases in all. Between two points that
+ * matter a kill leaves the same shared memory behind wherever it comes, as far as
+ * .fingerprint sees it. MPT_STEP=full kills at each instruction.
  *
  *	static void victim(void *arg)
  *	{
