@@ -8,10 +8,12 @@
  * of stop tells everything, and a step costs two system calls here.
  *
  * Stepping to the n-th instruction again and again costs the square of the
- * length. The dry run therefore notes where each instruction lies; a victim is
- * let run to a breakpoint at the last instruction before the n-th one that the
- * dry run had met for the first time there, and is stepped from that point.
- * MPT_STEP=full steps all the way.
+ * length. The dry run therefore notes where each instruction lies, and how often
+ * it had been there. A victim is let run to a breakpoint at an instruction
+ * before the n-th one, as often as the dry run came there, and is stepped from
+ * that point; it is the one for which that makes the fewest stops. Where the
+ * processor cannot break without a change of the text, it is one that had not
+ * been met before. MPT_STEP=full steps all the way.
  *
  * A step that is a system call may sleep for ever. While victims run, a timer
  * interrupts our waitpid() every few milliseconds; a victim found sleeping on
@@ -46,9 +48,8 @@
 #include "mpt_step_arch.h"
 
 enum {
-	EVERY = 1000,
-	BUDGET = 150,
-	CASES = 400,
+	EVERY = 2000,
+	BUDGET = 300,
 	QUICK_CASES = 64,
 	TICK_MS = 5,
 	SLEEPY_TICKS = 3,
@@ -58,13 +59,14 @@ enum {
 /* What is known about the point after n instructions. */
 struct point {
 	uintptr_t pc;
+	unsigned visit; /* the how manieth of this instruction, from 1; or 0 */
 	unsigned bits;
 };
 
 enum {
 	POINT_MATTERS = 1,	/* beside a system call or a change */
 	POINT_CHOSEN = 2,
-	POINT_FIRST = 4,	/* its instruction is met for the first time */
+	POINT_LEFT = 4,		/* for a signal handler: see count_visits() */
 };
 
 /* What a victim did when it was told to go on. */
@@ -81,8 +83,10 @@ struct run {
 	struct point *points;	/* of 0 .. result.instructions */
 	size_t points_size;
 	bool may_jump;		/* breakpoints may be used */
+	bool may_count;		/* and be met more than once */
 	pid_t victim;
 	int signal;		/* to be delivered with the next step */
+	bool signalled;		/* since that was last cleared */
 };
 
 /* Set in victims only: elsewhere the marks must be harmless. */
@@ -317,14 +321,30 @@ static enum stop advance(struct run *run, bool single, unsigned long n)
 			return STOP_END;
 
 		/* A signal arrives; no instruction was executed. */
+		run->signalled = true;
 		run->signal = WSTOPSIG(status);
 		resume(run, single);
 	}
 }
 
+/* Lets the victim run to the @visit-th visit of @pc. */
+static enum stop run_to_visit(struct run *run, uintptr_t pc, unsigned visit)
+{
+	enum stop stop = STOP_TRAP;
+
+	if (!mpt_break_at(run->victim, pc))
+		fail_run(run, "the breakpoint");
+	while (visit-- > 0 && stop == STOP_TRAP)
+		stop = advance(run, false, 0);
+	if (stop == STOP_TRAP &&
+	    (get_pc(run) != pc || !mpt_break_at(run->victim, 0)))
+		fail_run(run, "behind the breakpoint");
+	return stop;
+}
+
 /*
- * Lets the victim run to the first visit of @pc. Where no breakpoint can be
- * set, as in the vdso, it returns false and the victim has not moved.
+ * The same for the first visit, by changing the text. Where that cannot be, as
+ * in the vdso, it returns false and the victim has not moved.
  */
 static bool run_to(struct run *run, uintptr_t pc, enum stop *ret)
 {
@@ -428,11 +448,15 @@ static int compare_points(const void *a, const void *b)
 	return *p < *q ? -1 : *p > *q;
 }
 
-/* Finds the points whose instruction was not met before. */
-static void find_first_visits(struct run *run)
+/*
+ * Counts the visits of each instruction. One that a signal has led away from is
+ * executed when its handler has returned, and only that is a visit.
+ */
+static void count_visits(struct run *run)
 {
 	unsigned long i, n = run->result.instructions + 1;
 	struct point **sorted;
+	unsigned visits = 0;
 
 	sorted = malloc(n * sizeof(*sorted));
 	if (sorted == NULL)
@@ -440,9 +464,12 @@ static void find_first_visits(struct run *run)
 	for (i = 0; i < n; i++)
 		sorted[i] = &run->points[i];
 	qsort(sorted, n, sizeof(*sorted), compare_points);
-	for (i = 0; i < n; i++)
-		if (i == 0 || sorted[i]->pc != sorted[i - 1]->pc)
-			sorted[i]->bits |= POINT_FIRST;
+	for (i = 0; i < n; i++) {
+		if (i > 0 && sorted[i]->pc != sorted[i - 1]->pc)
+			visits = 0;
+		if (!(sorted[i]->bits & POINT_LEFT))
+			sorted[i]->visit = ++visits;
+	}
 	free(sorted);
 }
 
@@ -455,6 +482,7 @@ static void dry_run(struct run *run)
 	uintptr_t pc;
 
 	start_victim(run);
+	run->may_count = !run->o->in_text && mpt_break_at(run->victim, 0);
 	set_ticks(true);
 	if (fingerprint != NULL)
 		last = fingerprint(run->o->arg);
@@ -467,9 +495,12 @@ static void dry_run(struct run *run)
 			run->result.syscalls++;
 			mark_both_sides(run, n);
 		}
+		run->signalled = false;
 		stop = advance(run, true, n);
 		if (stop != STOP_TRAP)
 			break;
+		if (run->signalled)
+			point(run, n)->bits |= POINT_LEFT;
 		now = fingerprint != NULL ? fingerprint(run->o->arg) : 0;
 		if (now != last) {
 			run->result.changes++;
@@ -482,7 +513,7 @@ static void dry_run(struct run *run)
 	run->result.instructions = n;
 	point(run, 0)->bits |= POINT_MATTERS;
 	point(run, n)->bits |= POINT_MATTERS;
-	find_first_visits(run);
+	count_visits(run);
 	if (stop == STOP_ASLEEP)
 		run->result.asleep++;
 	else
@@ -490,21 +521,47 @@ static void dry_run(struct run *run)
 	bury_victim(run, n, stop == STOP_END);
 }
 
+/* From which point the victim is stepped to @n, so that there are the fewest
+ * stops on the way; 0 is where it stands. */
+static unsigned long find_jump(const struct run *run, unsigned long n)
+{
+	unsigned long i, stops, fewest = n, best = 0;
+
+	if (!run->may_jump)
+		return 0;
+	for (i = n; i > 0 && n - i < fewest; i--) {
+		stops = n - i + run->points[i].visit;
+		if (stops >= fewest || run->points[i].visit == 0 ||
+		    (!run->may_count && run->points[i].visit > 1))
+			continue;
+		fewest = stops;
+		best = i;
+	}
+	return best;
+}
+
+/* Lets it run to point @i. Returns false if it could not, and has not moved. */
+static bool jump(struct run *run, unsigned long i, enum stop *ret)
+{
+	const struct point *p = &run->points[i];
+
+	if (!run->may_count)
+		return run_to(run, p->pc, ret);
+	*ret = run_to_visit(run, p->pc, p->visit);
+	return true;
+}
+
 /* One victim, killed after @n instructions. */
 static void kill_at(struct run *run, unsigned long n)
 {
+	unsigned long i = find_jump(run, n);
 	enum stop stop = STOP_TRAP;
-	unsigned long i = 0;
 
 	start_victim(run);
 	set_ticks(true);
 
-	if (run->may_jump) {
-		for (i = n; !(run->points[i].bits & POINT_FIRST); i--)
-			;
-		if (i > 0 && !run_to(run, run->points[i].pc, &stop))
-			i = 0;
-	}
+	if (i > 0 && !jump(run, i, &stop))
+		i = 0;
 	while (i < n && stop == STOP_TRAP) {
 		stop = advance(run, true, i);
 		if (stop == STOP_TRAP)
@@ -568,7 +625,8 @@ static void choose_points(struct run *run)
 	unsigned long n = run->result.instructions;
 	const char *mode = getenv("MPT_STEP");
 
-	run->may_jump = !run->o->forks;
+	/* The text would be the child's, too. */
+	run->may_jump = run->may_count || !run->o->forks;
 	every = o->every != 0 ? o->every : EVERY;
 	if (mode != NULL && strcmp(mode, "full") == 0) {
 		run->may_jump = false;
@@ -580,8 +638,6 @@ static void choose_points(struct run *run)
 		i = strtoul(mode, NULL, 0);
 		run->points[i < n ? i : n].bits |= POINT_CHOSEN;
 		return;
-	} else if (max == 0) {
-		max = CASES;
 	}
 
 	for (i = 0; i <= n; i++)

@@ -12,9 +12,9 @@
  * the points that matter most: both sides of each system call and of each
  * instruction that changed the shared memory. The victim is killed at all points
  * that matter, and of the others at the first .every and at .budget more chosen
- * by mpt_seed(), thinned out evenly to .max_cases in all. Between two points that
- * matter a kill leaves the same shared memory behind wherever it comes, as far as
- * .fingerprint sees it. MPT_STEP=full kills at each instruction.
+ * by mpt_seed(), thinned out evenly to .max_cases if that is set. Between two
+ * points that matter a kill leaves the same shared memory behind wherever it
+ * comes, as far as .fingerprint sees it. MPT_STEP=full kills at each instruction.
  *
  *	static void victim(void *arg)
  *	{
@@ -62,13 +62,14 @@
  * @fingerprint: runs in the test during the dry run: a hash of the memory of
  *               interest, to find the instructions that change it (none)
  * @arg:         handed to all of them
- * @every:       all instructions up to this one (1000)
- * @budget:      how many chosen points beyond that (150)
+ * @every:       all instructions up to this one (2000)
+ * @budget:      how many chosen points beyond that (300)
  * @max_cases:   no more points than this: the ones that matter, the others
- *               spread evenly (400)
+ *               spread evenly (no limit)
  * @keep_zombie: leave the victim unreaped while the survivor runs (reaped)
- * @forks:       the operation forks: the victim is stepped all the way, as its
- *               child would run into a breakpoint of ours
+ * @forks:       the operation forks: its child would run into a breakpoint in
+ *               the text
+ * @in_text:     break in the text even if the processor can do without
  * @exits:       the operation does not come to mpt_step_end(), it ends with the
  *               victim's exit, with whatever code
  */
@@ -85,6 +86,7 @@ struct mpt_stepper_opts {
 	unsigned long max_cases;
 	bool keep_zombie;
 	bool forks;
+	bool in_text;
 	bool exits;
 };
 

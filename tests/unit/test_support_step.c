@@ -367,6 +367,12 @@ static void breakpoints_change_nothing(void **state)
 	mpt_stepper_run(*state, &o, NULL);
 	unsetenv("MPT_STEP");
 	assert_true(seen.history == history);
+
+	/* And as where the processor does not help. */
+	see_begin(*state);
+	o.in_text = true;
+	mpt_stepper_run(*state, &o, NULL);
+	assert_true(seen.history == history);
 }
 
 static void the_environment_selects_points(void **state)
@@ -473,6 +479,7 @@ static void a_victims_child_meets_no_breakpoint(void **state)
 	/* First that it would. */
 	see_begin(*state);
 	o.arg = seen.b;
+	o.in_text = true;
 	mpt_stepper_run(*state, &o, NULL);
 	assert_true(seen.torn > 0);
 
