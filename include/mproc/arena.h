@@ -21,6 +21,18 @@
  * system refuses that (memfd_create) it is an unnamed file in /dev/shm, /tmp or
  * /var/tmp, the first that takes one; then it is as large as there is room.
  *
+ * Programs that are not of one family meet in a named arena: one makes it with
+ * mproc_arena_create(), the others open it by name. It may lie at another address
+ * in each of them, so pointers into it mean nothing to the others: objects in it
+ * are found by name (mproc_arena_bind(), mproc_arena_find()). Everything else is
+ * the same as inside a family: locks and their like may lie in it, queues can be
+ * made in it, and whoever is killed, the others go on.
+ *
+ * A named arena stays when its last user ends, with all that is in it, until
+ * mproc_arena_unlink(); so do the holders of its locks, who count as dead. Whoever
+ * can write to it can do anything to its users: by default that is the user whose
+ * it is.
+ *
  * A mproc_arena is a process-local handle, but it may be used in a forked
  * child too. NULL stands for the default arena.
  */
@@ -42,13 +54,102 @@ typedef struct mproc_arena mproc_arena;
  *               to 64 MiB. Memory is taken as it is used.
  * @core_dump:   core dumps contain the arena. The kernel then allocates all of
  *               its capacity when a process crashes; 0 means 256 MiB here, or
- *               half of it as often as that is refused.
+ *               half of it as often as that is refused. In a named arena it is
+ *               the creator's core dumps.
+ * @name:        of a named arena: 1 to 200 bytes without "/", but for one in the
+ *               beginning, which does not count. The file is /dev/shm/NAME.
+ * @mode:        of a named arena: who may open it, as in open(2) and whatever
+ *               the umask; 0 means 0600
  */
 struct mproc_arena_opts {
 	size_t struct_size;
 	size_t capacity;
 	bool core_dump;
+	const char *name;
+	unsigned mode;
 };
+
+/**
+ * mproc_arena_create() - make a named arena and open it
+ * @ret_a: receives the handle
+ * @opts:  with a name
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   @ret_a is NULL, @opts->struct_size makes no sense, there is no
+ *             name or it cannot be one, the capacity is out of range, or there
+ *             is more than permission bits in the mode
+ *   -ENAMETOOLONG
+ *   -E2BIG    @opts has fields that this library does not know
+ *   -EEXIST   something has that name already
+ *   -EMFILE   32 named arenas are open, or too many descriptors
+ *   -ENOTSUP  the system has no /dev/shm, or one that takes no unnamed files; or
+ *             there is no /proc
+ *   -EACCES   /dev/shm is not for this user
+ *   -ENOMEM, -ENOSPC, -EFBIG, -ENFILE  as for mproc_arena_default()
+ * Context: blocks on the kernel only.
+ * Crash: there is a complete arena of that name, or nothing at all.
+ */
+MPROC_API int mproc_arena_create(mproc_arena **ret_a,
+				 const struct mproc_arena_opts *opts);
+
+/**
+ * mproc_arena_open() - open a named arena
+ * @ret_a:   receives the handle: the same one each time in one process, which
+ *           is to be closed as often as it was opened
+ * @name:    as for mproc_arena_create()
+ * @timeout: how long to wait for it to be made; the name is looked for every 5 ms
+ *
+ * Opening changes nothing in the arena, and deletes nothing.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL, -ENAMETOOLONG  @ret_a or @name is NULL, or it cannot be a name
+ *   -ENOENT     there is none of that name, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  there is still none
+ *   -EINTR      mproc_interrupt() was called
+ *   -EACCES     its mode does not let this user in
+ *   -EPERM      it belongs neither to this user nor to root
+ *   -ELOOP, -EISDIR, -EINVAL  what has the name is a symbolic link, a directory,
+ *               or no file otherwise
+ *   -EBADMSG    it is no arena, or its size is not what it says
+ *   -EPROTONOSUPPORT  it is of another version of the library, or of one built in
+ *               another way
+ *   -EMFILE     32 named arenas are open, or too many descriptors
+ *   -ENOMEM, -ENFILE  as for mproc_arena_default()
+ * Context: blocks until the name is there.
+ * Crash: nothing is left.
+ */
+MPROC_API int mproc_arena_open(mproc_arena **ret_a, const char *name,
+			       mproc_timeout timeout);
+
+/**
+ * mproc_arena_close() - close a named arena
+ * @a: what mproc_arena_create() or mproc_arena_open() gave; NULL is ignored, and
+ *     what is not open, as the default arena, is refused with a log line
+ *
+ * With the last close, what the calling thread holds in the arena is given back
+ * as at its end, and pointers into the arena are no longer to be used by this
+ * process. Other threads that have used it keep it mapped, and are among its
+ * participants, until they end.
+ *
+ * Context: blocks on the kernel only.
+ * Crash: as the end of the process.
+ */
+MPROC_API void mproc_arena_close(mproc_arena *a);
+
+/**
+ * mproc_arena_unlink() - take away the name of an arena
+ * @name: as for mproc_arena_create()
+ *
+ * Who has it open goes on; its memory goes with the last one. An arena whose
+ * users are all dead has no participants (mproc_arena_stat()) and can be opened
+ * and used as it is, or unlinked.
+ *
+ * Return: 0; -EINVAL, -ENAMETOOLONG; -ENOENT; -EACCES, -EPERM if it is not
+ *         this user's.
+ * Context: blocks on the kernel only.
+ * Crash: the name is there or not.
+ */
+MPROC_API int mproc_arena_unlink(const char *name);
 
 /**
  * mproc_arena_configure_default() - how the default arena is to be made
@@ -59,7 +160,8 @@ struct mproc_arena_opts {
  * inherit, makes it in the same way.
  *
  * Return: 0, or a negative error:
- *   -EINVAL  @opts->struct_size makes no sense, or the capacity is out of range
+ *   -EINVAL  @opts->struct_size makes no sense, the capacity is out of range, or
+ *            there is a name or a mode
  *   -E2BIG   @opts has fields that this library does not know
  *   -EBUSY   the arena exists already
  * Context: never blocks.
@@ -97,8 +199,24 @@ MPROC_API mproc_arena *mproc_arena_default(void);
 MPROC_API MPROC_NODISCARD void *mproc_alloc(size_t size);
 
 /**
+ * mproc_arena_alloc() - allocate shared memory in an arena
+ * @a:     arena, or NULL for the default one
+ * @size:  bytes, at least 1
+ * @align: a power of two up to 64, or 0; blocks are always aligned to 64
+ *
+ * As mproc_alloc().
+ *
+ * Return: the block; NULL with errno set as there, and EINVAL for @align.
+ * Context: lock-free; calls the kernel when the heap grows.
+ * Crash: as in mproc_alloc().
+ */
+MPROC_API MPROC_NODISCARD void *mproc_arena_alloc(mproc_arena *a, size_t size,
+						  size_t align);
+
+/**
  * mproc_free() - give a block back
- * @p: what mproc_alloc() returned in any process of the family, or NULL
+ * @p: what mproc_alloc() returned in any process of the family, or
+ *     mproc_arena_alloc() in any process that has the arena; or NULL
  *
  * A pointer that is no allocated block, or that was freed before, is refused:
  * nothing happens but a log line at level error.
@@ -109,13 +227,54 @@ MPROC_API MPROC_NODISCARD void *mproc_alloc(size_t size);
 MPROC_API void mproc_free(void *p);
 
 /**
- * mproc_is_shared() - does a pointer lie in the default arena?
+ * mproc_is_shared() - does a pointer lie in an arena of this process?
  * @p: any value
  *
  * Return: true if so, whether it is allocated or not.
  * Context: never blocks; async-signal-safe.
  */
 MPROC_API bool mproc_is_shared(const void *p);
+
+/**
+ * mproc_arena_bind() - give an object in an arena a name
+ * @a:      arena, or NULL for the default one
+ * @name:   1 to 55 bytes
+ * @object: address in the arena; or NULL, which takes the name away
+ *
+ * The name is one of the arena's, and stays until it is taken away, or the arena
+ * goes.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL        @name is NULL or empty, or @object lies not in the arena
+ *   -ENAMETOOLONG
+ *   -EEXIST        another object has the name
+ *   -ENOENT        @object is NULL, and nothing has the name
+ *   -ENOSPC, -ENOMEM, -EAGAIN  no memory for it, or for a participant
+ *   -EBADMSG       the arena is corrupt
+ * Context: waits for others who bind just now, for microseconds.
+ * Crash: the name is bound or not; who waits for it is told if it is.
+ */
+MPROC_API int mproc_arena_bind(mproc_arena *a, const char *name, void *object);
+
+/**
+ * mproc_arena_find() - find an object in an arena by its name
+ * @a:       arena, or NULL for the default one
+ * @name:    as for mproc_arena_bind()
+ * @ret:     receives its address in this process
+ * @timeout: how long to wait for somebody to bind it
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL        @name or @ret is NULL, or @name is empty
+ *   -ENAMETOOLONG
+ *   -ENOENT        nothing has the name, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT     still nothing has it
+ *   -EINTR         mproc_interrupt() was called
+ *   -ENOSPC, -ENOMEM, -EAGAIN  no memory, to wait
+ * Context: lock-free if there is one; else blocks.
+ * Crash: nothing is left.
+ */
+MPROC_API int mproc_arena_find(mproc_arena *a, const char *name, void **ret,
+			       mproc_timeout timeout);
 
 /**
  * mproc_arena_recover() - look for the dead now

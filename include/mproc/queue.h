@@ -60,6 +60,7 @@
 #ifndef MPROC_QUEUE_H
 #define MPROC_QUEUE_H
 
+#include <mproc/arena.h>
 #include <mproc/core.h>
 #include <sys/uio.h>
 
@@ -95,6 +96,7 @@ typedef struct mproc_queue mproc_queue;
  *                   Somebody has to notice the death: who sleeps in a wait, the
  *                   parent; who only polls calls mproc_arena_recover() at
  *                   times.
+ * @arena:           where it is made; NULL means the default arena
  */
 struct mproc_queue_opts {
 	size_t struct_size;
@@ -107,10 +109,11 @@ struct mproc_queue_opts {
 	bool ordered;
 	bool joinable;
 	bool ack;
+	mproc_arena *arena;
 };
 
 /**
- * mproc_queue_create() - make a queue in the default arena
+ * mproc_queue_create() - make a queue
  * @ret_q: receives the queue
  * @opts:  options, or NULL
  *
@@ -636,6 +639,7 @@ MPROC_API int mproc_queue_shutdown(mproc_queue *q, unsigned flags);
  *   -ENOMEM, -ENOSPC  no memory
  *   -EBADMSG  the queue's memory is corrupt
  *   -ENOSYS, -EPERM   the system has no eventfds, or forbids them
+ *   -ENOTSUP  the queue is not in the default arena
  * Context: may wait for the thread for as long as that takes to begin; calls
  *          the kernel.
  * Crash: killed inside, nothing is left. A process that is killed with a

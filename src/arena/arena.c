@@ -13,6 +13,7 @@
 #include "arena/kinds.h"
 #include "arena/participant.h"
 #include "arena/recover.h"
+#include "arena/table.h"
 #include "base/error.h"
 #include "base/opts.h"
 #include "os/fence.h"
@@ -28,9 +29,6 @@
 /* Tables, and a dozen extents: enough for a queue between processes. */
 #define CAPACITY_LEAST (UINT64_C(16) << 20)
 
-/* Helps where memory has 2 MiB pages, costs nothing where it has not. */
-#define ALIGNMENT (UINT64_C(2) << 20)
-
 #define PAGE 4096
 
 static struct mproc_arena default_arena;
@@ -40,21 +38,68 @@ static _Atomic(struct mproc_arena *) default_published;
 static struct mproc_arena_opts wanted;
 
 static int
-create_memory(struct mpr_shmem *ret_s)
+make_memory(struct mproc_arena *a, const struct mproc_arena_opts *o,
+	    mpr_arena_maker *make, void *arg)
 {
 	uint64_t size = CAPACITY_USUAL;
 	int r;
 
-	if (wanted.capacity)
-		return mpr_shmem_create(ret_s, wanted.capacity, ALIGNMENT,
-					wanted.core_dump);
-	if (wanted.core_dump)
+	if (o->capacity)
+		return make(&a->shmem, mpr_round_up(o->capacity,
+						    MPR_EXTENT_SIZE), arg);
+	if (o->core_dump)
 		size = CAPACITY_DUMPED;
 	do {
-		r = mpr_shmem_create(ret_s, size, ALIGNMENT, wanted.core_dump);
+		r = make(&a->shmem, size, arg);
 		size /= 2;
 	} while ((r == -ENOMEM || r == -EFBIG) && size >= CAPACITY_HALVED_TO);
 	return r;
+}
+
+void
+mpr_arena_attach(struct mproc_arena *a)
+{
+	a->shm = mpr_arena_at(a, 0);
+	a->n_extents = (uint32_t)((a->shmem.size - MPR_HEAP_AT) /
+				  MPR_EXTENT_SIZE);
+}
+
+uint32_t
+mpr_arena_abi(void)
+{
+	return mpr_parker_kind | (uint32_t)sizeof(void *) << 8 |
+	       (uint32_t)sizeof(struct mpr_participant) << 16;
+}
+
+int
+mpr_arena_make(struct mproc_arena *a, const struct mproc_arena_opts *o,
+	       mpr_arena_maker *make, void *arg)
+{
+	int r = make_memory(a, o, make, arg);
+
+	if (r < 0)
+		return r;
+	r = mpr_shmem_back(&a->shmem, 0, PAGE);
+	if (r < 0) {
+		mpr_shmem_unmap(&a->shmem);
+		return r;
+	}
+	mpr_arena_attach(a);
+	a->shm->magic = MPR_ARENA_MAGIC;
+	a->shm->layout = MPR_ARENA_LAYOUT;
+	a->shm->abi = mpr_arena_abi();
+	a->shm->size = a->shmem.size;
+	/* Epoch 0 is what zeroed memory has. */
+	atomic_init(&a->shm->epochs, 1);
+	atomic_init(&a->shm->light_fences, !mpr_fence_register());
+	return 0;
+}
+
+static int
+make_anonymous(struct mpr_shmem *ret_s, size_t size, void *unused)
+{
+	(void)unused;
+	return mpr_shmem_create(ret_s, size, MPR_ARENA_ALIGN, wanted.core_dump);
 }
 
 static int
@@ -63,30 +108,12 @@ create(struct mproc_arena *a)
 	int r;
 
 	memset(a, 0, sizeof(*a));
-	r = create_memory(&a->shmem);
+	r = mpr_arena_make(a, &wanted, make_anonymous, NULL);
 	if (r < 0)
 		return r;
 	r = mpr_file_anonymous(&a->locks, "mproc-locks", false);
 	if (r < 0)
-		goto unmap;
-	a->n_extents = (uint32_t)((a->shmem.size - MPR_HEAP_AT) /
-				  MPR_EXTENT_SIZE);
-	r = mpr_shmem_back(&a->shmem, 0, PAGE);
-	if (r < 0)
-		goto close_locks;
-	a->shm = mpr_arena_at(a, 0);
-	a->shm->magic = MPR_ARENA_MAGIC;
-	a->shm->layout = MPR_ARENA_LAYOUT;
-	a->shm->size = a->shmem.size;
-	/* Epoch 0 is what zeroed memory has. */
-	atomic_init(&a->shm->epochs, 1);
-	atomic_init(&a->shm->light_fences, !mpr_fence_register());
-	return 0;
-
-close_locks:
-	mpr_file_close(&a->locks);
-unmap:
-	mpr_shmem_unmap(&a->shmem);
+		mpr_shmem_unmap(&a->shmem);
 	return r;
 }
 
@@ -186,6 +213,17 @@ mproc_arena_default(void)
 }
 
 int
+mpr_arena_check_capacity(size_t capacity)
+{
+	if (!capacity ||
+	    (capacity >= CAPACITY_LEAST && capacity <= MPR_CAPACITY_MAX))
+		return 0;
+	return mpr_fail(-EINVAL, "a capacity of %zu bytes: it must be from %llu "
+			"to %llu", capacity, (unsigned long long)CAPACITY_LEAST,
+			(unsigned long long)MPR_CAPACITY_MAX);
+}
+
+int
 mproc_arena_configure_default(const struct mproc_arena_opts *opts)
 {
 	struct mproc_arena_opts o;
@@ -195,13 +233,12 @@ mproc_arena_configure_default(const struct mproc_arena_opts *opts)
 	r = mpr_opts_read(&o, sizeof(o), opts);
 	if (r < 0)
 		return r;
-	if (o.capacity &&
-	    (o.capacity < CAPACITY_LEAST || o.capacity > MPR_CAPACITY_MAX))
-		return mpr_fail(-EINVAL, "a capacity of %zu bytes: it must be "
-				"from %llu to %llu", o.capacity,
-				(unsigned long long)CAPACITY_LEAST,
-				(unsigned long long)MPR_CAPACITY_MAX);
-	o.capacity = mpr_round_up(o.capacity, MPR_EXTENT_SIZE);
+	if (o.name || o.mode)
+		return mpr_fail(-EINVAL, "the default arena has no name and no "
+				"mode");
+	r = mpr_arena_check_capacity(o.capacity);
+	if (r < 0)
+		return r;
 	mpr_process_lock();
 	late = mpr_arena_peek() != NULL;
 	if (!late)
@@ -213,13 +250,9 @@ mproc_arena_configure_default(const struct mproc_arena_opts *opts)
 bool
 mproc_is_shared(const void *p)
 {
-	const mproc_arena *a = mpr_arena_peek();
-	uintptr_t base, at = (uintptr_t)p;
+	const mproc_arena *a = mpr_arena_of(p);
 
-	if (!a)
-		return false;
-	base = (uintptr_t)a->shmem.base;
-	return at >= base && at - base < a->shmem.size;
+	return a && (uintptr_t)p - (uintptr_t)a->shmem.base < a->shmem.size;
 }
 
 int

@@ -34,7 +34,7 @@
 #include "os/shmem.h"
 
 #define MPR_ARENA_MAGIC UINT64_C(0x616e6572616d706c)
-#define MPR_ARENA_LAYOUT 4
+#define MPR_ARENA_LAYOUT 5
 
 #define MPR_PARTICIPANTS_MAX 1024
 #define MPR_PARTICIPANTS_AT 4096
@@ -43,6 +43,10 @@
 #define MPR_EXTENTS_AT (UINT64_C(1) << 20)
 #define MPR_HEAP_AT (UINT64_C(4) << 20)
 #define MPR_EXTENT_SIZE (UINT64_C(1) << 20)
+
+/* Of its mapping: helps where memory has 2 MiB pages, costs nothing where it has
+ * not. */
+#define MPR_ARENA_ALIGN ((size_t)2 << 20)
 
 /* The number of an extent must fit the slot field of an owner word. */
 #define MPR_CAPACITY_MAX (UINT64_C(64) << 30)
@@ -74,7 +78,7 @@ struct mpr_arena_shm {
 	/* Written once, before anyone else can see the arena. */
 	uint64_t magic;
 	uint32_t layout;
-	uint32_t pad0;
+	uint32_t abi; /* of what the C library and the build decide */
 	uint64_t size;
 
 	/* 1: some process cannot be reached by heavy fences, so fast paths
@@ -106,6 +110,8 @@ struct mpr_arena_shm {
 	_Atomic uint64_t cells[MPR_CELL_KINDS];
 	/* The block where there may be a free one, or 0. */
 	_Atomic uint64_t cell_hints[MPR_CELL_KINDS];
+	/* First block of the names of objects, sync/names.c. */
+	_Atomic uint64_t names;
 };
 
 static_assert(sizeof(struct mpr_arena_shm) <= MPR_PARTICIPANTS_AT,
@@ -118,9 +124,30 @@ static_assert(offsetof(struct mpr_arena_shm, objects) == 384, "shared layout");
 struct mproc_arena {
 	struct mpr_shmem shmem;
 	struct mpr_file locks; /* os/bytelock.h */
+	int64_t locks_at; /* the byte of the first slot */
 	struct mpr_arena_shm *shm; /* the start of the mapping */
 	uint32_t n_extents;
+	unsigned index; /* 0: the default one; see arena/table.h */
 };
+
+/* The capacities that an arena can have; 0 is the usual one. */
+int mpr_arena_check_capacity(size_t capacity);
+
+typedef int mpr_arena_maker(struct mpr_shmem *ret_s, size_t size, void *arg);
+
+/*
+ * Makes what lies in memory, by @make: with the capacity that is wanted, or with
+ * the usual one, or half of it as often as there is no address space for that or
+ * a limit forbids it. Returns 0 or a negative error.
+ */
+int mpr_arena_make(struct mproc_arena *a, const struct mproc_arena_opts *o,
+		   mpr_arena_maker *make, void *arg);
+
+/* Its memory is mapped: the rest of the handle. */
+void mpr_arena_attach(struct mproc_arena *a);
+
+/* What a header's abi is to be. */
+uint32_t mpr_arena_abi(void);
 
 /* The default arena, made if need be. Returns 0 or a negative error. */
 int mpr_arena_get(mproc_arena **ret_a);
@@ -131,8 +158,8 @@ mproc_arena *mpr_arena_peek(void);
 /* What @a stands for: itself, or the default arena if it is NULL. */
 int mpr_arena_resolve(mproc_arena *a, mproc_arena **ret_a);
 
-/* The descriptors that this process needs for its arena; -1 for one that it has
- * not got. */
+/* The descriptors that this process needs for its default arena; -1 for one that
+ * it has not got. */
 #define MPR_ARENA_FDS 2
 void mpr_arena_fds(int ret_fds[MPR_ARENA_FDS]);
 

@@ -13,7 +13,7 @@ has_vanished(const mproc_arena *a, unsigned slot)
 
 	if (atomic_load(&p->pid) == (uint32_t)mpr_task_pid())
 		return false;
-	if (mpr_bytelock_query(&a->locks, slot) != 0)
+	if (mpr_bytelock_query(&a->locks, a->locks_at + slot) != 0)
 		return false;
 	if (namespace == 0 || namespace != mpr_task_namespace())
 		return false;

@@ -12,6 +12,8 @@
 #include "base/owner.h"
 #include "os/thread.h"
 
+#define ALIGN_MAX 64 /* what every block has */
+
 static bool
 cas(_Atomic uint64_t *word, uint64_t from, uint64_t to)
 {
@@ -380,11 +382,21 @@ mpr_heap_count(mproc_arena *a, uint64_t *ret_blocks, uint64_t *ret_bytes)
 void *
 mproc_alloc(size_t size)
 {
-	mproc_arena *a;
-	void *p = NULL;
-	int r = size ? mpr_arena_get(&a) :
-		       mpr_fail(-EINVAL, "a block of 0 bytes");
+	return mproc_arena_alloc(NULL, size, 0);
+}
 
+void *
+mproc_arena_alloc(mproc_arena *a, size_t size, size_t align)
+{
+	void *p = NULL;
+	int r = 0;
+
+	if (!size)
+		r = mpr_fail(-EINVAL, "a block of 0 bytes");
+	else if (align > ALIGN_MAX || align & (align - 1))
+		r = mpr_fail(-EINVAL, "an alignment of %zu bytes", align);
+	if (r == 0)
+		r = mpr_arena_resolve(a, &a);
 	if (r == 0)
 		r = mpr_heap_alloc(a, size, &p);
 	if (r < 0) {
@@ -397,7 +409,7 @@ mproc_alloc(size_t size)
 void
 mproc_free(void *p)
 {
-	mproc_arena *a = mpr_arena_peek();
+	mproc_arena *a = mpr_arena_of(p);
 
 	if (!p)
 		return;

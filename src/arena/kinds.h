@@ -29,8 +29,8 @@ struct mpr_kind_ops {
 	 * @signal, or 0. */
 	void (*told)(mproc_arena *a, pid_t pid, int signal);
 
-	/* Gives back what the calling thread holds, as it ends. */
-	void (*leave)(void);
+	/* Gives back what the calling thread holds in @a, as it leaves. */
+	void (*leave)(const mproc_arena *a);
 
 	/* The participant in @slot is LEAVING, in order: who is to learn that
 	 * does so now. Idempotent. */

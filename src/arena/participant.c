@@ -3,10 +3,13 @@
  * Joining and leaving.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "arena/kinds.h"
 #include "arena/participant.h"
 #include "arena/recover.h"
+#include "arena/table.h"
+#include "base/alloc.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "os/bytelock.h"
@@ -16,6 +19,17 @@
 #include "os/thread.h"
 
 MPR_THREAD_LOCAL struct mpr_self mpr_this_thread;
+
+/* In named arenas, by index; allocated when it first joins one with that. */
+static MPR_THREAD_LOCAL struct mpr_self *others[MPR_ARENAS_NAMED_MAX];
+
+/* What the calling thread knows of itself in @a, whether it has joined or not;
+ * NULL if it never has. */
+static struct mpr_self *
+self_of(const mproc_arena *a)
+{
+	return a->index ? others[a->index - 1] : &mpr_this_thread;
+}
 
 /* Raises a watermark that others raise too. */
 static void
@@ -64,7 +78,7 @@ clear_notes(const mproc_arena *a, unsigned slot)
  * error if no slot can be had. The process lock is held.
  */
 static int
-try_slot(mproc_arena *a, unsigned slot)
+try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self)
 {
 	struct mpr_participant *p = mpr_participant_at(a, slot);
 	uint64_t ident;
@@ -77,7 +91,7 @@ try_slot(mproc_arena *a, unsigned slot)
 	if (mpr_participant_state(atomic_load(&p->ident)) !=
 	    MPR_PARTICIPANT_FREE)
 		return -EAGAIN;
-	r = mpr_bytelock_take(&a->locks, slot);
+	r = mpr_bytelock_take(&a->locks, a->locks_at + slot);
 	if (r == -EBADF)
 		return mpr_fail(-ENOLCK, "the arena's lock descriptor was "
 				"closed: this thread cannot join");
@@ -88,12 +102,12 @@ try_slot(mproc_arena *a, unsigned slot)
 	if (mpr_participant_state(ident) != MPR_PARTICIPANT_FREE) {
 		/* Whoever came has died since: a living one, or a thread of
 		 * ours, would have kept us from here. */
-		mpr_bytelock_drop(&a->locks, slot);
+		mpr_bytelock_drop(&a->locks, a->locks_at + slot);
 		return -EAGAIN;
 	}
 	r = mpr_life_begin(&p->life);
 	if (r < 0) {
-		mpr_bytelock_drop(&a->locks, slot);
+		mpr_bytelock_drop(&a->locks, a->locks_at + slot);
 		return r;
 	}
 	tid = mpr_task_tid();
@@ -121,7 +135,7 @@ try_slot(mproc_arena *a, unsigned slot)
 	/* Release pairs with the acquire of whoever asks whether we live: our
 	 * life word and ids are there before we are LIVE. */
 	atomic_store_explicit(&p->ident, ident, memory_order_release);
-	mpr_this_thread = (struct mpr_self){
+	*self = (struct mpr_self){
 		.arena = a,
 		.shared = p,
 		.ident = ident,
@@ -131,19 +145,20 @@ try_slot(mproc_arena *a, unsigned slot)
 	};
 	/* Last: a signal handler that wakes somebody may ask. */
 	atomic_signal_fence(memory_order_release);
-	mpr_this_thread.generation = mpr_generation();
+	self->generation = mpr_generation();
+	mpr_arenas_entered(a);
 	return 0;
 }
 
 /* Takes one of the first @n slots. */
 static int
-take_any_slot(mproc_arena *a, unsigned n)
+take_any_slot(mproc_arena *a, unsigned n, struct mpr_self *self)
 {
 	int r = -EAGAIN;
 
 	mpr_process_lock();
 	for (unsigned slot = 0; slot < n; slot++) {
-		r = try_slot(a, slot);
+		r = try_slot(a, slot, self);
 		if (r != -EAGAIN)
 			break;
 	}
@@ -156,10 +171,14 @@ leave_at_exit(void *unused)
 {
 	(void)unused;
 	mpr_self_leave();
+	for (int i = 0; i < MPR_ARENAS_NAMED_MAX; i++) {
+		free(others[i]);
+		others[i] = NULL;
+	}
 }
 
-static MPR_NOINLINE int
-join(mproc_arena *a)
+static int
+join_as(mproc_arena *a, struct mpr_self *self)
 {
 	int r;
 
@@ -167,13 +186,13 @@ join(mproc_arena *a)
 		atomic_store(&a->shm->light_fences, 1);
 	/* The dead may hold the slots that we need. Those are looked for before
 	 * the table grows, and thoroughly before it is full. */
-	r = take_any_slot(a, mpr_participants_high(a));
+	r = take_any_slot(a, mpr_participants_high(a), self);
 	if (r == -EAGAIN && mpr_recover_all(a, false) > 0)
-		r = take_any_slot(a, mpr_participants_high(a));
+		r = take_any_slot(a, mpr_participants_high(a), self);
 	if (r == -EAGAIN)
-		r = take_any_slot(a, MPR_PARTICIPANTS_MAX);
+		r = take_any_slot(a, MPR_PARTICIPANTS_MAX, self);
 	if (r == -EAGAIN && mpr_recover_all(a, true) > 0)
-		r = take_any_slot(a, MPR_PARTICIPANTS_MAX);
+		r = take_any_slot(a, MPR_PARTICIPANTS_MAX, self);
 	if (r == -EAGAIN)
 		return mpr_fail(-EAGAIN, "%d threads use the arena already",
 				MPR_PARTICIPANTS_MAX);
@@ -182,52 +201,72 @@ join(mproc_arena *a)
 	/* Any non-NULL value has the hook run. */
 	r = mpr_thread_at_exit(leave_at_exit, &mpr_this_thread);
 	if (r < 0) {
-		mpr_self_leave();
+		mpr_self_leave_arena(a);
 		return mpr_fail(r, "no key for the end of the thread");
 	}
 	return 0;
 }
 
+static MPR_NOINLINE int
+join(mproc_arena *a, struct mpr_self **ret_self)
+{
+	struct mpr_self *self = self_of(a);
+
+	if (!self) {
+		self = mpr_zalloc(sizeof(*self));
+		if (!self)
+			return mpr_fail(-ENOMEM, "no memory for a participant");
+		others[a->index - 1] = self;
+	}
+	*ret_self = self;
+	return join_as(a, self);
+}
+
 int
 mpr_self(mproc_arena *a, struct mpr_self **ret_self)
 {
-	int r;
+	struct mpr_self *self = self_of(a);
 
-	if (mpr_unlikely(mpr_this_thread.generation != mpr_generation())) {
-		r = join(a);
-		if (r < 0)
-			return r;
-	}
-	*ret_self = &mpr_this_thread;
+	if (mpr_unlikely(!self || self->generation != mpr_generation()))
+		return join(a, ret_self);
+	*ret_self = self;
 	return 0;
 }
 
 MPR_CHILD_PATH struct mpr_self *
-mpr_self_if_joined(void)
+mpr_self_in(const mproc_arena *a)
 {
-	struct mpr_self *self = &mpr_this_thread;
+	struct mpr_self *self = a ? self_of(a) : NULL;
 
-	return self->generation && self->generation == mpr_generation_peek() ?
+	return self && self->generation &&
+		       self->generation == mpr_generation_peek() ?
 		       self : NULL;
+}
+
+MPR_CHILD_PATH struct mpr_self *
+mpr_self_of(const void *object)
+{
+	return mpr_self_in(mpr_arena_of(object));
 }
 
 MPR_CHILD_PATH void
 mpr_self_forget(void)
 {
 	mpr_this_thread.generation = 0;
+	for (int i = 0; i < MPR_ARENAS_NAMED_MAX; i++)
+		if (others[i])
+			others[i]->generation = 0;
 }
 
-MPR_CHILD_PATH void
-mpr_self_leave(void)
+MPR_CHILD_PATH static void
+leave(struct mpr_self *self)
 {
-	struct mpr_self *self = &mpr_this_thread;
+	mproc_arena *a = self->arena;
 	uint64_t ident;
 
-	if (!mpr_self_if_joined())
-		return;
 	for (int i = 0; i < MPR_KINDS; i++)
 		if (mpr_kinds[i].leave)
-			mpr_kinds[i].leave();
+			mpr_kinds[i].leave(a);
 
 	mpr_process_lock();
 	/* LEAVING before the life word ends, so that nobody takes the orderly
@@ -238,7 +277,7 @@ mpr_self_leave(void)
 			      memory_order_release);
 	for (int i = 0; i < MPR_KINDS; i++)
 		if (mpr_kinds[i].left)
-			mpr_kinds[i].left(self->arena, self->slot);
+			mpr_kinds[i].left(a, self->slot);
 	/* From here on the slot may become another's, and a signal handler that
 	 * wakes somebody must not write to it. */
 	self->generation = 0;
@@ -246,8 +285,30 @@ mpr_self_leave(void)
 	mpr_life_end(&self->shared->life);
 	atomic_compare_exchange_strong(&self->shared->ident, &ident,
 				       ident & ~UINT64_C(3));
-	mpr_bytelock_drop(&self->arena->locks, self->slot);
+	mpr_bytelock_drop(&a->locks, a->locks_at + self->slot);
+	mpr_arenas_left(a);
 	mpr_process_unlock();
+}
+
+MPR_CHILD_PATH void
+mpr_self_leave_arena(const mproc_arena *a)
+{
+	struct mpr_self *self = mpr_self_in(a);
+
+	if (self)
+		leave(self);
+}
+
+MPR_CHILD_PATH void
+mpr_self_leave(void)
+{
+	struct mpr_self *self = &mpr_this_thread;
+
+	for (int i = 0; i < MPR_ARENAS_NAMED_MAX; i++)
+		if (others[i])
+			mpr_self_leave_arena(others[i]->arena);
+	if (self->arena)
+		mpr_self_leave_arena(self->arena);
 }
 
 uint64_t

@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 #include "arena/arena.h"
+#include "arena/table.h"
 #include "base/macros.h"
 #include "os/generation.h"
 #include "os/life.h"
@@ -112,17 +113,23 @@ struct mpr_self {
  */
 int mpr_self(mproc_arena *a, struct mpr_self **ret_self);
 
-/* The calling thread if it has joined, or NULL. */
-struct mpr_self *mpr_self_if_joined(void);
+/* The calling thread in @a if it has joined that, or NULL. */
+struct mpr_self *mpr_self_in(const mproc_arena *a);
 
+/* The same in the arena that @object means (arena/table.h). */
+struct mpr_self *mpr_self_of(const void *object);
+
+/* In the default arena. */
 extern MPR_THREAD_LOCAL struct mpr_self mpr_this_thread;
 
-/* The same for fast paths: NULL may also mean that it is not sure. */
+/* As mpr_self_of() for fast paths: NULL may also mean that it is not sure. */
 static inline struct mpr_self *
-mpr_self_at_once(void)
+mpr_self_at_once(const void *object)
 {
 	struct mpr_self *self = &mpr_this_thread;
 
+	if (mpr_arenas_are_many())
+		return mpr_self_of(object);
 	return mpr_likely(self->generation &&
 			  mpr_generation_is(self->generation)) ? self : NULL;
 }
@@ -131,9 +138,12 @@ mpr_self_at_once(void)
  * mpr_self_leave() cost nothing if the child does not join. */
 void mpr_self_forget(void);
 
-/* Gives back all that the calling thread holds, and its slot. Also run when a
- * thread ends. */
+/* Gives back all that the calling thread holds, and its slot, in all arenas. Also
+ * run when a thread ends. */
 void mpr_self_leave(void);
+
+/* The same in one arena. */
+void mpr_self_leave_arena(const mproc_arena *a);
 
 static inline struct mpr_participant *
 mpr_participant_at(const mproc_arena *a, unsigned slot)

@@ -6,6 +6,7 @@
 #include "arena/kinds.h"
 #include "arena/participant.h"
 #include "arena/recover.h"
+#include "arena/table.h"
 #include "base/log.h"
 #include "os/clock.h"
 #include "os/thread.h"
@@ -106,9 +107,15 @@ mpr_recover_now_and_then(mproc_arena *a)
 	return mpr_recover_all(a, thorough);
 }
 
-void
-mpr_recover_process(mproc_arena *a, pid_t pid, int signal)
+struct death {
+	pid_t pid;
+	int signal;
+};
+
+static void
+recover_process(mproc_arena *a, void *arg)
 {
+	const struct death *death = arg;
 	unsigned high = mpr_participants_high(a);
 	int before = mpr_thread_forbid_cancel();
 
@@ -121,11 +128,19 @@ mpr_recover_process(mproc_arena *a, pid_t pid, int signal)
 		 * reaped. Another one with the same id, of a later time or
 		 * another namespace, lives. */
 		if (mpr_participant_state(ident) != MPR_PARTICIPANT_FREE &&
-		    atomic_load(&p->pid) == (uint32_t)pid)
+		    atomic_load(&p->pid) == (uint32_t)death->pid)
 			recover_if_dead(a, slot, true);
 	}
-	for (int i = 0; i < MPR_KINDS && signal >= 0; i++)
+	for (int i = 0; i < MPR_KINDS && death->signal >= 0; i++)
 		if (mpr_kinds[i].told)
-			mpr_kinds[i].told(a, pid, signal);
+			mpr_kinds[i].told(a, death->pid, death->signal);
 	mpr_thread_allow_cancel(before);
+}
+
+void
+mpr_recover_process(pid_t pid, int signal)
+{
+	struct death death = { .pid = pid, .signal = signal };
+
+	mpr_arenas_each(recover_process, &death);
 }

@@ -28,8 +28,8 @@ int mpr_recover_now_and_then(mproc_arena *a);
  * Returns whether it was. */
 bool mpr_recover_slot(mproc_arena *a, unsigned slot);
 
-/* Recovers from the process @pid, which the caller has reaped, and tells what
- * ended it: a signal, 0, or -1 if that is not known. */
-void mpr_recover_process(mproc_arena *a, pid_t pid, int signal);
+/* Recovers from the process @pid, which the caller has reaped, in all arenas, and
+ * tells what ended it: a signal, 0, or -1 if that is not known. */
+void mpr_recover_process(pid_t pid, int signal);
 
 #endif

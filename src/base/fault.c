@@ -39,6 +39,7 @@ static const struct {
 	[MPR_FAULT_EVENTFD] = { "eventfd", EMFILE },
 	[MPR_FAULT_LOCK] = { "lock", ENOLCK },
 	[MPR_FAULT_OPEN] = { "open", EMFILE },
+	[MPR_FAULT_LINK] = { "link", ENOSPC },
 	[MPR_FAULT_THREAD] = { "thread", EAGAIN },
 	[MPR_FAULT_KEY] = { "key", EAGAIN },
 	[MPR_FAULT_DUP] = { "dup", EMFILE },

@@ -39,6 +39,7 @@ enum mpr_fault_point {
 	MPR_FAULT_EVENTFD,    /* eventfd() */
 	MPR_FAULT_LOCK,	      /* fcntl() on a byte lock */
 	MPR_FAULT_OPEN,	      /* open() of files in /proc, /sys and /dev */
+	MPR_FAULT_LINK,	      /* linkat() */
 	MPR_FAULT_THREAD,     /* pthread_create() */
 	MPR_FAULT_KEY,	      /* pthread_key_create(), pthread_setspecific() */
 	MPR_FAULT_DUP,	      /* F_DUPFD_CLOEXEC, dup2() */

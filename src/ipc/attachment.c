@@ -171,23 +171,35 @@ mpr_attachment_drop(struct mpr_attachment *at)
 	forget(at);
 }
 
-void
-mpr_attachments_leave(void)
+static struct mpr_attachment *
+first_in(const mproc_arena *a)
 {
+	struct mpr_attachment *at = mpr_attachments.all;
+
+	while (at && at->arena != a)
+		at = at->next;
+	return at;
+}
+
+void
+mpr_attachments_leave(const mproc_arena *a)
+{
+	struct mpr_attachment *at;
+
 	if (mpr_attachments.generation != mpr_generation())
 		return;
-	while (mpr_attachments.all)
-		mpr_attachment_drop(mpr_attachments.all);
+	while ((at = first_in(a)))
+		mpr_attachment_drop(at);
 }
 
 int
 mpr_queue_check(mproc_queue *q, mproc_arena **ret_a)
 {
-	mproc_arena *a = mpr_arena_peek();
+	mproc_arena *a = mpr_arena_of(q);
 
 	if (!q)
 		return mpr_fail(-EINVAL, "the queue is NULL");
-	if (!a || !mproc_is_shared(q))
+	if (!mproc_is_shared(q))
 		return mpr_fail(-EFAULT, "%p is not shared memory",
 				(void *)q);
 	if (!mpr_heap_is_linked(a, mpr_arena_offset(a, q), sizeof(*q)) ||

@@ -191,7 +191,7 @@ int mpr_attachment_find_lanes(struct mpr_attachment *at);
 /* Gives back one attachment of the calling thread; it is freed. */
 void mpr_attachment_drop(struct mpr_attachment *at);
 
-/* Gives back all attachments of the calling thread. */
-void mpr_attachments_leave(void);
+/* Gives back all attachments of the calling thread to queues in @a. */
+void mpr_attachments_leave(const mproc_arena *a);
 
 #endif

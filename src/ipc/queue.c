@@ -237,7 +237,7 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 	r = mpr_opts_read(&o, sizeof(o), opts);
 	if (r < 0)
 		return r;
-	r = mpr_arena_get(&a);
+	r = mpr_arena_resolve(o.arena, &a);
 	if (r < 0)
 		return r;
 	r = mpr_self(a, &self);

@@ -282,6 +282,10 @@ get_fd(mproc_queue *q)
 	r = mpr_attachment_get(q, &at);
 	if (r < 0)
 		return r;
+	/* The thread that watches sleeps in one arena. */
+	if (at->arena != mpr_arena_peek())
+		return mpr_fail(-ENOTSUP, "%s is not in the default arena",
+				mpr_queue_label(q).text);
 	r = mpr_self(at->arena, &self);
 	if (r < 0)
 		return r;

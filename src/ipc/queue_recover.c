@@ -101,7 +101,7 @@ mpr_queue_end_partner(mproc_arena *a, mproc_queue *q, uint64_t word)
 void
 mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 {
-	struct mpr_self *self = mpr_self_if_joined();
+	struct mpr_self *self = mpr_self_in(a);
 	uint64_t word = atomic_load(&q->state), busy;
 	bool freed;
 

@@ -19,6 +19,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+/* What lies in struct mpr_parker, which processes must agree on. */
+extern const uint32_t mpr_parker_kind;
+
 struct mpr_parker {
 	_Atomic uint32_t event; /* counts wake-ups; never reset */
 

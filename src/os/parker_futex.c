@@ -17,6 +17,8 @@
 #include "os/clock.h"
 #include "os/parker.h"
 
+const uint32_t mpr_parker_kind = 1;
+
 void
 mpr_parker_init(struct mpr_parker *p)
 {

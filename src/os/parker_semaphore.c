@@ -32,6 +32,8 @@
 
 #define POSTS 8
 
+const uint32_t mpr_parker_kind = 2;
+
 void
 mpr_parker_init(struct mpr_parker *p)
 {

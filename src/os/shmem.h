@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A shared memory object without a name, mapped into this process and all that
- * it forks.
+ * A shared memory object, mapped into this process and all that it forks. It has
+ * no name, or one that other programs know (os/segment.h).
  */
 #ifndef MPR_OS_SHMEM_H
 #define MPR_OS_SHMEM_H
@@ -28,6 +28,21 @@ struct mpr_shmem {
 int mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align,
 		     bool dumped);
 
+/* The same in a new file of that kind, which becomes the object's if it
+ * succeeds. */
+int mpr_shmem_create_in(struct mpr_shmem *ret_s, const struct mpr_file *f,
+			size_t size, size_t align, bool dumped);
+
+/* Maps @size bytes of a file in which somebody else has made one. Returns 0, or
+ * -ENOMEM. */
+int mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f,
+		     size_t size, size_t align, bool dumped);
+
+/* Reads the first @len bytes of such a file, which may be shorter: returns how
+ * many there were, or a negative error. */
+int64_t mpr_shmem_peek(const struct mpr_file *f, void *buf, size_t len);
+
+/* Also closes the file. */
 void mpr_shmem_unmap(struct mpr_shmem *s);
 
 /*

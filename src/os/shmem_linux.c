@@ -88,47 +88,83 @@ seal(int fd)
 		      F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
-int
-mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align,
-		 bool dumped)
+/* Growing beyond the limit would raise SIGXFSZ: look first. */
+static int
+check_size(size_t size)
 {
-	struct mpr_shmem s = { .size = size };
 	struct rlimit limit;
-	int r;
 
-	/* Growing beyond the limit would raise SIGXFSZ: look first. */
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
 	    limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size)
 		return mpr_fail(-EFBIG,
 				"an arena of %zu bytes, but RLIMIT_FSIZE is "
 				"%llu", size,
 				(unsigned long long)limit.rlim_cur);
-	r = mpr_file_anonymous(&s.file, "mproc-arena", true);
-	if (r < 0)
-		return r;
-	if (resize(s.file.fd, size) < 0) {
-		r = mpr_fail(-errno, "sizing the arena to %zu bytes: %s", size,
-			     mproc_strerror(-errno));
-		goto close;
-	}
-	seal(s.file.fd);
-	s.base = map_aligned(s.file.fd, size, align);
+	return 0;
+}
+
+int
+mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f, size_t size,
+		 size_t align, bool dumped)
+{
+	struct mpr_shmem s = { .size = size, .file = *f };
+	int r;
+
+	s.base = map_aligned(f->fd, size, align);
 	if (s.base == MAP_FAILED) {
 		/* EAGAIN: more than may be locked (mlockall). EINVAL: what
 		 * valgrind says of what is too large for it. */
 		r = errno == EAGAIN || errno == EINVAL ? -ENOMEM : -errno;
-		mpr_fail(r, "mapping an arena of %zu bytes: %s", size,
-			 mproc_strerror(-errno));
-		goto close;
+		return mpr_fail(r, "mapping an arena of %zu bytes: %s", size,
+				mproc_strerror(-errno));
 	}
 	if (!dumped && !mpr_fault(MPR_FAULT_MADVISE))
 		madvise(s.base, size, MADV_DONTDUMP);
 	*ret_s = s;
 	return 0;
+}
 
-close:
-	mpr_file_close(&s.file);
+int
+mpr_shmem_create_in(struct mpr_shmem *ret_s, const struct mpr_file *f,
+		    size_t size, size_t align, bool dumped)
+{
+	int r = check_size(size);
+
+	if (r < 0)
+		return r;
+	if (resize(f->fd, size) < 0)
+		return mpr_fail(-errno, "sizing the arena to %zu bytes: %s",
+				size, mproc_strerror(-errno));
+	return mpr_shmem_attach(ret_s, f, size, align, dumped);
+}
+
+int
+mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align,
+		 bool dumped)
+{
+	struct mpr_file f;
+	int r;
+
+	r = mpr_file_anonymous(&f, "mproc-arena", true);
+	if (r < 0)
+		return r;
+	r = mpr_shmem_create_in(ret_s, &f, size, align, dumped);
+	if (r < 0)
+		mpr_file_close(&f);
+	else
+		seal(f.fd);
 	return r;
+}
+
+int64_t
+mpr_shmem_peek(const struct mpr_file *f, void *buf, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = pread(f->fd, buf, len, 0);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
 }
 
 void

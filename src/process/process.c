@@ -95,7 +95,6 @@ mpr_process_look(mproc_process *p)
 bool
 mpr_process_has_ended(mproc_process *p)
 {
-	mproc_arena *a = mpr_arena_peek();
 	bool ended, recovered;
 	int signal;
 
@@ -108,8 +107,7 @@ mpr_process_has_ended(mproc_process *p)
 		return ended;
 	/* Outside the lock, as it may free whole queues. Two threads may do it
 	 * at once. */
-	if (a)
-		mpr_recover_process(a, p->child.pid, signal);
+	mpr_recover_process(p->child.pid, signal);
 	mpr_process_lock();
 	p->recovered = true;
 	mpr_process_unlock();

@@ -10,7 +10,7 @@ mpr_await_begin(struct mpr_await *aw)
 	mproc_arena *a;
 	int r;
 
-	r = mpr_arena_get(&a);
+	r = mpr_arena_get_of(aw->cell, &a);
 	if (r == 0)
 		r = mpr_self(a, &aw->self);
 	if (r < 0)

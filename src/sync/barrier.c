@@ -14,7 +14,7 @@
 
 /* One call. */
 struct call {
-	const mproc_arena *arena;
+	mproc_arena *arena;
 	struct mpr_self *self; /* NULL: no participant */
 	struct mpr_barrier *b;
 	uint32_t generation;
@@ -75,13 +75,13 @@ begin(struct call *c, const mproc_barrier *barrier)
 
 	if (!barrier)
 		return mpr_fail(-EINVAL, "barrier is NULL");
-	r = mpr_arena_get(&a);
+	r = mpr_arena_get_of(barrier, &a);
 	if (r < 0)
 		return r;
 	/* What is behind const is only read. */
 	*c = (struct call){
 		.arena = a,
-		.self = mpr_self_if_joined(),
+		.self = mpr_self_in(a),
 		.b = (struct mpr_barrier *)(uintptr_t)barrier,
 	};
 	c->generation = atomic_load(&c->b->cell.generation);
@@ -94,7 +94,7 @@ begin_as_party(struct call *c, mproc_barrier *barrier)
 {
 	int r = begin(c, barrier);
 
-	return r < 0 ? r : mpr_self(mpr_arena_peek(), &c->self);
+	return r < 0 ? r : mpr_self(c->arena, &c->self);
 }
 
 static uint64_t

@@ -180,8 +180,8 @@ mpr_cell_is(enum mpr_cell_kind kind, const void *object)
 void
 mpr_cell_destroy(enum mpr_cell_kind kind, void *object)
 {
-	struct mpr_self *self = mpr_self_if_joined();
 	mproc_arena *a = mpr_arena_peek();
+	struct mpr_self *self = mpr_self_in(a);
 	struct mpr_cell *cell = object;
 	struct mpr_wake wake;
 	struct block *b;

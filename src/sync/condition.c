@@ -46,10 +46,17 @@ static int
 begin_wait(struct mpr_wait *w, struct mpr_condition *c, mproc_lock *lock,
 	   uint32_t generation)
 {
+	mproc_arena *a = mpr_arena_of(c);
+	struct mpr_self *self;
 	int r;
 
-	mpr_wait_begin(w, mpr_self_if_joined(), c, MPR_WAIT_CALL);
-	mpr_wait_then(w, lock);
+	/* Who has the lock has joined; but that may be in another arena. */
+	r = mpr_self(a, &self);
+	if (r < 0)
+		return r;
+	mpr_wait_begin(w, self, c, MPR_WAIT_CALL);
+	if (mpr_arena_of(lock) == a)
+		mpr_wait_then(w, lock);
 	/* No death ends this wait. */
 	mpr_wait_announce(w, -1);
 	r = flag_waiter(c, generation) ? mproc_lock_release(lock) :
@@ -197,11 +204,11 @@ notify(mproc_condition *condition, unsigned n)
 		return fail_gone(c, -ESTALE);
 	if (!(word & MPR_WAITERS))
 		return 0;
-	a = mpr_arena_peek();
+	a = mpr_arena_of(c);
 	if (!a)
 		return 0;
 	/* For those whom it has chosen and not woken. */
-	mpr_wake_begin(&k, a, mpr_self_if_joined(), c);
+	mpr_wake_begin(&k, a, mpr_self_in(a), c);
 	move_if_held(&k);
 	woken = n == UINT_MAX ? mpr_wake_all(&k) : mpr_wake_n(&k, n);
 	mpr_wake_end(&k);

@@ -54,7 +54,7 @@ static MPR_NOINLINE int
 set_and_wake(struct mpr_event *e)
 {
 	uint64_t word = atomic_load(&e->cell.word);
-	mproc_arena *a = mpr_arena_peek();
+	mproc_arena *a = mpr_arena_of(e);
 	struct mpr_wake k;
 	bool is_gone;
 
@@ -62,7 +62,7 @@ set_and_wake(struct mpr_event *e)
 	 * memory in some other way. */
 	if (!a)
 		return -EINVAL;
-	mpr_wake_begin(&k, a, mpr_self_if_joined(), e);
+	mpr_wake_begin(&k, a, mpr_self_in(a), e);
 	do
 		is_gone = word & MPR_GONE;
 	while (!is_gone && !atomic_compare_exchange_strong(

@@ -4,17 +4,20 @@
  * process that may sleep. Who is about to sleep has read its ticket before it
  * looks at the count (sync/park.c), so it either sees the count or is woken.
  */
-#include "arena/arena.h"
+#include "arena/table.h"
 #include "os/interrupt.h"
 #include "sync/park.h"
+
+static void
+unpark(mproc_arena *a, void *unused)
+{
+	(void)unused;
+	mpr_unpark_process(a);
+}
 
 void
 mproc_interrupt(void)
 {
-	mproc_arena *a;
-
 	mpr_interrupt_raise();
-	a = mpr_arena_peek();
-	if (a)
-		mpr_unpark_process(a);
+	mpr_arenas_each(unpark, NULL);
 }

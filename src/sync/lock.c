@@ -248,7 +248,7 @@ acquire_slowly(struct mpr_lock *l, mproc_timeout timeout, bool waits)
 
 	if (!l)
 		return mpr_fail(-EINVAL, "lock is NULL");
-	r = mpr_arena_get(&a);
+	r = mpr_arena_get_of(l, &a);
 	if (r < 0)
 		return r;
 	deadline = timeout.ns ? mpr_deadline(timeout) : 0;
@@ -262,7 +262,7 @@ acquire_slowly(struct mpr_lock *l, mproc_timeout timeout, bool waits)
 int
 mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout)
 {
-	const struct mpr_self *self = mpr_self_at_once();
+	const struct mpr_self *self = mpr_self_at_once(lock);
 	struct mpr_lock *l = lock_of(lock);
 	uint64_t word = 0;
 
@@ -303,8 +303,8 @@ mpr_lock_expect_waiters(struct mpr_lock *l)
 static int
 check_holder(const struct mpr_lock *l, uint64_t word)
 {
-	struct mpr_self *self = mpr_self_if_joined();
-	mproc_arena *a = mpr_arena_peek();
+	struct mpr_self *self = mpr_self_of(l);
+	mproc_arena *a = mpr_arena_of(l);
 
 	if (word & MPR_GONE)
 		return mpr_fail(-ESTALE, "lock %p was destroyed", (const void *)l);
@@ -359,7 +359,7 @@ release_slowly(struct mpr_lock *l)
 	r = check_holder(l, word);
 	if (r < 0)
 		return r;
-	mpr_wake_begin(&k, mpr_arena_peek(), mpr_self_if_joined(), l);
+	mpr_wake_begin(&k, mpr_arena_of(l), mpr_self_of(l), l);
 	/* Each time: it may be destroyed, and its place be another lock. */
 	for (; r == 0; r = check_holder(l, word)) {
 		if (word & MPR_STARVED && hand_over(l, &k, word))
@@ -379,7 +379,7 @@ release_slowly(struct mpr_lock *l)
 int
 mproc_lock_release(mproc_lock *lock)
 {
-	const struct mpr_self *self = mpr_self_at_once();
+	const struct mpr_self *self = mpr_self_at_once(lock);
 	struct mpr_lock *l = lock_of(lock);
 	uint64_t word;
 
@@ -416,7 +416,7 @@ mproc_lock_consistent(mproc_lock *lock)
 bool
 mproc_lock_is_consistent(const mproc_lock *lock)
 {
-	mproc_arena *a = mpr_arena_peek();
+	mproc_arena *a = mpr_arena_of(lock);
 	uint64_t word;
 
 	if (!lock)
@@ -437,7 +437,7 @@ mproc_lock_owner(const mproc_lock *lock, struct mproc_owner *ret_owner)
 
 	if (!l || !ret_owner)
 		return mpr_fail(-EINVAL, "lock or ret_owner is NULL");
-	r = mpr_arena_get(&a);
+	r = mpr_arena_get_of(l, &a);
 	if (r < 0)
 		return r;
 	word = atomic_load(&l->cell.word);

@@ -40,12 +40,12 @@ static_assert(sizeof(struct mpr_lock) == sizeof(mproc_lock), "shared layout");
 static inline bool
 mpr_lock_is_mine(const struct mpr_lock *l)
 {
-	const struct mpr_self *self = mpr_self_at_once();
+	const struct mpr_self *self = mpr_self_at_once(l);
 	uint64_t word = atomic_load_explicit(&l->cell.word,
 					     memory_order_relaxed);
 
 	if (mpr_unlikely(!self))
-		self = mpr_self_if_joined();
+		self = mpr_self_of(l);
 	return self && !(word & MPR_HANDED) &&
 	       mpr_holder_name(word) == mpr_holder(self);
 }

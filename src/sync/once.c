@@ -69,7 +69,7 @@ look(struct mpr_await *await, bool waits)
 static int
 finish(struct mpr_once *o, uint64_t mine, int r)
 {
-	struct mpr_self *self = mpr_self_if_joined();
+	struct mpr_self *self = mpr_self_of(o);
 	uint64_t word = atomic_load(&o->cell.word);
 	struct mpr_wake k;
 

@@ -22,7 +22,7 @@ look_at(const mproc_rwlock *lock)
 int
 mproc_rwlock_read(mproc_rwlock *lock, mproc_timeout timeout)
 {
-	struct mpr_self *self = mpr_self_at_once();
+	struct mpr_self *self = mpr_self_at_once(lock);
 	struct mpr_rwlock *l = lock_of(lock);
 	_Atomic uint64_t *note;
 	uint64_t word;
@@ -48,7 +48,7 @@ mproc_rwlock_read(mproc_rwlock *lock, mproc_timeout timeout)
 int
 mproc_rwlock_write(mproc_rwlock *lock, mproc_timeout timeout)
 {
-	const struct mpr_self *self = mpr_self_at_once();
+	const struct mpr_self *self = mpr_self_at_once(lock);
 	struct mpr_rwlock *l = lock_of(lock);
 	uint64_t word = 0, wants;
 
@@ -106,8 +106,8 @@ mpr_rwlock_tell(const struct mpr_rwlock *l, int r)
 static int
 check_writer(const struct mpr_rwlock *l, uint64_t word)
 {
-	struct mpr_self *self = mpr_self_if_joined();
-	mproc_arena *a = mpr_arena_peek();
+	struct mpr_self *self = mpr_self_of(l);
+	mproc_arena *a = mpr_arena_of(l);
 
 	if (word & MPR_GONE)
 		return mpr_rwlock_tell(l, -ESTALE);
@@ -135,7 +135,7 @@ release_writing(struct mpr_rwlock *l)
 	r = check_writer(l, word);
 	if (r < 0)
 		return r;
-	r = mpr_rwlock_give_away(l, mpr_arena_peek(), mpr_self_if_joined());
+	r = mpr_rwlock_give_away(l, mpr_arena_of(l), mpr_self_of(l));
 	/* It was destroyed meanwhile: nothing else takes a living one's name.
 	 */
 	return r < 0 ? mpr_rwlock_tell(l, -ESTALE) : 0;
@@ -166,13 +166,13 @@ release_reading(struct mpr_self *self, struct mpr_rwlock *l,
 int
 mproc_rwlock_release(mproc_rwlock *lock)
 {
-	struct mpr_self *self = mpr_self_at_once();
+	struct mpr_self *self = mpr_self_at_once(lock);
 	struct mpr_rwlock *l = lock_of(lock);
 	_Atomic uint64_t *note;
 	uint64_t word;
 
 	if (mpr_unlikely(!self))
-		self = mpr_self_if_joined();
+		self = mpr_self_of(lock);
 	if (mpr_unlikely(!l || !self))
 		return release_writing(l);
 	note = mpr_note_find(self, mpr_rwlock_note(self, l, MPR_NOTE_READS));
@@ -217,7 +217,7 @@ has_dead_writer(const mproc_arena *a, uint64_t word)
 bool
 mproc_rwlock_is_consistent(const mproc_rwlock *lock)
 {
-	mproc_arena *a = mpr_arena_peek();
+	mproc_arena *a = mpr_arena_of(lock);
 	uint64_t word;
 
 	if (!lock)
@@ -234,7 +234,7 @@ count_readers(const mproc_arena *a, const struct mpr_rwlock *l,
 	struct mpr_notes_walk walk;
 	unsigned n = 0;
 
-	mpr_notes_begin(&walk, a, mpr_self_if_joined(), l);
+	mpr_notes_begin(&walk, a, mpr_self_of(l), l);
 	while (mpr_notes_next(&walk)) {
 		struct mpr_participant *p = mpr_participant_at(a, walk.slot);
 
@@ -258,7 +258,7 @@ mproc_rwlock_owner(const mproc_rwlock *lock, struct mproc_owner *ret_owner)
 
 	if (!l || !ret_owner)
 		return mpr_fail(-EINVAL, "lock or ret_owner is NULL");
-	r = mpr_arena_get(&a);
+	r = mpr_arena_get_of(l, &a);
 	if (r < 0)
 		return r;
 	word = atomic_load(&l->cell.word);
@@ -297,7 +297,7 @@ mproc_rwlock_create(mproc_rwlock **ret_lock)
 	if (r < 0)
 		return r;
 	/* Those who held its predecessor may not have noticed its end. */
-	mpr_notes_strike(mpr_arena_peek(), mpr_self_if_joined(), lock);
+	mpr_notes_strike(mpr_arena_of(lock), mpr_self_of(lock), lock);
 	mpr_cell_open(lock, 0);
 	*ret_lock = lock;
 	return 0;

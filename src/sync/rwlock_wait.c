@@ -261,7 +261,7 @@ begin(struct attempt *t, struct mpr_rwlock *l, mproc_timeout timeout)
 	if (!l)
 		return mpr_fail(-EINVAL, "lock is NULL");
 	*t = (struct attempt){ .l = l, .timeout = timeout };
-	r = mpr_arena_get(&a);
+	r = mpr_arena_get_of(l, &a);
 	if (r == 0)
 		r = mpr_self(a, &t->self);
 	if (r < 0)

@@ -219,7 +219,7 @@ mproc_semaphore_acquire(mproc_semaphore *semaphore, mproc_timeout timeout)
 static int
 release_with_undo(struct mpr_semaphore *s)
 {
-	struct mpr_self *self = mpr_self_if_joined();
+	struct mpr_self *self = mpr_self_of(s);
 
 	if (!self || !give(s, self->arena, self))
 		return mpr_fail(-EPERM, "this thread has no permit of "
@@ -239,7 +239,7 @@ is_full(const struct mpr_semaphore *s, uint64_t word)
 static MPR_NOINLINE int
 release_slowly(struct mpr_semaphore *s, uint64_t word)
 {
-	mproc_arena *a = mpr_arena_peek();
+	mproc_arena *a = mpr_arena_of(s);
 	struct mpr_wake k;
 	int r;
 
@@ -251,7 +251,7 @@ release_slowly(struct mpr_semaphore *s, uint64_t word)
 	 * memory in some other way. */
 	if (!a)
 		return -EINVAL;
-	mpr_wake_begin(&k, a, mpr_self_if_joined(), s);
+	mpr_wake_begin(&k, a, mpr_self_in(a), s);
 	do
 		r = word & MPR_GONE ? -ESTALE :
 		    is_full(s, word) ? -EOVERFLOW : 0;
@@ -297,7 +297,7 @@ mproc_semaphore_value(const mproc_semaphore *semaphore)
 	word = atomic_load(&s->cell.word);
 	if (word & MPR_GONE)
 		return -ESTALE;
-	return (int)value_of(mpr_arena_peek(), s, word);
+	return (int)value_of(mpr_arena_of(s), s, word);
 }
 
 /* A max of 0 is none. */
@@ -346,7 +346,7 @@ static int
 make_permits(struct mpr_semaphore *s, unsigned n)
 {
 	/* mpr_cell_create() made it one. */
-	struct mpr_self *self = mpr_self_if_joined();
+	struct mpr_self *self = mpr_self_of(s);
 
 	atomic_store_explicit(&s->permits, n, memory_order_relaxed);
 	return mpr_permits_make(self->arena, self, mpr_cell_blocks(s), n);

@@ -260,7 +260,7 @@ mpr_wait_succeed(const struct mpr_self *self, const void *object)
 unsigned
 mpr_wait_count(const mproc_arena *a, const void *object, int64_t *ret_since)
 {
-	struct mpr_self *self = mpr_self_if_joined();
+	struct mpr_self *self = mpr_self_in(a);
 	struct walk walk = walk_doors(a, mpr_arena_name(a, object),
 				      self ? self->shared : NULL);
 	struct mpr_waiter w;

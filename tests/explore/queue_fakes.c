@@ -241,8 +241,16 @@ mpr_self(mproc_arena *a, struct mpr_self **ret_self)
 }
 
 struct mpr_self *
-mpr_self_if_joined(void)
+mpr_self_in(const mproc_arena *a)
 {
+	(void)a;
+	return queue_self(explore_current());
+}
+
+struct mpr_self *
+mpr_self_of(const void *object)
+{
+	(void)object;
 	return queue_self(explore_current());
 }
 
@@ -257,6 +265,37 @@ mpr_arena_get(mproc_arena **ret_a)
 {
 	*ret_a = queue_arena();
 	return 0;
+}
+
+int
+mpr_arena_resolve(mproc_arena *a, mproc_arena **ret_a)
+{
+	(void)a;
+	return mpr_arena_get(ret_a);
+}
+
+/* There are no others. */
+_Atomic unsigned mpr_arenas_high;
+
+mproc_arena *
+mpr_arena_search(const void *p)
+{
+	(void)p;
+	return queue_arena();
+}
+
+int
+mpr_arena_get_of(const void *p, mproc_arena **ret_a)
+{
+	(void)p;
+	*ret_a = queue_arena();
+	return 0;
+}
+
+void
+mpr_arenas_each(void (*fn)(mproc_arena *a, void *arg), void *arg)
+{
+	fn(queue_arena(), arg);
 }
 
 bool

@@ -226,8 +226,16 @@ mpr_self(mproc_arena *a, struct mpr_self **ret_self)
 }
 
 struct mpr_self *
-mpr_self_if_joined(void)
+mpr_self_in(const mproc_arena *a)
 {
+	(void)a;
+	return sync_self(explore_current());
+}
+
+struct mpr_self *
+mpr_self_of(const void *object)
+{
+	(void)object;
 	return sync_self(explore_current());
 }
 
@@ -242,6 +250,30 @@ mpr_arena_get(mproc_arena **ret_a)
 {
 	*ret_a = sync_arena();
 	return 0;
+}
+
+/* There are no others. */
+_Atomic unsigned mpr_arenas_high;
+
+mproc_arena *
+mpr_arena_search(const void *p)
+{
+	(void)p;
+	return sync_arena();
+}
+
+int
+mpr_arena_get_of(const void *p, mproc_arena **ret_a)
+{
+	(void)p;
+	*ret_a = sync_arena();
+	return 0;
+}
+
+void
+mpr_arenas_each(void (*fn)(mproc_arena *a, void *arg), void *arg)
+{
+	fn(sync_arena(), arg);
 }
 
 /* The heap: there is one block of cells. */

@@ -92,7 +92,7 @@ come_late(struct mpt *t, void *arg)
 	if (r < 0) {
 		mpt_check_int(t, r, -EAGAIN);
 		mpt_check(t, strstr(mproc_error_detail(), "1024"));
-		mpt_check(t, !mpr_self_if_joined());
+		mpt_check(t, !mpr_self_in(mpr_arena_peek()));
 		b->refused++;
 	} else {
 		/* The place of the one that died. */

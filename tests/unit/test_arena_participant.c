@@ -28,7 +28,7 @@ joining_again_gives_the_same_slot(void **state)
 	struct mpr_self *self = join_arena(t), *again = join_arena(t);
 
 	assert_ptr_equal(self, again);
-	assert_ptr_equal(mpr_self_if_joined(), self);
+	assert_ptr_equal(mpr_self_in(mpr_arena_peek()), self);
 	assert_ptr_equal(mpr_participant_at(the_arena(), self->slot),
 			 self->shared);
 	assert_true(self->shared->ident == self->ident);
@@ -137,7 +137,7 @@ leave_and_come_back(struct mpt *t, void *arg)
 		mpt_check(t, self->ident > ident);
 		ident = self->ident;
 		mpr_self_leave();
-		mpt_check(t, !mpr_self_if_joined());
+		mpt_check(t, !mpr_self_in(mpr_arena_peek()));
 		mpr_self_leave();
 	}
 	return 0;
@@ -159,7 +159,7 @@ join_as_a_child(struct mpt *t, void *arg)
 	unsigned parents_slot = parent->slot;
 	struct mpr_self *self;
 
-	mpt_check(t, !mpr_self_if_joined());
+	mpt_check(t, !mpr_self_in(mpr_arena_peek()));
 	/* The parent's slot is not this process's to give back. */
 	mpr_self_leave();
 	mpt_check_int(t, mpr_participant_state(mpr_participant_at(the_arena(),
@@ -177,7 +177,7 @@ a_forked_child_is_not_its_parent(void **state)
 	struct mpr_self *self = join_arena(t);
 
 	mpt_expect_exit(t, mpt_spawn(t, "child", join_as_a_child, self), 0);
-	assert_ptr_equal(mpr_self_if_joined(), self);
+	assert_ptr_equal(mpr_self_in(mpr_arena_peek()), self);
 	assert_true(self->shared->ident == self->ident);
 	mpr_recover_all(the_arena(), true);
 }
@@ -193,7 +193,7 @@ join_in_a_grandchild(struct mpt *t, void *arg)
 	(void)arg;
 	pid = _Fork();
 	if (pid == 0) {
-		mpt_check(t, !mpr_self_if_joined());
+		mpt_check(t, !mpr_self_in(mpr_arena_peek()));
 		mpt_check(t, join_arena(t)->slot != slot);
 		_exit(0);
 	}
@@ -221,7 +221,7 @@ join_without_lock_file(struct mpt *t, void *arg)
 	close(the_arena()->locks.fd);
 	mpt_check_int(t, mpr_self(the_arena(), &self), -ENOLCK);
 	mpt_check(t, strstr(mproc_error_detail(), "closed"));
-	mpt_check(t, !mpr_self_if_joined());
+	mpt_check(t, !mpr_self_in(mpr_arena_peek()));
 	return 0;
 }
 
@@ -275,7 +275,7 @@ expect_no_room(struct mpt *t, void *arg)
 	(void)arg;
 	mpt_check_int(t, mpr_self(the_arena(), &self), -EAGAIN);
 	mpt_check(t, strstr(mproc_error_detail(), "1024"));
-	mpt_check(t, !mpr_self_if_joined());
+	mpt_check(t, !mpr_self_in(mpr_arena_peek()));
 	return 0;
 }
 

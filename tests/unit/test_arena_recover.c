@@ -145,14 +145,14 @@ a_process_is_recovered_by_its_id_alone(void **state)
 	int ids[VICTIMS];
 
 	spawn_victims(t, ids);
-	mpr_recover_process(the_arena(), mpt_pid(t, ids[0]), SIGKILL); /* it lives */
+	mpr_recover_process(mpt_pid(t, ids[0]), SIGKILL); /* it lives */
 	assert_true(victim(t, 0)->ident == b->ident[0]);
 	mpt_kill(t, ids[0]);
 	mpt_kill_unreaped(t, ids[1]);
-	mpr_recover_process(the_arena(), mpt_pid(t, ids[0]), SIGKILL);
+	mpr_recover_process(mpt_pid(t, ids[0]), SIGKILL);
 	expect_free(t, 0);
 	assert_true(victim(t, 1)->ident == b->ident[1]);
-	mpr_recover_process(the_arena(), mpt_pid(t, ids[1]), SIGKILL);
+	mpr_recover_process(mpt_pid(t, ids[1]), SIGKILL);
 	expect_free(t, 1);
 	for (int i = 2; i < VICTIMS; i++)
 		mpt_kill(t, ids[i]);
@@ -232,9 +232,9 @@ recover_as_a_stranger(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 
 	(void)arg;
-	mpt_check(t, !mpr_self_if_joined());
+	mpt_check(t, !mpr_self_in(mpr_arena_peek()));
 	b->found = (unsigned)mproc_arena_recover(NULL);
-	mpt_check(t, !mpr_self_if_joined());
+	mpt_check(t, !mpr_self_in(mpr_arena_peek()));
 	return 0;
 }
 

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The names of objects in an arena: a list of blocks of entries. Who changes
+ * them holds the lock in the first block; who looks does not.
+ *
+ * An entry is in use when its word is not 0, so it is bound, and taken away, by
+ * one store, and a binder that is killed leaves nothing half done: the next
+ * holder has nothing to repair.
+ *
+ *   word of an entry: bits 0..35  offset of the object, 0 if it is free
+ *                     bits 36..63 how often it has been bound
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <mproc/arena.h>
+#include <mproc/sync.h>
+
+#include "arena/heap.h"
+#include "base/error.h"
+#include "os/clock.h"
+
+#define MAGIC UINT64_C(0x73656d616e72706d)
+#define BLOCKS_MAX 65536
+#define WORDS 7 /* of a name */
+#define OFFSET_BITS 36
+#define OFFSET_MASK ((UINT64_C(1) << OFFSET_BITS) - 1)
+
+static_assert(MPR_CAPACITY_MAX <= UINT64_C(1) << OFFSET_BITS, "offsets fit");
+
+/* Padded with zeros, at least one. */
+struct name {
+	uint64_t words[WORDS];
+};
+
+struct entry {
+	_Atomic uint64_t word;
+	_Atomic uint64_t name[WORDS];
+};
+
+#define ENTRIES 62
+
+struct block {
+	_Atomic uint64_t next;
+	uint64_t magic;
+	/* In the first block only: */
+	mproc_lock lock;
+	mproc_condition bound; /* something was */
+	uint64_t pad[8];
+	struct entry entries[ENTRIES];
+};
+
+static_assert(sizeof(struct entry) == 64, "shared layout");
+static_assert(sizeof(struct block) == 4096, "shared layout");
+
+static int
+make_name(struct name *ret, const char *text)
+{
+	size_t len;
+
+	if (!text || !*text)
+		return mpr_fail(-EINVAL, "the name is NULL or empty");
+	len = strlen(text);
+	if (len >= sizeof(ret->words))
+		return mpr_fail(-ENAMETOOLONG, "a name of %zu bytes, more than "
+				"%zu", len, sizeof(ret->words) - 1);
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->words, text, len);
+	return 0;
+}
+
+/* The block that @link names, or NULL at the end of the list. */
+static struct block *
+next_block(const mproc_arena *a, const _Atomic uint64_t *link)
+{
+	/* Acquire pairs with the CAS that links a block. */
+	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
+	struct block *b;
+
+	if (!offset || !mpr_heap_is_linked(a, offset, sizeof(struct block)))
+		return NULL;
+	b = mpr_arena_at(a, offset);
+	return b->magic == MAGIC ? b : NULL;
+}
+
+static bool
+has_name(const struct entry *e, const struct name *name)
+{
+	for (int i = 0; i < WORDS; i++)
+		if (atomic_load_explicit(&e->name[i], memory_order_relaxed) !=
+		    name->words[i])
+			return false;
+	return true;
+}
+
+/* A walk over all entries. */
+struct walk {
+	const mproc_arena *arena;
+	const _Atomic uint64_t *link; /* to the block after this one */
+	struct block *block;
+	unsigned i;
+	unsigned blocks;
+};
+
+static struct entry *
+next_entry(struct walk *walk)
+{
+	if (!walk->block || walk->i == ENTRIES) {
+		walk->block = walk->blocks++ < BLOCKS_MAX ?
+				      next_block(walk->arena, walk->link) :
+				      NULL;
+		if (!walk->block)
+			return NULL;
+		walk->link = &walk->block->next;
+		walk->i = 0;
+	}
+	return &walk->block->entries[walk->i++];
+}
+
+/* The entry with that name, or NULL; its word in *@ret_word. */
+static struct entry *
+look_up(const mproc_arena *a, const struct name *name, uint64_t *ret_word)
+{
+	struct walk walk = { .arena = a, .link = &a->shm->names };
+	struct entry *e;
+
+	while ((e = next_entry(&walk))) {
+		/* Acquire pairs with the release in bind(): the name is there,
+		 * and so is what its binder has written to the object. */
+		uint64_t word = atomic_load_explicit(&e->word,
+						     memory_order_acquire);
+
+		if (!(word & OFFSET_MASK) || !has_name(e, name))
+			continue;
+		/* The name was read in between: before it is another one the word
+		 * is another one. */
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&e->word, memory_order_relaxed) !=
+		    word)
+			continue;
+		*ret_word = word;
+		return e;
+	}
+	return NULL;
+}
+
+static struct entry *
+find_free(const mproc_arena *a)
+{
+	struct walk walk = { .arena = a, .link = &a->shm->names };
+	struct entry *e;
+
+	while ((e = next_entry(&walk)))
+		if (!(atomic_load(&e->word) & OFFSET_MASK))
+			return e;
+	return NULL;
+}
+
+static int
+add_block(mproc_arena *a)
+{
+	struct mpr_block_ref ref;
+	struct mpr_self *self;
+	int r;
+
+	r = mpr_self(a, &self);
+	if (r == 0)
+		r = mpr_heap_reserve(a, self, sizeof(struct block), &ref);
+	if (r < 0)
+		return r;
+	((struct block *)mpr_arena_at(a, ref.offset))->magic = MAGIC;
+	return mpr_block_append(a, self, &ref, &a->shm->names,
+				offsetof(struct block, next), BLOCKS_MAX);
+}
+
+/* The first block, with the lock; made if need be. */
+static int
+get_first(mproc_arena *a, struct block **ret_b)
+{
+	int r = 0;
+
+	/* If two make one, the first in the list counts. */
+	if (!atomic_load(&a->shm->names))
+		r = add_block(a);
+	if (r < 0)
+		return r;
+	*ret_b = next_block(a, &a->shm->names);
+	return *ret_b ? 0 : mpr_fail(-EBADMSG, "the arena's names are corrupt");
+}
+
+static int
+lock(struct block *b)
+{
+	int r;
+
+	/* A wait here ends soon: interrupts do not concern locks. */
+	r = mproc_lock_acquire(&b->lock, MPROC_FOREVER);
+	return r == MPROC_OWNER_DIED ? mproc_lock_consistent(&b->lock) : r;
+}
+
+/* The lock is held. */
+static int
+bind(mproc_arena *a, const struct name *name, uint64_t offset)
+{
+	struct entry *e;
+	uint64_t word;
+	int r;
+
+	if (look_up(a, name, &word))
+		return mpr_fail(-EEXIST, "an object has that name");
+	e = find_free(a);
+	if (!e) {
+		r = add_block(a);
+		if (r < 0)
+			return r;
+		e = find_free(a);
+	}
+	if (!e)
+		return mpr_fail(-EBADMSG, "the arena's names are corrupt");
+	word = atomic_load(&e->word);
+	/* The fence, against the one in look_up(): who has read a word of the new
+	 * name does not find the old word again. */
+	atomic_thread_fence(memory_order_release);
+	for (int i = 0; i < WORDS; i++)
+		atomic_store_explicit(&e->name[i], name->words[i],
+				      memory_order_relaxed);
+	atomic_store_explicit(&e->word, word + (UINT64_C(1) << OFFSET_BITS) +
+			      offset, memory_order_release);
+	return 0;
+}
+
+static int
+unbind(const mproc_arena *a, const struct name *name)
+{
+	uint64_t word;
+	struct entry *e = look_up(a, name, &word);
+
+	if (!e)
+		return mpr_fail(-ENOENT, "no object has that name");
+	atomic_store_explicit(&e->word, word & ~OFFSET_MASK,
+			      memory_order_release);
+	return 0;
+}
+
+static int
+change(mproc_arena *a, struct block *b, const struct name *name,
+       uint64_t offset)
+{
+	int r = lock(b);
+
+	if (r < 0)
+		return r;
+	r = offset ? bind(a, name, offset) : unbind(a, name);
+	if (r == 0 && offset)
+		mproc_condition_notify_all(&b->bound);
+	mproc_lock_release(&b->lock);
+	return r;
+}
+
+int
+mproc_arena_bind(mproc_arena *a, const char *name, void *object)
+{
+	struct name n;
+	struct block *b;
+	int r;
+
+	r = make_name(&n, name);
+	if (r == 0)
+		r = mpr_arena_resolve(a, &a);
+	if (r < 0)
+		return r;
+	if (object && !mpr_arena_has(a, mpr_arena_offset(a, object), 1))
+		return mpr_fail(-EINVAL, "%p lies not in the arena", object);
+	r = get_first(a, &b);
+	return r < 0 ? r : change(a, b, &n,
+				  object ? mpr_arena_offset(a, object) : 0);
+}
+
+/* Until it is bound. */
+static int
+wait_for(const mproc_arena *a, struct block *b, const struct name *name,
+	 int64_t deadline, uint64_t *ret_word)
+{
+	int r = lock(b);
+
+	if (r < 0)
+		return r;
+	while (r == 0 && !look_up(a, name, ret_word)) {
+		r = mproc_condition_wait(&b->bound, &b->lock,
+					 mproc_until(deadline));
+		/* With what else there may be: they are as good as ever. */
+		if (r == MPROC_OWNER_DIED)
+			r = mproc_lock_consistent(&b->lock);
+	}
+	mproc_lock_release(&b->lock);
+	return r;
+}
+
+int
+mproc_arena_find(mproc_arena *a, const char *name, void **ret,
+		 mproc_timeout timeout)
+{
+	uint64_t word = 0;
+	struct name n;
+	struct block *b;
+	int r;
+
+	if (!ret)
+		return mpr_fail(-EINVAL, "ret is NULL");
+	r = make_name(&n, name);
+	if (r == 0)
+		r = mpr_arena_resolve(a, &a);
+	if (r < 0)
+		return r;
+	if (!look_up(a, &n, &word)) {
+		if (!timeout.ns)
+			return mpr_fail(-ENOENT, "no object has the name %s",
+					name);
+		r = get_first(a, &b);
+		if (r == 0)
+			r = wait_for(a, b, &n, mpr_deadline(timeout), &word);
+		if (r == -ETIMEDOUT)
+			mpr_fail(r, "still no object has the name %s", name);
+		if (r < 0)
+			return r;
+	}
+	if (!mpr_arena_has(a, word & OFFSET_MASK, 1))
+		return mpr_fail(-EBADMSG, "the arena's names are corrupt");
+	*ret = mpr_arena_at(a, word & OFFSET_MASK);
+	return 0;
+}
