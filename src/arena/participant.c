@@ -18,6 +18,10 @@
 #include "os/task.h"
 #include "os/thread.h"
 
+/* Slots that stay empty for those who mourn their last owners. Nobody may ever
+ * ask, so there is a limit. */
+#define MOURNED 64
+
 MPR_THREAD_LOCAL struct mpr_self mpr_this_thread;
 
 /* In named arenas, by index; allocated when it first joins one with that. */
@@ -73,12 +77,27 @@ clear_notes(const mproc_arena *a, unsigned slot)
 				      memory_order_relaxed);
 }
 
+/* Whether others are still to learn of the end of who had the free @slot. */
+static bool
+is_mourned(const mproc_arena *a, unsigned slot)
+{
+	const struct mpr_notes *notes = mpr_notes_at(a, slot);
+
+	for (int i = 0; i < MPR_NOTES; i++)
+		if (atomic_load_explicit(&notes->word[i],
+					 memory_order_relaxed) & MPR_NOTE_STAYS)
+			return true;
+	return false;
+}
+
 /*
- * Takes @slot if it is free. Returns 0; -EAGAIN if it is not free; another
- * error if no slot can be had. The process lock is held.
+ * Takes @slot if it is free, and if it is mourned, only once *@patience such are
+ * passed by. Returns 0; -EAGAIN if it is not to be had; another error if no slot
+ * can be had. The process lock is held.
  */
 static int
-try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self)
+try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self,
+	 unsigned *patience)
 {
 	struct mpr_participant *p = mpr_participant_at(a, slot);
 	uint64_t ident;
@@ -91,6 +110,10 @@ try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self)
 	if (mpr_participant_state(atomic_load(&p->ident)) !=
 	    MPR_PARTICIPANT_FREE)
 		return -EAGAIN;
+	if (*patience && is_mourned(a, slot)) {
+		--*patience;
+		return -EAGAIN;
+	}
 	r = mpr_bytelock_take(&a->locks, a->locks_at + slot);
 	if (r == -EBADF)
 		return mpr_fail(-ENOLCK, "the arena's lock descriptor was "
@@ -150,15 +173,17 @@ try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self)
 	return 0;
 }
 
-/* Takes one of the first @n slots. */
+/* Takes one of the first @n slots; of those that are mourned it may pass by
+ * @patience. */
 static int
-take_any_slot(mproc_arena *a, unsigned n, struct mpr_self *self)
+take_any_slot(mproc_arena *a, unsigned n, struct mpr_self *self,
+	      unsigned patience)
 {
 	int r = -EAGAIN;
 
 	mpr_process_lock();
 	for (unsigned slot = 0; slot < n; slot++) {
-		r = try_slot(a, slot, self);
+		r = try_slot(a, slot, self, &patience);
 		if (r != -EAGAIN)
 			break;
 	}
@@ -186,13 +211,15 @@ join_as(mproc_arena *a, struct mpr_self *self)
 		atomic_store(&a->shm->light_fences, 1);
 	/* The dead may hold the slots that we need. Those are looked for before
 	 * the table grows, and thoroughly before it is full. */
-	r = take_any_slot(a, mpr_participants_high(a), self);
+	r = take_any_slot(a, mpr_participants_high(a), self, MOURNED);
 	if (r == -EAGAIN && mpr_recover_all(a, false) > 0)
-		r = take_any_slot(a, mpr_participants_high(a), self);
+		r = take_any_slot(a, mpr_participants_high(a), self, MOURNED);
 	if (r == -EAGAIN)
-		r = take_any_slot(a, MPR_PARTICIPANTS_MAX, self);
-	if (r == -EAGAIN && mpr_recover_all(a, true) > 0)
-		r = take_any_slot(a, MPR_PARTICIPANTS_MAX, self);
+		r = take_any_slot(a, MPR_PARTICIPANTS_MAX, self, MOURNED);
+	if (r == -EAGAIN) {
+		mpr_recover_all(a, true);
+		r = take_any_slot(a, MPR_PARTICIPANTS_MAX, self, 0);
+	}
 	if (r == -EAGAIN)
 		return mpr_fail(-EAGAIN, "%d threads use the arena already",
 				MPR_PARTICIPANTS_MAX);

@@ -81,8 +81,10 @@ static_assert(offsetof(struct mpr_participant, parker) == 128,
 	      "shared layout");
 
 /* What a thread notes about itself, for others to see: sync/notes.h. A note of
- * one that is not LIVE does not count. */
+ * one that is not LIVE does not count; but one with the bit STAYS says whose end
+ * some are still to learn of, until they strike it. */
 #define MPR_NOTES 16
+#define MPR_NOTE_STAYS UINT64_C(4)
 
 struct mpr_notes {
 	alignas(MPR_APART) _Atomic uint64_t word[MPR_NOTES];

@@ -10,6 +10,8 @@
  * Only the thread itself makes a note. Others may change it by CAS, where the
  * kind says so. A note of a dead thread does not count, so nobody has to take
  * it back; it stays until the slot is another thread's, or somebody strikes it.
+ * A slot with the note of a party that has ended is the last that is given to
+ * another thread: those who wait are still to read there who it was.
  *
  * Whether somebody has a note, against whether somebody else may go on because
  * nobody has one: the note, then the look at the object's word; the word, then
@@ -27,10 +29,14 @@
 enum mpr_note_kind {
 	MPR_NOTE_READS = 1,  /* has a lock for reading */
 	MPR_NOTE_WAITS = 2,  /* would like to; a writer may make it READS */
-	MPR_NOTE_ENTERS = 3, /* is about to become a party of a barrier; who
+	/* These have the bit MPR_NOTE_STAYS. */
+	MPR_NOTE_ENTERS = 4, /* is about to become a party of a barrier; who
 			      * resets that may strike it */
-	MPR_NOTE_PARTY = 4,  /* is one */
+	MPR_NOTE_PARTY = 5,  /* is one */
 };
+
+static_assert(MPR_NOTE_ENTERS & MPR_NOTE_STAYS && MPR_NOTE_PARTY & MPR_NOTE_STAYS,
+	      "who breaks a barrier is known");
 
 static inline uint64_t
 mpr_note(uint64_t name, enum mpr_note_kind kind)

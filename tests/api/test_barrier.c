@@ -375,6 +375,40 @@ a_dead_party_breaks_it(void **state)
 	assert_true(spent < rounds * 200 * MS);
 }
 
+/* A thread of the family, in the first place that is free. */
+static int
+come_along(struct mpt *t, void *arg)
+{
+	mproc_lock *lock;
+
+	(void)arg;
+	mpt_check_int(t, mproc_lock_create(&lock), 0);
+	mproc_lock_destroy(lock);
+	return 0;
+}
+
+/* Who waits is told who it was, however late it looks and whoever came in the
+ * dead one's place. */
+static void
+the_dead_party_is_known_for_long(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, 3);
+	int victim = mpt_spawn(t, "victim", be_killed, NULL), waits;
+
+	mpt_until(t, b->ready);
+	waits = mpt_spawn(t, "party", learn_who, NULL);
+	mpt_until(t, mproc_barrier_waiting(b->barrier) == 1);
+	mpt_pause(t, waits);
+	mpt_kill(t, victim);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	mpt_expect_exit(t, mpt_spawn(t, "other", come_along, NULL), 0);
+	mpt_resume(t, waits);
+	mpt_until(t, b->done == 1);
+	b->go = 1;
+	end(t, b);
+}
+
 /* The last one to come finds it out, without anybody having noticed. */
 static void
 a_phase_with_a_dead_one_is_not_complete(void **state)
@@ -611,6 +645,7 @@ main(void)
 		both_tests(a_timeout_breaks_it_for_all),
 		mpt_test(an_interrupt_breaks_it_as_well),
 		mpt_test(a_dead_party_breaks_it),
+		mpt_test(the_dead_party_is_known_for_long),
 		mpt_test(a_phase_with_a_dead_one_is_not_complete),
 		mpt_test(the_team_goes_on_whoever_is_killed),
 		both_tests(a_party_that_ends_breaks_it),
