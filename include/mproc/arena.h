@@ -249,6 +249,8 @@ MPROC_API bool mproc_is_shared(const void *p);
  *   -ENAMETOOLONG
  *   -EEXIST        another object has the name
  *   -ENOENT        @object is NULL, and nothing has the name
+ *   -EBUSY         another process binds a name, and has not come to an end with
+ *                  that for a second: it is stopped
  *   -ENOSPC, -ENOMEM, -EAGAIN  no memory for it, or for a participant
  *   -EBADMSG       the arena is corrupt
  * Context: waits for others who bind just now, for microseconds.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The names of objects in an arena: a list of blocks of entries. Who changes
- * them holds the lock in the first block; who looks does not.
+ * them holds the lock in the first block; who looks, or waits for a name, does
+ * not.
  *
  * An entry is in use when its word is not 0, so it is bound, and taken away, by
  * one store, and a binder that is killed leaves nothing half done: the next
@@ -18,7 +19,8 @@
 
 #include "arena/heap.h"
 #include "base/error.h"
-#include "os/clock.h"
+#include "os/interrupt.h"
+#include "sync/await.h"
 
 #define MAGIC UINT64_C(0x73656d616e72706d)
 #define BLOCKS_MAX 65536
@@ -45,7 +47,7 @@ struct block {
 	uint64_t magic;
 	/* In the first block only: */
 	mproc_lock lock;
-	mproc_condition bound; /* something was */
+	struct mpr_cell bound; /* what who waits for a name waits for */
 	uint64_t pad[8];
 	struct entry entries[ENTRIES];
 };
@@ -125,10 +127,9 @@ look_up(const mproc_arena *a, const struct name *name, uint64_t *ret_word)
 	struct entry *e;
 
 	while ((e = next_entry(&walk))) {
-		/* Acquire pairs with the release in bind(): the name is there,
-		 * and so is what its binder has written to the object. */
-		uint64_t word = atomic_load_explicit(&e->word,
-						     memory_order_acquire);
+		/* seq_cst, see bind(): the name is there, and so is what its
+		 * binder has written to the object. */
+		uint64_t word = atomic_load(&e->word);
 
 		if (!(word & OFFSET_MASK) || !has_name(e, name))
 			continue;
@@ -188,13 +189,19 @@ get_first(mproc_arena *a, struct block **ret_b)
 	return *ret_b ? 0 : mpr_fail(-EBADMSG, "the arena's names are corrupt");
 }
 
+/* Who has it does so for microseconds, unless it is stopped. */
 static int
 lock(struct block *b)
 {
 	int r;
 
-	/* A wait here ends soon: interrupts do not concern locks. */
-	r = mproc_lock_acquire(&b->lock, MPROC_FOREVER);
+	/* This is no wait that somebody would like to interrupt. */
+	mpr_interrupt_hold();
+	r = mproc_lock_acquire(&b->lock, mproc_sec(1));
+	mpr_interrupt_unhold();
+	if (r == -ETIMEDOUT)
+		return mpr_fail(-EBUSY, "another process is about to bind a "
+				"name, and does not get on");
 	return r == MPROC_OWNER_DIED ? mproc_lock_consistent(&b->lock) : r;
 }
 
@@ -224,8 +231,10 @@ bind(mproc_arena *a, const struct name *name, uint64_t offset)
 	for (int i = 0; i < WORDS; i++)
 		atomic_store_explicit(&e->name[i], name->words[i],
 				      memory_order_relaxed);
-	atomic_store_explicit(&e->word, word + (UINT64_C(1) << OFFSET_BITS) +
-			      offset, memory_order_release);
+	/* seq_cst, before the look for those who wait: they say so, then look
+	 * here. One of us sees the other. */
+	atomic_store(&e->word,
+		     word + (UINT64_C(1) << OFFSET_BITS) + offset);
 	return 0;
 }
 
@@ -246,13 +255,17 @@ static int
 change(mproc_arena *a, struct block *b, const struct name *name,
        uint64_t offset)
 {
+	struct mpr_wake k;
 	int r = lock(b);
 
 	if (r < 0)
 		return r;
+	/* If we die in between, those who wait look. */
+	mpr_wake_begin(&k, a, mpr_self_in(a), &b->bound);
 	r = offset ? bind(a, name, offset) : unbind(a, name);
 	if (r == 0 && offset)
-		mproc_condition_notify_all(&b->bound);
+		mpr_wake_all(&k);
+	mpr_wake_end(&k);
 	mproc_lock_release(&b->lock);
 	return r;
 }
@@ -276,23 +289,42 @@ mproc_arena_bind(mproc_arena *a, const char *name, void *object)
 				  object ? mpr_arena_offset(a, object) : 0);
 }
 
+/* One call of mproc_arena_find() that waits. */
+struct search {
+	struct mpr_await await;
+	const struct name *name;
+	uint64_t word;
+};
+
+static int
+look(struct mpr_await *await, bool waits)
+{
+	struct search *s = (struct search *)await;
+
+	(void)waits;
+	return look_up(await->self->arena, s->name, &s->word) ? 0 : -EBUSY;
+}
+
 /* Until it is bound. */
 static int
-wait_for(const mproc_arena *a, struct block *b, const struct name *name,
-	 int64_t deadline, uint64_t *ret_word)
+wait_for(struct block *b, const struct name *name, mproc_timeout timeout,
+	 uint64_t *ret_word)
 {
-	int r = lock(b);
+	struct search s = {
+		.await = {
+			.look = look,
+			.what = "the arena's names",
+			.kind = MPR_WAIT_NEWS,
+			.cell = &b->bound,
+			.owner = -1,
+		},
+		.name = name,
+	};
+	int r = mpr_await_begin(&s.await);
 
-	if (r < 0)
-		return r;
-	while (r == 0 && !look_up(a, name, ret_word)) {
-		r = mproc_condition_wait(&b->bound, &b->lock,
-					 mproc_until(deadline));
-		/* With what else there may be: they are as good as ever. */
-		if (r == MPROC_OWNER_DIED)
-			r = mproc_lock_consistent(&b->lock);
-	}
-	mproc_lock_release(&b->lock);
+	if (r == 0)
+		r = mpr_await(&s.await, timeout);
+	*ret_word = s.word;
 	return r;
 }
 
@@ -318,7 +350,7 @@ mproc_arena_find(mproc_arena *a, const char *name, void **ret,
 					name);
 		r = get_first(a, &b);
 		if (r == 0)
-			r = wait_for(a, b, &n, mpr_deadline(timeout), &word);
+			r = wait_for(b, &n, timeout, &word);
 		if (r == -ETIMEDOUT)
 			mpr_fail(r, "still no object has the name %s", name);
 		if (r < 0)
