@@ -259,8 +259,9 @@ mproc_condition_wait_for(mproc_condition *condition, mproc_lock *lock,
  * Best called while one holds the lock that they use: who waits cannot miss what
  * was changed under the lock.
  *
- * Return: how many were notified, all of them if there are fewer than @n; or a
- *         negative error:
+ * Return: how many were notified, all of them if there are fewer than @n; who
+ *         comes back to wait meanwhile does not count. Or a negative error,
+ *         without a text:
  *   -EINVAL  @condition is NULL
  *   -ESTALE  it was destroyed
  * Context: does not wait for anybody. A system call for each one woken.
@@ -498,7 +499,8 @@ MPROC_API void mproc_barrier_destroy(mproc_barrier *barrier);
  * Return: 0, or a negative error:
  *   -EPERM    all parties are others
  *   -ENOLCK   the calling thread is a party of 16 others, or reads locks
- *   -ENOTRECOVERABLE  it is broken; the text says by whose end
+ *   -ENOTRECOVERABLE  it is broken; the text says by whose end, if that is known.
+ *             The caller may be a party all the same
  *   -EINVAL   @barrier is NULL or was not initialised
  *   -ESTALE   it was destroyed
  *   and those of mproc_arena_default() and of "First use" in core.h.
@@ -517,7 +519,8 @@ MPROC_API int mproc_barrier_enroll(mproc_barrier *barrier);
  * Return: 0 to parties - 1, each once in a phase, in the order in which they
  *         came: the phase is complete. It is so also when a party ends after
  *         that. Or a negative error:
- *   -ENOTRECOVERABLE  it is or was broken; the text says by whose end
+ *   -ENOTRECOVERABLE  it is or was broken; the text says by whose end, if that is
+ *              known
  *   -EAGAIN    others are missing, and @timeout is MPROC_NOWAIT. The caller does
  *              not wait, nothing is broken, but it is a party
  *   -ETIMEDOUT others were missing all the time
@@ -525,8 +528,8 @@ MPROC_API int mproc_barrier_enroll(mproc_barrier *barrier);
  *   -ESHUTDOWN it was destroyed while we waited
  *   and those of mproc_barrier_enroll().
  * Context: looks at each participant.
- * Crash: killed inside, the phase is complete or not; if not, the barrier is
- *        broken.
+ * Crash: killed inside, the phase is complete or not; if not, and the caller was a
+ *        party already, the barrier is broken.
  */
 MPROC_API MPROC_NODISCARD int
 mproc_barrier_wait(mproc_barrier *barrier, mproc_timeout timeout);

@@ -90,6 +90,8 @@ struct mpr_arena_shm {
 	_Atomic int64_t looked_at;
 	/* And who was chosen to be woken (sync/wait.h). */
 	_Atomic int64_t waits_looked_at;
+	/* Which sleeper looked at all last, and when (sync/park.c). */
+	_Atomic uint64_t last_look;
 
 	/* Where epochs of owner words come from: no value is given twice. */
 	alignas(MPR_APART) _Atomic uint64_t epochs;

@@ -39,12 +39,11 @@ self_of(const mproc_arena *a)
 static void
 raise_to(_Atomic uint32_t *mark, uint32_t value)
 {
-	uint32_t seen = atomic_load_explicit(mark, memory_order_relaxed);
+	uint32_t seen = atomic_load(mark);
 
-	while (seen < value &&
-	       !atomic_compare_exchange_weak_explicit(mark, &seen, value,
-						      memory_order_relaxed,
-						      memory_order_relaxed))
+	/* seq_cst: who then says in its slot that it waits, or reads, is seen by
+	 * who changes an object, and then goes through the slots. */
+	while (seen < value && !atomic_compare_exchange_weak(mark, &seen, value))
 		;
 }
 
@@ -300,8 +299,9 @@ leave(struct mpr_self *self)
 	 * end for a death. FREE by CAS: once the life word has ended, others
 	 * may free the slot for us. The byte goes last. */
 	ident = self->ident | MPR_PARTICIPANT_LEAVING;
-	atomic_store_explicit(&self->shared->ident, ident,
-			      memory_order_release);
+	/* seq_cst, before the look for those who wait for us: they say so, then
+	 * ask whether we live. One of us sees the other. */
+	atomic_store(&self->shared->ident, ident);
 	for (int i = 0; i < MPR_KINDS; i++)
 		if (mpr_kinds[i].left)
 			mpr_kinds[i].left(a, self->slot);

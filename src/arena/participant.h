@@ -170,8 +170,8 @@ mpr_participant_state(uint64_t ident)
 static inline unsigned
 mpr_participants_high(const mproc_arena *a)
 {
-	uint32_t high = atomic_load_explicit(&a->shm->participants_high,
-					     memory_order_relaxed);
+	/* seq_cst, with raise_to(). */
+	uint32_t high = atomic_load(&a->shm->participants_high);
 
 	return high < MPR_PARTICIPANTS_MAX ? high : MPR_PARTICIPANTS_MAX;
 }

@@ -27,6 +27,10 @@ bool mpr_interrupt_pending(void);
 /* The calling thread answers all that there are. */
 void mpr_interrupt_answer(void);
 
+/* How many there are, and to answer no more than so many later. */
+uint32_t mpr_interrupt_count(void);
+void mpr_interrupt_answer_to(uint32_t count);
+
 /* Around a wait that must come to its end: none is pending for the calling thread
  * meanwhile, but all that came are afterwards. */
 void mpr_interrupt_hold(void);

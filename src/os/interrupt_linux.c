@@ -109,11 +109,23 @@ mpr_interrupt_pending(void)
 	return count != answered && !held;
 }
 
+uint32_t
+mpr_interrupt_count(void)
+{
+	mpr_generation(); /* makes the page */
+	return atomic_load(&atomic_load(&mpr_process_page)->interrupts);
+}
+
+void
+mpr_interrupt_answer_to(uint32_t count)
+{
+	answered = count;
+}
+
 void
 mpr_interrupt_answer(void)
 {
-	mpr_generation();
-	answered = atomic_load(&atomic_load(&mpr_process_page)->interrupts);
+	mpr_interrupt_answer_to(mpr_interrupt_count());
 }
 
 void

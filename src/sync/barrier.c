@@ -103,7 +103,7 @@ note_of(const struct call *c, enum mpr_note_kind kind)
 	return mpr_note(mpr_arena_name(c->arena, c->b), kind);
 }
 
-/* How many that are or become parties live, and one that has ended, or 0. */
+/* How many that are or become parties live, and a party that has ended, or 0. */
 static unsigned
 count_living(const struct call *c, uint64_t *ret_ended)
 {
@@ -120,7 +120,7 @@ count_living(const struct call *c, uint64_t *ret_ended)
 			continue;
 		if (walk.lives)
 			n++;
-		else
+		else if (mpr_notes_kind(&walk) == MPR_NOTE_PARTY)
 			*ret_ended = (uint64_t)atomic_load(&p->pid) << 32 |
 				     atomic_load(&p->tid);
 	}
@@ -160,10 +160,13 @@ change(const struct call *c, uint64_t from, uint64_t to)
 static bool
 is_whole(const struct call *c, uint64_t word)
 {
+	unsigned living;
 	uint64_t ended;
 
-	if (word & MPR_BARRIER_BROKEN ||
-	    count_living(c, &ended) >= enrolled(word))
+	if (word & MPR_BARRIER_BROKEN)
+		return true;
+	living = count_living(c, &ended);
+	if (!ended && living >= enrolled(word))
 		return true;
 	/* Before the word: who sees it broken knows by whom. */
 	atomic_store(&c->b->ended, ended);
@@ -199,11 +202,13 @@ finish_reset(const struct call *c, uint64_t word)
 {
 	unsigned n = strike(c, !(word & MPR_BARRIER_BROKEN));
 
-	atomic_store(&c->b->ended, 0);
-	change(c, word,
-	       (word & ~(MPR_BARRIER_BROKEN | MPR_BARRIER_RESETTING |
-			 MPR_BARRIER_ENROLLED)) |
-		       n * MPR_BARRIER_ENROL);
+	/* After it, so that one that comes late does not wipe out who has ended
+	 * since; a party that ends just now may stay unnamed. */
+	if (change(c, word,
+		   (word & ~(MPR_BARRIER_BROKEN | MPR_BARRIER_RESETTING |
+			     MPR_BARRIER_ENROLLED)) |
+			   n * MPR_BARRIER_ENROL))
+		atomic_store(&c->b->ended, 0);
 }
 
 /* Begins anew with the living parties. Returns false if it was not @word any
@@ -376,6 +381,19 @@ arrive(const struct call *c, bool nowait, uint64_t *ret_word)
 	}
 }
 
+/* Whether the phase in which we arrived, when the word was @then, is complete. It
+ * is the only one that can have been, as we are a party, and whoever initialises
+ * the barrier again counts on elsewhere. */
+static bool
+has_completed(const struct call *c, uint64_t then, uint64_t word)
+{
+	if (atomic_load(&c->b->cell.generation) != c->generation ||
+	    (word & MPR_GONE && !mpr_cell_has_ended(word)))
+		return false;
+	word = (word & MPR_BARRIER_PHASE) - (then & MPR_BARRIER_PHASE);
+	return (word & MPR_BARRIER_PHASE) == MPR_BARRIER_COMPLETE;
+}
+
 /* What has become of the phase in which we arrived, when the word was @then.
  * -EINPROGRESS: nothing yet. */
 static int
@@ -385,12 +403,12 @@ outcome(const struct call *c, uint64_t then)
 
 	for (;;) {
 		word = atomic_load(&c->b->cell.word);
+		if (has_completed(c, then, word))
+			return (int)waiting(then);
 		if (word & MPR_GONE || !(word & MPR_BARRIER_READY) ||
 		    atomic_load(&c->b->cell.generation) != c->generation)
 			return mpr_fail(-ESHUTDOWN, "barrier %p was destroyed",
 					(void *)c->b);
-		if ((word ^ then) & MPR_BARRIER_PHASE)
-			return (int)waiting(then);
 		if ((word ^ then) & MPR_BARRIER_RESETS ||
 		    word & MPR_BARRIER_BROKEN)
 			return tell_broken(c->b);
@@ -412,7 +430,6 @@ give_up(const struct call *c, uint64_t then, int why)
 		r = outcome(c, then);
 		if (r != -EINPROGRESS)
 			return r;
-		atomic_store(&c->b->ended, 0);
 	} while (!change(c, word, broken(word)));
 	if (why == -EINTR)
 		mpr_interrupt_answer();
@@ -539,7 +556,7 @@ mproc_barrier_broken(const mproc_barrier *barrier)
 	living = count_living(&c, &ended);
 	if (enrolled(word) && !living)
 		return false; /* as new */
-	return word & MPR_BARRIER_BROKEN || living < enrolled(word);
+	return word & MPR_BARRIER_BROKEN || ended || living < enrolled(word);
 }
 
 static int
@@ -578,6 +595,7 @@ mproc_barrier_init(mproc_barrier *barrier, unsigned parties)
 			return look(&c, &word);
 		next = (without_parties(word, parties) & ~MPR_BARRIER_BROKEN) |
 		       MPR_BARRIER_RESETTING;
+		next ^= MPR_BARRIER_ELSEWHERE;
 	} while (!atomic_compare_exchange_strong(&c.b->cell.word, &word, next));
 	finish_reset(&c, next);
 	return 0;
@@ -632,9 +650,11 @@ mproc_barrier_destroy(mproc_barrier *barrier)
 		;
 	strike(&c, true);
 	if (mpr_cell_is(MPR_CELL_BARRIER, barrier))
-		mpr_cell_destroy(MPR_CELL_BARRIER, barrier);
+		mpr_cell_destroy(MPR_CELL_BARRIER, barrier, MPR_BARRIER_PHASE);
 	else
-		while (look(&c, &word) == 0 && !change(&c, word, 0))
+		while (look(&c, &word) == 0 &&
+		       !change(&c, word, word & (MPR_BARRIER_PHASE |
+						 MPR_BARRIER_RESETS)))
 			;
 	mpr_wake_end(&k);
 }

@@ -51,6 +51,7 @@
 #define MPR_BARRIER_ENROL (UINT64_C(1) << 10)
 #define MPR_BARRIER_ARRIVE (UINT64_C(1) << 24)
 #define MPR_BARRIER_COMPLETE (UINT64_C(1) << 34)
+#define MPR_BARRIER_ELSEWHERE (UINT64_C(0x80) << 34) /* a far phase */
 #define MPR_BARRIER_RESET (UINT64_C(1) << 43)
 
 struct mpr_barrier {

@@ -178,7 +178,7 @@ mpr_cell_is(enum mpr_cell_kind kind, const void *object)
 }
 
 void
-mpr_cell_destroy(enum mpr_cell_kind kind, void *object)
+mpr_cell_destroy(enum mpr_cell_kind kind, void *object, uint64_t keep)
 {
 	mproc_arena *a = mpr_arena_peek();
 	struct mpr_self *self = mpr_self_in(a);
@@ -198,9 +198,10 @@ mpr_cell_destroy(enum mpr_cell_kind kind, void *object)
 	mpr_wake_begin(&wake, a, self, object);
 	word = atomic_load(&cell->word);
 	while (!(word & MPR_GONE) &&
-	       !atomic_compare_exchange_strong(&cell->word, &word, MPR_GONE))
+	       !atomic_compare_exchange_strong(&cell->word, &word,
+					       MPR_GONE | (word & keep)))
 		;
-	mpr_wake_everyone(&wake);
+	mpr_wake_for_a_look(&wake);
 	mpr_wake_end(&wake);
 	atomic_store_explicit(&a->shm->cell_hints[kind],
 			      mpr_arena_offset(a, b), memory_order_relaxed);

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "arena/arena.h"
+#include "sync/holder.h"
 
 #define MPR_CELL 64 /* bytes */
 #define MPR_CELL_BLOCKS 56 /* the most for an object; see mpr_cell_blocks() */
@@ -49,8 +50,17 @@ void mpr_cell_open(void *object, uint64_t word);
 /* Whether mpr_cell_create() has returned it once. */
 bool mpr_cell_is(enum mpr_cell_kind kind, const void *object);
 
-/* Ends the object and wakes those who wait for it. What no mpr_cell_create()
- * has returned is refused. */
-void mpr_cell_destroy(enum mpr_cell_kind kind, void *object);
+/* Ends the object and wakes those who wait for it. Of its word the bits @keep
+ * stay, without HELD, for those who have not noticed what was before. What no
+ * mpr_cell_create() has returned is refused. */
+void mpr_cell_destroy(enum mpr_cell_kind kind, void *object, uint64_t keep);
+
+/* Whether @word is that of an object which has ended, and of none that is being
+ * made in its place: what was kept is there. */
+static inline bool
+mpr_cell_has_ended(uint64_t word)
+{
+	return (word & (MPR_GONE | MPR_HELD)) == MPR_GONE;
+}
 
 #endif

@@ -87,18 +87,21 @@ sleep_until_notified(struct mpr_wait *w, const struct mpr_condition *c,
 			break;
 	}
 	chosen = mpr_wait_end_unless_moved(w, &moved);
-	/* Who destroys it chooses all. */
-	if (!moved && is_gone(c, generation))
-		return -ESHUTDOWN;
-	return chosen ? 0 : r;
+	/* Who destroys it chooses nobody: who is chosen was notified before. */
+	if (chosen)
+		return 0;
+	return is_gone(c, generation) ? -ESHUTDOWN : r;
 }
 
-/* Takes the lock after a wait that has ended as @why says. */
+/* Takes the lock, which had @generation, after a wait that has ended as @why
+ * says. */
 static int
-take_back(struct mpr_lock *l, struct mpr_wait *w,
+take_back(struct mpr_lock *l, uint32_t generation, struct mpr_wait *w,
 	  const struct mpr_condition *c, int why)
 {
-	int r = mpr_lock_take_back(l);
+	/* Those that come while we wait for the lock are for the next wait. */
+	uint32_t interrupts = mpr_interrupt_count();
+	int r = mpr_lock_take_back(l, generation);
 
 	/* If it was moved: until now the lock's wake-up was in its word. */
 	if (!mpr_wait_is_foreign(w)) {
@@ -112,7 +115,7 @@ take_back(struct mpr_lock *l, struct mpr_wait *w,
 	if (why == -ESHUTDOWN)
 		fail_gone(c, why);
 	if (why == -EINTR)
-		mpr_interrupt_answer();
+		mpr_interrupt_answer_to(interrupts);
 	return why;
 }
 
@@ -122,7 +125,7 @@ mproc_condition_wait(mproc_condition *condition, mproc_lock *lock,
 {
 	struct mpr_condition *c = (struct mpr_condition *)condition;
 	struct mpr_lock *l = (struct mpr_lock *)lock;
-	uint32_t generation;
+	uint32_t generation, locks;
 	struct mpr_wait w;
 	int64_t deadline;
 	int r;
@@ -138,11 +141,13 @@ mproc_condition_wait(mproc_condition *condition, mproc_lock *lock,
 	if (!timeout.ns)
 		return -EAGAIN;
 	deadline = mpr_deadline(timeout);
+	/* We hold it: nobody destroys it in good order. */
+	locks = atomic_load(&l->cell.generation);
 	r = begin_wait(&w, c, lock, generation);
 	if (r < 0)
 		return r;
 	r = sleep_until_notified(&w, c, generation, deadline);
-	return take_back(l, &w, c, r);
+	return take_back(l, locks, &w, c, r);
 }
 
 int
@@ -197,11 +202,12 @@ notify(mproc_condition *condition, unsigned n)
 	unsigned woken;
 	uint64_t word;
 
+	/* Without texts: mpr_fail() is not for signal handlers. */
 	if (!c)
-		return mpr_fail(-EINVAL, "condition is NULL");
+		return -EINVAL;
 	word = atomic_load(&c->cell.word);
 	if (word & MPR_GONE)
-		return fail_gone(c, -ESTALE);
+		return -ESTALE;
 	if (!(word & MPR_WAITERS))
 		return 0;
 	a = mpr_arena_of(c);
@@ -209,6 +215,8 @@ notify(mproc_condition *condition, unsigned n)
 		return 0;
 	/* For those whom it has chosen and not woken. */
 	mpr_wake_begin(&k, a, mpr_self_in(a), c);
+	/* Who comes back meanwhile is not one of those who wait. */
+	k.until = mproc_now();
 	move_if_held(&k);
 	woken = n == UINT_MAX ? mpr_wake_all(&k) : mpr_wake_n(&k, n);
 	mpr_wake_end(&k);
@@ -249,5 +257,5 @@ mproc_condition_create(mproc_condition **ret_condition)
 void
 mproc_condition_destroy(mproc_condition *condition)
 {
-	mpr_cell_destroy(MPR_CELL_CONDITION, condition);
+	mpr_cell_destroy(MPR_CELL_CONDITION, condition, 0);
 }

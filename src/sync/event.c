@@ -23,6 +23,7 @@
 
 #define SET UINT64_C(1)
 #define ONE_TIME (UINT64_C(1) << 22)
+#define TIMES (~UINT64_C(0) << 22)
 
 struct mpr_event {
 	struct mpr_cell cell;
@@ -134,9 +135,14 @@ look(struct mpr_await *await, bool waits)
 	uint64_t word = atomic_load(at);
 
 	do {
+		/* It may have been set, and then destroyed. */
+		if (mpr_cell_has_ended(word) &&
+		    atomic_load(&await->cell->generation) == await->generation &&
+		    (word ^ t->word) & TIMES)
+			return 0;
 		if (mpr_await_is_stale(await, word))
 			return -ESTALE;
-		if (word & SET || word / ONE_TIME != t->word / ONE_TIME)
+		if (word & SET || (word ^ t->word) & TIMES)
 			return 0;
 		if (!waits || word & MPR_WAITERS)
 			return -EBUSY;
@@ -145,10 +151,14 @@ look(struct mpr_await *await, bool waits)
 	return -EBUSY;
 }
 
+/* It was not set when its word was @word, and its cell's generation the given
+ * one. */
 static MPR_NOINLINE int
-wait_slowly(struct mpr_event *e, mproc_timeout timeout)
+wait_slowly(struct mpr_event *e, uint32_t generation, uint64_t word,
+	    mproc_timeout timeout)
 {
 	struct attempt t = {
+		.word = word,
 		.await = {
 			.look = look,
 			.what = "event",
@@ -162,7 +172,8 @@ wait_slowly(struct mpr_event *e, mproc_timeout timeout)
 	r = mpr_await_begin(&t.await);
 	if (r < 0)
 		return r;
-	t.word = atomic_load(&e->cell.word);
+	/* That may have taken long: what has happened since counts. */
+	t.await.generation = generation;
 	return mpr_await(&t.await, timeout);
 }
 
@@ -170,17 +181,22 @@ int
 mproc_event_wait(mproc_event *event, mproc_timeout timeout)
 {
 	struct mpr_event *e = event_of(event);
+	uint32_t generation;
 	uint64_t word;
 
 	if (!e)
 		return mpr_fail(-EINVAL, "event is NULL");
+	/* Acquire: before the word. */
+	generation = atomic_load_explicit(&e->cell.generation,
+					  memory_order_acquire);
 	/* Acquire pairs with the CAS that set it. */
 	word = atomic_load_explicit(&e->cell.word, memory_order_acquire);
 	if (word & MPR_GONE)
 		return mpr_fail(-ESTALE, "event %p was destroyed", (void *)e);
 	if (mpr_likely(word & SET))
 		return 0;
-	return timeout.ns ? wait_slowly(e, timeout) : -EAGAIN;
+	return timeout.ns ? wait_slowly(e, generation, word, timeout) :
+			    -EAGAIN;
 }
 
 int
@@ -202,5 +218,5 @@ mproc_event_create(mproc_event **ret_event)
 void
 mproc_event_destroy(mproc_event *event)
 {
-	mpr_cell_destroy(MPR_CELL_EVENT, event);
+	mpr_cell_destroy(MPR_CELL_EVENT, event, TIMES);
 }

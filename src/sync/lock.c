@@ -218,45 +218,53 @@ wait_for(struct attempt *t, int64_t deadline)
 
 /* Once for each process in which it goes on. */
 static int
-acquire_as(mproc_arena *a, struct mpr_lock *l, mproc_timeout timeout,
-	   int64_t deadline, bool waits)
+acquire_as(mproc_arena *a, struct attempt t, mproc_timeout timeout,
+	   int64_t deadline)
 {
-	struct attempt t = { .arena = a, .l = l, .waits = waits };
 	int r;
 
 	r = mpr_self(a, &t.self);
 	if (r < 0)
 		return r;
-	t.generation = atomic_load(&l->cell.generation);
 	r = try(&t);
 	if (r == -EBUSY)
 		r = timeout.ns ? wait_for(&t, deadline) : -EAGAIN;
 	if (r == -ESTALE)
 		return mpr_fail(t.waits ? -ESHUTDOWN : r,
-				"lock %p was destroyed", (void *)l);
+				"lock %p was destroyed", (void *)t.l);
 	if (r == -EDEADLK)
-		return mpr_fail(r, "this thread holds lock %p", (void *)l);
+		return mpr_fail(r, "this thread holds lock %p", (void *)t.l);
 	return r;
 }
 
-static MPR_NOINLINE int
-acquire_slowly(struct mpr_lock *l, mproc_timeout timeout, bool waits)
+static int
+acquire_that(struct attempt t, mproc_timeout timeout)
 {
 	int64_t deadline;
 	mproc_arena *a;
 	int r;
 
-	if (!l)
-		return mpr_fail(-EINVAL, "lock is NULL");
-	r = mpr_arena_get_of(l, &a);
+	r = mpr_arena_get_of(t.l, &a);
 	if (r < 0)
 		return r;
+	t.arena = a;
 	deadline = timeout.ns ? mpr_deadline(timeout) : 0;
 	/* A signal handler may have forked while we slept. */
 	do
-		r = acquire_as(a, l, timeout, deadline, waits);
+		r = acquire_as(a, t, timeout, deadline);
 	while (r == -ECHILD);
 	return r;
+}
+
+static MPR_NOINLINE int
+acquire_slowly(struct mpr_lock *l, mproc_timeout timeout)
+{
+	struct attempt t = { .l = l };
+
+	if (!l)
+		return mpr_fail(-EINVAL, "lock is NULL");
+	t.generation = atomic_load(&l->cell.generation);
+	return acquire_that(t, timeout);
 }
 
 int
@@ -273,18 +281,19 @@ mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout)
 			 !atomic_compare_exchange_strong_explicit(
 				 &l->cell.word, &word, mpr_holder(self),
 				 memory_order_acq_rel, memory_order_relaxed)))
-		return acquire_slowly(l, timeout, false);
+		return acquire_slowly(l, timeout);
 	name(l, self);
 	return 0;
 }
 
 int
-mpr_lock_take_back(struct mpr_lock *l)
+mpr_lock_take_back(struct mpr_lock *l, uint32_t generation)
 {
+	struct attempt t = { .l = l, .generation = generation, .waits = true };
 	int r;
 
 	mpr_interrupt_hold();
-	r = acquire_slowly(l, MPROC_FOREVER, true);
+	r = acquire_that(t, MPROC_FOREVER);
 	mpr_interrupt_unhold();
 	return r;
 }
@@ -481,5 +490,5 @@ mproc_lock_create(mproc_lock **ret_lock)
 void
 mproc_lock_destroy(mproc_lock *lock)
 {
-	mpr_cell_destroy(MPR_CELL_LOCK, lock);
+	mpr_cell_destroy(MPR_CELL_LOCK, lock, 0);
 }

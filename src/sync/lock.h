@@ -58,7 +58,8 @@ int mpr_lock_check_held(const struct mpr_lock *l);
 void mpr_lock_expect_waiters(struct mpr_lock *l);
 
 /* As mproc_lock_acquire() for ever, in spite of interrupts, which stay pending,
- * by one that may have been chosen: others who wait count on it. */
-int mpr_lock_take_back(struct mpr_lock *l);
+ * by one that may have been chosen: others who wait count on it. It is the lock
+ * that had @generation when the caller had it. */
+int mpr_lock_take_back(struct mpr_lock *l, uint32_t generation);
 
 #endif

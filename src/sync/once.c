@@ -149,5 +149,5 @@ mproc_once_create(mproc_once **ret_once)
 void
 mproc_once_destroy(mproc_once *once)
 {
-	mpr_cell_destroy(MPR_CELL_ONCE, once);
+	mpr_cell_destroy(MPR_CELL_ONCE, once, 0);
 }

@@ -9,11 +9,14 @@
 #include "sync/wait.h"
 
 #define SLICE 50000000 /* ns, for one sleeper */
+#define QUIET 100 /* ms in which nobody looks though others sleep */
 
 /* When this thread's slice ends, 0 before the first one, and when it looks for
  * the dead. They last through wake-ups, or who is woken often would never look. */
 static MPR_THREAD_LOCAL int64_t slice_end;
 static MPR_THREAD_LOCAL int64_t look_at;
+static MPR_THREAD_LOCAL int64_t interval;
+static MPR_THREAD_LOCAL const mproc_arena *slept_in; /* the arena they are of */
 static MPR_THREAD_LOCAL uint64_t noise;
 
 static int64_t
@@ -41,20 +44,47 @@ some(int64_t bound)
 	return (int64_t)(noise >> 33) % bound;
 }
 
+/* Whether others look too. Those that are stopped sleep, and do not. The word:
+ * {milliseconds 48 | slot 16}. */
+static bool
+others_look(const struct mpr_self *self, int64_t now)
+{
+	uint64_t ms = (uint64_t)now / 1000000;
+	uint64_t last = atomic_exchange_explicit(
+		&self->arena->shm->last_look, ms << 16 | self->slot,
+		memory_order_relaxed);
+
+	return (last & 0xffff) != self->slot && ms - (last >> 16) < QUIET;
+}
+
+/* How long until our next look: all sleepers together look as often as one alone
+ * would, as far as they do. */
+static int64_t
+next_interval(const struct mpr_self *self, int64_t now)
+{
+	int64_t all = sleepers(self->arena) * SLICE;
+
+	interval = others_look(self, now) ? 2 * interval : SLICE;
+	if (interval > all)
+		interval = all;
+	if (interval < SLICE)
+		interval = SLICE;
+	return interval;
+}
+
 /* Looks for the dead, and begins a new slice if this one is over. */
 static void
-look(mproc_arena *a)
+look(struct mpr_self *self)
 {
-	int64_t all = sleepers(a) * SLICE, now;
+	int64_t now, next;
 
-	if (all < SLICE)
-		all = SLICE;
-	mpr_recover_now_and_then(a);
-	mpr_waits_look(a);
+	mpr_recover_now_and_then(self->arena);
+	mpr_waits_look(self->arena);
 	now = mproc_now();
-	look_at = now + SLICE + some(all - SLICE / 2);
+	next = next_interval(self, now);
+	look_at = now + SLICE + some(next - SLICE / 2);
 	if (now >= slice_end)
-		slice_end = now + all + some(all / 2);
+		slice_end = now + next + some(next / 2);
 }
 
 static int64_t
@@ -70,10 +100,15 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 	int64_t now = mproc_now(), until;
 	bool is_over;
 
+	/* How many sleep elsewhere says nothing about this one. */
+	if (slept_in != self->arena) {
+		slept_in = self->arena;
+		slice_end = interval = 0;
+	}
 	if (slice_end == 0)
 		slice_end = look_at = now + SLICE + some(SLICE / 2);
 	else if (now >= slice_end || now >= look_at)
-		look(self->arena);
+		look(self);
 	do {
 		until = first_of(deadline, first_of(slice_end, look_at));
 		if (mpr_parker_wait(&self->shared->parker, ticket, until) !=
@@ -82,7 +117,7 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 		now = mproc_now();
 		is_over = now >= slice_end;
 		if (is_over || now >= look_at)
-			look(self->arena);
+			look(self);
 		if (now >= deadline)
 			return -ETIMEDOUT;
 	} while (!is_over);

@@ -91,5 +91,5 @@ mproc_rlock_create(mproc_rlock **ret_rlock)
 void
 mproc_rlock_destroy(mproc_rlock *rlock)
 {
-	mpr_cell_destroy(MPR_CELL_RLOCK, rlock);
+	mpr_cell_destroy(MPR_CELL_RLOCK, rlock, 0);
 }

@@ -306,5 +306,5 @@ mproc_rwlock_create(mproc_rwlock **ret_lock)
 void
 mproc_rwlock_destroy(mproc_rwlock *lock)
 {
-	mpr_cell_destroy(MPR_CELL_RWLOCK, lock);
+	mpr_cell_destroy(MPR_CELL_RWLOCK, lock, 0);
 }

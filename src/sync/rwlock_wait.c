@@ -15,6 +15,7 @@
 #define LOOKS 10 /* at all notes */
 #define HANDS 100
 #define SLICE 50000000 /* ns, for the one in the word to come */
+#define SLICE_MAX 1600000000 /* as long as others read */
 
 /* One thread's attempt to get a lock. */
 struct attempt {
@@ -26,8 +27,8 @@ struct attempt {
 	mproc_timeout timeout;
 	int64_t deadline; /* 0: not yet known */
 	uint64_t word;    /* as it was last seen to have a writer */
-	uint64_t wanted;  /* a word with WANTS, and since when it is so */
-	int64_t wanted_since;
+	uint64_t wanted;  /* a word with WANTS, */
+	int64_t wanted_for, wanted_until; /* and until when it is respected */
 	uint32_t generation;
 	bool waits; /* others may have waited for as long */
 };
@@ -36,19 +37,34 @@ struct attempt {
 static bool
 is_void(struct attempt *t, uint64_t word)
 {
+	int64_t now;
+
 	if (mpr_rwlock_is_mine(t->self, word))
 		return word & MPR_WANTS; /* given, and never noticed */
 	if (mpr_holder_is_dead(t->arena, word))
 		return true;
 	if (!(word & MPR_WANTS))
 		return false;
+	/* It was given to one that has given up. */
+	if (word & MPR_GIVEN &&
+	    !mpr_waits_for(t->arena, mpr_holder_slot(word), t->l))
+		return true;
+	now = mproc_now();
 	if ((word | MPR_WAITERS) != t->wanted) {
 		t->wanted = word | MPR_WAITERS;
-		t->wanted_since = mproc_now();
+		t->wanted_for = SLICE;
+		t->wanted_until = now + t->wanted_for;
 		return false;
 	}
-	return mproc_now() - t->wanted_since > SLICE &&
-	       !mpr_rwlock_is_read(t->arena, t->self, t->l);
+	if (now < t->wanted_until)
+		return false;
+	if (!mpr_rwlock_is_read(t->arena, t->self, t->l))
+		return true;
+	/* It waits for readers, and they take their time. */
+	if (t->wanted_for < SLICE_MAX)
+		t->wanted_for *= 2;
+	t->wanted_until = now + t->wanted_for;
+	return false;
 }
 
 /* For a reader: takes a void name out of the word, if that is still @word. */
@@ -103,8 +119,12 @@ try_read(struct attempt *t)
 		}
 		/* seq_cst: the note, then the word; see notes.h. */
 		note = waits;
-		if (!atomic_compare_exchange_strong(t->note, &note, reads))
+		if (!atomic_compare_exchange_strong(t->note, &note, reads)) {
+			/* Given, or struck: then the lock is another one. */
+			if (note != reads)
+				return -ESTALE;
 			break;
+		}
 		word = atomic_load(&l->cell.word);
 		if (!(word & (MPR_HELD | MPR_GONE)))
 			break;
@@ -121,7 +141,7 @@ try_write(struct attempt *t)
 	struct mpr_rwlock *l = t->l;
 	uint64_t word = atomic_load(&l->cell.word), flags, who, died;
 
-	do {
+	for (;;) {
 		flags = word & (MPR_WAITERS | MPR_DIED);
 		died = who = 0;
 		if (word & MPR_GONE ||
@@ -129,8 +149,18 @@ try_write(struct attempt *t)
 			return -ESTALE;
 		if (word & MPR_HELD) {
 			t->word = word;
-			if (mpr_rwlock_is_mine(t->self, word))
-				return word & MPR_WANTS ? 0 : -EDEADLK;
+			if (mpr_rwlock_is_mine(t->self, word) &&
+			    !(word & MPR_WANTS))
+				return -EDEADLK;
+			if (mpr_rwlock_is_mine(t->self, word)) {
+				/* That we know of it. */
+				if (!(word & MPR_GIVEN) ||
+				    atomic_compare_exchange_strong(
+					    &l->cell.word, &word,
+					    word & ~MPR_GIVEN))
+					return 0;
+				continue;
+			}
 			if (!is_void(t, word))
 				return -EBUSY;
 			died = word & MPR_WANTS ? 0 : MPR_DIED;
@@ -142,9 +172,11 @@ try_write(struct attempt *t)
 		if ((t->waits || flags & MPR_WAITERS) &&
 		    mpr_wait_succeed(t->self, l))
 			flags |= MPR_WAITERS;
-	} while (!atomic_compare_exchange_strong(
-		&l->cell.word, &word,
-		mpr_holder(t->self) | MPR_WANTS | flags | died));
+		if (atomic_compare_exchange_strong(
+			    &l->cell.word, &word,
+			    mpr_holder(t->self) | MPR_WANTS | flags | died))
+			break;
+	}
 	if (died)
 		atomic_store(&l->died, who);
 	return 0;
@@ -184,6 +216,19 @@ announce(struct attempt *t, struct mpr_wait *w)
 	return r;
 }
 
+/* Nobody wakes us when a name has been respected for long enough. */
+static int
+sleep_until(const struct attempt *t, struct mpr_wait *w, int64_t deadline)
+{
+	bool is_wanted = (t->word | MPR_WAITERS) == t->wanted;
+	int why;
+
+	if (!is_wanted || t->wanted_until >= deadline)
+		return mpr_wait_sleep(w, deadline);
+	why = mpr_wait_sleep(w, t->wanted_until);
+	return why == -ETIMEDOUT ? 0 : why;
+}
+
 /* One sleep. Returns what try() does; *@ret_why is 0, or why the wait is to
  * end if the lock was not to be had. */
 static int
@@ -197,7 +242,7 @@ sleep_once(struct attempt *t, struct mpr_wait *w, int64_t deadline,
 	t->waits = true;
 	r = announce(t, w);
 	if (r == -EBUSY)
-		*ret_why = mpr_wait_sleep(w, deadline);
+		*ret_why = sleep_until(t, w, deadline);
 	if (mpr_wait_is_foreign(w))
 		return FOREIGN;
 	mpr_wait_end(w);
@@ -277,9 +322,13 @@ static int
 stop_waiting(struct attempt *t, int r)
 {
 	uint64_t waits = mpr_rwlock_note(t->self, t->l, MPR_NOTE_WAITS);
+	uint64_t reads = mpr_rwlock_note(t->self, t->l, MPR_NOTE_READS);
 
 	if (mpr_note_drop_if(t->self, t->note, waits))
 		return mpr_rwlock_tell(t->l, r);
+	/* Struck: there is another lock at this place. */
+	if (atomic_load(t->note) != reads && r != -ESHUTDOWN)
+		r = -ESTALE;
 	if (r == -ESTALE || r == -ESHUTDOWN) {
 		mpr_note_drop(t->self, t->note);
 		return mpr_rwlock_tell(t->l, r);
@@ -297,6 +346,10 @@ read_again(struct attempt *t, const _Atomic uint64_t *note)
 
 	if (word & MPR_GONE)
 		return mpr_rwlock_tell(t->l, -ESTALE);
+	if (*mpr_note_count(t->self, note) == UINT32_MAX)
+		return mpr_fail(-EOVERFLOW, "this thread reads lock %p %u "
+				"times and once more", (void *)t->l,
+				UINT32_MAX);
 	++*mpr_note_count(t->self, note);
 	return word & MPR_DIED ? mpr_rwlock_owner_died(t->l) : 0;
 }

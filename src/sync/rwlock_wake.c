@@ -67,7 +67,8 @@ hand_over(struct mpr_rwlock *l, const struct mpr_wake *k, uint64_t word)
 		return false;
 	if (!atomic_compare_exchange_strong(
 		    &l->cell.word, &word, mpr_holder_of(w.slot, w.ident) |
-		    MPR_WANTS | (word & (MPR_WAITERS | MPR_DIED))))
+		    MPR_WANTS | MPR_GIVEN |
+			    (word & (MPR_WAITERS | MPR_DIED))))
 		return false;
 	/* The word is not ours any more, and may be gone. If that one does not
 	 * wait any more, anyone may take its name out. */
@@ -91,7 +92,8 @@ mpr_rwlock_give_away(struct mpr_rwlock *l, const mproc_arena *a,
 			r = -EBUSY;
 			break;
 		}
-		if (word & MPR_WAITERS) {
+		/* With WANTS, anyone may take our name out, and write. */
+		if (word & MPR_WAITERS && !(word & MPR_WANTS)) {
 			grant_readers(&k, l);
 			handed = hand_over(l, &k, word);
 		}

@@ -46,18 +46,23 @@ semaphore_of(mproc_semaphore *semaphore)
 static struct mpr_permits
 permits_of(const mproc_arena *a, struct mpr_semaphore *s)
 {
+	uint32_t n = atomic_load_explicit(&s->permits, memory_order_relaxed);
+
+	/* Anybody can write there. */
 	return (struct mpr_permits){
 		.arena = a,
 		.link = mpr_cell_blocks(s),
-		.n = atomic_load_explicit(&s->permits, memory_order_relaxed),
+		.n = n < MPR_PERMITS_MAX ? n : MPR_PERMITS_MAX,
 	};
 }
 
 static unsigned
 value_of(const mproc_arena *a, struct mpr_semaphore *s, uint64_t word)
 {
-	return word & UNDO ? mpr_permits_count(permits_of(a, s)) :
-			     (unsigned)(word / ONE);
+	uint64_t value = word & UNDO ? mpr_permits_count(permits_of(a, s)) :
+				       word / ONE;
+
+	return value < INT_MAX ? (unsigned)value : INT_MAX;
 }
 
 /* One release, or none if it is GONE. Returns the word before. */
@@ -112,7 +117,7 @@ look(struct mpr_await *await, bool waits)
 	uint64_t word = atomic_load(at), next;
 
 	do {
-		if (mpr_await_is_stale(await, word))
+		if (mpr_await_is_stale(await, word) || word & UNDO)
 			return -ESTALE;
 		if (word < ONE && (!waits || word & MPR_WAITERS))
 			return -EBUSY;
@@ -152,7 +157,7 @@ look_with_undo(struct mpr_await *await, bool waits)
 		word = atomic_load(at);
 		if (waits)
 			word = flag_waiter(await, word);
-		if (mpr_await_is_stale(await, word))
+		if (mpr_await_is_stale(await, word) || !(word & UNDO))
 			return -ESTALE;
 		taken = mpr_permits_take(permits_of(self->arena, s), self);
 		/* One may have come back behind the look for it. */
@@ -191,7 +196,8 @@ acquire_slowly(struct mpr_semaphore *s, mproc_timeout timeout)
 	r = mpr_await_begin(&await);
 	if (r < 0)
 		return r;
-	if (word & UNDO) {
+	/* That may have taken long: of which kind it is now. */
+	if (atomic_load(&s->cell.word) & UNDO) {
 		await.look = look_with_undo;
 		await.owner = -2;
 	}
@@ -383,5 +389,5 @@ mproc_semaphore_create(mproc_semaphore **ret_semaphore,
 void
 mproc_semaphore_destroy(mproc_semaphore *semaphore)
 {
-	mpr_cell_destroy(MPR_CELL_SEMAPHORE, semaphore);
+	mpr_cell_destroy(MPR_CELL_SEMAPHORE, semaphore, 0);
 }

@@ -147,6 +147,7 @@ struct walk {
 	uint64_t doors; /* bits of a name that do not matter */
 	struct mpr_scope scope;
 	uint64_t held; /* the name that some may be moved to, or 0 */
+	int64_t until; /* who waits only since later does not count; or 0 */
 	unsigned slot; /* the next one to look at */
 	unsigned high;
 };
@@ -318,6 +319,7 @@ walk_of(const struct mpr_wake *k)
 
 	if (k->held)
 		walk.held = mpr_arena_name(k->arena, k->held);
+	walk.until = k->until;
 	return walk;
 }
 
@@ -330,7 +332,8 @@ find_first(struct walk walk, struct mpr_waiter *ret)
 
 	while (next_waiter(&walk, &w, &word)) {
 		if (state_of(word) != MPR_WAIT_WAITING ||
-		    (found && w.since >= ret->since))
+		    (found && w.since >= ret->since) ||
+		    (walk.until && w.since > walk.until))
 			continue;
 		*ret = w;
 		found = true;
@@ -428,15 +431,70 @@ mpr_wake_all(const struct mpr_wake *k)
 	return choose_all(walk_of(k));
 }
 
-unsigned
-mpr_wake_everyone(const struct mpr_wake *k)
+/* Those who wait for the object called @name, at whatever door, as @of means it.
+ * They look, and if it was in vain, sleep again. */
+static void
+wake_for_a_look(const mproc_arena *a, uint64_t name,
+		const struct mpr_participant *of)
 {
-	return choose_all(walk_doors(k->arena,
-				     mpr_arena_name(k->arena, k->object),
-				     k->self ? k->self->shared : NULL));
+	struct walk walk = walk_doors(a, name, of);
+	struct mpr_waiter w;
+	uint64_t word;
+
+	while (next_waiter(&walk, &w, &word))
+		mpr_unpark(a, w.slot);
+}
+
+void
+mpr_wake_for_a_look(const struct mpr_wake *k)
+{
+	wake_for_a_look(k->arena, mpr_arena_name(k->arena, k->object),
+			k->self ? k->self->shared : NULL);
 }
 
 #define LOOK 100000000 /* ns */
+
+/* Whether who is chosen as @word says is the next one to take something. Who was
+ * called may have been moved since, to wait for its turn. */
+static bool
+is_turn(const struct mpr_participant *p, uint64_t word)
+{
+	switch (atomic_load(&p->wait_kind)) {
+	case MPR_WAIT_TURN:
+		return true;
+	case MPR_WAIT_CALL:
+		return word >> 2 != atomic_load(&p->calls);
+	}
+	return false;
+}
+
+/* For one that lives, and may stand still. */
+static void
+look_after(const mproc_arena *a, unsigned slot)
+{
+	struct mpr_participant *p = mpr_participant_at(a, slot);
+	uint64_t word = atomic_load(word_of(a, slot));
+	uint64_t wakes = atomic_load(&p->wakes);
+
+	/* About to wake others, or just waking them: what it waits for is noted
+	 * too, and what it is called for while it waits for the lock. */
+	if (wakes && wakes != word >> 2 && wakes != atomic_load(&p->calls))
+		wake_for_a_look(a, wakes, p);
+	if (state_of(word) == MPR_WAIT_CHOSEN) {
+		atomic_compare_exchange_strong(word_of(a, slot), &word,
+					       word | MPR_WAIT_OVERDUE);
+		return;
+	}
+	if (state_of(word) != MPR_WAIT_OVERDUE)
+		return;
+	/* Who has chosen it may have come to an end before it woke it. */
+	mpr_unpark(a, slot);
+	if (!is_turn(p, word))
+		return;
+	choose_first(walk_from(a, word >> 2, p));
+	/* Those at other doors may go on as well, once it does not. */
+	wake_for_a_look(a, word >> 2, p);
+}
 
 void
 mpr_waits_look(const mproc_arena *a)
@@ -448,20 +506,10 @@ mpr_waits_look(const mproc_arena *a)
 	if ((now - last < LOOK && last <= now) ||
 	    !atomic_compare_exchange_strong(looked_at, &last, now))
 		return;
-	for (unsigned slot = 0; slot < high; slot++) {
-		struct mpr_participant *p = mpr_participant_at(a, slot);
-		uint64_t word = atomic_load(word_of(a, slot));
-
-		if (state_of(word) < MPR_WAIT_CHOSEN ||
-		    atomic_load(&p->wait_kind) != MPR_WAIT_TURN)
-			continue;
-		if (state_of(word) == MPR_WAIT_CHOSEN)
-			atomic_compare_exchange_strong(
-				word_of(a, slot), &word,
-				word | MPR_WAIT_OVERDUE);
-		else
-			choose_first(walk_from(a, word >> 2, p));
-	}
+	for (unsigned slot = 0; slot < high; slot++)
+		if (mpr_scope_lives(a, slot, atomic_load(
+				    &mpr_participant_at(a, slot)->ident)))
+			look_after(a, slot);
 }
 
 /* Whether the object called @name is held by the one in @slot. Somebody waits for
@@ -495,20 +543,6 @@ tell_of(const mproc_arena *a, unsigned slot)
 	}
 }
 
-/* Those who wait for the object called @name, also whom the dead one @p has
- * chosen and not woken. They look, and if it was in vain, sleep again. */
-static void
-wake_for_a_look(const mproc_arena *a, uint64_t name,
-		const struct mpr_participant *p)
-{
-	struct walk walk = walk_doors(a, name, p);
-	struct mpr_waiter w;
-	uint64_t word;
-
-	while (next_waiter(&walk, &w, &word))
-		mpr_unpark(a, w.slot);
-}
-
 void
 mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 {
@@ -519,14 +553,18 @@ mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 
 	if (!mpr_participant_still_dead(a, slot, ident))
 		return;
+	/* Also whom it has chosen and not woken. */
 	if (note)
 		wake_for_a_look(a, note, p);
 	/* It may have been moved there, and chosen. */
 	if (state_of(word) && word >> 2 != note)
 		wake_for_a_look(a, word >> 2, p);
-	/* It may have been the one that was called. */
-	if (calls)
+	/* It may have been the one that was called. Then for a look, as who did
+	 * this before us may have died over it. */
+	if (calls) {
 		choose_all(walk_from(a, calls, p));
+		wake_for_a_look(a, calls, p);
+	}
 	tell_of(a, slot);
 }
 

@@ -158,6 +158,7 @@ struct mpr_wake {
 	struct mpr_self *self;
 	const void *object;
 	const void *held; /* who wants that next is moved; NULL */
+	int64_t until; /* who waits only since later is not chosen; or 0 */
 	uint64_t before; /* the note of whom a signal handler has interrupted */
 };
 
@@ -190,14 +191,15 @@ unsigned mpr_wake_n(const struct mpr_wake *k, unsigned n);
 /* All of them; with one look at each participant. */
 unsigned mpr_wake_all(const struct mpr_wake *k);
 
-/* The same at each of its doors. */
-unsigned mpr_wake_everyone(const struct mpr_wake *k);
+/* Chooses nobody: all who wait, at each of its doors, look at the object. */
+void mpr_wake_for_a_look(const struct mpr_wake *k);
 
 /*
  * Who is CHOSEN and stopped would have the others wait for the end of their
- * slices. Whoever is at the end of one asks this: who was CHOSEN before the last
- * time that anybody asked, a tenth of a second ago or more, and has done nothing
- * since, has another one chosen besides, if it waits for its turn.
+ * slices, and so would a waker that is stopped before it wakes. Whoever is at the
+ * end of one asks this, if nobody has for a tenth of a second: who was CHOSEN the
+ * last time is OVERDUE, and is woken once more; if it waits for its turn, another
+ * one is chosen besides. Those for whom somebody has a note look.
  */
 void mpr_waits_look(const mproc_arena *a);
 

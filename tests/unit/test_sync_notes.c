@@ -144,6 +144,8 @@ notes_count_while_their_thread_lives(void **state)
 
 static _Atomic bool woken[2];
 
+static _Atomic unsigned looks[2];
+
 /* Until it is chosen. */
 static void *
 wait_at_door(void *arg)
@@ -155,26 +157,34 @@ wait_at_door(void *arg)
 	do {
 		mpr_wait_announce(&w, -1);
 		mpr_wait_sleep(&w, MPR_NEVER);
+		looks[door]++;
 	} while (!mpr_wait_end(&w));
 	woken[door] = true;
 	return NULL;
 }
 
-/* Whether the one at @door has been woken by now, by a waker that wakes all at
- * that door, or at every one. */
+/* Whether the one at @door has been woken by now. */
 static bool
-wake(unsigned door, bool everyone)
+wake(unsigned door)
 {
 	struct mpr_wake k;
 
-	mpr_wake_begin(&k, self()->arena, self(),
-		       mpr_door(objects, everyone ? 0 : door));
-	if (everyone)
-		mpr_wake_everyone(&k);
-	else
-		mpr_wake_n(&k, 5);
+	mpr_wake_begin(&k, self()->arena, self(), mpr_door(objects, door));
+	mpr_wake_n(&k, 5);
 	mpr_wake_end(&k);
 	return woken[door];
+}
+
+/* Whether all have looked by now. */
+static bool
+have_a_look(void)
+{
+	struct mpr_wake k;
+
+	mpr_wake_begin(&k, self()->arena, self(), objects);
+	mpr_wake_for_a_look(&k);
+	mpr_wake_end(&k);
+	return looks[0] && looks[1];
 }
 
 static void
@@ -188,11 +198,13 @@ a_waker_chooses_at_one_door(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, wait_at_door,
 						(void *)i), 0);
 	mpt_until(t, mpr_wait_count(self()->arena, objects, &since) == 2);
-	mpt_until(t, wake(1, false));
+	mpt_until(t, have_a_look());
+	assert_false(woken[0] || woken[1]);
+	mpt_until(t, wake(1));
 	pthread_join(threads[1], NULL);
 	mpt_until(t, mpr_wait_count(self()->arena, objects, &since) == 1);
 	assert_false(woken[0]);
-	mpt_until(t, wake(0, true));
+	mpt_until(t, wake(0));
 	pthread_join(threads[0], NULL);
 }
 
