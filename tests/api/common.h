@@ -101,4 +101,18 @@ with_arena(void **state)
 	return 0;
 }
 
+/* Each test between processes, and between threads. */
+#define both(f)                                                               \
+	static void f##_process(void **state)                                 \
+	{                                                                     \
+		f(*state);                                                    \
+	}                                                                     \
+	static void f##_thread(void **state)                                  \
+	{                                                                     \
+		mpt_use_threads(*state, true);                                \
+		f(*state);                                                    \
+	}
+
+#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
+
 #endif

@@ -5,9 +5,7 @@
 #ifndef API_CONDITION_H
 #define API_CONDITION_H
 
-#include <stdatomic.h>
-
-#include "common.h"
+#include "sync.h"
 
 /* In the scratch bytes. */
 struct board {

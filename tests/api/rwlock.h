@@ -5,11 +5,7 @@
 #ifndef API_RWLOCK_H
 #define API_RWLOCK_H
 
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdio.h>
-
-#include "common.h"
+#include "sync.h"
 
 /* In the scratch bytes. */
 struct board {
@@ -143,19 +139,5 @@ hold(struct mpt *t, void *arg)
 	wait_to_be_killed(t);
 	return 0;
 }
-
-/* Each test between processes and between threads. */
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 #endif

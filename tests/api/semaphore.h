@@ -5,9 +5,7 @@
 #ifndef API_SEMAPHORE_H
 #define API_SEMAPHORE_H
 
-#include <stdatomic.h>
-
-#include "common.h"
+#include "sync.h"
 
 /* In the scratch bytes. */
 struct board {
@@ -50,18 +48,6 @@ acquire_once(struct mpt *t, void *arg)
 	mpt_check_int(t, mproc_semaphore_acquire(b->s, mproc_sec(20)), 0);
 	b->done++;
 	return 0;
-}
-
-/* A role that sleeps for the semaphore, and nowhere else. */
-static inline int
-spawn_sleeper(struct mpt *t, struct board *b, mpt_fn *fn)
-{
-	int id;
-
-	b->tid = 0;
-	id = mpt_spawn(t, "sleeper", fn, NULL);
-	mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
-	return id;
 }
 
 #endif

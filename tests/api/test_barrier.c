@@ -2,11 +2,7 @@
 /*
  * sync.h: barriers, between processes and between threads.
  */
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdio.h>
-
-#include "common.h"
+#include "sync.h"
 
 enum { PARTIES = 5, PASSES = 1000 };
 
@@ -269,13 +265,6 @@ a_timeout_breaks_it_for_all(struct mpt *t)
 	end(t, b);
 }
 
-static void
-interrupt(int sig)
-{
-	(void)sig;
-	mproc_interrupt();
-}
-
 static int
 be_interrupted(struct mpt *t, void *arg)
 {
@@ -533,31 +522,28 @@ destroy_wakes_those_who_wait(struct mpt *t)
 	end(t, b);
 }
 
+static void *
+make_barrier(unsigned i)
+{
+	mproc_barrier *barrier;
+
+	assert_int_equal(mproc_barrier_create(&barrier, 1), 0);
+	if (i % 20 == 0)
+		assert_int_equal(mproc_barrier_wait(barrier, MPROC_NOWAIT), 0);
+	return barrier;
+}
+
+static void
+destroy_barrier(void *barrier)
+{
+	mproc_barrier_destroy(barrier);
+}
+
 static void
 barriers_come_and_go_without_growth(void **state)
 {
-	struct mproc_arena_stat before, after;
-	mproc_barrier *barriers[200];
-
 	(void)state;
-	for (int round = 0; round < 20; round++) {
-		for (int i = 0; i < 200; i++) {
-			assert_int_equal(mproc_barrier_create(&barriers[i], 1),
-					 0);
-			assert_true(mproc_is_shared(barriers[i]));
-			if (i % 20 == 0)
-				assert_int_equal(
-					mproc_barrier_wait(barriers[i],
-							   MPROC_NOWAIT), 0);
-		}
-		for (int i = 0; i < 200; i++)
-			mproc_barrier_destroy(barriers[i]);
-		if (round == 0)
-			assert_int_equal(mproc_arena_stat(NULL, &before), 0);
-	}
-	assert_int_equal(mproc_arena_stat(NULL, &after), 0);
-	assert_int_equal(before.blocks, after.blocks);
-	assert_int_equal(before.used, after.used);
+	come_and_go_without_growth(make_barrier, destroy_barrier, 20, 1);
 }
 
 enum { TEAM = 4 };
@@ -607,17 +593,6 @@ the_team_goes_on_whoever_is_killed(void **state)
 	end(t, b);
 }
 
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
-
 both(one_pass)
 both(many_passes_in_order)
 both(abort_breaks_it_until_reset)
@@ -628,8 +603,6 @@ both(the_next_team_finds_it_as_new)
 both(one_too_many_is_refused)
 both(fewer_go_on_after_init)
 both(destroy_wakes_those_who_wait)
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 int
 main(void)

@@ -2,8 +2,6 @@
 /*
  * sync.h: conditions, between processes and between threads.
  */
-#include <signal.h>
-
 #include "condition.h"
 
 static int
@@ -329,13 +327,6 @@ a_notification_counts_though_the_lock_is_late(struct mpt *t)
 	end(t, b);
 }
 
-static void
-interrupt(int sig)
-{
-	(void)sig;
-	mproc_interrupt();
-}
-
 static int
 be_interrupted(struct mpt *t, void *arg)
 {
@@ -364,8 +355,7 @@ an_interrupt_ends_the_wait(void **state)
 
 	mpt_until(t, look(t, b, &b->sleeping));
 	mpt_until(t, mpt_task_state(b->tid) == 'S');
-	assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
-	mpt_expect_exit(t, id, 0);
+	signal_and_expect_exit(t, id);
 	end(t, b);
 }
 
@@ -531,17 +521,6 @@ who_comes_during_a_notification_is_found_by_the_next(struct mpt *t)
 	end(t, b);
 }
 
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
-
 both(who_waits_longest_is_first)
 both(a_wait_has_an_end)
 both(only_the_holder_waits)
@@ -551,8 +530,6 @@ both(wait_for_refuses_what_it_cannot_do)
 both(a_notification_counts_though_the_lock_is_late)
 both(no_notification_is_lost)
 both(who_comes_during_a_notification_is_found_by_the_next)
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 int
 main(void)

@@ -202,21 +202,8 @@ a_destroyed_lock_is_not_held(struct mpt *t)
 	end(t, b);
 }
 
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
-
 both(destroy_wakes_those_who_wait)
 both(a_destroyed_lock_is_not_held)
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 int
 main(void)

@@ -2,11 +2,7 @@
 /*
  * sync.h: events, between processes and between threads.
  */
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-
-#include "common.h"
+#include "sync.h"
 
 /* In the scratch bytes. */
 struct board {
@@ -53,18 +49,6 @@ wait_once(struct mpt *t, void *arg)
 	mpt_check_int(t, mproc_event_wait(b->event, mproc_sec(20)), 0);
 	b->done++;
 	return 0;
-}
-
-/* A role that sleeps for the event, and nowhere else. */
-static int
-spawn_sleeper(struct mpt *t, struct board *b, mpt_fn *fn)
-{
-	int id;
-
-	b->tid = 0;
-	id = mpt_spawn(t, "sleeper", fn, NULL);
-	mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
-	return id;
 }
 
 static int
@@ -141,7 +125,7 @@ all_who_sleep_are_woken(struct mpt *t)
 	for (unsigned i = 0; i < rounds; i++) {
 		b->done = 0;
 		for (int k = 0; k < SLEEPERS; k++)
-			spawn_sleeper(t, b, wait_once);
+			spawn_sleeper(t, &b->tid, wait_once);
 		began = mproc_now();
 		assert_int_equal(mproc_event_set(b->event), 0);
 		mpt_until(t, b->done == SLEEPERS);
@@ -163,7 +147,7 @@ who_sleeps_when_it_is_set_goes_on(struct mpt *t)
 	for (unsigned i = 0; i < amount(30); i++) {
 		b->done = 0;
 		for (int k = 0; k < SLEEPERS; k++)
-			spawn_sleeper(t, b, wait_once);
+			spawn_sleeper(t, &b->tid, wait_once);
 		assert_int_equal(mproc_event_set(b->event), 0);
 		assert_int_equal(mproc_event_clear(b->event), 0);
 		mpt_until(t, b->done == SLEEPERS);
@@ -208,13 +192,6 @@ two_events_pass_data_to_and_fro(struct mpt *t)
 	end(t, b);
 }
 
-static void
-interrupt(int sig)
-{
-	(void)sig;
-	mproc_interrupt();
-}
-
 static int
 be_interrupted(struct mpt *t, void *arg)
 {
@@ -236,10 +213,9 @@ an_interrupt_ends_the_wait(void **state)
 {
 	struct mpt *t = *state;
 	struct board *b = new_board(t);
-	int id = spawn_sleeper(t, b, be_interrupted);
+	int id = spawn_sleeper(t, &b->tid, be_interrupted);
 
-	assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
-	mpt_expect_exit(t, id, 0);
+	signal_and_expect_exit(t, id);
 	end(t, b);
 }
 
@@ -268,11 +244,10 @@ a_handler_ends_the_wait_of_its_own_thread(void **state)
 {
 	struct mpt *t = *state;
 	struct board *b = new_board(t);
-	int id = spawn_sleeper(t, b, wait_for_a_handler);
+	int id = spawn_sleeper(t, &b->tid, wait_for_a_handler);
 	int64_t began = mproc_now();
 
-	assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
-	mpt_expect_exit(t, id, 0);
+	signal_and_expect_exit(t, id);
 	assert_true(mproc_now() - began < 5000 * MS);
 	assert_int_equal(mproc_event_is_set(b->event), 1);
 	end(t, b);
@@ -337,35 +312,18 @@ handlers_interrupt_every_call_of_the_same_event(void **state)
 	end(t, b);
 }
 
-static void *
-be_no_participant(void *arg)
-{
-	sigset_t none;
-
-	(void)arg;
-	sigemptyset(&none);
-	pthread_sigmask(SIG_SETMASK, &none, NULL);
-	raise(SIGUSR1);
-	return NULL;
-}
-
 /* The thread in which the handler runs has never used libmproc. */
 static void
 a_stranger_may_set_it(void **state)
 {
 	struct mpt *t = *state;
 	struct board *b = new_board(t);
-	struct mproc_arena_stat before = stat_now();
-	pthread_t thread;
+	struct mproc_arena_stat before;
 
-	spawn_sleeper(t, b, wait_once);
+	spawn_sleeper(t, &b->tid, wait_once);
 	before = stat_now();
 	handlers_event = b->event;
-	signal(SIGUSR1, set_in_handler);
-	assert_int_equal(pthread_create(&thread, NULL, be_no_participant,
-					NULL), 0);
-	pthread_join(thread, NULL);
-	signal(SIGUSR1, SIG_DFL);
+	handle_as_a_stranger(set_in_handler);
 	assert_true(stat_now().participants <= before.participants);
 	mpt_until(t, b->done == 1);
 	end(t, b);
@@ -382,8 +340,8 @@ killed_waiters_take_nothing_along(void **state)
 
 		b->done = 0;
 		for (int k = 0; k < 2; k++)
-			victims[k] = spawn_sleeper(t, b, wait_once);
-		id = spawn_sleeper(t, b, wait_once);
+			victims[k] = spawn_sleeper(t, &b->tid, wait_once);
+		id = spawn_sleeper(t, &b->tid, wait_once);
 		/* One before, one perhaps just as it is woken. */
 		mpt_kill(t, victims[0]);
 		assert_int_equal(mproc_event_set(b->event), 0);
@@ -422,7 +380,7 @@ a_killed_setter_leaves_an_event_that_works(void **state)
 		mpt_until(t, b->ready > 100);
 		mpt_kill(t, victim);
 		assert_int_equal(mproc_event_clear(b->event), 0);
-		id = spawn_sleeper(t, b, wait_once);
+		id = spawn_sleeper(t, &b->tid, wait_once);
 		assert_int_equal(mproc_event_set(b->event), 0);
 		mpt_expect_exit(t, id, 0);
 	}
@@ -447,7 +405,7 @@ destroy_wakes_those_who_wait(struct mpt *t)
 	struct board *b = new_board(t);
 
 	for (int i = 0; i < SLEEPERS; i++)
-		spawn_sleeper(t, b, wait_until_destroyed);
+		spawn_sleeper(t, &b->tid, wait_until_destroyed);
 	mproc_event_destroy(b->event);
 	mpt_join_all(t);
 	assert_int_equal(mproc_event_set(b->event), -ESTALE);
@@ -467,7 +425,7 @@ a_place_is_used_again(struct mpt *t)
 	mproc_event *again;
 
 	for (unsigned i = 0; i < amount(30); i++) {
-		spawn_sleeper(t, b, wait_until_destroyed);
+		spawn_sleeper(t, &b->tid, wait_until_destroyed);
 		mproc_event_destroy(b->event);
 		assert_int_equal(mproc_event_create(&again), 0);
 		assert_ptr_equal(again, b->event);
@@ -477,28 +435,29 @@ a_place_is_used_again(struct mpt *t)
 	end(t, b);
 }
 
+static void *
+make_event(unsigned i)
+{
+	mproc_event *event;
+
+	(void)i;
+	assert_int_equal(mproc_event_create(&event), 0);
+	assert_int_equal(mproc_event_is_set(event), 0);
+	assert_int_equal(mproc_event_set(event), 0);
+	return event;
+}
+
+static void
+destroy_event(void *event)
+{
+	mproc_event_destroy(event);
+}
+
 static void
 events_come_and_go_without_growth(void **state)
 {
-	struct mproc_arena_stat before = { 0 }, after;
-	mproc_event *events[200];
-
 	(void)state;
-	for (int round = 0; round < 50; round++) {
-		for (int i = 0; i < 200; i++) {
-			assert_int_equal(mproc_event_create(&events[i]), 0);
-			assert_true(mproc_is_shared(events[i]));
-			assert_int_equal(mproc_event_is_set(events[i]), 0);
-			assert_int_equal(mproc_event_set(events[i]), 0);
-		}
-		for (int i = 0; i < 200; i++)
-			mproc_event_destroy(events[i]);
-		if (round == 0)
-			before = stat_now();
-	}
-	after = stat_now();
-	assert_int_equal(before.blocks, after.blocks);
-	assert_int_equal(before.used, after.used);
+	come_and_go_without_growth(make_event, destroy_event, 50, 1);
 }
 
 static mproc_event private_event;
@@ -541,22 +500,11 @@ an_event_in_private_memory_is_for_threads(void **state)
 	struct board *b = new_board(t);
 
 	mpt_use_threads(t, true);
-	spawn_sleeper(t, b, wait_for_private);
+	spawn_sleeper(t, &b->tid, wait_for_private);
 	assert_int_equal(mproc_event_set(&private_event), 0);
 	end(t, b);
 	assert_int_equal(mproc_event_clear(&private_event), 0);
 }
-
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
 
 both(it_is_set_and_cleared)
 both(all_who_sleep_are_woken)
@@ -564,8 +512,6 @@ both(who_sleeps_when_it_is_set_goes_on)
 both(two_events_pass_data_to_and_fro)
 both(destroy_wakes_those_who_wait)
 both(a_place_is_used_again)
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 int
 main(void)

@@ -2,11 +2,7 @@
 /*
  * sync.h: locks, between processes and between threads.
  */
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdio.h>
-
-#include "common.h"
+#include "sync.h"
 
 /* In the scratch bytes. */
 struct board {
@@ -180,13 +176,6 @@ a_counter_is_exact(struct mpt *t)
 	end(t, b);
 }
 
-static void
-interrupt(int sig)
-{
-	(void)sig;
-	mproc_interrupt();
-}
-
 static int
 be_interrupted(struct mpt *t, void *arg)
 {
@@ -215,8 +204,7 @@ an_interrupt_ends_the_wait(void **state)
 	id = mpt_spawn(t, "waiter", be_interrupted, NULL);
 	mpt_until(t, b->tid && owner(b->lock).waiters == 1 &&
 			     mpt_task_state(b->tid) == 'S');
-	assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
-	mpt_expect_exit(t, id, 0);
+	signal_and_expect_exit(t, id);
 	assert_int_equal(mproc_lock_release(b->lock), 0);
 	end(t, b);
 }
@@ -465,28 +453,28 @@ destroy_wakes_those_who_wait(struct mpt *t)
 	end(t, b);
 }
 
+static void *
+make_lock(unsigned i)
+{
+	mproc_lock *lock;
+
+	(void)i;
+	assert_int_equal(mproc_lock_create(&lock), 0);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
+	return lock;
+}
+
+static void
+destroy_lock(void *lock)
+{
+	mproc_lock_destroy(lock);
+}
+
 static void
 locks_come_and_go_without_growth(void **state)
 {
-	struct mproc_arena_stat before, after;
-	mproc_lock *locks[200];
-
 	(void)state;
-	for (int round = 0; round < 50; round++) {
-		for (int i = 0; i < 200; i++) {
-			assert_int_equal(mproc_lock_create(&locks[i]), 0);
-			assert_true(mproc_is_shared(locks[i]));
-			assert_int_equal(mproc_lock_acquire(locks[i],
-							    MPROC_NOWAIT), 0);
-		}
-		for (int i = 0; i < 200; i++)
-			mproc_lock_destroy(locks[i]);
-		if (round == 0)
-			assert_int_equal(mproc_arena_stat(NULL, &before), 0);
-	}
-	assert_int_equal(mproc_arena_stat(NULL, &after), 0);
-	assert_int_equal(before.blocks, after.blocks);
-	assert_int_equal(before.used, after.used);
+	come_and_go_without_growth(make_lock, destroy_lock, 50, 1);
 }
 
 static int
@@ -576,17 +564,6 @@ a_forked_child_holds_nothing(void **state)
 	end(t, b);
 }
 
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
-
 both(a_lock_has_one_holder)
 both(a_sleeper_is_woken)
 both(a_counter_is_exact)
@@ -599,8 +576,6 @@ those_who_wait_learn_of_a_death_process(void **state)
 {
 	those_who_wait_learn_of_a_death(*state);
 }
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 int
 main(void)

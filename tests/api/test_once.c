@@ -2,11 +2,7 @@
 /*
  * sync.h: what is done once, between processes and between threads.
  */
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-
-#include "common.h"
+#include "sync.h"
 
 /* In the scratch bytes. */
 struct board {
@@ -117,18 +113,6 @@ spawn_runner(struct mpt *t, struct board *b, mpt_fn *fn)
 	return id;
 }
 
-/* A role that sleeps for another one, and nowhere else. */
-static int
-spawn_sleeper(struct mpt *t, struct board *b, mpt_fn *fn)
-{
-	int id;
-
-	b->tid = 0;
-	id = mpt_spawn(t, "sleeper", fn, NULL);
-	mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
-	return id;
-}
-
 static int
 stay_in_it(struct mpt *t, void *arg)
 {
@@ -236,7 +220,7 @@ those_who_wait_are_woken(struct mpt *t)
 
 		spawn_runner(t, b, run_when_told);
 		for (int k = 0; k < SLEEPERS; k++)
-			spawn_sleeper(t, b, run_it);
+			spawn_sleeper(t, &b->tid, run_it);
 		began = mproc_now();
 		b->go = 1;
 		mpt_until(t, b->done == SLEEPERS + 1);
@@ -259,7 +243,7 @@ after_a_failure_one_who_waits_runs_it(struct mpt *t)
 
 		spawn_runner(t, b, be_failed_when_told);
 		for (int k = 0; k < SLEEPERS; k++)
-			spawn_sleeper(t, b, run_it);
+			spawn_sleeper(t, &b->tid, run_it);
 		began = mproc_now();
 		b->go = 1;
 		mpt_until(t, b->done == SLEEPERS);
@@ -279,7 +263,7 @@ outlive_a_runner(struct mpt *t, bool recover)
 	int64_t began;
 
 	for (int k = 0; k < SLEEPERS; k++)
-		spawn_sleeper(t, b, run_it);
+		spawn_sleeper(t, &b->tid, run_it);
 	began = mproc_now();
 	mpt_kill(t, id);
 	if (recover)
@@ -368,13 +352,6 @@ give_up(struct mpt *t, void *arg)
 	return 0;
 }
 
-static void
-interrupt(int sig)
-{
-	(void)sig;
-	mproc_interrupt();
-}
-
 /* It waits for it, and for nothing else. */
 static void
 a_stopped_runner_runs_it_still(void **state)
@@ -385,12 +362,11 @@ a_stopped_runner_runs_it_still(void **state)
 
 	mpt_pause(t, runner);
 	signal(SIGUSR1, interrupt); /* for the child */
-	id = spawn_sleeper(t, b, give_up);
+	id = spawn_sleeper(t, &b->tid, give_up);
 	signal(SIGUSR1, SIG_DFL);
 	assert_true(mproc_arena_recover(NULL) >= 0);
 	assert_int_equal(b->runs, 0);
-	assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
-	mpt_expect_exit(t, id, 0);
+	signal_and_expect_exit(t, id);
 	mpt_resume(t, runner);
 	b->go = 1;
 	mpt_expect_exit(t, runner, 0);
@@ -516,7 +492,7 @@ destroy_wakes_those_who_wait(struct mpt *t)
 
 	spawn_runner(t, b, run_until_destroyed);
 	for (int k = 0; k < SLEEPERS; k++)
-		spawn_sleeper(t, b, wait_until_destroyed);
+		spawn_sleeper(t, &b->tid, wait_until_destroyed);
 	mproc_once_destroy(b->once);
 	b->go = 1;
 	mpt_join_all(t);
@@ -526,49 +502,36 @@ destroy_wakes_those_who_wait(struct mpt *t)
 	end(t, b);
 }
 
+static void *
+make_once(unsigned i)
+{
+	struct board b = { 0 };
+	mproc_once *once;
+
+	(void)i;
+	assert_int_equal(mproc_once_create(&once), 0);
+	assert_int_equal(mproc_once_run(once, succeed, &b), 0);
+	assert_int_equal(b.runs, 1);
+	return once;
+}
+
+static void
+destroy_once(void *once)
+{
+	mproc_once_destroy(once);
+}
+
 static void
 they_come_and_go_without_growth(void **state)
 {
-	struct mproc_arena_stat before = { 0 }, after;
-	struct board b = { 0 };
-	mproc_once *all[200];
-
 	(void)state;
-	for (unsigned round = 0; round < 50; round++) {
-		for (unsigned i = 0; i < 200; i++) {
-			assert_int_equal(mproc_once_create(&all[i]), 0);
-			assert_true(mproc_is_shared(all[i]));
-			assert_int_equal(mproc_once_run(all[i], succeed, &b),
-					 0);
-			assert_int_equal(b.runs, round * 200 + i + 1);
-		}
-		for (int i = 0; i < 200; i++)
-			mproc_once_destroy(all[i]);
-		if (round == 0)
-			before = stat_now();
-	}
-	after = stat_now();
-	assert_int_equal(before.blocks, after.blocks);
-	assert_int_equal(before.used, after.used);
+	come_and_go_without_growth(make_once, destroy_once, 50, 1);
 }
-
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
 
 both(of_many_one_runs_it)
 both(those_who_wait_are_woken)
 both(after_a_failure_one_who_waits_runs_it)
 both(destroy_wakes_those_who_wait)
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 int
 main(void)

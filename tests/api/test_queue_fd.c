@@ -701,23 +701,9 @@ statistics_count_who_waits_for_it(void **state)
 	end(t, q, &before);
 }
 
-/* Each of them with processes, and with threads. */
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
-
 both(no_wake_up_is_lost)
 both(a_sleeper_gets_what_an_idle_descriptor_was_woken_for)
 both(several_with_descriptors_share_the_messages)
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 /* Headers of queues stay; as many as are needed at once. */
 static int

@@ -470,19 +470,6 @@ a_descriptor_tells_of_what_comes_back(void **state)
 	mproc_queue_destroy(b->q);
 }
 
-#define both(test)                                                  \
-	static void test##_process(void **state)                    \
-	{                                                           \
-		test(*state);                                       \
-	}                                                           \
-	static void test##_thread(void **state)                     \
-	{                                                           \
-		mpt_use_threads(*state, true);                      \
-		test(*state);                                       \
-	}
-
-#define both_tests(test) mpt_test(test##_process), mpt_test(test##_thread)
-
 both(a_join_ends_with_the_last_message)
 both(a_producer_waits_for_an_item_to_be_taken)
 

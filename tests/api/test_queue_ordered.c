@@ -264,19 +264,6 @@ all_ways_to_put_and_take_keep_the_order(void **state)
 	}
 }
 
-#define both(test)                                                  \
-	static void test##_process(void **state)                    \
-	{                                                           \
-		test(*state);                                       \
-	}                                                           \
-	static void test##_thread(void **state)                     \
-	{                                                           \
-		mpt_use_threads(*state, true);                      \
-		test(*state);                                       \
-	}
-
-#define both_tests(test) mpt_test(test##_process), mpt_test(test##_thread)
-
 both(all_come_in_the_order_of_their_puts)
 both(several_consumers_see_one_order)
 

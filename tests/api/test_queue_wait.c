@@ -571,18 +571,6 @@ a_wait_goes_on_after_a_signal_handler(void **state)
 	sigaction(SIGUSR1, &old, NULL);
 }
 
-/* Each of them with processes, and with threads. */
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
-
 both(a_sleeping_consumer_is_woken)
 both(a_blocked_producer_goes_on_when_there_is_room)
 both(a_message_behind_padding_wakes_the_consumer)
@@ -594,8 +582,6 @@ both(shutdown_wakes_producers_and_keeps_what_is_queued)
 both(an_immediate_shutdown_wakes_producers)
 both(destroy_wakes_all_who_wait)
 both(memory_comes_back_when_the_last_user_has_noticed)
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 int
 main(void)

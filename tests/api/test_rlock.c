@@ -3,11 +3,7 @@
  * sync.h: recursive locks, between processes and between threads. What they have
  * in common with other locks is in test_lock.c.
  */
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdio.h>
-
-#include "common.h"
+#include "sync.h"
 
 /* In the scratch bytes. */
 struct board {
@@ -292,13 +288,6 @@ who_waits_learns_of_its_holders_end(struct mpt *t)
 	end(t, b);
 }
 
-static void
-interrupt(int sig)
-{
-	(void)sig;
-	mproc_interrupt();
-}
-
 static int
 be_interrupted(struct mpt *t, void *arg)
 {
@@ -323,8 +312,7 @@ an_interrupt_ends_the_wait(void **state)
 	id = mpt_spawn(t, "waiter", be_interrupted, NULL);
 	mpt_until(t, b->tid && owner(b->rlock).waiters == 1 &&
 			     mpt_task_state(b->tid) == 'S');
-	assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
-	mpt_expect_exit(t, id, 0);
+	signal_and_expect_exit(t, id);
 	release(t, b->rlock, 1);
 	end(t, b);
 }
@@ -399,24 +387,11 @@ a_forked_child_holds_nothing(void **state)
 	end(t, b);
 }
 
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
-
 both(its_holder_may_take_it_again)
 both(a_sleeper_is_woken_by_the_last_release)
 both(a_counter_is_exact)
 both(who_waits_learns_of_its_holders_end)
 both(destroy_wakes_those_who_wait)
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 int
 main(void)

@@ -348,13 +348,6 @@ a_writer_that_gives_up_lets_readers_in(struct mpt *t)
 	end(t, b);
 }
 
-static void
-interrupt(int sig)
-{
-	(void)sig;
-	mproc_interrupt();
-}
-
 static int
 be_interrupted(struct mpt *t, void *arg)
 {
@@ -390,8 +383,7 @@ an_interrupt_ends_the_wait(void **state)
 		id = mpt_spawn(t, "waiter", be_interrupted, i ? NULL : b);
 		mpt_until(t, b->tid && owner(b->lock).waiters == 1 &&
 				     mpt_task_state(b->tid) == 'S');
-		assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
-		mpt_expect_exit(t, id, 0);
+		signal_and_expect_exit(t, id);
 		release(b);
 		others_get(t, 0, 0);
 	}
@@ -471,28 +463,28 @@ a_new_lock_has_no_readers(struct mpt *t)
 	end(t, b);
 }
 
+static void *
+make_rwlock(unsigned i)
+{
+	mproc_rwlock *rwlock;
+
+	(void)i;
+	assert_int_equal(mproc_rwlock_create(&rwlock), 0);
+	assert_int_equal(mproc_rwlock_write(rwlock, MPROC_NOWAIT), 0);
+	return rwlock;
+}
+
+static void
+destroy_rwlock(void *rwlock)
+{
+	mproc_rwlock_destroy(rwlock);
+}
+
 static void
 locks_come_and_go_without_growth(void **state)
 {
-	struct mproc_arena_stat before, after;
-	mproc_rwlock *locks[200];
-
 	(void)state;
-	for (int round = 0; round < 50; round++) {
-		for (int i = 0; i < 200; i++) {
-			assert_int_equal(mproc_rwlock_create(&locks[i]), 0);
-			assert_true(mproc_is_shared(locks[i]));
-			assert_int_equal(mproc_rwlock_write(locks[i],
-							    MPROC_NOWAIT), 0);
-		}
-		for (int i = 0; i < 200; i++)
-			mproc_rwlock_destroy(locks[i]);
-		if (round == 0)
-			assert_int_equal(mproc_arena_stat(NULL, &before), 0);
-	}
-	assert_int_equal(mproc_arena_stat(NULL, &after), 0);
-	assert_int_equal(before.blocks, after.blocks);
-	assert_int_equal(before.used, after.used);
+	come_and_go_without_growth(make_rwlock, destroy_rwlock, 50, 1);
 }
 
 static mproc_rwlock private_lock;

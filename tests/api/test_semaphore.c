@@ -3,8 +3,6 @@
  * sync.h: semaphores, between processes and between threads.
  */
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include "semaphore.h"
 
@@ -94,7 +92,7 @@ a_sleeper_is_woken(struct mpt *t)
 	int64_t began, spent = 0;
 
 	for (unsigned i = 0; i < rounds; i++) {
-		spawn_sleeper(t, b, acquire_once);
+		spawn_sleeper(t, &b->tid, acquire_once);
 		began = mproc_now();
 		assert_int_equal(mproc_semaphore_release(b->s), 0);
 		mpt_until(t, b->done == i + 1);
@@ -127,7 +125,7 @@ as_many_go_on_as_there_are_permits(struct mpt *t)
 	for (unsigned i = 0; i < rounds; i++) {
 		b->done = 0;
 		for (int k = 0; k < SLEEPERS; k++)
-			spawn_sleeper(t, b, acquire_once);
+			spawn_sleeper(t, &b->tid, acquire_once);
 		began = mproc_now();
 		release(b, 2);
 		mpt_until(t, b->done == 2);
@@ -180,13 +178,6 @@ no_more_are_inside_than_there_is_room(struct mpt *t)
 	}
 }
 
-static void
-interrupt(int sig)
-{
-	(void)sig;
-	mproc_interrupt();
-}
-
 static int
 be_interrupted(struct mpt *t, void *arg)
 {
@@ -206,10 +197,9 @@ an_interrupt_ends_the_wait(void **state)
 {
 	struct mpt *t = *state;
 	struct board *b = new_board(t, NULL);
-	int id = spawn_sleeper(t, b, be_interrupted);
+	int id = spawn_sleeper(t, &b->tid, be_interrupted);
 
-	assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
-	mpt_expect_exit(t, id, 0);
+	signal_and_expect_exit(t, id);
 	end(t, b);
 }
 
@@ -238,10 +228,9 @@ a_handler_ends_the_wait_of_its_own_thread(void **state)
 {
 	struct mpt *t = *state;
 	struct board *b = new_board(t, NULL);
-	int id = spawn_sleeper(t, b, wait_for_a_handler);
+	int id = spawn_sleeper(t, &b->tid, wait_for_a_handler);
 
-	assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
-	mpt_expect_exit(t, id, 0);
+	signal_and_expect_exit(t, id);
 	assert_int_equal(mproc_semaphore_value(b->s), 0);
 	end(t, b);
 }
@@ -289,29 +278,16 @@ handlers_interrupt_every_call(void **state)
 	end(t, b);
 }
 
-static void *
-be_no_participant(void *arg)
-{
-	(void)arg;
-	raise(SIGUSR1);
-	return NULL;
-}
-
 /* The thread in which the handler runs has never used libmproc. */
 static void
 a_stranger_may_release(void **state)
 {
 	struct mpt *t = *state;
 	struct board *b = new_board(t, NULL);
-	pthread_t thread;
 
-	spawn_sleeper(t, b, acquire_once);
+	spawn_sleeper(t, &b->tid, acquire_once);
 	handlers_semaphore = b->s;
-	signal(SIGUSR1, release_in_handler);
-	assert_int_equal(pthread_create(&thread, NULL, be_no_participant,
-					NULL), 0);
-	pthread_join(thread, NULL);
-	signal(SIGUSR1, SIG_DFL);
+	handle_as_a_stranger(release_in_handler);
 	mpt_until(t, b->done == 1);
 	end(t, b);
 }
@@ -348,8 +324,8 @@ killed_waiters_take_nothing_along(void **state)
 		int victims[2], id;
 
 		for (int k = 0; k < 2; k++)
-			victims[k] = spawn_sleeper(t, b, acquire_and_stay);
-		id = spawn_sleeper(t, b, acquire_once);
+			victims[k] = spawn_sleeper(t, &b->tid, acquire_and_stay);
+		id = spawn_sleeper(t, &b->tid, acquire_once);
 		/* One before, one perhaps just as it is woken. */
 		mpt_kill(t, victims[0]);
 		began = mproc_now();
@@ -388,7 +364,7 @@ destroy_wakes_those_who_wait(struct mpt *t)
 		assert_int_equal(mproc_semaphore_acquire(b->s, MPROC_NOWAIT),
 				 0);
 		for (int i = 0; i < 3; i++)
-			spawn_sleeper(t, b, wait_until_destroyed);
+			spawn_sleeper(t, &b->tid, wait_until_destroyed);
 		mproc_semaphore_destroy(b->s);
 		assert_int_equal(mproc_semaphore_release(b->s), -ESTALE);
 		assert_int_equal(mproc_semaphore_value(b->s), -ESTALE);
@@ -411,7 +387,7 @@ a_place_is_used_again(struct mpt *t)
 
 	assert_int_equal(mproc_semaphore_acquire(b->s, MPROC_NOWAIT), 0);
 	for (int i = 0; i < 5; i++) {
-		spawn_sleeper(t, b, wait_until_destroyed);
+		spawn_sleeper(t, &b->tid, wait_until_destroyed);
 		mproc_semaphore_destroy(b->s);
 		assert_int_equal(mproc_semaphore_create(
 			&again, MPROC_OPTS(mproc_semaphore_opts,
@@ -430,32 +406,30 @@ a_place_is_used_again(struct mpt *t)
 	end(t, b);
 }
 
+static void *
+make_semaphore(unsigned i)
+{
+	mproc_semaphore *semaphore;
+
+	assert_int_equal(mproc_semaphore_create(
+		&semaphore, MPROC_OPTS(mproc_semaphore_opts, .value = 3,
+				       .undo = i % 2)), 0);
+	assert_int_equal(mproc_semaphore_acquire(semaphore, MPROC_NOWAIT), 0);
+	return semaphore;
+}
+
+static void
+destroy_semaphore(void *semaphore)
+{
+	mproc_semaphore_destroy(semaphore);
+}
+
 static void
 semaphores_come_and_go_without_growth(void **state)
 {
-	struct mproc_arena_stat before = { 0 }, after;
-	mproc_semaphore *all[200];
-
 	(void)state;
-	for (int round = 0; round < 50; round++) {
-		for (int i = 0; i < 200; i++) {
-			assert_int_equal(mproc_semaphore_create(
-				&all[i], MPROC_OPTS(mproc_semaphore_opts,
-						    .value = 3,
-						    .undo = i % 2)), 0);
-			assert_true(mproc_is_shared(all[i]));
-			assert_int_equal(mproc_semaphore_acquire(
-						 all[i], MPROC_NOWAIT), 0);
-		}
-		for (int i = 0; i < 200; i++)
-			mproc_semaphore_destroy(all[i]);
-		/* Each place has had one with undo by then. */
-		if (round == 10)
-			before = stat_now();
-	}
-	after = stat_now();
-	assert_int_equal(before.blocks, after.blocks);
-	assert_int_equal(before.used, after.used);
+	/* Each place has had one with undo by the eleventh. */
+	come_and_go_without_growth(make_semaphore, destroy_semaphore, 50, 11);
 }
 
 static mproc_semaphore private_semaphore;
@@ -479,30 +453,17 @@ one_in_private_memory_is_for_threads(void **state)
 	struct board *b = new_board(t, NULL);
 
 	mpt_use_threads(t, true);
-	spawn_sleeper(t, b, acquire_private);
+	spawn_sleeper(t, &b->tid, acquire_private);
 	assert_int_equal(mproc_semaphore_release(&private_semaphore), 0);
 	end(t, b);
 	assert_int_equal(mproc_semaphore_value(&private_semaphore), 0);
 }
-
-#define both(f)                                                               \
-	static void f##_process(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_thread(void **state)                                  \
-	{                                                                     \
-		mpt_use_threads(*state, true);                                \
-		f(*state);                                                    \
-	}
 
 both(a_sleeper_is_woken)
 both(as_many_go_on_as_there_are_permits)
 both(no_more_are_inside_than_there_is_room)
 both(destroy_wakes_those_who_wait)
 both(a_place_is_used_again)
-
-#define both_tests(f) mpt_test(f##_process), mpt_test(f##_thread)
 
 int
 main(void)

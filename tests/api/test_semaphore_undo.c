@@ -2,8 +2,6 @@
 /*
  * sync.h: semaphores whose permits have owners.
  */
-#include <pthread.h>
-
 #include "semaphore.h"
 
 static int
@@ -75,7 +73,7 @@ pass_a_dead_ones_permit(struct mpt *t, struct board *b, bool recover)
 		mpt_until(t, b->tid);
 	}
 	for (int k = 0; k < 3; k++)
-		spawn_sleeper(t, b, acquire_and_release);
+		spawn_sleeper(t, &b->tid, acquire_and_release);
 	began = mproc_now();
 	mpt_kill(t, ids[0]);
 	if (recover)
@@ -150,7 +148,7 @@ those_who_wait_get_an_ended_threads_permit(struct mpt *t)
 
 	mpt_spawn(t, "holder", hold_until_told, NULL);
 	mpt_until(t, b->tid);
-	spawn_sleeper(t, b, acquire_once);
+	spawn_sleeper(t, &b->tid, acquire_once);
 	b->stop = 1;
 	mpt_until(t, b->done == 1);
 	end(t, b);
@@ -234,18 +232,7 @@ no_permit_is_lost_by_kills(void **state)
 	end(t, b);
 }
 
-static void
-those_who_wait_get_an_ended_threads_permit_process(void **state)
-{
-	those_who_wait_get_an_ended_threads_permit(*state);
-}
-
-static void
-those_who_wait_get_an_ended_threads_permit_thread(void **state)
-{
-	mpt_use_threads(*state, true);
-	those_who_wait_get_an_ended_threads_permit(*state);
-}
+both(those_who_wait_get_an_ended_threads_permit)
 
 int
 main(void)
@@ -254,8 +241,7 @@ main(void)
 		mpt_test(a_dead_holders_permit_is_there_again),
 		mpt_test(those_who_wait_get_a_dead_ones_permit),
 		mpt_test(a_thread_that_ends_gives_its_permits_back),
-		mpt_test(those_who_wait_get_an_ended_threads_permit_process),
-		mpt_test(those_who_wait_get_an_ended_threads_permit_thread),
+		both_tests(those_who_wait_get_an_ended_threads_permit),
 		mpt_test(a_forked_child_has_no_permit),
 		mpt_test(a_stopped_holder_keeps_its_permit),
 		mpt_test(no_permit_is_lost_by_kills),
