@@ -7,12 +7,8 @@
 #ifndef STEP_AWAIT_H
 #define STEP_AWAIT_H
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include "sync.h"
 #include "sync/wait.h"
-#include "world.h"
 
 #define MS INT64_C(1000000) /* in nanoseconds */
 
@@ -27,20 +23,6 @@ struct scene {
 	int64_t cases;
 	unsigned long max_cases; /* of mpt_stepper_opts */
 };
-
-static inline void
-recover(void)
-{
-	assert_true(mproc_arena_recover(NULL) >= 0);
-}
-
-/* In victims and others, which never assert. */
-static inline void
-must_be(int r, int what)
-{
-	if (r != what)
-		_exit(1);
-}
 
 /* What a thread's first call does. */
 static inline void
@@ -127,29 +109,18 @@ when_somebody_waits(struct scene *s, int (*what)(void *object))
 static inline void
 expect_end(struct scene *s, int i)
 {
-	int status;
-
-	assert_int_equal(waitpid(s->others[i], &status, 0), s->others[i]);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
+	wait_for_exit(s->others[i]);
 	s->others[i] = 0;
 }
 
-/* The words that steer: the arena's header, participants, what each waits for,
- * the object. */
+/* With the arena's header, where objects come from. */
 static inline uint64_t
 scene_state(void *arg)
 {
-	const mproc_arena *a = mpr_arena_peek();
 	const struct scene *s = arg;
-	unsigned high = mpr_participants_high(a);
-	uint64_t h;
 
-	h = hash(UINT64_C(0xcbf29ce484222325), a->shm, 512);
-	h = hash(h, mpr_participant_at(a, 0),
-		 high * sizeof(struct mpr_participant));
-	h = hash(h, mpr_arena_at(a, MPR_WAITS_AT), high * sizeof(uint64_t));
-	return s->object ? hash(h, s->object, 64) : h;
+	return hash(sync_state(s->object, s->object ? 64 : 0),
+		    mpr_arena_peek()->shm, 512);
 }
 
 static inline void

@@ -85,12 +85,6 @@ begin(void *arg)
 		assert_int_equal(put_long(w->q, BY_TEST, shorts + i), 0);
 }
 
-static inline void
-recover(void)
-{
-	assert_true(mproc_arena_recover(NULL) >= 0);
-}
-
 /* As drain() of world.h, of messages of both lengths. */
 static inline void
 take_all(mproc_queue *q, struct found found[5])
@@ -193,13 +187,6 @@ step(struct scene *s, const char *name, void (*victim)(void *arg),
 		.budget = 100,
 		.arg = s,
 	}, NULL);
-}
-
-static inline void
-may_fail(int r)
-{
-	if (r < 0)
-		_exit(1);
 }
 
 /* The victim's own lane and seat, before the operation begins. */

@@ -43,12 +43,6 @@ struct letter {
 	struct message m;
 };
 
-static inline void
-recover(void)
-{
-	assert_true(mproc_arena_recover(NULL) >= 0);
-}
-
 static inline struct mproc_queue_stat
 look(mproc_queue *q)
 {
@@ -56,21 +50,6 @@ look(mproc_queue *q)
 
 	assert_int_equal(mproc_queue_stat(q, &st), 0);
 	return st;
-}
-
-/* In victims and others, which never assert. */
-static inline void
-may_fail(int r)
-{
-	if (r < 0)
-		_exit(1);
-}
-
-static inline void
-must_be(int r, int what)
-{
-	if (r != what)
-		_exit(1);
 }
 
 /* A child takes the test's message @number. */
@@ -94,16 +73,6 @@ wait_for_signal(pid_t pid, int signal)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), signal);
-}
-
-static inline void
-wait_for_exit(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* A process dies with the first @n messages, and nobody has noticed. */

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "world.h"
 
@@ -41,13 +40,6 @@ use(mproc_arena *a)
 	assert_int_equal(mproc_arena_stat(a, &stat), 0);
 	assert_int_equal(stat.participants, 1);
 	assert_int_equal(stat.capacity, SIZE);
-}
-
-static void
-must_be(int r, int expected)
-{
-	if (r != expected)
-		_exit(1);
 }
 
 /* Making it. */

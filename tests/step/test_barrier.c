@@ -4,7 +4,7 @@
  * others either complete the phase or learn that it is broken, and after a reset
  * the barrier works with whoever lives.
  */
-#include "parties.h"
+#include "sync.h"
 
 struct scene {
 	struct mpt *t;

@@ -6,12 +6,8 @@
  * be had, with the death told if the victim held it, and not otherwise; and
  * after that it is as good as new.
  */
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "sync/lock.h"
 #include "sync/holder.h"
+#include "sync/lock.h"
 #include "world.h"
 
 struct scene {
@@ -38,19 +34,6 @@ static struct board *
 board(struct scene *s)
 {
 	return mpt_scratch(s->t);
-}
-
-static void
-must_be(int r, int what)
-{
-	if (r != what)
-		_exit(1);
-}
-
-static void
-recover(void)
-{
-	assert_true(mproc_arena_recover(NULL) >= 0);
 }
 
 static unsigned
@@ -96,15 +79,6 @@ end(struct scene *s)
 	assert_int_equal(mproc_lock_acquire(s->lock, MPROC_NOWAIT), 0);
 	assert_int_equal(mproc_lock_release(s->lock), 0);
 	mproc_free(s->lock);
-}
-
-static void
-wait_for_exit(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
 }
 
 static void

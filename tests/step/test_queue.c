@@ -9,12 +9,6 @@
 #include "arena/heap.h"
 #include "world.h"
 
-static void
-recover(void)
-{
-	assert_true(mproc_arena_recover(NULL) >= 0);
-}
-
 /* The victim's own lane and seat, before the operation begins. */
 static void
 warm_up(struct world *w)

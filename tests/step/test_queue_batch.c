@@ -12,12 +12,6 @@
 
 #define BATCH 4
 
-static void
-recover(void)
-{
-	assert_true(mproc_arena_recover(NULL) >= 0);
-}
-
 static int
 put_batch(mproc_queue *q, uint32_t sender, uint32_t first, int n,
 	  mproc_timeout timeout)

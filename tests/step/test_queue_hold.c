@@ -11,12 +11,6 @@
 
 #include "world.h"
 
-static void
-recover(void)
-{
-	assert_true(mproc_arena_recover(NULL) >= 0);
-}
-
 static void *
 reserve(struct world *w, size_t len)
 {

@@ -4,7 +4,7 @@
  * readers and writers: who waits for it goes on, at most one death is told of,
  * and readers and writers can have it afterwards.
  */
-#include "parties.h"
+#include "sync.h"
 
 struct scene {
 	struct mpt *t;

@@ -11,23 +11,9 @@
 #ifndef STEP_WORLD_H
 #define STEP_WORLD_H
 
-#include <errno.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <mproc/mproc.h>
-
 #include "arena/extent.h"
-#include "arena/participant.h"
+#include "common.h"
 #include "ipc/queue_shm.h"
-#include "mpt.h"
-#include "mpt_step.h"
 
 /* A message tells who sent it, its number, and is filled so that a torn one
  * shows. */
@@ -154,44 +140,6 @@ world_setup(void **state)
 		return -1;
 	mproc_queue_destroy(q);
 	return 0;
-}
-
-#define SPARE 4
-
-static inline void *
-use_a_slot(void *all)
-{
-	void *p = mproc_alloc(64);
-
-	pthread_barrier_wait(all);
-	mproc_free(p);
-	return NULL;
-}
-
-/* Leaves free slots, so that who joins need not look for the dead first. */
-static inline void
-make_spare_slots(void)
-{
-	pthread_t threads[SPARE];
-	pthread_barrier_t all;
-
-	pthread_barrier_init(&all, NULL, SPARE);
-	for (int i = 0; i < SPARE; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, use_a_slot,
-						&all), 0);
-	for (int i = 0; i < SPARE; i++)
-		pthread_join(threads[i], NULL);
-	pthread_barrier_destroy(&all);
-}
-
-static inline uint64_t
-hash(uint64_t h, const void *p, size_t len)
-{
-	const uint64_t *words = p;
-
-	for (size_t i = 0; i < len / sizeof(*words); i++)
-		h = (h ^ words[i]) * UINT64_C(0x100000001b3);
-	return h;
 }
 
 /*
