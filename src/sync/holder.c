@@ -44,3 +44,31 @@ mpr_holder_who(const mproc_arena *a, uint64_t word, uint64_t named)
 		return (uint64_t)pid << 32;
 	return (uint64_t)own << 32 | tid;
 }
+
+bool
+mpr_holder_has_died(const mproc_arena *a, uint64_t word)
+{
+	return mpr_holder_has_it(word) && mpr_holder_is_dead(a, word);
+}
+
+void
+mpr_holder_describe(const mproc_arena *a, uint64_t word, uint64_t named,
+		    uint64_t died, struct mproc_owner *ret_owner)
+{
+	uint64_t who = 0;
+
+	if (mpr_holder_has_it(word))
+		who = mpr_holder_who(a, word, named);
+	if (!(word & MPR_DIED))
+		died = 0;
+	if (mpr_holder_has_died(a, word)) {
+		died = who;
+		who = 0;
+	}
+	*ret_owner = (struct mproc_owner){
+		.pid = (pid_t)(who >> 32),
+		.tid = (pid_t)(who & 0xffffffff),
+		.died_pid = (pid_t)(died >> 32),
+		.died_tid = (pid_t)(died & 0xffffffff),
+	};
+}

@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <mproc/lock.h>
+
 #include "arena/participant.h"
 
 #define MPR_HELD (UINT64_C(1) << 16)
@@ -81,5 +83,20 @@ uint64_t mpr_holder_who(const mproc_arena *a, uint64_t word, uint64_t named);
 /* Whether who holds it, as @word says, is dead or has left; by its life word
  * alone. */
 bool mpr_holder_is_dead(const mproc_arena *a, uint64_t word);
+
+/* Whether somebody has it, as @word says, and knows that. */
+static inline bool
+mpr_holder_has_it(uint64_t word)
+{
+	return (word & (MPR_HELD | MPR_HANDED)) == MPR_HELD;
+}
+
+/* Whether that one is dead, and nobody has come yet to find it out. */
+bool mpr_holder_has_died(const mproc_arena *a, uint64_t word);
+
+/* What @word says about the holder, and the last one that died: @named and @died
+ * are what stands beside it. The rest of *@ret_owner is 0. */
+void mpr_holder_describe(const mproc_arena *a, uint64_t word, uint64_t named,
+			 uint64_t died, struct mproc_owner *ret_owner);
 
 #endif

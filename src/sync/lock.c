@@ -431,17 +431,15 @@ mproc_lock_is_consistent(const mproc_lock *lock)
 	if (!lock)
 		return true;
 	word = atomic_load(&look_at(lock)->cell.word);
-	return !(word & MPR_DIED) &&
-	       !(a && (word & (MPR_HELD | MPR_HANDED)) == MPR_HELD &&
-		 mpr_holder_is_dead(a, word));
+	return !(word & MPR_DIED) && !(a && mpr_holder_has_died(a, word));
 }
 
 int
 mproc_lock_owner(const mproc_lock *lock, struct mproc_owner *ret_owner)
 {
 	const struct mpr_lock *l = look_at(lock);
-	uint64_t word, who = 0, died = 0;
 	mproc_arena *a;
+	uint64_t word;
 	int r;
 
 	if (!l || !ret_owner)
@@ -452,21 +450,8 @@ mproc_lock_owner(const mproc_lock *lock, struct mproc_owner *ret_owner)
 	word = atomic_load(&l->cell.word);
 	if (word & MPR_GONE)
 		return mpr_fail(-ESTALE, "lock %p was destroyed", (const void *)l);
-	if ((word & (MPR_HELD | MPR_HANDED)) == MPR_HELD)
-		who = who_is(a, l, word);
-	if (word & MPR_DIED)
-		died = atomic_load(&l->died);
-	/* Nobody has come yet to find it dead. */
-	if (who && mpr_holder_is_dead(a, word)) {
-		died = who;
-		who = 0;
-	}
-	*ret_owner = (struct mproc_owner){
-		.pid = (pid_t)(who >> 32),
-		.tid = (pid_t)(who & 0xffffffff),
-		.died_pid = (pid_t)(died >> 32),
-		.died_tid = (pid_t)(died & 0xffffffff),
-	};
+	mpr_holder_describe(a, word, atomic_load(&l->named),
+			    atomic_load(&l->died), ret_owner);
 	ret_owner->waiters = mpr_wait_count(a, l, &ret_owner->since);
 	return 0;
 }

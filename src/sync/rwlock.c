@@ -206,14 +206,6 @@ mproc_rwlock_consistent(mproc_rwlock *lock)
 	return 0;
 }
 
-/* Whether @word has a writer that holds it, and is dead. */
-static bool
-has_dead_writer(const mproc_arena *a, uint64_t word)
-{
-	return (word & (MPR_HELD | MPR_WANTS)) == MPR_HELD &&
-	       mpr_holder_is_dead(a, word);
-}
-
 bool
 mproc_rwlock_is_consistent(const mproc_rwlock *lock)
 {
@@ -223,7 +215,7 @@ mproc_rwlock_is_consistent(const mproc_rwlock *lock)
 	if (!lock)
 		return true;
 	word = atomic_load(&look_at(lock)->cell.word);
-	return !(word & MPR_DIED) && !(a && has_dead_writer(a, word));
+	return !(word & MPR_DIED) && !(a && mpr_holder_has_died(a, word));
 }
 
 /* How many read, and the pid and tid of one of them. */
@@ -251,8 +243,7 @@ int
 mproc_rwlock_owner(const mproc_rwlock *lock, struct mproc_owner *ret_owner)
 {
 	const struct mpr_rwlock *l = look_at(lock);
-	uint64_t word, who = 0, died = 0;
-	unsigned readers;
+	uint64_t word, reader = 0;
 	mproc_arena *a;
 	int r;
 
@@ -264,23 +255,13 @@ mproc_rwlock_owner(const mproc_rwlock *lock, struct mproc_owner *ret_owner)
 	word = atomic_load(&l->cell.word);
 	if (word & MPR_GONE)
 		return mpr_rwlock_tell(l, -ESTALE);
-	readers = count_readers(a, l, &who);
-	if ((word & (MPR_HELD | MPR_WANTS)) == MPR_HELD)
-		who = mpr_holder_who(a, word, atomic_load(&l->named));
-	if (word & MPR_DIED)
-		died = atomic_load(&l->died);
-	/* Nobody has come yet to find it dead. */
-	if (has_dead_writer(a, word)) {
-		died = who;
-		who = 0;
+	mpr_holder_describe(a, word, atomic_load(&l->named),
+			    atomic_load(&l->died), ret_owner);
+	ret_owner->readers = count_readers(a, l, &reader);
+	if (!mpr_holder_has_it(word)) {
+		ret_owner->pid = (pid_t)(reader >> 32);
+		ret_owner->tid = (pid_t)(reader & 0xffffffff);
 	}
-	*ret_owner = (struct mproc_owner){
-		.pid = (pid_t)(who >> 32),
-		.tid = (pid_t)(who & 0xffffffff),
-		.died_pid = (pid_t)(died >> 32),
-		.died_tid = (pid_t)(died & 0xffffffff),
-		.readers = readers,
-	};
 	ret_owner->waiters = mpr_wait_count(a, l, &ret_owner->since);
 	return 0;
 }
