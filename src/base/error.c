@@ -68,6 +68,8 @@ static const struct {
 	{ ENAMETOOLONG, "ENAMETOOLONG: file name too long" },
 	{ ELOOP, "ELOOP: too many symbolic links" },
 	{ EIO, "EIO: input or output failed" },
+	{ EOVERFLOW, "EOVERFLOW: as many as there can be" },
+	{ ENOTRECOVERABLE, "ENOTRECOVERABLE: broken" },
 };
 
 const char *

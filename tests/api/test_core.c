@@ -142,7 +142,8 @@ static const struct {
 	{ ESTALE, "ESTALE" },	    { EBUSY, "EBUSY" },
 	{ E2BIG, "E2BIG" },	    { ENODATA, "ENODATA" },
 	{ ENOEXEC, "ENOEXEC" },	    { ENOLCK, "ENOLCK" },
-	{ ENOSYS, "ENOSYS" },
+	{ ENOSYS, "ENOSYS" },	    { EOVERFLOW, "EOVERFLOW" },
+	{ ENOTRECOVERABLE, "ENOTRECOVERABLE" },
 };
 
 static void
