@@ -24,20 +24,23 @@ size_of(uint64_t n)
 	return offsetof(struct block, words) + (size_t)n * sizeof(uint64_t);
 }
 
+/* False at the end, and where the link does not lead to a block that is linked
+ * there, or that block is none of permits. */
 static bool
 next_block(struct walk *walk)
 {
 	const mproc_arena *a = walk->permits.arena;
-	/* Acquire pairs with the CAS that links a block: it has its number. */
-	uint64_t offset = atomic_load_explicit(walk->permits.link,
-					       memory_order_acquire), n;
+	struct mpr_block_ref ref;
 	struct block *b;
+	uint64_t n;
 
-	if (!offset || !mpr_heap_is_linked(a, offset, size_of(1)))
+	if (!atomic_load_explicit(walk->permits.link, memory_order_relaxed) ||
+	    !mpr_heap_find_at(a, walk->permits.link, &ref) ||
+	    ref.size < size_of(1))
 		return false;
-	b = mpr_arena_at(a, offset);
+	b = mpr_arena_at(a, ref.offset);
 	n = atomic_load_explicit(&b->n, memory_order_relaxed);
-	if (n > MPR_PERMITS_MAX || !mpr_heap_is_linked(a, offset, size_of(n)))
+	if (n < 1 || n > MPR_PERMITS_MAX || ref.size < size_of(n))
 		return false;
 	walk->permits.link = &b->next;
 	walk->block = b;
@@ -51,8 +54,7 @@ next_word(struct walk *walk)
 {
 	if (!walk->permits.n)
 		return NULL;
-	/* A block without words would be a corrupt one, and the end. */
-	if (walk->i == walk->n && (!next_block(walk) || !walk->n))
+	if (walk->i == walk->n && !next_block(walk))
 		return NULL;
 	walk->permits.n--;
 	return &walk->block->words[walk->i++];
@@ -80,6 +82,10 @@ mpr_permits_make(mproc_arena *a, struct mpr_self *self, _Atomic uint64_t *link,
 	missing = walk.permits.n;
 	if (!missing)
 		return 0;
+	/* Nobody else adds blocks here, so what is linked and could not be used
+	 * is nothing of ours. */
+	link = walk.permits.link;
+	atomic_store(link, 0);
 	r = mpr_heap_reserve(a, self, size_of(missing), &ref);
 	if (r < 0)
 		return r;

@@ -25,7 +25,7 @@
 /* The first @n words behind @link, for a walk over them. */
 struct mpr_permits {
 	const mproc_arena *arena;
-	const _Atomic uint64_t *link;
+	_Atomic uint64_t *link;
 	unsigned n;
 };
 
