@@ -57,7 +57,8 @@ typedef struct mproc_lock {
  * @ret_lock: receives it; the pointer is valid in every process of the family
  *
  * Return: 0, or a negative error:
- *   -EINVAL  @ret_lock is NULL
+ *   -EINVAL   @ret_lock is NULL
+ *   -EBADMSG  the memory where locks are made is corrupt
  *   -ENOMEM, -ENOSPC  no room
  *   and those of mproc_arena_default() and of "First use" in core.h.
  * Context: does not wait; calls the kernel when the heap grows.

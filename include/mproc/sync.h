@@ -88,7 +88,7 @@ MPROC_API int mproc_semaphore_init(mproc_semaphore *semaphore, unsigned value,
  *   -EINVAL  @ret_semaphore is NULL, or @opts->struct_size makes no sense, or
  *            .value or .max is out of range
  *   -E2BIG   @opts has fields that this library does not know
- *   -ENOMEM, -ENOSPC  no room
+ *   -EBADMSG, -ENOMEM, -ENOSPC  as mproc_lock_create()
  *   and those of mproc_arena_default() and of "First use" in core.h.
  * Context: does not wait; calls the kernel when the heap grows.
  * Crash: killed inside, the semaphore does not exist.

@@ -87,6 +87,23 @@ claim_any(const mproc_arena *a, const struct mpr_self *self,
 	return cell ? cell : claim_from(a, self, kind, &a->shm->cells[kind]);
 }
 
+/* Whether what is linked at the end of the list can be found. */
+static bool
+is_sound(const mproc_arena *a, enum mpr_cell_kind kind)
+{
+	const _Atomic uint64_t *link = &a->shm->cells[kind];
+	struct block *b;
+	unsigned n = 0;
+
+	while (atomic_load_explicit(link, memory_order_relaxed)) {
+		b = next_block(a, kind, link);
+		if (!b || n++ == BLOCKS_MAX)
+			return false;
+		link = &b->next;
+	}
+	return true;
+}
+
 static int
 add_block(mproc_arena *a, struct mpr_self *self, enum mpr_cell_kind kind)
 {
@@ -122,6 +139,9 @@ mpr_cell_create(enum mpr_cell_kind kind, void **ret)
 	if (r < 0)
 		return r;
 	while (!(cell = claim_any(a, self, kind))) {
+		if (!is_sound(a, kind))
+			return mpr_fail(-EBADMSG, "a list of small objects is "
+					"corrupt");
 		r = add_block(a, self, kind);
 		if (r < 0)
 			return r;
