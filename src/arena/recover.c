@@ -99,7 +99,8 @@ mpr_recover_now_and_then(mproc_arena *a)
 {
 	_Atomic int64_t *looked_at = &a->shm->looked_at;
 	int64_t last = atomic_load(looked_at), now = mproc_now();
-	bool thorough = now - last > THOROUGH_EVERY || last > now;
+	/* Any process can write there. */
+	bool thorough = last < now - THOROUGH_EVERY || last > now;
 
 	/* One of all sleepers. Should it die over it, the next second comes. */
 	if (thorough)

@@ -63,7 +63,7 @@ hand_over(struct mpr_rwlock *l, const struct mpr_wake *k, uint64_t word)
 {
 	struct mpr_waiter w;
 
-	if (!mpr_wake_first(k, &w) || mproc_now() - w.since <= STARVED)
+	if (!mpr_wake_first(k, &w) || w.since >= mproc_now() - STARVED)
 		return false;
 	if (!atomic_compare_exchange_strong(
 		    &l->cell.word, &word, mpr_holder_of(w.slot, w.ident) |

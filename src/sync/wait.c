@@ -503,7 +503,8 @@ mpr_waits_look(const mproc_arena *a)
 	int64_t last = atomic_load(looked_at), now = mproc_now();
 	unsigned high = mpr_participants_high(a);
 
-	if ((now - last < LOOK && last <= now) ||
+	/* Any process can write there. */
+	if ((last > now - LOOK && last <= now) ||
 	    !atomic_compare_exchange_strong(looked_at, &last, now))
 		return;
 	for (unsigned slot = 0; slot < high; slot++)
