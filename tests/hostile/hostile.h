@@ -159,6 +159,17 @@ bound(void)
 	return (slow ? atoi(slow) : 1) * INT64_C(2000000000);
 }
 
+/* How often to do something. */
+static inline unsigned
+rounds(unsigned quick, unsigned normal, unsigned full)
+{
+	const char *level = getenv("MPT_LEVEL");
+
+	if (level && strcmp(level, "quick") == 0)
+		return quick;
+	return level && strcmp(level, "full") == 0 ? full : normal;
+}
+
 static inline bool
 put_may_return(int r)
 {

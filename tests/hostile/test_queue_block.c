@@ -54,16 +54,6 @@ struct task {
 	bool single;
 };
 
-static unsigned
-rounds(unsigned quick, unsigned normal, unsigned full)
-{
-	const char *level = getenv("MPT_LEVEL");
-
-	if (level && strcmp(level, "quick") == 0)
-		return quick;
-	return level && strcmp(level, "full") == 0 ? full : normal;
-}
-
 static int
 noted(struct mpt *t, int r)
 {

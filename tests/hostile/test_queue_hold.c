@@ -29,16 +29,6 @@ struct hostile {
 	mproc_queue *bystander;
 };
 
-static unsigned
-rounds(unsigned quick, unsigned normal, unsigned full)
-{
-	const char *level = getenv("MPT_LEVEL");
-
-	if (level && strcmp(level, "quick") == 0)
-		return quick;
-	return level && strcmp(level, "full") == 0 ? full : normal;
-}
-
 static mproc_queue *
 make_queue(struct mpt *t, bool single_consumer)
 {

@@ -32,16 +32,6 @@ struct hostile {
 	mproc_queue *bystander;
 };
 
-static unsigned
-rounds(unsigned quick, unsigned normal, unsigned full)
-{
-	const char *level = getenv("MPT_LEVEL");
-
-	if (level && strcmp(level, "quick") == 0)
-		return quick;
-	return level && strcmp(level, "full") == 0 ? full : normal;
-}
-
 /* The words of keeping, of a queue that nobody has written in. */
 static bool
 kept_words_of(struct words *w, mproc_queue *q)
