@@ -184,7 +184,8 @@ move_if_held(struct mpr_wake *k)
 	if (!mpr_wake_first(k, &first))
 		return;
 	l = mpr_wake_next(k, &first, sizeof(*l));
-	if (!l || !mpr_lock_is_mine(l))
+	/* Who was moved to where it is could be moved for ever. */
+	if (!l || (const void *)l == k->object || !mpr_lock_is_mine(l))
 		return;
 	/* Before they are moved. Whoever dies with the lock wakes them, as the
 	 * lock's word names it. */
