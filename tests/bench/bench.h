@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct bench_message {
 	uint64_t number;
@@ -46,6 +47,18 @@ bench_die(const char *what)
 {
 	fprintf(stderr, "bench: %s\n", what);
 	exit(1);
+}
+
+/* Zeroes that children share. */
+static inline void *
+bench_shared(size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		bench_die("mmap");
+	return p;
 }
 
 static inline int
@@ -109,6 +122,20 @@ bench_free_columns(double **ns, int n)
 	for (int k = 0; k < n; k++)
 		free(ns[k]);
 	free(ns);
+}
+
+/* The beginning of a contender's row; @values stay in the order of the rounds. */
+static inline void
+bench_row(const char *name, const double *values, int rounds, int decimals)
+{
+	double *column = bench_column(rounds);
+	struct bench_figure f;
+
+	memcpy(column, values, (size_t)rounds * sizeof(*column));
+	f = bench_figure(column, rounds);
+	printf("%-20s %10.*f %10.*f %10.*f", name, decimals, f.median, decimals,
+	       f.least, decimals, f.most);
+	free(column);
 }
 
 /* The median of the rounds' ratios. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Conditions: libmproc's, and those of the C library for several processes with
- * a plain mutex.
+ * Conditions: libmproc's, those of the C library for several processes with a
+ * plain mutex, and Python's Condition.
  *
  * Broadcast: many processes sleep; the time from notify_all, called with the
  * lock, until each of them has had the lock. Each adds one to a counter of who
  * has the lock. Then two processes hand a token to each other, and then
- * notifications that find nobody asleep.
+ * notifications that find nobody asleep, which Python has with the lock only.
  *
  * Usage: bench_condition [rounds]
  */
@@ -14,23 +14,27 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <mproc/mproc.h>
 
-#include "bench.h"
+#include "python.h"
 
 #define ROUNDS 7
 #define SLEEPERS_MAX 64
 #define BROADCASTS 50 /* in a round */
 #define HANDS 5000
 #define IDLE 1000000
+#define PYTHON_BROADCASTS 5
+#define PYTHON_HANDS 2000
+#define PYTHON_IDLE 100000
 
-enum { OURS, THEIRS, KINDS };
+enum { OURS, THEIRS, PYTHON, KINDS };
 
-static const char *const names[KINDS] = { "libmproc", "pthread" };
+static const char *const names[KINDS] = {
+	"libmproc", "pthread", "Python's Condition",
+};
 
 static struct shared {
 	pthread_mutex_t mutex;
@@ -92,10 +96,7 @@ init(void)
 	pthread_mutexattr_t mutex;
 	pthread_condattr_t cond;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		bench_die("mmap");
+	shared = bench_shared(sizeof(*shared));
 	pthread_mutexattr_init(&mutex);
 	pthread_mutexattr_setpshared(&mutex, PTHREAD_PROCESS_SHARED);
 	pthread_condattr_init(&cond);
@@ -229,42 +230,116 @@ round_idle(int kind, unsigned n)
 	return (double)(mproc_now() - began) / IDLE / 1000;
 }
 
+/* The same in Python: how often, and for how many. */
+
+static const char python_broadcast[] = BENCH_PYTHON
+	"condition = context.Condition(context.Lock())\n"
+	"turn, asleep, served, end = array(1), array(1), array(1), array(1)\n"
+	"def sleeper(k):\n"
+	"    with condition:\n"
+	"        for i in range(a):\n"
+	"            asleep[0] += 1\n"
+	"            while turn[0] == i:\n"
+	"                condition.wait()\n"
+	"            served[0] += 1\n"
+	"            if served[0] == b:\n"
+	"                end[0] = now()\n"
+	"def await_all(what):\n"
+	"    while True:\n"
+	"        condition.acquire()\n"
+	"        if what[0] == b:\n"
+	"            return\n"
+	"        condition.release()\n"
+	"        os.sched_yield()\n"
+	"start(b, sleeper)\n"
+	"spent = 0\n"
+	"for i in range(a):\n"
+	"    await_all(asleep)\n"
+	"    asleep[0] = served[0] = 0\n"
+	"    turn[0] += 1\n"
+	"    began = now()\n"
+	"    condition.notify_all()\n"
+	"    condition.release()\n"
+	"    await_all(served)\n"
+	"    spent += end[0] - began\n"
+	"    condition.release()\n"
+	"join()\n"
+	"print(spent / a / 1000)\n";
+
+static const char python_hand_on[] = BENCH_PYTHON
+	"condition = context.Condition(context.Lock())\n"
+	"turn = array(1)\n"
+	"def hand_on(me):\n"
+	"    with condition:\n"
+	"        while turn[0] < a:\n"
+	"            if turn[0] % 2 == me:\n"
+	"                turn[0] += 1\n"
+	"                condition.notify()\n"
+	"            else:\n"
+	"                condition.wait()\n"
+	"took = measure(2, hand_on)\n"
+	"check(turn[0] == a)\n"
+	"print(took / a / 1000)\n";
+
+static const char python_idle[] = BENCH_PYTHON
+	"condition = context.Condition(context.Lock())\n"
+	"with condition:\n"
+	"    began = now()\n"
+	"    for i in range(a):\n"
+	"        condition.notify()\n"
+	"    print((now() - began) / a / 1000)\n";
+
+struct contest {
+	const char *what;
+	double (*run)(int kind, unsigned n);
+	const char *program;
+	unsigned times; /* in that */
+};
+
+static double
+round_of(const struct contest *c, int kind, unsigned n)
+{
+	return kind == PYTHON ? bench_python(c->program, c->times, n) :
+				c->run(kind, n);
+}
+
 static void
-compare(const char *what, double (*run)(int kind, unsigned n), unsigned n,
-	int rounds)
+compare(const struct contest *c, unsigned n, int rounds)
 {
 	double **us = bench_columns(KINDS, rounds);
-	double *column = bench_column(rounds);
 
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
-			us[k][i] = run(k, n);
-	printf("%s, %u processes, %d rounds in turn\n%-12s %10s %10s %10s %9s\n",
-	       what, n, rounds, "", "median us", "least", "most", "x pthread");
+			us[k][i] = round_of(c, k, n);
+	printf("%s, %u processes, %d rounds in turn\n%-20s %10s %10s %10s %9s\n",
+	       c->what, n, rounds, "", "median us", "least", "most", "x pthread");
 	for (int k = 0; k < KINDS; k++) {
-		struct bench_figure f;
-
-		memcpy(column, us[k], (size_t)rounds * sizeof(*column));
-		f = bench_figure(column, rounds);
-		printf("%-12s %10.3f %10.3f %10.3f %9.2f\n", names[k], f.median,
-		       f.least, f.most,
+		if (bench_is_missing(names[k], us[k]))
+			continue;
+		bench_row(names[k], us[k], rounds, 3);
+		printf(" %9.2f\n",
 		       bench_median_ratio(us[THEIRS], us[k], rounds));
 	}
 	bench_free_columns(us, KINDS);
-	free(column);
 }
 
 int
 main(int argc, char **argv)
 {
+	static const struct contest contests[] = {
+		{ "notify_all until all have had the lock", round_broadcast,
+		  python_broadcast, PYTHON_BROADCASTS },
+		{ "hand a token on", round_hand_on, python_hand_on,
+		  PYTHON_HANDS },
+		{ "notify, nobody asleep", round_idle, python_idle,
+		  PYTHON_IDLE },
+	};
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
 
 	init();
-	compare("notify_all until all have had the lock", round_broadcast, 64,
-		rounds);
-	compare("notify_all until all have had the lock", round_broadcast, 4,
-		rounds);
-	compare("hand a token on", round_hand_on, 2, rounds);
-	compare("notify, nobody asleep", round_idle, 1, rounds);
+	compare(&contests[0], 64, rounds);
+	compare(&contests[0], 4, rounds);
+	compare(&contests[1], 2, rounds);
+	compare(&contests[2], 1, rounds);
 	return 0;
 }

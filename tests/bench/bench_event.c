@@ -14,24 +14,25 @@
 #include <sched.h>
 #include <stdalign.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <mproc/mproc.h>
 
-#include "bench.h"
+#include "python.h"
 
 #define ROUNDS 9
 #define TRIPS 20000
-#define PYTHON_TRIPS "2000"
+#define PYTHON_TRIPS 2000
 
 enum { THERE, BACK, WORDS };
 
-enum { OURS, FUTEX, KINDS };
+enum { OURS, FUTEX, PYTHON, KINDS };
 
-static const char *const names[KINDS] = { "libmproc", "raw futex" };
+static const char *const names[KINDS] = {
+	"libmproc", "raw futex", "Python's Event",
+};
 
 static struct shared {
 	struct {
@@ -145,108 +146,53 @@ round_of(int kind, unsigned other_cpu)
 	return (double)began / TRIPS;
 }
 
-static const char python[] =
-	"import multiprocessing, os, sys, time\n"
-	"trips, other = int(sys.argv[1]), int(sys.argv[2])\n"
+static const char python[] = BENCH_PYTHON
 	"cpus = sorted(os.sched_getaffinity(0))\n"
-	"context = multiprocessing.get_context('fork')\n"
 	"there, back = context.Event(), context.Event()\n"
-	"def answer():\n"
-	"    os.sched_setaffinity(0, {cpus[other]})\n"
-	"    for i in range(trips + 1):\n"
-	"        there.wait(); there.clear(); back.set()\n"
-	"def ask():\n"
+	"turns = array(1)\n"
+	"def answer(i):\n"
+	"    os.sched_setaffinity(0, {cpus[b]})\n"
+	"    for i in range(a + 1):\n"
+	"        there.wait(); there.clear()\n"
+	"        check(turns[0] == 2 * i)\n"
+	"        turns[0] += 1\n"
+	"        back.set()\n"
+	"def ask(i):\n"
 	"    there.set(); back.wait(); back.clear()\n"
-	"child = context.Process(target=answer)\n"
-	"child.start()\n"
+	"    check(turns[0] == 2 * i + 1)\n"
+	"    turns[0] += 1\n"
+	"start(1, answer)\n"
 	"os.sched_setaffinity(0, {cpus[0]})\n"
-	"ask()\n"
-	"began = time.monotonic_ns()\n"
-	"for i in range(trips):\n"
-	"    ask()\n"
-	"print((time.monotonic_ns() - began) / trips)\n"
-	"child.join()\n"
-	"sys.exit(child.exitcode)\n";
-
-/* ns of a round trip, or 0 if there is no python3. */
-static double
-python_round(unsigned other_cpu)
-{
-	char other[2] = { (char)('0' + other_cpu), 0 };
-	int out[2], status;
-	char text[64];
-	ssize_t n;
-	pid_t pid;
-
-	if (pipe(out) < 0)
-		bench_die("pipe");
-	pid = fork();
-	if (pid < 0)
-		bench_die("fork");
-	if (pid == 0) {
-		dup2(out[1], STDOUT_FILENO);
-		execlp("python3", "python3", "-c", python, PYTHON_TRIPS, other,
-		       (char *)NULL);
-		_exit(127);
-	}
-	close(out[1]);
-	n = read(out[0], text, sizeof(text) - 1);
-	close(out[0]);
-	if (waitpid(pid, &status, 0) != pid || status || n <= 0)
-		return 0;
-	text[n] = 0;
-	return strtod(text, NULL);
-}
-
-static void
-compare_python(unsigned other_cpu, int rounds, double ours)
-{
-	double *ns = bench_column(rounds);
-	struct bench_figure f;
-
-	for (int i = 0; i < rounds; i++) {
-		ns[i] = python_round(other_cpu);
-		if (!ns[i]) {
-			printf("Python's Event: left out, as there is no "
-			       "python3 with multiprocessing\n");
-			free(ns);
-			return;
-		}
-	}
-	f = bench_figure(ns, rounds);
-	printf("%-20s %10.0f %10.0f %10.0f %9s  %.1f times ours\n",
-	       "Python's Event", f.median, f.least, f.most, "",
-	       f.median / ours);
-	free(ns);
-}
+	"ask(0)\n"
+	"began = now()\n"
+	"for i in range(a):\n"
+	"    ask(i + 1)\n"
+	"print((now() - began) / a)\n"
+	"join()\n";
 
 static void
 compare(const char *how, unsigned other_cpu, int rounds)
 {
 	double **ns = bench_columns(KINDS, rounds);
-	double *column = bench_column(rounds), ours = 0;
 
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
-			ns[k][i] = round_of(k, other_cpu);
+			ns[k][i] = k == PYTHON ?
+					   bench_python(python, PYTHON_TRIPS,
+							other_cpu) :
+					   round_of(k, other_cpu);
 	printf("round trip of two events, %s, %d rounds in turn, verified\n",
 	       how, rounds);
 	printf("%-20s %10s %10s %10s %9s\n", "", "median ns", "least", "most",
 	       "x futex");
 	for (int k = 0; k < KINDS; k++) {
-		struct bench_figure f;
-
-		memcpy(column, ns[k], (size_t)rounds * sizeof(*column));
-		f = bench_figure(column, rounds);
-		if (k == OURS)
-			ours = f.median;
-		printf("%-20s %10.0f %10.0f %10.0f %9.2f\n", names[k], f.median,
-		       f.least, f.most,
+		if (bench_is_missing(names[k], ns[k]))
+			continue;
+		bench_row(names[k], ns[k], rounds, 0);
+		printf(" %9.2f\n",
 		       bench_median_ratio(ns[k], ns[FUTEX], rounds));
 	}
 	bench_free_columns(ns, KINDS);
-	free(column);
-	compare_python(other_cpu, rounds < 3 ? rounds : 3, ours);
 }
 
 int
@@ -254,10 +200,7 @@ main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		bench_die("mmap");
+	shared = bench_shared(sizeof(*shared));
 	for (int i = 0; i < WORDS; i++)
 		if (mproc_event_create(&events[i]) < 0)
 			bench_die(mproc_error_detail());

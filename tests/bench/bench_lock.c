@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks: libmproc's, and those of the C library for several processes, robust
- * and plain.
+ * Locks: libmproc's, also recursive, those of the C library for several
+ * processes, robust and plain, and Python's Lock and RLock.
  *
  * Uncontended: one process takes and releases. Contended: several processes do,
  * each adding to two counters that only the holder may touch; in the end both
@@ -15,13 +15,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <mproc/mproc.h>
 
-#include "bench.h"
+#include "python.h"
 
 #define ROUNDS 7
 #define ALONE 5000000
@@ -29,15 +28,18 @@
 #define PEERS_MAX 8
 #define FAIR 10 /* s */
 #define DEATHS 50
+#define PYTHON_ALONE 200000
+#define PYTHON_TOGETHER 20000
 
-enum { OURS, ROBUST, PLAIN, KINDS };
+enum { OURS, RECURSIVE, ROBUST, PLAIN, IN_C, LOCK = IN_C, RLOCK, KINDS };
 
 static const char *const names[KINDS] = {
-	"libmproc", "pthread, robust", "pthread, plain",
+	"libmproc", "libmproc, recursive", "pthread, robust", "pthread, plain",
+	"Python's Lock", "Python's RLock",
 };
 
 static struct shared {
-	pthread_mutex_t mutex[KINDS];
+	pthread_mutex_t mutex[IN_C];
 	_Atomic unsigned ready;
 	_Atomic unsigned go;
 	_Atomic int64_t began;
@@ -50,12 +52,14 @@ static struct shared {
 } *shared;
 
 static mproc_lock *lock;
+static mproc_rlock *rlock;
 
 static void
 take(int kind)
 {
-	int r = kind == OURS ? mproc_lock_acquire(lock, MPROC_FOREVER) :
-			       pthread_mutex_lock(&shared->mutex[kind]);
+	int r = kind >= ROBUST ? pthread_mutex_lock(&shared->mutex[kind]) :
+		kind == OURS   ? mproc_lock_acquire(lock, MPROC_FOREVER) :
+				 mproc_rlock_acquire(rlock, MPROC_FOREVER);
 
 	if (r)
 		bench_die("a lock was not to be had");
@@ -64,8 +68,9 @@ take(int kind)
 static void
 give(int kind)
 {
-	int r = kind == OURS ? mproc_lock_release(lock) :
-			       pthread_mutex_unlock(&shared->mutex[kind]);
+	int r = kind >= ROBUST ? pthread_mutex_unlock(&shared->mutex[kind]) :
+		kind == OURS   ? mproc_lock_release(lock) :
+				 mproc_rlock_release(rlock);
 
 	if (r)
 		bench_die("a lock was not released");
@@ -197,32 +202,65 @@ round_together(int kind, unsigned peers)
 	return (double)(shared->end - began) / (double)(n * peers);
 }
 
+/* How often, and by how many processes. */
+#define PYTHON_PAIRS                                                          \
+	"count = array(1)\n"                                                  \
+	"def pairs(i):\n"                                                     \
+	"    for i in range(a // b):\n"                                       \
+	"        lock.acquire()\n"                                            \
+	"        count[0] += 1\n"                                             \
+	"        lock.release()\n"                                            \
+	"if b == 1:\n"                                                        \
+	"    began = now()\n"                                                 \
+	"    pairs(0)\n"                                                      \
+	"    took = now() - began\n"                                          \
+	"else:\n"                                                             \
+	"    took = measure(b, pairs)\n"                                      \
+	"check(count[0] == a // b * b)\n"                                     \
+	"print(took / count[0])\n"
+
+/* ns for a pair. */
+static double
+round_of_python(int kind, unsigned peers)
+{
+	static const char *const programs[] = {
+		BENCH_PYTHON "lock = context.Lock()\n" PYTHON_PAIRS,
+		BENCH_PYTHON "lock = context.RLock()\n" PYTHON_PAIRS,
+	};
+
+	return bench_python(programs[kind - IN_C],
+			    peers == 1 ? PYTHON_ALONE : PYTHON_TOGETHER, peers);
+}
+
+static double
+round_of(int kind, unsigned peers)
+{
+	if (kind >= IN_C)
+		return round_of_python(kind, peers);
+	return peers == 1 ? round_alone(kind) : round_together(kind, peers);
+}
+
 static void
 compare(unsigned peers, int rounds)
 {
 	double **ns = bench_columns(KINDS, rounds);
-	double *column = bench_column(rounds);
 
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
-			ns[k][i] = peers == 1 ? round_alone(k) :
-						round_together(k, peers);
+			ns[k][i] = round_of(k, peers);
 	printf("acquire and release, %u process%s, %d rounds in turn, counted\n",
 	       peers, peers == 1 ? "" : "es", rounds);
 	printf("%-20s %10s %10s %10s %9s %9s\n", "", "median ns", "least",
 	       "most", "x robust", "x plain");
 	for (int k = 0; k < KINDS; k++) {
-		struct bench_figure f;
-
-		memcpy(column, ns[k], (size_t)rounds * sizeof(*column));
-		f = bench_figure(column, rounds);
-		printf("%-20s %10.1f %10.1f %10.1f %9.2f %9.2f\n", names[k],
-		       f.median, f.least, f.most,
+		if (bench_is_missing(names[k], ns[k]))
+			continue;
+		bench_row(names[k], ns[k], rounds, 1);
+		printf(" %9.2f %9.2f\n",
 		       bench_median_ratio(ns[ROBUST], ns[k], rounds),
 		       bench_median_ratio(ns[PLAIN], ns[k], rounds));
 	}
 	bench_free_columns(ns, KINDS);
-	free(column);
 }
 
 static void
@@ -230,7 +268,7 @@ compare_fairness(void)
 {
 	printf("%d processes for %d s\n%-20s %12s %12s\n", PEERS_MAX, FAIR, "",
 	       "pairs", "longest ms");
-	for (int k = 0; k < KINDS; k++) {
+	for (int k = 0; k < IN_C; k++) {
 		run_peers(k, PEERS_MAX, 0, FAIR * INT64_C(1000000000));
 		printf("%-20s %12llu %12.2f\n", names[k],
 		       (unsigned long long)shared->done,
@@ -355,13 +393,10 @@ main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		bench_die("mmap");
+	shared = bench_shared(sizeof(*shared));
 	init_mutex(ROBUST);
 	init_mutex(PLAIN);
-	if (mproc_lock_create(&lock) < 0)
+	if (mproc_lock_create(&lock) < 0 || mproc_rlock_create(&rlock) < 0)
 		bench_die(mproc_error_detail());
 	compare(1, rounds);
 	compare(2, rounds);

@@ -243,10 +243,7 @@ static uint64_t ring_tail, ring_head, head_seen, tail_seen;
 static void
 ring_open(void)
 {
-	ring = mmap(NULL, sizeof(*ring), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (ring == MAP_FAILED)
-		bench_die("mmap");
+	ring = bench_shared(sizeof(*ring));
 	ring_tail = ring_head = head_seen = tail_seen = 0;
 }
 

@@ -122,10 +122,7 @@ static struct words *words;
 static void
 words_open(void)
 {
-	words = mmap(NULL, sizeof(*words), PROT_READ | PROT_WRITE,
-		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (words == MAP_FAILED)
-		bench_die("mmap");
+	words = bench_shared(sizeof(*words));
 }
 
 static void

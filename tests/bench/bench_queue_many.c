@@ -183,10 +183,7 @@ static struct vyukov *ring;
 static void
 ring_open(void)
 {
-	ring = mmap(NULL, sizeof(*ring), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (ring == MAP_FAILED)
-		bench_die("mmap");
+	ring = bench_shared(sizeof(*ring));
 	for (uint64_t i = 0; i < CELLS; i++)
 		atomic_init(&ring->cell[i].turn, i);
 }
@@ -498,10 +495,7 @@ round_of(const struct rival *r, unsigned peers, unsigned takers)
 	uint64_t n = peers * r->each, sum = 0;
 	int64_t began;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		bench_die("mmap");
+	shared = bench_shared(sizeof(*shared));
 	r->open();
 	for (unsigned i = 0; i < takers; i++)
 		consumers[i] = start(r, PEERS_MAX);
@@ -699,10 +693,7 @@ round_attached(unsigned others, bool answer)
 	pid_t crowd = 0, pids[2];
 	int64_t began;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		bench_die("mmap");
+	shared = bench_shared(sizeof(*shared));
 	queue_open();
 	if (mproc_queue_create(&back, NULL) < 0)
 		bench_die(mproc_error_detail());

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Semaphores: libmproc's, the same with owners of permits (.undo), and sem_t
- * for several processes.
+ * Semaphores: libmproc's, the same with owners of permits (.undo), sem_t for
+ * several processes, and Python's Semaphore.
  *
  * Uncontended: one process takes and gives back one of four permits. Contended:
  * several processes share one permit, each adding to a counter that only who
@@ -13,23 +13,25 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <mproc/mproc.h>
 
-#include "bench.h"
+#include "python.h"
 
 #define ROUNDS 7
 #define ALONE 5000000
 #define TOGETHER 200000 /* all peers */
 #define PEERS_MAX 8
 
-enum { OURS, UNDO, POSIX, KINDS };
+#define PYTHON_ALONE 200000
+#define PYTHON_TOGETHER 20000
+
+enum { OURS, UNDO, POSIX, PYTHON, KINDS };
 
 static const char *const names[KINDS] = {
-	"libmproc", "libmproc, .undo", "sem_t",
+	"libmproc", "libmproc, .undo", "sem_t", "Python's Semaphore",
 };
 
 static struct shared {
@@ -145,33 +147,56 @@ round_together(int kind, unsigned peers)
 	return (double)(shared->end - began) / (double)(n * peers);
 }
 
+/* How often, and by how many processes. */
+static const char python[] = BENCH_PYTHON
+	"semaphore = context.Semaphore(4 if b == 1 else 1)\n"
+	"count = array(1)\n"
+	"def pairs(i):\n"
+	"    for i in range(a // b):\n"
+	"        semaphore.acquire()\n"
+	"        count[0] += 1\n"
+	"        semaphore.release()\n"
+	"if b == 1:\n"
+	"    began = now()\n"
+	"    pairs(0)\n"
+	"    took = now() - began\n"
+	"else:\n"
+	"    took = measure(b, pairs)\n"
+	"check(count[0] == a // b * b)\n"
+	"print(took / count[0])\n";
+
+static double
+round_of(int kind, unsigned peers)
+{
+	if (kind == PYTHON)
+		return bench_python(python, peers == 1 ? PYTHON_ALONE :
+							 PYTHON_TOGETHER,
+				    peers);
+	return peers == 1 ? round_alone(kind) : round_together(kind, peers);
+}
+
 static void
 compare(unsigned peers, int rounds)
 {
 	double **ns = bench_columns(KINDS, rounds);
-	double *column = bench_column(rounds);
 
 	open_all(peers == 1 ? 4 : 1);
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
-			ns[k][i] = peers == 1 ? round_alone(k) :
-						round_together(k, peers);
+			ns[k][i] = round_of(k, peers);
 	close_all();
 	printf("acquire and release, %u process%s, %d rounds in turn, counted\n",
 	       peers, peers == 1 ? "" : "es", rounds);
 	printf("%-20s %10s %10s %10s %9s\n", "", "median ns", "least", "most",
 	       "x sem_t");
 	for (int k = 0; k < KINDS; k++) {
-		struct bench_figure f;
-
-		memcpy(column, ns[k], (size_t)rounds * sizeof(*column));
-		f = bench_figure(column, rounds);
-		printf("%-20s %10.1f %10.1f %10.1f %9.2f\n", names[k], f.median,
-		       f.least, f.most,
+		if (bench_is_missing(names[k], ns[k]))
+			continue;
+		bench_row(names[k], ns[k], rounds, 1);
+		printf(" %9.2f\n",
 		       bench_median_ratio(ns[k], ns[POSIX], rounds));
 	}
 	bench_free_columns(ns, KINDS);
-	free(column);
 }
 
 int
@@ -179,10 +204,7 @@ main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		bench_die("mmap");
+	shared = bench_shared(sizeof(*shared));
 	compare(1, rounds);
 	compare(2, rounds);
 	compare(8, rounds);
