@@ -35,7 +35,7 @@ enum mpr_note_kind {
 	MPR_NOTE_PARTY = 5,  /* is one */
 };
 
-static_assert(MPR_NOTE_ENTERS & MPR_NOTE_STAYS && MPR_NOTE_PARTY & MPR_NOTE_STAYS,
+static_assert((MPR_NOTE_ENTERS & MPR_NOTE_PARTY & MPR_NOTE_STAYS) != 0,
 	      "who breaks a barrier is known");
 
 static inline uint64_t
