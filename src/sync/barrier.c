@@ -4,10 +4,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "os/clock.h"
-#include "os/cpu.h"
 #include "os/interrupt.h"
 #include "sync/barrier.h"
 #include "sync/notes.h"
+#include "sync/spin.h"
 #include "sync/wait.h"
 
 #define SPINS 100
@@ -441,16 +441,15 @@ wait_for_others(const struct call *c, uint64_t then, mproc_timeout timeout)
 {
 	int64_t deadline = mpr_deadline(timeout);
 	int r = -EINPROGRESS, why = 0;
+	unsigned looks = 0;
 	struct mpr_wait w;
 
-	for (int i = 0; i < SPINS; i++) {
-		mpr_cpu_pause();
+	while (mpr_spin_on(&looks, SPINS))
 		if ((atomic_load_explicit(&c->b->cell.word,
 					  memory_order_relaxed) ^
 		     then) &
 		    MPR_BARRIER_PHASE)
 			return outcome(c, then);
-	}
 	mpr_wait_begin(&w, c->self, c->b, MPR_WAIT_NEWS);
 	while (r == -EINPROGRESS && why == 0) {
 		/* Any party may be the one that dies. */

@@ -11,7 +11,6 @@
 #include "sync/spin.h"
 #include "sync/wait.h"
 
-#define SPINS 100
 #define LOOKS 10 /* at all notes */
 #define HANDS 100
 #define SLICE 50000000 /* ns, for the one in the word to come */
@@ -420,11 +419,13 @@ hold(struct attempt *t)
 static int
 drain(struct attempt *t)
 {
-	int r = -EAGAIN, why = t->timeout.ns ? 0 : -EAGAIN;
+	int r, why = t->timeout.ns ? 0 : -EAGAIN;
+	unsigned looks = 1;
 	struct mpr_wait w;
 
-	for (int i = 0; r == -EAGAIN && i < LOOKS; i++)
+	do
 		r = hold(t);
+	while (r == -EAGAIN && mpr_spin_on(&looks, LOOKS));
 	if (r != -EAGAIN)
 		return r;
 	mpr_wait_begin(&w, t->self, mpr_door(t->l, MPR_DOOR_DRAIN),

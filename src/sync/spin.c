@@ -7,11 +7,18 @@
 bool
 mpr_spin(const _Atomic uint64_t *word, uint64_t bits, unsigned *looks)
 {
-	while (*looks < LOOKS) {
-		++*looks;
-		mpr_cpu_pause();
+	while (mpr_spin_on(looks, LOOKS))
 		if (!(atomic_load_explicit(word, memory_order_relaxed) & bits))
 			return true;
-	}
 	return false;
+}
+
+bool
+mpr_spin_on(unsigned *looks, unsigned max)
+{
+	if (*looks >= max)
+		return false;
+	++*looks;
+	mpr_cpu_pause();
+	return true;
 }

@@ -14,4 +14,8 @@
  * so; @looks counts on from 0 through all spins of one wait, and ends them. */
 bool mpr_spin(const _Atomic uint64_t *word, uint64_t bits, unsigned *looks);
 
+/* For who looks at something else: a pause before the next look, up to @max
+ * times. Returns false instead of one more. */
+bool mpr_spin_on(unsigned *looks, unsigned max);
+
 #endif
