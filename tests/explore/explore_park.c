@@ -3,12 +3,12 @@
  * Parking as it is. What a thread remembers of its slices is forgotten before
  * each schedule.
  */
-#include "sync_world.h"
+#include "explore_fakes.h"
 
 #include "sync/park.c"
 
 void
-sync_park_begin(void)
+explore_park_begin(void)
 {
 	slice_end = 0;
 	look_at = 0;

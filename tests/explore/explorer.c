@@ -258,6 +258,7 @@ fiber_main(void)
 	for (;;) {
 		struct fiber *f = &e.fibers[e.current];
 
+		f->is_over = NULL;
 		e.scenario->run(e.current);
 		explore_note("ends");
 		f->state = ENDED;
@@ -274,7 +275,7 @@ begin_fiber(struct fiber *f)
 {
 	f->state = READY;
 	f->gone = 0;
-	f->is_over = NULL;
+	f->is_over = e.scenario->ready;
 	if (!f->usable) {
 		getcontext(&f->context);
 		f->context.uc_stack.ss_sp = f->stack;

@@ -44,6 +44,8 @@ enum {
 /*
  * @name:   for messages
  * @fibers: how many
+ * @ready:  when @fiber may begin, for one that has to wait for something; or
+ *          NULL
  * @begin:  makes the world as it is before each schedule: explore_share() and
  *          private words
  * @enter:  what belongs to a thread becomes that of @fiber, which is about to
@@ -56,6 +58,7 @@ enum {
 struct explore_scenario {
 	const char *name;
 	unsigned fibers;
+	bool (*ready)(unsigned fiber);
 	void (*begin)(void);
 	void (*enter)(unsigned fiber);
 	void (*run)(unsigned fiber);

@@ -18,16 +18,22 @@ static mproc_arena arena = {
 	.shm = (struct mpr_arena_shm *)(void *)queue_memory.low,
 };
 
-/* For queue_fakes.c. */
+/* For what lies below. */
 
 mproc_arena *
-queue_arena(void)
+world_arena(void)
 {
 	return &arena;
 }
 
+unsigned
+world_fibers(void)
+{
+	return world.fibers;
+}
+
 struct mpr_self *
-queue_self(unsigned fiber)
+world_self(unsigned fiber)
 {
 	return &world.selves[fiber];
 }
@@ -38,46 +44,26 @@ queue_lane(unsigned fiber)
 	return (struct mpr_lane *)(void *)queue_memory.lanes[fiber];
 }
 
-unsigned
-queue_fiber_of(const struct mpr_life *life)
+bool
+world_may_look(void)
 {
-	unsigned fiber = 0;
-
-	while (&mpr_participant_at(&arena, fiber)->life != life)
-		fiber++;
-	return fiber;
-}
-
-static uint64_t
-ident_of(unsigned fiber)
-{
-	return explore_newest(&mpr_participant_at(&arena, fiber)->ident);
+	return explore_has_unburied();
 }
 
 bool
-queue_has_unburied(void)
-{
-	for (unsigned f = 0; f < world.fibers; f++)
-		if (explore_killed(f) && mpr_participant_state(ident_of(f)) !=
-						 MPR_PARTICIPANT_FREE)
-			return true;
-	return false;
-}
-
-bool
-queue_may_run_out_of_time(unsigned fiber)
+world_may_run_out_of_time(unsigned fiber)
 {
 	return world.now->roles[fiber].timed && !world.out_of_time[fiber];
 }
 
 bool
-queue_is_interrupted(unsigned fiber)
+world_is_interrupted(unsigned fiber)
 {
 	return world.interrupted[fiber];
 }
 
 void
-queue_answer(unsigned fiber)
+world_answer(unsigned fiber)
 {
 	world.interrupted[fiber] = false;
 }
@@ -120,7 +106,7 @@ queue_lose_races(struct explore_access *a)
 }
 
 uint32_t
-queue_ticket(unsigned fiber, uint32_t ticket)
+world_ticket(unsigned fiber, uint32_t ticket)
 {
 	return world.has_forged[fiber] ? world.forged[fiber] : ticket;
 }

@@ -1,40 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What lies below and beside the queue in its scenarios, in place of the
- * kernel, the heap, and polling.
- *
- * Time stands still while anybody can go on by himself. A sleep ends by a
- * wake-up; as long as somebody is dead and not recovered also by itself, as at
- * the end of a slice; and at its deadline, where the scenario lets that happen.
+ * What lies beside the queue in its scenarios, in place of the heap, and of
+ * polling; what lies below is in explore_fakes.c.
  */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "arena/death.h"
 #include "arena/heap.h"
 #include "arena/kinds.h"
 #include "arena/participant.h"
-#include "base/error.h"
 #include "base/fault.h"
-#include "base/log.h"
 #include "base/opts.h"
 #include "ipc/attachment.h"
 #include "ipc/poll.h"
 #include "ipc/queue_fd.h"
 #include "ipc/queue_recover.h"
-#include "os/bytelock.h"
-#include "os/clock.h"
-#include "os/fence.h"
-#include "os/generation.h"
-#include "os/interrupt.h"
-#include "os/task.h"
-#include "sync/wait.h"
-#include "os/thread.h"
 #include "queue_priv.h"
-
-#define SECOND 1000000000
-
-static int64_t now;
+#include "sync/wait.h"
 
 /* The memory of blocks, and whose it is on its way. */
 static struct {
@@ -48,8 +30,7 @@ static unsigned n_memory;
 void
 queue_fakes_begin(unsigned n)
 {
-	now = 1;
-	queue_park_begin();
+	explore_fakes_begin(false);
 	n_memory = n;
 	for (unsigned i = 0; i < n; i++) {
 		memory[i].state = MPR_BLOCK_LINKED;
@@ -57,143 +38,7 @@ queue_fakes_begin(unsigned n)
 	}
 }
 
-/* Time. */
-
-int64_t
-mproc_now(void)
-{
-	return now;
-}
-
-int64_t
-mpr_deadline(mproc_timeout timeout)
-{
-	return timeout.ns == MPR_NEVER ? MPR_NEVER : now + timeout.ns;
-}
-
-/* Sleeping. */
-
-static struct {
-	const struct mpr_parker *parker;
-	uint32_t ticket;
-} sleeps[EXPLORE_FIBERS];
-
-static bool
-is_woken(unsigned fiber)
-{
-	return explore_newest(&sleeps[fiber].parker->event) !=
-	       sleeps[fiber].ticket;
-}
-
-static bool
-is_over(unsigned fiber)
-{
-	return is_woken(fiber) || queue_has_unburied() ||
-	       queue_may_run_out_of_time(fiber);
-}
-
-int
-mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline)
-{
-	unsigned me = explore_current();
-
-	sleeps[me].parker = p;
-	sleeps[me].ticket = queue_ticket(me, ticket);
-	explore_point();
-	explore_wait(is_over);
-	if (is_woken(me))
-		return 0;
-	/* Far beyond, for what other sleepers wait for as well. */
-	if (now < deadline)
-		now = deadline;
-	now += SECOND;
-	return -ETIMEDOUT;
-}
-
-void
-mpr_parker_wake(struct mpr_parker *p)
-{
-	explore_add(&p->event, 1, memory_order_release);
-}
-
-bool
-mpr_interrupt_pending(void)
-{
-	return queue_is_interrupted(explore_current());
-}
-
-void
-mpr_interrupt_answer(void)
-{
-	queue_answer(explore_current());
-}
-
-bool
-mpr_fence_heavy(void)
-{
-	explore_barrier();
-	return true;
-}
-
-/* Life and death. */
-
-bool
-mpr_life_ended(const struct mpr_life *life)
-{
-	unsigned fiber = queue_fiber_of(life);
-
-	explore_point();
-	if (!explore_killed(fiber))
-		return false;
-	explore_inherit(fiber);
-	return true;
-}
-
-int
-mpr_bytelock_query(const struct mpr_file *f, int64_t at)
-{
-	(void)f;
-	(void)at;
-	return 1;
-}
-
-enum mpr_task_state
-mpr_task_probe(pid_t tid, uint64_t time)
-{
-	(void)tid;
-	(void)time;
-	return MPR_TASK_UNKNOWN;
-}
-
-uint64_t
-mpr_task_namespace(void)
-{
-	return 0;
-}
-
-pid_t
-mpr_task_pid(void)
-{
-	return 1;
-}
-
-pid_t
-mpr_task_tid(void)
-{
-	return 1;
-}
-
-int
-mpr_thread_forbid_cancel(void)
-{
-	return 0;
-}
-
-void
-mpr_thread_allow_cancel(int before)
-{
-	(void)before;
-}
+/* Recovery. */
 
 static void
 recover(mproc_arena *a, unsigned slot, uint64_t ident)
@@ -212,90 +57,6 @@ void
 mpr_waits_look(const mproc_arena *a)
 {
 	(void)a;
-}
-
-/* This process, and who calls in it. */
-
-static struct mpr_process_page page = { .generation = 1 };
-
-_Atomic(struct mpr_process_page *) mpr_process_page = &page;
-
-uint64_t
-mpr_generation_unwiped(void)
-{
-	return 1;
-}
-
-uint64_t
-mpr_generation_assign(void)
-{
-	return 1;
-}
-
-int
-mpr_self(mproc_arena *a, struct mpr_self **ret_self)
-{
-	(void)a;
-	*ret_self = queue_self(explore_current());
-	return 0;
-}
-
-struct mpr_self *
-mpr_self_in(const mproc_arena *a)
-{
-	(void)a;
-	return queue_self(explore_current());
-}
-
-struct mpr_self *
-mpr_self_of(const void *object)
-{
-	(void)object;
-	return queue_self(explore_current());
-}
-
-mproc_arena *
-mpr_arena_peek(void)
-{
-	return queue_arena();
-}
-
-int
-mpr_arena_get(mproc_arena **ret_a)
-{
-	*ret_a = queue_arena();
-	return 0;
-}
-
-int
-mpr_arena_resolve(mproc_arena *a, mproc_arena **ret_a)
-{
-	(void)a;
-	return mpr_arena_get(ret_a);
-}
-
-/* There are no others. */
-_Atomic unsigned mpr_arenas_high;
-
-mproc_arena *
-mpr_arena_search(const void *p)
-{
-	(void)p;
-	return queue_arena();
-}
-
-int
-mpr_arena_get_of(const void *p, mproc_arena **ret_a)
-{
-	(void)p;
-	*ret_a = queue_arena();
-	return 0;
-}
-
-void
-mpr_arenas_each(void (*fn)(mproc_arena *a, void *arg), void *arg)
-{
-	fn(queue_arena(), arg);
 }
 
 bool
@@ -520,21 +281,7 @@ mpr_queue_fd_close_now(const mproc_queue *q)
 	(void)q;
 }
 
-/* Nobody reads what is said, and nothing fails. */
-
-int
-mpr_fail(int r, const char *format, ...)
-{
-	(void)format;
-	return r;
-}
-
-void
-mpr_log(int level, const char *format, ...)
-{
-	(void)level;
-	(void)format;
-}
+/* Nothing fails. */
 
 _Atomic bool mpr_fault_armed;
 

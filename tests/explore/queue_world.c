@@ -275,7 +275,7 @@ static void
 watch(unsigned fiber, const struct queue_role *role)
 {
 	struct mpr_watch w = { .at = &world.attachments[fiber] };
-	struct mpr_self *self = queue_self(fiber);
+	struct mpr_self *self = world_self(fiber);
 	uint32_t ticket;
 
 	for (;;) {
@@ -283,7 +283,7 @@ watch(unsigned fiber, const struct queue_role *role)
 		if (mpr_watch_is_ready(&w))
 			break;
 		mpr_watch_begin(&w);
-		mpr_fence_rare(queue_arena());
+		mpr_fence_rare(world_arena());
 		if (mpr_watch_is_ready(&w))
 			break;
 		mpr_watch_go_on(&w);
@@ -314,7 +314,7 @@ run(unsigned fiber)
 	case QUEUE_INTERRUPTS:
 		explore_point();
 		world.interrupted[role->victim] = true;
-		mpr_unpark(queue_arena(), role->victim);
+		mpr_unpark(world_arena(), role->victim);
 		break;
 	case QUEUE_KILLS:
 		explore_point();
@@ -378,7 +378,7 @@ look_into_block(struct mpr_consumer *c, struct iovec *found)
 	unsigned i;
 
 	explore_check(mpr_consumer_reference(c, &ref));
-	b = mpr_arena_at(queue_arena(), ref.object);
+	b = mpr_arena_at(world_arena(), ref.object);
 	word = explore_newest(&b->state);
 	mpr_consumer_pass(c);
 	if (mpr_owner_epoch(word) != ref.use || !is_queued(word))
@@ -408,7 +408,7 @@ check_blocks(void)
 			continue;
 		explore_check(state != MPR_MESSAGE_QUEUED);
 		explore_check(explore_killed(mpr_owner_slot(word)));
-		explore_check(queue_has_unburied());
+		explore_check(explore_has_unburied());
 	}
 }
 

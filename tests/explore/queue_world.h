@@ -3,7 +3,8 @@
  * Scenarios of a queue: threads of different processes that put, get, sleep
  * and wake, shut the queue down, and die, each a fiber. They run the sources
  * of src/ipc, sync/seats.c, sync/park.c, arena/recover.c and of the lanes as
- * they are; what lies below is in queue_fakes.c.
+ * they are; what lies beside is in queue_fakes.c, what lies below in
+ * explore_fakes.c.
  *
  * What is shared here are the words of the protocol around the lanes, and those
  * of blocks. A lane's frames are not: test_lane.c is about them.
@@ -45,11 +46,9 @@
 #include <mproc/arena.h>
 #include <mproc/queue.h>
 
-#include "explorer.h"
+#include "explore_fakes.h"
 
 struct mpr_lane;
-struct mpr_life;
-struct mpr_self;
 
 enum {
 	QUEUE_CAPACITY_MAX = 128,
@@ -197,22 +196,13 @@ void queue_lose_races(struct explore_access *a);
 
 /* For queue_fakes.c. */
 
-mproc_arena *queue_arena(void);
-struct mpr_self *queue_self(unsigned fiber);
 struct mpr_lane *queue_lane(unsigned fiber);
-unsigned queue_fiber_of(const struct mpr_life *life);
-bool queue_has_unburied(void);
-bool queue_may_run_out_of_time(unsigned fiber);
-bool queue_is_interrupted(unsigned fiber);
-void queue_answer(unsigned fiber);
 void queue_recovers(unsigned fiber, bool recovers);
-uint32_t queue_ticket(unsigned fiber, uint32_t ticket);
 bool queue_is_memory(uint64_t offset, unsigned *ret_i);
 uint64_t queue_memory_at(unsigned i);
 
-/* queue_fakes.c, queue_park.c: before each schedule. */
+/* queue_fakes.c: before each schedule. */
 void queue_fakes_begin(unsigned memory);
-void queue_park_begin(void);
 
 /* queue_fakes.c: memory for blocks that nobody has. */
 bool queue_has_memory(void);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The world of locks and the like: how it is made, the fibers, and the checks.
+ * The world of locks and the like: how it is made, and the fibers.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "arena/participant.h"
 #include "arena/recover.h"
-#include "sync/holder.h"
-#include "sync/lock.h"
+#include "sync/cell.h"
 #include "sync/park.h"
 #include "sync_world.h"
 
@@ -18,8 +17,7 @@
 static struct {
 	_Alignas(4096) unsigned char low[MPR_HEAP_AT];
 	uint64_t next, magic, pad[6];
-	struct mpr_lock lock; /* in the first cell */
-	unsigned char others[4096 - 96];
+	_Alignas(8) unsigned char cells[63][SYNC_CELL];
 } memory;
 
 static struct mproc_arena arena = {
@@ -27,89 +25,202 @@ static struct mproc_arena arena = {
 	.shm = (void *)memory.low,
 };
 
-static struct mpr_lock *const l = &memory.lock;
-static mproc_lock *const lock = (mproc_lock *)&memory.lock;
-
-static const struct sync_case *now;
+const struct sync_case *sync_now;
 
 /* What is nobody's memory, or one fiber's own. */
 static struct {
 	unsigned fibers;
-	struct mpr_self selves[EXPLORE_FIBERS];
+	struct mpr_self selves[EXPLORE_FIBERS]; /* of who does not run */
+	unsigned running;
 	bool interrupted[EXPLORE_FIBERS];
-	unsigned holder;
-	uint32_t generation; /* of the lock that it holds */
-	bool destroyed; /* once, or about to be */
+	bool holds_interrupts[EXPLORE_FIBERS];
+	bool is_inside[EXPLORE_FIBERS];
+	bool has_slept[EXPLORE_FIBERS];
+	uint64_t word_at_sleep[EXPLORE_FIBERS];
+	_Atomic uint64_t data;
+	uint64_t last; /* what was written there */
 } world;
 
-/* For the fakes. */
+/* For what lies below. */
 
 mproc_arena *
-sync_arena(void)
+world_arena(void)
 {
 	return &arena;
 }
 
-struct mpr_self *
-sync_self(unsigned fiber)
-{
-	return &world.selves[fiber];
-}
-
 unsigned
-sync_fiber_of(const struct mpr_life *life)
+world_fibers(void)
 {
-	unsigned f = 0;
-
-	while (&mpr_participant_at(&arena, f)->life != life)
-		f++;
-	return f;
+	return world.fibers;
 }
 
-static bool
-has_unburied(unsigned unused)
+struct mpr_self *
+world_self(unsigned fiber)
 {
-	(void)unused;
-	for (unsigned f = 0; f < world.fibers; f++)
-		if (explore_killed(f) &&
-		    mpr_participant_state(explore_newest(
-			    &mpr_participant_at(&arena, f)->ident)) !=
-			    MPR_PARTICIPANT_FREE)
-			return true;
-	return false;
+	(void)fiber;
+	return &mpr_this_thread;
 }
 
-bool
-sync_may_look(void)
+uint32_t
+world_ticket(unsigned fiber, uint32_t ticket)
 {
-	return !now->patient && has_unburied(0);
+	const struct mpr_cell *cell = sync_cell(0);
+
+	if (!world.has_slept[fiber])
+		world.word_at_sleep[fiber] = explore_newest(&cell->word);
+	world.has_slept[fiber] = true;
+	return ticket;
 }
 
 bool
-sync_may_run_out_of_time(unsigned fiber)
+world_may_look(void)
 {
-	return now->roles[fiber].timed;
+	return !sync_now->patient && explore_has_unburied();
 }
 
 bool
-sync_is_interrupted(unsigned fiber)
+world_may_run_out_of_time(unsigned fiber)
 {
-	return world.interrupted[fiber];
+	return sync_now->roles[fiber].timed;
+}
+
+bool
+world_is_interrupted(unsigned fiber)
+{
+	return world.interrupted[fiber] && !world.holds_interrupts[fiber];
 }
 
 void
-sync_answer(unsigned fiber)
+world_answer(unsigned fiber)
 {
 	world.interrupted[fiber] = false;
 }
 
-enum sync_part
-sync_part_of(unsigned fiber)
+void
+sync_hold_interrupts(bool hold)
 {
-	return fiber < EXPLORE_FIBERS ? now->roles[fiber].part : SYNC_NOTHING;
+	world.holds_interrupts[explore_current()] = hold;
+}
+
+/* For the objects. */
+
+void *
+sync_cell(unsigned i)
+{
+	return memory.cells[i];
+}
+
+bool
+sync_has(sync_part *run)
+{
+	for (unsigned f = 0; f < world.fibers; f++)
+		if (sync_now->roles[f].run == run)
+			return true;
+	return false;
+}
+
+void
+sync_call(unsigned me)
+{
+	world.is_inside[me] = true;
+	world.has_slept[me] = false;
+}
+
+void
+sync_return(unsigned me)
+{
+	world.is_inside[me] = false;
+}
+
+bool
+sync_is_killed_inside(unsigned fiber)
+{
+	return explore_killed(fiber) && world.is_inside[fiber];
+}
+
+unsigned
+sync_killed_inside(void)
+{
+	unsigned n = 0;
+
+	for (unsigned f = 0; f < world.fibers; f++)
+		n += sync_is_killed_inside(f);
+	return n;
+}
+
+bool
+sync_any_killed(void)
+{
+	for (unsigned f = 0; f < world.fibers; f++)
+		if (explore_killed(f))
+			return true;
+	return false;
+}
+
+uint64_t
+sync_word_at_sleep(unsigned fiber)
+{
+	return world.word_at_sleep[fiber];
+}
+
+static _Atomic uint64_t *
+wait_word_at(unsigned f)
+{
+	return (_Atomic uint64_t *)mpr_arena_at(&arena, MPR_WAITS_AT) + f;
+}
+
+uint64_t
+sync_wait_word(unsigned fiber)
+{
+	return explore_newest(wait_word_at(fiber));
+}
+
+bool
+sync_may_fail(const struct sync_role *role, int r)
+{
+	return (r == -ETIMEDOUT && role->timed) ||
+	       (r == -EINTR && sync_has(sync_interrupts));
+}
+
+void
+sync_data_share(void)
+{
+	world.last = 0;
+	explore_share(SYNC_DATA, &world.data, sizeof(world.data), "data");
+}
+
+void
+sync_data_check(void)
+{
+	explore_check(explore_load(&world.data, memory_order_relaxed) ==
+		      world.last);
+}
+
+void
+sync_data_change(void)
+{
+	uint64_t next = world.last + 1;
+
+	sync_data_check();
+	explore_store(&world.data, next, memory_order_relaxed);
+	world.last = next;
+}
+
+mproc_timeout
+sync_timeout(const struct sync_role *role)
+{
+	return role->timed ? mproc_ms(1) : MPROC_FOREVER;
 }
 
 /* The beginning. */
+
+void
+sync_begin_note(unsigned fiber, uint64_t note)
+{
+	atomic_init(&mpr_notes_at(&arena, fiber)->word[0], note);
+	world.selves[fiber].notes_high = 1;
+}
 
 static void
 begin_participant(unsigned f)
@@ -117,6 +228,8 @@ begin_participant(unsigned f)
 	struct mpr_participant *p = mpr_participant_at(&arena, f);
 
 	memset(p, 0, sizeof(*p));
+	memset(mpr_notes_at(&arena, f), 0, sizeof(struct mpr_notes));
+	atomic_init(wait_word_at(f), 0);
 	atomic_init(&p->pid, f + 1);
 	atomic_init(&p->tid, f + 1);
 	atomic_init(&p->ident, (f + 1) << 2 | MPR_PARTICIPANT_LIVE);
@@ -127,6 +240,7 @@ begin_participant(unsigned f)
 		.ident = atomic_load(&p->ident),
 		.slot = f,
 		.pid = f + 1,
+		.notes = mpr_notes_at(&arena, f),
 	};
 }
 
@@ -134,161 +248,120 @@ static void
 share_participant(unsigned f)
 {
 	struct mpr_participant *p = mpr_participant_at(&arena, f);
-	uint64_t *wait = (uint64_t *)mpr_arena_at(&arena, MPR_WAITS_AT) + f;
 
-	*wait = 0;
 	explore_share(SYNC_IDENT, &p->ident, 8, "ident");
-	explore_share(SYNC_EVENT, &p->parker.event, 8, "event");
+	explore_share(SYNC_PARKER, &p->parker.event, 8, "parker");
 	explore_share(SYNC_OWNER, &p->wait_owner, 8, "waits for");
-	explore_share(SYNC_NOTE, &p->wakes, 8, "note");
-	explore_share(SYNC_WAIT, wait, 8, "wait");
+	explore_share(SYNC_WAKES, &p->wakes, 8, "wakes");
+	explore_share(SYNC_WAIT, wait_word_at(f), 8, "wait");
+	if (sync_now->object->has_calls) {
+		explore_share(SYNC_THEN, &p->wait_then, 8, "then");
+		explore_share(SYNC_CALLS, &p->calls, 8, "calls");
+	}
+	if (sync_now->object->has_notes)
+		explore_share(SYNC_NOTE, mpr_notes_at(&arena, f)->word, 8,
+			      "note");
 }
 
 static void
 begin(void)
 {
+	enum mpr_cell_kind kind = sync_now->object->kind;
 	struct mpr_arena_shm *shm = arena.shm;
+	unsigned fibers = world.fibers;
 
-	world.holder = NOBODY;
-	world.destroyed = false;
-	memset(world.interrupted, 0, sizeof(world.interrupted));
+	memset(&world, 0, sizeof(world));
+	world.fibers = fibers;
+	world.running = NOBODY;
 	memset(shm, 0, sizeof(*shm));
 	memset(&memory.next, 0, 4096);
-	sync_fakes_begin(now->hasty);
+	explore_fakes_begin(sync_now->hasty);
 	atomic_init(&shm->looked_at, 1);
 	atomic_init(&shm->waits_looked_at, 1);
-	atomic_init(&shm->participants_high, world.fibers);
-	memory.magic = MPR_CELL_MAGIC + MPR_CELL_LOCK;
-	atomic_init(&shm->cells[MPR_CELL_LOCK],
-		    mpr_arena_offset(&arena, &memory.next));
-	for (unsigned f = 0; f < world.fibers; f++) {
+	atomic_init(&shm->participants_high, fibers);
+	memory.magic = MPR_CELL_MAGIC + kind;
+	atomic_init(&shm->cells[kind], mpr_arena_offset(&arena, &memory.next));
+	for (unsigned f = 0; f < fibers; f++)
 		begin_participant(f);
+	sync_now->object->begin();
+	for (unsigned f = 0; f < fibers; f++)
 		share_participant(f);
-	}
-	explore_share(SYNC_LOCK, &l->cell.word, 8, "lock");
 }
 
 /* The fibers. */
 
-/* The first lock may be destroyed while it is used, the next one never. */
+static void
+enter(unsigned fiber)
+{
+	if (world.running != NOBODY)
+		world.selves[world.running] = mpr_this_thread;
+	mpr_this_thread = world.selves[fiber];
+	world.running = fiber;
+}
+
 static bool
-may_be_gone(uint32_t generation)
+is_ready(unsigned me)
 {
-	return world.destroyed && generation == 0;
-}
+	const struct sync_role *role = &sync_now->roles[me];
 
-static void
-check_died(int r, bool inside, uint32_t generation)
-{
-	struct mproc_owner owner;
-
-	/* What it protected may be half changed. */
-	explore_check(!inside || r == MPROC_OWNER_DIED);
-	if (r != MPROC_OWNER_DIED)
-		return;
-	r = mproc_lock_owner(lock, &owner);
-	if (may_be_gone(generation))
-		return;
-	explore_check(r == 0 && owner.died_pid > 0);
-	explore_check(explore_killed((unsigned)owner.died_pid - 1));
-	explore_check(!inside || owner.died_pid == (pid_t)world.holder + 1);
-	explore_check(mproc_lock_consistent(lock) == 0 ||
-		      may_be_gone(generation));
-}
-
-/* It holds the lock. */
-static void
-hold(unsigned me, int r, uint32_t generation)
-{
-	bool inside = world.holder != NOBODY &&
-		      world.generation == generation;
-
-	explore_check(!inside || explore_killed(world.holder));
-	if (!may_be_gone(generation))
-		check_died(r, inside, generation);
-	world.holder = me;
-	world.generation = generation;
-	explore_point();
-	if (world.generation == generation)
-		world.holder = NOBODY;
-}
-
-static void
-take_and_give(unsigned me, const struct sync_role *role)
-{
-	uint32_t generation = l->cell.generation;
-	int r;
-
-	r = mproc_lock_acquire(lock, role->timed ? mproc_ms(1) :
-						   MPROC_FOREVER);
-	if (r < 0) {
-		explore_check((r == -ETIMEDOUT && role->timed) ||
-			      r == -EINTR || world.destroyed);
-		return;
-	}
-	/* The new one is not what it wanted. */
-	if (l->cell.generation == generation)
-		hold(me, r, generation);
-	if (l->cell.generation == generation) {
-		r = mproc_lock_release(lock);
-		explore_check(r == 0 || may_be_gone(generation));
-	} else {
-		explore_check(mproc_lock_release(lock) < 0);
-	}
-}
-
-static void
-replace(void)
-{
-	mproc_lock *other;
-
-	explore_point();
-	world.destroyed = true;
-	mproc_lock_destroy(lock);
-	explore_check(mproc_lock_create(&other) == 0);
-	explore_check(other == lock);
+	return !role->when || role->when(me);
 }
 
 static void
 run(unsigned me)
 {
-	const struct sync_role *role = &now->roles[me];
+	const struct sync_role *role = &sync_now->roles[me];
 
-	switch (role->part) {
-	case SYNC_NOTHING:
-		break;
-	case SYNC_LOCKS:
-		for (unsigned i = 0; i < role->n; i++)
-			take_and_give(me, role);
-		break;
-	case SYNC_DESTROYS:
-		replace();
-		break;
-	case SYNC_INTERRUPTS:
-		explore_point();
-		world.interrupted[role->victim] = true;
-		mpr_unpark(&arena, role->victim);
-		break;
-	case SYNC_RECOVERS:
-		for (;;) {
-			explore_wait(has_unburied);
-			mpr_recover_all(&arena, false);
-		}
+	role->run(me, role);
+}
+
+void
+sync_interrupts(unsigned me, const struct sync_role *role)
+{
+	(void)me;
+	explore_point();
+	world.interrupted[role->victim] = true;
+	mpr_unpark(&arena, role->victim);
+}
+
+bool
+sync_is_anybody_dead(unsigned unused)
+{
+	(void)unused;
+	return explore_has_unburied();
+}
+
+void
+sync_recovers(unsigned me, const struct sync_role *role)
+{
+	(void)me;
+	(void)role;
+	for (;;) {
+		explore_wait(sync_is_anybody_dead);
+		mpr_recover_all(&arena, false);
 	}
 }
 
-/* The end: all have given back what they took, so nobody has to wait. */
+/* The end. */
+
+static bool
+may_sleep(unsigned f)
+{
+	const struct sync_object *object = sync_now->object;
+
+	return sync_now->roles[f].run == sync_recovers ||
+	       (object->may_sleep && object->may_sleep(f));
+}
+
 static void
 end(void)
 {
-	uint64_t word = explore_newest(&l->cell.word);
-
 	for (unsigned f = 0; f < world.fibers; f++)
 		explore_check(explore_killed(f) || !explore_asleep(f) ||
-			      now->roles[f].part == SYNC_RECOVERS);
-	explore_check(!now->patient || !has_unburied(0));
-	explore_check(!(word & MPR_HELD) ||
-		      explore_killed(mpr_holder_slot(word)));
+			      may_sleep(f));
+	explore_check(!sync_now->patient || !explore_has_unburied());
+	if (sync_now->object->end)
+		sync_now->object->end();
 }
 
 const struct explore_scenario *
@@ -296,15 +369,17 @@ sync_scenario(const struct sync_case *c)
 {
 	static struct explore_scenario s;
 
-	now = c;
+	sync_now = c;
 	s = (struct explore_scenario){
 		.name = c->name,
+		.ready = is_ready,
 		.begin = begin,
+		.enter = enter,
 		.run = run,
 		.end = end,
 	};
 	for (unsigned f = 0; f < EXPLORE_FIBERS; f++) {
-		if (c->roles[f].part != SYNC_NOTHING)
+		if (c->roles[f].run)
 			s.fibers = f + 1;
 		if (c->roles[f].mortal)
 			s.mortal |= 1u << f;

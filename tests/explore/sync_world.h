@@ -2,16 +2,18 @@
 /*
  * Scenarios of locks and the like: threads of different processes that take
  * them, wait, wake, give up and die, each a fiber. They run the sources of
- * src/sync, arena/recover.c and arena/death.c as they are; what lies below is in
- * sync_fakes.c.
+ * src/sync, arena/recover.c and arena/death.c as they are; what lies beside is
+ * in sync_fakes.c, what lies below in explore_fakes.c.
  *
- * What must hold in the end of every schedule, with any of the mortal killed
- * anywhere:
+ * The world (sync_world.c) knows the fibers and what they have in shared memory;
+ * what they do, and what must hold of the objects, is in a file for each kind of
+ * object: sync_lock.c, and so on. For all of them must hold in the end of every
+ * schedule, with any of the mortal killed anywhere:
  *
  * - nobody sleeps who could go on;
- * - a lock has had one holder at a time, and after a holder that was killed the
- *   next one was told so, with its name;
- * - who was told that somebody died was told the truth.
+ * - everybody dead was recovered from, where there is somebody to do that;
+ * - what was written under the protection of an object, or before somebody was
+ *   told to go on, is there.
  */
 #ifndef SYNC_WORLD_H
 #define SYNC_WORLD_H
@@ -23,76 +25,155 @@
 #include <mproc/arena.h>
 #include <mproc/sync.h>
 
+#include "arena/arena.h"
+#include "explore_fakes.h"
 #include "explorer.h"
-
-struct mpr_life;
-struct mpr_self;
 
 /* The shared words, for mutants. */
 enum sync_word {
 	SYNC_FENCE, /* what has no word */
-	SYNC_LOCK,
-	SYNC_WAIT,
-	SYNC_OWNER,
-	SYNC_NOTE,
-	SYNC_EVENT,
+	SYNC_OBJECT,
+	SYNC_LOCK, /* beside the object */
+	SYNC_PERMIT,
+	SYNC_DATA,
+	/* Of each participant: */
 	SYNC_IDENT,
+	SYNC_PARKER,
+	SYNC_OWNER, /* whom it waits for */
+	SYNC_WAKES, /* the name of what it waits for or wakes */
+	SYNC_WAIT,
+	SYNC_THEN,  /* what it wants next */
+	SYNC_CALLS, /* what it waits for to be called */
+	SYNC_NOTE,
 };
+
+struct sync_role;
 
 /* What a fiber does. */
-enum sync_part {
-	SYNC_NOTHING,
-	SYNC_LOCKS, /* takes the lock and gives it back */
-	SYNC_DESTROYS, /* the lock, and makes another one in its place */
-	SYNC_INTERRUPTS,
-	SYNC_RECOVERS, /* from each death, and wants nothing */
-};
+typedef void sync_part(unsigned me, const struct sync_role *role);
 
 struct sync_role {
-	enum sync_part part;
-	unsigned n; /* how often */
-	bool timed; /* may run out of time when it sleeps */
-	bool mortal;
+	sync_part *run; /* NULL: no fiber */
+	bool (*when)(unsigned fiber); /* it begins; NULL: at once */
+	unsigned n;	/* how often, or how many */
+	unsigned how;	/* the part's own */
 	uint8_t victim; /* of an interrupt */
+	bool timed;	/* may run out of time when it sleeps */
+	bool mortal;
+};
+
+/*
+ * A kind of object.
+ *
+ * @begin:     shares its words, and forgets what was known
+ * @end:       checks it when nobody can go on; or NULL
+ * @may_sleep: whether @fiber, which sleeps in the end, may; NULL: nobody may
+ * @has_calls: conditions: what is said for them is shared as well
+ * @has_notes: the same for notes
+ */
+struct sync_object {
+	enum mpr_cell_kind kind;
+	void (*begin)(void);
+	void (*end)(void);
+	bool (*may_sleep)(unsigned fiber);
+	bool has_calls;
+	bool has_notes;
 };
 
 struct sync_case {
 	const char *name;
+	const struct sync_object *object;
 	struct sync_role roles[EXPLORE_FIBERS];
+	unsigned value, how; /* the object's own */
 	bool hasty; /* time passes: who waits is soon starved */
-	bool patient; /* no sleeper looks for the dead itself */
-	bool is_large; /* one preemption less */
+	bool patient; /* no sleeper looks for the dead itself; only of interest
+		       * with a kill */
+	unsigned fewer; /* preemptions than in others */
+	unsigned fewer_kills; /* and so many less with a kill */
 };
-
-enum sync_case_name {
-	SYNC_TWO,
-	SYNC_THREE,
-	SYNC_THREE_HASTY,
-	SYNC_TIMED,
-	SYNC_TIMED_HASTY,
-	SYNC_INTERRUPTED,
-	SYNC_DESTROYED,
-	SYNC_RECOVERED,
-	SYNC_RECOVERED_HASTY,
-	SYNC_CASES
-};
-
-extern const struct sync_case sync_cases[SYNC_CASES];
 
 /* The scenario of a case; valid until the next call. */
 const struct explore_scenario *sync_scenario(const struct sync_case *c);
 
-enum sync_part sync_part_of(unsigned fiber);
+/* For the objects. */
+
+/* A block of cells: the object is in the first one, what it needs besides in the
+ * next ones. */
+enum {
+	SYNC_CELL = 64,
+	SYNC_CELLS = 4,
+};
+
+void *sync_cell(unsigned i);
+
+extern const struct sync_case *sync_now;
+
+/* Whether some fiber does that. */
+bool sync_has(sync_part *run);
+
+/* The fiber is in a call of libmproc that may have any effect or none if it is
+ * killed there. */
+void sync_call(unsigned me);
+void sync_return(unsigned me);
+bool sync_is_killed_inside(unsigned fiber);
+
+/* How many were killed so. */
+unsigned sync_killed_inside(void);
+
+bool sync_any_killed(void);
+
+/* The object's word when @fiber first slept in this call. */
+uint64_t sync_word_at_sleep(unsigned fiber);
+
+/* The word that says what @fiber waits for. */
+uint64_t sync_wait_word(unsigned fiber);
+
+/* A result of a call that waits, as far as any object may return it. */
+bool sync_may_fail(const struct sync_role *role, int r);
+
+/* In begin(): @fiber has made this note. */
+void sync_begin_note(unsigned fiber, uint64_t note);
+
+/* Data that one fiber at a time changes, and others read while nobody does: each
+ * sees the last change. */
+void sync_data_share(void);
+void sync_data_change(void);
+void sync_data_check(void);
+
+/* The time that a role is given. */
+mproc_timeout sync_timeout(const struct sync_role *role);
+
+/* Parts for all objects. */
+sync_part sync_interrupts;
+sync_part sync_recovers; /* from each death, and wants nothing */
+
+bool sync_is_anybody_dead(unsigned unused);
+
+#define SYNC_RECOVERS { .run = sync_recovers, .when = sync_is_anybody_dead }
 
 /* For sync_fakes.c. */
-void sync_fakes_begin(bool hasty);
-void sync_park_begin(void);
-struct mpr_self *sync_self(unsigned fiber);
-mproc_arena *sync_arena(void);
-unsigned sync_fiber_of(const struct mpr_life *life);
-bool sync_may_look(void);
-bool sync_may_run_out_of_time(unsigned fiber);
-bool sync_is_interrupted(unsigned fiber);
-void sync_answer(unsigned fiber);
+void sync_hold_interrupts(bool hold);
+
+/* sync_lock.c, for whatever is used with a lock. Locks are @at in memory. */
+void sync_lock_begin(mproc_lock *at, enum sync_word id);
+void sync_lock_took(unsigned me, int r);
+void sync_lock_gives(unsigned me);
+
+/* Cases. */
+
+enum sync_lock_case {
+	SYNC_LOCK_TWO,
+	SYNC_LOCK_THREE,
+	SYNC_LOCK_THREE_HASTY,
+	SYNC_LOCK_TIMED,
+	SYNC_LOCK_TIMED_HASTY,
+	SYNC_LOCK_INTERRUPTED,
+	SYNC_LOCK_DESTROYED,
+	SYNC_LOCK_RECOVERED,
+	SYNC_LOCK_RECOVERED_HASTY,
+	SYNC_LOCK_CASES
+};
+
+extern const struct sync_case sync_lock_cases[SYNC_LOCK_CASES];
 
 #endif

@@ -401,6 +401,53 @@ an_heir_knows_what_the_dead_did(void **state)
 	assert_false(finds(inherit, 2, count_schedule, bounds));
 }
 
+static bool
+is_first_or_x_is_set(unsigned fiber)
+{
+	return fiber == 0 || explore_peek(&shared.x) == 1;
+}
+
+static void
+set_or_find(unsigned fiber)
+{
+	if (fiber == 0)
+		explore_store(&shared.x, 1, memory_order_relaxed);
+	else
+		explore_check(explore_peek(&shared.x) == 1);
+	seen[fiber] = 1;
+}
+
+static void
+who_set_it_or_both_ran(void)
+{
+	count++;
+	explore_check(explore_killed(0) ? !seen[1] && explore_asleep(1) :
+					  seen[1] || explore_killed(1));
+}
+
+static void
+a_fiber_begins_when_it_is_ready(void **state)
+{
+	struct explore_scenario s = {
+		.name = "ready",
+		.fibers = 2,
+		.ready = is_first_or_x_is_set,
+		.begin = begin,
+		.run = set_or_find,
+		.end = who_set_it_or_both_ran,
+		.mortal = 1,
+	};
+	struct explore_bounds bounds = { .preemptions = 2, .crashes = 1 };
+	struct explore_result result;
+
+	(void)state;
+	count = 0;
+	explore(&s, &bounds, &result);
+	assert_string_equal(result.failure, "");
+	/* The first one ends or is killed before its store. */
+	assert_int_equal(count, 2);
+}
+
 int
 main(void)
 {
@@ -415,6 +462,7 @@ main(void)
 		cmocka_unit_test(copies_are_made_before_a_release_only),
 		cmocka_unit_test(a_fiber_that_sleeps_for_ever_is_seen),
 		cmocka_unit_test(an_heir_knows_what_the_dead_did),
+		cmocka_unit_test(a_fiber_begins_when_it_is_ready),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
