@@ -176,4 +176,20 @@ enum sync_lock_case {
 
 extern const struct sync_case sync_lock_cases[SYNC_LOCK_CASES];
 
+enum sync_event_case {
+	SYNC_EVENT_ONE,
+	SYNC_EVENT_TWO,
+	SYNC_EVENT_AT_ONCE,
+	SYNC_EVENT_CLEARED,
+	SYNC_EVENT_SET_BY_TWO,
+	SYNC_EVENT_TIMED,
+	SYNC_EVENT_INTERRUPTED,
+	SYNC_EVENT_DESTROYED,
+	SYNC_EVENT_RECOVERED,
+	SYNC_EVENT_DESTROYED_RECOVERED,
+	SYNC_EVENT_CASES
+};
+
+extern const struct sync_case sync_event_cases[SYNC_EVENT_CASES];
+
 #endif

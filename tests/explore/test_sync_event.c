@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events in all schedules, and the mutation gate.
+ */
+#include "base/macros.h"
+#include "sync/holder.h"
+#include "sync_run.h"
+
+/* src/sync/event.c */
+#define SET UINT64_C(1)
+#define ONE_TIME (UINT64_C(1) << 22)
+
+static bool
+sets(const struct explore_access *a)
+{
+	return is(a, EXPLORE_CAS, SYNC_OBJECT) && a->value & SET;
+}
+
+/* Falling asleep. */
+
+static void
+waiter_not_flagged(struct explore_access *a)
+{
+	if (is(a, EXPLORE_CAS, SYNC_OBJECT))
+		a->value &= ~MPR_WAITERS;
+}
+
+static void
+not_announced(struct explore_access *a)
+{
+	if (is(a, EXPLORE_STORE, SYNC_WAIT))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+announced_late(struct explore_access *a)
+{
+	if (is(a, EXPLORE_STORE, SYNC_WAIT))
+		a->fault = EXPLORE_LATE;
+}
+
+static void
+not_looked_at_again(struct explore_access *a)
+{
+	if (is(a, EXPLORE_LOAD, SYNC_OBJECT) &&
+	    follows(a, EXPLORE_STORE, SYNC_WAIT))
+		a->fault = EXPLORE_CACHED;
+}
+
+/* Setting. */
+
+static void
+not_counted(struct explore_access *a)
+{
+	if (sets(a))
+		a->value -= ONE_TIME;
+}
+
+static void
+set_without_comparing(struct explore_access *a)
+{
+	if (sets(a))
+		a->fault = EXPLORE_BLIND;
+}
+
+static void
+woken_in_vain(struct explore_access *a)
+{
+	if (is(a, EXPLORE_ADD, SYNC_PARKER))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+waiters_looked_for_in_vain(struct explore_access *a)
+{
+	if (is(a, EXPLORE_LOAD, SYNC_WAIT) &&
+	    follows(a, EXPLORE_CAS, SYNC_OBJECT))
+		answer(a, 0);
+}
+
+/* Deaths. */
+
+static void
+nothing_noted(struct explore_access *a)
+{
+	if (is(a, EXPLORE_STORE, SYNC_WAKES))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+note_not_read(struct explore_access *a)
+{
+	if (is(a, EXPLORE_LOAD, SYNC_WAKES) && a->order == memory_order_seq_cst)
+		answer(a, 0);
+}
+
+/* Order. */
+
+static void
+set_relaxed(struct explore_access *a)
+{
+	if (sets(a))
+		a->order = memory_order_relaxed;
+}
+
+static void
+looked_at_relaxed(struct explore_access *a)
+{
+	if (is(a, EXPLORE_LOAD, SYNC_OBJECT))
+		a->order = memory_order_relaxed;
+}
+
+static void
+announced_relaxed(struct explore_access *a)
+{
+	if (is(a, EXPLORE_STORE, SYNC_WAIT))
+		a->order = memory_order_relaxed;
+}
+
+#define IN(name) sync_event_cases[SYNC_EVENT_##name]
+
+static const struct sync_gate gates[] = {
+	GATE(waiter_not_flagged, IN(ONE), PLAIN),
+	GATE(not_announced, IN(ONE), PLAIN),
+	GATE(announced_late, IN(ONE), PLAIN),
+	GATE(not_looked_at_again, IN(TWO), DEEP),
+	GATE(not_counted, IN(AT_ONCE), PLAIN),
+	GATE(set_without_comparing, IN(ONE), PLAIN),
+	GATE(woken_in_vain, IN(ONE), PLAIN),
+	GATE(waiters_looked_for_in_vain, IN(ONE), PLAIN),
+	GATE(nothing_noted, IN(RECOVERED), KILLS),
+	GATE(note_not_read, IN(RECOVERED), KILLS),
+	GATE(set_relaxed, IN(ONE), WEAK),
+	GATE(looked_at_relaxed, IN(ONE), WEAK),
+	GATE(announced_relaxed, IN(TWO), DEEP_WEAK),
+};
+
+int
+main(void)
+{
+	return sync_run(sync_event_cases, SYNC_EVENT_CASES, gates,
+			MPR_ARRAY_LEN(gates));
+}
