@@ -15,6 +15,7 @@
 #include "os/thread.h"
 
 #define SECOND 1000000000
+#define SHORT 1000000 /* as no slice is */
 #define HASTE 2000000
 
 static int64_t now;
@@ -49,6 +50,7 @@ mpr_deadline(mproc_timeout timeout)
 static struct {
 	const struct mpr_parker *parker;
 	uint32_t ticket;
+	bool has_deadline; /* other than the end of a slice */
 } sleeps[EXPLORE_FIBERS];
 
 static bool
@@ -62,7 +64,8 @@ static bool
 is_over(unsigned fiber)
 {
 	return is_woken(fiber) || world_may_look() ||
-	       world_may_run_out_of_time(fiber);
+	       (sleeps[fiber].has_deadline &&
+		world_may_run_out_of_time(fiber));
 }
 
 int
@@ -72,6 +75,7 @@ mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline)
 
 	sleeps[me].parker = p;
 	sleeps[me].ticket = world_ticket(me, ticket);
+	sleeps[me].has_deadline = deadline - now <= SHORT;
 	explore_point();
 	explore_wait(is_over);
 	if (is_woken(me))

@@ -44,6 +44,8 @@ uint32_t world_ticket(unsigned fiber, uint32_t ticket);
 /* Whether sleepers wake up by themselves, to look for the dead. */
 bool world_may_look(void);
 
+/* Whether it may be late for a deadline of @fiber that is no more than 1 ms
+ * away. */
 bool world_may_run_out_of_time(unsigned fiber);
 bool world_is_interrupted(unsigned fiber);
 

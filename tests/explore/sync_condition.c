@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Conditions in all schedules. Under a lock some add items and notify, others
+ * take one each, and wait while there is none. Nobody sleeps on the condition
+ * while there is an item, unless somebody was killed that owed a notification;
+ * nobody at all sleeps for the lock. While nobody dies, as many are notified as
+ * can be, and those and no others come back as notified. All that sync_lock.c
+ * asks of locks is asked here too.
+ */
+#include <errno.h>
+#include <limits.h>
+
+#include "sync/cell.h"
+#include "sync/lock.h"
+#include "sync/wait.h"
+#include "sync_world.h"
+
+/* How a fiber notifies. */
+enum {
+	ONE_BY_ONE, /* for each item, with the lock */
+	AFTERWARDS, /* the same without it */
+	TOGETHER,   /* all items at once, and so many */
+	ALL,	    /* all items at once, and all */
+};
+
+static struct {
+	mproc_condition *at;
+	mproc_lock *lock;
+	unsigned items;
+	unsigned waiting;  /* who were not notified */
+	unsigned notified; /* as those say who did it */
+	unsigned told;	   /* as those say who waited */
+	bool owes[EXPLORE_FIBERS];
+} known;
+
+/* With the lock. Returns why it came back. */
+static int
+wait_once(unsigned me, const struct sync_role *role)
+{
+	int r;
+
+	known.waiting++;
+	known.owes[me] = false;
+	sync_lock_gives(me);
+	sync_call(me);
+	r = mproc_condition_wait(known.at, known.lock, sync_timeout(role));
+	sync_return(me);
+	known.owes[me] = true;
+	sync_lock_took(me, r > 0 ? r : 0);
+	explore_check(r >= 0 || sync_may_fail(role, r));
+	known.told += r == 0;
+	known.waiting -= r < 0;
+	return r;
+}
+
+static void
+take_item(unsigned me, const struct sync_role *role)
+{
+	int r;
+
+	r = mproc_lock_acquire(known.lock, MPROC_FOREVER);
+	explore_check(r >= 0 || (r == -EINTR && sync_may_fail(role, r)));
+	if (r < 0)
+		return;
+	known.owes[me] = true;
+	sync_lock_took(me, r);
+	while (r >= 0 && !known.items)
+		r = wait_once(me, role);
+	if (known.items)
+		known.items--;
+	known.owes[me] = false;
+	sync_lock_gives(me);
+	explore_check(mproc_lock_release(known.lock) == 0);
+}
+
+static void
+takes(unsigned me, const struct sync_role *role)
+{
+	for (unsigned i = 0; i < role->n; i++)
+		take_item(me, role);
+}
+
+/* Whether a wait may end by itself. */
+static bool
+may_any_fail(void)
+{
+	for (unsigned f = 0; f < world_fibers(); f++)
+		if (sync_now->roles[f].timed)
+			return true;
+	return sync_has(sync_interrupts);
+}
+
+/* So many, or all if that is 0. */
+static void
+notify(unsigned n, bool has_lock)
+{
+	unsigned most = n && n < known.waiting ? n : known.waiting, woken;
+	int r;
+
+	r = n ? mproc_condition_notify(known.at, n) :
+		mproc_condition_notify_all(known.at);
+	explore_check(r >= 0);
+	woken = (unsigned)r;
+	explore_check(!n || woken <= n);
+	if (has_lock && !sync_any_killed()) {
+		explore_check(woken <= most);
+		explore_check(woken == most || may_any_fail());
+	}
+	known.notified += woken;
+	known.waiting -= woken;
+}
+
+static void
+add_items(unsigned me, unsigned items, unsigned n, bool afterwards)
+{
+	int r;
+
+	r = mproc_lock_acquire(known.lock, MPROC_FOREVER);
+	explore_check(r >= 0);
+	sync_lock_took(me, r);
+	known.owes[me] = true;
+	known.items += items;
+	if (!afterwards) {
+		notify(n, true);
+		known.owes[me] = false;
+	}
+	sync_lock_gives(me);
+	explore_check(mproc_lock_release(known.lock) == 0);
+	if (afterwards) {
+		notify(n, false);
+		known.owes[me] = false;
+	}
+}
+
+static void
+adds(unsigned me, const struct sync_role *role)
+{
+	if (role->how == TOGETHER || role->how == ALL) {
+		add_items(me, role->n, role->how == ALL ? 0 : role->n, false);
+		return;
+	}
+	for (unsigned i = 0; i < role->n; i++)
+		add_items(me, 1, 1, role->how == AFTERWARDS);
+}
+
+/* The lock, for itself. */
+static void
+locks(unsigned me, const struct sync_role *role)
+{
+	for (unsigned i = 0; i < role->n; i++) {
+		int r = mproc_lock_acquire(known.lock, MPROC_FOREVER);
+
+		explore_check(r >= 0);
+		sync_lock_took(me, r);
+		sync_lock_gives(me);
+		explore_check(mproc_lock_release(known.lock) == 0);
+	}
+}
+
+static void
+begin(void)
+{
+	struct mpr_cell *cell = sync_cell(0);
+
+	known.at = sync_cell(0);
+	known.lock = sync_cell(1);
+	known.items = known.waiting = known.notified = known.told = 0;
+	for (unsigned f = 0; f < EXPLORE_FIBERS; f++)
+		known.owes[f] = false;
+	explore_share(SYNC_OBJECT, &cell->word, 8, "condition");
+	sync_lock_begin(known.lock, SYNC_LOCK);
+}
+
+/* Whether somebody was killed that knew of an item, and others did not. */
+static bool
+has_debt(void)
+{
+	for (unsigned f = 0; f < world_fibers(); f++)
+		if (known.owes[f] && explore_killed(f))
+			return true;
+	return false;
+}
+
+static bool
+may_sleep(unsigned fiber)
+{
+	uint64_t name = mpr_arena_name(world_arena(), known.at);
+
+	return sync_wait_word(fiber) == (name << 2 | MPR_WAIT_WAITING) &&
+	       (!known.items || has_debt());
+}
+
+static void
+end(void)
+{
+	explore_check(known.told == known.notified || sync_any_killed());
+}
+
+static const struct sync_object condition = {
+	.kind = MPR_CELL_CONDITION,
+	.begin = begin,
+	.end = end,
+	.may_sleep = may_sleep,
+	.has_calls = true,
+};
+
+#define TAKES_SOME(times) { .run = takes, .n = times, .mortal = true }
+#define TAKES TAKES_SOME(1)
+#define TAKES_TIMED { .run = takes, .n = 1, .timed = true, .mortal = true }
+#define ADDS(items, manner) \
+	{ .run = adds, .n = items, .how = manner, .mortal = true }
+#define LOCKS { .run = locks, .n = 1, .mortal = true }
+
+const struct sync_case sync_condition_cases[SYNC_CONDITION_CASES] = {
+	[SYNC_CONDITION_ONE] = {
+		.name = "one waits, one notifies",
+		.object = &condition,
+		.roles = { TAKES, ADDS(1, ONE_BY_ONE) },
+	},
+	[SYNC_CONDITION_AFTERWARDS] = {
+		.name = "one waits, one notifies without the lock",
+		.object = &condition,
+		.roles = { TAKES, ADDS(1, AFTERWARDS) },
+	},
+	[SYNC_CONDITION_OFTEN] = {
+		.name = "one waits often, one notifies without the lock",
+		.object = &condition,
+		.roles = { TAKES_SOME(3), ADDS(3, AFTERWARDS) },
+		.fewer = 1,
+	},
+	[SYNC_CONDITION_TWO] = {
+		.name = "two wait, and are notified one by one",
+		.object = &condition,
+		.roles = { TAKES, TAKES, ADDS(2, ONE_BY_ONE) },
+		.fewer = 1,
+	},
+	[SYNC_CONDITION_TWO_AFTERWARDS] = {
+		.name = "two wait, and are notified without the lock",
+		.object = &condition,
+		.roles = { TAKES, TAKES, ADDS(2, AFTERWARDS) },
+		.fewer = 1,
+	},
+	[SYNC_CONDITION_ALL] = {
+		.name = "two wait, and all are notified",
+		.object = &condition,
+		.roles = { TAKES, TAKES, ADDS(2, ALL) },
+		.fewer = 1,
+	},
+	[SYNC_CONDITION_SOME] = {
+		.name = "three wait, and two are notified",
+		.object = &condition,
+		.roles = { TAKES, TAKES, TAKES, ADDS(2, TOGETHER) },
+		.fewer = 2,
+	},
+	[SYNC_CONDITION_LOCKED] = {
+		.name = "one waits, one notifies, one wants the lock",
+		.object = &condition,
+		.roles = { TAKES, ADDS(1, ONE_BY_ONE), LOCKS },
+		.fewer = 1,
+	},
+	[SYNC_CONDITION_TIMED] = {
+		.name = "one of two may give up waiting for a notification",
+		.object = &condition,
+		.roles = { TAKES_TIMED, TAKES, ADDS(1, ONE_BY_ONE) },
+		.fewer = 1,
+	},
+	[SYNC_CONDITION_INTERRUPTED] = {
+		.name = "one of two that wait to be notified is interrupted",
+		.object = &condition,
+		.roles = { TAKES, TAKES, ADDS(1, ONE_BY_ONE),
+			   { .run = sync_interrupts, .victim = 1 } },
+		.fewer = 2,
+	},
+	[SYNC_CONDITION_RECOVERED] = {
+		.name = "notifications, and another one recovers",
+		.object = &condition,
+		.roles = { TAKES, TAKES, ADDS(1, ONE_BY_ONE), SYNC_RECOVERS },
+		.patient = true,
+		.fewer = 1,
+	},
+	[SYNC_CONDITION_AFTERWARDS_RECOVERED] = {
+		.name = "notifications without the lock, and another one "
+			"recovers",
+		.object = &condition,
+		.roles = { TAKES, TAKES, ADDS(1, AFTERWARDS), SYNC_RECOVERS },
+		.patient = true,
+		.fewer = 1,
+	},
+};
