@@ -178,6 +178,11 @@ try_write(struct attempt *t)
 	}
 	if (died)
 		atomic_store(&l->died, who);
+	/* Its owner, if it is not dead, may sleep for readers to go, and is to
+	 * notice. Should we die before that, recovery wakes it: who finds that it
+	 * does not come has waited, and so has noted the lock. */
+	if (word & MPR_WANTS)
+		mpr_unpark(t->arena, mpr_holder_slot(word));
 	return 0;
 }
 
