@@ -17,9 +17,10 @@
  * have the lock before any other writer. Of the writers one that waits for more
  * than a millisecond is given the word by name.
  *
- * A name with WANTS protects nothing yet. If its owner is dead, was given the word
- * and waits no more, or does not come for a slice though nobody reads, anyone may
- * take it out of the word.
+ * A name with WANTS protects nothing yet. If its owner is dead, or does not
+ * come for a slice though nobody reads, anyone may take it out of the word. So
+ * it is at once with one that was GIVEN, and does not wait any more: it has
+ * given up just then.
  *
  * Three doors (sync/wait.h): writers wait to get into the word, readers for it
  * to be free, the writer in the word for readers to go.
@@ -35,7 +36,7 @@
 #include "sync/wait.h"
 
 #define MPR_WANTS MPR_HANDED /* named, and does not hold it yet */
-#define MPR_GIVEN MPR_STARVED /* nor does it know that it is named */
+#define MPR_GIVEN MPR_STARVED /* by the one before, and does not know it yet */
 
 enum {
 	MPR_DOOR_WRITERS,

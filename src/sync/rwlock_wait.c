@@ -133,6 +133,17 @@ try_read(struct attempt *t)
 	return word & MPR_DIED ? mpr_rwlock_owner_died(l) : 0;
 }
 
+/* Our name is in the word. If the one before has put it there, we say that we
+ * know: it does not matter any more whether we wait for that. Returns false if
+ * it was not @word any more. */
+static bool
+accept(struct mpr_rwlock *l, uint64_t word)
+{
+	return !(word & MPR_GIVEN) ||
+	       atomic_compare_exchange_strong(&l->cell.word, &word,
+					      word & ~MPR_GIVEN);
+}
+
 /* Puts our name in the word. Returns 0, -EBUSY, -EDEADLK, -ESTALE. */
 static int
 try_write(struct attempt *t)
@@ -148,17 +159,10 @@ try_write(struct attempt *t)
 			return -ESTALE;
 		if (word & MPR_HELD) {
 			t->word = word;
-			if (mpr_rwlock_is_mine(t->self, word) &&
-			    !(word & MPR_WANTS))
-				return -EDEADLK;
 			if (mpr_rwlock_is_mine(t->self, word)) {
-				/* That we know of it. */
-				if (!(word & MPR_GIVEN) ||
-				    atomic_compare_exchange_strong(
-					    &l->cell.word, &word,
-					    word & ~MPR_GIVEN))
-					return 0;
-				continue;
+				if (!(word & MPR_WANTS))
+					return -EDEADLK;
+				return accept(l, word) ? 0 : try_write(t);
 			}
 			if (!is_void(t, word))
 				return -EBUSY;

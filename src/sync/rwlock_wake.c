@@ -68,10 +68,10 @@ hand_over(struct mpr_rwlock *l, const struct mpr_wake *k, uint64_t word)
 	if (!atomic_compare_exchange_strong(
 		    &l->cell.word, &word, mpr_holder_of(w.slot, w.ident) |
 		    MPR_WANTS | MPR_GIVEN |
-			    (word & (MPR_WAITERS | MPR_DIED))))
+		    (word & (MPR_WAITERS | MPR_DIED))))
 		return false;
 	/* The word is not ours any more, and may be gone. If that one does not
-	 * wait any more, anyone may take its name out. */
+	 * wait any more, anyone may take its name out, and somebody is to. */
 	if (!mpr_wake_one(k, &w))
 		mpr_wake_n(k, 1);
 	return true;
