@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks for readers and writers in all schedules. Who writes is alone, who reads
+ * is so with readers only. After a writer that was killed each one is told so,
+ * with its name, until another one says that all is well; after a reader nobody
+ * is. Who reads is let in once more, and does not get it for writing.
+ */
+#include <errno.h>
+
+#include "sync/rwlock.h"
+#include "sync_world.h"
+
+#define NOBODY EXPLORE_FIBERS
+
+enum { AGAIN = 1 }; /* a reader reads twice, and tries to write */
+
+static struct {
+	mproc_rwlock *at;
+	bool reads[EXPLORE_FIBERS];
+	unsigned writer;
+	unsigned dead; /* the last writer, if it was killed */
+	bool over[EXPLORE_FIBERS];
+} known;
+
+/* Whether all others have done what they wanted. */
+static bool
+is_last(unsigned fiber)
+{
+	for (unsigned f = 0; f < world_fibers(); f++)
+		if (f != fiber && !known.over[f] && !explore_killed(f))
+			return false;
+	return true;
+}
+
+/* Whether anybody that lives reads. */
+static bool
+is_read(void)
+{
+	for (unsigned f = 0; f < world_fibers(); f++)
+		if (known.reads[f] && !explore_killed(f))
+			return true;
+	return false;
+}
+
+/* Somebody has got it, with the result @r. */
+static void
+check_died(int r)
+{
+	struct mproc_owner owner;
+
+	explore_check(known.writer == NOBODY || explore_killed(known.writer));
+	if (known.writer != NOBODY)
+		known.dead = known.writer;
+	known.writer = NOBODY;
+	explore_check(known.dead == NOBODY || r == MPROC_OWNER_DIED);
+	if (r != MPROC_OWNER_DIED)
+		return;
+	/* Or it was killed before or after it wrote. */
+	explore_check(mproc_rwlock_owner(known.at, &owner) == 0);
+	explore_check(owner.died_pid > 0);
+	explore_check(explore_killed((unsigned)owner.died_pid - 1));
+	explore_check(known.dead == NOBODY ||
+		      owner.died_pid == (pid_t)known.dead + 1);
+}
+
+static void
+read_again(void)
+{
+	int r = mproc_rwlock_read(known.at, MPROC_FOREVER);
+
+	explore_check(r >= 0);
+	explore_check(mproc_rwlock_write(known.at, MPROC_FOREVER) == -EDEADLK);
+	explore_check(mproc_rwlock_release(known.at) == 0);
+}
+
+static void
+read_once(unsigned me, const struct sync_role *role)
+{
+	int r = mproc_rwlock_read(known.at, sync_timeout(role));
+
+	if (r < 0) {
+		explore_check(sync_may_fail(role, r));
+		return;
+	}
+	known.reads[me] = true;
+	check_died(r);
+	sync_data_check();
+	if (role->how == AGAIN)
+		read_again();
+	known.reads[me] = false;
+	explore_check(mproc_rwlock_release(known.at) == 0);
+}
+
+static void
+reads(unsigned me, const struct sync_role *role)
+{
+	for (unsigned i = 0; i < role->n; i++)
+		read_once(me, role);
+	known.over[me] = true;
+}
+
+static void
+write_once(unsigned me, const struct sync_role *role)
+{
+	int r = mproc_rwlock_write(known.at, sync_timeout(role));
+
+	if (r < 0) {
+		explore_check(sync_may_fail(role, r));
+		return;
+	}
+	explore_check(!is_read());
+	check_died(r);
+	known.writer = me;
+	if (r == MPROC_OWNER_DIED) {
+		explore_check(mproc_rwlock_consistent(known.at) == 0);
+		known.dead = NOBODY;
+	}
+	sync_data_change();
+	explore_check(!is_read());
+	known.writer = NOBODY;
+	explore_check(mproc_rwlock_release(known.at) == 0);
+}
+
+static void
+writes(unsigned me, const struct sync_role *role)
+{
+	for (unsigned i = 0; i < role->n; i++)
+		write_once(me, role);
+	known.over[me] = true;
+}
+
+static void
+begin(void)
+{
+	struct mpr_rwlock *l = sync_cell(0);
+
+	known.at = sync_cell(0);
+	known.writer = known.dead = NOBODY;
+	for (unsigned f = 0; f < EXPLORE_FIBERS; f++)
+		known.reads[f] = known.over[f] = false;
+	explore_share(SYNC_OBJECT, &l->cell.word, 8, "lock");
+	sync_data_share();
+}
+
+/* All have given back what they took. */
+static void
+end(void)
+{
+	struct mpr_rwlock *l = sync_cell(0);
+	uint64_t word = explore_newest(&l->cell.word);
+
+	/* Or it was given to one that has given up. */
+	explore_check(!(word & MPR_HELD) || word & MPR_WANTS ||
+		      explore_killed(mpr_holder_slot(word)));
+	for (unsigned f = 0; f < world_fibers(); f++)
+		explore_check(explore_killed(f) ||
+			      !explore_newest(mpr_notes_at(world_arena(), f)
+						      ->word));
+}
+
+static const struct sync_object rwlock = {
+	.kind = MPR_CELL_RWLOCK,
+	.begin = begin,
+	.end = end,
+	.has_notes = true,
+};
+
+#define READS(times) { .run = reads, .n = times, .mortal = true }
+#define READS_AGAIN { .run = reads, .n = 1, .how = AGAIN, .mortal = true }
+#define READS_LAST { .run = reads, .when = is_last, .n = 1 }
+#define READS_TIMED { .run = reads, .n = 1, .timed = true, .mortal = true }
+#define WRITES(times) { .run = writes, .n = times, .mortal = true }
+#define WRITES_LAST { .run = writes, .when = is_last, .n = 1 }
+#define WRITES_TIMED { .run = writes, .n = 1, .timed = true, .mortal = true }
+
+const struct sync_case sync_rwlock_cases[SYNC_RWLOCK_CASES] = {
+	[SYNC_RWLOCK_ONE_EACH] = {
+		.name = "one reads twice, one writes",
+		.object = &rwlock,
+		.roles = { READS(2), WRITES(1) },
+	},
+	[SYNC_RWLOCK_TWO_WRITERS] = {
+		.name = "two write",
+		.object = &rwlock,
+		.roles = { WRITES(1), WRITES(1) },
+	},
+	[SYNC_RWLOCK_TWO_READ] = {
+		.name = "two read, one writes",
+		.object = &rwlock,
+		.roles = { READS(1), READS(1), WRITES(1) },
+		.fewer = 1,
+	},
+	[SYNC_RWLOCK_TWO_WRITE] = {
+		.name = "one reads, two write",
+		.object = &rwlock,
+		.roles = { READS(1), WRITES(1), WRITES(1) },
+		.fewer = 1,
+	},
+	[SYNC_RWLOCK_HASTY] = {
+		.name = "one reads, two write, who waits is starved",
+		.object = &rwlock,
+		.roles = { READS(1), WRITES(1), WRITES(1) },
+		.hasty = true,
+		.fewer = 1,
+	},
+	[SYNC_RWLOCK_AGAIN] = {
+		.name = "one reads while it reads, one writes",
+		.object = &rwlock,
+		.roles = { READS_AGAIN, WRITES(1) },
+	},
+	[SYNC_RWLOCK_READER_TIMED] = {
+		.name = "a reader may give up",
+		.object = &rwlock,
+		.roles = { READS_TIMED, READS(1), WRITES(1) },
+		.fewer = 1,
+	},
+	[SYNC_RWLOCK_WRITER_TIMED] = {
+		.name = "a writer may give up",
+		.object = &rwlock,
+		.roles = { READS(1), WRITES_TIMED, WRITES(1) },
+		.fewer = 1,
+	},
+	[SYNC_RWLOCK_TIMED_THEN_WRITE] = {
+		.name = "a writer may give up, then another one comes",
+		.object = &rwlock,
+		.roles = { WRITES(1), WRITES_TIMED, WRITES_LAST },
+	},
+	[SYNC_RWLOCK_TIMED_THEN_READ] = {
+		.name = "a writer may give up, then a reader comes",
+		.object = &rwlock,
+		.roles = { WRITES(1), WRITES_TIMED, READS_LAST },
+	},
+	[SYNC_RWLOCK_INTERRUPTED] = {
+		.name = "a writer is interrupted",
+		.object = &rwlock,
+		.roles = { READS(1), WRITES(1), READS(1),
+			   { .run = sync_interrupts, .victim = 1 } },
+		.fewer = 2,
+	},
+	[SYNC_RWLOCK_READERS_RECOVERED] = {
+		.name = "two read, one writes, and another one recovers",
+		.object = &rwlock,
+		.roles = { READS(1), READS(1), WRITES(1), SYNC_RECOVERS },
+		.patient = true,
+		.fewer = 1,
+	},
+	[SYNC_RWLOCK_WRITERS_RECOVERED] = {
+		.name = "one reads, two write, and another one recovers",
+		.object = &rwlock,
+		.roles = { READS(1), WRITES(1), WRITES(1), SYNC_RECOVERS },
+		.patient = true,
+		.fewer = 1,
+	},
+	[SYNC_RWLOCK_HASTY_RECOVERED] = {
+		.name = "the same, who waits is starved",
+		.object = &rwlock,
+		.roles = { READS(1), WRITES(1), WRITES(1), SYNC_RECOVERS },
+		.patient = true,
+		.hasty = true,
+		.fewer = 1,
+	},
+	[SYNC_RWLOCK_TIMED_RECOVERED] = {
+		.name = "a writer may give up, and another one recovers",
+		.object = &rwlock,
+		.roles = { READS(1), WRITES_TIMED, WRITES(1), SYNC_RECOVERS },
+		.patient = true,
+		.fewer = 1,
+	},
+	[SYNC_RWLOCK_THREE_RECOVERED] = {
+		.name = "three write, and another one recovers",
+		.object = &rwlock,
+		.roles = { WRITES(1), WRITES(1), WRITES(1), SYNC_RECOVERS },
+		.patient = true,
+		.fewer = 1,
+	},
+};
