@@ -190,7 +190,8 @@ explore_memory_write(unsigned fiber, unsigned at, uint64_t value,
 	struct word *w = &m.words[at];
 	struct entry *entry = &w->history[w->n];
 
-	assert(w->n < HISTORY);
+	if (w->n == HISTORY)
+		explore_fail(__FILE__, __LINE__, "a schedule does not end");
 	entry->value = value;
 	entry->view = explore_releases(order) ? k->now : k->released;
 	/* A read-modify-write passes on what the store before it did. */
