@@ -208,7 +208,7 @@ const struct sync_case sync_event_cases[SYNC_EVENT_CASES] = {
 		.name = "one of two may give up waiting for an event",
 		.object = &event,
 		.roles = { WAITS_TIMED, WAITS(1), SETS(1) },
-		.fewer_kills = 1,
+		.fewer = 1,
 	},
 	[SYNC_EVENT_INTERRUPTED] = {
 		.name = "one of two is interrupted",
