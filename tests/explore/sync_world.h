@@ -269,4 +269,17 @@ enum sync_barrier_case {
 
 extern const struct sync_case sync_barrier_cases[SYNC_BARRIER_CASES];
 
+enum sync_once_case {
+	SYNC_ONCE_TWO,
+	SYNC_ONCE_THREE,
+	SYNC_ONCE_FAILED,
+	SYNC_ONCE_INTERRUPTED,
+	SYNC_ONCE_DESTROYED,
+	SYNC_ONCE_RECOVERED,
+	SYNC_ONCE_FAILED_RECOVERED,
+	SYNC_ONCE_CASES
+};
+
+extern const struct sync_case sync_once_cases[SYNC_ONCE_CASES];
+
 #endif
