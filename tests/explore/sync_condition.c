@@ -258,6 +258,13 @@ const struct sync_case sync_condition_cases[SYNC_CONDITION_CASES] = {
 		.roles = { TAKES, ADDS(1, ONE_BY_ONE), LOCKS },
 		.fewer = 1,
 	},
+	[SYNC_CONDITION_LOCKED_HASTY] = {
+		.name = "one waits, one notifies, a starved one wants the lock",
+		.object = &condition,
+		.roles = { TAKES, ADDS(1, ONE_BY_ONE), LOCKS },
+		.hasty = true,
+		.fewer = 1,
+	},
 	[SYNC_CONDITION_TIMED] = {
 		.name = "one of two may give up waiting for a notification",
 		.object = &condition,
@@ -275,6 +282,15 @@ const struct sync_case sync_condition_cases[SYNC_CONDITION_CASES] = {
 		.name = "notifications, and another one recovers",
 		.object = &condition,
 		.roles = { TAKES, TAKES, ADDS(1, ONE_BY_ONE), SYNC_RECOVERS },
+		.patient = true,
+		.fewer = 1,
+	},
+	[SYNC_CONDITION_LOCKED_RECOVERED] = {
+		.name = "one waits, one notifies, a starved one wants the lock, "
+			"and another one recovers",
+		.object = &condition,
+		.roles = { TAKES, ADDS(1, ONE_BY_ONE), LOCKS, SYNC_RECOVERS },
+		.hasty = true,
 		.patient = true,
 		.fewer = 1,
 	},
