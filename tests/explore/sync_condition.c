@@ -206,6 +206,8 @@ static const struct sync_object condition = {
 
 #define TAKES_SOME(times) { .run = takes, .n = times, .mortal = true }
 #define TAKES TAKES_SOME(1)
+/* The same for those of whom one like the other may be killed. */
+#define ALSO_TAKES { .run = takes, .n = 1 }
 #define TAKES_TIMED { .run = takes, .n = 1, .timed = true, .mortal = true }
 #define ADDS(items, manner) \
 	{ .run = adds, .n = items, .how = manner, .mortal = true }
@@ -231,25 +233,25 @@ const struct sync_case sync_condition_cases[SYNC_CONDITION_CASES] = {
 	[SYNC_CONDITION_TWO] = {
 		.name = "two wait, and are notified one by one",
 		.object = &condition,
-		.roles = { TAKES, TAKES, ADDS(2, ONE_BY_ONE) },
+		.roles = { TAKES, ALSO_TAKES, ADDS(2, ONE_BY_ONE) },
 		.fewer = 1,
 	},
 	[SYNC_CONDITION_TWO_AFTERWARDS] = {
 		.name = "two wait, and are notified without the lock",
 		.object = &condition,
-		.roles = { TAKES, TAKES, ADDS(2, AFTERWARDS) },
+		.roles = { TAKES, ALSO_TAKES, ADDS(2, AFTERWARDS) },
 		.fewer = 1,
 	},
 	[SYNC_CONDITION_ALL] = {
 		.name = "two wait, and all are notified",
 		.object = &condition,
-		.roles = { TAKES, TAKES, ADDS(2, ALL) },
+		.roles = { TAKES, ALSO_TAKES, ADDS(2, ALL) },
 		.fewer = 1,
 	},
 	[SYNC_CONDITION_SOME] = {
 		.name = "three wait, and two are notified",
 		.object = &condition,
-		.roles = { TAKES, TAKES, TAKES, ADDS(2, TOGETHER) },
+		.roles = { TAKES, ALSO_TAKES, ALSO_TAKES, ADDS(2, TOGETHER) },
 		.fewer = 2,
 	},
 	[SYNC_CONDITION_LOCKED] = {
@@ -281,7 +283,8 @@ const struct sync_case sync_condition_cases[SYNC_CONDITION_CASES] = {
 	[SYNC_CONDITION_RECOVERED] = {
 		.name = "notifications, and another one recovers",
 		.object = &condition,
-		.roles = { TAKES, TAKES, ADDS(1, ONE_BY_ONE), SYNC_RECOVERS },
+		.roles = { TAKES, ALSO_TAKES, ADDS(1, ONE_BY_ONE),
+			   SYNC_RECOVERS },
 		.patient = true,
 		.fewer = 1,
 	},
@@ -298,7 +301,8 @@ const struct sync_case sync_condition_cases[SYNC_CONDITION_CASES] = {
 		.name = "notifications without the lock, and another one "
 			"recovers",
 		.object = &condition,
-		.roles = { TAKES, TAKES, ADDS(1, AFTERWARDS), SYNC_RECOVERS },
+		.roles = { TAKES, ALSO_TAKES, ADDS(1, AFTERWARDS),
+			   SYNC_RECOVERS },
 		.patient = true,
 		.fewer = 1,
 	},

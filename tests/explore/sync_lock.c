@@ -160,6 +160,8 @@ static const struct sync_object lock = {
 };
 
 #define TAKES(times) { .run = takes, .n = times, .mortal = true }
+/* The same for those of whom one like the other may be killed. */
+#define ALSO_TAKES(times) { .run = takes, .n = times }
 #define TAKES_TIMED(times) \
 	{ .run = takes, .n = times, .timed = true, .mortal = true }
 
@@ -172,12 +174,12 @@ const struct sync_case sync_lock_cases[SYNC_LOCK_CASES] = {
 	[SYNC_LOCK_THREE] = {
 		.name = "three take a lock",
 		.object = &lock,
-		.roles = { TAKES(1), TAKES(1), TAKES(1) },
+		.roles = { TAKES(1), ALSO_TAKES(1), ALSO_TAKES(1) },
 	},
 	[SYNC_LOCK_THREE_HASTY] = {
 		.name = "three take a lock, who waits is starved",
 		.object = &lock,
-		.roles = { TAKES(1), TAKES(1), TAKES(1) },
+		.roles = { TAKES(1), ALSO_TAKES(1), ALSO_TAKES(1) },
 		.hasty = true,
 	},
 	[SYNC_LOCK_TIMED] = {
@@ -207,7 +209,8 @@ const struct sync_case sync_lock_cases[SYNC_LOCK_CASES] = {
 	[SYNC_LOCK_RECOVERED] = {
 		.name = "another one recovers",
 		.object = &lock,
-		.roles = { TAKES(1), TAKES(1), TAKES(1), SYNC_RECOVERS },
+		.roles = { TAKES(1), ALSO_TAKES(1), ALSO_TAKES(1),
+			   SYNC_RECOVERS },
 		.patient = true,
 		.fewer = 1,
 	},
