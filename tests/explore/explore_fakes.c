@@ -99,6 +99,20 @@ mpr_interrupt_pending(void)
 	return world_is_interrupted(explore_current());
 }
 
+/* There is one at most for each. */
+uint32_t
+mpr_interrupt_count(void)
+{
+	return 1;
+}
+
+void
+mpr_interrupt_answer_to(uint32_t count)
+{
+	(void)count;
+	mpr_interrupt_answer();
+}
+
 void
 mpr_interrupt_answer(void)
 {

@@ -61,6 +61,18 @@ mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size)
 	return true;
 }
 
+bool
+mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
+		 struct mpr_block_ref *ret_ref)
+{
+	(void)a;
+	*ret_ref = (struct mpr_block_ref){
+		.offset = atomic_load(home),
+		.size = SYNC_CELL,
+	};
+	return ret_ref->offset != 0;
+}
+
 int
 mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 		 struct mpr_block_ref *ret_ref)
