@@ -18,6 +18,7 @@
 #include "sync/barrier.h"
 #include "sync/cell.h"
 #include "sync/holder.h"
+#include "sync/notes.h"
 #include "sync/permits.h"
 
 enum kind {
@@ -583,8 +584,8 @@ sync_value(const struct names *names, const struct word *word, unsigned n,
 		names->arena - 64, names->arena + 64,
 		/* What one waits for, and has notes of. */
 		names->object << 2 | 1, names->object << 2 | 3,
-		names->bystander << 2 | 1, names->object | 1,
-		names->bystander | 4,
+		names->bystander << 2 | 1,
+		names->object | MPR_NOTE_READS, names->object | MPR_NOTE_PARTY,
 	};
 	uint64_t value;
 
