@@ -66,21 +66,37 @@ is_void(struct attempt *t, uint64_t word)
 	return false;
 }
 
+/*
+ * Writes down who has died while it held the lock as @word says, before the
+ * word says that one has: whoever sees that finds who it was, also if we die
+ * in between. The word is looked at once more, as somebody else may have done
+ * the same, and another one have died since.
+ */
+static void
+name_the_dead(const struct attempt *t, uint64_t word)
+{
+	struct mpr_rwlock *l = t->l;
+	uint64_t before = atomic_load(&l->died);
+	uint64_t who =
+		mpr_holder_who(t->arena, word, atomic_load(&l->named));
+
+	if (atomic_load(&l->cell.word) == word)
+		atomic_compare_exchange_strong(&l->died, &before, who);
+}
+
 /* For a reader: takes a void name out of the word, if that is still @word. */
 static void
 clear_void(struct attempt *t, uint64_t word)
 {
 	uint64_t died = word & MPR_WANTS ? 0 : MPR_DIED;
-	uint64_t who =
-		mpr_holder_who(t->arena, word, atomic_load(&t->l->named));
 	uint64_t before = word;
 	struct mpr_wake k;
 
 	mpr_wake_begin(&k, t->arena, t->self, t->l);
+	if (died)
+		name_the_dead(t, word);
 	if (atomic_compare_exchange_strong(&t->l->cell.word, &word,
 					   (word & MPR_DIED) | died)) {
-		if (died)
-			atomic_store(&t->l->died, who);
 		/* Its owner, if it is not dead, is to notice. */
 		mpr_unpark(t->arena, mpr_holder_slot(before));
 		if (before & MPR_WAITERS)
@@ -149,11 +165,11 @@ static int
 try_write(struct attempt *t)
 {
 	struct mpr_rwlock *l = t->l;
-	uint64_t word = atomic_load(&l->cell.word), flags, who, died;
+	uint64_t word = atomic_load(&l->cell.word), flags, died;
 
 	for (;;) {
 		flags = word & (MPR_WAITERS | MPR_DIED);
-		died = who = 0;
+		died = 0;
 		if (word & MPR_GONE ||
 		    atomic_load(&l->cell.generation) != t->generation)
 			return -ESTALE;
@@ -167,8 +183,8 @@ try_write(struct attempt *t)
 			if (!is_void(t, word))
 				return -EBUSY;
 			died = word & MPR_WANTS ? 0 : MPR_DIED;
-			who = mpr_holder_who(t->arena, word,
-					     atomic_load(&l->named));
+			if (died)
+				name_the_dead(t, word);
 		}
 		/* Who released it has cleared the flag and chosen us: others
 		 * who wait count on us. */
@@ -180,8 +196,6 @@ try_write(struct attempt *t)
 			    mpr_holder(t->self) | MPR_WANTS | flags | died))
 			break;
 	}
-	if (died)
-		atomic_store(&l->died, who);
 	/* Its owner, if it is not dead, may sleep for readers to go, and is to
 	 * notice. Should we die before that, recovery wakes it: who finds that it
 	 * does not come has waited, and so has noted the lock. */

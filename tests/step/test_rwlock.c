@@ -11,6 +11,7 @@ struct scene {
 	mproc_rwlock *lock;
 	bool reads; /* the other one, where it may do either */
 	pid_t other;
+	pid_t dead; /* who has died with it before the victim came */
 };
 
 static unsigned
@@ -403,6 +404,7 @@ begin_after_a_death(void *arg)
 
 	begin_with_writer(s);
 	end_by_kill(s->other);
+	s->dead = s->other;
 	s->other = 0;
 }
 
@@ -417,15 +419,17 @@ heir_victim(void *arg)
 	mpt_step_end();
 }
 
-/* The death is told of until somebody has made it good. */
+/* The death is told of until somebody has made it good, and whose it was. */
 static void
 told_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 {
 	struct scene *s = arg;
+	struct mproc_owner o;
 
-	(void)victim;
 	(void)n;
-	(void)finished;
+	assert_int_equal(mproc_rwlock_owner(s->lock, &o), 0);
+	assert_true(o.died_pid == s->dead ||
+		    (o.died_pid == victim && !s->reads && !finished));
 	assert_false(mproc_rwlock_is_consistent(s->lock));
 	end(s, true);
 	assert_int_equal(mproc_rwlock_create(&s->lock), 0);
