@@ -81,6 +81,24 @@ may_take(const struct attempt *t, uint64_t word, uint64_t *flags, int *ret_r)
 	return true;
 }
 
+/*
+ * We have it. Between our look for others who wait and the CAS it may have been
+ * another's: some have come to wait then, and who released it has chosen us, as
+ * we had waited for longer. So once more: who comes from now on sees us.
+ */
+static void
+look_for_others(const struct attempt *t)
+{
+	uint64_t word = atomic_load(&t->l->cell.word);
+
+	if (!mpr_wait_succeed(t->self, t->l))
+		return;
+	while (mpr_holder_name(word) == mpr_holder(t->self) &&
+	       !atomic_compare_exchange_strong(&t->l->cell.word, &word,
+					       word | MPR_WAITERS))
+		;
+}
+
 /* Returns 0; MPROC_OWNER_DIED; -EBUSY, -EDEADLK, -ESTALE. */
 static int
 try(struct attempt *t)
@@ -112,6 +130,8 @@ try(struct attempt *t)
 	} while (!atomic_compare_exchange_strong(
 		&l->cell.word, &word, mpr_holder(t->self) | flags));
 	name(l, t->self);
+	if (t->waits && !(flags & MPR_WAITERS))
+		look_for_others(t);
 	/* Destroyed, and made again, since we looked. */
 	if (atomic_load(&l->cell.generation) != t->generation) {
 		mproc_lock_release((mproc_lock *)l);

@@ -31,6 +31,7 @@ static struct {
 	unsigned notified; /* as those say who did it */
 	unsigned told;	   /* as those say who waited */
 	bool owes[EXPLORE_FIBERS];
+	bool locked; /* somebody wanted the lock only, and has had it */
 } known;
 
 /* With the lock. Returns why it came back. */
@@ -155,6 +156,23 @@ locks(unsigned me, const struct sync_role *role)
 		sync_lock_gives(me);
 		explore_check(mproc_lock_release(known.lock) == 0);
 	}
+	known.locked = true;
+}
+
+/* Whether the second fiber waits, and the first one wants the lock; or they will
+ * not do so any more. */
+static bool
+is_waiting(unsigned unused)
+{
+	(void)unused;
+	return sync_wait_word(1) || explore_killed(1);
+}
+
+static bool
+is_wanted(unsigned unused)
+{
+	(void)unused;
+	return sync_wait_word(0) || known.locked || sync_any_killed();
 }
 
 static void
@@ -164,6 +182,7 @@ begin(void)
 
 	known.at = sync_cell(0);
 	known.lock = sync_cell(1);
+	known.locked = false;
 	known.items = known.waiting = known.notified = known.told = 0;
 	for (unsigned f = 0; f < EXPLORE_FIBERS; f++)
 		known.owes[f] = false;
@@ -211,6 +230,10 @@ static const struct sync_object condition = {
 #define TAKES_TIMED { .run = takes, .n = 1, .timed = true, .mortal = true }
 #define ADDS(items, manner) \
 	{ .run = adds, .n = items, .how = manner, .mortal = true }
+#define ADDS_WHEN(begins) \
+	{ .run = adds, .when = begins, .n = 1, .mortal = true }
+#define LOCKS_WHEN(begins) \
+	{ .run = locks, .when = begins, .n = 1, .mortal = true }
 #define LOCKS { .run = locks, .n = 1, .mortal = true }
 
 const struct sync_case sync_condition_cases[SYNC_CONDITION_CASES] = {
@@ -259,6 +282,13 @@ const struct sync_case sync_condition_cases[SYNC_CONDITION_CASES] = {
 		.object = &condition,
 		.roles = { TAKES, ADDS(1, ONE_BY_ONE), LOCKS },
 		.fewer = 1,
+	},
+	[SYNC_CONDITION_LOCKED_BEFORE] = {
+		.name = "one wants the lock that another one is moved to",
+		.object = &condition,
+		.roles = { LOCKS_WHEN(is_waiting), TAKES,
+			   ADDS_WHEN(is_wanted) },
+		.fewer_kills = 1,
 	},
 	[SYNC_CONDITION_LOCKED_HASTY] = {
 		.name = "one waits, one notifies, a starved one wants the lock",
