@@ -127,7 +127,7 @@ bury(struct mpt *t, unsigned number, pid_t pid)
 	repair(b, pid);
 	if (b->undo)
 		return false;
-	switch (b->place[number]) {
+	switch ((enum place)b->place[number]) {
 	case USING:
 		b->lost++;
 		assert_int_equal(mproc_semaphore_release(b->s), 0);
