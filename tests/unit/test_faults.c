@@ -124,6 +124,37 @@ use_descriptor(struct mpt *t)
 	return r;
 }
 
+/* Made, closed, opened again. */
+static int
+use_named_arena(struct mpt *t)
+{
+	struct mproc_arena_opts opts = { .struct_size = sizeof(opts),
+					 .capacity = 16 << 20 };
+	char name[32];
+	mproc_arena *a;
+	void *p, *found;
+	int r;
+
+	snprintf(name, sizeof(name), "mproc-faults-%d", (int)getpid());
+	opts.name = name;
+	r = mproc_arena_create(&a, &opts);
+	if (r < 0)
+		return r;
+	p = mproc_arena_alloc(a, 100, 0);
+	r = p ? mproc_arena_bind(a, "object", p) : -errno;
+	mproc_arena_close(a);
+	if (r == 0)
+		r = mproc_arena_open(&a, name, MPROC_NOWAIT);
+	mpt_check_int(t, mproc_arena_unlink(name), 0);
+	if (r < 0)
+		return r;
+	r = mproc_arena_find(a, "object", &found, MPROC_NOWAIT);
+	mpt_check_int(t, r, 0);
+	mproc_free(found);
+	mproc_arena_close(a);
+	return r;
+}
+
 /* More of the lane's memory is needed in the middle of a batch. */
 static int
 use_large_lane(struct mpt *t)
@@ -483,6 +514,7 @@ static const struct use {
 	{ "stopping supervisor", use_stopping_supervisor },
 	{ "options", use_options },   { "large lane", use_large_lane },
 	{ "descriptor", use_descriptor },
+	{ "named arena", use_named_arena },
 };
 
 /* Shared ones. */
@@ -528,7 +560,7 @@ expect_an_error(struct mpt *t, int r)
 {
 	static const int known[] = { EAGAIN, EMFILE, ENFILE, ENOLCK, ENOMEM,
 				     ENOSPC, ENOSYS, EPERM, EFBIG, EACCES,
-				     EINVAL };
+				     EINVAL, ENOTSUP };
 	bool found = false;
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -700,6 +732,12 @@ a_use_of_a_descriptor_fails_cleanly(void **state)
 }
 
 static void
+a_use_of_a_named_arena_fails_cleanly(void **state)
+{
+	sweep_all(*state, use_of("named arena"));
+}
+
+static void
 a_use_in_a_thread_fails_cleanly(void **state)
 {
 	sweep_all(*state, use_of("threads"));
@@ -767,6 +805,7 @@ main(void)
 		mpt_test(a_use_of_a_queue_fails_cleanly),
 		mpt_test(a_use_of_a_large_lane_fails_cleanly),
 		mpt_test(a_use_of_a_descriptor_fails_cleanly),
+		mpt_test(a_use_of_a_named_arena_fails_cleanly),
 		mpt_test(a_use_in_a_thread_fails_cleanly),
 		mpt_test(a_start_fails_cleanly),
 		mpt_test(an_option_fails_cleanly),
