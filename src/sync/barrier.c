@@ -160,16 +160,19 @@ change(const struct call *c, uint64_t from, uint64_t to)
 static bool
 is_whole(const struct call *c, uint64_t word)
 {
+	uint64_t ended, before;
 	unsigned living;
-	uint64_t ended;
 
 	if (word & MPR_BARRIER_BROKEN)
 		return true;
+	before = atomic_load(&c->b->ended);
 	living = count_living(c, &ended);
 	if (!ended && living >= enrolled(word))
 		return true;
-	/* Before the word: who sees it broken knows by whom. */
-	atomic_store(&c->b->ended, ended);
+	/* Before the word: who sees it broken knows by whom. Not over what was
+	 * written meanwhile, about a later end. */
+	if (atomic_load(&c->b->cell.word) == word)
+		atomic_compare_exchange_strong(&c->b->ended, &before, ended);
 	change(c, word, broken(word));
 	return false;
 }
