@@ -193,6 +193,7 @@ mpr_arena_fds(int ret_fds[MPR_ARENA_FDS])
 		a ? &a->locks : NULL,
 	};
 
+	mpr_arenas_files(files + 2);
 	/* The program may have closed them. */
 	for (int i = 0; i < MPR_ARENA_FDS; i++)
 		ret_fds[i] = files[i] && mpr_file_is_open(files[i]) ?

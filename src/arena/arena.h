@@ -160,9 +160,11 @@ mproc_arena *mpr_arena_peek(void);
 /* What @a stands for: itself, or the default arena if it is NULL. */
 int mpr_arena_resolve(mproc_arena *a, mproc_arena **ret_a);
 
-/* The descriptors that this process needs for its default arena; -1 for one that
- * it has not got. */
-#define MPR_ARENA_FDS 2
+#define MPR_ARENAS_NAMED_MAX 32
+
+/* The descriptors that this process needs for its arenas; -1 for one that it has
+ * not got. */
+#define MPR_ARENA_FDS (2 + MPR_ARENAS_NAMED_MAX)
 void mpr_arena_fds(int ret_fds[MPR_ARENA_FDS]);
 
 static inline void *

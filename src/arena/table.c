@@ -108,6 +108,14 @@ mpr_arenas_each(void (*fn)(mproc_arena *a, void *arg), void *arg)
 	}
 }
 
+MPR_CHILD_PATH void
+mpr_arenas_files(const struct mpr_file *ret[MPR_ARENAS_NAMED_MAX])
+{
+	for (int i = 0; i < MPR_ARENAS_NAMED_MAX; i++)
+		ret[i] = atomic_load(&table[i].end) ?
+				 &table[i].arena.shmem.file : NULL;
+}
+
 mproc_arena *
 mpr_arenas_take(void)
 {

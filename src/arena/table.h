@@ -15,8 +15,6 @@
 
 #include "arena/arena.h"
 
-#define MPR_ARENAS_NAMED_MAX 32
-
 /* How many entries have been used; never less than before. */
 extern _Atomic unsigned mpr_arenas_high;
 
@@ -46,6 +44,9 @@ int mpr_arena_get_of(const void *p, mproc_arena **ret_a);
 /* Calls @fn for each. None of them is unmapped meanwhile. Async-signal-safe if
  * @fn is. */
 void mpr_arenas_each(void (*fn)(mproc_arena *a, void *arg), void *arg);
+
+/* The named ones' files; NULL in the places of others. */
+void mpr_arenas_files(const struct mpr_file *ret[MPR_ARENAS_NAMED_MAX]);
 
 /*
  * The rest is for named arenas, and with the process lock held.

@@ -493,6 +493,35 @@ a_started_child_that_was_killed_is_recovered_from_at_once(void **state)
 	end(a);
 }
 
+static int
+take_from_it(void *arg)
+{
+	int *p = mproc_arena_alloc(arg, 2 * MIB, 0);
+
+	if (!p)
+		return 1;
+	*p = 5;
+	mproc_free(p);
+	return 0;
+}
+
+static void
+a_child_that_keeps_no_descriptors_can_use_it(void **state)
+{
+	mproc_arena *a = create();
+	mproc_process *p;
+	int code;
+
+	(void)state;
+	assert_int_equal(mproc_process_start(&p, take_from_it, a, MPROC_OPTS(
+		mproc_process_opts, .n_keep_fds = -1)), 0);
+	assert_int_equal(mproc_process_join(p, mproc_sec(20)), 0);
+	assert_int_equal(mproc_process_exitcode(p, &code), 0);
+	assert_int_equal(code, 0);
+	mproc_process_close(p);
+	end(a);
+}
+
 /* Programs that are not of one family. */
 
 struct board {
@@ -735,6 +764,7 @@ main(int argc, char **argv)
 		mpt_test(a_thread_that_uses_it_keeps_it_until_it_ends),
 		mpt_test(forked_children_and_threads_have_it_too),
 		mpt_test(a_started_child_that_was_killed_is_recovered_from_at_once),
+		mpt_test(a_child_that_keeps_no_descriptors_can_use_it),
 		mpt_test(programs_meet_in_it),
 	};
 
