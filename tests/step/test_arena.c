@@ -114,6 +114,8 @@ step_alloc(struct mpt *t, const char *name, size_t size)
 		.before = heap_begin,
 		.survivor = alloc_survivor,
 		.fingerprint = heap_state,
+		/* Megabytes keep the kernel busy for a millisecond. */
+		.max_cases = size < LARGE ? 0 : 400,
 		.arg = &h,
 	}, NULL);
 }
@@ -186,6 +188,7 @@ killed_in_free_of_a_large_block(void **state)
 		.before = heap_begin,
 		.survivor = free_survivor,
 		.fingerprint = heap_state,
+		.max_cases = 400,
 		.arg = &h,
 	}, NULL);
 }

@@ -188,6 +188,8 @@ step_object(struct mpt *t, const char *name, size_t size, bool is_lazy,
 		.before = is_linked ? linked_begin : object_begin,
 		.survivor = object_survivor,
 		.fingerprint = object_state,
+		/* Megabytes keep the kernel busy for a millisecond. */
+		.max_cases = size > MPR_BLOCK_MAX ? 400 : 0,
 		.arg = &o,
 	}, NULL);
 	mproc_free(word);
