@@ -149,6 +149,21 @@ try_read(struct attempt *t)
 	return word & MPR_DIED ? mpr_rwlock_owner_died(l) : 0;
 }
 
+/* Our name is in the word: once more, as in a lock, those who have come to wait
+ * between our look for them and that. */
+static void
+look_for_others(const struct attempt *t)
+{
+	uint64_t word = atomic_load(&t->l->cell.word);
+
+	if (!mpr_wait_succeed(t->self, t->l))
+		return;
+	while (mpr_rwlock_is_mine(t->self, word) &&
+	       !atomic_compare_exchange_strong(&t->l->cell.word, &word,
+					       word | MPR_WAITERS))
+		;
+}
+
 /* Our name is in the word. If the one before has put it there, we say that we
  * know: it does not matter any more whether we wait for that. Returns false if
  * it was not @word any more. */
@@ -196,6 +211,8 @@ try_write(struct attempt *t)
 			    mpr_holder(t->self) | MPR_WANTS | flags | died))
 			break;
 	}
+	if (t->waits && !(flags & MPR_WAITERS))
+		look_for_others(t);
 	/* Its owner, if it is not dead, may sleep for readers to go, and is to
 	 * notice. Should we die before that, recovery wakes it: who finds that it
 	 * does not come has waited, and so has noted the lock. */

@@ -13,6 +13,7 @@
 #define NOBODY EXPLORE_FIBERS
 
 enum { AGAIN = 1 }; /* a reader reads twice, and tries to write */
+enum { HELD = 1 };  /* of a case: fiber 0 writes when it begins */
 
 static struct {
 	mproc_rwlock *at;
@@ -30,6 +31,39 @@ is_last(unsigned fiber)
 		if (f != fiber && !known.over[f] && !explore_killed(f))
 			return false;
 	return true;
+}
+
+/* Whether the first fiber writes, and the second one waits for that; or will not
+ * do so any more. */
+static bool
+is_written(unsigned unused)
+{
+	(void)unused;
+	return known.writer == 0 || known.over[0] || explore_killed(0);
+}
+
+static bool
+is_waited_for(unsigned unused)
+{
+	(void)unused;
+	return sync_wait_word(1) || known.over[0] || explore_killed(0) ||
+	       explore_killed(1);
+}
+
+/* Whether the first fiber has given the lock back, and the third one has taken
+ * it. */
+static bool
+is_given(unsigned unused)
+{
+	(void)unused;
+	return known.over[0] || explore_killed(0);
+}
+
+static bool
+is_taken(unsigned unused)
+{
+	(void)unused;
+	return known.writer == 2 || known.over[2] || explore_killed(2);
 }
 
 /* Whether anybody that lives reads. */
@@ -129,15 +163,34 @@ writes(unsigned me, const struct sync_role *role)
 	known.over[me] = true;
 }
 
+/* The lock that it has from the beginning. */
+static void
+gives_back(unsigned me, const struct sync_role *role)
+{
+	(void)role;
+	sync_data_change();
+	known.writer = NOBODY;
+	explore_check(mproc_rwlock_release(known.at) == 0);
+	known.over[me] = true;
+}
+
 static void
 begin(void)
 {
+	struct mpr_participant *p = mpr_participant_at(world_arena(), 0);
 	struct mpr_rwlock *l = sync_cell(0);
 
 	known.at = sync_cell(0);
 	known.writer = known.dead = NOBODY;
 	for (unsigned f = 0; f < EXPLORE_FIBERS; f++)
 		known.reads[f] = known.over[f] = false;
+	if (sync_now->how == HELD) {
+		uint64_t word = mpr_holder_of(0, p->ident);
+
+		atomic_init(&l->cell.word, word);
+		atomic_init(&l->named, mpr_holder_named_as(word, p->pid));
+		known.writer = 0;
+	}
 	explore_share(SYNC_OBJECT, &l->cell.word, 8, "lock");
 	sync_data_share();
 }
@@ -170,6 +223,8 @@ static const struct sync_object rwlock = {
 #define READS_LAST { .run = reads, .when = is_last, .n = 1 }
 #define READS_TIMED { .run = reads, .n = 1, .timed = true, .mortal = true }
 #define WRITES(times) { .run = writes, .n = times, .mortal = true }
+#define WRITES_THEN(begins) \
+	{ .run = writes, .when = begins, .n = 1, .mortal = true }
 #define WRITES_LAST { .run = writes, .when = is_last, .n = 1 }
 #define WRITES_TIMED { .run = writes, .n = 1, .timed = true, .mortal = true }
 
@@ -236,6 +291,24 @@ const struct sync_case sync_rwlock_cases[SYNC_RWLOCK_CASES] = {
 		.roles = { READS(1), WRITES(1), READS(1),
 			   { .run = sync_interrupts, .victim = 1 } },
 		.fewer = 2,
+	},
+	[SYNC_RWLOCK_WAITER_INTERRUPTED] = {
+		.name = "of two writers that wait one is interrupted",
+		.object = &rwlock,
+		.roles = { WRITES(2), WRITES_THEN(is_written),
+			   WRITES_THEN(is_waited_for),
+			   { .run = sync_interrupts, .when = is_waited_for,
+			     .victim = 1 } },
+		.fewer = 1,
+	},
+	[SYNC_RWLOCK_HELD] = {
+		.name = "one writes, another one waits, a third and a fourth "
+			"come",
+		.object = &rwlock,
+		.how = HELD,
+		.roles = { { .run = gives_back, .mortal = true }, WRITES(1),
+			   WRITES_THEN(is_given), WRITES_THEN(is_taken) },
+		.fewer_kills = 1,
 	},
 	[SYNC_RWLOCK_READERS_RECOVERED] = {
 		.name = "two read, one writes, and another one recovers",
