@@ -146,7 +146,10 @@ try_read(struct attempt *t)
 		atomic_store(t->note, waits);
 		mpr_rwlock_reader_left(t->arena, t->self, l);
 	}
-	return word & MPR_DIED ? mpr_rwlock_owner_died(l) : 0;
+	/* Now that we read nobody can change that: the word from before we were
+	 * given it may tell of a death that all is well again after. */
+	return atomic_load(&l->cell.word) & MPR_DIED ?
+		       mpr_rwlock_owner_died(l) : 0;
 }
 
 /* Our name is in the word: once more, as in a lock, those who have come to wait
