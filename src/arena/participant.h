@@ -124,14 +124,16 @@ struct mpr_self *mpr_self_of(const void *object);
 /* In the default arena. */
 extern MPR_THREAD_LOCAL struct mpr_self mpr_this_thread;
 
-/* As mpr_self_of() for fast paths: NULL may also mean that it is not sure. */
+/*
+ * As mpr_self_of() for fast paths, where there is only the default arena: NULL may
+ * also mean that it is not sure. Who calls it has asked mpr_arenas_are_many(), and
+ * goes another way then, so that no call is in this one, and no stack frame.
+ */
 static inline struct mpr_self *
-mpr_self_at_once(const void *object)
+mpr_self_at_once(void)
 {
 	struct mpr_self *self = &mpr_this_thread;
 
-	if (mpr_arenas_are_many())
-		return mpr_self_of(object);
 	return mpr_likely(self->generation &&
 			  mpr_generation_is(self->generation)) ? self : NULL;
 }

@@ -287,11 +287,10 @@ acquire_slowly(struct mpr_lock *l, mproc_timeout timeout)
 	return acquire_that(t, timeout);
 }
 
-int
-mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout)
+/* @self as the calling thread, or NULL. */
+static inline int
+acquire(struct mpr_lock *l, const struct mpr_self *self, mproc_timeout timeout)
 {
-	const struct mpr_self *self = mpr_self_at_once(lock);
-	struct mpr_lock *l = lock_of(lock);
 	uint64_t word = 0;
 
 	/* Acquire pairs with the release in mproc_lock_release(): what the last
@@ -304,6 +303,21 @@ mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout)
 		return acquire_slowly(l, timeout);
 	name(l, self);
 	return 0;
+}
+
+static MPR_NOINLINE int
+acquire_anywhere(struct mpr_lock *l, mproc_timeout timeout)
+{
+	return acquire(l, mpr_self_of(l), timeout);
+}
+
+int
+mproc_lock_acquire(mproc_lock *lock, mproc_timeout timeout)
+{
+	struct mpr_lock *l = lock_of(lock);
+
+	return mpr_arenas_are_many() ? acquire_anywhere(l, timeout) :
+				       acquire(l, mpr_self_at_once(), timeout);
 }
 
 int
@@ -406,11 +420,9 @@ release_slowly(struct mpr_lock *l)
 	return r;
 }
 
-int
-mproc_lock_release(mproc_lock *lock)
+static inline int
+release(struct mpr_lock *l, const struct mpr_self *self)
 {
-	const struct mpr_self *self = mpr_self_at_once(lock);
-	struct mpr_lock *l = lock_of(lock);
 	uint64_t word;
 
 	if (mpr_unlikely(!l || !self))
@@ -422,6 +434,21 @@ mproc_lock_release(mproc_lock *lock)
 		    memory_order_relaxed)))
 		return release_slowly(l);
 	return 0;
+}
+
+static MPR_NOINLINE int
+release_anywhere(struct mpr_lock *l)
+{
+	return release(l, mpr_self_of(l));
+}
+
+int
+mproc_lock_release(mproc_lock *lock)
+{
+	struct mpr_lock *l = lock_of(lock);
+
+	return mpr_arenas_are_many() ? release_anywhere(l) :
+				       release(l, mpr_self_at_once());
 }
 
 int

@@ -40,7 +40,8 @@ static_assert(sizeof(struct mpr_lock) == sizeof(mproc_lock), "shared layout");
 static inline bool
 mpr_lock_is_mine(const struct mpr_lock *l)
 {
-	const struct mpr_self *self = mpr_self_at_once(l);
+	const struct mpr_self *self =
+		mpr_arenas_are_many() ? NULL : mpr_self_at_once();
 	uint64_t word = atomic_load_explicit(&l->cell.word,
 					     memory_order_relaxed);
 

@@ -19,11 +19,10 @@ look_at(const mproc_rwlock *lock)
 	return (struct mpr_rwlock *)(uintptr_t)lock;
 }
 
-int
-mproc_rwlock_read(mproc_rwlock *lock, mproc_timeout timeout)
+/* @self as the calling thread, or NULL. */
+static inline int
+read_as(struct mpr_self *self, struct mpr_rwlock *l, mproc_timeout timeout)
 {
-	struct mpr_self *self = mpr_self_at_once(lock);
-	struct mpr_rwlock *l = lock_of(lock);
 	_Atomic uint64_t *note;
 	uint64_t word;
 
@@ -45,11 +44,25 @@ mproc_rwlock_read(mproc_rwlock *lock, mproc_timeout timeout)
 	return mpr_rwlock_read_slowly(l, note, timeout);
 }
 
-int
-mproc_rwlock_write(mproc_rwlock *lock, mproc_timeout timeout)
+static MPR_NOINLINE int
+read_anywhere(struct mpr_rwlock *l, mproc_timeout timeout)
 {
-	const struct mpr_self *self = mpr_self_at_once(lock);
+	return read_as(mpr_self_of(l), l, timeout);
+}
+
+int
+mproc_rwlock_read(mproc_rwlock *lock, mproc_timeout timeout)
+{
 	struct mpr_rwlock *l = lock_of(lock);
+
+	return mpr_arenas_are_many() ? read_anywhere(l, timeout) :
+				       read_as(mpr_self_at_once(), l, timeout);
+}
+
+static inline int
+write_as(const struct mpr_self *self, struct mpr_rwlock *l,
+	 mproc_timeout timeout)
+{
 	uint64_t word = 0, wants;
 
 	if (mpr_unlikely(
@@ -69,6 +82,21 @@ mproc_rwlock_write(mproc_rwlock *lock, mproc_timeout timeout)
 	atomic_store_explicit(&l->named, mpr_holder_named(self),
 			      memory_order_relaxed);
 	return 0;
+}
+
+static MPR_NOINLINE int
+write_anywhere(struct mpr_rwlock *l, mproc_timeout timeout)
+{
+	return write_as(mpr_self_of(l), l, timeout);
+}
+
+int
+mproc_rwlock_write(mproc_rwlock *lock, mproc_timeout timeout)
+{
+	struct mpr_rwlock *l = lock_of(lock);
+
+	return mpr_arenas_are_many() ? write_anywhere(l, timeout) :
+				       write_as(mpr_self_at_once(), l, timeout);
 }
 
 int
@@ -163,18 +191,12 @@ release_reading(struct mpr_self *self, struct mpr_rwlock *l,
 	return 0;
 }
 
-int
-mproc_rwlock_release(mproc_rwlock *lock)
+static inline int
+release_as(struct mpr_self *self, struct mpr_rwlock *l)
 {
-	struct mpr_self *self = mpr_self_at_once(lock);
-	struct mpr_rwlock *l = lock_of(lock);
 	_Atomic uint64_t *note;
 	uint64_t word;
 
-	if (mpr_unlikely(!self))
-		self = mpr_self_of(lock);
-	if (mpr_unlikely(!l || !self))
-		return release_writing(l);
 	note = mpr_note_find(self, mpr_rwlock_note(self, l, MPR_NOTE_READS));
 	if (note)
 		return release_reading(self, l, note);
@@ -185,6 +207,23 @@ mproc_rwlock_release(mproc_rwlock *lock)
 		    memory_order_relaxed)))
 		return release_writing(l);
 	return 0;
+}
+
+static MPR_NOINLINE int
+release_anywhere(struct mpr_rwlock *l)
+{
+	struct mpr_self *self = mpr_self_of(l);
+
+	return l && self ? release_as(self, l) : release_writing(l);
+}
+
+int
+mproc_rwlock_release(mproc_rwlock *lock)
+{
+	struct mpr_self *self = mpr_arenas_are_many() ? NULL : mpr_self_at_once();
+	struct mpr_rwlock *l = lock_of(lock);
+
+	return mpr_likely(l && self) ? release_as(self, l) : release_anywhere(l);
 }
 
 int
