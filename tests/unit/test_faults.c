@@ -707,95 +707,27 @@ use_of(const char *name)
 	return use;
 }
 
-static void
-a_use_of_the_heap_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("heap"));
-}
+#define SWEEP(test, use) \
+	static void test(void **state) \
+	{ \
+		sweep_all(*state, use_of(use)); \
+	}
 
-static void
-a_use_of_a_queue_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("queue"));
-}
-
-static void
-a_use_of_a_large_lane_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("large lane"));
-}
-
-static void
-a_use_of_a_descriptor_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("descriptor"));
-}
-
-static void
-a_use_of_a_named_arena_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("named arena"));
-}
-
-static void
-a_use_in_a_thread_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("threads"));
-}
-
-static void
-a_start_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("process"));
-}
-
-static void
-an_option_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("options"));
-}
-
-static void
-a_signal_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("signals"));
-}
-
-static void
-a_recovery_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("recovery"));
-}
-
-static void
-an_exit_function_fails_cleanly(void **state)
-{
-	sweep_all(*state, use_of("exit"));
-}
-
-static void
-a_group_starts_with_all_members_or_none(void **state)
-{
-	sweep_all(*state, use_of("group"));
-}
-
-static void
-a_group_that_fails_does_so_whatever_else_fails(void **state)
-{
-	sweep_all(*state, use_of("failing group"));
-}
-
-static void
-a_supervisor_starts_all_or_gives_up(void **state)
-{
-	sweep_all(*state, use_of("supervisor"));
-}
-
-static void
-a_supervisor_stops_whatever_else_fails(void **state)
-{
-	sweep_all(*state, use_of("stopping supervisor"));
-}
+SWEEP(a_use_of_the_heap_fails_cleanly, "heap")
+SWEEP(a_use_of_a_queue_fails_cleanly, "queue")
+SWEEP(a_use_of_a_large_lane_fails_cleanly, "large lane")
+SWEEP(a_use_of_a_descriptor_fails_cleanly, "descriptor")
+SWEEP(a_use_of_a_named_arena_fails_cleanly, "named arena")
+SWEEP(a_use_in_a_thread_fails_cleanly, "threads")
+SWEEP(a_start_fails_cleanly, "process")
+SWEEP(an_option_fails_cleanly, "options")
+SWEEP(a_signal_fails_cleanly, "signals")
+SWEEP(a_recovery_fails_cleanly, "recovery")
+SWEEP(an_exit_function_fails_cleanly, "exit")
+SWEEP(a_group_starts_with_all_members_or_none, "group")
+SWEEP(a_group_that_fails_does_so_whatever_else_fails, "failing group")
+SWEEP(a_supervisor_starts_all_or_gives_up, "supervisor")
+SWEEP(a_supervisor_stops_whatever_else_fails, "stopping supervisor")
 
 int
 main(void)
