@@ -72,7 +72,9 @@ struct mpr_participant {
 	_Atomic uint64_t wait_then;
 	_Atomic uint64_t calls;
 	_Atomic uint32_t wait_kind; /* sync/wait.h */
-	uint32_t pad1;
+	/* When it will look for the dead at the latest, in milliseconds, while
+	 * it sleeps: sync/park.c. */
+	_Atomic uint32_t looks_by;
 };
 
 static_assert(sizeof(struct mpr_participant) == 256, "shared layout");

@@ -38,6 +38,14 @@ waiting(uint64_t word)
 	return (unsigned)((word & MPR_BARRIER_WAITING) / MPR_BARRIER_ARRIVE);
 }
 
+/* Somebody destroys it. */
+static bool
+is_ending(uint64_t word)
+{
+	return (word & (MPR_GONE | MPR_BARRIER_READY | MPR_BARRIER_BROKEN)) ==
+	       MPR_BARRIER_BROKEN;
+}
+
 /* Nobody waits in a broken one. */
 static uint64_t
 broken(uint64_t word)
@@ -243,6 +251,9 @@ look(const struct call *c, uint64_t *ret_word)
 	if (*ret_word & MPR_GONE ||
 	    atomic_load(&c->b->cell.generation) != c->generation)
 		return mpr_fail(-ESTALE, "barrier %p was destroyed",
+				(void *)c->b);
+	if (is_ending(*ret_word))
+		return mpr_fail(-ESTALE, "barrier %p is being destroyed",
 				(void *)c->b);
 	if (!(*ret_word & MPR_BARRIER_READY))
 		return mpr_fail(-EINVAL, "barrier %p was not initialised",
@@ -627,6 +638,22 @@ mproc_barrier_create(mproc_barrier **ret_barrier, unsigned parties)
 	return 0;
 }
 
+/* Takes it from all, if nobody has yet: its notes can be struck. Returns false if
+ * there is none. */
+static bool
+begin_end(const struct call *c)
+{
+	uint64_t word;
+
+	while (look(c, &word) == 0)
+		if (atomic_compare_exchange_strong(
+			    &c->b->cell.word, &word,
+			    without_parties(word, parties(word)) &
+				    ~MPR_BARRIER_READY))
+			return true;
+	return is_ending(word);
+}
+
 void
 mproc_barrier_destroy(mproc_barrier *barrier)
 {
@@ -636,27 +663,28 @@ mproc_barrier_destroy(mproc_barrier *barrier)
 
 	if (!barrier)
 		return;
-	if (begin(&c, barrier) < 0 || look(&c, &word) < 0) {
-		mpr_log(MPROC_LOG_ERROR,
-			"%p is no barrier, and is not destroyed",
+	if (begin(&c, barrier) < 0) {
+		mpr_log(MPROC_LOG_ERROR, "%p is not destroyed: no arena",
 			(void *)barrier);
 		return;
 	}
 	mpr_wake_begin(&k, c.arena, c.self, c.b);
-	/* Parties are to have room for other notes. Those who wait sleep on
-	 * until it is gone. */
-	while (look(&c, &word) == 0 &&
-	       !atomic_compare_exchange_strong(
-		       &c.b->cell.word, &word,
-		       without_parties(word, parties(word))))
-		;
-	strike(&c, true);
-	if (mpr_cell_is(MPR_CELL_BARRIER, barrier))
-		mpr_cell_destroy(MPR_CELL_BARRIER, barrier, MPR_BARRIER_PHASE);
-	else
-		while (look(&c, &word) == 0 &&
-		       !change(&c, word, word & (MPR_BARRIER_PHASE |
-						 MPR_BARRIER_RESETS)))
-			;
+	if (begin_end(&c)) {
+		/* Parties are to have room for other notes. */
+		strike(&c, true);
+		if (mpr_cell_is(MPR_CELL_BARRIER, barrier)) {
+			mpr_cell_destroy(MPR_CELL_BARRIER, barrier,
+					 MPR_BARRIER_PHASE);
+		} else {
+			word = atomic_load(&c.b->cell.word);
+			if (is_ending(word))
+				change(&c, word, word & (MPR_BARRIER_PHASE |
+							 MPR_BARRIER_RESETS));
+		}
+	} else {
+		mpr_log(MPROC_LOG_ERROR,
+			"%p is no barrier, and is not destroyed",
+			(void *)barrier);
+	}
 	mpr_wake_end(&k);
 }

@@ -6,7 +6,8 @@
  *   bits 10..20  enrolled: how many threads are parties
  *   bit  21      GONE (sync/holder.h)
  *   bit  22      BROKEN
- *   bit  23      READY: it was initialised
+ *   bit  23      READY: it was initialised. BROKEN without it: it is being
+ *                destroyed
  *   bits 24..33  waiting: how many have arrived in this phase
  *   bits 34..41  phase: how many were complete
  *   bit  42      RESETTING: who sees it helps

@@ -9,29 +9,41 @@
 #include "sync/wait.h"
 
 #define SLICE 50000000 /* ns, for one sleeper */
-#define QUIET 100 /* ms in which nobody looks though others sleep */
+#define QUIET 400 /* ms in which nobody looks though others sleep */
+#define LATE 200 /* ms, for who has not looked when it was going to */
 
 /* When this thread's slice ends, 0 before the first one, and when it looks for
  * the dead. They last through wake-ups, or who is woken often would never look. */
 static MPR_THREAD_LOCAL int64_t slice_end;
 static MPR_THREAD_LOCAL int64_t look_at;
-static MPR_THREAD_LOCAL int64_t interval;
 static MPR_THREAD_LOCAL const mproc_arena *slept_in; /* the arena they are of */
 static MPR_THREAD_LOCAL uint64_t noise;
 
+static uint32_t
+in_ms(int64_t ns)
+{
+	return (uint32_t)(ns / 1000000);
+}
+
+/* How many sleep and have not missed the time at which they were going to look,
+ * as those do that are stopped. */
 static int64_t
-sleepers(const mproc_arena *a)
+sleepers(const mproc_arena *a, int64_t now)
 {
 	unsigned high = mpr_participants_high(a);
+	uint32_t late = in_ms(now) - LATE;
 	int64_t n = 0;
 
 	for (unsigned slot = 0; slot < high; slot++) {
 		struct mpr_participant *p = mpr_participant_at(a, slot);
+		uint32_t by = atomic_load_explicit(&p->looks_by,
+						   memory_order_relaxed);
 
 		n += mpr_participant_state(atomic_load(&p->ident)) ==
 			     MPR_PARTICIPANT_LIVE &&
 		     atomic_load_explicit(&p->wait_object,
-					  memory_order_relaxed) != 0;
+					  memory_order_relaxed) != 0 &&
+		     (int32_t)(by - late) > 0;
 	}
 	return n;
 }
@@ -44,8 +56,7 @@ some(int64_t bound)
 	return (int64_t)(noise >> 33) % bound;
 }
 
-/* Whether others look too. Those that are stopped sleep, and do not. The word:
- * {milliseconds 48 | slot 16}. */
+/* Whether another one has looked just now. The word: {milliseconds 48 | slot 16}. */
 static bool
 others_look(const struct mpr_self *self, int64_t now)
 {
@@ -58,18 +69,23 @@ others_look(const struct mpr_self *self, int64_t now)
 }
 
 /* How long until our next look: all sleepers together look as often as one alone
- * would, as far as they do. */
+ * would. If the others do not, as they are stopped, we do. */
 static int64_t
 next_interval(const struct mpr_self *self, int64_t now)
 {
-	int64_t all = sleepers(self->arena) * SLICE;
+	int64_t all = sleepers(self->arena, now) * SLICE;
 
-	interval = others_look(self, now) ? 2 * interval : SLICE;
-	if (interval > all)
-		interval = all;
-	if (interval < SLICE)
-		interval = SLICE;
-	return interval;
+	return others_look(self, now) && all > SLICE ? all : SLICE;
+}
+
+/* Until when others count on us. */
+static void
+promise(const struct mpr_self *self)
+{
+	int64_t by = look_at < slice_end ? look_at : slice_end;
+
+	atomic_store_explicit(&self->shared->looks_by, in_ms(by),
+			      memory_order_relaxed);
 }
 
 /* Looks for the dead, and begins a new slice if this one is over. */
@@ -85,6 +101,7 @@ look(struct mpr_self *self)
 	look_at = now + SLICE + some(next - SLICE / 2);
 	if (now >= slice_end)
 		slice_end = now + next + some(next / 2);
+	promise(self);
 }
 
 static int64_t
@@ -103,12 +120,13 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 	/* How many sleep elsewhere says nothing about this one. */
 	if (slept_in != self->arena) {
 		slept_in = self->arena;
-		slice_end = interval = 0;
+		slice_end = 0;
 	}
 	if (slice_end == 0)
 		slice_end = look_at = now + SLICE + some(SLICE / 2);
 	else if (now >= slice_end || now >= look_at)
 		look(self);
+	promise(self);
 	do {
 		until = first_of(deadline, first_of(slice_end, look_at));
 		if (mpr_parker_wait(&self->shared->parker, ticket, until) !=
