@@ -260,20 +260,24 @@ void
 mproc_arena_close(mproc_arena *a)
 {
 	bool is_open, is_last = false;
+	unsigned index = 0;
 
 	if (!a)
 		return;
 	mpr_process_lock();
 	is_open = mpr_arenas_has(a);
-	if (is_open)
+	if (is_open) {
 		is_last = mpr_arenas_drop(a);
+		/* Once others may unmap it, its place may be another's. */
+		index = a->index;
+	}
 	mpr_process_unlock();
 	if (!is_open)
 		mpr_log(MPROC_LOG_ERROR, "mproc_arena_close(%p): no arena is "
 			"open there by name", (void *)a);
 	if (!is_last)
 		return;
-	mpr_self_leave_arena(a);
+	mpr_self_leave_named(index);
 	mpr_process_lock();
 	mpr_arenas_unmap_unused(a);
 	mpr_process_unlock();

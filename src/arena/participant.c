@@ -35,6 +35,13 @@ self_of(const mproc_arena *a)
 	return a->index ? others[a->index - 1] : &mpr_this_thread;
 }
 
+MPR_CHILD_PATH static bool
+has_joined(const struct mpr_self *self)
+{
+	return self && self->generation &&
+	       self->generation == mpr_generation_peek();
+}
+
 /* Raises a watermark that others raise too. */
 static void
 raise_to(_Atomic uint32_t *mark, uint32_t value)
@@ -191,100 +198,6 @@ take_any_slot(mproc_arena *a, unsigned n, struct mpr_self *self,
 	return r;
 }
 
-static void
-leave_at_exit(void *unused)
-{
-	(void)unused;
-	mpr_self_leave();
-	for (int i = 0; i < MPR_ARENAS_NAMED_MAX; i++) {
-		free(others[i]);
-		others[i] = NULL;
-	}
-}
-
-static int
-join_as(mproc_arena *a, struct mpr_self *self)
-{
-	int r;
-
-	if (!mpr_fence_register())
-		atomic_store(&a->shm->light_fences, 1);
-	/* The dead may hold the slots that we need. Those are looked for before
-	 * the table grows, and thoroughly before it is full. */
-	r = take_any_slot(a, mpr_participants_high(a), self, MOURNED);
-	if (r == -EAGAIN && mpr_recover_all(a, false) > 0)
-		r = take_any_slot(a, mpr_participants_high(a), self, MOURNED);
-	if (r == -EAGAIN)
-		r = take_any_slot(a, MPR_PARTICIPANTS_MAX, self, MOURNED);
-	if (r == -EAGAIN) {
-		mpr_recover_all(a, true);
-		r = take_any_slot(a, MPR_PARTICIPANTS_MAX, self, 0);
-	}
-	if (r == -EAGAIN)
-		return mpr_fail(-EAGAIN, "%d threads use the arena already",
-				MPR_PARTICIPANTS_MAX);
-	if (r < 0)
-		return r;
-	/* Any non-NULL value has the hook run. */
-	r = mpr_thread_at_exit(leave_at_exit, &mpr_this_thread);
-	if (r < 0) {
-		mpr_self_leave_arena(a);
-		return mpr_fail(r, "no key for the end of the thread");
-	}
-	return 0;
-}
-
-static MPR_NOINLINE int
-join(mproc_arena *a, struct mpr_self **ret_self)
-{
-	struct mpr_self *self = self_of(a);
-
-	if (!self) {
-		self = mpr_zalloc(sizeof(*self));
-		if (!self)
-			return mpr_fail(-ENOMEM, "no memory for a participant");
-		others[a->index - 1] = self;
-	}
-	*ret_self = self;
-	return join_as(a, self);
-}
-
-int
-mpr_self(mproc_arena *a, struct mpr_self **ret_self)
-{
-	struct mpr_self *self = self_of(a);
-
-	if (mpr_unlikely(!self || self->generation != mpr_generation()))
-		return join(a, ret_self);
-	*ret_self = self;
-	return 0;
-}
-
-MPR_CHILD_PATH struct mpr_self *
-mpr_self_in(const mproc_arena *a)
-{
-	struct mpr_self *self = a ? self_of(a) : NULL;
-
-	return self && self->generation &&
-		       self->generation == mpr_generation_peek() ?
-		       self : NULL;
-}
-
-MPR_CHILD_PATH struct mpr_self *
-mpr_self_of(const void *object)
-{
-	return mpr_self_in(mpr_arena_of(object));
-}
-
-MPR_CHILD_PATH void
-mpr_self_forget(void)
-{
-	mpr_this_thread.generation = 0;
-	for (int i = 0; i < MPR_ARENAS_NAMED_MAX; i++)
-		if (others[i])
-			others[i]->generation = 0;
-}
-
 MPR_CHILD_PATH static void
 leave(struct mpr_self *self)
 {
@@ -318,25 +231,135 @@ leave(struct mpr_self *self)
 	mpr_process_unlock();
 }
 
-MPR_CHILD_PATH void
-mpr_self_leave_arena(const mproc_arena *a)
+static void
+leave_at_exit(void *unused)
 {
-	struct mpr_self *self = mpr_self_in(a);
+	(void)unused;
+	mpr_self_leave();
+	for (int i = 0; i < MPR_ARENAS_NAMED_MAX; i++) {
+		struct mpr_self *self = others[i];
 
-	if (self)
+		/* First: a signal handler may look. */
+		others[i] = NULL;
+		atomic_signal_fence(memory_order_release);
+		free(self);
+	}
+}
+
+/* From arenas that others have closed since: they could not be unmapped. */
+static void
+leave_closed(void)
+{
+	for (unsigned i = 0; i < MPR_ARENAS_NAMED_MAX; i++) {
+		bool closed;
+
+		if (!others[i] || !mpr_self_in(others[i]->arena))
+			continue;
+		mpr_process_lock();
+		closed = !mpr_arenas_has(others[i]->arena);
+		mpr_process_unlock();
+		if (closed)
+			mpr_self_leave_named(i + 1);
+	}
+}
+
+static int
+join_as(mproc_arena *a, struct mpr_self *self)
+{
+	int r;
+
+	if (!mpr_fence_register())
+		atomic_store(&a->shm->light_fences, 1);
+	/* The dead may hold the slots that we need. Those are looked for before
+	 * the table grows, and thoroughly before it is full. */
+	r = take_any_slot(a, mpr_participants_high(a), self, MOURNED);
+	if (r == -EAGAIN && mpr_recover_all(a, false) > 0)
+		r = take_any_slot(a, mpr_participants_high(a), self, MOURNED);
+	if (r == -EAGAIN)
+		r = take_any_slot(a, MPR_PARTICIPANTS_MAX, self, MOURNED);
+	if (r == -EAGAIN) {
+		mpr_recover_all(a, true);
+		r = take_any_slot(a, MPR_PARTICIPANTS_MAX, self, 0);
+	}
+	if (r == -EAGAIN)
+		return mpr_fail(-EAGAIN, "%d threads use the arena already",
+				MPR_PARTICIPANTS_MAX);
+	if (r < 0)
+		return r;
+	/* Any non-NULL value has the hook run. */
+	r = mpr_thread_at_exit(leave_at_exit, &mpr_this_thread);
+	if (r < 0) {
 		leave(self);
+		return mpr_fail(r, "no key for the end of the thread");
+	}
+	return 0;
+}
+
+static MPR_NOINLINE int
+join(mproc_arena *a, struct mpr_self **ret_self)
+{
+	struct mpr_self *self;
+
+	leave_closed();
+	self = self_of(a);
+	if (!self) {
+		self = mpr_zalloc(sizeof(*self));
+		if (!self)
+			return mpr_fail(-ENOMEM, "no memory for a participant");
+		others[a->index - 1] = self;
+	}
+	*ret_self = self;
+	return join_as(a, self);
+}
+
+int
+mpr_self(mproc_arena *a, struct mpr_self **ret_self)
+{
+	struct mpr_self *self = self_of(a);
+
+	if (mpr_unlikely(!self || self->generation != mpr_generation()))
+		return join(a, ret_self);
+	*ret_self = self;
+	return 0;
+}
+
+MPR_CHILD_PATH struct mpr_self *
+mpr_self_in(const mproc_arena *a)
+{
+	struct mpr_self *self = a ? self_of(a) : NULL;
+
+	return has_joined(self) ? self : NULL;
+}
+
+MPR_CHILD_PATH struct mpr_self *
+mpr_self_of(const void *object)
+{
+	return mpr_self_in(mpr_arena_of(object));
+}
+
+MPR_CHILD_PATH void
+mpr_self_forget(void)
+{
+	mpr_this_thread.generation = 0;
+	for (int i = 0; i < MPR_ARENAS_NAMED_MAX; i++)
+		if (others[i])
+			others[i]->generation = 0;
+}
+
+MPR_CHILD_PATH void
+mpr_self_leave_named(unsigned index)
+{
+	if (has_joined(others[index - 1]))
+		leave(others[index - 1]);
 }
 
 MPR_CHILD_PATH void
 mpr_self_leave(void)
 {
-	struct mpr_self *self = &mpr_this_thread;
-
-	for (int i = 0; i < MPR_ARENAS_NAMED_MAX; i++)
-		if (others[i])
-			mpr_self_leave_arena(others[i]->arena);
-	if (self->arena)
-		mpr_self_leave_arena(self->arena);
+	for (unsigned i = 1; i <= MPR_ARENAS_NAMED_MAX; i++)
+		mpr_self_leave_named(i);
+	if (has_joined(&mpr_this_thread))
+		leave(&mpr_this_thread);
 }
 
 uint64_t

@@ -148,8 +148,8 @@ void mpr_self_forget(void);
  * run when a thread ends. */
 void mpr_self_leave(void);
 
-/* The same in one arena. */
-void mpr_self_leave_arena(const mproc_arena *a);
+/* The same in the named arena that has @index. */
+void mpr_self_leave_named(unsigned index);
 
 static inline struct mpr_participant *
 mpr_participant_at(const mproc_arena *a, unsigned slot)

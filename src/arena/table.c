@@ -117,21 +117,6 @@ mpr_arenas_files(const struct mpr_file *ret[MPR_ARENAS_NAMED_MAX])
 }
 
 mproc_arena *
-mpr_arenas_take(void)
-{
-	for (unsigned i = 0; i < MPR_ARENAS_NAMED_MAX; i++) {
-		struct entry *e = &table[i];
-
-		if (e->opens || atomic_load(&e->end))
-			continue;
-		memset(&e->arena, 0, sizeof(e->arena));
-		e->arena.index = i + 1;
-		return &e->arena;
-	}
-	return NULL;
-}
-
-mproc_arena *
 mpr_arenas_find(uint64_t device, uint64_t inode)
 {
 	for (unsigned i = 0; i < MPR_ARENAS_NAMED_MAX; i++) {
@@ -153,10 +138,11 @@ mpr_arenas_publish(mproc_arena *a)
 	e->opens = 1;
 	e->threads = 0;
 	atomic_store(&e->begin, base);
-	/* Release, at least: who finds the address finds the arena. */
-	atomic_store(&e->end, base + a->shmem.size);
+	/* Before the end: a child that is forked here has it all, or nothing. */
 	if (a->index > atomic_load(&mpr_arenas_high))
 		atomic_store(&mpr_arenas_high, a->index);
+	/* Release, at least: who finds the address finds the arena. */
+	atomic_store(&e->end, base + a->shmem.size);
 }
 
 void
@@ -195,6 +181,24 @@ mpr_arenas_unmap_unused(mproc_arena *a)
 	while (count_visitors(atomic_load(&e->visitors)))
 		mpr_task_yield();
 	mpr_shmem_unmap(&a->shmem);
+}
+
+mproc_arena *
+mpr_arenas_take(void)
+{
+	for (unsigned i = 0; i < MPR_ARENAS_NAMED_MAX; i++) {
+		struct entry *e = &table[i];
+
+		/* Its threads may be those of our parent. */
+		if (e->arena.index)
+			mpr_arenas_unmap_unused(&e->arena);
+		if (atomic_load(&e->end))
+			continue;
+		memset(&e->arena, 0, sizeof(e->arena));
+		e->arena.index = i + 1;
+		return &e->arena;
+	}
+	return NULL;
 }
 
 bool

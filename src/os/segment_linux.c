@@ -121,9 +121,10 @@ int
 mpr_segment_publish(const struct mpr_file *f, const char *name)
 {
 	struct path path = path_of(name);
-	char link[32];
+	char link[40];
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", f->fd);
+	/* A thread may have descriptors of its own. */
+	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", f->fd);
 	if (!mpr_fault(MPR_FAULT_LINK) &&
 	    linkat(AT_FDCWD, link, AT_FDCWD, path.text,
 		   AT_SYMLINK_FOLLOW) == 0)

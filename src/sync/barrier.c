@@ -608,7 +608,8 @@ mproc_barrier_init(mproc_barrier *barrier, unsigned parties)
 			return look(&c, &word);
 		next = (without_parties(word, parties) & ~MPR_BARRIER_BROKEN) |
 		       MPR_BARRIER_RESETTING;
-		next ^= MPR_BARRIER_ELSEWHERE;
+		next = (next & ~MPR_BARRIER_PHASE) |
+		       ((next + MPR_BARRIER_ELSEWHERE) & MPR_BARRIER_PHASE);
 	} while (!atomic_compare_exchange_strong(&c.b->cell.word, &word, next));
 	finish_reset(&c, next);
 	return 0;

@@ -52,7 +52,8 @@
 #define MPR_BARRIER_ENROL (UINT64_C(1) << 10)
 #define MPR_BARRIER_ARRIVE (UINT64_C(1) << 24)
 #define MPR_BARRIER_COMPLETE (UINT64_C(1) << 34)
-#define MPR_BARRIER_ELSEWHERE (UINT64_C(0x80) << 34) /* a far phase */
+/* So far on that no few inits and phases together make one phase. */
+#define MPR_BARRIER_ELSEWHERE (UINT64_C(131) << 34)
 #define MPR_BARRIER_RESET (UINT64_C(1) << 43)
 
 struct mpr_barrier {

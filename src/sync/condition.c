@@ -68,6 +68,17 @@ begin_wait(struct mpr_wait *w, struct mpr_condition *c, mproc_lock *lock,
 	return r;
 }
 
+/* What we were called for is another's. */
+static void
+notify_another(struct mpr_self *self, const struct mpr_condition *c)
+{
+	struct mpr_wake k;
+
+	mpr_wake_begin(&k, self->arena, self, c);
+	mpr_wake_n(&k, 1);
+	mpr_wake_end(&k);
+}
+
 /* Sleeps as @w has announced. Returns 0 when it was notified; -ETIMEDOUT, -EINTR,
  * -ESHUTDOWN. */
 static int
@@ -87,9 +98,12 @@ sleep_until_notified(struct mpr_wait *w, const struct mpr_condition *c,
 			break;
 	}
 	chosen = mpr_wait_end_unless_moved(w, &moved);
-	/* Who destroys it chooses nobody: who is chosen was notified before. */
-	if (chosen)
+	/* Who destroys it chooses nobody: who is chosen was notified before. But
+	 * by who notifies those of another one at its place, if there is. */
+	if (chosen && atomic_load(&c->cell.generation) == generation)
 		return 0;
+	if (chosen)
+		notify_another(w->self, c);
 	return is_gone(c, generation) ? -ESHUTDOWN : r;
 }
 

@@ -75,8 +75,9 @@ make_name(struct name *ret, const char *text)
 static struct block *
 next_block(const mproc_arena *a, const _Atomic uint64_t *link)
 {
-	/* Acquire pairs with the CAS that links a block. */
-	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
+	/* seq_cst, with the CAS that links a block: who has said that it waits
+	 * finds the block that was added before others looked for it. */
+	uint64_t offset = atomic_load(link);
 	struct block *b;
 
 	if (!offset || !mpr_heap_is_linked(a, offset, sizeof(struct block)))

@@ -52,8 +52,10 @@ sleepers(const mproc_arena *a, int64_t now)
 static int64_t
 some(int64_t bound)
 {
+	if (!noise)
+		noise = (uint64_t)mpr_task_tid() << 32;
 	noise = noise * UINT64_C(6364136223846793005) + (uint64_t)mpr_task_tid();
-	return (int64_t)(noise >> 33) % bound;
+	return (int64_t)((noise >> 11) % (uint64_t)bound);
 }
 
 /* Whether another one has looked just now. The word: {milliseconds 48 | slot 16}. */

@@ -88,6 +88,7 @@ mpr_wait_announce(struct mpr_wait *w, int owner)
 	uint64_t whose = owner == -2 ? MPR_WAIT_ANYONE : (uint64_t)(owner + 1);
 
 	get_ready(w);
+	atomic_store_explicit(&p->wait_kind, w->kind, memory_order_relaxed);
 	atomic_store_explicit(&p->wait_owner, whose, memory_order_relaxed);
 	atomic_store_explicit(&p->wait_then, w->then, memory_order_relaxed);
 	/* seq_cst, before the look at the object: see wait.h. */
@@ -453,6 +454,8 @@ mpr_wake_for_a_look(const struct mpr_wake *k)
 }
 
 #define LOOK 100000000 /* ns */
+#define RARELY 10 /* of so many looks one */
+#define REPLACED 255 /* for wait_kind */
 
 /* Whether who is chosen as @word says is the next one to take something. Who was
  * called may have been moved since, to wait for its turn. */
@@ -465,12 +468,14 @@ is_turn(const struct mpr_participant *p, uint64_t word)
 	case MPR_WAIT_CALL:
 		return word >> 2 != atomic_load(&p->calls);
 	}
+	/* Or it has been replaced. */
 	return false;
 }
 
-/* For one that lives, and may stand still. */
+/* For one that lives, and may stand still. @wakes_too: also if it was going to wake
+ * others, however many. */
 static void
-look_after(const mproc_arena *a, unsigned slot)
+look_after(const mproc_arena *a, unsigned slot, bool wakes_too)
 {
 	struct mpr_participant *p = mpr_participant_at(a, slot);
 	uint64_t word = atomic_load(word_of(a, slot));
@@ -478,7 +483,8 @@ look_after(const mproc_arena *a, unsigned slot)
 
 	/* About to wake others, or just waking them: what it waits for is noted
 	 * too, and what it is called for while it waits for the lock. */
-	if (wakes && wakes != word >> 2 && wakes != atomic_load(&p->calls))
+	if (wakes_too && wakes && wakes != word >> 2 &&
+	    wakes != atomic_load(&p->calls))
 		wake_for_a_look(a, wakes, p);
 	if (state_of(word) == MPR_WAIT_CHOSEN) {
 		atomic_compare_exchange_strong(word_of(a, slot), &word,
@@ -491,6 +497,8 @@ look_after(const mproc_arena *a, unsigned slot)
 	mpr_unpark(a, slot);
 	if (!is_turn(p, word))
 		return;
+	/* Once, until it sleeps again. */
+	atomic_store(&p->wait_kind, REPLACED);
 	choose_first(walk_from(a, word >> 2, p));
 	/* Those at other doors may go on as well, once it does not. */
 	wake_for_a_look(a, word >> 2, p);
@@ -502,6 +510,7 @@ mpr_waits_look(const mproc_arena *a)
 	_Atomic int64_t *looked_at = &a->shm->waits_looked_at;
 	int64_t last = atomic_load(looked_at), now = mproc_now();
 	unsigned high = mpr_participants_high(a);
+	bool rarely = now / LOOK % RARELY == 0;
 
 	/* Any process can write there. */
 	if ((last > now - LOOK && last <= now) ||
@@ -510,7 +519,7 @@ mpr_waits_look(const mproc_arena *a)
 	for (unsigned slot = 0; slot < high; slot++)
 		if (mpr_scope_lives(a, slot, atomic_load(
 				    &mpr_participant_at(a, slot)->ident)))
-			look_after(a, slot);
+			look_after(a, slot, rarely);
 }
 
 /* Whether the object called @name is held by the one in @slot. Somebody waits for

@@ -199,7 +199,8 @@ void mpr_wake_for_a_look(const struct mpr_wake *k);
  * slices, and so would a waker that is stopped before it wakes. Whoever is at the
  * end of one asks this, if nobody has for a tenth of a second: who was CHOSEN the
  * last time is OVERDUE, and is woken once more; if it waits for its turn, another
- * one is chosen besides. Those for whom somebody has a note look.
+ * one is chosen besides, once. Those for whom somebody has a note look, now and
+ * then.
  */
 void mpr_waits_look(const mproc_arena *a);
 
