@@ -33,8 +33,8 @@ int mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align,
 int mpr_shmem_create_in(struct mpr_shmem *ret_s, const struct mpr_file *f,
 			size_t size, size_t align, bool dumped);
 
-/* Maps @size bytes of a file in which somebody else has made one. Returns 0, or
- * -ENOMEM. */
+/* Maps @size bytes of a file in which somebody else has made one; the mapping is
+ * whole pages. Returns 0, or -ENOMEM. */
 int mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f,
 		     size_t size, size_t align, bool dumped);
 
@@ -60,6 +60,10 @@ int mpr_shmem_ask(const struct mpr_shmem *s, size_t len);
  * back.
  */
 int mpr_shmem_back(const struct mpr_shmem *s, size_t offset, size_t len);
+
+/* The same for all that is not allocated yet of an object that another program
+ * made; it asks for no more memory than that. */
+int mpr_shmem_back_rest(const struct mpr_shmem *s);
 
 /*
  * Gives the pages of [@offset, @offset + @len) back to the kernel, if it takes

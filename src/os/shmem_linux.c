@@ -43,8 +43,9 @@ map(void *at, size_t size, int flags, int fd)
  * allocated at once and whole, so this one cannot until it is unlocked.
  */
 static void *
-map_aligned(int fd, size_t size, size_t align)
+map_aligned(int fd, size_t len, size_t align)
 {
+	size_t size = mpr_round_up(len, (size_t)sysconf(_SC_PAGESIZE));
 	unsigned char *raw, *base;
 
 	raw = map(NULL, size + align,
@@ -97,8 +98,8 @@ check_size(size_t size)
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
 	    limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size)
 		return mpr_fail(-EFBIG,
-				"an arena of %zu bytes, but RLIMIT_FSIZE is "
-				"%llu", size,
+				"shared memory of %zu bytes, but RLIMIT_FSIZE "
+				"is %llu", size,
 				(unsigned long long)limit.rlim_cur);
 	return 0;
 }
@@ -115,8 +116,8 @@ mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f, size_t size,
 		/* EAGAIN: more than may be locked (mlockall). EINVAL: what
 		 * valgrind says of what is too large for it. */
 		r = errno == EAGAIN || errno == EINVAL ? -ENOMEM : -errno;
-		return mpr_fail(r, "mapping an arena of %zu bytes: %s", size,
-				mproc_strerror(-errno));
+		return mpr_fail(r, "mapping %zu bytes of shared memory: %s",
+				size, mproc_strerror(-errno));
 	}
 	if (!dumped && !mpr_fault(MPR_FAULT_MADVISE))
 		madvise(s.base, size, MADV_DONTDUMP);
@@ -133,7 +134,7 @@ mpr_shmem_create_in(struct mpr_shmem *ret_s, const struct mpr_file *f,
 	if (r < 0)
 		return r;
 	if (resize(f->fd, size) < 0)
-		return mpr_fail(-errno, "sizing the arena to %zu bytes: %s",
+		return mpr_fail(-errno, "sizing shared memory to %zu bytes: %s",
 				size, mproc_strerror(-errno));
 	return mpr_shmem_attach(ret_s, f, size, align, dumped);
 }
@@ -264,6 +265,19 @@ mpr_shmem_back(const struct mpr_shmem *s, size_t offset, size_t len)
 		return r;
 	r = allocate(s, offset, len);
 	return r < 0 ? refuse(s, r, len) : 0;
+}
+
+int
+mpr_shmem_back_rest(const struct mpr_shmem *s)
+{
+	uint64_t backed = mpr_shmem_backed(s);
+	size_t rest = backed < s->size ? s->size - (size_t)backed : 0;
+	int r = rest >= ASK_FROM ? mpr_shmem_ask(s, rest) : 0;
+
+	if (r < 0)
+		return r;
+	r = allocate(s, 0, s->size);
+	return r < 0 ? refuse(s, r, rest) : 0;
 }
 
 static bool

@@ -306,7 +306,7 @@ run_into_limits(struct mpt *t, void *arg)
 	mpt_check_int(t, setrlimit(RLIMIT_AS, &space), 0);
 	errno = 0;
 	mpt_check(t, !mproc_arena_default() && errno == ENOMEM);
-	mpt_check(t, detail_has("mapping an arena of 67108864 bytes"));
+	mpt_check(t, detail_has("mapping 67108864 bytes of shared"));
 	mpt_check_int(t, mpt_fd_count(), open_now);
 	space.rlim_cur = 2 * GIB;
 	mpt_check_int(t, setrlimit(RLIMIT_AS, &space), 0);

@@ -510,6 +510,37 @@ more_than_the_machine_has_is_refused_before_it_is_taken(void **state)
 }
 
 static int
+allocate_the_rest(struct mpt *t, void *arg)
+{
+	(void)arg;
+	mpt_mount_private(t);
+	mpt_mount_tmpfs(t, "/dev/shm", NULL);
+	mpt_write_file(t, "/dev/shm/meminfo", "MemTotal: 9999 kB\n"
+		       "MemAvailable: 9000 kB\nSwapFree: 0 kB\n");
+	mpt_mount_file(t, "/dev/shm/meminfo", "/proc/meminfo");
+	mpt_check_int(t, mpr_shmem_create(&s, 16 * MIB + 1, 4096, false), 0);
+	mpt_check_int(t, mpr_shmem_back(&s, 0, 2 * MIB), 0);
+	mpt_check_int(t, mpr_shmem_back_rest(&s), -ENOMEM);
+	mpt_check(t, strstr(mproc_error_detail(), "allocating 14680065 "));
+	mpt_check_int(t, mpr_shmem_backed(&s), 2 * MIB);
+	mpt_check_int(t, mpr_shmem_back(&s, 8 * MIB, 8 * MIB + 1), 0);
+	mpt_check_int(t, mpr_shmem_back_rest(&s), 0);
+	mpt_check_int(t, mpr_shmem_backed(&s), 16 * MIB + 4096);
+	/* Nothing is left to ask for. */
+	mpt_check_int(t, mpr_shmem_back_rest(&s), 0);
+	mpr_shmem_unmap(&s);
+	return 0;
+}
+
+static void
+the_rest_is_all_that_is_asked_for(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "role", allocate_the_rest, NULL), 0);
+}
+
+static int
 create_with_all_memory_locked(struct mpt *t, void *arg)
 {
 	int r;
@@ -564,6 +595,7 @@ main(void)
 		mpt_test(a_full_file_system_is_an_error_with_its_size),
 		mpt_test(
 			more_than_the_machine_has_is_refused_before_it_is_taken),
+		mpt_test(the_rest_is_all_that_is_asked_for),
 		mpt_test(it_is_sparse_where_all_memory_is_locked),
 	};
 
