@@ -11,6 +11,7 @@
 #include <mproc/lock.h>
 #include <mproc/process.h>
 #include <mproc/queue.h>
+#include <mproc/shm.h>
 #include <mproc/sync.h>
 #include <mproc/version.h>
 

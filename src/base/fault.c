@@ -56,7 +56,8 @@ static const struct {
 } errors[] = {
 	{ "EACCES", EACCES },	  { "EAGAIN", EAGAIN },
 	{ "EBADF", EBADF },	  { "ECHILD", ECHILD },
-	{ "EINTR", EINTR },	  { "EINVAL", EINVAL },
+	{ "EEXIST", EEXIST },	  { "EINTR", EINTR },
+	{ "EINVAL", EINVAL },
 	{ "EMFILE", EMFILE },	  { "ENFILE", ENFILE },
 	{ "ENOLCK", ENOLCK },	  { "ENOMEM", ENOMEM },
 	{ "ENOSPC", ENOSPC },	  { "ENOSYS", ENOSYS },

@@ -155,6 +155,34 @@ use_named_arena(struct mpt *t)
 	return r;
 }
 
+/* One with a name and one without; opened again. */
+static int
+use_segment(struct mpt *t)
+{
+	mproc_shm *s, *random;
+	char name[32];
+	int r;
+
+	snprintf(name, sizeof(name), "mproc-faults-%d", (int)getpid());
+	r = mproc_shm_create(&s, name, LARGE, NULL);
+	if (r < 0)
+		return r;
+	memset(mproc_shm_ptr(s), 1, LARGE);
+	mproc_shm_close(s);
+	r = mproc_shm_open(&s, name);
+	mpt_check_int(t, mproc_shm_unlink(name), 0);
+	if (r < 0)
+		return r;
+	mpt_check_int(t, ((char *)mproc_shm_ptr(s))[LARGE - 1], 1);
+	r = mproc_shm_create(&random, NULL, 1, NULL);
+	if (r == 0) {
+		mpt_check_int(t, mproc_shm_unlink(mproc_shm_name(random)), 0);
+		mproc_shm_close(random);
+	}
+	mproc_shm_close(s);
+	return r;
+}
+
 /* More of the lane's memory is needed in the middle of a batch. */
 static int
 use_large_lane(struct mpt *t)
@@ -514,7 +542,7 @@ static const struct use {
 	{ "stopping supervisor", use_stopping_supervisor },
 	{ "options", use_options },   { "large lane", use_large_lane },
 	{ "descriptor", use_descriptor },
-	{ "named arena", use_named_arena },
+	{ "named arena", use_named_arena }, { "segment", use_segment },
 };
 
 /* Shared ones. */
@@ -718,6 +746,7 @@ SWEEP(a_use_of_a_queue_fails_cleanly, "queue")
 SWEEP(a_use_of_a_large_lane_fails_cleanly, "large lane")
 SWEEP(a_use_of_a_descriptor_fails_cleanly, "descriptor")
 SWEEP(a_use_of_a_named_arena_fails_cleanly, "named arena")
+SWEEP(a_use_of_a_segment_fails_cleanly, "segment")
 SWEEP(a_use_in_a_thread_fails_cleanly, "threads")
 SWEEP(a_start_fails_cleanly, "process")
 SWEEP(an_option_fails_cleanly, "options")
@@ -738,6 +767,7 @@ main(void)
 		mpt_test(a_use_of_a_large_lane_fails_cleanly),
 		mpt_test(a_use_of_a_descriptor_fails_cleanly),
 		mpt_test(a_use_of_a_named_arena_fails_cleanly),
+		mpt_test(a_use_of_a_segment_fails_cleanly),
 		mpt_test(a_use_in_a_thread_fails_cleanly),
 		mpt_test(a_start_fails_cleanly),
 		mpt_test(an_option_fails_cleanly),
