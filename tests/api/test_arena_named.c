@@ -23,7 +23,8 @@ static char name[64], path[96];
 static void
 choose_name(void)
 {
-	snprintf(name, sizeof(name), "mproc-test-%d", (int)getpid());
+	/* As mpt_name() has it, without the slash. */
+	snprintf(name, sizeof(name), "mpt-%d-arena", (int)getpid());
 	snprintf(path, sizeof(path), "/dev/shm/%s", name);
 }
 

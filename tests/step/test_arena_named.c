@@ -87,7 +87,7 @@ run(struct mpt *t, struct named *n, const char *name, void (*before)(void *),
 	struct mpt_stepper_result result;
 
 	mpt_watchdog(t, 60);
-	snprintf(n->name, sizeof(n->name), "mproc-step-%d", (int)getpid());
+	mpt_name(t, n->name, "arena");
 	mpt_stepper_run(t, &(struct mpt_stepper_opts){
 		.name = name,
 		.before = before,

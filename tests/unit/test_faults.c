@@ -130,13 +130,12 @@ use_named_arena(struct mpt *t)
 {
 	struct mproc_arena_opts opts = { .struct_size = sizeof(opts),
 					 .capacity = 16 << 20 };
-	char name[32];
 	mproc_arena *a;
+	char name[64];
 	void *p, *found;
 	int r;
 
-	snprintf(name, sizeof(name), "mproc-faults-%d", (int)getpid());
-	opts.name = name;
+	opts.name = mpt_name(t, name, "arena");
 	r = mproc_arena_create(&a, &opts);
 	if (r < 0)
 		return r;
@@ -160,11 +159,10 @@ static int
 use_segment(struct mpt *t)
 {
 	mproc_shm *s, *random;
-	char name[32];
+	char name[64];
 	int r;
 
-	snprintf(name, sizeof(name), "mproc-faults-%d", (int)getpid());
-	r = mproc_shm_create(&s, name, LARGE, NULL);
+	r = mproc_shm_create(&s, mpt_name(t, name, "segment"), LARGE, NULL);
 	if (r < 0)
 		return r;
 	memset(mproc_shm_ptr(s), 1, LARGE);
