@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "os/clock.h"
@@ -68,13 +69,13 @@ begin_wait(struct mpr_wait *w, struct mpr_condition *c, mproc_lock *lock,
 	return r;
 }
 
-/* What we were called for is another's. */
+/* What we were chosen for, at @object, is another's. */
 static void
-notify_another(struct mpr_self *self, const struct mpr_condition *c)
+wake_another(struct mpr_self *self, const void *object)
 {
 	struct mpr_wake k;
 
-	mpr_wake_begin(&k, self->arena, self, c);
+	mpr_wake_begin(&k, self->arena, self, object);
 	mpr_wake_n(&k, 1);
 	mpr_wake_end(&k);
 }
@@ -103,7 +104,7 @@ sleep_until_notified(struct mpr_wait *w, const struct mpr_condition *c,
 	if (chosen && atomic_load(&c->cell.generation) == generation)
 		return 0;
 	if (chosen)
-		notify_another(w->self, c);
+		wake_another(w->self, c);
 	return is_gone(c, generation) ? -ESHUTDOWN : r;
 }
 
@@ -120,6 +121,10 @@ take_back(struct mpr_lock *l, uint32_t generation, struct mpr_wait *w,
 	/* If it was moved: until now the lock's wake-up was in its word. */
 	if (!mpr_wait_is_foreign(w)) {
 		mpr_wait_end(w);
+		/* There may be another lock at its place, which was given to
+		 * us. */
+		if (r == -ESHUTDOWN)
+			wake_another(w->self, l);
 		mpr_wait_finish(w);
 	}
 	if (r == -ESHUTDOWN)
@@ -212,6 +217,7 @@ static int
 notify(mproc_condition *condition, unsigned n)
 {
 	struct mpr_condition *c = (struct mpr_condition *)condition;
+	uint64_t once[MPR_PARTICIPANTS_MAX / 64];
 	mproc_arena *a;
 	struct mpr_wake k;
 	unsigned woken;
@@ -231,7 +237,8 @@ notify(mproc_condition *condition, unsigned n)
 	/* For those whom it has chosen and not woken. */
 	mpr_wake_begin(&k, a, mpr_self_in(a), c);
 	/* Who comes back meanwhile is not one of those who wait. */
-	k.until = mproc_now();
+	memset(once, 0, sizeof(once));
+	k.once = once;
 	move_if_held(&k);
 	woken = n == UINT_MAX ? mpr_wake_all(&k) : mpr_wake_n(&k, n);
 	mpr_wake_end(&k);

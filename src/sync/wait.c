@@ -148,7 +148,7 @@ struct walk {
 	uint64_t doors; /* bits of a name that do not matter */
 	struct mpr_scope scope;
 	uint64_t held; /* the name that some may be moved to, or 0 */
-	int64_t until; /* who waits only since later does not count; or 0 */
+	uint64_t *once; /* whom it has chosen already, or NULL */
 	unsigned slot; /* the next one to look at */
 	unsigned high;
 };
@@ -320,8 +320,14 @@ walk_of(const struct mpr_wake *k)
 
 	if (k->held)
 		walk.held = mpr_arena_name(k->arena, k->held);
-	walk.until = k->until;
+	walk.once = k->once;
 	return walk;
+}
+
+static bool
+is_again(const struct walk *walk, unsigned slot)
+{
+	return walk->once && walk->once[slot / 64] >> slot % 64 & 1;
 }
 
 static bool
@@ -334,7 +340,7 @@ find_first(struct walk walk, struct mpr_waiter *ret)
 	while (next_waiter(&walk, &w, &word)) {
 		if (state_of(word) != MPR_WAIT_WAITING ||
 		    (found && w.since >= ret->since) ||
-		    (walk.until && w.since > walk.until))
+		    is_again(&walk, w.slot))
 			continue;
 		*ret = w;
 		found = true;
@@ -370,9 +376,12 @@ choose_first(struct walk walk)
 {
 	struct mpr_waiter w;
 
-	while (find_first(walk, &w))
+	while (find_first(walk, &w)) {
+		if (walk.once)
+			walk.once[w.slot / 64] |= UINT64_C(1) << w.slot % 64;
 		if (choose(&walk, walk.name, &w))
 			return true;
+	}
 	return false;
 }
 

@@ -158,7 +158,7 @@ struct mpr_wake {
 	struct mpr_self *self;
 	const void *object;
 	const void *held; /* who wants that next is moved; NULL */
-	int64_t until; /* who waits only since later is not chosen; or 0 */
+	uint64_t *once; /* a bit for each slot: chosen already; or NULL */
 	uint64_t before; /* the note of whom a signal handler has interrupted */
 };
 
