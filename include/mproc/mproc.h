@@ -13,6 +13,7 @@
 #include <mproc/queue.h>
 #include <mproc/shm.h>
 #include <mproc/sync.h>
+#include <mproc/value.h>
 #include <mproc/version.h>
 
 #endif

@@ -7,7 +7,6 @@
 #include "arena/run.h"
 #include "arena/slab.h"
 #include "base/error.h"
-#include "base/log.h"
 #include "base/macros.h"
 #include "base/owner.h"
 #include "os/thread.h"
@@ -221,12 +220,12 @@ mpr_block_cancel(struct mpr_self *self, const struct mpr_block_ref *ref)
 }
 
 static bool
-retire_in_slab(const struct mpr_self *self, struct mpr_block *b)
+take_in_slab(const struct mpr_self *self, struct mpr_block *b, unsigned state)
 {
 	uint64_t word = atomic_load(&b->state);
 
 	/* A new epoch: this slot may have had the block BUSY before. */
-	return mpr_owner_state(word) == MPR_BLOCK_LINKED &&
+	return mpr_owner_state(word) == state &&
 	       cas(&b->state, word,
 		   mpr_owner(mpr_owner_epoch(mpr_owner_freed(word)), self->slot,
 			     MPR_BLOCK_BUSY));
@@ -257,8 +256,9 @@ mpr_block_retire(mproc_arena *a, struct mpr_self *self,
 	 * is still linked. Nobody else retires a block of this object. */
 	mpr_block_set_home(a, ref, home);
 	enter_heap(self);
-	retired = ref->block ? retire_in_slab(self, ref->block) :
-			       mpr_run_retire(a, self, ref, MPR_BLOCK_LINKED);
+	retired = ref->block ?
+			  take_in_slab(self, ref->block, MPR_BLOCK_LINKED) :
+			  mpr_run_retire(a, self, ref, MPR_BLOCK_LINKED);
 	if (!retired)
 		leave_heap(self);
 	return retired;
@@ -340,21 +340,43 @@ free_run(mproc_arena *a, struct mpr_self *self, const struct mpr_block_ref *ref)
 	return retired;
 }
 
-int
-mpr_heap_free(mproc_arena *a, void *p)
+bool
+mpr_heap_find_live(const mproc_arena *a, const void *p,
+		   struct mpr_block_ref *ret_ref)
 {
-	struct mpr_block_ref ref;
+	unsigned state;
+
+	return find(a, mpr_arena_offset(a, p), ret_ref, &state) &&
+	       state == MPR_BLOCK_LIVE;
+}
+
+int
+mpr_block_free(mproc_arena *a, const struct mpr_block_ref *ref)
+{
 	struct mpr_self *self;
 	int r;
 
-	if (!mpr_heap_find(a, mpr_arena_offset(a, p), &ref))
-		return -EINVAL;
-	if (ref.block)
-		return free_in_slab(ref.block) ? 0 : -EINVAL;
+	if (ref->block)
+		return free_in_slab(ref->block) ? 0 : -EINVAL;
 	r = mpr_self(a, &self);
 	if (r < 0)
 		return r;
-	return free_run(a, self, &ref) ? 0 : -EINVAL;
+	return free_run(a, self, ref) ? 0 : -EINVAL;
+}
+
+bool
+mpr_block_take(mproc_arena *a, struct mpr_self *self,
+	       const struct mpr_block_ref *ref)
+{
+	bool taken;
+
+	enter_heap(self);
+	taken = ref->block ?
+			take_in_slab(self, ref->block, MPR_BLOCK_LIVE) :
+			mpr_run_retire(a, self, ref, MPR_BLOCK_LIVE);
+	if (!taken)
+		leave_heap(self);
+	return taken;
 }
 
 void
@@ -404,16 +426,4 @@ mproc_arena_alloc(mproc_arena *a, size_t size, size_t align)
 		return NULL;
 	}
 	return p;
-}
-
-void
-mproc_free(void *p)
-{
-	mproc_arena *a = mpr_arena_of(p);
-
-	if (!p)
-		return;
-	if (!a || mpr_heap_free(a, p) < 0)
-		mpr_log(MPROC_LOG_ERROR, "mproc_free(%p): no allocated block "
-			"starts there", p);
 }

@@ -4,6 +4,7 @@
  * own.
  *
  *   FREE --reserve--> BUSY,me --commit--> LIVE --free--> FREE
+ *                     BUSY,me <--take-- LIVE
  *                     BUSY,me --append--> LINKED --retire--> BUSY,me
  *                     BUSY,me --cancel--> FREE
  *
@@ -40,8 +41,12 @@
 /* A zeroed LIVE block of any size. Returns 0, -ENOMEM, -ENOSPC. */
 int mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p);
 
-/* LIVE to FREE. Returns 0, or -EINVAL if @p is no LIVE block. */
-int mpr_heap_free(mproc_arena *a, void *p);
+/* The LIVE block that starts at @p. Returns false if there is none. */
+bool mpr_heap_find_live(const mproc_arena *a, const void *p,
+			struct mpr_block_ref *ret_ref);
+
+/* LIVE to FREE. Returns 0, or -EINVAL if it is not LIVE any more. */
+int mpr_block_free(mproc_arena *a, const struct mpr_block_ref *ref);
 
 /* A BUSY block of at least @size bytes; zeroed. A thread has one BUSY block at
  * a time. Returns 0, -ENOMEM, -ENOSPC. */
@@ -92,6 +97,12 @@ void mpr_block_cancel(struct mpr_self *self,
 bool mpr_block_retire(mproc_arena *a, struct mpr_self *self,
 		      const struct mpr_block_ref *ref,
 		      const _Atomic uint64_t *home);
+
+/* LIVE to BUSY, for who has to put something in order before the block is
+ * cancelled. Returns false if it is not LIVE any more. If the caller dies, the
+ * block is FREE. */
+bool mpr_block_take(mproc_arena *a, struct mpr_self *self,
+		    const struct mpr_block_ref *ref);
 
 /* The block that starts at @offset. Returns false if there is none. */
 bool mpr_heap_find(const mproc_arena *a, uint64_t offset,

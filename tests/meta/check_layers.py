@@ -29,8 +29,8 @@ PUBLIC = {'stdbool.h', 'stddef.h', 'stdint.h', 'sys/types.h', 'sys/uio.h'}
 HEADERS = {
     'export.h': 'base', 'version.h': 'base', 'core.h': 'base',
     'arena.h': 'arena', 'shm.h': 'arena',
-    'lock.h': 'sync', 'sync.h': 'sync',
-    'queue.h': 'ipc', 'pipe.h': 'ipc', 'value.h': 'ipc', 'wait.h': 'ipc',
+    'lock.h': 'sync', 'sync.h': 'sync', 'value.h': 'sync',
+    'queue.h': 'ipc', 'pipe.h': 'ipc', 'wait.h': 'ipc',
     'containers.h': 'ipc',
     'process.h': 'process', 'testing.h': 'process',
     'pool.h': 'pool',

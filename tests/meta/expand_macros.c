@@ -73,3 +73,26 @@ int expand_with_lock(mproc_lock *lock)
 	}
 	return r < 0 ? r : n;
 }
+
+struct expand_pair {
+	int a, b;
+};
+
+int expand_values(void)
+{
+	struct expand_pair *pair = mproc_value(struct expand_pair, 1, 2);
+	double *value = mproc_value(double, 1.5);
+	int *array = mproc_array(int, 5), expected = 0, n = 0;
+
+	if (pair && value && array) {
+		mproc_store(value, mproc_load(value) + mproc_fetch_add(value, 1));
+		n = mproc_fetch_add(&array[1], pair->a) + mproc_load(array);
+		n += mproc_exchange(array, 2);
+		n += mproc_compare_exchange(array, &expected, 3);
+		mproc_store(array, pair->b);
+	}
+	mproc_free(pair);
+	mproc_free(value);
+	mproc_free(array);
+	return n;
+}

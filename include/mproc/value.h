@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * value.h - shared values and arrays: typed pointers into the default arena, each
+ * with a lock of its own; and atomic access to numbers and pointers.
+ *
+ *     double *sum = mproc_value(double, 0.0);
+ *     int *squares = mproc_array(int, 100);
+ *
+ *     mproc_with_lock(mproc_lock_of(sum))
+ *         *sum += 0.5;
+ *     mproc_fetch_add(&squares[3], 1);
+ *
+ * They are used as any memory is. Where several processes write, they take the
+ * lock, or use the atomic functions for all that is not under the lock. The pointer
+ * is valid in every process of the family. mproc_free() ends them, whatever
+ * process calls it.
+ *
+ * A value or array is never moved or copied as a whole: what lies behind its end
+ * belongs to it.
+ */
+#ifndef MPROC_VALUE_H
+#define MPROC_VALUE_H
+
+#include <mproc/arena.h>
+#include <mproc/lock.h>
+
+MPROC_BEGIN_DECLS
+
+/**
+ * mproc_value_new() - make a value in the default arena
+ * @size: bytes, at least 1
+ * @init: so many bytes to begin with, or NULL for zeroes
+ *
+ * Return: its address, aligned to 64 bytes; NULL with errno set as of
+ *         mproc_array_new().
+ * Context: as mproc_array_new().
+ * Crash: as in mproc_array_new().
+ */
+MPROC_API MPROC_NODISCARD void *mproc_value_new(size_t size, const void *init);
+
+/**
+ * mproc_array_new() - make an array in the default arena
+ * @elem: bytes of an element, at least 1
+ * @n:    number of elements, at least 1
+ * @init: @n elements to begin with, or NULL for zeroes
+ *
+ * It and its lock take 48 bytes more than its elements, rounded up as all blocks
+ * are.
+ *
+ * Return: the address of the first element, aligned to 64 bytes; NULL with errno
+ *         set, and the text in mproc_error_detail():
+ *   EINVAL  @elem or @n is 0
+ *   ENOMEM  more than the arena can ever hold, or SIZE_MAX bytes and more; and as
+ *           of mproc_alloc(), with all other errors of that
+ * Context: lock-free; calls the kernel when the heap grows. Thread-safe, not
+ *          async-signal-safe.
+ * Crash: killed inside, there is no array, and its memory is free again once the
+ *        death is proved; killed just before the return, it is one that nobody
+ *        knows.
+ */
+MPROC_API MPROC_NODISCARD void *mproc_array_new(size_t elem, size_t n,
+						const void *init);
+
+/**
+ * mproc_array_len() - how many elements does an array have?
+ * @array: what mproc_array_new() or mproc_value_new() has returned, in any process
+ *
+ * Return: the number, 1 for a value; 0 with errno set, and the text in
+ *         mproc_error_detail():
+ *   EINVAL  @array is NULL; or what was allocated there is no array or value, or
+ *           somebody has written behind its end
+ *   EFAULT  @array is not shared memory
+ *   ESTALE  nothing that is allocated starts there: it was freed, or @array points
+ *           into the middle
+ * Context: never waits, no system call.
+ * Crash: nothing is changed.
+ */
+MPROC_API size_t mproc_array_len(const void *array);
+
+/**
+ * mproc_lock_of() - the lock of a value or array
+ * @value: what mproc_value_new() or mproc_array_new() has returned, in any process
+ *
+ * Always the same one for the same value, free in the beginning. It may be kept; it
+ * ends with the value and is not destroyed otherwise. Nothing but those who take
+ * it keeps others from the value.
+ *
+ * Return: the lock; NULL with errno set as of mproc_array_len(). Functions of locks
+ *         refuse NULL.
+ * Context: never waits, no system call.
+ * Crash: nothing is changed.
+ */
+MPROC_API mproc_lock *mproc_lock_of(const void *value);
+
+MPROC_END_DECLS
+
+#ifdef __cplusplus
+template <typename T>
+using mproc_type_ = T;
+
+template <typename T>
+inline T *
+mproc_make_value_(const T &init)
+{
+	return static_cast<T *>(mproc_value_new(sizeof(T), &init));
+}
+
+/* mproc_value(type, init): as in C, but nothing is narrowed. */
+#define mproc_value(type, ...)                                                \
+	mproc_make_value_<type>(mproc_type_<type>{ __VA_ARGS__ })
+/* mproc_array(type, n): as in C. */
+#define mproc_array(type, n)                                                  \
+	static_cast<mproc_type_<type> *>(                                     \
+		mproc_array_new(sizeof(type), static_cast<size_t>(n), 0))
+#else
+/*
+ * mproc_value(type, init): makes a value of @type, to which one must be able to
+ * append " *"; of a structure all members can be given. Evaluates to a pointer to
+ * @type, or NULL with errno set. Twin: mproc_value_new().
+ */
+#define mproc_value(type, ...)                                                \
+	((type *)mproc_value_new(sizeof(type), &(type){ __VA_ARGS__ }))
+/* mproc_array(type, n): makes an array of @n zeroed elements, in the same way. A
+ * negative @n is too large. Twin: mproc_array_new(). */
+#define mproc_array(type, n)                                                  \
+	((type *)mproc_array_new(sizeof(type), (size_t)(n), NULL))
+#endif
+
+/*
+ * Atomic access to what lies at @p, in shared memory or not: integers, pointers,
+ * enumerations, bool, float and double, of up to 8 bytes and at their natural
+ * alignment. All of it is in one order for all threads (sequentially consistent),
+ * and never waits: a process that is killed inside has done it or not.
+ * Async-signal-safe. For gcc and clang; in C++ these are templates. Other languages
+ * have their own, which work together with these.
+ *
+ *   mproc_load(p)         the value
+ *   mproc_store(p, v)     sets it to v
+ *   mproc_exchange(p, v)  sets it to v; the value before
+ *   mproc_fetch_add(p, n) adds n to a number; the value before. Integers wrap
+ *                         around, also signed ones
+ *   mproc_compare_exchange(p, expected, v)  if it is *expected, sets it to v and is
+ *                         true; else it is false, and *expected becomes the value.
+ *                         float and double are compared bit by bit
+ */
+#if defined(__GNUC__) && defined(__cplusplus)
+/* So that only @p says what type it is. */
+template <typename T>
+struct mproc_same_ {
+	typedef T type;
+};
+
+template <typename T>
+inline T
+mproc_load(const T *p)
+{
+	T v;
+
+	__atomic_load(p, &v, __ATOMIC_SEQ_CST);
+	return v;
+}
+
+template <typename T>
+inline void
+mproc_store(T *p, typename mproc_same_<T>::type v)
+{
+	__atomic_store(p, &v, __ATOMIC_SEQ_CST);
+}
+
+template <typename T>
+inline T
+mproc_exchange(T *p, typename mproc_same_<T>::type v)
+{
+	T before;
+
+	__atomic_exchange(p, &v, &before, __ATOMIC_SEQ_CST);
+	return before;
+}
+
+template <typename T>
+inline bool
+mproc_compare_exchange(T *p, typename mproc_same_<T>::type *expected,
+		       typename mproc_same_<T>::type v)
+{
+	return __atomic_compare_exchange(p, expected, &v, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* Pointers are no numbers: for these it does not compile. */
+template <typename T>
+inline T
+mproc_fetch_add(T *p, typename mproc_same_<T>::type n)
+{
+	static_assert(sizeof(1 * *p), "a number");
+	return __atomic_fetch_add(p, n, __ATOMIC_SEQ_CST);
+}
+
+template <typename T>
+inline T
+mproc_fetch_add_real_(T *p, T n)
+{
+	T before = mproc_load(p);
+
+	while (!mproc_compare_exchange(p, &before, before + n))
+		;
+	return before;
+}
+
+inline float
+mproc_fetch_add(float *p, float n)
+{
+	return mproc_fetch_add_real_(p, n);
+}
+
+inline double
+mproc_fetch_add(double *p, double n)
+{
+	return mproc_fetch_add_real_(p, n);
+}
+#elif defined(__GNUC__)
+/* The compiler's functions for single values take no float and double. */
+#define mproc_define_real_(type)                                              \
+	static inline type mproc_load_##type##_(const volatile void *p)       \
+	{                                                                     \
+		type v;                                                       \
+		__atomic_load((const volatile type *)p, &v,                   \
+			      __ATOMIC_SEQ_CST);                              \
+		return v;                                                     \
+	}                                                                     \
+	static inline void mproc_store_##type##_(volatile void *p, type v)    \
+	{                                                                     \
+		__atomic_store((volatile type *)p, &v, __ATOMIC_SEQ_CST);     \
+	}                                                                     \
+	static inline type mproc_exchange_##type##_(volatile void *p, type v) \
+	{                                                                     \
+		type before;                                                  \
+		__atomic_exchange((volatile type *)p, &v, &before,            \
+				  __ATOMIC_SEQ_CST);                          \
+		return before;                                                \
+	}                                                                     \
+	static inline bool mproc_compare_exchange_##type##_(                  \
+		volatile void *p, type *expected, type v)                     \
+	{                                                                     \
+		return __atomic_compare_exchange(                             \
+			(volatile type *)p, expected, &v, false,              \
+			__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                  \
+	}                                                                     \
+	static inline type mproc_fetch_add_##type##_(volatile void *p,        \
+						     type n)                  \
+	{                                                                     \
+		type before = mproc_load_##type##_(p);                        \
+		while (!mproc_compare_exchange_##type##_(p, &before,          \
+							 before + n))         \
+			;                                                     \
+		return before;                                                \
+	}
+mproc_define_real_(float)
+mproc_define_real_(double)
+#undef mproc_define_real_
+
+/* What is not chosen is compiled too, with something that fits: @v if @p points to
+ * what is asked for, or else something of that type. */
+#define mproc_if_float_(p, v, other) _Generic(*(p), float: (v), default: other)
+#define mproc_if_double_(p, v, other) _Generic(*(p), double: (v), default: other)
+#define mproc_if_whole_(p, v, other)                                          \
+	_Generic(*(p), float: other, double: other, default: (v))
+#define mproc_whole_at_(p, v) mproc_if_whole_(p, v, &(int){ 0 })
+
+/* The value. */
+#define mproc_load(p)                                                         \
+	_Generic(*(p), float: mproc_load_float_(p),                           \
+		 double: mproc_load_double_(p),                               \
+		 default: __atomic_load_n(mproc_whole_at_(p, p),              \
+					  __ATOMIC_SEQ_CST))
+/* Sets it. */
+#define mproc_store(p, v)                                                     \
+	_Generic(*(p),                                                        \
+		 float: mproc_store_float_((p), mproc_if_float_(p, v, 0.0f)), \
+		 double: mproc_store_double_((p),                             \
+					     mproc_if_double_(p, v, 0.0)),    \
+		 default: __atomic_store_n(mproc_whole_at_(p, p),             \
+					   mproc_if_whole_(p, v, 0),          \
+					   __ATOMIC_SEQ_CST))
+/* Sets it; the value before. */
+#define mproc_exchange(p, v)                                                  \
+	_Generic(*(p),                                                        \
+		 float: mproc_exchange_float_((p),                            \
+					      mproc_if_float_(p, v, 0.0f)),   \
+		 double: mproc_exchange_double_((p),                          \
+						mproc_if_double_(p, v, 0.0)), \
+		 default: __atomic_exchange_n(mproc_whole_at_(p, p),          \
+					      mproc_if_whole_(p, v, 0),       \
+					      __ATOMIC_SEQ_CST))
+/* Whether it was *@expected, and is @v now. gcc would take an @expected of another
+ * type. */
+#define mproc_compare_exchange(p, expected, v)                                \
+	_Generic(*(p),                                                        \
+		 float: mproc_compare_exchange_float_(                        \
+			 (p), mproc_if_float_(p, expected, (float *)0),       \
+			 mproc_if_float_(p, v, 0.0f)),                        \
+		 double: mproc_compare_exchange_double_(                      \
+			 (p), mproc_if_double_(p, expected, (double *)0),     \
+			 mproc_if_double_(p, v, 0.0)),                        \
+		 default: __atomic_compare_exchange_n(                        \
+			 mproc_whole_at_(p, p), mproc_whole_at_(p, expected), \
+			 mproc_if_whole_(p, v, 0),                            \
+			 !sizeof(1 ? (p) : (expected)), __ATOMIC_SEQ_CST,     \
+			 __ATOMIC_SEQ_CST))
+/* Adds; the value before. Pointers are no numbers: for these 1 * does not
+ * compile. */
+#define mproc_fetch_add(p, n)                                                 \
+	_Generic(*(p),                                                        \
+		 float: mproc_fetch_add_float_((p),                           \
+					       mproc_if_float_(p, n, 0.0f)),  \
+		 double: mproc_fetch_add_double_((p),                         \
+						 mproc_if_double_(p, n, 0.0)), \
+		 default: __atomic_fetch_add(                                 \
+			 mproc_whole_at_(p, p), mproc_if_whole_(p, n, 0),     \
+			 sizeof(1 * *(p)) ? __ATOMIC_SEQ_CST : 0))
+#endif
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include <mproc/value.h>
+
+#include "arena/heap.h"
+#include "arena/table.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "sync/holder.h"
+#include "sync/value.h"
+#include "sync/wait.h"
+
+static struct mpr_value_end *
+end_of(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	return mpr_arena_at(a, ref->offset + ref->size -
+				       sizeof(struct mpr_value_end));
+}
+
+static bool
+is_value(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	return atomic_load_explicit(&end_of(a, ref)->mark,
+				    memory_order_relaxed) ==
+	       MPR_VALUE_MAGIC + ref->offset;
+}
+
+/* While the block is BUSY. As atomics: who waited for the lock of the block's last
+ * use and has not noticed yet may look. */
+static void
+write_end(const mproc_arena *a, const struct mpr_block_ref *ref, size_t n)
+{
+	struct mpr_value_end *e = end_of(a, ref);
+
+	/* The generation comes before the word that lets anybody have the lock. */
+	atomic_store(&e->lock.cell.generation,
+		     (uint32_t)mpr_arena_epoch(a) + 1);
+	atomic_store_explicit(&e->lock.cell.first, 0, memory_order_relaxed);
+	atomic_store_explicit(&e->lock.named, 0, memory_order_relaxed);
+	atomic_store_explicit(&e->lock.died, 0, memory_order_relaxed);
+	atomic_store(&e->lock.cell.word, 0);
+	atomic_store_explicit(&e->n, n, memory_order_relaxed);
+	atomic_store_explicit(&e->mark, MPR_VALUE_MAGIC + ref->offset,
+			      memory_order_relaxed);
+}
+
+static int
+make(size_t elem, size_t n, const void *init, void **ret_p)
+{
+	struct mpr_block_ref ref;
+	struct mpr_self *self;
+	mproc_arena *a;
+	size_t len;
+	int r;
+
+	if (!elem || !n)
+		return mpr_fail(-EINVAL, "%zu elements of %zu bytes", n, elem);
+	if (n > (SIZE_MAX - sizeof(struct mpr_value_end)) / elem)
+		return mpr_fail(-ENOMEM, "%zu elements of %zu bytes", n, elem);
+	len = n * elem;
+	r = mpr_arena_get(&a);
+	if (r < 0)
+		return r;
+	r = mpr_self(a, &self);
+	if (r < 0)
+		return r;
+	r = (init ? mpr_heap_reserve_dirty : mpr_heap_reserve)(
+		a, self, len + sizeof(struct mpr_value_end), &ref);
+	if (r < 0)
+		return r;
+	if (init)
+		memcpy(mpr_arena_at(a, ref.offset), init, len);
+	write_end(a, &ref, n);
+	mpr_block_commit(self, &ref);
+	*ret_p = mpr_arena_at(a, ref.offset);
+	return 0;
+}
+
+void *
+mproc_array_new(size_t elem, size_t n, const void *init)
+{
+	void *p = NULL;
+	int r = make(elem, n, init, &p);
+
+	if (r < 0) {
+		errno = -r;
+		return NULL;
+	}
+	return p;
+}
+
+void *
+mproc_value_new(size_t size, const void *init)
+{
+	return mproc_array_new(size, 1, init);
+}
+
+static int
+find(const void *p, struct mpr_value_end **ret_end)
+{
+	const mproc_arena *a = mpr_arena_of(p);
+	struct mpr_block_ref ref;
+
+	if (!p)
+		return mpr_fail(-EINVAL, "value is NULL");
+	if (!a || !mpr_heap_find_live(a, p, &ref))
+		return mproc_is_shared(p) ?
+			       mpr_fail(-ESTALE, "no allocated block starts at "
+					"%p", p) :
+			       mpr_fail(-EFAULT, "%p is not shared memory", p);
+	if (!is_value(a, &ref))
+		return mpr_fail(-EINVAL, "what is at %p was not made as a value "
+				"or array, or somebody wrote behind its end", p);
+	*ret_end = end_of(a, &ref);
+	return 0;
+}
+
+mproc_lock *
+mproc_lock_of(const void *value)
+{
+	struct mpr_value_end *e;
+	int r = find(value, &e);
+
+	if (r < 0) {
+		errno = -r;
+		return NULL;
+	}
+	return (mproc_lock *)&e->lock;
+}
+
+size_t
+mproc_array_len(const void *array)
+{
+	struct mpr_value_end *e;
+	int r = find(array, &e);
+
+	if (r < 0) {
+		errno = -r;
+		return 0;
+	}
+	return atomic_load_explicit(&e->n, memory_order_relaxed);
+}
+
+/* While the block is BUSY. */
+static void
+end_lock(const mproc_arena *a, struct mpr_self *self, struct mpr_value_end *e)
+{
+	struct mpr_wake wake;
+
+	/* So that recovery wakes who waits, if we die between. */
+	mpr_wake_begin(&wake, a, self, &e->lock);
+	atomic_store(&e->lock.cell.word, MPR_GONE);
+	mpr_wake_for_a_look(&wake);
+	mpr_wake_end(&wake);
+}
+
+static int
+free_value(mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	struct mpr_self *self;
+
+	/* One that cannot take part can free a block all the same, perhaps. */
+	if (mpr_self(a, &self) < 0)
+		return mpr_block_free(a, ref);
+	if (!mpr_block_take(a, self, ref))
+		return -EINVAL;
+	/* Once more: it may have been freed and another's since. */
+	if (is_value(a, ref))
+		end_lock(a, self, end_of(a, ref));
+	mpr_block_cancel(self, ref);
+	return 0;
+}
+
+void
+mproc_free(void *p)
+{
+	mproc_arena *a = mpr_arena_of(p);
+	struct mpr_block_ref ref;
+	int r = -EINVAL;
+
+	if (!p)
+		return;
+	if (a && mpr_heap_find_live(a, p, &ref))
+		r = is_value(a, &ref) ? free_value(a, &ref) :
+					mpr_block_free(a, &ref);
+	if (r < 0)
+		mpr_log(MPROC_LOG_ERROR, "mproc_free(%p): no allocated block "
+			"starts there", p);
+}

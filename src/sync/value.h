@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a value or an array is in shared memory: a block of the user's, at whose
+ * start the user's bytes lie, and at whose end this does. The end is that of the
+ * block, which the heap knows, and not that of the user's bytes.
+ *
+ *   BUSY,me: bytes and end are written --> LIVE --free--> BUSY,me: the lock is
+ *   GONE, who waits for it is told --> FREE
+ */
+#ifndef MPR_SYNC_VALUE_H
+#define MPR_SYNC_VALUE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "sync/lock.h"
+
+#define MPR_VALUE_MAGIC UINT64_C(0x65756c61766d0000)
+
+struct mpr_value_end {
+	struct mpr_lock lock; /* its generation is another one each time */
+	_Atomic uint64_t n; /* of elements; 1 for a value */
+	/* MPR_VALUE_MAGIC and the block's offset: copied elsewhere with the rest
+	 * it makes no value. */
+	_Atomic uint64_t mark;
+};
+
+static_assert(sizeof(struct mpr_value_end) == 48, "shared layout");
+
+#endif
