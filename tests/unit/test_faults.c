@@ -69,6 +69,29 @@ use_heap(struct mpt *t)
 }
 
 static int
+use_values(struct mpt *t)
+{
+	unsigned char *large;
+	int *small, r = 0;
+
+	small = mproc_value(int, 7);
+	if (!small)
+		return -errno;
+	large = mproc_array(unsigned char, LARGE);
+	if (large) {
+		mpt_check_int(t, large[0] | large[LARGE - 1], 0);
+		memset(large, 1, LARGE);
+		mpt_check(t, mproc_array_len(large) == LARGE);
+	} else {
+		r = -errno;
+	}
+	mpt_check(t, mproc_lock_of(small) && *small == 7);
+	mproc_free(large);
+	mproc_free(small);
+	return r;
+}
+
+static int
 use_queue(struct mpt *t)
 {
 	mproc_queue *q;
@@ -541,6 +564,8 @@ static const struct use {
 	{ "options", use_options },   { "large lane", use_large_lane },
 	{ "descriptor", use_descriptor },
 	{ "named arena", use_named_arena }, { "segment", use_segment },
+	{ "named arena", use_named_arena },
+	{ "values", use_values },
 };
 
 /* Shared ones. */
@@ -740,6 +765,7 @@ use_of(const char *name)
 	}
 
 SWEEP(a_use_of_the_heap_fails_cleanly, "heap")
+SWEEP(a_use_of_values_fails_cleanly, "values")
 SWEEP(a_use_of_a_queue_fails_cleanly, "queue")
 SWEEP(a_use_of_a_large_lane_fails_cleanly, "large lane")
 SWEEP(a_use_of_a_descriptor_fails_cleanly, "descriptor")
@@ -761,6 +787,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_use_of_the_heap_fails_cleanly),
+		mpt_test(a_use_of_values_fails_cleanly),
 		mpt_test(a_use_of_a_queue_fails_cleanly),
 		mpt_test(a_use_of_a_large_lane_fails_cleanly),
 		mpt_test(a_use_of_a_descriptor_fails_cleanly),
