@@ -132,6 +132,30 @@ a_waiter_learns_that_a_barrier_was_made_again(void **state)
 	mproc_free(b->object);
 }
 
+/* Two inits brought it back to where the waiter had left it. */
+static void
+no_phase_is_complete_for_who_waited_two_barriers_before(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	int id;
+
+	b->object = new_object();
+	assert_int_equal(mproc_barrier_init(b->object, 2), 0);
+	id = spawn_asleep(t, b->object, wait_at_barrier);
+	mpt_pause(t, id);
+	mproc_barrier_destroy(b->object);
+	assert_int_equal(mproc_barrier_init(b->object, 1), 0);
+	assert_int_equal(mproc_barrier_wait(b->object, MPROC_NOWAIT), 0);
+	mproc_barrier_destroy(b->object);
+	assert_int_equal(mproc_barrier_init(b->object, 1), 0);
+	mpt_resume(t, id);
+	mpt_expect_exit(t, id, 0);
+	assert_true(b->r == -ESHUTDOWN || b->r == -ENOTRECOVERABLE);
+	mproc_barrier_destroy(b->object);
+	mproc_free(b->object);
+}
+
 /* It was told that the barrier had been destroyed. */
 static void
 a_phase_that_was_complete_stays_so(void **state)
@@ -306,6 +330,96 @@ a_stopped_waiter_that_was_moved_keeps_the_lock_from_nobody(void **state)
 	mpt_resume(t, moved);
 	mpt_expect_exit(t, moved, 0);
 	mproc_lock_destroy(b->lock);
+	mproc_free(b->object);
+}
+
+/* Of the one that is made in the place of the first. */
+static int
+wait_for_the_next_condition(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	mpt_check_int(t, mproc_lock_acquire(b->lock, MPROC_FOREVER), 0);
+	mpt_check_int(t, mproc_condition_wait(b->object, b->lock,
+					      mproc_sec(2)), 0);
+	mpt_check_int(t, mproc_lock_release(b->lock), 0);
+	return 0;
+}
+
+/* It was the one that was chosen, as it had waited for longer. */
+static void
+who_waited_for_a_destroyed_condition_is_not_notified_of_the_next(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	mproc_condition *made, *again;
+	int former, next;
+
+	assert_int_equal(mproc_lock_create(&b->lock), 0);
+	assert_int_equal(mproc_condition_create(&made), 0);
+	b->object = made;
+	former = spawn_asleep(t, made, wait_for_condition);
+	mpt_pause(t, former);
+	mproc_condition_destroy(made);
+	assert_int_equal(mproc_condition_create(&again), 0);
+	assert_ptr_equal(again, made);
+	next = spawn_asleep(t, again, wait_for_the_next_condition);
+	assert_int_equal(mproc_lock_acquire(b->lock, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_condition_notify(again, 1), 1);
+	assert_int_equal(mproc_lock_release(b->lock), 0);
+	mpt_resume(t, former);
+	mpt_expect_exit(t, former, 0);
+	assert_int_equal(b->r, -ESHUTDOWN);
+	mpt_expect_exit(t, next, 0);
+	mproc_condition_destroy(again);
+	mproc_lock_destroy(b->lock);
+}
+
+static int
+wait_and_stay(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	mpt_check_int(t, mproc_lock_acquire(b->lock, MPROC_FOREVER), 0);
+	b->r = mproc_condition_wait(b->object, b->lock, mproc_sec(10));
+	b->turns = 1;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+/* It kept for itself that it had been chosen for the next lock. */
+static void
+who_was_moved_to_a_destroyed_lock_hands_the_next_one_on(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	mproc_lock *again;
+	int moved, other;
+
+	b->object = new_object();
+	assert_int_equal(mproc_lock_create(&b->lock), 0);
+	moved = spawn_asleep(t, b->object, wait_and_stay);
+	assert_int_equal(mproc_lock_acquire(b->lock, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_condition_notify(b->object, 1), 1);
+	mpt_pause(t, moved);
+	mproc_lock_destroy(b->lock);
+	assert_int_equal(mproc_lock_create(&again), 0);
+	assert_ptr_equal(again, b->lock);
+	assert_int_equal(mproc_lock_acquire(again, MPROC_NOWAIT), 0);
+	other = spawn_asleep(t, again, take_lock);
+	/* It does not find that out by itself. */
+	mpt_pause(t, other);
+	assert_int_equal(mproc_lock_release(again), 0);
+	mpt_resume(t, moved);
+	mpt_until(t, b->turns);
+	assert_int_equal(b->r, -ESTALE);
+	assert_false(has_sleeper(again));
+	mpt_resume(t, other);
+	mpt_expect_exit(t, other, 0);
+	mpt_kill(t, moved);
+	mproc_lock_destroy(again);
 	mproc_free(b->object);
 }
 
@@ -653,10 +767,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_waiter_learns_that_a_barrier_was_made_again),
+		mpt_test(no_phase_is_complete_for_who_waited_two_barriers_before),
 		mpt_test(a_phase_that_was_complete_stays_so),
 		mpt_test(who_is_about_to_enrol_hides_no_death),
 		mpt_test(who_died_when_it_was_chosen_chooses_nobody),
 		mpt_test(a_stopped_waiter_that_was_moved_keeps_the_lock_from_nobody),
+		mpt_test(who_waited_for_a_destroyed_condition_is_not_notified_of_the_next),
+		mpt_test(who_was_moved_to_a_destroyed_lock_hands_the_next_one_on),
 		mpt_test(an_event_that_is_set_during_a_first_call_ends_it),
 		mpt_test(one_that_waits_is_notified_once),
 		mpt_test(a_condition_wait_does_not_return_with_another_lock),
