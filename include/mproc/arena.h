@@ -81,7 +81,8 @@ struct mproc_arena_opts {
  *   -ENAMETOOLONG
  *   -E2BIG    @opts has fields that this library does not know
  *   -EEXIST   something has that name already
- *   -EMFILE   32 named arenas are open, or too many descriptors
+ *   -EMFILE   32 named arenas are open, or closed and still mapped for threads
+ *             that have used them; or too many descriptors
  *   -ENOTSUP  the system has no /dev/shm, or one that takes no unnamed files; or
  *             there is no /proc
  *   -EACCES   /dev/shm is not for this user
@@ -129,7 +130,7 @@ MPROC_API int mproc_arena_open(mproc_arena **ret_a, const char *name,
  * With the last close, what the calling thread holds in the arena is given back
  * as at its end, and pointers into the arena are no longer to be used by this
  * process. Other threads that have used it keep it mapped, and are among its
- * participants, until they end.
+ * participants, until they end or use another named arena for the first time.
  *
  * Context: blocks on the kernel only.
  * Crash: as the end of the process.

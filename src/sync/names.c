@@ -89,8 +89,10 @@ next_block(const mproc_arena *a, const _Atomic uint64_t *link)
 static bool
 has_name(const struct entry *e, const struct name *name)
 {
+	/* Acquire, with the stores in bind(): who reads a word of a new name does
+	 * not find the entry's old word after that. */
 	for (int i = 0; i < WORDS; i++)
-		if (atomic_load_explicit(&e->name[i], memory_order_relaxed) !=
+		if (atomic_load_explicit(&e->name[i], memory_order_acquire) !=
 		    name->words[i])
 			return false;
 	return true;
@@ -136,9 +138,7 @@ look_up(const mproc_arena *a, const struct name *name, uint64_t *ret_word)
 			continue;
 		/* The name was read in between: before it is another one the word
 		 * is another one. */
-		atomic_thread_fence(memory_order_acquire);
-		if (atomic_load_explicit(&e->word, memory_order_relaxed) !=
-		    word)
+		if (atomic_load(&e->word) != word)
 			continue;
 		*ret_word = word;
 		return e;
@@ -226,12 +226,10 @@ bind(mproc_arena *a, const struct name *name, uint64_t offset)
 	if (!e)
 		return mpr_fail(-EBADMSG, "the arena's names are corrupt");
 	word = atomic_load(&e->word);
-	/* The fence, against the one in look_up(): who has read a word of the new
-	 * name does not find the old word again. */
-	atomic_thread_fence(memory_order_release);
+	/* Release: after the store that has made the entry free. */
 	for (int i = 0; i < WORDS; i++)
 		atomic_store_explicit(&e->name[i], name->words[i],
-				      memory_order_relaxed);
+				      memory_order_release);
 	/* seq_cst, before the look for those who wait: they say so, then look
 	 * here. One of us sees the other. */
 	atomic_store(&e->word,
