@@ -338,6 +338,18 @@ storm(struct role *roles, int but, unsigned us)
 		kill(roles[i].pid, SIGCONT);
 }
 
+/* Waits for role @i, which is to end. Returns whether it was killed, and counts
+ * where. */
+static bool
+count(struct mpt *t, struct chaos *c, struct role *roles, int i,
+      struct tally *tally)
+{
+	bool killed = reap(t, &roles[i]);
+
+	tally->kills[atomic_load(&c->place[i])] += killed;
+	return killed;
+}
+
 /* Kills or stops one role after the other until @kills are done. */
 static void
 rage(struct mpt *t, struct chaos *c, struct role *roles, unsigned kills,
@@ -367,10 +379,7 @@ rage(struct mpt *t, struct chaos *c, struct role *roles, unsigned kills,
 			       WEXITED | WNOWAIT | (i == victim ? 0 : WNOHANG));
 			if (info.si_pid == 0)
 				continue;
-			if (reap(t, &roles[i])) {
-				done++;
-				tally->kills[atomic_load(&c->place[i])]++;
-			}
+			done += count(t, c, roles, i, tally);
 			start(t, c, roles, i, next_life);
 		}
 	}
@@ -386,8 +395,9 @@ settle(struct mpt *t, struct chaos *c, struct role *roles, uint32_t *next_life,
 	atomic_store(&c->stop_producers, 1);
 	/* They may wait for room that dead letters have. */
 	read_letters(t, c, tally);
+	/* Some of the last were killed and not waited for. */
 	for (int i = 0; i < PRODUCERS; i++)
-		reap(t, &roles[i]);
+		count(t, c, roles, i, tally);
 	while ((r = mproc_queue_join(c->q, mproc_ms(20))) != 0) {
 		mpt_check(t, r == -EOWNERDEAD || r == -ETIMEDOUT);
 		read_letters(t, c, tally);
@@ -395,13 +405,13 @@ settle(struct mpt *t, struct chaos *c, struct role *roles, uint32_t *next_life,
 		for (int i = PRODUCERS; i < ROLES; i++)
 			if (waitid(P_PID, (id_t)roles[i].pid, &info,
 				   WEXITED | WNOWAIT | WNOHANG) == 0 &&
-			    info.si_pid && reap(t, &roles[i]))
+			    info.si_pid && count(t, c, roles, i, tally))
 				start(t, c, roles, i, next_life);
 	}
 	mpt_check_int(t, r, 0);
 	atomic_store(&c->stop_consumers, 1);
 	for (int i = PRODUCERS; i < ROLES; i++)
-		reap(t, &roles[i]);
+		count(t, c, roles, i, tally);
 }
 
 static void
