@@ -458,12 +458,14 @@ wait_for_others(const struct call *c, uint64_t then, mproc_timeout timeout)
 	unsigned looks = 0;
 	struct mpr_wait w;
 
-	while (mpr_spin_on(&looks, SPINS))
+	while (r == -EINPROGRESS && mpr_spin_on(&looks, SPINS))
 		if ((atomic_load_explicit(&c->b->cell.word,
 					  memory_order_relaxed) ^
 		     then) &
 		    MPR_BARRIER_PHASE)
-			return outcome(c, then);
+			r = outcome(c, then);
+	if (r != -EINPROGRESS)
+		return r;
 	mpr_wait_begin(&w, c->self, c->b, MPR_WAIT_NEWS);
 	while (r == -EINPROGRESS && why == 0) {
 		/* Any party may be the one that dies. */
