@@ -40,6 +40,8 @@ without_aslr=
 wrapped=
 # Multiplies meson's time limits for tests.
 patience=1
+# Many tests wait for time to pass, so one more than there are CPUs.
+at_once=$(($(getconf _NPROCESSORS_ONLN) + 1))
 
 # configure BUILD [OPTION...]: make or renew build/BUILD.
 configure()
@@ -80,7 +82,8 @@ check()
 	began=$(date +%s)
 	rm -f "$logs".*
 	$without_aslr meson test -C "build/$name" --no-rebuild \
-		-t $patience "$@" > "build/$name.test.log" 2>&1
+		-t $patience --num-processes $at_once "$@" \
+		> "build/$name.test.log" 2>&1
 	status=$?
 
 	echo '0 1 0' > "build/$name.counts"

@@ -48,8 +48,8 @@
 #include "mpt_step_arch.h"
 
 enum {
-	EVERY = 2000,
-	BUDGET = 300,
+	EVERY = 1000,
+	BUDGET = 200,
 	QUICK_CASES = 64,
 	TICK_MS = 5,
 	SLEEPY_TICKS = 3,

@@ -62,8 +62,8 @@
  * @fingerprint: runs in the test during the dry run: a hash of the memory of
  *               interest, to find the instructions that change it (none)
  * @arg:         handed to all of them
- * @every:       all instructions up to this one (2000)
- * @budget:      how many chosen points beyond that (300)
+ * @every:       all instructions up to this one (1000)
+ * @budget:      how many chosen points beyond that (200)
  * @max_cases:   no more points than this: the ones that matter, the others
  *               spread evenly (no limit)
  * @keep_zombie: leave the victim unreaped while the survivor runs (reaped)
