@@ -23,7 +23,11 @@
  * process is inside a call of libmproc that waits.
  *
  * Who is killed while it waits, or just as it is woken, takes nothing with it
- * that others wait for.
+ * that others wait for. One exception is late, not lost: of a thread that has taken
+ * no part in the arena yet nothing is known. If it is killed between setting an
+ * event, or releasing a semaphore, and the wake-up, those who wait find that when
+ * they next look by themselves: with n sleepers in the arena after up to 1.5 n/20 s.
+ * Any call that takes or waits makes it a participant.
  *
  * A forked child holds nothing: what its parent's thread holds stays that
  * thread's.
@@ -148,7 +152,8 @@ mproc_semaphore_acquire(mproc_semaphore *semaphore, mproc_timeout timeout);
  * Context: never waits; async-signal-safe without .undo, also in a handler that
  *          interrupts a call for the same semaphore, and in a thread that has
  *          not used libmproc yet. A system call only if somebody waits.
- * Crash: killed inside, the permit is there or not; if so, who waits gets it.
+ * Crash: killed inside, the permit is there or not; if so, who waits gets it, late
+ *        if the caller is no participant (see above).
  */
 MPROC_API int mproc_semaphore_release(mproc_semaphore *semaphore);
 
@@ -323,7 +328,7 @@ MPROC_API void mproc_event_destroy(mproc_event *event);
  *          call for the same event, and in a thread that has not used libmproc
  *          yet. A system call for each one that waits.
  * Crash: killed inside, it is set or as it was; if it is set, those who wait go
- *        on.
+ *        on, late if the caller is no participant (see above).
  */
 MPROC_API int mproc_event_set(mproc_event *event);
 
