@@ -136,7 +136,7 @@ a_notifier_dies_with_the_lock(void **state)
 	mpt_until(t, look(t, b, &b->sleeping) == 3);
 	id = mpt_spawn(t, "notifier", notify_and_hold, NULL);
 	mpt_until(t, b->done);
-	assert_int_equal(waiters(b->lock), 3);
+	mpt_until(t, waiters(b->lock) == 3);
 	began = mproc_now();
 	mpt_kill(t, id);
 	mpt_join_all(t);

@@ -267,26 +267,41 @@ each_holder_is_told_of_a_death_until_one_repairs(void **state)
 	end(t, b);
 }
 
+static int
+hold_another(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	mpt_check_int(t, mproc_lock_acquire(arg, MPROC_FOREVER), 0);
+	b->tid = gettid();
+	wait_to_be_killed(t);
+	return 0;
+}
+
 /* The slot of the dead is another's by then. */
 static void
 who_died_is_known_when_its_place_is_taken(void **state)
 {
 	struct mpt *t = *state;
 	struct board *b = new_board(t);
+	mproc_lock *another;
 	pid_t pid;
 	int id;
 
+	assert_int_equal(mproc_lock_create(&another), 0);
 	b->tid = 0;
-	b->done = 0;
 	id = mpt_spawn(t, "holder", hold, NULL);
 	mpt_until(t, b->tid);
 	pid = mpt_pid(t, id);
 	mpt_kill(t, id);
 	assert_true(mproc_arena_recover(NULL) >= 1);
 	b->tid = 0;
-	id = mpt_spawn(t, "heir of its slot", try_in_vain, NULL);
+	id = mpt_spawn(t, "heir of its slot", hold_another, another);
+	mpt_until(t, b->tid);
+	assert_int_equal(owner(b->lock).died_pid, pid);
 	mpt_kill(t, id);
 	expect_died(t, b, pid);
+	mproc_lock_destroy(another);
 	end(t, b);
 }
 

@@ -486,15 +486,19 @@ one_that_waits_is_notified_once(void **state)
 	struct mpt *t = *state;
 	struct board *b = new_board(t);
 	pid_t pid;
-	int id;
+	int id, task;
 
 	b->object = new_object();
 	assert_int_equal(mproc_lock_create(&b->lock), 0);
 	id = spawn_asleep(t, b->object, wait_in_a_loop);
 	pid = puppet_start(t, notify_ten, b);
 	puppet_move_until(t, pid, !has_sleeper(b->object));
-	/* It is in no hurry, but it comes back. */
-	puppet_move_until(t, pid, b->woken == 1 && has_sleeper(b->object));
+	/* Once it is woken, all the time it needs to come back. */
+	do {
+		task = mpt_task_state(mpt_pid(t, id));
+		if (task == 'S')
+			mpt_check(t, puppet_move(t, pid));
+	} while (b->woken != 1 || !has_sleeper(b->object));
 	puppet_run(t, pid);
 	assert_int_equal(b->r, 1);
 	b->may_go = true;
