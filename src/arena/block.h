@@ -24,8 +24,8 @@ enum mpr_block_state {
 struct mpr_block {
 	/* An owner word; epochs count the block's uses. */
 	_Atomic uint64_t state;
-	/* While BUSY: offset of the word that refers to the block, or 0. 0 as
-	 * it becomes FREE, unless its owner dies. */
+	/* While BUSY or LINKED: offset of the word that refers to the block, or
+	 * 0. 0 as it becomes FREE, unless its owner dies. */
 	_Atomic uint64_t home;
 };
 

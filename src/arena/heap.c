@@ -167,6 +167,8 @@ mpr_block_append(mproc_arena *a, struct mpr_self *self,
 		 const struct mpr_block_ref *ref, _Atomic uint64_t *link,
 		 size_t next_at, unsigned max)
 {
+	struct mpr_block_ref passed;
+
 	for (unsigned n = 0; n <= max; n++) {
 		uint64_t other = 0;
 
@@ -177,8 +179,10 @@ mpr_block_append(mproc_arena *a, struct mpr_self *self,
 			finish(self, ref, MPR_BLOCK_LINKED);
 			return 0;
 		}
-		if (other % sizeof(*link) ||
-		    !mpr_arena_has(a, other, next_at + sizeof(*link)))
+		/* What is linked elsewhere is another list's, whose end must not
+		 * get a block of ours. */
+		if (!mpr_heap_find_of(a, other, link, &passed) ||
+		    passed.size < next_at + sizeof(*link))
 			break;
 		link = mpr_arena_at(a, other + next_at);
 	}
@@ -274,11 +278,9 @@ mpr_heap_find(const mproc_arena *a, uint64_t offset,
 }
 
 bool
-mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
-		 struct mpr_block_ref *ret_ref)
+mpr_heap_find_of(const mproc_arena *a, uint64_t offset,
+		 const _Atomic uint64_t *home, struct mpr_block_ref *ret_ref)
 {
-	/* Acquire: the block is there before the link. */
-	uint64_t offset = atomic_load_explicit(home, memory_order_acquire);
 	uint64_t its_home;
 	unsigned state;
 
@@ -288,6 +290,16 @@ mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
 	its_home = ret_ref->block ? atomic_load(&ret_ref->block->home) :
 				    mpr_run_home(a, ret_ref);
 	return its_home == mpr_arena_offset(a, home);
+}
+
+bool
+mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
+		 struct mpr_block_ref *ret_ref)
+{
+	/* Acquire: the block is there before the link. */
+	return mpr_heap_find_of(a, atomic_load_explicit(home,
+							memory_order_acquire),
+				home, ret_ref);
 }
 
 bool

@@ -68,7 +68,8 @@ int mpr_heap_reserve_lazy(mproc_arena *a, struct mpr_self *self, size_t size,
  * -ENOSPC. */
 int mpr_heap_back(const mproc_arena *a, uint64_t offset, size_t len);
 
-/* Names the word that is going to refer to a BUSY block. */
+/* Names the word that is going to refer to a block: a BUSY one, or one of a list
+ * that is taken apart by the caller alone. */
 void mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,
 			const _Atomic uint64_t *home);
 
@@ -77,8 +78,8 @@ void mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,
  * list's first word, or the link of any element; each element has the offset
  * of the next one at its byte @next_at, 0 at the end. Links are set once, so
  * the home stays true for as long as it may be asked. Returns 0, or -EBADMSG if
- * the list has more than @max further elements or bad offsets; the block is
- * FREE then.
+ * the list has more than @max further elements, or what is none of its own; the
+ * block is FREE then.
  */
 int mpr_block_append(mproc_arena *a, struct mpr_self *self,
 		     const struct mpr_block_ref *ref, _Atomic uint64_t *link,
@@ -113,8 +114,14 @@ bool mpr_heap_find(const mproc_arena *a, uint64_t offset,
 bool mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
 		      struct mpr_block_ref *ret_ref);
 
+/* The same, for who has read @home: it named @offset. */
+bool mpr_heap_find_of(const mproc_arena *a, uint64_t offset,
+		      const _Atomic uint64_t *home,
+		      struct mpr_block_ref *ret_ref);
+
 /* Whether a block of at least @size bytes starts at @offset that is part of an
- * object. That it is BUSY may only mean that it was linked just now. */
+ * object, whichever. That it is BUSY may only mean that it was linked just
+ * now. */
 bool mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size);
 
 /* Decides the fate of what the dead @slot had BUSY. */

@@ -550,6 +550,55 @@ a_corrupt_list_is_reported_and_takes_no_block(void **state)
 	mproc_free(list);
 }
 
+static int
+append_element(struct mpr_self *self, _Atomic uint64_t *list, unsigned max,
+	       struct element **ret)
+{
+	struct mpr_block_ref ref;
+
+	assert_int_equal(mpr_heap_reserve(the_arena(), self,
+					  sizeof(struct element), &ref), 0);
+	*ret = mpr_arena_at(the_arena(), ref.offset);
+	return mpr_block_append(the_arena(), self, &ref, list,
+				offsetof(struct element, next), max);
+}
+
+/* Words of a list name what is linked in another list. */
+static void
+nothing_is_appended_to_a_list_by_way_of_another(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_self *self = join_arena(t);
+	_Atomic uint64_t *lists = mproc_alloc(16);
+	struct mproc_arena_stat before;
+	struct element *e, *other, *refused;
+
+	assert_int_equal(append_element(self, &lists[0], 0, &e), 0);
+	assert_int_equal(append_element(self, &lists[1], 0, &other), 0);
+	before = stat_now();
+	/* Its first one, one that is not, itself. */
+	lists[0] = lists[1];
+	assert_int_equal(append_element(self, &lists[0], 100, &refused),
+			 -EBADMSG);
+	lists[0] = mpr_arena_offset(the_arena(), e);
+	e->next = lists[1];
+	assert_int_equal(append_element(self, &lists[0], 100, &refused),
+			 -EBADMSG);
+	e->next = lists[0];
+	assert_int_equal(append_element(self, &lists[0], 100, &refused),
+			 -EBADMSG);
+	e->next = 0;
+	assert_int_equal(other->next, 0);
+	expect_as_before(&before);
+
+	assert_int_equal(append_element(self, &lists[0], 1, &other), 0);
+	assert_int_equal(e->next, mpr_arena_offset(the_arena(), other));
+	unlink_block(t, e->next);
+	unlink_block(t, lists[0]);
+	unlink_block(t, lists[1]);
+	mproc_free(lists);
+}
+
 static void
 only_a_linked_block_is_retired(void **state)
 {
@@ -619,6 +668,7 @@ main(void)
 		mpt_test(a_hostile_home_is_not_followed),
 		mpt_test(appended_blocks_are_all_in_the_list),
 		mpt_test(a_corrupt_list_is_reported_and_takes_no_block),
+		mpt_test(nothing_is_appended_to_a_list_by_way_of_another),
 		mpt_test(only_a_linked_block_is_retired),
 		mpt_test(too_large_a_block_cannot_be_reserved),
 	};
