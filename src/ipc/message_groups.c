@@ -20,10 +20,13 @@ mpr_message_group_at(const mproc_arena *a, const _Atomic uint64_t *link,
 {
 	/* Acquire pairs with the CAS that links it: it is zeroed. */
 	uint64_t offset = atomic_load_explicit(link, memory_order_acquire);
+	struct mpr_block_ref ref;
 
 	if (!offset)
 		return NULL;
-	if (!mpr_heap_is_linked(a, offset, sizeof(struct mpr_message_group))) {
+	/* Another queue's group has another home. */
+	if (!mpr_heap_find_of(a, offset, link, &ref) ||
+	    ref.size < sizeof(struct mpr_message_group)) {
 		*ret_bad = true;
 		return NULL;
 	}
@@ -230,6 +233,27 @@ mpr_messages_told(struct mpr_attachment *at, uint32_t pid, int signal)
 		mpr_killers_told(mpr_message_block_at(at, i), pid, signal);
 }
 
+/*
+ * Makes the group behind @first the list's first one. That word becomes its home
+ * before it refers to it: killed in between, @first is the first one still, and
+ * who goes on finds the next one with the new home. Returns false, and ends the
+ * list, if what is there is no group of this queue.
+ */
+static bool
+pass_first(mproc_arena *a, mproc_queue *q,
+	   const struct mpr_message_group *first)
+{
+	uint64_t next = atomic_load(&first->next);
+	struct mpr_block_ref ref;
+	bool found = mpr_heap_find_of(a, next, &first->next, &ref) ||
+		     mpr_heap_find_of(a, next, &q->blocks, &ref);
+
+	if (found)
+		mpr_block_set_home(a, &ref, &q->blocks);
+	atomic_store(&q->blocks, found ? next : 0);
+	return found || !next;
+}
+
 bool
 mpr_messages_free(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
 {
@@ -247,7 +271,7 @@ mpr_messages_free(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
 		      !mpr_block_retire(a, self, &ref, &q->blocks);
 		if (bad)
 			break;
-		atomic_store(&q->blocks, atomic_load(&group->next));
+		bad = !pass_first(a, q, group);
 		mpr_block_cancel(self, &ref);
 	}
 	if (bad)

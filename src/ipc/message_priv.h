@@ -34,7 +34,8 @@ mpr_message_is_at(uint64_t word, enum mpr_message_place place)
 
 /* message_groups.c */
 
-/* The group whose offset @link holds, or NULL at the end of the list. */
+/* The group whose offset @link holds, or NULL at the end of the list. *@ret_bad
+ * is set if what is there is none, or is another queue's. */
 struct mpr_message_group *mpr_message_group_at(const mproc_arena *a,
 					       const _Atomic uint64_t *link,
 					       bool *ret_bad);

@@ -96,15 +96,27 @@ mpr_heap_find(const mproc_arena *a, uint64_t offset,
 	return offset != 0;
 }
 
+/* The group has one home for ever. */
+bool
+mpr_heap_find_of(const mproc_arena *a, uint64_t offset,
+		 const _Atomic uint64_t *home, struct mpr_block_ref *ret_ref)
+{
+	unsigned i;
+
+	if (!mpr_heap_find(a, offset, ret_ref))
+		return false;
+	if (!queue_is_memory(offset, &i))
+		return home == &queue_memory.q.blocks;
+	return memory[i].state != MPR_BLOCK_FREE && memory[i].home == home;
+}
+
 bool
 mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
 		 struct mpr_block_ref *ret_ref)
 {
-	uint64_t offset = atomic_load_explicit(home, memory_order_acquire);
-	unsigned i;
-
-	return mpr_heap_find(a, offset, ret_ref) && queue_is_memory(offset, &i) &&
-	       memory[i].state != MPR_BLOCK_FREE && memory[i].home == home;
+	return mpr_heap_find_of(a, atomic_load_explicit(home,
+							memory_order_acquire),
+				home, ret_ref);
 }
 
 bool
@@ -167,6 +179,18 @@ mpr_heap_back(const mproc_arena *a, uint64_t offset, size_t len)
 	(void)offset;
 	(void)len;
 	return 0;
+}
+
+/* Of what is linked already, only a group that is not the last one gets another
+ * home. */
+void
+mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,
+		   const _Atomic uint64_t *home)
+{
+	(void)a;
+	(void)ref;
+	(void)home;
+	explore_check(false);
 }
 
 int

@@ -6,7 +6,10 @@
  */
 #include <string.h>
 
+#include "arena/heap.h"
 #include "base/fault.h"
+#include "ipc/attachment.h"
+#include "ipc/message_priv.h"
 #include "keep.h"
 
 #define FREE_MAX 2000
@@ -280,6 +283,50 @@ killed_in_destroy(void **state)
 	     holder_destroy_victim, destroy_survivor);
 }
 
+#define GROUPS 3
+
+/* The heap's words of the groups of blocks. */
+static struct mpr_block *group_words[GROUPS];
+
+/* As if more messages had been in the queue than one group can hold. */
+static void
+add_groups(mproc_queue *q)
+{
+	struct mpr_attachment *at;
+
+	may_fail(mpr_attachment_get(q, &at));
+	for (int i = 1; i < GROUPS; i++)
+		may_fail(mpr_message_add_group(at));
+}
+
+static void
+note_groups(mproc_queue *q)
+{
+	const mproc_arena *a = mpr_arena_peek();
+	const _Atomic uint64_t *link = &q->blocks;
+	const struct mpr_message_group *group;
+	struct mpr_block_ref ref;
+
+	for (int i = 0; i < GROUPS; i++) {
+		assert_true(mpr_heap_find(a, *link, &ref));
+		group_words[i] = ref.block;
+		group = mpr_arena_at(a, *link);
+		link = &group->next;
+	}
+	assert_int_equal(*link, 0);
+}
+
+/* With whose the groups are, and their homes. */
+static uint64_t
+groups_state(void *arg)
+{
+	uint64_t h = kept_state(arg);
+
+	for (int i = 0; i < GROUPS; i++)
+		h = hash(h, group_words[i], sizeof(*group_words[i]));
+	return h;
+}
+
 /* Neither the test nor anybody else uses the queue. */
 static void
 begin_unused(void *arg)
@@ -298,10 +345,12 @@ begin_unused(void *arg)
 		struct message m = message(BY_TEST, 0);
 
 		may_fail(mproc_queue_put(s->w.q, &m, sizeof(m), MPROC_NOWAIT));
+		add_groups(s->w.q);
 		_exit(0);
 	}
 	wait_for_exit(pid);
 	recover();
+	note_groups(s->w.q);
 }
 
 static void
@@ -310,8 +359,16 @@ killed_in_destroy_of_a_queue_that_nobody_uses(void **state)
 	struct scene s = { .w = { .t = *state, .queued = 1, .opts.ack = true,
 				  .opts.max_redeliveries = 1 } };
 
-	step(&s, "destroy of a queue that nobody uses", begin_unused,
-	     unused_destroy_victim, destroy_survivor);
+	mpt_stepper_run(s.w.t, &(struct mpt_stepper_opts){
+		.name = "destroy of a queue that nobody uses",
+		.victim = unused_destroy_victim,
+		.before = begin_unused,
+		.survivor = destroy_survivor,
+		.fingerprint = groups_state,
+		.every = 120,
+		.budget = 80,
+		.arg = &s,
+	}, NULL);
 }
 
 /* Somebody reads dead letters, of which there are none, and who looks for them

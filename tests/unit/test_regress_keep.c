@@ -228,6 +228,80 @@ what_is_offered_to_the_dead_is_passed_on(void **state)
 	mproc_queue_destroy(b->q);
 }
 
+static mproc_queue *
+queue_with(struct mpt *t, unsigned value)
+{
+	mproc_queue *q;
+
+	assert_int_equal(mproc_queue_create(
+		&q, MPROC_OPTS(mproc_queue_opts, .joinable = true)), 0);
+	put(t, q, value);
+	return q;
+}
+
+/* The words that name a queue's groups, each in turn. */
+static _Atomic uint64_t *
+group_link(mproc_queue *q, unsigned i)
+{
+	struct mpr_message_group *group =
+		mpr_arena_at(the_arena(), q->blocks);
+
+	return i == 0 ? &q->blocks : &group->next;
+}
+
+/* Has no attachment: it has to find the groups. */
+static int
+use_anew(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+	unsigned value = 10, got;
+
+	mpt_check_int(t, mproc_queue_put(b->q, &value, sizeof(value),
+					 MPROC_NOWAIT), -EBADMSG);
+	mpt_check_int(t, mproc_queue_get(b->q, &got, sizeof(got), NULL,
+					 MPROC_NOWAIT), -EBADMSG);
+	return 0;
+}
+
+/* Of a queue, the word that names its blocks was overwritten with the place of
+ * another one's. Who used it used those, and they were freed with it. */
+static void
+a_queue_leaves_the_blocks_of_others_alone(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+
+	for (unsigned i = 0; i < 2; i++) {
+		mproc_queue *other = queue_with(t, 1);
+		_Atomic uint64_t *link;
+		uint64_t good;
+
+		b->q = queue_with(t, 0);
+		link = group_link(b->q, i);
+		good = *link;
+		/* It has come back: a get looks for it in all blocks. */
+		take(t, other, 1);
+		assert_int_equal(mproc_queue_requeue(other), 0);
+		take(t, b->q, 0);
+		assert_int_equal(mproc_queue_requeue(b->q), 0);
+
+		*link = other->blocks;
+		mpt_expect_exit(t, mpt_spawn(t, "user", use_anew, b), 0);
+		*link = good;
+		assert_int_equal(mproc_queue_len(other), 1);
+		*link = other->blocks;
+		mproc_queue_destroy(b->q);
+		/* What is lost by that. */
+		mpt_rebase(t);
+		take(t, other, 1);
+		assert_int_equal(mproc_queue_task_done(other), 0);
+		put(t, other, 2);
+		take(t, other, 2);
+		assert_int_equal(mproc_queue_task_done(other), 0);
+		mproc_queue_destroy(other);
+	}
+}
+
 static int
 setup(void **state)
 {
@@ -246,6 +320,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_join_sees_what_was_counted_before_it_was_put),
 		mpt_test(what_is_offered_to_the_dead_is_passed_on),
+		mpt_test(a_queue_leaves_the_blocks_of_others_alone),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
