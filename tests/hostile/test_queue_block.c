@@ -29,7 +29,7 @@ enum {
 	BLOCKS = 3,
 	REFERENCES = 2,
 	BLOCK_WORDS = 9 + 3 * BLOCKS + 3 * REFERENCES,
-	BLOCK_VALUES = VALUES + 12,
+	BLOCK_VALUES = VALUES + 13,
 };
 
 /* What the words of a queue are, and what they could name instead. */
@@ -161,6 +161,7 @@ value_of(const struct scene *s, uint64_t old, unsigned n, struct mpt_rand *rand)
 		mpr_arena_offset(a, &mine->block[0]),
 		mpr_arena_offset(a, &mine->block[1]),
 		mpr_arena_offset(a, &mine->block[1].len), /* in a block */
+		mpr_arena_offset(a, others),
 		mpr_arena_offset(a, &others->block[0]),
 		atomic_load(&mine->block[1].memory),
 		atomic_load(&others->block[0].memory),
@@ -291,6 +292,21 @@ finish(struct mpt *t, mproc_queue *q)
 	mpt_check(t, mproc_arena_recover(NULL) >= 0);
 }
 
+/* The queue that nobody has written in stays what it is. */
+static void
+check_other(struct mpt *t, mproc_queue *q)
+{
+	static const unsigned char sent[LONG];
+	static unsigned char got[ROOM];
+	size_t len;
+
+	for (int i = 0; i < 2; i++) {
+		mpt_check_int(t, mproc_queue_get(q, got, ROOM, &len,
+						 MPROC_NOWAIT), 0);
+		mpt_check(t, len == LONG && memcmp(got, sent, LONG) == 0);
+	}
+}
+
 static int
 write_each_value(struct mpt *t, void *arg)
 {
@@ -309,6 +325,7 @@ write_each_value(struct mpt *t, void *arg)
 		write_word(word, value_of(&s, read_word(word), i, &rand));
 		use(t, s.q);
 		finish(t, s.q);
+		check_other(t, s.other);
 		use(t, s.other);
 		finish(t, s.other);
 		mproc_free(s.users);
@@ -383,6 +400,7 @@ scribble(struct mpt *t, void *arg)
 		mpt_check_int(t, status, 0);
 	}
 	finish(t, s.q);
+	check_other(t, s.other);
 	finish(t, s.other);
 	return 0;
 }

@@ -20,11 +20,12 @@
 
 #define BLOCKS 3
 #define KEPT_WORDS (2 * 6 + 2 + BLOCKS * 8)
+#define KEPT_VALUES (VALUES + 1)
 
 /* In shared memory, for all roles. */
 struct hostile {
-	mproc_queue *q[VALUES];
-	mproc_queue *dlq[VALUES];
+	mproc_queue *q[KEPT_VALUES];
+	mproc_queue *dlq[KEPT_VALUES];
 	_Atomic uint32_t stop;
 	_Atomic uint32_t calls; /* that ended */
 	_Atomic uint32_t at;	/* what is being tried, counted from 1 */
@@ -71,6 +72,17 @@ kept_words_of(struct words *w, mproc_queue *q)
 				 group->block[i].killer[j]);
 	}
 	return true;
+}
+
+/* One of KEPT_VALUES values for a word of @w. */
+static uint64_t
+value_of(const struct hostile *h, const struct words *w, uint64_t old,
+	 unsigned n, struct mpt_rand *rand)
+{
+	/* What is not the queue's own. */
+	if (n == VALUES)
+		return atomic_load(&h->bystander->blocks);
+	return hostile_value(w, old, n, rand);
 }
 
 static bool
@@ -216,7 +228,7 @@ taker(struct mpt *t, void *arg)
 	struct hostile *h = arg;
 	char got[LEN_MAX];
 
-	for (unsigned i = 0; i < VALUES; i++)
+	for (unsigned i = 0; i < KEPT_VALUES; i++)
 		mpt_check_int(t, mproc_queue_get(h->q[i], got, sizeof(got),
 						 NULL, MPROC_NOWAIT), 0);
 	raise(SIGKILL);
@@ -229,7 +241,7 @@ newcomer(struct mpt *t, void *arg)
 {
 	struct hostile *h = arg;
 
-	for (unsigned i = 0; i < VALUES; i++) {
+	for (unsigned i = 0; i < KEPT_VALUES; i++) {
 		atomic_store(&h->at, i + 1);
 		use(t, h, i, mproc_us(300));
 	}
@@ -246,20 +258,20 @@ try_word(struct mpt *t, unsigned n)
 	struct words w;
 	char name[40];
 
-	for (unsigned i = 0; i < VALUES; i++)
+	for (unsigned i = 0; i < KEPT_VALUES; i++)
 		make(t, h, i);
 	mpt_expect_signal(t, mpt_spawn(t, "taker", taker, h), SIGKILL);
 	mpt_rand_init(&rand, mpt_seed() + n);
-	for (unsigned i = 0; i < VALUES; i++) {
+	for (unsigned i = 0; i < KEPT_VALUES; i++) {
 		checked_get(t, h->q[i], LEN_MAX, MPROC_NOWAIT);
 		mpt_check(t, kept_words_of(&w, h->q[i]) && n < w.n);
 		write_word(&w.word[n],
-			   hostile_value(&w, read_word(&w.word[n]), i, &rand));
+			   value_of(h, &w, read_word(&w.word[n]), i, &rand));
 	}
 	mpt_check(t, mproc_arena_recover(NULL) >= 0);
 	snprintf(name, sizeof(name), "newcomer, %s", w.word[n].name);
 	mpt_expect_exit(t, mpt_spawn(t, name, newcomer, h), 0);
-	for (unsigned i = 0; i < VALUES; i++) {
+	for (unsigned i = 0; i < KEPT_VALUES; i++) {
 		atomic_store(&h->at, i + 1);
 		use(t, h, i, mproc_us(300));
 		finish(t, h, i);
@@ -311,9 +323,9 @@ scribble_round(struct mpt *t, struct mpt_rand *rand)
 		old = read_word(word);
 		calls = atomic_load(&h->calls);
 		write_word(word,
-			   hostile_value(&w, old,
-					 (unsigned)mpt_rand_below(rand, VALUES),
-					 rand));
+			   value_of(h, &w, old,
+				    (unsigned)mpt_rand_below(rand, KEPT_VALUES),
+				    rand));
 		/* Most are taken back, as in test_queue_hold.c. */
 		if (mpt_rand_below(rand, 3))
 			mpt_until(t, atomic_load(&h->calls) != calls);
