@@ -15,6 +15,7 @@ mpr_seat_next(const mproc_arena *a, struct mpr_seats *s,
 	      struct mpr_seat_walk *walk)
 {
 	struct mpr_seat_block *block;
+	struct mpr_block_ref ref;
 	uint64_t offset;
 
 	if (!walk->more) {
@@ -26,9 +27,10 @@ mpr_seat_next(const mproc_arena *a, struct mpr_seats *s,
 		/* seq_cst: mpr_seats_any() must not miss a block whose seat was
 		 * taken before. */
 		offset = atomic_load(walk->more);
-		if (offset % sizeof(uint64_t) ||
-		    !mpr_arena_has(a, offset, sizeof(*block)) ||
-		    ++walk->blocks > BLOCKS_MAX)
+		/* What is not linked here has no seats, or another object's:
+		 * they are not ours to be taken, woken or given back. */
+		if (!offset || !mpr_heap_find_of(a, offset, walk->more, &ref) ||
+		    ref.size < sizeof(*block) || ++walk->blocks > BLOCKS_MAX)
 			return NULL;
 		block = mpr_arena_at(a, offset);
 		walk->seat = block->seat;

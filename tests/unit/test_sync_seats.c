@@ -3,6 +3,8 @@
  * Seats: taken and given back, woken one by one or all, and taken back from
  * the dead by those who recover.
  */
+#include <errno.h>
+
 #include <mproc/core.h>
 
 #include "arena/heap.h"
@@ -430,8 +432,47 @@ a_corrupt_list_is_not_followed(void **state)
 	((struct mpr_seat_block *)mpr_arena_at(the_arena(),
 					       object->seats.more))->more =
 		object->seats.more;
-	assert_in_range(count(MPR_SEAT_FREE), 1, 2 * MPR_PARTICIPANTS_MAX);
+	assert_int_equal(count(MPR_SEAT_FREE), MPR_SEATS_MORE - 1);
 	leave(MPR_SEATS_FIRST + 1);
+}
+
+/* Words of another object look like seats, that wait or are free. */
+static void
+seats_of_others_are_left_alone(void **state)
+{
+	struct object *other = object;
+	struct mpr_seat_block *block;
+	struct mpt *t = *state;
+	uint64_t places[3];
+
+	take(t, MPR_SEATS_FIRST + 1);
+	block = mpr_arena_at(the_arena(), other->seats.more);
+	mpr_seat_wait(seat[0], &other->hint);
+	mpr_seat_wait(seat[MPR_SEATS_FIRST], &other->hint);
+	places[0] = other->seats.more;
+	places[1] = mpr_arena_offset(the_arena(), other);
+	places[2] = mpr_arena_offset(the_arena(), &block->seat[0]);
+	object = mproc_alloc(sizeof(*object));
+	assert_non_null(object);
+	for (unsigned i = 0; i < MPR_SEATS_FIRST; i++)
+		assert_int_equal(mpr_seat_take(the_arena(), join_arena(t),
+					       &object->seats,
+					       &seat[MPR_SEATS_FIRST + 1 + i]),
+				 0);
+	for (unsigned i = 0; i < 3; i++) {
+		object->seats.more = places[i];
+		assert_int_equal(count(MPR_SEAT_TAKEN), MPR_SEATS_FIRST);
+		assert_int_equal(count(MPR_SEAT_WAITING), 0);
+		mpr_seats_wake_all(the_arena(), &object->seats);
+		assert_int_equal(mpr_seat_take(the_arena(), join_arena(t),
+					       &object->seats,
+					       &seat[2 * MPR_SEATS_FIRST + 1]),
+				 -EBADMSG);
+	}
+	assert_false(mpr_seat_unwait(seat[0]));
+	assert_false(mpr_seat_unwait(seat[MPR_SEATS_FIRST]));
+	assert_int_equal(block->more, 0);
+	leave(2 * MPR_SEATS_FIRST + 1);
 }
 
 int
@@ -455,6 +496,7 @@ main(void)
 		seat_test(waiting_processes_take_all_there_is),
 		seat_test(threads_never_share_a_seat),
 		seat_test(a_corrupt_list_is_not_followed),
+		seat_test(seats_of_others_are_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
