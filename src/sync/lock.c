@@ -7,6 +7,7 @@
 #include "sync/holder.h"
 #include "sync/lock.h"
 #include "sync/spin.h"
+#include "sync/value.h"
 #include "sync/wait.h"
 
 #define STARVED 1000000 /* ns */
@@ -63,7 +64,7 @@ is_overdue(const struct mpr_lock *l)
 }
 
 /* What becomes of a held lock's flags if it may be taken from its holder;
- * otherwise 0, -EDEADLK, or -EBUSY in *@ret_r. */
+ * otherwise 0, -EDEADLK, -EBUSY, or -ESTALE in *@ret_r. */
 static bool
 may_take(const struct attempt *t, uint64_t word, uint64_t *flags, int *ret_r)
 {
@@ -77,6 +78,11 @@ may_take(const struct attempt *t, uint64_t word, uint64_t *flags, int *ret_r)
 		       !mpr_waits_for(t->arena, slot, t->l);
 	if (is_mine || !mpr_holder_is_dead(t->arena, word))
 		return false;
+	/* It may have died while it freed what has this lock. */
+	if (mpr_value_has_ended(t->arena, t->l)) {
+		*ret_r = -ESTALE;
+		return false;
+	}
 	*flags |= MPR_DIED;
 	return true;
 }

@@ -143,6 +143,25 @@ mproc_array_len(const void *array)
 	return atomic_load_explicit(&e->n, memory_order_relaxed);
 }
 
+bool
+mpr_value_has_ended(const mproc_arena *a, const struct mpr_lock *l)
+{
+	const struct mpr_value_end *e = (const struct mpr_value_end *)l;
+	uint64_t at = mpr_arena_offset(a, l), start;
+	struct mpr_block_ref ref;
+
+	/* Blocks end at multiples of 64, and so do pages: what is behind another
+	 * lock may be no memory. */
+	if (!mpr_arena_has(a, at, sizeof(*e)) || (at + sizeof(*e)) % 64)
+		return false;
+	start = atomic_load_explicit(&e->mark, memory_order_relaxed) -
+		MPR_VALUE_MAGIC;
+	if (start >= at)
+		return false;
+	return !mpr_heap_find_live(a, mpr_arena_at(a, start), &ref) ||
+	       end_of(a, &ref) != e;
+}
+
 /* While the block is BUSY. */
 static void
 end_lock(const mproc_arena *a, struct mpr_self *self, struct mpr_value_end *e)

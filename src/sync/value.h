@@ -11,6 +11,7 @@
 #define MPR_SYNC_VALUE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sync/lock.h"
@@ -26,5 +27,9 @@ struct mpr_value_end {
 };
 
 static_assert(sizeof(struct mpr_value_end) == 48, "shared layout");
+
+/* Whether @l, which a dead one holds, was the lock of a value that is no more: who
+ * has it when it frees the value may be killed before the lock is GONE. */
+bool mpr_value_has_ended(const mproc_arena *a, const struct mpr_lock *l);
 
 #endif

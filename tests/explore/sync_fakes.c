@@ -11,6 +11,7 @@
 #include "base/opts.h"
 #include "os/interrupt.h"
 #include "sync/spin.h"
+#include "sync/value.h"
 #include "sync/wait.h"
 #include "sync_world.h"
 
@@ -104,6 +105,14 @@ mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 	(void)a;
 	(void)slot;
 	(void)ident;
+}
+
+bool
+mpr_value_has_ended(const mproc_arena *a, const struct mpr_lock *l)
+{
+	(void)a;
+	(void)l;
+	return false;
 }
 
 /* Nobody asks for options. */

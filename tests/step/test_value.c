@@ -25,6 +25,7 @@
 struct board {
 	unsigned char *kept; /* what the victim is to free */
 	_Atomic pid_t waiter;
+	_Atomic bool held;
 	_Atomic bool over;
 };
 
@@ -218,6 +219,53 @@ free_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	assert_int_equal(now.participants, s->before.participants);
 }
 
+/* Who gets the lock finds the value. */
+static void
+wait_for_the_freers_lock(void *arg)
+{
+	struct scene *s = arg;
+	int r;
+
+	mpt_until(s->t, s->board->held);
+	s->board->waiter = getpid();
+	r = mproc_lock_acquire(s->lock, mproc_sec(20));
+	if (r < 0 ? r != -ESHUTDOWN : !mproc_array_len(s->board->kept))
+		_exit(1);
+}
+
+static void
+begin_with_one_that_is_going_to_wait(void *arg)
+{
+	struct scene *s = arg;
+
+	begin(arg);
+	s->other = start(wait_for_the_freers_lock, s);
+}
+
+static void
+free_with_lock_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	if (mproc_lock_acquire(s->lock, MPROC_NOWAIT) != 0)
+		_exit(1);
+	s->board->held = true;
+	mpt_until(s->t, s->board->waiter &&
+			mpt_task_state(s->board->waiter) == 'S');
+	free_victim(arg);
+}
+
+static void
+free_with_lock_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	pid_t other = s->other;
+
+	wait_for_exit(other);
+	s->other = 0;
+	free_survivor(arg, victim, n, finished);
+}
+
 static void
 step_free(struct mpt *t, const char *name, size_t size, void (*before)(void *))
 {
@@ -253,6 +301,24 @@ killed_while_it_frees_one_that_is_waited_for(void **state)
 	step_free(*state, "free while another waits", 200, begin_with_a_waiter);
 }
 
+static void
+killed_while_it_frees_one_whose_lock_it_has(void **state)
+{
+	struct scene s = { .t = *state, .size = 200 };
+
+	mpt_watchdog(*state, 120);
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "free with the lock",
+		.victim = free_with_lock_victim,
+		.before = begin_with_one_that_is_going_to_wait,
+		.survivor = free_with_lock_survivor,
+		.fingerprint = value_state,
+		.every = EVERY,
+		.budget = BUDGET,
+		.arg = &s,
+	}, NULL);
+}
+
 static int
 setup(void **state)
 {
@@ -269,6 +335,7 @@ main(void)
 		mpt_test(killed_while_it_makes_one),
 		mpt_test(killed_while_it_frees_one),
 		mpt_test(killed_while_it_frees_one_that_is_waited_for),
+		mpt_test(killed_while_it_frees_one_whose_lock_it_has),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
