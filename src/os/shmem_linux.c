@@ -89,19 +89,25 @@ seal(int fd)
 		      F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
-/* Growing beyond the limit would raise SIGXFSZ: look first. */
+/* Whether this process may make files so large: to do so beyond the limit raises
+ * SIGXFSZ. */
+static bool
+is_allowed(size_t size, struct rlimit *ret_limit)
+{
+	return getrlimit(RLIMIT_FSIZE, ret_limit) < 0 ||
+	       ret_limit->rlim_cur == RLIM_INFINITY ||
+	       ret_limit->rlim_cur >= size;
+}
+
 static int
 check_size(size_t size)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-	    limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size)
-		return mpr_fail(-EFBIG,
-				"shared memory of %zu bytes, but RLIMIT_FSIZE "
-				"is %llu", size,
-				(unsigned long long)limit.rlim_cur);
-	return 0;
+	return is_allowed(size, &limit) ?
+		       0 : mpr_fail(-EFBIG, "shared memory of %zu bytes, but "
+				    "RLIMIT_FSIZE is %llu", size,
+				    (unsigned long long)limit.rlim_cur);
 }
 
 int
@@ -180,8 +186,10 @@ allocate_by_file(const struct mpr_shmem *s, size_t offset, size_t len)
 {
 	if (!mpr_file_is_open(&s->file))
 		return -EBADF;
+	/* Somebody else may have truncated it: to grow it again is not for us. */
 	if (mpr_fault(MPR_FAULT_FALLOCATE) ||
-	    fallocate(s->file.fd, 0, (off_t)offset, (off_t)len) < 0)
+	    fallocate(s->file.fd, FALLOC_FL_KEEP_SIZE, (off_t)offset,
+		      (off_t)len) < 0)
 		return errno == EDQUOT ? -ENOSPC : -errno;
 	return 0;
 }
@@ -273,10 +281,17 @@ mpr_shmem_back_rest(const struct mpr_shmem *s)
 	uint64_t backed = mpr_shmem_backed(s);
 	size_t rest = backed < s->size ? s->size - (size_t)backed : 0;
 	int r = rest >= ASK_FROM ? mpr_shmem_ask(s, rest) : 0;
+	struct rlimit limit;
 
 	if (r < 0)
 		return r;
-	r = allocate(s, 0, s->size);
+	/* Of what was truncated meanwhile the kernel allocates nothing beyond the
+	 * limit, whatever we say: SIGXFSZ. */
+	do
+		r = is_allowed(s->size, &limit) ?
+			    allocate(s, 0, s->size) :
+			    allocate_by_mapping(s, 0, s->size);
+	while (r == -EINTR);
 	return r < 0 ? refuse(s, r, rest) : 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 #include <mproc/core.h>
@@ -91,6 +92,33 @@ backing_keeps_what_is_there(void **state)
 	for (int i = 100; i < 9100; i++)
 		assert_int_equal(s.base[i], 0x5a);
 	assert_int_equal(mpr_shmem_backed(&s), MIB);
+	mpr_shmem_unmap(&s);
+}
+
+/* Its creator may truncate a file while we open it. */
+static void
+backing_makes_no_file_larger(void **state)
+{
+	struct rlimit before, limit;
+	struct mpr_file f;
+	struct stat st;
+	int r;
+
+	(void)state;
+	assert_int_equal(mpr_file_anonymous(&f, "test", false), 0);
+	assert_int_equal(mpr_shmem_create_in(&s, &f, MIB, 4096, false), 0);
+	assert_int_equal(ftruncate(f.fd, 100), 0);
+	(void)mpr_shmem_back_rest(&s);
+	assert_int_equal(fstat(f.fd, &st), 0);
+	assert_int_equal(st.st_size, 100);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 4096;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	/* No signal comes. */
+	r = mpr_shmem_back_rest(&s);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_true(r == -ENOSPC || r == -ENOSYS);
 	mpr_shmem_unmap(&s);
 }
 
@@ -580,6 +608,7 @@ main(void)
 		mpt_test(a_forked_child_has_it_at_the_same_address),
 		mpt_test(it_is_sparse_until_it_is_backed),
 		mpt_test(backing_keeps_what_is_there),
+		mpt_test(backing_makes_no_file_larger),
 		mpt_test(it_can_be_backed_after_the_descriptor_was_closed),
 		mpt_test(it_stays_out_of_core_dumps),
 		mpt_test(more_than_the_file_size_limit_is_an_error_and_no_signal),
