@@ -85,7 +85,7 @@ struct mproc_arena_opts {
  *             that have used them; or too many descriptors
  *   -ENOTSUP  the system has no /dev/shm, or one that takes no unnamed files; or
  *             there is no /proc
- *   -EACCES   /dev/shm is not for this user
+ *   -EACCES, -EROFS  /dev/shm is not for this user to write to
  *   -ENOMEM, -ENOSPC, -EFBIG, -ENFILE  as for mproc_arena_default()
  * Context: blocks on the kernel only.
  * Crash: there is a complete arena of that name, or nothing at all.
@@ -107,7 +107,8 @@ MPROC_API int mproc_arena_create(mproc_arena **ret_a,
  *   -ENOENT     there is none of that name, and @timeout is MPROC_NOWAIT
  *   -ETIMEDOUT  there is still none
  *   -EINTR      mproc_interrupt() was called
- *   -EACCES     its mode does not let this user in
+ *   -EACCES, -EROFS  its mode does not let this user in, or /dev/shm is
+ *               read-only
  *   -EPERM      it belongs neither to this user nor to root
  *   -ELOOP, -EISDIR, -EINVAL  what has the name is a symbolic link, a directory,
  *               or no file otherwise
@@ -146,7 +147,7 @@ MPROC_API void mproc_arena_close(mproc_arena *a);
  * and used as it is, or unlinked.
  *
  * Return: 0; -EINVAL, -ENAMETOOLONG; -ENOENT; -EACCES, -EPERM if it is not
- *         this user's.
+ *         this user's; -EROFS; -EISDIR.
  * Context: blocks on the kernel only.
  * Crash: the name is there or not.
  */

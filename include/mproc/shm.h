@@ -91,7 +91,8 @@ MPROC_API int mproc_shm_create(mproc_shm **ret_s, const char *name,
  *   -ENOENT   there is none of that name
  *   -EAGAIN   it is empty: Python and others make the name first and size the
  *             segment then, so it is not ready yet, or its creator died in between
- *   -EACCES   its mode does not let this user read and write it
+ *   -EACCES, -EROFS  its mode does not let this user read and write it, or
+ *             /dev/shm is read-only
  *   -EPERM    it belongs neither to this user nor to root: who owns the file can
  *             truncate it under our feet
  *   -ELOOP, -EISDIR, -EINVAL  what has the name is a symbolic link, a directory,
@@ -154,7 +155,7 @@ MPROC_API void mproc_shm_close(mproc_shm *s);
  * Who has it open goes on; its memory goes with the last one.
  *
  * Return: 0; -EINVAL, -ENAMETOOLONG; -ENOENT; -EACCES, -EPERM if it is not this
- *         user's; -EISDIR.
+ *         user's; -EROFS; -EISDIR.
  * Context: blocks on the kernel only.
  * Crash: the name is there or not.
  */

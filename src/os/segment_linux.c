@@ -183,6 +183,10 @@ mpr_segment_open(struct mpr_file *ret_f, const char *name, uint64_t *ret_size)
 		     -1 :
 		     open(path.text, O_RDWR | O_CLOEXEC | O_NOFOLLOW |
 				     O_NONBLOCK | O_NOCTTY);
+	/* A socket, or a device that is not there. */
+	if (fd < 0 && errno == ENXIO)
+		return mpr_fail(-EINVAL, DIRECTORY "/%s is no file",
+				without_slash(name));
 	if (fd < 0)
 		return fail("opening", name);
 	fd = mpr_fds_above_stdio(fd);

@@ -180,6 +180,9 @@ what_is_no_arena_is_refused_and_left_alone(void **state)
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(mproc_arena_open(&a, name, MPROC_NOWAIT), -EINVAL);
 	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
+	assert_int_equal(mproc_arena_open(&a, name, MPROC_NOWAIT), -EINVAL);
+	assert_int_equal(unlink(path), 0);
 
 	fd = open(path, O_CREAT | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);

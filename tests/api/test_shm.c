@@ -276,6 +276,9 @@ what_is_no_segment_is_refused_and_left_alone(void **state)
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(mproc_shm_open(&s, name), -EINVAL);
 	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
+	assert_int_equal(mproc_shm_open(&s, name), -EINVAL);
+	assert_int_equal(unlink(path), 0);
 
 	/* As Python leaves it for a moment. */
 	fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
