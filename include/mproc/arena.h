@@ -326,6 +326,50 @@ struct mproc_arena_stat {
 MPROC_API int mproc_arena_stat(mproc_arena *a,
 			       struct mproc_arena_stat *ret_stat);
 
+/**
+ * struct mproc_arena_block - an allocated block
+ * @p:      where it is; NULL before the first one
+ * @size:   bytes that were asked for
+ * @pid:    the process that asked for it, as it sees itself
+ * @tid:    and its thread
+ * @alive:  whether that process takes part in the arena; false once its death was
+ *          noticed, and after its last thread that took part has ended
+ * @age_ns: nanoseconds since it was allocated, up to ten milliseconds less
+ */
+struct mproc_arena_block {
+	void *p;
+	size_t size;
+	pid_t pid;
+	pid_t tid;
+	bool alive;
+	int64_t age_ns;
+};
+
+/**
+ * mproc_arena_next_block() - look through what is allocated
+ * @a:     arena, or NULL for the default one
+ * @block: the one before, which may have been freed meanwhile; zeroed, before the
+ *         first one. Filled in with the next one in the order of addresses.
+ *
+ *     struct mproc_arena_block b = { 0 };
+ *
+ *     while (mproc_arena_next_block(NULL, &b) > 0)
+ *             if (!b.alive)
+ *                     mproc_free(b.p);
+ *
+ * These are the blocks of mproc_alloc() and its like, values and arrays among
+ * them, but not what libmproc has for itself. A block that is there all the time
+ * is found once, one that comes or goes meanwhile is found or not. Call
+ * mproc_arena_recover() first if it matters who has died just now.
+ *
+ * Return: 1, or 0 after the last one; or a negative error: those of
+ *         mproc_arena_default(); -EINVAL if @block is NULL or its @p is no address
+ *         in the arena.
+ * Context: lock-free; looks through what is free on the way.
+ */
+MPROC_API int mproc_arena_next_block(mproc_arena *a,
+				     struct mproc_arena_block *block);
+
 MPROC_END_DECLS
 
 #endif

@@ -8,7 +8,7 @@
  *   512 KiB  what each of them waits for (sync/wait.h), 8 bytes each
  *   768 KiB  what each of them notes about itself (sync/notes.h), 128 bytes
  *            each
- *   1 MiB    extents (arena/extent.h), 32 bytes each
+ *   1 MiB    extents (arena/extent.h), 40 bytes each
  *   4 MiB    heap, in extents of 1 MiB
  *
  * All of it is backed by the kernel page by page, before it is first used;
@@ -34,7 +34,7 @@
 #include "os/shmem.h"
 
 #define MPR_ARENA_MAGIC UINT64_C(0x616e6572616d706c)
-#define MPR_ARENA_LAYOUT 5
+#define MPR_ARENA_LAYOUT 6
 
 #define MPR_PARTICIPANTS_MAX 1024
 #define MPR_PARTICIPANTS_AT 4096

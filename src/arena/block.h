@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A block's own words: who has it, and its home, the word that refers to it
- * while it is on its way into an object or out of it (arena/heap.h). Blocks
- * that are runs of extents have them in their first extent's entry.
+ * A block's own words: who has it; its home, the word that refers to it while it
+ * is on its way into an object or out of it (arena/heap.h), or its birth, once it
+ * is a user's; and who asked for it. Blocks that are runs of extents have them in
+ * their first extent's entry.
  */
 #ifndef MPR_ARENA_BLOCK_H
 #define MPR_ARENA_BLOCK_H
@@ -25,11 +26,47 @@ struct mpr_block {
 	/* An owner word; epochs count the block's uses. */
 	_Atomic uint64_t state;
 	/* While BUSY or LINKED: offset of the word that refers to the block, or
-	 * 0. 0 as it becomes FREE, unless its owner dies. */
+	 * 0. While LIVE: its birth, which is no home. 0 as it becomes FREE,
+	 * unless its owner dies. */
 	_Atomic uint64_t home;
+	/* Once LIVE: {thread id 32 | process id 32} of who asked for it. */
+	_Atomic uint64_t who;
 };
 
-static_assert(sizeof(struct mpr_block) == 16, "shared layout");
+static_assert(sizeof(struct mpr_block) == 24, "shared layout");
+
+/*
+ * A birth: {milliseconds 40 | bytes of the block beyond those asked for 20 |
+ * flags 4}. The first flag is set, as in no home.
+ */
+#define MPR_BIRTH UINT64_C(1)
+#define MPR_BIRTH_VALUE UINT64_C(2) /* its end is that of a value */
+#define MPR_BIRTH_SPARE_MAX ((UINT64_C(1) << 20) - 1)
+
+static inline uint64_t
+mpr_birth(int64_t now, uint64_t spare, uint64_t flags)
+{
+	return (uint64_t)(now / 1000000) << 24 | spare << 4 | MPR_BIRTH | flags;
+}
+
+static inline bool
+mpr_birth_is(uint64_t word, uint64_t flags)
+{
+	return (word & (MPR_BIRTH | flags)) == (MPR_BIRTH | flags);
+}
+
+static inline uint64_t
+mpr_birth_spare(uint64_t birth)
+{
+	return birth >> 4 & MPR_BIRTH_SPARE_MAX;
+}
+
+/* In nanoseconds. */
+static inline int64_t
+mpr_birth_time(uint64_t birth)
+{
+	return (int64_t)(birth >> 24) * 1000000;
+}
 
 /* A block, found. */
 struct mpr_block_ref {

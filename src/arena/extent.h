@@ -49,11 +49,14 @@ struct mpr_extent {
 	 * grows while the extent is used. With MPR_EXTENT_KEPT if the first
 	 * page is backed in any case. */
 	_Atomic uint64_t backed;
-	/* As that of a block, for the first extent of a run. */
+	/* As those of a block, for the first extent of a run. */
 	_Atomic uint64_t home;
+	_Atomic uint64_t who;
 };
 
-static_assert(sizeof(struct mpr_extent) == 32, "shared layout");
+static_assert(sizeof(struct mpr_extent) == 40, "shared layout");
+static_assert(MPR_EXTENTS_AT + 0x10000 * sizeof(struct mpr_extent) <=
+	      MPR_HEAP_AT, "the table fits");
 
 #define MPR_EXTENT_RUN (UINT64_C(1) << 32)
 #define MPR_EXTENT_LAZY (UINT64_C(1) << 33)

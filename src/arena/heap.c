@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "base/owner.h"
+#include "os/clock.h"
 #include "os/thread.h"
 
 #define ALIGN_MAX 64 /* what every block has */
@@ -148,6 +149,23 @@ mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,
 	atomic_store_explicit(&ref->block->home, offset, memory_order_release);
 }
 
+/* Where a block has them. */
+struct words {
+	_Atomic uint64_t *state, *home, *who;
+};
+
+static struct words
+words_of(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	struct mpr_extent *x;
+
+	if (ref->block)
+		return (struct words){ &ref->block->state, &ref->block->home,
+				       &ref->block->who };
+	x = mpr_extent_at(a, mpr_extent_of(ref->offset));
+	return (struct words){ &x->state, &x->home, &x->who };
+}
+
 /* BUSY to @state. */
 static void
 finish(struct mpr_self *self, const struct mpr_block_ref *ref,
@@ -191,9 +209,45 @@ mpr_block_append(mproc_arena *a, struct mpr_self *self,
 }
 
 void
-mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref)
+mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref,
+		 size_t asked, uint64_t flags)
 {
+	struct words w = words_of(self->arena, ref);
+
+	/* Relaxed, as who reads them has seen LIVE. A birth names nothing:
+	 * killed here, the block is FREE. */
+	atomic_store_explicit(w.who, (uint64_t)self->tid << 32 | self->pid,
+			      memory_order_relaxed);
+	atomic_store_explicit(w.home,
+			      mpr_birth(mpr_now_roughly(), ref->size - asked,
+					flags),
+			      memory_order_relaxed);
 	finish(self, ref, MPR_BLOCK_LIVE);
+}
+
+bool
+mpr_block_born(const mproc_arena *a, const struct mpr_block_ref *ref,
+	       uint64_t *ret_birth, uint64_t *ret_who)
+{
+	struct words w = words_of(a, ref);
+	/* Acquire pairs with the release of LIVE in finish(). */
+	uint64_t word = atomic_load_explicit(w.state, memory_order_acquire);
+	uint64_t birth = atomic_load_explicit(w.home, memory_order_acquire);
+	uint64_t who = atomic_load_explicit(w.who, memory_order_acquire);
+
+	static_assert((int)MPR_EXTENT_USED == (int)MPR_BLOCK_LIVE,
+		      "one number for both");
+	if (!ref->block && mpr_run_is_linked(a, ref))
+		return false;
+	/* Again, after the acquires: they may be the next one's. */
+	if (mpr_owner_state(word) != MPR_BLOCK_LIVE ||
+	    atomic_load_explicit(w.state, memory_order_relaxed) != word)
+		return false;
+	*ret_birth = mpr_birth_is(birth, 0) &&
+				     mpr_birth_spare(birth) < ref->size ?
+			     birth : 0;
+	*ret_who = who;
+	return true;
 }
 
 static void
@@ -325,7 +379,7 @@ mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p)
 	r = mpr_heap_reserve(a, self, size, &ref);
 	if (r < 0)
 		return r;
-	mpr_block_commit(self, &ref);
+	mpr_block_commit(self, &ref, size, 0);
 	*ret_p = mpr_arena_at(a, ref.offset);
 	return 0;
 }

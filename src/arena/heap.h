@@ -85,9 +85,15 @@ int mpr_block_append(mproc_arena *a, struct mpr_self *self,
 		     const struct mpr_block_ref *ref, _Atomic uint64_t *link,
 		     size_t next_at, unsigned max);
 
-/* BUSY to LIVE. */
-void mpr_block_commit(struct mpr_self *self,
-		      const struct mpr_block_ref *ref);
+/* BUSY to LIVE. The caller's user has asked for @asked bytes; @flags are more of
+ * its birth. */
+void mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref,
+		      size_t asked, uint64_t flags);
+
+/* A LIVE block's birth, and who it is; 0 of what nobody knows. Returns false if
+ * it is not LIVE. */
+bool mpr_block_born(const mproc_arena *a, const struct mpr_block_ref *ref,
+		    uint64_t *ret_birth, uint64_t *ret_who);
 
 /* BUSY to FREE. It has no home any more. */
 void mpr_block_cancel(struct mpr_self *self,

@@ -171,6 +171,7 @@ try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self,
 		.ident = ident,
 		.slot = slot,
 		.pid = (uint32_t)mpr_task_pid(),
+		.tid = (uint32_t)tid,
 		.notes = mpr_notes_at(a, slot),
 	};
 	/* Last: a signal handler that wakes somebody may ask. */

@@ -104,6 +104,7 @@ struct mpr_self {
 	uint64_t ident;
 	unsigned slot;
 	uint32_t pid;
+	uint32_t tid;
 	int cancel_state; /* while it has something BUSY in the heap */
 	struct mpr_notes *notes; /* sync/notes.h */
 	unsigned notes_high; /* notes [0, notes_high) may be in use */

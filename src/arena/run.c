@@ -98,6 +98,16 @@ mpr_run_set_home(const mproc_arena *a, const struct mpr_block_ref *ref,
 			      memory_order_release);
 }
 
+bool
+mpr_run_is_linked(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	struct mpr_extent *x = mpr_extent_at(a, mpr_extent_of(ref->offset));
+
+	/* Acquire: what the caller reads next is read later. */
+	return atomic_load_explicit(&x->use, memory_order_acquire) &
+	       MPR_EXTENT_LINKED;
+}
+
 uint64_t
 mpr_run_home(const mproc_arena *a, const struct mpr_block_ref *ref)
 {

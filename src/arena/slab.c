@@ -207,6 +207,36 @@ mpr_slab_find(const mproc_arena *a, uint64_t offset,
 	return true;
 }
 
+bool
+mpr_slab_next_live(const mproc_arena *a, uint32_t extent, uint64_t offset,
+		   struct mpr_block_ref *ret_ref)
+{
+	uint64_t use, first;
+	struct geometry g;
+	uint32_t i = 0;
+
+	if (!is_slab(a, extent, &use))
+		return false;
+	g = geometry_of(class_of(use));
+	first = mpr_extent_offset(extent) + g.first;
+	if (offset >= first)
+		i = (uint32_t)((offset - first) / g.size) + 1;
+	for (; i < g.n; i++) {
+		struct mpr_block *b = block_at(a, extent, i);
+
+		if (mpr_owner_state(atomic_load_explicit(
+			    &b->state, memory_order_relaxed)) != MPR_BLOCK_LIVE)
+			continue;
+		*ret_ref = (struct mpr_block_ref){
+			.block = b,
+			.offset = first + (uint64_t)i * g.size,
+			.size = g.size,
+		};
+		return true;
+	}
+	return false;
+}
+
 /* What becomes of a BUSY block whose owner is dead: its home knows. */
 static void
 settle(mproc_arena *a, struct mpr_block *b, uint64_t word, uint64_t offset)

@@ -32,6 +32,11 @@ int mpr_slab_back(mproc_arena *a, const struct mpr_block_ref *ref);
 bool mpr_slab_find(const mproc_arena *a, uint64_t offset,
 		   struct mpr_block_ref *ret_ref);
 
+/* The first LIVE block of the slab @extent behind @offset. Returns false if there
+ * is none, or the extent is no slab. */
+bool mpr_slab_next_live(const mproc_arena *a, uint32_t extent, uint64_t offset,
+			struct mpr_block_ref *ret_ref);
+
 /* Decides the fate of the blocks that the dead @slot had BUSY. */
 void mpr_slabs_recover(mproc_arena *a, unsigned slot, uint64_t ident);
 

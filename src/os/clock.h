@@ -16,4 +16,7 @@
  */
 int64_t mpr_deadline(mproc_timeout timeout);
 
+/* As mproc_now(), but cheaper, and up to ten milliseconds late. */
+int64_t mpr_now_roughly(void);
+
 #endif

@@ -6,13 +6,25 @@
 
 #include "os/clock.h"
 
-int64_t
-mproc_now(void)
+static int64_t
+read_clock(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t
+mproc_now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t
+mpr_now_roughly(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 int64_t

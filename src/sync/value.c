@@ -73,7 +73,7 @@ make(size_t elem, size_t n, const void *init, void **ret_p)
 	if (init)
 		memcpy(mpr_arena_at(a, ref.offset), init, len);
 	write_end(a, &ref, n);
-	mpr_block_commit(self, &ref);
+	mpr_block_commit(self, &ref, len, MPR_BIRTH_VALUE);
 	*ret_p = mpr_arena_at(a, ref.offset);
 	return 0;
 }

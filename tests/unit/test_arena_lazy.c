@@ -128,7 +128,7 @@ blocks_do_not_overlap(void **state)
 	for (size_t i = 0; i < 3 * N_SIZES; i++) {
 		ref[i] = reserve(t, sizes[i % N_SIZES], 4096);
 		/* One at a time may be BUSY; these are somebody's now. */
-		mpr_block_commit(join_arena(t), &ref[i]);
+		mpr_block_commit(join_arena(t), &ref[i], 1, 0);
 		for (size_t k = 0; k < i; k++)
 			assert_true(ref[k].offset >=
 					    ref[i].offset + ref[i].size ||
@@ -192,7 +192,7 @@ the_first_page_of_what_was_linked_stays(void **state)
 		next = reserve(t, sizes[i], 1);
 		assert_int_equal(next.offset, ref.offset);
 		assert_true(is_backed(p));
-		mpr_block_commit(join_arena(t), &next);
+		mpr_block_commit(join_arena(t), &next, 1, 0);
 		mproc_free(p);
 		assert_true(is_backed(p));
 	}
@@ -237,7 +237,7 @@ nothing_stays_of_a_run_that_was_not_linked(void **state)
 		return;
 	/* Where no run of an earlier test was. */
 	last = reserve(t, 100 * MIB, 0);
-	mpr_block_commit(join_arena(t), &last);
+	mpr_block_commit(join_arena(t), &last, 1, 0);
 	before = stat_now().backed;
 	ref = reserve(t, 50 * MIB, 7 * MIB);
 	assert_true(stat_now().backed >= before + 7 * MIB);

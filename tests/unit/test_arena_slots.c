@@ -233,7 +233,7 @@ alloc_like_a_lane(struct mpt *t)
 					       mpr_lane_size(CAPACITY),
 					       mpr_lane_size(CAPACITY), &ref),
 			 0);
-	mpr_block_commit(self, &ref);
+	mpr_block_commit(self, &ref, 1, 0);
 	return mpr_arena_at(the_arena(), ref.offset);
 }
 

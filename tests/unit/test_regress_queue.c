@@ -495,7 +495,7 @@ take_lane_memory(struct mpt *t)
 
 	assert_int_equal(mpr_heap_reserve_lazy(the_arena(), self, LANE_SIZE,
 					       LANE_SIZE, &ref), 0);
-	mpr_block_commit(self, &ref);
+	mpr_block_commit(self, &ref, 1, 0);
 	return mpr_arena_at(the_arena(), ref.offset);
 }
 
