@@ -31,7 +31,7 @@
 enum {
 	MAX_LINE = 256,
 	MAX_CHILDREN = 2 * MPT_ROLES,
-	SETTLE_TRIES = 30,	/* times 10 ms for names of other programs */
+	SETTLE_TRIES = 500,	/* times 10 ms for names of other programs */
 };
 
 __attribute__((format(printf, 2, 3)))
@@ -334,7 +334,9 @@ unsigned mpt_leak_report(const struct mpt_leak *before)
 	for (tries = 0;; tries++) {
 		mpt_leak_take(&now);
 		if (tries == SETTLE_TRIES ||
-		    difference(&now, before, "name ", NULL) == 0)
+		    difference(&now, before, "name ", NULL) ==
+			    difference(&now, before, "name /dev/shm/mpt-",
+				       NULL))
 			break;
 		mpt_nap(10);
 	}
