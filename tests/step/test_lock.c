@@ -186,6 +186,7 @@ released_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	struct scene *s = arg;
 
 	(void)n;
+	s->least = 0;
 	s->most = finished ? 0 : MPROC_OWNER_DIED;
 	if (n == 0) {
 		struct mproc_owner owner;
