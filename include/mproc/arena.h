@@ -221,7 +221,9 @@ MPROC_API MPROC_NODISCARD void *mproc_arena_alloc(mproc_arena *a, size_t size,
  *     mproc_arena_alloc() in any process that has the arena; or NULL
  *
  * A pointer that is no allocated block, or that was freed before, is refused:
- * nothing happens but a log line at level error.
+ * nothing happens but a log line at level error. So it is with a block of more
+ * than 1020 KiB, and a thread that cannot become a participant ("First use" in
+ * core.h).
  *
  * Context: lock-free.
  * Crash: killed inside, the block is either free or as it was.

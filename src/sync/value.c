@@ -175,14 +175,39 @@ end_lock(const mproc_arena *a, struct mpr_self *self, struct mpr_value_end *e)
 	mpr_wake_end(&wake);
 }
 
+/* By one that cannot take part, and has nothing in its hands. The other order would
+ * do harm to what came there if somebody else was faster. */
+static int
+free_then_end_lock(mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	struct mpr_value_end *e = end_of(a, ref);
+	uint32_t generation = atomic_load(&e->lock.cell.generation);
+	uint64_t word = atomic_load(&e->lock.cell.word);
+	struct mpr_wake wake;
+	int r;
+
+	r = mpr_block_free(a, ref);
+	if (r < 0)
+		return r;
+	/* If nobody holds it, nobody waits, and zero may be another's. */
+	while (word & MPR_HELD &&
+	       atomic_load(&e->lock.cell.generation) == generation &&
+	       !atomic_compare_exchange_strong(&e->lock.cell.word, &word,
+					       MPR_GONE))
+		;
+	mpr_wake_begin(&wake, a, NULL, &e->lock);
+	mpr_wake_for_a_look(&wake);
+	mpr_wake_end(&wake);
+	return 0;
+}
+
 static int
 free_value(mproc_arena *a, const struct mpr_block_ref *ref)
 {
 	struct mpr_self *self;
 
-	/* One that cannot take part can free a block all the same, perhaps. */
 	if (mpr_self(a, &self) < 0)
-		return mpr_block_free(a, ref);
+		return free_then_end_lock(a, ref);
 	if (!mpr_block_take(a, self, ref))
 		return -EINVAL;
 	/* Once more: it may have been freed and another's since. */
@@ -205,6 +230,7 @@ mproc_free(void *p)
 		r = is_value(a, &ref) ? free_value(a, &ref) :
 					mpr_block_free(a, &ref);
 	if (r < 0)
-		mpr_log(MPROC_LOG_ERROR, "mproc_free(%p): no allocated block "
-			"starts there", p);
+		mpr_log(MPROC_LOG_ERROR, "mproc_free(%p): %s", p,
+			r == -EINVAL ? "no allocated block starts there" :
+				       mproc_error_detail());
 }

@@ -240,13 +240,16 @@ what_is_no_value_has_no_lock(void **state)
 }
 
 static unsigned refused;
+static char last_refusal[200];
 
 static void
 count(void *ctx, int level, const char *text)
 {
 	(void)ctx;
-	if (level == MPROC_LOG_ERROR && strstr(text, "mproc_free"))
-		refused++;
+	if (level != MPROC_LOG_ERROR || !strstr(text, "mproc_free"))
+		return;
+	refused++;
+	snprintf(last_refusal, sizeof(last_refusal), "%s", text);
 }
 
 static void
@@ -304,6 +307,46 @@ free_wakes_those_who_wait_for_the_lock(struct mpt *t)
 	assert_int_equal(mproc_lock_acquire(mproc_lock_of(b->value),
 					    MPROC_NOWAIT), 0);
 	assert_int_equal(mproc_lock_release(mproc_lock_of(b->value)), 0);
+	end(t, b);
+}
+
+/* It has not used the arena, and cannot any more. */
+static int
+free_without_taking_part(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	char *large = arg;
+
+	closefrom(3);
+	mpt_check(t, !mproc_alloc(1) && errno == ENOLCK);
+	mproc_log_set(MPROC_LOG_ERROR, count, NULL);
+	refused = 0;
+	mproc_free(large);
+	mpt_check(t, refused == 1 && strstr(last_refusal, "descriptor"));
+	mpt_check(t, mproc_array_len(large) == 2 << 20);
+	mproc_free(b->value);
+	mpt_check(t, refused == 1 && !mproc_array_len(b->value));
+	return 0;
+}
+
+static void
+who_cannot_take_part_frees_in_good_order(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = begin(t);
+	char *large = mproc_array(char, 2 << 20);
+	int r = -ESHUTDOWN, id;
+
+	assert_int_equal(mproc_lock_acquire(b->lock, MPROC_NOWAIT), 0);
+	b->tid = 0;
+	id = mpt_spawn(t, "sleeper", wait_for_the_lock, &r);
+	mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
+	mpt_expect_exit(t, mpt_spawn(t, "freer", free_without_taking_part,
+				     large), 0);
+	mpt_expect_exit(t, id, 0);
+	assert_int_equal(mproc_lock_release(b->lock), -ESTALE);
+	mproc_free(large);
+	b->value = NULL;
 	end(t, b);
 }
 
@@ -449,6 +492,7 @@ main(void)
 		mpt_test(what_is_no_value_has_no_lock),
 		mpt_test(a_second_free_is_refused),
 		both_tests(free_wakes_those_who_wait_for_the_lock),
+		mpt_test(who_cannot_take_part_frees_in_good_order),
 		mpt_test(who_sleeps_through_the_end_does_not_get_the_next_lock),
 		mpt_test(the_death_of_a_holder_is_told),
 		both_tests(any_process_frees),
