@@ -105,19 +105,25 @@ look_for_others(const struct attempt *t)
 		;
 }
 
+/* Destroyed since the call began, and maybe made again. */
+static bool
+is_another(const struct attempt *t)
+{
+	return atomic_load(&t->l->cell.generation) != t->generation;
+}
+
 /* Returns 0; MPROC_OWNER_DIED; -EBUSY, -EDEADLK, -ESTALE. */
 static int
 try(struct attempt *t)
 {
 	struct mpr_lock *l = t->l;
-	uint64_t word = atomic_load(&l->cell.word), flags, who;
+	uint64_t word = atomic_load(&l->cell.word), flags, who, ours;
 	int r;
 
 	do {
 		flags = word & (MPR_WAITERS | MPR_DIED);
 		who = 0;
-		if (word & MPR_GONE ||
-		    atomic_load(&l->cell.generation) != t->generation)
+		if (word & MPR_GONE || is_another(t))
 			return -ESTALE;
 		if (word & MPR_HELD) {
 			t->word = word;
@@ -131,18 +137,22 @@ try(struct attempt *t)
 		if ((t->waits || flags & MPR_WAITERS) &&
 		    mpr_wait_succeed(t->self, l))
 			flags |= MPR_WAITERS;
+		ours = mpr_holder(t->self) | flags;
+		/* That took long: a value may have ended, and its memory, zero
+		 * like a lock that is free, be somebody's. */
+		if (is_another(t))
+			return -ESTALE;
 		/* seq_cst, as all that waiters look at; acquire pairs with the
 		 * CAS that released it. */
-	} while (!atomic_compare_exchange_strong(
-		&l->cell.word, &word, mpr_holder(t->self) | flags));
-	name(l, t->self);
-	if (t->waits && !(flags & MPR_WAITERS))
-		look_for_others(t);
-	/* Destroyed, and made again, since we looked. */
-	if (atomic_load(&l->cell.generation) != t->generation) {
+	} while (!atomic_compare_exchange_strong(&l->cell.word, &word, ours));
+	/* In these few instructions. Nothing else is written there. */
+	if (is_another(t)) {
 		mproc_lock_release((mproc_lock *)l);
 		return -ESTALE;
 	}
+	name(l, t->self);
+	if (t->waits && !(flags & MPR_WAITERS))
+		look_for_others(t);
 	if (!(flags & MPR_DIED))
 		return 0;
 	if (word & MPR_HELD && !(word & MPR_HANDED))

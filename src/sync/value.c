@@ -27,6 +27,20 @@ is_value(const mproc_arena *a, const struct mpr_block_ref *ref)
 	       MPR_VALUE_MAGIC + ref->offset;
 }
 
+/* Another one each time, never 0, and not such a number as users have in their
+ * memory: by this one knows who has waited that a block is another's now. */
+static uint32_t
+new_generation(const mproc_arena *a)
+{
+	uint32_t generation;
+
+	do
+		generation = (uint32_t)mpr_arena_epoch(a) *
+			     UINT32_C(0x9e3779b1);
+	while (!generation);
+	return generation;
+}
+
 /* While the block is BUSY. As atomics: who waited for the lock of the block's last
  * use and has not noticed yet may look. */
 static void
@@ -35,8 +49,7 @@ write_end(const mproc_arena *a, const struct mpr_block_ref *ref, size_t n)
 	struct mpr_value_end *e = end_of(a, ref);
 
 	/* The generation comes before the word that lets anybody have the lock. */
-	atomic_store(&e->lock.cell.generation,
-		     (uint32_t)mpr_arena_epoch(a) + 1);
+	atomic_store(&e->lock.cell.generation, new_generation(a));
 	atomic_store_explicit(&e->lock.cell.first, 0, memory_order_relaxed);
 	atomic_store_explicit(&e->lock.named, 0, memory_order_relaxed);
 	atomic_store_explicit(&e->lock.died, 0, memory_order_relaxed);
@@ -171,6 +184,8 @@ end_lock(const mproc_arena *a, struct mpr_self *self, struct mpr_value_end *e)
 	/* So that recovery wakes who waits, if we die between. */
 	mpr_wake_begin(&wake, a, self, &e->lock);
 	atomic_store(&e->lock.cell.word, MPR_GONE);
+	/* The block's next use wipes it, in whatever order. */
+	atomic_store(&e->lock.cell.generation, 0);
 	mpr_wake_for_a_look(&wake);
 	mpr_wake_end(&wake);
 }

@@ -384,6 +384,35 @@ who_sleeps_through_the_end_does_not_get_the_next_lock(void **state)
 	end(t, b);
 }
 
+static void
+who_sleeps_through_the_end_takes_no_numbers_for_a_lock(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = begin(t);
+	uint64_t *numbers, n;
+	int id;
+
+	assert_int_equal(mproc_lock_acquire(b->lock, MPROC_NOWAIT), 0);
+	b->tid = 0;
+	id = mpt_spawn(t, "sleeper", wait_for_what_has_ended, NULL);
+	mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
+	mpt_pause(t, id);
+	/* A small number if it is one. */
+	n = b->lock->mproc_opaque[1] & 0xffff;
+	mproc_free(b->value);
+	numbers = mproc_alloc(64);
+	assert_ptr_equal(numbers, b->value);
+	for (int i = 1; i < 8; i += 2)
+		numbers[i] = n;
+	mpt_resume(t, id);
+	mpt_expect_exit(t, id, 0);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(numbers[i], i % 2 ? n : 0);
+	mproc_free(numbers);
+	b->value = NULL;
+	end(t, b);
+}
+
 static int
 die_with_the_lock(struct mpt *t, void *arg)
 {
@@ -494,6 +523,7 @@ main(void)
 		both_tests(free_wakes_those_who_wait_for_the_lock),
 		mpt_test(who_cannot_take_part_frees_in_good_order),
 		mpt_test(who_sleeps_through_the_end_does_not_get_the_next_lock),
+		mpt_test(who_sleeps_through_the_end_takes_no_numbers_for_a_lock),
 		mpt_test(the_death_of_a_holder_is_told),
 		both_tests(any_process_frees),
 		mpt_test(values_come_and_go_without_growth),

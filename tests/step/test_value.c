@@ -6,8 +6,12 @@
  * What must hold after any kill: an array is there, whole, or it is not, and then
  * its memory is free; one that was to be freed is whole or free; whoever waited for
  * its lock goes on.
+ *
+ * And one that waits is stopped after each instruction of its way to the lock,
+ * while the value is freed by who has that, and its memory becomes another's.
  */
 #include <string.h>
+#include <sys/ptrace.h>
 
 #include "base/fault.h"
 #include "sync/value.h"
@@ -319,6 +323,68 @@ killed_while_it_frees_one_whose_lock_it_has(void **state)
 	}, NULL);
 }
 
+static void
+stop(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_EXITKILL), 0);
+	assert_int_equal(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSTOPPED(status));
+}
+
+static void
+run_some(pid_t pid, unsigned n)
+{
+	int status;
+
+	while (n--) {
+		assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSTOPPED(status));
+	}
+}
+
+/* Returns whether the lock was still to be had when one that had waited for it had
+ * run @n instructions since. */
+static bool
+free_beside_one_on_its_way(struct scene *s, unsigned n)
+{
+	static const unsigned char zeroes[256];
+	unsigned char *block;
+	int r;
+
+	begin_with_a_waiter(s);
+	stop(s->other);
+	assert_int_equal(mproc_lock_release(s->lock), 0);
+	run_some(s->other, n);
+	r = mproc_lock_acquire(s->lock, MPROC_NOWAIT);
+	mproc_free(s->board->kept);
+	block = mproc_alloc(sizeof(zeroes));
+	assert_ptr_equal(block, s->board->kept);
+	assert_int_equal(ptrace(PTRACE_DETACH, s->other, NULL, NULL), 0);
+	wait_for_exit(s->other);
+	if (r == 0)
+		assert_memory_equal(block, zeroes, sizeof(zeroes));
+	else
+		assert_int_equal(r, -EAGAIN);
+	mproc_free(block);
+	return r == 0;
+}
+
+static void
+who_is_on_its_way_does_not_write_to_anothers_memory(void **state)
+{
+	struct scene s = { .t = *state, .size = 200 };
+	unsigned n, late = 0;
+
+	/* If it had waited for long, the lock is given to it at once. */
+	for (n = 1; late < 3 && n < 2000; n++)
+		late = free_beside_one_on_its_way(&s, n) ? 0 : late + 1;
+	assert_in_range(n, 100, 1999);
+}
+
 static int
 setup(void **state)
 {
@@ -336,6 +402,7 @@ main(void)
 		mpt_test(killed_while_it_frees_one),
 		mpt_test(killed_while_it_frees_one_that_is_waited_for),
 		mpt_test(killed_while_it_frees_one_whose_lock_it_has),
+		mpt_test(who_is_on_its_way_does_not_write_to_anothers_memory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
