@@ -144,17 +144,23 @@ mproc_make_value_(const T &init)
  *                         float and double are compared bit by bit
  */
 #if defined(__GNUC__) && defined(__cplusplus)
-/* So that only @p says what type it is. */
+/* So that only @p says what type it is, and may be volatile. Other types would be
+ * made atomic by locks that other processes do not know. */
 template <typename T>
-struct mproc_same_ {
+struct mproc_plain_ {
 	typedef T type;
+	static_assert(sizeof(T) <= 8 && !__is_class(T) && !__is_union(T),
+		      "a number or the like, of up to 8 bytes");
 };
 
 template <typename T>
-inline T
+struct mproc_plain_<volatile T> : mproc_plain_<T> {};
+
+template <typename T>
+inline typename mproc_plain_<T>::type
 mproc_load(const T *p)
 {
-	T v;
+	typename mproc_plain_<T>::type v;
 
 	__atomic_load(p, &v, __ATOMIC_SEQ_CST);
 	return v;
@@ -162,16 +168,16 @@ mproc_load(const T *p)
 
 template <typename T>
 inline void
-mproc_store(T *p, typename mproc_same_<T>::type v)
+mproc_store(T *p, typename mproc_plain_<T>::type v)
 {
 	__atomic_store(p, &v, __ATOMIC_SEQ_CST);
 }
 
 template <typename T>
-inline T
-mproc_exchange(T *p, typename mproc_same_<T>::type v)
+inline typename mproc_plain_<T>::type
+mproc_exchange(T *p, typename mproc_plain_<T>::type v)
 {
-	T before;
+	typename mproc_plain_<T>::type before;
 
 	__atomic_exchange(p, &v, &before, __ATOMIC_SEQ_CST);
 	return before;
@@ -179,25 +185,23 @@ mproc_exchange(T *p, typename mproc_same_<T>::type v)
 
 template <typename T>
 inline bool
-mproc_compare_exchange(T *p, typename mproc_same_<T>::type *expected,
-		       typename mproc_same_<T>::type v)
+mproc_compare_exchange(T *p, typename mproc_plain_<T>::type *expected,
+		       typename mproc_plain_<T>::type v)
 {
 	return __atomic_compare_exchange(p, expected, &v, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-/* Pointers are no numbers: for these it does not compile. */
 template <typename T>
 inline T
-mproc_fetch_add(T *p, typename mproc_same_<T>::type n)
+mproc_add_(volatile T *p, T n)
 {
-	static_assert(sizeof(1 * *p), "a number");
 	return __atomic_fetch_add(p, n, __ATOMIC_SEQ_CST);
 }
 
 template <typename T>
 inline T
-mproc_fetch_add_real_(T *p, T n)
+mproc_add_real_(volatile T *p, T n)
 {
 	T before = mproc_load(p);
 
@@ -207,15 +211,24 @@ mproc_fetch_add_real_(T *p, T n)
 }
 
 inline float
-mproc_fetch_add(float *p, float n)
+mproc_add_(volatile float *p, float n)
 {
-	return mproc_fetch_add_real_(p, n);
+	return mproc_add_real_(p, n);
 }
 
 inline double
-mproc_fetch_add(double *p, double n)
+mproc_add_(volatile double *p, double n)
 {
-	return mproc_fetch_add_real_(p, n);
+	return mproc_add_real_(p, n);
+}
+
+/* Pointers are no numbers: for these it does not compile. */
+template <typename T>
+inline typename mproc_plain_<T>::type
+mproc_fetch_add(T *p, typename mproc_plain_<T>::type n)
+{
+	static_assert(sizeof(1 * *p), "a number");
+	return mproc_add_(p, n);
 }
 #elif defined(__GNUC__)
 /* The compiler's functions for single values take no float and double. */
@@ -258,6 +271,11 @@ mproc_define_real_(float)
 mproc_define_real_(double)
 #undef mproc_define_real_
 
+/* Larger ones would be made atomic by locks that other processes do not know: they
+ * do not compile. */
+#define mproc_order_(p)                                                       \
+	(sizeof(char[sizeof(*(p)) <= 8 ? 1 : -1]) ? __ATOMIC_SEQ_CST : 0)
+
 /* What is not chosen is compiled too, with something that fits: @v if @p points to
  * what is asked for, or else something of that type. */
 #define mproc_if_float_(p, v, other) _Generic(*(p), float: (v), default: other)
@@ -271,7 +289,7 @@ mproc_define_real_(double)
 	_Generic(*(p), float: mproc_load_float_(p),                           \
 		 double: mproc_load_double_(p),                               \
 		 default: __atomic_load_n(mproc_whole_at_(p, p),              \
-					  __ATOMIC_SEQ_CST))
+					  mproc_order_(p)))
 /* Sets it. */
 #define mproc_store(p, v)                                                     \
 	_Generic(*(p),                                                        \
@@ -280,7 +298,7 @@ mproc_define_real_(double)
 					     mproc_if_double_(p, v, 0.0)),    \
 		 default: __atomic_store_n(mproc_whole_at_(p, p),             \
 					   mproc_if_whole_(p, v, 0),          \
-					   __ATOMIC_SEQ_CST))
+					   mproc_order_(p)))
 /* Sets it; the value before. */
 #define mproc_exchange(p, v)                                                  \
 	_Generic(*(p),                                                        \
@@ -290,7 +308,7 @@ mproc_define_real_(double)
 						mproc_if_double_(p, v, 0.0)), \
 		 default: __atomic_exchange_n(mproc_whole_at_(p, p),          \
 					      mproc_if_whole_(p, v, 0),       \
-					      __ATOMIC_SEQ_CST))
+					      mproc_order_(p)))
 /* Whether it was *@expected, and is @v now. gcc would take an @expected of another
  * type. */
 #define mproc_compare_exchange(p, expected, v)                                \
@@ -304,8 +322,8 @@ mproc_define_real_(double)
 		 default: __atomic_compare_exchange_n(                        \
 			 mproc_whole_at_(p, p), mproc_whole_at_(p, expected), \
 			 mproc_if_whole_(p, v, 0),                            \
-			 !sizeof(1 ? (p) : (expected)), __ATOMIC_SEQ_CST,     \
-			 __ATOMIC_SEQ_CST))
+			 !sizeof(1 ? (p) : (expected)), mproc_order_(p),      \
+			 mproc_order_(p)))
 /* Adds; the value before. Pointers are no numbers: for these 1 * does not
  * compile. */
 #define mproc_fetch_add(p, n)                                                 \
@@ -316,7 +334,7 @@ mproc_define_real_(double)
 						 mproc_if_double_(p, n, 0.0)), \
 		 default: __atomic_fetch_add(                                 \
 			 mproc_whole_at_(p, p), mproc_if_whole_(p, n, 0),     \
-			 sizeof(1 * *(p)) ? __ATOMIC_SEQ_CST : 0))
+			 sizeof(1 * *(p)) ? mproc_order_(p) : 0))
 #endif
 
 #endif

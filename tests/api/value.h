@@ -145,6 +145,27 @@ other_scalars_are_atomic(void)
 }
 
 static inline int
+what_is_volatile_is_atomic_too(void)
+{
+	int *made = mproc_value(int, 5), seen = 6;
+	double *real = mproc_value(double, 0.5);
+	volatile int *i = made;
+	const volatile int *to_read = made;
+	volatile double *d = real;
+
+	NEED(made && real);
+	NEED(mproc_load(i) == 5 && mproc_exchange(i, 6) == 5);
+	NEED(mproc_compare_exchange(i, &seen, 7) && mproc_load(to_read) == 7);
+	NEED(mproc_fetch_add(i, 2) == 7);
+	mproc_store(i, mproc_load(i) + 1);
+	NEED(*made == 10);
+	NEED(mproc_fetch_add(d, 1) < 0.6 && mproc_load(d) > 1.4);
+	mproc_free(made);
+	mproc_free(real);
+	return 0;
+}
+
+static inline int
 each_has_its_lock(void)
 {
 	int *a = mproc_array(int, 10), *v = mproc_value(int, 1), n = 0;
@@ -173,6 +194,7 @@ each_has_its_lock(void)
 	X(integers_are_atomic)                                                \
 	X(reals_are_atomic)                                                   \
 	X(other_scalars_are_atomic)                                           \
+	X(what_is_volatile_is_atomic_too)                                     \
 	X(each_has_its_lock)
 
 #endif
