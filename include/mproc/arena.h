@@ -204,9 +204,10 @@ MPROC_API MPROC_NODISCARD void *mproc_alloc(size_t size);
  * mproc_arena_alloc() - allocate shared memory in an arena
  * @a:     arena, or NULL for the default one
  * @size:  bytes, at least 1
- * @align: a power of two up to 64, or 0; blocks are always aligned to 64
+ * @align: a power of two up to 1 MiB, or 0; blocks are always aligned to 64. Up
+ *         to 4096 it costs at most 4096 bytes, beyond that the next MiB.
  *
- * As mproc_alloc().
+ * As mproc_alloc(). It is aligned in every process that has the arena.
  *
  * Return: the block; NULL with errno set as there, and EINVAL for @align.
  * Context: lock-free; calls the kernel when the heap grows.
@@ -214,6 +215,28 @@ MPROC_API MPROC_NODISCARD void *mproc_alloc(size_t size);
  */
 MPROC_API MPROC_NODISCARD void *mproc_arena_alloc(mproc_arena *a, size_t size,
 						  size_t align);
+
+/**
+ * mproc_realloc() - change the size of a block
+ * @p:    as for mproc_free(), but no value or array; or NULL, which is
+ *        mproc_alloc()
+ * @size: bytes, at least 1
+ *
+ * The block stays where it is if it has room and would not be more than half
+ * empty; otherwise its bytes are copied to another one in the same arena, which
+ * is aligned to 64 bytes, and it is freed. Nobody may use it meanwhile, and who
+ * kept its address has to learn the new one. Bytes beyond the old size are zero.
+ * What holds locks and the like must not be moved.
+ *
+ * Return: the block; NULL with errno set, and the old one is as it was: EINVAL
+ *         (@size is 0, or @p a value or an array), EFAULT (@p is not shared
+ *         memory), ESTALE (no allocated block starts there), or as for
+ *         mproc_alloc() if it grows. To make it smaller never fails.
+ * Context: lock-free; calls the kernel when the heap grows.
+ * Crash: killed inside, the old block is there, or the new one with all the bytes
+ *        and none but that: mproc_arena_next_block() tells which.
+ */
+MPROC_API MPROC_NODISCARD void *mproc_realloc(void *p, size_t size);
 
 /**
  * mproc_free() - give a block back
@@ -331,12 +354,14 @@ MPROC_API int mproc_arena_stat(mproc_arena *a,
 /**
  * struct mproc_arena_block - an allocated block
  * @p:      where it is; NULL before the first one
- * @size:   bytes that were asked for
+ * @size:   bytes that were asked for; all it has, if its owner was killed in
+ *          mproc_realloc()
  * @pid:    the process that asked for it, as it sees itself
  * @tid:    and its thread
  * @alive:  whether that process takes part in the arena; false once its death was
  *          noticed, and after its last thread that took part has ended
- * @age_ns: nanoseconds since it was allocated, up to ten milliseconds less
+ * @age_ns: nanoseconds since it was allocated, up to ten milliseconds less; -1 if
+ *          its owner was killed in mproc_realloc()
  */
 struct mproc_arena_block {
 	void *p;

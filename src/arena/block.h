@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "arena/arena.h"
+#include "base/owner.h"
 
 enum mpr_block_state {
 	MPR_BLOCK_FREE = 0,
@@ -26,8 +27,9 @@ struct mpr_block {
 	/* An owner word; epochs count the block's uses. */
 	_Atomic uint64_t state;
 	/* While BUSY or LINKED: offset of the word that refers to the block, or
-	 * 0. While LIVE: its birth, which is no home. 0 as it becomes FREE,
-	 * unless its owner dies. */
+	 * 0; or while BUSY what it takes the place of, which is no home. While
+	 * LIVE: its birth, which is none either. 0 as it becomes FREE, unless
+	 * its owner dies. */
 	_Atomic uint64_t home;
 	/* Once LIVE: {thread id 32 | process id 32} of who asked for it. */
 	_Atomic uint64_t who;
@@ -68,6 +70,23 @@ mpr_birth_time(uint64_t birth)
 	return (int64_t)(birth >> 24) * 1000000;
 }
 
+/*
+ * What a block takes the place of: {own epoch 8 | the other's epoch 20 | offset of
+ * the other's owner word 36}, with a mark in the last bits, which are 0 in such an
+ * offset. The own epoch tells that this was not written in an earlier use.
+ */
+#define MPR_REPLACES UINT64_C(2)
+#define MPR_REPLACES_AT ((UINT64_C(1) << 36) - 8)
+
+static_assert(MPR_CAPACITY_MAX <= UINT64_C(1) << 36, "see above");
+
+static inline uint64_t
+mpr_replaces(uint64_t own, uint64_t at, uint64_t other)
+{
+	return (mpr_owner_epoch(own) & 0xff) << 56 |
+	       (mpr_owner_epoch(other) & 0xfffff) << 36 | at | MPR_REPLACES;
+}
+
 /* A block, found. */
 struct mpr_block_ref {
 	struct mpr_block *block; /* NULL: a run of extents */
@@ -90,5 +109,10 @@ mpr_home_names(const mproc_arena *a, uint64_t home, uint64_t offset)
 	link = mpr_arena_at(a, home);
 	return atomic_load(link) == offset;
 }
+
+/* As recovery asks it, when the block at @offset has @word, BUSY and of the dead,
+ * and @home: what its state becomes. */
+unsigned mpr_block_fate(const mproc_arena *a, uint64_t word, uint64_t home,
+			uint64_t offset);
 
 #endif

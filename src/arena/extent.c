@@ -334,7 +334,8 @@ mpr_extents_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 		/* Acquire pairs with the release in mpr_block_set_home(): the
 		 * run is all there, and its use is known. */
 		home = atomic_load_explicit(&x->home, memory_order_acquire);
-		if (mpr_home_names(a, home, mpr_extent_offset(i))) {
+		if (mpr_block_fate(a, word, home, mpr_extent_offset(i)) !=
+		    MPR_BLOCK_FREE) {
 			cas(&x->state, word,
 			    mpr_owner_with_state(word, MPR_EXTENT_USED));
 			continue;

@@ -9,7 +9,7 @@
  *   FREE --claim for a run--> TAIL of extent h --> FREE, before h is
  *
  * A BUSY extent whose owner is dead becomes USED if it is a run that its home
- * names (arena/heap.h), otherwise FREE, its tails first. So a TAIL always names
+ * names or that has taken another block's place (arena/heap.h), otherwise FREE, its tails first. So a TAIL always names
  * a living run.
  *
  * A claimed extent is zero. Whoever releases one gives its memory back to the

@@ -12,8 +12,6 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
-#define ALIGN_MAX 64 /* what every block has */
-
 static bool
 cas(_Atomic uint64_t *word, uint64_t from, uint64_t to)
 {
@@ -208,6 +206,13 @@ mpr_block_append(mproc_arena *a, struct mpr_self *self,
 	return mpr_fail(-EBADMSG, "a list in shared memory is corrupt");
 }
 
+static void
+sign(const struct mpr_self *self, const struct words *w)
+{
+	atomic_store_explicit(w->who, (uint64_t)self->tid << 32 | self->pid,
+			      memory_order_relaxed);
+}
+
 void
 mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref,
 		 size_t asked, uint64_t flags)
@@ -216,13 +221,22 @@ mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref,
 
 	/* Relaxed, as who reads them has seen LIVE. A birth names nothing:
 	 * killed here, the block is FREE. */
-	atomic_store_explicit(w.who, (uint64_t)self->tid << 32 | self->pid,
-			      memory_order_relaxed);
+	sign(self, &w);
 	atomic_store_explicit(w.home,
 			      mpr_birth(mpr_now_roughly(), ref->size - asked,
 					flags),
 			      memory_order_relaxed);
 	finish(self, ref, MPR_BLOCK_LIVE);
+}
+
+uint64_t
+mpr_block_birth(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	uint64_t word = atomic_load_explicit(words_of(a, ref).home,
+					     memory_order_acquire);
+
+	return mpr_birth_is(word, 0) && mpr_birth_spare(word) < ref->size ?
+		       word : 0;
 }
 
 bool
@@ -232,7 +246,7 @@ mpr_block_born(const mproc_arena *a, const struct mpr_block_ref *ref,
 	struct words w = words_of(a, ref);
 	/* Acquire pairs with the release of LIVE in finish(). */
 	uint64_t word = atomic_load_explicit(w.state, memory_order_acquire);
-	uint64_t birth = atomic_load_explicit(w.home, memory_order_acquire);
+	uint64_t birth = mpr_block_birth(a, ref);
 	uint64_t who = atomic_load_explicit(w.who, memory_order_acquire);
 
 	static_assert((int)MPR_EXTENT_USED == (int)MPR_BLOCK_LIVE,
@@ -243,9 +257,7 @@ mpr_block_born(const mproc_arena *a, const struct mpr_block_ref *ref,
 	if (mpr_owner_state(word) != MPR_BLOCK_LIVE ||
 	    atomic_load_explicit(w.state, memory_order_relaxed) != word)
 		return false;
-	*ret_birth = mpr_birth_is(birth, 0) &&
-				     mpr_birth_spare(birth) < ref->size ?
-			     birth : 0;
+	*ret_birth = birth;
 	*ret_who = who;
 	return true;
 }
@@ -367,7 +379,7 @@ mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size)
 }
 
 int
-mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p)
+mpr_heap_alloc(mproc_arena *a, size_t size, size_t align, void **ret_p)
 {
 	struct mpr_block_ref ref;
 	struct mpr_self *self;
@@ -376,7 +388,7 @@ mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p)
 	r = mpr_self(a, &self);
 	if (r < 0)
 		return r;
-	r = mpr_heap_reserve(a, self, size, &ref);
+	r = mpr_heap_reserve(a, self, mpr_slab_size_for(size, align), &ref);
 	if (r < 0)
 		return r;
 	mpr_block_commit(self, &ref, size, 0);
@@ -430,6 +442,61 @@ mpr_block_free(mproc_arena *a, const struct mpr_block_ref *ref)
 	return free_run(a, self, ref) ? 0 : -EINVAL;
 }
 
+/* As it was found, to FREE or, as far as it is a run, BUSY. */
+static bool
+let_go(mproc_arena *a, const struct mpr_self *self,
+       const struct mpr_block_ref *ref, uint64_t word)
+{
+	if (mpr_owner_state(word) != MPR_BLOCK_LIVE)
+		return false;
+	return ref->block ? cas(&ref->block->state, word, mpr_owner_freed(word)) :
+			    mpr_run_retire(a, self, ref, MPR_BLOCK_LIVE);
+}
+
+bool
+mpr_block_replace(mproc_arena *a, struct mpr_self *self,
+		  const struct mpr_block_ref *from,
+		  const struct mpr_block_ref *to, size_t asked)
+{
+	struct words old = words_of(a, from), new = words_of(a, to);
+	uint64_t word = atomic_load(old.state), own = atomic_load(new.state);
+
+	sign(self, &new);
+	if (!to->block)
+		mpr_run_make_users(a, to);
+	/* Release pairs with the acquire in settle() and
+	 * mpr_extents_recover(). */
+	atomic_store_explicit(new.home,
+			      mpr_replaces(own, mpr_arena_offset(a, old.state),
+					   word), memory_order_release);
+	/* The point of effect. */
+	if (!let_go(a, self, from, word)) {
+		mpr_block_cancel(self, to);
+		return false;
+	}
+	if (!from->block)
+		mpr_run_release(a, from);
+	/* LIVE comes before the birth: until then it is by what it replaces
+	 * that it is not lost. */
+	atomic_store(new.state, mpr_owner_with_state(own, MPR_BLOCK_LIVE));
+	mpr_block_set_asked(a, to, asked);
+	leave_heap(self);
+	return true;
+}
+
+void
+mpr_block_set_asked(mproc_arena *a, const struct mpr_block_ref *ref,
+		    size_t asked)
+{
+	struct words w = words_of(a, ref);
+	uint64_t word = atomic_load(w.home);
+	int64_t now = mpr_birth_is(word, 0) ? mpr_birth_time(word) :
+					      mpr_now_roughly();
+
+	/* By CAS: somebody who should not may have freed it. */
+	cas(w.home, word, mpr_birth(now, ref->size - asked, 0));
+}
+
 bool
 mpr_block_take(mproc_arena *a, struct mpr_self *self,
 	       const struct mpr_block_ref *ref)
@@ -481,12 +548,12 @@ mproc_arena_alloc(mproc_arena *a, size_t size, size_t align)
 
 	if (!size)
 		r = mpr_fail(-EINVAL, "a block of 0 bytes");
-	else if (align > ALIGN_MAX || align & (align - 1))
+	else if (align > MPR_ALIGN_MAX || align & (align - 1))
 		r = mpr_fail(-EINVAL, "an alignment of %zu bytes", align);
 	if (r == 0)
 		r = mpr_arena_resolve(a, &a);
 	if (r == 0)
-		r = mpr_heap_alloc(a, size, &p);
+		r = mpr_heap_alloc(a, size, align, &p);
 	if (r < 0) {
 		errno = -r;
 		return NULL;

@@ -17,6 +17,10 @@
  * instruction, and so does unlinking, where a retired block names the home it
  * had. A home lies in the arena's header or in another linked block.
  *
+ * A block can take the place of a LIVE one, which is then freed: BUSY it notes
+ * which one, where others have their home. Whoever recovers it finds that one
+ * LIVE, and lets this one be FREE; or not, and lets this one be LIVE.
+ *
  * Blocks up to MPR_BLOCK_MAX come from slabs (arena/slab.h), larger ones are
  * runs of extents (arena/run.h). Nobody but this file needs to know which.
  *
@@ -38,8 +42,11 @@
 #include "arena/participant.h"
 #include "arena/slab.h"
 
-/* A zeroed LIVE block of any size. Returns 0, -ENOMEM, -ENOSPC. */
-int mpr_heap_alloc(mproc_arena *a, size_t size, void **ret_p);
+/* A zeroed LIVE block of any size, at a multiple of @align, a power of two up to
+ * MPR_ALIGN_MAX. Returns 0, -ENOMEM, -ENOSPC. */
+int mpr_heap_alloc(mproc_arena *a, size_t size, size_t align, void **ret_p);
+
+#define MPR_ALIGN_MAX MPR_EXTENT_SIZE
 
 /* The LIVE block that starts at @p. Returns false if there is none. */
 bool mpr_heap_find_live(const mproc_arena *a, const void *p,
@@ -89,6 +96,19 @@ int mpr_block_append(mproc_arena *a, struct mpr_self *self,
  * its birth. */
 void mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref,
 		      size_t asked, uint64_t flags);
+
+/* BUSY to LIVE, and @from, which is LIVE, to FREE: one of them is there, whenever
+ * we are killed. Returns false if @from is not LIVE any more; then @to is FREE. */
+bool mpr_block_replace(mproc_arena *a, struct mpr_self *self,
+		       const struct mpr_block_ref *from,
+		       const struct mpr_block_ref *to, size_t asked);
+
+/* The user of a LIVE block has asked for another size. */
+void mpr_block_set_asked(mproc_arena *a, const struct mpr_block_ref *ref,
+			 size_t asked);
+
+/* The birth of a block that is LIVE or was taken; 0 if nobody knows. */
+uint64_t mpr_block_birth(const mproc_arena *a, const struct mpr_block_ref *ref);
 
 /* A LIVE block's birth, and who it is; 0 of what nobody knows. Returns false if
  * it is not LIVE. */

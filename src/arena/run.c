@@ -98,6 +98,14 @@ mpr_run_set_home(const mproc_arena *a, const struct mpr_block_ref *ref,
 			      memory_order_release);
 }
 
+void
+mpr_run_make_users(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	/* Relaxed, as the home is stored with release. */
+	atomic_store_explicit(&mpr_extent_at(a, mpr_extent_of(ref->offset))->use,
+			      use_of(ref, MPR_BLOCK_LIVE), memory_order_relaxed);
+}
+
 bool
 mpr_run_is_linked(const mproc_arena *a, const struct mpr_block_ref *ref)
 {

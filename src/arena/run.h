@@ -31,6 +31,9 @@ bool mpr_run_find(const mproc_arena *a, uint64_t offset,
 void mpr_run_set_home(const mproc_arena *a, const struct mpr_block_ref *ref,
 		      uint64_t home);
 
+/* A BUSY run is to be a user's: says what it is used for before it has a home. */
+void mpr_run_make_users(const mproc_arena *a, const struct mpr_block_ref *ref);
+
 /* Whether the run is part of an object, or was before it became what it is. */
 bool mpr_run_is_linked(const mproc_arena *a, const struct mpr_block_ref *ref);
 

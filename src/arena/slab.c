@@ -31,11 +31,20 @@ struct geometry {
 	uint32_t first; /* offset of the first block in the slab */
 };
 
+/* What each block of the class is aligned to: all that divides its size. */
+static uint32_t
+align_of(unsigned class)
+{
+	uint32_t most = class_size[class] & -class_size[class];
+
+	return most < PAGE ? most : PAGE;
+}
+
 static struct geometry
 geometry_of(unsigned class)
 {
 	uint32_t size = class_size[class];
-	uint32_t align = size % PAGE ? 64 : PAGE;
+	uint32_t align = align_of(class);
 	uint32_t n = (uint32_t)MPR_EXTENT_SIZE /
 		     (size + (uint32_t)sizeof(struct mpr_block));
 	struct geometry g = { .size = size };
@@ -58,6 +67,19 @@ class_for(size_t size)
 	while (class_size[class] < size)
 		class++;
 	return class;
+}
+
+size_t
+mpr_slab_size_for(size_t size, size_t align)
+{
+	if (size > MPR_BLOCK_MAX)
+		return size;
+	for (unsigned class = class_for(size); class < MPR_ARRAY_LEN(class_size);
+	     class++)
+		if (align_of(class) >= align)
+			return class_size[class];
+	/* Runs begin at multiples of an extent. */
+	return MPR_BLOCK_MAX + 1;
 }
 
 static struct mpr_block *
@@ -243,13 +265,13 @@ settle(mproc_arena *a, struct mpr_block *b, uint64_t word, uint64_t offset)
 {
 	/* Acquire pairs with the release in mpr_block_set_home(). */
 	uint64_t home = atomic_load_explicit(&b->home, memory_order_acquire);
+	unsigned fate = mpr_block_fate(a, word, home, offset);
 
 	/* A home from the block's last use, if two owners in turn died before
 	 * they cleared it, does no harm: the block was unlinked there. */
 	cas(&b->state, word,
-	    mpr_home_names(a, home, offset) ?
-		    mpr_owner_with_state(word, MPR_BLOCK_LINKED) :
-		    mpr_owner_freed(word));
+	    fate == MPR_BLOCK_FREE ? mpr_owner_freed(word) :
+				     mpr_owner_with_state(word, fate));
 }
 
 void

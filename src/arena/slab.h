@@ -19,6 +19,10 @@
 /* The largest one. */
 #define MPR_BLOCK_MAX (MPR_EXTENT_SIZE - 4096)
 
+/* How many bytes to reserve for @size bytes at a multiple of @align, a power of two
+ * up to an extent's size. */
+size_t mpr_slab_size_for(size_t size, size_t align);
+
 /* A BUSY block of at least @size bytes, from a slab whose blocks are lazy or
  * not. It may have no memory. Returns 0, -ENOMEM, -ENOSPC. */
 int mpr_slab_reserve(mproc_arena *a, struct mpr_self *self, size_t size,

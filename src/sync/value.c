@@ -19,12 +19,15 @@ end_of(const mproc_arena *a, const struct mpr_block_ref *ref)
 				       sizeof(struct mpr_value_end));
 }
 
+/* A LIVE or taken block. */
 static bool
 is_value(const mproc_arena *a, const struct mpr_block_ref *ref)
 {
-	return atomic_load_explicit(&end_of(a, ref)->mark,
+	/* What was one before may still have its end. */
+	return mpr_block_birth(a, ref) & MPR_BIRTH_VALUE &&
+	       atomic_load_explicit(&end_of(a, ref)->mark,
 				    memory_order_relaxed) ==
-	       MPR_VALUE_MAGIC + ref->offset;
+		       MPR_VALUE_MAGIC + ref->offset;
 }
 
 /* Another one each time, never 0, and not such a number as users have in their
@@ -111,6 +114,14 @@ mproc_value_new(size_t size, const void *init)
 }
 
 static int
+no_block(const void *p)
+{
+	return mproc_is_shared(p) ?
+		       mpr_fail(-ESTALE, "no allocated block starts at %p", p) :
+		       mpr_fail(-EFAULT, "%p is not shared memory", p);
+}
+
+static int
 find(const void *p, struct mpr_value_end **ret_end)
 {
 	const mproc_arena *a = mpr_arena_of(p);
@@ -119,10 +130,7 @@ find(const void *p, struct mpr_value_end **ret_end)
 	if (!p)
 		return mpr_fail(-EINVAL, "value is NULL");
 	if (!a || !mpr_heap_find_live(a, p, &ref))
-		return mproc_is_shared(p) ?
-			       mpr_fail(-ESTALE, "no allocated block starts at "
-					"%p", p) :
-			       mpr_fail(-EFAULT, "%p is not shared memory", p);
+		return no_block(p);
 	if (!is_value(a, &ref))
 		return mpr_fail(-EINVAL, "what is at %p was not made as a value "
 				"or array, or somebody wrote behind its end", p);
@@ -230,6 +238,85 @@ free_value(mproc_arena *a, const struct mpr_block_ref *ref)
 		end_lock(a, self, end_of(a, ref));
 	mpr_block_cancel(self, ref);
 	return 0;
+}
+
+static bool
+stays(const struct mpr_block_ref *ref, size_t size)
+{
+	return size <= ref->size && size > ref->size / 2;
+}
+
+static int
+move(mproc_arena *a, const struct mpr_block_ref *from, size_t used, size_t size,
+     void **ret_p)
+{
+	struct mpr_block_ref to;
+	struct mpr_self *self;
+	unsigned char *p;
+	int r;
+
+	r = mpr_self(a, &self);
+	if (r < 0)
+		return r;
+	r = mpr_heap_reserve_dirty(a, self, size, &to);
+	if (r < 0)
+		return r;
+	p = mpr_arena_at(a, to.offset);
+	if (used > size)
+		used = size;
+	memcpy(p, mpr_arena_at(a, from->offset), used);
+	/* Runs are zero. */
+	if (to.block)
+		memset(p + used, 0, size - used);
+	if (!mpr_block_replace(a, self, from, &to, size))
+		return mpr_fail(-ESTALE, "the block at %p was freed meanwhile",
+				mpr_arena_at(a, from->offset));
+	*ret_p = p;
+	return 0;
+}
+
+static int
+resize(void *p, size_t size, void **ret_p)
+{
+	mproc_arena *a = mpr_arena_of(p);
+	struct mpr_block_ref ref;
+	uint64_t birth, who;
+	size_t used;
+	int r;
+
+	if (!size)
+		return mpr_fail(-EINVAL, "a block of 0 bytes");
+	if (!a || !mpr_heap_find_live(a, p, &ref) ||
+	    !mpr_block_born(a, &ref, &birth, &who))
+		return no_block(p);
+	if (birth & MPR_BIRTH_VALUE)
+		return mpr_fail(-EINVAL, "%p is a value or array, which cannot "
+				"be moved", p);
+	used = ref.size - (birth ? mpr_birth_spare(birth) : 0);
+	if (!stays(&ref, size)) {
+		r = move(a, &ref, used, size, ret_p);
+		if (r == 0 || r == -ESTALE || size > ref.size)
+			return r;
+	}
+	if (size > used)
+		memset((unsigned char *)p + used, 0, size - used);
+	mpr_block_set_asked(a, &ref, size);
+	*ret_p = p;
+	return 0;
+}
+
+void *
+mproc_realloc(void *p, size_t size)
+{
+	void *moved = NULL;
+	int r;
+
+	if (!p)
+		return mproc_alloc(size);
+	r = resize(p, size, &moved);
+	if (r < 0)
+		errno = -r;
+	return moved;
 }
 
 void

@@ -147,7 +147,7 @@ bad_arguments_are_refused(void **state)
 		mproc_arena_opts, .name = "x")), -EINVAL);
 	assert_null(b);
 	errno = 0;
-	assert_null(mproc_arena_alloc(a, 1, 128));
+	assert_null(mproc_arena_alloc(a, 1, (size_t)2 << 20));
 	assert_int_equal(errno, EINVAL);
 	assert_null(mproc_arena_alloc(a, 1, 24));
 	assert_null(mproc_arena_alloc(a, 0, 0));

@@ -439,6 +439,85 @@ a_retired_block_that_was_unlinked_is_free(void **state)
 	expect_fate(*state, UNLINKED, MPR_BLOCK_FREE);
 }
 
+/* A block that is to take another one's place, up to where that is freed or not. */
+static struct mpr_block *replaced;
+
+static int
+replace_half_way(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	struct mpr_block_ref ref;
+	uint64_t word = replaced->state;
+
+	mpt_check_int(t, mpr_heap_reserve(the_arena(), join_arena(t), 200,
+					  &ref), 0);
+	ref.block->home = mpr_replaces(
+		ref.block->state,
+		mpr_arena_offset(the_arena(), &replaced->state), word);
+	if (arg)
+		replaced->state = mpr_owner_freed(word);
+	b->p = ref.block;
+	mpt_step(t, b->n++);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static int
+take_and_wait(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	struct mpr_block_ref ref;
+
+	(void)arg;
+	mpt_check(t, mpr_heap_find_live(the_arena(), b->p, &ref));
+	mpt_check(t, mpr_block_take(the_arena(), join_arena(t), &ref));
+	mpt_step(t, b->n++);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static void
+let_die(struct mpt *t, int (*role)(struct mpt *t, void *arg), void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	unsigned n = b->n;
+	int id = mpt_spawn(t, "victim", role, arg);
+
+	mpt_reach(t, n + 1);
+	mpt_kill(t, id);
+	assert_int_equal(mpr_recover_all(the_arena(), false), 1);
+}
+
+static void
+a_block_is_there_once_the_one_it_replaces_is_not(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	struct mproc_arena_stat before = stat_now();
+	void *old = mproc_alloc(100);
+	struct mpr_block_ref ref;
+	struct mpr_block *block;
+
+	assert_true(mpr_heap_find_live(the_arena(), old, &ref));
+	replaced = ref.block;
+	let_die(t, replace_half_way, NULL);
+	block = b->p;
+	assert_int_equal(mpr_owner_state(block->state), MPR_BLOCK_FREE);
+	assert_int_equal(mpr_owner_state(replaced->state), MPR_BLOCK_LIVE);
+	let_die(t, replace_half_way, old);
+	assert_ptr_equal(b->p, block);
+	assert_int_equal(mpr_owner_state(block->state), MPR_BLOCK_LIVE);
+	assert_int_equal(stat_now().blocks, before.blocks + 1);
+
+	/* In the next one's hands it has replaced nothing. */
+	for (struct mproc_arena_block list = { 0 };
+	     mproc_arena_next_block(NULL, &list) > 0;)
+		b->p = list.p;
+	let_die(t, take_and_wait, NULL);
+	assert_int_equal(mpr_owner_state(block->state), MPR_BLOCK_FREE);
+	expect_as_before(&before);
+}
+
 static int
 reserve_with_home(struct mpt *t, void *arg)
 {
@@ -458,7 +537,9 @@ static void
 a_hostile_home_is_not_followed(void **state)
 {
 	static uint64_t homes[] = { 1, 4096, UINT64_MAX, UINT64_MAX - 7,
-				    MPR_HEAP_AT + 4 };
+				    MPR_HEAP_AT + 4, MPR_REPLACES,
+				    MPR_REPLACES | MPR_REPLACES_AT,
+				    MPR_REPLACES | 4096 };
 	struct mpt *t = *state;
 	struct board *b = mpt_scratch(t);
 
@@ -665,6 +746,7 @@ main(void)
 		mpt_test(
 			a_retired_block_that_is_still_linked_belongs_to_its_object),
 		mpt_test(a_retired_block_that_was_unlinked_is_free),
+		mpt_test(a_block_is_there_once_the_one_it_replaces_is_not),
 		mpt_test(a_hostile_home_is_not_followed),
 		mpt_test(appended_blocks_are_all_in_the_list),
 		mpt_test(a_corrupt_list_is_reported_and_takes_no_block),
