@@ -33,6 +33,14 @@
  * can write to it can do anything to its users: by default that is the user whose
  * it is.
  *
+ * A process that has MPROC_HEAP_CHECK=1 in its environment from its beginning
+ * checks its blocks: behind the bytes that were asked for, up to the block's end or
+ * what belongs to a value there, lie at least 16 that nobody may write. Whether that
+ * was done is looked at by mproc_free(), mproc_realloc() and mproc_arena_recover(),
+ * by the first two also in processes that do not check themselves; a log line at
+ * level error tells where, whose block it is and how many bytes it has. Such lines
+ * are printed then, unless MPROC_LOG or mproc_log_set() say something else.
+ *
  * A mproc_arena is a process-local handle, but it may be used in a forked
  * child too. NULL stands for the default arena.
  */
@@ -244,9 +252,10 @@ MPROC_API MPROC_NODISCARD void *mproc_realloc(void *p, size_t size);
  *     mproc_arena_alloc() in any process that has the arena; or NULL
  *
  * A pointer that is no allocated block, or that was freed before, is refused:
- * nothing happens but a log line at level error. So it is with a block of more
- * than 1020 KiB, and a thread that cannot become a participant ("First use" in
- * core.h).
+ * nothing happens but a log line at level error, which tells what is known of it:
+ * that it was freed, that it is within a block, and of whom, that it is no shared
+ * memory. So it is with a block of more than 1020 KiB, and a thread that cannot
+ * become a participant ("First use" in core.h).
  *
  * Context: lock-free.
  * Crash: killed inside, the block is either free or as it was.
@@ -310,7 +319,8 @@ MPROC_API int mproc_arena_find(mproc_arena *a, const char *name, void **ret,
  * @a: arena, or NULL for the default one
  *
  * Whatever waits in libmproc looks for the dead by itself; this is for those
- * who do not wait and want what a dead process held back at once.
+ * who do not wait and want what a dead process held back at once. With
+ * MPROC_HEAP_CHECK=1 it looks at the guards of all blocks, too.
  *
  * Return: how many dead participants were cleaned up, or a negative error:
  *         those of mproc_arena_default().

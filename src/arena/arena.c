@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arena/arena.h"
+#include "arena/check.h"
 #include "arena/extent.h"
 #include "arena/heap.h"
 #include "arena/kinds.h"
@@ -261,7 +262,11 @@ mproc_arena_recover(mproc_arena *a)
 {
 	int r = mpr_arena_resolve(a, &a);
 
-	return r < 0 ? r : mpr_recover_all(a, true);
+	if (r == 0) {
+		r = mpr_recover_all(a, true);
+		mpr_check_all(a);
+	}
+	return r;
 }
 
 int

@@ -38,17 +38,20 @@ struct mpr_block {
 static_assert(sizeof(struct mpr_block) == 24, "shared layout");
 
 /*
- * A birth: {milliseconds 40 | bytes of the block beyond those asked for 20 |
+ * A birth: {milliseconds 39 | bytes of the block beyond those asked for 21 |
  * flags 4}. The first flag is set, as in no home.
  */
 #define MPR_BIRTH UINT64_C(1)
 #define MPR_BIRTH_VALUE UINT64_C(2) /* its end is that of a value */
-#define MPR_BIRTH_SPARE_MAX ((UINT64_C(1) << 20) - 1)
+#define MPR_BIRTH_GUARDED UINT64_C(4) /* arena/check.h */
+#define MPR_BIRTH_SPARE_MAX ((UINT64_C(1) << 21) - 1)
+
+#define MPR_VALUE_END 48 /* bytes; sync/value.h */
 
 static inline uint64_t
 mpr_birth(int64_t now, uint64_t spare, uint64_t flags)
 {
-	return (uint64_t)(now / 1000000) << 24 | spare << 4 | MPR_BIRTH | flags;
+	return (uint64_t)(now / 1000000) << 25 | spare << 4 | MPR_BIRTH | flags;
 }
 
 static inline bool
@@ -67,7 +70,7 @@ mpr_birth_spare(uint64_t birth)
 static inline int64_t
 mpr_birth_time(uint64_t birth)
 {
-	return (int64_t)(birth >> 24) * 1000000;
+	return (int64_t)(birth >> 25) * 1000000;
 }
 
 /*

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arena/check.h"
 #include "arena/extent.h"
 #include "arena/heap.h"
 #include "arena/run.h"
@@ -219,6 +220,7 @@ mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref,
 {
 	struct words w = words_of(self->arena, ref);
 
+	flags |= mpr_guard(self->arena, ref, asked, flags);
 	/* Relaxed, as who reads them has seen LIVE. A birth names nothing:
 	 * killed here, the block is FREE. */
 	sign(self, &w);
@@ -227,6 +229,12 @@ mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref,
 					flags),
 			      memory_order_relaxed);
 	finish(self, ref, MPR_BLOCK_LIVE);
+}
+
+uint64_t
+mpr_block_who(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	return atomic_load_explicit(words_of(a, ref).who, memory_order_acquire);
 }
 
 uint64_t
@@ -247,7 +255,7 @@ mpr_block_born(const mproc_arena *a, const struct mpr_block_ref *ref,
 	/* Acquire pairs with the release of LIVE in finish(). */
 	uint64_t word = atomic_load_explicit(w.state, memory_order_acquire);
 	uint64_t birth = mpr_block_birth(a, ref);
-	uint64_t who = atomic_load_explicit(w.who, memory_order_acquire);
+	uint64_t who = mpr_block_who(a, ref);
 
 	static_assert((int)MPR_EXTENT_USED == (int)MPR_BLOCK_LIVE,
 		      "one number for both");
@@ -272,9 +280,12 @@ cancel_in_slab(const mproc_arena *a, const struct mpr_block_ref *ref)
 	if (ref->is_lazy && ref->size > MPR_EXTENT_PAGE)
 		mpr_shmem_discard(&a->shmem, ref->offset + MPR_EXTENT_PAGE,
 				  ref->size - MPR_EXTENT_PAGE);
-	/* The next owner starts without a home. Relaxed, as it sees this with
-	 * the state. */
-	atomic_store_explicit(&ref->block->home, 0, memory_order_relaxed);
+	/* The next owner starts without a home, which a birth is none of.
+	 * Relaxed, as it sees this with the state. */
+	if (!mpr_birth_is(atomic_load_explicit(&ref->block->home,
+					       memory_order_relaxed), 0))
+		atomic_store_explicit(&ref->block->home, 0,
+				      memory_order_relaxed);
 	atomic_store(&ref->block->state,
 		     mpr_owner_freed(atomic_load(&ref->block->state)));
 }
@@ -335,6 +346,17 @@ mpr_block_retire(mproc_arena *a, struct mpr_self *self,
 }
 
 bool
+mpr_heap_find_around(const mproc_arena *a, uint64_t offset,
+		     struct mpr_block_ref *ret_ref, unsigned *ret_state)
+{
+	uint64_t start;
+
+	if (!mpr_slab_start_of(a, offset, &start))
+		start = mpr_run_start_of(a, offset);
+	return find(a, start, ret_ref, ret_state);
+}
+
+bool
 mpr_heap_find(const mproc_arena *a, uint64_t offset,
 	      struct mpr_block_ref *ret_ref)
 {
@@ -388,7 +410,9 @@ mpr_heap_alloc(mproc_arena *a, size_t size, size_t align, void **ret_p)
 	r = mpr_self(a, &self);
 	if (r < 0)
 		return r;
-	r = mpr_heap_reserve(a, self, mpr_slab_size_for(size, align), &ref);
+	r = mpr_heap_reserve(a, self,
+			     mpr_slab_size_for(mpr_check_room(size), align),
+			     &ref);
 	if (r < 0)
 		return r;
 	mpr_block_commit(self, &ref, size, 0);
@@ -479,22 +503,44 @@ mpr_block_replace(mproc_arena *a, struct mpr_self *self,
 	/* LIVE comes before the birth: until then it is by what it replaces
 	 * that it is not lost. */
 	atomic_store(new.state, mpr_owner_with_state(own, MPR_BLOCK_LIVE));
-	mpr_block_set_asked(a, to, asked);
+	mpr_block_set_asked(a, to, asked, asked);
 	leave_heap(self);
 	return true;
 }
 
+/* What a birth can tell: a block that is nearly empty, as there was no memory to
+ * move it to, counts as one of more bytes. */
+static size_t
+countable(const struct mpr_block_ref *ref, size_t asked)
+{
+	uint64_t least = ref->size > MPR_BIRTH_SPARE_MAX ?
+				 ref->size - MPR_BIRTH_SPARE_MAX : 0;
+
+	return asked > least ? asked : least;
+}
+
 void
 mpr_block_set_asked(mproc_arena *a, const struct mpr_block_ref *ref,
-		    size_t asked)
+		    size_t used, size_t asked)
 {
 	struct words w = words_of(a, ref);
+	unsigned char *p = mpr_arena_at(a, ref->offset);
+	size_t from = used < asked ? used : asked, to = countable(ref, asked);
 	uint64_t word = atomic_load(w.home);
-	int64_t now = mpr_birth_is(word, 0) ? mpr_birth_time(word) :
-					      mpr_now_roughly();
+	int64_t then = mpr_birth_is(word, 0) ? mpr_birth_time(word) :
+					       mpr_now_roughly();
 
-	/* By CAS: somebody who should not may have freed it. */
-	cas(w.home, word, mpr_birth(now, ref->size - asked, 0));
+	/* While it changes it has no guard. By CAS, as somebody who should not
+	 * may have freed it. */
+	if (mpr_birth_is(word, MPR_BIRTH_GUARDED)) {
+		if (!cas(w.home, word, word & ~MPR_BIRTH_GUARDED))
+			return;
+		word &= ~MPR_BIRTH_GUARDED;
+	}
+	/* Before the birth says so, whenever we are killed. */
+	memset(p + from, 0, to - from);
+	cas(w.home, word, mpr_birth(then, ref->size - to,
+				    mpr_guard(a, ref, to, 0)));
 }
 
 bool

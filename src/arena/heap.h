@@ -103,12 +103,15 @@ bool mpr_block_replace(mproc_arena *a, struct mpr_self *self,
 		       const struct mpr_block_ref *from,
 		       const struct mpr_block_ref *to, size_t asked);
 
-/* The user of a LIVE block has asked for another size. */
+/* The user of a LIVE block has asked for another size; of the old one he knows
+ * @used bytes, and the next ones become zero. */
 void mpr_block_set_asked(mproc_arena *a, const struct mpr_block_ref *ref,
-			 size_t asked);
+			 size_t used, size_t asked);
 
-/* The birth of a block that is LIVE or was taken; 0 if nobody knows. */
+/* The birth of a block that is LIVE, was taken, or was freed, and who asked for
+ * it; 0 if nobody knows. */
 uint64_t mpr_block_birth(const mproc_arena *a, const struct mpr_block_ref *ref);
+uint64_t mpr_block_who(const mproc_arena *a, const struct mpr_block_ref *ref);
 
 /* A LIVE block's birth, and who it is; 0 of what nobody knows. Returns false if
  * it is not LIVE. */
@@ -144,6 +147,15 @@ bool mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
 bool mpr_heap_find_of(const mproc_arena *a, uint64_t offset,
 		      const _Atomic uint64_t *home,
 		      struct mpr_block_ref *ret_ref);
+
+/* The first LIVE block of the user's behind @offset, or any if that is 0. */
+bool mpr_heap_next_live(const mproc_arena *a, uint64_t offset,
+			struct mpr_block_ref *ret_ref);
+
+/* The block in which @offset lies, and its state; may be FREE if it is of a slab.
+ * Returns false if there is none. */
+bool mpr_heap_find_around(const mproc_arena *a, uint64_t offset,
+			  struct mpr_block_ref *ret_ref, unsigned *ret_state);
 
 /* Whether a block of at least @size bytes starts at @offset that is part of an
  * object, whichever. That it is BUSY may only mean that it was linked just

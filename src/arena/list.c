@@ -17,9 +17,9 @@
 #include "base/owner.h"
 #include "os/clock.h"
 
-/* The first LIVE block behind @offset, or any if it is 0. */
-static bool
-find_behind(const mproc_arena *a, uint64_t offset, struct mpr_block_ref *ret_ref)
+bool
+mpr_heap_next_live(const mproc_arena *a, uint64_t offset,
+		   struct mpr_block_ref *ret_ref)
 {
 	uint32_t high = mpr_extents_high(a);
 	unsigned state;
@@ -95,7 +95,7 @@ mproc_arena_next_block(mproc_arena *a, struct mproc_arena_block *block)
 			return mpr_fail(-EINVAL, "%p is not in the arena's heap",
 					block->p);
 	}
-	while (find_behind(a, offset, &ref)) {
+	while (mpr_heap_next_live(a, offset, &ref)) {
 		if (describe(a, &ref, block))
 			return 1;
 		offset = ref.offset;

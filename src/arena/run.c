@@ -84,6 +84,23 @@ mpr_run_find(const mproc_arena *a, uint64_t offset,
 	return look_at(a, mpr_extent_of(offset), ret_ref, ret_state);
 }
 
+uint64_t
+mpr_run_start_of(const mproc_arena *a, uint64_t offset)
+{
+	uint32_t extent;
+	uint64_t word;
+
+	if (!mpr_arena_has(a, offset, 1))
+		return 0;
+	extent = mpr_extent_of(offset);
+	if (extent >= mpr_extents_high(a))
+		return 0;
+	word = atomic_load(&mpr_extent_at(a, extent)->state);
+	if (mpr_owner_state(word) == MPR_EXTENT_TAIL)
+		extent = mpr_owner_slot(word);
+	return mpr_extent_offset(extent);
+}
+
 void
 mpr_run_set_home(const mproc_arena *a, const struct mpr_block_ref *ref,
 		 uint64_t home)

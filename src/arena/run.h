@@ -27,6 +27,9 @@ int mpr_run_reserve(mproc_arena *a, const struct mpr_self *self, size_t size,
 bool mpr_run_find(const mproc_arena *a, uint64_t offset,
 		  struct mpr_block_ref *ret_ref, unsigned *ret_state);
 
+/* Where the run starts in which @offset lies, if it lies in one. */
+uint64_t mpr_run_start_of(const mproc_arena *a, uint64_t offset);
+
 /* Names the word that is going to refer to a BUSY run, or does. */
 void mpr_run_set_home(const mproc_arena *a, const struct mpr_block_ref *ref,
 		      uint64_t home);

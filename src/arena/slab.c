@@ -230,6 +230,24 @@ mpr_slab_find(const mproc_arena *a, uint64_t offset,
 }
 
 bool
+mpr_slab_start_of(const mproc_arena *a, uint64_t offset, uint64_t *ret_start)
+{
+	uint64_t use, first;
+	struct geometry g;
+
+	if (!mpr_arena_has(a, offset, 1) ||
+	    mpr_extent_of(offset) >= mpr_extents_high(a) ||
+	    !is_slab(a, mpr_extent_of(offset), &use))
+		return false;
+	g = geometry_of(class_of(use));
+	first = mpr_extent_offset(mpr_extent_of(offset)) + g.first;
+	if (offset < first || (offset - first) / g.size >= g.n)
+		return false;
+	*ret_start = offset - (offset - first) % g.size;
+	return true;
+}
+
+bool
 mpr_slab_next_live(const mproc_arena *a, uint32_t extent, uint64_t offset,
 		   struct mpr_block_ref *ret_ref)
 {

@@ -36,6 +36,10 @@ int mpr_slab_back(mproc_arena *a, const struct mpr_block_ref *ref);
 bool mpr_slab_find(const mproc_arena *a, uint64_t offset,
 		   struct mpr_block_ref *ret_ref);
 
+/* Where the block starts in which @offset lies. Returns false if it is in none. */
+bool mpr_slab_start_of(const mproc_arena *a, uint64_t offset,
+		       uint64_t *ret_start);
+
 /* The first LIVE block of the slab @extent behind @offset. Returns false if there
  * is none, or the extent is no slab. */
 bool mpr_slab_next_live(const mproc_arena *a, uint32_t extent, uint64_t offset,

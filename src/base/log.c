@@ -50,7 +50,11 @@ level_from_environment(void)
 	for (int i = 0; wanted && i < (int)MPR_ARRAY_LEN(names); i++)
 		if (strcmp(wanted, names[i]) == 0)
 			return i;
-	return MPROC_LOG_OFF;
+	if (wanted)
+		return MPROC_LOG_OFF;
+	wanted = getenv(MPR_LOG_CHECK);
+	return wanted && strcmp(wanted, "1") == 0 ? MPROC_LOG_ERROR :
+						    MPROC_LOG_OFF;
 }
 
 void

@@ -14,6 +14,10 @@
 #define MPR_LOG_KEPT 8	 /* lines, but for debugging ones */
 #define MPR_LOG_LINE 120 /* bytes of each, a zero at the end included */
 
+/* Who sets this to 1 wants to see errors, unless MPROC_LOG says something else:
+ * arena/check.h. */
+#define MPR_LOG_CHECK "MPROC_HEAP_CHECK"
+
 /* @level is an enum mproc_log_level; leaves errno alone. */
 void mpr_log(int level, const char *format, ...) MPR_PRINTF(2, 3);
 

@@ -4,6 +4,7 @@
 
 #include <mproc/value.h>
 
+#include "arena/check.h"
 #include "arena/heap.h"
 #include "arena/table.h"
 #include "base/error.h"
@@ -83,7 +84,8 @@ make(size_t elem, size_t n, const void *init, void **ret_p)
 	if (r < 0)
 		return r;
 	r = (init ? mpr_heap_reserve_dirty : mpr_heap_reserve)(
-		a, self, len + sizeof(struct mpr_value_end), &ref);
+		a, self, mpr_check_room(len + sizeof(struct mpr_value_end)),
+		&ref);
 	if (r < 0)
 		return r;
 	if (init)
@@ -114,14 +116,6 @@ mproc_value_new(size_t size, const void *init)
 }
 
 static int
-no_block(const void *p)
-{
-	return mproc_is_shared(p) ?
-		       mpr_fail(-ESTALE, "no allocated block starts at %p", p) :
-		       mpr_fail(-EFAULT, "%p is not shared memory", p);
-}
-
-static int
 find(const void *p, struct mpr_value_end **ret_end)
 {
 	const mproc_arena *a = mpr_arena_of(p);
@@ -130,7 +124,7 @@ find(const void *p, struct mpr_value_end **ret_end)
 	if (!p)
 		return mpr_fail(-EINVAL, "value is NULL");
 	if (!a || !mpr_heap_find_live(a, p, &ref))
-		return no_block(p);
+		return mpr_no_block(p);
 	if (!is_value(a, &ref))
 		return mpr_fail(-EINVAL, "what is at %p was not made as a value "
 				"or array, or somebody wrote behind its end", p);
@@ -180,7 +174,7 @@ mpr_value_has_ended(const mproc_arena *a, const struct mpr_lock *l)
 	if (start >= at)
 		return false;
 	return !mpr_heap_find_live(a, mpr_arena_at(a, start), &ref) ||
-	       end_of(a, &ref) != e;
+	       end_of(a, &ref) != e || !is_value(a, &ref);
 }
 
 /* While the block is BUSY. */
@@ -240,85 +234,6 @@ free_value(mproc_arena *a, const struct mpr_block_ref *ref)
 	return 0;
 }
 
-static bool
-stays(const struct mpr_block_ref *ref, size_t size)
-{
-	return size <= ref->size && size > ref->size / 2;
-}
-
-static int
-move(mproc_arena *a, const struct mpr_block_ref *from, size_t used, size_t size,
-     void **ret_p)
-{
-	struct mpr_block_ref to;
-	struct mpr_self *self;
-	unsigned char *p;
-	int r;
-
-	r = mpr_self(a, &self);
-	if (r < 0)
-		return r;
-	r = mpr_heap_reserve_dirty(a, self, size, &to);
-	if (r < 0)
-		return r;
-	p = mpr_arena_at(a, to.offset);
-	if (used > size)
-		used = size;
-	memcpy(p, mpr_arena_at(a, from->offset), used);
-	/* Runs are zero. */
-	if (to.block)
-		memset(p + used, 0, size - used);
-	if (!mpr_block_replace(a, self, from, &to, size))
-		return mpr_fail(-ESTALE, "the block at %p was freed meanwhile",
-				mpr_arena_at(a, from->offset));
-	*ret_p = p;
-	return 0;
-}
-
-static int
-resize(void *p, size_t size, void **ret_p)
-{
-	mproc_arena *a = mpr_arena_of(p);
-	struct mpr_block_ref ref;
-	uint64_t birth, who;
-	size_t used;
-	int r;
-
-	if (!size)
-		return mpr_fail(-EINVAL, "a block of 0 bytes");
-	if (!a || !mpr_heap_find_live(a, p, &ref) ||
-	    !mpr_block_born(a, &ref, &birth, &who))
-		return no_block(p);
-	if (birth & MPR_BIRTH_VALUE)
-		return mpr_fail(-EINVAL, "%p is a value or array, which cannot "
-				"be moved", p);
-	used = ref.size - (birth ? mpr_birth_spare(birth) : 0);
-	if (!stays(&ref, size)) {
-		r = move(a, &ref, used, size, ret_p);
-		if (r == 0 || r == -ESTALE || size > ref.size)
-			return r;
-	}
-	if (size > used)
-		memset((unsigned char *)p + used, 0, size - used);
-	mpr_block_set_asked(a, &ref, size);
-	*ret_p = p;
-	return 0;
-}
-
-void *
-mproc_realloc(void *p, size_t size)
-{
-	void *moved = NULL;
-	int r;
-
-	if (!p)
-		return mproc_alloc(size);
-	r = resize(p, size, &moved);
-	if (r < 0)
-		errno = -r;
-	return moved;
-}
-
 void
 mproc_free(void *p)
 {
@@ -328,11 +243,14 @@ mproc_free(void *p)
 
 	if (!p)
 		return;
-	if (a && mpr_heap_find_live(a, p, &ref))
+	if (a && mpr_heap_find_live(a, p, &ref)) {
+		mpr_check_guard(a, &ref, "mproc_free");
 		r = is_value(a, &ref) ? free_value(a, &ref) :
 					mpr_block_free(a, &ref);
-	if (r < 0)
+	}
+	if (r == -EINVAL)
+		mpr_check_explain(a, p, "mproc_free");
+	else if (r < 0)
 		mpr_log(MPROC_LOG_ERROR, "mproc_free(%p): %s", p,
-			r == -EINVAL ? "no allocated block starts there" :
-				       mproc_error_detail());
+			mproc_error_detail());
 }

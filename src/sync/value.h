@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arena/block.h"
 #include "sync/lock.h"
 
 #define MPR_VALUE_MAGIC UINT64_C(0x65756c61766d0000)
@@ -26,7 +27,7 @@ struct mpr_value_end {
 	_Atomic uint64_t mark;
 };
 
-static_assert(sizeof(struct mpr_value_end) == 48, "shared layout");
+static_assert(sizeof(struct mpr_value_end) == MPR_VALUE_END, "shared layout");
 
 /* Whether @l, which a dead one holds, was the lock of a value that is no more: who
  * has it when it frees the value may be killed before the lock is GONE. */

@@ -300,6 +300,7 @@ what_makes_no_sense_is_refused(void **state)
 {
 	int local;
 	struct mproc_arena_block b = { .p = &local };
+	unsigned char *p;
 
 	(void)state;
 	assert_int_equal(mproc_arena_next_block(NULL, NULL), -EINVAL);
@@ -315,9 +316,10 @@ what_makes_no_sense_is_refused(void **state)
 	b.p = (unsigned char *)b.p + stat_now().capacity + (64 << 20);
 	assert_int_equal(mproc_arena_next_block(NULL, &b), -EINVAL);
 	/* Any address in the heap will do. */
-	b.p = (unsigned char *)mproc_alloc(100) + 3;
+	p = mproc_alloc(100);
+	b.p = p + 3;
 	assert_true(mproc_arena_next_block(NULL, &b) >= 0);
-	mproc_free((unsigned char *)b.p);
+	mproc_free(p);
 }
 
 static void

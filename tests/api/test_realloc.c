@@ -97,7 +97,6 @@ a_block_stays_where_there_is_room(void **state)
 	assert_ptr_equal(mproc_realloc(p, 1000), p);
 	assert_ptr_equal(mproc_realloc(p, 1000), p);
 	assert_ptr_equal(mproc_realloc(p, 600), p);
-	fill(p, 600, 601, 0);
 	/* What somebody left there is no new byte. */
 	memset(p + 500, 0xee, 100);
 	assert_ptr_equal(mproc_realloc(p, 520), p);
@@ -224,7 +223,23 @@ a_full_arena_changes_nothing_and_lets_blocks_shrink(void **state)
 	assert_int_equal(good_to(p[3], 100, 4), 100);
 	assert_ptr_equal(mproc_realloc(p[3], MIB), p[3]);
 	assert_true(is_zero(p[3], 100, MIB));
-	/* Now there is, and it is in the same arena. */
+	/* Also where more of it is not asked for than can be noted. */
+	mproc_free(p[0]);
+	mproc_free(p[1]);
+	p[0] = mproc_arena_alloc(a, 2 * MIB, 0);
+	p[1] = NULL;
+	mproc_free(p[4]);
+	mproc_free(p[5]);
+	mproc_free(p[6]);
+	p[4] = mproc_arena_alloc(a, 3 * MIB, 0);
+	assert_true(p[0] && p[4]);
+	p[5] = p[6] = NULL;
+	fill(p[4], 0, 3 * MIB, 4);
+	assert_ptr_equal(mproc_realloc(p[4], 100), p[4]);
+	assert_ptr_equal(mproc_realloc(p[4], 3 * MIB), p[4]);
+	assert_int_equal(good_to(p[4], 100, 4), 100);
+	assert_true(is_zero(p[4], 100, 3 * MIB));
+	/* Now there is room, and it is in the same arena. */
 	mproc_free(p[--n]);
 	small = mproc_realloc(p[2], 100);
 	assert_ptr_not_equal(small, p[2]);
