@@ -6,6 +6,7 @@
 #define MPROC_MPROC_H
 
 #include <mproc/arena.h>
+#include <mproc/containers.h>
 #include <mproc/core.h>
 #include <mproc/export.h>
 #include <mproc/lock.h>

@@ -63,7 +63,7 @@ static const struct {
 	{ ENOLCK, "ENOLCK: no more locks" },
 	{ ENOSYS, "ENOSYS: the system does not offer it" },
 	{ EBADF, "EBADF: no open descriptor" },
-	{ ENOENT, "ENOENT: no such file or directory" },
+	{ ENOENT, "ENOENT: no such file, name or key" },
 	{ ENOTDIR, "ENOTDIR: not a directory" },
 	{ ENAMETOOLONG, "ENAMETOOLONG: file name too long" },
 	{ ELOOP, "ELOOP: too many symbolic links" },

@@ -31,7 +31,7 @@ HEADERS = {
     'arena.h': 'arena', 'shm.h': 'arena',
     'lock.h': 'sync', 'sync.h': 'sync', 'value.h': 'sync',
     'queue.h': 'ipc', 'pipe.h': 'ipc', 'wait.h': 'ipc',
-    'containers.h': 'ipc',
+    'containers.h': 'containers',
     'process.h': 'process', 'testing.h': 'process',
     'pool.h': 'pool',
     'manager.h': 'manager',
@@ -39,7 +39,8 @@ HEADERS = {
 }
 
 # What goes down and is forbidden all the same.
-FORBIDDEN = {('ring', 'os'), ('manager', 'pool')}
+FORBIDDEN = {('ring', 'os'), ('containers', 'ring'), ('containers', 'ipc'),
+             ('manager', 'pool')}
 RING_FORBIDDEN = {'stdio.h', 'stdlib.h'}
 
 # The explorer puts its own versions of the shared accesses under the sources of

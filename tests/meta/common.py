@@ -6,8 +6,8 @@ import re
 import sys
 
 # The layers from the lowest up. One may include itself and those before it.
-LAYERS = ('base', 'os', 'ring', 'arena', 'sync', 'ipc', 'process', 'pool',
-          'manager', 'cli')
+LAYERS = ('base', 'os', 'ring', 'arena', 'sync', 'ipc', 'containers',
+          'process', 'pool', 'manager', 'cli')
 
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.S)
 
