@@ -207,6 +207,16 @@ mpr_block_append(mproc_arena *a, struct mpr_self *self,
 	return mpr_fail(-EBADMSG, "a list in shared memory is corrupt");
 }
 
+void
+mpr_block_link(mproc_arena *a, struct mpr_self *self,
+	       const struct mpr_block_ref *ref, _Atomic uint64_t *link)
+{
+	mpr_block_set_home(a, ref, link);
+	/* As in mpr_block_append(). */
+	atomic_store(link, ref->offset);
+	finish(self, ref, MPR_BLOCK_LINKED);
+}
+
 static void
 sign(const struct mpr_self *self, const struct words *w)
 {
@@ -357,6 +367,18 @@ mpr_heap_find_around(const mproc_arena *a, uint64_t offset,
 }
 
 bool
+mpr_block_unlink(mproc_arena *a, struct mpr_self *self,
+		 const struct mpr_block_ref *ref, _Atomic uint64_t *link,
+		 uint64_t next)
+{
+	if (!mpr_block_retire(a, self, ref, link))
+		return false;
+	atomic_store(link, next);
+	mpr_block_cancel(self, ref);
+	return true;
+}
+
+bool
 mpr_heap_find(const mproc_arena *a, uint64_t offset,
 	      struct mpr_block_ref *ret_ref)
 {
@@ -391,13 +413,21 @@ mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
 }
 
 bool
+mpr_heap_find_linked(const mproc_arena *a, uint64_t offset,
+		     struct mpr_block_ref *ret_ref)
+{
+	unsigned state;
+
+	return find(a, offset, ret_ref, &state) &&
+	       (state == MPR_BLOCK_LINKED || state == MPR_BLOCK_BUSY);
+}
+
+bool
 mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size)
 {
 	struct mpr_block_ref ref;
-	unsigned state;
 
-	return find(a, offset, &ref, &state) && ref.size >= size &&
-	       (state == MPR_BLOCK_LINKED || state == MPR_BLOCK_BUSY);
+	return mpr_heap_find_linked(a, offset, &ref) && ref.size >= size;
 }
 
 int

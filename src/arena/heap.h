@@ -118,6 +118,19 @@ uint64_t mpr_block_who(const mproc_arena *a, const struct mpr_block_ref *ref);
 bool mpr_block_born(const mproc_arena *a, const struct mpr_block_ref *ref,
 		    uint64_t *ret_birth, uint64_t *ret_who);
 
+/*
+ * For objects whose changers keep each other out, and where who takes over from a
+ * dead one has recovered from its death first: links a BUSY block in the middle of
+ * a list, where @link says what its own link says already; and takes a block out
+ * that @link refers to, which says @next then, and frees it. The latter returns
+ * false if it is not LINKED.
+ */
+void mpr_block_link(mproc_arena *a, struct mpr_self *self,
+		    const struct mpr_block_ref *ref, _Atomic uint64_t *link);
+bool mpr_block_unlink(mproc_arena *a, struct mpr_self *self,
+		      const struct mpr_block_ref *ref, _Atomic uint64_t *link,
+		      uint64_t next);
+
 /* BUSY to FREE. It has no home any more. */
 void mpr_block_cancel(struct mpr_self *self,
 		      const struct mpr_block_ref *ref);
@@ -157,9 +170,12 @@ bool mpr_heap_next_live(const mproc_arena *a, uint64_t offset,
 bool mpr_heap_find_around(const mproc_arena *a, uint64_t offset,
 			  struct mpr_block_ref *ret_ref, unsigned *ret_state);
 
-/* Whether a block of at least @size bytes starts at @offset that is part of an
- * object, whichever. That it is BUSY may only mean that it was linked just
- * now. */
+/* The block that starts at @offset and is part of an object, whichever. That it is
+ * BUSY may only mean that it was linked just now. Returns false if there is none. */
+bool mpr_heap_find_linked(const mproc_arena *a, uint64_t offset,
+			  struct mpr_block_ref *ret_ref);
+
+/* Whether there is one of at least @size bytes. */
 bool mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size);
 
 /* Decides the fate of what the dead @slot had BUSY. */

@@ -111,7 +111,8 @@ copy_bytes(uint64_t meta, const void *bytes, struct mproc_any *ret)
 	if (!copy)
 		return mpr_fail(-ENOMEM, "no memory for a value of %zu bytes",
 				len);
-	memcpy(copy, bytes, len);
+	if (len)
+		memcpy(copy, bytes, len);
 	copy[len] = '\0';
 	*ret = mproc_bytes(copy, len);
 	ret->kind = mpr_meta_kind(meta) == MPROC_STR ? MPROC_STR : MPROC_BYTES;

@@ -123,16 +123,15 @@ add_block(mproc_arena *a, struct mpr_self *self, enum mpr_cell_kind kind)
 }
 
 int
-mpr_cell_create(enum mpr_cell_kind kind, void **ret)
+mpr_cell_create_in(mproc_arena *a, enum mpr_cell_kind kind, void **ret)
 {
 	struct mpr_self *self;
 	union cell *cell;
-	mproc_arena *a;
 	int r;
 
 	if (!ret)
 		return mpr_fail(-EINVAL, "ret is NULL");
-	r = mpr_arena_get(&a);
+	r = mpr_arena_resolve(a, &a);
 	if (r < 0)
 		return r;
 	r = mpr_self(a, &self);
@@ -153,6 +152,12 @@ mpr_cell_create(enum mpr_cell_kind kind, void **ret)
 		atomic_store_explicit(&cell->words[i], 0, memory_order_relaxed);
 	*ret = cell;
 	return 0;
+}
+
+int
+mpr_cell_create(enum mpr_cell_kind kind, void **ret)
+{
+	return mpr_cell_create_in(NULL, kind, ret);
 }
 
 _Atomic uint64_t *
@@ -192,7 +197,7 @@ find_block(const mproc_arena *a, enum mpr_cell_kind kind, const void *object)
 bool
 mpr_cell_is(enum mpr_cell_kind kind, const void *object)
 {
-	const mproc_arena *a = mpr_arena_peek();
+	const mproc_arena *a = mpr_arena_of(object);
 
 	return a && find_block(a, kind, object);
 }
@@ -200,7 +205,7 @@ mpr_cell_is(enum mpr_cell_kind kind, const void *object)
 void
 mpr_cell_destroy(enum mpr_cell_kind kind, void *object, uint64_t keep)
 {
-	mproc_arena *a = mpr_arena_peek();
+	mproc_arena *a = mpr_arena_of(object);
 	struct mpr_self *self = mpr_self_in(a);
 	struct mpr_cell *cell = object;
 	struct mpr_wake wake;
@@ -225,4 +230,23 @@ mpr_cell_destroy(enum mpr_cell_kind kind, void *object, uint64_t keep)
 	mpr_wake_end(&wake);
 	atomic_store_explicit(&a->shm->cell_hints[kind],
 			      mpr_arena_offset(a, b), memory_order_relaxed);
+}
+
+bool
+mpr_cell_take(enum mpr_cell_kind kind, void *object)
+{
+	mproc_arena *a = mpr_arena_of(object);
+	struct mpr_cell *cell = object;
+	struct mpr_self *self;
+	struct block *b;
+	uint64_t word = 0;
+
+	b = a ? find_block(a, kind, object) : NULL;
+	if (!b || mpr_self(a, &self) < 0 ||
+	    !atomic_compare_exchange_strong(&cell->word, &word,
+					    mpr_holder(self) | MPR_GONE))
+		return false;
+	atomic_store_explicit(&a->shm->cell_hints[kind],
+			      mpr_arena_offset(a, b), memory_order_relaxed);
+	return true;
 }

@@ -39,6 +39,9 @@ static_assert(sizeof(struct mpr_cell) == 16, "shared layout");
  * caller is to open. Returns 0 or a negative error. */
 int mpr_cell_create(enum mpr_cell_kind kind, void **ret);
 
+/* The same in @a, or in the default arena if that is NULL. */
+int mpr_cell_create_in(mproc_arena *a, enum mpr_cell_kind kind, void **ret);
+
 /* Where blocks can be linked (arena/heap.h) that stay with the cell, whatever
  * objects it becomes. 0 if there are none yet. */
 _Atomic uint64_t *mpr_cell_blocks(void *object);
@@ -51,9 +54,16 @@ void mpr_cell_open(void *object, uint64_t word);
 bool mpr_cell_is(enum mpr_cell_kind kind, const void *object);
 
 /* Ends the object and wakes those who wait for it. Of its word the bits @keep
- * stay, without HELD, for those who have not noticed what was before. What no
+ * stay, for those who have not noticed what was before; without HELD, unless its
+ * holder ends it, who has the cell for itself then as after a claim. What no
  * mpr_cell_create() has returned is refused. */
 void mpr_cell_destroy(enum mpr_cell_kind kind, void *object, uint64_t keep);
+
+/* Ends an object of @kind whose word is 0 and for which nobody waits. The cell is the
+ * caller's then, GONE, as after mpr_cell_create(), and is open to others after
+ * mpr_cell_open() with MPR_GONE; if the caller dies before that, to who looks for a
+ * free one. Returns false if it is none that exists. */
+bool mpr_cell_take(enum mpr_cell_kind kind, void *object);
 
 /* Whether @word is that of an object which has ended, and of none that is being
  * made in its place: what was kept is there. */
