@@ -57,6 +57,7 @@ static const struct {
 	{ EFAULT, "EFAULT: not shared memory" },
 	{ ESTALE, "ESTALE: the object is destroyed" },
 	{ EBUSY, "EBUSY: in use" },
+	{ EPROTOTYPE, "EPROTOTYPE: of another kind" },
 	{ E2BIG, "E2BIG: options that this version does not know" },
 	{ ENODATA, "ENODATA: there is none" },
 	{ ENOEXEC, "ENOEXEC: cannot be started that way" },

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Changes of a dict that depend on what the value is before. What decides runs while
+ * nobody else can change the key (mpr_table_change()).
+ */
+#include <errno.h>
+
+#include "base/error.h"
+#include "containers/table_use.h"
+
+/* The value at a place as it is, with no copy of what is long. */
+static int
+look_at(const struct mpr_visit *v, const struct mpr_place *at,
+	struct mproc_any *ret)
+{
+	struct mpr_want want = { .ret = ret, .no_bytes = true };
+
+	return mpr_table_copy(v, at, &want);
+}
+
+struct set_default {
+	const struct mproc_any *value;
+	struct mproc_any *ret;
+};
+
+/* A copy of what is not in the dict yet. */
+static int
+copy_given(const struct mpr_visit *v, const struct set_default *d)
+{
+	int r = mpr_any_check(v->arena, d->value);
+
+	if (r < 0 || !d->ret)
+		return r;
+	return mpr_any_copy(v->arena, mpr_any_meta(d->value),
+			    mpr_any_word(v->arena, d->value), d->value->ptr,
+			    d->ret);
+}
+
+static int
+decide_default(const struct mpr_visit *v, const struct mpr_place *at,
+	       struct mproc_any *value, void *arg)
+{
+	const struct set_default *d = arg;
+	struct mpr_want want = { .ret = d->ret };
+	int r;
+
+	if (at->is_there) {
+		r = mpr_table_copy(v, at, &want);
+		return r < 0 ? r : MPR_KEEP;
+	}
+	*value = *d->value;
+	r = copy_given(v, d);
+	return r < 0 ? r : MPR_PUT;
+}
+
+int
+mproc_dict_set_default(mproc_dict *d, struct mproc_any key,
+		       struct mproc_any value, struct mproc_any *ret_value)
+{
+	struct set_default s = { &value, ret_value };
+	int r;
+
+	if (ret_value)
+		*ret_value = mproc_nil();
+	r = mpr_table_change(MPR_CELL_DICT, d, &key, decide_default, &s);
+	if (r < 0)
+		mproc_any_clear(ret_value);
+	return r < 0 ? r : r == MPR_PUT;
+}
+
+struct add {
+	const struct mproc_any *n;
+	struct mproc_any sum;
+};
+
+static bool
+is_number(const struct mproc_any *any)
+{
+	return any->kind == MPROC_INT || any->kind == MPROC_BOOL ||
+	       any->kind == MPROC_FLOAT;
+}
+
+static int64_t
+int_of(const struct mproc_any *any)
+{
+	return any->kind == MPROC_BOOL ? any->b : any->i64;
+}
+
+static double
+float_of(const struct mproc_any *any)
+{
+	return any->kind == MPROC_FLOAT ? any->f64 : (double)int_of(any);
+}
+
+static int
+sum_of(const struct mproc_any *a, const struct mproc_any *b,
+       struct mproc_any *ret)
+{
+	int64_t sum;
+
+	if (!is_number(a) || !is_number(b))
+		return mpr_fail(-EPROTOTYPE, "what is to be added is no "
+				"number");
+	if (a->kind == MPROC_FLOAT || b->kind == MPROC_FLOAT) {
+		*ret = mproc_float(float_of(a) + float_of(b));
+		return 0;
+	}
+	if (__builtin_add_overflow(int_of(a), int_of(b), &sum))
+		return mpr_fail(-EOVERFLOW, "the sum does not fit 64 bits");
+	*ret = mproc_int(sum);
+	return 0;
+}
+
+static int
+decide_sum(const struct mpr_visit *v, const struct mpr_place *at,
+	   struct mproc_any *value, void *arg)
+{
+	struct mproc_any before = mproc_int(0);
+	struct add *add = arg;
+	int r = 0;
+
+	if (at->is_there)
+		r = look_at(v, at, &before);
+	if (r == 0)
+		r = sum_of(&before, add->n, &add->sum);
+	*value = add->sum;
+	return r < 0 ? r : MPR_PUT;
+}
+
+int
+mproc_dict_add(mproc_dict *d, struct mproc_any key, struct mproc_any n,
+	       struct mproc_any *ret_sum)
+{
+	struct add add = { .n = &n };
+	int r = mpr_table_change(MPR_CELL_DICT, d, &key, decide_sum, &add);
+
+	if (r < 0)
+		return r;
+	if (ret_sum)
+		*ret_sum = add.sum;
+	return 0;
+}
+
+struct exchange {
+	const struct mproc_any *expected, *value;
+	bool done;
+};
+
+static int
+compare(const struct mpr_visit *v, const struct mpr_place *at,
+	const struct mproc_any *expected)
+{
+	struct mproc_any seen;
+	struct mpr_want want = { .ret = &seen };
+	bool equal;
+	int r;
+
+	if (!at->is_there || !expected)
+		return !at->is_there && !expected;
+	r = mpr_table_copy(v, at, &want);
+	if (r < 0)
+		return r;
+	equal = mpr_any_equal(&seen, expected);
+	mproc_any_clear(&seen);
+	return equal;
+}
+
+static int
+decide_exchange(const struct mpr_visit *v, const struct mpr_place *at,
+		struct mproc_any *value, void *arg)
+{
+	struct exchange *x = arg;
+	int r = x->expected ? mpr_any_check(v->arena, x->expected) : 0;
+
+	if (r == 0)
+		r = compare(v, at, x->expected);
+	if (r < 0)
+		return r;
+	x->done = r;
+	if (!x->done)
+		return MPR_KEEP;
+	if (!x->value)
+		return MPR_REMOVE;
+	*value = *x->value;
+	return MPR_PUT;
+}
+
+int
+mproc_dict_compare_exchange(mproc_dict *d, struct mproc_any key,
+			    const struct mproc_any *expected,
+			    const struct mproc_any *value)
+{
+	struct exchange x = { .expected = expected, .value = value };
+	int r = mpr_table_change(MPR_CELL_DICT, d, &key, decide_exchange, &x);
+
+	return r < 0 ? r : x.done;
+}
+
+struct update {
+	mproc_update_fn *fn;
+	void *ctx;
+	int result;
+};
+
+static int
+decide_update(const struct mpr_visit *v, const struct mpr_place *at,
+	      struct mproc_any *value, void *arg)
+{
+	struct mproc_any old = mproc_nil();
+	struct mpr_want want = { .ret = &old };
+	struct update *u = arg;
+	struct mpr_callback c;
+	int r = 0;
+
+	if (at->is_there)
+		r = mpr_table_copy(v, at, &want);
+	if (r < 0)
+		return r;
+	mpr_callback_begin(&c, v);
+	u->result = u->fn(at->is_there ? &old : NULL, value, u->ctx);
+	mpr_callback_end(&c);
+	/* A child that it has forked has no lock. */
+	r = mpr_lock_check_held(&v->stripe->lock);
+	if (r < 0)
+		u->result = r;
+	mproc_any_clear(&old);
+	return u->result <= 0 ? u->result : MPR_PUT;
+}
+
+int
+mproc_dict_update(mproc_dict *d, struct mproc_any key, mproc_update_fn *fn,
+		  void *ctx)
+{
+	struct update u = { .fn = fn, .ctx = ctx };
+	int r;
+
+	if (!fn)
+		return mpr_fail(-EINVAL, "fn is NULL");
+	r = mpr_table_change(MPR_CELL_DICT, d, &key, decide_update, &u);
+	return r < 0 ? r : u.result;
+}

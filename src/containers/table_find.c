@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finding keys, and what comes next. With the lock held, or by who reads without it
+ * and does not believe what was found before the stripe's version is still the same:
+ * so nothing that is read is used unchecked, and every walk ends, as orders only
+ * rise.
+ */
+#include <errno.h>
+
+#include "containers/table.h"
+
+/* All that leads somewhere is loaded so. Acquire pairs with the release of who
+ * changes links: what they lead to is there; and whoever reads without the lock
+ * loads the version after that. */
+static uint64_t
+load(const _Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_acquire);
+}
+
+static uint64_t
+level_of(const struct mpr_visit *v)
+{
+	uint64_t level = load(&v->stripe->level);
+
+	return level < MPR_TABLE_LEVELS ? level : MPR_TABLE_LEVELS;
+}
+
+/* The level that has brought a bucket. */
+static unsigned
+brought_by(uint64_t bucket)
+{
+	return bucket < 4 ? 0 :
+			    (63 - (unsigned)__builtin_clzll(bucket)) / 2;
+}
+
+_Atomic uint64_t *
+mpr_table_bucket(const struct mpr_visit *v, uint64_t bucket)
+{
+	unsigned level = brought_by(bucket);
+	struct mpr_block_ref ref;
+	uint64_t i;
+
+	if (!level)
+		return &v->stripe->buckets[bucket];
+	i = bucket - mpr_buckets(level - 1);
+	if (!mpr_heap_find_at(v->arena, &v->stripe->segments[level - 1],
+			      &ref) ||
+	    ref.size / sizeof(uint64_t) <= i)
+		return NULL;
+	return (_Atomic uint64_t *)mpr_arena_at(v->arena, ref.offset) + i;
+}
+
+bool
+mpr_table_entry(const struct mpr_visit *v, uint64_t offset,
+		struct mpr_item *ret_item)
+{
+	struct mpr_entry *e;
+	uint64_t words;
+
+	if (!mpr_heap_find_linked(v->arena, offset, &ret_item->ref) ||
+	    ret_item->ref.size < sizeof(*e))
+		return false;
+	words = (ret_item->ref.size - sizeof(*e)) / sizeof(uint64_t);
+	e = mpr_arena_at(v->arena, offset);
+	ret_item->entry = e;
+	ret_item->order = load(&e->order);
+	ret_item->key = load(&e->key);
+	ret_item->value = load(&e->value);
+	return mpr_meta_is_sound(ret_item->key) &&
+	       mpr_meta_is_sound(ret_item->value) &&
+	       mpr_flat_words(ret_item->key) <= words &&
+	       mpr_flat_words(ret_item->value) <=
+		       words - mpr_flat_words(ret_item->key);
+}
+
+/* The entry that @link names. Returns 1; 0 if it names none; -EBADMSG. */
+static int
+follow(const struct mpr_visit *v, const _Atomic uint64_t *link,
+       struct mpr_item *ret_item)
+{
+	uint64_t offset = load(link);
+
+	if (!offset)
+		return 0;
+	return mpr_table_entry(v, offset, ret_item) ? 1 : -EBADMSG;
+}
+
+static bool
+is_key(const struct mpr_key *key, const struct mpr_item *item)
+{
+	return item->key == key->flat.meta &&
+	       mpr_flat_is(&key->flat, mpr_item_key(item));
+}
+
+int
+mpr_table_find(const struct mpr_visit *v, const struct mpr_key *key,
+	       struct mpr_place *ret)
+{
+	_Atomic uint64_t *link =
+		mpr_table_bucket(v, mpr_bucket_of(key->order, level_of(v)));
+	uint64_t last = 0;
+	bool first = true;
+	int r;
+
+	if (!link)
+		return -EBADMSG;
+	/* The place is behind those that come before, and behind those with the
+	 * same hash up to the first order that is free. */
+	ret->link = NULL;
+	ret->order = key->order;
+	ret->is_there = false;
+	for (; (r = follow(v, link, &ret->item)) > 0;
+	     link = &ret->item.entry->next) {
+		uint64_t order = ret->item.order;
+
+		if (!first && order <= last)
+			return -EBADMSG;
+		if (order > (key->order | MPR_ORDER_TIE))
+			break;
+		if (order >= key->order) {
+			if (is_key(key, &ret->item)) {
+				ret->link = link;
+				ret->order = order;
+				ret->is_there = true;
+				return 0;
+			}
+			if (!ret->link && order == ret->order)
+				ret->order++;
+			else if (!ret->link)
+				ret->link = link;
+		}
+		last = order;
+		first = false;
+	}
+	if (r < 0)
+		return r;
+	if (!ret->link)
+		ret->link = link;
+	return 0;
+}
+
+/* The first one in a chain. Returns as mpr_table_first(). */
+static int
+first_in(const struct mpr_visit *v, uint64_t bucket, uint64_t from,
+	 struct mpr_item *ret)
+{
+	_Atomic uint64_t *link = mpr_table_bucket(v, bucket);
+	uint64_t last = 0;
+	bool first = true;
+	int r;
+
+	if (!link)
+		return -EBADMSG;
+	while ((r = follow(v, link, ret)) > 0 && ret->order < from) {
+		if (!first && ret->order <= last)
+			return -EBADMSG;
+		last = ret->order;
+		first = false;
+		link = &ret->entry->next;
+	}
+	return r;
+}
+
+int
+mpr_table_first(const struct mpr_visit *v, uint64_t from, struct mpr_item *ret)
+{
+	uint64_t level = level_of(v);
+	/* Of the orders of one bucket all but the highest bits change. */
+	uint64_t low = UINT64_MAX / mpr_buckets(level);
+	int r;
+
+	while ((r = first_in(v, mpr_bucket_of(from, level), from, ret)) == 0) {
+		from |= low;
+		if (from == UINT64_MAX)
+			return 0;
+		from++;
+	}
+	return r;
+}

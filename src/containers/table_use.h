@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What dicts, sets and namespaces do with their tables: each function here is one
+ * whole call of a user, with its checks, its lock and its error text.
+ */
+#ifndef MPR_CONTAINERS_TABLE_USE_H
+#define MPR_CONTAINERS_TABLE_USE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <mproc/containers.h>
+
+#include "containers/table.h"
+
+/* A table of @kind in @a, or in the default arena if that is NULL. Returns 0, or a
+ * negative error. */
+int mpr_table_create(enum mpr_cell_kind kind, mproc_arena *a, void **ret);
+
+void mpr_table_destroy(enum mpr_cell_kind kind, void *table);
+
+/* What is wanted of a value. Zero: nothing. */
+struct mpr_want {
+	struct mproc_any *ret; /* receives a copy */
+	bool no_bytes; /* but of texts and bytes only kind and length */
+	char *buf; /* or these go here, and a 0, if they are less than @size */
+	size_t size;
+};
+
+/* Returns 0; -ENOENT; -ENOMEM; and those of mpr_visit_begin() and _lock(). */
+int mpr_table_get(enum mpr_cell_kind kind, void *table,
+		  const struct mproc_any *key, const struct mpr_want *want);
+
+/* What a change is to do, once it has seen what is there. */
+enum mpr_verdict {
+	MPR_KEEP,
+	MPR_PUT, /* *value, which is copied */
+	MPR_REMOVE, /* what is there */
+};
+
+/* @at is where the key is, or would be. Returns an enum mpr_verdict, or a negative
+ * error: nothing is changed then. */
+typedef int mpr_decide(const struct mpr_visit *v, const struct mpr_place *at,
+		       struct mproc_any *value, void *arg);
+
+/* Changes the value of a key while nobody else can. Returns what @decide has; or
+ * -ENOMEM, -ENOSPC, -EINVAL, -EFAULT, -EOVERFLOW, and those of mpr_visit_begin() and
+ * _lock(). */
+int mpr_table_change(enum mpr_cell_kind kind, void *table,
+		     const struct mproc_any *key, mpr_decide *decide, void *arg);
+
+/* A copy of what is at a place, for @decide. Returns 0, -ENOMEM, -EBADMSG. */
+int mpr_table_copy(const struct mpr_visit *v, const struct mpr_place *at,
+		   const struct mpr_want *want);
+
+/* The number of keys. Returns 0, or as mpr_table_get(). */
+int mpr_table_len(enum mpr_cell_kind kind, void *table, size_t *ret_len);
+
+/* Takes all away. Returns 0, or as mpr_table_get(). */
+int mpr_table_clear(enum mpr_cell_kind kind, void *table);
+
+/* The next key, and its value; either may be NULL. Returns 0; -ENODATA; as
+ * mpr_table_get(). */
+int mpr_table_next(enum mpr_cell_kind kind, void *table,
+		   struct mproc_cursor *cursor, struct mproc_any *ret_key,
+		   struct mproc_any *ret_value);
+
+#endif
