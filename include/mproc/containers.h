@@ -543,4 +543,7 @@ mproc_dict_next(mproc_dict *d, struct mproc_cursor *cursor,
 
 MPROC_END_DECLS
 
+/* The containers themselves. */
+#include <mproc/list.h>
+
 #endif

@@ -9,6 +9,7 @@
 #include <mproc/containers.h>
 #include <mproc/core.h>
 #include <mproc/export.h>
+#include <mproc/list.h>
 #include <mproc/lock.h>
 #include <mproc/process.h>
 #include <mproc/queue.h>

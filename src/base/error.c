@@ -60,6 +60,7 @@ static const struct {
 	{ EPROTOTYPE, "EPROTOTYPE: of another kind" },
 	{ E2BIG, "E2BIG: options that this version does not know" },
 	{ ENODATA, "ENODATA: there is none" },
+	{ ERANGE, "ERANGE: no such index" },
 	{ ENOEXEC, "ENOEXEC: cannot be started that way" },
 	{ ENOLCK, "ENOLCK: no more locks" },
 	{ ENOSYS, "ENOSYS: the system does not offer it" },

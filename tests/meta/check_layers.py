@@ -31,7 +31,7 @@ HEADERS = {
     'arena.h': 'arena', 'shm.h': 'arena',
     'lock.h': 'sync', 'sync.h': 'sync', 'value.h': 'sync',
     'queue.h': 'ipc', 'pipe.h': 'ipc', 'wait.h': 'ipc',
-    'containers.h': 'containers',
+    'containers.h': 'containers', 'list.h': 'containers',
     'process.h': 'process', 'testing.h': 'process',
     'pool.h': 'pool',
     'manager.h': 'manager',

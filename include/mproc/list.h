@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * list.h - shared lists: values of any kind, in an order, found by index.
+ *
+ * A list grows as needed. It has copies of the texts and bytes that are put in;
+ * what comes out is a copy of the caller's, to be given back with
+ * mproc_any_clear(). Indices below 0 count from the end, as in Python: -1 is the
+ * last value.
+ *
+ *     mproc_list *l;
+ *     struct mproc_any v;
+ *
+ *     mproc_list_create(&l, NULL);
+ *     mproc_list_append(l, mproc_str("first"));
+ *     mproc_list_get(l, -1, &v);
+ *     mproc_any_clear(&v);
+ *
+ * One call at a time is in a list; the others wait until it has ended. A caller
+ * that is killed inside holds up nobody: the next one finds that out, makes good
+ * what was half done, and goes on. One that is stopped inside (SIGSTOP, a debugger)
+ * is waited for. A wait ends with -EINTR after mproc_interrupt(); then nothing has
+ * happened.
+ *
+ * What all functions may return, besides 0 and what they say themselves:
+ *   -EINVAL     the list is NULL, or was not made by mproc_list_create()
+ *   -EFAULT     the list does not lie in shared memory
+ *   -ESTALE     the list was destroyed; -ESHUTDOWN: while we waited
+ *   -EINTR      mproc_interrupt()
+ *   -EDEADLK    called from the comparison of mproc_list_sort() of this list
+ *   -EBADMSG    the list's memory is corrupt
+ *   and those of "First use" in core.h.
+ */
+#ifndef MPROC_LIST_H
+#define MPROC_LIST_H
+
+#include <mproc/containers.h>
+
+MPROC_BEGIN_DECLS
+
+typedef struct mproc_list mproc_list;
+
+/**
+ * struct mproc_list_opts - options of mproc_list_create()
+ * @struct_size: size of the structure, see MPROC_OPTS()
+ * @arena:       where it is made; NULL means the default arena
+ */
+struct mproc_list_opts {
+	size_t struct_size;
+	mproc_arena *arena;
+};
+
+/**
+ * mproc_list_create() - make an empty list
+ * @ret_list: receives it; the pointer is valid in every process of the family. In
+ *            a named arena others find it with mproc_arena_find()
+ * @opts:     options, or NULL
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   @ret_list is NULL
+ *   -E2BIG    @opts has fields that this library does not know
+ *   -EBADMSG  the memory where lists are made is corrupt
+ *   -ENOMEM, -ENOSPC  no room
+ *   and those of mproc_arena_default() and of "First use" in core.h.
+ * Context: does not wait; calls the kernel when the heap grows.
+ * Crash: killed inside, the list does not exist; killed just before the return, it
+ *        is one that nobody knows.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_list_create(mproc_list **ret_list, const struct mproc_list_opts *opts);
+
+/**
+ * mproc_list_destroy() - end a list
+ * @list: list, or NULL. What is none, or was destroyed, is refused, with a line in
+ *        the log
+ *
+ * May be called by any process. Those who wait get -ESHUTDOWN, later calls -ESTALE,
+ * until a new list gets the same address. What references in it name stays.
+ *
+ * Context: waits until no other call is in the list, in spite of
+ *          mproc_interrupt().
+ * Crash: killed inside, it is destroyed, or as it was. Some of its memory may stay
+ *        in use then, until a new list gets its place.
+ */
+MPROC_API void mproc_list_destroy(mproc_list *list);
+
+/**
+ * mproc_list_len() - how many values are in a list
+ * @list: list
+ *
+ * What somebody was about when it died may count or not, until another call has
+ * been in the list.
+ *
+ * Return: the number of values; 0 if @list is no living list.
+ * Context: does not wait.
+ */
+MPROC_API size_t mproc_list_len(const mproc_list *list);
+
+/**
+ * mproc_list_append() - add a value at the end
+ * @list:  list
+ * @value: what to add; a text or bytes are copied
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -EINVAL  @value is of no kind, or a text or bytes at NULL
+ *   -EFAULT  @value refers to what does not lie in the list's arena
+ *   -ENOMEM, -ENOSPC  no room
+ * Context: waits as said above; calls the kernel when the heap grows.
+ * Crash: killed inside, the value is in the list or it is not.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_append(mproc_list *list,
+						struct mproc_any value);
+
+/**
+ * mproc_list_get() - get one of the values
+ * @list:  list
+ * @index: which one; below 0 from the end
+ * @ret:   receives a copy, to be given back with mproc_any_clear(). What was there
+ *         before is not looked at
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -ERANGE  there is no such index
+ *   -EINVAL  @ret is NULL
+ *   -ENOMEM  no memory for a copy
+ * Context: waits as said above.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_get(mproc_list *list, int64_t index,
+					     struct mproc_any *ret);
+
+/**
+ * mproc_list_extend() - add several values at the end
+ * @list:   list
+ * @values: what to add; texts and bytes are copied
+ * @n:      how many; may be 0, then @values may be NULL
+ *
+ * Others see all of them or none.
+ *
+ * Return: 0, or a negative error as mproc_list_append(). Then none was added.
+ * Context: waits as said above; calls the kernel when the heap grows.
+ * Crash: killed inside, all values are in the list or none is.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_list_extend(mproc_list *list, const struct mproc_any *values, size_t n);
+
+/**
+ * mproc_list_set() - put a value in the place of another
+ * @list:  list
+ * @index: where; below 0 from the end
+ * @value: what to put there; a text or bytes are copied
+ *
+ * Return: 0, or a negative error as mproc_list_append(), or:
+ *   -ERANGE  there is no such index
+ * Context: waits as said above; calls the kernel when the heap grows.
+ * Crash: killed inside, the old value is there or the new one.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_set(mproc_list *list, int64_t index,
+					     struct mproc_any value);
+
+/**
+ * mproc_list_insert() - put a value before another
+ * @list:  list
+ * @index: before which one; below 0 from the end. Beyond the last one it is put
+ *         at the end, before the first one at the start
+ * @value: what to put there; a text or bytes are copied
+ *
+ * Return: 0, or a negative error as mproc_list_append().
+ * Context: waits as said above; calls the kernel when the heap grows. Takes longer
+ *          the more values come after it.
+ * Crash: killed inside, the value is in the list or it is not.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_insert(mproc_list *list,
+						int64_t index,
+						struct mproc_any value);
+
+/**
+ * mproc_list_pop() - take a value out
+ * @list:  list
+ * @index: which one; below 0 from the end
+ * @ret:   receives it, to be given back with mproc_any_clear(); or NULL
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -ERANGE  there is no such index
+ *   -ENOMEM  no memory for a copy
+ * Context: waits as said above; may call the kernel. Takes longer the more values
+ *          come after it.
+ * Crash: killed inside, the value is in the list or it is lost.
+ */
+MPROC_API int mproc_list_pop(mproc_list *list, int64_t index,
+			     struct mproc_any *ret);
+
+/**
+ * mproc_list_clear() - take all values out
+ * @list: list
+ *
+ * Return: 0, or a negative error, one of those above.
+ * Context: waits as said above; may call the kernel.
+ * Crash: killed inside, the list is empty or as it was.
+ */
+MPROC_API int mproc_list_clear(mproc_list *list);
+
+/**
+ * mproc_list_next() - go through a list
+ * @list:   list
+ * @cursor: the index to begin with, 0 for the first value; one more after each call
+ *          that returns 0
+ * @ret:    receives a copy, to be given back with mproc_any_clear()
+ *
+ *     for (size_t i = 0; mproc_list_next(l, &i, &v) == 0; mproc_any_clear(&v))
+ *             use(&v);
+ *
+ * Between two calls others may change the list: what the cursor comes to is what
+ * lies there then. What stays at its index for the whole time comes once.
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -ENODATA  there are no more
+ *   -EINVAL   @cursor or @ret is NULL
+ *   -ENOMEM   no memory for a copy
+ * Context: waits as said above.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_next(mproc_list *list, size_t *cursor,
+					      struct mproc_any *ret);
+
+MPROC_END_DECLS
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "arena/heap.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/opts.h"
+#include "containers/list.h"
+#include "os/interrupt.h"
+
+static struct mpr_list_root *
+find_root(const mproc_arena *a, const mproc_list *list)
+{
+	/* Acquire pairs with the CAS that linked it: the mark is there. */
+	uint64_t offset =
+		atomic_load_explicit(&list->root, memory_order_acquire);
+	struct mpr_list_root *root;
+
+	if (!offset ||
+	    !mpr_heap_is_linked(a, offset, sizeof(struct mpr_list_root)))
+		return NULL;
+	root = mpr_arena_at(a, offset);
+	return mpr_list_peek(&root->mark) ==
+			       MPR_LIST_MARK + mpr_arena_offset(a, list) ?
+		       root : NULL;
+}
+
+/* Fills in what is known of a list without its lock. */
+static int
+look_up(mproc_list *list, struct mpr_list_use *u)
+{
+	mproc_arena *a = mpr_arena_of(list);
+	uint64_t at = 0;
+
+	if (!list)
+		return mpr_fail(-EINVAL, "list is NULL");
+	at = a ? mpr_arena_offset(a, list) : 0;
+	if (!a || !mpr_arena_has(a, at, sizeof(*list)))
+		return mpr_fail(-EFAULT, "%p is not shared memory",
+				(void *)list);
+	*u = (struct mpr_list_use){
+		.list = list,
+		.arena = a,
+		.root = at % MPR_CELL ? NULL : find_root(a, list),
+	};
+	return u->root ? 0 : mpr_fail(-EINVAL, "%p is no list", (void *)list);
+}
+
+int
+mpr_list_map(struct mpr_list_use *u)
+{
+	uint64_t current = mpr_list_peek(&u->root->current), offset;
+	struct mpr_block_ref ref = { .size = 0 };
+
+	if (current > 1)
+		goto corrupt;
+	offset = mpr_list_peek(&u->root->arrays[current]);
+	if (offset && (!mpr_heap_is_linked(u->arena, offset, 0) ||
+		       !mpr_heap_find(u->arena, offset, &ref)))
+		goto corrupt;
+	u->slots = offset ? mpr_arena_at(u->arena, offset) : NULL;
+	u->capacity = ref.size / sizeof(*u->slots);
+	u->len = mpr_list_peek(&u->root->len);
+	if (u->len <= u->capacity)
+		return 0;
+corrupt:
+	return mpr_fail(-EBADMSG, "the memory of list %p is corrupt",
+			(void *)u->list);
+}
+
+static int
+acquire(mproc_list *list)
+{
+	int r = mproc_lock_acquire((mproc_lock *)&list->lock, MPROC_FOREVER);
+
+	if (r == -ESTALE || r == -ESHUTDOWN)
+		return mpr_fail(r, "list %p was destroyed", (void *)list);
+	if (r == -EDEADLK)
+		return mpr_fail(r, "this thread is about to sort list %p",
+				(void *)list);
+	return r;
+}
+
+/* The last one that had it has died. */
+static int
+repair(struct mpr_list_use *u)
+{
+	int r = mpr_list_repair(u);
+
+	if (r == 0)
+		r = mpr_list_map(u);
+	return r < 0 ? r : mproc_lock_consistent((mproc_lock *)&u->list->lock);
+}
+
+int
+mpr_list_enter(mproc_list *list, struct mpr_list_use *u)
+{
+	int r = look_up(list, u);
+
+	if (r == 0)
+		r = acquire(list);
+	if (r < 0)
+		return r;
+	u->self = mpr_self_in(u->arena);
+	r = r == MPROC_OWNER_DIED ? repair(u) : mpr_list_map(u);
+	return r < 0 ? mpr_list_leave(u, r) : 0;
+}
+
+int
+mpr_list_leave(const struct mpr_list_use *u, int r)
+{
+	(void)mproc_lock_release((mproc_lock *)&u->list->lock);
+	return r;
+}
+
+int
+mpr_list_find(const struct mpr_list_use *u, int64_t index, uint64_t *ret)
+{
+	uint64_t at = index < 0 ? u->len + (uint64_t)index : (uint64_t)index;
+
+	/* Below 0 it is beyond all. */
+	if (at >= u->len)
+		return mpr_fail(-ERANGE, "index %lld in a list of %llu",
+				(long long)index, (unsigned long long)u->len);
+	*ret = at;
+	return 0;
+}
+
+static int
+make_root(mproc_arena *a, struct mpr_self *self, mproc_list *list)
+{
+	struct mpr_block_ref ref;
+	struct mpr_list_root *root;
+	int r;
+
+	/* What is linked there and is no root is nothing of ours. */
+	atomic_store(&list->root, 0);
+	r = mpr_heap_reserve(a, self, sizeof(*root), &ref);
+	if (r < 0)
+		return r;
+	root = mpr_arena_at(a, ref.offset);
+	atomic_init(&root->mark, MPR_LIST_MARK + mpr_arena_offset(a, list));
+	return mpr_block_append(a, self, &ref, &list->root, 0, 0);
+}
+
+static bool
+is_scrapped(const struct mpr_list_root *root)
+{
+	return !mpr_list_peek(&root->len) && !mpr_list_peek(&root->current) &&
+	       !mpr_list_peek(&root->arrays[0]) &&
+	       !mpr_list_peek(&root->arrays[1]) &&
+	       !mpr_list_peek(&root->doing) &&
+	       !mpr_slot_get(&root->hand).word;
+}
+
+/* Its cell may have been a list before, which one that died has not destroyed to
+ * the end. */
+static int
+make(mproc_list *list)
+{
+	struct mpr_list_use u = { .list = list, .arena = mpr_arena_of(list) };
+
+	u.self = mpr_self_in(u.arena);
+	u.root = find_root(u.arena, list);
+	if (!u.root)
+		return make_root(u.arena, u.self, list);
+	if (!is_scrapped(u.root)) {
+		(void)mpr_list_repair(&u);
+		mpr_list_scrap(&u);
+	}
+	return 0;
+}
+
+int
+mproc_list_create(mproc_list **ret_list, const struct mproc_list_opts *opts)
+{
+	struct mproc_list_opts o;
+	void *list;
+	int r;
+
+	if (!ret_list)
+		return mpr_fail(-EINVAL, "ret_list is NULL");
+	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r == 0)
+		r = mpr_cell_create_in(o.arena, MPR_CELL_LIST, &list);
+	if (r < 0)
+		return r;
+	r = make(list);
+	mpr_cell_open(list, r < 0 ? MPR_GONE : 0);
+	if (r < 0)
+		return r;
+	*ret_list = list;
+	return 0;
+}
+
+/* It is held. From the first step on it is gone, and ours alone. */
+static void
+end(struct mpr_list_use *u)
+{
+	mpr_cell_destroy(MPR_CELL_LIST, u->list, mpr_holder(u->self));
+	mpr_list_scrap(u);
+	mpr_cell_open(u->list, MPR_GONE);
+}
+
+void
+mproc_list_destroy(mproc_list *list)
+{
+	struct mpr_list_use u;
+	int r;
+
+	if (!list)
+		return;
+	r = mpr_cell_is(MPR_CELL_LIST, list) ? look_up(list, &u) : -EINVAL;
+	if (r == 0) {
+		mpr_interrupt_hold();
+		r = acquire(list);
+		mpr_interrupt_unhold();
+	}
+	if (r < 0) {
+		mpr_log(MPROC_LOG_ERROR, "list %p is not destroyed: %s",
+			(void *)list, mproc_strerror(r));
+		return;
+	}
+	u.self = mpr_self_in(u.arena);
+	if (r == MPROC_OWNER_DIED)
+		(void)mpr_list_repair(&u);
+	end(&u);
+}
+
+int
+mproc_list_get(mproc_list *list, int64_t index, struct mproc_any *ret)
+{
+	struct mpr_list_use u;
+	uint64_t at = 0;
+	int r;
+
+	if (!ret)
+		return mpr_fail(-EINVAL, "ret is NULL");
+	r = mpr_list_enter(list, &u);
+	if (r < 0)
+		return r;
+	r = mpr_list_find(&u, index, &at);
+	if (r == 0)
+		r = mpr_slot_copy(u.arena, mpr_slot_get(&u.slots[at]), ret);
+	return mpr_list_leave(&u, r);
+}
+
+int
+mproc_list_next(mproc_list *list, size_t *cursor, struct mproc_any *ret)
+{
+	struct mpr_list_use u;
+	int r;
+
+	if (!cursor || !ret)
+		return mpr_fail(-EINVAL, "cursor or ret is NULL");
+	r = mpr_list_enter(list, &u);
+	if (r < 0)
+		return r;
+	if (*cursor >= u.len)
+		r = -ENODATA;
+	else
+		r = mpr_slot_copy(u.arena, mpr_slot_get(&u.slots[*cursor]), ret);
+	if (r == 0)
+		++*cursor;
+	return mpr_list_leave(&u, r);
+}
+
+size_t
+mproc_list_len(const mproc_list *list)
+{
+	struct mpr_list_use u;
+
+	/* What is behind const is only read. */
+	if (look_up((mproc_list *)(uintptr_t)list, &u) < 0 ||
+	    atomic_load(&list->lock.cell.word) & MPR_GONE)
+		return 0;
+	/* Acquire: who sees it finds as many values. */
+	return atomic_load_explicit(&u.root->len, memory_order_acquire);
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The changes of a list up to the store with which they have happened. See
+ * containers/list.h.
+ */
+#include <errno.h>
+
+#include "base/error.h"
+#include "containers/list.h"
+
+int
+mpr_list_cut(struct mpr_list_use *u, uint64_t len)
+{
+	struct mpr_list_root *root = u->root;
+
+	mpr_list_put(&root->upto, u->len);
+	mpr_list_put(&root->doing, MPR_LIST_FILL);
+	mpr_list_put(&root->len, len);
+	mpr_list_put(&root->version, mpr_list_peek(&root->version) + 2);
+	return mpr_list_settle(u);
+}
+
+/* Each slot is one of nothing before it can be looked at by who comes next. */
+static int
+fill_slots(struct mpr_list_use *u, const struct mproc_any *values, size_t n)
+{
+	struct mpr_list_root *root = u->root;
+	int r = 0;
+
+	mpr_list_put(&root->upto, u->len);
+	mpr_list_put(&root->doing, MPR_LIST_FILL);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		struct mpr_slot *slot = &u->slots[u->len + i];
+
+		mpr_slot_set(slot, (struct mpr_slot_words){ 0 });
+		mpr_list_put(&root->upto, u->len + i + 1);
+		r = mpr_slot_fill(u->arena, u->self, slot, &values[i]);
+	}
+	return r;
+}
+
+int
+mpr_list_fill(struct mpr_list_use *u, const struct mproc_any *values, size_t n)
+{
+	int r;
+
+	if (n > SIZE_MAX / 2)
+		return mpr_fail(-ENOMEM, "%zu values", n);
+	r = mpr_list_make_room(u, u->len + n);
+	if (r < 0)
+		return r;
+	r = fill_slots(u, values, n);
+	if (r < 0) {
+		(void)mpr_list_settle(u);
+		return r;
+	}
+	mpr_list_put(&u->root->len, u->len + n);
+	mpr_list_put(&u->root->doing, MPR_LIST_NOTHING);
+	return 0;
+}
+
+/* One of the three that change slots of the list. */
+struct change {
+	enum mpr_list_doing doing;
+	uint64_t index;
+	uint64_t gap; /* the first slot that something moves into */
+	struct mpr_slot_words old_value;
+	struct mpr_slot_words new_value;
+};
+
+static int
+change_slots(struct mpr_list_use *u, const struct change *c)
+{
+	struct mpr_list_root *root = u->root;
+
+	mpr_list_put(&root->index, c->index);
+	mpr_list_put(&root->upto, u->len);
+	mpr_list_put(&root->gap, c->gap);
+	mpr_slot_set(&root->old_value, c->old_value);
+	mpr_slot_set(&root->new_value, c->new_value);
+	mpr_list_put(&root->version, mpr_list_peek(&root->version) + 1);
+	mpr_list_put(&root->doing, c->doing);
+	return mpr_list_settle(u);
+}
+
+/* The value goes into the hand, and from there into the list. */
+static int
+take_in_hand(struct mpr_list_use *u, const struct mproc_any *value,
+	     struct mpr_slot_words *ret)
+{
+	int r = mpr_slot_fill(u->arena, u->self, &u->root->hand, value);
+
+	*ret = mpr_slot_get(&u->root->hand);
+	return r;
+}
+
+static int
+set_at(struct mpr_list_use *u, uint64_t at, const struct mproc_any *value)
+{
+	struct change c = {
+		.doing = MPR_LIST_SET,
+		.index = at,
+		.gap = at,
+		.old_value = mpr_slot_get(&u->slots[at]),
+	};
+	uint64_t meta = mpr_any_meta(value);
+	int r;
+
+	/* One store does it. */
+	if (meta == c.old_value.meta && !mpr_slot_is_long(meta)) {
+		mpr_slot_fill_word(u->arena, &u->slots[at], value);
+		return 0;
+	}
+	r = take_in_hand(u, value, &c.new_value);
+	return r < 0 ? r : change_slots(u, &c);
+}
+
+static int
+insert_at(struct mpr_list_use *u, uint64_t at, const struct mproc_any *value)
+{
+	struct change c = {
+		.doing = MPR_LIST_INSERT,
+		.index = at,
+		.gap = u->len,
+	};
+	int r;
+
+	if (at == u->len)
+		return mpr_list_fill(u, value, 1);
+	r = mpr_list_make_room(u, u->len + 1);
+	if (r == 0)
+		r = take_in_hand(u, value, &c.new_value);
+	return r < 0 ? r : change_slots(u, &c);
+}
+
+static int
+remove_at(struct mpr_list_use *u, uint64_t at)
+{
+	struct change c = {
+		.doing = MPR_LIST_REMOVE,
+		.index = at,
+		.gap = at,
+		.old_value = mpr_slot_get(&u->slots[at]),
+	};
+
+	if (at + 1 == u->len)
+		return mpr_list_cut(u, at);
+	return change_slots(u, &c);
+}
+
+int
+mproc_list_append(mproc_list *list, struct mproc_any value)
+{
+	struct mpr_list_use u;
+	int r = mpr_list_enter(list, &u);
+
+	if (r < 0)
+		return r;
+	r = mpr_any_check(u.arena, &value);
+	if (r == 0)
+		r = mpr_list_fill(&u, &value, 1);
+	return mpr_list_leave(&u, r);
+}
+
+int
+mproc_list_extend(mproc_list *list, const struct mproc_any *values, size_t n)
+{
+	struct mpr_list_use u;
+	int r;
+
+	if (!values && n)
+		return mpr_fail(-EINVAL, "values is NULL");
+	r = mpr_list_enter(list, &u);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = mpr_any_check(u.arena, &values[i]);
+	if (r == 0)
+		r = mpr_list_fill(&u, values, n);
+	return mpr_list_leave(&u, r);
+}
+
+int
+mproc_list_set(mproc_list *list, int64_t index, struct mproc_any value)
+{
+	struct mpr_list_use u;
+	uint64_t at = 0;
+	int r = mpr_list_enter(list, &u);
+
+	if (r < 0)
+		return r;
+	r = mpr_any_check(u.arena, &value);
+	if (r == 0)
+		r = mpr_list_find(&u, index, &at);
+	if (r == 0)
+		r = set_at(&u, at, &value);
+	return mpr_list_leave(&u, r);
+}
+
+/* Python puts what lies beyond an end at that end. */
+static uint64_t
+clamp(uint64_t len, int64_t index)
+{
+	if (index < 0)
+		return (uint64_t)-(index + 1) < len ? len + (uint64_t)index : 0;
+	return (uint64_t)index < len ? (uint64_t)index : len;
+}
+
+int
+mproc_list_insert(mproc_list *list, int64_t index, struct mproc_any value)
+{
+	struct mpr_list_use u;
+	int r = mpr_list_enter(list, &u);
+
+	if (r < 0)
+		return r;
+	r = mpr_any_check(u.arena, &value);
+	if (r == 0)
+		r = insert_at(&u, clamp(u.len, index), &value);
+	return mpr_list_leave(&u, r);
+}
+
+int
+mproc_list_pop(mproc_list *list, int64_t index, struct mproc_any *ret)
+{
+	struct mproc_any value = mproc_nil();
+	struct mpr_list_use u;
+	uint64_t at = 0;
+	int r = mpr_list_enter(list, &u);
+
+	if (r < 0)
+		return r;
+	r = mpr_list_find(&u, index, &at);
+	if (r == 0 && ret)
+		r = mpr_slot_copy(u.arena, mpr_slot_get(&u.slots[at]), &value);
+	if (r == 0)
+		r = remove_at(&u, at);
+	if (r == 0)
+		mpr_list_trim(&u);
+	mpr_list_leave(&u, r);
+	if (r < 0)
+		mproc_any_clear(&value);
+	else if (ret)
+		*ret = value;
+	return r;
+}
+
+int
+mproc_list_clear(mproc_list *list)
+{
+	struct mpr_list_use u;
+	int r = mpr_list_enter(list, &u);
+
+	if (r < 0)
+		return r;
+	r = mpr_list_cut(&u, 0);
+	if (r == 0)
+		mpr_list_trim(&u);
+	return mpr_list_leave(&u, r);
+}

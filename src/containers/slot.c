@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "arena/heap.h"
+#include "base/error.h"
+#include "containers/slot.h"
+
+/* Links a block with the bytes of @any. */
+static int
+fill_long(mproc_arena *a, struct mpr_self *self, struct mpr_slot *slot,
+	  const struct mproc_any *any)
+{
+	struct mpr_block_ref ref;
+	int r;
+
+	r = mpr_heap_reserve_dirty(a, self, any->len, &ref);
+	if (r < 0)
+		return r;
+	memcpy(mpr_arena_at(a, ref.offset), any->ptr, any->len);
+	/* There is nothing else in this list. */
+	return mpr_block_append(a, self, &ref, &slot->word, 0, 0);
+}
+
+/* Of a value without a block. */
+static uint64_t
+word_of(const mproc_arena *a, const struct mproc_any *any)
+{
+	uint64_t word = mpr_any_word(a, any);
+
+	if (any->len && mpr_meta_has_bytes(mpr_any_meta(any)))
+		memcpy(&word, any->ptr, any->len);
+	return word;
+}
+
+void
+mpr_slot_fill_word(const mproc_arena *a, struct mpr_slot *slot,
+		   const struct mproc_any *any)
+{
+	atomic_store_explicit(&slot->word, word_of(a, any),
+			      memory_order_release);
+}
+
+int
+mpr_slot_fill(mproc_arena *a, struct mpr_self *self, struct mpr_slot *slot,
+	      const struct mproc_any *any)
+{
+	uint64_t meta = mpr_any_meta(any);
+	int r;
+
+	/* The old word is gone before the new meta could make it a link. */
+	atomic_store_explicit(&slot->word, 0, memory_order_release);
+	atomic_store_explicit(&slot->meta, meta, memory_order_release);
+	if (!mpr_slot_is_long(meta)) {
+		mpr_slot_fill_word(a, slot, any);
+		return 0;
+	}
+	r = fill_long(a, self, slot, any);
+	if (r < 0)
+		mpr_slot_set(slot, (struct mpr_slot_words){ 0 });
+	return r;
+}
+
+bool
+mpr_link_drop(mproc_arena *a, struct mpr_self *self, _Atomic uint64_t *link)
+{
+	uint64_t offset = atomic_load_explicit(link, memory_order_relaxed);
+	struct mpr_block_ref ref;
+	bool found;
+
+	if (!offset)
+		return true;
+	found = mpr_heap_find(a, offset, &ref) &&
+		mpr_block_retire(a, self, &ref, link);
+	/* Killed before this it is LINKED again, killed after it FREE; seq_cst as
+	 * what recovery reads. */
+	atomic_store(link, 0);
+	if (found)
+		mpr_block_cancel(self, &ref);
+	return found;
+}
+
+bool
+mpr_slot_drop(mproc_arena *a, struct mpr_self *self, struct mpr_slot *slot)
+{
+	return !mpr_slot_is_long(mpr_slot_get(slot).meta) ||
+	       mpr_link_drop(a, self, &slot->word);
+}
+
+int
+mpr_slot_copy(const mproc_arena *a, struct mpr_slot_words words,
+	      struct mproc_any *ret)
+{
+	if (!mpr_slot_is_long(words.meta))
+		return mpr_any_copy(a, words.meta, words.word, &words.word, ret);
+	if (!mpr_heap_is_linked(a, words.word, mpr_meta_len(words.meta)))
+		return mpr_fail(-EBADMSG, "a value in shared memory is not "
+				"where it should be");
+	return mpr_any_copy(a, words.meta, 0, mpr_arena_at(a, words.word), ret);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots: one value of any kind each, in two words (containers/any.h). Texts and
+ * bytes of up to 8 bytes lie in the second one; of longer ones that is the link
+ * to a block of the heap, LINKED, with that word for its home while it is on its
+ * way.
+ *
+ * A slot of nothing is zero, and so is the word of one whose block has not come
+ * yet, or has gone. Killed in between, a slot is either with its block or without
+ * one, once the heap has recovered from the death.
+ *
+ * Who changes a slot is the only one who does so.
+ */
+#ifndef MPR_CONTAINERS_SLOT_H
+#define MPR_CONTAINERS_SLOT_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mproc/containers.h>
+
+#include "arena/participant.h"
+#include "containers/any.h"
+
+struct mpr_slot {
+	_Atomic uint64_t meta;
+	_Atomic uint64_t word;
+};
+
+static_assert(sizeof(struct mpr_slot) == 16, "shared layout");
+
+/* What is in a slot. */
+struct mpr_slot_words {
+	uint64_t meta;
+	uint64_t word;
+};
+
+/* Whether @meta is that of a value whose bytes lie in a block. */
+static inline bool
+mpr_slot_is_long(uint64_t meta)
+{
+	return mpr_meta_has_bytes(meta) && mpr_meta_len(meta) > 8;
+}
+
+static inline struct mpr_slot_words
+mpr_slot_get(const struct mpr_slot *slot)
+{
+	return (struct mpr_slot_words){
+		atomic_load_explicit(&slot->meta, memory_order_relaxed),
+		atomic_load_explicit(&slot->word, memory_order_relaxed),
+	};
+}
+
+/* Release: if we die, who comes next finds these words with those that were
+ * written before. */
+static inline void
+mpr_slot_set(struct mpr_slot *slot, struct mpr_slot_words words)
+{
+	atomic_store_explicit(&slot->meta, words.meta, memory_order_release);
+	atomic_store_explicit(&slot->word, words.word, memory_order_release);
+}
+
+/*
+ * Puts a value that was checked in a slot, whatever was there before. Returns 0;
+ * -ENOMEM, -ENOSPC: the slot is one of nothing.
+ */
+int mpr_slot_fill(mproc_arena *a, struct mpr_self *self, struct mpr_slot *slot,
+		  const struct mproc_any *any);
+
+/* The same where the slot has that meta word already and the value no block: one
+ * store. */
+void mpr_slot_fill_word(const mproc_arena *a, struct mpr_slot *slot,
+			const struct mproc_any *any);
+
+/* Frees its block, if it has one: it is without that then. Returns false if what
+ * it names is none; it is without that, too. */
+bool mpr_slot_drop(mproc_arena *a, struct mpr_self *self,
+		   struct mpr_slot *slot);
+
+/* The same for any word that links a block. */
+bool mpr_link_drop(mproc_arena *a, struct mpr_self *self,
+		   _Atomic uint64_t *link);
+
+/* A copy for the user. Returns 0; -ENOMEM; -EBADMSG. */
+int mpr_slot_copy(const mproc_arena *a, struct mpr_slot_words words,
+		  struct mproc_any *ret);
+
+#endif
