@@ -219,6 +219,95 @@ MPROC_API int mproc_list_clear(mproc_list *list);
 MPROC_API MPROC_NODISCARD int mproc_list_next(mproc_list *list, size_t *cursor,
 					      struct mproc_any *ret);
 
+/**
+ * mproc_list_compare - says which of two values comes first
+ * @a:   one value; a text has a 0 behind its end
+ * @b:   another one
+ * @ctx: as given to mproc_list_sort()
+ *
+ * Returns below 0 if @a comes first, above 0 if @b does, 0 if it is all the same.
+ * It returns, in the same thread: no longjmp(), no exception, no fork() that goes
+ * on in the child.
+ */
+typedef int mproc_list_compare(const struct mproc_any *a,
+			       const struct mproc_any *b, void *ctx);
+
+/**
+ * mproc_list_sort() - put a list in order
+ * @list:    list
+ * @compare: says what the order is; or NULL for Python's: numbers and truth values
+ *           by what they are, texts by their bytes, bytes by themselves
+ * @ctx:     for @compare
+ *
+ * What is equal stays in the order in which it was. Values are compared in copies;
+ * the list is nobody else's meanwhile.
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -EPROTOTYPE  there is no order between these values: numbers and texts, say
+ *   -ENOMEM, -ENOSPC  no memory for the copies, or for another array
+ * Context: waits as said above, and for @compare; calls the kernel when the heap
+ *          grows.
+ * Crash: killed inside, the list is sorted or as it was.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_list_sort(mproc_list *list, mproc_list_compare *compare, void *ctx);
+
+/**
+ * mproc_list_reverse() - turn a list round
+ * @list: list
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -ENOMEM, -ENOSPC  no memory for another array
+ * Context: waits as said above; calls the kernel when the heap grows.
+ * Crash: killed inside, the list is turned round or as it was.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_reverse(mproc_list *list);
+
+/**
+ * mproc_list_index() - find a value
+ * @list:      list
+ * @value:     what to look for. Values are equal as they are in Python: 1, 1.0 and
+ *             true are, a text and the same bytes are not, a not-a-number is equal
+ *             to nothing
+ * @ret_index: receives the index of the first one; or NULL
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -ENOENT  there is none
+ *   -EINVAL  @value is of no kind, or a text or bytes at NULL
+ *   -EFAULT  @value refers to what does not lie in the list's arena
+ * Context: waits as said above; looks at all values up to that one.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_index(mproc_list *list,
+					       struct mproc_any value,
+					       size_t *ret_index);
+
+/**
+ * mproc_list_count() - count the values that are equal to one
+ * @list:  list
+ * @value: what to look for, as in mproc_list_index()
+ * @ret_n: receives how many there are, perhaps 0
+ *
+ * Return: 0, or a negative error as mproc_list_index() but for -ENOENT, or:
+ *   -EINVAL  @ret_n is NULL
+ * Context: waits as said above; looks at all values.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_count(mproc_list *list,
+					       struct mproc_any value,
+					       size_t *ret_n);
+
+/**
+ * mproc_list_remove() - take out the first of the values that are equal to one
+ * @list:  list
+ * @value: what to look for, as in mproc_list_index()
+ *
+ * Return: 0, or a negative error as mproc_list_index().
+ * Context: waits as said above; may call the kernel. Looks at all values up to that
+ *          one, and moves all that come after it.
+ * Crash: killed inside, it is in the list or it is not.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_remove(mproc_list *list,
+						struct mproc_any value);
+
 MPROC_END_DECLS
 
 #endif

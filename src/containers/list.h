@@ -130,6 +130,12 @@ int mpr_list_fill(struct mpr_list_use *u, const struct mproc_any *values,
  * -EBADMSG. */
 int mpr_list_cut(struct mpr_list_use *u, uint64_t len);
 
+/* Takes out the value at @at and frees it. Returns 0 or -EBADMSG. */
+int mpr_list_remove(struct mpr_list_use *u, uint64_t at);
+
+/* The value at @order[i] comes to i, for each. Returns 0; -ENOMEM, -ENOSPC. */
+int mpr_list_reorder(struct mpr_list_use *u, const uint64_t *order);
+
 /* Gives memory back if the list has far more than it needs, and there is some for
  * a smaller array. */
 void mpr_list_trim(struct mpr_list_use *u);

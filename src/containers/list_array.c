@@ -11,9 +11,10 @@
 #define CAPACITY_MIN 8
 #define SPARSE 4 /* times as much as is needed */
 
-/* One in the place of the array, with room for @capacity, which is enough. */
+/* One in the place of the array, with room for @capacity, which is enough, and in
+ * another order if @order is not NULL. */
 static int
-replace(struct mpr_list_use *u, uint64_t capacity)
+replace(struct mpr_list_use *u, uint64_t capacity, const uint64_t *order)
 {
 	uint64_t other = !mpr_list_peek(&u->root->current);
 	_Atomic uint64_t *links = u->root->arrays;
@@ -27,7 +28,8 @@ replace(struct mpr_list_use *u, uint64_t capacity)
 		return r;
 	slots = mpr_arena_at(u->arena, ref.offset);
 	for (uint64_t i = 0; i < u->len; i++)
-		mpr_slot_set(&slots[i], mpr_slot_get(&u->slots[i]));
+		mpr_slot_set(&slots[i],
+			     mpr_slot_get(&u->slots[order ? order[i] : i]));
 	r = mpr_block_append(u->arena, u->self, &ref, &links[other], 0, 0);
 	if (r < 0)
 		return r;
@@ -51,7 +53,7 @@ mpr_list_make_room(struct mpr_list_use *u, uint64_t n)
 				u->arena->shmem.size);
 	if (capacity < CAPACITY_MIN)
 		capacity = CAPACITY_MIN;
-	return replace(u, capacity < n ? n : capacity);
+	return replace(u, capacity < n ? n : capacity, NULL);
 }
 
 void
@@ -62,5 +64,11 @@ mpr_list_trim(struct mpr_list_use *u)
 	if (capacity < CAPACITY_MIN)
 		capacity = CAPACITY_MIN;
 	if (u->capacity / SPARSE > capacity)
-		(void)replace(u, capacity);
+		(void)replace(u, capacity, NULL);
+}
+
+int
+mpr_list_reorder(struct mpr_list_use *u, const uint64_t *order)
+{
+	return replace(u, u->capacity, order);
 }

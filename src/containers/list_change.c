@@ -133,8 +133,8 @@ insert_at(struct mpr_list_use *u, uint64_t at, const struct mproc_any *value)
 	return r < 0 ? r : change_slots(u, &c);
 }
 
-static int
-remove_at(struct mpr_list_use *u, uint64_t at)
+int
+mpr_list_remove(struct mpr_list_use *u, uint64_t at)
 {
 	struct change c = {
 		.doing = MPR_LIST_REMOVE,
@@ -142,10 +142,11 @@ remove_at(struct mpr_list_use *u, uint64_t at)
 		.gap = at,
 		.old_value = mpr_slot_get(&u->slots[at]),
 	};
+	int r = at + 1 == u->len ? mpr_list_cut(u, at) : change_slots(u, &c);
 
-	if (at + 1 == u->len)
-		return mpr_list_cut(u, at);
-	return change_slots(u, &c);
+	if (r == 0)
+		mpr_list_trim(u);
+	return r;
 }
 
 int
@@ -234,9 +235,7 @@ mproc_list_pop(mproc_list *list, int64_t index, struct mproc_any *ret)
 	if (r == 0 && ret)
 		r = mpr_slot_copy(u.arena, mpr_slot_get(&u.slots[at]), &value);
 	if (r == 0)
-		r = remove_at(&u, at);
-	if (r == 0)
-		mpr_list_trim(&u);
+		r = mpr_list_remove(&u, at);
 	mpr_list_leave(&u, r);
 	if (r < 0)
 		mproc_any_clear(&value);

@@ -87,14 +87,41 @@ mpr_slot_drop(mproc_arena *a, struct mpr_self *self, struct mpr_slot *slot)
 	       mpr_link_drop(a, self, &slot->word);
 }
 
+/* Where the bytes of a text or of bytes are; NULL if they are not where they should
+ * be. */
+static const void *
+bytes_of(const mproc_arena *a, const struct mpr_slot_words *words)
+{
+	if (!mpr_slot_is_long(words->meta))
+		return &words->word;
+	if (mpr_heap_is_linked(a, words->word, mpr_meta_len(words->meta)))
+		return mpr_arena_at(a, words->word);
+	mpr_fail(-EBADMSG, "a value in shared memory is not where it should be");
+	return NULL;
+}
+
 int
 mpr_slot_copy(const mproc_arena *a, struct mpr_slot_words words,
 	      struct mproc_any *ret)
 {
-	if (!mpr_slot_is_long(words.meta))
-		return mpr_any_copy(a, words.meta, words.word, &words.word, ret);
-	if (!mpr_heap_is_linked(a, words.word, mpr_meta_len(words.meta)))
-		return mpr_fail(-EBADMSG, "a value in shared memory is not "
-				"where it should be");
-	return mpr_any_copy(a, words.meta, 0, mpr_arena_at(a, words.word), ret);
+	const void *bytes = bytes_of(a, &words);
+
+	return bytes ? mpr_any_copy(a, words.meta, words.word, bytes, ret) :
+		       -EBADMSG;
+}
+
+int
+mpr_slot_view(const mproc_arena *a, const struct mpr_slot_words *words,
+	      struct mproc_any *ret)
+{
+	const void *bytes = bytes_of(a, words);
+
+	if (!bytes)
+		return -EBADMSG;
+	if (!mpr_meta_has_bytes(words->meta))
+		return mpr_any_copy(a, words->meta, words->word, bytes, ret);
+	*ret = mproc_bytes(bytes, mpr_meta_len(words->meta));
+	ret->kind = mpr_meta_kind(words->meta) == MPROC_STR ? MPROC_STR :
+							      MPROC_BYTES;
+	return 0;
 }

@@ -87,4 +87,9 @@ bool mpr_link_drop(mproc_arena *a, struct mpr_self *self,
 int mpr_slot_copy(const mproc_arena *a, struct mpr_slot_words words,
 		  struct mproc_any *ret);
 
+/* The value itself, with its bytes where they lie: in *@words, or in shared memory,
+ * of which only these are to be read. Returns 0; -EBADMSG. */
+int mpr_slot_view(const mproc_arena *a, const struct mpr_slot_words *words,
+		  struct mproc_any *ret);
+
 #endif

@@ -177,6 +177,48 @@ killed_while_it_extends(void **state)
 		step(*state, &ops[i]);
 }
 
+static int
+sort(mproc_list *l)
+{
+	return mproc_list_sort(l, NULL, NULL);
+}
+
+static int
+reverse(mproc_list *l)
+{
+	return mproc_list_reverse(l);
+}
+
+static int
+remove_text(mproc_list *l)
+{
+	return mproc_list_remove(l, mproc_str("a text in the middle"));
+}
+
+static void
+texts(mproc_list *l)
+{
+	const struct mproc_any all[] = {
+		mproc_str("c is a long text"), mproc_str("b"),
+		mproc_str("a is a long text, too"), mproc_str("0"),
+	};
+
+	must(mproc_list_extend(l, all, 4));
+}
+
+static void
+killed_while_it_changes_the_order(void **state)
+{
+	static const struct operation ops[] = {
+		{ .name = "sort", .init = texts, .run = sort },
+		{ .name = "reverse", .init = six, .run = reverse },
+		{ .name = "remove", .init = six, .run = remove_text },
+	};
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		step(*state, &ops[i]);
+}
+
 static void
 say(struct mpr_list_use *u, enum mpr_list_doing doing, uint64_t index,
     uint64_t gap)
@@ -305,6 +347,7 @@ main(void)
 		mpt_test(killed_while_it_inserts),
 		mpt_test(killed_while_it_takes_out),
 		mpt_test(killed_while_it_extends),
+		mpt_test(killed_while_it_changes_the_order),
 		mpt_test(killed_while_it_makes_good_what_one_that_died_has_left),
 	};
 
