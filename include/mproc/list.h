@@ -15,11 +15,12 @@
  *     mproc_list_get(l, -1, &v);
  *     mproc_any_clear(&v);
  *
- * One call at a time is in a list; the others wait until it has ended. A caller
- * that is killed inside holds up nobody: the next one finds that out, makes good
- * what was half done, and goes on. One that is stopped inside (SIGSTOP, a debugger)
- * is waited for. A wait ends with -EINTR after mproc_interrupt(); then nothing has
- * happened.
+ * One call at a time is in a list; the others wait until it has ended. Those that
+ * read one value wait for nobody, unless the list is changed just then, all the
+ * time, or it or the value is very large (1 MiB; 65,000 values). A caller that is
+ * killed inside holds up nobody: the next one finds that out, makes good what was
+ * half done, and goes on. One that is stopped inside (SIGSTOP, a debugger) is waited
+ * for. A wait ends with -EINTR after mproc_interrupt(); then nothing has happened.
  *
  * What all functions may return, besides 0 and what they say themselves:
  *   -EINVAL     the list is NULL, or was not made by mproc_list_create()

@@ -25,9 +25,8 @@ find_root(const mproc_arena *a, const mproc_list *list)
 		       root : NULL;
 }
 
-/* Fills in what is known of a list without its lock. */
-static int
-look_up(mproc_list *list, struct mpr_list_use *u)
+int
+mpr_list_look_up(mproc_list *list, struct mpr_list_use *u)
 {
 	mproc_arena *a = mpr_arena_of(list);
 	uint64_t at = 0;
@@ -46,26 +45,36 @@ look_up(mproc_list *list, struct mpr_list_use *u)
 	return u->root ? 0 : mpr_fail(-EINVAL, "%p is no list", (void *)list);
 }
 
-int
-mpr_list_map(struct mpr_list_use *u)
+bool
+mpr_list_look(struct mpr_list_use *u)
 {
 	uint64_t current = mpr_list_peek(&u->root->current), offset;
 	struct mpr_block_ref ref = { .size = 0 };
 
 	if (current > 1)
-		goto corrupt;
+		return false;
 	offset = mpr_list_peek(&u->root->arrays[current]);
 	if (offset && (!mpr_heap_is_linked(u->arena, offset, 0) ||
 		       !mpr_heap_find(u->arena, offset, &ref)))
-		goto corrupt;
+		return false;
 	u->slots = offset ? mpr_arena_at(u->arena, offset) : NULL;
 	u->capacity = ref.size / sizeof(*u->slots);
+	u->may_vanish = !ref.block;
 	u->len = mpr_list_peek(&u->root->len);
-	if (u->len <= u->capacity)
-		return 0;
-corrupt:
+	return u->len <= u->capacity;
+}
+
+int
+mpr_list_corrupt(const struct mpr_list_use *u)
+{
 	return mpr_fail(-EBADMSG, "the memory of list %p is corrupt",
-			(void *)u->list);
+			(const void *)u->list);
+}
+
+int
+mpr_list_map(struct mpr_list_use *u)
+{
+	return mpr_list_look(u) ? 0 : mpr_list_corrupt(u);
 }
 
 static int
@@ -95,7 +104,7 @@ repair(struct mpr_list_use *u)
 int
 mpr_list_enter(mproc_list *list, struct mpr_list_use *u)
 {
-	int r = look_up(list, u);
+	int r = mpr_list_look_up(list, u);
 
 	if (r == 0)
 		r = acquire(list);
@@ -110,20 +119,29 @@ int
 mpr_list_leave(const struct mpr_list_use *u, int r)
 {
 	(void)mproc_lock_release((mproc_lock *)&u->list->lock);
-	return r;
+	/* Of a value, say. */
+	return r == -EBADMSG ? mpr_list_corrupt(u) : r;
+}
+
+bool
+mpr_list_has(const struct mpr_list_use *u, int64_t index, uint64_t *ret)
+{
+	/* Below 0 it is beyond all. */
+	*ret = index < 0 ? u->len + (uint64_t)index : (uint64_t)index;
+	return *ret < u->len;
+}
+
+int
+mpr_list_no_index(const struct mpr_list_use *u, int64_t index)
+{
+	return mpr_fail(-ERANGE, "index %lld in a list of %llu",
+			(long long)index, (unsigned long long)u->len);
 }
 
 int
 mpr_list_find(const struct mpr_list_use *u, int64_t index, uint64_t *ret)
 {
-	uint64_t at = index < 0 ? u->len + (uint64_t)index : (uint64_t)index;
-
-	/* Below 0 it is beyond all. */
-	if (at >= u->len)
-		return mpr_fail(-ERANGE, "index %lld in a list of %llu",
-				(long long)index, (unsigned long long)u->len);
-	*ret = at;
-	return 0;
+	return mpr_list_has(u, index, ret) ? 0 : mpr_list_no_index(u, index);
 }
 
 static int
@@ -210,7 +228,7 @@ mproc_list_destroy(mproc_list *list)
 
 	if (!list)
 		return;
-	r = mpr_cell_is(MPR_CELL_LIST, list) ? look_up(list, &u) : -EINVAL;
+	r = mpr_cell_is(MPR_CELL_LIST, list) ? mpr_list_look_up(list, &u) : -EINVAL;
 	if (r == 0) {
 		mpr_interrupt_hold();
 		r = acquire(list);
@@ -225,55 +243,4 @@ mproc_list_destroy(mproc_list *list)
 	if (r == MPROC_OWNER_DIED)
 		(void)mpr_list_repair(&u);
 	end(&u);
-}
-
-int
-mproc_list_get(mproc_list *list, int64_t index, struct mproc_any *ret)
-{
-	struct mpr_list_use u;
-	uint64_t at = 0;
-	int r;
-
-	if (!ret)
-		return mpr_fail(-EINVAL, "ret is NULL");
-	r = mpr_list_enter(list, &u);
-	if (r < 0)
-		return r;
-	r = mpr_list_find(&u, index, &at);
-	if (r == 0)
-		r = mpr_slot_copy(u.arena, mpr_slot_get(&u.slots[at]), ret);
-	return mpr_list_leave(&u, r);
-}
-
-int
-mproc_list_next(mproc_list *list, size_t *cursor, struct mproc_any *ret)
-{
-	struct mpr_list_use u;
-	int r;
-
-	if (!cursor || !ret)
-		return mpr_fail(-EINVAL, "cursor or ret is NULL");
-	r = mpr_list_enter(list, &u);
-	if (r < 0)
-		return r;
-	if (*cursor >= u.len)
-		r = -ENODATA;
-	else
-		r = mpr_slot_copy(u.arena, mpr_slot_get(&u.slots[*cursor]), ret);
-	if (r == 0)
-		++*cursor;
-	return mpr_list_leave(&u, r);
-}
-
-size_t
-mproc_list_len(const mproc_list *list)
-{
-	struct mpr_list_use u;
-
-	/* What is behind const is only read. */
-	if (look_up((mproc_list *)(uintptr_t)list, &u) < 0 ||
-	    atomic_load(&list->lock.cell.word) & MPR_GONE)
-		return 0;
-	/* Acquire: who sees it finds as many values. */
-	return atomic_load_explicit(&u.root->len, memory_order_acquire);
 }

@@ -24,8 +24,9 @@
  * There are two links for the array: the new one is linked at the one that is not
  * current, then that is current, then the old one is dropped.
  *
- * version is odd while slots that belong to the list change by more than one store,
- * and another one before memory that belonged to it is freed.
+ * Who only reads a value need not have the list (containers/list_read.c). version is
+ * odd while slots that belong to the list change by more than one store, and another
+ * one before memory that belonged to it is freed.
  */
 #ifndef MPR_CONTAINERS_LIST_H
 #define MPR_CONTAINERS_LIST_H
@@ -89,6 +90,7 @@ struct mpr_list_use {
 	struct mpr_self *self;
 	struct mpr_list_root *root;
 	struct mpr_slot *slots; /* NULL if there are none */
+	bool may_vanish; /* their memory may go back to the kernel */
 	uint64_t capacity;
 	uint64_t len;
 };
@@ -101,11 +103,17 @@ mpr_list_put(_Atomic uint64_t *word, uint64_t value)
 	atomic_store_explicit(word, value, memory_order_release);
 }
 
+/* Acquire: who looks without having it knows nothing of what comes after that
+ * before this. */
 static inline uint64_t
 mpr_list_peek(const _Atomic uint64_t *word)
 {
-	return atomic_load_explicit(word, memory_order_relaxed);
+	return atomic_load_explicit(word, memory_order_acquire);
 }
+
+/* What can be known of it without having it. Returns 0 or a negative error, with the
+ * text. */
+int mpr_list_look_up(mproc_list *list, struct mpr_list_use *u);
 
 /* Takes it. Returns 0 or a negative error, with the text. */
 int mpr_list_enter(mproc_list *list, struct mpr_list_use *u);
@@ -113,11 +121,25 @@ int mpr_list_enter(mproc_list *list, struct mpr_list_use *u);
 /* Gives it back. Returns @r. */
 int mpr_list_leave(const struct mpr_list_use *u, int r);
 
-/* Where in the list @index is; below 0 from the end. Returns 0 or -ERANGE. */
+/* Where in the list @index is; below 0 from the end. Returns false if it is
+ * nowhere. */
+bool mpr_list_has(const struct mpr_list_use *u, int64_t index, uint64_t *ret);
+
+/* Returns -ERANGE. */
+int mpr_list_no_index(const struct mpr_list_use *u, int64_t index);
+
+/* Both together. */
 int mpr_list_find(const struct mpr_list_use *u, int64_t index, uint64_t *ret);
 
-/* The array and the length, from the root. Returns 0 or -EBADMSG. */
+/* The array and the length, from the root. Returns false if they are not sound.
+ * By who does not have the list: at that moment. */
+bool mpr_list_look(struct mpr_list_use *u);
+
+/* The same; 0 or -EBADMSG. */
 int mpr_list_map(struct mpr_list_use *u);
+
+/* Returns -EBADMSG. */
+int mpr_list_corrupt(const struct mpr_list_use *u);
 
 /* Has room for @n values. Returns 0; -ENOMEM, -ENOSPC. */
 int mpr_list_make_room(struct mpr_list_use *u, uint64_t n);

@@ -233,7 +233,8 @@ mproc_list_pop(mproc_list *list, int64_t index, struct mproc_any *ret)
 		return r;
 	r = mpr_list_find(&u, index, &at);
 	if (r == 0 && ret)
-		r = mpr_slot_copy(u.arena, mpr_slot_get(&u.slots[at]), &value);
+		r = mpr_slot_copy(u.arena, mpr_slot_get(&u.slots[at]), true,
+				  &value);
 	if (r == 0)
 		r = mpr_list_remove(&u, at);
 	mpr_list_leave(&u, r);

@@ -6,15 +6,7 @@
 #include <errno.h>
 
 #include "arena/recover.h"
-#include "base/error.h"
 #include "containers/list.h"
-
-static int
-corrupt(const struct mpr_list_use *u)
-{
-	return mpr_fail(-EBADMSG, "the memory of list %p is corrupt",
-			(const void *)u->list);
-}
 
 static void
 settle_set(struct mpr_list_use *u, uint64_t index)
@@ -63,14 +55,14 @@ settle_slots(struct mpr_list_use *u, uint64_t doing)
 	uint64_t gap = mpr_list_peek(&root->gap);
 
 	if (index > upto || gap < index || gap > upto || upto > u->capacity)
-		return corrupt(u);
+		return mpr_list_corrupt(u);
 	if (doing == MPR_LIST_INSERT) {
 		if (upto == u->capacity)
-			return corrupt(u);
+			return mpr_list_corrupt(u);
 		settle_insert(u, index, gap, upto);
 	} else {
 		if (gap == upto)
-			return corrupt(u);
+			return mpr_list_corrupt(u);
 		if (doing == MPR_LIST_SET)
 			settle_set(u, index);
 		else
@@ -89,11 +81,11 @@ drop_tail(struct mpr_list_use *u)
 	bool sound = true;
 
 	if (upto > u->capacity)
-		return corrupt(u);
+		return mpr_list_corrupt(u);
 	/* Who does it again finds those without a block that are done. */
 	for (uint64_t i = len; i < upto; i++)
 		sound &= mpr_slot_drop(u->arena, u->self, &u->slots[i]);
-	return sound ? 0 : corrupt(u);
+	return sound ? 0 : mpr_list_corrupt(u);
 }
 
 static int
@@ -104,7 +96,7 @@ settle_doing(struct mpr_list_use *u)
 	int r = 0;
 
 	if (doing > MPR_LIST_REMOVE)
-		return corrupt(u);
+		return mpr_list_corrupt(u);
 	if (doing != MPR_LIST_NOTHING && doing != MPR_LIST_FILL)
 		r = settle_slots(u, doing);
 	version = mpr_list_peek(&u->root->version);
@@ -125,7 +117,7 @@ mpr_list_settle(struct mpr_list_use *u)
 
 	if (r < 0)
 		return r;
-	return mpr_slot_drop(u->arena, u->self, &u->root->hand) ? 0 : corrupt(u);
+	return mpr_slot_drop(u->arena, u->self, &u->root->hand) ? 0 : mpr_list_corrupt(u);
 }
 
 int
@@ -148,7 +140,7 @@ mpr_list_repair(struct mpr_list_use *u)
 		return r;
 	current = mpr_list_peek(&root->current);
 	sound = mpr_link_drop(u->arena, u->self, &root->arrays[!current]);
-	return sound ? 0 : corrupt(u);
+	return sound ? 0 : mpr_list_corrupt(u);
 }
 
 void

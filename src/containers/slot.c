@@ -3,8 +3,43 @@
 #include <string.h>
 
 #include "arena/heap.h"
+#include "base/alloc.h"
 #include "base/error.h"
 #include "containers/slot.h"
+
+/* Bytes to a block and from it, word by word: others may look who have not noticed
+ * that it is something else by now. Release: they find out by what was written
+ * before. */
+static void
+write_words(_Atomic uint64_t *words, const unsigned char *from, size_t len)
+{
+	uint64_t word;
+
+	for (; len >= 8; len -= 8, from += 8) {
+		memcpy(&word, from, 8);
+		atomic_store_explicit(words++, word, memory_order_release);
+	}
+	word = 0;
+	memcpy(&word, from, len);
+	if (len)
+		atomic_store_explicit(words, word, memory_order_release);
+}
+
+/* Acquire, as in mpr_slot_get(). */
+static void
+read_words(const _Atomic uint64_t *words, char *to, size_t len)
+{
+	uint64_t word;
+
+	for (; len >= 8; len -= 8, to += 8) {
+		word = atomic_load_explicit(words++, memory_order_acquire);
+		memcpy(to, &word, 8);
+	}
+	if (!len)
+		return;
+	word = atomic_load_explicit(words, memory_order_acquire);
+	memcpy(to, &word, len);
+}
 
 /* Links a block with the bytes of @any. */
 static int
@@ -17,7 +52,7 @@ fill_long(mproc_arena *a, struct mpr_self *self, struct mpr_slot *slot,
 	r = mpr_heap_reserve_dirty(a, self, any->len, &ref);
 	if (r < 0)
 		return r;
-	memcpy(mpr_arena_at(a, ref.offset), any->ptr, any->len);
+	write_words(mpr_arena_at(a, ref.offset), any->ptr, any->len);
 	/* There is nothing else in this list. */
 	return mpr_block_append(a, self, &ref, &slot->word, 0, 0);
 }
@@ -96,18 +131,43 @@ bytes_of(const mproc_arena *a, const struct mpr_slot_words *words)
 		return &words->word;
 	if (mpr_heap_is_linked(a, words->word, mpr_meta_len(words->meta)))
 		return mpr_arena_at(a, words->word);
-	mpr_fail(-EBADMSG, "a value in shared memory is not where it should be");
 	return NULL;
 }
 
+static int
+copy_long(const mproc_arena *a, struct mpr_slot_words words, bool is_alone,
+	  struct mproc_any *ret)
+{
+	size_t len = mpr_meta_len(words.meta);
+	struct mpr_block_ref ref;
+	char *copy;
+
+	if (!mpr_heap_is_linked(a, words.word, len) ||
+	    !mpr_heap_find(a, words.word, &ref) || len > ref.size)
+		return -EBADMSG;
+	/* The memory of a run may go back to the kernel. */
+	if (!ref.block && !is_alone)
+		return -EAGAIN;
+	copy = mpr_malloc(len + 1);
+	if (!copy)
+		return mpr_fail(-ENOMEM, "no memory for a value of %zu bytes",
+				len);
+	read_words(mpr_arena_at(a, words.word), copy, len);
+	copy[len] = '\0';
+	*ret = mproc_bytes(copy, len);
+	ret->kind = mpr_meta_kind(words.meta) == MPROC_STR ? MPROC_STR :
+							     MPROC_BYTES;
+	ret->owned = 1;
+	return 0;
+}
+
 int
-mpr_slot_copy(const mproc_arena *a, struct mpr_slot_words words,
+mpr_slot_copy(const mproc_arena *a, struct mpr_slot_words words, bool is_alone,
 	      struct mproc_any *ret)
 {
-	const void *bytes = bytes_of(a, &words);
-
-	return bytes ? mpr_any_copy(a, words.meta, words.word, bytes, ret) :
-		       -EBADMSG;
+	if (mpr_slot_is_long(words.meta))
+		return copy_long(a, words, is_alone, ret);
+	return mpr_any_copy(a, words.meta, words.word, &words.word, ret);
 }
 
 int

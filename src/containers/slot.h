@@ -47,14 +47,16 @@ mpr_slot_is_long(uint64_t meta)
 static inline struct mpr_slot_words
 mpr_slot_get(const struct mpr_slot *slot)
 {
+	/* Acquire, for who looks while others may change it, and then asks
+	 * whether they have: nothing of that is known before this is. */
 	return (struct mpr_slot_words){
-		atomic_load_explicit(&slot->meta, memory_order_relaxed),
-		atomic_load_explicit(&slot->word, memory_order_relaxed),
+		atomic_load_explicit(&slot->meta, memory_order_acquire),
+		atomic_load_explicit(&slot->word, memory_order_acquire),
 	};
 }
 
 /* Release: if we die, who comes next finds these words with those that were
- * written before. */
+ * written before; and who looks meanwhile finds that the version is odd. */
 static inline void
 mpr_slot_set(struct mpr_slot *slot, struct mpr_slot_words words)
 {
@@ -83,9 +85,11 @@ bool mpr_slot_drop(mproc_arena *a, struct mpr_self *self,
 bool mpr_link_drop(mproc_arena *a, struct mpr_self *self,
 		   _Atomic uint64_t *link);
 
-/* A copy for the user. Returns 0; -ENOMEM; -EBADMSG. */
+/* A copy for the user. Returns 0; -ENOMEM; -EBADMSG, without a text. Unless nobody
+ * can change it meanwhile, which is when @is_alone, what it says has to be believed
+ * only if nobody has; then it may also be -EAGAIN: it cannot be read so. */
 int mpr_slot_copy(const mproc_arena *a, struct mpr_slot_words words,
-		  struct mproc_any *ret);
+		  bool is_alone, struct mproc_any *ret);
 
 /* The value itself, with its bytes where they lie: in *@words, or in shared memory,
  * of which only these are to be read. Returns 0; -EBADMSG. */

@@ -12,6 +12,7 @@
 
 #include <mproc/list.h>
 
+#include "arena/heap.h"
 #include "base/fault.h"
 #include "containers/list.h"
 #include "sync.h"
@@ -30,11 +31,22 @@ struct operation {
 	unsigned long max_cases; /* of mpt_stepper_opts */
 };
 
+/* What one has seen that reads without waiting, up to its last look at the
+ * version. */
+struct glance {
+	uint64_t version;
+	uint64_t array; /* offset */
+	uint64_t len;
+	struct mpr_slot_words slots[32];
+	uint64_t bytes[32]; /* of long ones, a hash */
+};
+
 struct scene {
 	struct mpt *t;
 	const struct operation *op;
 	mproc_list *list, *before, *after;
 	unsigned seen_before, seen_after; /* cases in which it was as these */
+	struct glance glance;
 	struct mproc_arena_stat stat;
 };
 
@@ -97,6 +109,61 @@ new_list(void (*init)(mproc_list *l))
 	return l;
 }
 
+static inline const struct mpr_list_root *
+root_of(const mproc_list *l)
+{
+	return mpr_arena_at(mpr_arena_peek(), atomic_load(&l->root));
+}
+
+static inline uint64_t
+hash_of(struct mpr_slot_words words)
+{
+	return hash(1, mpr_arena_at(mpr_arena_peek(), words.word),
+		    mpr_meta_len(words.meta));
+}
+
+static inline void
+take_a_glance(struct scene *s)
+{
+	const struct mpr_list_root *root = root_of(s->list);
+	struct glance *g = &s->glance;
+	const struct mpr_slot *slots;
+
+	g->version = root->version;
+	g->array = root->arrays[root->current];
+	g->len = root->len;
+	assert_in_range(g->len, 0, 32);
+	slots = mpr_arena_at(mpr_arena_peek(), g->array);
+	for (uint64_t i = 0; i < g->len; i++) {
+		g->slots[i] = mpr_slot_get(&slots[i]);
+		if (mpr_slot_is_long(g->slots[i].meta))
+			g->bytes[i] = hash_of(g->slots[i]);
+	}
+}
+
+/* If the version is the same and even, all that may be read is as it was, but for a
+ * word by itself. */
+static inline void
+what_was_seen_is_so(const struct scene *s)
+{
+	const mproc_arena *a = mpr_arena_peek();
+	const struct glance *g = &s->glance;
+	const struct mpr_slot *slots = mpr_arena_at(a, g->array);
+
+	if (g->version % 2 || root_of(s->list)->version != g->version)
+		return;
+	assert_true(!g->len || mpr_heap_is_linked(a, g->array, 16 * g->len));
+	for (uint64_t i = 0; i < g->len; i++) {
+		assert_int_equal(slots[i].meta, g->slots[i].meta);
+		if (!mpr_slot_is_long(g->slots[i].meta))
+			continue;
+		assert_int_equal(slots[i].word, g->slots[i].word);
+		assert_true(mpr_heap_is_linked(a, slots[i].word,
+					       mpr_meta_len(slots[i].meta)));
+		assert_int_equal(hash_of(g->slots[i]), g->bytes[i]);
+	}
+}
+
 static inline void
 die(void *arg)
 {
@@ -140,6 +207,7 @@ scene_begin(void *arg)
 	assert_int_equal(mproc_arena_stat(NULL, &s->stat), 0);
 	s->list = new_list(init);
 	spoil_what_does_not_count(s->list);
+	take_a_glance(s);
 	if (s->op->repaired)
 		init = s->op->repaired;
 	s->before = new_list(init);
@@ -163,12 +231,11 @@ static inline uint64_t
 scene_state(void *arg)
 {
 	const struct scene *s = arg;
+	const struct mpr_list_root *root = root_of(s->list);
 	const mproc_arena *a = mpr_arena_peek();
-	const struct mpr_list_root *root;
 	uint64_t h, offset;
 
 	h = hash(arena_state(NULL), s->list, sizeof(*s->list));
-	root = mpr_arena_at(a, atomic_load(&s->list->root));
 	h = hash(h, root, sizeof(*root));
 	for (int i = 0; i < 2; i++)
 		if ((offset = atomic_load(&root->arrays[i])))
@@ -211,6 +278,7 @@ scene_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	bool is_before, is_after;
 
 	(void)victim;
+	what_was_seen_is_so(s);
 	/* In the other cases the list has to find out by itself. */
 	if (n % 2)
 		recover();

@@ -226,8 +226,9 @@ say(struct mpr_list_use *u, enum mpr_list_doing doing, uint64_t index,
 	mpr_list_put(&u->root->index, index);
 	mpr_list_put(&u->root->upto, u->len);
 	mpr_list_put(&u->root->gap, gap);
-	mpr_list_put(&u->root->version,
-		     mpr_list_peek(&u->root->version) | 1);
+	if (doing != MPR_LIST_FILL)
+		mpr_list_put(&u->root->version,
+			     mpr_list_peek(&u->root->version) | 1);
 	mpr_list_put(&u->root->doing, doing);
 }
 

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading from a list without having it, so that those who read do not wait for each
+ * other: what was read is believed if the version is the same afterwards, and even.
+ * Where that does not come about soon, or where memory might be looked at that has
+ * gone back to the kernel, the list is taken for the moment.
+ */
+#include <errno.h>
+
+#include "base/error.h"
+#include "containers/list.h"
+#include "sync/spin.h"
+
+#define TRIES 8
+#define LOOKS 100 /* at a list that is being changed */
+
+/* Which value is wanted. */
+struct want {
+	int64_t index;
+	const size_t *cursor; /* it has the index then, counted from the start */
+	struct mproc_any *ret;
+};
+
+/* Returns 0; -ERANGE, -ENODATA, -EBADMSG, without a text; -ENOMEM; -EAGAIN. */
+static int
+look_at(const struct mpr_list_use *u, const struct want *want, bool is_alone)
+{
+	uint64_t at;
+
+	if (want->cursor) {
+		at = *want->cursor;
+		if (at >= u->len)
+			return -ENODATA;
+	} else if (!mpr_list_has(u, want->index, &at)) {
+		return -ERANGE;
+	}
+	if (u->may_vanish && !is_alone)
+		return -EAGAIN;
+	return mpr_slot_copy(u->arena, mpr_slot_get(&u->slots[at]), is_alone,
+			     want->ret);
+}
+
+/* -EAGAIN: it is changed all the time. */
+static int
+read_freely(struct mpr_list_use *u, const struct want *want)
+{
+	const _Atomic uint64_t *version = &u->root->version;
+	unsigned looks = 0;
+	uint64_t before;
+	int r;
+
+	for (int i = 0; i < TRIES; i++) {
+		/* Acquire pairs with the release of who has changed it: what that
+		 * one has stored is there. */
+		while ((before = mpr_list_peek(version)) & 1)
+			if (!mpr_spin_on(&looks, LOOKS))
+				return -EAGAIN;
+		r = mpr_list_look(u) ? look_at(u, want, false) : -EBADMSG;
+		/* After all that was read, which is loaded with acquire. */
+		if (atomic_load_explicit(version, memory_order_relaxed) ==
+		    before)
+			return r;
+		if (r == 0)
+			mproc_any_clear(want->ret);
+	}
+	return -EAGAIN;
+}
+
+static int
+read_alone(struct mpr_list_use *u, const struct want *want)
+{
+	int r = mpr_list_enter(u->list, u);
+
+	return r < 0 ? r : mpr_list_leave(u, look_at(u, want, true));
+}
+
+/* With the texts that look_at() has not set, as it may have looked at nothing that
+ * was ever there. */
+static int
+explain(const struct mpr_list_use *u, const struct want *want, int r)
+{
+	if (r == -EBADMSG)
+		return mpr_list_corrupt(u);
+	if (r == -ERANGE)
+		return mpr_list_no_index(u, want->index);
+	if (r == -ENODATA)
+		return mpr_fail(r, "a list of %llu has no more",
+				(unsigned long long)u->len);
+	return r;
+}
+
+static int
+read_value(mproc_list *list, const struct want *want)
+{
+	struct mpr_list_use u;
+	int r = mpr_list_look_up(list, &u);
+
+	if (r < 0)
+		return r;
+	r = read_freely(&u, want);
+	/* Whoever destroys it says so before there is nothing in it. */
+	if (atomic_load(&list->lock.cell.word) & MPR_GONE) {
+		if (r == 0)
+			mproc_any_clear(want->ret);
+		return mpr_fail(-ESTALE, "list %p was destroyed", (void *)list);
+	}
+	if (r == -EAGAIN)
+		r = read_alone(&u, want);
+	return explain(&u, want, r);
+}
+
+int
+mproc_list_get(mproc_list *list, int64_t index, struct mproc_any *ret)
+{
+	struct want want = { .index = index, .ret = ret };
+
+	if (!ret)
+		return mpr_fail(-EINVAL, "ret is NULL");
+	return read_value(list, &want);
+}
+
+int
+mproc_list_next(mproc_list *list, size_t *cursor, struct mproc_any *ret)
+{
+	struct want want = { .cursor = cursor, .ret = ret };
+	int r;
+
+	if (!cursor || !ret)
+		return mpr_fail(-EINVAL, "cursor or ret is NULL");
+	r = read_value(list, &want);
+	if (r == 0)
+		++*cursor;
+	return r;
+}
+
+size_t
+mproc_list_len(const mproc_list *list)
+{
+	struct mpr_list_use u;
+
+	/* What is behind const is only read. */
+	if (mpr_list_look_up((mproc_list *)(uintptr_t)list, &u) < 0 ||
+	    atomic_load(&list->lock.cell.word) & MPR_GONE)
+		return 0;
+	return mpr_list_peek(&u.root->len);
+}
