@@ -60,7 +60,6 @@ static const struct {
 	{ EPROTOTYPE, "EPROTOTYPE: of another kind" },
 	{ E2BIG, "E2BIG: options that this version does not know" },
 	{ ENODATA, "ENODATA: there is none" },
-	{ EPROTOTYPE, "EPROTOTYPE: a value of another kind" },
 	{ ERANGE, "ERANGE: no such index" },
 	{ ENOEXEC, "ENOEXEC: cannot be started that way" },
 	{ ENOLCK, "ENOLCK: no more locks" },

@@ -54,8 +54,7 @@ mpr_list_look(struct mpr_list_use *u)
 	if (current > 1)
 		return false;
 	offset = mpr_list_peek(&u->root->arrays[current]);
-	if (offset && (!mpr_heap_is_linked(u->arena, offset, 0) ||
-		       !mpr_heap_find(u->arena, offset, &ref)))
+	if (offset && !mpr_heap_find_linked(u->arena, offset, &ref))
 		return false;
 	u->slots = offset ? mpr_arena_at(u->arena, offset) : NULL;
 	u->capacity = ref.size / sizeof(*u->slots);
@@ -158,7 +157,8 @@ make_root(mproc_arena *a, struct mpr_self *self, mproc_list *list)
 		return r;
 	root = mpr_arena_at(a, ref.offset);
 	atomic_init(&root->mark, MPR_LIST_MARK + mpr_arena_offset(a, list));
-	return mpr_block_append(a, self, &ref, &list->root, 0, 0);
+	mpr_block_link(a, self, &ref, &list->root);
+	return 0;
 }
 
 static bool

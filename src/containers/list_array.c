@@ -30,9 +30,7 @@ replace(struct mpr_list_use *u, uint64_t capacity, const uint64_t *order)
 	for (uint64_t i = 0; i < u->len; i++)
 		mpr_slot_set(&slots[i],
 			     mpr_slot_get(&u->slots[order ? order[i] : i]));
-	r = mpr_block_append(u->arena, u->self, &ref, &links[other], 0, 0);
-	if (r < 0)
-		return r;
+	mpr_block_link(u->arena, u->self, &ref, &links[other]);
 	mpr_list_put(&u->root->current, other);
 	mpr_list_put(&u->root->version,
 		     mpr_list_peek(&u->root->version) + 2);

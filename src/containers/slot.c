@@ -1,71 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <string.h>
 
 #include "arena/heap.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "containers/flat.h"
 #include "containers/slot.h"
-
-/* Bytes to a block and from it, word by word: others may look who have not noticed
- * that it is something else by now. Release: they find out by what was written
- * before. */
-static void
-write_words(_Atomic uint64_t *words, const unsigned char *from, size_t len)
-{
-	uint64_t word;
-
-	for (; len >= 8; len -= 8, from += 8) {
-		memcpy(&word, from, 8);
-		atomic_store_explicit(words++, word, memory_order_release);
-	}
-	word = 0;
-	memcpy(&word, from, len);
-	if (len)
-		atomic_store_explicit(words, word, memory_order_release);
-}
-
-/* Acquire, as in mpr_slot_get(). */
-static void
-read_words(const _Atomic uint64_t *words, char *to, size_t len)
-{
-	uint64_t word;
-
-	for (; len >= 8; len -= 8, to += 8) {
-		word = atomic_load_explicit(words++, memory_order_acquire);
-		memcpy(to, &word, 8);
-	}
-	if (!len)
-		return;
-	word = atomic_load_explicit(words, memory_order_acquire);
-	memcpy(to, &word, len);
-}
 
 /* Links a block with the bytes of @any. */
 static int
 fill_long(mproc_arena *a, struct mpr_self *self, struct mpr_slot *slot,
 	  const struct mproc_any *any)
 {
+	struct mpr_flat f = mpr_flat(a, any);
 	struct mpr_block_ref ref;
 	int r;
 
 	r = mpr_heap_reserve_dirty(a, self, any->len, &ref);
 	if (r < 0)
 		return r;
-	write_words(mpr_arena_at(a, ref.offset), any->ptr, any->len);
-	/* There is nothing else in this list. */
-	return mpr_block_append(a, self, &ref, &slot->word, 0, 0);
+	mpr_flat_write(&f, mpr_arena_at(a, ref.offset));
+	mpr_block_link(a, self, &ref, &slot->word);
+	return 0;
 }
 
 /* Of a value without a block. */
 static uint64_t
 word_of(const mproc_arena *a, const struct mproc_any *any)
 {
-	uint64_t word = mpr_any_word(a, any);
+	struct mpr_flat f = mpr_flat(a, any);
 
-	if (any->len && mpr_meta_has_bytes(mpr_any_meta(any)))
-		memcpy(&word, any->ptr, any->len);
-	return word;
+	return mpr_flat_words(f.meta) ? mpr_flat_word(&f, 0) : 0;
 }
 
 void
@@ -101,18 +66,14 @@ mpr_link_drop(mproc_arena *a, struct mpr_self *self, _Atomic uint64_t *link)
 {
 	uint64_t offset = atomic_load_explicit(link, memory_order_relaxed);
 	struct mpr_block_ref ref;
-	bool found;
 
 	if (!offset)
 		return true;
-	found = mpr_heap_find(a, offset, &ref) &&
-		mpr_block_retire(a, self, &ref, link);
-	/* Killed before this it is LINKED again, killed after it FREE; seq_cst as
-	 * what recovery reads. */
-	atomic_store(link, 0);
-	if (found)
-		mpr_block_cancel(self, &ref);
-	return found;
+	if (mpr_heap_find(a, offset, &ref) &&
+	    mpr_block_unlink(a, self, &ref, link, 0))
+		return true;
+	atomic_store_explicit(link, 0, memory_order_release);
+	return false;
 }
 
 bool
@@ -142,8 +103,7 @@ copy_long(const mproc_arena *a, struct mpr_slot_words words, bool is_alone,
 	struct mpr_block_ref ref;
 	char *copy;
 
-	if (!mpr_heap_is_linked(a, words.word, len) ||
-	    !mpr_heap_find(a, words.word, &ref) || len > ref.size)
+	if (!mpr_heap_find_linked(a, words.word, &ref) || len > ref.size)
 		return -EBADMSG;
 	/* The memory of a run may go back to the kernel. */
 	if (!ref.block && !is_alone)
@@ -152,7 +112,7 @@ copy_long(const mproc_arena *a, struct mpr_slot_words words, bool is_alone,
 	if (!copy)
 		return mpr_fail(-ENOMEM, "no memory for a value of %zu bytes",
 				len);
-	read_words(mpr_arena_at(a, words.word), copy, len);
+	mpr_flat_read(mpr_arena_at(a, words.word), copy, len);
 	copy[len] = '\0';
 	*ret = mproc_bytes(copy, len);
 	ret->kind = mpr_meta_kind(words.meta) == MPROC_STR ? MPROC_STR :
