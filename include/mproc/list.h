@@ -227,8 +227,7 @@ MPROC_API MPROC_NODISCARD int mproc_list_next(mproc_list *list, size_t *cursor,
  * @ctx: as given to mproc_list_sort()
  *
  * Returns below 0 if @a comes first, above 0 if @b does, 0 if it is all the same.
- * It returns, in the same thread: no longjmp(), no exception, no fork() that goes
- * on in the child.
+ * It returns, in the same thread: no longjmp(), no exception.
  */
 typedef int mproc_list_compare(const struct mproc_any *a,
 			       const struct mproc_any *b, void *ctx);
@@ -245,6 +244,7 @@ typedef int mproc_list_compare(const struct mproc_any *a,
  *
  * Return: 0, or a negative error, one of those above, or:
  *   -EPROTOTYPE  there is no order between these values: numbers and texts, say
+ *   -EPERM       @compare has forked, and this is the child
  *   -ENOMEM, -ENOSPC  no memory for the copies, or for another array
  * Context: waits as said above, and for @compare; calls the kernel when the heap
  *          grows.

@@ -137,6 +137,9 @@ sort(struct mpr_list_use *u, mproc_list_compare *compare, void *ctx)
 	order = new_order(u, &r);
 	if (r == 0)
 		r = sort_copies(u, &s, order);
+	/* A child that @compare has forked does not have the list. */
+	if (r == 0)
+		r = mpr_lock_check_held(&u->list->lock);
 	if (r == 0)
 		r = mpr_list_reorder(u, order);
 	free(order);

@@ -341,6 +341,37 @@ who_dies_inside_holds_up_nobody(void **state)
 	end(t, b);
 }
 
+/* The child comes back into the sort; it does not have the list. */
+static int
+fork_once(const struct mproc_any *x, const struct mproc_any *y, void *ctx)
+{
+	pid_t *child = ctx;
+
+	if (*child < 0)
+		*child = fork();
+	return (int)(y->i64 - x->i64);
+}
+
+static void
+a_child_that_a_comparison_forks_changes_nothing(void **state)
+{
+	mproc_list *l = new_list();
+	pid_t child = -1;
+	int status, r;
+
+	(void)state;
+	assert_int_equal(mproc_list_append(l, mproc_int(1)), 0);
+	assert_int_equal(mproc_list_append(l, mproc_int(2)), 0);
+	r = mproc_list_sort(l, fork_once, &child);
+	if (child == 0)
+		_exit(r == -EPERM && mproc_list_len(l) == 2 ? 0 : 1);
+	assert_int_equal(r, 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	expect_list(l, mproc_int(2), mproc_int(1));
+	mproc_list_destroy(l);
+}
+
 static int
 destroy_it(struct mpt *t, void *arg)
 {
@@ -439,6 +470,7 @@ main(void)
 		both_tests(who_reads_does_not_wait_for_who_sorts),
 		mpt_test(a_wait_can_be_interrupted),
 		mpt_test(who_dies_inside_holds_up_nobody),
+		mpt_test(a_child_that_a_comparison_forks_changes_nothing),
 		mpt_test(who_waits_is_told_that_it_is_destroyed),
 		both_tests(lists_come_and_go_side_by_side),
 	};
