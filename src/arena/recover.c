@@ -143,5 +143,5 @@ mpr_recover_process(pid_t pid, int signal)
 {
 	struct death death = { .pid = pid, .signal = signal };
 
-	mpr_arenas_each(recover_process, &death);
+	mpr_arenas_visit(recover_process, &death);
 }

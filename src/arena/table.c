@@ -108,6 +108,50 @@ mpr_arenas_each(void (*fn)(mproc_arena *a, void *arg), void *arg)
 	}
 }
 
+/* If it is mapped. It stays so as for a thread that has joined: who unmaps it has
+ * the process lock, which a visitor may wait for. */
+static bool
+enter(struct entry *e)
+{
+	bool mapped;
+
+	mpr_process_lock();
+	mapped = atomic_load(&e->end) != 0;
+	if (mapped)
+		mpr_arenas_entered(&e->arena);
+	mpr_process_unlock();
+	return mapped;
+}
+
+static void
+leave(struct entry *e, uint64_t generation)
+{
+	/* Or a signal handler has forked. */
+	if (generation != mpr_generation())
+		return;
+	mpr_process_lock();
+	mpr_arenas_left(&e->arena);
+	mpr_process_unlock();
+}
+
+void
+mpr_arenas_visit(void (*fn)(mproc_arena *a, void *arg), void *arg)
+{
+	mproc_arena *a = mpr_arena_peek();
+	unsigned high = atomic_load_explicit(&mpr_arenas_high,
+					     memory_order_acquire);
+	uint64_t generation = mpr_generation();
+
+	if (a)
+		fn(a, arg);
+	for (unsigned i = 0; i < high; i++) {
+		if (!enter(&table[i]))
+			continue;
+		fn(&table[i].arena, arg);
+		leave(&table[i], generation);
+	}
+}
+
 MPR_CHILD_PATH void
 mpr_arenas_files(const struct mpr_file *ret[MPR_ARENAS_NAMED_MAX])
 {

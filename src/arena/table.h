@@ -42,8 +42,11 @@ mpr_arena_of(const void *p)
 int mpr_arena_get_of(const void *p, mproc_arena **ret_a);
 
 /* Calls @fn for each. None of them is unmapped meanwhile. Async-signal-safe if
- * @fn is. */
+ * @fn is; it must not wait for the process lock, nor join an arena. */
 void mpr_arenas_each(void (*fn)(mproc_arena *a, void *arg), void *arg);
+
+/* The same for those who may do that. */
+void mpr_arenas_visit(void (*fn)(mproc_arena *a, void *arg), void *arg);
 
 /* The named ones' files; NULL in the places of others. */
 void mpr_arenas_files(const struct mpr_file *ret[MPR_ARENAS_NAMED_MAX]);

@@ -286,7 +286,7 @@ mpr_arena_get_of(const void *p, mproc_arena **ret_a)
 }
 
 void
-mpr_arenas_each(void (*fn)(mproc_arena *a, void *arg), void *arg)
+mpr_arenas_visit(void (*fn)(mproc_arena *a, void *arg), void *arg)
 {
 	fn(world_arena(), arg);
 }

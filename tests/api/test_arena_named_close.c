@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena.h: a named arena is closed by one thread while another one of the same
+ * process is about to join it, for the sake of a child that has died there.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common.h"
+
+#define SIZE ((size_t)32 << 20)
+
+struct scene {
+	struct mpt *t;
+	mproc_arena *arena;
+	mproc_queue *queue;
+	mproc_process *child;
+	_Atomic bool *taken; /* by the child */
+	_Atomic unsigned deaths, go_on;
+	_Atomic bool closed;
+};
+
+/* A thread of its own, so that none of those that stay is a participant. */
+static void *
+make_queue(void *arg)
+{
+	struct scene *s = arg;
+
+	mpt_check_int(s->t, mproc_queue_create(&s->queue, MPROC_OPTS(
+		mproc_queue_opts, .arena = s->arena, .ack = true)), 0);
+	mpt_check_int(s->t, mproc_queue_put(s->queue, "x", 1, MPROC_NOWAIT), 0);
+	return NULL;
+}
+
+static int
+join_and_stay(struct mpt *t, void *arg)
+{
+	const struct scene *s = arg;
+
+	mpt_check(t, mproc_arena_alloc(s->arena, 1, 0));
+	mpt_step(t, *s->taken);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static int
+take_and_stay(void *arg)
+{
+	const struct scene *s = arg;
+	char c;
+
+	if (mproc_queue_get(s->queue, &c, 1, NULL, MPROC_NOWAIT) != 0)
+		return 1;
+	*s->taken = true;
+	for (;;)
+		pause();
+}
+
+/* In the middle of recovery. */
+static void
+stay(void *ctx, int level, const char *text)
+{
+	struct scene *s = ctx;
+
+	(void)level;
+	if (!strstr(text, "died"))
+		return;
+	s->deaths++;
+	mpt_until(s->t, s->go_on == s->deaths);
+}
+
+static void *
+join_child(void *arg)
+{
+	struct scene *s = arg;
+
+	mpt_check_int(s->t, mproc_process_join(s->child, mproc_sec(20)), 0);
+	return NULL;
+}
+
+static void *
+close_arena(void *arg)
+{
+	struct scene *s = arg;
+
+	mproc_arena_close(s->arena);
+	s->closed = true;
+	return NULL;
+}
+
+static void
+begin(struct scene *s, struct mpt *t, char *name)
+{
+	pthread_t thread;
+
+	*s = (struct scene){ .t = t, .taken = mpt_scratch(t) };
+	*s->taken = false;
+	mpt_name(t, name, "arena");
+	assert_int_equal(mproc_arena_create(&s->arena, MPROC_OPTS(
+		mproc_arena_opts, .name = name, .capacity = SIZE)), 0);
+	pthread_create(&thread, NULL, make_queue, s);
+	pthread_join(thread, NULL);
+}
+
+static void
+a_thread_that_recovers_there_does_not_hang(void **state)
+{
+	pthread_t joiner, closer;
+	struct mpt *t = *state;
+	struct scene s;
+	char name[64];
+	int other;
+
+	begin(&s, t, name);
+	other = mpt_spawn(t, "other", join_and_stay, &s);
+	mpt_reach(t, 1);
+	assert_int_equal(mproc_process_start(&s.child, take_and_stay, &s, NULL),
+			 0);
+	mpt_until(t, *s.taken);
+	assert_int_equal(mproc_process_kill(s.child), 0);
+	mproc_log_set(MPROC_LOG_INFO, stay, &s);
+	pthread_create(&joiner, NULL, join_child, &s);
+	mpt_until(t, s.deaths == 1);
+
+	/* Its message comes back, and is to be told what it died of, by one who
+	 * joins the arena. All slots are taken, so that one looks for the dead. */
+	mpt_spawn(t, "third", join_and_stay, &s);
+	mpt_reach(t, 2);
+	mpt_kill(t, other);
+	s.go_on = 1;
+	mpt_until(t, s.deaths == 2);
+	pthread_create(&closer, NULL, close_arena, &s);
+	mpt_until(t, s.closed || !mproc_is_shared(s.queue));
+	s.go_on = 2;
+	pthread_join(joiner, NULL);
+	pthread_join(closer, NULL);
+	mproc_log_set(MPROC_LOG_OFF, NULL, NULL);
+	assert_false(mproc_is_shared(s.queue));
+	mproc_process_close(s.child);
+	assert_int_equal(mproc_arena_unlink(name), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_thread_that_recovers_there_does_not_hang),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
