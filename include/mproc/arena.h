@@ -151,8 +151,8 @@ MPROC_API void mproc_arena_close(mproc_arena *a);
  * @name: as for mproc_arena_create()
  *
  * Who has it open goes on; its memory goes with the last one. An arena whose
- * users are all dead has no participants (mproc_arena_stat()) and can be opened
- * and used as it is, or unlinked.
+ * users are all dead has no participants (mproc_arena_stat()) once somebody has
+ * called mproc_arena_recover(), and can be opened and used as it is, or unlinked.
  *
  * Return: 0; -EINVAL, -ENAMETOOLONG; -ENOENT; -EACCES, -EPERM if it is not
  *         this user's; -EROFS; -EISDIR.
@@ -335,7 +335,8 @@ MPROC_API int mproc_arena_recover(mproc_arena *a);
  * @backed:       bytes that are really allocated by the kernel
  * @used:         bytes in allocated blocks, those of libmproc included
  * @blocks:       number of allocated blocks
- * @participants: threads registered
+ * @participants: threads registered; also those that have died and that nobody
+ *                has looked for since
  * @queues:       queues that exist
  */
 struct mproc_arena_stat {
