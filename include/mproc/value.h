@@ -83,7 +83,9 @@ MPROC_API size_t mproc_array_len(const void *array);
  *
  * Always the same one for the same value, free in the beginning. It may be kept; it
  * ends with the value and is not destroyed otherwise. Nothing but those who take
- * it keeps others from the value.
+ * it keeps others from the value. Who waits for it when the value is freed gets
+ * -ESHUTDOWN; but the value must not be freed as long as somebody may come and
+ * take it, who would find whatever is there then.
  *
  * Return: the lock; NULL with errno set as of mproc_array_len(). Functions of locks
  *         refuse NULL.
