@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "arena/participant.h"
 #include "arena/table.h"
 #include "base/macros.h"
 #include "os/generation.h"
@@ -124,11 +125,14 @@ enter(struct entry *e)
 }
 
 static void
-leave(struct entry *e, uint64_t generation)
+leave(struct entry *e, uint64_t generation, bool had_joined)
 {
 	/* Or a signal handler has forked. */
 	if (generation != mpr_generation())
 		return;
+	/* What it has joined to look does not keep it mapped. */
+	if (!had_joined)
+		mpr_self_leave_named(e->arena.index);
 	mpr_process_lock();
 	mpr_arenas_left(&e->arena);
 	mpr_process_unlock();
@@ -145,10 +149,13 @@ mpr_arenas_visit(void (*fn)(mproc_arena *a, void *arg), void *arg)
 	if (a)
 		fn(a, arg);
 	for (unsigned i = 0; i < high; i++) {
+		bool had_joined;
+
 		if (!enter(&table[i]))
 			continue;
+		had_joined = mpr_self_in(&table[i].arena) != NULL;
 		fn(&table[i].arena, arg);
-		leave(&table[i], generation);
+		leave(&table[i], generation, had_joined);
 	}
 }
 

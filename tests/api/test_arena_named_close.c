@@ -75,6 +75,8 @@ join_child(void *arg)
 	struct scene *s = arg;
 
 	mpt_check_int(s->t, mproc_process_join(s->child, mproc_sec(20)), 0);
+	/* To have looked there is not to use it. */
+	mpt_check(s->t, !mproc_is_shared(s->queue));
 	return NULL;
 }
 
