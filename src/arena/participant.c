@@ -254,7 +254,7 @@ leave_closed(void)
 	for (unsigned i = 0; i < MPR_ARENAS_NAMED_MAX; i++) {
 		bool closed;
 
-		if (!others[i] || !mpr_self_in(others[i]->arena))
+		if (!has_joined(others[i]))
 			continue;
 		mpr_process_lock();
 		closed = !mpr_arenas_has(others[i]->arena);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena.h: a named arena is closed by one thread while another one of the same
- * process is about to join it, for the sake of a child that has died there.
+ * arena.h: named arenas are closed by one thread while others of the same process
+ * use theirs, or are about to join one for the sake of a child that has died there.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -142,11 +142,57 @@ a_thread_that_recovers_there_does_not_hang(void **state)
 	assert_int_equal(mproc_arena_unlink(name), 0);
 }
 
+static char names[2][64];
+
+/* Its own handle, of an arena that others open and close at the same time. */
+static void *
+come_and_go(void *arg)
+{
+	struct mpt *t = arg;
+	unsigned n = amount(20000);
+	mproc_arena *a;
+	char *p;
+
+	for (unsigned i = 0; i < n; i++) {
+		mpt_check_int(t, mproc_arena_open(&a, names[i % 3 == 0],
+						  MPROC_NOWAIT), 0);
+		p = mproc_arena_alloc(a, 64, 0);
+		mpt_check(t, p && *p == 0);
+		*p = 1;
+		mproc_free(p);
+		mproc_arena_close(a);
+	}
+	return NULL;
+}
+
+static void
+threads_open_and_close_at_once(void **state)
+{
+	struct mpt *t = *state;
+	pthread_t threads[3];
+	mproc_arena *a;
+
+	for (int i = 0; i < 2; i++) {
+		mpt_name(t, names[i], i ? "second" : "first");
+		assert_int_equal(mproc_arena_create(&a, MPROC_OPTS(
+			mproc_arena_opts, .name = names[i],
+			.capacity = SIZE)), 0);
+		mproc_arena_close(a);
+	}
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, come_and_go, t);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(mproc_arena_unlink(names[i]), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_thread_that_recovers_there_does_not_hang),
+		mpt_test(threads_open_and_close_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
