@@ -94,7 +94,7 @@ struct mproc_arena_opts {
  *   -ENOTSUP  the system has no /dev/shm, or one that takes no unnamed files; or
  *             there is no /proc
  *   -EACCES, -EROFS  /dev/shm is not for this user to write to
- *   -ENOMEM, -ENOSPC, -EFBIG, -ENFILE  as for mproc_arena_default()
+ *   -ENOMEM, -ENOSPC, -EFBIG, -ENFILE, -ENOSYS  as for mproc_arena_default()
  * Context: blocks on the kernel only.
  * Crash: there is a complete arena of that name, or nothing at all.
  */
@@ -289,6 +289,7 @@ MPROC_API bool mproc_is_shared(const void *p);
  *                  that for a second: it is stopped
  *   -ENOSPC, -ENOMEM, -EAGAIN  no memory for it, or for a participant
  *   -EBADMSG       the arena is corrupt
+ *   and those of mproc_arena_default() and of "First use" in core.h
  * Context: waits for others who bind just now, for microseconds.
  * Crash: the name is bound or not; who waits for it is told if it is.
  */
@@ -308,6 +309,8 @@ MPROC_API int mproc_arena_bind(mproc_arena *a, const char *name, void *object);
  *   -ETIMEDOUT     still nothing has it
  *   -EINTR         mproc_interrupt() was called
  *   -ENOSPC, -ENOMEM, -EAGAIN  no memory, to wait
+ *   -EBADMSG       the arena is corrupt
+ *   and those of mproc_arena_default() and, to wait, of "First use" in core.h
  * Context: lock-free if there is one; else blocks.
  * Crash: nothing is left.
  */
