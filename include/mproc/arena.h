@@ -104,7 +104,9 @@ MPROC_API int mproc_arena_create(mproc_arena **ret_a,
 /**
  * mproc_arena_open() - open a named arena
  * @ret_a:   receives the handle: the same one each time in one process, which
- *           is to be closed as often as it was opened
+ *           is to be closed as often as it was opened. But if the program has
+ *           closed the arena's descriptor (closefrom), with which it takes no
+ *           more threads, it may be another one, with a mapping of its own
  * @name:    as for mproc_arena_create()
  * @timeout: how long to wait for it to be made; the name is looked for every 5 ms
  *

@@ -174,7 +174,7 @@ mpr_arenas_find(uint64_t device, uint64_t inode)
 		const struct mpr_file *f = &table[i].arena.shmem.file;
 
 		if (atomic_load(&table[i].end) && f->device == device &&
-		    f->inode == inode)
+		    f->inode == inode && mpr_file_is_open(f))
 			return &table[i].arena;
 	}
 	return NULL;

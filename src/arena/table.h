@@ -58,7 +58,8 @@ void mpr_arenas_files(const struct mpr_file *ret[MPR_ARENAS_NAMED_MAX]);
 /* A free entry's arena, whose index is set; NULL if all are in use. */
 mproc_arena *mpr_arenas_take(void);
 
-/* The open one whose file is that, or NULL. */
+/* The open one whose file is that, or NULL. One whose descriptor the program has
+ * closed does not count: nobody can join it. */
 mproc_arena *mpr_arenas_find(uint64_t device, uint64_t inode);
 
 /* From now on addresses in it are found. It is open once. */

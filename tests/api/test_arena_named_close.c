@@ -3,6 +3,7 @@
  * arena.h: named arenas are closed by one thread while others of the same process
  * use theirs, or are about to join one for the sake of a child that has died there.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -187,12 +188,74 @@ threads_open_and_close_at_once(void **state)
 		assert_int_equal(mproc_arena_unlink(names[i]), 0);
 }
 
+/* As a daemon does. */
+static void
+close_all_and_open_again(struct mpt *t, mproc_arena *first, int others)
+{
+	mproc_arena *a = NULL, *again;
+	void *found;
+
+	closefrom(3);
+	mpt_check(t, !mproc_arena_alloc(first, 64, 0) && errno == ENOLCK);
+	/* In the place of ours, and more. */
+	while (others--)
+		mpt_check(t, open("/dev/null", O_RDONLY | O_CLOEXEC) >= 3);
+	mpt_check_int(t, mproc_arena_open(&a, names[0], MPROC_NOWAIT), 0);
+	mpt_check_int(t, mproc_arena_find(a, "number", &found, MPROC_NOWAIT),
+		      0);
+	mpt_check(t, *(int *)found == 7 || *(int *)found == 9);
+	++*(int *)found;
+	mpt_check(t, mproc_arena_alloc(a, 64, 0));
+	mpt_check_int(t, mproc_arena_open(&again, names[0], MPROC_NOWAIT), 0);
+	mpt_check(t, again == a);
+	mproc_arena_close(again);
+	mproc_arena_close(first);
+	++*(int *)found;
+	mproc_arena_close(a);
+	mpt_check(t, !mproc_is_shared(found));
+}
+
+static int
+be_a_daemon(struct mpt *t, void *arg)
+{
+	close_all_and_open_again(t, arg, 0);
+	return 0;
+}
+
+static int
+be_a_daemon_with_files(struct mpt *t, void *arg)
+{
+	close_all_and_open_again(t, arg, 20);
+	return 0;
+}
+
+static void
+who_has_closed_the_descriptor_can_open_it_again(void **state)
+{
+	struct mpt *t = *state;
+	mproc_arena *a;
+	int *number;
+
+	mpt_name(t, names[0], "arena");
+	assert_int_equal(mproc_arena_create(&a, MPROC_OPTS(
+		mproc_arena_opts, .name = names[0], .capacity = SIZE)), 0);
+	number = mproc_arena_alloc(a, sizeof(*number), 0);
+	*number = 7;
+	assert_int_equal(mproc_arena_bind(a, "number", number), 0);
+	mpt_expect_exit(t, mpt_spawn(t, "daemon", be_a_daemon, a), 0);
+	mpt_expect_exit(t, mpt_spawn(t, "other", be_a_daemon_with_files, a), 0);
+	assert_int_equal(*number, 11);
+	mproc_arena_close(a);
+	assert_int_equal(mproc_arena_unlink(names[0]), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_thread_that_recovers_there_does_not_hang),
 		mpt_test(threads_open_and_close_at_once),
+		mpt_test(who_has_closed_the_descriptor_can_open_it_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

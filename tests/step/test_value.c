@@ -379,6 +379,7 @@ who_is_on_its_way_does_not_write_to_anothers_memory(void **state)
 	struct scene s = { .t = *state, .size = 200 };
 	unsigned n, late = 0;
 
+	mpt_watchdog(*state, 120);
 	/* If it had waited for long, the lock is given to it at once. */
 	for (n = 1; late < 3 && n < 2000; n++)
 		late = free_beside_one_on_its_way(&s, n) ? 0 : late + 1;
