@@ -264,6 +264,7 @@ mproc_arena_recover(mproc_arena *a)
 
 	if (r == 0) {
 		r = mpr_recover_all(a, true);
+		mpr_heap_trim(a);
 		mpr_check_all(a);
 	}
 	return r;

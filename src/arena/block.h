@@ -90,6 +90,22 @@ mpr_replaces(uint64_t own, uint64_t at, uint64_t other)
 	       (mpr_owner_epoch(other) & 0xfffff) << 36 | at | MPR_REPLACES;
 }
 
+/*
+ * Where a thread may find a free block at once: private, and no more than a guess.
+ * Blocks have numbers, {extent 16 | index in its slab 16}.
+ */
+#define MPR_CLASSES 50
+#define MPR_CLASSES_SMALL 20
+#define MPR_HINTS 2
+
+struct mpr_hints {
+	/* The last ones that it has freed. */
+	uint32_t freed[MPR_CLASSES_SMALL][MPR_HINTS];
+	uint8_t n_freed[MPR_CLASSES_SMALL];
+	/* Behind the last one that was found by looking, or 0. */
+	uint32_t next[MPR_CLASSES];
+};
+
 /* A block, found. */
 struct mpr_block_ref {
 	struct mpr_block *block; /* NULL: a run of extents */

@@ -16,31 +16,18 @@
 #include "os/clock.h"
 
 #define PATTERN 0xb5
-#define GUARD 16 /* bytes at least */
 
-#define UNKNOWN (-1)
+_Atomic int mpr_checking = -1;
 
-/* Read once; two threads that do so at the same time find the same answer. */
-static _Atomic int checks = UNKNOWN;
-
+/* Two threads that do so at the same time find the same answer. */
 bool
-mpr_checks(void)
+mpr_checks_at_first(void)
 {
-	int is = atomic_load_explicit(&checks, memory_order_relaxed);
+	const char *wanted = getenv(MPR_LOG_CHECK);
+	bool is = wanted && strcmp(wanted, "1") == 0;
 
-	if (is == UNKNOWN) {
-		const char *wanted = getenv(MPR_LOG_CHECK);
-
-		is = wanted && strcmp(wanted, "1") == 0;
-		atomic_store_explicit(&checks, is, memory_order_relaxed);
-	}
+	atomic_store_explicit(&mpr_checking, is, memory_order_relaxed);
 	return is;
-}
-
-size_t
-mpr_check_room(size_t size)
-{
-	return mpr_checks() && size <= SIZE_MAX - GUARD ? size + GUARD : size;
 }
 
 /* Where the guard ends. */
@@ -56,7 +43,7 @@ mpr_guard(const mproc_arena *a, const struct mpr_block_ref *ref, size_t asked,
 {
 	size_t end = end_of(ref, flags);
 
-	if (!mpr_checks() || asked >= end)
+	if (asked >= end)
 		return 0;
 	memset((unsigned char *)mpr_arena_at(a, ref->offset) + asked, PATTERN,
 	       end - asked);

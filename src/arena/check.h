@@ -9,25 +9,44 @@
 #ifndef MPR_ARENA_CHECK_H
 #define MPR_ARENA_CHECK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "arena/arena.h"
 #include "arena/block.h"
+#include "base/macros.h"
 
-/* Whether this process checks. */
-bool mpr_checks(void);
+/* Whether this process checks: 1, 0, or -1 before anybody has asked. */
+extern _Atomic int mpr_checking;
+
+bool mpr_checks_at_first(void);
+
+static inline bool
+mpr_checks(void)
+{
+	int is = atomic_load_explicit(&mpr_checking, memory_order_relaxed);
+
+	return mpr_unlikely(is) && (is > 0 || mpr_checks_at_first());
+}
+
+#define MPR_GUARD 16 /* bytes at least */
 
 /* How many bytes to reserve for @size: more of them in the checking mode. */
-size_t mpr_check_room(size_t size);
+static inline size_t
+mpr_check_room(size_t size)
+{
+	return mpr_checks() && size <= SIZE_MAX - MPR_GUARD ? size + MPR_GUARD :
+							      size;
+}
 
-/* Guards a BUSY block, or one whose birth says that it has no guard. Returns the
- * flags to be added to the birth. */
+/* In the checking mode, guards a BUSY block, or one whose birth says that it has no
+ * guard. Returns the flags to be added to the birth. */
 uint64_t mpr_guard(const mproc_arena *a, const struct mpr_block_ref *ref,
 		   size_t asked, uint64_t flags);
 
-/* Looks at the guard of a LIVE block, if it has one, and logs if it is broken;
+/* Looks at the guard of a block, if it is LIVE and has one, and logs if it is broken;
  * @what says who asks. */
 void mpr_check_guard(const mproc_arena *a, const struct mpr_block_ref *ref,
 		     const char *what);

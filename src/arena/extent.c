@@ -311,8 +311,29 @@ mpr_extents_back(const mproc_arena *a, uint64_t offset, size_t len)
 }
 
 void
+mpr_extent_unback(mproc_arena *a, uint32_t index, uint64_t bytes)
+{
+	uint64_t from = mpr_round_up(bytes, MPR_EXTENT_PAGE);
+
+	/* First: killed after it, the next one backs what is there. */
+	atomic_store(&mpr_extent_at(a, index)->backed, from);
+	mpr_shmem_discard(&a->shmem, mpr_extent_offset(index) + from,
+			  MPR_EXTENT_SIZE - from);
+}
+
+bool
+mpr_extent_is_kept(const mproc_arena *a, uint32_t index)
+{
+	/* Relaxed: who asks has claimed a block of who said it, if anybody. */
+	return atomic_load_explicit(&mpr_extent_at(a, index)->backed,
+				    memory_order_relaxed) & MPR_EXTENT_KEPT;
+}
+
+void
 mpr_extent_keep(const mproc_arena *a, uint32_t index)
 {
+	if (mpr_extent_is_kept(a, index))
+		return;
 	atomic_fetch_or_explicit(&mpr_extent_at(a, index)->backed,
 				 MPR_EXTENT_KEPT, memory_order_relaxed);
 }

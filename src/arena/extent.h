@@ -18,13 +18,15 @@
  * extent that once was an object's first keeps its first page for ever, and is
  * wiped there: someone slow, who believes that the object is still there, may
  * look at its words, and to look at a page that is gone allocates it, or raises
- * SIGBUS where there is no memory.
+ * SIGBUS where there is no memory. For the same reason a slab keeps its memory once
+ * it had a block of an object's or a value.
  */
 #ifndef MPR_ARENA_EXTENT_H
 #define MPR_ARENA_EXTENT_H
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "arena/arena.h"
@@ -46,11 +48,13 @@ struct mpr_extent {
 	 * is a user's. */
 	_Atomic uint64_t use;
 	/* Bytes from its start that may be backed, or were when an owner died;
-	 * grows while the extent is used. With MPR_EXTENT_KEPT if the first
-	 * page is backed in any case. */
+	 * grows while the extent is used, but for mpr_extent_unback(). With
+	 * MPR_EXTENT_KEPT if the first page is backed in any case, or all of a
+	 * slab that is. */
 	_Atomic uint64_t backed;
 	/* As those of a block, for the first extent of a run. */
 	_Atomic uint64_t home;
+	/* The same; of a slab, not 0 if somebody has found no free block. */
 	_Atomic uint64_t who;
 };
 
@@ -121,6 +125,24 @@ int mpr_extent_back(mproc_arena *a, uint32_t index, uint64_t bytes);
 
 /* Backs [@offset, @offset + @len), whatever else of these extents is. */
 int mpr_extents_back(const mproc_arena *a, uint64_t offset, size_t len);
+
+/* Gives all but the first @bytes of a slab's extent back to the kernel, and notes
+ * that first. Nobody else may have anything in it. */
+void mpr_extent_unback(mproc_arena *a, uint32_t index, uint64_t bytes);
+
+/* Whether the first @bytes are backed. Relaxed: what is backed stays so for who has
+ * a block there. */
+static inline bool
+mpr_extent_has(const mproc_arena *a, uint32_t index, uint64_t bytes)
+{
+	uint64_t word = atomic_load_explicit(&mpr_extent_at(a, index)->backed,
+					     memory_order_relaxed);
+
+	return (word & ~MPR_EXTENT_KEPT) >= bytes;
+}
+
+/* Whether mpr_extent_keep() was called for it. */
+bool mpr_extent_is_kept(const mproc_arena *a, uint32_t index);
 
 /* From now on the first page of the extent, which is backed, stays. */
 void mpr_extent_keep(const mproc_arena *a, uint32_t index);

@@ -13,6 +13,9 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
+/* A thread that has freed that much looks whether there are empty slabs. */
+#define TRIM_AFTER MPR_EXTENT_SIZE
+
 static bool
 cas(_Atomic uint64_t *word, uint64_t from, uint64_t to)
 {
@@ -44,6 +47,8 @@ reserve_run(mproc_arena *a, struct mpr_self *self, size_t size, size_t now,
 	int r;
 
 	enter_heap(self);
+	/* What is of no use goes back first. */
+	mpr_slabs_trim(a, self, true);
 	r = mpr_run_reserve(a, self, size, now, ret_ref);
 	if (r < 0)
 		leave_heap(self);
@@ -78,7 +83,7 @@ mpr_heap_reserve_dirty(mproc_arena *a, struct mpr_self *self, size_t size,
 		leave_heap(self);
 		return r;
 	}
-	r = mpr_slab_back(a, &ref);
+	r = mpr_slab_back(a, self, &ref);
 	if (r < 0) {
 		mpr_block_cancel(self, &ref);
 		return r;
@@ -143,6 +148,8 @@ mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,
 		mpr_run_set_home(a, ref, offset);
 		return;
 	}
+	/* Before it can be linked: who finds it there may be slow. */
+	mpr_extent_keep(a, mpr_extent_of(ref->offset));
 	/* Release pairs with the acquire in settle(): the home is known before
 	 * the link can be made. */
 	atomic_store_explicit(&ref->block->home, offset, memory_order_release);
@@ -230,7 +237,11 @@ mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref,
 {
 	struct words w = words_of(self->arena, ref);
 
-	flags |= mpr_guard(self->arena, ref, asked, flags);
+	/* It has a lock, of which the same is true as of objects. */
+	if (flags & MPR_BIRTH_VALUE && ref->block)
+		mpr_extent_keep(self->arena, mpr_extent_of(ref->offset));
+	if (mpr_checks())
+		flags |= mpr_guard(self->arena, ref, asked, flags);
 	/* Relaxed, as who reads them has seen LIVE. A birth names nothing:
 	 * killed here, the block is FREE. */
 	sign(self, &w);
@@ -298,6 +309,7 @@ cancel_in_slab(const mproc_arena *a, const struct mpr_block_ref *ref)
 				      memory_order_relaxed);
 	atomic_store(&ref->block->state,
 		     mpr_owner_freed(atomic_load(&ref->block->state)));
+	mpr_slab_freed(a, ref->offset);
 }
 
 void
@@ -451,12 +463,15 @@ mpr_heap_alloc(mproc_arena *a, size_t size, size_t align, void **ret_p)
 }
 
 static bool
-free_in_slab(struct mpr_block *b)
+free_in_slab(const mproc_arena *a, const struct mpr_block_ref *ref)
 {
-	uint64_t word = atomic_load(&b->state);
+	uint64_t word = atomic_load(&ref->block->state);
 
-	return mpr_owner_state(word) == MPR_BLOCK_LIVE &&
-	       cas(&b->state, word, mpr_owner_freed(word));
+	if (mpr_owner_state(word) != MPR_BLOCK_LIVE ||
+	    !cas(&ref->block->state, word, mpr_owner_freed(word)))
+		return false;
+	mpr_slab_freed(a, ref->offset);
+	return true;
 }
 
 static bool
@@ -489,7 +504,7 @@ mpr_block_free(mproc_arena *a, const struct mpr_block_ref *ref)
 	int r;
 
 	if (ref->block)
-		return free_in_slab(ref->block) ? 0 : -EINVAL;
+		return free_in_slab(a, ref) ? 0 : -EINVAL;
 	r = mpr_self(a, &self);
 	if (r < 0)
 		return r;
@@ -528,7 +543,9 @@ mpr_block_replace(mproc_arena *a, struct mpr_self *self,
 		mpr_block_cancel(self, to);
 		return false;
 	}
-	if (!from->block)
+	if (from->block)
+		mpr_slab_freed(a, from->offset);
+	else
 		mpr_run_release(a, from);
 	/* LIVE comes before the birth: until then it is by what it replaces
 	 * that it is not lost. */
@@ -569,8 +586,9 @@ mpr_block_set_asked(mproc_arena *a, const struct mpr_block_ref *ref,
 	}
 	/* Before the birth says so, whenever we are killed. */
 	memset(p + from, 0, to - from);
-	cas(w.home, word, mpr_birth(then, ref->size - to,
-				    mpr_guard(a, ref, to, 0)));
+	cas(w.home, word,
+	    mpr_birth(then, ref->size - to,
+		      mpr_checks() ? mpr_guard(a, ref, to, 0) : 0));
 }
 
 bool
@@ -586,6 +604,41 @@ mpr_block_take(mproc_arena *a, struct mpr_self *self,
 	if (!taken)
 		leave_heap(self);
 	return taken;
+}
+
+static void
+trim(mproc_arena *a, bool all)
+{
+	struct mpr_self *self = mpr_self_in(a);
+
+	/* Who has none frees what others have allocated. */
+	if (!self)
+		return;
+	enter_heap(self);
+	mpr_slabs_trim(a, self, all);
+	leave_heap(self);
+}
+
+void
+mpr_heap_trim(mproc_arena *a)
+{
+	mpr_slabs_unmark(a);
+	trim(a, true);
+}
+
+void
+mpr_heap_freed(mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	static MPR_THREAD_LOCAL size_t freed;
+	struct mpr_self *self = mpr_self_in(a);
+
+	if (self)
+		mpr_slab_remember(a, self, ref);
+	freed += ref->size;
+	if (mpr_likely(freed < TRIM_AFTER))
+		return;
+	freed = 0;
+	trim(a, false);
 }
 
 void

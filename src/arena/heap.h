@@ -178,6 +178,13 @@ bool mpr_heap_find_linked(const mproc_arena *a, uint64_t offset,
 /* Whether there is one of at least @size bytes. */
 bool mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size);
 
+/* The calling thread has freed a block of a slab. Now and then it gives the kernel
+ * back what is of no use. */
+void mpr_heap_freed(mproc_arena *a, const struct mpr_block_ref *ref);
+
+/* Gives back all there is, if the calling thread takes part in @a. */
+void mpr_heap_trim(mproc_arena *a);
+
 /* Decides the fate of what the dead @slot had BUSY. */
 void mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident);
 

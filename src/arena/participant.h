@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 #include "arena/arena.h"
+#include "arena/block.h"
 #include "arena/table.h"
 #include "base/macros.h"
 #include "os/generation.h"
@@ -106,6 +107,7 @@ struct mpr_self {
 	uint32_t pid;
 	uint32_t tid;
 	int cancel_state; /* while it has something BUSY in the heap */
+	struct mpr_hints hints; /* arena/slab.c */
 	struct mpr_notes *notes; /* sync/notes.h */
 	unsigned notes_high; /* notes [0, notes_high) may be in use */
 	uint32_t note_count[MPR_NOTES];

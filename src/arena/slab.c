@@ -1,28 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * First fit, lowest block first, which keeps the memory in use dense. Finding a
+ * A thread takes what it has freed last, or goes on where it found the last one;
+ * else first fit, lowest block first, which keeps the memory in use dense. Finding a
  * block is a scan over owner words; claiming it is one CAS.
+ *
+ * A slab in which somebody found nothing is marked, and passed over until the next
+ * block of it is free. Marked first, then looked through once more; free first,
+ * then the mark is cleared: one of the two sees the other. Who is killed between
+ * the two leaves a block that is not found, until the next is freed there, somebody
+ * trims, or there is no other memory.
  */
 #include "arena/extent.h"
 #include "arena/slab.h"
 #include "base/macros.h"
 #include "base/owner.h"
 
-#define PAGE 4096
+#define PAGE 4096u
 
-/*
- * Below 4 KiB, steps of a third to a half. Above, whole pages; the odd ones
- * take a lane of 2^n bytes with its header (ring/lane.h).
- */
-static const uint32_t class_size[] = {
-	64,	    128,	192,	    256,	384,	  512,
-	768,	    1024,	1536,	    2048,	3072,	  4096,
-	2 * PAGE,   3 * PAGE,	4 * PAGE,   5 * PAGE,	7 * PAGE, 9 * PAGE,
-	12 * PAGE,  17 * PAGE,	24 * PAGE,  33 * PAGE,	48 * PAGE, 65 * PAGE,
-	96 * PAGE,  129 * PAGE, 255 * PAGE,
-};
-
-static_assert(255 * PAGE == MPR_BLOCK_MAX, "the class fills an extent");
+#define LOOK_BACK 16
 
 /* How a slab is cut up. */
 struct geometry {
@@ -31,32 +26,47 @@ struct geometry {
 	uint32_t first; /* offset of the first block in the slab */
 };
 
-/* What each block of the class is aligned to: all that divides its size. */
-static uint32_t
-align_of(unsigned class)
-{
-	uint32_t most = class_size[class] & -class_size[class];
+/*
+ * Sizes, and how many blocks of them fit: from 256 bytes on, steps of a fifth to a
+ * quarter, but for where a lane of 2^n bytes with its header (ring/lane.h) needs one,
+ * or there is room for one block only. Lazy ones are whole pages.
+ */
+#define CLASSES(X)                                                            \
+	X(64u, 11915u) X(128u, 6898u) X(192u, 4854u) X(256u, 3744u)           \
+	X(320u, 3048u) X(384u, 2570u) X(448u, 2221u) X(512u, 1956u)           \
+	X(640u, 1579u) X(768u, 1323u) X(896u, 1139u) X(1024u, 1000u)          \
+	X(1280u, 804u) X(1536u, 672u) X(1792u, 577u) X(2048u, 506u)           \
+	X(2560u, 405u) X(3072u, 338u) X(3584u, 290u) X(4096u, 254u)           \
+	X(5120u, 203u) X(6144u, 170u) X(7168u, 145u) X(2 * PAGE, 127u)        \
+	X(3 * PAGE, 85u) X(4 * PAGE, 63u) X(5 * PAGE, 51u) X(6 * PAGE, 42u)   \
+	X(7 * PAGE, 36u) X(9 * PAGE, 28u) X(10 * PAGE, 25u)                   \
+	X(12 * PAGE, 21u) X(14 * PAGE, 18u) X(17 * PAGE, 15u)                 \
+	X(20 * PAGE, 12u) X(24 * PAGE, 10u) X(28 * PAGE, 9u)                  \
+	X(33 * PAGE, 7u) X(40 * PAGE, 6u) X(48 * PAGE, 5u) X(56 * PAGE, 4u)   \
+	X(65 * PAGE, 3u) X(80 * PAGE, 3u) X(96 * PAGE, 2u)                    \
+	X(112 * PAGE, 2u) X(129 * PAGE, 1u) X(160 * PAGE, 1u)                 \
+	X(192 * PAGE, 1u) X(224 * PAGE, 1u) X(255 * PAGE, 1u)
 
-	return most < PAGE ? most : PAGE;
-}
+/* What each block is aligned to: all that divides its size, up to a page. */
+#define ALIGN_OF(size) \
+	(((size) & -(size)) < PAGE ? ((size) & -(size)) : PAGE)
 
-static struct geometry
-geometry_of(unsigned class)
-{
-	uint32_t size = class_size[class];
-	uint32_t align = align_of(class);
-	uint32_t n = (uint32_t)MPR_EXTENT_SIZE /
-		     (size + (uint32_t)sizeof(struct mpr_block));
-	struct geometry g = { .size = size };
+#define FIRST(size, n)                                                        \
+	(((n) * (unsigned)sizeof(struct mpr_block) + ALIGN_OF(size) - 1) /    \
+	 ALIGN_OF(size) * ALIGN_OF(size))
 
-	for (;; n--) {
-		g.n = n;
-		g.first = (uint32_t)mpr_round_up(n * sizeof(struct mpr_block),
-						 align);
-		if (g.first + (uint64_t)n * size <= MPR_EXTENT_SIZE)
-			return g;
-	}
-}
+#define CUT(size, n) { (size), (n), FIRST(size, n) },
+#define IS_CUT_WELL(size, n)                                                  \
+	static_assert(FIRST(size, n) + (n) * (size) <= MPR_EXTENT_SIZE &&     \
+		      FIRST(size, (n) + 1) + ((n) + 1) * (size) >             \
+			      MPR_EXTENT_SIZE,                                \
+		      "as many as fit");
+
+static const struct geometry classes[] = { CLASSES(CUT) };
+CLASSES(IS_CUT_WELL)
+
+static_assert(255 * PAGE == MPR_BLOCK_MAX, "the class fills an extent");
+static_assert(MPR_ARRAY_LEN(classes) == MPR_CLASSES, "a hint for each");
 
 /* The smallest class that holds @size bytes, at most MPR_BLOCK_MAX. */
 static unsigned
@@ -64,7 +74,7 @@ class_for(size_t size)
 {
 	unsigned class = 0;
 
-	while (class_size[class] < size)
+	while (classes[class].size < size)
 		class++;
 	return class;
 }
@@ -74,10 +84,10 @@ mpr_slab_size_for(size_t size, size_t align)
 {
 	if (size > MPR_BLOCK_MAX)
 		return size;
-	for (unsigned class = class_for(size); class < MPR_ARRAY_LEN(class_size);
+	for (unsigned class = class_for(size); class < MPR_CLASSES;
 	     class++)
-		if (align_of(class) >= align)
-			return class_size[class];
+		if (ALIGN_OF(classes[class].size) >= align)
+			return classes[class].size;
 	/* Runs begin at multiples of an extent. */
 	return MPR_BLOCK_MAX + 1;
 }
@@ -108,7 +118,7 @@ is_slab(const mproc_arena *a, uint32_t extent, uint64_t *ret_use)
 	if (mpr_owner_state(word) != MPR_EXTENT_USED)
 		return false;
 	use = atomic_load_explicit(&x->use, memory_order_acquire);
-	if ((use & ~MPR_EXTENT_LAZY) - 1 >= MPR_ARRAY_LEN(class_size))
+	if ((use & ~MPR_EXTENT_LAZY) - 1 >= MPR_CLASSES)
 		return false;
 	/* It may have been another use's, between the stores of its maker. */
 	if (atomic_load_explicit(&x->state, memory_order_relaxed) != word)
@@ -123,30 +133,117 @@ cas(_Atomic uint64_t *word, uint64_t from, uint64_t to)
 	return atomic_compare_exchange_strong(word, &from, to);
 }
 
-/* Claims a free block of the slab, which is then BUSY. */
+/* FREE to BUSY and ours. */
+static bool
+claim(const struct mpr_self *self, struct mpr_block *b)
+{
+	uint64_t word = atomic_load_explicit(&b->state, memory_order_relaxed);
+
+	return mpr_owner_state(word) == MPR_BLOCK_FREE &&
+	       cas(&b->state, word,
+		   mpr_owner(mpr_owner_epoch(word), self->slot,
+			     MPR_BLOCK_BUSY));
+}
+
+/* The block number @i of the slab, if it is free. */
+static bool
+claim_one(mproc_arena *a, struct mpr_self *self, uint32_t extent, uint32_t i,
+	  const struct geometry *g, struct mpr_block_ref *ret_ref)
+{
+	struct mpr_block *b = block_at(a, extent, i);
+
+	if (!claim(self, b))
+		return false;
+	/* From its last use. Killed before this: see settle(). */
+	atomic_store_explicit(&b->home, 0, memory_order_release);
+	ret_ref->block = b;
+	ret_ref->offset = mpr_extent_offset(extent) + g->first +
+			  (uint64_t)i * g->size;
+	ret_ref->size = g->size;
+	return true;
+}
+
+/* Claims the first free block of the slab from number @i on, which is then BUSY. */
+static bool
+claim_from(mproc_arena *a, struct mpr_self *self, uint32_t extent, uint32_t i,
+	   unsigned class, const struct geometry *g,
+	   struct mpr_block_ref *ret_ref)
+{
+	for (; i < g->n; i++)
+		if (claim_one(a, self, extent, i, g, ret_ref)) {
+			if (!ret_ref->is_lazy)
+				self->hints.next[class] = extent << 16 | (i + 1);
+			return true;
+		}
+	return false;
+}
+
+/* The same from the first one on, unless the slab is marked. */
 static bool
 claim_in_slab(mproc_arena *a, struct mpr_self *self, uint32_t extent,
+	      unsigned class, const struct geometry *g,
+	      struct mpr_block_ref *ret_ref)
+{
+	_Atomic uint64_t *mark = &mpr_extent_at(a, extent)->who;
+
+	if (atomic_load_explicit(mark, memory_order_relaxed))
+		return false;
+	if (claim_from(a, self, extent, 0, class, g, ret_ref))
+		return true;
+	/* seq_cst, with mpr_slab_freed(). */
+	atomic_store(mark, 1);
+	if (!claim_from(a, self, extent, 0, class, g, ret_ref))
+		return false;
+	atomic_store(mark, 0);
+	return true;
+}
+
+/* Where this thread expects one. */
+static bool
+claim_by_hint(mproc_arena *a, struct mpr_self *self, unsigned class,
 	      const struct geometry *g, struct mpr_block_ref *ret_ref)
 {
-	for (uint32_t i = 0; i < g->n; i++) {
-		struct mpr_block *b = block_at(a, extent, i);
-		uint64_t word = atomic_load_explicit(&b->state,
-						     memory_order_relaxed);
+	struct mpr_hints *h = &self->hints;
+	uint32_t next = h->next[class];
 
-		if (mpr_owner_state(word) != MPR_BLOCK_FREE ||
-		    !cas(&b->state, word,
-			 mpr_owner(mpr_owner_epoch(word), self->slot,
-				   MPR_BLOCK_BUSY)))
-			continue;
-		/* From its last use. Killed before this: see settle(). */
-		atomic_store_explicit(&b->home, 0, memory_order_release);
-		ret_ref->block = b;
-		ret_ref->offset = mpr_extent_offset(extent) + g->first +
-				  (uint64_t)i * g->size;
-		ret_ref->size = g->size;
-		return true;
+	while (class < MPR_CLASSES_SMALL && h->n_freed[class]) {
+		uint32_t at = h->freed[class][--h->n_freed[class]];
+
+		if (claim_one(a, self, at >> 16, at & 0xffff, g, ret_ref))
+			return true;
 	}
-	return false;
+	h->next[class] = 0;
+	/* Now and then what is lower comes first again: so many words are looked
+	 * at for each block at most. */
+	if ((next & 0xffff) % (g->n / LOOK_BACK + 1) == 0)
+		return false;
+	return next && claim_from(a, self, next >> 16, next & 0xffff, class, g,
+				  ret_ref);
+}
+
+void
+mpr_slab_freed(const mproc_arena *a, uint64_t offset)
+{
+	_Atomic uint64_t *mark = &mpr_extent_at(a, mpr_extent_of(offset))->who;
+
+	/* seq_cst, as what made it FREE. */
+	if (mpr_unlikely(atomic_load(mark)))
+		atomic_store(mark, 0);
+}
+
+void
+mpr_slab_remember(const mproc_arena *a, struct mpr_self *self,
+		  const struct mpr_block_ref *ref)
+{
+	struct mpr_hints *h = &self->hints;
+	uint32_t extent = mpr_extent_of(ref->offset), at;
+	unsigned class = class_for(ref->size);
+
+	at = extent << 16 | (uint32_t)(ref->block - block_at(a, extent, 0));
+	if (class < MPR_CLASSES_SMALL && h->n_freed[class] < MPR_HINTS)
+		h->freed[class][h->n_freed[class]++] = at;
+	else if (at < h->next[class])
+		h->next[class] = at;
 }
 
 /* Makes a slab. Its blocks' words are zero, as the extent is. */
@@ -164,42 +261,82 @@ make_slab(mproc_arena *a, struct mpr_self *self, uint64_t use,
 		mpr_extent_release(a, (uint32_t)extent);
 		return r;
 	}
+	/* What a run has there is no mark. */
+	atomic_store(&mpr_extent_at(a, (uint32_t)extent)->who, 0);
 	mpr_extent_finish(a, (uint32_t)extent, use);
 	return extent;
+}
+
+static bool
+claim_anywhere(mproc_arena *a, struct mpr_self *self, uint64_t use,
+	       const struct geometry *g, struct mpr_block_ref *ret_ref)
+{
+	uint32_t high = mpr_extents_high(a);
+	uint64_t other;
+
+	for (uint32_t i = 0; i < high; i++)
+		if (is_slab(a, i, &other) && other == use &&
+		    claim_in_slab(a, self, i, class_of(use), g, ret_ref))
+			return true;
+	return false;
+}
+
+void
+mpr_slabs_unmark(const mproc_arena *a)
+{
+	uint32_t high = mpr_extents_high(a);
+	uint64_t use;
+
+	for (uint32_t i = 0; i < high; i++)
+		if (is_slab(a, i, &use))
+			mpr_slab_freed(a, mpr_extent_offset(i));
 }
 
 int
 mpr_slab_reserve(mproc_arena *a, struct mpr_self *self, size_t size, bool lazy,
 		 struct mpr_block_ref *ret_ref)
 {
-	uint64_t use = (class_for(size) + 1) | (lazy ? MPR_EXTENT_LAZY : 0);
-	struct geometry g = geometry_of(class_of(use));
-	uint32_t high = mpr_extents_high(a);
-	uint64_t other;
+	unsigned class = class_for(size);
+	struct geometry g;
+	uint64_t use;
 	int64_t made;
 
+	while (lazy && classes[class].size > PAGE && classes[class].size % PAGE)
+		class++;
+	g = classes[class];
+	use = (class + 1) | (lazy ? MPR_EXTENT_LAZY : 0);
+
 	ret_ref->is_lazy = lazy;
-	for (uint32_t i = 0; i < high; i++)
-		if (is_slab(a, i, &other) && other == use &&
-		    claim_in_slab(a, self, i, &g, ret_ref))
-			return 0;
-	/* Others may empty a new slab before we look. */
+	if ((!lazy && claim_by_hint(a, self, class, &g, ret_ref)) ||
+	    claim_anywhere(a, self, use, &g, ret_ref))
+		return 0;
+	/* What is of no use goes back to the kernel before more is taken. Others
+	 * may empty a new slab before we look. */
+	mpr_slabs_trim(a, self, true);
 	do {
 		made = make_slab(a, self, use, &g);
-		if (made < 0)
-			return (int)made;
-	} while (!claim_in_slab(a, self, (uint32_t)made, &g, ret_ref));
+		if (made >= 0)
+			continue;
+		mpr_slabs_unmark(a);
+		return claim_anywhere(a, self, use, &g, ret_ref) ? 0 : (int)made;
+	} while (!claim_in_slab(a, self, (uint32_t)made, class, &g, ret_ref));
 	return 0;
 }
 
 int
-mpr_slab_back(mproc_arena *a, const struct mpr_block_ref *ref)
+mpr_slab_back(mproc_arena *a, const struct mpr_self *self,
+	      const struct mpr_block_ref *ref)
 {
 	uint32_t extent = mpr_extent_of(ref->offset);
+	uint64_t end = ref->offset - mpr_extent_offset(extent) + ref->size;
 
-	return mpr_extent_back(a, extent,
-			       ref->offset - mpr_extent_offset(extent) +
-				       ref->size);
+	if (mpr_likely(mpr_extent_has(a, extent, end)))
+		return 0;
+	/* As before a new slab is made: here is one without memory. */
+	if (!mpr_extent_has(a, extent, classes[class_for(ref->size)].first + PAGE))
+		mpr_slabs_trim(a, self, true);
+
+	return mpr_extent_back(a, extent, end);
 }
 
 bool
@@ -215,7 +352,7 @@ mpr_slab_find(const mproc_arena *a, uint64_t offset,
 	extent = mpr_extent_of(offset);
 	if (extent >= mpr_extents_high(a) || !is_slab(a, extent, &use))
 		return false;
-	g = geometry_of(class_of(use));
+	g = classes[class_of(use)];
 	in_extent = (uint32_t)(offset - mpr_extent_offset(extent));
 	if (in_extent < g.first || (in_extent - g.first) % g.size ||
 	    (in_extent - g.first) / g.size >= g.n)
@@ -239,7 +376,7 @@ mpr_slab_start_of(const mproc_arena *a, uint64_t offset, uint64_t *ret_start)
 	    mpr_extent_of(offset) >= mpr_extents_high(a) ||
 	    !is_slab(a, mpr_extent_of(offset), &use))
 		return false;
-	g = geometry_of(class_of(use));
+	g = classes[class_of(use)];
 	first = mpr_extent_offset(mpr_extent_of(offset)) + g.first;
 	if (offset < first || (offset - first) / g.size >= g.n)
 		return false;
@@ -257,7 +394,7 @@ mpr_slab_next_live(const mproc_arena *a, uint32_t extent, uint64_t offset,
 
 	if (!is_slab(a, extent, &use))
 		return false;
-	g = geometry_of(class_of(use));
+	g = classes[class_of(use)];
 	first = mpr_extent_offset(extent) + g.first;
 	if (offset >= first)
 		i = (uint32_t)((offset - first) / g.size) + 1;
@@ -290,6 +427,7 @@ settle(mproc_arena *a, struct mpr_block *b, uint64_t word, uint64_t offset)
 	cas(&b->state, word,
 	    fate == MPR_BLOCK_FREE ? mpr_owner_freed(word) :
 				     mpr_owner_with_state(word, fate));
+	mpr_slab_freed(a, offset);
 }
 
 void
@@ -303,7 +441,7 @@ mpr_slabs_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 
 		if (!is_slab(a, extent, &use))
 			continue;
-		g = geometry_of(class_of(use));
+		g = classes[class_of(use)];
 		for (uint32_t i = 0; i < g.n; i++) {
 			struct mpr_block *b = block_at(a, extent, i);
 			uint64_t word = atomic_load(&b->state);
@@ -320,6 +458,72 @@ mpr_slabs_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 	}
 }
 
+static bool
+is_empty(const mproc_arena *a, uint32_t extent, const struct geometry *g)
+{
+	for (uint32_t i = 0; i < g->n; i++)
+		if (mpr_owner_state(atomic_load_explicit(
+			    &block_at(a, extent, i)->state,
+			    memory_order_relaxed)) != MPR_BLOCK_FREE)
+			return false;
+	return true;
+}
+
+/* Blocks [0, @n), which are ours, to FREE. */
+static void
+free_first(const mproc_arena *a, uint32_t extent, uint32_t n)
+{
+	while (n--) {
+		struct mpr_block *b = block_at(a, extent, n);
+
+		atomic_store(&b->state,
+			     mpr_owner_freed(atomic_load(&b->state)));
+	}
+	mpr_slab_freed(a, mpr_extent_offset(extent));
+}
+
+/*
+ * Whoever claims a block after this finds it with an epoch, so it is wiped, and
+ * asks whether it has memory. Killed on the way, all blocks are FREE again by
+ * recovery: they are BUSY and have no home.
+ */
+static void
+trim(mproc_arena *a, const struct mpr_self *self, uint32_t extent,
+     const struct geometry *g)
+{
+	uint32_t n = 0;
+
+	while (n < g->n && claim(self, block_at(a, extent, n)))
+		n++;
+	if (n == g->n && !mpr_extent_is_kept(a, extent))
+		mpr_extent_unback(a, extent, g->first);
+	free_first(a, extent, n);
+}
+
+void
+mpr_slabs_trim(mproc_arena *a, const struct mpr_self *self, bool all)
+{
+	uint32_t high = mpr_extents_high(a);
+	uint64_t use, seen = 0;
+
+	static_assert(MPR_CLASSES < 64, "a bit for each");
+	for (uint32_t i = 0; i < high; i++) {
+		struct geometry g;
+
+		if (!is_slab(a, i, &use) || use & MPR_EXTENT_LAZY ||
+		    mpr_extent_is_kept(a, i))
+			continue;
+		g = classes[class_of(use)];
+		if (!mpr_extent_has(a, i, g.first + PAGE) ||
+		    !is_empty(a, i, &g))
+			continue;
+		/* Whoever needs one soon need not ask the kernel. */
+		if (all || seen >> class_of(use) & 1)
+			trim(a, self, i, &g);
+		seen |= UINT64_C(1) << class_of(use);
+	}
+}
+
 void
 mpr_slabs_count(const mproc_arena *a, uint64_t *blocks, uint64_t *bytes)
 {
@@ -331,7 +535,7 @@ mpr_slabs_count(const mproc_arena *a, uint64_t *blocks, uint64_t *bytes)
 
 		if (!is_slab(a, extent, &use))
 			continue;
-		g = geometry_of(class_of(use));
+		g = classes[class_of(use)];
 		for (uint32_t i = 0; i < g.n; i++) {
 			if (mpr_owner_state(atomic_load(
 				    &block_at(a, extent, i)->state)) ==

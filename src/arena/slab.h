@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Slabs: extents cut into blocks of one size class, with an array of struct
- * mpr_block in front. An extent that became a slab stays one.
+ * mpr_block in front. An extent that became a slab stays one; but if all its blocks
+ * are free, their memory can be given back to the kernel, by one who has all of them
+ * BUSY meanwhile.
  *
  * The caller has said that it is in the heap; see heap.c.
  */
@@ -30,7 +32,8 @@ int mpr_slab_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 
 /* Makes sure that a block that is not lazy has memory. Returns 0, -ENOMEM,
  * -ENOSPC. */
-int mpr_slab_back(mproc_arena *a, const struct mpr_block_ref *ref);
+int mpr_slab_back(mproc_arena *a, const struct mpr_self *self,
+		  const struct mpr_block_ref *ref);
 
 /* The block that starts at @offset. Returns false if there is none. */
 bool mpr_slab_find(const mproc_arena *a, uint64_t offset,
@@ -45,8 +48,23 @@ bool mpr_slab_start_of(const mproc_arena *a, uint64_t offset,
 bool mpr_slab_next_live(const mproc_arena *a, uint32_t extent, uint64_t offset,
 			struct mpr_block_ref *ret_ref);
 
+/* Lets all slabs be looked through again for free blocks: somebody may have been
+ * killed before he did so for one. */
+void mpr_slabs_unmark(const mproc_arena *a);
+
+/* The block at @offset is FREE since just now. */
+void mpr_slab_freed(const mproc_arena *a, uint64_t offset);
+
+/* The same, as the calling thread has freed it: it may want it back. */
+void mpr_slab_remember(const mproc_arena *a, struct mpr_self *self,
+		       const struct mpr_block_ref *ref);
+
 /* Decides the fate of the blocks that the dead @slot had BUSY. */
 void mpr_slabs_recover(mproc_arena *a, unsigned slot, uint64_t ident);
+
+/* Gives back the memory of slabs without a block in use; of each class but the
+ * first of them, unless @all. */
+void mpr_slabs_trim(mproc_arena *a, const struct mpr_self *self, bool all);
 
 /* Adds the blocks that are not FREE, and their bytes. */
 void mpr_slabs_count(const mproc_arena *a, uint64_t *blocks, uint64_t *bytes);

@@ -244,7 +244,8 @@ mproc_free(void *p)
 	if (!p)
 		return;
 	if (a && mpr_heap_find_live(a, p, &ref)) {
-		mpr_check_guard(a, &ref, "mproc_free");
+		if (mpr_unlikely(mpr_block_birth(a, &ref) & MPR_BIRTH_GUARDED))
+			mpr_check_guard(a, &ref, "mproc_free");
 		r = is_value(a, &ref) ? free_value(a, &ref) :
 					mpr_block_free(a, &ref);
 	}
@@ -253,4 +254,6 @@ mproc_free(void *p)
 	else if (r < 0)
 		mpr_log(MPROC_LOG_ERROR, "mproc_free(%p): %s", p,
 			mproc_error_detail());
+	else if (ref.block)
+		mpr_heap_freed(a, &ref);
 }

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arena/heap.h"
 #include "arena/participant.h"
+#include "arena/recover.h"
 #include "base/fault.h"
 #include "world.h"
 
@@ -218,6 +220,96 @@ killed_in_free_of_a_large_block(void **state)
 	}, NULL);
 }
 
+#define TRIMMED ((size_t)20 << 10) /* bytes of blocks of which a slab has 51 */
+#define FEW 60
+
+struct slabs {
+	unsigned char *p[FEW]; /* the last one is in use */
+	struct mproc_arena_stat before;
+};
+
+/* Two slabs, one of which is empty, and one block in the other. */
+static void
+trim_begin(void *arg)
+{
+	struct slabs *s = arg;
+
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	assert_int_equal(mproc_arena_stat(NULL, &s->before), 0);
+	for (int i = 0; i < FEW; i++) {
+		s->p[i] = mproc_alloc(TRIMMED);
+		assert_non_null(s->p[i]);
+		memset(s->p[i], 0xaa, TRIMMED);
+	}
+	for (int i = 0; i < FEW - 1; i++)
+		mproc_free(s->p[i]);
+}
+
+static void
+trim_victim(void *arg)
+{
+	(void)arg;
+	/* One that has memory: nothing is given back for it. */
+	mproc_free(mproc_alloc(TRIMMED));
+	mpt_step_begin();
+	mpr_heap_trim(mpr_arena_peek());
+	mpt_step_end();
+}
+
+/* All blocks are there, once, and zero, and have memory; and what is in use is as
+ * it was. */
+static void
+trim_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct slabs *s = arg;
+	struct mproc_arena_stat now;
+
+	(void)victim;
+	(void)n;
+	assert_true(mpr_recover_all(mpr_arena_peek(), true) >= 0);
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_int_equal(now.blocks, s->before.blocks + 1);
+	if (finished)
+		assert_true(now.backed <= s->before.backed + ((size_t)1 << 20));
+	for (int i = 0; i < FEW - 1; i++) {
+		s->p[i] = mproc_alloc(TRIMMED);
+		assert_non_null(s->p[i]);
+		assert_true(is_zero(s->p[i], TRIMMED));
+		memset(s->p[i], i + 1, TRIMMED);
+	}
+	for (int i = 0; i < FEW - 1; i++) {
+		assert_int_equal(s->p[i][0], i + 1);
+		assert_int_equal(s->p[i][TRIMMED - 1], i + 1);
+		mproc_free(s->p[i]);
+	}
+	for (size_t i = 0; i < TRIMMED; i++)
+		assert_int_equal(s->p[FEW - 1][i], 0xaa);
+	mproc_free(s->p[FEW - 1]);
+	/* Now there are two, and nothing of them stays. */
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_int_equal(now.blocks, s->before.blocks);
+	assert_true(now.backed <= s->before.backed + ((size_t)64 << 10));
+}
+
+static void
+killed_while_it_gives_memory_back(void **state)
+{
+	struct slabs s;
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "trim",
+		.victim = trim_victim,
+		.before = trim_begin,
+		.survivor = trim_survivor,
+		.fingerprint = heap_state,
+		.every = 100,
+		.budget = 100,
+		.max_cases = 250,
+		.arg = &s,
+	}, NULL);
+}
+
 /* What a thread does as it ends: lane, seat and slot go back. */
 static void
 leave_victim(void *arg)
@@ -272,6 +364,7 @@ main(void)
 		mpt_test(killed_in_alloc_of_a_large_block),
 		mpt_test(killed_in_free),
 		mpt_test(killed_in_free_of_a_large_block),
+		mpt_test(killed_while_it_gives_memory_back),
 		mpt_test(killed_while_it_leaves),
 	};
 
