@@ -287,9 +287,10 @@ mproc_dict_create(mproc_dict **ret_d, const struct mproc_dict_opts *opts);
  * @d: dict, or NULL. What was not created is refused, with a line in the log
  *
  * Its memory is free then, but for 4 KiB for the next dict. What its values refer to
- * is left as it is.
+ * is left as it is. If one that changes it just now is stopped, what memory it still
+ * has is that of a dict that is made later.
  *
- * Context: waits for those who change it just now.
+ * Context: waits for those who change it just now, a second at most.
  * Crash: killed inside, it is as it was, or destroyed. In the latter case what
  *        memory it still has is that of a dict that is made later.
  */

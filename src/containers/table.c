@@ -12,6 +12,8 @@
 #include "os/clock.h"
 #include "os/interrupt.h"
 
+#define PATIENCE mproc_sec(1) /* with who is in a table that ends */
+
 static uint64_t
 mix(uint64_t x)
 {
@@ -222,8 +224,8 @@ mpr_key_make(const struct mpr_visit *v, const struct mproc_any *any,
 	return 0;
 }
 
-/* The table is the caller's, who waits for those that have not noticed. What cannot
- * be emptied is left, and is no table's any more. */
+/* The table is the caller's, who waits for those that have not noticed, but not for
+ * one that is stopped. Returns 0; -ETIMEDOUT; -EBADMSG; or what a lock returns. */
 static int
 empty_all(struct mpr_visit *v)
 {
@@ -235,7 +237,7 @@ empty_all(struct mpr_visit *v)
 			return r;
 		/* There is nothing that it could be called off for. */
 		mpr_interrupt_hold();
-		r = mproc_lock_acquire(lock_of(v), MPROC_FOREVER);
+		r = mproc_lock_acquire(lock_of(v), PATIENCE);
 		mpr_interrupt_unhold();
 		if (r < 0)
 			return r;
@@ -285,9 +287,10 @@ mpr_table_create(enum mpr_cell_kind kind, mproc_arena *a, void **ret)
 		return r;
 	v.arena = a;
 	v.table = cell;
-	/* Somebody may have died over its end. */
+	/* Somebody may have died over the end of the one before. What cannot be
+	 * emptied is no table's any more, and stays as it is. */
 	r = find_root(&v) ? empty_all(&v) : -EBADMSG;
-	if (r == -EBADMSG)
+	if (r < 0)
 		r = make_root(&v, self);
 	atomic_store_explicit(&v.table->seed,
 			      mix((uint64_t)mproc_now() ^
@@ -313,7 +316,7 @@ mpr_table_destroy(enum mpr_cell_kind kind, void *table)
 			"destroyed", table);
 		return;
 	}
-	/* If somebody keeps us from it, who makes another one of it goes on. */
+	/* If that is not to be, who makes another one of it tries again. */
 	if (mpr_self(v.arena, &self) == 0 && find_root(&v))
 		(void)empty_all(&v);
 	mpr_cell_open(table, MPR_GONE);

@@ -82,12 +82,13 @@ static_assert(offsetof(struct mpr_stripe, lock) == 128, "shared layout");
 struct mpr_entry {
 	_Atomic uint64_t next; /* in the chain, or 0 */
 	_Atomic uint64_t order;
+	_Atomic uint64_t stripe; /* offset of the one that it is part of */
 	_Atomic uint64_t key; /* meta words */
 	_Atomic uint64_t value;
 	_Atomic uint64_t words[]; /* of the key, then of the value */
 };
 
-static_assert(sizeof(struct mpr_entry) == 32, "shared layout");
+static_assert(sizeof(struct mpr_entry) == 40, "shared layout");
 
 /* An entry, found, with what was read of it once. */
 struct mpr_item {
@@ -192,7 +193,7 @@ int mpr_key_make(const struct mpr_visit *v, const struct mproc_any *any,
 /* The word of a bucket, or NULL if shared memory is corrupt. */
 _Atomic uint64_t *mpr_table_bucket(const struct mpr_visit *v, uint64_t bucket);
 
-/* The entry at @offset. Returns false if there is none. */
+/* The entry at @offset. Returns false if there is none of this stripe. */
 bool mpr_table_entry(const struct mpr_visit *v, uint64_t offset,
 		     struct mpr_item *ret_item);
 

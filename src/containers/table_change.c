@@ -41,6 +41,7 @@ make_entry(struct mpr_visit *v, const struct mpr_place *at,
 	e = mpr_arena_at(v->arena, ret_ref->offset);
 	store(&e->next, load(at->link));
 	store(&e->order, at->order);
+	store(&e->stripe, mpr_arena_offset(v->arena, v->stripe));
 	store(&e->key, key->meta);
 	store(&e->value, value->meta);
 	mpr_flat_write(key, e->words);

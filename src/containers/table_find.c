@@ -67,7 +67,8 @@ mpr_table_entry(const struct mpr_visit *v, uint64_t offset,
 	ret_item->order = load(&e->order);
 	ret_item->key = load(&e->key);
 	ret_item->value = load(&e->value);
-	return mpr_meta_is_sound(ret_item->key) &&
+	return load(&e->stripe) == mpr_arena_offset(v->arena, v->stripe) &&
+	       mpr_meta_is_sound(ret_item->key) &&
 	       mpr_meta_is_sound(ret_item->value) &&
 	       mpr_flat_words(ret_item->key) <= words &&
 	       mpr_flat_words(ret_item->value) <=

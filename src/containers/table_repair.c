@@ -50,22 +50,23 @@ cut_chain(const struct mpr_visit *v, uint64_t bucket, uint64_t level)
 	_Atomic uint64_t *link = mpr_table_bucket(v, bucket);
 	struct mpr_item item;
 	uint64_t offset, last = 0;
-	bool first = true;
+	unsigned same = 0; /* how many with the last order */
 
 	if (!link)
 		return -EBADMSG;
 	for (; (offset = load(link)); link = &item.entry->next) {
 		/* Two with one order are there until the next step. */
 		if (!mpr_table_entry(v, offset, &item) ||
-		    (!first && item.order < last))
+		    (same && item.order < last) ||
+		    (same == 2 && item.order == last))
 			return -EBADMSG;
 		if (mpr_bucket_of(item.order, level) != bucket) {
 			bucket = mpr_bucket_of(item.order, level);
 			if (cut_at(v, link, offset, bucket, &link) < 0)
 				return -EBADMSG;
 		}
+		same = same && item.order == last ? 2 : 1;
 		last = item.order;
-		first = false;
 	}
 	return 0;
 }

@@ -345,6 +345,7 @@ die_over_a_value(void *arg)
 	e = mpr_arena_at(v.arena, ref.offset);
 	atomic_store(&e->next, at.item.ref.offset);
 	atomic_store(&e->order, at.order);
+	atomic_store(&e->stripe, mpr_arena_offset(v.arena, v.stripe));
 	atomic_store(&e->key, at.item.key);
 	atomic_store(&e->value, mpr_any_meta(&c->to));
 	atomic_store(&e->words[0], key.flat.word);

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tables where the hash is of no help: keys that all have the same one, or as many
+ * as there can be. The keys are made by hand.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include <mproc/mproc.h>
+
+#include "base/fault.h"
+#include "common.h"
+#include "containers/table_use.h"
+
+#define SAME UINT64_C(0x123456789abc0000)
+
+struct table {
+	mproc_dict *d;
+	struct mpr_visit v;
+};
+
+static struct table
+begin(void)
+{
+	struct table t;
+
+	assert_int_equal(mproc_dict_create(&t.d, NULL), 0);
+	assert_int_equal(mpr_visit_begin(&t.v, MPR_CELL_DICT, t.d), 0);
+	assert_int_equal(mpr_visit_stripe(&t.v, 3), 0);
+	assert_int_equal(mpr_visit_lock(&t.v), 0);
+	return t;
+}
+
+static void
+end(struct table *t)
+{
+	mpr_visit_unlock(&t->v);
+	mproc_dict_destroy(t->d);
+}
+
+static struct mpr_flat
+number(uint64_t n)
+{
+	return (struct mpr_flat){ .meta = mpr_meta(MPROC_INT, 0), .word = n };
+}
+
+static struct mpr_key
+key_of(uint64_t n, uint64_t order)
+{
+	return (struct mpr_key){ .flat = number(n), .stripe = 3,
+				 .order = order };
+}
+
+/* Whether it is there, with value @n. */
+static bool
+has(const struct table *t, const struct mpr_key *key)
+{
+	struct mpr_place at;
+
+	assert_int_equal(mpr_table_find(&t->v, key, &at), 0);
+	return at.is_there &&
+	       *mpr_item_value(&at.item) == key->flat.word;
+}
+
+static int
+put(struct table *t, const struct mpr_key *key)
+{
+	struct mpr_flat value = number(key->flat.word);
+	struct mpr_place at;
+	int r;
+
+	assert_int_equal(mpr_table_find(&t->v, key, &at), 0);
+	r = mpr_table_put(&t->v, key, &at, &value);
+	if (r == 0)
+		mpr_table_grow(&t->v);
+	return r;
+}
+
+static void
+take(struct table *t, const struct mpr_key *key)
+{
+	struct mpr_place at;
+
+	assert_int_equal(mpr_table_find(&t->v, key, &at), 0);
+	assert_true(at.is_there);
+	assert_int_equal(mpr_table_remove(&t->v, &at), 0);
+}
+
+/* How many there are, by their orders, which rise. */
+static unsigned
+walk(const struct table *t)
+{
+	struct mpr_item item;
+	uint64_t from = 0;
+	unsigned n = 0;
+
+	while (mpr_table_first(&t->v, from, &item) > 0) {
+		assert_true(item.order >= from);
+		from = item.order + 1;
+		n++;
+		if (!from)
+			break;
+	}
+	assert_int_equal(t->v.stripe->count, n);
+	return n;
+}
+
+static void
+keys_with_one_hash_are_told_apart(void **state)
+{
+	struct table t = begin();
+	enum { N = 100 };
+
+	(void)state;
+	for (uint64_t i = 0; i < N; i++) {
+		/* Beside them those that come right before and after. */
+		struct mpr_key key = key_of(i, SAME),
+			       before = key_of(i, SAME - 0x10000),
+			       after = key_of(i, SAME + 0x10000);
+
+		assert_int_equal(put(&t, &key), 0);
+		assert_int_equal(put(&t, &before), 0);
+		assert_int_equal(put(&t, &after), 0);
+	}
+	assert_int_equal(walk(&t), 3 * N);
+	for (uint64_t i = 0; i < N; i += 3) {
+		struct mpr_key key = key_of(i, SAME);
+
+		take(&t, &key);
+		assert_false(has(&t, &key));
+	}
+	for (uint64_t i = 0; i < N; i++) {
+		struct mpr_key key = key_of(i, SAME);
+
+		assert_int_equal(has(&t, &key), i % 3 != 0);
+	}
+	/* The gaps are filled: orders do not run out because keys come and
+	 * go. */
+	for (uint64_t i = 0; i < N; i += 3) {
+		struct mpr_key key = key_of(i + 1000, SAME);
+		struct mpr_place at;
+
+		assert_int_equal(put(&t, &key), 0);
+		assert_true(has(&t, &key));
+		assert_int_equal(mpr_table_find(&t.v, &key, &at), 0);
+		assert_true(at.order < SAME + N);
+	}
+	assert_int_equal(walk(&t), 3 * N);
+	end(&t);
+}
+
+static void
+the_first_and_the_last_order_are_places_too(void **state)
+{
+	static const uint64_t orders[] = { 0, ~MPR_ORDER_TIE,
+					   UINT64_C(1) << 63 };
+	struct table t = begin();
+
+	(void)state;
+	for (int round = 0; round < 40; round++)
+		for (int i = 0; i < 3; i++) {
+			struct mpr_key key = key_of((uint64_t)round, orders[i]);
+
+			assert_int_equal(put(&t, &key), 0);
+			assert_true(has(&t, &key));
+		}
+	assert_int_equal(walk(&t), 120);
+	end(&t);
+}
+
+/* Each behind the last one, as a search would take longer and longer. */
+static void
+with_65536_of_one_hash_there_is_no_room_for_more(void **state)
+{
+	struct mpr_flat value = number(0);
+	struct table t = begin();
+	struct mpr_key key, other;
+	struct mpr_place at;
+
+	mpt_watchdog(*state, 120);
+	key = key_of(0, SAME);
+	assert_int_equal(mpr_table_find(&t.v, &key, &at), 0);
+	for (uint64_t i = 0; i <= MPR_ORDER_TIE; i++) {
+		struct mpr_item item;
+
+		key = key_of(i, SAME);
+		at.order = SAME + i;
+		assert_int_equal(mpr_table_put(&t.v, &key, &at, &value), 0);
+		assert_true(mpr_table_entry(&t.v, *at.link, &item));
+		at.link = &item.entry->next;
+	}
+	key = key_of(MPR_ORDER_TIE + 1, SAME);
+	assert_int_equal(put(&t, &key), -EOVERFLOW);
+	assert_false(has(&t, &key));
+	other = key_of(5, SAME);
+	take(&t, &other);
+	assert_int_equal(put(&t, &key), 0);
+	assert_true(has(&t, &key));
+	end(&t);
+}
+
+static void
+orders_are_hashes_from_their_lowest_bit_up(void **state)
+{
+	(void)state;
+	assert_true(mpr_reverse(1) == UINT64_C(1) << 63);
+	assert_true(mpr_reverse(UINT64_C(0xf0)) == UINT64_C(0xf) << 56);
+	for (uint64_t i = 0; i < 1000; i++) {
+		uint64_t x = i * UINT64_C(0x9e3779b97f4a7c15);
+
+		assert_true(mpr_reverse(mpr_reverse(x)) == x);
+		/* With more buckets it is one of four that have come of the
+		 * one before. */
+		for (uint64_t level = 0; level < MPR_TABLE_LEVELS; level++)
+			assert_int_equal(mpr_bucket_of(x, level),
+					 mpr_bucket_of(x, level + 1) %
+						 mpr_buckets(level));
+	}
+}
+
+/* Of what a call has failed with it knows that nothing has happened. */
+static int
+fill(mproc_dict *d)
+{
+	static const char text[200000] = "a text";
+	struct mproc_any value;
+	int r = 0;
+
+	for (int i = 0; i < 300 && r == 0; i++) {
+		r = mproc_dict_set(d, mproc_int(i), mproc_int(i));
+		assert_int_equal(mproc_dict_len(d), r < 0 ? i : i + 1);
+	}
+	if (r < 0)
+		return r;
+	r = mproc_dict_set(d, mproc_int(1), mproc_bytes(text, sizeof(text)));
+	if (r < 0) {
+		assert_int_equal(mproc_dict_get(d, mproc_int(1), &value), 0);
+		assert_true(value.kind == MPROC_INT && value.i64 == 1);
+		return r;
+	}
+	r = mproc_dict_get(d, mproc_int(1), &value);
+	if (r < 0) {
+		assert_int_equal(value.kind, MPROC_NIL);
+		return r;
+	}
+	assert_int_equal(value.len, sizeof(text));
+	mproc_any_clear(&value);
+	r = mproc_dict_pop(d, mproc_int(1), &value);
+	assert_int_equal(mproc_dict_has(d, mproc_int(1)), r < 0);
+	assert_int_equal(value.len, r < 0 ? 0 : sizeof(text));
+	mproc_any_clear(&value);
+	return r;
+}
+
+/* What failed first works when memory is there again. Nothing is given back before
+ * the end, so that each needs memory of its own. */
+static void
+what_there_is_no_memory_for_does_not_happen(void **state)
+{
+	static const char *const points[] = { "fallocate", "malloc" };
+	enum { TRIES = 40 };
+	struct mproc_arena_stat before, now;
+	unsigned failed[2] = { 0 };
+	mproc_dict *d[TRIES];
+
+	mpt_watchdog(*state, 60);
+	for (unsigned i = 0; i < TRIES; i++)
+		assert_int_equal(mproc_dict_create(&d[i], NULL), 0);
+	assert_int_equal(mproc_arena_stat(NULL, &before), 0);
+	for (unsigned i = 0; i < TRIES; i++) {
+		char spec[40];
+		int r;
+
+		snprintf(spec, sizeof(spec), "%s:%u%s", points[i % 2],
+			 i / 4 % 5 + 1, i / 2 % 2 ? "+" : "");
+		assert_int_equal(mpr_fault_set(spec), 0);
+		r = fill(d[i]);
+		assert_int_equal(mpr_fault_set(NULL), 0);
+		assert_true(r == 0 || r == -ENOMEM || r == -ENOSPC);
+		failed[i % 2] += r < 0;
+		assert_int_equal(mproc_dict_clear(d[i]), 0);
+		assert_int_equal(fill(d[i]), 0);
+	}
+	assert_true(failed[0] && failed[1]);
+	for (unsigned i = 0; i < TRIES; i++)
+		mproc_dict_destroy(d[i]);
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_int_equal(now.blocks, before.blocks);
+}
+
+static int
+setup(void **state)
+{
+	mproc_dict *d;
+
+	(void)state;
+	if (mproc_dict_create(&d, NULL) < 0)
+		return -1;
+	mproc_dict_destroy(d);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(keys_with_one_hash_are_told_apart),
+		mpt_test(the_first_and_the_last_order_are_places_too),
+		mpt_test(with_65536_of_one_hash_there_is_no_room_for_more),
+		mpt_test(what_there_is_no_memory_for_does_not_happen),
+		mpt_test(orders_are_hashes_from_their_lowest_bit_up),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
