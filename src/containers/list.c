@@ -228,7 +228,8 @@ mproc_list_destroy(mproc_list *list)
 
 	if (!list)
 		return;
-	r = mpr_cell_is(MPR_CELL_LIST, list) ? mpr_list_look_up(list, &u) : -EINVAL;
+	r = mpr_cell_is(MPR_CELL_LIST, list) ? mpr_list_look_up(list, &u) :
+					       -EINVAL;
 	if (r == 0) {
 		mpr_interrupt_hold();
 		r = acquire(list);

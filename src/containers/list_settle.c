@@ -117,7 +117,8 @@ mpr_list_settle(struct mpr_list_use *u)
 
 	if (r < 0)
 		return r;
-	return mpr_slot_drop(u->arena, u->self, &u->root->hand) ? 0 : mpr_list_corrupt(u);
+	return mpr_slot_drop(u->arena, u->self, &u->root->hand) ?
+		       0 : mpr_list_corrupt(u);
 }
 
 int

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Eight processes use two lists and are killed and stopped at random.
+ *
+ * Through one of them go tokens, each of which there is once: a worker takes some
+ * out, and puts them back elsewhere. Whatever it is killed at, the others are whole
+ * and in the list once, and no more are missing than a dead one can have had in its
+ * hands. The values of the other list are replaced, in place: there are always as
+ * many, and each is whole. Readers see the same as all others. In the end there are
+ * as many blocks as in the beginning.
+ */
+#include <stdio.h>
+
+#include "chaos.h"
+#include "containers/list.h"
+
+#define KILLS 300
+
+enum { TOKENS = 100, HAND = 3, PLACES = 8 };
+
+struct board {
+	struct chaos chaos;
+	mproc_list *tokens, *places;
+	unsigned deaths; /* until the last truce */
+	uint64_t blocks; /* then; 0 before the first one */
+};
+
+#define TOKEN_FORMAT "token %03u, which does not lie in a slot"
+
+static struct mproc_any
+token(unsigned n, char text[64])
+{
+	snprintf(text, 64, TOKEN_FORMAT, n);
+	return mproc_str(text);
+}
+
+/* Which one it is; it must be one. */
+static unsigned
+number_of(struct mpt *t, const struct mproc_any *any)
+{
+	char text[64];
+	unsigned n;
+
+	mpt_check_int(t, any->kind, MPROC_STR);
+	mpt_check_int(t, sscanf(any->ptr, "token %u", &n), 1);
+	mpt_check(t, n < TOKENS);
+	token(n, text);
+	mpt_check(t, strcmp(text, any->ptr) == 0);
+	return n;
+}
+
+/* Numbers and texts of any length, so that all ways of replacing come about. */
+static struct mproc_any
+place(struct mpt_rand *rand, char text[64])
+{
+	size_t len = (size_t)mpt_rand_below(rand, 60);
+	struct mproc_any any = mproc_bytes(text, len);
+
+	if (len % 4 == 0)
+		return mproc_int((int64_t)len);
+	memset(text, 'a' + (int)(len % 26), len);
+	return any;
+}
+
+static void
+place_must_be_whole(struct mpt *t, const struct mproc_any *any)
+{
+	const char *bytes = any->ptr;
+
+	if (any->kind == MPROC_INT) {
+		mpt_check(t, any->i64 >= 0 && any->i64 < 60);
+		mpt_check_int(t, any->i64 % 4, 0);
+		return;
+	}
+	mpt_check_int(t, any->kind, MPROC_BYTES);
+	for (size_t i = 0; i < any->len; i++)
+		mpt_check_int(t, bytes[i], 'a' + (int)(any->len % 26));
+}
+
+static void
+look(struct mpt *t, struct board *b, struct mpt_rand *rand)
+{
+	struct mproc_any any;
+	int r;
+
+	r = mproc_list_get(b->tokens, (int64_t)mpt_rand_below(rand, TOKENS),
+			   &any);
+	mpt_check(t, r == 0 || r == -ERANGE);
+	if (r == 0) {
+		number_of(t, &any);
+		mproc_any_clear(&any);
+	}
+	mpt_check_int(t, mproc_list_get(
+		b->places, (int64_t)mpt_rand_below(rand, PLACES), &any), 0);
+	place_must_be_whole(t, &any);
+	mproc_any_clear(&any);
+}
+
+/* Takes some out and puts them back. */
+static void
+move(struct mpt *t, struct board *b, struct mpt_rand *rand)
+{
+	unsigned n = 1 + (unsigned)mpt_rand_below(rand, HAND), has = 0;
+	struct mproc_any hand[HAND];
+	int r = 0;
+
+	while (has < n && r == 0) {
+		r = mproc_list_pop(b->tokens,
+				   (int64_t)mpt_rand_below(rand, TOKENS) -
+					   TOKENS / 2, &hand[has]);
+		mpt_check(t, r == 0 || r == -ERANGE);
+		if (r == 0)
+			number_of(t, &hand[has++]);
+	}
+	chaos_spend(rand, 100);
+	if (mpt_rand_below(rand, 2)) {
+		mpt_check_int(t, mproc_list_extend(b->tokens, hand, has), 0);
+	} else {
+		for (unsigned i = 0; i < has; i++)
+			mpt_check_int(t, mproc_list_insert(
+				b->tokens, (int64_t)mpt_rand_below(
+						   rand, TOKENS), hand[i]), 0);
+	}
+	while (has)
+		mproc_any_clear(&hand[--has]);
+}
+
+static int
+work(struct mpt *t, void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+	struct board *b = mpt_scratch(t);
+	struct mpt_rand rand;
+	char text[64];
+
+	mpt_rand_init(&rand, (uint64_t)getpid());
+	chaos_join(t);
+	while (chaos_rest(t, me)) {
+		look(t, b, &rand);
+		move(t, b, &rand);
+		mpt_check_int(t, mproc_list_set(
+			b->places, (int64_t)mpt_rand_below(&rand, PLACES),
+			place(&rand, text)), 0);
+		if (mpt_rand_below(&rand, 8) == 0)
+			mpt_check_int(t, mproc_list_sort(b->tokens, NULL, NULL),
+				      0);
+		if (mpt_rand_below(&rand, 8) == 0)
+			mpt_check_int(t, mproc_list_reverse(b->places), 0);
+		b->chaos.finished[me]++;
+	}
+	return 0;
+}
+
+static pid_t
+inside(struct mpt *t, struct mpt_rand *rand)
+{
+	struct board *b = mpt_scratch(t);
+	const mproc_list *l = mpt_rand_below(rand, 2) ? b->tokens : b->places;
+	struct mproc_owner owner;
+
+	mpt_check_int(t, mproc_lock_owner((const mproc_lock *)&l->lock, &owner),
+		      0);
+	return owner.pid;
+}
+
+/* Whatever the last one that died in it has left is put in order by this. */
+static void
+go_in(mproc_list *l)
+{
+	assert_int_equal(mproc_list_append(l, mproc_int(0)), 0);
+	assert_int_equal(mproc_list_pop(l, -1, NULL), 0);
+}
+
+/* Each is there once, but for what the dead have taken along. */
+static void
+verify_tokens(struct mpt *t, struct board *b)
+{
+	bool there[TOKENS] = { false };
+	unsigned n = 0, missing = 0;
+	struct mproc_any any;
+	char text[64];
+	size_t i = 0;
+
+	while (mproc_list_next(b->tokens, &i, &any) == 0) {
+		n = number_of(t, &any);
+		mproc_any_clear(&any);
+		assert_false(there[n]);
+		there[n] = true;
+	}
+	for (n = 0; n < TOKENS; n++) {
+		if (there[n])
+			continue;
+		missing++;
+		assert_int_equal(mproc_list_append(b->tokens, token(n, text)),
+				 0);
+	}
+	assert_in_range(missing, 0, HAND * (b->chaos.deaths - b->deaths));
+	b->deaths = b->chaos.deaths;
+}
+
+/* As many blocks as there are tokens, always; and of the places those that are
+ * long. */
+static void
+verify_blocks(struct mpt *t, struct board *b)
+{
+	struct mproc_arena_stat now;
+	struct mproc_any any;
+	uint64_t blocks;
+	size_t i = 0;
+
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	blocks = now.blocks;
+	assert_int_equal(mproc_list_len(b->places), PLACES);
+	while (mproc_list_next(b->places, &i, &any) == 0) {
+		place_must_be_whole(t, &any);
+		blocks -= any.kind == MPROC_BYTES && any.len > 8;
+		mproc_any_clear(&any);
+	}
+	if (!b->blocks)
+		b->blocks = blocks;
+	assert_int_equal(blocks, b->blocks);
+}
+
+static void
+verify(struct mpt *t)
+{
+	struct board *b = mpt_scratch(t);
+
+	go_in(b->tokens);
+	go_in(b->places);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	verify_tokens(t, b);
+	verify_blocks(t, b);
+}
+
+static void
+be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
+{
+	struct board *b = mpt_scratch(t);
+	struct chaos_plan plan = {
+		.work = work,
+		.kills = chaos_kills(kills),
+		.inside = inside,
+		.verify = verify,
+	};
+	char text[64];
+
+	assert_int_equal(mproc_list_create(&b->tokens, NULL), 0);
+	assert_int_equal(mproc_list_create(&b->places, NULL), 0);
+	for (unsigned i = 0; i < TOKENS; i++)
+		assert_int_equal(mproc_list_append(b->tokens, token(i, text)),
+				 0);
+	for (unsigned i = 0; i < PLACES; i++)
+		assert_int_equal(mproc_list_append(b->places, mproc_int(0)), 0);
+	chaos_run(t, &plan, crowded);
+	assert_true(chaos_finished(t) > plan.kills);
+	mproc_list_destroy(b->tokens);
+	mproc_list_destroy(b->places);
+}
+
+static void
+lists_survive_kills_and_stops(void **state)
+{
+	be_killed_and_stopped(*state, KILLS, true);
+}
+
+static void
+undisturbed(struct mpt *t)
+{
+	be_killed_and_stopped(t, KILLS / 2, false);
+}
+
+static void
+and_on_one_cpu(void **state)
+{
+	chaos_on_one_cpu(undisturbed, *state);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(lists_survive_kills_and_stops),
+		mpt_test(and_on_one_cpu),
+	};
+
+	return cmocka_run_group_tests(tests, chaos_setup, NULL);
+}
