@@ -4,6 +4,8 @@
  * many others, while it changes a list, and while it makes good what another one
  * that has died had begun.
  */
+#include <stdlib.h>
+
 #include "list.h"
 
 /* A value with a block at each end and in the middle. */
@@ -113,6 +115,12 @@ killed_while_it_inserts(void **state)
 static int
 pop_first(mproc_list *l)
 {
+	return mproc_list_pop(l, 0, NULL);
+}
+
+static int
+pop_with_copy(mproc_list *l)
+{
 	struct mproc_any any;
 	int r = mproc_list_pop(l, 0, &any);
 
@@ -138,13 +146,28 @@ clear(mproc_list *l)
 	return mproc_list_clear(l);
 }
 
+#define LARGE ((size_t)3 << 19)
+
+/* A text that is a run of extents. */
+static void
+large(mproc_list *l)
+{
+	char *text = calloc(1, LARGE);
+
+	assert_non_null(text);
+	must(mproc_list_append(l, mproc_bytes(text, LARGE)));
+	must(mproc_list_append(l, mproc_int(1)));
+	free(text);
+}
+
 static void
 killed_while_it_takes_out(void **state)
 {
 	static const struct operation ops[] = {
-		{ .name = "pop the first", .init = six, .run = pop_first },
+		{ .name = "pop the first", .init = six, .run = pop_with_copy },
 		{ .name = "pop an integer", .init = six, .run = pop_middle },
 		{ .name = "pop the last", .init = six, .run = pop_last },
+		{ .name = "pop a large text", .init = large, .run = pop_first },
 		{ .name = "clear", .init = six, .run = clear },
 		{ .name = "clear what was large", .init = too_large,
 		  .run = clear },
