@@ -11,7 +11,7 @@
 static struct mpr_list_root *
 find_root(const mproc_arena *a, const mproc_list *list)
 {
-	/* Acquire pairs with the CAS that linked it: the mark is there. */
+	/* Acquire pairs with the store that linked it: the mark is there. */
 	uint64_t offset =
 		atomic_load_explicit(&list->root, memory_order_acquire);
 	struct mpr_list_root *root;
