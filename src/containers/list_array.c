@@ -42,6 +42,7 @@ int
 mpr_list_make_room(struct mpr_list_use *u, uint64_t n)
 {
 	uint64_t capacity = u->capacity + u->capacity / 2;
+	int r;
 
 	if (n <= u->capacity)
 		return 0;
@@ -51,7 +52,9 @@ mpr_list_make_room(struct mpr_list_use *u, uint64_t n)
 				u->arena->shmem.size);
 	if (capacity < CAPACITY_MIN)
 		capacity = CAPACITY_MIN;
-	return replace(u, capacity < n ? n : capacity, NULL);
+	r = replace(u, capacity < n ? n : capacity, NULL);
+	/* Somebody may have written there. */
+	return r == 0 && n > u->capacity ? mpr_list_corrupt(u) : r;
 }
 
 void

@@ -106,8 +106,7 @@ settle_doing(struct mpr_list_use *u)
 	if (r < 0)
 		return r;
 	mpr_list_put(&u->root->doing, MPR_LIST_NOTHING);
-	u->len = mpr_list_peek(&u->root->len);
-	return 0;
+	return mpr_list_map(u);
 }
 
 int
