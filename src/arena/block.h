@@ -94,7 +94,7 @@ mpr_replaces(uint64_t own, uint64_t at, uint64_t other)
  * Where a thread may find a free block at once: private, and no more than a guess.
  * Blocks have numbers, {extent 16 | index in its slab 16}.
  */
-#define MPR_CLASSES 50
+#define MPR_CLASSES 52
 #define MPR_CLASSES_SMALL 20
 #define MPR_HINTS 2
 

@@ -38,7 +38,8 @@ struct geometry {
 	X(1280u, 804u) X(1536u, 672u) X(1792u, 577u) X(2048u, 506u)           \
 	X(2560u, 405u) X(3072u, 338u) X(3584u, 290u) X(4096u, 254u)           \
 	X(5120u, 203u) X(6144u, 170u) X(7168u, 145u) X(2 * PAGE, 127u)        \
-	X(3 * PAGE, 85u) X(4 * PAGE, 63u) X(5 * PAGE, 51u) X(6 * PAGE, 42u)   \
+	X(10240u, 102u) X(3 * PAGE, 85u) X(14336u, 73u) X(4 * PAGE, 63u)      \
+	X(5 * PAGE, 51u) X(6 * PAGE, 42u)                                     \
 	X(7 * PAGE, 36u) X(9 * PAGE, 28u) X(10 * PAGE, 25u)                   \
 	X(12 * PAGE, 21u) X(14 * PAGE, 18u) X(17 * PAGE, 15u)                 \
 	X(20 * PAGE, 12u) X(24 * PAGE, 10u) X(28 * PAGE, 9u)                  \
