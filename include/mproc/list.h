@@ -34,7 +34,7 @@
 #ifndef MPROC_LIST_H
 #define MPROC_LIST_H
 
-#include <mproc/containers.h>
+#include <mproc/any.h>
 
 MPROC_BEGIN_DECLS
 

@@ -5,14 +5,18 @@
 #ifndef MPROC_MPROC_H
 #define MPROC_MPROC_H
 
+#include <mproc/any.h>
 #include <mproc/arena.h>
 #include <mproc/containers.h>
 #include <mproc/core.h>
+#include <mproc/dict.h>
 #include <mproc/export.h>
 #include <mproc/list.h>
 #include <mproc/lock.h>
+#include <mproc/namespace.h>
 #include <mproc/process.h>
 #include <mproc/queue.h>
+#include <mproc/set.h>
 #include <mproc/shm.h>
 #include <mproc/sync.h>
 #include <mproc/value.h>

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <mproc/containers.h>
+#include <mproc/any.h>
 
 #include "arena/arena.h"
 

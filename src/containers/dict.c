@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
+#include <mproc/dict.h>
+
 #include "base/error.h"
 #include "base/opts.h"
 #include "containers/table_use.h"
@@ -56,73 +58,23 @@ mproc_dict_get(mproc_dict *d, struct mproc_any key, struct mproc_any *ret_value)
 	return mpr_table_get(MPR_CELL_DICT, d, &key, &want);
 }
 
-/* What needs no memory of its own. */
-static int
-get_fixed(mproc_dict *d, const struct mproc_any *key, const void *ret,
-	  struct mproc_any *ret_value)
-{
-	struct mpr_want want = { .ret = ret_value, .no_bytes = true };
-
-	if (!ret)
-		return mpr_fail(-EINVAL, "a pointer for the value is NULL");
-	return mpr_table_get(MPR_CELL_DICT, d, key, &want);
-}
-
-static int
-of_another_kind(void)
-{
-	return mpr_fail(-EPROTOTYPE, "the value is of another kind");
-}
-
 int
 mproc_dict_get_int(mproc_dict *d, struct mproc_any key, int64_t *ret_i)
 {
-	struct mproc_any value;
-	int r = get_fixed(d, &key, ret_i, &value);
-
-	if (r < 0)
-		return r;
-	if (value.kind != MPROC_INT && value.kind != MPROC_BOOL)
-		return of_another_kind();
-	*ret_i = value.kind == MPROC_INT ? value.i64 : value.b;
-	return 0;
+	return mpr_table_get_int(MPR_CELL_DICT, d, &key, ret_i);
 }
 
 int
 mproc_dict_get_float(mproc_dict *d, struct mproc_any key, double *ret_f)
 {
-	struct mproc_any value;
-	int r = get_fixed(d, &key, ret_f, &value);
-
-	if (r < 0)
-		return r;
-	if (value.kind != MPROC_FLOAT && value.kind != MPROC_INT)
-		return of_another_kind();
-	*ret_f = value.kind == MPROC_FLOAT ? value.f64 : (double)value.i64;
-	return 0;
+	return mpr_table_get_float(MPR_CELL_DICT, d, &key, ret_f);
 }
 
 int
 mproc_dict_get_str(mproc_dict *d, struct mproc_any key, char *buf, size_t size,
 		   size_t *ret_len)
 {
-	struct mproc_any value;
-	struct mpr_want want = { .ret = &value, .no_bytes = true, .buf = buf,
-				 .size = size };
-	int r;
-
-	if (!buf && size)
-		return mpr_fail(-EINVAL, "buf is NULL");
-	r = mpr_table_get(MPR_CELL_DICT, d, &key, &want);
-	if (r < 0)
-		return r;
-	if (value.kind != MPROC_STR)
-		return of_another_kind();
-	if (ret_len)
-		*ret_len = value.len;
-	return value.len < size ? 0 :
-				  mpr_fail(-EMSGSIZE, "a text of %zu bytes and "
-					   "a 0 for %zu", value.len, size);
+	return mpr_table_get_str(MPR_CELL_DICT, d, &key, buf, size, ret_len);
 }
 
 int

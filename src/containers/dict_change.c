@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 
+#include <mproc/dict.h>
+
 #include "base/error.h"
 #include "containers/table_use.h"
 

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include <mproc/containers.h>
+#include <mproc/any.h>
 
 /*
  * Whether @a is less than @b: integers, numbers and truth values by what they are,

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <mproc/containers.h>
+#include <mproc/any.h>
 
 #include "arena/participant.h"
 #include "containers/any.h"

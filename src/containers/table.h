@@ -35,7 +35,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <mproc/containers.h>
+#include <mproc/any.h>
 
 #include "arena/heap.h"
 #include "containers/flat.h"

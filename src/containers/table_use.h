@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <mproc/containers.h>
+#include <mproc/any.h>
 
 #include "containers/table.h"
 
@@ -30,6 +30,16 @@ struct mpr_want {
 /* Returns 0; -ENOENT; -ENOMEM; and those of mpr_visit_begin() and _lock(). */
 int mpr_table_get(enum mpr_cell_kind kind, void *table,
 		  const struct mproc_any *key, const struct mpr_want *want);
+
+/* The same for what is an integer, a number or a text: mproc_dict_get_int() and so
+ * on say what they return. */
+int mpr_table_get_int(enum mpr_cell_kind kind, void *table,
+		      const struct mproc_any *key, int64_t *ret_i);
+int mpr_table_get_float(enum mpr_cell_kind kind, void *table,
+			const struct mproc_any *key, double *ret_f);
+int mpr_table_get_str(enum mpr_cell_kind kind, void *table,
+		      const struct mproc_any *key, char *buf, size_t size,
+		      size_t *ret_len);
 
 /* What a change is to do, once it has seen what is there. */
 enum mpr_verdict {

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include <mproc/set.h>
+
+#include "base/error.h"
+#include "base/opts.h"
+#include "containers/table_use.h"
+
+int
+mproc_set_create(mproc_set **ret_s, const struct mproc_set_opts *opts)
+{
+	struct mproc_set_opts o;
+	void *table;
+	int r;
+
+	if (!ret_s)
+		return mpr_fail(-EINVAL, "ret_s is NULL");
+	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r == 0)
+		r = mpr_table_create(MPR_CELL_SET, o.arena, &table);
+	if (r == 0)
+		*ret_s = table;
+	return r;
+}
+
+void
+mproc_set_destroy(mproc_set *s)
+{
+	mpr_table_destroy(MPR_CELL_SET, s);
+}
+
+static int
+add(const struct mpr_visit *v, const struct mpr_place *at,
+    struct mproc_any *value, void *arg)
+{
+	(void)v;
+	(void)value;
+	(void)arg;
+	return at->is_there ? MPR_KEEP : MPR_PUT;
+}
+
+int
+mproc_set_add(mproc_set *s, struct mproc_any elem)
+{
+	int r = mpr_table_change(MPR_CELL_SET, s, &elem, add, NULL);
+
+	return r < 0 ? r : r == MPR_PUT;
+}
+
+static int
+discard(const struct mpr_visit *v, const struct mpr_place *at,
+	struct mproc_any *value, void *arg)
+{
+	(void)v;
+	(void)value;
+	(void)arg;
+	return at->is_there ? MPR_REMOVE : MPR_KEEP;
+}
+
+int
+mproc_set_discard(mproc_set *s, struct mproc_any elem)
+{
+	int r = mpr_table_change(MPR_CELL_SET, s, &elem, discard, NULL);
+
+	return r < 0 ? r : r == MPR_REMOVE;
+}
+
+int
+mproc_set_has(mproc_set *s, struct mproc_any elem)
+{
+	struct mpr_want nothing = { 0 };
+	int r = mpr_table_get(MPR_CELL_SET, s, &elem, &nothing);
+
+	if (r == -ENOENT)
+		return 0;
+	return r < 0 ? r : 1;
+}
+
+int
+mproc_set_pop(mproc_set *s, struct mproc_any *ret_elem)
+{
+	struct mproc_cursor c;
+	int r;
+
+	if (!ret_elem)
+		return mpr_fail(-EINVAL, "ret_elem is NULL");
+	/* Others may take it first; then another one, until there is none. */
+	do {
+		c = (struct mproc_cursor){ { 0 } };
+		r = mpr_table_next(MPR_CELL_SET, s, &c, ret_elem, NULL);
+		if (r < 0)
+			break;
+		r = mproc_set_discard(s, *ret_elem);
+		if (r <= 0)
+			mproc_any_clear(ret_elem);
+	} while (r == 0);
+	if (r == -ENODATA)
+		return mpr_fail(r, "the set is empty");
+	return r < 0 ? r : 0;
+}
+
+size_t
+mproc_set_len(mproc_set *s)
+{
+	size_t len;
+
+	return mpr_table_len(MPR_CELL_SET, s, &len) < 0 ? 0 : len;
+}
+
+int
+mproc_set_clear(mproc_set *s)
+{
+	return mpr_table_clear(MPR_CELL_SET, s);
+}
+
+int
+mproc_set_next(mproc_set *s, struct mproc_cursor *cursor,
+	       struct mproc_any *ret_elem)
+{
+	if (!cursor)
+		return mpr_fail(-EINVAL, "cursor is NULL");
+	return mpr_table_next(MPR_CELL_SET, s, cursor, ret_elem, NULL);
+}
