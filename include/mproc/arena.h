@@ -68,6 +68,13 @@ typedef struct mproc_arena mproc_arena;
  *               beginning, which does not count. The file is /dev/shm/NAME.
  * @mode:        of a named arena: who may open it, as in open(2) and whatever
  *               the umask; 0 means 0600
+ * @prefault:    all of its capacity is allocated when it is made, and stays: no
+ *               allocation has to ask the kernel. The usual capacity is 256 MiB
+ *               then. Other processes still map each page when they first touch
+ *               it.
+ * @huge_pages:  asks the kernel for huge pages; which of them it really gives is
+ *               seen in /proc/self/smaps. Not for a named arena. With @prefault
+ *               it gets as many as it can at once.
  */
 struct mproc_arena_opts {
 	size_t struct_size;
@@ -75,6 +82,9 @@ struct mproc_arena_opts {
 	bool core_dump;
 	const char *name;
 	unsigned mode;
+	unsigned unused; /* was padding: not looked at */
+	bool prefault;
+	bool huge_pages;
 };
 
 /**
@@ -84,8 +94,8 @@ struct mproc_arena_opts {
  *
  * Return: 0, or a negative error:
  *   -EINVAL   @ret_a is NULL, @opts->struct_size makes no sense, there is no
- *             name or it cannot be one, the capacity is out of range, or there
- *             is more than permission bits in the mode
+ *             name or it cannot be one, the capacity is out of range, there
+ *             is more than permission bits in the mode, or huge pages are wanted
  *   -ENAMETOOLONG
  *   -E2BIG    @opts has fields that this library does not know
  *   -EEXIST   something has that name already
@@ -174,6 +184,8 @@ MPROC_API int mproc_arena_unlink(const char *name);
  * Return: 0, or a negative error:
  *   -EINVAL  @opts->struct_size makes no sense, the capacity is out of range, or
  *            there is a name or a mode
+ *   -ENOTSUP huge pages are wanted, and the system has none for this: the detail
+ *            says what is missing
  *   -E2BIG   @opts has fields that this library does not know
  *   -EBUSY   the arena exists already
  * Context: never blocks.
@@ -188,7 +200,8 @@ mproc_arena_configure_default(const struct mproc_arena_opts *opts);
  *         errno set if the arena could not be made: ENOMEM (address space,
  *         memory), ENOSPC (shared memory is full), EFBIG (RLIMIT_FSIZE, or a
  *         file system that does not take so large a file), EMFILE, ENFILE,
- *         ENOSYS (no way to make or to allocate an unnamed file).
+ *         ENOSYS (no way to make or to allocate an unnamed file), ENOTSUP (huge
+ *         pages were asked for, and it is in a file of a file system).
  * Context: may block on the kernel on first use.
  * Crash: an arena that its creator did not finish goes with its creator.
  */

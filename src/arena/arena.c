@@ -19,12 +19,14 @@
 #include "base/opts.h"
 #include "os/fence.h"
 #include "os/generation.h"
+#include "os/huge.h"
 
 /* Unless asked for: as much as there can be, then half of it and so on. */
 #define CAPACITY_USUAL MPR_CAPACITY_MAX
 #define CAPACITY_HALVED_TO (UINT64_C(64) << 20)
 
-/* A core dump makes the kernel allocate all of what it contains. */
+/* A core dump makes the kernel allocate all of what it contains; so do we, if it is
+ * to be there from the beginning. */
 #define CAPACITY_DUMPED (UINT64_C(256) << 20)
 
 /* Tables, and a dozen extents: enough for a queue between processes. */
@@ -48,7 +50,7 @@ make_memory(struct mproc_arena *a, const struct mproc_arena_opts *o,
 	if (o->capacity)
 		return make(&a->shmem, mpr_round_up(o->capacity,
 						    MPR_EXTENT_SIZE), arg);
-	if (o->core_dump)
+	if (o->core_dump || o->prefault)
 		size = CAPACITY_DUMPED;
 	do {
 		r = make(&a->shmem, size, arg);
@@ -61,6 +63,7 @@ void
 mpr_arena_attach(struct mproc_arena *a)
 {
 	a->shm = mpr_arena_at(a, 0);
+	a->shmem.stays = a->shm->prefaulted != 0;
 	a->n_extents = (uint32_t)((a->shmem.size - MPR_HEAP_AT) /
 				  MPR_EXTENT_SIZE);
 }
@@ -80,11 +83,16 @@ mpr_arena_make(struct mproc_arena *a, const struct mproc_arena_opts *o,
 
 	if (r < 0)
 		return r;
-	r = mpr_shmem_back(&a->shmem, 0, PAGE);
+	if (o->huge_pages)
+		r = mpr_huge_use(&a->shmem);
+	if (r == 0)
+		r = o->prefault ? mpr_shmem_fill(&a->shmem) :
+				  mpr_shmem_back(&a->shmem, 0, PAGE);
 	if (r < 0) {
 		mpr_shmem_unmap(&a->shmem);
 		return r;
 	}
+	((struct mpr_arena_shm *)mpr_arena_at(a, 0))->prefaulted = o->prefault;
 	mpr_arena_attach(a);
 	a->shm->magic = MPR_ARENA_MAGIC;
 	a->shm->layout = MPR_ARENA_LAYOUT;
@@ -239,6 +247,8 @@ mproc_arena_configure_default(const struct mproc_arena_opts *opts)
 		return mpr_fail(-EINVAL, "the default arena has no name and no "
 				"mode");
 	r = mpr_arena_check_capacity(o.capacity);
+	if (r == 0 && o.huge_pages)
+		r = mpr_huge_ask();
 	if (r < 0)
 		return r;
 	mpr_process_lock();

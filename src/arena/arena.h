@@ -88,7 +88,8 @@ struct mpr_arena_shm {
 	/* 1: some process cannot be reached by heavy fences, so fast paths
 	 * fence themselves. Only ever set. */
 	_Atomic uint32_t light_fences;
-	uint32_t pad1;
+	/* 1: all of it has memory and keeps it. Written once, as the above. */
+	uint32_t prefaulted;
 
 	/* When somebody last looked for the dead thoroughly (recover.h). */
 	_Atomic int64_t looked_at;

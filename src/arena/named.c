@@ -106,6 +106,8 @@ mproc_arena_create(mproc_arena **ret_a, const struct mproc_arena_opts *opts)
 		r = mpr_segment_check(o.name);
 	if (r == 0)
 		r = mpr_arena_check_capacity(o.capacity);
+	if (r == 0 && o.huge_pages)
+		r = mpr_fail(-EINVAL, "a named arena has no huge pages");
 	if (r == 0 && o.mode & ~0666U)
 		r = mpr_fail(-EINVAL, "a mode of %o", o.mode);
 	if (r < 0)

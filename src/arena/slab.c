@@ -508,6 +508,8 @@ mpr_slabs_trim(mproc_arena *a, const struct mpr_self *self, bool all)
 	uint64_t use, seen = 0;
 
 	static_assert(MPR_CLASSES < 64, "a bit for each");
+	if (a->shmem.stays)
+		return;
 	for (uint32_t i = 0; i < high; i++) {
 		struct geometry g;
 

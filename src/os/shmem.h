@@ -16,6 +16,7 @@ struct mpr_shmem {
 	unsigned char *base;
 	size_t size;
 	struct mpr_file file;
+	bool stays; /* all of it is allocated, and no page is given back */
 };
 
 /*
@@ -64,6 +65,10 @@ int mpr_shmem_back(const struct mpr_shmem *s, size_t offset, size_t len);
 /* The same for all that is not allocated yet of an object that another program
  * made; it asks for no more memory than that. */
 int mpr_shmem_back_rest(const struct mpr_shmem *s);
+
+/* Makes the kernel allocate all of it, and map it here as far as it can. Returns as
+ * mpr_shmem_back(). */
+int mpr_shmem_fill(const struct mpr_shmem *s);
 
 /*
  * Gives the pages of [@offset, @offset + @len) back to the kernel, if it takes

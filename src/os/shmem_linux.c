@@ -267,8 +267,11 @@ mpr_shmem_ask(const struct mpr_shmem *s, size_t len)
 int
 mpr_shmem_back(const struct mpr_shmem *s, size_t offset, size_t len)
 {
-	int r = len >= ASK_FROM ? mpr_shmem_ask(s, len) : 0;
+	int r;
 
+	if (s->stays)
+		return 0;
+	r = len >= ASK_FROM ? mpr_shmem_ask(s, len) : 0;
 	if (r < 0)
 		return r;
 	r = allocate(s, offset, len);
@@ -295,9 +298,24 @@ mpr_shmem_back_rest(const struct mpr_shmem *s)
 	return r < 0 ? refuse(s, r, rest) : 0;
 }
 
+int
+mpr_shmem_fill(const struct mpr_shmem *s)
+{
+	int r = mpr_shmem_ask(s, s->size);
+
+	if (r < 0)
+		return r;
+	/* First by the mapping, which alone can get huge pages. */
+	(void)allocate_by_mapping(s, 0, s->size);
+	r = allocate(s, 0, s->size);
+	return r < 0 ? refuse(s, r, s->size) : 0;
+}
+
 static bool
 give_back(const struct mpr_shmem *s, size_t offset, size_t len)
 {
+	if (s->stays)
+		return false;
 	if (mpr_file_is_open(&s->file) && !mpr_fault(MPR_FAULT_PUNCH) &&
 	    fallocate(s->file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		      (off_t)offset, (off_t)len) == 0)
@@ -315,7 +333,7 @@ mpr_shmem_unback(const struct mpr_shmem *s, size_t offset, size_t len)
 		return 0;
 	/* Then it is kept, and wiped; backed first, as storing must not
 	 * fail. */
-	r = allocate(s, offset, len);
+	r = s->stays ? 0 : allocate(s, offset, len);
 	if (r < 0)
 		return mpr_fail(r, "wiping %zu bytes of shared memory: %s", len,
 				mproc_strerror(r));
