@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slabs: which of them give their memory back, and where free blocks are found.
+ */
+#include "arena/extent.h"
+#include "arena/heap.h"
+#include "base/owner.h"
+#include "common.h"
+
+/* Someone slow may look at what was part of an object, or at a value's lock. */
+static void
+memory_of_objects_and_values_is_not_given_back(void **state)
+{
+	struct mpr_self *self = join_arena(*state);
+	_Atomic uint64_t *home = mproc_alloc(8);
+	struct mpr_block_ref ref;
+	uint32_t extent[3];
+
+	for (int i = 0; i < 3; i++) {
+		/* A size that nobody else has. */
+		size_t size = (size_t)(i == 0 ? 6 : i == 1 ? 10 : 14) * 4096;
+
+		assert_int_equal(mpr_heap_reserve(the_arena(), self, size,
+						  &ref), 0);
+		extent[i] = mpr_extent_of(ref.offset);
+		assert_true(mpr_extent_has(the_arena(), extent[i], 65536));
+		if (i == 1) {
+			assert_int_equal(mpr_block_append(the_arena(), self,
+							  &ref, home, 0, 0), 0);
+			assert_true(mpr_block_retire(the_arena(), self, &ref,
+						     home));
+			*home = 0;
+			mpr_block_cancel(self, &ref);
+			continue;
+		}
+		mpr_block_commit(self, &ref, size, i ? MPR_BIRTH_VALUE : 0);
+		assert_int_equal(mpr_block_free(the_arena(), &ref), 0);
+	}
+	mpr_heap_trim(the_arena());
+	assert_false(mpr_extent_has(the_arena(), extent[0], 65536));
+	assert_true(mpr_extent_has(the_arena(), extent[1], 65536));
+	assert_true(mpr_extent_has(the_arena(), extent[2], 65536));
+	mproc_free(home);
+}
+
+/* Whoever finds a slab full says so; it is looked at again when a block of it is
+ * free, or when somebody could not say that any more. */
+static void
+a_slab_that_was_full_is_found_again(void **state)
+{
+	size_t size = 160 * 4096;
+	void *p = mproc_alloc(size), *q = mproc_alloc(size), *more;
+	struct mpr_block_ref ref;
+
+	(void)state;
+	assert_true(mpr_heap_find_live(the_arena(), p, &ref));
+	/* There is one block in each. */
+	more = mproc_alloc(size);
+	mproc_free(more);
+	mproc_free(p);
+	assert_ptr_equal(mproc_alloc(size), p);
+	/* As one who was killed in between. */
+	ref.block->state = mpr_owner_freed(ref.block->state);
+	mpr_extent_at(the_arena(), mpr_extent_of(ref.offset))->who = 1;
+	more = mproc_alloc(size);
+	assert_ptr_not_equal(more, p);
+	mpr_heap_trim(the_arena());
+	assert_int_equal(mpr_extent_at(the_arena(),
+				       mpr_extent_of(ref.offset))->who, 0);
+	assert_ptr_equal(mproc_alloc(size), p);
+	mproc_free(p);
+	mproc_free(q);
+	mproc_free(more);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(memory_of_objects_and_values_is_not_given_back),
+		mpt_test(a_slab_that_was_full_is_found_again),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
