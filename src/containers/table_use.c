@@ -281,6 +281,8 @@ mpr_table_len(enum mpr_cell_kind kind, void *table, size_t *ret_len)
 		sum += c.n;
 	}
 	if (r == 0)
+		r = mpr_visit_check(&v);
+	if (r == 0)
 		*ret_len = sum;
 	return r;
 }
@@ -366,6 +368,9 @@ mpr_table_next(enum mpr_cell_kind kind, void *table, struct mproc_cursor *cursor
 		if (r >= 0 && *from == 0)
 			++*stripe;
 	}
+	/* It may be empty as it is being destroyed. */
+	if (r == 0)
+		r = mpr_visit_check(&v);
 	if (r < 0)
 		return finish(&v, r);
 	return r > 0 ? 0 : -ENODATA;

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Defects that containers once had, and who reads one while it changes: the reader
+ * stands between any two of its instructions, and others do what may be done then.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include <mproc/mproc.h>
+
+#include "common.h"
+#include "containers/table.h"
+#include "puppet.h"
+
+#define POINTS 10 /* where readers stand */
+#define SEED 4711 /* so that a key is always in the same place */
+#define LEN ((size_t)300) /* of texts; each is of one letter */
+
+enum seen { OLD = 1, NEW = 2, NONE = 4, STALE = 8 };
+
+/* In the scratch bytes. */
+struct board {
+	_Atomic bool has_read;
+	_Atomic int seen;
+};
+
+/* A container with a text under key or index 0, and what happens to it. */
+struct scene {
+	mproc_dict *d;
+	mproc_list *l;
+	int (*read)(const struct scene *s, struct mproc_any *ret);
+	void (*change)(struct scene *s);
+	int may_be; /* what who reads meanwhile may see */
+};
+
+static struct mproc_any
+text_of(char letter)
+{
+	static char text[128][LEN + 1];
+	char *t = text[(unsigned char)letter % 128];
+
+	memset(t, letter, LEN);
+	return mproc_str(t);
+}
+
+static bool
+is_text_of(const struct mproc_any *any, char letter)
+{
+	struct mproc_any text = text_of(letter);
+
+	return any->kind == MPROC_STR && any->len == LEN &&
+	       memcmp(any->ptr, text.ptr, LEN + 1) == 0;
+}
+
+static int
+get_key(const struct scene *s, struct mproc_any *ret)
+{
+	return mproc_dict_get(s->d, mproc_int(0), ret);
+}
+
+static int
+get_next(const struct scene *s, struct mproc_any *ret)
+{
+	struct mproc_cursor c = { { 0 } };
+	struct mproc_any key;
+	int r;
+
+	/* Others may have come. */
+	while ((r = mproc_dict_next(s->d, &c, &key, ret)) == 0 &&
+	       key.i64 != 0)
+		mproc_any_clear(ret);
+	return r;
+}
+
+static int
+get_index(const struct scene *s, struct mproc_any *ret)
+{
+	return mproc_list_get(s->l, 0, ret);
+}
+
+static int
+seen_as(int r, const struct mproc_any *got)
+{
+	if (r == 0 && is_text_of(got, 'a'))
+		return OLD;
+	if (r == 0 && is_text_of(got, 'b'))
+		return NEW;
+	if (r == -ENOENT || r == -ERANGE || r == -ENODATA)
+		return NONE;
+	return r == -ESTALE ? STALE : 0;
+}
+
+static void
+read_it(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	struct mproc_any got = mproc_nil();
+	const struct scene *s = arg;
+	int r;
+
+	puppet_halt();
+	r = s->read(s, &got);
+	b->has_read = true;
+	b->seen = seen_as(r, &got);
+}
+
+static void
+put_others(struct scene *s, int from)
+{
+	for (int i = from; i < from + 100; i++)
+		if (s->d)
+			assert_int_equal(mproc_dict_set(s->d, mproc_int(i),
+							text_of('x')), 0);
+		else
+			assert_int_equal(mproc_list_append(s->l, text_of('x')),
+					 0);
+}
+
+static void
+begin(struct scene *s)
+{
+	if (s->read == get_index) {
+		assert_int_equal(mproc_list_create(&s->l, NULL), 0);
+		assert_int_equal(mproc_list_append(s->l, text_of('a')), 0);
+	} else {
+		assert_int_equal(mproc_dict_create(&s->d, NULL), 0);
+		((struct mpr_table *)s->d)->seed = SEED;
+		assert_int_equal(mproc_dict_set(s->d, mproc_int(0),
+						text_of('a')), 0);
+	}
+}
+
+static void
+destroy(struct scene *s)
+{
+	mproc_dict_destroy(s->d);
+	mproc_list_destroy(s->l);
+	s->d = NULL;
+	s->l = NULL;
+}
+
+/* How many instructions the reader takes where nothing happens. */
+static unsigned
+count_moves(struct mpt *t, struct scene *s)
+{
+	struct board *b = mpt_scratch(t);
+	unsigned n = 0;
+	pid_t pid;
+
+	begin(s);
+	b->has_read = false;
+	for (pid = puppet_start(t, read_it, s); !b->has_read; n++)
+		assert_true(puppet_move(t, pid));
+	puppet_run(t, pid);
+	destroy(s);
+	return n;
+}
+
+static void
+stand_at(struct mpt *t, struct scene *s, unsigned n)
+{
+	struct board *b = mpt_scratch(t);
+	pid_t pid;
+
+	begin(s);
+	pid = puppet_start(t, read_it, s);
+	for (unsigned i = 0; i < n; i++)
+		assert_true(puppet_move(t, pid));
+	s->change(s);
+	puppet_run(t, pid);
+	if (!(b->seen & s->may_be))
+		print_error("at instruction %u: %d\n", n, b->seen);
+	assert_true(b->seen & s->may_be);
+	destroy(s);
+}
+
+static void
+read_beside(struct mpt *t, int (*read)(const struct scene *, struct mproc_any *),
+	    void (*change)(struct scene *s), int may_be)
+{
+	struct scene s = { .read = read, .change = change, .may_be = may_be };
+	unsigned points = amount(POINTS), moves = count_moves(t, &s);
+
+	mpt_watchdog(t, 120);
+	for (unsigned i = 0; i < points; i++)
+		stand_at(t, &s, moves * i / points);
+}
+
+/* Twice, and then what was there is of others. */
+static void
+set_another(struct scene *s)
+{
+	for (char c = 'c'; c >= 'b'; c--)
+		if (s->d)
+			assert_int_equal(mproc_dict_set(s->d, mproc_int(0),
+							text_of(c)), 0);
+		else
+			assert_int_equal(mproc_list_set(s->l, 0, text_of(c)),
+					 0);
+	put_others(s, 1);
+}
+
+static void
+take_it_away(struct scene *s)
+{
+	if (s->d)
+		assert_int_equal(mproc_dict_pop(s->d, mproc_int(0), NULL), 0);
+	else
+		assert_int_equal(mproc_list_pop(s->l, 0, NULL), 0);
+}
+
+static void
+take_and_put_others(struct scene *s)
+{
+	take_it_away(s);
+	if (s->d)
+		put_others(s, 1);
+}
+
+static void
+only_put_others(struct scene *s)
+{
+	for (int i = 0; i < 4; i++)
+		put_others(s, i * 100 + 1);
+}
+
+static void
+destroy_it(struct scene *s)
+{
+	if (s->d)
+		mproc_dict_destroy(s->d);
+	else
+		mproc_list_destroy(s->l);
+	s->d = NULL;
+	s->l = NULL;
+}
+
+/* In the same place. */
+static void
+make_another(struct scene *s)
+{
+	void *before = s->d ? (void *)s->d : (void *)s->l;
+
+	destroy_it(s);
+	begin(s);
+	assert_ptr_equal(s->d ? (void *)s->d : (void *)s->l, before);
+	set_another(s);
+}
+
+static void
+who_reads_a_key_finds_what_was_there(void **state)
+{
+	read_beside(*state, get_key, set_another, OLD | NEW);
+	read_beside(*state, get_key, take_and_put_others, OLD | NONE);
+	read_beside(*state, get_key, only_put_others, OLD);
+}
+
+static void
+who_goes_through_a_dict_meets_what_was_there(void **state)
+{
+	read_beside(*state, get_next, set_another, OLD | NEW);
+	read_beside(*state, get_next, take_and_put_others, OLD | NONE);
+	read_beside(*state, get_next, only_put_others, OLD);
+}
+
+static void
+who_reads_from_a_list_finds_what_was_there(void **state)
+{
+	read_beside(*state, get_index, set_another, OLD | NEW);
+	read_beside(*state, get_index, take_and_put_others, OLD | NONE);
+	read_beside(*state, get_index, only_put_others, OLD);
+}
+
+static void
+who_reads_what_is_destroyed_is_told(void **state)
+{
+	read_beside(*state, get_key, destroy_it, OLD | STALE);
+	read_beside(*state, get_next, destroy_it, OLD | STALE);
+	read_beside(*state, get_index, destroy_it, OLD | STALE);
+	read_beside(*state, get_key, make_another, OLD | NEW | STALE);
+	read_beside(*state, get_next, make_another, OLD | NEW | STALE);
+	read_beside(*state, get_index, make_another, OLD | NEW | STALE);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(who_reads_a_key_finds_what_was_there),
+		mpt_test(who_goes_through_a_dict_meets_what_was_there),
+		mpt_test(who_reads_from_a_list_finds_what_was_there),
+		mpt_test(who_reads_what_is_destroyed_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
