@@ -173,6 +173,8 @@ mpr_table_get(enum mpr_cell_kind kind, void *table, const struct mproc_any *key,
 	struct mpr_visit v;
 	int r;
 
+	if (want->ret)
+		*want->ret = mproc_nil();
 	r = mpr_visit_begin(&v, kind, table);
 	if (r == 0)
 		r = mpr_key_make(&v, key, &g.key);
@@ -180,8 +182,6 @@ mpr_table_get(enum mpr_cell_kind kind, void *table, const struct mproc_any *key,
 		r = mpr_visit_stripe(&v, g.key.stripe);
 	if (r < 0)
 		return r;
-	if (want->ret)
-		*want->ret = mproc_nil();
 	return finish(&v, read_stripe(&v, &g.reading));
 }
 

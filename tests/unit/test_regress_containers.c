@@ -282,6 +282,27 @@ who_reads_what_is_destroyed_is_told(void **state)
 	read_beside(*state, get_index, make_another, OLD | NEW | STALE);
 }
 
+/* A pointer that mproc_any_clear() must not be given. */
+static void
+what_cannot_be_read_is_nothing(void **state)
+{
+	struct mproc_any got = mproc_str("not to be freed");
+	mproc_dict *d;
+
+	(void)state;
+	got.owned = 1;
+	assert_int_equal(mproc_dict_get(NULL, mproc_int(0), &got), -EINVAL);
+	assert_int_equal(got.kind, MPROC_NIL);
+	assert_int_equal(mproc_dict_create(&d, NULL), 0);
+	got = mproc_str("not to be freed");
+	assert_int_equal(mproc_dict_get(d, mproc_str(NULL), &got), -EINVAL);
+	assert_int_equal(got.kind, MPROC_NIL);
+	mproc_dict_destroy(d);
+	got = mproc_str("not to be freed");
+	assert_int_equal(mproc_dict_get(d, mproc_int(0), &got), -ESTALE);
+	assert_int_equal(got.kind, MPROC_NIL);
+}
+
 int
 main(void)
 {
@@ -290,6 +311,7 @@ main(void)
 		mpt_test(who_goes_through_a_dict_meets_what_was_there),
 		mpt_test(who_reads_from_a_list_finds_what_was_there),
 		mpt_test(who_reads_what_is_destroyed_is_told),
+		mpt_test(what_cannot_be_read_is_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
