@@ -202,15 +202,15 @@ struct update {
 	mproc_update_fn *fn;
 	void *ctx;
 	int result;
+	struct mproc_any old; /* which the new one may refer to */
 };
 
 static int
 decide_update(const struct mpr_visit *v, const struct mpr_place *at,
 	      struct mproc_any *value, void *arg)
 {
-	struct mproc_any old = mproc_nil();
-	struct mpr_want want = { .ret = &old };
 	struct update *u = arg;
+	struct mpr_want want = { .ret = &u->old };
 	struct mpr_callback c;
 	int r = 0;
 
@@ -219,13 +219,12 @@ decide_update(const struct mpr_visit *v, const struct mpr_place *at,
 	if (r < 0)
 		return r;
 	mpr_callback_begin(&c, v);
-	u->result = u->fn(at->is_there ? &old : NULL, value, u->ctx);
+	u->result = u->fn(at->is_there ? &u->old : NULL, value, u->ctx);
 	mpr_callback_end(&c);
 	/* A child that it has forked has no lock. */
 	r = mpr_lock_check_held(&v->stripe->lock);
 	if (r < 0)
 		u->result = r;
-	mproc_any_clear(&old);
 	return u->result <= 0 ? u->result : MPR_PUT;
 }
 
@@ -239,5 +238,6 @@ mproc_dict_update(mproc_dict *d, struct mproc_any key, mproc_update_fn *fn,
 	if (!fn)
 		return mpr_fail(-EINVAL, "fn is NULL");
 	r = mpr_table_change(MPR_CELL_DICT, d, &key, decide_update, &u);
+	mproc_any_clear(&u.old);
 	return r < 0 ? r : u.result;
 }

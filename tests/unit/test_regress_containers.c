@@ -303,6 +303,31 @@ what_cannot_be_read_is_nothing(void **state)
 	assert_int_equal(got.kind, MPROC_NIL);
 }
 
+static int
+keep_the_text(const struct mproc_any *old, struct mproc_any *value, void *ctx)
+{
+	(void)ctx;
+	*value = *old;
+	return 1;
+}
+
+static void
+an_update_may_set_what_it_was_given(void **state)
+{
+	struct mproc_any got;
+	mproc_dict *d;
+
+	(void)state;
+	assert_int_equal(mproc_dict_create(&d, NULL), 0);
+	assert_int_equal(mproc_dict_set(d, mproc_int(0), text_of('a')), 0);
+	assert_int_equal(mproc_dict_update(d, mproc_int(0), keep_the_text,
+					   NULL), 1);
+	assert_int_equal(mproc_dict_get(d, mproc_int(0), &got), 0);
+	assert_true(is_text_of(&got, 'a'));
+	mproc_any_clear(&got);
+	mproc_dict_destroy(d);
+}
+
 int
 main(void)
 {
@@ -312,6 +337,7 @@ main(void)
 		mpt_test(who_reads_from_a_list_finds_what_was_there),
 		mpt_test(who_reads_what_is_destroyed_is_told),
 		mpt_test(what_cannot_be_read_is_nothing),
+		mpt_test(an_update_may_set_what_it_was_given),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
