@@ -10,6 +10,7 @@
 #include "containers/table.h"
 #include "containers/table_use.h"
 #include "os/clock.h"
+#include "os/generation.h"
 #include "os/interrupt.h"
 
 #define PATIENCE mproc_sec(1) /* with who is in a table that ends */
@@ -50,6 +51,7 @@ void
 mpr_callback_begin(struct mpr_callback *c, const struct mpr_visit *v)
 {
 	c->table = v->table;
+	c->generation = mpr_generation();
 	c->around = callbacks;
 	callbacks = c;
 }
@@ -65,7 +67,8 @@ is_in_callback(const void *table)
 {
 	const struct mpr_callback *c = callbacks;
 
-	while (c && c->table != table)
+	while (c && (c->table != table ||
+		     c->generation != mpr_generation_peek()))
 		c = c->around;
 	return c;
 }

@@ -175,6 +175,7 @@ int mpr_table_corrupt(const struct mpr_visit *v);
 /* Around a function of the user's, with the lock held. */
 struct mpr_callback {
 	const void *table;
+	uint64_t generation; /* of the process: a forked one is in none */
 	const struct mpr_callback *around;
 };
 

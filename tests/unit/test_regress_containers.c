@@ -328,6 +328,35 @@ an_update_may_set_what_it_was_given(void **state)
 	mproc_dict_destroy(d);
 }
 
+static int
+fork_a_reader(const struct mproc_any *old, struct mproc_any *value, void *ctx)
+{
+	pid_t child = fork();
+	int status, r = mproc_dict_has(ctx, mproc_int(0));
+
+	(void)old;
+	(void)value;
+	if (child == 0)
+		_exit(r == 1 ? 0 : 1);
+	if (r != -EDEADLK || waitpid(child, &status, 0) != child || status)
+		return -EIO;
+	return 0;
+}
+
+/* It may go on for long after the function has returned. */
+static void
+a_process_that_an_update_has_forked_is_not_in_it(void **state)
+{
+	mproc_dict *d;
+
+	(void)state;
+	assert_int_equal(mproc_dict_create(&d, NULL), 0);
+	assert_int_equal(mproc_dict_set(d, mproc_int(0), mproc_int(1)), 0);
+	assert_int_equal(mproc_dict_update(d, mproc_int(0), fork_a_reader, d),
+			 0);
+	mproc_dict_destroy(d);
+}
+
 int
 main(void)
 {
@@ -338,6 +367,7 @@ main(void)
 		mpt_test(who_reads_what_is_destroyed_is_told),
 		mpt_test(what_cannot_be_read_is_nothing),
 		mpt_test(an_update_may_set_what_it_was_given),
+		mpt_test(a_process_that_an_update_has_forked_is_not_in_it),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
