@@ -121,6 +121,14 @@ struct mpr_visit {
 	struct mpr_self *self; /* once a lock is held */
 };
 
+/* Whether its memory may go back to the kernel while it is read, but for the first
+ * page (arena/extent.h). */
+static inline bool
+mpr_item_may_vanish(const struct mpr_visit *v, const struct mpr_item *item)
+{
+	return !item->ref.block && !v->self;
+}
+
 /* A key that was checked. */
 struct mpr_key {
 	struct mpr_flat flat;
@@ -206,7 +214,8 @@ struct mpr_place {
 	struct mpr_item item; /* if it is there */
 };
 
-/* These and those below say -EBADMSG without a text. Returns 0; -EBADMSG. */
+/* These and those below say -EBADMSG without a text. Returns 0; -EBADMSG; without the
+ * lock also -EAGAIN if it has to be looked for with it. */
 int mpr_table_find(const struct mpr_visit *v, const struct mpr_key *key,
 		   struct mpr_place *ret);
 

@@ -87,11 +87,16 @@ follow(const struct mpr_visit *v, const _Atomic uint64_t *link,
 	return mpr_table_entry(v, offset, ret_item) ? 1 : -EBADMSG;
 }
 
-static bool
-is_key(const struct mpr_key *key, const struct mpr_item *item)
+/* Returns 1; 0; -EAGAIN. */
+static int
+is_key(const struct mpr_visit *v, const struct mpr_key *key,
+       const struct mpr_item *item)
 {
-	return item->key == key->flat.meta &&
-	       mpr_flat_is(&key->flat, mpr_item_key(item));
+	if (item->key != key->flat.meta)
+		return 0;
+	if (mpr_item_may_vanish(v, item))
+		return -EAGAIN;
+	return mpr_flat_is(&key->flat, mpr_item_key(item));
 }
 
 int
@@ -102,7 +107,7 @@ mpr_table_find(const struct mpr_visit *v, const struct mpr_key *key,
 		mpr_table_bucket(v, mpr_bucket_of(key->order, level_of(v)));
 	uint64_t last = 0;
 	bool first = true;
-	int r;
+	int r, is;
 
 	if (!link)
 		return -EBADMSG;
@@ -120,7 +125,10 @@ mpr_table_find(const struct mpr_visit *v, const struct mpr_key *key,
 		if (order > (key->order | MPR_ORDER_TIE))
 			break;
 		if (order >= key->order) {
-			if (is_key(key, &ret->item)) {
+			is = is_key(v, key, &ret->item);
+			if (is < 0)
+				return is;
+			if (is) {
 				ret->link = link;
 				ret->order = order;
 				ret->is_there = true;

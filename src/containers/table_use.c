@@ -129,13 +129,6 @@ read_stripe(struct mpr_visit *v, struct reading *reading)
 	return r;
 }
 
-/* What may not be there any more while we read it: see arena/extent.h. */
-static bool
-needs_lock(const struct mpr_visit *v, const struct mpr_item *item)
-{
-	return !item->ref.block && !v->self;
-}
-
 struct get {
 	struct reading reading;
 	struct mpr_key key;
@@ -151,10 +144,7 @@ look_up(const struct mpr_visit *v, struct reading *reading)
 
 	if (r < 0)
 		return r;
-	if (!at.is_there)
-		return -ENOENT;
-	return needs_lock(v, &at.item) ? -EAGAIN :
-					 mpr_table_copy(v, &at, g->want);
+	return at.is_there ? mpr_table_copy(v, &at, g->want) : -ENOENT;
 }
 
 static void
@@ -322,7 +312,7 @@ look_for_next(const struct mpr_visit *v, struct reading *reading)
 
 	if (r <= 0)
 		return r;
-	if (needs_lock(v, item))
+	if (mpr_item_may_vanish(v, item))
 		return -EAGAIN;
 	r = copy(v, item->key, mpr_item_key(item), &n->key);
 	if (r == 0)

@@ -357,6 +357,35 @@ a_process_that_an_update_has_forked_is_not_in_it(void **state)
 	mproc_dict_destroy(d);
 }
 
+/* What comes behind the first page of a run may have gone back to the kernel when
+ * somebody slow looks, and to look at it brings it back. */
+static void
+a_long_key_is_not_compared_in_memory_that_may_have_gone(void **state)
+{
+	static char text[3 << 12], large[3 << 19];
+	struct mproc_any any = mproc_bytes(text, sizeof(text));
+	struct mpr_visit v;
+	struct mpr_place at;
+	struct mpr_key key;
+	mproc_dict *d;
+
+	(void)state;
+	assert_int_equal(mproc_dict_create(&d, NULL), 0);
+	assert_int_equal(mproc_dict_set(d, any, mproc_bytes(large,
+							    sizeof(large))),
+			 0);
+	assert_int_equal(mpr_visit_begin(&v, MPR_CELL_DICT, d), 0);
+	assert_int_equal(mpr_key_make(&v, &any, &key), 0);
+	assert_int_equal(mpr_visit_stripe(&v, key.stripe), 0);
+	assert_int_equal(mpr_table_find(&v, &key, &at), -EAGAIN);
+	assert_int_equal(mpr_visit_lock(&v), 0);
+	assert_int_equal(mpr_table_find(&v, &key, &at), 0);
+	assert_true(at.is_there && !at.item.ref.block);
+	mpr_visit_unlock(&v);
+	assert_int_equal(mproc_dict_has(d, any), 1);
+	mproc_dict_destroy(d);
+}
+
 int
 main(void)
 {
@@ -368,6 +397,8 @@ main(void)
 		mpt_test(what_cannot_be_read_is_nothing),
 		mpt_test(an_update_may_set_what_it_was_given),
 		mpt_test(a_process_that_an_update_has_forked_is_not_in_it),
+		mpt_test(
+		a_long_key_is_not_compared_in_memory_that_may_have_gone),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
