@@ -139,9 +139,12 @@ empty_chain(struct mpr_visit *v, _Atomic uint64_t *link)
 int
 mpr_table_empty(struct mpr_visit *v)
 {
-	uint64_t n = mpr_buckets(load(&v->stripe->level));
+	uint64_t level = load(&v->stripe->level), n;
 	int r = 0;
 
+	if (level > MPR_TABLE_LEVELS)
+		return -EBADMSG;
+	n = mpr_buckets(level);
 	mpr_visit_change(v);
 	for (uint64_t i = 0; i < n && r == 0; i++) {
 		_Atomic uint64_t *link = mpr_table_bucket(v, i);

@@ -386,6 +386,27 @@ a_long_key_is_not_compared_in_memory_that_may_have_gone(void **state)
 	mproc_dict_destroy(d);
 }
 
+/* Of this level there are 2^64 buckets, which is none in 64 bits. */
+static void
+a_dict_of_too_many_buckets_is_not_taken_for_empty(void **state)
+{
+	struct mpr_visit v;
+	mproc_dict *d;
+
+	(void)state;
+	assert_int_equal(mproc_dict_create(&d, NULL), 0);
+	assert_int_equal(mproc_dict_set(d, mproc_int(0), mproc_int(1)), 0);
+	assert_int_equal(mpr_visit_begin(&v, MPR_CELL_DICT, d), 0);
+	for (int i = 0; i < MPR_STRIPES; i++)
+		v.stripes[i].level = 31;
+	assert_int_equal(mproc_dict_clear(d), -EBADMSG);
+	for (int i = 0; i < MPR_STRIPES; i++)
+		v.stripes[i].level = 0;
+	assert_int_equal(mproc_dict_clear(d), 0);
+	assert_int_equal(mproc_dict_len(d), 0);
+	mproc_dict_destroy(d);
+}
+
 int
 main(void)
 {
@@ -399,6 +420,7 @@ main(void)
 		mpt_test(a_process_that_an_update_has_forked_is_not_in_it),
 		mpt_test(
 		a_long_key_is_not_compared_in_memory_that_may_have_gone),
+		mpt_test(a_dict_of_too_many_buckets_is_not_taken_for_empty),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
