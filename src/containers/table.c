@@ -227,8 +227,19 @@ mpr_key_make(const struct mpr_visit *v, const struct mproc_any *any,
 	return 0;
 }
 
+/* Not if a signal handler has forked while we waited, and this is the child. */
+static bool
+is_ours(const struct mpr_visit *v)
+{
+	const struct mpr_self *self = mpr_self_in(v->arena);
+
+	return self && atomic_load(&v->table->cell.word) ==
+			       (mpr_holder(self) | MPR_GONE);
+}
+
 /* The table is the caller's, who waits for those that have not noticed, but not for
- * one that is stopped. Returns 0; -ETIMEDOUT; -EBADMSG; or what a lock returns. */
+ * one that is stopped. Returns 0; -ETIMEDOUT; -EBADMSG; -ECHILD if it is not ours;
+ * or what a lock returns. */
 static int
 empty_all(struct mpr_visit *v)
 {
@@ -245,6 +256,8 @@ empty_all(struct mpr_visit *v)
 		if (r < 0)
 			return r;
 		r = settle(v, r == MPROC_OWNER_DIED);
+		if (!is_ours(v))
+			r = -ECHILD;
 		if (r == 0)
 			r = mpr_table_empty(v);
 		if (r == 0)
@@ -293,6 +306,9 @@ mpr_table_create(enum mpr_cell_kind kind, mproc_arena *a, void **ret)
 	/* Somebody may have died over the end of the one before. What cannot be
 	 * emptied is no table's any more, and stays as it is. */
 	r = find_root(&v) ? empty_all(&v) : -EBADMSG;
+	/* The parent makes that one. */
+	if (!is_ours(&v))
+		return mpr_table_create(kind, a, ret);
 	if (r < 0)
 		r = make_root(&v, self);
 	atomic_store_explicit(&v.table->seed,
@@ -322,5 +338,6 @@ mpr_table_destroy(enum mpr_cell_kind kind, void *table)
 	/* If that is not to be, who makes another one of it tries again. */
 	if (mpr_self(v.arena, &self) == 0 && find_root(&v))
 		(void)empty_all(&v);
-	mpr_cell_open(table, MPR_GONE);
+	if (is_ours(&v))
+		mpr_cell_open(table, MPR_GONE);
 }

@@ -4,7 +4,10 @@
  * stands between any two of its instructions, and others do what may be done then.
  */
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 #include <mproc/mproc.h>
 
@@ -22,6 +25,9 @@ enum seen { OLD = 1, NEW = 2, NONE = 4, STALE = 8 };
 struct board {
 	_Atomic bool has_read;
 	_Atomic int seen;
+	mproc_dict *d;
+	_Atomic bool may_go, parent_may_go;
+	_Atomic pid_t forked;
 };
 
 /* A container with a text under key or index 0, and what happens to it. */
@@ -407,6 +413,105 @@ a_dict_of_too_many_buckets_is_not_taken_for_empty(void **state)
 	mproc_dict_destroy(d);
 }
 
+static struct board *shared;
+
+static int
+stay_in_an_update(const struct mproc_any *old, struct mproc_any *value,
+		  void *ctx)
+{
+	(void)old;
+	(void)value;
+	mpt_step(ctx, 0);
+	mpt_until(ctx, shared->may_go);
+	return 0;
+}
+
+static int
+update_slowly(struct mpt *t, void *arg)
+{
+	(void)arg;
+	mpt_check_int(t, mproc_dict_update(shared->d, mproc_int(0),
+					   stay_in_an_update, t), 0);
+	return 0;
+}
+
+/* The child goes on at once, its parent does not. */
+static void
+fork_here(int sig)
+{
+	pid_t pid = fork();
+
+	(void)sig;
+	if (!pid)
+		return;
+	shared->forked = pid;
+	while (!shared->parent_may_go)
+		sched_yield();
+}
+
+static int
+destroy_and_be_forked(struct mpt *t, void *arg)
+{
+	pid_t me = getpid();
+
+	(void)arg;
+	signal(SIGUSR1, fork_here);
+	mproc_dict_destroy(shared->d);
+	if (getpid() != me)
+		_exit(0);
+	mpt_check_int(t, waitpid(shared->forked, NULL, 0), shared->forked);
+	return 0;
+}
+
+static unsigned
+waiters_for_stripe_of(mproc_dict *d, int64_t key)
+{
+	struct mpr_visit v = { .arena = the_arena(), .table = (void *)d };
+	struct mproc_any any = mproc_int(key);
+	struct mproc_owner owner;
+	struct mpr_block_ref ref;
+	struct mpr_key k;
+
+	assert_true(mpr_heap_find_at(v.arena, &v.table->root, &ref));
+	v.stripes = mpr_arena_at(v.arena, ref.offset);
+	assert_int_equal(mpr_key_make(&v, &any, &k), 0);
+	assert_int_equal(mproc_lock_owner((mproc_lock *)&v.stripes[k.stripe].lock,
+					  &owner), 0);
+	return owner.waiters;
+}
+
+/* It opened the cell, which somebody made a dict of; and the parent went on to
+ * destroy that one. */
+static void
+a_handlers_child_does_not_go_on_to_destroy(void **state)
+{
+	struct mproc_any got;
+	struct mpt *t = *state;
+	mproc_dict *d;
+	int id;
+
+	mpt_watchdog(t, 60);
+	shared = mpt_scratch(t);
+	assert_int_equal(mproc_dict_create(&shared->d, NULL), 0);
+	mpt_spawn(t, "slow", update_slowly, NULL);
+	mpt_reach(t, 1);
+	id = mpt_spawn(t, "parent", destroy_and_be_forked, NULL);
+	mpt_until(t, waiters_for_stripe_of(shared->d, 0) == 1 &&
+			     mpt_task_state(mpt_pid(t, id)) == 'S');
+	assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
+	mpt_until(t, shared->forked > 0);
+	shared->may_go = true;
+	mpt_until(t, mpt_task_state(shared->forked) == 'Z');
+	assert_int_equal(mproc_dict_create(&d, NULL), 0);
+	assert_int_equal(mproc_dict_set(d, mproc_int(0), mproc_int(1)), 0);
+	shared->parent_may_go = true;
+	mpt_join_all(t);
+	assert_int_equal(mproc_dict_get(d, mproc_int(0), &got), 0);
+	assert_int_equal(mproc_dict_get(shared->d, mproc_int(0), &got),
+			 shared->d == d ? 0 : -ESTALE);
+	mproc_dict_destroy(d);
+}
+
 int
 main(void)
 {
@@ -421,6 +526,7 @@ main(void)
 		mpt_test(
 		a_long_key_is_not_compared_in_memory_that_may_have_gone),
 		mpt_test(a_dict_of_too_many_buckets_is_not_taken_for_empty),
+		mpt_test(a_handlers_child_does_not_go_on_to_destroy),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
