@@ -58,8 +58,9 @@ look_at(const mproc_arena *a, uint32_t extent, struct mpr_block_ref *ret_ref,
 	 * behind the arena would not be all in it. */
 	if (!(use & MPR_EXTENT_RUN) || n == 0 || n > a->n_extents - extent)
 		return false;
-	/* It may have been another use's, between the stores of its maker. */
-	if (atomic_load_explicit(&x->state, memory_order_relaxed) != word)
+	/* It may have been another use's, between the stores of its maker.
+	 * Acquire: who finds nothing asks then whether that was ever so. */
+	if (atomic_load_explicit(&x->state, memory_order_acquire) != word)
 		return false;
 	*ret_ref = (struct mpr_block_ref){
 		.offset = mpr_extent_offset(extent),

@@ -121,8 +121,9 @@ is_slab(const mproc_arena *a, uint32_t extent, uint64_t *ret_use)
 	use = atomic_load_explicit(&x->use, memory_order_acquire);
 	if ((use & ~MPR_EXTENT_LAZY) - 1 >= MPR_CLASSES)
 		return false;
-	/* It may have been another use's, between the stores of its maker. */
-	if (atomic_load_explicit(&x->state, memory_order_relaxed) != word)
+	/* It may have been another use's, between the stores of its maker.
+	 * Acquire: who finds nothing asks then whether that was ever so. */
+	if (atomic_load_explicit(&x->state, memory_order_acquire) != word)
 		return false;
 	*ret_use = use;
 	return true;
