@@ -16,6 +16,7 @@
 #include "os/clock.h"
 
 #define PATTERN 0xb5
+#define PIECE 1024 /* bytes to look at at once */
 
 _Atomic int mpr_checking = -1;
 
@@ -75,30 +76,54 @@ story_of(const mproc_arena *a, const struct mpr_block_ref *ref)
 	return s;
 }
 
+/* Bytes [@from, @to) of a block, or fewer: returns how many. Not by looking there:
+ * if somebody frees it just now, its memory may be gone. */
+static size_t
+read_some(const mproc_arena *a, const struct mpr_block_ref *ref, size_t from,
+	  size_t to, unsigned char buf[PIECE])
+{
+	size_t n = to - from < PIECE ? to - from : PIECE;
+
+	if (!mpr_shmem_read(&a->shmem, ref->offset + from, buf, n))
+		memcpy(buf, (unsigned char *)mpr_arena_at(a, ref->offset) + from,
+		       n);
+	return n;
+}
+
+/* How many bytes of [@from, @to) are not as they should be, and the first one. */
+static size_t
+count_written(const mproc_arena *a, const struct mpr_block_ref *ref,
+	      size_t from, size_t to, size_t *ret_first)
+{
+	unsigned char buf[PIECE];
+	size_t n = 0, len;
+
+	for (; from < to; from += len) {
+		len = read_some(a, ref, from, to, buf);
+		for (size_t i = 0; i < len; i++)
+			if (buf[i] != PATTERN && !n++)
+				*ret_first = from + i;
+	}
+	return n;
+}
+
 void
 mpr_check_guard(const mproc_arena *a, const struct mpr_block_ref *ref,
 		const char *what)
 {
-	const unsigned char *p = mpr_arena_at(a, ref->offset);
 	uint64_t birth, who, again;
-	size_t asked, end, first, n = 0;
+	size_t first = 0, n;
 
 	if (!mpr_block_born(a, ref, &birth, &who) ||
 	    !(birth & MPR_BIRTH_GUARDED))
 		return;
-	asked = ref->size - mpr_birth_spare(birth);
-	end = end_of(ref, birth);
-	for (size_t i = first = asked; i < end; i++) {
-		if (p[i] == PATTERN)
-			continue;
-		if (!n++)
-			first = i;
-	}
+	n = count_written(a, ref, ref->size - mpr_birth_spare(birth),
+			  end_of(ref, birth), &first);
 	/* It may have been resized or freed meanwhile. */
 	if (n && mpr_block_born(a, ref, &again, &who) && again == birth)
 		mpr_log(MPROC_LOG_ERROR, "%s(%p): %zu bytes behind its end were "
 			"written, the first at byte %zu: %s", what,
-			(const void *)p, n, first,
+			mpr_arena_at(a, ref->offset), n, first,
 			story_of(a, ref).text);
 }
 

@@ -81,6 +81,11 @@ int mpr_shmem_unback(const struct mpr_shmem *s, size_t offset, size_t len);
  * they may or may not be allocated. */
 void mpr_shmem_discard(const struct mpr_shmem *s, size_t offset, size_t len);
 
+/* Copies [@offset, @offset + @len) without allocating what is not: that is zero.
+ * Returns false if it cannot, as the user closed the descriptor, say. */
+bool mpr_shmem_read(const struct mpr_shmem *s, size_t offset, void *buf,
+		    size_t len);
+
 /* Bytes that the kernel has allocated for the object; 0 if the user closed its
  * descriptor. */
 uint64_t mpr_shmem_backed(const struct mpr_shmem *s);

@@ -347,6 +347,19 @@ mpr_shmem_discard(const struct mpr_shmem *s, size_t offset, size_t len)
 	(void)give_back(s, offset, len);
 }
 
+bool
+mpr_shmem_read(const struct mpr_shmem *s, size_t offset, void *buf, size_t len)
+{
+	ssize_t n;
+
+	if (!mpr_file_is_open(&s->file))
+		return false;
+	do
+		n = pread(s->file.fd, buf, len, (off_t)offset);
+	while (n < 0 && errno == EINTR);
+	return n >= 0 && (size_t)n == len;
+}
+
 uint64_t
 mpr_shmem_backed(const struct mpr_shmem *s)
 {

@@ -5,6 +5,7 @@
  * program that are started with it.
  */
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "common.h"
@@ -269,6 +270,30 @@ instance_explain(void)
 	return 0;
 }
 
+static uint64_t
+backed(void)
+{
+	struct mproc_arena_stat stat;
+
+	return mproc_arena_stat(NULL, &stat) < 0 ? 0 : stat.backed;
+}
+
+/* A block whose owner frees it while another one looks for broken guards. */
+static int
+instance_going(void)
+{
+	char *p = mproc_alloc(MIB + 1);
+	uint64_t before;
+
+	CHECK(p && madvise(p + MIB + 4096, MIB - 4096, MADV_REMOVE) == 0);
+	before = backed();
+	listen();
+	CHECK(mproc_arena_recover(NULL) >= 0);
+	CHECK(lines == 1 && backed() == before);
+	mproc_free(p);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -280,6 +305,7 @@ static const struct {
 	{ "silent", instance_silent },
 	{ "named", instance_named },
 	{ "explain", instance_explain },
+	{ "going", instance_going },
 };
 
 struct start {
@@ -346,6 +372,12 @@ a_block_that_changes_its_size_is_not_taken_for_broken(void **state)
 {
 	expect_instance(state, (struct start){ .name = "resizing",
 					       .check = "1" });
+}
+
+static void
+memory_that_has_gone_is_not_brought_back(void **state)
+{
+	expect_instance(state, (struct start){ .name = "going", .check = "1" });
 }
 
 static void
@@ -418,6 +450,7 @@ main(int argc, char **argv)
 		mpt_test(who_writes_behind_the_end_is_told_whose_and_where),
 		mpt_test(an_array_has_a_guard_before_its_lock),
 		mpt_test(a_block_that_changes_its_size_is_not_taken_for_broken),
+		mpt_test(memory_that_has_gone_is_not_brought_back),
 		mpt_test(an_address_that_is_no_block_is_explained),
 		mpt_test(it_is_printed_unless_the_log_says_otherwise),
 		mpt_test(a_process_that_does_not_check_finds_a_broken_guard),
