@@ -250,3 +250,44 @@ mpr_cell_take(enum mpr_cell_kind kind, void *object)
 			      mpr_arena_offset(a, b), memory_order_relaxed);
 	return true;
 }
+
+/* Whose the cell is to be, which has the word @word. */
+static uint64_t
+heir_of(const mproc_arena *a, const struct mpr_self *self, uint64_t word)
+{
+	return mpr_holder_has_it(word) && !mpr_holder_is_dead(a, word) ?
+		       mpr_holder_name(word) : mpr_holder(self);
+}
+
+int
+mpr_cell_end(enum mpr_cell_kind kind, void *object)
+{
+	mproc_arena *a = mpr_arena_of(object);
+	struct mpr_cell *cell = object;
+	struct mpr_self *self;
+	uint64_t word, heir;
+	struct mpr_wake k;
+	struct block *b;
+	int r;
+
+	b = a ? find_block(a, kind, object) : NULL;
+	r = b ? mpr_self(a, &self) : -ESTALE;
+	if (r < 0)
+		return r;
+	mpr_wake_begin(&k, a, self, object);
+	word = atomic_load(&cell->word);
+	do {
+		if (word & MPR_GONE) {
+			mpr_wake_end(&k);
+			return -ESTALE;
+		}
+		heir = heir_of(a, self, word);
+	} while (!atomic_compare_exchange_strong(&cell->word, &word,
+						 heir | MPR_GONE));
+	mpr_wake_for_a_look(&k);
+	mpr_wake_end(&k);
+	atomic_store_explicit(&a->shm->cell_hints[kind],
+			      mpr_arena_offset(a, b), memory_order_relaxed);
+	/* If the caller has it, it goes on with that first. */
+	return !mpr_holder_has_it(word) || heir != mpr_holder_name(word);
+}

@@ -54,8 +54,7 @@ void mpr_cell_open(void *object, uint64_t word);
 bool mpr_cell_is(enum mpr_cell_kind kind, const void *object);
 
 /* Ends the object and wakes those who wait for it. Of its word the bits @keep
- * stay, for those who have not noticed what was before; without HELD, unless its
- * holder ends it, who has the cell for itself then as after a claim. What no
+ * stay, without HELD, for those who have not noticed what was before. What no
  * mpr_cell_create() has returned is refused. */
 void mpr_cell_destroy(enum mpr_cell_kind kind, void *object, uint64_t keep);
 
@@ -64,6 +63,12 @@ void mpr_cell_destroy(enum mpr_cell_kind kind, void *object, uint64_t keep);
  * mpr_cell_open() with MPR_GONE; if the caller dies before that, to who looks for a
  * free one. Returns false if it is none that exists. */
 bool mpr_cell_take(enum mpr_cell_kind kind, void *object);
+
+/* The same for an object whose word says who holds it, and for which others may
+ * wait: they are woken. Of one that is held, by who lives and knows it, the cell is
+ * its holder's then. Returns 1 if it is the caller's; 0 if it is its holder's;
+ * -ESTALE if it is none that exists; or as mpr_self(). */
+int mpr_cell_end(enum mpr_cell_kind kind, void *object);
 
 /* Whether @word is that of an object which has ended, and of none that is being
  * made in its place: what was kept is there. */
