@@ -75,10 +75,10 @@ mproc_list_create(mproc_list **ret_list, const struct mproc_list_opts *opts);
  *        the log
  *
  * May be called by any process. Those who wait get -ESHUTDOWN, later calls -ESTALE,
- * until a new list gets the same address. What references in it name stays.
+ * until a new list gets the same address. What references in it name stays. If a call
+ * is in the list, that comes to its end, which gives the memory back.
  *
- * Context: waits until no other call is in the list, in spite of
- *          mproc_interrupt().
+ * Context: does not wait.
  * Crash: killed inside, it is destroyed, or as it was. Some of its memory may stay
  *        in use then, until a new list gets its place.
  */
@@ -245,6 +245,7 @@ typedef int mproc_list_compare(const struct mproc_any *a,
  * Return: 0, or a negative error, one of those above, or:
  *   -EPROTOTYPE  there is no order between these values: numbers and texts, say
  *   -EPERM       @compare has forked, and this is the child
+ *   -ESTALE      it was destroyed meanwhile
  *   -ENOMEM, -ENOSPC  no memory for the copies, or for another array
  * Context: waits as said above, and for @compare; calls the kernel when the heap
  *          grows.

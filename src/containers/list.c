@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/opts.h"
 #include "containers/list.h"
-#include "os/interrupt.h"
 
 static struct mpr_list_root *
 find_root(const mproc_arena *a, const mproc_list *list)
@@ -89,6 +88,36 @@ acquire(mproc_list *list)
 	return r;
 }
 
+/* It is gone, and the calling thread has its cell. */
+static void
+take_apart(mproc_list *list)
+{
+	struct mpr_list_use u = { .list = list, .arena = mpr_arena_of(list) };
+
+	u.self = mpr_self_in(u.arena);
+	u.root = find_root(u.arena, list);
+	if (u.root) {
+		(void)mpr_list_repair(&u);
+		mpr_list_scrap(&u);
+	}
+	mpr_cell_open(list, MPR_GONE);
+}
+
+int
+mpr_list_leave(const struct mpr_list_use *u, int r)
+{
+	_Atomic uint64_t *word = &u->list->lock.cell.word;
+
+	/* Destroyed meanwhile: the rest is for us to do. */
+	if (mproc_lock_release((mproc_lock *)&u->list->lock) == -ESTALE &&
+	    atomic_load(word) == (MPR_GONE | mpr_holder(u->self)))
+		take_apart(u->list);
+	if (r == -ESTALE)
+		return mpr_fail(r, "list %p was destroyed", (void *)u->list);
+	/* Of a value, say. */
+	return r == -EBADMSG ? mpr_list_corrupt(u) : r;
+}
+
 /* The last one that had it has died. */
 static int
 repair(struct mpr_list_use *u)
@@ -112,14 +141,6 @@ mpr_list_enter(mproc_list *list, struct mpr_list_use *u)
 	u->self = mpr_self_in(u->arena);
 	r = r == MPROC_OWNER_DIED ? repair(u) : mpr_list_map(u);
 	return r < 0 ? mpr_list_leave(u, r) : 0;
-}
-
-int
-mpr_list_leave(const struct mpr_list_use *u, int r)
-{
-	(void)mproc_lock_release((mproc_lock *)&u->list->lock);
-	/* Of a value, say. */
-	return r == -EBADMSG ? mpr_list_corrupt(u) : r;
 }
 
 bool
@@ -211,37 +232,17 @@ mproc_list_create(mproc_list **ret_list, const struct mproc_list_opts *opts)
 	return 0;
 }
 
-/* It is held. From the first step on it is gone, and ours alone. */
-static void
-end(struct mpr_list_use *u)
-{
-	mpr_cell_destroy(MPR_CELL_LIST, u->list, mpr_holder(u->self));
-	mpr_list_scrap(u);
-	mpr_cell_open(u->list, MPR_GONE);
-}
-
 void
 mproc_list_destroy(mproc_list *list)
 {
-	struct mpr_list_use u;
 	int r;
 
 	if (!list)
 		return;
-	r = mpr_cell_is(MPR_CELL_LIST, list) ? mpr_list_look_up(list, &u) :
-					       -EINVAL;
-	if (r == 0) {
-		mpr_interrupt_hold();
-		r = acquire(list);
-		mpr_interrupt_unhold();
-	}
-	if (r < 0) {
+	r = mpr_cell_end(MPR_CELL_LIST, list);
+	if (r < 0)
 		mpr_log(MPROC_LOG_ERROR, "list %p is not destroyed: %s",
 			(void *)list, mproc_strerror(r));
-		return;
-	}
-	u.self = mpr_self_in(u.arena);
-	if (r == MPROC_OWNER_DIED)
-		(void)mpr_list_repair(&u);
-	end(&u);
+	if (r == 1)
+		take_apart(list);
 }

@@ -13,7 +13,7 @@ struct board {
 	mproc_list *list;
 	_Atomic unsigned ready, over;
 	_Atomic pid_t tid;
-	_Atomic bool go;
+	_Atomic bool go, is_destroyed;
 	_Atomic unsigned taken[ROLES * 1000]; /* how often each number was */
 	_Atomic uint64_t reads;
 };
@@ -245,9 +245,11 @@ static int
 sort_for_long(struct mpt *t, void *arg)
 {
 	struct board *b = mpt_scratch(t);
+	int r;
 
 	(void)arg;
-	mpt_check_int(t, mproc_list_sort(b->list, stay_inside, t), 0);
+	r = mproc_list_sort(b->list, stay_inside, t);
+	mpt_check_int(t, r, b->is_destroyed ? -ESTALE : 0);
 	return 0;
 }
 
@@ -373,17 +375,6 @@ a_child_that_a_comparison_forks_changes_nothing(void **state)
 }
 
 static int
-destroy_it(struct mpt *t, void *arg)
-{
-	struct board *b = mpt_scratch(t);
-
-	(void)arg;
-	b->tid = gettid();
-	mproc_list_destroy(b->list);
-	return 0;
-}
-
-static int
 append_too_late(struct mpt *t, void *arg)
 {
 	struct board *b = mpt_scratch(t);
@@ -395,21 +386,94 @@ append_too_late(struct mpt *t, void *arg)
 	return 0;
 }
 
+/* What the list had is given back by who is inside. */
 static void
-who_waits_is_told_that_it_is_destroyed(void **state)
+who_waits_is_told_that_it_is_destroyed(struct mpt *t)
 {
-	struct mpt *t = *state;
-	int sorter, destroyer, id;
+	struct mproc_arena_stat before = stat_now();
+	struct mproc_any any;
+	int sorter, id;
 	struct board *b;
 
 	b = begin_with_one_inside(t, &sorter);
-	/* Who waits longest comes first. */
-	destroyer = spawn_sleeper(t, &b->tid, destroy_it);
 	id = spawn_sleeper(t, &b->tid, append_too_late);
+	b->is_destroyed = true;
+	mproc_list_destroy(b->list);
+	mpt_expect_exit(t, id, 0);
+	assert_int_equal(mproc_list_get(b->list, 0, &any), -ESTALE);
+	assert_int_equal(mproc_list_len(b->list), 0);
+	/* Once is enough, and its place is not free yet. */
+	mproc_list_destroy(b->list);
+	for (int i = 0; i < 3; i++) {
+		mproc_list *l = new_list();
+
+		assert_ptr_not_equal(l, b->list);
+		mproc_list_destroy(l);
+	}
 	b->go = true;
 	mpt_expect_exit(t, sorter, 0);
-	mpt_expect_exit(t, destroyer, 0);
-	mpt_expect_exit(t, id, 0);
+	expect_stat(&before);
+}
+
+both(who_waits_is_told_that_it_is_destroyed)
+
+static void
+what_one_that_died_had_is_destroyed_at_once(void **state)
+{
+	struct mproc_arena_stat before = stat_now();
+	struct mpt *t = *state;
+	struct board *b;
+	int sorter;
+
+	b = begin_with_one_inside(t, &sorter);
+	mpt_kill(t, sorter);
+	mproc_list_destroy(b->list);
+	expect_stat(&before);
+}
+
+static void
+who_dies_in_a_destroyed_one_leaves_it_to_the_next(void **state)
+{
+	struct mproc_arena_stat before = stat_now();
+	struct mpt *t = *state;
+	struct board *b;
+	mproc_list *l;
+	int sorter;
+
+	b = begin_with_one_inside(t, &sorter);
+	b->is_destroyed = true;
+	mproc_list_destroy(b->list);
+	mpt_kill(t, sorter);
+	assert_int_equal(mproc_list_append(b->list, mproc_nil()), -ESTALE);
+	l = new_list();
+	assert_ptr_equal(l, b->list);
+	assert_int_equal(mproc_list_len(l), 0);
+	mproc_list_destroy(l);
+	expect_stat(&before);
+}
+
+static int
+destroy_it(const struct mproc_any *x, const struct mproc_any *y, void *ctx)
+{
+	(void)x;
+	(void)y;
+	mproc_list_destroy(ctx);
+	return 0;
+}
+
+static void
+a_comparison_may_destroy_it(void **state)
+{
+	struct mproc_arena_stat before = stat_now();
+	mproc_list *l = new_list();
+
+	(void)state;
+	assert_int_equal(mproc_list_append(l, mproc_int(1)), 0);
+	assert_int_equal(mproc_list_append(l, mproc_int(2)), 0);
+	assert_int_equal(mproc_list_sort(l, destroy_it, l), -ESTALE);
+	assert_true(detail_has("was destroyed"));
+	assert_int_equal(mproc_list_append(l, mproc_int(3)), -ESTALE);
+	expect_stat(&before);
 }
 
 /* Makes and destroys, while others do: what one has is never another's. */
@@ -471,7 +535,10 @@ main(void)
 		mpt_test(a_wait_can_be_interrupted),
 		mpt_test(who_dies_inside_holds_up_nobody),
 		mpt_test(a_child_that_a_comparison_forks_changes_nothing),
-		mpt_test(who_waits_is_told_that_it_is_destroyed),
+		both_tests(who_waits_is_told_that_it_is_destroyed),
+		mpt_test(what_one_that_died_had_is_destroyed_at_once),
+		mpt_test(who_dies_in_a_destroyed_one_leaves_it_to_the_next),
+		mpt_test(a_comparison_may_destroy_it),
 		both_tests(lists_come_and_go_side_by_side),
 	};
 

@@ -256,13 +256,62 @@ killed_while_it_destroys_one(void **state)
 		step_destroy(*state, &ops[i]);
 }
 
+/* It was in the list, and has the end to make when it leaves. */
+static void
+leave_victim(void *arg)
+{
+	struct scene *s = arg;
+	struct mpr_list_use u = enter(s->list);
+
+	must_be(mpr_cell_end(MPR_CELL_LIST, s->list), 0);
+	mpt_step_begin();
+	must_be(mpr_list_leave(&u, 0), 0);
+	mpt_step_end();
+}
+
+static void
+leave_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	(void)victim;
+	if (n % 2)
+		recover();
+	assert_int_equal(mproc_list_append(s->list, mproc_int(1)), -ESTALE);
+	/* The root stays with the cell. */
+	if (finished)
+		assert_int_equal(root_of(s->list)->arrays[0] |
+				 root_of(s->list)->arrays[1], 0);
+	/* It was the first one, and so is this. */
+	assert_ptr_equal(new_list(s->op->init), s->list);
+	assert_true(are_same(s->list, s->before));
+	scene_end(s);
+}
+
+static void
+killed_while_it_leaves_one_that_is_destroyed(void **state)
+{
+	static const struct operation op = { .init = a_few, .run = append_int };
+	struct scene s = { .t = *state, .op = &op };
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "leave a destroyed one",
+		.before = scene_begin,
+		.victim = leave_victim,
+		.survivor = leave_survivor,
+		.fingerprint = scene_state,
+		.arg = &s,
+		.every = 100,
+		.budget = 60,
+	}, NULL);
+}
+
 /* Has said that the list is gone, and freed nothing. */
 static void
 die_in_a_destroy(mproc_list *l)
 {
-	struct mpr_list_use u = enter(l);
-
-	mpr_cell_destroy(MPR_CELL_LIST, l, mpr_holder(u.self));
+	enter(l);
+	must_be(mpr_cell_end(MPR_CELL_LIST, l), 0);
 }
 
 static void
@@ -330,6 +379,7 @@ main(void)
 		mpt_test(killed_while_it_appends),
 		mpt_test(killed_while_it_makes_good_what_one_that_died_has_left),
 		mpt_test(killed_while_it_destroys_one),
+		mpt_test(killed_while_it_leaves_one_that_is_destroyed),
 		mpt_test(killed_while_it_makes_one_of_what_one_that_died_has_left),
 		mpt_test(killed_while_it_makes_one),
 	};
