@@ -8,6 +8,7 @@
  * word of its own that is zero in the beginning, and a generation.
  *
  *   GONE --claim--> GONE,HELD by me --open--> 0 ... --destroy--> GONE
+ *                                     HELD by X --end--> GONE,HELD by X --open--> GONE
  *
  * If the claimer dies, who looks for a free cell takes that one over.
  */
