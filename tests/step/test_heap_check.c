@@ -99,6 +99,7 @@ step(struct mpt *t, const char *name, size_t from, size_t to)
 {
 	struct scene s = { .from = from, .to = to, .kept = mpt_scratch(t) };
 
+	mpt_watchdog(t, 120);
 	mpt_stepper_run(t, &(struct mpt_stepper_opts){
 		.name = name,
 		.victim = victim,

@@ -169,7 +169,7 @@ killed_while_it_moves_a_small_block(void **state)
 static void
 killed_while_a_block_stays(void **state)
 {
-	step(*state, "from 600 to 700 bytes", 600, 700, false);
+	step(*state, "from 650 to 700 bytes", 650, 700, false);
 	step(*state, "from 760 to 650 bytes", 760, 650, false);
 }
 
