@@ -27,6 +27,7 @@ enum { KEYS = 6, DICT_WORDS = 128, DICT_VALUES = 26, WORKERS = 2 };
 struct board {
 	mproc_dict *d;
 	mproc_dict *bystander;
+	uint64_t root; /* of the dict, as it was before anybody wrote there */
 	int64_t keys[KEYS]; /* all in one stripe */
 	uint64_t other; /* the lock word of one that lives */
 	_Atomic unsigned calls;
@@ -82,6 +83,7 @@ make_dict(struct mpt *t, struct board *b)
 
 	mpt_check_int(t, mproc_dict_create(&d, NULL), 0);
 	atomic_store(&((struct mpr_table *)d)->seed, SEED);
+	b->root = ((struct mpr_table *)d)->root;
 	for (int i = 0; i < KEYS; i++)
 		mpt_check_int(t, mproc_dict_set(d, mproc_int(b->keys[i]),
 						value_of(i)), 0);
@@ -172,9 +174,8 @@ dict_value(const struct board *b, const struct word *word, unsigned n,
 	   struct mpt_rand *rand)
 {
 	const mproc_arena *a = mpr_arena_peek();
-	const struct mpr_table *mine = (const struct mpr_table *)b->d;
 	const struct mpr_table *table = (const struct mpr_table *)b->bystander;
-	const struct mpr_stripe *s = mpr_arena_at(a, mine->root);
+	const struct mpr_stripe *s = mpr_arena_at(a, b->root);
 	const struct mpr_stripe *other = mpr_arena_at(a, table->root);
 	uint64_t old = read_word(word);
 	const uint64_t values[DICT_VALUES - 1] = {
@@ -182,7 +183,7 @@ dict_value(const struct board *b, const struct word *word, unsigned n,
 		UINT64_C(1) << 21, old + 1, old - 1, old + 64, old - 64,
 		old ^ 4, old | UINT64_C(0xffff) << 40,
 		/* One thing for another, of this dict or another. */
-		s->buckets[0], s->buckets[1], s->segments[0], mine->root,
+		s->buckets[0], s->buckets[1], s->segments[0], b->root,
 		other->buckets[0], other->buckets[1], other->segments[0],
 		table->root, a->shmem.size - 64, b->other,
 		mpr_arena_offset(a, word->p) & ~UINT64_C(63), /* a circle */
