@@ -107,10 +107,12 @@ int
 mpr_list_leave(const struct mpr_list_use *u, int r)
 {
 	_Atomic uint64_t *word = &u->list->lock.cell.word;
+	/* Not u->self: we may be the child of the one that has the list. */
+	const struct mpr_self *self = mpr_self_in(u->arena);
 
 	/* Destroyed meanwhile: the rest is for us to do. */
 	if (mproc_lock_release((mproc_lock *)&u->list->lock) == -ESTALE &&
-	    atomic_load(word) == (MPR_GONE | mpr_holder(u->self)))
+	    self && atomic_load(word) == (MPR_GONE | mpr_holder(self)))
 		take_apart(u->list);
 	if (r == -ESTALE)
 		return mpr_fail(r, "list %p was destroyed", (void *)u->list);
