@@ -13,7 +13,7 @@
 #include "os/generation.h"
 #include "os/interrupt.h"
 
-#define PATIENCE mproc_sec(1) /* with who is in a table that ends */
+#define PATIENCE mproc_sec(1) /* with who is stopped in a table that ends */
 
 static uint64_t
 mix(uint64_t x)
@@ -237,11 +237,10 @@ is_ours(const struct mpr_visit *v)
 			       (mpr_holder(self) | MPR_GONE);
 }
 
-/* The table is the caller's, who waits for those that have not noticed, but not for
- * one that is stopped. Returns 0; -ETIMEDOUT; -EBADMSG; -ECHILD if it is not ours;
- * or what a lock returns. */
+/* The table is the caller's, who may wait for those that have not noticed. Returns 0;
+ * -EBADMSG; -ECHILD if it is not ours; or what a lock returns. */
 static int
-empty_all(struct mpr_visit *v)
+empty_all(struct mpr_visit *v, mproc_timeout patience)
 {
 	int r = 0;
 
@@ -251,7 +250,7 @@ empty_all(struct mpr_visit *v)
 			return r;
 		/* There is nothing that it could be called off for. */
 		mpr_interrupt_hold();
-		r = mproc_lock_acquire(lock_of(v), PATIENCE);
+		r = mproc_lock_acquire(lock_of(v), patience);
 		mpr_interrupt_unhold();
 		if (r < 0)
 			return r;
@@ -303,12 +302,15 @@ mpr_table_create(enum mpr_cell_kind kind, mproc_arena *a, void **ret)
 		return r;
 	v.arena = a;
 	v.table = cell;
-	/* Somebody may have died over the end of the one before. What cannot be
-	 * emptied is no table's any more, and stays as it is. */
-	r = find_root(&v) ? empty_all(&v) : -EBADMSG;
-	/* The parent makes that one. */
-	if (!is_ours(&v))
-		return mpr_table_create(kind, a, ret);
+	/* Somebody may have died over the end of the one before, or given up. */
+	r = find_root(&v) ? empty_all(&v, MPROC_NOWAIT) : -EBADMSG;
+	/* There is still one in it, or we are, as its update calls us: this one is
+	 * for who comes later. */
+	if (r == -EAGAIN || r == -EDEADLK) {
+		r = mpr_table_create(kind, a, ret);
+		mpr_cell_open(cell, MPR_GONE);
+		return r;
+	}
 	if (r < 0)
 		r = make_root(&v, self);
 	atomic_store_explicit(&v.table->seed,
@@ -337,7 +339,7 @@ mpr_table_destroy(enum mpr_cell_kind kind, void *table)
 	}
 	/* If that is not to be, who makes another one of it tries again. */
 	if (mpr_self(v.arena, &self) == 0 && find_root(&v))
-		(void)empty_all(&v);
+		(void)empty_all(&v, PATIENCE);
 	if (is_ours(&v))
 		mpr_cell_open(table, MPR_GONE);
 }

@@ -516,6 +516,89 @@ a_handlers_child_does_not_go_on_to_destroy(void **state)
 	mproc_dict_destroy(d);
 }
 
+/* It was given up by who made the next dict there. */
+static void
+what_a_slow_one_keeps_from_being_freed_is_freed_later(void **state)
+{
+	struct mproc_arena_stat before, after;
+	struct mpt *t = *state;
+	mproc_dict *first, *next;
+
+	mpt_watchdog(t, 60);
+	shared = mpt_scratch(t);
+	assert_int_equal(mproc_dict_create(&first, NULL), 0);
+	assert_int_equal(mproc_dict_create(&next, NULL), 0);
+	mproc_dict_destroy(first);
+	mproc_dict_destroy(next);
+	assert_int_equal(mproc_arena_stat(NULL, &before), 0);
+
+	assert_int_equal(mproc_dict_create(&shared->d, NULL), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(mproc_dict_set(shared->d, mproc_int(i),
+						text_of('a')), 0);
+	mpt_spawn(t, "slow", update_slowly, NULL);
+	mpt_reach(t, 1);
+	mproc_dict_destroy(shared->d);
+	assert_int_equal(mproc_dict_create(&next, NULL), 0);
+	assert_ptr_not_equal(next, shared->d);
+	assert_int_equal(mproc_dict_set(next, mproc_int(0), mproc_int(1)), 0);
+	shared->may_go = true;
+	mpt_join_all(t);
+	assert_int_equal(mproc_dict_len(next), 1);
+	assert_int_equal(mproc_dict_create(&first, NULL), 0);
+	assert_int_equal(mproc_dict_len(first), 0);
+	mproc_dict_destroy(first);
+	mproc_dict_destroy(next);
+	assert_int_equal(mproc_arena_stat(NULL, &after), 0);
+	assert_int_equal(after.blocks, before.blocks);
+}
+
+struct sorting {
+	mproc_list *l;
+	pid_t child; /* 0 in that; -1 before */
+	int status;
+};
+
+static int
+destroy_and_fork(const struct mproc_any *a, const struct mproc_any *b, void *ctx)
+{
+	struct sorting *s = ctx;
+
+	(void)a;
+	(void)b;
+	if (s->child < 0) {
+		mproc_list_destroy(s->l);
+		s->child = fork();
+		if (s->child)
+			waitpid(s->child, &s->status, 0);
+	}
+	return 0;
+}
+
+/* Its parent is still in there. */
+static void
+a_comparisons_child_does_not_take_the_list_apart(void **state)
+{
+	struct sorting s = { .child = -1 };
+	struct mproc_arena_stat before, after;
+	int r;
+
+	(void)state;
+	assert_int_equal(mproc_list_create(&s.l, NULL), 0);
+	assert_int_equal(mproc_arena_stat(NULL, &before), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mproc_list_append(s.l, text_of('a')), 0);
+	r = mproc_list_sort(s.l, destroy_and_fork, &s);
+	if (s.child == 0)
+		_exit(r < 0 && atomic_load((_Atomic uint64_t *)s.l) & MPR_HELD ?
+			      0 : 1);
+	assert_int_equal(s.status, 0);
+	assert_int_equal(r, -ESTALE);
+	assert_false(atomic_load((_Atomic uint64_t *)s.l) & MPR_HELD);
+	assert_int_equal(mproc_arena_stat(NULL, &after), 0);
+	assert_int_equal(after.blocks, before.blocks);
+}
+
 int
 main(void)
 {
@@ -531,6 +614,8 @@ main(void)
 		a_long_key_is_not_compared_in_memory_that_may_have_gone),
 		mpt_test(a_dict_of_too_many_buckets_is_not_taken_for_empty),
 		mpt_test(a_handlers_child_does_not_go_on_to_destroy),
+		mpt_test(what_a_slow_one_keeps_from_being_freed_is_freed_later),
+		mpt_test(a_comparisons_child_does_not_take_the_list_apart),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
