@@ -115,47 +115,41 @@ mproc_value_new(size_t size, const void *init)
 	return mproc_array_new(size, 1, init);
 }
 
-static int
-find(const void *p, struct mpr_value_end **ret_end)
+/* NULL with errno set if there is none. */
+static struct mpr_value_end *
+find(const void *p)
 {
 	const mproc_arena *a = mpr_arena_of(p);
 	struct mpr_block_ref ref;
+	int r;
 
 	if (!p)
-		return mpr_fail(-EINVAL, "value is NULL");
-	if (!a || !mpr_heap_find_live(a, p, &ref))
-		return mpr_no_block(p);
-	if (!is_value(a, &ref))
-		return mpr_fail(-EINVAL, "what is at %p was not made as a value "
-				"or array, or somebody wrote behind its end", p);
-	*ret_end = end_of(a, &ref);
-	return 0;
+		r = mpr_fail(-EINVAL, "value is NULL");
+	else if (!a || !mpr_heap_find_live(a, p, &ref))
+		r = mpr_no_block(p);
+	else if (!is_value(a, &ref))
+		r = mpr_fail(-EINVAL, "what is at %p was not made as a value or "
+			     "array, or somebody wrote behind its end", p);
+	else
+		return end_of(a, &ref);
+	errno = -r;
+	return NULL;
 }
 
 mproc_lock *
 mproc_lock_of(const void *value)
 {
-	struct mpr_value_end *e;
-	int r = find(value, &e);
+	struct mpr_value_end *e = find(value);
 
-	if (r < 0) {
-		errno = -r;
-		return NULL;
-	}
-	return (mproc_lock *)&e->lock;
+	return e ? (mproc_lock *)&e->lock : NULL;
 }
 
 size_t
 mproc_array_len(const void *array)
 {
-	struct mpr_value_end *e;
-	int r = find(array, &e);
+	struct mpr_value_end *e = find(array);
 
-	if (r < 0) {
-		errno = -r;
-		return 0;
-	}
-	return atomic_load_explicit(&e->n, memory_order_relaxed);
+	return e ? atomic_load_explicit(&e->n, memory_order_relaxed) : 0;
 }
 
 bool
