@@ -75,7 +75,7 @@ int
 mpr_table_cut(const struct mpr_visit *v, uint64_t n)
 {
 	uint64_t level = load(&v->stripe->level);
-	int r = 0;
+	int r = level > MPR_TABLE_LEVELS ? -EBADMSG : 0;
 
 	for (uint64_t i = 0; i < n && r == 0; i++)
 		r = cut_chain(v, i, level);
