@@ -16,7 +16,11 @@ fill_long(mproc_arena *a, struct mpr_self *self, struct mpr_slot *slot,
 	struct mpr_block_ref ref;
 	int r;
 
-	r = mpr_heap_reserve_dirty(a, self, any->len, &ref);
+	/* As much as is going to be written: others may change what @any is, if
+	 * it lies in shared memory. */
+	r = mpr_heap_reserve_dirty(a, self,
+				   mpr_flat_words(f.meta) * sizeof(uint64_t),
+				   &ref);
 	if (r < 0)
 		return r;
 	mpr_flat_write(&f, mpr_arena_at(a, ref.offset));
