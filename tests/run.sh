@@ -176,7 +176,7 @@ bench)
 	[ -z "$built" ] || {
 		echo "gcc: valgrind"
 		# It knows no pidfds, and is slow with large mappings.
-		export MPT_ARENA=64 MPT_WITHOUT=pidfd
+		export MPT_ARENA=256 MPT_WITHOUT=pidfd
 		wrapped=-valgrind
 		check gcc --suite valgrind \
 			--wrapper 'valgrind -q --error-exitcode=99'

@@ -51,7 +51,7 @@ static_assert(sizeof(struct mpr_block) == 24, "shared layout");
 static inline uint64_t
 mpr_birth(int64_t now, uint64_t spare, uint64_t flags)
 {
-	return (uint64_t)(now / 1000000) << 25 | spare << 4 | MPR_BIRTH | flags;
+	return (uint64_t)now << 25 | spare << 4 | MPR_BIRTH | flags;
 }
 
 static inline bool
@@ -66,11 +66,10 @@ mpr_birth_spare(uint64_t birth)
 	return birth >> 4 & MPR_BIRTH_SPARE_MAX;
 }
 
-/* In nanoseconds. */
 static inline int64_t
 mpr_birth_time(uint64_t birth)
 {
-	return (int64_t)(birth >> 25) * 1000000;
+	return (int64_t)(birth >> 25);
 }
 
 /*
@@ -104,6 +103,8 @@ struct mpr_hints {
 	uint8_t n_freed[MPR_CLASSES_SMALL];
 	/* Behind the last one that was found by looking, or 0. */
 	uint32_t next[MPR_CLASSES];
+	/* Of blocks that it has freed since it last trimmed. */
+	size_t bytes;
 };
 
 /* A block, found. */

@@ -67,7 +67,7 @@ story_of(const mproc_arena *a, const struct mpr_block_ref *ref)
 		snprintf(s.text, sizeof(s.text), "%zu bytes, allocated %lld ms "
 			 "ago by process %u, thread %u",
 			 (size_t)(ref->size - mpr_birth_spare(birth)),
-			 (long long)(age > 0 ? age / 1000000 : 0),
+			 (long long)(age > 0 ? age : 0),
 			 (unsigned)who, (unsigned)(who >> 32));
 	else
 		snprintf(s.text, sizeof(s.text), "at most %zu bytes, of process "

@@ -626,19 +626,35 @@ mpr_heap_trim(mproc_arena *a)
 	trim(a, true);
 }
 
+/* Now and then. */
+static void
+trim_after(struct mpr_self *self)
+{
+	if (mpr_likely(self->hints.bytes < TRIM_AFTER))
+		return;
+	self->hints.bytes = 0;
+	trim(self->arena, false);
+}
+
 void
 mpr_heap_freed(mproc_arena *a, const struct mpr_block_ref *ref)
 {
-	static MPR_THREAD_LOCAL size_t freed;
 	struct mpr_self *self = mpr_self_in(a);
 
-	if (self)
-		mpr_slab_remember(a, self, ref);
-	freed += ref->size;
-	if (mpr_likely(freed < TRIM_AFTER))
+	if (!self)
 		return;
-	freed = 0;
-	trim(a, false);
+	mpr_slab_remember(a, self, ref);
+	trim_after(self);
+}
+
+bool
+mpr_heap_free_at_once(const void *p)
+{
+	struct mpr_self *self = mpr_slab_free_at_once(p);
+
+	if (self)
+		trim_after(self);
+	return self;
 }
 
 void
@@ -666,7 +682,9 @@ mpr_heap_count(mproc_arena *a, uint64_t *ret_blocks, uint64_t *ret_bytes)
 void *
 mproc_alloc(size_t size)
 {
-	return mproc_arena_alloc(NULL, size, 0);
+	void *p = mpr_slab_alloc_at_once(size);
+
+	return mpr_likely(p) ? p : mproc_arena_alloc(NULL, size, 0);
 }
 
 void *

@@ -182,6 +182,9 @@ bool mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size);
  * back what is of no use. */
 void mpr_heap_freed(mproc_arena *a, const struct mpr_block_ref *ref);
 
+/* Frees what mproc_free() is called for, if that is easy; see arena/slab.h. */
+bool mpr_heap_free_at_once(const void *p);
+
 /* Gives back all there is, if the calling thread takes part in @a. */
 void mpr_heap_trim(mproc_arena *a);
 

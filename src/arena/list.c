@@ -71,7 +71,7 @@ describe(const mproc_arena *a, const struct mpr_block_ref *ref,
 		int64_t age = mpr_now_roughly() - mpr_birth_time(birth);
 
 		block.size -= mpr_birth_spare(birth);
-		block.age_ns = age > 0 ? age : 0;
+		block.age_ns = age > 0 ? age * 1000000 : 0;
 	}
 	*ret = block;
 	return true;

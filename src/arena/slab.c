@@ -10,10 +10,14 @@
  * the two leaves a block that is not found, until the next is freed there, somebody
  * trims, or there is no other memory.
  */
+#include <string.h>
+
+#include "arena/check.h"
 #include "arena/extent.h"
 #include "arena/slab.h"
 #include "base/macros.h"
 #include "base/owner.h"
+#include "os/clock.h"
 
 #define PAGE 4096u
 
@@ -233,19 +237,136 @@ mpr_slab_freed(const mproc_arena *a, uint64_t offset)
 		atomic_store(mark, 0);
 }
 
-void
-mpr_slab_remember(const mproc_arena *a, struct mpr_self *self,
-		  const struct mpr_block_ref *ref)
+static void
+remember(struct mpr_hints *h, unsigned class, uint32_t at)
 {
-	struct mpr_hints *h = &self->hints;
-	uint32_t extent = mpr_extent_of(ref->offset), at;
-	unsigned class = class_for(ref->size);
-
-	at = extent << 16 | (uint32_t)(ref->block - block_at(a, extent, 0));
 	if (class < MPR_CLASSES_SMALL && h->n_freed[class] < MPR_HINTS)
 		h->freed[class][h->n_freed[class]++] = at;
 	else if (at < h->next[class])
 		h->next[class] = at;
+}
+
+void
+mpr_slab_remember(const mproc_arena *a, struct mpr_self *self,
+		  const struct mpr_block_ref *ref)
+{
+	uint32_t extent = mpr_extent_of(ref->offset);
+
+	self->hints.bytes += ref->size;
+	remember(&self->hints, class_for(ref->size), extent << 16 |
+		 (uint32_t)(ref->block - block_at(a, extent, 0)));
+}
+
+/*
+ * At once: blocks of the first classes, whose sizes are the multiples of 64, and the
+ * thread has freed them last. No call but for the clock, one locked instruction each.
+ */
+#define AT_ONCE_MAX 512
+
+/* Of 1 to 8, rounded up: with it a number below 2^20 is divided exactly. */
+#define INVERSE(n) (UINT64_C(0xffffffff) / (n) + 1)
+
+static const uint64_t inverses[AT_ONCE_MAX / 64] = {
+	INVERSE(1), INVERSE(2), INVERSE(3), INVERSE(4),
+	INVERSE(5), INVERSE(6), INVERSE(7), INVERSE(8),
+};
+
+/* Fewer than nine: no call is worth it. */
+static void
+wipe(unsigned char *p, unsigned lines)
+{
+	for (unsigned i = 0; i < lines; i++)
+		memset(p + i * 64, 0, 64);
+}
+
+void *
+mpr_slab_alloc_at_once(size_t size)
+{
+	struct mpr_self *self = mpr_self_at_once();
+	unsigned class = (unsigned)((size - 1) / 64);
+	const struct geometry *g;
+	uint64_t word, ours;
+	struct mpr_block *b;
+	uint32_t at, end;
+	mproc_arena *a;
+	void *p = NULL;
+
+	if (size - 1 >= AT_ONCE_MAX || !self || !self->hints.n_freed[class] ||
+	    mpr_checks())
+		return NULL;
+	a = self->arena;
+	g = &classes[class];
+	at = self->hints.freed[class][--self->hints.n_freed[class]];
+	b = block_at(a, at >> 16, at & 0xffff);
+	/* As enter_heap() and the rest of arena/heap.c. */
+	atomic_store_explicit(&self->shared->in_heap, 1, memory_order_relaxed);
+	word = atomic_load_explicit(&b->state, memory_order_relaxed);
+	ours = mpr_owner(mpr_owner_epoch(word), self->slot, MPR_BLOCK_BUSY);
+	if (mpr_owner_state(word) == MPR_BLOCK_FREE && cas(&b->state, word, ours)) {
+		/* As in claim_one(). */
+		atomic_store_explicit(&b->home, 0, memory_order_release);
+		end = g->first + ((at & 0xffff) + 1) * g->size;
+		/* Its memory may have gone back. */
+		if (mpr_likely(mpr_extent_has(a, at >> 16, end))) {
+			p = mpr_arena_at(a, mpr_extent_offset(at >> 16) + end -
+						    g->size);
+			wipe(p, class + 1);
+			atomic_store_explicit(&b->who, (uint64_t)self->tid << 32 |
+						       self->pid,
+					      memory_order_relaxed);
+			atomic_store_explicit(&b->home,
+					      mpr_birth(mpr_now_roughly(),
+							g->size - size, 0),
+					      memory_order_relaxed);
+		}
+		/* Release pairs with the acquire of who asks for its birth, and
+		 * with the CAS that frees it. */
+		atomic_store_explicit(&b->state,
+				      p ? mpr_owner_with_state(ours,
+							       MPR_BLOCK_LIVE) :
+					  mpr_owner_freed(ours),
+				      memory_order_release);
+	}
+	atomic_store_explicit(&self->shared->in_heap, 0, memory_order_release);
+	return p;
+}
+
+struct mpr_self *
+mpr_slab_free_at_once(const void *p)
+{
+	struct mpr_self *self = mpr_self_at_once();
+	uint32_t extent, in_blocks, i;
+	uint64_t offset, use, word, birth;
+	const struct geometry *g;
+	struct mpr_block *b;
+	mproc_arena *a;
+
+	if (!self)
+		return NULL;
+	a = self->arena;
+	offset = (uintptr_t)p - (uintptr_t)a->shmem.base;
+	extent = mpr_extent_of(offset);
+	if (offset < MPR_HEAP_AT || offset >= a->shmem.size ||
+	    extent >= mpr_extents_high(a) || !is_slab(a, extent, &use) ||
+	    use - 1 >= AT_ONCE_MAX / 64)
+		return NULL;
+	g = &classes[use - 1];
+	in_blocks = (uint32_t)(offset - mpr_extent_offset(extent)) - g->first;
+	i = (uint32_t)((uint64_t)(in_blocks / 64) * inverses[use - 1] >> 32);
+	if (i >= g->n || i * g->size != in_blocks)
+		return NULL;
+	b = block_at(a, extent, i);
+	/* Acquire pairs with the release of LIVE: the birth is this one's. */
+	word = atomic_load_explicit(&b->state, memory_order_acquire);
+	birth = atomic_load_explicit(&b->home, memory_order_relaxed);
+	if (mpr_owner_state(word) != MPR_BLOCK_LIVE || !mpr_birth_is(birth, 0) ||
+	    birth & (MPR_BIRTH_VALUE | MPR_BIRTH_GUARDED) ||
+	    !cas(&b->state, word, mpr_owner_freed(word)))
+		return NULL;
+	mpr_slab_freed(a, offset);
+	remember(&self->hints, (unsigned)use - 1, extent << 16 | i);
+	self->hints.bytes += g->size;
+	return self;
 }
 
 /* Makes a slab. Its blocks' words are zero, as the extent is. */
@@ -283,6 +404,22 @@ claim_anywhere(mproc_arena *a, struct mpr_self *self, uint64_t use,
 	return false;
 }
 
+/* Where no extent is left for a slab: a block of one that has larger ones. */
+static bool
+claim_larger(mproc_arena *a, struct mpr_self *self, unsigned class, bool lazy,
+	     struct mpr_block_ref *ret_ref)
+{
+	uint32_t align = ALIGN_OF(classes[class].size);
+
+	while (++class < MPR_CLASSES)
+		if (ALIGN_OF(classes[class].size) >= align &&
+		    claim_anywhere(a, self,
+				   (class + 1) | (lazy ? MPR_EXTENT_LAZY : 0),
+				   &classes[class], ret_ref))
+			return true;
+	return false;
+}
+
 void
 mpr_slabs_unmark(const mproc_arena *a)
 {
@@ -299,29 +436,32 @@ mpr_slab_reserve(mproc_arena *a, struct mpr_self *self, size_t size, bool lazy,
 		 struct mpr_block_ref *ret_ref)
 {
 	unsigned class = class_for(size);
-	struct geometry g;
+	const struct geometry *g;
 	uint64_t use;
 	int64_t made;
 
 	while (lazy && classes[class].size > PAGE && classes[class].size % PAGE)
 		class++;
-	g = classes[class];
+	g = &classes[class];
 	use = (class + 1) | (lazy ? MPR_EXTENT_LAZY : 0);
 
 	ret_ref->is_lazy = lazy;
-	if ((!lazy && claim_by_hint(a, self, class, &g, ret_ref)) ||
-	    claim_anywhere(a, self, use, &g, ret_ref))
+	if ((!lazy && claim_by_hint(a, self, class, g, ret_ref)) ||
+	    claim_anywhere(a, self, use, g, ret_ref))
 		return 0;
 	/* What is of no use goes back to the kernel before more is taken. Others
 	 * may empty a new slab before we look. */
 	mpr_slabs_trim(a, self, true);
 	do {
-		made = make_slab(a, self, use, &g);
+		made = make_slab(a, self, use, g);
 		if (made >= 0)
 			continue;
 		mpr_slabs_unmark(a);
-		return claim_anywhere(a, self, use, &g, ret_ref) ? 0 : (int)made;
-	} while (!claim_in_slab(a, self, (uint32_t)made, class, &g, ret_ref));
+		return claim_anywhere(a, self, use, g, ret_ref) ||
+				       claim_larger(a, self, class, lazy,
+						    ret_ref) ?
+			       0 : (int)made;
+	} while (!claim_in_slab(a, self, (uint32_t)made, class, g, ret_ref));
 	return 0;
 }
 

@@ -59,6 +59,15 @@ void mpr_slab_freed(const mproc_arena *a, uint64_t offset);
 void mpr_slab_remember(const mproc_arena *a, struct mpr_self *self,
 		       const struct mpr_block_ref *ref);
 
+/*
+ * The frequent case of mproc_alloc() and mproc_free(), with all that belongs to it:
+ * a small block of the default arena, which this thread has freed last, becomes LIVE;
+ * one that is no value and has no guard becomes FREE, and who we are is returned. NULL,
+ * and nothing was done, if it is not that easy.
+ */
+void *mpr_slab_alloc_at_once(size_t size);
+struct mpr_self *mpr_slab_free_at_once(const void *p);
+
 /* Decides the fate of the blocks that the dead @slot had BUSY. */
 void mpr_slabs_recover(mproc_arena *a, unsigned slot, uint64_t ident);
 

@@ -16,7 +16,7 @@
  */
 int64_t mpr_deadline(mproc_timeout timeout);
 
-/* As mproc_now(), but cheaper, and up to ten milliseconds late. */
+/* As mproc_now(), but in milliseconds, cheaper, and up to ten of them late. */
 int64_t mpr_now_roughly(void);
 
 #endif

@@ -6,25 +6,22 @@
 
 #include "os/clock.h"
 
-static int64_t
-read_clock(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 int64_t
 mproc_now(void)
 {
-	return read_clock(CLOCK_MONOTONIC);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 int64_t
 mpr_now_roughly(void)
 {
-	return read_clock(CLOCK_MONOTONIC_COARSE);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64_t)now.tv_sec * 1000 + (uint32_t)now.tv_nsec / 1000000;
 }
 
 int64_t

@@ -228,15 +228,13 @@ free_value(mproc_arena *a, const struct mpr_block_ref *ref)
 	return 0;
 }
 
-void
-mproc_free(void *p)
+static MPR_NOINLINE void
+free_slowly(void *p)
 {
 	mproc_arena *a = mpr_arena_of(p);
 	struct mpr_block_ref ref;
 	int r = -EINVAL;
 
-	if (!p)
-		return;
 	if (a && mpr_heap_find_live(a, p, &ref)) {
 		if (mpr_unlikely(mpr_block_birth(a, &ref) & MPR_BIRTH_GUARDED))
 			mpr_check_guard(a, &ref, "mproc_free");
@@ -250,4 +248,11 @@ mproc_free(void *p)
 			mproc_error_detail());
 	else if (ref.block)
 		mpr_heap_freed(a, &ref);
+}
+
+void
+mproc_free(void *p)
+{
+	if (p && !mpr_heap_free_at_once(p))
+		free_slowly(p);
 }
