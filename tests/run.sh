@@ -161,10 +161,10 @@ bench)
 	[ -z "$built" ] || run gcc fallback
 	compiler=clang
 	suites='unit api examples'
-	build clang "$suites" && run clang $suites
+	build clang "$suites" -Ddebug=false && run clang $suites
 	compiler=gcc
 	suites='unit api step chaos hostile examples'
-	build semaphore "$suites" -Dparking=semaphore &&
+	build semaphore "$suites" -Dparking=semaphore -Ddebug=false &&
 		run semaphore $suites
 	if [ $mode = full ]; then
 		build release all -Dbuildtype=release &&
