@@ -274,35 +274,6 @@ there_can_be_32_and_each_has_its_own_memory(void **state)
 	end(create());
 }
 
-/* As no memory for blocks of its size is left. */
-static void
-a_small_block_may_come_from_where_large_ones_are(void **state)
-{
-	const size_t large = 600000;
-	void *p[64], *small;
-	mproc_arena *a;
-	unsigned n = 0;
-
-	(void)state;
-	choose_name();
-	a = create();
-	while (n < 64 && (p[n] = mproc_arena_alloc(a, large, 0)))
-		n++;
-	assert_in_range(n, 2, 63);
-	assert_null(mproc_arena_alloc(a, 100, 0));
-	assert_int_equal(errno, ENOMEM);
-	mproc_free(p[--n]);
-	small = mproc_arena_alloc(a, 100, 0);
-	assert_non_null(small);
-	assert_null(mproc_arena_alloc(a, large, 0));
-	mproc_free(small);
-	p[n] = mproc_arena_alloc(a, large, 0);
-	assert_non_null(p[n]);
-	for (unsigned i = 0; i <= n; i++)
-		mproc_free(p[i]);
-	end(a);
-}
-
 /* Waiting for a name. */
 
 static int
@@ -790,7 +761,6 @@ main(int argc, char **argv)
 		mpt_test(what_is_no_arena_is_refused_and_left_alone),
 		mpt_test(other_versions_and_sizes_are_refused),
 		mpt_test(there_can_be_32_and_each_has_its_own_memory),
-		mpt_test(a_small_block_may_come_from_where_large_ones_are),
 		mpt_test(an_open_waits_for_the_arena_to_be_made),
 		mpt_test(an_open_can_be_interrupted),
 		mpt_test(objects_are_bound_and_found_by_name),

@@ -161,6 +161,40 @@ the_smallest_arena_is_of_use(void **state)
 	mpt_expect_exit(t, mpt_spawn(t, "role", use_least, NULL), 0);
 }
 
+/* No memory is left for blocks of its size. */
+static int
+use_a_larger_block(struct mpt *t, void *arg)
+{
+	const size_t large = 600000;
+	void *p[16], *small;
+	unsigned n = 0;
+
+	(void)arg;
+	mpt_check_int(t, configure(16 * MIB), 0);
+	while (n < 16 && (p[n] = mproc_alloc(large)))
+		n++;
+	mpt_check(t, n > 1 && n < 16);
+	mpt_check(t, !mproc_alloc(100) && errno == ENOMEM);
+	mproc_free(p[--n]);
+	small = mproc_alloc(100);
+	mpt_check(t, small && !mproc_alloc(large));
+	mproc_free(small);
+	p[n] = mproc_alloc(large);
+	for (unsigned i = 0; i <= n; i++) {
+		mpt_check(t, p[i]);
+		mproc_free(p[i]);
+	}
+	return 0;
+}
+
+static void
+a_small_block_may_come_from_where_large_ones_are(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "role", use_a_larger_block, NULL), 0);
+}
+
 static int
 configure_badly(struct mpt *t, void *arg)
 {
@@ -326,6 +360,7 @@ main(void)
 		mpt_test(no_address_space_is_an_error),
 		mpt_test(the_capacity_is_what_was_asked_for),
 		mpt_test(the_smallest_arena_is_of_use),
+		mpt_test(a_small_block_may_come_from_where_large_ones_are),
 		mpt_test(bad_options_change_nothing),
 		mpt_test(the_last_configuration_counts),
 		mpt_test(a_capacity_that_cannot_be_had_is_an_error),

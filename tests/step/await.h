@@ -129,6 +129,7 @@ step(struct scene *s, const char *name, void (*before)(void *arg),
      void (*survivor)(void *arg, pid_t victim, unsigned long n, bool finished))
 {
 	s->object = NULL;
+	mpt_watchdog(s->t, 60);
 	mpt_stepper_run(s->t, &(struct mpt_stepper_opts){
 		.name = name,
 		.before = before,
