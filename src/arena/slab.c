@@ -306,10 +306,9 @@ mpr_slab_alloc_at_once(size_t size)
 		/* As in claim_one(). */
 		atomic_store_explicit(&b->home, 0, memory_order_release);
 		end = g->first + ((at & 0xffff) + 1) * g->size;
+		p = mpr_arena_at(a, mpr_extent_offset(at >> 16) + end - g->size);
 		/* Its memory may have gone back. */
 		if (mpr_likely(mpr_extent_has(a, at >> 16, end))) {
-			p = mpr_arena_at(a, mpr_extent_offset(at >> 16) + end -
-						    g->size);
 			wipe(p, class + 1);
 			atomic_store_explicit(&b->who, (uint64_t)self->tid << 32 |
 						       self->pid,
@@ -318,14 +317,17 @@ mpr_slab_alloc_at_once(size_t size)
 					      mpr_birth(mpr_now_roughly(),
 							g->size - size, 0),
 					      memory_order_relaxed);
+			/* Release pairs with the acquire of who asks for its
+			 * birth, and with the CAS that frees it. */
+			atomic_store_explicit(&b->state,
+					      mpr_owner_with_state(
+						      ours, MPR_BLOCK_LIVE),
+					      memory_order_release);
+		} else {
+			atomic_store(&b->state, mpr_owner_freed(ours));
+			mpr_slab_freed(a, mpr_arena_offset(a, p));
+			p = NULL;
 		}
-		/* Release pairs with the acquire of who asks for its birth, and
-		 * with the CAS that frees it. */
-		atomic_store_explicit(&b->state,
-				      p ? mpr_owner_with_state(ours,
-							       MPR_BLOCK_LIVE) :
-					  mpr_owner_freed(ours),
-				      memory_order_release);
 	}
 	atomic_store_explicit(&self->shared->in_heap, 0, memory_order_release);
 	return p;
