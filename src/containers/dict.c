@@ -30,22 +30,10 @@ mproc_dict_destroy(mproc_dict *d)
 	mpr_table_destroy(MPR_CELL_DICT, d);
 }
 
-static int
-put(const struct mpr_visit *v, const struct mpr_place *at,
-    struct mproc_any *value, void *arg)
-{
-	(void)v;
-	(void)at;
-	*value = *(const struct mproc_any *)arg;
-	return MPR_PUT;
-}
-
 int
 mproc_dict_set(mproc_dict *d, struct mproc_any key, struct mproc_any value)
 {
-	int r = mpr_table_change(MPR_CELL_DICT, d, &key, put, &value);
-
-	return r < 0 ? r : 0;
+	return mpr_table_set(MPR_CELL_DICT, d, &key, &value);
 }
 
 int

@@ -31,25 +31,14 @@ mproc_namespace_destroy(mproc_namespace *ns)
 	mpr_table_destroy(MPR_CELL_NAMESPACE, ns);
 }
 
-static int
-put(const struct mpr_visit *v, const struct mpr_place *at,
-    struct mproc_any *value, void *arg)
-{
-	(void)v;
-	(void)at;
-	*value = *(const struct mproc_any *)arg;
-	return MPR_PUT;
-}
-
 /* A NULL is one that is refused as a key. */
 int
 mproc_namespace_set(mproc_namespace *ns, const char *name,
 		    struct mproc_any value)
 {
 	struct mproc_any key = mproc_str(name);
-	int r = mpr_table_change(MPR_CELL_NAMESPACE, ns, &key, put, &value);
 
-	return r < 0 ? r : 0;
+	return mpr_table_set(MPR_CELL_NAMESPACE, ns, &key, &value);
 }
 
 int

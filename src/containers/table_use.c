@@ -237,6 +237,25 @@ mpr_table_change(enum mpr_cell_kind kind, void *table,
 	return r == -EBADMSG ? mpr_table_corrupt(&v) : r;
 }
 
+static int
+put(const struct mpr_visit *v, const struct mpr_place *at,
+    struct mproc_any *value, void *arg)
+{
+	(void)v;
+	(void)at;
+	*value = *(const struct mproc_any *)arg;
+	return MPR_PUT;
+}
+
+int
+mpr_table_set(enum mpr_cell_kind kind, void *table, const struct mproc_any *key,
+	      struct mproc_any *value)
+{
+	int r = mpr_table_change(kind, table, key, put, value);
+
+	return r < 0 ? r : 0;
+}
+
 struct count {
 	struct reading reading;
 	uint64_t n;

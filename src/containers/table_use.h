@@ -59,6 +59,10 @@ typedef int mpr_decide(const struct mpr_visit *v, const struct mpr_place *at,
 int mpr_table_change(enum mpr_cell_kind kind, void *table,
 		     const struct mproc_any *key, mpr_decide *decide, void *arg);
 
+/* Gives a key a value, whatever is there. Returns 0, or as mpr_table_change(). */
+int mpr_table_set(enum mpr_cell_kind kind, void *table,
+		  const struct mproc_any *key, struct mproc_any *value);
+
 /* A copy of what is at a place, for @decide. Returns 0, -ENOMEM, -EBADMSG. */
 int mpr_table_copy(const struct mpr_visit *v, const struct mpr_place *at,
 		   const struct mpr_want *want);
