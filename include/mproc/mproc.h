@@ -11,6 +11,7 @@
 #include <mproc/core.h>
 #include <mproc/dict.h>
 #include <mproc/export.h>
+#include <mproc/group.h>
 #include <mproc/list.h>
 #include <mproc/lock.h>
 #include <mproc/namespace.h>
@@ -18,6 +19,7 @@
 #include <mproc/queue.h>
 #include <mproc/set.h>
 #include <mproc/shm.h>
+#include <mproc/supervisor.h>
 #include <mproc/sync.h>
 #include <mproc/value.h>
 #include <mproc/version.h>

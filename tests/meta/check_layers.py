@@ -35,6 +35,7 @@ HEADERS = {
     'dict.h': 'containers', 'list.h': 'containers',
     'namespace.h': 'containers', 'set.h': 'containers',
     'process.h': 'process', 'testing.h': 'process',
+    'group.h': 'process', 'supervisor.h': 'process',
     'pool.h': 'pool',
     'manager.h': 'manager',
     'mproc.h': 'cli',
