@@ -162,6 +162,72 @@ mpr_arena_get(mproc_arena **ret_a)
 }
 
 int
+mpr_arena_give(struct mpr_arena_ticket *ret_ticket)
+{
+	const mproc_arena *a;
+
+	mpr_process_lock();
+	a = mpr_arena_peek();
+	*ret_ticket = (struct mpr_arena_ticket){
+		.fd = -1, .locks_fd = -1, .opts = wanted
+	};
+	mpr_process_unlock();
+	if (!a)
+		return 0;
+	if (!mpr_file_is_open(&a->shmem.file) || !mpr_file_is_open(&a->locks))
+		return mpr_fail(-EBADF, "a descriptor of the arena was closed: "
+				"no other image can have it");
+	ret_ticket->base = (uintptr_t)a->shmem.base;
+	ret_ticket->size = a->shmem.size;
+	ret_ticket->fd = a->shmem.file.fd;
+	ret_ticket->locks_fd = a->locks.fd;
+	return 0;
+}
+
+static int
+adopt(struct mproc_arena *a, const struct mpr_arena_ticket *ticket)
+{
+	struct mpr_file memory;
+	uint64_t size;
+	int r;
+
+	memset(a, 0, sizeof(*a));
+	r = mpr_file_adopt(&a->locks, ticket->locks_fd, &size);
+	if (r == 0)
+		r = mpr_file_adopt(&memory, ticket->fd, &size);
+	if (r == 0 && size != ticket->size)
+		r = mpr_fail(-EBADF, "descriptor %d is not the arena's",
+			     ticket->fd);
+	if (r == 0)
+		r = mpr_shmem_attach_at(&a->shmem, &memory, ticket->size,
+					(void *)(uintptr_t)ticket->base,
+					ticket->opts.core_dump);
+	if (r < 0)
+		return r;
+	/* What was possible where it was made. */
+	if (ticket->opts.huge_pages)
+		(void)mpr_huge_use(&a->shmem);
+	mpr_arena_attach(a);
+	return 0;
+}
+
+int
+mpr_arena_adopt(const struct mpr_arena_ticket *ticket)
+{
+	int r = 0;
+
+	mpr_process_lock();
+	wanted = ticket->opts;
+	if (ticket->size)
+		r = adopt(&default_arena, ticket);
+	if (ticket->size && r == 0)
+		atomic_store_explicit(&default_published, &default_arena,
+				      memory_order_release);
+	mpr_process_unlock();
+	return r;
+}
+
+int
 mpr_arena_resolve(mproc_arena *a, mproc_arena **ret_a)
 {
 	if (!a)

@@ -162,6 +162,21 @@ int mpr_arena_get(mproc_arena **ret_a);
 /* The default arena if this process has one already, or NULL. */
 mproc_arena *mpr_arena_peek(void);
 
+/* How another image of this program, made by exec, gets the default arena: it
+ * inherits the two descriptors, and has the memory at the same address. */
+struct mpr_arena_ticket {
+	uint64_t base, size; /* size 0: there is none yet; make one by opts */
+	int fd, locks_fd;
+	struct mproc_arena_opts opts;
+};
+
+/* Returns 0, or -EBADF if the program has closed one of them. */
+int mpr_arena_give(struct mpr_arena_ticket *ret_ticket);
+
+/* In the new image, before its default arena is used. Returns 0; -EEXIST if
+ * something lies at its address; -ENOMEM, -EBADF. */
+int mpr_arena_adopt(const struct mpr_arena_ticket *ticket);
+
 /* What @a stands for: itself, or the default arena if it is NULL. */
 int mpr_arena_resolve(mproc_arena *a, mproc_arena **ret_a);
 

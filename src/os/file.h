@@ -27,6 +27,11 @@ struct mpr_file {
  */
 int mpr_file_anonymous(struct mpr_file *ret_f, const char *name, bool sealable);
 
+/* One that this process was given by the one that made it: closed at exec from now
+ * on. Returns 0; -EBADF if @fd is not open; -EPERM if it is no file of this
+ * user's. */
+int mpr_file_adopt(struct mpr_file *ret_f, int fd, uint64_t *ret_size);
+
 /* Whether the descriptor is still our file. */
 bool mpr_file_is_open(const struct mpr_file *f);
 

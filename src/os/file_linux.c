@@ -111,6 +111,27 @@ mpr_file_anonymous(struct mpr_file *ret_f, const char *name, bool sealable)
 	return 0;
 }
 
+int
+mpr_file_adopt(struct mpr_file *ret_f, int fd, uint64_t *ret_size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return mpr_fail(-EBADF, "descriptor %d, of a file in memory, is "
+				"not open", fd);
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		return mpr_fail(-EPERM, "descriptor %d is no file of user %u",
+				fd, (unsigned)geteuid());
+	mpr_fds_end_at_exec(fd);
+	*ret_f = (struct mpr_file){
+		.fd = fd,
+		.device = st.st_dev,
+		.inode = st.st_ino,
+	};
+	*ret_size = (uint64_t)st.st_size;
+	return 0;
+}
+
 bool
 mpr_file_is_open(const struct mpr_file *f)
 {

@@ -21,7 +21,9 @@ struct mpr_shmem {
 
 /*
  * Makes a sparse, zeroed object of @size bytes and maps it at a multiple of
- * @align. Its size can never change again, as far as the system offers that.
+ * @align, where in most address spaces nothing else comes to lie: another image
+ * can map it there too. Its size can never change again, as far as the system
+ * offers that.
  * Core dumps leave it out unless @dumped; they would allocate all of it.
  * Returns 0, -ENOMEM (address space), -EFBIG (RLIMIT_FSIZE, or the file system
  * it would be in), or what mpr_file_anonymous() gives.
@@ -39,12 +41,20 @@ int mpr_shmem_create_in(struct mpr_shmem *ret_s, const struct mpr_file *f,
 int mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f,
 		     size_t size, size_t align, bool dumped);
 
+/* Maps one that another process has at @base to the same place here. Returns 0;
+ * -EEXIST if something lies there; -ENOMEM. */
+int mpr_shmem_attach_at(struct mpr_shmem *ret_s, const struct mpr_file *f,
+			size_t size, void *base, bool dumped);
+
 /* Reads the first @len bytes of such a file, which may be shorter: returns how
  * many there were, or a negative error. */
 int64_t mpr_shmem_peek(const struct mpr_file *f, void *buf, size_t len);
 
 /* Also closes the file. */
 void mpr_shmem_unmap(struct mpr_shmem *s);
+
+/* Leaves the file open, which is somebody else's. */
+void mpr_shmem_unmap_only(struct mpr_shmem *s);
 
 /*
  * Asks whether there are @len bytes of memory, for those who back much in small

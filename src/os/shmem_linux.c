@@ -21,6 +21,7 @@
 #include "base/fault.h"
 #include "base/macros.h"
 #include "os/memory.h"
+#include "os/random.h"
 #include "os/shmem.h"
 
 #ifndef MADV_POPULATE_WRITE /* glibc before 2.35 */
@@ -38,18 +39,43 @@ map(void *at, size_t size, int flags, int fd)
 }
 
 /*
+ * Another image of this program, made by exec, has its libraries, heap and stacks
+ * elsewhere: what lies at a random address here has something else at that place
+ * there once in twenty times. The kernel puts all of that within 1 TiB of the top
+ * of the address space or far below (mmap_rnd_bits: usually 28, in pages); we
+ * choose at random in the half TiB beneath. ThreadSanitizer takes addresses there,
+ * too. Where the address space is small, or taken, the kernel chooses.
+ */
+#define TIB ((uintptr_t)1 << 40)
+
+static void *
+quiet_address(size_t len, size_t align)
+{
+	uintptr_t top = 1, room;
+	int on_stack;
+
+	/* No pointer of ours is above the stacks: these end at a power of two. */
+	while (top && top <= (uintptr_t)&on_stack)
+		top <<= 1;
+	if (top < 16 * TIB || len >= TIB / 4)
+		return NULL;
+	room = (TIB / 2 - len) / align;
+	return (void *)(top - TIB - TIB / 2 + (uintptr_t)mpr_random() % room * align);
+}
+
+/*
  * Reserves more than needed and cuts off what is not aligned. In a program that
  * locks all its future memory (mlockall) a mapping that can be accessed is
  * allocated at once and whole, so this one cannot until it is unlocked.
  */
 static void *
-map_aligned(int fd, size_t len, size_t align)
+map_aligned(int fd, size_t len, size_t align, bool quiet)
 {
 	size_t size = mpr_round_up(len, (size_t)sysconf(_SC_PAGESIZE));
 	unsigned char *raw, *base;
 
-	raw = map(NULL, size + align,
-		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	raw = map(quiet ? quiet_address(size + align, align) : NULL,
+		  size + align, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	if (raw == MAP_FAILED)
 		return MAP_FAILED;
 	base = (unsigned char *)mpr_round_up((uintptr_t)raw, align);
@@ -110,15 +136,14 @@ check_size(size_t size)
 				    (unsigned long long)limit.rlim_cur);
 }
 
-int
-mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f, size_t size,
-		 size_t align, bool dumped)
+/* The mapping is at @base, or was refused. */
+static int
+complete(struct mpr_shmem *ret_s, const struct mpr_file *f, size_t size,
+	 void *base, bool dumped)
 {
-	struct mpr_shmem s = { .size = size, .file = *f };
 	int r;
 
-	s.base = map_aligned(f->fd, size, align);
-	if (s.base == MAP_FAILED) {
+	if (base == MAP_FAILED) {
 		/* EAGAIN: more than may be locked (mlockall). EINVAL: what
 		 * valgrind says of what is too large for it. */
 		r = errno == EAGAIN || errno == EINVAL ? -ENOMEM : -errno;
@@ -126,23 +151,61 @@ mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f, size_t size,
 				size, mproc_strerror(-errno));
 	}
 	if (!dumped && !mpr_fault(MPR_FAULT_MADVISE))
-		madvise(s.base, size, MADV_DONTDUMP);
-	*ret_s = s;
+		madvise(base, size, MADV_DONTDUMP);
+	*ret_s = (struct mpr_shmem){ .base = base, .size = size, .file = *f };
 	return 0;
+}
+
+int
+mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f, size_t size,
+		 size_t align, bool dumped)
+{
+	return complete(ret_s, f, size, map_aligned(f->fd, size, align, false),
+			dumped);
+}
+
+int
+mpr_shmem_attach_at(struct mpr_shmem *ret_s, const struct mpr_file *f,
+		    size_t size, void *base, bool dumped)
+{
+	void *got = map(base, size, MAP_SHARED | MAP_FIXED_NOREPLACE, f->fd);
+
+	if (got != MAP_FAILED && got != base) {
+		/* Before Linux 4.17, which takes it for a wish. */
+		munmap(got, size);
+		errno = EEXIST;
+		got = MAP_FAILED;
+	}
+	if (got != MAP_FAILED) {
+		/* As in map_aligned(). */
+		munlock(base, size);
+		if (mprotect(base, size, PROT_READ | PROT_WRITE) < 0) {
+			munmap(base, size);
+			got = MAP_FAILED;
+		}
+	}
+	return complete(ret_s, f, size, got, dumped);
+}
+
+static int
+give_size(const struct mpr_file *f, size_t size)
+{
+	int r = check_size(size);
+
+	if (r < 0)
+		return r;
+	return resize(f->fd, size) == 0 ?
+		       0 : mpr_fail(-errno, "sizing shared memory to %zu bytes: "
+				    "%s", size, mproc_strerror(-errno));
 }
 
 int
 mpr_shmem_create_in(struct mpr_shmem *ret_s, const struct mpr_file *f,
 		    size_t size, size_t align, bool dumped)
 {
-	int r = check_size(size);
+	int r = give_size(f, size);
 
-	if (r < 0)
-		return r;
-	if (resize(f->fd, size) < 0)
-		return mpr_fail(-errno, "sizing shared memory to %zu bytes: %s",
-				size, mproc_strerror(-errno));
-	return mpr_shmem_attach(ret_s, f, size, align, dumped);
+	return r < 0 ? r : mpr_shmem_attach(ret_s, f, size, align, dumped);
 }
 
 int
@@ -155,7 +218,10 @@ mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align,
 	r = mpr_file_anonymous(&f, "mproc-arena", true);
 	if (r < 0)
 		return r;
-	r = mpr_shmem_create_in(ret_s, &f, size, align, dumped);
+	r = give_size(&f, size);
+	if (r == 0)
+		r = complete(ret_s, &f, size,
+			     map_aligned(f.fd, size, align, true), dumped);
 	if (r < 0)
 		mpr_file_close(&f);
 	else
@@ -175,9 +241,15 @@ mpr_shmem_peek(const struct mpr_file *f, void *buf, size_t len)
 }
 
 void
-mpr_shmem_unmap(struct mpr_shmem *s)
+mpr_shmem_unmap_only(struct mpr_shmem *s)
 {
 	munmap(s->base, s->size);
+}
+
+void
+mpr_shmem_unmap(struct mpr_shmem *s)
+{
+	mpr_shmem_unmap_only(s);
 	mpr_file_close(&s->file);
 }
 

@@ -186,6 +186,12 @@ mpr_task_pid(void)
 	return getpid();
 }
 
+uint32_t
+mpr_task_user(void)
+{
+	return geteuid();
+}
+
 pid_t
 mpr_task_tid(void)
 {

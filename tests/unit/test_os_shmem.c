@@ -50,6 +50,50 @@ its_size_can_never_change(void **state)
 	mpr_shmem_unmap(&s);
 }
 
+/* Another image has its stacks and libraries at these addresses or above. */
+static void
+it_lies_where_nothing_else_comes(void **state)
+{
+	uintptr_t top = (uintptr_t)1 << 47, tib = (uintptr_t)1 << 40;
+	unsigned char *first;
+
+	(void)state;
+	if ((uintptr_t)&first >= top || (uintptr_t)&first < top - tib)
+		skip(); /* not the usual address space of x86-64 */
+	assert_int_equal(mpr_shmem_create(&s, (uint64_t)64 << 30, 2 * MIB, false),
+			 0);
+	first = s.base;
+	mpr_shmem_unmap(&s);
+	assert_int_equal(mpr_shmem_create(&s, (uint64_t)64 << 30, 2 * MIB, false),
+			 0);
+	assert_ptr_not_equal(s.base, first);
+	assert_in_range((uintptr_t)s.base, top - tib - tib / 2,
+			top - tib - s.size);
+	mpr_shmem_unmap(&s);
+}
+
+static void
+it_can_be_mapped_where_another_process_has_it(void **state)
+{
+	struct mpr_shmem other;
+	unsigned char *base;
+
+	(void)state;
+	assert_int_equal(mpr_shmem_create(&s, MIB, 4096, false), 0);
+	s.base[77] = 7;
+	assert_int_equal(mpr_shmem_attach_at(&other, &s.file, MIB, s.base,
+					     false), -EEXIST);
+	assert_int_equal(s.base[77], 7);
+	base = s.base;
+	mpr_shmem_unmap_only(&s);
+	assert_int_equal(mpr_shmem_attach_at(&other, &s.file, MIB, base, false),
+			 0);
+	assert_ptr_equal(other.base, base);
+	assert_int_equal(base[77], 7);
+	base[78] = 8;
+	mpr_shmem_unmap(&other);
+}
+
 static int
 write_in_child(struct mpt *t, void *arg)
 {
@@ -605,6 +649,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(it_is_aligned_zeroed_and_gone_after_unmap),
 		mpt_test(its_size_can_never_change),
+		mpt_test(it_lies_where_nothing_else_comes),
+		mpt_test(it_can_be_mapped_where_another_process_has_it),
 		mpt_test(a_forked_child_has_it_at_the_same_address),
 		mpt_test(it_is_sparse_until_it_is_backed),
 		mpt_test(backing_keeps_what_is_there),

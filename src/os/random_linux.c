@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#include <sys/random.h>
+
+#include "os/clock.h"
+#include "os/random.h"
+
+uint64_t
+mpr_random(void)
+{
+	uint64_t number;
+
+	/* Early in the life of a machine there is none. */
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) !=
+	    (ssize_t)sizeof(number))
+		number = (uint64_t)mproc_now();
+	return number;
+}
