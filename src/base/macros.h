@@ -20,6 +20,9 @@
  * it touches. */
 #define MPR_CHILD_PATH __attribute__((section(".text.hot.child")))
 
+/* What runs when the library is loaded, before main(). */
+#define MPR_CONSTRUCTOR __attribute__((constructor))
+
 /* Thread-local without a call on each access, in the shared library too. */
 #define MPR_THREAD_LOCAL \
 	_Thread_local __attribute__((__tls_model__("initial-exec")))

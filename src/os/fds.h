@@ -6,6 +6,8 @@
 #ifndef MPR_OS_FDS_H
 #define MPR_OS_FDS_H
 
+#include <stdbool.h>
+
 /* What stands for /dev/null among the sources below, and for no change. */
 #define MPR_FDS_NULL (-1)
 #define MPR_FDS_INHERIT (-2)
@@ -33,5 +35,11 @@ int mpr_fds_above_stdio(int fd);
 
 /* Returns 0 if @fd is open, or -EBADF. */
 int mpr_fds_check(int fd);
+
+/* Whether @fd is open and closed at exec. */
+bool mpr_fds_ends_at_exec(int fd);
+void mpr_fds_end_at_exec(int fd);
+
+void mpr_fds_close(int fd);
 
 #endif

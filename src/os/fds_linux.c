@@ -23,6 +23,26 @@ mpr_fds_check(int fd)
 	return fcntl(fd, F_GETFD) < 0 ? -EBADF : 0;
 }
 
+bool
+mpr_fds_ends_at_exec(int fd)
+{
+	int flags = fcntl(fd, F_GETFD);
+
+	return flags >= 0 && flags & FD_CLOEXEC;
+}
+
+void
+mpr_fds_end_at_exec(int fd)
+{
+	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+void
+mpr_fds_close(int fd)
+{
+	(void)close(fd);
+}
+
 int
 mpr_fds_above_stdio(int fd)
 {

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * posix_spawn(3): in glibc a clone() that shares memory until the exec. The
+ * running program is /proc/self/exe, also if its file was replaced or removed.
+ */
+#include <errno.h>
+#include <spawn.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fault.h"
+#include "os/image.h"
+
+pid_t
+mpr_image_start(const struct mpr_image *image)
+{
+	posix_spawn_file_actions_t actions;
+	pid_t pid;
+	int r;
+
+	r = posix_spawn_file_actions_init(&actions);
+	if (r != 0)
+		return -r;
+	/* A descriptor that is made a copy of itself is not closed at exec. */
+	for (int i = 0; i < image->n_fds && r == 0; i++)
+		r = posix_spawn_file_actions_adddup2(&actions, image->fds[i],
+						     image->fds[i]);
+	if (r == 0 && mpr_fault(MPR_FAULT_FORK))
+		r = errno;
+	if (r == 0)
+		r = posix_spawn(&pid,
+				image->path ? image->path : "/proc/self/exe",
+				&actions, NULL, image->argv, image->env);
+	posix_spawn_file_actions_destroy(&actions);
+	/* Where there is no /proc, or it shows only what we may not read. */
+	if (!image->path && (r == ENOENT || r == EACCES))
+		r = ENOEXEC;
+	return r == 0 ? pid : -r;
+}
+
+const char *
+mpr_image_take_variable(const char *name)
+{
+	const char *value = secure_getenv(name);
+
+	/* The string stays where the kernel has put it. */
+	if (value)
+		unsetenv(name);
+	return value;
+}
+
+char **
+mpr_image_environment(const char *const *env, char *added)
+{
+	char **from = env ? (char **)(uintptr_t)env : environ, **copy;
+	size_t n = 0;
+
+	while (from && from[n])
+		n++;
+	copy = mpr_malloc((n + 2) * sizeof(*copy));
+	if (!copy)
+		return NULL;
+	/* First, as the first of two with the same name counts. */
+	copy[0] = added;
+	if (n)
+		memcpy(copy + 1, from, n * sizeof(*copy));
+	copy[n + 1] = NULL;
+	return copy;
+}

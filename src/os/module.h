@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A function as a place in a program or a shared library, which another process
+ * finds in its own copy of that, wherever it lies there.
+ */
+#ifndef MPR_OS_MODULE_H
+#define MPR_OS_MODULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MPR_MODULE_ID_MAX 32
+#define MPR_MODULE_PATH_MAX 4096
+
+/* What the linker calls build-id: it tells a file from all others. */
+struct mpr_module_id {
+	uint32_t len;
+	unsigned char bytes[MPR_MODULE_ID_MAX];
+};
+
+struct mpr_module {
+	struct mpr_module_id id;
+	uint32_t program; /* 1: it is the program itself */
+	char path[MPR_MODULE_PATH_MAX]; /* of a library, as the loader has it */
+};
+
+/* A function of this process as the other type that is safe to carry one. */
+typedef void mpr_function(void);
+
+/*
+ * Finds the module that has @fn in its code, and where it is in there. Returns
+ * 0, or -ENOEXEC: no module has it, or it is no code, or the module bears no
+ * build-id; the error detail says which.
+ */
+int mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
+		  uint64_t *ret_offset);
+
+/* Whether they are the same; none is never the same as another. */
+bool mpr_module_is(const struct mpr_module_id *a, const struct mpr_module_id *b);
+
+/*
+ * The function at @offset of @module in this process; a library that is not
+ * here is loaded. Returns 0, or -ENOEXEC if the module is not to be had, or is
+ * another by its build-id, or if there is no code at that place.
+ */
+int mpr_module_find(const struct mpr_module *module, uint64_t offset,
+		    mpr_function **ret_fn);
+
+#endif

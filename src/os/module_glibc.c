@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loader's list of modules. The build-id is in a note of each, which the
+ * linkers of today write unless they are told not to; two modules with the same
+ * one are the same file, down to each offset.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <mproc/core.h>
+
+#include "base/error.h"
+#include "os/module.h"
+
+#define NOTE_ALIGN 4
+
+/* One pass over the list. */
+struct search {
+	/* What is looked for: who has this address, or else this id. */
+	uintptr_t address;
+	const struct mpr_module *wanted;
+
+	bool found;
+	bool is_code; /* what the address leads to */
+	bool first; /* the next one is the program */
+	struct mpr_module *module; /* receives what was found, if not NULL */
+	uintptr_t base;
+};
+
+/* Whether the segment has @address in it. */
+static bool
+has(const struct dl_phdr_info *info, const ElfW(Phdr) *segment,
+    uintptr_t address)
+{
+	return segment->p_type == PT_LOAD &&
+	       address - (info->dlpi_addr + segment->p_vaddr) <
+		       segment->p_memsz;
+}
+
+static const ElfW(Phdr) *
+segment_of(const struct dl_phdr_info *info, uintptr_t address)
+{
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		if (has(info, &info->dlpi_phdr[i], address))
+			return &info->dlpi_phdr[i];
+	return NULL;
+}
+
+/* The build-id among the notes at @at, if there is one. */
+static void
+read_notes(const unsigned char *at, size_t len, struct mpr_module_id *ret_id)
+{
+	const ElfW(Nhdr) *note;
+	size_t name, size;
+
+	while (len >= sizeof(*note)) {
+		note = (const void *)at;
+		name = (note->n_namesz + NOTE_ALIGN - 1) & ~(NOTE_ALIGN - 1U);
+		size = sizeof(*note) + name +
+		       ((note->n_descsz + NOTE_ALIGN - 1) & ~(NOTE_ALIGN - 1U));
+		if (size > len)
+			break;
+		if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 &&
+		    memcmp(at + sizeof(*note), "GNU", 4) == 0 &&
+		    note->n_descsz > 0 && note->n_descsz <= MPR_MODULE_ID_MAX) {
+			ret_id->len = note->n_descsz;
+			memcpy(ret_id->bytes, at + sizeof(*note) + name,
+			       note->n_descsz);
+			return;
+		}
+		at += size;
+		len -= size;
+	}
+}
+
+static struct mpr_module_id
+id_of(const struct dl_phdr_info *info)
+{
+	struct mpr_module_id id = { 0 };
+
+	for (int i = 0; i < info->dlpi_phnum && !id.len; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t at = info->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type == PT_NOTE)
+			read_notes((const void *)at, segment->p_memsz, &id);
+	}
+	return id;
+}
+
+bool
+mpr_module_is(const struct mpr_module_id *a, const struct mpr_module_id *b)
+{
+	return a->len && a->len == b->len &&
+	       memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+static bool
+is_wanted(const struct dl_phdr_info *info, const struct search *s)
+{
+	struct mpr_module_id id;
+
+	if (!s->wanted)
+		return segment_of(info, s->address);
+	id = id_of(info);
+	return mpr_module_is(&id, &s->wanted->id);
+}
+
+static int
+look(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct search *s = arg;
+	bool program = s->first;
+
+	(void)size;
+	s->first = false;
+	if (!is_wanted(info, s))
+		return 0;
+	s->found = true;
+	s->base = info->dlpi_addr;
+	if (s->wanted)
+		s->address += s->base;
+	s->is_code = false;
+	if (segment_of(info, s->address))
+		s->is_code = segment_of(info, s->address)->p_flags & PF_X;
+	if (!s->module)
+		return 1;
+	s->module->id = id_of(info);
+	s->module->program = program;
+	snprintf(s->module->path, sizeof(s->module->path), "%s",
+		 info->dlpi_name ? info->dlpi_name : "");
+	return 1;
+}
+
+static const char *
+name_of(const struct mpr_module *module)
+{
+	return module->program ? "the program" : module->path;
+}
+
+int
+mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
+	      uint64_t *ret_offset)
+{
+	struct search s = {
+		.address = (uintptr_t)fn,
+		.module = ret_module,
+		.first = true,
+	};
+
+	dl_iterate_phdr(look, &s);
+	if (!s.found || !s.is_code)
+		return mpr_fail(-ENOEXEC, "%p is %s: another image cannot be "
+				"told where to find it", (void *)s.address,
+				s.found ? "no code of its module" :
+					  "in no program or library");
+	if (!ret_module->id.len)
+		return mpr_fail(-ENOEXEC, "%s has no build-id: link it with "
+				"-Wl,--build-id", name_of(ret_module));
+	*ret_offset = s.address - s.base;
+	return 0;
+}
+
+int
+mpr_module_find(const struct mpr_module *module, uint64_t offset,
+		mpr_function **ret_fn)
+{
+	struct search s = { .address = offset, .wanted = module };
+
+	dl_iterate_phdr(look, &s);
+	/* It stays loaded: nobody here could know when to let it go. */
+	if (!s.found && !module->program &&
+	    dlopen(module->path, RTLD_NOW | RTLD_GLOBAL)) {
+		s.address = offset;
+		dl_iterate_phdr(look, &s);
+	}
+	if (!s.found || !s.is_code)
+		return mpr_fail(-ENOEXEC, "%s: %s", name_of(module),
+				s.found ? "no code at that place" :
+					  "not in this process");
+	*ret_fn = (mpr_function *)s.address;
+	return 0;
+}

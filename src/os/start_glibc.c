@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program begins with a call of __libc_start_main() in the C library, which is
+ * told where main() is, calls the constructors of the program, then main(). The
+ * loader looks for that function as for any other, and in us before the C
+ * library, as we need that. Ours has no version, so it fits whatever version the
+ * program was linked with; in glibc all of them are one function.
+ */
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <mproc/export.h>
+
+#include "base/macros.h"
+#include "os/start.h"
+
+typedef int main_function(int argc, char **argv, char **env);
+typedef int start_function(main_function *main, int argc, char **argv,
+			   void (*init)(void), void (*fini)(void),
+			   void (*rtld_fini)(void), void *stack_end);
+
+static bool ours;
+static char **arguments;
+static void (*first_of_all)(void);
+static int (*instead_of_main)(void);
+
+/* The name is the C library's, and it has no prototype anywhere. */
+MPROC_API start_function __libc_start_main;
+
+bool
+mpr_start_is_ours(void)
+{
+	return ours;
+}
+
+char *const *
+mpr_start_argv(void)
+{
+	return arguments;
+}
+
+void
+mpr_start_instead(void (*first)(void), int (*instead)(void))
+{
+	first_of_all = first;
+	instead_of_main = instead;
+}
+
+/* glibc calls constructors with what it calls main() with. */
+MPR_CONSTRUCTOR static void
+note_arguments(int argc, char **argv)
+{
+	(void)argc;
+	arguments = argv;
+}
+
+static int
+main_instead(int argc, char **argv, char **env)
+{
+	(void)argc;
+	(void)argv;
+	(void)env;
+	return instead_of_main();
+}
+
+int
+__libc_start_main(main_function *main, int argc, char **argv,
+		  void (*init)(void), void (*fini)(void),
+		  void (*rtld_fini)(void), void *stack_end)
+{
+	start_function *next;
+
+	*(void **)&next = dlsym(RTLD_NEXT, "__libc_start_main");
+	if (!next)
+		abort();
+	ours = true;
+	if (first_of_all)
+		first_of_all();
+	return next(instead_of_main ? main_instead : main, argc, argv, init,
+		    fini, rtld_fini, stack_end);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os/module.h: functions as places in programs and libraries.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <gnu/libc-version.h>
+#include <stdlib.h>
+
+#include <mproc/core.h>
+
+#include "common.h"
+#include "os/module.h"
+
+static int
+here(void)
+{
+	return 12;
+}
+
+static void
+a_function_of_the_program_is_found_again(void **state)
+{
+	struct mpr_module module;
+	uint64_t offset;
+	mpr_function *fn;
+
+	(void)state;
+	assert_int_equal(mpr_module_of((mpr_function *)here, &module, &offset),
+			 0);
+	assert_true(module.program);
+	assert_true(module.id.len >= 8);
+	assert_int_equal(mpr_module_find(&module, offset, &fn), 0);
+	assert_ptr_equal((void *)(uintptr_t)fn, (void *)(uintptr_t)here);
+	assert_int_equal(((int (*)(void))fn)(), 12);
+}
+
+static void
+a_function_of_a_library_is_found_again(void **state)
+{
+	struct mpr_module module, program;
+	uint64_t offset, unused;
+	mpr_function *fn;
+
+	(void)state;
+	assert_int_equal(mpr_module_of((mpr_function *)gnu_get_libc_version,
+				       &module, &offset), 0);
+	assert_false(module.program);
+	assert_non_null(strstr(module.path, "libc"));
+	assert_int_equal(mpr_module_find(&module, offset, &fn), 0);
+	assert_ptr_equal((void *)(uintptr_t)fn,
+			 (void *)(uintptr_t)gnu_get_libc_version);
+	assert_int_equal(mpr_module_of((mpr_function *)here, &program, &unused),
+			 0);
+	assert_false(mpr_module_is(&module.id, &program.id));
+	assert_true(mpr_module_is(&module.id, &module.id));
+	program.id.len = 0;
+	assert_false(mpr_module_is(&program.id, &program.id));
+}
+
+static void
+what_is_no_code_of_a_module_is_refused(void **state)
+{
+	static int data;
+	struct mpr_module module;
+	uint64_t offset;
+	void *heap = malloc(64);
+	mpr_function *fn;
+
+	(void)state;
+	*(void **)&fn = heap;
+	assert_int_equal(mpr_module_of(fn, &module, &offset), -ENOEXEC);
+	assert_non_null(strstr(mproc_error_detail(), "in no program"));
+	*(void **)&fn = &data;
+	assert_int_equal(mpr_module_of(fn, &module, &offset), -ENOEXEC);
+	assert_non_null(strstr(mproc_error_detail(), "no code"));
+	free(heap);
+}
+
+static void
+another_file_or_place_is_refused(void **state)
+{
+	struct mpr_module module;
+	mpr_function *fn = NULL;
+	uint64_t offset;
+
+	(void)state;
+	assert_int_equal(mpr_module_of((mpr_function *)here, &module, &offset),
+			 0);
+	/* The headers of the file are mapped, but are no code. */
+	assert_int_equal(mpr_module_find(&module, 0, &fn), -ENOEXEC);
+	assert_int_equal(mpr_module_find(&module, UINT64_C(1) << 40, &fn),
+			 -ENOEXEC);
+	module.id.bytes[0] ^= 1;
+	assert_int_equal(mpr_module_find(&module, offset, &fn), -ENOEXEC);
+	module.program = 0;
+	strcpy(module.path, "/nowhere/lib.so");
+	assert_int_equal(mpr_module_find(&module, offset, &fn), -ENOEXEC);
+	assert_null(fn);
+}
+
+static void
+a_library_that_is_not_loaded_is_loaded(void **state)
+{
+	const char *path = getenv("MPT_SPAWN_MODULE");
+	mpr_function *at;
+	void *library = dlopen(path, RTLD_NOW);
+	struct mpr_module module;
+	mpr_function *fn;
+	uint64_t offset;
+
+	(void)state;
+	assert_non_null(library);
+	*(void **)&at = dlsym(library, "module_entry");
+	assert_non_null(*(void **)&at);
+	assert_int_equal(mpr_module_of(at, &module, &offset), 0);
+	dlclose(library);
+	assert_null(dlopen(path, RTLD_NOW | RTLD_NOLOAD));
+	assert_int_equal(mpr_module_find(&module, offset, &fn), 0);
+	assert_non_null(dlopen(path, RTLD_NOW | RTLD_NOLOAD));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_function_of_the_program_is_found_again),
+		cmocka_unit_test(a_function_of_a_library_is_found_again),
+		cmocka_unit_test(what_is_no_code_of_a_module_is_refused),
+		cmocka_unit_test(another_file_or_place_is_refused),
+		cmocka_unit_test(a_library_that_is_not_loaded_is_loaded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
