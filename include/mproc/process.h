@@ -2,9 +2,10 @@
 /*
  * process.h - start, watch and end processes.
  *
- * A started process runs one function, its entry, in a forked copy of the
- * caller, and ends when the entry returns. Shared objects that the caller
- * made before are at the same addresses there.
+ * A started process runs one function, its entry, and ends when the entry
+ * returns. It is a forked copy of the caller, or begins with a new image of the
+ * program (enum mproc_start_method). Shared objects that the caller made before
+ * are at the same addresses in both.
  *
  * A mproc_process is a process-local handle: it belongs to the process that
  * started it, and in any other process (a forked child) everything but
@@ -53,10 +54,33 @@ typedef int mproc_entry(void *arg);
 
 /**
  * enum mproc_start_method - how a process comes into being
- * @MPROC_FORK: as a copy of the process that starts it
+ * @MPROC_FORK:  as a copy of the process that starts it
+ * @MPROC_SPAWN: with a new image of the program, in which the entry runs in place
+ *               of main(), after all constructors. To start one costs the same
+ *               however large the caller is, and threads of the caller do not
+ *               matter. But it has nothing of the caller's memory except the
+ *               default arena, if that exists by then: static variables are as
+ *               the program begins with them, and named arenas are to be opened
+ *               there. The entry may be any function of the program or of a
+ *               library, static ones included; a library that is not there is
+ *               loaded from where the caller has it.
+ *
+ * With MPROC_SPAWN the argument is a pointer into the default arena, or NULL or
+ * another number below 4096, or is copied (.arg_size). Descriptors that are closed
+ * at exec are not there unless they are in .keep_fds; signal handlers are gone, and
+ * what is ignored or blocked stays so. The usual start method is the caller's in
+ * the new process, too; a mproc_log_set() is not.
+ *
+ * What is to begin anew must be able to do so: the program and the library with
+ * the entry need a build-id (linkers write one unless told otherwise), and libmproc
+ * must be linked to the program itself and loaded with it. Where it is loaded
+ * later, as in an interpreter, or by way of another library, the program calls
+ * mproc_process_main(), or the caller names another program (.exe). In a
+ * constructor of a process that was started so, no other can be.
  */
 enum mproc_start_method {
-	MPROC_FORK = 1
+	MPROC_FORK = 1,
+	MPROC_SPAWN = 2
 };
 
 /**
@@ -109,6 +133,11 @@ struct mproc_stdio {
  *                  for
  * @outlive_parent: it goes on when this process ends in order, or dies
  * @no_report:      if it crashes, it leaves no report: see struct mproc_exit
+ * @exe:            for MPROC_SPAWN, the program to run in place of the caller's,
+ *                  absolute or from the caller's working directory. It is linked
+ *                  with the same build of libmproc, by itself, or calls
+ *                  mproc_process_main(); the entry is in a library. NULL: the
+ *                  caller's program
  */
 struct mproc_process_opts {
 	size_t struct_size;
@@ -127,20 +156,21 @@ struct mproc_process_opts {
 	bool daemon;
 	bool outlive_parent;
 	bool no_report;
+	const char *exe;
 };
 
 /**
  * mproc_process_start() - run a function in a new process
  * @ret_p: receives the handle
  * @fn:    the entry
- * @arg:   its argument: a pointer into the arena, or to anything that the
- *         child may read from its copy of the caller's memory; or, with
- *         .arg_size, to bytes that are copied before this returns
+ * @arg:   its argument: a pointer into the arena, or, for MPROC_FORK, to
+ *         anything that the child may read from its copy of the caller's memory;
+ *         or, with .arg_size, to bytes that are copied before this returns
  * @opts:  options, or NULL
  *
  * What standard output and standard error hold is flushed first, so that
  * nothing is printed twice (but a stream that another thread is just writing to
- * is left to that one). The child keeps signal handlers, signal mask and
+ * is left to that one). A forked child keeps signal handlers, signal mask and
  * open files; only the calling thread exists in it. When @fn returns, the
  * child runs its own mproc_at_exit() functions, keeps the exit rules for its
  * own children, flushes stdout and stderr and ends, without running the
@@ -158,17 +188,25 @@ struct mproc_process_opts {
  *            sense, alone or beside another, or @opts->struct_size; or the
  *            process may use none of .cpus
  *   -E2BIG   @opts has fields that this library does not know
- *   -EBADF   a descriptor among .keep_fds or for a standard stream is not open
+ *   -ENOEXEC  @fn cannot be run in a new image, or there can be none; or that
+ *            ended, or had not come to libmproc after 30 seconds (.exe): the error
+ *            detail has the reason
+ *   -EFAULT  @arg is no memory that a new image has
+ *   -EEXIST  three new images in turn had something else where the arena is
+ *   -EBADF   a descriptor among .keep_fds or for a standard stream is not open, or
+ *            the program has closed one of the arena's, for MPROC_SPAWN
  *   -ENOENT, -ENOTDIR, -EACCES and others that chdir() gives, for .cwd; -EPERM
  *            and others that sched_setaffinity() gives in a sandbox, for .cpus
  *   -EBADMSG  the child's word about its options makes no sense
+ *   -ENOENT, -EACCES and others that execve() gives, for .exe
  *   -EAGAIN  the limit on processes is reached
  *   -ESHUTDOWN  this process is ending, and waits for its children
  *   -EMFILE, -ENFILE  no descriptor
  *   -ENOMEM  no memory
  *   -ENOSYS  the system offers no way to close all but .keep_fds
  * Context: as fork() does; blocks if standard output or standard error do, as
- *          a full pipe does, or the file system of .cwd.
+ *          a full pipe does, or the file system of .cwd. For MPROC_SPAWN until the
+ *          new image has come to the constructors of the program.
  * Crash: killed inside, the child notices that its parent is gone and ends.
  */
 MPROC_API MPROC_NODISCARD int
@@ -183,6 +221,19 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
  * Context: never blocks.
  */
 MPROC_API int mproc_set_start_method(int method);
+
+/**
+ * mproc_process_main() - run an entry in place of main(), where that is needed
+ *
+ * A program that is linked with libmproc needs no such call. One that reaches
+ * libmproc in another way makes it first in main(): then its processes can be
+ * started with MPROC_SPAWN. In those it does not return; in others it does nothing
+ * else.
+ *
+ * Context: call it before main() does anything that a started process should not
+ *          do.
+ */
+MPROC_API void mproc_process_main(void);
 
 /**
  * mproc_process_join() - wait until a process has ended

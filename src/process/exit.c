@@ -113,12 +113,10 @@ end(enum mpr_children_kind kind)
 static void
 end_children(void)
 {
-	mproc_timeout limit = { atomic_load(&exit_limit) };
-
 	mpr_children_keep();
 	end(MPR_CHILDREN_DAEMONS);
 	/* Each sleeps for as long as it likes, so the limit is one for all. */
-	if (!wait_for(MPR_CHILDREN_OTHERS, mpr_deadline(limit)))
+	if (!wait_for(MPR_CHILDREN_OTHERS, mpr_deadline(mpr_exit_limit())))
 		end(MPR_CHILDREN_OTHERS);
 }
 
@@ -203,4 +201,10 @@ void
 mproc_set_exit_limit(mproc_timeout limit)
 {
 	atomic_store(&exit_limit, limit.ns);
+}
+
+mproc_timeout
+mpr_exit_limit(void)
+{
+	return (mproc_timeout){ atomic_load(&exit_limit) };
 }

@@ -9,9 +9,14 @@
 
 #include <stdnoreturn.h>
 
+#include <mproc/core.h>
+
 /* Sees to it that exit() in this process or a child keeps the rules. Returns 0
  * or -ENOMEM. */
 int mpr_exit_prepare(void);
+
+/* What mproc_set_exit_limit() has set. */
+mproc_timeout mpr_exit_limit(void);
 
 /* Ends a started process. */
 noreturn void mpr_exit_started(int code);

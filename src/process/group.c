@@ -45,22 +45,6 @@ struct mproc_group {
 	mproc_process *members[];
 };
 
-/* What a member runs. It lies on the stack of mproc_group_start(), of which the
- * child has a copy. */
-struct call {
-	mproc_group_entry *fn;
-	void *arg;
-	int index;
-};
-
-static int
-run_member(void *arg)
-{
-	const struct call *call = arg;
-
-	return call->fn(call->index, call->arg);
-}
-
 static int
 check(const mproc_group *g)
 {
@@ -74,7 +58,7 @@ check(const mproc_group *g)
 
 /* All are held back, or none is left. */
 static int
-hold_all(mproc_group *g, struct call *call,
+hold_all(mproc_group *g, struct mpr_call *call,
 	 const struct mproc_process_opts *opts)
 {
 	struct mproc_process_opts o = *opts;
@@ -82,15 +66,13 @@ hold_all(mproc_group *g, struct call *call,
 	unsigned i;
 	int r = 0;
 
-	o.struct_size = sizeof(o);
 	o.name = name;
-	o.arg_size = 0;
 	for (i = 0; i < g->n; i++) {
 		call->index = (int)i;
 		snprintf(name, sizeof(name), "%.*s-%u",
 			 MPR_NAME_MAX - 1 - INDEX_MAX,
 			 opts->name ? opts->name : DEFAULT_NAME, i);
-		r = mpr_process_hold(&g->members[i], run_member, call, &o);
+		r = mpr_process_hold(&g->members[i], call, &o);
 		if (r < 0)
 			break;
 	}
@@ -103,7 +85,7 @@ hold_all(mproc_group *g, struct call *call,
 }
 
 static int
-start(mproc_group **ret_g, struct call *call, unsigned n, mproc_timeout grace,
+start(mproc_group **ret_g, struct mpr_call *call, unsigned n, mproc_timeout grace,
       const struct mproc_process_opts *opts)
 {
 	mproc_group *g = mpr_malloc(sizeof(*g) + n * sizeof(g->members[0]));
@@ -133,7 +115,7 @@ int
 mproc_group_start(mproc_group **ret_g, mproc_group_entry *fn, void *arg, int n,
 		  const struct mproc_group_opts *opts)
 {
-	struct call call = { .fn = fn, .arg = arg };
+	struct mpr_call call = { .fn = (mpr_function *)fn, .is_member = true };
 	struct mproc_process_opts process;
 	struct mproc_group_opts o;
 	void *copy = NULL;
@@ -150,9 +132,11 @@ mproc_group_start(mproc_group **ret_g, mproc_group_entry *fn, void *arg, int n,
 		return r;
 	if (o.grace.ns < 0)
 		return mpr_fail(-EINVAL, "the grace is a point in time");
-	if (process.arg_size) {
+	call.arg = arg;
+	call.arg_size = process.arg_size;
+	if (arg && call.arg_size) {
 		/* One for all, of the same moment. */
-		r = mpr_process_copy_arg(&copy, arg, process.arg_size);
+		r = mpr_process_copy_arg(&copy, arg, call.arg_size);
 		if (r < 0)
 			return r;
 		call.arg = copy;

@@ -11,6 +11,8 @@
 #include <mproc/process.h>
 
 #include "os/child.h"
+#include "process/call.h"
+#include "process/plan.h"
 #include "process/record.h"
 #include "process/self.h"
 
@@ -18,6 +20,7 @@ struct mproc_process {
 	uint64_t generation; /* of the process that the handle belongs to */
 	struct mpr_child child;
 	struct mpr_record *record;
+	struct mpr_plan_file plan; /* of one with an image of its own */
 	bool daemon;
 	bool outlives; /* its parent */
 	int64_t started; /* when it was forked */
@@ -40,7 +43,7 @@ struct mproc_process {
  * before it is let go. One that is abandoned instead ends without having run
  * anything of the user's, and its handle is closed.
  */
-int mpr_process_hold(mproc_process **ret_p, mproc_entry *fn, void *arg,
+int mpr_process_hold(mproc_process **ret_p, const struct mpr_call *call,
 		     const struct mproc_process_opts *opts);
 void mpr_process_let_go(mproc_process *p);
 void mpr_process_abandon(mproc_process *p);

@@ -23,12 +23,20 @@
 #include "process/children.h"
 #include "process/exit.h"
 #include "process/handle.h"
+#include "process/method.h"
 #include "process/report.h"
 #include "process/setup.h"
+#include "process/spawn.h"
 #include "process/watch.h"
 
 /* How often a start that takes long looks whether the child still lives. */
 #define LOOK_EVERY INT64_C(50000000) /* ns */
+
+/* How long a program by another name may take to come to us. */
+#define FOREIGN_LIMIT INT64_C(30000000000) /* ns */
+
+/* How many are tried until one can have the arena at its address. */
+#define IMAGES 3
 
 /* How long after its start a process may end without a sleep of who joins it. */
 #define SHORT_LIFE INT64_C(250000) /* ns */
@@ -129,7 +137,9 @@ void
 mpr_process_free(mproc_process *p)
 {
 	mpr_child_close(&p->child);
-	if (p->record)
+	if (p->plan.shmem.base)
+		mpr_plan_free(&p->plan);
+	else if (p->record)
 		mpr_record_free(p->record);
 	free(p->report);
 	free(p);
@@ -145,14 +155,9 @@ make_handle(mproc_process **ret_p, const struct mproc_process_opts *o)
 	*p = (mproc_process){
 		.generation = mpr_generation(),
 		.child.fd = -1,
-		.record = mpr_record_new(),
 		.daemon = o->daemon,
 		.outlives = o->outlive_parent,
 	};
-	if (!p->record) {
-		free(p);
-		return mpr_fail(-ENOMEM, "no memory for a process record");
-	}
 	if (o->name)
 		snprintf(p->name, sizeof(p->name), "%s", o->name);
 	else
@@ -189,11 +194,29 @@ give_up(mproc_process *p)
 	order(p, MPR_RECORD_ABORT);
 }
 
+/* One with an image of its own has ended without a word. If that was by a signal,
+ * it was started, and has ended; or else its program is not what we need. */
+static int
+judge_end(mproc_process *p)
+{
+	bool ended;
+
+	mpr_process_lock();
+	ended = mpr_process_look(p);
+	mpr_process_unlock();
+	if (!ended || p->exit.signal)
+		return 0;
+	return mpr_fail(-ENOEXEC, "the new image ended with status %d before "
+			"it came to libmproc: its libraries, or .exe",
+			p->exit.code);
+}
+
 /* Until the child has applied its options. One that is killed before that was
  * started, and has ended. */
 static int
-wait_for_setup(const mproc_process *p, const struct mproc_process_opts *o)
+wait_for_setup(mproc_process *p, const struct mproc_process_opts *o)
 {
+	int64_t limit = o->exe ? mproc_now() + FOREIGN_LIMIT : MPR_NEVER;
 	struct mpr_record *record = p->record;
 	uint32_t ticket;
 	uint64_t word;
@@ -207,7 +230,12 @@ wait_for_setup(const mproc_process *p, const struct mproc_process_opts *o)
 		if (word)
 			return mpr_setup_result(word, o);
 		if (gone)
-			return 0;
+			return p->plan.shmem.base ? judge_end(p) : 0;
+		if (mproc_now() > limit)
+			return mpr_fail(-ENOEXEC, "%s has not come to libmproc "
+					"within %d s: is it linked with it?",
+					o->exe,
+					(int)(FOREIGN_LIMIT / 1000000000));
 		mpr_parker_wait(&record->starter, ticket,
 				mproc_now() + LOOK_EVERY);
 	}
@@ -217,39 +245,42 @@ wait_for_setup(const mproc_process *p, const struct mproc_process_opts *o)
  * there, and it is among our children: what fails after the fork must not have
  * started anything. */
 static int
-open_child(mproc_process *p, pid_t pid, const struct mpr_start *start)
+open_child(mproc_process *p, pid_t pid, bool setup,
+	   const struct mproc_process_opts *o)
 {
 	int r = mpr_child_open(&p->child, pid);
 
 	p->started = mproc_now();
 	if (r < 0)
 		mpr_fail(r, "pidfd_open: %s", mproc_strerror(r));
-	else if (start->setup)
-		r = wait_for_setup(p, start->opts);
+	else if (setup)
+		r = wait_for_setup(p, o);
 	if (r == 0 && !mpr_children_add(p))
 		r = ending();
-	if (r < 0) {
+	if (r < 0 && !p->ended) {
 		give_up(p);
 		mpr_child_reap_blocking(pid);
 	}
 	return r;
 }
 
-/* Forks @p, whose entry gets @arg. */
+/* Forks @p, which makes @call. */
 MPR_CHILD_PATH static int
-start(mproc_process *p, mproc_entry *fn, void *arg,
-      const struct mproc_process_opts *o)
+start_fork(mproc_process *p, const struct mpr_call *call,
+	   const struct mproc_process_opts *o)
 {
 	struct mpr_start start = {
-		.fn = fn,
-		.arg = arg,
+		.call = *call,
 		.name = p->name,
-		.record = p->record,
 		.opts = o,
 		.setup = mpr_setup_is_needed(o),
 	};
 	pid_t pid;
 
+	p->record = mpr_record_new();
+	if (!p->record)
+		return mpr_fail(-ENOMEM, "no memory for a process record");
+	start.record = p->record;
 	mpr_child_bond(&start.bond);
 	start.bond.outlives = o->outlive_parent;
 	if (!o->no_report)
@@ -260,37 +291,71 @@ start(mproc_process *p, mproc_entry *fn, void *arg,
 		mpr_self_run(&start);
 	if (pid < 0)
 		return mpr_fail(pid, "fork: %s", mproc_strerror(pid));
-	return open_child(p, pid, &start);
+	return open_child(p, pid, start.setup, o);
+}
+
+/* Another image has its libraries and stacks elsewhere than the last one, so
+ * where one could not have the arena at its place, the next one can. */
+static int
+start_spawn(mproc_process *p, const struct mpr_call *call,
+	    const struct mproc_process_opts *o)
+{
+	int r = mpr_spawn_check(o);
+	pid_t pid;
+
+	if (r < 0)
+		return r;
+	mpr_stdio_flush();
+	for (int i = 0; i < IMAGES; i++) {
+		pid = mpr_spawn(p, call, o);
+		r = pid < 0 ? pid : open_child(p, pid, true, o);
+		if (r != -EEXIST)
+			break;
+		mpr_child_close(&p->child);
+		mpr_plan_free(&p->plan);
+	}
+	return r;
 }
 
 static int
-check_method(int method)
+start(mproc_process *p, const struct mpr_call *call,
+      const struct mproc_process_opts *o)
 {
-	return method == MPROC_FORK ? 0 :
-		mpr_fail(-EINVAL, "there is no start method %d", method);
-}
+	struct mpr_call copied = *call;
+	void *copy = NULL;
+	int r = 0;
 
-int
-mproc_set_start_method(int method)
-{
-	return check_method(method);
+	if (o->method == MPROC_SPAWN)
+		return start_spawn(p, call, o);
+	if (call->arg_size) {
+		r = mpr_process_copy_arg(&copy, call->arg, call->arg_size);
+		copied.arg = copy;
+	}
+	if (r == 0)
+		r = start_fork(p, &copied, o);
+	free(copy);
+	return r;
 }
 
 static int
-check_opts(const struct mproc_process_opts *o)
+check_opts(struct mproc_process_opts *o)
 {
-	int r = o->method ? check_method(o->method) : 0;
+	int r;
 
+	if (!o->method)
+		o->method = mpr_method_usual();
+	r = mpr_method_check(o->method);
 	if (r == 0 && o->daemon && o->outlive_parent)
 		r = mpr_fail(-EINVAL, "a daemon does not outlive its parent");
+	if (r == 0 && o->exe && o->method != MPROC_SPAWN)
+		r = mpr_fail(-EINVAL, "exe is \"%s\", and the method is not "
+			     "MPROC_SPAWN", o->exe);
 	return r < 0 ? r : mpr_setup_check(o);
 }
 
 int
 mpr_process_copy_arg(void **ret_copy, const void *arg, size_t size)
 {
-	if (!arg)
-		return mpr_fail(-EINVAL, "arg is NULL, arg_size is %zu", size);
 	*ret_copy = mpr_malloc(size);
 	if (!*ret_copy)
 		return mpr_fail(-ENOMEM, "no memory for an argument of %zu "
@@ -299,20 +364,28 @@ mpr_process_copy_arg(void **ret_copy, const void *arg, size_t size)
 	return 0;
 }
 
+static int
+check_call(const struct mpr_call *call)
+{
+	if (!call->fn)
+		return mpr_fail(-EINVAL, "fn is NULL");
+	if (call->arg_size && !call->arg)
+		return mpr_fail(-EINVAL, "arg is NULL, arg_size is %zu",
+				call->arg_size);
+	return 0;
+}
+
 MPR_CHILD_PATH int
-mpr_process_hold(mproc_process **ret_p, mproc_entry *fn, void *arg,
+mpr_process_hold(mproc_process **ret_p, const struct mpr_call *call,
 		 const struct mproc_process_opts *opts)
 {
-	struct mproc_process_opts o;
+	struct mproc_process_opts o = *opts;
 	mproc_process *p = NULL;
-	void *copy = NULL;
 	int r, before;
 
-	if (!ret_p || !fn)
-		return mpr_fail(-EINVAL, "%s is NULL", ret_p ? "fn" : "ret_p");
-	r = mpr_opts_read(&o, sizeof(o), opts);
+	r = check_opts(&o);
 	if (r == 0)
-		r = check_opts(&o);
+		r = check_call(call);
 	if (r < 0)
 		return r;
 	if (!mpr_children_may_start())
@@ -321,19 +394,12 @@ mpr_process_hold(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	if (r < 0)
 		return r;
 	mpr_children_reap();
-	if (o.arg_size) {
-		r = mpr_process_copy_arg(&copy, arg, o.arg_size);
-		if (r < 0)
-			return r;
-		arg = copy;
-	}
 	/* A thread that is cancelled in a flush would keep the stream locked,
 	 * after the fork it would leave a child behind. */
 	before = mpr_thread_forbid_cancel();
 	r = make_handle(&p, &o);
 	if (r == 0)
-		r = start(p, fn, arg, &o);
-	free(copy);
+		r = start(p, call, &o);
 	if (r == 0)
 		*ret_p = p;
 	else if (p)
@@ -360,8 +426,17 @@ int
 mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 		    const struct mproc_process_opts *opts)
 {
-	int r = mpr_process_hold(ret_p, fn, arg, opts);
+	struct mproc_process_opts o;
+	struct mpr_call call;
+	int r;
 
+	if (!ret_p)
+		return mpr_fail(-EINVAL, "ret_p is NULL");
+	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r < 0)
+		return r;
+	call = mpr_call_entry(fn, arg, o.arg_size);
+	r = mpr_process_hold(ret_p, &call, &o);
 	if (r == 0)
 		mpr_process_let_go(*ret_p);
 	return r;
@@ -544,6 +619,7 @@ mproc_process_close(mproc_process *p)
 		/* A forked child's copy; the record is the parent's. */
 		if (mpr_setup_left_open(p->generation))
 			mpr_child_close(&p->child);
+		mpr_plan_free(&p->plan);
 		free(p->report);
 		free(p);
 		return;

@@ -55,6 +55,17 @@ add_page(void)
 	return page;
 }
 
+void
+mpr_record_init(struct mpr_record *record)
+{
+	atomic_store(&record->order, MPR_RECORD_WAIT);
+	atomic_store(&record->ended, 0);
+	atomic_store(&record->reported, 0);
+	atomic_store(&record->setup, 0);
+	mpr_parker_init(&record->parker);
+	mpr_parker_init(&record->starter);
+}
+
 static struct mpr_record *
 take(struct page *page)
 {
@@ -65,12 +76,7 @@ take(struct page *page)
 			continue;
 		page->used[i] = true;
 		record = &page->sheet->records[i];
-		atomic_store(&record->order, MPR_RECORD_WAIT);
-		atomic_store(&record->ended, 0);
-		atomic_store(&record->reported, 0);
-		atomic_store(&record->setup, 0);
-		mpr_parker_init(&record->parker);
-		mpr_parker_init(&record->starter);
+		mpr_record_init(record);
 		return record;
 	}
 	return NULL;

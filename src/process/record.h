@@ -43,12 +43,16 @@ struct mpr_record {
 static_assert(offsetof(struct mpr_record, starter) == 64, "shared layout");
 static_assert(sizeof(struct mpr_record) == 128, "two cache lines");
 
+/* Makes a record anew, in memory that it does not have from here. */
+void mpr_record_init(struct mpr_record *record);
+
 /* A zeroed record of this process, or NULL without memory. */
 struct mpr_record *mpr_record_new(void);
 
 void mpr_record_free(struct mpr_record *record);
 
-/* Where the report of the record's process is: MPR_REPORT_SIZE bytes. */
+/* Where the report of the record's process is: MPR_REPORT_SIZE bytes; of a record
+ * with which a page begins, behind that page. */
 void *mpr_record_report(struct mpr_record *record);
 
 #endif

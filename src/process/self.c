@@ -129,18 +129,11 @@ wait_for_order(struct mpr_record *record, pid_t parent)
 		mpr_child_exit(0);
 }
 
-MPR_CHILD_PATH noreturn void
-mpr_self_run(const struct mpr_start *start)
+MPR_CHILD_PATH void
+mpr_self_begin(const struct mpr_start *start)
 {
 	struct mpr_record *record = start->record;
 
-	mpr_child_follow(&start->bond);
-	mpr_stdio_forget();
-	mpr_self_forget();
-	mpr_queue_fd_forget();
-	/* Our parent's parent; in between, someone may have closed it. */
-	if (self.pid == start->bond.parent)
-		mpr_child_close(&self.parent);
 	if (start->setup) {
 		atomic_store(&record->setup, mpr_setup_apply(start->opts));
 		mpr_parker_wake(&record->starter);
@@ -162,8 +155,26 @@ mpr_self_run(const struct mpr_start *start)
 			.name = self.name,
 			.pid = self.pid,
 		});
+}
 
-	mpr_exit_started(start->fn(start->arg) & 0xff);
+MPR_CHILD_PATH noreturn void
+mpr_self_enter(const struct mpr_start *start)
+{
+	mpr_exit_started(mpr_call_run(&start->call) & 0xff);
+}
+
+MPR_CHILD_PATH noreturn void
+mpr_self_run(const struct mpr_start *start)
+{
+	mpr_child_follow(&start->bond);
+	mpr_stdio_forget();
+	mpr_self_forget();
+	mpr_queue_fd_forget();
+	/* Our parent's parent; in between, someone may have closed it. */
+	if (self.pid == start->bond.parent)
+		mpr_child_close(&self.parent);
+	mpr_self_begin(start);
+	mpr_self_enter(start);
 }
 
 MPR_CHILD_PATH noreturn void

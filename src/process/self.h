@@ -12,15 +12,15 @@
 
 #include "os/child.h"
 #include "os/crash.h"
+#include "process/call.h"
 #include "process/record.h"
 
 #define MPR_NAME_MAX 64
 
 /* What a child gets to know. It lies in the memory of the parent that it has a
- * copy of. */
+ * copy of; one with an image of its own makes it from its plan. */
 struct mpr_start {
-	mproc_entry *fn;
-	void *arg;
+	struct mpr_call call;
 	const char *name; /* MPR_NAME_MAX bytes */
 	struct mpr_record *record;
 	struct mpr_child_bond bond;
@@ -29,8 +29,13 @@ struct mpr_start {
 	bool setup; /* the options say more than what is above */
 };
 
-/* The child's whole life, from the fork on. */
+/* A forked child's whole life. */
 noreturn void mpr_self_run(const struct mpr_start *start);
+
+/* The two halves of it, for one with an image of its own: it follows its parent
+ * already. The first returns when the parent has told it to go on. */
+void mpr_self_begin(const struct mpr_start *start);
+noreturn void mpr_self_enter(const struct mpr_start *start);
 
 /* Whether this process was started; one that it forks by itself was not. */
 bool mpr_self_is_started(void);

@@ -19,7 +19,7 @@
 #include "process/setup.h"
 
 enum step {
-	BIND,
+	BIND = MPR_SETUP_STEPS,
 	ENTER,
 	ENVIRONMENT,
 	STDIN, /* and the two behind it, in the order of their numbers */
@@ -46,6 +46,12 @@ failure(enum step step, int r, int fd)
 {
 	return WRITTEN | (uint64_t)step << STEP_SHIFT |
 	       (uint64_t)-r << ERROR_SHIFT | (uint32_t)fd;
+}
+
+uint64_t
+mpr_setup_failure(enum mpr_setup_step step, int r)
+{
+	return failure((enum step)step, r, 0);
 }
 
 static int
@@ -189,6 +195,11 @@ mpr_setup_result(uint64_t word, const struct mproc_process_opts *o)
 		return mpr_fail(-EBADMSG, "the child's word about its options, "
 				"%#llx", (unsigned long long)word);
 	text = mproc_strerror(r);
+	if (step == MPR_SETUP_ARENA)
+		return mpr_fail(r, "the arena in the new image: %s", text);
+	if (step == MPR_SETUP_ENTRY)
+		return mpr_fail(r, "the program or library that has the entry "
+				"is not the same in the new image");
 	switch ((enum step)step) {
 	case BIND:
 		return mpr_fail(r, "the %d cpus, from %d on: %s", o->n_cpus,

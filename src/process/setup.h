@@ -22,6 +22,16 @@ bool mpr_setup_is_needed(const struct mproc_process_opts *o);
  * must end. */
 uint64_t mpr_setup_apply(const struct mproc_process_opts *o);
 
+/* What a child with an image of its own may fail at before that. */
+enum mpr_setup_step {
+	MPR_SETUP_ARENA,
+	MPR_SETUP_ENTRY,
+	MPR_SETUP_STEPS
+};
+
+/* The word for that. */
+uint64_t mpr_setup_failure(enum mpr_setup_step step, int r);
+
 /* In the parent: what the word says. It is the child's, so it may say anything.
  * Returns 0 or a negative error. */
 int mpr_setup_result(uint64_t word, const struct mproc_process_opts *o);

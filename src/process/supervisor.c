@@ -169,6 +169,9 @@ mproc_supervisor_add(mproc_supervisor *s, mproc_entry *fn, void *arg,
 	c.restart = o.restart ? (enum mproc_restart)o.restart :
 				MPROC_RESTART_ALWAYS;
 	c.grace.ns = o.grace.ns ? o.grace.ns : DEFAULT_GRACE;
+	if (c.opts.arg_size && !arg)
+		return mpr_fail(-EINVAL, "arg is NULL, arg_size is %zu",
+				c.opts.arg_size);
 	if (c.opts.arg_size) {
 		r = mpr_process_copy_arg(&c.copy, arg, c.opts.arg_size);
 		if (r < 0)

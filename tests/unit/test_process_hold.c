@@ -26,11 +26,20 @@ note(void *t)
 	return 0;
 }
 
+static int
+hold_one(mproc_process **ret_p, mproc_entry *fn, void *arg)
+{
+	struct mpr_call call = mpr_call_entry(fn, arg, 0);
+	struct mproc_process_opts o = { 0 };
+
+	return mpr_process_hold(ret_p, &call, &o);
+}
+
 static void
 hold(struct mpt *t, mproc_process **ps)
 {
 	for (int i = 0; i < SEVERAL; i++)
-		assert_int_equal(mpr_process_hold(&ps[i], note, t, NULL), 0);
+		assert_int_equal(hold_one(&ps[i], note, t), 0);
 	/* They are asleep by then, not only late. */
 	for (int i = 0; i < SEVERAL; i++)
 		mpt_until(t, mpt_task_state(mproc_process_pid(ps[i])) == 'S');
@@ -76,7 +85,7 @@ hold_and_wait(struct mpt *t, void *arg)
 	mproc_process *p;
 
 	(void)arg;
-	mpt_check_int(t, mpr_process_hold(&p, note, t, NULL), 0);
+	mpt_check_int(t, hold_one(&p, note, t), 0);
 	mpt_until(t, mpt_task_state(mproc_process_pid(p)) == 'S');
 	mpt_step(t, 0);
 	wait_to_be_killed(t);

@@ -40,6 +40,15 @@ note_and_wait(void *t)
 	return wait_for_a_signal(NULL);
 }
 
+static int
+hold_one(mproc_process **ret_p, mproc_entry *fn, void *arg)
+{
+	struct mpr_call call = mpr_call_entry(fn, arg, 0);
+	struct mproc_process_opts o = { 0 };
+
+	return mpr_process_hold(ret_p, &call, &o);
+}
+
 static mproc_process *
 start(struct mpt *t, mproc_entry *fn, void *arg)
 {
@@ -112,7 +121,7 @@ who_is_abandoned_ends_whatever_its_record_says(void **state)
 	mproc_process *p;
 
 	mpt_watchdog(t, 5);
-	assert_int_equal(mpr_process_hold(&p, note_and_wait, t, NULL), 0);
+	assert_int_equal(hold_one(&p, note_and_wait, t), 0);
 	mpr_process_let_go(p); /* as another child could write it */
 	mpt_reach(t, 1);
 	mpr_process_abandon(p);
@@ -126,7 +135,7 @@ who_is_abandoned_ends_while_it_is_stopped(void **state)
 	mproc_process *p;
 
 	mpt_watchdog(t, 5);
-	assert_int_equal(mpr_process_hold(&p, wait_for_a_signal, NULL, NULL),
+	assert_int_equal(hold_one(&p, wait_for_a_signal, NULL),
 			 0);
 	assert_int_equal(kill(mproc_process_pid(p), SIGSTOP), 0);
 	mpt_until(t, mpt_task_state(mproc_process_pid(p)) == 'T');

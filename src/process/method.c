@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdatomic.h>
+
+#include <mproc/process.h>
+
+#include "base/error.h"
+#include "process/method.h"
+
+static _Atomic int usual = MPROC_FORK;
+
+int
+mpr_method_usual(void)
+{
+	return atomic_load(&usual);
+}
+
+int
+mpr_method_check(int method)
+{
+	return method >= MPROC_FORK && method <= MPROC_SPAWN ?
+		       0 : mpr_fail(-EINVAL, "there is no start method %d",
+				    method);
+}
+
+int
+mproc_set_start_method(int method)
+{
+	int r = mpr_method_check(method);
+
+	if (r == 0)
+		atomic_store(&usual, method);
+	return r;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "os/fds.h"
+#include "os/image.h"
+#include "os/random.h"
+#include "os/task.h"
+#include "process/exit.h"
+#include "process/method.h"
+#include "process/plan.h"
+
+#define MAGIC UINT64_C(0x6e616c707263706d)
+#define PAGE ((size_t)MPR_CHILD_PAGE)
+#define PLAN_AT (PAGE + MPR_REPORT_SIZE)
+
+static_assert(PLAN_AT % alignof(struct mpr_plan) == 0, "aligned");
+
+/* No address is as small as that: it is a number in the place of a pointer. */
+#define NUMBERS 4096
+
+/* What the offsets lead to comes behind the plan, aligned for anything. */
+static uint64_t
+take(size_t *at, size_t len)
+{
+	uint64_t mine = *at;
+
+	*at += mpr_round_up(len, alignof(max_align_t));
+	return mine;
+}
+
+/* Those of the caller's descriptors that the child needs and would not get. */
+static int
+list_passed(struct mpr_pass *ret, const struct mproc_process_opts *o)
+{
+	const struct mproc_stdio *streams[3] = { &o->stdin_, &o->stdout_,
+						 &o->stderr_ };
+	int n = 0;
+
+	for (int i = 0; i < o->n_keep_fds; i++)
+		if (mpr_fds_ends_at_exec(o->keep_fds[i]))
+			ret[n++] = (struct mpr_pass){ .fd = o->keep_fds[i],
+						      .stays = true };
+	for (int i = 0; i < 3; i++)
+		if (streams[i]->kind == MPROC_STDIO_FD && streams[i]->fd > 2 &&
+		    mpr_fds_ends_at_exec(streams[i]->fd))
+			ret[n++] = (struct mpr_pass){ .fd = streams[i]->fd };
+	return n;
+}
+
+static int
+check_arg(const struct mpr_call *call, const struct mpr_arena_ticket *arena)
+{
+	uintptr_t at = (uintptr_t)call->arg;
+
+	if (call->arg_size || at < NUMBERS ||
+	    at - (uintptr_t)arena->base < arena->size)
+		return 0;
+	return mpr_fail(-EFAULT, "the argument %p is no memory of the arena: "
+			"a process with an image of its own has nothing there; "
+			"say .arg_size to have it copied", call->arg);
+}
+
+static void
+fill(struct mpr_plan_file *f, const struct mpr_call *call,
+     const struct mproc_process_opts *o, const struct mpr_plan *plan)
+{
+	unsigned char *base = f->shmem.base;
+
+	*f->plan = *plan;
+	if (call->arg_size)
+		memcpy(base + plan->arg_at, call->arg, call->arg_size);
+	if (o->cwd)
+		memcpy(base + plan->cwd_at, o->cwd, strlen(o->cwd) + 1);
+	if (plan->n_cpus > 0)
+		memcpy(base + plan->cpus_at, o->cpus,
+		       (size_t)plan->n_cpus * sizeof(int));
+	if (plan->n_keep > 0)
+		memcpy(base + plan->keep_at, o->keep_fds,
+		       (size_t)plan->n_keep * sizeof(int));
+	f->plan->n_pass =
+		list_passed((struct mpr_pass *)(void *)(base + plan->pass_at),
+			    o);
+}
+
+static int
+make_file(struct mpr_plan_file *ret_f, size_t size)
+{
+	struct mpr_plan_file f;
+	int r = mpr_shmem_create(&f.shmem, size, PAGE, false);
+
+	if (r < 0)
+		return r;
+	r = mpr_shmem_back(&f.shmem, 0, size);
+	if (r < 0) {
+		mpr_shmem_unmap(&f.shmem);
+		return r;
+	}
+	f.record = (struct mpr_record *)(void *)f.shmem.base;
+	f.plan = (struct mpr_plan *)(void *)(f.shmem.base + PLAN_AT);
+	mpr_record_init(f.record);
+	*ret_f = f;
+	return 0;
+}
+
+int
+mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
+	      const char *name, const struct mproc_process_opts *o)
+{
+	struct mpr_plan plan = {
+		.magic = MAGIC,
+		.nonce = mpr_random(),
+		.user = mpr_task_user(),
+		.parent = mpr_task_pid(),
+		.arg = (uintptr_t)call->arg,
+		.arg_size = call->arg_size,
+		.index = call->index,
+		.is_member = call->is_member,
+		.outlives = o->outlive_parent,
+		.no_report = o->no_report,
+		.method = mpr_method_usual(),
+		.exit_limit = mpr_exit_limit().ns,
+		.stdio = { o->stdin_, o->stdout_, o->stderr_ },
+		.n_cpus = o->n_cpus,
+		.n_keep = o->n_keep_fds,
+	};
+	size_t n_keep = o->n_keep_fds > 0 ? (size_t)o->n_keep_fds : 0;
+	size_t at = PLAN_AT;
+	int r;
+
+	memcpy(plan.name, name, sizeof(plan.name));
+	r = mpr_plan_library(&plan.library);
+	if (r == 0)
+		r = mpr_module_of(call->fn, &plan.module, &plan.entry);
+	if (r == 0)
+		r = mpr_arena_give(&plan.arena);
+	if (r == 0)
+		r = check_arg(call, &plan.arena);
+	if (r < 0)
+		return r;
+	(void)take(&at, sizeof(plan));
+	plan.arg_at = take(&at, call->arg_size);
+	plan.cwd_at = o->cwd ? take(&at, strlen(o->cwd) + 1) : 0;
+	plan.cpus_at = take(&at, (size_t)o->n_cpus * sizeof(int));
+	plan.keep_at = take(&at, n_keep * sizeof(int));
+	plan.pass_at = take(&at, (n_keep + 3) * sizeof(struct mpr_pass));
+	plan.size = mpr_round_up(at, PAGE);
+	r = make_file(ret_f, plan.size);
+	if (r == 0)
+		fill(ret_f, call, o, &plan);
+	return r;
+}
+
+int
+mpr_plan_library(struct mpr_module_id *ret_id)
+{
+	struct mpr_module module;
+	uint64_t unused;
+	int r = mpr_module_of((mpr_function *)mpr_plan_library, &module,
+			      &unused);
+
+	if (r == 0)
+		*ret_id = module.id;
+	return r;
+}
+
+void
+mpr_plan_variable(const struct mpr_plan_file *f,
+		  char ret_text[MPR_PLAN_VARIABLE_MAX])
+{
+	snprintf(ret_text, MPR_PLAN_VARIABLE_MAX,
+		 MPR_PLAN_VARIABLE "=%d:%016" PRIx64, f->shmem.file.fd,
+		 f->plan->nonce);
+}
+
+static int
+map_file(struct mpr_plan_file *f, int fd)
+{
+	struct mpr_file file;
+	uint64_t size;
+	int r = mpr_file_adopt(&file, fd, &size);
+
+	if (r < 0)
+		return r;
+	if (size < PLAN_AT + sizeof(struct mpr_plan))
+		return -ENOENT;
+	r = mpr_shmem_attach(&f->shmem, &file, size, PAGE, false);
+	if (r < 0)
+		return r;
+	f->record = (struct mpr_record *)(void *)f->shmem.base;
+	f->plan = (struct mpr_plan *)(void *)(f->shmem.base + PLAN_AT);
+	return 0;
+}
+
+static int
+check(const struct mpr_plan_file *f, uint64_t nonce)
+{
+	const struct mpr_plan *plan = f->plan;
+	struct mpr_module_id library;
+
+	if (plan->magic != MAGIC || plan->nonce != nonce)
+		return -ENOENT;
+	return plan->size == f->shmem.size &&
+			       mpr_plan_library(&library) == 0 &&
+			       mpr_module_is(&library, &plan->library) ?
+		       0 : -EPROTO;
+}
+
+int
+mpr_plan_receive(struct mpr_plan_file *ret_f)
+{
+	const char *text = mpr_image_take_variable(MPR_PLAN_VARIABLE);
+	int fd, r, end = 0;
+	uint64_t nonce;
+
+	if (!text || sscanf(text, "%d:%16" SCNx64 "%n", &fd, &nonce, &end) != 2 ||
+	    text[end] || map_file(ret_f, fd) < 0)
+		return -ENOENT;
+	r = check(ret_f, nonce);
+	if (r == -ENOENT)
+		/* Whatever it is, it stays open: it is not ours. */
+		mpr_shmem_unmap_only(&ret_f->shmem);
+	else if (r < 0)
+		mpr_plan_free(ret_f);
+	else
+		mpr_file_close(&ret_f->shmem.file);
+	return r;
+}
+
+const void *
+mpr_plan_at(const struct mpr_plan_file *f, uint64_t offset)
+{
+	return offset ? f->shmem.base + offset : NULL;
+}
+
+void
+mpr_plan_free(struct mpr_plan_file *f)
+{
+	if (f->shmem.base)
+		mpr_shmem_unmap(&f->shmem);
+	f->shmem.base = NULL;
+}

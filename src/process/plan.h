@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a process with a new image gets from the one that starts it: one file in
+ * memory that both have mapped, with the record of the child, room for its
+ * report, and behind them the plan, which says what it is to be.
+ *
+ *   0        struct mpr_record
+ *   4 KiB    report
+ *   12 KiB   struct mpr_plan, and what its offsets lead to
+ *
+ * The child knows the file by a variable of its environment, which has the
+ * number of the descriptor and a nonce that is in the plan, too. It takes nothing
+ * for a plan that is of another user or of another build of this library.
+ */
+#ifndef MPR_PROCESS_PLAN_H
+#define MPR_PROCESS_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "arena/arena.h"
+#include "os/module.h"
+#include "os/shmem.h"
+#include "process/call.h"
+#include "process/record.h"
+#include "process/self.h"
+
+struct mpr_plan {
+	uint64_t magic;
+	uint64_t nonce;
+	uint64_t size; /* of the file */
+	uint32_t user;
+	int32_t parent; /* process id */
+	struct mpr_module_id library; /* whose layout this is */
+
+	struct mpr_module module; /* of the entry */
+	uint64_t entry;		  /* its offset in there */
+	uint64_t arg;		  /* as a number, if arg_size is 0 */
+	uint64_t arg_size, arg_at;
+	int32_t index;
+	bool is_member;
+
+	bool outlives;
+	bool no_report;
+	int32_t method; /* what the child's own children are started by */
+	int64_t exit_limit;
+	char name[MPR_NAME_MAX];
+
+	struct mpr_arena_ticket arena;
+
+	struct mproc_stdio stdio[3];
+	uint64_t cwd_at; /* 0: none */
+	uint64_t cpus_at, keep_at, pass_at;
+	int32_t n_cpus, n_keep, n_pass;
+};
+
+/* A descriptor that stayed open for the child's sake, though it is closed at exec
+ * in the parent: what becomes of it once the options are applied. */
+struct mpr_pass {
+	int32_t fd;
+	bool stays; /* or is closed */
+};
+
+struct mpr_plan_file {
+	struct mpr_shmem shmem; /* base NULL: there is none */
+	struct mpr_record *record;
+	struct mpr_plan *plan;
+};
+
+/* The variable: "MPROC_SPAWNED=fd:nonce". */
+#define MPR_PLAN_VARIABLE "MPROC_SPAWNED"
+#define MPR_PLAN_VARIABLE_MAX 64
+
+/*
+ * Makes one, with a descriptor that is closed at exec. Returns 0 or a negative
+ * error: -ENOEXEC if the entry cannot be found by another image, -EFAULT if its
+ * argument means nothing there, -EBADF if the arena cannot be handed on; or what
+ * mpr_shmem_create() gives.
+ */
+int mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
+		  const char *name, const struct mproc_process_opts *o);
+
+/* The variable for it. */
+void mpr_plan_variable(const struct mpr_plan_file *f,
+		       char ret_text[MPR_PLAN_VARIABLE_MAX]);
+
+/* Which build of this library the calling code is. Returns 0 or -ENOEXEC. */
+int mpr_plan_library(struct mpr_module_id *ret_id);
+
+/* In the child: finds its own. Returns 0; -ENOENT if this process was given none,
+ * -EPROTO if it comes from another build. The variable is gone from the
+ * environment in any case, and so is the descriptor of a plan. */
+int mpr_plan_receive(struct mpr_plan_file *ret_f);
+
+/* In the child: what is at one of the offsets; NULL for 0. */
+const void *mpr_plan_at(const struct mpr_plan_file *f, uint64_t offset);
+
+void mpr_plan_free(struct mpr_plan_file *f);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "os/image.h"
+#include "process/plan.h"
+#include "process/spawn.h"
+#include "process/spawned.h"
+
+int
+mpr_spawn_check(const struct mproc_process_opts *o)
+{
+	if (mpr_spawned_is_early())
+		return mpr_fail(-ENOEXEC, "this process has not come to its own "
+				"entry yet: a constructor, or main(), would "
+				"start others without end");
+	if (!o->exe && !mpr_spawned_can_be())
+		return mpr_fail(-ENOEXEC, "libmproc does not control the start "
+				"of this program, as it was loaded later or "
+				"through another library: call "
+				"mproc_process_main() first in main(), or name "
+				"another program by .exe");
+	return 0;
+}
+
+/* All descriptors that are to stay open. */
+static int
+list_fds(const struct mpr_plan_file *f, int *fds)
+{
+	const struct mpr_pass *pass = mpr_plan_at(f, f->plan->pass_at);
+	int n = 0;
+
+	fds[n++] = f->shmem.file.fd;
+	if (f->plan->arena.size) {
+		fds[n++] = f->plan->arena.fd;
+		fds[n++] = f->plan->arena.locks_fd;
+	}
+	for (int i = 0; i < f->plan->n_pass; i++)
+		fds[n++] = pass[i].fd;
+	return n;
+}
+
+static pid_t
+start_image(const struct mpr_plan_file *f, const struct mproc_process_opts *o)
+{
+	char variable[MPR_PLAN_VARIABLE_MAX];
+	char *const exe_argv[] = { (char *)(uintptr_t)o->exe, NULL };
+	struct mpr_image image = {
+		.path = o->exe,
+		.argv = o->exe ? exe_argv : mpr_spawned_argv(),
+	};
+	int *fds = mpr_malloc(((size_t)f->plan->n_pass + 3) * sizeof(*fds));
+	char **env;
+	pid_t pid;
+
+	mpr_plan_variable(f, variable);
+	env = mpr_image_environment(o->env, variable);
+	if (fds && env) {
+		image.env = env;
+		image.fds = fds;
+		image.n_fds = list_fds(f, fds);
+		pid = mpr_image_start(&image);
+	} else {
+		pid = -ENOMEM;
+	}
+	free(fds);
+	free(env);
+	return pid < 0 ? mpr_fail(pid, "starting %s: %s",
+				  o->exe ? o->exe : "this program anew",
+				  mproc_strerror(pid)) : pid;
+}
+
+pid_t
+mpr_spawn(mproc_process *p, const struct mpr_call *call,
+	  const struct mproc_process_opts *o)
+{
+	pid_t pid;
+	int r = mpr_plan_make(&p->plan, call, p->name, o);
+
+	if (r < 0)
+		return r;
+	p->record = p->plan.record;
+	pid = start_image(&p->plan, o);
+	/* The child has its own. */
+	mpr_file_close(&p->plan.shmem.file);
+	return pid;
+}

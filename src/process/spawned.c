@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "arena/arena.h"
+#include "base/macros.h"
+#include "os/child.h"
+#include "os/fds.h"
+#include "os/start.h"
+#include "process/exit.h"
+#include "process/plan.h"
+#include "process/self.h"
+#include "process/setup.h"
+#include "process/spawned.h"
+
+/* Of a program that could not become what it was to be. Nobody sees it who has
+ * got the word about that. */
+#define EXIT_CODE 127
+
+static struct mpr_plan_file plan; /* stays mapped: the record is in it */
+static struct mproc_process_opts opts;
+static struct mpr_start start;
+static bool early;
+
+/* The program has called mproc_process_main(); for its children, too. */
+static bool called;
+
+bool
+mpr_spawned_is_early(void)
+{
+	return early;
+}
+
+bool
+mpr_spawned_can_be(void)
+{
+	return called || mpr_start_is_ours();
+}
+
+char *const *
+mpr_spawned_argv(void)
+{
+	static char name[] = "mproc";
+	static char *const unknown[] = { name, NULL };
+	char *const *argv = mpr_start_argv();
+
+	return argv && argv[0] ? argv : unknown;
+}
+
+static noreturn void
+refuse(enum mpr_setup_step step, int r)
+{
+	atomic_store(&plan.record->setup, mpr_setup_failure(step, r));
+	mpr_parker_wake(&plan.record->starter);
+	mpr_child_exit(EXIT_CODE);
+}
+
+/* What is left of the options; the environment was applied by exec. */
+static void
+read_options(void)
+{
+	const struct mpr_plan *p = plan.plan;
+
+	opts = (struct mproc_process_opts){
+		.struct_size = sizeof(opts),
+		.cwd = mpr_plan_at(&plan, p->cwd_at),
+		.keep_fds = mpr_plan_at(&plan, p->keep_at),
+		.cpus = mpr_plan_at(&plan, p->cpus_at),
+		.n_keep_fds = p->n_keep,
+		.n_cpus = p->n_cpus,
+		.stdin_ = p->stdio[0],
+		.stdout_ = p->stdio[1],
+		.stderr_ = p->stdio[2],
+		.outlive_parent = p->outlives,
+		.no_report = p->no_report,
+	};
+}
+
+static void
+find_entry(void)
+{
+	const struct mpr_plan *p = plan.plan;
+	int r;
+
+	start.call = (struct mpr_call){
+		.is_member = p->is_member,
+		.index = p->index,
+		.arg = p->arg_size ?
+			       (void *)(plan.shmem.base + p->arg_at) :
+			       (void *)(uintptr_t)p->arg,
+		.arg_size = p->arg_size,
+	};
+	r = mpr_module_find(&p->module, p->entry, &start.call.fn);
+	if (r < 0)
+		refuse(MPR_SETUP_ENTRY, r);
+}
+
+/* The parent may have had descriptors closed at exec that were needed so far. */
+static void
+settle_descriptors(void)
+{
+	const struct mpr_pass *pass = mpr_plan_at(&plan, plan.plan->pass_at);
+
+	for (int i = 0; i < plan.plan->n_pass; i++)
+		if (pass[i].stays)
+			mpr_fds_end_at_exec(pass[i].fd);
+	for (int i = 0; i < plan.plan->n_pass; i++)
+		if (!pass[i].stays && !mpr_fds_ends_at_exec(pass[i].fd))
+			mpr_fds_close(pass[i].fd);
+}
+
+static void
+arrive(void)
+{
+	find_entry();
+	start.opts = &opts;
+	start.setup = true;
+	start.name = plan.plan->name;
+	start.record = plan.record;
+	if (!opts.no_report)
+		mpr_crash_plan(&start.crash);
+	mpr_self_begin(&start);
+	settle_descriptors();
+}
+
+static int
+run(void)
+{
+	/* Behind the functions that the C library and the program's constructors
+	 * have registered, as in a program that comes to start processes. */
+	int r = mpr_exit_prepare();
+
+	if (r < 0)
+		mpr_child_exit(EXIT_CODE);
+	early = false;
+	mpr_self_enter(&start);
+}
+
+MPR_CONSTRUCTOR static void
+begin(void)
+{
+	int r = mpr_plan_receive(&plan);
+
+	if (r == -ENOENT)
+		return;
+	if (r < 0)
+		mpr_child_exit(EXIT_CODE);
+	early = true;
+	mpr_child_bond(&start.bond);
+	start.bond.parent = plan.plan->parent;
+	start.bond.outlives = plan.plan->outlives;
+	mpr_child_follow(&start.bond);
+	read_options();
+	mproc_set_exit_limit((mproc_timeout){ plan.plan->exit_limit });
+	(void)mproc_set_start_method(plan.plan->method);
+	r = mpr_arena_adopt(&plan.plan->arena);
+	if (r < 0)
+		refuse(MPR_SETUP_ARENA, r);
+	mpr_start_instead(arrive, run);
+}
+
+void
+mproc_process_main(void)
+{
+	called = true;
+	if (!early)
+		return;
+	arrive();
+	run();
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Programs that libmproc cannot begin anew by itself: linked with spawn_through,
+ * not with libmproc. With the argument "asks" it does what is needed for that.
+ * Exits with what through_start() returns, 100 more for -ENOEXEC.
+ */
+#include <errno.h>
+#include <string.h>
+
+int through_main(void);
+int through_start(void);
+
+int
+main(int argc, char **argv)
+{
+	int r;
+
+	if (argc > 1 && strcmp(argv[1], "asks") == 0)
+		through_main();
+	r = through_start();
+	return r == -ENOEXEC ? 100 : r;
+}

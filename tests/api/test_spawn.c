@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MPROC_SPAWN: processes that have an image of their own. What is the same as for
+ * forked ones is in the tests of these, which run with both.
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "options.h"
+#include "owned.h"
+
+#define SPAWN(...) \
+	MPROC_OPTS(mproc_process_opts, .method = MPROC_SPAWN, __VA_ARGS__)
+
+/* In the arena. */
+struct board {
+	int value;
+	int got;
+	char text[512];
+	bool open[64];
+	mproc_lock lock;
+	mproc_queue *q;
+	_Atomic unsigned ready;
+};
+
+static int changed = 1;
+static int constructed;
+static int early_error; /* what a start in a constructor gives */
+
+/* What main() would find is there, and what it would do is not done yet. */
+__attribute__((constructor)) static void
+construct(void)
+{
+	mproc_process *p;
+
+	constructed++;
+	if (getenv("SPAWN_EARLY"))
+		early_error = mproc_process_start(&p, return_it, NULL,
+						  SPAWN(.name = "early"));
+}
+
+static struct board *
+new_board(void)
+{
+	struct board *b = mproc_alloc(sizeof(*b));
+
+	assert_non_null(b);
+	return b;
+}
+
+static mproc_process *
+spawn(mproc_entry *fn, void *arg)
+{
+	return start_with(fn, arg, SPAWN(.name = NULL));
+}
+
+static int
+result_of(mproc_entry *fn, void *arg, const struct mproc_process_opts *o)
+{
+	mproc_process *p = start_with(fn, arg, o);
+	int code = end_of(p);
+
+	mproc_process_close(p);
+	return code;
+}
+
+/* The image. */
+
+static int
+note_statics(void *arg)
+{
+	struct board *b = arg;
+
+	b->value = changed * 100 + constructed;
+	b->got = mproc_is_shared(b);
+	snprintf(b->text, sizeof(b->text), "%s %d", mproc_self_name(),
+		 mproc_parent_pid() == getppid());
+	return 3;
+}
+
+static void
+the_image_is_new_and_the_arena_is_not(void **state)
+{
+	struct board *b = new_board();
+
+	(void)state;
+	changed = 2;
+	assert_int_equal(result_of(note_statics, b, SPAWN(.name = "anew")), 3);
+	assert_int_equal(b->value, 101);
+	assert_true(b->got);
+	assert_string_equal(b->text, "anew 1");
+	mproc_free(b);
+}
+
+static int
+end_by(void *arg)
+{
+	raise((int)(intptr_t)arg);
+	return 0;
+}
+
+static int
+end_by_exit(void *arg)
+{
+	exit((int)(intptr_t)arg);
+}
+
+static void
+ends_are_told_as_for_forked_ones(void **state)
+{
+	(void)state;
+	assert_int_equal(result_of(return_it, (void *)255, SPAWN(.name = NULL)), 255);
+	assert_int_equal(result_of(end_by_exit, (void *)9, SPAWN(.name = NULL)), 9);
+	assert_int_equal(result_of(end_by, (void *)SIGKILL, SPAWN(.name = NULL)), -SIGKILL);
+	assert_int_equal(result_of(end_by, (void *)SIGTERM, SPAWN(.name = NULL)), -SIGTERM);
+}
+
+static void
+a_crash_leaves_a_report(void **state)
+{
+	/* Sanitizers leave this one alone. */
+	mproc_process *p = spawn(end_by, (void *)SIGTRAP);
+	struct mproc_exit end;
+
+	(void)state;
+	assert_int_equal(end_of(p), -SIGTRAP);
+	assert_int_equal(mproc_process_exit_info(p, &end), 0);
+	assert_non_null(end.report);
+	assert_non_null(strstr(end.report, "SIGTRAP"));
+	mproc_process_close(p);
+}
+
+static void
+an_entry_may_be_static_in_a_library_that_was_loaded_later(void **state)
+{
+	void *module = dlopen(getenv("MPT_SPAWN_MODULE"), RTLD_NOW);
+	mproc_entry *(*entry)(void);
+	int *value = mproc_value(int, 1);
+
+	(void)state;
+	assert_non_null(module);
+	*(void **)&entry = dlsym(module, "module_entry");
+	assert_int_equal(result_of(entry(), value, SPAWN(.name = NULL)), 11);
+	assert_int_equal(*value, 11);
+	mproc_free(value);
+	dlclose(module);
+}
+
+/* The argument. */
+
+static int
+sum(void *arg)
+{
+	unsigned char *bytes = arg;
+	int n = 0;
+
+	for (int i = 0; i < 100000; i++)
+		n += bytes[i];
+	return (uintptr_t)arg % _Alignof(max_align_t) ? 255 : n % 251;
+}
+
+static void
+bytes_are_copied(void **state)
+{
+	unsigned char *bytes = malloc(100000);
+	mproc_process *p;
+	int n = 0;
+
+	(void)state;
+	for (int i = 0; i < 100000; i++) {
+		bytes[i] = (unsigned char)(i * 7);
+		n += bytes[i];
+	}
+	p = start_with(sum, bytes, SPAWN(.arg_size = 100000));
+	memset(bytes, 0, 100000);
+	free(bytes);
+	assert_int_equal(end_of(p), n % 251);
+	mproc_process_close(p);
+}
+
+static void
+what_the_image_has_not_is_refused(void **state)
+{
+	int local = 0, *heap = malloc(sizeof(*heap));
+	mproc_process *p = NULL;
+
+	(void)state;
+	assert_int_equal(mproc_process_start(&p, return_it, &local, SPAWN(.name = NULL)),
+			 -EFAULT);
+	assert_true(detail_has("arg_size"));
+	assert_int_equal(mproc_process_start(&p, return_it, heap, SPAWN(.name = NULL)),
+			 -EFAULT);
+	assert_int_equal(mproc_process_start(&p, return_it, &changed, SPAWN(.name = NULL)),
+			 -EFAULT);
+	assert_null(p);
+	free(heap);
+	assert_int_equal(result_of(return_it, NULL, SPAWN(.name = NULL)), 0);
+}
+
+/* Options. */
+
+static int
+note_place(void *arg)
+{
+	struct board *b = arg;
+	char where[200] = "";
+	cpu_set_t set;
+
+	sched_getaffinity(0, sizeof(set), &set);
+	snprintf(b->text, sizeof(b->text), "%s|%s|%s|%d", getcwd(where, 200),
+		 getenv("SPAWN_A") ? getenv("SPAWN_A") : "-",
+		 getenv("MPROC_SPAWNED") ? "left" : "gone", CPU_COUNT(&set));
+	return getenv("HOME") != NULL;
+}
+
+static void
+options_are_applied(void **state)
+{
+	static const char *const env[] = { "SPAWN_A=x y", "MPROC_SPAWNED=9:1",
+					   NULL };
+	struct board *b = new_board();
+	int cpu = sched_getcpu();
+
+	(void)state;
+	assert_int_equal(result_of(note_place, b, SPAWN(.cwd = "/", .env = env,
+							.cpus = &cpu,
+							.n_cpus = 1)), 0);
+	assert_string_equal(b->text, "/|x y|gone|1");
+	setenv("SPAWN_A", "mine", 1);
+	(void)result_of(note_place, b, SPAWN(.cwd = "/usr"));
+	unsetenv("SPAWN_A");
+	assert_non_null(strstr(b->text, "/usr|mine|gone|"));
+	mproc_free(b);
+}
+
+static int
+say(void *arg)
+{
+	char line[32] = "";
+
+	printf("out %s", fgets(line, sizeof(line), stdin));
+	fprintf(stderr, "err %d", (int)(intptr_t)arg);
+	return 0;
+}
+
+static void
+standard_streams_lead_where_they_are_told_to(void **state)
+{
+	int in[2], out[2], err[2];
+	mproc_process *p;
+
+	(void)state;
+	make_pipe(in);
+	make_pipe(out);
+	make_pipe(err);
+	assert_int_equal(write(in[1], "word", 4), 4);
+	close(in[1]);
+	p = start_with(say, (void *)5,
+		       SPAWN(.stdin_ = { MPROC_STDIO_FD, in[0] },
+			     .stdout_ = { MPROC_STDIO_FD, out[1] },
+			     .stderr_ = { MPROC_STDIO_FD, err[1] }));
+	close(in[0]);
+	close(out[1]);
+	close(err[1]);
+	expect_text(out[0], "out word");
+	expect_text(err[0], "err 5");
+	assert_int_equal(end_of(p), 0);
+	mproc_process_close(p);
+	close(out[0]);
+	close(err[0]);
+}
+
+static int
+note_open(void *arg)
+{
+	struct board *b = arg;
+	int n = 0;
+
+	for (int fd = 0; fd < 64; fd++) {
+		b->open[fd] = fcntl(fd, F_GETFD) >= 0;
+		n += b->open[fd];
+	}
+	return n;
+}
+
+static int
+note_flags(void *arg)
+{
+	struct board *b = arg;
+
+	return fcntl(b->value, F_GETFD) & FD_CLOEXEC ? 2 : 1;
+}
+
+static void
+descriptors_stay_as_asked(void **state)
+{
+	struct board *b = new_board();
+	int open_one = fcntl(2, F_DUPFD, 20);
+	int closed_one = fcntl(2, F_DUPFD_CLOEXEC, 30);
+	int keep[] = { closed_one };
+
+	(void)state;
+	/* Nobody is told to keep or close any: what exec leaves. */
+	(void)result_of(note_open, b, SPAWN(.name = NULL));
+	assert_true(b->open[open_one]);
+	assert_false(b->open[closed_one]);
+	/* 0, 1, 2, and the two of the arena. */
+	assert_int_equal(result_of(note_open, b, SPAWN(.n_keep_fds = -1)), 5);
+	assert_int_equal(result_of(note_open, b, SPAWN(.keep_fds = keep,
+						       .n_keep_fds = 1)), 6);
+	assert_true(b->open[closed_one]);
+	b->value = closed_one;
+	assert_int_equal(result_of(note_flags, b, SPAWN(.keep_fds = keep,
+							.n_keep_fds = 1)), 2);
+	close(open_one);
+	close(closed_one);
+	mproc_free(b);
+}
+
+/* What cannot be started. */
+
+static void
+refusals_say_why_and_leave_nothing(void **state)
+{
+	int closed[] = { 999 };
+	unsigned char *code = mmap(NULL, 4096, PROT_READ | PROT_EXEC,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct owned before;
+	mproc_entry *nowhere;
+	mproc_process *p = NULL;
+
+	expect_refused(*state, -EBADF, "999", SPAWN(.keep_fds = closed,
+						    .n_keep_fds = 1));
+	expect_refused(*state, -ENOENT, "/nowhere", SPAWN(.cwd = "/nowhere"));
+	expect_refused(*state, -ENOENT, "/nowhere", SPAWN(.exe = "/nowhere"));
+	expect_refused(*state, -EACCES, "/dev/null", SPAWN(.exe = "/dev/null"));
+	/* Not linked with libmproc. */
+	expect_refused(*state, -ENOEXEC, "status 1", SPAWN(.exe = "/bin/false"));
+	expect_refused(*state, -EINVAL, "exe",
+		       MPROC_OPTS(mproc_process_opts, .method = MPROC_FORK,
+				  .exe = "/bin/true"));
+	expect_refused(*state, -EINVAL, "method 7",
+		       MPROC_OPTS(mproc_process_opts, .method = 7));
+	owned_look(*state, &before);
+	*(void **)&nowhere = code;
+	assert_int_equal(mproc_process_start(&p, nowhere, NULL, SPAWN(.name = NULL)),
+			 -ENOEXEC);
+	*(void **)&nowhere = &changed;
+	assert_int_equal(mproc_process_start(&p, nowhere, NULL, SPAWN(.name = NULL)),
+			 -ENOEXEC);
+	assert_true(detail_has("no code"));
+	expect_nothing_left(*state, &before);
+	munmap(code, 4096);
+}
+
+static int
+tell_early_error(void *arg)
+{
+	(void)arg;
+	return -early_error;
+}
+
+static void
+no_constructor_starts_images_without_end(void **state)
+{
+	(void)state;
+	setenv("SPAWN_EARLY", "1", 1);
+	assert_int_equal(result_of(tell_early_error, NULL, SPAWN(.name = NULL)), ENOEXEC);
+	unsetenv("SPAWN_EARLY");
+}
+
+static int
+run_host(const char *argument)
+{
+	const char *path = getenv("MPT_SPAWN_HOST");
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		execl(path, path, argument, NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+a_program_that_we_do_not_begin_has_to_ask(void **state)
+{
+	(void)state;
+	assert_int_equal(run_host("does not"), 100);
+	assert_int_equal(run_host("asks"), 37);
+}
+
+/* Families. */
+
+static int
+start_another(void *arg)
+{
+	struct board *b = arg;
+	mproc_process *p;
+	int code = -1;
+
+	b->value++;
+	if (b->value == 3)
+		return 5;
+	/* By the usual method, which the image has from its parent. */
+	if (mproc_process_start(&p, start_another, b, NULL) < 0)
+		return 99;
+	if (mproc_process_join(p, MPROC_FOREVER) < 0)
+		return 98;
+	mproc_process_exitcode(p, &code);
+	mproc_process_close(p);
+	return code + constructed;
+}
+
+static void
+images_start_images_by_the_usual_method(void **state)
+{
+	struct board *b = new_board();
+
+	(void)state;
+	assert_int_equal(mproc_set_start_method(MPROC_SPAWN), 0);
+	assert_int_equal(result_of(start_another, b, NULL), 7);
+	assert_int_equal(b->value, 3);
+	assert_int_equal(mproc_set_start_method(99), -EINVAL);
+	assert_int_equal(mproc_set_start_method(MPROC_FORK), 0);
+	mproc_free(b);
+}
+
+static int
+hold_and_wait(void *arg)
+{
+	struct board *b = arg;
+	char c;
+
+	if (mproc_lock_acquire(&b->lock, MPROC_FOREVER) < 0)
+		return 1;
+	b->ready = 1;
+	return mproc_queue_get(b->q, &c, 1, NULL, MPROC_FOREVER);
+}
+
+static void
+a_killed_one_is_an_owner_that_died(void **state)
+{
+	struct board *b = new_board();
+	mproc_process *p;
+
+	assert_int_equal(mproc_queue_create(&b->q, NULL), 0);
+	p = spawn(hold_and_wait, b);
+	mpt_until(*state, b->ready == 1);
+	kill_and_close(p);
+	assert_int_equal(mproc_lock_acquire(&b->lock, mproc_sec(10)),
+			 MPROC_OWNER_DIED);
+	assert_int_equal(mproc_lock_consistent(&b->lock), 0);
+	assert_int_equal(mproc_lock_release(&b->lock), 0);
+	/* What it was told to take, others get. */
+	assert_int_equal(mproc_queue_put(b->q, "x", 1, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_get(b->q, b->text, 1, NULL, MPROC_NOWAIT),
+			 0);
+	mproc_queue_destroy(b->q);
+	mproc_free(b);
+}
+
+static int
+be_a_parent(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+	mproc_process *p;
+
+	mpt_check_int(t, mproc_process_start(&p, hold_and_wait, b, SPAWN(.name = NULL)),
+		      0);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static void
+it_ends_with_its_parent(void **state)
+{
+	struct board *b = new_board();
+	int parent;
+
+	assert_int_equal(mproc_queue_create(&b->q, NULL), 0);
+	parent = mpt_spawn(*state, "parent", be_a_parent, b);
+	mpt_until(*state, b->ready == 1);
+	mpt_kill(*state, parent);
+	assert_int_equal(mpt_reap_orphans(*state), 1);
+	mproc_queue_destroy(b->q);
+	mproc_free(b);
+}
+
+static int
+member(int index, void *arg)
+{
+	struct board *b = arg;
+
+	atomic_fetch_add(&b->ready, 1u << (8 * index));
+	return index == 2 ? 30 : 0;
+}
+
+static void
+groups_are_made_of_them(void **state)
+{
+	struct board *b = new_board();
+	struct mproc_exit end;
+	mproc_group *g;
+
+	(void)state;
+	assert_int_equal(mproc_group_start(&g, member, b, 3, MPROC_OPTS(
+		mproc_group_opts, .process = SPAWN(.name = "m"))), 0);
+	assert_int_equal(mproc_group_join(g, MPROC_FOREVER),
+			 MPROC_GROUP_FAILED);
+	assert_int_equal(mproc_group_failure(g, &end), 2);
+	assert_int_equal(end.code, 30);
+	assert_true(b->ready >> 16 & 1);
+	mproc_group_close(g);
+	mproc_free(b);
+}
+
+struct job {
+	struct board *b;
+	int number;
+};
+
+static int
+fail_twice(void *arg)
+{
+	struct job *job = arg;
+
+	return atomic_fetch_add(&job->b->ready, 1) < 2 ? 1 : job->number - 77;
+}
+
+static void
+supervisors_start_them_again(void **state)
+{
+	struct board *b = new_board();
+	struct job job = { b, 77 };
+	mproc_supervisor *s;
+
+	(void)state;
+	assert_int_equal(mproc_supervisor_create(&s, MPROC_OPTS(
+		mproc_supervisor_opts, .max_restarts = 2)), 0);
+	assert_int_equal(mproc_supervisor_add(s, fail_twice, &job, MPROC_OPTS(
+		mproc_child_opts, .restart = MPROC_RESTART_ON_FAILURE,
+		.process = SPAWN(.arg_size = sizeof(job)))), 0);
+	memset(&job, 0, sizeof(job));
+	assert_int_equal(mproc_supervisor_run(s, MPROC_FOREVER), 0);
+	assert_int_equal(b->ready, 3);
+	mproc_supervisor_close(s);
+	mproc_free(b);
+}
+
+/* Many at once. */
+
+#define THREADS 4
+#define EACH 5
+
+static void *
+spawn_some(void *arg)
+{
+	mproc_process *p;
+	int code;
+
+	for (int i = 0; i < EACH; i++) {
+		if (mproc_process_start(&p, note_open, arg,
+					SPAWN(.n_keep_fds = -1)) < 0 ||
+		    mproc_process_join(p, MPROC_FOREVER) < 0 ||
+		    mproc_process_exitcode(p, &code) < 0 || code != 5)
+			return arg;
+		mproc_process_close(p);
+	}
+	return NULL;
+}
+
+static void
+threads_start_them_at_the_same_time(void **state)
+{
+	struct board *b = new_board();
+	pthread_t threads[THREADS];
+	void *failed;
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, spawn_some,
+						b), 0);
+	for (int i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	mproc_free(b);
+}
+
+static void
+a_forked_child_can_close_a_handle(void **state)
+{
+	struct board *b = new_board();
+	mproc_process *p;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(mproc_queue_create(&b->q, NULL), 0);
+	p = spawn(hold_and_wait, b);
+	mpt_until(*state, b->ready == 1);
+	pid = fork();
+	if (pid == 0) {
+		mproc_process_close(p);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(mproc_process_is_alive(p));
+	kill_and_close(p);
+	mproc_queue_destroy(b->q);
+	mproc_free(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(the_image_is_new_and_the_arena_is_not),
+		mpt_test(ends_are_told_as_for_forked_ones),
+		mpt_test(a_crash_leaves_a_report),
+		mpt_test(an_entry_may_be_static_in_a_library_that_was_loaded_later),
+		mpt_test(bytes_are_copied),
+		mpt_test(what_the_image_has_not_is_refused),
+		mpt_test(options_are_applied),
+		mpt_test(standard_streams_lead_where_they_are_told_to),
+		mpt_test(descriptors_stay_as_asked),
+		mpt_test(refusals_say_why_and_leave_nothing),
+		mpt_test(no_constructor_starts_images_without_end),
+		mpt_test(a_program_that_we_do_not_begin_has_to_ask),
+		mpt_test(images_start_images_by_the_usual_method),
+		mpt_test(a_killed_one_is_an_owner_that_died),
+		mpt_test(it_ends_with_its_parent),
+		mpt_test(groups_are_made_of_them),
+		mpt_test(supervisors_start_them_again),
+		mpt_test(threads_start_them_at_the_same_time),
+		mpt_test(a_forked_child_can_close_a_handle),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
