@@ -252,8 +252,7 @@ be_started(struct family *f, mproc_entry *fn)
 	int cpu = sched_getcpu();
 	const struct mproc_process_opts none = { 0 }, all = all_options(&cpu);
 	struct mpr_start start = {
-		.fn = fn,
-		.arg = f,
+		.call = mpr_call_entry(fn, f, 0),
 		.name = (char[MPR_NAME_MAX]){ "victim" },
 		.record = f->record,
 		.bond = { .parent = getppid(), .signal = SIGRTMAX },

@@ -143,7 +143,7 @@ static pid_t
 fork_child(struct mpr_record *record, const struct mproc_process_opts *opts)
 {
 	struct mpr_start start = {
-		.fn = return_43,
+		.call = mpr_call_entry(return_43, NULL, 0),
 		.name = (char[MPR_NAME_MAX]){ "child" },
 		.record = record,
 		.opts = opts,

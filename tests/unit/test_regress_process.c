@@ -425,7 +425,7 @@ start_half(void *t)
 		.outlive_parent = half->outlives,
 	};
 	struct mpr_start start = {
-		.fn = return_a_code,
+		.call = mpr_call_entry(return_a_code, NULL, 0),
 		.name = (char[MPR_NAME_MAX]){ "child" },
 		.record = mpr_record_new(),
 		.opts = &opts,
