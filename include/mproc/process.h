@@ -64,12 +64,26 @@ typedef int mproc_entry(void *arg);
  *               there. The entry may be any function of the program or of a
  *               library, static ones included; a library that is not there is
  *               loaded from where the caller has it.
+ * @MPROC_FORKSERVER: as a copy of a process that is kept for that, the fork server:
+ *               a new image that the caller starts once, and that may have prepared
+ *               something (mproc_forkserver_start()). It is small, so to copy it
+ *               takes little, and has one thread. What is true of MPROC_SPAWN is
+ *               true of this, and the processes are the caller's own children all
+ *               the same. Each process that starts others so has a server of its
+ *               own.
  *
  * With MPROC_SPAWN the argument is a pointer into the default arena, or NULL or
  * another number below 4096, or is copied (.arg_size). Descriptors that are closed
  * at exec are not there unless they are in .keep_fds; signal handlers are gone, and
  * what is ignored or blocked stays so. The usual start method is the caller's in
  * the new process, too; a mproc_log_set() is not.
+ *
+ * With MPROC_FORKSERVER the standard streams, .keep_fds, environment, working
+ * directory, CPUs and blocked signals are the caller's at the time of the start, or
+ * what the options say; all else, as limits, the umask, ignored signals and other
+ * open files, is what it was when the server began. Functions that were given to
+ * pthread_atfork() are not called. The preload function should not leave threads
+ * behind, nor hold locks.
  *
  * What is to begin anew must be able to do so: the program and the library with
  * the entry need a build-id (linkers write one unless told otherwise), and libmproc
@@ -80,7 +94,8 @@ typedef int mproc_entry(void *arg);
  */
 enum mproc_start_method {
 	MPROC_FORK = 1,
-	MPROC_SPAWN = 2
+	MPROC_SPAWN = 2,
+	MPROC_FORKSERVER = 3
 };
 
 /**
@@ -192,6 +207,9 @@ struct mproc_process_opts {
  *            ended, or had not come to libmproc after 30 seconds (.exe): the error
  *            detail has the reason
  *   -EFAULT  @arg is no memory that a new image has
+ *   -EPIPE   three fork servers in turn were killed
+ *   -ENOSYS  the kernel does not tell a fork server what it needs
+ *            (PR_GET_TID_ADDRESS)
  *   -EEXIST  three new images in turn had something else where the arena is
  *   -EBADF   a descriptor among .keep_fds or for a standard stream is not open, or
  *            the program has closed one of the arena's, for MPROC_SPAWN
@@ -234,6 +252,49 @@ MPROC_API int mproc_set_start_method(int method);
  *          do.
  */
 MPROC_API void mproc_process_main(void);
+
+/**
+ * struct mproc_forkserver_opts - how a fork server begins
+ * @struct_size: filled in by MPROC_OPTS
+ * @preload:     what it runs before it serves, so that its children need not; NULL:
+ *               nothing. It is found as an entry for MPROC_SPAWN is; if it does
+ *               not return 0, the server does not begin
+ * @preload_arg: its argument: NULL, or a pointer into the default arena, or a
+ *               number below 4096
+ */
+struct mproc_forkserver_opts {
+	size_t struct_size;
+	mproc_entry *preload;
+	void *preload_arg;
+};
+
+/**
+ * mproc_forkserver_start() - start the fork server of this process
+ * @opts: options, or NULL
+ *
+ * The first start by MPROC_FORKSERVER does it, too, with no options. When the
+ * server is killed, the next start begins another one with the same options. The
+ * default arena is made if it does not exist.
+ *
+ * Return: 0 when it serves, or a negative error: -EBUSY if there is one; -ENOEXEC
+ *         if the preload function has failed, or cannot be found, or as
+ *         mproc_process_start() says; -ENOSYS if the kernel does not tell what is
+ *         needed (PR_GET_TID_ADDRESS); others of mproc_process_start().
+ * Context: blocks until the preload function has returned.
+ */
+MPROC_API int
+mproc_forkserver_start(const struct mproc_forkserver_opts *opts);
+
+/**
+ * mproc_forkserver_stop() - end the fork server of this process
+ *
+ * The processes that it has made go on. What is started by MPROC_FORKSERVER
+ * afterwards begins another one, with no options.
+ *
+ * Return: 0, also if there is none.
+ * Context: waits for its end, for a second at most; then it is killed.
+ */
+MPROC_API int mproc_forkserver_stop(void);
 
 /**
  * mproc_process_join() - wait until a process has ended

@@ -40,6 +40,7 @@ struct mpr_child_bond {
 	int signal;
 	bool blocked; /* the signal, in the mask that the child gets */
 	bool outlives; /* its parent: to be told, but not to end */
+	bool fostered; /* another process forks it, for its parent */
 };
 
 /* The signal. */

@@ -42,6 +42,7 @@ mpr_child_fork(void)
 /* Ours, since we were started; only a started process has the handler. */
 static pid_t followed;
 static bool outlives;
+static bool fostered; /* whose thread ends is nobody who knows of us */
 static bool looks; /* by the timer */
 static timer_t timer;
 static _Atomic bool forker_ended;
@@ -56,7 +57,8 @@ on_parent_death(int signal, siginfo_t *info, void *unused)
 	if (gone && !outlives)
 		_exit(128 + SIGKILL);
 	/* The kernel sends it in the name of the thread that ends. */
-	if (gone || (info->si_code == SI_USER && info->si_pid == followed))
+	if (gone || (!fostered && info->si_code == SI_USER &&
+		     info->si_pid == followed))
 		forker_ended = true;
 }
 
@@ -109,6 +111,7 @@ mpr_child_follow(const struct mpr_child_bond *bond)
 
 	followed = bond->parent;
 	outlives = bond->outlives;
+	fostered = bond->fostered;
 	looks = false;
 	forker_ended = false; /* whoever forked our parent */
 	sigaction(bond->signal, &action, NULL);

@@ -42,4 +42,13 @@ void mpr_fds_end_at_exec(int fd);
 
 void mpr_fds_close(int fd);
 
+/* The working directory, as a descriptor; or a negative error. And back. */
+int mpr_fds_directory(void);
+int mpr_fds_enter(int directory);
+
+/* Moves @fd to a number from @from on, closed at exec; or to @to, whatever is open
+ * there. Returns the number or a negative error; @fd is closed in any case. */
+int mpr_fds_move_up(int fd, int from);
+int mpr_fds_move_to(int fd, int to);
+
 #endif

@@ -44,6 +44,44 @@ mpr_fds_close(int fd)
 }
 
 int
+mpr_fds_directory(void)
+{
+	int fd = mpr_fault(MPR_FAULT_OPEN) ?
+			 -1 :
+			 open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : mpr_fds_above_stdio(fd);
+}
+
+int
+mpr_fds_enter(int directory)
+{
+	return mpr_fault(MPR_FAULT_CHDIR) || fchdir(directory) < 0 ? -errno : 0;
+}
+
+int
+mpr_fds_move_up(int fd, int from)
+{
+	int up = mpr_fault(MPR_FAULT_DUP) ?
+			 -1 :
+			 fcntl(fd, F_DUPFD_CLOEXEC, from);
+
+	/* EINVAL: the limit is below that. */
+	up = up >= 0 ? up : errno == EINVAL ? -EMFILE : -errno;
+	close(fd);
+	return up;
+}
+
+int
+mpr_fds_move_to(int fd, int to)
+{
+	int r = mpr_fault(MPR_FAULT_DUP) || dup2(fd, to) < 0 ? -errno : to;
+
+	close(fd);
+	return r;
+}
+
+int
 mpr_fds_above_stdio(int fd)
 {
 	int above;

@@ -27,6 +27,9 @@ pid_t mpr_image_start(const struct mpr_image *image);
  * stays valid. */
 const char *mpr_image_take_variable(const char *name);
 
+/* This process's environment. */
+const char *const *mpr_image_own_environment(void);
+
 /* The same environment and one more string; the caller frees it, and the strings
  * are those of @env, or of this process if that is NULL. NULL without memory. */
 char **mpr_image_environment(const char *const *env, char *added);

@@ -52,21 +52,30 @@ mpr_image_take_variable(const char *name)
 	return value;
 }
 
+const char *const *
+mpr_image_own_environment(void)
+{
+	static const char *const none[] = { NULL };
+
+	return environ ? (const char *const *)environ : none;
+}
+
 char **
 mpr_image_environment(const char *const *env, char *added)
 {
-	char **from = env ? (char **)(uintptr_t)env : environ, **copy;
+	char **copy;
 	size_t n = 0;
 
-	while (from && from[n])
+	if (!env)
+		env = mpr_image_own_environment();
+	while (env[n])
 		n++;
 	copy = mpr_malloc((n + 2) * sizeof(*copy));
 	if (!copy)
 		return NULL;
 	/* First, as the first of two with the same name counts. */
 	copy[0] = added;
-	if (n)
-		memcpy(copy + 1, from, n * sizeof(*copy));
+	memcpy(copy + 1, env, n * sizeof(*copy));
 	copy[n + 1] = NULL;
 	return copy;
 }

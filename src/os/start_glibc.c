@@ -21,7 +21,9 @@ typedef int start_function(main_function *main, int argc, char **argv,
 			   void (*rtld_fini)(void), void *stack_end);
 
 static bool ours;
+static bool constructed;
 static char **arguments;
+static main_function *main_itself;
 static void (*first_of_all)(void);
 static int (*instead_of_main)(void);
 
@@ -53,15 +55,25 @@ note_arguments(int argc, char **argv)
 {
 	(void)argc;
 	arguments = argv;
+	constructed = true;
+}
+
+static void
+call_first(void)
+{
+	void (*first)(void) = first_of_all;
+
+	first_of_all = NULL;
+	if (first)
+		first();
 }
 
 static int
-main_instead(int argc, char **argv, char **env)
+main_or_instead(int argc, char **argv, char **env)
 {
-	(void)argc;
-	(void)argv;
-	(void)env;
-	return instead_of_main();
+	call_first();
+	return instead_of_main ? instead_of_main() :
+				 main_itself(argc, argv, env);
 }
 
 int
@@ -75,8 +87,11 @@ __libc_start_main(main_function *main, int argc, char **argv,
 	if (!next)
 		abort();
 	ours = true;
-	if (first_of_all)
-		first_of_all();
-	return next(instead_of_main ? main_instead : main, argc, argv, init,
-		    fini, rtld_fini, stack_end);
+	main_itself = main;
+	call_first();
+	/* Part of the program itself, as in tests, our constructors are among those
+	 * that come now. */
+	if (instead_of_main || !constructed)
+		main = main_or_instead;
+	return next(main, argc, argv, init, fini, rtld_fini, stack_end);
 }

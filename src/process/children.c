@@ -64,7 +64,8 @@ drop(mproc_process **list, mproc_process *p)
 static enum mpr_children_kind
 kind_of(const mproc_process *p)
 {
-	return p->outlives ? MPR_CHILDREN_OUTLIVING :
+	return p->service  ? MPR_CHILDREN_SERVER :
+	       p->outlives ? MPR_CHILDREN_OUTLIVING :
 	       p->daemon   ? MPR_CHILDREN_DAEMONS :
 			     MPR_CHILDREN_OTHERS;
 }

@@ -25,7 +25,8 @@ enum mpr_children_kind {
 	MPR_CHILDREN_DAEMONS = 1,
 	MPR_CHILDREN_OTHERS = 2,
 	MPR_CHILDREN_OUTLIVING = 4, /* nothing that the exit rules are for */
-	MPR_CHILDREN_ALL = 7,
+	MPR_CHILDREN_ALL = 7, /* but for the following, which nobody waits for */
+	MPR_CHILDREN_SERVER = 8,
 };
 
 /* Whether there may be any. Costs a process that has none next to nothing. */

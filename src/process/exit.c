@@ -21,6 +21,7 @@
 #include "os/thread.h"
 #include "process/children.h"
 #include "process/exit.h"
+#include "process/forkserver.h"
 #include "process/handle.h"
 
 /* Between SIGTERM and SIGKILL, and after SIGKILL for one that the kernel cannot
@@ -126,6 +127,7 @@ keep_rules(void)
 	run_functions();
 	if (mpr_children_exist())
 		end_children();
+	mpr_forkserver_end();
 }
 
 static void

@@ -23,6 +23,7 @@ struct mproc_process {
 	struct mpr_plan_file plan; /* of one with an image of its own */
 	bool daemon;
 	bool outlives; /* its parent */
+	bool service;  /* a fork server */
 	int64_t started; /* when it was forked */
 	char name[MPR_NAME_MAX];
 
@@ -45,6 +46,11 @@ struct mproc_process {
  */
 int mpr_process_hold(mproc_process **ret_p, const struct mpr_call *call,
 		     const struct mproc_process_opts *opts);
+
+/* The same for a process of the library's own, which no user gets to see. */
+int mpr_process_hold_service(mproc_process **ret_p, const struct mpr_call *call,
+			     const struct mproc_process_opts *opts);
+
 void mpr_process_let_go(mproc_process *p);
 void mpr_process_abandon(mproc_process *p);
 

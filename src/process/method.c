@@ -18,7 +18,7 @@ mpr_method_usual(void)
 int
 mpr_method_check(int method)
 {
-	return method >= MPROC_FORK && method <= MPROC_SPAWN ?
+	return method >= MPROC_FORK && method <= MPROC_FORKSERVER ?
 		       0 : mpr_fail(-EINVAL, "there is no start method %d",
 				    method);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "os/fds.h"
@@ -55,17 +56,46 @@ list_passed(struct mpr_pass *ret, const struct mproc_process_opts *o)
 	return n;
 }
 
-static int
-check_arg(const struct mpr_call *call, const struct mpr_arena_ticket *arena)
+bool
+mpr_plan_can_pass(const void *arg)
 {
-	uintptr_t at = (uintptr_t)call->arg;
+	const mproc_arena *a = mpr_arena_peek();
+	uintptr_t at = (uintptr_t)arg;
 
-	if (call->arg_size || at < NUMBERS ||
-	    at - (uintptr_t)arena->base < arena->size)
-		return 0;
-	return mpr_fail(-EFAULT, "the argument %p is no memory of the arena: "
-			"a process with an image of its own has nothing there; "
-			"say .arg_size to have it copied", call->arg);
+	return at < NUMBERS ||
+	       (a && at - (uintptr_t)a->shmem.base < a->shmem.size);
+}
+
+static int
+check_arg(const struct mpr_call *call)
+{
+	return call->arg_size || mpr_plan_can_pass(call->arg) ?
+		       0 : mpr_fail(-EFAULT, "the argument %p is no memory of "
+				    "the arena: a process with an image of its "
+				    "own has nothing there; say .arg_size to "
+				    "have it copied", call->arg);
+}
+
+static void
+put_environment(unsigned char *at, const char *const *env)
+{
+	size_t len;
+
+	for (; *env; env++) {
+		len = strlen(*env) + 1;
+		memcpy(at, *env, len);
+		at += len;
+	}
+}
+
+static size_t
+count_environment(const char *const *env, int *ret_n)
+{
+	size_t bytes = 0;
+
+	for (*ret_n = 0; env[*ret_n]; ++*ret_n)
+		bytes += strlen(env[*ret_n]) + 1;
+	return bytes;
 }
 
 static void
@@ -77,6 +107,8 @@ fill(struct mpr_plan_file *f, const struct mpr_call *call,
 	*f->plan = *plan;
 	if (call->arg_size)
 		memcpy(base + plan->arg_at, call->arg, call->arg_size);
+	if (plan->env_at)
+		put_environment(base + plan->env_at, o->env);
 	if (o->cwd)
 		memcpy(base + plan->cwd_at, o->cwd, strlen(o->cwd) + 1);
 	if (plan->n_cpus > 0)
@@ -142,11 +174,15 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 	if (r == 0)
 		r = mpr_arena_give(&plan.arena);
 	if (r == 0)
-		r = check_arg(call, &plan.arena);
+		r = check_arg(call);
 	if (r < 0)
 		return r;
 	(void)take(&at, sizeof(plan));
 	plan.arg_at = take(&at, call->arg_size);
+	if (o->method == MPROC_FORKSERVER) {
+		plan.env_at = take(&at, count_environment(o->env, &plan.n_env));
+		mpr_ambience_note(&plan.ambience);
+	}
 	plan.cwd_at = o->cwd ? take(&at, strlen(o->cwd) + 1) : 0;
 	plan.cpus_at = take(&at, (size_t)o->n_cpus * sizeof(int));
 	plan.keep_at = take(&at, n_keep * sizeof(int));
@@ -214,6 +250,19 @@ check(const struct mpr_plan_file *f, uint64_t nonce)
 }
 
 int
+mpr_plan_open(struct mpr_plan_file *ret_f, int fd)
+{
+	int r = map_file(ret_f, fd);
+
+	if (r < 0)
+		return r;
+	r = check(ret_f, ret_f->plan->nonce);
+	if (r < 0)
+		mpr_shmem_unmap_only(&ret_f->shmem);
+	return r;
+}
+
+int
 mpr_plan_receive(struct mpr_plan_file *ret_f)
 {
 	const char *text = mpr_image_take_variable(MPR_PLAN_VARIABLE);
@@ -230,7 +279,7 @@ mpr_plan_receive(struct mpr_plan_file *ret_f)
 	else if (r < 0)
 		mpr_plan_free(ret_f);
 	else
-		mpr_file_close(&ret_f->shmem.file);
+		mpr_plan_close(ret_f);
 	return r;
 }
 
@@ -241,9 +290,76 @@ mpr_plan_at(const struct mpr_plan_file *f, uint64_t offset)
 }
 
 void
+mpr_plan_options(const struct mpr_plan_file *f,
+		 struct mproc_process_opts *ret_o)
+{
+	const struct mpr_plan *p = f->plan;
+
+	*ret_o = (struct mproc_process_opts){
+		.struct_size = sizeof(*ret_o),
+		.cwd = mpr_plan_at(f, p->cwd_at),
+		.keep_fds = mpr_plan_at(f, p->keep_at),
+		.cpus = mpr_plan_at(f, p->cpus_at),
+		.n_keep_fds = p->n_keep,
+		.n_cpus = p->n_cpus,
+		.stdin_ = p->stdio[0],
+		.stdout_ = p->stdio[1],
+		.stderr_ = p->stdio[2],
+		.outlive_parent = p->outlives,
+		.no_report = p->no_report,
+	};
+}
+
+int
+mpr_plan_environment(const struct mpr_plan_file *f, const char ***ret_env)
+{
+	const char *at = mpr_plan_at(f, f->plan->env_at);
+	size_t n = (size_t)f->plan->n_env;
+
+	*ret_env = NULL;
+	if (!at)
+		return 0;
+	*ret_env = mpr_malloc((n + 1) * sizeof(**ret_env));
+	if (!*ret_env)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		(*ret_env)[i] = at;
+		at += strlen(at) + 1;
+	}
+	(*ret_env)[n] = NULL;
+	return 0;
+}
+
+int
+mpr_plan_call(const struct mpr_plan_file *f, struct mpr_call *ret_call)
+{
+	const struct mpr_plan *p = f->plan;
+
+	*ret_call = (struct mpr_call){
+		.is_member = p->is_member,
+		.index = p->index,
+		.arg = p->arg_size ?
+			       (void *)(f->shmem.base + p->arg_at) :
+			       (void *)(uintptr_t)p->arg,
+		.arg_size = p->arg_size,
+	};
+	return mpr_module_find(&p->module, p->entry, &ret_call->fn);
+}
+
+void
+mpr_plan_close(struct mpr_plan_file *f)
+{
+	if (f->shmem.file.fd >= 0)
+		mpr_file_close(&f->shmem.file);
+	f->shmem.file.fd = -1;
+}
+
+void
 mpr_plan_free(struct mpr_plan_file *f)
 {
-	if (f->shmem.base)
-		mpr_shmem_unmap(&f->shmem);
+	if (!f->shmem.base)
+		return;
+	mpr_plan_close(f);
+	mpr_shmem_unmap_only(&f->shmem);
 	f->shmem.base = NULL;
 }

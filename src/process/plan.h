@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "arena/arena.h"
+#include "os/ambience.h"
 #include "os/module.h"
 #include "os/shmem.h"
 #include "process/call.h"
@@ -51,6 +52,9 @@ struct mpr_plan {
 
 	struct mproc_stdio stdio[3];
 	uint64_t cwd_at; /* 0: none */
+	uint64_t env_at; /* strings, one behind the other; 0: exec applies it */
+	int32_t n_env;
+	struct mpr_ambience ambience; /* the same */
 	uint64_t cpus_at, keep_at, pass_at;
 	int32_t n_cpus, n_keep, n_pass;
 };
@@ -81,6 +85,13 @@ struct mpr_plan_file {
 int mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 		  const char *name, const struct mproc_process_opts *o);
 
+/* Whether a new image has the default arena, in which @arg lies, or @arg is only a
+ * number. */
+bool mpr_plan_can_pass(const void *arg);
+
+/* Its descriptor is not needed any more. */
+void mpr_plan_close(struct mpr_plan_file *f);
+
 /* The variable for it. */
 void mpr_plan_variable(const struct mpr_plan_file *f,
 		       char ret_text[MPR_PLAN_VARIABLE_MAX]);
@@ -93,8 +104,23 @@ int mpr_plan_library(struct mpr_module_id *ret_id);
  * environment in any case, and so is the descriptor of a plan. */
 int mpr_plan_receive(struct mpr_plan_file *ret_f);
 
-/* In the child: what is at one of the offsets; NULL for 0. */
+/* In a fork server: maps one that it was sent, whose descriptor stays open. Returns
+ * 0 or a negative error. */
+int mpr_plan_open(struct mpr_plan_file *ret_f, int fd);
+
+/* What is at one of the offsets; NULL for 0. */
 const void *mpr_plan_at(const struct mpr_plan_file *f, uint64_t offset);
+
+/* In the child: the options, but for the environment; they refer to the plan. */
+void mpr_plan_options(const struct mpr_plan_file *f,
+		      struct mproc_process_opts *ret_o);
+
+/* In the child: the environment, with an array from malloc(); *@ret_env is NULL if
+ * exec has applied it. Returns 0 or -ENOMEM. */
+int mpr_plan_environment(const struct mpr_plan_file *f, const char ***ret_env);
+
+/* In the child: what it is to call. Returns 0 or -ENOEXEC. */
+int mpr_plan_call(const struct mpr_plan_file *f, struct mpr_call *ret_call);
 
 void mpr_plan_free(struct mpr_plan_file *f);
 

@@ -22,6 +22,7 @@
 #include "os/thread.h"
 #include "process/children.h"
 #include "process/exit.h"
+#include "process/forkserver.h"
 #include "process/handle.h"
 #include "process/method.h"
 #include "process/report.h"
@@ -146,7 +147,8 @@ mpr_process_free(mproc_process *p)
 }
 
 static int
-make_handle(mproc_process **ret_p, const struct mproc_process_opts *o)
+make_handle(mproc_process **ret_p, const struct mproc_process_opts *o,
+	    bool service)
 {
 	mproc_process *p = mpr_malloc(sizeof(*p));
 
@@ -157,6 +159,7 @@ make_handle(mproc_process **ret_p, const struct mproc_process_opts *o)
 		.child.fd = -1,
 		.daemon = o->daemon,
 		.outlives = o->outlive_parent,
+		.service = service,
 	};
 	if (o->name)
 		snprintf(p->name, sizeof(p->name), "%s", o->name);
@@ -318,6 +321,17 @@ start_spawn(mproc_process *p, const struct mpr_call *call,
 }
 
 static int
+start_by_server(mproc_process *p, const struct mpr_call *call,
+		const struct mproc_process_opts *o)
+{
+	pid_t pid;
+
+	mpr_stdio_flush();
+	pid = mpr_forkserver_fork(p, call, o);
+	return pid < 0 ? pid : open_child(p, pid, true, o);
+}
+
+static int
 start(mproc_process *p, const struct mpr_call *call,
       const struct mproc_process_opts *o)
 {
@@ -327,6 +341,8 @@ start(mproc_process *p, const struct mpr_call *call,
 
 	if (o->method == MPROC_SPAWN)
 		return start_spawn(p, call, o);
+	if (o->method == MPROC_FORKSERVER)
+		return start_by_server(p, call, o);
 	if (call->arg_size) {
 		r = mpr_process_copy_arg(&copy, call->arg, call->arg_size);
 		copied.arg = copy;
@@ -375,9 +391,9 @@ check_call(const struct mpr_call *call)
 	return 0;
 }
 
-MPR_CHILD_PATH int
-mpr_process_hold(mproc_process **ret_p, const struct mpr_call *call,
-		 const struct mproc_process_opts *opts)
+MPR_CHILD_PATH static int
+hold(mproc_process **ret_p, const struct mpr_call *call,
+     const struct mproc_process_opts *opts, bool service)
 {
 	struct mproc_process_opts o = *opts;
 	mproc_process *p = NULL;
@@ -397,7 +413,7 @@ mpr_process_hold(mproc_process **ret_p, const struct mpr_call *call,
 	/* A thread that is cancelled in a flush would keep the stream locked,
 	 * after the fork it would leave a child behind. */
 	before = mpr_thread_forbid_cancel();
-	r = make_handle(&p, &o);
+	r = make_handle(&p, &o, service);
 	if (r == 0)
 		r = start(p, call, &o);
 	if (r == 0)
@@ -408,10 +424,26 @@ mpr_process_hold(mproc_process **ret_p, const struct mpr_call *call,
 	return r;
 }
 
+MPR_CHILD_PATH int
+mpr_process_hold(mproc_process **ret_p, const struct mpr_call *call,
+		 const struct mproc_process_opts *opts)
+{
+	return hold(ret_p, call, opts, false);
+}
+
+int
+mpr_process_hold_service(mproc_process **ret_p, const struct mpr_call *call,
+			 const struct mproc_process_opts *opts)
+{
+	return hold(ret_p, call, opts, true);
+}
+
 void
 mpr_process_let_go(mproc_process *p)
 {
 	order(p, MPR_RECORD_GO);
+	if (p->plan.shmem.base)
+		mpr_plan_close(&p->plan);
 }
 
 void

@@ -61,6 +61,7 @@ mpr_record_init(struct mpr_record *record)
 	atomic_store(&record->order, MPR_RECORD_WAIT);
 	atomic_store(&record->ended, 0);
 	atomic_store(&record->reported, 0);
+	atomic_store(&record->pid, 0);
 	atomic_store(&record->setup, 0);
 	mpr_parker_init(&record->parker);
 	mpr_parker_init(&record->starter);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "ipc/queue_fd.h"
+#include "os/bytelock.h"
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/crash.h"
@@ -14,6 +15,7 @@
 #include "os/stdio.h"
 #include "os/task.h"
 #include "process/exit.h"
+#include "process/forkserver.h"
 #include "process/self.h"
 #include "process/setup.h"
 
@@ -85,20 +87,30 @@ mproc_parent_fd(void)
 	return r;
 }
 
+/* Whether no order will come, unless it has come already. */
+static bool
+is_forgotten(const struct mpr_start *start)
+{
+	if (!mpr_child_has_parent(start->bond.parent))
+		return true;
+	return start->promise ? mpr_bytelock_query(start->promise, 0) == 0 :
+				mpr_child_forker_ended();
+}
+
 /* Sleeps until there is an order. If the parent dies instead, the kernel tells
  * us, or, where it does not (valgrind has that signal for itself), we see it; if
  * only its thread does, as another thread has called exec, no order will come
  * unless it has come already. */
 static uint32_t
-sleep_until_order(struct mpr_record *record, pid_t parent)
+sleep_until_order(const struct mpr_start *start)
 {
+	struct mpr_record *record = start->record;
 	uint32_t ticket, order;
 	bool ended;
 
 	for (;;) {
 		/* Before the order is read: who has ended gives none. */
-		ended = mpr_child_forker_ended() ||
-			!mpr_child_has_parent(parent);
+		ended = is_forgotten(start);
 		ticket = mpr_parker_ticket(&record->parker);
 		order = atomic_load(&record->order);
 		if (order != MPR_RECORD_ASLEEP)
@@ -112,8 +124,9 @@ sleep_until_order(struct mpr_record *record, pid_t parent)
 
 /* Until the parent has what it needs to wait for us. */
 MPR_CHILD_PATH static void
-wait_for_order(struct mpr_record *record, pid_t parent)
+wait_for_order(const struct mpr_start *start)
 {
+	struct mpr_record *record = start->record;
 	uint32_t order = MPR_RECORD_WAIT;
 
 	/* The parent needs a few microseconds; a sleep takes longer. */
@@ -124,7 +137,7 @@ wait_for_order(struct mpr_record *record, pid_t parent)
 	}
 	if (atomic_compare_exchange_strong(&record->order, &order,
 					   MPR_RECORD_ASLEEP))
-		order = sleep_until_order(record, parent);
+		order = sleep_until_order(start);
 	if (order != MPR_RECORD_GO)
 		mpr_child_exit(0);
 }
@@ -138,7 +151,7 @@ mpr_self_begin(const struct mpr_start *start)
 		atomic_store(&record->setup, mpr_setup_apply(start->opts));
 		mpr_parker_wake(&record->starter);
 	}
-	wait_for_order(record, start->bond.parent);
+	wait_for_order(start);
 	if (start->bond.outlives)
 		mpr_child_unfollow();
 
@@ -170,6 +183,7 @@ mpr_self_run(const struct mpr_start *start)
 	mpr_stdio_forget();
 	mpr_self_forget();
 	mpr_queue_fd_forget();
+	mpr_forkserver_forget();
 	/* Our parent's parent; in between, someone may have closed it. */
 	if (self.pid == start->bond.parent)
 		mpr_child_close(&self.parent);

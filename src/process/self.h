@@ -12,6 +12,7 @@
 
 #include "os/child.h"
 #include "os/crash.h"
+#include "os/file.h"
 #include "process/call.h"
 #include "process/record.h"
 
@@ -27,6 +28,9 @@ struct mpr_start {
 	struct mpr_crash_plan crash; /* unless it does not report crashes */
 	const struct mproc_process_opts *opts;
 	bool setup; /* the options say more than what is above */
+	/* A byte of it is locked by the process that will tell us to go on, until it
+	 * has; NULL: the thread that forked us will. */
+	const struct mpr_file *promise;
 };
 
 /* A forked child's whole life. */

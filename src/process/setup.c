@@ -200,6 +200,11 @@ mpr_setup_result(uint64_t word, const struct mproc_process_opts *o)
 	if (step == MPR_SETUP_ENTRY)
 		return mpr_fail(r, "the program or library that has the entry "
 				"is not the same in the new image");
+	if (step == MPR_SETUP_FORK)
+		return mpr_fail(r, "fork in the fork server: %s", text);
+	if (step == MPR_SETUP_DESCRIPTORS)
+		return mpr_fail(r, "descriptors in the child of the fork "
+				"server: %s", text);
 	switch ((enum step)step) {
 	case BIND:
 		return mpr_fail(r, "the %d cpus, from %d on: %s", o->n_cpus,

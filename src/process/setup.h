@@ -26,6 +26,8 @@ uint64_t mpr_setup_apply(const struct mproc_process_opts *o);
 enum mpr_setup_step {
 	MPR_SETUP_ARENA,
 	MPR_SETUP_ENTRY,
+	MPR_SETUP_FORK, /* in the fork server */
+	MPR_SETUP_DESCRIPTORS,
 	MPR_SETUP_STEPS
 };
 

@@ -84,6 +84,6 @@ mpr_spawn(mproc_process *p, const struct mpr_call *call,
 	p->record = p->plan.record;
 	pid = start_image(&p->plan, o);
 	/* The child has its own. */
-	mpr_file_close(&p->plan.shmem.file);
+	mpr_plan_close(&p->plan);
 	return pid;
 }

@@ -55,46 +55,6 @@ refuse(enum mpr_setup_step step, int r)
 	mpr_child_exit(EXIT_CODE);
 }
 
-/* What is left of the options; the environment was applied by exec. */
-static void
-read_options(void)
-{
-	const struct mpr_plan *p = plan.plan;
-
-	opts = (struct mproc_process_opts){
-		.struct_size = sizeof(opts),
-		.cwd = mpr_plan_at(&plan, p->cwd_at),
-		.keep_fds = mpr_plan_at(&plan, p->keep_at),
-		.cpus = mpr_plan_at(&plan, p->cpus_at),
-		.n_keep_fds = p->n_keep,
-		.n_cpus = p->n_cpus,
-		.stdin_ = p->stdio[0],
-		.stdout_ = p->stdio[1],
-		.stderr_ = p->stdio[2],
-		.outlive_parent = p->outlives,
-		.no_report = p->no_report,
-	};
-}
-
-static void
-find_entry(void)
-{
-	const struct mpr_plan *p = plan.plan;
-	int r;
-
-	start.call = (struct mpr_call){
-		.is_member = p->is_member,
-		.index = p->index,
-		.arg = p->arg_size ?
-			       (void *)(plan.shmem.base + p->arg_at) :
-			       (void *)(uintptr_t)p->arg,
-		.arg_size = p->arg_size,
-	};
-	r = mpr_module_find(&p->module, p->entry, &start.call.fn);
-	if (r < 0)
-		refuse(MPR_SETUP_ENTRY, r);
-}
-
 /* The parent may have had descriptors closed at exec that were needed so far. */
 static void
 settle_descriptors(void)
@@ -112,7 +72,10 @@ settle_descriptors(void)
 static void
 arrive(void)
 {
-	find_entry();
+	int r = mpr_plan_call(&plan, &start.call);
+
+	if (r < 0)
+		refuse(MPR_SETUP_ENTRY, r);
 	start.opts = &opts;
 	start.setup = true;
 	start.name = plan.plan->name;
@@ -150,7 +113,7 @@ begin(void)
 	start.bond.parent = plan.plan->parent;
 	start.bond.outlives = plan.plan->outlives;
 	mpr_child_follow(&start.bond);
-	read_options();
+	mpr_plan_options(&plan, &opts);
 	mproc_set_exit_limit((mproc_timeout){ plan.plan->exit_limit });
 	(void)mproc_set_start_method(plan.plan->method);
 	r = mpr_arena_adopt(&plan.plan->arena);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MPROC_SPAWN: processes that have an image of their own. What is the same as for
- * forked ones is in the tests of these, which run with both.
+ * MPROC_SPAWN and MPROC_FORKSERVER: processes that are no copies of who starts them.
+ * What only a fork server does is in test_forkserver.c.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -14,8 +14,26 @@
 #include "options.h"
 #include "owned.h"
 
-#define SPAWN(...) \
-	MPROC_OPTS(mproc_process_opts, .method = MPROC_SPAWN, __VA_ARGS__)
+static int method; /* of the two */
+
+#define WITH(...) MPROC_OPTS(mproc_process_opts, .method = method, __VA_ARGS__)
+
+/* A test with each. */
+#define both_methods(f)                                                       \
+	static void f##_by_spawn(void **state)                                \
+	{                                                                     \
+		method = MPROC_SPAWN;                                         \
+		f(state);                                                     \
+	}                                                                     \
+	static void f##_by_forkserver(void **state)                           \
+	{                                                                     \
+		method = MPROC_FORKSERVER;                                    \
+		f(state);                                                     \
+		assert_int_equal(mproc_forkserver_stop(), 0);                 \
+	}
+
+#define both_methods_tests(f) \
+	mpt_test(f##_by_spawn), mpt_test(f##_by_forkserver)
 
 /* In the arena. */
 struct board {
@@ -40,8 +58,9 @@ construct(void)
 
 	constructed++;
 	if (getenv("SPAWN_EARLY"))
-		early_error = mproc_process_start(&p, return_it, NULL,
-						  SPAWN(.name = "early"));
+		early_error = mproc_process_start(
+			&p, return_it, NULL,
+			MPROC_OPTS(mproc_process_opts, .method = MPROC_SPAWN));
 }
 
 static struct board *
@@ -56,7 +75,7 @@ new_board(void)
 static mproc_process *
 spawn(mproc_entry *fn, void *arg)
 {
-	return start_with(fn, arg, SPAWN(.name = NULL));
+	return start_with(fn, arg, WITH(.name = NULL));
 }
 
 static int
@@ -90,12 +109,14 @@ the_image_is_new_and_the_arena_is_not(void **state)
 
 	(void)state;
 	changed = 2;
-	assert_int_equal(result_of(note_statics, b, SPAWN(.name = "anew")), 3);
+	assert_int_equal(result_of(note_statics, b, WITH(.name = "anew")), 3);
 	assert_int_equal(b->value, 101);
 	assert_true(b->got);
 	assert_string_equal(b->text, "anew 1");
 	mproc_free(b);
 }
+
+both_methods(the_image_is_new_and_the_arena_is_not)
 
 static int
 end_by(void *arg)
@@ -114,11 +135,13 @@ static void
 ends_are_told_as_for_forked_ones(void **state)
 {
 	(void)state;
-	assert_int_equal(result_of(return_it, (void *)255, SPAWN(.name = NULL)), 255);
-	assert_int_equal(result_of(end_by_exit, (void *)9, SPAWN(.name = NULL)), 9);
-	assert_int_equal(result_of(end_by, (void *)SIGKILL, SPAWN(.name = NULL)), -SIGKILL);
-	assert_int_equal(result_of(end_by, (void *)SIGTERM, SPAWN(.name = NULL)), -SIGTERM);
+	assert_int_equal(result_of(return_it, (void *)255, WITH(.name = NULL)), 255);
+	assert_int_equal(result_of(end_by_exit, (void *)9, WITH(.name = NULL)), 9);
+	assert_int_equal(result_of(end_by, (void *)SIGKILL, WITH(.name = NULL)), -SIGKILL);
+	assert_int_equal(result_of(end_by, (void *)SIGTERM, WITH(.name = NULL)), -SIGTERM);
 }
+
+both_methods(ends_are_told_as_for_forked_ones)
 
 static void
 a_crash_leaves_a_report(void **state)
@@ -135,6 +158,8 @@ a_crash_leaves_a_report(void **state)
 	mproc_process_close(p);
 }
 
+both_methods(a_crash_leaves_a_report)
+
 static void
 an_entry_may_be_static_in_a_library_that_was_loaded_later(void **state)
 {
@@ -145,11 +170,13 @@ an_entry_may_be_static_in_a_library_that_was_loaded_later(void **state)
 	(void)state;
 	assert_non_null(module);
 	*(void **)&entry = dlsym(module, "module_entry");
-	assert_int_equal(result_of(entry(), value, SPAWN(.name = NULL)), 11);
+	assert_int_equal(result_of(entry(), value, WITH(.name = NULL)), 11);
 	assert_int_equal(*value, 11);
 	mproc_free(value);
 	dlclose(module);
 }
+
+both_methods(an_entry_may_be_static_in_a_library_that_was_loaded_later)
 
 /* The argument. */
 
@@ -176,12 +203,14 @@ bytes_are_copied(void **state)
 		bytes[i] = (unsigned char)(i * 7);
 		n += bytes[i];
 	}
-	p = start_with(sum, bytes, SPAWN(.arg_size = 100000));
+	p = start_with(sum, bytes, WITH(.arg_size = 100000));
 	memset(bytes, 0, 100000);
 	free(bytes);
 	assert_int_equal(end_of(p), n % 251);
 	mproc_process_close(p);
 }
+
+both_methods(bytes_are_copied)
 
 static void
 what_the_image_has_not_is_refused(void **state)
@@ -190,17 +219,19 @@ what_the_image_has_not_is_refused(void **state)
 	mproc_process *p = NULL;
 
 	(void)state;
-	assert_int_equal(mproc_process_start(&p, return_it, &local, SPAWN(.name = NULL)),
+	assert_int_equal(mproc_process_start(&p, return_it, &local, WITH(.name = NULL)),
 			 -EFAULT);
 	assert_true(detail_has("arg_size"));
-	assert_int_equal(mproc_process_start(&p, return_it, heap, SPAWN(.name = NULL)),
+	assert_int_equal(mproc_process_start(&p, return_it, heap, WITH(.name = NULL)),
 			 -EFAULT);
-	assert_int_equal(mproc_process_start(&p, return_it, &changed, SPAWN(.name = NULL)),
+	assert_int_equal(mproc_process_start(&p, return_it, &changed, WITH(.name = NULL)),
 			 -EFAULT);
 	assert_null(p);
 	free(heap);
-	assert_int_equal(result_of(return_it, NULL, SPAWN(.name = NULL)), 0);
+	assert_int_equal(result_of(return_it, NULL, WITH(.name = NULL)), 0);
 }
+
+both_methods(what_the_image_has_not_is_refused)
 
 /* Options. */
 
@@ -221,22 +252,23 @@ note_place(void *arg)
 static void
 options_are_applied(void **state)
 {
-	static const char *const env[] = { "SPAWN_A=x y", "MPROC_SPAWNED=9:1",
-					   NULL };
+	static const char *const env[] = { "SPAWN_A=x y", NULL };
 	struct board *b = new_board();
 	int cpu = sched_getcpu();
 
 	(void)state;
-	assert_int_equal(result_of(note_place, b, SPAWN(.cwd = "/", .env = env,
+	assert_int_equal(result_of(note_place, b, WITH(.cwd = "/", .env = env,
 							.cpus = &cpu,
 							.n_cpus = 1)), 0);
 	assert_string_equal(b->text, "/|x y|gone|1");
 	setenv("SPAWN_A", "mine", 1);
-	(void)result_of(note_place, b, SPAWN(.cwd = "/usr"));
+	(void)result_of(note_place, b, WITH(.cwd = "/usr"));
 	unsetenv("SPAWN_A");
 	assert_non_null(strstr(b->text, "/usr|mine|gone|"));
 	mproc_free(b);
 }
+
+both_methods(options_are_applied)
 
 static int
 say(void *arg)
@@ -261,7 +293,7 @@ standard_streams_lead_where_they_are_told_to(void **state)
 	assert_int_equal(write(in[1], "word", 4), 4);
 	close(in[1]);
 	p = start_with(say, (void *)5,
-		       SPAWN(.stdin_ = { MPROC_STDIO_FD, in[0] },
+		       WITH(.stdin_ = { MPROC_STDIO_FD, in[0] },
 			     .stdout_ = { MPROC_STDIO_FD, out[1] },
 			     .stderr_ = { MPROC_STDIO_FD, err[1] }));
 	close(in[0]);
@@ -274,6 +306,8 @@ standard_streams_lead_where_they_are_told_to(void **state)
 	close(out[0]);
 	close(err[0]);
 }
+
+both_methods(standard_streams_lead_where_they_are_told_to)
 
 static int
 note_open(void *arg)
@@ -306,56 +340,81 @@ descriptors_stay_as_asked(void **state)
 
 	(void)state;
 	/* Nobody is told to keep or close any: what exec leaves. */
-	(void)result_of(note_open, b, SPAWN(.name = NULL));
-	assert_true(b->open[open_one]);
+	(void)result_of(note_open, b, WITH(.name = NULL));
+	/* A fork server has what it had when it began. */
+	assert_true(b->open[open_one] == (method == MPROC_SPAWN));
 	assert_false(b->open[closed_one]);
 	/* 0, 1, 2, and the two of the arena. */
-	assert_int_equal(result_of(note_open, b, SPAWN(.n_keep_fds = -1)), 5);
-	assert_int_equal(result_of(note_open, b, SPAWN(.keep_fds = keep,
+	assert_int_equal(result_of(note_open, b, WITH(.n_keep_fds = -1)), 5);
+	assert_int_equal(result_of(note_open, b, WITH(.keep_fds = keep,
 						       .n_keep_fds = 1)), 6);
 	assert_true(b->open[closed_one]);
 	b->value = closed_one;
-	assert_int_equal(result_of(note_flags, b, SPAWN(.keep_fds = keep,
+	assert_int_equal(result_of(note_flags, b, WITH(.keep_fds = keep,
 							.n_keep_fds = 1)), 2);
 	close(open_one);
 	close(closed_one);
 	mproc_free(b);
 }
 
+both_methods(descriptors_stay_as_asked)
+
 /* What cannot be started. */
+
+/* Nothing is left behind, but for the server, which may be. */
+static void
+refuse(struct mpt *t, mproc_entry *fn, int error, const char *text,
+       const struct mproc_process_opts *o)
+{
+	mproc_process *p = NULL;
+	struct owned before;
+
+	owned_look(t, &before);
+	assert_int_equal(mproc_process_start(&p, fn, NULL, o), error);
+	assert_null(p);
+	assert_true(detail_has(text));
+	assert_int_equal(mproc_children(NULL, 0), 0);
+	assert_int_equal(mproc_forkserver_stop(), 0);
+	expect_nothing_left(t, &before);
+}
 
 static void
 refusals_say_why_and_leave_nothing(void **state)
 {
-	int closed[] = { 999 };
 	unsigned char *code = mmap(NULL, 4096, PROT_READ | PROT_EXEC,
 				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct owned before;
+	int closed[] = { 999 };
 	mproc_entry *nowhere;
-	mproc_process *p = NULL;
 
-	expect_refused(*state, -EBADF, "999", SPAWN(.keep_fds = closed,
-						    .n_keep_fds = 1));
-	expect_refused(*state, -ENOENT, "/nowhere", SPAWN(.cwd = "/nowhere"));
-	expect_refused(*state, -ENOENT, "/nowhere", SPAWN(.exe = "/nowhere"));
-	expect_refused(*state, -EACCES, "/dev/null", SPAWN(.exe = "/dev/null"));
-	/* Not linked with libmproc. */
-	expect_refused(*state, -ENOEXEC, "status 1", SPAWN(.exe = "/bin/false"));
-	expect_refused(*state, -EINVAL, "exe",
-		       MPROC_OPTS(mproc_process_opts, .method = MPROC_FORK,
-				  .exe = "/bin/true"));
-	expect_refused(*state, -EINVAL, "method 7",
-		       MPROC_OPTS(mproc_process_opts, .method = 7));
-	owned_look(*state, &before);
+	refuse(*state, return_it, -EBADF, "999", WITH(.keep_fds = closed,
+						      .n_keep_fds = 1));
+	refuse(*state, return_it, -EBADF, "998",
+	       WITH(.stdout_ = { MPROC_STDIO_FD, 998 }));
+	refuse(*state, return_it, -ENOENT, "/nowhere", WITH(.cwd = "/nowhere"));
 	*(void **)&nowhere = code;
-	assert_int_equal(mproc_process_start(&p, nowhere, NULL, SPAWN(.name = NULL)),
-			 -ENOEXEC);
+	refuse(*state, nowhere, -ENOEXEC, "in no program", WITH(.name = NULL));
 	*(void **)&nowhere = &changed;
-	assert_int_equal(mproc_process_start(&p, nowhere, NULL, SPAWN(.name = NULL)),
-			 -ENOEXEC);
-	assert_true(detail_has("no code"));
-	expect_nothing_left(*state, &before);
+	refuse(*state, nowhere, -ENOEXEC, "no code", WITH(.name = NULL));
 	munmap(code, 4096);
+}
+
+both_methods(refusals_say_why_and_leave_nothing)
+
+static void
+another_program_is_refused_if_it_is_none_of_ours(void **state)
+{
+	method = MPROC_SPAWN;
+	expect_refused(*state, -ENOENT, "/nowhere", WITH(.exe = "/nowhere"));
+	expect_refused(*state, -EACCES, "/dev/null", WITH(.exe = "/dev/null"));
+	/* Not linked with libmproc. */
+	expect_refused(*state, -ENOEXEC, "status 1", WITH(.exe = "/bin/false"));
+	for (method = 0; method < 4; method++)
+		if (method != MPROC_SPAWN)
+			expect_refused(*state, -EINVAL, "exe",
+				       WITH(.exe = "/bin/true"));
+	for (method = 4; method < 9; method++)
+		expect_refused(*state, -EINVAL, "method",
+			       WITH(.name = NULL));
 }
 
 static int
@@ -370,9 +429,11 @@ no_constructor_starts_images_without_end(void **state)
 {
 	(void)state;
 	setenv("SPAWN_EARLY", "1", 1);
-	assert_int_equal(result_of(tell_early_error, NULL, SPAWN(.name = NULL)), ENOEXEC);
+	assert_int_equal(result_of(tell_early_error, NULL, WITH(.name = NULL)), ENOEXEC);
 	unsetenv("SPAWN_EARLY");
 }
+
+both_methods(no_constructor_starts_images_without_end)
 
 static int
 run_host(const char *argument)
@@ -425,13 +486,15 @@ images_start_images_by_the_usual_method(void **state)
 	struct board *b = new_board();
 
 	(void)state;
-	assert_int_equal(mproc_set_start_method(MPROC_SPAWN), 0);
+	assert_int_equal(mproc_set_start_method(method), 0);
 	assert_int_equal(result_of(start_another, b, NULL), 7);
 	assert_int_equal(b->value, 3);
 	assert_int_equal(mproc_set_start_method(99), -EINVAL);
 	assert_int_equal(mproc_set_start_method(MPROC_FORK), 0);
 	mproc_free(b);
 }
+
+both_methods(images_start_images_by_the_usual_method)
 
 static int
 hold_and_wait(void *arg)
@@ -467,13 +530,15 @@ a_killed_one_is_an_owner_that_died(void **state)
 	mproc_free(b);
 }
 
+both_methods(a_killed_one_is_an_owner_that_died)
+
 static int
 be_a_parent(struct mpt *t, void *arg)
 {
 	struct board *b = arg;
 	mproc_process *p;
 
-	mpt_check_int(t, mproc_process_start(&p, hold_and_wait, b, SPAWN(.name = NULL)),
+	mpt_check_int(t, mproc_process_start(&p, hold_and_wait, b, WITH(.name = NULL)),
 		      0);
 	wait_to_be_killed(t);
 	return 0;
@@ -489,10 +554,14 @@ it_ends_with_its_parent(void **state)
 	parent = mpt_spawn(*state, "parent", be_a_parent, b);
 	mpt_until(*state, b->ready == 1);
 	mpt_kill(*state, parent);
-	assert_int_equal(mpt_reap_orphans(*state), 1);
+	/* And its server with it. */
+	assert_int_equal(mpt_reap_orphans(*state),
+			 method == MPROC_FORKSERVER ? 2 : 1);
 	mproc_queue_destroy(b->q);
 	mproc_free(b);
 }
+
+both_methods(it_ends_with_its_parent)
 
 static int
 member(int index, void *arg)
@@ -512,7 +581,7 @@ groups_are_made_of_them(void **state)
 
 	(void)state;
 	assert_int_equal(mproc_group_start(&g, member, b, 3, MPROC_OPTS(
-		mproc_group_opts, .process = SPAWN(.name = "m"))), 0);
+		mproc_group_opts, .process = WITH(.name = "m"))), 0);
 	assert_int_equal(mproc_group_join(g, MPROC_FOREVER),
 			 MPROC_GROUP_FAILED);
 	assert_int_equal(mproc_group_failure(g, &end), 2);
@@ -521,6 +590,8 @@ groups_are_made_of_them(void **state)
 	mproc_group_close(g);
 	mproc_free(b);
 }
+
+both_methods(groups_are_made_of_them)
 
 struct job {
 	struct board *b;
@@ -547,13 +618,15 @@ supervisors_start_them_again(void **state)
 		mproc_supervisor_opts, .max_restarts = 2)), 0);
 	assert_int_equal(mproc_supervisor_add(s, fail_twice, &job, MPROC_OPTS(
 		mproc_child_opts, .restart = MPROC_RESTART_ON_FAILURE,
-		.process = SPAWN(.arg_size = sizeof(job)))), 0);
+		.process = WITH(.arg_size = sizeof(job)))), 0);
 	memset(&job, 0, sizeof(job));
 	assert_int_equal(mproc_supervisor_run(s, MPROC_FOREVER), 0);
 	assert_int_equal(b->ready, 3);
 	mproc_supervisor_close(s);
 	mproc_free(b);
 }
+
+both_methods(supervisors_start_them_again)
 
 /* Many at once. */
 
@@ -568,7 +641,7 @@ spawn_some(void *arg)
 
 	for (int i = 0; i < EACH; i++) {
 		if (mproc_process_start(&p, note_open, arg,
-					SPAWN(.n_keep_fds = -1)) < 0 ||
+					WITH(.n_keep_fds = -1)) < 0 ||
 		    mproc_process_join(p, MPROC_FOREVER) < 0 ||
 		    mproc_process_exitcode(p, &code) < 0 || code != 5)
 			return arg;
@@ -595,6 +668,8 @@ threads_start_them_at_the_same_time(void **state)
 	mproc_free(b);
 }
 
+both_methods(threads_start_them_at_the_same_time)
+
 static void
 a_forked_child_can_close_a_handle(void **state)
 {
@@ -619,29 +694,32 @@ a_forked_child_can_close_a_handle(void **state)
 	mproc_free(b);
 }
 
+both_methods(a_forked_child_can_close_a_handle)
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(the_image_is_new_and_the_arena_is_not),
-		mpt_test(ends_are_told_as_for_forked_ones),
-		mpt_test(a_crash_leaves_a_report),
-		mpt_test(an_entry_may_be_static_in_a_library_that_was_loaded_later),
-		mpt_test(bytes_are_copied),
-		mpt_test(what_the_image_has_not_is_refused),
-		mpt_test(options_are_applied),
-		mpt_test(standard_streams_lead_where_they_are_told_to),
-		mpt_test(descriptors_stay_as_asked),
-		mpt_test(refusals_say_why_and_leave_nothing),
-		mpt_test(no_constructor_starts_images_without_end),
+		both_methods_tests(the_image_is_new_and_the_arena_is_not),
+		both_methods_tests(ends_are_told_as_for_forked_ones),
+		both_methods_tests(a_crash_leaves_a_report),
+		both_methods_tests(an_entry_may_be_static_in_a_library_that_was_loaded_later),
+		both_methods_tests(bytes_are_copied),
+		both_methods_tests(what_the_image_has_not_is_refused),
+		both_methods_tests(options_are_applied),
+		both_methods_tests(standard_streams_lead_where_they_are_told_to),
+		both_methods_tests(descriptors_stay_as_asked),
+		both_methods_tests(refusals_say_why_and_leave_nothing),
+		both_methods_tests(no_constructor_starts_images_without_end),
+		mpt_test(another_program_is_refused_if_it_is_none_of_ours),
 		mpt_test(a_program_that_we_do_not_begin_has_to_ask),
-		mpt_test(images_start_images_by_the_usual_method),
-		mpt_test(a_killed_one_is_an_owner_that_died),
-		mpt_test(it_ends_with_its_parent),
-		mpt_test(groups_are_made_of_them),
-		mpt_test(supervisors_start_them_again),
-		mpt_test(threads_start_them_at_the_same_time),
-		mpt_test(a_forked_child_can_close_a_handle),
+		both_methods_tests(images_start_images_by_the_usual_method),
+		both_methods_tests(a_killed_one_is_an_owner_that_died),
+		both_methods_tests(it_ends_with_its_parent),
+		both_methods_tests(groups_are_made_of_them),
+		both_methods_tests(supervisors_start_them_again),
+		both_methods_tests(threads_start_them_at_the_same_time),
+		both_methods_tests(a_forked_child_can_close_a_handle),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);

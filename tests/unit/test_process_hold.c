@@ -12,15 +12,50 @@
 
 #define SEVERAL 5
 
-/* In the scratch bytes. */
+/* In the arena. */
 struct board {
 	_Atomic unsigned begun;
+	_Atomic pid_t child;
 };
 
-static int
-note(void *t)
+static int method;
+
+/* A test with each method. */
+#define each(f)                                                               \
+	static void f##_by_fork(void **state)                                 \
+	{                                                                     \
+		method = MPROC_FORK;                                          \
+		f(state);                                                     \
+	}                                                                     \
+	static void f##_by_spawn(void **state)                                \
+	{                                                                     \
+		method = MPROC_SPAWN;                                         \
+		f(state);                                                     \
+	}                                                                     \
+	static void f##_by_forkserver(void **state)                           \
+	{                                                                     \
+		method = MPROC_FORKSERVER;                                    \
+		f(state);                                                     \
+		assert_int_equal(mproc_forkserver_stop(), 0);                 \
+	}
+
+#define each_test(f) \
+	mpt_test(f##_by_fork), mpt_test(f##_by_spawn), \
+		mpt_test(f##_by_forkserver)
+
+static struct board *
+new_board(void)
 {
-	struct board *b = mpt_scratch(t);
+	struct board *b = mproc_alloc(sizeof(*b));
+
+	assert_non_null(b);
+	return b;
+}
+
+static int
+note(void *arg)
+{
+	struct board *b = arg;
 
 	b->begun++;
 	return 0;
@@ -30,16 +65,16 @@ static int
 hold_one(mproc_process **ret_p, mproc_entry *fn, void *arg)
 {
 	struct mpr_call call = mpr_call_entry(fn, arg, 0);
-	struct mproc_process_opts o = { 0 };
+	struct mproc_process_opts o = { .method = method };
 
 	return mpr_process_hold(ret_p, &call, &o);
 }
 
 static void
-hold(struct mpt *t, mproc_process **ps)
+hold(struct mpt *t, struct board *b, mproc_process **ps)
 {
 	for (int i = 0; i < SEVERAL; i++)
-		assert_int_equal(hold_one(&ps[i], note, t), 0);
+		assert_int_equal(hold_one(&ps[i], note, b), 0);
 	/* They are asleep by then, not only late. */
 	for (int i = 0; i < SEVERAL; i++)
 		mpt_until(t, mpt_task_state(mproc_process_pid(ps[i])) == 'S');
@@ -48,11 +83,10 @@ hold(struct mpt *t, mproc_process **ps)
 static void
 one_that_is_held_begins_when_it_is_let_go(void **state)
 {
-	struct mpt *t = *state;
-	struct board *b = mpt_scratch(t);
+	struct board *b = new_board();
 	mproc_process *ps[SEVERAL];
 
-	hold(t, ps);
+	hold(*state, b, ps);
 	assert_int_equal(b->begun, 0);
 	for (int i = 0; i < SEVERAL; i++) {
 		assert_true(mproc_process_is_alive(ps[i]));
@@ -63,30 +97,36 @@ one_that_is_held_begins_when_it_is_let_go(void **state)
 		mproc_process_close(ps[i]);
 	}
 	assert_int_equal(b->begun, SEVERAL);
+	mproc_free(b);
 }
+
+each(one_that_is_held_begins_when_it_is_let_go)
 
 static void
 one_that_is_abandoned_never_begins(void **state)
 {
-	struct mpt *t = *state;
-	struct board *b = mpt_scratch(t);
+	struct board *b = new_board();
 	mproc_process *ps[SEVERAL];
 
-	hold(t, ps);
+	hold(*state, b, ps);
 	for (int i = 0; i < SEVERAL; i++)
 		mpr_process_abandon(ps[i]);
 	assert_int_equal(b->begun, 0);
 	assert_int_equal(mproc_children(NULL, 0), 0);
+	mproc_free(b);
 }
+
+each(one_that_is_abandoned_never_begins)
 
 static int
 hold_and_wait(struct mpt *t, void *arg)
 {
+	struct board *b = arg;
 	mproc_process *p;
 
-	(void)arg;
-	mpt_check_int(t, hold_one(&p, note, t), 0);
-	mpt_until(t, mpt_task_state(mproc_process_pid(p)) == 'S');
+	mpt_check_int(t, hold_one(&p, note, b), 0);
+	b->child = mproc_process_pid(p);
+	mpt_until(t, mpt_task_state(b->child) == 'S');
 	mpt_step(t, 0);
 	wait_to_be_killed(t);
 	return 0;
@@ -95,24 +135,79 @@ hold_and_wait(struct mpt *t, void *arg)
 static void
 one_that_is_held_ends_with_its_parent(void **state)
 {
-	struct mpt *t = *state;
-	struct board *b = mpt_scratch(t);
-	int id = mpt_spawn(t, "parent", hold_and_wait, NULL);
+	struct board *b = new_board();
+	int id = mpt_spawn(*state, "parent", hold_and_wait, b);
 
-	mpt_reach(t, 1);
-	mpt_kill(t, id);
-	assert_int_equal(mpt_reap_orphans(t), 1);
+	mpt_reach(*state, 1);
+	mpt_kill(*state, id);
+	/* And its server with it. */
+	assert_int_equal(mpt_reap_orphans(*state),
+			 method == MPROC_FORKSERVER ? 2 : 1);
 	assert_int_equal(b->begun, 0);
+	mproc_free(b);
 }
+
+each(one_that_is_held_ends_with_its_parent)
+
+/* Another thread than the one that holds it, which then is gone. */
+
+static void *
+hold_in_thread(void *arg)
+{
+	struct board *b = arg;
+	mproc_process *p;
+
+	if (hold_one(&p, note, b) == 0)
+		b->child = mproc_process_pid(p);
+	while (pause() < 0)
+		;
+	return NULL;
+}
+
+static int
+exec_another_program(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+	pthread_t thread;
+
+	mpt_check_int(t, pthread_create(&thread, NULL, hold_in_thread, b), 0);
+	mpt_until(t, b->child && mpt_task_state(b->child) == 'S');
+	execl("/bin/sleep", "sleep", "1000", (char *)NULL);
+	return 1;
+}
+
+static bool
+has_ended(pid_t pid)
+{
+	int state = mpt_task_state(pid);
+
+	return state == 'Z' || state == 0;
+}
+
+static void
+one_that_is_held_ends_when_its_parent_becomes_another_program(void **state)
+{
+	struct board *b = new_board();
+	int id = mpt_spawn(*state, "parent", exec_another_program, b);
+
+	mpt_until(*state, b->child && has_ended(b->child));
+	mpt_kill(*state, id);
+	mpt_reap_orphans(*state);
+	assert_int_equal(b->begun, 0);
+	mproc_free(b);
+}
+
+each(one_that_is_held_ends_when_its_parent_becomes_another_program)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(one_that_is_held_begins_when_it_is_let_go),
-		mpt_test(one_that_is_abandoned_never_begins),
-		mpt_test(one_that_is_held_ends_with_its_parent),
+		each_test(one_that_is_held_begins_when_it_is_let_go),
+		each_test(one_that_is_abandoned_never_begins),
+		each_test(one_that_is_held_ends_with_its_parent),
+		each_test(one_that_is_held_ends_when_its_parent_becomes_another_program),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, with_arena, NULL);
 }

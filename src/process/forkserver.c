@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several threads may use the server while another one finds that it is dead and
+ * begins the next, so each holds it meanwhile. The list of them is one word; that and
+ * the counts are changed under the process lock.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "arena/arena.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/opts.h"
+#include "os/bytelock.h"
+#include "os/clock.h"
+#include "os/courier.h"
+#include "os/fds.h"
+#include "os/generation.h"
+#include "os/image.h"
+#include "process/forkserver.h"
+#include "process/server.h"
+#include "process/setup.h"
+#include "process/spawn.h"
+
+#define LOOK_EVERY INT64_C(50000000) /* ns */
+#define GRACE INT64_C(1000000000)    /* ns, for its end */
+
+/* How many servers are begun for one start, if they are killed again and again. */
+#define SERVERS 3
+
+struct server {
+	unsigned holders;
+	int connection;
+	mproc_process *process;
+};
+
+/* Of the process of this generation; a forked child has none. */
+static _Atomic(struct server *) current;
+static uint64_t owner;
+static struct mproc_forkserver_opts wanted; /* for the next one */
+
+/* The process lock is held in these two. */
+
+static struct server *
+mine(void)
+{
+	return owner == mpr_generation() ? atomic_load(&current) : NULL;
+}
+
+static struct server *
+take_current(void)
+{
+	struct server *s = mine();
+
+	if (s)
+		atomic_store(&current, NULL);
+	return s;
+}
+
+static struct server *
+hold(void)
+{
+	struct server *s;
+
+	mpr_process_lock();
+	s = mine();
+	if (s)
+		s->holders++;
+	mpr_process_unlock();
+	return s;
+}
+
+static void
+destroy(struct server *s)
+{
+	struct mpr_server_request end = { .ask = MPR_SERVER_END };
+
+	(void)mpr_courier_send(s->connection, &end, sizeof(end), NULL, 0);
+	mpr_fds_close(s->connection);
+	if (mpr_process_wait(s->process, mproc_now() + GRACE, false) < 0) {
+		(void)mproc_process_kill(s->process);
+		(void)mpr_process_wait(s->process, mproc_now() + GRACE, false);
+	}
+	mproc_process_close(s->process);
+	free(s);
+}
+
+static void
+drop(struct server *s)
+{
+	bool last;
+
+	mpr_process_lock();
+	last = --s->holders == 0;
+	mpr_process_unlock();
+	if (last)
+		destroy(s);
+}
+
+/* It is dead: the next who needs one begins another. */
+static void
+give_up(struct server *s)
+{
+	bool was_current;
+
+	mpr_process_lock();
+	was_current = mine() == s;
+	if (was_current)
+		atomic_store(&current, NULL);
+	mpr_process_unlock();
+	if (was_current)
+		drop(s);
+}
+
+/* Makes @s the one, unless another thread was faster; it is held once more. */
+static bool
+install(struct server *s)
+{
+	bool first;
+
+	mpr_process_lock();
+	first = !mine();
+	if (first) {
+		owner = mpr_generation();
+		s->holders++;
+		atomic_store(&current, s);
+	}
+	mpr_process_unlock();
+	return first;
+}
+
+static int
+start_image(struct server *s)
+{
+	struct mproc_process_opts o = {
+		.method = MPROC_SPAWN,
+		.name = "forkserver",
+		.n_keep_fds = 1,
+		.arg_size = sizeof(int),
+	};
+	int ends[2], r = mpr_courier_pair(ends);
+	struct mpr_call call;
+
+	if (r < 0)
+		return mpr_fail(r, "a connection to the fork server: %s",
+				mproc_strerror(r));
+	o.keep_fds = &ends[1];
+	call = mpr_call_entry(mpr_server_run, &ends[1], sizeof(int));
+	r = mpr_process_hold_service(&s->process, &call, &o);
+	mpr_fds_close(ends[1]);
+	s->connection = ends[0];
+	if (r < 0)
+		mpr_fds_close(ends[0]);
+	else
+		mpr_process_let_go(s->process);
+	return r;
+}
+
+/* Has it run the preload function, and waits for that. */
+static int
+greet(const struct server *s, const struct mproc_forkserver_opts *o)
+{
+	struct mpr_server_request hello = { .ask = MPR_SERVER_PRELOAD };
+	struct mpr_server_answer answer;
+	int none[MPR_COURIER_FDS], r = 0;
+
+	if (o->preload) {
+		hello.has_preload = 1;
+		hello.arg = (uintptr_t)o->preload_arg;
+		r = mpr_module_of((mpr_function *)o->preload, &hello.module,
+				  &hello.entry);
+	}
+	if (r == 0)
+		r = mpr_courier_send(s->connection, &hello, sizeof(hello), NULL,
+				     0);
+	if (r == 0)
+		r = mpr_courier_receive(s->connection, &answer, sizeof(answer),
+					none);
+	if (r == -EPIPE)
+		return mpr_fail(-ENOEXEC, "the fork server has ended before it "
+				"could serve: its preload function?");
+	if (r < 0)
+		return r;
+	if (answer.error < 0)
+		return mpr_fail(answer.error, "the fork server: %s",
+				mproc_strerror(answer.error));
+	return answer.code == 0 ?
+		       0 : mpr_fail(-ENOEXEC, "the preload function of the fork "
+				    "server has returned %d", answer.code);
+}
+
+/* Begins one, and holds it, or the one that another thread has begun meanwhile. */
+static int
+begin(struct server **ret_s, const struct mproc_forkserver_opts *o)
+{
+	struct server *s;
+	mproc_arena *a;
+	int r;
+
+	/* Its children are to have it, whenever it is used first. */
+	r = mpr_arena_get(&a);
+	if (r < 0)
+		return r;
+	s = mpr_zalloc(sizeof(*s));
+	if (!s)
+		return mpr_fail(-ENOMEM, "no memory for a fork server");
+	s->holders = 1;
+	r = start_image(s);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
+	r = greet(s, o);
+	if (r < 0 || !install(s)) {
+		drop(s);
+		s = NULL;
+	}
+	*ret_s = s;
+	return r;
+}
+
+/* Holds one, which may be dead. */
+static int
+get(struct server **ret_s)
+{
+	struct mproc_forkserver_opts o;
+	int r;
+
+	while (!(*ret_s = hold())) {
+		mpr_process_lock();
+		o = wanted;
+		mpr_process_unlock();
+		r = begin(ret_s, &o);
+		if (r < 0 || *ret_s)
+			return r;
+	}
+	return 0;
+}
+
+/* What is sent along. */
+struct parcel {
+	struct mpr_server_request request;
+	int fds[MPR_COURIER_FDS];
+	int n;
+};
+
+static int
+add_stream(struct parcel *parcel, int stream, struct mproc_stdio s)
+{
+	static const char *const names[] = { "stdin_", "stdout_", "stderr_" };
+	int fd = s.kind == MPROC_STDIO_FD ? s.fd : stream;
+
+	parcel->request.streams[stream] = s.kind == MPROC_STDIO_NULL ?
+						  MPR_SERVER_NULL :
+						  MPR_SERVER_CLOSED;
+	if (s.kind == MPROC_STDIO_NULL)
+		return 0;
+	if (mpr_fds_check(fd) < 0)
+		return s.kind == MPROC_STDIO_INHERIT ?
+			       0 : mpr_fail(-EBADF, "descriptor %d for %s: %s",
+					    fd, names[stream],
+					    mproc_strerror(-EBADF));
+	parcel->request.streams[stream] = parcel->n;
+	parcel->fds[parcel->n++] = fd;
+	return 0;
+}
+
+static int
+pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
+     const struct mproc_process_opts *o)
+{
+	int r;
+
+	parcel->request = (struct mpr_server_request){ .ask = MPR_SERVER_FORK };
+	parcel->fds[0] = plan->shmem.file.fd;
+	parcel->fds[1] = directory;
+	parcel->n = 2;
+	r = add_stream(parcel, 0, o->stdin_);
+	if (r == 0)
+		r = add_stream(parcel, 1, o->stdout_);
+	if (r == 0)
+		r = add_stream(parcel, 2, o->stderr_);
+	parcel->request.keep = parcel->n;
+	for (int i = 0; i < o->n_keep_fds && r == 0; i++) {
+		if (mpr_fds_check(o->keep_fds[i]) < 0)
+			r = mpr_fail(-EBADF, "descriptor %d in keep_fds: %s",
+				     o->keep_fds[i], mproc_strerror(-EBADF));
+		parcel->fds[parcel->n++] = o->keep_fds[i];
+	}
+	return r;
+}
+
+static int
+send(const struct server *s, const struct mpr_plan_file *plan,
+     const struct mproc_process_opts *o)
+{
+	int directory = mpr_fds_directory(), r;
+	struct parcel parcel;
+
+	if (directory < 0)
+		return mpr_fail(directory, "the working directory: %s",
+				mproc_strerror(directory));
+	r = pack(&parcel, plan, directory, o);
+	if (r == 0)
+		r = mpr_courier_send(s->connection, &parcel.request,
+				     sizeof(parcel.request), parcel.fds,
+				     parcel.n);
+	mpr_fds_close(directory);
+	if (r < 0 && r != -EBADF && r != -EPIPE)
+		mpr_fail(r, "a message to the fork server: %s",
+			 mproc_strerror(r));
+	return r;
+}
+
+/* Until there is a child. Returns its id; -EPIPE if the server has died and there is
+ * none; another error. */
+static pid_t
+wait_for_id(const struct server *s, struct mpr_record *record,
+	    const struct mproc_process_opts *o)
+{
+	uint32_t ticket, pid;
+	uint64_t word;
+	bool gone;
+
+	for (;;) {
+		/* Before the id is read: the kernel writes it before the server
+		 * can have ended. */
+		gone = mpr_child_is_gone(&s->process->child);
+		ticket = mpr_parker_ticket(&record->starter);
+		word = atomic_load(&record->setup);
+		pid = atomic_load(&record->pid);
+		if (pid)
+			return (pid_t)pid;
+		if (word)
+			return mpr_setup_result(word, o);
+		if (gone)
+			return -EPIPE;
+		mpr_parker_wait(&record->starter, ticket,
+				mproc_now() + LOOK_EVERY);
+	}
+}
+
+static pid_t
+ask(const struct server *s, mproc_process *p, const struct mpr_call *call,
+    const struct mproc_process_opts *o)
+{
+	int r = mpr_plan_make(&p->plan, call, p->name, o);
+
+	if (r < 0)
+		return r;
+	p->record = p->plan.record;
+	/* Until the handle says go: see struct mpr_start. */
+	r = mpr_bytelock_take(&p->plan.shmem.file, 0);
+	if (r == 0)
+		r = send(s, &p->plan, o);
+	return r < 0 ? r : wait_for_id(s, p->record, o);
+}
+
+pid_t
+mpr_forkserver_fork(mproc_process *p, const struct mpr_call *call,
+		    const struct mproc_process_opts *opts)
+{
+	struct mproc_process_opts o = *opts;
+	struct server *s;
+	pid_t pid = -EPIPE;
+	int r;
+
+	if (o.n_keep_fds > MPR_COURIER_FDS - 5)
+		return mpr_fail(-EINVAL, "%d descriptors in keep_fds; a fork "
+				"server takes %d", o.n_keep_fds,
+				MPR_COURIER_FDS - 5);
+	if (!o.env)
+		o.env = mpr_image_own_environment();
+	for (int i = 0; i < SERVERS && pid == -EPIPE; i++) {
+		r = get(&s);
+		if (r < 0)
+			return r;
+		pid = ask(s, p, call, &o);
+		if (pid < 0) {
+			mpr_plan_free(&p->plan);
+			p->record = NULL;
+		}
+		if (pid == -EPIPE)
+			give_up(s);
+		drop(s);
+	}
+	return pid == -EPIPE ?
+		       mpr_fail(-EPIPE, "%d fork servers in turn were killed",
+				SERVERS) : pid;
+}
+
+void
+mpr_forkserver_forget(void)
+{
+	struct server *s = atomic_load(&current);
+
+	if (!s)
+		return;
+	mpr_fds_close(s->connection);
+	atomic_store(&current, NULL);
+}
+
+static void
+stop(void)
+{
+	struct server *s;
+
+	mpr_process_lock();
+	s = take_current();
+	wanted = (struct mproc_forkserver_opts){ 0 };
+	mpr_process_unlock();
+	if (s)
+		drop(s);
+}
+
+void
+mpr_forkserver_end(void)
+{
+	if (atomic_load(&current))
+		stop();
+}
+
+int
+mproc_forkserver_stop(void)
+{
+	stop();
+	return 0;
+}
+
+int
+mproc_forkserver_start(const struct mproc_forkserver_opts *opts)
+{
+	struct mproc_forkserver_opts o;
+	struct server *s = NULL;
+	int r = mpr_opts_read(&o, sizeof(o), opts);
+
+	if (r < 0)
+		return r;
+	if (o.preload_arg && !mpr_plan_can_pass(o.preload_arg))
+		return mpr_fail(-EFAULT, "the preload function's argument %p is "
+				"no memory of the default arena", o.preload_arg);
+	s = hold();
+	if (!s)
+		r = begin(&s, &o);
+	else
+		r = -EBUSY;
+	if (r == 0 && !s)
+		r = -EBUSY;
+	if (s)
+		drop(s);
+	if (r == -EBUSY)
+		return mpr_fail(r, "there is a fork server");
+	if (r == 0) {
+		mpr_process_lock();
+		wanted = o;
+		mpr_process_unlock();
+	}
+	return r;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fork server, in itself: what it is sent, and what it answers.
+ *
+ * A request to fork brings a plan and descriptors. The server maps the plan, forks
+ * a sibling, whose id the kernel writes into the record there, and is done with it.
+ * Nothing is answered: the starter waits by the record, for that id, or for a word
+ * that there was an error, or for the end of the server. Once that has ended, no id
+ * will come: a kill at any instruction leaves it clear whether there is a child.
+ */
+#ifndef MPR_PROCESS_SERVER_H
+#define MPR_PROCESS_SERVER_H
+
+#include <stdint.h>
+
+#include "os/module.h"
+
+enum mpr_server_ask {
+	MPR_SERVER_PRELOAD, /* the first message, and only that */
+	MPR_SERVER_FORK,
+	MPR_SERVER_END,
+};
+
+/* Where a standard stream leads, in the place of a number among the descriptors. */
+#define MPR_SERVER_CLOSED (-1)
+#define MPR_SERVER_NULL (-2)
+
+/* The descriptors: the plan, the working directory, the standard streams that have
+ * one, and those that are kept, in the order in which the plan has their numbers. */
+struct mpr_server_request {
+	int32_t ask;
+	int32_t streams[3]; /* number of the descriptor */
+	int32_t keep; /* number of the first one */
+
+	/* The first message's. */
+	int32_t has_preload;
+	struct mpr_module module;
+	uint64_t entry, arg;
+};
+
+/* To the first message: 0, or an error; and what the function has returned. */
+struct mpr_server_answer {
+	int32_t error;
+	int32_t code;
+};
+
+/* What the server runs; @arg is the number of its end of the connection. */
+int mpr_server_run(void *arg);
+
+#endif
