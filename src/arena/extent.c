@@ -339,6 +339,27 @@ mpr_extent_keep(const mproc_arena *a, uint32_t index)
 }
 
 void
+mpr_extents_trim(mproc_arena *a, const struct mpr_self *self)
+{
+	uint32_t high = mpr_extents_high(a);
+
+	if (a->shmem.stays)
+		return;
+	for (uint32_t i = 0; i < high; i++) {
+		struct mpr_extent *x = mpr_extent_at(a, i);
+		uint64_t word = atomic_load(&x->state);
+
+		if (mpr_owner_state(word) == MPR_EXTENT_FREE &&
+		    atomic_load_explicit(&x->backed, memory_order_relaxed) &
+			    ~MPR_EXTENT_KEPT &&
+		    cas(&x->state, word,
+			mpr_owner(mpr_owner_epoch(word), self->slot,
+				  MPR_EXTENT_BUSY)))
+			release(a, i, true);
+	}
+}
+
+void
 mpr_extents_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 {
 	uint32_t high = mpr_extents_high(a);

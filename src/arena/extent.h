@@ -13,8 +13,8 @@
  * a living run.
  *
  * A claimed extent is zero. Whoever releases one gives its memory back to the
- * kernel, and whoever claims one does so again if the last owner died before
- * it could; "backed" tells, which is set to 0 after that and not before. An
+ * kernel, and whoever claims one, or trims, does so again if the last owner died
+ * before it could; "backed" tells, which is set to 0 after that and not before. An
  * extent that once was an object's first keeps its first page for ever, and is
  * wiped there: someone slow, who believes that the object is still there, may
  * look at its words, and to look at a page that is gone allocates it, or raises
@@ -146,6 +146,10 @@ bool mpr_extent_is_kept(const mproc_arena *a, uint32_t index);
 
 /* From now on the first page of the extent, which is backed, stays. */
 void mpr_extent_keep(const mproc_arena *a, uint32_t index);
+
+/* Gives back the memory of free extents: it is there if their last owner was killed
+ * before it could do that. */
+void mpr_extents_trim(mproc_arena *a, const struct mpr_self *self);
 
 /* Decides the fate of what the dead @slot had BUSY. */
 void mpr_extents_recover(mproc_arena *a, unsigned slot, uint64_t ident);

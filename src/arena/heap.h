@@ -28,7 +28,8 @@
  * when they are freed it goes back to the kernel, as that of all runs does, but
  * for the first page of what was linked: that may be looked at by those who
  * have not noticed. If the owner dies in between, all of it stays until the
- * block's next use; of a slab's block, until that is over.
+ * block's next use, or until somebody trims; of a slab's block, until that use is
+ * over.
  */
 #ifndef MPR_ARENA_HEAP_H
 #define MPR_ARENA_HEAP_H

@@ -653,6 +653,8 @@ mpr_slabs_trim(mproc_arena *a, const struct mpr_self *self, bool all)
 	static_assert(MPR_CLASSES < 64, "a bit for each");
 	if (a->shmem.stays)
 		return;
+	if (all)
+		mpr_extents_trim(a, self);
 	for (uint32_t i = 0; i < high; i++) {
 		struct geometry g;
 

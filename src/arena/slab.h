@@ -72,7 +72,7 @@ struct mpr_self *mpr_slab_free_at_once(const void *p);
 void mpr_slabs_recover(mproc_arena *a, unsigned slot, uint64_t ident);
 
 /* Gives back the memory of slabs without a block in use; of each class but the
- * first of them, unless @all. */
+ * first of them, unless @all: then also that of free extents. */
 void mpr_slabs_trim(mproc_arena *a, const struct mpr_self *self, bool all);
 
 /* Adds the blocks that are not FREE, and their bytes. */

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arena/extent.h"
 #include "arena/heap.h"
 #include "arena/participant.h"
 #include "arena/recover.h"
 #include "base/fault.h"
+#include "base/owner.h"
 #include "world.h"
 
 /* Enough for a run of extents. */
@@ -225,10 +227,30 @@ killed_in_free_of_a_large_block(void **state)
 
 struct slabs {
 	unsigned char *p[FEW]; /* the last one is in use */
+	uint32_t left; /* a free extent of the dead, with memory */
 	struct mproc_arena_stat before;
 };
 
-/* Two slabs, one of which is empty, and one block in the other. */
+/* As one that was claimed by somebody who has been killed. */
+static uint32_t
+leave_an_extent(void)
+{
+	mproc_arena *a = mpr_arena_peek();
+	int64_t extent = mpr_extent_claim(a, mpr_self_in(a), 1);
+	struct mpr_extent *x;
+
+	assert_true(extent >= 0);
+	assert_int_equal(mpr_extent_back(a, (uint32_t)extent, MPR_EXTENT_SIZE),
+			 0);
+	x = mpr_extent_at(a, (uint32_t)extent);
+	memset(mpr_arena_at(a, mpr_extent_offset((uint32_t)extent)), 0xaa,
+	       MPR_EXTENT_SIZE);
+	x->state = mpr_owner_freed(x->state);
+	return (uint32_t)extent;
+}
+
+/* Two slabs, one of which is empty, one block in the other, and what the dead have
+ * left. */
 static void
 trim_begin(void *arg)
 {
@@ -243,6 +265,7 @@ trim_begin(void *arg)
 	}
 	for (int i = 0; i < FEW - 1; i++)
 		mproc_free(s->p[i]);
+	s->left = leave_an_extent();
 }
 
 static void
@@ -269,6 +292,9 @@ trim_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	assert_true(mpr_recover_all(mpr_arena_peek(), true) >= 0);
 	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
 	assert_int_equal(now.blocks, s->before.blocks + 1);
+	assert_int_equal(mpr_owner_state(mpr_extent_at(mpr_arena_peek(),
+						       s->left)->state),
+			 MPR_EXTENT_FREE);
 	if (finished)
 		assert_true(now.backed <= s->before.backed + ((size_t)1 << 20));
 	for (int i = 0; i < FEW - 1; i++) {

@@ -13,6 +13,7 @@
 #include "arena/recover.h"
 #include "base/owner.h"
 #include "common.h"
+#include "mpt_refuse.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -594,6 +595,41 @@ a_hostile_home_of_a_run_is_not_followed(void **state)
 	}
 }
 
+static int
+be_killed_in_a_free(struct mpt *t, void *arg)
+{
+	struct mpr_block_ref ref;
+	void *p = mproc_alloc(16 * MIB);
+
+	(void)arg;
+	mpt_check(t, p && mpr_heap_find_live(the_arena(), p, &ref));
+	mpt_check(t, mpr_block_take(the_arena(), join_arena(t), &ref));
+	mpt_step(t, 0);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+/* It is free, and nobody has claimed it since. */
+static void
+the_memory_of_what_the_dead_was_freeing_goes_back(void **state)
+{
+	struct mpt *t = *state;
+	struct mproc_arena_stat before;
+	int id;
+
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	before = stat_now();
+	id = mpt_spawn(t, "victim", be_killed_in_a_free, NULL);
+	mpt_reach(t, 1);
+	assert_true(stat_now().backed > before.backed + MIB);
+	mpt_kill(t, id);
+	assert_int_equal(mproc_arena_recover(NULL), 1);
+	expect_as_before(&before);
+	/* Where nothing can go back, it is zero, and stays. */
+	if (!mpt_without("remove"))
+		assert_true(stat_now().backed < before.backed + MIB);
+}
+
 int
 main(void)
 {
@@ -618,6 +654,7 @@ main(void)
 			a_retired_block_that_is_still_linked_belongs_to_its_object),
 		mpt_test(a_retired_block_that_was_unlinked_is_free),
 		mpt_test(a_hostile_home_of_a_run_is_not_followed),
+		mpt_test(the_memory_of_what_the_dead_was_freeing_goes_back),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
