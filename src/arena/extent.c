@@ -339,6 +339,14 @@ mpr_extent_keep(const mproc_arena *a, uint32_t index)
 }
 
 void
+mpr_extent_need_not_keep(const mproc_arena *a, uint32_t index)
+{
+	/* Relaxed: nobody else has anything in it. */
+	atomic_fetch_and_explicit(&mpr_extent_at(a, index)->backed,
+				  ~MPR_EXTENT_KEPT, memory_order_relaxed);
+}
+
+void
 mpr_extents_trim(mproc_arena *a, const struct mpr_self *self)
 {
 	uint32_t high = mpr_extents_high(a);

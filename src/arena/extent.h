@@ -147,6 +147,10 @@ bool mpr_extent_is_kept(const mproc_arena *a, uint32_t index);
 /* From now on the first page of the extent, which is backed, stays. */
 void mpr_extent_keep(const mproc_arena *a, uint32_t index);
 
+/* The same is true without that, of an extent that is becoming a slab: its first page
+ * is in use for ever. */
+void mpr_extent_need_not_keep(const mproc_arena *a, uint32_t index);
+
 /* Gives back the memory of free extents: it is there if their last owner was killed
  * before it could do that. */
 void mpr_extents_trim(mproc_arena *a, const struct mpr_self *self);

@@ -386,6 +386,8 @@ make_slab(mproc_arena *a, struct mpr_self *self, uint64_t use,
 		mpr_extent_release(a, (uint32_t)extent);
 		return r;
 	}
+	/* What was an object's before is no reason to keep all the blocks. */
+	mpr_extent_need_not_keep(a, (uint32_t)extent);
 	/* What a run has there is no mark. */
 	atomic_store(&mpr_extent_at(a, (uint32_t)extent)->who, 0);
 	mpr_extent_finish(a, (uint32_t)extent, use);

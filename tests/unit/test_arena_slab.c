@@ -73,12 +73,43 @@ a_slab_that_was_full_is_found_again(void **state)
 	mproc_free(more);
 }
 
+/* Of what an extent was before it is a slab, only the first page may be looked at,
+ * and that stays: the slab's own words are there. */
+static void
+a_slab_where_an_object_was_gives_its_memory_back(void **state)
+{
+	struct mpr_self *self = join_arena(*state);
+	_Atomic uint64_t *home = mproc_alloc(8);
+	struct mpr_block_ref run, ref;
+	uint32_t extent;
+
+	assert_int_equal(mpr_heap_reserve(the_arena(), self, MPR_BLOCK_MAX + 1,
+					  &run), 0);
+	assert_int_equal(mpr_block_append(the_arena(), self, &run, home, 0, 0),
+			 0);
+	assert_true(mpr_block_retire(the_arena(), self, &run, home));
+	*home = 0;
+	mpr_block_cancel(self, &run);
+	extent = mpr_extent_of(run.offset);
+	assert_true(mpr_extent_is_kept(the_arena(), extent));
+	/* A size that nobody else has. */
+	assert_int_equal(mpr_heap_reserve(the_arena(), self, 20 * 4096, &ref),
+			 0);
+	assert_int_equal(mpr_extent_of(ref.offset), extent);
+	assert_true(mpr_extent_has(the_arena(), extent, 65536));
+	mpr_block_cancel(self, &ref);
+	mpr_heap_trim(the_arena());
+	assert_false(mpr_extent_has(the_arena(), extent, 65536));
+	mproc_free(home);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(memory_of_objects_and_values_is_not_given_back),
 		mpt_test(a_slab_that_was_full_is_found_again),
+		mpt_test(a_slab_where_an_object_was_gives_its_memory_back),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
