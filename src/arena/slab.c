@@ -469,20 +469,82 @@ mpr_slab_reserve(mproc_arena *a, struct mpr_self *self, size_t size, bool lazy,
 	return 0;
 }
 
+/* A block that is ours to FREE. */
+static void
+let_go(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	atomic_store(&ref->block->state,
+		     mpr_owner_freed(atomic_load(&ref->block->state)));
+	mpr_slab_freed(a, ref->offset);
+}
+
+static bool
+has_memory(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	uint32_t extent = mpr_extent_of(ref->offset);
+
+	return mpr_extent_has(a, extent, ref->offset + ref->size -
+						 mpr_extent_offset(extent));
+}
+
+/* Claims the first free block of the slab that has memory. */
+static bool
+claim_with_memory(mproc_arena *a, struct mpr_self *self, uint32_t extent,
+		  const struct geometry *g, struct mpr_block_ref *ret_ref)
+{
+	for (uint32_t i = 0; i < g->n; i++) {
+		if (!mpr_extent_has(a, extent, g->first + (i + 1) * g->size))
+			return false;
+		if (!claim_one(a, self, extent, i, g, ret_ref))
+			continue;
+		/* Asked again: it may have gone back meanwhile. */
+		if (has_memory(a, ret_ref))
+			return true;
+		let_go(a, ret_ref);
+	}
+	return false;
+}
+
+/* The same in any slab with blocks of @class or larger ones. */
+static bool
+claim_any_with_memory(mproc_arena *a, struct mpr_self *self, unsigned class,
+		      struct mpr_block_ref *ret_ref)
+{
+	uint32_t align = ALIGN_OF(classes[class].size);
+	uint32_t high = mpr_extents_high(a);
+	uint64_t use;
+
+	for (; class < MPR_CLASSES; class++)
+		for (uint32_t i = 0; i < high; i++)
+			if (ALIGN_OF(classes[class].size) >= align &&
+			    is_slab(a, i, &use) && use == class + 1 &&
+			    claim_with_memory(a, self, i, &classes[class],
+					      ret_ref))
+				return true;
+	return false;
+}
+
 int
-mpr_slab_back(mproc_arena *a, const struct mpr_self *self,
-	      const struct mpr_block_ref *ref)
+mpr_slab_back(mproc_arena *a, struct mpr_self *self, struct mpr_block_ref *ref)
 {
 	uint32_t extent = mpr_extent_of(ref->offset);
 	uint64_t end = ref->offset - mpr_extent_offset(extent) + ref->size;
+	struct mpr_block_ref other = { .is_lazy = false };
+	int r;
 
 	if (mpr_likely(mpr_extent_has(a, extent, end)))
 		return 0;
 	/* As before a new slab is made: here is one without memory. */
 	if (!mpr_extent_has(a, extent, classes[class_for(ref->size)].first + PAGE))
 		mpr_slabs_trim(a, self, true);
-
-	return mpr_extent_back(a, extent, end);
+	r = mpr_extent_back(a, extent, end);
+	if (mpr_likely(r == 0))
+		return 0;
+	if (!claim_any_with_memory(a, self, class_for(ref->size), &other))
+		return r;
+	let_go(a, ref);
+	*ref = other;
+	return 0;
 }
 
 bool

@@ -30,10 +30,11 @@ size_t mpr_slab_size_for(size_t size, size_t align);
 int mpr_slab_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 		     bool lazy, struct mpr_block_ref *ret_ref);
 
-/* Makes sure that a block that is not lazy has memory. Returns 0, -ENOMEM,
- * -ENOSPC. */
-int mpr_slab_back(mproc_arena *a, const struct mpr_self *self,
-		  const struct mpr_block_ref *ref);
+/* Makes sure that a BUSY block that is not lazy has memory; where there is none for
+ * it, it is freed, and another one is BUSY that has some. Returns 0, -ENOMEM, -ENOSPC:
+ * then it is as it was. */
+int mpr_slab_back(mproc_arena *a, struct mpr_self *self,
+		  struct mpr_block_ref *ref);
 
 /* The block that starts at @offset. Returns false if there is none. */
 bool mpr_slab_find(const mproc_arena *a, uint64_t offset,

@@ -4,6 +4,7 @@
  */
 #include "arena/extent.h"
 #include "arena/heap.h"
+#include "base/fault.h"
 #include "base/owner.h"
 #include "common.h"
 
@@ -103,6 +104,43 @@ a_slab_where_an_object_was_gives_its_memory_back(void **state)
 	mproc_free(home);
 }
 
+#define SCARCE ((size_t)24 * 4096) /* bytes of blocks of which a slab has 10 */
+
+/* The first slab has no memory any more, and the system none either; the second one
+ * has some that is free. */
+static void
+where_memory_is_short_a_block_that_has_some_is_found(void **state)
+{
+	unsigned char *p[20], *more;
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		p[i] = mproc_alloc(SCARCE);
+		assert_non_null(p[i]);
+		memset(p[i], 0xaa, SCARCE);
+	}
+	for (int i = 0; i < 19; i++)
+		mproc_free(p[i]);
+	mpr_heap_trim(the_arena());
+	assert_int_equal(mpr_fault_set("fallocate:1+=ENOSPC,populate:1+=ENOMEM"),
+			 0);
+	for (int i = 10; i < 19; i++) {
+		p[i] = mproc_alloc(SCARCE);
+		assert_non_null(p[i]);
+		assert_true(p[i][0] == 0 &&
+			    memcmp(p[i], p[i] + 1, SCARCE - 1) == 0);
+	}
+	/* A larger one will do, too. */
+	assert_null(mproc_alloc((size_t)17 * 4096));
+	mproc_free(p[10]);
+	more = mproc_alloc((size_t)17 * 4096);
+	assert_ptr_equal(more, p[10]);
+	assert_int_equal(mpr_fault_set(NULL), 0);
+	mproc_free(more);
+	for (int i = 11; i < 20; i++)
+		mproc_free(p[i]);
+}
+
 int
 main(void)
 {
@@ -110,6 +148,7 @@ main(void)
 		mpt_test(memory_of_objects_and_values_is_not_given_back),
 		mpt_test(a_slab_that_was_full_is_found_again),
 		mpt_test(a_slab_where_an_object_was_gives_its_memory_back),
+		mpt_test(where_memory_is_short_a_block_that_has_some_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
