@@ -143,7 +143,8 @@ cas(_Atomic uint64_t *word, uint64_t from, uint64_t to)
 static bool
 claim(const struct mpr_self *self, struct mpr_block *b)
 {
-	uint64_t word = atomic_load_explicit(&b->state, memory_order_relaxed);
+	/* seq_cst, for who has marked the slab: see claim_in_slab(). */
+	uint64_t word = atomic_load(&b->state);
 
 	return mpr_owner_state(word) == MPR_BLOCK_FREE &&
 	       cas(&b->state, word,
@@ -196,7 +197,9 @@ claim_in_slab(mproc_arena *a, struct mpr_self *self, uint32_t extent,
 		return false;
 	if (claim_from(a, self, extent, 0, class, g, ret_ref))
 		return true;
-	/* seq_cst, with mpr_slab_freed(). */
+	/* seq_cst, and so are the loads of the blocks' words that come after it,
+	 * against FREE before the load of the mark in mpr_slab_freed(): one of us
+	 * sees the other. */
 	atomic_store(mark, 1);
 	if (!claim_from(a, self, extent, 0, class, g, ret_ref))
 		return false;
