@@ -16,11 +16,20 @@ mpr_run_reserve(mproc_arena *a, const struct mpr_self *self, size_t size,
 		size_t now, struct mpr_block_ref *ret_ref)
 {
 	uint64_t bytes = mpr_round_up(size, MPR_EXTENT_SIZE);
+	uint32_t n = (uint32_t)(bytes / MPR_EXTENT_SIZE);
 	struct mpr_block_ref ref = { .size = bytes };
 	int64_t extent;
 	int r;
 
-	extent = mpr_extent_claim(a, self, (uint32_t)(bytes / MPR_EXTENT_SIZE));
+	/* If there is not as much memory, the table does not grow for it: that
+	 * would stay so, and all its entries be looked at from then on. */
+	if (n > mpr_extents_high(a) && n <= a->n_extents &&
+	    now >= MPR_EXTENT_SIZE && !a->shmem.stays) {
+		r = mpr_shmem_ask(&a->shmem, now);
+		if (r < 0)
+			return r;
+	}
+	extent = mpr_extent_claim(a, self, n);
 	if (extent < 0)
 		return (int)extent;
 	ref.offset = mpr_extent_offset((uint32_t)extent);

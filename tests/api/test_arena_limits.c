@@ -353,6 +353,8 @@ fill_the_control_group(struct mpt *t, void *arg)
 					"100000000 bytes left"));
 		mpt_check(t, detail_has(" are in use"));
 	}
+	/* Of this one, what would have been noted is much memory, too. */
+	mpt_check(t, !mproc_alloc(8 * GIB) && errno == ENOMEM);
 	mpt_check_int(t, mproc_arena_stat(NULL, &after), 0);
 	mpt_check_int(t, after.backed, before.backed);
 	mpt_check_int(t, after.blocks, before.blocks);
