@@ -217,7 +217,9 @@ MPROC_API mproc_arena *mproc_arena_default(void);
  * Return: the block; NULL with errno set: EINVAL (@size is 0), ENOMEM or
  *         ENOSPC (no room), EAGAIN (see "First use" in core.h), or what
  *         mproc_arena_default() gives.
- * Context: lock-free; calls the kernel when the heap grows.
+ * Context: lock-free; calls the kernel when the heap grows. Only where there is no
+ *          room, and somebody has free blocks in his hands, it waits for him, for
+ *          10 ms at most.
  * Crash: killed inside, the block is free again once the death is proved;
  *        killed just before the return, it is a block that nobody knows.
  */

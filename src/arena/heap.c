@@ -63,11 +63,21 @@ check_size(const mproc_arena *a, size_t size)
 				    "of %zu", size, a->shmem.size);
 }
 
+static int
+reserve_in_slab(mproc_arena *a, struct mpr_self *self, size_t size,
+		struct mpr_block_ref *ret_ref)
+{
+	int r = mpr_slab_reserve(a, self, size, false, ret_ref);
+
+	return r < 0 ? r : mpr_slab_back(a, self, ret_ref);
+}
+
 int
 mpr_heap_reserve_dirty(mproc_arena *a, struct mpr_self *self, size_t size,
 		       struct mpr_block_ref *ret_ref)
 {
 	struct mpr_block_ref ref;
+	struct mpr_patience patience = { 0 };
 	int r;
 
 	r = check_size(a, size);
@@ -78,14 +88,11 @@ mpr_heap_reserve_dirty(mproc_arena *a, struct mpr_self *self, size_t size,
 				   mpr_round_up(size, MPR_EXTENT_SIZE),
 				   ret_ref);
 	enter_heap(self);
-	r = mpr_slab_reserve(a, self, size, false, &ref);
+	do
+		r = reserve_in_slab(a, self, size, &ref);
+	while (mpr_unlikely(r < 0) && mpr_slab_is_to_come(a, size, &patience));
 	if (r < 0) {
 		leave_heap(self);
-		return r;
-	}
-	r = mpr_slab_back(a, self, &ref);
-	if (r < 0) {
-		mpr_block_cancel(self, &ref);
 		return r;
 	}
 	*ret_ref = ref;

@@ -18,10 +18,15 @@
 #include "base/macros.h"
 #include "base/owner.h"
 #include "os/clock.h"
+#include "os/task.h"
 
 #define PAGE 4096u
 
 #define LOOK_BACK 16
+
+/* With those who have blocks in their hands, before an allocation fails. Who trims
+ * needs a tenth of a millisecond, but may be stopped. */
+#define PATIENCE 10000000 /* ns */
 
 /* How a slab is cut up. */
 struct geometry {
@@ -543,11 +548,43 @@ mpr_slab_back(mproc_arena *a, struct mpr_self *self, struct mpr_block_ref *ref)
 	r = mpr_extent_back(a, extent, end);
 	if (mpr_likely(r == 0))
 		return 0;
-	if (!claim_any_with_memory(a, self, class_for(ref->size), &other))
-		return r;
+	if (claim_any_with_memory(a, self, class_for(ref->size), &other))
+		r = 0;
 	let_go(a, ref);
 	*ref = other;
-	return 0;
+	return r;
+}
+
+static bool
+has_busy(const mproc_arena *a, uint32_t extent, const struct geometry *g)
+{
+	for (uint32_t i = 0; i < g->n; i++)
+		if (mpr_owner_state(atomic_load_explicit(
+			    &block_at(a, extent, i)->state,
+			    memory_order_relaxed)) == MPR_BLOCK_BUSY)
+			return true;
+	return false;
+}
+
+bool
+mpr_slab_is_to_come(const mproc_arena *a, size_t size, struct mpr_patience *p)
+{
+	uint32_t high = mpr_extents_high(a);
+	bool was_quiet = p->is_quiet;
+	int64_t now = mproc_now();
+	uint64_t use;
+
+	if (!p->until)
+		p->until = now + PATIENCE;
+	p->is_quiet = true;
+	for (uint32_t i = 0; i < high && p->is_quiet; i++)
+		p->is_quiet = !is_slab(a, i, &use) || use & MPR_EXTENT_LAZY ||
+			      classes[class_of(use)].size < size ||
+			      !has_busy(a, i, &classes[class_of(use)]);
+	if (!p->is_quiet)
+		mpr_task_yield();
+	/* What was in hands may be free since: that has to be looked at. */
+	return now < p->until && !(was_quiet && p->is_quiet);
 }
 
 bool

@@ -32,9 +32,20 @@ int mpr_slab_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 
 /* Makes sure that a BUSY block that is not lazy has memory; where there is none for
  * it, it is freed, and another one is BUSY that has some. Returns 0, -ENOMEM, -ENOSPC:
- * then it is as it was. */
+ * then it is freed, too. */
 int mpr_slab_back(mproc_arena *a, struct mpr_self *self,
 		  struct mpr_block_ref *ref);
+
+/* After one of these has failed: whether to try it again, as others have blocks in
+ * their hands that would do, all of a slab if they trim it, or may have had. They have
+ * had time to go on then. *@p is all zero the first time. */
+struct mpr_patience {
+	int64_t until;
+	bool is_quiet; /* nobody had any, the last time */
+};
+
+bool mpr_slab_is_to_come(const mproc_arena *a, size_t size,
+			 struct mpr_patience *p);
 
 /* The block that starts at @offset. Returns false if there is none. */
 bool mpr_slab_find(const mproc_arena *a, uint64_t offset,

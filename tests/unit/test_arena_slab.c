@@ -2,6 +2,8 @@
 /*
  * Slabs: which of them give their memory back, and where free blocks are found.
  */
+#include <sched.h>
+
 #include "arena/extent.h"
 #include "arena/heap.h"
 #include "base/fault.h"
@@ -141,6 +143,68 @@ where_memory_is_short_a_block_that_has_some_is_found(void **state)
 		mproc_free(p[i]);
 }
 
+struct trimmer {
+	struct mpr_self *other;
+	_Atomic int state; /* 1: it has the blocks, 2: it can go on */
+};
+
+/* Has all the blocks of a slab in its hands, as who trims, until the other one has
+ * found none again and again, or has given up. */
+static void *
+trim_slowly(void *arg)
+{
+	struct mpr_block_ref ref[10];
+	struct trimmer *t = arg;
+	struct mpr_self *self;
+
+	if (mpr_self(the_arena(), &self) < 0)
+		return NULL;
+	for (int i = 0; i < 10; i++)
+		if (mpr_heap_reserve(the_arena(), self, SCARCE, &ref[i]) < 0)
+			return NULL;
+	t->state = 1;
+	while (t->state < 2)
+		sched_yield();
+	while (mpr_fault_hits(MPR_FAULT_FALLOCATE) < 5 &&
+	       t->other->shared->in_heap)
+		sched_yield();
+	for (int i = 0; i < 10; i++)
+		mpr_block_cancel(self, &ref[i]);
+	return NULL;
+}
+
+static void *
+allocate_beside_a_trimmer(struct mpt *t)
+{
+	struct trimmer trimmer = { .other = join_arena(t) };
+	pthread_t thread;
+	void *p;
+
+	assert_int_equal(pthread_create(&thread, NULL, trim_slowly, &trimmer),
+			 0);
+	mpt_until(t, trimmer.state == 1);
+	assert_int_equal(mpr_fault_set("fallocate:1+=ENOSPC,populate:1+=ENOMEM"),
+			 0);
+	trimmer.other->shared->in_heap = 1;
+	trimmer.state = 2;
+	p = mproc_alloc(SCARCE);
+	pthread_join(thread, NULL);
+	assert_int_equal(mpr_fault_set(NULL), 0);
+	return p;
+}
+
+static void
+what_somebody_has_in_hands_is_waited_for(void **state)
+{
+	void *p = NULL;
+
+	/* The other thread may get no time for so long. */
+	for (int i = 0; i < 20 && !p; i++)
+		p = allocate_beside_a_trimmer(*state);
+	assert_non_null(p);
+	mproc_free(p);
+}
+
 int
 main(void)
 {
@@ -149,6 +213,7 @@ main(void)
 		mpt_test(a_slab_that_was_full_is_found_again),
 		mpt_test(a_slab_where_an_object_was_gives_its_memory_back),
 		mpt_test(where_memory_is_short_a_block_that_has_some_is_found),
+		mpt_test(what_somebody_has_in_hands_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
