@@ -340,8 +340,9 @@ MPROC_API int mproc_arena_find(mproc_arena *a, const char *name, void **ret,
  *
  * Whatever waits in libmproc looks for the dead by itself; this is for those
  * who do not wait and want what a dead process held back at once. With
- * MPROC_HEAP_CHECK=1 it looks at the guards of all blocks, too. It gives the memory
- * of free blocks back to the system, as far as all that lies beside them is free.
+ * MPROC_HEAP_CHECK=1 it looks at the guards of all blocks, too. Called by a
+ * participant, it gives the memory of free blocks back to the system, as far as all
+ * that lies beside them is free, and none of it was ever a value or libmproc's own.
  *
  * Return: how many dead participants were cleaned up, or a negative error:
  *         those of mproc_arena_default().
