@@ -107,21 +107,22 @@ clean(mproc_arena *a, uint32_t first, uint32_t n, bool was_written)
 		uint64_t backed = atomic_load_explicit(&x->backed,
 						       memory_order_relaxed);
 		uint64_t at = mpr_extent_offset(i);
-		size_t kept = backed & MPR_EXTENT_KEPT ? MPR_EXTENT_PAGE : 0;
+		size_t begin = backed & MPR_EXTENT_KEPT ? MPR_EXTENT_PAGE : 0;
+		size_t end = backed & MPR_EXTENT_KEPT_END ? MPR_EXTENT_PAGE : 0;
+		size_t len = MPR_EXTENT_SIZE - begin - end;
 
-		if (!(backed & ~MPR_EXTENT_KEPT))
+		if (!(backed & ~MPR_EXTENT_KEEPS))
 			continue;
-		memset(mpr_arena_at(a, at), 0, kept);
+		memset(mpr_arena_at(a, at), 0, begin);
+		memset(mpr_arena_at(a, at + begin + len), 0, end);
 		if (was_written)
-			r = mpr_shmem_unback(&a->shmem, at + kept,
-					     MPR_EXTENT_SIZE - kept);
+			r = mpr_shmem_unback(&a->shmem, at + begin, len);
 		else
-			mpr_shmem_discard(&a->shmem, at + kept,
-					  MPR_EXTENT_SIZE - kept);
+			mpr_shmem_discard(&a->shmem, at + begin, len);
 		if (r < 0)
 			return r;
 		/* Not before: killed in between, the next one does it again. */
-		atomic_store(&x->backed, backed & MPR_EXTENT_KEPT);
+		atomic_store(&x->backed, backed & MPR_EXTENT_KEEPS);
 	}
 	return 0;
 }
@@ -268,9 +269,9 @@ note_backed(struct mpr_extent *x, uint64_t bytes)
 {
 	uint64_t word = atomic_load_explicit(&x->backed, memory_order_relaxed);
 
-	while ((word & ~MPR_EXTENT_KEPT) < bytes &&
+	while ((word & ~MPR_EXTENT_KEEPS) < bytes &&
 	       !atomic_compare_exchange_weak_explicit(
-		       &x->backed, &word, bytes | (word & MPR_EXTENT_KEPT),
+		       &x->backed, &word, bytes | (word & MPR_EXTENT_KEEPS),
 		       memory_order_relaxed, memory_order_relaxed))
 		;
 }
@@ -282,7 +283,7 @@ mpr_extent_back(mproc_arena *a, uint32_t index, uint64_t bytes)
 	/* Relaxed: what is backed stays so. */
 	uint64_t word =
 		atomic_load_explicit(&x->backed, memory_order_relaxed);
-	uint64_t have = word & ~MPR_EXTENT_KEPT;
+	uint64_t have = word & ~MPR_EXTENT_KEEPS;
 	uint64_t want = mpr_round_up(bytes, BACK_STEP);
 	int r;
 
@@ -313,12 +314,15 @@ mpr_extents_back(const mproc_arena *a, uint64_t offset, size_t len)
 void
 mpr_extent_unback(mproc_arena *a, uint32_t index, uint64_t bytes)
 {
+	_Atomic uint64_t *backed = &mpr_extent_at(a, index)->backed;
+	uint64_t end = atomic_load_explicit(backed, memory_order_relaxed) &
+		       MPR_EXTENT_KEPT_END;
 	uint64_t from = mpr_round_up(bytes, MPR_EXTENT_PAGE);
 
 	/* First: killed after it, the next one backs what is there. */
-	atomic_store(&mpr_extent_at(a, index)->backed, from);
+	atomic_store(backed, from | end);
 	mpr_shmem_discard(&a->shmem, mpr_extent_offset(index) + from,
-			  MPR_EXTENT_SIZE - from);
+			  MPR_EXTENT_SIZE - from - (end ? MPR_EXTENT_PAGE : 0));
 }
 
 bool
@@ -336,6 +340,14 @@ mpr_extent_keep(const mproc_arena *a, uint32_t index)
 		return;
 	atomic_fetch_or_explicit(&mpr_extent_at(a, index)->backed,
 				 MPR_EXTENT_KEPT, memory_order_relaxed);
+}
+
+void
+mpr_extent_keep_end(const mproc_arena *a, uint32_t index)
+{
+	/* Relaxed: who releases it has seen a later change of its state. */
+	atomic_fetch_or_explicit(&mpr_extent_at(a, index)->backed,
+				 MPR_EXTENT_KEPT_END, memory_order_relaxed);
 }
 
 void
@@ -359,7 +371,7 @@ mpr_extents_trim(mproc_arena *a, const struct mpr_self *self)
 
 		if (mpr_owner_state(word) == MPR_EXTENT_FREE &&
 		    atomic_load_explicit(&x->backed, memory_order_relaxed) &
-			    ~MPR_EXTENT_KEPT &&
+			    ~MPR_EXTENT_KEEPS &&
 		    cas(&x->state, word,
 			mpr_owner(mpr_owner_epoch(word), self->slot,
 				  MPR_EXTENT_BUSY)))

@@ -18,8 +18,9 @@
  * extent that once was an object's first keeps its first page for ever, and is
  * wiped there: someone slow, who believes that the object is still there, may
  * look at its words, and to look at a page that is gone allocates it, or raises
- * SIGBUS where there is no memory. For the same reason a slab keeps its memory once
- * it had a block of an object's or a value.
+ * SIGBUS where there is no memory. For the same reason an extent that once was the
+ * last one of a value's run keeps its last page, and a slab its memory once it had a
+ * block of an object's or a value.
  */
 #ifndef MPR_ARENA_EXTENT_H
 #define MPR_ARENA_EXTENT_H
@@ -50,7 +51,7 @@ struct mpr_extent {
 	/* Bytes from its start that may be backed, or were when an owner died;
 	 * grows while the extent is used, but for mpr_extent_unback(). With
 	 * MPR_EXTENT_KEPT if the first page is backed in any case, or all of a
-	 * slab that is. */
+	 * slab that is; and MPR_EXTENT_KEPT_END if the last page is. */
 	_Atomic uint64_t backed;
 	/* As those of a block, for the first extent of a run. */
 	_Atomic uint64_t home;
@@ -67,6 +68,8 @@ static_assert(MPR_EXTENTS_AT + 0x10000 * sizeof(struct mpr_extent) <=
 #define MPR_EXTENT_LINKED (UINT64_C(1) << 34)
 
 #define MPR_EXTENT_KEPT UINT64_C(1)
+#define MPR_EXTENT_KEPT_END UINT64_C(2)
+#define MPR_EXTENT_KEEPS (MPR_EXTENT_KEPT | MPR_EXTENT_KEPT_END)
 #define MPR_EXTENT_PAGE 4096 /* what is kept */
 
 static inline struct mpr_extent *
@@ -138,7 +141,7 @@ mpr_extent_has(const mproc_arena *a, uint32_t index, uint64_t bytes)
 	uint64_t word = atomic_load_explicit(&mpr_extent_at(a, index)->backed,
 					     memory_order_relaxed);
 
-	return (word & ~MPR_EXTENT_KEPT) >= bytes;
+	return (word & ~MPR_EXTENT_KEEPS) >= bytes;
 }
 
 /* Whether mpr_extent_keep() was called for it. */
@@ -147,8 +150,11 @@ bool mpr_extent_is_kept(const mproc_arena *a, uint32_t index);
 /* From now on the first page of the extent, which is backed, stays. */
 void mpr_extent_keep(const mproc_arena *a, uint32_t index);
 
-/* The same is true without that, of an extent that is becoming a slab: its first page
- * is in use for ever. */
+/* The same of its last page. */
+void mpr_extent_keep_end(const mproc_arena *a, uint32_t index);
+
+/* The first page stays without that, of an extent that is becoming a slab: it is in use
+ * for ever. */
 void mpr_extent_need_not_keep(const mproc_arena *a, uint32_t index);
 
 /* Gives back the memory of free extents: it is there if their last owner was killed

@@ -244,9 +244,12 @@ mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref,
 {
 	struct words w = words_of(self->arena, ref);
 
-	/* It has a lock, of which the same is true as of objects. */
+	/* At its end it has a lock, of which the same is true as of objects. */
 	if (flags & MPR_BIRTH_VALUE && ref->block)
 		mpr_extent_keep(self->arena, mpr_extent_of(ref->offset));
+	else if (flags & MPR_BIRTH_VALUE)
+		mpr_extent_keep_end(self->arena, mpr_extent_of(ref->offset +
+							       ref->size - 1));
 	if (mpr_checks())
 		flags |= mpr_guard(self->arena, ref, asked, flags);
 	/* Relaxed, as who reads them has seen LIVE. A birth names nothing:

@@ -8,10 +8,12 @@
  * There is no arena in this program, so each role makes its own.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "common.h"
 #include "mpt_mount.h"
@@ -162,7 +164,61 @@ a_small_file_system_is_used_up_and_no_further(void **state)
 				     NULL), 0);
 }
 
-/* The same without the calls that allocate and give back by descriptor. */
+/* All of it that is left. */
+static void
+write_full(struct mpt *t, const char *path)
+{
+	static const char zeroes[4096];
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	mpt_check(t, fd >= 0);
+	while (write(fd, zeroes, sizeof(zeroes)) > 0)
+		;
+	mpt_check_int(t, errno, ENOSPC);
+	close(fd);
+}
+
+/* It notices late that what it waits for has ended. */
+static int
+end_a_large_array(struct mpt *t, void *arg)
+{
+	void *array;
+	int status;
+	pid_t pid;
+
+	(void)arg;
+	mpt_mount_private(t);
+	mpt_mount_tmpfs(t, "/dev/shm", "size=8m");
+	refuse_memfd(ENOSYS);
+	array = mproc_array_new(1, 3 * MIB / 2, NULL);
+	mpt_check(t, array);
+	mpt_check_int(t, mproc_lock_acquire(mproc_lock_of(array), MPROC_NOWAIT),
+		      0);
+	pid = fork();
+	if (pid == 0)
+		_exit(mproc_lock_acquire(mproc_lock_of(array), MPROC_FOREVER) !=
+		      -ESHUTDOWN);
+	mpt_until(t, mpt_task_state(pid) == 'S');
+	kill(pid, SIGSTOP);
+	mpt_check(t, waitpid(pid, &status, WUNTRACED) == pid &&
+			     WIFSTOPPED(status));
+	mproc_free(array);
+	write_full(t, "/dev/shm/rest");
+	kill(pid, SIGCONT);
+	mpt_check_int(t, waitpid(pid, &status, 0), pid);
+	mpt_check_int(t, status, 0);
+	return 0;
+}
+
+static void
+who_waits_for_what_has_ended_needs_no_memory_for_that(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "role", end_a_large_array, NULL), 0);
+}
+
+/* A small file system without the calls that allocate and give back by descriptor. */
 static int
 fill_through_the_mapping(struct mpt *t, void *arg)
 {
@@ -589,6 +645,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_small_file_system_is_used_up_and_no_further),
+		mpt_test(who_waits_for_what_has_ended_needs_no_memory_for_that),
 		mpt_test(memory_that_cannot_be_given_back_is_used_again),
 		mpt_test(each_place_for_an_unnamed_file_will_do),
 		mpt_test(no_place_at_all_is_an_error_that_names_them),

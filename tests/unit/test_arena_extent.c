@@ -342,6 +342,40 @@ runs_of_several_threads_do_not_overlap(void **state)
 		assert_int_equal(state_of(i), MPR_EXTENT_FREE);
 }
 
+/* A value's lock may be looked at there after its end. */
+static void
+the_last_page_stays_where_a_value_ended(void **state)
+{
+	struct mpt *t = *state;
+	uint32_t i = (uint32_t)claim(t, 1);
+	struct mpr_extent *x = mpr_extent_at(the_arena(), i);
+	unsigned char *bytes =
+		mpr_arena_at(the_arena(), mpr_extent_offset(i));
+	uint64_t all;
+
+	assert_int_equal(mpr_extent_back(the_arena(), i, MPR_EXTENT_SIZE), 0);
+	memset(bytes, 0xaa, MPR_EXTENT_SIZE);
+	mpr_extent_keep_end(the_arena(), i);
+	all = mpr_shmem_backed(&the_arena()->shmem);
+	mpr_extent_release(the_arena(), i);
+	if (!mpt_without("remove"))
+		assert_int_equal(all - mpr_shmem_backed(&the_arena()->shmem),
+				 MPR_EXTENT_SIZE - MPR_EXTENT_PAGE);
+	assert_int_equal(x->backed, MPR_EXTENT_KEPT_END);
+	assert_int_equal(claim(t, 1), i);
+	for (size_t k = 1; k <= MPR_EXTENT_PAGE; k++)
+		assert_int_equal(bytes[MPR_EXTENT_SIZE - k], 0);
+	/* Also as that of a slab. */
+	assert_int_equal(mpr_extent_back(the_arena(), i, MPR_EXTENT_SIZE), 0);
+	all = mpr_shmem_backed(&the_arena()->shmem);
+	mpr_extent_unback(the_arena(), i, 1);
+	if (!mpt_without("remove"))
+		assert_int_equal(all - mpr_shmem_backed(&the_arena()->shmem),
+				 MPR_EXTENT_SIZE - 2 * MPR_EXTENT_PAGE);
+	assert_int_equal(x->backed, MPR_EXTENT_PAGE | MPR_EXTENT_KEPT_END);
+	mpr_extent_release(the_arena(), i);
+}
+
 int
 main(void)
 {
@@ -359,6 +393,7 @@ main(void)
 		mpt_test(half_a_run_of_the_dead_is_free_again),
 		mpt_test(what_the_dead_had_finished_stays),
 		mpt_test(runs_of_several_threads_do_not_overlap),
+		mpt_test(the_last_page_stays_where_a_value_ended),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
