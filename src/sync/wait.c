@@ -531,8 +531,8 @@ mpr_waits_look(const mproc_arena *a)
 			look_after(a, slot, rarely);
 }
 
-/* Whether the object called @name is held by the one in @slot. Somebody waits for
- * it, so its memory is there. */
+/* Whether the object called @name is held by the one in @slot. Somebody who lives
+ * waits for it, so its memory is there. */
 static bool
 is_held_by(const mproc_arena *a, uint64_t name, unsigned slot)
 {
@@ -551,11 +551,14 @@ tell_of(const mproc_arena *a, unsigned slot)
 	unsigned high = mpr_participants_high(a);
 
 	for (unsigned i = 0; i < high; i++) {
+		struct mpr_participant *p = mpr_participant_at(a, i);
 		uint64_t word = atomic_load(word_of(a, i)), owner;
 
-		if (!state_of(word))
+		/* What the dead waited for may have been freed since. */
+		if (!state_of(word) ||
+		    !mpr_scope_lives(a, i, atomic_load(&p->ident)))
 			continue;
-		owner = atomic_load(&mpr_participant_at(a, i)->wait_owner);
+		owner = atomic_load(&p->wait_owner);
 		if (owner == slot + 1 || owner == MPR_WAIT_ANYONE ||
 		    is_held_by(a, word >> 2, slot))
 			mpr_unpark(a, i);

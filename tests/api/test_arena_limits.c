@@ -218,6 +218,46 @@ who_waits_for_what_has_ended_needs_no_memory_for_that(void **state)
 	mpt_expect_exit(t, mpt_spawn(t, "role", end_a_large_array, NULL), 0);
 }
 
+/* Who waited for a lock is dead, and its memory freed, before anybody recovers from
+ * that. */
+static int
+free_what_the_dead_waited_for(struct mpt *t, void *arg)
+{
+	mproc_lock *lock;
+	int status;
+	char *p;
+	pid_t pid;
+
+	(void)arg;
+	mpt_mount_private(t);
+	mpt_mount_tmpfs(t, "/dev/shm", "size=8m");
+	refuse_memfd(ENOSYS);
+	p = mproc_alloc(3 * MIB / 2);
+	mpt_check(t, p);
+	lock = (mproc_lock *)(void *)(p + MIB);
+	mpt_check_int(t, mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(mproc_lock_acquire(lock, MPROC_FOREVER) != 0);
+	mpt_until(t, mpt_task_state(pid) == 'S');
+	kill(pid, SIGKILL);
+	mpt_check_int(t, waitpid(pid, &status, 0), pid);
+	mpt_check_int(t, mproc_lock_release(lock), 0);
+	mproc_free(p);
+	write_full(t, "/dev/shm/rest");
+	mpt_check_int(t, mproc_arena_recover(NULL), 1);
+	return 0;
+}
+
+static void
+nobody_looks_at_what_the_dead_waited_for(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "role", free_what_the_dead_waited_for,
+				     NULL), 0);
+}
+
 /* A small file system without the calls that allocate and give back by descriptor. */
 static int
 fill_through_the_mapping(struct mpt *t, void *arg)
@@ -646,6 +686,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_small_file_system_is_used_up_and_no_further),
 		mpt_test(who_waits_for_what_has_ended_needs_no_memory_for_that),
+		mpt_test(nobody_looks_at_what_the_dead_waited_for),
 		mpt_test(memory_that_cannot_be_given_back_is_used_again),
 		mpt_test(each_place_for_an_unnamed_file_will_do),
 		mpt_test(no_place_at_all_is_an_error_that_names_them),
