@@ -238,7 +238,9 @@ mpr_extent_finish(mproc_arena *a, uint32_t index, uint64_t use)
 	struct mpr_extent *x = mpr_extent_at(a, index);
 	uint64_t word = atomic_load(&x->state);
 
-	atomic_store_explicit(&x->use, use, memory_order_relaxed);
+	/* Release pairs with the acquire of who has found an earlier state, USED,
+	 * and finds this: it then finds that the state is another one. */
+	atomic_store_explicit(&x->use, use, memory_order_release);
 	/* Release pairs with the acquire of who finds it USED: its use and
 	 * what was prepared in it are there. */
 	atomic_store_explicit(&x->state,

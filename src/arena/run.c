@@ -34,10 +34,10 @@ mpr_run_reserve(mproc_arena *a, const struct mpr_self *self, size_t size,
 		return (int)extent;
 	ref.offset = mpr_extent_offset((uint32_t)extent);
 	/* Before it has a home: who recovers it after that finds it LINKED.
-	 * Relaxed, as the home is stored with release. */
+	 * Release, as in mpr_extent_finish(). */
 	atomic_store_explicit(&mpr_extent_at(a, (uint32_t)extent)->use,
 			      use_of(&ref, MPR_BLOCK_LINKED),
-			      memory_order_relaxed);
+			      memory_order_release);
 	r = mpr_extents_back(a, ref.offset,
 			     now < MPR_EXTENT_PAGE ? MPR_EXTENT_PAGE : now);
 	if (r < 0) {

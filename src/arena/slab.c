@@ -122,8 +122,8 @@ is_slab(const mproc_arena *a, uint32_t extent, uint64_t *ret_use)
 	struct mpr_extent *x = mpr_extent_at(a, extent);
 	uint64_t word, use;
 
-	/* Acquire pairs with the release in mpr_extent_finish(): the slab is
-	 * there before it can be seen. */
+	/* Acquire pairs with the releases in mpr_extent_finish(), here and below:
+	 * the slab is there before it can be seen. */
 	word = atomic_load_explicit(&x->state, memory_order_acquire);
 	if (mpr_owner_state(word) != MPR_EXTENT_USED)
 		return false;
