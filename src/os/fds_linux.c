@@ -95,13 +95,15 @@ mpr_fds_above_stdio(int fd)
 	return above;
 }
 
-/* A descriptor above 2 that leads where @source does; at the other two it
- * would be in the way of what comes there. */
+/* A descriptor above 2 that leads where @source does, which may be that itself; at
+ * the other two it would be in the way of what comes there. */
 static int
 copy_of(int source)
 {
 	int fd = source, copy;
 
+	if (source >= FIRST)
+		return mpr_fds_check(source) < 0 ? -EBADF : source;
 	if (source == MPR_FDS_NULL)
 		fd = mpr_fault(MPR_FAULT_OPEN) ?
 			     -1 :
@@ -118,13 +120,17 @@ copy_of(int source)
 	return copy;
 }
 
+static void
+close_copy(int copy, int source)
+{
+	if (copy != source)
+		close(copy);
+}
+
 static int
 move(int copy, int fd)
 {
-	int r = mpr_fault(MPR_FAULT_DUP) || dup2(copy, fd) < 0 ? -errno : 0;
-
-	close(copy);
-	return r;
+	return mpr_fault(MPR_FAULT_DUP) || dup2(copy, fd) < 0 ? -errno : 0;
 }
 
 int
@@ -142,12 +148,11 @@ mpr_fds_redirect(const int sources[3], int *ret_failed)
 	for (i = 0; i < 3; i++) {
 		if (copies[i] < 0)
 			continue;
-		if (r < 0) {
-			close(copies[i]);
-			continue;
+		if (r == 0) {
+			r = move(copies[i], i);
+			*ret_failed = i;
 		}
-		r = move(copies[i], i);
-		*ret_failed = i;
+		close_copy(copies[i], sources[i]);
 	}
 	return r;
 }

@@ -21,8 +21,8 @@ struct mpr_shmem {
 
 /*
  * Makes a sparse, zeroed object of @size bytes and maps it at a multiple of
- * @align, where in most address spaces nothing else comes to lie: another image
- * can map it there too. Its size can never change again, as far as the system
+ * @align, where in most address spaces nothing else comes to lie, unless it is
+ * small: another image can map it there too. Its size can never change again, as far as the system
  * offers that.
  * Core dumps leave it out unless @dumped; they would allocate all of it.
  * Returns 0, -ENOMEM (address space), -EFBIG (RLIMIT_FSIZE, or the file system

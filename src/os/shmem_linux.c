@@ -28,6 +28,9 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+/* What is not larger is mapped where the kernel likes, if it may lie anywhere. */
+#define SMALL ((size_t)64 << 10)
+
 /* Requests from this size ask first whether there is memory. */
 #define ASK_FROM ((size_t)1 << 20)
 
@@ -71,9 +74,16 @@ quiet_address(size_t len, size_t align)
 static void *
 map_aligned(int fd, size_t len, size_t align, bool quiet)
 {
-	size_t size = mpr_round_up(len, (size_t)sysconf(_SC_PAGESIZE));
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = mpr_round_up(len, page);
 	unsigned char *raw, *base;
 
+	/* A few pages may as well be allocated at once. */
+	if (align <= page && size <= SMALL)
+		return mpr_fault(MPR_FAULT_MMAP) ?
+			       MAP_FAILED :
+			       mmap(NULL, size, PROT_READ | PROT_WRITE,
+				    MAP_SHARED, fd, 0);
 	raw = map(quiet ? quiet_address(size + align, align) : NULL,
 		  size + align, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	if (raw == MAP_FAILED)

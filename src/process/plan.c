@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "os/fds.h"
+#include "os/generation.h"
 #include "os/image.h"
 #include "os/random.h"
 #include "os/task.h"
@@ -197,11 +199,19 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 int
 mpr_plan_library(struct mpr_module_id *ret_id)
 {
-	struct mpr_module module;
+	static struct mpr_module module;
+	static _Atomic bool known;
 	uint64_t unused;
-	int r = mpr_module_of((mpr_function *)mpr_plan_library, &module,
-			      &unused);
+	int r = 0;
 
+	if (!atomic_load(&known)) {
+		mpr_process_lock();
+		r = mpr_module_of((mpr_function *)mpr_plan_library, &module,
+				  &unused);
+		if (r == 0)
+			atomic_store(&known, true);
+		mpr_process_unlock();
+	}
 	if (r == 0)
 		*ret_id = module.id;
 	return r;
@@ -310,6 +320,17 @@ mpr_plan_options(const struct mpr_plan_file *f,
 	};
 }
 
+/* Whether this process has the very same environment. */
+static bool
+has_environment(const char *at, size_t n)
+{
+	const char *const *mine = mpr_image_own_environment();
+
+	for (; n && *mine && strcmp(*mine, at) == 0; mine++, n--)
+		at += strlen(at) + 1;
+	return !n && !*mine;
+}
+
 int
 mpr_plan_environment(const struct mpr_plan_file *f, const char ***ret_env)
 {
@@ -317,7 +338,7 @@ mpr_plan_environment(const struct mpr_plan_file *f, const char ***ret_env)
 	size_t n = (size_t)f->plan->n_env;
 
 	*ret_env = NULL;
-	if (!at)
+	if (!at || has_environment(at, n))
 		return 0;
 	*ret_env = mpr_malloc((n + 1) * sizeof(**ret_env));
 	if (!*ret_env)

@@ -116,7 +116,7 @@ void mpr_plan_options(const struct mpr_plan_file *f,
 		      struct mproc_process_opts *ret_o);
 
 /* In the child: the environment, with an array from malloc(); *@ret_env is NULL if
- * exec has applied it. Returns 0 or -ENOMEM. */
+ * it has that already. Returns 0 or -ENOMEM. */
 int mpr_plan_environment(const struct mpr_plan_file *f, const char ***ret_env);
 
 /* In the child: what it is to call. Returns 0 or -ENOEXEC. */

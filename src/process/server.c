@@ -59,6 +59,8 @@ make_room(struct birth *b, const struct mproc_process_opts *o)
 		if (o->keep_fds[i] >= above)
 			above = o->keep_fds[i] + 1;
 	for (int i = PLAN; i < b->n; i++) {
+		if (b->fds[i] >= above)
+			continue;
 		b->fds[i] = mpr_fds_move_up(b->fds[i], above);
 		if (b->fds[i] < 0)
 			return b->fds[i];
