@@ -121,6 +121,18 @@ struct mproc_stdio {
 };
 
 /**
+ * struct mproc_limit - a limit on what a process may use
+ * @resource: one of the RLIMIT_ numbers of <sys/resource.h>
+ * @soft:     what it is held to; UINT64_MAX: nothing
+ * @hard:     what it may raise @soft to; UINT64_MAX: as far as it likes
+ */
+struct mproc_limit {
+	int resource;
+	uint64_t soft;
+	uint64_t hard;
+};
+
+/**
  * struct mproc_process_opts - how to start a process
  * @struct_size:    filled in by MPROC_OPTS
  * @name:           for people; copied, up to 63 bytes; NULL means "process-1",
@@ -153,6 +165,13 @@ struct mproc_stdio {
  *                  with the same build of libmproc, by itself, or calls
  *                  mproc_process_main(); the entry is in a library. NULL: the
  *                  caller's program
+ * @limits:         limits that it is to have; of all others it has the caller's
+ * @n_limits:       how many @limits there are
+ * @nice:           its nice value, from -20 to 19, of which those below the
+ *                  caller's are for privileged processes; 0: the caller's
+ * @process_group:  the process group that it is in: that of another process of the
+ *                  session, by its number; -1: a new one of its own, which Ctrl-C
+ *                  does not reach; 0: the caller's
  */
 struct mproc_process_opts {
 	size_t struct_size;
@@ -172,6 +191,10 @@ struct mproc_process_opts {
 	bool outlive_parent;
 	bool no_report;
 	const char *exe;
+	const struct mproc_limit *limits;
+	int n_limits;
+	int nice;
+	pid_t process_group;
 };
 
 /**
@@ -194,8 +217,8 @@ struct mproc_process_opts {
  * process: better return. @fn runs with cancellation disabled, as one that is
  * pending in the caller is not meant for it.
  *
- * The child applies .cpus, .cwd, .env, the standard streams and .keep_fds, in
- * that order, before this returns and before @fn runs. If one of them cannot be
+ * The child applies .process_group, .nice, .cpus, .cwd, .env, the standard streams,
+ * .keep_fds and .limits, in that order, before this returns and before @fn runs. If one of them cannot be
  * applied, @fn is not run; the error detail says which and why.
  *
  * Return: 0, or a negative error, and no process was started:
@@ -215,6 +238,7 @@ struct mproc_process_opts {
  *            the program has closed one of the arena's, for MPROC_SPAWN
  *   -ENOENT, -ENOTDIR, -EACCES and others that chdir() gives, for .cwd; -EPERM
  *            and others that sched_setaffinity() gives in a sandbox, for .cpus
+ *   -EPERM, -EACCES  it may not be so nice, have that limit, or be in that group
  *   -EBADMSG  the child's word about its options makes no sense
  *   -ENOENT, -EACCES and others that execve() gives, for .exe
  *   -EAGAIN  the limit on processes is reached

@@ -70,6 +70,12 @@ void mpr_child_show_name(const char *name);
 /* In the child: change the working directory. Returns 0 or what chdir() says. */
 int mpr_child_enter(const char *directory);
 
+/* In the child: three more of its kind. Group 0 is one of its own; UINT64_MAX is no
+ * limit. They return 0 or what the kernel says. */
+int mpr_child_join_group(pid_t group);
+int mpr_child_be_nice(int value);
+int mpr_child_limit(int resource, uint64_t soft, uint64_t hard);
+
 /* In the child: replace the environment by a copy of @env. Returns 0 or
  * -ENOMEM. */
 int mpr_child_environment(const char *const *env);

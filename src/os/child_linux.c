@@ -169,6 +169,34 @@ mpr_child_enter(const char *directory)
 }
 
 int
+mpr_child_join_group(pid_t group)
+{
+	return setpgid(0, group) < 0 ? -errno : 0;
+}
+
+int
+mpr_child_be_nice(int value)
+{
+	return setpriority(PRIO_PROCESS, 0, value) < 0 ? -errno : 0;
+}
+
+static rlim_t
+to_limit(uint64_t value)
+{
+	return value == UINT64_MAX ? RLIM_INFINITY : (rlim_t)value;
+}
+
+int
+mpr_child_limit(int resource, uint64_t soft, uint64_t hard)
+{
+	const struct rlimit limits = { .rlim_cur = to_limit(soft),
+				       .rlim_max = to_limit(hard) };
+
+	return setrlimit((enum __rlimit_resource)resource, &limits) < 0 ?
+		       -errno : 0;
+}
+
+int
 mpr_child_environment(const char *const *env)
 {
 	size_t n = 0, bytes = 0, len;

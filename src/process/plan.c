@@ -119,6 +119,9 @@ fill(struct mpr_plan_file *f, const struct mpr_call *call,
 	if (plan->n_keep > 0)
 		memcpy(base + plan->keep_at, o->keep_fds,
 		       (size_t)plan->n_keep * sizeof(int));
+	if (plan->n_limits > 0)
+		memcpy(base + plan->limits_at, o->limits,
+		       (size_t)plan->n_limits * sizeof(*o->limits));
 	f->plan->n_pass =
 		list_passed((struct mpr_pass *)(void *)(base + plan->pass_at),
 			    o);
@@ -164,6 +167,9 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 		.stdio = { o->stdin_, o->stdout_, o->stderr_ },
 		.n_cpus = o->n_cpus,
 		.n_keep = o->n_keep_fds,
+		.n_limits = o->n_limits,
+		.nice = o->nice,
+		.process_group = o->process_group,
 	};
 	size_t n_keep = o->n_keep_fds > 0 ? (size_t)o->n_keep_fds : 0;
 	size_t at = PLAN_AT;
@@ -187,6 +193,7 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 	}
 	plan.cwd_at = o->cwd ? take(&at, strlen(o->cwd) + 1) : 0;
 	plan.cpus_at = take(&at, (size_t)o->n_cpus * sizeof(int));
+	plan.limits_at = take(&at, (size_t)o->n_limits * sizeof(*o->limits));
 	plan.keep_at = take(&at, n_keep * sizeof(int));
 	plan.pass_at = take(&at, (n_keep + 3) * sizeof(struct mpr_pass));
 	plan.size = mpr_round_up(at, PAGE);
@@ -317,6 +324,10 @@ mpr_plan_options(const struct mpr_plan_file *f,
 		.stderr_ = p->stdio[2],
 		.outlive_parent = p->outlives,
 		.no_report = p->no_report,
+		.limits = mpr_plan_at(f, p->limits_at),
+		.n_limits = p->n_limits,
+		.nice = p->nice,
+		.process_group = p->process_group,
 	};
 }
 

@@ -19,7 +19,9 @@
 #include "process/setup.h"
 
 enum step {
-	BIND = MPR_SETUP_STEPS,
+	GROUP = MPR_SETUP_STEPS,
+	NICE,
+	BIND,
 	ENTER,
 	ENVIRONMENT,
 	STDIN, /* and the two behind it, in the order of their numbers */
@@ -27,11 +29,12 @@ enum step {
 	STDERR,
 	KEEP,
 	CLOSE,
+	LIMIT,
 	STEPS
 };
 
 /* The word: that it was written, which step failed, with what error, and which
- * descriptor it was about. */
+ * descriptor or resource it was about. */
 #define WRITTEN (UINT64_C(1) << 63)
 #define STEP_SHIFT 48
 #define ERROR_SHIFT 32
@@ -95,6 +98,20 @@ mpr_setup_check(const struct mproc_process_opts *o)
 		r = check_list("keep_fds", o->keep_fds, o->n_keep_fds, -1);
 	if (r == 0)
 		r = check_list("cpus", o->cpus, o->n_cpus, 0);
+	if (r == 0 && (o->n_limits < 0 || (o->n_limits > 0) != !!o->limits))
+		r = mpr_fail(-EINVAL, "limits is %p, n_limits is %d",
+			     (const void *)o->limits, o->n_limits);
+	for (int i = 0; i < o->n_limits && r == 0; i++)
+		if (o->limits[i].soft > o->limits[i].hard)
+			r = mpr_fail(-EINVAL, "limits[%d]: soft is %llu, hard "
+				     "is %llu", i,
+				     (unsigned long long)o->limits[i].soft,
+				     (unsigned long long)o->limits[i].hard);
+	if (r == 0 && (o->nice < -20 || o->nice > 19))
+		r = mpr_fail(-EINVAL, "nice is %d", o->nice);
+	if (r == 0 && o->process_group < -1)
+		r = mpr_fail(-EINVAL, "process_group is %d",
+			     (int)o->process_group);
 	return r;
 }
 
@@ -102,7 +119,8 @@ bool
 mpr_setup_is_needed(const struct mproc_process_opts *o)
 {
 	return o->n_cpus || o->cwd || o->env || o->stdin_.kind ||
-	       o->stdout_.kind || o->stderr_.kind || o->n_keep_fds;
+	       o->stdout_.kind || o->stderr_.kind || o->n_keep_fds ||
+	       o->n_limits || o->nice || o->process_group;
 }
 
 static int
@@ -158,6 +176,17 @@ mpr_setup_apply(const struct mproc_process_opts *o)
 	uint64_t failed = 0;
 	int r;
 
+	if (o->process_group) {
+		r = mpr_child_join_group(o->process_group < 0 ?
+						 0 : o->process_group);
+		if (r < 0)
+			return failure(GROUP, r, 0);
+	}
+	if (o->nice) {
+		r = mpr_child_be_nice(o->nice);
+		if (r < 0)
+			return failure(NICE, r, 0);
+	}
 	if (o->n_cpus) {
 		r = mpr_cpu_bind(o->cpus, o->n_cpus);
 		if (r < 0)
@@ -177,6 +206,13 @@ mpr_setup_apply(const struct mproc_process_opts *o)
 		failed = redirect(o);
 	if (!failed && o->n_keep_fds)
 		failed = close_others(o);
+	/* Last: what comes before may need more. */
+	for (int i = 0; i < o->n_limits && !failed; i++) {
+		r = mpr_child_limit(o->limits[i].resource, o->limits[i].soft,
+				    o->limits[i].hard);
+		if (r < 0)
+			failed = failure(LIMIT, r, o->limits[i].resource);
+	}
 	return failed ? failed : WRITTEN;
 }
 
@@ -206,6 +242,13 @@ mpr_setup_result(uint64_t word, const struct mproc_process_opts *o)
 		return mpr_fail(r, "descriptors in the child of the fork "
 				"server: %s", text);
 	switch ((enum step)step) {
+	case GROUP:
+		return mpr_fail(r, "process_group %d: %s",
+				(int)o->process_group, text);
+	case NICE:
+		return mpr_fail(r, "nice %d: %s", o->nice, text);
+	case LIMIT:
+		return mpr_fail(r, "the limit on resource %d: %s", fd, text);
 	case BIND:
 		return mpr_fail(r, "the %d cpus, from %d on: %s", o->n_cpus,
 				o->cpus ? o->cpus[0] : -1, text);
