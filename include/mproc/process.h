@@ -103,11 +103,18 @@ enum mproc_start_method {
  * @MPROC_STDIO_INHERIT: where the caller's leads
  * @MPROC_STDIO_NULL:    to /dev/null
  * @MPROC_STDIO_FD:      to an open file of the caller
+ * @MPROC_STDIO_LINES:   for output, to where the caller's stdout or stderr leads, line
+ *                       by line, each as "[name] line". A thread of the caller passes
+ *                       them on, through these streams, as long as there are such
+ *                       processes, or others to which they have handed it on; what
+ *                       the process has printed is there when it is joined. A line
+ *                       of more than 4095 bytes is broken
  */
 enum mproc_stdio_kind {
 	MPROC_STDIO_INHERIT = 0,
 	MPROC_STDIO_NULL = 1,
-	MPROC_STDIO_FD = 2
+	MPROC_STDIO_FD = 2,
+	MPROC_STDIO_LINES = 3
 };
 
 /**

@@ -12,6 +12,7 @@
 
 #include "os/child.h"
 #include "process/call.h"
+#include "process/lines.h"
 #include "process/plan.h"
 #include "process/record.h"
 #include "process/self.h"
@@ -21,6 +22,7 @@ struct mproc_process {
 	struct mpr_child child;
 	struct mpr_record *record;
 	struct mpr_plan_file plan; /* of one with an image of its own */
+	struct mpr_lines *lines[2]; /* of its output, if that is passed on */
 	bool daemon;
 	bool outlives; /* its parent */
 	bool service;  /* a fork server */

@@ -15,6 +15,7 @@
 #include "base/opts.h"
 #include "os/clock.h"
 #include "os/crash.h"
+#include "os/fds.h"
 #include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/stdio.h"
@@ -117,6 +118,9 @@ mpr_process_has_ended(mproc_process *p)
 	/* Outside the lock, as it may free whole queues. Two threads may do it
 	 * at once. */
 	mpr_recover_process(p->child.pid, signal);
+	for (int i = 0; i < 2; i++)
+		if (p->lines[i])
+			mpr_lines_drain(p->lines[i]);
 	mpr_process_lock();
 	p->recovered = true;
 	mpr_process_unlock();
@@ -138,6 +142,9 @@ void
 mpr_process_free(mproc_process *p)
 {
 	mpr_child_close(&p->child);
+	for (int i = 0; i < 2; i++)
+		if (p->lines[i])
+			mpr_lines_release(p->lines[i]);
 	if (p->plan.shmem.base)
 		mpr_plan_free(&p->plan);
 	else if (p->record)
@@ -332,8 +339,8 @@ start_by_server(mproc_process *p, const struct mpr_call *call,
 }
 
 static int
-start(mproc_process *p, const struct mpr_call *call,
-      const struct mproc_process_opts *o)
+start_by_method(mproc_process *p, const struct mpr_call *call,
+		const struct mproc_process_opts *o)
 {
 	struct mpr_call copied = *call;
 	void *copy = NULL;
@@ -353,6 +360,38 @@ start(mproc_process *p, const struct mpr_call *call,
 	return r;
 }
 
+/* Output that is passed on goes into a pipe, of which only the child keeps the
+ * end. */
+static int
+open_lines(mproc_process *p, struct mproc_process_opts *o, int fds[2])
+{
+	struct mproc_stdio *streams[2] = { &o->stdout_, &o->stderr_ };
+	int r = 0;
+
+	for (int i = 0; i < 2 && r == 0; i++) {
+		if (streams[i]->kind != MPROC_STDIO_LINES)
+			continue;
+		r = mpr_lines_open(&p->lines[i], p->name, i + 1, &fds[i]);
+		*streams[i] = (struct mproc_stdio){ .kind = MPROC_STDIO_FD,
+						    .fd = fds[i] };
+	}
+	return r;
+}
+
+static int
+start(mproc_process *p, const struct mpr_call *call,
+      struct mproc_process_opts *o)
+{
+	int fds[2] = { -1, -1 }, r = open_lines(p, o, fds);
+
+	if (r == 0)
+		r = start_by_method(p, call, o);
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			mpr_fds_close(fds[i]);
+	return r;
+}
+
 static int
 check_opts(struct mproc_process_opts *o)
 {
@@ -363,6 +402,11 @@ check_opts(struct mproc_process_opts *o)
 	r = mpr_method_check(o->method);
 	if (r == 0 && o->daemon && o->outlive_parent)
 		r = mpr_fail(-EINVAL, "a daemon does not outlive its parent");
+	if (r == 0 && o->outlive_parent &&
+	    (o->stdout_.kind == MPROC_STDIO_LINES ||
+	     o->stderr_.kind == MPROC_STDIO_LINES))
+		r = mpr_fail(-EINVAL, "who outlives its parent cannot have it "
+			     "pass on its lines");
 	if (r == 0 && o->exe && o->method != MPROC_SPAWN)
 		r = mpr_fail(-EINVAL, "exe is \"%s\", and the method is not "
 			     "MPROC_SPAWN", o->exe);

@@ -58,7 +58,7 @@ mpr_setup_failure(enum mpr_setup_step step, int r)
 }
 
 static int
-check_stream(const char *name, struct mproc_stdio s)
+check_stream(const char *name, struct mproc_stdio s, bool lines)
 {
 	switch (s.kind) {
 	case MPROC_STDIO_INHERIT:
@@ -67,6 +67,9 @@ check_stream(const char *name, struct mproc_stdio s)
 	case MPROC_STDIO_FD:
 		return s.fd >= 0 ? 0 : mpr_fail(-EINVAL, "%s: descriptor %d",
 						name, s.fd);
+	case MPROC_STDIO_LINES:
+		if (lines)
+			return 0;
 	}
 	return mpr_fail(-EINVAL, "%s: there is no kind %d", name, s.kind);
 }
@@ -88,12 +91,12 @@ check_list(const char *name, const int *list, int n, int least)
 int
 mpr_setup_check(const struct mproc_process_opts *o)
 {
-	int r = check_stream("stdin_", o->stdin_);
+	int r = check_stream("stdin_", o->stdin_, false);
 
 	if (r == 0)
-		r = check_stream("stdout_", o->stdout_);
+		r = check_stream("stdout_", o->stdout_, true);
 	if (r == 0)
-		r = check_stream("stderr_", o->stderr_);
+		r = check_stream("stderr_", o->stderr_, true);
 	if (r == 0)
 		r = check_list("keep_fds", o->keep_fds, o->n_keep_fds, -1);
 	if (r == 0)

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One thread reads for all processes, as long as there is anything to read from. The
+ * list is changed under the process lock, which nobody holds while printing; who
+ * reads from one of them has made it busy.
+ *
+ * A forked child has neither the thread nor an interest in what its parent reads.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "os/child.h"
+#include "os/clock.h"
+#include "os/fds.h"
+#include "os/generation.h"
+#include "os/pipe.h"
+#include "os/task.h"
+#include "os/thread.h"
+#include "os/waker.h"
+#include "process/lines.h"
+#include "process/self.h"
+
+#define LINE 4096 /* longer ones are broken */
+#define WAIT 1000 /* ms, until the thread asks whether it is the last one */
+#define WAIT_UNWOKEN 10
+
+struct mpr_lines {
+	struct mpr_lines *next;
+	FILE *out;
+	int fd; /* or -1: it has come to its end */
+	bool busy;
+	bool held; /* by a handle */
+	char name[MPR_NAME_MAX];
+	size_t len; /* of the line that is not complete */
+	char text[LINE];
+};
+
+/* Of the process of generation @owner. */
+static struct mpr_lines *list;
+static uint64_t owner;
+static bool running;
+static int waker;
+
+/* The process lock is held in these. */
+
+static void
+forget_parents(void)
+{
+	if (owner == mpr_generation())
+		return;
+	list = NULL;
+	running = false;
+	owner = mpr_generation();
+}
+
+static bool
+is_listed(const struct mpr_lines *l)
+{
+	for (const struct mpr_lines *i = list; i; i = i->next)
+		if (i == l)
+			return true;
+	return false;
+}
+
+/* Frees it if nothing will come, and nobody asks. */
+static void
+clean_up(struct mpr_lines *l)
+{
+	struct mpr_lines **link = &list;
+
+	if (l->busy || l->held || l->fd >= 0)
+		return;
+	while (*link != l)
+		link = &(*link)->next;
+	*link = l->next;
+	free(l);
+}
+
+/* Makes it busy. Returns false if it is, or is gone. */
+static bool
+try_to_take(struct mpr_lines *l)
+{
+	bool taken;
+
+	mpr_process_lock();
+	taken = is_listed(l) && !l->busy && l->fd >= 0;
+	if (taken)
+		l->busy = true;
+	mpr_process_unlock();
+	return taken;
+}
+
+static void
+give_back(struct mpr_lines *l)
+{
+	mpr_process_lock();
+	l->busy = false;
+	clean_up(l);
+	mpr_process_unlock();
+}
+
+/* The caller has made it busy, in the following. */
+
+static void
+print(const struct mpr_lines *l, const char *line, size_t len)
+{
+	flockfile(l->out);
+	fprintf(l->out, "[%s] ", l->name);
+	fwrite(line, 1, len, l->out);
+	putc('\n', l->out);
+	funlockfile(l->out);
+}
+
+static void
+print_rest(struct mpr_lines *l)
+{
+	if (l->len)
+		print(l, l->text, l->len);
+	l->len = 0;
+}
+
+static void
+print_lines(struct mpr_lines *l)
+{
+	char *line = l->text, *end = l->text + l->len, *newline;
+
+	while ((newline = memchr(line, '\n', (size_t)(end - line)))) {
+		print(l, line, (size_t)(newline - line));
+		line = newline + 1;
+	}
+	l->len = (size_t)(end - line);
+	memmove(l->text, line, l->len);
+	if (l->len == LINE)
+		print_rest(l);
+}
+
+/* Returns false if there is nothing now. */
+static bool
+read_some(struct mpr_lines *l)
+{
+	int n = mpr_pipe_read(l->fd, l->text + l->len, LINE - l->len);
+
+	if (n == -EAGAIN)
+		return false;
+	if (n > 0) {
+		l->len += (size_t)n;
+		print_lines(l);
+		return true;
+	}
+	print_rest(l);
+	mpr_fds_close(l->fd);
+	l->fd = -1;
+	return false;
+}
+
+static void
+pass_on(struct mpr_lines *l)
+{
+	if (read_some(l) || l->fd < 0)
+		fflush(l->out);
+}
+
+/* The thread. */
+
+#define ROOM 1024 /* more than that wait for their turn */
+
+/* Whom it waits for; the waker is the first. Only it uses these. */
+static struct pollfd fds[ROOM];
+static struct mpr_lines *waits_for[ROOM];
+
+/* Returns how many there are, or 0 if there is nothing to read from, and the thread
+ * is to end. */
+static unsigned
+collect(void)
+{
+	unsigned n = 1;
+
+	mpr_process_lock();
+	for (struct mpr_lines *l = list; l && n < ROOM; l = l->next) {
+		if (l->fd < 0)
+			continue;
+		fds[n] = (struct pollfd){ .fd = l->fd, .events = POLLIN };
+		waits_for[n++] = l;
+	}
+	fds[0] = (struct pollfd){ .fd = waker, .events = POLLIN };
+	if (n == 1 || mpr_task_is_last()) {
+		if (waker >= 0)
+			mpr_waker_close(waker);
+		running = false;
+		n = 0;
+	} else if (waker >= 0) {
+		mpr_waker_reset(waker);
+	}
+	mpr_process_unlock();
+	return n;
+}
+
+static void *
+relay(void *unused)
+{
+	unsigned n;
+
+	(void)unused;
+	mpr_thread_show_name("mproc-lines");
+	while ((n = collect()) > 0) {
+		mpr_pipe_wait(fds, n, waker < 0 ? WAIT_UNWOKEN : WAIT);
+		for (unsigned i = 1; i < n; i++) {
+			if (!fds[i].revents || !try_to_take(waits_for[i]))
+				continue;
+			pass_on(waits_for[i]);
+			give_back(waits_for[i]);
+		}
+	}
+	return NULL;
+}
+
+/* The process lock is held. */
+static int
+wake_relay(void)
+{
+	int r = 0;
+
+	if (running) {
+		if (waker >= 0)
+			mpr_waker_wake(waker);
+		return 0;
+	}
+	waker = mpr_waker_open();
+	if (waker == -EMFILE || waker == -ENFILE || waker == -ENOMEM)
+		return waker;
+	running = true;
+	r = mpr_thread_start(relay, NULL);
+	if (r == 0)
+		return 0;
+	running = false;
+	if (waker >= 0)
+		mpr_waker_close(waker);
+	return r;
+}
+
+int
+mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
+	       int *ret_fd)
+{
+	struct mpr_lines *l = mpr_malloc(sizeof(*l));
+	int ends[2], r;
+
+	if (!l)
+		return mpr_fail(-ENOMEM, "no memory for the lines of \"%s\"",
+				name);
+	r = mpr_pipe_open(ends);
+	if (r < 0) {
+		free(l);
+		return mpr_fail(r, "a pipe for the lines of \"%s\": %s", name,
+				mproc_strerror(r));
+	}
+	*l = (struct mpr_lines){
+		.out = stream == 1 ? stdout : stderr,
+		.fd = ends[0],
+		.held = true,
+	};
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	mpr_process_lock();
+	forget_parents();
+	l->next = list;
+	list = l;
+	r = wake_relay();
+	if (r < 0)
+		list = l->next;
+	mpr_process_unlock();
+	if (r < 0) {
+		mpr_fds_close(ends[0]);
+		mpr_fds_close(ends[1]);
+		free(l);
+		return mpr_fail(r, "a thread for the lines of \"%s\": %s", name,
+				mproc_strerror(r));
+	}
+	*ret_l = l;
+	*ret_fd = ends[1];
+	return 0;
+}
+
+/* Until nobody else reads from it. Returns false if there is nothing left to. */
+static bool
+take(struct mpr_lines *l)
+{
+	bool over;
+
+	for (unsigned tries = 0; !try_to_take(l); tries++) {
+		mpr_process_lock();
+		over = !is_listed(l) || l->fd < 0;
+		mpr_process_unlock();
+		if (over)
+			return false;
+		(void)mpr_child_pause(MPR_NEVER, tries);
+	}
+	return true;
+}
+
+static void
+drain(struct mpr_lines *l)
+{
+	while (read_some(l))
+		;
+	print_rest(l);
+	fflush(l->out);
+}
+
+void
+mpr_lines_drain(struct mpr_lines *l)
+{
+	if (!take(l))
+		return;
+	drain(l);
+	give_back(l);
+}
+
+/* Until the thread has ended, if there is nothing to read from any more: who has
+ * closed the last handle finds its process as it was before. */
+static void
+let_relay_end(void)
+{
+	bool ends = true;
+
+	for (unsigned tries = 0; ends; tries++) {
+		mpr_process_lock();
+		ends = running && owner == mpr_generation();
+		for (const struct mpr_lines *l = list; l && ends; l = l->next)
+			ends = l->fd < 0;
+		if (ends && waker >= 0)
+			mpr_waker_wake(waker);
+		mpr_process_unlock();
+		if (ends)
+			(void)mpr_child_pause(MPR_NEVER, tries);
+	}
+}
+
+void
+mpr_lines_release(struct mpr_lines *l)
+{
+	mpr_lines_drain(l);
+	mpr_process_lock();
+	l->held = false;
+	clean_up(l);
+	mpr_process_unlock();
+	let_relay_end();
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What started processes print, passed on to this one's standard output or standard
+ * error line by line, with the name of the process in front.
+ */
+#ifndef MPR_PROCESS_LINES_H
+#define MPR_PROCESS_LINES_H
+
+struct mpr_lines;
+
+/*
+ * Begins to pass on what comes to *@ret_fd, a descriptor that is closed at exec, to
+ * this process's stream 1 or 2. Returns 0; -EMFILE, -ENFILE, -ENOMEM, or -EAGAIN if
+ * there can be no thread for it.
+ */
+int mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
+		   int *ret_fd);
+
+/* The process has ended: passes on what it has left, also half a line. What comes
+ * from others who have the descriptor is passed on as before. */
+void mpr_lines_drain(struct mpr_lines *l);
+
+/* The process has ended, or was not started, and nobody has the pointer any more. It
+ * is freed when all that have the descriptor are gone. */
+void mpr_lines_release(struct mpr_lines *l);
+
+#endif

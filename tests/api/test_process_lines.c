@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process.h: output that the starter passes on, line by line. In roles, whose own
+ * output goes to a file.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "options.h"
+
+#define LONG 10000
+
+/* In the arena. */
+struct board {
+	int method;
+	_Atomic bool go;
+	_Atomic unsigned ready;
+};
+
+static struct mproc_process_opts
+lines(const struct board *b, const char *name)
+{
+	return (struct mproc_process_opts){
+		.struct_size = sizeof(struct mproc_process_opts),
+		.method = b->method,
+		.name = name,
+		.stdout_ = { MPROC_STDIO_LINES, 0 },
+		.stderr_ = { MPROC_STDIO_LINES, 0 },
+	};
+}
+
+/* From here on what the role prints, to both, can be read. */
+static int
+redirect(struct mpt *t)
+{
+	int fd = memfd_create("lines", MFD_CLOEXEC);
+
+	mpt_check(t, fd >= 0);
+	mpt_check_int(t, fcntl(fd, F_SETFL, O_APPEND), 0);
+	mpt_check_int(t, dup2(fd, 1), 1);
+	mpt_check_int(t, dup2(fd, 2), 2);
+	return fd;
+}
+
+static char *
+text_of(int fd)
+{
+	off_t len = lseek(fd, 0, SEEK_END);
+	char *text = calloc(1, (size_t)len + 1);
+
+	if (pread(fd, text, (size_t)len, 0) != len)
+		abort();
+	return text;
+}
+
+static void
+must_be(struct mpt *t, int fd, const char *expected)
+{
+	char *text = text_of(fd);
+
+	if (strcmp(text, expected) != 0)
+		mpt_fail(t, __FILE__, __LINE__, "it is \"%s\", not \"%s\"",
+			 text, expected);
+	free(text);
+}
+
+static void
+start_and_join(struct mpt *t, mproc_entry *fn, struct board *b,
+	       const struct mproc_process_opts *o, int code)
+{
+	mproc_process *p;
+	int got = -1;
+
+	mpt_check_int(t, mproc_process_start(&p, fn, b, o), 0);
+	mpt_check_int(t, mproc_process_join(p, MPROC_FOREVER), 0);
+	mpt_check_int(t, mproc_process_exitcode(p, &got), 0);
+	mpt_check_int(t, got, code);
+	mproc_process_close(p);
+}
+
+/* Runs @role with each method. */
+static void
+by_each(struct mpt *t, mpt_fn *role)
+{
+	struct board *b = mproc_alloc(sizeof(*b));
+	int id;
+
+	assert_non_null(b);
+	for (b->method = MPROC_FORK; b->method <= MPROC_FORKSERVER;
+	     b->method++) {
+		b->go = false;
+		b->ready = 0;
+		id = mpt_spawn(t, "starter", role, b);
+		mpt_expect_exit(t, id, 0);
+		/* A fork server that its role did not stop. */
+		mpt_reap_orphans(t);
+	}
+	mproc_free(b);
+}
+
+static int
+say_two_lines(void *arg)
+{
+	(void)arg;
+	printf("first\n");
+	fflush(stdout);
+	printf("second");
+	return 4;
+}
+
+static int
+see_lines(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = lines(arg, "worker");
+	unsigned fds = mpt_fd_count();
+	int fd = redirect(t);
+
+	mpt_check_int(t, mpt_fd_count(), fds + 1);
+	start_and_join(t, say_two_lines, arg, &o, 4);
+	/* All of it, as soon as it is joined, with an end to each line. */
+	must_be(t, fd, "[worker] first\n[worker] second\n");
+	mproc_forkserver_stop();
+	mpt_check_int(t, mpt_fd_count(), fds + 1);
+	return 0;
+}
+
+static void
+lines_come_with_the_name_in_front(void **state)
+{
+	by_each(*state, see_lines);
+}
+
+static int
+say_a_byte_at_a_time(void *arg)
+{
+	struct board *b = arg;
+
+	for (const char *c = "one\n\ntwo\n"; *c; c++)
+		if (write(1, c, 1) != 1)
+			return 1;
+	b->ready = 1;
+	while (!b->go)
+		sched_yield();
+	return 0;
+}
+
+static int
+see_them_at_once(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = lines(arg, "slow");
+	struct board *b = arg;
+	int fd = redirect(t);
+	mproc_process *p;
+
+	mpt_check_int(t, mproc_process_start(&p, say_a_byte_at_a_time, b, &o),
+		      0);
+	/* While it runs, and though nobody waits for it. */
+	mpt_until(t, lseek(fd, 0, SEEK_END) ==
+			     (off_t)strlen("[slow] one\n[slow] \n[slow] two\n"));
+	must_be(t, fd, "[slow] one\n[slow] \n[slow] two\n");
+	mpt_check(t, mproc_process_is_alive(p));
+	b->go = true;
+	mpt_check_int(t, mproc_process_join(p, MPROC_FOREVER), 0);
+	mproc_process_close(p);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+lines_come_when_they_are_written(void **state)
+{
+	by_each(*state, see_them_at_once);
+}
+
+static int
+say_much(void *arg)
+{
+	char line[LONG + 2];
+
+	(void)arg;
+	memset(line, 'x', LONG);
+	line[5] = '\0'; /* a byte like any other */
+	line[LONG] = '\n';
+	for (int i = 0; i < 50; i++)
+		if (write(1 + i % 2, line, LONG + 1) != LONG + 1)
+			return 1;
+	return 0;
+}
+
+static int
+count_much(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = lines(arg, "n");
+	int fd = redirect(t);
+	size_t x = 0, prefixes = 0, ends = 0, zeros = 0;
+	off_t len;
+	char *text;
+
+	start_and_join(t, say_much, arg, &o, 0);
+	len = lseek(fd, 0, SEEK_END);
+	text = text_of(fd);
+	for (off_t i = 0; i < len; i++) {
+		x += text[i] == 'x';
+		prefixes += text[i] == '[';
+		ends += text[i] == '\n';
+		zeros += text[i] == '\0';
+	}
+	free(text);
+	mpt_check_int(t, x, 50 * (LONG - 1));
+	mpt_check_int(t, zeros, 50);
+	/* Nothing is lost, and each piece is a line. */
+	mpt_check_int(t, prefixes, ends);
+	mpt_check(t, ends >= 150);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+nothing_is_lost_of_much(void **state)
+{
+	by_each(*state, count_much);
+}
+
+static int
+leave_somebody_behind(void *arg)
+{
+	struct board *b = arg;
+
+	printf("parent\n");
+	fflush(stdout);
+	if (fork() == 0) {
+		b->ready = 1;
+		while (!b->go)
+			sched_yield();
+		printf("heir\n");
+		fflush(stdout);
+		_exit(0);
+	}
+	return 0;
+}
+
+static int
+hear_of_heirs(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = lines(arg, "p");
+	unsigned fds = mpt_fd_count();
+	struct board *b = arg;
+	int fd = redirect(t);
+
+	/* A join does not wait for who else has the pipe. */
+	start_and_join(t, leave_somebody_behind, b, &o, 0);
+	mpt_until(t, b->ready == 1);
+	must_be(t, fd, "[p] parent\n");
+	b->go = true;
+	mpt_until(t, lseek(fd, 0, SEEK_END) ==
+			     (off_t)strlen("[p] parent\n[p] heir\n"));
+	must_be(t, fd, "[p] parent\n[p] heir\n");
+	mproc_forkserver_stop();
+	/* The thread goes when there is nobody left. */
+	mpt_until(t, mpt_fd_count() == fds + 1);
+	return 0;
+}
+
+static void
+lines_of_heirs_come_later(void **state)
+{
+	by_each(*state, hear_of_heirs);
+}
+
+static int
+say_and_die(void *arg)
+{
+	(void)arg;
+	if (write(2, "dying", 5) != 5)
+		return 1;
+	return raise(SIGKILL);
+}
+
+static int
+start_and_exit(void *arg)
+{
+	struct board *b = arg;
+	struct mproc_process_opts o = lines(b, "inner");
+	mproc_process *p;
+
+	/* Nobody joins it but the end of this process. */
+	return mproc_process_start(&p, say_two_lines, b, &o) < 0;
+}
+
+static int
+see_the_last_words(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = lines(arg, "victim");
+	int fd = redirect(t);
+
+	start_and_join(t, say_and_die, arg, &o, -SIGKILL);
+	must_be(t, fd, "[victim] dying\n");
+	o.name = "outer";
+	start_and_join(t, start_and_exit, arg, &o, 0);
+	must_be(t, fd, "[victim] dying\n[outer] [inner] first\n"
+		       "[outer] [inner] second\n");
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+last_words_are_heard(void **state)
+{
+	by_each(*state, see_the_last_words);
+}
+
+static void
+what_makes_no_sense_is_refused(void **state)
+{
+	const struct board by_fork = { .method = MPROC_FORK };
+	struct mproc_process_opts o = lines(&by_fork, "refused");
+	mproc_process *p;
+
+	expect_refused(*state, -EINVAL, "stdin_",
+		       MPROC_OPTS(mproc_process_opts,
+				  .stdin_ = { MPROC_STDIO_LINES, 0 }));
+	expect_refused(*state, -EINVAL, "outlives",
+		       MPROC_OPTS(mproc_process_opts, .outlive_parent = true,
+				  .stdout_ = { MPROC_STDIO_LINES, 0 }));
+	o.cwd = "/nowhere";
+	/* The C library keeps the first thread's stack. */
+	assert_int_equal(mproc_process_start(&p, return_it, NULL, &o), -ENOENT);
+	/* What fails later takes the pipe along, and the thread. */
+	expect_refused(*state, -ENOENT, "/nowhere", &o);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(lines_come_with_the_name_in_front),
+		mpt_test(lines_come_when_they_are_written),
+		mpt_test(nothing_is_lost_of_much),
+		mpt_test(lines_of_heirs_come_later),
+		mpt_test(last_words_are_heard),
+		mpt_test(what_makes_no_sense_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
