@@ -216,7 +216,9 @@ struct mproc_process_opts {
  * What standard output and standard error hold is flushed first, so that
  * nothing is printed twice (but a stream that another thread is just writing to
  * is left to that one). A forked child keeps signal handlers, signal mask and
- * open files; only the calling thread exists in it. When @fn returns, the
+ * open files; only the calling thread exists in it, and what other threads have
+ * locked stays locked there: a process that has any is warned once, by the log.
+ * When @fn returns, the
  * child runs its own mproc_at_exit() functions, keeps the exit rules for its
  * own children, flushes stdout and stderr and ends, without running the
  * caller's atexit() functions. exit() in @fn does the same, but first runs the

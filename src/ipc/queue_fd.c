@@ -371,3 +371,14 @@ mpr_queue_fd_forget_now(void)
 	lock();
 	mpr_process_unlock();
 }
+
+unsigned
+mpr_queue_fd_threads(void)
+{
+	bool runs;
+
+	mpr_process_lock();
+	runs = watcher.runs && generation == mpr_generation();
+	mpr_process_unlock();
+	return runs;
+}

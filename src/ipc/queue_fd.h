@@ -63,4 +63,7 @@ mpr_queue_fd_forget(void)
 		mpr_queue_fd_forget_now();
 }
 
+/* How many threads this process has for descriptors. */
+unsigned mpr_queue_fd_threads(void);
+
 #endif

@@ -33,6 +33,10 @@ enum mpr_task_state mpr_task_probe(pid_t tid, uint64_t time);
  * another one mean nothing here. 0 if unknown. */
 uint64_t mpr_task_namespace(void);
 
+/* How many threads this process has; 1 as long as it has never had another, which
+ * costs nothing to tell; 0 where nothing can be said. */
+unsigned mpr_task_threads(void);
+
 /* Whether the calling thread is all that is left of its process: the first one
  * has ended, and so have all others. False where nothing can be said. */
 bool mpr_task_is_last(void);

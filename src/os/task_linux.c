@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -116,6 +117,19 @@ static bool
 has_ended(const struct fields *fields)
 {
 	return fields->state == 'Z' || fields->state == 'X';
+}
+
+unsigned
+mpr_task_threads(void)
+{
+	struct stat st;
+
+	if (__libc_single_threaded)
+		return 1;
+	/* A directory has a link for itself, one for its parent, and one for each
+	 * directory in it. */
+	return stat("/proc/self/task", &st) < 0 || st.st_nlink < 3 ?
+		       0 : (unsigned)st.st_nlink - 2;
 }
 
 bool

@@ -350,3 +350,15 @@ mpr_lines_release(struct mpr_lines *l)
 	mpr_process_unlock();
 	let_relay_end();
 }
+
+unsigned
+mpr_lines_threads(void)
+{
+	bool runs;
+
+	mpr_process_lock();
+	forget_parents();
+	runs = running;
+	mpr_process_unlock();
+	return runs;
+}

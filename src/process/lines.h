@@ -24,4 +24,7 @@ void mpr_lines_drain(struct mpr_lines *l);
  * is freed when all that have the descriptor are gone. */
 void mpr_lines_release(struct mpr_lines *l);
 
+/* How many threads this process has for it. */
+unsigned mpr_lines_threads(void);
+
 #endif

@@ -11,8 +11,10 @@
 #include "arena/recover.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/macros.h"
 #include "base/opts.h"
+#include "ipc/queue_fd.h"
 #include "os/clock.h"
 #include "os/crash.h"
 #include "os/fds.h"
@@ -274,6 +276,25 @@ open_child(mproc_process *p, pid_t pid, bool setup,
 	return r;
 }
 
+/* Once in each process. */
+static void
+warn_of_threads(void)
+{
+	static _Atomic uint64_t warned;
+	unsigned threads = mpr_task_threads(), ours;
+
+	if (threads < 2 || atomic_load(&warned) == mpr_generation())
+		return;
+	ours = mpr_queue_fd_threads() + mpr_lines_threads();
+	if (threads - 1 <= ours)
+		return;
+	atomic_store(&warned, mpr_generation());
+	mpr_log(MPROC_LOG_WARNING, "process %d forks while it has %u threads: "
+		"in the child the others are gone, and locks that they held "
+		"stay locked; MPROC_SPAWN and MPROC_FORKSERVER copy neither",
+		(int)mpr_task_pid(), threads - ours);
+}
+
 /* Forks @p, which makes @call. */
 MPR_CHILD_PATH static int
 start_fork(mproc_process *p, const struct mpr_call *call,
@@ -287,6 +308,7 @@ start_fork(mproc_process *p, const struct mpr_call *call,
 	};
 	pid_t pid;
 
+	warn_of_threads();
 	p->record = mpr_record_new();
 	if (!p->record)
 		return mpr_fail(-ENOMEM, "no memory for a process record");

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "owned.h"
@@ -403,6 +404,62 @@ standard_streams_may_be_closed_from_the_start(void **state)
 	in_a_host(*state, host_has_no_standard_streams, NULL);
 }
 
+static void
+count_warnings(void *ctx, int level, const char *text)
+{
+	unsigned *n = ctx;
+
+	if (level == MPROC_LOG_WARNING && strstr(text, "threads"))
+		++*n;
+}
+
+static void *
+wait_for_the_end(void *arg)
+{
+	mpt_reach(arg, NEVER_STEP);
+	return NULL;
+}
+
+/* A sanitizer's. */
+static bool
+has_another_thread(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/task", &st) == 0 && st.st_nlink > 3;
+}
+
+static int
+host_has_threads(struct mpt *t, void *arg)
+{
+	bool other = has_another_thread();
+	unsigned n = 0;
+	mproc_queue *q;
+	pthread_t thread;
+
+	(void)arg;
+	mproc_log_set(MPROC_LOG_WARNING, count_warnings, &n);
+	finish(t, start(t, return_it, (void *)5), 5);
+	/* One of the library's own does no harm. */
+	mpt_check_int(t, mproc_queue_create(&q, NULL), 0);
+	mpt_check(t, mproc_queue_fd(q) >= 0);
+	finish(t, start(t, return_it, (void *)5), 5);
+	mpt_check_int(t, n, other);
+	mpt_check_int(t, pthread_create(&thread, NULL, wait_for_the_end, t), 0);
+	finish(t, start(t, return_it, (void *)5), 5);
+	mpt_check_int(t, n, 1);
+	/* Once is enough. */
+	finish(t, start(t, return_it, (void *)5), 5);
+	mpt_check_int(t, n, 1);
+	return 0;
+}
+
+static void
+who_forks_with_threads_is_warned(void **state)
+{
+	in_a_host(*state, host_has_threads, NULL);
+}
+
 int
 main(void)
 {
@@ -413,6 +470,7 @@ main(void)
 		mpt_test(a_grandchild_does_not_tell_how_the_child_ended),
 		mpt_test(all_signals_may_be_blocked),
 		mpt_test(standard_streams_may_be_closed_from_the_start),
+		mpt_test(who_forks_with_threads_is_warned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
