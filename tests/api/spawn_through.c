@@ -1,9 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A library that uses libmproc, for a program that does not name it: the C library
- * comes before libmproc there, so that the program's start does not go through it.
+ * A library that uses libmproc: also for a program that does not name that. There the
+ * C library comes before libmproc, so that the program's start does not go through
+ * it. And it does something before main(), as soon as libmproc is ready.
  */
+#include <stdlib.h>
+
 #include <mproc/mproc.h>
+
+static void *block;
+
+/* Only where somebody asks, as it would be a leak for most. */
+__attribute__((constructor)) static void
+construct(void)
+{
+	if (getenv("SPAWN_BLOCK"))
+		block = mproc_alloc(100);
+}
+
+void *through_block(void);
+
+void *
+through_block(void)
+{
+	return block;
+}
 
 static int
 seven(void *arg)

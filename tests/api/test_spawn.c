@@ -44,6 +44,7 @@ struct board {
 	mproc_lock lock;
 	mproc_queue *q;
 	_Atomic unsigned ready;
+	void *block;
 };
 
 static int changed = 1;
@@ -177,6 +178,36 @@ an_entry_may_be_static_in_a_library_that_was_loaded_later(void **state)
 }
 
 both_methods(an_entry_may_be_static_in_a_library_that_was_loaded_later)
+
+void *through_block(void); /* spawn_through.c */
+
+static int
+tell_of_the_block(void *arg)
+{
+	struct board *b = arg;
+
+	b->block = through_block();
+	return b->block && mproc_is_shared(b->block) ? 0 : 1;
+}
+
+static void
+a_library_that_needs_us_finds_the_arena_in_its_constructor(void **state)
+{
+	struct board *b = new_board();
+
+	(void)state;
+	setenv("SPAWN_BLOCK", "1", 1);
+	assert_int_equal(result_of(tell_of_the_block, b, WITH(.name = NULL)),
+			 0);
+	unsetenv("SPAWN_BLOCK");
+	/* It is ours as well, and outlives who has made it. */
+	assert_true(mproc_is_shared(b->block));
+	memset(b->block, 1, 100);
+	mproc_free(b->block);
+	mproc_free(b);
+}
+
+both_methods(a_library_that_needs_us_finds_the_arena_in_its_constructor)
 
 /* The argument. */
 
@@ -704,6 +735,7 @@ main(void)
 		both_methods_tests(ends_are_told_as_for_forked_ones),
 		both_methods_tests(a_crash_leaves_a_report),
 		both_methods_tests(an_entry_may_be_static_in_a_library_that_was_loaded_later),
+		both_methods_tests(a_library_that_needs_us_finds_the_arena_in_its_constructor),
 		both_methods_tests(bytes_are_copied),
 		both_methods_tests(what_the_image_has_not_is_refused),
 		both_methods_tests(options_are_applied),
