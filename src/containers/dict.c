@@ -4,21 +4,18 @@
 #include <mproc/dict.h>
 
 #include "base/error.h"
-#include "base/opts.h"
+#include "containers/opts.h"
 #include "containers/table_use.h"
 
 int
 mproc_dict_create(mproc_dict **ret_d, const struct mproc_dict_opts *opts)
 {
-	struct mproc_dict_opts o;
+	mproc_arena *a;
 	void *table;
-	int r;
+	int r = mpr_container_opts(ret_d, opts, &a);
 
-	if (!ret_d)
-		return mpr_fail(-EINVAL, "ret_d is NULL");
-	r = mpr_opts_read(&o, sizeof(o), opts);
 	if (r == 0)
-		r = mpr_table_create(MPR_CELL_DICT, o.arena, &table);
+		r = mpr_table_create(MPR_CELL_DICT, a, &table);
 	if (r == 0)
 		*ret_d = table;
 	return r;

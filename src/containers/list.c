@@ -4,8 +4,8 @@
 #include "arena/heap.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/opts.h"
 #include "containers/list.h"
+#include "containers/opts.h"
 
 static struct mpr_list_root *
 find_root(const mproc_arena *a, const mproc_list *list)
@@ -215,15 +215,12 @@ make(mproc_list *list)
 int
 mproc_list_create(mproc_list **ret_list, const struct mproc_list_opts *opts)
 {
-	struct mproc_list_opts o;
+	mproc_arena *a;
 	void *list;
-	int r;
+	int r = mpr_container_opts(ret_list, opts, &a);
 
-	if (!ret_list)
-		return mpr_fail(-EINVAL, "ret_list is NULL");
-	r = mpr_opts_read(&o, sizeof(o), opts);
 	if (r == 0)
-		r = mpr_cell_create_in(o.arena, MPR_CELL_LIST, &list);
+		r = mpr_cell_create_in(a, MPR_CELL_LIST, &list);
 	if (r < 0)
 		return r;
 	r = make(list);

@@ -4,22 +4,19 @@
 #include <mproc/namespace.h>
 
 #include "base/error.h"
-#include "base/opts.h"
+#include "containers/opts.h"
 #include "containers/table_use.h"
 
 int
 mproc_namespace_create(mproc_namespace **ret_ns,
 		       const struct mproc_namespace_opts *opts)
 {
-	struct mproc_namespace_opts o;
+	mproc_arena *a;
 	void *table;
-	int r;
+	int r = mpr_container_opts(ret_ns, opts, &a);
 
-	if (!ret_ns)
-		return mpr_fail(-EINVAL, "ret_ns is NULL");
-	r = mpr_opts_read(&o, sizeof(o), opts);
 	if (r == 0)
-		r = mpr_table_create(MPR_CELL_NAMESPACE, o.arena, &table);
+		r = mpr_table_create(MPR_CELL_NAMESPACE, a, &table);
 	if (r == 0)
 		*ret_ns = table;
 	return r;

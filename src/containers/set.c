@@ -4,21 +4,18 @@
 #include <mproc/set.h>
 
 #include "base/error.h"
-#include "base/opts.h"
+#include "containers/opts.h"
 #include "containers/table_use.h"
 
 int
 mproc_set_create(mproc_set **ret_s, const struct mproc_set_opts *opts)
 {
-	struct mproc_set_opts o;
+	mproc_arena *a;
 	void *table;
-	int r;
+	int r = mpr_container_opts(ret_s, opts, &a);
 
-	if (!ret_s)
-		return mpr_fail(-EINVAL, "ret_s is NULL");
-	r = mpr_opts_read(&o, sizeof(o), opts);
 	if (r == 0)
-		r = mpr_table_create(MPR_CELL_SET, o.arena, &table);
+		r = mpr_table_create(MPR_CELL_SET, a, &table);
 	if (r == 0)
 		*ret_s = table;
 	return r;

@@ -168,9 +168,13 @@ typed_gets_say_when_it_is_something_else(void **state)
 static void
 what_makes_no_sense_is_refused(void **state)
 {
+	struct {
+		struct mproc_dict_opts opts;
+		size_t more;
+	} newer = { { .struct_size = sizeof(newer) }, 1 };
 	struct mproc_any odd = mproc_int(1), got;
 	struct mproc_cursor c = { { 0 } };
-	mproc_dict *d = new_dict();
+	mproc_dict *d = new_dict(), *none;
 	mproc_lock *lock;
 
 	(void)state;
@@ -188,6 +192,7 @@ what_makes_no_sense_is_refused(void **state)
 	assert_int_equal(mproc_dict_len(d), 0);
 
 	assert_int_equal(mproc_dict_create(NULL, NULL), -EINVAL);
+	assert_int_equal(mproc_dict_create(&none, &newer.opts), -E2BIG);
 	assert_int_equal(mproc_dict_create(&d, &(struct mproc_dict_opts){ 0 }),
 			 -EINVAL);
 	assert_int_equal(mproc_dict_set(NULL, mproc_nil(), mproc_nil()),

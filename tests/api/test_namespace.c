@@ -60,12 +60,17 @@ names_have_values(void **state)
 static void
 what_makes_no_sense_is_refused(void **state)
 {
-	mproc_namespace *ns = new_namespace();
+	struct {
+		struct mproc_namespace_opts opts;
+		size_t more;
+	} newer = { { .struct_size = sizeof(newer) }, 1 };
+	mproc_namespace *ns = new_namespace(), *none;
 	struct mproc_any got;
 	int64_t i;
 
 	(void)state;
 	assert_int_equal(mproc_namespace_create(NULL, NULL), -EINVAL);
+	assert_int_equal(mproc_namespace_create(&none, &newer.opts), -E2BIG);
 	assert_int_equal(mproc_namespace_set(ns, NULL, mproc_nil()), -EINVAL);
 	assert_int_equal(mproc_namespace_get(ns, NULL, &got), -EINVAL);
 	assert_int_equal(mproc_namespace_get(ns, "a", NULL), -EINVAL);

@@ -86,11 +86,16 @@ all_elements_are_met_and_can_be_cleared(void **state)
 static void
 what_makes_no_sense_is_refused(void **state)
 {
-	mproc_set *s = new_set();
+	struct {
+		struct mproc_set_opts opts;
+		size_t more;
+	} newer = { { .struct_size = sizeof(newer) }, 1 };
+	mproc_set *s = new_set(), *none;
 	mproc_dict *d = new_dict();
 
 	(void)state;
 	assert_int_equal(mproc_set_create(NULL, NULL), -EINVAL);
+	assert_int_equal(mproc_set_create(&none, &newer.opts), -E2BIG);
 	assert_int_equal(mproc_set_add(s, mproc_float(NAN)), -EINVAL);
 	assert_int_equal(mproc_set_add(s, mproc_ref(&s)), -EFAULT);
 	assert_int_equal(mproc_set_add(NULL, mproc_nil()), -EINVAL);
