@@ -5,69 +5,9 @@
  * and may find keys gone; their calls return in time, with what the header says,
  * nothing crashes, and another dict stays what it is.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <time.h>
-#include <unistd.h>
+#include "table.h"
 
-#include <cmocka.h>
-
-#include <mproc/mproc.h>
-
-#include "containers/table_use.h"
-#include "hostile.h"
-
-enum { KEYS = 6, DICT_WORDS = 128, DICT_VALUES = 26, WORKERS = 2 };
-
-#define SEED 99
-
-/* In the scratch bytes. */
-struct board {
-	mproc_dict *d;
-	mproc_dict *bystander;
-	uint64_t root; /* of the dict, as it was before anybody wrote there */
-	int64_t keys[KEYS]; /* all in one stripe */
-	uint64_t other; /* the lock word of one that lives */
-	_Atomic unsigned calls;
-	_Atomic unsigned returns[256]; /* by error */
-	_Atomic bool stop;
-};
-
-static timer_t interrupter;
-
-static void
-interrupt(int sig)
-{
-	(void)sig;
-	mproc_interrupt();
-}
-
-/* Who waits without a limit is interrupted, every few milliseconds. */
-static void
-be_interruptible(struct mpt *t)
-{
-	const struct itimerspec every = { { 0, 3000000 }, { 0, 3000000 } };
-	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL,
-			       .sigev_signo = SIGUSR1 };
-
-	signal(SIGUSR1, interrupt);
-	mpt_check_int(t, timer_create(CLOCK_MONOTONIC, &ev, &interrupter), 0);
-	mpt_check_int(t, timer_settime(interrupter, 0, &every, NULL), 0);
-}
-
-static int
-be_another(struct mpt *t, void *arg)
-{
-	struct board *b = arg;
-
-	mproc_free(mproc_alloc(1));
-	b->other = mpr_holder(mpr_self_in(mpr_arena_peek()));
-	mpt_step(t, 0);
-	mpt_reach(t, UINT32_MAX);
-	return 0;
-}
+enum { WORKERS = 2 };
 
 static struct mproc_any
 value_of(int i)
@@ -76,146 +16,17 @@ value_of(int i)
 		       mproc_str("a text that is longer than one word");
 }
 
-static mproc_dict *
+static void *
 make_dict(struct mpt *t, struct board *b)
 {
-	mproc_dict *d;
+	void *d = new_table(t, MPR_CELL_DICT);
 
-	mpt_check_int(t, mproc_dict_create(&d, NULL), 0);
-	atomic_store(&((struct mpr_table *)d)->seed, SEED);
 	b->root = ((struct mpr_table *)d)->root;
 	for (int i = 0; i < KEYS; i++)
 		mpt_check_int(t, mproc_dict_set(d, mproc_int(b->keys[i]),
 						value_of(i)), 0);
 	return d;
 }
-
-static void
-find_keys(struct mpt *t, struct board *b)
-{
-	struct mproc_any any = mproc_int(0);
-	struct mpr_visit v;
-	struct mpr_key key;
-	mproc_dict *d;
-
-	mpt_check_int(t, mproc_dict_create(&d, NULL), 0);
-	atomic_store(&((struct mpr_table *)d)->seed, SEED);
-	mpt_check_int(t, mpr_visit_begin(&v, MPR_CELL_DICT, d), 0);
-	for (int i = 0; i < KEYS; any.i64++) {
-		mpt_check_int(t, mpr_key_make(&v, &any, &key), 0);
-		if (key.stripe == 0)
-			b->keys[i++] = any.i64;
-	}
-	mproc_dict_destroy(d);
-}
-
-/* What is linked to dict @d, and nothing of another. */
-static unsigned
-words_of_dict(const struct board *b, mproc_dict *d, struct word *words)
-{
-	const mproc_arena *a = mpr_arena_peek();
-	struct mpr_table *table = (struct mpr_table *)d;
-	struct mpr_stripe *s = mpr_arena_at(a, table->root);
-	_Atomic uint64_t *segment = mpr_arena_at(a, s->segments[0]);
-	struct words w = { 0 };
-	struct mpr_place at;
-	struct mpr_visit v;
-	struct mpr_key key;
-	unsigned n = 0;
-
-#define ADD(index, member)                                                    \
-	do {                                                                  \
-		w.n = 0;                                                      \
-		ADD_WORD(&w, "word", index, member);                          \
-		words[n++] = w.word[0];                                       \
-	} while (0)
-	ADD(0, table->cell.word);
-	ADD(0, table->cell.generation);
-	ADD(0, table->seed);
-	ADD(0, table->root);
-	ADD(0, s->magic);
-	ADD(0, s->version);
-	ADD(0, s->level);
-	ADD(0, s->count);
-	for (unsigned i = 0; i < 3; i++)
-		ADD(i, s->segments[i]);
-	for (unsigned i = 0; i < 4; i++)
-		ADD(i, s->buckets[i]);
-	ADD(0, s->lock.cell.word);
-	ADD(0, s->lock.cell.generation);
-	ADD(0, s->lock.named);
-	ADD(0, s->lock.died);
-	for (unsigned i = 0; i < 12; i++)
-		ADD(i, segment[i]);
-	(void)mpr_visit_begin(&v, MPR_CELL_DICT, d);
-	(void)mpr_visit_stripe(&v, 0);
-	for (unsigned i = 0; i < KEYS; i++) {
-		struct mproc_any any = mproc_int(b->keys[i]);
-		struct mpr_entry *e;
-
-		(void)mpr_key_make(&v, &any, &key);
-		if (mpr_table_find(&v, &key, &at) < 0 || !at.is_there)
-			continue;
-		e = at.item.entry;
-		ADD(i, e->next);
-		ADD(i, e->order);
-		ADD(i, e->stripe);
-		ADD(i, e->key);
-		ADD(i, e->value);
-		ADD(i * 10, e->words[0]);
-		ADD(i * 10 + 1, e->words[1]);
-	}
-#undef ADD
-	return n;
-}
-
-static uint64_t
-dict_value(const struct board *b, const struct word *word, unsigned n,
-	   struct mpt_rand *rand)
-{
-	const mproc_arena *a = mpr_arena_peek();
-	const struct mpr_table *table = (const struct mpr_table *)b->bystander;
-	const struct mpr_stripe *s = mpr_arena_at(a, b->root);
-	const struct mpr_stripe *other = mpr_arena_at(a, table->root);
-	uint64_t old = read_word(word);
-	const uint64_t values[DICT_VALUES - 1] = {
-		0, 1, 2, 3, 7, UINT64_MAX, UINT64_C(1) << 63,
-		UINT64_C(1) << 21, old + 1, old - 1, old + 64, old - 64,
-		old ^ 4, old | UINT64_C(0xffff) << 40,
-		/* One thing for another, of this dict or another. */
-		s->buckets[0], s->buckets[1], s->segments[0], b->root,
-		other->buckets[0], other->buckets[1], other->segments[0],
-		table->root, a->shmem.size - 64, b->other,
-		mpr_arena_offset(a, word->p) & ~UINT64_C(63), /* a circle */
-	};
-
-	return n < DICT_VALUES - 1 ? values[n] : mpt_rand_next(rand);
-}
-
-static int64_t began;
-
-static int
-returned(struct mpt *t, struct board *b, const char *what, int r)
-{
-	static const int errors[] = {
-		-ENOENT, -ENODATA, -EBADMSG, -ESTALE, -ESHUTDOWN, -EINTR,
-		-EDEADLK, -EOVERFLOW, -EPROTOTYPE, -EMSGSIZE, -EPERM,
-	};
-	unsigned i = 0;
-
-	if (mproc_now() - began >= bound())
-		mpt_fail(t, __FILE__, __LINE__, "%s took too long", what);
-	while (i < MPR_ARRAY_LEN(errors) && errors[i] != r)
-		i++;
-	if (r > 1 || (r < 0 && i == MPR_ARRAY_LEN(errors)))
-		mpt_fail(t, __FILE__, __LINE__, "%s: %d, %s", what, r,
-			 mproc_strerror(r));
-	b->returns[r < 0 ? -r & 255 : 0]++;
-	b->calls++;
-	return r;
-}
-
-#define CALL(call) (began = mproc_now(), returned(t, b, #call, (call)))
 
 static int
 count(const struct mproc_any *old, struct mproc_any *value, void *ctx)
@@ -237,30 +48,30 @@ use(struct mpt *t, struct board *b)
 	for (int i = 0; i < KEYS; i++) {
 		struct mproc_any key = mproc_int(b->keys[i]);
 
-		if (CALL(mproc_dict_get(b->d, key, &got)) == 0)
+		if (CALL(mproc_dict_get(b->table, key, &got)) == 0)
 			mproc_any_clear(&got);
-		CALL(mproc_dict_get_str(b->d, key, text, sizeof(text), NULL));
-		CALL(mproc_dict_get_int(b->d, key, &n));
-		CALL(mproc_dict_has(b->d, key));
+		CALL(mproc_dict_get_str(b->table, key, text, sizeof(text), NULL));
+		CALL(mproc_dict_get_int(b->table, key, &n));
+		CALL(mproc_dict_has(b->table, key));
 	}
 	/* It ends, whatever it meets. */
 	for (int i = 0; i < 1000; i++) {
-		if (CALL(mproc_dict_next(b->d, &c, &got, &value)) < 0)
+		if (CALL(mproc_dict_next(b->table, &c, &got, &value)) < 0)
 			break;
 		mproc_any_clear(&got);
 		mproc_any_clear(&value);
 	}
 	began = mproc_now();
-	(void)mproc_dict_len(b->d);
-	CALL(mproc_dict_set(b->d, mproc_int(b->keys[0]), mproc_int(3)));
-	CALL(mproc_dict_set(b->d, mproc_int(b->keys[1]), mproc_str("text")));
-	CALL(mproc_dict_add(b->d, mproc_int(b->keys[0]), one, NULL));
-	CALL(mproc_dict_update(b->d, mproc_int(b->keys[2]), count, NULL));
-	CALL(mproc_dict_compare_exchange(b->d, mproc_int(b->keys[3]), &one,
+	(void)mproc_dict_len(b->table);
+	CALL(mproc_dict_set(b->table, mproc_int(b->keys[0]), mproc_int(3)));
+	CALL(mproc_dict_set(b->table, mproc_int(b->keys[1]), mproc_str("text")));
+	CALL(mproc_dict_add(b->table, mproc_int(b->keys[0]), one, NULL));
+	CALL(mproc_dict_update(b->table, mproc_int(b->keys[2]), count, NULL));
+	CALL(mproc_dict_compare_exchange(b->table, mproc_int(b->keys[3]), &one,
 					 NULL));
-	if (CALL(mproc_dict_pop(b->d, mproc_int(b->keys[4]), &got)) == 0)
+	if (CALL(mproc_dict_pop(b->table, mproc_int(b->keys[4]), &got)) == 0)
 		mproc_any_clear(&got);
-	CALL(mproc_dict_set(b->d, mproc_int(b->keys[4]), value_of(4)));
+	CALL(mproc_dict_set(b->table, mproc_int(b->keys[4]), value_of(4)));
 }
 
 static void
@@ -285,47 +96,22 @@ check_bystander(struct mpt *t, const struct board *b)
 	}
 }
 
-/* The cell is a hostile peer's, too; so that it can be destroyed. */
-static void
-end_dict(struct board *b)
-{
-	((struct mpr_table *)b->d)->cell.word = 0;
-	mproc_dict_destroy(b->d);
-}
-
 static int
 setup(void **state)
 {
-	struct board *b;
-	struct mpt *t;
+	struct board *b = new_board(state, MPR_CELL_DICT, false);
 
-	if (mpt_setup(state) < 0)
+	if (!b)
 		return -1;
-	t = *state;
-	b = mpt_scratch(t);
-	mpt_watchdog(t, 100);
-	find_keys(t, b);
-	b->bystander = make_dict(t, b);
-	mpt_rebase(t); /* the arena */
-	mpt_spawn(t, "another one", be_another, b);
-	mpt_reach(t, 1);
-	be_interruptible(t);
+	b->bystander = make_dict(*state, b);
+	begin_board(*state, b);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	struct board *b = mpt_scratch(*state);
-
-	timer_delete(interrupter);
-	signal(SIGUSR1, SIG_DFL);
-	for (int i = 0; i < 256; i++)
-		if (b->returns[i])
-			printf("# %u calls: %s\n", b->returns[i],
-			       mproc_strerror(-i));
-	mproc_dict_destroy(b->bystander);
-	return mpt_teardown(state);
+	return end_board(state, MPR_CELL_DICT);
 }
 
 static void
@@ -333,21 +119,22 @@ each_word_with_each_value(void **state)
 {
 	unsigned step = rounds(13, 3, 1), at = (unsigned)(mpt_seed() % step), n;
 	struct board *b = mpt_scratch(*state);
-	struct word words[DICT_WORDS];
+	struct word words[TABLE_WORDS];
 	struct mpt *t = *state;
 	struct mpt_rand rand;
 
 	mpt_rand_init(&rand, mpt_seed());
-	n = words_of_dict(b, b->bystander, words);
-	assert_in_range(n, 60, DICT_WORDS);
-	for (; at < n * DICT_VALUES; at += step) {
-		struct word *word = &words[at / DICT_VALUES];
+	n = words_of_table(b, MPR_CELL_DICT, b->bystander, words);
+	assert_in_range(n, 60, TABLE_WORDS);
+	for (; at < n * TABLE_VALUES; at += step) {
+		struct word *word = &words[at / TABLE_VALUES];
 
-		b->d = make_dict(t, b);
-		assert_int_equal(words_of_dict(b, b->d, words), n);
-		write_word(word, dict_value(b, word, at % DICT_VALUES, &rand));
+		b->table = make_dict(t, b);
+		assert_int_equal(words_of_table(b, MPR_CELL_DICT, b->table,
+						words), n);
+		write_word(word, table_value(b, word, at % TABLE_VALUES, &rand));
 		use(t, b);
-		end_dict(b);
+		end_table(b, MPR_CELL_DICT);
 		check_bystander(t, b);
 	}
 	/* They have met both, sound dicts and others. */
@@ -365,8 +152,8 @@ a_circle_comes_to_an_end(void **state)
 	for (unsigned i = 0; i < 4 * KEYS; i++) {
 		struct mpr_visit v;
 
-		b->d = make_dict(t, b);
-		assert_int_equal(mpr_visit_begin(&v, MPR_CELL_DICT, b->d), 0);
+		b->table = make_dict(t, b);
+		assert_int_equal(mpr_visit_begin(&v, MPR_CELL_DICT, b->table), 0);
 		assert_int_equal(mpr_visit_stripe(&v, 0), 0);
 		for (unsigned n = 0; n < 16; n++) {
 			uint64_t to = *mpr_table_bucket(&v, n);
@@ -380,7 +167,7 @@ a_circle_comes_to_an_end(void **state)
 		}
 		v.stripe->version |= i / 2 % 2;
 		use(t, b);
-		end_dict(b);
+		end_table(b, MPR_CELL_DICT);
 		check_bystander(t, b);
 	}
 }
@@ -402,7 +189,7 @@ static void
 words_are_overwritten_at_work(void **state)
 {
 	struct board *b = mpt_scratch(*state);
-	struct word words[DICT_WORDS];
+	struct word words[TABLE_WORDS];
 	struct mpt *t = *state;
 	struct mpt_rand rand;
 	int ids[WORKERS];
@@ -411,8 +198,8 @@ words_are_overwritten_at_work(void **state)
 	for (unsigned round = 0; round < rounds(2, 10, 50); round++) {
 		unsigned n;
 
-		b->d = make_dict(t, b);
-		n = words_of_dict(b, b->d, words);
+		b->table = make_dict(t, b);
+		n = words_of_table(b, MPR_CELL_DICT, b->table, words);
 		b->stop = false;
 		for (int i = 0; i < WORKERS; i++)
 			ids[i] = mpt_spawn(t, "user", work, NULL);
@@ -422,8 +209,8 @@ words_are_overwritten_at_work(void **state)
 			unsigned calls = b->calls;
 			int64_t until = mproc_now() + 3000000;
 
-			write_word(word, dict_value(b, word, (unsigned)
-				   mpt_rand_below(&rand, DICT_VALUES), &rand));
+			write_word(word, table_value(b, word, (unsigned)
+				   mpt_rand_below(&rand, TABLE_VALUES), &rand));
 			mpt_until(t, b->calls - calls > 20 ||
 					     mproc_now() > until);
 			if (mpt_rand_below(&rand, 4))
@@ -432,7 +219,7 @@ words_are_overwritten_at_work(void **state)
 		b->stop = true;
 		for (int i = 0; i < WORKERS; i++)
 			mpt_expect_exit(t, ids[i], 0);
-		end_dict(b);
+		end_table(b, MPR_CELL_DICT);
 		check_bystander(t, b);
 	}
 }
