@@ -77,24 +77,12 @@ mproc_set_has(mproc_set *s, struct mproc_any elem)
 int
 mproc_set_pop(mproc_set *s, struct mproc_any *ret_elem)
 {
-	struct mproc_cursor c;
 	int r;
 
 	if (!ret_elem)
 		return mpr_fail(-EINVAL, "ret_elem is NULL");
-	/* Others may take it first; then another one, until there is none. */
-	do {
-		c = (struct mproc_cursor){ { 0 } };
-		r = mpr_table_next(MPR_CELL_SET, s, &c, ret_elem, NULL);
-		if (r < 0)
-			break;
-		r = mproc_set_discard(s, *ret_elem);
-		if (r <= 0)
-			mproc_any_clear(ret_elem);
-	} while (r == 0);
-	if (r == -ENODATA)
-		return mpr_fail(r, "the set is empty");
-	return r < 0 ? r : 0;
+	r = mpr_table_pop(MPR_CELL_SET, s, ret_elem, NULL);
+	return r == -ENODATA ? mpr_fail(r, "the set is empty") : r;
 }
 
 size_t

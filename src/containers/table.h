@@ -222,7 +222,7 @@ int mpr_table_find(const struct mpr_visit *v, const struct mpr_key *key,
 /* The first entry of the stripe whose order is @from or more. Returns 1; 0 if there
  * is none; -EBADMSG. */
 int mpr_table_first(const struct mpr_visit *v, uint64_t from,
-		    struct mpr_item *ret);
+		    struct mpr_place *ret);
 
 /*
  * The rest is with the lock held.

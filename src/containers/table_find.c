@@ -152,27 +152,30 @@ mpr_table_find(const struct mpr_visit *v, const struct mpr_key *key,
 /* The first one in a chain. Returns as mpr_table_first(). */
 static int
 first_in(const struct mpr_visit *v, uint64_t bucket, uint64_t from,
-	 struct mpr_item *ret)
+	 struct mpr_place *ret)
 {
-	_Atomic uint64_t *link = mpr_table_bucket(v, bucket);
 	uint64_t last = 0;
 	bool first = true;
 	int r;
 
-	if (!link)
+	ret->link = mpr_table_bucket(v, bucket);
+	if (!ret->link)
 		return -EBADMSG;
-	while ((r = follow(v, link, ret)) > 0 && ret->order < from) {
-		if (!first && ret->order <= last)
+	while ((r = follow(v, ret->link, &ret->item)) > 0 &&
+	       ret->item.order < from) {
+		if (!first && ret->item.order <= last)
 			return -EBADMSG;
-		last = ret->order;
+		last = ret->item.order;
 		first = false;
-		link = &ret->entry->next;
+		ret->link = &ret->item.entry->next;
 	}
+	ret->order = ret->item.order;
+	ret->is_there = r > 0;
 	return r;
 }
 
 int
-mpr_table_first(const struct mpr_visit *v, uint64_t from, struct mpr_item *ret)
+mpr_table_first(const struct mpr_visit *v, uint64_t from, struct mpr_place *ret)
 {
 	uint64_t level = level_of(v);
 	/* Of the orders of one bucket all but the highest bits change. */

@@ -79,4 +79,9 @@ int mpr_table_next(enum mpr_cell_kind kind, void *table,
 		   struct mproc_cursor *cursor, struct mproc_any *ret_key,
 		   struct mproc_any *ret_value);
 
+/* Takes out any key, and its value; either may be NULL. Returns as
+ * mpr_table_next(). */
+int mpr_table_pop(enum mpr_cell_kind kind, void *table,
+		  struct mproc_any *ret_key, struct mproc_any *ret_value);
+
 #endif

@@ -59,13 +59,13 @@ static inline void
 note_entries(struct scene *s)
 {
 	struct mpr_visit v = visit(s);
-	struct mpr_item item;
+	struct mpr_place at;
 	uint64_t from = 0;
 
 	s->n_entries = 0;
-	while (mpr_table_first(&v, from, &item) > 0) {
-		s->entries[s->n_entries++] = item.ref.offset;
-		from = item.order + 1;
+	while (mpr_table_first(&v, from, &at) > 0) {
+		s->entries[s->n_entries++] = at.item.ref.offset;
+		from = at.order + 1;
 	}
 	assert_int_equal(s->n_entries, s->n);
 }

@@ -90,13 +90,13 @@ take(struct table *t, const struct mpr_key *key)
 static unsigned
 walk(const struct table *t)
 {
-	struct mpr_item item;
+	struct mpr_place at;
 	uint64_t from = 0;
 	unsigned n = 0;
 
-	while (mpr_table_first(&t->v, from, &item) > 0) {
-		assert_true(item.order >= from);
-		from = item.order + 1;
+	while (mpr_table_first(&t->v, from, &at) > 0) {
+		assert_true(at.order >= from);
+		from = at.order + 1;
 		n++;
 		if (!from)
 			break;
