@@ -139,6 +139,118 @@ MPROC_API MPROC_NODISCARD int mproc_set_next(mproc_set *s,
 					     struct mproc_cursor *cursor,
 					     struct mproc_any *ret_elem);
 
+/**
+ * mproc_set_update() - put all elements of another set into a set
+ * @s:     set
+ * @other: another set, which is not changed; or @s, then nothing is
+ *
+ * This and the functions below go through one of the two sets as mproc_set_next()
+ * does, and look at or change the other one: one element after another, each in one
+ * atomic step, and all of them together in none. What others put into a set or take
+ * out of it meanwhile may count or not. A call that fails, and one in which the caller
+ * is killed, has done that with some elements, with each of them wholly. A copy of
+ * a set is made by mproc_set_create() and this.
+ *
+ * No call waits for one set while it holds up those who use the other: two may do this
+ * at once with the same sets the other way round.
+ *
+ * The sets may lie in two arenas. A reference is never in a set of another arena than
+ * that in which lies what it refers to: here it is refused, as by mproc_set_add().
+ *
+ * Return: 0, or a negative error, as mproc_set_add(); -ENOMEM also if there is no
+ *         private memory for a copy of an element.
+ * Context: waits for those who change elements of the same part.
+ * Crash: killed inside, some of the elements were put in.
+ */
+MPROC_API int mproc_set_update(mproc_set *s, mproc_set *other);
+
+/**
+ * mproc_set_intersection_update() - take out of a set what is not in another one
+ * @s:     set
+ * @other: another set, which is not changed; or @s, then nothing is
+ *
+ * See mproc_set_update(). References to what does not lie in the arena of @other
+ * are taken out.
+ *
+ * Return: 0, or a negative error, as mproc_set_pop() but for -ENODATA.
+ * Context: waits for those who change elements of the same part.
+ * Crash: killed inside, some of those elements are gone.
+ */
+MPROC_API int mproc_set_intersection_update(mproc_set *s, mproc_set *other);
+
+/**
+ * mproc_set_difference_update() - take out of a set what is in another one
+ * @s:     set
+ * @other: another set, which is not changed; or @s, then all is taken out, as by
+ *         mproc_set_clear()
+ *
+ * See mproc_set_update().
+ *
+ * Return: 0, or a negative error, as mproc_set_pop() but for -ENODATA.
+ * Context: waits for those who change elements of the same part.
+ * Crash: killed inside, some of those elements are gone.
+ */
+MPROC_API int mproc_set_difference_update(mproc_set *s, mproc_set *other);
+
+/**
+ * mproc_set_symmetric_difference_update() - put into a set what is in another one, or
+ *                                           take it out if it is in both
+ * @s:     set
+ * @other: another set, which is not changed; or @s, then all is taken out, as by
+ *         mproc_set_clear()
+ *
+ * See mproc_set_update(). Each element of @other changes sides once; to repeat a call
+ * that has failed would change some of them back.
+ *
+ * Return: 0, or a negative error, as mproc_set_update().
+ * Context: waits for those who change elements of the same part.
+ * Crash: killed inside, some of the elements of @other have changed sides.
+ */
+MPROC_API int mproc_set_symmetric_difference_update(mproc_set *s,
+						    mproc_set *other);
+
+/**
+ * mproc_set_is_subset() - is all that is in one set in another one?
+ * @s:     one set; the empty one is a subset of all
+ * @other: another set, or @s
+ *
+ * The other way round it says whether @s is a superset. Exact while nobody changes
+ * the sets; otherwise see mproc_set_update().
+ *
+ * Return: 1 if so, 0 if not; or a negative error: -ENOMEM if there is no private
+ *         memory for a copy of an element, and those of all containers.
+ * Context: as those who read a mproc_dict.
+ * Crash: nothing is changed.
+ */
+MPROC_API MPROC_NODISCARD int mproc_set_is_subset(mproc_set *s,
+						  mproc_set *other);
+
+/**
+ * mproc_set_is_equal() - are the same elements in two sets?
+ * @s:     one set
+ * @other: another set, or @s
+ *
+ * Each is asked for all elements of the other one.
+ *
+ * Return: as mproc_set_is_subset().
+ * Context: as those who read a mproc_dict.
+ * Crash: nothing is changed.
+ */
+MPROC_API MPROC_NODISCARD int mproc_set_is_equal(mproc_set *s,
+						 mproc_set *other);
+
+/**
+ * mproc_set_is_disjoint() - is no element in both of two sets?
+ * @s:     one set
+ * @other: another set, or @s
+ *
+ * Return: as mproc_set_is_subset().
+ * Context: as those who read a mproc_dict.
+ * Crash: nothing is changed.
+ */
+MPROC_API MPROC_NODISCARD int mproc_set_is_disjoint(mproc_set *s,
+						    mproc_set *other);
+
 MPROC_END_DECLS
 
 #endif

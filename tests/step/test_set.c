@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process is killed after each instruction of what it does with a set, and of
- * giving a name a value: it is done or not, and all else is as it was. What a table
- * goes through meanwhile is stepped through in test_dict.c.
+ * A process is killed after each instruction of what it does with a set, or with
+ * two, and of giving a name a value: it is done or not, with each element, and all
+ * else is as it was. What a table goes through meanwhile is stepped through in
+ * test_dict.c.
  */
 #include <mproc/containers.h>
 
@@ -13,12 +14,16 @@
 
 #define EVERY 100
 #define BUDGET 60
+#define PAIR_CASES 80 /* it takes several times as long */
 #define N 8
 
 struct scene {
 	struct mpt *t;
 	mproc_set *s;
+	mproc_set *other; /* of both, N - 1 and N */
 	mproc_namespace *ns;
+	int (*op)(mproc_set *s, mproc_set *other);
+	unsigned from, to; /* what is in s before op, and after it */
 	struct mproc_arena_stat before;
 };
 
@@ -30,11 +35,15 @@ begin(void *arg)
 	recover();
 	assert_int_equal(mproc_arena_stat(NULL, &s->before), 0);
 	assert_int_equal(mproc_set_create(&s->s, NULL), 0);
+	assert_int_equal(mproc_set_create(&s->other, NULL), 0);
 	assert_int_equal(mproc_namespace_create(&s->ns, NULL), 0);
 	atomic_store(&((struct mpr_table *)s->s)->seed, 1);
+	atomic_store(&((struct mpr_table *)s->other)->seed, 1);
 	atomic_store(&((struct mpr_table *)s->ns)->seed, 1);
 	for (int i = 0; i < N; i++)
 		assert_int_equal(mproc_set_add(s->s, mproc_int(i)), 1);
+	for (int i = N - 1; i <= N; i++)
+		assert_int_equal(mproc_set_add(s->other, mproc_int(i)), 1);
 	assert_int_equal(mproc_namespace_set(s->ns, "name", mproc_int(1)), 0);
 }
 
@@ -91,7 +100,9 @@ end(struct scene *s)
 	for (int i = 0; i < 3 * N; i++)
 		assert_int_equal(mproc_set_pop(s->s, &got), 0);
 	assert_int_equal(mproc_set_pop(s->s, &got), -ENODATA);
+	assert_int_equal(mproc_set_len(s->other), 2);
 	mproc_set_destroy(s->s);
+	mproc_set_destroy(s->other);
 	mproc_namespace_destroy(s->ns);
 	recover();
 	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
@@ -111,6 +122,7 @@ step(struct scene *s, const char *name, void (*victim)(void *arg),
 		.fingerprint = state,
 		.every = EVERY,
 		.budget = BUDGET,
+		.max_cases = s->op ? PAIR_CASES : 0,
 		.arg = s,
 	}, NULL);
 }
@@ -174,6 +186,51 @@ killed_while_elements_come_and_go(void **state)
 }
 
 static void
+pair_victim(void *arg)
+{
+	struct scene *s = arg;
+	int r;
+
+	warm_up(s);
+	mpt_step_begin();
+	r = s->op(s->s, s->other);
+	mpt_step_end();
+	must_be(r, 0);
+}
+
+static void
+pair_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	unsigned bits = 0;
+
+	(void)victim;
+	(void)n;
+	for (unsigned i = 0; i <= N; i++)
+		bits |= (unsigned)mproc_set_has(s->s, mproc_int(i)) << i;
+	/* Each element is as it was, or as it is to be. */
+	assert_int_equal((bits ^ s->from) & (bits ^ s->to), 0);
+	if (finished)
+		assert_int_equal(bits, s->to);
+	expect_elements(s, 0, N + 1);
+	end(s);
+}
+
+/* What is in both is N - 1, what is in the other one only N. */
+static void
+killed_between_two_sets(void **state)
+{
+	struct scene s = { .t = *state, .from = (1U << N) - 1 };
+
+	s.op = mproc_set_update;
+	s.to = s.from | 1U << N;
+	step(&s, "update", pair_victim, pair_survivor);
+	s.op = mproc_set_symmetric_difference_update;
+	s.to = s.from ^ (1U << (N - 1) | 1U << N);
+	step(&s, "symmetric difference", pair_victim, pair_survivor);
+}
+
+static void
 name_victim(void *arg)
 {
 	struct scene *s = arg;
@@ -217,12 +274,14 @@ static int
 setup(void **state)
 {
 	mproc_namespace *ns;
-	mproc_set *s;
+	mproc_set *s, *other;
 
 	if (world_setup(state) < 0 || mproc_set_create(&s, NULL) < 0 ||
+	    mproc_set_create(&other, NULL) < 0 ||
 	    mproc_namespace_create(&ns, NULL) < 0)
 		return -1;
 	mproc_set_destroy(s);
+	mproc_set_destroy(other);
 	mproc_namespace_destroy(ns);
 	make_spare_slots();
 	return 0;
@@ -233,6 +292,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_while_elements_come_and_go),
+		mpt_test(killed_between_two_sets),
 		mpt_test(killed_while_a_name_gets_a_value),
 	};
 
