@@ -201,6 +201,19 @@ mproc_ref(const void *object)
 }
 
 /**
+ * mproc_update_fn - makes a new value from the old one
+ * @old:   the value as it is; NULL if there is none. Not to be cleared
+ * @value: receives the new one, of which the container makes a copy afterwards; it
+ *         may be @old, or a part of that. A MPROC_NIL before
+ * @ctx:   as given to mproc_dict_update() or mproc_list_update()
+ *
+ * Return: 1 to set @value, 0 to leave it as it is, or a negative error, which that
+ *         function returns.
+ */
+typedef int mproc_update_fn(const struct mproc_any *old,
+			    struct mproc_any *value, void *ctx);
+
+/**
  * struct mproc_cursor - how far an iteration has come; opaque
  *
  * All zero it is at the beginning. It holds nothing: it may be copied, and an

@@ -250,19 +250,6 @@ mproc_dict_compare_exchange(mproc_dict *d, struct mproc_any key,
 			    const struct mproc_any *value);
 
 /**
- * mproc_update_fn - makes a new value from the old one
- * @old:   the value as it is; NULL if the key is not there. Not to be cleared
- * @value: receives the new one, of which the dict makes a copy afterwards; it may
- *         be @old, or a part of that. A MPROC_NIL before
- * @ctx:   as given to mproc_dict_update()
- *
- * Return: 1 to set @value, 0 to leave the key as it is, or a negative error, which
- *         mproc_dict_update() returns.
- */
-typedef int mproc_update_fn(const struct mproc_any *old,
-			    struct mproc_any *value, void *ctx);
-
-/**
  * mproc_dict_update() - change a key's value by a function, while nobody else can
  * @d:   dict
  * @key: key

@@ -83,4 +83,24 @@ void mpr_any_normalise(struct mproc_any *any);
 /* Whether Python would take them for equal. */
 bool mpr_any_equal(const struct mproc_any *a, const struct mproc_any *b);
 
+/* What is wanted of a value in a container. Zero: nothing. */
+struct mpr_want {
+	struct mproc_any *ret; /* receives a copy */
+	bool no_bytes; /* but of texts and bytes only kind and length */
+	char *buf; /* or these go here, and a 0, if they are less than @size */
+	size_t size;
+};
+
+/* What has come out with no_bytes, as what it was asked for: an integer or truth
+ * value, a number, a text whose bytes were wanted in a buffer of @size. Returns 0;
+ * -EPROTOTYPE; -EMSGSIZE. */
+int mpr_any_as_int(const struct mproc_any *any, int64_t *ret_i);
+int mpr_any_as_float(const struct mproc_any *any, double *ret_f);
+int mpr_any_as_str(const struct mproc_any *any, size_t size, size_t *ret_len);
+
+/* An integer if both are integers or truth values, otherwise a number. Returns 0;
+ * -EPROTOTYPE; -EOVERFLOW. */
+int mpr_any_sum(const struct mproc_any *a, const struct mproc_any *b,
+		struct mproc_any *ret);
+
 #endif

@@ -75,44 +75,6 @@ struct add {
 	struct mproc_any sum;
 };
 
-static bool
-is_number(const struct mproc_any *any)
-{
-	return any->kind == MPROC_INT || any->kind == MPROC_BOOL ||
-	       any->kind == MPROC_FLOAT;
-}
-
-static int64_t
-int_of(const struct mproc_any *any)
-{
-	return any->kind == MPROC_BOOL ? any->b : any->i64;
-}
-
-static double
-float_of(const struct mproc_any *any)
-{
-	return any->kind == MPROC_FLOAT ? any->f64 : (double)int_of(any);
-}
-
-static int
-sum_of(const struct mproc_any *a, const struct mproc_any *b,
-       struct mproc_any *ret)
-{
-	int64_t sum;
-
-	if (!is_number(a) || !is_number(b))
-		return mpr_fail(-EPROTOTYPE, "what is to be added is no "
-				"number");
-	if (a->kind == MPROC_FLOAT || b->kind == MPROC_FLOAT) {
-		*ret = mproc_float(float_of(a) + float_of(b));
-		return 0;
-	}
-	if (__builtin_add_overflow(int_of(a), int_of(b), &sum))
-		return mpr_fail(-EOVERFLOW, "the sum does not fit 64 bits");
-	*ret = mproc_int(sum);
-	return 0;
-}
-
 static int
 decide_sum(const struct mpr_visit *v, const struct mpr_place *at,
 	   struct mproc_any *value, void *arg)
@@ -124,7 +86,7 @@ decide_sum(const struct mpr_visit *v, const struct mpr_place *at,
 	if (at->is_there)
 		r = look_at(v, at, &before);
 	if (r == 0)
-		r = sum_of(&before, add->n, &add->sum);
+		r = mpr_any_sum(&before, add->n, &add->sum);
 	*value = add->sum;
 	return r < 0 ? r : MPR_PUT;
 }

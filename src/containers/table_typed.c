@@ -19,12 +19,6 @@ get_fixed(enum mpr_cell_kind kind, void *table, const struct mproc_any *key,
 	return mpr_table_get(kind, table, key, &want);
 }
 
-static int
-of_another_kind(void)
-{
-	return mpr_fail(-EPROTOTYPE, "the value is of another kind");
-}
-
 int
 mpr_table_get_int(enum mpr_cell_kind kind, void *table,
 		  const struct mproc_any *key, int64_t *ret_i)
@@ -32,12 +26,7 @@ mpr_table_get_int(enum mpr_cell_kind kind, void *table,
 	struct mproc_any value;
 	int r = get_fixed(kind, table, key, ret_i, &value);
 
-	if (r < 0)
-		return r;
-	if (value.kind != MPROC_INT && value.kind != MPROC_BOOL)
-		return of_another_kind();
-	*ret_i = value.kind == MPROC_INT ? value.i64 : value.b;
-	return 0;
+	return r < 0 ? r : mpr_any_as_int(&value, ret_i);
 }
 
 int
@@ -47,12 +36,7 @@ mpr_table_get_float(enum mpr_cell_kind kind, void *table,
 	struct mproc_any value;
 	int r = get_fixed(kind, table, key, ret_f, &value);
 
-	if (r < 0)
-		return r;
-	if (value.kind != MPROC_FLOAT && value.kind != MPROC_INT)
-		return of_another_kind();
-	*ret_f = value.kind == MPROC_FLOAT ? value.f64 : (double)value.i64;
-	return 0;
+	return r < 0 ? r : mpr_any_as_float(&value, ret_f);
 }
 
 int
@@ -68,13 +52,5 @@ mpr_table_get_str(enum mpr_cell_kind kind, void *table,
 	if (!buf && size)
 		return mpr_fail(-EINVAL, "buf is NULL");
 	r = mpr_table_get(kind, table, key, &want);
-	if (r < 0)
-		return r;
-	if (value.kind != MPROC_STR)
-		return of_another_kind();
-	if (ret_len)
-		*ret_len = value.len;
-	return value.len < size ? 0 :
-				  mpr_fail(-EMSGSIZE, "a text of %zu bytes and "
-					   "a 0 for %zu", value.len, size);
+	return r < 0 ? r : mpr_any_as_str(&value, size, ret_len);
 }

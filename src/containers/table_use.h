@@ -19,14 +19,6 @@ int mpr_table_create(enum mpr_cell_kind kind, mproc_arena *a, void **ret);
 
 void mpr_table_destroy(enum mpr_cell_kind kind, void *table);
 
-/* What is wanted of a value. Zero: nothing. */
-struct mpr_want {
-	struct mproc_any *ret; /* receives a copy */
-	bool no_bytes; /* but of texts and bytes only kind and length */
-	char *buf; /* or these go here, and a 0, if they are less than @size */
-	size_t size;
-};
-
 /* Returns 0; -ENOENT; -ENOMEM; and those of mpr_visit_begin() and _lock(). */
 int mpr_table_get(enum mpr_cell_kind kind, void *table,
 		  const struct mproc_any *key, const struct mpr_want *want);
