@@ -27,7 +27,8 @@
  *   -EFAULT     the list does not lie in shared memory
  *   -ESTALE     the list was destroyed; -ESHUTDOWN: while we waited
  *   -EINTR      mproc_interrupt()
- *   -EDEADLK    called from the comparison of mproc_list_sort() of this list
+ *   -EDEADLK    called from the comparison of mproc_list_sort(), or the function of
+ *               mproc_list_update(), of this list
  *   -EBADMSG    the list's memory is corrupt
  *   and those of "First use" in core.h.
  */
@@ -128,6 +129,80 @@ MPROC_API MPROC_NODISCARD int mproc_list_get(mproc_list *list, int64_t index,
 					     struct mproc_any *ret);
 
 /**
+ * mproc_list_get_int() - get one of the values, which is an integer
+ * @list:  list
+ * @index: which one; below 0 from the end
+ * @ret_i: receives it, 0 or 1 of a truth value
+ *
+ * Return: 0, or a negative error as mproc_list_get(), or:
+ *   -EPROTOTYPE  it is of another kind
+ * Context: waits as said above.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_list_get_int(mproc_list *list, int64_t index, int64_t *ret_i);
+
+/**
+ * mproc_list_get_float() - get one of the values, which is a number
+ * @list:  list
+ * @index: which one; below 0 from the end
+ * @ret_f: receives it, converted if it is an integer
+ *
+ * Return: 0, or a negative error as mproc_list_get(), or:
+ *   -EPROTOTYPE  it is of another kind
+ * Context: waits as said above.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_list_get_float(mproc_list *list, int64_t index, double *ret_f);
+
+/**
+ * mproc_list_get_str() - get one of the values, which is a text
+ * @list:    list
+ * @index:   which one; below 0 from the end
+ * @buf:     receives the text, and a 0; on failure what it holds is undefined
+ * @size:    bytes at @buf
+ * @ret_len: receives the bytes of the text, without the 0, also of -EMSGSIZE; or
+ *           NULL
+ *
+ * Return: 0, or a negative error as mproc_list_get(), or:
+ *   -EPROTOTYPE  it is of another kind
+ *   -EMSGSIZE    text and 0 are more than @size bytes
+ *   -EINVAL      @buf is NULL, and @size is not 0
+ * Context: waits as said above.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_list_get_str(mproc_list *list, int64_t index, char *buf, size_t size,
+		   size_t *ret_len);
+
+/**
+ * mproc_list_slice() - get several values that follow each other
+ * @list:  list
+ * @from:  the first one; below 0 from the end
+ * @to:    the one after the last one; below 0 from the end. INT64_MAX: up to the end
+ * @ret:   receives copies, each to be given back with mproc_any_clear(); on failure
+ *         there is nothing to be given back
+ * @size:  how many there is room for at @ret; may be 0, then @ret may be NULL
+ * @ret_n: receives how many there are, also of -EMSGSIZE
+ *
+ * As in Python what lies beyond an end of the list is that end, and there is
+ * nothing between @from and an earlier @to. The values are those of one moment.
+ *
+ *     struct mproc_any v[10];
+ *     size_t n;
+ *
+ *     if (mproc_list_slice(l, -10, INT64_MAX, v, 10, &n) == 0)
+ *             ... the last ten, or all, if there are less
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -EMSGSIZE  there are more than @size
+ *   -EINVAL    @ret_n is NULL, or @ret is, and @size is not 0
+ *   -ENOMEM    no memory for copies
+ * Context: waits as said above.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_list_slice(mproc_list *list, int64_t from, int64_t to,
+		 struct mproc_any *ret, size_t size, size_t *ret_n);
+
+/**
  * mproc_list_extend() - add several values at the end
  * @list:   list
  * @values: what to add; texts and bytes are copied
@@ -171,6 +246,98 @@ MPROC_API MPROC_NODISCARD int mproc_list_set(mproc_list *list, int64_t index,
 MPROC_API MPROC_NODISCARD int mproc_list_insert(mproc_list *list,
 						int64_t index,
 						struct mproc_any value);
+
+/**
+ * mproc_list_replace() - put several values in the place of others
+ * @list:   list
+ * @from:   the first one that goes; below 0 from the end
+ * @to:     the one after the last one that goes; as of mproc_list_slice()
+ * @values: what comes in their place; texts and bytes are copied
+ * @n:      how many; may be 0, then @values may be NULL
+ *
+ * There may be more than go, or less. If none go, they come before @from. Others see
+ * the list as it was or as it is then.
+ *
+ * Return: 0, or a negative error as mproc_list_append(). -ENOMEM and -ENOSPC also if
+ *         there is no room for another array, but for values at the end.
+ * Context: waits as said above; calls the kernel when the heap grows. Takes longer
+ *          the more values there are in the list.
+ * Crash: killed inside, all of them are in the list in the place of the others, or
+ *        the list is as it was.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_list_replace(mproc_list *list, int64_t from, int64_t to,
+		   const struct mproc_any *values, size_t n);
+
+/**
+ * mproc_list_delete() - take out several values that follow each other
+ * @list: list
+ * @from: the first one; below 0 from the end
+ * @to:   the one after the last one; as of mproc_list_slice()
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -ENOMEM, -ENOSPC  no room for another array; not for values at the end
+ * Context: as mproc_list_replace().
+ * Crash: killed inside, they are all in the list or none is.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_delete(mproc_list *list, int64_t from,
+						int64_t to);
+
+/**
+ * mproc_list_add() - add to a value
+ * @list:    list
+ * @index:   which one; below 0 from the end
+ * @n:       a number or truth value
+ * @ret_sum: receives the sum, or NULL
+ *
+ * Of two integers or truth values the sum is an integer, otherwise it is a
+ * MPROC_FLOAT.
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -ERANGE      there is no such index
+ *   -EPROTOTYPE  the value or @n is neither a number nor a truth value
+ *   -EOVERFLOW   the integer would not fit 64 bits
+ * Context: waits as said above.
+ * Crash: killed inside, it is added or not.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_add(mproc_list *list, int64_t index,
+					     struct mproc_any n,
+					     struct mproc_any *ret_sum);
+
+/**
+ * mproc_list_compare_exchange() - put a value in the place of one that is as expected
+ * @list:     list
+ * @index:    where; below 0 from the end
+ * @expected: what has to be there, equal as in mproc_list_index()
+ * @value:    what to put there then; a text or bytes are copied
+ *
+ * Return: 1 if it was put there, 0 if something else is there; or a negative error, as
+ *         mproc_list_set().
+ * Context: waits as said above; calls the kernel when the heap grows.
+ * Crash: killed inside, the old value is there or the new one.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_list_compare_exchange(mproc_list *list, int64_t index,
+			    struct mproc_any expected, struct mproc_any value);
+
+/**
+ * mproc_list_update() - change a value by a function, while nobody else can
+ * @list:  list
+ * @index: which one; below 0 from the end
+ * @fn:    function
+ * @ctx:   passed to it
+ *
+ * Others who have to wait for the list wait until @fn has returned. It returns, in
+ * the same thread; and it does not use @list. If two of them use each other's lists,
+ * they may wait for each other for ever.
+ *
+ * Return: what @fn has returned; or a negative error, as mproc_list_set(); or
+ *         -EPERM if @fn has forked, in the child; -EINVAL also if @fn is NULL.
+ * Context: waits as said above.
+ * Crash: killed inside, @fn too, the value is changed or not.
+ */
+MPROC_API MPROC_NODISCARD int mproc_list_update(mproc_list *list, int64_t index,
+						mproc_update_fn *fn, void *ctx);
 
 /**
  * mproc_list_pop() - take a value out

@@ -83,8 +83,8 @@ acquire(mproc_list *list)
 	if (r == -ESTALE || r == -ESHUTDOWN)
 		return mpr_fail(r, "list %p was destroyed", (void *)list);
 	if (r == -EDEADLK)
-		return mpr_fail(r, "this thread is about to sort list %p",
-				(void *)list);
+		return mpr_fail(r, "list %p is used by a function that sorts or "
+				"changes it", (void *)list);
 	return r;
 }
 

@@ -14,15 +14,20 @@
  *   SET     slot [index] becomes new, old goes into the hand
  *   INSERT  slots [index, upto) move up by one, new goes to index
  *   REMOVE  slots behind index move down by one, old goes into the hand
+ *   REPLACE the array index is current from now on, and len is gap; what lies there
+ *           behind that, up to upto, is dropped
  *
- * Of the last three it is the store of the name itself, and all that comes after it
+ * Of the last four it is the store of the name itself, and all that comes after it
  * can be done again from the start: slots move one by one, from the gap, the gap
  * moves after each. The hand is a slot for one value that does not belong to the
  * list: not yet, or not any more. Whatever lies in it when nothing is being done is
  * dropped.
  *
  * There are two links for the array: the new one is linked at the one that is not
- * current, then that is current, then the old one is dropped.
+ * current, then that is current, then the old one is dropped. So the array grows, is
+ * put in another order, and has several values replaced: those that are new are put
+ * behind the end first, as by FILL, and lie in their place in the other array, behind
+ * the end of which those lie that go.
  *
  * Who only reads a value need not have the list (containers/list_read.c). version is
  * odd while slots that belong to the list change by more than one store, and another
@@ -50,6 +55,7 @@ enum mpr_list_doing {
 	MPR_LIST_SET = 2,
 	MPR_LIST_INSERT = 3,
 	MPR_LIST_REMOVE = 4,
+	MPR_LIST_REPLACE = 5,
 };
 
 /* And the offset of the list. */
@@ -131,6 +137,15 @@ int mpr_list_no_index(const struct mpr_list_use *u, int64_t index);
 /* Both together. */
 int mpr_list_find(const struct mpr_list_use *u, int64_t index, uint64_t *ret);
 
+/* Where a range begins or ends: what lies beyond an end of the list is that end. */
+static inline uint64_t
+mpr_list_clamp(uint64_t len, int64_t index)
+{
+	if (index < 0)
+		return (uint64_t)-(index + 1) < len ? len + (uint64_t)index : 0;
+	return (uint64_t)index < len ? (uint64_t)index : len;
+}
+
 /* The array and the length, from the root. Returns false if they are not sound.
  * By who does not have the list: at that moment. */
 bool mpr_list_look(struct mpr_list_use *u);
@@ -148,9 +163,27 @@ int mpr_list_make_room(struct mpr_list_use *u, uint64_t n);
 int mpr_list_fill(struct mpr_list_use *u, const struct mproc_any *values,
 		  size_t n);
 
+/* Puts @n values that were checked in the place of those from @from up to @to. Returns
+ * 0; -ENOMEM, -ENOSPC; -EBADMSG. */
+int mpr_list_splice(struct mpr_list_use *u, uint64_t from, uint64_t to,
+		    const struct mproc_any *values, size_t n);
+
+/* The other array for that, if the new values lie behind the end of this one. Returns
+ * 0; -ENOMEM, -ENOSPC. */
+int mpr_list_link_spliced(struct mpr_list_use *u, uint64_t from, uint64_t to,
+			  uint64_t n);
+
+/* Frees the array that is not current, if there is one. */
+void mpr_list_drop_other(const struct mpr_list_use *u);
+
 /* The list has @len values from now on, not more than it had. Returns 0 or
  * -EBADMSG. */
 int mpr_list_cut(struct mpr_list_use *u, uint64_t len);
+
+/* Puts a value that was checked in the place of that at @at. Returns 0; -ENOMEM,
+ * -ENOSPC; -EBADMSG. */
+int mpr_list_set_at(struct mpr_list_use *u, uint64_t at,
+		    const struct mproc_any *value);
 
 /* Takes out the value at @at and frees it. Returns 0 or -EBADMSG. */
 int mpr_list_remove(struct mpr_list_use *u, uint64_t at);

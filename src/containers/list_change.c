@@ -39,8 +39,9 @@ fill_slots(struct mpr_list_use *u, const struct mproc_any *values, size_t n)
 	return r;
 }
 
-int
-mpr_list_fill(struct mpr_list_use *u, const struct mproc_any *values, size_t n)
+/* Behind the end, where they do not belong to the list yet. */
+static int
+put_behind(struct mpr_list_use *u, const struct mproc_any *values, size_t n)
 {
 	int r;
 
@@ -50,13 +51,46 @@ mpr_list_fill(struct mpr_list_use *u, const struct mproc_any *values, size_t n)
 	if (r < 0)
 		return r;
 	r = fill_slots(u, values, n);
+	if (r < 0)
+		(void)mpr_list_settle(u);
+	return r;
+}
+
+int
+mpr_list_fill(struct mpr_list_use *u, const struct mproc_any *values, size_t n)
+{
+	int r = put_behind(u, values, n);
+
+	if (r < 0)
+		return r;
+	mpr_list_put(&u->root->len, u->len + n);
+	mpr_list_put(&u->root->doing, MPR_LIST_NOTHING);
+	return 0;
+}
+
+int
+mpr_list_splice(struct mpr_list_use *u, uint64_t from, uint64_t to,
+		const struct mproc_any *values, size_t n)
+{
+	struct mpr_list_root *root = u->root;
+	int r = put_behind(u, values, n);
+
+	if (r < 0)
+		return r;
+	/* There the values that go lie behind the end. */
+	r = mpr_list_link_spliced(u, from, to, n);
 	if (r < 0) {
 		(void)mpr_list_settle(u);
 		return r;
 	}
-	mpr_list_put(&u->root->len, u->len + n);
-	mpr_list_put(&u->root->doing, MPR_LIST_NOTHING);
-	return 0;
+	mpr_list_put(&root->index, !mpr_list_peek(&root->current));
+	mpr_list_put(&root->gap, u->len - (to - from) + n);
+	mpr_list_put(&root->version, mpr_list_peek(&root->version) + 1);
+	mpr_list_put(&root->doing, MPR_LIST_REPLACE);
+	r = mpr_list_settle(u);
+	if (r == 0)
+		mpr_list_drop_other(u);
+	return r;
 }
 
 /* One of the three that change slots of the list. */
@@ -94,8 +128,9 @@ take_in_hand(struct mpr_list_use *u, const struct mproc_any *value,
 	return r;
 }
 
-static int
-set_at(struct mpr_list_use *u, uint64_t at, const struct mproc_any *value)
+int
+mpr_list_set_at(struct mpr_list_use *u, uint64_t at,
+		const struct mproc_any *value)
 {
 	struct change c = {
 		.doing = MPR_LIST_SET,
@@ -194,17 +229,8 @@ mproc_list_set(mproc_list *list, int64_t index, struct mproc_any value)
 	if (r == 0)
 		r = mpr_list_find(&u, index, &at);
 	if (r == 0)
-		r = set_at(&u, at, &value);
+		r = mpr_list_set_at(&u, at, &value);
 	return mpr_list_leave(&u, r);
-}
-
-/* Python puts what lies beyond an end at that end. */
-static uint64_t
-clamp(uint64_t len, int64_t index)
-{
-	if (index < 0)
-		return (uint64_t)-(index + 1) < len ? len + (uint64_t)index : 0;
-	return (uint64_t)index < len ? (uint64_t)index : len;
 }
 
 int
@@ -217,7 +243,7 @@ mproc_list_insert(mproc_list *list, int64_t index, struct mproc_any value)
 		return r;
 	r = mpr_any_check(u.arena, &value);
 	if (r == 0)
-		r = insert_at(&u, clamp(u.len, index), &value);
+		r = insert_at(&u, mpr_list_clamp(u.len, index), &value);
 	return mpr_list_leave(&u, r);
 }
 

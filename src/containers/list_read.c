@@ -14,11 +14,11 @@
 #define TRIES 8
 #define LOOKS 100 /* at a list that is being changed */
 
-/* Which value is wanted. */
+/* Which value is wanted, and what of it. */
 struct want {
 	int64_t index;
 	const size_t *cursor; /* it has the index then, counted from the start */
-	struct mproc_any *ret;
+	struct mpr_want what;
 };
 
 /* Returns 0; -ERANGE, -ENODATA, -EBADMSG, without a text; -ENOMEM; -EAGAIN. */
@@ -36,8 +36,8 @@ look_at(const struct mpr_list_use *u, const struct want *want, bool is_alone)
 	}
 	if (u->may_vanish && !is_alone)
 		return -EAGAIN;
-	return mpr_slot_copy(u->arena, mpr_slot_get(&u->slots[at]), is_alone,
-			     want->ret);
+	return mpr_slot_want(u->arena, mpr_slot_get(&u->slots[at]), is_alone,
+			     &want->what);
 }
 
 /* -EAGAIN: it is changed all the time. */
@@ -61,7 +61,7 @@ read_freely(struct mpr_list_use *u, const struct want *want)
 		    before)
 			return r;
 		if (r == 0)
-			mproc_any_clear(want->ret);
+			mproc_any_clear(want->what.ret);
 	}
 	return -EAGAIN;
 }
@@ -101,7 +101,7 @@ read_value(mproc_list *list, const struct want *want)
 	/* Whoever destroys it says so before there is nothing in it. */
 	if (atomic_load(&list->lock.cell.word) & MPR_GONE) {
 		if (r == 0)
-			mproc_any_clear(want->ret);
+			mproc_any_clear(want->what.ret);
 		return mpr_fail(-ESTALE, "list %p was destroyed", (void *)list);
 	}
 	if (r == -EAGAIN)
@@ -112,17 +112,64 @@ read_value(mproc_list *list, const struct want *want)
 int
 mproc_list_get(mproc_list *list, int64_t index, struct mproc_any *ret)
 {
-	struct want want = { .index = index, .ret = ret };
+	struct want want = { .index = index, .what.ret = ret };
 
 	if (!ret)
 		return mpr_fail(-EINVAL, "ret is NULL");
 	return read_value(list, &want);
 }
 
+/* What needs no memory of its own. */
+static int
+get_fixed(mproc_list *list, int64_t index, const void *ret,
+	  struct mproc_any *ret_value)
+{
+	struct want want = { .index = index,
+			     .what = { .ret = ret_value, .no_bytes = true } };
+
+	if (!ret)
+		return mpr_fail(-EINVAL, "a pointer for the value is NULL");
+	return read_value(list, &want);
+}
+
+int
+mproc_list_get_int(mproc_list *list, int64_t index, int64_t *ret_i)
+{
+	struct mproc_any value;
+	int r = get_fixed(list, index, ret_i, &value);
+
+	return r < 0 ? r : mpr_any_as_int(&value, ret_i);
+}
+
+int
+mproc_list_get_float(mproc_list *list, int64_t index, double *ret_f)
+{
+	struct mproc_any value;
+	int r = get_fixed(list, index, ret_f, &value);
+
+	return r < 0 ? r : mpr_any_as_float(&value, ret_f);
+}
+
+int
+mproc_list_get_str(mproc_list *list, int64_t index, char *buf, size_t size,
+		   size_t *ret_len)
+{
+	struct mproc_any value;
+	struct want want = { .index = index,
+			     .what = { .ret = &value, .no_bytes = true,
+				       .buf = buf, .size = size } };
+	int r;
+
+	if (!buf && size)
+		return mpr_fail(-EINVAL, "buf is NULL");
+	r = read_value(list, &want);
+	return r < 0 ? r : mpr_any_as_str(&value, size, ret_len);
+}
+
 int
 mproc_list_next(mproc_list *list, size_t *cursor, struct mproc_any *ret)
 {
-	struct want want = { .cursor = cursor, .ret = ret };
+	struct want want = { .cursor = cursor, .what.ret = ret };
 	int r;
 
 	if (!cursor || !ret)

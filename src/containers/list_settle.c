@@ -71,6 +71,17 @@ settle_slots(struct mpr_list_use *u, uint64_t doing)
 	return 0;
 }
 
+/* Each of the two arrays has room for what is the length before and after. */
+static int
+settle_replace(struct mpr_list_use *u)
+{
+	struct mpr_list_root *root = u->root;
+
+	mpr_list_put(&root->current, mpr_list_peek(&root->index));
+	mpr_list_put(&root->len, mpr_list_peek(&root->gap));
+	return mpr_list_map(u);
+}
+
 /* What is behind the end. */
 static int
 drop_tail(struct mpr_list_use *u)
@@ -95,13 +106,15 @@ settle_doing(struct mpr_list_use *u)
 	uint64_t version;
 	int r = 0;
 
-	if (doing > MPR_LIST_REMOVE)
+	if (doing > MPR_LIST_REPLACE)
 		return mpr_list_corrupt(u);
-	if (doing != MPR_LIST_NOTHING && doing != MPR_LIST_FILL)
+	if (doing == MPR_LIST_REPLACE)
+		r = settle_replace(u);
+	else if (doing != MPR_LIST_NOTHING && doing != MPR_LIST_FILL)
 		r = settle_slots(u, doing);
 	version = mpr_list_peek(&u->root->version);
 	mpr_list_put(&u->root->version, version + (version & 1));
-	if (doing == MPR_LIST_FILL)
+	if (doing == MPR_LIST_FILL || (doing == MPR_LIST_REPLACE && r == 0))
 		r = drop_tail(u);
 	if (r < 0)
 		return r;

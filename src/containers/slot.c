@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <string.h>
 
 #include "arena/heap.h"
 #include "base/alloc.h"
@@ -99,28 +100,51 @@ bytes_of(const mproc_arena *a, const struct mpr_slot_words *words)
 	return NULL;
 }
 
+/* The bytes of a long one, by who may not be alone. Returns 0; -EBADMSG; -EAGAIN. */
+static int
+find_long(const mproc_arena *a, struct mpr_slot_words words, bool is_alone,
+	  const _Atomic uint64_t **ret)
+{
+	struct mpr_block_ref ref;
+
+	if (!mpr_heap_find_linked(a, words.word, &ref) ||
+	    mpr_meta_len(words.meta) > ref.size)
+		return -EBADMSG;
+	/* The memory of a run may go back to the kernel. */
+	if (!ref.block && !is_alone)
+		return -EAGAIN;
+	*ret = mpr_arena_at(a, words.word);
+	return 0;
+}
+
+/* A text or bytes. */
+static struct mproc_any
+any_of(uint64_t meta, const void *bytes)
+{
+	struct mproc_any any = mproc_bytes(bytes, mpr_meta_len(meta));
+
+	any.kind = mpr_meta_kind(meta) == MPROC_STR ? MPROC_STR : MPROC_BYTES;
+	return any;
+}
+
 static int
 copy_long(const mproc_arena *a, struct mpr_slot_words words, bool is_alone,
 	  struct mproc_any *ret)
 {
 	size_t len = mpr_meta_len(words.meta);
-	struct mpr_block_ref ref;
+	const _Atomic uint64_t *bytes;
 	char *copy;
+	int r = find_long(a, words, is_alone, &bytes);
 
-	if (!mpr_heap_find_linked(a, words.word, &ref) || len > ref.size)
-		return -EBADMSG;
-	/* The memory of a run may go back to the kernel. */
-	if (!ref.block && !is_alone)
-		return -EAGAIN;
+	if (r < 0)
+		return r;
 	copy = mpr_malloc(len + 1);
 	if (!copy)
 		return mpr_fail(-ENOMEM, "no memory for a value of %zu bytes",
 				len);
-	mpr_flat_read(mpr_arena_at(a, words.word), copy, len);
+	mpr_flat_read(bytes, copy, len);
 	copy[len] = '\0';
-	*ret = mproc_bytes(copy, len);
-	ret->kind = mpr_meta_kind(words.meta) == MPROC_STR ? MPROC_STR :
-							     MPROC_BYTES;
+	*ret = any_of(words.meta, copy);
 	ret->owned = 1;
 	return 0;
 }
@@ -135,6 +159,31 @@ mpr_slot_copy(const mproc_arena *a, struct mpr_slot_words words, bool is_alone,
 }
 
 int
+mpr_slot_want(const mproc_arena *a, struct mpr_slot_words words, bool is_alone,
+	      const struct mpr_want *want)
+{
+	size_t len = mpr_meta_len(words.meta);
+	const _Atomic uint64_t *bytes;
+	int r;
+
+	if (!want->no_bytes || !mpr_meta_has_bytes(words.meta))
+		return mpr_slot_copy(a, words, is_alone, want->ret);
+	*want->ret = any_of(words.meta, NULL);
+	if (!want->buf || len >= want->size)
+		return 0;
+	if (mpr_slot_is_long(words.meta)) {
+		r = find_long(a, words, is_alone, &bytes);
+		if (r < 0)
+			return r;
+		mpr_flat_read(bytes, want->buf, len);
+	} else {
+		memcpy(want->buf, &words.word, len);
+	}
+	want->buf[len] = '\0';
+	return 0;
+}
+
+int
 mpr_slot_view(const mproc_arena *a, const struct mpr_slot_words *words,
 	      struct mproc_any *ret)
 {
@@ -144,8 +193,6 @@ mpr_slot_view(const mproc_arena *a, const struct mpr_slot_words *words,
 		return -EBADMSG;
 	if (!mpr_meta_has_bytes(words->meta))
 		return mpr_any_copy(a, words->meta, words->word, bytes, ret);
-	*ret = mproc_bytes(bytes, mpr_meta_len(words->meta));
-	ret->kind = mpr_meta_kind(words->meta) == MPROC_STR ? MPROC_STR :
-							      MPROC_BYTES;
+	*ret = any_of(words->meta, bytes);
 	return 0;
 }

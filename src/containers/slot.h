@@ -91,6 +91,10 @@ bool mpr_link_drop(mproc_arena *a, struct mpr_self *self,
 int mpr_slot_copy(const mproc_arena *a, struct mpr_slot_words words,
 		  bool is_alone, struct mproc_any *ret);
 
+/* The same of what is wanted. */
+int mpr_slot_want(const mproc_arena *a, struct mpr_slot_words words,
+		  bool is_alone, const struct mpr_want *want);
+
 /* The value itself, with its bytes where they lie: in *@words, or in shared memory,
  * of which only these are to be read. Returns 0; -EBADMSG. */
 int mpr_slot_view(const mproc_arena *a, const struct mpr_slot_words *words,

@@ -113,9 +113,16 @@ move(struct mpt *t, struct board *b, struct mpt_rand *rand)
 			number_of(t, &hand[has++]);
 	}
 	chaos_spend(rand, 100);
-	if (mpt_rand_below(rand, 2)) {
+	switch (mpt_rand_below(rand, 3)) {
+	case 0:
 		mpt_check_int(t, mproc_list_extend(b->tokens, hand, has), 0);
-	} else {
+		break;
+	case 1:
+		r = (int)mpt_rand_below(rand, TOKENS);
+		mpt_check_int(t, mproc_list_replace(b->tokens, r, r, hand, has),
+			      0);
+		break;
+	default:
 		for (unsigned i = 0; i < has; i++)
 			mpt_check_int(t, mproc_list_insert(
 				b->tokens, (int64_t)mpt_rand_below(
@@ -123,6 +130,28 @@ move(struct mpt *t, struct board *b, struct mpt_rand *rand)
 	}
 	while (has)
 		mproc_any_clear(&hand[--has]);
+}
+
+/* Two places get other contents at once; or all are looked at at once. */
+static void
+take_several(struct mpt *t, struct board *b, struct mpt_rand *rand)
+{
+	int64_t from = (int64_t)mpt_rand_below(rand, PLACES - 1);
+	struct mproc_any values[2], seen[PLACES];
+	char texts[2][64];
+	size_t n;
+
+	for (int i = 0; i < 2; i++)
+		values[i] = place(rand, texts[i]);
+	mpt_check_int(t, mproc_list_replace(b->places, from, from + 2, values,
+					    2), 0);
+	mpt_check_int(t, mproc_list_slice(b->places, 0, INT64_MAX, seen, PLACES,
+					  &n), 0);
+	mpt_check_int(t, n, PLACES);
+	for (size_t i = 0; i < n; i++) {
+		place_must_be_whole(t, &seen[i]);
+		mproc_any_clear(&seen[i]);
+	}
 }
 
 static int
@@ -146,6 +175,8 @@ work(struct mpt *t, void *arg)
 				      0);
 		if (mpt_rand_below(&rand, 8) == 0)
 			mpt_check_int(t, mproc_list_reverse(b->places), 0);
+		if (mpt_rand_below(&rand, 2))
+			take_several(t, b, &rand);
 		b->chaos.finished[me]++;
 	}
 	return 0;

@@ -73,7 +73,7 @@ returned(struct mpt *t, const char *what, int r)
 	static const int errors[] = {
 		0, -EINVAL, -EFAULT, -ERANGE, -ENOENT, -ENODATA, -EBADMSG,
 		-ESTALE, -ESHUTDOWN, -ENOMEM, -ENOSPC, -EPROTOTYPE, -EINTR,
-		-EDEADLK, -EPERM,
+		-EDEADLK, -EPERM, -EMSGSIZE, -EOVERFLOW, 1,
 	};
 	struct board *b = mpt_scratch(t);
 	size_t i = 0;
@@ -84,17 +84,42 @@ returned(struct mpt *t, const char *what, int r)
 		i++;
 	if (i == sizeof(errors) / sizeof(errors[0]))
 		mpt_fail(t, __FILE__, __LINE__, "%s: %d", what, r);
-	b->returns[-r & 255]++;
+	b->returns[r < 0 ? -r & 255 : 0]++;
 	b->calls++;
 	return r;
 }
 
 #define CALL(call) (began = mproc_now(), returned(t, #call, (call)))
 
+static int
+change(const struct mproc_any *old, struct mproc_any *value, void *ctx)
+{
+	(void)ctx;
+	*value = *old;
+	return 1;
+}
+
+static void
+use_several(struct mpt *t, mproc_list *l)
+{
+	const struct mproc_any values[] = { mproc_int(1), mproc_str(long_text) };
+	struct mproc_any slice[SLOTS];
+	size_t n;
+
+	if (CALL(mproc_list_slice(l, 0, INT64_MAX, slice, SLOTS, &n)) == 0)
+		while (n)
+			mproc_any_clear(&slice[--n]);
+	CALL(mproc_list_replace(l, 1, 3, values, 2));
+	CALL(mproc_list_replace(l, 0, 0, values, 2));
+	CALL(mproc_list_delete(l, 1, 3));
+}
+
 /* All that can be done with a list. Copies are read to their ends. */
 static void
 use(struct mpt *t, mproc_list *l)
 {
+	char text[SLOTS];
+	int64_t i64;
 	const struct mproc_any values[] = { mproc_int(1), mproc_str(long_text) };
 	struct mproc_any any;
 	size_t i = 0, n;
@@ -108,6 +133,13 @@ use(struct mpt *t, mproc_list *l)
 		}
 	for (n = 0; n < 2 * SLOTS && CALL(mproc_list_next(l, &i, &any)) == 0; n++)
 		mproc_any_clear(&any);
+	CALL(mproc_list_get_int(l, 1, &i64));
+	CALL(mproc_list_get_str(l, 0, text, sizeof(text), NULL));
+	CALL(mproc_list_add(l, 1, mproc_int(1), NULL));
+	CALL(mproc_list_compare_exchange(l, 0, mproc_str(long_text),
+					 mproc_str(long_text)));
+	CALL(mproc_list_update(l, 0, change, NULL));
+	use_several(t, l);
 	CALL(mproc_list_index(l, mproc_str(long_text), &n));
 	CALL(mproc_list_count(l, mproc_int(1), &n));
 	CALL(mproc_list_set(l, 1, mproc_str(long_text)));
@@ -212,7 +244,7 @@ say_what_it_did(const struct list_words *w, uint64_t doing)
 	atomic_store(&root->doing, doing);
 }
 
-enum { NOBODY_DIED = MPR_LIST_REMOVE + 1, MODES };
+enum { NOBODY_DIED = MPR_LIST_REPLACE + 1, MODES };
 
 /* One value in one word; then all that can be done. @mode is what somebody was
  * about who died, or NOBODY_DIED. */

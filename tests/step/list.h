@@ -327,6 +327,33 @@ nothing(mproc_list *l)
 	(void)l;
 }
 
+/* A value with a block at each end and in the middle. */
+static inline void
+six(mproc_list *l)
+{
+	const struct mproc_any all[] = {
+		mproc_str(LONG_TEXT), mproc_int(1), mproc_str("short"),
+		mproc_str("a text in the middle"), mproc_float(4.0),
+		mproc_str("a text at the end"),
+	};
+
+	must(mproc_list_extend(l, all, sizeof(all) / sizeof(all[0])));
+}
+
+/* In who is to die over it: what it is about. */
+static inline void
+say(struct mpr_list_use *u, enum mpr_list_doing doing, uint64_t index,
+    uint64_t gap)
+{
+	mpr_list_put(&u->root->index, index);
+	mpr_list_put(&u->root->upto, u->len);
+	mpr_list_put(&u->root->gap, gap);
+	if (doing != MPR_LIST_FILL)
+		mpr_list_put(&u->root->version,
+			     mpr_list_peek(&u->root->version) | 1);
+	mpr_list_put(&u->root->doing, doing);
+}
+
 #define CELLS_AT_FIRST 4
 
 static inline int

@@ -8,19 +8,6 @@
 
 #include "list.h"
 
-/* A value with a block at each end and in the middle. */
-static void
-six(mproc_list *l)
-{
-	const struct mproc_any all[] = {
-		mproc_str(LONG_TEXT), mproc_int(1), mproc_str("short"),
-		mproc_str("a text in the middle"), mproc_float(4.0),
-		mproc_str("a text at the end"),
-	};
-
-	must(mproc_list_extend(l, all, sizeof(all) / sizeof(all[0])));
-}
-
 /* The smallest array is full. */
 static void
 eight(mproc_list *l)
@@ -240,19 +227,6 @@ killed_while_it_changes_the_order(void **state)
 
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		step(*state, &ops[i]);
-}
-
-static void
-say(struct mpr_list_use *u, enum mpr_list_doing doing, uint64_t index,
-    uint64_t gap)
-{
-	mpr_list_put(&u->root->index, index);
-	mpr_list_put(&u->root->upto, u->len);
-	mpr_list_put(&u->root->gap, gap);
-	if (doing != MPR_LIST_FILL)
-		mpr_list_put(&u->root->version,
-			     mpr_list_peek(&u->root->version) | 1);
-	mpr_list_put(&u->root->doing, doing);
 }
 
 /* Has moved two of five values up. Each of these is what the list is to be when it
