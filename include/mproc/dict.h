@@ -196,6 +196,23 @@ MPROC_API int mproc_dict_pop(mproc_dict *d, struct mproc_any key,
 			     struct mproc_any *ret_value);
 
 /**
+ * mproc_dict_pop_item() - take any key away, and its value out
+ * @d:         dict
+ * @ret_key:   receives a copy, to be given back with mproc_any_clear(); a MPROC_NIL on
+ *             failure; or NULL
+ * @ret_value: the same
+ *
+ * Of several who call it none gets what another one gets.
+ *
+ * Return: 0, or a negative error: -ENODATA if the dict is empty, -ENOMEM if there is
+ *         no private memory for copies, and those of all containers.
+ * Context: waits for those who change keys of the same part.
+ * Crash: killed inside, the key is there with its value, or is not.
+ */
+MPROC_API int mproc_dict_pop_item(mproc_dict *d, struct mproc_any *ret_key,
+				  struct mproc_any *ret_value);
+
+/**
  * mproc_dict_set_default() - read a key's value, or give it one
  * @d:         dict
  * @key:       key
@@ -325,6 +342,29 @@ MPROC_API int mproc_dict_clear(mproc_dict *d);
 MPROC_API MPROC_NODISCARD int
 mproc_dict_next(mproc_dict *d, struct mproc_cursor *cursor,
 		struct mproc_any *ret_key, struct mproc_any *ret_value);
+
+/**
+ * mproc_dict_merge() - give a dict all keys of another one, with their values
+ * @d:     dict
+ * @other: another dict, which is not changed; or @d, then nothing is
+ *
+ * What Python's update() does. A key that both have gets the value that it has in
+ * @other. It goes through @other as mproc_dict_next() does, and sets one key after
+ * another: each in one atomic step, all of them together in none. What others change
+ * meanwhile may count or not. A call that fails, and one in which the caller is killed,
+ * has set some of the keys. A copy of a dict is made by mproc_dict_create() and this.
+ *
+ * No call waits for one dict while it holds up those who use the other: two may do
+ * this at once with the same dicts the other way round.
+ *
+ * The dicts may lie in two arenas; what is a reference in @other cannot be in @d then.
+ *
+ * Return: 0, or a negative error, as mproc_dict_set() and mproc_dict_get() but for
+ *         -ENOENT; -EDEADLK also if it is @other whose update runs.
+ * Context: waits for those who change keys of the same part.
+ * Crash: killed inside, some of the keys were set.
+ */
+MPROC_API int mproc_dict_merge(mproc_dict *d, mproc_dict *other);
 
 MPROC_END_DECLS
 

@@ -100,6 +100,15 @@ mproc_dict_pop(mproc_dict *d, struct mproc_any key, struct mproc_any *ret_value)
 	return r < 0 ? r : 0;
 }
 
+int
+mproc_dict_pop_item(mproc_dict *d, struct mproc_any *ret_key,
+		    struct mproc_any *ret_value)
+{
+	int r = mpr_table_pop(MPR_CELL_DICT, d, ret_key, ret_value);
+
+	return r == -ENODATA ? mpr_fail(r, "the dict is empty") : r;
+}
+
 size_t
 mproc_dict_len(mproc_dict *d)
 {
@@ -121,4 +130,33 @@ mproc_dict_next(mproc_dict *d, struct mproc_cursor *cursor,
 	if (!cursor)
 		return mpr_fail(-EINVAL, "cursor is NULL");
 	return mpr_table_next(MPR_CELL_DICT, d, cursor, ret_key, ret_value);
+}
+
+/* One key after another: while one dict is read or changed no lock of the other one
+ * is held. */
+static int
+set_all_of(mproc_dict *d, mproc_dict *other)
+{
+	struct mproc_cursor c = { { 0 } };
+	struct mproc_any key, value;
+	int r;
+
+	while ((r = mproc_dict_next(other, &c, &key, &value)) == 0) {
+		r = mproc_dict_set(d, key, value);
+		mproc_any_clear(&key);
+		mproc_any_clear(&value);
+		if (r < 0)
+			return r;
+	}
+	return r == -ENODATA ? 0 : r;
+}
+
+int
+mproc_dict_merge(mproc_dict *d, mproc_dict *other)
+{
+	/* Even if there is no key that it would get. */
+	int r = mpr_table_check(MPR_CELL_DICT, d);
+
+	/* To give the same dict its values again would undo what others do. */
+	return r < 0 || d == other ? r : set_all_of(d, other);
 }

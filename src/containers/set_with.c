@@ -18,22 +18,13 @@
 typedef int each_fn(mproc_set *s, mproc_set *other,
 		    const struct mproc_any *elem);
 
-static int
-check(mproc_set *s)
-{
-	struct mpr_visit v;
-	int r = mpr_visit_begin(&v, MPR_CELL_SET, s);
-
-	return r < 0 ? r : mpr_visit_stripe(&v, 0);
-}
-
 /* Even if there is no element about which they would be asked. */
 static int
 check_both(mproc_set *s, mproc_set *other)
 {
-	int r = check(s);
+	int r = mpr_table_check(MPR_CELL_SET, s);
 
-	return r < 0 ? r : check(other);
+	return r < 0 ? r : mpr_table_check(MPR_CELL_SET, other);
 }
 
 /* Goes through @from, which is one of the two. Returns 0, STOP or a negative

@@ -129,6 +129,15 @@ read_stripe(struct mpr_visit *v, struct reading *reading)
 	return r;
 }
 
+int
+mpr_table_check(enum mpr_cell_kind kind, void *table)
+{
+	struct mpr_visit v;
+	int r = mpr_visit_begin(&v, kind, table);
+
+	return r < 0 ? r : mpr_visit_stripe(&v, 0);
+}
+
 struct get {
 	struct reading reading;
 	struct mpr_key key;

@@ -19,6 +19,9 @@ int mpr_table_create(enum mpr_cell_kind kind, mproc_arena *a, void **ret);
 
 void mpr_table_destroy(enum mpr_cell_kind kind, void *table);
 
+/* Whether it is a table of @kind. Returns 0, or as mpr_visit_begin(). */
+int mpr_table_check(enum mpr_cell_kind kind, void *table);
+
 /* Returns 0; -ENOENT; -ENOMEM; and those of mpr_visit_begin() and _lock(). */
 int mpr_table_get(enum mpr_cell_kind kind, void *table,
 		  const struct mproc_any *key, const struct mpr_want *want);

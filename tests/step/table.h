@@ -31,6 +31,7 @@ struct scene {
 	uint64_t entries[KEYS_MAX]; /* offsets */
 	unsigned n_entries;
 	struct mproc_arena_stat before;
+	unsigned long max_cases; /* of mpt_stepper_opts */
 };
 
 /* Of all sizes that there are small blocks for, and numbers. */
@@ -218,19 +219,22 @@ step(struct scene *s, const char *name, void (*before)(void *arg),
 		.fingerprint = table_state,
 		.every = EVERY,
 		.budget = BUDGET,
+		.max_cases = s->max_cases,
 		.arg = s,
 	}, NULL);
 }
 
-/* What is made once: the arena, our slot, a dict's cell and root. */
+/* What is made once: the arena, our slot, the cells and roots of two dicts. */
 static inline int
 setup(void **state)
 {
-	mproc_dict *d;
+	mproc_dict *d, *other;
 
-	if (world_setup(state) < 0 || mproc_dict_create(&d, NULL) < 0)
+	if (world_setup(state) < 0 || mproc_dict_create(&d, NULL) < 0 ||
+	    mproc_dict_create(&other, NULL) < 0)
 		return -1;
 	mproc_dict_destroy(d);
+	mproc_dict_destroy(other);
 	make_spare_slots();
 	return 0;
 }

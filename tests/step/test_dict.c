@@ -6,6 +6,8 @@
  */
 #include "table.h"
 
+#define CASES 120 /* of what does as others do */
+
 /* What the victim does to key @it, and which values that may have before and
  * after; NULL: it is not there. */
 struct change {
@@ -195,16 +197,14 @@ clear_victim(void *arg)
 	may_fail(r);
 }
 
-static void
-clear_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+/* How many of the keys are there, each with its value. */
+static unsigned
+count_left(struct scene *s)
 {
 	struct mproc_cursor c = { { 0 } };
 	struct mproc_any key, value;
-	struct scene *s = arg;
 	unsigned left = 0;
 
-	(void)victim;
-	(void)n;
 	while (mproc_dict_next(s->d, &c, &key, &value) == 0) {
 		unsigned i = 0;
 
@@ -216,6 +216,17 @@ clear_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 		left++;
 	}
 	assert_int_equal(mproc_dict_len(s->d), left);
+	return left;
+}
+
+static void
+clear_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	unsigned left = count_left(s);
+
+	(void)victim;
+	(void)n;
 	assert_true(!finished || left == 0);
 	end(s);
 }
@@ -227,6 +238,101 @@ killed_while_it_clears_a_dict(void **state)
 
 	mpt_watchdog(*state, 120);
 	step(&s, "clear", begin, clear_victim, clear_survivor);
+}
+
+static void
+pop_item_victim(void *arg)
+{
+	struct scene *s = arg;
+	struct mproc_any key, value;
+	int r;
+
+	warm_up(s);
+	mpt_step_begin();
+	r = mproc_dict_pop_item(s->d, &key, &value);
+	mpt_step_end();
+	may_fail(r);
+}
+
+static void
+pop_item_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	(void)victim;
+	(void)n;
+	assert_in_range(count_left(s), s->n - 1, finished ? s->n - 1 : s->n);
+	end(s);
+}
+
+static void
+killed_while_it_takes_any_key_away(void **state)
+{
+	struct scene s = { .t = *state, .n = 5, .max_cases = CASES };
+
+	step(&s, "pop item", begin, pop_item_victim, pop_item_survivor);
+}
+
+/* With a dict that has two keys, one of which is the last one's. */
+struct pair {
+	struct scene s; /* first */
+	mproc_dict *other;
+};
+
+static void
+begin_pair(void *arg)
+{
+	struct pair *p = arg;
+
+	begin(arg);
+	assert_int_equal(mproc_dict_create(&p->other, NULL), 0);
+	for (unsigned i = p->s.n - 1; i <= p->s.n; i++)
+		assert_int_equal(mproc_dict_set(p->other,
+						mproc_int(p->s.keys[i]),
+						p->s.values[KEYS_MAX - i]), 0);
+}
+
+static void
+merge_victim(void *arg)
+{
+	struct pair *p = arg;
+	int r;
+
+	warm_up(&p->s);
+	mpt_step_begin();
+	r = mproc_dict_merge(p->s.d, p->other);
+	mpt_step_end();
+	may_fail(r);
+}
+
+static void
+merge_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct pair *p = arg;
+	struct scene *s = &p->s;
+	unsigned changed = s->n - 1, added = s->n;
+	bool is_new;
+
+	(void)victim;
+	(void)n;
+	is_new = has_value(s, changed, &s->values[KEYS_MAX - changed]);
+	assert_true(is_new || has_value(s, changed, &s->values[changed]));
+	assert_true(is_new || !finished);
+	is_new = has_value(s, added, &s->values[KEYS_MAX - added]);
+	assert_true(is_new || has_value(s, added, NULL));
+	assert_true(is_new || !finished);
+	assert_int_equal(mproc_dict_len(s->d), s->n + is_new);
+	assert_int_equal(mproc_dict_len(p->other), 2);
+	mproc_dict_destroy(p->other);
+	end(s);
+}
+
+static void
+killed_while_it_merges_another_one(void **state)
+{
+	struct pair p = { .s = { .t = *state, .n = 4, .max_cases = CASES } };
+
+	step(&p.s, "merge", begin_pair, merge_victim, merge_survivor);
 }
 
 static void
@@ -446,6 +552,8 @@ main(void)
 		mpt_test(killed_while_it_takes_a_key_away),
 		mpt_test(killed_while_it_takes_a_large_one_away),
 		mpt_test(killed_while_it_clears_a_dict),
+		mpt_test(killed_while_it_takes_any_key_away),
+		mpt_test(killed_while_it_merges_another_one),
 		mpt_test(killed_while_it_destroys_one),
 		mpt_test(killed_while_it_makes_one),
 		mpt_test(killed_while_it_repairs),
