@@ -127,13 +127,13 @@ sort(struct mpr_list_use *u, mproc_list_compare *compare, void *ctx)
 		.compare = compare,
 		.ctx = ctx,
 		.items = items,
-		.spare = items + n,
 	};
 	uint64_t *order;
 	int r;
 
 	if (!items)
 		return mpr_fail(-ENOMEM, "no memory to sort %zu values", n);
+	s.spare = items + n;
 	order = new_order(u, &r);
 	if (r == 0)
 		r = sort_copies(u, &s, order);
