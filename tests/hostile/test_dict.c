@@ -72,6 +72,11 @@ use(struct mpt *t, struct board *b)
 	if (CALL(mproc_dict_pop(b->table, mproc_int(b->keys[4]), &got)) == 0)
 		mproc_any_clear(&got);
 	CALL(mproc_dict_set(b->table, mproc_int(b->keys[4]), value_of(4)));
+	if (CALL(mproc_dict_pop_item(b->table, &got, &value)) == 0) {
+		mproc_any_clear(&got);
+		mproc_any_clear(&value);
+	}
+	CALL(mproc_dict_merge(b->table, b->bystander));
 }
 
 static void

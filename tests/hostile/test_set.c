@@ -40,6 +40,13 @@ use_set(struct mpt *t, struct board *b)
 	for (int i = 0; i < 3; i++)
 		if (CALL(mproc_set_pop(b->table, &got)) == 0)
 			mproc_any_clear(&got);
+	CALL(mproc_set_is_subset(b->table, b->bystander));
+	CALL(mproc_set_is_subset(b->bystander, b->table));
+	CALL(mproc_set_is_disjoint(b->table, b->bystander));
+	CALL(mproc_set_symmetric_difference_update(b->table, b->bystander));
+	CALL(mproc_set_intersection_update(b->table, b->bystander));
+	CALL(mproc_set_update(b->table, b->bystander));
+	CALL(mproc_set_difference_update(b->table, b->bystander));
 	CALL(mproc_set_clear(b->table));
 }
 
