@@ -36,6 +36,28 @@ int mpr_table_get_str(enum mpr_cell_kind kind, void *table,
 		      const struct mproc_any *key, char *buf, size_t size,
 		      size_t *ret_len);
 
+/*
+ * Something to be read of a stripe. @look returns what mpr_stripe_read() does, or
+ * -EAGAIN if that can only be seen under the lock; @drop forgets what it has found.
+ */
+struct mpr_reading {
+	int (*look)(const struct mpr_visit *v, struct mpr_reading *reading);
+	void (*drop)(struct mpr_reading *reading);
+};
+
+/* Lets it look, under the lock if need be. Returns what it has returned, or as
+ * mpr_visit_lock(). */
+int mpr_stripe_read(struct mpr_visit *v, struct mpr_reading *reading);
+
+/* A copy of a key or value whose meta word is @meta. Returns 0, -ENOMEM, -EBADMSG. */
+int mpr_table_copy_words(const struct mpr_visit *v, uint64_t meta,
+			 const _Atomic uint64_t *words,
+			 const struct mpr_want *want);
+
+/* The end of a call: the texts of what was found on the way, as that may have been
+ * no error there. */
+int mpr_table_finish(const struct mpr_visit *v, int r);
+
 /* What a change is to do, once it has seen what is there. */
 enum mpr_verdict {
 	MPR_KEEP,
