@@ -8,6 +8,7 @@
 #include "sync/park.h"
 #include "sync/wait.h"
 
+#define MS INT64_C(1000000)
 #define SLICE 50000000 /* ns, for one sleeper */
 #define QUIET 400 /* ms in which nobody looks though others sleep */
 #define LATE 200 /* ms, for who has not looked when it was going to */
@@ -16,17 +17,24 @@
  * the dead. They last through wake-ups, or who is woken often would never look. */
 static MPR_THREAD_LOCAL int64_t slice_end;
 static MPR_THREAD_LOCAL int64_t look_at;
+static MPR_THREAD_LOCAL int64_t interval; /* from look to look, at most */
 static MPR_THREAD_LOCAL const mproc_arena *slept_in; /* the arena they are of */
 static MPR_THREAD_LOCAL uint64_t noise;
+
+static int64_t
+first_of(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
 
 static uint32_t
 in_ms(int64_t ns)
 {
-	return (uint32_t)(ns / 1000000);
+	return (uint32_t)(ns / MS);
 }
 
 /* How many sleep and have not missed the time at which they were going to look,
- * as those do that are stopped. */
+ * as those do that are stopped. Who has not looked yet may be stopped as well. */
 static int64_t
 sleepers(const mproc_arena *a, int64_t now)
 {
@@ -62,7 +70,7 @@ some(int64_t bound)
 static bool
 others_look(const struct mpr_self *self, int64_t now)
 {
-	uint64_t ms = (uint64_t)now / 1000000;
+	uint64_t ms = (uint64_t)(now / MS);
 	uint64_t last = atomic_exchange_explicit(
 		&self->arena->shm->last_look, ms << 16 | self->slot,
 		memory_order_relaxed);
@@ -80,13 +88,28 @@ next_interval(const struct mpr_self *self, int64_t now)
 	return others_look(self, now) && all > SLICE ? all : SLICE;
 }
 
+/*
+ * How much of that until we look. At first twice as long as the last time at most:
+ * those who have come when we did may have been stopped as they came, which shows
+ * when they miss their times. Who was away for long begins anew.
+ */
+static int64_t
+next_look(int64_t now, int64_t next)
+{
+	if (now > look_at + LATE * MS)
+		interval = SLICE;
+	if (interval < QUIET * MS)
+		next = first_of(next, 2 * interval);
+	interval = next;
+	return next;
+}
+
 /* Until when others count on us. */
 static void
 promise(const struct mpr_self *self)
 {
-	int64_t by = look_at < slice_end ? look_at : slice_end;
-
-	atomic_store_explicit(&self->shared->looks_by, in_ms(by),
+	atomic_store_explicit(&self->shared->looks_by,
+			      in_ms(first_of(look_at, slice_end)),
 			      memory_order_relaxed);
 }
 
@@ -100,16 +123,10 @@ look(struct mpr_self *self)
 	mpr_waits_look(self->arena);
 	now = mproc_now();
 	next = next_interval(self, now);
-	look_at = now + SLICE + some(next - SLICE / 2);
+	look_at = now + SLICE + some(next_look(now, next) - SLICE / 2);
 	if (now >= slice_end)
 		slice_end = now + next + some(next / 2);
 	promise(self);
-}
-
-static int64_t
-first_of(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* Until a wake-up or the end of the slice, when it returns 0, or @deadline. */
@@ -124,11 +141,12 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 		slept_in = self->arena;
 		slice_end = 0;
 	}
-	if (slice_end == 0)
+	if (slice_end == 0) {
 		slice_end = look_at = now + SLICE + some(SLICE / 2);
-	else if (now >= slice_end || now >= look_at)
+		interval = SLICE;
+	} else if (now >= slice_end || now >= look_at) {
 		look(self);
-	promise(self);
+	}
 	do {
 		until = first_of(deadline, first_of(slice_end, look_at));
 		if (mpr_parker_wait(&self->shared->parker, ticket, until) !=

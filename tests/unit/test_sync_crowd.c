@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sleepers share the looks for the dead. Most of them are stopped: the others are
+ * to look as often as they would if they were alone, after a moment, and not when
+ * the share of those comes to an end that they had.
+ */
+#include <sched.h>
+
+#include "arena/recover.h"
+#include "common.h"
+#include "os/clock.h"
+#include "sync/park.h"
+
+#define CROWD 400
+#define FEW 2
+#define LOOKS 6
+#define LONG 500000000 /* ns */
+
+/* Something in the arena to sleep for. */
+static void *object;
+
+/* In the scratch bytes. */
+struct crowd {
+	_Atomic unsigned joined;
+	_Atomic unsigned go;
+};
+
+static void *
+sleep_in_a_crowd(void *arg)
+{
+	struct mpr_self *self = join_arena(arg);
+	struct crowd *c = mpt_scratch(arg);
+
+	c->joined++;
+	while (!c->go)
+		sched_yield();
+	for (;;)
+		mpr_park(self, object, mpr_park_ticket(self), MPR_NEVER);
+	return NULL;
+}
+
+/* Threads, whose slices begin when they first sleep. */
+static int
+be_a_crowd(struct mpt *t, void *arg)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < *(const int *)arg; i++)
+		mpt_check_int(t, pthread_create(&thread, NULL, sleep_in_a_crowd,
+						t), 0);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static unsigned
+sleepers(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < mpr_participants_high(the_arena()); i++)
+		n += mpr_participant_at(the_arena(), i)->wait_object != 0;
+	return n;
+}
+
+/* Whether all who sleep have looked. */
+static bool
+all_have_looked(void)
+{
+	for (unsigned i = 0; i < mpr_participants_high(the_arena()); i++) {
+		struct mpr_participant *p = mpr_participant_at(the_arena(), i);
+
+		if (p->wait_object && !p->looks_by)
+			return false;
+	}
+	return true;
+}
+
+/* Watches some looks. Returns false if nobody looks for long. */
+static bool
+is_looked_often(void)
+{
+	_Atomic uint64_t *last = &the_arena()->shm->last_look;
+	uint64_t seen = atomic_load(last);
+	int64_t since = mproc_now();
+
+	for (int looks = 0; looks < LOOKS;) {
+		if (atomic_load(last) != seen) {
+			seen = atomic_load(last);
+			since = mproc_now();
+			looks++;
+		}
+		if (mproc_now() - since > LONG)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+/* The crowd would share the looks with the others, which are to notice that it does
+ * not. */
+static void
+few_look_for_a_crowd_that_is_stopped(struct mpt *t, bool looks_first)
+{
+	struct crowd *c = mpt_scratch(t);
+	int many = CROWD, few = FEW, crowd;
+	bool often;
+
+	crowd = mpt_spawn(t, "crowd", be_a_crowd, &many);
+	mpt_spawn(t, "sleepers", be_a_crowd, &few);
+	mpt_until(t, c->joined == CROWD + FEW);
+	c->go = 1;
+	mpt_until(t, sleepers() == CROWD + FEW);
+	if (looks_first)
+		mpt_until(t, all_have_looked());
+	mpt_pause(t, crowd);
+	often = is_looked_often();
+	mpt_kill(t, crowd);
+	mpt_kill(t, crowd + 1);
+	mpr_recover_all(the_arena(), true);
+	assert_true(often);
+}
+
+static void
+a_crowd_that_has_just_fallen_asleep_is_stopped(void **state)
+{
+	few_look_for_a_crowd_that_is_stopped(*state, false);
+}
+
+static void
+a_crowd_that_has_just_looked_is_stopped(void **state)
+{
+	few_look_for_a_crowd_that_is_stopped(*state, true);
+}
+
+static int
+setup(void **state)
+{
+	if (with_arena(state) < 0)
+		return -1;
+	object = mproc_alloc(64);
+	return object ? 0 : -1;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_crowd_that_has_just_fallen_asleep_is_stopped),
+		mpt_test(a_crowd_that_has_just_looked_is_stopped),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
