@@ -35,6 +35,7 @@ enum sync_word {
 	SYNC_OBJECT,
 	SYNC_LOCK, /* beside the object */
 	SYNC_PERMIT,
+	SYNC_NESTED,
 	SYNC_DATA,
 	/* Of each participant: */
 	SYNC_IDENT,
@@ -175,6 +176,16 @@ enum sync_lock_case {
 };
 
 extern const struct sync_case sync_lock_cases[SYNC_LOCK_CASES];
+
+enum sync_rlock_case {
+	SYNC_RLOCK_TWO,
+	SYNC_RLOCK_THREE_HASTY,
+	SYNC_RLOCK_TIMED,
+	SYNC_RLOCK_RECOVERED,
+	SYNC_RLOCK_CASES
+};
+
+extern const struct sync_case sync_rlock_cases[SYNC_RLOCK_CASES];
 
 enum sync_event_case {
 	SYNC_EVENT_ONE,
