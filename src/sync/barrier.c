@@ -108,7 +108,7 @@ begin_as_party(struct call *c, mproc_barrier *barrier)
 static uint64_t
 note_of(const struct call *c, enum mpr_note_kind kind)
 {
-	return mpr_note(mpr_arena_name(c->arena, c->b), kind);
+	return mpr_note(c->arena, c->b, c->generation, kind);
 }
 
 /* How many that are or become parties live, and a party that has ended, or 0. */
@@ -119,7 +119,7 @@ count_living(const struct call *c, uint64_t *ret_ended)
 	unsigned n = 0;
 
 	*ret_ended = 0;
-	mpr_notes_begin(&walk, c->arena, c->self, c->b);
+	mpr_notes_begin(&walk, c->arena, c->self, c->b, c->generation);
 	while (mpr_notes_next(&walk)) {
 		struct mpr_participant *p =
 			mpr_participant_at(c->arena, walk.slot);
@@ -195,7 +195,7 @@ strike(const struct call *c, bool all)
 	_Atomic uint64_t *note;
 	unsigned n = 0;
 
-	mpr_notes_begin(&walk, c->arena, c->self, c->b);
+	mpr_notes_begin(&walk, c->arena, c->self, c->b, c->generation);
 	while ((note = mpr_notes_next(&walk)))
 		if (!all && walk.lives &&
 		    mpr_notes_kind(&walk) == MPR_NOTE_PARTY)
@@ -635,7 +635,7 @@ mproc_barrier_create(mproc_barrier **ret_barrier, unsigned parties)
 	if (r < 0)
 		return r;
 	/* Parties of its predecessor may not have noticed its end. */
-	strike(&c, true);
+	mpr_notes_strike(c.arena, c.self, c.b, c.generation);
 	mpr_cell_open(barrier, MPR_BARRIER_READY | (parties - 1));
 	*ret_barrier = barrier;
 	return 0;

@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "sync/notes.h"
 
-#define KINDS UINT64_C(7)
+_Atomic uint64_t *
+mpr_note_find_elder(const struct mpr_self *self, uint64_t word)
+{
+	for (unsigned i = 0;
+	     i < self->notes_high && !(word & MPR_NAME_PRIVATE); i++)
+		if (!((atomic_load_explicit(&self->notes->word[i],
+					    memory_order_relaxed) ^
+		       word) &
+		      ~MPR_NOTE_GENERATION))
+			return &self->notes->word[i];
+	return NULL;
+}
 
 _Atomic uint64_t *
 mpr_note_take_any(struct mpr_self *self, uint64_t word)
@@ -23,13 +34,15 @@ mpr_note_take_any(struct mpr_self *self, uint64_t word)
 
 void
 mpr_notes_begin(struct mpr_notes_walk *walk, const mproc_arena *a,
-		const struct mpr_self *self, const void *object)
+		const struct mpr_self *self, const void *object,
+		uint32_t generation)
 {
-	uint64_t name = mpr_arena_name(a, object);
+	uint64_t name = mpr_note(a, object, generation, 0);
 
 	*walk = (struct mpr_notes_walk){
 		.arena = a,
 		.name = name,
+		.any = MPR_NOTE_KIND,
 		.scope = mpr_scope(name, self ? self->shared : NULL),
 		.high = mpr_participants_high(a) * MPR_NOTES,
 	};
@@ -48,7 +61,7 @@ fits(struct mpr_notes_walk *walk, const _Atomic uint64_t *note)
 	/* Once more: it may have been that of the slot's last owner. A slot's
 	 * notes are cleared before its next owner is LIVE. */
 	walk->word = atomic_load(note);
-	return (walk->word & ~KINDS) == walk->name;
+	return !((walk->word ^ walk->name) & ~walk->any);
 }
 
 _Atomic uint64_t *
@@ -60,7 +73,8 @@ mpr_notes_next(struct mpr_notes_walk *walk)
 
 	for (i = walk->next; i < high; i++) {
 		/* seq_cst: see notes.h. */
-		if (mpr_likely((atomic_load(&notes[i]) ^ walk->name) > KINDS))
+		if (mpr_likely((atomic_load(&notes[i]) ^ walk->name) &
+			       ~walk->any))
 			continue;
 		walk->slot = i / MPR_NOTES;
 		walk->next = i + 1;
@@ -73,12 +87,13 @@ mpr_notes_next(struct mpr_notes_walk *walk)
 
 unsigned
 mpr_notes_count(const mproc_arena *a, const struct mpr_self *self,
-		const void *object, enum mpr_note_kind kind, unsigned most)
+		const void *object, uint32_t generation,
+		enum mpr_note_kind kind, unsigned most)
 {
 	struct mpr_notes_walk walk;
 	unsigned n = 0;
 
-	mpr_notes_begin(&walk, a, self, object);
+	mpr_notes_begin(&walk, a, self, object, generation);
 	while (n < most && mpr_notes_next(&walk))
 		n += walk.lives && mpr_notes_kind(&walk) == kind;
 	return n;
@@ -86,12 +101,14 @@ mpr_notes_count(const mproc_arena *a, const struct mpr_self *self,
 
 void
 mpr_notes_strike(const mproc_arena *a, const struct mpr_self *self,
-		 const void *object)
+		 const void *object, uint32_t generation)
 {
 	struct mpr_notes_walk walk;
 	_Atomic uint64_t *note;
 
-	mpr_notes_begin(&walk, a, self, object);
+	mpr_notes_begin(&walk, a, self, object, generation);
+	walk.any |= MPR_NOTE_GENERATION;
 	while ((note = mpr_notes_next(&walk)))
-		atomic_compare_exchange_strong(note, &walk.word, 0);
+		if ((walk.word ^ walk.name) & ~MPR_NOTE_KIND)
+			atomic_compare_exchange_strong(note, &walk.word, 0);
 }

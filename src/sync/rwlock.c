@@ -24,24 +24,29 @@ static inline int
 read_as(struct mpr_self *self, struct mpr_rwlock *l, mproc_timeout timeout)
 {
 	_Atomic uint64_t *note;
+	uint32_t generation;
 	uint64_t word;
 
 	if (mpr_unlikely(!l || !self))
-		return mpr_rwlock_read_slowly(l, NULL, timeout);
-	word = mpr_rwlock_note(self, l, MPR_NOTE_READS);
+		return mpr_rwlock_read_slowly(l, NULL, 0, timeout);
+	generation = atomic_load(&l->cell.generation);
+	word = mpr_rwlock_note(self, l, generation, MPR_NOTE_READS);
 	if (mpr_unlikely(mpr_note_find(self, word)))
-		return mpr_rwlock_read_slowly(l, NULL, timeout);
+		return mpr_rwlock_read_slowly(l, NULL, 0, timeout);
 	/* seq_cst, both: the note, then the word; see notes.h. Acquire pairs
 	 * with the release of a writer. */
 	note = mpr_note_take(self, word);
 	if (mpr_unlikely(!note))
-		return mpr_rwlock_read_slowly(l, NULL, timeout);
+		return mpr_rwlock_read_slowly(l, NULL, 0, timeout);
 	word = atomic_load(&l->cell.word);
-	if (mpr_likely(!(word & (MPR_HELD | MPR_GONE | MPR_DIED))))
+	/* What is free may be another one by now, and our note be struck. */
+	if (mpr_likely(!(word & (MPR_HELD | MPR_GONE | MPR_DIED)) &&
+		       atomic_load(&l->cell.generation) == generation))
 		return 0;
-	atomic_store(note, mpr_rwlock_note(self, l, MPR_NOTE_WAITS));
+	atomic_store(note,
+		     mpr_rwlock_note(self, l, generation, MPR_NOTE_WAITS));
 	mpr_rwlock_reader_left(self->arena, self, l);
-	return mpr_rwlock_read_slowly(l, note, timeout);
+	return mpr_rwlock_read_slowly(l, note, generation, timeout);
 }
 
 static MPR_NOINLINE int
@@ -68,8 +73,9 @@ write_as(const struct mpr_self *self, struct mpr_rwlock *l,
 	if (mpr_unlikely(
 		    !l || !self ||
 		    (self->notes_high &&
-		     mpr_note_find(self,
-				   mpr_rwlock_note(self, l, MPR_NOTE_READS)))))
+		     mpr_note_find(self, mpr_rwlock_note(
+				   self, l, atomic_load(&l->cell.generation),
+				   MPR_NOTE_READS)))))
 		return mpr_rwlock_write_slowly(l, timeout);
 	/* seq_cst: the word, then the notes; see notes.h. */
 	wants = mpr_holder(self) | MPR_WANTS;
@@ -151,6 +157,22 @@ check_writer(const struct mpr_rwlock *l, uint64_t word)
 		(const void *)l);
 }
 
+/* The caller's note about a lock that was at this place before, if it has one: who
+ * has made the next one strikes such, but may have been killed over it. */
+static bool
+drop_elder(struct mpr_rwlock *l)
+{
+	struct mpr_self *self = mpr_self_of(l);
+	_Atomic uint64_t *note = NULL;
+
+	if (self)
+		note = mpr_note_find_elder(
+			self, mpr_rwlock_note(self, l, 0, MPR_NOTE_READS));
+	if (note)
+		mpr_note_drop(self, note);
+	return note;
+}
+
 static MPR_NOINLINE int
 release_writing(struct mpr_rwlock *l)
 {
@@ -162,7 +184,7 @@ release_writing(struct mpr_rwlock *l)
 	word = atomic_load(&l->cell.word);
 	r = check_writer(l, word);
 	if (r < 0)
-		return r;
+		return drop_elder(l) ? mpr_rwlock_tell(l, -ESTALE) : r;
 	r = mpr_rwlock_give_away(l, mpr_arena_of(l), mpr_self_of(l));
 	/* It was destroyed meanwhile: nothing else takes a living one's name.
 	 */
@@ -197,7 +219,9 @@ release_as(struct mpr_self *self, struct mpr_rwlock *l)
 	_Atomic uint64_t *note;
 	uint64_t word;
 
-	note = mpr_note_find(self, mpr_rwlock_note(self, l, MPR_NOTE_READS));
+	word = mpr_rwlock_note(self, l, atomic_load(&l->cell.generation),
+			       MPR_NOTE_READS);
+	note = mpr_note_find(self, word);
 	if (note)
 		return release_reading(self, l, note);
 	word = mpr_holder(self);
@@ -265,7 +289,8 @@ count_readers(const mproc_arena *a, const struct mpr_rwlock *l,
 	struct mpr_notes_walk walk;
 	unsigned n = 0;
 
-	mpr_notes_begin(&walk, a, mpr_self_of(l), l);
+	mpr_notes_begin(&walk, a, mpr_self_of(l), l,
+			atomic_load(&l->cell.generation));
 	while (mpr_notes_next(&walk)) {
 		struct mpr_participant *p = mpr_participant_at(a, walk.slot);
 
@@ -308,6 +333,7 @@ mproc_rwlock_owner(const mproc_rwlock *lock, struct mproc_owner *ret_owner)
 int
 mproc_rwlock_create(mproc_rwlock **ret_lock)
 {
+	struct mpr_cell *cell;
 	void *lock;
 	int r;
 
@@ -317,7 +343,9 @@ mproc_rwlock_create(mproc_rwlock **ret_lock)
 	if (r < 0)
 		return r;
 	/* Those who held its predecessor may not have noticed its end. */
-	mpr_notes_strike(mpr_arena_of(lock), mpr_self_of(lock), lock);
+	cell = lock;
+	mpr_notes_strike(mpr_arena_of(lock), mpr_self_of(lock), lock,
+			 atomic_load(&cell->generation));
 	mpr_cell_open(lock, 0);
 	*ret_lock = lock;
 	return 0;

@@ -54,12 +54,12 @@ struct mpr_rwlock {
 static_assert(sizeof(struct mpr_rwlock) == sizeof(mproc_rwlock),
 	      "shared layout");
 
-/* The calling thread's note about @l. */
+/* The calling thread's note about @l when it has @generation. */
 static inline uint64_t
 mpr_rwlock_note(const struct mpr_self *self, const struct mpr_rwlock *l,
-		enum mpr_note_kind kind)
+		uint32_t generation, enum mpr_note_kind kind)
 {
-	return mpr_note(mpr_arena_name(self->arena, l), kind);
+	return mpr_note(self->arena, l, generation, kind);
 }
 
 static inline bool
@@ -72,7 +72,8 @@ static inline bool
 mpr_rwlock_is_read(const mproc_arena *a, const struct mpr_self *self,
 		   const struct mpr_rwlock *l)
 {
-	return mpr_notes_count(a, self, l, MPR_NOTE_READS, 1) > 0;
+	return mpr_notes_count(a, self, l, atomic_load(&l->cell.generation),
+			       MPR_NOTE_READS, 1) > 0;
 }
 
 /* The results with their texts. */
@@ -80,9 +81,9 @@ int mpr_rwlock_owner_died(struct mpr_rwlock *l);
 int mpr_rwlock_tell(const struct mpr_rwlock *l, int r);
 
 /* What the functions do if it is not to be had at once. @note is one that says
- * WAITS, or NULL. */
+ * WAITS, about the lock that had @generation, or NULL. */
 int mpr_rwlock_read_slowly(struct mpr_rwlock *l, _Atomic uint64_t *note,
-			   mproc_timeout timeout);
+			   uint32_t generation, mproc_timeout timeout);
 int mpr_rwlock_write_slowly(struct mpr_rwlock *l, mproc_timeout timeout);
 
 /* Takes the caller's name out of the word. Returns 0, or -EBUSY if it is not

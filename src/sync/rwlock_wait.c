@@ -32,6 +32,19 @@ struct attempt {
 	bool waits; /* others may have waited for as long */
 };
 
+static uint64_t
+note_of(const struct attempt *t, enum mpr_note_kind kind)
+{
+	return mpr_rwlock_note(t->self, t->l, t->generation, kind);
+}
+
+/* Destroyed since the call began, and maybe made again. */
+static bool
+is_another(const struct attempt *t)
+{
+	return atomic_load(&t->l->cell.generation) != t->generation;
+}
+
 /* Whether the name in @word may be taken out of it. */
 static bool
 is_void(struct attempt *t, uint64_t word)
@@ -110,15 +123,14 @@ clear_void(struct attempt *t, uint64_t word)
 static int
 try_read(struct attempt *t)
 {
-	uint64_t waits = mpr_rwlock_note(t->self, t->l, MPR_NOTE_WAITS);
-	uint64_t reads = mpr_rwlock_note(t->self, t->l, MPR_NOTE_READS);
+	uint64_t waits = note_of(t, MPR_NOTE_WAITS);
+	uint64_t reads = note_of(t, MPR_NOTE_READS);
 	struct mpr_rwlock *l = t->l;
 	uint64_t word, note;
 
 	for (;;) {
 		word = atomic_load(&l->cell.word);
-		if (word & MPR_GONE ||
-		    atomic_load(&l->cell.generation) != t->generation)
+		if (word & MPR_GONE || is_another(t))
 			return -ESTALE;
 		/* A writer that ended may have given it to us. */
 		if (atomic_load(t->note) == reads)
@@ -141,7 +153,7 @@ try_read(struct attempt *t)
 			break;
 		}
 		word = atomic_load(&l->cell.word);
-		if (!(word & (MPR_HELD | MPR_GONE)))
+		if (!(word & (MPR_HELD | MPR_GONE)) && !is_another(t))
 			break;
 		atomic_store(t->note, waits);
 		mpr_rwlock_reader_left(t->arena, t->self, l);
@@ -188,8 +200,7 @@ try_write(struct attempt *t)
 	for (;;) {
 		flags = word & (MPR_WAITERS | MPR_DIED);
 		died = 0;
-		if (word & MPR_GONE ||
-		    atomic_load(&l->cell.generation) != t->generation)
+		if (word & MPR_GONE || is_another(t))
 			return -ESTALE;
 		if (word & MPR_HELD) {
 			t->word = word;
@@ -363,8 +374,8 @@ begin(struct attempt *t, struct mpr_rwlock *l, mproc_timeout timeout)
 static int
 stop_waiting(struct attempt *t, int r)
 {
-	uint64_t waits = mpr_rwlock_note(t->self, t->l, MPR_NOTE_WAITS);
-	uint64_t reads = mpr_rwlock_note(t->self, t->l, MPR_NOTE_READS);
+	uint64_t waits = note_of(t, MPR_NOTE_WAITS);
+	uint64_t reads = note_of(t, MPR_NOTE_READS);
 
 	if (mpr_note_drop_if(t->self, t->note, waits))
 		return mpr_rwlock_tell(t->l, r);
@@ -396,10 +407,10 @@ read_again(struct attempt *t, const _Atomic uint64_t *note)
 	return word & MPR_DIED ? mpr_rwlock_owner_died(t->l) : 0;
 }
 
-/* @note: one that says WAITS, or NULL. */
+/* @note: one that says WAITS, about the lock that had @generation; or NULL. */
 int
 mpr_rwlock_read_slowly(struct mpr_rwlock *l, _Atomic uint64_t *note,
-		       mproc_timeout timeout)
+		       uint32_t generation, mproc_timeout timeout)
 {
 	struct attempt t;
 	int r;
@@ -407,13 +418,13 @@ mpr_rwlock_read_slowly(struct mpr_rwlock *l, _Atomic uint64_t *note,
 	r = begin(&t, l, timeout);
 	if (r < 0)
 		return r;
-	if (!note) {
-		note = mpr_note_find(
-			t.self, mpr_rwlock_note(t.self, l, MPR_NOTE_READS));
+	if (note) {
+		t.generation = generation;
+	} else {
+		note = mpr_note_find(t.self, note_of(&t, MPR_NOTE_READS));
 		if (note)
 			return read_again(&t, note);
-		note = mpr_note_take(
-			t.self, mpr_rwlock_note(t.self, l, MPR_NOTE_WAITS));
+		note = mpr_note_take(t.self, note_of(&t, MPR_NOTE_WAITS));
 	}
 	if (!note)
 		return mpr_fail(-ENOLCK,
@@ -428,7 +439,8 @@ mpr_rwlock_read_slowly(struct mpr_rwlock *l, _Atomic uint64_t *note,
 			       : -EAGAIN;
 	/* The note is the parent's, who waits for itself. */
 	if (r == FOREIGN)
-		return mpr_rwlock_read_slowly(l, NULL, mproc_until(t.deadline));
+		return mpr_rwlock_read_slowly(l, NULL, 0,
+					      mproc_until(t.deadline));
 	return r < 0 ? stop_waiting(&t, r) : r;
 }
 
@@ -442,8 +454,7 @@ hold(struct attempt *t)
 	uint64_t word = atomic_load(&l->cell.word);
 
 	do {
-		if (word & MPR_GONE ||
-		    atomic_load(&l->cell.generation) != t->generation)
+		if (word & MPR_GONE || is_another(t))
 			return -ESTALE;
 		if (!mpr_rwlock_is_mine(t->self, word) || !(word & MPR_WANTS))
 			return -EBUSY;
@@ -494,6 +505,18 @@ drain(struct attempt *t)
 	return why;
 }
 
+/* The lock was destroyed. Our name may have come into the word of another one that
+ * was made at its place: between our look at the generation and that at the word,
+ * or as it was given to us, who seemed to wait for it. */
+static void
+leave_another(const struct attempt *t)
+{
+	uint64_t word = atomic_load(&t->l->cell.word);
+
+	if (word & MPR_WANTS && mpr_rwlock_is_mine(t->self, word))
+		mpr_rwlock_give_away(t->l, t->arena, t->self);
+}
+
 int
 mpr_rwlock_write_slowly(struct mpr_rwlock *l, mproc_timeout timeout)
 {
@@ -504,7 +527,7 @@ mpr_rwlock_write_slowly(struct mpr_rwlock *l, mproc_timeout timeout)
 	if (r < 0)
 		return r;
 	t.try = try_write;
-	if (mpr_note_find(t.self, mpr_rwlock_note(t.self, l, MPR_NOTE_READS)))
+	if (mpr_note_find(t.self, note_of(&t, MPR_NOTE_READS)))
 		return mpr_fail(-EDEADLK,
 				"this thread holds lock %p for "
 				"reading",
@@ -518,5 +541,7 @@ mpr_rwlock_write_slowly(struct mpr_rwlock *l, mproc_timeout timeout)
 	} while (r == -EBUSY);
 	if (r == FOREIGN)
 		return mpr_rwlock_write_slowly(l, mproc_until(t.deadline));
+	if (r == -ESTALE || r == -ESHUTDOWN)
+		leave_another(&t);
 	return r < 0 ? mpr_rwlock_tell(l, r) : r;
 }

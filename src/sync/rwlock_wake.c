@@ -37,19 +37,20 @@ mpr_rwlock_reader_left(const mproc_arena *a, struct mpr_self *self,
 	mpr_wake_end(&k);
 }
 
-/* Makes readers of those who wait to be, as long as the word has our name. */
+/* Makes readers of those who wait to be, as long as the word has our name. If it
+ * is destroyed meanwhile, those who wait for another one have other notes. */
 static void
-grant_readers(const struct mpr_wake *k, const struct mpr_rwlock *l)
+grant_readers(const struct mpr_wake *k, const struct mpr_rwlock *l,
+	      uint32_t generation)
 {
 	struct mpr_notes_walk walk;
 	_Atomic uint64_t *note;
 
-	mpr_notes_begin(&walk, k->arena, k->self, l);
+	mpr_notes_begin(&walk, k->arena, k->self, l, generation);
 	while ((note = mpr_notes_next(&walk)))
 		if (walk.lives && mpr_notes_kind(&walk) == MPR_NOTE_WAITS &&
 		    atomic_compare_exchange_strong(
-			    note, &walk.word,
-			    mpr_note(walk.name, MPR_NOTE_READS)))
+			    note, &walk.word, walk.name | MPR_NOTE_READS))
 			mpr_unpark(k->arena, walk.slot);
 }
 
@@ -81,6 +82,8 @@ int
 mpr_rwlock_give_away(struct mpr_rwlock *l, const mproc_arena *a,
 		     struct mpr_self *self)
 {
+	/* Before the word: that of the lock which has our name there. */
+	uint32_t generation = atomic_load(&l->cell.generation);
 	uint64_t word = atomic_load(&l->cell.word);
 	bool handed = false;
 	struct mpr_wake k;
@@ -94,7 +97,7 @@ mpr_rwlock_give_away(struct mpr_rwlock *l, const mproc_arena *a,
 		}
 		/* With WANTS, anyone may take our name out, and write. */
 		if (word & MPR_WAITERS && !(word & MPR_WANTS)) {
-			grant_readers(&k, l);
+			grant_readers(&k, l, generation);
 			handed = hand_over(l, &k, word);
 		}
 		/* seq_cst, before the look for those who wait. */

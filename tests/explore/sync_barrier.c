@@ -166,7 +166,7 @@ replaces(unsigned me, const struct sync_role *role)
 static uint64_t
 party_note(void)
 {
-	return mpr_note(mpr_arena_name(world_arena(), known.at),
+	return mpr_note(world_arena(), known.at, barrier()->cell.generation,
 			MPR_NOTE_PARTY);
 }
 

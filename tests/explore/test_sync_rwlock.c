@@ -111,6 +111,14 @@ drain_not_seen(struct explore_access *a)
 		answer(a, 0);
 }
 
+/* The notes of those who read or wait do not say of which lock at this place. */
+static void
+generation_not_noted(struct explore_access *a)
+{
+	if (is(a, EXPLORE_CAS, SYNC_NOTE) || is(a, EXPLORE_STORE, SYNC_NOTE))
+		a->value &= ~MPR_NOTE_GENERATION;
+}
+
 /* Deaths. */
 
 static void
@@ -186,6 +194,9 @@ static const struct sync_gate gates[] = {
 	GATE(announced_late, IN(TWO_WRITE), DEEP),
 	GATE(woken_in_vain, IN(ONE_EACH), PLAIN),
 	GATE(drain_not_seen, IN(ONE_EACH), PLAIN),
+	GATE(woken_in_vain, IN(HELD_DESTROYED), PLAIN),
+	GATE(generation_not_noted, IN(HELD_DESTROYED), PLAIN),
+	GATE(nothing_noted, IN(DESTROYED_RECOVERED), KILLS),
 	GATE(nothing_noted, IN(THREE_RECOVERED), DEEP_KILLS),
 	GATE(note_not_read, IN(THREE_RECOVERED), DEEP_KILLS),
 	GATE(owner_not_said, IN(READERS_RECOVERED), KILLS),

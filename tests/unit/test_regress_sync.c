@@ -201,8 +201,10 @@ enrol_late(struct mpt *t, void *arg)
 static unsigned
 notes(const void *object, enum mpr_note_kind kind)
 {
-	return mpr_notes_count(the_arena(), mpr_self_in(the_arena()), object, kind,
-			       10);
+	const struct mpr_cell *cell = object;
+
+	return mpr_notes_count(the_arena(), mpr_self_in(the_arena()), object,
+			       atomic_load(&cell->generation), kind, 10);
 }
 
 /* Its note stood for that of a dead one. */
@@ -758,7 +760,7 @@ a_thread_does_not_read_more_often_than_can_be_counted(void **state)
 	l = (struct mpr_rwlock *)made;
 	assert_int_equal(mproc_rwlock_read(made, MPROC_NOWAIT), 0);
 	count = mpr_note_count(self, mpr_note_find(self, mpr_rwlock_note(
-		self, l, MPR_NOTE_READS)));
+		self, l, atomic_load(&l->cell.generation), MPR_NOTE_READS)));
 	*count = UINT32_MAX;
 	assert_int_equal(mproc_rwlock_read(made, MPROC_NOWAIT), -EOVERFLOW);
 	*count = 0;

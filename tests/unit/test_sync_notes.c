@@ -26,13 +26,13 @@ self(void)
 static uint64_t
 about(const struct mpr_self *me, const void *object, enum mpr_note_kind kind)
 {
-	return mpr_note(mpr_arena_name(me->arena, object), kind);
+	return mpr_note(me->arena, object, 0, kind);
 }
 
 static unsigned
 count(const void *object, enum mpr_note_kind kind)
 {
-	return mpr_notes_count(self()->arena, self(), object, kind, 100);
+	return mpr_notes_count(self()->arena, self(), object, 0, kind, 100);
 }
 
 static void
@@ -84,12 +84,34 @@ notes_are_counted_by_kind_and_object(void **state)
 	assert_false(mpr_note_drop_if(me, party, word));
 	assert_true(mpr_note_drop_if(me, reads, word));
 	assert_int_equal(count(&objects[0], MPR_NOTE_READS), 0);
-	mpr_notes_strike(me->arena, me, &objects[1]);
-	assert_int_equal(count(&objects[1], MPR_NOTE_PARTY), 0);
-	assert_null(mpr_note_find(me, about(me, &objects[1],
-					    MPR_NOTE_PARTY)));
-	mpr_notes_lower(me);
+	mpr_note_drop(me, party);
 	assert_int_equal(me->notes_high, 0);
+}
+
+/* Of an object that is made at the place of another one. */
+static void
+notes_are_about_one_generation(void **state)
+{
+	struct mpr_self *me = self();
+	const mproc_arena *a = me->arena;
+	void *object = mproc_alloc(64);
+	_Atomic uint64_t *old, *new;
+
+	(void)state;
+	old = mpr_note_take(me, mpr_note(a, object, 7, MPR_NOTE_READS));
+	new = mpr_note_take(me, mpr_note(a, object, 8, MPR_NOTE_READS));
+	assert_int_equal(mpr_notes_count(a, me, object, 7, MPR_NOTE_READS, 9),
+			 1);
+	assert_int_equal(mpr_notes_count(a, me, object, 8, MPR_NOTE_READS, 9),
+			 1);
+	assert_int_equal(mpr_notes_count(a, me, object, 9, MPR_NOTE_READS, 9),
+			 0);
+	mpr_notes_strike(a, me, object, 8);
+	assert_int_equal(*old, 0);
+	assert_int_equal(*new, mpr_note(a, object, 8, MPR_NOTE_READS));
+	mpr_note_drop(me, new);
+	assert_int_equal(me->notes_high, 0);
+	mproc_free(object);
 }
 
 static pthread_barrier_t met;
@@ -126,7 +148,7 @@ notes_count_while_their_thread_lives(void **state)
 	pthread_join(thread, NULL);
 	assert_int_equal(count(&objects[3], MPR_NOTE_READS), 0);
 	assert_int_equal(count(shared, MPR_NOTE_READS), 0);
-	mpr_notes_begin(&walk, self()->arena, self(), shared);
+	mpr_notes_begin(&walk, self()->arena, self(), shared, 0);
 	assert_non_null(mpr_notes_next(&walk));
 	assert_false(walk.lives);
 	assert_int_equal(mpr_notes_kind(&walk), MPR_NOTE_READS);
@@ -214,6 +236,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(sixteen_notes_and_no_more),
 		mpt_test(notes_are_counted_by_kind_and_object),
+		mpt_test(notes_are_about_one_generation),
 		mpt_test(notes_count_while_their_thread_lives),
 		mpt_test(a_waker_chooses_at_one_door),
 	};
