@@ -241,15 +241,24 @@ reset_from(const struct call *c, uint64_t word)
 	return begun;
 }
 
+/* Whether it was destroyed, or has been made again, as of @word or later. */
+static bool
+is_gone(const struct call *c, uint64_t word)
+{
+	return word & MPR_GONE ||
+	       atomic_load(&c->b->cell.generation) != c->generation;
+}
+
 /* The word. Returns 0, or an error if the barrier cannot be used. */
 static int
 look(const struct call *c, uint64_t *ret_word)
 {
-	while ((*ret_word = atomic_load(&c->b->cell.word)) &
-	       MPR_BARRIER_RESETTING)
+	/* The generation after the word, or we would help with the reset of
+	 * another one, and find none of its parties. */
+	while (!is_gone(c, *ret_word = atomic_load(&c->b->cell.word)) &&
+	       *ret_word & MPR_BARRIER_RESETTING)
 		finish_reset(c, *ret_word);
-	if (*ret_word & MPR_GONE ||
-	    atomic_load(&c->b->cell.generation) != c->generation)
+	if (is_gone(c, *ret_word))
 		return mpr_fail(-ESTALE, "barrier %p was destroyed",
 				(void *)c->b);
 	if (is_ending(*ret_word))
@@ -419,8 +428,7 @@ outcome(const struct call *c, uint64_t then)
 		word = atomic_load(&c->b->cell.word);
 		if (has_completed(c, then, word))
 			return (int)waiting(then);
-		if (word & MPR_GONE || !(word & MPR_BARRIER_READY) ||
-		    atomic_load(&c->b->cell.generation) != c->generation)
+		if (is_gone(c, word) || !(word & MPR_BARRIER_READY))
 			return mpr_fail(-ESHUTDOWN, "barrier %p was destroyed",
 					(void *)c->b);
 		if ((word ^ then) & MPR_BARRIER_RESETS ||
@@ -636,7 +644,8 @@ mproc_barrier_create(mproc_barrier **ret_barrier, unsigned parties)
 		return r;
 	/* Parties of its predecessor may not have noticed its end. */
 	mpr_notes_strike(c.arena, c.self, c.b, c.generation);
-	mpr_cell_open(barrier, MPR_BARRIER_READY | (parties - 1));
+	mpr_cell_open(barrier, c.generation * MPR_BARRIER_GENERATION |
+				       MPR_BARRIER_READY | (parties - 1));
 	*ret_barrier = barrier;
 	return 0;
 }

@@ -11,7 +11,8 @@
  *   bits 24..33  waiting: how many have arrived in this phase
  *   bits 34..41  phase: how many were complete
  *   bit  42      RESETTING: who sees it helps
- *   bits 43..63  how often it was reset
+ *   bits 43..63  how often it was reset, from a number on that is another one for
+ *                each generation
  *
  * Who is a party says so in a note of its own (sync/notes.h): ENTERS, then the
  * count of enrolled goes up, then PARTY. So those enrolled have notes, and
@@ -22,6 +23,9 @@
  * sees that by the number of the phase, which nobody else can raise before it
  * arrives again; that it was broken, by BROKEN; and that it was broken and made
  * good since then, by the number of resets.
+ *
+ * Who was about to change the word of a barrier that was destroyed does not do so
+ * with that of another one at its place, as that has other resets.
  *
  * A reset: RESETTING and BROKEN, so that nobody enrols; then notes of the dead
  * and those that say ENTERS are struck, and the living parties counted; then
@@ -55,6 +59,8 @@
 /* So far on that no few inits and phases together make one phase. */
 #define MPR_BARRIER_ELSEWHERE (UINT64_C(131) << 34)
 #define MPR_BARRIER_RESET (UINT64_C(1) << 43)
+/* So far apart that no few resets make one generation's word another one's. */
+#define MPR_BARRIER_GENERATION (UINT64_C(0x9e377) << 43)
 
 struct mpr_barrier {
 	struct mpr_cell cell;

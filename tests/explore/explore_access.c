@@ -146,11 +146,11 @@ explore_store(volatile void *object, uint64_t value, memory_order order)
 		return;
 	settle(a.fiber, a.order);
 	if (a.fault == EXPLORE_LATE) {
-		stores[a.fiber] = (struct store){ true, at, value, a.order };
+		stores[a.fiber] = (struct store){ true, at, a.value, a.order };
 		return;
 	}
-	explore_memory_write(a.fiber, at, value, a.order, false);
-	note("stores", r, at, value, a.order);
+	explore_memory_write(a.fiber, at, a.value, a.order, false);
+	note("stores", r, at, a.value, a.order);
 }
 
 void

@@ -3,7 +3,8 @@
  * Barriers in all schedules. A phase is complete for all its parties, with each
  * index once, or for none of them. It is broken only if a party has died or
  * somebody has broken it; who is named as dead is. Who goes on sees what the
- * others have written before they came.
+ * others have written before they came. Who waits in one that is destroyed is told
+ * so, and not that it was broken; of another one made at its place all of this holds.
  */
 #include <errno.h>
 
@@ -21,11 +22,15 @@ enum {
 static struct {
 	mproc_barrier *at;
 	_Atomic uint64_t came[EXPLORE_FIBERS]; /* how often */
-	unsigned complete[EXPLORE_FIBERS];     /* by index */
+	unsigned complete[2][EXPLORE_FIBERS];  /* by generation and index */
 	bool over[EXPLORE_FIBERS];	       /* does not come again */
 	bool touched; /* somebody has broken it, or was about to */
+	bool destroyed; /* the first one is, or is about to be */
+	bool remade;
+	uint32_t generation[EXPLORE_FIBERS]; /* of that in which it waits */
 } known;
 
+static sync_part destroys;
 static sync_part replaces;
 static sync_part resets;
 
@@ -39,6 +44,12 @@ static const struct mpr_barrier *
 barrier(void)
 {
 	return sync_cell(0);
+}
+
+static uint32_t
+generation(void)
+{
+	return barrier()->cell.generation;
 }
 
 static void
@@ -61,6 +72,8 @@ check_failed(const struct sync_role *role, int r)
 		explore_check(world_fibers() > parties());
 		return;
 	}
+	if ((r == -ESTALE || r == -ESHUTDOWN) && known.destroyed)
+		return;
 	explore_check(r == -ENOTRECOVERABLE);
 	explore_check(known.touched || sync_any_killed());
 	check_ended();
@@ -88,7 +101,8 @@ count_comers(void)
 static void
 check_came(unsigned times)
 {
-	if (known.touched || sync_has(replaces) || count_comers() > parties())
+	if (known.touched || sync_has(replaces) || sync_has(destroys) ||
+	    count_comers() > parties())
 		return;
 	for (unsigned f = 0; f < parties(); f++)
 		explore_check(explore_load(&known.came[f],
@@ -104,6 +118,7 @@ wait_once(unsigned me, const struct sync_role *role, unsigned times)
 	explore_store(&known.came[me], times, memory_order_relaxed);
 	/* It may break it when it gives up, before it says so. */
 	known.touched |= role->timed;
+	known.generation[me] = generation();
 	sync_call(me);
 	r = mproc_barrier_wait(known.at, sync_timeout(role));
 	sync_return(me);
@@ -112,7 +127,7 @@ wait_once(unsigned me, const struct sync_role *role, unsigned times)
 		return false;
 	}
 	explore_check((unsigned)r < parties());
-	known.complete[r]++;
+	known.complete[known.generation[me]][r]++;
 	return true;
 }
 
@@ -138,11 +153,38 @@ aborts(unsigned me, const struct sync_role *role)
 static void
 resets(unsigned me, const struct sync_role *role)
 {
+	int r;
+
 	(void)me;
 	(void)role;
 	explore_point();
 	known.touched = true;
-	explore_check(mproc_barrier_reset(known.at) == 0);
+	r = mproc_barrier_reset(known.at);
+	explore_check(r == 0 || (r == -ESTALE && known.destroyed));
+}
+
+/* It, and makes another one in its place. */
+static void
+destroys(unsigned me, const struct sync_role *role)
+{
+	mproc_barrier *other;
+
+	(void)me;
+	(void)role;
+	explore_point();
+	known.destroyed = true;
+	mproc_barrier_destroy(known.at);
+	explore_check(mproc_barrier_create(&other, parties()) == 0);
+	explore_check(other == known.at);
+	known.remade = true;
+}
+
+/* Or it is not going to be. */
+static bool
+is_remade(unsigned unused)
+{
+	(void)unused;
+	return known.remade || sync_any_killed();
 }
 
 static bool
@@ -186,9 +228,10 @@ begin(void)
 
 	known.at = sync_cell(0);
 	known.touched = sync_has(sync_interrupts);
+	known.destroyed = known.remade = false;
 	for (unsigned f = 0; f < EXPLORE_FIBERS; f++) {
 		known.came[f] = 0;
-		known.complete[f] = 0;
+		known.complete[0][f] = known.complete[1][f] = 0;
 		known.over[f] = false;
 	}
 	if (sync_now->how == ENROLLED) {
@@ -218,11 +261,13 @@ may_sleep(unsigned fiber)
 
 	if (sync_now->roles[fiber].run == replaces && !sync_any_killed())
 		return true;
+	if (word & MPR_GONE || known.generation[fiber] != generation())
+		return false;
 	if (word & (MPR_BARRIER_BROKEN | MPR_BARRIER_RESETTING))
 		return false;
 	if ((word & MPR_BARRIER_ENROLLED) < parties() * MPR_BARRIER_ENROL)
 		return sync_any_killed() || is_any_over();
-	return known.touched && is_any_over();
+	return (known.touched || known.destroyed) && is_any_over();
 }
 
 /* So many are enrolled as have a note, or have had one and died. */
@@ -247,16 +292,19 @@ static void
 end(void)
 {
 	uint64_t word = explore_newest(&barrier()->cell.word);
+	const unsigned *complete = known.complete[generation()];
 	unsigned phases = (unsigned)((word & MPR_BARRIER_PHASE) /
 				     MPR_BARRIER_COMPLETE);
 	unsigned missing = 0;
 
+	check_ended();
+	if (!(word & MPR_BARRIER_READY))
+		return;
 	for (unsigned i = 0; i < parties(); i++) {
-		explore_check(known.complete[i] <= phases);
-		missing += phases - known.complete[i];
+		explore_check(complete[i] <= phases);
+		missing += phases - complete[i];
 	}
 	explore_check(missing <= sync_killed_inside());
-	check_ended();
 	check_enrolled(word);
 }
 
@@ -271,6 +319,8 @@ static const struct sync_object object = {
 #define WAITS(times) { .run = waits, .n = times, .mortal = true }
 /* The same for those of whom one like the other may be killed. */
 #define ALSO_WAITS(times) { .run = waits, .n = times }
+#define WAITS_WHEN(begins) { .run = waits, .when = begins, .n = 1 }
+#define DESTROYS { .run = destroys, .mortal = true }
 #define WAITS_TIMED { .run = waits, .n = 1, .timed = true, .mortal = true }
 
 const struct sync_case sync_barrier_cases[SYNC_BARRIER_CASES] = {
@@ -357,6 +407,44 @@ const struct sync_case sync_barrier_cases[SYNC_BARRIER_CASES] = {
 		.how = ENROLLED,
 		.roles = { WAITS(2), WAITS(2), { .run = replaces, .when = is_any_killed } },
 		.fewer = 1,
+	},
+	[SYNC_BARRIER_DESTROYED] = {
+		.name = "a barrier is destroyed and made again while its parties "
+			"come",
+		.object = &object,
+		.value = 2,
+		.roles = { WAITS(2), ALSO_WAITS(2), DESTROYS },
+		.fewer = 2,
+	},
+	[SYNC_BARRIER_RESET_DESTROYED] = {
+		.name = "a barrier is reset, destroyed and made again while its "
+			"parties come",
+		.object = &object,
+		.value = 2,
+		.how = ENROLLED,
+		.roles = { WAITS(1), ALSO_WAITS(1),
+			   { .run = resets, .mortal = true }, DESTROYS },
+		.fewer = 2,
+	},
+	[SYNC_BARRIER_RESET_REMADE] = {
+		.name = "a barrier is destroyed, and another one at its place is "
+			"reset",
+		.object = &object,
+		.value = 2,
+		.roles = { WAITS_WHEN(is_remade), ALSO_WAITS(1), DESTROYS,
+			   { .run = resets, .when = is_remade } },
+		.fewer = 1,
+		.fewer_kills = 1,
+	},
+	[SYNC_BARRIER_DESTROYED_RECOVERED] = {
+		.name = "a barrier is destroyed, and another one recovers",
+		.object = &object,
+		.value = 2,
+		.how = ENROLLED,
+		.roles = { WAITS(1), ALSO_WAITS(1), DESTROYS,
+			   SYNC_RECOVERS },
+		.patient = true,
+		.fewer = 2,
 	},
 	[SYNC_BARRIER_RECOVERED] = {
 		.name = "a barrier, and another one recovers",

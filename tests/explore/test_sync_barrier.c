@@ -50,6 +50,16 @@ reset_not_counted(struct explore_access *a)
 		a->value -= MPR_BARRIER_RESET;
 }
 
+/* Destroying. */
+
+/* The word of one that is made is what that of the last one was. */
+static void
+begun_as_before(struct explore_access *a)
+{
+	if (is(a, EXPLORE_STORE, SYNC_OBJECT))
+		a->value &= ~MPR_BARRIER_RESETS;
+}
+
 /* Falling asleep. */
 
 static void
@@ -133,6 +143,8 @@ static const struct sync_gate gates[] = {
 	GATE(not_looked_at_again, IN(ENROLLED), PLAIN),
 	GATE(woken_in_vain, IN(ENROLLED), PLAIN),
 	GATE(waiters_looked_for_in_vain, IN(ENROLLED), PLAIN),
+	GATE(begun_as_before, IN(DESTROYED), WEAK),
+	GATE(woken_in_vain, IN(DESTROYED), PLAIN),
 	GATE(owner_not_said, IN(RECOVERED), KILLS),
 	GATE(arrived_relaxed, IN(ENROLLED), WEAK),
 	GATE(completed_relaxed, IN(ENROLLED), WEAK),
