@@ -5,7 +5,8 @@
  * while there is an item, unless somebody was killed that owed a notification;
  * nobody at all sleeps for the lock. While nobody dies, as many are notified as
  * can be, and those and no others come back as notified. All that sync_lock.c
- * asks of locks is asked here too.
+ * asks of locks is asked here too. Nobody sleeps on a condition that is destroyed,
+ * and who does so on another one made at its place has its notifications.
  */
 #include <errno.h>
 #include <limits.h>
@@ -32,7 +33,24 @@ static struct {
 	unsigned told;	   /* as those say who waited */
 	bool owes[EXPLORE_FIBERS];
 	bool locked; /* somebody wanted the lock only, and has had it */
+	bool destroyed; /* the first condition is, or is about to be */
+	bool remade;
+	bool is_over[EXPLORE_FIBERS]; /* what it waited for was destroyed */
 } known;
+
+static sync_part destroys;
+
+static const struct mpr_cell *
+cell(void)
+{
+	return sync_cell(0);
+}
+
+static bool
+is_gone(int r)
+{
+	return known.destroyed && (r == -ESTALE || r == -ESHUTDOWN);
+}
 
 /* With the lock. Returns why it came back. */
 static int
@@ -46,9 +64,10 @@ wait_once(unsigned me, const struct sync_role *role)
 	sync_call(me);
 	r = mproc_condition_wait(known.at, known.lock, sync_timeout(role));
 	sync_return(me);
+	known.is_over[me] = false;
 	known.owes[me] = true;
 	sync_lock_took(me, r > 0 ? r : 0);
-	explore_check(r >= 0 || sync_may_fail(role, r));
+	explore_check(r >= 0 || sync_may_fail(role, r) || is_gone(r));
 	known.told += r == 0;
 	known.waiting -= r < 0;
 	return r;
@@ -67,7 +86,7 @@ take_item(unsigned me, const struct sync_role *role)
 	sync_lock_took(me, r);
 	while (r >= 0 && !known.items)
 		r = wait_once(me, role);
-	if (known.items)
+	if (known.items && !is_gone(r))
 		known.items--;
 	known.owes[me] = false;
 	sync_lock_gives(me);
@@ -100,7 +119,11 @@ notify(unsigned n, bool has_lock)
 
 	r = n ? mproc_condition_notify(known.at, n) :
 		mproc_condition_notify_all(known.at);
-	explore_check(r >= 0);
+	explore_check(r >= 0 || is_gone(r));
+	/* Those who wait for the first condition may be chosen for the second
+	 * one, and pass that on. */
+	if (sync_has(destroys))
+		return;
 	woken = (unsigned)r;
 	explore_check(!n || woken <= n);
 	if (has_lock && !sync_any_killed()) {
@@ -159,6 +182,40 @@ locks(unsigned me, const struct sync_role *role)
 	known.locked = true;
 }
 
+static bool
+waits_for_condition(unsigned fiber)
+{
+	uint64_t name = mpr_arena_name(world_arena(), known.at);
+
+	return sync_wait_word(fiber) == (name << 2 | MPR_WAIT_WAITING);
+}
+
+/* The condition, and makes another one in its place. */
+static void
+destroys(unsigned me, const struct sync_role *role)
+{
+	mproc_condition *other;
+
+	(void)me;
+	(void)role;
+	explore_point();
+	known.destroyed = true;
+	mproc_condition_destroy(known.at);
+	for (unsigned f = 0; f < world_fibers(); f++)
+		known.is_over[f] = waits_for_condition(f);
+	explore_check(mproc_condition_create(&other) == 0);
+	explore_check(other == known.at);
+	known.remade = true;
+}
+
+/* Or it is not going to be. */
+static bool
+is_remade(unsigned unused)
+{
+	(void)unused;
+	return known.remade || sync_any_killed();
+}
+
 /* Whether the second fiber waits, and the first one wants the lock; or they will
  * not do so any more. */
 static bool
@@ -178,15 +235,13 @@ is_wanted(unsigned unused)
 static void
 begin(void)
 {
-	struct mpr_cell *cell = sync_cell(0);
-
 	known.at = sync_cell(0);
 	known.lock = sync_cell(1);
-	known.locked = false;
+	known.locked = known.destroyed = known.remade = false;
 	known.items = known.waiting = known.notified = known.told = 0;
 	for (unsigned f = 0; f < EXPLORE_FIBERS; f++)
-		known.owes[f] = false;
-	explore_share(SYNC_OBJECT, &cell->word, 8, "condition");
+		known.owes[f] = known.is_over[f] = false;
+	explore_share(SYNC_OBJECT, &cell()->word, 8, "condition");
 	sync_lock_begin(known.lock, SYNC_LOCK);
 }
 
@@ -203,16 +258,16 @@ has_debt(void)
 static bool
 may_sleep(unsigned fiber)
 {
-	uint64_t name = mpr_arena_name(world_arena(), known.at);
-
-	return sync_wait_word(fiber) == (name << 2 | MPR_WAIT_WAITING) &&
-	       (!known.items || has_debt());
+	if (explore_newest(&cell()->word) & MPR_GONE || known.is_over[fiber])
+		return false;
+	return waits_for_condition(fiber) && (!known.items || has_debt());
 }
 
 static void
 end(void)
 {
-	explore_check(known.told == known.notified || sync_any_killed());
+	explore_check(known.told == known.notified || sync_any_killed() ||
+		      sync_has(destroys));
 }
 
 static const struct sync_object condition = {
@@ -232,6 +287,8 @@ static const struct sync_object condition = {
 	{ .run = adds, .n = items, .how = manner, .mortal = true }
 #define ADDS_WHEN(begins) \
 	{ .run = adds, .when = begins, .n = 1, .mortal = true }
+#define TAKES_WHEN(begins) { .run = takes, .when = begins, .n = 1 }
+#define DESTROYS { .run = destroys, .mortal = true }
 #define LOCKS_WHEN(begins) \
 	{ .run = locks, .when = begins, .n = 1, .mortal = true }
 #define LOCKS { .run = locks, .n = 1, .mortal = true }
@@ -308,6 +365,28 @@ const struct sync_case sync_condition_cases[SYNC_CONDITION_CASES] = {
 		.object = &condition,
 		.roles = { TAKES, TAKES, ADDS(1, ONE_BY_ONE),
 			   { .run = sync_interrupts, .victim = 1 } },
+		.fewer = 2,
+	},
+	[SYNC_CONDITION_DESTROYED] = {
+		.name = "one waits, and another one for a condition that is made "
+			"in its place",
+		.object = &condition,
+		.roles = { TAKES, DESTROYS, TAKES_WHEN(is_remade),
+			   ADDS(1, ONE_BY_ONE) },
+		.fewer = 2,
+	},
+	[SYNC_CONDITION_DESTROYED_AFTERWARDS] = {
+		.name = "the same, and one notifies without the lock",
+		.object = &condition,
+		.roles = { TAKES, DESTROYS, TAKES_WHEN(is_remade),
+			   ADDS(1, AFTERWARDS) },
+		.fewer = 2,
+	},
+	[SYNC_CONDITION_DESTROYED_RECOVERED] = {
+		.name = "a condition is destroyed, and another one recovers",
+		.object = &condition,
+		.roles = { TAKES, ALSO_TAKES, DESTROYS, SYNC_RECOVERS },
+		.patient = true,
 		.fewer = 2,
 	},
 	[SYNC_CONDITION_RECOVERED] = {

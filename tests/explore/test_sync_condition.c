@@ -76,6 +76,17 @@ flag_cleared_without_comparing(struct explore_access *a)
 		a->fault = EXPLORE_BLIND;
 }
 
+/* Destroying. */
+
+/* Fiber 0, which has waited for the first one, does not pass on what it was chosen
+ * for by who notifies those of the second one. */
+static void
+not_passed_on(struct explore_access *a)
+{
+	if (a->fiber == 0 && is(a, EXPLORE_LOAD, SYNC_WAIT))
+		answer(a, 0);
+}
+
 /* Deaths. */
 
 static void
@@ -126,6 +137,9 @@ static const struct sync_gate gates[] = {
 	GATE(woken_in_vain, IN(ONE), PLAIN),
 	GATE(not_expected, IN(ONE), PLAIN),
 	GATE(flag_cleared_without_comparing, IN(OFTEN), PLAIN),
+	GATE(woken_in_vain, IN(DESTROYED), PLAIN),
+	GATE(not_passed_on, IN(DESTROYED_AFTERWARDS), PLAIN),
+	GATE(nothing_noted, IN(DESTROYED_RECOVERED), KILLS),
 	GATE(nothing_noted, IN(AFTERWARDS_RECOVERED), KILLS),
 	GATE(note_not_read, IN(AFTERWARDS_RECOVERED), KILLS),
 	GATE(call_not_noted, IN(RECOVERED), KILLS),
