@@ -118,6 +118,18 @@ clear_void(struct attempt *t, uint64_t word)
 	mpr_wake_end(&k);
 }
 
+/* Whoever reads is told of a death; of a lock that has been destroyed by now nobody
+ * knows whether there was one. */
+static int
+is_told(const struct attempt *t)
+{
+	uint64_t word = atomic_load(&t->l->cell.word);
+
+	if (word & MPR_GONE || is_another(t))
+		return -ESTALE;
+	return word & MPR_DIED ? mpr_rwlock_owner_died(t->l) : 0;
+}
+
 /* Reading, with a note that says WAITS. Returns 0, MPROC_OWNER_DIED, -EBUSY,
  * -EDEADLK, -ESTALE. */
 static int
@@ -160,8 +172,7 @@ try_read(struct attempt *t)
 	}
 	/* Now that we read nobody can change that: the word from before we were
 	 * given it may tell of a death that all is well again after. */
-	return atomic_load(&l->cell.word) & MPR_DIED ?
-		       mpr_rwlock_owner_died(l) : 0;
+	return is_told(t);
 }
 
 /* Our name is in the word: once more, as in a lock, those who have come to wait
@@ -382,13 +393,12 @@ stop_waiting(struct attempt *t, int r)
 	/* Struck: there is another lock at this place. */
 	if (atomic_load(t->note) != reads && r != -ESHUTDOWN)
 		r = -ESTALE;
-	if (r == -ESTALE || r == -ESHUTDOWN) {
-		mpr_note_drop(t->self, t->note);
-		return mpr_rwlock_tell(t->l, r);
-	}
-	return atomic_load(&t->l->cell.word) & MPR_DIED
-		       ? mpr_rwlock_owner_died(t->l)
-		       : 0;
+	if (r != -ESTALE && r != -ESHUTDOWN)
+		r = is_told(t);
+	if (r >= 0)
+		return r;
+	mpr_note_drop(t->self, t->note);
+	return mpr_rwlock_tell(t->l, r);
 }
 
 /* A thread that reads reads once more. */
