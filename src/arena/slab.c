@@ -33,6 +33,7 @@ struct geometry {
 	uint32_t size; /* of a block */
 	uint32_t n;
 	uint32_t first; /* offset of the first block in the slab */
+	uint64_t inverse;
 };
 
 /*
@@ -65,12 +66,13 @@ struct geometry {
 	(((n) * (unsigned)sizeof(struct mpr_block) + ALIGN_OF(size) - 1) /    \
 	 ALIGN_OF(size) * ALIGN_OF(size))
 
-#define CUT(size, n) { (size), (n), FIRST(size, n) },
+#define CUT(size, n) { size, n, FIRST(size, n), MPR_INVERSE((size) / 64) },
 #define IS_CUT_WELL(size, n)                                                  \
 	static_assert(FIRST(size, n) + (n) * (size) <= MPR_EXTENT_SIZE &&     \
 		      FIRST(size, (n) + 1) + ((n) + 1) * (size) >             \
 			      MPR_EXTENT_SIZE,                                \
-		      "as many as fit");
+		      "as many as fit");                                      \
+	static_assert((size) % 64 == 0, "see number_of()");
 
 static const struct geometry classes[] = { CLASSES(CUT) };
 CLASSES(IS_CUT_WELL)
@@ -109,6 +111,17 @@ block_at(const mproc_arena *a, uint32_t extent, uint32_t i)
 	       i;
 }
 
+/* The number of the block that starts at @offset; UINT32_MAX if none does. What lies
+ * before the first one is far behind the last. Sizes are multiples of 64. */
+static inline uint32_t
+number_of(const struct geometry *g, uint64_t offset)
+{
+	uint32_t at = (uint32_t)(offset - MPR_HEAP_AT) & (MPR_EXTENT_SIZE - 1);
+	uint32_t i = mpr_divide((at - g->first) / 64, g->inverse);
+
+	return i < g->n && i * g->size == at - g->first ? i : UINT32_MAX;
+}
+
 static unsigned
 class_of(uint64_t use)
 {
@@ -116,7 +129,7 @@ class_of(uint64_t use)
 }
 
 /* Whether @extent is a slab, and of which use. */
-static bool
+static inline bool
 is_slab(const mproc_arena *a, uint32_t extent, uint64_t *ret_use)
 {
 	struct mpr_extent *x = mpr_extent_at(a, extent);
@@ -271,14 +284,6 @@ mpr_slab_remember(const mproc_arena *a, struct mpr_self *self,
  */
 #define AT_ONCE_MAX 512
 
-/* Of 1 to 8, rounded up: with it a number below 2^20 is divided exactly. */
-#define INVERSE(n) (UINT64_C(0xffffffff) / (n) + 1)
-
-static const uint64_t inverses[AT_ONCE_MAX / 64] = {
-	INVERSE(1), INVERSE(2), INVERSE(3), INVERSE(4),
-	INVERSE(5), INVERSE(6), INVERSE(7), INVERSE(8),
-};
-
 /* Fewer than nine: no call is worth it. */
 static void
 wipe(unsigned char *p, unsigned lines)
@@ -345,8 +350,8 @@ struct mpr_self *
 mpr_slab_free_at_once(const void *p)
 {
 	struct mpr_self *self = mpr_self_at_once();
-	uint32_t extent, in_blocks, i;
 	uint64_t offset, use, word, birth;
+	uint32_t extent, i;
 	const struct geometry *g;
 	struct mpr_block *b;
 	mproc_arena *a;
@@ -361,9 +366,7 @@ mpr_slab_free_at_once(const void *p)
 	    use - 1 >= AT_ONCE_MAX / 64)
 		return NULL;
 	g = &classes[use - 1];
-	in_blocks = (uint32_t)(offset - mpr_extent_offset(extent)) - g->first;
-	i = (uint32_t)((uint64_t)(in_blocks / 64) * inverses[use - 1] >> 32);
-	if (i >= g->n || i * g->size != in_blocks)
+	if ((i = number_of(g, offset)) == UINT32_MAX)
 		return NULL;
 	b = block_at(a, extent, i);
 	/* Acquire pairs with the release of LIVE: the birth is this one's. */
@@ -591,24 +594,20 @@ bool
 mpr_slab_find(const mproc_arena *a, uint64_t offset,
 	      struct mpr_block_ref *ret_ref)
 {
-	struct geometry g;
-	uint32_t extent, in_extent;
+	uint32_t extent = mpr_extent_of(offset), i;
+	const struct geometry *g;
 	uint64_t use;
 
-	if (!mpr_arena_has(a, offset, 1))
+	if (!mpr_arena_has(a, offset, 1) || extent >= mpr_extents_high(a) ||
+	    !is_slab(a, extent, &use))
 		return false;
-	extent = mpr_extent_of(offset);
-	if (extent >= mpr_extents_high(a) || !is_slab(a, extent, &use))
-		return false;
-	g = classes[class_of(use)];
-	in_extent = (uint32_t)(offset - mpr_extent_offset(extent));
-	if (in_extent < g.first || (in_extent - g.first) % g.size ||
-	    (in_extent - g.first) / g.size >= g.n)
+	g = &classes[class_of(use)];
+	if ((i = number_of(g, offset)) == UINT32_MAX)
 		return false;
 	*ret_ref = (struct mpr_block_ref){
-		.block = block_at(a, extent, (in_extent - g.first) / g.size),
+		.block = block_at(a, extent, i),
 		.offset = offset,
-		.size = g.size,
+		.size = g->size,
 		.is_lazy = use & MPR_EXTENT_LAZY,
 	};
 	return true;

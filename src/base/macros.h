@@ -7,6 +7,7 @@
 #define MPR_BASE_MACROS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define mpr_likely(x) __builtin_expect(!!(x), 1)
 #define mpr_unlikely(x) __builtin_expect(!!(x), 0)
@@ -49,6 +50,16 @@ static inline size_t
 mpr_round_up(size_t n, size_t unit)
 {
 	return (n + unit - 1) & ~(unit - 1);
+}
+
+/* Division by what is known: @x below 2^14 by @n up to 2^14, exactly, and without
+ * an instruction that divides. */
+#define MPR_INVERSE(n) (UINT64_C(0xffffffff) / (n) + 1) /* rounded up */
+
+static inline uint32_t
+mpr_divide(uint32_t x, uint64_t inverse)
+{
+	return (uint32_t)(x * inverse >> 32);
 }
 
 #endif

@@ -20,15 +20,27 @@ end_of(const mproc_arena *a, const struct mpr_block_ref *ref)
 				       sizeof(struct mpr_value_end));
 }
 
+static inline uint64_t
+mark_of(const mproc_arena *a, const void *value)
+{
+	return MPR_VALUE_MAGIC + mpr_arena_offset(a, value);
+}
+
+/* Which the bytes at a block's end say, whatever it is. */
+static inline bool
+has_mark(const mproc_arena *a, const struct mpr_block_ref *ref)
+{
+	return atomic_load_explicit(&end_of(a, ref)->mark,
+				    memory_order_relaxed) ==
+		       mark_of(a, mpr_arena_at(a, ref->offset));
+}
+
 /* A LIVE or taken block. */
 static bool
 is_value(const mproc_arena *a, const struct mpr_block_ref *ref)
 {
 	/* What was one before may still have its end. */
-	return mpr_block_birth(a, ref) & MPR_BIRTH_VALUE &&
-	       atomic_load_explicit(&end_of(a, ref)->mark,
-				    memory_order_relaxed) ==
-		       MPR_VALUE_MAGIC + ref->offset;
+	return mpr_block_birth(a, ref) & MPR_BIRTH_VALUE && has_mark(a, ref);
 }
 
 /* Another one each time, never 0, and not such a number as users have in their
@@ -59,7 +71,8 @@ write_end(const mproc_arena *a, const struct mpr_block_ref *ref, size_t n)
 	atomic_store_explicit(&e->lock.died, 0, memory_order_relaxed);
 	atomic_store(&e->lock.cell.word, 0);
 	atomic_store_explicit(&e->n, n, memory_order_relaxed);
-	atomic_store_explicit(&e->mark, MPR_VALUE_MAGIC + ref->offset,
+	atomic_store_explicit(&e->mark,
+			      mark_of(a, mpr_arena_at(a, ref->offset)),
 			      memory_order_relaxed);
 }
 
@@ -116,8 +129,8 @@ mproc_value_new(size_t size, const void *init)
 }
 
 /* NULL with errno set if there is none. */
-static struct mpr_value_end *
-find(const void *p)
+static MPR_NOINLINE struct mpr_value_end *
+find_slowly(const void *p)
 {
 	const mproc_arena *a = mpr_arena_of(p);
 	struct mpr_block_ref ref;
@@ -134,6 +147,27 @@ find(const void *p)
 		return end_of(a, &ref);
 	errno = -r;
 	return NULL;
+}
+
+/* The same; what is in a slab of the default arena is found at once. */
+static inline struct mpr_value_end *
+find(const void *p)
+{
+	const mproc_arena *a = mpr_arena_peek();
+	struct mpr_block_ref ref;
+	uint64_t word, birth;
+
+	if (mpr_unlikely(!a || !mpr_slab_find(a, mpr_arena_offset(a, p), &ref)))
+		return find_slowly(p);
+	/* Acquire pairs with the release of LIVE: its birth and end are there. */
+	word = atomic_load_explicit(&ref.block->state, memory_order_acquire);
+	birth = atomic_load_explicit(&ref.block->home, memory_order_relaxed);
+	if (mpr_unlikely(mpr_owner_state(word) != MPR_BLOCK_LIVE ||
+			 !mpr_birth_is(birth, MPR_BIRTH_VALUE) ||
+			 mpr_birth_spare(birth) >= ref.size ||
+			 !has_mark(a, &ref)))
+		return find_slowly(p);
+	return end_of(a, &ref);
 }
 
 mproc_lock *

@@ -198,7 +198,7 @@ what_is_no_value_has_no_lock(void **state)
 {
 	int *a = mproc_array(int, 10), local = 0;
 	char *large = mproc_array(char, (size_t)3 << 20);
-	char *plain = mproc_alloc(64), *moved = mproc_alloc(64);
+	char *plain = mproc_alloc(64), *moved = mproc_alloc(64), copy[64];
 	mproc_lock *lock;
 
 	(void)state;
@@ -226,6 +226,16 @@ what_is_no_value_has_no_lock(void **state)
 	memset(plain, 0xff, 64);
 	expect_no_value(plain, EINVAL);
 	mproc_free(plain);
+	mproc_free(moved);
+
+	/* Nor is what looks like the value that was there. */
+	plain = mproc_value_new(16, NULL);
+	memcpy(copy, plain, sizeof(copy));
+	mproc_free(plain);
+	moved = mproc_alloc(16);
+	assert_ptr_equal(moved, plain);
+	memcpy(moved, copy, sizeof(copy));
+	expect_no_value(moved, EINVAL);
 	mproc_free(moved);
 
 	/* The lock ends with its value and not without. */

@@ -205,6 +205,49 @@ what_somebody_has_in_hands_is_waited_for(void **state)
 	mproc_free(p);
 }
 
+/* The starts of the slab's blocks, of which this is one, are so far apart as these
+ * are long, and nothing else is a start. */
+static void
+expect_blocks_like(const struct mpr_block_ref *one)
+{
+	uint64_t begin = mpr_extent_offset(mpr_extent_of(one->offset));
+	struct mpr_block_ref ref, last = { 0 };
+	bool found = false;
+
+	for (uint64_t at = begin; at < begin + MPR_EXTENT_SIZE; at += 64) {
+		assert_false(mpr_slab_find(the_arena(), at + 1, &ref));
+		if (!mpr_slab_find(the_arena(), at, &ref))
+			continue;
+		assert_true(!last.size || (at - last.offset == one->size &&
+					   ref.block == last.block + 1));
+		found = found || ref.block == one->block;
+		assert_true((ref.block == one->block) == (at == one->offset));
+		last = ref;
+	}
+	assert_true(found);
+}
+
+static void
+blocks_of_all_sizes_are_found_by_their_starts(void **state)
+{
+	size_t size = 1;
+	unsigned sizes = 0;
+
+	(void)state;
+	while (size <= MPR_BLOCK_MAX) {
+		struct mpr_block_ref ref;
+		void *p = mproc_alloc(size);
+
+		assert_true(mpr_heap_find_live(the_arena(), p, &ref));
+		expect_blocks_like(&ref);
+		mproc_free(p);
+		/* The next one of those there are. */
+		size = (size_t)ref.size + 1;
+		sizes++;
+	}
+	assert_int_equal(sizes, MPR_CLASSES);
+}
+
 int
 main(void)
 {
@@ -214,6 +257,7 @@ main(void)
 		mpt_test(a_slab_where_an_object_was_gives_its_memory_back),
 		mpt_test(where_memory_is_short_a_block_that_has_some_is_found),
 		mpt_test(what_somebody_has_in_hands_is_waited_for),
+		mpt_test(blocks_of_all_sizes_are_found_by_their_starts),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
