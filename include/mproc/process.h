@@ -239,7 +239,8 @@ struct mproc_process_opts {
  *            ended, or had not come to libmproc after 30 seconds (.exe): the error
  *            detail has the reason
  *   -EFAULT  @arg is no memory that a new image has
- *   -EPIPE   three fork servers in turn were killed
+ *   -EPIPE   three fork servers in turn were killed, or have ended as they had no
+ *            memory
  *   -ENOSYS  the kernel does not tell a fork server what it needs
  *            (PR_GET_TID_ADDRESS)
  *   -EEXIST  three new images in turn had something else where the arena is

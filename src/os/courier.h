@@ -19,8 +19,8 @@ int mpr_courier_send(int fd, const void *message, size_t len, const int *fds,
 		     int n);
 
 /* Waits for one. Returns how many descriptors came with it, up to MPR_COURIER_FDS,
- * closed at exec; -EPIPE if nobody has the other end any more; -EMSGSIZE if it was
- * not @len bytes, or descriptors were lost, as the limit on them was reached. */
+ * closed at exec, and fewer than were sent where the limit on them is reached; -EPIPE
+ * if nobody has the other end any more; -EMSGSIZE if it was not @len bytes. */
 int mpr_courier_receive(int fd, void *message, size_t len, int *ret_fds);
 
 #endif

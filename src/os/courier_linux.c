@@ -93,7 +93,7 @@ mpr_courier_receive(int fd, void *message, size_t len, int *ret_fds)
 	if (got <= 0)
 		return got == 0 || errno == ECONNRESET ? -EPIPE : -errno;
 	n = take_fds(&header, ret_fds);
-	if ((size_t)got == len && !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+	if ((size_t)got == len && !(header.msg_flags & MSG_TRUNC))
 		return n;
 	while (n > 0)
 		close(ret_fds[--n]);

@@ -26,7 +26,7 @@
 #define LOOK_EVERY INT64_C(50000000) /* ns */
 #define GRACE INT64_C(1000000000)    /* ns, for its end */
 
-/* How many servers are begun for one start, if they are killed again and again. */
+/* How many servers are asked for one start, if they end again and again. */
 #define SERVERS 3
 
 struct server {
@@ -288,6 +288,7 @@ pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
 				     o->keep_fds[i], mproc_strerror(-EBADF));
 		parcel->fds[parcel->n++] = o->keep_fds[i];
 	}
+	parcel->request.n = parcel->n;
 	return r;
 }
 
@@ -386,7 +387,7 @@ mpr_forkserver_fork(mproc_process *p, const struct mpr_call *call,
 		drop(s);
 	}
 	return pid == -EPIPE ?
-		       mpr_fail(-EPIPE, "%d fork servers in turn were killed",
+		       mpr_fail(-EPIPE, "%d fork servers in turn have ended",
 				SERVERS) : pid;
 }
 

@@ -208,17 +208,19 @@ forget(struct birth *b)
 	mpr_plan_free(&b->plan);
 }
 
-static void
+/* Returns false if it cannot tell the starter what came of it. */
+static bool
 fork_one(struct birth *b, const struct mpr_sibling *sibling)
 {
 	pid_t pid;
 
-	if (b->n < b->request.keep || b->request.keep <= DIRECTORY ||
-	    mpr_plan_open(&b->plan, b->fds[PLAN]) < 0) {
-		/* Nobody who knows us sends that. */
-		while (b->n > 0)
-			mpr_fds_close(b->fds[--b->n]);
-		return;
+	if (b->n <= PLAN || mpr_plan_open(&b->plan, b->fds[PLAN]) < 0)
+		return false;
+	if (b->n < b->request.n) {
+		/* There was no room for the rest. */
+		tell_failure(b->plan.record, MPR_SETUP_DESCRIPTORS, -EMFILE);
+		forget(b);
+		return true;
 	}
 	/* What the preload function has joined, the child would be taken for
 	 * having. */
@@ -231,6 +233,7 @@ fork_one(struct birth *b, const struct mpr_sibling *sibling)
 	else
 		mpr_parker_wake(&b->plan.record->starter);
 	forget(b);
+	return true;
 }
 
 static struct mpr_server_answer
@@ -268,12 +271,10 @@ mpr_server_run(void *arg)
 	r = mpr_courier_send(b.connection, &answer, sizeof(answer), NULL, 0);
 	if (r < 0 || answer.error < 0 || answer.code != 0)
 		return 0;
-	for (;;) {
+	do
 		b.n = mpr_courier_receive(b.connection, &b.request,
 					  sizeof(b.request), b.fds);
-		if (b.n == -EPIPE || (b.n >= 0 && b.request.ask == MPR_SERVER_END))
-			return 0;
-		if (b.n >= 0)
-			fork_one(&b, &sibling);
-	}
+	while (b.n >= 0 && b.request.ask == MPR_SERVER_FORK &&
+	       fork_one(&b, &sibling));
+	return 0;
 }

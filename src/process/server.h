@@ -6,7 +6,8 @@
  * a sibling, whose id the kernel writes into the record there, and is done with it.
  * Nothing is answered: the starter waits by the record, for that id, or for a word
  * that there was an error, or for the end of the server. Once that has ended, no id
- * will come: a kill at any instruction leaves it clear whether there is a child.
+ * will come: a kill at any instruction leaves it clear whether there is a child. So
+ * a server that cannot tell of an error, as it cannot map the plan, ends.
  */
 #ifndef MPR_PROCESS_SERVER_H
 #define MPR_PROCESS_SERVER_H
@@ -31,6 +32,7 @@ struct mpr_server_request {
 	int32_t ask;
 	int32_t streams[3]; /* number of the descriptor */
 	int32_t keep; /* number of the first one */
+	int32_t n; /* how many there are in all */
 
 	/* The first message's. */
 	int32_t has_preload;

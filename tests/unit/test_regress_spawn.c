@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Defects that processes with an image of their own, and the fork server, once had.
+ * Each test brings about by force what needed bad luck then.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <mproc/mproc.h>
+
+#include "base/fault.h"
+#include "common.h"
+#include "process/handle.h"
+
+/* In the arena. */
+struct board {
+	_Atomic pid_t server, forked;
+	_Atomic unsigned value;
+	int fd;
+};
+
+static struct board *board; /* of the test */
+
+static int
+setup(void **state)
+{
+	int r = mpt_setup(state);
+
+	board = mproc_alloc(sizeof(*board));
+	return board ? r : -1;
+}
+
+static int
+teardown(void **state)
+{
+	mproc_forkserver_stop();
+	mproc_free(board);
+	return mpt_teardown(state);
+}
+
+#define spawn_test(f) { #f, f, setup, teardown, (void *)(uintptr_t)#f }
+
+#define SERVED(...)                                                          \
+	MPROC_OPTS(mproc_process_opts, .method = MPROC_FORKSERVER, __VA_ARGS__)
+
+static int
+return_seven(void *arg)
+{
+	(void)arg;
+	return 7;
+}
+
+static int
+run(const struct mproc_process_opts *o)
+{
+	mproc_process *p = NULL;
+	int code = -1, r = mproc_process_start(&p, return_seven, NULL, o);
+
+	if (r < 0)
+		return r;
+	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
+	assert_int_equal(mproc_process_exitcode(p, &code), 0);
+	mproc_process_close(p);
+	return code;
+}
+
+static int
+note_server(void *arg)
+{
+	struct board *b = arg;
+
+	b->server = getpid();
+	b->value++;
+	return 0;
+}
+
+static void
+start_server(mproc_entry *preload)
+{
+	assert_int_equal(mproc_forkserver_start(MPROC_OPTS(
+		mproc_forkserver_opts, .preload = preload,
+		.preload_arg = board)), 0);
+}
+
+/* A request that the server could not take was dropped, and its starter waited for
+ * ever: here more descriptors come than it may have. */
+
+static void
+what_the_server_has_no_room_for_is_an_error(void **state)
+{
+	struct rlimit before, low;
+	int keep[200];
+
+	(void)state;
+	for (size_t i = 0; i < MPR_ARRAY_LEN(keep); i++)
+		keep[i] = STDERR_FILENO;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = before;
+	low.rlim_cur = 100;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	start_server(note_server);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(run(SERVED(.keep_fds = keep,
+				    .n_keep_fds = MPR_ARRAY_LEN(keep))),
+			 -EMFILE);
+	assert_int_equal(run(SERVED(.name = NULL)), 7);
+	assert_int_equal(board->value, 1);
+}
+
+/* Or it cannot map the plan. */
+
+static int
+lose_address_space(void *arg)
+{
+	struct rlimit none = { 0, RLIM_INFINITY };
+
+	note_server(arg);
+	return setrlimit(RLIMIT_AS, &none);
+}
+
+static void
+a_server_that_cannot_map_a_plan_is_no_hang(void **state)
+{
+	(void)state;
+	start_server(lose_address_space);
+	assert_int_equal(run(SERVED(.name = NULL)), -EPIPE);
+	assert_int_equal(mproc_forkserver_stop(), 0);
+	assert_int_equal(run(SERVED(.name = NULL)), 7);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		spawn_test(what_the_server_has_no_room_for_is_an_error),
+		spawn_test(a_server_that_cannot_map_a_plan_is_no_hang),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
