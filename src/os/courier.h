@@ -6,6 +6,7 @@
 #ifndef MPR_OS_COURIER_H
 #define MPR_OS_COURIER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define MPR_COURIER_FDS 250 /* the kernel takes 253 */
@@ -17,6 +18,10 @@ int mpr_courier_pair(int ret_fds[2]);
  * end; -EBADF if one of @fds is not open; -ENOMEM, -ETOOMANYREFS. */
 int mpr_courier_send(int fd, const void *message, size_t len, const int *fds,
 		     int n);
+
+/* Waits until there is one, nobody has the other end, or @ms are over: then it
+ * returns false. */
+bool mpr_courier_await(int fd, int ms);
 
 /* Waits for one. Returns how many descriptors came with it, up to MPR_COURIER_FDS,
  * closed at exec, and fewer than were sent where the limit on them is reached; -EPIPE

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <poll.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <string.h>
@@ -55,6 +56,14 @@ mpr_courier_send(int fd, const void *message, size_t len, const int *fds, int n)
 	if (sent >= 0)
 		return 0;
 	return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+}
+
+bool
+mpr_courier_await(int fd, int ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	return poll(&pfd, 1, ms) > 0;
 }
 
 /* Returns how many there are; all of them, as the buffer may have room for more. */

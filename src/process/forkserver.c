@@ -157,13 +157,31 @@ start_image(struct server *s)
 	return r;
 }
 
+/* Others may have its end of the connection too, as they were forked meanwhile: then
+ * no end of the messages tells of its death. */
+static int
+receive_answer(const struct server *s, struct mpr_server_answer *ret_answer)
+{
+	int none[MPR_COURIER_FDS];
+	bool gone;
+
+	do {
+		/* Before the look for an answer: it may have come first. */
+		gone = mpr_child_is_gone(&s->process->child);
+		if (mpr_courier_await(s->connection, LOOK_EVERY / 1000000))
+			return mpr_courier_receive(s->connection, ret_answer,
+						   sizeof(*ret_answer), none);
+	} while (!gone);
+	return -EPIPE;
+}
+
 /* Has it run the preload function, and waits for that. */
 static int
 greet(const struct server *s, const struct mproc_forkserver_opts *o)
 {
 	struct mpr_server_request hello = { .ask = MPR_SERVER_PRELOAD };
 	struct mpr_server_answer answer;
-	int none[MPR_COURIER_FDS], r = 0;
+	int r = 0;
 
 	if (o->preload) {
 		hello.has_preload = 1;
@@ -175,8 +193,7 @@ greet(const struct server *s, const struct mproc_forkserver_opts *o)
 		r = mpr_courier_send(s->connection, &hello, sizeof(hello), NULL,
 				     0);
 	if (r == 0)
-		r = mpr_courier_receive(s->connection, &answer, sizeof(answer),
-					none);
+		r = receive_answer(s, &answer);
 	if (r == -EPIPE)
 		return mpr_fail(-ENOEXEC, "the fork server has ended before it "
 				"could serve: its preload function?");

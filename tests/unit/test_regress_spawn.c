@@ -135,12 +135,39 @@ a_server_that_cannot_map_a_plan_is_no_hang(void **state)
 	assert_int_equal(run(SERVED(.name = NULL)), 7);
 }
 
+/* The answer of a server that has died was waited for as long as any process had its
+ * end of the connection. */
+
+static int
+fork_and_die(void *arg)
+{
+	struct board *b = arg;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		while (pause() < 0)
+			;
+	b->forked = pid;
+	return raise(SIGKILL);
+}
+
+static void
+a_server_that_dies_with_its_connection_open_elsewhere_is_noticed(void **state)
+{
+	assert_int_equal(mproc_forkserver_start(MPROC_OPTS(
+		mproc_forkserver_opts, .preload = fork_and_die,
+		.preload_arg = board)), -ENOEXEC);
+	assert_int_equal(kill(board->forked, SIGKILL), 0);
+	assert_int_equal(mpt_reap_orphans(*state), 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		spawn_test(what_the_server_has_no_room_for_is_an_error),
 		spawn_test(a_server_that_cannot_map_a_plan_is_no_hang),
+		spawn_test(a_server_that_dies_with_its_connection_open_elsewhere_is_noticed),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
