@@ -32,6 +32,10 @@ int mpr_file_anonymous(struct mpr_file *ret_f, const char *name, bool sealable);
  * user's. */
 int mpr_file_adopt(struct mpr_file *ret_f, int fd, uint64_t *ret_size);
 
+/* A descriptor of ours that leads to something else, as a socket, for the functions
+ * below: they know it again. Returns 0 or a negative error. */
+int mpr_file_note(struct mpr_file *ret_f, int fd);
+
 /* Whether the descriptor is still our file. */
 bool mpr_file_is_open(const struct mpr_file *f);
 

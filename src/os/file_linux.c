@@ -132,6 +132,22 @@ mpr_file_adopt(struct mpr_file *ret_f, int fd, uint64_t *ret_size)
 	return 0;
 }
 
+int
+mpr_file_note(struct mpr_file *ret_f, int fd)
+{
+	struct stat st;
+
+	if (mpr_fault(MPR_FAULT_FSTAT) || fstat(fd, &st) < 0)
+		return mpr_fail(-errno, "fstat of a new descriptor: %s",
+				mproc_strerror(-errno));
+	*ret_f = (struct mpr_file){
+		.fd = fd,
+		.device = st.st_dev,
+		.inode = st.st_ino,
+	};
+	return 0;
+}
+
 bool
 mpr_file_is_open(const struct mpr_file *f)
 {

@@ -16,6 +16,7 @@
 #include "os/clock.h"
 #include "os/courier.h"
 #include "os/fds.h"
+#include "os/file.h"
 #include "os/generation.h"
 #include "os/image.h"
 #include "process/forkserver.h"
@@ -31,7 +32,7 @@
 
 struct server {
 	unsigned holders;
-	int connection;
+	struct mpr_file connection; /* which the program may close behind our back */
 	mproc_process *process;
 };
 
@@ -71,13 +72,23 @@ hold(void)
 	return s;
 }
 
+static int
+tell(const struct server *s, const struct mpr_server_request *request,
+     const int *fds, int n)
+{
+	/* Nobody else is sent anything, least of all descriptors. */
+	return mpr_file_is_open(&s->connection) ?
+		       mpr_courier_send(s->connection.fd, request,
+					sizeof(*request), fds, n) : -EPIPE;
+}
+
 static void
 destroy(struct server *s)
 {
 	struct mpr_server_request end = { .ask = MPR_SERVER_END };
 
-	(void)mpr_courier_send(s->connection, &end, sizeof(end), NULL, 0);
-	mpr_fds_close(s->connection);
+	(void)tell(s, &end, NULL, 0);
+	mpr_file_close(&s->connection);
 	if (mpr_process_wait(s->process, mproc_now() + GRACE, false) < 0) {
 		(void)mproc_process_kill(s->process);
 		(void)mpr_process_wait(s->process, mproc_now() + GRACE, false);
@@ -147,9 +158,10 @@ start_image(struct server *s)
 				mproc_strerror(r));
 	o.keep_fds = &ends[1];
 	call = mpr_call_entry(mpr_server_run, &ends[1], sizeof(int));
-	r = mpr_process_hold_service(&s->process, &call, &o);
+	r = mpr_file_note(&s->connection, ends[0]);
+	if (r == 0)
+		r = mpr_process_hold_service(&s->process, &call, &o);
 	mpr_fds_close(ends[1]);
-	s->connection = ends[0];
 	if (r < 0)
 		mpr_fds_close(ends[0]);
 	else
@@ -168,8 +180,10 @@ receive_answer(const struct server *s, struct mpr_server_answer *ret_answer)
 	do {
 		/* Before the look for an answer: it may have come first. */
 		gone = mpr_child_is_gone(&s->process->child);
-		if (mpr_courier_await(s->connection, LOOK_EVERY / 1000000))
-			return mpr_courier_receive(s->connection, ret_answer,
+		if (!mpr_file_is_open(&s->connection))
+			return -EPIPE;
+		if (mpr_courier_await(s->connection.fd, LOOK_EVERY / 1000000))
+			return mpr_courier_receive(s->connection.fd, ret_answer,
 						   sizeof(*ret_answer), none);
 	} while (!gone);
 	return -EPIPE;
@@ -190,8 +204,7 @@ greet(const struct server *s, const struct mproc_forkserver_opts *o)
 				  &hello.entry);
 	}
 	if (r == 0)
-		r = mpr_courier_send(s->connection, &hello, sizeof(hello), NULL,
-				     0);
+		r = tell(s, &hello, NULL, 0);
 	if (r == 0)
 		r = receive_answer(s, &answer);
 	if (r == -EPIPE)
@@ -321,9 +334,7 @@ send(const struct server *s, const struct mpr_plan_file *plan,
 				mproc_strerror(directory));
 	r = pack(&parcel, plan, directory, o);
 	if (r == 0)
-		r = mpr_courier_send(s->connection, &parcel.request,
-				     sizeof(parcel.request), parcel.fds,
-				     parcel.n);
+		r = tell(s, &parcel.request, parcel.fds, parcel.n);
 	mpr_fds_close(directory);
 	if (r < 0 && r != -EBADF && r != -EPIPE)
 		mpr_fail(r, "a message to the fork server: %s",
@@ -415,7 +426,7 @@ mpr_forkserver_forget(void)
 
 	if (!s)
 		return;
-	mpr_fds_close(s->connection);
+	mpr_file_close(&s->connection);
 	atomic_store(&current, NULL);
 }
 

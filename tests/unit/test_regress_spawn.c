@@ -161,6 +161,65 @@ a_server_that_dies_with_its_connection_open_elsewhere_is_noticed(void **state)
 	assert_int_equal(mpt_reap_orphans(*state), 1);
 }
 
+/* The connection's number was used without a look at what it leads to by now: a
+ * stranger was sent messages and descriptors, and was closed in forked children. */
+
+static int
+find_connection(void)
+{
+	socklen_t len = sizeof(int);
+	int type;
+
+	for (int fd = 3; fd < 64; fd++)
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+		    type == SOCK_SEQPACKET)
+			return fd;
+	return -1;
+}
+
+static int
+check_descriptor(void *arg)
+{
+	struct board *b = arg;
+
+	return fcntl(b->fd, F_GETFD) >= 0 ? 7 : 8;
+}
+
+static void
+a_stranger_with_the_connections_number_is_left_alone(void **state)
+{
+	mproc_process *p;
+	int ends[2], fd, code;
+	char c;
+
+	(void)state;
+	start_server(note_server);
+	fd = find_connection();
+	assert_true(fd > 2);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+				    ends), 0);
+	assert_int_equal(dup2(ends[0], fd), fd);
+	close(ends[0]);
+
+	board->fd = fd;
+	assert_int_equal(mproc_process_start(&p, check_descriptor, board,
+					     NULL), 0);
+	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
+	assert_int_equal(mproc_process_exitcode(p, &code), 0);
+	mproc_process_close(p);
+	assert_int_equal(code, 7);
+
+	/* By another server. */
+	assert_int_equal(run(SERVED(.name = NULL)), 7);
+	assert_int_equal(board->value, 2);
+	assert_int_equal(mproc_forkserver_stop(), 0);
+	assert_int_equal(recv(ends[1], &c, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_true(fcntl(fd, F_GETFD) >= 0);
+	close(ends[1]);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -168,6 +227,7 @@ main(void)
 		spawn_test(what_the_server_has_no_room_for_is_an_error),
 		spawn_test(a_server_that_cannot_map_a_plan_is_no_hang),
 		spawn_test(a_server_that_dies_with_its_connection_open_elsewhere_is_noticed),
+		spawn_test(a_stranger_with_the_connections_number_is_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
