@@ -71,6 +71,9 @@ mpr_plan_can_pass(const void *arg)
 static int
 check_arg(const struct mpr_call *call)
 {
+	if (call->arg_size > MPR_CAPACITY_MAX)
+		return mpr_fail(-ENOMEM, "no memory for an argument of %zu "
+				"bytes", call->arg_size);
 	return call->arg_size || mpr_plan_can_pass(call->arg) ?
 		       0 : mpr_fail(-EFAULT, "the argument %p is no memory of "
 				    "the arena: a process with an image of its "

@@ -220,6 +220,24 @@ a_stranger_with_the_connections_number_is_left_alone(void **state)
 	close(fd);
 }
 
+/* A request with a length that no memory has wrote beyond the plan. */
+
+static void
+no_plan_is_made_for_more_than_there_can_be(void **state)
+{
+	(void)state;
+	for (int method = MPROC_FORK; method <= MPROC_FORKSERVER; method++) {
+		mproc_process *p;
+
+		for (size_t size = SIZE_MAX; size > SIZE_MAX / 8; size /= 2)
+			assert_int_equal(mproc_process_start(
+				&p, return_seven, board,
+				MPROC_OPTS(mproc_process_opts,
+					   .method = method,
+					   .arg_size = size)), -ENOMEM);
+	}
+}
+
 int
 main(void)
 {
@@ -228,6 +246,7 @@ main(void)
 		spawn_test(a_server_that_cannot_map_a_plan_is_no_hang),
 		spawn_test(a_server_that_dies_with_its_connection_open_elsewhere_is_noticed),
 		spawn_test(a_stranger_with_the_connections_number_is_left_alone),
+		spawn_test(no_plan_is_made_for_more_than_there_can_be),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
