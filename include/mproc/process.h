@@ -90,7 +90,8 @@ typedef int mproc_entry(void *arg);
  * must be linked to the program itself and loaded with it. Where it is loaded
  * later, as in an interpreter, or by way of another library, the program calls
  * mproc_process_main(), or the caller names another program (.exe). In a
- * constructor of a process that was started so, no other can be.
+ * constructor of a process that was started so, no other can be; nor in one whose
+ * effective user or group is not its real one, or whose program gives it rights.
  */
 enum mproc_start_method {
 	MPROC_FORK = 1,

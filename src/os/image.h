@@ -7,6 +7,7 @@
 #ifndef MPR_OS_IMAGE_H
 #define MPR_OS_IMAGE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct mpr_image {
@@ -20,6 +21,10 @@ struct mpr_image {
 /* Returns the id of the child, or what fork() and execve() give; -ENOEXEC if the
  * running program cannot be found. */
 pid_t mpr_image_start(const struct mpr_image *image);
+
+/* Whether a new image of this program would trust what it finds in its environment:
+ * not where it would have other rights than its caller. */
+bool mpr_image_would_trust(void);
 
 /* In the new image, as long as nobody else can have asked: takes the variable
  * @name out of the environment. Returns its value, or NULL if it is not there or

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -39,6 +40,15 @@ mpr_image_start(const struct mpr_image *image)
 	if (!image->path && (r == ENOENT || r == EACCES))
 		r = ENOEXEC;
 	return r == 0 ? pid : -r;
+}
+
+bool
+mpr_image_would_trust(void)
+{
+	/* The program's file may give rights, as it has to us; or exec finds that
+	 * the effective ids differ from the real ones. */
+	return !getauxval(AT_SECURE) && getuid() == geteuid() &&
+	       getgid() == getegid();
 }
 
 const char *

@@ -16,6 +16,10 @@ mpr_spawn_check(const struct mproc_process_opts *o)
 		return mpr_fail(-ENOEXEC, "this process has not come to its own "
 				"entry yet: a constructor, or main(), would "
 				"start others without end");
+	if (!mpr_image_would_trust())
+		return mpr_fail(-ENOEXEC, "this process has other rights than "
+				"its user, or its program gives them: a new "
+				"image would trust no word of it");
 	if (!o->exe && !mpr_spawned_can_be())
 		return mpr_fail(-ENOEXEC, "libmproc does not control the start "
 				"of this program, as it was loaded later or "

@@ -238,6 +238,52 @@ no_plan_is_made_for_more_than_there_can_be(void **state)
 	}
 }
 
+/* Users. */
+
+#define NOBODY 65534
+
+static void
+need_root(void)
+{
+	if (getuid() != 0)
+		skip();
+}
+
+/* What a program does that was made to be only this. */
+static void
+be_main_again(void)
+{
+	if (getenv("REGRESS_SPAWN_MAIN"))
+		_exit(99);
+	if (getenv("REGRESS_SPAWN_SECURE"))
+		_exit(getenv("MPROC_SPAWNED") ? 98 : 97);
+}
+
+/* A new image with other rights than its caller takes no plan from the environment:
+ * it was an ordinary start of the program, which may start the next one. */
+static void
+no_image_is_begun_that_would_not_trust_its_environment(void **state)
+{
+	need_root();
+	(void)state;
+	setenv("REGRESS_SPAWN_MAIN", "1", 1);
+	for (int method = MPROC_SPAWN; method <= MPROC_FORKSERVER; method++) {
+		int r;
+
+		assert_int_equal(seteuid(NOBODY), 0);
+		r = run(MPROC_OPTS(mproc_process_opts, .method = method));
+		assert_int_equal(seteuid(0), 0);
+		assert_int_equal(r, -ENOEXEC);
+		assert_null(strstr(mproc_error_detail(), "99"));
+		assert_int_equal(setegid(NOBODY), 0);
+		r = run(MPROC_OPTS(mproc_process_opts, .method = method));
+		assert_int_equal(setegid(0), 0);
+		assert_int_equal(r, -ENOEXEC);
+		assert_null(strstr(mproc_error_detail(), "99"));
+	}
+	unsetenv("REGRESS_SPAWN_MAIN");
+}
+
 int
 main(void)
 {
@@ -247,7 +293,9 @@ main(void)
 		spawn_test(a_server_that_dies_with_its_connection_open_elsewhere_is_noticed),
 		spawn_test(a_stranger_with_the_connections_number_is_left_alone),
 		spawn_test(no_plan_is_made_for_more_than_there_can_be),
+		spawn_test(no_image_is_begun_that_would_not_trust_its_environment),
 	};
 
+	be_main_again();
 	return cmocka_run_group_tests(tests, with_arena, NULL);
 }
