@@ -56,9 +56,9 @@ mpr_image_take_variable(const char *name)
 {
 	const char *value = secure_getenv(name);
 
-	/* The string stays where the kernel has put it. */
-	if (value)
-		unsetenv(name);
+	/* The string stays where the kernel has put it. What is not trusted goes,
+	 * too: programs that we run might trust us. */
+	unsetenv(name);
 	return value;
 }
 

@@ -284,6 +284,27 @@ no_image_is_begun_that_would_not_trust_its_environment(void **state)
 	unsetenv("REGRESS_SPAWN_MAIN");
 }
 
+/* And left it to the programs that it ran. */
+static void
+a_variable_that_is_not_trusted_is_not_handed_on(void **state)
+{
+	int status;
+	pid_t pid;
+
+	need_root();
+	(void)state;
+	pid = fork();
+	if (pid == 0) {
+		setenv("REGRESS_SPAWN_SECURE", "1", 1);
+		setenv("MPROC_SPAWNED", "0:0123456789abcdef", 1);
+		if (setresuid(NOBODY, 0, 0) == 0)
+			execl("/proc/self/exe", "regress", (char *)NULL);
+		_exit(96);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 97);
+}
+
 int
 main(void)
 {
@@ -294,6 +315,7 @@ main(void)
 		spawn_test(a_stranger_with_the_connections_number_is_left_alone),
 		spawn_test(no_plan_is_made_for_more_than_there_can_be),
 		spawn_test(no_image_is_begun_that_would_not_trust_its_environment),
+		spawn_test(a_variable_that_is_not_trusted_is_not_handed_on),
 	};
 
 	be_main_again();
