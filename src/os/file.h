@@ -28,9 +28,11 @@ struct mpr_file {
 int mpr_file_anonymous(struct mpr_file *ret_f, const char *name, bool sealable);
 
 /* One that this process was given by the one that made it: closed at exec from now
- * on. Returns 0; -EBADF if @fd is not open; -EPERM if it is no file of this
- * user's. */
+ * on. Returns 0; -EBADF if @fd is not open; -EPERM if it is no such file. */
 int mpr_file_adopt(struct mpr_file *ret_f, int fd, uint64_t *ret_size);
+
+/* Whether @fd is open, and a file of this user's that nobody can open by a name. */
+bool mpr_file_is_private(int fd);
 
 /* A descriptor of ours that leads to something else, as a socket, for the functions
  * below: they know it again. Returns 0 or a negative error. */

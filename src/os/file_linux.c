@@ -119,9 +119,9 @@ mpr_file_adopt(struct mpr_file *ret_f, int fd, uint64_t *ret_size)
 	if (fstat(fd, &st) < 0)
 		return mpr_fail(-EBADF, "descriptor %d, of a file in memory, is "
 				"not open", fd);
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
-		return mpr_fail(-EPERM, "descriptor %d is no file of user %u",
-				fd, (unsigned)geteuid());
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 0)
+		return mpr_fail(-EPERM, "descriptor %d is no file in memory",
+				fd);
 	mpr_fds_end_at_exec(fd);
 	*ret_f = (struct mpr_file){
 		.fd = fd,
@@ -130,6 +130,15 @@ mpr_file_adopt(struct mpr_file *ret_f, int fd, uint64_t *ret_size)
 	};
 	*ret_size = (uint64_t)st.st_size;
 	return 0;
+}
+
+bool
+mpr_file_is_private(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_uid == geteuid() && st.st_nlink == 0;
 }
 
 int

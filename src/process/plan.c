@@ -241,8 +241,13 @@ map_file(struct mpr_plan_file *f, int fd)
 {
 	struct mpr_file file;
 	uint64_t size;
-	int r = mpr_file_adopt(&file, fd, &size);
+	int r;
 
+	/* What it says is done with this user's rights. The arena may be another's:
+	 * of whom this one was before. */
+	if (!mpr_file_is_private(fd))
+		return -ENOENT;
+	r = mpr_file_adopt(&file, fd, &size);
 	if (r < 0)
 		return r;
 	if (size < PLAN_AT + sizeof(struct mpr_plan))

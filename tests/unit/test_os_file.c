@@ -57,6 +57,34 @@ a_closed_file_is_noticed_and_not_closed_again(void **state)
 }
 
 static void
+only_a_file_without_a_name_is_adopted(void **state)
+{
+	char name[64], path[128];
+	struct mpr_file f, other;
+	uint64_t size;
+	int fd;
+
+	assert_int_equal(mpr_file_anonymous(&f, "test", true), 0);
+	assert_int_equal(ftruncate(f.fd, 123), 0);
+	assert_true(mpr_file_is_private(f.fd));
+	assert_int_equal(mpr_file_adopt(&other, f.fd, &size), 0);
+	assert_int_equal(size, 123);
+	assert_true(mpr_file_is_open(&other));
+	mpr_file_close(&f);
+	assert_false(mpr_file_is_private(f.fd));
+	assert_int_equal(mpr_file_adopt(&other, f.fd, &size), -EBADF);
+
+	snprintf(path, sizeof(path), "/dev/shm%s",
+		 mpt_name(*state, name, "named"));
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_false(mpr_file_is_private(fd));
+	assert_int_equal(mpr_file_adopt(&other, fd, &size), -EPERM);
+	assert_int_equal(unlink(path), 0);
+	close(fd);
+}
+
+static void
 a_stranger_with_our_number_is_left_alone(void **state)
 {
 	struct mpr_file f, stranger;
@@ -312,6 +340,7 @@ main(void)
 		mpt_test(a_new_file_is_open_and_closed_at_exec),
 		mpt_test(only_a_sealable_file_takes_seals),
 		mpt_test(a_closed_file_is_noticed_and_not_closed_again),
+		mpt_test(only_a_file_without_a_name_is_adopted),
 		mpt_test(a_stranger_with_our_number_is_left_alone),
 		mpt_test(no_descriptor_is_an_error),
 		mpt_test(a_memfd_that_is_refused_becomes_an_unnamed_file),

@@ -305,6 +305,34 @@ a_variable_that_is_not_trusted_is_not_handed_on(void **state)
 	assert_int_equal(WEXITSTATUS(status), 97);
 }
 
+/* Processes of another user than the one who made the arena were refused it. */
+
+static int
+start_as_nobody(struct mpt *t, void *arg)
+{
+	(void)arg;
+	mpt_check_int(t, mproc_forkserver_start(NULL), 0);
+	mpt_check_int(t, setresgid(NOBODY, NOBODY, NOBODY), 0);
+	mpt_check_int(t, setresuid(NOBODY, NOBODY, NOBODY), 0);
+	mpt_check_int(t, run(MPROC_OPTS(mproc_process_opts,
+					.method = MPROC_SPAWN)), 7);
+	/* The server that there was does not serve others. */
+	mpt_check_int(t, run(SERVED(.name = NULL)), 7);
+	mpt_check_int(t, mproc_forkserver_stop(), 0);
+	return 0;
+}
+
+static void
+who_has_given_up_rights_can_start_others(void **state)
+{
+	int id;
+
+	need_root();
+	id = mpt_spawn(*state, "starter", start_as_nobody, NULL);
+	mpt_expect_exit(*state, id, 0);
+	mpt_reap_orphans(*state);
+}
+
 int
 main(void)
 {
@@ -316,6 +344,7 @@ main(void)
 		spawn_test(no_plan_is_made_for_more_than_there_can_be),
 		spawn_test(no_image_is_begun_that_would_not_trust_its_environment),
 		spawn_test(a_variable_that_is_not_trusted_is_not_handed_on),
+		spawn_test(who_has_given_up_rights_can_start_others),
 	};
 
 	be_main_again();
