@@ -20,11 +20,13 @@ void mpr_ambience_note(struct mpr_ambience *ret_a);
  * these signals. */
 void mpr_ambience_take(const struct mpr_ambience *a);
 
-/* For a process that serves others and must not end, and not be asked, when a user
- * interrupts these: ignores signals of the keyboard, and notes what was done with
- * them. */
+/* For a process that serves others and must not end or stop, and not be asked, when
+ * a user interrupts these: ignores signals of the keyboard, and notes what was done
+ * with them. */
+#define MPR_KEYBOARD_SIGNALS 3
+
 struct mpr_keyboard {
-	struct sigaction before[2];
+	struct sigaction before[MPR_KEYBOARD_SIGNALS];
 };
 
 void mpr_keyboard_ignore(struct mpr_keyboard *ret_k);

@@ -5,7 +5,8 @@
 
 #include "os/ambience.h"
 
-static const int of_keyboard[2] = { SIGINT, SIGQUIT };
+static const int of_keyboard[MPR_KEYBOARD_SIGNALS] = { SIGINT, SIGQUIT,
+							SIGTSTP };
 
 void
 mpr_ambience_note(struct mpr_ambience *ret_a)
@@ -34,13 +35,13 @@ mpr_keyboard_ignore(struct mpr_keyboard *ret_k)
 {
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < MPR_KEYBOARD_SIGNALS; i++)
 		sigaction(of_keyboard[i], &ignore, &ret_k->before[i]);
 }
 
 void
 mpr_keyboard_heed(const struct mpr_keyboard *k)
 {
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < MPR_KEYBOARD_SIGNALS; i++)
 		sigaction(of_keyboard[i], &k->before[i], NULL);
 }

@@ -289,6 +289,7 @@ the_keyboard_does_not_end_it(void **state)
 	start_server();
 	assert_int_equal(kill(board->server, SIGINT), 0);
 	assert_int_equal(kill(board->server, SIGQUIT), 0);
+	assert_int_equal(kill(board->server, SIGTSTP), 0);
 	assert_int_equal(run(tell_preloaded, NULL), 41);
 	assert_int_equal(board->preloads, 1);
 }
