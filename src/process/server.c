@@ -169,6 +169,7 @@ live(struct birth *b)
 	mpr_stdio_forget();
 	mpr_self_forget();
 	mpr_queue_fd_forget();
+	mpr_forkserver_forget();
 	mpr_keyboard_heed(&keyboard);
 	mpr_ambience_take(&plan->ambience);
 	mpr_fds_close(b->connection);

@@ -365,6 +365,35 @@ children_are_whole_to_the_c_library(void **state)
 
 /* Other processes. */
 
+/* The server is served by another one. */
+static int
+preload_by_another(void *arg)
+{
+	mproc_process *p;
+
+	if (mproc_process_start(&p, tell_preloaded, NULL,
+				SERVED(.name = NULL)) < 0)
+		return 1;
+	if (mproc_process_join(p, MPROC_FOREVER) < 0)
+		return 2;
+	mproc_process_close(p);
+	return preload(arg);
+}
+
+static int
+count_connections(void *arg)
+{
+	socklen_t len = sizeof(int);
+	int type, n = 0;
+
+	(void)arg;
+	for (int fd = 3; fd < 64; fd++)
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+		    type == SOCK_SEQPACKET)
+			n++;
+	return n;
+}
+
 static int
 start_by_its_own(void *arg)
 {
@@ -382,6 +411,18 @@ start_by_its_own(void *arg)
 	b->ready = 1;
 	/* A server that is not stopped ends with its process. */
 	return code;
+}
+
+static void
+children_have_no_connection_of_the_server(void **state)
+{
+	(void)state;
+	assert_int_equal(mproc_forkserver_start(MPROC_OPTS(
+		mproc_forkserver_opts, .preload = preload_by_another,
+		.preload_arg = board)), 0);
+	assert_int_equal(run(count_connections, NULL), 0);
+	assert_int_equal(run(start_by_its_own, board), 0);
+	assert_int_equal(mproc_forkserver_stop(), 0);
 }
 
 static void
@@ -505,6 +546,7 @@ main(void)
 		server_test(the_keyboard_does_not_end_it),
 		server_test(children_are_the_starters_own),
 		server_test(children_are_whole_to_the_c_library),
+		server_test(children_have_no_connection_of_the_server),
 		server_test(a_forked_process_has_its_own),
 		server_test(servers_are_killed_while_threads_start_processes),
 	};
