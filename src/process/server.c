@@ -20,6 +20,7 @@
 #include "process/self.h"
 #include "process/server.h"
 #include "process/setup.h"
+#include "process/spawned.h"
 
 #define PLAN 0
 #define DIRECTORY 1
@@ -182,8 +183,10 @@ live(struct birth *b)
 	r = keep_plan(b, &o, &kept);
 	if (r == 0)
 		r = mpr_plan_environment(&b->plan, &env);
+	mpr_spawned_set_early(true);
 	if (r == 0)
 		r = mpr_plan_call(&b->plan, &start.call);
+	mpr_spawned_set_early(false);
 	if (r < 0)
 		refuse(b, MPR_SETUP_ENTRY, r);
 	o.env = env;
@@ -245,8 +248,10 @@ preload(const struct mpr_server_request *request)
 
 	if (!request->has_preload)
 		return answer;
+	mpr_spawned_set_early(true);
 	answer.error = mpr_module_find(&request->module, request->entry,
 				       &call.fn);
+	mpr_spawned_set_early(false);
 	if (answer.error == 0)
 		answer.code = mpr_call_run(&call);
 	return answer;

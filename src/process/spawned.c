@@ -31,6 +31,12 @@ mpr_spawned_is_early(void)
 	return early;
 }
 
+void
+mpr_spawned_set_early(bool is)
+{
+	early = is;
+}
+
 bool
 mpr_spawned_can_be(void)
 {

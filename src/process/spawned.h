@@ -13,8 +13,10 @@
 
 #include <stdbool.h>
 
-/* Whether this process has an image of its own, and has not come to its entry. */
+/* Whether this process has an image of its own, and has not come to its entry; or a
+ * library is being loaded for that, which has constructors as well. */
 bool mpr_spawned_is_early(void);
+void mpr_spawned_set_early(bool is);
 
 /* Whether this program, begun anew, would run an entry in place of main(). */
 bool mpr_spawned_can_be(void);

@@ -209,6 +209,31 @@ a_library_that_needs_us_finds_the_arena_in_its_constructor(void **state)
 
 both_methods(a_library_that_needs_us_finds_the_arena_in_its_constructor)
 
+/* Not even where it is loaded for the sake of the entry. */
+static void
+a_library_does_not_start_others_without_end(void **state)
+{
+	int *value = mproc_value(int, 0);
+	char address[32];
+	void *module;
+
+	(void)state;
+	snprintf(address, sizeof(address), "%llx",
+		 (unsigned long long)(uintptr_t)value);
+	setenv("SPAWN_STARTS", address, 1);
+	assert_int_equal(mproc_set_start_method(method), 0);
+	module = dlopen(getenv("MPT_SPAWN_MODULE"), RTLD_NOW);
+	assert_int_equal(mproc_set_start_method(MPROC_FORK), 0);
+	unsetenv("SPAWN_STARTS");
+	assert_non_null(module);
+	/* Loaded here and in the child, which runs the entry. */
+	assert_int_equal(*value, 12);
+	mproc_free(value);
+	dlclose(module);
+}
+
+both_methods(a_library_does_not_start_others_without_end)
+
 /* The argument. */
 
 static int
@@ -736,6 +761,7 @@ main(void)
 		both_methods_tests(a_crash_leaves_a_report),
 		both_methods_tests(an_entry_may_be_static_in_a_library_that_was_loaded_later),
 		both_methods_tests(a_library_that_needs_us_finds_the_arena_in_its_constructor),
+		both_methods_tests(a_library_does_not_start_others_without_end),
 		both_methods_tests(bytes_are_copied),
 		both_methods_tests(what_the_image_has_not_is_refused),
 		both_methods_tests(options_are_applied),
