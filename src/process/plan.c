@@ -247,10 +247,8 @@ map_file(struct mpr_plan_file *f, int fd)
 	 * of whom this one was before. */
 	if (!mpr_file_is_private(fd))
 		return -ENOENT;
-	r = mpr_file_adopt(&file, fd, &size);
-	if (r < 0)
-		return r;
-	if (size < PLAN_AT + sizeof(struct mpr_plan))
+	if (mpr_file_adopt(&file, fd, &size) < 0 ||
+	    size < PLAN_AT + sizeof(struct mpr_plan))
 		return -ENOENT;
 	r = mpr_shmem_attach(&f->shmem, &file, size, PAGE, false);
 	if (r < 0)
@@ -295,8 +293,11 @@ mpr_plan_receive(struct mpr_plan_file *ret_f)
 	uint64_t nonce;
 
 	if (!text || sscanf(text, "%d:%16" SCNx64 "%n", &fd, &nonce, &end) != 2 ||
-	    text[end] || map_file(ret_f, fd) < 0)
+	    text[end])
 		return -ENOENT;
+	r = map_file(ret_f, fd);
+	if (r < 0)
+		return r;
 	r = check(ret_f, nonce);
 	if (r == -ENOENT)
 		/* Whatever it is, it stays open: it is not ours. */

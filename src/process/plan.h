@@ -102,7 +102,8 @@ void mpr_plan_variable(const struct mpr_plan_file *f,
 int mpr_plan_library(struct mpr_module_id *ret_id);
 
 /* In the child: finds its own. Returns 0; -ENOENT if this process was given none,
- * -EPROTO if it comes from another build. The variable is gone from the
+ * -EPROTO if it comes from another build; -ENOMEM and the like if it cannot be
+ * mapped: this process was to be something else. The variable is gone from the
  * environment in any case, and so is the descriptor of a plan. */
 int mpr_plan_receive(struct mpr_plan_file *ret_f);
 
