@@ -12,7 +12,6 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/opts.h"
-#include "os/bytelock.h"
 #include "os/clock.h"
 #include "os/courier.h"
 #include "os/fds.h"
@@ -379,8 +378,7 @@ ask(const struct server *s, mproc_process *p, const struct mpr_call *call,
 	if (r < 0)
 		return r;
 	p->record = p->plan.record;
-	/* Until the handle says go: see struct mpr_start. */
-	r = mpr_bytelock_take(&p->plan.shmem.file, 0);
+	r = mpr_plan_promise(&p->plan);
 	if (r == 0)
 		r = send(s, &p->plan, o);
 	return r < 0 ? r : wait_for_id(s, p->record, o);

@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "os/bytelock.h"
 #include "os/fds.h"
 #include "os/generation.h"
 #include "os/image.h"
@@ -304,9 +305,13 @@ mpr_plan_receive(struct mpr_plan_file *ret_f)
 		mpr_shmem_unmap_only(&ret_f->shmem);
 	else if (r < 0)
 		mpr_plan_free(ret_f);
-	else
-		mpr_plan_close(ret_f);
 	return r;
+}
+
+int
+mpr_plan_promise(const struct mpr_plan_file *f)
+{
+	return mpr_bytelock_take(&f->shmem.file, 0);
 }
 
 const void *

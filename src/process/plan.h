@@ -91,6 +91,10 @@ int mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
  * number. */
 bool mpr_plan_can_pass(const void *arg);
 
+/* In the starter: until it closes the plan's descriptor, its child knows that an order
+ * will come: see struct mpr_start. Returns 0 or a negative error. */
+int mpr_plan_promise(const struct mpr_plan_file *f);
+
 /* Its descriptor is not needed any more. */
 void mpr_plan_close(struct mpr_plan_file *f);
 
@@ -104,7 +108,7 @@ int mpr_plan_library(struct mpr_module_id *ret_id);
 /* In the child: finds its own. Returns 0; -ENOENT if this process was given none,
  * -EPROTO if it comes from another build; -ENOMEM and the like if it cannot be
  * mapped: this process was to be something else. The variable is gone from the
- * environment in any case, and so is the descriptor of a plan. */
+ * environment in any case. */
 int mpr_plan_receive(struct mpr_plan_file *ret_f);
 
 /* In a fork server: maps one that it was sent, whose descriptor stays open. Returns

@@ -148,7 +148,10 @@ mpr_self_begin(const struct mpr_start *start)
 	struct mpr_record *record = start->record;
 
 	if (start->setup) {
-		atomic_store(&record->setup, mpr_setup_apply(start->opts));
+		atomic_store(&record->setup,
+			     mpr_setup_apply(start->opts,
+					     start->promise ?
+						     start->promise->fd : -1));
 		mpr_parker_wake(&record->starter);
 	}
 	wait_for_order(start);

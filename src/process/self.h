@@ -29,7 +29,7 @@ struct mpr_start {
 	const struct mproc_process_opts *opts;
 	bool setup; /* the options say more than what is above */
 	/* A byte of it is locked by the process that will tell us to go on, until it
-	 * has; NULL: the thread that forked us will. */
+	 * has, or becomes another program; NULL: the thread that forked us will. */
 	const struct mpr_file *promise;
 };
 

@@ -6,7 +6,6 @@
 #include <mproc/core.h>
 
 #include "arena/participant.h"
-#include "base/alloc.h"
 #include "base/macros.h"
 #include "ipc/queue_fd.h"
 #include "os/ambience.h"
@@ -127,27 +126,6 @@ close_rest(const struct birth *b)
 		mpr_fds_close(b->fds[i]);
 }
 
-/* The plan is needed until there is an order. */
-static int
-keep_plan(const struct birth *b, struct mproc_process_opts *o, int **ret_list)
-{
-	int n = o->n_keep_fds > 0 ? o->n_keep_fds : 0, *list;
-
-	*ret_list = NULL;
-	if (!o->n_keep_fds)
-		return 0;
-	list = mpr_malloc(((size_t)n + 1) * sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	for (int i = 0; i < n; i++)
-		list[i] = o->keep_fds[i];
-	list[n] = b->fds[PLAN];
-	o->keep_fds = list;
-	o->n_keep_fds = n + 1;
-	*ret_list = list;
-	return 0;
-}
-
 /* The child's whole life, from the fork on. */
 static noreturn void
 live(struct birth *b)
@@ -160,7 +138,7 @@ live(struct birth *b)
 	};
 	struct mproc_process_opts o;
 	const char **env = NULL;
-	int r, *kept;
+	int r;
 
 	mpr_child_bond(&start.bond);
 	start.bond.parent = plan->parent;
@@ -180,9 +158,7 @@ live(struct birth *b)
 	r = place_descriptors(b, &o);
 	if (r < 0)
 		refuse(b, MPR_SETUP_DESCRIPTORS, r);
-	r = keep_plan(b, &o, &kept);
-	if (r == 0)
-		r = mpr_plan_environment(&b->plan, &env);
+	r = mpr_plan_environment(&b->plan, &env);
 	mpr_spawned_set_early(true);
 	if (r == 0)
 		r = mpr_plan_call(&b->plan, &start.call);
@@ -196,9 +172,8 @@ live(struct birth *b)
 		mpr_crash_plan(&start.crash);
 	mpr_self_begin(&start);
 	free(env);
-	if (!kept)
+	if (!o.n_keep_fds)
 		close_rest(b);
-	free(kept);
 	mpr_plan_close(&b->plan);
 	mpr_self_enter(&start);
 }

@@ -149,7 +149,7 @@ redirect(const struct mproc_process_opts *o)
 }
 
 static uint64_t
-close_others(const struct mproc_process_opts *o)
+close_others(const struct mproc_process_opts *o, int kept)
 {
 	int n = o->n_keep_fds < 0 ? 0 : o->n_keep_fds, r;
 	int *keep;
@@ -159,13 +159,14 @@ close_others(const struct mproc_process_opts *o)
 		if (r < 0)
 			return failure(KEEP, r, o->keep_fds[i]);
 	}
-	keep = mpr_malloc(((size_t)n + MPR_ARENA_FDS) * sizeof(*keep));
+	keep = mpr_malloc(((size_t)n + MPR_ARENA_FDS + 1) * sizeof(*keep));
 	if (!keep)
 		return failure(CLOSE, -ENOMEM, 0);
 	for (int i = 0; i < n; i++)
 		keep[i] = o->keep_fds[i];
 	mpr_arena_fds(keep + n);
-	r = mpr_fds_close_others(keep, n + MPR_ARENA_FDS);
+	keep[n + MPR_ARENA_FDS] = kept;
+	r = mpr_fds_close_others(keep, n + MPR_ARENA_FDS + 1);
 	free(keep);
 	if (r < 0)
 		return failure(CLOSE, r, 0);
@@ -174,7 +175,7 @@ close_others(const struct mproc_process_opts *o)
 }
 
 uint64_t
-mpr_setup_apply(const struct mproc_process_opts *o)
+mpr_setup_apply(const struct mproc_process_opts *o, int kept)
 {
 	uint64_t failed = 0;
 	int r;
@@ -208,7 +209,7 @@ mpr_setup_apply(const struct mproc_process_opts *o)
 	if (o->stdin_.kind || o->stdout_.kind || o->stderr_.kind)
 		failed = redirect(o);
 	if (!failed && o->n_keep_fds)
-		failed = close_others(o);
+		failed = close_others(o, kept);
 	/* Last: what comes before may need more. */
 	for (int i = 0; i < o->n_limits && !failed; i++) {
 		r = mpr_child_limit(o->limits[i].resource, o->limits[i].soft,

@@ -19,8 +19,8 @@ int mpr_setup_check(const struct mproc_process_opts *o);
 bool mpr_setup_is_needed(const struct mproc_process_opts *o);
 
 /* In the child. Returns the word, which is never 0; after a failure the child
- * must end. */
-uint64_t mpr_setup_apply(const struct mproc_process_opts *o);
+ * must end. @kept is a descriptor that stays open in any case, or -1. */
+uint64_t mpr_setup_apply(const struct mproc_process_opts *o, int kept);
 
 /* What a child with an image of its own may fail at before that. */
 enum mpr_setup_step {

@@ -80,14 +80,11 @@ pid_t
 mpr_spawn(mproc_process *p, const struct mpr_call *call,
 	  const struct mproc_process_opts *o)
 {
-	pid_t pid;
 	int r = mpr_plan_make(&p->plan, call, p->name, o);
 
 	if (r < 0)
 		return r;
 	p->record = p->plan.record;
-	pid = start_image(&p->plan, o);
-	/* The child has its own. */
-	mpr_plan_close(&p->plan);
-	return pid;
+	r = mpr_plan_promise(&p->plan);
+	return r < 0 ? r : start_image(&p->plan, o);
 }

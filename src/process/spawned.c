@@ -86,9 +86,11 @@ arrive(void)
 	start.setup = true;
 	start.name = plan.plan->name;
 	start.record = plan.record;
+	start.promise = &plan.shmem.file;
 	if (!opts.no_report)
 		mpr_crash_plan(&start.crash);
 	mpr_self_begin(&start);
+	mpr_plan_close(&plan);
 	settle_descriptors();
 }
 

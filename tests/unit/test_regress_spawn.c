@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <mproc/mproc.h>
@@ -333,6 +334,92 @@ who_has_given_up_rights_can_start_others(void **state)
 	mpt_reap_orphans(*state);
 }
 
+/* A starter that became another program before its image looked for it was taken for
+ * one that would give an order: the image waited as long as that program ran. */
+
+struct script {
+	char path[128], fifo[128], note[128];
+};
+
+static void
+write_script(struct mpt *t, struct script *s)
+{
+	char program[512] = "", name[64];
+	FILE *file;
+
+	snprintf(s->path, sizeof(s->path), "/tmp%s", mpt_name(t, name, "sh"));
+	snprintf(s->fifo, sizeof(s->fifo), "/tmp%s", mpt_name(t, name, "fifo"));
+	snprintf(s->note, sizeof(s->note), "/tmp%s", mpt_name(t, name, "note"));
+	mpt_check(t, readlink("/proc/self/exe", program,
+			      sizeof(program) - 1) > 0);
+	mpt_check_int(t, mkfifo(s->fifo, 0600), 0);
+	file = fopen(s->path, "we");
+	mpt_check(t, file != NULL);
+	fprintf(file, "#!/bin/sh\necho $$ >%s\nread line <%s\nexec %s\n",
+		s->note, s->fifo, program);
+	fclose(file);
+	mpt_check_int(t, chmod(s->path, 0700), 0);
+}
+
+static void *
+start_script(void *arg)
+{
+	const struct script *s = arg;
+	mproc_process *p;
+	int r = mproc_process_start(&p, note_server, board,
+				    MPROC_OPTS(mproc_process_opts,
+					       .method = MPROC_SPAWN,
+					       .exe = s->path));
+
+	return (void *)(intptr_t)r;
+}
+
+static int
+become_another_program(struct mpt *t, void *arg)
+{
+	struct script *s = arg;
+	char command[64];
+	pthread_t thread;
+	FILE *note;
+	int fd, pid;
+
+	mpt_check_int(t, pthread_create(&thread, NULL, start_script, s), 0);
+	/* Until the script reads; it does not go on before we are another. */
+	fd = open(s->fifo, O_WRONLY);
+	mpt_check(t, fd >= 0);
+	note = fopen(s->note, "re");
+	mpt_check(t, note && fscanf(note, "%d", &pid) == 1);
+	board->forked = pid;
+	snprintf(command, sizeof(command), "echo >&%d; exec sleep 1000", fd);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	return 1;
+}
+
+static bool
+has_ended(pid_t pid)
+{
+	int state = mpt_task_state(pid);
+
+	return state == 'Z' || state == 0;
+}
+
+static void
+an_image_whose_starter_became_another_program_ends(void **state)
+{
+	struct script s;
+	int id;
+
+	write_script(*state, &s);
+	id = mpt_spawn(*state, "starter", become_another_program, &s);
+	mpt_until(*state, board->forked && has_ended(board->forked));
+	mpt_kill(*state, id);
+	mpt_reap_orphans(*state);
+	assert_int_equal(board->value, 0);
+	unlink(s.path);
+	unlink(s.fifo);
+	unlink(s.note);
+}
+
 int
 main(void)
 {
@@ -345,6 +432,7 @@ main(void)
 		spawn_test(no_image_is_begun_that_would_not_trust_its_environment),
 		spawn_test(a_variable_that_is_not_trusted_is_not_handed_on),
 		spawn_test(who_has_given_up_rights_can_start_others),
+		spawn_test(an_image_whose_starter_became_another_program_ends),
 	};
 
 	be_main_again();
