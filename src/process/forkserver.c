@@ -123,6 +123,20 @@ give_up(struct server *s)
 		drop(s);
 }
 
+/* Not one that nobody has found dead yet. */
+static struct server *
+hold_living(void)
+{
+	struct server *s = hold();
+
+	if (s && mpr_child_is_gone(&s->process->child)) {
+		give_up(s);
+		drop(s);
+		s = NULL;
+	}
+	return s;
+}
+
 /* Makes @s the one, unless another thread was faster; it is held once more. */
 static bool
 install(struct server *s)
@@ -467,7 +481,7 @@ mproc_forkserver_start(const struct mproc_forkserver_opts *opts)
 	if (o.preload_arg && !mpr_plan_can_pass(o.preload_arg))
 		return mpr_fail(-EFAULT, "the preload function's argument %p is "
 				"no memory of the default arena", o.preload_arg);
-	s = hold();
+	s = hold_living();
 	if (!s)
 		r = begin(&s, &o);
 	else

@@ -420,6 +420,18 @@ an_image_whose_starter_became_another_program_ends(void **state)
 	unlink(s.note);
 }
 
+/* A dead server was taken for one that serves, until a start had found it dead. */
+static void
+another_server_can_be_begun_when_one_has_died(void **state)
+{
+	start_server(note_server);
+	assert_int_equal(kill(board->server, SIGKILL), 0);
+	mpt_until(*state, has_ended(board->server));
+	start_server(note_server);
+	assert_int_equal(mproc_forkserver_start(NULL), -EBUSY);
+	assert_int_equal(board->value, 2);
+}
+
 int
 main(void)
 {
@@ -433,6 +445,7 @@ main(void)
 		spawn_test(a_variable_that_is_not_trusted_is_not_handed_on),
 		spawn_test(who_has_given_up_rights_can_start_others),
 		spawn_test(an_image_whose_starter_became_another_program_ends),
+		spawn_test(another_server_can_be_begun_when_one_has_died),
 	};
 
 	be_main_again();
