@@ -21,7 +21,7 @@ struct mpr_module_id {
 struct mpr_module {
 	struct mpr_module_id id;
 	uint32_t program; /* 1: it is the program itself */
-	char path[MPR_MODULE_PATH_MAX]; /* of a library, as the loader has it */
+	char path[MPR_MODULE_PATH_MAX]; /* of a library */
 };
 
 /* A function of this process as the other type that is safe to carry one. */

@@ -9,6 +9,7 @@
 #include <link.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <mproc/core.h>
@@ -142,6 +143,33 @@ name_of(const struct mpr_module *module)
 	return module->program ? "the program" : module->path;
 }
 
+/* The loader has the path that it was given, which may have begun in a directory
+ * where we are no more. */
+static void
+complete_path(struct mpr_module *module, uintptr_t address)
+{
+	FILE *maps = module->program || module->path[0] == '/' ?
+			     NULL : fopen("/proc/self/maps", "re");
+	unsigned long from, to;
+	size_t size = 0;
+	char *line = NULL;
+	int at;
+
+	while (maps && getline(&line, &size, maps) > 0) {
+		at = 0;
+		if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %n", &from, &to,
+			   &at) != 2 || address < from || address >= to)
+			continue;
+		if (line[at] == '/')
+			snprintf(module->path, sizeof(module->path), "%.*s",
+				 (int)strcspn(line + at, "\n"), line + at);
+		break;
+	}
+	free(line);
+	if (maps)
+		fclose(maps);
+}
+
 int
 mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
 	      uint64_t *ret_offset)
@@ -161,6 +189,7 @@ mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
 	if (!ret_module->id.len)
 		return mpr_fail(-ENOEXEC, "%s has no build-id: link it with "
 				"-Wl,--build-id", name_of(ret_module));
+	complete_path(ret_module, s.address);
 	*ret_offset = s.address - s.base;
 	return 0;
 }

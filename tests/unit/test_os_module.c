@@ -4,7 +4,9 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <gnu/libc-version.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <mproc/core.h>
@@ -100,6 +102,33 @@ another_file_or_place_is_refused(void **state)
 }
 
 static void
+a_relative_path_is_completed(void **state)
+{
+	int before = open(".", O_PATH | O_CLOEXEC);
+	const char *path = getenv("MPT_SPAWN_MODULE");
+	char directory[512], name[512], *real = realpath(path, NULL);
+	struct mpr_module module;
+	mpr_function *at;
+	uint64_t offset;
+	void *library;
+
+	(void)state;
+	snprintf(directory, sizeof(directory), "%s", path);
+	*strrchr(directory, '/') = '\0';
+	snprintf(name, sizeof(name), ".%s", strrchr(path, '/'));
+	assert_int_equal(chdir(directory), 0);
+	library = dlopen(name, RTLD_NOW);
+	assert_int_equal(fchdir(before), 0);
+	assert_non_null(library);
+	*(void **)&at = dlsym(library, "module_entry");
+	assert_int_equal(mpr_module_of(at, &module, &offset), 0);
+	assert_string_equal(module.path, real);
+	dlclose(library);
+	free(real);
+	close(before);
+}
+
+static void
 a_library_that_is_not_loaded_is_loaded(void **state)
 {
 	const char *path = getenv("MPT_SPAWN_MODULE");
@@ -128,6 +157,7 @@ main(void)
 		cmocka_unit_test(a_function_of_a_library_is_found_again),
 		cmocka_unit_test(what_is_no_code_of_a_module_is_refused),
 		cmocka_unit_test(another_file_or_place_is_refused),
+		cmocka_unit_test(a_relative_path_is_completed),
 		cmocka_unit_test(a_library_that_is_not_loaded_is_loaded),
 	};
 
