@@ -22,6 +22,10 @@ struct mpr_image {
  * running program cannot be found. */
 pid_t mpr_image_start(const struct mpr_image *image);
 
+/* Whether the running program can be begun anew: to the kernel it is the loader where
+ * that was asked to run it ("ld.so PROGRAM"). */
+bool mpr_image_is_program(void);
+
 /* Whether a new image of this program would trust what it finds in its environment:
  * not where it would have other rights than its caller. */
 bool mpr_image_would_trust(void);

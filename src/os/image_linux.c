@@ -43,6 +43,13 @@ mpr_image_start(const struct mpr_image *image)
 }
 
 bool
+mpr_image_is_program(void)
+{
+	/* Where the kernel has put the loader beside the program. */
+	return getauxval(AT_BASE) != 0;
+}
+
+bool
 mpr_image_would_trust(void)
 {
 	/* The program's file may give rights, as it has to us; or exec finds that

@@ -20,6 +20,10 @@ mpr_spawn_check(const struct mproc_process_opts *o)
 		return mpr_fail(-ENOEXEC, "this process has other rights than "
 				"its user, or its program gives them: a new "
 				"image would trust no word of it");
+	if (!o->exe && !mpr_image_is_program())
+		return mpr_fail(-ENOEXEC, "the loader was asked to run this "
+				"program, which cannot be begun anew then: name "
+				"it by .exe");
 	if (!o->exe && !mpr_spawned_can_be())
 		return mpr_fail(-ENOEXEC, "libmproc does not control the start "
 				"of this program, as it was loaded later or "

@@ -3,12 +3,14 @@
  * Defects that processes with an image of their own, and the fork server, once had.
  * Each test brings about by force what needed bad luck then.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -256,6 +258,10 @@ be_main_again(void)
 {
 	if (getenv("REGRESS_SPAWN_MAIN"))
 		_exit(99);
+	if (getenv("REGRESS_SPAWN_LOADER"))
+		_exit(run(MPROC_OPTS(mproc_process_opts,
+				     .method = MPROC_SPAWN)) == -ENOEXEC &&
+		      strstr(mproc_error_detail(), "loader") ? 95 : 94);
 	if (getenv("REGRESS_SPAWN_SECURE"))
 		_exit(getenv("MPROC_SPAWNED") ? 98 : 97);
 }
@@ -432,6 +438,33 @@ another_server_can_be_begun_when_one_has_died(void **state)
 	assert_int_equal(board->value, 2);
 }
 
+/* Where the loader was asked to run the program, it is what runs, to the kernel: it was
+ * begun anew, and took the program's first argument for a program. */
+static void
+a_program_that_the_loader_was_asked_to_run_is_not_begun(void **state)
+{
+	const char *loader = (const char *)getauxval(AT_BASE);
+	Dl_info info;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_true(dladdr(loader, &info) != 0);
+	pid = fork();
+	if (pid == 0) {
+		char program[512] = "";
+
+		setenv("REGRESS_SPAWN_LOADER", "1", 1);
+		if (readlink("/proc/self/exe", program,
+			     sizeof(program) - 1) > 0)
+			execl(info.dli_fname, "ld.so", program, "/bin/false",
+			      (char *)NULL);
+		_exit(96);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 95);
+}
+
 int
 main(void)
 {
@@ -446,6 +479,7 @@ main(void)
 		spawn_test(who_has_given_up_rights_can_start_others),
 		spawn_test(an_image_whose_starter_became_another_program_ends),
 		spawn_test(another_server_can_be_begun_when_one_has_died),
+		spawn_test(a_program_that_the_loader_was_asked_to_run_is_not_begun),
 	};
 
 	be_main_again();
