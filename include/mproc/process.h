@@ -83,7 +83,9 @@ typedef int mproc_entry(void *arg);
  * what the options say; all else, as limits, the umask, ignored signals and other
  * open files, is what it was when the server began. Functions that were given to
  * pthread_atfork() are not called. The preload function should not leave threads
- * behind, nor hold locks.
+ * behind, nor hold locks. The server is a child of the caller's, too, and has what
+ * the caller's standard streams led to when it began: who waits for any child, or
+ * for the end of what is written there, stops it first.
  *
  * What is to begin anew must be able to do so: the program and the library with
  * the entry need a build-id (linkers write one unless told otherwise), and libmproc
@@ -254,8 +256,13 @@ struct mproc_process_opts {
  *   -ENOENT, -EACCES and others that execve() gives, for .exe
  *   -EAGAIN  the limit on processes is reached
  *   -ESHUTDOWN  this process is ending, and waits for its children
- *   -EMFILE, -ENFILE  no descriptor
+ *   -EMFILE, -ENFILE  no descriptor; or, for MPROC_FORKSERVER, above the largest
+ *            of .keep_fds
  *   -ENOMEM  no memory
+ *   -E2BIG   for MPROC_SPAWN, and where a fork server is begun: the environment and
+ *            the program's arguments are larger than exec takes
+ *   -EFBIG, -ENOLCK  for both: the limit on files (RLIMIT_FSIZE) or on locks of
+ *            files is reached
  *   -ENOSYS  the system offers no way to close all but .keep_fds
  * Context: as fork() does; blocks if standard output or standard error do, as
  *          a full pipe does, or the file system of .cwd. For MPROC_SPAWN until the
@@ -327,7 +334,9 @@ mproc_forkserver_start(const struct mproc_forkserver_opts *opts);
  * afterwards begins another one, with no options.
  *
  * Return: 0, also if there is none.
- * Context: waits for its end, for a second at most; then it is killed.
+ * Context: waits for its end, for a second at most; then it is killed. While other
+ *          threads start processes by it, it returns at once, and the last of them
+ *          does that.
  */
 MPROC_API int mproc_forkserver_stop(void);
 
