@@ -18,6 +18,7 @@
 #include "os/file.h"
 #include "os/generation.h"
 #include "os/image.h"
+#include "os/thread.h"
 #include "process/forkserver.h"
 #include "process/server.h"
 #include "process/setup.h"
@@ -462,15 +463,19 @@ mpr_forkserver_end(void)
 		stop();
 }
 
+/* A thread that is cancelled in the middle would leave a server that nobody knows. */
 int
 mproc_forkserver_stop(void)
 {
+	int before = mpr_thread_forbid_cancel();
+
 	stop();
+	mpr_thread_allow_cancel(before);
 	return 0;
 }
 
-int
-mproc_forkserver_start(const struct mproc_forkserver_opts *opts)
+static int
+start(const struct mproc_forkserver_opts *opts)
 {
 	struct mproc_forkserver_opts o;
 	struct server *s = NULL;
@@ -497,5 +502,14 @@ mproc_forkserver_start(const struct mproc_forkserver_opts *opts)
 		wanted = o;
 		mpr_process_unlock();
 	}
+	return r;
+}
+
+int
+mproc_forkserver_start(const struct mproc_forkserver_opts *opts)
+{
+	int before = mpr_thread_forbid_cancel(), r = start(opts);
+
+	mpr_thread_allow_cancel(before);
 	return r;
 }

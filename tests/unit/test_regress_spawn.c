@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -438,6 +439,46 @@ another_server_can_be_begun_when_one_has_died(void **state)
 	assert_int_equal(board->value, 2);
 }
 
+/* A thread that was cancelled as it waited for a server left it behind: nobody could
+ * reach it, or end it. */
+
+static int
+serve_when_told(void *arg)
+{
+	struct board *b = arg;
+
+	b->server = getpid();
+	while (!b->value)
+		sched_yield();
+	return 0;
+}
+
+static void *
+start_and_stop(void *unused)
+{
+	(void)unused;
+	start_server(serve_when_told);
+	board->forked = getpid();
+	return (void *)(intptr_t)mproc_forkserver_stop();
+}
+
+static void
+no_thread_is_cancelled_while_it_begins_or_ends_a_server(void **state)
+{
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(pthread_create(&thread, NULL, start_and_stop, NULL),
+			 0);
+	mpt_until(*state, board->server);
+	assert_int_equal(pthread_cancel(thread), 0);
+	board->value = 1;
+	assert_int_equal(pthread_join(thread, &result), 0);
+	assert_ptr_equal(result, NULL);
+	assert_int_equal(board->forked, getpid());
+	assert_int_equal(kill(board->server, 0), -1);
+}
+
 /* Where the loader was asked to run the program, it is what runs, to the kernel: it was
  * begun anew, and took the program's first argument for a program. */
 static void
@@ -479,6 +520,7 @@ main(void)
 		spawn_test(who_has_given_up_rights_can_start_others),
 		spawn_test(an_image_whose_starter_became_another_program_ends),
 		spawn_test(another_server_can_be_begun_when_one_has_died),
+		spawn_test(no_thread_is_cancelled_while_it_begins_or_ends_a_server),
 		spawn_test(a_program_that_the_loader_was_asked_to_run_is_not_begun),
 	};
 
