@@ -230,7 +230,7 @@ static void
 no_plan_is_made_for_more_than_there_can_be(void **state)
 {
 	(void)state;
-	for (int method = MPROC_FORK; method <= MPROC_FORKSERVER; method++) {
+	for (int method = MPROC_SPAWN; method <= MPROC_FORKSERVER; method++) {
 		mproc_process *p;
 
 		for (size_t size = SIZE_MAX; size > SIZE_MAX / 8; size /= 2)
