@@ -18,7 +18,7 @@ static int
 fail_in_a_role(struct mpt *t, void *arg)
 {
 	const struct mproc_process_opts o = { .cwd = "/nowhere" };
-	uint64_t word = mpr_setup_apply(&o);
+	uint64_t word = mpr_setup_apply(&o, -1);
 
 	(void)arg;
 	mpt_check(t, word != 0);
@@ -41,7 +41,7 @@ static int
 succeed_in_a_role(struct mpt *t, void *arg)
 {
 	const struct mproc_process_opts o = { .cwd = "/" };
-	uint64_t word = mpr_setup_apply(&o);
+	uint64_t word = mpr_setup_apply(&o, -1);
 
 	(void)arg;
 	mpt_check(t, word != 0);
