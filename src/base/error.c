@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-static _Thread_local char detail[256];
+static _Thread_local char detail[512];
 
 int
 mpr_fail(int r, const char *format, ...)

@@ -4,6 +4,7 @@
  * counter. Both are private memory: a forked child goes on with its own copy.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -81,6 +82,21 @@ skip(const char **text, const char *word)
 	return true;
 }
 
+/* The names come first: what the user wrote may be long. */
+static int
+unknown_point(const char *text)
+{
+	char names[320];
+	size_t len = 0;
+
+	names[0] = '\0';
+	for (int i = 0; i < MPR_FAULTS && len < sizeof(names); i++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len,
+					"%s%s", i ? ", " : "", points[i].name);
+	return mpr_fail(-EINVAL, "what can fail is %s; not \"%s\"", names,
+			text);
+}
+
 static int
 read_point(const char **text)
 {
@@ -93,7 +109,7 @@ read_point(const char **text)
 			return i;
 		}
 	}
-	return mpr_fail(-EINVAL, "no such point to fail at: \"%s\"", *text);
+	return unknown_point(*text);
 }
 
 static int
@@ -166,6 +182,19 @@ mpr_fault_set(const char *spec)
 	}
 	atomic_store(&mpr_fault_armed, true);
 	return 0;
+}
+
+bool
+mpr_fault_pause(void)
+{
+	return atomic_exchange(&mpr_fault_armed, false);
+}
+
+void
+mpr_fault_resume(bool was_set)
+{
+	if (was_set)
+		atomic_store(&mpr_fault_armed, true);
 }
 
 uint64_t

@@ -65,6 +65,12 @@ enum mpr_fault_point {
  */
 int mpr_fault_set(const char *spec);
 
+/* Nothing fails, and nothing is counted, until what is set is resumed: for calls
+ * of who tests, in the middle of what is tested. Gives what mpr_fault_resume() is
+ * to be given. */
+bool mpr_fault_pause(void);
+void mpr_fault_resume(bool was_set);
+
 /* How often @point was reached since the last spec, while one was set. */
 uint64_t mpr_fault_hits(enum mpr_fault_point point);
 

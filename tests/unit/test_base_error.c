@@ -45,7 +45,7 @@ too_long_a_text_is_cut_and_still_a_string(void **state)
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	mpr_fail(-EINVAL, "%s", text);
-	assert_int_equal(strlen(mproc_error_detail()), 255);
+	assert_int_equal(strlen(mproc_error_detail()), 511);
 	assert_memory_equal(mproc_error_detail(), text, 255);
 }
 

@@ -150,6 +150,45 @@ a_spec_that_makes_no_sense_changes_nothing(void **state)
 	mpr_fault_set(NULL);
 }
 
+/* Who has mistyped a name is told all of them, in the end of a long text too. */
+static void
+an_unknown_name_is_answered_with_those_that_there_are(void **state)
+{
+	char spec[400];
+
+	(void)state;
+	assert_int_equal(mpr_fault_set("fork:1,nonsense:1"), -EINVAL);
+	for (unsigned i = 0; i < MPR_FAULTS; i++)
+		assert_non_null(strstr(mproc_error_detail(),
+				       mpr_fault_name(i)));
+	assert_non_null(strstr(mproc_error_detail(), "\"nonsense:1\""));
+	snprintf(spec, sizeof(spec), "%0399d", 1);
+	assert_int_equal(mpr_fault_set(spec), -EINVAL);
+	assert_non_null(strstr(mproc_error_detail(),
+			       mpr_fault_name(MPR_FAULTS - 1)));
+}
+
+static void
+a_pause_neither_fails_nor_counts(void **state)
+{
+	bool was;
+
+	(void)state;
+	assert_int_equal(mpr_fault_set("fork:2"), 0);
+	assert_false(mpr_fault(MPR_FAULT_FORK));
+	was = mpr_fault_pause();
+	assert_true(was);
+	assert_false(mpr_fault(MPR_FAULT_FORK));
+	/* One in another. */
+	assert_false(mpr_fault_pause());
+	mpr_fault_resume(false);
+	assert_false(mpr_fault(MPR_FAULT_FORK));
+	mpr_fault_resume(was);
+	assert_true(mpr_fault(MPR_FAULT_FORK));
+	assert_int_equal(mpr_fault_hits(MPR_FAULT_FORK), 2);
+	mpr_fault_set(NULL);
+}
+
 static int
 go_on_counting(struct mpt *t, void *arg)
 {
@@ -219,6 +258,9 @@ main(void)
 		cmocka_unit_test(each_point_has_a_name_and_an_errno),
 		cmocka_unit_test(each_errno_of_the_choice_is_the_one_it_names),
 		cmocka_unit_test(a_spec_that_makes_no_sense_changes_nothing),
+		cmocka_unit_test(
+			an_unknown_name_is_answered_with_those_that_there_are),
+		cmocka_unit_test(a_pause_neither_fails_nor_counts),
 		mpt_test(a_forked_child_inherits_it_and_counts_for_itself),
 		cmocka_unit_test(one_thread_of_many_meets_the_failure),
 	};
