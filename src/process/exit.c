@@ -45,9 +45,9 @@ static _Atomic uint64_t kept_by;
 
 static _Atomic int64_t exit_limit = INT64_MAX; /* an mproc_timeout */
 
-/* The one to run next, taken off the list, or NULL. */
+/* The one to run next, taken off the list, or NULL when it is @until. */
 MPR_CHILD_PATH static struct function *
-take_function(void)
+take_function(const void *until)
 {
 	struct function *f;
 
@@ -58,7 +58,7 @@ take_function(void)
 	mpr_process_lock();
 	/* A parent's come last, and stay. */
 	f = atomic_load(&functions);
-	if (f && f->generation == mpr_generation())
+	if (f && f != until && f->generation == mpr_generation())
 		atomic_store(&functions, f->next);
 	else
 		f = NULL;
@@ -67,14 +67,28 @@ take_function(void)
 }
 
 MPR_CHILD_PATH static void
-run_functions(void)
+run_functions(const void *until)
 {
-	struct function *f;
+	struct function *first, f;
 
-	while ((f = take_function())) {
-		f->fn(f->arg);
-		free(f);
+	while ((first = take_function(until))) {
+		/* It may not come back. */
+		f = *first;
+		free(first);
+		f.fn(f.arg);
 	}
+}
+
+const void *
+mpr_exit_mark(void)
+{
+	return atomic_load(&functions);
+}
+
+void
+mpr_exit_run_since(const void *mark)
+{
+	run_functions(mark);
 }
 
 /* Waits for all of a kind. Returns false if some still run at @deadline. */
@@ -124,7 +138,7 @@ end_children(void)
 MPR_CHILD_PATH static void
 keep_rules(void)
 {
-	run_functions();
+	run_functions(NULL);
 	if (mpr_children_exist())
 		end_children();
 	mpr_forkserver_end();
@@ -152,7 +166,7 @@ at_exit(int status)
 		(void)mpr_exit_prepare();
 	if (kept)
 		/* Functions that the C library's functions have registered. */
-		run_functions();
+		run_functions(NULL);
 	else
 		keep_rules();
 	atomic_store(&kept_by, mpr_generation());

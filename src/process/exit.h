@@ -18,6 +18,10 @@ int mpr_exit_prepare(void);
 /* What mproc_set_exit_limit() has set. */
 mproc_timeout mpr_exit_limit(void);
 
+/* What mproc_at_exit() is given from now on can be run before the end. */
+const void *mpr_exit_mark(void);
+void mpr_exit_run_since(const void *mark);
+
 /* Ends a started process. */
 noreturn void mpr_exit_started(int code);
 

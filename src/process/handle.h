@@ -12,6 +12,7 @@
 
 #include "os/child.h"
 #include "process/call.h"
+#include "process/inline.h"
 #include "process/lines.h"
 #include "process/plan.h"
 #include "process/record.h"
@@ -23,6 +24,7 @@ struct mproc_process {
 	struct mpr_record *record;
 	struct mpr_plan_file plan; /* of one with an image of its own */
 	struct mpr_lines *lines[2]; /* of its output, if that is passed on */
+	struct mpr_call call; /* inline.h; .fn is NULL if it is the child's */
 	bool daemon;
 	bool outlives; /* its parent */
 	bool service;  /* a fork server */

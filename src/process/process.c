@@ -27,6 +27,7 @@
 #include "process/exit.h"
 #include "process/forkserver.h"
 #include "process/handle.h"
+#include "process/inline.h"
 #include "process/method.h"
 #include "process/report.h"
 #include "process/setup.h"
@@ -151,6 +152,7 @@ mpr_process_free(mproc_process *p)
 		mpr_plan_free(&p->plan);
 	else if (p->record)
 		mpr_record_free(p->record);
+	mpr_inline_drop(p);
 	free(p->report);
 	free(p);
 }
@@ -463,6 +465,7 @@ hold(mproc_process **ret_p, const struct mpr_call *call,
 {
 	struct mproc_process_opts o = *opts;
 	mproc_process *p = NULL;
+	struct mpr_call stub;
 	int r, before;
 
 	r = check_opts(&o);
@@ -480,6 +483,11 @@ hold(mproc_process **ret_p, const struct mpr_call *call,
 	 * after the fork it would leave a child behind. */
 	before = mpr_thread_forbid_cancel();
 	r = make_handle(&p, &o, service);
+	if (r == 0 && mpr_inline_is_on() && !service) {
+		r = mpr_inline_take(p, call, &stub);
+		call = &stub;
+		o.method = MPROC_FORK;
+	}
 	if (r == 0)
 		r = start(p, call, &o);
 	if (r == 0)
@@ -507,6 +515,8 @@ mpr_process_hold_service(mproc_process **ret_p, const struct mpr_call *call,
 void
 mpr_process_let_go(mproc_process *p)
 {
+	if (mpr_unlikely(p->call.fn != NULL))
+		mpr_inline_run(p);
 	order(p, MPR_RECORD_GO);
 	if (p->plan.shmem.base)
 		mpr_plan_close(&p->plan);

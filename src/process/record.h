@@ -39,6 +39,7 @@ struct mpr_record {
 	struct mpr_parker parker; /* the child's, until it has its order */
 	_Atomic uint64_t setup; /* child to parent: setup.h; 0 until it is done */
 	struct mpr_parker starter; /* the parent's, until it has that */
+	_Atomic uint32_t told; /* parent to child: its code (inline.h) */
 };
 
 static_assert(offsetof(struct mpr_record, starter) == 64, "shared layout");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "arena/participant.h"
@@ -16,6 +17,8 @@
 #include "os/task.h"
 #include "process/exit.h"
 #include "process/forkserver.h"
+#include "process/handle.h"
+#include "process/inline.h"
 #include "process/self.h"
 #include "process/setup.h"
 
@@ -31,6 +34,8 @@ static struct {
 	char name[MPR_NAME_MAX];
 } self;
 
+_Atomic(void (*)(void)) mpr_self_prepare;
+
 MPR_CHILD_PATH bool
 mpr_self_is_started(void)
 {
@@ -40,6 +45,10 @@ mpr_self_is_started(void)
 const char *
 mproc_self_name(void)
 {
+	const mproc_process *p = mpr_inline_process();
+
+	if (p)
+		return p->name;
 	return mpr_self_is_started() ? self.name : "main";
 }
 
@@ -146,6 +155,7 @@ MPR_CHILD_PATH void
 mpr_self_begin(const struct mpr_start *start)
 {
 	struct mpr_record *record = start->record;
+	void (*prepare)(void);
 
 	if (start->setup) {
 		atomic_store(&record->setup,
@@ -163,6 +173,9 @@ mpr_self_begin(const struct mpr_start *start)
 	self.record = record;
 	memcpy(self.name, start->name, sizeof(self.name));
 	mpr_child_show_name(start->name);
+	prepare = atomic_load_explicit(&mpr_self_prepare, memory_order_relaxed);
+	if (mpr_unlikely(prepare != NULL))
+		prepare();
 	if (!start->opts->no_report)
 		mpr_crash_watch(&start->crash, &(struct mpr_crash_report){
 			.text = mpr_record_report(record),

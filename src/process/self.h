@@ -5,6 +5,7 @@
 #ifndef MPR_PROCESS_SELF_H
 #define MPR_PROCESS_SELF_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdnoreturn.h>
 
@@ -40,6 +41,10 @@ noreturn void mpr_self_run(const struct mpr_start *start);
  * already. The first returns when the parent has told it to go on. */
 void mpr_self_begin(const struct mpr_start *start);
 noreturn void mpr_self_enter(const struct mpr_start *start);
+
+/* Called in each child, if there is one, before it watches for crashes and runs
+ * its entry: what the layers above have to do there. */
+extern _Atomic(void (*)(void)) mpr_self_prepare;
 
 /* Whether this process was started; one that it forks by itself was not. */
 bool mpr_self_is_started(void);

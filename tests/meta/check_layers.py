@@ -17,7 +17,7 @@ from common import LAYERS, find, finish, line_of, read
 # Headers of the C library that do not lead to the kernel.
 PLAIN = {
     'assert.h', 'ctype.h', 'errno.h', 'float.h', 'inttypes.h', 'limits.h',
-    'math.h', 'stdalign.h', 'stdarg.h', 'stdatomic.h', 'stdbool.h',
+    'math.h', 'setjmp.h', 'stdalign.h', 'stdarg.h', 'stdatomic.h', 'stdbool.h',
     'stddef.h', 'stdint.h', 'stdio.h', 'stdlib.h', 'stdnoreturn.h',
     'string.h', 'strings.h', 'sys/types.h', 'sys/uio.h',
 }
