@@ -69,6 +69,7 @@ static const struct {
 _Atomic bool mpr_fault_armed;
 static _Atomic uint64_t plans[MPR_FAULTS];
 static _Atomic uint64_t hits[MPR_FAULTS];
+static _Atomic uint64_t failures;
 
 /* Whether @text starts with @word; if so it is moved behind it. */
 static bool
@@ -156,30 +157,47 @@ read_plan(const char **text, uint64_t *all)
 	return 0;
 }
 
+static int
+read_spec(const char *spec, uint64_t *all)
+{
+	const char *at = spec;
+	int r;
+
+	do {
+		r = read_plan(&at, all);
+		if (r < 0)
+			return r;
+	} while (skip(&at, ","));
+	return *at ? mpr_fail(-EINVAL, "not understood: \"%s\"", at) : 0;
+}
+
+int
+mpr_fault_check(const char *spec)
+{
+	uint64_t all[MPR_FAULTS] = { 0 };
+
+	return spec && *spec ? read_spec(spec, all) : 0;
+}
+
 int
 mpr_fault_set(const char *spec)
 {
 	uint64_t all[MPR_FAULTS] = { 0 };
-	const char *at = spec;
 	int r;
 
 	if (!spec || !*spec) {
 		atomic_store(&mpr_fault_armed, false);
 		return 0;
 	}
-	do {
-		r = read_plan(&at, all);
-		if (r < 0)
-			return r;
-	} while (skip(&at, ","));
-	if (*at)
-		return mpr_fail(-EINVAL, "not understood: \"%s\"", at);
-
+	r = read_spec(spec, all);
+	if (r < 0)
+		return r;
 	atomic_store(&mpr_fault_armed, false);
 	for (int i = 0; i < MPR_FAULTS; i++) {
 		atomic_store(&plans[i], all[i]);
 		atomic_store(&hits[i], 0);
 	}
+	atomic_store(&failures, 0);
 	atomic_store(&mpr_fault_armed, true);
 	return 0;
 }
@@ -203,6 +221,12 @@ mpr_fault_hits(enum mpr_fault_point point)
 	return atomic_load(&hits[point]);
 }
 
+uint64_t
+mpr_fault_failures(void)
+{
+	return atomic_load(&failures);
+}
+
 const char *
 mpr_fault_name(enum mpr_fault_point point)
 {
@@ -218,6 +242,7 @@ mpr_fault_reached(enum mpr_fault_point point)
 
 	if (!plan || n < call || (n > call && !(plan & PLAN_ONWARDS)))
 		return false;
+	atomic_fetch_add(&failures, 1);
 	errno = (int)(plan >> PLAN_ERROR_SHIFT);
 	return true;
 }

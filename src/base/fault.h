@@ -65,6 +65,9 @@ enum mpr_fault_point {
  */
 int mpr_fault_set(const char *spec);
 
+/* Whether it would accept @spec: 0 or -EINVAL. */
+int mpr_fault_check(const char *spec);
+
 /* Nothing fails, and nothing is counted, until what is set is resumed: for calls
  * of who tests, in the middle of what is tested. Gives what mpr_fault_resume() is
  * to be given. */
@@ -73,6 +76,9 @@ void mpr_fault_resume(bool was_set);
 
 /* How often @point was reached since the last spec, while one was set. */
 uint64_t mpr_fault_hits(enum mpr_fault_point point);
+
+/* How many calls have been made to fail since then. */
+uint64_t mpr_fault_failures(void);
 
 /* The name of @point in a spec. */
 const char *mpr_fault_name(enum mpr_fault_point point);

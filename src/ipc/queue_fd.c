@@ -352,6 +352,18 @@ mpr_queue_fd_close_now(const mproc_queue *q)
 }
 
 bool
+mpr_queue_fd_is_one(int fd)
+{
+	struct mpr_queue_fd *e;
+
+	lock();
+	for (e = mpr_queue_fd_first(); e && e->fd != fd; e = e->next)
+		;
+	mpr_process_unlock();
+	return e != NULL;
+}
+
+bool
 mpr_queue_fd_has_old(const mproc_queue *q)
 {
 	const struct mpr_queue_fd *e;

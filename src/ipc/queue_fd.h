@@ -20,6 +20,7 @@ extern _Atomic(struct mpr_queue_fd *) mpr_queue_fds;
 void mpr_queue_fd_make_quiet(const struct mpr_attachment *at);
 void mpr_queue_fd_close_now(const mproc_queue *q);
 bool mpr_queue_fd_has_old(const mproc_queue *q);
+bool mpr_queue_fd_is_one(int fd);
 void mpr_queue_fd_forget_now(void);
 
 static inline bool

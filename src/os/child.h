@@ -135,4 +135,7 @@ int mpr_child_signal(const struct mpr_child *c, int signal);
 void *mpr_child_pages(size_t size);
 #define MPR_CHILD_PAGE 4096
 
+/* This process's mapping of them. */
+void mpr_child_pages_free(void *pages, size_t size);
+
 #endif

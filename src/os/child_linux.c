@@ -484,3 +484,9 @@ mpr_child_pages(size_t size)
 		(void)madvise(pages, size, MADV_DONTDUMP);
 	return pages;
 }
+
+void
+mpr_child_pages_free(void *pages, size_t size)
+{
+	munmap(pages, size);
+}

@@ -47,6 +47,10 @@ struct mpr_crash_report {
 	pid_t pid;
 };
 
+/* In the child: the signals by which programs crash get their default actions
+ * back, whoever catches them. */
+void mpr_crash_uncatch(void);
+
 /* In the child: report crashes from now on. All that @report refers to stays.
  * Processes that the child forks by itself do not report. */
 void mpr_crash_watch(const struct mpr_crash_plan *plan,

@@ -410,6 +410,15 @@ mpr_crash_plan(struct mpr_crash_plan *ret_plan)
 	ret_plan->first_line = mpr_log_count();
 }
 
+void
+mpr_crash_uncatch(void)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL };
+
+	for (unsigned i = 0; i < MPR_CRASH_SIGNALS; i++)
+		sigaction(signals[i], &action, NULL);
+}
+
 /* The program's own, which the thread that forked us had, stays if it is large
  * enough. */
 MPR_CHILD_PATH static void

@@ -181,6 +181,23 @@ mpr_children_running(enum mpr_children_kind kind)
 }
 
 void
+mpr_children_each(void (*fn)(const mproc_process *p, bool open, void *ctx),
+		  void *ctx)
+{
+	mproc_process *lists[2], *p;
+
+	mpr_process_lock();
+	forget_parents();
+	lists[0] = open_list;
+	lists[1] = closed_list;
+	for (int i = 0; i < 2; i++)
+		for (p = find(lists[i], MPR_CHILDREN_ALL); p;
+		     p = find(p->next, MPR_CHILDREN_ALL))
+			fn(p, i == 0, ctx);
+	mpr_process_unlock();
+}
+
+void
 mpr_children_signal(enum mpr_children_kind kind, int signal)
 {
 	mproc_process *p;

@@ -41,6 +41,11 @@ bool mpr_children_may_start(void);
 /* One that has not ended, its handle open or not, or NULL. */
 mproc_process *mpr_children_running(enum mpr_children_kind kind);
 
+/* Calls @fn for each that has not ended, and says whether its handle is open; with
+ * the process lock held. */
+void mpr_children_each(void (*fn)(const mproc_process *p, bool open, void *ctx),
+		       void *ctx);
+
 /* Sends a signal to all that have not ended. */
 void mpr_children_signal(enum mpr_children_kind kind, int signal);
 

@@ -362,3 +362,18 @@ mpr_lines_threads(void)
 	mpr_process_unlock();
 	return runs;
 }
+
+bool
+mpr_lines_has_fd(int fd)
+{
+	const struct mpr_lines *l;
+	bool has;
+
+	mpr_process_lock();
+	forget_parents();
+	for (l = list; l && l->fd != fd; l = l->next)
+		;
+	has = l || (running && waker == fd);
+	mpr_process_unlock();
+	return has;
+}

@@ -6,6 +6,8 @@
 #ifndef MPR_PROCESS_LINES_H
 #define MPR_PROCESS_LINES_H
 
+#include <stdbool.h>
+
 struct mpr_lines;
 
 /*
@@ -26,5 +28,8 @@ void mpr_lines_release(struct mpr_lines *l);
 
 /* How many threads this process has for it. */
 unsigned mpr_lines_threads(void);
+
+/* Whether @fd is a descriptor that this process has for it. */
+bool mpr_lines_has_fd(int fd);
 
 #endif

@@ -96,6 +96,12 @@ mproc_parent_fd(void)
 	return r;
 }
 
+bool
+mpr_self_has_fd(int fd)
+{
+	return mpr_self_is_started() && fd == self.parent.fd;
+}
+
 /* Whether no order will come, unless it has come already. */
 static bool
 is_forgotten(const struct mpr_start *start)

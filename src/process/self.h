@@ -49,6 +49,9 @@ extern _Atomic(void (*)(void)) mpr_self_prepare;
 /* Whether this process was started; one that it forks by itself was not. */
 bool mpr_self_is_started(void);
 
+/* Whether @fd is what mproc_parent_fd() has given. */
+bool mpr_self_has_fd(int fd);
+
 /* The last steps of a started process. */
 noreturn void mpr_self_finish(int code);
 

@@ -194,6 +194,22 @@ find_block(const mproc_arena *a, enum mpr_cell_kind kind, const void *object)
 	return NULL;
 }
 
+void
+mpr_cells_each(const mproc_arena *a, enum mpr_cell_kind kind,
+	       void (*fn)(const mproc_arena *a, void *object, void *ctx),
+	       void *ctx)
+{
+	const _Atomic uint64_t *link = &a->shm->cells[kind];
+	struct block *b;
+	unsigned n = 0;
+
+	for (; (b = next_block(a, kind, link)) && n < BLOCKS_MAX; n++) {
+		for (int i = 0; i < CELLS; i++)
+			fn(a, &b->cells[i], ctx);
+		link = &b->next;
+	}
+}
+
 bool
 mpr_cell_is(enum mpr_cell_kind kind, const void *object)
 {

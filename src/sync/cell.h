@@ -51,6 +51,11 @@ _Atomic uint64_t *mpr_cell_blocks(void *object);
  * is MPR_GONE. */
 void mpr_cell_open(void *object, uint64_t word);
 
+/* Calls @fn for all cells of @kind, those that are GONE among them. */
+void mpr_cells_each(const mproc_arena *a, enum mpr_cell_kind kind,
+		    void (*fn)(const mproc_arena *a, void *object, void *ctx),
+		    void *ctx);
+
 /* Whether mpr_cell_create() has returned it once. */
 bool mpr_cell_is(enum mpr_cell_kind kind, const void *object);
 

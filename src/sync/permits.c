@@ -132,6 +132,18 @@ mpr_permits_give(struct mpr_permits permits, const struct mpr_self *self)
 }
 
 unsigned
+mpr_permits_of(struct mpr_permits permits, uint64_t holder)
+{
+	struct walk walk = { .permits = permits };
+	_Atomic uint64_t *at;
+	unsigned n = 0;
+
+	while ((at = next_word(&walk)))
+		n += atomic_load_explicit(at, memory_order_relaxed) == holder;
+	return n;
+}
+
+unsigned
 mpr_permits_count(struct mpr_permits permits)
 {
 	struct walk walk = { .permits = permits };

@@ -39,6 +39,9 @@ bool mpr_permits_take(struct mpr_permits permits, const struct mpr_self *self);
 /* Gives one of @self's back. Returns false if it has none. */
 bool mpr_permits_give(struct mpr_permits permits, const struct mpr_self *self);
 
+/* How many have @holder for their word. */
+unsigned mpr_permits_of(struct mpr_permits permits, uint64_t holder);
+
 /* How many there are to be taken. */
 unsigned mpr_permits_count(struct mpr_permits permits);
 

@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "base/opts.h"
 #include "sync/await.h"
+#include "sync/holds.h"
 #include "sync/permits.h"
 
 #define UNDO UINT64_C(1)
@@ -63,6 +64,17 @@ value_of(const mproc_arena *a, struct mpr_semaphore *s, uint64_t word)
 				       word / ONE;
 
 	return value < INT_MAX ? (unsigned)value : INT_MAX;
+}
+
+unsigned
+mpr_semaphore_permits_of(const mproc_arena *a, void *cell, uint64_t holder)
+{
+	struct mpr_semaphore *s = cell;
+	uint64_t word = atomic_load_explicit(&s->cell.word,
+					     memory_order_relaxed);
+
+	return !(word & MPR_GONE) && word & UNDO ?
+		       mpr_permits_of(permits_of(a, s), holder) : 0;
 }
 
 /* One release, or none if it is GONE. Returns the word before. */
