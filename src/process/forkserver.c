@@ -82,6 +82,19 @@ tell(const struct server *s, const struct mpr_server_request *request,
 					sizeof(*request), fds, n) : -EPIPE;
 }
 
+bool
+mpr_forkserver_has_fd(int fd)
+{
+	struct server *s;
+	bool has;
+
+	mpr_process_lock();
+	s = mine();
+	has = s && (fd == s->connection.fd || fd == s->process->child.fd);
+	mpr_process_unlock();
+	return has;
+}
+
 static void
 destroy(struct server *s)
 {

@@ -20,4 +20,7 @@ void mpr_forkserver_forget(void);
 /* At the end of this process. */
 void mpr_forkserver_end(void);
 
+/* Whether @fd is a descriptor that this process has for its server. */
+bool mpr_forkserver_has_fd(int fd);
+
 #endif

@@ -5,6 +5,8 @@
  * here. It is never run.
  */
 #include <mproc/mproc.h>
+#include <mproc/mproc_cmocka.h>
+#include <mproc/testing.h>
 
 MPROC_BEGIN_DECLS
 
@@ -95,4 +97,54 @@ int expand_values(void)
 	mproc_free(value);
 	mproc_free(array);
 	return n;
+}
+
+bool expand_check(const char *text)
+{
+	return mproc_test_check(text[0]) && mproc_test_check(!text[1]);
+}
+
+/* By the names that cmocka's macros call. */
+void expand_asserts(const char *text)
+{
+	LargestIntegralType set[] = { 1, 2 };
+
+	_assert_true(1, "1", __FILE__, __LINE__);
+	_assert_return_code(0, 4, 0, "0", __FILE__, __LINE__);
+	_assert_float_equal(1.0f, 1.0f, 0.1f, __FILE__, __LINE__);
+	_assert_float_not_equal(1.0f, 2.0f, 0.1f, __FILE__, __LINE__);
+	_assert_int_equal(1, 1, __FILE__, __LINE__);
+	_assert_int_not_equal(1, 2, __FILE__, __LINE__);
+	_assert_string_equal(text, text, __FILE__, __LINE__);
+	_assert_string_not_equal(text, "", __FILE__, __LINE__);
+	_assert_memory_equal(text, text, 1, __FILE__, __LINE__);
+	_assert_memory_not_equal(text, "", 1, __FILE__, __LINE__);
+	_assert_in_range(1, 1, 2, __FILE__, __LINE__);
+	_assert_not_in_range(1, 2, 3, __FILE__, __LINE__);
+	_assert_in_set(1, set, 2, __FILE__, __LINE__);
+	_assert_not_in_set(3, set, 2, __FILE__, __LINE__);
+	mock_assert(1, "1", __FILE__, __LINE__);
+	_check_expected("f", "p", __FILE__, __LINE__, _mock("f", __FILE__,
+							    __LINE__));
+	_function_called("f", __FILE__, __LINE__);
+	if (text[0])
+		_fail(__FILE__, __LINE__);
+	_skip(__FILE__, __LINE__);
+}
+
+int expand_groups(void);
+
+static void expand_test(void **state)
+{
+	expand_asserts((const char *)*state);
+}
+
+int expand_groups(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(expand_test),
+	};
+
+	return cmocka_run_group_tests(tests, 0, 0) +
+	       cmocka_run_group_tests_name("tests", tests, 0, 0);
 }

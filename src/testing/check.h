@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Checks that fail: who is told.
+ */
+#ifndef MPR_TESTING_CHECK_H
+#define MPR_TESTING_CHECK_H
+
+#include <stdbool.h>
+
+#include "testing/board.h"
+
+/* In a process under test: failures go to @b, which its parent reads. */
+void mpr_check_report_to(struct mpr_board *b);
+
+/* In the process that tests, while it runs an entry inline: the same for the
+ * calling thread. Returns what was before. */
+struct mpr_board *mpr_check_inline_to(struct mpr_board *b);
+
+/* Whether the calling thread has a framework to tell. */
+bool mpr_check_has_framework(void);
+
+/* Tells it. */
+void mpr_check_tell(const struct mpr_failure *f);
+
+/* Prints it, a line. */
+void mpr_check_print(const struct mpr_failure *f);
+
+#endif
