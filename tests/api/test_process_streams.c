@@ -213,7 +213,7 @@ a_stream_that_cannot_be_set_is_refused(void **state)
 		       MPROC_OPTS(mproc_process_opts,
 				  .stderr_ = { MPROC_STDIO_FD, -1 }));
 	expect_refused(*state, -EINVAL, "stdout_",
-		       MPROC_OPTS(mproc_process_opts, .stdout_ = { 3, 0 }));
+		       MPROC_OPTS(mproc_process_opts, .stdout_ = { 4, 0 }));
 	expect_refused(*state, -EINVAL, "stdin_",
 		       MPROC_OPTS(mproc_process_opts, .stdin_ = { -1, 0 }));
 }
