@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -35,8 +34,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#include <mproc/arena.h>
 
 #include "mpt_priv.h"
 
@@ -56,23 +53,6 @@ static long futex(_Atomic(uint32_t) *word, int op, uint32_t value,
 		  const struct timespec *timeout)
 {
 	return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
-}
-
-/* Not in each program that uses this library. */
-extern __typeof__(mproc_arena_configure_default) mproc_arena_configure_default
-	__attribute__((weak));
-
-/* Before main(), as group fixtures may make the arena. */
-__attribute__((constructor)) static void set_capacity(void)
-{
-	const char *s = getenv("MPT_ARENA");
-	struct mproc_arena_opts o = { .struct_size = sizeof(o) };
-
-	if (s == NULL || mproc_arena_configure_default == NULL)
-		return;
-	o.capacity = strtoul(s, NULL, 10) << 20;
-	if (mproc_arena_configure_default(&o) < 0)
-		fprintf(stderr, "mpt: MPT_ARENA=%s is refused\n", s);
 }
 
 void mpt_nap(unsigned ms)
@@ -128,9 +108,15 @@ static _Noreturn void give_up(struct mpt *t)
 	fail_test(__FILE__, __LINE__);
 }
 
+static void note_wait(struct mpt *t, const char *what)
+{
+	atomic_store(&t->shared->slots[my_slot(t)].waits,
+		     mpt_method_literal(t, what));
+}
+
 void mpt_linger(struct mpt *t, const char *what, unsigned tries)
 {
-	atomic_store(&t->shared->slots[my_slot(t)].waits, what);
+	note_wait(t, what);
 	if (atomic_load(&t->shared->failures) != 0)
 		give_up(t);
 	if (tries < YIELDS)
@@ -145,7 +131,7 @@ void mpt_reach(struct mpt *t, unsigned n)
 	_Atomic(uint32_t) *step = &t->shared->step;
 	uint32_t now;
 
-	atomic_store(&t->shared->slots[my_slot(t)].waits, "a step");
+	note_wait(t, "a step");
 	while ((now = atomic_load(step)) < n) {
 		if (atomic_load(&t->shared->failures) != 0)
 			give_up(t);
@@ -270,9 +256,8 @@ static void spawn_thread(struct mpt *t, struct mpt_role *role)
 	mpt_until(t, mpt_pid(t, role->id) != 0);
 }
 
-static void spawn_process(struct mpt *t, struct mpt_role *role)
+static pid_t fork_process(struct mpt *t, struct mpt_role *role)
 {
-	struct mpt_slot *s = &t->shared->slots[role->id];
 	pid_t pid;
 
 	fflush(stdout);
@@ -286,7 +271,19 @@ static void spawn_process(struct mpt *t, struct mpt_role *role)
 		mpt_child_begin(t, (unsigned)role->id);
 		mpt_child_end(role->fn(t, role->arg));
 	}
-	atomic_store(&s->pid, pid);
+	return pid;
+}
+
+static void spawn_process(struct mpt *t, struct mpt_role *role)
+{
+	struct mpt_slot *s = &t->shared->slots[role->id];
+	pid_t pid = 0;
+
+	if (role->is_copy)
+		mpt_method_copied();
+	else
+		pid = mpt_method_start(t, role, s->role);
+	atomic_store(&s->pid, pid != 0 ? pid : fork_process(t, role));
 }
 
 static void name_slot(struct mpt *t, unsigned slot, const char *name)
@@ -296,7 +293,8 @@ static void name_slot(struct mpt *t, unsigned slot, const char *name)
 	snprintf(s->role, sizeof(s->role), "%s", name);
 }
 
-int mpt_spawn(struct mpt *t, const char *role, mpt_fn *fn, void *arg)
+static int add_role(struct mpt *t, const char *role, mpt_fn *fn, void *arg,
+		    bool is_copy)
 {
 	struct mpt_role *new;
 
@@ -312,6 +310,7 @@ int mpt_spawn(struct mpt *t, const char *role, mpt_fn *fn, void *arg)
 		.fn = fn,
 		.arg = arg,
 		.id = (int)t->n_roles,
+		.is_copy = is_copy,
 	};
 	name_slot(t, t->n_roles, role);
 	t->n_roles++;
@@ -320,6 +319,16 @@ int mpt_spawn(struct mpt *t, const char *role, mpt_fn *fn, void *arg)
 	else
 		spawn_process(t, new);
 	return new->id;
+}
+
+int mpt_spawn(struct mpt *t, const char *role, mpt_fn *fn, void *arg)
+{
+	return add_role(t, role, fn, arg, false);
+}
+
+int mpt_fork(struct mpt *t, const char *role, mpt_fn *fn, void *arg)
+{
+	return add_role(t, role, fn, arg, true);
 }
 
 void mpt_use_threads(struct mpt *t, bool on)
@@ -560,6 +569,7 @@ unsigned mpt_reap_orphans(struct mpt *t)
 
 	do {
 		found = 0;
+		mpt_method_end_servers();
 		n = mpt_children(pids, 2 * MPT_ROLES);
 		for (i = 0; i < n; i++) {
 			if (is_role(t, pids[i]) ||
@@ -610,20 +620,15 @@ int mpt_setup(void **state)
 	struct mpt *t;
 	int subreaper = 0;
 
-	t = calloc(1, sizeof(*t));
-	if (t == NULL)
+	t = mpt_method_make();
+	if (t == NULL) {
+		fprintf(stderr, "mpt: no memory for a scenario\n");
 		return -1;
+	}
 	t->name = name != NULL ? name : program_invocation_short_name;
 	t->pid = getpid();
 	t->tid = gettid();
 
-	t->shared = mmap(NULL, sizeof(*t->shared), PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (t->shared == MAP_FAILED) {
-		fprintf(stderr, "mpt: mmap: %s\n", strerror(errno));
-		free(t);
-		return -1;
-	}
 	atomic_store(&t->shared->slots[MPT_SLOT_TEST].pid, t->pid);
 	name_slot(t, MPT_SLOT_TEST, "the test itself");
 	name_slot(t, MPT_SLOT_VICTIM, "victim");
@@ -636,12 +641,14 @@ int mpt_setup(void **state)
 	mpt_leak_take(&t->before);
 	mpt_watchdog(t, WATCHDOG);
 	*state = t;
-	return 0;
+	return mpt_method_begin();
 }
 
 void mpt_rebase(struct mpt *t)
 {
+	mpt_method_end_servers();
 	mpt_leak_take(&t->before);
+	mpt_check_int(t, mpt_method_begin(), 0);
 }
 
 /* Ends a role nobody waited for. Returns 1 if it had failed by itself. */
@@ -716,8 +723,9 @@ int mpt_teardown(void **state)
 	if (t->note[0] != '\0')
 		fprintf(stderr, "mpt: the test ended in %s\n", t->note);
 	bad = finish_roles(t);
+	mpt_method_end(t);
 	mpt_watch_stop();
-	munmap(t->shared, sizeof(*t->shared));
+	mpt_method_unshare(t);
 	free(t->step_points);
 
 	bad += mpt_leak_report(&t->before);
@@ -726,7 +734,7 @@ int mpt_teardown(void **state)
 	if (bad > 0)
 		fprintf(stderr, "mpt: %s: %u failures at the end\n", t->name,
 			bad);
-	free(t);
+	mpt_method_free(t);
 	*state = NULL;
 	return bad > 0 ? -1 : 0;
 }

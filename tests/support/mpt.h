@@ -45,6 +45,8 @@
  * Environment: MPT_SLOW=n multiplies all watchdog times (valgrind, emulation),
  * MPT_SEED=n repeats the random choices of an earlier run, MPT_ARENA=n has a
  * default arena of n MiB, for valgrind, which takes minutes over a larger one.
+ * MPT_METHOD=spawn or forkserver starts roles by that method of the library's, which
+ * is then also the usual one for mproc_process_start() (see mpt_spawn()).
  */
 #ifndef MPT_H
 #define MPT_H
@@ -141,9 +143,42 @@ void mpt_use_threads(struct mpt *t, bool on);
  * A process gets SIGKILL when the test program dies, has stderr for its
  * stdout, and ends by _exit().
  *
+ * With MPT_METHOD a process has an image of its own: of the test's memory it finds
+ * the scratch bytes and the default arena, at the same addresses, but no variables
+ * as the test has set them, and no other descriptors than the standard ones. If
+ * @arg is not there, it is forked instead; the numbers of those and the others come
+ * as a comment at the program's end. @arg may lie in the scratch bytes or in the
+ * arena, be a number below 4096, or a constant of the program.
+ *
  * Return: the role's id, 0 for the first one and so on.
  */
 int mpt_spawn(struct mpt *t, const char *role, mpt_fn *fn, void *arg);
+
+/**
+ * mpt_fork() - start a role that is a copy of the test, whatever MPT_METHOD says
+ *
+ * For tests that are about fork, or about what only a copy has. The rest is as for
+ * mpt_spawn(), threads included.
+ */
+int mpt_fork(struct mpt *t, const char *role, mpt_fn *fn, void *arg);
+
+/**
+ * mpt_use_arena() - a scenario is to be an argument of mproc_process_start()
+ *
+ * With MPT_METHOD it then lies in the default arena, with its scratch bytes. Call it
+ * in a constructor.
+ */
+void mpt_use_arena(void);
+
+/**
+ * mpt_here() - the scenario that the calling process belongs to
+ *
+ * For entries, and for constructors. With mpt_use_arena() a process with an image of
+ * its own finds it, too.
+ *
+ * Return: the scenario, or NULL outside of one.
+ */
+struct mpt *mpt_here(void);
 
 /**
  * mpt_pid() - process id of a role, or thread id if it is a thread

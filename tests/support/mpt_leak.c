@@ -140,6 +140,14 @@ int mpt_task_state(pid_t tid)
 	return state;
 }
 
+bool mpt_is_server(pid_t pid)
+{
+	char comm[32];
+
+	return read_stat(pid, NULL, NULL, comm) &&
+	       strcmp(comm, "forkserver") == 0;
+}
+
 unsigned mpt_children(pid_t *ret, unsigned size)
 {
 	unsigned n = 0;
@@ -362,5 +370,5 @@ unsigned mpt_fd_count(void)
 	for (p = l.text; *p != '\0'; p++)
 		n += *p == '\n';
 	mpt_leak_drop(&l);
-	return n;
+	return n - mpt_method_fds();
 }

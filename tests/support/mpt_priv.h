@@ -41,6 +41,7 @@ struct mpt_slot {
 
 struct mpt_shared {
 	_Atomic(uint32_t) step;
+	uintptr_t base;			/* where the test's program lies */
 	atomic_uint failures;		/* not 0: whoever waits gives up */
 	struct mpt_slot slots[MPT_SLOTS];
 	_Alignas(4096) unsigned char scratch[MPT_SCRATCH];
@@ -52,7 +53,9 @@ struct mpt_role {
 	mpt_fn *fn;
 	void *arg;
 	pthread_t thread;
+	struct mproc_process *handle;	/* if the library started it */
 	int id;
+	bool is_copy;			/* forked, whatever MPT_METHOD says */
 	bool is_thread;
 	bool paused;
 	bool killed;			/* by mpt_kill_unreaped() */
@@ -71,9 +74,12 @@ struct mpt {
 	pid_t pid;
 	pid_t tid;
 	struct mpt_shared *shared;
+	int shared_fd;			/* or -1 */
+	bool is_in_arena;
 	struct mpt_leak before;
 	unsigned watchdog_seconds;
 	unsigned n_roles;
+	unsigned n_handles;
 	bool threads;
 	bool was_subreaper;
 	pid_t victim;			/* of the stepper, not yet reaped */
@@ -102,6 +108,39 @@ void mpt_slay(pid_t pid);
 /* Waits at most @ms milliseconds in the kernel, for nothing in particular. */
 void mpt_nap(unsigned ms);
 
+/* mpt_method.c */
+
+/* Where a process with an image of its own finds the scenario: a variable. */
+#define MPT_PLACE "MPT_SCENARIO"
+
+/* A zeroed scenario with its shared pages, or NULL. */
+struct mpt *mpt_method_make(void);
+
+/* The same literal where the test has it. */
+const char *mpt_method_literal(const struct mpt *t, const char *text);
+
+/* Before and after the leak check. */
+void mpt_method_unshare(struct mpt *t);
+void mpt_method_free(struct mpt *t);
+
+/* Starts a role by MPT_METHOD. Returns its id, or 0 if it is to be forked. */
+pid_t mpt_method_start(struct mpt *t, struct mpt_role *role, const char *name);
+
+/* One that was to be a copy in any case. */
+void mpt_method_copied(void);
+
+/* Descriptors that this process has for its roles. */
+unsigned mpt_method_fds(void);
+
+/* Ends the test's fork server, and waits for those of processes that are dead. */
+void mpt_method_end_servers(void);
+
+/* Whatever a test needs of that is there before it begins. Returns 0 or -1. */
+int mpt_method_begin(void);
+
+/* Gives back what the library has for the roles, which have ended. */
+void mpt_method_end(struct mpt *t);
+
 /* mpt_watch.c */
 
 /* Gives the scenario its whole watchdog time again. */
@@ -121,6 +160,9 @@ unsigned mpt_leak_report(const struct mpt_leak *before);
 
 /* Children of this process, zombies included; at most @size of them. */
 unsigned mpt_children(pid_t *ret, unsigned size);
+
+/* Whether that is somebody's fork server, alive or dead. */
+bool mpt_is_server(pid_t pid);
 
 /* Whether the process was a child when the list was taken. */
 bool mpt_leak_has_child(const struct mpt_leak *l, pid_t pid);

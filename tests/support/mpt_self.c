@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -15,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "mpt_priv.h"
 #include "mpt_self.h"
 
 int mpt_self_run(const char *name, char *out, size_t size)
@@ -38,6 +40,7 @@ int mpt_self_run(const char *name, char *out, size_t size)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(p[1], STDOUT_FILENO);
 		dup2(p[1], STDERR_FILENO);
+		unsetenv(MPT_PLACE);
 		execl(path, path, name, (char *)NULL);
 		_exit(127);
 	}
