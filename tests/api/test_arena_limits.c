@@ -66,7 +66,10 @@ use_all(struct mpt *t)
 	mpt_check_int(t, mproc_queue_create(&q[1], NULL), 0);
 	mpt_check_int(t, mproc_arena_stat(NULL, &before), 0);
 	for (int killed = 0; killed < 2; killed++) {
-		mpt_check_int(t, mproc_process_start(&p, answer, q, NULL), 0);
+		/* Where a program finds neither its libraries nor memory. */
+		mpt_check_int(t, mproc_process_start(
+			&p, answer, q, MPROC_OPTS(mproc_process_opts,
+						  .method = MPROC_FORK)), 0);
 		for (size_t n = 1; n <= sizeof(buffer); n++) {
 			memset(buffer, (int)n, n);
 			mpt_check_int(t, mproc_queue_put(q[0], buffer, n,

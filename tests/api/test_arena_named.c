@@ -280,11 +280,13 @@ static int
 create_later(struct mpt *t, void *unused)
 {
 	mproc_arena *a = NULL;
+	char buf[64];
 
 	(void)unused;
+	mpt_name(t, buf, "arena");
 	mpt_step(t, 0);
 	mpt_check_int(t, mproc_arena_create(&a, MPROC_OPTS(
-		mproc_arena_opts, .name = name, .capacity = SIZE)), 0);
+		mproc_arena_opts, .name = buf, .capacity = SIZE)), 0);
 	mpt_step(t, 2);
 	mproc_arena_close(a);
 	return 0;
@@ -518,7 +520,8 @@ a_child_that_keeps_no_descriptors_can_use_it(void **state)
 
 	(void)state;
 	assert_int_equal(mproc_process_start(&p, take_from_it, a, MPROC_OPTS(
-		mproc_process_opts, .n_keep_fds = -1)), 0);
+		mproc_process_opts, .n_keep_fds = -1,
+		.method = MPROC_FORK)), 0);
 	assert_int_equal(mproc_process_join(p, mproc_sec(20)), 0);
 	assert_int_equal(mproc_process_exitcode(p, &code), 0);
 	assert_int_equal(code, 0);

@@ -117,8 +117,10 @@ a_thread_that_recovers_there_does_not_hang(void **state)
 	begin(&s, t, name);
 	other = mpt_spawn(t, "other", join_and_stay, &s);
 	mpt_reach(t, 1);
-	assert_int_equal(mproc_process_start(&s.child, take_and_stay, &s, NULL),
-			 0);
+	/* It has the arena as it is here. */
+	assert_int_equal(mproc_process_start(
+		&s.child, take_and_stay, &s,
+		MPROC_OPTS(mproc_process_opts, .method = MPROC_FORK)), 0);
 	mpt_until(t, *s.taken);
 	assert_int_equal(mproc_process_kill(s.child), 0);
 	mproc_log_set(MPROC_LOG_INFO, stay, &s);

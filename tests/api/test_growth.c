@@ -117,21 +117,31 @@ run_a_fork(unsigned number)
 	assert_int_equal(status, 0);
 }
 
+/* What an entry is told. */
+struct life {
+	mproc_queue *queue;
+	unsigned number;
+};
+
 static int
 live_in_an_entry(void *arg)
 {
-	return live((unsigned)(uintptr_t)arg);
+	const struct life *l = arg;
+
+	queue = l->queue;
+	return live(l->number);
 }
 
 static void
 run_a_process(unsigned number)
 {
+	struct life l = { .queue = queue, .number = number };
 	mproc_process *p = NULL;
 	int code = -1;
 
-	assert_int_equal(mproc_process_start(&p, live_in_an_entry,
-					     (void *)(uintptr_t)number, NULL),
-			 0);
+	assert_int_equal(mproc_process_start(
+		&p, live_in_an_entry, &l,
+		MPROC_OPTS(mproc_process_opts, .arg_size = sizeof(l))), 0);
 	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
 	assert_int_equal(mproc_process_exitcode(p, &code), 0);
 	assert_int_equal(code, 0);

@@ -52,7 +52,8 @@ fail_it(void *arg)
 	return -EIO;
 }
 
-static struct mpt *scenario;
+/* Of who is in one of those that follow. */
+static _Thread_local struct mpt *scenario;
 
 static int
 stay(void *arg)
@@ -105,7 +106,6 @@ spawn_runner(struct mpt *t, struct board *b, mpt_fn *fn)
 {
 	int id;
 
-	scenario = t;
 	b->tid = 0;
 	b->go = 0;
 	id = mpt_spawn(t, "runner", fn, NULL);
@@ -119,6 +119,7 @@ stay_in_it(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 
 	(void)arg;
+	scenario = t;
 	return mproc_once_run(b->once, stay, b);
 }
 
@@ -128,6 +129,7 @@ run_when_told(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 
 	(void)arg;
+	scenario = t;
 	mpt_check_int(t, mproc_once_run(b->once, succeed_when_told, b), 0);
 	b->done++;
 	return 0;
@@ -139,6 +141,7 @@ be_failed_when_told(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 
 	(void)arg;
+	scenario = t;
 	mpt_check_int(t, mproc_once_run(b->once, fail_when_told, b), -EIO);
 	return 0;
 }
@@ -347,6 +350,7 @@ give_up(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 
 	(void)arg;
+	signal(SIGUSR1, interrupt);
 	b->tid = gettid();
 	mpt_check_int(t, mproc_once_run(b->once, succeed, b), -EINTR);
 	return 0;
@@ -361,9 +365,7 @@ a_stopped_runner_runs_it_still(void **state)
 	int runner = spawn_runner(t, b, run_when_told), id;
 
 	mpt_pause(t, runner);
-	signal(SIGUSR1, interrupt); /* for the child */
 	id = spawn_sleeper(t, &b->tid, give_up);
-	signal(SIGUSR1, SIG_DFL);
 	assert_true(mproc_arena_recover(NULL) >= 0);
 	assert_int_equal(b->runs, 0);
 	signal_and_expect_exit(t, id);
@@ -439,6 +441,7 @@ run_private(struct mpt *t, void *arg)
 {
 	struct board *b = mpt_scratch(t);
 
+	scenario = t;
 	mpt_check_int(t, mproc_once_run(&private_once, arg ? succeed :
 						succeed_when_told, b), 0);
 	return 0;
@@ -480,6 +483,7 @@ run_until_destroyed(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 
 	(void)arg;
+	scenario = t;
 	mpt_check_int(t, mproc_once_run(b->once, succeed_when_told, b),
 		      -ESTALE);
 	return 0;

@@ -304,9 +304,11 @@ static int
 see_locks(struct mpt *t, void *arg)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int fd;
 
 	(void)arg;
+	choose_name(t);
+	fd = open(path, O_RDWR | O_CLOEXEC);
 	mpt_check(t, fd >= 0);
 	mpt_check_int(t, fcntl(fd, F_GETLK, &lock), 0);
 	mpt_check_int(t, lock.l_type, F_WRLCK);
@@ -456,6 +458,7 @@ be_limited(struct mpt *t, void *arg)
 	int r;
 
 	(void)arg;
+	choose_name(t);
 	mpt_check_int(t, getrlimit(RLIMIT_AS, &space), 0);
 	before = space.rlim_cur;
 	space.rlim_cur = address_space() * PAGE + 4 * MIB;
@@ -533,15 +536,17 @@ static int
 make_or_open(struct mpt *t, void *arg)
 {
 	struct words *w, *all = mpt_scratch(t);
+	char buf[64];
+	const char *its_name = mpt_name(t, buf, "shm");
 	mproc_shm *s;
 	int r;
 
 	(void)arg;
 	for (unsigned i = 0; i < amount(500); i++) {
-		r = mproc_shm_create(&s, name, 5000, NULL);
+		r = mproc_shm_create(&s, its_name, 5000, NULL);
 		if (r == -EEXIST) {
 			atomic_fetch_add(&all->losers, 1);
-			r = mproc_shm_open(&s, name);
+			r = mproc_shm_open(&s, its_name);
 			if (r == -ENOENT)
 				continue;
 		} else {
@@ -551,7 +556,7 @@ make_or_open(struct mpt *t, void *arg)
 		mpt_check_int(t, mproc_shm_size(s), 5000);
 		w = mproc_shm_ptr(s);
 		atomic_fetch_add(&w->sum, 1);
-		r = mproc_shm_unlink(name);
+		r = mproc_shm_unlink(its_name);
 		mpt_check(t, r == 0 || r == -ENOENT);
 		mproc_shm_close(s);
 	}
@@ -586,6 +591,7 @@ open_all_the_time(struct mpt *t, void *arg)
 	int r;
 
 	(void)arg;
+	choose_name(t);
 	while (!atomic_load(&all->losers)) {
 		r = mproc_shm_open(&s, name);
 		if (r == -ENOENT)
@@ -622,6 +628,7 @@ use_until_killed(struct mpt *t, void *arg)
 	mproc_shm *s = NULL;
 
 	(void)arg;
+	choose_name(t);
 	mpt_check_int(t, mproc_shm_create(&s, name, 1000, NULL), 0);
 	memset(mproc_shm_ptr(s), 9, 1000);
 	mpt_step(t, 0);

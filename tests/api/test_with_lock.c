@@ -30,13 +30,10 @@ locks_check(blocks_nest)
 lock_check(a_failed_acquire_runs_nothing)
 locks_check(a_released_lock_stays_so)
 
-static mproc_lock *shared;
-
 static int
 die_with_it(struct mpt *t, void *arg)
 {
-	(void)arg;
-	mpt_check_int(t, mproc_lock_acquire(shared, MPROC_NOWAIT), 0);
+	mpt_check_int(t, mproc_lock_acquire(arg, MPROC_NOWAIT), 0);
 	return 0;
 }
 
@@ -44,10 +41,11 @@ static void
 a_death_is_told(void **state)
 {
 	struct mpt *t = *state;
+	mproc_lock *shared;
 	int r = 7, n = 0;
 
 	assert_int_equal(mproc_lock_create(&shared), 0);
-	mpt_expect_exit(t, mpt_spawn(t, "holder", die_with_it, NULL), 0);
+	mpt_expect_exit(t, mpt_spawn(t, "holder", die_with_it, shared), 0);
 	mproc_with_lock_r(shared, r)
 		n += r == MPROC_OWNER_DIED;
 	mproc_with_lock(shared)
