@@ -115,7 +115,7 @@ a_forked_child_has_its_own(void **state)
 	put(t, b->q);
 	assert_true(is_readable(b->fd, 20000));
 	assert_int_equal(try_get(b->q), 0);
-	id = mpt_spawn(t, "child", ask_in_a_child, NULL);
+	id = mpt_fork(t, "child", ask_in_a_child, NULL);
 	mpt_until(t, b->ready);
 	/* Nothing that it has done was done to ours. */
 	assert_true(is_readable(b->fd, 0));
@@ -162,7 +162,7 @@ a_child_that_has_closed_it_keeps_what_it_has_opened(void **state)
 
 	b->fd = mproc_queue_fd(b->q);
 	assert_true(b->fd > 2);
-	mpt_expect_exit(t, mpt_spawn(t, "child", close_all_and_ask, NULL), 0);
+	mpt_expect_exit(t, mpt_fork(t, "child", close_all_and_ask, NULL), 0);
 	end(t, b, &before);
 }
 
@@ -189,7 +189,9 @@ a_started_child_has_none(void **state)
 
 	b->fd = mproc_queue_fd(b->q);
 	assert_true(b->fd > 2);
-	assert_int_equal(mproc_process_start(&p, have_none, b, NULL), 0);
+	assert_int_equal(mproc_process_start(
+		&p, have_none, b,
+		MPROC_OPTS(mproc_process_opts, .arg_size = sizeof(*b))), 0);
 	assert_int_equal(mproc_process_join(p, mproc_sec(20)), 0);
 	assert_int_equal(mproc_process_exitcode(p, &code), 0);
 	assert_int_equal(code, 0);

@@ -4,7 +4,10 @@
  * timers and other descriptors.
  */
 #include <ev.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 #include "common.h"
 
@@ -15,6 +18,8 @@
 struct board {
 	mproc_queue *q[QUEUES];
 	unsigned n; /* messages from each producer to each queue */
+	_Atomic unsigned ready;
+	char pipe[64]; /* its name */
 };
 
 /* What the loop has seen. */
@@ -38,6 +43,8 @@ produce(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 	struct message m = { .from = (unsigned)(uintptr_t)arg };
 
+	mpt_check(t, open(b->pipe, O_WRONLY | O_CLOEXEC) >= 0);
+	b->ready++;
 	for (m.number = 0; m.number < b->n; m.number++)
 		for (int i = 0; i < QUEUES; i++)
 			mpt_check_int(t, mproc_queue_put(b->q[i], &m, sizeof(m),
@@ -86,8 +93,22 @@ on_end_of_producer(struct ev_loop *loop, ev_io *io, int events)
 		assert_int_equal(mproc_queue_shutdown(b->q[i], MPROC_DRAIN), 0);
 }
 
+static void
+make_pipe(struct mpt *t, struct board *b, int fds[2])
+{
+	char buf[64];
+
+	snprintf(b->pipe, sizeof(b->pipe), "/dev/shm%.40s",
+		 mpt_name(t, buf, "pipe"));
+	b->ready = 0;
+	assert_int_equal(mkfifo(b->pipe, 0600), 0);
+	fds[0] = open(b->pipe, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	fds[1] = open(b->pipe, O_WRONLY | O_CLOEXEC);
+	assert_true(fds[0] >= 0 && fds[1] >= 0);
+}
+
 /* The loop waits for messages in two queues, for a timer, and for the end of
- * the producers, which one byte in a pipe tells. */
+ * the producers, which the end of a pipe tells. */
 static void
 run(struct mpt *t, unsigned backend)
 {
@@ -99,7 +120,7 @@ run(struct mpt *t, unsigned backend)
 	int fds[2];
 
 	assert_non_null(loop);
-	assert_int_equal(pipe(fds), 0);
+	make_pipe(t, b, fds);
 	b->n = amount(2000);
 	ticks = 0;
 	open_queues = QUEUES;
@@ -119,7 +140,9 @@ run(struct mpt *t, unsigned backend)
 	for (uintptr_t i = 0; i < PRODUCERS; i++)
 		mpt_spawn(t, "producer", produce, (void *)i);
 	/* The producers hold the other end as long as they run. */
+	mpt_until(t, b->ready == PRODUCERS);
 	close(fds[1]);
+	assert_int_equal(unlink(b->pipe), 0);
 	ev_run(loop, 0);
 	mpt_join_all(t);
 	for (int i = 0; i < QUEUES; i++)

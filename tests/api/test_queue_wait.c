@@ -549,17 +549,24 @@ nothing_happens(int sig)
 	(void)sig;
 }
 
+static int
+get_messages_with_a_handler(struct mpt *t, void *arg)
+{
+	struct sigaction action = { .sa_handler = nothing_happens };
+
+	mpt_check_int(t, sigaction(SIGUSR1, &action, NULL), 0);
+	return get_messages(t, arg);
+}
+
 static void
 a_wait_goes_on_after_a_signal_handler(void **state)
 {
 	struct mpt *t = *state;
-	struct sigaction action = { .sa_handler = nothing_happens }, old;
 	struct board *b = new_board(t, 4096);
 	unsigned value = 0;
 
-	sigaction(SIGUSR1, &action, &old);
 	b->rounds = 1;
-	mpt_spawn(t, "consumer", get_messages, NULL);
+	mpt_spawn(t, "consumer", get_messages_with_a_handler, NULL);
 	for (int i = 0; i < 5; i++) {
 		await_sleep(t, b, 1);
 		assert_int_equal(kill(b->tid[0], SIGUSR1), 0);
@@ -568,7 +575,6 @@ a_wait_goes_on_after_a_signal_handler(void **state)
 	assert_int_equal(mproc_queue_put(b->q, &value, sizeof(value),
 					 MPROC_NOWAIT), 0);
 	end(t, b);
-	sigaction(SIGUSR1, &old, NULL);
 }
 
 both(a_sleeping_consumer_is_woken)
