@@ -2,7 +2,7 @@
 /*
  * What the tests of the end of a process share.
  *
- * Each test spawns a root, which ends by exit() or in another way, and then
+ * Each test forks a root, a process that the library has not started, which ends by exit() or in another way, and then
  * looks at what was left behind. The test itself neither starts a process nor
  * registers a function: each root is the first in its family to do so. Letters
  * in the log tell what happened in which order.
@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "common.h"
+#include "started.h"
 
 #define SECOND (1000 * MS)
 #define CHILDREN 4
@@ -46,6 +47,15 @@ begin(void **state)
 	scenario = *state;
 	board = mpt_scratch(scenario);
 	return board;
+}
+
+/* Of processes that have an image of their own. */
+__attribute__((constructor)) static inline void
+find_board(void)
+{
+	scenario = mpt_here();
+	if (scenario)
+		board = mpt_scratch(scenario);
 }
 
 static inline void
@@ -136,7 +146,7 @@ expect_end(struct mpt *t, mpt_fn *root, uintptr_t arg, int code,
 
 	clear_log();
 	board->ready = 0;
-	id = mpt_spawn(t, "root", root, (void *)arg);
+	id = mpt_fork(t, "root", root, (void *)arg);
 	mpt_expect_exit(t, id, code);
 	assert_string_equal(board->log, log);
 	assert_int_equal(mpt_reap_orphans(t), 0);

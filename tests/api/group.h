@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "common.h"
+#include "started.h"
 
 #define MEMBERS 100
 

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "common.h"
+#include "started.h"
 #include "mpt_rand.h"
 
 #define TICK (10 * MS)
@@ -61,6 +62,15 @@ interrupt_in_handler(int sig)
 	(void)sig;
 	mproc_interrupt();
 	board->handled++;
+}
+
+static inline void
+handle_interrupts(struct board *b)
+{
+	struct sigaction action = { .sa_handler = interrupt_in_handler };
+
+	board = b;
+	sigaction(SIGUSR1, &action, NULL);
 }
 
 static inline int
@@ -130,11 +140,9 @@ new_queue(void)
 static inline struct board *
 begin(struct mpt *t)
 {
-	struct sigaction action = { .sa_handler = interrupt_in_handler };
 	struct board *b = mpt_scratch(t);
 
-	board = b;
-	sigaction(SIGUSR1, &action, NULL);
+	handle_interrupts(b);
 	b->empty = new_queue();
 	b->full = new_queue();
 	assert_int_equal(mproc_process_start(&b->child, run_on_and_on, t,

@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "common.h"
+#include "started.h"
 
 /* An entry that returns its argument, a number. */
 static inline int
@@ -25,6 +26,25 @@ wait_for_ever(void *t)
 	return 0;
 }
 
+/* An entry that returns its argument, a copied number. */
+static inline int
+return_copy(void *arg)
+{
+	return *(int *)arg;
+}
+
+static inline mproc_process *
+start_with_copy(mproc_entry *fn, const void *arg, size_t size)
+{
+	mproc_process *p = NULL;
+
+	assert_int_equal(mproc_process_start(
+		&p, fn, (void *)(uintptr_t)arg,
+		MPROC_OPTS(mproc_process_opts, .arg_size = size)), 0);
+	assert_non_null(p);
+	return p;
+}
+
 static inline mproc_process *
 start(mproc_entry *fn, void *arg)
 {
@@ -32,6 +52,18 @@ start(mproc_entry *fn, void *arg)
 
 	assert_int_equal(mproc_process_start(&p, fn, arg, NULL), 0);
 	assert_non_null(p);
+	return p;
+}
+
+/* For tests of what only a copy of this process has. */
+static inline mproc_process *
+start_forked(mproc_entry *fn, void *arg)
+{
+	mproc_process *p = NULL;
+
+	assert_int_equal(mproc_process_start(
+		&p, fn, arg,
+		MPROC_OPTS(mproc_process_opts, .method = MPROC_FORK)), 0);
 	return p;
 }
 

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "common.h"
+#include "started.h"
 
 #define CHILDREN 26
 #define ENTRIES 100

@@ -4,6 +4,7 @@
  * order, in which processes they run, and what its other threads do to that.
  * See exit.h.
  */
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "exit.h"
@@ -288,7 +289,7 @@ bare_exit_runs_nothing(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		b->ready = 0;
-		mpt_expect_exit(t, mpt_spawn(t, "root", roots[i], NULL), 6);
+		mpt_expect_exit(t, mpt_fork(t, "root", roots[i], NULL), 6);
 		/* The daemon ends because its parent has. */
 		assert_int_equal(mpt_reap_orphans(t), 1);
 		assert_string_equal(b->log, "");
@@ -536,9 +537,11 @@ return_from_main(void)
 	int fds[2];
 	char c;
 
-	if (pipe(fds) < 0 || mproc_at_exit(print_at_exit, last) < 0 ||
+	if (pipe2(fds, O_CLOEXEC) < 0 || mproc_at_exit(print_at_exit, last) < 0 ||
 	    mproc_process_start(&p, print_when_asked, fds,
 				MPROC_OPTS(mproc_process_opts,
+					   .arg_size = sizeof(fds),
+					   .keep_fds = fds, .n_keep_fds = 2,
 					   .daemon = true)) < 0 ||
 	    mproc_at_exit(print_at_exit, first) < 0)
 		return 1;

@@ -18,7 +18,7 @@ static void
 arguments_that_make_no_sense_are_refused(void **state)
 {
 	mproc_group *g = NULL;
-	int codes[1] = { 0 };
+	int *codes = mproc_alloc(sizeof(*codes));
 	struct mproc_group_opts wrong = { .struct_size = 3 };
 	struct {
 		struct mproc_group_opts o;
@@ -27,6 +27,8 @@ arguments_that_make_no_sense_are_refused(void **state)
 	struct mproc_exit exit;
 
 	(void)state;
+	assert_non_null(codes);
+	*codes = 0;
 	assert_int_equal(mproc_group_start(NULL, return_what_is_there, codes, 1,
 					   NULL), -EINVAL);
 	assert_int_equal(mproc_group_start(&g, NULL, codes, 1, NULL), -EINVAL);
@@ -64,15 +66,18 @@ arguments_that_make_no_sense_are_refused(void **state)
 	assert_int_equal(mproc_group_failure(g, NULL), -EINVAL);
 	assert_int_equal(mproc_group_join(g, MPROC_FOREVER), 0);
 	mproc_group_close(g);
+	mproc_free(codes);
 }
 
 static void
 join_returns_when_all_have_succeeded(void **state)
 {
 	mproc_group *g = NULL;
-	int codes[MEMBERS] = { 0 };
+	int *codes = mproc_alloc(MEMBERS * sizeof(*codes));
 
 	(void)state;
+	assert_non_null(codes);
+	memset(codes, 0, MEMBERS * sizeof(*codes));
 	for (int n = 1; n <= MEMBERS; n *= 10) {
 		assert_int_equal(mproc_group_start(&g, return_what_is_there,
 						   codes, n, NULL), 0);
@@ -85,6 +90,7 @@ join_returns_when_all_have_succeeded(void **state)
 		assert_int_equal(mproc_group_stop(g, MPROC_FOREVER), 0);
 		mproc_group_close(g);
 	}
+	mproc_free(codes);
 }
 
 static int

@@ -132,6 +132,7 @@ interrupt_oneself(struct mpt *t, void *arg)
 	mproc_interrupt();
 	mpt_check_int(t, wait_in(b, GET, MPROC_FOREVER), -EINTR);
 	mpt_check_int(t, wait_in(b, GET, mproc_ms(1)), -ETIMEDOUT);
+	handle_interrupts(b);
 	raise(SIGUSR1);
 	mpt_check_int(t, wait_in(b, GET, MPROC_FOREVER), -EINTR);
 	mpt_check_int(t, wait_in(b, GET, mproc_ms(1)), -ETIMEDOUT);
@@ -328,6 +329,7 @@ produce(struct mpt *t, void *arg)
 	struct message m;
 	int r;
 
+	handle_interrupts(b);
 	b->peer[b->n_peers++] = gettid();
 	for (seq = 0; !b->stop; seq++) {
 		write_message(&m, me, seq);
@@ -351,6 +353,7 @@ consume(struct mpt *t, void *arg)
 	int r;
 
 	(void)arg;
+	handle_interrupts(b);
 	b->peer[b->n_peers++] = gettid();
 	for (;;) {
 		r = mproc_queue_get(b->full, &m, sizeof(m), &len,

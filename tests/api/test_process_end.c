@@ -404,7 +404,7 @@ the_parents_signals_are_untouched_and_inherited(void **state)
 	signal(SIGUSR1, exit_21);
 	for (int sig = 1; sig < 64; sig++)
 		sigaction(sig, NULL, &before[sig]);
-	p = start(check_mask_and_handlers, *state);
+	p = start_forked(check_mask_and_handlers, *state);
 	assert_int_equal(end_of(p), 0);
 	mproc_process_close(p);
 	for (int sig = 1; sig < 64; sig++) {

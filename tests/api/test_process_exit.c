@@ -89,7 +89,7 @@ daemons_that_do_not_end_are_killed_a_second_later(void **state)
 	struct board *b = begin(state);
 	int64_t took;
 
-	mpt_expect_exit(t, mpt_spawn(t, "root", with_stubborn_daemons, NULL),
+	mpt_expect_exit(t, mpt_fork(t, "root", with_stubborn_daemons, NULL),
 			0);
 	took = mproc_now() - b->exit_at;
 	/* Gone, not only about to end. */
@@ -122,7 +122,7 @@ static void
 expect_wait(struct mpt *t, mpt_fn *root, unsigned flags, const char *log,
 	    int sig)
 {
-	int id = mpt_spawn(t, "root", root, (void *)(uintptr_t)flags);
+	int id = mpt_fork(t, "root", root, (void *)(uintptr_t)flags);
 
 	mpt_reach(t, 1);
 	for (int i = 0; i < 5; i++) {
@@ -286,7 +286,7 @@ after_the_limit_they_are_killed_a_second_later(void **state)
 	struct board *b = begin(state);
 	int64_t took;
 
-	mpt_expect_exit(t, mpt_spawn(t, "root", with_a_stubborn_child,
+	mpt_expect_exit(t, mpt_fork(t, "root", with_a_stubborn_child,
 				     (void *)(uintptr_t)SHORT), 0);
 	took = mproc_now() - b->exit_at;
 	assert_int_equal(mpt_task_state(b->child[0]), 0);
@@ -390,6 +390,8 @@ exit_with(void *arg)
 static int
 fork_and_return(void *arg)
 {
+	/* As it was when a fork server began. */
+	signal(SIGCHLD, SIG_DFL);
 	expect_forked(call_exit);
 	return (int)(intptr_t)arg;
 }
@@ -479,7 +481,7 @@ threads_that_replace_children_do_not_hold_up_the_end(void **state)
 	struct mpt *t = *state;
 
 	begin(state);
-	mpt_expect_exit(t, mpt_spawn(t, "root", return_while_threads_replace,
+	mpt_expect_exit(t, mpt_fork(t, "root", return_while_threads_replace,
 				     NULL), 0);
 	/* A thread may have been in the middle of a start. */
 	(void)mpt_reap_orphans(t);

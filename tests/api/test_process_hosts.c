@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "owned.h"
+#include "started.h"
 
 static int
 return_it(void *arg)
@@ -157,6 +158,7 @@ host_waits_for_all_in_a_thread(struct mpt *t, void *arg)
 		}
 		expect_end(t, p, fn, code);
 	}
+	mproc_forkserver_stop();
 	mpt_check_int(t, kill(resident, SIGKILL), 0);
 	mpt_check_int(t, pthread_join(thread, NULL), 0);
 	return 0;
@@ -190,8 +192,8 @@ host_has_sigchld_so(struct mpt *t, void *arg)
 		mpt_check(t, end.reaped_elsewhere);
 		expect_end(t, p, fn, (int)i);
 	}
-	mpt_check_int(t, mpt_fd_count(), fds);
 	expect_no_child(t);
+	mpt_check_int(t, mpt_fd_count(), fds);
 	return 0;
 }
 
@@ -232,6 +234,7 @@ reap_own(int sig)
 static int
 wait_until_own_is_reaped(void *t)
 {
+	own = mpt_scratch(t);
 	mpt_until(t, own->pid == 0);
 	return 66;
 }

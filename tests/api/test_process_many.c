@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "owned.h"
+#include "started.h"
 
 static uint64_t
 resident(struct mpt *t)
@@ -83,6 +84,17 @@ expect_same_arena(struct mpt *t, const struct mproc_arena_stat *a,
 	mpt_check_int(t, a->backed, b->backed);
 }
 
+static mproc_process *
+start_one(struct task *task)
+{
+	mproc_process *p = NULL;
+
+	mpt_check_int(task->t, mproc_process_start(
+		&p, put_a_message, task,
+		MPROC_OPTS(mproc_process_opts, .arg_size = sizeof(*task))), 0);
+	return p;
+}
+
 #define AT_ONCE 500
 
 static void
@@ -95,8 +107,7 @@ start_many_at_once(struct task *task)
 
 	for (unsigned i = 0; i < AT_ONCE; i++) {
 		task->number = i;
-		mpt_check_int(t, mproc_process_start(&ps[i], put_a_message,
-						     task, NULL), 0);
+		ps[i] = start_one(task);
 	}
 	for (unsigned i = 0; i < AT_ONCE; i++) {
 		get_a_message(task, &m);
@@ -147,8 +158,7 @@ start_some_in_turn(struct task *task, unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		task->number = i;
-		mpt_check_int(task->t, mproc_process_start(&p, put_a_message,
-							   task, NULL), 0);
+		p = start_one(task);
 		get_a_message(task, &m);
 		mpt_check_int(task->t, m.number, i);
 		mpt_check_int(task->t, m.pid, mproc_process_pid(p));

@@ -111,7 +111,7 @@ static const struct way {
 static int
 exit_twice(struct mpt *t, void *arg)
 {
-	const struct way *way = arg;
+	const struct way *way = &ways[(uintptr_t)arg];
 
 	(void)t;
 	mpt_check_int(scenario, atexit(note_x), 0);
@@ -122,7 +122,7 @@ exit_twice(struct mpt *t, void *arg)
 static int
 exit_when_started(void *arg)
 {
-	const struct way *way = arg;
+	const struct way *way = &ways[(uintptr_t)arg];
 
 	way->prepare();
 	exit(3);
@@ -151,8 +151,7 @@ a_second_exit_goes_on_where_the_first_was(void **state)
 	for (size_t i = 0; i < WAYS; i++) {
 		b->go = false;
 		snprintf(log, sizeof(log), "%sx", ways[i].log);
-		expect_end(*state, exit_twice, (uintptr_t)&ways[i], LAST_CODE,
-			   log);
+		expect_end(*state, exit_twice, i, LAST_CODE, log);
 	}
 }
 
@@ -166,8 +165,7 @@ a_second_exit_of_a_started_one_leaves_its_parents_functions_alone(void **state)
 	for (size_t i = 0; i < WAYS; i++) {
 		b->go = false;
 		snprintf(log, sizeof(log), "%s|x", ways[i].log);
-		expect_end(*state, start_one_that_exits_twice,
-			   (uintptr_t)&ways[i], 0, log);
+		expect_end(*state, start_one_that_exits_twice, i, 0, log);
 	}
 }
 
@@ -210,8 +208,10 @@ interrupt_the_last_flush(struct mpt *t, void *arg)
 	(void)arg;
 	mpt_check_int(t, atexit(note_x), 0);
 	mpt_check_int(t, pipe(fds), 0);
-	mpt_check_int(t, mproc_process_start(&p, exit_with_a_full_pipe, fds,
-					     NULL), 0);
+	mpt_check_int(t, mproc_process_start(
+		&p, exit_with_a_full_pipe, fds,
+		MPROC_OPTS(mproc_process_opts, .arg_size = sizeof(fds),
+			   .keep_fds = fds, .n_keep_fds = 2)), 0);
 	mpt_until(t, board->ready);
 	signal_when_it_sleeps(t, p, SIGUSR1);
 	signal_when_it_sleeps(t, p, SIGUSR2);

@@ -165,7 +165,9 @@ one_that_is_killed_while_it_is_stopped_holds_nobody_up(void **state)
 	b->n = 2;
 	assert_int_equal(mproc_supervisor_add(
 		s, be_a_child, &c,
-		MPROC_OPTS(mproc_child_opts, .grace = MPROC_FOREVER)), 1);
+		MPROC_OPTS(mproc_child_opts, .grace = MPROC_FOREVER,
+			   .process = MPROC_OPTS(mproc_process_opts,
+						 .arg_size = sizeof(c)))), 1);
 	run_until_begun(s, b, 0, 1);
 	run_until_begun(s, b, 1, 1);
 	assert_int_equal(mproc_supervisor_stop(s), 0);
@@ -286,8 +288,10 @@ children_of_a_closed_one_go_on(void **state)
 	}
 	assert_int_equal(b->asked, 2);
 	/* Reaped like any process that was closed. */
-	assert_int_equal(mproc_process_start(&p, be_a_child,
-					     &(struct child){ b, 2 }, NULL), 0);
+	assert_int_equal(mproc_process_start(
+		&p, be_a_child, &(struct child){ b, 2 },
+		MPROC_OPTS(mproc_process_opts,
+			   .arg_size = sizeof(struct child))), 0);
 	assert_int_equal(mproc_process_stop(p, MPROC_NOWAIT), 0);
 	mproc_process_close(p);
 }
@@ -440,6 +444,7 @@ refuse_to_start(struct mpt *t, void *arg)
 	struct board *b = arg;
 	mproc_supervisor *s = new_supervisor(b, 0, 2), *fresh;
 
+	mpt_check_int(t, mproc_set_start_method(MPROC_FORK), 0);
 	fresh = new_supervisor(b, 0, 5);
 	add(s, b, STAY, 0, 0);
 	add(s, b, FALL, 1, 0);
