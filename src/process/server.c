@@ -140,6 +140,8 @@ live(struct birth *b)
 	const char **env = NULL;
 	int r;
 
+	/* First, as what follows unblocks what it needs. */
+	mpr_ambience_take(&plan->ambience);
 	mpr_child_bond(&start.bond);
 	start.bond.parent = plan->parent;
 	start.bond.outlives = plan->outlives;
@@ -150,7 +152,6 @@ live(struct birth *b)
 	mpr_queue_fd_forget();
 	mpr_forkserver_forget();
 	mpr_keyboard_heed(&keyboard);
-	mpr_ambience_take(&plan->ambience);
 	mpr_fds_close(b->connection);
 	mproc_set_exit_limit((mproc_timeout){ plan->exit_limit });
 	(void)mproc_set_start_method(plan->method);
