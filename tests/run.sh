@@ -162,6 +162,9 @@ bench)
 	# forms of long tests do.
 	[ $mode = full ] || export MPT_LEVEL=quick MPT_STEP=quick
 	[ -z "$built" ] || run gcc fallback
+	[ $mode = full ] || excluded='--no-suite slow_method'
+	[ -z "$built" ] || run gcc method
+	excluded=
 	# Examples are compiled by clang, and run by the others.
 	compiler=clang
 	suites='unit api examples'
