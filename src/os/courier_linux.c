@@ -21,14 +21,7 @@ mpr_courier_pair(int ret_fds[2])
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds) < 0)
 		return -errno;
-	for (int i = 0; i < 2; i++) {
-		ret_fds[i] = mpr_fds_above_stdio(ret_fds[i]);
-		if (ret_fds[i] < 0) {
-			close(ret_fds[1 - i]);
-			return ret_fds[i];
-		}
-	}
-	return 0;
+	return mpr_fds_pair_above_stdio(ret_fds);
 }
 
 int

@@ -33,6 +33,9 @@ int mpr_fds_close_others(const int *keep, int n);
  * then @fd is closed. */
 int mpr_fds_above_stdio(int fd);
 
+/* The same for two; after an error both are closed. Returns 0 or -EMFILE. */
+int mpr_fds_pair_above_stdio(int fds[2]);
+
 /* Returns 0 if @fd is open, or -EBADF. */
 int mpr_fds_check(int fd);
 

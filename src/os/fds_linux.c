@@ -95,6 +95,19 @@ mpr_fds_above_stdio(int fd)
 	return above;
 }
 
+int
+mpr_fds_pair_above_stdio(int fds[2])
+{
+	for (int i = 0; i < 2; i++) {
+		fds[i] = mpr_fds_above_stdio(fds[i]);
+		if (fds[i] < 0) {
+			close(fds[1 - i]);
+			return fds[i];
+		}
+	}
+	return 0;
+}
+
 /* A descriptor above 2 that leads where @source does, which may be that itself; at
  * the other two it would be in the way of what comes there. */
 static int

@@ -13,17 +13,14 @@
 int
 mpr_pipe_open(int ret_fds[2])
 {
+	int r;
+
 	if (mpr_fault(MPR_FAULT_DUP) || pipe2(ret_fds, O_CLOEXEC) < 0)
 		return -errno;
-	for (int i = 0; i < 2; i++) {
-		ret_fds[i] = mpr_fds_above_stdio(ret_fds[i]);
-		if (ret_fds[i] < 0) {
-			close(ret_fds[1 - i]);
-			return ret_fds[i];
-		}
-	}
-	(void)fcntl(ret_fds[0], F_SETFL, O_NONBLOCK);
-	return 0;
+	r = mpr_fds_pair_above_stdio(ret_fds);
+	if (r == 0)
+		(void)fcntl(ret_fds[0], F_SETFL, O_NONBLOCK);
+	return r;
 }
 
 int

@@ -406,9 +406,7 @@ ask(const struct server *s, mproc_process *p, const struct mpr_call *call,
 	if (r < 0)
 		return r;
 	p->record = p->plan.record;
-	r = mpr_plan_promise(&p->plan);
-	if (r == 0)
-		r = send(s, &p->plan, o);
+	r = send(s, &p->plan, o);
 	return r < 0 ? r : wait_for_id(s, p->record, o);
 }
 

@@ -202,8 +202,12 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 	plan.pass_at = take(&at, (n_keep + 3) * sizeof(struct mpr_pass));
 	plan.size = mpr_round_up(at, PAGE);
 	r = make_file(ret_f, plan.size);
-	if (r == 0)
-		fill(ret_f, call, o, &plan);
+	if (r < 0)
+		return r;
+	fill(ret_f, call, o, &plan);
+	r = mpr_bytelock_take(&ret_f->shmem.file, 0);
+	if (r < 0)
+		mpr_plan_free(ret_f);
 	return r;
 }
 
@@ -306,12 +310,6 @@ mpr_plan_receive(struct mpr_plan_file *ret_f)
 	else if (r < 0)
 		mpr_plan_free(ret_f);
 	return r;
-}
-
-int
-mpr_plan_promise(const struct mpr_plan_file *f)
-{
-	return mpr_bytelock_take(&f->shmem.file, 0);
 }
 
 const void *

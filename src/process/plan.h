@@ -79,7 +79,8 @@ struct mpr_plan_file {
 #define MPR_PLAN_VARIABLE_MAX 64
 
 /*
- * Makes one, with a descriptor that is closed at exec. Returns 0 or a negative
+ * Makes one, with a descriptor that is closed at exec. Until it is closed, the child
+ * knows that an order will come: see struct mpr_start. Returns 0 or a negative
  * error: -ENOEXEC if the entry cannot be found by another image, -EFAULT if its
  * argument means nothing there, -EBADF if the arena cannot be handed on; or what
  * mpr_shmem_create() gives.
@@ -90,10 +91,6 @@ int mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 /* Whether a new image has the default arena, in which @arg lies, or @arg is only a
  * number. */
 bool mpr_plan_can_pass(const void *arg);
-
-/* In the starter: until it closes the plan's descriptor, its child knows that an order
- * will come: see struct mpr_start. Returns 0 or a negative error. */
-int mpr_plan_promise(const struct mpr_plan_file *f);
 
 /* Its descriptor is not needed any more. */
 void mpr_plan_close(struct mpr_plan_file *f);

@@ -89,6 +89,5 @@ mpr_spawn(mproc_process *p, const struct mpr_call *call,
 	if (r < 0)
 		return r;
 	p->record = p->plan.record;
-	r = mpr_plan_promise(&p->plan);
-	return r < 0 ? r : start_image(&p->plan, o);
+	return start_image(&p->plan, o);
 }

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "common.h"
-#include "os/bytelock.h"
 #include "os/courier.h"
 #include "os/image.h"
 #include "process/plan.h"
@@ -93,7 +92,6 @@ ask(void *arg)
 	call = mpr_call_entry(run, f->board, 0);
 	assert_int_equal(mpr_plan_make(&f->plan, &call,
 				       (char[MPR_NAME_MAX]){ "child" }, &o), 0);
-	assert_int_equal(mpr_bytelock_take(&f->plan.shmem.file, 0), 0);
 	assert_int_equal(mpr_courier_pair(f->connection), 0);
 	send_hello(f->connection[0]);
 	send_request(f);
