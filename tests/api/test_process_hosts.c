@@ -441,6 +441,7 @@ host_has_threads(struct mpt *t, void *arg)
 	pthread_t thread;
 
 	(void)arg;
+	mpt_check_int(t, mproc_set_start_method(MPROC_FORK), 0);
 	mproc_log_set(MPROC_LOG_WARNING, count_warnings, &n);
 	finish(t, start(t, return_it, (void *)5), 5);
 	/* One of the library's own does no harm. */

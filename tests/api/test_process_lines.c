@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 #include "options.h"
 
@@ -36,7 +35,7 @@ lines(const struct board *b, const char *name)
 static int
 redirect(struct mpt *t)
 {
-	int fd = memfd_create("lines", MFD_CLOEXEC);
+	int fd = fileno(tmpfile());
 
 	mpt_check(t, fd >= 0);
 	mpt_check_int(t, fcntl(fd, F_SETFL, O_APPEND), 0);

@@ -5,7 +5,6 @@
  */
 #include <limits.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "options.h"
@@ -104,7 +103,7 @@ each(limits_hold_for_it_alone)
 static int
 write_two_bytes(void *arg)
 {
-	int fd = memfd_create("standing", 0);
+	int fd = fileno(tmpfile());
 
 	(void)arg;
 	return write(fd, "ab", 2) == 1 && write(fd, "b", 1) == 1 ? 0 : 1;
