@@ -140,7 +140,7 @@ esac
 
 case $mode in
 quick)
-	build gcc all && run gcc unit api meta step
+	build gcc all -Dparking=futex && run gcc unit api meta step
 	;;
 bench)
 	export MPT_LEVEL=normal
@@ -154,7 +154,7 @@ bench)
 	lines=-Ddebug=false
 	[ $mode = normal ] || lines=-Ddebug=true
 	built=
-	build gcc all $lines && built=yes
+	build gcc all $lines -Dparking=futex && built=yes
 	[ -z "$built" ] ||
 		run gcc unit api step chaos explore hostile examples meta
 
@@ -170,29 +170,35 @@ bench)
 	suites='unit api examples'
 	build clang "$suites" $lines && run clang unit api
 	compiler=gcc
-	suites='unit api step chaos hostile examples'
-	# Nobody sleeps there.
-	[ $mode = full ] || excluded='--no-suite still'
-	build semaphore "$suites" -Dparking=semaphore $lines &&
-		run semaphore $suites
-	excluded=
 	if [ $mode = full ]; then
 		build release all -Dbuildtype=release &&
 			run release unit api hostile examples
 	fi
 
-	patience=$((patience * 4))
-	export MPT_SLOW=4
 	[ -z "$built" ] || {
 		echo "gcc: valgrind"
 		# It knows no pidfds, and is slow with large mappings.
-		export MPT_ARENA=256 MPT_WITHOUT=pidfd
+		export MPT_ARENA=256 MPT_WITHOUT=pidfd MPT_SLOW=4
+		patience=$((patience * 4))
 		wrapped=-valgrind
 		check gcc --suite valgrind \
 			--wrapper 'valgrind -q --error-exitcode=99'
 		wrapped=
-		unset MPT_ARENA MPT_WITHOUT
+		patience=$((patience / 4))
+		unset MPT_ARENA MPT_WITHOUT MPT_SLOW
 	}
+	[ -z "$built" ] || {
+		# One source is another: the same build becomes that one.
+		echo "gcc: -Dparking=semaphore"
+		suites='unit api step chaos hostile examples'
+		# Nobody sleeps there.
+		[ $mode = full ] || excluded='--no-suite still'
+		build gcc "$suites" $lines -Dparking=semaphore &&
+			run gcc $suites
+	}
+
+	patience=$((patience * 4))
+	export MPT_SLOW=4
 	excluded='--no-suite unsanitized'
 	suites='unit api hostile examples'
 	build asan "$suites" -Db_sanitize=address,undefined $lines &&
