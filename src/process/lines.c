@@ -96,9 +96,13 @@ try_to_take(struct mpr_lines *l)
 }
 
 static void
-give_back(struct mpr_lines *l)
+give_back(struct mpr_lines *l, bool ended)
 {
 	mpr_process_lock();
+	if (ended) {
+		mpr_fds_close(l->fd);
+		l->fd = -1;
+	}
 	l->busy = false;
 	clean_up(l);
 	mpr_process_unlock();
@@ -139,30 +143,21 @@ print_lines(struct mpr_lines *l)
 		print_rest(l);
 }
 
-/* Returns false if there is nothing now. */
-static bool
+/* Returns 1 if there was something, 0 if there is nothing now, -1 at the end. */
+static int
 read_some(struct mpr_lines *l)
 {
 	int n = mpr_pipe_read(l->fd, l->text + l->len, LINE - l->len);
 
 	if (n == -EAGAIN)
-		return false;
-	if (n > 0) {
-		l->len += (size_t)n;
-		print_lines(l);
-		return true;
+		return 0;
+	if (n <= 0) {
+		print_rest(l);
+		return -1;
 	}
-	print_rest(l);
-	mpr_fds_close(l->fd);
-	l->fd = -1;
-	return false;
-}
-
-static void
-pass_on(struct mpr_lines *l)
-{
-	if (read_some(l) || l->fd < 0)
-		fflush(l->out);
+	l->len += (size_t)n;
+	print_lines(l);
+	return 1;
 }
 
 /* The thread. */
@@ -204,6 +199,7 @@ static void *
 relay(void *unused)
 {
 	unsigned n;
+	int r;
 
 	(void)unused;
 	mpr_thread_show_name("mproc-lines");
@@ -212,8 +208,10 @@ relay(void *unused)
 		for (unsigned i = 1; i < n; i++) {
 			if (!fds[i].revents || !try_to_take(waits_for[i]))
 				continue;
-			pass_on(waits_for[i]);
-			give_back(waits_for[i]);
+			r = read_some(waits_for[i]);
+			if (r)
+				fflush(waits_for[i]->out);
+			give_back(waits_for[i], r < 0);
 		}
 	}
 	return NULL;
@@ -302,22 +300,19 @@ take(struct mpr_lines *l)
 	return true;
 }
 
-static void
-drain(struct mpr_lines *l)
-{
-	while (read_some(l))
-		;
-	print_rest(l);
-	fflush(l->out);
-}
-
 void
 mpr_lines_drain(struct mpr_lines *l)
 {
+	int r;
+
 	if (!take(l))
 		return;
-	drain(l);
-	give_back(l);
+	do
+		r = read_some(l);
+	while (r > 0);
+	print_rest(l);
+	fflush(l->out);
+	give_back(l, r < 0);
 }
 
 /* Until the thread has ended, if there is nothing to read from any more: who has
