@@ -628,7 +628,7 @@ mproc_barrier_init(mproc_barrier *barrier, unsigned parties)
 int
 mproc_barrier_create(mproc_barrier **ret_barrier, unsigned parties)
 {
-	struct call c;
+	struct call c = { 0 };
 	void *barrier;
 	int r;
 
