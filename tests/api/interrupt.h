@@ -54,7 +54,7 @@ struct board {
 	_Atomic uint64_t sent_sum[PRODUCERS], taken_sum[PRODUCERS];
 };
 
-static struct board *board; /* for the signal handler */
+static struct board *_Atomic board; /* for the signal handler */
 
 static inline void
 interrupt_in_handler(int sig)
