@@ -16,6 +16,9 @@ int mpr_pipe_open(int ret_fds[2]);
  * another error if it is no pipe of ours any more. */
 int mpr_pipe_read(int fd, char *buf, size_t size);
 
+/* How many bytes can be read now. */
+int mpr_pipe_held(int fd);
+
 /* Waits until one of @fds is ready, or @ms milliseconds. Not a cancellation point. */
 void mpr_pipe_wait(struct pollfd *fds, unsigned n, int ms);
 

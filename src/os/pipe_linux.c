@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +35,14 @@ mpr_pipe_read(int fd, char *buf, size_t size)
 	while (n < 0 && errno == EINTR);
 	mpr_thread_allow_cancel(before);
 	return n < 0 ? -errno : (int)n;
+}
+
+int
+mpr_pipe_held(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, FIONREAD, &n) < 0 ? 0 : n;
 }
 
 void

@@ -14,9 +14,11 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/fds.h"
+#include "os/file.h"
 #include "os/generation.h"
 #include "os/pipe.h"
 #include "os/task.h"
@@ -33,8 +35,10 @@ struct mpr_lines {
 	struct mpr_lines *next;
 	FILE *out;
 	int fd; /* or -1: it has come to its end */
+	struct mpr_file file; /* the same, to be known again in a forked child */
 	bool busy;
 	bool held; /* by a handle */
+	unsigned drainers; /* who wait for it: the thread lets them go first */
 	char name[MPR_NAME_MAX];
 	size_t len; /* of the line that is not complete */
 	char text[LINE];
@@ -81,14 +85,14 @@ clean_up(struct mpr_lines *l)
 	free(l);
 }
 
-/* Makes it busy. Returns false if it is, or is gone. */
+/* For the thread: makes it busy. Returns false if it is, or is gone. */
 static bool
 try_to_take(struct mpr_lines *l)
 {
 	bool taken;
 
 	mpr_process_lock();
-	taken = is_listed(l) && !l->busy && l->fd >= 0;
+	taken = is_listed(l) && !l->busy && !l->drainers && l->fd >= 0;
 	if (taken)
 		l->busy = true;
 	mpr_process_unlock();
@@ -143,7 +147,7 @@ print_lines(struct mpr_lines *l)
 		print_rest(l);
 }
 
-/* Returns 1 if there was something, 0 if there is nothing now, -1 at the end. */
+/* Returns how many bytes there were, 0 if there is nothing now, -1 at the end. */
 static int
 read_some(struct mpr_lines *l)
 {
@@ -157,7 +161,7 @@ read_some(struct mpr_lines *l)
 	}
 	l->len += (size_t)n;
 	print_lines(l);
-	return 1;
+	return n;
 }
 
 /* The thread. */
@@ -246,12 +250,17 @@ mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 	       int *ret_fd)
 {
 	struct mpr_lines *l = mpr_malloc(sizeof(*l));
+	struct mpr_file file;
 	int ends[2], r;
 
 	if (!l)
 		return mpr_fail(-ENOMEM, "no memory for the lines of \"%s\"",
 				name);
 	r = mpr_pipe_open(ends);
+	if (r == 0 && (r = mpr_file_note(&file, ends[0])) < 0) {
+		mpr_fds_close(ends[0]);
+		mpr_fds_close(ends[1]);
+	}
 	if (r < 0) {
 		free(l);
 		return mpr_fail(r, "a pipe for the lines of \"%s\": %s", name,
@@ -260,6 +269,7 @@ mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 	*l = (struct mpr_lines){
 		.out = stream == 1 ? stdout : stderr,
 		.fd = ends[0],
+		.file = file,
 		.held = true,
 	};
 	snprintf(l->name, sizeof(l->name), "%s", name);
@@ -283,33 +293,43 @@ mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 	return 0;
 }
 
-/* Until nobody else reads from it. Returns false if there is nothing left to. */
+/* For others, who hold it: waits until nobody else reads from it. Returns false if
+ * there is nothing left to. */
 static bool
 take(struct mpr_lines *l)
 {
-	bool over;
+	bool taken, over;
 
-	for (unsigned tries = 0; !try_to_take(l); tries++) {
-		mpr_process_lock();
-		over = !is_listed(l) || l->fd < 0;
+	mpr_process_lock();
+	l->drainers++;
+	for (unsigned tries = 0;; tries++) {
+		over = l->fd < 0;
+		taken = !over && !l->busy;
+		if (taken || over)
+			break;
 		mpr_process_unlock();
-		if (over)
-			return false;
 		(void)mpr_child_pause(MPR_NEVER, tries);
+		mpr_process_lock();
 	}
-	return true;
+	l->drainers--;
+	l->busy |= taken;
+	mpr_process_unlock();
+	return taken;
 }
 
 void
 mpr_lines_drain(struct mpr_lines *l)
 {
-	int r;
+	int left, r;
 
 	if (!take(l))
 		return;
-	do
+	/* No more than is there now: an heir may write without end. */
+	left = mpr_pipe_held(l->fd);
+	do {
 		r = read_some(l);
-	while (r > 0);
+		left -= r;
+	} while (r > 0 && left >= 0);
 	print_rest(l);
 	fflush(l->out);
 	give_back(l, r < 0);
@@ -344,6 +364,15 @@ mpr_lines_release(struct mpr_lines *l)
 	clean_up(l);
 	mpr_process_unlock();
 	let_relay_end();
+}
+
+MPR_CHILD_PATH void
+mpr_lines_forget(void)
+{
+	for (struct mpr_lines *l = list; l; l = l->next)
+		if (l->fd >= 0)
+			mpr_file_close(&l->file);
+	list = NULL;
 }
 
 unsigned

@@ -26,6 +26,10 @@ void mpr_lines_drain(struct mpr_lines *l);
  * is freed when all that have the descriptor are gone. */
 void mpr_lines_release(struct mpr_lines *l);
 
+/* In a forked child: closes its parent's ends, or who writes there would not notice
+ * that nobody reads any more. */
+void mpr_lines_forget(void);
+
 /* How many threads this process has for it. */
 unsigned mpr_lines_threads(void);
 

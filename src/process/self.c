@@ -19,6 +19,7 @@
 #include "process/forkserver.h"
 #include "process/handle.h"
 #include "process/inline.h"
+#include "process/lines.h"
 #include "process/self.h"
 #include "process/setup.h"
 
@@ -206,6 +207,7 @@ mpr_self_run(const struct mpr_start *start)
 	mpr_self_forget();
 	mpr_queue_fd_forget();
 	mpr_forkserver_forget();
+	mpr_lines_forget();
 	/* Our parent's parent; in between, someone may have closed it. */
 	if (self.pid == start->bond.parent)
 		mpr_child_close(&self.parent);

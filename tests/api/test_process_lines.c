@@ -11,6 +11,7 @@
 #include "options.h"
 
 #define LONG 10000
+#define TALKERS 4
 
 /* In the arena. */
 struct board {
@@ -270,6 +271,45 @@ lines_of_heirs_come_later(void **state)
 }
 
 static int
+leave_talkers_behind(void *arg)
+{
+	struct board *b = arg;
+	char lines[4096];
+
+	/* Sooner written than passed on: the pipe is never empty. */
+	memset(lines, '\n', sizeof(lines));
+	for (int i = 0; i < TALKERS; i++) {
+		if (fork() != 0)
+			continue;
+		while (!b->go && write(1, lines, sizeof(lines)) > 0)
+			b->ready++;
+		_exit(0);
+	}
+	while (b->ready < 10)
+		sched_yield();
+	return 0;
+}
+
+static int
+join_in_spite_of_talkers(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = lines(arg, "p");
+	struct board *b = arg;
+
+	(void)redirect(t);
+	start_and_join(t, leave_talkers_behind, arg, &o, 0);
+	b->go = true;
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+a_join_does_not_wait_for_heirs_to_be_silent(void **state)
+{
+	by_each(*state, join_in_spite_of_talkers);
+}
+
+static int
 say_and_die(void *arg)
 {
 	(void)arg;
@@ -340,6 +380,7 @@ main(void)
 		mpt_test(lines_come_when_they_are_written),
 		mpt_test(nothing_is_lost_of_much),
 		mpt_test(lines_of_heirs_come_later),
+		mpt_test(a_join_does_not_wait_for_heirs_to_be_silent),
 		mpt_test(last_words_are_heard),
 		mpt_test(what_makes_no_sense_is_refused),
 	};
