@@ -41,9 +41,6 @@ unsigned mpr_task_threads(void);
  * has ended, and so have all others. False where nothing can be said. */
 bool mpr_task_is_last(void);
 
-/* The user whose rights this process has. */
-uint32_t mpr_task_user(void);
-
 pid_t mpr_task_pid(void);
 pid_t mpr_task_tid(void);
 

@@ -200,12 +200,6 @@ mpr_task_pid(void)
 	return getpid();
 }
 
-uint32_t
-mpr_task_user(void)
-{
-	return geteuid();
-}
-
 pid_t
 mpr_task_tid(void)
 {

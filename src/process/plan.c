@@ -158,7 +158,6 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 	struct mpr_plan plan = {
 		.magic = MAGIC,
 		.nonce = mpr_random(),
-		.user = mpr_task_user(),
 		.parent = mpr_task_pid(),
 		.arg = (uintptr_t)call->arg,
 		.arg_size = call->arg_size,

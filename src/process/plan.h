@@ -9,8 +9,9 @@
  *   12 KiB   struct mpr_plan, and what its offsets lead to
  *
  * The child knows the file by a variable of its environment, which has the
- * number of the descriptor and a nonce that is in the plan, too. It takes nothing
- * for a plan that is of another user or of another build of this library.
+ * number of the descriptor and a nonce that is in the plan, too. What is another
+ * user's, or has a name, is no plan; one of another build of this library ends the
+ * child.
  */
 #ifndef MPR_PROCESS_PLAN_H
 #define MPR_PROCESS_PLAN_H
@@ -31,7 +32,6 @@ struct mpr_plan {
 	uint64_t magic;
 	uint64_t nonce;
 	uint64_t size; /* of the file */
-	uint32_t user;
 	int32_t parent; /* process id */
 	struct mpr_module_id library; /* whose layout this is */
 

@@ -347,6 +347,7 @@ start_spawn(mproc_process *p, const struct mpr_call *call,
 			break;
 		mpr_child_close(&p->child);
 		mpr_plan_free(&p->plan);
+		p->record = NULL;
 	}
 	return r;
 }
