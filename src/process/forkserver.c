@@ -151,9 +151,10 @@ hold_living(void)
 	return s;
 }
 
-/* Makes @s the one, unless another thread was faster; it is held once more. */
+/* Makes @s the one, unless another thread was faster; it is held once more. Another
+ * one in its place will begin as it did. */
 static bool
-install(struct server *s)
+install(struct server *s, const struct mproc_forkserver_opts *o)
 {
 	bool first;
 
@@ -162,6 +163,7 @@ install(struct server *s)
 	if (first) {
 		owner = mpr_generation();
 		s->holders++;
+		wanted = *o;
 		atomic_store(&current, s);
 	}
 	mpr_process_unlock();
@@ -269,7 +271,7 @@ begin(struct server **ret_s, const struct mproc_forkserver_opts *o)
 		return r;
 	}
 	r = greet(s, o);
-	if (r < 0 || !install(s)) {
+	if (r < 0 || !install(s, o)) {
 		drop(s);
 		s = NULL;
 	}
@@ -506,14 +508,7 @@ start(const struct mproc_forkserver_opts *opts)
 		r = -EBUSY;
 	if (s)
 		drop(s);
-	if (r == -EBUSY)
-		return mpr_fail(r, "there is a fork server");
-	if (r == 0) {
-		mpr_process_lock();
-		wanted = o;
-		mpr_process_unlock();
-	}
-	return r;
+	return r == -EBUSY ? mpr_fail(r, "there is a fork server") : r;
 }
 
 int

@@ -205,6 +205,9 @@ fork_one(struct birth *b, const struct mpr_sibling *sibling)
 	/* What the preload function has joined, the child would be taken for
 	 * having. */
 	mpr_self_leave();
+	/* So that its page is there: a kernel that has to fetch it gives up if we
+	 * are killed meanwhile, and the child would have no id. */
+	atomic_store(&b->plan.record->pid, 0);
 	pid = mpr_sibling_fork(sibling, &b->plan.record->pid);
 	if (pid == 0)
 		live(b);
