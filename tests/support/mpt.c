@@ -690,17 +690,25 @@ static unsigned finish_role(struct mpt *t, struct mpt_role *role)
 	return 1;
 }
 
-static unsigned finish_roles(struct mpt *t)
+static unsigned finish_kind(struct mpt *t, bool threads)
 {
 	unsigned i, bad = 0;
-	struct mpt_slot *s;
-
-	/* Threads cannot be killed: this makes those that wait give up. */
-	atomic_fetch_add(&t->shared->failures, 1);
 
 	for (i = 0; i < t->n_roles; i++)
-		if (!t->roles[i].done)
+		if (!t->roles[i].done && t->roles[i].is_thread == threads)
 			bad += finish_role(t, &t->roles[i]);
+	return bad;
+}
+
+static unsigned finish_roles(struct mpt *t)
+{
+	unsigned i, bad = finish_kind(t, false);
+	struct mpt_slot *s;
+
+	/* Threads cannot be killed: this makes those that wait give up. Processes
+	 * are gone by now, or one of them would have given up with a code. */
+	atomic_fetch_add(&t->shared->failures, 1);
+	bad += finish_kind(t, true);
 	if (t->victim > 0) {
 		mpt_slay(t->victim);
 		waitpid(t->victim, NULL, 0);
