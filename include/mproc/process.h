@@ -221,22 +221,22 @@ struct mproc_process_opts {
  * is left to that one). A forked child keeps signal handlers, signal mask and
  * open files; only the calling thread exists in it, and what other threads have
  * locked stays locked there: a process that has any is warned once, by the log.
- * When @fn returns, the
- * child runs its own mproc_at_exit() functions, keeps the exit rules for its
- * own children, flushes stdout and stderr and ends, without running the
+ * When @fn returns, the child runs its own mproc_at_exit() functions, keeps the exit
+ * rules for its own children, flushes stdout and stderr and ends, without running the
  * caller's atexit() functions. exit() in @fn does the same, but first runs the
  * atexit() functions that the caller has registered after it first started a
  * process: better return. @fn runs with cancellation disabled, as one that is
  * pending in the caller is not meant for it.
  *
  * The child applies .process_group, .nice, .cpus, .cwd, .env, the standard streams,
- * .keep_fds and .limits, in that order, before this returns and before @fn runs. If one of them cannot be
- * applied, @fn is not run; the error detail says which and why.
+ * .keep_fds and .limits, in that order, before this returns and before @fn runs. If
+ * one of them cannot be applied, @fn is not run; the error detail says which and why.
  *
  * Return: 0, or a negative error, and no process was started:
  *   -EINVAL  @ret_p or @fn is NULL, or @arg with .arg_size; an option makes no
  *            sense, alone or beside another, or @opts->struct_size; or the
- *            process may use none of .cpus
+ *            process may use none of .cpus; or a fork server is to hand on more
+ *            than 245 of .keep_fds
  *   -E2BIG   @opts has fields that this library does not know
  *   -ENOEXEC  @fn cannot be run in a new image, or there can be none; or that
  *            ended, or had not come to libmproc after 30 seconds (.exe): the error
@@ -266,7 +266,8 @@ struct mproc_process_opts {
  *   -ENOSYS  the system offers no way to close all but .keep_fds
  * Context: as fork() does; blocks if standard output or standard error do, as
  *          a full pipe does, or the file system of .cwd. For MPROC_SPAWN until the
- *          new image has come to the constructors of the program.
+ *          new image has come to the constructors of the program, and for
+ *          MPROC_FORKSERVER as long as somebody has stopped the server.
  * Crash: killed inside, the child notices that its parent is gone and ends.
  */
 MPROC_API MPROC_NODISCARD int
