@@ -294,6 +294,28 @@ the_keyboard_does_not_end_it(void **state)
 	assert_int_equal(board->preloads, 1);
 }
 
+static void
+more_descriptors_than_a_message_takes_are_refused(void **state)
+{
+	int keep[246];
+	mproc_process *p;
+
+	(void)state;
+	for (int i = 0; i < 246; i++)
+		keep[i] = 2;
+	p = start_with(tell_preloaded, NULL, SERVED(.keep_fds = keep,
+						    .n_keep_fds = 245));
+	assert_int_equal(end_of(p), 0);
+	mproc_process_close(p);
+	p = NULL;
+	assert_int_equal(mproc_process_start(&p, tell_preloaded, NULL,
+					     SERVED(.keep_fds = keep,
+						    .n_keep_fds = 246)),
+			 -EINVAL);
+	assert_true(detail_has("246"));
+	assert_null(p);
+}
+
 static int
 stay(void *arg)
 {
@@ -543,6 +565,7 @@ main(void)
 		server_test(children_go_on_without_it),
 		server_test(a_killed_one_is_replaced),
 		server_test(children_have_what_their_starter_has_now),
+		server_test(more_descriptors_than_a_message_takes_are_refused),
 		server_test(the_keyboard_does_not_end_it),
 		server_test(children_are_the_starters_own),
 		server_test(children_are_whole_to_the_c_library),

@@ -456,23 +456,6 @@ refusals_say_why_and_leave_nothing(void **state)
 
 both_methods(refusals_say_why_and_leave_nothing)
 
-static void
-another_program_is_refused_if_it_is_none_of_ours(void **state)
-{
-	method = MPROC_SPAWN;
-	expect_refused(*state, -ENOENT, "/nowhere", WITH(.exe = "/nowhere"));
-	expect_refused(*state, -EACCES, "/dev/null", WITH(.exe = "/dev/null"));
-	/* Not linked with libmproc. */
-	expect_refused(*state, -ENOEXEC, "status 1", WITH(.exe = "/bin/false"));
-	for (method = 0; method < 4; method++)
-		if (method != MPROC_SPAWN)
-			expect_refused(*state, -EINVAL, "exe",
-				       WITH(.exe = "/bin/true"));
-	for (method = 4; method < 9; method++)
-		expect_refused(*state, -EINVAL, "method",
-			       WITH(.name = NULL));
-}
-
 static int
 tell_early_error(void *arg)
 {
@@ -490,29 +473,6 @@ no_constructor_starts_images_without_end(void **state)
 }
 
 both_methods(no_constructor_starts_images_without_end)
-
-static int
-run_host(const char *argument)
-{
-	const char *path = getenv("MPT_SPAWN_HOST");
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		execl(path, path, argument, NULL);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void
-a_program_that_we_do_not_begin_has_to_ask(void **state)
-{
-	(void)state;
-	assert_int_equal(run_host("does not"), 100);
-	assert_int_equal(run_host("asks"), 37);
-}
 
 /* Families. */
 
@@ -769,8 +729,6 @@ main(void)
 		both_methods_tests(descriptors_stay_as_asked),
 		both_methods_tests(refusals_say_why_and_leave_nothing),
 		both_methods_tests(no_constructor_starts_images_without_end),
-		mpt_test(another_program_is_refused_if_it_is_none_of_ours),
-		mpt_test(a_program_that_we_do_not_begin_has_to_ask),
 		both_methods_tests(images_start_images_by_the_usual_method),
 		both_methods_tests(a_killed_one_is_an_owner_that_died),
 		both_methods_tests(it_ends_with_its_parent),
