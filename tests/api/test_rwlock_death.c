@@ -302,6 +302,29 @@ a_thread_that_ends_holds_nothing(struct mpt *t)
 	end(t, b);
 }
 
+/* Those before them may have been killed with the lock. */
+static int
+write_or_inherit(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	mpt_check(t, mproc_rwlock_write(b->lock, mproc_sec(20)) >= 0);
+	mpt_check_int(t, mproc_rwlock_release(b->lock), 0);
+	return 0;
+}
+
+static int
+read_or_inherit(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	mpt_check(t, mproc_rwlock_read(b->lock, mproc_sec(20)) >= 0);
+	mpt_check_int(t, mproc_rwlock_release(b->lock), 0);
+	return 0;
+}
+
 static void
 killed_waiters_take_nothing_along(void **state)
 {
@@ -311,8 +334,8 @@ killed_waiters_take_nothing_along(void **state)
 	int64_t spent = 0;
 
 	for (unsigned i = 0; i < rounds; i++) {
-		mpt_fn *fns[4] = { write_once, read_once, write_once,
-				   read_once };
+		mpt_fn *fns[4] = { write_once, read_once, write_or_inherit,
+				   read_or_inherit };
 		int ids[4];
 		int64_t began;
 
@@ -332,8 +355,8 @@ killed_waiters_take_nothing_along(void **state)
 				     mpt_task_state(mpt_pid(t, ids[3])) ==
 					     'Z');
 		spent += mproc_now() - began;
-		mpt_kill(t, ids[2]);
-		mpt_kill(t, ids[3]);
+		mpt_expect_exit(t, ids[2], 0);
+		mpt_expect_exit(t, ids[3], 0);
 		assert_true(mproc_rwlock_write(b->lock, mproc_sec(20)) >= 0);
 		assert_int_equal(mproc_rwlock_consistent(b->lock), 0);
 		release(b);
