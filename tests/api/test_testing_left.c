@@ -329,24 +329,34 @@ messages_in_hand_are_told(void **state)
 }
 
 static int
-wait_a_little(void *arg)
+stay(void *arg)
 {
-	return poll(NULL, 0, *(int *)arg);
+	(void)arg;
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+static int
+end_at_once(void *arg)
+{
+	(void)arg;
+	return 0;
 }
 
 static int
 start_some(void *arg)
 {
-	static int little = 30, none = 0;
 	mproc_process *p, *done;
 
-	if (mproc_process_start(&done, wait_a_little, &none, NULL) < 0 ||
+	if (mproc_process_start(&done, end_at_once, NULL, NULL) < 0 ||
 	    mproc_process_join(done, MPROC_FOREVER) < 0)
 		return 1;
 	mproc_process_close(done);
 	/* libmproc has pipes for its lines, as long as it runs. */
-	if (mproc_process_start(&p, wait_a_little, &little,
+	if (mproc_process_start(&p, stay, NULL,
 				MPROC_OPTS(mproc_process_opts, .name = "left",
+					   .daemon = true,
 					   .stdout_ = { MPROC_STDIO_LINES,
 							0 })) < 0)
 		return 2;
@@ -359,16 +369,18 @@ start_some(void *arg)
 static int
 leave_a_zombie(void *arg)
 {
-	static int none;
 	mproc_process *p;
 	siginfo_t info;
 	pid_t pid;
 
 	(void)arg;
-	if (mproc_process_start(&p, wait_a_little, &none, NULL) < 0)
+	if (mproc_process_start(&p, stay, NULL, NULL) < 0)
 		return 1;
 	pid = mproc_process_pid(p);
+	/* Who closes one that has ended reaps it. */
 	mproc_process_close(p);
+	if (kill(pid, SIGKILL) < 0)
+		return 2;
 	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0;
 }
 
