@@ -575,12 +575,13 @@ unsigned mpt_reap_orphans(struct mpt *t)
 			if (is_role(t, pids[i]) ||
 			    mpt_leak_has_child(&t->before, pids[i]))
 				continue;
+			/* An orphan, too, and since the look for servers. */
+			total += !mpt_method_is_server(pids[i]);
 			tries = 0;
 			while (waitpid(pids[i], NULL, WNOHANG) == 0)
 				mpt_linger(t, "the end of an orphan", tries++);
 			found++;
 		}
-		total += found;
 	} while (found > 0);
 	return total;
 }

@@ -419,6 +419,11 @@ int mpt_method_begin(void)
 	return method == MPROC_FORKSERVER ? mproc_forkserver_start(NULL) : 0;
 }
 
+bool mpt_method_is_server(pid_t pid)
+{
+	return method == MPROC_FORKSERVER && mpt_is_server(pid);
+}
+
 void mpt_method_end_servers(void)
 {
 	pid_t pids[2 * MPT_ROLES];

@@ -132,6 +132,9 @@ void mpt_method_copied(void);
 /* Descriptors that this process has for its roles. */
 unsigned mpt_method_fds(void);
 
+/* Whether it is a fork server and those are the means of this run, not what is tested. */
+bool mpt_method_is_server(pid_t pid);
+
 /* Ends the test's fork server, and waits for those of processes that are dead. */
 void mpt_method_end_servers(void);
 
