@@ -102,7 +102,7 @@ static inline void
 when_somebody_waits(struct scene *s, int (*what)(void *object))
 {
 	while (!waiters(s))
-		;
+		sched_yield();
 	must_be(what(s->object), 0);
 }
 

@@ -309,7 +309,7 @@ with_a_holder_that_gives(void *arg)
 		must_be(mproc_lock_acquire(s->lock, MPROC_NOWAIT), 0);
 		b->taken = true;
 		while (!waiters(s->lock) && !b->over)
-			;
+			sched_yield();
 		if (s->starved && waiters(s->lock))
 			atomic_fetch_or(&l->cell.word,
 					MPR_STARVED | MPR_WAITERS);
@@ -356,7 +356,7 @@ give_to_two(struct scene *s)
 	must_be(mproc_lock_acquire(s->lock, MPROC_NOWAIT), 0);
 	b->taken = true;
 	while (waiters(s->lock) < 2 && !b->over)
-		;
+		sched_yield();
 	if (s->starved)
 		atomic_fetch_or(&l->cell.word, MPR_STARVED | MPR_WAITERS);
 	must_be(mproc_lock_release(s->lock), 0);

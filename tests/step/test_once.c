@@ -148,7 +148,7 @@ static void
 sleep_for_it(struct scene *s)
 {
 	while (!board(s)->begun)
-		;
+		sched_yield();
 	must_be(mproc_once_run(once(s), do_it, s), 0);
 }
 
@@ -259,7 +259,7 @@ do_it_for_who_waits(void *arg)
 
 	board(s)->begun = 1;
 	while (!waiters(s))
-		;
+		sched_yield();
 	return do_it(s);
 }
 
