@@ -34,6 +34,9 @@ skipped=0
 compiler=gcc
 # Suites that a build leaves out, as an argument of meson test.
 excluded=
+# The process of build_ahead(), and what makes others come before it.
+ahead=
+aside=
 # What runs meson test, for builds that need a special surrounding.
 without_aslr=
 # What meson adds to the names of its logs when it runs tests under a wrapper.
@@ -51,16 +54,16 @@ configure()
 	set -- --werror -Db_colorout=auto \
 		-Dtests=enabled -Dexamples=enabled "$@"
 	if [ -f "$dir/build.ninja" ] &&
-	    meson setup --reconfigure "$@" "$dir"; then
+	    $aside meson setup --reconfigure "$@" "$dir"; then
 		return 0
 	fi
 	rm -rf "$dir"
-	CC=$compiler meson setup "$@" "$dir"
+	CC=$compiler $aside meson setup "$@" "$dir"
 }
 
-# build BUILD SUITES [OPTION...]: configure and compile what the tests of these
-# suites need, or all; a failure counts as one.
-build()
+# compile BUILD SUITES [OPTION...]: configure and compile what the tests of these
+# suites need, or all.
+compile()
 {
 	name=$1
 	targets=
@@ -70,14 +73,37 @@ build()
 	[ "$2" != all ] && [ $mode != full ] || targets=all
 	shift 2
 	log=build/$name.log
-	if configure "$name" "$@" > "$log" 2>&1 &&
-	    ninja -C "build/$name" $targets >> "$log" 2>&1; then
-		return 0
-	fi
+	configure "$name" "$@" > "$log" 2>&1 &&
+		$aside ninja -C "build/$name" $targets >> "$log" 2>&1
+}
+
+# build BUILD SUITES [OPTION...]: the same; a failure counts as one.
+build()
+{
+	[ -z "$ahead" ] || wait "$ahead"
+	ahead=
+	compile "$@" && return 0
 	echo "$name: the build failed"
 	awk '/^FAILED|error:|ERROR:/ { found = 1 } found' "$log" | head -n 40
 	failed=$((failed + 1))
 	return 1
+}
+
+# build_ahead: compile what builds need that come later, in the time that tests
+# leave, which is half of it: they wait a lot, and go first. build() finds it done.
+build_ahead()
+{
+	(
+		aside='chrt --idle 0'
+		compiler=clang
+		compile clang "$clang_suites" $lines
+		compiler=gcc
+		compile asan "$asan_suites" $asan_options
+		compile tsan tsan $tsan_options
+	) &
+	ahead=$!
+	trap 'kill $ahead 2> /dev/null' EXIT
+	trap 'exit 130' INT TERM HUP
 }
 
 # check BUILD ARGUMENT...: run meson test on a build and add up its cases.
@@ -155,6 +181,12 @@ bench)
 	[ $mode = normal ] || lines=-Ddebug=true
 	built=
 	build gcc all $lines -Dparking=futex && built=yes
+	# What is public is compiled by clang, and run by the others.
+	clang_suites='unit api examples'
+	asan_suites='unit api hostile examples'
+	asan_options="-Db_sanitize=address,undefined $lines"
+	tsan_options="-Db_sanitize=thread $lines"
+	build_ahead
 	[ -z "$built" ] || {
 		run gcc unit api step chaos hostile examples meta
 		# All schedules of all of it would take two minutes: of two
@@ -177,12 +209,10 @@ bench)
 	[ -z "$built" ] || run gcc method
 	at_once=$((at_once - 1))
 	excluded=
-	# What is public is compiled by clang, and run by the others.
 	compiler=clang
-	suites='unit api examples'
 	again=unit
 	[ $mode = normal ] || again='unit api'
-	build clang "$suites" $lines && run clang $again
+	build clang "$clang_suites" $lines && run clang $again
 	compiler=gcc
 	if [ $mode = full ]; then
 		build release all -Dbuildtype=release &&
@@ -215,12 +245,10 @@ bench)
 	patience=$((patience * 4))
 	export MPT_SLOW=4
 	excluded='--no-suite unsanitized'
-	suites='unit api hostile examples'
 	at_once=$((at_once + 1))
-	build asan "$suites" -Db_sanitize=address,undefined $lines &&
-		run asan $suites
+	build asan "$asan_suites" $asan_options && run asan $asan_suites
 	at_once=$((at_once - 1))
-	build tsan tsan -Db_sanitize=thread $lines && {
+	build tsan tsan $tsan_options && {
 		without_aslr=$(tsan_without_aslr)
 		run tsan tsan
 	}
