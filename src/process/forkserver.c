@@ -381,6 +381,7 @@ wait_for_id(const struct server *s, struct mpr_record *record,
 	uint64_t word;
 	bool gone;
 
+	mpr_record_look_out(record, true);
 	for (;;) {
 		/* Before the id is read: the kernel writes it before the server
 		 * can have ended. */

@@ -236,6 +236,9 @@ wait_for_setup(mproc_process *p, const struct mproc_process_opts *o)
 	uint64_t word;
 	bool gone;
 
+	/* A new image takes longer than that. */
+	if (o->method != MPROC_SPAWN)
+		mpr_record_look_out(record, false);
 	for (;;) {
 		/* Before its word is read: a dead one writes no more. */
 		gone = mpr_child_is_gone(&p->child);

@@ -6,8 +6,12 @@
 #include "base/alloc.h"
 #include "base/macros.h"
 #include "os/child.h"
+#include "os/clock.h"
 #include "os/generation.h"
+#include "os/task.h"
 #include "process/record.h"
+
+#define MOMENT INT64_C(250000) /* ns */
 
 #define PER_PAGE (MPR_CHILD_PAGE / sizeof(struct mpr_record))
 
@@ -113,6 +117,16 @@ mpr_record_free(struct mpr_record *record)
 			page->used[record - first] = false;
 	}
 	mpr_process_unlock();
+}
+
+void
+mpr_record_look_out(const struct mpr_record *record, bool or_id)
+{
+	int64_t until = mproc_now() + MOMENT;
+
+	while (!atomic_load(&record->setup) &&
+	       !(or_id && atomic_load(&record->pid)) && mproc_now() < until)
+		mpr_task_yield();
 }
 
 MPR_CHILD_PATH void *

@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,11 @@ void mpr_record_init(struct mpr_record *record);
 struct mpr_record *mpr_record_new(void);
 
 void mpr_record_free(struct mpr_record *record);
+
+/* Stays awake for a moment, if nobody else wants the CPU, until there is a word of
+ * the child's, or, if @or_id, its id: to sleep and to be woken takes longer than a
+ * forked child takes for its first steps. */
+void mpr_record_look_out(const struct mpr_record *record, bool or_id);
 
 /* Where the report of the record's process is: MPR_REPORT_SIZE bytes; of a record
  * with which a page begins, behind that page. */
