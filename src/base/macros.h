@@ -21,6 +21,9 @@
  * it touches. */
 #define MPR_CHILD_PATH __attribute__((section(".text.hot.child")))
 
+/* For what it writes on that way: each page costs it another one, and a copy. */
+#define MPR_CHILD_DATA __attribute__((section(".data.child")))
+
 /* What runs when the library is loaded, before main(). */
 #define MPR_CONSTRUCTOR __attribute__((constructor))
 

@@ -40,12 +40,12 @@ mpr_child_fork(void)
 }
 
 /* Ours, since we were started; only a started process has the handler. */
-static pid_t followed;
-static bool outlives;
-static bool fostered; /* whose thread ends is nobody who knows of us */
-static bool looks; /* by the timer */
+MPR_CHILD_DATA static pid_t followed;
+MPR_CHILD_DATA static bool outlives;
+MPR_CHILD_DATA static bool fostered; /* whose thread ends is nobody who knows of us */
+MPR_CHILD_DATA static bool looks; /* by the timer */
 static timer_t timer;
-static _Atomic bool forker_ended;
+MPR_CHILD_DATA static _Atomic bool forker_ended;
 
 static void
 on_parent_death(int signal, siginfo_t *info, void *unused)

@@ -53,7 +53,7 @@ static const int signals[MPR_CRASH_SIGNALS] = {
 };
 
 /* Ours, since we were started. */
-static struct {
+MPR_CHILD_DATA static struct {
 	struct mpr_crash_report report;
 	uint64_t first_line;
 	_Atomic pid_t thread; /* which writes the report, or 0 */

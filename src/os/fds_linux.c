@@ -13,11 +13,12 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/fds.h"
 
 #define FIRST (STDERR_FILENO + 1)
 
-int
+MPR_CHILD_PATH int
 mpr_fds_check(int fd)
 {
 	return fcntl(fd, F_GETFD) < 0 ? -EBADF : 0;
@@ -37,7 +38,7 @@ mpr_fds_end_at_exec(int fd)
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_fds_close(int fd)
 {
 	(void)close(fd);
@@ -53,13 +54,13 @@ mpr_fds_directory(void)
 	return fd < 0 ? -errno : mpr_fds_above_stdio(fd);
 }
 
-int
+MPR_CHILD_PATH int
 mpr_fds_enter(int directory)
 {
 	return mpr_fault(MPR_FAULT_CHDIR) || fchdir(directory) < 0 ? -errno : 0;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_fds_move_up(int fd, int from)
 {
 	int up = mpr_fault(MPR_FAULT_DUP) ?
@@ -72,7 +73,7 @@ mpr_fds_move_up(int fd, int from)
 	return up;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_fds_move_to(int fd, int to)
 {
 	int r = mpr_fault(MPR_FAULT_DUP) || dup2(fd, to) < 0 ? -errno : to;
@@ -110,7 +111,7 @@ mpr_fds_pair_above_stdio(int fds[2])
 
 /* A descriptor above 2 that leads where @source does, which may be that itself; at
  * the other two it would be in the way of what comes there. */
-static int
+MPR_CHILD_PATH static int
 copy_of(int source)
 {
 	int fd = source, copy;
@@ -133,24 +134,26 @@ copy_of(int source)
 	return copy;
 }
 
-static void
+MPR_CHILD_PATH static void
 close_copy(int copy, int source)
 {
 	if (copy != source)
 		close(copy);
 }
 
-static int
+MPR_CHILD_PATH static int
 move(int copy, int fd)
 {
 	return mpr_fault(MPR_FAULT_DUP) || dup2(copy, fd) < 0 ? -errno : 0;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_fds_redirect(const int sources[3], int *ret_failed)
 {
-	int copies[3] = { -1, -1, -1 }, r = 0, i;
+	int copies[3], r = 0, i;
 
+	for (i = 0; i < 3; i++)
+		copies[i] = -1;
 	for (i = 0; i < 3 && r == 0; i++) {
 		if (sources[i] == MPR_FDS_INHERIT)
 			continue;

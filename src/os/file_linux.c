@@ -157,7 +157,7 @@ mpr_file_note(struct mpr_file *ret_f, int fd)
 	return 0;
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_file_is_open(const struct mpr_file *f)
 {
 	struct stat st;
@@ -180,7 +180,7 @@ mpr_file_space(const struct mpr_file *f, uint64_t *ret_free,
 	return true;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_file_close(struct mpr_file *f)
 {
 	if (mpr_file_is_open(f))

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/clock.h"
 #include "os/parker.h"
 
@@ -42,7 +43,7 @@ mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline)
 	return r < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_parker_wake(struct mpr_parker *p)
 {
 	int saved = errno;
@@ -50,6 +51,6 @@ mpr_parker_wake(struct mpr_parker *p)
 	/* Release pairs with the acquire in mpr_parker_ticket(). Whether
 	 * somebody sleeps, the kernel finds after a fence of its own. */
 	atomic_fetch_add_explicit(&p->event, 1, memory_order_release);
-	syscall(SYS_futex, &p->event, FUTEX_WAKE, 1, NULL, NULL, 0);
-	errno = saved;
+	if (syscall(SYS_futex, &p->event, FUTEX_WAKE, 1, NULL, NULL, 0) < 0)
+		errno = saved;
 }

@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/clone_arch.h"
 #include "os/sibling.h"
 
@@ -36,7 +37,7 @@ mpr_sibling_prepare(struct mpr_sibling *ret_s)
 	return 0;
 }
 
-pid_t
+MPR_CHILD_PATH pid_t
 mpr_sibling_fork(const struct mpr_sibling *s, _Atomic uint32_t *ret_pid)
 {
 	long pid;

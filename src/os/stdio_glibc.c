@@ -50,9 +50,12 @@ mpr_stdio_forget(void)
 		__fpurge(stderr);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_stdio_renew_input(void)
 {
+	if (stdin->_IO_read_base == stdin->_IO_read_end &&
+	    !(stdin->_flags & (_IO_EOF_SEEN | _IO_ERR_SEEN)))
+		return;
 	__fpurge(stdin);
 	clearerr_unlocked(stdin);
 }

@@ -213,7 +213,7 @@ mproc_at_exit(void (*fn)(void *arg), void *arg)
 	return 0;
 }
 
-void
+MPR_CHILD_PATH void
 mproc_set_exit_limit(mproc_timeout limit)
 {
 	atomic_store(&exit_limit, limit.ns);

@@ -5,6 +5,7 @@
 #include <mproc/process.h>
 
 #include "base/error.h"
+#include "base/macros.h"
 #include "process/method.h"
 
 static _Atomic int usual = MPROC_FORK;
@@ -15,7 +16,7 @@ mpr_method_usual(void)
 	return atomic_load(&usual);
 }
 
-int
+MPR_CHILD_PATH int
 mpr_method_check(int method)
 {
 	return method >= MPROC_FORK && method <= MPROC_FORKSERVER ?
@@ -23,7 +24,7 @@ mpr_method_check(int method)
 				    method);
 }
 
-int
+MPR_CHILD_PATH int
 mproc_set_start_method(int method)
 {
 	int r = mpr_method_check(method);

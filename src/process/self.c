@@ -28,7 +28,7 @@
 
 /* Set in a started process. A child that it forks by itself, which has another
  * id, was not started. */
-static struct {
+MPR_CHILD_DATA static struct {
 	pid_t pid;
 	struct mpr_child parent; /* its pidfd only once it was asked for */
 	struct mpr_record *record;

@@ -11,6 +11,7 @@
 #include "arena/arena.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "os/child.h"
 #include "os/cpu.h"
 #include "os/fds.h"
@@ -126,7 +127,7 @@ mpr_setup_is_needed(const struct mproc_process_opts *o)
 	       o->n_limits || o->nice || o->process_group;
 }
 
-static int
+MPR_CHILD_PATH static int
 source(struct mproc_stdio s)
 {
 	return s.kind == MPROC_STDIO_FD	  ? s.fd :
@@ -134,7 +135,7 @@ source(struct mproc_stdio s)
 					    MPR_FDS_INHERIT;
 }
 
-static uint64_t
+MPR_CHILD_PATH static uint64_t
 redirect(const struct mproc_process_opts *o)
 {
 	const int sources[3] = { source(o->stdin_), source(o->stdout_),
@@ -174,7 +175,7 @@ close_others(const struct mproc_process_opts *o, int kept)
 	return 0;
 }
 
-uint64_t
+MPR_CHILD_PATH uint64_t
 mpr_setup_apply(const struct mproc_process_opts *o, int kept)
 {
 	uint64_t failed = 0;
