@@ -7,6 +7,7 @@
 #define MPR_OS_AMBIENCE_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mpr_ambience {
@@ -17,8 +18,11 @@ struct mpr_ambience {
 void mpr_ambience_note(struct mpr_ambience *ret_a);
 
 /* Has the calling thread run on these CPUs, as far as the system lets it, and block
- * these signals. */
-void mpr_ambience_take(const struct mpr_ambience *a);
+ * these signals; it is a copy of one that had @before. */
+void mpr_ambience_take(const struct mpr_ambience *a,
+		       const struct mpr_ambience *before);
+
+bool mpr_ambience_blocks(const struct mpr_ambience *a, int signal);
 
 /* For a process that serves others and must not end or stop, and not be asked, when
  * a user interrupts these: ignores signals of the keyboard, and notes what was done

@@ -2,7 +2,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include "base/macros.h"
 #include "os/ambience.h"
 
 static const int of_keyboard[MPR_KEYBOARD_SIGNALS] = { SIGINT, SIGQUIT,
@@ -18,16 +21,30 @@ mpr_ambience_note(struct mpr_ambience *ret_a)
 	pthread_sigmask(SIG_SETMASK, NULL, &ret_a->blocked);
 }
 
-void
-mpr_ambience_take(const struct mpr_ambience *a)
+static bool
+has_cpus(const struct mpr_ambience *a, const struct mpr_ambience *b)
 {
-	struct mpr_ambience mine;
+	for (size_t i = 0; i < MPR_ARRAY_LEN(a->cpus); i++)
+		if (a->cpus[i] != b->cpus[i])
+			return false;
+	return true;
+}
 
-	mpr_ambience_note(&mine);
-	if (memcmp(mine.cpus, a->cpus, sizeof(mine.cpus)) != 0)
+MPR_CHILD_PATH void
+mpr_ambience_take(const struct mpr_ambience *a,
+		  const struct mpr_ambience *before)
+{
+	if (mpr_unlikely(!has_cpus(a, before)))
 		(void)sched_setaffinity(0, sizeof(a->cpus),
 					(const cpu_set_t *)(const void *)a->cpus);
-	pthread_sigmask(SIG_SETMASK, &a->blocked, NULL);
+	/* By a function that a child calls anyway: see base/macros.h. */
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &a->blocked, NULL, NSIG / 8);
+}
+
+bool
+mpr_ambience_blocks(const struct mpr_ambience *a, int signal)
+{
+	return sigismember(&a->blocked, signal) == 1;
 }
 
 void
@@ -39,7 +56,7 @@ mpr_keyboard_ignore(struct mpr_keyboard *ret_k)
 		sigaction(of_keyboard[i], &ignore, &ret_k->before[i]);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_keyboard_heed(const struct mpr_keyboard *k)
 {
 	for (int i = 0; i < MPR_KEYBOARD_SIGNALS; i++)

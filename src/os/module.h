@@ -46,4 +46,8 @@ bool mpr_module_is(const struct mpr_module_id *a, const struct mpr_module_id *b)
 int mpr_module_find(const struct mpr_module *module, uint64_t offset,
 		    mpr_function **ret_fn);
 
+/* The same, but nothing is loaded. */
+int mpr_module_look(const struct mpr_module *module, uint64_t offset,
+		    mpr_function **ret_fn);
+
 #endif

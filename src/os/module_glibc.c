@@ -194,15 +194,15 @@ mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
 	return 0;
 }
 
-int
-mpr_module_find(const struct mpr_module *module, uint64_t offset,
-		mpr_function **ret_fn)
+static int
+find(const struct mpr_module *module, uint64_t offset, bool load,
+     mpr_function **ret_fn)
 {
 	struct search s = { .address = offset, .wanted = module };
 
 	dl_iterate_phdr(look, &s);
 	/* It stays loaded: nobody here could know when to let it go. */
-	if (!s.found && !module->program &&
+	if (!s.found && load && !module->program &&
 	    dlopen(module->path, RTLD_NOW | RTLD_GLOBAL)) {
 		s.address = offset;
 		dl_iterate_phdr(look, &s);
@@ -213,4 +213,18 @@ mpr_module_find(const struct mpr_module *module, uint64_t offset,
 					  "not in this process");
 	*ret_fn = (mpr_function *)s.address;
 	return 0;
+}
+
+int
+mpr_module_find(const struct mpr_module *module, uint64_t offset,
+		mpr_function **ret_fn)
+{
+	return find(module, offset, true, ret_fn);
+}
+
+int
+mpr_module_look(const struct mpr_module *module, uint64_t offset,
+		mpr_function **ret_fn)
+{
+	return find(module, offset, false, ret_fn);
 }

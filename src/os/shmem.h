@@ -41,6 +41,14 @@ int mpr_shmem_create_in(struct mpr_shmem *ret_s, const struct mpr_file *f,
 int mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f,
 		     size_t size, size_t align, bool dumped);
 
+/* The same for a part of it that begins at a page; core dumps leave it out. */
+int mpr_shmem_attach_part(struct mpr_shmem *ret_s, const struct mpr_file *f,
+			  size_t offset, size_t size, size_t align);
+
+/* Whether children that are forked from now on lack the mapping. Returns 0, or a
+ * negative error, with which all is as it was. */
+int mpr_shmem_hide(const struct mpr_shmem *s, bool hidden);
+
 /* Maps one that another process has at @base to the same place here. Returns 0;
  * -EEXIST if something lies there; -ENOMEM. */
 int mpr_shmem_attach_at(struct mpr_shmem *ret_s, const struct mpr_file *f,

@@ -35,10 +35,11 @@
 #define ASK_FROM ((size_t)1 << 20)
 
 static void *
-map(void *at, size_t size, int flags, int fd)
+map(void *at, size_t size, int flags, int fd, size_t offset)
 {
 	return mpr_fault(MPR_FAULT_MMAP) ?
-		       MAP_FAILED : mmap(at, size, PROT_NONE, flags, fd, 0);
+		       MAP_FAILED : mmap(at, size, PROT_NONE, flags, fd,
+					 (off_t)offset);
 }
 
 /*
@@ -72,7 +73,7 @@ quiet_address(size_t len, size_t align)
  * allocated at once and whole, so this one cannot until it is unlocked.
  */
 static void *
-map_aligned(int fd, size_t len, size_t align, bool quiet)
+map_aligned(int fd, size_t offset, size_t len, size_t align, bool quiet)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t size = mpr_round_up(len, page);
@@ -83,13 +84,13 @@ map_aligned(int fd, size_t len, size_t align, bool quiet)
 		return mpr_fault(MPR_FAULT_MMAP) ?
 			       MAP_FAILED :
 			       mmap(NULL, size, PROT_READ | PROT_WRITE,
-				    MAP_SHARED, fd, 0);
+				    MAP_SHARED, fd, (off_t)offset);
 	raw = map(quiet ? quiet_address(size + align, align) : NULL,
-		  size + align, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+		  size + align, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (raw == MAP_FAILED)
 		return MAP_FAILED;
 	base = (unsigned char *)mpr_round_up((uintptr_t)raw, align);
-	if (map(base, size, MAP_SHARED | MAP_FIXED, fd) == MAP_FAILED)
+	if (map(base, size, MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED)
 		goto unmap;
 	munlock(base, size);
 	if (mprotect(base, size, PROT_READ | PROT_WRITE) < 0)
@@ -170,15 +171,32 @@ int
 mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f, size_t size,
 		 size_t align, bool dumped)
 {
-	return complete(ret_s, f, size, map_aligned(f->fd, size, align, false),
+	return complete(ret_s, f, size, map_aligned(f->fd, 0, size, align, false),
 			dumped);
+}
+
+int
+mpr_shmem_attach_part(struct mpr_shmem *ret_s, const struct mpr_file *f,
+		      size_t offset, size_t size, size_t align)
+{
+	return complete(ret_s, f, size,
+			map_aligned(f->fd, offset, size, align, false), false);
+}
+
+int
+mpr_shmem_hide(const struct mpr_shmem *s, bool hidden)
+{
+	return mpr_fault(MPR_FAULT_MADVISE) ||
+			       madvise(s->base, s->size, hidden ?
+					       MADV_DONTFORK : MADV_DOFORK) < 0 ?
+		       -errno : 0;
 }
 
 int
 mpr_shmem_attach_at(struct mpr_shmem *ret_s, const struct mpr_file *f,
 		    size_t size, void *base, bool dumped)
 {
-	void *got = map(base, size, MAP_SHARED | MAP_FIXED_NOREPLACE, f->fd);
+	void *got = map(base, size, MAP_SHARED | MAP_FIXED_NOREPLACE, f->fd, 0);
 
 	if (got != MAP_FAILED && got != base) {
 		/* Before Linux 4.17, which takes it for a wish. */
@@ -231,7 +249,7 @@ mpr_shmem_create(struct mpr_shmem *ret_s, size_t size, size_t align,
 	r = give_size(&f, size);
 	if (r == 0)
 		r = complete(ret_s, &f, size,
-			     map_aligned(f.fd, size, align, true), dumped);
+			     map_aligned(f.fd, 0, size, align, true), dumped);
 	if (r < 0)
 		mpr_file_close(&f);
 	else

@@ -11,6 +11,7 @@
 #include "arena/arena.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "base/opts.h"
 #include "os/clock.h"
 #include "os/courier.h"
@@ -20,6 +21,7 @@
 #include "os/image.h"
 #include "os/thread.h"
 #include "process/forkserver.h"
+#include "process/plans.h"
 #include "process/server.h"
 #include "process/setup.h"
 #include "process/spawn.h"
@@ -33,6 +35,7 @@
 struct server {
 	unsigned holders;
 	struct mpr_file connection; /* which the program may close behind our back */
+	struct mpr_plans *plans;
 	mproc_process *process;
 };
 
@@ -73,13 +76,13 @@ hold(void)
 }
 
 static int
-tell(const struct server *s, const struct mpr_server_request *request,
-     const int *fds, int n)
+tell(const struct server *s, const void *message, size_t len, const int *fds,
+     int n)
 {
 	/* Nobody else is sent anything, least of all descriptors. */
 	return mpr_file_is_open(&s->connection) ?
-		       mpr_courier_send(s->connection.fd, request,
-					sizeof(*request), fds, n) : -EPIPE;
+		       mpr_courier_send(s->connection.fd, message, len, fds, n) :
+		       -EPIPE;
 }
 
 bool
@@ -90,7 +93,8 @@ mpr_forkserver_has_fd(int fd)
 
 	mpr_process_lock();
 	s = mine();
-	has = s && (fd == s->connection.fd || fd == s->process->child.fd);
+	has = s && (fd == s->connection.fd || fd == mpr_plans_fd(s->plans) ||
+		    fd == s->process->child.fd);
 	mpr_process_unlock();
 	return has;
 }
@@ -100,13 +104,14 @@ destroy(struct server *s)
 {
 	struct mpr_server_request end = { .ask = MPR_SERVER_END };
 
-	(void)tell(s, &end, NULL, 0);
+	(void)tell(s, &end, sizeof(end), NULL, 0);
 	mpr_file_close(&s->connection);
 	if (mpr_process_wait(s->process, mproc_now() + GRACE, false) < 0) {
 		(void)mproc_process_kill(s->process);
 		(void)mpr_process_wait(s->process, mproc_now() + GRACE, false);
 	}
 	mproc_process_close(s->process);
+	mpr_plans_drop(s->plans);
 	free(s);
 }
 
@@ -222,9 +227,9 @@ receive_answer(const struct server *s, struct mpr_server_answer *ret_answer)
 static int
 greet(const struct server *s, const struct mproc_forkserver_opts *o)
 {
-	struct mpr_server_request hello = { .ask = MPR_SERVER_PRELOAD };
+	struct mpr_server_hello hello = { 0 };
 	struct mpr_server_answer answer;
-	int r = 0;
+	int fd = mpr_plans_fd(s->plans), r = 0;
 
 	if (o->preload) {
 		hello.has_preload = 1;
@@ -233,7 +238,7 @@ greet(const struct server *s, const struct mproc_forkserver_opts *o)
 				  &hello.entry);
 	}
 	if (r == 0)
-		r = tell(s, &hello, NULL, 0);
+		r = fd < 0 ? -EPIPE : tell(s, &hello, sizeof(hello), &fd, 1);
 	if (r == 0)
 		r = receive_answer(s, &answer);
 	if (r == -EPIPE)
@@ -265,8 +270,14 @@ begin(struct server **ret_s, const struct mproc_forkserver_opts *o)
 	if (!s)
 		return mpr_fail(-ENOMEM, "no memory for a fork server");
 	s->holders = 1;
+	r = mpr_plans_new(&s->plans);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
 	r = start_image(s);
 	if (r < 0) {
+		mpr_plans_drop(s->plans);
 		free(s);
 		return r;
 	}
@@ -331,10 +342,16 @@ pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
 {
 	int r;
 
-	parcel->request = (struct mpr_server_request){ .ask = MPR_SERVER_FORK };
-	parcel->fds[0] = plan->shmem.file.fd;
-	parcel->fds[1] = directory;
-	parcel->n = 2;
+	parcel->request = (struct mpr_server_request){
+		.ask = MPR_SERVER_FORK,
+		.slot = plan->plans ? mpr_plans_number(plan->plans,
+						       &plan->shmem) :
+				      MPR_SERVER_NO_SLOT,
+	};
+	parcel->n = 0;
+	parcel->fds[parcel->n++] = directory;
+	if (!plan->plans)
+		parcel->fds[parcel->n++] = plan->shmem.file.fd;
 	r = add_stream(parcel, 0, o->stdin_);
 	if (r == 0)
 		r = add_stream(parcel, 1, o->stdout_);
@@ -363,7 +380,8 @@ send(const struct server *s, const struct mpr_plan_file *plan,
 				mproc_strerror(directory));
 	r = pack(&parcel, plan, directory, o);
 	if (r == 0)
-		r = tell(s, &parcel.request, parcel.fds, parcel.n);
+		r = tell(s, &parcel.request, sizeof(parcel.request), parcel.fds,
+			 parcel.n);
 	mpr_fds_close(directory);
 	if (r < 0 && r != -EBADF && r != -EPIPE)
 		mpr_fail(r, "a message to the fork server: %s",
@@ -404,8 +422,12 @@ static pid_t
 ask(const struct server *s, mproc_process *p, const struct mpr_call *call,
     const struct mproc_process_opts *o)
 {
-	int r = mpr_plan_make(&p->plan, call, p->name, o);
+	int r;
 
+	/* Its lock went with it, by which the child knows us. */
+	if (mpr_plans_fd(s->plans) < 0)
+		return -EPIPE;
+	r = mpr_plan_make(&p->plan, call, p->name, o, s->plans);
 	if (r < 0)
 		return r;
 	p->record = p->plan.record;
@@ -446,7 +468,7 @@ mpr_forkserver_fork(mproc_process *p, const struct mpr_call *call,
 				SERVERS) : pid;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_forkserver_forget(void)
 {
 	struct server *s = atomic_load(&current);
@@ -454,6 +476,7 @@ mpr_forkserver_forget(void)
 	if (!s)
 		return;
 	mpr_file_close(&s->connection);
+	mpr_plans_forget(s->plans);
 	atomic_store(&current, NULL);
 }
 
@@ -470,7 +493,7 @@ stop(void)
 		drop(s);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_forkserver_end(void)
 {
 	if (atomic_load(&current))

@@ -111,6 +111,7 @@ fill(struct mpr_plan_file *f, const struct mpr_call *call,
 	unsigned char *base = f->shmem.base;
 
 	*f->plan = *plan;
+	f->plan->size = f->shmem.size;
 	if (call->arg_size)
 		memcpy(base + plan->arg_at, call->arg, call->arg_size);
 	if (plan->env_at)
@@ -131,21 +132,41 @@ fill(struct mpr_plan_file *f, const struct mpr_call *call,
 			    o);
 }
 
-static int
-make_file(struct mpr_plan_file *ret_f, size_t size)
+static void
+find_parts(struct mpr_plan_file *f)
 {
-	struct mpr_plan_file f;
-	int r = mpr_shmem_create(&f.shmem, size, PAGE, false);
+	f->record = (struct mpr_record *)(void *)f->shmem.base;
+	f->plan = (struct mpr_plan *)(void *)(f->shmem.base + PLAN_AT);
+}
+
+static int
+make_own_file(struct mpr_plan_file *f, size_t size)
+{
+	int r = mpr_shmem_create(&f->shmem, size, PAGE, false);
 
 	if (r < 0)
 		return r;
-	r = mpr_shmem_back(&f.shmem, 0, size);
-	if (r < 0) {
-		mpr_shmem_unmap(&f.shmem);
-		return r;
+	r = mpr_shmem_back(&f->shmem, 0, size);
+	if (r == 0)
+		r = mpr_bytelock_take(&f->shmem.file, 0);
+	if (r < 0)
+		mpr_shmem_unmap(&f->shmem);
+	return r;
+}
+
+static int
+make_file(struct mpr_plan_file *ret_f, size_t size, struct mpr_plans *plans)
+{
+	struct mpr_plan_file f = { .plans = plans };
+	int r = plans ? mpr_plans_take(plans, size, &f.shmem) : -EAGAIN;
+
+	if (r == -EAGAIN) {
+		f.plans = NULL;
+		r = make_own_file(&f, size);
 	}
-	f.record = (struct mpr_record *)(void *)f.shmem.base;
-	f.plan = (struct mpr_plan *)(void *)(f.shmem.base + PLAN_AT);
+	if (r < 0)
+		return r;
+	find_parts(&f);
 	mpr_record_init(f.record);
 	*ret_f = f;
 	return 0;
@@ -153,7 +174,8 @@ make_file(struct mpr_plan_file *ret_f, size_t size)
 
 int
 mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
-	      const char *name, const struct mproc_process_opts *o)
+	      const char *name, const struct mproc_process_opts *o,
+	      struct mpr_plans *plans)
 {
 	struct mpr_plan plan = {
 		.magic = MAGIC,
@@ -199,14 +221,9 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 	plan.limits_at = take(&at, (size_t)o->n_limits * sizeof(*o->limits));
 	plan.keep_at = take(&at, n_keep * sizeof(int));
 	plan.pass_at = take(&at, (n_keep + 3) * sizeof(struct mpr_pass));
-	plan.size = mpr_round_up(at, PAGE);
-	r = make_file(ret_f, plan.size);
-	if (r < 0)
-		return r;
-	fill(ret_f, call, o, &plan);
-	r = mpr_bytelock_take(&ret_f->shmem.file, 0);
-	if (r < 0)
-		mpr_plan_free(ret_f);
+	r = make_file(ret_f, mpr_round_up(at, PAGE), plans);
+	if (r == 0)
+		fill(ret_f, call, o, &plan);
 	return r;
 }
 
@@ -254,12 +271,11 @@ map_file(struct mpr_plan_file *f, int fd)
 	if (mpr_file_adopt(&file, fd, &size) < 0 ||
 	    size < PLAN_AT + sizeof(struct mpr_plan))
 		return -ENOENT;
+	f->plans = NULL;
 	r = mpr_shmem_attach(&f->shmem, &file, size, PAGE, false);
-	if (r < 0)
-		return r;
-	f->record = (struct mpr_record *)(void *)f->shmem.base;
-	f->plan = (struct mpr_plan *)(void *)(f->shmem.base + PLAN_AT);
-	return 0;
+	if (r == 0)
+		find_parts(f);
+	return r;
 }
 
 static int
@@ -290,6 +306,14 @@ mpr_plan_open(struct mpr_plan_file *ret_f, int fd)
 }
 
 int
+mpr_plan_open_slot(struct mpr_plan_file *ret_f, const struct mpr_shmem *slot)
+{
+	*ret_f = (struct mpr_plan_file){ .shmem = *slot };
+	find_parts(ret_f);
+	return check(ret_f, ret_f->plan->nonce);
+}
+
+int
 mpr_plan_receive(struct mpr_plan_file *ret_f)
 {
 	const char *text = mpr_image_take_variable(MPR_PLAN_VARIABLE);
@@ -311,7 +335,7 @@ mpr_plan_receive(struct mpr_plan_file *ret_f)
 	return r;
 }
 
-const void *
+MPR_CHILD_PATH const void *
 mpr_plan_at(const struct mpr_plan_file *f, uint64_t offset)
 {
 	return offset ? f->shmem.base + offset : NULL;
@@ -373,12 +397,12 @@ mpr_plan_environment(const struct mpr_plan_file *f, const char ***ret_env)
 	return 0;
 }
 
-int
-mpr_plan_call(const struct mpr_plan_file *f, struct mpr_call *ret_call)
+struct mpr_call
+mpr_plan_arguments(const struct mpr_plan_file *f)
 {
 	const struct mpr_plan *p = f->plan;
 
-	*ret_call = (struct mpr_call){
+	return (struct mpr_call){
 		.is_member = p->is_member,
 		.index = p->index,
 		.arg = p->arg_size ?
@@ -386,10 +410,17 @@ mpr_plan_call(const struct mpr_plan_file *f, struct mpr_call *ret_call)
 			       (void *)(uintptr_t)p->arg,
 		.arg_size = p->arg_size,
 	};
-	return mpr_module_find(&p->module, p->entry, &ret_call->fn);
 }
 
-void
+int
+mpr_plan_call(const struct mpr_plan_file *f, struct mpr_call *ret_call)
+{
+	*ret_call = mpr_plan_arguments(f);
+	return mpr_module_find(&f->plan->module, f->plan->entry,
+			       &ret_call->fn);
+}
+
+MPR_CHILD_PATH void
 mpr_plan_close(struct mpr_plan_file *f)
 {
 	if (f->shmem.file.fd >= 0)
@@ -403,6 +434,9 @@ mpr_plan_free(struct mpr_plan_file *f)
 	if (!f->shmem.base)
 		return;
 	mpr_plan_close(f);
-	mpr_shmem_unmap_only(&f->shmem);
+	if (f->plans)
+		mpr_plans_give(f->plans, &f->shmem);
+	else
+		mpr_shmem_unmap_only(&f->shmem);
 	f->shmem.base = NULL;
 }

@@ -25,6 +25,7 @@
 #include "os/module.h"
 #include "os/shmem.h"
 #include "process/call.h"
+#include "process/plans.h"
 #include "process/record.h"
 #include "process/self.h"
 
@@ -70,6 +71,7 @@ struct mpr_pass {
 
 struct mpr_plan_file {
 	struct mpr_shmem shmem; /* base NULL: there is none */
+	struct mpr_plans *plans; /* NULL: it is no slot, but a file of its own */
 	struct mpr_record *record;
 	struct mpr_plan *plan;
 };
@@ -79,14 +81,16 @@ struct mpr_plan_file {
 #define MPR_PLAN_VARIABLE_MAX 64
 
 /*
- * Makes one, with a descriptor that is closed at exec. Until it is closed, the child
+ * Makes one in a slot of @plans, if that is not NULL and has one for it; or else with a
+ * descriptor that is closed at exec. Until it is closed, the child
  * knows that an order will come: see struct mpr_start. Returns 0 or a negative
  * error: -ENOEXEC if the entry cannot be found by another image, -EFAULT if its
  * argument means nothing there, -EBADF if the arena cannot be handed on; or what
  * mpr_shmem_create() gives.
  */
 int mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
-		  const char *name, const struct mproc_process_opts *o);
+		  const char *name, const struct mproc_process_opts *o,
+		  struct mpr_plans *plans);
 
 /* Whether a new image has the default arena, in which @arg lies, or @arg is only a
  * number. */
@@ -112,6 +116,10 @@ int mpr_plan_receive(struct mpr_plan_file *ret_f);
  * 0 or a negative error. */
 int mpr_plan_open(struct mpr_plan_file *ret_f, int fd);
 
+/* The same for one in a slot. */
+int mpr_plan_open_slot(struct mpr_plan_file *ret_f,
+		       const struct mpr_shmem *slot);
+
 /* What is at one of the offsets; NULL for 0. */
 const void *mpr_plan_at(const struct mpr_plan_file *f, uint64_t offset);
 
@@ -123,8 +131,10 @@ void mpr_plan_options(const struct mpr_plan_file *f,
  * it has that already. Returns 0 or -ENOMEM. */
 int mpr_plan_environment(const struct mpr_plan_file *f, const char ***ret_env);
 
-/* In the child: what it is to call. Returns 0 or -ENOEXEC. */
+/* In the child: what it is to call. Returns 0 or -ENOEXEC. The other one leaves it
+ * open which function that is. */
 int mpr_plan_call(const struct mpr_plan_file *f, struct mpr_call *ret_call);
+struct mpr_call mpr_plan_arguments(const struct mpr_plan_file *f);
 
 void mpr_plan_free(struct mpr_plan_file *f);
 

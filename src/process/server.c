@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <mproc/core.h>
 
 #include "arena/participant.h"
+#include "base/alloc.h"
 #include "base/macros.h"
 #include "ipc/queue_fd.h"
 #include "os/ambience.h"
@@ -16,23 +18,32 @@
 #include "os/stdio.h"
 #include "process/forkserver.h"
 #include "process/plan.h"
+#include "process/plans.h"
 #include "process/self.h"
 #include "process/server.h"
 #include "process/setup.h"
 #include "process/spawned.h"
 
-#define PLAN 0
-#define DIRECTORY 1
+#define DIRECTORY 0
+#define PLAN 1 /* if it is in no slot */
 
 static struct mpr_keyboard keyboard;
+static struct mpr_plans_copy plans;
 
-/* What the child is made of; it never leaves the functions below. */
+/* What the child is made of; it never leaves the functions below. As much of it as
+ * can be is made before the fork: see struct mpr_crash_plan. */
 struct birth {
 	struct mpr_server_request request;
 	struct mpr_plan_file plan;
-	int fds[MPR_COURIER_FDS];
 	int n;
 	int connection;
+	struct mpr_ambience ours;
+	struct mpr_start start;
+	struct mpr_file promise;
+	struct mproc_process_opts opts;
+	const char **env; /* or NULL: it is the server's */
+	void *arg; /* a copy, or NULL */
+	int fds[MPR_COURIER_FDS];
 };
 
 static void
@@ -49,8 +60,14 @@ refuse(const struct birth *b, enum mpr_setup_step step, int r)
 	mpr_child_exit(127);
 }
 
+static bool
+has_slot(const struct birth *b)
+{
+	return b->request.slot != MPR_SERVER_NO_SLOT;
+}
+
 /* All that we were sent goes above the numbers that the child is to have. */
-static int
+MPR_CHILD_PATH static int
 make_room(struct birth *b, const struct mproc_process_opts *o)
 {
 	int above = 3;
@@ -58,18 +75,21 @@ make_room(struct birth *b, const struct mproc_process_opts *o)
 	for (int i = 0; i < o->n_keep_fds; i++)
 		if (o->keep_fds[i] >= above)
 			above = o->keep_fds[i] + 1;
-	for (int i = PLAN; i < b->n; i++) {
+	for (int i = 0; i < b->n; i++) {
 		if (b->fds[i] >= above)
 			continue;
 		b->fds[i] = mpr_fds_move_up(b->fds[i], above);
 		if (b->fds[i] < 0)
 			return b->fds[i];
 	}
-	b->plan.shmem.file.fd = b->fds[PLAN];
-	return 0;
+	if (has_slot(b) && b->promise.fd < above)
+		b->promise.fd = mpr_fds_move_up(b->promise.fd, above);
+	else if (!has_slot(b))
+		b->promise.fd = b->fds[PLAN];
+	return b->promise.fd < 0 ? b->promise.fd : 0;
 }
 
-static int
+MPR_CHILD_PATH static int
 place_kept(struct birth *b, const struct mproc_process_opts *o)
 {
 	const struct mpr_pass *pass = mpr_plan_at(&b->plan,
@@ -86,7 +106,7 @@ place_kept(struct birth *b, const struct mproc_process_opts *o)
 }
 
 /* They lead where they do in the starter, or where its options say. */
-static void
+MPR_CHILD_PATH static void
 lead_stream(struct birth *b, int stream, struct mproc_stdio *ret_s)
 {
 	int number = b->request.streams[stream];
@@ -102,7 +122,7 @@ lead_stream(struct birth *b, int stream, struct mproc_stdio *ret_s)
 	}
 }
 
-static int
+MPR_CHILD_PATH static int
 place_descriptors(struct birth *b, struct mproc_process_opts *o)
 {
 	int r = make_room(b, o);
@@ -119,86 +139,167 @@ place_descriptors(struct birth *b, struct mproc_process_opts *o)
 	return 0;
 }
 
-static void
+MPR_CHILD_PATH static void
 close_rest(const struct birth *b)
 {
-	for (int i = DIRECTORY; i < b->request.keep; i++)
-		mpr_fds_close(b->fds[i]);
+	for (int i = 0; i < b->request.keep; i++)
+		if (b->fds[i] != b->promise.fd)
+			mpr_fds_close(b->fds[i]);
+}
+
+/* Nothing that is loaded here is ever unloaded: most starts are of what the last one
+ * was, and to look at the loader's list costs a page that was written before each
+ * fork. What is not here, the child loads: then there is no function. */
+static struct mpr_call
+find_call(const struct mpr_plan_file *f)
+{
+	static struct mpr_module_id module;
+	static mpr_function *entry;
+	static uint64_t offset;
+	const struct mpr_plan *plan = f->plan;
+	struct mpr_call call = mpr_plan_arguments(f);
+
+	if (!entry || plan->entry != offset ||
+	    !mpr_module_is(&plan->module.id, &module)) {
+		if (mpr_module_look(&plan->module, plan->entry, &entry) < 0)
+			entry = NULL;
+		module = plan->module.id;
+		offset = plan->entry;
+	}
+	call.fn = entry;
+	return call;
+}
+
+static int
+prepare(struct birth *b)
+{
+	const struct mpr_plan *plan = b->plan.plan;
+
+	b->start = (struct mpr_start){
+		.name = plan->name,
+		.record = b->plan.record,
+		.opts = &b->opts,
+		.setup = true,
+		.promise = &b->promise,
+	};
+	b->promise = has_slot(b) ? plans.file : b->plan.shmem.file;
+	mpr_child_bond(&b->start.bond);
+	b->start.bond.parent = plan->parent;
+	b->start.bond.blocked = mpr_ambience_blocks(&plan->ambience,
+						    b->start.bond.signal);
+	b->start.bond.outlives = plan->outlives;
+	b->start.bond.fostered = true;
+	mpr_ambience_note(&b->ours);
+	mpr_plan_options(&b->plan, &b->opts);
+	if (!b->opts.no_report)
+		mpr_crash_plan(&b->start.crash);
+	b->start.call = find_call(&b->plan);
+	if (has_slot(b) && plan->arg_size) {
+		/* What comes of the child may have it for longer than the slot. */
+		b->arg = mpr_malloc(plan->arg_size);
+		if (!b->arg)
+			return -ENOMEM;
+		b->start.call.arg = memcpy(b->arg, b->start.call.arg,
+					   plan->arg_size);
+	}
+	return mpr_plan_environment(&b->plan, &b->env);
+}
+
+static void
+load_entry(struct birth *b)
+{
+	int r;
+
+	mpr_spawned_set_early(true);
+	r = mpr_plan_call(&b->plan, &b->start.call);
+	mpr_spawned_set_early(false);
+	if (r < 0)
+		refuse(b, MPR_SETUP_ENTRY, r);
+	if (b->arg)
+		b->start.call.arg = b->arg;
 }
 
 /* The child's whole life, from the fork on. */
-static noreturn void
+MPR_CHILD_PATH MPR_NOINLINE static noreturn void
 live(struct birth *b)
 {
 	const struct mpr_plan *plan = b->plan.plan;
-	struct mpr_start start = {
-		.name = plan->name,
-		.record = b->plan.record,
-		.setup = true,
-	};
-	struct mproc_process_opts o;
-	const char **env = NULL;
 	int r;
 
 	/* First, as what follows unblocks what it needs. */
-	mpr_ambience_take(&plan->ambience);
-	mpr_child_bond(&start.bond);
-	start.bond.parent = plan->parent;
-	start.bond.outlives = plan->outlives;
-	start.bond.fostered = true;
-	mpr_child_follow(&start.bond);
+	mpr_ambience_take(&plan->ambience, &b->ours);
+	mpr_child_follow(&b->start.bond);
 	mpr_stdio_forget();
 	mpr_self_forget();
 	mpr_queue_fd_forget();
 	mpr_forkserver_forget();
 	mpr_keyboard_heed(&keyboard);
 	mpr_fds_close(b->connection);
+	if (!has_slot(b))
+		mpr_fds_close(plans.file.fd);
 	mproc_set_exit_limit((mproc_timeout){ plan->exit_limit });
 	(void)mproc_set_start_method(plan->method);
-	mpr_plan_options(&b->plan, &o);
-	r = place_descriptors(b, &o);
+	r = place_descriptors(b, &b->opts);
 	if (r < 0)
 		refuse(b, MPR_SETUP_DESCRIPTORS, r);
-	r = mpr_plan_environment(&b->plan, &env);
-	mpr_spawned_set_early(true);
-	if (r == 0)
-		r = mpr_plan_call(&b->plan, &start.call);
-	mpr_spawned_set_early(false);
-	if (r < 0)
-		refuse(b, MPR_SETUP_ENTRY, r);
-	o.env = env;
-	start.opts = &o;
-	start.promise = &b->plan.shmem.file;
-	if (!o.no_report)
-		mpr_crash_plan(&start.crash);
-	mpr_self_begin(&start);
-	free(env);
-	if (!o.n_keep_fds)
+	if (mpr_unlikely(!b->start.call.fn))
+		load_entry(b);
+	b->opts.env = b->env;
+	mpr_self_begin(&b->start);
+	if (b->env)
+		free(b->env);
+	if (!b->opts.n_keep_fds)
 		close_rest(b);
-	mpr_plan_close(&b->plan);
-	mpr_self_enter(&start);
+	mpr_fds_close(b->promise.fd);
+	mpr_self_enter(&b->start);
 }
 
 static void
 forget(struct birth *b)
 {
-	for (int i = DIRECTORY; i < b->n; i++)
+	free(b->env);
+	free(b->arg);
+	b->env = NULL;
+	b->arg = NULL;
+	for (int i = 0; i < b->n; i++)
 		mpr_fds_close(b->fds[i]);
-	/* And the plan's. */
-	mpr_plan_free(&b->plan);
+	if (has_slot(b))
+		mpr_plans_hide(&plans, b->request.slot);
+	else
+		mpr_shmem_unmap_only(&b->plan.shmem);
+}
+
+/* Returns false if there is none. */
+static bool
+open_plan(struct birth *b)
+{
+	struct mpr_shmem slot;
+
+	if (!has_slot(b))
+		return b->n > PLAN && mpr_plan_open(&b->plan, b->fds[PLAN]) == 0;
+	return b->request.slot >= 0 && b->request.slot < MPR_PLANS_SLOTS &&
+	       mpr_plans_show(&plans, b->request.slot, &slot) == 0 &&
+	       mpr_plan_open_slot(&b->plan, &slot) == 0;
 }
 
 /* Returns false if it cannot tell the starter what came of it. */
-static bool
+MPR_CHILD_PATH MPR_NOINLINE static bool
 fork_one(struct birth *b, const struct mpr_sibling *sibling)
 {
 	pid_t pid;
+	int r;
 
-	if (b->n <= PLAN || mpr_plan_open(&b->plan, b->fds[PLAN]) < 0)
+	if (!open_plan(b))
 		return false;
 	if (b->n < b->request.n) {
 		/* There was no room for the rest. */
 		tell_failure(b->plan.record, MPR_SETUP_DESCRIPTORS, -EMFILE);
+		forget(b);
+		return true;
+	}
+	r = prepare(b);
+	if (r < 0) {
+		tell_failure(b->plan.record, MPR_SETUP_FORK, r);
 		forget(b);
 		return true;
 	}
@@ -220,46 +321,66 @@ fork_one(struct birth *b, const struct mpr_sibling *sibling)
 }
 
 static struct mpr_server_answer
-preload(const struct mpr_server_request *request)
+preload(const struct mpr_server_hello *hello)
 {
 	struct mpr_server_answer answer = { 0 };
-	struct mpr_call call = { .arg = (void *)(uintptr_t)request->arg };
+	struct mpr_call call = { .arg = (void *)(uintptr_t)hello->arg };
 
-	if (!request->has_preload)
+	if (!hello->has_preload)
 		return answer;
 	mpr_spawned_set_early(true);
-	answer.error = mpr_module_find(&request->module, request->entry,
-				       &call.fn);
+	answer.error = mpr_module_find(&hello->module, hello->entry, &call.fn);
 	mpr_spawned_set_early(false);
 	if (answer.error == 0)
 		answer.code = mpr_call_run(&call);
 	return answer;
 }
 
+static struct mpr_server_answer
+greet(int connection, int *ret_r)
+{
+	struct mpr_server_answer answer = { 0 };
+	struct mpr_server_hello hello;
+	int fds[MPR_COURIER_FDS], n;
+
+	n = mpr_courier_receive(connection, &hello, sizeof(hello), fds);
+	*ret_r = n < 0 ? n : 0;
+	if (n < 0)
+		return answer;
+	answer.error = n == 1 ? mpr_plans_adopt(&plans, fds[0]) : -EMFILE;
+	if (answer.error == 0)
+		answer = preload(&hello);
+	mpr_stdio_flush();
+	return answer;
+}
+
+static void
+serve(int connection, const struct mpr_sibling *sibling)
+{
+	struct birth b = { .connection = connection };
+
+	do
+		b.n = mpr_courier_receive(connection, &b.request,
+					  sizeof(b.request), b.fds);
+	while (b.n >= 0 && b.request.ask == MPR_SERVER_FORK &&
+	       fork_one(&b, sibling));
+}
+
 int
 mpr_server_run(void *arg)
 {
-	struct birth b = { .connection = *(int *)arg };
+	int connection = *(int *)arg, r;
 	struct mpr_server_answer answer;
 	struct mpr_sibling sibling;
-	int r;
 
 	mpr_keyboard_ignore(&keyboard);
-	r = mpr_courier_receive(b.connection, &b.request, sizeof(b.request),
-				b.fds);
+	answer = greet(connection, &r);
 	if (r < 0)
 		return 0;
-	answer = preload(&b.request);
-	mpr_stdio_flush();
 	if (answer.error == 0)
 		answer.error = mpr_sibling_prepare(&sibling);
-	r = mpr_courier_send(b.connection, &answer, sizeof(answer), NULL, 0);
-	if (r < 0 || answer.error < 0 || answer.code != 0)
-		return 0;
-	do
-		b.n = mpr_courier_receive(b.connection, &b.request,
-					  sizeof(b.request), b.fds);
-	while (b.n >= 0 && b.request.ask == MPR_SERVER_FORK &&
-	       fork_one(&b, &sibling));
+	r = mpr_courier_send(connection, &answer, sizeof(answer), NULL, 0);
+	if (r == 0 && answer.error == 0 && answer.code == 0)
+		serve(connection, &sibling);
 	return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * The fork server, in itself: what it is sent, and what it answers.
  *
- * A request to fork brings a plan and descriptors. The server maps the plan, forks
+ * A request to fork brings descriptors, and a plan: the number of a slot (plans.h), or
+ * the file, where it needs one of its own. The server maps the plan, forks
  * a sibling, whose id the kernel writes into the record there, and is done with it.
  * Nothing is answered: the starter waits by the record, for that id, or for a word
  * that there was an error, or for the end of the server. Once that has ended, no id
@@ -17,27 +18,33 @@
 #include "os/module.h"
 
 enum mpr_server_ask {
-	MPR_SERVER_PRELOAD, /* the first message, and only that */
 	MPR_SERVER_FORK,
 	MPR_SERVER_END,
+};
+
+/* The first message; with it comes the file that has the slots. */
+struct mpr_server_hello {
+	int32_t has_preload;
+	struct mpr_module module;
+	uint64_t entry, arg;
 };
 
 /* Where a standard stream leads, in the place of a number among the descriptors. */
 #define MPR_SERVER_CLOSED (-1)
 #define MPR_SERVER_NULL (-2)
 
-/* The descriptors: the plan, the working directory, the standard streams that have
- * one, and those that are kept, in the order in which the plan has their numbers. */
+/* In the place of a slot's number. */
+#define MPR_SERVER_NO_SLOT (-1)
+
+/* The descriptors: the working directory, the plan if it is in no slot, the standard
+ * streams that have one, and those that are kept, in the order in which the plan has
+ * their numbers. */
 struct mpr_server_request {
 	int32_t ask;
+	int32_t slot;
 	int32_t streams[3]; /* number of the descriptor */
 	int32_t keep; /* number of the first one */
 	int32_t n; /* how many there are in all */
-
-	/* The first message's. */
-	int32_t has_preload;
-	struct mpr_module module;
-	uint64_t entry, arg;
 };
 
 /* To the first message: 0, or an error; and what the function has returned. */

@@ -84,7 +84,7 @@ pid_t
 mpr_spawn(mproc_process *p, const struct mpr_call *call,
 	  const struct mproc_process_opts *o)
 {
-	int r = mpr_plan_make(&p->plan, call, p->name, o);
+	int r = mpr_plan_make(&p->plan, call, p->name, o, NULL);
 
 	if (r < 0)
 		return r;

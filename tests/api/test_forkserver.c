@@ -343,6 +343,104 @@ children_are_the_starters_own(void **state)
 	mproc_process_close(p);
 }
 
+/* More than there are slots for plans. */
+#define MANY 70
+
+struct addend {
+	struct board *board;
+	unsigned n;
+};
+
+static int
+add_argument(void *arg)
+{
+	struct addend *a = arg;
+
+	a->board->ready += a->n;
+	return stay(NULL);
+}
+
+static void
+there_may_be_many_at_a_time(void **state)
+{
+	struct addend a = { .board = board };
+	mproc_process *ps[MANY];
+	unsigned sum = 0;
+
+	start_server();
+	for (unsigned i = 0; i < MANY; i++) {
+		a.n = i + 1;
+		ps[i] = start_with(add_argument, &a,
+				   SERVED(.arg_size = sizeof(a)));
+		sum += a.n;
+	}
+	mpt_until(*state, board->ready == sum);
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_int_equal(mproc_process_kill(ps[i]), 0);
+		assert_int_equal(end_of(ps[i]), -SIGKILL);
+		mproc_process_close(ps[i]);
+	}
+	assert_int_equal(run(tell_preloaded, NULL), 41);
+}
+
+/* What a child was given stays its own, and its children's, when the memory that it
+ * came in serves for another one. */
+
+struct text {
+	struct board *board;
+	char bytes[500];
+};
+
+static int
+leave_one_that_writes(void *arg)
+{
+	struct text *text = arg;
+	pid_t pid = fork();
+
+	if (pid)
+		return pid > 0 ? 0 : 1;
+	while (text->board->ready != 1)
+		sched_yield();
+	memset(text->bytes, 'x', sizeof(text->bytes));
+	text->board->ready = 2;
+	_exit(0);
+}
+
+static int
+compare_argument(void *arg)
+{
+	struct text *text = arg;
+
+	text->board->ready = 1;
+	while (text->board->ready != 2)
+		sched_yield();
+	for (size_t i = 0; i < sizeof(text->bytes); i++)
+		if (text->bytes[i] != 'b')
+			return 1;
+	return 0;
+}
+
+static void
+an_argument_is_the_childs_own(void **state)
+{
+	struct text text = { .board = board };
+	mproc_process *p;
+
+	start_server();
+	memset(text.bytes, 'a', sizeof(text.bytes));
+	p = start_with(leave_one_that_writes, &text,
+		       SERVED(.arg_size = sizeof(text)));
+	assert_int_equal(end_of(p), 0);
+	mproc_process_close(p);
+	memset(text.bytes, 'b', sizeof(text.bytes));
+	p = start_with(compare_argument, &text,
+		       SERVED(.arg_size = sizeof(text)));
+	assert_int_equal(end_of(p), 0);
+	mproc_process_close(p);
+	assert_int_equal(mproc_forkserver_stop(), 0);
+	(void)mpt_reap_orphans(*state);
+}
+
 /* The C library knows its thread: it locks as itself, and signals itself. */
 
 static void *
@@ -568,6 +666,8 @@ main(void)
 		server_test(more_descriptors_than_a_message_takes_are_refused),
 		server_test(the_keyboard_does_not_end_it),
 		server_test(children_are_the_starters_own),
+		server_test(there_may_be_many_at_a_time),
+		server_test(an_argument_is_the_childs_own),
 		server_test(children_are_whole_to_the_c_library),
 		server_test(children_have_no_connection_of_the_server),
 		server_test(a_forked_process_has_its_own),

@@ -10,6 +10,7 @@
 #include "os/courier.h"
 #include "os/image.h"
 #include "process/plan.h"
+#include "process/plans.h"
 #include "process/server.h"
 
 #define CODE 7
@@ -22,6 +23,7 @@ struct board {
 struct family {
 	struct mpt *t;
 	struct board *board;
+	struct mpr_plans *plans;
 	struct mpr_plan_file plan;
 	int connection[2];
 	unsigned number; /* of the case */
@@ -49,28 +51,43 @@ begin_steps(void *arg)
 }
 
 static void
-send_hello(int connection)
+send_hello(const struct family *f)
 {
-	struct mpr_server_request hello = { .ask = MPR_SERVER_PRELOAD,
-					    .has_preload = 1 };
+	struct mpr_server_hello hello = { .has_preload = 1 };
+	int fd = mpr_plans_fd(f->plans);
 
 	assert_int_equal(mpr_module_of((mpr_function *)begin_steps,
 				       &hello.module, &hello.entry), 0);
-	assert_int_equal(mpr_courier_send(connection, &hello, sizeof(hello),
-					  NULL, 0), 0);
+	assert_int_equal(mpr_courier_send(f->connection[0], &hello,
+					  sizeof(hello), &fd, 1), 0);
+}
+
+/* In turn: one with a slot for its plan, and one with a file. */
+static bool
+has_slot(const struct family *f)
+{
+	return f->number % 4 < 2;
 }
 
 static void
 send_request(struct family *f)
 {
 	struct mpr_server_request request = { .ask = MPR_SERVER_FORK,
-					      .streams = { 2, 3, 4 },
-					      .keep = 5 };
+					      .slot = MPR_SERVER_NO_SLOT };
 	int directory = open(".", O_PATH | O_CLOEXEC);
-	int fds[] = { f->plan.shmem.file.fd, directory, 0, 2, 2 };
+	int fds[] = { directory, 0, 2, 2, 2 }, n = 1;
 
+	if (f->plan.plans)
+		request.slot = mpr_plans_number(f->plans, &f->plan.shmem);
+	else
+		fds[n++] = f->plan.shmem.file.fd;
+	for (int i = 0; i < 3; i++) {
+		fds[n] = i ? 2 : 0;
+		request.streams[i] = n++;
+	}
+	request.keep = request.n = n;
 	assert_int_equal(mpr_courier_send(f->connection[0], &request,
-					  sizeof(request), fds, 5), 0);
+					  sizeof(request), fds, n), 0);
 	close(directory);
 }
 
@@ -90,10 +107,12 @@ ask(void *arg)
 	f->fds = mpt_fd_count();
 	f->board->ran = 0;
 	call = mpr_call_entry(run, f->board, 0);
+	assert_int_equal(mpr_plans_new(&f->plans), 0);
 	assert_int_equal(mpr_plan_make(&f->plan, &call,
-				       (char[MPR_NAME_MAX]){ "child" }, &o), 0);
+				       (char[MPR_NAME_MAX]){ "child" }, &o,
+				       has_slot(f) ? f->plans : NULL), 0);
 	assert_int_equal(mpr_courier_pair(f->connection), 0);
-	send_hello(f->connection[0]);
+	send_hello(f);
 	send_request(f);
 	assert_int_equal(mpr_courier_send(f->connection[0], &end, sizeof(end),
 					  NULL, 0), 0);
@@ -140,6 +159,7 @@ server_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	assert_int_equal(waitpid(-1, &status, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
 	mpr_plan_free(&f->plan);
+	mpr_plans_drop(f->plans);
 	close(f->connection[0]);
 	close(f->connection[1]);
 	assert_int_equal(mpt_fd_count(), f->fds);
