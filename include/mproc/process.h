@@ -301,7 +301,8 @@ MPROC_API void mproc_process_main(void);
  * @struct_size: filled in by MPROC_OPTS
  * @preload:     what it runs before it serves, so that its children need not; NULL:
  *               nothing. It is found as an entry for MPROC_SPAWN is; if it does
- *               not return 0, the server does not begin
+ *               not return 0, or exits, the server does not begin. Where the
+ *               server is killed meanwhile, or crashes, another one runs it again
  * @preload_arg: its argument: NULL, or a pointer into the default arena, or a
  *               number below 4096
  */
@@ -320,8 +321,9 @@ struct mproc_forkserver_opts {
  * default arena is made if it does not exist.
  *
  * Return: 0 when it serves, or a negative error: -EBUSY if there is one; -ENOEXEC
- *         if the preload function has failed, or cannot be found, or as
- *         mproc_process_start() says; -ENOSYS if the kernel does not tell what is
+ *         if the preload function has failed, has crashed in three servers in turn,
+ *         or cannot be found, or as mproc_process_start() says; -EPIPE if three in
+ *         turn were killed before that; -ENOSYS if the kernel does not tell what is
  *         needed (PR_GET_TID_ADDRESS); others of mproc_process_start().
  * Context: blocks until the preload function has returned.
  */
@@ -334,10 +336,13 @@ mproc_forkserver_start(const struct mproc_forkserver_opts *opts);
  * The processes that it has made go on. What is started by MPROC_FORKSERVER
  * afterwards begins another one, with no options.
  *
+ * Other threads may be starting processes by it: each start comes to its end, if need
+ * be by another server. One that is just beginning a server uses that once, and ends
+ * it. mproc_forkserver_start() in another thread is as if it was called afterwards.
+ *
  * Return: 0, also if there is none.
- * Context: waits for its end, for a second at most; then it is killed. While other
- *          threads start processes by it, it returns at once, and the last of them
- *          does that.
+ * Context: waits for its end: 100 ms at most for starts that are under way, then a
+ *          second at most; then it is killed.
  */
 MPROC_API int mproc_forkserver_stop(void);
 

@@ -28,8 +28,10 @@
 
 #define LOOK_EVERY INT64_C(50000000) /* ns */
 #define GRACE INT64_C(1000000000)    /* ns, for its end */
+#define PATIENCE INT64_C(100000000)  /* ns, for starts by one that is stopped */
 
-/* How many servers are asked for one start, if they end again and again. */
+/* How many servers are begun, and asked, for one start, if they end again and
+ * again. */
 #define SERVERS 3
 
 struct server {
@@ -43,6 +45,7 @@ struct server {
 static _Atomic(struct server *) current;
 static uint64_t owner;
 static struct mproc_forkserver_opts wanted; /* for the next one */
+static unsigned stops; /* how often it was stopped */
 
 /* The process lock is held in these two. */
 
@@ -156,23 +159,38 @@ hold_living(void)
 	return s;
 }
 
-/* Makes @s the one, unless another thread was faster; it is held once more. Another
- * one in its place will begin as it did. */
+/* Makes @s the one, if there is none; it is held once more. Another one in its place
+ * will begin as it did. The process lock is held. */
 static bool
 install(struct server *s, const struct mproc_forkserver_opts *o)
 {
-	bool first;
+	if (mine())
+		return false;
+	owner = mpr_generation();
+	s->holders++;
+	wanted = *o;
+	atomic_store(&current, s);
+	return true;
+}
+
+/* The caller holds the server that it has begun, or another thread's, which was
+ * faster. If it was stopped meanwhile, others will want one without these options:
+ * then the caller's is for this time only. */
+static void
+settle(struct server **s, const struct mproc_forkserver_opts *o, unsigned before)
+{
+	struct server *other = NULL;
 
 	mpr_process_lock();
-	first = !mine();
-	if (first) {
-		owner = mpr_generation();
-		s->holders++;
-		wanted = *o;
-		atomic_store(&current, s);
+	if (stops == before && !install(*s, o)) {
+		other = mine();
+		other->holders++;
 	}
 	mpr_process_unlock();
-	return first;
+	if (!other)
+		return;
+	drop(*s);
+	*s = other;
 }
 
 static int
@@ -223,12 +241,10 @@ receive_answer(const struct server *s, struct mpr_server_answer *ret_answer)
 	return -EPIPE;
 }
 
-/* Has it run the preload function, and waits for that. */
 static int
-greet(const struct server *s, const struct mproc_forkserver_opts *o)
+say_hello(const struct server *s, const struct mproc_forkserver_opts *o)
 {
 	struct mpr_server_hello hello = { 0 };
-	struct mpr_server_answer answer;
 	int fd = mpr_plans_fd(s->plans), r = 0;
 
 	if (o->preload) {
@@ -237,13 +253,40 @@ greet(const struct server *s, const struct mproc_forkserver_opts *o)
 		r = mpr_module_of((mpr_function *)o->preload, &hello.module,
 				  &hello.entry);
 	}
-	if (r == 0)
-		r = fd < 0 ? -EPIPE : tell(s, &hello, sizeof(hello), &fd, 1);
-	if (r == 0)
+	if (r < 0)
+		return r;
+	return fd < 0 ? -EPIPE : tell(s, &hello, sizeof(hello), &fd, 1);
+}
+
+/* It has ended before it could serve. Returns -EPIPE if it was killed, or has
+ * crashed; who was reaped elsewhere, and left no code, counts as that. */
+static int
+judge_end(const struct server *s)
+{
+	if (mpr_process_wait(s->process, mproc_now() + GRACE, false) < 0 ||
+	    s->process->exit.signal || s->process->exit.code < 0)
+		return -EPIPE;
+	return mpr_fail(-ENOEXEC, "the fork server has ended with status %d "
+			"before it could serve: its preload function?",
+			s->process->exit.code);
+}
+
+/* Has it run the preload function, and waits for that; @ret_preloads tells whether
+ * it has come so far. Returns -EPIPE if it was killed meanwhile. */
+static int
+greet(const struct server *s, const struct mproc_forkserver_opts *o,
+      bool *ret_preloads)
+{
+	struct mpr_server_answer answer = { .preloads = 1 };
+	int r = say_hello(s, o);
+
+	*ret_preloads = false;
+	while (r == 0 && answer.preloads) {
 		r = receive_answer(s, &answer);
+		*ret_preloads |= r == 0 && answer.preloads;
+	}
 	if (r == -EPIPE)
-		return mpr_fail(-ENOEXEC, "the fork server has ended before it "
-				"could serve: its preload function?");
+		return judge_end(s);
 	if (r < 0)
 		return r;
 	if (answer.error < 0)
@@ -254,19 +297,12 @@ greet(const struct server *s, const struct mproc_forkserver_opts *o)
 				    "server has returned %d", answer.code);
 }
 
-/* Begins one, and holds it, or the one that another thread has begun meanwhile. */
 static int
-begin(struct server **ret_s, const struct mproc_forkserver_opts *o)
+make(struct server **ret_s)
 {
-	struct server *s;
-	mproc_arena *a;
+	struct server *s = mpr_zalloc(sizeof(*s));
 	int r;
 
-	/* Its children are to have it, whenever it is used first. */
-	r = mpr_arena_get(&a);
-	if (r < 0)
-		return r;
-	s = mpr_zalloc(sizeof(*s));
 	if (!s)
 		return mpr_fail(-ENOMEM, "no memory for a fork server");
 	s->holders = 1;
@@ -281,13 +317,39 @@ begin(struct server **ret_s, const struct mproc_forkserver_opts *o)
 		free(s);
 		return r;
 	}
-	r = greet(s, o);
-	if (r < 0 || !install(s, o)) {
-		drop(s);
-		s = NULL;
-	}
 	*ret_s = s;
-	return r;
+	return 0;
+}
+
+/* Begins one that serves, and holds it. One that is killed on the way is replaced. */
+static int
+begin(struct server **ret_s, const struct mproc_forkserver_opts *o)
+{
+	unsigned in_preload = 0;
+	bool preloads;
+	mproc_arena *a;
+	/* Its children are to have it, whenever it is used first. */
+	int r = mpr_arena_get(&a);
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < SERVERS; i++) {
+		r = make(ret_s);
+		if (r < 0)
+			return r;
+		r = greet(*ret_s, o, &preloads);
+		if (r == 0)
+			return 0;
+		drop(*ret_s);
+		if (r != -EPIPE)
+			return r;
+		in_preload += preloads;
+	}
+	return in_preload == SERVERS ?
+		       mpr_fail(-ENOEXEC, "%d fork servers in turn have ended by "
+				"a signal in the preload function", SERVERS) :
+		       mpr_fail(-EPIPE, "%d fork servers in turn were killed "
+				"before they could serve", SERVERS);
 }
 
 /* Holds one, which may be dead. */
@@ -295,17 +357,22 @@ static int
 get(struct server **ret_s)
 {
 	struct mproc_forkserver_opts o;
+	unsigned before;
 	int r;
 
-	while (!(*ret_s = hold())) {
-		mpr_process_lock();
-		o = wanted;
-		mpr_process_unlock();
-		r = begin(ret_s, &o);
-		if (r < 0 || *ret_s)
-			return r;
-	}
-	return 0;
+	mpr_process_lock();
+	*ret_s = mine();
+	if (*ret_s)
+		(*ret_s)->holders++;
+	o = wanted;
+	before = stops;
+	mpr_process_unlock();
+	if (*ret_s)
+		return 0;
+	r = begin(ret_s, &o);
+	if (r == 0)
+		settle(ret_s, &o, before);
+	return r;
 }
 
 /* What is sent along. */
@@ -480,6 +547,33 @@ mpr_forkserver_forget(void)
 	atomic_store(&current, NULL);
 }
 
+static bool
+is_held_by_others(struct server *s)
+{
+	bool held;
+
+	mpr_process_lock();
+	held = s->holders > 1;
+	mpr_process_unlock();
+	return held;
+}
+
+/* Those who are in the middle of a start by it may come to its end; else it is killed,
+ * and they begin another one. */
+static void
+end_starts(struct server *s)
+{
+	int64_t deadline = mproc_now() + PATIENCE;
+	unsigned tries = 0;
+
+	while (is_held_by_others(s) && mpr_child_pause(deadline, tries++) == 0)
+		;
+	if (!is_held_by_others(s))
+		return;
+	(void)mproc_process_kill(s->process);
+	(void)mpr_process_wait(s->process, mproc_now() + GRACE, false);
+}
+
 static void
 stop(void)
 {
@@ -488,9 +582,12 @@ stop(void)
 	mpr_process_lock();
 	s = take_current();
 	wanted = (struct mproc_forkserver_opts){ 0 };
+	stops++;
 	mpr_process_unlock();
-	if (s)
-		drop(s);
+	if (!s)
+		return;
+	end_starts(s);
+	drop(s);
 }
 
 MPR_CHILD_PATH void
@@ -515,8 +612,9 @@ static int
 start(const struct mproc_forkserver_opts *opts)
 {
 	struct mproc_forkserver_opts o;
-	struct server *s = NULL;
 	int r = mpr_opts_read(&o, sizeof(o), opts);
+	bool is_first = false;
+	struct server *s;
 
 	if (r < 0)
 		return r;
@@ -524,15 +622,16 @@ start(const struct mproc_forkserver_opts *opts)
 		return mpr_fail(-EFAULT, "the preload function's argument %p is "
 				"no memory of the default arena", o.preload_arg);
 	s = hold_living();
-	if (!s)
+	if (!s) {
 		r = begin(&s, &o);
-	else
-		r = -EBUSY;
-	if (r == 0 && !s)
-		r = -EBUSY;
-	if (s)
-		drop(s);
-	return r == -EBUSY ? mpr_fail(r, "there is a fork server") : r;
+		if (r < 0)
+			return r;
+		mpr_process_lock();
+		is_first = install(s, &o);
+		mpr_process_unlock();
+	}
+	drop(s);
+	return is_first ? 0 : mpr_fail(-EBUSY, "there is a fork server");
 }
 
 int

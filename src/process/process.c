@@ -208,8 +208,9 @@ give_up(mproc_process *p)
 	order(p, MPR_RECORD_ABORT);
 }
 
-/* One with an image of its own has ended without a word. If that was by a signal,
- * it was started, and has ended; or else its program is not what we need. */
+/* One with an image of its own has ended without a word. If that was by a signal, or
+ * nobody knows, as others have reaped it, it was started, and has ended; or else its
+ * program is not what we need. */
 static int
 judge_end(mproc_process *p)
 {
@@ -218,7 +219,7 @@ judge_end(mproc_process *p)
 	mpr_process_lock();
 	ended = mpr_process_look(p);
 	mpr_process_unlock();
-	if (!ended || p->exit.signal)
+	if (!ended || p->exit.code < 0)
 		return 0;
 	return mpr_fail(-ENOEXEC, "the new image ended with status %d before "
 			"it came to libmproc: its libraries, or .exe",

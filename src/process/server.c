@@ -321,12 +321,16 @@ fork_one(struct birth *b, const struct mpr_sibling *sibling)
 }
 
 static struct mpr_server_answer
-preload(const struct mpr_server_hello *hello)
+preload(const struct mpr_server_hello *hello, int connection)
 {
-	struct mpr_server_answer answer = { 0 };
+	struct mpr_server_answer answer = { .preloads = 1 };
 	struct mpr_call call = { .arg = (void *)(uintptr_t)hello->arg };
 
-	if (!hello->has_preload)
+	if (hello->has_preload)
+		answer.error = mpr_courier_send(connection, &answer,
+						sizeof(answer), NULL, 0);
+	answer.preloads = 0;
+	if (!hello->has_preload || answer.error < 0)
 		return answer;
 	mpr_spawned_set_early(true);
 	answer.error = mpr_module_find(&hello->module, hello->entry, &call.fn);
@@ -339,7 +343,7 @@ preload(const struct mpr_server_hello *hello)
 static struct mpr_server_answer
 greet(int connection, int *ret_r)
 {
-	struct mpr_server_answer answer = { 0 };
+	struct mpr_server_answer answer = { .error = 0 };
 	struct mpr_server_hello hello;
 	int fds[MPR_COURIER_FDS], n;
 
@@ -349,7 +353,7 @@ greet(int connection, int *ret_r)
 		return answer;
 	answer.error = n == 1 ? mpr_plans_adopt(&plans, fds[0]) : -EMFILE;
 	if (answer.error == 0)
-		answer = preload(&hello);
+		answer = preload(&hello, connection);
 	mpr_stdio_flush();
 	return answer;
 }

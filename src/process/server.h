@@ -47,8 +47,10 @@ struct mpr_server_request {
 	int32_t n; /* how many there are in all */
 };
 
-/* To the first message: 0, or an error; and what the function has returned. */
+/* To the first message: that the preload function is run now; then 0, or an error,
+ * and what the function has returned. */
 struct mpr_server_answer {
+	int32_t preloads;
 	int32_t error;
 	int32_t code;
 };

@@ -146,12 +146,16 @@ static int
 fork_and_die(void *arg)
 {
 	struct board *b = arg;
-	pid_t pid = fork();
+	pid_t pid;
 
-	if (pid == 0)
-		while (pause() < 0)
-			;
-	b->forked = pid;
+	/* Once: others are begun in its place, and die as well. */
+	if (!b->forked) {
+		pid = fork();
+		if (pid == 0)
+			while (pause() < 0)
+				;
+		b->forked = pid;
+	}
 	return raise(SIGKILL);
 }
 
