@@ -179,7 +179,6 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 {
 	struct mpr_plan plan = {
 		.magic = MAGIC,
-		.nonce = mpr_random(),
 		.parent = mpr_task_pid(),
 		.arg = (uintptr_t)call->arg,
 		.arg_size = call->arg_size,
@@ -205,9 +204,12 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 	if (r == 0)
 		r = mpr_module_of(call->fn, &plan.module, &plan.entry);
 	if (r == 0)
-		r = mpr_arena_give(&plan.arena);
-	if (r == 0)
 		r = check_arg(call);
+	/* A fork server has the arena, and nobody else can come to it. */
+	if (r == 0 && o->method == MPROC_SPAWN) {
+		plan.nonce = mpr_random();
+		r = mpr_arena_give(&plan.arena);
+	}
 	if (r < 0)
 		return r;
 	(void)take(&at, sizeof(plan));

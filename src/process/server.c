@@ -183,12 +183,14 @@ prepare(struct birth *b)
 		.promise = &b->promise,
 	};
 	b->promise = has_slot(b) ? plans.file : b->plan.shmem.file;
-	mpr_child_bond(&b->start.bond);
-	b->start.bond.parent = plan->parent;
-	b->start.bond.blocked = mpr_ambience_blocks(&plan->ambience,
-						    b->start.bond.signal);
-	b->start.bond.outlives = plan->outlives;
-	b->start.bond.fostered = true;
+	b->start.bond = (struct mpr_child_bond){
+		.parent = plan->parent,
+		.signal = MPR_CHILD_ORPHANED,
+		.blocked = mpr_ambience_blocks(&plan->ambience,
+					       MPR_CHILD_ORPHANED),
+		.outlives = plan->outlives,
+		.fostered = true,
+	};
 	mpr_ambience_note(&b->ours);
 	mpr_plan_options(&b->plan, &b->opts);
 	if (!b->opts.no_report)
