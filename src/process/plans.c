@@ -102,12 +102,17 @@ take_number(struct mpr_plans *plans)
 static int
 back(struct mpr_plans *plans, const struct mpr_shmem *slot, uint64_t bit)
 {
-	int r = 0;
+	bool is_backed;
+	int r;
 
-	if (!(plans->backed & bit))
-		r = mpr_shmem_back(&plans->shmem,
-				   (size_t)(slot->base - plans->shmem.base),
-				   slot->size);
+	mpr_process_lock();
+	is_backed = plans->backed & bit;
+	mpr_process_unlock();
+	if (is_backed)
+		return 0;
+	r = mpr_shmem_back(&plans->shmem,
+			   (size_t)(slot->base - plans->shmem.base),
+			   slot->size);
 	if (r < 0)
 		return r;
 	mpr_process_lock();
