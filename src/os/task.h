@@ -29,6 +29,13 @@ uint64_t mpr_task_now(void);
  * has the id but started later is another one. */
 enum mpr_task_state mpr_task_probe(pid_t tid, uint64_t time);
 
+/*
+ * Whether the process @pid has ended, with all its threads, waited for or not; or,
+ * unless @start is 0, the id is that of one which started later. False where
+ * nothing can be said. Not to be cancelled.
+ */
+bool mpr_task_process_ended(pid_t pid, uint64_t start);
+
 /* Which PID namespace this process is in, for as long as it lives: ids of
  * another one mean nothing here. 0 if unknown. */
 uint64_t mpr_task_namespace(void);

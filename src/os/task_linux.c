@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -176,6 +177,42 @@ mpr_task_probe(pid_t tid, uint64_t time)
 		answer = MPR_TASK_GONE;
 	errno = saved;
 	return answer;
+}
+
+/* Whether the process @pid has ended, where there are pidfds: 1, 0, or an error. */
+static int
+ask_pidfd(pid_t pid)
+{
+	struct pollfd ended = { .events = POLLIN };
+	int r;
+
+	ended.fd = mpr_fault(MPR_FAULT_PIDFD) ?
+			   -1 : (int)syscall(SYS_pidfd_open, pid, 0);
+	if (ended.fd < 0)
+		return errno == ESRCH ? 1 : -errno;
+	r = poll(&ended, 1, 0);
+	close(ended.fd);
+	return r;
+}
+
+bool
+mpr_task_process_ended(pid_t pid, uint64_t start)
+{
+	int saved = errno, r = ask_pidfd(pid);
+	struct fields fields;
+
+	if (r <= 0 && (r < 0 || start)) {
+		int found = proc_is_ours() ? read_stat(pid, &fields) : -ENOSYS;
+
+		/* The first thread stays for as long as there are others. */
+		if (found == -ENOENT)
+			r = 1;
+		else if (found == 0)
+			r = (has_ended(&fields) && fields.threads <= 1) ||
+			    (start && fields.start > start);
+	}
+	errno = saved;
+	return r > 0;
 }
 
 uint64_t
