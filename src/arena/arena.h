@@ -34,7 +34,7 @@
 #include "os/shmem.h"
 
 #define MPR_ARENA_MAGIC UINT64_C(0x616e6572616d706c)
-#define MPR_ARENA_LAYOUT 6
+#define MPR_ARENA_LAYOUT 7
 
 #define MPR_PARTICIPANTS_MAX 1024
 #define MPR_PARTICIPANTS_AT 4096
@@ -58,6 +58,7 @@ static_assert((MPR_CAPACITY_MAX - MPR_HEAP_AT) / MPR_EXTENT_SIZE <= 0x10000,
 enum mpr_kind {
 	MPR_KIND_SYNC,
 	MPR_KIND_QUEUE,
+	MPR_KIND_PIPE,
 	MPR_KINDS
 };
 

@@ -10,6 +10,7 @@
 #ifndef MPR_ARENA_KINDS_H
 #define MPR_ARENA_KINDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -24,6 +25,14 @@ struct mpr_kind_ops {
 	 * Before it changes a word, it asks mpr_participant_still_dead().
 	 */
 	void (*recover)(mproc_arena *a, unsigned slot, uint64_t ident);
+
+	/* Process @pid has ended, as the caller has seen, whether or not one of
+	 * its threads was a participant. */
+	void (*ended)(mproc_arena *a, pid_t pid);
+
+	/* Somebody looks for the dead: of this kind others than participants can
+	 * be. @thorough as in mpr_participant_is_dead(). */
+	void (*look)(mproc_arena *a, bool thorough);
 
 	/* Process @pid, from whose death the caller has recovered, was ended by
 	 * @signal, or 0. */

@@ -83,6 +83,9 @@ mpr_recover_all(mproc_arena *a, bool thorough)
 
 	for (unsigned slot = 0; slot < high; slot++)
 		n += recover_if_dead(a, slot, thorough);
+	for (int i = 0; i < MPR_KINDS; i++)
+		if (mpr_kinds[i].look)
+			mpr_kinds[i].look(a, thorough);
 	mpr_thread_allow_cancel(before);
 	return n;
 }
@@ -132,6 +135,9 @@ recover_process(mproc_arena *a, void *arg)
 		    atomic_load(&p->pid) == (uint32_t)death->pid)
 			recover_if_dead(a, slot, true);
 	}
+	for (int i = 0; i < MPR_KINDS; i++)
+		if (mpr_kinds[i].ended)
+			mpr_kinds[i].ended(a, death->pid);
 	for (int i = 0; i < MPR_KINDS && death->signal >= 0; i++)
 		if (mpr_kinds[i].told)
 			mpr_kinds[i].told(a, death->pid, death->signal);
