@@ -242,6 +242,10 @@ int mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 int mpr_consumer_get_shared(struct mpr_consumer *c, void *buf, size_t size,
 			    size_t *ret_len);
 
+/* What mpr_consumer_get_shared() would say to who has room for everything; nothing
+ * but padding is taken. */
+int mpr_consumer_look_shared(struct mpr_consumer *c, size_t *ret_len);
+
 /*
  * Takes up to @n > 0 messages with one store or CAS of head, as many as fit
  * @size bytes. They lie in @buf one behind the other, @ret_msgs tells where.

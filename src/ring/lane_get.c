@@ -228,6 +228,33 @@ mpr_consumer_get_shared(struct mpr_consumer *c, void *buf, size_t size,
 	return -EBUSY;
 }
 
+int
+mpr_consumer_look_shared(struct mpr_consumer *c, size_t *ret_len)
+{
+	uint64_t head;
+	int r;
+
+	for (int attempt = 0; attempt < MPR_LANE_ATTEMPTS; attempt++) {
+		head = look_shared(c);
+		if (head == c->tail_seen)
+			return -EAGAIN;
+		/* C2, as in mpr_consumer_claim(). */
+		if (mpr_lane_is_sane(head, c->tail_seen, c->capacity) &&
+		    mpr_consumer_is_message(c, head, c->tail_seen,
+					    memory_order_acquire)) {
+			*ret_len = c->like_len;
+			if (mpr_load(&c->lane->head, memory_order_acquire) ==
+			    head)
+				return 0;
+			continue;
+		}
+		r = pass(c, head);
+		if (r < 0)
+			return r;
+	}
+	return -EBUSY;
+}
+
 /* Messages on their way into the caller's buffer. */
 struct batch {
 	unsigned char *buf;
