@@ -15,6 +15,7 @@
 #include <mproc/list.h>
 #include <mproc/lock.h>
 #include <mproc/namespace.h>
+#include <mproc/pipe.h>
 #include <mproc/process.h>
 #include <mproc/queue.h>
 #include <mproc/set.h>

@@ -39,6 +39,7 @@
 #define MPROC_PROCESS_H
 
 #include <mproc/core.h>
+#include <mproc/pipe.h>
 
 MPROC_BEGIN_DECLS
 
@@ -182,6 +183,12 @@ struct mproc_limit {
  * @process_group:  the process group that it is in: that of another process of the
  *                  session, by its number; -1: a new one of its own, which Ctrl-C
  *                  does not reach; 0: the caller's
+ * @conns:          ends of pipes that it is to hold, and the caller no more: see
+ *                  pipe.h. All members of a group that are started with the same
+ *                  options hold them
+ * @n_conns:        how many @conns there are; 0: with MPROC_FORK it holds all ends of
+ *                  pipes that the caller holds, which goes on to hold them,
+ *                  otherwise none; -1: none
  */
 struct mproc_process_opts {
 	size_t struct_size;
@@ -205,6 +212,8 @@ struct mproc_process_opts {
 	int n_limits;
 	int nice;
 	pid_t process_group;
+	mproc_conn *const *conns;
+	int n_conns;
 };
 
 /**
@@ -241,7 +250,9 @@ struct mproc_process_opts {
  *   -ENOEXEC  @fn cannot be run in a new image, or there can be none; or that
  *            ended, or had not come to libmproc after 30 seconds (.exe): the error
  *            detail has the reason
- *   -EFAULT  @arg is no memory that a new image has
+ *   -EFAULT  @arg is no memory that a new image has; or one of .conns is no shared
+ *            memory
+ *   -ESTALE  this process does not hold one of .conns
  *   -EPIPE   three fork servers in turn were killed, or have ended as they had no
  *            memory
  *   -ENOSYS  the kernel does not tell a fork server what it needs

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "ipc/attachment.h"
+#include "ipc/pipe_use.h"
 #include "ipc/queue_keep.h"
 #include "ipc/turns.h"
 #include "os/thread.h"
@@ -256,6 +257,7 @@ is_sane(const struct mpr_attachment *at)
 	    at->capacity > MPR_QUEUE_CAPACITY_MAX ||
 	    at->capacity & (at->capacity - 1) ||
 	    at->max_items > MPR_QUEUE_ITEMS_MAX ||
+	    (atomic_load(&at->q->pipe) && !at->pipe) ||
 	    (at->keeps && at->dead_letters))
 		return false;
 	return !(at->keeps || at->dead_letters) ||
@@ -310,6 +312,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->quantum = MPR_QUANTUM;
 	at->patience = PATIENCE_START;
 	at->polls = true;
+	mpr_pipe_attach(at);
 	enter(at);
 	if (!is_sane(at)) {
 		/* Or it is being taken apart. */

@@ -22,6 +22,8 @@
 #include "os/generation.h"
 #include "ring/lane.h"
 
+struct mpr_pipe;
+
 struct mpr_attachment {
 	mproc_queue *q;
 	uint64_t generation; /* of the process that it belongs to */
@@ -39,6 +41,10 @@ struct mpr_attachment {
 	bool dead_letters; /* that is what it takes */
 	bool ordered;	   /* among all lanes */
 	bool is_consumer; /* it has called get */
+
+	/* Of a direction of a pipe: that, and which of its ends sends. */
+	struct mpr_pipe *pipe; /* or NULL */
+	unsigned sender;
 
 	struct mpr_producer producer; /* lane is NULL before the first put */
 	struct mpr_written writes; /* the block that it writes, if any */

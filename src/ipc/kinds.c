@@ -5,6 +5,7 @@
  */
 #include "arena/kinds.h"
 #include "ipc/attachment.h"
+#include "ipc/pipe_recover.h"
 #include "ipc/queue_recover.h"
 #include "sync/wait.h"
 
@@ -18,5 +19,10 @@ const struct mpr_kind_ops mpr_kinds[MPR_KINDS] = {
 		.told = mpr_queues_told,
 		.leave = mpr_attachments_leave,
 		.count = mpr_queues_count,
+	},
+	[MPR_KIND_PIPE] = {
+		.recover = mpr_pipes_recover,
+		.ended = mpr_pipes_ended,
+		.look = mpr_pipes_look,
 	},
 };

@@ -130,7 +130,10 @@ mpr_queue_label(const mproc_queue *q)
 {
 	struct mpr_queue_label label;
 
-	if (q->name[0])
+	if (atomic_load(&q->pipe))
+		snprintf(label.text, sizeof(label.text), "the pipe of queue %p",
+			 (const void *)q);
+	else if (q->name[0])
 		snprintf(label.text, sizeof(label.text), "queue '%.*s'",
 			 MPR_QUEUE_NAME - 1, q->name);
 	else
@@ -185,6 +188,7 @@ make_header(mproc_arena *a, struct mpr_self *self,
 	atomic_store(&q->wants_block, 0);
 	atomic_store(&q->wants_memory, 0);
 	atomic_store(&q->returned, 0);
+	atomic_store(&q->pipe, 0);
 	atomic_store(&q->capacity, capacity);
 	atomic_store(&q->max_message, max_message);
 	atomic_store(&q->max_items, o->max_items);
@@ -256,6 +260,24 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 	}
 	open_header(q);
 	*ret_q = q;
+	return 0;
+}
+
+int
+mpr_queue_create_for(mproc_arena *a, struct mpr_self *self, uint64_t pipe,
+		     _Atomic uint64_t *link)
+{
+	struct mproc_queue_opts opts = { 0 };
+	mproc_queue *q;
+	int r;
+
+	r = make_header(a, self, &opts, &q);
+	if (r < 0)
+		return r;
+	/* In this order: whoever ends the pipe ends this one. */
+	atomic_store(&q->pipe, pipe);
+	atomic_store(link, mpr_arena_offset(a, q));
+	open_header(q);
 	return 0;
 }
 

@@ -55,6 +55,8 @@ mpr_get_block(struct mpr_attachment *at, struct mpr_consumer *c,
 	if (r == -EAGAIN || r == -EBADMSG)
 		return r;
 	*ret_len = t.len;
+	if (r == 0 && to->looks)
+		return 0;
 	if (r == 0 && !to->ret_p && t.len > to->size)
 		return -EMSGSIZE;
 	if (r == 0 && at->single_consumer && !at->keeps) {

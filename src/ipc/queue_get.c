@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "ipc/attachment.h"
+#include "ipc/pipe_use.h"
 #include "ipc/poll.h"
 #include "ipc/queue_fd.h"
 #include "ipc/queue_get.h"
@@ -55,6 +56,8 @@ take_in_lane(struct mpr_attachment *at, struct mpr_consumer *c,
 			       mpr_consumer_get_many_shared(c, to.buf, to.size,
 							    to.msgs, to.n,
 							    ret_len);
+	if (to.looks)
+		return mpr_consumer_look_shared(c, ret_len);
 	if (!at->single_consumer) {
 		if (to.ret_p)
 			*to.ret_p = to.buf;
@@ -130,7 +133,8 @@ take(struct mpr_attachment *at, struct mpr_sink to, size_t *ret_len, bool all)
 		if (mpr_likely(r >= 0)) {
 			/* What the single consumer is shown is not taken
 			 * yet. */
-			if (!to.ret_p || !at->single_consumer || at->keeps)
+			if (!to.looks && (!to.ret_p || !at->single_consumer ||
+					  at->keeps))
 				count_taken(at, to.n ? (unsigned)r : 1);
 			return r;
 		}
@@ -215,7 +219,7 @@ take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
 
 	if (mpr_unlikely(is_gone(at) || closing == MPROC_IMMEDIATE))
 		return closed(at);
-	if (mpr_likely(!closing))
+	if (mpr_likely(!closing && !mpr_pipe_is_over(at, false)))
 		return take_any(at, to, ret_len, all);
 	mpr_fence_rare(at->arena);
 	r = mpr_attachment_find_lanes(at);
@@ -267,9 +271,10 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 	/*
 	 * A wake-up that we were chosen for and do not use up belongs to
 	 * someone else: we took a message without having slept, or could not
-	 * take the one that we were woken for.
+	 * take the one that we were woken for, or only look.
 	 */
-	if (chosen && r != -EAGAIN && !(look == -EAGAIN && r >= 0))
+	if (chosen && r != -EAGAIN &&
+	    (to->looks || !(look == -EAGAIN && r >= 0)))
 		mpr_seats_wake(at->arena, &q->seats, &q->hint, 1);
 	if (!is_to_wait(r) || why == 0)
 		return r;
@@ -502,7 +507,8 @@ mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
 		     struct iovec *ret_msgs, int n, mproc_timeout timeout)
 {
 	struct mpr_attachment *at;
-	struct mpr_sink to = { buf, size, ret_msgs, n, NULL };
+	struct mpr_sink to = { .buf = buf, .size = size,
+			       .msgs = ret_msgs, .n = n };
 	size_t len = 0;
 	int r;
 

@@ -15,7 +15,8 @@
  * Where messages go: one into the buffer; if n is not 0, up to n; if ret_p is
  * not NULL, it receives where the next one is to be read: in its lane, at
  * cursor, for the single consumer; for one of several in the buffer; or in a
- * block, which is shown_block then.
+ * block, which is shown_block then. Or it only looks whether there is one, for one
+ * of several consumers of a queue that keeps nothing and has no order.
  */
 struct mpr_sink {
 	void *buf;
@@ -23,6 +24,7 @@ struct mpr_sink {
 	struct iovec *msgs;
 	int n;
 	const void **ret_p;
+	bool looks;
 };
 
 /* Makes the attachment one of a consumer, if it is none yet. Returns 0, or

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "ipc/attachment.h"
+#include "ipc/pipe_use.h"
 #include "ipc/poll.h"
 #include "ipc/queue_put.h"
 #include "os/clock.h"
@@ -151,6 +152,8 @@ try(struct mpr_attachment *at, const struct load *load)
 	int r;
 
 	for (;;) {
+		if (mpr_pipe_is_over(at, true))
+			return -ESHUTDOWN;
 		if (load->kind == ONE)
 			r = try_put(at, load->msg, load->len);
 		else if (load->kind == IN_PARTS)
@@ -180,7 +183,8 @@ sleep_for_room(struct mpr_attachment *at, uint64_t want, int64_t until)
 	ticket = mpr_park_ticket(at->self);
 	atomic_store(&lane->want, want);
 	mpr_fence_rare(at->arena); /* frequent side: consumers, after a take */
-	if (!mpr_producer_may_go(&at->producer, want) && !mpr_put_is_closed(at))
+	if (!mpr_producer_may_go(&at->producer, want) &&
+	    !mpr_put_is_closed(at) && !mpr_pipe_is_over(at, true))
 		r = mpr_park(at->self, at->q, ticket, until);
 	atomic_store_explicit(&lane->want, 0, memory_order_relaxed);
 	return r;
@@ -254,7 +258,7 @@ put_waiting(struct mpr_attachment *at, int r, const struct load *load,
 	mpr_poll_begin(&poll, at, false);
 	while (polls && mpr_poll_again(&poll)) {
 		if (!mpr_producer_may_go(&at->producer, want) &&
-		    !mpr_put_is_closed(at))
+		    !mpr_put_is_closed(at) && !mpr_pipe_is_over(at, true))
 			continue;
 		r = try(at, load);
 		if (!is_full(r))

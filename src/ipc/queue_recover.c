@@ -99,6 +99,27 @@ mpr_queue_end_partner(mproc_arena *a, mproc_queue *q, uint64_t word)
 }
 
 void
+mpr_queue_end_for(mproc_arena *a, mproc_queue *q, uint64_t pipe,
+		  const _Atomic uint64_t *state, uint64_t word)
+{
+	uint64_t open = atomic_load(&q->state);
+
+	/* It may be another queue by now, and the pipe another pipe. Not if, after
+	 * this load, they still belong together as they did. */
+	if (atomic_load(&q->pipe) != pipe || atomic_load(state) != word)
+		return;
+	if (mpr_owner_state(open) == MPR_QUEUE_OPEN &&
+	    atomic_compare_exchange_strong(
+		    &q->state, &open,
+		    mpr_owner_with_state(open, MPR_QUEUE_GONE))) {
+		/* As in mproc_queue_destroy(). */
+		mpr_fence_rare(a);
+		mpr_seats_wake_all(a, &q->seats);
+	}
+	mpr_queue_reap(a, q);
+}
+
+void
 mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 {
 	struct mpr_self *self = mpr_self_in(a);
@@ -129,6 +150,7 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 		return;
 	}
 	atomic_store(&q->partner, 0);
+	atomic_store(&q->pipe, 0);
 	freed = free_lanes(a, self, q);
 	freed = mpr_messages_free(a, self, q) && freed;
 	busy = mpr_owner_with_state(busy, freed ? MPR_QUEUE_FREE :
@@ -279,5 +301,6 @@ mpr_queues_count(mproc_arena *a, struct mproc_arena_stat *stat)
 
 	while ((q = mpr_queue_next(a, &walk)))
 		stat->queues += mpr_owner_state(atomic_load(&q->state)) !=
-				MPR_QUEUE_FREE;
+					MPR_QUEUE_FREE &&
+				!atomic_load(&q->pipe);
 }

@@ -110,7 +110,8 @@ struct mproc_queue {
 	_Atomic uint32_t wants_memory;
 	_Atomic uint64_t returned; /* how often messages may have come back */
 	_Atomic uint64_t waits; /* how often somebody has begun to wait */
-	uint64_t pad0;
+	/* Offset of the pipe that it is one direction of, or 0. */
+	_Atomic uint64_t pipe;
 	struct mpr_seats seats;
 
 	/* How many messages had a place in the order. Producers write it with
@@ -155,6 +156,16 @@ struct mpr_queue_walk {
 
 /* The next header, or NULL. */
 mproc_queue *mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk);
+
+/* Makes a queue that is one direction of the pipe at @pipe, which @link, a word of
+ * that, names as soon as it is there. Returns as mproc_queue_create(). */
+int mpr_queue_create_for(mproc_arena *a, struct mpr_self *self, uint64_t pipe,
+			 _Atomic uint64_t *link);
+
+/* It is GONE, as its pipe is, whose @state is @word. Does nothing if that has
+ * changed. */
+void mpr_queue_end_for(mproc_arena *a, mproc_queue *q, uint64_t pipe,
+		       const _Atomic uint64_t *state, uint64_t word);
 
 /* The queue of @q's dead letters, or the one that they come from, or NULL. */
 mproc_queue *mpr_queue_partner(const mproc_arena *a, mproc_queue *q);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "ipc/pipe_use.h"
 #include "ipc/queue_get.h"
 #include "ipc/queue_keep.h"
 #include "ipc/queue_watch.h"
@@ -47,6 +48,8 @@ mpr_watch_is_ready(const struct mpr_watch *w)
 	if (atomic_load(&at->q->state) != at->open ||
 	    closing == MPROC_IMMEDIATE)
 		return true;
+	if (!closing && mpr_pipe_is_over(at, false))
+		closing = MPROC_DRAIN;
 	if (closing)
 		mpr_fence_rare(at->arena); /* frequent side: mpr_put_enter() */
 	if (mpr_has_kept(at))

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "ipc/pipe_use.h"
 #include "ipc/queue_fd_priv.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
@@ -84,7 +85,7 @@ static bool
 is_asleep(const struct mpr_queue_fd *e)
 {
 	return e->watch.waits && !mpr_watch_is_told(&e->watch) &&
-	       !is_gone(e->watch.at);
+	       !is_gone(e->watch.at) && !mpr_pipe_is_over(e->watch.at, false);
 }
 
 /* The look before the watcher announces that it is about to sleep. */

@@ -10,6 +10,7 @@
 
 #include <mproc/process.h>
 
+#include "ipc/handover.h"
 #include "os/child.h"
 #include "process/call.h"
 #include "process/inline.h"
@@ -28,6 +29,7 @@ struct mproc_process {
 	bool daemon;
 	bool outlives; /* its parent */
 	bool service;  /* a fork server */
+	struct mpr_handover handover; /* until it gets its order */
 	int64_t started; /* when it was forked */
 	char name[MPR_NAME_MAX];
 

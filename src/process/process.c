@@ -271,7 +271,10 @@ open_child(mproc_process *p, pid_t pid, bool setup,
 	p->started = mproc_now();
 	if (r < 0)
 		mpr_fail(r, "pidfd_open: %s", mproc_strerror(r));
-	else if (setup)
+	else
+		r = mpr_handover_begin(&p->handover, o->conns, o->n_conns,
+				       o->method == MPROC_FORK, pid);
+	if (r == 0 && setup)
 		r = wait_for_setup(p, o);
 	if (r == 0 && !mpr_children_add(p))
 		r = ending();
@@ -279,6 +282,8 @@ open_child(mproc_process *p, pid_t pid, bool setup,
 		give_up(p);
 		mpr_child_reap_blocking(pid);
 	}
+	if (r < 0)
+		mpr_handover_undo(&p->handover);
 	return r;
 }
 
@@ -439,6 +444,8 @@ check_opts(struct mproc_process_opts *o)
 	if (r == 0 && o->exe && o->method != MPROC_SPAWN)
 		r = mpr_fail(-EINVAL, "exe is \"%s\", and the method is not "
 			     "MPROC_SPAWN", o->exe);
+	if (r == 0)
+		r = mpr_handover_check(o->conns, o->n_conns);
 	return r < 0 ? r : mpr_setup_check(o);
 }
 
@@ -473,6 +480,9 @@ hold(mproc_process **ret_p, const struct mpr_call *call,
 	struct mpr_call stub;
 	int r, before;
 
+	/* What runs here, or is the library's own, is to hold nothing. */
+	if (service || mpr_inline_is_on())
+		o.n_conns = -1;
 	r = check_opts(&o);
 	if (r == 0)
 		r = check_call(call);
@@ -522,6 +532,7 @@ mpr_process_let_go(mproc_process *p)
 {
 	if (mpr_unlikely(p->call.fn != NULL))
 		mpr_inline_run(p);
+	mpr_handover_end(&p->handover);
 	order(p, MPR_RECORD_GO);
 	if (p->plan.shmem.base)
 		mpr_plan_close(&p->plan);
@@ -532,6 +543,7 @@ mpr_process_abandon(mproc_process *p)
 {
 	give_up(p);
 	mpr_process_wait(p, MPR_NEVER, false);
+	mpr_handover_undo(&p->handover);
 	mproc_process_close(p);
 }
 

@@ -6,6 +6,7 @@
 #include "arena/participant.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "ipc/handover.h"
 #include "ipc/queue_fd.h"
 #include "os/bytelock.h"
 #include "os/child.h"
@@ -180,6 +181,7 @@ mpr_self_begin(const struct mpr_start *start)
 	self.record = record;
 	memcpy(self.name, start->name, sizeof(self.name));
 	mpr_child_show_name(start->name);
+	mpr_handover_receive();
 	prepare = atomic_load_explicit(&mpr_self_prepare, memory_order_relaxed);
 	if (mpr_unlikely(prepare != NULL))
 		prepare();

@@ -165,6 +165,10 @@ mproc_supervisor_add(mproc_supervisor *s, mproc_entry *fn, void *arg,
 		return mpr_fail(-EINVAL, "there is no restart %d", o.restart);
 	if (o.grace.ns < 0)
 		return mpr_fail(-EINVAL, "the grace is a point in time");
+	/* They would be gone with the first process. */
+	if (c.opts.n_conns > 0)
+		return mpr_fail(-EINVAL, "what is started again cannot be given "
+				"%d connections", c.opts.n_conns);
 	c.opts.struct_size = sizeof(c.opts);
 	c.restart = o.restart ? (enum mproc_restart)o.restart :
 				MPROC_RESTART_ALWAYS;

@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "base/opts.h"
 #include "ipc/attachment.h"
+#include "ipc/pipe_use.h"
 #include "ipc/poll.h"
 #include "ipc/queue_fd.h"
 #include "ipc/queue_recover.h"
@@ -51,6 +52,21 @@ recover(mproc_arena *a, unsigned slot, uint64_t ident)
 const struct mpr_kind_ops mpr_kinds[MPR_KINDS] = {
 	[MPR_KIND_QUEUE] = { .recover = recover },
 };
+
+/* No queue is a direction of a pipe here. */
+void
+mpr_pipe_attach(struct mpr_attachment *at)
+{
+	(void)at;
+}
+
+bool
+mpr_pipe_has_ended(const struct mpr_attachment *at, bool sends)
+{
+	(void)at;
+	(void)sends;
+	return false;
+}
 
 /* Nobody waits for anything else here. */
 void

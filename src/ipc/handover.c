@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "arena/participant.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "ipc/handover.h"
+#include "ipc/pipe_shm.h"
+
+/* Where the process of @word holds @c, or NULL. */
+static _Atomic uint64_t *
+hold_of(mproc_conn *c, uint64_t word, mproc_arena **ret_a,
+	struct mpr_pipe **ret_pipe)
+{
+	unsigned side;
+
+	if (mpr_pipe_of(c, ret_a, ret_pipe, &side) < 0 ||
+	    !mpr_pipe_is_open(*ret_pipe))
+		return NULL;
+	return mpr_hold_find(*ret_a, &(*ret_pipe)->end[side].holds, word);
+}
+
+static bool
+is_ours(mproc_conn *c)
+{
+	struct mpr_pipe *pipe;
+	mproc_arena *a;
+
+	return hold_of(c, mpr_hold_mine(), &a, &pipe);
+}
+
+static int
+not_ours(const mproc_conn *c)
+{
+	return mpr_fail(-ESTALE, "this process does not hold the connection %p, "
+			"which a child is to have", (const void *)c);
+}
+
+int
+mpr_handover_check(mproc_conn *const *conns, int n)
+{
+	struct mpr_pipe *pipe;
+	mproc_arena *a;
+	unsigned side;
+	int r = 0;
+
+	if (n < -1 || (n > 0 && !conns))
+		return mpr_fail(-EINVAL, "%d connections at %p", n,
+				(const void *)conns);
+	for (int i = 0; i < n && r == 0; i++) {
+		r = mpr_pipe_of(conns[i], &a, &pipe, &side);
+		if (r == 0 && !is_ours(conns[i]))
+			r = not_ours(conns[i]);
+	}
+	return r;
+}
+
+static int
+note(struct mpr_handover *p, mproc_conn *c)
+{
+	unsigned room = p->room ? 2 * p->room : 8;
+	mproc_conn **more;
+
+	if (p->n == p->room) {
+		more = mpr_realloc(p->conns, room * sizeof(*more));
+		if (!more)
+			return mpr_fail(-ENOMEM, "no memory for %u connections",
+					room);
+		p->conns = more;
+		p->room = room;
+	}
+	p->conns[p->n++] = c;
+	return 0;
+}
+
+/* Returns 0; -ESTALE if the caller has closed it meanwhile. */
+static int
+give(struct mpr_handover *p, mproc_conn *c)
+{
+	struct mpr_pipe *pipe;
+	struct mpr_self *self;
+	_Atomic uint64_t *at;
+	mproc_arena *a;
+	unsigned side;
+	int r;
+
+	r = mpr_pipe_of(c, &a, &pipe, &side);
+	if (r == 0)
+		r = mpr_self(a, &self);
+	if (r == 0)
+		r = note(p, c);
+	if (r == 0 && !mpr_hold_find(a, &pipe->end[side].holds, p->child))
+		r = mpr_hold_add(a, self, &pipe->end[side].holds, p->child);
+	/* Only who holds an end may give it; asked now, as from here on the pipe
+	 * stays. */
+	if (r < 0 || is_ours(c))
+		return r;
+	at = mpr_hold_find(a, &pipe->end[side].holds, p->child);
+	if (at)
+		mpr_pipe_end_hold(a, pipe, at, p->child);
+	p->n--;
+	return not_ours(c);
+}
+
+static int
+give_all(struct mpr_handover *p)
+{
+	mproc_arena *a = mpr_arena_peek();
+	struct mpr_pipe_walk walk = { 0 };
+	struct mpr_pipe *pipe;
+	int r;
+
+	while (a && (pipe = mpr_pipe_next(a, &walk))) {
+		for (unsigned side = 0; side < 2; side++) {
+			if (!is_ours(&pipe->end[side]))
+				continue;
+			r = give(p, &pipe->end[side]);
+			if (r < 0 && r != -ESTALE)
+				return r;
+		}
+	}
+	return 0;
+}
+
+int
+mpr_handover_begin(struct mpr_handover *p, mproc_conn *const *conns, int n, bool all,
+	       pid_t pid)
+{
+	int r = 0;
+
+	if (n < 0 || (n == 0 && !all))
+		return 0;
+	p->child = mpr_hold_of(pid);
+	p->moves = n > 0;
+	if (n == 0)
+		return give_all(p);
+	for (int i = 0; i < n && r == 0; i++)
+		r = give(p, conns[i]);
+	return r;
+}
+
+static void
+forget(struct mpr_handover *p)
+{
+	free(p->conns);
+	*p = (struct mpr_handover){ 0 };
+}
+
+void
+mpr_handover_end(struct mpr_handover *p)
+{
+	for (unsigned i = 0; i < p->n; i++) {
+		if (!is_ours(p->conns[i]))
+			continue;
+		/* Before the hold of the caller ends; after that of the child
+		 * has begun. */
+		atomic_store(&p->conns[i]->passed, 1);
+		if (p->moves)
+			mpr_pipe_leave(p->conns[i]);
+	}
+	forget(p);
+}
+
+void
+mpr_handover_undo(struct mpr_handover *p)
+{
+	struct mpr_pipe *pipe;
+	_Atomic uint64_t *at;
+	mproc_arena *a;
+
+	for (unsigned i = 0; i < p->n; i++) {
+		at = hold_of(p->conns[i], p->child, &a, &pipe);
+		if (at)
+			mpr_pipe_end_hold(a, pipe, at, atomic_load(at));
+	}
+	forget(p);
+}
+
+void
+mpr_handover_receive(void)
+{
+	mproc_arena *a = mpr_arena_peek();
+	struct mpr_pipe_walk walk = { 0 };
+	struct mpr_self *self;
+	struct mpr_pipe *pipe;
+
+	while (a && (pipe = mpr_pipe_next(a, &walk))) {
+		if (!is_ours(&pipe->end[0]) && !is_ours(&pipe->end[1]))
+			continue;
+		/* Where it cannot, the kernel is asked. */
+		(void)mpr_self(a, &self);
+		return;
+	}
+}

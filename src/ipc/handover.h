@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How children come to hold ends of pipes: their parent adds holds for them while
+ * they wait for the order to begin, so that each end has a holder all the time. If
+ * the parent is killed in between, so is the child, and recovery ends both's.
+ */
+#ifndef MPR_IPC_HANDOVER_H
+#define MPR_IPC_HANDOVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <mproc/pipe.h>
+
+/* What one child gets. All zero is nothing. */
+struct mpr_handover {
+	mproc_conn **conns;
+	unsigned n, room;
+	uint64_t child; /* the word of its holds */
+	bool moves; /* the caller does not hold them any more then */
+};
+
+/* Whether the caller holds all of these. Returns 0, -EINVAL, -EFAULT, -ESTALE. */
+int mpr_handover_check(mproc_conn *const *conns, int n);
+
+/* The child @pid is to hold @conns; or, if there are none, @all that the caller
+ * holds. Returns 0 or a negative error; mpr_handover_undo() is called then. */
+int mpr_handover_begin(struct mpr_handover *p, mproc_conn *const *conns, int n, bool all,
+		   pid_t pid);
+
+/* It is about to get the order to begin. */
+void mpr_handover_end(struct mpr_handover *p);
+
+/* It gets none: all is as it was. */
+void mpr_handover_undo(struct mpr_handover *p);
+
+/* In the child: if it holds any, it takes part in the arena from now on, where its
+ * death is seen without a question to the kernel. */
+void mpr_handover_receive(void);
+
+/* The calling process does not hold the end any more, nor does the calling thread
+ * keep anything for it. */
+void mpr_pipe_leave(mproc_conn *c);
+
+#endif

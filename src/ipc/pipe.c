@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pipes: how they begin, and what is sent and received at their ends. What moves
+ * the messages is the queue of each direction; this file knows who may use it, and
+ * what it means that there is nobody on the other side.
+ */
+#include <errno.h>
+
+#include "arena/heap.h"
+#include "base/error.h"
+#include "base/macros.h"
+#include "base/opts.h"
+#include "ipc/attachment.h"
+#include "ipc/pipe.h"
+#include "ipc/handover.h"
+#include "ipc/pipe_shm.h"
+#include "ipc/queue_fd.h"
+#include "ipc/queue_get.h"
+#include "ipc/queue_shm.h"
+#include "os/generation.h"
+
+/* What a thread knows of an end that its process holds. */
+struct use {
+	const mproc_conn *c;
+	uint64_t generation; /* of the process */
+	uint64_t open;	     /* the pipe's state */
+	mproc_arena *arena;
+	struct mpr_pipe *pipe;
+	unsigned side;
+	_Atomic uint64_t *hold; /* the process's */
+	uint64_t mine;		/* what is there */
+	mproc_queue *in, *out;	/* NULL: not this way */
+};
+
+/* Ends lie 128 bytes apart. */
+#define USES 8
+static MPR_THREAD_LOCAL struct use uses[USES];
+
+static inline struct use *
+use_of(const mproc_conn *c)
+{
+	return &uses[(uintptr_t)c / sizeof(*c) % USES];
+}
+
+int
+mpr_pipe_of(const mproc_conn *c, mproc_arena **ret_a,
+	    struct mpr_pipe **ret_pipe, unsigned *ret_side)
+{
+	mproc_arena *a = mpr_arena_of(c);
+	uint64_t offset;
+	uint32_t side;
+
+	if (!c)
+		return mpr_fail(-EINVAL, "the connection is NULL");
+	if (!mproc_is_shared(c))
+		return mpr_fail(-EFAULT, "%p is not shared memory",
+				(const void *)c);
+	offset = mpr_arena_offset(a, c);
+	/* Before it is looked at: what lies there may have no memory. */
+	for (side = 0; side < 2; side++) {
+		uint64_t at = offset - offsetof(struct mpr_pipe, end[side]);
+		struct mpr_pipe *pipe = mpr_arena_at(a, at);
+
+		if (at >= offset ||
+		    !mpr_heap_is_linked(a, at, sizeof(*pipe)) ||
+		    pipe->magic != MPR_PIPE_MAGIC)
+			continue;
+		*ret_a = a;
+		*ret_pipe = pipe;
+		*ret_side = side;
+		return 0;
+	}
+	return mpr_fail(-EINVAL, "%p is no connection", (const void *)c);
+}
+
+static int
+not_held(const mproc_conn *c)
+{
+	return mpr_fail(-ESTALE, "process %d does not hold the connection %p",
+			(int)(mpr_hold_mine() >> 1 & 0x3fffff),
+			(const void *)c);
+}
+
+static int
+find_use(const mproc_conn *c, struct use *u)
+{
+	uint64_t mine = mpr_hold_mine();
+	int r;
+
+	*u = (struct use){ 0 };
+	r = mpr_pipe_of(c, &u->arena, &u->pipe, &u->side);
+	if (r < 0)
+		return r;
+	u->open = atomic_load(&u->pipe->state);
+	u->hold = mpr_hold_find(u->arena, &u->pipe->end[u->side].holds, mine);
+	if (mpr_owner_state(u->open) != MPR_PIPE_OPEN || !u->hold)
+		return not_held(c);
+	u->mine = atomic_load(u->hold);
+	u->out = mpr_pipe_queue(u->arena, u->pipe, u->side);
+	u->in = mpr_pipe_queue(u->arena, u->pipe, !u->side);
+	if (!mpr_hold_is(u->mine, mine) ||
+	    atomic_load(&u->pipe->state) != u->open)
+		return not_held(c);
+	if (!u->out && !u->in)
+		return mpr_fail(-EBADMSG, "the pipe of %p is corrupt",
+				(const void *)c);
+	u->generation = mpr_generation();
+	u->c = c;
+	return 0;
+}
+
+static inline bool
+is_fresh(const struct use *u, const mproc_conn *c)
+{
+	/* Relaxed, both: old values are as if we had come earlier. */
+	return mpr_likely(c && u->c == c && mpr_generation_is(u->generation) &&
+			  atomic_load_explicit(u->hold, memory_order_relaxed) ==
+				  u->mine &&
+			  atomic_load_explicit(&u->pipe->state,
+					       memory_order_relaxed) ==
+				  u->open);
+}
+
+/* The calling thread's view of @c. */
+static inline int
+get_use(const mproc_conn *c, struct use **ret_u)
+{
+	struct use *u = use_of(c);
+
+	*ret_u = u;
+	return is_fresh(u, c) ? 0 : find_use(c, u);
+}
+
+static int
+wrong_way(const mproc_conn *c, const char *what)
+{
+	return mpr_fail(-EPERM, "%p is an end of a one-way pipe and does not %s",
+			(const void *)c, what);
+}
+
+static int
+gone(const mproc_conn *c)
+{
+	return mpr_fail(-EPIPE, "no other process holds the other end of the "
+			"connection %p", (const void *)c);
+}
+
+/* What a call for the queue has said, in words of the connection. */
+static MPR_NOINLINE int
+judge(const mproc_conn *c, int r)
+{
+	struct use *u;
+
+	if (r != -ESHUTDOWN && r != -ESTALE)
+		return r;
+	r = get_use(c, &u);
+	return r < 0 ? r : gone(c);
+}
+
+static inline int
+answer(const mproc_conn *c, int r)
+{
+	return mpr_likely(r >= 0) ? r : judge(c, r);
+}
+
+/* Whether the other end is not gone: mostly one look at the first who holds it. */
+static inline bool
+has_peer(const struct use *u)
+{
+	uint64_t first = atomic_load_explicit(
+		&u->pipe->end[!u->side].holds.word[0], memory_order_relaxed);
+
+	return (mpr_likely(mpr_hold_stands(first) &&
+			   mpr_hold_pid(first) != mpr_hold_pid(u->mine))) ||
+	       !mpr_pipe_is_gone(u->arena, u->pipe, !u->side, u->mine);
+}
+
+/* The same for who is to send. */
+static inline int
+get_sender(const mproc_conn *c, struct use **ret_u)
+{
+	int r = get_use(c, ret_u);
+
+	if (mpr_unlikely(r < 0))
+		return r;
+	if (mpr_unlikely(!(*ret_u)->out))
+		return wrong_way(c, "send");
+	if (mpr_unlikely(!has_peer(*ret_u)))
+		return gone(c);
+	return 0;
+}
+
+int
+mpr_pipe_send(mproc_conn *c, const void *buf, size_t len, mproc_timeout timeout)
+{
+	struct use *u;
+	int r = get_sender(c, &u);
+
+	if (mpr_unlikely(r < 0))
+		return r;
+	return answer(c, mproc_queue_put(u->out, buf, len, timeout));
+}
+
+int
+mpr_pipe_sendv(mproc_conn *c, const struct iovec *parts, int n,
+	       mproc_timeout timeout)
+{
+	struct use *u;
+	int r = get_sender(c, &u);
+
+	if (r < 0)
+		return r;
+	return answer(c, mproc_queue_putv(u->out, parts, n, timeout));
+}
+
+static inline int
+get_receiver(const mproc_conn *c, struct use **ret_u)
+{
+	int r = get_use(c, ret_u);
+
+	if (mpr_unlikely(r == 0 && !(*ret_u)->in))
+		return wrong_way(c, "receive");
+	return r;
+}
+
+int
+mpr_pipe_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
+	      mproc_timeout timeout)
+{
+	struct use *u;
+	int r = get_receiver(c, &u);
+
+	if (mpr_unlikely(r < 0))
+		return r;
+	return answer(c, mproc_queue_get(u->in, buf, size, ret_len, timeout));
+}
+
+int
+mpr_pipe_poll(mproc_conn *c, mproc_timeout timeout)
+{
+	struct mpr_sink to = { .looks = true };
+	struct mpr_attachment *at;
+	struct use *u;
+	size_t len;
+	int r = get_receiver(c, &u);
+
+	if (r < 0)
+		return r;
+	r = mpr_attachment_get(u->in, &at);
+	if (r == 0)
+		r = mpr_get_become_consumer(at);
+	if (r == 0)
+		r = mpr_get_next(at, &to, &len, timeout);
+	r = answer(c, r);
+	return r == -EPIPE ? 0 : r;
+}
+
+int
+mpr_pipe_fd(mproc_conn *c)
+{
+	struct use *u;
+	int r = get_receiver(c, &u);
+
+	return r < 0 ? r : answer(c, mproc_queue_fd(u->in));
+}
+
+/* What the calling thread has of a direction that its process does not use any
+ * more. */
+static void
+drop(const mproc_queue *q)
+{
+	struct mpr_attachment *at = q ? mpr_attachment_present(q) : NULL;
+
+	if (at)
+		mpr_attachment_drop(at);
+}
+
+void
+mpr_pipe_leave(mproc_conn *c)
+{
+	struct use *u = use_of(c);
+	uint64_t mine;
+	bool other;
+
+	if (!is_fresh(u, c) && find_use(c, u) < 0)
+		return;
+	mine = u->mine;
+	/* Another thread may be faster. */
+	if (!atomic_compare_exchange_strong(u->hold, &mine,
+					    mine | MPR_HOLD_ENDING))
+		return;
+	other = mpr_hold_find(u->arena, &u->pipe->end[!u->side].holds, mine);
+	if (u->in)
+		mpr_queue_fd_close(u->in);
+	if (!other) {
+		drop(u->in);
+		drop(u->out);
+	}
+	u->c = NULL;
+	mpr_pipe_settle(u->arena, u->pipe, u->hold, mine | MPR_HOLD_ENDING);
+}
+
+void
+mpr_pipe_close(mproc_conn *c)
+{
+	mpr_pipe_leave(c);
+}
+
+/* Links a fresh header at the end of the arena's list, for ever. */
+static int
+add_header(mproc_arena *a, struct mpr_self *self,
+	   const struct mpr_pipe_walk *walk)
+{
+	_Atomic uint64_t *link = walk->last ? &walk->last->next :
+				 &a->shm->objects[MPR_KIND_PIPE];
+	struct mpr_block_ref ref;
+	struct mpr_pipe *pipe;
+	int r;
+
+	if (walk->n >= MPR_PIPES_MAX)
+		return mpr_fail(-EBADMSG, "the list of pipes is corrupt: it has "
+				"more than %d", MPR_PIPES_MAX);
+	r = mpr_heap_reserve(a, self, sizeof(*pipe), &ref);
+	if (r < 0)
+		return r;
+	pipe = mpr_arena_at(a, ref.offset);
+	pipe->magic = MPR_PIPE_MAGIC;
+	return mpr_block_append(a, self, &ref, link,
+				offsetof(struct mpr_pipe, next),
+				MPR_PIPES_MAX - walk->n);
+}
+
+static struct mpr_pipe *
+claim_header(mproc_arena *a, struct mpr_self *self, struct mpr_pipe_walk *walk)
+{
+	struct mpr_pipe *pipe;
+
+	while ((pipe = mpr_pipe_next(a, walk))) {
+		uint64_t word = atomic_load(&pipe->state);
+
+		if (mpr_owner_state(word) == MPR_PIPE_FREE &&
+		    mpr_hold_is_clean(a, &pipe->end[0].holds) &&
+		    mpr_hold_is_clean(a, &pipe->end[1].holds) &&
+		    atomic_compare_exchange_strong(
+			    &pipe->state, &word,
+			    mpr_owner(mpr_arena_epoch(a), self->slot,
+				      MPR_PIPE_BUSY)))
+			return pipe;
+	}
+	return NULL;
+}
+
+/* A header that is BUSY and ours. */
+static int
+make_header(mproc_arena *a, struct mpr_self *self, struct mpr_pipe **ret_pipe)
+{
+	struct mpr_pipe_walk walk = { 0 };
+	struct mpr_pipe *pipe;
+	int r;
+
+	while (!(pipe = claim_header(a, self, &walk))) {
+		r = add_header(a, self, &walk);
+		if (r < 0)
+			return r;
+	}
+	pipe->magic = MPR_PIPE_MAGIC; /* again: someone may have scribbled */
+	atomic_store(&pipe->creator, mpr_hold_mine());
+	for (unsigned side = 0; side < 2; side++) {
+		atomic_store(&pipe->queue[side], 0);
+		atomic_store(&pipe->end[side].passed, 0);
+	}
+	*ret_pipe = pipe;
+	return 0;
+}
+
+/* The rest of what a pipe has. */
+static int
+fill(mproc_arena *a, struct mpr_self *self, struct mpr_pipe *pipe, bool one_way)
+{
+	uint64_t offset = mpr_arena_offset(a, pipe);
+	int r = 0;
+
+	for (unsigned side = one_way ? 1 : 0; side < 2 && r == 0; side++)
+		r = mpr_queue_create_for(a, self, offset, &pipe->queue[side]);
+	for (unsigned side = 0; side < 2 && r == 0; side++)
+		r = mpr_hold_add(a, self, &pipe->end[side].holds,
+				 mpr_hold_mine());
+	return r;
+}
+
+/* It has failed. */
+static void
+undo(mproc_arena *a, struct mpr_pipe *pipe)
+{
+	_Atomic uint64_t *at;
+
+	atomic_store(&pipe->state, mpr_owner_with_state(
+		atomic_load(&pipe->state), MPR_PIPE_GONE));
+	mpr_pipe_clear(a, pipe);
+	for (unsigned side = 0; side < 2; side++) {
+		at = mpr_hold_find(a, &pipe->end[side].holds, mpr_hold_mine());
+		if (at)
+			atomic_store(at, 0);
+	}
+}
+
+int
+mproc_pipe(mproc_conn **ret_a, mproc_conn **ret_b,
+	   const struct mproc_pipe_opts *opts)
+{
+	struct mproc_pipe_opts o;
+	struct mpr_pipe *pipe = NULL;
+	struct mpr_self *self;
+	mproc_arena *a;
+	int r;
+
+	if (!ret_a || !ret_b)
+		return mpr_fail(-EINVAL, "ret_a is %p, ret_b is %p",
+				(void *)ret_a, (void *)ret_b);
+	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r == 0)
+		r = mpr_arena_resolve(NULL, &a);
+	if (r == 0)
+		r = mpr_self(a, &self);
+	if (r == 0)
+		r = make_header(a, self, &pipe);
+	if (r < 0)
+		return r;
+	r = fill(a, self, pipe, o.one_way);
+	if (r < 0) {
+		undo(a, pipe);
+		return r;
+	}
+	/* From here on it exists; before, it goes with us. */
+	atomic_store(&pipe->state, mpr_owner_with_state(
+		atomic_load(&pipe->state), MPR_PIPE_OPEN));
+	*ret_a = &pipe->end[0];
+	*ret_b = &pipe->end[1];
+	return 0;
+}
