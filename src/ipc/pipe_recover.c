@@ -138,7 +138,6 @@ has_pipes(const mproc_arena *a)
 void
 mpr_pipes_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 {
-	pid_t pid = (pid_t)atomic_load(&mpr_participant_at(a, slot)->pid);
 	struct mpr_pipe_walk walk = { 0 };
 	struct mpr_pipe *pipe;
 
@@ -152,8 +151,6 @@ mpr_pipes_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 				&pipe->state, &word,
 				mpr_owner_with_state(word, MPR_PIPE_GONE));
 	}
-	if (has_pipes(a))
-		mpr_pipes_ended(a, pid);
 }
 
 void

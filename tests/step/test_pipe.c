@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process is killed after each instruction of making a pipe, of sending,
+ * receiving and closing, of giving an end to a child, and of ending the holds of
+ * another one that is dead. At the other end there is the end of file then, and
+ * nothing is left when that is closed as well.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc/pipe_shm.h"
+#include "world.h"
+
+/* Longer than anything takes here. */
+#define BOUND mproc_sec(5)
+
+struct scene {
+	struct world world; /* first: arena_state() looks at it */
+	mproc_conn *a, *b;  /* the test holds a, the victim b */
+	unsigned messages;  /* of the test, for the victim */
+	bool long_ones;
+	bool both;	    /* the victim holds a, too, and the test nothing */
+	bool copies;	    /* a forked child gets what the victim has */
+};
+
+/* What lies in blocks is stepped through in step/queue_block, too. */
+static bool
+in_full(void)
+{
+	const char *level = getenv("MPT_LEVEL");
+
+	return level && strcmp(level, "full") == 0;
+}
+
+static size_t
+length(const struct scene *s)
+{
+	return s->long_ones ? 6000 : sizeof(struct message);
+}
+
+/* The message, filled up. */
+static void
+write_message(const struct scene *s, unsigned char *bytes, uint32_t sender,
+	      uint32_t number)
+{
+	struct message m = message(sender, number);
+
+	memcpy(bytes, &m, sizeof(m));
+	memset(bytes + sizeof(m), (int)sender, length(s) - sizeof(m));
+}
+
+static int
+send_message(const struct scene *s, mproc_conn *c, uint32_t sender,
+	     uint32_t number)
+{
+	unsigned char bytes[6000];
+
+	write_message(s, bytes, sender, number);
+	return mproc_conn_send(c, bytes, length(s), MPROC_NOWAIT);
+}
+
+/* All headers of pipes and of queues, made or not, too. */
+static uint64_t
+state_of(void *arg)
+{
+	const struct mproc_arena *a = mpr_arena_peek();
+	struct mpr_queue_walk queues = { 0 };
+	struct mpr_pipe_walk pipes = { 0 };
+	uint64_t h = arena_state(arg);
+
+	while (mpr_pipe_next(a, &pipes))
+		h = hash(h, pipes.last, sizeof(*pipes.last));
+	while (mpr_queue_next(a, &queues))
+		h = hash(h, queues.last, sizeof(*queues.last));
+	return h;
+}
+
+static void
+note(struct scene *s)
+{
+	recover();
+	assert_int_equal(mproc_arena_stat(NULL, &s->world.before), 0);
+}
+
+static void
+scene_begin(void *arg)
+{
+	struct scene *s = arg;
+	struct mpr_pipe *pipe;
+
+	note(s);
+	assert_int_equal(mproc_pipe(&s->a, &s->b, NULL), 0);
+	pipe = mpr_arena_at(mpr_arena_peek(), mpr_arena_offset(
+		mpr_arena_peek(), s->a) - offsetof(struct mpr_pipe, end[0]));
+	s->world.q = mpr_pipe_queue(mpr_arena_peek(), pipe, 1);
+	for (uint32_t i = 0; i < s->messages; i++)
+		assert_int_equal(send_message(s, s->a, BY_TEST, i), 0);
+}
+
+/* What a parent does for a child of its own; the stepper forks this one. */
+static void
+give(mproc_conn *c)
+{
+	mproc_arena *a = mpr_arena_peek();
+	struct mpr_self *self;
+	uint64_t parents;
+
+	may_fail(mpr_self(a, &self));
+	parents = mpr_hold_of(getppid());
+	may_fail(mpr_hold_add(a, self, &c->holds, mpr_hold_mine()));
+	atomic_store(&c->passed, 1);
+	atomic_store(mpr_hold_find(a, &c->holds, parents), 0);
+}
+
+static void
+be_given(const struct scene *s)
+{
+	give(s->b);
+	if (s->both)
+		give(s->a);
+}
+
+/* Headers that are in use, of pipes and of their directions. */
+static unsigned
+used_headers(void)
+{
+	const struct mproc_arena *a = mpr_arena_peek();
+	struct mpr_queue_walk queues = { 0 };
+	struct mpr_pipe_walk pipes = { 0 };
+	unsigned n = 0;
+
+	while (mpr_pipe_next(a, &pipes))
+		n += mpr_owner_state(pipes.last->state) != MPR_PIPE_FREE ||
+		     !mpr_hold_is_clean(a, &pipes.last->end[0].holds) ||
+		     !mpr_hold_is_clean(a, &pipes.last->end[1].holds);
+	while (mpr_queue_next(a, &queues))
+		n += mpr_owner_state(queues.last->state) != MPR_QUEUE_FREE;
+	return n;
+}
+
+static void
+expect_nothing(const struct scene *s)
+{
+	struct mproc_arena_stat now;
+
+	recover();
+	assert_int_equal(used_headers(), 0);
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_int_equal(now.blocks, s->world.before.blocks);
+	assert_int_equal(now.used, s->world.before.used);
+	assert_int_equal(now.participants, s->world.before.participants);
+}
+
+/* The test finds that the victim, or what it has started, has gone. */
+static void
+find_the_end(struct scene *s, unsigned min, unsigned max)
+{
+	unsigned char bytes[6000], good[6000];
+	unsigned n = 0;
+	size_t len;
+	int r;
+
+	recover();
+	while ((r = mproc_conn_recv(s->a, bytes, sizeof(bytes), &len, BOUND)) ==
+	       0) {
+		write_message(s, good, BY_VICTIM, n++);
+		assert_int_equal(len, length(s));
+		assert_memory_equal(bytes, good, len);
+	}
+	assert_int_equal(r, -EPIPE);
+	assert_in_range(n, min, max);
+	assert_int_equal(send_message(s, s->a, BY_TEST, 9), -EPIPE);
+	mproc_conn_close(s->a);
+	expect_nothing(s);
+}
+
+static void
+nothing_is_left(struct scene *s)
+{
+	expect_nothing(s);
+	/* There is nobody whose pipe is gone. */
+	assert_int_equal(mproc_pipe(&s->a, &s->b, NULL), 0);
+	assert_int_equal(send_message(s, s->a, BY_TEST, 0), 0);
+	mproc_conn_close(s->a);
+	mproc_conn_close(s->b);
+}
+
+static void
+create_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	/* As a participant, so that this is not about joining. */
+	may_fail(mproc_pipe(&s->a, &s->b, NULL));
+	mproc_conn_close(s->a);
+	mproc_conn_close(s->b);
+	mpt_step_begin();
+	may_fail(mproc_pipe(&s->a, &s->b, NULL));
+	mpt_step_end();
+}
+
+static void
+only_note(void *arg)
+{
+	note(arg);
+}
+
+static void
+left_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	(void)victim;
+	(void)n;
+	(void)finished;
+	nothing_is_left(arg);
+}
+
+static void
+killed_in_create(void **state)
+{
+	struct scene s = { .world.t = *state };
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "create",
+		.victim = create_victim,
+		.before = only_note,
+		.survivor = left_survivor,
+		.fingerprint = state_of,
+		.arg = &s,
+		.every = 1,
+		.budget = 8,
+	}, NULL);
+}
+
+static void
+send_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	be_given(s);
+	may_fail(send_message(s, s->b, BY_VICTIM, 0));
+	mpt_step_begin();
+	may_fail(send_message(s, s->b, BY_VICTIM, 1));
+	mpt_step_end();
+}
+
+static void
+send_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	(void)victim;
+	(void)n;
+	find_the_end(arg, finished ? 2 : 1, 2);
+}
+
+static void
+killed_in_send(void **state)
+{
+	for (int i = 0; i < 1 + in_full(); i++) {
+		struct scene s = { .world.t = *state, .long_ones = i };
+
+		mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+			.name = i ? "send a long message" : "send",
+			.victim = send_victim,
+			.before = scene_begin,
+			.survivor = send_survivor,
+			.fingerprint = state_of,
+			.arg = &s,
+			.every = 1,
+			.budget = 8,
+		}, NULL);
+	}
+}
+
+static void
+first_send_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	be_given(s);
+	mpt_step_begin();
+	may_fail(send_message(s, s->b, BY_VICTIM, 0));
+	mpt_step_end();
+}
+
+static void
+first_send_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	(void)victim;
+	(void)n;
+	find_the_end(arg, finished, 1);
+}
+
+static void
+killed_in_the_first_send(void **state)
+{
+	struct scene s = { .world.t = *state };
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "first send",
+		.victim = first_send_victim,
+		.before = scene_begin,
+		.survivor = first_send_survivor,
+		.fingerprint = state_of,
+		.arg = &s,
+		.every = 1,
+		.budget = 8,
+	}, NULL);
+}
+
+static void
+recv_victim(void *arg)
+{
+	struct scene *s = arg;
+	unsigned char bytes[6000];
+
+	be_given(s);
+	mpt_step_begin();
+	may_fail(mproc_conn_recv(s->b, bytes, sizeof(bytes), NULL,
+				 MPROC_NOWAIT));
+	mpt_step_end();
+}
+
+static void
+end_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	(void)victim;
+	(void)n;
+	(void)finished;
+	find_the_end(arg, 0, 0);
+}
+
+static void
+killed_in_recv(void **state)
+{
+	for (int i = 0; i < 1 + in_full(); i++) {
+		struct scene s = { .world.t = *state, .messages = 2,
+				   .long_ones = i };
+
+		mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+			.name = i ? "receive a long message" : "receive",
+			.victim = recv_victim,
+			.before = scene_begin,
+			.survivor = end_survivor,
+			.fingerprint = state_of,
+			.arg = &s,
+			.every = 1,
+			.budget = 8,
+		}, NULL);
+	}
+}
+
+static void
+close_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	be_given(s);
+	if (!s->both)
+		may_fail(send_message(s, s->b, BY_VICTIM, 0));
+	mpt_step_begin();
+	mproc_conn_close(s->b);
+	if (s->both)
+		mproc_conn_close(s->a);
+	mpt_step_end();
+}
+
+static void
+close_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	(void)victim;
+	(void)n;
+	(void)finished;
+	find_the_end(arg, 1, 1);
+}
+
+static void
+killed_in_close(void **state)
+{
+	struct scene s = { .world.t = *state, .messages = 1 };
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "close",
+		.victim = close_victim,
+		.before = scene_begin,
+		.survivor = close_survivor,
+		.fingerprint = state_of,
+		.arg = &s,
+		.every = 1,
+		.budget = 8,
+	}, NULL);
+}
+
+/* Nobody else holds either end: the memory goes. */
+static void
+killed_in_the_last_close(void **state)
+{
+	struct scene s = { .world.t = *state, .both = true };
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "last close",
+		.victim = close_victim,
+		.before = scene_begin,
+		.survivor = left_survivor,
+		.fingerprint = state_of,
+		.arg = &s,
+		.every = 1,
+		.budget = 8,
+	}, NULL);
+}
+
+static int
+stay(void *arg)
+{
+	(void)arg;
+	while (pause() < 0)
+		;
+	return 1;
+}
+
+static int
+return_at_once(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void
+start_victim(void *arg)
+{
+	struct scene *s = arg;
+	struct mproc_process_opts opts = {
+		.struct_size = sizeof(opts),
+		.method = MPROC_FORK,
+		.n_conns = -1,
+	};
+	mproc_process *p;
+
+	be_given(s);
+	/* What is made once is there already. */
+	may_fail(mproc_process_start(&p, return_at_once, NULL, &opts));
+	may_fail(mproc_process_join(p, MPROC_FOREVER));
+	mproc_process_close(p);
+	opts.n_conns = s->copies ? 0 : 1;
+	opts.conns = &s->b;
+	mpt_step_begin();
+	may_fail(mproc_process_start(&p, stay, NULL, &opts));
+	mpt_step_end();
+}
+
+/* The child has gone with its parent, and holds nothing. */
+static void
+start_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	assert_in_range(mpt_reap_orphans(s->world.t), 0, 1);
+	find_the_end(s, 0, 0);
+}
+
+static void
+killed_while_it_gives(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		struct scene s = { .world.t = *state, .copies = i };
+
+		mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+			.name = i ? "start with copies" : "start with .conns",
+			.victim = start_victim,
+			.before = scene_begin,
+			.survivor = start_survivor,
+			.fingerprint = state_of,
+			.arg = &s,
+			.every = 1,
+			.budget = 8,
+			.forks = true,
+		}, NULL);
+	}
+}
+
+/* Another one was killed, which held both ends. */
+static void
+with_a_dead_holder(void *arg)
+{
+	struct scene *s = arg;
+	pid_t pid;
+
+	scene_begin(arg);
+	pid = fork();
+	if (pid == 0) {
+		be_given(s);
+		kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void
+joined_recover_victim(void *arg)
+{
+	mproc_queue *q;
+
+	/* Only a participant gives memory back. */
+	may_fail(mproc_queue_create(&q, NULL));
+	mproc_queue_destroy(q);
+	(void)arg;
+	mpt_step_begin();
+	may_fail(mproc_arena_recover(NULL));
+	mpt_step_end();
+}
+
+static void
+killed_in_recovery(void **state)
+{
+	struct scene s = { .world.t = *state, .both = true };
+
+	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+		.name = "recovery",
+		.victim = joined_recover_victim,
+		.before = with_a_dead_holder,
+		.survivor = left_survivor,
+		.fingerprint = state_of,
+		.arg = &s,
+		.every = 1,
+		.budget = 8,
+	}, NULL);
+}
+
+static int
+setup(void **state)
+{
+	mproc_conn *ends[4];
+
+	if (world_setup(state) < 0 || mproc_pipe(&ends[0], &ends[1], NULL) < 0 ||
+	    mproc_pipe(&ends[2], &ends[3], NULL) < 0)
+		return -1;
+	for (int i = 0; i < 4; i++)
+		mproc_conn_close(ends[i]);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(killed_in_create),
+		mpt_test(killed_in_send),
+		mpt_test(killed_in_the_first_send),
+		mpt_test(killed_in_recv),
+		mpt_test(killed_in_close),
+		mpt_test(killed_in_the_last_close),
+		mpt_test(killed_while_it_gives),
+		mpt_test(killed_in_recovery),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
