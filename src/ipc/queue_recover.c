@@ -150,7 +150,6 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 		return;
 	}
 	atomic_store(&q->partner, 0);
-	atomic_store(&q->pipe, 0);
 	freed = free_lanes(a, self, q);
 	freed = mpr_messages_free(a, self, q) && freed;
 	busy = mpr_owner_with_state(busy, freed ? MPR_QUEUE_FREE :
