@@ -30,6 +30,9 @@ struct use {
 	_Atomic uint64_t *hold; /* the process's */
 	uint64_t mine;		/* what is there */
 	mproc_queue *in, *out;	/* NULL: not this way */
+	/* Another process's hold of the other end, if it is still there. */
+	_Atomic uint64_t *peer;
+	uint64_t peers;
 };
 
 /* Ends lie 128 bytes apart. */
@@ -81,7 +84,7 @@ not_held(const mproc_conn *c)
 			(const void *)c);
 }
 
-static int
+static MPR_NOINLINE int
 find_use(const mproc_conn *c, struct use *u)
 {
 	uint64_t mine = mpr_hold_mine();
@@ -104,6 +107,7 @@ find_use(const mproc_conn *c, struct use *u)
 	if (!u->out && !u->in)
 		return mpr_fail(-EBADMSG, "the pipe of %p is corrupt",
 				(const void *)c);
+	u->peer = u->hold;
 	u->generation = mpr_generation();
 	u->c = c;
 	return 0;
@@ -131,14 +135,14 @@ get_use(const mproc_conn *c, struct use **ret_u)
 	return is_fresh(u, c) ? 0 : find_use(c, u);
 }
 
-static int
+static MPR_NOINLINE int
 wrong_way(const mproc_conn *c, const char *what)
 {
 	return mpr_fail(-EPERM, "%p is an end of a one-way pipe and does not %s",
 			(const void *)c, what);
 }
 
-static int
+static MPR_NOINLINE int
 gone(const mproc_conn *c)
 {
 	return mpr_fail(-EPIPE, "no other process holds the other end of the "
@@ -163,19 +167,32 @@ answer(const mproc_conn *c, int r)
 	return mpr_likely(r >= 0) ? r : judge(c, r);
 }
 
-/* Whether the other end is not gone: mostly one look at the first who holds it. */
-static inline bool
-has_peer(const struct use *u)
+/* Whether the other end is not gone, when it is not held as it was. */
+static MPR_NOINLINE bool
+find_peer(struct use *u)
 {
-	uint64_t first = atomic_load_explicit(
-		&u->pipe->end[!u->side].holds.word[0], memory_order_relaxed);
+	uint64_t other;
+	_Atomic uint64_t *at = mpr_hold_other(
+		u->arena, &u->pipe->end[!u->side].holds, u->mine, &other);
 
-	return (mpr_likely(mpr_hold_stands(first) &&
-			   mpr_hold_pid(first) != mpr_hold_pid(u->mine))) ||
-	       !mpr_pipe_is_gone(u->arena, u->pipe, !u->side, u->mine);
+	/* What is there is never the word of nobody. */
+	u->peers = at ? other : 0;
+	if (!at)
+		return !mpr_pipe_is_gone(u->arena, u->pipe, !u->side, u->mine);
+	u->peer = at;
+	return true;
 }
 
-/* The same for who is to send. */
+static inline bool
+has_peer(struct use *u)
+{
+	/* Relaxed: an old value is as if we had come earlier. */
+	return mpr_likely(atomic_load_explicit(u->peer, memory_order_relaxed) ==
+			  u->peers) ||
+	       find_peer(u);
+}
+
+/* The calling thread's view of @c, for who is to send. */
 static inline int
 get_sender(const mproc_conn *c, struct use **ret_u)
 {

@@ -75,34 +75,33 @@ mpr_hold_find(const mproc_arena *a, struct mpr_holds *h, uint64_t word)
 	return NULL;
 }
 
-/* Whether there is a hold of another process than that of @word, if that is not
- * 0. */
-static bool
-look_for_others(const mproc_arena *a, struct mpr_holds *h, uint64_t word)
+static _Atomic uint64_t *
+look_for_another(const mproc_arena *a, struct mpr_holds *h, uint64_t word,
+		 uint64_t *ret_other)
 {
 	struct mpr_hold_walk walk = { 0 };
 	_Atomic uint64_t *at;
-	uint64_t found;
 
 	while ((at = mpr_hold_next(a, h, &walk))) {
-		found = atomic_load(at);
-		if (mpr_hold_stands(found) && !mpr_hold_is(found, word))
-			return true;
+		*ret_other = atomic_load(at);
+		if (mpr_hold_stands(*ret_other) && !mpr_hold_is(*ret_other, word))
+			return at;
 	}
-	return false;
+	return NULL;
 }
 
-bool
-mpr_hold_others(const mproc_arena *a, struct mpr_holds *h, uint64_t word)
+_Atomic uint64_t *
+mpr_hold_other(const mproc_arena *a, struct mpr_holds *h, uint64_t word,
+	       uint64_t *ret_other)
 {
+	_Atomic uint64_t *at;
 	uint64_t added;
-	bool found;
 
 	do {
 		added = atomic_load(&h->added);
-		found = look_for_others(a, h, word);
-	} while (!found && atomic_load(&h->added) != added);
-	return found;
+		at = look_for_another(a, h, word, ret_other);
+	} while (!at && atomic_load(&h->added) != added);
+	return at;
 }
 
 bool

@@ -101,8 +101,19 @@ mpr_hold_is(uint64_t word, uint64_t other)
 _Atomic uint64_t *mpr_hold_find(const mproc_arena *a, struct mpr_holds *h,
 				uint64_t word);
 
-/* Whether anyone but that process does; with 0 whether anyone does. */
-bool mpr_hold_others(const mproc_arena *a, struct mpr_holds *h, uint64_t word);
+/* Where another process than that of @word does, or with 0 any, and its word; or
+ * NULL. */
+_Atomic uint64_t *mpr_hold_other(const mproc_arena *a, struct mpr_holds *h,
+				 uint64_t word, uint64_t *ret_other);
+
+/* Whether one does. */
+static inline bool
+mpr_hold_others(const mproc_arena *a, struct mpr_holds *h, uint64_t word)
+{
+	uint64_t other;
+
+	return mpr_hold_other(a, h, word, &other);
+}
 
 /* Whether all words are free. */
 bool mpr_hold_is_clean(const mproc_arena *a, struct mpr_holds *h);
