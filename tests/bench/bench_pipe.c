@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pipes against what the kernel offers: messages one way, of 64 bytes and of 1 MiB,
+ * and round trips of 64 bytes, with a CPU for each side and with one for both.
+ *
+ * The last two columns are how often each takes place in the time of the kernel's
+ * pipe and of its socket pair.
+ *
+ * Usage: bench_pipe [rounds]
+ */
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <mproc/mproc.h>
+
+#include "bench.h"
+
+#define ROUNDS 9
+#define LONG ((size_t)1 << 20)
+
+/* One of the two sides of a rival. */
+struct side {
+	mproc_conn *conn;
+	int in, out;
+};
+
+struct rival {
+	const char *name;
+	int kind; /* of socket; 0: a pair of pipes; -1: a pipe of libmproc */
+};
+
+static const struct rival rivals[] = {
+	{ "mproc_pipe", -1 },
+	{ "pipe", 0 },
+	{ "socket pair", SOCK_SEQPACKET },
+};
+
+#define RIVALS ((int)(sizeof(rivals) / sizeof(rivals[0])))
+
+static void
+open_rival(const struct rival *r, struct side sides[2])
+{
+	int there[2], back[2];
+
+	if (r->kind < 0) {
+		if (mproc_pipe(&sides[0].conn, &sides[1].conn, NULL) < 0)
+			bench_die(mproc_error_detail());
+	} else if (r->kind == 0) {
+		if (pipe(there) < 0 || pipe(back) < 0)
+			bench_die("pipe");
+		sides[0] = (struct side){ NULL, back[0], there[1] };
+		sides[1] = (struct side){ NULL, there[0], back[1] };
+	} else {
+		int room = 4 * (int)LONG;
+
+		if (socketpair(AF_UNIX, r->kind, 0, there) < 0)
+			bench_die("socketpair");
+		/* One message has to fit. */
+		for (int i = 0; i < 2; i++)
+			(void)setsockopt(there[i], SOL_SOCKET, SO_SNDBUF, &room,
+					 sizeof(room));
+		sides[0] = (struct side){ NULL, there[0], there[0] };
+		sides[1] = (struct side){ NULL, there[1], there[1] };
+	}
+}
+
+static void
+close_side(const struct side *s)
+{
+	if (s->conn) {
+		mproc_conn_close(s->conn);
+		return;
+	}
+	close(s->in);
+	if (s->out != s->in)
+		close(s->out);
+}
+
+static void
+send_bytes(const struct side *s, const void *bytes, size_t len)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	if (s->conn) {
+		if (mproc_conn_send(s->conn, bytes, len, MPROC_FOREVER) < 0)
+			bench_die(mproc_error_detail());
+		return;
+	}
+	while (done < len) {
+		n = write(s->out, (const char *)bytes + done, len - done);
+		if (n <= 0)
+			bench_die("write");
+		done += (size_t)n;
+	}
+}
+
+static void
+recv_bytes(const struct side *s, void *bytes, size_t len)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	if (s->conn) {
+		if (mproc_conn_recv(s->conn, bytes, len, &done,
+				    MPROC_FOREVER) < 0 || done != len)
+			bench_die(mproc_error_detail());
+		return;
+	}
+	while (done < len) {
+		n = read(s->in, (char *)bytes + done, len - done);
+		if (n <= 0)
+			bench_die("read");
+		done += (size_t)n;
+	}
+}
+
+/* Messages of @len bytes, the first of which are checked; answered or not. */
+struct work {
+	const char *name;
+	size_t len;
+	uint64_t n, n_kernel;
+	bool answered;
+	bool one_cpu;
+};
+
+static const struct work works[] = {
+	{ "64 bytes, one way", 64, 4000000, 300000, false, false },
+	{ "1 MiB, one way", LONG, 1000, 300, false, false },
+	{ "64 bytes, there and back", 64, 300000, 50000, true, false },
+	{ "the same on one CPU", 64, 50000, 50000, true, true },
+};
+
+#define WORKS ((int)(sizeof(works) / sizeof(works[0])))
+
+static void *buffer;
+
+static void
+send_one(const struct side *s, const struct work *w, uint64_t number)
+{
+	struct bench_message m;
+
+	bench_fill(&m, number);
+	if (w->len == sizeof(m)) {
+		send_bytes(s, &m, sizeof(m));
+		return;
+	}
+	memcpy(buffer, &m, sizeof(m));
+	send_bytes(s, buffer, w->len);
+}
+
+static void
+recv_one(const struct side *s, const struct work *w, uint64_t number)
+{
+	struct bench_message m;
+
+	if (w->len == sizeof(m)) {
+		recv_bytes(s, &m, sizeof(m));
+	} else {
+		recv_bytes(s, buffer, w->len);
+		memcpy(&m, buffer, sizeof(m));
+	}
+	if (!bench_is_good(&m, number))
+		bench_die("a wrong message");
+}
+
+static struct job {
+	const struct work *work;
+	struct side side;
+	uint64_t n;
+} job;
+
+static int cpus;
+
+/* The nth CPU that there is. */
+static void
+pin(int n)
+{
+	cpu_set_t set;
+
+	if (cpus < 2)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((size_t)n, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0)
+		bench_die("sched_setaffinity");
+}
+
+static int
+other_side(void *arg)
+{
+	(void)arg;
+	pin(job.work->one_cpu ? 0 : 1);
+	recv_one(&job.side, job.work, 0);
+	send_one(&job.side, job.work, 0);
+	for (uint64_t i = 1; i <= job.n; i++) {
+		recv_one(&job.side, job.work, i);
+		if (job.work->answered)
+			send_one(&job.side, job.work, i);
+	}
+	if (!job.work->answered)
+		send_one(&job.side, job.work, job.n);
+	return 0;
+}
+
+/* Nanoseconds for each. */
+static double
+run(const struct rival *r, const struct work *w)
+{
+	struct side sides[2] = { { 0 } };
+	mproc_process *p;
+	int64_t began;
+
+	open_rival(r, sides);
+	job = (struct job){ w, sides[1],
+			    r->kind < 0 ? w->n : w->n_kernel };
+	if (mproc_process_start(&p, other_side, NULL,
+				MPROC_OPTS(mproc_process_opts,
+					   .conns = &sides[1].conn,
+					   .n_conns = r->kind < 0 ? 1 : -1)) < 0)
+		bench_die(mproc_error_detail());
+	/* Both are there. */
+	send_one(&sides[0], w, 0);
+	recv_one(&sides[0], w, 0);
+	began = mproc_now();
+	for (uint64_t i = 1; i <= job.n; i++) {
+		send_one(&sides[0], w, i);
+		if (w->answered)
+			recv_one(&sides[0], w, i);
+	}
+	if (!w->answered)
+		recv_one(&sides[0], w, job.n);
+	began = mproc_now() - began;
+	if (mproc_process_join(p, MPROC_FOREVER) < 0)
+		bench_die(mproc_error_detail());
+	mproc_process_close(p);
+	close_side(&sides[0]);
+	if (!sides[0].conn)
+		close_side(&sides[1]);
+	return (double)began / (double)job.n;
+}
+
+static void
+compare(const struct work *w, int rounds)
+{
+	double **ns = bench_columns(RIVALS, rounds);
+
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < RIVALS; k++)
+			ns[k][i] = run(&rivals[k], w);
+	printf("\n%-20s %10s %10s %10s %10s %10s\n", w->name, "ns", "least",
+	       "most", "of pipe", "of socket");
+	for (int k = 0; k < RIVALS; k++) {
+		bench_row(rivals[k].name, ns[k], rounds, 1);
+		printf(" %10.2f %10.2f\n",
+		       bench_median_ratio(ns[1], ns[k], rounds),
+		       bench_median_ratio(ns[2], ns[k], rounds));
+	}
+	bench_free_columns(ns, RIVALS);
+}
+
+int
+main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
+
+	if (rounds < 1)
+		bench_die("how many rounds?");
+	buffer = calloc(1, LONG);
+	if (!buffer)
+		bench_die("no memory");
+	cpus = mproc_cpu_count();
+	pin(0);
+	for (int i = 0; i < WORKS; i++)
+		compare(&works[i], rounds);
+	free(buffer);
+	return 0;
+}
