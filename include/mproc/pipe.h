@@ -18,7 +18,9 @@
  * if it is forked and none is named (.n_conns is 0), it holds all that the caller
  * does, as after fork(2). A child that a program forks by itself holds none.
  * mproc_conn_close() ends the hold of the process, and so does its end, however it
- * ends. A start that fails changes nothing.
+ * ends; a process that executes another program holds what it has not closed until
+ * that ends. Processes of one pipe are in one PID namespace. A start that fails
+ * changes nothing.
  *
  * End of file. At one end the other one is gone when no process but the caller
  * holds it: those that did have closed it, or have ended. A copy that the caller

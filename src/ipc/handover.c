@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "ipc/handover.h"
 #include "ipc/pipe_shm.h"
+#include "os/task.h"
 
 /* Where the process of @word holds @c, or NULL. */
 static _Atomic uint64_t *
@@ -21,13 +22,15 @@ hold_of(mproc_conn *c, uint64_t word, mproc_arena **ret_a,
 	return mpr_hold_find(*ret_a, &(*ret_pipe)->end[side].holds, word);
 }
 
+/* What is held in another PID namespace is not ours, nor can it be given here. */
 static bool
 is_ours(mproc_conn *c)
 {
 	struct mpr_pipe *pipe;
 	mproc_arena *a;
 
-	return hold_of(c, mpr_hold_mine(), &a, &pipe);
+	return hold_of(c, mpr_hold_mine(), &a, &pipe) &&
+	       atomic_load(&pipe->pid_namespace) == mpr_task_namespace();
 }
 
 static int

@@ -18,6 +18,7 @@
 #include "ipc/queue_get.h"
 #include "ipc/queue_shm.h"
 #include "os/generation.h"
+#include "os/task.h"
 
 /* What a thread knows of an end that its process holds. */
 struct use {
@@ -96,7 +97,8 @@ find_use(const mproc_conn *c, struct use *u)
 		return r;
 	u->open = atomic_load(&u->pipe->state);
 	u->hold = mpr_hold_find(u->arena, &u->pipe->end[u->side].holds, mine);
-	if (mpr_owner_state(u->open) != MPR_PIPE_OPEN || !u->hold)
+	if (mpr_owner_state(u->open) != MPR_PIPE_OPEN || !u->hold ||
+	    atomic_load(&u->pipe->pid_namespace) != mpr_task_namespace())
 		return not_held(c);
 	u->mine = atomic_load(u->hold);
 	u->out = mpr_pipe_queue(u->arena, u->pipe, u->side);
@@ -382,6 +384,7 @@ make_header(mproc_arena *a, struct mpr_self *self, struct mpr_pipe **ret_pipe)
 	}
 	pipe->magic = MPR_PIPE_MAGIC; /* again: someone may have scribbled */
 	atomic_store(&pipe->creator, mpr_hold_mine());
+	atomic_store(&pipe->pid_namespace, mpr_task_namespace());
 	for (unsigned side = 0; side < 2; side++) {
 		atomic_store(&pipe->queue[side], 0);
 		atomic_store(&pipe->end[side].passed, 0);

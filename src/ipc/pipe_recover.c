@@ -6,6 +6,7 @@
 #include "ipc/pipe_recover.h"
 #include "ipc/pipe_shm.h"
 #include "ipc/queue_shm.h"
+#include "os/task.h"
 #include "sync/asymmetric.h"
 
 struct mpr_pipe *
@@ -98,6 +99,9 @@ static void
 end_holds(mproc_arena *a, struct mpr_pipe *pipe, struct mpr_hold_census *census,
 	  pid_t pid)
 {
+	/* Ids of another one would be those of nobody here, or of others. */
+	bool known = atomic_load(&pipe->pid_namespace) == mpr_task_namespace();
+
 	for (unsigned side = 0; side < 2; side++) {
 		struct mpr_hold_walk walk = { 0 };
 		_Atomic uint64_t *at;
@@ -109,7 +113,7 @@ end_holds(mproc_arena *a, struct mpr_pipe *pipe, struct mpr_hold_census *census,
 				continue;
 			if (word & MPR_HOLD_ENDING)
 				mpr_pipe_settle(a, pipe, at, word);
-			else if ((!pid || mpr_hold_pid(word) == pid) &&
+			else if (known && (!pid || mpr_hold_pid(word) == pid) &&
 				 mpr_hold_is_dead(census, word))
 				mpr_pipe_end_hold(a, pipe, at, word);
 		}

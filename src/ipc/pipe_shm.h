@@ -60,7 +60,9 @@ struct mpr_pipe {
 	_Atomic uint64_t creator; /* as the word of a hold */
 	/* Offsets of the queues of what each end sends; 0: it does not. */
 	_Atomic uint64_t queue[2];
-	uint64_t pad0[10];
+	/* In which the ids of its holders mean something (os/task.h). */
+	_Atomic uint64_t pid_namespace;
+	uint64_t pad0[9];
 	struct mproc_conn end[2];
 };
 
