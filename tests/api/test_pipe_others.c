@@ -166,6 +166,46 @@ a_death_is_noticed_in_time(void **state)
 	end(t, b);
 }
 
+static int
+note_the_end(void *arg)
+{
+	struct mpt *t = arg;
+	struct board *b = mpt_scratch(t);
+
+	b->tid = getpid();
+	mpt_check_int(t, recv_any(b->a), -EPIPE);
+	b->at = mproc_now();
+	return 0;
+}
+
+/* A parent that waits for the one who is killed tells the others. */
+static void
+a_parent_spreads_the_news(void **state)
+{
+	struct mpt *t = *state;
+	mproc_process *one, *other;
+	unsigned quick = 0;
+	struct board *b;
+	int64_t began;
+
+	/* By itself it would look at some time in the next 50 ms or so, and now
+	 * and then be as quick. */
+	for (int tries = 0; tries < 8 && quick < 4; tries++) {
+		b = new_board(t);
+		other = start_with(t, wait_in_step, &b->b, 1);
+		one = start_with(t, note_the_end, &b->a, 1);
+		mpt_until(t, b->ready && b->tid &&
+				     mpt_task_state(b->tid) == 'S');
+		began = mproc_now();
+		kill_and_close(other);
+		assert_int_equal(end_of(one), 0);
+		mproc_process_close(one);
+		quick += b->at - began < 5 * MS;
+		end(t, b);
+	}
+	assert_int_equal(quick, 4);
+}
+
 /* A sibling that is started later holds no end that was given away. */
 static void
 a_later_sibling_holds_nothing(void **state)
@@ -467,6 +507,7 @@ main(void)
 		mpt_test(closed_before_the_first_send),
 		mpt_test(killed_before_the_first_use),
 		mpt_test(a_death_is_noticed_in_time),
+		mpt_test(a_parent_spreads_the_news),
 		mpt_test(a_later_sibling_holds_nothing),
 		mpt_test(two_children_on_two_ends),
 		mpt_test(both_are_killed),
