@@ -26,6 +26,9 @@
 /* Up to so many are looked through. */
 #define BUCKETS_FIRST 16
 
+/* So many are never too many. */
+#define SWEEP_FIRST 16
+
 MPR_THREAD_LOCAL struct mpr_attachments mpr_attachments;
 
 static void
@@ -191,6 +194,23 @@ mpr_attachments_leave(const mproc_arena *a)
 		return;
 	while ((at = first_in(a)))
 		mpr_attachment_drop(at);
+}
+
+void
+mpr_attachments_sweep(void)
+{
+	struct mpr_attachment *at, *next;
+
+	if (mpr_attachments.generation != mpr_generation() ||
+	    mpr_attachments.n < SWEEP_FIRST + 2 * mpr_attachments.n_swept)
+		return;
+	for (at = mpr_attachments.all; at; at = next) {
+		next = at->next;
+		if (at->pipe && (atomic_load(&at->q->state) != at->open ||
+				 !mpr_pipe_is_used(at)))
+			mpr_attachment_drop(at);
+	}
+	mpr_attachments.n_swept = mpr_attachments.n;
 }
 
 int

@@ -96,6 +96,7 @@ struct mpr_attachments {
 	struct mpr_attachment **buckets; /* NULL: none yet, look through all */
 	unsigned n_buckets; /* a power of two */
 	unsigned n;
+	unsigned n_swept; /* how many were left by the last sweep */
 };
 
 extern MPR_THREAD_LOCAL struct mpr_attachments mpr_attachments;
@@ -196,6 +197,11 @@ int mpr_attachment_find_lanes(struct mpr_attachment *at);
 
 /* Gives back one attachment of the calling thread; it is freed. */
 void mpr_attachment_drop(struct mpr_attachment *at);
+
+/* Gives back those to pipes that are gone, or that this process does not use any
+ * more; but looks only when there are twice as many as were left. For calls that
+ * have nothing in their hands. */
+void mpr_attachments_sweep(void);
 
 /* Gives back all attachments of the calling thread to queues in @a. */
 void mpr_attachments_leave(const mproc_arena *a);

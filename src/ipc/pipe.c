@@ -91,6 +91,8 @@ find_use(const mproc_conn *c, struct use *u)
 	uint64_t mine = mpr_hold_mine();
 	int r;
 
+	/* Another thread may have closed what this one has used. */
+	mpr_attachments_sweep();
 	*u = (struct use){ 0 };
 	r = mpr_pipe_of(c, &u->arena, &u->pipe, &u->side);
 	if (r < 0)

@@ -40,6 +40,15 @@ mpr_pipe_is_gone(const mproc_arena *a, struct mpr_pipe *pipe, unsigned side,
 }
 
 bool
+mpr_pipe_is_used(const struct mpr_attachment *at)
+{
+	uint64_t mine = mpr_hold_mine();
+
+	return mpr_hold_find(at->arena, &at->pipe->end[0].holds, mine) ||
+	       mpr_hold_find(at->arena, &at->pipe->end[1].holds, mine);
+}
+
+bool
 mpr_pipe_has_ended(const struct mpr_attachment *at, bool sends)
 {
 	unsigned side = sends ? at->sender : !at->sender;

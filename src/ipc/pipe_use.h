@@ -14,6 +14,9 @@
 /* Finds the pipe that the queue of @at belongs to, if any. */
 void mpr_pipe_attach(struct mpr_attachment *at);
 
+/* Whether this process holds one of its ends. */
+bool mpr_pipe_is_used(const struct mpr_attachment *at);
+
 bool mpr_pipe_has_ended(const struct mpr_attachment *at, bool sends);
 
 /*

@@ -291,6 +291,51 @@ close_wakes_senders(void **state)
 	}
 }
 
+enum { ROUNDS = 100 };
+
+static void *
+use_each(void *arg)
+{
+	struct mpt *t = arg;
+	struct board *b = mpt_scratch(t);
+
+	for (unsigned i = 1; i <= ROUNDS; i++) {
+		mpt_until(t, b->go == i);
+		send_number(t, b->a, (int)i);
+		recv_number(t, b->b, (int)i);
+		b->ready = i;
+	}
+	mpt_until(t, b->go > ROUNDS);
+	return NULL;
+}
+
+/* A thread that lives long has few of those that another one has closed. */
+static void
+others_close_what_a_thread_uses(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, use_each, t), 0);
+	for (unsigned i = 1; i <= ROUNDS; i++) {
+		b->go = i;
+		mpt_until(t, b->ready == i);
+		mproc_conn_close(b->a);
+		mproc_conn_close(b->b);
+		assert_int_equal(mproc_pipe(&b->a, &b->b, NULL), 0);
+	}
+	/* Each is a lane at least. */
+	assert_in_range(stat_now().blocks, 0, b->before.blocks + 60);
+	b->go = ROUNDS + 1;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	mproc_conn_close(b->a);
+	mproc_conn_close(b->b);
+	/* The headers stay. */
+	b->before = stat_now();
+	end(t, b);
+}
+
 static short
 ready(int fd, int ms)
 {
@@ -385,6 +430,7 @@ main(void)
 		mpt_test(closed_is_closed),
 		mpt_test(close_wakes_receivers),
 		mpt_test(close_wakes_senders),
+		mpt_test(others_close_what_a_thread_uses),
 		mpt_test(the_descriptor_tells),
 		mpt_test(bad_arguments),
 	};

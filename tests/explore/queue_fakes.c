@@ -61,6 +61,13 @@ mpr_pipe_attach(struct mpr_attachment *at)
 }
 
 bool
+mpr_pipe_is_used(const struct mpr_attachment *at)
+{
+	(void)at;
+	return false;
+}
+
+bool
 mpr_pipe_has_ended(const struct mpr_attachment *at, bool sends)
 {
 	(void)at;
