@@ -23,7 +23,7 @@ enum {
 	CAPACITY = MPR_QUEUE_CAPACITY_MIN,
 	LANES = 2,
 	FRAMES = 4,
-	WORDS = 19 + LANES * (8 + FRAMES),
+	WORDS = 20 + LANES * (8 + FRAMES),
 	VALUES = 21,
 	LEN_MAX = 200,
 	GUARD = 64,
@@ -100,6 +100,7 @@ words_of(struct words *w, mproc_queue *q)
 	add_word(w, "name", 7, q->name + 56, 8);
 	ADD_WORD(w, "lanes", 0, q->lanes);
 	ADD_WORD(w, "role", 0, q->role);
+	ADD_WORD(w, "pipe", 0, q->pipe);
 	ADD_WORD(w, "seats", 0, q->seats.more);
 	for (unsigned i = 0; i < MPR_SEATS_FIRST; i++)
 		ADD_WORD(w, "seat", i, q->seats.seat[i]);
