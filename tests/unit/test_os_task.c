@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "base/fault.h"
 #include "common.h"
 #include "os/task.h"
 
@@ -218,6 +219,54 @@ the_last_thread_of_a_process_knows(void **state)
 	mpt_expect_exit(t, id, 0);
 }
 
+/* Asked in both ways that there are. */
+static bool
+has_ended(pid_t pid, uint64_t start)
+{
+	bool ended = mpr_task_process_ended(pid, start);
+
+	assert_int_equal(mpr_fault_set("pidfd:1+"), 0);
+	assert_int_equal(mpr_task_process_ended(pid, start), ended);
+	assert_int_equal(mpr_fault_set(NULL), 0);
+	return ended;
+}
+
+static void
+a_process_has_ended_with_its_last_thread(void **state)
+{
+	struct mpt *t = *state;
+	int id = mpt_spawn(t, "process", leave_others_behind, NULL);
+	struct looks *looks = mpt_scratch(t);
+	pid_t pid = mpt_pid(t, id);
+	uint64_t start;
+
+	mpt_until(t, mpt_task_state(pid) == 'Z');
+	start = mpr_task_start_time(pid);
+	assert_int_equal(mpr_task_probe(pid, start), MPR_TASK_GONE);
+	assert_false(has_ended(pid, start));
+	assert_false(has_ended(pid, 0));
+	looks->may_be_last = true;
+	mpt_kill_unreaped(t, id);
+	assert_true(has_ended(pid, start));
+	assert_true(has_ended(pid, 0));
+	mpt_kill(t, id);
+	errno = 42;
+	assert_true(mpr_task_process_ended(pid, start));
+	assert_int_equal(errno, 42);
+	assert_true(has_ended(pid, 0));
+}
+
+static void
+who_started_later_is_another_process(void **state)
+{
+	uint64_t start = mpr_task_start_time(getpid());
+
+	(void)state;
+	assert_false(has_ended(getpid(), start));
+	assert_false(has_ended(getpid(), 0));
+	assert_true(has_ended(getpid(), start - 1));
+}
+
 static int
 compare_namespace(struct mpt *t, void *arg)
 {
@@ -280,6 +329,8 @@ main(void)
 		mpt_test(a_name_that_looks_like_the_fields_does_not_deceive),
 		mpt_test(a_thread_is_found_by_its_own_id),
 		mpt_test(the_last_thread_of_a_process_knows),
+		mpt_test(a_process_has_ended_with_its_last_thread),
+		mpt_test(who_started_later_is_another_process),
 		mpt_test(a_child_is_in_its_parents_pid_namespace),
 	};
 
