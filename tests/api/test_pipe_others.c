@@ -2,6 +2,9 @@
 /*
  * pipe.h: pipes between processes, who holds their ends, and when one is gone.
  */
+#include <mproc/testing.h>
+#include <stdio.h>
+
 #include "pipe.h"
 
 /* A child that sends back what it gets, until the end of file. */
@@ -342,6 +345,14 @@ a_failed_start_changes_nothing(void **state)
 		&p, wait_in_step, t,
 		MPROC_OPTS(mproc_process_opts, .conns = &b->b, .n_conns = 1,
 			   .cwd = "/no such directory")), -ENOENT);
+	/* The child that was not to be holds nothing. */
+	assert_int_equal(mproc_pipe(&b->c, &b->d, NULL), 0);
+	assert_int_equal(mproc_process_start(
+		&p, wait_in_step, t,
+		MPROC_OPTS(mproc_process_opts, .conns = &b->d, .n_conns = 1,
+			   .cwd = "/no such directory")), -ENOENT);
+	mproc_conn_close(b->d);
+	assert_int_equal(recv_now(b->c), -EPIPE);
 	/* As if nobody had ever held it. */
 	assert_int_equal(recv_now(b->a), -EAGAIN);
 	send_number(t, b->b, 5);
@@ -351,6 +362,118 @@ a_failed_start_changes_nothing(void **state)
 		&p, wait_in_step, t,
 		MPROC_OPTS(mproc_process_opts, .conns = &b->b, .n_conns = 1)),
 		-ESTALE);
+	end(t, b);
+}
+
+/* Nor does one that fails for want of memory, wherever that is. */
+static void
+a_start_without_memory_changes_nothing(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	mproc_process *p = NULL;
+	char spec[32];
+	int r = -ENOMEM;
+
+	for (int n = 1; r == -ENOMEM; n++) {
+		snprintf(spec, sizeof(spec), "malloc:%d", n);
+		assert_int_equal(mproc_test_fault(spec), 0);
+		r = mproc_process_start(&p, wait_in_step, t, MPROC_OPTS(
+			mproc_process_opts, .conns = &b->b, .n_conns = 1));
+		assert_int_equal(mproc_test_fault(NULL), 0);
+		if (r == 0)
+			break;
+		assert_int_equal(r, -ENOMEM);
+		assert_int_equal(recv_now(b->a), -EAGAIN);
+		send_number(t, b->b, n);
+		recv_number(t, b->a, n);
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(recv_now(b->b), -ESTALE);
+	kill_and_close(p);
+	assert_int_equal(recv_now(b->a), -EPIPE);
+	end(t, b);
+}
+
+enum { MEMBERS = 3 };
+
+static int
+send_index(int index, void *arg)
+{
+	struct mpt *t = arg;
+	struct board *b = mpt_scratch(t);
+
+	send_number(t, b->b, index);
+	return 0;
+}
+
+/* All members hold what the group is given. */
+static void
+a_group_is_given_an_end(void **state)
+{
+	const struct mproc_process_opts *opts;
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	unsigned seen = 0;
+	mproc_group *g;
+	int index, r;
+
+	opts = MPROC_OPTS(mproc_process_opts, .conns = &b->b, .n_conns = 1);
+	assert_int_equal(mproc_group_start(&g, send_index, t, MEMBERS,
+					   MPROC_OPTS(mproc_group_opts,
+						      .process = opts)), 0);
+	assert_int_equal(recv_now(b->b), -ESTALE);
+	while ((r = mproc_conn_recv(b->a, &index, sizeof(index), NULL,
+				    mproc_sec(10))) == 0)
+		seen |= 1U << index;
+	assert_int_equal(r, -EPIPE);
+	assert_int_equal(seen, (1U << MEMBERS) - 1);
+	assert_int_equal(mproc_group_join(g, MPROC_FOREVER), 0);
+	mproc_group_close(g);
+	end(t, b);
+}
+
+static void
+a_supervised_one_is_given_none(void **state)
+{
+	const struct mproc_process_opts *opts;
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	mproc_supervisor *s;
+
+	opts = MPROC_OPTS(mproc_process_opts, .conns = &b->b, .n_conns = 1);
+	assert_int_equal(mproc_supervisor_create(&s, NULL), 0);
+	assert_int_equal(mproc_supervisor_add(s, wait_in_step, t, MPROC_OPTS(
+		mproc_child_opts, .process = opts)), -EINVAL);
+	mproc_supervisor_close(s);
+	end(t, b);
+}
+
+static int
+send_inline(void *arg)
+{
+	struct mpt *t = arg;
+	struct board *b = mpt_scratch(t);
+
+	send_number(t, b->b, 4);
+	return 0;
+}
+
+/* What runs in the caller uses what the caller holds. */
+static void
+an_inline_entry_uses_the_callers(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	mproc_process *p;
+
+	assert_int_equal(mproc_test_inline(true), 0);
+	p = start_with(t, send_inline, &b->b, 1);
+	assert_int_equal(end_of(p), 0);
+	mproc_process_close(p);
+	assert_int_equal(mproc_test_inline(false), 1);
+	recv_number(t, b->a, 4);
+	assert_int_equal(recv_now(b->a), -EAGAIN);
 	end(t, b);
 }
 
@@ -513,6 +636,10 @@ main(void)
 		mpt_test(both_are_killed),
 		mpt_test(concurrent_sends_are_whole),
 		mpt_test(a_failed_start_changes_nothing),
+		mpt_test(a_start_without_memory_changes_nothing),
+		mpt_test(a_group_is_given_an_end),
+		mpt_test(a_supervised_one_is_given_none),
+		mpt_test(an_inline_entry_uses_the_callers),
 		mpt_test(who_is_given_none_holds_none),
 		mpt_test(a_grandchild_holds_it),
 		mpt_test(a_process_is_all_its_threads),
