@@ -32,8 +32,9 @@
  * without using it, a sibling for instance, keeps it from being gone: name what
  * each child is to hold.
  *
- * A death is noticed at once where the parent waits in libmproc for the one who
- * has died, and otherwise within about 50 ms by any process of the family that
+ * Who ends in order, by a return from its entry or by exit(), says so itself. A
+ * death is noticed at once where the parent waits in libmproc for the one who has
+ * died, and otherwise within about 50 ms by any process of the family that
  * sleeps in libmproc; who only looks, with MPROC_NOWAIT, calls
  * mproc_arena_recover() at times.
  *

@@ -196,3 +196,16 @@ mpr_handover_receive(void)
 		return;
 	}
 }
+
+void
+mpr_handover_end_all(void)
+{
+	mproc_arena *a = mpr_arena_peek();
+	struct mpr_pipe_walk walk = { 0 };
+	struct mpr_pipe *pipe;
+
+	while (a && (pipe = mpr_pipe_next(a, &walk)))
+		for (unsigned side = 0; side < 2; side++)
+			if (is_ours(&pipe->end[side]))
+				mpr_pipe_leave(&pipe->end[side]);
+}

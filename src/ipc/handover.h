@@ -39,6 +39,10 @@ void mpr_handover_undo(struct mpr_handover *p);
  * death is seen without a question to the kernel. */
 void mpr_handover_receive(void);
 
+/* The calling process is about to end, in order: it holds nothing any more. Others
+ * would find that out, but later. */
+void mpr_handover_end_all(void);
+
 /* The calling process does not hold the end any more, nor does the calling thread
  * keep anything for it. */
 void mpr_pipe_leave(mproc_conn *c);

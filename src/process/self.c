@@ -221,6 +221,7 @@ MPR_CHILD_PATH noreturn void
 mpr_self_finish(int code)
 {
 	mpr_stdio_finish();
+	mpr_handover_end_all();
 	mpr_self_leave();
 	/* Also a child that the entry has forked may return from it. */
 	if (mpr_self_is_started())

@@ -209,6 +209,46 @@ a_parent_spreads_the_news(void **state)
 	assert_int_equal(quick, 4);
 }
 
+static int
+end_when_told(void *arg)
+{
+	struct mpt *t = arg;
+	struct board *b = mpt_scratch(t);
+
+	b->ready++;
+	mpt_until(t, b->go);
+	return 0;
+}
+
+/* Who ends in order tells them itself, whatever the parent does. */
+static void
+an_orderly_end_is_told_at_once(void **state)
+{
+	struct mpt *t = *state;
+	mproc_process *one, *other;
+	unsigned quick = 0;
+	struct board *b;
+	int64_t began;
+
+	for (int tries = 0; tries < 8 && quick < 4; tries++) {
+		b = new_board(t);
+		other = start_with(t, end_when_told, &b->b, 1);
+		one = start_with(t, note_the_end, &b->a, 1);
+		mpt_until(t, b->ready && b->tid &&
+				     mpt_task_state(b->tid) == 'S');
+		began = mproc_now();
+		b->go = 1;
+		mpt_until(t, b->at);
+		quick += b->at - began < 5 * MS;
+		assert_int_equal(end_of(one), 0);
+		assert_int_equal(end_of(other), 0);
+		mproc_process_close(one);
+		mproc_process_close(other);
+		end(t, b);
+	}
+	assert_int_equal(quick, 4);
+}
+
 /* A sibling that is started later holds no end that was given away. */
 static void
 a_later_sibling_holds_nothing(void **state)
@@ -631,6 +671,7 @@ main(void)
 		mpt_test(killed_before_the_first_use),
 		mpt_test(a_death_is_noticed_in_time),
 		mpt_test(a_parent_spreads_the_news),
+		mpt_test(an_orderly_end_is_told_at_once),
 		mpt_test(a_later_sibling_holds_nothing),
 		mpt_test(two_children_on_two_ends),
 		mpt_test(both_are_killed),
