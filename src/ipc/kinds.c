@@ -24,5 +24,6 @@ const struct mpr_kind_ops mpr_kinds[MPR_KINDS] = {
 		.recover = mpr_pipes_recover,
 		.ended = mpr_pipes_ended,
 		.look = mpr_pipes_look,
+		.leave = mpr_pipes_leave,
 	},
 };

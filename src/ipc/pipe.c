@@ -5,14 +5,17 @@
  * what it means that there is nobody on the other side.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "arena/heap.h"
+#include "base/alloc.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "base/opts.h"
 #include "ipc/attachment.h"
-#include "ipc/pipe.h"
 #include "ipc/handover.h"
+#include "ipc/pipe.h"
+#include "ipc/pipe_recover.h"
 #include "ipc/pipe_shm.h"
 #include "ipc/queue_fd.h"
 #include "ipc/queue_get.h"
@@ -36,14 +39,42 @@ struct use {
 	uint64_t peers;
 };
 
-/* Ends lie 128 bytes apart. */
+/* Ends lie 128 bytes apart. Their table is no thread-local variable itself: there
+ * is little room for those in programs that load this library later. */
 #define USES 8
-static MPR_THREAD_LOCAL struct use uses[USES];
+static MPR_THREAD_LOCAL struct use *uses; /* NULL: none yet */
 
 static inline struct use *
 use_of(const mproc_conn *c)
 {
 	return &uses[(uintptr_t)c / sizeof(*c) % USES];
+}
+
+void
+mpr_pipes_leave(const mproc_arena *a)
+{
+	/* There are pipes in the default one only. */
+	if (a != mpr_arena_peek())
+		return;
+	free(uses);
+	uses = NULL;
+}
+
+/* The calling thread takes part in the arena, so that the table is freed as it
+ * leaves. */
+static MPR_NOINLINE int
+add_uses(void)
+{
+	struct mpr_self *self;
+	mproc_arena *a;
+	int r = mpr_arena_get(&a);
+
+	if (r == 0)
+		r = mpr_self(a, &self);
+	if (r < 0)
+		return r;
+	uses = mpr_zalloc(USES * sizeof(*uses));
+	return uses ? 0 : mpr_fail(-ENOMEM, "no memory for connections");
 }
 
 int
@@ -85,8 +116,8 @@ not_held(const mproc_conn *c)
 			(const void *)c);
 }
 
-static MPR_NOINLINE int
-find_use(const mproc_conn *c, struct use *u)
+static int
+fill_use(const mproc_conn *c, struct use *u)
 {
 	uint64_t mine = mpr_hold_mine();
 	int r;
@@ -117,6 +148,28 @@ find_use(const mproc_conn *c, struct use *u)
 	return 0;
 }
 
+/* Looks at what is at hand no more, or not yet. */
+static MPR_NOINLINE int
+find_use(const mproc_conn *c, struct use **ret_u)
+{
+	mproc_arena *a;
+	struct mpr_pipe *pipe;
+	unsigned side;
+	int r;
+
+	*ret_u = NULL;
+	if (!uses) {
+		/* Not for what is no connection. */
+		r = mpr_pipe_of(c, &a, &pipe, &side);
+		if (r == 0)
+			r = add_uses();
+		if (r < 0)
+			return r;
+	}
+	*ret_u = use_of(c);
+	return fill_use(c, *ret_u);
+}
+
 static inline bool
 is_fresh(const struct use *u, const mproc_conn *c)
 {
@@ -133,10 +186,11 @@ is_fresh(const struct use *u, const mproc_conn *c)
 static inline int
 get_use(const mproc_conn *c, struct use **ret_u)
 {
-	struct use *u = use_of(c);
-
-	*ret_u = u;
-	return is_fresh(u, c) ? 0 : find_use(c, u);
+	if (mpr_likely(uses && is_fresh(use_of(c), c))) {
+		*ret_u = use_of(c);
+		return 0;
+	}
+	return find_use(c, ret_u);
 }
 
 static MPR_NOINLINE int
@@ -299,11 +353,11 @@ drop(const mproc_queue *q)
 void
 mpr_pipe_leave(mproc_conn *c)
 {
-	struct use *u = use_of(c);
+	struct use *u;
 	uint64_t mine;
 	bool other;
 
-	if (!is_fresh(u, c) && find_use(c, u) < 0)
+	if (get_use(c, &u) < 0)
 		return;
 	mine = u->mine;
 	/* Another thread may be faster. */

@@ -12,6 +12,7 @@
 #include "arena/arena.h"
 
 void mpr_pipes_recover(mproc_arena *a, unsigned slot, uint64_t ident);
+void mpr_pipes_leave(const mproc_arena *a);
 void mpr_pipes_ended(mproc_arena *a, pid_t pid);
 void mpr_pipes_look(mproc_arena *a, bool thorough);
 
