@@ -30,7 +30,8 @@
  * ends. Then mproc_conn_recv() gives what is left, and after the last message
  * -EPIPE; mproc_conn_send() gives -EPIPE at once. A process that holds an end
  * without using it, a sibling for instance, keeps it from being gone: name what
- * each child is to hold.
+ * each child is to hold. A process that waits for its children as it ends has to
+ * close first what they wait for.
  *
  * Who ends in order, by a return from its entry or by exit(), says so itself. A
  * death is noticed at once where the parent waits in libmproc for the one who has
