@@ -11,7 +11,7 @@ packages_have()
 		gcc -fsyntax-only -x c - ;;
 	g++) command -v g++ && echo '#include <cstddef>' |
 		g++ -fsyntax-only -x c++ - ;;
-	cmocka) pkg-config --exists cmocka ;;
+	cmocka | nettle) pkg-config --exists "$1" ;;
 	libev) echo '#include <ev.h>' | gcc -fsyntax-only -x c - ;;
 	sanitizers) for kind in address,undefined thread; do
 			echo 'int main(void) { return 0; }' | gcc \
@@ -40,6 +40,8 @@ packages_name()
 	apt:cmocka) echo libcmocka-dev ;;
 	dnf:cmocka) echo libcmocka-devel ;;
 	apk:cmocka) echo cmocka-dev ;;
+	apt:nettle | apk:nettle) echo nettle-dev ;;
+	dnf:nettle) echo nettle-devel ;;
 	apt:libev | apk:libev) echo libev-dev ;;
 	dnf:libev) echo libev-devel ;;
 	*:nm) echo binutils ;;

@@ -25,7 +25,7 @@ esac
 
 . tests/packages.sh
 packages_need cc g++ clang meson ninja pkg-config python3 nm cmocka \
-	libev mandoc sanitizers valgrind
+	libev nettle mandoc sanitizers valgrind
 
 mkdir -p build
 passed=0

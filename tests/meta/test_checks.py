@@ -124,6 +124,8 @@ CASES = [
      'is not "layer/file.h"'),
     ('layers', 'kernel_header', {'src/base/x.c': '#include <unistd.h>\n'},
      'only os may include'),
+    ('layers', 'library_header_low',
+     {'src/base/x.c': '#include <nettle/hmac.h>\n'}, 'only os may include'),
     ('layers', 'dots', {'src/os/y.c': '#include "../base/x.h"\n'},
      'goes up in the tree'),
     ('layers', 'no_folder', {'src/base/x.c': '#include "x.h"\n'},
