@@ -71,6 +71,12 @@ static const struct {
 	{ ELOOP, "ELOOP: too many symbolic links" },
 	{ EIO, "EIO: input or output failed" },
 	{ EOVERFLOW, "EOVERFLOW: as many as there can be" },
+	{ EADDRINUSE, "EADDRINUSE: somebody has that address" },
+	{ EADDRNOTAVAIL, "EADDRNOTAVAIL: no address of this machine" },
+	{ ECONNREFUSED, "ECONNREFUSED: nobody listens there" },
+	{ EHOSTUNREACH, "EHOSTUNREACH: no such host, or no way to it" },
+	{ ENETUNREACH, "ENETUNREACH: no such network, or no way to it" },
+	{ ENOTSUP, "ENOTSUP: not supported here" },
 	{ ENOTRECOVERABLE, "ENOTRECOVERABLE: broken" },
 };
 

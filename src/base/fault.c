@@ -48,6 +48,12 @@ static const struct {
 	[MPR_FAULT_CHDIR] = { "chdir", EACCES },
 	[MPR_FAULT_AFFINITY] = { "affinity", EINVAL },
 	[MPR_FAULT_WAIT] = { "wait", EINTR },
+	[MPR_FAULT_SOCKET] = { "socket", EMFILE },
+	[MPR_FAULT_BIND] = { "bind", EADDRINUSE },
+	[MPR_FAULT_ACCEPT] = { "accept", EMFILE },
+	[MPR_FAULT_CONNECT] = { "connect", ECONNREFUSED },
+	[MPR_FAULT_SEND] = { "send", EPIPE },
+	[MPR_FAULT_RECEIVE] = { "receive", EPIPE },
 	[MPR_FAULT_MALLOC] = { "malloc", ENOMEM },
 };
 
@@ -87,7 +93,7 @@ skip(const char **text, const char *word)
 static int
 unknown_point(const char *text)
 {
-	char names[320];
+	char names[400];
 	size_t len = 0;
 
 	names[0] = '\0';

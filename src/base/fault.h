@@ -47,6 +47,12 @@ enum mpr_fault_point {
 	MPR_FAULT_CHDIR,      /* chdir() */
 	MPR_FAULT_AFFINITY,   /* sched_setaffinity() */
 	MPR_FAULT_WAIT,	      /* sleeping in a futex, or what stands for it */
+	MPR_FAULT_SOCKET,     /* socket() */
+	MPR_FAULT_BIND,	      /* bind() */
+	MPR_FAULT_ACCEPT,     /* accept4() */
+	MPR_FAULT_CONNECT,    /* connect() */
+	MPR_FAULT_SEND,	      /* sendmsg() of messages */
+	MPR_FAULT_RECEIVE,    /* recv() of messages */
 	MPR_FAULT_MALLOC,     /* malloc() and the like */
 	MPR_FAULTS
 };

@@ -37,10 +37,11 @@ void mpr_interrupt_hold(void);
 void mpr_interrupt_unhold(void);
 
 /*
- * Waits until one of the @n descriptors @fds is readable, an interrupt is
+ * Waits until one of the @n descriptors @fds is as its events say, an interrupt is
  * pending, or @deadline, but about a second at most. There is room for one more
  * behind them. Returns 0, also for no reason; -ETIMEDOUT at the deadline; -EBADF
- * if one of them cannot be polled. Not a cancellation point.
+ * if one of them cannot be polled, or is in a state that was not asked for. Not a
+ * cancellation point.
  */
 int mpr_interrupt_poll(struct pollfd *fds, unsigned n, int64_t deadline);
 

@@ -204,7 +204,7 @@ poll_until(struct pollfd *fds, unsigned n, int64_t deadline, int64_t slice)
 	if (r < 0)
 		return errno == EINTR ? 0 : -EBADF;
 	for (unsigned i = 0; i < n; i++)
-		if (fds[i].revents && !(fds[i].revents & POLLIN))
+		if (fds[i].revents && !(fds[i].revents & fds[i].events))
 			return -EBADF;
 	return 0;
 }

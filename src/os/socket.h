@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stream sockets: of this machine by a path or an abstract name, and TCP. None of
+ * them blocks but in mpr_socket_connect(), all are closed at exec and lie above 2,
+ * and none raises SIGPIPE.
+ *
+ * Addresses are texts: "unix:/path", "unix:@name" for a name that is no file, and
+ * "tcp:host:port", where the host may be in brackets, a name, or empty: all of this
+ * machine's.
+ */
+#ifndef MPR_OS_SOCKET_H
+#define MPR_OS_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define MPR_SOCKET_TEXT 160 /* bytes of an address as text, with a zero */
+
+/* What a listening socket is, besides its descriptor. */
+struct mpr_socket_place {
+	char address[MPR_SOCKET_TEXT]; /* as it can be connected to */
+	bool is_file;
+	uint64_t device, inode; /* of the file */
+};
+
+/*
+ * Listens at @address. A file gets the permissions @mode whatever the umask, and
+ * nobody can connect before it has them. A file that is there is removed if it is a
+ * socket of this user's on which nobody listens.
+ *
+ * Returns the descriptor; -EINVAL, -ENAMETOOLONG if the address is none;
+ * -EADDRINUSE; -EADDRNOTAVAIL; -EACCES, -ENOENT, -ENOTDIR, -EROFS, -ENOSPC for the
+ * directory; -EHOSTUNREACH if the host's name is not known; -EMFILE, -ENFILE,
+ * -ENOMEM. All have a text.
+ */
+int mpr_socket_listen(const char *address, unsigned mode, int backlog,
+		      struct mpr_socket_place *ret_place);
+
+/* Removes the file of a listening socket if it is still that one. */
+void mpr_socket_remove(const struct mpr_socket_place *place);
+
+/* Returns the descriptor of one who has connected; -EAGAIN if there is none;
+ * -EMFILE, -ENFILE, -ENOMEM. */
+int mpr_socket_accept(int fd);
+
+/*
+ * Connects. Looking up a host's name has its own limits. Returns the descriptor;
+ * -EAGAIN if @deadline is 0 and it cannot be done at once; -ETIMEDOUT; -EINTR after an
+ * interrupt; -EINVAL, -ENAMETOOLONG; -ECONNREFUSED, -ENOENT, -EACCES and others as
+ * above, with a text.
+ */
+int mpr_socket_connect(const char *address, int64_t deadline);
+
+bool mpr_socket_is_local(const char *address);
+
+/* Returns how many bytes were sent, at least one, or -EAGAIN, -EPIPE, -ENOMEM. */
+ssize_t mpr_socket_send(int fd, const struct iovec *parts, size_t n);
+
+/* Returns how many bytes came, at least one; 0 at the end; -EAGAIN; -EPIPE if the
+ * connection was broken off. */
+ssize_t mpr_socket_receive(int fd, void *buf, size_t size);
+
+/* Who has made the other end of a local socket. Returns 0 or a negative error. */
+int mpr_socket_peer(int fd, uid_t *ret_uid, pid_t *ret_pid);
+
+/* Whether that is this process's user, or root. */
+bool mpr_socket_trusts(uid_t uid);
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <mproc/core.h>
+
+#include "base/error.h"
+#include "base/fault.h"
+#include "os/fds.h"
+#include "os/interrupt.h"
+#include "os/socket.h"
+#include "os/socket_file.h"
+#include "os/socket_name.h"
+#include "os/thread.h"
+
+#define FLAGS (SOCK_STREAM | SOCK_CLOEXEC)
+
+/* How long connecting to a full local listener sleeps before it looks for
+ * interrupts. */
+#define SLICE 20000 /* us */
+
+static int
+make(int family, int flags)
+{
+	int fd = mpr_fault(MPR_FAULT_SOCKET) ? -1 :
+					       socket(family, FLAGS | flags, 0);
+	int r = fd < 0 ? -errno : mpr_fds_above_stdio(fd);
+
+	return r < 0 ? mpr_fail(r, "making a socket: %s", mproc_strerror(r)) : r;
+}
+
+/* No bytes are to wait for more: messages are sent whole. */
+static void
+set_up(int fd, int family)
+{
+	int on = 1;
+
+	if (family != AF_UNIX)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static int
+fail_at(const struct mpr_socket_name *name, int r, const char *what)
+{
+	char text[MPR_SOCKET_TEXT];
+
+	mpr_socket_describe(name, text);
+	return mpr_fail(r, "%s %s: %s", what, text, strerror(-r));
+}
+
+static int
+bind_and_listen(int fd, const struct mpr_socket_name *name, int backlog)
+{
+	int on = 1;
+
+	if (name->at.any.sa_family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (name->at.any.sa_family != AF_UNIX)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (mpr_fault(MPR_FAULT_BIND) ||
+	    bind(fd, &name->at.any, name->len) < 0 || listen(fd, backlog) < 0)
+		return -errno;
+	return 0;
+}
+
+static int
+listen_at(const struct mpr_socket_name *name, unsigned mode, int backlog,
+	  struct mpr_socket_place *ret_place)
+{
+	struct mpr_socket_name bound = { .len = sizeof(bound.at) };
+	int fd = make(name->at.any.sa_family, SOCK_NONBLOCK), r;
+
+	if (fd < 0)
+		return fd;
+	*ret_place = (struct mpr_socket_place){ .is_file = false };
+	if (mpr_socket_path(name)) {
+		r = mpr_socket_file_listen(fd, name, mode, backlog, ret_place);
+	} else {
+		r = bind_and_listen(fd, name, backlog);
+		if (r < 0)
+			fail_at(name, r, "listening at");
+	}
+	if (r == 0 && getsockname(fd, &bound.at.any, &bound.len) < 0)
+		r = -errno;
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	mpr_socket_describe(mpr_socket_path(name) ? name : &bound,
+			    ret_place->address);
+	return fd;
+}
+
+int
+mpr_socket_listen(const char *address, unsigned mode, int backlog,
+		  struct mpr_socket_place *ret_place)
+{
+	struct mpr_socket_name names[MPR_SOCKET_NAMES];
+	int before = mpr_thread_forbid_cancel(), n, r;
+
+	n = r = mpr_socket_names(address, true, names);
+	for (int i = 0; i < n; i++) {
+		r = listen_at(&names[i], mode, backlog, ret_place);
+		/* A machine may lack one of the families. */
+		if (r != -EAFNOSUPPORT && r != -EADDRNOTAVAIL)
+			break;
+	}
+	mpr_thread_allow_cancel(before);
+	return r;
+}
+
+int
+mpr_socket_accept(int fd)
+{
+	int before = mpr_thread_forbid_cancel(), family = AF_UNIX, new;
+	socklen_t len = sizeof(family);
+
+	/* Who has left meanwhile is nobody's error. */
+	do
+		new = mpr_fault(MPR_FAULT_ACCEPT) ?
+			      -1 :
+			      accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	while (new < 0 && (errno == EINTR || errno == ECONNABORTED ||
+			   errno == EPROTO));
+	new = new < 0 ? -errno : mpr_fds_above_stdio(new);
+	if (new >= 0) {
+		(void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+		set_up(new, family);
+	}
+	mpr_thread_allow_cancel(before);
+	return new == -ENOBUFS ? -ENOMEM : new;
+}
+
+/* A full listener has us sleep in the call, in slices, so that there is no gap in
+ * which somebody else is let in first. */
+static int
+connect_local(int fd, const struct mpr_socket_name *name, int64_t deadline)
+{
+	struct timeval slice = { .tv_usec = SLICE };
+	int64_t left;
+
+	for (;;) {
+		left = deadline ? (deadline - mproc_now()) / 1000 : 0;
+		if (deadline && left <= 0)
+			return -ETIMEDOUT;
+		slice.tv_usec = left < SLICE ? (suseconds_t)left : SLICE;
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &slice,
+				 sizeof(slice));
+		if (connect(fd, &name->at.any, name->len) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (!deadline)
+			return -EAGAIN;
+		if (mpr_interrupt_pending()) {
+			mpr_interrupt_answer();
+			return -EINTR;
+		}
+	}
+}
+
+static int
+await_connection(int fd, int64_t deadline)
+{
+	struct pollfd fds[2] = { { .fd = fd, .events = POLLOUT | POLLERR |
+							POLLHUP } };
+	socklen_t len = sizeof(int);
+	int r = 0, error = 0;
+
+	while (r == 0 && !fds[0].revents) {
+		if (!deadline)
+			return -EAGAIN;
+		r = mpr_interrupt_poll(fds, 1, deadline);
+		if (r == 0 && !fds[0].revents && mpr_interrupt_pending()) {
+			mpr_interrupt_answer();
+			r = -EINTR;
+		}
+	}
+	if (r < 0)
+		return r;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		return -errno;
+	return -error;
+}
+
+static int
+connect_tcp(int fd, const struct mpr_socket_name *name, int64_t deadline)
+{
+	if (connect(fd, &name->at.any, name->len) == 0)
+		return 0;
+	if (errno != EINPROGRESS && errno != EINTR)
+		return -errno;
+	return await_connection(fd, deadline);
+}
+
+static int
+connect_to(const struct mpr_socket_name *name, int64_t deadline)
+{
+	bool local = name->at.any.sa_family == AF_UNIX;
+	int fd = make(name->at.any.sa_family,
+		      local && deadline ? 0 : SOCK_NONBLOCK), r;
+	struct timeval never = { 0 };
+
+	if (fd < 0)
+		return fd;
+	if (mpr_fault(MPR_FAULT_CONNECT))
+		r = -errno;
+	else
+		r = local ? connect_local(fd, name, deadline) :
+			    connect_tcp(fd, name, deadline);
+	if (r == 0) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &never,
+				 sizeof(never));
+		set_up(fd, name->at.any.sa_family);
+		return fd;
+	}
+	close(fd);
+	if (r != -EAGAIN && r != -ETIMEDOUT && r != -EINTR)
+		fail_at(name, r, "connecting to");
+	return r;
+}
+
+int
+mpr_socket_connect(const char *address, int64_t deadline)
+{
+	struct mpr_socket_name names[MPR_SOCKET_NAMES];
+	int before = mpr_thread_forbid_cancel(), n, r;
+
+	n = r = mpr_socket_names(address, false, names);
+	for (int i = 0; i < n; i++) {
+		r = connect_to(&names[i], deadline);
+		if (r >= 0 || r == -EAGAIN || r == -EINTR)
+			break;
+	}
+	mpr_thread_allow_cancel(before);
+	return r;
+}
+
+ssize_t
+mpr_socket_send(int fd, const struct iovec *parts, size_t n)
+{
+	const struct msghdr message = {
+		.msg_iov = (struct iovec *)(uintptr_t)parts,
+		.msg_iovlen = n < IOV_MAX ? n : IOV_MAX,
+	};
+	int before = mpr_thread_forbid_cancel();
+	ssize_t sent;
+
+	do
+		sent = mpr_fault(MPR_FAULT_SEND) ?
+			       -1 :
+			       sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (sent < 0 && errno == EINTR);
+	mpr_thread_allow_cancel(before);
+	if (sent >= 0)
+		return sent;
+	if (errno == ECONNRESET || errno == ENOTCONN || errno == ETIMEDOUT ||
+	    errno == EHOSTUNREACH)
+		return -EPIPE;
+	return errno == ENOBUFS ? -ENOMEM : -errno;
+}
+
+ssize_t
+mpr_socket_receive(int fd, void *buf, size_t size)
+{
+	int before = mpr_thread_forbid_cancel();
+	ssize_t n;
+
+	do
+		n = mpr_fault(MPR_FAULT_RECEIVE) ?
+			    -1 :
+			    recv(fd, buf, size < SSIZE_MAX ? size : SSIZE_MAX,
+				 MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	mpr_thread_allow_cancel(before);
+	if (n >= 0)
+		return n;
+	if (errno == ECONNRESET || errno == ETIMEDOUT || errno == EHOSTUNREACH)
+		return -EPIPE;
+	return errno == ENOBUFS ? -ENOMEM : -errno;
+}
+
+int
+mpr_socket_peer(int fd, uid_t *ret_uid, pid_t *ret_pid)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return -errno;
+	*ret_uid = peer.uid;
+	*ret_pid = peer.pid;
+	return 0;
+}
+
+bool
+mpr_socket_trusts(uid_t uid)
+{
+	return uid == geteuid() || uid == 0;
+}
