@@ -129,6 +129,15 @@ begins_with(const unsigned char *text, size_t len, const char *what)
 	return len >= strlen(what) && memcmp(text, what, strlen(what)) == 0;
 }
 
+bool
+mpr_auth_is_challenge(const unsigned char *message, size_t len)
+{
+	return begins_with(message, len, CHALLENGE) &&
+	       (len == LEN(CHALLENGE) + OLD_CHALLENGE ||
+		(len == LEN(CHALLENGE) + LEN(NAME_SHA256) + MPR_AUTH_RANDOM &&
+		 begins_with(message, len, CHALLENGE NAME_SHA256)));
+}
+
 /* Which digest a challenge or an answer names. Without a name it is one of old, by
  * its length. Returns how long the name is, or -EACCES. */
 static int

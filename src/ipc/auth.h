@@ -40,6 +40,9 @@ struct mpr_auth {
 	unsigned char out[MPR_WIRE_SHORT + MPR_AUTH_MESSAGE];
 };
 
+/* Whether a message is what one is asked by at first, of either kind. */
+bool mpr_auth_is_challenge(const unsigned char *message, size_t len);
+
 /* @key stays where it is. @listens: this side has accepted the connection. @md5: it
  * is good enough. */
 void mpr_auth_begin(struct mpr_auth *auth, const void *key, size_t key_len,

@@ -54,6 +54,18 @@ int mpr_socket_accept(int fd);
  */
 int mpr_socket_connect(const char *address, int64_t deadline);
 
+/* What can be waited for; the end of a connection always is. */
+enum {
+	MPR_SOCKET_IN = 1,
+	MPR_SOCKET_OUT = 4,
+};
+
+/* Waits until @fd is ready. Returns 0; -ETIMEDOUT; -EINTR after an interrupt, which is
+ * answered then; -EBADF. */
+int mpr_socket_await(int fd, short events, int64_t deadline);
+
+bool mpr_socket_is_ready(int fd, short events);
+
 bool mpr_socket_is_local(const char *address);
 
 /* Returns how many bytes were sent, at least one, or -EAGAIN, -EPIPE, -ENOMEM. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>
@@ -165,23 +166,47 @@ connect_local(int fd, const struct mpr_socket_name *name, int64_t deadline)
 	}
 }
 
-static int
-await_connection(int fd, int64_t deadline)
-{
-	struct pollfd fds[2] = { { .fd = fd, .events = POLLOUT | POLLERR |
-							POLLHUP } };
-	socklen_t len = sizeof(int);
-	int r = 0, error = 0;
+static_assert(MPR_SOCKET_IN == POLLIN && MPR_SOCKET_OUT == POLLOUT,
+	      "as poll(2) has them");
 
-	while (r == 0 && !fds[0].revents) {
-		if (!deadline)
-			return -EAGAIN;
+int
+mpr_socket_await(int fd, short events, int64_t deadline)
+{
+	struct pollfd fds[2] = {
+		{ .fd = fd, .events = (short)(events | POLLHUP | POLLERR) },
+	};
+	int r = 0;
+
+	while (r == 0) {
 		r = mpr_interrupt_poll(fds, 1, deadline);
-		if (r == 0 && !fds[0].revents && mpr_interrupt_pending()) {
+		if (fds[0].revents & fds[0].events)
+			return 0;
+		if (r == 0 && mpr_interrupt_pending()) {
 			mpr_interrupt_answer();
 			r = -EINTR;
 		}
 	}
+	return r;
+}
+
+bool
+mpr_socket_is_ready(int fd, short events)
+{
+	struct pollfd pfd = { .fd = fd, .events = events };
+	int before = mpr_thread_forbid_cancel(), r;
+
+	r = poll(&pfd, 1, 0);
+	mpr_thread_allow_cancel(before);
+	return r > 0 && !(pfd.revents & POLLNVAL);
+}
+
+static int
+await_connection(int fd, int64_t deadline)
+{
+	socklen_t len = sizeof(int);
+	int error = 0, r;
+
+	r = deadline ? mpr_socket_await(fd, MPR_SOCKET_OUT, deadline) : -EAGAIN;
 	if (r < 0)
 		return r;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "ipc/socket_conn_priv.h"
+#include "os/fds.h"
+#include "os/generation.h"
+#include "os/socket.h"
+
+#define MAGIC UINT64_C(0x6d70635f736f636b)
+
+int
+mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked)
+{
+	struct mpr_socket_conn *c = mpr_zalloc(sizeof(*c));
+
+	if (!c)
+		return mpr_fail(-ENOMEM, "no memory for a connection");
+	c->magic = MAGIC;
+	c->fd = fd;
+	c->generation = mpr_generation();
+	c->asked = asked;
+	mpr_turn_init(&c->sending);
+	mpr_turn_init(&c->receiving);
+	*ret_c = c;
+	return 0;
+}
+
+bool
+mpr_socket_conn_is(const void *p)
+{
+	return p && ((const struct mpr_socket_conn *)p)->magic == MAGIC;
+}
+
+/* The threads that had a turn are the parent's, and go on there with a message of
+ * which nobody here knows how much has gone through. */
+static void
+adopt(struct mpr_socket_conn *c)
+{
+	c->out_lost |= c->sending.taken;
+	c->in_lost |= c->receiving.taken;
+	mpr_turn_init(&c->sending);
+	mpr_turn_init(&c->receiving);
+}
+
+void
+mpr_socket_conn_adopt(struct mpr_socket_conn *c)
+{
+	uint64_t ours = mpr_generation();
+
+	/* Acquire: with the generation come the turns. */
+	if (atomic_load_explicit(&c->generation, memory_order_acquire) == ours)
+		return;
+	mpr_process_lock();
+	if (atomic_load_explicit(&c->generation, memory_order_relaxed) != ours) {
+		adopt(c);
+		atomic_store_explicit(&c->generation, ours,
+				      memory_order_release);
+	}
+	mpr_process_unlock();
+}
+
+int
+mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit)
+{
+	int r;
+
+	if (mpr_turn_try(turn))
+		return 0;
+	r = mpr_limit_begin(limit);
+	return r < 0 ? r : mpr_turn_take(turn, limit->deadline);
+}
+
+int
+mpr_socket_conn_await(const struct mpr_socket_conn *c, short events,
+		      struct mpr_limit *limit)
+{
+	int r = mpr_limit_begin(limit);
+
+	return r < 0 ? r : mpr_socket_await(c->fd, events, limit->deadline);
+}
+
+int
+mpr_socket_conn_poll(struct mpr_socket_conn *c, mproc_timeout timeout)
+{
+	struct mpr_limit limit = mpr_limit(timeout);
+
+	if (mpr_socket_is_ready(c->fd, MPR_SOCKET_IN))
+		return 0;
+	return mpr_socket_conn_await(c, MPR_SOCKET_IN, &limit);
+}
+
+int
+mpr_socket_conn_fd(const struct mpr_socket_conn *c)
+{
+	return c->fd;
+}
+
+void
+mpr_socket_conn_close(struct mpr_socket_conn *c)
+{
+	mpr_socket_conn_adopt(c);
+	mpr_turn_destroy(&c->sending);
+	mpr_turn_destroy(&c->receiving);
+	mpr_fds_close(c->fd);
+	free(c->kept);
+	c->magic = 0;
+	free(c);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections over a socket: private memory of one process, and usable in its forked
+ * children, in which each has a copy. Messages lie in the stream as ipc/wire.h has
+ * them.
+ *
+ * Nothing is read ahead: what is read of the stream belongs to the message that is
+ * being received. So the descriptor is readable as long as something is there, and at
+ * the borders of messages the processes that share a connection see the same stream.
+ * Calls may stop in the middle of a message; the next one goes on there.
+ */
+#ifndef MPR_IPC_SOCKET_CONN_H
+#define MPR_IPC_SOCKET_CONN_H
+
+#include <stdbool.h>
+#include <sys/uio.h>
+
+#include <mproc/core.h>
+
+struct mpr_socket_conn;
+
+/*
+ * Makes one of the socket @fd, which it closes in the end. @asked: the other side may
+ * take us for one who has a key. Returns 0 or -ENOMEM; then @fd is still open.
+ */
+int mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked);
+
+/* Whether @p, which is in no arena, is one. */
+bool mpr_socket_conn_is(const void *p);
+
+/* As mproc_conn_sendv() and the others of include/mproc/pipe.h. */
+int mpr_socket_conn_sendv(struct mpr_socket_conn *c, const struct iovec *parts,
+			  int n, mproc_timeout timeout);
+int mpr_socket_conn_recv(struct mpr_socket_conn *c, void *buf, size_t size,
+			 size_t *ret_len, mproc_timeout timeout);
+int mpr_socket_conn_poll(struct mpr_socket_conn *c, mproc_timeout timeout);
+int mpr_socket_conn_fd(const struct mpr_socket_conn *c);
+void mpr_socket_conn_close(struct mpr_socket_conn *c);
+
+#endif

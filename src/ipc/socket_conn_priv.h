@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is known of a connection over a socket; for ipc/socket_* only.
+ */
+#ifndef MPR_IPC_SOCKET_CONN_PRIV_H
+#define MPR_IPC_SOCKET_CONN_PRIV_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "ipc/limit.h"
+#include "ipc/socket_conn.h"
+#include "ipc/wire.h"
+#include "os/turn.h"
+
+#define MPR_SOCKET_CONN_KEPT 4096 /* bytes of a message that need no memory */
+
+struct mpr_socket_conn {
+	uint64_t magic;
+	int fd;
+	_Atomic uint64_t generation;
+
+	/* The message that is being sent. */
+	struct mpr_turn sending;
+	uint64_t out_len;
+	uint64_t out_done; /* with what stands before it; 0: none */
+	uint64_t out_sum;  /* of what is through, when a call has stopped there */
+	bool out_lost;	   /* a parent's thread was sending when we were forked */
+
+	/* And the one that is being received. */
+	struct mpr_turn receiving;
+	struct mpr_wire_head head;
+	bool in_known; /* its length is */
+	uint64_t in_len;
+	uint64_t in_have;
+	bool in_lost;
+	bool asked;    /* nothing has come yet, and what comes may be a challenge */
+	int in_error;  /* for ever */
+	unsigned char *kept; /* what a call has left when it stopped in the middle */
+	size_t kept_size;
+	unsigned char kept_here[MPR_SOCKET_CONN_KEPT];
+};
+
+/* Each call begins with it: in a forked child nobody else has a turn. */
+void mpr_socket_conn_adopt(struct mpr_socket_conn *c);
+
+int mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit);
+
+/* Waits for one of @events. Returns 0, -EAGAIN, -ETIMEDOUT, -EINTR or -EBADF. */
+int mpr_socket_conn_await(const struct mpr_socket_conn *c, short events,
+			  struct mpr_limit *limit);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A message goes out in as many pieces as the kernel takes. If a call has to stop
+ * after the first one, the rest can only be sent by who has the message: the next call
+ * is to be given the same one.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "ipc/socket_conn_priv.h"
+#include "os/socket.h"
+
+#define PARTS 16 /* that one call of the kernel is given */
+
+struct message {
+	const struct iovec *parts;
+	int n;
+	uint64_t len;
+	unsigned char head[MPR_WIRE_LONG];
+	size_t head_len;
+};
+
+static int
+measure(struct message *m)
+{
+	m->len = 0;
+	for (int i = 0; i < m->n; i++) {
+		if (m->parts[i].iov_len > INT64_MAX - m->len)
+			return mpr_fail(-EMSGSIZE, "a message of more than %lld "
+					"bytes", (long long)INT64_MAX);
+		m->len += m->parts[i].iov_len;
+	}
+	m->head_len = mpr_wire_put(m->head, m->len);
+	return 0;
+}
+
+/* What is left behind the first @done bytes, as far as there is room. Returns how
+ * many pieces. */
+static size_t
+pieces_behind(const struct message *m, uint64_t done, struct iovec ret[PARTS])
+{
+	size_t n = 0;
+
+	if (done < m->head_len) {
+		ret[n++] = (struct iovec){
+			(void *)(uintptr_t)(m->head + done),
+			m->head_len - (size_t)done,
+		};
+		done = 0;
+	} else {
+		done -= m->head_len;
+	}
+	for (int i = 0; i < m->n && n < PARTS; i++) {
+		const struct iovec *part = &m->parts[i];
+
+		if (done >= part->iov_len) {
+			done -= part->iov_len;
+			continue;
+		}
+		ret[n++] = (struct iovec){ (char *)part->iov_base + done,
+					   part->iov_len - (size_t)done };
+		done = 0;
+	}
+	return n;
+}
+
+/* Of the first @len bytes of it; FNV-1a. So that a message which is not the same is
+ * noticed, not so that nobody could make one up. */
+static uint64_t
+sum_of(const struct message *m, uint64_t len)
+{
+	uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+	for (int i = 0; i < m->n && len; i++) {
+		const unsigned char *p = m->parts[i].iov_base;
+		size_t here = m->parts[i].iov_len < len ? m->parts[i].iov_len :
+							  (size_t)len;
+
+		for (size_t j = 0; j < here; j++)
+			sum = (sum ^ p[j]) * UINT64_C(0x100000001b3);
+		len -= here;
+	}
+	return sum;
+}
+
+static uint64_t
+sum_of_done(const struct mpr_socket_conn *c, const struct message *m)
+{
+	return sum_of(m, c->out_done < m->head_len ? 0 :
+						     c->out_done - m->head_len);
+}
+
+/* A message that a call has begun is finished first, and by nobody else. */
+static int
+check_begun(const struct mpr_socket_conn *c, const struct message *m)
+{
+	if (c->out_lost)
+		return mpr_fail(-EBUSY, "another thread was sending a message when "
+				"this process was forked");
+	if (!c->out_done || (c->out_len == m->len &&
+			     c->out_sum == sum_of_done(c, m)))
+		return 0;
+	return mpr_fail(-EBUSY, "a message of %llu bytes has been sent in part: it "
+			"has to be sent again before another one",
+			(unsigned long long)c->out_len);
+}
+
+static int
+send_rest(struct mpr_socket_conn *c, const struct message *m,
+	  struct mpr_limit *limit)
+{
+	uint64_t all = m->head_len + m->len;
+	struct iovec pieces[PARTS];
+	ssize_t sent;
+	int r = 0;
+
+	c->out_len = m->len;
+	while (r == 0 && c->out_done < all) {
+		sent = mpr_socket_send(c->fd, pieces,
+				       pieces_behind(m, c->out_done, pieces));
+		if (sent > 0)
+			c->out_done += (uint64_t)sent;
+		else if (sent == -EAGAIN)
+			r = mpr_socket_conn_await(c, MPR_SOCKET_OUT, limit);
+		else
+			r = (int)sent;
+	}
+	return r;
+}
+
+static int
+send_in_turn(struct mpr_socket_conn *c, const struct message *m,
+	     struct mpr_limit *limit)
+{
+	int r = check_begun(c, m);
+
+	if (r < 0)
+		return r;
+	r = send_rest(c, m, limit);
+	if (r == 0 || r == -EPIPE)
+		c->out_done = 0;
+	else
+		c->out_sum = sum_of_done(c, m);
+	if (r == -EPIPE)
+		return mpr_fail(r, "the other side has closed the connection");
+	return r;
+}
+
+int
+mpr_socket_conn_sendv(struct mpr_socket_conn *c, const struct iovec *parts, int n,
+		      mproc_timeout timeout)
+{
+	struct message m = { .parts = parts, .n = n };
+	struct mpr_limit limit = mpr_limit(timeout);
+	int r = measure(&m);
+
+	if (r < 0)
+		return r;
+	mpr_socket_conn_adopt(c);
+	r = mpr_socket_conn_take(&c->sending, &limit);
+	if (r < 0)
+		return r;
+	r = send_in_turn(c, &m, &limit);
+	mpr_turn_give(&c->sending);
+	return r;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <time.h>
+
+#include <mproc/core.h>
+
+#include "os/interrupt.h"
+#include "os/thread.h"
+#include "os/turn.h"
+
+/* How long a thread sleeps before it looks for interrupts. */
+#define SLICE 20000000 /* ns */
+
+void
+mpr_turn_init(struct mpr_turn *turn)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&turn->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&turn->given, &attr);
+	pthread_condattr_destroy(&attr);
+	turn->taken = false;
+}
+
+void
+mpr_turn_destroy(struct mpr_turn *turn)
+{
+	pthread_cond_destroy(&turn->given);
+	pthread_mutex_destroy(&turn->lock);
+}
+
+bool
+mpr_turn_try(struct mpr_turn *turn)
+{
+	bool taken;
+
+	pthread_mutex_lock(&turn->lock);
+	taken = turn->taken;
+	turn->taken = true;
+	pthread_mutex_unlock(&turn->lock);
+	return !taken;
+}
+
+/* With the lock held. */
+static int
+await(struct mpr_turn *turn, int64_t deadline)
+{
+	struct timespec until;
+	int64_t now;
+
+	while (turn->taken) {
+		if (mpr_interrupt_pending()) {
+			mpr_interrupt_answer();
+			return -EINTR;
+		}
+		now = mproc_now();
+		if (now >= deadline)
+			return -ETIMEDOUT;
+		if (deadline - now > SLICE)
+			now += SLICE;
+		else
+			now = deadline;
+		until = (struct timespec){
+			.tv_sec = (time_t)(now / 1000000000),
+			.tv_nsec = (long)(now % 1000000000),
+		};
+		(void)pthread_cond_timedwait(&turn->given, &turn->lock, &until);
+	}
+	turn->taken = true;
+	return 0;
+}
+
+int
+mpr_turn_take(struct mpr_turn *turn, int64_t deadline)
+{
+	int before = mpr_thread_forbid_cancel(), r;
+
+	pthread_mutex_lock(&turn->lock);
+	r = await(turn, deadline);
+	pthread_mutex_unlock(&turn->lock);
+	mpr_thread_allow_cancel(before);
+	return r;
+}
+
+void
+mpr_turn_give(struct mpr_turn *turn)
+{
+	pthread_mutex_lock(&turn->lock);
+	turn->taken = false;
+	pthread_cond_signal(&turn->given);
+	pthread_mutex_unlock(&turn->lock);
+}
