@@ -43,6 +43,32 @@
  * address of an end that this process does not hold is good for nothing: calls
  * give -ESTALE; but once the process has made further pipes it may be an end of
  * one of them.
+ *
+ * Connections to other programs. Those that mproc_connect() and
+ * mproc_listener_accept() give go over a socket, of this machine or over TCP, and
+ * are used by the same functions. What lies in the stream is what Python's
+ * multiprocessing.connection puts there, so a Python program can be on the other
+ * side: Listener, Client, send_bytes() and recv_bytes(). Such a connection lies in
+ * private memory:
+ *
+ * - It belongs to the process that made it, and to a child that is forked from it,
+ *   which has a copy. The other side sees the end when all copies are closed.
+ *   Processes that share one agree among themselves who uses it, with a lock for
+ *   instance; threads need not.
+ * - The other side is gone when it says so, or the system says it for it: at once
+ *   on one machine, and over TCP perhaps never, if a machine is switched off. Who
+ *   has to know sends something from time to time. A connection that ends in the
+ *   middle of a message gives -EPIPE, and mproc_error_detail() says so.
+ * - A call can run out of time in the middle of a message. Nothing is lost: the next
+ *   mproc_conn_recv() goes on there; and if mproc_conn_send() has stopped there, the
+ *   next one must be given the same message, which goes on, and any other gives
+ *   -EBUSY. A child that was forked while another thread was in a call gets -EBUSY
+ *   for ever in that direction.
+ * - mproc_conn_poll() says that something has come, which may be a part of a message
+ *   only. The descriptor is that of the socket.
+ * - What is no message gives -EBADMSG, and so does everything after it.
+ * - mproc_conn_close() must not be called while another thread is in a call for it.
+ * - No function raises SIGPIPE.
  */
 #ifndef MPROC_PIPE_H
 #define MPROC_PIPE_H
@@ -106,7 +132,8 @@ mproc_pipe(mproc_conn **ret_a, mproc_conn **ret_b,
  *   -ESTALE     this process does not hold the end: it has closed it, or given it
  *               to a child, or has been forked by who holds it
  *   -EINVAL     @c is NULL or no connection, or @buf is NULL
- *   -EFAULT     @c does not lie in shared memory
+ *   -EFAULT     @c is neither an end of a pipe nor a connection over a socket
+ *   -EBUSY      over a socket: another message has been sent in part
  *   -ENOMEM, -ENOSPC  no memory
  *   -EBADMSG    the connection's memory is corrupt
  * Context: may block until @timeout. Thread-safe; not for signal handlers.
@@ -204,6 +231,212 @@ MPROC_API MPROC_NODISCARD int mproc_conn_fd(mproc_conn *c);
  * Crash: closed, or not; and closed by the death.
  */
 MPROC_API void mproc_conn_close(mproc_conn *c);
+
+/**
+ * enum mproc_md5 - whether HMAC-MD5 is good enough to show a key
+ * @MPROC_MD5_ALLOW:  it is: Python before 3.12 knows nothing else
+ * @MPROC_MD5_FORBID: who knows nothing else is not let in
+ */
+enum mproc_md5 {
+	MPROC_MD5_ALLOW = 1,
+	MPROC_MD5_FORBID = 2
+};
+
+/**
+ * enum mproc_peers - who may be at the other end of a local socket
+ * @MPROC_PEERS_USER: a process of this process's effective user, or of root
+ * @MPROC_PEERS_ANY:  anybody
+ */
+enum mproc_peers {
+	MPROC_PEERS_USER = 1,
+	MPROC_PEERS_ANY = 2
+};
+
+typedef struct mproc_listener mproc_listener;
+
+/**
+ * struct mproc_listener_opts - how to listen
+ * @struct_size: filled in by MPROC_OPTS
+ * @authkey:     a key that each side has to show the other one that it has; NULL:
+ *               none
+ * @authkey_len: its length, at least 1
+ * @backlog:     how many may have connected that nobody has accepted yet; 0 means
+ *               128
+ * @md5:         an enum mproc_md5; 0: allowed on this machine, forbidden over TCP
+ * @peers:       an enum mproc_peers; 0: MPROC_PEERS_USER on this machine. A socket
+ *               file gets the permissions 0600 then and 0666 otherwise, and those
+ *               who have connected are looked at. Over TCP MPROC_PEERS_USER gives
+ *               -EINVAL
+ * @handshake_timeout: how long one who has connected has for showing its key, while
+ *               somebody is in mproc_listener_accept(); zero means ten seconds
+ */
+struct mproc_listener_opts {
+	size_t struct_size;
+	const void *authkey;
+	size_t authkey_len;
+	int backlog;
+	int md5;
+	int peers;
+	mproc_timeout handshake_timeout;
+};
+
+/**
+ * mproc_listener_open() - listen for connections
+ * @ret_l:   receives the handle
+ * @address: "unix:/path" for a socket file, of up to 107 bytes; "unix:@name" for a
+ *           name of this machine that is no file, Python's "\0name";
+ *           "tcp:host:port", where port 0 lets the system choose, the host may lie
+ *           in brackets, and no host means all IPv4 addresses of this machine. A
+ *           host with addresses of both kinds is listened for by IPv4, which is all
+ *           that Python knows
+ * @opts:    options, or NULL
+ *
+ * A socket file has its permissions, whatever the umask, before anybody can connect.
+ * One that is there is replaced if it is this user's and no process has it, as after
+ * a kill.
+ *
+ * Keys are compared by HMAC-SHA256, both ways, as Python does since 3.12; HMAC-MD5 is
+ * understood for earlier ones. What is sent afterwards is neither encrypted nor
+ * signed: over TCP that is for networks that are trusted.
+ *
+ * The handle is process-local, and works in a forked child too: several processes may
+ * accept at one listener.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   @ret_l or @address is NULL, @address is none, or an option makes no
+ *             sense, or @opts->struct_size
+ *   -E2BIG    @opts has fields that this library does not know
+ *   -ENAMETOOLONG  the path or the name is too long
+ *   -ENOTSUP  there is an .authkey, but the library was built without keys
+ *   -EADDRINUSE  somebody listens there; or what has that name is no socket, or
+ *             another user's, or left over in a directory that cannot be locked for
+ *             a second
+ *   -EADDRNOTAVAIL, -EHOSTUNREACH  the host is not this machine, or not known
+ *   -EACCES, -ENOENT, -ENOTDIR, -EROFS, -ENOSPC  for the directory; or -EACCES for
+ *             the port
+ *   -EMFILE, -ENFILE  no descriptor, of which it takes one, and with a key two
+ *   -ENOMEM   no memory
+ * Context: looks up host names, which has limits of its own; otherwise does not
+ *          block.
+ * Crash: a socket file may stay, which the next call replaces.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_listener_open(mproc_listener **ret_l, const char *address,
+		    const struct mproc_listener_opts *opts);
+
+/**
+ * mproc_listener_accept() - take the next connection
+ * @l:       listener
+ * @ret_c:   receives it; closed with mproc_conn_close()
+ * @timeout: how long to wait for one
+ *
+ * With a key it is the first one who has shown it. Up to 64 are heard at the same
+ * time, so nobody waits for one who is slow; beyond that the one who has been there
+ * longest is dropped. Who shows another key, something else, or nothing in time, is
+ * dropped, and so is another user where .peers says so; the log has a line of it
+ * (MPROC_LOG_WARNING).
+ *
+ * Return: 0, or a negative error:
+ *   -EAGAIN     there is none and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  there was none until then
+ *   -EINTR      mproc_interrupt() was called while it waited
+ *   -EINVAL     @l or @ret_c is NULL
+ *   -EMFILE, -ENFILE, -ENOMEM  no descriptor, or no memory; who has connected waits
+ *   -ENOSYS     the system has no random numbers
+ * Context: may block until @timeout. Several threads may accept at once.
+ * Crash: those who have connected see the end of the connection.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_listener_accept(mproc_listener *l, mproc_conn **ret_c,
+		      mproc_timeout timeout);
+
+/**
+ * mproc_listener_address() - where a listener listens
+ * @l: listener
+ *
+ * Return: an address for mproc_connect(), with the port that the system has chosen
+ *         and a host in numbers; valid until the listener is closed.
+ * Context: does not block.
+ */
+MPROC_API const char *mproc_listener_address(mproc_listener *l);
+
+/**
+ * mproc_listener_fd() - a descriptor to poll for connections
+ * @l: listener
+ *
+ * Readable (POLLIN, EPOLLIN) when mproc_listener_accept() has something to do, which
+ * may be a part of a handshake: call it with MPROC_NOWAIT until -EAGAIN. It belongs
+ * to the listener. A forked child asks for it again.
+ *
+ * Return: the descriptor, above 2 and close-on-exec, or a negative error: -EINVAL if
+ *         @l is NULL; in a child also -EMFILE, -ENFILE, -ENOMEM.
+ * Context: does not block.
+ */
+MPROC_API MPROC_NODISCARD int mproc_listener_fd(mproc_listener *l);
+
+/**
+ * mproc_listener_close() - listen no more
+ * @l: listener, or NULL; no thread is in a call for it
+ *
+ * Connections that were accepted stay. A socket file is removed if it is still this
+ * listener's and this process has opened it; a forked child only closes its copy.
+ *
+ * Context: does not block.
+ * Crash: a socket file may stay.
+ */
+MPROC_API void mproc_listener_close(mproc_listener *l);
+
+/**
+ * struct mproc_connect_opts - how to connect
+ * @struct_size: filled in by MPROC_OPTS
+ * @authkey:     as for a listener; if one side alone has one, that is an error
+ * @authkey_len: its length, at least 1
+ * @md5:         an enum mproc_md5; 0: allowed on this machine, forbidden over TCP
+ * @peers:       an enum mproc_peers, of who listens; 0: MPROC_PEERS_ANY
+ * @handshake_timeout: how long the other side has for its part of the comparison;
+ *               zero means ten seconds
+ */
+struct mproc_connect_opts {
+	size_t struct_size;
+	const void *authkey;
+	size_t authkey_len;
+	int md5;
+	int peers;
+	mproc_timeout handshake_timeout;
+};
+
+/**
+ * mproc_connect() - connect to a listener
+ * @ret_c:   receives the connection; closed with mproc_conn_close()
+ * @address: as for mproc_listener_open(), with a host and a port that is not 0. All
+ *           addresses of the host are tried, IPv4 first
+ * @opts:    options, or NULL
+ * @timeout: how long to wait. With a key an answer has to come, so MPROC_NOWAIT
+ *           always gives -EAGAIN then
+ *
+ * If this side has no key but the other one asks for one, the first
+ * mproc_conn_recv() gives -EACCES.
+ *
+ * Return: 0, or a negative error:
+ *   -EACCES     the other side has another key, or none, speaks md5 where that is
+ *               forbidden, or is another user where .peers says so; or this user may
+ *               not connect there
+ *   -EAGAIN     it cannot be done at once, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  it was not done until then
+ *   -EINTR      mproc_interrupt() was called while it waited
+ *   -ECONNREFUSED, -ENOENT  nobody listens there
+ *   -EPIPE      the other side left before the keys were compared
+ *   -EHOSTUNREACH, -ENETUNREACH  no way to the host, or it is not known
+ *   -EINVAL, -E2BIG, -ENAMETOOLONG, -ENOTSUP  as mproc_listener_open(); -ENOTDIR
+ *               too
+ *   -EMFILE, -ENFILE, -ENOMEM  no descriptor, or no memory
+ *   -ENOSYS     the system has no random numbers
+ * Context: may block until @timeout; looking up a host's name has limits of its own.
+ * Crash: the other side sees the end of the connection.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_connect(mproc_conn **ret_c, const char *address,
+	      const struct mproc_connect_opts *opts, mproc_timeout timeout);
 
 MPROC_END_DECLS
 

@@ -1,46 +1,108 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Connections, whatever carries them: which kind one is shows by where its address
- * leads. Ends of pipes lie in the arena.
+ * leads. Ends of pipes lie in the arena, connections over sockets in private memory.
  */
+#include <errno.h>
+
+#include "arena/table.h"
+#include "base/error.h"
 #include "ipc/pipe.h"
+#include "ipc/socket_conn.h"
+
+/* Returns NULL if it is an end of a pipe, or nothing at all. */
+static inline struct mpr_socket_conn *
+over_socket(mproc_conn *c)
+{
+	struct mpr_socket_conn *s = (struct mpr_socket_conn *)c;
+
+	return !mproc_is_shared(c) && mpr_socket_conn_is(s) ? s : NULL;
+}
+
+static int
+check_buffer(const void *buf, size_t size)
+{
+	return buf || !size ? 0 : mpr_fail(-EINVAL, "the buffer of %zu bytes is NULL",
+					   size);
+}
+
+static int
+check_parts(const struct iovec *parts, int n)
+{
+	if (n < 0 || (n > 0 && !parts))
+		return mpr_fail(-EINVAL, "%d parts at %p", n, (const void *)parts);
+	for (int i = 0; i < n; i++)
+		if (parts[i].iov_len && !parts[i].iov_base)
+			return mpr_fail(-EINVAL, "part %d of %d is NULL", i, n);
+	return 0;
+}
 
 int
 mproc_conn_send(mproc_conn *c, const void *buf, size_t len,
 		mproc_timeout timeout)
 {
-	return mpr_pipe_send(c, buf, len, timeout);
+	const struct iovec whole = { (void *)(uintptr_t)buf, len };
+	struct mpr_socket_conn *s = over_socket(c);
+	int r;
+
+	if (mpr_likely(!s))
+		return mpr_pipe_send(c, buf, len, timeout);
+	r = check_buffer(buf, len);
+	return r < 0 ? r : mpr_socket_conn_sendv(s, &whole, 1, timeout);
 }
 
 int
 mproc_conn_sendv(mproc_conn *c, const struct iovec *parts, int n,
 		 mproc_timeout timeout)
 {
-	return mpr_pipe_sendv(c, parts, n, timeout);
+	struct mpr_socket_conn *s = over_socket(c);
+	int r;
+
+	if (!s)
+		return mpr_pipe_sendv(c, parts, n, timeout);
+	r = check_parts(parts, n);
+	return r < 0 ? r : mpr_socket_conn_sendv(s, parts, n, timeout);
 }
 
 int
 mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 		mproc_timeout timeout)
 {
-	return mpr_pipe_recv(c, buf, size, ret_len, timeout);
+	struct mpr_socket_conn *s = over_socket(c);
+	int r;
+
+	if (mpr_likely(!s))
+		return mpr_pipe_recv(c, buf, size, ret_len, timeout);
+	r = check_buffer(buf, size);
+	return r < 0 ? r : mpr_socket_conn_recv(s, buf, size, ret_len, timeout);
 }
 
 int
 mproc_conn_poll(mproc_conn *c, mproc_timeout timeout)
 {
-	return mpr_pipe_poll(c, timeout);
+	struct mpr_socket_conn *s = over_socket(c);
+
+	return s ? mpr_socket_conn_poll(s, timeout) : mpr_pipe_poll(c, timeout);
 }
 
 int
 mproc_conn_fd(mproc_conn *c)
 {
-	return mpr_pipe_fd(c);
+	struct mpr_socket_conn *s = over_socket(c);
+
+	return s ? mpr_socket_conn_fd(s) : mpr_pipe_fd(c);
 }
 
 void
 mproc_conn_close(mproc_conn *c)
 {
-	if (c)
+	struct mpr_socket_conn *s;
+
+	if (!c)
+		return;
+	s = over_socket(c);
+	if (s)
+		mpr_socket_conn_close(s);
+	else
 		mpr_pipe_close(c);
 }

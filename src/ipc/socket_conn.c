@@ -27,6 +27,12 @@ mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked)
 	return 0;
 }
 
+void
+mpr_socket_conn_give(struct mpr_socket_conn *c, int fd)
+{
+	c->fd = fd;
+}
+
 bool
 mpr_socket_conn_is(const void *p)
 {
@@ -103,7 +109,8 @@ mpr_socket_conn_close(struct mpr_socket_conn *c)
 	mpr_socket_conn_adopt(c);
 	mpr_turn_destroy(&c->sending);
 	mpr_turn_destroy(&c->receiving);
-	mpr_fds_close(c->fd);
+	if (c->fd >= 0)
+		mpr_fds_close(c->fd);
 	free(c->kept);
 	c->magic = 0;
 	free(c);

@@ -20,10 +20,13 @@
 struct mpr_socket_conn;
 
 /*
- * Makes one of the socket @fd, which it closes in the end. @asked: the other side may
+ * Makes one of the socket @fd, which it closes in the end; -1: there is none yet. @asked: the other side may
  * take us for one who has a key. Returns 0 or -ENOMEM; then @fd is still open.
  */
 int mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked);
+
+/* It is that one's. Where it was made with -1. */
+void mpr_socket_conn_give(struct mpr_socket_conn *c, int fd);
 
 /* Whether @p, which is in no arena, is one. */
 bool mpr_socket_conn_is(const void *p);

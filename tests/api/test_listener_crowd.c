@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listeners with a key, and who else comes: with another key or none, silent,
+ * talkative, of another user, and very many.
+ */
+#include <pthread.h>
+
+#include "listener.h"
+#include "mpt_rand.h"
+
+static mproc_listener *
+listen_with_key(const char *address)
+{
+	mproc_listener *l;
+
+	assert_int_equal(mproc_listener_open(&l, address,
+		MPROC_OPTS(mproc_listener_opts, A_KEY)), 0);
+	return l;
+}
+
+static int
+come_with_key(struct mpt *t, void *arg)
+{
+	mproc_conn *c;
+
+	(void)arg;
+	mpt_check_int(t, mproc_connect(&c, mpt_scratch(t),
+		MPROC_OPTS(mproc_connect_opts, A_KEY), mproc_sec(20)), 0);
+	send_text(t, c, "good");
+	expect_message(t, c, "welcome");
+	mproc_conn_close(c);
+	return 0;
+}
+
+static int
+come_with_another_key(struct mpt *t, void *arg)
+{
+	mproc_conn *c;
+
+	(void)arg;
+	mpt_check_int(t, mproc_connect(&c, mpt_scratch(t),
+		MPROC_OPTS(mproc_connect_opts, .authkey = "wrong",
+			   .authkey_len = 5), mproc_sec(20)), -EACCES);
+	mpt_check(t, detail_has("our key is wrong"));
+	return 0;
+}
+
+/* It hears the question, and says something that is no answer. */
+static int
+come_without_key(struct mpt *t, void *arg)
+{
+	char buf[100];
+	mproc_conn *c;
+
+	(void)arg;
+	mpt_check_int(t, mproc_connect(&c, mpt_scratch(t), NULL, mproc_sec(20)),
+		      0);
+	send_text(t, c, "hello");
+	mpt_check_int(t, mproc_conn_recv(c, buf, 100, NULL, mproc_sec(20)),
+		      -EACCES);
+	mpt_check(t, detail_has("asks for a key"));
+	mpt_check_int(t, mproc_conn_recv(c, buf, 100, NULL, mproc_sec(20)),
+		      -EACCES);
+	mproc_conn_close(c);
+	return 0;
+}
+
+static int
+come_and_go(struct mpt *t, void *arg)
+{
+	int fd = raw_connect(mpt_scratch(t));
+
+	(void)arg;
+	mpt_check(t, fd >= 0);
+	close(fd);
+	return 0;
+}
+
+static void
+welcome(struct mpt *t, mproc_listener *l)
+{
+	mproc_conn *c;
+
+	mpt_check_int(t, mproc_listener_accept(l, &c, mproc_sec(20)), 0);
+	expect_message(t, c, "good");
+	send_text(t, c, "welcome");
+	mproc_conn_close(c);
+}
+
+struct lines {
+	unsigned n, another, left, other;
+};
+
+static void
+count_line(void *ctx, int level, const char *text)
+{
+	struct lines *lines = ctx;
+
+	if (level != MPROC_LOG_WARNING || !strstr(text, "not let in"))
+		return;
+	lines->n++;
+	lines->another += strstr(text, "another key") != NULL;
+	lines->left += strstr(text, "has left") != NULL;
+	lines->other += strstr(text, "neither of md5") != NULL;
+}
+
+static void
+who_has_no_key_costs_nobody_else(struct mpt *t)
+{
+	mproc_listener *l = listen_with_key(unix_address(t, "keys"));
+	struct lines lines = { 0 };
+	mproc_conn *c;
+	int ids[3];
+
+	mproc_log_set(MPROC_LOG_WARNING, count_line, &lines);
+	assert_int_equal(mproc_connect(&c, "x", NULL, MPROC_NOWAIT), -EINVAL);
+	ids[0] = mpt_spawn(t, "wrong key", come_with_another_key, NULL);
+	ids[1] = mpt_spawn(t, "no key", come_without_key, NULL);
+	ids[2] = mpt_spawn(t, "no patience", come_and_go, NULL);
+	/* They are heard while nobody is let in. */
+	while (lines.n < 3)
+		assert_int_equal(mproc_listener_accept(l, &c, mproc_ms(1)),
+				 -ETIMEDOUT);
+	/* Which is nobody's error here. */
+	assert_true(detail_has("begins neither"));
+	for (int i = 0; i < 3; i++)
+		mpt_expect_exit(t, ids[i], 0);
+	assert_int_equal(lines.another, 1);
+	assert_int_equal(lines.left, 1);
+	assert_int_equal(lines.other, 1);
+	mpt_spawn(t, "good", come_with_key, NULL);
+	welcome(t, l);
+	assert_true(detail_has("begins neither"));
+	mpt_join_all(t);
+	mproc_log_set(MPROC_LOG_OFF, NULL, NULL);
+	mproc_listener_close(l);
+}
+
+both(who_has_no_key_costs_nobody_else)
+
+static int
+let_in_without_key(struct mpt *t, void *arg)
+{
+	mproc_listener *l;
+	mproc_conn *c;
+
+	mpt_check_int(t, mproc_listener_open(&l, mpt_scratch(t), NULL), 0);
+	mpt_step(t, 0);
+	mpt_check_int(t, mproc_listener_accept(l, &c, mproc_sec(20)), 0);
+	if (arg)
+		send_text(t, c, "a message that is no question");
+	mpt_check_int(t, mproc_conn_recv(c, NULL, 0, NULL, mproc_sec(20)),
+		      -EPIPE);
+	mproc_conn_close(c);
+	mproc_listener_close(l);
+	return 0;
+}
+
+/* It says nothing, or something else. */
+static void
+who_has_a_key_alone_is_told(void **state, bool talks)
+{
+	struct mpt *t = *state;
+	char *address = unix_address(t, "alone");
+	mproc_conn *c;
+
+	mpt_spawn(t, "listener", let_in_without_key, (void *)(intptr_t)talks);
+	mpt_reach(t, 1);
+	assert_int_equal(mproc_connect(&c, address,
+		MPROC_OPTS(mproc_connect_opts, A_KEY,
+			   .handshake_timeout = mproc_ms(talks ? 20000 : 10)),
+		MPROC_FOREVER), -EACCES);
+	assert_true(detail_has(talks ? "asks for no key" : "may have none"));
+	mpt_join_all(t);
+}
+
+static void
+a_silent_listener_without_a_key_is_noticed(void **state)
+{
+	who_has_a_key_alone_is_told(state, false);
+}
+
+static void
+a_talkative_listener_without_a_key_is_noticed(void **state)
+{
+	who_has_a_key_alone_is_told(state, true);
+}
+
+#define SILENT 150
+#define PLACES 64
+
+static void
+those_who_are_silent_keep_nobody_out(void **state)
+{
+	struct mpt *t = *state;
+	char *address = unix_address(t, "silent");
+	mproc_listener *l = listen_with_key(address);
+	unsigned gone = 0, before = mpt_fd_count();
+	int fds[SILENT];
+	mproc_conn *c;
+
+	for (int i = 0; i < SILENT; i++) {
+		fds[i] = raw_connect(address);
+		assert_true(fds[i] >= 0);
+		assert_int_equal(mproc_listener_accept(l, &c, MPROC_NOWAIT),
+				 -EAGAIN);
+		/* It has so many descriptors, and no more. */
+		assert_true(mpt_fd_count() - before <=
+			    (unsigned)i + 1 + PLACES);
+	}
+	mpt_spawn(t, "good", come_with_key, NULL);
+	welcome(t, l);
+	mpt_join_all(t);
+	/* The first ones had to go. */
+	for (int i = 0; i < SILENT; i++) {
+		char buf[200];
+		ssize_t n = recv(fds[i], buf, sizeof(buf), MSG_DONTWAIT);
+
+		assert_int_equal(n, 63); /* they were asked */
+		n = recv(fds[i], buf, sizeof(buf), MSG_DONTWAIT);
+		gone += n == 0;
+		assert_int_equal(n == 0, i < SILENT - PLACES + 1);
+		close(fds[i]);
+	}
+	assert_int_equal(gone, SILENT - PLACES + 1);
+	mproc_listener_close(l);
+}
+
+static void
+who_says_nothing_in_time_is_dropped(void **state)
+{
+	struct mpt *t = *state;
+	char *address = unix_address(t, "slow");
+	mproc_listener *l;
+	mproc_conn *c;
+	char buf[100];
+	int fd, id;
+
+	assert_int_equal(mproc_listener_open(&l, address,
+		MPROC_OPTS(mproc_listener_opts, A_KEY,
+			   .handshake_timeout = mproc_ms(10))), 0);
+	fd = raw_connect(address);
+	assert_int_equal(mproc_listener_accept(l, &c, mproc_ms(15)),
+			 -ETIMEDOUT);
+	assert_int_equal(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), 63);
+	assert_int_equal(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), 0);
+	close(fd);
+	/* Time in which nobody is here to hear it does not count. */
+	id = mpt_spawn(t, "good", come_with_key, NULL);
+	assert_true(becomes_readable(mproc_listener_fd(l), 20000));
+	assert_int_equal(mproc_listener_accept(l, &c, MPROC_NOWAIT), -EAGAIN);
+	poll(NULL, 0, 20);
+	welcome(t, l);
+	mpt_expect_exit(t, id, 0);
+	mproc_listener_close(l);
+}
+
+/* Bytes at random; some look like what is expected, up to a point. */
+static int
+make_noise(struct mpt *t, void *arg)
+{
+	struct mpt_rand rand;
+	unsigned char bytes[300];
+	int fds[8];
+
+	mpt_rand_init(&rand, mpt_seed() + (uintptr_t)arg);
+	for (int round = 0; round < 12; round++) {
+		for (int i = 0; i < 8; i++) {
+			size_t n = mpt_rand_below(&rand, sizeof(bytes) + 1);
+
+			for (size_t j = 0; j < sizeof(bytes); j++)
+				bytes[j] = (unsigned char)mpt_rand_next(&rand);
+			if (mpt_rand_below(&rand, 2))
+				memcpy(bytes, "\0\0\0\50{sha256}", 12);
+			fds[i] = raw_connect(mpt_scratch(t));
+			if (fds[i] >= 0)
+				(void)!send(fds[i], bytes, n, MSG_NOSIGNAL);
+		}
+		for (int i = 0; i < 8; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
+	}
+	return 0;
+}
+
+static void
+noise_lets_nobody_in_and_keeps_nobody_out(void **state)
+{
+	struct mpt *t = *state;
+	mproc_listener *l = listen_with_key(unix_address(t, "noise"));
+
+	mpt_spawn(t, "noise 1", make_noise, (void *)1);
+	mpt_spawn(t, "noise 2", make_noise, (void *)2);
+	for (int i = 0; i < 4; i++) {
+		int id = mpt_spawn(t, "good", come_with_key, NULL);
+
+		/* Who gets in says "good". */
+		welcome(t, l);
+		mpt_expect_exit(t, id, 0);
+	}
+	mproc_listener_close(l);
+	mpt_join_all(t);
+}
+
+static int
+come_as_another_user(struct mpt *t, void *arg)
+{
+	char buf[8];
+	mproc_conn *c;
+
+	mpt_check(t, setgid(12345) == 0 && setuid(12345) == 0);
+	mpt_check_int(t, mproc_connect(&c, mpt_scratch(t), NULL, mproc_sec(20)),
+		      0);
+	mpt_check_int(t, mproc_conn_recv(c, buf, 8, NULL, mproc_sec(20)),
+		      arg ? 0 : -EPIPE);
+	mproc_conn_close(c);
+	return 0;
+}
+
+static int
+listen_as_another_user(struct mpt *t, void *arg)
+{
+	mproc_listener *l;
+	mproc_conn *c;
+
+	(void)arg;
+	mpt_check(t, setgid(12345) == 0 && setuid(12345) == 0);
+	mpt_check_int(t, mproc_listener_open(&l, mpt_scratch(t),
+		MPROC_OPTS(mproc_listener_opts, .peers = MPROC_PEERS_ANY)), 0);
+	mpt_step(t, 0);
+	mpt_check_int(t, mproc_listener_accept(l, &c, mproc_sec(20)), 0);
+	mproc_conn_close(c);
+	mpt_check_int(t, mproc_listener_accept(l, &c, mproc_sec(20)), 0);
+	mproc_conn_close(c);
+	mproc_listener_close(l);
+	return 0;
+}
+
+static void
+other_users_are_let_in_if_they_may_be(void **state)
+{
+	struct mpt *t = *state;
+	char *address = unix_address(t, "users"), base[64];
+	mproc_listener *l;
+	mproc_conn *c;
+	int id;
+
+	if (geteuid() != 0)
+		skip(); /* it cannot be another one */
+	snprintf(address, 100, "unix:@%s", mpt_name(t, base, "users") + 1);
+	for (intptr_t any = 0; any < 2; any++) {
+		assert_int_equal(mproc_listener_open(&l, address,
+			MPROC_OPTS(mproc_listener_opts, .peers = any ?
+				MPROC_PEERS_ANY : MPROC_PEERS_USER)), 0);
+		id = mpt_spawn(t, "other user", come_as_another_user,
+			       (void *)any);
+		if (any) {
+			assert_int_equal(mproc_listener_accept(l, &c,
+							       mproc_sec(20)), 0);
+			send_text(t, c, "x");
+			mproc_conn_close(c);
+		} else {
+			assert_true(becomes_readable(mproc_listener_fd(l),
+						     20000));
+			assert_int_equal(mproc_listener_accept(l, &c,
+							       MPROC_NOWAIT),
+					 -EAGAIN);
+		}
+		mpt_expect_exit(t, id, 0);
+		mproc_listener_close(l);
+	}
+	mpt_spawn(t, "other user", listen_as_another_user, NULL);
+	mpt_reach(t, 1);
+	assert_int_equal(mproc_connect(&c, address,
+		MPROC_OPTS(mproc_connect_opts, .peers = MPROC_PEERS_USER),
+		mproc_sec(20)), -EACCES);
+	assert_true(detail_has("user 12345"));
+	assert_int_equal(mproc_connect(&c, address, NULL, mproc_sec(20)), 0);
+	mproc_conn_close(c);
+	mpt_join_all(t);
+}
+
+#define CLIENTS 3
+
+static int
+come_often(struct mpt *t, void *arg)
+{
+	for (uintptr_t i = (uintptr_t)arg; i; i--)
+		come_with_key(t, NULL);
+	return 0;
+}
+
+static _Atomic unsigned served;
+
+static int
+serve(struct mpt *t, void *arg)
+{
+	mproc_conn *c;
+
+	while (served) {
+		int r = mproc_listener_accept(arg, &c, mproc_ms(5));
+
+		if (r == -ETIMEDOUT)
+			continue;
+		mpt_check_int(t, r, 0);
+		expect_message(t, c, "good");
+		send_text(t, c, "welcome");
+		mproc_conn_close(c);
+		served--;
+	}
+	return 0;
+}
+
+static void
+many_come_and_several_threads_accept(void **state)
+{
+	struct mpt *t = *state;
+	uintptr_t each = amount(34);
+	mproc_listener *l = listen_with_key(unix_address(t, "many"));
+	int threads[2];
+
+	served = CLIENTS * (unsigned)each;
+	mpt_watchdog(t, 60);
+	for (int i = 0; i < CLIENTS; i++)
+		mpt_spawn(t, "client", come_often, (void *)each);
+	mpt_use_threads(t, true);
+	for (int i = 0; i < 2; i++)
+		threads[i] = mpt_spawn(t, "server", serve, l);
+	for (int i = 0; i < 2; i++)
+		mpt_expect_exit(t, threads[i], 0);
+	assert_int_equal(served, 0);
+	mpt_join_all(t);
+	mproc_listener_close(l);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		both_tests(who_has_no_key_costs_nobody_else),
+		mpt_test(a_silent_listener_without_a_key_is_noticed),
+		mpt_test(a_talkative_listener_without_a_key_is_noticed),
+		mpt_test(those_who_are_silent_keep_nobody_out),
+		mpt_test(who_says_nothing_in_time_is_dropped),
+		mpt_test(noise_lets_nobody_in_and_keeps_nobody_out),
+		mpt_test(other_users_are_let_in_if_they_may_be),
+		mpt_test(many_come_and_several_threads_accept),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
