@@ -126,7 +126,7 @@ write_all(struct mpr_handshake *h)
 
 	while ((part.iov_len = mpr_auth_to_write(&h->auth, &bytes)) > 0) {
 		part.iov_base = (void *)(uintptr_t)bytes;
-		n = mpr_socket_send(h->fd, &part, 1);
+		n = mpr_socket_send(h->fd, &part, 1, false);
 		if (n < 0)
 			return false;
 		mpr_auth_wrote(&h->auth, (size_t)n);
@@ -148,7 +148,8 @@ read_some(struct mpr_handshake *h)
 	unsigned char bytes[MPR_AUTH_MESSAGE];
 	ssize_t n;
 
-	n = mpr_socket_receive(h->fd, bytes, mpr_auth_to_read(&h->auth));
+	n = mpr_socket_receive(h->fd, bytes, mpr_auth_to_read(&h->auth),
+			       false);
 	if (n == -EAGAIN)
 		return 0;
 	if (n <= 0)

@@ -14,6 +14,7 @@
 struct mpr_limit {
 	mproc_timeout timeout;
 	bool known;
+	bool waited; /* for longer than most do */
 	int64_t deadline;
 };
 

@@ -10,6 +10,13 @@
 
 #define MAGIC UINT64_C(0x6d70635f736f636b)
 
+void
+mpr_socket_conn_give(struct mpr_socket_conn *c, int fd)
+{
+	c->fd = fd;
+	c->sliced = mpr_socket_slice(fd);
+}
+
 int
 mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked)
 {
@@ -18,19 +25,15 @@ mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked)
 	if (!c)
 		return mpr_fail(-ENOMEM, "no memory for a connection");
 	c->magic = MAGIC;
-	c->fd = fd;
+	c->fd = -1;
+	if (fd >= 0)
+		mpr_socket_conn_give(c, fd);
 	c->generation = mpr_generation();
 	c->asked = asked;
 	mpr_turn_init(&c->sending);
 	mpr_turn_init(&c->receiving);
 	*ret_c = c;
 	return 0;
-}
-
-void
-mpr_socket_conn_give(struct mpr_socket_conn *c, int fd)
-{
-	c->fd = fd;
 }
 
 bool
@@ -78,12 +81,22 @@ mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit)
 	return r < 0 ? r : mpr_turn_take(turn, limit->deadline);
 }
 
+bool
+mpr_socket_conn_may_block(const struct mpr_socket_conn *c,
+			  struct mpr_limit *limit)
+{
+	return c->sliced && !limit->waited &&
+	       limit->timeout.ns >= MPR_SOCKET_SLICE &&
+	       mpr_limit_begin(limit) == 0;
+}
+
 int
 mpr_socket_conn_await(const struct mpr_socket_conn *c, short events,
 		      struct mpr_limit *limit)
 {
 	int r = mpr_limit_begin(limit);
 
+	limit->waited = true;
 	return r < 0 ? r : mpr_socket_await(c->fd, events, limit->deadline);
 }
 

@@ -18,6 +18,7 @@
 struct mpr_socket_conn {
 	uint64_t magic;
 	int fd;
+	bool sliced; /* calls that block do so for a slice only */
 	_Atomic uint64_t generation;
 
 	/* The message that is being sent. */
@@ -45,6 +46,11 @@ struct mpr_socket_conn {
 void mpr_socket_conn_adopt(struct mpr_socket_conn *c);
 
 int mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit);
+
+/* Whether the next call on the socket is to wait by itself, which takes fewer calls. It
+ * is known until when then. */
+bool mpr_socket_conn_may_block(const struct mpr_socket_conn *c,
+			       struct mpr_limit *limit);
 
 /* Waits for one of @events. Returns 0, -EAGAIN, -ETIMEDOUT, -EINTR or -EBADF. */
 int mpr_socket_conn_await(const struct mpr_socket_conn *c, short events,

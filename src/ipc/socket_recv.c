@@ -30,14 +30,19 @@ static ssize_t
 read_some(struct mpr_socket_conn *c, void *to, size_t size,
 	  struct mpr_limit *limit)
 {
+	bool block = mpr_socket_conn_may_block(c, limit);
 	ssize_t n;
 	int r;
 
-	while ((n = mpr_socket_receive(c->fd, to, size)) == -EAGAIN) {
+	while ((n = mpr_socket_receive(c->fd, to, size, block)) == -EAGAIN) {
 		r = mpr_socket_conn_await(c, MPR_SOCKET_IN, limit);
 		if (r < 0)
 			return r;
+		block = false;
 	}
+	/* If that was not all, it has waited. */
+	if (block && (size_t)n < size)
+		limit->waited = true;
 	return n == 0 || n == -EPIPE ? ended(c) : n;
 }
 

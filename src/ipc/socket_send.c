@@ -114,12 +114,17 @@ send_rest(struct mpr_socket_conn *c, const struct message *m,
 	uint64_t all = m->head_len + m->len;
 	struct iovec pieces[PARTS];
 	ssize_t sent;
+	bool block;
 	int r = 0;
 
 	c->out_len = m->len;
 	while (r == 0 && c->out_done < all) {
+		block = mpr_socket_conn_may_block(c, limit);
 		sent = mpr_socket_send(c->fd, pieces,
-				       pieces_behind(m, c->out_done, pieces));
+				       pieces_behind(m, c->out_done, pieces),
+				       block);
+		/* If that was not all, it has waited. */
+		limit->waited |= block;
 		if (sent > 0)
 			c->out_done += (uint64_t)sent;
 		else if (sent == -EAGAIN)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stream sockets: of this machine by a path or an abstract name, and TCP. None of
- * them blocks but in mpr_socket_connect(), all are closed at exec and lie above 2,
- * and none raises SIGPIPE.
+ * Stream sockets: of this machine by a path or an abstract name, and TCP. All are
+ * closed at exec and lie above 2, and none raises SIGPIPE.
  *
  * Addresses are texts: "unix:/path", "unix:@name" for a name that is no file, and
  * "tcp:host:port", where the host may be in brackets, a name, or empty: all of this
@@ -68,12 +67,20 @@ bool mpr_socket_is_ready(int fd, short events);
 
 bool mpr_socket_is_local(const char *address);
 
-/* Returns how many bytes were sent, at least one, or -EAGAIN, -EPIPE, -ENOMEM. */
-ssize_t mpr_socket_send(int fd, const struct iovec *parts, size_t n);
+/*
+ * How long a call that may block does so: most waits are shorter. MPR_SOCKET_SLICE for
+ * those of @fd from now on. Returns whether it is so.
+ */
+#define MPR_SOCKET_SLICE 20000000 /* ns */
+bool mpr_socket_slice(int fd);
+
+/* Returns how many bytes were sent, at least one, or -EAGAIN, -EPIPE, -ENOMEM.
+ * @block: waits for a slice, or until a signal handler has run. */
+ssize_t mpr_socket_send(int fd, const struct iovec *parts, size_t n, bool block);
 
 /* Returns how many bytes came, at least one; 0 at the end; -EAGAIN; -EPIPE if the
- * connection was broken off. */
-ssize_t mpr_socket_receive(int fd, void *buf, size_t size);
+ * connection was broken off. @block: likewise, until all have come. */
+ssize_t mpr_socket_receive(int fd, void *buf, size_t size, bool block);
 
 /* Who has made the other end of a local socket. Returns 0 or a negative error. */
 int mpr_socket_peer(int fd, uid_t *ret_uid, pid_t *ret_pid);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -126,7 +127,7 @@ mpr_socket_accept(int fd)
 	do
 		new = mpr_fault(MPR_FAULT_ACCEPT) ?
 			      -1 :
-			      accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+			      accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	while (new < 0 && (errno == EINTR || errno == ECONNABORTED ||
 			   errno == EPROTO));
 	new = new < 0 ? -errno : mpr_fds_above_stdio(new);
@@ -230,7 +231,6 @@ connect_to(const struct mpr_socket_name *name, int64_t deadline)
 	bool local = name->at.any.sa_family == AF_UNIX;
 	int fd = make(name->at.any.sa_family,
 		      local && deadline ? 0 : SOCK_NONBLOCK), r;
-	struct timeval never = { 0 };
 
 	if (fd < 0)
 		return fd;
@@ -240,8 +240,7 @@ connect_to(const struct mpr_socket_name *name, int64_t deadline)
 		r = local ? connect_local(fd, name, deadline) :
 			    connect_tcp(fd, name, deadline);
 	if (r == 0) {
-		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &never,
-				 sizeof(never));
+		(void)fcntl(fd, F_SETFL, 0); /* which connecting takes, but no more */
 		set_up(fd, name->at.any.sa_family);
 		return fd;
 	}
@@ -267,48 +266,70 @@ mpr_socket_connect(const char *address, int64_t deadline)
 	return r;
 }
 
+bool
+mpr_socket_slice(int fd)
+{
+	const struct timeval slice = { .tv_usec = MPR_SOCKET_SLICE / 1000 };
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof(slice)) ==
+		       0 &&
+	       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &slice, sizeof(slice)) ==
+		       0;
+}
+
+/* What became of a call that failed. */
+static ssize_t
+failed(void)
+{
+	switch (errno) {
+	case EINTR: /* the caller may have to do something about it */
+	case EAGAIN:
+		return -EAGAIN;
+	case ECONNRESET:
+	case ENOTCONN:
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return -EPIPE;
+	case ENOBUFS:
+		return -ENOMEM;
+	default:
+		return -errno;
+	}
+}
+
 ssize_t
-mpr_socket_send(int fd, const struct iovec *parts, size_t n)
+mpr_socket_send(int fd, const struct iovec *parts, size_t n, bool block)
 {
 	const struct msghdr message = {
 		.msg_iov = (struct iovec *)(uintptr_t)parts,
 		.msg_iovlen = n < IOV_MAX ? n : IOV_MAX,
 	};
+	int flags = MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT);
 	int before = mpr_thread_forbid_cancel();
 	ssize_t sent;
 
-	do
-		sent = mpr_fault(MPR_FAULT_SEND) ?
-			       -1 :
-			       sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (sent < 0 && errno == EINTR);
+	sent = mpr_fault(MPR_FAULT_SEND) ? -1 : sendmsg(fd, &message, flags);
+	if (sent < 0)
+		sent = failed();
 	mpr_thread_allow_cancel(before);
-	if (sent >= 0)
-		return sent;
-	if (errno == ECONNRESET || errno == ENOTCONN || errno == ETIMEDOUT ||
-	    errno == EHOSTUNREACH)
-		return -EPIPE;
-	return errno == ENOBUFS ? -ENOMEM : -errno;
+	return sent;
 }
 
 ssize_t
-mpr_socket_receive(int fd, void *buf, size_t size)
+mpr_socket_receive(int fd, void *buf, size_t size, bool block)
 {
 	int before = mpr_thread_forbid_cancel();
 	ssize_t n;
 
-	do
-		n = mpr_fault(MPR_FAULT_RECEIVE) ?
-			    -1 :
-			    recv(fd, buf, size < SSIZE_MAX ? size : SSIZE_MAX,
-				 MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
+	n = mpr_fault(MPR_FAULT_RECEIVE) ?
+		    -1 :
+		    recv(fd, buf, size < SSIZE_MAX ? size : SSIZE_MAX,
+			 block ? MSG_WAITALL : MSG_DONTWAIT);
+	if (n < 0)
+		n = failed();
 	mpr_thread_allow_cancel(before);
-	if (n >= 0)
-		return n;
-	if (errno == ECONNRESET || errno == ETIMEDOUT || errno == EHOSTUNREACH)
-		return -EPIPE;
-	return errno == ENOBUFS ? -ENOMEM : -errno;
+	return n;
 }
 
 int

@@ -552,6 +552,63 @@ waiting_ends_with_an_interrupt(void **state)
 	end_pair(&p);
 }
 
+static _Atomic bool enough;
+
+/* A byte now and then, for longer than anybody waits. */
+static void *
+trickle(void *arg)
+{
+	int fd = *(int *)arg;
+
+	for (int i = 0; i < 5000 && !enough; i++) {
+		if (write(fd, "x", 1) != 1)
+			break;
+		usleep(1000);
+	}
+	return NULL;
+}
+
+static void
+who_sends_little_by_little_is_not_waited_for_longer(void **state)
+{
+	struct pair p = make_pair(false);
+	pthread_t thread;
+	int64_t before;
+
+	(void)state;
+	enough = false;
+	assert_int_equal(write(p.fd, "\0\0\x13\x88", 4), 4);
+	pthread_create(&thread, NULL, trickle, &p.fd);
+	before = mproc_now();
+	assert_int_equal(mpr_socket_conn_recv(p.c, room, 5000, NULL,
+					      mproc_ms(25)), -ETIMEDOUT);
+	assert_true(mproc_now() - before >= 25000000);
+	enough = true;
+	pthread_join(thread, NULL);
+	end_pair(&p);
+}
+
+/* The first wait is in the call on the socket itself, the next ones are not. */
+static void
+short_waits_and_long_ones_end_in_time(void **state)
+{
+	static const int64_t ms[] = { 1, 19, 20, 21, 45 };
+	struct pair p = make_pair(false);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ms) / sizeof(ms[0]); i++) {
+		int64_t before = mproc_now(), ns;
+
+		assert_int_equal(mpr_socket_conn_recv(p.c, room, 8, NULL,
+						      mproc_ms(ms[i])),
+				 -ETIMEDOUT);
+		ns = mproc_now() - before;
+		assert_true(ns >= ms[i] * 1000000);
+		assert_true(ns < 10 * INT64_C(1000000000));
+	}
+	end_pair(&p);
+}
+
 static void
 polling_takes_nothing(void **state)
 {
@@ -649,6 +706,8 @@ main(void)
 		mpt_test(a_child_goes_on_where_its_parent_was),
 		mpt_test(what_a_parents_thread_sends_is_not_torn),
 		mpt_test(waiting_ends_with_an_interrupt),
+		mpt_test(who_sends_little_by_little_is_not_waited_for_longer),
+		mpt_test(short_waits_and_long_ones_end_in_time),
 		mpt_test(polling_takes_nothing),
 		mpt_test(who_is_asked_for_a_key_is_told),
 		mpt_test(without_memory_nothing_is_lost),

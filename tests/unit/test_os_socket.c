@@ -59,10 +59,10 @@ try_pair(int a, int b)
 
 		assert_true(fds[i] > 2);
 		assert_true(mpr_fds_ends_at_exec(fds[i]));
-		assert_int_equal(mpr_socket_receive(fds[i], buf, 8), -EAGAIN);
-		assert_int_equal(mpr_socket_send(fds[i], parts, 2), 3);
+		assert_int_equal(mpr_socket_receive(fds[i], buf, 8, false), -EAGAIN);
+		assert_int_equal(mpr_socket_send(fds[i], parts, 2, false), 3);
 		/* A packet may still be on its way. */
-		while (mpr_socket_receive(fds[!i], buf, 8) != 3)
+		while (mpr_socket_receive(fds[!i], buf, 8, false) != 3)
 			assert_int_equal(errno, EAGAIN);
 		assert_memory_equal(buf, "abc", 3);
 	}
@@ -87,10 +87,10 @@ try_listener(int fd, const char *address)
 		ssize_t r;
 
 		/* The end is seen, and there is no SIGPIPE. */
-		while ((r = mpr_socket_receive(a, buf, 1)) == -EAGAIN)
+		while ((r = mpr_socket_receive(a, buf, 1, false)) == -EAGAIN)
 			;
 		assert_int_equal(r, 0);
-		while ((r = mpr_socket_send(a, &part, 1)) > 0)
+		while ((r = mpr_socket_send(a, &part, 1, false)) > 0)
 			;
 		assert_int_equal(r, -EPIPE);
 	}
@@ -508,8 +508,8 @@ what_the_kernel_refuses_is_an_error_and_leaves_nothing(void **state)
 	assert_int_equal(mpr_socket_connect(a.text, 0), -ECONNREFUSED);
 	mpr_fault_set("accept:1,send:1,receive:1");
 	assert_int_equal(mpr_socket_accept(fd), -EMFILE);
-	assert_int_equal(mpr_socket_send(fd, &part, 1), -EPIPE);
-	assert_int_equal(mpr_socket_receive(fd, buf, 4), -EPIPE);
+	assert_int_equal(mpr_socket_send(fd, &part, 1, false), -EPIPE);
+	assert_int_equal(mpr_socket_receive(fd, buf, 4, false), -EPIPE);
 	mpr_fault_set("malloc:1");
 	assert_int_equal(mpr_socket_connect("tcp:localhost:1", 0), -ENOMEM);
 	mpr_fault_set(NULL);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections over a socket file against plain calls on the same kind of socket, with
+ * the same 4 bytes before each message: one way, and there and back.
+ *
+ * The last column is how often a message takes place in the time that it takes the
+ * plain calls.
+ *
+ * Usage: bench_socket [rounds]
+ */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <mproc/mproc.h>
+
+#include "bench.h"
+
+#define ROUNDS 9
+#define LONG ((size_t)1 << 20)
+
+/* One of the two sides. */
+struct side {
+	mproc_conn *conn;
+	int fd; /* without one */
+};
+
+static const char *const rivals[] = { "mproc_connect", "plain calls" };
+
+#define RIVALS 2
+
+static void
+open_rival(int rival, struct side sides[2])
+{
+	mproc_listener *l;
+	char address[64];
+	int fds[2];
+
+	if (rival == 1) {
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+			bench_die("socketpair");
+		sides[0] = (struct side){ NULL, fds[0] };
+		sides[1] = (struct side){ NULL, fds[1] };
+		return;
+	}
+	snprintf(address, sizeof(address), "unix:@mproc-bench-%ld",
+		 (long)getpid());
+	if (mproc_listener_open(&l, address, NULL) < 0 ||
+	    mproc_connect(&sides[0].conn, address, NULL, MPROC_FOREVER) < 0 ||
+	    mproc_listener_accept(l, &sides[1].conn, MPROC_FOREVER) < 0)
+		bench_die(mproc_error_detail());
+	mproc_listener_close(l);
+}
+
+static void
+close_side(const struct side *s)
+{
+	if (s->conn)
+		mproc_conn_close(s->conn);
+	else
+		close(s->fd);
+}
+
+static void
+send_bytes(const struct side *s, const void *bytes, size_t len)
+{
+	uint32_t head = htonl((uint32_t)len);
+	struct iovec parts[2] = { { &head, 4 }, { (void *)(uintptr_t)bytes, len } };
+	struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
+
+	if (s->conn) {
+		if (mproc_conn_send(s->conn, bytes, len, MPROC_FOREVER) < 0)
+			bench_die(mproc_error_detail());
+	} else if (sendmsg(s->fd, &m, MSG_NOSIGNAL) != (ssize_t)len + 4) {
+		bench_die("sendmsg");
+	}
+}
+
+static void
+recv_bytes(const struct side *s, void *bytes, size_t len)
+{
+	uint32_t head;
+	size_t got;
+
+	if (s->conn) {
+		if (mproc_conn_recv(s->conn, bytes, len, &got,
+				    MPROC_FOREVER) < 0 || got != len)
+			bench_die(mproc_error_detail());
+	} else if (recv(s->fd, &head, 4, MSG_WAITALL) != 4 ||
+		   ntohl(head) != len ||
+		   recv(s->fd, bytes, len, MSG_WAITALL) != (ssize_t)len) {
+		bench_die("recv");
+	}
+}
+
+struct work {
+	const char *name;
+	size_t len;
+	uint64_t n;
+	bool answered;
+};
+
+static const struct work works[] = {
+	{ "64 bytes, one way", 64, 100000, false },
+	{ "1 MiB, one way", LONG, 300, false },
+	{ "64 bytes, there and back", 64, 20000, true },
+};
+
+#define WORKS ((int)(sizeof(works) / sizeof(works[0])))
+
+static unsigned char *buffer;
+
+static void
+send_one(const struct side *s, const struct work *w, uint64_t number)
+{
+	bench_fill((struct bench_message *)(void *)buffer, number);
+	send_bytes(s, buffer, w->len);
+}
+
+static void
+recv_one(const struct side *s, const struct work *w, uint64_t number)
+{
+	recv_bytes(s, buffer, w->len);
+	if (!bench_is_good((const struct bench_message *)(void *)buffer, number))
+		bench_die("a wrong message");
+}
+
+/* One side of the work. A last answer says that all has come. */
+static void
+do_side(const struct side *s, const struct work *w, bool first)
+{
+	for (uint64_t i = 0; i < w->n; i++) {
+		if (first)
+			send_one(s, w, i);
+		else
+			recv_one(s, w, i);
+		if (!w->answered)
+			continue;
+		if (first)
+			recv_one(s, w, i);
+		else
+			send_one(s, w, i);
+	}
+	if (first)
+		recv_one(s, w, w->n);
+	else
+		send_one(s, w, w->n);
+}
+
+static double
+run(int rival, const struct work *w)
+{
+	struct side sides[2] = { { NULL, -1 }, { NULL, -1 } };
+	int64_t start;
+	pid_t child;
+	int status;
+
+	open_rival(rival, sides);
+	start = mproc_now();
+	child = fork();
+	if (child == 0) {
+		do_side(&sides[1], w, false);
+		_exit(0);
+	}
+	do_side(&sides[0], w, true);
+	start = mproc_now() - start;
+	if (waitpid(child, &status, 0) != child || status)
+		bench_die("the other side");
+	close_side(&sides[0]);
+	close_side(&sides[1]);
+	return (double)start / (double)w->n;
+}
+
+static void
+compare(const struct work *w, int rounds)
+{
+	double **ns = bench_columns(RIVALS, rounds);
+
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < RIVALS; k++) {
+			int rival = (i + k) % RIVALS;
+
+			ns[rival][i] = run(rival, w);
+		}
+	printf("%s, ns each\n%-20s %10s %10s %10s %10s\n", w->name, "", "median",
+	       "least", "most", "of plain");
+	for (int k = 0; k < RIVALS; k++) {
+		bench_row(rivals[k], ns[k], rounds, 0);
+		printf(" %10.2f\n", bench_median_ratio(ns[1], ns[k], rounds));
+	}
+	printf("\n");
+	bench_free_columns(ns, RIVALS);
+}
+
+int
+main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
+
+	buffer = calloc(1, LONG);
+	if (!buffer || rounds < 1)
+		bench_die("no memory, or no rounds");
+	for (int i = 0; i < WORKS; i++)
+		compare(&works[i], rounds);
+	free(buffer);
+	return 0;
+}
