@@ -213,6 +213,40 @@ bad_options_are_explained(void **state)
 }
 
 static void
+bad_arguments_of_connections_are_explained(void **state)
+{
+	const struct iovec none = { NULL, 1 };
+	const struct iovec endless[2] = { { (void *)state, (size_t)1 << 62 },
+					  { (void *)state, (size_t)1 << 62 } };
+	char *address = unix_address(*state, "arguments");
+	mproc_listener *l;
+	uint64_t nothing[2] = { 0, 0 };
+	mproc_conn *c, *bad = (mproc_conn *)(void *)nothing;
+
+	assert_int_equal(mproc_listener_open(&l, address, NULL), 0);
+	assert_int_equal(mproc_connect(&c, address, NULL, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_conn_send(c, NULL, 1, MPROC_NOWAIT), -EINVAL);
+	assert_true(detail_has("NULL"));
+	assert_int_equal(mproc_conn_recv(c, NULL, 1, NULL, MPROC_NOWAIT),
+			 -EINVAL);
+	assert_int_equal(mproc_conn_sendv(c, NULL, 1, MPROC_NOWAIT), -EINVAL);
+	assert_int_equal(mproc_conn_sendv(c, &none, -1, MPROC_NOWAIT), -EINVAL);
+	assert_int_equal(mproc_conn_sendv(c, &none, 1, MPROC_NOWAIT), -EINVAL);
+	assert_int_equal(mproc_conn_sendv(c, endless, 2, MPROC_NOWAIT),
+			 -EMSGSIZE);
+	/* Nothing has been sent by these. */
+	assert_int_equal(mproc_conn_send(c, NULL, 0, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_conn_poll(c, MPROC_NOWAIT), -EAGAIN);
+	/* And what is neither kind of connection. */
+	assert_int_equal(mproc_conn_send(bad, "x", 1, MPROC_NOWAIT), -EFAULT);
+	assert_int_equal(mproc_conn_recv(bad, NULL, 0, NULL, MPROC_NOWAIT),
+			 -EFAULT);
+	assert_int_equal(mproc_conn_fd(bad), -EFAULT);
+	mproc_conn_close(c);
+	mproc_listener_close(l);
+}
+
+static void
 a_backlog_is_as_long_as_it_is_asked_for(void **state)
 {
 	char *address = unix_address(*state, "backlog");
@@ -573,6 +607,7 @@ main(void)
 		mpt_test(a_file_is_private_and_goes_with_its_listener),
 		mpt_test(what_a_killed_listener_leaves_is_replaced),
 		mpt_test(bad_options_are_explained),
+		mpt_test(bad_arguments_of_connections_are_explained),
 		mpt_test(a_backlog_is_as_long_as_it_is_asked_for),
 		mpt_test(waiting_ends_with_an_interrupt),
 		mpt_test(a_torn_message_is_the_end),
