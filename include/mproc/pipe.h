@@ -307,7 +307,8 @@ struct mproc_listener_opts {
  *             sense, or @opts->struct_size
  *   -E2BIG    @opts has fields that this library does not know
  *   -ENAMETOOLONG  the path or the name is too long
- *   -ENOTSUP  there is an .authkey, but the library was built without keys
+ *   -ENOTSUP  there is an .authkey, but the library was built without keys, or
+ *             libnettle is not there, which it loads with the first one
  *   -EADDRINUSE  somebody listens there; or what has that name is no socket, or
  *             another user's, or left over in a directory that cannot be locked for
  *             a second

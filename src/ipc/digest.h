@@ -17,7 +17,8 @@ enum mpr_digest {
 
 #define MPR_DIGEST_MAX 32 /* bytes */
 
-bool mpr_digest_is_there(void);
+/* Before the others. Returns 0, or -ENOTSUP with a text. */
+int mpr_digest_get_ready(void);
 
 /* How many bytes it has. */
 size_t mpr_digest_len(enum mpr_digest digest);

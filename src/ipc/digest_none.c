@@ -3,14 +3,17 @@
  * Without a library for it there is no authentication: keys are refused before
  * anything here is called. If it were, nothing would be equal.
  */
+#include <errno.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "ipc/digest.h"
 
-bool
-mpr_digest_is_there(void)
+int
+mpr_digest_get_ready(void)
 {
-	return false;
+	return mpr_fail(-ENOTSUP, "this libmproc was built without keys: its option "
+			"auth takes nettle");
 }
 
 size_t

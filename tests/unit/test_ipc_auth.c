@@ -9,9 +9,11 @@
 
 #include <mproc/core.h>
 
+#include "base/fault.h"
 #include "common.h"
 #include "ipc/auth.h"
 #include "ipc/digest.h"
+#include "os/library.h"
 
 #define KEY "correct horse"
 
@@ -342,10 +344,48 @@ what_is_not_welcome_is_refused(void **state)
 	}
 }
 
+static int
+get_ready(void **state)
+{
+	(void)state;
+	return mpr_digest_get_ready();
+}
+
+/* A library that is not there is an error each time, until it is. */
+static int
+load_later(struct mpt *t, void *arg)
+{
+	mpr_library_fn *fn;
+
+	(void)arg;
+	mpr_fault_set("open:1");
+	mpt_check_int(t, mpr_library_load("libc.so.6", (const char *[]){ "abs" },
+					  1, &fn), -ENOTSUP);
+	mpt_check(t, strstr(mproc_error_detail(), "libc.so.6"));
+	mpt_check_int(t, mpr_library_load("libc.so.6", (const char *[]){ "abs" },
+					  1, &fn), 0);
+	mpr_fault_set(NULL);
+	mpt_check_int(t, ((int (*)(int))fn)(-3), 3);
+	mpt_check_int(t, mpr_library_load("libc.so.6",
+		(const char *[]){ "there_is_no_such_function" }, 1, &fn),
+		-ENOTSUP);
+	mpt_check(t, strstr(mproc_error_detail(), "there_is_no_such"));
+	mpt_check_int(t, mpr_library_load("libnothing.so.9", NULL, 0, NULL),
+		      -ENOTSUP);
+	return 0;
+}
+
+static void
+libraries_are_loaded_when_they_are_needed(void **state)
+{
+	mpt_expect_exit(*state, mpt_fork(*state, "loader", load_later, NULL), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		mpt_test(libraries_are_loaded_when_they_are_needed),
 		mpt_test(hmacs_are_those_of_the_rfcs),
 		mpt_test(who_has_the_same_key_gets_through_in_any_pieces),
 		mpt_test(who_has_another_key_is_told_and_does_not),
@@ -356,5 +396,5 @@ main(void)
 		mpt_test(what_is_not_welcome_is_refused),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, get_ready, NULL);
 }
