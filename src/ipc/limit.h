@@ -38,4 +38,12 @@ mpr_limit_begin(struct mpr_limit *limit)
 	return 0;
 }
 
+/* Whether that is what a call returns which has waited for long enough, and needs no
+ * text. */
+static inline bool
+mpr_limit_is_over(int r)
+{
+	return r == -EAGAIN || r == -ETIMEDOUT || r == -EINTR;
+}
+
 #endif

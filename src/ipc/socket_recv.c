@@ -43,7 +43,10 @@ read_some(struct mpr_socket_conn *c, void *to, size_t size,
 	/* If that was not all, it has waited. */
 	if (block && (size_t)n < size)
 		limit->waited = true;
-	return n == 0 || n == -EPIPE ? ended(c) : n;
+	if (n == 0 || n == -EPIPE)
+		return ended(c);
+	return n < 0 ? mpr_fail((int)n, "receiving a message: %s",
+				mproc_strerror((int)n)) : n;
 }
 
 static int

@@ -150,6 +150,8 @@ send_in_turn(struct mpr_socket_conn *c, const struct message *m,
 		c->out_sum = sum_of_done(c, m);
 	if (r == -EPIPE)
 		return mpr_fail(r, "the other side has closed the connection");
+	if (r < 0 && !mpr_limit_is_over(r))
+		return mpr_fail(r, "sending a message: %s", mproc_strerror(r));
 	return r;
 }
 

@@ -84,7 +84,8 @@ expect_an_error(struct mpt *t, int r)
 {
 	static const int known[] = { EAGAIN, EMFILE, ENFILE, ENOLCK, ENOMEM,
 				     ENOSPC, ENOSYS, EPERM, EFBIG, EACCES,
-				     EINVAL, ENOTSUP, ENOEXEC, EPIPE };
+				     EINVAL, ENOTSUP, ENOEXEC, EPIPE,
+				     EADDRINUSE, ECONNREFUSED };
 	bool found = false;
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

@@ -111,6 +111,35 @@ use_descriptor(struct mpt *t)
 	return r;
 }
 
+/* A message to oneself. */
+static int
+use_sockets(struct mpt *t)
+{
+	mproc_conn *c = NULL, *d = NULL;
+	char address[64], text[8] = "";
+	mproc_listener *l;
+	int r;
+
+	snprintf(address, sizeof(address), "unix:@mpt-faults-%ld",
+		 (long)getpid());
+	r = mproc_listener_open(&l, address, NULL);
+	if (r < 0)
+		return r;
+	r = mproc_connect(&c, address, NULL, mproc_sec(20));
+	if (r == 0)
+		r = mproc_listener_accept(l, &d, mproc_sec(20));
+	if (r == 0)
+		r = mproc_conn_send(c, "hello", 6, mproc_sec(20));
+	if (r == 0)
+		r = mproc_conn_recv(d, text, sizeof(text), NULL, mproc_sec(20));
+	if (r == 0)
+		mpt_check(t, strcmp(text, "hello") == 0);
+	mproc_conn_close(c);
+	mproc_conn_close(d);
+	mproc_listener_close(l);
+	return r;
+}
+
 /* Made, closed, opened again. */
 static int
 use_named_arena(struct mpt *t)
@@ -527,7 +556,7 @@ static const struct use uses[] = {
 	{ "options", use_options },   { "large lane", use_large_lane },
 	{ "descriptor", use_descriptor },
 	{ "named arena", use_named_arena }, { "segment", use_segment },
-	{ "values", use_values },
+	{ "values", use_values },     { "sockets", use_sockets },
 };
 
 static const struct use *
@@ -553,6 +582,7 @@ SWEEP(a_use_of_a_large_lane_fails_cleanly, "large lane")
 SWEEP(a_use_of_a_descriptor_fails_cleanly, "descriptor")
 SWEEP(a_use_of_a_named_arena_fails_cleanly, "named arena")
 SWEEP(a_use_of_a_segment_fails_cleanly, "segment")
+SWEEP(a_use_of_sockets_fails_cleanly, "sockets")
 SWEEP(a_use_in_a_thread_fails_cleanly, "threads")
 SWEEP(a_start_fails_cleanly, "process")
 SWEEP(an_option_fails_cleanly, "options")
@@ -575,6 +605,7 @@ main(void)
 		mpt_test(a_use_of_a_descriptor_fails_cleanly),
 		mpt_test(a_use_of_a_named_arena_fails_cleanly),
 		mpt_test(a_use_of_a_segment_fails_cleanly),
+		mpt_test(a_use_of_sockets_fails_cleanly),
 		mpt_test(a_use_in_a_thread_fails_cleanly),
 		mpt_test(a_start_fails_cleanly),
 		mpt_test(an_option_fails_cleanly),

@@ -679,8 +679,10 @@ without_memory_nothing_is_lost(void **state)
 					      MPROC_NOWAIT), 0);
 	mpr_fault_set("send:1=ENOMEM,receive:1=ENOMEM");
 	assert_int_equal(send_one(p.c, "x", 1, MPROC_NOWAIT), -ENOMEM);
+	assert_non_null(strstr(mproc_error_detail(), "sending a message"));
 	assert_int_equal(mpr_socket_conn_recv(p.c, room, 1, NULL, MPROC_NOWAIT),
 			 -ENOMEM);
+	assert_non_null(strstr(mproc_error_detail(), "receiving a message"));
 	mpr_fault_set(NULL);
 	assert_memory_equal(room, text, 5000);
 	assert_int_equal(send_one(p.c, "x", 1, MPROC_NOWAIT), 0);
