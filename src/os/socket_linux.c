@@ -176,18 +176,19 @@ mpr_socket_await(int fd, short events, int64_t deadline)
 	struct pollfd fds[2] = {
 		{ .fd = fd, .events = (short)(events | POLLHUP | POLLERR) },
 	};
-	int r = 0;
+	int r;
 
-	while (r == 0) {
+	/* At first, too: a handler may have raised one in the call that said that
+	 * nothing is there. */
+	while (!mpr_interrupt_pending()) {
 		r = mpr_interrupt_poll(fds, 1, deadline);
 		if (fds[0].revents & fds[0].events)
 			return 0;
-		if (r == 0 && mpr_interrupt_pending()) {
-			mpr_interrupt_answer();
-			r = -EINTR;
-		}
+		if (r < 0)
+			return r;
 	}
-	return r;
+	mpr_interrupt_answer();
+	return -EINTR;
 }
 
 bool
