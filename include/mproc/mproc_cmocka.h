@@ -17,7 +17,9 @@
  *
  * skip(), will_return() and expect_value() are for the test itself, not for what
  * runs in another process. A program includes it in as many files as it likes, but
- * runs one group of tests at a time. For cmocka from 1.1.0 on.
+ * runs one group of tests at a time. In a process with a new image (MPROC_SPAWN,
+ * MPROC_FORKSERVER) assertions work as well, but cmocka knows no mocks: it crashes in
+ * mock(), check_expected() and function_called(). For cmocka from 1.1.0 on.
  */
 #ifndef MPROC_MPROC_CMOCKA_H
 #define MPROC_MPROC_CMOCKA_H

@@ -44,13 +44,13 @@ enum {
 /**
  * struct mproc_test_opts - how to run an entry under test
  * @struct_size:   filled in by MPROC_OPTS
- * @process:       how to start its process, or NULL. .method is MPROC_FORK or 0,
- *                 which means that here. A standard stream that is not inherited
- *                 is not captured.
+ * @process:       how to start its process, or NULL. A standard stream that is not
+ *                 inherited is not captured.
  * @timeout:       after which it is killed; 0 means ten seconds
  * @max_output:    bytes that are kept of each of its streams; 0 means 1 MiB
  * @fault:         what is to fail in the process, from its entry on, as for
- *                 mproc_test_fault(); NULL: what is to fail in the caller
+ *                 mproc_test_fault(), in less than 1024 bytes; NULL: what is to fail
+ *                 in the caller, if it is forked, or else nothing
  * @keep_failures: a failed check is in the result, and does not fail the test of
  *                 a framework: for who tests that
  * @keeps_blocks:  blocks of shared memory that it has not freed are no problem
@@ -211,7 +211,9 @@ struct mproc_test_result {
  * @opts: options, or NULL
  * @ret:  filled in on success; to be freed
  *
- * The child is started as any, by fork. However much it prints, it does not have
+ * The child is started as any: by the method that .process names, or the usual one
+ * (mproc_set_start_method()). With a new image (MPROC_SPAWN, MPROC_FORKSERVER) @arg is
+ * a number, lies in the default arena, or is copied, by .arg_size. However much it prints, it does not have
  * to wait; what processes that it leaves behind print after its end is not waited
  * for, and has no reader any more.
  *
@@ -233,7 +235,9 @@ struct mproc_test_result {
  *   -EINVAL  @fn or @ret is NULL, an option makes no sense, or .fault
  *   -E2BIG   @opts has fields that this library does not know
  *   -EINTR   mproc_interrupt() was called: the child was killed
- *   -EMFILE, -ENFILE, -ENOMEM  no descriptor, no memory
+ *   -EACCES  the new image cannot open the descriptors of this process in /proc, by
+ *            which it would tell of its checks: it has run nothing
+ *   -EMFILE, -ENFILE, -ENOMEM, -ENOSPC  no descriptor, no memory
  *   and those of mproc_process_start()
  * Context: blocks until the child has ended, or is killed at its timeout.
  * Crash: as in mproc_process_start().
@@ -265,8 +269,10 @@ MPROC_API void mproc_test_result_free(struct mproc_test_result *r);
  * A failure in a process that was started ends that process, whichever thread it
  * is, with code MPROC_TEST_FAILED: it prints a line to standard error and does no
  * more. It is in the result of the mproc_test_run() that it descends from, or else
- * of the mproc_test_collect() of the process that has a framework. In a process
- * with a new image (MPROC_SPAWN, MPROC_FORKSERVER, exec) nobody else is told.
+ * of the mproc_test_collect() of the process that has a framework: whatever methods
+ * they were started by, as long as that process has not closed its descriptors, and
+ * one with a new image may open them in /proc. Of a process that was made by exec
+ * nobody else is told.
  *
  * In the process that has the framework it is told at once, if this is the thread
  * that has hooked it in, and else with the next mproc_test_collect(); in a
@@ -284,7 +290,8 @@ MPROC_API bool mproc_test_check_at(bool ok, const char *text, const char *file,
  * @failed:      fails the present test; it need not return
  * @ctx:         passed to it
  * @abort_env:   a variable of the environment: while it is "1", its assertions call
- *               abort() where they fail; or NULL. It is set in other processes.
+ *               abort() where they fail; or NULL. It is set in other processes. At
+ *               most 63 bytes.
  */
 struct mproc_test_framework {
 	size_t struct_size;
@@ -300,11 +307,13 @@ struct mproc_test_framework {
  * It is the calling thread's, in this process. Processes that are started from
  * then on report to it, and begin with the default actions of the signals by which
  * programs crash: a framework that catches them would go on in a copy of itself.
+ * A descriptor stays open as long as one is hooked in.
  *
  * Return: 0, or a negative error:
- *   -EINVAL  there is no .failed, or .struct_size makes no sense
+ *   -EINVAL  there is no .failed, .abort_env is too long, or .struct_size makes no
+ *            sense
  *   -E2BIG   @framework has fields that this library does not know
- *   -ENOMEM  no memory
+ *   -EMFILE, -ENFILE, -ENOMEM, -ENOSPC  no descriptor, no memory
  * Context: does not block. Not while other threads are in here.
  */
 MPROC_API int mproc_test_hook(const struct mproc_test_framework *framework);
@@ -361,7 +370,7 @@ MPROC_API void mproc_test_end_assert(void);
  * entry. exit() in it ends the program, and a crash does.
  *
  * Return: 1 if it was on before, or 0.
- * Context: never blocks. Inherited by processes that are started afterwards.
+ * Context: never blocks. Inherited by processes that are forked afterwards.
  */
 MPROC_API int mproc_test_inline(bool on);
 
@@ -373,8 +382,8 @@ MPROC_API int mproc_test_inline(bool on);
  *        it.
  *
  * Calls of libmproc, that is, in this process, and, counted on from where it was,
- * in those that it starts or forks afterwards; of mproc_test_run() too: see its
- * .fault. Replaces what was set before. Where libmproc has another way, as for what
+ * in those that are forked from it afterwards, MPROC_FORK among them; a new image
+ * begins without. Of mproc_test_run() too: see its .fault. Replaces what was set before. Where libmproc has another way, as for what
  * old kernels lack, that is what is tested.
  *
  * Return: 0; -EINVAL if @spec makes no sense: the detail tells the points that

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct mpr_file {
 	int fd;
@@ -33,6 +34,12 @@ int mpr_file_adopt(struct mpr_file *ret_f, int fd, uint64_t *ret_size);
 
 /* Whether @fd is open, and a file of this user's that nobody can open by a name. */
 bool mpr_file_is_private(int fd);
+
+/* The file in memory that process @pid has as *@theirs, for a process that was not
+ * given it. Returns 0; -ENOENT if it has that no more; or what the kernel says to who
+ * looks at another process's descriptors in /proc: -EACCES, -EMFILE and the like. */
+int mpr_file_borrow(struct mpr_file *ret_f, pid_t pid,
+		    const struct mpr_file *theirs);
 
 /* A descriptor of ours that leads to something else, as a socket, for the functions
  * below: they know it again. Returns 0 or a negative error. */

@@ -141,6 +141,49 @@ mpr_file_is_private(int fd)
 	       st.st_uid == geteuid() && st.st_nlink == 0;
 }
 
+static bool
+is_the_file(int fd, const struct mpr_file *f)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_dev == f->device &&
+	       st.st_ino == f->inode;
+}
+
+static int
+open_in_proc(const char *who, int fd, int flags)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%s/fd/%d", who, fd);
+	fd = mpr_fault(MPR_FAULT_OPEN) ? -1 : open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int
+mpr_file_borrow(struct mpr_file *ret_f, pid_t pid,
+		const struct mpr_file *theirs)
+{
+	char who[16];
+	int place, fd;
+
+	snprintf(who, sizeof(who), "%d", (int)pid);
+	/* What is in its place by now may be a device, or a pipe: to open one has
+	 * effects. */
+	place = open_in_proc(who, theirs->fd, O_PATH);
+	if (place < 0)
+		return place;
+	fd = is_the_file(place, theirs) && mpr_file_is_private(place) ?
+		     open_in_proc("self", place, O_RDWR) : -ENOENT;
+	close(place);
+	if (fd < 0)
+		return fd;
+	*ret_f = *theirs;
+	ret_f->fd = fd;
+	ret_f->directory = NULL;
+	return 0;
+}
+
 int
 mpr_file_note(struct mpr_file *ret_f, int fd)
 {
@@ -160,10 +203,7 @@ mpr_file_note(struct mpr_file *ret_f, int fd)
 MPR_CHILD_PATH bool
 mpr_file_is_open(const struct mpr_file *f)
 {
-	struct stat st;
-
-	return fstat(f->fd, &st) == 0 && st.st_dev == f->device &&
-	       st.st_ino == f->inode;
+	return is_the_file(f->fd, f);
 }
 
 bool

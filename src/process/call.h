@@ -18,6 +18,11 @@ struct mpr_call {
 	int index;
 	void *arg;
 	size_t arg_size; /* of what @arg points to, to be copied; or 0 */
+
+	/* Of this library, or NULL: what is called in its place, and makes it by
+	 * mpr_call_inner(). @around_arg is for that, and NULL in a new image. */
+	int (*around)(const struct mpr_call *call);
+	void *around_arg;
 };
 
 static inline struct mpr_call
@@ -30,5 +35,6 @@ mpr_call_entry(mproc_entry *fn, void *arg, size_t arg_size)
 
 /* Returns what the entry does. */
 int mpr_call_run(const struct mpr_call *call);
+int mpr_call_inner(const struct mpr_call *call);
 
 #endif

@@ -184,6 +184,9 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 		.arg_size = call->arg_size,
 		.index = call->index,
 		.is_member = call->is_member,
+		.around = call->around ? (uintptr_t)call->around -
+						 (uintptr_t)mpr_plan_library :
+					 0,
 		.outlives = o->outlive_parent,
 		.no_report = o->no_report,
 		.method = mpr_method_usual(),
@@ -200,6 +203,7 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 	int r;
 
 	memcpy(plan.name, name, sizeof(plan.name));
+	mpr_self_give(&plan.test);
 	r = mpr_plan_library(&plan.library);
 	if (r == 0)
 		r = mpr_module_of(call->fn, &plan.module, &plan.entry);
@@ -411,6 +415,12 @@ mpr_plan_arguments(const struct mpr_plan_file *f)
 			       (void *)(f->shmem.base + p->arg_at) :
 			       (void *)(uintptr_t)p->arg,
 		.arg_size = p->arg_size,
+		/* The library is the same build. */
+		.around = p->around ?
+				  (int (*)(const struct mpr_call *))(
+					  (uintptr_t)mpr_plan_library +
+					  p->around) :
+				  NULL,
 	};
 }
 

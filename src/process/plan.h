@@ -38,6 +38,7 @@ struct mpr_plan {
 
 	struct mpr_module module; /* of the entry */
 	uint64_t entry;		  /* its offset in there */
+	uint64_t around;	  /* of what is around it, from mpr_plan_library(); 0 */
 	uint64_t arg;		  /* as a number, if arg_size is 0 */
 	uint64_t arg_size, arg_at;
 	int32_t index;
@@ -50,6 +51,7 @@ struct mpr_plan {
 	char name[MPR_NAME_MAX];
 
 	struct mpr_arena_ticket arena;
+	struct mpr_self_ticket test;
 
 	struct mproc_stdio stdio[3];
 	uint64_t cwd_at; /* 0: none */

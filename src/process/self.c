@@ -37,6 +37,25 @@ MPR_CHILD_DATA static struct {
 } self;
 
 _Atomic(void (*)(void)) mpr_self_prepare;
+const struct mpr_self_tickets *mpr_self_tickets;
+
+static bool has_ticket;
+
+const struct mpr_self_ticket *
+mpr_self_ticket_of(const struct mpr_self_ticket *ticket)
+{
+	return mpr_self_tickets &&
+			       (ticket->owner || ticket->hooked || has_ticket) ?
+		       ticket : NULL;
+}
+
+void
+mpr_self_give(struct mpr_self_ticket *ret_ticket)
+{
+	*ret_ticket = (struct mpr_self_ticket){ 0 };
+	if (mpr_self_tickets)
+		mpr_self_tickets->give(ret_ticket);
+}
 
 MPR_CHILD_PATH bool
 mpr_self_is_started(void)
@@ -165,6 +184,11 @@ mpr_self_begin(const struct mpr_start *start)
 	struct mpr_record *record = start->record;
 	void (*prepare)(void);
 
+	/* Before the options take away what that needs. */
+	if (mpr_unlikely(start->test != NULL)) {
+		has_ticket = true;
+		mpr_self_tickets->take(start->test);
+	}
 	if (start->setup) {
 		atomic_store(&record->setup,
 			     mpr_setup_apply(start->opts,

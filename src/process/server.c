@@ -179,6 +179,7 @@ prepare(struct birth *b)
 		.name = plan->name,
 		.record = b->plan.record,
 		.opts = &b->opts,
+		.test = mpr_self_ticket_of(&plan->test),
 		.setup = true,
 		.promise = &b->promise,
 	};

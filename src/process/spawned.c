@@ -86,6 +86,7 @@ arrive(void)
 	start.setup = true;
 	start.name = plan.plan->name;
 	start.record = plan.record;
+	start.test = mpr_self_ticket_of(&plan.plan->test);
 	start.promise = &plan.shmem.file;
 	if (!opts.no_report)
 		mpr_crash_plan(&start.crash);

@@ -2,9 +2,9 @@
 /*
  * Where a check fails decides what becomes of it. A process that was started ends,
  * and its failure is on a board: that of the run that it belongs to, or that of the
- * process with the framework, which it has inherited either way. That process
- * itself is told at once, or looks at its board, where its other threads write,
- * too.
+ * process with the framework, which it has inherited, or been given, either way. That
+ * process itself is told at once, or looks at its board, where its other threads
+ * write, too.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/macros.h"
 #include "base/opts.h"
 #include "os/abort.h"
@@ -24,9 +25,12 @@
 #include "process/self.h"
 #include "testing/check.h"
 
-/* This process's, if it has the id, or that of one it descends from. */
+/* This process's, if it has the id, or that of one it descends from. With a new
+ * image there is only what its ticket says, and the one board that it leads to, be it
+ * the framework's or a run's. */
 static struct {
-	struct mproc_test_framework calls; /* .failed is NULL: none */
+	bool hooked;
+	struct mproc_test_framework calls;
 	pid_t pid;
 	pid_t tid;
 	struct mpr_board *board;
@@ -36,6 +40,12 @@ static struct {
 /* What is on the board of the run that this process belongs to. */
 static struct mpr_board *reported;
 static MPR_THREAD_LOCAL struct mpr_board *reported_inline;
+
+/* For the process that is about to be started. */
+static MPR_THREAD_LOCAL struct mpr_board *given;
+
+/* .calls.abort_env in a new image. */
+static char abort_env[MPR_NAME_MAX];
 
 /* Without a framework. */
 static _Atomic int failed_here;
@@ -53,7 +63,7 @@ static _Atomic pid_t caught_by; /* process that has its abort() caught */
 static bool
 has_framework(void)
 {
-	return framework.calls.failed && framework.pid == mpr_task_pid();
+	return framework.hooked && framework.pid == mpr_task_pid();
 }
 
 bool
@@ -66,6 +76,25 @@ void
 mpr_check_report_to(struct mpr_board *b)
 {
 	reported = b;
+	given = NULL;
+}
+
+struct mpr_board *
+mpr_check_found(void)
+{
+	return framework.board;
+}
+
+bool
+mpr_check_has_fd(int fd)
+{
+	return has_framework() && framework.board->shmem.file.fd == fd;
+}
+
+void
+mpr_check_give(struct mpr_board *b)
+{
+	given = b;
 }
 
 struct mpr_board *
@@ -97,15 +126,22 @@ mpr_check_print(const struct mpr_failure *f)
 		(int)f->line, f->process, (int)f->pid, f->text);
 }
 
+/* Where the calling thread's failures go. */
+static struct mpr_board *
+my_board(void)
+{
+	return reported_inline ? reported_inline :
+	       has_framework() ? framework.board :
+	       reported	       ? reported :
+				 framework.board;
+}
+
 /* A board that there is may be read by nobody any more, but then it is of no
  * harm. */
 static void
 note(const struct mpr_failure *f)
 {
-	struct mpr_board *b = reported_inline ? reported_inline :
-			      has_framework() ? framework.board :
-			      reported	      ? reported :
-						framework.board;
+	struct mpr_board *b = my_board();
 
 	if (b)
 		mpr_board_add(b, f);
@@ -159,34 +195,94 @@ mproc_test_check_at(bool ok, const char *text, const char *file, int line)
 static void
 prepare_child(void)
 {
+	if (framework.board)
+		mpr_board_inherit(framework.board);
 	mpr_crash_uncatch();
 	if (framework.calls.abort_env)
 		mpr_abort_set_variable(framework.calls.abort_env);
 }
 
+static void
+give_ticket(struct mpr_self_ticket *ret_ticket)
+{
+	const struct mpr_board *b = given ? given : my_board();
+	const char *env = framework.calls.abort_env;
+
+	if (b)
+		*ret_ticket = b->ticket;
+	ret_ticket->hooked = framework.hooked;
+	snprintf(ret_ticket->abort_env, sizeof(ret_ticket->abort_env), "%s",
+		 env ? env : "");
+}
+
+/* In a new image, or the copy of one that is a fork server's, which may have another
+ * ticket. A board that cannot be had is no reason for the process not to be what it
+ * was to be. */
+static void
+take_ticket(const struct mpr_self_ticket *ticket)
+{
+	bool faults = mpr_fault_pause();
+
+	mpr_board_free(framework.board);
+	framework.board = NULL;
+	if (ticket->owner && mpr_board_find(&framework.board, ticket) == 0)
+		atomic_store(&framework.board->shm->found,
+			     (uint32_t)mpr_task_pid());
+	framework.hooked = ticket->hooked;
+	memcpy(abort_env, ticket->abort_env, sizeof(abort_env));
+	framework.calls.abort_env = abort_env[0] ? abort_env : NULL;
+	atomic_store(&mpr_self_prepare,
+		     framework.hooked ? prepare_child : NULL);
+	mpr_fault_resume(faults);
+}
+
+MPR_CONSTRUCTOR static void
+come_in(void)
+{
+	static const struct mpr_self_tickets tickets = { give_ticket,
+							 take_ticket };
+
+	mpr_self_tickets = &tickets;
+}
+
+static int
+read_framework(struct mproc_test_framework *ret_f,
+	       const struct mproc_test_framework *given_f)
+{
+	int r = mpr_opts_read(ret_f, sizeof(*ret_f), given_f);
+
+	if (r < 0)
+		return r;
+	if (given_f && !ret_f->failed)
+		return mpr_fail(-EINVAL, "a framework needs a function that "
+				"fails");
+	if (ret_f->abort_env && strlen(ret_f->abort_env) >= sizeof(abort_env))
+		return mpr_fail(-EINVAL, "abort_env has %zu bytes, more than "
+				"%zu", strlen(ret_f->abort_env),
+				sizeof(abort_env) - 1);
+	return 0;
+}
+
 int
-mproc_test_hook(const struct mproc_test_framework *given)
+mproc_test_hook(const struct mproc_test_framework *given_f)
 {
 	struct mproc_test_framework calls;
 	struct mpr_board *board = NULL;
-	int r;
+	int r = read_framework(&calls, given_f);
 
-	r = mpr_opts_read(&calls, sizeof(calls), given);
+	if (r == 0 && given_f)
+		r = mpr_board_new(&board);
 	if (r < 0)
 		return r;
-	if (given && !calls.failed)
-		return mpr_fail(-EINVAL, "a framework needs a function that "
-				"fails");
-	if (given && !(board = mpr_board_new()))
-		return mpr_fail(-ENOMEM, "no memory for a board");
 	if (framework.pid == mpr_task_pid())
 		mpr_board_free(framework.board);
+	framework.hooked = given_f != NULL;
 	framework.calls = calls;
 	framework.pid = mpr_task_pid();
 	framework.tid = mpr_task_tid();
 	framework.board = board;
 	framework.seen = 0;
-	atomic_store(&mpr_self_prepare, given ? prepare_child : NULL);
+	atomic_store(&mpr_self_prepare, given_f ? prepare_child : NULL);
 	return 0;
 }
 
@@ -215,7 +311,7 @@ collect_from_board(void)
 			mpr_check_print(&f);
 	}
 	mpr_board_clear(framework.board, end);
-	if (!atomic_load(&framework.board->failed))
+	if (!atomic_load(&framework.board->shm->failed))
 		framework.seen = 0;
 	mpr_check_tell(&first);
 	return (int)(end - from);
@@ -270,7 +366,7 @@ mproc_test_begin_assert(const char *what, const char *file, int line)
 	pid_t pid = mpr_task_pid();
 	bool is_inline = mpr_inline_process() != NULL;
 
-	if (!framework.calls.failed)
+	if (!framework.hooked)
 		return false;
 	if (framework.pid == pid && !is_inline) {
 		(void)mproc_test_collect();

@@ -21,6 +21,7 @@
 #include "process/lines.h"
 #include "process/self.h"
 #include "sync/holds.h"
+#include "testing/check.h"
 #include "testing/look.h"
 
 #define ROOM 64 /* for what is opened between two looks */
@@ -80,6 +81,7 @@ is_internal(int fd)
 	mpr_arena_fds(arena);
 	if (fd == arena[0] || fd == arena[1] || mpr_self_has_fd(fd) ||
 	    mpr_forkserver_has_fd(fd) || mpr_lines_has_fd(fd) ||
+	    mpr_check_has_fd(fd) ||
 	    (mpr_queue_fd_any() && mpr_queue_fd_is_one(fd)))
 		return true;
 	mpr_children_each(match, &o);
@@ -292,7 +294,7 @@ look_into_own_arena(struct mpr_left *left)
 void
 mpr_look_end(struct mpr_look *look)
 {
-	struct mpr_left *left = &look->board->left;
+	struct mpr_left *left = &look->board->shm->left;
 	const struct mpr_left *before = look->before;
 
 	/* Those that have ended and were closed are gone with their
@@ -315,5 +317,5 @@ mpr_look_end(struct mpr_look *look)
 	}
 	mpr_look_drop(look);
 	/* Release: who sees this finds the rest. */
-	atomic_store_explicit(&look->board->looked, 1, memory_order_release);
+	atomic_store_explicit(&look->board->shm->looked, 1, memory_order_release);
 }

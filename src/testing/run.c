@@ -2,7 +2,7 @@
 /*
  * A run of an entry under test.
  *
- *   parent: board, pipes, fork, let go, read --> gone: locks, blocks --> reap
+ *   parent: board, pipes, start, let go, read --> gone: locks, blocks --> reap
  *   child:  what is there, entry, functions at exit, what is left --> board
  *
  * What the parent looks at it looks at before it reaps the child: recovery gives
@@ -25,6 +25,7 @@
 #include "os/task.h"
 #include "process/handle.h"
 #include "process/inline.h"
+#include "process/method.h"
 #include "testing/check.h"
 #include "testing/look.h"
 #include "testing/output.h"
@@ -35,16 +36,13 @@
 #define NS_PER_TICK 20000000 /* what ages of blocks are known to, and more */
 
 struct run {
-	mproc_entry *fn;
-	void *arg;
-	const char *fault;
+	struct mpr_call call;
 	struct mproc_process_opts process;
 	struct mpr_board *board;
 	struct mpr_output out, err;
 	mproc_process *p;
 	int64_t began;
 	int64_t deadline;
-	bool alone; /* the child makes the arena itself, if it needs one */
 	struct mpr_look look; /* the child's own */
 	/* Inline: what the caller has had before. */
 	struct mpr_left *before;
@@ -63,42 +61,59 @@ look_at_end(void *arg)
 	mpr_fault_resume(faults);
 }
 
-static int
-run_entry(void *arg)
+/* What a new image knows of its run: the parent has seen that it has the board. */
+static struct run *
+run_of_image(void)
 {
-	struct run *run = arg;
+	static struct run run;
+
+	run.board = mpr_check_found();
+	return &run;
+}
+
+/* What a forked process has besides from its parent. */
+static void
+leave_parent(struct run *run)
+{
+	mpr_check_report_to(run->board);
+	mpr_board_inherit(run->board);
+	/* Its streams lead there by now. */
+	mpr_output_close(&run->out);
+	mpr_output_close(&run->err);
+}
+
+/* In the process under test. */
+static int
+run_entry(const struct mpr_call *call)
+{
+	struct run *run = call->around_arg ? call->around_arg : run_of_image();
+	const struct mpr_board_task *task = &run->board->shm->task;
 	bool faults = mpr_fault_pause();
 
-	if (!mpr_inline_process()) {
-		mpr_check_report_to(run->board);
-		/* Its streams lead there by now. */
-		mpr_output_close(&run->out);
-		mpr_output_close(&run->err);
-	}
-	mpr_look_begin(&run->look, run->board, run->alone);
+	if (call->around_arg && !mpr_inline_process())
+		leave_parent(run);
+	mpr_look_begin(&run->look, run->board, task->alone);
 	/* Without memory for that nobody looks. */
 	if (mproc_at_exit(look_at_end, run) < 0)
 		mpr_look_drop(&run->look);
 	mpr_fault_resume(faults);
-	if (run->fault)
-		(void)mpr_fault_set(run->fault);
+	if (task->fault[0])
+		(void)mpr_fault_set(task->fault);
 	run->look.faults = mpr_fault_failures();
-	return run->fn(run->arg);
+	return mpr_call_inner(call);
 }
 
 static int
-check_opts(const struct mproc_test_opts *o, const struct mproc_process_opts *p,
-	   const void *arg)
+check_opts(const struct mproc_test_opts *o)
 {
-	if (p->arg_size && !arg)
-		return mpr_fail(-EINVAL, "arg is NULL, arg_size is %zu",
-				p->arg_size);
+	const struct mpr_board_task *task;
+
 	if (o->timeout.ns < 0)
 		return mpr_fail(-EINVAL, "the timeout is a point in time");
-	if (p->method && p->method != MPROC_FORK)
-		return mpr_fail(-EINVAL, "what is tested is started by fork, "
-				"not by method %d", p->method);
-	return 0;
+	if (o->fault && strlen(o->fault) >= sizeof(task->fault))
+		return mpr_fail(-EINVAL, "fault has %zu bytes, more than %zu",
+				strlen(o->fault), sizeof(task->fault) - 1);
+	return mpr_fault_check(o->fault);
 }
 
 static int
@@ -204,10 +219,10 @@ look_after(const struct run *run, struct mproc_test_result *r)
 	pid_t pid = run->before ? mpr_task_pid() : run->p->child.pid;
 
 	/* Acquire pairs with the release of who has written it. */
-	r->looked = atomic_load_explicit(&run->board->looked,
+	r->looked = atomic_load_explicit(&run->board->shm->looked,
 					 memory_order_acquire) == 1;
 	if (r->looked)
-		memcpy(&kept->left, &run->board->left, sizeof(kept->left));
+		memcpy(&kept->left, &run->board->shm->left, sizeof(kept->left));
 	else
 		mpr_look_at_shares(&kept->left, pid);
 	if (kept->left.n_locks < 0 ||
@@ -217,7 +232,7 @@ look_after(const struct run *run, struct mproc_test_result *r)
 	if (run->before)
 		mpr_look_subtract_locks(&kept->left, run->before);
 	look_at_blocks(run, r, pid);
-	if (run->alone && r->looked) {
+	if (run->board->shm->task.alone && r->looked) {
 		r->n_blocks = kept->left.n_blocks;
 		r->block_bytes = kept->left.block_bytes;
 	}
@@ -249,16 +264,44 @@ reap(struct run *run, struct mproc_test_result *r)
 	return e;
 }
 
+/* Held, with its options applied; or it has been killed before that. */
+static int
+check_image(const struct run *run)
+{
+	return run->process.method == MPROC_FORK || mpr_inline_is_on() ||
+			       atomic_load(&run->board->shm->found) ==
+				       (uint32_t)run->p->child.pid ||
+			       mpr_child_is_gone(&run->p->child) ?
+		       0 : mpr_fail(-EACCES, "the new image cannot open the "
+				    "file that its checks are to be noted in, "
+				    "among the descriptors of process %d in "
+				    "/proc", (int)mpr_task_pid());
+}
+
+static int
+hold(struct run *run)
+{
+	int r;
+
+	mpr_check_give(run->board);
+	r = mpr_process_hold(&run->p, &run->call, &run->process);
+	mpr_check_give(NULL);
+	if (r < 0)
+		return r;
+	r = check_image(run);
+	if (r < 0)
+		mpr_process_abandon(run->p);
+	return r;
+}
+
 /* Its pipes are open. */
 static int
 run_it(struct run *run, struct mproc_test_result *r)
 {
-	struct mpr_call call = mpr_call_entry(run_entry, run, 0);
 	struct mpr_board *before;
 	int result, e;
 
-	run->began = mproc_now();
-	e = mpr_process_hold(&run->p, &call, &run->process);
+	e = hold(run);
 	if (e < 0)
 		return e;
 	mpr_output_listen(&run->out);
@@ -266,7 +309,7 @@ run_it(struct run *run, struct mproc_test_result *r)
 	before = mpr_check_inline_to(run->before ? run->board : NULL);
 	mpr_process_let_go(run->p);
 	mpr_check_inline_to(before);
-	if (run->before && run->fault)
+	if (run->before && run->board->shm->task.fault[0])
 		(void)mpr_fault_set(NULL);
 	result = watch(run, r);
 	look_after(run, r);
@@ -288,6 +331,18 @@ tell(struct mproc_test_result *r)
 	mpr_check_tell(&first);
 }
 
+static void
+tell_task(struct run *run, const struct mproc_test_opts *o)
+{
+	struct mpr_board_task *task = &run->board->shm->task;
+
+	/* A fork server is given one with the first start. */
+	task->alone = !mpr_arena_peek() && !mpr_inline_is_on() &&
+		      run->process.method != MPROC_FORKSERVER;
+	if (o->fault)
+		memcpy(task->fault, o->fault, strlen(o->fault));
+}
+
 static int
 prepare(struct run *run, const struct mproc_test_opts *o,
 	struct mproc_test_result *r)
@@ -298,9 +353,10 @@ prepare(struct run *run, const struct mproc_test_opts *o,
 		e = look_before(run, r);
 	if (e < 0)
 		return e;
-	run->board = mpr_board_new();
-	if (!run->board)
-		return mpr_fail(-ENOMEM, "no memory for a board");
+	e = mpr_board_new(&run->board);
+	if (e < 0)
+		return e;
+	tell_task(run, o);
 	return open_streams(run, o->max_output ? o->max_output :
 						 DEFAULT_OUTPUT);
 }
@@ -313,9 +369,10 @@ run_with(const struct mproc_test_opts *o, struct run *run,
 						  DEFAULT_TIMEOUT };
 	int e;
 
-	run->deadline = mpr_deadline(timeout);
-	run->alone = !mpr_arena_peek() && !mpr_inline_is_on();
 	e = prepare(run, o, r);
+	/* In this order: who was killed in time has run for as long. */
+	run->began = mproc_now();
+	run->deadline = mpr_deadline(timeout);
 	if (e == 0)
 		e = run_it(run, r);
 	mpr_output_close(&run->out);
@@ -339,13 +396,10 @@ mproc_test_run(mproc_entry *fn, void *arg, const struct mproc_test_opts *opts,
 	       struct mproc_test_result *ret)
 {
 	struct run run = {
-		.fn = fn,
-		.arg = arg,
 		.out.fds = { -1, -1 },
 		.err.fds = { -1, -1 },
 	};
 	struct mproc_test_opts o;
-	void *copy = NULL;
 	int r;
 
 	if (!fn || !ret)
@@ -354,21 +408,16 @@ mproc_test_run(mproc_entry *fn, void *arg, const struct mproc_test_opts *opts,
 	if (r == 0)
 		r = mpr_opts_read(&run.process, sizeof(run.process), o.process);
 	if (r == 0)
-		r = check_opts(&o, &run.process, arg);
-	if (r == 0)
-		r = mpr_fault_check(o.fault);
-	if (r == 0 && run.process.arg_size)
-		r = mpr_process_copy_arg(&copy, arg, run.process.arg_size);
+		r = check_opts(&o);
 	if (r < 0)
 		return r;
-	if (copy)
-		run.arg = copy;
-	run.fault = o.fault;
 	run.process.struct_size = sizeof(run.process);
-	run.process.arg_size = 0;
-	run.process.method = MPROC_FORK;
+	if (!run.process.method)
+		run.process.method = mpr_method_usual();
+	run.call = mpr_call_entry(fn, arg, run.process.arg_size);
+	run.call.around = run_entry;
+	run.call.around_arg = &run;
 	r = run_with(&o, &run, ret);
-	free(copy);
 	if (r == 0 && ret->n_failures && !o.keep_failures &&
 	    mpr_check_has_framework())
 		tell(ret);

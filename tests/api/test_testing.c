@@ -3,8 +3,10 @@
  * testing.h: how an entry under test has ended, and what it is given.
  */
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <time.h>
 
+#include "mpt_refuse.h"
 #include "testing.h"
 
 static int
@@ -69,7 +71,9 @@ a_code_is_told_however_it_comes_about(void **state)
 
 	(void)state;
 	for (int i = 0; i < 5; i++) {
-		struct mproc_test_result r = run(end_by_code, all[i]);
+		struct mproc_test_result r =
+			run_copy(end_by_code, all[i], sizeof(all[i]),
+				 NULL);
 
 		assert_int_equal(r.exit.code, all[i][0] & 255);
 		assert_int_equal(r.exit.signal, 0);
@@ -109,7 +113,9 @@ a_signal_is_told_with_the_report_of_a_crash(void **state)
 	/* Whose handlers the child does not keep. */
 	hook(&told);
 	for (int i = 0; i < 4; i++) {
-		struct mproc_test_result r = run(end_by_signal, &all[i]);
+		struct mproc_test_result r =
+			run_copy(end_by_signal, &all[i], sizeof(all[i]),
+				 NULL);
 
 		assert_int_equal(r.exit.signal, all[i]);
 		assert_int_equal(r.exit.code, -1);
@@ -142,7 +148,7 @@ never_end(void *arg)
 
 /* On a busy machine it takes its time to begin. */
 static struct mproc_test_result
-run_until_it_speaks(int *arg, int64_t *ret_ms)
+run_until_it_speaks(void *arg, int64_t *ret_ms)
 {
 	struct mproc_test_result r;
 	int64_t ms;
@@ -162,14 +168,13 @@ run_until_it_speaks(int *arg, int64_t *ret_ms)
 static void
 one_that_does_not_end_is_killed_in_time(void **state)
 {
-	static int sleeps;
 	char text[80];
 	int64_t ms;
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		struct mproc_test_result r =
-			run_until_it_speaks(i ? &sleeps : NULL, &ms);
+			run_until_it_speaks(i ? A_NUMBER : NULL, &ms);
 
 		assert_true(r.timed_out);
 		assert_int_equal(r.exit.signal, SIGKILL);
@@ -234,7 +239,7 @@ options_of_the_process_are_kept(void **state)
 {
 	const struct mproc_process_opts *o =
 		MPROC_OPTS(mproc_process_opts, .name = "tested", .cwd = "/",
-			   .arg_size = sizeof(int), .method = MPROC_FORK);
+			   .arg_size = sizeof(int));
 	int *shared = mproc_value(int, 7);
 	struct mproc_test_result r = run_with(look_around, shared,
 					      MPROC_OPTS(mproc_test_opts,
@@ -247,6 +252,109 @@ options_of_the_process_are_kept(void **state)
 	assert_int_equal(*shared, 7);
 	mproc_test_result_free(&r);
 	mproc_free(shared);
+}
+
+static int told; /* which a new image has as the program has it */
+
+static int
+tell(void *arg)
+{
+	(void)arg;
+	return told;
+}
+
+static void
+expect_told(struct mpt *t, int method, int code)
+{
+	struct mproc_process_opts p = { .struct_size = sizeof(p),
+					.method = method };
+	struct mproc_test_opts o = { .struct_size = sizeof(o), .process = &p };
+	struct mproc_test_result r;
+
+	mpt_check_int(t, mproc_test_run(tell, NULL, &o, &r), 0);
+	mpt_check_int(t, r.exit.signal, 0);
+	mpt_check_int(t, r.exit.code, code);
+	mpt_check(t, r.looked);
+	mproc_test_result_free(&r);
+}
+
+/* In a role, whose usual method is nobody else's. */
+static int
+use_methods(struct mpt *t, void *arg)
+{
+	(void)arg;
+	told = 7;
+	expect_told(t, MPROC_FORK, 7);
+	expect_told(t, MPROC_SPAWN, 0);
+	expect_told(t, MPROC_FORKSERVER, 0);
+	mpt_check_int(t, mproc_set_start_method(MPROC_SPAWN), 0);
+	expect_told(t, 0, 0);
+	mpt_check_int(t, mproc_set_start_method(MPROC_FORK), 0);
+	expect_told(t, 0, 7);
+	mpt_check_int(t, mproc_forkserver_stop(), 0);
+	return 0;
+}
+
+static void
+it_is_started_by_the_method_that_is_named_or_usual(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "user", use_methods, NULL), 0);
+}
+
+/* What is open in others cannot be opened, as in a sandbox. */
+static int
+run_what_finds_nothing(struct mpt *t, void *arg)
+{
+	const struct mproc_process_opts *o =
+		MPROC_OPTS(mproc_process_opts, .method = MPROC_SPAWN);
+	struct mproc_test_result r;
+	struct told none = { 0 };
+	mproc_process *p;
+	int code;
+
+	(void)arg;
+	mpt_refuse_bits(EACCES, SYS_openat, 2, O_PATH);
+	mpt_check_int(t, mproc_test_run(do_nothing, NULL,
+					MPROC_OPTS(mproc_test_opts,
+						   .process = o), &r), -EACCES);
+	mpt_check(t, detail_has("/proc"));
+	/* Others run: what they are for does not depend on a test. */
+	mpt_check_int(t, mproc_test_hook(MPROC_OPTS(mproc_test_framework,
+						    .failed = note_failure,
+						    .ctx = &none)), 0);
+	mpt_check_int(t, mproc_process_start(&p, do_nothing, NULL, o), 0);
+	mpt_check_int(t, mproc_process_join(p, mproc_sec(10)), 0);
+	mpt_check_int(t, mproc_process_exitcode(p, &code), 0);
+	mpt_check_int(t, code, 0);
+	mproc_process_close(p);
+	return mproc_test_hook(NULL);
+}
+
+static void
+who_could_tell_of_no_failure_is_not_run(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "user", run_what_finds_nothing,
+				     NULL), 0);
+}
+
+/* As any start would be. */
+static void
+what_a_new_image_would_not_have_is_refused(void **state)
+{
+	const struct mproc_process_opts *p =
+		MPROC_OPTS(mproc_process_opts, .method = MPROC_SPAWN);
+	struct mproc_test_result r;
+
+	assert_int_equal(mproc_test_run(do_nothing, &r,
+					MPROC_OPTS(mproc_test_opts,
+						   .process = p), &r),
+			 -EFAULT);
+	assert_true(detail_has("arg_size"));
+	(void)state;
 }
 
 static void
@@ -266,6 +374,7 @@ what_makes_no_sense_is_refused(void **state)
 		struct mproc_test_opts opts;
 		int more;
 	} larger = { .opts.struct_size = sizeof(larger), .more = 1 };
+	char fault[1100] = { 0 };
 
 	(void)state;
 	assert_int_equal(mproc_test_run(NULL, NULL, NULL, &r), -EINVAL);
@@ -298,6 +407,14 @@ what_makes_no_sense_is_refused(void **state)
 						   .fault = "nonsense:1"), &r),
 			 -EINVAL);
 	assert_true(detail_has("malloc"));
+	memset(fault, '0', sizeof(fault) - 1);
+	memcpy(fault, "fork:", 5);
+	fault[sizeof(fault) - 2] = '1';
+	assert_int_equal(mproc_test_run(do_nothing, NULL,
+					MPROC_OPTS(mproc_test_opts,
+						   .fault = fault), &r),
+			 -EINVAL);
+	assert_true(detail_has("1099 bytes"));
 }
 
 static void
@@ -322,7 +439,7 @@ an_interrupt_ends_the_run_and_the_child(void **state)
 
 	(void)state;
 	sigaction(SIGUSR1, &action, NULL);
-	assert_int_equal(mproc_test_run(interrupt_parent, &r, NULL, &r),
+	assert_int_equal(mproc_test_run(interrupt_parent, A_NUMBER, NULL, &r),
 			 -EINTR);
 	/* It was the only one. */
 	r = run(do_nothing, NULL);
@@ -341,6 +458,9 @@ main(void)
 		mpt_test(one_that_does_not_end_is_killed_in_time),
 		mpt_test(time_and_size_are_told),
 		mpt_test(options_of_the_process_are_kept),
+		mpt_test(it_is_started_by_the_method_that_is_named_or_usual),
+		mpt_test(who_could_tell_of_no_failure_is_not_run),
+		mpt_test(what_a_new_image_would_not_have_is_refused),
 		mpt_test(what_makes_no_sense_is_refused),
 		mpt_test(an_interrupt_ends_the_run_and_the_child),
 	};

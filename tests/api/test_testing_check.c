@@ -168,6 +168,72 @@ a_framework_is_told_of_it(void **state)
 	assert_int_equal(mproc_test_hook(NULL), 0);
 }
 
+/* A process starts the next one by the first of the methods in @arg, two bits each,
+ * with the others; the last one fails. */
+static int
+start_a_chain(void *arg)
+{
+	uintptr_t methods = (uintptr_t)arg;
+	mproc_process *p;
+	int code;
+
+	if (!methods)
+		return fail_at_once(NULL);
+	if (mproc_process_start(&p, start_a_chain, (void *)(methods >> 2),
+				MPROC_OPTS(mproc_process_opts,
+					   .name = methods >> 2 ? "middle" :
+								  "last",
+					   .n_keep_fds = -1,
+					   .method = methods & 3)) < 0 ||
+	    mproc_process_join(p, MPROC_FOREVER) < 0 ||
+	    mproc_process_exitcode(p, &code) < 0)
+		return 1;
+	mproc_process_close(p);
+	return code;
+}
+
+#define CHAIN(a, b, c)                                                        \
+	(void *)((uintptr_t)(a) | (uintptr_t)(b) << 2 | (uintptr_t)(c) << 4)
+
+/* Each change from one method to another; nobody between has a descriptor of it. */
+static void *const chains[] = {
+	CHAIN(MPROC_FORK, MPROC_SPAWN, MPROC_FORK),
+	CHAIN(MPROC_FORKSERVER, MPROC_FORK, MPROC_FORKSERVER),
+	CHAIN(MPROC_SPAWN, MPROC_SPAWN, MPROC_FORKSERVER),
+	CHAIN(MPROC_FORKSERVER, MPROC_FORKSERVER, MPROC_SPAWN),
+};
+
+static void
+methods_in_between_hinder_no_failure(void **state)
+{
+	struct mproc_test_result r;
+	mproc_process *p;
+	struct told told;
+
+	(void)state;
+	hook(&told);
+	for (int i = 0; i < 4; i++) {
+		r = run_with(start_a_chain, chains[i],
+			     MPROC_OPTS(mproc_test_opts,
+					.keep_failures = true));
+		assert_int_equal(r.exit.code, MPROC_TEST_FAILED);
+		assert_int_equal(r.n_failures, 1);
+		assert_string_equal(r.failures[0].process, "last");
+		assert_int_equal(r.failures[0].line, 15);
+		mproc_test_result_free(&r);
+		assert_int_equal(mproc_test_collect(), 0);
+		/* And without a run. */
+		assert_int_equal(mproc_process_start(&p, start_a_chain,
+						     chains[i], NULL), 0);
+		assert_int_equal(mproc_process_join(p, mproc_sec(10)), 0);
+		mproc_process_close(p);
+		assert_int_equal(mproc_test_collect(), 1);
+		assert_string_equal(told.process, "last");
+	}
+	assert_int_equal(told.n, 4);
+	assert_int_equal(mproc_test_hook(NULL), 0);
+}
+
 /* Not run by mproc_test_run(). */
 static void
 start_and_join(mproc_entry *fn)
@@ -275,8 +341,9 @@ without_a_framework_it_prints_and_counts(void **state)
 {
 	struct mpt *t = *state;
 
-	mpt_expect_exit(t, mpt_spawn(t, "program", test_without_a_framework,
-				     NULL), 0);
+	/* Not one that was started, whose checks end it. */
+	mpt_expect_exit(t, mpt_fork(t, "program", test_without_a_framework,
+				    NULL), 0);
 }
 
 /* What a process tests itself is in its own result, and nowhere else. */
@@ -411,7 +478,7 @@ abort_in_an_assertion_is_a_failed_check_and_elsewhere_a_crash(void **state)
 	r = run(fork_in_an_assertion, NULL);
 	assert_null(r.problems);
 	mproc_test_result_free(&r);
-	r = run(abort_in_an_assertion, &told);
+	r = run(abort_in_an_assertion, A_NUMBER);
 	assert_int_equal(told.n, 2);
 	assert_int_equal(r.exit.signal, SIGABRT);
 	assert_non_null(r.exit.report);
@@ -428,11 +495,24 @@ a_framework_has_to_be_one(void **state)
 	} larger = { .f.struct_size = sizeof(larger),
 		     .f.failed = note_failure,
 		     .more = 1 };
+	char name[65] = { 0 };
+	int hooked;
 
 	(void)state;
 	assert_int_equal(mproc_test_hook(MPROC_OPTS(mproc_test_framework,
 						    .ctx = state)), -EINVAL);
 	assert_int_equal(mproc_test_hook(&larger.f), -E2BIG);
+	memset(name, 'x', sizeof(name) - 1);
+	assert_int_equal(mproc_test_hook(MPROC_OPTS(mproc_test_framework,
+						    .failed = note_failure,
+						    .abort_env = name)),
+			 -EINVAL);
+	assert_true(detail_has("64 bytes"));
+	assert_int_equal(mproc_test_fault("memfd:1=EMFILE"), 0);
+	hooked = mproc_test_hook(MPROC_OPTS(mproc_test_framework,
+					    .failed = note_failure));
+	assert_int_equal(mproc_test_fault(NULL), 0);
+	assert_int_equal(hooked, -EMFILE);
 	assert_int_equal(mproc_test_hook(NULL), 0);
 }
 
@@ -442,6 +522,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_check_fails_the_run_wherever_it_is),
 		mpt_test(a_framework_is_told_of_it),
+		mpt_test(methods_in_between_hinder_no_failure),
 		mpt_test(other_processes_are_collected),
 		mpt_test(in_the_test_itself_it_is_told_at_once_or_by_another_thread_later),
 		mpt_test(without_a_framework_it_prints_and_counts),

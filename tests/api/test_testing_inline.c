@@ -35,7 +35,10 @@ it_can_be_switched_on_and_off(void **state)
 	mproc_process_close(p);
 	assert_int_equal(mproc_test_inline(false), 1);
 	ran_in = 0;
-	assert_int_equal(mproc_process_start(&p, note_process, &code, NULL),
+	assert_int_equal(mproc_process_start(&p, note_process, &code,
+					     MPROC_OPTS(mproc_process_opts,
+							.arg_size =
+								sizeof(code))),
 			 0);
 	assert_int_equal(mproc_process_join(p, mproc_sec(10)), 0);
 	assert_int_equal(ran_in, 0);
@@ -169,7 +172,9 @@ start_one(void *arg)
 	int code = 0, r;
 
 	(void)arg;
-	r = mproc_process_start(&p, note_process, &code, NULL);
+	r = mproc_process_start(&p, note_process, &code,
+				MPROC_OPTS(mproc_process_opts,
+					   .arg_size = sizeof(code)));
 	if (r < 0)
 		return -r;
 	mproc_process_join(p, MPROC_FOREVER);
@@ -223,8 +228,14 @@ a_fault_hits_the_nth_call_of_the_entry(void **state)
 }
 
 static void
-a_fault_of_the_caller_is_inherited(void **state)
+a_fault_of_the_caller_is_inherited_by_forked_ones(void **state)
 {
+	const struct mproc_process_opts *forked =
+		MPROC_OPTS(mproc_process_opts, .method = MPROC_FORK);
+	const struct mproc_process_opts *spawned =
+		MPROC_OPTS(mproc_process_opts, .method = MPROC_SPAWN);
+	const struct mproc_test_opts *o =
+		MPROC_OPTS(mproc_test_opts, .process = forked);
 	struct mproc_test_result r;
 	mproc_process *p;
 	int code = 0;
@@ -232,15 +243,20 @@ a_fault_of_the_caller_is_inherited(void **state)
 	(void)state;
 	/* The third is the child's first. */
 	assert_int_equal(mproc_test_fault("fork:3"), 0);
-	assert_int_equal(mproc_process_start(&p, note_process, &code, NULL),
+	assert_int_equal(mproc_process_start(&p, note_process, &code, forked),
 			 0);
-	r = run(start_one, NULL);
+	r = run_with(start_one, NULL, o);
 	assert_int_equal(r.exit.code, EAGAIN);
 	assert_int_equal(r.n_faults, 1);
 	mproc_test_result_free(&r);
 	/* Here it is the third now. */
-	assert_int_equal(mproc_test_run(note_process, &code, NULL, &r),
-			 -EAGAIN);
+	assert_int_equal(mproc_test_run(note_process, &code, o, &r), -EAGAIN);
+	/* A new image begins without. */
+	assert_int_equal(mproc_test_fault("fork:2+"), 0);
+	r = run_with(start_one, NULL, MPROC_OPTS(mproc_test_opts,
+						 .process = spawned));
+	assert_null(r.problems);
+	mproc_test_result_free(&r);
 	assert_int_equal(mproc_test_fault(NULL), 0);
 	assert_int_equal(mproc_process_join(p, mproc_sec(10)), 0);
 	mproc_process_close(p);
@@ -253,7 +269,7 @@ a_fault_of_the_caller_is_inherited(void **state)
 			snprintf(spec, sizeof(spec), "%s:%d",
 				 i ? "dup" : "mmap", n);
 			assert_int_equal(mproc_test_fault(spec), 0);
-			e = mproc_test_run(note_process, &code, NULL, &r);
+			e = mproc_test_run(note_process, &code, o, &r);
 			assert_int_equal(mproc_test_fault(""), 0);
 			if (e == 0) {
 				mproc_test_result_free(&r);
@@ -287,7 +303,7 @@ main(void)
 		mpt_test(a_run_tells_the_same_of_it),
 		mpt_test(a_failed_check_ends_the_entry),
 		mpt_test(a_fault_hits_the_nth_call_of_the_entry),
-		mpt_test(a_fault_of_the_caller_is_inherited),
+		mpt_test(a_fault_of_the_caller_is_inherited_by_forked_ones),
 		mpt_test(a_fault_that_there_is_not_is_refused),
 	};
 

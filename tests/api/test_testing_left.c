@@ -10,7 +10,7 @@
 
 #define NOW MPROC_NOWAIT
 
-static struct {
+static struct all {
 	mproc_lock *lock;
 	mproc_rlock *rlock;
 	mproc_rwlock *rwlock;
@@ -19,6 +19,31 @@ static struct {
 	mproc_queue *plain;
 	mproc_queue *kept;
 } all;
+
+/* What an entry is told: a new image knows nothing of the above. */
+struct job {
+	char what[8];
+	struct all all;
+};
+
+static struct mproc_test_result
+run_job(mproc_entry *fn, const char *what)
+{
+	struct job job = { .all = all };
+
+	snprintf(job.what, sizeof(job.what), "%s", what);
+	return run_copy(fn, &job, sizeof(job), NULL);
+}
+
+/* In the entry. */
+static const char *
+take_job(void *arg)
+{
+	const struct job *job = arg;
+
+	all = job->all;
+	return job->what;
+}
 
 static int
 make_all(void **state)
@@ -49,12 +74,12 @@ make_all(void **state)
 static int
 open_some(void *arg)
 {
-	int kept = *(int *)arg, twice;
+	int kept = *(int *)arg, twice, full;
 
 	/* One that is closed, one in the place of another, two that stay. */
 	close(open("/dev/null", O_RDONLY));
-	close(kept);
-	if (open("/dev/full", O_RDONLY | O_CLOEXEC) != kept)
+	full = open("/dev/full", O_RDONLY | O_CLOEXEC);
+	if (dup2(full, kept) < 0 || close(full) < 0)
 		return 1;
 	twice = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	return twice < 0 || dup(twice) < 0 ? 2 : 0;
@@ -64,7 +89,12 @@ static void
 descriptors_that_stay_open_are_named(void **state)
 {
 	int inherited = open("/dev/zero", O_RDONLY | O_CLOEXEC), zeros = 0;
-	struct mproc_test_result r = run(open_some, &inherited);
+	const struct mproc_process_opts *p =
+		MPROC_OPTS(mproc_process_opts, .arg_size = sizeof(int),
+			   .keep_fds = &inherited, .n_keep_fds = 1);
+	struct mproc_test_result r =
+		run_with(open_some, &inherited,
+			 MPROC_OPTS(mproc_test_opts, .process = p));
 
 	(void)state;
 	assert_int_equal(r.exit.code, 0);
@@ -94,7 +124,7 @@ static void
 of_many_the_first_are_listed_and_all_counted(void **state)
 {
 	int n = MPROC_TEST_LISTED + 10;
-	struct mproc_test_result r = run(open_many, &n);
+	struct mproc_test_result r = run_copy(open_many, &n, sizeof(n), NULL);
 
 	(void)state;
 	assert_int_equal(r.n_fds, n);
@@ -134,7 +164,10 @@ use_everything(void *arg)
 		mproc_process_join(served, MPROC_FOREVER);
 		mproc_process_close(served);
 	}
-	return mproc_cpu_count() > 0 ? 0 : 3;
+	if (mproc_test_hook(MPROC_OPTS(mproc_test_framework,
+				       .failed = note_failure)) < 0)
+		return 3;
+	return mproc_cpu_count() > 0 ? 0 : 4;
 }
 
 static void
@@ -150,7 +183,7 @@ descriptors_of_libmproc_are_no_leaks(void **state)
 static int
 hold(void *arg)
 {
-	const char *what = arg;
+	const char *what = take_job(arg);
 	int r = 0;
 
 	if (strchr(what, 'l'))
@@ -210,7 +243,7 @@ expect_held(const char *what, const void *object, int kind, unsigned n,
 
 		how[0] = *what;
 		how[1] = i ? 'k' : 0;
-		r = run(hold, how);
+		r = run_job(hold, how);
 		assert_int_equal(r.exit.signal, i ? SIGKILL : 0);
 		assert_int_equal(r.looked, !i);
 		assert_int_equal(r.n_locks, 1);
@@ -241,12 +274,11 @@ several_are_all_told_and_others_not(void **state)
 {
 	struct mproc_test_result r;
 	bool lock = false, rlock = false;
-	char some[] = "lrRs", given_back[] = "0";
 
 	(void)state;
 	/* What the caller holds is not the entry's. */
 	assert_int_equal(mproc_lock_acquire(all.embedded, NOW), 0);
-	r = run(hold, some);
+	r = run_job(hold, "lrRs");
 	assert_int_equal(r.exit.code, 0);
 	assert_int_equal(r.n_locks, 4);
 	for (int i = 0; i < 4; i++) {
@@ -257,7 +289,7 @@ several_are_all_told_and_others_not(void **state)
 	mproc_test_result_free(&r);
 	assert_int_equal(mproc_lock_release(all.embedded), 0);
 	set_right();
-	r = run(hold, given_back);
+	r = run_job(hold, "0");
 	assert_null(r.problems);
 	mproc_test_result_free(&r);
 }
@@ -265,7 +297,7 @@ several_are_all_told_and_others_not(void **state)
 static int
 take(void *arg)
 {
-	const char *what = arg;
+	const char *what = take_job(arg);
 	const void *p;
 	void *space;
 	char byte;
@@ -305,11 +337,8 @@ messages_in_hand_are_told(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char what[4] = { 0 };
-		struct mproc_test_result r;
+		struct mproc_test_result r = run_job(take, cases[i].what);
 
-		memcpy(what, cases[i].what, strlen(cases[i].what));
-		r = run(take, what);
 		assert_int_equal(r.exit.code, 0);
 		assert_int_equal(r.n_messages, cases[i].n);
 		if (cases[i].n) {
@@ -391,7 +420,7 @@ processes_that_run_and_handles_that_are_open_are_told(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		r = run(start_some, i ? &r : NULL);
+		r = run(start_some, i ? A_NUMBER : NULL);
 		assert_int_equal(r.exit.code, 0);
 		assert_int_equal(r.n_processes, 1);
 		assert_string_equal(r.processes[0].name, "left");
@@ -427,7 +456,7 @@ static void
 blocks_that_nobody_has_freed_are_counted(void **state)
 {
 	int n = 3;
-	struct mproc_test_result r = run(allocate, &n);
+	struct mproc_test_result r = run_copy(allocate, &n, sizeof(n), NULL);
 
 	(void)state;
 	assert_int_equal(r.n_blocks, 3);
@@ -435,8 +464,8 @@ blocks_that_nobody_has_freed_are_counted(void **state)
 	assert_string_equal(r.problems,
 			    "left 3 blocks of shared memory, 300 bytes");
 	mproc_test_result_free(&r);
-	r = run_with(allocate, &n, MPROC_OPTS(mproc_test_opts,
-					      .keeps_blocks = true));
+	r = run_copy(allocate, &n, sizeof(n),
+		     MPROC_OPTS(mproc_test_opts, .keeps_blocks = true));
 	assert_int_equal(r.n_blocks, 3);
 	assert_null(r.problems);
 	mproc_test_result_free(&r);
@@ -454,10 +483,12 @@ tidy_up(void *arg)
 static int
 tidy_up_late(void *arg)
 {
+	const char *what = take_job(arg);
+
 	if (mproc_at_exit(tidy_up, NULL) < 0 ||
 	    mproc_lock_acquire(all.lock, NOW) != 0)
 		return 1;
-	if (arg)
+	if (*what)
 		exit(0);
 	return 0;
 }
@@ -467,7 +498,8 @@ functions_at_exit_come_before_the_look(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		struct mproc_test_result r = run(tidy_up_late, i ? &r : NULL);
+		struct mproc_test_result r =
+			run_job(tidy_up_late, i ? "x" : "");
 
 		assert_true(r.looked);
 		assert_null(r.problems);
@@ -501,13 +533,15 @@ run_without_arena(struct mpt *t, void *arg)
 	return 1;
 }
 
-/* In a program of its own. */
 static int
-be_alone(void)
+look_at_one_alone(int method)
 {
+	const struct mproc_process_opts *p =
+		MPROC_OPTS(mproc_process_opts, .method = method);
 	struct mproc_test_result r;
 
-	if (mproc_test_run(lead_a_life_without_arena, NULL, NULL, &r) < 0)
+	if (mproc_test_run(lead_a_life_without_arena, NULL,
+			   MPROC_OPTS(mproc_test_opts, .process = p), &r) < 0)
 		return 1;
 	if (r.n_blocks != 2 || r.block_bytes != 200 || r.n_locks != 1 ||
 	    r.n_fds != 0)
@@ -515,6 +549,15 @@ be_alone(void)
 	mproc_test_result_free(&r);
 	/* It has none still. */
 	return mproc_arena_configure_default(NULL) == 0 ? 0 : 3;
+}
+
+/* In a program of its own. A fork server would have the arena made. */
+static int
+be_alone(void)
+{
+	int r = look_at_one_alone(MPROC_FORK);
+
+	return r ? r : look_at_one_alone(MPROC_SPAWN);
 }
 
 static void

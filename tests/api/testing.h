@@ -14,6 +14,8 @@
 
 #include "common.h"
 
+#define A_NUMBER ((void *)1) /* an argument that means the same everywhere */
+
 /* What the framework was told. */
 struct told {
 	int n;
@@ -57,6 +59,21 @@ static inline struct mproc_test_result
 run(mproc_entry *fn, void *arg)
 {
 	return run_with(fn, arg, NULL);
+}
+
+/* With a copy of the argument, which a new image would not have. */
+static inline struct mproc_test_result
+run_copy(mproc_entry *fn, const void *arg, size_t size,
+	 const struct mproc_test_opts *opts)
+{
+	struct mproc_process_opts p = { .struct_size = sizeof(p),
+					.arg_size = size };
+	struct mproc_test_opts o = { .struct_size = sizeof(o) };
+
+	if (opts)
+		o = *opts;
+	o.process = &p;
+	return run_with(fn, (void *)(uintptr_t)arg, &o);
 }
 
 static inline bool

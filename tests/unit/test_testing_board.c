@@ -3,9 +3,11 @@
  * Boards: what processes under test write, whatever they write, and results made of
  * it. And abort() that is caught.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/fault.h"
 #include "common.h"
@@ -13,6 +15,15 @@
 #include "testing/board.h"
 #include "testing/output.h"
 #include "testing/result.h"
+
+static struct mpr_board *
+make_board(void)
+{
+	struct mpr_board *b;
+
+	assert_int_equal(mpr_board_new(&b), 0);
+	return b;
+}
 
 static struct mpr_failure
 make_failure(int line)
@@ -33,16 +44,22 @@ add_many(struct mpt *t, void *arg)
 	return 0;
 }
 
+static int
+add_none(struct mpt *t, void *arg)
+{
+	(void)t;
+	return arg != NULL;
+}
+
 static void
 entries_of_several_processes_are_whole(void **state)
 {
 	struct mpr_failure all[MPR_BOARD_FAILURES];
-	struct mpr_board *b = mpr_board_new();
+	struct mpr_board *b = make_board();
 	struct mpt *t = *state;
 	char text[32];
 	unsigned n;
 
-	assert_non_null(b);
 	for (int i = 0; i < 4; i++)
 		mpt_spawn(t, "writer", add_many, b);
 	mpt_join_all(t);
@@ -67,7 +84,7 @@ static void
 one_that_is_full_counts_and_can_be_cleared(void **state)
 {
 	struct mpr_failure all[MPR_BOARD_FAILURES], f = make_failure(1);
-	struct mpr_board *b = mpr_board_new();
+	struct mpr_board *b = make_board();
 	unsigned n, seen;
 
 	(void)state;
@@ -88,16 +105,89 @@ one_that_is_full_counts_and_can_be_cleared(void **state)
 	mpr_board_free(b);
 }
 
+/* As one with a new image does it, which has nothing but the ticket. */
+static int
+find_and_add(struct mpt *t, void *arg)
+{
+	const struct mpr_self_ticket *ticket = arg;
+	struct mpr_failure f = make_failure(5);
+	unsigned fds = mpt_fd_count();
+	struct mpr_board *b;
+
+	mpt_check_int(t, mpr_board_find(&b, ticket), 0);
+	mpr_board_add(b, &f);
+	mpt_check(t, memcmp(&b->ticket, ticket, sizeof(*ticket)) == 0);
+	/* It keeps no descriptor. */
+	mpt_check_int(t, mpt_fd_count(), fds);
+	mpr_board_free(b);
+	return 0;
+}
+
+static void
+one_is_found_among_the_descriptors_of_its_owner(void **state)
+{
+	struct mpr_self_ticket *ticket = mpt_scratch(*state);
+	struct mpr_board *b = make_board();
+	struct mpr_failure f;
+	unsigned n;
+
+	*ticket = b->ticket;
+	assert_int_equal(ticket->owner, getpid());
+	mpt_expect_exit(*state, mpt_spawn(*state, "finder", find_and_add,
+					  ticket), 0);
+	assert_int_equal(mpr_board_read(b, 0, &f, 1, &n), 1);
+	assert_string_equal(f.text, "text 5");
+	mpr_board_free(b);
+}
+
+static void
+what_is_not_the_board_is_not_taken_for_it(void **state)
+{
+	static const char *const faults[] = { "malloc:1", "open:1", "open:2",
+					      "mmap:1" };
+	static const int errors[] = { -ENOMEM, -EMFILE, -EMFILE, -ENOMEM };
+	struct mpr_board *b = make_board(), *found;
+	struct mpr_self_ticket ticket = b->ticket;
+	struct stat st;
+	int pipe_fds[2];
+
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(mpr_fault_set(faults[i]), 0);
+		assert_int_equal(mpr_board_find(&found, &ticket), errors[i]);
+		assert_int_equal(mpr_fault_set(NULL), 0);
+	}
+	/* Its owner closes it, and opens a pipe there, which is not opened. */
+	close(ticket.fd);
+	assert_int_equal(mpr_board_find(&found, &ticket), -ENOENT);
+	assert_int_equal(pipe(pipe_fds), 0);
+	assert_int_equal(pipe_fds[0], ticket.fd);
+	assert_int_equal(mpr_board_find(&found, &ticket), -ENOENT);
+	/* Even if it says that it is what is meant. */
+	assert_int_equal(fstat(ticket.fd, &st), 0);
+	ticket.device = st.st_dev;
+	ticket.inode = st.st_ino;
+	assert_int_equal(mpr_board_find(&found, &ticket), -ENOENT);
+	/* And it ends. */
+	ticket.owner = (int32_t)mpt_pid(*state, mpt_spawn(*state, "ends",
+							  add_none, NULL));
+	mpt_join_all(*state);
+	assert_int_equal(mpr_board_find(&found, &ticket), -ENOENT);
+	mpr_board_free(b);
+	/* It is not the board's. */
+	assert_int_equal(close(pipe_fds[0]), 0);
+	close(pipe_fds[1]);
+}
+
 /* Whose writer was killed after it had got its number. */
 static void
 an_entry_that_was_not_written_counts_and_says_nothing(void **state)
 {
 	struct mpr_failure f = make_failure(5);
-	struct mpr_board *b = mpr_board_new();
+	struct mpr_board *b = make_board();
 	struct mproc_test_result r;
 
 	(void)state;
-	atomic_store(&b->failed, 1);
+	atomic_store(&b->shm->failed, 1);
 	mpr_board_add(b, &f);
 	assert_int_equal(mpr_result_new(&r), 0);
 	mpr_result_list(&r, b);
@@ -116,14 +206,14 @@ scribbled_boards_do_no_harm(void **state)
 {
 	(void)state;
 	for (int byte = 0; byte < 256; byte += 51) {
-		struct mpr_board *b = mpr_board_new();
+		struct mpr_board *b = make_board();
 		struct mproc_test_result r;
 		struct mpr_kept *kept;
 
-		memset((void *)b, byte, sizeof(*b));
+		memset((void *)b->shm, byte, sizeof(*b->shm));
 		assert_int_equal(mpr_result_new(&r), 0);
 		kept = r.memory;
-		memcpy(&kept->left, &b->left, sizeof(kept->left));
+		memcpy(&kept->left, &b->shm->left, sizeof(kept->left));
 		mpr_result_list(&r, b);
 		r.exit.code = byte;
 		mpr_result_judge(&r, mproc_sec(1), false);
@@ -247,6 +337,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(entries_of_several_processes_are_whole),
+		mpt_test(one_is_found_among_the_descriptors_of_its_owner),
+		mpt_test(what_is_not_the_board_is_not_taken_for_it),
 		mpt_test(one_that_is_full_counts_and_can_be_cleared),
 		mpt_test(an_entry_that_was_not_written_counts_and_says_nothing),
 		mpt_test(scribbled_boards_do_no_harm),
