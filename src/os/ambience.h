@@ -33,6 +33,9 @@ struct mpr_keyboard {
 	struct sigaction before[MPR_KEYBOARD_SIGNALS];
 };
 
+/* Adds them to a set: until they are ignored, to block them keeps them off. */
+void mpr_keyboard_add(sigset_t *set);
+
 void mpr_keyboard_ignore(struct mpr_keyboard *ret_k);
 void mpr_keyboard_heed(const struct mpr_keyboard *k);
 

@@ -48,6 +48,13 @@ mpr_ambience_blocks(const struct mpr_ambience *a, int signal)
 }
 
 void
+mpr_keyboard_add(sigset_t *set)
+{
+	for (int i = 0; i < MPR_KEYBOARD_SIGNALS; i++)
+		sigaddset(set, of_keyboard[i]);
+}
+
+void
 mpr_keyboard_ignore(struct mpr_keyboard *ret_k)
 {
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };

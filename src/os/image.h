@@ -16,6 +16,7 @@ struct mpr_image {
 	char *const *env;
 	const int *fds; /* that stay open, though they are closed at exec here */
 	int n_fds;
+	bool deaf; /* signals of the keyboard are blocked in it (os/ambience.h) */
 };
 
 /* Returns the id of the child, or what fork() and execve() give; -ENOEXEC if the

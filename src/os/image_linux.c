@@ -4,6 +4,8 @@
  * running program is /proc/self/exe, also if its file was replaced or removed.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -13,18 +15,44 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
+#include "os/ambience.h"
 #include "os/image.h"
+
+/* Of @image, which has the caller's otherwise. */
+static int
+set_attributes(posix_spawnattr_t *attributes, const struct mpr_image *image)
+{
+	sigset_t blocked;
+	int r = 0;
+
+	if (!image->deaf)
+		return 0;
+	r = pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+	mpr_keyboard_add(&blocked);
+	if (r == 0)
+		r = posix_spawnattr_setsigmask(attributes, &blocked);
+	if (r == 0)
+		r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK);
+	return r;
+}
 
 pid_t
 mpr_image_start(const struct mpr_image *image)
 {
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
 	pid_t pid;
 	int r;
 
-	r = posix_spawn_file_actions_init(&actions);
+	r = posix_spawnattr_init(&attributes);
 	if (r != 0)
 		return -r;
+	r = posix_spawn_file_actions_init(&actions);
+	if (r != 0) {
+		posix_spawnattr_destroy(&attributes);
+		return -r;
+	}
+	r = set_attributes(&attributes, image);
 	/* A descriptor that is made a copy of itself is not closed at exec. */
 	for (int i = 0; i < image->n_fds && r == 0; i++)
 		r = posix_spawn_file_actions_adddup2(&actions, image->fds[i],
@@ -34,8 +62,9 @@ mpr_image_start(const struct mpr_image *image)
 	if (r == 0)
 		r = posix_spawn(&pid,
 				image->path ? image->path : "/proc/self/exe",
-				&actions, NULL, image->argv, image->env);
+				&actions, &attributes, image->argv, image->env);
 	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
 	/* Where there is no /proc, or it shows only what we may not read. */
 	if (!image->path && (r == ENOENT || r == EACCES))
 		r = ENOEXEC;

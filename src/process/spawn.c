@@ -50,14 +50,17 @@ list_fds(const struct mpr_plan_file *f, int *fds)
 	return n;
 }
 
+/* A fork server is to ignore the keyboard, and cannot do so before it runs. */
 static pid_t
-start_image(const struct mpr_plan_file *f, const struct mproc_process_opts *o)
+start_image(const struct mpr_plan_file *f, const struct mproc_process_opts *o,
+	    bool service)
 {
 	char variable[MPR_PLAN_VARIABLE_MAX];
 	char *const exe_argv[] = { (char *)(uintptr_t)o->exe, NULL };
 	struct mpr_image image = {
 		.path = o->exe,
 		.argv = o->exe ? exe_argv : mpr_spawned_argv(),
+		.deaf = service,
 	};
 	int *fds = mpr_malloc(((size_t)f->plan->n_pass + 3) * sizeof(*fds));
 	char **env;
@@ -89,5 +92,5 @@ mpr_spawn(mproc_process *p, const struct mpr_call *call,
 	if (r < 0)
 		return r;
 	p->record = p->plan.record;
-	return start_image(&p->plan, o);
+	return start_image(&p->plan, o, p->service);
 }
