@@ -154,7 +154,8 @@ MPROC_API int mproc_supervisor_add(mproc_supervisor *s, mproc_entry *fn,
  *         error:
  *   -EAGAIN     there is more to do, and @timeout is MPROC_NOWAIT
  *   -ETIMEDOUT  it is not over yet
- *   -EINTR      mproc_interrupt() was called
+ *   -EINTR      mproc_interrupt() was called. Children that had ended by then, as of
+ *               Ctrl-C, which they get as well, are restarted by the next call.
  *   -EBUSY      another thread is in here
  *   -ESHUTDOWN  it was stopped, or has given up, before
  *   -ECHILD     the handle belongs to another process

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "os/generation.h"
+#include "os/interrupt.h"
 #include "process/describe.h"
 #include "process/handle.h"
 #include "process/supervisor.h"
@@ -285,6 +286,11 @@ mpr_supervise(mproc_supervisor *s, int64_t deadline)
 		r = mpr_watch(&w, next < deadline ? next : deadline);
 		if (r == -EINTR)
 			return r;
+		/* Ctrl-C ends the children, too: none is started anew for that. */
+		if (mpr_interrupt_pending()) {
+			mpr_interrupt_answer();
+			return -EINTR;
+		}
 		/* A signal handler may have forked: no children of ours. */
 		if (s->generation != mpr_generation())
 			return -ECHILD;

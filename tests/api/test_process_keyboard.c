@@ -24,6 +24,7 @@ struct board {
 	_Atomic unsigned killed; /* of these by the signal */
 	_Atomic int error;
 	_Atomic bool over;
+	pid_t children[READY];
 };
 
 static struct board *board; /* in the program */
@@ -166,6 +167,55 @@ start_all_the_time(void *t)
 	return 0;
 }
 
+static int
+list_children(pid_t *pids)
+{
+	mproc_process *ps[READY];
+	int n = mproc_children(ps, READY);
+
+	for (int i = 0; i < n && i < READY; i++)
+		pids[i] = mproc_process_pid(ps[i]);
+	return n;
+}
+
+static bool
+is_in(pid_t pid, const pid_t *pids, int n)
+{
+	while (n > 0 && pids[n - 1] != pid)
+		n--;
+	return n > 0;
+}
+
+/* It would start children anew that end, whatever it is by. */
+static int
+supervise(void *t)
+{
+	struct board *b = mpt_scratch(t);
+	pid_t now[READY];
+	mproc_supervisor *s;
+	int n;
+
+	board = b;
+	signal(SIGINT, interrupt);
+	if (mproc_supervisor_create(&s, NULL) < 0)
+		return 1;
+	for (int i = 0; i < READY; i++)
+		if (mproc_supervisor_add(s, wait_for_a_message, t, NULL) != i)
+			return 2;
+	if (mproc_supervisor_run(s, MPROC_NOWAIT) != -EAGAIN ||
+	    list_children(b->children) != READY)
+		return 3;
+	b->over = true;
+	if (mproc_supervisor_run(s, MPROC_FOREVER) != -EINTR)
+		return 4;
+	n = list_children(now);
+	for (int i = 0; i < n; i++)
+		if (!is_in(now[i], b->children, READY))
+			return 5;
+	mproc_supervisor_close(s);
+	return 7;
+}
+
 /* What a program is watched by. */
 struct watched {
 	mproc_process *p;
@@ -236,6 +286,25 @@ a_program_that_handles_it_is_told_once_and_goes_on(void **state)
 	end(*state, &w);
 }
 
+static void
+a_supervisor_starts_nobody_anew(void **state)
+{
+	struct board *b = mpt_scratch(*state);
+	struct watched w = begin(*state, supervise);
+
+	mpt_until(*state, b->over);
+	/* It comes to see that all its children have ended, and why. */
+	assert_int_equal(kill(w.pid, SIGSTOP), 0);
+	mpt_until(*state, mpt_task_state(w.pid) == 'T');
+	assert_int_equal(kill(-w.pid, SIGINT), 0);
+	for (int i = 0; i < READY; i++)
+		mpt_until(*state, mpt_task_state(b->children[i]) == 'Z');
+	assert_int_equal(kill(w.pid, SIGCONT), 0);
+	assert_int_equal(end_of(w.p), 7);
+	assert_int_equal(b->signals, 1);
+	end(*state, &w);
+}
+
 /* However far a start has come. */
 static void
 starts_in_between_succeed(void **state)
@@ -264,6 +333,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(it_ends_a_program_and_all_that_it_has_started),
 		mpt_test(a_program_that_handles_it_is_told_once_and_goes_on),
+		mpt_test(a_supervisor_starts_nobody_anew),
 		mpt_test(starts_in_between_succeed),
 	};
 
