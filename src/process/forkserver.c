@@ -426,10 +426,10 @@ pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
 		r = add_stream(parcel, 2, o->stderr_);
 	parcel->request.keep = parcel->n;
 	for (int i = 0; i < o->n_keep_fds && r == 0; i++) {
-		if (mpr_fds_check(o->keep_fds[i]) < 0)
-			r = mpr_fail(-EBADF, "descriptor %d in keep_fds: %s",
-				     o->keep_fds[i], mproc_strerror(-EBADF));
-		parcel->fds[parcel->n++] = o->keep_fds[i];
+		/* One that is closed is a standard stream that leads elsewhere:
+		 * there has to be any in its place (mpr_setup_check_files()). */
+		parcel->fds[parcel->n++] = mpr_fds_check(o->keep_fds[i]) < 0 ?
+						   directory : o->keep_fds[i];
 	}
 	parcel->request.n = parcel->n;
 	return r;

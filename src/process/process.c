@@ -416,8 +416,10 @@ static int
 start(mproc_process *p, const struct mpr_call *call,
       struct mproc_process_opts *o)
 {
-	int fds[2] = { -1, -1 }, r = open_lines(p, o, fds);
+	int fds[2] = { -1, -1 }, r = mpr_setup_check_files(o);
 
+	if (r == 0)
+		r = open_lines(p, o, fds);
 	if (r == 0)
 		r = start_by_method(p, call, o);
 	for (int i = 0; i < 2; i++)

@@ -119,6 +119,35 @@ mpr_setup_check(const struct mproc_process_opts *o)
 	return r;
 }
 
+/* The first that is closed, as a word. A standard stream that leads elsewhere is open
+ * by the time that it is kept. */
+static uint64_t
+find_closed(const struct mproc_process_opts *o)
+{
+	const struct mproc_stdio *streams[] = { &o->stdin_, &o->stdout_,
+						&o->stderr_ };
+
+	for (int i = 0; i < 3; i++)
+		if (streams[i]->kind == MPROC_STDIO_FD &&
+		    mpr_fds_check(streams[i]->fd) < 0)
+			return failure(STDIN + (enum step)i, -EBADF,
+				       streams[i]->fd);
+	for (int i = 0; i < o->n_keep_fds; i++) {
+		int fd = o->keep_fds[i];
+
+		if (mpr_fds_check(fd) < 0 &&
+		    (fd > 2 || streams[fd]->kind == MPROC_STDIO_INHERIT))
+			return failure(KEEP, -EBADF, fd);
+	}
+	return WRITTEN;
+}
+
+int
+mpr_setup_check_files(const struct mproc_process_opts *o)
+{
+	return mpr_setup_result(find_closed(o), o);
+}
+
 bool
 mpr_setup_is_needed(const struct mproc_process_opts *o)
 {

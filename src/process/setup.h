@@ -15,6 +15,10 @@
 /* Before the fork: whether the options make sense. Returns 0 or -EINVAL. */
 int mpr_setup_check(const struct mproc_process_opts *o);
 
+/* Whether all descriptors that they name are open, before a start opens any: of those
+ * one might have such a number. Returns 0 or -EBADF. */
+int mpr_setup_check_files(const struct mproc_process_opts *o);
+
 /* Whether the options ask for anything at all. */
 bool mpr_setup_is_needed(const struct mproc_process_opts *o);
 

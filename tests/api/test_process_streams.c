@@ -54,7 +54,7 @@ both_outputs_can_go_to_one_place(void **state)
 	close(out[0]);
 }
 
-/* Has 1 and 2 of its own, which it exchanges for its child. */
+/* Forked, for the test's pipes: has 1 and 2 of its own, which it exchanges for its child. */
 static int
 exchange(struct mpt *t, void *arg)
 {
@@ -82,7 +82,7 @@ standard_streams_can_be_exchanged(void **state)
 	make_pipe(err);
 	ends[0] = out[1];
 	ends[1] = err[1];
-	mpt_expect_exit(*state, mpt_spawn(*state, "host", exchange, ends), 0);
+	mpt_expect_exit(*state, mpt_fork(*state, "host", exchange, ends), 0);
 	close(out[1]);
 	close(err[1]);
 	expect_text(out[0], "to stderr\n");
@@ -133,7 +133,10 @@ read_ahead(struct mpt *t, void *arg)
 	mpt_check(t, fgets(line, sizeof(line), stdin));
 	mpt_check_int(t, strcmp(line, "first\n"), 0);
 
-	mpt_check_int(t, mproc_process_start(&p, read_line, text, NULL), 0);
+	/* A copy has it, too. */
+	mpt_check_int(t, mproc_process_start(
+		&p, read_line, text,
+		MPROC_OPTS(mproc_process_opts, .method = MPROC_FORK)), 0);
 	mpt_check_int(t, mproc_process_join(p, MPROC_FOREVER), 0);
 	mproc_process_close(p);
 	mpt_check_int(t, strcmp(text, "second\n"), 0);
@@ -187,7 +190,7 @@ what_was_read_ahead_is_dropped_with_the_input(void **state)
 	assert_int_equal(write(fds[1], "first\nsecond\n", 13), 13);
 	close(fds[1]);
 	inputs[0] = fds[0];
-	mpt_expect_exit(*state, mpt_spawn(*state, "host", read_ahead, inputs),
+	mpt_expect_exit(*state, mpt_fork(*state, "host", read_ahead, inputs),
 			0);
 	close(inputs[0]);
 	close(inputs[1]);
