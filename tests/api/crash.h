@@ -5,10 +5,14 @@
 #ifndef API_CRASH_H
 #define API_CRASH_H
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
 #include "process.h"
+
+/* Where the linker has the program begin. */
+extern const char __executable_start[];
 
 #define NOINLINE __attribute__((noinline))
 
@@ -88,9 +92,30 @@ frame(const char *report, int n)
 	return line ? (uintptr_t)strtoull(line + strlen(mark), NULL, 16) : 0;
 }
 
-static inline bool
-is_in(uintptr_t address, mproc_entry *function)
+/* Where that is in this process, if it is in this program: another image of it lies
+ * elsewhere. */
+static inline uintptr_t
+frame_here(const char *report, int n)
 {
+	char mark[16];
+	const char *line, *program, *end;
+
+	snprintf(mark, sizeof(mark), "\n#%d ", n);
+	line = strstr(report, mark);
+	program = line ? strstr(line, program_invocation_short_name) : NULL;
+	end = line ? strchr(line + 1, '\n') : NULL;
+	if (!program || !end || program > end)
+		return 0;
+	program += strlen(program_invocation_short_name);
+	return (uintptr_t)__executable_start +
+	       (uintptr_t)strtoull(program, NULL, 16);
+}
+
+static inline bool
+is_in(const char *report, int n, mproc_entry *function)
+{
+	uintptr_t address = frame_here(report, n);
+
 	return address >= (uintptr_t)function &&
 	       address - (uintptr_t)function < NEAR;
 }

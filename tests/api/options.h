@@ -8,17 +8,6 @@
 #include "owned.h"
 #include "process.h"
 
-/* What is usual in this run. */
-static inline int
-usual_method(void)
-{
-	const char *s = getenv("MPT_METHOD");
-
-	return !s		       ? MPROC_FORK :
-	       strcmp(s, "spawn") == 0 ? MPROC_SPAWN :
-					 MPROC_FORKSERVER;
-}
-
 static inline mproc_process *
 start_with(mproc_entry *fn, void *arg, const struct mproc_process_opts *o)
 {

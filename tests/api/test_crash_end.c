@@ -27,13 +27,13 @@ a_process_can_do_without_reports(void **state)
 static int
 end_somehow(void *arg)
 {
-	const char *how = arg;
+	intptr_t how = (intptr_t)arg;
 
-	if (*how == 'e')
+	if (how == 'e')
 		exit(3);
-	if (*how == 'k')
+	if (how == 'k')
 		kill(getpid(), SIGKILL);
-	if (*how == 't')
+	if (how == 't')
 		raise(SIGTERM);
 	return 0;
 }
@@ -41,11 +41,13 @@ end_somehow(void *arg)
 static void
 without_a_crash_there_is_no_report(void **state)
 {
-	static char all[][10] = { "return", "exit", "kill", "terminate" };
+	static const char *const all[] = { "return", "exit", "kill",
+					   "terminate" };
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
-		mproc_process *p = start_named(all[i], end_somehow, all[i]);
+		mproc_process *p = start_named(all[i], end_somehow,
+					       (void *)(intptr_t)all[i][0]);
 
 		assert_null(exit_of(p).report);
 		mproc_process_close(p);
@@ -145,7 +147,7 @@ a_handler_of_the_entry_wins(void **state)
 	end = exit_of(p);
 	assert_int_equal(end.signal, SIGSEGV);
 	assert_non_null(end.report);
-	assert_true(is_in(frame(end.report, 0), touch));
+	assert_true(is_in(end.report, 0, touch));
 	mproc_process_close(p);
 }
 
@@ -157,7 +159,7 @@ a_handler_of_the_parent_wins(void **state)
 	(void)state;
 	let_signals_be();
 	signal(SIGSEGV, exit_9);
-	p = start(touch, (void *)16);
+	p = start_forked(touch, (void *)16);
 	signal(SIGSEGV, SIG_DFL);
 	assert_int_equal(exit_of(p).code, 9);
 	mproc_process_close(p);
@@ -349,9 +351,10 @@ take_core(const char *directory)
 
 struct dump {
 	char directory[32];
-	mproc_entry *entry;
-	void *arg;
+	int kind;
 };
+
+static int dump_core(int kind);
 
 static int
 crash_with_core(void *arg)
@@ -363,7 +366,7 @@ crash_with_core(void *arg)
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_CORE, &limit) < 0 || chdir(dump->directory) < 0)
 		return 2;
-	return dump->entry(dump->arg);
+	return dump_core(dump->kind);
 }
 
 static int
@@ -382,34 +385,44 @@ queue_a_signal(void *arg)
 	return 1;
 }
 
+static const struct {
+	mproc_entry *entry;
+	void *arg;
+} kinds[] = {
+	{ touch, (void *)16 },
+	{ call_abort, NULL },
+	{ queue_a_signal, (void *)4711 },
+	{ call_nothing, NULL },
+};
+
+static int
+dump_core(int kind)
+{
+	return kinds[kind].entry(kinds[kind].arg);
+}
+
 static void
 core_dumps_are_as_they_were(void **state)
 {
-	const struct dump kinds[] = {
-		{ "", touch, (void *)16 },
-		{ "", call_abort, NULL },
-		{ "", queue_a_signal, (void *)4711 },
-		{ "", call_nothing, NULL },
-	};
+	struct dump *dump = mpt_scratch(*state);
 
-	(void)state;
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		struct core cores[2];
 		bool dumped[2];
 
 		for (int quiet = 0; quiet < 2; quiet++) {
-			struct dump dump = kinds[i];
 			mproc_process *p;
 			struct mproc_exit end;
 
-			strcpy(dump.directory, "/tmp/mpt-core-XXXXXX");
-			assert_non_null(mkdtemp(dump.directory));
-			p = quiet ? start_quiet(crash_with_core, &dump) :
-				    start_named("core", crash_with_core, &dump);
+			dump->kind = (int)i;
+			strcpy(dump->directory, "/tmp/mpt-core-XXXXXX");
+			assert_non_null(mkdtemp(dump->directory));
+			p = quiet ? start_quiet(crash_with_core, dump) :
+				    start_named("core", crash_with_core, dump);
 			end = exit_of(p);
 			assert_int_equal(end.report == NULL, quiet);
 			dumped[quiet] = end.core;
-			cores[quiet] = take_core(dump.directory);
+			cores[quiet] = take_core(dump->directory);
 			if (!quiet && cores[0].found)
 				assert_int_equal(
 					MPT_PC(&cores[0].registers),
@@ -420,8 +433,10 @@ core_dumps_are_as_they_were(void **state)
 		assert_int_equal(cores[0].found, cores[1].found);
 		if (!cores[0].found)
 			continue;
-		assert_int_equal(MPT_PC(&cores[0].registers),
-				 MPT_PC(&cores[1].registers));
+		/* Other images lie elsewhere. */
+		if (usual_method() == MPROC_FORK)
+			assert_int_equal(MPT_PC(&cores[0].registers),
+					 MPT_PC(&cores[1].registers));
 		assert_int_equal(cores[0].info.si_signo,
 				 cores[1].info.si_signo);
 		assert_int_equal(cores[0].info.si_code, cores[1].info.si_code);
