@@ -11,17 +11,6 @@
 #include "common.h"
 #include "started.h"
 
-/* What is usual in this run. */
-static inline int
-usual_method(void)
-{
-	const char *s = getenv("MPT_METHOD");
-
-	return !s		       ? MPROC_FORK :
-	       strcmp(s, "spawn") == 0 ? MPROC_SPAWN :
-					 MPROC_FORKSERVER;
-}
-
 /* An entry that returns its argument, a number. */
 static inline int
 return_it(void *arg)

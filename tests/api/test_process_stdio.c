@@ -14,6 +14,7 @@
 #include <termios.h>
 
 #include "common.h"
+#include "started.h"
 
 static int
 return_it(void *arg)
@@ -62,6 +63,20 @@ static void
 in_a_host(struct mpt *t, mpt_fn *fn, void *arg)
 {
 	mpt_expect_exit(t, mpt_spawn(t, "host", fn, arg), 0);
+}
+
+/* One that has the test's descriptors, and knows them. */
+static void
+in_a_forked_host(struct mpt *t, mpt_fn *fn, void *arg)
+{
+	mpt_expect_exit(t, mpt_fork(t, "host", fn, arg), 0);
+}
+
+/* An image takes longer than a fork. */
+static unsigned
+starts(unsigned n)
+{
+	return amount(usual_method() == MPROC_FORK ? n : n / 5);
 }
 
 /* A thread of the host that reads lines from standard input. */
@@ -120,7 +135,7 @@ is_reading(struct reader *r)
 static void
 start_beside_a_reader(struct mpt *t, struct reader *r, int fd)
 {
-	unsigned n = amount(50);
+	unsigned n = starts(50);
 	pthread_t thread;
 
 	mpt_check_int(t, pthread_create(&thread, NULL, read_lines, r), 0);
@@ -244,14 +259,16 @@ spoil_stdout(struct mpt *t, enum bad_output how)
 	close(fds[1]);
 }
 
-static bool prints;
+#define PRINTS 256 /* beside the code */
 
 static int
 print_and_return(void *arg)
 {
-	if (prints)
+	int code = (int)(intptr_t)arg;
+
+	if (code & PRINTS)
 		fputs("lost", stdout);
-	return (int)(intptr_t)arg;
+	return code & ~PRINTS;
 }
 
 static int
@@ -260,7 +277,7 @@ print_and_start_another(void *arg)
 	mproc_process *p;
 	int code;
 
-	if (prints)
+	if ((intptr_t)arg & PRINTS)
 		fputs("lost", stdout);
 	if (mproc_process_start(&p, print_and_return, arg, NULL) < 0 ||
 	    mproc_process_join(p, MPROC_FOREVER) < 0 ||
@@ -274,14 +291,14 @@ static int
 host_has_bad_output(struct mpt *t, void *arg)
 {
 	static const int modes[] = { _IOFBF, _IOLBF, _IONBF };
-	unsigned how = *(unsigned *)arg / 3;
+	unsigned number = (unsigned)(uintptr_t)arg, how = number / 3;
+	bool prints = how != FCLOSED;
 
 	spoil_stdout(t, how);
-	prints = how != FCLOSED;
 	if (prints)
-		setvbuf(stdout, NULL, modes[*(unsigned *)arg % 3], 64);
+		setvbuf(stdout, NULL, modes[number % 3], 64);
 	for (int code = 0; code < 4; code += 3) {
-		void *as_arg = (void *)(intptr_t)code;
+		void *as_arg = (void *)(intptr_t)(code | (prints ? PRINTS : 0));
 
 		if (prints)
 			fputs("lost", stdout);
@@ -295,7 +312,7 @@ static void
 a_child_that_cannot_print_ends_as_it_would(void **state)
 {
 	for (unsigned i = 0; i < 3 * N_BAD; i++)
-		in_a_host(*state, host_has_bad_output, &i);
+		in_a_host(*state, host_has_bad_output, (void *)(uintptr_t)i);
 }
 
 static void
@@ -339,7 +356,7 @@ host_prints(struct mpt *t, void *arg)
 	print_to_both("one;");
 	finish(t, start(t, be_second, t), 0);
 	print_to_both("one again;");
-	finish(t, start(t, be_third, ends), 0);
+	finish(t, start(t, be_third, t), 0);
 	return 0;
 }
 
@@ -366,7 +383,7 @@ three_generations_print_everything_once(void **state)
 
 	assert_int_equal(pipe2(ends.out, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(ends.err, O_CLOEXEC), 0);
-	in_a_host(*state, host_prints, &ends);
+	in_a_forked_host(*state, host_prints, &ends);
 	expect_text(ends.out, expected);
 	expect_text(ends.err, expected);
 }
@@ -404,7 +421,7 @@ standard_error_stays_unbuffered(void **state)
 	int fds[2];
 
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	in_a_host(*state, host_has_a_complaining_child, fds);
+	in_a_forked_host(*state, host_has_a_complaining_child, fds);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -438,7 +455,7 @@ host_prints_in_a_thread(struct mpt *t, void *arg)
 	mpt_check_int(t, dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
 	setvbuf(stdout, NULL, _IOFBF, 4096);
 	mpt_check_int(t, pthread_create(&thread, NULL, print_numbers, &p), 0);
-	for (unsigned i = 0; i < amount(200); i++) {
+	for (unsigned i = 0; i < starts(200); i++) {
 		unsigned before = p.printed;
 
 		finish(t, start(t, return_it, (void *)5), 5);
