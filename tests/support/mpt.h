@@ -148,7 +148,7 @@ void mpt_use_threads(struct mpt *t, bool on);
  * as the test has set them, and no other descriptors than the standard ones. If
  * @arg is not there, it is forked instead; the numbers of those and the others come
  * as a comment at the program's end. @arg may lie in the scratch bytes or in the
- * arena, be a number below 4096, or a constant of the program.
+ * arena, be a number within 4 million of 0, or a constant of the program.
  *
  * Return: the role's id, 0 for the first one and so on.
  */

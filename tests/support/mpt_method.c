@@ -31,7 +31,7 @@
 
 enum {
 	HIGH_FD = 500,		/* out of the way of what tests open */
-	NUMBERS = 4096,		/* no pointer is as small */
+	NUMBERS = 1 << 22,	/* no pointer is as small, or as near the top */
 	OPEN_HANDLES = 200,	/* each has a descriptor */
 	TRIES = 20,
 };
@@ -370,7 +370,7 @@ static bool hand_over(struct handover *h, struct mpt *t,
 		.pid = t->pid,
 		.tid = t->tid,
 	};
-	if (arg < NUMBERS)
+	if (arg < NUMBERS || -arg < NUMBERS)
 		return true;
 	if (is_constant(role->arg)) {
 		h->arg = arg - base;
