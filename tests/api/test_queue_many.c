@@ -494,7 +494,7 @@ static void
 one_producer_serves_many_queues(void **state)
 {
 	struct mpt *t = *state;
-	mproc_queue *q[8];
+	mproc_queue **q = mpt_scratch(t);
 	unsigned value, n;
 
 	for (int i = 0; i < 8; i++)

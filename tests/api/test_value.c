@@ -294,7 +294,7 @@ wait_for_the_lock(struct mpt *t, void *arg)
 
 	b->tid = gettid();
 	mpt_check_int(t, mproc_lock_acquire(b->lock, mproc_sec(20)),
-		      *(int *)arg);
+		      (intptr_t)arg);
 	return 0;
 }
 
@@ -302,11 +302,12 @@ static void
 free_wakes_those_who_wait_for_the_lock(struct mpt *t)
 {
 	struct board *b = begin(t);
-	int r = -ESHUTDOWN, id;
+	int id;
 
 	assert_int_equal(mproc_lock_acquire(b->lock, MPROC_NOWAIT), 0);
 	b->tid = 0;
-	id = mpt_spawn(t, "sleeper", wait_for_the_lock, &r);
+	id = mpt_spawn(t, "sleeper", wait_for_the_lock,
+		       (void *)-ESHUTDOWN);
 	mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
 	mproc_free(b->value);
 	mpt_expect_exit(t, id, 0);
@@ -345,11 +346,12 @@ who_cannot_take_part_frees_in_good_order(void **state)
 	struct mpt *t = *state;
 	struct board *b = begin(t);
 	char *large = mproc_array(char, 2 << 20);
-	int r = -ESHUTDOWN, id;
+	int id;
 
 	assert_int_equal(mproc_lock_acquire(b->lock, MPROC_NOWAIT), 0);
 	b->tid = 0;
-	id = mpt_spawn(t, "sleeper", wait_for_the_lock, &r);
+	id = mpt_spawn(t, "sleeper", wait_for_the_lock,
+		       (void *)-ESHUTDOWN);
 	mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
 	mpt_expect_exit(t, mpt_spawn(t, "freer", free_without_taking_part,
 				     large), 0);
