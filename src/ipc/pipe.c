@@ -233,12 +233,10 @@ find_peer(struct use *u)
 	_Atomic uint64_t *at = mpr_hold_other(
 		u->arena, &u->pipe->end[!u->side].holds, u->mine, &other);
 
-	/* What is there is never the word of nobody. */
+	/* Our own hold is never nobody's, so that the next one asks again. */
+	u->peer = at ? at : u->hold;
 	u->peers = at ? other : 0;
-	if (!at)
-		return !mpr_pipe_is_gone(u->arena, u->pipe, !u->side, u->mine);
-	u->peer = at;
-	return true;
+	return at || !mpr_pipe_is_gone(u->arena, u->pipe, !u->side, u->mine);
 }
 
 static inline bool
