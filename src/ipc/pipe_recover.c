@@ -67,15 +67,14 @@ wake_users(mproc_arena *a, const struct mpr_pipe *pipe)
 	}
 }
 
-void
-mpr_pipe_settle(mproc_arena *a, struct mpr_pipe *pipe, _Atomic uint64_t *at,
-		uint64_t word)
+/* Ends the pipe if nobody holds it. */
+static void
+end_if_left(mproc_arena *a, struct mpr_pipe *pipe)
 {
 	uint64_t state = atomic_load(&pipe->state);
 
-	wake_users(a, pipe);
-	/* That nobody holds it is final, and if it was so after the state was
-	 * loaded, it was so of this pipe and not of a later one. */
+	/* That is final, and if it was so after the state was loaded, it was so
+	 * of this pipe and not of a later one. */
 	if (mpr_owner_state(state) == MPR_PIPE_OPEN &&
 	    !mpr_hold_others(a, &pipe->end[0].holds, 0) &&
 	    !mpr_hold_others(a, &pipe->end[1].holds, 0))
@@ -83,6 +82,14 @@ mpr_pipe_settle(mproc_arena *a, struct mpr_pipe *pipe, _Atomic uint64_t *at,
 			&pipe->state, &state,
 			mpr_owner_with_state(state, MPR_PIPE_GONE));
 	mpr_pipe_clear(a, pipe);
+}
+
+void
+mpr_pipe_settle(mproc_arena *a, struct mpr_pipe *pipe, _Atomic uint64_t *at,
+		uint64_t word)
+{
+	wake_users(a, pipe);
+	end_if_left(a, pipe);
 	atomic_compare_exchange_strong(at, &word, 0);
 }
 
@@ -118,7 +125,9 @@ end_holds(mproc_arena *a, struct mpr_pipe *pipe, struct mpr_hold_census *census,
 				mpr_pipe_end_hold(a, pipe, at, word);
 		}
 	}
-	mpr_pipe_clear(a, pipe);
+	/* Also where no hold ends: who was stopped in mpr_pipe_settle() may have
+	 * freed a later word that is the same. */
+	end_if_left(a, pipe);
 }
 
 static void
