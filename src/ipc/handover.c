@@ -175,7 +175,7 @@ mpr_handover_undo(struct mpr_handover *p)
 	for (unsigned i = 0; i < p->n; i++) {
 		at = hold_of(p->conns[i], p->child, &a, &pipe);
 		if (at)
-			mpr_pipe_end_hold(a, pipe, at, atomic_load(at));
+			mpr_pipe_end_hold(a, pipe, at, p->child);
 	}
 	forget(p);
 }
