@@ -48,12 +48,14 @@ mpr_pipe_is_used(const struct mpr_attachment *at)
 	       mpr_hold_find(at->arena, &at->pipe->end[1].holds, mine);
 }
 
-bool
-mpr_pipe_has_ended(const struct mpr_attachment *at, bool sends)
+uint32_t
+mpr_pipe_end_of(const struct mpr_attachment *at, bool sends)
 {
 	unsigned side = sends ? at->sender : !at->sender;
 	uint64_t mine = mpr_hold_mine();
 
-	return !mpr_hold_find(at->arena, &at->pipe->end[side].holds, mine) ||
-	       mpr_pipe_is_gone(at->arena, at->pipe, !side, mine);
+	if (!mpr_hold_find(at->arena, &at->pipe->end[side].holds, mine))
+		return MPROC_IMMEDIATE;
+	return mpr_pipe_is_gone(at->arena, at->pipe, !side, mine) ?
+		       MPROC_DRAIN : 0;
 }

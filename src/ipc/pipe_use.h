@@ -7,6 +7,7 @@
 #define MPR_IPC_PIPE_USE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/macros.h"
 #include "ipc/attachment.h"
@@ -17,17 +18,24 @@ void mpr_pipe_attach(struct mpr_attachment *at);
 /* Whether this process holds one of its ends. */
 bool mpr_pipe_is_used(const struct mpr_attachment *at);
 
-bool mpr_pipe_has_ended(const struct mpr_attachment *at, bool sends);
+uint32_t mpr_pipe_end_of(const struct mpr_attachment *at, bool sends);
 
 /*
- * Whether the calling process has nothing to send to, or to receive from: the other
- * end is gone for it, or it does not hold its own. What was sent before is in the
- * lanes then. Who is about to sleep asks this after a rare fence.
+ * What the pipe's state is to the calling process, as if its queue were shut down:
+ * MPROC_IMMEDIATE if that does not hold its end; MPROC_DRAIN if the other one is gone
+ * for it, and what was sent before is in the lanes; or 0. Who is about to sleep asks
+ * this after a rare fence.
  */
+static inline uint32_t
+mpr_pipe_closing(const struct mpr_attachment *at, bool sends)
+{
+	return mpr_unlikely(at->pipe != NULL) ? mpr_pipe_end_of(at, sends) : 0;
+}
+
 static inline bool
 mpr_pipe_is_over(const struct mpr_attachment *at, bool sends)
 {
-	return mpr_unlikely(at->pipe != NULL) && mpr_pipe_has_ended(at, sends);
+	return mpr_pipe_closing(at, sends) != 0;
 }
 
 #endif

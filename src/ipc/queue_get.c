@@ -217,9 +217,11 @@ take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
 	bool final;
 	int r;
 
+	if (mpr_likely(!closing))
+		closing = mpr_pipe_closing(at, false);
 	if (mpr_unlikely(is_gone(at) || closing == MPROC_IMMEDIATE))
 		return closed(at);
-	if (mpr_likely(!closing && !mpr_pipe_is_over(at, false)))
+	if (mpr_likely(!closing))
 		return take_any(at, to, ret_len, all);
 	mpr_fence_rare(at->arena);
 	r = mpr_attachment_find_lanes(at);

@@ -45,11 +45,11 @@ mpr_watch_is_ready(const struct mpr_watch *w)
 	uint32_t closing = atomic_load(&at->q->closing);
 	struct look look;
 
+	if (!closing)
+		closing = mpr_pipe_closing(at, false);
 	if (atomic_load(&at->q->state) != at->open ||
 	    closing == MPROC_IMMEDIATE)
 		return true;
-	if (!closing && mpr_pipe_is_over(at, false))
-		closing = MPROC_DRAIN;
 	if (closing)
 		mpr_fence_rare(at->arena); /* frequent side: mpr_put_enter() */
 	if (mpr_has_kept(at))

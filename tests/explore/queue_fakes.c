@@ -67,12 +67,12 @@ mpr_pipe_is_used(const struct mpr_attachment *at)
 	return false;
 }
 
-bool
-mpr_pipe_has_ended(const struct mpr_attachment *at, bool sends)
+uint32_t
+mpr_pipe_end_of(const struct mpr_attachment *at, bool sends)
 {
 	(void)at;
 	(void)sends;
-	return false;
+	return 0;
 }
 
 /* Nobody waits for anything else here. */

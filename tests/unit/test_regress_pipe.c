@@ -9,6 +9,7 @@
 
 #include "common.h"
 #include "ipc/pipe_shm.h"
+#include "ipc/queue_shm.h"
 
 static struct mpr_pipe *
 pipe_of(mproc_conn *c)
@@ -41,11 +42,54 @@ a_pipe_without_holders_goes(void **state)
 			 MPR_PIPE_FREE);
 }
 
+struct receiver {
+	mproc_conn *c;
+	_Atomic pid_t tid;
+	int result;
+};
+
+static void *
+receive(void *arg)
+{
+	struct receiver *r = arg;
+
+	r->tid = gettid();
+	r->result = mproc_conn_recv(r->c, NULL, 0, NULL, mproc_sec(2));
+	return NULL;
+}
+
+/* A thread waited for who is inside a send, as for a message that may yet come,
+ * also when its own end was closed. */
+static void
+who_has_closed_waits_for_nobody(void **state)
+{
+	struct receiver r = { .result = 1 };
+	mproc_conn *b = NULL;
+	struct mpr_lane *lane;
+	pthread_t thread;
+	mproc_queue *q;
+
+	assert_int_equal(mproc_pipe(&r.c, &b, NULL), 0);
+	assert_int_equal(mproc_conn_send(b, NULL, 0, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_conn_recv(r.c, NULL, 0, NULL, MPROC_NOWAIT), 0);
+	q = mpr_pipe_queue(the_arena(), pipe_of(b), 1);
+	lane = mpr_arena_at(the_arena(), q->lanes);
+	atomic_store(&lane->busy, 1);
+	assert_int_equal(pthread_create(&thread, NULL, receive, &r), 0);
+	mpt_until(*state, r.tid && mpt_task_state(r.tid) == 'S');
+	mproc_conn_close(r.c);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(r.result, -ESTALE);
+	atomic_store(&lane->busy, 0);
+	mproc_conn_close(b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_pipe_without_holders_goes),
+		mpt_test(who_has_closed_waits_for_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
