@@ -16,6 +16,7 @@
 #include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -195,6 +196,21 @@ ask_pidfd(pid_t pid)
 	return r;
 }
 
+/* Whether the process @pid has ended, by what needs no descriptor: it was waited for,
+ * or the caller can wait for it. That an id is used again does not show. */
+static bool
+has_ended_for_us(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	if (kill(pid, 0) < 0 && errno == ESRCH)
+		return true;
+	/* The first thread is not reported before the others have ended. */
+	return !mpr_fault(MPR_FAULT_WAITID) &&
+	       waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) ==
+		       0 && info.si_pid == pid;
+}
+
 bool
 mpr_task_process_ended(pid_t pid, uint64_t start)
 {
@@ -210,6 +226,8 @@ mpr_task_process_ended(pid_t pid, uint64_t start)
 		else if (found == 0)
 			r = (has_ended(&fields) && fields.threads <= 1) ||
 			    (start && fields.start > start);
+		else if (r < 0)
+			r = has_ended_for_us(pid);
 	}
 	errno = saved;
 	return r > 0;

@@ -2,6 +2,8 @@
 /*
  * pipe.h: what the end of file is and is not when things go badly.
  */
+#include <sys/resource.h>
+
 #include "pipe.h"
 
 static int
@@ -33,11 +35,35 @@ the_end_of_file_stays(void **state)
 	end(t, b);
 }
 
+/* Where no descriptor is to be had, neither pidfds nor /proc can be asked. */
+static void
+a_death_is_noticed_without_descriptors(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	mproc_process *p = start_with(t, wait_in_step, &b->b, 1);
+	struct rlimit before, none;
+	int r;
+
+	mpt_until(t, b->ready == 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(kill(mproc_process_pid(p), SIGKILL), 0);
+	r = mproc_conn_recv(b->a, NULL, 0, NULL, mproc_sec(2));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(r, -EPIPE);
+	assert_int_equal(end_of(p), -SIGKILL);
+	mproc_process_close(p);
+	end(t, b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(the_end_of_file_stays),
+		mpt_test(a_death_is_noticed_without_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, with_pipes, NULL);
