@@ -339,7 +339,7 @@ mproc_arena_recover(mproc_arena *a)
 	int r = mpr_arena_resolve(a, &a);
 
 	if (r == 0) {
-		r = mpr_recover_all(a, true);
+		r = mpr_recover_everything(a, true);
 		mpr_heap_trim(a);
 		mpr_check_all(a);
 	}

@@ -83,6 +83,16 @@ mpr_recover_all(mproc_arena *a, bool thorough)
 
 	for (unsigned slot = 0; slot < high; slot++)
 		n += recover_if_dead(a, slot, thorough);
+	mpr_thread_allow_cancel(before);
+	return n;
+}
+
+int
+mpr_recover_everything(mproc_arena *a, bool thorough)
+{
+	int before = mpr_thread_forbid_cancel();
+	int n = mpr_recover_all(a, thorough);
+
 	for (int i = 0; i < MPR_KINDS; i++)
 		if (mpr_kinds[i].look)
 			mpr_kinds[i].look(a, thorough);
@@ -108,7 +118,7 @@ mpr_recover_now_and_then(mproc_arena *a)
 	/* One of all sleepers. Should it die over it, the next second comes. */
 	if (thorough)
 		thorough = atomic_compare_exchange_strong(looked_at, &last, now);
-	return mpr_recover_all(a, thorough);
+	return mpr_recover_everything(a, thorough);
 }
 
 struct death {

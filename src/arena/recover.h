@@ -17,9 +17,13 @@
 
 #include "arena/arena.h"
 
-/* Recovers from all who are dead. Returns how many. @thorough as in
+/* Recovers from all participants who are dead. Returns how many. @thorough as in
  * mpr_participant_is_dead(). */
 int mpr_recover_all(mproc_arena *a, bool thorough);
+
+/* And from others than participants, of which there may be many: not for who only
+ * needs a slot, or a lane. */
+int mpr_recover_everything(mproc_arena *a, bool thorough);
 
 /* The same for those who wait: thorough once a second in each family. */
 int mpr_recover_now_and_then(mproc_arena *a);

@@ -158,10 +158,16 @@ mpr_hold_add(mproc_arena *a, struct mpr_self *self, struct mpr_holds *h,
 	return mpr_fail(-EBADMSG, "a list of holders is corrupt");
 }
 
+static uint32_t
+hash(uint64_t value)
+{
+	return (uint32_t)(value * UINT64_C(0x9e3779b97f4a7c15) >> 48);
+}
+
 static uint32_t *
 place_of(struct mpr_hold_census *c, uint32_t pid)
 {
-	uint32_t i = pid * UINT32_C(2654435769) >> 16;
+	uint32_t i = hash(pid);
 
 	/* It is never full. */
 	while (c->pids[i % MPR_HOLD_PIDS] && c->pids[i % MPR_HOLD_PIDS] != pid)
@@ -189,16 +195,22 @@ take_census(struct mpr_hold_census *c)
 bool
 mpr_hold_is_dead(struct mpr_hold_census *c, uint64_t word)
 {
+	uint64_t *living = &c->living[hash(word) % MPR_HOLDS_LIVING];
+	uint64_t start = mpr_hold_start(word), mine = mpr_hold_mine();
 	pid_t pid = mpr_hold_pid(word);
-	uint64_t start = mpr_hold_start(word);
 
-	if (pid == mpr_task_pid())
-		return !mpr_hold_is(word, mpr_hold_mine());
+	if (pid == mpr_hold_pid(mine))
+		return !mpr_hold_is(word, mine);
 	if (!c->thorough) {
 		if (!c->taken)
 			take_census(c);
 		if (*place_of(c, (uint32_t)pid))
 			return false;
 	}
-	return mpr_task_process_ended(pid, c->thorough ? start : 0);
+	if (*living == word)
+		return false;
+	if (mpr_task_process_ended(pid, c->thorough ? start : 0))
+		return true;
+	*living = word;
+	return false;
 }

@@ -125,14 +125,17 @@ int mpr_hold_add(mproc_arena *a, struct mpr_self *self, struct mpr_holds *h,
 
 /*
  * Which processes live, as far as their threads show it that take part in the
- * arena: a look at these for all holds, and no system call.
+ * arena: a look at these for all holds, and no system call. Or else the kernel is
+ * asked, once in each look.
  */
 #define MPR_HOLD_PIDS (2 * MPR_PARTICIPANTS_MAX)
+#define MPR_HOLDS_LIVING 128
 
 struct mpr_hold_census {
 	const mproc_arena *arena;
 	bool thorough; /* ids may be others' by now */
 	bool taken;
+	uint64_t living[MPR_HOLDS_LIVING]; /* the kernel says so; by hash */
 	uint32_t pids[MPR_HOLD_PIDS]; /* a hash set; 0: free */
 };
 

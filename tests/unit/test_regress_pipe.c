@@ -7,6 +7,7 @@
 
 #include <mproc/mproc.h>
 
+#include "base/fault.h"
 #include "common.h"
 #include "ipc/pipe_shm.h"
 #include "ipc/queue_shm.h"
@@ -84,12 +85,56 @@ who_has_closed_waits_for_nobody(void **state)
 	mproc_conn_close(b);
 }
 
+static int
+wait_for_a_signal(void *arg)
+{
+	(void)arg;
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+/* Who had thousands of pipes spent its time asking the kernel about the same few
+ * processes; and each first send on one went through all of them. */
+static void
+a_process_is_asked_about_once(void **state)
+{
+	enum { N = 20 };
+	mproc_conn *a[N], *b[N];
+	mproc_process *p = NULL;
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		assert_int_equal(mproc_pipe(&a[i], &b[i], NULL), 0);
+	assert_int_equal(mproc_process_start(
+		&p, wait_for_a_signal, NULL,
+		MPROC_OPTS(mproc_process_opts, .method = MPROC_FORK,
+			   .conns = b, .n_conns = N)), 0);
+	assert_int_equal(mpr_fault_set("pidfd:1000"), 0);
+	assert_int_equal(mproc_arena_recover(NULL), 0);
+	assert_int_equal(mpr_fault_hits(MPR_FAULT_PIDFD), 1);
+	mpr_fault_set(NULL);
+	assert_int_equal(mproc_process_kill(p), 0);
+	/* It would be noticed if all were gone through: it takes part no more. */
+	mpt_until(*state, mpt_task_state(mproc_process_pid(p)) == 'Z');
+	for (int i = 0; i < N; i++)
+		assert_int_equal(mproc_conn_send(a[i], "x", 1, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(mproc_conn_send(a[i], "x", 1, MPROC_NOWAIT),
+				 -EPIPE);
+		mproc_conn_close(a[i]);
+	}
+	mproc_process_close(p);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_pipe_without_holders_goes),
 		mpt_test(who_has_closed_waits_for_nobody),
+		mpt_test(a_process_is_asked_about_once),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
