@@ -351,13 +351,18 @@ drop(const mproc_queue *q)
 void
 mpr_pipe_leave(mproc_conn *c)
 {
-	struct use *u;
+	struct mpr_self *self;
+	struct use use, *u = &use;
 	uint64_t mine;
 	bool other;
 
-	if (get_use(c, &u) < 0)
+	/* Not what the thread remembers: without memory for that it can close. */
+	if (fill_use(c, u) < 0)
 		return;
 	mine = u->mine;
+	/* Only who takes part can free what there is. Where it cannot, that is
+	 * done by who makes the next queue. */
+	(void)mpr_self(u->arena, &self);
 	/* Another thread may be faster. */
 	if (!atomic_compare_exchange_strong(u->hold, &mine,
 					    mine | MPR_HOLD_ENDING))
@@ -369,7 +374,6 @@ mpr_pipe_leave(mproc_conn *c)
 		drop(u->in);
 		drop(u->out);
 	}
-	u->c = NULL;
 	mpr_pipe_settle(u->arena, u->pipe, u->hold, mine | MPR_HOLD_ENDING);
 }
 

@@ -58,12 +58,59 @@ a_death_is_noticed_without_descriptors(void **state)
 	end(t, b);
 }
 
+static void *
+make_and_use(void *arg)
+{
+	struct board *b = arg;
+
+	return (void *)(intptr_t)(
+		mproc_pipe(&b->c, &b->d, NULL) ||
+		mproc_conn_send(b->c, "x", 1, MPROC_NOWAIT));
+}
+
+static void *
+close_both(void *arg)
+{
+	struct board *b = arg;
+
+	mproc_conn_close(b->c);
+	mproc_conn_close(b->d);
+	return NULL;
+}
+
+static void *
+run_thread(void *(*fn)(void *arg), void *arg)
+{
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(pthread_create(&thread, NULL, fn, arg), 0);
+	assert_int_equal(pthread_join(thread, &result), 0);
+	return result;
+}
+
+/* Nor does it stay when its last holder closes it in a thread that has done nothing
+ * else. */
+static void
+whoever_closes_it_gives_it_back(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	uint64_t before = stat_now().blocks;
+
+	assert_null(run_thread(make_and_use, b));
+	assert_null(run_thread(close_both, b));
+	assert_int_equal(stat_now().blocks, before);
+	end(t, b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(the_end_of_file_stays),
 		mpt_test(a_death_is_noticed_without_descriptors),
+		mpt_test(whoever_closes_it_gives_it_back),
 	};
 
 	return cmocka_run_group_tests(tests, with_pipes, NULL);
