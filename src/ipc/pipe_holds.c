@@ -7,6 +7,7 @@
 #include "ipc/pipe_holds.h"
 #include "os/generation.h"
 #include "os/task.h"
+#include "os/thread.h"
 
 /* Many more holders than there can be processes. */
 #define BLOCKS_MAX 65536
@@ -43,7 +44,12 @@ mpr_hold_next(const mproc_arena *a, struct mpr_holds *h,
 uint64_t
 mpr_hold_of(pid_t pid)
 {
-	return mpr_task_start_time(pid) << 23 | (uint64_t)pid << 1;
+	/* Asking /proc is a cancellation point. */
+	int before = mpr_thread_forbid_cancel();
+	uint64_t start = mpr_task_start_time(pid);
+
+	mpr_thread_allow_cancel(before);
+	return start << 23 | (uint64_t)pid << 1;
 }
 
 uint64_t

@@ -104,6 +104,48 @@ whoever_closes_it_gives_it_back(void **state)
 	end(t, b);
 }
 
+static void *
+make_and_be_cancelled(void *arg)
+{
+	struct board *b = arg;
+
+	pthread_cancel(pthread_self());
+	b->answer = mproc_pipe(&b->c, &b->d, NULL);
+	mproc_conn_close(b->c);
+	mproc_conn_close(b->d);
+	pthread_testcancel();
+	return NULL;
+}
+
+/* A new process does not know yet when it has started. */
+static int
+be_cancelled(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	pthread_t thread;
+
+	(void)arg;
+	b->answer = 1;
+	mpt_check_int(t, pthread_create(&thread, NULL, make_and_be_cancelled, b),
+		      0);
+	mpt_check_int(t, pthread_join(thread, NULL), 0);
+	mpt_check_int(t, b->answer, 0);
+	return 0;
+}
+
+/* As with queues, no call is cancelled half-way. */
+static void
+nothing_is_cancelled_half_way(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+
+	mpt_fork(t, "cancelled", be_cancelled, NULL);
+	mpt_join_all(t);
+	b->c = NULL;
+	end(t, b);
+}
+
 int
 main(void)
 {
@@ -111,6 +153,7 @@ main(void)
 		mpt_test(the_end_of_file_stays),
 		mpt_test(a_death_is_noticed_without_descriptors),
 		mpt_test(whoever_closes_it_gives_it_back),
+		mpt_test(nothing_is_cancelled_half_way),
 	};
 
 	return cmocka_run_group_tests(tests, with_pipes, NULL);
