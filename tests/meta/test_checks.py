@@ -226,6 +226,9 @@ CASES = [
 LIBRARIES = [
     ('sound', 'int mproc_x = 1;', None),
     ('extra', 'int mproc_x = 1; int mproc_y = 1;', 'mproc_y: exported'),
+    ('thread_local', '_Thread_local int mproc_x = 1; static _Thread_local '
+     'char y[1536]; int *f(void); __attribute__((visibility("hidden"))) '
+     'int *f(void) { y[0]++; return &mproc_x; }', 'bytes are thread-local'),
     ('missing', 'int mproc_y = 1;', 'mproc_x: in src/libmproc.map'),
 ]
 
