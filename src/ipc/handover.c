@@ -88,6 +88,9 @@ give(struct mpr_handover *p, mproc_conn *c)
 	unsigned side;
 	int r;
 
+	/* Not before there is something to give: the kernel has to be asked. */
+	if (!p->child)
+		p->child = mpr_hold_of(p->pid);
 	r = mpr_pipe_of(c, &a, &pipe, &side);
 	if (r == 0)
 		r = mpr_self(a, &self);
@@ -134,7 +137,7 @@ mpr_handover_begin(struct mpr_handover *p, mproc_conn *const *conns, int n, bool
 
 	if (n < 0 || (n == 0 && !all))
 		return 0;
-	p->child = mpr_hold_of(pid);
+	p->pid = pid;
 	p->moves = n > 0;
 	if (n == 0)
 		return give_all(p);

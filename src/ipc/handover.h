@@ -17,7 +17,8 @@
 struct mpr_handover {
 	mproc_conn **conns;
 	unsigned n, room;
-	uint64_t child; /* the word of its holds */
+	pid_t pid;	/* the child's */
+	uint64_t child; /* the word of its holds; 0: it has none yet */
 	bool moves; /* the caller does not hold them any more then */
 };
 
