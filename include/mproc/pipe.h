@@ -24,10 +24,10 @@
  *
  * End of file. At one end the other one is gone when no process but the caller
  * holds it: those that did have closed it, or have ended. A copy that the caller
- * itself has never closed does not count, so a parent learns of its child's end
- * without having closed anything. Nor is it gone as long as no other process has
- * ever held it and the caller still does: the threads of one process can use both
- * ends. Then mproc_conn_recv() gives what is left, and after the last message
+ * itself has never used nor closed does not count, so a parent learns of its
+ * child's end without having closed anything. One that it has used counts until it
+ * is closed, and so does one that no other process has ever held: the threads of
+ * one process can use both ends. Then mproc_conn_recv() gives what is left, and after the last message
  * -EPIPE; mproc_conn_send() gives -EPIPE at once. A process that holds an end
  * without using it, a sibling for instance, keeps it from being gone: name what
  * each child is to hold. A process that waits for its children as it ends has to

@@ -148,6 +148,18 @@ fill_use(const mproc_conn *c, struct use *u)
 	return 0;
 }
 
+/* Says that the process uses the end itself, once. Returns false if it does not hold
+ * that any more. */
+static bool
+mark_used(struct use *u)
+{
+	uint64_t word = u->mine;
+
+	u->mine |= MPR_HOLD_USED;
+	return atomic_compare_exchange_strong(u->hold, &word, u->mine) ||
+	       word == u->mine;
+}
+
 /* Looks at what is at hand no more, or not yet. */
 static MPR_NOINLINE int
 find_use(const mproc_conn *c, struct use **ret_u)
@@ -167,7 +179,8 @@ find_use(const mproc_conn *c, struct use **ret_u)
 			return r;
 	}
 	*ret_u = use_of(c);
-	return fill_use(c, *ret_u);
+	r = fill_use(c, *ret_u);
+	return r == 0 && !mark_used(*ret_u) ? not_held(c) : r;
 }
 
 static inline bool
@@ -363,10 +376,11 @@ mpr_pipe_leave(mproc_conn *c)
 	/* Only who takes part can free what there is. Where it cannot, that is
 	 * done by who makes the next queue. */
 	(void)mpr_self(u->arena, &self);
-	/* Another thread may be faster. */
-	if (!atomic_compare_exchange_strong(u->hold, &mine,
-					    mine | MPR_HOLD_ENDING))
-		return;
+	/* Another thread may be faster; or use it for the first time. */
+	while (!atomic_compare_exchange_strong(u->hold, &mine,
+					       mine | MPR_HOLD_ENDING))
+		if (!mpr_hold_is(mine, u->mine))
+			return;
 	other = mpr_hold_find(u->arena, &u->pipe->end[!u->side].holds, mine);
 	if (u->in)
 		mpr_queue_fd_close(u->in);

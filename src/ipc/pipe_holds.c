@@ -49,7 +49,7 @@ mpr_hold_of(pid_t pid)
 	uint64_t start = mpr_task_start_time(pid);
 
 	mpr_thread_allow_cancel(before);
-	return start << 23 | (uint64_t)pid << 1;
+	return (start << 23 & ~MPR_HOLD_USED) | (uint64_t)pid << 1;
 }
 
 uint64_t

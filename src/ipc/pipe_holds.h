@@ -4,7 +4,8 @@
  *
  *   bit 0        1: it holds the end no more, and not all is done about that yet
  *   bits 1..22   its id
- *   bits 23..63  when it has started (os/task.h), or 0 if that is unknown
+ *   bits 23..62  when it has started (os/task.h), or 0 if that is unknown
+ *   bit 63       1: it has used the end itself
  *
  * All zero is free. A hold begins and ends with one compare-and-swap of the whole
  * word; id and time name one process for ever, so a hold is never taken for that
@@ -32,6 +33,7 @@
 #define MPR_HOLDS_FIRST 6
 #define MPR_HOLDS_MORE 31
 #define MPR_HOLD_ENDING UINT64_C(1)
+#define MPR_HOLD_USED (UINT64_C(1) << 63)
 
 /* Part of an end. */
 struct mpr_holds {
@@ -76,7 +78,7 @@ mpr_hold_pid(uint64_t word)
 static inline uint64_t
 mpr_hold_start(uint64_t word)
 {
-	return word >> 23;
+	return (word & ~MPR_HOLD_USED) >> 23;
 }
 
 /* Whether somebody holds the end by the word. */
@@ -93,8 +95,8 @@ mpr_hold_is(uint64_t word, uint64_t other)
 {
 	return mpr_hold_stands(word) &&
 	       mpr_hold_pid(word) == mpr_hold_pid(other) &&
-	       (word == other || !mpr_hold_start(word) ||
-		!mpr_hold_start(other));
+	       (mpr_hold_start(word) == mpr_hold_start(other) ||
+		!mpr_hold_start(word) || !mpr_hold_start(other));
 }
 
 /* Where the process of @word holds the end, or NULL. */

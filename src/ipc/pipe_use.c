@@ -29,12 +29,14 @@ mpr_pipe_is_gone(const mproc_arena *a, struct mpr_pipe *pipe, unsigned side,
 		 uint64_t mine)
 {
 	struct mproc_conn *end = &pipe->end[side];
+	bool passed = atomic_load(&end->passed);
+	_Atomic uint64_t *own;
 
 	/* Who holds it is looked at last: who gives it away adds a hold before
 	 * it says so, and before it ends its own. */
-	if (!atomic_load(&end->passed) &&
-	    mpr_hold_is(atomic_load(&pipe->creator), mine) &&
-	    mpr_hold_find(a, &end->holds, mine))
+	own = mpr_hold_find(a, &end->holds, mine);
+	if (own && (atomic_load(own) & MPR_HOLD_USED ||
+		    (!passed && mpr_hold_is(atomic_load(&pipe->creator), mine))))
 		return false;
 	return !mpr_hold_others(a, &end->holds, mine);
 }

@@ -146,6 +146,33 @@ nothing_is_cancelled_half_way(void **state)
 	end(t, b);
 }
 
+static int
+nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* A child that was never meant to have it, but was forked meanwhile and so held it
+ * as well, ends. */
+static void
+threads_go_on_when_a_child_ends(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	mproc_process *p;
+
+	send_number(t, b->a, 1);
+	recv_number(t, b->b, 1);
+	p = start_forked(nothing, NULL);
+	assert_int_equal(end_of(p), 0);
+	mproc_process_close(p);
+	send_number(t, b->a, 2);
+	recv_number(t, b->b, 2);
+	assert_int_equal(recv_now(b->b), -EAGAIN);
+	end(t, b);
+}
+
 int
 main(void)
 {
@@ -154,6 +181,7 @@ main(void)
 		mpt_test(a_death_is_noticed_without_descriptors),
 		mpt_test(whoever_closes_it_gives_it_back),
 		mpt_test(nothing_is_cancelled_half_way),
+		mpt_test(threads_go_on_when_a_child_ends),
 	};
 
 	return cmocka_run_group_tests(tests, with_pipes, NULL);
