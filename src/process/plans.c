@@ -44,8 +44,6 @@ mpr_plans_new(struct mpr_plans **ret_plans)
 		return r;
 	}
 	plans->generation = mpr_generation();
-	/* A child by fork has no part in it, and might write over an id. */
-	(void)mpr_shmem_hide(&plans->shmem, true);
 	r = mpr_bytelock_take(&plans->shmem.file, 0);
 	if (r < 0)
 		mpr_plans_drop(plans);
