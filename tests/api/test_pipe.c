@@ -376,7 +376,7 @@ bad_arguments(void **state)
 	mproc_process *p;
 	mproc_conn *c;
 	char bytes[8];
-	int local;
+	uint64_t local = 0; /* no magic number */
 	void *block = mproc_alloc(1024);
 
 	assert_int_equal(mproc_pipe(NULL, &c, NULL), -EINVAL);
