@@ -461,7 +461,8 @@ mpr_child_signal(const struct mpr_child *c, int signal)
 	if (r == -EAGAIN ||
 	    (r != -ECHILD && c->fd < 0 && !mpr_child_is_gone(c))) {
 		r = mpr_fault(MPR_FAULT_KILL) ? -1 : kill(c->pid, signal);
-		return r == 0 ? 0 : -errno;
+		/* With SIGCHLD ignored it may have gone since we looked. */
+		return r == 0 || errno == ESRCH ? 0 : -errno;
 	}
 	if (c->fd < 0 || mpr_child_is_gone(c) ||
 	    syscall(SYS_pidfd_send_signal, c->fd, signal, NULL, 0) == 0)
