@@ -192,7 +192,9 @@ consume(struct mpt *t, unsigned me, struct mpt_rand *rand)
 	struct board *b = mpt_scratch(t);
 	unsigned producer;
 
-	if (!chaos_rest(t, me))
+	/* One must take what there is when a truce is called, even if that is
+	 * before any consumer has begun. */
+	if (!chaos_is_veteran(me) && !chaos_rest(t, me))
 		return 0;
 	b->consumes[me] = true;
 	for (;;) {
