@@ -378,12 +378,13 @@ mpr_attachment_find(mproc_queue *q, struct mpr_attachment **ret_at)
 	if (mpr_attachments.generation != mpr_generation())
 		drop_parents();
 	at = mpr_attachment_present(q);
-	/* Gone since we attached; another queue may be there by now. */
+	/* Gone since we attached. Our seat has kept the header from becoming
+	 * another queue's, which is not what the caller means, so there is none
+	 * to attach to. */
 	if (at && atomic_load(&q->state) != at->open) {
-		if (mpr_attachment_is_held(at))
-			return mpr_queue_stale(q);
-		mpr_attachment_drop(at);
-		at = NULL;
+		if (!mpr_attachment_is_held(at))
+			mpr_attachment_drop(at);
+		return mpr_queue_stale(q);
 	}
 	if (!at) {
 		r = attach(q, &at);

@@ -34,6 +34,7 @@ struct use {
 	_Atomic uint64_t *hold; /* the process's */
 	uint64_t mine;		/* what is there */
 	mproc_queue *in, *out;	/* NULL: not this way */
+	bool attached[2];	/* to what comes in, and to what goes out */
 	/* Another process's hold of the other end, if it is still there. */
 	_Atomic uint64_t *peer;
 	uint64_t peers;
@@ -238,6 +239,27 @@ answer(const mproc_conn *c, int r)
 	return mpr_likely(r >= 0) ? r : judge(c, r);
 }
 
+/* The thread's first call in one direction. From then on it has a seat in the queue,
+ * which thus cannot become that of another pipe: if it is this pipe's then, no message
+ * of this pipe comes into another one, whatever other threads close meanwhile. */
+static MPR_NOINLINE int
+attach(const mproc_conn *c, struct use *u, bool out)
+{
+	struct mpr_attachment *at;
+	int r = mpr_attachment_get(out ? u->out : u->in, &at);
+
+	if (r < 0)
+		return answer(c, r);
+	/* Not older than the seat: that the queue was OPEN then was an acquire
+	 * load, which pairs with the store that opened it. */
+	if (!is_fresh(u, c)) {
+		mpr_attachment_drop(at);
+		return not_held(c);
+	}
+	u->attached[out] = true;
+	return 0;
+}
+
 /* Whether the other end is not gone, when it is not held as it was. */
 static MPR_NOINLINE bool
 find_peer(struct use *u)
@@ -273,7 +295,8 @@ get_sender(const mproc_conn *c, struct use **ret_u)
 		return wrong_way(c, "send");
 	if (mpr_unlikely(!has_peer(*ret_u)))
 		return gone(c);
-	return 0;
+	return mpr_likely((*ret_u)->attached[true]) ?
+		       0 : attach(c, *ret_u, true);
 }
 
 int
@@ -304,9 +327,12 @@ get_receiver(const mproc_conn *c, struct use **ret_u)
 {
 	int r = get_use(c, ret_u);
 
-	if (mpr_unlikely(r == 0 && !(*ret_u)->in))
+	if (mpr_unlikely(r < 0))
+		return r;
+	if (mpr_unlikely(!(*ret_u)->in))
 		return wrong_way(c, "receive");
-	return r;
+	return mpr_likely((*ret_u)->attached[false]) ?
+		       0 : attach(c, *ret_u, false);
 }
 
 int
