@@ -16,6 +16,7 @@
 #include "os/fds.h"
 #include "os/sibling.h"
 #include "os/stdio.h"
+#include "os/task.h"
 #include "process/forkserver.h"
 #include "process/plan.h"
 #include "process/plans.h"
@@ -379,11 +380,14 @@ mpr_server_run(void *arg)
 	int connection = *(int *)arg, r;
 	struct mpr_server_answer answer;
 	struct mpr_sibling sibling;
+	pid_t us = mpr_task_pid();
 
 	mpr_keyboard_ignore(&keyboard);
 	answer = greet(connection, &r);
-	if (r < 0)
-		return 0;
+	/* A child that the preload function has forked may return from it, too: what
+	 * it made would be the server's children, and nobody's that asks. */
+	if (r < 0 || mpr_task_pid() != us)
+		return answer.code;
 	if (answer.error == 0)
 		answer.error = mpr_sibling_prepare(&sibling);
 	r = mpr_courier_send(connection, &answer, sizeof(answer), NULL, 0);

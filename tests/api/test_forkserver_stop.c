@@ -20,6 +20,7 @@ struct board {
 	_Atomic unsigned late_deaths;
 	_Atomic unsigned held; /* the preload that waits, or 0 */
 	_Atomic bool goes_on;
+	_Atomic int code_of_child; /* that the preload function forks */
 };
 
 #define BOARD "TEST_FORKSERVER_BOARD"
@@ -88,6 +89,21 @@ exit_in_preload(void *arg)
 
 	b->preloads++;
 	exit(9);
+}
+
+static int
+fork_in_preload(void *arg)
+{
+	struct board *b = arg;
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		return b->code_of_child;
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return 1;
+	preloaded = 40 + WEXITSTATUS(status);
+	return 0;
 }
 
 static int
@@ -162,6 +178,18 @@ a_preload_function_is_to_blame_if_it_always_crashes(void **state)
 	assert_int_equal(start_server(exit_in_preload), -ENOEXEC);
 	assert_true(detail_has("status 9"));
 	assert_int_equal(board->preloads, 1);
+}
+
+static void
+a_child_of_the_preload_function_does_not_serve(void **state)
+{
+	(void)state;
+	for (int code = 0; code <= 7; code += 7) {
+		board->code_of_child = code;
+		assert_int_equal(start_server(fork_in_preload), 0);
+		assert_int_equal(run(), 40 + code);
+		assert_int_equal(mproc_forkserver_stop(), 0);
+	}
 }
 
 /* Starts in other threads. */
@@ -284,6 +312,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		stop_test(one_that_is_killed_before_it_serves_is_replaced),
 		stop_test(a_preload_function_is_to_blame_if_it_always_crashes),
+		stop_test(a_child_of_the_preload_function_does_not_serve),
 		stop_test(a_server_that_began_before_a_stop_is_for_one_start),
 		stop_test(a_start_by_one_that_is_stopped_gets_another),
 		stop_test(stops_and_starts_go_together),
