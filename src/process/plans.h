@@ -4,9 +4,12 @@
  * server have mapped, cut into slots. What is in a slot is a plan file (plan.h).
  *
  * The server has each slot mapped by itself, and only the child that it is for gets
- * that mapping; children that the process forks itself get none. So no other child can
- * write there while this one is begun, nor afterwards. Who has ended may have left processes that have it still; so what a
- * process keeps of its plan, besides its record, is a copy.
+ * that mapping. So no other child of the server can write there while this one is
+ * begun, nor afterwards. Children that the process forks itself have its mapping of
+ * the whole, as a signal handler may have forked them in the middle of a call for one
+ * of these processes; nothing of ours writes there in them. Who has ended may have
+ * left processes that have it still; so what a process keeps of its plan, besides its
+ * record, is a copy.
  *
  * The first byte of the file is locked by the process that has the server, for as long
  * as it is that program.
