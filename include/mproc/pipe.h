@@ -332,8 +332,8 @@ mproc_listener_open(mproc_listener **ret_l, const char *address,
  * @timeout: how long to wait for one
  *
  * With a key it is the first one who has shown it. Up to 64 are heard at the same
- * time, so nobody waits for one who is slow; beyond that the one who has been there
- * longest is dropped. Who shows another key, something else, or nothing in time, is
+ * time, so nobody waits for one who is slow; beyond that, or where there is no
+ * descriptor for another one, the one who has been there longest is dropped. Who shows another key, something else, or nothing in time, is
  * dropped, and so is another user where .peers says so; the log has a line of it
  * (MPROC_LOG_WARNING).
  *

@@ -259,6 +259,25 @@ receive_one(mproc_listener *l, int fd)
 	return l->admission.key ? begin(l, fd) : 1;
 }
 
+/* Returns the descriptor of one who has connected, or a negative error. Without a
+ * descriptor that is one also where nobody has; and who is silent must not keep the
+ * last ones. */
+static int
+take_one(mproc_listener *l)
+{
+	int fd;
+
+	while ((fd = mpr_socket_accept(l->fd)) == -EMFILE || fd == -ENFILE) {
+		if (!mpr_socket_is_ready(l->fd, MPR_SOCKET_IN))
+			return -EAGAIN;
+		if (!l->n)
+			break;
+		refuse(l, take_out(l, oldest(l)),
+		       "there is no descriptor for another one");
+	}
+	return fd;
+}
+
 /* Those who have connected, up to a number: others wait, too. Returns 1 if one is
  * through, 0 or a negative error. */
 static int
@@ -267,7 +286,7 @@ receive(mproc_listener *l, int *ret_fd)
 	int fd, r = 0;
 
 	for (unsigned i = 0; i < UNDER_WAY && r == 0; i++) {
-		fd = mpr_socket_accept(l->fd);
+		fd = take_one(l);
 		if (fd == -EAGAIN)
 			return 0;
 		if (fd < 0)

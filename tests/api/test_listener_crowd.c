@@ -4,6 +4,7 @@
  * talkative, of another user, and very many.
  */
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "listener.h"
 #include "mpt_rand.h"
@@ -226,6 +227,63 @@ those_who_are_silent_keep_nobody_out(void **state)
 	mproc_listener_close(l);
 }
 
+/* Asked, and then nothing more. */
+static bool
+was_dropped(int fd)
+{
+	char buf[100];
+
+	return recv(fd, buf, sizeof(buf), MSG_DONTWAIT) == 63 &&
+	       recv(fd, buf, sizeof(buf), MSG_DONTWAIT) == 0;
+}
+
+/* The process gets no descriptor any more. Returns the limit before. */
+static struct rlimit
+use_up_descriptors(void)
+{
+	struct rlimit before, now;
+	int next = fcntl(0, F_DUPFD_CLOEXEC, 0);
+
+	assert_true(next > 2);
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	now = before;
+	now.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+	return before;
+}
+
+/* Silent ones must not have the last descriptors for ever. */
+static void
+who_is_silent_has_no_descriptor_that_is_needed(void **state)
+{
+	char *address = unix_address(*state, "descriptors");
+	mproc_listener *l = listen_with_key(address);
+	struct rlimit before;
+	mproc_conn *c;
+	int fds[3], r[3];
+
+	for (int i = 0; i < 2; i++) {
+		fds[i] = raw_connect(address);
+		assert_int_equal(mproc_listener_accept(l, &c, MPROC_NOWAIT),
+				 -EAGAIN);
+	}
+	fds[2] = raw_connect(address);
+	before = use_up_descriptors();
+	/* For who has come. When nobody else comes, nobody has to go. */
+	for (int i = 0; i < 3; i++)
+		r[i] = mproc_listener_accept(l, &c, MPROC_NOWAIT);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(r[i], -EAGAIN);
+	assert_true(was_dropped(fds[0]));
+	assert_false(was_dropped(fds[1]));
+	assert_false(was_dropped(fds[2]));
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	mproc_listener_close(l);
+}
+
 static void
 who_says_nothing_in_time_is_dropped(void **state)
 {
@@ -444,6 +502,7 @@ main(void)
 		mpt_test(a_silent_listener_without_a_key_is_noticed),
 		mpt_test(a_talkative_listener_without_a_key_is_noticed),
 		mpt_test(those_who_are_silent_keep_nobody_out),
+		mpt_test(who_is_silent_has_no_descriptor_that_is_needed),
 		mpt_test(who_says_nothing_in_time_is_dropped),
 		mpt_test(noise_lets_nobody_in_and_keeps_nobody_out),
 		mpt_test(other_users_are_let_in_if_they_may_be),
