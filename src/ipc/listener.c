@@ -24,6 +24,7 @@
 #include "os/turn.h"
 
 #define UNDER_WAY 64
+#define OLDEST 0
 #define BACKLOG 128
 #define MODE_USER 0600u
 #define MODE_ANY 0666u
@@ -198,7 +199,9 @@ take_out(mproc_listener *l, unsigned i)
 
 	mpr_gather_drop(l->gather, fd);
 	explicit_bzero(&l->under_way[i].auth, sizeof(l->under_way[i].auth));
-	l->under_way[i] = l->under_way[--l->n];
+	/* In the order in which they came. */
+	memmove(&l->under_way[i], &l->under_way[i + 1],
+		(--l->n - i) * sizeof(l->under_way[0]));
 	return fd;
 }
 
@@ -210,17 +213,6 @@ refuse(const mproc_listener *l, int fd, const char *why)
 	mpr_fds_close(fd);
 }
 
-static unsigned
-oldest(const mproc_listener *l)
-{
-	unsigned best = 0;
-
-	for (unsigned i = 1; i < l->n; i++)
-		if (l->under_way[i].deadline < l->under_way[best].deadline)
-			best = i;
-	return best;
-}
-
 /* One who has to show a key is asked for it. Returns 1 if it has done so, 0, or a
  * negative error. */
 static int
@@ -230,7 +222,7 @@ begin(mproc_listener *l, int fd)
 	int r;
 
 	if (l->n == UNDER_WAY)
-		refuse(l, take_out(l, oldest(l)), "too many at once");
+		refuse(l, take_out(l, OLDEST), "too many at once");
 	h = &l->under_way[l->n];
 	r = mpr_handshake_begin(h, fd, true, &l->admission);
 	if (r == 0)
@@ -272,7 +264,7 @@ take_one(mproc_listener *l)
 			return -EAGAIN;
 		if (!l->n)
 			break;
-		refuse(l, take_out(l, oldest(l)),
+		refuse(l, take_out(l, OLDEST),
 		       "there is no descriptor for another one");
 	}
 	return fd;
@@ -351,8 +343,8 @@ await_somebody(const mproc_listener *l, struct mpr_limit *limit)
 
 	if (r < 0)
 		return r;
-	if (l->n && l->under_way[oldest(l)].deadline < deadline)
-		deadline = l->under_way[oldest(l)].deadline;
+	if (l->n && l->under_way[OLDEST].deadline < deadline)
+		deadline = l->under_way[OLDEST].deadline;
 	r = mpr_socket_await(l->gather < 0 ? l->fd : l->gather, MPR_SOCKET_IN,
 			     deadline);
 	return r == -ETIMEDOUT && deadline < limit->deadline ? 0 : r;

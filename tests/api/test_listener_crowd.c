@@ -284,6 +284,30 @@ who_is_silent_has_no_descriptor_that_is_needed(void **state)
 	mproc_listener_close(l);
 }
 
+/* Handshakes without a limit in time: all may stay for equally long. */
+static void
+the_oldest_of_the_patient_goes(void **state)
+{
+	char *address = unix_address(*state, "patient");
+	mproc_listener *l;
+	int fds[PLACES + 3];
+	mproc_conn *c;
+
+	assert_int_equal(mproc_listener_open(&l, address,
+		MPROC_OPTS(mproc_listener_opts, A_KEY,
+			   .handshake_timeout = MPROC_FOREVER)), 0);
+	for (int i = 0; i < PLACES + 3; i++) {
+		fds[i] = raw_connect(address);
+		assert_int_equal(mproc_listener_accept(l, &c, MPROC_NOWAIT),
+				 -EAGAIN);
+	}
+	for (int i = 0; i < PLACES + 3; i++) {
+		assert_int_equal(was_dropped(fds[i]), i < 3);
+		close(fds[i]);
+	}
+	mproc_listener_close(l);
+}
+
 static void
 who_says_nothing_in_time_is_dropped(void **state)
 {
@@ -503,6 +527,7 @@ main(void)
 		mpt_test(a_talkative_listener_without_a_key_is_noticed),
 		mpt_test(those_who_are_silent_keep_nobody_out),
 		mpt_test(who_is_silent_has_no_descriptor_that_is_needed),
+		mpt_test(the_oldest_of_the_patient_goes),
 		mpt_test(who_says_nothing_in_time_is_dropped),
 		mpt_test(noise_lets_nobody_in_and_keeps_nobody_out),
 		mpt_test(other_users_are_let_in_if_they_may_be),
