@@ -343,6 +343,9 @@ await_somebody(const mproc_listener *l, struct mpr_limit *limit)
 
 	if (r < 0)
 		return r;
+	/* Whoever comes all the time does not hold us up. */
+	if (mproc_now() >= deadline)
+		return -ETIMEDOUT;
 	if (l->n && l->under_way[OLDEST].deadline < deadline)
 		deadline = l->under_way[OLDEST].deadline;
 	r = mpr_socket_await(l->gather < 0 ? l->fd : l->gather, MPR_SOCKET_IN,

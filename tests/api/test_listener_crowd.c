@@ -308,6 +308,42 @@ the_oldest_of_the_patient_goes(void **state)
 	mproc_listener_close(l);
 }
 
+struct flood {
+	const char *address;
+	unsigned n;
+};
+
+/* Who is refused comes again at once, so that there is always one. */
+static void
+come_again(void *ctx, int level, const char *text)
+{
+	struct flood *flood = ctx;
+	int fd;
+
+	(void)level;
+	(void)text;
+	if (++flood->n > 20000)
+		return;
+	fd = raw_connect(flood->address);
+	(void)!send(fd, "\377\0\0\0", 4, MSG_NOSIGNAL);
+	close(fd);
+}
+
+static void
+a_flood_does_not_hold_up_whose_time_is_over(void **state)
+{
+	struct flood flood = { unix_address(*state, "flood"), 0 };
+	mproc_listener *l = listen_with_key(flood.address);
+	mproc_conn *c;
+
+	come_again(&flood, 0, "");
+	mproc_log_set(MPROC_LOG_WARNING, come_again, &flood);
+	assert_int_equal(mproc_listener_accept(l, &c, mproc_ms(3)), -ETIMEDOUT);
+	mproc_log_set(MPROC_LOG_OFF, NULL, NULL);
+	assert_in_range(flood.n, 2, 20000);
+	mproc_listener_close(l);
+}
+
 static void
 who_says_nothing_in_time_is_dropped(void **state)
 {
@@ -528,6 +564,7 @@ main(void)
 		mpt_test(those_who_are_silent_keep_nobody_out),
 		mpt_test(who_is_silent_has_no_descriptor_that_is_needed),
 		mpt_test(the_oldest_of_the_patient_goes),
+		mpt_test(a_flood_does_not_hold_up_whose_time_is_over),
 		mpt_test(who_says_nothing_in_time_is_dropped),
 		mpt_test(noise_lets_nobody_in_and_keeps_nobody_out),
 		mpt_test(other_users_are_let_in_if_they_may_be),
