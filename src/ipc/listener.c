@@ -168,6 +168,8 @@ adopt(mproc_listener *l)
 	r = open_gather(l);
 	if (r == 0)
 		r = mpr_fds_move_to(l->gather, old);
+	if (r == old)
+		mpr_fds_end_at_exec(old);
 	l->gather = old;
 	return r < 0 ? r : 0;
 }

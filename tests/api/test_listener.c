@@ -447,6 +447,7 @@ hear_one(struct mpt *t, void *arg)
 	mproc_conn *c;
 
 	mpt_check_int(t, mproc_listener_accept(arg, &c, MPROC_NOWAIT), -EAGAIN);
+	mpt_check(t, fcntl(mproc_listener_fd(arg), F_GETFD) & FD_CLOEXEC);
 	mpt_step(t, 0);
 	wait_to_be_killed(t);
 	return 0;
