@@ -105,7 +105,10 @@ mpr_socket_conn_poll(struct mpr_socket_conn *c, mproc_timeout timeout)
 {
 	struct mpr_limit limit = mpr_limit(timeout);
 
-	if (mpr_socket_is_ready(c->fd, MPR_SOCKET_IN))
+	mpr_socket_conn_adopt(c);
+	/* What has ended for ever is told at once, too. */
+	if (c->in_lost || c->in_error ||
+	    mpr_socket_is_ready(c->fd, MPR_SOCKET_IN))
 		return 0;
 	return mpr_socket_conn_await(c, MPR_SOCKET_IN, &limit);
 }

@@ -36,7 +36,7 @@ struct mpr_socket_conn {
 	uint64_t in_have;
 	bool in_lost;
 	bool asked;    /* nothing has come yet, and what comes may be a challenge */
-	int in_error;  /* for ever */
+	_Atomic int in_error; /* for ever */
 	unsigned char *kept; /* what a call has left when it stopped in the middle */
 	size_t kept_size;
 	unsigned char kept_here[MPR_SOCKET_CONN_KEPT];

@@ -61,8 +61,10 @@ read_head(struct mpr_socket_conn *c, struct mpr_limit *limit)
 		if (n < 0)
 			return (int)n;
 		r = mpr_wire_feed(&c->head, bytes, (size_t)n, &c->in_len);
-		if (r < 0)
-			return c->in_error = r;
+		if (r < 0) {
+			c->in_error = r;
+			return r;
+		}
 		c->in_known = r > 0;
 	}
 	return 0;

@@ -341,6 +341,29 @@ a_torn_message_is_the_end(void **state)
 	mproc_listener_close(l);
 }
 
+/* What is no message: everybody is told each time, whoever waits first. */
+static void
+what_is_no_message_stays_the_end(void **state)
+{
+	char *address = unix_address(*state, "garbage");
+	mproc_listener *l;
+	mproc_conn *c;
+	int fd;
+
+	assert_int_equal(mproc_listener_open(&l, address, NULL), 0);
+	fd = raw_connect(address);
+	assert_int_equal(mproc_listener_accept(l, &c, mproc_sec(20)), 0);
+	assert_int_equal(write(fd, "\377\377\377\376", 4), 4);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(mproc_conn_poll(c, mproc_ms(20)), 0);
+		assert_int_equal(mproc_conn_recv(c, NULL, 0, NULL, mproc_ms(20)),
+				 -EBADMSG);
+	}
+	close(fd);
+	mproc_conn_close(c);
+	mproc_listener_close(l);
+}
+
 #define HUGE (6u << 20)
 
 static int
@@ -612,6 +635,7 @@ main(void)
 		mpt_test(a_backlog_is_as_long_as_it_is_asked_for),
 		mpt_test(waiting_ends_with_an_interrupt),
 		mpt_test(a_torn_message_is_the_end),
+		mpt_test(what_is_no_message_stays_the_end),
 		mpt_test(a_huge_message_is_whole),
 		mpt_test(forked_children_accept_at_one_listener),
 		mpt_test(whom_a_child_hears_does_not_wake_its_parent),
