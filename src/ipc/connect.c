@@ -8,6 +8,7 @@
 #include "ipc/socket_conn.h"
 #include "os/fds.h"
 #include "os/socket.h"
+#include "os/thread.h"
 
 /* The deadline is the sooner one of the call's and of the handshake's. */
 static int
@@ -77,7 +78,7 @@ mproc_connect(mproc_conn **ret_c, const char *address,
 	struct mproc_connect_opts o;
 	struct mpr_admission admission;
 	struct mpr_socket_conn *c;
-	int r;
+	int before, r;
 
 	if (!ret_c)
 		return mpr_fail(-EINVAL, "ret_c is NULL");
@@ -86,8 +87,10 @@ mproc_connect(mproc_conn **ret_c, const char *address,
 		r = mpr_admission_read(&admission, address, &o, MPROC_PEERS_ANY);
 	if (r < 0)
 		return r;
+	before = mpr_thread_forbid_cancel();
 	r = connect_to(&c, address, &admission, timeout);
 	mpr_admission_end(&admission);
+	mpr_thread_allow_cancel(before);
 	if (r == 0)
 		*ret_c = (mproc_conn *)c;
 	return r;

@@ -21,6 +21,7 @@
 #include "os/gather.h"
 #include "os/generation.h"
 #include "os/socket.h"
+#include "os/thread.h"
 #include "os/turn.h"
 
 #define UNDER_WAY 64
@@ -127,7 +128,7 @@ mproc_listener_open(mproc_listener **ret_l, const char *address,
 {
 	struct mproc_listener_opts o;
 	mproc_listener *l;
-	int r;
+	int before, r;
 
 	if (!ret_l)
 		return mpr_fail(-EINVAL, "ret_l is NULL");
@@ -138,8 +139,10 @@ mproc_listener_open(mproc_listener **ret_l, const char *address,
 	if (!l)
 		return mpr_fail(-ENOMEM, "no memory for a listener");
 	r = read_opts(&l->admission, address, &o);
+	before = mpr_thread_forbid_cancel();
 	if (r == 0)
 		r = open_socket(l, address, o.backlog);
+	mpr_thread_allow_cancel(before);
 	if (r < 0) {
 		mpr_admission_end(&l->admission);
 		free(l);
@@ -178,11 +181,12 @@ static int
 come_in(mproc_listener *l)
 {
 	uint64_t ours = mpr_generation();
-	int r = 0;
+	int before, r = 0;
 
 	/* Acquire: with the generation comes the turn. */
 	if (atomic_load_explicit(&l->generation, memory_order_acquire) == ours)
 		return 0;
+	before = mpr_thread_forbid_cancel();
 	mpr_process_lock();
 	if (atomic_load_explicit(&l->generation, memory_order_relaxed) != ours)
 		r = adopt(l);
@@ -190,6 +194,7 @@ come_in(mproc_listener *l)
 		atomic_store_explicit(&l->generation, ours,
 				      memory_order_release);
 	mpr_process_unlock();
+	mpr_thread_allow_cancel(before);
 	return r;
 }
 
@@ -402,7 +407,7 @@ mproc_listener_accept(mproc_listener *l, mproc_conn **ret_c,
 		      mproc_timeout timeout)
 {
 	struct mpr_limit limit = mpr_limit(timeout);
-	int r;
+	int before, r;
 
 	if (!l || !ret_c)
 		return mpr_fail(-EINVAL, "%s is NULL", l ? "ret_c" : "l");
@@ -416,8 +421,11 @@ mproc_listener_accept(mproc_listener *l, mproc_conn **ret_c,
 		if (r < 0)
 			return r;
 	}
+	/* Closing one who is refused is a cancellation point, and so is the log. */
+	before = mpr_thread_forbid_cancel();
 	r = accept_in_turn(l, ret_c, &limit);
 	mpr_turn_give(&l->turn);
+	mpr_thread_allow_cancel(before);
 	return r;
 }
 
@@ -443,8 +451,11 @@ mproc_listener_fd(mproc_listener *l)
 void
 mproc_listener_close(mproc_listener *l)
 {
+	int before;
+
 	if (!l)
 		return;
+	before = mpr_thread_forbid_cancel();
 	for (unsigned i = 0; i < l->n; i++)
 		mpr_fds_close(l->under_way[i].fd);
 	if (l->owner == mpr_generation())
@@ -461,4 +472,5 @@ mproc_listener_close(mproc_listener *l)
 	mpr_admission_end(&l->admission);
 	explicit_bzero(l, sizeof(*l));
 	free(l);
+	mpr_thread_allow_cancel(before);
 }

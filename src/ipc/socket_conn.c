@@ -7,6 +7,7 @@
 #include "os/fds.h"
 #include "os/generation.h"
 #include "os/socket.h"
+#include "os/thread.h"
 
 #define MAGIC UINT64_C(0x6d70635f736f636b)
 
@@ -122,6 +123,8 @@ mpr_socket_conn_fd(const struct mpr_socket_conn *c)
 void
 mpr_socket_conn_close(struct mpr_socket_conn *c)
 {
+	int before = mpr_thread_forbid_cancel();
+
 	mpr_socket_conn_adopt(c);
 	mpr_turn_destroy(&c->sending);
 	mpr_turn_destroy(&c->receiving);
@@ -130,4 +133,5 @@ mpr_socket_conn_close(struct mpr_socket_conn *c)
 	free(c->kept);
 	c->magic = 0;
 	free(c);
+	mpr_thread_allow_cancel(before);
 }

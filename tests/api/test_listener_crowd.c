@@ -308,6 +308,60 @@ the_oldest_of_the_patient_goes(void **state)
 	mproc_listener_close(l);
 }
 
+struct calls {
+	const char *address;
+	int n; /* of them have returned */
+};
+
+static void *
+call_and_be_cancelled(void *arg)
+{
+	struct calls *calls = arg;
+	mproc_listener *l;
+	mproc_conn *c, *d;
+
+	pthread_cancel(pthread_self());
+	if (mproc_listener_open(&l, calls->address,
+				MPROC_OPTS(mproc_listener_opts, A_KEY)) < 0)
+		return NULL;
+	calls->n++;
+	if (mproc_connect(&c, calls->address, NULL, MPROC_NOWAIT) < 0 ||
+	    mproc_conn_send(c, "no key", 6, MPROC_NOWAIT) < 0)
+		return NULL;
+	calls->n++;
+	/* It is asked and refused. */
+	if (mproc_listener_accept(l, &d, MPROC_NOWAIT) != -EAGAIN)
+		return NULL;
+	calls->n++;
+	/* And one who has a key is not heard. */
+	if (mproc_connect(&d, calls->address,
+			  MPROC_OPTS(mproc_connect_opts, A_KEY), mproc_ms(1)) !=
+	    -ETIMEDOUT)
+		return NULL;
+	calls->n++;
+	mproc_conn_close(c);
+	calls->n++;
+	mproc_listener_close(l);
+	calls->n++;
+	pthread_testcancel();
+	return NULL;
+}
+
+/* Or a turn would be taken for ever, and descriptors lost. */
+static void
+no_call_is_cancelled_half_way(void **state)
+{
+	struct calls calls = { unix_address(*state, "cancelled"), 0 };
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(pthread_create(&thread, NULL, call_and_be_cancelled,
+					&calls), 0);
+	assert_int_equal(pthread_join(thread, &result), 0);
+	assert_int_equal(calls.n, 6);
+	assert_true(result == PTHREAD_CANCELED);
+}
+
 struct flood {
 	const char *address;
 	unsigned n;
@@ -564,6 +618,7 @@ main(void)
 		mpt_test(those_who_are_silent_keep_nobody_out),
 		mpt_test(who_is_silent_has_no_descriptor_that_is_needed),
 		mpt_test(the_oldest_of_the_patient_goes),
+		mpt_test(no_call_is_cancelled_half_way),
 		mpt_test(a_flood_does_not_hold_up_whose_time_is_over),
 		mpt_test(who_says_nothing_in_time_is_dropped),
 		mpt_test(noise_lets_nobody_in_and_keeps_nobody_out),
