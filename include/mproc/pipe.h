@@ -133,7 +133,8 @@ mproc_pipe(mproc_conn **ret_a, mproc_conn **ret_b,
  *               to a child, or has been forked by who holds it
  *   -EINVAL     @c is NULL or no connection, or @buf is NULL
  *   -EFAULT     @c is neither an end of a pipe nor a connection over a socket
- *   -EBUSY      over a socket: another message has been sent in part
+ *   -EBUSY      over a socket: another message has been sent in part, or another
+ *               thread was in a call when this process was forked
  *   -ENOMEM, -ENOSPC  no memory
  *   -EBADMSG    the connection's memory is corrupt
  * Context: may block until @timeout. Thread-safe; not for signal handlers.
@@ -177,7 +178,11 @@ mproc_conn_sendv(mproc_conn *c, const struct iovec *parts, int n,
  *   -ETIMEDOUT  there was none until then
  *   -EINTR      mproc_interrupt() was called while it waited
  *   -EPERM      this end only sends
- *   -ESTALE, -EINVAL, -EFAULT, -ENOMEM, -ENOSPC, -EBADMSG  as mproc_conn_send()
+ *   -EBUSY      over a socket: another thread was in a call when this process was
+ *               forked
+ *   -EACCES     over a socket: the other side asks for a key, and this one has none
+ *   -EBADMSG    over a socket: what came is no message; or as mproc_conn_send()
+ *   -ESTALE, -EINVAL, -EFAULT, -ENOMEM, -ENOSPC  as mproc_conn_send()
  * Context: may block until @timeout. Thread-safe; not for signal handlers.
  * Crash: the message is still there, or is gone with the one who had it: at most
  *        this one.
@@ -195,7 +200,7 @@ mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
  * of another that is faster.
  *
  * Return: 0 if there is a message, or the other end is gone, which is what
- * mproc_conn_recv() would say; or a negative error: -EAGAIN, -ETIMEDOUT, -EINTR,
+ * mproc_conn_recv() would say, or over a socket another error of that one; or a negative error: -EAGAIN, -ETIMEDOUT, -EINTR,
  * -EPERM, -ESTALE, -EINVAL, -EFAULT, -ENOMEM, -ENOSPC, -EBADMSG as that one.
  * Context: may block until @timeout.
  * Crash: nothing has happened.
