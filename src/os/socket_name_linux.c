@@ -177,7 +177,7 @@ mpr_socket_describe(const struct mpr_socket_name *name, char ret[MPR_SOCKET_TEXT
 {
 	const struct sockaddr_un *local = &name->at.local;
 	size_t len = name->len - offsetof(struct sockaddr_un, sun_path);
-	char host[INET6_ADDRSTRLEN];
+	char host[INET6_ADDRSTRLEN], link[12] = "";
 
 	switch (name->at.any.sa_family) {
 	case AF_UNIX:
@@ -193,7 +193,10 @@ mpr_socket_describe(const struct mpr_socket_name *name, char ret[MPR_SOCKET_TEXT
 		break;
 	default:
 		inet_ntop(AF_INET6, &name->at.in6.sin6_addr, host, sizeof(host));
-		snprintf(ret, MPR_SOCKET_TEXT, TCP "[%s]:%u", host,
+		if (name->at.in6.sin6_scope_id)
+			snprintf(link, sizeof(link), "%%%u",
+				 name->at.in6.sin6_scope_id);
+		snprintf(ret, MPR_SOCKET_TEXT, TCP "[%s%s]:%u", host, link,
 			 ntohs(name->at.in6.sin6_port));
 	}
 }

@@ -20,6 +20,7 @@
 #include "common.h"
 #include "os/fds.h"
 #include "os/socket.h"
+#include "os/socket_name.h"
 
 /* "unix:" and a path where a file that stays is found. */
 struct address {
@@ -219,6 +220,19 @@ hosts_have_names_and_brackets_and_may_be_missing(void **state)
 			try_listener(fd, place.address);
 		mpr_fds_close(fd);
 	}
+}
+
+/* Addresses of one link mean nothing without its number. */
+static void
+a_link_belongs_to_an_address(void **state)
+{
+	struct mpr_socket_name names[MPR_SOCKET_NAMES];
+	char text[MPR_SOCKET_TEXT];
+
+	(void)state;
+	assert_int_equal(mpr_socket_names("tcp:[fe80::1%1]:5", false, names), 1);
+	mpr_socket_describe(&names[0], text);
+	assert_string_equal(text, "tcp:[fe80::1%1]:5");
 }
 
 static void
@@ -525,6 +539,7 @@ main(void)
 		mpt_test(names_that_are_no_files_are_as_good),
 		mpt_test(tcp_has_a_port_and_does_not_delay),
 		mpt_test(hosts_have_names_and_brackets_and_may_be_missing),
+		mpt_test(a_link_belongs_to_an_address),
 		mpt_test(what_is_no_address_is_explained),
 		mpt_test(a_file_that_was_left_is_replaced_and_no_other),
 		mpt_test(who_is_about_to_listen_has_the_address),
