@@ -184,16 +184,21 @@ find_use(const mproc_conn *c, struct use **ret_u)
 	return r == 0 && !mark_used(*ret_u) ? not_held(c) : r;
 }
 
+/* Whether the process still holds the end as @u has it. */
+static inline bool
+is_current(const struct use *u)
+{
+	/* Relaxed, both: old values are as if we had come earlier. */
+	return atomic_load_explicit(u->hold, memory_order_relaxed) == u->mine &&
+	       atomic_load_explicit(&u->pipe->state, memory_order_relaxed) ==
+		       u->open;
+}
+
 static inline bool
 is_fresh(const struct use *u, const mproc_conn *c)
 {
-	/* Relaxed, both: old values are as if we had come earlier. */
 	return mpr_likely(c && u->c == c && mpr_generation_is(u->generation) &&
-			  atomic_load_explicit(u->hold, memory_order_relaxed) ==
-				  u->mine &&
-			  atomic_load_explicit(&u->pipe->state,
-					       memory_order_relaxed) ==
-				  u->open);
+			  is_current(u));
 }
 
 /* The calling thread's view of @c. */
@@ -252,7 +257,7 @@ attach(const mproc_conn *c, struct use *u, bool out)
 		return answer(c, r);
 	/* Not older than the seat: that the queue was OPEN then was an acquire
 	 * load, which pairs with the store that opened it. */
-	if (!is_fresh(u, c)) {
+	if (!is_current(u)) {
 		mpr_attachment_drop(at);
 		return not_held(c);
 	}
