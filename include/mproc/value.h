@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * value.h - shared values and arrays: typed pointers into the default arena, each
- * with a lock of its own; and atomic access to numbers and pointers.
+ * value.h - shared values and arrays: typed pointers into an arena, each with a lock
+ * of its own; and atomic access to numbers and pointers.
  *
  *     double *sum = mproc_value(double, 0.0);
  *     int *squares = mproc_array(int, 100);
@@ -62,6 +62,25 @@ MPROC_API MPROC_NODISCARD void *mproc_array_new(size_t elem, size_t n,
 						const void *init);
 
 /**
+ * mproc_arena_array_new() - make an array in an arena
+ * @a:    arena, or NULL for the default one
+ * @elem: bytes of an element, at least 1
+ * @n:    number of elements, at least 1; 1 for a value
+ * @init: @n elements to begin with, or NULL for zeroes
+ *
+ * As mproc_array_new(). Its address is another one in each program that has a named
+ * arena: mproc_arena_bind() gives it a name. All that is said of values and arrays
+ * here is true of it, by whatever address.
+ *
+ * Return: the address of the first element; NULL with errno set as of
+ *         mproc_array_new().
+ * Context: as mproc_array_new().
+ * Crash: as in mproc_array_new().
+ */
+MPROC_API MPROC_NODISCARD void *
+mproc_arena_array_new(mproc_arena *a, size_t elem, size_t n, const void *init);
+
+/**
  * mproc_array_len() - how many elements does an array have?
  * @array: what mproc_array_new() or mproc_value_new() has returned, in any process
  *
@@ -93,6 +112,93 @@ MPROC_API size_t mproc_array_len(const void *array);
  * Crash: nothing is changed.
  */
 MPROC_API mproc_lock *mproc_lock_of(const void *value);
+
+/*
+ * The macros of atomic access below, for callers that have none. All of these work on
+ * @size bytes at @p: 1, 2, 4 or 8, and @p is a multiple of that; in shared memory or
+ * not, and together with the macros, in the same one order.
+ */
+
+/**
+ * mproc_atomic_load() - twin of mproc_load()
+ * @p:    what to read
+ * @size: bytes
+ * @ret:  receives as many
+ *
+ * Return: 0; -EINVAL if a pointer is NULL, @size is none of these, or @p is not
+ *         aligned.
+ * Context: never waits; async-signal-safe, unless it fails.
+ */
+MPROC_API int mproc_atomic_load(const void *p, size_t size, void *ret);
+
+/**
+ * mproc_atomic_store() - twin of mproc_store()
+ * @p:     what to set
+ * @size:  bytes
+ * @value: what to set it to
+ *
+ * Return: 0; -EINVAL as of mproc_atomic_load().
+ * Context: as mproc_atomic_load().
+ * Crash: killed inside, it is set or not.
+ */
+MPROC_API int mproc_atomic_store(void *p, size_t size, const void *value);
+
+/**
+ * mproc_atomic_exchange() - twin of mproc_exchange()
+ * @p:          what to set
+ * @size:       bytes
+ * @value:      what to set it to
+ * @ret_before: receives what it was, unless it is NULL
+ *
+ * Return: 0; -EINVAL as of mproc_atomic_load().
+ * Context: as mproc_atomic_load().
+ * Crash: killed inside, it is set or not.
+ */
+MPROC_API int mproc_atomic_exchange(void *p, size_t size, const void *value,
+				    void *ret_before);
+
+/**
+ * mproc_atomic_compare_exchange() - twin of mproc_compare_exchange()
+ * @p:        what to set
+ * @size:     bytes
+ * @expected: what it is to be before; receives what it is, if it is not that
+ * @value:    what to set it to
+ *
+ * Return: 1 if it was set; 0 if it was something else; -EINVAL as of
+ *         mproc_atomic_load().
+ * Context: as mproc_atomic_load().
+ * Crash: killed inside, it is set or not.
+ */
+MPROC_API int mproc_atomic_compare_exchange(void *p, size_t size,
+					    void *expected, const void *value);
+
+/**
+ * mproc_atomic_add() - twin of mproc_fetch_add(), for integers
+ * @p:          an integer, with a sign or without
+ * @size:       its bytes
+ * @n:          how much to add; it wraps around
+ * @ret_before: receives the integer before, unless it is NULL
+ *
+ * Return: 0; -EINVAL as of mproc_atomic_load().
+ * Context: as mproc_atomic_load().
+ * Crash: killed inside, it is added or not.
+ */
+MPROC_API int mproc_atomic_add(void *p, size_t size, int64_t n,
+			       void *ret_before);
+
+/**
+ * mproc_atomic_add_float() - twin of mproc_fetch_add(), for float and double
+ * @p:          a float or a double
+ * @size:       its bytes, 4 or 8
+ * @n:          how much to add
+ * @ret_before: receives the number before, unless it is NULL
+ *
+ * Return: 0; -EINVAL as of mproc_atomic_load().
+ * Context: as mproc_atomic_load().
+ * Crash: killed inside, it is added or not.
+ */
+MPROC_API int mproc_atomic_add_float(void *p, size_t size, double n,
+				     void *ret_before);
 
 MPROC_END_DECLS
 
@@ -133,8 +239,8 @@ mproc_make_value_(const T &init)
  * enumerations, bool, float and double, of up to 8 bytes and at their natural
  * alignment. All of it is in one order for all threads (sequentially consistent),
  * and never waits: a process that is killed inside has done it or not.
- * Async-signal-safe. For gcc and clang; in C++ these are templates. Other languages
- * have their own, which work together with these.
+ * Async-signal-safe. For gcc and clang; in C++ these are templates. Twins:
+ * mproc_atomic_load() and the functions after it.
  *
  *   mproc_load(p)         the value
  *   mproc_store(p, v)     sets it to v

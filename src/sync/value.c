@@ -77,11 +77,10 @@ write_end(const mproc_arena *a, const struct mpr_block_ref *ref, size_t n)
 }
 
 static int
-make(size_t elem, size_t n, const void *init, void **ret_p)
+make(mproc_arena *a, size_t elem, size_t n, const void *init, void **ret_p)
 {
 	struct mpr_block_ref ref;
 	struct mpr_self *self;
-	mproc_arena *a;
 	size_t len;
 	int r;
 
@@ -90,7 +89,7 @@ make(size_t elem, size_t n, const void *init, void **ret_p)
 	if (n > (SIZE_MAX - sizeof(struct mpr_value_end)) / elem)
 		return mpr_fail(-ENOMEM, "%zu elements of %zu bytes", n, elem);
 	len = n * elem;
-	r = mpr_arena_get(&a);
+	r = mpr_arena_resolve(a, &a);
 	if (r < 0)
 		return r;
 	r = mpr_self(a, &self);
@@ -110,16 +109,22 @@ make(size_t elem, size_t n, const void *init, void **ret_p)
 }
 
 void *
-mproc_array_new(size_t elem, size_t n, const void *init)
+mproc_arena_array_new(mproc_arena *a, size_t elem, size_t n, const void *init)
 {
 	void *p = NULL;
-	int r = make(elem, n, init, &p);
+	int r = make(a, elem, n, init, &p);
 
 	if (r < 0) {
 		errno = -r;
 		return NULL;
 	}
 	return p;
+}
+
+void *
+mproc_array_new(size_t elem, size_t n, const void *init)
+{
+	return mproc_arena_array_new(NULL, elem, n, init);
 }
 
 void *

@@ -69,8 +69,14 @@ add(struct mpt *t, void *arg)
 	}
 	/* At a stretch, so that they meet. */
 	for (unsigned i = 0; i < MORE * n; i++) {
-		mproc_fetch_add(b->sum, 0.5);
-		mproc_fetch_add(b->count, 1);
+		if (i % 2) {
+			mproc_fetch_add(b->sum, 0.5);
+			mproc_fetch_add(b->count, 1);
+			continue;
+		}
+		(void)mproc_atomic_add_float(b->sum, sizeof(*b->sum), 0.5,
+					     NULL);
+		(void)mproc_atomic_add(b->count, sizeof(*b->count), 1, NULL);
 	}
 	return 0;
 }

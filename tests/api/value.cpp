@@ -50,6 +50,6 @@ main()
 	VALUE_CHECKS
 #undef X
 	report("templates_use_it", templates_use_it());
-	std::printf("1..8\n");
+	std::printf("1..10\n");
 	return failures != 0;
 }

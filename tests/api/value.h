@@ -165,6 +165,81 @@ what_is_volatile_is_atomic_too(void)
 	return 0;
 }
 
+/* Without a type, as other languages call them. */
+static inline int
+functions_do_what_macros_do(void)
+{
+	long long *ll = mproc_value(long long, -5), wide = 0;
+	unsigned char *c = mproc_value(unsigned char, 255), narrow = 7;
+	short *s = mproc_value(short, -1), brief = 0;
+	unsigned *u = mproc_value(unsigned, 1u << 31), seen = 3;
+	double *d = mproc_value(double, 0.5), real = 0;
+	float *f = mproc_value(float, 0.25F), small = 0;
+
+	NEED(ll && c && s && u && d && f);
+	NEED(mproc_atomic_load(ll, sizeof(*ll), &wide) == 0 && wide == -5);
+	NEED(mproc_atomic_add(ll, sizeof(*ll), INT64_MAX, &wide) == 0);
+	NEED(wide == -5 && mproc_load(ll) == INT64_MAX - 5);
+	NEED(mproc_atomic_add(c, 1, 2, &narrow) == 0 && narrow == 255);
+	NEED(mproc_load(c) == 1);
+	NEED(mproc_atomic_store(c, 1, &narrow) == 0 && *c == 255);
+	NEED(mproc_atomic_add(s, sizeof(*s), -2, &brief) == 0);
+	NEED(brief == -1 && *s == -3);
+	NEED(mproc_atomic_exchange(s, 2, &brief, &brief) == 0);
+	NEED(brief == -3 && *s == -1);
+	NEED(mproc_atomic_add(u, sizeof(*u), -1, NULL) == 0);
+	NEED(*u == (1u << 31) - 1);
+	NEED(mproc_atomic_compare_exchange(u, 4, &seen, &seen) == 0);
+	NEED(seen == (1u << 31) - 1 && *u == seen);
+	seen = 7;
+	NEED(mproc_atomic_exchange(u, 4, &seen, NULL) == 0 && *u == 7);
+	brief = 0;
+	NEED(mproc_atomic_compare_exchange(s, 2, &brief, &brief) == 0);
+	NEED(brief == -1);
+	brief = 9;
+	NEED(mproc_exchange(s, 9) == -1);
+	NEED(mproc_atomic_compare_exchange(s, 2, &brief, &brief) == 1);
+	NEED(mproc_atomic_add_float(d, sizeof(*d), 1.5, &real) == 0);
+	NEED(real < 0.6 && *d > 1.9 && *d < 2.1);
+	NEED(mproc_atomic_add_float(f, sizeof(*f), 0.5, &small) == 0);
+	NEED(small < 0.3F && *f > 0.7F && *f < 0.8F);
+	NEED(mproc_atomic_add_float(f, sizeof(*f), -0.75, NULL) == 0);
+	NEED(*f < 0.1F && *f > -0.1F);
+	mproc_free(ll);
+	mproc_free(c);
+	mproc_free(s);
+	mproc_free(u);
+	mproc_free(d);
+	mproc_free(f);
+	return 0;
+}
+
+static inline int
+functions_refuse_what_would_not_compile(void)
+{
+	long long n[2] = { 1, 2 }, to = 3;
+	char *odd = (char *)n + 1;
+
+	NEED(mproc_atomic_load(NULL, 8, &to) == -EINVAL);
+	NEED(mproc_atomic_load(n, 8, NULL) == -EINVAL);
+	NEED(mproc_atomic_load(n, 3, &to) == -EINVAL);
+	NEED(mproc_atomic_load(n, 0, &to) == -EINVAL);
+	NEED(mproc_atomic_load(n, 16, &to) == -EINVAL);
+	NEED(mproc_atomic_load(odd, 2, &to) == -EINVAL && to == 3);
+	NEED(mproc_atomic_store(odd, 4, &to) == -EINVAL);
+	NEED(mproc_atomic_store(n, 8, NULL) == -EINVAL);
+	NEED(mproc_atomic_exchange(odd, 8, &to, NULL) == -EINVAL);
+	NEED(mproc_atomic_compare_exchange(n, 8, NULL, &to) == -EINVAL);
+	NEED(mproc_atomic_compare_exchange(n, 8, &to, NULL) == -EINVAL);
+	NEED(mproc_atomic_compare_exchange(odd, 2, &to, &to) == -EINVAL);
+	NEED(mproc_atomic_add(odd, 4, 1, NULL) == -EINVAL);
+	NEED(mproc_atomic_add(NULL, 4, 1, NULL) == -EINVAL);
+	NEED(mproc_atomic_add_float(n, 2, 1, NULL) == -EINVAL);
+	NEED(mproc_atomic_add_float(odd, 4, 1, NULL) == -EINVAL);
+	NEED(n[0] == 1 && n[1] == 2 && to == 3);
+	return 0;
+}
+
 static inline int
 each_has_its_lock(void)
 {
@@ -195,6 +270,8 @@ each_has_its_lock(void)
 	X(reals_are_atomic)                                                   \
 	X(other_scalars_are_atomic)                                           \
 	X(what_is_volatile_is_atomic_too)                                     \
+	X(functions_do_what_macros_do)                                        \
+	X(functions_refuse_what_would_not_compile)                            \
 	X(each_has_its_lock)
 
 #endif
