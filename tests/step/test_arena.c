@@ -18,8 +18,16 @@
 /* Enough for a run of extents. */
 #define LARGE ((size_t)3 << 19)
 
+/* What the victim has done before. */
+enum prelude {
+	JOINED, /* nothing but that */
+	FREED, /* has freed such a block, which it is given again at once */
+	FREED_ALL, /* the same, and its memory has gone back */
+};
+
 struct heap {
 	size_t size;
+	enum prelude prelude;
 	void **kept; /* in shared memory: a block that the victim is to free */
 	struct mproc_arena_stat before;
 };
@@ -69,6 +77,22 @@ heap_works(struct heap *h)
 	}
 }
 
+/* So many that the first one freed, which comes first again, lies on a page that only
+ * blocks have. */
+static void
+free_all(struct heap *h)
+{
+	void *p[16];
+
+	for (int i = 0; i < 16; i++)
+		p[i] = mproc_alloc(h->size);
+	for (int i = 15; i >= 0; i--)
+		mproc_free(p[i]);
+	mproc_free(*h->kept);
+	*h->kept = NULL;
+	mpr_heap_trim(mpr_arena_peek());
+}
+
 static void
 alloc_victim(void *arg)
 {
@@ -76,6 +100,10 @@ alloc_victim(void *arg)
 	unsigned char *p;
 
 	mproc_free(mproc_alloc(64));
+	if (h->prelude == FREED)
+		mproc_free(mproc_alloc(h->size));
+	if (h->prelude == FREED_ALL)
+		free_all(h);
 	/* A large block asks how much memory there is: thousands of
 	 * instructions that read files, and touch nothing that is shared. */
 	(void)mpr_fault_set("open:1+");
@@ -137,9 +165,13 @@ alloc_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 }
 
 static void
-step_alloc(struct mpt *t, const char *name, size_t size)
+step_alloc(struct mpt *t, const char *name, size_t size, enum prelude prelude)
 {
-	struct heap h = { .size = size, .kept = mpt_scratch(t) };
+	struct heap h = {
+		.size = size,
+		.prelude = prelude,
+		.kept = mpt_scratch(t),
+	};
 
 	mpt_stepper_run(t, &(struct mpt_stepper_opts){
 		.name = name,
@@ -156,13 +188,26 @@ step_alloc(struct mpt *t, const char *name, size_t size)
 static void
 killed_in_alloc(void **state)
 {
-	step_alloc(*state, "alloc", 200);
+	step_alloc(*state, "alloc", 200, JOINED);
+}
+
+static void
+killed_in_alloc_of_what_it_freed_last(void **state)
+{
+	step_alloc(*state, "alloc at once", 200, FREED);
+}
+
+/* Of a size that nobody else has. */
+static void
+killed_in_alloc_of_what_has_no_memory_any_more(void **state)
+{
+	step_alloc(*state, "alloc of what was trimmed", 440, FREED_ALL);
 }
 
 static void
 killed_in_alloc_of_a_large_block(void **state)
 {
-	step_alloc(*state, "alloc of 1.5 MiB", LARGE);
+	step_alloc(*state, "alloc of 1.5 MiB", LARGE, JOINED);
 }
 
 static void
@@ -387,6 +432,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_in_alloc),
+		mpt_test(killed_in_alloc_of_what_it_freed_last),
+		mpt_test(killed_in_alloc_of_what_has_no_memory_any_more),
 		mpt_test(killed_in_alloc_of_a_large_block),
 		mpt_test(killed_in_free),
 		mpt_test(killed_in_free_of_a_large_block),
