@@ -259,7 +259,9 @@ MPROC_API MPROC_NODISCARD void *mproc_arena_alloc(mproc_arena *a, size_t size,
  *         mproc_alloc() if it grows. To make it smaller never fails.
  * Context: lock-free; calls the kernel when the heap grows.
  * Crash: killed inside, the old block is there, or the new one with all the bytes
- *        and none but that: mproc_arena_next_block() tells which.
+ *        and none but that: mproc_arena_next_block() tells which, once the death was
+ *        noticed. Who frees the old one before that may leave the new one, as a block
+ *        of the dead.
  */
 MPROC_API MPROC_NODISCARD void *mproc_realloc(void *p, size_t size);
 
