@@ -75,6 +75,19 @@ claim_tails(mproc_arena *a, uint32_t first, uint32_t n)
 	return i;
 }
 
+/* What stays of values that ended there says until now that they are gone. */
+static void
+wipe_ends(const mproc_arena *a, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; i < first + n; i++)
+		if (atomic_load_explicit(&mpr_extent_at(a, i)->backed,
+					 memory_order_relaxed) &
+		    MPR_EXTENT_KEPT_END)
+			memset(mpr_arena_at(a, mpr_extent_offset(i + 1) -
+						       MPR_EXTENT_PAGE),
+			       0, MPR_EXTENT_PAGE);
+}
+
 static int
 grow_to(mproc_arena *a, uint32_t n)
 {
@@ -114,7 +127,6 @@ clean(mproc_arena *a, uint32_t first, uint32_t n, bool was_written)
 		if (!(backed & ~MPR_EXTENT_KEEPS))
 			continue;
 		memset(mpr_arena_at(a, at), 0, begin);
-		memset(mpr_arena_at(a, at + begin + len), 0, end);
 		if (was_written)
 			r = mpr_shmem_unback(&a->shmem, at + begin, len);
 		else
@@ -202,8 +214,10 @@ claim_once(mproc_arena *a, const struct mpr_self *self, uint32_t n)
 		atomic_store(&mpr_extent_at(a, i)->home, 0);
 		end = claim_tails(a, i, n);
 		r = end == i + n ? clean(a, i, n, true) : 0;
-		if (end == i + n && r == 0)
+		if (end == i + n && r == 0) {
+			wipe_ends(a, i, n);
 			return i;
+		}
 		if (end < i + n)
 			in_hands |= is_in_hands(a, end);
 		release(a, i, true);

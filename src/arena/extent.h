@@ -19,8 +19,9 @@
  * wiped there: someone slow, who believes that the object is still there, may
  * look at its words, and to look at a page that is gone allocates it, or raises
  * SIGBUS where there is no memory. For the same reason an extent that once was the
- * last one of a value's run keeps its last page, and a slab its memory once it had a
- * block of an object's or a value.
+ * last one of a value's run keeps its last page, which is wiped when it is claimed:
+ * until then the lock there says that it is gone. And a slab keeps its memory once it
+ * had a block of an object's or a value.
  */
 #ifndef MPR_ARENA_EXTENT_H
 #define MPR_ARENA_EXTENT_H

@@ -497,6 +497,32 @@ values_come_and_go_without_growth(void **state)
 	come_and_go_without_growth(make_one, mproc_free, 10, 1);
 }
 
+/* He must not, but writes to nobody's memory unless there is somebody. */
+static void
+who_takes_the_lock_after_the_end_is_told(void **state)
+{
+	static const size_t sizes[] = { 100, 100000, 1000000, 3000000 };
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		size_t size = sizes[i];
+		char *p = mproc_array(char, size), *next;
+		mproc_lock *lock = mproc_lock_of(p);
+
+		assert_non_null(lock);
+		memset(p, 1, size);
+		mproc_free(p);
+		assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT),
+				 -ESTALE);
+		assert_int_equal(mproc_lock_release(lock), -ESTALE);
+		/* As large as the array and what belonged to it. */
+		next = mproc_alloc(size + 48);
+		assert_non_null(next);
+		assert_true(next[0] == 0 && !memcmp(next, next + 1, size + 47));
+		mproc_free(next);
+	}
+}
+
 static void
 large_arrays_work(void **state)
 {
@@ -545,6 +571,7 @@ main(void)
 		mpt_test(the_death_of_a_holder_is_told),
 		both_tests(any_process_frees),
 		mpt_test(values_come_and_go_without_growth),
+		mpt_test(who_takes_the_lock_after_the_end_is_told),
 		mpt_test(large_arrays_work),
 	};
 
