@@ -311,6 +311,15 @@ const struct sync_case sync_semaphore_cases[SYNC_SEMAPHORE_CASES] = {
 		.roles = { USES(1), USES_TIMED, USES(1) },
 		.fewer = 1,
 	},
+	[SYNC_SEMAPHORE_UNDO_DESTROYED] = {
+		.name = "a semaphore whose permit has an owner is destroyed",
+		.object = &semaphore,
+		.how = UNDONE,
+		.value = 1,
+		.roles = { USES(1), USES(1),
+			   { .run = destroys, .mortal = true } },
+		.fewer = 1,
+	},
 	[SYNC_SEMAPHORE_UNDO_RECOVERED] = {
 		.name = "owned permits, and another one recovers",
 		.object = &semaphore,

@@ -156,6 +156,7 @@ static const struct sync_gate gates[] = {
 	GATE(woken_in_vain, IN(GIVEN), PLAIN),
 	GATE(waiters_looked_for_in_vain, IN(GIVEN), PLAIN),
 	GATE(not_passed_on, IN(GIVEN), DEEP),
+	GATE(woken_in_vain, IN(UNDO_DESTROYED), PLAIN),
 	GATE(nothing_noted, IN(RECOVERED), KILLS),
 	GATE(note_not_read, IN(RECOVERED), KILLS),
 	GATE(owner_not_said, IN(UNDO_RECOVERED), KILLS),
