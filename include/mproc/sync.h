@@ -519,7 +519,9 @@ MPROC_API int mproc_barrier_enroll(mproc_barrier *barrier);
  * @barrier: barrier
  * @timeout: how long. When it is over, the barrier is broken for all
  *
- * The calling thread becomes a party if it is none.
+ * The calling thread becomes a party if it is none. What one of them is to do when
+ * all have come, and before any of them goes on (the action of Python's barriers), the
+ * one that gets 0 does; then all wait once more.
  *
  * Return: 0 to parties - 1, each once in a phase, in the order in which they
  *         came: the phase is complete. It is so also when a party ends after

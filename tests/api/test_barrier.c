@@ -85,6 +85,36 @@ many_passes_in_order(struct mpt *t)
 	pass_many(t, PASSES);
 }
 
+/* One does something when all have come, before any of them goes on. */
+static int
+act_and_pass(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	for (unsigned i = 0; i < PASSES / 10; i++) {
+		int r = mproc_barrier_wait(b->barrier, mproc_sec(20));
+
+		mpt_check(t, r >= 0);
+		mpt_check(t, b->done == i || (b->done == i + 1 && r));
+		if (r == 0)
+			b->done = i + 1;
+		mpt_check(t, mproc_barrier_wait(b->barrier, mproc_sec(20)) >= 0);
+		mpt_check_int(t, b->done, i + 1);
+	}
+	return 0;
+}
+
+static void
+one_acts_before_all_go_on(struct mpt *t)
+{
+	struct board *b = new_board(t, PARTIES);
+
+	for (int i = 0; i < PARTIES; i++)
+		mpt_spawn(t, "party", act_and_pass, NULL);
+	end(t, b);
+}
+
 static void
 misuse_is_an_error(void **state)
 {
@@ -595,6 +625,7 @@ the_team_goes_on_whoever_is_killed(void **state)
 
 both(one_pass)
 both(many_passes_in_order)
+both(one_acts_before_all_go_on)
 both(abort_breaks_it_until_reset)
 both(reset_frees_those_who_wait)
 both(a_timeout_breaks_it_for_all)
@@ -610,6 +641,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		both_tests(one_pass),
 		both_tests(many_passes_in_order),
+		both_tests(one_acts_before_all_go_on),
 		mpt_test(misuse_is_an_error),
 		mpt_test(a_party_alone_does_not_wait),
 		mpt_test(a_thread_is_a_party_of_sixteen),
