@@ -7,6 +7,7 @@
 #include <sched.h>
 
 #include "interrupt.h"
+#include "mpt_times.h"
 
 /* main() calls it before anything else. */
 static void
@@ -37,10 +38,11 @@ tell_a_sleeper(struct mpt *t, enum way way)
 	struct board *b = begin(t);
 	struct waiter *w = new_waiter(t, 0, way);
 	unsigned n = 0, rounds = 4;
-	int64_t spent, began;
+	int64_t began;
 
 	for (int source = 0; source < SOURCES; source++) {
-		spent = 0;
+		struct mpt_times spent[2] = { 0 };
+
 		for (unsigned i = 0; i < rounds; i++) {
 			await_sleep(t, w);
 			/* A join changes its way of waiting after 20 ms. */
@@ -50,9 +52,11 @@ tell_a_sleeper(struct mpt *t, enum way way)
 			interrupt(t, source, w);
 			n++;
 			mpt_until(t, w->told == n);
-			spent += mproc_now() - began;
+			mpt_times_add(&spent[i % 2], mproc_now() - began);
 		}
-		assert_true(spent < rounds * (polls ? 200 : 25) * MS);
+		for (int k = 0; k < 2; k++)
+			assert_true(mpt_times_median(&spent[k]) <
+				    (polls ? 200 : 25) * MS);
 		/* It waits again. */
 		let_pass(t, 5 * MS);
 		await_sleep(t, w);
@@ -219,11 +223,12 @@ a_crowd_that_joins_is_told_soon(void **state)
 {
 	struct mpt *t = *state;
 	struct board *b = begin(t);
+	struct mpt_times spent = { 0 };
 	int64_t began;
 
 	for (unsigned i = 0; i < CROWD; i++)
 		new_waiter(t, i, JOIN);
-	for (unsigned n = 1; n <= 2; n++) {
+	for (unsigned n = 1; n <= 3; n++) {
 		for (unsigned i = 0; i < CROWD; i++)
 			await_sleep(t, &b->waiter[i]);
 		let_pass(t, 60 * MS);
@@ -231,12 +236,13 @@ a_crowd_that_joins_is_told_soon(void **state)
 		mproc_interrupt();
 		for (unsigned i = 0; i < CROWD; i++)
 			mpt_until(t, b->waiter[i].told == n);
-		assert_true(mproc_now() - began < 700 * MS);
+		mpt_times_add(&spent, mproc_now() - began);
 	}
+	assert_true(mpt_times_median(&spent) < 700 * MS);
 	release(t, b, 0);
 	mpt_join_all(t);
 	for (unsigned i = 0; i < CROWD; i++)
-		assert_int_equal(b->waiter[i].told, 2);
+		assert_int_equal(b->waiter[i].told, 3);
 	end(t, b);
 }
 
@@ -283,15 +289,24 @@ a_join_is_told_at_any_time(void **state)
 	struct board *b = begin(t);
 	struct waiter *w = new_waiter(t, 0, JOIN);
 	struct mpt_rand rand;
-	int64_t began;
+	int64_t began, pause;
+	unsigned n = 0;
 
 	mpt_rand_init(&rand, mpt_seed());
-	for (unsigned n = 1; n <= amount(30); n++) {
-		let_pass(t, (int64_t)mpt_rand_below(&rand, 40 * MS));
-		began = mproc_now();
-		mproc_interrupt();
-		mpt_until(t, w->told == n);
-		assert_true(mproc_now() - began < 500 * MS);
+	for (unsigned i = 0; i < amount(30); i++) {
+		struct mpt_times spent = { 0 };
+
+		pause = (int64_t)mpt_rand_below(&rand, 40 * MS);
+		/* One that is late is late again, or the machine was busy. */
+		do {
+			let_pass(t, pause);
+			began = mproc_now();
+			mproc_interrupt();
+			n++;
+			mpt_until(t, w->told == n);
+			mpt_times_add(&spent, mproc_now() - began);
+		} while (mpt_times_median(&spent) >= 500 * MS && spent.n < 4);
+		assert_true(mpt_times_median(&spent) < 500 * MS);
 	}
 	release(t, b, 0);
 	end(t, b);

@@ -29,6 +29,7 @@
 #include "mpt.h"
 #include "mpt_rand.h"
 #include "mpt_self.h"
+#include "mpt_times.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define UNDER_TSAN true
@@ -497,6 +498,23 @@ static void the_same_seed_gives_the_same_numbers(void **state)
 	assert_true(mpt_rand_next(&a) == UINT64_C(0x6e789e6aa1b965f4));
 }
 
+static void a_median_is_no_average(void **state)
+{
+	struct mpt_times times = { 0 };
+
+	(void)state;
+	mpt_times_add(&times, 7);
+	assert_true(mpt_times_median(&times) == 7);
+	mpt_times_add(&times, INT64_MAX);
+	assert_true(mpt_times_median(&times) == 7);
+	mpt_times_add(&times, INT64_C(1) << 40);
+	assert_true(mpt_times_median(&times) == INT64_C(1) << 40);
+	mpt_times_add(&times, 3);
+	assert_true(mpt_times_median(&times) == 7);
+	mpt_times_add(&times, -1);
+	assert_true(mpt_times_median(&times) == 7);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,6 +533,7 @@ int main(int argc, char **argv)
 		mpt_test(orphans_are_collected),
 		mpt_test(what_exists_at_rebase_is_no_leak),
 		mpt_test(the_same_seed_gives_the_same_numbers),
+		mpt_test(a_median_is_no_average),
 	};
 
 	if (argc > 1) {

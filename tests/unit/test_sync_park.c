@@ -8,6 +8,7 @@
 
 #include "arena/recover.h"
 #include "common.h"
+#include "mpt_times.h"
 #include "os/clock.h"
 #include "sync/park.h"
 
@@ -20,12 +21,18 @@ static void
 a_wake_up_since_the_ticket_is_not_slept_through(void **state)
 {
 	struct mpr_self *self = join_arena(*state);
-	uint32_t ticket = mpr_park_ticket(self);
-	int64_t began = mproc_now();
+	struct mpt_times spent = { 0 };
+	uint32_t ticket;
+	int64_t began;
 
-	mpr_unpark(the_arena(), self->slot);
-	assert_int_equal(mpr_park(self, object, ticket, MPR_NEVER), 0);
-	assert_true(mproc_now() - began < 40 * MS);
+	for (int i = 0; i < 5; i++) {
+		ticket = mpr_park_ticket(self);
+		began = mproc_now();
+		mpr_unpark(the_arena(), self->slot);
+		assert_int_equal(mpr_park(self, object, ticket, MPR_NEVER), 0);
+		mpt_times_add(&spent, mproc_now() - began);
+	}
+	assert_true(mpt_times_median(&spent) < 40 * MS);
 	/* An old ticket stays good for nothing. */
 	assert_int_equal(mpr_park(self, object, ticket, MPR_NEVER), 0);
 }
