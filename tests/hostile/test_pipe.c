@@ -84,7 +84,7 @@ use_all(struct mpt *t, mproc_conn *const ends[2])
 					   .n_conns = 1, .method = MPROC_FORK));
 	mpt_check(t, may_return(r));
 	if (r == 0) {
-		mpt_check_int(t, mproc_process_join(p, mproc_sec(5)), 0);
+		mpt_check_int(t, mproc_process_join(p, mproc_sec(20)), 0);
 		mproc_process_close(p);
 	}
 	mpt_check(t, mproc_arena_recover(NULL) >= 0);
