@@ -76,6 +76,8 @@ struct mpr_participant {
 	/* When it will look for the dead at the latest, in milliseconds, while
 	 * it sleeps: sync/park.c. */
 	_Atomic uint32_t looks_by;
+	/* Of the objects that it waits for if those are many: sync/many.h. */
+	_Atomic uint64_t many;
 };
 
 static_assert(sizeof(struct mpr_participant) == 256, "shared layout");

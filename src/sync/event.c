@@ -3,7 +3,8 @@
  * An event. Its word:
  *
  *   bit 0        SET
- *   bit 17       WAITERS: somebody may wait, never together with SET
+ *   bit 1        MANY: somebody may wait for it and others at once
+ *   bit 17       WAITERS: somebody may wait; neither is ever together with SET
  *   bit 21       GONE
  *   bits 22..63  how often it was set
  *
@@ -20,8 +21,10 @@
 
 #include "base/error.h"
 #include "sync/await.h"
+#include "sync/event.h"
 
 #define SET UINT64_C(1)
+#define MANY UINT64_C(2)
 #define ONE_TIME (UINT64_C(1) << 22)
 #define TIMES (~UINT64_C(0) << 22)
 
@@ -47,7 +50,7 @@ event_of(mproc_event *event)
 static uint64_t
 make_set(uint64_t word)
 {
-	return ((word | SET) & ~MPR_WAITERS) + ONE_TIME;
+	return ((word | SET) & ~(MPR_WAITERS | MANY)) + ONE_TIME;
 }
 
 /* Somebody may wait. Without texts: mpr_fail() is not for signal handlers. */
@@ -68,8 +71,10 @@ set_and_wake(struct mpr_event *e)
 		is_gone = word & MPR_GONE;
 	while (!is_gone && !atomic_compare_exchange_strong(
 				   &e->cell.word, &word, make_set(word)));
-	if (!is_gone)
+	if (!is_gone && word & MPR_WAITERS)
 		mpr_wake_all(&k);
+	if (!is_gone && word & MANY)
+		mpr_wake_many(&k);
 	mpr_wake_end(&k);
 	return is_gone ? -ESTALE : 0;
 }
@@ -86,7 +91,7 @@ mproc_event_set(mproc_event *event)
 	do {
 		if (word & MPR_GONE)
 			return -ESTALE;
-		if (word & MPR_WAITERS)
+		if (word & (MPR_WAITERS | MANY))
 			return set_and_wake(e);
 		/* Also if it is set already: who sees that sees what each of
 		 * those did before who set it. */
@@ -127,28 +132,58 @@ mproc_event_is_set(const mproc_event *event)
 	return word & SET ? 1 : 0;
 }
 
+/* What has become of the event at @cell since it had @word, in @generation of its
+ * cell. If it is to be waited for, @flag is set. Returns 0, -EBUSY or -ESTALE. */
+static int
+look_at(struct mpr_cell *cell, uint32_t generation, uint64_t word,
+	uint64_t flag)
+{
+	uint64_t now = atomic_load(&cell->word);
+	bool is_other;
+
+	do {
+		is_other = atomic_load(&cell->generation) != generation;
+		/* It may have been set, and then destroyed. */
+		if (mpr_cell_has_ended(now) && !is_other && (now ^ word) & TIMES)
+			return 0;
+		if (now & MPR_GONE || is_other)
+			return -ESTALE;
+		if (now & SET || (now ^ word) & TIMES)
+			return 0;
+		if ((now & flag) == flag)
+			return -EBUSY;
+	} while (!atomic_compare_exchange_strong(&cell->word, &now, now | flag));
+	return -EBUSY;
+}
+
 static int
 look(struct mpr_await *await, bool waits)
 {
-	struct attempt *t = (struct attempt *)await;
-	_Atomic uint64_t *at = &await->cell->word;
-	uint64_t word = atomic_load(at);
+	const struct attempt *t = (const struct attempt *)await;
 
-	do {
-		/* It may have been set, and then destroyed. */
-		if (mpr_cell_has_ended(word) &&
-		    atomic_load(&await->cell->generation) == await->generation &&
-		    (word ^ t->word) & TIMES)
-			return 0;
-		if (mpr_await_is_stale(await, word))
-			return -ESTALE;
-		if (word & SET || (word ^ t->word) & TIMES)
-			return 0;
-		if (!waits || word & MPR_WAITERS)
-			return -EBUSY;
-	} while (!atomic_compare_exchange_strong(at, &word,
-						 word | MPR_WAITERS));
-	return -EBUSY;
+	return look_at(await->cell, await->generation, t->word,
+		       waits ? MPR_WAITERS : 0);
+}
+
+struct mpr_event_seen
+mpr_event_see(mproc_event *event)
+{
+	struct mpr_event *e = event_of(event);
+	struct mpr_event_seen seen = { .event = event };
+
+	/* Acquire: before the word. */
+	seen.generation = atomic_load_explicit(&e->cell.generation,
+					       memory_order_acquire);
+	/* Acquire pairs with the CAS that set it. */
+	seen.word = atomic_load_explicit(&e->cell.word, memory_order_acquire);
+	return seen;
+}
+
+bool
+mpr_event_is_ready(const struct mpr_event_seen *seen, bool waits)
+{
+	return look_at(&event_of(seen->event)->cell, seen->generation,
+		       seen->word, waits ? MANY : 0) != -EBUSY;
 }
 
 /* It was not set when its word was @word, and its cell's generation the given

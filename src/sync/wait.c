@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/clock.h"
 #include "sync/holder.h"
+#include "sync/many.h"
 #include "sync/park.h"
 #include "sync/scope.h"
 #include "sync/wait.h"
@@ -453,6 +454,14 @@ wake_for_a_look(const mproc_arena *a, uint64_t name,
 
 	while (next_waiter(&walk, &w, &word))
 		mpr_unpark(a, w.slot);
+	mpr_many_wake(a, name, of);
+}
+
+void
+mpr_wake_many(const struct mpr_wake *k)
+{
+	mpr_many_wake(k->arena, mpr_arena_name(k->arena, k->object),
+		      k->self ? k->self->shared : NULL);
 }
 
 void

@@ -191,7 +191,11 @@ unsigned mpr_wake_n(const struct mpr_wake *k, unsigned n);
 /* All of them; with one look at each participant. */
 unsigned mpr_wake_all(const struct mpr_wake *k);
 
-/* Chooses nobody: all who wait, at each of its doors, look at the object. */
+/* Those who wait for it and others at once: sync/many.h. */
+void mpr_wake_many(const struct mpr_wake *k);
+
+/* Chooses nobody: all who wait, at each of its doors, look at the object, and so
+ * do those who wait for it and others at once. */
 void mpr_wake_for_a_look(const struct mpr_wake *k);
 
 /*

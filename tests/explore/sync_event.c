@@ -6,11 +6,15 @@
 #include <errno.h>
 
 #include "sync/cell.h"
+#include "sync/event.h"
 #include "sync/holder.h"
+#include "sync/many.h"
+#include "sync/park.h"
 #include "sync_world.h"
 
 /* src/sync/event.c */
 #define SET UINT64_C(1)
+#define MANY UINT64_C(2)
 #define ONE_TIME (UINT64_C(1) << 22)
 
 static struct {
@@ -28,7 +32,7 @@ static struct {
 static bool
 is_waiting(unsigned fiber)
 {
-	return sync_wait_word(fiber) != 0;
+	return sync_wait_word(fiber) || sync_many_word(fiber);
 }
 
 static int
@@ -121,6 +125,46 @@ waits(unsigned me, const struct sync_role *role)
 		wait_once(me, role);
 }
 
+/* As who waits for this one and others. */
+static int
+wait_for_many(mproc_event *event)
+{
+	struct mpr_event_seen seen = mpr_event_see(event);
+	struct mpr_self *self = &mpr_this_thread;
+	uint32_t ticket;
+	int r = 0;
+
+	while (!mpr_event_is_ready(&seen, false) && r == 0) {
+		ticket = mpr_park_ticket(self);
+		mpr_many_announce(self, mpr_many_bit(self->arena, event));
+		if (!mpr_event_is_ready(&seen, true))
+			r = mpr_park(self, event, ticket, INT64_MAX);
+		mpr_many_announce(self, 0);
+	}
+	return r;
+}
+
+static void
+waits_for_many(unsigned me, const struct sync_role *role)
+{
+	unsigned needed;
+
+	for (unsigned i = 0; i < role->n; i++) {
+		needed = known.begun + known.clear;
+		known.calls[me]++;
+		known.owed[me] = false;
+		sync_call(me);
+		explore_check(wait_for_many(known.at) == 0);
+		sync_return(me);
+		if (known.destroyed)
+			return;
+		explore_check(known.begun > 0);
+		explore_check(known.begun >= needed || !explore_is_plain());
+		explore_check(explore_load(&known.told,
+					   memory_order_relaxed) > 0);
+	}
+}
+
 static void
 destroys(unsigned me, const struct sync_role *role)
 {
@@ -156,9 +200,10 @@ may_sleep(unsigned fiber)
 {
 	struct mpr_cell *cell = sync_cell(0);
 	uint64_t word = explore_newest(&cell->word);
+	uint64_t flag = sync_now->roles[fiber].run == waits_for_many ?
+				MANY : MPR_WAITERS;
 
-	return !known.owed[fiber] && !(word & (SET | MPR_GONE)) &&
-	       word & MPR_WAITERS &&
+	return !known.owed[fiber] && !(word & (SET | MPR_GONE)) && word & flag &&
 	       word / ONE_TIME == sync_word_at_sleep(fiber) / ONE_TIME;
 }
 
@@ -168,10 +213,20 @@ static const struct sync_object event = {
 	.may_sleep = may_sleep,
 };
 
+/* And somebody waits for more than one. */
+static const struct sync_object event_and_others = {
+	.kind = MPR_CELL_EVENT,
+	.begin = begin,
+	.may_sleep = may_sleep,
+	.has_many = true,
+};
+
 #define WAITS(times) { .run = waits, .n = times, .mortal = true }
 #define WAITS_TIMED { .run = waits, .n = 1, .timed = true, .mortal = true }
 #define SETS(times) { .run = sets, .n = times, .mortal = true }
 #define CLEARS(times) { .run = clears, .n = times, .mortal = true }
+#define WAITS_FOR_MANY(times)                                                  \
+	{ .run = waits_for_many, .n = times, .mortal = true }
 #define SETS_AND_CLEARS { .run = sets_and_clears, .n = 1, .mortal = true }
 
 const struct sync_case sync_event_cases[SYNC_EVENT_CASES] = {
@@ -236,6 +291,54 @@ const struct sync_case sync_event_cases[SYNC_EVENT_CASES] = {
 		.name = "an event is destroyed, and another one recovers",
 		.object = &event,
 		.roles = { WAITS(1), WAITS(1),
+			   { .run = destroys, .mortal = true },
+			   SYNC_RECOVERS },
+		.patient = true,
+		.fewer_kills = 1,
+	},
+	[SYNC_EVENT_MANY] = {
+		.name = "one waits for an event and others",
+		.object = &event_and_others,
+		.roles = { WAITS_FOR_MANY(1), SETS(1) },
+	},
+	[SYNC_EVENT_MANY_AND_ONE] = {
+		.name = "one waits for an event and others, one for it alone",
+		.object = &event_and_others,
+		.roles = { WAITS_FOR_MANY(1), WAITS(1), SETS(1) },
+		.fewer_kills = 1,
+	},
+	[SYNC_EVENT_MANY_AT_ONCE] = {
+		.name = "two wait for an event and others, it is cleared at once",
+		.object = &event_and_others,
+		.roles = { WAITS_FOR_MANY(1), WAITS_FOR_MANY(1),
+			   SETS_AND_CLEARS },
+		.fewer_kills = 1,
+	},
+	[SYNC_EVENT_MANY_CLEARED] = {
+		.name = "an event and others, set and cleared by others",
+		.object = &event_and_others,
+		.roles = { WAITS_FOR_MANY(2), SETS(2), CLEARS(1) },
+		.fewer_kills = 1,
+	},
+	[SYNC_EVENT_MANY_DESTROYED] = {
+		.name = "an event that some wait for with others is destroyed",
+		.object = &event_and_others,
+		.roles = { WAITS_FOR_MANY(1), WAITS(1), SETS(1),
+			   { .run = destroys, .mortal = true } },
+		.fewer = 1,
+	},
+	[SYNC_EVENT_MANY_RECOVERED] = {
+		.name = "an event and others, and another one recovers",
+		.object = &event_and_others,
+		.roles = { WAITS_FOR_MANY(1), WAITS_FOR_MANY(1),
+			   SETS_AND_CLEARS, SYNC_RECOVERS },
+		.patient = true,
+		.fewer_kills = 1,
+	},
+	[SYNC_EVENT_MANY_DESTROYED_RECOVERED] = {
+		.name = "an event and others, destroyed, and another recovers",
+		.object = &event_and_others,
+		.roles = { WAITS_FOR_MANY(1), WAITS(1),
 			   { .run = destroys, .mortal = true },
 			   SYNC_RECOVERS },
 		.patient = true,

@@ -176,6 +176,12 @@ sync_wait_word(unsigned fiber)
 	return explore_newest(wait_word_at(fiber));
 }
 
+uint64_t
+sync_many_word(unsigned fiber)
+{
+	return explore_newest(&mpr_participant_at(&arena, fiber)->many);
+}
+
 bool
 sync_may_fail(const struct sync_role *role, int r)
 {
@@ -258,6 +264,8 @@ share_participant(unsigned f)
 		explore_share(SYNC_THEN, &p->wait_then, 8, "then");
 		explore_share(SYNC_CALLS, &p->calls, 8, "calls");
 	}
+	if (sync_now->object->has_many)
+		explore_share(SYNC_MANY, &p->many, 8, "many");
 	if (sync_now->object->has_notes)
 		explore_share(SYNC_NOTE, mpr_notes_at(&arena, f)->word, 8,
 			      "note");

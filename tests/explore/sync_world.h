@@ -45,6 +45,7 @@ enum sync_word {
 	SYNC_WAIT,
 	SYNC_THEN,  /* what it wants next */
 	SYNC_CALLS, /* what it waits for to be called */
+	SYNC_MANY,  /* that it waits for many */
 	SYNC_NOTE,
 };
 
@@ -71,6 +72,7 @@ struct sync_role {
  * @may_sleep: whether @fiber, which sleeps in the end, may; NULL: nobody may
  * @has_calls: conditions: what is said for them is shared as well
  * @has_notes: the same for notes
+ * @has_many:  and for what those say who wait for many
  */
 struct sync_object {
 	enum mpr_cell_kind kind;
@@ -79,6 +81,7 @@ struct sync_object {
 	bool (*may_sleep)(unsigned fiber);
 	bool has_calls;
 	bool has_notes;
+	bool has_many;
 };
 
 struct sync_case {
@@ -128,6 +131,9 @@ uint64_t sync_word_at_sleep(unsigned fiber);
 
 /* The word that says what @fiber waits for. */
 uint64_t sync_wait_word(unsigned fiber);
+
+/* And the one that says so of many. */
+uint64_t sync_many_word(unsigned fiber);
 
 /* A result of a call that waits, as far as any object may return it. */
 bool sync_may_fail(const struct sync_role *role, int r);
@@ -198,6 +204,13 @@ enum sync_event_case {
 	SYNC_EVENT_DESTROYED,
 	SYNC_EVENT_RECOVERED,
 	SYNC_EVENT_DESTROYED_RECOVERED,
+	SYNC_EVENT_MANY,
+	SYNC_EVENT_MANY_AND_ONE,
+	SYNC_EVENT_MANY_AT_ONCE,
+	SYNC_EVENT_MANY_CLEARED,
+	SYNC_EVENT_MANY_DESTROYED,
+	SYNC_EVENT_MANY_RECOVERED,
+	SYNC_EVENT_MANY_DESTROYED_RECOVERED,
 	SYNC_EVENT_CASES
 };
 

@@ -8,6 +8,7 @@
 
 /* src/sync/event.c */
 #define SET UINT64_C(1)
+#define MANY UINT64_C(2)
 #define ONE_TIME (UINT64_C(1) << 22)
 
 static bool
@@ -94,6 +95,50 @@ note_not_read(struct explore_access *a)
 		answer(a, 0);
 }
 
+/* For many. */
+
+static void
+many_not_flagged(struct explore_access *a)
+{
+	if (is(a, EXPLORE_CAS, SYNC_OBJECT))
+		a->value &= ~MANY;
+}
+
+static void
+many_not_announced(struct explore_access *a)
+{
+	if (is(a, EXPLORE_STORE, SYNC_MANY))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+many_announced_late(struct explore_access *a)
+{
+	if (is(a, EXPLORE_STORE, SYNC_MANY))
+		a->fault = EXPLORE_LATE;
+}
+
+static void
+many_not_looked_for(struct explore_access *a)
+{
+	if (is(a, EXPLORE_LOAD, SYNC_MANY))
+		answer(a, 0);
+}
+
+static void
+many_announced_relaxed(struct explore_access *a)
+{
+	if (is(a, EXPLORE_STORE, SYNC_MANY))
+		a->order = memory_order_relaxed;
+}
+
+static void
+many_looked_for_relaxed(struct explore_access *a)
+{
+	if (is(a, EXPLORE_LOAD, SYNC_MANY))
+		a->order = memory_order_relaxed;
+}
+
 /* Order. */
 
 static void
@@ -133,6 +178,14 @@ static const struct sync_gate gates[] = {
 	GATE(set_relaxed, IN(ONE), WEAK),
 	GATE(looked_at_relaxed, IN(ONE), WEAK),
 	GATE(announced_relaxed, IN(TWO), DEEP_WEAK),
+	GATE(many_not_flagged, IN(MANY), PLAIN),
+	GATE(many_not_announced, IN(MANY), PLAIN),
+	GATE(many_announced_late, IN(MANY), PLAIN),
+	GATE(many_not_looked_for, IN(MANY), PLAIN),
+	GATE(not_counted, IN(MANY_AT_ONCE), PLAIN),
+	GATE(nothing_noted, IN(MANY_RECOVERED), KILLS),
+	GATE(many_announced_relaxed, IN(MANY_AT_ONCE), DEEP_WEAK),
+	GATE(many_looked_for_relaxed, IN(MANY_AT_ONCE), DEEP_WEAK),
 };
 
 int
