@@ -78,12 +78,15 @@ struct mpr_participant {
 	_Atomic uint32_t looks_by;
 	/* Of the objects that it waits for if those are many: sync/many.h. */
 	_Atomic uint64_t many;
+	/* What it was woken for: sync/told.h. */
+	_Atomic uint64_t told;
 };
 
 static_assert(sizeof(struct mpr_participant) == 256, "shared layout");
 static_assert(offsetof(struct mpr_participant, life) == 32, "shared layout");
 static_assert(offsetof(struct mpr_participant, parker) == 128,
 	      "shared layout");
+static_assert(offsetof(struct mpr_participant, told) == 232, "shared layout");
 
 /* What a thread notes about itself, for others to see: sync/notes.h. A note of
  * one that is not LIVE does not count; but one with the bit STAYS says whose end

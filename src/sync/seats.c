@@ -6,6 +6,7 @@
 #include "base/owner.h"
 #include "sync/park.h"
 #include "sync/seats.h"
+#include "sync/told.h"
 
 /* More than this many blocks hold more seats than there are participants. */
 #define BLOCKS_MAX (MPR_PARTICIPANTS_MAX / MPR_SEATS_MORE + 2)
@@ -135,6 +136,14 @@ choose(_Atomic uint64_t *seat, uint64_t word)
 		       seat, &word, mpr_owner_with_state(word, MPR_SEAT_AWAKE));
 }
 
+/* Wakes who has a seat with @word, and tells it for what. */
+static void
+wake(const mproc_arena *a, const struct mpr_seats *s, uint64_t word)
+{
+	mpr_tell(a, mpr_owner_slot(word), mpr_arena_name(a, s));
+	mpr_unpark(a, mpr_owner_slot(word));
+}
+
 /* Chooses and wakes up to @n of those who wait. Returns whether any did. */
 static bool
 wake_some(const mproc_arena *a, struct mpr_seats *s, unsigned n)
@@ -147,7 +156,7 @@ wake_some(const mproc_arena *a, struct mpr_seats *s, unsigned n)
 		uint64_t word = atomic_load(seat);
 
 		if (choose(seat, word)) {
-			mpr_unpark(a, mpr_owner_slot(word));
+			wake(a, s, word);
 			woken++;
 		}
 	}
@@ -191,7 +200,7 @@ mpr_seats_wake_all(const mproc_arena *a, struct mpr_seats *s)
 
 		choose(seat, word);
 		if (mpr_owner_state(word) != MPR_SEAT_FREE)
-			mpr_unpark(a, mpr_owner_slot(word));
+			wake(a, s, word);
 	}
 }
 
