@@ -7,15 +7,23 @@
 #define MPR_IPC_QUEUE_FD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/macros.h"
 #include "ipc/attachment.h"
 
-struct mpr_queue_fd;
+struct mpr_watched;
 
-/* This process's descriptors, or its parent's; NULL if neither has ever asked
- * for one. */
-extern _Atomic(struct mpr_queue_fd *) mpr_queue_fds;
+#define MPR_QUEUE_FD_BUCKETS 1024
+
+/* Whether this process or its parent has ever asked for a descriptor, or a bell
+ * (ipc/bell.h). */
+extern _Atomic bool mpr_queue_fd_used;
+
+/* This process's descriptors, or its parent's, by their queues. Changed under the
+ * process lock, and followed only there. */
+extern _Atomic(struct mpr_watched *) mpr_queue_fds[MPR_QUEUE_FD_BUCKETS];
 
 void mpr_queue_fd_make_quiet(const struct mpr_attachment *at);
 void mpr_queue_fd_close_now(const mproc_queue *q);
@@ -23,12 +31,29 @@ bool mpr_queue_fd_has_old(const mproc_queue *q);
 bool mpr_queue_fd_is_one(int fd);
 void mpr_queue_fd_forget_now(void);
 
+static inline unsigned
+mpr_queue_fd_bucket(const mproc_queue *q)
+{
+	/* Headers lie at multiples of 128. */
+	uint64_t hash = ((uintptr_t)q >> 7) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (unsigned)(hash >> 54);
+}
+
+/* Relaxed, both: who was given a descriptor by another thread sees it. */
 static inline bool
 mpr_queue_fd_any(void)
 {
-	/* Relaxed: who was given a descriptor by another thread sees it. */
-	return mpr_unlikely(atomic_load_explicit(&mpr_queue_fds,
+	return mpr_unlikely(atomic_load_explicit(&mpr_queue_fd_used,
 						 memory_order_relaxed));
+}
+
+static inline bool
+mpr_queue_fd_may_be_of(const mproc_queue *q)
+{
+	return mpr_unlikely(atomic_load_explicit(
+				    &mpr_queue_fds[mpr_queue_fd_bucket(q)],
+				    memory_order_relaxed) != NULL);
 }
 
 /* A get has found nothing: this process's descriptor for the queue is not
@@ -36,7 +61,7 @@ mpr_queue_fd_any(void)
 static inline void
 mpr_queue_fd_found_nothing(const struct mpr_attachment *at)
 {
-	if (mpr_queue_fd_any())
+	if (mpr_queue_fd_may_be_of(at->q))
 		mpr_queue_fd_make_quiet(at);
 }
 
@@ -44,18 +69,18 @@ mpr_queue_fd_found_nothing(const struct mpr_attachment *at)
 static inline bool
 mpr_queue_fd_is_old(const mproc_queue *q)
 {
-	return mpr_queue_fd_any() && mpr_queue_fd_has_old(q);
+	return mpr_queue_fd_may_be_of(q) && mpr_queue_fd_has_old(q);
 }
 
 /* This process destroys what is at @q, and has no use for its descriptor. */
 static inline void
 mpr_queue_fd_close(const mproc_queue *q)
 {
-	if (mpr_queue_fd_any())
+	if (mpr_queue_fd_may_be_of(q))
 		mpr_queue_fd_close_now(q);
 }
 
-/* In a forked child: closes its copies of the parent's descriptors. Otherwise
+/* In a forked child: closes its copies of the parent's descriptors and bells. Otherwise
  * it does that when it next comes by. */
 static inline void
 mpr_queue_fd_forget(void)

@@ -314,7 +314,8 @@ mpr_poll_end(struct mpr_poll *p)
 
 /* Nobody has a descriptor. */
 
-_Atomic(struct mpr_queue_fd *) mpr_queue_fds;
+_Atomic bool mpr_queue_fd_used;
+_Atomic(struct mpr_watched *) mpr_queue_fds[MPR_QUEUE_FD_BUCKETS];
 
 void
 mpr_queue_fd_make_quiet(const struct mpr_attachment *at)

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A bell's descriptor is readable while the list of those that have rung is not
+ * empty. Both change together, under the process lock.
+ */
+#include <errno.h>
+
+#include "arena/arena.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "ipc/attachment.h"
+#include "ipc/bell.h"
+#include "ipc/bell_priv.h"
+#include "ipc/watched.h"
+#include "os/waker.h"
+
+struct mpr_bell {
+	struct mpr_bell *next; /* of all there are; constant */
+	/* Under the process lock. */
+	struct mpr_bell *next_free;
+	int fd; /* -1: closed */
+	struct mpr_watched *first, *last; /* those that have rung */
+};
+
+/* Used again, and never freed, as entries are. Published with a release. */
+static _Atomic(struct mpr_bell *) all;
+static struct mpr_bell *free_ones; /* under the process lock */
+
+static struct mpr_bell *
+first_bell(void)
+{
+	/* Acquire pairs with the release of who adds one, for a forked child. */
+	return atomic_load_explicit(&all, memory_order_acquire);
+}
+
+void
+mpr_bells_forget(void)
+{
+	free_ones = NULL;
+	for (struct mpr_bell *b = first_bell(); b; b = b->next) {
+		mpr_waker_close(b->fd);
+		*b = (struct mpr_bell){
+			.next = b->next,
+			.next_free = free_ones,
+			.fd = -1,
+		};
+		free_ones = b;
+	}
+}
+
+bool
+mpr_bells_have_fd(int fd)
+{
+	struct mpr_bell *b = first_bell();
+
+	while (b && b->fd != fd)
+		b = b->next;
+	return b != NULL;
+}
+
+static struct mpr_bell *
+new_bell(void)
+{
+	struct mpr_bell *b = free_ones;
+
+	if (b) {
+		free_ones = b->next_free;
+		return b;
+	}
+	b = mpr_zalloc(sizeof(*b));
+	if (!b)
+		return NULL;
+	b->fd = -1;
+	b->next = first_bell();
+	atomic_store_explicit(&all, b, memory_order_release);
+	return b;
+}
+
+int
+mpr_bell_open(struct mpr_bell **ret_b)
+{
+	struct mpr_bell *b;
+	int fd;
+
+	mpr_watched_lock();
+	fd = mpr_waker_open();
+	b = fd < 0 ? NULL : new_bell();
+	if (b) {
+		b->fd = fd;
+		mpr_watched_count_bell(1);
+	} else if (fd >= 0) {
+		mpr_waker_close(fd);
+	}
+	mpr_watched_unlock();
+	if (fd < 0)
+		return mpr_fail(fd, "no eventfd: %s", mproc_strerror(fd));
+	if (!b)
+		return mpr_fail(-ENOMEM, "no memory to wait with");
+	*ret_b = b;
+	return 0;
+}
+
+int
+mpr_bell_fd(const struct mpr_bell *b)
+{
+	return b->fd;
+}
+
+void
+mpr_bell_close(struct mpr_bell *b)
+{
+	mpr_watched_lock();
+	if (b->fd >= 0) {
+		mpr_waker_close(b->fd);
+		b->fd = -1;
+		b->next_free = free_ones;
+		free_ones = b;
+		mpr_watched_count_bell(-1);
+	}
+	mpr_watched_unlock();
+}
+
+/* Those that have rung. Under the lock. */
+
+void
+mpr_bell_ring(struct mpr_watched *e)
+{
+	struct mpr_bell *b = e->bell;
+
+	e->has_rung = true;
+	e->next_rung = NULL;
+	e->previous_rung = b->last;
+	if (b->last) {
+		b->last->next_rung = e;
+	} else {
+		b->first = e;
+		mpr_waker_wake(b->fd);
+	}
+	b->last = e;
+}
+
+static void
+take(struct mpr_watched *e)
+{
+	struct mpr_bell *b = e->bell;
+
+	if (!e->has_rung)
+		return;
+	e->has_rung = false;
+	if (e->previous_rung)
+		e->previous_rung->next_rung = e->next_rung;
+	else
+		b->first = e->next_rung;
+	if (e->next_rung)
+		e->next_rung->previous_rung = e->previous_rung;
+	else
+		b->last = e->previous_rung;
+	if (!b->first)
+		mpr_waker_reset(b->fd);
+}
+
+/* Things. */
+
+static int
+check(mproc_queue *q, mproc_arena **ret_a, uint64_t *ret_open)
+{
+	int r = mpr_queue_check(q, ret_a);
+
+	if (r < 0)
+		return r;
+	*ret_open = atomic_load(&q->state);
+	if (mpr_owner_state(*ret_open) != MPR_QUEUE_OPEN)
+		return mpr_queue_stale(q);
+	/* The thread that watches sleeps in one arena. */
+	if (*ret_a != mpr_arena_peek())
+		return mpr_fail(-ENOTSUP, "%p is not in the default arena",
+				(void *)q);
+	return 0;
+}
+
+int
+mpr_bell_watch_queue(struct mpr_bell *b, mproc_queue *q, void *cookie,
+		     struct mpr_watched **ret_e)
+{
+	struct mpr_watched *e = NULL;
+	mproc_arena *a;
+	uint64_t open;
+	int r;
+
+	r = check(q, &a, &open);
+	if (r < 0)
+		return r;
+	mpr_watched_lock();
+	r = mpr_watched_start(a);
+	if (r == 0) {
+		e = mpr_watched_new(q, open);
+		if (e) {
+			e->bell = b;
+			e->cookie = cookie;
+			mpr_watched_note(e, MPR_WATCHED_QUIET);
+		}
+	}
+	mpr_watched_unlock();
+	if (r < 0)
+		return mpr_fail(r, "no thread to watch queues: %s",
+				mproc_strerror(r));
+	if (!e)
+		return mpr_fail(-ENOMEM, "no memory to wait with");
+	*ret_e = e;
+	return 0;
+}
+
+struct mpr_watched *
+mpr_bell_next(struct mpr_bell *b, int *ret_error)
+{
+	struct mpr_watched *e;
+
+	mpr_watched_lock();
+	e = b->first;
+	if (e) {
+		take(e);
+		*ret_error = e->error;
+	}
+	mpr_watched_unlock();
+	return e;
+}
+
+void *
+mpr_bell_cookie(const struct mpr_watched *e)
+{
+	return e->cookie;
+}
+
+void
+mpr_bell_arm(struct mpr_watched *e)
+{
+	mpr_watched_lock();
+	if (mpr_watched_state(e) == MPR_WATCHED_READY && !e->has_rung) {
+		e->error = 0;
+		mpr_watched_note(e, MPR_WATCHED_QUIET);
+	}
+	mpr_watched_unlock();
+}
+
+void
+mpr_bell_unwatch(struct mpr_watched *e)
+{
+	mpr_watched_lock();
+	if (mpr_watched_state(e) != MPR_WATCHED_FREE) {
+		take(e);
+		mpr_watched_note(e, MPR_WATCHED_CLOSED);
+	}
+	mpr_watched_unlock();
+}
