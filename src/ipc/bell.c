@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "arena/arena.h"
+#include "arena/table.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "ipc/attachment.h"
@@ -161,20 +162,41 @@ take(struct mpr_watched *e)
 
 /* Things. */
 
+/* The thread that watches sleeps in one arena. */
 static int
-check(mproc_queue *q, mproc_arena **ret_a, uint64_t *ret_open)
+check_arena(const mproc_arena *a, const void *object)
 {
-	int r = mpr_queue_check(q, ret_a);
+	return a == mpr_arena_peek() ? 0 :
+	       mpr_fail(-ENOTSUP, "%p is not in the default arena", object);
+}
 
+/* Watches what @what says. */
+static int
+watch(struct mpr_bell *b, mproc_arena *a, const struct mpr_watched *what,
+      struct mpr_watched **ret_e)
+{
+	struct mpr_watched *e = NULL;
+	int r;
+
+	mpr_watched_lock();
+	r = mpr_watched_start(a);
+	if (r == 0)
+		e = mpr_watched_new();
+	if (e) {
+		e->q = what->q;
+		e->open = what->open;
+		e->seen = what->seen;
+		e->bell = b;
+		e->cookie = what->cookie;
+		mpr_watched_note(e, MPR_WATCHED_QUIET);
+	}
+	mpr_watched_unlock();
 	if (r < 0)
-		return r;
-	*ret_open = atomic_load(&q->state);
-	if (mpr_owner_state(*ret_open) != MPR_QUEUE_OPEN)
-		return mpr_queue_stale(q);
-	/* The thread that watches sleeps in one arena. */
-	if (*ret_a != mpr_arena_peek())
-		return mpr_fail(-ENOTSUP, "%p is not in the default arena",
-				(void *)q);
+		return mpr_fail(r, "no thread to watch with: %s",
+				mproc_strerror(r));
+	if (!e)
+		return mpr_fail(-ENOMEM, "no memory to wait with");
+	*ret_e = e;
 	return 0;
 }
 
@@ -182,32 +204,32 @@ int
 mpr_bell_watch_queue(struct mpr_bell *b, mproc_queue *q, void *cookie,
 		     struct mpr_watched **ret_e)
 {
-	struct mpr_watched *e = NULL;
+	struct mpr_watched what = { .q = q, .cookie = cookie };
 	mproc_arena *a;
-	uint64_t open;
 	int r;
 
-	r = check(q, &a, &open);
+	r = mpr_queue_check(q, &a);
 	if (r < 0)
 		return r;
-	mpr_watched_lock();
-	r = mpr_watched_start(a);
-	if (r == 0) {
-		e = mpr_watched_new(q, open);
-		if (e) {
-			e->bell = b;
-			e->cookie = cookie;
-			mpr_watched_note(e, MPR_WATCHED_QUIET);
-		}
-	}
-	mpr_watched_unlock();
-	if (r < 0)
-		return mpr_fail(r, "no thread to watch queues: %s",
-				mproc_strerror(r));
-	if (!e)
-		return mpr_fail(-ENOMEM, "no memory to wait with");
-	*ret_e = e;
-	return 0;
+	what.open = atomic_load(&q->state);
+	if (mpr_owner_state(what.open) != MPR_QUEUE_OPEN)
+		return mpr_queue_stale(q);
+	r = check_arena(a, q);
+	return r < 0 ? r : watch(b, a, &what, ret_e);
+}
+
+int
+mpr_bell_watch_event(struct mpr_bell *b, const struct mpr_event_seen *seen,
+		     void *cookie, struct mpr_watched **ret_e)
+{
+	struct mpr_watched what = { .seen = *seen, .cookie = cookie };
+	mproc_arena *a;
+	int r;
+
+	r = mpr_arena_get_of(seen->event, &a);
+	if (r == 0)
+		r = check_arena(a, seen->event);
+	return r < 0 ? r : watch(b, a, &what, ret_e);
 }
 
 struct mpr_watched *
@@ -231,14 +253,31 @@ mpr_bell_cookie(const struct mpr_watched *e)
 	return e->cookie;
 }
 
+/* Under the lock. */
+static void
+arm(struct mpr_watched *e)
+{
+	if (mpr_watched_state(e) != MPR_WATCHED_READY || e->has_rung)
+		return;
+	e->error = 0;
+	mpr_watched_note(e, MPR_WATCHED_QUIET);
+}
+
 void
 mpr_bell_arm(struct mpr_watched *e)
 {
 	mpr_watched_lock();
-	if (mpr_watched_state(e) == MPR_WATCHED_READY && !e->has_rung) {
-		e->error = 0;
-		mpr_watched_note(e, MPR_WATCHED_QUIET);
-	}
+	arm(e);
+	mpr_watched_unlock();
+}
+
+void
+mpr_bell_arm_event(struct mpr_watched *e, const struct mpr_event_seen *seen)
+{
+	mpr_watched_lock();
+	if (mpr_watched_state(e) != MPR_WATCHED_FREE)
+		e->seen = *seen;
+	arm(e);
 	mpr_watched_unlock();
 }
 

@@ -21,6 +21,8 @@
 
 #include <mproc/queue.h>
 
+#include "sync/event.h"
+
 struct mpr_bell;
 struct mpr_watched;
 
@@ -41,6 +43,14 @@ int mpr_bell_watch_queue(struct mpr_bell *b, mproc_queue *q, void *cookie,
 			 struct mpr_watched **ret_e);
 
 /*
+ * The same for the event that was seen as @seen: it rings if it is set, has been
+ * set since, or is destroyed. Its address has been checked. Returns 0; -ENOTSUP;
+ * -EAGAIN, -ENOMEM; and as the arena's making does.
+ */
+int mpr_bell_watch_event(struct mpr_bell *b, const struct mpr_event_seen *seen,
+			 void *cookie, struct mpr_watched **ret_e);
+
+/*
  * Takes the one that rang first: it does not ring any more until it is armed.
  * Returns NULL if there is none, and the descriptor is not readable then. *@ret_error
  * is why it cannot be watched, or 0: -ESTALE if it is gone; -EAGAIN, -ENOLCK,
@@ -53,6 +63,9 @@ void *mpr_bell_cookie(const struct mpr_watched *e);
 /* Has one that was taken ring again. No look is needed afterwards: if there is
  * something by now, it rings. */
 void mpr_bell_arm(struct mpr_watched *e);
+
+/* The same for an event, as it was seen when it was found not to be ready. */
+void mpr_bell_arm_event(struct mpr_watched *e, const struct mpr_event_seen *seen);
 
 /* It does not ring any more, and is nobody's. */
 void mpr_bell_unwatch(struct mpr_watched *e);

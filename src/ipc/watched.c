@@ -157,7 +157,7 @@ mpr_watched_runs(void)
 }
 
 struct mpr_watched *
-mpr_watched_new(mproc_queue *q, uint64_t open)
+mpr_watched_new(void)
 {
 	struct mpr_watched *e = free_ones;
 
@@ -175,8 +175,9 @@ mpr_watched_new(mproc_queue *q, uint64_t open)
 		atomic_store_explicit(&mpr_queue_fd_used, true,
 				      memory_order_relaxed);
 	}
-	e->q = q;
-	e->open = open;
+	e->q = NULL;
+	e->open = 0;
+	e->seen = (struct mpr_event_seen){ 0 };
 	e->error = 0;
 	e->bell = NULL;
 	e->cookie = NULL;
@@ -186,11 +187,12 @@ mpr_watched_new(mproc_queue *q, uint64_t open)
 struct mpr_watched *
 mpr_watched_new_fd(mproc_queue *q)
 {
-	struct mpr_watched *e = mpr_watched_new(q, 0);
+	struct mpr_watched *e = mpr_watched_new();
 	_Atomic(struct mpr_watched *) *bucket = bucket_of(q);
 
 	if (!e)
 		return NULL;
+	e->q = q;
 	e->next_in_bucket = atomic_load_explicit(bucket, memory_order_relaxed);
 	atomic_store_explicit(bucket, e, memory_order_relaxed);
 	return e;
@@ -284,6 +286,7 @@ mpr_watched_take(struct mpr_watched_now *ret_now)
 			.state = mpr_watched_state(e),
 			.q = e->q,
 			.open = e->open,
+			.seen = e->seen,
 		};
 	}
 	mpr_watched_unlock();

@@ -3,7 +3,7 @@
  * What this process wants to be told of while none of its threads waits for it:
  * entries, between those who ask and the watcher (ipc/watcher.h).
  *
- * An entry is for one queue. It has a descriptor of its own (ipc/queue_fd.c), or
+ * An entry is for one queue or event. It has a descriptor of its own (ipc/queue_fd.c), or
  * is one of many that ring the same bell (ipc/bell.c).
  *
  *   FREE --asked for a descriptor--> ASKED --watched, nothing there--> QUIET
@@ -36,9 +36,10 @@
 #include <mproc/queue.h>
 
 #include "arena/arena.h"
+#include "sync/event.h"
 
 struct mpr_bell;
-struct mpr_thing;
+struct mpr_target;
 
 enum mpr_watched_state {
 	MPR_WATCHED_FREE = 0,
@@ -56,8 +57,9 @@ struct mpr_watched {
 	_Atomic unsigned state;
 	int fd; /* its own; -1: none */
 	int error; /* FAILED, READY: why it cannot be watched; or 0 */
-	mproc_queue *q;
+	mproc_queue *q; /* NULL: it is an event */
 	uint64_t open; /* the queue's state word */
+	struct mpr_event_seen seen; /* event NULL: it is a queue */
 	struct mpr_watched *next_free;
 	struct mpr_watched *next_noted;
 	bool is_noted; /* for the watcher */
@@ -71,8 +73,8 @@ struct mpr_watched {
 	bool has_rung;
 
 	/* The watcher's own. */
-	struct mpr_thing *thing; /* that it is watched as; or NULL */
-	struct mpr_watched *next_of_thing;
+	struct mpr_target *target; /* that it is watched as; or NULL */
+	struct mpr_watched *next_of_target;
 };
 
 static inline unsigned
@@ -97,9 +99,9 @@ int mpr_watched_start(mproc_arena *a);
 /* Whether there is one. */
 bool mpr_watched_runs(void);
 
-/* A FREE entry for the queue at @q, or NULL without memory. It is for who puts it
- * into another state before the lock is given back. */
-struct mpr_watched *mpr_watched_new(mproc_queue *q, uint64_t open);
+/* A FREE entry, for nothing yet, or NULL without memory. It is for who puts it into
+ * another state before the lock is given back. */
+struct mpr_watched *mpr_watched_new(void);
 
 /* The watcher is to look at it: it was closed, or there may be something that
  * nobody has waited for. */
@@ -108,7 +110,7 @@ void mpr_watched_note(struct mpr_watched *e, unsigned state);
 /* FAILED to FREE. */
 void mpr_watched_give_up(struct mpr_watched *e);
 
-/* The same for one that is to have a descriptor. */
+/* The same for the descriptor of @q. */
 struct mpr_watched *mpr_watched_new_fd(mproc_queue *q);
 
 /* The descriptor of @q, in any state but FREE; or NULL. */
@@ -127,6 +129,7 @@ struct mpr_watched_now {
 	unsigned state;
 	mproc_queue *q;
 	uint64_t open;
+	struct mpr_event_seen seen;
 };
 
 /* Takes one that was noted. Returns NULL if there is none. */

@@ -3,8 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "ipc/pipe_use.h"
-#include "ipc/queue_watch.h"
+#include "ipc/target.h"
 #include "ipc/watched.h"
 #include "ipc/watcher.h"
 #include "os/clock.h"
@@ -22,47 +21,29 @@
 #define THOROUGH_MOST 256
 #define LAST_EVERY 1000000000
 
-/* What is watched, for one entry or several. */
-struct mpr_thing {
-	struct mpr_watch watch;
-	mproc_queue *q;
-	uint64_t open;
-	struct mpr_watched *entries;
-	unsigned place; /* sync/told.h */
-	struct mpr_thing *next_in_place;
-	struct mpr_thing *next_look; /* in this round */
-	bool looks;
-	bool has_begun; /* between the two looks of a round */
-	struct mpr_thing *next, *previous; /* of all, in a ring */
-};
-
 struct watcher {
 	mproc_arena *arena;
 	struct mpr_self *self;
 	const void *shown; /* what others see that it sleeps for */
-	struct mpr_thing *turn; /* in the ring: who is looked at next */
+	struct mpr_target *turn; /* in the ring: who is looked at next */
 	unsigned n;
-	struct mpr_thing *looks; /* in this round */
+	struct mpr_target *looks; /* in this round */
+	struct mpr_target_many many;
 	bool was_asked;
-	struct mpr_thing *places[MPR_TOLD_PLACES];
+	struct mpr_target *places[MPR_TOLD_PLACES];
 };
 
-static bool
-is_gone(const struct mpr_attachment *at)
-{
-	return atomic_load(&at->q->state) != at->open;
-}
-
+/* Of what an entry is for. */
 static unsigned
-place_of(const struct watcher *w, const mproc_queue *q)
+place_of(const struct watcher *w, const void *object)
 {
-	return mpr_told_place(mpr_arena_name(w->arena, &q->seats));
+	return mpr_told_place(mpr_arena_name(w->arena, object));
 }
 
-static struct mpr_thing *
+static struct mpr_target *
 find(const struct watcher *w, const mproc_queue *q, uint64_t open)
 {
-	struct mpr_thing *t = w->places[place_of(w, q)];
+	struct mpr_target *t = w->places[place_of(w, &q->seats)];
 
 	while (t && (t->q != q || t->open != open))
 		t = t->next_in_place;
@@ -70,16 +51,18 @@ find(const struct watcher *w, const mproc_queue *q, uint64_t open)
 }
 
 /* NULL without memory. */
-static struct mpr_thing *
-add(struct watcher *w, mproc_queue *q, uint64_t open)
+static struct mpr_target *
+add(struct watcher *w, const struct mpr_watched_now *now)
 {
-	struct mpr_thing *t = mpr_zalloc(sizeof(*t)), **first;
+	struct mpr_target *t = mpr_zalloc(sizeof(*t)), **first;
 
 	if (!t)
 		return NULL;
-	t->q = q;
-	t->open = open;
-	t->place = place_of(w, q);
+	t->q = now->q;
+	t->open = now->open;
+	t->seen = now->seen;
+	w->shown = t->q ? (void *)t->q : (void *)t->seen.event;
+	t->place = place_of(w, t->q ? (void *)&t->q->seats : w->shown);
 	first = &w->places[t->place];
 	t->next_in_place = *first;
 	*first = t;
@@ -93,14 +76,13 @@ add(struct watcher *w, mproc_queue *q, uint64_t open)
 		w->turn = t;
 	}
 	w->n++;
-	w->shown = q;
 	return t;
 }
 
 static void
-drop(struct watcher *w, struct mpr_thing *t)
+drop(struct watcher *w, struct mpr_target *t)
 {
-	struct mpr_thing **link = &w->places[t->place];
+	struct mpr_target **link = &w->places[t->place];
 
 	while (*link != t)
 		link = &(*link)->next_in_place;
@@ -113,66 +95,23 @@ drop(struct watcher *w, struct mpr_thing *t)
 	free(t);
 }
 
-/* The seat in the queue that dead letters come from, unless that is watched,
- * too: it keeps that queue's memory. */
 static void
-leave_origin(const struct watcher *w, const struct mpr_attachment *at)
+leave(struct watcher *w, struct mpr_target *t)
 {
-	struct mpr_attachment *from = NULL;
-	const struct mpr_thing *t;
-	mproc_queue *origin = NULL;
+	struct mpr_attachment *from = mpr_target_origin(t);
+	const struct mpr_target *origin = NULL;
 
-	if (at->dead_letters)
-		origin = mpr_queue_partner(at->arena, at->q);
-	if (origin)
-		from = mpr_attachment_present(origin);
-	if (!from)
-		return;
-	t = find(w, origin, from->open);
-	if (!t || t->watch.at != from)
+	if (from)
+		origin = find(w, from->q, from->open);
+	mpr_target_leave(t, &w->many);
+	/* The seat in the queue that dead letters come from, unless that is
+	 * watched, too: it keeps that queue's memory. */
+	if (from && !(origin && origin->watch.at == from))
 		mpr_attachment_drop(from);
 }
 
 static void
-leave(const struct watcher *w, struct mpr_thing *t)
-{
-	struct mpr_attachment *at;
-
-	if (!t->watch.at)
-		return;
-	mpr_watch_end(&t->watch);
-	at = t->watch.at;
-	t->watch.at = NULL;
-	leave_origin(w, at);
-	mpr_attachment_drop(at);
-}
-
-/* Attaches the watcher to the queue, unless it is. */
-static int
-enter(struct mpr_thing *t)
-{
-	struct mpr_attachment *at;
-	int r;
-
-	if (t->watch.at)
-		return 0;
-	/* What we have of a later queue there is another thing's. */
-	if (atomic_load(&t->q->state) != t->open)
-		return -ESTALE;
-	r = mpr_attachment_get(t->q, &at);
-	if (r < 0)
-		return r;
-	t->watch.at = at;
-	if (at->open == t->open)
-		return 0;
-	/* Another queue is there by now. */
-	t->watch.at = NULL;
-	mpr_attachment_drop(at);
-	return -ESTALE;
-}
-
-static void
-mark(struct watcher *w, struct mpr_thing *t)
+mark(struct watcher *w, struct mpr_target *t)
 {
 	if (t->looks)
 		return;
@@ -186,14 +125,40 @@ unlink_entry(struct watcher *w, struct mpr_watched *e)
 {
 	struct mpr_watched **link;
 
-	if (!e->thing)
+	if (!e->target)
 		return;
-	link = &e->thing->entries;
+	link = &e->target->entries;
 	while (*link != e)
-		link = &(*link)->next_of_thing;
-	*link = e->next_of_thing;
-	mark(w, e->thing);
-	e->thing = NULL;
+		link = &(*link)->next_of_target;
+	*link = e->next_of_target;
+	mark(w, e->target);
+	e->target = NULL;
+}
+
+/* What the entry is for. NULL without memory. */
+static struct mpr_target *
+target_for(struct watcher *w, struct mpr_watched *e,
+	  const struct mpr_watched_now *now)
+{
+	struct mpr_target *t = e->target;
+
+	if (t && now->seen.event) {
+		/* The event is the same: an entry that is used again has none. */
+		t->seen = now->seen;
+		return t;
+	}
+	if (t && t->q == now->q && t->open == now->open)
+		return t;
+	unlink_entry(w, e);
+	t = now->q ? find(w, now->q, now->open) : NULL;
+	if (!t)
+		t = add(w, now);
+	if (!t)
+		return NULL;
+	e->target = t;
+	e->next_of_target = t->entries;
+	t->entries = e;
+	return t;
 }
 
 /* Reacts to what somebody has noted. */
@@ -201,7 +166,7 @@ static void
 take(struct watcher *w, struct mpr_watched *e,
      const struct mpr_watched_now *now)
 {
-	struct mpr_thing *t;
+	struct mpr_target *t;
 
 	if (now->state == MPR_WATCHED_CLOSED) {
 		unlink_entry(w, e);
@@ -212,21 +177,11 @@ take(struct watcher *w, struct mpr_watched *e,
 	    now->state != MPR_WATCHED_QUIET)
 		return;
 	w->was_asked |= now->state == MPR_WATCHED_ASKED;
-	if (e->thing && (e->thing->q != now->q || e->thing->open != now->open))
-		unlink_entry(w, e);
-	if (!e->thing) {
-		t = find(w, now->q, now->open);
-		if (!t)
-			t = add(w, now->q, now->open);
-		if (!t) {
-			mpr_watched_fail(e, -ENOMEM);
-			return;
-		}
-		e->thing = t;
-		e->next_of_thing = t->entries;
-		t->entries = e;
-	}
-	mark(w, e->thing);
+	t = target_for(w, e, now);
+	if (t)
+		mark(w, t);
+	else
+		mpr_watched_fail(e, -ENOMEM);
 }
 
 static void
@@ -242,9 +197,9 @@ take_all(struct watcher *w)
 
 /* Whether somebody is to be told of it. */
 static bool
-is_wanted(const struct mpr_thing *t)
+is_wanted(const struct mpr_target *t)
 {
-	for (struct mpr_watched *e = t->entries; e; e = e->next_of_thing) {
+	for (struct mpr_watched *e = t->entries; e; e = e->next_of_target) {
 		unsigned state = mpr_watched_state(e);
 
 		if (state == MPR_WATCHED_ASKED || state == MPR_WATCHED_QUIET)
@@ -254,34 +209,25 @@ is_wanted(const struct mpr_thing *t)
 }
 
 static void
-settle(struct mpr_thing *t)
+settle(struct mpr_target *t)
 {
-	for (struct mpr_watched *e = t->entries; e; e = e->next_of_thing)
+	for (struct mpr_watched *e = t->entries; e; e = e->next_of_target)
 		if (mpr_watched_state(e) == MPR_WATCHED_ASKED)
 			mpr_watched_settle(e);
 }
 
 static void
-fail(struct mpr_thing *t, int error)
+fail(struct mpr_target *t, int error)
 {
-	for (struct mpr_watched *e = t->entries; e; e = e->next_of_thing)
+	for (struct mpr_watched *e = t->entries; e; e = e->next_of_target)
 		mpr_watched_fail(e, error);
 }
 
 static void
-make_ready(struct mpr_thing *t)
+make_ready(struct mpr_target *t)
 {
-	for (struct mpr_watched *e = t->entries; e; e = e->next_of_thing)
+	for (struct mpr_watched *e = t->entries; e; e = e->next_of_target)
 		mpr_watched_make_ready(e);
-}
-
-/* Whether there is a reason to look: somebody has woken us for it. */
-static bool
-is_told(const struct mpr_thing *t)
-{
-	return t->watch.at &&
-	       (mpr_watch_is_told(&t->watch) || is_gone(t->watch.at) ||
-		(t->watch.waits && mpr_pipe_is_over(t->watch.at, false)));
 }
 
 static void
@@ -296,11 +242,11 @@ mark_told(struct watcher *w)
 			continue;
 		for (unsigned i = 0; i < MPR_TOLD_COLUMNS; i++) {
 			unsigned place = row * MPR_TOLD_COLUMNS + i;
-			struct mpr_thing *t = mpr_told_has(told, place) ?
+			struct mpr_target *t = mpr_told_has(told, place) ?
 						      w->places[place] : NULL;
 
 			for (; t; t = t->next_in_place)
-				if (is_told(t))
+				if (mpr_target_is_told(t))
 					mark(w, t);
 		}
 	}
@@ -317,70 +263,69 @@ mark_some(struct watcher *w)
 	}
 }
 
-/* The look before the watcher announces that it is about to sleep. Returns false
- * if the thing is no more. */
+/* The look before the watcher announces that it is about to sleep. Returns whether
+ * there is to be another one. */
 static bool
-look_first(struct watcher *w, struct mpr_thing *t)
+look_first(struct watcher *w, struct mpr_target *t)
 {
 	int r;
 
 	t->looks = false;
-	t->has_begun = false;
 	if (!t->entries) {
 		leave(w, t);
 		drop(w, t);
 		return false;
 	}
 	if (!is_wanted(t)) {
+		mpr_target_end(t, &w->many);
 		/* Our seat keeps the memory of a queue. */
-		if (t->watch.at && is_gone(t->watch.at))
+		if (mpr_target_is_gone(t))
 			leave(w, t);
-		return true;
+		return false;
 	}
-	r = enter(t);
+	r = mpr_target_enter(t);
 	if (r < 0) {
 		fail(t, r);
-		return true;
+		return false;
 	}
-	if (mpr_watch_is_ready(&t->watch)) {
+	if (mpr_target_is_ready(t)) {
 		make_ready(t);
-		mpr_watch_end(&t->watch);
-		return true;
+		mpr_target_end(t, &w->many);
+		return false;
 	}
-	mpr_watch_begin(&t->watch);
-	t->has_begun = true;
+	mpr_target_begin(t, &w->many);
 	return true;
 }
 
 /* The look after it, and after the fence. */
 static void
-look_again(struct mpr_thing *t)
+look_again(struct watcher *w, struct mpr_target *t)
 {
-	if (mpr_watch_is_ready(&t->watch)) {
-		make_ready(t);
-		mpr_watch_end(&t->watch);
-	} else {
-		mpr_watch_go_on(&t->watch);
+	if (mpr_target_goes_on(t)) {
 		settle(t);
+	} else {
+		make_ready(t);
+		mpr_target_end(t, &w->many);
 	}
 }
 
 static void
 look_at_marked(struct watcher *w)
 {
-	struct mpr_thing *begun = NULL, *t;
+	struct mpr_target *begun = NULL, *t;
 
 	while ((t = w->looks)) {
 		w->looks = t->next_look;
-		if (look_first(w, t) && t->has_begun) {
+		if (look_first(w, t)) {
 			t->next_look = begun;
 			begun = t;
 		}
 	}
+	mpr_target_announce(&w->many, w->self);
 	if (begun)
 		mpr_fence_rare(w->arena); /* frequent side: mpr_put_leave() */
 	for (t = begun; t; t = t->next_look)
-		look_again(t);
+		look_again(w, t);
 	/* Those who asked look for themselves. */
 	if (w->was_asked)
 		mpr_unpark_process(w->arena);
@@ -390,7 +335,7 @@ look_at_marked(struct watcher *w)
 static void
 give_up(struct watcher *w)
 {
-	struct mpr_thing *t;
+	struct mpr_target *t;
 
 	while ((t = w->turn)) {
 		while (t->entries)

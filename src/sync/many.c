@@ -2,6 +2,7 @@
 #include "sync/many.h"
 #include "sync/park.h"
 #include "sync/scope.h"
+#include "sync/told.h"
 #include "sync/wait.h"
 
 static uint64_t
@@ -38,7 +39,9 @@ mpr_many_wake(const mproc_arena *a, uint64_t name,
 
 		/* seq_cst, after the change of the object: see many.h. */
 		if (atomic_load(&p->many) & bit &&
-		    mpr_scope_has(a, &scope, slot))
+		    mpr_scope_has(a, &scope, slot)) {
+			mpr_tell(a, slot, name & ~MPR_DOORS);
 			mpr_unpark(a, slot);
+		}
 	}
 }

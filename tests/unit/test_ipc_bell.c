@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "common.h"
 #include "ipc/bell.h"
+#include "ipc/queue_shm.h"
 #include "ipc/queue_fd.h"
 #include "sync/told.h"
 
@@ -263,6 +264,130 @@ a_shutdown_rings_for_good(void **state)
 	end(*state);
 }
 
+static struct mpr_watched *
+watch_event(mproc_event *event, struct mpr_event_seen *seen)
+{
+	struct mpr_watched *e = NULL;
+
+	*seen = mpr_event_see(event);
+	assert_int_equal(mpr_bell_watch_event(bell, seen, event, &e), 0);
+	return e;
+}
+
+static void
+an_event_rings(mproc_event *event)
+{
+	struct mpr_event_seen seen;
+	struct mpr_watched *e = watch_event(event, &seen);
+
+	for (unsigned i = 0; i < amount(50); i++) {
+		assert_int_equal(mproc_event_set(event), 0);
+		assert_true(rings(bell, 20000));
+		assert_ptr_equal(next(), e);
+		assert_ptr_equal(mpr_bell_cookie(e), event);
+		assert_true(mpr_event_is_ready(&seen, false));
+		/* It is set. */
+		mpr_bell_arm_event(e, &seen);
+		assert_true(rings(bell, 20000));
+		assert_ptr_equal(next(), e);
+		assert_int_equal(mproc_event_clear(event), 0);
+		seen = mpr_event_see(event);
+		assert_false(mpr_event_is_ready(&seen, false));
+		/* Somebody else sets and clears it before it is armed. */
+		mproc_event_set(event);
+		mproc_event_clear(event);
+		mpr_bell_arm_event(e, &seen);
+		assert_true(rings(bell, 20000));
+		assert_ptr_equal(next(), e);
+		seen = mpr_event_see(event);
+		mpr_bell_arm_event(e, &seen);
+	}
+	mpr_bell_unwatch(e);
+}
+
+static void
+events_ring_wherever_they_lie(void **state)
+{
+	mproc_event private = { 0 }, *shared = NULL;
+
+	assert_int_equal(mproc_event_create(&shared), 0);
+	begin();
+	an_event_rings(&private);
+	an_event_rings(shared);
+	end(*state);
+	mproc_event_destroy(shared);
+}
+
+static void
+of_many_events_and_queues_the_right_ones_ring(void **state)
+{
+	static mproc_event events[MANY];
+	static struct mpr_event_seen seen[MANY];
+	static struct mpr_watched *entries[MANY];
+	mproc_queue *q = new_queue();
+	struct mpr_watched *e;
+
+	begin();
+	e = watch(q, q);
+	for (unsigned i = 0; i < MANY; i++)
+		entries[i] = watch_event(&events[i], &seen[i]);
+	for (unsigned i = 0; i < amount(200); i++) {
+		unsigned at = i * 7 % MANY;
+
+		mproc_event_set(&events[at]);
+		assert_true(rings(bell, 20000));
+		assert_ptr_equal(next(), entries[at]);
+		assert_null(next());
+		mproc_event_clear(&events[at]);
+		seen[at] = mpr_event_see(&events[at]);
+		mpr_bell_arm_event(entries[at], &seen[at]);
+		put(q);
+		assert_true(rings(bell, 20000));
+		assert_ptr_equal(next(), e);
+		assert_int_equal(get(q), 0);
+		mpr_bell_arm(e);
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		mpr_bell_unwatch(entries[i]);
+	mpr_bell_unwatch(e);
+	mproc_queue_destroy(q);
+	end(*state);
+}
+
+/* A wake-up that the watcher is chosen for is not its own. */
+static void
+one_that_is_not_watched_any_more_keeps_nobody_asleep(void **state)
+{
+	struct mpr_watched *taken, *left;
+	_Atomic uint64_t *other;
+	mproc_queue *q = new_queue();
+
+	begin();
+	for (unsigned i = 0; i < amount(50); i++) {
+		/* One is taken, and not armed; the other has it watched. */
+		taken = watch(q, NULL);
+		put(q);
+		assert_true(rings(bell, 20000));
+		assert_ptr_equal(next(), taken);
+		assert_int_equal(get(q), 0);
+		left = watch(q, NULL);
+		mpt_until(*state, atomic_load(&q->hint));
+		mpr_bell_unwatch(left);
+		/* As one that sleeps in a get. */
+		assert_int_equal(mpr_seat_take(the_arena(), join_arena(*state),
+					       &q->seats, &other), 0);
+		mpr_seat_wait(other, &q->hint);
+		put(q);
+		mpt_until(*state, mpr_owner_state(atomic_load(other)) !=
+					  MPR_SEAT_WAITING);
+		mpr_seat_leave(other);
+		assert_int_equal(get(q), 0);
+		mpr_bell_unwatch(taken);
+	}
+	mproc_queue_destroy(q);
+	end(*state);
+}
+
 /* Come and go, and the process grows no more. */
 static void
 entries_are_used_again(void **state)
@@ -390,6 +515,9 @@ main(void)
 		mpt_test(several_are_told_of_the_same_queue),
 		mpt_test(one_that_is_gone_rings_and_cannot_be_watched_again),
 		mpt_test(a_shutdown_rings_for_good),
+		mpt_test(events_ring_wherever_they_lie),
+		mpt_test(of_many_events_and_queues_the_right_ones_ring),
+		mpt_test(one_that_is_not_watched_any_more_keeps_nobody_asleep),
 		mpt_test(entries_are_used_again),
 		mpt_test(what_the_watcher_cannot_do_is_told),
 		mpt_test(without_descriptors_threads_or_memory_there_is_none),
