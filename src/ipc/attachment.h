@@ -41,6 +41,7 @@ struct mpr_attachment {
 	bool dead_letters; /* that is what it takes */
 	bool ordered;	   /* among all lanes */
 	bool is_consumer; /* it has called get */
+	bool is_awaited;  /* it is in the list of a wait for many (wait/shared.c) */
 
 	/* Of a direction of a pipe: that, and which of its ends sends. */
 	struct mpr_pipe *pipe; /* or NULL */

@@ -7,6 +7,7 @@
 
 #include "arena/table.h"
 #include "base/error.h"
+#include "ipc/conn.h"
 #include "ipc/pipe.h"
 #include "ipc/socket_conn.h"
 
@@ -91,6 +92,13 @@ mproc_conn_fd(mproc_conn *c)
 	struct mpr_socket_conn *s = over_socket(c);
 
 	return s ? mpr_socket_conn_fd(s) : mpr_pipe_fd(c);
+}
+
+int
+mpr_conn_source(mproc_conn *c, struct mpr_conn_source *ret)
+{
+	*ret = (struct mpr_conn_source){ .socket = over_socket(c) };
+	return ret->socket ? 0 : mpr_pipe_incoming(c, &ret->q);
 }
 
 void

@@ -381,6 +381,18 @@ mpr_pipe_fd(mproc_conn *c)
 	return r < 0 ? r : answer(c, mproc_queue_fd(u->in));
 }
 
+int
+mpr_pipe_incoming(mproc_conn *c, mproc_queue **ret_q)
+{
+	struct use *u;
+	int r = get_receiver(c, &u);
+
+	if (r < 0)
+		return r;
+	*ret_q = u->in;
+	return 0;
+}
+
 /* What the calling thread has of a direction that its process does not use any
  * more. */
 static void

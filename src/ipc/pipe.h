@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 
 #include <mproc/pipe.h>
+#include <mproc/queue.h>
 
 int mpr_pipe_send(mproc_conn *c, const void *buf, size_t len,
 		  mproc_timeout timeout);
@@ -20,5 +21,8 @@ int mpr_pipe_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 int mpr_pipe_poll(mproc_conn *c, mproc_timeout timeout);
 int mpr_pipe_fd(mproc_conn *c);
 void mpr_pipe_close(mproc_conn *c);
+
+/* The queue of what comes in there: see ipc/conn.h. */
+int mpr_pipe_incoming(mproc_conn *c, mproc_queue **ret_q);
 
 #endif

@@ -101,14 +101,20 @@ mpr_socket_conn_await(const struct mpr_socket_conn *c, short events,
 	return r < 0 ? r : mpr_socket_await(c->fd, events, limit->deadline);
 }
 
+bool
+mpr_socket_conn_is_over(struct mpr_socket_conn *c)
+{
+	mpr_socket_conn_adopt(c);
+	return c->in_lost || c->in_error;
+}
+
 int
 mpr_socket_conn_poll(struct mpr_socket_conn *c, mproc_timeout timeout)
 {
 	struct mpr_limit limit = mpr_limit(timeout);
 
-	mpr_socket_conn_adopt(c);
 	/* What has ended for ever is told at once, too. */
-	if (c->in_lost || c->in_error ||
+	if (mpr_socket_conn_is_over(c) ||
 	    mpr_socket_is_ready(c->fd, MPR_SOCKET_IN))
 		return 0;
 	return mpr_socket_conn_await(c, MPR_SOCKET_IN, &limit);

@@ -37,6 +37,10 @@ int mpr_socket_conn_sendv(struct mpr_socket_conn *c, const struct iovec *parts,
 int mpr_socket_conn_recv(struct mpr_socket_conn *c, void *buf, size_t size,
 			 size_t *ret_len, mproc_timeout timeout);
 int mpr_socket_conn_poll(struct mpr_socket_conn *c, mproc_timeout timeout);
+
+/* Whether a recv fails at once, whatever comes. */
+bool mpr_socket_conn_is_over(struct mpr_socket_conn *c);
+
 int mpr_socket_conn_fd(const struct mpr_socket_conn *c);
 void mpr_socket_conn_close(struct mpr_socket_conn *c);
 

@@ -64,6 +64,9 @@ void mpr_process_abandon(mproc_process *p);
  * process is started, wherever it lies. */
 int mpr_process_copy_arg(void **ret_copy, const void *arg, size_t size);
 
+/* Whether the handle can be used here. Returns 0, -EINVAL or -ECHILD. */
+int mpr_process_check(const mproc_process *p);
+
 /* Whether the process has ended; what it held is given back then. */
 bool mpr_process_has_ended(mproc_process *p);
 

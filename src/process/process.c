@@ -46,8 +46,8 @@
 /* How long after its start a process may end without a sleep of who joins it. */
 #define SHORT_LIFE INT64_C(250000) /* ns */
 
-static int
-check(const mproc_process *p)
+int
+mpr_process_check(const mproc_process *p)
 {
 	if (!p)
 		return mpr_fail(-EINVAL, "the process is NULL");
@@ -580,7 +580,7 @@ mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
 		/* A signal handler may have forked: no child of ours, even if
 		 * it has ended meanwhile. */
 		if (p->generation != mpr_generation())
-			return check(p);
+			return mpr_process_check(p);
 		if (mpr_process_has_ended(p))
 			return 0;
 		if (r < 0)
@@ -613,7 +613,7 @@ int
 mproc_process_join(mproc_process *p, mproc_timeout timeout)
 {
 	int64_t deadline;
-	int r = check(p);
+	int r = mpr_process_check(p);
 
 	if (r < 0)
 		return r;
@@ -629,7 +629,7 @@ mproc_process_join(mproc_process *p, mproc_timeout timeout)
 int
 mproc_process_exit_info(mproc_process *p, struct mproc_exit *ret_exit)
 {
-	int r = check(p);
+	int r = mpr_process_check(p);
 
 	if (r < 0)
 		return r;
@@ -645,7 +645,7 @@ int
 mproc_process_exitcode(mproc_process *p, int *ret_code)
 {
 	struct mproc_exit exit;
-	int r = check(p);
+	int r = mpr_process_check(p);
 
 	if (r < 0)
 		return r;
@@ -664,25 +664,25 @@ mproc_process_exitcode(mproc_process *p, int *ret_code)
 bool
 mproc_process_is_alive(mproc_process *p)
 {
-	return check(p) == 0 && !mpr_process_has_ended(p);
+	return mpr_process_check(p) == 0 && !mpr_process_has_ended(p);
 }
 
 pid_t
 mproc_process_pid(mproc_process *p)
 {
-	return check(p) == 0 ? p->child.pid : 0;
+	return mpr_process_check(p) == 0 ? p->child.pid : 0;
 }
 
 const char *
 mproc_process_name(mproc_process *p)
 {
-	return check(p) == 0 ? p->name : NULL;
+	return mpr_process_check(p) == 0 ? p->name : NULL;
 }
 
 int
 mproc_process_fd(mproc_process *p)
 {
-	int r = check(p);
+	int r = mpr_process_check(p);
 
 	if (r < 0)
 		return r;
@@ -694,7 +694,7 @@ mproc_process_fd(mproc_process *p)
 int
 mproc_process_signal(mproc_process *p, int signal)
 {
-	int r = check(p);
+	int r = mpr_process_check(p);
 
 	if (r < 0)
 		return r;

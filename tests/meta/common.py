@@ -7,7 +7,7 @@ import sys
 
 # The layers from the lowest up. One may include itself and those before it.
 LAYERS = ('base', 'os', 'ring', 'arena', 'sync', 'ipc', 'containers',
-          'process', 'pool', 'manager', 'testing', 'cli')
+          'process', 'pool', 'wait', 'manager', 'testing', 'cli')
 
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.S)
 
