@@ -24,5 +24,6 @@
 #include <mproc/sync.h>
 #include <mproc/value.h>
 #include <mproc/version.h>
+#include <mproc/wait.h>
 
 #endif
