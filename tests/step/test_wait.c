@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process is killed after each instruction of a wait for a queue and an event at
+ * once, and of what wakes such a wait: others go on, no message is left lying, and
+ * an event that was set was set for all.
+ */
+#include "sync/seats.h"
+#include "world.h"
+
+#define MS INT64_C(1000000) /* in nanoseconds */
+
+enum { OTHERS = 2 };
+
+struct scene {
+	struct world w;
+	mproc_event *e;
+	pid_t others[OTHERS];
+	int64_t spent; /* until others went on, in all cases */
+	int64_t cases;
+};
+
+/* In the scratch bytes. */
+struct board {
+	_Atomic int asleep; /* how many have announced themselves, or will soon */
+	_Atomic int dead;   /* the victim is */
+};
+
+static struct board *
+board(const struct scene *s)
+{
+	return mpt_scratch(s->w.t);
+}
+
+static void
+begin(void *arg)
+{
+	struct scene *s = arg;
+
+	*board(s) = (struct board){ 0 };
+	world_begin(&s->w);
+	assert_int_equal(mproc_event_create(&s->e), 0);
+}
+
+static void
+end(struct scene *s)
+{
+	recover();
+	mproc_event_destroy(s->e);
+	world_end(&s->w);
+}
+
+static int
+wait_for_both(struct scene *s, short ret[2], mproc_timeout timeout)
+{
+	struct mproc_waitable items[] = {
+		{ .kind = MPROC_WAIT_QUEUE, .object = s->w.q },
+		{ .kind = MPROC_WAIT_EVENT, .object = s->e },
+	};
+	int r = mproc_wait(items, 2, timeout);
+
+	for (int i = 0; ret && i < 2; i++)
+		ret[i] = items[i].ret_events;
+	return r;
+}
+
+/* How many say that they wait for events and others. */
+static unsigned
+waiters_for_many(void)
+{
+	const mproc_arena *a = mpr_arena_peek();
+	unsigned n = 0;
+
+	for (unsigned slot = 0; slot < mpr_participants_high(a); slot++) {
+		struct mpr_participant *p = mpr_participant_at(a, slot);
+
+		n += mpr_participant_state(atomic_load(&p->ident)) ==
+			     MPR_PARTICIPANT_LIVE && atomic_load(&p->many);
+	}
+	return n;
+}
+
+static unsigned
+waiters_in_queue(const struct scene *s)
+{
+	struct mpr_seat_walk walk = { 0 };
+	_Atomic uint64_t *seat;
+	unsigned n = 0;
+
+	while ((seat = mpr_seat_next(mpr_arena_peek(), &s->w.q->seats, &walk)))
+		n += mpr_owner_state(atomic_load(seat)) == MPR_SEAT_WAITING;
+	return n;
+}
+
+/* Another process, which ends with 0. */
+static void
+start_other(struct scene *s, int i, int (*role)(struct scene *s))
+{
+	s->others[i] = fork();
+	assert_true(s->others[i] >= 0);
+	if (s->others[i] == 0)
+		_exit(role(s));
+}
+
+static void
+expect_end(struct scene *s, int i)
+{
+	wait_for_exit(s->others[i]);
+}
+
+/* What a thread's first call does. */
+static void
+take_part(struct scene *s)
+{
+	must_be(wait_for_both(s, NULL, MPROC_NOWAIT), -EAGAIN);
+}
+
+/* It works, whatever has happened. */
+static void
+expect_both_to_work(struct scene *s)
+{
+	struct found found[5];
+	short told[2];
+
+	assert_int_equal(wait_for_both(s, told, mproc_until(1)), -ETIMEDOUT);
+	put(s->w.q, BY_TEST, 0);
+	assert_int_equal(wait_for_both(s, told, mproc_sec(30)), 1);
+	assert_int_equal(mproc_event_set(s->e), 0);
+	assert_int_equal(wait_for_both(s, told, mproc_sec(30)), 2);
+	drain(s->w.q, found);
+	assert_int_equal(found[BY_TEST].n, 1);
+}
+
+static void
+late_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	take_part(s);
+	mpt_step_begin();
+	must_be(wait_for_both(s, NULL, mproc_until(1)), -ETIMEDOUT);
+	mpt_step_end();
+}
+
+/* The thread's first call, which makes it a participant. */
+static void
+first_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	mpt_step_begin();
+	must_be(wait_for_both(s, NULL, mproc_until(1)), -ETIMEDOUT);
+	mpt_step_end();
+}
+
+static void
+works_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	recover();
+	expect_both_to_work(s);
+	end(s);
+}
+
+/* Puts a message once somebody waits. */
+static int
+put_for_who_waits(struct scene *s)
+{
+	struct message m = message(BY_OTHER, 0);
+
+	while (waiters_in_queue(s) < 1)
+		sched_yield();
+	return mproc_queue_put(s->w.q, &m, sizeof(m), MPROC_NOWAIT) < 0;
+}
+
+static void
+begin_with_putter(void *arg)
+{
+	begin(arg);
+	start_other(arg, 0, put_for_who_waits);
+}
+
+static void
+woken_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	take_part(s);
+	mpt_step_begin();
+	must_be(wait_for_both(s, NULL, mproc_sec(60)), 1);
+	mpt_step_end();
+}
+
+static void
+woken_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	struct found found[5];
+	short told[2];
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	assert_int_equal(wait_for_both(s, told, mproc_sec(30)), 1);
+	assert_int_equal(told[0] != 0, 1);
+	expect_end(s, 0);
+	drain(s->w.q, found);
+	assert_int_equal(found[BY_OTHER].n, 1);
+	works_survivor(arg, victim, n, finished);
+}
+
+/* Takes the message, wherever it is woken. */
+static int
+take_one(struct scene *s)
+{
+	struct message m;
+	int r;
+
+	board(s)->asleep++;
+	r = mproc_queue_get(s->w.q, &m, sizeof(m), NULL, mproc_sec(30));
+	return r < 0 || !is_whole(&m) || m.sender != BY_OTHER;
+}
+
+static int
+put_beside_who_waits(struct scene *s)
+{
+	struct message m = message(BY_OTHER, 0);
+
+	while (waiters_in_queue(s) < 2 && !board(s)->dead)
+		sched_yield();
+	return mproc_queue_put(s->w.q, &m, sizeof(m), MPROC_NOWAIT) < 0;
+}
+
+/* One sleeps in a get, and whoever of the two is woken, it gets the message. */
+static void
+begin_with_taker(void *arg)
+{
+	struct scene *s = arg;
+
+	begin(s);
+	start_other(s, 0, take_one);
+	mpt_until(s->w.t, waiters_in_queue(s) == 1);
+	start_other(s, 1, put_beside_who_waits);
+}
+
+static void
+taker_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	board(s)->dead = 1;
+	expect_end(s, 1);
+	expect_end(s, 0);
+	works_survivor(arg, victim, n, finished);
+}
+
+/* It sees the message, or sees it no more. */
+static void
+onlooking_victim(void *arg)
+{
+	struct scene *s = arg;
+	int r;
+
+	take_part(s);
+	mpt_step_begin();
+	r = wait_for_both(s, NULL, mproc_ms(100));
+	must_be(r == 1 || r == -ETIMEDOUT, true);
+	mpt_step_end();
+}
+
+static void
+killed_in_wait(void **state)
+{
+	struct scene s = { .w = { .t = *state, .opts.capacity = 4096 } };
+	static const struct {
+		const char *name;
+		void (*before)(void *arg);
+		void (*victim)(void *arg);
+		void (*survivor)(void *arg, pid_t victim, unsigned long n,
+				 bool finished);
+	} cases[] = {
+		{ "first wait for both", begin, first_victim, works_survivor },
+		{ "wait for both that is late", begin, late_victim,
+		  works_survivor },
+		{ "wait for both, woken", begin_with_putter, woken_victim,
+		  woken_survivor },
+		{ "wait for both, beside one who takes", begin_with_taker,
+		  onlooking_victim, taker_survivor },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		mpt_watchdog(s.w.t, 60);
+		mpt_stepper_run(s.w.t, &(struct mpt_stepper_opts){
+			.name = cases[i].name,
+			.before = cases[i].before,
+			.victim = cases[i].victim,
+			.survivor = cases[i].survivor,
+			.fingerprint = arena_state,
+			.every = 200,
+			.budget = 100,
+			.arg = &s,
+		}, NULL);
+	}
+}
+
+static int
+sleep_for_both(struct scene *s)
+{
+	short told[2];
+	int r = wait_for_both(s, told, mproc_sec(60));
+
+	return r != 1 || !told[1];
+}
+
+static void
+begin_with_sleepers(void *arg)
+{
+	struct scene *s = arg;
+
+	begin(s);
+	for (int i = 0; i < OTHERS; i++) {
+		start_other(s, i, sleep_for_both);
+		mpt_until(s->w.t, waiters_for_many() == i + 1u &&
+					mpt_task_state(s->others[i]) == 'S');
+	}
+}
+
+static void
+set_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	take_part(s);
+	mpt_step_begin();
+	must_be(mproc_event_set(s->e), 0);
+	mpt_step_end();
+}
+
+/* If it is set, nobody needs to set it again; even if it is cleared before
+ * somebody notices the death. */
+static void
+set_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	int is_set = mproc_event_is_set(s->e);
+	int64_t began;
+
+	assert_in_range(is_set, finished, 1);
+	assert_int_equal(mproc_event_clear(s->e), 0);
+	recover();
+	if (!is_set) {
+		/* One that just looks whether its time has come is none. */
+		mpt_until(s->w.t, waiters_for_many() == OTHERS);
+		assert_int_equal(mproc_event_set(s->e), 0);
+	}
+	began = mproc_now();
+	for (int i = 0; i < OTHERS; i++)
+		expect_end(s, i);
+	s->spent += mproc_now() - began;
+	s->cases++;
+	assert_int_equal(mproc_event_clear(s->e), 0);
+	works_survivor(arg, victim, n, finished);
+}
+
+static void
+killed_in_a_set_that_wakes(void **state)
+{
+	struct scene s = { .w = { .t = *state, .opts.capacity = 4096 } };
+
+	mpt_watchdog(s.w.t, 60);
+	mpt_stepper_run(s.w.t, &(struct mpt_stepper_opts){
+		.name = "set that wakes who waits for both",
+		.before = begin_with_sleepers,
+		.victim = set_victim,
+		.survivor = set_survivor,
+		.fingerprint = arena_state,
+		.every = 500,
+		.budget = 100,
+		.arg = &s,
+	}, NULL);
+	/* The end of a slice is 50 ms away. */
+	assert_true(s.spent < s.cases * 10 * MS);
+}
+
+/* The first ones make room for many. */
+static int
+setup(void **state)
+{
+	mproc_event *made;
+
+	if (mproc_event_create(&made) < 0)
+		return -1;
+	mproc_event_destroy(made);
+	make_spare_slots();
+	return world_setup(state);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(killed_in_wait),
+		mpt_test(killed_in_a_set_that_wakes),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
