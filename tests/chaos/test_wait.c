@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Processes wait for a queue and an event at once, and are killed and stopped at
+ * random. In a ring each one waits for a token from the one before it, that comes as
+ * a message or as an event: nothing goes on unless each wake-up comes. Others wait
+ * for the queues of all and take nothing: what they are woken for must be passed on,
+ * also if they are killed.
+ */
+#include "chaos.h"
+
+#define KILLS 200
+#define RING 6 /* the rest look on */
+
+struct ring {
+	struct chaos chaos;
+	mproc_queue *q[RING];
+	mproc_event *e[RING];
+	mproc_event *bell; /* a truce begins */
+	_Atomic pid_t holder; /* of a token, who passes it on */
+	_Atomic pid_t onlooker; /* who was just woken */
+};
+
+/* Takes a token, or all if several have come. */
+static void
+wait_for_token(struct mpt *t, struct ring *b, unsigned me,
+	       struct mpt_rand *rand)
+{
+	struct mproc_waitable items[] = {
+		{ .kind = MPROC_WAIT_QUEUE, .object = b->q[me] },
+		{ .kind = MPROC_WAIT_EVENT, .object = b->e[me] },
+	};
+	char byte;
+	int r, got = -EAGAIN;
+
+	do {
+		r = mproc_wait(items, 2, chaos_timeout(rand));
+		mpt_check(t, r > 0 || r == -ETIMEDOUT || r == -EAGAIN);
+		/* What a killed producer has left may be no message. */
+		if (items[0].ret_events)
+			got = mproc_queue_get(b->q[me], &byte, 1, NULL,
+					      MPROC_NOWAIT);
+		mpt_check(t, got == 0 || got == -EAGAIN);
+	} while (got < 0 && !items[1].ret_events);
+	if (items[1].ret_events)
+		mpt_check_int(t, mproc_event_clear(b->e[me]), 0);
+}
+
+static void
+pass_on(struct mpt *t, struct ring *b, unsigned me, struct mpt_rand *rand)
+{
+	unsigned next = (me + 1) % RING;
+
+	b->holder = getpid();
+	if (mpt_rand_below(rand, 2))
+		mpt_check_int(t, mproc_event_set(b->e[next]), 0);
+	else
+		mpt_check_int(t, mproc_queue_put(b->q[next], "x", 1,
+						 MPROC_FOREVER), 0);
+	b->holder = 0;
+}
+
+/* Who rests has passed a token on in the truce: its successor gets one. */
+static void
+work_in_ring(struct mpt *t, struct ring *b, unsigned me,
+	     struct mpt_rand *rand)
+{
+	bool rests;
+
+	do {
+		wait_for_token(t, b, me, rand);
+		rests = chaos_is_truce(t);
+		pass_on(t, b, me, rand);
+		b->chaos.finished[me]++;
+	} while (!rests || chaos_rest(t, me));
+}
+
+static void
+look_on(struct mpt *t, struct ring *b, unsigned me, struct mpt_rand *rand)
+{
+	struct mproc_waitable items[RING + 1];
+	int r;
+
+	for (int i = 0; i < RING; i++)
+		items[i] = (struct mproc_waitable){
+			.kind = MPROC_WAIT_QUEUE, .object = b->q[i],
+		};
+	items[RING] = (struct mproc_waitable){
+		.kind = MPROC_WAIT_EVENT, .object = b->bell,
+	};
+	do {
+		r = mproc_wait(items, RING + 1, chaos_timeout(rand));
+		mpt_check(t, r > 0 || r == -ETIMEDOUT || r == -EAGAIN);
+		b->onlooker = getpid();
+		b->chaos.finished[me]++;
+		sched_yield();
+	} while (!chaos_is_truce(t) || chaos_rest(t, me));
+}
+
+static int
+work(struct mpt *t, void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+	struct ring *b = mpt_scratch(t);
+	struct mpt_rand rand;
+
+	mpt_rand_init(&rand, (uint64_t)getpid());
+	chaos_join(t);
+	if (me < RING)
+		work_in_ring(t, b, me, &rand);
+	else
+		look_on(t, b, me, &rand);
+	return 0;
+}
+
+static pid_t
+inside(struct mpt *t, struct mpt_rand *rand)
+{
+	const struct ring *b = mpt_scratch(t);
+
+	/* One of those who look on is never killed. */
+	if (mpt_rand_below(rand, 2) &&
+	    b->onlooker == b->chaos.pid[CHAOS_WORKERS - 1])
+		return b->onlooker;
+	return b->holder;
+}
+
+/* It may have died with a token. */
+static bool
+bury(struct mpt *t, unsigned number, pid_t pid)
+{
+	const struct ring *b = mpt_scratch(t);
+
+	(void)pid;
+	if (number < RING)
+		assert_int_equal(mproc_event_set(b->e[number]), 0);
+	return false;
+}
+
+static void
+call(struct mpt *t)
+{
+	const struct ring *b = mpt_scratch(t);
+
+	assert_int_equal(mproc_event_set(b->bell), 0);
+}
+
+/* Each one has seen a token and passed it on before it came to rest, so there
+ * is one. From now on there is only one. */
+static void
+verify(struct mpt *t)
+{
+	const struct ring *b = mpt_scratch(t);
+	unsigned tokens = 0;
+	char byte;
+	int r;
+
+	for (int i = 0; i < RING; i++) {
+		r = mproc_event_is_set(b->e[i]);
+		assert_in_range(r, 0, 1);
+		tokens += (unsigned)r;
+		assert_int_equal(mproc_event_clear(b->e[i]), 0);
+		while ((r = mproc_queue_get(b->q[i], &byte, 1, NULL,
+					    MPROC_NOWAIT)) == 0)
+			tokens++;
+		assert_int_equal(r, -EAGAIN);
+	}
+	assert_true(tokens);
+	assert_int_equal(mproc_event_clear(b->bell), 0);
+	assert_int_equal(mproc_event_set(b->e[0]), 0);
+}
+
+static void
+run(struct mpt *t, unsigned kills, bool crowded)
+{
+	struct ring *b = mpt_scratch(t);
+	struct chaos_plan plan = {
+		.work = work,
+		.kills = chaos_kills(kills),
+		.inside = inside,
+		.bury = bury,
+		.call = call,
+		.verify = verify,
+	};
+
+	for (int i = 0; i < RING; i++) {
+		assert_int_equal(mproc_event_create(&b->e[i]), 0);
+		assert_int_equal(mproc_queue_create(&b->q[i], NULL), 0);
+	}
+	assert_int_equal(mproc_event_create(&b->bell), 0);
+	assert_int_equal(mproc_event_set(b->e[0]), 0);
+	chaos_run(t, &plan, crowded);
+	print_message("# passed on or seen %llu times, %u kills\n",
+		      (unsigned long long)chaos_finished(t), b->chaos.deaths);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	for (int i = 0; i < RING; i++) {
+		mproc_event_destroy(b->e[i]);
+		mproc_queue_destroy(b->q[i]);
+	}
+	mproc_event_destroy(b->bell);
+}
+
+static void
+a_ring_goes_on_in_spite_of_kills_and_stops(void **state)
+{
+	run(*state, KILLS, true);
+}
+
+static void
+undisturbed(struct mpt *t)
+{
+	run(t, KILLS / 2, false);
+}
+
+static void
+and_on_one_cpu(void **state)
+{
+	chaos_on_one_cpu(undisturbed, *state);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_ring_goes_on_in_spite_of_kills_and_stops),
+		mpt_test(and_on_one_cpu),
+	};
+
+	return cmocka_run_group_tests(tests, chaos_setup, NULL);
+}
