@@ -36,7 +36,9 @@ extern "C" {
  *
  * What would give an error at once is ready, too: a queue that is shut down and
  * empty, a connection whose other side has gone, whatever was destroyed, or closed
- * by another thread. So nobody waits for what can never come.
+ * by another thread. So nobody waits for what can never come. And what a producer
+ * has left that was killed in the middle of a message may be ready once, and is no
+ * message.
  */
 enum mproc_wait_kind {
 	MPROC_WAIT_QUEUE = 1,
