@@ -216,11 +216,17 @@ settle(struct mpr_target *t)
 			mpr_watched_settle(e);
 }
 
+/* Its entries do not stay with it, as another watcher may be the next one that they
+ * meet. */
 static void
-fail(struct mpr_target *t, int error)
+fail(struct watcher *w, struct mpr_target *t, int error)
 {
-	for (struct mpr_watched *e = t->entries; e; e = e->next_of_target)
+	struct mpr_watched *e;
+
+	while ((e = t->entries)) {
+		unlink_entry(w, e);
 		mpr_watched_fail(e, error);
+	}
 }
 
 static void
@@ -285,7 +291,7 @@ look_first(struct watcher *w, struct mpr_target *t)
 	}
 	r = mpr_target_enter(t);
 	if (r < 0) {
-		fail(t, r);
+		fail(w, t, r);
 		return false;
 	}
 	if (mpr_target_is_ready(t)) {
