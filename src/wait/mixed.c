@@ -115,7 +115,11 @@ hear(struct all *all)
 		struct one *one = mpr_bell_cookie(e);
 
 		one->has_rung = true;
-		r = error == -ESTALE ? 1 : error < 0 ? error : look_at(all, one);
+		/* Why is known in the thread that watches. */
+		if (error < 0 && error != -ESTALE)
+			return mpr_fail(error, "watching item %d: %s", one->item,
+					mproc_strerror(error));
+		r = error ? 1 : look_at(all, one);
 		if (r < 0)
 			return r;
 		ready |= r;

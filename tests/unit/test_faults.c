@@ -2,10 +2,12 @@
 /*
  * Uses of the library in which calls of the kernel fail: see faults.h.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 
 #include "faults.h"
+#include "ipc/queue_fd.h"
 
 #define LARGE (3u << 20)
 
@@ -112,6 +114,53 @@ use_descriptor(struct mpt *t)
 }
 
 /* A message to oneself. */
+/* All that is waited for: a queue and @fd, so many times. */
+static int
+wait_for_all(mproc_queue *q, int fd, bool mixed, mproc_timeout timeout)
+{
+	enum { MANY = 40 };
+	struct mproc_waitable items[MANY];
+
+	for (int i = 0; i < MANY; i++)
+		items[i] = mixed && i % 2 ?
+			(struct mproc_waitable){ .kind = MPROC_WAIT_FD,
+						 .fd = fd, .events = POLLIN } :
+			(struct mproc_waitable){ .kind = MPROC_WAIT_QUEUE,
+						 .object = q };
+	return mproc_wait(items, MANY, timeout);
+}
+
+static int
+use_wait(struct mpt *t)
+{
+	mproc_queue *q = NULL;
+	int r, fds[2];
+	char c;
+
+	r = mproc_queue_create(&q, NULL);
+	if (r < 0)
+		return r;
+	mpt_check_int(t, pipe2(fds, O_CLOEXEC), 0);
+	r = wait_for_all(q, fds[0], false, mproc_ms(1));
+	if (r == -ETIMEDOUT)
+		r = wait_for_all(q, fds[0], true, mproc_ms(1));
+	if (r == -ETIMEDOUT)
+		r = mproc_queue_put(q, "x", 1, MPROC_NOWAIT);
+	if (r == 0)
+		r = wait_for_all(q, fds[0], true, mproc_sec(20));
+	if (r >= 0) {
+		mpt_check_int(t, r, 20);
+		r = mproc_queue_get(q, &c, 1, NULL, MPROC_NOWAIT);
+	}
+	mproc_queue_destroy(q);
+	close(fds[0]);
+	close(fds[1]);
+	/* The watcher has ended, or none began. It may not have joined before all
+	 * was over. */
+	mpt_until(t, !mpr_queue_fd_threads() && count_participants() <= 1);
+	return r;
+}
+
 static int
 use_sockets(struct mpt *t)
 {
@@ -557,6 +606,7 @@ static const struct use uses[] = {
 	{ "descriptor", use_descriptor },
 	{ "named arena", use_named_arena }, { "segment", use_segment },
 	{ "values", use_values },     { "sockets", use_sockets },
+	{ "wait", use_wait },
 };
 
 static const struct use *
@@ -583,6 +633,7 @@ SWEEP(a_use_of_a_descriptor_fails_cleanly, "descriptor")
 SWEEP(a_use_of_a_named_arena_fails_cleanly, "named arena")
 SWEEP(a_use_of_a_segment_fails_cleanly, "segment")
 SWEEP(a_use_of_sockets_fails_cleanly, "sockets")
+SWEEP(a_wait_for_many_fails_cleanly, "wait")
 SWEEP(a_use_in_a_thread_fails_cleanly, "threads")
 SWEEP(a_start_fails_cleanly, "process")
 SWEEP(an_option_fails_cleanly, "options")
@@ -606,6 +657,7 @@ main(void)
 		mpt_test(a_use_of_a_named_arena_fails_cleanly),
 		mpt_test(a_use_of_a_segment_fails_cleanly),
 		mpt_test(a_use_of_sockets_fails_cleanly),
+		mpt_test(a_wait_for_many_fails_cleanly),
 		mpt_test(a_use_in_a_thread_fails_cleanly),
 		mpt_test(a_start_fails_cleanly),
 		mpt_test(an_option_fails_cleanly),
