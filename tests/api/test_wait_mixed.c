@@ -111,9 +111,8 @@ each_kind_wakes(void **state)
 			assert_int_equal(write(fds[1], "x", 1), 1);
 		if (kind == 1)
 			put_byte(q);
-		if (kind == 2) {
+		if (kind == 2)
 			assert_int_equal(mproc_event_set(&e), 0);
-		}
 		if (kind == 3)
 			assert_int_equal(mproc_process_kill(p), 0);
 		if (kind == 4)
@@ -183,6 +182,44 @@ to_and_fro(void **state)
 	mpt_join_all(t);
 	mproc_queue_destroy(b->q);
 	mproc_event_destroy(b->e);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* More than need no memory, and one of them wakes. */
+static int
+put_one(struct mpt *t, void *arg)
+{
+	mpt_step(t, 0);
+	mpt_check_int(t, mproc_queue_put(arg, "x", 1, MPROC_NOWAIT), 0);
+	return 0;
+}
+
+static void
+one_of_many(void **state)
+{
+	enum { MANY = 200 };
+	struct mproc_waitable items[MANY + 1];
+	struct mpt *t = *state;
+	mproc_queue *q[MANY];
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	for (int i = 0; i < MANY; i++) {
+		q[i] = new_queue();
+		items[i] = (struct mproc_waitable)QUEUE(q[i]);
+	}
+	items[MANY] = (struct mproc_waitable)READABLE(fds[0]);
+	mpt_spawn(t, "producer", put_one, q[MANY / 2]);
+	mpt_reach(t, 1);
+	assert_int_equal(mproc_wait(items, MANY + 1, mproc_sec(20)), 1);
+	assert_int_equal(items[MANY / 2].ret_events, POLLIN);
+	assert_int_equal(get_byte(q[MANY / 2]), 0);
+	mpt_join_all(t);
+	assert_int_equal(mproc_wait(items, MANY + 1, mproc_ms(1)),
+			 -ETIMEDOUT);
+	for (int i = 0; i < MANY; i++)
+		mproc_queue_destroy(q[i]);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -310,6 +347,7 @@ main(void)
 		mpt_test(whatever_is_ready_is_told),
 		mpt_test(each_kind_wakes),
 		mpt_test(to_and_fro),
+		mpt_test(one_of_many),
 		mpt_test(another_arena_cannot_be_mixed),
 		mpt_test(an_interrupt_ends_the_wait),
 		mpt_test(a_forked_child_waits_by_itself),
