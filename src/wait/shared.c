@@ -146,7 +146,7 @@ announce(struct all *all)
 }
 
 static void
-denounce(struct all *all)
+withdraw(struct all *all)
 {
 	for (int i = 0; i < all->n; i++)
 		if (all->ones[i].is_queue && !all->ones[i].is_again)
@@ -195,7 +195,7 @@ wait_for(struct all *all, int64_t deadline)
 	r = sleep_for(all, deadline);
 	if (is_foreign(all))
 		return MPR_WAIT_ANEW;
-	denounce(all);
+	withdraw(all);
 	forget_attachments(all, all->n);
 	if (r == -EINTR)
 		mpr_interrupt_answer();
