@@ -122,6 +122,138 @@ struct mproc_waitable {
 MPROC_API MPROC_NODISCARD int
 mproc_wait(struct mproc_waitable *items, int n, mproc_timeout timeout);
 
+/**
+ * typedef mproc_waitset - things to wait for, again and again
+ *
+ * mproc_wait() looks at each item in each call. A waitset keeps them: a wait costs
+ * what is ready, not what is in the set, which may be ten thousand queues. It is
+ * private to the process that made it; a forked child can only close it.
+ *
+ * For queues, ends of pipes and events, which must lie in the default arena or, an
+ * event, in no arena, the process gets a thread that watches them (mproc_queue_fd()).
+ * Descriptors, connections over sockets, listeners and processes are waited for by
+ * the kernel, in the set's own descriptor.
+ */
+typedef struct mproc_waitset mproc_waitset;
+
+/**
+ * mproc_waitset_create() - make an empty set
+ * @ret_w: receives it, or NULL
+ *
+ * Return: 0, or -EINVAL for a NULL pointer, -ENOMEM, -EMFILE, -ENFILE.
+ * Context: never blocks. Threads: any. Not for signal handlers.
+ * Crash: it goes with its process.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_waitset_create(mproc_waitset **ret_w);
+
+/**
+ * mproc_waitset_add() - wait for one thing more
+ * @w:    the set
+ * @item: what for; copied. @ret_events does not matter
+ *
+ * Others may wait meanwhile, and are woken if it is ready. It stays in the set until
+ * it is removed, also if it is destroyed: then it is ready for ever. What belongs to
+ * this process (processes, listeners, connections over sockets, descriptors) is
+ * removed before it is closed.
+ *
+ * Return: 0, or
+ *   -EINVAL   a NULL pointer, or the item makes no sense: see mproc_wait()
+ *   -ECHILD   the set, or the item's process, is another process's
+ *   -EEXIST   the same thing is in the set already, or another one with the same
+ *             descriptor
+ *   -ESTALE, -EFAULT, -EPERM  the object is destroyed or closed, not in shared
+ *             memory, or an end of a pipe that does not receive
+ *   -EBADF    the descriptor is not open
+ *   -EPERM    a descriptor of a kind that is always ready, as a file's
+ *   -ENOTSUP  it lies in an arena with a name
+ *   -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, -EAGAIN, -ENOLCK, -EBADMSG, -ENOSYS
+ *             it cannot be watched
+ * Context: never blocks for longer than other threads' calls for the set take.
+ *          Threads: any. Not for signal handlers. Not a cancellation point.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_waitset_add(mproc_waitset *w, const struct mproc_waitable *item);
+
+/**
+ * mproc_waitset_remove() - wait for it no more
+ * @w:    the set
+ * @item: what was added: the kind, and the object or the descriptor
+ *
+ * Who waits in another thread is not told of it from now on.
+ *
+ * Return: 0, or -EINVAL, -ECHILD as above, or -ENOENT if it is not in the set.
+ * Context: as mproc_waitset_add().
+ */
+MPROC_API int
+mproc_waitset_remove(mproc_waitset *w, const struct mproc_waitable *item);
+
+/**
+ * mproc_waitset_wait() - wait until at least one of the set is ready
+ * @w:       the set
+ * @items:   receives those that are ready, as they were added, with ret_events as
+ *           mproc_wait() tells them
+ * @n:       how many there is room for, at least 1
+ * @timeout: how long to wait
+ *
+ * If more than @n are ready, the next call begins with the others: what was told goes
+ * behind them. What is ready stays so, and is told again, until it is used; but an
+ * event that was set and cleared again between two calls, or while this one slept,
+ * is told once. A set without items waits for the time, an interrupt, or an item that
+ * another thread adds.
+ *
+ * What happens in shared memory is told by the watching thread, a moment later: with
+ * MPROC_NOWAIT what has come just before may be missed. An item that is ready when it
+ * is added is told in the same way.
+ *
+ * The kernel is asked in each call, once for 64 that are ready. Processes are looked
+ * at in each call, and every few milliseconds while it sleeps, where the kernel has
+ * no descriptors for them.
+ *
+ * Return: how many are ready, at least 1; or
+ *   -EINVAL     @n is less than 1, or a NULL pointer
+ *   -ECHILD     the set is another process's
+ *   -EAGAIN     none is ready and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  none was ready until then
+ *   -EINTR      mproc_interrupt() was called while it waited
+ *   -EBADF      the program has closed the set's descriptor
+ *   -EAGAIN, -ENOLCK, -ENOMEM, -ENOSPC, -EBADMSG  none is ready, and one of them
+ *               cannot be watched any more; it is tried again by the next call
+ * Context: may block until @timeout. Any number of threads may wait for the same set,
+ *          and all of them may be told of the same thing. Not for signal handlers;
+ *          goes on after those. Not a cancellation point.
+ * Crash: what it was woken for is passed on to others.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_waitset_wait(mproc_waitset *w, struct mproc_waitable *items, int n,
+		   mproc_timeout timeout);
+
+/**
+ * mproc_waitset_fd() - the set's descriptor, for an event loop
+ * @w: the set
+ *
+ * It is readable while something of the set may be ready: then call
+ * mproc_waitset_wait() with MPROC_NOWAIT. It stays readable until such a call has
+ * found nothing. It is the set's, not to be read, written to, or closed. Where the
+ * kernel has no descriptors for processes, it says nothing of those.
+ *
+ * Return: the descriptor, or -EINVAL, -ECHILD.
+ * Context: never blocks. Threads: any. Not for signal handlers.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_waitset_fd(mproc_waitset *w);
+
+/**
+ * mproc_waitset_close() - end a set
+ * @w: the set, or NULL, which does nothing
+ *
+ * Nothing becomes of the things in it. No other thread is in a call for it.
+ *
+ * Context: never blocks. Not for signal handlers. Not a cancellation point.
+ */
+MPROC_API void
+mproc_waitset_close(mproc_waitset *w);
+
 #ifdef __cplusplus
 }
 #endif

@@ -38,6 +38,7 @@ static const struct {
 	[MPR_FAULT_KILL] = { "kill", EPERM },
 	[MPR_FAULT_POLL] = { "poll", ENOMEM },
 	[MPR_FAULT_EVENTFD] = { "eventfd", EMFILE },
+	[MPR_FAULT_EPOLL] = { "epoll", EMFILE },
 	[MPR_FAULT_LOCK] = { "lock", ENOLCK },
 	[MPR_FAULT_OPEN] = { "open", EMFILE },
 	[MPR_FAULT_LINK] = { "link", ENOSPC },

@@ -37,6 +37,7 @@ enum mpr_fault_point {
 	MPR_FAULT_KILL,	      /* kill(), pidfd_send_signal() */
 	MPR_FAULT_POLL,	      /* ppoll() */
 	MPR_FAULT_EVENTFD,    /* eventfd() */
+	MPR_FAULT_EPOLL,      /* epoll_create() */
 	MPR_FAULT_LOCK,	      /* fcntl() on a byte lock */
 	MPR_FAULT_OPEN,	      /* open() of files in /proc, /sys and /dev */
 	MPR_FAULT_LINK,	      /* linkat() */

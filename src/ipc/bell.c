@@ -123,31 +123,25 @@ mpr_bell_close(struct mpr_bell *b)
 
 /* Those that have rung. Under the lock. */
 
-void
-mpr_bell_ring(struct mpr_watched *e)
+static void
+append(struct mpr_watched *e)
 {
 	struct mpr_bell *b = e->bell;
 
-	e->has_rung = true;
 	e->next_rung = NULL;
 	e->previous_rung = b->last;
-	if (b->last) {
+	if (b->last)
 		b->last->next_rung = e;
-	} else {
+	else
 		b->first = e;
-		mpr_waker_wake(b->fd);
-	}
 	b->last = e;
 }
 
 static void
-take(struct mpr_watched *e)
+unlink_rung(struct mpr_watched *e)
 {
 	struct mpr_bell *b = e->bell;
 
-	if (!e->has_rung)
-		return;
-	e->has_rung = false;
 	if (e->previous_rung)
 		e->previous_rung->next_rung = e->next_rung;
 	else
@@ -156,8 +150,28 @@ take(struct mpr_watched *e)
 		e->next_rung->previous_rung = e->previous_rung;
 	else
 		b->last = e->previous_rung;
-	if (!b->first)
-		mpr_waker_reset(b->fd);
+}
+
+void
+mpr_bell_ring(struct mpr_watched *e)
+{
+	bool is_first = !e->bell->first;
+
+	e->has_rung = true;
+	append(e);
+	if (is_first)
+		mpr_waker_wake(e->bell->fd);
+}
+
+static void
+take(struct mpr_watched *e)
+{
+	if (!e->has_rung)
+		return;
+	e->has_rung = false;
+	unlink_rung(e);
+	if (!e->bell->first)
+		mpr_waker_reset(e->bell->fd);
 }
 
 /* Things. */
@@ -247,6 +261,25 @@ mpr_bell_next(struct mpr_bell *b, int *ret_error)
 	return e;
 }
 
+struct mpr_watched *
+mpr_bell_turn(struct mpr_bell *b, int *ret_error)
+{
+	struct mpr_watched *e;
+
+	mpr_watched_lock();
+	e = b->first;
+	if (e) {
+		/* Nothing is written if it is alone. */
+		if (e != b->last) {
+			unlink_rung(e);
+			append(e);
+		}
+		*ret_error = e->error;
+	}
+	mpr_watched_unlock();
+	return e;
+}
+
 void *
 mpr_bell_cookie(const struct mpr_watched *e)
 {
@@ -257,8 +290,9 @@ mpr_bell_cookie(const struct mpr_watched *e)
 static void
 arm(struct mpr_watched *e)
 {
-	if (mpr_watched_state(e) != MPR_WATCHED_READY || e->has_rung)
+	if (mpr_watched_state(e) != MPR_WATCHED_READY)
 		return;
+	take(e);
 	e->error = 0;
 	mpr_watched_note(e, MPR_WATCHED_QUIET);
 }

@@ -58,9 +58,13 @@ int mpr_bell_watch_event(struct mpr_bell *b, const struct mpr_event_seen *seen,
  */
 struct mpr_watched *mpr_bell_next(struct mpr_bell *b, int *ret_error);
 
+/* The same, but it goes behind all others that have rung: the descriptor stays
+ * readable until it is armed. */
+struct mpr_watched *mpr_bell_turn(struct mpr_bell *b, int *ret_error);
+
 void *mpr_bell_cookie(const struct mpr_watched *e);
 
-/* Has one that was taken ring again. No look is needed afterwards: if there is
+/* Has one that has rung ring again. No look is needed afterwards: if there is
  * something by now, it rings. */
 void mpr_bell_arm(struct mpr_watched *e);
 

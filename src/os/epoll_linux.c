@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Not by close(2) and epoll_wait(2), at which a thread may be cancelled; and not by
+ * epoll_create1(2) then either, as in waker_linux.c.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "os/epoll.h"
+#include "os/fds.h"
+
+/* poll(2) and epoll(7) mean the same by the same bits. */
+#define BITS (POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLRDNORM | \
+	      POLLRDBAND | POLLWRNORM | POLLWRBAND | POLLRDHUP)
+
+static_assert(POLLIN == EPOLLIN && POLLPRI == EPOLLPRI &&
+		       POLLOUT == EPOLLOUT && POLLERR == EPOLLERR &&
+		       POLLHUP == EPOLLHUP && POLLRDNORM == EPOLLRDNORM &&
+		       POLLRDBAND == EPOLLRDBAND && POLLWRNORM == EPOLLWRNORM &&
+		       POLLWRBAND == EPOLLWRBAND && POLLRDHUP == EPOLLRDHUP,
+	       "the kernel's");
+
+int
+mpr_epoll_open(void)
+{
+	long set = mpr_fault(MPR_FAULT_EPOLL) ? -1 :
+		   syscall(SYS_epoll_create1, EPOLL_CLOEXEC);
+
+	return set < 0 ? -errno : mpr_fds_above_stdio((int)set);
+}
+
+int
+mpr_epoll_add(int set, int fd, short events, uint64_t id)
+{
+	struct epoll_event e = {
+		.events = (uint32_t)events & BITS,
+		.data = { .u64 = id },
+	};
+
+	return epoll_ctl(set, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+}
+
+void
+mpr_epoll_remove(int set, int fd)
+{
+	int saved = errno;
+
+	epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);
+	errno = saved;
+}
+
+int
+mpr_epoll_look(int set, struct mpr_epoll_ready *ready, int n)
+{
+	struct epoll_event events[MPR_EPOLL_MOST];
+	int most = n < MPR_EPOLL_MOST ? n : MPR_EPOLL_MOST;
+	long got = syscall(SYS_epoll_pwait, set, events, most, 0, NULL,
+			   (size_t)0);
+
+	if (got < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (long i = 0; i < got; i++)
+		ready[i] = (struct mpr_epoll_ready){
+			.id = events[i].data.u64,
+			.revents = (short)(events[i].events & BITS),
+		};
+	return (int)got;
+}
+
+void
+mpr_epoll_close(int set)
+{
+	int saved = errno;
+
+	syscall(SYS_close, set);
+	errno = saved;
+}
