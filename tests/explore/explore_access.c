@@ -215,6 +215,24 @@ explore_add(volatile void *object, uint64_t value, memory_order order)
 	return old;
 }
 
+uint64_t
+explore_or(volatile void *object, uint64_t value, memory_order order)
+{
+	const struct explore_region *r;
+	unsigned at = explore_memory_find(object, &r);
+	struct explore_access a = begin(EXPLORE_OR, r, value, order);
+	uint64_t old;
+
+	settle(a.fiber, a.order);
+	old = explore_memory_read_newest(a.fiber, at, a.order);
+	if (a.fault == EXPLORE_DROPPED)
+		return old;
+	a.value |= old;
+	modify(&a, at);
+	note("sets bits in", r, at, old, a.order);
+	return old;
+}
+
 bool
 explore_cas(volatile void *object, uint64_t *expected, uint64_t desired,
 	    memory_order order)

@@ -31,6 +31,7 @@ uint64_t explore_exchange(volatile void *object, uint64_t value,
 			  memory_order order);
 uint64_t explore_add(volatile void *object, uint64_t value,
 		     memory_order order);
+uint64_t explore_or(volatile void *object, uint64_t value, memory_order order);
 bool explore_cas(volatile void *object, uint64_t *expected, uint64_t desired,
 		 memory_order order);
 void explore_fence(memory_order order);

@@ -72,6 +72,19 @@ explore_atomic_add(volatile void *object, size_t size, uint64_t value,
 	return old;
 }
 
+uint64_t
+explore_atomic_or(volatile void *object, size_t size, uint64_t value,
+		  memory_order order)
+{
+	uint64_t old;
+
+	if (explore_is_shared(object))
+		return explore_or(object, value, order);
+	old = get(object, size);
+	set(object, size, old | value);
+	return old;
+}
+
 bool
 explore_atomic_cas(volatile void *object, void *expected, size_t size,
 		   uint64_t desired, memory_order order)

@@ -21,6 +21,8 @@ uint64_t explore_atomic_exchange(volatile void *object, size_t size,
 				 uint64_t value, memory_order order);
 uint64_t explore_atomic_add(volatile void *object, size_t size, uint64_t value,
 			    memory_order order);
+uint64_t explore_atomic_or(volatile void *object, size_t size, uint64_t value,
+			   memory_order order);
 bool explore_atomic_cas(volatile void *object, void *expected, size_t size,
 			uint64_t desired, memory_order order);
 void explore_atomic_fence(memory_order order);
@@ -41,6 +43,7 @@ uint64_t explore_atomic_peek(const volatile void *object, size_t size);
 #undef atomic_exchange_explicit
 #undef atomic_fetch_add
 #undef atomic_fetch_add_explicit
+#undef atomic_fetch_or_explicit
 #undef atomic_compare_exchange_strong
 #undef atomic_compare_exchange_strong_explicit
 #undef atomic_compare_exchange_weak
@@ -69,6 +72,9 @@ uint64_t explore_atomic_peek(const volatile void *object, size_t size);
 #define atomic_fetch_add_explicit(object, value, order)       \
 	explore_atomic_add(object, sizeof(*(object)),         \
 			   (uint64_t)(explore_type(object))(value), order)
+#define atomic_fetch_or_explicit(object, value, order)       \
+	explore_atomic_or(object, sizeof(*(object)),         \
+			  (uint64_t)(explore_type(object))(value), order)
 #define atomic_compare_exchange_strong(object, expected, desired)             \
 	atomic_compare_exchange_strong_explicit(object, expected, desired,    \
 						memory_order_seq_cst,         \

@@ -487,6 +487,8 @@ share_fiber(unsigned f)
 			      sizeof(uint64_t), "seat of dead letters");
 	explore_share(QUEUE_EVENT, &p->parker.event, sizeof(p->parker.event),
 		      "event");
+	if (world.now->roles[f].part == QUEUE_WATCHES)
+		explore_share(QUEUE_TOLD, &p->told, sizeof(p->told), "told");
 	explore_share(QUEUE_IDENT, &p->ident, sizeof(p->ident), "ident");
 }
 

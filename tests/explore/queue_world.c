@@ -9,6 +9,7 @@
 #include "queue_priv.h"
 #include "sync/asymmetric.h"
 #include "sync/park.h"
+#include "sync/told.h"
 
 static mproc_queue *const q = &queue_memory.q;
 static const struct queue_case *now;
@@ -270,26 +271,42 @@ get(unsigned fiber, const struct queue_role *role)
 	return false;
 }
 
-/* Until there is something: the round of src/ipc/queue_watcher.c. */
+/* Whether the watcher was woken for this queue, of the many that it may have. */
+static bool
+is_told(struct mpr_self *self, const struct mpr_watch *w)
+{
+	unsigned place = mpr_told_place(
+		mpr_arena_name(world_arena(), &q->seats));
+
+	return mpr_told_has(mpr_told_take(self), place) &&
+	       mpr_watch_is_told(w);
+}
+
+/* Until there is something: the round of src/ipc/watcher.c. It looks at what was
+ * noted, in the beginning; at what it was told of; and, as time goes by, at all. */
 static void
 watch(unsigned fiber, const struct queue_role *role)
 {
 	struct mpr_watch w = { .at = &world.attachments[fiber] };
 	struct mpr_self *self = world_self(fiber);
+	bool looks = true;
 	uint32_t ticket;
 
 	for (;;) {
 		ticket = mpr_park_ticket(self);
-		if (mpr_watch_is_ready(&w))
-			break;
-		mpr_watch_begin(&w);
-		mpr_fence_rare(world_arena());
-		if (mpr_watch_is_ready(&w))
-			break;
-		mpr_watch_go_on(&w);
+		if (is_told(self, &w) || looks) {
+			looks = false;
+			if (mpr_watch_is_ready(&w))
+				break;
+			mpr_watch_begin(&w);
+			mpr_fence_rare(world_arena());
+			if (mpr_watch_is_ready(&w))
+				break;
+			mpr_watch_go_on(&w);
+		}
 		if (mpr_park(self, q, ticket,
 			     mpr_deadline(timeout_of(role))) == -ETIMEDOUT)
-			world.out_of_time[fiber] = true;
+			looks = world.out_of_time[fiber] = true;
 	}
 	mpr_watch_end(&w);
 }

@@ -83,6 +83,7 @@ enum queue_word {
 	QUEUE_RETURNED,
 	QUEUE_WATCHED_BLOCKS,
 	QUEUE_STAMPS,
+	QUEUE_TOLD, /* a watcher's */
 };
 
 enum queue_part {

@@ -429,6 +429,28 @@ watcher_announces_first(struct explore_access *a)
 }
 
 static void
+watcher_not_told(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_OR, QUEUE_TOLD))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
+watcher_told_after_its_wake_up(struct explore_access *a)
+{
+	if (is(a, QUEUE_PUTS, EXPLORE_OR, QUEUE_TOLD))
+		a->fault = EXPLORE_LATE;
+}
+
+static void
+recovery_tells_nobody(struct explore_access *a)
+{
+	if (a->kind == EXPLORE_OR && a->id == QUEUE_TOLD &&
+	    queue_is_recovering(a->fiber))
+		a->fault = EXPLORE_DROPPED;
+}
+
+static void
 recovery_spares_who_watches(struct explore_access *a)
 {
 	if (a->kind == EXPLORE_ADD && a->id == QUEUE_EVENT &&
@@ -476,6 +498,9 @@ static const struct gate gates[] = {
 	GATE(no_fence_before_watching, QUEUE_WATCHED_ALONE, WEAK),
 	GATE(watcher_looks_once, QUEUE_WATCHED_ALONE, PLAIN),
 	GATE(watcher_announces_first, QUEUE_WATCHED_REST, PLAIN),
+	GATE(watcher_not_told, QUEUE_WATCHED_ALONE, PLAIN),
+	GATE(watcher_told_after_its_wake_up, QUEUE_WATCHED_ALONE, PLAIN),
+	GATE(recovery_tells_nobody, QUEUE_WATCHED, KILLS),
 	GATE(recovery_spares_who_watches, QUEUE_WATCHED, KILLS),
 	GATE(epoch_not_compared, QUEUE_BLOCK_ROOM_TWO_CONSUMERS, PLAIN),
 	GATE(taken_without_comparing, QUEUE_BLOCK_TWO_CONSUMERS, PLAIN),
