@@ -8,7 +8,14 @@
 static bool
 is_event(const struct mpr_target *t)
 {
-	return t->seen.event != NULL;
+	return t->event != NULL;
+}
+
+/* What is not watched any more is not touched. */
+static bool
+event_is_ready(const struct mpr_target *t, bool waits)
+{
+	return t->entries && mpr_watched_event_is_ready(t->entries, waits);
 }
 
 bool
@@ -68,7 +75,7 @@ mpr_target_is_told(const struct mpr_target *t)
 	const struct mpr_watch *w = &t->watch;
 
 	if (is_event(t))
-		return t->bit && mpr_event_is_ready(&t->seen, false);
+		return t->bit && event_is_ready(t, false);
 	return w->at && (mpr_watch_is_told(w) || mpr_target_is_gone(t) ||
 			 (w->waits && mpr_pipe_is_over(w->at, false)));
 }
@@ -76,7 +83,7 @@ mpr_target_is_told(const struct mpr_target *t)
 bool
 mpr_target_is_ready(const struct mpr_target *t)
 {
-	return is_event(t) ? mpr_event_is_ready(&t->seen, false) :
+	return is_event(t) ? event_is_ready(t, false) :
 			     mpr_watch_is_ready(&t->watch);
 }
 
@@ -86,7 +93,7 @@ mpr_target_begin(struct mpr_target *t, struct mpr_target_many *many)
 	if (!is_event(t)) {
 		mpr_watch_begin(&t->watch);
 	} else if (!t->bit) {
-		t->bit = mpr_many_bit(mpr_arena_peek(), t->seen.event);
+		t->bit = mpr_many_bit(mpr_arena_peek(), t->event);
 		many->bits |= t->bit;
 		many->n[__builtin_ctzll(t->bit)]++;
 	}
@@ -105,7 +112,7 @@ bool
 mpr_target_goes_on(struct mpr_target *t)
 {
 	if (is_event(t))
-		return !mpr_event_is_ready(&t->seen, true);
+		return !event_is_ready(t, true);
 	if (mpr_watch_is_ready(&t->watch))
 		return false;
 	mpr_watch_go_on(&t->watch);

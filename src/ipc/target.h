@@ -26,8 +26,9 @@ struct mpr_target {
 	mproc_queue *q;
 	uint64_t open;
 	struct mpr_watch watch;
-	/* or an event, and its bit while it is waited for. */
-	struct mpr_event_seen seen;
+	/* or an event, which may be looked at through its one entry alone, and its
+	 * bit while it is waited for. */
+	mproc_event *event;
 	uint64_t bit;
 
 	/* The watcher's. */

@@ -286,11 +286,23 @@ mpr_watched_take(struct mpr_watched_now *ret_now)
 			.state = mpr_watched_state(e),
 			.q = e->q,
 			.open = e->open,
-			.seen = e->seen,
+			.event = e->seen.event,
 		};
 	}
 	mpr_watched_unlock();
 	return e;
+}
+
+bool
+mpr_watched_event_is_ready(const struct mpr_watched *e, bool waits)
+{
+	bool is_ready;
+
+	mpr_watched_lock();
+	is_ready = mpr_watched_state(e) != MPR_WATCHED_CLOSED &&
+		   mpr_event_is_ready(&e->seen, waits);
+	mpr_watched_unlock();
+	return is_ready;
 }
 
 static void

@@ -129,11 +129,15 @@ struct mpr_watched_now {
 	unsigned state;
 	mproc_queue *q;
 	uint64_t open;
-	struct mpr_event_seen seen;
+	mproc_event *event;
 };
 
 /* Takes one that was noted. Returns NULL if there is none. */
 struct mpr_watched *mpr_watched_take(struct mpr_watched_now *ret_now);
+
+/* Whether the event of @e is ready, as mpr_event_is_ready(). Not once @e is CLOSED:
+ * whose event it was may have freed that. */
+bool mpr_watched_event_is_ready(const struct mpr_watched *e, bool waits);
 
 /* ASKED or QUIET to READY, as there is something. */
 void mpr_watched_make_ready(struct mpr_watched *e);

@@ -60,8 +60,8 @@ add(struct watcher *w, const struct mpr_watched_now *now)
 		return NULL;
 	t->q = now->q;
 	t->open = now->open;
-	t->seen = now->seen;
-	w->shown = t->q ? (void *)t->q : (void *)t->seen.event;
+	t->event = now->event;
+	w->shown = t->q ? (void *)t->q : (void *)t->event;
 	t->place = place_of(w, t->q ? (void *)&t->q->seats : w->shown);
 	first = &w->places[t->place];
 	t->next_in_place = *first;
@@ -142,12 +142,8 @@ target_for(struct watcher *w, struct mpr_watched *e,
 {
 	struct mpr_target *t = e->target;
 
-	if (t && now->seen.event) {
-		/* The event is the same: an entry that is used again has none. */
-		t->seen = now->seen;
-		return t;
-	}
-	if (t && t->q == now->q && t->open == now->open)
+	/* The event is the same: an entry that is used again has no target. */
+	if (t && (now->event || (t->q == now->q && t->open == now->open)))
 		return t;
 	unlink_entry(w, e);
 	t = now->q ? find(w, now->q, now->open) : NULL;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
+#include <sys/mman.h>
 
 #include <mproc/mproc.h>
 
@@ -388,6 +389,30 @@ one_that_is_not_watched_any_more_keeps_nobody_asleep(void **state)
 	end(*state);
 }
 
+/* Who has unwatched an event may do with its memory what it wants. */
+static void
+an_event_is_left_alone_once_it_is_not_watched(void **state)
+{
+	enum { PAGE = 4096 };
+	struct mpr_event_seen seen;
+	struct mpr_watched *e;
+	mproc_event *event;
+
+	begin();
+	for (unsigned i = 0; i < amount(20000); i++) {
+		event = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert_true(event != MAP_FAILED);
+		e = watch_event(event, &seen);
+		/* At any point of what the watcher does. */
+		for (unsigned j = i * 7 % 500; j; j--)
+			assert_true(mproc_now() > 0);
+		mpr_bell_unwatch(e);
+		munmap(event, PAGE);
+	}
+	end(*state);
+}
+
 /* Come and go, and the process grows no more. */
 static void
 entries_are_used_again(void **state)
@@ -518,6 +543,7 @@ main(void)
 		mpt_test(events_ring_wherever_they_lie),
 		mpt_test(of_many_events_and_queues_the_right_ones_ring),
 		mpt_test(one_that_is_not_watched_any_more_keeps_nobody_asleep),
+		mpt_test(an_event_is_left_alone_once_it_is_not_watched),
 		mpt_test(entries_are_used_again),
 		mpt_test(what_the_watcher_cannot_do_is_told),
 		mpt_test(without_descriptors_threads_or_memory_there_is_none),
