@@ -487,6 +487,37 @@ what_the_watcher_cannot_do_is_told(void **state)
 	mproc_queue_destroy(q);
 }
 
+/* Its entry is used again, by another watcher for something else. */
+static void
+a_descriptor_that_there_was_no_memory_for_leaves_nothing(void **state)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	mproc_queue *q = new_queue(), *other;
+	char spec[32];
+	int r = -1;
+
+	assert_int_equal(get(q), -EAGAIN);
+	for (unsigned n = 1; r < 0; n++) {
+		snprintf(spec, sizeof(spec), "malloc:%u", n);
+		mpr_fault_set(spec);
+		r = mproc_queue_fd(q);
+		mpr_fault_set(NULL);
+		if (r < 0)
+			assert_int_equal(r, -ENOMEM);
+		other = new_queue();
+		pfd.fd = mproc_queue_fd(other);
+		assert_true(pfd.fd >= 0);
+		put(other);
+		assert_int_equal(poll(&pfd, 1, 20000), 1);
+		mproc_queue_destroy(other);
+		if (r < 0)
+			mpt_until(*state, !mpr_queue_fd_threads());
+	}
+	mproc_queue_destroy(q);
+	mpt_until(*state, !mpr_queue_fd_threads() &&
+			  mpr_participants_count(the_arena()) == 1);
+}
+
 static void
 without_descriptors_threads_or_memory_there_is_none(void **state)
 {
@@ -546,6 +577,7 @@ main(void)
 		mpt_test(an_event_is_left_alone_once_it_is_not_watched),
 		mpt_test(entries_are_used_again),
 		mpt_test(what_the_watcher_cannot_do_is_told),
+		mpt_test(a_descriptor_that_there_was_no_memory_for_leaves_nothing),
 		mpt_test(without_descriptors_threads_or_memory_there_is_none),
 		mpt_test(what_is_told_is_found_again),
 	};
