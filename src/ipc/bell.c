@@ -293,8 +293,13 @@ arm(struct mpr_watched *e)
 	if (mpr_watched_state(e) != MPR_WATCHED_READY)
 		return;
 	take(e);
-	e->error = 0;
-	mpr_watched_note(e, MPR_WATCHED_QUIET);
+	/* The last watcher may have ended as it could not take part in the arena:
+	 * then nobody would look. */
+	e->error = mpr_watched_start(mpr_arena_peek());
+	if (e->error == 0)
+		mpr_watched_note(e, MPR_WATCHED_QUIET);
+	else
+		mpr_bell_ring(e);
 }
 
 void

@@ -475,6 +475,11 @@ what_the_watcher_cannot_do_is_told(void **state)
 		mpr_fault_set(NULL);
 		assert_int_equal(error, cases[i].error);
 		/* Its watcher may have ended: another one is started. */
+		mpr_bell_arm(e);
+		put(q);
+		assert_true(rings(bell, 20000));
+		assert_ptr_equal(next(), e);
+		assert_int_equal(get(q), 0);
 		mpr_bell_unwatch(e);
 		e = watch(q, NULL);
 		put(q);
