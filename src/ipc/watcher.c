@@ -225,11 +225,17 @@ fail(struct watcher *w, struct mpr_target *t, int error)
 	}
 }
 
+/* There is something. */
 static void
-make_ready(struct mpr_target *t)
+make_ready(struct watcher *w, struct mpr_target *t)
 {
 	for (struct mpr_watched *e = t->entries; e; e = e->next_of_target)
 		mpr_watched_make_ready(e);
+	mpr_target_end(t, &w->many);
+	/* Our seat keeps the memory of a queue. And who has it watched again is
+	 * told why it cannot be. */
+	if (mpr_target_is_gone(t))
+		leave(w, t);
 }
 
 static void
@@ -291,8 +297,7 @@ look_first(struct watcher *w, struct mpr_target *t)
 		return false;
 	}
 	if (mpr_target_is_ready(t)) {
-		make_ready(t);
-		mpr_target_end(t, &w->many);
+		make_ready(w, t);
 		return false;
 	}
 	mpr_target_begin(t, &w->many);
@@ -303,12 +308,10 @@ look_first(struct watcher *w, struct mpr_target *t)
 static void
 look_again(struct watcher *w, struct mpr_target *t)
 {
-	if (mpr_target_goes_on(t)) {
+	if (mpr_target_goes_on(t))
 		settle(t);
-	} else {
-		make_ready(t);
-		mpr_target_end(t, &w->many);
-	}
+	else
+		make_ready(w, t);
 }
 
 static void
