@@ -38,6 +38,7 @@ give(struct collect *c, const struct mpr_waitset_item *item, short revents)
 static int
 look_at(struct mpr_waitset_item *item, int error)
 {
+	struct mpr_event_seen now;
 	struct mpr_thing t;
 
 	/* Destroyed: whatever is there by now is another thing. */
@@ -49,8 +50,11 @@ look_at(struct mpr_waitset_item *item, int error)
 		return mpr_thing_see(&item->what, &t);
 	if (!mpr_event_is_ready(&item->seen, false))
 		return 0;
-	/* That it was set for a moment is told once. */
-	item->seen = mpr_event_see(item->seen.event);
+	/* That it was set for a moment is told once. That it is destroyed, for
+	 * ever: whatever is there by now is another one. */
+	now = mpr_event_see(item->seen.event);
+	if (now.generation == item->seen.generation)
+		item->seen = now;
 	return 1;
 }
 

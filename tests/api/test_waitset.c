@@ -115,7 +115,7 @@ static void
 an_event_is_told_while_it_is_set_or_once(void **state)
 {
 	struct mproc_arena_stat before = stat_now();
-	mproc_event own = { 0 }, *shared = NULL;
+	mproc_event own = { 0 }, *shared = NULL, *next = NULL;
 
 	assert_int_equal(mproc_event_create(&shared), 0);
 	begin();
@@ -138,6 +138,14 @@ an_event_is_told_while_it_is_set_or_once(void **state)
 	mproc_event_destroy(shared);
 	assert_ptr_equal(one().object, shared);
 	assert_ptr_equal(one().object, shared);
+	/* Its successor at this place is another one. */
+	assert_int_equal(mproc_event_create(&next), 0);
+	assert_ptr_equal(next, shared);
+	assert_ptr_equal(one().object, shared);
+	assert_ptr_equal(one().object, shared);
+	DROP(EVENT(shared));
+	mproc_event_destroy(next);
+	nothing();
 	end(*state, &before);
 }
 
