@@ -25,6 +25,7 @@ struct one {
 	struct mpr_watched *watched;
 	struct mpr_event_seen seen; /* if it is an event */
 	bool has_rung;
+	bool is_gone; /* whatever is there by now is another one */
 };
 
 struct all {
@@ -80,9 +81,12 @@ static int
 look_at(struct all *all, const struct one *one)
 {
 	struct mpr_thing t;
-	int r = one->seen.event ? mpr_event_is_ready(&one->seen, false) :
-				  mpr_thing_see(&all->items[one->item], &t);
+	int r = one->is_gone;
 
+	if (one->seen.event)
+		r = mpr_event_is_ready(&one->seen, false);
+	else if (!one->is_gone)
+		r = mpr_thing_see(&all->items[one->item], &t);
 	if (r >= 0)
 		all->items[one->item].ret_events = r ? POLLIN : 0;
 	return r;
@@ -119,7 +123,8 @@ hear(struct all *all)
 		if (error < 0 && error != -ESTALE)
 			return mpr_fail(error, "watching item %d: %s", one->item,
 					mproc_strerror(error));
-		r = error ? 1 : look_at(all, one);
+		one->is_gone = error != 0;
+		r = look_at(all, one);
 		if (r < 0)
 			return r;
 		ready |= r;
