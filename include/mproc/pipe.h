@@ -67,6 +67,9 @@
  * - mproc_conn_poll() says that something has come, which may be a part of a message
  *   only. The descriptor is that of the socket.
  * - What is no message gives -EBADMSG, and so does everything after it.
+ * - Open files go over a socket of this machine, too: mproc_conn_send_fd() and
+ *   mproc_conn_recv_fd(). Who receives a message is never given one: what other
+ *   programs send along with a message's bytes is closed by the kernel.
  * - mproc_conn_close() must not be called while another thread is in a call for it.
  * - No function raises SIGPIPE.
  */
@@ -181,6 +184,8 @@ mproc_conn_sendv(mproc_conn *c, const struct iovec *parts, int n,
  *   -EBUSY      over a socket: another thread was in a call when this process was
  *               forked
  *   -EACCES     over a socket: the other side asks for a key, and this one has none
+ *   -ENOMSG     over a socket: no message comes next, but a descriptor, which stays
+ *               for mproc_conn_recv_fd()
  *   -EBADMSG    over a socket: what came is no message; or as mproc_conn_send()
  *   -ESTALE, -EINVAL, -EFAULT, -ENOMEM, -ENOSPC  as mproc_conn_send()
  * Context: may block until @timeout. Thread-safe; not for signal handlers.
@@ -190,6 +195,55 @@ mproc_conn_sendv(mproc_conn *c, const struct iovec *parts, int n,
 MPROC_API MPROC_NODISCARD int
 mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 		mproc_timeout timeout);
+
+/**
+ * mproc_conn_send_fd() - send an open file
+ * @c:       connection over a socket of this machine
+ * @fd:      its descriptor, which stays open here
+ * @timeout: how long to wait for room
+ *
+ * The other side gets a descriptor of its own for the same open file, as dup(2) gives
+ * one. Descriptors and messages arrive in the order in which they were sent. In the
+ * stream it lies as Python's multiprocessing.reduction.send_handle() puts it there,
+ * and recv_handle() takes it.
+ *
+ * Return: 0, or a negative error, and nothing was sent:
+ *   -EBADF      @fd is not open
+ *   -EINVAL     @c is NULL or no connection; or the kernel passes no files of that
+ *               kind
+ *   -ENOTSUP    @c is over TCP, or an end of a pipe in shared memory
+ *   -ETOOMANYREFS  as many descriptors of this user are on their way, and not received
+ *               yet, as it may have open (RLIMIT_NOFILE)
+ *   -EPIPE, -EAGAIN, -ETIMEDOUT, -EINTR, -EBUSY, -ESTALE, -EFAULT, -ENOMEM
+ *               as mproc_conn_send()
+ * Context: may block until @timeout. Thread-safe; not for signal handlers.
+ * Crash: it was sent, or it was not. One that nobody receives is closed with the
+ *        connection.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_conn_send_fd(mproc_conn *c, int fd, mproc_timeout timeout);
+
+/**
+ * mproc_conn_recv_fd() - receive an open file
+ * @c:       connection over a socket of this machine
+ * @timeout: how long to wait for one
+ *
+ * Return: the descriptor, above 2 and close-on-exec, which is the caller's to close;
+ * or a negative error, and nothing was received:
+ *   -ENOMSG     no descriptor comes next, but a message, which stays for
+ *               mproc_conn_recv()
+ *   -EMFILE     this process has as many descriptors open as it may. The one that
+ *               comes next waits; but if other threads were opening files at the same
+ *               time, or mproc_conn_recv() has met it, it may be lost, and the error
+ *               detail says so. What was sent behind it is received as ever
+ *   -ENOTSUP    @c is over TCP, or an end of a pipe in shared memory
+ *   -EPIPE, -EAGAIN, -ETIMEDOUT, -EINTR, -EBUSY, -EBADMSG, -ESTALE, -EINVAL, -EFAULT
+ *               as mproc_conn_recv(); -EBADMSG also if several came at once
+ * Context: may block until @timeout. Thread-safe; not for signal handlers.
+ * Crash: it is still there, or is closed with the one who had it.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_conn_recv_fd(mproc_conn *c, mproc_timeout timeout);
 
 /**
  * mproc_conn_poll() - wait until there is something to receive

@@ -76,6 +76,8 @@ static const struct {
 	{ ECONNREFUSED, "ECONNREFUSED: nobody listens there" },
 	{ EHOSTUNREACH, "EHOSTUNREACH: no such host, or no way to it" },
 	{ ENETUNREACH, "ENETUNREACH: no such network, or no way to it" },
+	{ ENOMSG, "ENOMSG: what comes next is of another kind" },
+	{ ETOOMANYREFS, "ETOOMANYREFS: too many descriptors on their way" },
 	{ ENOTSUP, "ENOTSUP: not supported here" },
 	{ ENOTRECOVERABLE, "ENOTRECOVERABLE: broken" },
 };

@@ -79,6 +79,24 @@ mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 }
 
 int
+mproc_conn_send_fd(mproc_conn *c, int fd, mproc_timeout timeout)
+{
+	struct mpr_socket_conn *s = over_socket(c);
+
+	return s ? mpr_socket_conn_send_fd(s, fd, timeout) :
+		   mpr_pipe_send_fd(c, fd, timeout);
+}
+
+int
+mproc_conn_recv_fd(mproc_conn *c, mproc_timeout timeout)
+{
+	struct mpr_socket_conn *s = over_socket(c);
+
+	return s ? mpr_socket_conn_recv_fd(s, timeout) :
+		   mpr_pipe_recv_fd(c, timeout);
+}
+
+int
 mproc_conn_poll(mproc_conn *c, mproc_timeout timeout)
 {
 	struct mpr_socket_conn *s = over_socket(c);

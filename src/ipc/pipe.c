@@ -372,6 +372,30 @@ mpr_pipe_poll(mproc_conn *c, mproc_timeout timeout)
 	return r == -EPIPE ? 0 : r;
 }
 
+static int
+passes_none(void)
+{
+	return mpr_fail(-ENOTSUP, "no descriptors go through shared memory: connect "
+			"by a socket, unix:/path, to pass some");
+}
+
+int
+mpr_pipe_send_fd(mproc_conn *c, int fd, mproc_timeout timeout)
+{
+	struct use *u;
+	int r = get_use(c, &u);
+
+	(void)fd;
+	(void)timeout;
+	return r < 0 ? r : passes_none();
+}
+
+int
+mpr_pipe_recv_fd(mproc_conn *c, mproc_timeout timeout)
+{
+	return mpr_pipe_send_fd(c, -1, timeout);
+}
+
 int
 mpr_pipe_fd(mproc_conn *c)
 {

@@ -18,6 +18,8 @@ int mpr_pipe_sendv(mproc_conn *c, const struct iovec *parts, int n,
 		   mproc_timeout timeout);
 int mpr_pipe_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 		  mproc_timeout timeout);
+int mpr_pipe_send_fd(mproc_conn *c, int fd, mproc_timeout timeout);
+int mpr_pipe_recv_fd(mproc_conn *c, mproc_timeout timeout);
 int mpr_pipe_poll(mproc_conn *c, mproc_timeout timeout);
 int mpr_pipe_fd(mproc_conn *c);
 void mpr_pipe_close(mproc_conn *c);

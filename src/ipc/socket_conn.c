@@ -16,6 +16,7 @@ mpr_socket_conn_give(struct mpr_socket_conn *c, int fd)
 {
 	c->fd = fd;
 	c->sliced = mpr_socket_slice(fd);
+	c->passes_fds = mpr_socket_passes_fds(fd);
 }
 
 int
@@ -27,6 +28,7 @@ mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked)
 		return mpr_fail(-ENOMEM, "no memory for a connection");
 	c->magic = MAGIC;
 	c->fd = -1;
+	c->in_fd = MPR_SOCKET_NO_FD;
 	if (fd >= 0)
 		mpr_socket_conn_give(c, fd);
 	c->generation = mpr_generation();
@@ -92,6 +94,13 @@ mpr_socket_conn_may_block(const struct mpr_socket_conn *c,
 }
 
 int
+mpr_socket_conn_no_fds(void)
+{
+	return mpr_fail(-ENOTSUP, "no descriptors go over TCP: connect by a socket "
+			"of this machine, unix:/path");
+}
+
+int
 mpr_socket_conn_await(const struct mpr_socket_conn *c, short events,
 		      struct mpr_limit *limit)
 {
@@ -105,7 +114,7 @@ bool
 mpr_socket_conn_is_over(struct mpr_socket_conn *c)
 {
 	mpr_socket_conn_adopt(c);
-	return c->in_lost || c->in_error;
+	return c->in_lost || c->in_error || c->in_fd != MPR_SOCKET_NO_FD;
 }
 
 int
@@ -136,6 +145,8 @@ mpr_socket_conn_close(struct mpr_socket_conn *c)
 	mpr_turn_destroy(&c->receiving);
 	if (c->fd >= 0)
 		mpr_fds_close(c->fd);
+	if (c->in_fd >= 0)
+		mpr_fds_close(c->in_fd);
 	free(c->kept);
 	c->magic = 0;
 	free(c);

@@ -36,9 +36,13 @@ int mpr_socket_conn_sendv(struct mpr_socket_conn *c, const struct iovec *parts,
 			  int n, mproc_timeout timeout);
 int mpr_socket_conn_recv(struct mpr_socket_conn *c, void *buf, size_t size,
 			 size_t *ret_len, mproc_timeout timeout);
+int mpr_socket_conn_send_fd(struct mpr_socket_conn *c, int fd,
+			    mproc_timeout timeout);
+int mpr_socket_conn_recv_fd(struct mpr_socket_conn *c, mproc_timeout timeout);
 int mpr_socket_conn_poll(struct mpr_socket_conn *c, mproc_timeout timeout);
 
-/* Whether a recv fails at once, whatever comes. */
+/* Whether a recv fails at once, whatever comes; as long as an open file that one has
+ * met is not taken, too. */
 bool mpr_socket_conn_is_over(struct mpr_socket_conn *c);
 
 int mpr_socket_conn_fd(const struct mpr_socket_conn *c);

@@ -19,6 +19,7 @@ struct mpr_socket_conn {
 	uint64_t magic;
 	int fd;
 	bool sliced; /* calls that block do so for a slice only */
+	bool passes_fds;
 	_Atomic uint64_t generation;
 
 	/* The message that is being sent. */
@@ -37,6 +38,9 @@ struct mpr_socket_conn {
 	bool in_lost;
 	bool asked;    /* nothing has come yet, and what comes may be a challenge */
 	_Atomic int in_error; /* for ever */
+	/* A descriptor that a call for a message has met; or MPR_SOCKET_NO_FD, or
+	 * MPR_SOCKET_LOST_FD. */
+	_Atomic int in_fd;
 	unsigned char *kept; /* what a call has left when it stopped in the middle */
 	size_t kept_size;
 	unsigned char kept_here[MPR_SOCKET_CONN_KEPT];
@@ -51,6 +55,9 @@ int mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit);
  * is known until when then. */
 bool mpr_socket_conn_may_block(const struct mpr_socket_conn *c,
 			       struct mpr_limit *limit);
+
+/* Returns -ENOTSUP, with a text. */
+int mpr_socket_conn_no_fds(void);
 
 /* Waits for one of @events. Returns 0, -EAGAIN, -ETIMEDOUT, -EINTR or -EBADF. */
 int mpr_socket_conn_await(const struct mpr_socket_conn *c, short events,

@@ -8,8 +8,10 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "ipc/auth.h"
 #include "ipc/socket_conn_priv.h"
+#include "os/fds.h"
 #include "os/socket.h"
 
 static int
@@ -25,16 +27,25 @@ ended(const struct mpr_socket_conn *c)
 			(unsigned long long)c->in_len);
 }
 
+/* What begins a message may have a descriptor in its place; beside other bytes there
+ * is none, or the kernel closes it. */
+static inline ssize_t
+receive(struct mpr_socket_conn *c, void *to, size_t size, bool block, int *ret_fd)
+{
+	return ret_fd ? mpr_socket_receive_fd(c->fd, to, size, block, ret_fd) :
+			mpr_socket_receive(c->fd, to, size, block);
+}
+
 /* Returns how many bytes came, or a negative error. */
 static ssize_t
-read_some(struct mpr_socket_conn *c, void *to, size_t size,
+read_some(struct mpr_socket_conn *c, void *to, size_t size, int *ret_fd,
 	  struct mpr_limit *limit)
 {
 	bool block = mpr_socket_conn_may_block(c, limit);
 	ssize_t n;
 	int r;
 
-	while ((n = mpr_socket_receive(c->fd, to, size, block)) == -EAGAIN) {
+	while ((n = receive(c, to, size, block, ret_fd)) == -EAGAIN) {
 		r = mpr_socket_conn_await(c, MPR_SOCKET_IN, limit);
 		if (r < 0)
 			return r;
@@ -49,17 +60,46 @@ read_some(struct mpr_socket_conn *c, void *to, size_t size,
 				mproc_strerror((int)n)) : n;
 }
 
+/* @fd has come beside the first @n bytes: one and no more stands in the place of a
+ * message. */
+static int
+keep_fd(struct mpr_socket_conn *c, int fd, const unsigned char *bytes, ssize_t n)
+{
+	if (n == 1 && bytes[0] == MPR_WIRE_FD && fd != MPR_SOCKET_MANY_FDS) {
+		c->in_fd = fd;
+		return 0;
+	}
+	if (fd >= 0)
+		mpr_fds_close(fd);
+	c->in_error = mpr_fail(-EBADMSG, "descriptors came otherwise than one by "
+			       "one between messages");
+	return c->in_error;
+}
+
+static int
+met_fd(void)
+{
+	return mpr_fail(-ENOMSG, "a descriptor comes next, and no message: "
+			"mproc_conn_recv_fd() takes it");
+}
+
 static int
 read_head(struct mpr_socket_conn *c, struct mpr_limit *limit)
 {
 	unsigned char bytes[MPR_WIRE_LONG];
+	int fd = MPR_SOCKET_NO_FD, r;
 	ssize_t n;
-	int r;
 
 	while (!c->in_known) {
-		n = read_some(c, bytes, mpr_wire_missing(&c->head), limit);
+		n = read_some(c, bytes, mpr_wire_missing(&c->head),
+			      c->passes_fds && !c->head.have ? &fd : NULL,
+			      limit);
 		if (n < 0)
 			return (int)n;
+		if (mpr_unlikely(fd != MPR_SOCKET_NO_FD)) {
+			r = keep_fd(c, fd, bytes, n);
+			return r < 0 ? r : met_fd();
+		}
 		r = mpr_wire_feed(&c->head, bytes, (size_t)n, &c->in_len);
 		if (r < 0) {
 			c->in_error = r;
@@ -103,7 +143,7 @@ read_rest(struct mpr_socket_conn *c, unsigned char *to, struct mpr_limit *limit)
 		memcpy(to, kept(c), (size_t)had);
 	while (c->in_have < c->in_len) {
 		n = read_some(c, to + c->in_have,
-			      (size_t)(c->in_len - c->in_have), limit);
+			      (size_t)(c->in_len - c->in_have), NULL, limit);
 		if (n < 0)
 			break;
 		c->in_have += (uint64_t)n;
@@ -126,18 +166,29 @@ check_first(struct mpr_socket_conn *c, const unsigned char *message)
 	return c->in_error;
 }
 
+/* Whether the stream can be gone on with. */
 static int
-recv_in_turn(struct mpr_socket_conn *c, void *buf, size_t size, size_t *ret_len,
-	     struct mpr_limit *limit)
+check_stream(const struct mpr_socket_conn *c)
 {
-	int r;
-
 	if (c->in_lost)
 		return mpr_fail(-EBUSY, "another thread was receiving a message when "
 				"this process was forked");
 	if (c->in_error)
 		return mpr_fail(c->in_error, "what came of the connection was no "
 				"message: see the first error");
+	return 0;
+}
+
+static int
+recv_in_turn(struct mpr_socket_conn *c, void *buf, size_t size, size_t *ret_len,
+	     struct mpr_limit *limit)
+{
+	int r = check_stream(c);
+
+	if (r < 0)
+		return r;
+	if (c->in_fd != MPR_SOCKET_NO_FD)
+		return met_fd();
 	r = read_head(c, limit);
 	if (r < 0)
 		return r;
@@ -172,5 +223,77 @@ mpr_socket_conn_recv(struct mpr_socket_conn *c, void *buf, size_t size,
 	mpr_turn_give(&c->receiving);
 	if (ret_len && (r == 0 || r == -EMSGSIZE))
 		*ret_len = len;
+	return r;
+}
+
+/* What comes next, until then. Returns 0 if it is a descriptor. */
+static int
+await_fd(struct mpr_socket_conn *c, struct mpr_limit *limit)
+{
+	int r;
+
+	if (c->in_fd != MPR_SOCKET_NO_FD)
+		return 0;
+	if (c->head.have)
+		return mpr_fail(-ENOMSG, "a message has come in part, and no "
+				"descriptor");
+	while ((r = mpr_socket_peek_fd(c->fd)) == -EAGAIN) {
+		r = mpr_socket_conn_await(c, MPR_SOCKET_IN, limit);
+		if (r < 0)
+			return r;
+	}
+	if (r == -EPIPE)
+		return ended(c);
+	if (r < 0)
+		return mpr_fail(r, "receiving a descriptor: %s",
+				mproc_strerror(r));
+	return r ? 0 : mpr_fail(-ENOMSG, "a message comes next, and no descriptor: "
+				"mproc_conn_recv() takes it");
+}
+
+static int
+no_room(const char *what)
+{
+	return mpr_fail(-EMFILE, "this process has as many descriptors open as it "
+			"may: %s", what);
+}
+
+static int
+recv_fd_in_turn(struct mpr_socket_conn *c, struct mpr_limit *limit)
+{
+	int r = check_stream(c), fd;
+
+	if (r == 0)
+		r = await_fd(c, limit);
+	if (r < 0)
+		return r;
+	if (c->in_fd == MPR_SOCKET_NO_FD) {
+		/* The kernel drops what there is no room for. */
+		if (mpr_fds_check_room(c->fd) < 0)
+			return no_room("the next one waits");
+		r = read_head(c, limit);
+		/* Another process may have been faster. */
+		if (c->in_fd == MPR_SOCKET_NO_FD)
+			return r < 0 ? r : await_fd(c, limit);
+	}
+	fd = c->in_fd;
+	c->in_fd = MPR_SOCKET_NO_FD;
+	return fd >= 0 ? fd : no_room("one that was received is lost");
+}
+
+int
+mpr_socket_conn_recv_fd(struct mpr_socket_conn *c, mproc_timeout timeout)
+{
+	struct mpr_limit limit = mpr_limit(timeout);
+	int r;
+
+	if (!c->passes_fds)
+		return mpr_socket_conn_no_fds();
+	mpr_socket_conn_adopt(c);
+	r = mpr_socket_conn_take(&c->receiving, &limit);
+	if (r < 0)
+		return r;
+	r = recv_fd_in_turn(c, &limit);
+	mpr_turn_give(&c->receiving);
 	return r;
 }

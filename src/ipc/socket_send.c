@@ -173,3 +173,43 @@ mpr_socket_conn_sendv(struct mpr_socket_conn *c, const struct iovec *parts, int 
 	mpr_turn_give(&c->sending);
 	return r;
 }
+
+/* Nothing may come between the parts of a message. */
+static int
+send_fd_in_turn(struct mpr_socket_conn *c, int fd, struct mpr_limit *limit)
+{
+	int r;
+
+	if (c->out_lost || c->out_done)
+		return mpr_fail(-EBUSY, "a message has been sent in part: it has to "
+				"be sent again before a descriptor");
+	while ((r = mpr_socket_send_fd(c->fd, fd, MPR_WIRE_FD)) == -EAGAIN) {
+		r = mpr_socket_conn_await(c, MPR_SOCKET_OUT, limit);
+		if (r < 0)
+			return r;
+	}
+	if (r == -EPIPE)
+		return mpr_fail(r, "the other side has closed the connection");
+	if (r == -ETOOMANYREFS)
+		return mpr_fail(r, "this user has as many descriptors on their way "
+				"as it may have open, until some are received");
+	return r < 0 ? mpr_fail(r, "sending descriptor %d: %s", fd,
+				mproc_strerror(r)) : 0;
+}
+
+int
+mpr_socket_conn_send_fd(struct mpr_socket_conn *c, int fd, mproc_timeout timeout)
+{
+	struct mpr_limit limit = mpr_limit(timeout);
+	int r;
+
+	if (!c->passes_fds)
+		return mpr_socket_conn_no_fds();
+	mpr_socket_conn_adopt(c);
+	r = mpr_socket_conn_take(&c->sending, &limit);
+	if (r < 0)
+		return r;
+	r = send_fd_in_turn(c, fd, &limit);
+	mpr_turn_give(&c->sending);
+	return r;
+}

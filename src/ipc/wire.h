@@ -15,6 +15,10 @@
 #define MPR_WIRE_LONG 12	    /* and before one of 2 GiB or more */
 #define MPR_WIRE_SHORT_MAX 0x7fffffffu
 
+/* A descriptor lies between messages beside one byte, which says how many there are,
+ * as that of Python's multiprocessing.reduction.send_handle(). */
+#define MPR_WIRE_FD 1
+
 /* Writes what stands before a message of @len bytes. Returns how many bytes of @to
  * that took. */
 size_t mpr_wire_put(unsigned char to[MPR_WIRE_LONG], uint64_t len);

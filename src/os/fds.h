@@ -39,6 +39,10 @@ int mpr_fds_pair_above_stdio(int fds[2]);
 /* Returns 0 if @fd is open, or -EBADF. */
 int mpr_fds_check(int fd);
 
+/* Whether there is room for another descriptor above 2: @fd, which is open, is copied
+ * to try. Returns 0 or -EMFILE. */
+int mpr_fds_check_room(int fd);
+
 /* Whether @fd is open and closed at exec. */
 bool mpr_fds_ends_at_exec(int fd);
 void mpr_fds_end_at_exec(int fd);

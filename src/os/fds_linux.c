@@ -219,6 +219,19 @@ close_listed(const int *keep, int n)
 }
 
 int
+mpr_fds_check_room(int fd)
+{
+	int copy = mpr_fault(MPR_FAULT_DUP) ?
+			   -1 :
+			   fcntl(fd, F_DUPFD_CLOEXEC, FIRST);
+
+	if (copy < 0)
+		return -errno;
+	close(copy);
+	return 0;
+}
+
+int
 mpr_fds_close_others(const int *keep, int n)
 {
 	int first = FIRST, kept, r;

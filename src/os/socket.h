@@ -82,6 +82,35 @@ ssize_t mpr_socket_send(int fd, const struct iovec *parts, size_t n, bool block)
  * connection was broken off. @block: likewise, until all have come. */
 ssize_t mpr_socket_receive(int fd, void *buf, size_t size, bool block);
 
+/*
+ * Local sockets pass descriptors, each beside one byte. One that comes is closed at
+ * exec and lies above 2; of several beside the same bytes, all are closed.
+ */
+
+/* Makes both ends of a connection. Returns 0, or -EMFILE, -ENFILE, -ENOMEM. */
+int mpr_socket_pair(int ret_fds[2]);
+
+/* Whether @fd is a local socket. */
+bool mpr_socket_passes_fds(int fd);
+
+/* Sends @sent beside @byte, and does not wait. Returns 0; -EAGAIN; -EPIPE; -EBADF if
+ * it is not open; -EINVAL if the kernel does not pass one of its kind; -ETOOMANYREFS
+ * if this user has as many on their way as it may have; -ENOMEM. */
+int mpr_socket_send_fd(int fd, int sent, unsigned char byte);
+
+/* Looks, and takes nothing. Returns 1 if a descriptor comes with the next byte, 0 if
+ * none does, or -EAGAIN, -EPIPE: also at the end. */
+int mpr_socket_peek_fd(int fd);
+
+/* What came beside bytes. */
+#define MPR_SOCKET_NO_FD (-1)
+#define MPR_SOCKET_LOST_FD (-2)	 /* this process had no room for it */
+#define MPR_SOCKET_MANY_FDS (-3) /* and none of them is there */
+
+/* As mpr_socket_receive(), up to a byte that has a descriptor with it. */
+ssize_t mpr_socket_receive_fd(int fd, void *buf, size_t size, bool block,
+			      int *ret_fd);
+
 /* Who has made the other end of a local socket. Returns 0 or a negative error. */
 int mpr_socket_peer(int fd, uid_t *ret_uid, pid_t *ret_pid);
 

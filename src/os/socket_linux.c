@@ -14,8 +14,10 @@
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/fds.h"
 #include "os/interrupt.h"
+#include "os/rights.h"
 #include "os/socket.h"
 #include "os/socket_file.h"
 #include "os/socket_name.h"
@@ -329,6 +331,106 @@ mpr_socket_receive(int fd, void *buf, size_t size, bool block)
 			 block ? MSG_WAITALL : MSG_DONTWAIT);
 	if (n < 0)
 		n = failed();
+	mpr_thread_allow_cancel(before);
+	return n;
+}
+
+int
+mpr_socket_pair(int ret_fds[2])
+{
+	int r = mpr_fault(MPR_FAULT_SOCKET) ?
+			-1 :
+			socketpair(AF_UNIX, FLAGS, 0, ret_fds);
+
+	return r < 0 ? -errno : mpr_fds_pair_above_stdio(ret_fds);
+}
+
+bool
+mpr_socket_passes_fds(int fd)
+{
+	socklen_t len = sizeof(int);
+	int family = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0 &&
+	       family == AF_UNIX;
+}
+
+int
+mpr_socket_send_fd(int fd, int sent, unsigned char byte)
+{
+	struct iovec part = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	int before = mpr_thread_forbid_cancel();
+	MPR_RIGHTS_ROOM(1) room;
+	ssize_t n;
+
+	mpr_rights_put(&message, &room, &sent, 1);
+	n = mpr_fault(MPR_FAULT_SEND) ?
+		    -1 :
+		    sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0)
+		n = failed();
+	mpr_thread_allow_cancel(before);
+	return n < 0 ? (int)n : 0;
+}
+
+int
+mpr_socket_peek_fd(int fd)
+{
+	/* One byte more: a look ends at the byte with a descriptor, but one that has
+	 * all its bytes goes on to see whether the next one has. */
+	char bytes[2];
+	struct iovec part = { bytes, sizeof(bytes) };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	int before = mpr_thread_forbid_cancel();
+	ssize_t n;
+
+	n = mpr_fault(MPR_FAULT_RECEIVE) ?
+		    -1 :
+		    recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0)
+		n = failed();
+	mpr_thread_allow_cancel(before);
+	if (n <= 0)
+		return n == 0 ? -EPIPE : (int)n;
+	/* There is no room for it in this call, so none is made. */
+	return n == 1 && message.msg_flags & MSG_CTRUNC;
+}
+
+/* What has come beside the bytes of @message. */
+static int
+take_fd(struct msghdr *message)
+{
+	bool more = message->msg_flags & MSG_CTRUNC;
+	int fd;
+
+	if (mpr_likely(!more && !message->msg_controllen))
+		return MPR_SOCKET_NO_FD;
+	if (!mpr_rights_take(message, &fd, 1))
+		return more ? MPR_SOCKET_LOST_FD : MPR_SOCKET_NO_FD;
+	if (more) {
+		close(fd);
+		return MPR_SOCKET_MANY_FDS;
+	}
+	fd = mpr_fds_above_stdio(fd);
+	return fd < 0 ? MPR_SOCKET_LOST_FD : fd;
+}
+
+ssize_t
+mpr_socket_receive_fd(int fd, void *buf, size_t size, bool block, int *ret_fd)
+{
+	struct iovec part = { buf, size };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	int flags = MSG_CMSG_CLOEXEC | (block ? MSG_WAITALL : MSG_DONTWAIT);
+	int before = mpr_thread_forbid_cancel();
+	MPR_RIGHTS_ROOM(1) room;
+	ssize_t n;
+
+	mpr_rights_expect(&message, &room, 1);
+	n = mpr_fault(MPR_FAULT_RECEIVE) ? -1 : recvmsg(fd, &message, flags);
+	if (n < 0)
+		n = failed();
+	*ret_fd = n > 0 ? take_fd(&message) : MPR_SOCKET_NO_FD;
 	mpr_thread_allow_cancel(before);
 	return n;
 }
