@@ -44,6 +44,20 @@
  * give -ESTALE; but once the process has made further pipes it may be an end of
  * one of them.
  *
+ * Ends that are sockets. With .sockets each end is a socket of this machine, and what
+ * is said above is true of it but for this:
+ *
+ * - Open files can be sent as well: mproc_conn_send_fd(). Each message enters the
+ *   kernel twice or more, at either side.
+ * - Each process that holds an end has a descriptor for it, closed at exec; a child that
+ *   a program forks by itself has copies of those, too, until it ends, though it holds
+ *   nothing. The other end is gone when all its descriptors are closed, and at once. So
+ *   a copy that the caller has counts, used or not: name what each child is to hold.
+ * - Processes that hold the same end agree among themselves who uses it, with a lock
+ *   for instance, and what is said below of calls that stop in the middle of a message
+ *   is true. In the middle of one an end cannot be named in .conns: -EBUSY.
+ * - mproc_conn_close() must not be called while another thread is in a call for it.
+ *
  * Connections to other programs. Those that mproc_connect() and
  * mproc_listener_accept() give go over a socket, of this machine or over TCP, and
  * are used by the same functions. What lies in the stream is what Python's
@@ -87,10 +101,13 @@ typedef struct mproc_conn mproc_conn;
  * struct mproc_pipe_opts - how to make a pipe
  * @struct_size: filled in by MPROC_OPTS
  * @one_way:     the first end only receives, and the second one only sends
+ * @sockets:     the ends are sockets of this machine, which can pass open files:
+ *               mproc_conn_send_fd()
  */
 struct mproc_pipe_opts {
 	size_t struct_size;
 	bool one_way;
+	bool sockets;
 };
 
 /**
@@ -104,6 +121,7 @@ struct mproc_pipe_opts {
  *   -E2BIG    @opts has fields that this library does not know
  *   -EAGAIN   1024 threads of the family use libmproc already
  *   -ENOMEM, -ENOSPC  no memory
+ *   -EMFILE, -ENFILE  with .sockets: no two descriptors
  *   -EBADMSG  the arena's list of pipes or of queues is corrupt
  *   and what mproc_arena_configure_default() gives where there is no arena yet
  * Context: does not block.
@@ -198,7 +216,8 @@ mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 
 /**
  * mproc_conn_send_fd() - send an open file
- * @c:       connection over a socket of this machine
+ * @c:       connection over a socket of this machine: of mproc_connect() and
+ *           mproc_listener_accept(), or an end of a pipe with .sockets
  * @fd:      its descriptor, which stays open here
  * @timeout: how long to wait for room
  *
@@ -211,7 +230,8 @@ mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
  *   -EBADF      @fd is not open
  *   -EINVAL     @c is NULL or no connection; or the kernel passes no files of that
  *               kind
- *   -ENOTSUP    @c is over TCP, or an end of a pipe in shared memory
+ *   -ENOTSUP    @c is over TCP, or an end of a pipe without .sockets
+ *   -EPERM      this end only receives
  *   -ETOOMANYREFS  as many descriptors of this user are on their way, and not received
  *               yet, as it may have open (RLIMIT_NOFILE)
  *   -EPIPE, -EAGAIN, -ETIMEDOUT, -EINTR, -EBUSY, -ESTALE, -EFAULT, -ENOMEM
@@ -236,7 +256,8 @@ mproc_conn_send_fd(mproc_conn *c, int fd, mproc_timeout timeout);
  *               comes next waits; but if other threads were opening files at the same
  *               time, or mproc_conn_recv() has met it, it may be lost, and the error
  *               detail says so. What was sent behind it is received as ever
- *   -ENOTSUP    @c is over TCP, or an end of a pipe in shared memory
+ *   -ENOTSUP    @c is over TCP, or an end of a pipe without .sockets
+ *   -EPERM      this end only sends
  *   -EPIPE, -EAGAIN, -ETIMEDOUT, -EINTR, -EBUSY, -EBADMSG, -ESTALE, -EINVAL, -EFAULT
  *               as mproc_conn_recv(); -EBADMSG also if several came at once
  * Context: may block until @timeout. Thread-safe; not for signal handlers.

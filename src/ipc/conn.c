@@ -3,10 +3,8 @@
  * Connections, whatever carries them: which kind one is shows by where its address
  * leads. Ends of pipes lie in the arena, connections over sockets in private memory.
  */
-#include <errno.h>
-
 #include "arena/table.h"
-#include "base/error.h"
+#include "base/macros.h"
 #include "ipc/conn.h"
 #include "ipc/pipe.h"
 #include "ipc/socket_conn.h"
@@ -20,36 +18,16 @@ over_socket(mproc_conn *c)
 	return !mproc_is_shared(c) && mpr_socket_conn_is(s) ? s : NULL;
 }
 
-static int
-check_buffer(const void *buf, size_t size)
-{
-	return buf || !size ? 0 : mpr_fail(-EINVAL, "the buffer of %zu bytes is NULL",
-					   size);
-}
-
-static int
-check_parts(const struct iovec *parts, int n)
-{
-	if (n < 0 || (n > 0 && !parts))
-		return mpr_fail(-EINVAL, "%d parts at %p", n, (const void *)parts);
-	for (int i = 0; i < n; i++)
-		if (parts[i].iov_len && !parts[i].iov_base)
-			return mpr_fail(-EINVAL, "part %d of %d is NULL", i, n);
-	return 0;
-}
-
 int
 mproc_conn_send(mproc_conn *c, const void *buf, size_t len,
 		mproc_timeout timeout)
 {
 	const struct iovec whole = { (void *)(uintptr_t)buf, len };
 	struct mpr_socket_conn *s = over_socket(c);
-	int r;
 
-	if (mpr_likely(!s))
-		return mpr_pipe_send(c, buf, len, timeout);
-	r = check_buffer(buf, len);
-	return r < 0 ? r : mpr_socket_conn_sendv(s, &whole, 1, timeout);
+	return mpr_unlikely(s != NULL) ?
+		       mpr_socket_conn_sendv(s, &whole, 1, timeout) :
+		       mpr_pipe_send(c, buf, len, timeout);
 }
 
 int
@@ -57,12 +35,9 @@ mproc_conn_sendv(mproc_conn *c, const struct iovec *parts, int n,
 		 mproc_timeout timeout)
 {
 	struct mpr_socket_conn *s = over_socket(c);
-	int r;
 
-	if (!s)
-		return mpr_pipe_sendv(c, parts, n, timeout);
-	r = check_parts(parts, n);
-	return r < 0 ? r : mpr_socket_conn_sendv(s, parts, n, timeout);
+	return s ? mpr_socket_conn_sendv(s, parts, n, timeout) :
+		   mpr_pipe_sendv(c, parts, n, timeout);
 }
 
 int
@@ -70,12 +45,10 @@ mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 		mproc_timeout timeout)
 {
 	struct mpr_socket_conn *s = over_socket(c);
-	int r;
 
-	if (mpr_likely(!s))
-		return mpr_pipe_recv(c, buf, size, ret_len, timeout);
-	r = check_buffer(buf, size);
-	return r < 0 ? r : mpr_socket_conn_recv(s, buf, size, ret_len, timeout);
+	return mpr_unlikely(s != NULL) ?
+		       mpr_socket_conn_recv(s, buf, size, ret_len, timeout) :
+		       mpr_pipe_recv(c, buf, size, ret_len, timeout);
 }
 
 int
@@ -116,7 +89,7 @@ int
 mpr_conn_source(mproc_conn *c, struct mpr_conn_source *ret)
 {
 	*ret = (struct mpr_conn_source){ .socket = over_socket(c) };
-	return ret->socket ? 0 : mpr_pipe_incoming(c, &ret->q);
+	return ret->socket ? 0 : mpr_pipe_source(c, ret);
 }
 
 void

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "ipc/handover.h"
 #include "ipc/pipe_shm.h"
+#include "ipc/socket_end.h"
 #include "os/task.h"
 
 /* Where the process of @word holds @c, or NULL. */
@@ -40,6 +41,16 @@ not_ours(const mproc_conn *c)
 			"which a child is to have", (const void *)c);
 }
 
+/* What has been sent or received in part would be lost, or sent twice. */
+static int
+check_socket(const mproc_conn *c, const struct mpr_pipe *pipe)
+{
+	struct mpr_socket_conn *s =
+		mpr_socket_end_find(c, atomic_load(&pipe->state));
+
+	return s ? mpr_socket_conn_may_move(s) : not_ours(c);
+}
+
 int
 mpr_handover_check(mproc_conn *const *conns, int n)
 {
@@ -55,8 +66,88 @@ mpr_handover_check(mproc_conn *const *conns, int n)
 		r = mpr_pipe_of(conns[i], &a, &pipe, &side);
 		if (r == 0 && !is_ours(conns[i]))
 			r = not_ours(conns[i]);
+		if (r == 0 && mpr_pipe_has_sockets(pipe))
+			r = check_socket(conns[i], pipe);
 	}
 	return r;
+}
+
+int
+mpr_handover_count(mproc_conn *const *conns, int n)
+{
+	struct mpr_pipe *pipe;
+	mproc_arena *a;
+	unsigned side;
+	int all = 0;
+
+	for (int i = 0; i < n; i++)
+		all += mpr_pipe_of(conns[i], &a, &pipe, &side) == 0 &&
+		       mpr_pipe_has_sockets(pipe);
+	return all;
+}
+
+int
+mpr_handover_sockets(mproc_conn *const *conns, int n,
+		     struct mpr_handover_socket *ret)
+{
+	struct mpr_socket_conn *s;
+	struct mpr_pipe *pipe;
+	mproc_arena *a;
+	unsigned side;
+	int all = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (mpr_pipe_of(conns[i], &a, &pipe, &side) < 0 ||
+		    !mpr_pipe_has_sockets(pipe))
+			continue;
+		s = mpr_socket_end_find(conns[i], atomic_load(&pipe->state));
+		if (!s)
+			return not_ours(conns[i]);
+		ret[all++] = (struct mpr_handover_socket){
+			.end = (uintptr_t)conns[i],
+			.fd = mpr_socket_conn_fd(s),
+		};
+	}
+	return all;
+}
+
+struct named {
+	mproc_conn *const *conns;
+	int n;
+};
+
+static bool
+is_named(const mproc_conn *end, void *arg)
+{
+	const struct named *named = arg;
+
+	for (int i = 0; i < named->n; i++)
+		if (named->conns[i] == end)
+			return true;
+	return false;
+}
+
+void
+mpr_handover_keep(mproc_conn *const *conns, int n, bool all)
+{
+	struct named named = { conns, n };
+
+	if (n || !all)
+		mpr_socket_end_close_others(is_named, &named);
+}
+
+int
+mpr_handover_adopt(uint64_t end, int fd)
+{
+	const mproc_conn *c = (const mproc_conn *)(uintptr_t)end;
+	struct mpr_pipe *pipe;
+	mproc_arena *a;
+	unsigned side;
+
+	/* Its starter holds it as long as we wait for the order to begin. */
+	if (mpr_pipe_of(c, &a, &pipe, &side) < 0)
+		return -EBADMSG;
+	return mpr_socket_end_add(c, atomic_load(&pipe->state), fd);
 }
 
 static int

@@ -25,6 +25,28 @@ struct mpr_handover {
 /* Whether the caller holds all of these. Returns 0, -EINVAL, -EFAULT, -ESTALE. */
 int mpr_handover_check(mproc_conn *const *conns, int n);
 
+/* Of those in @conns that are sockets: where they are, and their descriptors. Returns
+ * how many there are; or -ESTALE if the caller has closed one meanwhile. */
+struct mpr_handover_socket {
+	uint64_t end; /* its address */
+	int32_t fd;
+	int32_t pad;
+};
+
+/* How many of @conns are sockets. */
+int mpr_handover_count(mproc_conn *const *conns, int n);
+
+int mpr_handover_sockets(mproc_conn *const *conns, int n,
+			 struct mpr_handover_socket *ret);
+
+/* In a forked child: it keeps the sockets of @conns, or, if there are none, @all that
+ * there are; the others are closed. */
+void mpr_handover_keep(mproc_conn *const *conns, int n, bool all);
+
+/* In the child: it is to hold the end at @end, by the socket @fd, which is closed at
+ * exec and becomes the library's. Returns 0, -ENOMEM, -EBADMSG. */
+int mpr_handover_adopt(uint64_t end, int fd);
+
 /* The child @pid is to hold @conns; or, if there are none, @all that the caller
  * holds. Returns 0 or a negative error; mpr_handover_undo() is called then. */
 int mpr_handover_begin(struct mpr_handover *p, mproc_conn *const *conns, int n, bool all,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pipes: how they begin, and what is sent and received at their ends. What moves
- * the messages is the queue of each direction; this file knows who may use it, and
- * what it means that there is nobody on the other side.
+ * Pipes: what is sent and received at their ends. What moves the messages is the
+ * queue of each direction, or a socket; this file knows who may use it, and what it
+ * means that there is nobody on the other side.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,6 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/macros.h"
-#include "base/opts.h"
 #include "ipc/attachment.h"
 #include "ipc/handover.h"
 #include "ipc/pipe.h"
@@ -20,6 +19,7 @@
 #include "ipc/queue_fd.h"
 #include "ipc/queue_get.h"
 #include "ipc/queue_shm.h"
+#include "ipc/socket_end.h"
 #include "os/generation.h"
 #include "os/task.h"
 
@@ -34,6 +34,8 @@ struct use {
 	_Atomic uint64_t *hold; /* the process's */
 	uint64_t mine;		/* what is there */
 	mproc_queue *in, *out;	/* NULL: not this way */
+	struct mpr_socket_conn *socket; /* NULL: it goes through the queues */
+	bool ways[2];		/* of a socket: whether it comes in, and goes out */
 	bool attached[2];	/* to what comes in, and to what goes out */
 	/* Another process's hold of the other end, if it is still there. */
 	_Atomic uint64_t *peer;
@@ -140,9 +142,14 @@ fill_use(const mproc_conn *c, struct use *u)
 	if (!mpr_hold_is(u->mine, mine) ||
 	    atomic_load(&u->pipe->state) != u->open)
 		return not_held(c);
-	if (!u->out && !u->in)
+	if (mpr_pipe_has_sockets(u->pipe)) {
+		u->socket = mpr_socket_end_find(c, u->open);
+		u->ways[false] = mpr_pipe_socket_sends(u->pipe, !u->side);
+		u->ways[true] = mpr_pipe_socket_sends(u->pipe, u->side);
+	} else if (!u->out && !u->in) {
 		return mpr_fail(-EBADMSG, "the pipe of %p is corrupt",
 				(const void *)c);
+	}
 	u->peer = u->hold;
 	u->generation = mpr_generation();
 	u->c = c;
@@ -181,7 +188,14 @@ find_use(const mproc_conn *c, struct use **ret_u)
 	}
 	*ret_u = use_of(c);
 	r = fill_use(c, *ret_u);
-	return r == 0 && !mark_used(*ret_u) ? not_held(c) : r;
+	if (r == 0 && !mark_used(*ret_u))
+		r = not_held(c);
+	/* Held, but its socket was not given to this process. */
+	if (r == 0 && mpr_pipe_has_sockets((*ret_u)->pipe) && !(*ret_u)->socket)
+		r = not_held(c);
+	if (r < 0)
+		(*ret_u)->c = NULL;
+	return r;
 }
 
 /* Whether the process still holds the end as @u has it. */
@@ -288,7 +302,17 @@ has_peer(struct use *u)
 	       find_peer(u);
 }
 
-/* The calling thread's view of @c, for who is to send. */
+/* There is no queue in this direction. Returns OVER_SOCKET or -EPERM. */
+#define OVER_SOCKET 1
+static MPR_NOINLINE int
+without_queue(const struct use *u, bool out)
+{
+	return u->socket && u->ways[out] ?
+		       OVER_SOCKET : wrong_way(u->c, out ? "send" : "receive");
+}
+
+/* The calling thread's view of @c, for who is to send. Returns OVER_SOCKET if not by
+ * the queue. */
 static inline int
 get_sender(const mproc_conn *c, struct use **ret_u)
 {
@@ -297,7 +321,7 @@ get_sender(const mproc_conn *c, struct use **ret_u)
 	if (mpr_unlikely(r < 0))
 		return r;
 	if (mpr_unlikely(!(*ret_u)->out))
-		return wrong_way(c, "send");
+		return without_queue(*ret_u, true);
 	if (mpr_unlikely(!has_peer(*ret_u)))
 		return gone(c);
 	return mpr_likely((*ret_u)->attached[true]) ?
@@ -308,10 +332,13 @@ int
 mpr_pipe_send(mproc_conn *c, const void *buf, size_t len, mproc_timeout timeout)
 {
 	struct use *u;
+	const struct iovec whole = { (void *)(uintptr_t)buf, len };
 	int r = get_sender(c, &u);
 
 	if (mpr_unlikely(r < 0))
 		return r;
+	if (mpr_unlikely(r == OVER_SOCKET))
+		return mpr_socket_conn_sendv(u->socket, &whole, 1, timeout);
 	return answer(c, mproc_queue_put(u->out, buf, len, timeout));
 }
 
@@ -324,6 +351,8 @@ mpr_pipe_sendv(mproc_conn *c, const struct iovec *parts, int n,
 
 	if (r < 0)
 		return r;
+	if (r == OVER_SOCKET)
+		return mpr_socket_conn_sendv(u->socket, parts, n, timeout);
 	return answer(c, mproc_queue_putv(u->out, parts, n, timeout));
 }
 
@@ -335,7 +364,7 @@ get_receiver(const mproc_conn *c, struct use **ret_u)
 	if (mpr_unlikely(r < 0))
 		return r;
 	if (mpr_unlikely(!(*ret_u)->in))
-		return wrong_way(c, "receive");
+		return without_queue(*ret_u, false);
 	return mpr_likely((*ret_u)->attached[false]) ?
 		       0 : attach(c, *ret_u, false);
 }
@@ -349,6 +378,9 @@ mpr_pipe_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 
 	if (mpr_unlikely(r < 0))
 		return r;
+	if (mpr_unlikely(r == OVER_SOCKET))
+		return mpr_socket_conn_recv(u->socket, buf, size, ret_len,
+					    timeout);
 	return answer(c, mproc_queue_get(u->in, buf, size, ret_len, timeout));
 }
 
@@ -363,6 +395,8 @@ mpr_pipe_poll(mproc_conn *c, mproc_timeout timeout)
 
 	if (r < 0)
 		return r;
+	if (r == OVER_SOCKET)
+		return mpr_socket_conn_poll(u->socket, timeout);
 	r = mpr_attachment_get(u->in, &at);
 	if (r == 0)
 		r = mpr_get_become_consumer(at);
@@ -375,25 +409,29 @@ mpr_pipe_poll(mproc_conn *c, mproc_timeout timeout)
 static int
 passes_none(void)
 {
-	return mpr_fail(-ENOTSUP, "no descriptors go through shared memory: connect "
-			"by a socket, unix:/path, to pass some");
+	return mpr_fail(-ENOTSUP, "no descriptors go through shared memory: make "
+			"the pipe with .sockets to pass some");
 }
 
 int
 mpr_pipe_send_fd(mproc_conn *c, int fd, mproc_timeout timeout)
 {
 	struct use *u;
-	int r = get_use(c, &u);
+	int r = get_sender(c, &u);
 
-	(void)fd;
-	(void)timeout;
-	return r < 0 ? r : passes_none();
+	return r == OVER_SOCKET ?
+		       mpr_socket_conn_send_fd(u->socket, fd, timeout) :
+	       r == 0 ? passes_none() : r;
 }
 
 int
 mpr_pipe_recv_fd(mproc_conn *c, mproc_timeout timeout)
 {
-	return mpr_pipe_send_fd(c, -1, timeout);
+	struct use *u;
+	int r = get_receiver(c, &u);
+
+	return r == OVER_SOCKET ? mpr_socket_conn_recv_fd(u->socket, timeout) :
+	       r == 0		? passes_none() : r;
 }
 
 int
@@ -402,18 +440,22 @@ mpr_pipe_fd(mproc_conn *c)
 	struct use *u;
 	int r = get_receiver(c, &u);
 
-	return r < 0 ? r : answer(c, mproc_queue_fd(u->in));
+	return r == OVER_SOCKET ? mpr_socket_conn_fd(u->socket) :
+	       r < 0		? r : answer(c, mproc_queue_fd(u->in));
 }
 
 int
-mpr_pipe_incoming(mproc_conn *c, mproc_queue **ret_q)
+mpr_pipe_source(mproc_conn *c, struct mpr_conn_source *ret)
 {
 	struct use *u;
 	int r = get_receiver(c, &u);
 
 	if (r < 0)
 		return r;
-	*ret_q = u->in;
+	*ret = (struct mpr_conn_source){
+		.q = r == OVER_SOCKET ? NULL : u->in,
+		.socket = r == OVER_SOCKET ? u->socket : NULL,
+	};
 	return 0;
 }
 
@@ -451,6 +493,8 @@ mpr_pipe_leave(mproc_conn *c)
 	other = mpr_hold_find(u->arena, &u->pipe->end[!u->side].holds, mine);
 	if (u->in)
 		mpr_queue_fd_close(u->in);
+	if (mpr_pipe_has_sockets(u->pipe))
+		mpr_socket_end_close(c, u->open);
 	if (!other) {
 		drop(u->in);
 		drop(u->out);
@@ -462,138 +506,4 @@ void
 mpr_pipe_close(mproc_conn *c)
 {
 	mpr_pipe_leave(c);
-}
-
-/* Links a fresh header at the end of the arena's list, for ever. */
-static int
-add_header(mproc_arena *a, struct mpr_self *self,
-	   const struct mpr_pipe_walk *walk)
-{
-	_Atomic uint64_t *link = walk->last ? &walk->last->next :
-				 &a->shm->objects[MPR_KIND_PIPE];
-	struct mpr_block_ref ref;
-	struct mpr_pipe *pipe;
-	int r;
-
-	if (walk->n >= MPR_PIPES_MAX)
-		return mpr_fail(-EBADMSG, "the list of pipes is corrupt: it has "
-				"more than %d", MPR_PIPES_MAX);
-	r = mpr_heap_reserve(a, self, sizeof(*pipe), &ref);
-	if (r < 0)
-		return r;
-	pipe = mpr_arena_at(a, ref.offset);
-	pipe->magic = MPR_PIPE_MAGIC;
-	return mpr_block_append(a, self, &ref, link,
-				offsetof(struct mpr_pipe, next),
-				MPR_PIPES_MAX - walk->n);
-}
-
-static struct mpr_pipe *
-claim_header(mproc_arena *a, struct mpr_self *self, struct mpr_pipe_walk *walk)
-{
-	struct mpr_pipe *pipe;
-
-	while ((pipe = mpr_pipe_next(a, walk))) {
-		uint64_t word = atomic_load(&pipe->state);
-
-		if (mpr_owner_state(word) == MPR_PIPE_FREE &&
-		    mpr_hold_is_clean(a, &pipe->end[0].holds) &&
-		    mpr_hold_is_clean(a, &pipe->end[1].holds) &&
-		    atomic_compare_exchange_strong(
-			    &pipe->state, &word,
-			    mpr_owner(mpr_arena_epoch(a), self->slot,
-				      MPR_PIPE_BUSY)))
-			return pipe;
-	}
-	return NULL;
-}
-
-/* A header that is BUSY and ours. */
-static int
-make_header(mproc_arena *a, struct mpr_self *self, struct mpr_pipe **ret_pipe)
-{
-	struct mpr_pipe_walk walk = { 0 };
-	struct mpr_pipe *pipe;
-	int r;
-
-	while (!(pipe = claim_header(a, self, &walk))) {
-		r = add_header(a, self, &walk);
-		if (r < 0)
-			return r;
-	}
-	pipe->magic = MPR_PIPE_MAGIC; /* again: someone may have scribbled */
-	atomic_store(&pipe->creator, mpr_hold_mine());
-	atomic_store(&pipe->pid_namespace, mpr_task_namespace());
-	for (unsigned side = 0; side < 2; side++) {
-		atomic_store(&pipe->queue[side], 0);
-		atomic_store(&pipe->end[side].passed, 0);
-	}
-	*ret_pipe = pipe;
-	return 0;
-}
-
-/* The rest of what a pipe has. */
-static int
-fill(mproc_arena *a, struct mpr_self *self, struct mpr_pipe *pipe, bool one_way)
-{
-	uint64_t offset = mpr_arena_offset(a, pipe);
-	int r = 0;
-
-	for (unsigned side = one_way ? 1 : 0; side < 2 && r == 0; side++)
-		r = mpr_queue_create_for(a, self, offset, &pipe->queue[side]);
-	for (unsigned side = 0; side < 2 && r == 0; side++)
-		r = mpr_hold_add(a, self, &pipe->end[side].holds,
-				 mpr_hold_mine());
-	return r;
-}
-
-/* It has failed. */
-static void
-undo(mproc_arena *a, struct mpr_pipe *pipe)
-{
-	_Atomic uint64_t *at;
-
-	atomic_store(&pipe->state, mpr_owner_with_state(
-		atomic_load(&pipe->state), MPR_PIPE_GONE));
-	mpr_pipe_clear(a, pipe);
-	for (unsigned side = 0; side < 2; side++) {
-		at = mpr_hold_find(a, &pipe->end[side].holds, mpr_hold_mine());
-		if (at)
-			atomic_store(at, 0);
-	}
-}
-
-int
-mproc_pipe(mproc_conn **ret_a, mproc_conn **ret_b,
-	   const struct mproc_pipe_opts *opts)
-{
-	struct mproc_pipe_opts o;
-	struct mpr_pipe *pipe = NULL;
-	struct mpr_self *self;
-	mproc_arena *a;
-	int r;
-
-	if (!ret_a || !ret_b)
-		return mpr_fail(-EINVAL, "ret_a is %p, ret_b is %p",
-				(void *)ret_a, (void *)ret_b);
-	r = mpr_opts_read(&o, sizeof(o), opts);
-	if (r == 0)
-		r = mpr_arena_resolve(NULL, &a);
-	if (r == 0)
-		r = mpr_self(a, &self);
-	if (r == 0)
-		r = make_header(a, self, &pipe);
-	if (r < 0)
-		return r;
-	r = fill(a, self, pipe, o.one_way);
-	if (r < 0) {
-		undo(a, pipe);
-		return r;
-	}
-	/* From here on it exists; before, it goes with us. */
-	atomic_store(&pipe->state, mpr_owner_with_state(
-		atomic_load(&pipe->state), MPR_PIPE_OPEN));
-	*ret_a = &pipe->end[0];
-	*ret_b = &pipe->end[1];
-	return 0;
 }

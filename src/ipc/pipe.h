@@ -10,7 +10,8 @@
 #include <sys/uio.h>
 
 #include <mproc/pipe.h>
-#include <mproc/queue.h>
+
+#include "ipc/conn.h"
 
 int mpr_pipe_send(mproc_conn *c, const void *buf, size_t len,
 		  mproc_timeout timeout);
@@ -24,7 +25,7 @@ int mpr_pipe_poll(mproc_conn *c, mproc_timeout timeout);
 int mpr_pipe_fd(mproc_conn *c);
 void mpr_pipe_close(mproc_conn *c);
 
-/* The queue of what comes in there: see ipc/conn.h. */
-int mpr_pipe_incoming(mproc_conn *c, mproc_queue **ret_q);
+/* Where what is received there comes from: see ipc/conn.h. */
+int mpr_pipe_source(mproc_conn *c, struct mpr_conn_source *ret);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A pipe in shared memory: a header with two ends, each with its holders, and one
- * queue for each direction.
+ * queue for each direction. Or there are no queues, and those who hold an end have a
+ * socket (ipc/socket_end.h).
  *
  * Headers are type-stable, as those of queues are: linked into the arena's list
  * for ever, and used again for other pipes.
@@ -44,6 +45,13 @@ enum mpr_pipe_state {
 	MPR_PIPE_GONE = 3,
 };
 
+/* What moves the messages. */
+enum mpr_pipe_sockets {
+	MPR_PIPE_QUEUES = 0,
+	MPR_PIPE_SOCKETS = 1,	      /* a socket at each end, and no queues */
+	MPR_PIPE_SOCKETS_ONE_WAY = 2, /* and the first end does not send */
+};
+
 /* An end, which is what a user has the address of. */
 struct mproc_conn {
 	/* 1: another process than the creator has held it. */
@@ -62,7 +70,8 @@ struct mpr_pipe {
 	_Atomic uint64_t queue[2];
 	/* In which the ids of its holders mean something (os/task.h). */
 	_Atomic uint64_t pid_namespace;
-	uint64_t pad0[9];
+	_Atomic uint64_t sockets; /* an enum mpr_pipe_sockets */
+	uint64_t pad0[8];
 	struct mproc_conn end[2];
 };
 
@@ -91,6 +100,19 @@ int mpr_pipe_of(const mproc_conn *c, mproc_arena **ret_a,
 /* The queue of what the end @side sends, or NULL. */
 mproc_queue *mpr_pipe_queue(const mproc_arena *a, const struct mpr_pipe *pipe,
 			    unsigned side);
+
+static inline bool
+mpr_pipe_has_sockets(const struct mpr_pipe *pipe)
+{
+	return atomic_load(&pipe->sockets) != MPR_PIPE_QUEUES;
+}
+
+/* Whether its end @side sends. */
+static inline bool
+mpr_pipe_socket_sends(const struct mpr_pipe *pipe, unsigned side)
+{
+	return side == 1 || atomic_load(&pipe->sockets) == MPR_PIPE_SOCKETS;
+}
 
 static inline bool
 mpr_pipe_is_open(const struct mpr_pipe *pipe)

@@ -118,6 +118,32 @@ mpr_socket_conn_is_over(struct mpr_socket_conn *c)
 }
 
 int
+mpr_socket_conn_may_move(struct mpr_socket_conn *c)
+{
+	struct mpr_turn *const turns[] = { &c->sending, &c->receiving };
+	bool idle = true;
+	int r = 0;
+
+	mpr_socket_conn_adopt(c);
+	for (int i = 0; i < 2; i++) {
+		if (!mpr_turn_try(turns[i]))
+			return mpr_fail(-EBUSY, "another thread is in a call for "
+					"the connection");
+		if (i == 0)
+			idle = !c->out_lost && !c->out_done;
+		else
+			idle = idle && !c->in_lost && !c->head.have &&
+			       c->in_fd == MPR_SOCKET_NO_FD;
+		r = c->in_error;
+		mpr_turn_give(turns[i]);
+	}
+	if (r < 0)
+		return mpr_fail(r, "what came of the connection was no message");
+	return idle ? 0 : mpr_fail(-EBUSY, "a message, or a descriptor, has been "
+				   "sent or received in part");
+}
+
+int
 mpr_socket_conn_poll(struct mpr_socket_conn *c, mproc_timeout timeout)
 {
 	struct mpr_limit limit = mpr_limit(timeout);

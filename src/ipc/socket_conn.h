@@ -39,6 +39,10 @@ int mpr_socket_conn_recv(struct mpr_socket_conn *c, void *buf, size_t size,
 int mpr_socket_conn_send_fd(struct mpr_socket_conn *c, int fd,
 			    mproc_timeout timeout);
 int mpr_socket_conn_recv_fd(struct mpr_socket_conn *c, mproc_timeout timeout);
+/* Whether the next call finds the stream as it is, in another process, too: no call
+ * is under way, and none has stopped in the middle. Returns 0, -EBUSY, -EBADMSG. */
+int mpr_socket_conn_may_move(struct mpr_socket_conn *c);
+
 int mpr_socket_conn_poll(struct mpr_socket_conn *c, mproc_timeout timeout);
 
 /* Whether a recv fails at once, whatever comes; as long as an open file that one has

@@ -215,6 +215,8 @@ mpr_socket_conn_recv(struct mpr_socket_conn *c, void *buf, size_t size,
 	size_t len = 0;
 	int r;
 
+	if (!buf && size)
+		return mpr_fail(-EINVAL, "the buffer of %zu bytes is NULL", size);
 	mpr_socket_conn_adopt(c);
 	r = mpr_socket_conn_take(&c->receiving, &limit);
 	if (r < 0)

@@ -26,7 +26,14 @@ static int
 measure(struct message *m)
 {
 	m->len = 0;
+	if (m->n < 0 || (m->n > 0 && !m->parts))
+		return mpr_fail(-EINVAL, "%d parts at %p", m->n,
+				(const void *)m->parts);
 	for (int i = 0; i < m->n; i++) {
+		if (m->parts[i].iov_len && !m->parts[i].iov_base)
+			return mpr_fail(-EINVAL, "part %d of %d is NULL, and has "
+					"%zu bytes", i, m->n,
+					m->parts[i].iov_len);
 		if (m->parts[i].iov_len > INT64_MAX - m->len)
 			return mpr_fail(-EMSGSIZE, "a message of more than %lld "
 					"bytes", (long long)INT64_MAX);

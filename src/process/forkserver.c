@@ -407,6 +407,8 @@ static int
 pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
      const struct mproc_process_opts *o)
 {
+	const struct mpr_handover_socket *sockets =
+		mpr_plan_at(plan, plan->plan->sockets_at);
 	int r;
 
 	parcel->request = (struct mpr_server_request){
@@ -431,6 +433,8 @@ pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
 		parcel->fds[parcel->n++] = mpr_fds_check(o->keep_fds[i]) < 0 ?
 						   directory : o->keep_fds[i];
 	}
+	for (int i = 0; i < plan->plan->n_sockets; i++)
+		parcel->fds[parcel->n++] = sockets[i].fd;
 	parcel->request.n = parcel->n;
 	return r;
 }
@@ -502,6 +506,21 @@ ask(const struct server *s, mproc_process *p, const struct mpr_call *call,
 	return r < 0 ? r : wait_for_id(s, p->record, o);
 }
 
+/* What is sent at once has a limit. */
+static int
+check_room(const struct mproc_process_opts *o)
+{
+	int keep = o->n_keep_fds > 0 ? o->n_keep_fds : 0;
+	int conns = o->n_conns > 0 ? mpr_handover_count(o->conns, o->n_conns) :
+				     0;
+
+	return keep + conns <= MPR_COURIER_FDS - 5 ?
+		       0 : mpr_fail(-EINVAL, "%d descriptors in keep_fds and %d "
+				    "connections with sockets; a fork server "
+				    "takes %d", keep, conns,
+				    MPR_COURIER_FDS - 5);
+}
+
 pid_t
 mpr_forkserver_fork(mproc_process *p, const struct mpr_call *call,
 		    const struct mproc_process_opts *opts)
@@ -511,10 +530,9 @@ mpr_forkserver_fork(mproc_process *p, const struct mpr_call *call,
 	pid_t pid = -EPIPE;
 	int r;
 
-	if (o.n_keep_fds > MPR_COURIER_FDS - 5)
-		return mpr_fail(-EINVAL, "%d descriptors in keep_fds; a fork "
-				"server takes %d", o.n_keep_fds,
-				MPR_COURIER_FDS - 5);
+	r = check_room(&o);
+	if (r < 0)
+		return r;
 	if (!o.env)
 		o.env = mpr_image_own_environment();
 	for (int i = 0; i < SERVERS && pid == -EPIPE; i++) {

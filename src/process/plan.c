@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "ipc/handover.h"
 #include "os/bytelock.h"
 #include "os/fds.h"
 #include "os/generation.h"
@@ -104,7 +105,17 @@ count_environment(const char *const *env, int *ret_n)
 	return bytes;
 }
 
-static void
+static int
+fill_sockets(struct mpr_plan_file *f, const struct mproc_process_opts *o)
+{
+	void *at = f->shmem.base + f->plan->sockets_at;
+	int n = mpr_handover_sockets(o->conns, o->n_conns, at);
+
+	f->plan->n_sockets = n < 0 ? 0 : n;
+	return n < 0 ? n : 0;
+}
+
+static int
 fill(struct mpr_plan_file *f, const struct mpr_call *call,
      const struct mproc_process_opts *o, const struct mpr_plan *plan)
 {
@@ -130,6 +141,7 @@ fill(struct mpr_plan_file *f, const struct mpr_call *call,
 	f->plan->n_pass =
 		list_passed((struct mpr_pass *)(void *)(base + plan->pass_at),
 			    o);
+	return fill_sockets(f, o);
 }
 
 static void
@@ -199,6 +211,7 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 		.process_group = o->process_group,
 	};
 	size_t n_keep = o->n_keep_fds > 0 ? (size_t)o->n_keep_fds : 0;
+	size_t n_conns = o->n_conns > 0 ? (size_t)o->n_conns : 0;
 	size_t at = PLAN_AT;
 	int r;
 
@@ -227,9 +240,14 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 	plan.limits_at = take(&at, (size_t)o->n_limits * sizeof(*o->limits));
 	plan.keep_at = take(&at, n_keep * sizeof(int));
 	plan.pass_at = take(&at, (n_keep + 3) * sizeof(struct mpr_pass));
+	plan.sockets_at = take(&at, n_conns *
+					    sizeof(struct mpr_handover_socket));
 	r = make_file(ret_f, mpr_round_up(at, PAGE), plans);
-	if (r == 0)
-		fill(ret_f, call, o, &plan);
+	if (r < 0)
+		return r;
+	r = fill(ret_f, call, o, &plan);
+	if (r < 0)
+		mpr_plan_free(ret_f);
 	return r;
 }
 

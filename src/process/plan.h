@@ -58,8 +58,8 @@ struct mpr_plan {
 	uint64_t env_at; /* strings, one behind the other; 0: exec applies it */
 	int32_t n_env;
 	struct mpr_ambience ambience; /* the same */
-	uint64_t cpus_at, keep_at, pass_at, limits_at;
-	int32_t n_cpus, n_keep, n_pass, n_limits;
+	uint64_t cpus_at, keep_at, pass_at, limits_at, sockets_at;
+	int32_t n_cpus, n_keep, n_pass, n_limits, n_sockets;
 	int32_t nice;
 	int32_t process_group;
 };

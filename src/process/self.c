@@ -237,6 +237,7 @@ mpr_self_run(const struct mpr_start *start)
 	/* Our parent's parent; in between, someone may have closed it. */
 	if (self.pid == start->bond.parent)
 		mpr_child_close(&self.parent);
+	mpr_handover_keep(start->opts->conns, start->opts->n_conns, true);
 	mpr_self_begin(start);
 	mpr_self_enter(start);
 }

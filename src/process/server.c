@@ -9,6 +9,7 @@
 #include "arena/participant.h"
 #include "base/alloc.h"
 #include "base/macros.h"
+#include "ipc/handover.h"
 #include "ipc/queue_fd.h"
 #include "os/ambience.h"
 #include "os/child.h"
@@ -106,6 +107,21 @@ place_kept(struct birth *b, const struct mproc_process_opts *o)
 	return r < 0 ? r : 0;
 }
 
+/* Those that the server itself has are none of the child's. */
+MPR_CHILD_PATH static int
+adopt_sockets(const struct birth *b, const struct mproc_process_opts *o)
+{
+	const struct mpr_handover_socket *sockets =
+		mpr_plan_at(&b->plan, b->plan.plan->sockets_at);
+	int first = b->request.keep + (o->n_keep_fds > 0 ? o->n_keep_fds : 0);
+	int r = 0;
+
+	mpr_handover_keep(NULL, 0, false);
+	for (int i = 0; i < b->plan.plan->n_sockets && r == 0; i++)
+		r = mpr_handover_adopt(sockets[i].end, b->fds[first + i]);
+	return r;
+}
+
 /* They lead where they do in the starter, or where its options say. */
 MPR_CHILD_PATH static void
 lead_stream(struct birth *b, int stream, struct mproc_stdio *ret_s)
@@ -132,6 +148,8 @@ place_descriptors(struct birth *b, struct mproc_process_opts *o)
 		r = mpr_fds_enter(b->fds[DIRECTORY]);
 	if (r == 0)
 		r = place_kept(b, o);
+	if (r == 0)
+		r = adopt_sockets(b, o);
 	if (r < 0)
 		return r;
 	lead_stream(b, 0, &o->stdin_);

@@ -37,8 +37,8 @@ struct mpr_server_hello {
 #define MPR_SERVER_NO_SLOT (-1)
 
 /* The descriptors: the working directory, the plan if it is in no slot, the standard
- * streams that have one, and those that are kept, in the order in which the plan has
- * their numbers. */
+ * streams that have one, those that are kept, in the order in which the plan has
+ * their numbers, and the sockets of ends of pipes, in its order, too. */
 struct mpr_server_request {
 	int32_t ask;
 	int32_t slot;

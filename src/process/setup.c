@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "ipc/socket_end.h"
 #include "os/child.h"
 #include "os/cpu.h"
 #include "os/fds.h"
@@ -181,7 +182,8 @@ redirect(const struct mproc_process_opts *o)
 static uint64_t
 close_others(const struct mproc_process_opts *o, int kept)
 {
-	int n = o->n_keep_fds < 0 ? 0 : o->n_keep_fds, r;
+	int n = o->n_keep_fds < 0 ? 0 : o->n_keep_fds, all, r;
+	unsigned sockets = mpr_socket_end_fds(NULL, 0);
 	int *keep;
 
 	for (int i = 0; i < n; i++) {
@@ -189,14 +191,16 @@ close_others(const struct mproc_process_opts *o, int kept)
 		if (r < 0)
 			return failure(KEEP, r, o->keep_fds[i]);
 	}
-	keep = mpr_malloc(((size_t)n + MPR_ARENA_FDS + 1) * sizeof(*keep));
+	all = n + MPR_ARENA_FDS + 1 + (int)sockets;
+	keep = mpr_malloc((size_t)all * sizeof(*keep));
 	if (!keep)
 		return failure(CLOSE, -ENOMEM, 0);
 	for (int i = 0; i < n; i++)
 		keep[i] = o->keep_fds[i];
 	mpr_arena_fds(keep + n);
 	keep[n + MPR_ARENA_FDS] = kept;
-	r = mpr_fds_close_others(keep, n + MPR_ARENA_FDS + 1);
+	mpr_socket_end_fds(keep + n + MPR_ARENA_FDS + 1, sockets);
+	r = mpr_fds_close_others(keep, all);
 	free(keep);
 	if (r < 0)
 		return failure(CLOSE, r, 0);
@@ -273,8 +277,7 @@ mpr_setup_result(uint64_t word, const struct mproc_process_opts *o)
 	if (step == MPR_SETUP_FORK)
 		return mpr_fail(r, "fork in the fork server: %s", text);
 	if (step == MPR_SETUP_DESCRIPTORS)
-		return mpr_fail(r, "descriptors in the child of the fork "
-				"server: %s", text);
+		return mpr_fail(r, "descriptors in the child: %s", text);
 	switch ((enum step)step) {
 	case GROUP:
 		return mpr_fail(r, "process_group %d: %s",

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "ipc/handover.h"
 #include "os/image.h"
 #include "process/plan.h"
 #include "process/spawn.h"
@@ -38,6 +39,8 @@ static int
 list_fds(const struct mpr_plan_file *f, int *fds)
 {
 	const struct mpr_pass *pass = mpr_plan_at(f, f->plan->pass_at);
+	const struct mpr_handover_socket *sockets =
+		mpr_plan_at(f, f->plan->sockets_at);
 	int n = 0;
 
 	fds[n++] = f->shmem.file.fd;
@@ -47,6 +50,8 @@ list_fds(const struct mpr_plan_file *f, int *fds)
 	}
 	for (int i = 0; i < f->plan->n_pass; i++)
 		fds[n++] = pass[i].fd;
+	for (int i = 0; i < f->plan->n_sockets; i++)
+		fds[n++] = sockets[i].fd;
 	return n;
 }
 
@@ -62,7 +67,8 @@ start_image(const struct mpr_plan_file *f, const struct mproc_process_opts *o,
 		.argv = o->exe ? exe_argv : mpr_spawned_argv(),
 		.deaf = service,
 	};
-	int *fds = mpr_malloc(((size_t)f->plan->n_pass + 3) * sizeof(*fds));
+	size_t n = (size_t)f->plan->n_pass + (size_t)f->plan->n_sockets + 3;
+	int *fds = mpr_malloc(n * sizeof(*fds));
 	char **env;
 	pid_t pid;
 

@@ -4,6 +4,7 @@
 
 #include "arena/arena.h"
 #include "base/macros.h"
+#include "ipc/handover.h"
 #include "os/child.h"
 #include "os/fds.h"
 #include "os/start.h"
@@ -61,6 +62,21 @@ refuse(enum mpr_setup_step step, int r)
 	mpr_child_exit(EXIT_CODE);
 }
 
+/* Before the options close what is not to stay open. */
+static int
+adopt_sockets(void)
+{
+	const struct mpr_handover_socket *sockets =
+		mpr_plan_at(&plan, plan.plan->sockets_at);
+	int r = 0;
+
+	for (int i = 0; i < plan.plan->n_sockets && r == 0; i++) {
+		mpr_fds_end_at_exec(sockets[i].fd);
+		r = mpr_handover_adopt(sockets[i].end, sockets[i].fd);
+	}
+	return r;
+}
+
 /* The parent may have had descriptors closed at exec that were needed so far. */
 static void
 settle_descriptors(void)
@@ -82,6 +98,9 @@ arrive(void)
 
 	if (r < 0)
 		refuse(MPR_SETUP_ENTRY, r);
+	r = adopt_sockets();
+	if (r < 0)
+		refuse(MPR_SETUP_DESCRIPTORS, r);
 	start.opts = &opts;
 	start.setup = true;
 	start.name = plan.plan->name;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ipc/pipe_shm.h"
+#include "ipc/socket_end.h"
 #include "world.h"
 
 /* Longer than anything takes here. */
@@ -21,7 +22,34 @@ struct scene {
 	bool long_ones;
 	bool both;	    /* the victim holds a, too, and the test nothing */
 	bool copies;	    /* a forked child gets what the victim has */
+	bool sockets;	    /* the ends are */
+	uint64_t open;	    /* the state then */
 };
+
+static int
+make_pipe(struct scene *s)
+{
+	return mproc_pipe(&s->a, &s->b, MPROC_OPTS(mproc_pipe_opts,
+						   .sockets = s->sockets));
+}
+
+static struct mpr_pipe *
+pipe_of(const mproc_conn *a)
+{
+	return mpr_arena_at(mpr_arena_peek(), mpr_arena_offset(
+		mpr_arena_peek(), a) - offsetof(struct mpr_pipe, end[0]));
+}
+
+/* The victim has a copy of the test's socket, and is to have the only one. */
+static void
+close_copies(const struct scene *s)
+{
+	if (!s->sockets)
+		return;
+	mpr_socket_end_close(s->b, s->open);
+	if (s->both)
+		mpr_socket_end_close(s->a, s->open);
+}
 
 /* What lies in blocks is stepped through in step/queue_block, too. */
 static bool
@@ -86,13 +114,11 @@ static void
 scene_begin(void *arg)
 {
 	struct scene *s = arg;
-	struct mpr_pipe *pipe;
 
 	note(s);
-	assert_int_equal(mproc_pipe(&s->a, &s->b, NULL), 0);
-	pipe = mpr_arena_at(mpr_arena_peek(), mpr_arena_offset(
-		mpr_arena_peek(), s->a) - offsetof(struct mpr_pipe, end[0]));
-	s->world.q = mpr_pipe_queue(mpr_arena_peek(), pipe, 1);
+	assert_int_equal(make_pipe(s), 0);
+	s->open = atomic_load(&pipe_of(s->a)->state);
+	s->world.q = mpr_pipe_queue(mpr_arena_peek(), pipe_of(s->a), 1);
 	for (uint32_t i = 0; i < s->messages; i++)
 		assert_int_equal(send_message(s, s->a, BY_TEST, i), 0);
 }
@@ -160,6 +186,7 @@ find_the_end(struct scene *s, unsigned min, unsigned max)
 	size_t len;
 	int r;
 
+	close_copies(s);
 	recover();
 	while ((r = mproc_conn_recv(s->a, bytes, sizeof(bytes), &len, BOUND)) ==
 	       0) {
@@ -177,9 +204,11 @@ find_the_end(struct scene *s, unsigned min, unsigned max)
 static void
 nothing_is_left(struct scene *s)
 {
+	if (s->both)
+		close_copies(s);
 	expect_nothing(s);
 	/* There is nobody whose pipe is gone. */
-	assert_int_equal(mproc_pipe(&s->a, &s->b, NULL), 0);
+	assert_int_equal(make_pipe(s), 0);
 	assert_int_equal(send_message(s, s->a, BY_TEST, 0), 0);
 	mproc_conn_close(s->a);
 	mproc_conn_close(s->b);
@@ -191,11 +220,11 @@ create_victim(void *arg)
 	struct scene *s = arg;
 
 	/* As a participant, so that this is not about joining. */
-	may_fail(mproc_pipe(&s->a, &s->b, NULL));
+	may_fail(make_pipe(s));
 	mproc_conn_close(s->a);
 	mproc_conn_close(s->b);
 	mpt_step_begin();
-	may_fail(mproc_pipe(&s->a, &s->b, NULL));
+	may_fail(make_pipe(s));
 	mpt_step_end();
 }
 
@@ -217,18 +246,20 @@ left_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 static void
 killed_in_create(void **state)
 {
-	struct scene s = { .world.t = *state };
+	for (int i = 0; i < 2; i++) {
+		struct scene s = { .world.t = *state, .sockets = i };
 
-	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
-		.name = "create",
-		.victim = create_victim,
-		.before = only_note,
-		.survivor = left_survivor,
-		.fingerprint = state_of,
-		.arg = &s,
-		.every = 1,
-		.budget = 8,
-	}, NULL);
+		mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+			.name = i ? "create with sockets" : "create",
+			.victim = create_victim,
+			.before = only_note,
+			.survivor = left_survivor,
+			.fingerprint = state_of,
+			.arg = &s,
+			.every = 1,
+			.budget = 8,
+		}, NULL);
+	}
 }
 
 static void
@@ -254,11 +285,15 @@ send_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 static void
 killed_in_send(void **state)
 {
-	for (int i = 0; i < 1 + in_full(); i++) {
-		struct scene s = { .world.t = *state, .long_ones = i };
+	static const char *const names[] = { "send", "send over a socket",
+					     "send a long message" };
+
+	for (int i = 0; i < 2 + in_full(); i++) {
+		struct scene s = { .world.t = *state, .sockets = i == 1,
+				   .long_ones = i == 2 };
 
 		mpt_stepper_run(*state, &(struct mpt_stepper_opts){
-			.name = i ? "send a long message" : "send",
+			.name = names[i],
 			.victim = send_victim,
 			.before = scene_begin,
 			.survivor = send_survivor,
@@ -375,36 +410,44 @@ close_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 static void
 killed_in_close(void **state)
 {
-	struct scene s = { .world.t = *state, .messages = 1 };
+	for (int i = 0; i < 2; i++) {
+		/* Who closes a socket with something in it, takes what it has sent
+		 * away, too. */
+		struct scene s = { .world.t = *state, .messages = !i,
+				   .sockets = i };
 
-	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
-		.name = "close",
-		.victim = close_victim,
-		.before = scene_begin,
-		.survivor = close_survivor,
-		.fingerprint = state_of,
-		.arg = &s,
-		.every = 1,
-		.budget = 8,
-	}, NULL);
+		mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+			.name = i ? "close a socket" : "close",
+			.victim = close_victim,
+			.before = scene_begin,
+			.survivor = close_survivor,
+			.fingerprint = state_of,
+			.arg = &s,
+			.every = 1,
+			.budget = 8,
+		}, NULL);
+	}
 }
 
 /* Nobody else holds either end: the memory goes. */
 static void
 killed_in_the_last_close(void **state)
 {
-	struct scene s = { .world.t = *state, .both = true };
+	for (int i = 0; i < 2; i++) {
+		struct scene s = { .world.t = *state, .both = true,
+				   .sockets = i };
 
-	mpt_stepper_run(*state, &(struct mpt_stepper_opts){
-		.name = "last close",
-		.victim = close_victim,
-		.before = scene_begin,
-		.survivor = left_survivor,
-		.fingerprint = state_of,
-		.arg = &s,
-		.every = 1,
-		.budget = 8,
-	}, NULL);
+		mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+			.name = i ? "last close of a socket" : "last close",
+			.victim = close_victim,
+			.before = scene_begin,
+			.survivor = left_survivor,
+			.fingerprint = state_of,
+			.arg = &s,
+			.every = 1,
+			.budget = 8,
+		}, NULL);
+	}
 }
 
 static int
@@ -462,11 +505,17 @@ start_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 static void
 killed_while_it_gives(void **state)
 {
-	for (int i = 0; i < 2; i++) {
-		struct scene s = { .world.t = *state, .copies = i };
+	static const char *const names[] = {
+		"start with .conns", "start with copies",
+		"start with .conns, a socket", "start with copies of a socket",
+	};
+
+	for (int i = 0; i < 4; i++) {
+		struct scene s = { .world.t = *state, .copies = i & 1,
+				   .sockets = i & 2 };
 
 		mpt_stepper_run(*state, &(struct mpt_stepper_opts){
-			.name = i ? "start with copies" : "start with .conns",
+			.name = names[i],
 			.victim = start_victim,
 			.before = scene_begin,
 			.survivor = start_survivor,
