@@ -94,7 +94,9 @@ mproc_supervisor_create(mproc_supervisor **ret_s,
  * @process:     how to start it, or NULL. It is copied, and so are its .name
  *               (NULL means "child-0" for the first, and so on) and, with
  *               .arg_size, the argument; what else it points to must be there
- *               as long as the supervisor.
+ *               as long as the supervisor. Ends of pipes in its .conns are each
+ *               process's that is started for the child, one after the other, and
+ *               this process goes on to hold them: see below.
  * @restart:     an enum mproc_restart; 0: MPROC_RESTART_ALWAYS
  * @grace:       how long it has, when it is stopped, between SIGTERM and
  *               SIGKILL; 0 means five seconds
@@ -118,9 +120,18 @@ struct mproc_child_opts {
  * The next mproc_supervisor_run() starts it, as a process under the same exit
  * rules as any other.
  *
+ * Whoever is at the other end of what is in .conns does not notice when the child is
+ * started again, but that a message is lost which one that was killed had taken: there
+ * is no end of file, as this process holds the end, too, and what is sent meanwhile
+ * waits for the next one. It closes its own when the child will not be started again:
+ * it, or with MPROC_ONE_FOR_ALL and MPROC_REST_FOR_ONE the supervisor, is over; at the
+ * latest in mproc_supervisor_close(). An end that is a socket (.sockets) cannot be given
+ * in that way: a message may be torn when its sender is killed.
+ *
  * Return: its number, 0 for the first child, or a negative error:
  *   -EINVAL     @s or @fn is NULL, or @arg with .arg_size, or an option or a
- *               struct_size makes no sense
+ *               struct_size makes no sense, or one of .conns is a socket
+ *   -EFAULT, -ESTALE  one of .conns is no end of a pipe, or not this process's
  *   -E2BIG      options that this library does not know
  *   -EBUSY      another thread is in mproc_supervisor_run()
  *   -ESHUTDOWN  it was stopped, or has given up

@@ -237,6 +237,31 @@ mpr_handover_begin(struct mpr_handover *p, mproc_conn *const *conns, int n, bool
 	return r;
 }
 
+void
+mpr_handover_lend(struct mpr_handover *p)
+{
+	p->moves = false;
+}
+
+void
+mpr_handover_claim(mproc_conn *const *conns, int n)
+{
+	struct mpr_pipe *pipe;
+	_Atomic uint64_t *at;
+	mproc_arena *a;
+	uint64_t word;
+
+	for (int i = 0; i < n; i++) {
+		at = hold_of(conns[i], mpr_hold_mine(), &a, &pipe);
+		word = at ? atomic_load(at) : 0;
+		/* Another thread may use it for the first time, or close it. */
+		while (mpr_hold_is(word, mpr_hold_mine()) &&
+		       !atomic_compare_exchange_strong(at, &word,
+						       word | MPR_HOLD_USED))
+			;
+	}
+}
+
 static void
 forget(struct mpr_handover *p)
 {

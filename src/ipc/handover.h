@@ -52,6 +52,13 @@ int mpr_handover_adopt(uint64_t end, int fd);
 int mpr_handover_begin(struct mpr_handover *p, mproc_conn *const *conns, int n, bool all,
 		   pid_t pid);
 
+/* The caller goes on to hold what it has named for the child. */
+void mpr_handover_lend(struct mpr_handover *p);
+
+/* The caller holds @conns as one who uses them: the other ends see it, too, if they are
+ * the caller's own. */
+void mpr_handover_claim(mproc_conn *const *conns, int n);
+
 /* It is about to get the order to begin. */
 void mpr_handover_end(struct mpr_handover *p);
 

@@ -189,13 +189,16 @@ static int
 start_child(mproc_supervisor *s, unsigned i)
 {
 	struct mpr_supervised *c = &s->children[i];
+	struct mpr_call call = mpr_call_entry(c->fn, c->arg, c->opts.arg_size);
 	struct mproc_process_opts o = c->opts;
 	int r;
 
 	o.name = c->name;
-	r = mproc_process_start(&s->ps[i], c->fn, c->arg, &o);
+	r = mpr_process_hold(&s->ps[i], &call, &o);
 	if (r < 0)
 		return r;
+	mpr_handover_lend(&s->ps[i]->handover);
+	mpr_process_let_go(s->ps[i]);
 	c->wanted = false;
 	c->begun = true;
 	c->started_at = mproc_now();
@@ -231,6 +234,47 @@ start_due(mproc_supervisor *s)
 	return next;
 }
 
+/* Whether nothing will start child @i again. */
+static bool
+is_child_over(const mproc_supervisor *s, unsigned i)
+{
+	const struct mpr_supervised *c = &s->children[i];
+
+	return !s->ps[i] && !c->wanted &&
+	       (s->state != MPR_SUPERVISOR_GOING ||
+		c->restart == MPROC_RESTART_NEVER ||
+		s->strategy == MPROC_ONE_FOR_ONE);
+}
+
+/* Whether another child has it, too, and is not over. */
+static bool
+is_lent(const mproc_supervisor *s, const mproc_conn *conn)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		const struct mpr_supervised *c = &s->children[i];
+
+		for (int j = 0; c->lends && j < c->opts.n_conns; j++)
+			if (c->opts.conns[j] == conn)
+				return true;
+	}
+	return false;
+}
+
+void
+mpr_supervisor_release(mproc_supervisor *s, bool all)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		struct mpr_supervised *c = &s->children[i];
+
+		if (!c->lends || !(all || is_child_over(s, i)))
+			continue;
+		c->lends = false;
+		for (int j = 0; j < c->opts.n_conns; j++)
+			if (!is_lent(s, c->opts.conns[j]))
+				mpr_pipe_leave(c->opts.conns[j]);
+	}
+}
+
 static bool
 is_over(const mproc_supervisor *s)
 {
@@ -263,6 +307,7 @@ act(mproc_supervisor *s)
 		wind_up(s);
 	}
 	see_who_has_ended(s);
+	mpr_supervisor_release(s, false);
 	return stop_last(s, &next) ? next : start_due(s);
 }
 

@@ -144,6 +144,20 @@ busy(void)
 	return mpr_fail(-EBUSY, "another thread runs the supervisor");
 }
 
+/* One that is killed in the middle of a message leaves half of it in a socket, and its
+ * successor would go on behind that. */
+static int
+check_conns(const struct mproc_process_opts *o)
+{
+	int r = mpr_handover_check(o->conns, o->n_conns);
+
+	if (r == 0 && o->n_conns > 0 &&
+	    mpr_handover_count(o->conns, o->n_conns) > 0)
+		r = mpr_fail(-EINVAL, "what is started again cannot be given ends "
+			     "that are sockets: a message may be torn");
+	return r;
+}
+
 int
 mproc_supervisor_add(mproc_supervisor *s, mproc_entry *fn, void *arg,
 		     const struct mproc_child_opts *opts)
@@ -165,10 +179,10 @@ mproc_supervisor_add(mproc_supervisor *s, mproc_entry *fn, void *arg,
 		return mpr_fail(-EINVAL, "there is no restart %d", o.restart);
 	if (o.grace.ns < 0)
 		return mpr_fail(-EINVAL, "the grace is a point in time");
-	/* They would be gone with the first process. */
-	if (c.opts.n_conns > 0)
-		return mpr_fail(-EINVAL, "what is started again cannot be given "
-				"%d connections", c.opts.n_conns);
+	r = check_conns(&c.opts);
+	if (r < 0)
+		return r;
+	c.lends = c.opts.n_conns > 0;
 	c.opts.struct_size = sizeof(c.opts);
 	c.restart = o.restart ? (enum mproc_restart)o.restart :
 				MPROC_RESTART_ALWAYS;
@@ -187,6 +201,9 @@ mproc_supervisor_add(mproc_supervisor *s, mproc_entry *fn, void *arg,
 		return busy();
 	}
 	r = add(s, &c, c.opts.name);
+	/* Before anybody can miss it. */
+	if (r >= 0)
+		mpr_handover_claim(c.opts.conns, c.opts.n_conns);
 	atomic_store(&s->busy, false);
 	if (r < 0)
 		free(c.copy);
@@ -236,6 +253,8 @@ mproc_supervisor_close(mproc_supervisor *s)
 {
 	if (!s)
 		return;
+	if (s->generation == mpr_generation())
+		mpr_supervisor_release(s, true);
 	for (unsigned i = 0; i < s->n; i++) {
 		mproc_process_close(s->ps[i]);
 		free(s->children[i].copy);

@@ -30,6 +30,8 @@ struct mpr_supervised {
 	int64_t started_at;
 	unsigned failures; /* in a row, or restarts after them */
 
+	bool lends; /* ends of pipes, which the supervisor holds for it */
+
 	bool stopping; /* runs, and is to end; that end is ours */
 	bool asked;
 	bool killed;
@@ -61,6 +63,10 @@ struct mproc_supervisor {
 	struct mpr_supervised *children;
 	mproc_process **ps; /* of each, or NULL */
 };
+
+/* The ends of pipes that the supervisor holds for its children: it does so no more for
+ * those that are over; or for @all. */
+void mpr_supervisor_release(mproc_supervisor *s, bool all);
 
 /* Returns 0, MPROC_SUPERVISOR_GAVE_UP, -ETIMEDOUT or -EINTR, -ECHILD. With a
  * deadline in the past it does what can be done at once. */

@@ -473,22 +473,6 @@ a_group_is_given_an_end(void **state)
 	end(t, b);
 }
 
-static void
-a_supervised_one_is_given_none(void **state)
-{
-	const struct mproc_process_opts *opts;
-	struct mpt *t = *state;
-	struct board *b = new_board(t);
-	mproc_supervisor *s;
-
-	opts = MPROC_OPTS(mproc_process_opts, .conns = &b->b, .n_conns = 1);
-	assert_int_equal(mproc_supervisor_create(&s, NULL), 0);
-	assert_int_equal(mproc_supervisor_add(s, wait_in_step, t, MPROC_OPTS(
-		mproc_child_opts, .process = opts)), -EINVAL);
-	mproc_supervisor_close(s);
-	end(t, b);
-}
-
 static int
 send_inline(void *arg)
 {
@@ -679,7 +663,6 @@ main(void)
 		mpt_test(a_failed_start_changes_nothing),
 		mpt_test(a_start_without_memory_changes_nothing),
 		mpt_test(a_group_is_given_an_end),
-		mpt_test(a_supervised_one_is_given_none),
 		mpt_test(an_inline_entry_uses_the_callers),
 		mpt_test(who_is_given_none_holds_none),
 		mpt_test(a_grandchild_holds_it),
