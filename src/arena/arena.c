@@ -66,6 +66,8 @@ mpr_arena_attach(struct mproc_arena *a)
 	a->shmem.stays = a->shm->prefaulted != 0;
 	a->n_extents = (uint32_t)((a->shmem.size - MPR_HEAP_AT) /
 				  MPR_EXTENT_SIZE);
+	for (unsigned i = 0; i < MPR_KINDS; i++)
+		a->rovers[i] = (struct mpr_rover){ 0 };
 }
 
 uint32_t

@@ -29,6 +29,7 @@
 
 #include <mproc/arena.h>
 
+#include "arena/rover.h"
 #include "base/macros.h"
 #include "os/file.h"
 #include "os/shmem.h"
@@ -136,6 +137,7 @@ struct mproc_arena {
 	struct mpr_arena_shm *shm; /* the start of the mapping */
 	uint32_t n_extents;
 	unsigned index; /* 0: the default one; see arena/table.h */
+	struct mpr_rover rovers[MPR_KINDS]; /* in the lists of objects */
 };
 
 /* The capacities that an arena can have; 0 is the usual one. */

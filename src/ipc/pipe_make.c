@@ -42,36 +42,66 @@ add_header(mproc_arena *a, struct mpr_self *self,
 static struct mpr_pipe *
 claim_header(mproc_arena *a, struct mpr_self *self, struct mpr_pipe_walk *walk)
 {
+	struct mpr_pipe_walk before = *walk;
 	struct mpr_pipe *pipe;
 
-	while ((pipe = mpr_pipe_next(a, walk))) {
+	for (; (pipe = mpr_pipe_next(a, walk)); before = *walk) {
 		uint64_t word = atomic_load(&pipe->state);
 
-		if (mpr_owner_state(word) == MPR_PIPE_FREE &&
-		    mpr_hold_is_clean(a, &pipe->end[0].holds) &&
-		    mpr_hold_is_clean(a, &pipe->end[1].holds) &&
-		    atomic_compare_exchange_strong(
+		if (mpr_owner_state(word) != MPR_PIPE_FREE ||
+		    !mpr_hold_is_clean(a, &pipe->end[0].holds) ||
+		    !mpr_hold_is_clean(a, &pipe->end[1].holds) ||
+		    !atomic_compare_exchange_strong(
 			    &pipe->state, &word,
 			    mpr_owner(mpr_arena_epoch(a), self->slot,
 				      MPR_PIPE_BUSY)))
-			return pipe;
+			continue;
+		mpr_rover_found(&a->rovers[MPR_KIND_PIPE],
+				before.last ? mpr_arena_offset(a, before.last) :
+					      0, before.n);
+		return pipe;
 	}
 	return NULL;
+}
+
+/* Claims a FREE header, or makes one. */
+static int
+find_header(mproc_arena *a, struct mpr_self *self, struct mpr_pipe **ret_pipe)
+{
+	struct mpr_rover *rover = &a->rovers[MPR_KIND_PIPE];
+	uint64_t place = mpr_rover_begin(rover);
+	struct mpr_pipe_walk walk = { 0 };
+	bool whole = !place;
+	int r;
+
+	if (place)
+		walk = (struct mpr_pipe_walk){
+			mpr_arena_at(a, mpr_rover_offset(place)),
+			mpr_rover_number(place),
+		};
+	while (!(*ret_pipe = claim_header(a, self, &walk))) {
+		if (whole || !mpr_rover_turns(rover, walk.n)) {
+			r = add_header(a, self, &walk);
+			if (r == 0)
+				continue;
+			if (whole)
+				return r;
+		}
+		walk = (struct mpr_pipe_walk){ 0 };
+		whole = true;
+	}
+	return 0;
 }
 
 /* A header that is BUSY and ours. */
 static int
 make_header(mproc_arena *a, struct mpr_self *self, struct mpr_pipe **ret_pipe)
 {
-	struct mpr_pipe_walk walk = { 0 };
 	struct mpr_pipe *pipe;
-	int r;
+	int r = find_header(a, self, &pipe);
 
-	while (!(pipe = claim_header(a, self, &walk))) {
-		r = add_header(a, self, &walk);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	pipe->magic = MPR_PIPE_MAGIC; /* again: someone may have scribbled */
 	atomic_store(&pipe->creator, mpr_hold_mine());
 	atomic_store(&pipe->pid_namespace, mpr_task_namespace());

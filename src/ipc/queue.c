@@ -69,9 +69,10 @@ static mproc_queue *
 claim_header(mproc_arena *a, struct mpr_self *self, struct mpr_queue_walk *walk,
 	     uint64_t *ret_busy)
 {
+	struct mpr_queue_walk before = *walk;
 	mproc_queue *q;
 
-	while ((q = mpr_queue_next(a, walk))) {
+	for (; (q = mpr_queue_next(a, walk)); before = *walk) {
 		uint64_t word = atomic_load(&q->state);
 
 		if (mpr_owner_state(word) == MPR_QUEUE_GONE) {
@@ -86,10 +87,45 @@ claim_header(mproc_arena *a, struct mpr_self *self, struct mpr_queue_walk *walk,
 			continue;
 		*ret_busy = mpr_owner(mpr_arena_epoch(a), self->slot,
 				      MPR_QUEUE_BUSY);
-		if (atomic_compare_exchange_strong(&q->state, &word, *ret_busy))
-			return q;
+		if (!atomic_compare_exchange_strong(&q->state, &word, *ret_busy))
+			continue;
+		mpr_rover_found(&a->rovers[MPR_KIND_QUEUE],
+				before.last ? mpr_arena_offset(a, before.last) :
+					      0, before.n);
+		return q;
 	}
 	return NULL;
+}
+
+/* Claims a FREE header, or makes one. */
+static int
+find_header(mproc_arena *a, struct mpr_self *self, mproc_queue **ret_q,
+	    uint64_t *ret_busy)
+{
+	struct mpr_rover *rover = &a->rovers[MPR_KIND_QUEUE];
+	uint64_t place = mpr_rover_begin(rover);
+	struct mpr_queue_walk walk = { 0 };
+	bool whole = !place;
+	int r;
+
+	if (place)
+		walk = (struct mpr_queue_walk){
+			mpr_arena_at(a, mpr_rover_offset(place)),
+			mpr_rover_number(place),
+		};
+	/* One walk: where there are thousands, a second one would show. */
+	while (!(*ret_q = claim_header(a, self, &walk, ret_busy))) {
+		if (whole || !mpr_rover_turns(rover, walk.n)) {
+			r = add_header(a, self, &walk);
+			if (r == 0)
+				continue;
+			if (whole)
+				return r;
+		}
+		walk = (struct mpr_queue_walk){ 0 };
+		whole = true;
+	}
+	return 0;
 }
 
 /* Reads what has limits: how large the lanes are to be, and the longest message
@@ -167,21 +203,16 @@ static int
 make_header(mproc_arena *a, struct mpr_self *self,
 	    const struct mproc_queue_opts *o, mproc_queue **ret_q)
 {
-	struct mpr_queue_walk walk = { 0 };
 	size_t capacity, max_message;
 	mproc_queue *q;
 	uint64_t busy;
 	int r;
 
 	r = read_sizes(a, o, &capacity, &max_message);
+	if (r == 0)
+		r = find_header(a, self, &q, &busy);
 	if (r < 0)
 		return r;
-	/* One walk: where there are thousands, a second one would show. */
-	while (!(q = claim_header(a, self, &walk, &busy))) {
-		r = add_header(a, self, &walk);
-		if (r < 0)
-			return r;
-	}
 	q->magic = MPR_QUEUE_MAGIC; /* again: someone may have scribbled */
 	atomic_store(&q->closing, 0);
 	atomic_store(&q->hint, 0);

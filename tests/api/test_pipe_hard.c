@@ -173,6 +173,32 @@ threads_go_on_when_a_child_ends(void **state)
 	end(t, b);
 }
 
+/* Further ones need no more memory for their headers, but for a small part. */
+static void
+thousands_use_what_was_freed(void **state)
+{
+	enum { N = 2000 };
+	static mproc_conn *ends[2 * N];
+	struct mproc_arena_stat first, last;
+
+	(void)state;
+	for (int round = 0; round < 5; round++) {
+		for (int i = 0; i < N; i++)
+			assert_int_equal(mproc_pipe(&ends[2 * i],
+						    &ends[2 * i + 1], NULL), 0);
+		last = stat_now();
+		if (round == 0)
+			first = last;
+		/* Each second one stays for a while. */
+		for (int i = 0; i < 2; i++)
+			for (int j = i; j < N; j += 2) {
+				mproc_conn_close(ends[2 * j]);
+				mproc_conn_close(ends[2 * j + 1]);
+			}
+	}
+	assert_true(last.blocks - first.blocks <= first.blocks / 8);
+}
+
 int
 main(void)
 {
@@ -182,6 +208,7 @@ main(void)
 		mpt_test(whoever_closes_it_gives_it_back),
 		mpt_test(nothing_is_cancelled_half_way),
 		mpt_test(threads_go_on_when_a_child_ends),
+		mpt_test(thousands_use_what_was_freed),
 	};
 
 	return cmocka_run_group_tests(tests, with_pipes, NULL);
