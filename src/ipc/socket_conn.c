@@ -50,8 +50,8 @@ mpr_socket_conn_is(const void *p)
 static void
 adopt(struct mpr_socket_conn *c)
 {
-	c->out_lost |= c->sending.taken;
-	c->in_lost |= c->receiving.taken;
+	c->out_lost |= mpr_turn_is_taken(&c->sending);
+	c->in_lost |= mpr_turn_is_taken(&c->receiving);
 	mpr_turn_init(&c->sending);
 	mpr_turn_init(&c->receiving);
 }

@@ -8,14 +8,30 @@
 #define MPR_OS_TURN_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct mpr_turn {
-	pthread_mutex_t lock;
-	pthread_cond_t given;
-	bool taken;
+enum mpr_turn_state {
+	MPR_TURN_FREE = 0,
+	MPR_TURN_TAKEN = 1,
+	MPR_TURN_AWAITED = 2, /* taken, and others may sleep for it */
 };
+
+/* Where nobody waits, a turn is taken and given by one instruction each. */
+struct mpr_turn {
+	_Atomic uint32_t state;
+	pthread_mutex_t lock; /* of those who sleep */
+	pthread_cond_t given;
+};
+
+/* Whether somebody has it. */
+static inline bool
+mpr_turn_is_taken(const struct mpr_turn *turn)
+{
+	return atomic_load_explicit(&turn->state, memory_order_relaxed) !=
+	       MPR_TURN_FREE;
+}
 
 void mpr_turn_init(struct mpr_turn *turn);
 void mpr_turn_destroy(struct mpr_turn *turn);

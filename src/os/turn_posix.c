@@ -21,7 +21,7 @@ mpr_turn_init(struct mpr_turn *turn)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&turn->given, &attr);
 	pthread_condattr_destroy(&attr);
-	turn->taken = false;
+	atomic_init(&turn->state, MPR_TURN_FREE);
 }
 
 void
@@ -34,13 +34,13 @@ mpr_turn_destroy(struct mpr_turn *turn)
 bool
 mpr_turn_try(struct mpr_turn *turn)
 {
-	bool taken;
+	uint32_t none = MPR_TURN_FREE;
 
-	pthread_mutex_lock(&turn->lock);
-	taken = turn->taken;
-	turn->taken = true;
-	pthread_mutex_unlock(&turn->lock);
-	return !taken;
+	/* Acquire pairs with the release in mpr_turn_give(): what the one before
+	 * has done is seen. */
+	return atomic_compare_exchange_strong_explicit(
+		&turn->state, &none, MPR_TURN_TAKEN, memory_order_acquire,
+		memory_order_relaxed);
 }
 
 /* With the lock held. */
@@ -50,7 +50,10 @@ await(struct mpr_turn *turn, int64_t deadline)
 	struct timespec until;
 	int64_t now;
 
-	while (turn->taken) {
+	/* Who gives it after this has to take the lock, which is free when we
+	 * sleep. Acquire: as in mpr_turn_try(). */
+	while (atomic_exchange_explicit(&turn->state, MPR_TURN_AWAITED,
+					memory_order_acquire) != MPR_TURN_FREE) {
 		if (mpr_interrupt_pending()) {
 			mpr_interrupt_answer();
 			return -EINTR;
@@ -68,7 +71,6 @@ await(struct mpr_turn *turn, int64_t deadline)
 		};
 		(void)pthread_cond_timedwait(&turn->given, &turn->lock, &until);
 	}
-	turn->taken = true;
 	return 0;
 }
 
@@ -87,8 +89,11 @@ mpr_turn_take(struct mpr_turn *turn, int64_t deadline)
 void
 mpr_turn_give(struct mpr_turn *turn)
 {
+	/* Release: see mpr_turn_try(). */
+	if (atomic_exchange_explicit(&turn->state, MPR_TURN_FREE,
+				     memory_order_release) != MPR_TURN_AWAITED)
+		return;
 	pthread_mutex_lock(&turn->lock);
-	turn->taken = false;
 	pthread_cond_signal(&turn->given);
 	pthread_mutex_unlock(&turn->lock);
 }
