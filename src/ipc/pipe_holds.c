@@ -12,6 +12,9 @@
 /* Many more holders than there can be processes. */
 #define BLOCKS_MAX 65536
 
+/* Many more children than can be started in the time of a look. */
+#define LOOKS_MAX 1000
+
 _Atomic uint64_t *
 mpr_hold_next(const mproc_arena *a, struct mpr_holds *h,
 	      struct mpr_hold_walk *walk)
@@ -100,13 +103,16 @@ _Atomic uint64_t *
 mpr_hold_other(const mproc_arena *a, struct mpr_holds *h, uint64_t word,
 	       uint64_t *ret_other)
 {
-	_Atomic uint64_t *at;
-	uint64_t added;
+	_Atomic uint64_t *at = NULL;
+	uint64_t added = ~atomic_load(&h->added);
 
-	do {
+	/* Each time a process was started meanwhile; who writes there all the time
+	 * starts none. */
+	for (int i = 0; i < LOOKS_MAX && !at &&
+			added != atomic_load(&h->added); i++) {
 		added = atomic_load(&h->added);
 		at = look_for_another(a, h, word, ret_other);
-	} while (!at && atomic_load(&h->added) != added);
+	}
 	return at;
 }
 
@@ -205,6 +211,10 @@ mpr_hold_is_dead(struct mpr_hold_census *c, uint64_t word)
 	uint64_t start = mpr_hold_start(word), mine = mpr_hold_mine();
 	pid_t pid = mpr_hold_pid(word);
 
+	/* Nobody's: somebody has scribbled there. The kernel would say that of the
+	 * caller. */
+	if (!pid)
+		return true;
 	if (pid == mpr_hold_pid(mine))
 		return !mpr_hold_is(word, mine);
 	if (!c->thorough) {

@@ -126,6 +126,9 @@ a_hold_is_dead_with_its_process(void **state)
 		assert_false(mpr_hold_is_dead(c, mpr_hold_mine()));
 		/* Our id, of one that has ended long ago. */
 		assert_true(mpr_hold_is_dead(c, word_of((uint64_t)getpid(), 1)));
+		/* Nobody's id. */
+		assert_true(mpr_hold_is_dead(c, word_of(0, 5)));
+		assert_true(mpr_hold_is_dead(c, MPR_HOLD_USED));
 	}
 	/* Another's id by now, which only a thorough look sees. */
 	assert_true(mpr_hold_is_dead(c, word_of((uint64_t)mpt_pid(t, id), 1)));
