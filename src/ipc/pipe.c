@@ -18,6 +18,7 @@
 #include "ipc/pipe_shm.h"
 #include "ipc/queue_fd.h"
 #include "ipc/queue_get.h"
+#include "ipc/queue_put.h"
 #include "ipc/queue_shm.h"
 #include "ipc/socket_end.h"
 #include "os/generation.h"
@@ -328,6 +329,36 @@ get_sender(const mproc_conn *c, struct use **ret_u)
 		       0 : attach(c, *ret_u, true);
 }
 
+/*
+ * The frequent put asks for no pipe, so that is done here: whether the process still
+ * holds the end is asked when consumers can see that a message may come. So either
+ * they wait for it, or another thread has closed the end, or given it away, and
+ * nothing is sent. Other puts ask by themselves (mpr_put_enter()).
+ */
+static inline bool
+enter(const struct use *u)
+{
+	struct mpr_attachment *at = mpr_attachment_at_hand(u->out);
+
+	if (mpr_unlikely(!at || !at->producer.lane))
+		return true;
+	if (mpr_likely(mpr_put_begin(at) && is_current(u)))
+		return true;
+	mpr_put_leave(at, at->producer.tail, 0);
+	return false;
+}
+
+/* A put that has begun here has failed, with or without an attempt. */
+static MPR_NOINLINE int
+leave(const struct use *u, mproc_conn *c, int r)
+{
+	struct mpr_attachment *at = mpr_attachment_at_hand(u->out);
+
+	if (at && at->producer.lane)
+		mpr_put_leave(at, at->producer.tail, 0);
+	return judge(c, r);
+}
+
 int
 mpr_pipe_send(mproc_conn *c, const void *buf, size_t len, mproc_timeout timeout)
 {
@@ -339,7 +370,10 @@ mpr_pipe_send(mproc_conn *c, const void *buf, size_t len, mproc_timeout timeout)
 		return r;
 	if (mpr_unlikely(r == OVER_SOCKET))
 		return mpr_socket_conn_sendv(u->socket, &whole, 1, timeout);
-	return answer(c, mproc_queue_put(u->out, buf, len, timeout));
+	if (mpr_unlikely(!enter(u)))
+		return judge(c, -ESTALE);
+	r = mproc_queue_put(u->out, buf, len, timeout);
+	return mpr_likely(r >= 0) ? r : leave(u, c, r);
 }
 
 int

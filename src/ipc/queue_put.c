@@ -36,7 +36,8 @@ mpr_put_look_for_sleepers(const struct mpr_attachment *at, unsigned n)
 {
 	mproc_queue *q = at->q;
 
-	if (atomic_load_explicit(&q->closing, memory_order_relaxed))
+	if (atomic_load_explicit(&q->closing, memory_order_relaxed) ||
+	    mpr_pipe_is_over(at, true))
 		/* All of them may wait for us not to be busy. */
 		mpr_seats_wake_all(at->arena, &q->seats);
 	else

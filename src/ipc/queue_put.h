@@ -10,6 +10,7 @@
 
 #include "base/macros.h"
 #include "ipc/attachment.h"
+#include "ipc/pipe_use.h"
 #include "ipc/poll.h"
 #include "sync/asymmetric.h"
 
@@ -22,20 +23,28 @@ mpr_put_is_closed(const struct mpr_attachment *at)
 		       at->open;
 }
 
-/*
- * An attempt begins here. busy tells a consumer that wants to know whether the
- * queue is empty for good that a message may still come: our store of busy and
- * load of closing are the frequent side, its load of closing, fence, and load
- * of busy the rare one (queue_get.c, is_final()). Returns false if the queue is
- * closed; the attempt has to end all the same.
- */
+/* The first part of the following, without the pipe. */
 static inline bool
-mpr_put_enter(const struct mpr_attachment *at)
+mpr_put_begin(const struct mpr_attachment *at)
 {
 	atomic_store_explicit(&at->producer.lane->busy, 1,
 			      memory_order_relaxed);
 	mpr_fence_light(at->arena);
 	return mpr_likely(!mpr_put_is_closed(at));
+}
+
+/*
+ * An attempt begins here. busy tells a consumer that wants to know whether the
+ * queue is empty for good that a message may still come: our store of busy and
+ * load of closing are the frequent side, its load of closing, fence, and load
+ * of busy the rare one (queue_get.c, is_final()). Returns false if the queue is
+ * closed, or its pipe is over for this process, which is asked in the same order; the
+ * attempt has to end all the same.
+ */
+static inline bool
+mpr_put_enter(const struct mpr_attachment *at)
+{
+	return mpr_put_begin(at) && !mpr_pipe_is_over(at, true);
 }
 
 /* Whether somebody may want to hear of a put. Relaxed, as above. */
@@ -62,7 +71,8 @@ mpr_put_leave(const struct mpr_attachment *at, uint64_t tail, unsigned n)
 	mpr_fence_light(at->arena);
 	mpr_thread_puts += n;
 	if (mpr_unlikely(mpr_put_is_watched(at->q)) &&
-	    (at->producer.tail != tail || mpr_put_is_closed(at)))
+	    (at->producer.tail != tail || mpr_put_is_closed(at) ||
+	     mpr_pipe_is_over(at, true)))
 		mpr_put_look_for_sleepers(at, n);
 }
 

@@ -173,6 +173,70 @@ threads_go_on_when_a_child_ends(void **state)
 	end(t, b);
 }
 
+struct race {
+	mproc_conn *a, *b;
+	_Atomic bool go;
+	unsigned spins;
+	int sent, last;
+};
+
+static void *
+send_until_it_is_closed(void *arg)
+{
+	struct race *race = arg;
+
+	while (!race->go)
+		;
+	while ((race->last = mproc_conn_send(race->b, &race->sent,
+					     sizeof(race->sent),
+					     mproc_sec(20))) == 0)
+		race->sent++;
+	return NULL;
+}
+
+static void *
+close_it(void *arg)
+{
+	struct race *race = arg;
+
+	while (!race->go)
+		;
+	for (volatile unsigned i = 0; i < race->spins; i++)
+		;
+	mproc_conn_close(race->b);
+	return NULL;
+}
+
+/* What was sent arrives, whatever another thread closes meanwhile; and no more. */
+static void
+a_close_loses_no_message(void **state)
+{
+	unsigned rounds = 400;
+
+	(void)state;
+	for (unsigned i = 0; i < rounds; i++) {
+		struct race race = { .spins = i * 7919 % 3000 };
+		pthread_t sender, closer;
+		int got = 0, number;
+
+		assert_int_equal(mproc_pipe(&race.a, &race.b, NULL), 0);
+		assert_int_equal(pthread_create(&sender, NULL,
+						send_until_it_is_closed, &race),
+				 0);
+		assert_int_equal(pthread_create(&closer, NULL, close_it, &race),
+				 0);
+		race.go = true;
+		while (mproc_conn_recv(race.a, &number, sizeof(number), NULL,
+				       mproc_sec(20)) == 0)
+			assert_int_equal(number, got++);
+		pthread_join(sender, NULL);
+		pthread_join(closer, NULL);
+		assert_int_equal(race.last, -ESTALE);
+		assert_int_equal(got, race.sent);
+		mproc_conn_close(race.a);
+	}
+}
+
 /* Further ones need no more memory for their headers, but for a small part. */
 static void
 thousands_use_what_was_freed(void **state)
@@ -209,6 +273,7 @@ main(void)
 		mpt_test(nothing_is_cancelled_half_way),
 		mpt_test(threads_go_on_when_a_child_ends),
 		mpt_test(thousands_use_what_was_freed),
+		mpt_test(a_close_loses_no_message),
 	};
 
 	return cmocka_run_group_tests(tests, with_pipes, NULL);
