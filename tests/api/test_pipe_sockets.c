@@ -4,9 +4,12 @@
  * between processes, however these are started.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+
+#include <mproc/testing.h>
 
 #include "pipe.h"
 
@@ -487,6 +490,56 @@ without_descriptors_there_is_none(void **state)
 	end(t, b);
 }
 
+/* The nth call of the system's fails, and then nothing has happened. */
+static void
+what_fails_leaves_nothing(void **state)
+{
+	static const char *const points[] = { "malloc", "socket", "dup" };
+	struct mpt *t = *state;
+	struct board *b = new_socket_board(t);
+	unsigned fds = mpt_fd_count();
+	mproc_conn *c, *d;
+	mproc_process *p;
+	char spec[32];
+	int r;
+
+	for (int i = 0; i < 3; i++) {
+		r = -1;
+		for (int n = 1; r < 0 && n < 20; n++) {
+			snprintf(spec, sizeof(spec), "%s:%d", points[i], n);
+			assert_int_equal(mproc_test_fault(spec), 0);
+			r = mproc_pipe(&c, &d, MPROC_OPTS(mproc_pipe_opts,
+							  .sockets = true));
+			assert_int_equal(mproc_test_fault(NULL), 0);
+			if (r < 0)
+				assert_int_equal(mpt_fd_count(), fds);
+		}
+		assert_int_equal(r, 0);
+		mproc_conn_close(c);
+		mproc_conn_close(d);
+	}
+	r = -1;
+	for (int n = 1; r < 0; n++) {
+		snprintf(spec, sizeof(spec), "malloc:%d", n);
+		assert_int_equal(mproc_test_fault(spec), 0);
+		r = mproc_process_start(&p, echo, t, MPROC_OPTS(
+			mproc_process_opts, .conns = &b->b, .n_conns = 1));
+		assert_int_equal(mproc_test_fault(NULL), 0);
+		if (r == 0)
+			break;
+		assert_int_equal(r, -ENOMEM);
+		send_number(t, b->b, n);
+		recv_number(t, b->a, n);
+	}
+	exchange(t, b);
+	mproc_conn_close(b->a);
+	assert_int_equal(end_of(p), 3);
+	mproc_process_close(p);
+	/* Headers stay. */
+	b->before.blocks = stat_now().blocks;
+	end(t, b);
+}
+
 /* One end for each, in a table that has fewer places. */
 static void
 there_may_be_many(void **state)
@@ -531,6 +584,7 @@ main(void)
 		mpt_test(who_forks_by_himself_gives_nothing),
 		mpt_test(a_grandchild_is_given_it),
 		mpt_test(without_descriptors_there_is_none),
+		mpt_test(what_fails_leaves_nothing),
 		mpt_test(there_may_be_many),
 	};
 

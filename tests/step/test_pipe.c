@@ -5,6 +5,7 @@
  * another one that is dead. At the other end there is the end of file then, and
  * nothing is left when that is closed as well.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,8 @@ struct scene {
 	bool copies;	    /* a forked child gets what the victim has */
 	bool sockets;	    /* the ends are */
 	uint64_t open;	    /* the state then */
+	bool receives;	    /* the victim does, a file */
+	int file, leads_to;
 };
 
 static int
@@ -301,6 +304,78 @@ killed_in_send(void **state)
 			.arg = &s,
 			.every = 1,
 			.budget = 8,
+		}, NULL);
+	}
+}
+
+/* A file, which is as a message: it is there, or it is not. */
+static void
+file_victim(void *arg)
+{
+	struct scene *s = arg;
+	int fd = s->receives ? -1 : s->file;
+
+	be_given(s);
+	mpt_step_begin();
+	may_fail(fd < 0 ? mproc_conn_recv_fd(s->b, MPROC_NOWAIT) :
+			  mproc_conn_send_fd(s->b, fd, MPROC_NOWAIT));
+	mpt_step_end();
+}
+
+static void
+with_a_file(void *arg)
+{
+	struct scene *s = arg;
+	int fds[2];
+
+	scene_begin(arg);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	s->file = fds[1];
+	s->leads_to = fds[0];
+	if (s->receives)
+		assert_int_equal(mproc_conn_send_fd(s->a, s->file, MPROC_NOWAIT),
+				 0);
+}
+
+static void
+file_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	char c;
+	int fd;
+
+	(void)victim;
+	(void)n;
+	close(s->file);
+	close_copies(s);
+	recover();
+	fd = mproc_conn_recv_fd(s->a, BOUND);
+	if (fd < 0)
+		assert_true(fd == -EPIPE && (s->receives || !finished));
+	else
+		close(fd);
+	find_the_end(s, 0, 0);
+	/* And it is open nowhere. */
+	assert_int_equal(read(s->leads_to, &c, 1), 0);
+	close(s->leads_to);
+}
+
+static void
+killed_with_a_file(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		struct scene s = { .world.t = *state, .sockets = true,
+				   .receives = i };
+
+		mpt_stepper_run(*state, &(struct mpt_stepper_opts){
+			.name = i ? "receive a file" : "send a file",
+			.victim = file_victim,
+			.before = with_a_file,
+			.survivor = file_survivor,
+			.fingerprint = state_of,
+			.arg = &s,
+			.every = 1,
+			.budget = 16,
 		}, NULL);
 	}
 }
@@ -594,6 +669,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_in_create),
 		mpt_test(killed_in_send),
+		mpt_test(killed_with_a_file),
 		mpt_test(killed_in_the_first_send),
 		mpt_test(killed_in_recv),
 		mpt_test(killed_in_close),
