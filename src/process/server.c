@@ -107,7 +107,6 @@ place_kept(struct birth *b, const struct mproc_process_opts *o)
 	return r < 0 ? r : 0;
 }
 
-/* Those that the server itself has are none of the child's. */
 MPR_CHILD_PATH static int
 adopt_sockets(const struct birth *b, const struct mproc_process_opts *o)
 {
@@ -116,7 +115,6 @@ adopt_sockets(const struct birth *b, const struct mproc_process_opts *o)
 	int first = b->request.keep + (o->n_keep_fds > 0 ? o->n_keep_fds : 0);
 	int r = 0;
 
-	mpr_handover_keep(NULL, 0, false);
 	for (int i = 0; i < b->plan.plan->n_sockets && r == 0; i++)
 		r = mpr_handover_adopt(sockets[i].end, b->fds[first + i]);
 	return r;
@@ -256,6 +254,9 @@ live(struct birth *b)
 	mpr_queue_fd_forget();
 	mpr_forkserver_forget();
 	mpr_keyboard_heed(&keyboard);
+	/* Ends that the server has are none of the child's. Closed now, as what the
+	 * child is to have may come to their numbers. */
+	mpr_handover_keep(NULL, 0, false);
 	mpr_fds_close(b->connection);
 	if (!has_slot(b))
 		mpr_fds_close(plans.file.fd);

@@ -23,6 +23,7 @@ struct board {
 	_Atomic unsigned ready;
 	_Atomic bool over;
 	_Atomic unsigned named_sockets;
+	_Atomic int number;
 	mproc_lock lock;
 	mproc_queue *q;
 	char text[256];
@@ -129,6 +130,51 @@ there_is_one_at_most_and_it_can_be_stopped(void **state)
 	assert_int_equal(mproc_forkserver_stop(), 0);
 	start_server();
 	assert_int_equal(run(tell_preloaded, NULL), 42);
+}
+
+static int
+preload_a_pipe(void *arg)
+{
+	struct board *b = arg;
+	mproc_conn *ends[2];
+
+	/* Numbers that the starter does not have yet. */
+	for (int i = 0; i < 8; i++)
+		if (mproc_pipe(&ends[0], &ends[1], MPROC_OPTS(
+			    mproc_pipe_opts, .sockets = true)) < 0)
+			return 1;
+	b->number = mproc_conn_fd(ends[0]);
+	return 0;
+}
+
+static int
+has_kept(void *arg)
+{
+	int fd = *(int *)arg;
+
+	return fcntl(fd, F_GETFD) >= 0 ? 7 : 1;
+}
+
+/* What the server has where one is to be in the child goes first. */
+static void
+kept_ones_may_have_numbers_of_the_servers(void **state)
+{
+	mproc_process *p;
+	int kept;
+
+	(void)state;
+	assert_int_equal(mproc_forkserver_start(MPROC_OPTS(
+		mproc_forkserver_opts, .preload = preload_a_pipe,
+		.preload_arg = board)), 0);
+	kept = board->number;
+	assert_true(kept > 2 && fcntl(kept, F_GETFD) < 0);
+	assert_int_equal(dup2(0, kept), kept);
+	p = start_with(has_kept, &kept, SERVED(.arg_size = sizeof(kept),
+					       .keep_fds = &kept,
+					       .n_keep_fds = 1));
+	assert_int_equal(end_of(p), 7);
+	mproc_process_close(p);
+	close(kept);
 }
 
 static int
@@ -659,6 +705,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		server_test(children_begin_where_the_preload_function_ended),
 		server_test(there_is_one_at_most_and_it_can_be_stopped),
+		server_test(kept_ones_may_have_numbers_of_the_servers),
 		server_test(a_server_that_cannot_begin_says_why),
 		server_test(children_go_on_without_it),
 		server_test(a_killed_one_is_replaced),
