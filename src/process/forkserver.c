@@ -433,8 +433,13 @@ pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
 		parcel->fds[parcel->n++] = mpr_fds_check(o->keep_fds[i]) < 0 ?
 						   directory : o->keep_fds[i];
 	}
-	for (int i = 0; i < plan->plan->n_sockets; i++)
+	/* Looked at again: the number lies in shared memory, and so does what
+	 * check_room() has counted. */
+	for (int i = 0, n = plan->plan->n_sockets; i < n && r == 0; i++) {
+		if (parcel->n == MPR_COURIER_FDS)
+			return mpr_fail(-EBADMSG, "the plan of a process is corrupt");
 		parcel->fds[parcel->n++] = sockets[i].fd;
+	}
 	parcel->request.n = parcel->n;
 	return r;
 }
