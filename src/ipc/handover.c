@@ -140,6 +140,7 @@ int
 mpr_handover_adopt(uint64_t end, int fd)
 {
 	const mproc_conn *c = (const mproc_conn *)(uintptr_t)end;
+	struct mpr_socket_conn *s;
 	struct mpr_pipe *pipe;
 	mproc_arena *a;
 	unsigned side;
@@ -147,6 +148,10 @@ mpr_handover_adopt(uint64_t end, int fd)
 	/* Its starter holds it as long as we wait for the order to begin. */
 	if (mpr_pipe_of(c, &a, &pipe, &side) < 0)
 		return -EBADMSG;
+	/* A new image is given the very same descriptor twice, if it was named so. */
+	s = mpr_socket_end_find(c, atomic_load(&pipe->state));
+	if (s && mpr_socket_conn_fd(s) == fd)
+		return 0;
 	return mpr_socket_end_add(c, atomic_load(&pipe->state), fd);
 }
 

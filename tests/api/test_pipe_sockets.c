@@ -567,6 +567,22 @@ there_may_be_many(void **state)
 	end(t, b);
 }
 
+/* It has it once. */
+static void
+who_is_given_it_twice_can_use_it(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_socket_board(t);
+	mproc_conn *twice[2] = { b->b, b->b };
+	mproc_process *p = start_with(t, echo, twice, 2);
+
+	exchange(t, b);
+	mproc_conn_close(b->a);
+	assert_int_equal(end_of(p), 3);
+	mproc_process_close(p);
+	end(t, b);
+}
+
 int
 main(void)
 {
@@ -586,6 +602,7 @@ main(void)
 		mpt_test(without_descriptors_there_is_none),
 		mpt_test(what_fails_leaves_nothing),
 		mpt_test(there_may_be_many),
+		mpt_test(who_is_given_it_twice_can_use_it),
 	};
 
 	return cmocka_run_group_tests(tests, with_pipes, NULL);
