@@ -161,6 +161,16 @@ mpr_socket_conn_fd(const struct mpr_socket_conn *c)
 	return c->fd;
 }
 
+unsigned
+mpr_socket_conn_fds(const struct mpr_socket_conn *c, int ret_fds[2])
+{
+	int met = atomic_load(&c->in_fd);
+
+	ret_fds[0] = c->fd;
+	ret_fds[1] = met;
+	return met >= 0 ? 2 : 1;
+}
+
 void
 mpr_socket_conn_close(struct mpr_socket_conn *c)
 {

@@ -50,6 +50,9 @@ int mpr_socket_conn_poll(struct mpr_socket_conn *c, mproc_timeout timeout);
 bool mpr_socket_conn_is_over(struct mpr_socket_conn *c);
 
 int mpr_socket_conn_fd(const struct mpr_socket_conn *c);
+
+/* That, and one that a call for a message has met, if it has. Returns how many. */
+unsigned mpr_socket_conn_fds(const struct mpr_socket_conn *c, int ret_fds[2]);
 void mpr_socket_conn_close(struct mpr_socket_conn *c);
 
 #endif

@@ -133,14 +133,20 @@ unsigned
 mpr_socket_end_fds(int *ret_fds, unsigned n)
 {
 	unsigned all = 0;
+	int fds[2];
 
 	if (!entries)
 		return 0;
 	mpr_process_lock();
-	for (unsigned i = 0; i < CHAINS; i++)
-		for (struct entry *e = chains[i]; e; e = e->next, all++)
-			if (all < n)
-				ret_fds[all] = mpr_socket_conn_fd(e->c);
+	for (unsigned i = 0; i < CHAINS; i++) {
+		for (struct entry *e = chains[i]; e; e = e->next) {
+			unsigned its = mpr_socket_conn_fds(e->c, fds);
+
+			for (unsigned j = 0; j < its; j++, all++)
+				if (all < n)
+					ret_fds[all] = fds[j];
+		}
+	}
 	mpr_process_unlock();
 	return all;
 }

@@ -30,7 +30,8 @@ void mpr_socket_end_close(const mproc_conn *end, uint64_t open);
 void mpr_socket_end_close_others(bool (*keeps)(const mproc_conn *end, void *arg),
 				 void *arg);
 
-/* All descriptors, as far as @n of them go. Returns how many there are. */
+/* All descriptors, and those that have been met there (-ENOMSG), as far as @n of them go.
+ * Returns how many there are. */
 unsigned mpr_socket_end_fds(int *ret_fds, unsigned n);
 
 #endif

@@ -583,6 +583,40 @@ who_is_given_it_twice_can_use_it(void **state)
 	end(t, b);
 }
 
+static int
+receive_a_file(void *arg)
+{
+	struct mpt *t = arg;
+	struct board *b = mpt_scratch(t);
+	int fd = mproc_conn_recv_fd(b->b, MPROC_NOWAIT);
+
+	mpt_check(t, fd > 2);
+	mpt_check(t, fcntl(fd, F_GETFD) >= 0);
+	return 0;
+}
+
+/* One that a call for a message has met is open where the end is. */
+static void
+a_file_that_was_met_stays_open(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_socket_board(t);
+	mproc_process *p;
+	int kept = dup(0);
+
+	assert_int_equal(mproc_conn_send_fd(b->a, 0, MPROC_NOWAIT), 0);
+	assert_int_equal(recv_now(b->b), -ENOMSG);
+	assert_int_equal(mproc_process_start(
+		&p, receive_a_file, t,
+		MPROC_OPTS(mproc_process_opts, .method = MPROC_FORK,
+			   .keep_fds = &kept, .n_keep_fds = 1)), 0);
+	assert_int_equal(end_of(p), 0);
+	mproc_process_close(p);
+	close(mproc_conn_recv_fd(b->b, MPROC_NOWAIT));
+	close(kept);
+	end(t, b);
+}
+
 int
 main(void)
 {
@@ -603,6 +637,7 @@ main(void)
 		mpt_test(what_fails_leaves_nothing),
 		mpt_test(there_may_be_many),
 		mpt_test(who_is_given_it_twice_can_use_it),
+		mpt_test(a_file_that_was_met_stays_open),
 	};
 
 	return cmocka_run_group_tests(tests, with_pipes, NULL);
