@@ -11,6 +11,7 @@
 #include "ipc/queue_shm.h"
 #include "ipc/socket_end.h"
 #include "os/fds.h"
+#include "os/generation.h"
 #include "os/socket.h"
 #include "os/task.h"
 #include "os/thread.h"
@@ -125,11 +126,15 @@ open_word(const struct mpr_pipe *pipe)
 static int
 add_sockets(struct mpr_pipe *pipe, bool one_way)
 {
-	int fds[2], r = mpr_socket_pair(fds);
+	int fds[2], r;
 
-	if (r < 0)
+	mpr_fork_lock();
+	r = mpr_socket_pair(fds);
+	if (r < 0) {
+		mpr_fork_unlock();
 		return mpr_fail(r, "making a pair of sockets: %s",
 				mproc_strerror(r));
+	}
 	atomic_store(&pipe->sockets, one_way ? MPR_PIPE_SOCKETS_ONE_WAY :
 					       MPR_PIPE_SOCKETS);
 	r = mpr_socket_end_add(&pipe->end[0], open_word(pipe), fds[0]);
@@ -139,6 +144,7 @@ add_sockets(struct mpr_pipe *pipe, bool one_way)
 		r = mpr_socket_end_add(&pipe->end[1], open_word(pipe), fds[1]);
 	if (r < 0)
 		mpr_fds_close(fds[1]);
+	mpr_fork_unlock();
 	return r;
 }
 

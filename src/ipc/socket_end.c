@@ -64,6 +64,7 @@ mpr_socket_end_add(const mproc_conn *end, uint64_t open, int fd)
 	}
 	e->end = end;
 	e->open = open;
+	mpr_fork_lock();
 	mpr_process_lock();
 	/* Who is given an end twice has it once. */
 	old = take_out(place_of(end, open));
@@ -73,6 +74,7 @@ mpr_socket_end_add(const mproc_conn *end, uint64_t open, int fd)
 	entries++;
 	mpr_process_unlock();
 	destroy(old);
+	mpr_fork_unlock();
 	return 0;
 }
 
@@ -94,10 +96,14 @@ mpr_socket_end_close(const mproc_conn *end, uint64_t open)
 {
 	struct entry *e;
 
+	/* A child that is forked in between would keep a copy that nobody there
+	 * knows of, and the other side would not see the end. */
+	mpr_fork_lock();
 	mpr_process_lock();
 	e = take_out(place_of(end, open));
 	mpr_process_unlock();
 	destroy(e);
+	mpr_fork_unlock();
 }
 
 /* Takes one of them out, or returns NULL. */

@@ -24,6 +24,7 @@
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/fds.h"
+#include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/task.h"
 
@@ -31,11 +32,48 @@
 #define P_PIDFD 3
 #endif
 
+/* The calling thread is in the function below. What the program forks itself, maybe in
+ * a signal handler, takes no lock. */
+static MPR_THREAD_LOCAL bool forking;
+
+static void
+before_fork(void)
+{
+	if (forking)
+		mpr_fork_lock();
+}
+
+static void
+after_fork(void)
+{
+	if (forking)
+		mpr_fork_unlock();
+}
+
+MPR_CHILD_PATH static void
+after_fork_in_child(void)
+{
+	if (forking)
+		mpr_fork_lock_forget();
+}
+
+/* The program's functions of that kind may take locks under which it closes ends of
+ * pipes: the lock is taken behind theirs, which were registered later, and given back
+ * first. Without memory for it a child may have a copy too many. */
+MPR_CONSTRUCTOR static void
+watch_forks(void)
+{
+	(void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
+
 MPR_CHILD_PATH pid_t
 mpr_child_fork(void)
 {
-	pid_t pid = mpr_fault(MPR_FAULT_FORK) ? -1 : fork();
+	pid_t pid;
 
+	forking = true;
+	pid = mpr_fault(MPR_FAULT_FORK) ? -1 : fork();
+	forking = false;
 	return pid < 0 ? -errno : pid;
 }
 

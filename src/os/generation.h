@@ -27,6 +27,7 @@ struct mpr_process_page {
 	bool unwipeable;	     /* see mpr_generation_unwiped() */
 	pthread_mutex_t lock;	     /* zero bytes: unlocked */
 	int cancel_state;	     /* of who holds it, before */
+	pthread_mutex_t fork_lock;   /* see mpr_fork_lock() */
 	_Atomic unsigned started;    /* processes, for their names */
 	_Atomic uint64_t pid_namespace; /* os/task.h; 0: not asked yet */
 
@@ -98,5 +99,15 @@ void mpr_process_unlock(void);
 /* Whether the calling thread holds it, or is about to: a signal handler may
  * ask. */
 bool mpr_process_lock_is_mine(void);
+
+/* Held by who makes or closes descriptors of which a forked child finds its copies in
+ * a table, and by mpr_child_fork(): none of its children has one that is in no table.
+ * Is taken before the process lock; who holds it may take it again, and cannot be
+ * cancelled. */
+void mpr_fork_lock(void);
+void mpr_fork_unlock(void);
+
+/* In a forked child, whose thread held it in the parent. */
+void mpr_fork_lock_forget(void);
 
 #endif

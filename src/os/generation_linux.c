@@ -137,3 +137,36 @@ mpr_process_lock_is_mine(void)
 {
 	return atomic_load_explicit(&locking, memory_order_relaxed);
 }
+
+/* How often the calling thread has it. */
+static MPR_THREAD_LOCAL unsigned fork_locks;
+static MPR_THREAD_LOCAL int fork_cancel_state;
+
+void
+mpr_fork_lock(void)
+{
+	int state;
+
+	if (fork_locks++)
+		return;
+	mpr_generation();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	fork_cancel_state = state;
+	pthread_mutex_lock(&atomic_load(&mpr_process_page)->fork_lock);
+}
+
+void
+mpr_fork_unlock(void)
+{
+	if (--fork_locks)
+		return;
+	pthread_mutex_unlock(&atomic_load(&mpr_process_page)->fork_lock);
+	pthread_setcancelstate(fork_cancel_state, NULL);
+}
+
+void
+mpr_fork_lock_forget(void)
+{
+	fork_locks = 0;
+	pthread_setcancelstate(fork_cancel_state, NULL);
+}

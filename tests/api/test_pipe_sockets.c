@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <mproc/testing.h>
@@ -583,6 +584,128 @@ who_is_given_it_twice_can_use_it(void **state)
 	end(t, b);
 }
 
+static unsigned
+count_sockets(void)
+{
+	struct stat st;
+	unsigned n = 0;
+
+	for (int fd = 3; fd < 256; fd++)
+		n += fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	return n;
+}
+
+static int
+expect_no_sockets(void *arg)
+{
+	struct mpt *t = arg;
+
+	mpt_check_int(t, count_sockets(), 0);
+	return 0;
+}
+
+static void *
+make_and_close(void *arg)
+{
+	const _Atomic bool *over = arg;
+	mproc_conn *a, *b;
+
+	while (!*over) {
+		if (mproc_pipe(&a, &b, MPROC_OPTS(mproc_pipe_opts,
+						  .sockets = true)) < 0)
+			return arg;
+		mproc_conn_close(a);
+		mproc_conn_close(b);
+	}
+	return NULL;
+}
+
+/* Whatever another thread is doing as a child is forked: what that does not hold it
+ * has no descriptor of, or the other side would wait for its end. */
+static void
+a_fork_meanwhile_has_no_copy(void **state)
+{
+	enum { CHILDREN = 40 };
+	struct mpt *t = *state;
+	struct board *b = new_socket_board(t);
+	_Atomic bool over = false;
+	mproc_process *p;
+	pthread_t thread;
+	void *failed;
+
+	mproc_conn_close(b->a);
+	mproc_conn_close(b->b);
+	assert_int_equal(pthread_create(&thread, NULL, make_and_close, &over), 0);
+	for (int i = 0; i < CHILDREN; i++) {
+		assert_int_equal(mproc_process_start(
+			&p, expect_no_sockets, t,
+			MPROC_OPTS(mproc_process_opts, .method = MPROC_FORK,
+				   .n_conns = -1)), 0);
+		assert_int_equal(end_of(p), 0);
+		mproc_process_close(p);
+	}
+	over = true;
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	end(t, b);
+}
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void
+lock_mutex(void)
+{
+	pthread_mutex_lock(&mutex);
+}
+
+static void
+unlock_mutex(void)
+{
+	pthread_mutex_unlock(&mutex);
+}
+
+static void *
+make_and_close_locked(void *arg)
+{
+	const _Atomic bool *over = arg;
+	mproc_conn *a, *b;
+
+	while (!*over) {
+		pthread_mutex_lock(&mutex);
+		if (mproc_pipe(&a, &b, MPROC_OPTS(mproc_pipe_opts,
+						  .sockets = true)) < 0)
+			return arg;
+		mproc_conn_close(a);
+		mproc_conn_close(b);
+		pthread_mutex_unlock(&mutex);
+	}
+	return NULL;
+}
+
+/* A lock that the program takes for each fork, and under which it makes and closes
+ * ends. */
+static void
+a_lock_of_the_program_stops_nobody(void **state)
+{
+	enum { CHILDREN = 40 };
+	struct mpt *t = *state;
+	struct board *b = new_socket_board(t);
+	_Atomic bool over = false;
+	pthread_t thread;
+	void *failed;
+
+	assert_int_equal(pthread_atfork(lock_mutex, unlock_mutex, unlock_mutex),
+			 0);
+	assert_int_equal(pthread_create(&thread, NULL, make_and_close_locked,
+					&over), 0);
+	for (int i = 0; i < CHILDREN; i++)
+		kill_and_close(start_forked(wait_in_step, t));
+	over = true;
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	end(t, b);
+}
+
 static int
 receive_a_file(void *arg)
 {
@@ -637,7 +760,10 @@ main(void)
 		mpt_test(what_fails_leaves_nothing),
 		mpt_test(there_may_be_many),
 		mpt_test(who_is_given_it_twice_can_use_it),
+		mpt_test(a_fork_meanwhile_has_no_copy),
 		mpt_test(a_file_that_was_met_stays_open),
+		/* The last one: what it registers stays. */
+		mpt_test(a_lock_of_the_program_stops_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, with_pipes, NULL);
