@@ -149,7 +149,7 @@ mpr_board_clear(struct mpr_board *b, unsigned seen)
 	/* Nobody writes in an entry before it has its number. */
 	if (atomic_load(&b->shm->failed) != end)
 		return;
-	for (unsigned i = 0; i < MPR_BOARD_FAILURES; i++)
+	for (unsigned i = 0; i < seen && i < MPR_BOARD_FAILURES; i++)
 		atomic_store(&b->shm->written[i], 0);
 	atomic_compare_exchange_strong(&b->shm->failed, &end, 0);
 }
