@@ -62,6 +62,18 @@ refuse(enum mpr_setup_step step, int r)
 	mpr_child_exit(EXIT_CODE);
 }
 
+/* At once: a program that another constructor starts would keep the other side from
+ * seeing the end. */
+static void
+seal_sockets(void)
+{
+	const struct mpr_handover_socket *sockets =
+		mpr_plan_at(&plan, plan.plan->sockets_at);
+
+	for (int i = 0; i < plan.plan->n_sockets; i++)
+		mpr_fds_end_at_exec(sockets[i].fd);
+}
+
 /* Before the options close what is not to stay open. */
 static int
 adopt_sockets(void)
@@ -70,10 +82,8 @@ adopt_sockets(void)
 		mpr_plan_at(&plan, plan.plan->sockets_at);
 	int r = 0;
 
-	for (int i = 0; i < plan.plan->n_sockets && r == 0; i++) {
-		mpr_fds_end_at_exec(sockets[i].fd);
+	for (int i = 0; i < plan.plan->n_sockets && r == 0; i++)
 		r = mpr_handover_adopt(sockets[i].end, sockets[i].fd);
-	}
 	return r;
 }
 
@@ -141,6 +151,7 @@ begin(void)
 	start.bond.parent = plan.plan->parent;
 	start.bond.outlives = plan.plan->outlives;
 	mpr_child_follow(&start.bond);
+	seal_sockets();
 	mpr_plan_options(&plan, &opts);
 	mproc_set_exit_limit((mproc_timeout){ plan.plan->exit_limit });
 	(void)mproc_set_start_method(plan.plan->method);
