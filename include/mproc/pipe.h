@@ -56,7 +56,8 @@
  * - Processes that hold the same end agree among themselves who uses it, with a lock
  *   for instance, and what is said below of calls that stop in the middle of a message
  *   is true. In the middle of one an end cannot be named in .conns: -EBUSY.
- * - mproc_conn_close() must not be called while another thread is in a call for it.
+ * - mproc_conn_close() must not be called while another thread is in a call for it, and
+ *   no thread may begin one while a start gives the end away.
  *
  * Connections to other programs. Those that mproc_connect() and
  * mproc_listener_accept() give go over a socket, of this machine or over TCP, and
