@@ -103,7 +103,10 @@ make_header(mproc_arena *a, struct mpr_self *self, struct mpr_pipe **ret_pipe)
 
 	if (r < 0)
 		return r;
-	pipe->magic = MPR_PIPE_MAGIC; /* again: someone may have scribbled */
+	/* Someone may have scribbled. Else it is not written: others read it, who walk
+	 * over all headers. */
+	if (pipe->magic != MPR_PIPE_MAGIC)
+		pipe->magic = MPR_PIPE_MAGIC;
 	atomic_store(&pipe->creator, mpr_hold_mine());
 	atomic_store(&pipe->pid_namespace, mpr_task_namespace());
 	atomic_store(&pipe->sockets, 0);
