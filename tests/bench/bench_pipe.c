@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pipes against what the kernel offers: messages one way, of 64 bytes and of 1 MiB,
- * and round trips of 64 bytes, with a CPU for each side and with one for both.
+ * Pipes against what the kernel offers, and against Python's Pipe: messages one way,
+ * of 64 bytes and of 1 MiB, and round trips of 64 bytes, with a CPU for each side and
+ * with one for both.
  *
  * The last two columns are how often each takes place in the time of the kernel's
  * pipe and of its socket pair.
@@ -15,7 +16,7 @@
 
 #include <mproc/mproc.h>
 
-#include "bench.h"
+#include "python.h"
 
 #define ROUNDS 9
 #define LONG ((size_t)1 << 20)
@@ -28,13 +29,20 @@ struct side {
 
 struct rival {
 	const char *name;
-	int kind; /* of socket; 0: a pair of pipes; -1: a pipe of libmproc */
+	int kind; /* of socket, or one of these */
+};
+
+enum {
+	PIPES = 0, /* a pair of the kernel's */
+	OURS = -1,
+	PYTHONS = -2,
 };
 
 static const struct rival rivals[] = {
-	{ "mproc_pipe", -1 },
-	{ "pipe", 0 },
+	{ "mproc_pipe", OURS },
+	{ "pipe", PIPES },
 	{ "socket pair", SOCK_SEQPACKET },
+	{ "Python's Pipe", PYTHONS },
 };
 
 #define RIVALS ((int)(sizeof(rivals) / sizeof(rivals[0])))
@@ -44,10 +52,10 @@ open_rival(const struct rival *r, struct side sides[2])
 {
 	int there[2], back[2];
 
-	if (r->kind < 0) {
+	if (r->kind == OURS) {
 		if (mproc_pipe(&sides[0].conn, &sides[1].conn, NULL) < 0)
 			bench_die(mproc_error_detail());
-	} else if (r->kind == 0) {
+	} else if (r->kind == PIPES) {
 		if (pipe(there) < 0 || pipe(back) < 0)
 			bench_die("pipe");
 		sides[0] = (struct side){ NULL, back[0], there[1] };
@@ -215,11 +223,11 @@ run(const struct rival *r, const struct work *w)
 
 	open_rival(r, sides);
 	job = (struct job){ w, sides[1],
-			    r->kind < 0 ? w->n : w->n_kernel };
+			    r->kind == OURS ? w->n : w->n_kernel };
 	if (mproc_process_start(&p, other_side, NULL,
 				MPROC_OPTS(mproc_process_opts,
 					   .conns = &sides[1].conn,
-					   .n_conns = r->kind < 0 ? 1 : -1)) < 0)
+					   .n_conns = r->kind == OURS ? 1 : -1)) < 0)
 		bench_die(mproc_error_detail());
 	/* Both are there. */
 	send_one(&sides[0], w, 0);
@@ -242,6 +250,40 @@ run(const struct rival *r, const struct work *w)
 	return (double)began / (double)job.n;
 }
 
+/* a is the length, b the number of messages; with a CPU for each side, or one. */
+static const char python_form[] = BENCH_PYTHON
+	"import struct\n"
+	"answered, cpus = %d, (%d, %d)\n"
+	"ends = context.Pipe()\n"
+	"def send_all(end):\n"
+	"    message = bytearray(a)\n"
+	"    for i in range(b):\n"
+	"        struct.pack_into('q', message, 0, i)\n"
+	"        end.send_bytes(message)\n"
+	"        if answered:\n"
+	"            check(end.recv_bytes() == message)\n"
+	"def recv_all(end):\n"
+	"    for i in range(b):\n"
+	"        message = end.recv_bytes()\n"
+	"        check(len(message) == a)\n"
+	"        check(struct.unpack_from('q', message)[0] == i)\n"
+	"        if answered:\n"
+	"            end.send_bytes(message)\n"
+	"def side(i):\n"
+	"    os.sched_setaffinity(0, {cpus[i]})\n"
+	"    (send_all, recv_all)[i](ends[i])\n"
+	"print(measure(2, side) / b)\n";
+
+static double
+run_python(const struct work *w)
+{
+	char program[sizeof(python_form) + 64];
+
+	snprintf(program, sizeof(program), python_form, w->answered, 0,
+		 cpus < 2 || w->one_cpu ? 0 : 1);
+	return bench_python(program, (unsigned)w->len, (unsigned)w->n_kernel);
+}
+
 static void
 compare(const struct work *w, int rounds)
 {
@@ -249,10 +291,13 @@ compare(const struct work *w, int rounds)
 
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < RIVALS; k++)
-			ns[k][i] = run(&rivals[k], w);
+			ns[k][i] = rivals[k].kind == PYTHONS ?
+					   run_python(w) : run(&rivals[k], w);
 	printf("\n%-20s %10s %10s %10s %10s %10s\n", w->name, "ns", "least",
 	       "most", "of pipe", "of socket");
 	for (int k = 0; k < RIVALS; k++) {
+		if (bench_is_missing(rivals[k].name, ns[k]))
+			continue;
 		bench_row(rivals[k].name, ns[k], rounds, 1);
 		printf(" %10.2f %10.2f\n",
 		       bench_median_ratio(ns[1], ns[k], rounds),
