@@ -253,6 +253,36 @@ listeners_and_connections(void **state)
 	mproc_listener_close(l);
 }
 
+/* A file that a recv has met is not in the socket any more. */
+static void
+ends_that_are_sockets(void **state)
+{
+	mproc_conn *a = NULL, *b = NULL;
+	char byte;
+	int fd;
+
+	(void)state;
+	assert_int_equal(mproc_pipe(&a, &b, MPROC_OPTS(mproc_pipe_opts,
+						       .sockets = true)), 0);
+	assert_int_equal(wait_conn(a, MPROC_NOWAIT), -EAGAIN);
+	assert_int_equal(wait_conn(a, mproc_ms(1)), -ETIMEDOUT);
+	assert_int_equal(mproc_conn_send(b, "x", 1, MPROC_NOWAIT), 0);
+	assert_int_equal(wait_conn(a, MPROC_FOREVER), 1);
+	assert_int_equal(mproc_conn_recv(a, &byte, 1, NULL, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_conn_send_fd(b, 2, MPROC_NOWAIT), 0);
+	assert_int_equal(wait_conn(a, MPROC_FOREVER), 1);
+	assert_int_equal(mproc_conn_recv(a, &byte, 1, NULL, MPROC_NOWAIT),
+			 -ENOMSG);
+	assert_int_equal(wait_conn(a, MPROC_NOWAIT), 1);
+	fd = mproc_conn_recv_fd(a, MPROC_NOWAIT);
+	assert_true(fd > 2);
+	close(fd);
+	assert_int_equal(wait_conn(a, MPROC_NOWAIT), -EAGAIN);
+	mproc_conn_close(b);
+	assert_int_equal(wait_conn(a, MPROC_FOREVER), 1);
+	mproc_conn_close(a);
+}
+
 static void
 the_system_may_not_poll_so_many(void **state)
 {
@@ -369,6 +399,7 @@ main(void)
 		mpt_test(the_dead_are_recovered_from_at_once),
 		mpt_test(a_handle_of_another_process_is_refused),
 		mpt_test(listeners_and_connections),
+		mpt_test(ends_that_are_sockets),
 		mpt_test(the_system_may_not_poll_so_many),
 		mpt_test(processes_are_waited_for_without_poll),
 		mpt_test(an_interrupt_ends_the_wait),
