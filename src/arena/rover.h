@@ -5,9 +5,9 @@
  * beginning each time would make n of them in n * n steps.
  *
  * At the end of the list it adds a header, or begins once more at the beginning, if
- * that costs few steps for each header that was found since: then what others have
- * freed is found, and what is added in vain is a small part of the list. Short lists
- * are walked from the beginning.
+ * that costs few steps for each header that was found or freed since: then what was
+ * freed is found, and what is added in vain, as other processes have freed some, is a
+ * small part of the list. Short lists are walked from the beginning.
  *
  * Private to the process; all words may be old, and any place in the list is right.
  */
@@ -19,11 +19,11 @@
 #include <stdint.h>
 
 #define MPR_ROVER_SHORT 64 /* headers */
-#define MPR_ROVER_STEPS 16 /* for each that is found, besides */
+#define MPR_ROVER_STEPS 16 /* for each that is found or freed, besides */
 
 struct mpr_rover {
 	_Atomic uint64_t place; /* see mpr_rover_pack() */
-	_Atomic uint32_t found; /* since it began at the beginning */
+	_Atomic uint32_t moved; /* found or freed since it began at the beginning */
 };
 
 /* Offset of a header, a multiple of 8, or 0, and its number: both in one word, so that
@@ -57,10 +57,17 @@ mpr_rover_begin(const struct mpr_rover *r)
 static inline void
 mpr_rover_found(struct mpr_rover *r, uint64_t offset, unsigned n)
 {
-	atomic_fetch_add_explicit(&r->found, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&r->moved, 1, memory_order_relaxed);
 	atomic_store_explicit(&r->place, n < MPR_ROVER_SHORT ?
 						 0 : mpr_rover_pack(offset, n),
 			      memory_order_relaxed);
+}
+
+/* One is free from now on. */
+static inline void
+mpr_rover_freed(struct mpr_rover *r)
+{
+	atomic_fetch_add_explicit(&r->moved, 1, memory_order_relaxed);
 }
 
 /* It has come to the end of @n headers, and not from the beginning. Returns whether to
@@ -68,11 +75,11 @@ mpr_rover_found(struct mpr_rover *r, uint64_t offset, unsigned n)
 static inline bool
 mpr_rover_turns(struct mpr_rover *r, unsigned n)
 {
-	uint32_t found = atomic_load_explicit(&r->found, memory_order_relaxed);
+	uint32_t moved = atomic_load_explicit(&r->moved, memory_order_relaxed);
 
-	if (found < n / MPR_ROVER_STEPS)
+	if (moved < n / MPR_ROVER_STEPS)
 		return false;
-	atomic_store_explicit(&r->found, 0, memory_order_relaxed);
+	atomic_store_explicit(&r->moved, 0, memory_order_relaxed);
 	return true;
 }
 

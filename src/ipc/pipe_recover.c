@@ -49,8 +49,10 @@ mpr_pipe_clear(mproc_arena *a, struct mpr_pipe *pipe)
 			mpr_queue_end_for(a, q, mpr_arena_offset(a, pipe),
 					  &pipe->state, word);
 	}
-	atomic_compare_exchange_strong(
-		&pipe->state, &word, mpr_owner_with_state(word, MPR_PIPE_FREE));
+	if (atomic_compare_exchange_strong(
+		    &pipe->state, &word,
+		    mpr_owner_with_state(word, MPR_PIPE_FREE)))
+		mpr_rover_freed(&a->rovers[MPR_KIND_PIPE]);
 }
 
 /* Whoever uses the pipe looks again at who holds it. */

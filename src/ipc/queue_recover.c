@@ -155,6 +155,8 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 	busy = mpr_owner_with_state(busy, freed ? MPR_QUEUE_FREE :
 						  MPR_QUEUE_GONE);
 	atomic_store(&q->state, busy);
+	if (freed)
+		mpr_rover_freed(&a->rovers[MPR_KIND_QUEUE]);
 }
 
 static bool

@@ -13,8 +13,8 @@
 #include "sync/park.h"
 
 /* ns. How long the watcher stays after the last bell was closed: who opens one
- * for each wait does not start a thread for each. */
-#define LINGER INT64_C(200000000)
+ * for each wait does not start a thread for each, which costs some 50 us. */
+#define LINGER INT64_C(20000000)
 
 _Atomic bool mpr_queue_fd_used;
 

@@ -113,7 +113,6 @@ use_descriptor(struct mpt *t)
 	return r;
 }
 
-/* A message to oneself. */
 /* All that is waited for: a queue and @fd, so many times. */
 static int
 wait_for_all(mproc_queue *q, int fd, bool mixed, mproc_timeout timeout)
