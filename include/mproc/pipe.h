@@ -27,11 +27,11 @@
  * itself has never used nor closed does not count, so a parent learns of its
  * child's end without having closed anything. One that it has used counts until it
  * is closed, and so does one that no other process has ever held: the threads of
- * one process can use both ends. Then mproc_conn_recv() gives what is left, and after the last message
- * -EPIPE; mproc_conn_send() gives -EPIPE at once. A process that holds an end
- * without using it, a sibling for instance, keeps it from being gone: name what
- * each child is to hold. A process that waits for its children as it ends has to
- * close first what they wait for.
+ * one process can use both ends. Then mproc_conn_recv() gives what is left, and
+ * after the last message -EPIPE; mproc_conn_send() gives -EPIPE at once. A process
+ * that holds an end without using it, a sibling for instance, keeps it from being
+ * gone: name what each child is to hold. A process that waits for its children as it
+ * ends has to close first what they wait for.
  *
  * Who ends in order, by a return from its entry or by exit(), says so itself. A
  * death is noticed at once where the parent waits in libmproc for the one who has
@@ -276,8 +276,9 @@ mproc_conn_recv_fd(mproc_conn *c, mproc_timeout timeout);
  * of another that is faster.
  *
  * Return: 0 if there is a message, or the other end is gone, which is what
- * mproc_conn_recv() would say, or over a socket another error of that one; or a negative error: -EAGAIN, -ETIMEDOUT, -EINTR,
- * -EPERM, -ESTALE, -EINVAL, -EFAULT, -ENOMEM, -ENOSPC, -EBADMSG as that one.
+ * mproc_conn_recv() would say, or over a socket another error of that one; or a
+ * negative error: -EAGAIN, -ETIMEDOUT, -EINTR, -EPERM, -ESTALE, -EINVAL, -EFAULT,
+ * -ENOMEM, -ENOSPC, -EBADMSG as that one.
  * Context: may block until @timeout.
  * Crash: nothing has happened.
  */
@@ -414,9 +415,9 @@ mproc_listener_open(mproc_listener **ret_l, const char *address,
  *
  * With a key it is the first one who has shown it. Up to 64 are heard at the same
  * time, so nobody waits for one who is slow; beyond that, or where there is no
- * descriptor for another one, the one who has been there longest is dropped. Who shows another key, something else, or nothing in time, is
- * dropped, and so is another user where .peers says so; the log has a line of it
- * (MPROC_LOG_WARNING).
+ * descriptor for another one, the one who has been there longest is dropped. Who
+ * shows another key, something else, or nothing in time, is dropped, and so is
+ * another user where .peers says so; the log has a line of it (MPROC_LOG_WARNING).
  *
  * Return: 0, or a negative error:
  *   -EAGAIN     there is none and @timeout is MPROC_NOWAIT

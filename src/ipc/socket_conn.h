@@ -20,8 +20,9 @@
 struct mpr_socket_conn;
 
 /*
- * Makes one of the socket @fd, which it closes in the end; -1: there is none yet. @asked: the other side may
- * take us for one who has a key. Returns 0 or -ENOMEM; then @fd is still open.
+ * Makes one of the socket @fd, which it closes in the end; -1: there is none yet.
+ * @asked: the other side may take us for one who has a key. Returns 0 or -ENOMEM; then
+ * @fd is still open.
  */
 int mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked);
 
