@@ -18,7 +18,7 @@
 #include "arena/participant.h"
 #include "sync.h"
 
-enum { WORKERS = 3, SLOTS = 8, WORDS_MAX = SLOTS * 11 + 2 };
+enum { WORKERS = 3, SLOTS = 8, WORDS_MAX = SLOTS * 13 + 2 };
 
 /* In shared memory, for all roles. */
 struct board {
@@ -32,6 +32,7 @@ struct board {
 struct scene {
 	struct thing bystanders[KINDS];
 	struct thing things[KINDS];
+	mproc_queue *queue;
 	struct names names;
 	struct word words[WORDS_MAX];
 	unsigned n;
@@ -43,6 +44,7 @@ begin(struct mpt *t, struct scene *s)
 	be_interruptible(t);
 	make_bystanders(t, s->bystanders);
 	make_bystanders(t, s->things);
+	mpt_check_int(t, mproc_queue_create(&s->queue, NULL), 0);
 	s->names = (struct names){
 		.mine = mpr_holder(mpr_self_in(mpr_arena_peek())),
 		.other = mpr_holder(mpr_self_in(mpr_arena_peek())),
@@ -63,6 +65,52 @@ expect_all_well(struct mpt *t, struct scene *s)
 	end_bystanders(t, s->bystanders);
 }
 
+/* What a worker waits with for many things at once. */
+struct many {
+	mproc_waitset *set;
+	int fds[2]; /* never readable */
+};
+
+static void
+open_many(struct mpt *t, const struct scene *s, struct many *many)
+{
+	const struct mproc_waitable items[] = {
+		{ .kind = MPROC_WAIT_QUEUE, .object = s->queue },
+		{ .kind = MPROC_WAIT_EVENT, .object = s->things[EVENT].object },
+	};
+
+	mpt_check_int(t, pipe(many->fds), 0);
+	mpt_check_int(t, mproc_waitset_create(&many->set), 0);
+	for (int i = 0; i < 2; i++)
+		mpt_check_int(t, mproc_waitset_add(many->set, &items[i]), 0);
+}
+
+/* By all of the ways to sleep; and somebody has to put something in. */
+static void
+use_many(struct mpt *t, const struct scene *s, struct tally *tally,
+	 struct many *many, unsigned how)
+{
+	struct mproc_waitable items[] = {
+		{ .kind = MPROC_WAIT_QUEUE, .object = s->queue },
+		{ .kind = MPROC_WAIT_EVENT, .object = s->things[EVENT].object },
+		{ .kind = MPROC_WAIT_FD, .fd = many->fds[0], .events = 1 },
+	};
+	char byte = 'x';
+
+	if (how == 0)
+		(void)CALL(2, mproc_wait(items, 2, A_WHILE), WAIT_ERRORS);
+	else if (how == 1)
+		(void)CALL(2, mproc_wait(items, 3, A_WHILE), WAIT_ERRORS);
+	else if (how == 2)
+		(void)CALL(2, mproc_waitset_wait(many->set, items, 3, A_WHILE),
+			   WAIT_ERRORS);
+	else
+		(void)CALL(0, mproc_queue_put(s->queue, &byte, 1, A_WHILE),
+			   WAIT_ERRORS);
+	(void)CALL(0, mproc_queue_get(s->queue, &byte, 1, NULL, MPROC_NOWAIT),
+		   WAIT_ERRORS);
+}
+
 /* Uses the shared objects, and some of its own, which need not be to be had. */
 static void
 work(struct mpt *t, const struct scene *s)
@@ -70,16 +118,20 @@ work(struct mpt *t, const struct scene *s)
 	struct board *b = mpt_scratch(t);
 	struct tally *tally = &b->tally;
 	struct mpt_rand rand;
+	struct many many;
 
 	be_interruptible(t);
 	mpt_rand_init(&rand, mpt_seed() + (uint64_t)getpid());
 	mproc_free(mproc_alloc(1));
+	open_many(t, s, &many);
 	b->ready++;
 	while (!b->stop) {
 		enum kind k = (enum kind)mpt_rand_below(&rand, KINDS);
 		struct thing own = { .kind = k };
 
 		use(t, tally, &s->things[k], A_WHILE);
+		use_many(t, s, tally, &many,
+			 (unsigned)mpt_rand_below(&rand, 4));
 		if (k == CONDITION || mpt_rand_below(&rand, 4) ||
 		    CALL(0, create(&own), -EBADMSG, -ENOMEM, -ENOSPC) < 0)
 			continue;
@@ -163,6 +215,8 @@ add_participants(struct scene *s)
 		ADD(s, i, p->wait_then);
 		ADD(s, i, p->calls);
 		ADD(s, i, p->wait_kind);
+		ADD(s, i, p->many);
+		ADD(s, i, p->told);
 		for (unsigned k = 0; k < 3; k++)
 			ADD(s, i, notes->word[k]);
 	}
