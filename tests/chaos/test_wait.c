@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes wait for a queue and an event at once, and are killed and stopped at
- * random. In a ring each one waits for a token from the one before it, that comes as
+ * Processes wait for a queue and an event at once, every other one with a set of
+ * waits, and are killed and stopped at random. In a ring each one waits for a token from the one before it, that comes as
  * a message or as an event: nothing goes on unless each wake-up comes. Others wait
  * for the queues of all and take nothing: what they are woken for must be passed on,
  * also if they are killed.
@@ -20,6 +20,48 @@ struct ring {
 	_Atomic pid_t onlooker; /* who was just woken */
 };
 
+/* Where this process waits, if that is in a set. */
+static mproc_waitset *set;
+
+/* As mproc_wait(). What is ready in the set is told in @items, @n of
+ * them, at most RING + 1. */
+static int
+wait_in_set(struct mproc_waitable *items, int n, mproc_timeout timeout)
+{
+	struct mproc_waitable ready[RING + 1];
+	int r = mproc_waitset_wait(set, ready, n, timeout);
+
+	for (int i = 0; i < n; i++)
+		items[i].ret_events = 0;
+	for (int k = 0; k < r; k++)
+		for (int i = 0; i < n; i++)
+			if (items[i].object == ready[k].object)
+				items[i].ret_events = ready[k].ret_events;
+	return r;
+}
+
+static int
+wait_for(struct mproc_waitable *items, int n, mproc_timeout timeout)
+{
+	return set ? wait_in_set(items, n, timeout) :
+		     mproc_wait(items, n, timeout);
+}
+
+static void
+open_set(struct mpt *t, const struct mproc_waitable *items, int n)
+{
+	mpt_check_int(t, mproc_waitset_create(&set), 0);
+	for (int i = 0; i < n; i++)
+		mpt_check_int(t, mproc_waitset_add(set, &items[i]), 0);
+}
+
+static void
+close_set(void)
+{
+	mproc_waitset_close(set);
+	set = NULL;
+}
+
 /* Takes a token, or all if several have come. */
 static void
 wait_for_token(struct mpt *t, struct ring *b, unsigned me,
@@ -32,8 +74,10 @@ wait_for_token(struct mpt *t, struct ring *b, unsigned me,
 	char byte;
 	int r, got = -EAGAIN;
 
+	if (me % 2 && !set)
+		open_set(t, items, 2);
 	do {
-		r = mproc_wait(items, 2, chaos_timeout(rand));
+		r = wait_for(items, 2, chaos_timeout(rand));
 		mpt_check(t, r > 0 || r == -ETIMEDOUT || r == -EAGAIN);
 		/* What a killed producer has left may be no message. */
 		if (items[0].ret_events)
@@ -69,9 +113,13 @@ work_in_ring(struct mpt *t, struct ring *b, unsigned me,
 	do {
 		wait_for_token(t, b, me, rand);
 		rests = chaos_is_truce(t);
+		/* Now and then, so that sets are made and closed, too. */
+		if (mpt_rand_below(rand, 64) == 0)
+			close_set();
 		pass_on(t, b, me, rand);
 		b->chaos.finished[me]++;
 	} while (!rests || chaos_rest(t, me));
+	close_set();
 }
 
 static void
@@ -87,13 +135,16 @@ look_on(struct mpt *t, struct ring *b, unsigned me, struct mpt_rand *rand)
 	items[RING] = (struct mproc_waitable){
 		.kind = MPROC_WAIT_EVENT, .object = b->bell,
 	};
+	if (me % 2)
+		open_set(t, items, RING + 1);
 	do {
-		r = mproc_wait(items, RING + 1, chaos_timeout(rand));
+		r = wait_for(items, RING + 1, chaos_timeout(rand));
 		mpt_check(t, r > 0 || r == -ETIMEDOUT || r == -EAGAIN);
 		b->onlooker = getpid();
 		b->chaos.finished[me]++;
 		sched_yield();
 	} while (!chaos_is_truce(t) || chaos_rest(t, me));
+	close_set();
 }
 
 static int
