@@ -13,7 +13,7 @@
  * before the n-th one, as often as the dry run came there, and is stepped from
  * that point; it is the one for which that makes the fewest stops. Where the
  * processor cannot break without a change of the text, it is one that had not
- * been met before. MPT_STEP=full steps all the way.
+ * been met before.
  *
  * A step that is a system call may sleep for ever. While victims run, a timer
  * interrupts our waitpid() every few milliseconds; a victim found sleeping on
@@ -448,9 +448,18 @@ static int compare_points(const void *a, const void *b)
 	return *p < *q ? -1 : *p > *q;
 }
 
+/* Whether it is the same instruction as the one just before. */
+static bool repeats(const struct run *run, const struct point *p)
+{
+	return p > run->points && p[-1].pc == p->pc &&
+	       !(p[-1].bits & POINT_LEFT);
+}
+
 /*
  * Counts the visits of each instruction. One that a signal has led away from is
- * executed when its handler has returned, and only that is a visit.
+ * executed when its handler has returned, and only that is a visit. A repeated
+ * string instruction is stepped once for each repetition, but a breakpoint stops
+ * before the first alone.
  */
 static void count_visits(struct run *run)
 {
@@ -467,7 +476,8 @@ static void count_visits(struct run *run)
 	for (i = 0; i < n; i++) {
 		if (i > 0 && sorted[i]->pc != sorted[i - 1]->pc)
 			visits = 0;
-		if (!(sorted[i]->bits & POINT_LEFT))
+		if (!(sorted[i]->bits & POINT_LEFT) &&
+		    !repeats(run, sorted[i]))
 			sorted[i]->visit = ++visits;
 	}
 	free(sorted);
@@ -551,7 +561,23 @@ static bool jump(struct run *run, unsigned long i, enum stop *ret)
 	return true;
 }
 
-/* One victim, killed after @n instructions. */
+/* Moves a victim on from point @i to @n. Returns where it has stopped. */
+static unsigned long step_to(struct run *run, unsigned long i, unsigned long n,
+			     enum stop *stop)
+{
+	while (i < n && *stop == STOP_TRAP) {
+		*stop = advance(run, true, i);
+		if (*stop == STOP_TRAP)
+			i++;
+	}
+	return i;
+}
+
+/*
+ * One victim, killed after @n instructions. One that did not come by where it
+ * was to be let run to, as it went another way than the dry run, stays for the
+ * survivor to see; and another one is stepped all the way.
+ */
 static void kill_at(struct run *run, unsigned long n)
 {
 	unsigned long i = find_jump(run, n);
@@ -562,13 +588,17 @@ static void kill_at(struct run *run, unsigned long n)
 
 	if (i > 0 && !jump(run, i, &stop))
 		i = 0;
-	while (i < n && stop == STOP_TRAP) {
-		stop = advance(run, true, i);
-		if (stop == STOP_TRAP)
-			i++;
+	if (stop != STOP_TRAP) {
+		run->result.astray++;
+		run->result.asleep += stop == STOP_ASLEEP;
+		bury_victim(run, i, stop == STOP_END);
+		start_victim(run);
+		set_ticks(true);
+		stop = STOP_TRAP;
+		i = 0;
 	}
-	if (stop == STOP_ASLEEP)
-		run->result.asleep++;
+	i = step_to(run, i, n, &stop);
+	run->result.asleep += stop == STOP_ASLEEP;
 	bury_victim(run, i, stop == STOP_END);
 }
 
@@ -626,10 +656,9 @@ static void choose_points(struct run *run)
 	const char *mode = getenv("MPT_STEP");
 
 	/* The text would be the child's, too. */
-	run->may_jump = run->may_count || !run->o->forks;
+	run->may_jump = !o->walks && (run->may_count || !o->forks);
 	every = o->every != 0 ? o->every : EVERY;
 	if (mode != NULL && strcmp(mode, "full") == 0) {
-		run->may_jump = false;
 		every = n;
 		max = 0;
 	} else if (mode != NULL && strcmp(mode, "quick") == 0) {
@@ -667,10 +696,10 @@ void mpt_stepper_run(struct mpt *t, const struct mpt_stepper_opts *o,
 	free(run.points);
 	t->step_points = NULL;
 	print_message("# step %s: %lu instructions, %lu cases, %lu syscalls, "
-		      "%lu changes, %lu asleep\n", o->name,
+		      "%lu changes, %lu asleep, %lu astray\n", o->name,
 		      run.result.instructions, run.result.cases,
 		      run.result.syscalls, run.result.changes,
-		      run.result.asleep);
+		      run.result.asleep, run.result.astray);
 	if (ret != NULL)
 		*ret = run.result;
 }

@@ -70,6 +70,7 @@
  * @forks:       the operation forks: its child would run into a breakpoint in
  *               the text
  * @in_text:     break in the text even if the processor can do without
+ * @walks:       step all the way, without breakpoints
  * @exits:       the operation does not come to mpt_step_end(), it ends with the
  *               victim's exit, with whatever code
  */
@@ -87,6 +88,7 @@ struct mpt_stepper_opts {
 	bool keep_zombie;
 	bool forks;
 	bool in_text;
+	bool walks;
 	bool exits;
 };
 
@@ -96,6 +98,8 @@ struct mpt_stepper_opts {
  * @syscalls:     instructions that were system calls, in the dry run
  * @changes:      instructions that changed the fingerprint
  * @asleep:       victims that were killed while they slept in the kernel
+ * @astray:       victims that did not come to the breakpoint before their point;
+ *                each is one more case
  */
 struct mpt_stepper_result {
 	unsigned long instructions;
@@ -103,6 +107,7 @@ struct mpt_stepper_result {
 	unsigned long syscalls;
 	unsigned long changes;
 	unsigned long asleep;
+	unsigned long astray;
 };
 
 /**

@@ -362,10 +362,10 @@ static void breakpoints_change_nothing(void **state)
 	mpt_stepper_run(*state, &o, NULL);
 	history = seen.history;
 
-	setenv("MPT_STEP", "full", 1);
 	see_begin(*state);
+	o.walks = true;
 	mpt_stepper_run(*state, &o, NULL);
-	unsetenv("MPT_STEP");
+	o.walks = false;
 	assert_true(seen.history == history);
 
 	/* And as where the processor does not help. */
@@ -373,6 +373,88 @@ static void breakpoints_change_nothing(void **state)
 	o.in_text = true;
 	mpt_stepper_run(*state, &o, NULL);
 	assert_true(seen.history == history);
+}
+
+static unsigned n_starts;
+
+static void clear_the_pair_and_count(void *arg)
+{
+	clear_the_pair(arg);
+	n_starts++;
+}
+
+/* Goes a long way and a short one in turn. */
+static void go_one_of_two_ways(void *arg)
+{
+	volatile unsigned i, n = n_starts % 2 * 100;
+	struct board *b = arg;
+
+	mpt_step_begin();
+	for (i = 0; i < n; i++)
+		;
+	atomic_store(&b->first, 1);
+	atomic_store(&b->second, 1);
+	mpt_step_end();
+}
+
+static bool was_killed_at[4096];
+
+static void note_where(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	(void)arg;
+	(void)victim;
+	if (n < sizeof(was_killed_at) && !finished)
+		was_killed_at[n] = true;
+}
+
+static void who_goes_another_way_is_no_kill(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "two ways",
+		.victim = go_one_of_two_ways,
+		.before = clear_the_pair_and_count,
+		.survivor = note_where,
+		.arg = mpt_scratch(*state),
+		.every = sizeof(was_killed_at),
+	};
+
+	n_starts = 0;
+	memset(was_killed_at, false, sizeof(was_killed_at));
+	mpt_stepper_run(*state, &o, &r);
+	assert_in_range(r.instructions, 300, sizeof(was_killed_at));
+	assert_true(r.astray > 0);
+	assert_int_equal(r.cases, r.instructions + 2 + r.astray);
+	for (unsigned long n = 200; n < 300; n++)
+		assert_true(was_killed_at[n]);
+}
+
+static void clear_much(void *arg)
+{
+	static unsigned char much[8192];
+
+	(void)arg;
+	mpt_step_begin();
+	memset(much, 1, sizeof(much));
+	mpt_step_end();
+}
+
+/* Where that is one instruction which repeats itself. */
+static void each_repetition_is_a_place_to_die(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "repetitions",
+		.victim = clear_much,
+		.survivor = note_where,
+		.arg = mpt_scratch(*state),
+		.every = 10,
+		.budget = 100,
+	};
+
+	mpt_stepper_run(*state, &o, &r);
+	assert_true(r.cases > 20);
+	assert_int_equal(r.astray, 0);
 }
 
 static void the_environment_selects_points(void **state)
@@ -506,6 +588,8 @@ int main(int argc, char **argv)
 		mpt_test(a_victim_gets_its_signals),
 		mpt_test(a_long_operation_is_sampled),
 		mpt_test(breakpoints_change_nothing),
+		mpt_test(who_goes_another_way_is_no_kill),
+		mpt_test(each_repetition_is_a_place_to_die),
 		mpt_test(the_environment_selects_points),
 		mpt_test(an_exit_can_be_the_end_of_an_operation),
 		mpt_test(a_victims_child_meets_no_breakpoint),
