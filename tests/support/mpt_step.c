@@ -51,6 +51,7 @@ enum {
 	EVERY = 1000,
 	BUDGET = 200,
 	QUICK_CASES = 64,
+	WALKS = 64,		/* after victims that went astray */
 	TICK_MS = 5,
 	SLEEPY_TICKS = 3,
 	TICK_SIGNAL = SIGVTALRM,
@@ -84,6 +85,7 @@ struct run {
 	size_t points_size;
 	bool may_jump;		/* breakpoints may be used */
 	bool may_count;		/* and be met more than once */
+	unsigned long walks;	/* at most, see kill_at() */
 	pid_t victim;
 	int signal;		/* to be delivered with the next step */
 	bool signalled;		/* since that was last cleared */
@@ -576,7 +578,8 @@ static unsigned long step_to(struct run *run, unsigned long i, unsigned long n,
 /*
  * One victim, killed after @n instructions. One that did not come by where it
  * was to be let run to, as it went another way than the dry run, stays for the
- * survivor to see; and another one is stepped all the way.
+ * survivor to see; and another one is stepped all the way, if there were not too
+ * many.
  */
 static void kill_at(struct run *run, unsigned long n)
 {
@@ -588,8 +591,7 @@ static void kill_at(struct run *run, unsigned long n)
 
 	if (i > 0 && !jump(run, i, &stop))
 		i = 0;
-	if (stop != STOP_TRAP) {
-		run->result.astray++;
+	if (stop != STOP_TRAP && run->result.astray++ < run->walks) {
 		run->result.asleep += stop == STOP_ASLEEP;
 		bury_victim(run, i, stop == STOP_END);
 		start_victim(run);
@@ -647,6 +649,22 @@ static void choose_beyond(struct run *run, unsigned long every,
 		run->points[i].bits |= POINT_CHOSEN;
 }
 
+/*
+ * Of an instruction that repeats itself the first repetition, the second, the
+ * fourth and so on will do: between them it only gets on, and it would be
+ * stepped there from the first, as many times as there are points.
+ */
+static void forget_repetitions(struct run *run)
+{
+	unsigned long i, count = 0;
+
+	for (i = 0; i <= run->result.instructions; i++) {
+		count = repeats(run, &run->points[i]) ? count + 1 : 0;
+		if (count & (count - 1))
+			run->points[i].bits &= ~(unsigned)POINT_CHOSEN;
+	}
+}
+
 static void choose_points(struct run *run)
 {
 	const struct mpt_stepper_opts *o = run->o;
@@ -657,10 +675,12 @@ static void choose_points(struct run *run)
 
 	/* The text would be the child's, too. */
 	run->may_jump = !o->walks && (run->may_count || !o->forks);
+	run->walks = WALKS;
 	every = o->every != 0 ? o->every : EVERY;
 	if (mode != NULL && strcmp(mode, "full") == 0) {
 		every = n;
 		max = 0;
+		run->walks = n;
 	} else if (mode != NULL && strcmp(mode, "quick") == 0) {
 		max = max == 0 || max > QUICK_CASES ? QUICK_CASES : max;
 	} else if (mode != NULL && *mode != '\0') {
@@ -673,6 +693,7 @@ static void choose_points(struct run *run)
 		if (i <= every || (run->points[i].bits & POINT_MATTERS))
 			run->points[i].bits |= POINT_CHOSEN;
 	choose_beyond(run, every, o->budget != 0 ? o->budget : BUDGET);
+	forget_repetitions(run);
 	if (max == 0)
 		return;
 
