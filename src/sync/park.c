@@ -12,6 +12,12 @@
 #define SLICE 50000000 /* ns, for one sleeper */
 #define QUIET 400 /* ms in which nobody looks though others sleep */
 #define LATE 200 /* ms, for who has not looked when it was going to */
+#define CROWD (8 * SLICE) /* from when on one who looks is enough */
+#define CLOSE 25 /* ms after a look, in a crowd */
+#define BUSY 100 /* ms that a look may take before others come to help */
+
+/* In the word of the last look: {at it 1 | milliseconds 47 | slot 16}. */
+#define AT_IT (UINT64_C(1) << 63)
 
 /* When this thread's slice ends, 0 before the first one, and when it looks for
  * the dead. They last through wake-ups, or who is woken often would never look. */
@@ -66,26 +72,39 @@ some(int64_t bound)
 	return (int64_t)((noise >> 11) % (uint64_t)bound);
 }
 
-/* Whether another one has looked just now. The word: {milliseconds 48 | slot 16}. */
-static bool
-others_look(const struct mpr_self *self, int64_t now)
+/* How many milliseconds ago another one has looked, or began to; many if that
+ * was this thread. */
+static uint64_t
+since_another_looked(const struct mpr_self *self, uint64_t last, int64_t now)
 {
 	uint64_t ms = (uint64_t)(now / MS);
-	uint64_t last = atomic_exchange_explicit(
-		&self->arena->shm->last_look, ms << 16 | self->slot,
-		memory_order_relaxed);
 
-	return (last & 0xffff) != self->slot && ms - (last >> 16) < QUIET;
+	return (last & 0xffff) == self->slot ? UINT64_MAX :
+					       ms - ((last & ~AT_IT) >> 16);
 }
 
 /* How long until our next look: all sleepers together look as often as one alone
  * would. If the others do not, as they are stopped, we do. */
 static int64_t
-next_interval(const struct mpr_self *self, int64_t now)
+next_interval(const struct mpr_self *self, uint64_t last, int64_t now)
 {
 	int64_t all = sleepers(self->arena, now) * SLICE;
 
-	return others_look(self, now) && all > SLICE ? all : SLICE;
+	return since_another_looked(self, last, now) < QUIET && all > SLICE ?
+		       all :
+		       SLICE;
+}
+
+/*
+ * In a crowd: whether another one looks, or has just looked. All who come by
+ * while a dead one is recovered from would find it, too, and each would wake all
+ * whom it may concern, who come by then.
+ */
+static bool
+is_looked_after(const struct mpr_self *self, uint64_t last, int64_t now)
+{
+	return since_another_looked(self, last, now) <
+	       (last & AT_IT ? BUSY : CLOSE);
 }
 
 /*
@@ -113,16 +132,29 @@ promise(const struct mpr_self *self)
 			      memory_order_relaxed);
 }
 
+static void
+say_of_look(const struct mpr_self *self, int64_t now, uint64_t state)
+{
+	atomic_store_explicit(&self->arena->shm->last_look,
+			      state | (uint64_t)(now / MS) << 16 | self->slot,
+			      memory_order_relaxed);
+}
+
 /* Looks for the dead, and begins a new slice if this one is over. */
 static void
 look(struct mpr_self *self)
 {
-	int64_t now, next;
+	uint64_t last = atomic_load_explicit(&self->arena->shm->last_look,
+					     memory_order_relaxed);
+	int64_t now = mproc_now(), next = next_interval(self, last, now);
 
-	mpr_recover_now_and_then(self->arena);
-	mpr_waits_look(self->arena);
-	now = mproc_now();
-	next = next_interval(self, now);
+	if (next < CROWD || !is_looked_after(self, last, now)) {
+		say_of_look(self, now, AT_IT);
+		mpr_recover_now_and_then(self->arena);
+		mpr_waits_look(self->arena);
+		now = mproc_now();
+		say_of_look(self, now, 0);
+	}
 	look_at = now + SLICE + some(next_look(now, next) - SLICE / 2);
 	if (now >= slice_end)
 		slice_end = now + next + some(next / 2);

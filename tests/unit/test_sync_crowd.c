@@ -15,6 +15,10 @@
 #define FEW 2
 #define LOOKS 6
 #define LONG 500000000 /* ns */
+#define SMALL_CROWD 20
+#define PRETENDED 300000000 /* ns */
+#define LATE 50000000 /* ns */
+#define AT_IT (UINT64_C(1) << 63) /* as in sync/park.c */
 
 /* Something in the arena to sleep for. */
 static void *object;
@@ -23,6 +27,7 @@ static void *object;
 struct crowd {
 	_Atomic unsigned joined;
 	_Atomic unsigned go;
+	_Atomic unsigned slot; /* of who is killed, from 1 */
 };
 
 static void *
@@ -52,13 +57,22 @@ be_a_crowd(struct mpt *t, void *arg)
 	return 0;
 }
 
+static bool
+is_there(unsigned slot)
+{
+	return mpr_participant_state(
+		       mpr_participant_at(the_arena(), slot)->ident) !=
+	       MPR_PARTICIPANT_FREE;
+}
+
 static unsigned
 sleepers(void)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < mpr_participants_high(the_arena()); i++)
-		n += mpr_participant_at(the_arena(), i)->wait_object != 0;
+		n += is_there(i) &&
+		     mpr_participant_at(the_arena(), i)->wait_object != 0;
 	return n;
 }
 
@@ -69,7 +83,7 @@ all_have_looked(void)
 	for (unsigned i = 0; i < mpr_participants_high(the_arena()); i++) {
 		struct mpr_participant *p = mpr_participant_at(the_arena(), i);
 
-		if (p->wait_object && !p->looks_by)
+		if (is_there(i) && p->wait_object && !p->looks_by)
 			return false;
 	}
 	return true;
@@ -133,6 +147,65 @@ a_crowd_that_has_just_looked_is_stopped(void **state)
 }
 
 static int
+join_and_wait(struct mpt *t, void *arg)
+{
+	_Atomic unsigned *slot = arg;
+
+	*slot = join_arena(t)->slot + 1;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+/* Says for a while that another one looks, whether or not it is our turn to run.
+ * Returns false if we were late once. */
+static bool
+pretend_to_look(void)
+{
+	_Atomic uint64_t *last = &the_arena()->shm->last_look;
+	int64_t now = mproc_now(), end = now + PRETENDED, before;
+	bool late = false;
+
+	while (now < end) {
+		atomic_store(last, AT_IT | (uint64_t)(now / 1000000) << 16 |
+					   0xffff);
+		sched_yield();
+		before = now;
+		now = mproc_now();
+		late = late || now - before > LATE;
+	}
+	return !late;
+}
+
+/* Or all would recover from the same dead one, and each wake all. */
+static void
+one_of_a_crowd_looks_at_a_time(void **state)
+{
+	int many = SMALL_CROWD, crowd, victim;
+	struct mpt *t = *state;
+	struct crowd *c = mpt_scratch(t);
+	bool stays, sure;
+
+	crowd = mpt_spawn(t, "crowd", be_a_crowd, &many);
+	mpt_until(t, c->joined == SMALL_CROWD);
+	c->go = 1;
+	mpt_until(t, sleepers() == SMALL_CROWD);
+	mpt_until(t, all_have_looked());
+	do {
+		c->slot = 0;
+		victim = mpt_spawn(t, "victim", join_and_wait, &c->slot);
+		mpt_until(t, c->slot != 0);
+		sure = pretend_to_look();
+		mpt_kill(t, victim);
+		sure = pretend_to_look() && sure;
+		stays = is_there(c->slot - 1);
+		mpt_until(t, !is_there(c->slot - 1));
+	} while (!sure && !stays);
+	mpt_kill(t, crowd);
+	mpr_recover_all(the_arena(), true);
+	assert_true(stays);
+}
+
+static int
 setup(void **state)
 {
 	if (with_arena(state) < 0)
@@ -147,6 +220,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_crowd_that_has_just_fallen_asleep_is_stopped),
 		mpt_test(a_crowd_that_has_just_looked_is_stopped),
+		mpt_test(one_of_a_crowd_looks_at_a_time),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
