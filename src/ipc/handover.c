@@ -5,6 +5,7 @@
 #include "arena/participant.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "ipc/handover.h"
 #include "ipc/pipe_shm.h"
 #include "ipc/socket_end.h"
@@ -127,7 +128,7 @@ is_named(const mproc_conn *end, void *arg)
 	return false;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_handover_keep(mproc_conn *const *conns, int n, bool all)
 {
 	struct named named = { conns, n };
@@ -315,19 +316,23 @@ mpr_handover_receive(void)
 	while (a && (pipe = mpr_pipe_next(a, &walk))) {
 		if (!is_ours(&pipe->end[0]) && !is_ours(&pipe->end[1]))
 			continue;
+		mpr_hold_note();
 		/* Where it cannot, the kernel is asked. */
 		(void)mpr_self(a, &self);
 		return;
 	}
 }
 
-void
+MPR_CHILD_PATH void
 mpr_handover_end_all(void)
 {
 	mproc_arena *a = mpr_arena_peek();
 	struct mpr_pipe_walk walk = { 0 };
 	struct mpr_pipe *pipe;
 
+	/* The arena's first page costs as much as all the rest of an end. */
+	if (!mpr_hold_may_be())
+		return;
 	while (a && (pipe = mpr_pipe_next(a, &walk)))
 		for (unsigned side = 0; side < 2; side++)
 			if (is_ours(&pipe->end[side]))

@@ -65,8 +65,8 @@ void mpr_handover_end(struct mpr_handover *p);
 /* It gets none: all is as it was. */
 void mpr_handover_undo(struct mpr_handover *p);
 
-/* In the child: if it holds any, it takes part in the arena from now on, where its
- * death is seen without a question to the kernel. */
+/* In the child, if it may hold any: then it takes part in the arena from now on, where
+ * its death is seen without a question to the kernel. */
 void mpr_handover_receive(void);
 
 /* The calling process is about to end, in order: it holds nothing any more. Others

@@ -4,6 +4,7 @@
 
 #include "arena/heap.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "ipc/pipe_holds.h"
 #include "os/generation.h"
 #include "os/task.h"
@@ -14,6 +15,8 @@
 
 /* Many more children than can be started in the time of a look. */
 #define LOOKS_MAX 1000
+
+MPR_CHILD_DATA _Atomic bool mpr_hold_noted;
 
 _Atomic uint64_t *
 mpr_hold_next(const mproc_arena *a, struct mpr_holds *h,

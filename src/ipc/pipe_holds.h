@@ -69,6 +69,26 @@ uint64_t mpr_hold_of(pid_t pid);
 /* The word of the calling process. */
 uint64_t mpr_hold_mine(void);
 
+/* Whether the calling process may hold anything: before it is given its first hold, or
+ * gives it to itself, that has to be noted, and so it is in the children that it forks.
+ * Most processes hold nothing, and need not look for what they hold. */
+extern _Atomic bool mpr_hold_noted;
+
+static inline void
+mpr_hold_note(void)
+{
+	/* Relaxed: who looks is this thread, at the end of the process, or one that
+	 * ends the process while this one makes what nobody has yet; then the kernel
+	 * tells of the end. */
+	atomic_store_explicit(&mpr_hold_noted, true, memory_order_relaxed);
+}
+
+static inline bool
+mpr_hold_may_be(void)
+{
+	return atomic_load_explicit(&mpr_hold_noted, memory_order_relaxed);
+}
+
 static inline pid_t
 mpr_hold_pid(uint64_t word)
 {

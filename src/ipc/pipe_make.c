@@ -171,6 +171,7 @@ fill(mproc_arena *a, struct mpr_self *self, struct mpr_pipe *pipe,
 	int r = o->sockets ? add_sockets(pipe, o->one_way) :
 			     add_queues(a, self, pipe, o->one_way);
 
+	mpr_hold_note();
 	for (unsigned side = 0; side < 2 && r == 0; side++)
 		r = mpr_hold_add(a, self, &pipe->end[side].holds,
 				 mpr_hold_mine());

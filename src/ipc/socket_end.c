@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "ipc/socket_end.h"
 #include "os/generation.h"
 
@@ -119,7 +120,7 @@ take_other(bool (*keeps)(const mproc_conn *end, void *arg), void *arg)
 	return NULL;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_socket_end_close_others(bool (*keeps)(const mproc_conn *end, void *arg),
 			    void *arg)
 {

@@ -2,6 +2,7 @@
 #include <mproc/core.h>
 
 #include "base/alloc.h"
+#include "base/macros.h"
 #include "ipc/bell_priv.h"
 #include "ipc/queue_fd.h"
 #include "ipc/watched.h"
@@ -16,7 +17,7 @@
  * for each wait does not start a thread for each, which costs some 50 us. */
 #define LINGER INT64_C(20000000)
 
-_Atomic bool mpr_queue_fd_used;
+MPR_CHILD_DATA _Atomic bool mpr_queue_fd_used;
 
 /* Of which descriptors there are entries, by their queue. */
 _Atomic(struct mpr_watched *) mpr_queue_fds[MPR_QUEUE_FD_BUCKETS];

@@ -18,10 +18,18 @@
 
 #define FIRST (STDERR_FILENO + 1)
 
+/* What children do with their descriptors goes by syscall(2), which they call anyway:
+ * see base/macros.h. And a close so is no cancellation point. */
+MPR_CHILD_PATH static void
+close_quickly(int fd)
+{
+	syscall(SYS_close, fd);
+}
+
 MPR_CHILD_PATH int
 mpr_fds_check(int fd)
 {
-	return fcntl(fd, F_GETFD) < 0 ? -EBADF : 0;
+	return syscall(SYS_fcntl, fd, F_GETFD) < 0 ? -EBADF : 0;
 }
 
 bool
@@ -41,7 +49,7 @@ mpr_fds_end_at_exec(int fd)
 MPR_CHILD_PATH void
 mpr_fds_close(int fd)
 {
-	(void)close(fd);
+	close_quickly(fd);
 }
 
 int
@@ -57,7 +65,9 @@ mpr_fds_directory(void)
 MPR_CHILD_PATH int
 mpr_fds_enter(int directory)
 {
-	return mpr_fault(MPR_FAULT_CHDIR) || fchdir(directory) < 0 ? -errno : 0;
+	return mpr_fault(MPR_FAULT_CHDIR) ||
+			       syscall(SYS_fchdir, directory) < 0 ?
+		       -errno : 0;
 }
 
 MPR_CHILD_PATH int
@@ -138,13 +148,16 @@ MPR_CHILD_PATH static void
 close_copy(int copy, int source)
 {
 	if (copy != source)
-		close(copy);
+		close_quickly(copy);
 }
 
 MPR_CHILD_PATH static int
 move(int copy, int fd)
 {
-	return mpr_fault(MPR_FAULT_DUP) || dup2(copy, fd) < 0 ? -errno : 0;
+	/* They differ; not every processor has dup2(2). */
+	return mpr_fault(MPR_FAULT_DUP) ||
+			       syscall(SYS_dup3, copy, fd, 0) < 0 ?
+		       -errno : 0;
 }
 
 MPR_CHILD_PATH int
@@ -152,10 +165,9 @@ mpr_fds_redirect(const int sources[3], int *ret_failed)
 {
 	int copies[3], r = 0, i;
 
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 3; i++) {
 		copies[i] = -1;
-	for (i = 0; i < 3 && r == 0; i++) {
-		if (sources[i] == MPR_FDS_INHERIT)
+		if (r < 0 || sources[i] == MPR_FDS_INHERIT)
 			continue;
 		copies[i] = copy_of(sources[i]);
 		r = copies[i] < 0 ? copies[i] : 0;

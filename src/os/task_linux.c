@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -266,5 +265,5 @@ mpr_task_tid(void)
 MPR_CHILD_PATH void
 mpr_task_yield(void)
 {
-	sched_yield();
+	syscall(SYS_sched_yield); /* as above */
 }

@@ -18,7 +18,7 @@ static mproc_process *open_list, *closed_list;
 
 /* Changed under the process lock; atomic as mpr_children_exist() looks at them
  * without. A child on its way from one list to the other counts. */
-static _Atomic unsigned length; /* of both lists */
+MPR_CHILD_DATA static _Atomic unsigned length; /* of both lists */
 static _Atomic uint64_t owner;	/* generation that they belong to */
 static bool kept;	       /* handles are not to be freed */
 

@@ -38,7 +38,7 @@ struct function {
 };
 
 /* Changed under the process lock; atomic as it is looked at without. */
-static _Atomic(struct function *) functions;
+MPR_CHILD_DATA static _Atomic(struct function *) functions;
 
 /* Generation that has been through the rules; threads may end it at once. */
 static _Atomic uint64_t kept_by;

@@ -42,7 +42,7 @@ struct server {
 };
 
 /* Of the process of this generation; a forked child has none. */
-static _Atomic(struct server *) current;
+MPR_CHILD_DATA static _Atomic(struct server *) current;
 static uint64_t owner;
 static struct mproc_forkserver_opts wanted; /* for the next one */
 static unsigned stops; /* how often it was stopped */

@@ -199,6 +199,7 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 		.around = call->around ? (uintptr_t)call->around -
 						 (uintptr_t)mpr_plan_library :
 					 0,
+		.given = o->n_conns > 0,
 		.outlives = o->outlive_parent,
 		.no_report = o->no_report,
 		.method = mpr_method_usual(),

@@ -44,6 +44,7 @@ struct mpr_plan {
 	int32_t index;
 	bool is_member;
 
+	bool given; /* ends of pipes */
 	bool outlives;
 	bool no_report;
 	int32_t method; /* what the child's own children are started by */

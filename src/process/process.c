@@ -316,6 +316,7 @@ start_fork(mproc_process *p, const struct mpr_call *call,
 		.name = p->name,
 		.opts = o,
 		.setup = mpr_setup_is_needed(o),
+		.given = o->n_conns >= 0,
 	};
 	pid_t pid;
 

@@ -205,7 +205,8 @@ mpr_self_begin(const struct mpr_start *start)
 	self.record = record;
 	memcpy(self.name, start->name, sizeof(self.name));
 	mpr_child_show_name(start->name);
-	mpr_handover_receive();
+	if (start->given)
+		mpr_handover_receive();
 	prepare = atomic_load_explicit(&mpr_self_prepare, memory_order_relaxed);
 	if (mpr_unlikely(prepare != NULL))
 		prepare();

@@ -40,6 +40,7 @@ struct mpr_start {
 	struct mpr_crash_plan crash; /* unless it does not report crashes */
 	const struct mproc_process_opts *opts;
 	bool setup; /* the options say more than what is above */
+	bool given; /* it may have been given ends of pipes */
 	const struct mpr_self_ticket *test; /* or NULL */
 	/* A byte of it is locked by the process that will tell us to go on, until it
 	 * has, or becomes another program; NULL: the thread that forked us will. */

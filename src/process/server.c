@@ -198,6 +198,7 @@ prepare(struct birth *b)
 		.opts = &b->opts,
 		.test = mpr_self_ticket_of(&plan->test),
 		.setup = true,
+		.given = plan->given,
 		.promise = &b->promise,
 	};
 	b->promise = has_slot(b) ? plans.file : b->plan.shmem.file;

@@ -113,6 +113,7 @@ arrive(void)
 		refuse(MPR_SETUP_DESCRIPTORS, r);
 	start.opts = &opts;
 	start.setup = true;
+	start.given = plan.plan->given;
 	start.name = plan.plan->name;
 	start.record = plan.record;
 	start.test = mpr_self_ticket_of(&plan.plan->test);
