@@ -250,7 +250,7 @@ mpr_handover_lend(struct mpr_handover *p)
 }
 
 void
-mpr_handover_claim(mproc_conn *const *conns, int n)
+mpr_handover_claim(mproc_conn *const *conns, int n, uint64_t *ret_words)
 {
 	struct mpr_pipe *pipe;
 	_Atomic uint64_t *at;
@@ -258,6 +258,7 @@ mpr_handover_claim(mproc_conn *const *conns, int n)
 	uint64_t word;
 
 	for (int i = 0; i < n; i++) {
+		ret_words[i] = mpr_pipe_word(conns[i]);
 		at = hold_of(conns[i], mpr_hold_mine(), &a, &pipe);
 		word = at ? atomic_load(at) : 0;
 		/* Another thread may use it for the first time, or close it. */
@@ -285,7 +286,7 @@ mpr_handover_end(struct mpr_handover *p)
 		 * has begun. */
 		atomic_store(&p->conns[i]->passed, 1);
 		if (p->moves)
-			mpr_pipe_leave(p->conns[i]);
+			mpr_pipe_leave(p->conns[i], 0);
 	}
 	forget(p);
 }
@@ -336,5 +337,5 @@ mpr_handover_end_all(void)
 	while (a && (pipe = mpr_pipe_next(a, &walk)))
 		for (unsigned side = 0; side < 2; side++)
 			if (is_ours(&pipe->end[side]))
-				mpr_pipe_leave(&pipe->end[side]);
+				mpr_pipe_leave(&pipe->end[side], 0);
 }

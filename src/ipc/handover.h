@@ -56,8 +56,8 @@ int mpr_handover_begin(struct mpr_handover *p, mproc_conn *const *conns, int n, 
 void mpr_handover_lend(struct mpr_handover *p);
 
 /* The caller holds @conns as one who uses them: the other ends see it, too, if they are
- * the caller's own. */
-void mpr_handover_claim(mproc_conn *const *conns, int n);
+ * the caller's own. @ret_words gets the word of each: see mpr_pipe_word(). */
+void mpr_handover_claim(mproc_conn *const *conns, int n, uint64_t *ret_words);
 
 /* It is about to get the order to begin. */
 void mpr_handover_end(struct mpr_handover *p);
@@ -73,8 +73,12 @@ void mpr_handover_receive(void);
  * would find that out, but later. */
 void mpr_handover_end_all(void);
 
+/* What tells the pipe of @c from another one that has its place later; 0 if there is
+ * none. */
+uint64_t mpr_pipe_word(const mproc_conn *c);
+
 /* The calling process does not hold the end any more, nor does the calling thread
- * keep anything for it. */
-void mpr_pipe_leave(mproc_conn *c);
+ * keep anything for it; if the pipe is still the one of @word, unless that is 0. */
+void mpr_pipe_leave(mproc_conn *c, uint64_t word);
 
 #endif

@@ -504,8 +504,19 @@ drop(const mproc_queue *q)
 		mpr_attachment_drop(at);
 }
 
+uint64_t
+mpr_pipe_word(const mproc_conn *c)
+{
+	struct mpr_pipe *pipe;
+	mproc_arena *a;
+	unsigned side;
+
+	return mpr_pipe_of(c, &a, &pipe, &side) < 0 || !mpr_pipe_is_open(pipe) ?
+		       0 : atomic_load(&pipe->state);
+}
+
 void
-mpr_pipe_leave(mproc_conn *c)
+mpr_pipe_leave(mproc_conn *c, uint64_t word)
 {
 	struct mpr_self *self;
 	struct use use, *u = &use;
@@ -513,7 +524,7 @@ mpr_pipe_leave(mproc_conn *c)
 	bool other;
 
 	/* Not what the thread remembers: without memory for that it can close. */
-	if (fill_use(c, u) < 0)
+	if (fill_use(c, u) < 0 || (word && u->open != word))
 		return;
 	mine = u->mine;
 	/* Only who takes part can free what there is. Where it cannot, that is
@@ -539,5 +550,5 @@ mpr_pipe_leave(mproc_conn *c)
 void
 mpr_pipe_close(mproc_conn *c)
 {
-	mpr_pipe_leave(c);
+	mpr_pipe_leave(c, 0);
 }

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -185,6 +186,16 @@ note_failed_start(mproc_supervisor *s, unsigned i, int error)
 		give_up(s, i, why, false);
 }
 
+/* Whether the program has closed one of its ends: another one may be there. */
+static bool
+has_lost_ends(const struct mpr_supervised *c)
+{
+	for (int j = 0; c->lent && j < c->opts.n_conns; j++)
+		if (mpr_pipe_word(c->opts.conns[j]) != c->lent[j])
+			return true;
+	return false;
+}
+
 static int
 start_child(mproc_supervisor *s, unsigned i)
 {
@@ -193,6 +204,9 @@ start_child(mproc_supervisor *s, unsigned i)
 	struct mproc_process_opts o = c->opts;
 	int r;
 
+	if (has_lost_ends(c))
+		return mpr_fail(-ESTALE, "a connection that child %u is to have "
+				"was closed", i);
 	o.name = c->name;
 	r = mpr_process_hold(&s->ps[i], &call, &o);
 	if (r < 0)
@@ -248,13 +262,13 @@ is_child_over(const mproc_supervisor *s, unsigned i)
 
 /* Whether another child has it, too, and is not over. */
 static bool
-is_lent(const mproc_supervisor *s, const mproc_conn *conn)
+is_lent(const mproc_supervisor *s, const mproc_conn *conn, uint64_t word)
 {
 	for (unsigned i = 0; i < s->n; i++) {
 		const struct mpr_supervised *c = &s->children[i];
 
-		for (int j = 0; c->lends && j < c->opts.n_conns; j++)
-			if (c->opts.conns[j] == conn)
+		for (int j = 0; c->lent && j < c->opts.n_conns; j++)
+			if (c->opts.conns[j] == conn && c->lent[j] == word)
 				return true;
 	}
 	return false;
@@ -265,13 +279,16 @@ mpr_supervisor_release(mproc_supervisor *s, bool all)
 {
 	for (unsigned i = 0; i < s->n; i++) {
 		struct mpr_supervised *c = &s->children[i];
+		uint64_t *lent = c->lent;
 
-		if (!c->lends || !(all || is_child_over(s, i)))
+		if (!lent || !(all || is_child_over(s, i)))
 			continue;
-		c->lends = false;
+		c->lent = NULL;
+		/* One that the program has closed may be another one's place. */
 		for (int j = 0; j < c->opts.n_conns; j++)
-			if (!is_lent(s, c->opts.conns[j]))
-				mpr_pipe_leave(c->opts.conns[j]);
+			if (lent[j] && !is_lent(s, c->opts.conns[j], lent[j]))
+				mpr_pipe_leave(c->opts.conns[j], lent[j]);
+		free(lent);
 	}
 }
 

@@ -182,7 +182,6 @@ mproc_supervisor_add(mproc_supervisor *s, mproc_entry *fn, void *arg,
 	r = check_conns(&c.opts);
 	if (r < 0)
 		return r;
-	c.lends = c.opts.n_conns > 0;
 	c.opts.struct_size = sizeof(c.opts);
 	c.restart = o.restart ? (enum mproc_restart)o.restart :
 				MPROC_RESTART_ALWAYS;
@@ -196,17 +195,28 @@ mproc_supervisor_add(mproc_supervisor *s, mproc_entry *fn, void *arg,
 			return r;
 		c.arg = c.copy;
 	}
-	if (atomic_exchange(&s->busy, true)) {
+	if (c.opts.n_conns > 0) {
+		c.lent = mpr_malloc((size_t)c.opts.n_conns * sizeof(*c.lent));
+		if (!c.lent)
+			r = mpr_fail(-ENOMEM, "no memory for %d connections",
+				     c.opts.n_conns);
+	}
+	if (r == 0 && atomic_exchange(&s->busy, true))
+		r = busy();
+	if (r < 0) {
+		free(c.lent);
 		free(c.copy);
-		return busy();
+		return r;
 	}
 	r = add(s, &c, c.opts.name);
 	/* Before anybody can miss it. */
 	if (r >= 0)
-		mpr_handover_claim(c.opts.conns, c.opts.n_conns);
+		mpr_handover_claim(c.opts.conns, c.opts.n_conns, c.lent);
 	atomic_store(&s->busy, false);
-	if (r < 0)
+	if (r < 0) {
+		free(c.lent);
 		free(c.copy);
+	}
 	return r;
 }
 
@@ -257,6 +267,7 @@ mproc_supervisor_close(mproc_supervisor *s)
 		mpr_supervisor_release(s, true);
 	for (unsigned i = 0; i < s->n; i++) {
 		mproc_process_close(s->ps[i]);
+		free(s->children[i].lent);
 		free(s->children[i].copy);
 	}
 	/* A forked child's copy may have been closed with all others. */

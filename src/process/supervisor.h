@@ -30,7 +30,9 @@ struct mpr_supervised {
 	int64_t started_at;
 	unsigned failures; /* in a row, or restarts after them */
 
-	bool lends; /* ends of pipes, which the supervisor holds for it */
+	/* The ends of pipes that the supervisor holds for it: what tells each from
+	 * another one at its place; or NULL. */
+	uint64_t *lent;
 
 	bool stopping; /* runs, and is to end; that end is ours */
 	bool asked;

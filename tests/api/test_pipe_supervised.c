@@ -193,6 +193,31 @@ a_supervisor_takes_what_it_can_lend(void **state)
 	end(t, b);
 }
 
+/* Where an end was that the program has closed, there may be another one. */
+static void
+a_supervisor_gives_back_what_it_was_given(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	mproc_conn *lent = b->b;
+	mproc_supervisor *s;
+
+	assert_int_equal(mproc_supervisor_create(&s, NULL), 0);
+	assert_int_equal(mproc_supervisor_add(s, be_supervised, t, MPROC_OPTS(
+		mproc_child_opts, .process = MPROC_OPTS(
+			mproc_process_opts, .conns = &lent, .n_conns = 1))), 0);
+	mproc_conn_close(b->a);
+	mproc_conn_close(b->b);
+	/* There are two headers. */
+	assert_int_equal(mproc_pipe(&b->a, &b->b, NULL), 0);
+	assert_int_equal(mproc_pipe(&b->c, &b->d, NULL), 0);
+	assert_true(b->b == lent || b->d == lent);
+	mproc_supervisor_close(s);
+	assert_int_equal(recv_now(b->b), -EAGAIN);
+	assert_int_equal(recv_now(b->d), -EAGAIN);
+	end(t, b);
+}
+
 int
 main(void)
 {
@@ -201,6 +226,7 @@ main(void)
 		mpt_test(the_other_side_does_not_notice),
 		mpt_test(a_supervisor_holds_for_all),
 		mpt_test(a_supervisor_takes_what_it_can_lend),
+		mpt_test(a_supervisor_gives_back_what_it_was_given),
 	};
 
 	return cmocka_run_group_tests(tests, with_pipes, NULL);
