@@ -9,6 +9,7 @@
 #include "ipc/handover.h"
 #include "ipc/pipe_shm.h"
 #include "ipc/socket_end.h"
+#include "os/generation.h"
 #include "os/task.h"
 
 /* Where the process of @word holds @c, or NULL. */
@@ -174,7 +175,15 @@ note(struct mpr_handover *p, mproc_conn *c)
 	return 0;
 }
 
-/* Returns 0; -ESTALE if the caller has closed it meanwhile. */
+/* A signal handler has forked us in the middle: the child is our parent's, and so are
+ * the holds that it is to have. */
+static bool
+is_copy(const struct mpr_handover *p)
+{
+	return p->generation != mpr_generation();
+}
+
+/* Returns 0; -ESTALE if the caller has closed it meanwhile; -ECHILD. */
 static int
 give(struct mpr_handover *p, mproc_conn *c)
 {
@@ -193,12 +202,16 @@ give(struct mpr_handover *p, mproc_conn *c)
 		r = mpr_self(a, &self);
 	if (r == 0)
 		r = note(p, c);
+	if (is_copy(p))
+		return -ECHILD;
 	if (r == 0 && !mpr_hold_find(a, &pipe->end[side].holds, p->child))
 		r = mpr_hold_add(a, self, &pipe->end[side].holds, p->child);
 	/* Only who holds an end may give it; asked now, as from here on the pipe
 	 * stays. */
 	if (r < 0 || is_ours(c))
 		return r;
+	if (is_copy(p))
+		return -ECHILD;
 	at = mpr_hold_find(a, &pipe->end[side].holds, p->child);
 	if (at)
 		mpr_pipe_end_hold(a, pipe, at, p->child);
@@ -273,7 +286,7 @@ static void
 forget(struct mpr_handover *p)
 {
 	free(p->conns);
-	*p = (struct mpr_handover){ 0 };
+	*p = (struct mpr_handover){ .generation = p->generation };
 }
 
 void
@@ -298,7 +311,7 @@ mpr_handover_undo(struct mpr_handover *p)
 	_Atomic uint64_t *at;
 	mproc_arena *a;
 
-	for (unsigned i = 0; i < p->n; i++) {
+	for (unsigned i = 0; i < p->n && !is_copy(p); i++) {
 		at = hold_of(p->conns[i], p->child, &a, &pipe);
 		if (at)
 			mpr_pipe_end_hold(a, pipe, at, p->child);

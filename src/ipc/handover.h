@@ -13,10 +13,11 @@
 
 #include <mproc/pipe.h>
 
-/* What one child gets. All zero is nothing. */
+/* What one child gets. All zero but for the generation is nothing. */
 struct mpr_handover {
 	mproc_conn **conns;
 	unsigned n, room;
+	uint64_t generation; /* of the process that gives it */
 	pid_t pid;	/* the child's */
 	uint64_t child; /* the word of its holds; 0: it has none yet */
 	bool moves; /* the caller does not hold them any more then */
@@ -48,7 +49,9 @@ void mpr_handover_keep(mproc_conn *const *conns, int n, bool all);
 int mpr_handover_adopt(uint64_t end, int fd);
 
 /* The child @pid is to hold @conns; or, if there are none, @all that the caller
- * holds. Returns 0 or a negative error; mpr_handover_undo() is called then. */
+ * holds. Returns 0 or a negative error; mpr_handover_undo() is called then. It is
+ * -ECHILD in a process that a signal handler has forked meanwhile: that has nothing to
+ * give, end or undo here. */
 int mpr_handover_begin(struct mpr_handover *p, mproc_conn *const *conns, int n, bool all,
 		   pid_t pid);
 

@@ -36,6 +36,7 @@
 
 struct server {
 	unsigned holders;
+	uint64_t generation; /* of the process that has begun it */
 	struct mpr_file connection; /* which the program may close behind our back */
 	struct mpr_plans *plans;
 	mproc_process *process;
@@ -63,6 +64,14 @@ take_current(void)
 	if (s)
 		atomic_store(&current, NULL);
 	return s;
+}
+
+/* A signal handler has forked us in the middle of a start, and has returned: the
+ * server, and what is said to it, are our parent's. */
+static bool
+is_copy(const struct server *s)
+{
+	return s->generation != mpr_generation();
 }
 
 static struct server *
@@ -107,7 +116,8 @@ destroy(struct server *s)
 {
 	struct mpr_server_request end = { .ask = MPR_SERVER_END };
 
-	(void)tell(s, &end, sizeof(end), NULL, 0);
+	if (!is_copy(s))
+		(void)tell(s, &end, sizeof(end), NULL, 0);
 	mpr_file_close(&s->connection);
 	if (mpr_process_wait(s->process, mproc_now() + GRACE, false) < 0) {
 		(void)mproc_process_kill(s->process);
@@ -234,11 +244,12 @@ receive_answer(const struct server *s, struct mpr_server_answer *ret_answer)
 		gone = mpr_child_is_gone(&s->process->child);
 		if (!mpr_file_is_open(&s->connection))
 			return -EPIPE;
-		if (mpr_courier_await(s->connection.fd, LOOK_EVERY / 1000000))
+		if (mpr_courier_await(s->connection.fd, LOOK_EVERY / 1000000) &&
+		    !is_copy(s))
 			return mpr_courier_receive(s->connection.fd, ret_answer,
 						   sizeof(*ret_answer), none);
-	} while (!gone);
-	return -EPIPE;
+	} while (!gone && !is_copy(s));
+	return is_copy(s) ? mpr_process_check(s->process) : -EPIPE;
 }
 
 static int
@@ -306,6 +317,7 @@ make(struct server **ret_s)
 	if (!s)
 		return mpr_fail(-ENOMEM, "no memory for a fork server");
 	s->holders = 1;
+	s->generation = mpr_generation();
 	r = mpr_plans_new(&s->plans);
 	if (r < 0) {
 		free(s);
@@ -480,6 +492,8 @@ wait_for_id(const struct server *s, struct mpr_record *record,
 		/* Before the id is read: the kernel writes it before the server
 		 * can have ended. */
 		gone = mpr_child_is_gone(&s->process->child);
+		if (is_copy(s))
+			return mpr_process_check(s->process);
 		ticket = mpr_parker_ticket(&record->starter);
 		word = atomic_load(&record->setup);
 		pid = atomic_load(&record->pid);

@@ -167,6 +167,7 @@ make_handle(mproc_process **ret_p, const struct mproc_process_opts *o,
 		return mpr_fail(-ENOMEM, "no memory for a process handle");
 	*p = (mproc_process){
 		.generation = mpr_generation(),
+		.handover.generation = mpr_generation(),
 		.child.fd = -1,
 		.daemon = o->daemon,
 		.outlives = o->outlive_parent,
@@ -195,6 +196,14 @@ order(mproc_process *p, enum mpr_record_order order)
 {
 	if (atomic_exchange(&p->record->order, order) == MPR_RECORD_ASLEEP)
 		mpr_parker_wake(&p->record->parker);
+}
+
+/* A signal handler has forked us in the middle of a start, and has returned: what is
+ * started there is our parent's. */
+static bool
+is_copy(const mproc_process *p)
+{
+	return p->generation != mpr_generation();
 }
 
 /* The order alone is not enough: a child that is stopped does not see it, and
@@ -247,6 +256,8 @@ wait_for_setup(mproc_process *p, const struct mproc_process_opts *o)
 		word = atomic_load(&record->setup);
 		if (word)
 			return mpr_setup_result(word, o);
+		if (is_copy(p))
+			return mpr_process_check(p);
 		if (gone)
 			return p->plan.shmem.base ? judge_end(p) : 0;
 		if (mproc_now() > limit)
@@ -276,9 +287,11 @@ open_child(mproc_process *p, pid_t pid, bool setup,
 				       o->method == MPROC_FORK, pid);
 	if (r == 0 && setup)
 		r = wait_for_setup(p, o);
-	if (r == 0 && !mpr_children_add(p))
+	if (is_copy(p))
+		r = mpr_process_check(p);
+	else if (r == 0 && !mpr_children_add(p))
 		r = ending();
-	if (r < 0 && !p->ended) {
+	if (r < 0 && !p->ended && !is_copy(p)) {
 		give_up(p);
 		mpr_child_reap_blocking(pid);
 	}
@@ -510,6 +523,8 @@ hold(mproc_process **ret_p, const struct mpr_call *call,
 		r = start(p, call, &o);
 	if (r == 0)
 		*ret_p = p;
+	else if (p && is_copy(p))
+		mproc_process_close(p);
 	else if (p)
 		mpr_process_free(p);
 	mpr_thread_allow_cancel(before);
@@ -535,6 +550,8 @@ mpr_process_let_go(mproc_process *p)
 {
 	if (mpr_unlikely(p->call.fn != NULL))
 		mpr_inline_run(p);
+	if (is_copy(p))
+		return;
 	mpr_handover_end(&p->handover);
 	order(p, MPR_RECORD_GO);
 	if (p->plan.shmem.base)
@@ -544,7 +561,8 @@ mpr_process_let_go(mproc_process *p)
 void
 mpr_process_abandon(mproc_process *p)
 {
-	give_up(p);
+	if (!is_copy(p))
+		give_up(p);
 	mpr_process_wait(p, MPR_NEVER, false);
 	mpr_handover_undo(&p->handover);
 	mproc_process_close(p);

@@ -464,6 +464,100 @@ who_forks_with_threads_is_warned(void **state)
 	in_a_host(*state, host_has_threads, NULL);
 }
 
+static int
+send_a_number(void *conn)
+{
+	int number = 5;
+
+	return mproc_conn_send(conn, &number, sizeof(number), mproc_sec(10));
+}
+
+/* A child that is held back right after its fork, and what the handler makes. */
+static struct {
+	struct mpt *t;
+	int go[2];
+	bool armed;
+	pid_t host, copy;
+} fork_in_handler;
+
+/* In the child that is started: the host is to fork before this goes on. */
+static void
+hold_back(void)
+{
+	char byte;
+
+	if (!fork_in_handler.armed)
+		return;
+	fork_in_handler.armed = false;
+	(void)kill(fork_in_handler.host, SIGUSR1);
+	mpt_check_int(fork_in_handler.t,
+		      read(fork_in_handler.go[0], &byte, 1), 1);
+}
+
+/* The copy goes on in the middle of the start, and comes to its end first. */
+static void
+fork_meanwhile(int signal)
+{
+	int status = -1;
+
+	(void)signal;
+	fork_in_handler.copy = _Fork();
+	if (fork_in_handler.copy == 0) {
+		alarm(10);
+		return;
+	}
+	mpt_check_int(fork_in_handler.t,
+		      waitpid(fork_in_handler.copy, &status, 0),
+		      fork_in_handler.copy);
+	mpt_check_int(fork_in_handler.t, status, 0);
+	mpt_check_int(fork_in_handler.t,
+		      write(fork_in_handler.go[1], "", 1), 1);
+}
+
+static int
+start_with_a_fork(struct mpt *t, void *unused)
+{
+	struct sigaction action = { .sa_handler = fork_meanwhile };
+	mproc_process *p = NULL, *children[4];
+	mproc_conn *a, *b;
+	int r, number = 0;
+
+	(void)unused;
+	fork_in_handler.t = t;
+	fork_in_handler.host = getpid();
+	mpt_check_int(t, pipe(fork_in_handler.go), 0);
+	mpt_check_int(t, mproc_pipe(&a, &b, NULL), 0);
+	mpt_check_int(t, sigaction(SIGUSR1, &action, NULL), 0);
+	mpt_check_int(t, pthread_atfork(NULL, NULL, hold_back), 0);
+	fork_in_handler.armed = true;
+	r = mproc_process_start(&p, send_a_number, b, MPROC_OPTS(
+		mproc_process_opts, .method = MPROC_FORK, .cwd = "/",
+		.conns = &b, .n_conns = 1));
+	if (fork_in_handler.copy == 0) {
+		mpt_check_int(t, r, -ECHILD);
+		mpt_check_int(t, mproc_children(children, 4), 0);
+		mpt_check(t, !p);
+		_exit(0);
+	}
+	mpt_check_int(t, r, 0);
+	mpt_check_int(t, mproc_conn_recv(a, &number, sizeof(number), NULL,
+					 mproc_sec(10)), 0);
+	mpt_check_int(t, number, 5);
+	finish(t, p, 0);
+	mproc_conn_close(a);
+	close(fork_in_handler.go[0]);
+	close(fork_in_handler.go[1]);
+	return 0;
+}
+
+/* What a signal handler forks in the middle of a start, and goes on in there, has
+ * started nothing, and takes nothing from what its parent starts. */
+static void
+a_handler_may_fork_in_a_start(void **state)
+{
+	in_a_host(*state, start_with_a_fork, NULL);
+}
+
 int
 main(void)
 {
@@ -475,6 +569,7 @@ main(void)
 		mpt_test(all_signals_may_be_blocked),
 		mpt_test(standard_streams_may_be_closed_from_the_start),
 		mpt_test(who_forks_with_threads_is_warned),
+		mpt_test(a_handler_may_fork_in_a_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
