@@ -33,6 +33,11 @@ struct mpr_child {
 /* 0 in the child, its id in the parent, or -EAGAIN, -ENOMEM, -ENOSYS. */
 pid_t mpr_child_fork(void);
 
+/* Has each child that this process or one of its children forks call @fn first, whoever
+ * calls fork(3); not a child of _Fork(3), vfork(2) or clone(2). There is one such
+ * function. */
+void mpr_child_at_fork(void (*fn)(void));
+
 /* What a child needs to end with its parent. Found by the parent before the
  * fork: what the child need not call costs it no page faults. */
 struct mpr_child_bond {

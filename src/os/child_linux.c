@@ -36,6 +36,14 @@
  * a signal handler, takes no lock. */
 static MPR_THREAD_LOCAL bool forking;
 
+MPR_CHILD_DATA static _Atomic(void (*)(void)) at_fork;
+
+void
+mpr_child_at_fork(void (*fn)(void))
+{
+	atomic_store(&at_fork, fn);
+}
+
 static void
 before_fork(void)
 {
@@ -53,8 +61,12 @@ after_fork(void)
 MPR_CHILD_PATH static void
 after_fork_in_child(void)
 {
+	void (*fn)(void) = atomic_load(&at_fork);
+
 	if (forking)
 		mpr_fork_lock_forget();
+	if (fn)
+		fn();
 }
 
 /* The program's functions of that kind may take locks under which it closes ends of

@@ -35,12 +35,19 @@
 #define SERVERS 3
 
 struct server {
+	struct server *next; /* on the list of all */
 	unsigned holders;
 	uint64_t generation; /* of the process that has begun it */
 	struct mpr_file connection; /* which the program may close behind our back */
 	struct mpr_plans *plans;
 	mproc_process *process;
 };
+
+/* Those that are begun, serve or are ended, for a forked child, which closes what it has
+ * of theirs: a server whose starter has become another program ends when nobody has
+ * the connection any more. Changed under the process lock by one store each, as that
+ * child may have been forked in the middle. */
+MPR_CHILD_DATA static _Atomic(struct server *) all;
 
 /* Of the process of this generation; a forked child has none. */
 MPR_CHILD_DATA static _Atomic(struct server *) current;
@@ -112,6 +119,31 @@ mpr_forkserver_has_fd(int fd)
 }
 
 static void
+enlist(struct server *s)
+{
+	mpr_process_lock();
+	s->next = atomic_load(&all);
+	atomic_store(&all, s);
+	mpr_process_unlock();
+}
+
+static void
+strike_off(struct server *s)
+{
+	struct server *other;
+
+	mpr_process_lock();
+	other = atomic_load(&all);
+	if (other == s)
+		atomic_store(&all, s->next);
+	while (other && other->next != s)
+		other = other->next;
+	if (other)
+		other->next = s->next;
+	mpr_process_unlock();
+}
+
+static void
 destroy(struct server *s)
 {
 	struct mpr_server_request end = { .ask = MPR_SERVER_END };
@@ -124,6 +156,7 @@ destroy(struct server *s)
 		(void)mpr_process_wait(s->process, mproc_now() + GRACE, false);
 	}
 	mproc_process_close(s->process);
+	strike_off(s);
 	mpr_plans_drop(s->plans);
 	free(s);
 }
@@ -242,6 +275,8 @@ receive_answer(const struct server *s, struct mpr_server_answer *ret_answer)
 	do {
 		/* Before the look for an answer: it may have come first. */
 		gone = mpr_child_is_gone(&s->process->child);
+		if (is_copy(s))
+			break;
 		if (!mpr_file_is_open(&s->connection))
 			return -EPIPE;
 		if (mpr_courier_await(s->connection.fd, LOOK_EVERY / 1000000) &&
@@ -318,13 +353,17 @@ make(struct server **ret_s)
 		return mpr_fail(-ENOMEM, "no memory for a fork server");
 	s->holders = 1;
 	s->generation = mpr_generation();
+	s->connection.fd = -1;
 	r = mpr_plans_new(&s->plans);
 	if (r < 0) {
 		free(s);
 		return r;
 	}
+	mpr_child_at_fork(mpr_forkserver_forget);
+	enlist(s);
 	r = start_image(s);
 	if (r < 0) {
+		strike_off(s);
 		mpr_plans_drop(s->plans);
 		free(s);
 		return r;
@@ -555,7 +594,10 @@ mpr_forkserver_fork(mproc_process *p, const struct mpr_call *call,
 	if (!o.env)
 		o.env = mpr_image_own_environment();
 	for (int i = 0; i < SERVERS && pid == -EPIPE; i++) {
-		r = get(&s);
+		/* A signal handler may have forked: see is_copy(). */
+		r = mpr_process_check(p);
+		if (r == 0)
+			r = get(&s);
 		if (r < 0)
 			return r;
 		pid = ask(s, p, call, &o);
@@ -575,12 +617,15 @@ mpr_forkserver_fork(mproc_process *p, const struct mpr_call *call,
 MPR_CHILD_PATH void
 mpr_forkserver_forget(void)
 {
-	struct server *s = atomic_load(&current);
+	struct server *s = atomic_load(&all);
 
-	if (!s)
+	if (mpr_likely(!s))
 		return;
-	mpr_file_close(&s->connection);
-	mpr_plans_forget(s->plans);
+	for (; s; s = s->next) {
+		mpr_file_close(&s->connection);
+		mpr_plans_forget(s->plans);
+	}
+	atomic_store(&all, NULL);
 	atomic_store(&current, NULL);
 }
 

@@ -306,6 +306,84 @@ stops_and_starts_go_together(void **state)
 	assert_int_equal(run(), 0);
 }
 
+/* Has its starter fork in a signal handler meanwhile. */
+static int
+signal_in_preload(void *arg)
+{
+	(void)kill(getppid(), SIGUSR1);
+	return preload(arg);
+}
+
+static pid_t copy;
+static int end_of_copy = -1;
+
+static void
+fork_meanwhile(int signal)
+{
+	(void)signal;
+	copy = _Fork();
+	if (copy == 0) {
+		alarm(10);
+		return;
+	}
+	(void)waitpid(copy, &end_of_copy, 0);
+	board->goes_on = true;
+}
+
+/* The copy goes on in the middle of that, and does not take the answer. */
+static void
+a_handler_may_fork_while_one_begins(void **state)
+{
+	struct sigaction action = { .sa_handler = fork_meanwhile }, before;
+	int r;
+
+	(void)state;
+	board->held = 1;
+	assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+	r = start_server(signal_in_preload);
+	if (copy == 0)
+		_exit(r == -ECHILD ? 0 : 1);
+	assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+	assert_int_equal(r, 0);
+	assert_int_equal(end_of_copy, 0);
+	assert_int_equal(run(), 41);
+}
+
+static int
+become_another_program(struct mpt *t, void *arg)
+{
+	pid_t pid;
+
+	(void)arg;
+	mpt_check_int(t, start_server(preload), 0);
+	pid = fork();
+	if (pid == 0) {
+		board->held = (unsigned)getpid();
+		mpt_until(t, board->goes_on);
+		_exit(0);
+	}
+	mpt_until(t, board->held);
+	execlp("sleep", "sleep", "1000", NULL);
+	return 1;
+}
+
+/* Nobody is left who would ask it for anything: others that the starter has forked have
+ * no connection to it. */
+static void
+one_ends_when_its_starter_is_another_program(void **state)
+{
+	struct mpt *t = *state;
+	int host = mpt_spawn(t, "host", become_another_program, NULL);
+
+	mpt_until(t, board->held && (mpt_task_state(board->server) == 'Z' ||
+				     mpt_task_state(board->server) == 0));
+	mpt_kill(t, host);
+	board->goes_on = true;
+	mpt_until(t, mpt_task_state((pid_t)board->held) == 'Z' ||
+		     mpt_task_state((pid_t)board->held) == 0);
+	(void)mpt_reap_orphans(t);
+}
+
 int
 main(void)
 {
@@ -316,6 +394,8 @@ main(void)
 		stop_test(a_server_that_began_before_a_stop_is_for_one_start),
 		stop_test(a_start_by_one_that_is_stopped_gets_another),
 		stop_test(stops_and_starts_go_together),
+		stop_test(a_handler_may_fork_while_one_begins),
+		stop_test(one_ends_when_its_starter_is_another_program),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
