@@ -253,6 +253,9 @@ struct mproc_process_opts {
  *   -EFAULT  @arg is no memory that a new image has; or one of .conns is no shared
  *            memory
  *   -ESTALE  this process does not hold one of .conns
+ *   -ECHILD  this process is the child of a fork(2) that a signal handler has made
+ *            in the middle of the call, in which it goes on; for its parent the call
+ *            goes on, too
  *   -EBUSY   one of .conns is a socket, and a message, or a descriptor, has been sent
  *            or received in part there, or another thread is in a call for it
  *   -EBADMSG one of .conns is a socket from which came what is no message

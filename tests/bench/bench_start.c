@@ -2,7 +2,7 @@
 /*
  * Start and join by each method, in a small process and in one of 2 GiB: spawn
  * against posix_spawn and waitpid of the same program, which returns from main()
- * at once; the fork server against fork, _exit and waitpid of the small process;
+ * at once; the fork server against _Fork, _exit and waitpid of the small process;
  * and each against Python's. Python's time is its own, without the interpreter's
  * start. (Fork is bench_process.c's.)
  *
@@ -84,7 +84,9 @@ by_fork(void)
 	pid_t pid;
 
 	for (int i = 0; i < TIMES; i++) {
-		pid = fork();
+		/* In a child of fork(3) functions of libmproc's run, which close
+		 * what it has of the fork server: that is not bare. */
+		pid = _Fork();
 		if (pid == 0)
 			_exit(CODE);
 		await(pid);
@@ -238,7 +240,7 @@ main(int argc, char **argv)
 	printf("start and join, %d rounds of %d in turn\n", rounds, TIMES);
 	spawn = print_row("spawn, posix_spawn and waitpid", small.spawn,
 			  small.raw_spawn, small.spawn_ratio, rounds);
-	server = print_row("fork server, fork and waitpid", small.server,
+	server = print_row("fork server, _Fork and waitpid", small.server,
 			   small.raw_fork, small.server_ratio, rounds);
 	printf("with 2 GiB: %.3f times the small one's\n",
 	       print_row("spawn, posix_spawn and waitpid", large.spawn,
