@@ -10,9 +10,9 @@
  * of one process. Objects are not to be copied or moved. Embedded ones need no
  * destruction; while somebody waits for one, its memory must stay.
  *
- * Created objects lie in the default arena. Any process may destroy one: those
- * who wait for it get -ESHUTDOWN, and calls afterwards -ESTALE, until its place
- * is used for another object of the same type.
+ * Created objects lie in the default arena, a semaphore where its .arena says. Any
+ * process may destroy one: those who wait for it get -ESHUTDOWN, and calls
+ * afterwards -ESTALE, until its place is used for another object of the same type.
  *
  * Owners. What is held is held by a thread. When a thread ends, in whatever way,
  * and holds something, the next holder gets it with the return value
@@ -35,6 +35,7 @@
 #ifndef MPROC_SYNC_H
 #define MPROC_SYNC_H
 
+#include <mproc/arena.h>
 #include <mproc/lock.h>
 
 MPROC_BEGIN_DECLS
@@ -59,12 +60,14 @@ typedef struct mproc_semaphore {
  *               are there again, and who waits learns of that as of the death
  *               of a lock's holder. @value is then from 1 to 65536, and @max is
  *               0 or the same
+ * @arena:       where it is made; NULL means the default arena
  */
 struct mproc_semaphore_opts {
 	size_t struct_size;
 	unsigned value;
 	unsigned max;
 	bool undo;
+	mproc_arena *arena;
 };
 
 /**
@@ -83,9 +86,10 @@ MPROC_API int mproc_semaphore_init(mproc_semaphore *semaphore, unsigned value,
 				   unsigned max);
 
 /**
- * mproc_semaphore_create() - make a semaphore in the default arena
+ * mproc_semaphore_create() - make a semaphore
  * @ret_semaphore: receives it; the pointer is valid in every process of the
- *                 family
+ *                 family. In a named arena others find it with
+ *                 mproc_arena_find()
  * @opts:          options, or NULL for value 0 without a maximum
  *
  * Return: 0, or a negative error:

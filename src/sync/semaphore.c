@@ -363,7 +363,7 @@ check_options(const struct mproc_semaphore_opts *o)
 static int
 make_permits(struct mpr_semaphore *s, unsigned n)
 {
-	/* mpr_cell_create() made it one. */
+	/* mpr_cell_create_in() made it one. */
 	struct mpr_self *self = mpr_self_of(s);
 
 	atomic_store_explicit(&s->permits, n, memory_order_relaxed);
@@ -385,7 +385,7 @@ mproc_semaphore_create(mproc_semaphore **ret_semaphore,
 	if (r == 0)
 		r = check_options(&o);
 	if (r == 0)
-		r = mpr_cell_create(MPR_CELL_SEMAPHORE, &cell);
+		r = mpr_cell_create_in(o.arena, MPR_CELL_SEMAPHORE, &cell);
 	if (r < 0)
 		return r;
 	s = cell;
