@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The frame of chaos tests of locks and the like: eight processes use the same
- * objects, and are killed and stopped at random. Half of the kills are aimed at
- * one that is inside. Who is killed is replaced by a fresh process.
+ * objects, and are killed and stopped at random. A quarter of the kills are aimed
+ * at one that is inside, half at one that is in the middle of a call, of the one that
+ * has been hit least. Who is killed is replaced by a fresh process.
+ *
+ * A kill that hits nothing proves nothing. So each worker notes which call it is in,
+ * how many kills have hit each is printed, and a run in which one has not been hit
+ * often enough fails.
  *
  * Every few kills there is a truce: each worker finishes what it does and
  * rests. Then the contents are verified; and that each one came is the proof
@@ -43,11 +48,16 @@ enum {
 	CHAOS_VETERANS = 3, /* every third one is never killed, from 0 on */
 	CHAOS_CROWD = 150,
 	CHAOS_BETWEEN_TRUCES = 10, /* kills */
-	CHAOS_KILLS_MAX = 1000,
+	CHAOS_KILLS_MAX = 4000,
+	CHAOS_DEEDS = 16, /* 0 is none */
+	CHAOS_HITS = 100, /* at level full */
+	CHAOS_HITS_NORMAL = 1,
 };
 
 /* ns */
 #define CHAOS_PAUSE 250000 /* at most, between any two things that happen */
+#define CHAOS_AIM 3000000 /* at most, until one does what is wanted */
+#define CHAOS_AIM_FULL 15000000
 #define CHAOS_LOOK_EVERY INT64_C(10000000)
 #define CHAOS_SLEEP_MAX INT64_C(3000000000)
 
@@ -58,6 +68,8 @@ struct chaos {
 	_Atomic unsigned rests[CHAOS_WORKERS];    /* in which truce they came */
 	_Atomic uint64_t finished[CHAOS_WORKERS]; /* for the test */
 	_Atomic pid_t pid[CHAOS_WORKERS];
+	_Atomic unsigned deed[CHAOS_WORKERS]; /* which call each is in */
+	unsigned hits[CHAOS_DEEDS]; /* kills, by that */
 	_Atomic unsigned deaths;
 	pid_t died[CHAOS_KILLS_MAX];
 	mproc_event *morning; /* for the crowd */
@@ -67,6 +79,8 @@ struct chaos {
 struct chaos_plan {
 	mpt_fn *work; /* a worker; its argument is its number */
 	unsigned kills;
+	/* Names of the calls that are to be hit, from that of 1 on, and NULL. */
+	const char *const *deeds;
 	/* Who is inside now, a process, or 0. */
 	pid_t (*inside)(struct mpt *t, struct mpt_rand *rand);
 	/* All others may be NULL. The worker @number, of process @pid, was
@@ -81,15 +95,21 @@ struct chaos_plan {
 	void (*verify)(struct mpt *t);
 };
 
-/* How many kills, if normally there are @n. */
-static inline unsigned
-chaos_kills(unsigned n)
+static inline bool
+chaos_level_is(const char *name)
 {
 	const char *level = getenv("MPT_LEVEL");
 
-	if (level && strcmp(level, "quick") == 0)
-		return n / 10;
-	return level && strcmp(level, "full") == 0 ? 2 * n : n;
+	return level && strcmp(level, name) == 0;
+}
+
+/* How many kills, if normally there are @n; in the end it may take more until each
+ * call has been hit. */
+static inline unsigned
+chaos_kills(unsigned n)
+{
+	return chaos_level_is("quick") ? n / 10 :
+	       chaos_level_is("full")  ? 2 * n : n;
 }
 
 /* mpt_until() for the test, which fails if everybody sleeps and nobody wakes
@@ -133,6 +153,37 @@ chaos_is_stuck(struct mpt *t, struct chaos_watch *watch)
 		watch->since = now;
 	watch->looked = now;
 	return now - watch->since > CHAOS_SLEEP_MAX;
+}
+
+/* Where the test and who does something take turns, few are seen at it. */
+static bool chaos_has_one_cpu;
+
+/* Where this worker notes what it does. */
+static _Atomic unsigned *chaos_deed;
+
+/* For a worker, first of all. */
+static inline void
+chaos_begin(struct mpt *t, unsigned me)
+{
+	struct chaos *c = mpt_scratch(t);
+
+	chaos_deed = &c->deed[me];
+}
+
+/* It is about to make that call. The test's own calls do not count. */
+static inline void
+chaos_does(unsigned deed)
+{
+	if (chaos_deed)
+		*chaos_deed = deed;
+}
+
+/* It has made it. Returns @r. */
+static inline int
+chaos_done(int r)
+{
+	chaos_does(0);
+	return r;
 }
 
 /* For workers: whether a truce has been called. */
@@ -280,6 +331,32 @@ chaos_choose_any(struct chaos_run *run, bool mortal)
 	return i;
 }
 
+/* How many calls have been hit, and are to be, less than @enough times; and which one
+ * least, or 0 if there are none. */
+static inline unsigned
+chaos_count_short(const struct chaos_run *run, unsigned enough,
+		  unsigned *ret_least)
+{
+	unsigned n = 0;
+
+	*ret_least = 0;
+	for (unsigned i = 1; run->plan->deeds && run->plan->deeds[i - 1]; i++) {
+		n += run->c->hits[i] < enough;
+		if (!*ret_least || run->c->hits[i] < run->c->hits[*ret_least])
+			*ret_least = i;
+	}
+	return n;
+}
+
+static inline unsigned
+chaos_least_hit(const struct chaos_run *run)
+{
+	unsigned least;
+
+	chaos_count_short(run, 0, &least);
+	return least;
+}
+
 /* One that is inside, as soon as there is one, or -1. Until a kill arrives
  * there, many have gone on, to where others are woken. */
 static inline int
@@ -298,17 +375,6 @@ chaos_find_inside(struct chaos_run *run, bool mortal)
 	return -1;
 }
 
-/* Half of the time one that is inside, otherwise any. */
-static inline unsigned
-chaos_choose(struct chaos_run *run, bool mortal)
-{
-	int i = -1;
-
-	if (mpt_rand_below(&run->rand, 2))
-		i = chaos_find_inside(run, mortal);
-	return i >= 0 ? (unsigned)i : chaos_choose_any(run, mortal);
-}
-
 static inline void
 chaos_stop(struct chaos_run *run, unsigned i)
 {
@@ -323,6 +389,44 @@ chaos_continue(struct chaos_run *run, unsigned i)
 	if (run->stopped[i])
 		mpt_resume(run->t, run->id[i]);
 	run->stopped[i] = false;
+}
+
+/* One that is in the middle of the call that has been hit least, and stopped there:
+ * a kill that is only sent when it is seen there mostly comes too late. Otherwise
+ * -1. */
+static inline int
+chaos_catch(struct chaos_run *run)
+{
+	unsigned deed = chaos_least_hit(run);
+	int64_t end = mproc_now() +
+		      (chaos_level_is("full") ? CHAOS_AIM_FULL : CHAOS_AIM);
+
+	while (deed && mproc_now() < end) {
+		unsigned i = chaos_choose_any(run, true);
+		bool stopped = run->stopped[i];
+
+		if (run->c->deed[i] != deed)
+			continue;
+		chaos_stop(run, i);
+		if (run->c->deed[i] == deed)
+			return (int)i;
+		if (!stopped)
+			chaos_continue(run, i);
+	}
+	return -1;
+}
+
+static inline unsigned
+chaos_choose(struct chaos_run *run, bool mortal)
+{
+	uint64_t how = mpt_rand_below(&run->rand, 4);
+	int i = -1;
+
+	if (how < 2 && mortal && run->plan->deeds)
+		i = chaos_catch(run);
+	else if (how < 3)
+		i = chaos_find_inside(run, mortal);
+	return i >= 0 ? (unsigned)i : chaos_choose_any(run, mortal);
 }
 
 /* Now and then some, one after another. Who is to stop needs a CPU for that,
@@ -362,6 +466,8 @@ chaos_kill(struct chaos_run *run)
 	run->c->died[run->c->deaths] = pid;
 	run->c->deaths++;
 	mpt_kill(run->t, run->id[victim]);
+	run->c->hits[run->c->deed[victim]]++;
+	run->c->deed[victim] = 0;
 	run->stopped[victim] = false;
 	chaos_continue_all(run);
 	if (plan->bury)
@@ -397,6 +503,41 @@ chaos_truce(struct chaos_run *run, bool is_last)
 	c->truce++;
 }
 
+/* How often each call is to be hit, at least. A run goes on until it has been. */
+static inline unsigned
+chaos_enough(void)
+{
+	if (chaos_has_one_cpu || chaos_level_is("quick"))
+		return 0;
+	return chaos_level_is("full") ? CHAOS_HITS : CHAOS_HITS_NORMAL;
+}
+
+static inline bool
+chaos_is_enough(const struct chaos_run *run)
+{
+	unsigned least;
+
+	return run->c->deaths == CHAOS_KILLS_MAX ||
+	       (run->c->deaths >= run->plan->kills &&
+		!chaos_count_short(run, chaos_enough(), &least));
+}
+
+static inline void
+chaos_must_have_hit(const struct chaos_run *run)
+{
+	const char *const *deeds = run->plan->deeds;
+	unsigned least;
+
+	for (unsigned i = 1; deeds && deeds[i - 1]; i++)
+		print_message("%s%s: %u", i > 1 ? ", " : "# hit in ",
+			      deeds[i - 1], run->c->hits[i]);
+	if (deeds)
+		print_message(", of %u kills\n", run->c->deaths);
+	if (chaos_count_short(run, chaos_enough(), &least))
+		fail_msg("%s was hit %u times, not %u", deeds[least - 1],
+			 run->c->hits[least], chaos_enough());
+}
+
 /* Returns when all have come to an end. */
 static inline void
 chaos_run(struct mpt *t, const struct chaos_plan *plan, bool crowded)
@@ -409,7 +550,7 @@ chaos_run(struct mpt *t, const struct chaos_plan *plan, bool crowded)
 	int crowd = -1;
 
 	assert_in_range(plan->kills, 1, CHAOS_KILLS_MAX);
-	mpt_watchdog(t, 60);
+	mpt_watchdog(t, chaos_level_is("full") ? 240 : 60);
 	mpt_rand_init(&run.rand, mpt_seed());
 	if (crowded) {
 		assert_int_equal(mproc_event_create(&run.c->morning), 0);
@@ -418,11 +559,11 @@ chaos_run(struct mpt *t, const struct chaos_plan *plan, bool crowded)
 	}
 	for (unsigned i = 0; i < CHAOS_WORKERS; i++)
 		chaos_start(&run, i);
-	while (run.c->deaths < plan->kills) {
+	while (!chaos_is_enough(&run)) {
 		chaos_pause(&run);
 		chaos_stop_some(&run);
 		chaos_pause(&run);
-		if (chaos_kill(&run) && run.c->deaths < plan->kills)
+		if (chaos_kill(&run) && !chaos_is_enough(&run))
 			chaos_truce(&run, false);
 	}
 	chaos_truce(&run, true);
@@ -434,6 +575,7 @@ chaos_run(struct mpt *t, const struct chaos_plan *plan, bool crowded)
 		mproc_event_destroy(run.c->morning);
 	}
 	assert_true(mproc_arena_recover(NULL) >= 0);
+	chaos_must_have_hit(&run);
 }
 
 /* What all have finished. */
@@ -460,7 +602,9 @@ chaos_on_one_cpu(void (*f)(struct mpt *t), struct mpt *t)
 		if (CPU_ISSET(cpu, &all))
 			CPU_SET(cpu, &one);
 	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	chaos_has_one_cpu = true;
 	f(t);
+	chaos_has_one_cpu = false;
 	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 

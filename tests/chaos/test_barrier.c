@@ -15,6 +15,10 @@
 #define ONE_UNNOTICED_IN 16 /* deaths; those who wait notice by themselves */
 #define PHASES 64           /* of which the indices are known */
 
+enum { WAITS = 1 };
+
+static const char *const deeds[] = { "wait", NULL };
+
 struct board {
 	struct chaos chaos;
 	mproc_barrier *barrier;
@@ -64,7 +68,8 @@ wait_for_others(struct board *b, unsigned me)
 	int r;
 
 	b->waits[me] = true;
-	r = mproc_barrier_wait(b->barrier, MPROC_FOREVER);
+	chaos_does(WAITS);
+	r = chaos_done(mproc_barrier_wait(b->barrier, MPROC_FOREVER));
 	b->waits[me] = false;
 	return r;
 }
@@ -78,6 +83,7 @@ work(struct mpt *t, void *arg)
 	uint64_t n;
 	int r;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	for (;;) {
 		resets = b->resets;
@@ -194,6 +200,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = goer,
 		.bury = bury,
 		.replaced = replaced,

@@ -16,6 +16,10 @@
 #define PRODUCERS (CHAOS_WORKERS + 1)
 #define LONG_ENOUGH mproc_sec(30) /* for the test to get in */
 
+enum { WAITS = 1, NOTIFIES };
+
+static const char *const deeds[] = { "wait_for", "notify", NULL };
+
 struct thing {
 	unsigned producer;
 	uint64_t number; /* of its things */
@@ -120,8 +124,9 @@ enter(struct mpt *t, mproc_condition *condition, int (*pred)(void *),
 			repair(t, b);
 		else
 			mpt_check_int(t, r, 0);
-		r = mproc_condition_wait_for(condition, b->lock, pred, b,
-					     timeout);
+		chaos_does(WAITS);
+		r = chaos_done(mproc_condition_wait_for(condition, b->lock,
+							pred, b, timeout));
 	} while (r == MPROC_OWNER_DIED);
 	if (r == 0) {
 		b->inside = getpid();
@@ -137,7 +142,8 @@ leave(struct mpt *t, mproc_condition *condition)
 {
 	struct board *b = mpt_scratch(t);
 
-	mpt_check(t, mproc_condition_notify(condition, 1) >= 0);
+	chaos_does(NOTIFIES);
+	mpt_check(t, chaos_done(mproc_condition_notify(condition, 1)) >= 0);
 	b->inside = 0;
 	mpt_check_int(t, mproc_lock_release(b->lock), 0);
 }
@@ -215,6 +221,7 @@ work(struct mpt *t, void *arg)
 	unsigned me = (unsigned)(uintptr_t)arg;
 	struct mpt_rand rand;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	return me % 2 ? consume(t, me, &rand) : produce(t, me, &rand);
 }
@@ -301,6 +308,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = inside,
 		.bury = bury,
 		.call = call,

@@ -17,6 +17,12 @@
 #define SHARED 10
 #define TEXT_MAX 3000 /* so long that a kill may come while it is copied */
 
+enum { GETS = 1, SETS, POPS, ADDS, UPDATES, ITERATES };
+
+static const char *const deeds[] = {
+	"get", "set", "pop", "add", "update", "next", NULL,
+};
+
 /* What a key of one's own has: a number from 1 on which stands for a value, 0 if it
  * is not there. */
 struct own {
@@ -84,8 +90,10 @@ look_at_own(struct mpt *t, struct board *b, unsigned me, unsigned i)
 	struct mproc_any value;
 	unsigned number = 0;
 	char text[32];
-	int r = mproc_dict_get(b->d, own_key(text, me, i), &value);
+	int r;
 
+	chaos_does(GETS);
+	r = chaos_done(mproc_dict_get(b->d, own_key(text, me, i), &value));
 	if (r == 0) {
 		number = number_of(&value);
 		mpt_check(t, number);
@@ -111,11 +119,13 @@ change_own(struct mpt *t, struct board *b, unsigned me, struct mpt_rand *rand)
 	own->is = look_at_own(t, b, me, i);
 	own->to = to;
 	if (to) {
-		r = mproc_dict_set(b->d, own_key(key, me, i),
-				   value_of(text, to));
+		chaos_does(SETS);
+		r = chaos_done(mproc_dict_set(b->d, own_key(key, me, i),
+					      value_of(text, to)));
 		mpt_check_int(t, r, 0);
 	} else {
-		r = mproc_dict_pop(b->d, own_key(key, me, i), NULL);
+		chaos_does(POPS);
+		r = chaos_done(mproc_dict_pop(b->d, own_key(key, me, i), NULL));
 		mpt_check_int(t, r, own->is ? 0 : -ENOENT);
 	}
 	own->is = to;
@@ -131,14 +141,17 @@ change_shared(struct mpt *t, struct board *b, struct mpt_rand *rand)
 
 	switch (mpt_rand_below(rand, 4)) {
 	case 0:
-		r = mproc_dict_pop(b->d, key, &value);
+		chaos_does(POPS);
+		r = chaos_done(mproc_dict_pop(b->d, key, &value));
 		break;
 	case 1:
-		r = mproc_dict_get(b->d, key, &value);
+		chaos_does(GETS);
+		r = chaos_done(mproc_dict_get(b->d, key, &value));
 		break;
 	default:
-		r = mproc_dict_set(b->d, key, value_of(text, 1 +
-				   (unsigned)mpt_rand_below(rand, 1000)));
+		chaos_does(SETS);
+		r = chaos_done(mproc_dict_set(b->d, key, value_of(text, 1 +
+				   (unsigned)mpt_rand_below(rand, 1000))));
 		mpt_check_int(t, r, 0);
 		return;
 	}
@@ -161,13 +174,26 @@ static void
 add(struct mpt *t, struct board *b, unsigned me, struct mpt_rand *rand)
 {
 	struct mproc_any key = mproc_str("sum");
+	int r;
 
-	if (mpt_rand_below(rand, 2))
-		mpt_check_int(t, mproc_dict_add(b->d, key, mproc_int(1), NULL),
-			      0);
-	else
-		mpt_check_int(t, mproc_dict_update(b->d, key, count, rand), 1);
+	if (mpt_rand_below(rand, 2)) {
+		chaos_does(ADDS);
+		r = chaos_done(mproc_dict_add(b->d, key, mproc_int(1), NULL));
+		mpt_check_int(t, r, 0);
+	} else {
+		chaos_does(UPDATES);
+		r = chaos_done(mproc_dict_update(b->d, key, count, rand));
+		mpt_check_int(t, r, 1);
+	}
 	b->sums[me]++;
+}
+
+static int
+next(struct board *b, struct mproc_cursor *c, struct mproc_any *key,
+     struct mproc_any *value)
+{
+	chaos_does(ITERATES);
+	return chaos_done(mproc_dict_next(b->d, c, key, value));
 }
 
 /* No key comes twice, or is none. Returns how many there are. */
@@ -180,7 +206,7 @@ iterate(struct mpt *t, struct board *b)
 	unsigned n = 0, who, i;
 	int r;
 
-	while ((r = mproc_dict_next(b->d, &c, &key, &value)) == 0) {
+	while ((r = next(b, &c, &key, &value)) == 0) {
 		if (key.kind == MPROC_INT) {
 			mpt_check(t, key.i64 >= 0 && key.i64 < SHARED &&
 					     !shared[key.i64]);
@@ -211,6 +237,7 @@ work(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 	struct mpt_rand rand;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	while (chaos_rest(t, me)) {
 		switch (mpt_rand_below(&rand, 8)) {
@@ -315,6 +342,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = changer,
 		.bury = bury,
 		.verify = verify,

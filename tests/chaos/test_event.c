@@ -9,7 +9,12 @@
 
 #define KILLS 200
 #define TURNS 1000    /* at most, between two beats */
+#define MOST_CLEARS 400
 #define BELL_RINGER 0 /* who only beats; one of those that are not killed */
+
+enum { WAITS = 1, SETS, CLEARS };
+
+static const char *const deeds[] = { "wait", "set", "clear", NULL };
 
 struct ring {
 	struct chaos chaos;
@@ -21,31 +26,49 @@ struct ring {
 	_Atomic pid_t holder; /* of a token, who passes it on */
 };
 
+static void
+set(struct mpt *t, mproc_event *e)
+{
+	chaos_does(SETS);
+	mpt_check_int(t, chaos_done(mproc_event_set(e)), 0);
+}
+
+/* Several times, as it is so short that hardly any kill would hit it. */
+static void
+clear(struct mpt *t, mproc_event *e, struct mpt_rand *rand)
+{
+	for (uint64_t n = 1 + mpt_rand_below(rand, MOST_CLEARS); n; n--) {
+		chaos_does(CLEARS);
+		mpt_check_int(t, chaos_done(mproc_event_clear(e)), 0);
+	}
+}
+
 static int
 wait_for(mproc_event *e, struct mpt_rand *rand)
 {
 	int r;
 
-	do
-		r = mproc_event_wait(e, chaos_timeout(rand));
-	while (r == -ETIMEDOUT || r == -EAGAIN);
+	do {
+		chaos_does(WAITS);
+		r = chaos_done(mproc_event_wait(e, chaos_timeout(rand)));
+	} while (r == -ETIMEDOUT || r == -EAGAIN);
 	return r;
 }
 
 /* Takes a token, and passes it on. */
 static void
-pass_on(struct mpt *t, struct ring *b, unsigned me)
+pass_on(struct mpt *t, struct ring *b, unsigned me, struct mpt_rand *rand)
 {
 	unsigned next = (me + 1) % CHAOS_WORKERS;
 	uint64_t mail;
 
-	mpt_check_int(t, mproc_event_clear(b->e[me]), 0);
+	clear(t, b->e[me], rand);
 	mail = b->mail[me];
 	mpt_check(t, mail >= b->read[me]);
 	b->read[me] = mail;
 	b->mail[next] = mail + 1;
 	b->holder = getpid();
-	mpt_check_int(t, mproc_event_set(b->e[next]), 0);
+	set(t, b->e[next]);
 	b->holder = 0;
 }
 
@@ -57,6 +80,7 @@ work_in_ring(struct mpt *t, void *arg)
 	struct mpt_rand rand;
 	bool rests;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	chaos_join(t);
 	/* Who rests has passed a token on in the truce: its successor gets
@@ -64,7 +88,7 @@ work_in_ring(struct mpt *t, void *arg)
 	do {
 		mpt_check_int(t, wait_for(b->e[me], &rand), 0);
 		rests = chaos_is_truce(t);
-		pass_on(t, b, me);
+		pass_on(t, b, me, &rand);
 		b->chaos.finished[me]++;
 	} while (!rests || chaos_rest(t, me));
 	return 0;
@@ -116,6 +140,7 @@ run_ring(struct mpt *t, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work_in_ring,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = holder,
 		.bury = bury_in_ring,
 		.verify = verify_ring,
@@ -159,11 +184,11 @@ struct tower {
 };
 
 static void
-beat(struct mpt *t, struct tower *b, unsigned me)
+beat(struct mpt *t, struct tower *b, unsigned me, struct mpt_rand *rand)
 {
 	b->begun[me]++;
-	mpt_check_int(t, mproc_event_set(b->gong), 0);
-	mpt_check_int(t, mproc_event_clear(b->gong), 0);
+	set(t, b->gong);
+	clear(t, b->gong, rand);
 	b->ended[me] = b->begun[me];
 }
 
@@ -179,7 +204,8 @@ listen(struct mpt *t, struct tower *b, unsigned me, struct mpt_rand *rand)
 	for (int i = 0; i < CHAOS_WORKERS; i++)
 		ended[i] = b->ended[i];
 	b->listens[me] = true;
-	r = mproc_event_wait(b->gong, chaos_timeout(rand));
+	chaos_does(WAITS);
+	r = chaos_done(mproc_event_wait(b->gong, chaos_timeout(rand)));
 	b->listens[me] = false;
 	if (r == -ETIMEDOUT || r == -EAGAIN)
 		return false;
@@ -212,7 +238,7 @@ ring_bell(struct mpt *t, struct tower *b, struct mpt_rand *rand)
 		if (truce)
 			mpt_until(t, others_are_quiet(b));
 		chaos_spend(rand, TURNS);
-		beat(t, b, BELL_RINGER);
+		beat(t, b, BELL_RINGER, rand);
 	} while (!truce || chaos_rest(t, BELL_RINGER));
 	return 0;
 }
@@ -224,6 +250,7 @@ work_in_tower(struct mpt *t, void *arg)
 	struct tower *b = mpt_scratch(t);
 	struct mpt_rand rand;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	chaos_join(t);
 	if (me == BELL_RINGER)
@@ -231,7 +258,7 @@ work_in_tower(struct mpt *t, void *arg)
 	while (chaos_rest(t, me)) {
 		if (mpt_rand_below(&rand, 4)) {
 			chaos_spend(&rand, TURNS);
-			beat(t, b, me);
+			beat(t, b, me, &rand);
 		} else {
 			b->chaos.finished[me] += listen(t, b, me, &rand);
 		}
@@ -286,6 +313,7 @@ run_tower(struct mpt *t, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work_in_tower,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = beater,
 		.bury = bury_in_tower,
 		.verify = verify_tower,

@@ -19,10 +19,10 @@
 #define STEP 512 /* of what is written in large blocks, bytes */
 #define WHOLE 2048 /* up to here all is written */
 
-enum deed { NOTHING, ALLOCATES, FREES, RESIZES, MAKES_ARRAY, LOOKS, DEEDS };
+enum { ALLOCATES = 1, FREES, RESIZES, MAKES_ARRAY, LOOKS };
 
-static const char *const names[DEEDS] = {
-	"nothing", "alloc", "free", "realloc", "array", "recover",
+static const char *const deeds[] = {
+	"alloc", "free", "realloc", "array", "recover", NULL,
 };
 
 /* How a block begins. Others are between its bytes as id and place say. */
@@ -35,9 +35,8 @@ struct board {
 	struct chaos chaos;
 	_Atomic(struct head *) shelf[SHELF];
 	_Atomic uint64_t next_id;
-	/* What a worker is about, and the id of what it resizes, or 0, and how
-	 * many of its bytes stay. */
-	_Atomic unsigned deed[CHAOS_WORKERS];
+	/* The id of what a worker resizes, or 0, and how many of its bytes
+	 * stay. */
 	_Atomic uint64_t resizes[CHAOS_WORKERS];
 	size_t keeps[CHAOS_WORKERS];
 	/* Since the last truce. */
@@ -45,7 +44,6 @@ struct board {
 	uint64_t lost[LOST_MAX]; /* ids of what they resized */
 	size_t kept[LOST_MAX];
 	unsigned n_lost;
-	unsigned hits[DEEDS];
 	uint64_t blocks; /* of libmproc, in the beginning */
 };
 
@@ -112,15 +110,15 @@ any_size(struct mpt_rand *rand)
 }
 
 static struct head *
-make(struct mpt *t, struct board *b, unsigned me, struct mpt_rand *rand)
+make(struct mpt *t, struct board *b, struct mpt_rand *rand)
 {
 	bool is_array = mpt_rand_below(rand, 8) == 0;
 	size_t size = any_size(rand);
 	struct head *h;
 
-	b->deed[me] = is_array ? MAKES_ARRAY : ALLOCATES;
+	chaos_does(is_array ? MAKES_ARRAY : ALLOCATES);
 	h = is_array ? mproc_array_new(1, size, NULL) : mproc_alloc(size);
-	b->deed[me] = NOTHING;
+	chaos_does(0);
 	mpt_check(t, h);
 	mpt_check(t, is_zero(h, 0, size));
 	fill(b, h, size);
@@ -128,11 +126,11 @@ make(struct mpt *t, struct board *b, unsigned me, struct mpt_rand *rand)
 }
 
 static void
-let_go(struct board *b, unsigned me, struct head *h)
+let_go(struct head *h)
 {
-	b->deed[me] = FREES;
+	chaos_does(FREES);
 	mproc_free(h);
-	b->deed[me] = NOTHING;
+	chaos_does(0);
 }
 
 static struct head *
@@ -148,9 +146,9 @@ resize(struct mpt *t, struct board *b, unsigned me, struct head *h,
 		return h;
 	b->keeps[me] = size < old ? size : old;
 	b->resizes[me] = id;
-	b->deed[me] = RESIZES;
+	chaos_does(RESIZES);
 	moved = mproc_realloc(h, size);
-	b->deed[me] = NOTHING;
+	chaos_does(0);
 	b->resizes[me] = 0;
 	mpt_check(t, moved);
 	mpt_check(t, moved->id == id);
@@ -168,7 +166,7 @@ trade(struct mpt *t, struct board *b, unsigned me, struct mpt_rand *rand)
 	struct head *h;
 
 	if (mpt_rand_below(rand, 2)) {
-		h = make(t, b, me, rand);
+		h = make(t, b, rand);
 	} else {
 		h = atomic_exchange(place, NULL);
 		if (!h)
@@ -180,18 +178,18 @@ trade(struct mpt *t, struct board *b, unsigned me, struct mpt_rand *rand)
 	if (!h)
 		return;
 	mpt_check(t, is_whole(h, h->size));
-	let_go(b, me, h);
+	let_go(h);
 }
 
 /* What one has freed last it is given again: the frequent case. */
 static void
-churn(struct mpt *t, struct board *b, unsigned me, struct mpt_rand *rand)
+churn(struct mpt *t, struct board *b, struct mpt_rand *rand)
 {
 	for (uint64_t n = mpt_rand_below(rand, 20); n; n--) {
-		struct head *h = make(t, b, me, rand);
+		struct head *h = make(t, b, rand);
 
 		mpt_check(t, is_whole(h, h->size));
-		let_go(b, me, h);
+		let_go(h);
 	}
 }
 
@@ -202,15 +200,16 @@ work(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 	struct mpt_rand rand;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	chaos_join(t);
 	while (chaos_rest(t, me)) {
 		if (mpt_rand_below(&rand, 250) == 0) {
-			b->deed[me] = LOOKS;
-			mpt_check(t, mproc_arena_recover(NULL) >= 0);
-			b->deed[me] = NOTHING;
+			chaos_does(LOOKS);
+			mpt_check(t, chaos_done(mproc_arena_recover(NULL)) >=
+					     0);
 		} else if (mpt_rand_below(&rand, 4) == 0) {
-			churn(t, b, me, &rand);
+			churn(t, b, &rand);
 		} else {
 			trade(t, b, me, &rand);
 		}
@@ -224,10 +223,10 @@ static pid_t
 caller(struct mpt *t, struct mpt_rand *rand)
 {
 	const struct board *b = mpt_scratch(t);
-	unsigned deed = 1 + (unsigned)mpt_rand_below(rand, DEEDS - 1);
+	unsigned deed = 1 + (unsigned)mpt_rand_below(rand, LOOKS);
 
 	for (unsigned i = 0; i < CHAOS_WORKERS; i++)
-		if (b->deed[i] == deed)
+		if (b->chaos.deed[i] == deed)
 			return b->chaos.pid[i];
 	return 0;
 }
@@ -239,12 +238,10 @@ bury(struct mpt *t, unsigned number, pid_t pid)
 
 	(void)pid;
 	b->n_dead++;
-	b->hits[b->deed[number]]++;
 	if (b->resizes[number]) {
 		b->kept[b->n_lost] = b->keeps[number];
 		b->lost[b->n_lost++] = b->resizes[number];
 	}
-	b->deed[number] = NOTHING;
 	b->resizes[number] = 0;
 	return false;
 }
@@ -321,6 +318,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills)
 	struct chaos_plan plan = {
 		.work = work,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = caller,
 		.bury = bury,
 		.verify = verify,
@@ -330,11 +328,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills)
 	assert_int_equal(mproc_arena_stat(NULL, &stat), 0);
 	b->blocks = stat.blocks;
 	chaos_run(t, &plan, false);
-	printf("# %llu rounds; killed in",
-	       (unsigned long long)chaos_finished(t));
-	for (int i = 0; i < DEEDS; i++)
-		printf(" %s: %u%s", names[i], b->hits[i],
-		       i + 1 < DEEDS ? "," : "\n");
+	printf("# %llu rounds\n", (unsigned long long)chaos_finished(t));
 	for (int i = 0; i < SHELF; i++)
 		mproc_free(b->shelf[i]);
 	assert_true(mproc_arena_recover(NULL) >= 0);

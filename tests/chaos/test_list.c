@@ -16,6 +16,15 @@
 
 #define KILLS 300
 
+enum {
+	GETS = 1, SETS, POPS, INSERTS, EXTENDS, REPLACES, SLICES, SORTS, REVERSES,
+};
+
+static const char *const deeds[] = {
+	"get", "set", "pop", "insert", "extend", "replace", "slice", "sort",
+	"reverse", NULL,
+};
+
 enum { TOKENS = 100, HAND = 3, PLACES = 8 };
 
 struct board {
@@ -83,17 +92,50 @@ look(struct mpt *t, struct board *b, struct mpt_rand *rand)
 	struct mproc_any any;
 	int r;
 
-	r = mproc_list_get(b->tokens, (int64_t)mpt_rand_below(rand, TOKENS),
-			   &any);
+	chaos_does(GETS);
+	r = chaos_done(mproc_list_get(b->tokens,
+				      (int64_t)mpt_rand_below(rand, TOKENS),
+				      &any));
 	mpt_check(t, r == 0 || r == -ERANGE);
 	if (r == 0) {
 		number_of(t, &any);
 		mproc_any_clear(&any);
 	}
-	mpt_check_int(t, mproc_list_get(
-		b->places, (int64_t)mpt_rand_below(rand, PLACES), &any), 0);
+	chaos_does(GETS);
+	r = chaos_done(mproc_list_get(b->places,
+				      (int64_t)mpt_rand_below(rand, PLACES),
+				      &any));
+	mpt_check_int(t, r, 0);
 	place_must_be_whole(t, &any);
 	mproc_any_clear(&any);
+}
+
+/* Puts them back, in one of three ways. */
+static void
+put_back(struct mpt *t, struct board *b, const struct mproc_any *hand,
+	 unsigned n, struct mpt_rand *rand)
+{
+	int64_t at = (int64_t)mpt_rand_below(rand, TOKENS);
+	int r = 0;
+
+	switch (mpt_rand_below(rand, 3)) {
+	case 0:
+		chaos_does(EXTENDS);
+		r = chaos_done(mproc_list_extend(b->tokens, hand, n));
+		break;
+	case 1:
+		chaos_does(REPLACES);
+		r = chaos_done(mproc_list_replace(b->tokens, at, at, hand, n));
+		break;
+	default:
+		for (unsigned i = 0; i < n && r == 0; i++) {
+			at = (int64_t)mpt_rand_below(rand, TOKENS);
+			chaos_does(INSERTS);
+			r = chaos_done(mproc_list_insert(b->tokens, at,
+							 hand[i]));
+		}
+	}
+	mpt_check_int(t, r, 0);
 }
 
 /* Takes some out and puts them back. */
@@ -105,31 +147,38 @@ move(struct mpt *t, struct board *b, struct mpt_rand *rand)
 	int r = 0;
 
 	while (has < n && r == 0) {
-		r = mproc_list_pop(b->tokens,
-				   (int64_t)mpt_rand_below(rand, TOKENS) -
-					   TOKENS / 2, &hand[has]);
+		chaos_does(POPS);
+		r = chaos_done(mproc_list_pop(
+			b->tokens, (int64_t)mpt_rand_below(rand, TOKENS) -
+					   TOKENS / 2, &hand[has]));
 		mpt_check(t, r == 0 || r == -ERANGE);
 		if (r == 0)
 			number_of(t, &hand[has++]);
 	}
 	chaos_spend(rand, 100);
-	switch (mpt_rand_below(rand, 3)) {
-	case 0:
-		mpt_check_int(t, mproc_list_extend(b->tokens, hand, has), 0);
-		break;
-	case 1:
-		r = (int)mpt_rand_below(rand, TOKENS);
-		mpt_check_int(t, mproc_list_replace(b->tokens, r, r, hand, has),
-			      0);
-		break;
-	default:
-		for (unsigned i = 0; i < has; i++)
-			mpt_check_int(t, mproc_list_insert(
-				b->tokens, (int64_t)mpt_rand_below(
-						   rand, TOKENS), hand[i]), 0);
-	}
+	put_back(t, b, hand, has, rand);
 	while (has)
 		mproc_any_clear(&hand[--has]);
+}
+
+static void
+set(struct mpt *t, struct board *b, struct mpt_rand *rand)
+{
+	int64_t at = (int64_t)mpt_rand_below(rand, PLACES);
+	char text[64];
+	struct mproc_any any = place(rand, text);
+
+	chaos_does(SETS);
+	mpt_check_int(t, chaos_done(mproc_list_set(b->places, at, any)), 0);
+}
+
+static void
+put_in_order(struct mpt *t, struct board *b)
+{
+	chaos_does(SORTS);
+	mpt_check_int(t, chaos_done(mproc_list_sort(b->tokens, NULL, NULL)), 0);
+	chaos_does(REVERSES);
+	mpt_check_int(t, chaos_done(mproc_list_reverse(b->places)), 0);
 }
 
 /* Two places get other contents at once; or all are looked at at once. */
@@ -140,13 +189,18 @@ take_several(struct mpt *t, struct board *b, struct mpt_rand *rand)
 	struct mproc_any values[2], seen[PLACES];
 	char texts[2][64];
 	size_t n;
+	int r;
 
 	for (int i = 0; i < 2; i++)
 		values[i] = place(rand, texts[i]);
-	mpt_check_int(t, mproc_list_replace(b->places, from, from + 2, values,
-					    2), 0);
-	mpt_check_int(t, mproc_list_slice(b->places, 0, INT64_MAX, seen, PLACES,
-					  &n), 0);
+	chaos_does(REPLACES);
+	r = chaos_done(mproc_list_replace(b->places, from, from + 2, values,
+					  2));
+	mpt_check_int(t, r, 0);
+	chaos_does(SLICES);
+	r = chaos_done(mproc_list_slice(b->places, 0, INT64_MAX, seen, PLACES,
+					&n));
+	mpt_check_int(t, r, 0);
 	mpt_check_int(t, n, PLACES);
 	for (size_t i = 0; i < n; i++) {
 		place_must_be_whole(t, &seen[i]);
@@ -160,21 +214,16 @@ work(struct mpt *t, void *arg)
 	unsigned me = (unsigned)(uintptr_t)arg;
 	struct board *b = mpt_scratch(t);
 	struct mpt_rand rand;
-	char text[64];
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	chaos_join(t);
 	while (chaos_rest(t, me)) {
 		look(t, b, &rand);
 		move(t, b, &rand);
-		mpt_check_int(t, mproc_list_set(
-			b->places, (int64_t)mpt_rand_below(&rand, PLACES),
-			place(&rand, text)), 0);
+		set(t, b, &rand);
 		if (mpt_rand_below(&rand, 8) == 0)
-			mpt_check_int(t, mproc_list_sort(b->tokens, NULL, NULL),
-				      0);
-		if (mpt_rand_below(&rand, 8) == 0)
-			mpt_check_int(t, mproc_list_reverse(b->places), 0);
+			put_in_order(t, b);
 		if (mpt_rand_below(&rand, 2))
 			take_several(t, b, &rand);
 		b->chaos.finished[me]++;
@@ -271,6 +320,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = inside,
 		.verify = verify,
 	};

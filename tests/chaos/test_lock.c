@@ -10,6 +10,10 @@
 
 #define KILLS 500
 
+enum { ACQUIRES = 1, RELEASES };
+
+static const char *const deeds[] = { "acquire", "release", NULL };
+
 struct board {
 	struct chaos chaos;
 	mproc_lock *lock;
@@ -31,9 +35,11 @@ acquire(struct board *b, struct mpt_rand *rand)
 {
 	int r;
 
-	do
-		r = mproc_lock_acquire(b->lock, chaos_timeout(rand));
-	while (r == -ETIMEDOUT || r == -EAGAIN);
+	do {
+		chaos_does(ACQUIRES);
+		r = chaos_done(mproc_lock_acquire(b->lock,
+						  chaos_timeout(rand)));
+	} while (r == -ETIMEDOUT || r == -EAGAIN);
 	return r;
 }
 
@@ -45,6 +51,7 @@ work(struct mpt *t, void *arg)
 	struct mpt_rand rand;
 	int r;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	while (chaos_rest(t, me)) {
 		r = acquire(b, &rand);
@@ -54,7 +61,8 @@ work(struct mpt *t, void *arg)
 		pair_must_be_whole(t, &b->pair);
 		pair_change(&b->pair, &rand);
 		b->chaos.finished[me]++;
-		mpt_check_int(t, mproc_lock_release(b->lock), 0);
+		chaos_does(RELEASES);
+		mpt_check_int(t, chaos_done(mproc_lock_release(b->lock)), 0);
 	}
 	return 0;
 }
@@ -91,6 +99,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = holder,
 		.verify = verify,
 	};

@@ -11,6 +11,10 @@
 #define JOBS 4000   /* from truce to truce */
 #define TURNS 20000 /* at most, in the middle of one */
 
+enum { RUNS = 1 };
+
+static const char *const deeds[] = { "run", NULL };
+
 struct job {
 	mproc_once once;
 	_Atomic pid_t runner;
@@ -65,9 +69,10 @@ have_done(struct mpt *t, struct board *b, unsigned n, struct mpt_rand *rand)
 	struct run run = { .t = t, .job = job, .b = b, .rand = rand };
 	int r;
 
-	do
-		r = mproc_once_run(&job->once, run_job, &run);
-	while (r == -EIO);
+	do {
+		chaos_does(RUNS);
+		r = chaos_done(mproc_once_run(&job->once, run_job, &run));
+	} while (r == -EIO);
 	mpt_check_int(t, r, 0);
 	mpt_check(t, job->first == 1 && job->second == 1);
 	job->told = true;
@@ -83,6 +88,7 @@ work(struct mpt *t, void *arg)
 	struct mpt_rand rand;
 	unsigned n;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	while (chaos_rest(t, me)) {
 		n = b->next;
@@ -133,6 +139,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = runner,
 		.verify = verify,
 	};

@@ -11,6 +11,10 @@
 #define KILLS 300
 #define DEPTH 4
 
+enum { ACQUIRES = 1, RELEASES };
+
+static const char *const deeds[] = { "acquire", "release", NULL };
+
 struct board {
 	struct chaos chaos;
 	mproc_rlock *lock;
@@ -38,9 +42,11 @@ acquire(struct board *b, struct mpt_rand *rand)
 {
 	int r;
 
-	do
-		r = mproc_rlock_acquire(b->lock, chaos_timeout(rand));
-	while (r == -ETIMEDOUT || r == -EAGAIN);
+	do {
+		chaos_does(ACQUIRES);
+		r = chaos_done(mproc_rlock_acquire(b->lock,
+						   chaos_timeout(rand)));
+	} while (r == -ETIMEDOUT || r == -EAGAIN);
 	return r;
 }
 
@@ -52,7 +58,8 @@ release(struct mpt *t, struct board *b, uint64_t times)
 	while (times--) {
 		look(t, b, &owner);
 		mpt_check_int(t, owner.pid, getpid());
-		mpt_check_int(t, mproc_rlock_release(b->lock), 0);
+		chaos_does(RELEASES);
+		mpt_check_int(t, chaos_done(mproc_rlock_release(b->lock)), 0);
 	}
 	look(t, b, &owner);
 	mpt_check(t, owner.pid != getpid());
@@ -64,8 +71,11 @@ change_nested(struct mpt *t, struct board *b, struct mpt_rand *rand)
 {
 	uint64_t depth = mpt_rand_below(rand, DEPTH);
 
-	for (uint64_t i = 0; i < depth; i++)
-		mpt_check_int(t, mproc_rlock_acquire(b->lock, MPROC_NOWAIT), 0);
+	for (uint64_t i = 0; i < depth; i++) {
+		chaos_does(ACQUIRES);
+		mpt_check_int(t, chaos_done(mproc_rlock_acquire(
+					 b->lock, MPROC_NOWAIT)), 0);
+	}
 	pair_change(&b->pair, rand);
 	release(t, b, depth + 1);
 }
@@ -78,6 +88,7 @@ work(struct mpt *t, void *arg)
 	struct mpt_rand rand;
 	int r;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	while (chaos_rest(t, me)) {
 		r = acquire(b, &rand);
@@ -122,6 +133,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = holder,
 		.verify = verify,
 	};

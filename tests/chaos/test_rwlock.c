@@ -12,6 +12,10 @@
 #define KILLS 500
 #define ONE_WRITE_IN 3
 
+enum { READS = 1, WRITES, RELEASES };
+
+static const char *const deeds[] = { "read", "write", "release", NULL };
+
 struct board {
 	struct chaos chaos;
 	mproc_rwlock *lock;
@@ -35,9 +39,10 @@ take(struct board *b, int (*how)(mproc_rwlock *, mproc_timeout),
 {
 	int r;
 
-	do
-		r = how(b->lock, chaos_timeout(rand));
-	while (r == -ETIMEDOUT || r == -EAGAIN);
+	do {
+		chaos_does(how == mproc_rwlock_read ? READS : WRITES);
+		r = chaos_done(how(b->lock, chaos_timeout(rand)));
+	} while (r == -ETIMEDOUT || r == -EAGAIN);
 	return r;
 }
 
@@ -82,6 +87,7 @@ work(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 	struct mpt_rand rand;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	while (chaos_rest(t, me)) {
 		bool writes = mpt_rand_below(&rand, ONE_WRITE_IN) == 0;
@@ -92,7 +98,8 @@ work(struct mpt *t, void *arg)
 		} else {
 			look(t, b, &rand);
 		}
-		mpt_check_int(t, mproc_rwlock_release(b->lock), 0);
+		chaos_does(RELEASES);
+		mpt_check_int(t, chaos_done(mproc_rwlock_release(b->lock)), 0);
 		mpt_check_int(t, mproc_rwlock_release(b->lock), -EPERM);
 	}
 	return 0;
@@ -131,6 +138,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = holder,
 		.verify = verify,
 	};

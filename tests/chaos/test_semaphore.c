@@ -12,6 +12,10 @@
 #define PERMITS 2
 #define TURNS 5000 /* at most, with a permit */
 
+enum { ACQUIRES = 1, RELEASES };
+
+static const char *const deeds[] = { "acquire", "release", NULL };
+
 /* Where a worker is, as it notes itself. Nobody but itself knows whether it has
  * a permit in the middle of TAKING and GIVING. */
 enum place {
@@ -75,11 +79,14 @@ work(struct mpt *t, void *arg)
 	struct mpt_rand rand;
 	int r;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	chaos_join(t);
 	while (chaos_rest(t, me)) {
 		b->place[me] = TAKING;
-		r = mproc_semaphore_acquire(b->s, chaos_timeout(&rand));
+		chaos_does(ACQUIRES);
+		r = chaos_done(mproc_semaphore_acquire(b->s,
+						       chaos_timeout(&rand)));
 		b->place[me] = r == 0 ? USING : OUTSIDE;
 		if (r == -ETIMEDOUT || r == -EAGAIN)
 			continue;
@@ -90,7 +97,8 @@ work(struct mpt *t, void *arg)
 		b->chaos.finished[me]++;
 		b->place[me] = GIVING;
 		mpt_check(t, find_thing(b, getpid(), 0));
-		mpt_check_int(t, mproc_semaphore_release(b->s), 0);
+		chaos_does(RELEASES);
+		mpt_check_int(t, chaos_done(mproc_semaphore_release(b->s)), 0);
 		b->place[me] = OUTSIDE;
 	}
 	return 0;
@@ -169,6 +177,7 @@ be_killed_and_stopped(struct mpt *t, bool undo, unsigned kills, bool crowded)
 	struct chaos_plan plan = {
 		.work = work,
 		.kills = chaos_kills(kills),
+		.deeds = deeds,
 		.inside = user,
 		.bury = bury,
 		.verify = verify,

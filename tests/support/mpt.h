@@ -62,7 +62,7 @@ struct mpt;
 typedef int mpt_fn(struct mpt *t, void *arg);
 
 enum {
-	MPT_ROLES = 1100,	/* processes and threads in one scenario */
+	MPT_ROLES = 4200,	/* processes and threads in one scenario */
 	MPT_SCRATCH = 65536,	/* bytes at mpt_scratch() */
 	MPT_FAILED = 70,	/* exit code of a role whose check failed */
 	MPT_REFUSED = 71,	/* and of one that may not do here what it has to */
