@@ -27,7 +27,8 @@ struct mpr_block {
 	/* An owner word; epochs count the block's uses. */
 	_Atomic uint64_t state;
 	/* While BUSY or LINKED: offset of the word that refers to the block, or
-	 * 0; or while BUSY what it takes the place of, which is no home. While
+	 * 0; while LINKED also that of another word by which its object knows it
+	 * (containers/slot.h); or while BUSY what it takes the place of, which is no home. While
 	 * LIVE: its birth, which is none either. 0 as it becomes FREE, unless
 	 * its owner dies. */
 	_Atomic uint64_t home;

@@ -77,7 +77,8 @@ int mpr_heap_reserve_lazy(mproc_arena *a, struct mpr_self *self, size_t size,
 int mpr_heap_back(const mproc_arena *a, uint64_t offset, size_t len);
 
 /* Names the word that is going to refer to a block: a BUSY one, or one of a list
- * that is taken apart by the caller alone. */
+ * that is taken apart by the caller alone. Or names any word of its object for its
+ * home, for a LINKED one that only the caller may retire. */
 void mpr_block_set_home(mproc_arena *a, const struct mpr_block_ref *ref,
 			const _Atomic uint64_t *home);
 

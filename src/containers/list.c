@@ -14,9 +14,10 @@ find_root(const mproc_arena *a, const mproc_list *list)
 	uint64_t offset =
 		atomic_load_explicit(&list->root, memory_order_acquire);
 	struct mpr_list_root *root;
+	struct mpr_block_ref ref;
 
-	if (!offset ||
-	    !mpr_heap_is_linked(a, offset, sizeof(struct mpr_list_root)))
+	if (!offset || !mpr_heap_find_of(a, offset, &list->root, &ref) ||
+	    ref.size < sizeof(*root))
 		return NULL;
 	root = mpr_arena_at(a, offset);
 	return mpr_list_peek(&root->mark) ==
@@ -48,12 +49,13 @@ bool
 mpr_list_look(struct mpr_list_use *u)
 {
 	uint64_t current = mpr_list_peek(&u->root->current), offset;
+	const _Atomic uint64_t *link = &u->root->arrays[current & 1];
 	struct mpr_block_ref ref = { .size = 0 };
 
 	if (current > 1)
 		return false;
-	offset = mpr_list_peek(&u->root->arrays[current]);
-	if (offset && !mpr_heap_find_linked(u->arena, offset, &ref))
+	offset = mpr_list_peek(link);
+	if (offset && !mpr_heap_find_of(u->arena, offset, link, &ref))
 		return false;
 	u->slots = offset ? mpr_arena_at(u->arena, offset) : NULL;
 	u->capacity = ref.size / sizeof(*u->slots);

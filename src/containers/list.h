@@ -101,6 +101,13 @@ struct mpr_list_use {
 	uint64_t len;
 };
 
+/* What the blocks of its values have for their home (containers/slot.h). */
+static inline const _Atomic uint64_t *
+mpr_list_owner(const struct mpr_list_use *u)
+{
+	return &u->root->mark;
+}
+
 /* Release: who comes next, if we die, finds it with all that was stored
  * before. */
 static inline void

@@ -30,7 +30,7 @@ reserve(const struct mpr_list_use *u, uint64_t capacity,
 void
 mpr_list_drop_other(const struct mpr_list_use *u)
 {
-	mpr_link_drop(u->arena, u->self, other_link(u));
+	mpr_link_drop(u->arena, u->self, NULL, other_link(u));
 }
 
 /* One in the place of the array, with room for @capacity, which is enough, and in

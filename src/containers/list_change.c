@@ -34,7 +34,8 @@ fill_slots(struct mpr_list_use *u, const struct mproc_any *values, size_t n)
 
 		mpr_slot_set(slot, (struct mpr_slot_words){ 0 });
 		mpr_list_put(&root->upto, u->len + i + 1);
-		r = mpr_slot_fill(u->arena, u->self, slot, &values[i]);
+		r = mpr_slot_fill(u->arena, u->self, mpr_list_owner(u), slot,
+				  &values[i]);
 	}
 	return r;
 }
@@ -122,7 +123,8 @@ static int
 take_in_hand(struct mpr_list_use *u, const struct mproc_any *value,
 	     struct mpr_slot_words *ret)
 {
-	int r = mpr_slot_fill(u->arena, u->self, &u->root->hand, value);
+	int r = mpr_slot_fill(u->arena, u->self, mpr_list_owner(u),
+			      &u->root->hand, value);
 
 	*ret = mpr_slot_get(&u->root->hand);
 	return r;
@@ -259,8 +261,8 @@ mproc_list_pop(mproc_list *list, int64_t index, struct mproc_any *ret)
 		return r;
 	r = mpr_list_find(&u, index, &at);
 	if (r == 0 && ret)
-		r = mpr_slot_copy(u.arena, mpr_slot_get(&u.slots[at]), true,
-				  &value);
+		r = mpr_slot_copy(u.arena, mpr_list_owner(&u),
+				  mpr_slot_get(&u.slots[at]), true, &value);
 	if (r == 0)
 		r = mpr_list_remove(&u, at);
 	mpr_list_leave(&u, r);

@@ -34,8 +34,8 @@ copy_values(const struct mpr_list_use *u, struct range range,
 	int r = 0;
 
 	for (uint64_t i = range.from; i < range.to && r == 0; i++) {
-		r = mpr_slot_copy(u->arena, mpr_slot_get(&u->slots[i]), true,
-				  &ret[n]);
+		r = mpr_slot_copy(u->arena, mpr_list_owner(u),
+				  mpr_slot_get(&u->slots[i]), true, &ret[n]);
 		n += r == 0;
 	}
 	while (r < 0 && n)

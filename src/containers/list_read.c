@@ -36,7 +36,8 @@ look_at(const struct mpr_list_use *u, const struct want *want, bool is_alone)
 	}
 	if (u->may_vanish && !is_alone)
 		return -EAGAIN;
-	return mpr_slot_want(u->arena, mpr_slot_get(&u->slots[at]), is_alone,
+	return mpr_slot_want(u->arena, mpr_list_owner(u),
+			     mpr_slot_get(&u->slots[at]), is_alone,
 			     &want->what);
 }
 

@@ -15,7 +15,7 @@ matches(const struct mpr_list_use *u, uint64_t at,
 {
 	struct mpr_slot_words words = mpr_slot_get(&u->slots[at]);
 	struct mproc_any any;
-	int r = mpr_slot_view(u->arena, &words, &any);
+	int r = mpr_slot_view(u->arena, mpr_list_owner(u), &words, &any);
 
 	*ret = r == 0 && mpr_any_equal(&any, value);
 	return r;

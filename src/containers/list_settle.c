@@ -95,7 +95,8 @@ drop_tail(struct mpr_list_use *u)
 		return mpr_list_corrupt(u);
 	/* Who does it again finds those without a block that are done. */
 	for (uint64_t i = len; i < upto; i++)
-		sound &= mpr_slot_drop(u->arena, u->self, &u->slots[i]);
+		sound &= mpr_slot_drop(u->arena, u->self,
+				       mpr_list_owner(u), &u->slots[i]);
 	return sound ? 0 : mpr_list_corrupt(u);
 }
 
@@ -129,7 +130,8 @@ mpr_list_settle(struct mpr_list_use *u)
 
 	if (r < 0)
 		return r;
-	return mpr_slot_drop(u->arena, u->self, &u->root->hand) ?
+	return mpr_slot_drop(u->arena, u->self, mpr_list_owner(u),
+			     &u->root->hand) ?
 		       0 : mpr_list_corrupt(u);
 }
 
@@ -152,7 +154,8 @@ mpr_list_repair(struct mpr_list_use *u)
 	if (r < 0)
 		return r;
 	current = mpr_list_peek(&root->current);
-	sound = mpr_link_drop(u->arena, u->self, &root->arrays[!current]);
+	sound = mpr_link_drop(u->arena, u->self, NULL,
+			      &root->arrays[!current]);
 	return sound ? 0 : mpr_list_corrupt(u);
 }
 
@@ -165,7 +168,7 @@ mpr_list_scrap(struct mpr_list_use *u)
 	if (mpr_list_map(u) == 0)
 		(void)mpr_list_cut(u, 0);
 	for (int i = 0; i < 2; i++)
-		mpr_link_drop(u->arena, u->self, &root->arrays[i]);
+		mpr_link_drop(u->arena, u->self, NULL, &root->arrays[i]);
 	mpr_slot_set(&root->hand, (struct mpr_slot_words){ 0 });
 	mpr_list_put(&root->doing, MPR_LIST_NOTHING);
 	mpr_list_put(&root->len, 0);

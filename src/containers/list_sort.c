@@ -82,8 +82,9 @@ copy_values(const struct mpr_list_use *u, struct sort *s)
 
 	for (uint64_t i = 0; i < u->len && r == 0; i++) {
 		s->items[i].at = i;
-		r = mpr_slot_copy(u->arena, mpr_slot_get(&u->slots[i]),
-				  true, &s->items[i].any);
+		r = mpr_slot_copy(u->arena, mpr_list_owner(u),
+				  mpr_slot_get(&u->slots[i]), true,
+				  &s->items[i].any);
 		s->n += r == 0;
 	}
 	return r;

@@ -14,7 +14,7 @@ look_at(const struct mpr_list_use *u, uint64_t at, struct mpr_slot_words *words,
 	struct mproc_any *ret)
 {
 	*words = mpr_slot_get(&u->slots[at]);
-	return mpr_slot_view(u->arena, words, ret);
+	return mpr_slot_view(u->arena, mpr_list_owner(u), words, ret);
 }
 
 static int
@@ -121,8 +121,8 @@ mproc_list_update(mproc_list *list, int64_t index, mproc_update_fn *fn,
 		return r;
 	r = mpr_list_find(&u, index, &at);
 	if (r == 0)
-		r = mpr_slot_copy(u.arena, mpr_slot_get(&u.slots[at]), true,
-				  &old);
+		r = mpr_slot_copy(u.arena, mpr_list_owner(&u),
+				  mpr_slot_get(&u.slots[at]), true, &old);
 	if (r == 0)
 		r = update(&u, at, &old, fn, ctx);
 	r = mpr_list_leave(&u, r);

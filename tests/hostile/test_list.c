@@ -19,6 +19,7 @@
 
 #include <mproc/mproc.h>
 
+#include "arena/heap.h"
 #include "containers/list.h"
 #include "hostile.h"
 #include "sync/holder.h"
@@ -395,10 +396,134 @@ and_while_others_work(void **state)
 	print_returns(t);
 }
 
+/* Where a list can name a block, and whose that is which it should not name. */
+enum { IN_LIST, IN_HAND, IN_TAIL, IN_OTHER_ARRAY, PLACES };
+enum { THEIR_TEXT, THEIR_ARRAY, THEIR_ROOT, OUR_ARRAY, OUR_ROOT, BLOCKS };
+
+#define THEIRS 3
+
+static uint64_t
+block_of(unsigned which, const struct mpr_list_use *ours,
+	 const struct mpr_list_use *theirs)
+{
+	const mproc_arena *a = ours->arena;
+
+	switch (which) {
+	case THEIR_TEXT:
+		return mpr_slot_get(&theirs->slots[1]).word;
+	case THEIR_ARRAY:
+		return mpr_arena_offset(a, theirs->slots);
+	case THEIR_ROOT:
+		return mpr_arena_offset(a, theirs->root);
+	case OUR_ARRAY:
+		return mpr_arena_offset(a, ours->slots);
+	default:
+		return mpr_arena_offset(a, ours->root);
+	}
+}
+
+/* Has our list name the block, as if somebody had died in it, but for a value that
+ * is in the list. */
+static void
+name_it(const struct mpr_list_use *u, unsigned place, uint64_t block)
+{
+	const struct mpr_slot_words value = { mpr_meta(MPROC_STR, 9), block };
+	struct mpr_list_root *root = u->root;
+
+	switch (place) {
+	case IN_LIST:
+		mpr_slot_set(&u->slots[1], value);
+		return;
+	case IN_HAND:
+		mpr_slot_set(&root->hand, value);
+		break;
+	case IN_TAIL:
+		mpr_slot_set(&u->slots[SIX], value);
+		atomic_store(&root->upto, SIX + 1);
+		atomic_store(&root->doing, MPR_LIST_FILL);
+		break;
+	default:
+		atomic_store(&root->arrays[!atomic_load(&root->current)],
+			     block);
+	}
+	say_that_one_died(u->list);
+}
+
+/* The value that it should not have, each way to read and to be rid of it. */
+static void
+use_second(struct mpt *t, mproc_list *l)
+{
+	struct mproc_any any;
+	size_t n;
+
+	mpt_check_int(t, mproc_list_get(l, 1, &any), -EBADMSG);
+	mpt_check_int(t, mproc_list_count(l, mproc_str(long_text), &n),
+		      -EBADMSG);
+	mpt_check_int(t, mproc_list_sort(l, NULL, NULL), -EBADMSG);
+	mpt_check_int(t, mproc_list_pop(l, 1, &any), -EBADMSG);
+}
+
+static void
+name_what_is_not_ours(struct mpt *t, unsigned place, unsigned which)
+{
+	mproc_list *ours = make(t), *theirs = NULL;
+	struct mpr_list_use u, other;
+	uint64_t block;
+
+	mpt_check(t, ours);
+	mpt_check_int(t, mproc_list_create(&theirs, NULL), 0);
+	for (int i = 0; i < THEIRS; i++)
+		mpt_check_int(t, mproc_list_append(theirs,
+						   mproc_str(long_text)), 0);
+	mpt_check_int(t, mpr_list_enter(theirs, &other), 0);
+	mpr_list_leave(&other, 0);
+	mpt_check_int(t, mpr_list_enter(ours, &u), 0);
+	mpr_list_leave(&u, 0);
+	block = block_of(which, &u, &other);
+	name_it(&u, place, block);
+	if (place == IN_LIST)
+		use_second(t, ours);
+	use(t, ours);
+	use(t, ours);
+	mproc_list_destroy(ours);
+	if (which < OUR_ARRAY)
+		mpt_check(t, mpr_heap_is_linked(u.arena, block, 1));
+	for (int64_t i = 0; i < THEIRS; i++) {
+		char text[sizeof(long_text)];
+
+		mpt_check_int(t, mproc_list_get_str(theirs, i, text,
+						    sizeof(text), NULL), 0);
+		mpt_check(t, strcmp(text, long_text) == 0);
+	}
+	mproc_list_destroy(theirs);
+}
+
+static int
+name_blocks(struct mpt *t, void *arg)
+{
+	unsigned place = (unsigned)(uintptr_t)arg;
+
+	be_interruptible(t);
+	for (unsigned which = 0; which < BLOCKS; which++)
+		name_what_is_not_ours(t, place, which);
+	return 0;
+}
+
+static void
+nobody_elses_block_is_read_or_freed(void **state)
+{
+	struct mpt *t = *state;
+
+	for (uintptr_t place = 0; place < PLACES; place++)
+		mpt_expect_exit(t, mpt_spawn(t, "user", name_blocks,
+					     (void *)place), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		mpt_test(nobody_elses_block_is_read_or_freed),
 		mpt_test(any_word_may_be_anything),
 		mpt_test(and_while_others_work),
 	};

@@ -60,7 +60,8 @@ die_in_an_append(mproc_list *l)
 	mpr_list_put(&u.root->doing, MPR_LIST_FILL);
 	mpr_slot_set(slot, (struct mpr_slot_words){ 0 });
 	mpr_list_put(&u.root->upto, u.len + 1);
-	must_be(mpr_slot_fill(u.arena, u.self, slot, &text), 0);
+	must_be(mpr_slot_fill(u.arena, u.self, mpr_list_owner(&u),
+			      slot, &text), 0);
 }
 
 static void

@@ -237,7 +237,8 @@ die_in_an_insert(mproc_list *l)
 	struct mpr_list_use u = enter(l);
 	struct mproc_any text = mproc_str("a text from the dead");
 
-	must_be(mpr_slot_fill(u.arena, u.self, &u.root->hand, &text), 0);
+	must_be(mpr_slot_fill(u.arena, u.self, mpr_list_owner(&u),
+			      &u.root->hand, &text), 0);
 	mpr_slot_set(&u.root->new_value, mpr_slot_get(&u.root->hand));
 	say(&u, MPR_LIST_INSERT, 1, u.len);
 	for (uint64_t i = 0; i < 2; i++) {
@@ -271,7 +272,8 @@ die_in_a_set(mproc_list *l)
 	struct mproc_any any = mproc_int(42);
 
 	mpr_slot_set(&u.root->old_value, mpr_slot_get(&u.slots[0]));
-	must_be(mpr_slot_fill(u.arena, u.self, &u.root->hand, &any), 0);
+	must_be(mpr_slot_fill(u.arena, u.self, mpr_list_owner(&u),
+			      &u.root->hand, &any), 0);
 	mpr_slot_set(&u.root->new_value, mpr_slot_get(&u.root->hand));
 	say(&u, MPR_LIST_SET, 0, 0);
 	mpr_slot_set(&u.slots[0], mpr_slot_get(&u.root->new_value));

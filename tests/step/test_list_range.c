@@ -109,7 +109,8 @@ die_in_a_replace(mproc_list *l)
 	struct mproc_any text = mproc_str("a text from the dead");
 
 	must_be(mpr_list_make_room(&u, u.len + 1), 0);
-	must_be(mpr_slot_fill(u.arena, u.self, &u.slots[u.len], &text), 0);
+	must_be(mpr_slot_fill(u.arena, u.self, mpr_list_owner(&u),
+			      &u.slots[u.len], &text), 0);
 	must_be(mpr_list_link_spliced(&u, 2, 4, 1), 0);
 	u.len++;
 	say(&u, MPR_LIST_REPLACE, !u.root->current, u.len - 2);
@@ -127,7 +128,8 @@ die_before_a_replace(mproc_list *l)
 	mpr_list_put(&u.root->upto, u.len + 1);
 	mpr_slot_set(&u.slots[u.len], (struct mpr_slot_words){ 0 });
 	mpr_list_put(&u.root->doing, MPR_LIST_FILL);
-	must_be(mpr_slot_fill(u.arena, u.self, &u.slots[u.len], &text), 0);
+	must_be(mpr_slot_fill(u.arena, u.self, mpr_list_owner(&u),
+			      &u.slots[u.len], &text), 0);
 	must_be(mpr_list_link_spliced(&u, 2, 4, 1), 0);
 }
 
