@@ -77,19 +77,6 @@ mpr_list_map(struct mpr_list_use *u)
 	return mpr_list_look(u) ? 0 : mpr_list_corrupt(u);
 }
 
-static int
-acquire(mproc_list *list)
-{
-	int r = mproc_lock_acquire((mproc_lock *)&list->lock, MPROC_FOREVER);
-
-	if (r == -ESTALE || r == -ESHUTDOWN)
-		return mpr_fail(r, "list %p was destroyed", (void *)list);
-	if (r == -EDEADLK)
-		return mpr_fail(r, "list %p is used by a function that sorts or "
-				"changes it", (void *)list);
-	return r;
-}
-
 /* It is gone, and the calling thread has its cell. */
 static void
 take_apart(mproc_list *list)
@@ -105,16 +92,49 @@ take_apart(mproc_list *list)
 	mpr_cell_open(list, MPR_GONE);
 }
 
+/* Whether the calling thread has it, as @word says; and @gone. */
+static bool
+is_ours(const mproc_list *list, uint64_t word, uint64_t gone)
+{
+	/* None in a child of the one that has it. */
+	const struct mpr_self *self = mpr_self_in(mpr_arena_of(list));
+
+	return self && mpr_holder_name(word) == (mpr_holder(self) | gone);
+}
+
+/* Whether it is gone, and the calling thread has its cell. */
+static bool
+is_ours_to_end(const mproc_list *list)
+{
+	return is_ours(list, atomic_load(&list->lock.cell.word), MPR_GONE);
+}
+
+static int
+acquire(mproc_list *list)
+{
+	uint64_t before = atomic_load(&list->lock.cell.word);
+	int r = mproc_lock_acquire((mproc_lock *)&list->lock, MPROC_FOREVER);
+
+	/* We may have had the lock of a later list for a moment, and that was
+	 * destroyed in it. But what a function that sorts or changes this one
+	 * finds is left to the call that it is in. */
+	if (r < 0 && !is_ours(list, before & ~MPR_GONE, 0) &&
+	    is_ours_to_end(list))
+		take_apart(list);
+	if (r == -ESTALE || r == -ESHUTDOWN)
+		return mpr_fail(r, "list %p was destroyed", (void *)list);
+	if (r == -EDEADLK)
+		return mpr_fail(r, "list %p is used by a function that sorts or "
+				"changes it", (void *)list);
+	return r;
+}
+
 int
 mpr_list_leave(const struct mpr_list_use *u, int r)
 {
-	_Atomic uint64_t *word = &u->list->lock.cell.word;
-	/* Not u->self: we may be the child of the one that has the list. */
-	const struct mpr_self *self = mpr_self_in(u->arena);
-
 	/* Destroyed meanwhile: the rest is for us to do. */
 	if (mproc_lock_release((mproc_lock *)&u->list->lock) == -ESTALE &&
-	    self && atomic_load(word) == (MPR_GONE | mpr_holder(self)))
+	    is_ours_to_end(u->list))
 		take_apart(u->list);
 	if (r == -ESTALE)
 		return mpr_fail(r, "list %p was destroyed", (void *)u->list);

@@ -12,6 +12,7 @@
 #include <mproc/mproc.h>
 
 #include "common.h"
+#include "containers/list.h"
 #include "containers/table.h"
 #include "puppet.h"
 
@@ -599,6 +600,121 @@ a_comparisons_child_does_not_take_the_list_apart(void **state)
 	assert_int_equal(after.blocks, before.blocks);
 }
 
+/* A list that is destroyed and made again while one is about to take it: that one has
+ * the new one's lock for a few instructions, until it notices. If the new one is
+ * destroyed just then, its memory is that one's to give back. */
+
+enum {
+	LATEST = 600, /* instructions after which the list is free for the late one */
+	VALUES = 20,
+};
+
+static void
+append_late(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	const struct scene *s = arg;
+	mproc_list *own;
+
+	/* A participant, with memory at hand. */
+	mpt_check_int(t, mproc_list_create(&own, NULL), 0);
+	mproc_list_destroy(own);
+	puppet_halt();
+	b->seen = mproc_list_append(s->l, mproc_int(1));
+	puppet_halt();
+}
+
+static uint64_t
+word_of(const mproc_list *l)
+{
+	return atomic_load(&l->lock.cell.word);
+}
+
+static void
+make_list(struct scene *s)
+{
+	assert_int_equal(mproc_list_create(&s->l, NULL), 0);
+	for (int i = 0; i < VALUES; i++)
+		assert_int_equal(mproc_list_append(s->l, text_of('a')), 0);
+}
+
+/* A puppet before the instruction by which it takes the list, which we had until it
+ * was moved @n times; or 0 if it cannot be brought there, by @moves. */
+static pid_t
+bring_to_the_door(struct mpt *t, struct scene *s, unsigned n, unsigned *moves)
+{
+	struct mpr_list_use u;
+	pid_t pid = puppet_start(t, append_late, s);
+	unsigned i = 0;
+
+	assert_int_equal(mpr_list_enter(s->l, &u), 0);
+	for (; i < n; i++)
+		assert_true(puppet_move(t, pid));
+	assert_int_equal(mpr_list_leave(&u, 0), 0);
+	for (; i < *moves && !word_of(s->l); i++)
+		assert_true(puppet_move(t, pid));
+	*moves = i;
+	return pid;
+}
+
+/* Returns whether the puppet has had a list that it did not want. */
+static bool
+remake_at(struct mpt *t, unsigned n)
+{
+	struct scene s = { .l = NULL };
+	struct board *b = mpt_scratch(t);
+	struct mproc_arena_stat before, after;
+	unsigned moves = n + 2 * LATEST;
+	const mproc_list *place;
+	bool had;
+	pid_t pid;
+
+	make_list(&s);
+	place = s.l;
+	pid = bring_to_the_door(t, &s, n, &moves);
+	had = word_of(s.l) & MPR_HELD;
+	puppet_kill(pid);
+	mproc_list_destroy(s.l);
+	if (!had || moves <= n)
+		return false;
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	/* The cell and its root stay, as does what cells are in. */
+	make_list(&s);
+	mproc_list_destroy(s.l);
+	assert_int_equal(mproc_arena_stat(NULL, &before), 0);
+
+	make_list(&s);
+	moves--;
+	pid = bring_to_the_door(t, &s, n, &moves);
+	mproc_list_destroy(s.l);
+	make_list(&s);
+	assert_ptr_equal(s.l, place);
+	assert_true(puppet_move(t, pid));
+	had = word_of(s.l) & MPR_HELD;
+	mproc_list_destroy(s.l);
+	puppet_run(t, pid);
+	/* If it has taken the list at once, that is the one it wanted. */
+	assert_true(b->seen == 0 || b->seen == -ESTALE ||
+		    b->seen == -ESHUTDOWN);
+	/* It lives, and has given all back. */
+	assert_int_equal(word_of(place) & MPR_HELD, 0);
+	assert_int_equal(mproc_arena_stat(NULL, &after), 0);
+	assert_int_equal(after.blocks, before.blocks);
+	puppet_kill(pid);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	return had && b->seen < 0;
+}
+
+static void
+who_takes_a_list_by_mistake_gives_its_memory_back(void **state)
+{
+	unsigned times = 0;
+
+	for (unsigned n = 0; n < LATEST; n += 20)
+		times += remake_at(*state, n);
+	assert_true(times > 0);
+}
+
 int
 main(void)
 {
@@ -616,6 +732,7 @@ main(void)
 		mpt_test(a_handlers_child_does_not_go_on_to_destroy),
 		mpt_test(what_a_slow_one_keeps_from_being_freed_is_freed_later),
 		mpt_test(a_comparisons_child_does_not_take_the_list_apart),
+		mpt_test(who_takes_a_list_by_mistake_gives_its_memory_back),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
