@@ -550,7 +550,7 @@ chaos_run(struct mpt *t, const struct chaos_plan *plan, bool crowded)
 	int crowd = -1;
 
 	assert_in_range(plan->kills, 1, CHAOS_KILLS_MAX);
-	mpt_watchdog(t, chaos_level_is("full") ? 240 : 60);
+	mpt_watchdog(t, chaos_level_is("full") ? 600 : 60);
 	mpt_rand_init(&run.rand, mpt_seed());
 	if (crowded) {
 		assert_int_equal(mproc_event_create(&run.c->morning), 0);

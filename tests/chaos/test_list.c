@@ -222,10 +222,9 @@ work(struct mpt *t, void *arg)
 		look(t, b, &rand);
 		move(t, b, &rand);
 		set(t, b, &rand);
-		if (mpt_rand_below(&rand, 8) == 0)
+		if (mpt_rand_below(&rand, 4) == 0)
 			put_in_order(t, b);
-		if (mpt_rand_below(&rand, 2))
-			take_several(t, b, &rand);
+		take_several(t, b, &rand);
 		b->chaos.finished[me]++;
 	}
 	return 0;
