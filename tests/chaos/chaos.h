@@ -57,7 +57,7 @@ enum {
 /* ns */
 #define CHAOS_PAUSE 250000 /* at most, between any two things that happen */
 #define CHAOS_AIM 3000000 /* at most, until one does what is wanted */
-#define CHAOS_AIM_FULL 15000000
+#define CHAOS_AIM_FULL 100000000
 #define CHAOS_LOOK_EVERY INT64_C(10000000)
 #define CHAOS_SLEEP_MAX INT64_C(3000000000)
 
