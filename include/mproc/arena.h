@@ -151,7 +151,8 @@ MPROC_API int mproc_arena_open(mproc_arena **ret_a, const char *name,
  * With the last close, what the calling thread holds in the arena is given back
  * as at its end, and pointers into the arena are no longer to be used by this
  * process. Other threads that have used it keep it mapped, and are among its
- * participants, until they end or use another named arena for the first time.
+ * participants, until they end or use another named arena for the first time. So does
+ * what is in a waitset.
  *
  * Context: blocks on the kernel only.
  * Crash: as the end of the process.

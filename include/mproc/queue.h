@@ -639,7 +639,8 @@ MPROC_API int mproc_queue_shutdown(mproc_queue *q, unsigned flags);
  *   -ENOMEM, -ENOSPC  no memory
  *   -EBADMSG  the queue's memory is corrupt
  *   -ENOSYS, -EPERM   the system has no eventfds, or forbids them
- *   -ENOTSUP  the queue is not in the default arena
+ *   -ENOTSUP  the queue is not in the default arena; a waitset has a descriptor
+ *             for such (mproc_waitset_fd())
  * Context: may wait for the thread for as long as that takes to begin; calls
  *          the kernel.
  * Crash: killed inside, nothing is left. A process that is killed with a

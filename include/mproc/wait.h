@@ -87,11 +87,11 @@ struct mproc_waitable {
  * has not got is asked about.
  *
  * How it sleeps depends on what is there. For queues, ends of pipes and events alone
- * the calling thread sleeps itself, as in a get; they all lie in one arena, the
- * default one or one with a name. An event outside of arenas counts as one of the
- * default arena. For descriptors, processes, listeners and connections over sockets
- * alone it is one poll(2). For a mix the process gets a thread that watches the
- * former (mproc_queue_fd()), which must lie in the default arena.
+ * that all lie in one arena the calling thread sleeps itself, as in a get. An event
+ * outside of arenas counts as one of the default arena. For descriptors, processes,
+ * listeners and connections over sockets alone it is one poll(2). For a mix of both,
+ * or where things lie in several arenas, the process gets a thread for each of these
+ * arenas, which watches what lies there (mproc_queue_fd()).
  *
  * Return: how many are ready, at least 1; or a negative error, and then all
  * ret_events are 0:
@@ -107,11 +107,9 @@ struct mproc_waitable {
  *   -ECHILD     a process that was started by another process
  *   -EMFILE, -ENFILE  no descriptor: for a listener in a child; or for a mix
  *   -EBADMSG    a queue or a pipe is corrupt
- *   -ENOTSUP    to sleep for these they would have to be in one arena, or in the
- *               default one: see above
  *   -EAGAIN, -ENOLCK, -ENOMEM, -ENOSPC  this thread cannot take part in an arena or
  *               a queue; or there is no memory
- *   -ENOSYS, -EPERM  there are no eventfds, which a mix needs
+ *   -ENOSYS, -EPERM  there are no eventfds, which a mix and several arenas need
  * Context: may block until @timeout. Any number of threads and processes may wait
  *          for the same things. Not for signal handlers; goes on after those. Not a
  *          cancellation point. No object is destroyed, and no handle closed, by
@@ -129,8 +127,9 @@ mproc_wait(struct mproc_waitable *items, int n, mproc_timeout timeout);
  * what is ready, not what is in the set, which may be ten thousand queues. It is
  * private to the process that made it; a forked child can only close it.
  *
- * For queues, ends of pipes and events, which must lie in the default arena or, an
- * event, in no arena, the process gets a thread that watches them (mproc_queue_fd()).
+ * For queues, ends of pipes and events the process gets a thread that watches them
+ * (mproc_queue_fd()), one for each arena that they lie in. What is in a set keeps its
+ * arena mapped, and is told of, after mproc_arena_close() too.
  * Descriptors, connections over sockets, listeners and processes are waited for by
  * the kernel, in the set's own descriptor.
  */
@@ -166,7 +165,6 @@ mproc_waitset_create(mproc_waitset **ret_w);
  *             memory, or an end of a pipe that does not receive
  *   -EBADF    the descriptor is not open
  *   -EPERM    a descriptor of a kind that is always ready, as a file's
- *   -ENOTSUP  it lies in an arena with a name
  *   -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, -EAGAIN, -ENOLCK, -EBADMSG, -ENOSYS
  *             it cannot be watched
  * Context: never blocks for longer than other threads' calls for the set take.

@@ -12,6 +12,7 @@
 #include "ipc/attachment.h"
 #include "ipc/bell.h"
 #include "ipc/bell_priv.h"
+#include "ipc/queue_fd.h"
 #include "ipc/watched.h"
 #include "os/waker.h"
 
@@ -88,7 +89,9 @@ mpr_bell_open(struct mpr_bell **ret_b)
 	b = fd < 0 ? NULL : new_bell();
 	if (b) {
 		b->fd = fd;
-		mpr_watched_count_bell(1);
+		/* Also for a child that is forked before anything is watched. */
+		atomic_store_explicit(&mpr_queue_fd_used, true,
+				      memory_order_relaxed);
 	} else if (fd >= 0) {
 		mpr_waker_close(fd);
 	}
@@ -116,7 +119,6 @@ mpr_bell_close(struct mpr_bell *b)
 		b->fd = -1;
 		b->next_free = free_ones;
 		free_ones = b;
-		mpr_watched_count_bell(-1);
 	}
 	mpr_watched_unlock();
 }
@@ -176,14 +178,6 @@ take(struct mpr_watched *e)
 
 /* Things. */
 
-/* The thread that watches sleeps in one arena. */
-static int
-check_arena(const mproc_arena *a, const void *object)
-{
-	return a == mpr_arena_peek() ? 0 :
-	       mpr_fail(-ENOTSUP, "%p is not in the default arena", object);
-}
-
 /* Watches what @what says. */
 static int
 watch(struct mpr_bell *b, mproc_arena *a, const struct mpr_watched *what,
@@ -195,7 +189,7 @@ watch(struct mpr_bell *b, mproc_arena *a, const struct mpr_watched *what,
 	mpr_watched_lock();
 	r = mpr_watched_start(a);
 	if (r == 0)
-		e = mpr_watched_new();
+		e = mpr_watched_new(a);
 	if (e) {
 		e->q = what->q;
 		e->open = what->open;
@@ -228,8 +222,7 @@ mpr_bell_watch_queue(struct mpr_bell *b, mproc_queue *q, void *cookie,
 	what.open = atomic_load(&q->state);
 	if (mpr_owner_state(what.open) != MPR_QUEUE_OPEN)
 		return mpr_queue_stale(q);
-	r = check_arena(a, q);
-	return r < 0 ? r : watch(b, a, &what, ret_e);
+	return watch(b, a, &what, ret_e);
 }
 
 int
@@ -241,8 +234,6 @@ mpr_bell_watch_event(struct mpr_bell *b, const struct mpr_event_seen *seen,
 	int r;
 
 	r = mpr_arena_get_of(seen->event, &a);
-	if (r == 0)
-		r = check_arena(a, seen->event);
 	return r < 0 ? r : watch(b, a, &what, ret_e);
 }
 
@@ -295,7 +286,7 @@ arm(struct mpr_watched *e)
 	take(e);
 	/* The last watcher may have ended as it could not take part in the arena:
 	 * then nobody would look. */
-	e->error = mpr_watched_start(mpr_arena_peek());
+	e->error = mpr_watched_start(e->arena);
 	if (e->error == 0)
 		mpr_watched_note(e, MPR_WATCHED_QUIET);
 	else

@@ -9,9 +9,9 @@
  * between the thing is not watched.
  *
  * Opening one costs two system calls, watching a thing or taking one that has rung
- * a lock of this process. The first thing that is watched may start the watcher,
- * which stays for a moment after the last bell. Any thread may call any of these;
- * none waits for anything but the process lock. None is a cancellation point.
+ * a lock of this process. The first thing that is watched in an arena may start its
+ * watcher. Any thread may call any of these; none waits for anything but the process
+ * lock. None is a cancellation point.
  *
  * A forked child has none of its parent's bells. Their owner tells that by its own
  * generation, and does not use them: in the child their memory is used again.
@@ -37,15 +37,15 @@ int mpr_bell_fd(const struct mpr_bell *b);
  * Has the queue at @q, or one direction of a pipe, ring @b when a get may say
  * anything else than that nothing is there (ipc/queue_watch.h): also at once, and
  * if it is destroyed. It is armed. @cookie is the owner's. Returns 0; -EINVAL,
- * -EFAULT, -ESTALE; -ENOTSUP if it is not in the default arena; -EAGAIN, -ENOMEM.
+ * -EFAULT, -ESTALE; -EAGAIN, -ENOMEM.
  */
 int mpr_bell_watch_queue(struct mpr_bell *b, mproc_queue *q, void *cookie,
 			 struct mpr_watched **ret_e);
 
 /*
  * The same for the event that was seen as @seen: it rings if it is set, has been
- * set since, or is destroyed. Its address has been checked. Returns 0; -ENOTSUP;
- * -EAGAIN, -ENOMEM; and as the arena's making does.
+ * set since, or is destroyed. Its address has been checked. Returns 0; -EAGAIN,
+ * -ENOMEM; and as the arena's making does.
  */
 int mpr_bell_watch_event(struct mpr_bell *b, const struct mpr_event_seen *seen,
 			 void *cookie, struct mpr_watched **ret_e);

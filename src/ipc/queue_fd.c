@@ -35,7 +35,7 @@ ask(struct mpr_watched *e, const struct mpr_attachment *at)
 	if (r < 0)
 		mpr_fail(r, "no thread to watch queues: %s", mproc_strerror(r));
 	if (r == 0 && !e) {
-		e = mpr_watched_new_fd(at->q);
+		e = mpr_watched_new_fd(at->arena, at->q);
 		if (!e)
 			r = mpr_fail(-ENOMEM, "no memory for a descriptor");
 	}
@@ -72,7 +72,7 @@ answer(const struct mpr_attachment *at)
 			return mpr_fail(error, "watching %s: %s",
 					mpr_queue_label(at->q).text,
 					mproc_strerror(error));
-	} else if (is_same && mpr_watched_runs()) {
+	} else if (is_same && mpr_watched_runs(at->arena)) {
 		if (state == MPR_WATCHED_ASKED)
 			return 0;
 		if (state != MPR_WATCHED_CLOSED && mpr_waker_is_open(e->fd))

@@ -93,7 +93,7 @@ mpr_target_begin(struct mpr_target *t, struct mpr_target_many *many)
 	if (!is_event(t)) {
 		mpr_watch_begin(&t->watch);
 	} else if (!t->bit) {
-		t->bit = mpr_many_bit(mpr_arena_peek(), t->event);
+		t->bit = mpr_many_bit(many->arena, t->event);
 		many->bits |= t->bit;
 		many->n[__builtin_ctzll(t->bit)]++;
 	}

@@ -42,6 +42,7 @@ struct mpr_target {
 
 /* Of the events that are waited for. */
 struct mpr_target_many {
+	const mproc_arena *arena;
 	uint64_t bits;
 	uint64_t announced;
 	unsigned n[64]; /* with each bit */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include <mproc/core.h>
 
+#include "arena/table.h"
 #include "base/alloc.h"
 #include "base/macros.h"
 #include "ipc/bell_priv.h"
@@ -13,8 +16,9 @@
 #include "os/waker.h"
 #include "sync/park.h"
 
-/* ns. How long the watcher stays after the last bell was closed: who opens one
- * for each wait does not start a thread for each, which costs some 50 us. */
+/* ns. How long the default arena's watcher stays after the last thing with a bell: who
+ * waits again and again does not start a thread each time, which costs some 50 us.
+ * Another one would keep its arena mapped. */
 #define LINGER INT64_C(20000000)
 
 MPR_CHILD_DATA _Atomic bool mpr_queue_fd_used;
@@ -28,17 +32,28 @@ static _Atomic(struct mpr_watched *) all;
 /* Under the process lock. */
 static uint64_t generation; /* of the process that all this belongs to */
 static struct mpr_watched *free_ones;
-static struct mpr_watched *noted, **noted_end = &noted;
-static unsigned n_live; /* neither FREE nor FAILED */
-static unsigned n_bells;
-static int64_t closed_at; /* the last bell */
-static bool tell; /* something was noted since the watcher was woken */
+
+/* One for each arena, by its index. */
 static struct watcher {
 	bool runs;
 	bool has_slot; /* where it is woken */
 	unsigned slot;
 	mproc_arena *arena;
-} watcher;
+	struct mpr_watched *noted, *last_noted;
+	unsigned n_live; /* neither FREE nor FAILED */
+	int64_t idle_since; /* n_live is 0; 0: there is nothing to stay for */
+} watchers[1 + MPR_ARENAS_NAMED_MAX];
+
+/* Their bits, if something was noted since they were woken. */
+static uint64_t tell;
+
+static_assert(sizeof(watchers) / sizeof(watchers[0]) <= 64, "bits of tell");
+
+static struct watcher *
+watcher_of(const mproc_arena *a)
+{
+	return &watchers[a->index];
+}
 
 static _Atomic(struct mpr_watched *) *
 bucket_of(const mproc_queue *q)
@@ -52,12 +67,20 @@ is_live(unsigned state)
 	return state != MPR_WATCHED_FREE && state != MPR_WATCHED_FAILED;
 }
 
+/* What is watched keeps its arena mapped. */
 static void
 set(struct mpr_watched *e, unsigned state)
 {
-	n_live += is_live(state);
-	n_live -= is_live(mpr_watched_state(e));
+	bool was_live = is_live(mpr_watched_state(e));
+	struct watcher *w = watcher_of(e->arena);
+
 	atomic_store_explicit(&e->state, state, memory_order_release);
+	if (is_live(state) && !was_live && w->n_live++ == 0)
+		mpr_arenas_entered(e->arena);
+	if (was_live && !is_live(state) && --w->n_live == 0) {
+		w->idle_since = e->bell && !e->arena->index ? mproc_now() : 0;
+		mpr_arenas_left(e->arena);
+	}
 }
 
 /* A fork may have come at any point of what its parent's other threads did here:
@@ -82,12 +105,8 @@ forget_parents(void)
 		atomic_store_explicit(&mpr_queue_fds[i], NULL,
 				      memory_order_relaxed);
 	mpr_bells_forget();
-	noted = NULL;
-	noted_end = &noted;
-	n_live = 0;
-	n_bells = 0;
-	tell = false;
-	watcher = (struct watcher){ 0 };
+	tell = 0;
+	memset(watchers, 0, sizeof(watchers));
 	generation = mpr_generation();
 }
 
@@ -98,17 +117,28 @@ mpr_watched_lock(void)
 	forget_parents();
 }
 
+/* One that has no slot yet comes by itself. */
+static void
+wake(const struct watcher *w)
+{
+	if (w->has_slot)
+		mpr_unpark(w->arena, w->slot);
+}
+
 void
 mpr_watched_unlock(void)
 {
-	struct watcher w = watcher;
-	bool is_to_tell = tell;
+	struct watcher usual = watchers[0];
+	uint64_t bits = tell;
 
-	/* One that has no slot yet comes by itself. */
-	tell = false;
+	tell = 0;
+	/* Before the lock is given back, after which a named arena may be unmapped
+	 * as soon as its watcher has ended. */
+	for (uint64_t named = bits & ~UINT64_C(1); named; named &= named - 1)
+		wake(&watchers[__builtin_ctzll(named)]);
 	mpr_process_unlock();
-	if (is_to_tell && w.has_slot)
-		mpr_unpark(w.arena, w.slot);
+	if (bits & 1)
+		wake(&usual);
 }
 
 /* For the watcher. Whoever finds others noted need not wake it: who noted the
@@ -116,49 +146,71 @@ mpr_watched_unlock(void)
 static void
 note(struct mpr_watched *e)
 {
+	struct watcher *w = watcher_of(e->arena);
+
 	if (e->is_noted)
 		return;
-	tell |= !noted;
 	e->is_noted = true;
 	e->next_noted = NULL;
-	*noted_end = e;
-	noted_end = &e->next_noted;
+	if (w->noted) {
+		w->last_noted->next_noted = e;
+	} else {
+		w->noted = e;
+		tell |= UINT64_C(1) << e->arena->index;
+	}
+	w->last_noted = e;
+}
+
+static struct mpr_watched *
+first_noted(struct watcher *w)
+{
+	struct mpr_watched *e = w->noted;
+
+	if (e) {
+		w->noted = e->next_noted;
+		e->is_noted = false;
+	}
+	return e;
 }
 
 /* An earlier watcher may have left entries behind. */
 static void
-note_all(void)
+note_all(const mproc_arena *a)
 {
 	for (struct mpr_watched *e = atomic_load_explicit(
 		     &all, memory_order_relaxed); e; e = e->next)
-		if (is_live(mpr_watched_state(e)))
+		if (e->arena == a && is_live(mpr_watched_state(e)))
 			note(e);
 }
 
 int
 mpr_watched_start(mproc_arena *a)
 {
+	struct watcher *w = watcher_of(a);
 	int r;
 
-	if (watcher.runs)
+	if (w->runs)
 		return 0;
+	mpr_arenas_entered(a); /* for the thread: mpr_watched_left() */
 	r = mpr_thread_start(mpr_watcher, a);
-	if (r < 0)
+	if (r < 0) {
+		mpr_arenas_left(a);
 		return r;
-	watcher.runs = true;
-	watcher.arena = a;
-	note_all();
+	}
+	w->runs = true;
+	w->arena = a;
+	note_all(a);
 	return 0;
 }
 
 bool
-mpr_watched_runs(void)
+mpr_watched_runs(const mproc_arena *a)
 {
-	return watcher.runs;
+	return watcher_of(a)->runs;
 }
 
 struct mpr_watched *
-mpr_watched_new(void)
+mpr_watched_new(mproc_arena *a)
 {
 	struct mpr_watched *e = free_ones;
 
@@ -176,6 +228,7 @@ mpr_watched_new(void)
 		atomic_store_explicit(&mpr_queue_fd_used, true,
 				      memory_order_relaxed);
 	}
+	e->arena = a;
 	e->q = NULL;
 	e->open = 0;
 	e->seen = (struct mpr_event_seen){ 0 };
@@ -186,9 +239,9 @@ mpr_watched_new(void)
 }
 
 struct mpr_watched *
-mpr_watched_new_fd(mproc_queue *q)
+mpr_watched_new_fd(mproc_arena *a, mproc_queue *q)
 {
-	struct mpr_watched *e = mpr_watched_new();
+	struct mpr_watched *e = mpr_watched_new(a);
 	_Atomic(struct mpr_watched *) *bucket = bucket_of(q);
 
 	if (!e)
@@ -197,13 +250,6 @@ mpr_watched_new_fd(mproc_queue *q)
 	e->next_in_bucket = atomic_load_explicit(bucket, memory_order_relaxed);
 	atomic_store_explicit(bucket, e, memory_order_relaxed);
 	return e;
-}
-
-void
-mpr_watched_note(struct mpr_watched *e, unsigned state)
-{
-	set(e, state);
-	note(e);
 }
 
 static void
@@ -227,6 +273,18 @@ release(struct mpr_watched *e)
 	}
 	e->next_free = free_ones;
 	free_ones = e;
+}
+
+void
+mpr_watched_note(struct mpr_watched *e, unsigned state)
+{
+	set(e, state);
+	/* A watcher that could not take part in the arena has none of it, and
+	 * there need not be another one. */
+	if (state == MPR_WATCHED_CLOSED && !watcher_of(e->arena)->runs)
+		release(e);
+	else
+		note(e);
 }
 
 void
@@ -257,39 +315,22 @@ mpr_watched_has_fd(int fd)
 	return e != NULL;
 }
 
-void
-mpr_watched_count_bell(int change)
-{
-	n_bells += (unsigned)change;
-	atomic_store_explicit(&mpr_queue_fd_used, true, memory_order_relaxed);
-	if (n_bells)
-		return;
-	closed_at = mproc_now();
-	/* It has nothing else to come for. */
-	tell |= !n_live;
-}
-
 /* What the watcher does. */
 
 struct mpr_watched *
-mpr_watched_take(struct mpr_watched_now *ret_now)
+mpr_watched_take(const mproc_arena *a, struct mpr_watched_now *ret_now)
 {
 	struct mpr_watched *e;
 
 	mpr_watched_lock();
-	e = noted;
-	if (e) {
-		noted = e->next_noted;
-		if (!noted)
-			noted_end = &noted;
-		e->is_noted = false;
+	e = first_noted(watcher_of(a));
+	if (e)
 		*ret_now = (struct mpr_watched_now){
 			.state = mpr_watched_state(e),
 			.q = e->q,
 			.open = e->open,
 			.event = e->seen.event,
 		};
-	}
 	mpr_watched_unlock();
 	return e;
 }
@@ -371,63 +412,100 @@ mpr_watched_make_free(struct mpr_watched *e)
 	mpr_watched_unlock();
 }
 
-bool
-mpr_watched_is_over(int64_t now, int64_t *ret_until)
+/* It has ended, and another one is started for whoever asks. */
+static void
+forget(struct watcher *w)
 {
+	w->runs = false;
+	w->has_slot = false;
+}
+
+bool
+mpr_watched_is_over(const mproc_arena *a, int64_t now, int64_t *ret_until)
+{
+	struct watcher *w = watcher_of(a);
 	bool over;
 
 	*ret_until = MPR_NEVER;
 	mpr_watched_lock();
-	if (!n_live && !n_bells && closed_at)
-		*ret_until = closed_at + LINGER;
-	over = !n_live && !n_bells &&
-	       (!closed_at || now >= closed_at + LINGER);
-	if (over) {
-		watcher = (struct watcher){ 0 };
-		closed_at = 0;
-	}
+	if (!w->n_live && w->idle_since)
+		*ret_until = w->idle_since + LINGER;
+	over = !w->n_live && (!w->idle_since || now >= *ret_until);
+	if (over)
+		forget(w);
 	mpr_watched_unlock();
 	return over;
 }
 
 void
-mpr_watched_began(unsigned slot)
+mpr_watched_began(const mproc_arena *a, unsigned slot)
 {
+	struct watcher *w = watcher_of(a);
+
 	mpr_watched_lock();
-	watcher.has_slot = true;
-	watcher.slot = slot;
+	w->has_slot = true;
+	w->slot = slot;
 	mpr_watched_unlock();
 }
 
 void
-mpr_watched_ended(int error)
+mpr_watched_ended(const mproc_arena *a, int error)
 {
+	struct watcher *w = watcher_of(a);
 	struct mpr_watched *e;
 
 	mpr_watched_lock();
-	while ((e = noted)) {
-		noted = e->next_noted;
-		e->is_noted = false;
-	}
-	noted_end = &noted;
+	while (first_noted(w))
+		;
 	for (e = atomic_load_explicit(&all, memory_order_relaxed); e;
 	     e = e->next) {
+		if (e->arena != a)
+			continue;
 		if (mpr_watched_state(e) == MPR_WATCHED_CLOSED)
 			release(e);
 		else if (error)
 			fail(e, error);
 	}
-	watcher = (struct watcher){ 0 };
+	forget(w);
 	mpr_watched_unlock();
+}
+
+void
+mpr_watched_left(mproc_arena *a)
+{
+	mpr_watched_lock();
+	mpr_arenas_left(a);
+	mpr_watched_unlock();
+}
+
+static unsigned
+count(void)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < sizeof(watchers) / sizeof(watchers[0]); i++)
+		n += watchers[i].runs;
+	return n;
+}
+
+unsigned
+mpr_watched_watchers(void)
+{
+	unsigned n;
+
+	mpr_watched_lock();
+	n = count();
+	mpr_watched_unlock();
+	return n;
 }
 
 unsigned
 mpr_queue_fd_threads(void)
 {
-	bool runs;
+	unsigned n;
 
 	mpr_process_lock();
-	runs = watcher.runs && generation == mpr_generation();
+	n = generation == mpr_generation() ? count() : 0;
 	mpr_process_unlock();
-	return runs;
+	return n;
 }

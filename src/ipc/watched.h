@@ -17,6 +17,12 @@
  * An entry is set to READY before its descriptor can be seen to be readable: a get
  * that finds nothing in between would leave it so, and nobody look any more. Who
  * makes one QUIET does not have to look once more: the watcher is woken and does.
+ * There is a watcher for each arena that something is watched in, and an arena that is
+ * closed stays mapped until nothing is.
+ *
+ * There is a watcher in each arena that something is watched in. What is watched
+ * keeps its arena mapped, also one that is closed.
+ *
  * While all entries for a queue are READY, nobody waits for it, and nobody has to
  * be woken.
  *
@@ -57,6 +63,7 @@ struct mpr_watched {
 	_Atomic unsigned state;
 	int fd; /* its own; -1: none */
 	int error; /* FAILED, READY: why it cannot be watched; or 0 */
+	mproc_arena *arena;
 	mproc_queue *q; /* NULL: it is an event */
 	uint64_t open; /* the queue's state word */
 	struct mpr_event_seen seen; /* event NULL: it is a queue */
@@ -88,20 +95,20 @@ mpr_watched_state(const struct mpr_watched *e)
 /* Takes the process lock, and forgets what is the parent's in a forked child. */
 void mpr_watched_lock(void);
 
-/* Gives it back. If something was noted, the watcher begins a new round. */
+/* Gives it back. The watchers for which something was noted begin a new round. */
 void mpr_watched_unlock(void);
 
 /* The rest of those who ask; under the lock. */
 
-/* Has a watcher in @a, the default arena. Returns 0, -EAGAIN, -ENOMEM. */
+/* Has a watcher in @a. Returns 0, -EAGAIN, -ENOMEM. */
 int mpr_watched_start(mproc_arena *a);
 
 /* Whether there is one. */
-bool mpr_watched_runs(void);
+bool mpr_watched_runs(const mproc_arena *a);
 
-/* A FREE entry, for nothing yet, or NULL without memory. It is for who puts it into
- * another state before the lock is given back. */
-struct mpr_watched *mpr_watched_new(void);
+/* A FREE entry, for something in @a, or NULL without memory. It is for who puts it
+ * into another state before the lock is given back. */
+struct mpr_watched *mpr_watched_new(mproc_arena *a);
 
 /* The watcher is to look at it: it was closed, or there may be something that
  * nobody has waited for. */
@@ -111,7 +118,7 @@ void mpr_watched_note(struct mpr_watched *e, unsigned state);
 void mpr_watched_give_up(struct mpr_watched *e);
 
 /* The same for the descriptor of @q. */
-struct mpr_watched *mpr_watched_new_fd(mproc_queue *q);
+struct mpr_watched *mpr_watched_new_fd(mproc_arena *a, mproc_queue *q);
 
 /* The descriptor of @q, in any state but FREE; or NULL. */
 struct mpr_watched *mpr_watched_find_fd(const mproc_queue *q);
@@ -119,10 +126,7 @@ struct mpr_watched *mpr_watched_find_fd(const mproc_queue *q);
 /* Whether some entry's descriptor is @fd. */
 bool mpr_watched_has_fd(int fd);
 
-/* A bell was opened, 1, or closed, -1. */
-void mpr_watched_count_bell(int change);
-
-/* What the watcher does with entries; each takes the lock. */
+/* What the watcher in @a does with entries; each takes the lock. */
 
 /* What an entry said when it was taken; it may say something else at once. */
 struct mpr_watched_now {
@@ -133,7 +137,8 @@ struct mpr_watched_now {
 };
 
 /* Takes one that was noted. Returns NULL if there is none. */
-struct mpr_watched *mpr_watched_take(struct mpr_watched_now *ret_now);
+struct mpr_watched *mpr_watched_take(const mproc_arena *a,
+				     struct mpr_watched_now *ret_now);
 
 /* Whether the event of @e is ready, as mpr_event_is_ready(). Not once @e is CLOSED:
  * whose event it was may have freed that. */
@@ -155,13 +160,19 @@ void mpr_watched_make_free(struct mpr_watched *e);
 /* Whether the watcher is needed no more, at @now. If so, it has ended, and another
  * one is started for whoever asks. Otherwise *@ret_until is when that will be so,
  * unless something happens before. */
-bool mpr_watched_is_over(int64_t now, int64_t *ret_until);
+bool mpr_watched_is_over(const mproc_arena *a, int64_t now, int64_t *ret_until);
 
 /* The watcher is woken in @slot. */
-void mpr_watched_began(unsigned slot);
+void mpr_watched_began(const mproc_arena *a, unsigned slot);
 
 /* It ends all the same: because of @error, and nothing is watched yet; or with 0
  * as the process does, and nothing is watched any more. */
-void mpr_watched_ended(int error);
+void mpr_watched_ended(const mproc_arena *a, int error);
+
+/* The last that it does: if @a is closed, it may be unmapped now. */
+void mpr_watched_left(mproc_arena *a);
+
+/* How many run in this process. */
+unsigned mpr_watched_watchers(void);
 
 #endif

@@ -187,7 +187,7 @@ take_all(struct watcher *w)
 	struct mpr_watched *e;
 
 	w->was_asked = false;
-	while ((e = mpr_watched_take(&now)))
+	while ((e = mpr_watched_take(w->arena, &now)))
 		take(w, e, &now);
 }
 
@@ -348,19 +348,19 @@ give_up(struct watcher *w)
 		leave(w, t);
 		drop(w, t);
 	}
-	mpr_watched_ended(0);
+	mpr_watched_ended(w->arena, 0);
 }
 
 /* Whether it is over. */
 static bool
 is_over(struct watcher *w, int64_t now, int64_t *asked, int64_t *ret_until)
 {
-	if (mpr_watched_is_over(now, ret_until))
+	if (mpr_watched_is_over(w->arena, now, ret_until))
 		return true;
 	if (now - *asked < LAST_EVERY)
 		return false;
 	*asked = now;
-	if (!mpr_task_is_last())
+	if (!mpr_task_are_last(mpr_watched_watchers()))
 		return false;
 	give_up(w);
 	return true;
@@ -394,18 +394,19 @@ watch(struct watcher *w)
 void *
 mpr_watcher(void *arena)
 {
-	struct watcher w = { .arena = arena };
+	struct watcher w = { .arena = arena, .many.arena = arena };
 	int r;
 
 	mpr_thread_show_name("mproc-watcher");
 	r = mpr_self(arena, &w.self);
 	if (r < 0) {
-		mpr_watched_ended(r);
+		mpr_watched_ended(arena, r);
 		mpr_unpark_process(arena);
-		return NULL;
+	} else {
+		w.shown = w.self->shared;
+		mpr_watched_began(arena, w.self->slot);
+		watch(&w);
 	}
-	w.shown = w.self->shared;
-	mpr_watched_began(w.self->slot);
-	watch(&w);
+	mpr_watched_left(arena);
 	return NULL;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The watcher: the one thread of a process that waits in all queues of which the
- * process wants to be told (ipc/watched.h). It runs from the first of them on,
- * and ends with the last, or a moment after the last bell. It looks at queues
- * without a lock.
+ * The watcher: the thread of a process that waits for all things in an arena of
+ * which the process wants to be told (ipc/watched.h); one for each arena, as a
+ * thread sleeps in one. It runs from the first thing on, and ends with the last, or
+ * a moment after that if it had a bell. It looks at queues without a lock.
  *
  * What it watches, a thing, is found by what wakers tell it (sync/told.h), so
  * that a wake-up costs what was told and what was noted by the process's own

@@ -44,9 +44,10 @@ uint64_t mpr_task_namespace(void);
  * costs nothing to tell; 0 where nothing can be said. */
 unsigned mpr_task_threads(void);
 
-/* Whether the calling thread is all that is left of its process: the first one
- * has ended, and so have all others. False where nothing can be said. */
-bool mpr_task_is_last(void);
+/* Whether @n threads, of which the calling one is one, are all that is left of its
+ * process: the first one has ended, and so have all others. False where nothing can
+ * be said. */
+bool mpr_task_are_last(unsigned n);
 
 pid_t mpr_task_pid(void);
 pid_t mpr_task_tid(void);

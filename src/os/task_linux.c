@@ -135,13 +135,13 @@ mpr_task_threads(void)
 }
 
 bool
-mpr_task_is_last(void)
+mpr_task_are_last(unsigned n)
 {
 	struct fields fields;
 
 	/* The first thread counts for as long as there are others. */
 	return read_fields("/proc/self/stat", &fields) == 0 &&
-	       has_ended(&fields) && fields.threads == 2;
+	       has_ended(&fields) && fields.threads == 1 + n;
 }
 
 uint64_t

@@ -187,7 +187,7 @@ collect(void)
 		waits_for[n++] = l;
 	}
 	fds[0] = (struct pollfd){ .fd = waker, .events = POLLIN };
-	if (n == 1 || mpr_task_is_last()) {
+	if (n == 1 || mpr_task_are_last(1)) {
 		if (waker >= 0)
 			mpr_waker_close(waker);
 		running = false;

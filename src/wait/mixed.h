@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for things in shared memory and for descriptors at once: a bell rings for
- * the former (ipc/bell.h), and its descriptor is polled with the others.
+ * Waiting for things in shared memory and for descriptors at once, or for things in
+ * several arenas: a bell rings for what is in shared memory (ipc/bell.h), and its
+ * descriptor is polled with the others.
  */
 #ifndef MPR_WAIT_MIXED_H
 #define MPR_WAIT_MIXED_H

@@ -103,10 +103,7 @@ sleep_for(struct mproc_waitable *items, int n, struct found *f,
 {
 	if (!f->shared)
 		return wait_polled(&f->polled, deadline);
-	if (f->scattered)
-		return mpr_fail(-ENOTSUP, "what is waited for lies in several "
-				"arenas");
-	if (!f->polled.n)
+	if (!f->polled.n && !f->scattered)
 		return mpr_wait_shared(items, n, f->arena, deadline);
 	return mpr_wait_mixed(items, n, f->shared, &f->polled, deadline);
 }

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "process.h"
 #include "wait.h"
@@ -25,14 +24,6 @@ begin(void)
 {
 	assert_int_equal(mproc_waitset_create(&w), 0);
 	assert_non_null(w);
-}
-
-static bool
-is_alone(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/task", &st) == 0 && st.st_nlink == 3;
 }
 
 /* The thread that watches goes, too, after a moment. It may not have joined before

@@ -6,6 +6,7 @@
 #define API_WAIT_H
 
 #include <poll.h>
+#include <sys/stat.h>
 
 #include "common.h"
 
@@ -71,6 +72,16 @@ get_byte(mproc_queue *q)
 	char byte;
 
 	return mproc_queue_get(q, &byte, 1, NULL, MPROC_NOWAIT);
+}
+
+/* Whether the calling thread is the only one: threads that watch stay for a
+ * moment. */
+static inline bool
+is_alone(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/task", &st) == 0 && st.st_nlink == 3;
 }
 
 #endif

@@ -176,7 +176,7 @@ await_being_the_last(void *arg)
 {
 	struct looks *looks = mpt_scratch(arg);
 
-	while (!mpr_task_is_last()) {
+	while (!mpr_task_are_last(1)) {
 		looks->n++;
 		sched_yield();
 	}
@@ -196,7 +196,7 @@ leave_others_behind(struct mpt *t, void *arg)
 {
 	pthread_t thread;
 
-	mpt_check(t, !mpr_task_is_last());
+	mpt_check(t, !mpr_task_are_last(1));
 	mpt_check_int(t, pthread_create(&thread, NULL, wait_for_step, t), 0);
 	mpt_check_int(t, pthread_create(&thread, NULL, await_being_the_last, t),
 		      0);
