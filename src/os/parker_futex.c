@@ -6,8 +6,13 @@
  * FUTEX_WAIT_BITSET takes an absolute time on CLOCK_MONOTONIC, so a signal
  * handler does not lengthen the wait. The futexes are shared ones: a private
  * futex does not see a waker in another process.
+ *
+ * A wake-up is for all that sleep there: a signal handler may have forked after the
+ * look at the count and before the sleep, and the child, which sleeps in its parent's
+ * parker then, must not have the parent's wake-up.
  */
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -51,6 +56,6 @@ mpr_parker_wake(struct mpr_parker *p)
 	/* Release pairs with the acquire in mpr_parker_ticket(). Whether
 	 * somebody sleeps, the kernel finds after a fence of its own. */
 	atomic_fetch_add_explicit(&p->event, 1, memory_order_release);
-	if (syscall(SYS_futex, &p->event, FUTEX_WAKE, 1, NULL, NULL, 0) < 0)
+	if (syscall(SYS_futex, &p->event, FUTEX_WAKE, INT_MAX, NULL, NULL, 0) < 0)
 		errno = saved;
 }

@@ -3,6 +3,7 @@
 
 #include "arena/recover.h"
 #include "os/clock.h"
+#include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/task.h"
 #include "sync/park.h"
@@ -202,6 +203,10 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	int64_t now = mproc_now();
 	int r;
 
+	/* A signal handler has forked since the wait was announced: the parker,
+	 * and what is said of the sleep, are the parent's. */
+	if (mpr_unlikely(self->generation != mpr_generation_peek()))
+		return 0;
 	/* After the ticket was read: sync/interrupt.c. */
 	if (mpr_unlikely(mpr_interrupt_pending()))
 		return -EINTR;

@@ -36,9 +36,9 @@ mpr_park_ticket(const struct mpr_self *self)
 /*
  * Sleeps for @object, which is shown to observers, until a wake-up since
  * @ticket was read, the end of a slice, or @deadline. Looks for the dead now and
- * then. Returns 0; -ETIMEDOUT at the deadline; -EINTR if there is an
- * interrupt, which the caller answers (os/interrupt.h) if that is what it
- * returns.
+ * then. Returns 0, and at once in a child that a signal handler has forked since
+ * @self was asked for; -ETIMEDOUT at the deadline; -EINTR if there is an interrupt,
+ * which the caller answers (os/interrupt.h) if that is what it returns.
  */
 int mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	     int64_t deadline);

@@ -465,6 +465,40 @@ a_wake_up_at_the_very_moment_of_lying_down_is_not_lost(void **state)
 	mpt_expect_exit(t, id, 0);
 }
 
+static int
+sleep_where_the_parent_does(struct mpt *t, void *arg)
+{
+	struct bed *bed = mpt_scratch(t);
+
+	(void)arg;
+	bed->got_up = 1;
+	mpt_check_int(t, mpr_parker_wait(&bed->parker, 0,
+					 mproc_now() + 15000 * MS), 0);
+	return 0;
+}
+
+/* One that a signal handler has forked on its way to sleep; not with semaphores, of
+ * which one gets the token. */
+static void
+a_child_does_not_have_its_parents_wake_up(void **state)
+{
+	struct mpt *t = *state;
+	struct bed *bed = make_bed(t);
+
+	if (mpr_parker_kind != 1)
+		return;
+	for (int i = 0; i < 2; i++) {
+		int id;
+
+		bed->got_up = 0;
+		id = mpt_spawn(t, "sleeps", sleep_where_the_parent_does, NULL);
+		mpt_until(t, bed->got_up && mpt_task_state(mpt_pid(t, id)) ==
+						    'S');
+	}
+	mpr_parker_wake(&bed->parker);
+	mpt_join_all(t);
+}
+
 int
 main(void)
 {
@@ -474,6 +508,7 @@ main(void)
 		mpt_test(a_wait_may_be_interrupted),
 		mpt_test(a_sleeper_in_another_process_is_woken),
 		mpt_test(a_sleeper_in_another_thread_is_woken),
+		mpt_test(a_child_does_not_have_its_parents_wake_up),
 		mpt_test(wake_ups_without_a_sleeper_leave_nothing),
 		mpt_test(wake_ups_of_a_stopped_sleeper_do_not_pile_up),
 		mpt_test(who_comes_after_a_killed_sleeper_sleeps_and_is_woken),

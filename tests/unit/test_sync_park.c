@@ -299,6 +299,31 @@ setup(void **state)
 	return object ? 0 : -1;
 }
 
+static int
+park_as_the_parent(struct mpt *t, void *arg)
+{
+	struct mpr_self *self = arg;
+
+	mpt_check_int(t, mpr_park(self, object, mpr_park_ticket(self),
+				  MPR_NEVER), 0);
+	return 0;
+}
+
+/* What a child does that a signal handler has forked on its way to sleep. */
+static void
+a_forked_child_does_not_sleep_in_its_parents_place(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_self *self = join_arena(t);
+
+	/* Until here the parent has come. */
+	self->shared->wait_object = 1;
+	mpt_fork(t, "child", park_as_the_parent, self);
+	mpt_join_all(t);
+	assert_int_equal(self->shared->wait_object, 1);
+	self->shared->wait_object = 0;
+}
+
 int
 main(void)
 {
@@ -306,6 +331,7 @@ main(void)
 		mpt_test(a_wake_up_since_the_ticket_is_not_slept_through),
 		mpt_test(the_deadline_ends_the_sleep),
 		mpt_test(a_slice_ends_the_sleep_without_a_wake_up),
+		mpt_test(a_forked_child_does_not_sleep_in_its_parents_place),
 		mpt_test(
 			a_sleeping_process_shows_what_it_waits_for_and_is_woken),
 		mpt_test(
