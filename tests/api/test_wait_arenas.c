@@ -28,7 +28,7 @@ make(struct mpt *t)
 	usual = new_queue();
 	for (int i = 0; i < ARENAS; i++) {
 		struct place *p = &places[i];
-		char suffix[16];
+		char suffix[32];
 
 		snprintf(suffix, sizeof(suffix), "place%d", i);
 		mpt_name(t, p->name, suffix);
