@@ -3,8 +3,8 @@
  * Getting messages that lie in blocks.
  */
 #include <errno.h>
-#include <string.h>
 
+#include "base/copy.h"
 #include "ipc/attachment.h"
 #include "ipc/queue_get.h"
 #include "ipc/queue_keep.h"
@@ -20,7 +20,7 @@ deliver(struct mpr_attachment *at, const struct mpr_taken *t,
 		return;
 	}
 	if (t->len)
-		memcpy(to->buf, t->memory, t->len);
+		mpr_copy_long(to->buf, t->memory, t->len);
 	if (to->n)
 		to->msgs[0] = (struct iovec){ to->buf, t->len };
 }

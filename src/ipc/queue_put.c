@@ -3,8 +3,8 @@
  * Putting: into the thread's own lane, published by one store.
  */
 #include <errno.h>
-#include <string.h>
 
+#include "base/copy.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "ipc/attachment.h"
@@ -425,7 +425,7 @@ put_long(struct mpr_attachment *at, const struct iovec *parts, int n,
 		/* Someone may have changed them since they were added up. */
 		part = parts[i].iov_len < left ? parts[i].iov_len : left;
 		if (part)
-			memcpy(to, parts[i].iov_base, part);
+			mpr_copy_long(to, parts[i].iov_base, part);
 		to += part;
 		left -= part;
 	}

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/copy.h"
 #include "base/macros.h"
 
 /* Up to here a message is short: it is copied without a call. */
@@ -93,7 +94,7 @@ static inline void
 mpr_copy(unsigned char *to, const unsigned char *from, size_t len)
 {
 	if (len > MPR_COPY_SHORT) {
-		memcpy(to, from, len);
+		mpr_copy_long(to, from, len);
 	} else if (len >= 16) {
 		if (len > 32) {
 			if (len > 64) {
