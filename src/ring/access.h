@@ -66,6 +66,8 @@ mpr_copy_in(unsigned char *shared, const unsigned char *from, size_t len)
 	}
 }
 
+#define mpr_copy_in_batch(shared, from, len) mpr_copy_in(shared, from, len)
+
 static inline void
 mpr_copy_out(unsigned char *to, const unsigned char *shared, size_t len)
 {
@@ -140,6 +142,13 @@ mpr_copy_in(unsigned char *shared, const unsigned char *from, size_t len)
 		memcpy(shared + at, &word, 8);
 	}
 	memcpy(shared + len - 8, from + len - 8, 8);
+}
+
+/* Of a batch most were written a while ago, and there is nothing to wait for. */
+static inline void
+mpr_copy_in_batch(unsigned char *shared, const unsigned char *from, size_t len)
+{
+	mpr_copy(shared, from, len);
 }
 
 static inline void

@@ -259,7 +259,6 @@ mpr_consumer_look_shared(struct mpr_consumer *c, size_t *ret_len)
 struct batch {
 	unsigned char *buf;
 	size_t size;
-	size_t used;
 	struct iovec *msgs;
 	int n;
 	int got;
@@ -277,47 +276,55 @@ static inline uint64_t
 gather(const struct mpr_consumer *c, uint64_t head, uint64_t tail,
        struct batch *b, memory_order order, int *ret_why)
 {
+	/* Copies of what is the same for all: the compiler cannot know that
+	 * messages are not written over it. */
+	struct mpr_lane *lane = c->lane;
+	size_t capacity = c->capacity, left = b->size, extent = 0, len = 0;
+	struct iovec *msgs = b->msgs;
+	unsigned char *to = b->buf;
+	uint32_t like = 0;
 	uint64_t header;
-	size_t extent, len;
+	int n = b->n, got = 0;
 
-	b->got = 0;
-	b->used = 0;
 	*ret_why = 0;
-	while (b->got < b->n && head != tail) {
-		header = mpr_load(mpr_lane_header(c->lane, c->capacity, head),
-				  order);
-		extent = mpr_frame_extent(header);
-		if (!mpr_lane_fits(head, tail, extent, c->capacity)) {
+	while (got < n && head != tail) {
+		header = mpr_load(mpr_lane_header(lane, capacity, head), order);
+		/* As in mpr_consumer_is_message(). */
+		if (mpr_unlikely((uint32_t)header != like)) {
+			like = (uint32_t)header;
+			len = mpr_frame_len(header);
+			extent = mpr_frame_extent(header);
+		}
+		if (mpr_unlikely(!mpr_lane_fits(head, tail, extent,
+						capacity))) {
 			*ret_why = -EBADMSG;
 			break;
 		}
-		if (mpr_frame_kind(header) == MPR_FRAME_REFERENCE) {
-			b->next_len = extent;
-			*ret_why = -EREMOTE;
-			break;
-		}
-		if (mpr_frame_kind(header) == MPR_FRAME_MESSAGE) {
-			unsigned char *to = b->used ? b->buf + b->used : b->buf;
-
-			len = mpr_frame_len(header);
-			if (len > b->size - b->used) {
+		if (mpr_likely(mpr_frame_kind(header) == MPR_FRAME_MESSAGE)) {
+			if (mpr_unlikely(len > left)) {
 				b->next_len = len;
 				*ret_why = -EMSGSIZE;
 				break;
 			}
-			if (len)
+			msgs[got].iov_base = to;
+			msgs[got].iov_len = len;
+			got++;
+			if (len) {
 				mpr_copy_out(to,
-					     mpr_lane_at(c->lane, c->capacity,
-							 head) +
+					     mpr_lane_at(lane, capacity, head) +
 						     MPR_FRAME_HEADER,
 					     len);
-			b->msgs[b->got].iov_base = to;
-			b->msgs[b->got].iov_len = len;
-			b->got++;
-			b->used += len;
+				to += len;
+				left -= len;
+			}
+		} else if (mpr_frame_kind(header) == MPR_FRAME_REFERENCE) {
+			b->next_len = extent;
+			*ret_why = -EREMOTE;
+			break;
 		}
 		head += extent;
 	}
+	b->got = got;
 	return head;
 }
 

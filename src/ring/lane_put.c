@@ -210,7 +210,7 @@ mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 			mpr_producer_claim(p, tail);
 		to = mpr_producer_header(p, tail, MPR_FRAME_MESSAGE, len);
 		if (len)
-			mpr_copy_in(to, msgs[i].iov_base, len);
+			mpr_copy_in_batch(to, msgs[i].iov_base, len);
 		tail += need;
 		if (++i == n)
 			break;

@@ -23,6 +23,7 @@
 	explore_cas(object, expected, desired, order)
 #define mpr_fence(order) explore_fence(order)
 #define mpr_copy_in(shared, from, len) explore_copy_in(shared, from, len)
+#define mpr_copy_in_batch(shared, from, len) explore_copy_in(shared, from, len)
 #define mpr_copy_out(to, shared, len) explore_copy_out(to, shared, len)
 
 uint64_t explore_load(const volatile void *object, memory_order order);
