@@ -68,14 +68,15 @@ misuse_is_an_error(void **state)
 	assert_int_equal(mproc_semaphore_init(&s, 0, INT_MAX + 1u), -EINVAL);
 	assert_int_equal(mproc_semaphore_create(NULL, NULL), -EINVAL);
 	assert_int_equal(mproc_semaphore_create(&made, &o), -EINVAL);
-	o = (struct mproc_semaphore_opts){ sizeof(o), 3, 2, false };
-	assert_int_equal(mproc_semaphore_create(&made, &o), -EINVAL);
-	o = (struct mproc_semaphore_opts){ sizeof(o), 2, 3, true };
-	assert_int_equal(mproc_semaphore_create(&made, &o), -EINVAL);
-	o = (struct mproc_semaphore_opts){ sizeof(o), 0, 0, true };
-	assert_int_equal(mproc_semaphore_create(&made, &o), -EINVAL);
-	o = (struct mproc_semaphore_opts){ sizeof(o), 65537, 0, true };
-	assert_int_equal(mproc_semaphore_create(&made, &o), -EINVAL);
+	assert_int_equal(mproc_semaphore_create(
+		&made, MPROC_OPTS(mproc_semaphore_opts, .value = 3, .max = 2)), -EINVAL);
+	assert_int_equal(mproc_semaphore_create(
+		&made, MPROC_OPTS(mproc_semaphore_opts, .value = 2, .max = 3,
+				  .undo = true)), -EINVAL);
+	assert_int_equal(mproc_semaphore_create(
+		&made, MPROC_OPTS(mproc_semaphore_opts, .undo = true)), -EINVAL);
+	assert_int_equal(mproc_semaphore_create(
+		&made, MPROC_OPTS(mproc_semaphore_opts, .value = 65537, .undo = true)), -EINVAL);
 	mproc_semaphore_destroy(NULL);
 	mproc_semaphore_destroy(&s); /* refused */
 
