@@ -11,6 +11,7 @@
 #include "ipc/pipe_use.h"
 #include "ipc/poll.h"
 #include "ipc/queue_fd.h"
+#include "ipc/queue_fast.h"
 #include "ipc/queue_get.h"
 #include "ipc/queue_keep.h"
 #include "ipc/turns.h"
@@ -351,15 +352,6 @@ get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
 	return r;
 }
 
-/* Relaxed: an old value is as if we had come earlier. */
-static inline bool
-is_closing_or_gone(const struct mpr_attachment *at)
-{
-	return atomic_load_explicit(&at->q->closing, memory_order_relaxed) ||
-	       atomic_load_explicit(&at->q->state, memory_order_relaxed) !=
-		       at->open;
-}
-
 MPR_NOINLINE int
 mpr_get_become_consumer(struct mpr_attachment *at)
 {
@@ -432,32 +424,14 @@ get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 	return r;
 }
 
-/* The lane's owner waits for room. */
-static MPR_NOINLINE int
-wake_after_get(const struct mpr_attachment *at, struct mpr_lane *lane)
+MPR_NOINLINE int
+mpr_get_wake(const struct mpr_attachment *at, struct mpr_lane *lane)
 {
 	wake_producer(at, lane);
 	return 0;
 }
 
-/* After a message was taken by the frequent path. */
-static inline int
-taken(struct mpr_attachment *at, struct mpr_lane *lane)
-{
-	at->quantum--;
-	mpr_fence_none();
-	if (mpr_unlikely(atomic_load_explicit(&lane->want,
-					      memory_order_relaxed)))
-		return wake_after_get(at, lane);
-	return 0;
-}
-
-/*
- * The frequent case of each kind of consumer, which calls nothing: a short
- * message that is known to be there, and nobody who waits for room. The steps
- * are those of take(), in the same order. Whatever is not as usual starts anew
- * in get().
- */
+/* The frequent case of each kind of consumer. */
 static MPR_NOINLINE int
 get_alone(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
 	  mproc_timeout timeout)
@@ -470,7 +444,7 @@ get_alone(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
 		return get(at->q, buf, size, ret_len, timeout);
 	if (ret_len)
 		*ret_len = len;
-	return taken(at, c->lane);
+	return mpr_get_taken(at, c->lane);
 }
 
 static MPR_NOINLINE int
@@ -478,16 +452,13 @@ get_shared(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
 	   mproc_timeout timeout)
 {
 	struct mpr_consumer *c = &at->consumers[at->cursor];
-	uint64_t head = mpr_load(&c->lane->head, memory_order_acquire);
 	size_t len;
 
-	if (mpr_unlikely((int64_t)(head - c->tail_seen) >= 0 ||
-			 mpr_consumer_claim(c, head, buf, size, &len,
-					    MPR_COPY_SHORT) < 0))
+	if (mpr_unlikely(mpr_get_claim(c, buf, size, &len) < 0))
 		return get(at->q, buf, size, ret_len, timeout);
 	if (ret_len)
 		*ret_len = len;
-	return taken(at, c->lane);
+	return mpr_get_taken(at, c->lane);
 }
 
 int
@@ -496,8 +467,7 @@ mproc_queue_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 {
 	struct mpr_attachment *at = mpr_attachment_at_hand(q);
 
-	if (mpr_unlikely(!at || is_closing_or_gone(at) || (!buf && size) ||
-			 at->cursor >= at->n_consumers || at->quantum <= 1))
+	if (mpr_unlikely(!at || !mpr_get_is_frequent(at, buf, size)))
 		return get(q, buf, size, ret_len, timeout);
 	return at->single_consumer ?
 		       get_alone(at, buf, size, ret_len, timeout) :

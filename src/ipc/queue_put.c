@@ -10,6 +10,7 @@
 #include "ipc/attachment.h"
 #include "ipc/pipe_use.h"
 #include "ipc/poll.h"
+#include "ipc/queue_fast.h"
 #include "ipc/queue_put.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
@@ -434,8 +435,8 @@ put_long(struct mpr_attachment *at, const struct iovec *parts, int n,
 	return r == -ESHUTDOWN ? mpr_put_closed(at) : r;
 }
 
-static MPR_NOINLINE int
-put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
+MPR_NOINLINE int
+mpr_put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
 {
 	struct mpr_attachment *at;
 	int r;
@@ -460,44 +461,26 @@ put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
 	return r;
 }
 
-/* Someone sleeps, or the queue is being shut down. */
-static MPR_NOINLINE int
-wake_after_put(const struct mpr_attachment *at)
+MPR_NOINLINE int
+mpr_put_wake(const struct mpr_attachment *at)
 {
 	mpr_put_look_for_sleepers(at, 1);
 	return 0;
 }
 
-/*
- * The frequent case first, which calls nothing: a short message, room for it,
- * nobody asleep. The steps are those of try_put(), in the same order. Whatever
- * is not as usual starts anew in put().
- */
+/* The frequent case first; what is not as usual starts anew in mpr_put(). */
 int
 mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
 		mproc_timeout timeout)
 {
 	struct mpr_attachment *at = mpr_attachment_at_hand(q);
-	struct mpr_producer *p;
 
-	if (mpr_unlikely(!at || len > MPR_COPY_SHORT || (!msg && len) ||
-			 is_long(at, len)))
-		return put(q, msg, len, timeout);
-	p = &at->producer;
-	/* There is none without a lane. */
-	if (mpr_unlikely(!mpr_producer_has_room(p, len)))
-		return put(q, msg, len, timeout);
-	atomic_store_explicit(&p->lane->busy, 1, memory_order_relaxed);
-	mpr_fence_none();
+	if (mpr_unlikely(!at || !mpr_put_is_frequent(at, msg, len)))
+		return mpr_put(q, msg, len, timeout);
+	mpr_put_announce(at);
 	if (mpr_unlikely(mpr_put_is_closed(at)))
-		return put(q, msg, len, timeout);
-	mpr_producer_write(p, msg, len);
-	atomic_store_explicit(&p->lane->busy, 0, memory_order_release);
-	mpr_fence_none();
-	mpr_thread_puts++;
-	if (mpr_unlikely(mpr_put_is_watched(q)))
-		return wake_after_put(at);
-	return 0;
+		return mpr_put(q, msg, len, timeout);
+	return mpr_put_frequent(at, msg, len);
 }
 
 /* Adds up the parts of a message; SIZE_MAX if that is too little to say how

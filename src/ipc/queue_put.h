@@ -76,6 +76,9 @@ mpr_put_leave(const struct mpr_attachment *at, uint64_t tail, unsigned n)
 		mpr_put_look_for_sleepers(at, n);
 }
 
+/* As mproc_queue_put(), by the general path. */
+int mpr_put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout);
+
 /* The error for a queue that is closed. */
 int mpr_put_closed(const struct mpr_attachment *at);
 
