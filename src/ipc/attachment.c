@@ -34,6 +34,9 @@ MPR_THREAD_LOCAL struct mpr_attachments mpr_attachments;
 static void
 forget(struct mpr_attachment *at)
 {
+	for (int i = 0; i < 2; i++)
+		if (at->viewed[i])
+			*at->viewed[i] = NULL;
 	free(at->consumers);
 	free(at->blocks.groups);
 	free(at->held.taken);

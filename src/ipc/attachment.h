@@ -46,6 +46,9 @@ struct mpr_attachment {
 	/* Of a direction of a pipe: that, and which of its ends sends. */
 	struct mpr_pipe *pipe; /* or NULL */
 	unsigned sender;
+	/* Where views of its ends have this attachment, for what comes in there and for
+	 * what goes out (ipc/pipe_view.h); or NULL. */
+	struct mpr_attachment **viewed[2];
 
 	struct mpr_producer producer; /* lane is NULL before the first put */
 	struct mpr_written writes; /* the block that it writes, if any */

@@ -7,6 +7,8 @@
 #include "base/macros.h"
 #include "ipc/conn.h"
 #include "ipc/pipe.h"
+#include "ipc/pipe_view.h"
+#include "ipc/queue_fast.h"
 #include "ipc/socket_conn.h"
 
 /* Returns NULL if it is an end of a pipe, or nothing at all. */
@@ -18,16 +20,46 @@ over_socket(mproc_conn *c)
 	return !mproc_is_shared(c) && mpr_socket_conn_is(s) ? s : NULL;
 }
 
-int
-mproc_conn_send(mproc_conn *c, const void *buf, size_t len,
-		mproc_timeout timeout)
+static MPR_NOINLINE int
+send_whole(mproc_conn *c, const void *buf, size_t len, mproc_timeout timeout)
 {
 	const struct iovec whole = { (void *)(uintptr_t)buf, len };
 	struct mpr_socket_conn *s = over_socket(c);
 
-	return mpr_unlikely(s != NULL) ?
-		       mpr_socket_conn_sendv(s, &whole, 1, timeout) :
-		       mpr_pipe_send(c, buf, len, timeout);
+	return s ? mpr_socket_conn_sendv(s, &whole, 1, timeout) :
+		   mpr_pipe_send(c, buf, len, timeout);
+}
+
+/* The same when a put has begun. */
+static MPR_NOINLINE int
+send_anew(const struct mpr_attachment *at, mproc_conn *c, const void *buf,
+	  size_t len, mproc_timeout timeout)
+{
+	mpr_put_leave(at, at->producer.tail, 0);
+	return send_whole(c, buf, len, timeout);
+}
+
+/*
+ * The frequent case first, by an end of a pipe. Whether the process still holds that
+ * is asked when consumers can see that a message may come. So either they wait for
+ * it, or another thread has closed the end, or given it away, and nothing is sent.
+ */
+int
+mproc_conn_send(mproc_conn *c, const void *buf, size_t len,
+		mproc_timeout timeout)
+{
+	struct mpr_pipe_view *v = mpr_pipe_view_at_hand(c, MPR_PIPE_OUT);
+	struct mpr_attachment *at;
+
+	if (mpr_unlikely(!v || !mpr_pipe_view_has_peer(v)))
+		return send_whole(c, buf, len, timeout);
+	at = v->at[MPR_PIPE_OUT];
+	if (mpr_unlikely(!mpr_put_is_frequent(at, buf, len)))
+		return send_whole(c, buf, len, timeout);
+	mpr_put_announce(at);
+	if (mpr_unlikely(!mpr_pipe_view_holds(v) || mpr_put_is_closed(at)))
+		return send_anew(at, c, buf, len, timeout);
+	return mpr_put_frequent(at, buf, len);
 }
 
 int
@@ -40,15 +72,37 @@ mproc_conn_sendv(mproc_conn *c, const struct iovec *parts, int n,
 		   mpr_pipe_sendv(c, parts, n, timeout);
 }
 
+static MPR_NOINLINE int
+recv_whole(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
+	   mproc_timeout timeout)
+{
+	struct mpr_socket_conn *s = over_socket(c);
+
+	return s ? mpr_socket_conn_recv(s, buf, size, ret_len, timeout) :
+		   mpr_pipe_recv(c, buf, size, ret_len, timeout);
+}
+
+/* Likewise. */
 int
 mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 		mproc_timeout timeout)
 {
-	struct mpr_socket_conn *s = over_socket(c);
+	struct mpr_pipe_view *v = mpr_pipe_view_at_hand(c, MPR_PIPE_IN);
+	struct mpr_attachment *at;
+	struct mpr_consumer *from;
+	size_t len;
 
-	return mpr_unlikely(s != NULL) ?
-		       mpr_socket_conn_recv(s, buf, size, ret_len, timeout) :
-		       mpr_pipe_recv(c, buf, size, ret_len, timeout);
+	if (mpr_unlikely(!v || !mpr_pipe_view_holds(v)))
+		return recv_whole(c, buf, size, ret_len, timeout);
+	at = v->at[MPR_PIPE_IN];
+	if (mpr_unlikely(!mpr_get_is_frequent(at, buf, size)))
+		return recv_whole(c, buf, size, ret_len, timeout);
+	from = &at->consumers[at->cursor];
+	if (mpr_unlikely(mpr_get_claim(from, buf, size, &len) < 0))
+		return recv_whole(c, buf, size, ret_len, timeout);
+	if (ret_len)
+		*ret_len = len;
+	return mpr_get_taken(at, from->lane);
 }
 
 int
