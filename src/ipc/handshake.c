@@ -10,6 +10,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/socket.h"
+#include "os/thread.h"
 
 #define PATIENCE INT64_C(10000000000) /* ns, unless the options say otherwise */
 
@@ -143,10 +144,12 @@ static int
 read_some(struct mpr_handshake *h)
 {
 	unsigned char bytes[MPR_AUTH_MESSAGE];
+	int before = mpr_thread_forbid_cancel();
 	ssize_t n;
 
 	n = mpr_socket_receive(h->fd, bytes, mpr_auth_to_read(&h->auth),
 			       false);
+	mpr_thread_allow_cancel(before);
 	if (n == -EAGAIN)
 		return 0;
 	if (n <= 0)

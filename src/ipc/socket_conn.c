@@ -56,14 +56,11 @@ adopt(struct mpr_socket_conn *c)
 	mpr_turn_init(&c->receiving);
 }
 
-void
-mpr_socket_conn_adopt(struct mpr_socket_conn *c)
+MPR_NOINLINE void
+mpr_socket_conn_adopt_now(struct mpr_socket_conn *c)
 {
 	uint64_t ours = mpr_generation();
 
-	/* Acquire: with the generation come the turns. */
-	if (atomic_load_explicit(&c->generation, memory_order_acquire) == ours)
-		return;
 	mpr_process_lock();
 	if (atomic_load_explicit(&c->generation, memory_order_relaxed) != ours) {
 		adopt(c);
@@ -82,15 +79,6 @@ mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit)
 		return 0;
 	r = mpr_limit_begin(limit);
 	return r < 0 ? r : mpr_turn_take(turn, limit->deadline);
-}
-
-bool
-mpr_socket_conn_may_block(const struct mpr_socket_conn *c,
-			  struct mpr_limit *limit)
-{
-	return c->sliced && !limit->waited &&
-	       limit->timeout.ns >= MPR_SOCKET_SLICE &&
-	       mpr_limit_begin(limit) == 0;
 }
 
 int

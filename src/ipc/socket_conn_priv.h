@@ -8,9 +8,12 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/macros.h"
 #include "ipc/limit.h"
 #include "ipc/socket_conn.h"
 #include "ipc/wire.h"
+#include "os/generation.h"
+#include "os/socket.h"
 #include "os/turn.h"
 
 #define MPR_SOCKET_CONN_KEPT 4096 /* bytes of a message that need no memory */
@@ -46,15 +49,31 @@ struct mpr_socket_conn {
 	unsigned char kept_here[MPR_SOCKET_CONN_KEPT];
 };
 
+void mpr_socket_conn_adopt_now(struct mpr_socket_conn *c);
+
 /* Each call begins with it: in a forked child nobody else has a turn. */
-void mpr_socket_conn_adopt(struct mpr_socket_conn *c);
+static inline void
+mpr_socket_conn_adopt(struct mpr_socket_conn *c)
+{
+	/* Acquire: with the generation come the turns. */
+	if (mpr_unlikely(atomic_load_explicit(&c->generation,
+					      memory_order_acquire) !=
+			 mpr_generation()))
+		mpr_socket_conn_adopt_now(c);
+}
 
 int mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit);
 
 /* Whether the next call on the socket is to wait by itself, which takes fewer calls. It
  * is known until when then. */
-bool mpr_socket_conn_may_block(const struct mpr_socket_conn *c,
-			       struct mpr_limit *limit);
+static inline bool
+mpr_socket_conn_may_block(const struct mpr_socket_conn *c,
+			  struct mpr_limit *limit)
+{
+	return mpr_likely(c->sliced && !limit->waited &&
+			  limit->timeout.ns >= MPR_SOCKET_SLICE &&
+			  mpr_limit_begin(limit) == 0);
+}
 
 /* Returns -ENOTSUP, with a text. */
 int mpr_socket_conn_no_fds(void);

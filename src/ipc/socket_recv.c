@@ -13,6 +13,7 @@
 #include "ipc/socket_conn_priv.h"
 #include "os/fds.h"
 #include "os/socket.h"
+#include "os/thread.h"
 
 static int
 ended(const struct mpr_socket_conn *c)
@@ -213,7 +214,7 @@ mpr_socket_conn_recv(struct mpr_socket_conn *c, void *buf, size_t size,
 {
 	struct mpr_limit limit = mpr_limit(timeout);
 	size_t len = 0;
-	int r;
+	int before, r;
 
 	if (!buf && size)
 		return mpr_fail(-EINVAL, "the buffer of %zu bytes is NULL", size);
@@ -221,8 +222,10 @@ mpr_socket_conn_recv(struct mpr_socket_conn *c, void *buf, size_t size,
 	r = mpr_socket_conn_take(&c->receiving, &limit);
 	if (r < 0)
 		return r;
+	before = mpr_thread_forbid_cancel();
 	r = recv_in_turn(c, buf, size, &len, &limit);
 	mpr_turn_give(&c->receiving);
+	mpr_thread_allow_cancel(before);
 	if (ret_len && (r == 0 || r == -EMSGSIZE))
 		*ret_len = len;
 	return r;
@@ -287,7 +290,7 @@ int
 mpr_socket_conn_recv_fd(struct mpr_socket_conn *c, mproc_timeout timeout)
 {
 	struct mpr_limit limit = mpr_limit(timeout);
-	int r;
+	int before, r;
 
 	if (!c->passes_fds)
 		return mpr_socket_conn_no_fds();
@@ -295,7 +298,9 @@ mpr_socket_conn_recv_fd(struct mpr_socket_conn *c, mproc_timeout timeout)
 	r = mpr_socket_conn_take(&c->receiving, &limit);
 	if (r < 0)
 		return r;
+	before = mpr_thread_forbid_cancel();
 	r = recv_fd_in_turn(c, &limit);
 	mpr_turn_give(&c->receiving);
+	mpr_thread_allow_cancel(before);
 	return r;
 }

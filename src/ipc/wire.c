@@ -7,32 +7,40 @@
 
 #define FOLLOWS UINT32_MAX /* -1 as it is sent */
 
+/* Written out, as compilers make one load or store of these, and of a loop none. */
+
 static void
-put_number(unsigned char *to, uint64_t x, unsigned bytes)
+put_short(unsigned char *to, uint32_t x)
 {
-	for (unsigned i = bytes; i-- > 0; x >>= 8)
-		to[i] = (unsigned char)(x & 0xff);
+	to[0] = (unsigned char)(x >> 24);
+	to[1] = (unsigned char)(x >> 16);
+	to[2] = (unsigned char)(x >> 8);
+	to[3] = (unsigned char)x;
+}
+
+static uint32_t
+get_short(const unsigned char *from)
+{
+	return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 |
+	       (uint32_t)from[2] << 8 | (uint32_t)from[3];
 }
 
 static uint64_t
-get_number(const unsigned char *from, unsigned bytes)
+get_long(const unsigned char *from)
 {
-	uint64_t x = 0;
-
-	for (unsigned i = 0; i < bytes; i++)
-		x = x << 8 | from[i];
-	return x;
+	return (uint64_t)get_short(from) << 32 | get_short(from + 4);
 }
 
 size_t
 mpr_wire_put(unsigned char to[MPR_WIRE_LONG], uint64_t len)
 {
 	if (len <= MPR_WIRE_SHORT_MAX) {
-		put_number(to, len, MPR_WIRE_SHORT);
+		put_short(to, (uint32_t)len);
 		return MPR_WIRE_SHORT;
 	}
-	put_number(to, FOLLOWS, MPR_WIRE_SHORT);
-	put_number(to + MPR_WIRE_SHORT, len, MPR_WIRE_LONG - MPR_WIRE_SHORT);
+	put_short(to, FOLLOWS);
+	put_short(to + MPR_WIRE_SHORT, (uint32_t)(len >> 32));
+	put_short(to + MPR_WIRE_SHORT + 4, (uint32_t)len);
 	return MPR_WIRE_LONG;
 }
 
@@ -41,18 +49,17 @@ mpr_wire_missing(const struct mpr_wire_head *head)
 {
 	if (head->have < MPR_WIRE_SHORT)
 		return MPR_WIRE_SHORT - head->have;
-	return get_number(head->bytes, MPR_WIRE_SHORT) == FOLLOWS ?
+	return get_short(head->bytes) == FOLLOWS ?
 		       MPR_WIRE_LONG - head->have : 0;
 }
 
 static int
 get_length(const struct mpr_wire_head *head, uint64_t *ret_len)
 {
-	uint64_t len = get_number(head->bytes, MPR_WIRE_SHORT);
+	uint64_t len = get_short(head->bytes);
 
 	if (len == FOLLOWS)
-		len = get_number(head->bytes + MPR_WIRE_SHORT,
-				 MPR_WIRE_LONG - MPR_WIRE_SHORT);
+		len = get_long(head->bytes + MPR_WIRE_SHORT);
 	else if (len > MPR_WIRE_SHORT_MAX)
 		return mpr_fail(-EBADMSG, "a message of %ld bytes",
 				(long)(int32_t)(uint32_t)len);

@@ -78,8 +78,12 @@ bool mpr_socket_slice(int fd);
  * @block: waits for a slice, or until a signal handler has run. */
 ssize_t mpr_socket_send(int fd, const struct iovec *parts, size_t n, bool block);
 
-/* Returns how many bytes came, at least one; 0 at the end; -EAGAIN; -EPIPE if the
- * connection was broken off. @block: likewise, until all have come. */
+/*
+ * Returns how many bytes came, at least one; 0 at the end; -EAGAIN; -EPIPE if the
+ * connection was broken off. @block: likewise, until all have come. This and
+ * mpr_socket_receive_fd() are cancellation points: a message takes several calls, so
+ * the caller forbids that, once for all of them.
+ */
 ssize_t mpr_socket_receive(int fd, void *buf, size_t size, bool block);
 
 /*

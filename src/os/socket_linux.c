@@ -322,17 +322,13 @@ mpr_socket_send(int fd, const struct iovec *parts, size_t n, bool block)
 ssize_t
 mpr_socket_receive(int fd, void *buf, size_t size, bool block)
 {
-	int before = mpr_thread_forbid_cancel();
 	ssize_t n;
 
 	n = mpr_fault(MPR_FAULT_RECEIVE) ?
 		    -1 :
 		    recv(fd, buf, size < SSIZE_MAX ? size : SSIZE_MAX,
 			 block ? MSG_WAITALL : MSG_DONTWAIT);
-	if (n < 0)
-		n = failed();
-	mpr_thread_allow_cancel(before);
-	return n;
+	return mpr_likely(n >= 0) ? n : failed();
 }
 
 int
@@ -422,7 +418,6 @@ mpr_socket_receive_fd(int fd, void *buf, size_t size, bool block, int *ret_fd)
 	struct iovec part = { buf, size };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 	int flags = MSG_CMSG_CLOEXEC | (block ? MSG_WAITALL : MSG_DONTWAIT);
-	int before = mpr_thread_forbid_cancel();
 	MPR_RIGHTS_ROOM(1) room;
 	ssize_t n;
 
@@ -431,7 +426,6 @@ mpr_socket_receive_fd(int fd, void *buf, size_t size, bool block, int *ret_fd)
 	if (n < 0)
 		n = failed();
 	*ret_fd = n > 0 ? take_fd(&message) : MPR_SOCKET_NO_FD;
-	mpr_thread_allow_cancel(before);
 	return n;
 }
 

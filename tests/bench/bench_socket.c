@@ -3,6 +3,9 @@
  * Connections over a socket file against plain calls on the same kind of socket, with
  * the same 4 bytes before each message: one way, and there and back.
  *
+ * Plain calls with room ask for an open file that may come in the place of a message,
+ * as connections do: who does not ask loses it.
+ *
  * The last column is how often a message takes place in the time that it takes the
  * plain calls.
  *
@@ -24,11 +27,13 @@
 struct side {
 	mproc_conn *conn;
 	int fd; /* without one */
+	bool asks; /* for an open file */
 };
 
-static const char *const rivals[] = { "mproc_connect", "plain calls" };
+static const char *const rivals[] = { "mproc_connect", "plain calls",
+				      "plain, with room" };
 
-#define RIVALS 2
+#define RIVALS 3
 
 static void
 open_rival(int rival, struct side sides[2])
@@ -37,11 +42,11 @@ open_rival(int rival, struct side sides[2])
 	char address[64];
 	int fds[2];
 
-	if (rival == 1) {
+	if (rival > 0) {
 		if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
 			bench_die("socketpair");
-		sides[0] = (struct side){ NULL, fds[0] };
-		sides[1] = (struct side){ NULL, fds[1] };
+		for (int i = 0; i < 2; i++)
+			sides[i] = (struct side){ NULL, fds[i], rival == 2 };
 		return;
 	}
 	snprintf(address, sizeof(address), "unix:@mproc-bench-%ld",
@@ -77,6 +82,22 @@ send_bytes(const struct side *s, const void *bytes, size_t len)
 	}
 }
 
+static ssize_t
+recv_head(const struct side *s, uint32_t *ret_head)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} room;
+	struct iovec part = { ret_head, 4 };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1,
+			    .msg_control = &room,
+			    .msg_controllen = CMSG_LEN(sizeof(int)) };
+
+	return s->asks ? recvmsg(s->fd, &m, MSG_WAITALL | MSG_CMSG_CLOEXEC) :
+			 recv(s->fd, ret_head, 4, MSG_WAITALL);
+}
+
 static void
 recv_bytes(const struct side *s, void *bytes, size_t len)
 {
@@ -87,8 +108,7 @@ recv_bytes(const struct side *s, void *bytes, size_t len)
 		if (mproc_conn_recv(s->conn, bytes, len, &got,
 				    MPROC_FOREVER) < 0 || got != len)
 			bench_die(mproc_error_detail());
-	} else if (recv(s->fd, &head, 4, MSG_WAITALL) != 4 ||
-		   ntohl(head) != len ||
+	} else if (recv_head(s, &head) != 4 || ntohl(head) != len ||
 		   recv(s->fd, bytes, len, MSG_WAITALL) != (ssize_t)len) {
 		bench_die("recv");
 	}
@@ -151,7 +171,7 @@ do_side(const struct side *s, const struct work *w, bool first)
 static double
 run(int rival, const struct work *w)
 {
-	struct side sides[2] = { { NULL, -1 }, { NULL, -1 } };
+	struct side sides[2] = { { NULL, -1, false }, { NULL, -1, false } };
 	int64_t start;
 	pid_t child;
 	int status;
