@@ -35,7 +35,7 @@ mpr_put_is_frequent(const struct mpr_attachment *at, const void *msg, size_t len
 			  mpr_producer_has_room(&at->producer, len));
 }
 
-/* It begins as mpr_put_begin(), for light fences; whether the queue is closed is asked
+/* It begins as mpr_put_enter(), for light fences; whether the queue is closed is asked
  * next. Whoever goes on elsewhere ends it there. */
 static inline void
 mpr_put_announce(const struct mpr_attachment *at)

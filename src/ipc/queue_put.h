@@ -23,28 +23,24 @@ mpr_put_is_closed(const struct mpr_attachment *at)
 		       at->open;
 }
 
-/* The first part of the following, without the pipe. */
-static inline bool
-mpr_put_begin(const struct mpr_attachment *at)
-{
-	atomic_store_explicit(&at->producer.lane->busy, 1,
-			      memory_order_relaxed);
-	mpr_fence_light(at->arena);
-	return mpr_likely(!mpr_put_is_closed(at));
-}
-
 /*
  * An attempt begins here. busy tells a consumer that wants to know whether the
  * queue is empty for good that a message may still come: our store of busy and
  * load of closing are the frequent side, its load of closing, fence, and load
  * of busy the rare one (queue_get.c, is_final()). Returns false if the queue is
- * closed, or its pipe is over for this process, which is asked in the same order; the
- * attempt has to end all the same.
+ * closed, or its pipe is over for this process; the attempt has to end all the same.
+ *
+ * The pipe first: its header may be another pipe's by now, of which this process
+ * holds the end, too. Then the queue, which we have a seat in, is seen to be gone.
  */
 static inline bool
 mpr_put_enter(const struct mpr_attachment *at)
 {
-	return mpr_put_begin(at) && !mpr_pipe_is_over(at, true);
+	atomic_store_explicit(&at->producer.lane->busy, 1,
+			      memory_order_relaxed);
+	mpr_fence_light(at->arena);
+	return !mpr_pipe_is_over(at, true) &&
+	       mpr_likely(!mpr_put_is_closed(at));
 }
 
 /* Whether somebody may want to hear of a put. Relaxed, as above. */

@@ -11,6 +11,7 @@
 #include "common.h"
 #include "ipc/pipe_shm.h"
 #include "ipc/queue_shm.h"
+#include "puppet.h"
 
 static struct mpr_pipe *
 pipe_of(mproc_conn *c)
@@ -128,6 +129,163 @@ a_process_is_asked_about_once(void **state)
 	mproc_process_close(p);
 }
 
+/* In the scratch bytes. */
+struct sender {
+	mproc_conn *c;
+	bool in_parts; /* by the general path; or by the frequent one */
+	int result;
+};
+
+static int
+send_byte(const struct sender *s)
+{
+	const struct iovec part = { (void *)(uintptr_t)"x", 1 };
+
+	return s->in_parts ? mproc_conn_sendv(s->c, &part, 1, MPROC_NOWAIT) :
+			     mproc_conn_send(s->c, "x", 1, MPROC_NOWAIT);
+}
+
+static void
+send_twice(struct mpt *t, void *arg)
+{
+	struct sender *s = arg;
+
+	puppet_halt();
+	mpt_check_int(t, send_byte(s), 0);
+	puppet_halt();
+	s->result = send_byte(s);
+}
+
+static void
+hold_for(pid_t pid, struct mpr_pipe *pipe)
+{
+	mproc_arena *a = NULL;
+	struct mpr_self *self;
+
+	assert_int_equal(mpr_arena_get(&a), 0);
+	assert_int_equal(mpr_self(a, &self), 0);
+	assert_int_equal(mpr_hold_add(a, self, &pipe->end[1].holds,
+				      mpr_hold_of(pid) | MPR_HOLD_USED), 0);
+}
+
+static void
+end_hold_of(pid_t pid, struct mpr_pipe *pipe)
+{
+	_Atomic uint64_t *at = mpr_hold_find(the_arena(), &pipe->end[1].holds,
+					     mpr_hold_of(pid));
+
+	assert_non_null(at);
+	mpr_pipe_end_hold(the_arena(), pipe, at, atomic_load(at));
+}
+
+static unsigned
+moves_until_busy(struct mpt *t, pid_t pid, const struct mpr_lane *lane)
+{
+	unsigned n = 0;
+
+	for (; !atomic_load(&lane->busy); n++)
+		mpt_check(t, puppet_move(t, pid));
+	return n;
+}
+
+/* A pipe whose end b is the puppet's, which has sent once and stands before it sends
+ * again; that was received. */
+static pid_t
+start_sender(struct mpt *t, struct sender *s, mproc_conn **ret_a,
+	     struct mpr_lane **ret_lane)
+{
+	mproc_queue *q;
+	pid_t pid;
+	char byte;
+
+	s->result = 1;
+	assert_int_equal(mproc_pipe(ret_a, &s->c, NULL), 0);
+	pid = puppet_start(t, send_twice, s);
+	hold_for(pid, pipe_of(s->c));
+	/* Uses the end, so that the puppet knows our hold as it stays. */
+	assert_int_equal(mproc_conn_poll(*ret_a, MPROC_NOWAIT), -EAGAIN);
+	puppet_run(t, pid);
+	assert_int_equal(mproc_conn_recv(*ret_a, &byte, 1, NULL, MPROC_NOWAIT),
+			 0);
+	q = mpr_pipe_queue(the_arena(), pipe_of(s->c), 1);
+	*ret_lane = mpr_arena_at(the_arena(), q->lanes);
+	return pid;
+}
+
+static void
+end_sender(pid_t pid, struct mpr_pipe *pipe)
+{
+	end_hold_of(pid, pipe);
+	assert_int_equal(mproc_arena_recover(NULL), 1);
+}
+
+/*
+ * Threads of a sender's process close its end after the send has begun, and before it
+ * has said that a message may come, so that the receiver is told that all is over;
+ * then make the next pipe, at the same address. The send, which had asked for its
+ * queue already, took the end of that for its own.
+ */
+static void
+send_after_the_end(void **state, bool in_parts)
+{
+	enum { MOST = 100 };
+	struct sender *s = mpt_scratch(*state);
+	mproc_conn *a = NULL, *b, *next_a = NULL, *next_b = NULL;
+	struct mpr_pipe *pipe;
+	struct mpr_lane *lane;
+	unsigned begins;
+	pid_t pid;
+	char byte;
+
+	s->in_parts = in_parts;
+	pid = start_sender(*state, s, &a, &lane);
+	begins = moves_until_busy(*state, pid, lane);
+	pipe = pipe_of(a);
+	puppet_run(*state, pid);
+	end_sender(pid, pipe);
+	assert_int_equal(s->result, 0);
+	mproc_conn_close(a);
+	mproc_conn_close(s->c);
+	for (unsigned n = 0; n < MOST; n++) {
+		pid = start_sender(*state, s, &a, &lane);
+		b = s->c;
+		pipe = pipe_of(a);
+		for (unsigned i = 0; i < begins - 1; i++)
+			mpt_check(*state, puppet_move(*state, pid));
+		end_hold_of(pid, pipe);
+		mproc_conn_close(b);
+		assert_int_equal(mproc_conn_recv(a, NULL, 0, NULL, MPROC_NOWAIT),
+				 -EPIPE);
+		assert_int_equal(moves_until_busy(*state, pid, lane), 1);
+		for (unsigned i = 0; i < n; i++)
+			mpt_check(*state, puppet_move(*state, pid));
+		mproc_conn_close(a);
+		assert_int_equal(mproc_pipe(&next_a, &next_b, NULL), 0);
+		assert_ptr_equal(next_a, a);
+		hold_for(pid, pipe);
+		puppet_run(*state, pid);
+		/* Or as if it had begun later, into the next pipe. */
+		assert_int_equal(mproc_conn_recv(next_a, &byte, 1, NULL,
+						 MPROC_NOWAIT),
+				 s->result < 0 ? -EAGAIN : 0);
+		end_sender(pid, pipe);
+		mproc_conn_close(next_a);
+		mproc_conn_close(next_b);
+	}
+}
+
+static void
+nothing_is_sent_after_the_end(void **state)
+{
+	send_after_the_end(state, true);
+}
+
+static void
+nothing_is_sent_frequently_after_the_end(void **state)
+{
+	send_after_the_end(state, false);
+}
+
 int
 main(void)
 {
@@ -135,6 +293,8 @@ main(void)
 		mpt_test(a_pipe_without_holders_goes),
 		mpt_test(who_has_closed_waits_for_nobody),
 		mpt_test(a_process_is_asked_about_once),
+		mpt_test(nothing_is_sent_after_the_end),
+		mpt_test(nothing_is_sent_frequently_after_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
