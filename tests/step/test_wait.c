@@ -4,8 +4,7 @@
  * once, and of what wakes such a wait: others go on, no message is left lying, and
  * an event that was set was set for all.
  */
-#include "sync/seats.h"
-#include "world.h"
+#include "waiters.h"
 
 #define MS INT64_C(1000000) /* in nanoseconds */
 
@@ -61,34 +60,6 @@ wait_for_both(struct scene *s, short ret[2], mproc_timeout timeout)
 	for (int i = 0; ret && i < 2; i++)
 		ret[i] = items[i].ret_events;
 	return r;
-}
-
-/* How many say that they wait for events and others. */
-static unsigned
-waiters_for_many(void)
-{
-	const mproc_arena *a = mpr_arena_peek();
-	unsigned n = 0;
-
-	for (unsigned slot = 0; slot < mpr_participants_high(a); slot++) {
-		struct mpr_participant *p = mpr_participant_at(a, slot);
-
-		n += mpr_participant_state(atomic_load(&p->ident)) ==
-			     MPR_PARTICIPANT_LIVE && atomic_load(&p->many);
-	}
-	return n;
-}
-
-static unsigned
-waiters_in_queue(const struct scene *s)
-{
-	struct mpr_seat_walk walk = { 0 };
-	_Atomic uint64_t *seat;
-	unsigned n = 0;
-
-	while ((seat = mpr_seat_next(mpr_arena_peek(), &s->w.q->seats, &walk)))
-		n += mpr_owner_state(atomic_load(seat)) == MPR_SEAT_WAITING;
-	return n;
 }
 
 /* Another process, which ends with 0. */
@@ -171,7 +142,7 @@ put_for_who_waits(struct scene *s)
 {
 	struct message m = message(BY_OTHER, 0);
 
-	while (waiters_in_queue(s) < 1)
+	while (waiters_in_queue(&s->w) < 1)
 		sched_yield();
 	return mproc_queue_put(s->w.q, &m, sizeof(m), MPROC_NOWAIT) < 0;
 }
@@ -229,7 +200,7 @@ put_beside_who_waits(struct scene *s)
 {
 	struct message m = message(BY_OTHER, 0);
 
-	while (waiters_in_queue(s) < 2 && !board(s)->dead)
+	while (waiters_in_queue(&s->w) < 2 && !board(s)->dead)
 		sched_yield();
 	return mproc_queue_put(s->w.q, &m, sizeof(m), MPROC_NOWAIT) < 0;
 }
@@ -242,7 +213,7 @@ begin_with_taker(void *arg)
 
 	begin(s);
 	start_other(s, 0, take_one);
-	mpt_until(s->w.t, waiters_in_queue(s) == 1);
+	mpt_until(s->w.t, waiters_in_queue(&s->w) == 1);
 	start_other(s, 1, put_beside_who_waits);
 }
 

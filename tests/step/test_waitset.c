@@ -11,8 +11,7 @@
 
 #include "ipc/watcher.h"
 #include "os/thread.h"
-#include "sync/seats.h"
-#include "world.h"
+#include "waiters.h"
 
 enum { OTHERS = 2 };
 
@@ -80,34 +79,6 @@ event_of(const struct scene *s)
 					.object = s->e };
 }
 
-/* How many say that they wait for events and others. */
-static unsigned
-waiters_for_many(void)
-{
-	const mproc_arena *a = mpr_arena_peek();
-	unsigned n = 0;
-
-	for (unsigned slot = 0; slot < mpr_participants_high(a); slot++) {
-		struct mpr_participant *p = mpr_participant_at(a, slot);
-
-		n += mpr_participant_state(atomic_load(&p->ident)) ==
-			     MPR_PARTICIPANT_LIVE && atomic_load(&p->many);
-	}
-	return n;
-}
-
-static unsigned
-waiters_in_queue(const struct scene *s)
-{
-	struct mpr_seat_walk walk = { 0 };
-	_Atomic uint64_t *seat;
-	unsigned n = 0;
-
-	while ((seat = mpr_seat_next(mpr_arena_peek(), &s->w.q->seats, &walk)))
-		n += mpr_owner_state(atomic_load(seat)) == MPR_SEAT_WAITING;
-	return n;
-}
-
 /* What a victim does with its set; also before it is stepped. */
 
 static void
@@ -160,7 +131,7 @@ close_set(struct scene *s)
 static void
 until_watched(const struct scene *s)
 {
-	while (!waiters_in_queue(s) || !waiters_for_many())
+	while (!waiters_in_queue(&s->w) || !waiters_for_many())
 		sched_yield();
 }
 
@@ -217,7 +188,7 @@ set_for_sleeper(struct scene *s)
 static void
 until_waiting(struct scene *s, unsigned n)
 {
-	while (waiters_in_queue(s) < n && !board(s)->dead)
+	while (waiters_in_queue(&s->w) < n && !board(s)->dead)
 		sched_yield();
 }
 
@@ -310,7 +281,7 @@ begin_with_taker(void *arg)
 
 	begin(s);
 	start_other(s, 1, take_one);
-	mpt_until(s->w.t, waiters_in_queue(s) == 1);
+	mpt_until(s->w.t, waiters_in_queue(&s->w) == 1);
 	start_other(s, 0, put_for_two);
 }
 
@@ -331,7 +302,7 @@ begin_with_another_set(void *arg)
 
 	begin(s);
 	start_other(s, 1, wait_in_another_set);
-	mpt_until(s->w.t, waiters_in_queue(s) == 1 && waiters_for_many() == 1);
+	mpt_until(s->w.t, waiters_in_queue(&s->w) == 1 && waiters_for_many() == 1);
 	start_other(s, 0, put_for_two);
 }
 
@@ -372,7 +343,7 @@ expect_to_work(struct scene *s, unsigned messages, bool with_set)
 	drain(s->w.q, found);
 	assert_int_equal(found[BY_OTHER].n + found[BY_TEST].n, messages);
 	assert_int_equal(mproc_event_clear(s->e), 0);
-	assert_int_equal(waiters_in_queue(s), 0);
+	assert_int_equal(waiters_in_queue(&s->w), 0);
 	assert_int_equal(mproc_wait(items, 2, mproc_until(1)), -ETIMEDOUT);
 	put(s->w.q, BY_SURVIVOR, 0);
 	assert_int_equal(mproc_wait(items, 2, mproc_sec(30)), 1);
@@ -605,7 +576,7 @@ begin_with_two_sets(void *arg)
 	begin(s);
 	for (unsigned i = 0; i < OTHERS; i++) {
 		start_other(s, (int)i, wait_in_another_set);
-		mpt_until(s->w.t, waiters_in_queue(s) == i + 1 &&
+		mpt_until(s->w.t, waiters_in_queue(&s->w) == i + 1 &&
 					waiters_for_many() == i + 1);
 	}
 }
