@@ -221,6 +221,20 @@ mpr_block_append(mproc_arena *a, struct mpr_self *self,
 	return mpr_fail(-EBADMSG, "a list in shared memory is corrupt");
 }
 
+bool
+mpr_block_try_link(mproc_arena *a, struct mpr_self *self,
+		   const struct mpr_block_ref *ref, _Atomic uint64_t *link)
+{
+	uint64_t none = 0;
+
+	mpr_block_set_home(a, ref, link);
+	/* As in mpr_block_append(). */
+	if (!atomic_compare_exchange_strong(link, &none, ref->offset))
+		return false;
+	finish(self, ref, MPR_BLOCK_LINKED);
+	return true;
+}
+
 void
 mpr_block_link(mproc_arena *a, struct mpr_self *self,
 	       const struct mpr_block_ref *ref, _Atomic uint64_t *link)

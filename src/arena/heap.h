@@ -94,6 +94,11 @@ int mpr_block_append(mproc_arena *a, struct mpr_self *self,
 		     const struct mpr_block_ref *ref, _Atomic uint64_t *link,
 		     size_t next_at, unsigned max);
 
+/* Links a BUSY block and makes it LINKED, if @link names none. Returns false if it
+ * does; the block is BUSY still. */
+bool mpr_block_try_link(mproc_arena *a, struct mpr_self *self,
+			const struct mpr_block_ref *ref, _Atomic uint64_t *link);
+
 /* BUSY to LIVE. The caller's user has asked for @asked bytes; @flags are more of
  * its birth. */
 void mpr_block_commit(struct mpr_self *self, const struct mpr_block_ref *ref,

@@ -681,6 +681,29 @@ nothing_is_appended_to_a_list_by_way_of_another(void **state)
 }
 
 static void
+a_block_is_linked_only_where_none_is(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_self *self = join_arena(t);
+	_Atomic uint64_t *homes = mproc_alloc(16);
+	struct mpr_block_ref one, other;
+
+	assert_int_equal(mpr_heap_reserve(the_arena(), self, 100, &one), 0);
+	assert_true(mpr_block_try_link(the_arena(), self, &one, &homes[0]));
+	assert_int_equal(homes[0], one.offset);
+	assert_true(mpr_heap_is_linked(the_arena(), one.offset, 100));
+	assert_int_equal(mpr_heap_reserve(the_arena(), self, 100, &other), 0);
+	assert_false(mpr_block_try_link(the_arena(), self, &other, &homes[0]));
+	assert_int_equal(homes[0], one.offset);
+	/* It may go elsewhere. */
+	assert_true(mpr_block_try_link(the_arena(), self, &other, &homes[1]));
+	assert_int_equal(homes[1], other.offset);
+	assert_true(mpr_block_unlink(the_arena(), self, &one, &homes[0], 0));
+	assert_true(mpr_block_unlink(the_arena(), self, &other, &homes[1], 0));
+	mproc_free(homes);
+}
+
+static void
 only_a_linked_block_is_retired(void **state)
 {
 	struct mpt *t = *state;
@@ -751,6 +774,7 @@ main(void)
 		mpt_test(appended_blocks_are_all_in_the_list),
 		mpt_test(a_corrupt_list_is_reported_and_takes_no_block),
 		mpt_test(nothing_is_appended_to_a_list_by_way_of_another),
+		mpt_test(a_block_is_linked_only_where_none_is),
 		mpt_test(only_a_linked_block_is_retired),
 		mpt_test(too_large_a_block_cannot_be_reserved),
 	};
