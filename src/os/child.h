@@ -135,6 +135,19 @@ bool mpr_child_is_gone(const struct mpr_child *c);
 /* Returns 0, also for a child that has ended; -EPERM; -EINVAL for no signal. */
 int mpr_child_signal(const struct mpr_child *c, int signal);
 
+/*
+ * In the child: has @fn, which is async-signal-safe, called with SIGCHLD when one of
+ * its own children has ended, and with SIGTERM in place of ending. What was done with
+ * these signals before is for mpr_child_unlisten(), which its own children call.
+ */
+struct mpr_child_ears {
+	struct sigaction before[2];
+	sigset_t mask;
+};
+
+void mpr_child_listen(void (*fn)(int signal), struct mpr_child_ears *ret_ears);
+void mpr_child_unlisten(const struct mpr_child_ears *ears);
+
 /* Zeroed pages that are shared with children, or NULL. They cost memory as
  * they are touched, and are in no core dump. */
 void *mpr_child_pages(size_t size);

@@ -301,6 +301,31 @@ mpr_child_close(struct mpr_child *c)
 	errno = saved;
 }
 
+static const int heard[2] = { SIGCHLD, SIGTERM };
+
+void
+mpr_child_listen(void (*fn)(int signal), struct mpr_child_ears *ret_ears)
+{
+	struct sigaction action = { .sa_handler = fn, .sa_flags = SA_RESTART };
+	sigset_t mask;
+
+	sigfillset(&action.sa_mask);
+	sigemptyset(&mask);
+	for (int i = 0; i < 2; i++) {
+		sigaction(heard[i], &action, &ret_ears->before[i]);
+		sigaddset(&mask, heard[i]);
+	}
+	pthread_sigmask(SIG_UNBLOCK, &mask, &ret_ears->mask);
+}
+
+void
+mpr_child_unlisten(const struct mpr_child_ears *ears)
+{
+	for (int i = 0; i < 2; i++)
+		sigaction(heard[i], &ears->before[i], NULL);
+	pthread_sigmask(SIG_SETMASK, &ears->mask, NULL);
+}
+
 #define PAUSE_MAX 64 /* ms */
 
 int

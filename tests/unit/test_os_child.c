@@ -437,10 +437,79 @@ a_follower_that_cannot_follow_does_not_run(void **state)
 	mpr_child_close(&c);
 }
 
+static volatile sig_atomic_t heard[2]; /* SIGCHLD, SIGTERM */
+
+static void
+hear(int signal)
+{
+	heard[signal == SIGTERM] = 1;
+}
+
+static bool
+has_default(int signal)
+{
+	struct sigaction action;
+
+	return sigaction(signal, NULL, &action) == 0 &&
+	       action.sa_handler == SIG_DFL;
+}
+
+static bool
+is_blocked(int signal)
+{
+	sigset_t mask;
+
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	return sigismember(&mask, signal) == 1;
+}
+
+/* With a child of its own, and blocked signals. */
+static void
+listen(void)
+{
+	struct mpr_child_ears ears;
+	sigset_t mask;
+	pid_t pid;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigaddset(&mask, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	mpr_child_listen(hear, &ears);
+	pid = mpr_child_fork();
+	if (pid == 0) {
+		mpr_child_unlisten(&ears);
+		if (!has_default(SIGCHLD) || !has_default(SIGTERM) ||
+		    !is_blocked(SIGCHLD) || is_blocked(SIGTERM) ||
+		    !is_blocked(SIGUSR1))
+			mpr_child_exit(3);
+		raise(SIGTERM);
+	}
+	while (!heard[0])
+		;
+	kill(getpid(), SIGTERM);
+	mpr_child_reap_blocking(pid);
+	mpr_child_exit(heard[1] && is_blocked(SIGUSR1) ? 42 : 2);
+}
+
+static void
+a_child_hears_of_its_own_children_and_is_asked_to_end(void **state)
+{
+	struct mpr_child c = start(listen);
+	struct mpr_child_end end;
+
+	(void)state;
+	wait_for_end(&c);
+	assert_int_equal(mpr_child_reap(&c, &end), 0);
+	assert_int_equal(end.code, 42);
+	mpr_child_close(&c);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		mpt_test(a_child_hears_of_its_own_children_and_is_asked_to_end),
 		mpt_test(a_child_that_exits_is_reaped_with_its_code),
 		mpt_test(a_running_child_is_not_reaped_and_a_wait_runs_out),
 		mpt_test(the_end_of_any_of_several_ends_a_wait),
