@@ -8,6 +8,7 @@
 #define MPR_OS_IMAGE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct mpr_image {
@@ -36,6 +37,10 @@ bool mpr_image_would_trust(void);
  * not to be trusted, as the program has more rights than who started it. The value
  * stays valid. */
 const char *mpr_image_take_variable(const char *name);
+
+/* A number that the kernel has given to this image: forked children have the same
+ * one, and no other image has. */
+uint64_t mpr_image_mark(void);
 
 /* This process's environment. */
 const char *const *mpr_image_own_environment(void);

@@ -125,3 +125,15 @@ mpr_image_environment(const char *const *env, char *added)
 	copy[n + 1] = NULL;
 	return copy;
 }
+
+uint64_t
+mpr_image_mark(void)
+{
+	/* 16 bytes on the first stack, random for each exec. */
+	const void *random = (const void *)getauxval(AT_RANDOM);
+	uint64_t mark = 0;
+
+	if (random)
+		memcpy(&mark, random, sizeof(mark));
+	return mark;
+}
