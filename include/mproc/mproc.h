@@ -16,6 +16,7 @@
 #include <mproc/lock.h>
 #include <mproc/namespace.h>
 #include <mproc/pipe.h>
+#include <mproc/pool.h>
 #include <mproc/process.h>
 #include <mproc/queue.h>
 #include <mproc/set.h>

@@ -77,6 +77,7 @@ enum mpr_cell_kind {
 	MPR_CELL_SET,
 	MPR_CELL_NAMESPACE,
 	MPR_CELL_LIST,
+	MPR_CELL_POOL,
 	MPR_CELL_KINDS
 };
 

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool.h - tasks for worker processes, and what becomes of them.
+ *
+ * A pool has a number of workers, which run tasks that any process of the family
+ * submits. A task is a function with bytes for its input; its result, bytes again, is
+ * waited for by a future. Both the pool and the future are shared objects: their
+ * pointers are valid in every process of the family that was made by fork, and may be
+ * sent through queues.
+ *
+ * Every future completes, whoever is killed: with the task's result; with the error
+ * that the task has returned; or, if a worker has died with it, with -EOWNERDEAD and
+ * what is known of that death. Nobody else's task is touched by it, and another worker
+ * takes the dead one's place.
+ *
+ * Workers are forked by a process of the pool's own, the keeper, which is forked by
+ * mproc_pool_create() and has nothing else to do. So they have what the creator had
+ * then: its memory, its open files (but no ends of mproc_pipe()), its signal mask. A
+ * pool keeps its size, and task limits hold, whatever the creator does meanwhile.
+ *
+ *   A worker dies: the keeper notices at once.
+ *   The keeper dies: its workers end with it, and whoever next waits for a future of
+ *     the pool, or joins it, starts another one, from its own image; tasks that were
+ *     being run fail or are run again.
+ *   The creator ends: the keeper and the workers do, too; in order, its pools are
+ *     terminated first. Tasks that are not done then fail with -ESHUTDOWN, for those
+ *     of other processes that wait for them.
+ *   A process that has submitted tasks ends: they are run, and the futures that it
+ *     has not closed are closed.
+ *
+ * Keeper and workers ignore the signals of the keyboard: Ctrl-C is the creator's to
+ * answer.
+ *
+ * All functions are thread-safe, and none is for signal handlers. None is a
+ * cancellation point.
+ */
+#ifndef MPROC_POOL_H
+#define MPROC_POOL_H
+
+#include <mproc/core.h>
+#include <mproc/process.h>
+
+MPROC_BEGIN_DECLS
+
+typedef struct mproc_pool mproc_pool;
+typedef struct mproc_future mproc_future;
+
+/* Where a task leaves its result: see mproc_result_set(). */
+struct mproc_result;
+
+/**
+ * mproc_task - a task
+ * @in:     its input: a copy of what was submitted, aligned to 16 bytes, valid until
+ *          it returns
+ * @in_len: bytes of it
+ * @out:    for mproc_result_set(), in this thread and until it returns
+ *
+ * Returns 0 or more if it has done what it is for; or a negative number, its error,
+ * which is data for whoever waits and changes nothing for the worker.
+ *
+ * It may submit tasks and wait for them. A task that waits for one that nobody has
+ * begun runs that itself, so tasks that wait for tasks need no workers of their own.
+ *
+ * What it does to its process, the next task finds. If it calls exit(), or is killed,
+ * the worker has died with it.
+ */
+typedef int mproc_task(const void *in, size_t in_len, struct mproc_result *out);
+
+/**
+ * enum mproc_pool_result - what get and apply return besides 0 and errors
+ * @MPROC_TASK_FAILED: the call has succeeded, and the task has not
+ */
+enum mproc_pool_result {
+	MPROC_TASK_FAILED = 1
+};
+
+/**
+ * enum mproc_cancel_flags - for mproc_future_cancel()
+ * @MPROC_CANCEL_RUNNING: also a task that runs, by killing its worker
+ */
+enum mproc_cancel_flags {
+	MPROC_CANCEL_RUNNING = 1
+};
+
+/**
+ * enum mproc_pool_phase - how far a pool has come
+ * @MPROC_POOL_OPEN:        it takes tasks
+ * @MPROC_POOL_CLOSING:     it does what was submitted
+ * @MPROC_POOL_TERMINATING: it fails what is not done
+ * @MPROC_POOL_ENDED:       it has no workers any more
+ */
+enum mproc_pool_phase {
+	MPROC_POOL_OPEN = 1,
+	MPROC_POOL_CLOSING = 2,
+	MPROC_POOL_TERMINATING = 3,
+	MPROC_POOL_ENDED = 4
+};
+
+/**
+ * struct mproc_pool_opts - how to make a pool
+ * @struct_size:  filled in by MPROC_OPTS
+ * @workers:      how many, up to 512; 0: as many as mproc_cpu_count()
+ * @retries:      how often a task is run again whose worker has died with it, up to
+ *                1000000; 0: not at all
+ * @task_timeout: how long a task may run; then its worker is killed, and the future
+ *                says -ETIMEDOUT. A task that a waiting one runs itself counts as part
+ *                of that one. MPROC_NOWAIT and MPROC_FOREVER: as long as it likes
+ * @name:         for people; copied, up to 63 bytes. Workers are called "name-0",
+ *                "name-1", ...; NULL: "worker-0", ...
+ * @initializer:  what each worker runs before its first task; NULL: nothing. If it
+ *                does not return 0, the pool is terminated, and mproc_pool_stat() says
+ *                what it has returned
+ * @init_arg:     its argument: a pointer into the arena or what a forked process has
+ *                all the same, or, with @init_size, to bytes that are copied
+ * @init_size:    how many; 0: none, it gets the pointer itself
+ */
+struct mproc_pool_opts {
+	size_t struct_size;
+	int workers;
+	int retries;
+	mproc_timeout task_timeout;
+	const char *name;
+	mproc_entry *initializer;
+	void *init_arg;
+	size_t init_size;
+};
+
+/**
+ * mproc_pool_create() - make a pool
+ * @ret_p: receives it
+ * @opts:  options, or NULL
+ *
+ * The calling process is its creator, which alone can end it. Returns when the keeper
+ * is there; workers come a little later.
+ *
+ * Return: 0, or a negative error, and there is none:
+ *   -EINVAL  @ret_p is NULL, or an option makes no sense, or @opts->struct_size
+ *   -E2BIG   @opts has fields that this library does not know
+ *   -EBUSY   workers of pools whose creators were killed have stayed, as they have
+ *            blocked SIGRTMAX
+ *   -EAGAIN  no more processes, or 1024 threads of the family use libmproc already; or
+ *            the keeper was killed at once
+ *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE, -ENOLCK, -ESHUTDOWN  as for
+ *            mproc_queue_create() and mproc_process_start()
+ * Context: forks, as mproc_process_start() by MPROC_FORK does, and waits for the
+ *          child's first steps.
+ * Crash: killed inside, keeper and workers end, and the pool is free again; but a
+ *        queue may stay that nobody uses, for as long as the arena does.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts);
+
+/**
+ * mproc_pool_submit() - have a task run
+ * @pool:  pool
+ * @fn:    the task, a function that was there when the creator made the pool
+ * @in:    its input, which is copied; may be NULL if @len is 0
+ * @len:   bytes of it
+ * @ret_f: receives the future, to be closed by mproc_future_close()
+ *
+ * Tasks of one thread are begun in their order. Any process of the family may call
+ * this that has the creator's image, which is to say was forked, not spawned; so may a
+ * task.
+ *
+ * Return: 0, or a negative error, and the task will not be run:
+ *   -ESHUTDOWN  the pool was closed, terminated, or has failed
+ *   -ENOEXEC    this process has another image
+ *   -EAGAIN     some 100000 tasks of this thread wait to be begun; or 1024 threads of
+ *               the family use libmproc already
+ *   -EINVAL     @pool, @fn or @ret_f is NULL, or @pool is none, or @in with @len
+ *   -EFAULT     @pool is no shared memory
+ *   -ESTALE     @pool was freed
+ *   -ENOMEM, -ENOSPC  no memory
+ *   -EBADMSG    the pool's memory is corrupt
+ * Context: does not block. Starts no keeper.
+ * Crash: killed inside, the task is run or not.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
+		  mproc_future **ret_f);
+
+/**
+ * mproc_pool_apply() - have a task run, and wait for its result
+ * @pool:    pool
+ * @fn:      the task
+ * @in:      its input, as for mproc_pool_submit()
+ * @len:     bytes of it
+ * @out:     where the result goes; may be NULL if @size is 0
+ * @size:    room in bytes
+ * @ret_len: receives the length of the result; may be NULL
+ * @timeout: how long to wait
+ *
+ * Return: as mproc_future_get() or mproc_pool_submit(). After an error the task is not
+ *         begun any more; if it runs, it runs to its end, and the result is dropped.
+ *         Nothing is written to @out after this has returned. Why a task failed,
+ *         which MPROC_TASK_FAILED tells, is in mproc_error_detail().
+ * Context: may block until @timeout.
+ * Crash: killed inside, the task is run or not.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_pool_apply(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
+		 void *out, size_t size, size_t *ret_len, mproc_timeout timeout);
+
+/**
+ * mproc_result_set() - leave a task's result
+ * @out: as the task has got it
+ * @p:   bytes to copy; may be NULL if @len is 0
+ * @len: how many; any length
+ *
+ * The last call counts. If the task then returns a negative number, they are the text
+ * of its error.
+ *
+ * Return: 0, or a negative error, and there is none or the one before:
+ *   -EINVAL  @out is NULL, or @p with @len, or this is another thread than the task's
+ *   -ECHILD  this is a process that the task has forked
+ *   -ENOMEM, -ENOSPC  no memory
+ * Context: does not block.
+ * Crash: killed inside, the worker has died with the task.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_result_set(struct mproc_result *out, const void *p, size_t len);
+
+/**
+ * mproc_future_get() - wait for a task, and copy its result
+ * @f:       future
+ * @out:     where it goes; may be NULL if @size is 0
+ * @size:    room in bytes
+ * @ret_len: receives its length; may be NULL
+ * @timeout: how long to wait
+ *
+ * May be called any number of times, by any process of the family. If the pool's
+ * keeper is dead, this starts another.
+ *
+ * Return: 0 when @out holds the result; MPROC_TASK_FAILED when the task has failed:
+ * mproc_future_error() has the reason. Or a negative error of the call itself:
+ *   -EAGAIN     it is not done, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  it is still not done
+ *   -EINTR      mproc_interrupt() was called while it waited
+ *   -EMSGSIZE   the result is longer than @size; *@ret_len is its length
+ *   -ESHUTDOWN  the future was closed, or the pool freed, during the call
+ *   -ESTALE     the future is closed, or the pool freed
+ *   -EINVAL     @f is NULL, or @out with @size
+ *   -EFAULT     @f is no shared memory
+ *   -EBADMSG    the future's memory is corrupt
+ *   -ENOEXEC    the keeper is dead, and this process has another image than the pool
+ *   -EAGAIN, -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -ENOLCK  the keeper is dead, and
+ *               there cannot be another; or this thread cannot take part in the arena
+ * Context: may block until @timeout. In a task it may run the awaited task.
+ * Crash: nothing is lost: the result stays until the future is closed.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_future_get(mproc_future *f, void *out, size_t size, size_t *ret_len,
+		 mproc_timeout timeout);
+
+/**
+ * mproc_future_wait() - wait until a task is done
+ * @f:       future
+ * @timeout: how long to wait
+ *
+ * Return: 0 when it is done, whether well or not; or a negative error, as
+ *         mproc_future_get().
+ * Context: may block until @timeout. In a task it may run the awaited task.
+ * Crash: nothing is lost.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_future_wait(mproc_future *f, mproc_timeout timeout);
+
+/**
+ * mproc_future_ready() - whether a task is done
+ * @f: future
+ *
+ * Return: 1 if it is, 0 if not; -EINVAL, -EFAULT, -ESTALE as mproc_future_get().
+ * Context: never blocks.
+ * Crash: nothing has changed.
+ */
+MPROC_API int mproc_future_ready(mproc_future *f);
+
+/**
+ * struct mproc_task_error - why a task has failed
+ * @error:  what it has returned; or -EOWNERDEAD: workers have died with it;
+ *          -ETIMEDOUT: it was not done within .task_timeout; -ECANCELED: it was
+ *          canceled; -ESHUTDOWN: the pool was terminated
+ * @deaths: how many workers have died with it, which were not killed for its sake
+ * @pid:    the process that had it last, or 0 if it was never begun
+ * @worker: number of that worker
+ * @text:   what a task that has returned @error had set by mproc_result_set(), as far
+ *          as it fits, and a 0; empty otherwise
+ */
+struct mproc_task_error {
+	int error;
+	unsigned deaths;
+	pid_t pid;
+	int worker;
+	char text[256];
+};
+
+/**
+ * mproc_future_error() - why a task has failed
+ * @f:         future
+ * @ret_error: filled in on success
+ *
+ * Return: 0, or a negative error:
+ *   -EAGAIN   it is not done
+ *   -ENODATA  it has not failed
+ *   -EINVAL, -EFAULT, -ESTALE  as mproc_future_get(); @ret_error is NULL
+ * Context: never blocks.
+ * Crash: nothing has changed.
+ */
+MPROC_API int mproc_future_error(mproc_future *f,
+				 struct mproc_task_error *ret_error);
+
+/**
+ * mproc_future_exit_info() - how the worker ended that had a task
+ * @f:        future
+ * @ret_exit: filled in on success: .code, .signal, .core, .pid and .report, which is
+ *            valid as long as @f is not closed; the rest is 0
+ *
+ * Return: 0, or a negative error:
+ *   -EAGAIN   the task is not done
+ *   -ENODATA  no worker has ended with it; or its keeper has as well, and nobody knows
+ *             how
+ *   -EINVAL, -EFAULT, -ESTALE  as mproc_future_get(); @ret_exit is NULL
+ * Context: never blocks.
+ * Crash: nothing has changed.
+ */
+MPROC_API int mproc_future_exit_info(mproc_future *f,
+				     struct mproc_exit *ret_exit);
+
+/**
+ * mproc_future_cancel() - have a task not run
+ * @f:     future
+ * @flags: 0, or MPROC_CANCEL_RUNNING
+ *
+ * One that nobody has begun is done at once, with -ECANCELED. Of one that runs, with
+ * MPROC_CANCEL_RUNNING, the worker is killed, by SIGKILL, and it is done when that is
+ * dead; other tasks that this worker was in the middle of fail with it, which are those
+ * that wait for this one.
+ *
+ * Return: 0, or a negative error:
+ *   -EBUSY     it runs, and @flags is 0
+ *   -EALREADY  it is done
+ *   -EINVAL    there are other flags, or @f is NULL
+ *   -EFAULT, -ESTALE  as mproc_future_get()
+ * Context: does not block.
+ * Crash: it is canceled or not; one that runs may then come to its own end first, which
+ *        does not count any more.
+ */
+MPROC_API int mproc_future_cancel(mproc_future *f, unsigned flags);
+
+/**
+ * mproc_future_close() - have no more use for a future
+ * @f: future, or NULL
+ *
+ * Its task is run all the same. One that was closed before, or whose pool is freed, is
+ * ignored as long as nothing else lies there: nobody else uses it any more.
+ *
+ * Context: does not block.
+ * Crash: it is closed or not; what the caller has not closed is closed a second later.
+ */
+MPROC_API void mproc_future_close(mproc_future *f);
+
+/**
+ * mproc_pool_close() - take no more tasks
+ * @pool: pool
+ *
+ * What was submitted is done; then the workers end. Tasks that run cannot submit any
+ * more either.
+ *
+ * Return: 0, or a negative error: -ECHILD if the calling process is not its creator;
+ *         -EINVAL, -EFAULT, -ESTALE as mproc_pool_submit().
+ * Context: does not block.
+ * Crash: it is closed or not, and ends in any case.
+ */
+MPROC_API int mproc_pool_close(mproc_pool *pool);
+
+/**
+ * mproc_pool_terminate() - end a pool at once
+ * @pool: pool
+ *
+ * Workers are killed, by SIGKILL. Tasks that are not done fail with -ESHUTDOWN.
+ *
+ * Return: as mproc_pool_close().
+ * Context: does not block.
+ * Crash: it is terminated or not, and ends in any case.
+ */
+MPROC_API int mproc_pool_terminate(mproc_pool *pool);
+
+/**
+ * mproc_pool_join() - wait until a pool has ended
+ * @pool:    pool, closed or terminated
+ * @timeout: how long to wait
+ *
+ * Return: 0 when no worker is left, and no task that is not done; or a negative error:
+ *   -EINVAL     it is neither closed nor terminated, or no pool
+ *   -EAGAIN     it has not ended, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  it still has not
+ *   -EINTR      mproc_interrupt() was called
+ *   -ECHILD     the calling process is not its creator
+ *   -EFAULT, -ESTALE  as mproc_pool_submit()
+ *   -EAGAIN, -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -ENOLCK  the keeper is dead, and
+ *               there cannot be another
+ * Context: may block until @timeout.
+ * Crash: the pool ends with its creator.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_pool_join(mproc_pool *pool, mproc_timeout timeout);
+
+/**
+ * mproc_pool_free() - end a pool, and free what it had
+ * @pool: pool, or NULL
+ *
+ * Terminates it if it has not ended. Its futures are gone then, too. In another
+ * process than its creator this does nothing.
+ *
+ * Context: blocks for as long as SIGKILL takes. If somebody has stopped the keeper, for
+ *          two seconds: it is killed then, and another one does the rest. A pool that
+ *          does not end all the same, as a worker has taken another user's identity,
+ *          stays, and the log says so.
+ * Crash: the pool ends with its creator.
+ */
+MPROC_API void mproc_pool_free(mproc_pool *pool);
+
+/**
+ * struct mproc_pool_stat - a pool at this moment
+ * @phase:       an enum mproc_pool_phase
+ * @workers:     how many there are and have begun
+ * @queued:      tasks that nobody has begun
+ * @running:     tasks that are being run, or waiting in one for another
+ * @futures:     futures that are not closed, or whose tasks are not done
+ * @done:        tasks that workers have come to the end of
+ * @deaths:      workers that have ended other than with code 0
+ * @retried:     how often a task was put back after a death
+ * @keepers:     how many keepers there were
+ * @keeper:      process id of the keeper, or 0
+ * @initializer: what the initializer has returned that made the pool fail, or 0
+ * @name:        its name
+ */
+struct mproc_pool_stat {
+	int phase;
+	unsigned workers;
+	size_t queued;
+	size_t running;
+	size_t futures;
+	uint64_t done;
+	uint64_t deaths;
+	uint64_t retried;
+	uint64_t keepers;
+	pid_t keeper;
+	int initializer;
+	char name[64];
+};
+
+/**
+ * mproc_pool_stat() - look at a pool
+ * @pool:     pool
+ * @ret_stat: filled in on success
+ *
+ * Takes as long as it takes to look at each future once; the figures are not of one
+ * moment.
+ *
+ * Return: 0; -EINVAL, -EFAULT, -ESTALE as mproc_pool_submit().
+ * Context: never blocks.
+ * Crash: nothing has changed.
+ */
+MPROC_API int mproc_pool_stat(mproc_pool *pool, struct mproc_pool_stat *ret_stat);
+
+MPROC_END_DECLS
+
+#endif

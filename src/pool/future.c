@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "arena/table.h"
+#include "base/error.h"
+#include "os/clock.h"
+#include "pool/entries.h"
+#include "pool/future.h"
+#include "pool/keeping.h"
+#include "pool/task.h"
+#include "sync/await.h"
+
+static int
+stale(const mproc_future *f)
+{
+	return mpr_fail(-ESTALE, "future %p was closed, or its pool freed",
+			(const void *)f);
+}
+
+int
+mpr_future_look_up(mproc_future *f, struct mpr_future_use *ret_u)
+{
+	mproc_arena *a = mpr_arena_of(f);
+	uint64_t at, pool;
+
+	if (!f)
+		return mpr_fail(-EINVAL, "future is NULL");
+	at = a ? mpr_arena_offset(a, f) : 0;
+	if (!a || !mpr_arena_has(a, at, sizeof(*f)))
+		return mpr_fail(-EFAULT, "%p is not shared memory", (void *)f);
+	if (!mpr_entries_at(a, at))
+		return stale(f);
+	pool = atomic_load(&f->pool);
+	if (!mpr_arena_has(a, pool, sizeof(mproc_pool)) ||
+	    mpr_pool_look_up(mpr_arena_at(a, pool), &ret_u->pool) < 0 ||
+	    ret_u->pool.generation != atomic_load(&f->cell.generation))
+		return stale(f);
+	ret_u->f = f;
+	ret_u->id = atomic_load(&f->cell.word) & MPR_FUTURE_ID;
+	return 0;
+}
+
+/* The word; 0 if another future, or nothing, is there by now. */
+static uint64_t
+word_of(const struct mpr_future_use *u)
+{
+	/* Acquire pairs with finish() in task.c: the result is there. */
+	uint64_t word = atomic_load(&u->f->cell.word);
+
+	return (word ^ u->id) & MPR_FUTURE_ID ||
+			       mpr_future_state(word) == MPR_FUTURE_FREED ?
+		       0 : word;
+}
+
+static bool
+is_done(uint64_t word)
+{
+	return mpr_future_state(word) == MPR_FUTURE_DONE;
+}
+
+struct attempt {
+	struct mpr_await await;
+	const struct mpr_future_use *use;
+	bool is_worker; /* of the same pool */
+};
+
+/* There is something to do first. */
+#define LOOK_AFTER 1
+
+static int
+look(struct mpr_await *await, bool waits)
+{
+	const struct attempt *t = (const struct attempt *)await;
+	struct mproc_future *f = t->use->f;
+	uint64_t word = word_of(t->use);
+
+	for (;;) {
+		if (!word)
+			return -ESTALE;
+		if (is_done(word))
+			return 0;
+		if (t->is_worker &&
+		    mpr_future_state(word) == MPR_FUTURE_QUEUED)
+			return LOOK_AFTER;
+		/* A worker ends with its keeper. */
+		if (!t->is_worker && !mpr_keeping_is_on(&t->use->pool))
+			return LOOK_AFTER;
+		if (!waits || word & MPR_WAITERS)
+			return -EBUSY;
+		/* seq_cst, after it was announced that we wait. */
+		if (atomic_compare_exchange_strong(&f->cell.word, &word,
+						   word | MPR_WAITERS))
+			return -EBUSY;
+		word = word_of(t->use);
+	}
+}
+
+/* Until it is done, or there is something to do. */
+static int
+await(const struct mpr_future_use *u, bool is_worker, mproc_timeout timeout)
+{
+	struct attempt t = {
+		.use = u,
+		.is_worker = is_worker,
+		.await = {
+			.look = look,
+			.what = "future",
+			.kind = MPR_WAIT_NEWS,
+			.cell = &u->f->cell,
+			.owner = mpr_keeping_slot(&u->pool),
+		},
+	};
+	int r = mpr_await_begin(&t.await);
+
+	return r < 0 ? r : mpr_await(&t.await, timeout);
+}
+
+/* Whether the calling thread is a worker of the same pool, in a task. */
+static bool
+is_in_worker(const struct mpr_future_use *u)
+{
+	struct mpr_worker *me = mpr_worker_self();
+
+	return me && me->use.root == u->pool.root;
+}
+
+/*
+ * What has to be done before a sleep. A task that waits for another one which nobody
+ * has begun runs that itself: so whoever waits, waits for one that runs, and not all
+ * of those can wait. Elsewhere there is to be a keeper.
+ */
+static int
+look_after(const struct mpr_future_use *u, struct mpr_self *self, bool is_worker)
+{
+	uint64_t word = word_of(u);
+
+	if (!is_worker)
+		return mpr_keeping_ensure(&u->pool, self);
+	if (mpr_future_state(word) == MPR_FUTURE_QUEUED)
+		mpr_task_run(mpr_worker_self(),
+			     mpr_arena_offset(u->pool.arena, u->f), word);
+	return 0;
+}
+
+int
+mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout)
+{
+	bool is_worker = is_in_worker(u);
+	uint64_t word = word_of(u);
+	struct mpr_self *self;
+	int r;
+
+	if (is_done(word))
+		return 0;
+	if (!word)
+		return stale(u->f);
+	if (is_worker && !timeout.ns)
+		return -EAGAIN;
+	r = mpr_self(u->pool.arena, &self);
+	if (r < 0)
+		return r;
+	/* By the clock's time, as it may take several attempts. */
+	if (timeout.ns > 0 && timeout.ns != INT64_MAX)
+		timeout = mproc_until(mpr_deadline(timeout));
+	do {
+		r = look_after(u, self, is_worker);
+		if (r == 0)
+			r = await(u, is_worker, timeout);
+	} while (r == LOOK_AFTER);
+	return r;
+}
+
+int
+mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
+		size_t *ret_len)
+{
+	struct mproc_future *f = u->f;
+	uint64_t word = word_of(u), len = atomic_load(&f->out_len);
+	const void *from = f->small;
+	size_t room = sizeof(f->small);
+	int r;
+
+	if (!is_done(word))
+		return word ? -EAGAIN : stale(f);
+	r = mpr_task_result(f, word);
+	if (r < 0) {
+		mpr_fail(r, "the task failed: %s", mproc_strerror(r));
+		r = MPROC_TASK_FAILED;
+		len = 0;
+	} else if (atomic_load(&f->out)) {
+		from = mpr_future_out(u->pool.arena, f, &room);
+	}
+	if (!from || len > room)
+		return mpr_fail(-EBADMSG, "the memory of future %p is corrupt",
+				(void *)f);
+	if (ret_len)
+		*ret_len = len;
+	if (len > size)
+		return mpr_fail(-EMSGSIZE, "the result has %zu bytes, there is "
+				"room for %zu", (size_t)len, size);
+	if (len)
+		memcpy(out, from, len);
+	/* Nothing above comes after it. */
+	atomic_thread_fence(memory_order_acquire);
+	return word_of(u) == word ? r : stale(f);
+}
+
+int
+mproc_future_get(mproc_future *f, void *out, size_t size, size_t *ret_len,
+		 mproc_timeout timeout)
+{
+	struct mpr_future_use u;
+	int r;
+
+	if (!out && size)
+		return mpr_fail(-EINVAL, "out is NULL, size is %zu", size);
+	r = mpr_future_look_up(f, &u);
+	if (r == 0)
+		r = mpr_future_wait(&u, timeout);
+	return r < 0 ? r : mpr_future_read(&u, out, size, ret_len);
+}
+
+int
+mproc_future_wait(mproc_future *f, mproc_timeout timeout)
+{
+	struct mpr_future_use u;
+	int r = mpr_future_look_up(f, &u);
+
+	return r < 0 ? r : mpr_future_wait(&u, timeout);
+}
+
+int
+mproc_future_ready(mproc_future *f)
+{
+	struct mpr_future_use u;
+	int r = mpr_future_look_up(f, &u);
+
+	return r < 0 ? r : is_done(word_of(&u));
+}
+
+int
+mproc_future_cancel(mproc_future *f, unsigned flags)
+{
+	struct mpr_pool_worker *record;
+	struct mpr_future_use u;
+	uint64_t holder;
+	struct mpr_self *self;
+	unsigned w;
+	int r;
+
+	if (flags & ~(unsigned)MPROC_CANCEL_RUNNING)
+		return mpr_fail(-EINVAL, "flags are 0x%x", flags);
+	r = mpr_future_look_up(f, &u);
+	if (r == 0)
+		r = mpr_self(u.pool.arena, &self);
+	if (r < 0)
+		return r;
+	for (;;) {
+		uint64_t word = word_of(&u);
+
+		if (!word)
+			return stale(f);
+		if (is_done(word))
+			return mpr_fail(-EALREADY, "the task is done");
+		if (mpr_task_drop(&u.pool, self, f, u.id, MPR_FUTURE_CANCELED))
+			return 0;
+		word = word_of(&u);
+		if (mpr_future_state(word) != MPR_FUTURE_RUNNING)
+			continue;
+		if (!flags)
+			return mpr_fail(-EBUSY, "the task runs");
+		if (word & MPR_FUTURE_REVOKED)
+			return 0;
+		record = mpr_pool_worker_at(&u.pool, word & MPR_FUTURE_WORKER);
+		/* Before the task is revoked: if that succeeds, it is this one
+		 * that has it, or one that has died meanwhile. */
+		holder = record ? atomic_load(&record->word) : 0;
+		if (!mpr_task_revoke(f, u.id, MPR_FUTURE_CANCELED, &w))
+			continue;
+		if (record && holder)
+			atomic_store(&record->doomed, holder);
+		mpr_keeping_wake(&u.pool);
+		return 0;
+	}
+}
+
+static void
+copy_text(char *to, size_t size, const void *from, size_t len)
+{
+	if (len >= size)
+		len = size - 1;
+	if (from)
+		memcpy(to, from, len);
+	to[from ? len : 0] = '\0';
+}
+
+int
+mproc_future_error(mproc_future *f, struct mproc_task_error *ret_error)
+{
+	struct mpr_future_use u;
+	uint64_t word;
+	size_t room = 0, len;
+	const void *text;
+	int r;
+
+	if (!ret_error)
+		return mpr_fail(-EINVAL, "ret_error is NULL");
+	r = mpr_future_look_up(f, &u);
+	if (r < 0)
+		return r;
+	word = word_of(&u);
+	if (!word)
+		return stale(f);
+	if (!is_done(word))
+		return mpr_fail(-EAGAIN, "the task is not done");
+	r = mpr_task_result(f, word);
+	memset(ret_error, 0, sizeof(*ret_error));
+	if (r >= 0)
+		return mpr_fail(-ENODATA, "the task has not failed");
+	ret_error->error = r;
+	ret_error->deaths = atomic_load(&f->deaths);
+	ret_error->pid = (pid_t)atomic_load(&f->pid);
+	ret_error->worker = (int)atomic_load(&f->worker);
+	/* What the task has left goes with its own error only. */
+	if (!(word & MPR_FUTURE_REVOKED) && !atomic_load(&f->ended) &&
+	    r != -EOWNERDEAD) {
+		len = atomic_load(&f->out_len);
+		text = atomic_load(&f->out) ?
+			       mpr_future_out(u.pool.arena, f, &room) : f->small;
+		if (text == f->small)
+			room = sizeof(f->small);
+		copy_text(ret_error->text, sizeof(ret_error->text), text,
+			  len < room ? len : room);
+	}
+	atomic_thread_fence(memory_order_acquire);
+	return word_of(&u) == word ? 0 : stale(f);
+}
+
+int
+mproc_future_exit_info(mproc_future *f, struct mproc_exit *ret_exit)
+{
+	struct mpr_future_use u;
+	uint64_t word;
+	uint32_t ended;
+	size_t room;
+	int r;
+
+	if (!ret_exit)
+		return mpr_fail(-EINVAL, "ret_exit is NULL");
+	r = mpr_future_look_up(f, &u);
+	if (r < 0)
+		return r;
+	word = word_of(&u);
+	if (!word)
+		return stale(f);
+	if (!is_done(word))
+		return mpr_fail(-EAGAIN, "the task is not done");
+	ended = atomic_load(&f->ended);
+	if (!ended)
+		return mpr_fail(-ENODATA, "no worker has ended with the task, or "
+				"its end was not seen");
+	*ret_exit = (struct mproc_exit){
+		.code = atomic_load(&f->code),
+		.signal = atomic_load(&f->signal),
+		.core = atomic_load(&f->core) != 0,
+		.pid = (pid_t)atomic_load(&f->pid),
+		.report = ended == 2 ? mpr_future_out(u.pool.arena, f, &room) :
+				       NULL,
+	};
+	return 0;
+}
+
+void
+mproc_future_close(mproc_future *f)
+{
+	struct mpr_future_use u;
+	struct mpr_self *self;
+
+	if (f && mpr_future_look_up(f, &u) == 0 &&
+	    mpr_self(u.pool.arena, &self) == 0)
+		mpr_task_abandon(u.pool.arena, self, f);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Futures, as those who wait for them see them.
+ */
+#ifndef MPR_POOL_FUTURE_H
+#define MPR_POOL_FUTURE_H
+
+#include "pool/pool_shm.h"
+
+/* A future as a call found it. */
+struct mpr_future_use {
+	struct mpr_pool_use pool;
+	struct mproc_future *f;
+	uint64_t id;
+};
+
+/* Returns 0, -EINVAL, -EFAULT, -ESTALE. */
+int mpr_future_look_up(mproc_future *f, struct mpr_future_use *ret_u);
+
+/* As mproc_future_wait(). */
+int mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout);
+
+/* The result of one that is DONE, as mproc_future_get(). */
+int mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
+		    size_t *ret_len);
+
+#endif

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The keeper: a process with one thread that forks a pool's workers, replaces those
+ * that end, completes or requeues what they had, and kills who is overdue. It runs
+ * nothing of the user's, and sleeps as all do (sync/park.h), so that anybody can wake
+ * it; SIGCHLD does, too.
+ *
+ * Its word in the root says that there is no other, by proof of death of the one
+ * before. So what it alone changes needs no more than that what it does can be done
+ * again by the next one.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "arena/recover.h"
+#include "base/alloc.h"
+#include "base/log.h"
+#include "os/ambience.h"
+#include "os/child.h"
+#include "os/clock.h"
+#include "os/interrupt.h"
+#include "os/task.h"
+#include "pool/entries.h"
+#include "pool/keeping.h"
+#include "pool/task.h"
+#include "pool/worker.h"
+#include "process/handle.h"
+#include "sync/park.h"
+#include "sync/wait.h"
+
+#define MS INT64_C(1000000)
+#define SWEEP_EVERY (1000 * MS)
+#define SHORT_LIFE (100 * MS)
+#define PAUSE_FIRST (10 * MS)
+#define PAUSE_MAX (1000 * MS)
+
+/* A worker, in the keeper's own memory: what it kills is by this. */
+struct hand {
+	mproc_process *process; /* or NULL: there is none */
+	bool foreign; /* of a keeper before, and alive */
+	int64_t started;
+	uint64_t done; /* tasks, by then */
+};
+
+struct keeper {
+	struct mpr_pool_use use;
+	struct mpr_self *self;
+	uint64_t word; /* in the root */
+	mproc_queue *queue;
+	unsigned n;
+	struct hand *hands;
+	struct mpr_child_ears ears;
+	bool announce; /* what is QUEUED, again */
+	bool shut; /* the queue */
+	int64_t swept; /* when */
+	int64_t start_at; /* no worker before that */
+	int64_t pause;
+};
+
+static unsigned woken_slot;
+static mproc_arena *woken_arena;
+static volatile sig_atomic_t asked_to_end;
+
+static void
+on_signal(int signal)
+{
+	if (signal == SIGTERM)
+		asked_to_end = 1;
+	mpr_unpark(woken_arena, woken_slot);
+}
+
+/* All that worker @w had, which is dead. @end is NULL if nobody knows how. */
+static void
+bury(struct keeper *k, unsigned w, const struct mproc_exit *end)
+{
+	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
+	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
+	struct mproc_future *f;
+
+	while ((f = mpr_entries_next(&walk)))
+		mpr_task_bury(&k->use, k->self, f, w, end);
+	if (!record)
+		return;
+	atomic_store(&record->lease, 0);
+	atomic_store(&record->doomed, 0);
+	/* Last: from here on the number can be another worker's. */
+	atomic_store(&record->word, 0);
+}
+
+/* Who ends soon after its start, without having done anything, is started again a
+ * little later each time. */
+static void
+note_end(struct keeper *k, struct hand *h, unsigned w)
+{
+	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
+	int64_t now = mproc_now();
+
+	if (now - h->started > SHORT_LIFE ||
+	    (record && atomic_load(&record->done) != h->done)) {
+		k->pause = 0;
+		return;
+	}
+	k->pause = k->pause ? 2 * k->pause : PAUSE_FIRST;
+	if (k->pause > PAUSE_MAX)
+		k->pause = PAUSE_MAX;
+	k->start_at = now + k->pause;
+}
+
+/* Whether the participant that is meant by @word, of sync/holder.h, is dead, and what
+ * it had on its way in the heap is settled. */
+static bool
+is_gone(mproc_arena *a, uint64_t word)
+{
+	unsigned slot = mpr_holder_slot(word), state;
+	uint64_t ident;
+
+	if (slot >= mpr_participants_high(a))
+		return true;
+	(void)mpr_recover_slot(a, slot);
+	ident = atomic_load(&mpr_participant_at(a, slot)->ident);
+	state = mpr_participant_state(ident);
+	return mpr_holder_of(slot, ident) != mpr_holder_name(word) ||
+	       (state != MPR_PARTICIPANT_LIVE && state != MPR_PARTICIPANT_DEAD);
+}
+
+static void
+reap(struct keeper *k)
+{
+	struct mproc_exit end;
+
+	for (unsigned w = 0; w < k->n; w++) {
+		struct hand *h = &k->hands[w];
+		struct mpr_pool_worker *record;
+
+		if (h->process && mpr_process_has_ended(h->process)) {
+			end = h->process->exit;
+			if (end.code != 0)
+				atomic_fetch_add(&k->use.root->deaths, 1);
+			note_end(k, h, w);
+			bury(k, w, &end);
+			mproc_process_close(h->process);
+			h->process = NULL;
+		} else if (h->foreign) {
+			record = mpr_pool_worker_at(&k->use, w);
+			if (record && !is_gone(k->use.arena,
+					       atomic_load(&record->word)))
+				continue;
+			bury(k, w, NULL);
+			h->foreign = false;
+		}
+	}
+}
+
+static void
+start_worker(struct keeper *k, unsigned w)
+{
+	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
+	struct mpr_working working = {
+		.use = k->use,
+		.number = w,
+		/* Never 0, and without HELD. */
+		.ticket = (mpr_arena_epoch(k->use.arena) + 1) << 32,
+		.keeper = k->word,
+		.ears = &k->ears,
+	};
+	char name[MPR_NAME_MAX];
+	struct mproc_process_opts o = {
+		.struct_size = sizeof(o),
+		.name = name,
+		.method = MPROC_FORK,
+	};
+	struct mpr_call call = mpr_call_entry(mpr_worker_run, &working, 0);
+	struct hand *h = &k->hands[w];
+
+	if (!record)
+		return;
+	snprintf(name, sizeof(name), "%.40s-%u",
+		 k->use.root->name[0] ? k->use.root->name : "worker", w);
+	if (!working.ticket)
+		working.ticket = UINT64_C(1) << 32;
+	atomic_store(&record->word, working.ticket);
+	h->started = mproc_now();
+	h->done = atomic_load(&record->done);
+	if (mpr_process_hold_service(&h->process, &call, &o) < 0) {
+		h->process = NULL;
+		atomic_store(&record->word, 0);
+		k->start_at = mproc_now() + PAUSE_FIRST;
+		return;
+	}
+	mpr_process_let_go(h->process);
+}
+
+static unsigned
+start_workers(struct keeper *k)
+{
+	unsigned n = 0;
+
+	for (unsigned w = 0; w < k->n; w++) {
+		struct hand *h = &k->hands[w];
+
+		if (!h->process && !h->foreign && mproc_now() >= k->start_at)
+			start_worker(k, w);
+		n += h->process || h->foreign;
+	}
+	return n;
+}
+
+static void
+kill_worker(struct hand *h)
+{
+	if (h->process)
+		(void)mproc_process_kill(h->process);
+}
+
+/* Who has a task that is not to be done any more. Returns when to look next. */
+static int64_t
+kill_overdue(struct keeper *k)
+{
+	int64_t limit = atomic_load(&k->use.root->task_timeout);
+	int64_t now = mproc_now(), next = limit ? now + limit : MPR_NEVER;
+
+	for (unsigned w = 0; w < k->n; w++) {
+		struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
+		struct mproc_future *f;
+		int64_t started;
+		uint64_t word, holder;
+		unsigned who;
+
+		if (!record)
+			continue;
+		holder = atomic_load(&record->word);
+		if (holder && atomic_load(&record->doomed) == holder)
+			kill_worker(&k->hands[w]);
+		if (!limit)
+			continue;
+		f = mpr_entries_at(k->use.arena, atomic_load(&record->lease));
+		if (!f)
+			continue;
+		word = atomic_load(&f->cell.word);
+		started = atomic_load(&f->started);
+		if (!mpr_future_runs_at(word, w) || !started)
+			continue;
+		if (started + limit > now) {
+			next = started + limit < next ? started + limit : next;
+		} else if (word & MPR_FUTURE_REVOKED ||
+			   mpr_task_revoke(f, word, MPR_FUTURE_OVERDUE, &who)) {
+			kill_worker(&k->hands[w]);
+		}
+	}
+	return next;
+}
+
+/* A future that nobody will close: its owner is dead. And one that was to be freed by
+ * one that is. */
+static void
+sweep_one(struct keeper *k, struct mproc_future *f, pid_t *dead, pid_t *alive)
+{
+	uint64_t word = atomic_load(&f->cell.word);
+	pid_t owner = (pid_t)f->owner;
+
+	if (mpr_future_state(word) == MPR_FUTURE_FREED) {
+		if (is_gone(k->use.arena, mpr_future_freer(word)))
+			mpr_future_free(k->use.arena, k->self, f);
+		return;
+	}
+	if (word & MPR_FUTURE_ABANDONED || owner == *alive)
+		return;
+	if (owner != *dead && !mpr_task_process_ended(owner, f->owner_since)) {
+		*alive = owner;
+		return;
+	}
+	*dead = owner;
+	/* It may have died before it could announce it. */
+	if (mpr_future_state(word) == MPR_FUTURE_QUEUED)
+		k->announce = true;
+	mpr_task_abandon(k->use.arena, k->self, f);
+}
+
+static bool
+creator_is_dead(const struct keeper *k)
+{
+	return mpr_task_process_ended(
+		(pid_t)atomic_load(&k->use.root->creator),
+		atomic_load(&k->use.root->creator_since));
+}
+
+static void
+sweep(struct keeper *k)
+{
+	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
+	pid_t dead = 0, alive = (pid_t)k->self->pid;
+	int64_t now = mproc_now();
+	struct mproc_future *f;
+
+	if (now < k->swept + SWEEP_EVERY)
+		return;
+	k->swept = now;
+	while ((f = mpr_entries_next(&walk)))
+		sweep_one(k, f, &dead, &alive);
+	if (creator_is_dead(k))
+		mpr_pool_advance(&k->use, MPR_POOL_TERMINATING);
+}
+
+/* Puts a hint for each QUEUED task; what has one already has two. */
+static void
+announce_all(struct keeper *k)
+{
+	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
+	struct mproc_future *f;
+	int r = 0;
+
+	while (r == 0 && (f = mpr_entries_next(&walk))) {
+		uint64_t word = atomic_load(&f->cell.word);
+
+		if (mpr_future_state(word) == MPR_FUTURE_QUEUED)
+			r = mpr_task_announce(&k->use, f, word);
+	}
+	k->announce = r != 0;
+}
+
+/* Whether a task is not done. With @drop those that are QUEUED are failed. */
+static bool
+is_unfinished(struct keeper *k, bool drop)
+{
+	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
+	struct mproc_future *f;
+
+	while ((f = mpr_entries_next(&walk))) {
+		uint64_t word = atomic_load(&f->cell.word);
+
+		if (drop && mpr_future_state(word) == MPR_FUTURE_QUEUED)
+			mpr_task_drop(&k->use, k->self, f, word,
+				      MPR_FUTURE_SHUT);
+		else if (mpr_future_state(word) == MPR_FUTURE_QUEUED ||
+			 mpr_future_state(word) == MPR_FUTURE_RUNNING)
+			return true;
+	}
+	return false;
+}
+
+static void
+shut_queue(struct keeper *k)
+{
+	if (!k->shut)
+		(void)mproc_queue_shutdown(k->queue, MPROC_IMMEDIATE);
+	k->shut = true;
+}
+
+static void
+revoke_all(struct keeper *k)
+{
+	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
+	struct mproc_future *f;
+	unsigned w;
+
+	while ((f = mpr_entries_next(&walk))) {
+		uint64_t word = atomic_load(&f->cell.word);
+
+		mpr_task_drop(&k->use, k->self, f, word, MPR_FUTURE_SHUT);
+		mpr_task_revoke(f, word, MPR_FUTURE_SHUT, &w);
+	}
+	for (w = 0; w < k->n; w++)
+		kill_worker(&k->hands[w]);
+}
+
+static unsigned
+count_workers(const struct keeper *k)
+{
+	unsigned n = 0;
+
+	for (unsigned w = 0; w < k->n; w++)
+		n += k->hands[w].process || k->hands[w].foreign;
+	return n;
+}
+
+/* Returns whether the pool has ended. */
+static bool
+look_at_phase(struct keeper *k)
+{
+	enum mpr_pool_phase phase = mpr_pool_phase(&k->use);
+
+	if (phase == MPR_POOL_TERMINATING) {
+		shut_queue(k);
+		revoke_all(k);
+		return !count_workers(k) && !is_unfinished(k, true);
+	}
+	if (phase == MPR_POOL_CLOSING && !is_unfinished(k, false)) {
+		/* The workers end by that. */
+		shut_queue(k);
+		return !count_workers(k);
+	}
+	if (phase == MPR_POOL_ENDED)
+		return !count_workers(k);
+	if (k->announce)
+		announce_all(k);
+	if (!k->shut)
+		start_workers(k);
+	return false;
+}
+
+static void
+end(struct keeper *k)
+{
+	struct mpr_wake wake;
+
+	mpr_wake_begin(&wake, k->use.arena, k->self, k->use.pool);
+	mpr_pool_advance(&k->use, MPR_POOL_ENDED);
+	mpr_wake_all(&wake);
+	mpr_wake_end(&wake);
+}
+
+static void
+keep(struct keeper *k)
+{
+	int64_t next;
+	uint32_t ticket;
+
+	for (;;) {
+		ticket = mpr_park_ticket(k->self);
+		if (asked_to_end)
+			mpr_pool_advance(&k->use, MPR_POOL_TERMINATING);
+		reap(k);
+		next = kill_overdue(k);
+		sweep(k);
+		if (look_at_phase(k))
+			break;
+		if (k->start_at > mproc_now() && k->start_at < next)
+			next = k->start_at;
+		if (mpr_park(k->self, k->use.pool, ticket, next) == -EINTR)
+			mpr_interrupt_answer();
+	}
+	end(k);
+}
+
+/* What a keeper before us has left. */
+static bool
+take_over(struct keeper *k)
+{
+	struct mpr_pool_worker *record;
+	uint64_t word;
+
+	for (unsigned w = 0; w < k->n; w++) {
+		record = mpr_pool_worker_at(&k->use, w);
+		if (!record)
+			return false;
+		word = atomic_load(&record->word);
+		/* One that was being forked finds that it is too late. */
+		if (!(word & MPR_HELD) &&
+		    !atomic_compare_exchange_strong(&record->word, &word, 0) &&
+		    !(word & MPR_HELD))
+			return false;
+		k->hands[w].foreign = (word & MPR_HELD) != 0;
+	}
+	/* Those that were told, and those that nobody has told of. */
+	k->announce = true;
+	atomic_fetch_add(&k->use.root->keepers, 1);
+	return true;
+}
+
+int
+mpr_keeper_run(void *arg)
+{
+	const struct mpr_keeping *keeping = arg;
+	uint64_t starter = keeping->starter;
+	struct mpr_keyboard keyboard;
+	struct keeper k = { .use = keeping->use };
+
+	k.n = atomic_load(&k.use.root->n_workers);
+	if (k.n > MPR_POOL_WORKERS_MAX || mpr_self(k.use.arena, &k.self) < 0)
+		return 1;
+	k.queue = mpr_pool_queue(&k.use);
+	k.hands = mpr_zalloc(k.n * sizeof(*k.hands));
+	if (!k.queue || !k.hands)
+		return 1;
+	woken_arena = k.use.arena;
+	woken_slot = k.self->slot;
+	mpr_keyboard_ignore(&keyboard);
+	mpr_child_listen(on_signal, &k.ears);
+	k.word = mpr_holder(k.self);
+	/* The point from which on the pool is ours. */
+	if (!atomic_compare_exchange_strong(&k.use.root->keeper, &starter,
+					    k.word))
+		return 0;
+	mpr_unpark(k.use.arena, keeping->starter_slot);
+	if (take_over(&k))
+		keep(&k);
+	free(k.hands);
+	return 0;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pool's memory. The root, the workers' records and the groups of entries stay with
+ * the cell, for the next pool there: who comes late finds that it is another one by
+ * the generation, and not somebody else's bytes.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "os/image.h"
+#include "pool/entries.h"
+#include "pool/pool.h"
+
+/* So many cells may still have workers of a pool whose creator was killed. */
+#define BUSY_MAX 8
+
+static struct mpr_pool_root *
+root_of(const mproc_arena *a, const mproc_pool *pool)
+{
+	uint64_t offset = atomic_load(&pool->root);
+
+	return offset && mpr_heap_is_linked(a, offset,
+					    sizeof(struct mpr_pool_root)) ?
+		       mpr_arena_at(a, offset) : NULL;
+}
+
+static bool
+lives(const mproc_arena *a, uint64_t word)
+{
+	return word & MPR_HELD && !mpr_holder_is_dead(a, word);
+}
+
+/* Whether a process of an earlier pool in that cell may still be there. */
+static bool
+is_busy(mproc_arena *a, mproc_pool *pool)
+{
+	struct mpr_pool_use u = { .pool = pool, .arena = a };
+	struct mpr_pool_worker *record;
+
+	u.root = root_of(a, pool);
+	if (!u.root)
+		return false;
+	if (lives(a, atomic_load(&u.root->keeper)))
+		return true;
+	for (unsigned w = 0; (record = mpr_pool_worker_at(&u, w)); w++)
+		if (lives(a, atomic_load(&record->word)))
+			return true;
+	return false;
+}
+
+/* A cell that is the caller's, and nobody else's. */
+static int
+take_cell(mproc_arena *a, mproc_pool **ret_pool)
+{
+	mproc_pool *busy[BUSY_MAX];
+	void *cell = NULL;
+	int r, n = 0;
+
+	for (;;) {
+		r = mpr_cell_create_in(a, MPR_CELL_POOL, &cell);
+		if (r < 0 || !is_busy(a, cell))
+			break;
+		if (n == BUSY_MAX) {
+			mpr_cell_open(cell, MPR_GONE);
+			r = mpr_fail(-EBUSY, "workers of %d pools whose "
+				     "creators were killed do not end", n);
+			break;
+		}
+		busy[n++] = cell;
+	}
+	while (n)
+		mpr_cell_open(busy[--n], MPR_GONE);
+	*ret_pool = cell;
+	return r;
+}
+
+static int
+make_root(const struct mpr_pool_use *u, struct mpr_self *self,
+	  struct mpr_pool_root **ret_root)
+{
+	struct mpr_block_ref ref;
+	int r;
+
+	*ret_root = root_of(u->arena, u->pool);
+	if (*ret_root)
+		return 0;
+	r = mpr_heap_reserve(u->arena, self, sizeof(struct mpr_pool_root), &ref);
+	if (r < 0)
+		return r;
+	*ret_root = mpr_arena_at(u->arena, ref.offset);
+	(*ret_root)->mark = MPR_POOL_MARK + mpr_arena_offset(u->arena, u->pool);
+	mpr_block_link(u->arena, self, &ref, &u->pool->root);
+	return 0;
+}
+
+/* Unlinks what @link names, if it names something. */
+static void
+drop_block(const struct mpr_pool_use *u, struct mpr_self *self,
+	   _Atomic uint64_t *link)
+{
+	struct mpr_block_ref ref;
+
+	if (atomic_load(link) && mpr_heap_find_at(u->arena, link, &ref))
+		mpr_block_unlink(u->arena, self, &ref, link, 0);
+}
+
+static int
+make_workers(const struct mpr_pool_use *u, struct mpr_self *self, unsigned n)
+{
+	size_t size = n * sizeof(struct mpr_pool_worker);
+	struct mpr_pool_worker *record;
+	struct mpr_block_ref ref;
+	int r;
+
+	if (!mpr_pool_worker_at(u, n - 1)) {
+		drop_block(u, self, &u->root->workers);
+		r = mpr_heap_reserve(u->arena, self, size, &ref);
+		if (r < 0)
+			return r;
+		mpr_block_link(u->arena, self, &ref, &u->root->workers);
+	}
+	for (unsigned w = 0; (record = mpr_pool_worker_at(u, w)); w++) {
+		atomic_store(&record->word, 0);
+		atomic_store(&record->doomed, 0);
+		atomic_store(&record->lease, 0);
+		atomic_store(&record->done, 0);
+	}
+	atomic_store(&u->root->n_workers, n);
+	return 0;
+}
+
+static int
+copy_init_arg(const struct mpr_pool_use *u, struct mpr_self *self,
+	      const struct mproc_pool_opts *o)
+{
+	struct mpr_block_ref ref;
+	void *copy = o->init_arg;
+	int r;
+
+	drop_block(u, self, &u->root->init);
+	if (o->init_size) {
+		r = mpr_heap_reserve_dirty(u->arena, self, o->init_size, &ref);
+		if (r < 0)
+			return r;
+		copy = mpr_arena_at(u->arena, ref.offset);
+		memcpy(copy, o->init_arg, o->init_size);
+		mpr_block_link(u->arena, self, &ref, &u->root->init);
+	}
+	atomic_store(&u->root->init_arg, (uint64_t)(uintptr_t)copy);
+	return 0;
+}
+
+static void
+drop_queue(const struct mpr_pool_use *u)
+{
+	mproc_queue *q = mpr_pool_queue(u);
+
+	atomic_store(&u->root->queue, 0);
+	mproc_queue_destroy(q);
+}
+
+static int
+make_queue(const struct mpr_pool_use *u, const struct mproc_pool_opts *o)
+{
+	struct mproc_queue_opts qo = {
+		.struct_size = sizeof(qo),
+		.name = o->name,
+		/* For some 100,000 tasks of each thread that submits. */
+		.capacity = 4 << 20,
+		.max_message = sizeof(struct mpr_pool_hint),
+		.ack = true,
+		.max_redeliveries = -1,
+		.arena = u->arena,
+	};
+	mproc_queue *q;
+	int r = mproc_queue_create(&q, &qo);
+
+	if (r == 0)
+		atomic_store(&u->root->queue, mpr_arena_offset(u->arena, q));
+	return r;
+}
+
+static void
+drop_futures(const struct mpr_pool_use *u, struct mpr_self *self)
+{
+	struct mpr_entries_walk walk = mpr_entries_walk(u);
+	struct mproc_future *f;
+
+	while ((f = mpr_entries_next(&walk)))
+		mpr_future_free(u->arena, self, f);
+}
+
+static void
+write_root(const struct mpr_pool_use *u, struct mpr_self *self,
+	   const struct mproc_pool_opts *o)
+{
+	struct mpr_pool_root *root = u->root;
+	union {
+		mproc_entry *fn;
+		uint64_t word;
+	} initializer = { .word = 0 };
+
+	initializer.fn = o->initializer;
+	atomic_store(&root->keeper, 0);
+	atomic_store(&root->creator, self->pid);
+	atomic_store(&root->creator_since,
+		     atomic_load(&self->shared->joined_at));
+	atomic_store(&root->image, mpr_image_mark());
+	atomic_store(&root->task_timeout, o->task_timeout.ns);
+	atomic_store(&root->retries, (uint32_t)o->retries);
+	atomic_store(&root->broken, 0);
+	atomic_store(&root->initializer, initializer.word);
+	atomic_store(&root->deaths, 0);
+	atomic_store(&root->retried, 0);
+	atomic_store(&root->keepers, 0);
+	memset(root->name, 0, sizeof(root->name));
+	if (o->name)
+		snprintf(root->name, sizeof(root->name), "%s", o->name);
+}
+
+int
+mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
+	      const struct mproc_pool_opts *o)
+{
+	struct mpr_pool_use *u = ret_u;
+	int r;
+
+	*u = (struct mpr_pool_use){ .arena = self->arena };
+	r = take_cell(u->arena, &u->pool);
+	if (r < 0)
+		return r;
+	u->generation = atomic_load(&u->pool->cell.generation);
+	r = make_root(u, self, &u->root);
+	if (r == 0) {
+		/* Of one who died before the cell was free again. */
+		drop_futures(u, self);
+		if (atomic_load(&u->root->queue))
+			drop_queue(u);
+		write_root(u, self, o);
+		r = make_workers(u, self, (unsigned)o->workers);
+	}
+	if (r == 0)
+		r = copy_init_arg(u, self, o);
+	if (r == 0)
+		r = make_queue(u, o);
+	if (r < 0) {
+		mpr_cell_open(u->pool, MPR_GONE);
+		return r;
+	}
+	atomic_store(&u->root->phase,
+		     (uint64_t)u->generation << 32 | MPR_POOL_OPEN);
+	return 0;
+}
+
+void
+mpr_pool_unmake(const struct mpr_pool_use *u, struct mpr_self *self)
+{
+	drop_futures(u, self);
+	drop_block(u, self, &u->root->init);
+	drop_queue(u);
+	mpr_cell_open(u->pool, MPR_GONE);
+}

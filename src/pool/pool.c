@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/opts.h"
+#include "os/clock.h"
+#include "os/generation.h"
+#include "pool/entries.h"
+#include "pool/keeping.h"
+#include "pool/pool.h"
+#include "process/handle.h"
+#include "sync/await.h"
+
+#define RETRIES_MAX 1000000
+#define PATIENCE INT64_C(2000000000) /* ns, with one keeper */
+
+/* Pools of this process. A forked child's are its parent's. */
+struct made {
+	struct made *next;
+	uint64_t generation; /* of the process */
+	struct mpr_pool_use use;
+};
+
+static struct made *all_made;
+static uint64_t prepared; /* the generation that has the function at its end */
+
+/* What an earlier process of the same memory has left is dropped. The process lock is
+ * held. */
+static struct made **
+find_made(const struct mpr_pool_use *u)
+{
+	struct made **link = &all_made;
+
+	for (; *link; link = &(*link)->next)
+		if ((*link)->generation == mpr_generation() &&
+		    (*link)->use.pool == u->pool &&
+		    (*link)->use.generation == u->generation)
+			return link;
+	return NULL;
+}
+
+/* Returns 0, or why the pool is not the caller's to end. */
+static int
+control(mproc_pool *pool, struct mpr_pool_use *ret_u, struct mpr_self **ret_self)
+{
+	bool ours;
+	int r = mpr_pool_look_up(pool, ret_u);
+
+	if (r < 0)
+		return r;
+	mpr_process_lock();
+	ours = find_made(ret_u) != NULL;
+	mpr_process_unlock();
+	if (!ours)
+		return mpr_fail(-ECHILD, "%s was made by another process",
+				mpr_pool_label(ret_u).text);
+	return mpr_self(ret_u->arena, ret_self);
+}
+
+struct attempt {
+	struct mpr_await await;
+	const struct mpr_pool_use *use;
+};
+
+#define LOOK_AFTER 1
+
+static int
+look(struct mpr_await *await, bool waits)
+{
+	const struct attempt *t = (const struct attempt *)await;
+
+	(void)waits;
+	if (mpr_pool_phase(t->use) == MPR_POOL_ENDED)
+		return 0;
+	/* Who ends the pool wakes all who wait for it, and always looks. */
+	return mpr_keeping_is_on(t->use) ? -EBUSY : LOOK_AFTER;
+}
+
+static int
+wait_for_end(const struct mpr_pool_use *u, struct mpr_self *self,
+	     int64_t deadline, bool now)
+{
+	struct attempt t = {
+		.use = u,
+		.await = {
+			.look = look,
+			.what = "pool",
+			.kind = MPR_WAIT_NEWS,
+			.cell = &u->pool->cell,
+		},
+	};
+	int r;
+
+	do {
+		r = mpr_keeping_ensure(u, self);
+		t.await.owner = mpr_keeping_slot(u);
+		if (r == 0)
+			r = mpr_await_begin(&t.await);
+		if (r == 0)
+			r = mpr_await(&t.await,
+				      now ? MPROC_NOWAIT :
+				      deadline == MPR_NEVER ? MPROC_FOREVER :
+							  mproc_until(deadline));
+	} while (r == LOOK_AFTER);
+	return r;
+}
+
+/* The pool has ended, and so does its keeper. */
+static void
+reap_keeper(const struct mpr_pool_use *u)
+{
+	mproc_process *keeper = mpr_keeping_take(u);
+
+	if (!keeper)
+		return;
+	if (mpr_process_wait(keeper, mproc_now() + PATIENCE, false) < 0)
+		(void)mproc_process_kill(keeper);
+	mproc_process_close(keeper);
+}
+
+static void
+terminate(const struct mpr_pool_use *u)
+{
+	mpr_pool_advance(u, MPR_POOL_TERMINATING);
+	mpr_keeping_wake(u);
+}
+
+/* Ends it within bounded time. Returns whether it has ended. */
+static bool
+stop(const struct mpr_pool_use *u, struct mpr_self *self)
+{
+	mproc_process *keeper;
+
+	terminate(u);
+	for (int i = 0; i < 2; i++) {
+		int64_t deadline = mproc_now() + PATIENCE;
+		int r;
+
+		/* An interrupt is answered, and does not end this. */
+		do
+			r = wait_for_end(u, self, deadline, false);
+		while (r == -EINTR);
+		if (r == 0) {
+			reap_keeper(u);
+			return true;
+		}
+		/* It may be stopped: another one takes its place. */
+		keeper = mpr_keeping_take(u);
+		if (!keeper)
+			break;
+		(void)mproc_process_kill(keeper);
+		(void)mpr_process_wait(keeper, mproc_now() + PATIENCE, false);
+		mproc_process_close(keeper);
+	}
+	return false;
+}
+
+/* At the end of the process: its pools end first. */
+static void
+stop_all(void *unused)
+{
+	struct mpr_pool_use use = { 0 };
+	struct mpr_self *self;
+	struct made *m;
+
+	(void)unused;
+	for (;;) {
+		mpr_process_lock();
+		for (m = all_made; m; m = m->next)
+			if (m->generation == mpr_generation())
+				break;
+		if (m) {
+			m->generation = 0;
+			use = m->use;
+		}
+		mpr_process_unlock();
+		if (!m)
+			return;
+		if (mpr_self(use.arena, &self) == 0)
+			(void)stop(&use, self);
+	}
+}
+
+static int
+prepare_end(void)
+{
+	int r = 0;
+
+	mpr_process_lock();
+	if (prepared == mpr_generation()) {
+		mpr_process_unlock();
+		return 0;
+	}
+	prepared = mpr_generation();
+	mpr_process_unlock();
+	r = mproc_at_exit(stop_all, NULL);
+	if (r < 0)
+		prepared = 0;
+	return r;
+}
+
+static int
+check_opts(struct mproc_pool_opts *o)
+{
+	if (!o->workers)
+		o->workers = mproc_cpu_count();
+	if (o->workers < 1 || o->workers > MPR_POOL_WORKERS_MAX)
+		return mpr_fail(-EINVAL, "workers is %d, not 1 to %d", o->workers,
+				MPR_POOL_WORKERS_MAX);
+	if (o->retries < 0 || o->retries > RETRIES_MAX)
+		return mpr_fail(-EINVAL, "retries is %d, not 0 to %d",
+				o->retries, RETRIES_MAX);
+	if (o->task_timeout.ns < 0)
+		return mpr_fail(-EINVAL, "task_timeout is a point in time");
+	if (o->task_timeout.ns == INT64_MAX)
+		o->task_timeout = MPROC_NOWAIT;
+	if (o->init_size && !o->init_arg)
+		return mpr_fail(-EINVAL, "init_arg is NULL, init_size is %zu",
+				o->init_size);
+	return 0;
+}
+
+/* It has ended: nothing of it stays. */
+static void
+free_ended(const struct mpr_pool_use *u, struct mpr_self *self)
+{
+	struct made **link, *m = NULL;
+
+	if (!mpr_cell_take(MPR_CELL_POOL, u->pool))
+		return;
+	mpr_pool_unmake(u, self);
+	mpr_process_lock();
+	link = find_made(u);
+	if (link) {
+		m = *link;
+		*link = m->next;
+	}
+	mpr_process_unlock();
+	free(m);
+}
+
+static int
+create(mproc_pool **ret_p, struct mpr_self *self,
+       const struct mproc_pool_opts *o)
+{
+	struct made *m = mpr_malloc(sizeof(*m));
+	int r;
+
+	if (!m)
+		return mpr_fail(-ENOMEM, "no memory for a pool");
+	r = mpr_pool_make(&m->use, self, o);
+	if (r < 0) {
+		free(m);
+		return r;
+	}
+	/* Killed until here, and until the cell is open, its keeper ends with us,
+	 * and the cell is free. */
+	r = mpr_keeping_ensure(&m->use, self);
+	if (r < 0) {
+		mpr_pool_advance(&m->use, MPR_POOL_ENDED);
+		mpr_pool_unmake(&m->use, self);
+		free(m);
+		return r;
+	}
+	m->generation = mpr_generation();
+	*ret_p = m->use.pool;
+	mpr_process_lock();
+	m->next = all_made;
+	all_made = m;
+	mpr_process_unlock();
+	mpr_cell_open(*ret_p, 0);
+	return 0;
+}
+
+int
+mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts)
+{
+	struct mproc_pool_opts o;
+	struct mpr_self *self;
+	mproc_arena *a;
+	int r;
+
+	if (!ret_p)
+		return mpr_fail(-EINVAL, "ret_p is NULL");
+	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r == 0)
+		r = check_opts(&o);
+	if (r == 0)
+		r = mpr_arena_get(&a);
+	if (r == 0)
+		r = mpr_self(a, &self);
+	if (r == 0)
+		r = prepare_end();
+	return r < 0 ? r : create(ret_p, self, &o);
+}
+
+int
+mproc_pool_close(mproc_pool *pool)
+{
+	struct mpr_pool_use u;
+	struct mpr_self *self;
+	int r = control(pool, &u, &self);
+
+	if (r < 0)
+		return r;
+	mpr_pool_advance(&u, MPR_POOL_CLOSING);
+	mpr_keeping_wake(&u);
+	return 0;
+}
+
+int
+mproc_pool_terminate(mproc_pool *pool)
+{
+	struct mpr_pool_use u;
+	struct mpr_self *self;
+	int r = control(pool, &u, &self);
+
+	if (r < 0)
+		return r;
+	terminate(&u);
+	return 0;
+}
+
+int
+mproc_pool_join(mproc_pool *pool, mproc_timeout timeout)
+{
+	struct mpr_pool_use u;
+	struct mpr_self *self;
+	int r = control(pool, &u, &self);
+
+	if (r < 0)
+		return r;
+	if (mpr_pool_phase(&u) == MPR_POOL_OPEN)
+		return mpr_fail(-EINVAL, "%s is neither closed nor terminated",
+				mpr_pool_label(&u).text);
+	r = wait_for_end(&u, self, mpr_deadline(timeout), timeout.ns == 0);
+	if (r == 0)
+		reap_keeper(&u);
+	return r;
+}
+
+void
+mproc_pool_free(mproc_pool *pool)
+{
+	struct mpr_pool_use u;
+	struct mpr_self *self;
+
+	if (!pool || control(pool, &u, &self) < 0)
+		return;
+	if (stop(&u, self))
+		free_ended(&u, self);
+	else
+		mpr_log(MPROC_LOG_ERROR, "%s does not end, and is not freed",
+			mpr_pool_label(&u).text);
+}
+
+int
+mproc_pool_stat(mproc_pool *pool, struct mproc_pool_stat *ret_stat)
+{
+	struct mpr_entries_walk walk;
+	struct mpr_pool_worker *record;
+	struct mpr_pool_use u;
+	struct mproc_future *f;
+	uint64_t word;
+	unsigned n;
+	int r;
+
+	if (!ret_stat)
+		return mpr_fail(-EINVAL, "ret_stat is NULL");
+	r = mpr_pool_look_up(pool, &u);
+	if (r < 0)
+		return r;
+	memset(ret_stat, 0, sizeof(*ret_stat));
+	n = atomic_load(&u.root->n_workers);
+	for (unsigned w = 0; w < n && (record = mpr_pool_worker_at(&u, w)); w++) {
+		word = atomic_load(&record->word);
+		if (word & MPR_HELD && !mpr_holder_is_dead(u.arena, word))
+			ret_stat->workers++;
+		ret_stat->done += atomic_load(&record->done);
+	}
+	walk = mpr_entries_walk(&u);
+	while ((f = mpr_entries_next(&walk))) {
+		word = atomic_load(&f->cell.word);
+		ret_stat->queued +=
+			mpr_future_state(word) == MPR_FUTURE_QUEUED;
+		ret_stat->running +=
+			mpr_future_state(word) == MPR_FUTURE_RUNNING;
+		ret_stat->futures++;
+	}
+	ret_stat->phase = (int)mpr_pool_phase(&u);
+	ret_stat->deaths = atomic_load(&u.root->deaths);
+	ret_stat->retried = atomic_load(&u.root->retried);
+	ret_stat->keepers = atomic_load(&u.root->keepers);
+	word = atomic_load(&u.root->keeper);
+	if (word & MPR_HELD && !mpr_holder_is_dead(u.arena, word))
+		ret_stat->keeper =
+			(pid_t)atomic_load(&mpr_participant_at(
+				u.arena, mpr_holder_slot(word))->pid);
+	memcpy(ret_stat->name, u.root->name, sizeof(ret_stat->name));
+	ret_stat->name[sizeof(ret_stat->name) - 1] = '\0';
+	word = atomic_load(&u.root->broken);
+	if (word)
+		ret_stat->initializer = (int)(uint32_t)word;
+	return 0;
+}

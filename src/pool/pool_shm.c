@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arena/table.h"
+#include "base/error.h"
+#include "pool/pool_shm.h"
+
+static struct mpr_pool_root *
+find_root(const mproc_arena *a, const mproc_pool *pool)
+{
+	/* Acquire pairs with the store that linked it: the mark is there. */
+	uint64_t offset =
+		atomic_load_explicit(&pool->root, memory_order_acquire);
+	struct mpr_pool_root *root;
+
+	if (!offset ||
+	    !mpr_heap_is_linked(a, offset, sizeof(struct mpr_pool_root)))
+		return NULL;
+	root = mpr_arena_at(a, offset);
+	return root->mark == MPR_POOL_MARK + mpr_arena_offset(a, pool) ? root :
+									 NULL;
+}
+
+int
+mpr_pool_look_up(mproc_pool *pool, struct mpr_pool_use *ret_u)
+{
+	mproc_arena *a = mpr_arena_of(pool);
+	uint64_t at;
+
+	if (!pool)
+		return mpr_fail(-EINVAL, "pool is NULL");
+	at = a ? mpr_arena_offset(a, pool) : 0;
+	if (!a || !mpr_arena_has(a, at, sizeof(*pool)))
+		return mpr_fail(-EFAULT, "%p is not shared memory",
+				(void *)pool);
+	*ret_u = (struct mpr_pool_use){
+		.pool = pool,
+		.arena = a,
+		.root = at % MPR_CELL ? NULL : find_root(a, pool),
+		.generation = atomic_load(&pool->cell.generation),
+	};
+	if (!ret_u->root)
+		return mpr_fail(-EINVAL, "%p is no pool", (void *)pool);
+	/* After the generation: a new pool has another one. */
+	if (atomic_load(&pool->cell.word) & MPR_GONE)
+		return mpr_fail(-ESTALE, "pool %p was freed", (void *)pool);
+	return 0;
+}
+
+bool
+mpr_pool_advance(const struct mpr_pool_use *u, enum mpr_pool_phase to)
+{
+	uint64_t word = atomic_load(&u->root->phase);
+	uint64_t next = (uint64_t)u->generation << 32 | to;
+
+	while (word >> 32 == u->generation && word < next)
+		if (atomic_compare_exchange_strong(&u->root->phase, &word,
+						   next))
+			return true;
+	return false;
+}
+
+struct mpr_pool_label
+mpr_pool_label(const struct mpr_pool_use *u)
+{
+	struct mpr_pool_label label;
+	char name[MPR_POOL_NAME];
+
+	/* Any process can write there. */
+	memcpy(name, u->root->name, sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	if (name[0])
+		snprintf(label.text, sizeof(label.text), "pool \"%s\"", name);
+	else
+		snprintf(label.text, sizeof(label.text), "pool %p",
+			 (void *)u->pool);
+	return label;
+}
+
+struct mpr_pool_worker *
+mpr_pool_worker_at(const struct mpr_pool_use *u, unsigned w)
+{
+	uint64_t offset = atomic_load(&u->root->workers);
+	size_t at = w * sizeof(struct mpr_pool_worker);
+	struct mpr_block_ref ref;
+
+	if (w >= MPR_POOL_WORKERS_MAX ||
+	    !mpr_heap_find_linked(u->arena, offset, &ref) ||
+	    ref.size < at + sizeof(struct mpr_pool_worker))
+		return NULL;
+	return mpr_arena_at(u->arena, offset + at);
+}
+
+mproc_queue *
+mpr_pool_queue(const struct mpr_pool_use *u)
+{
+	uint64_t offset = atomic_load(&u->root->queue);
+
+	/* What is no queue its own functions refuse. */
+	return mpr_arena_has(u->arena, offset, sizeof(uint64_t)) ?
+		       mpr_arena_at(u->arena, offset) : NULL;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pool in shared memory: docs/spec/pool.md.
+ *
+ * The pool is a cell (sync/cell.h) with a root, which stays with the cell and names
+ * all the rest: the futures, in entries of groups, each entry the home of one; the
+ * workers' records; a queue, in which lie hints of what is to be done next.
+ *
+ * The truth about a task is its future's word. A hint says only where to look: one
+ * that is lost with its taker comes back (.ack), one too many finds a word that has
+ * changed.
+ */
+#ifndef MPR_POOL_POOL_SHM_H
+#define MPR_POOL_POOL_SHM_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mproc/pool.h>
+#include <mproc/queue.h>
+
+#include "arena/heap.h"
+#include "arena/participant.h"
+#include "base/macros.h"
+#include "sync/cell.h"
+#include "sync/holder.h"
+
+#define MPR_POOL_NAME 64
+#define MPR_POOL_WORKERS_MAX 512
+#define MPR_POOL_MARK UINT64_C(0x746f6f726c6f6f70) /* and the offset of the pool */
+
+struct mproc_pool {
+	struct mpr_cell cell; /* its word is 0 while the pool is there */
+	uint64_t pad[5];
+	_Atomic uint64_t root; /* offset; 0 until the cell's first pool */
+};
+
+static_assert(sizeof(struct mproc_pool) == MPR_CELL, "shared layout");
+static_assert(offsetof(struct mproc_pool, root) == MPR_CELL_BLOCKS,
+	      "shared layout");
+
+/* Only ever the next one, but for what is in brackets:
+ *	MADE -> OPEN -> [CLOSING ->] [TERMINATING ->] ENDED */
+enum mpr_pool_phase {
+	MPR_POOL_MADE = 0,
+	MPR_POOL_OPEN = 1,
+	MPR_POOL_CLOSING = 2, /* what has been submitted is done */
+	MPR_POOL_TERMINATING = 3, /* what is not done fails */
+	MPR_POOL_ENDED = 4, /* no task is left, and no worker */
+};
+
+static_assert((int)MPR_POOL_OPEN == (int)MPROC_POOL_OPEN &&
+		      (int)MPR_POOL_CLOSING == (int)MPROC_POOL_CLOSING &&
+		      (int)MPR_POOL_TERMINATING == (int)MPROC_POOL_TERMINATING &&
+		      (int)MPR_POOL_ENDED == (int)MPROC_POOL_ENDED,
+	      "what users see");
+
+/* What is changed by one process at a time, the keeper, is marked K. */
+struct mpr_pool_root {
+	uint64_t mark;
+	/* {generation of the cell 32 | 0 24 | phase 8} */
+	_Atomic uint64_t phase;
+	/* Who keeps the pool: a word of sync/holder.h, with HANDED while that one
+	 * is starting a keeper; or 0. */
+	_Atomic uint64_t keeper;
+	/* The process that made it, and from when on it was that. */
+	_Atomic uint32_t creator;
+	_Atomic uint32_t n_workers;
+	_Atomic uint64_t creator_since;
+	_Atomic uint64_t image; /* os/image.h: where addresses of tasks are valid */
+	_Atomic uint64_t queue; /* offset, or 0 */
+	_Atomic uint64_t workers; /* offset of an array of records */
+	_Atomic uint64_t groups; /* the first one's offset */
+	_Atomic int64_t task_timeout; /* ns, or 0 */
+	_Atomic uint32_t retries;
+	uint32_t pad0;
+	/* What the initializer has returned, and bit 32; or 0. */
+	_Atomic uint64_t broken;
+	_Atomic uint64_t initializer; /* address, or 0 */
+	_Atomic uint64_t init_arg; /* address */
+	_Atomic uint64_t init; /* offset of a copy of what is there, or 0 */
+	_Atomic uint64_t deaths; /* K: of workers */
+	_Atomic uint64_t retried; /* K: tasks, each time */
+	_Atomic uint64_t keepers; /* K: how many there were */
+	char name[MPR_POOL_NAME];
+	/* Where to look for a free entry next: offset of a group and an index. Any
+	 * value will do. */
+	alignas(MPR_APART) _Atomic uint64_t cursor;
+};
+
+static_assert(sizeof(struct mpr_pool_root) == 384, "shared layout");
+static_assert(offsetof(struct mpr_pool_root, cursor) == 256, "shared layout");
+
+struct mpr_pool_worker {
+	/* The worker: a word of sync/holder.h. Or a ticket, without HELD, for one
+	 * that is being forked. Or 0. */
+	alignas(MPR_APART) _Atomic uint64_t word;
+	/* A word that was here: that one is to be killed. */
+	_Atomic uint64_t doomed;
+	/* Offset of the future of the task that it has taken, or 0. */
+	_Atomic uint64_t lease;
+	_Atomic uint64_t done; /* how many tasks workers with this record did */
+};
+
+static_assert(sizeof(struct mpr_pool_worker) == 128, "shared layout");
+
+#define MPR_POOL_ENTRIES 510
+#define MPR_POOL_GROUPS_MAX (1 << 16)
+
+struct mpr_pool_group {
+	_Atomic uint64_t next; /* offset, or 0; set once */
+	uint64_t mark; /* and the offset of the root */
+	_Atomic uint64_t entry[MPR_POOL_ENTRIES]; /* offset of a future, or 0 */
+};
+
+static_assert(sizeof(struct mpr_pool_group) == 4096, "shared layout");
+
+/*
+ * A future's word.
+ *
+ *   bits 0..15   RUNNING: number of the worker; FREED: slot of who frees it
+ *   bit 17       WAITERS
+ *   bits 18..20  state
+ *   bit 22       ABANDONED: nobody wants the result, free it
+ *   bit 23       CANCELED
+ *   bit 24       OVERDUE: its time is over
+ *   bit 25       SHUT: the pool was terminated
+ *   bits 26..63  id, which no other future has; FREED: that one's incarnation
+ *
+ *   QUEUED --taken--> RUNNING,w --completed by w--> DONE --> FREED
+ *     ^                  |
+ *     +--- w is dead ----+---- w is dead, once too often --> DONE
+ *   QUEUED --CANCELED or SHUT--> DONE
+ *
+ * RUNNING with one of these three is not to be completed by its worker, which is
+ * killed, and stays RUNNING until that is dead: a future is not freed while somebody
+ * may write to it. Of a future that is DONE the three are what became of it.
+ */
+enum mpr_future_state {
+	MPR_FUTURE_QUEUED = 1,
+	MPR_FUTURE_RUNNING = 2,
+	MPR_FUTURE_DONE = 3,
+	MPR_FUTURE_FREED = 4,
+};
+
+#define MPR_FUTURE_WORKER UINT64_C(0xffff)
+#define MPR_FUTURE_STATE (UINT64_C(7) << 18)
+#define MPR_FUTURE_ABANDONED (UINT64_C(1) << 22)
+#define MPR_FUTURE_CANCELED (UINT64_C(1) << 23)
+#define MPR_FUTURE_OVERDUE (UINT64_C(1) << 24)
+#define MPR_FUTURE_SHUT (UINT64_C(1) << 25)
+#define MPR_FUTURE_REVOKED \
+	(MPR_FUTURE_CANCELED | MPR_FUTURE_OVERDUE | MPR_FUTURE_SHUT)
+#define MPR_FUTURE_ID (~UINT64_C(0) << 26)
+#define MPR_FUTURE_ID_UNIT (UINT64_C(1) << 26)
+#define MPR_FUTURE_SMALL 64
+
+static_assert(!((MPR_FUTURE_STATE | MPR_FUTURE_ABANDONED) &
+		(MPR_HELD | MPR_WAITERS | MPR_GONE)),
+	      "no word of a future looks like that of something held");
+
+struct mproc_future {
+	struct mpr_cell cell; /* .generation: that of the pool's cell */
+	_Atomic uint64_t pool; /* offset */
+	_Atomic uint64_t entry; /* offset of the word that refers to this */
+	/* Written before it is QUEUED. */
+	uint64_t fn; /* address of the task */
+	uint64_t in_len; /* bytes behind this structure */
+	uint32_t owner; /* the process that submitted it */
+	uint32_t pad0;
+	uint64_t owner_since;
+	/* Written by who runs it, and by the keeper if that one is dead. */
+	_Atomic int64_t started; /* ns, or 0 */
+	_Atomic uint64_t out; /* offset of the result, or report, or 0 */
+	_Atomic uint64_t out_len;
+	_Atomic int32_t result; /* of the task, or what became of it */
+	_Atomic uint32_t deaths; /* of workers that had it */
+	_Atomic uint32_t pid; /* the last worker's */
+	_Atomic uint32_t worker; /* its number */
+	/* How that worker ended, if it did. */
+	_Atomic int32_t code;
+	_Atomic int32_t signal;
+	_Atomic uint32_t core;
+	_Atomic uint32_t ended; /* 1: those above say so; 2: and out is a report */
+	unsigned char small[MPR_FUTURE_SMALL]; /* a result that fits */
+	uint64_t pad1;
+};
+
+static_assert(sizeof(struct mproc_future) == 192, "shared layout");
+
+static inline uint64_t
+mpr_future_word(uint64_t id, enum mpr_future_state state, unsigned who)
+{
+	return (id & MPR_FUTURE_ID) | (uint64_t)state << 18 | who;
+}
+
+static inline enum mpr_future_state
+mpr_future_state(uint64_t word)
+{
+	return (enum mpr_future_state)((word & MPR_FUTURE_STATE) >> 18);
+}
+
+/* The same future with the same flags, in another state. */
+static inline uint64_t
+mpr_future_with(uint64_t word, enum mpr_future_state state, unsigned who)
+{
+	return (word & ~(MPR_FUTURE_STATE | MPR_FUTURE_WORKER)) |
+	       (uint64_t)state << 18 | who;
+}
+
+/* FREED by the calling thread. */
+static inline uint64_t
+mpr_future_freed(const struct mpr_self *self)
+{
+	return mpr_future_word((mpr_holder(self) >> 32) * MPR_FUTURE_ID_UNIT,
+			       MPR_FUTURE_FREED, self->slot);
+}
+
+/* By whom: a word of sync/holder.h. */
+static inline uint64_t
+mpr_future_freer(uint64_t word)
+{
+	return word / MPR_FUTURE_ID_UNIT << 32 | MPR_HELD |
+	       (word & MPR_FUTURE_WORKER);
+}
+
+static inline bool
+mpr_future_runs_at(uint64_t word, unsigned worker)
+{
+	return mpr_future_state(word) == MPR_FUTURE_RUNNING &&
+	       (word & MPR_FUTURE_WORKER) == worker;
+}
+
+/* A hint: the future at @offset is QUEUED, and has @word's id. */
+struct mpr_pool_hint {
+	uint64_t offset;
+	uint64_t word;
+};
+
+/* A pool as a call found it. */
+struct mpr_pool_use {
+	mproc_pool *pool;
+	mproc_arena *arena;
+	struct mpr_pool_root *root;
+	uint32_t generation; /* of the cell */
+};
+
+/* Returns 0, -EINVAL, -EFAULT, -ESTALE. */
+int mpr_pool_look_up(mproc_pool *pool, struct mpr_pool_use *ret_u);
+
+/* Its phase; ENDED for who means another pool than is there by now. */
+static inline enum mpr_pool_phase
+mpr_pool_phase(const struct mpr_pool_use *u)
+{
+	/* seq_cst: who submits has linked its future before, and who ends the
+	 * pool looks for futures after it has changed this. */
+	uint64_t word = atomic_load(&u->root->phase);
+
+	return word >> 32 == u->generation ?
+		       (enum mpr_pool_phase)(word & 0xff) : MPR_POOL_ENDED;
+}
+
+/* From one of the phases before @to. Returns whether it was the caller. */
+bool mpr_pool_advance(const struct mpr_pool_use *u, enum mpr_pool_phase to);
+
+/* For texts. */
+struct mpr_pool_label {
+	char text[MPR_POOL_NAME + 32];
+};
+
+struct mpr_pool_label mpr_pool_label(const struct mpr_pool_use *u);
+
+/* Record @w, or NULL. */
+struct mpr_pool_worker *mpr_pool_worker_at(const struct mpr_pool_use *u,
+					   unsigned w);
+
+/* The queue of hints, or NULL. */
+mproc_queue *mpr_pool_queue(const struct mpr_pool_use *u);
+
+#endif

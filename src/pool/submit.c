@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "os/image.h"
+#include "pool/entries.h"
+#include "pool/future.h"
+#include "pool/task.h"
+
+/* So many times a group of entries that was added may be full at once. */
+#define ATTEMPTS 1000
+
+struct submission {
+	mproc_task *fn;
+	const void *in;
+	size_t len;
+};
+
+static uint64_t
+address_of(mproc_task *fn)
+{
+	union {
+		mproc_task *fn;
+		uint64_t word;
+	} u = { .word = 0 };
+
+	u.fn = fn;
+	return u.word;
+}
+
+/* A BUSY block with the future, QUEUED. */
+static int
+make(const struct mpr_pool_use *u, struct mpr_self *self,
+     const struct submission *s, struct mpr_block_ref *ret_ref,
+     uint64_t *ret_word)
+{
+	struct mproc_future *f;
+	int r;
+
+	if (s->len > SIZE_MAX - sizeof(*f))
+		return mpr_fail(-ENOMEM, "an input of %zu bytes", s->len);
+	r = mpr_heap_reserve_dirty(u->arena, self, sizeof(*f) + s->len,
+				   ret_ref);
+	if (r < 0)
+		return r;
+	f = mpr_arena_at(u->arena, ret_ref->offset);
+	memset(f, 0, sizeof(*f));
+	f->fn = address_of(s->fn);
+	f->in_len = s->len;
+	f->owner = self->pid;
+	f->owner_since = atomic_load(&self->shared->joined_at);
+	if (s->len)
+		memcpy(f + 1, s->in, s->len);
+	atomic_store_explicit(&f->pool, mpr_arena_offset(u->arena, u->pool),
+			      memory_order_relaxed);
+	atomic_store_explicit(&f->cell.generation, u->generation,
+			      memory_order_relaxed);
+	*ret_word = mpr_future_word(mpr_arena_epoch(u->arena) *
+					    MPR_FUTURE_ID_UNIT,
+				    MPR_FUTURE_QUEUED, 0);
+	atomic_store_explicit(&f->cell.word, *ret_word, memory_order_relaxed);
+	return 0;
+}
+
+static int
+link_new(const struct mpr_pool_use *u, struct mpr_self *self,
+	 const struct submission *s, struct mproc_future **ret_f,
+	 uint64_t *ret_word)
+{
+	struct mpr_block_ref ref;
+	int r = -EAGAIN;
+
+	for (int i = 0; i < ATTEMPTS && r == -EAGAIN; i++) {
+		r = make(u, self, s, &ref, ret_word);
+		if (r < 0)
+			return r;
+		r = mpr_entries_link(u, self, &ref);
+	}
+	*ret_f = mpr_arena_at(u->arena, ref.offset);
+	return r;
+}
+
+static int
+closed(const struct mpr_pool_use *u)
+{
+	return mpr_fail(-ESHUTDOWN, "%s takes no more tasks",
+			mpr_pool_label(u).text);
+}
+
+/* It is there, and is to be found by workers, unless the pool was closed meanwhile:
+ * who did that may not have seen it. */
+static int
+publish(const struct mpr_pool_use *u, struct mpr_self *self,
+	struct mproc_future *f, uint64_t word)
+{
+	int r;
+
+	r = mpr_pool_phase(u) == MPR_POOL_OPEN ?
+		    mpr_task_announce(u, f, word) : closed(u);
+	if (r == 0 || !mpr_task_drop(u, self, f, word, MPR_FUTURE_SHUT))
+		/* Somebody has begun it all the same, or failed it. */
+		return 0;
+	mpr_task_abandon(u->arena, self, f);
+	return r;
+}
+
+static int
+submit(const struct mpr_pool_use *u, struct mpr_self *self,
+       const struct submission *s, struct mproc_future **ret_f)
+{
+	struct mproc_future *f;
+	uint64_t word = 0;
+	int r;
+
+	if (!s->fn || (!s->in && s->len))
+		return mpr_fail(-EINVAL, "%s", s->fn ? "in is NULL" :
+						       "fn is NULL");
+	if (mpr_pool_phase(u) != MPR_POOL_OPEN)
+		return closed(u);
+	if (atomic_load(&u->root->image) != mpr_image_mark())
+		return mpr_fail(-ENOEXEC, "%s has workers with another image than "
+				"this process", mpr_pool_label(u).text);
+	r = link_new(u, self, s, &f, &word);
+	if (r == 0)
+		r = publish(u, self, f, word);
+	if (r == 0)
+		*ret_f = f;
+	return r;
+}
+
+int
+mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
+		  mproc_future **ret_f)
+{
+	struct submission s = { fn, in, len };
+	struct mpr_pool_use u;
+	struct mpr_self *self;
+	int r;
+
+	if (!ret_f)
+		return mpr_fail(-EINVAL, "ret_f is NULL");
+	r = mpr_pool_look_up(pool, &u);
+	if (r == 0)
+		r = mpr_self(u.arena, &self);
+	return r < 0 ? r : submit(&u, self, &s, ret_f);
+}
+
+int
+mproc_pool_apply(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
+		 void *out, size_t size, size_t *ret_len, mproc_timeout timeout)
+{
+	struct mpr_future_use u;
+	mproc_future *f;
+	int r;
+
+	if (!out && size)
+		return mpr_fail(-EINVAL, "out is NULL, size is %zu", size);
+	r = mproc_pool_submit(pool, fn, in, len, &f);
+	if (r < 0)
+		return r;
+	r = mpr_future_look_up(f, &u);
+	if (r == 0)
+		r = mpr_future_wait(&u, timeout);
+	if (r == 0)
+		r = mpr_future_read(&u, out, size, ret_len);
+	else
+		/* Its time is over: one that nobody has begun is not begun. */
+		(void)mproc_future_cancel(f, 0);
+	mproc_future_close(f);
+	return r;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "os/generation.h"
+#include "pool/entries.h"
+#include "pool/task.h"
+#include "sync/wait.h"
+
+/* What a task gets to leave its result by. */
+struct mproc_result {
+	struct mpr_worker *worker;
+	struct mproc_future *f;
+};
+
+static bool
+cas(_Atomic uint64_t *word, uint64_t *from, uint64_t to)
+{
+	return atomic_compare_exchange_strong(word, from, to);
+}
+
+/*
+ * To the end: DONE, or FREED if nobody wants it. @word is what the caller has it by;
+ * the bits @others may have come meanwhile, and after another change it is not the
+ * caller's any more. All that is written beside the word was written before.
+ */
+static bool
+finish(const struct mpr_pool_use *u, struct mpr_self *self,
+       struct mproc_future *f, uint64_t word, uint64_t others, uint64_t why)
+{
+	uint64_t seen = word, end;
+	struct mpr_wake k;
+
+	/* So that recovery wakes who waits, if we die between. */
+	mpr_wake_begin(&k, u->arena, self, f);
+	do {
+		if ((seen ^ word) & ~others) {
+			mpr_wake_end(&k);
+			return false;
+		}
+		end = seen & MPR_FUTURE_ABANDONED ?
+			      mpr_future_freed(self) :
+			      (mpr_future_with(seen, MPR_FUTURE_DONE, 0) | why) &
+				      ~MPR_WAITERS;
+		/* seq_cst: who waits sets WAITERS after it has announced itself. And
+		 * release: the result comes before. */
+	} while (!cas(&f->cell.word, &seen, end));
+	if (seen & MPR_WAITERS)
+		mpr_wake_all(&k);
+	mpr_wake_end(&k);
+	if (mpr_future_state(end) == MPR_FUTURE_FREED)
+		mpr_future_free(u->arena, self, f);
+	return true;
+}
+
+int
+mpr_task_result(const struct mproc_future *f, uint64_t word)
+{
+	if (word & MPR_FUTURE_SHUT)
+		return -ESHUTDOWN;
+	if (word & MPR_FUTURE_OVERDUE)
+		return -ETIMEDOUT;
+	if (word & MPR_FUTURE_CANCELED)
+		return -ECANCELED;
+	return atomic_load(&f->result);
+}
+
+int
+mpr_task_announce(const struct mpr_pool_use *u, struct mproc_future *f,
+		  uint64_t word)
+{
+	const struct mpr_pool_hint hint = {
+		.offset = mpr_arena_offset(u->arena, f),
+		.word = word & MPR_FUTURE_ID,
+	};
+
+	return mproc_queue_put(mpr_pool_queue(u), &hint, sizeof(hint),
+			       MPROC_NOWAIT);
+}
+
+bool
+mpr_task_drop(const struct mpr_pool_use *u, struct mpr_self *self,
+	      struct mproc_future *f, uint64_t id, uint64_t why)
+{
+	return finish(u, self, f,
+		      mpr_future_word(id, MPR_FUTURE_QUEUED, 0),
+		      MPR_WAITERS | MPR_FUTURE_ABANDONED, why);
+}
+
+bool
+mpr_task_revoke(struct mproc_future *f, uint64_t id, uint64_t why,
+		unsigned *ret_worker)
+{
+	uint64_t word = atomic_load(&f->cell.word);
+
+	while (!((word ^ id) & MPR_FUTURE_ID) &&
+	       mpr_future_state(word) == MPR_FUTURE_RUNNING &&
+	       !(word & MPR_FUTURE_REVOKED)) {
+		*ret_worker = (unsigned)(word & MPR_FUTURE_WORKER);
+		if (cas(&f->cell.word, &word, word | why))
+			return true;
+	}
+	return false;
+}
+
+bool
+mpr_task_abandon(mproc_arena *a, struct mpr_self *self, struct mproc_future *f)
+{
+	uint64_t word = atomic_load(&f->cell.word), next;
+	bool is_done;
+
+	do {
+		if (word & MPR_FUTURE_ABANDONED ||
+		    mpr_future_state(word) == MPR_FUTURE_FREED ||
+		    !mpr_future_state(word))
+			return false;
+		is_done = mpr_future_state(word) == MPR_FUTURE_DONE;
+		next = is_done ? mpr_future_freed(self) :
+				 word | MPR_FUTURE_ABANDONED;
+	} while (!cas(&f->cell.word, &word, next));
+	if (is_done)
+		mpr_future_free(a, self, f);
+	return true;
+}
+
+/* By worker @number, which is dead, or by one that lives and that is to have it
+ * again. */
+static void
+requeue(const struct mpr_pool_use *u, struct mpr_self *self,
+	struct mproc_future *f, uint64_t word)
+{
+	uint64_t next;
+
+	mpr_future_drop_out(u->arena, self, f);
+	atomic_store(&f->started, 0);
+	do {
+		/* Revoked meanwhile: the caller looks at it once more. */
+		if (word & MPR_FUTURE_REVOKED)
+			return;
+		next = mpr_future_with(word, MPR_FUTURE_QUEUED, 0);
+	} while (!cas(&f->cell.word, &word, next));
+	/* If that fails, or we die before it, it is announced with all others
+	 * (keeper.c). */
+	(void)mpr_task_announce(u, f, next);
+}
+
+static void
+note_end(const struct mpr_pool_use *u, struct mpr_self *self,
+	 struct mproc_future *f, const struct mproc_exit *end)
+{
+	size_t len;
+	char *report;
+
+	mpr_future_drop_out(u->arena, self, f);
+	atomic_store(&f->out_len, 0);
+	atomic_store(&f->result, -EOWNERDEAD);
+	if (!end)
+		return;
+	atomic_store(&f->code, end->code);
+	atomic_store(&f->signal, end->signal);
+	atomic_store(&f->core, end->core);
+	atomic_store(&f->ended, 1);
+	if (!end->report)
+		return;
+	len = strlen(end->report) + 1;
+	report = mpr_future_make_out(u->arena, self, f, len);
+	if (!report)
+		return;
+	memcpy(report, end->report, len);
+	atomic_store(&f->ended, 2);
+}
+
+bool
+mpr_task_bury(const struct mpr_pool_use *u, struct mpr_self *self,
+	      struct mproc_future *f, unsigned number,
+	      const struct mproc_exit *end)
+{
+	uint64_t word = atomic_load(&f->cell.word);
+
+	if (!mpr_future_runs_at(word, number))
+		return false;
+	/* Who dies after this counts it once more: that is one attempt less. */
+	if (!(word & MPR_FUTURE_REVOKED) &&
+	    atomic_fetch_add(&f->deaths, 1) < atomic_load(&u->root->retries)) {
+		atomic_fetch_add(&u->root->retried, 1);
+		requeue(u, self, f, word);
+		word = atomic_load(&f->cell.word);
+		if (!mpr_future_runs_at(word, number))
+			return true;
+	}
+	note_end(u, self, f, end);
+	finish(u, self, f, word,
+	       MPR_WAITERS | MPR_FUTURE_ABANDONED | MPR_FUTURE_REVOKED, 0);
+	return true;
+}
+
+/* QUEUED to RUNNING at us. */
+static bool
+take(const struct mpr_worker *me, struct mproc_future *f, uint64_t id,
+     uint64_t *ret_word)
+{
+	uint64_t word = atomic_load(&f->cell.word);
+
+	while (!((word ^ id) & MPR_FUTURE_ID) &&
+	       mpr_future_state(word) == MPR_FUTURE_QUEUED) {
+		*ret_word = mpr_future_with(word, MPR_FUTURE_RUNNING,
+					    me->number);
+		if (cas(&f->cell.word, &word, *ret_word))
+			return true;
+	}
+	return false;
+}
+
+/* Another function of the same address cannot be told; but what is no function of
+ * this process at all cannot be here, as it is the submitter's image. */
+static int
+call(struct mproc_future *f, struct mproc_result *out)
+{
+	union {
+		uint64_t word;
+		mproc_task *fn;
+	} task = { f->fn };
+
+	return task.fn(f + 1, f->in_len, out);
+}
+
+void
+mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
+{
+	struct mproc_future *f = mpr_entries_at(me->use.arena, offset);
+	struct mproc_result out = { .worker = me, .f = f };
+	struct mpr_self *self = mpr_self_in(me->use.arena);
+	int r;
+
+	if (!f || !self || !take(me, f, word, &word))
+		return;
+	/* Before the lease is told, by which the keeper looks at it. */
+	atomic_store(&f->started, mproc_now());
+	atomic_store(&f->pid, self->pid);
+	atomic_store(&f->worker, me->number);
+	if (!me->depth++)
+		atomic_store(&me->record->lease, offset);
+	r = call(f, &out);
+	/* A child that the task has forked has nothing to complete. */
+	if (me->generation != mpr_generation())
+		return;
+	if (!--me->depth)
+		atomic_store(&me->record->lease, 0);
+	atomic_store(&f->result, r < 0 ? r : 0);
+	self = mpr_self_in(me->use.arena);
+	if (!self || !finish(&me->use, self, f, word,
+			     MPR_WAITERS | MPR_FUTURE_ABANDONED, 0)) {
+		me->revoked = true;
+		return;
+	}
+	atomic_fetch_add(&me->record->done, 1);
+}
+
+int
+mproc_result_set(struct mproc_result *out, const void *p, size_t len)
+{
+	struct mproc_future *f;
+	struct mpr_self *self;
+	void *to;
+
+	if (!out || (!p && len))
+		return mpr_fail(-EINVAL, "out is %p, and there are %zu bytes at "
+				"%p", (void *)out, len, p);
+	f = out->f;
+	if (out->worker->generation != mpr_generation())
+		return mpr_fail(-ECHILD, "this process was forked by the task");
+	self = mpr_self_in(out->worker->use.arena);
+	if (!self)
+		return mpr_fail(-EINVAL, "this is not the thread of the task");
+	if (len <= sizeof(f->small)) {
+		mpr_future_drop_out(out->worker->use.arena, self, f);
+		to = f->small;
+	} else {
+		to = mpr_future_make_out(out->worker->use.arena, self, f, len);
+		if (!to)
+			return -ENOSPC;
+	}
+	if (len)
+		memcpy(to, p, len);
+	atomic_store(&f->out_len, len);
+	return 0;
+}

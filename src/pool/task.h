@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What becomes of a task: taken, run, completed by its worker; or, if that is dead,
+ * given to another one or failed by the keeper. Each is one change of the future's
+ * word; what is written beside it before belongs to who has the task by that word.
+ */
+#ifndef MPR_POOL_TASK_H
+#define MPR_POOL_TASK_H
+
+#include "pool/pool_shm.h"
+
+/* As a worker sees itself, in its own memory. */
+struct mpr_worker {
+	struct mpr_pool_use use;
+	struct mpr_pool_worker *record;
+	uint64_t generation; /* of the process */
+	uint64_t holder; /* the word of its thread */
+	unsigned number;
+	unsigned depth; /* of tasks that run tasks */
+	bool revoked; /* a task was not ours any more: we are to end */
+};
+
+/* The calling thread as a worker, or NULL: also in a child that a task has forked,
+ * and in other threads. */
+struct mpr_worker *mpr_worker_self(void);
+
+/* Takes and runs the task whose future was at @offset with @word, if it is QUEUED
+ * still. */
+void mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word);
+
+/* Announces a QUEUED task. Returns 0, or as mproc_queue_put() with MPROC_NOWAIT. */
+int mpr_task_announce(const struct mpr_pool_use *u, struct mproc_future *f,
+		      uint64_t word);
+
+/* What a future that is DONE, as @word says, has to tell: 0 or a negative error. */
+int mpr_task_result(const struct mproc_future *f, uint64_t word);
+
+/* QUEUED to DONE, for the reason @why, one of MPR_FUTURE_REVOKED. @id is that of its
+ * word. Returns whether it was. */
+bool mpr_task_drop(const struct mpr_pool_use *u, struct mpr_self *self,
+		   struct mproc_future *f, uint64_t id, uint64_t why);
+
+/* RUNNING, at whatever worker, to the same for the reason @why. Returns whether it
+ * was; then *@ret_worker is the worker's number, and the keeper is to kill it. */
+bool mpr_task_revoke(struct mproc_future *f, uint64_t id, uint64_t why,
+		     unsigned *ret_worker);
+
+/* RUNNING to DONE, or QUEUED again, by the keeper: worker @number is dead, @end is how
+ * it died, or NULL if nobody knows. Returns whether the task was its. */
+bool mpr_task_bury(const struct mpr_pool_use *u, struct mpr_self *self,
+		   struct mproc_future *f, unsigned number,
+		   const struct mproc_exit *end);
+
+/* The result is not wanted any more. Frees it now, or has it freed once the task is
+ * done. Returns false if that was so before. */
+bool mpr_task_abandon(mproc_arena *a, struct mpr_self *self,
+		      struct mproc_future *f);
+
+#endif

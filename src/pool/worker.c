@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "base/error.h"
+#include "os/generation.h"
+#include "pool/keeping.h"
+#include "pool/task.h"
+#include "pool/worker.h"
+
+static struct mpr_worker self;
+
+struct mpr_worker *
+mpr_worker_self(void)
+{
+	struct mpr_self *me;
+
+	if (!self.generation || self.generation != mpr_generation_peek())
+		return NULL;
+	me = mpr_self_in(self.use.arena);
+	return me && mpr_holder(me) == self.holder ? &self : NULL;
+}
+
+/* Whether the keeper that has forked us is still it: its successor counts us out. */
+static bool
+is_kept(uint64_t keeper)
+{
+	return atomic_load(&self.use.root->keeper) == keeper;
+}
+
+/* The next hint; waits for one. Who has nothing to do may be the last one, which the
+ * keeper of a pool that is closed waits for. */
+static int
+next_hint(mproc_queue *q, struct mpr_pool_hint *ret_hint)
+{
+	size_t len;
+	int r = mproc_queue_get(q, ret_hint, sizeof(*ret_hint), &len,
+				MPROC_NOWAIT);
+
+	if (r == -EAGAIN) {
+		if (mpr_pool_phase(&self.use) != MPR_POOL_OPEN)
+			mpr_keeping_wake(&self.use);
+		r = mproc_queue_get(q, ret_hint, sizeof(*ret_hint), &len,
+				    MPROC_FOREVER);
+	}
+	return r < 0 || len == sizeof(*ret_hint) ? r : -EBADMSG;
+}
+
+static int
+work(uint64_t keeper)
+{
+	mproc_queue *q = mpr_pool_queue(&self.use);
+	struct mpr_pool_hint hint;
+	int r;
+
+	while (is_kept(keeper)) {
+		r = next_hint(q, &hint);
+		/* A task may have called mproc_interrupt(). */
+		if (r == -EINTR)
+			continue;
+		if (r < 0)
+			break;
+		mpr_task_run(&self, hint.offset, hint.word);
+		if (self.generation != mpr_generation() || self.revoked)
+			break;
+		(void)mproc_queue_task_done(q);
+	}
+	return 0;
+}
+
+/* Returns false if it fails, and with it the pool. */
+static bool
+initialize(void)
+{
+	struct mpr_pool_root *root = self.use.root;
+	union {
+		uint64_t word;
+		mproc_entry *fn;
+		void *arg;
+	} fn = { atomic_load(&root->initializer) },
+	  arg = { atomic_load(&root->init_arg) };
+	uint64_t none = 0;
+	int r;
+
+	if (!fn.word)
+		return true;
+	r = fn.fn(arg.arg);
+	if (self.generation != mpr_generation())
+		return false;
+	if (!r)
+		return true;
+	atomic_compare_exchange_strong(&root->broken, &none,
+				       UINT64_C(1) << 32 | (uint32_t)r);
+	mpr_pool_advance(&self.use, MPR_POOL_TERMINATING);
+	mpr_keeping_wake(&self.use);
+	return false;
+}
+
+int
+mpr_worker_run(void *arg)
+{
+	const struct mpr_working *w = arg;
+	uint64_t ticket = w->ticket, keeper = w->keeper;
+	struct mpr_self *me;
+
+	mpr_child_unlisten(w->ears);
+	self = (struct mpr_worker){
+		.use = w->use,
+		.record = mpr_pool_worker_at(&w->use, w->number),
+		.generation = mpr_generation(),
+		.number = w->number,
+	};
+	if (!self.record || mpr_self(self.use.arena, &me) < 0)
+		return 1;
+	/* Another keeper may have given the record to another worker. */
+	self.holder = mpr_holder(me);
+	if (!atomic_compare_exchange_strong(&self.record->word, &ticket,
+					    self.holder))
+		return 0;
+	return initialize() ? work(keeper) : 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workers: forked by the keeper, they take hints, run tasks and complete them.
+ */
+#ifndef MPR_POOL_WORKER_H
+#define MPR_POOL_WORKER_H
+
+#include "os/ambience.h"
+#include "os/child.h"
+#include "pool/pool_shm.h"
+
+/* What a worker is forked with. */
+struct mpr_working {
+	struct mpr_pool_use use;
+	unsigned number;
+	uint64_t ticket; /* in its record */
+	uint64_t keeper; /* the word of the one that forks it */
+	const struct mpr_child_ears *ears; /* the keeper's */
+};
+
+/* The entry. */
+int mpr_worker_run(void *working);
+
+#endif
