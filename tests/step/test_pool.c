@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process is killed after each instruction that changes what is shared, and after
+ * many others, while it submits a task, runs one, cancels one, and closes a future.
+ */
+#include "pool.h"
+
+static void
+submit_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	mproc_free(mproc_alloc(64));
+	mpt_step_begin();
+	submit(s);
+	mpt_step_end();
+}
+
+/* The pool goes on, and what the dead one has submitted is done and closed. */
+static void
+after_submit(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	(void)victim;
+	(void)n;
+	recover();
+	if (finished)
+		assert_int_equal(count_futures(s), 2);
+	expect_result(s, s->f);
+	mproc_future_close(s->f);
+	mpt_until(s->t, count_futures(s) == 0);
+	assert_in_range(atomic_load(runs()), finished ? 2 : 1, 2);
+	end(s);
+}
+
+static void
+run_victim(void *arg)
+{
+	struct scene *s = arg;
+	struct mpr_worker me = play_worker(s, 0);
+
+	mpt_step_begin();
+	run_task(&me, s->f);
+	mpt_step_end();
+}
+
+/* It is done, by the victim or by another one; once by each at most. */
+static void
+after_run(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	(void)victim;
+	(void)n;
+	recover();
+	if (finished)
+		assert_int_equal(mproc_future_ready(s->f), 1);
+	expect_result(s, s->f);
+	assert_in_range(atomic_load(runs()), 1, finished ? 1 : 2);
+	mproc_future_close(s->f);
+	end(s);
+}
+
+/* The same for one that nobody waits for. */
+static void
+run_abandoned_victim(void *arg)
+{
+	struct scene *s = arg;
+	struct mpr_worker me = play_worker(s, 0);
+
+	mproc_future_close(s->f);
+	mpt_step_begin();
+	run_task(&me, s->f);
+	mpt_step_end();
+}
+
+static void
+after_run_abandoned(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	(void)victim;
+	(void)n;
+	recover();
+	if (finished)
+		assert_int_equal(count_futures(s), 0);
+	assert_int_equal(mpr_keeping_ensure(&s->use, s->self), 0);
+	mpt_until(s->t, count_futures(s) == 0);
+	assert_in_range(atomic_load(runs()), 1, finished ? 1 : 2);
+	end(s);
+}
+
+static void
+cancel_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	mproc_free(mproc_alloc(64));
+	mpt_step_begin();
+	may_fail(mproc_future_cancel(s->f, 0));
+	mpt_step_end();
+}
+
+static void
+after_cancel(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	struct mproc_task_error e;
+
+	(void)victim;
+	(void)n;
+	recover();
+	assert_true(!finished || mproc_future_ready(s->f));
+	if (mproc_future_ready(s->f)) {
+		assert_int_equal(mproc_future_error(s->f, &e), 0);
+		assert_int_equal(e.error, -ECANCELED);
+	} else {
+		expect_result(s, s->f);
+	}
+	mproc_future_close(s->f);
+	end(s);
+}
+
+static void
+close_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	mproc_free(mproc_alloc(64));
+	mpt_step_begin();
+	mproc_future_close(s->f);
+	mpt_step_end();
+}
+
+/* It is closed or not, and the keeper frees what is half freed. */
+static void
+after_close(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	(void)victim;
+	(void)n;
+	recover();
+	if (finished)
+		assert_int_equal(count_futures(s), 0);
+	mproc_future_close(s->f);
+	assert_int_equal(mpr_keeping_ensure(&s->use, s->self), 0);
+	mpt_until(s->t, count_futures(s) == 0);
+	end(s);
+}
+
+static void
+step(struct mpt *t, const struct mpt_stepper_opts *how, size_t len, bool done)
+{
+	struct scene s = { .t = t, .len = len, .done = done };
+	struct mpt_stepper_opts o = *how;
+
+	warm_up(&s);
+	o.before = begin;
+	o.fingerprint = pool_state;
+	o.every = 50;
+	o.budget = 50;
+	o.max_cases = 250;
+	o.arg = &s;
+	mpt_stepper_run(t, &o, NULL);
+}
+
+static void
+killed_while_it_submits(void **state)
+{
+	step(*state, &(struct mpt_stepper_opts){ .name = "submit",
+						 .victim = submit_victim,
+						 .survivor = after_submit },
+	     40, false);
+}
+
+static void
+killed_while_it_runs_a_task(void **state)
+{
+	step(*state, &(struct mpt_stepper_opts){ .name = "run, small result",
+						 .victim = run_victim,
+						 .survivor = after_run },
+	     40, false);
+	step(*state, &(struct mpt_stepper_opts){ .name = "run, large result",
+						 .victim = run_victim,
+						 .survivor = after_run },
+	     LARGE, false);
+}
+
+static void
+killed_while_it_runs_what_nobody_waits_for(void **state)
+{
+	step(*state, &(struct mpt_stepper_opts){
+		.name = "run, abandoned",
+		.victim = run_abandoned_victim,
+		.survivor = after_run_abandoned }, LARGE, false);
+}
+
+static void
+killed_while_it_cancels(void **state)
+{
+	step(*state, &(struct mpt_stepper_opts){ .name = "cancel",
+						 .victim = cancel_victim,
+						 .survivor = after_cancel },
+	     40, false);
+}
+
+static void
+killed_while_it_closes(void **state)
+{
+	step(*state, &(struct mpt_stepper_opts){ .name = "close",
+						 .victim = close_victim,
+						 .survivor = after_close },
+	     LARGE, true);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	make_spare_slots();
+	return mproc_arena_recover(NULL) < 0 ? -1 : 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(killed_while_it_submits),
+		mpt_test(killed_while_it_runs_a_task),
+		mpt_test(killed_while_it_runs_what_nobody_waits_for),
+		mpt_test(killed_while_it_cancels),
+		mpt_test(killed_while_it_closes),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}

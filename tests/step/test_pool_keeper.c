@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A keeper is killed after each instruction that changes what is shared, and after
+ * many others, from where it becomes the keeper until it first sleeps: it takes over
+ * from one before it, buries a worker, makes its task QUEUED again or fails it,
+ * announces tasks and forks workers. The next keeper does the rest.
+ */
+#include <sys/wait.h>
+
+#include "pool.h"
+
+struct kept {
+	struct scene scene; /* first */
+	mproc_future *others[2];
+	unsigned retries;
+};
+
+static void
+die_with_a_task(struct scene *s)
+{
+	struct mpr_worker me = play_worker(s, 0);
+	mproc_queue *q = mpr_pool_queue(&s->use);
+	struct mpr_pool_hint hint;
+	uint64_t word = atomic_load(&s->f->cell.word);
+
+	/* So that only a new hint leads to it. */
+	may_fail(mproc_queue_get(q, &hint, sizeof(hint), NULL, MPROC_NOWAIT));
+	may_fail(mproc_queue_task_done(q));
+	/* As mpr_task_run(), up to the task. */
+	atomic_store(&s->f->cell.word,
+		     mpr_future_with(word, MPR_FUTURE_RUNNING, 0));
+	atomic_store(&s->f->pid, (uint32_t)getpid());
+	if (!mpr_future_make_out(me.use.arena, mpr_self_in(me.use.arena), s->f,
+				 LARGE))
+		_exit(1);
+	raise(SIGKILL);
+}
+
+static void
+begin_kept(void *arg)
+{
+	struct kept *k = arg;
+	struct scene *s = &k->scene;
+	int status;
+	pid_t pid;
+
+	begin(s);
+	atomic_store(&s->use.root->retries, k->retries);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		die_with_a_task(s);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	for (int i = 0; i < 2; i++)
+		k->others[i] = submit(s);
+}
+
+static void
+keep(void *arg)
+{
+	struct kept *k = arg;
+	struct mpr_keeping keeping = { .use = k->scene.use };
+	struct mpr_self *self;
+
+	may_fail(mpr_self(keeping.use.arena, &self));
+	keeping.starter = mpr_holder(self) | MPR_HANDED;
+	keeping.starter_slot = self->slot;
+	atomic_store(&keeping.use.root->keeper, keeping.starter);
+	mpt_step_begin();
+	(void)mpr_keeper_run(&keeping);
+	mpt_step_end();
+}
+
+static void
+expect_death(mproc_future *f)
+{
+	struct mproc_task_error e;
+
+	assert_int_equal(mproc_future_error(f, &e), 0);
+	assert_int_equal(e.error, -EOWNERDEAD);
+}
+
+static void
+after_keep(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct kept *k = arg;
+	struct scene *s = &k->scene;
+	char bytes[LARGE];
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	/* Its workers end with it. */
+	mpt_reap_orphans(s->t);
+	recover();
+	for (int i = 0; i < 2; i++) {
+		/* A worker may have begun it, and died with the keeper. */
+		if (!k->retries &&
+		    mproc_future_get(k->others[i], bytes, sizeof(bytes), NULL,
+				     MPROC_FOREVER) == MPROC_TASK_FAILED)
+			expect_death(k->others[i]);
+		else
+			expect_result(s, k->others[i]);
+		mproc_future_close(k->others[i]);
+	}
+	if (k->retries) {
+		expect_result(s, s->f);
+	} else {
+		assert_int_equal(mproc_future_wait(s->f, MPROC_FOREVER), 0);
+		expect_death(s->f);
+	}
+	mproc_future_close(s->f);
+	end(s);
+}
+
+static void
+run(struct mpt *t, const char *name, unsigned retries)
+{
+	struct kept k = { .scene = { .t = t, .len = LARGE },
+			  .retries = retries };
+
+	mpt_watchdog(t, 60);
+	warm_up(&k.scene);
+	mpt_stepper_run(t, &(struct mpt_stepper_opts){
+		.name = name,
+		.victim = keep,
+		.before = begin_kept,
+		.survivor = after_keep,
+		.fingerprint = pool_state,
+		.arg = &k,
+		.every = 20,
+		.budget = 100,
+		.max_cases = 300,
+		.forks = true,
+	}, NULL);
+}
+
+static void
+killed_while_it_takes_over_and_has_tasks_run_again(void **state)
+{
+	run(*state, "keep, with retries", 5);
+}
+
+static void
+killed_while_it_takes_over_and_fails_a_task(void **state)
+{
+	run(*state, "keep, without retries", 0);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	make_spare_slots();
+	return mproc_arena_recover(NULL) < 0 ? -1 : 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(killed_while_it_takes_over_and_has_tasks_run_again),
+		mpt_test(killed_while_it_takes_over_and_fails_a_task),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
