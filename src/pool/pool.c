@@ -396,7 +396,8 @@ mproc_pool_stat(mproc_pool *pool, struct mproc_pool_stat *ret_stat)
 	ret_stat->retried = atomic_load(&u.root->retried);
 	ret_stat->keepers = atomic_load(&u.root->keepers);
 	word = atomic_load(&u.root->keeper);
-	if (word & MPR_HELD && !mpr_holder_is_dead(u.arena, word))
+	/* One that is starting another is none. */
+	if (mpr_holder_has_it(word) && !mpr_holder_is_dead(u.arena, word))
 		ret_stat->keeper =
 			(pid_t)atomic_load(&mpr_participant_at(
 				u.arena, mpr_holder_slot(word))->pid);
