@@ -24,7 +24,8 @@
  *     being run fail or are run again.
  *   The creator ends: the keeper and the workers do, too; in order, its pools are
  *     terminated first. Tasks that are not done then fail with -ESHUTDOWN, for those
- *     of other processes that wait for them.
+ *     of other processes that wait for them; the pool stays until their futures are
+ *     closed. (What a creator that was killed has left stays if nobody waits.)
  *   A process that has submitted tasks ends: they are run, and the futures that it
  *     has not closed are closed.
  *

@@ -156,18 +156,24 @@ mpr_entries_next(struct mpr_entries_walk *walk)
 	}
 }
 
+bool
+mpr_entries_exist(const struct mpr_pool_use *u)
+{
+	struct mpr_entries_walk walk = mpr_entries_walk(u);
+
+	return mpr_entries_next(&walk) != NULL;
+}
+
 void
 mpr_future_drop_out(mproc_arena *a, struct mpr_self *self,
 		    struct mproc_future *f)
 {
 	struct mpr_block_ref ref;
 
-	if (!atomic_load(&f->out))
-		return;
-	if (!mpr_heap_find_at(a, &f->out, &ref) ||
-	    !mpr_block_unlink(a, self, &ref, &f->out, 0))
-		/* Somebody has scribbled there. */
-		atomic_store(&f->out, 0);
+	/* What else is there was scribbled; nothing is written to what may be
+	 * another's. */
+	if (atomic_load(&f->out) && mpr_heap_find_at(a, &f->out, &ref))
+		mpr_block_unlink(a, self, &ref, &f->out, 0);
 }
 
 void *

@@ -32,6 +32,9 @@ mpr_entries_walk(const struct mpr_pool_use *u)
 /* NULL at the end. */
 struct mproc_future *mpr_entries_next(struct mpr_entries_walk *walk);
 
+/* Whether there is any. */
+bool mpr_entries_exist(const struct mpr_pool_use *u);
+
 /* The future at @offset, or NULL if no block of an object is there. */
 struct mproc_future *mpr_entries_at(const mproc_arena *a, uint64_t offset);
 

@@ -23,6 +23,7 @@
 #include "os/task.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
+#include "pool/pool.h"
 #include "pool/task.h"
 #include "pool/worker.h"
 #include "process/handle.h"
@@ -433,6 +434,30 @@ keep(struct keeper *k)
 	end(k);
 }
 
+/* Sleeps until then, as the waits of others are looked after meanwhile. */
+static void
+sleep_until(struct keeper *k, int64_t when)
+{
+	while (!asked_to_end && mproc_now() < when)
+		if (mpr_park(k->self, k->use.pool, mpr_park_ticket(k->self),
+			     when) == -EINTR)
+			mpr_interrupt_answer();
+}
+
+/* The pool has ended, and its creator cannot free it any more: once nobody has a
+ * future of it, we do. */
+static void
+free_for_creator(struct keeper *k)
+{
+	while (!asked_to_end && mpr_entries_exist(&k->use)) {
+		sleep_until(k, k->swept + SWEEP_EVERY);
+		sweep(k);
+	}
+	if (!mpr_entries_exist(&k->use) &&
+	    mpr_cell_take(MPR_CELL_POOL, k->use.pool))
+		mpr_pool_unmake(&k->use, k->self);
+}
+
 /* What a keeper before us has left. */
 static bool
 take_over(struct keeper *k)
@@ -483,8 +508,11 @@ mpr_keeper_run(void *arg)
 					    k.word))
 		return 0;
 	mpr_unpark(k.use.arena, keeping->starter_slot);
-	if (take_over(&k))
+	if (take_over(&k)) {
 		keep(&k);
+		if (creator_is_dead(&k))
+			free_for_creator(&k);
+	}
 	free(k.hands);
 	return 0;
 }

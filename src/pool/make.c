@@ -188,8 +188,17 @@ drop_futures(const struct mpr_pool_use *u, struct mpr_self *self)
 	struct mpr_entries_walk walk = mpr_entries_walk(u);
 	struct mproc_future *f;
 
-	while ((f = mpr_entries_next(&walk)))
+	while ((f = mpr_entries_next(&walk))) {
+		uint64_t word = atomic_load(&f->cell.word);
+
+		/* Who is late with it finds that it is not its own: a submitter
+		 * that has slept since it was linked. */
+		while (mpr_future_state(word) != MPR_FUTURE_FREED &&
+		       !atomic_compare_exchange_strong(&f->cell.word, &word,
+						       mpr_future_freed(self)))
+			;
 		mpr_future_free(u->arena, self, f);
+	}
 }
 
 static void

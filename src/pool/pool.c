@@ -12,6 +12,7 @@
 #include "pool/entries.h"
 #include "pool/keeping.h"
 #include "pool/pool.h"
+#include "pool/task.h"
 #include "process/handle.h"
 #include "sync/await.h"
 
@@ -159,7 +160,28 @@ stop(const struct mpr_pool_use *u, struct mpr_self *self)
 	return false;
 }
 
-/* At the end of the process: its pools end first. */
+/* It has ended: nothing of it stays. */
+static void
+free_ended(const struct mpr_pool_use *u, struct mpr_self *self)
+{
+	if (mpr_cell_take(MPR_CELL_POOL, u->pool))
+		mpr_pool_unmake(u, self);
+}
+
+/* What this process has submitted, nobody asks for any more. */
+static void
+close_own_futures(const struct mpr_pool_use *u, struct mpr_self *self)
+{
+	struct mpr_entries_walk walk = mpr_entries_walk(u);
+	struct mproc_future *f;
+
+	while ((f = mpr_entries_next(&walk)))
+		if (f->owner == self->pid)
+			mpr_task_abandon(u->arena, self, f);
+}
+
+/* At the end of the process: its pools end first. One of which others still have
+ * futures stays for them. */
 static void
 stop_all(void *unused)
 {
@@ -180,8 +202,11 @@ stop_all(void *unused)
 		mpr_process_unlock();
 		if (!m)
 			return;
-		if (mpr_self(use.arena, &self) == 0)
-			(void)stop(&use, self);
+		if (mpr_self(use.arena, &self) < 0 || !stop(&use, self))
+			continue;
+		close_own_futures(&use, self);
+		if (!mpr_entries_exist(&use))
+			free_ended(&use, self);
 	}
 }
 
@@ -224,15 +249,11 @@ check_opts(struct mproc_pool_opts *o)
 	return 0;
 }
 
-/* It has ended: nothing of it stays. */
 static void
-free_ended(const struct mpr_pool_use *u, struct mpr_self *self)
+forget(const struct mpr_pool_use *u)
 {
 	struct made **link, *m = NULL;
 
-	if (!mpr_cell_take(MPR_CELL_POOL, u->pool))
-		return;
-	mpr_pool_unmake(u, self);
 	mpr_process_lock();
 	link = find_made(u);
 	if (link) {
@@ -351,11 +372,13 @@ mproc_pool_free(mproc_pool *pool)
 
 	if (!pool || control(pool, &u, &self) < 0)
 		return;
-	if (stop(&u, self))
+	if (stop(&u, self)) {
 		free_ended(&u, self);
-	else
+		forget(&u);
+	} else {
 		mpr_log(MPROC_LOG_ERROR, "%s does not end, and is not freed",
 			mpr_pool_label(&u).text);
+	}
 }
 
 int
