@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The word of a future: what may become of a task in each state, and who comes too
+ * late. Nothing runs here but the test, as whoever it is.
+ */
+#include <errno.h>
+
+#include "common.h"
+#include "pool/entries.h"
+#include "pool/pool.h"
+#include "pool/task.h"
+
+static struct scene {
+	struct mpr_pool_use use;
+	struct mpr_self *self;
+	struct mpr_worker workers[2];
+	unsigned runs;
+	mproc_future *canceled; /* by the task that runs, or NULL */
+	int result; /* of a task */
+} s;
+
+static int
+task(const void *in, size_t len, struct mproc_result *out)
+{
+	unsigned w;
+
+	s.runs++;
+	if (s.canceled)
+		assert_true(mpr_task_revoke(s.canceled,
+					    atomic_load(&s.canceled->cell.word),
+					    MPR_FUTURE_CANCELED, &w));
+	assert_int_equal(mproc_result_set(out, in, len), 0);
+	return s.result;
+}
+
+static mproc_future *
+submit(void)
+{
+	mproc_future *f;
+
+	assert_int_equal(mproc_pool_submit(s.use.pool, task, "abc", 3, &f), 0);
+	return f;
+}
+
+static uint64_t
+word_of(mproc_future *f)
+{
+	return atomic_load(&f->cell.word);
+}
+
+static void
+run_at(unsigned w, mproc_future *f, uint64_t word)
+{
+	mpr_task_run(&s.workers[w], mpr_arena_offset(s.use.arena, f), word);
+}
+
+static void
+expect(mproc_future *f, enum mpr_future_state state, int result)
+{
+	assert_int_equal(mpr_future_state(word_of(f)), state);
+	if (state == MPR_FUTURE_DONE)
+		assert_int_equal(mpr_task_result(f, word_of(f)), result);
+}
+
+static bool
+bury(mproc_future *f, unsigned w)
+{
+	return mpr_task_bury(&s.use, s.self, f, w,
+			     &(struct mproc_exit){ .code = -1, .signal = 9 });
+}
+
+/* RUNNING at a worker that does not come to its end. */
+static mproc_future *
+submit_and_take(unsigned w)
+{
+	mproc_future *f = submit();
+
+	atomic_store(&f->cell.word,
+		     mpr_future_with(word_of(f), MPR_FUTURE_RUNNING, w));
+	return f;
+}
+
+static void
+a_task_is_run_once(void **state)
+{
+	mproc_future *f = submit();
+	uint64_t word = word_of(f);
+
+	(void)state;
+	run_at(0, f, word);
+	expect(f, MPR_FUTURE_DONE, 0);
+	assert_int_equal(s.runs, 1);
+	/* Another hint, and one of an earlier future in the same place. */
+	run_at(1, f, word);
+	assert_int_equal(s.runs, 1);
+	mproc_future_close(f);
+	f = submit();
+	run_at(0, f, word_of(f) + MPR_FUTURE_ID_UNIT);
+	run_at(0, f, word_of(f) - MPR_FUTURE_ID_UNIT);
+	assert_int_equal(s.runs, 1);
+	expect(f, MPR_FUTURE_QUEUED, 0);
+	mproc_future_close(f);
+	run_at(0, f, word_of(f));
+	assert_int_equal(s.runs, 2);
+	assert_false(mpr_entries_exist(&s.use));
+}
+
+static void
+what_is_dropped_is_not_run(void **state)
+{
+	mproc_future *f = submit();
+	uint64_t word = word_of(f);
+
+	(void)state;
+	assert_false(mpr_task_drop(&s.use, s.self, f, word + MPR_FUTURE_ID_UNIT,
+				   MPR_FUTURE_SHUT));
+	assert_true(mpr_task_drop(&s.use, s.self, f, word,
+				  MPR_FUTURE_CANCELED));
+	expect(f, MPR_FUTURE_DONE, -ECANCELED);
+	assert_false(mpr_task_drop(&s.use, s.self, f, word, MPR_FUTURE_SHUT));
+	expect(f, MPR_FUTURE_DONE, -ECANCELED);
+	run_at(0, f, word);
+	assert_int_equal(s.runs, 0);
+	mproc_future_close(f);
+}
+
+static void
+what_runs_is_not_dropped(void **state)
+{
+	mproc_future *f = submit_and_take(0);
+
+	(void)state;
+	assert_false(mpr_task_drop(&s.use, s.self, f, word_of(f),
+				   MPR_FUTURE_SHUT));
+	expect(f, MPR_FUTURE_RUNNING, 0);
+	assert_true(bury(f, 0));
+	run_at(1, f, word_of(f));
+	expect(f, MPR_FUTURE_DONE, 0);
+	mproc_future_close(f);
+}
+
+static void
+what_is_revoked_is_done_once_its_worker_is_dead(void **state)
+{
+	mproc_future *f = submit();
+	unsigned w = 7;
+
+	(void)state;
+	assert_false(mpr_task_revoke(f, word_of(f), MPR_FUTURE_OVERDUE, &w));
+	s.canceled = f;
+	run_at(1, f, word_of(f));
+	/* The worker has come to the task's end, and was too late. */
+	assert_true(s.workers[1].revoked);
+	expect(f, MPR_FUTURE_RUNNING, 0);
+	assert_false(mpr_task_revoke(f, word_of(f), MPR_FUTURE_OVERDUE, &w));
+	assert_false(bury(f, 0));
+	/* In spite of .retries. */
+	assert_true(bury(f, 1));
+	expect(f, MPR_FUTURE_DONE, -ECANCELED);
+	assert_int_equal(atomic_load(&f->signal), 9);
+	mproc_future_close(f);
+}
+
+static void
+a_task_of_the_dead_is_queued_as_often_as_it_may(void **state)
+{
+	mproc_future *f = submit_and_take(0);
+	uint64_t id = word_of(f) & MPR_FUTURE_ID;
+
+	(void)state;
+	for (unsigned i = 1; i <= 2; i++) {
+		assert_true(bury(f, 0));
+		assert_false(bury(f, 0));
+		expect(f, MPR_FUTURE_QUEUED, 0);
+		assert_int_equal(word_of(f) & MPR_FUTURE_ID, id);
+		assert_int_equal(atomic_load(&f->deaths), i);
+		atomic_store(&f->cell.word,
+			     mpr_future_with(word_of(f), MPR_FUTURE_RUNNING, 0));
+	}
+	assert_true(bury(f, 0));
+	expect(f, MPR_FUTURE_DONE, -EOWNERDEAD);
+	assert_int_equal(atomic_load(&f->deaths), 3);
+	assert_false(bury(f, 0));
+	mproc_future_close(f);
+}
+
+static void
+one_that_nobody_wants_is_freed_by_who_ends_it(void **state)
+{
+	mproc_future *f = submit();
+
+	(void)state;
+	mproc_future_close(f);
+	assert_true(word_of(f) & MPR_FUTURE_ABANDONED);
+	assert_false(mpr_task_abandon(s.use.arena, s.self, f));
+	run_at(0, f, word_of(f));
+	assert_int_equal(s.runs, 1);
+	assert_false(mpr_entries_exist(&s.use));
+
+	f = submit();
+	mproc_future_close(f);
+	assert_true(mpr_task_drop(&s.use, s.self, f, word_of(f),
+				  MPR_FUTURE_SHUT));
+	assert_false(mpr_entries_exist(&s.use));
+
+	atomic_store(&s.use.root->retries, 0);
+	f = submit_and_take(1);
+	mproc_future_close(f);
+	assert_true(bury(f, 1));
+	assert_false(mpr_entries_exist(&s.use));
+}
+
+static void
+who_frees_is_known(void **state)
+{
+	uint64_t word = mpr_future_freed(s.self);
+
+	(void)state;
+	assert_int_equal(mpr_future_state(word), MPR_FUTURE_FREED);
+	assert_int_equal(mpr_future_freer(word), mpr_holder(s.self));
+}
+
+static void
+an_error_of_the_task_stays_with_it(void **state)
+{
+	mproc_future *f = submit();
+	struct mproc_task_error e;
+
+	(void)state;
+	s.result = -EDOM;
+	run_at(0, f, word_of(f));
+	expect(f, MPR_FUTURE_DONE, -EDOM);
+	assert_int_equal(mproc_future_error(f, &e), 0);
+	assert_string_equal(e.text, "abc");
+	mproc_future_close(f);
+}
+
+static int
+setup(void **state)
+{
+	const struct mproc_pool_opts o = {
+		.struct_size = sizeof(o),
+		.workers = 2,
+		.retries = 2,
+	};
+	mproc_arena *a;
+
+	(void)state;
+	memset(&s, 0, sizeof(s));
+	if (mpr_arena_get(&a) < 0 || mpr_self(a, &s.self) < 0 ||
+	    mpr_pool_make(&s.use, s.self, &o) < 0)
+		return -1;
+	mpr_cell_open(s.use.pool, 0);
+	for (unsigned w = 0; w < 2; w++)
+		s.workers[w] = (struct mpr_worker){
+			.use = s.use,
+			.record = mpr_pool_worker_at(&s.use, w),
+			.generation = mpr_generation(),
+			.holder = mpr_holder(s.self),
+			.number = w,
+		};
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	if (mpr_entries_exist(&s.use) ||
+	    !mpr_cell_take(MPR_CELL_POOL, s.use.pool))
+		return -1;
+	mpr_pool_unmake(&s.use, s.self);
+	return 0;
+}
+
+#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(a_task_is_run_once),
+		test(what_is_dropped_is_not_run),
+		test(what_runs_is_not_dropped),
+		test(what_is_revoked_is_done_once_its_worker_is_dead),
+		test(a_task_of_the_dead_is_queued_as_often_as_it_may),
+		test(one_that_nobody_wants_is_freed_by_who_ends_it),
+		test(who_frees_is_known),
+		test(an_error_of_the_task_stays_with_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
