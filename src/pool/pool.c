@@ -29,8 +29,7 @@ struct made {
 static struct made *all_made;
 static uint64_t prepared; /* the generation that has the function at its end */
 
-/* What an earlier process of the same memory has left is dropped. The process lock is
- * held. */
+/* The process lock is held. */
 static struct made **
 find_made(const struct mpr_pool_use *u)
 {

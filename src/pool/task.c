@@ -124,8 +124,7 @@ mpr_task_abandon(mproc_arena *a, struct mpr_self *self, struct mproc_future *f)
 	return true;
 }
 
-/* By worker @number, which is dead, or by one that lives and that is to have it
- * again. */
+/* RUNNING, as @word says, at a worker that is dead, to QUEUED. */
 static void
 requeue(const struct mpr_pool_use *u, struct mpr_self *self,
 	struct mproc_future *f, uint64_t word)
@@ -212,8 +211,7 @@ take(const struct mpr_worker *me, struct mproc_future *f, uint64_t id,
 	return false;
 }
 
-/* Another function of the same address cannot be told; but what is no function of
- * this process at all cannot be here, as it is the submitter's image. */
+/* The submitter has the same image: the address is that of its function. */
 static int
 call(struct mproc_future *f, struct mproc_result *out)
 {

@@ -5,7 +5,6 @@
 #ifndef MPR_POOL_WORKER_H
 #define MPR_POOL_WORKER_H
 
-#include "os/ambience.h"
 #include "os/child.h"
 #include "pool/pool_shm.h"
 

@@ -27,9 +27,9 @@
 #include "mpt_rand.h"
 
 #define WORKERS 4
-#define RETRIES 2
 #define WINDOW 200 /* tasks at the same time */
 #define SUBMITTERS 2
+#define SUBMITTERS_MAX 1000 /* that are killed: a scenario has so many roles */
 #define RECENT 64
 #define LARGE 20000
 #define TASKS_MAX 2000000
@@ -37,6 +37,7 @@
 /* Shared with all. */
 struct chaos {
 	mproc_pool *pool;
+	unsigned retries;
 	_Atomic bool over;
 	_Atomic unsigned next; /* for recent */
 	_Atomic pid_t recent[RECENT]; /* that have begun a task */
@@ -102,7 +103,7 @@ verify(struct mpt *t, mproc_future *f, const struct job *job)
 	if (r == MPROC_TASK_FAILED) {
 		mpt_check_int(t, mproc_future_error(f, &e), 0);
 		mpt_check_int(t, e.error, -EOWNERDEAD);
-		mpt_check(t, e.deaths > RETRIES);
+		mpt_check(t, e.deaths > job->c->retries);
 		mproc_future_close(f);
 		return false;
 	}
@@ -202,6 +203,8 @@ strike(struct run *run)
 			run->killed_keepers++;
 		break;
 	case 1:
+		if (run->killed_submitters == SUBMITTERS_MAX)
+			break;
 		mpt_kill(run->t, run->submitters[i]);
 		run->submitters[i] = mpt_fork(run->t, "submitter",
 					      submit_and_wait, run->c);
@@ -230,13 +233,13 @@ amount(void)
 
 	if (level && strcmp(level, "quick") == 0)
 		return 2000;
-	return level && strcmp(level, "full") == 0 ? 1000000 : 20000;
+	return level && strcmp(level, "full") == 0 ? 200000 : 20000;
 }
 
 static void
-each_task_completes_once(void **state)
+run_tasks(struct mpt *t, unsigned retries)
 {
-	struct run run = { .t = *state };
+	struct run run = { .t = t };
 	struct mproc_arena_stat before, now;
 	struct job jobs[WINDOW];
 	mproc_future *fs[WINDOW] = { 0 };
@@ -249,11 +252,12 @@ each_task_completes_once(void **state)
 	mpt_rand_init(&run.rand, mpt_seed());
 	assert_int_equal(mproc_arena_stat(NULL, &before), 0);
 	run.c = c = mproc_alloc(sizeof(*c));
+	c->retries = retries;
 	c->begun = begun = mproc_alloc(TASKS_MAX);
 	assert_int_equal(mproc_pool_create(&c->pool,
 					   MPROC_OPTS(mproc_pool_opts,
 						      .workers = WORKERS,
-						      .retries = RETRIES)), 0);
+						      .retries = (int)retries)), 0);
 	for (int i = 0; i < SUBMITTERS; i++)
 		run.submitters[i] = mpt_fork(run.t, "submitter",
 					     submit_and_wait, c);
@@ -268,7 +272,7 @@ each_task_completes_once(void **state)
 				let_go_on(&run);
 			run.failed += !verify(run.t, fs[at], &jobs[at]);
 			assert_in_range(c->begun[jobs[at].number], 0,
-					RETRIES + 1);
+					retries + 1);
 			fs[at] = NULL;
 		}
 		if (i >= n)
@@ -301,6 +305,18 @@ each_task_completes_once(void **state)
 	assert_int_equal(now.queues, before.queues);
 }
 
+static void
+each_task_completes_or_fails(void **state)
+{
+	run_tasks(*state, 0);
+}
+
+static void
+each_task_is_run_again(void **state)
+{
+	run_tasks(*state, 2);
+}
+
 static int
 setup(void **state)
 {
@@ -318,7 +334,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(each_task_completes_once),
+		mpt_test(each_task_completes_or_fails),
+		mpt_test(each_task_is_run_again),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
