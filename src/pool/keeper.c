@@ -89,7 +89,7 @@ bury(struct keeper *k, unsigned w, const struct mproc_exit *end)
 	atomic_store(&record->word, 0);
 }
 
-/* Who ends soon after its start, without having done anything, is started again a
+/* Who ends soon after its start, without having come to a task, is started again a
  * little later each time. */
 static void
 note_end(struct keeper *k, struct hand *h, unsigned w)
@@ -98,7 +98,8 @@ note_end(struct keeper *k, struct hand *h, unsigned w)
 	int64_t now = mproc_now();
 
 	if (now - h->started > SHORT_LIFE ||
-	    (record && atomic_load(&record->done) != h->done)) {
+	    (record && (atomic_load(&record->done) != h->done ||
+			atomic_load(&record->lease)))) {
 		k->pause = 0;
 		return;
 	}

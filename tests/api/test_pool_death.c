@@ -354,6 +354,22 @@ tasks_that_die_with_the_keeper_fail(void **state)
 	mpt_reap_orphans(b->t);
 }
 
+static void
+a_keeper_that_is_asked_to_end_terminates_the_pool(void **state)
+{
+	struct board *b = pool_of(*state, 2);
+
+	for (int i = 0; i < 5; i++)
+		b->futures[i] = submit_int(b, linger, i);
+	await_begun(b, 2);
+	assert_int_equal(kill(pool_stat(b).keeper, SIGTERM), 0);
+	for (int i = 0; i < 5; i++)
+		expect_error(b, b->futures[i], -ESHUTDOWN);
+	assert_int_equal(mproc_pool_join(b->pool, MPROC_FOREVER), 0);
+	assert_int_equal(pool_stat(b).keepers, 1);
+	mproc_pool_free(b->pool);
+}
+
 static int
 wait_for_one(struct mpt *t, void *arg)
 {
@@ -521,6 +537,7 @@ main(void)
 		mpt_test(what_runs_can_be_canceled),
 		mpt_test(without_a_keeper_whoever_waits_starts_another),
 		mpt_test(tasks_that_die_with_the_keeper_fail),
+		mpt_test(a_keeper_that_is_asked_to_end_terminates_the_pool),
 		mpt_test(somebody_who_waits_already_starts_another_keeper),
 		mpt_test(a_pool_ends_with_its_creator),
 		mpt_test(a_creator_that_ends_in_order_ends_its_pool_first),
