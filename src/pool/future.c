@@ -31,13 +31,14 @@ mpr_future_look_up(mproc_future *f, struct mpr_future_use *ret_u)
 		return mpr_fail(-EFAULT, "%p is not shared memory", (void *)f);
 	if (!mpr_entries_at(a, at))
 		return stale(f);
+	/* First: what is found after it may be another one, which has another. */
+	ret_u->id = atomic_load(&f->cell.word) & MPR_FUTURE_ID;
 	pool = atomic_load(&f->pool);
 	if (!mpr_arena_has(a, pool, sizeof(mproc_pool)) ||
 	    mpr_pool_look_up(mpr_arena_at(a, pool), &ret_u->pool) < 0 ||
 	    ret_u->pool.generation != atomic_load(&f->cell.generation))
 		return stale(f);
 	ret_u->f = f;
-	ret_u->id = atomic_load(&f->cell.word) & MPR_FUTURE_ID;
 	return 0;
 }
 
@@ -379,5 +380,5 @@ mproc_future_close(mproc_future *f)
 
 	if (f && mpr_future_look_up(f, &u) == 0 &&
 	    mpr_self(u.pool.arena, &self) == 0)
-		mpr_task_abandon(u.pool.arena, self, f);
+		mpr_task_abandon(u.pool.arena, self, f, u.id);
 }

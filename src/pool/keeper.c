@@ -276,7 +276,7 @@ sweep_one(struct keeper *k, struct mproc_future *f, pid_t *dead, pid_t *alive)
 	/* It may have died before it could announce it. */
 	if (mpr_future_state(word) == MPR_FUTURE_QUEUED)
 		k->announce = true;
-	mpr_task_abandon(k->use.arena, k->self, f);
+	mpr_task_abandon(k->use.arena, k->self, f, word);
 }
 
 static bool

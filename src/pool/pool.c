@@ -174,9 +174,12 @@ close_own_futures(const struct mpr_pool_use *u, struct mpr_self *self)
 	struct mpr_entries_walk walk = mpr_entries_walk(u);
 	struct mproc_future *f;
 
-	while ((f = mpr_entries_next(&walk)))
+	while ((f = mpr_entries_next(&walk))) {
+		uint64_t word = atomic_load(&f->cell.word);
+
 		if (f->owner == self->pid)
-			mpr_task_abandon(u->arena, self, f);
+			mpr_task_abandon(u->arena, self, f, word);
+	}
 }
 
 /* At the end of the process: its pools end first. One of which others still have

@@ -101,7 +101,7 @@ publish(const struct mpr_pool_use *u, struct mpr_self *self,
 	if (r == 0 || !mpr_task_drop(u, self, f, word, MPR_FUTURE_SHUT))
 		/* Somebody has begun it all the same, or failed it. */
 		return 0;
-	mpr_task_abandon(u->arena, self, f);
+	mpr_task_abandon(u->arena, self, f, word);
 	return r;
 }
 

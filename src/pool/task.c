@@ -105,13 +105,14 @@ mpr_task_revoke(struct mproc_future *f, uint64_t id, uint64_t why,
 }
 
 bool
-mpr_task_abandon(mproc_arena *a, struct mpr_self *self, struct mproc_future *f)
+mpr_task_abandon(mproc_arena *a, struct mpr_self *self, struct mproc_future *f,
+		 uint64_t id)
 {
 	uint64_t word = atomic_load(&f->cell.word), next;
 	bool is_done;
 
 	do {
-		if (word & MPR_FUTURE_ABANDONED ||
+		if ((word ^ id) & MPR_FUTURE_ID || word & MPR_FUTURE_ABANDONED ||
 		    mpr_future_state(word) == MPR_FUTURE_FREED ||
 		    !mpr_future_state(word))
 			return false;

@@ -52,8 +52,9 @@ bool mpr_task_bury(const struct mpr_pool_use *u, struct mpr_self *self,
 		   const struct mproc_exit *end);
 
 /* The result is not wanted any more. Frees it now, or has it freed once the task is
- * done. Returns false if that was so before. */
+ * done. @id is that of its word: the place may be another's by now. Returns false if
+ * it is, or if that was so before. */
 bool mpr_task_abandon(mproc_arena *a, struct mpr_self *self,
-		      struct mproc_future *f);
+		      struct mproc_future *f, uint64_t id);
 
 #endif

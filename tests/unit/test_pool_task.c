@@ -192,7 +192,7 @@ one_that_nobody_wants_is_freed_by_who_ends_it(void **state)
 	(void)state;
 	mproc_future_close(f);
 	assert_true(word_of(f) & MPR_FUTURE_ABANDONED);
-	assert_false(mpr_task_abandon(s.use.arena, s.self, f));
+	assert_false(mpr_task_abandon(s.use.arena, s.self, f, word_of(f)));
 	run_at(0, f, word_of(f));
 	assert_int_equal(s.runs, 1);
 	assert_false(mpr_entries_exist(&s.use));
@@ -207,6 +207,26 @@ one_that_nobody_wants_is_freed_by_who_ends_it(void **state)
 	f = submit_and_take(1);
 	mproc_future_close(f);
 	assert_true(bury(f, 1));
+	assert_false(mpr_entries_exist(&s.use));
+}
+
+/* Its pool was freed while somebody was about to close it, and the place is another
+ * one's: that one stays as it is. */
+static void
+one_in_the_same_place_is_not_closed(void **state)
+{
+	mproc_future *f = submit();
+	uint64_t earlier = word_of(f) - MPR_FUTURE_ID_UNIT, word;
+
+	(void)state;
+	assert_false(mpr_task_abandon(s.use.arena, s.self, f, earlier));
+	expect(f, MPR_FUTURE_QUEUED, 0);
+	assert_false(word_of(f) & MPR_FUTURE_ABANDONED);
+	run_at(0, f, word_of(f));
+	word = word_of(f);
+	assert_false(mpr_task_abandon(s.use.arena, s.self, f, earlier));
+	assert_int_equal(word_of(f), word);
+	assert_true(mpr_task_abandon(s.use.arena, s.self, f, word));
 	assert_false(mpr_entries_exist(&s.use));
 }
 
@@ -285,6 +305,7 @@ main(void)
 		test(what_is_revoked_is_done_once_its_worker_is_dead),
 		test(a_task_of_the_dead_is_queued_as_often_as_it_may),
 		test(one_that_nobody_wants_is_freed_by_who_ends_it),
+		test(one_in_the_same_place_is_not_closed),
 		test(who_frees_is_known),
 		test(an_error_of_the_task_stays_with_it),
 	};
