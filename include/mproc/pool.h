@@ -343,8 +343,8 @@ MPROC_API int mproc_future_exit_info(mproc_future *f,
  *   -EINVAL    there are other flags, or @f is NULL
  *   -EFAULT, -ESTALE  as mproc_future_get()
  * Context: does not block.
- * Crash: it is canceled or not; one that runs may then come to its own end first, which
- *        does not count any more.
+ * Crash: it is canceled or not; the worker of one that runs may then be killed a second
+ *        later.
  */
 MPROC_API int mproc_future_cancel(mproc_future *f, unsigned flags);
 

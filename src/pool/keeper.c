@@ -59,6 +59,12 @@ struct keeper {
 	int64_t pause;
 };
 
+/* Of futures: a process. */
+struct owner {
+	pid_t pid;
+	uint64_t since;
+};
+
 static unsigned woken_slot;
 static mproc_arena *woken_arena;
 static volatile sig_atomic_t asked_to_end;
@@ -253,22 +259,36 @@ kill_overdue(struct keeper *k)
 	return next;
 }
 
+static bool
+is_same(const struct owner *a, const struct owner *b)
+{
+	return a->pid == b->pid && a->since == b->since;
+}
+
 /* A future that nobody will close: its owner is dead. And one that was to be freed by
- * one that is. */
+ * one that is. And one that was revoked by one who was killed before it could have its
+ * worker killed. */
 static void
-sweep_one(struct keeper *k, struct mproc_future *f, pid_t *dead, pid_t *alive)
+sweep_one(struct keeper *k, struct mproc_future *f, struct owner *dead,
+	  struct owner *alive)
 {
 	uint64_t word = atomic_load(&f->cell.word);
-	pid_t owner = (pid_t)f->owner;
+	unsigned w = (unsigned)(word & MPR_FUTURE_WORKER);
+	struct owner owner = { (pid_t)f->owner, f->owner_since };
 
 	if (mpr_future_state(word) == MPR_FUTURE_FREED) {
 		if (is_gone(k->use.arena, mpr_future_freer(word)))
 			mpr_future_free(k->use.arena, k->self, f);
 		return;
 	}
-	if (word & MPR_FUTURE_ABANDONED || owner == *alive)
+	/* It is of this worker as long as the number is. */
+	if (mpr_future_state(word) == MPR_FUTURE_RUNNING &&
+	    word & MPR_FUTURE_REVOKED && w < k->n)
+		kill_worker(&k->hands[w]);
+	if (word & MPR_FUTURE_ABANDONED || is_same(&owner, alive))
 		return;
-	if (owner != *dead && !mpr_task_process_ended(owner, f->owner_since)) {
+	if (!is_same(&owner, dead) &&
+	    !mpr_task_process_ended(owner.pid, owner.since)) {
 		*alive = owner;
 		return;
 	}
@@ -291,7 +311,7 @@ static void
 sweep(struct keeper *k)
 {
 	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
-	pid_t dead = 0, alive = (pid_t)k->self->pid;
+	struct owner dead = { 0 }, alive = { 0 };
 	int64_t now = mproc_now();
 	struct mproc_future *f;
 
@@ -429,6 +449,9 @@ keep(struct keeper *k)
 			break;
 		if (k->start_at > mproc_now() && k->start_at < next)
 			next = k->start_at;
+		/* A slice may be longer than that, where many sleep. */
+		if (k->swept + SWEEP_EVERY < next)
+			next = k->swept + SWEEP_EVERY;
 		if (mpr_park(k->self, k->use.pool, ticket, next) == -EINTR)
 			mpr_interrupt_answer();
 	}

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The word of a future: what may become of a task in each state, and who comes too
- * late. Nothing runs here but the test, as whoever it is.
+ * late. Nothing runs here but the test, as whoever it is; the last ones have a keeper.
  */
 #include <errno.h>
 
 #include "common.h"
+#include "os/task.h"
 #include "pool/entries.h"
 #include "pool/pool.h"
 #include "pool/task.h"
@@ -255,6 +256,80 @@ an_error_of_the_task_stays_with_it(void **state)
 	mproc_future_close(f);
 }
 
+static _Atomic bool *begun; /* in shared memory */
+
+static int
+never_return(const void *in, size_t len, struct mproc_result *out)
+{
+	(void)in;
+	(void)len;
+	(void)out;
+	atomic_store(begun, true);
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* A pool with a keeper. */
+static mproc_pool *
+new_pool(void)
+{
+	mproc_pool *pool;
+
+	assert_int_equal(mproc_pool_create(&pool, MPROC_OPTS(mproc_pool_opts,
+							     .workers = 1)), 0);
+	return pool;
+}
+
+/* Who has revoked it was killed before it could have the worker killed. */
+static void
+what_is_revoked_comes_to_an_end(void **state)
+{
+	mproc_pool *pool;
+	mproc_future *f;
+	unsigned w;
+
+	(void)state;
+	/* Before the pool: its workers know where. */
+	begun = mproc_alloc(sizeof(*begun));
+	assert_non_null(begun);
+	atomic_store(begun, false);
+	pool = new_pool();
+	assert_int_equal(mproc_pool_submit(pool, never_return, NULL, 0, &f), 0);
+	while (!atomic_load(begun))
+		mpr_task_yield();
+	assert_true(mpr_task_revoke(f, word_of(f), MPR_FUTURE_CANCELED, &w));
+	assert_int_equal(mproc_future_wait(f, mproc_sec(10)), 0);
+	expect(f, MPR_FUTURE_DONE, -ECANCELED);
+	mproc_future_close(f);
+	mproc_pool_free(pool);
+	mproc_free(begun);
+}
+
+/* Of a process that is dead, and of one that has its id. */
+static void
+owners_with_one_id_are_two(void **state)
+{
+	mproc_pool *pool = new_pool();
+	mproc_future *f[3];
+	struct mproc_pool_stat stat;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(mproc_pool_submit(pool, task, NULL, 0, &f[i]),
+				 0);
+		assert_int_equal(mproc_future_wait(f[i], MPROC_FOREVER), 0);
+	}
+	/* Before we were there. */
+	f[0]->owner_since = f[2]->owner_since = 1;
+	do
+		assert_int_equal(mproc_pool_stat(pool, &stat), 0);
+	while (stat.futures > 1);
+	assert_int_equal(mproc_future_ready(f[1]), 1);
+	mproc_future_close(f[1]);
+	mproc_pool_free(pool);
+}
+
 static int
 setup(void **state)
 {
@@ -308,6 +383,8 @@ main(void)
 		test(one_in_the_same_place_is_not_closed),
 		test(who_frees_is_known),
 		test(an_error_of_the_task_stays_with_it),
+		test(what_is_revoked_comes_to_an_end),
+		test(owners_with_one_id_are_two),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
