@@ -49,6 +49,7 @@ struct keeper {
 	struct mpr_self *self;
 	uint64_t word; /* in the root */
 	mproc_queue *queue;
+	int64_t task_timeout; /* ns, or 0 */
 	unsigned n;
 	struct hand *hands;
 	struct mpr_child_ears ears;
@@ -221,17 +222,25 @@ kill_worker(struct hand *h)
 		(void)mproc_process_kill(h->process);
 }
 
+/* When a task's time is over; @started is what stands there. */
+static int64_t
+overdue_at(int64_t started, int64_t limit)
+{
+	return started > 0 && limit > MPR_NEVER - started ? MPR_NEVER :
+							    started + limit;
+}
+
 /* Who has a task that is not to be done any more. Returns when to look next. */
 static int64_t
 kill_overdue(struct keeper *k)
 {
-	int64_t limit = atomic_load(&k->use.root->task_timeout);
-	int64_t now = mproc_now(), next = limit ? now + limit : MPR_NEVER;
+	int64_t limit = k->task_timeout, now = mproc_now();
+	int64_t next = limit ? overdue_at(now, limit) : MPR_NEVER;
 
 	for (unsigned w = 0; w < k->n; w++) {
 		struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
 		struct mproc_future *f;
-		int64_t started;
+		int64_t started, until;
 		uint64_t word, holder;
 		unsigned who;
 
@@ -249,8 +258,9 @@ kill_overdue(struct keeper *k)
 		started = atomic_load(&f->started);
 		if (!mpr_future_runs_at(word, w) || !started)
 			continue;
-		if (started + limit > now) {
-			next = started + limit < next ? started + limit : next;
+		until = overdue_at(started, limit);
+		if (until > now) {
+			next = until < next ? until : next;
 		} else if (word & MPR_FUTURE_REVOKED ||
 			   mpr_task_revoke(f, word, MPR_FUTURE_OVERDUE, &who)) {
 			kill_worker(&k->hands[w]);
@@ -515,8 +525,10 @@ mpr_keeper_run(void *arg)
 	struct mpr_keyboard keyboard;
 	struct keeper k = { .use = keeping->use };
 
+	k.task_timeout = atomic_load(&k.use.root->task_timeout);
 	k.n = atomic_load(&k.use.root->n_workers);
-	if (k.n > MPR_POOL_WORKERS_MAX || mpr_self(k.use.arena, &k.self) < 0)
+	if (k.task_timeout < 0 || k.n > MPR_POOL_WORKERS_MAX ||
+	    mpr_self(k.use.arena, &k.self) < 0)
 		return 1;
 	k.queue = mpr_pool_queue(&k.use);
 	k.hands = mpr_zalloc(k.n * sizeof(*k.hands));

@@ -272,6 +272,29 @@ what_takes_too_long_is_ended(void **state)
 }
 
 static void
+what_may_take_for_ever_is_not_ended(void **state)
+{
+	const mproc_timeout long_time = { .ns = INT64_MAX - 1 };
+	struct board *b = new_pool(*state, MPROC_OPTS(mproc_pool_opts,
+						      .workers = 2,
+						      .task_timeout = long_time));
+	mproc_future *f = submit_int(b, linger, 1);
+
+	await_begun(b, 1);
+	/* The keeper has come round since. */
+	for (unsigned i = 1; i <= 2; i++) {
+		int pid = take_int(b, submit_int(b, name_worker, 0));
+
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		mpt_until(b->t, pool_stat(b).deaths == i &&
+					pool_stat(b).workers == 2);
+	}
+	atomic_store(&b->go_on, true);
+	assert_int_equal(take_int(b, f), 1);
+	close_and_join(b);
+}
+
+static void
 what_runs_can_be_canceled(void **state)
 {
 	struct board *b = new_pool(*state, MPROC_OPTS(mproc_pool_opts,
@@ -534,6 +557,7 @@ main(void)
 		mpt_test(a_worker_that_is_idle_is_replaced),
 		mpt_test(a_pool_that_is_closed_does_its_tasks_in_spite_of_deaths),
 		mpt_test(what_takes_too_long_is_ended),
+		mpt_test(what_may_take_for_ever_is_not_ended),
 		mpt_test(what_runs_can_be_canceled),
 		mpt_test(without_a_keeper_whoever_waits_starts_another),
 		mpt_test(tasks_that_die_with_the_keeper_fail),
