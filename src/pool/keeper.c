@@ -39,7 +39,7 @@
 /* A worker, in the keeper's own memory: what it kills is by this. */
 struct hand {
 	mproc_process *process; /* or NULL: there is none */
-	bool foreign; /* of a keeper before, and alive */
+	uint64_t foreign; /* the word of one of a keeper before, which lives; or 0 */
 	int64_t started;
 	uint64_t done; /* tasks, by then */
 };
@@ -85,9 +85,17 @@ bury(struct keeper *k, unsigned w, const struct mproc_exit *end)
 	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
 	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
 	struct mproc_future *f;
+	uint64_t word;
 
-	while ((f = mpr_entries_next(&walk)))
-		mpr_task_bury(&k->use, k->self, f, w, end);
+	while ((f = mpr_entries_next(&walk))) {
+		if (!mpr_task_bury(&k->use, k->self, f, w, end))
+			continue;
+		/* A new hint: its worker's may have come back too soon. */
+		word = atomic_load(&f->cell.word);
+		if (mpr_future_state(word) == MPR_FUTURE_QUEUED &&
+		    mpr_task_announce(&k->use, f, word) < 0)
+			k->announce = true;
+	}
 	if (!record)
 		return;
 	atomic_store(&record->lease, 0);
@@ -140,7 +148,6 @@ reap(struct keeper *k)
 
 	for (unsigned w = 0; w < k->n; w++) {
 		struct hand *h = &k->hands[w];
-		struct mpr_pool_worker *record;
 
 		if (h->process && mpr_process_has_ended(h->process)) {
 			end = h->process->exit;
@@ -150,13 +157,9 @@ reap(struct keeper *k)
 			bury(k, w, &end);
 			mproc_process_close(h->process);
 			h->process = NULL;
-		} else if (h->foreign) {
-			record = mpr_pool_worker_at(&k->use, w);
-			if (record && !is_gone(k->use.arena,
-					       atomic_load(&record->word)))
-				continue;
+		} else if (h->foreign && is_gone(k->use.arena, h->foreign)) {
 			bury(k, w, NULL);
-			h->foreign = false;
+			h->foreign = 0;
 		}
 	}
 }
@@ -509,7 +512,7 @@ take_over(struct keeper *k)
 		    !atomic_compare_exchange_strong(&record->word, &word, 0) &&
 		    !(word & MPR_HELD))
 			return false;
-		k->hands[w].foreign = (word & MPR_HELD) != 0;
+		k->hands[w].foreign = word & MPR_HELD ? word : 0;
 	}
 	/* Those that were told, and those that nobody has told of. */
 	k->announce = true;

@@ -125,7 +125,8 @@ mpr_task_abandon(mproc_arena *a, struct mpr_self *self, struct mproc_future *f,
 	return true;
 }
 
-/* RUNNING, as @word says, at a worker that is dead, to QUEUED. */
+/* RUNNING, as @word says, at a worker that is dead, to QUEUED. Who does that announces
+ * it. */
 static void
 requeue(const struct mpr_pool_use *u, struct mpr_self *self,
 	struct mproc_future *f, uint64_t word)
@@ -140,9 +141,6 @@ requeue(const struct mpr_pool_use *u, struct mpr_self *self,
 			return;
 		next = mpr_future_with(word, MPR_FUTURE_QUEUED, 0);
 	} while (!cas(&f->cell.word, &word, next));
-	/* If that fails, or we die before it, it is announced with all others
-	 * (keeper.c). */
-	(void)mpr_task_announce(u, f, next);
 }
 
 static void

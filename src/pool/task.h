@@ -46,7 +46,8 @@ bool mpr_task_revoke(struct mproc_future *f, uint64_t id, uint64_t why,
 		     unsigned *ret_worker);
 
 /* RUNNING to DONE, or QUEUED again, by the keeper: worker @number is dead, @end is how
- * it died, or NULL if nobody knows. Returns whether the task was its. */
+ * it died, or NULL if nobody knows. Returns whether the task was its; if it is QUEUED
+ * then, the caller announces it. */
 bool mpr_task_bury(const struct mpr_pool_use *u, struct mpr_self *self,
 		   struct mproc_future *f, unsigned number,
 		   const struct mproc_exit *end);
