@@ -44,9 +44,15 @@ is_busy(mproc_arena *a, mproc_pool *pool)
 		return false;
 	if (lives(a, atomic_load(&u.root->keeper)))
 		return true;
-	for (unsigned w = 0; (record = mpr_pool_worker_at(&u, w)); w++)
-		if (lives(a, atomic_load(&record->word)))
+	for (unsigned w = 0; (record = mpr_pool_worker_at(&u, w)); w++) {
+		uint64_t word = atomic_load(&record->word);
+
+		/* One that is being forked finds that it is too late; or was not. */
+		if (word && !(word & MPR_HELD))
+			atomic_compare_exchange_strong(&record->word, &word, 0);
+		if (lives(a, word))
 			return true;
+	}
 	return false;
 }
 
