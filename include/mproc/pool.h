@@ -356,7 +356,8 @@ MPROC_API int mproc_future_cancel(mproc_future *f, unsigned flags);
  * ignored as long as nothing else lies there: nobody else uses it any more.
  *
  * Context: does not block.
- * Crash: it is closed or not; what the caller has not closed is closed a second later.
+ * Crash: it is closed or not; what the caller has not closed is closed a second later,
+ *        or with the pool if that is in another pid namespace.
  */
 MPROC_API void mproc_future_close(mproc_future *f);
 

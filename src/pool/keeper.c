@@ -64,6 +64,7 @@ struct keeper {
 struct owner {
 	pid_t pid;
 	uint64_t since;
+	uint64_t namespace;
 };
 
 static unsigned woken_slot;
@@ -275,7 +276,16 @@ kill_overdue(struct keeper *k)
 static bool
 is_same(const struct owner *a, const struct owner *b)
 {
-	return a->pid == b->pid && a->since == b->since;
+	return a->pid == b->pid && a->since == b->since &&
+	       a->namespace == b->namespace;
+}
+
+/* Of one in another namespace nothing is known: its id is another's here. */
+static bool
+has_ended(const struct owner *owner)
+{
+	return owner->namespace == mpr_task_namespace() &&
+	       mpr_task_process_ended(owner->pid, owner->since);
 }
 
 /* A future that nobody will close: its owner is dead. And one that was to be freed by
@@ -287,7 +297,8 @@ sweep_one(struct keeper *k, struct mproc_future *f, struct owner *dead,
 {
 	uint64_t word = atomic_load(&f->cell.word);
 	unsigned w = (unsigned)(word & MPR_FUTURE_WORKER);
-	struct owner owner = { (pid_t)f->owner, f->owner_since };
+	struct owner owner = { (pid_t)f->owner, f->owner_since,
+			       f->owner_namespace };
 
 	if (mpr_future_state(word) == MPR_FUTURE_FREED) {
 		if (is_gone(k->use.arena, mpr_future_freer(word)))
@@ -300,8 +311,7 @@ sweep_one(struct keeper *k, struct mproc_future *f, struct owner *dead,
 		kill_worker(&k->hands[w]);
 	if (word & MPR_FUTURE_ABANDONED || is_same(&owner, alive))
 		return;
-	if (!is_same(&owner, dead) &&
-	    !mpr_task_process_ended(owner.pid, owner.since)) {
+	if (!is_same(&owner, dead) && !has_ended(&owner)) {
 		*alive = owner;
 		return;
 	}
@@ -315,9 +325,13 @@ sweep_one(struct keeper *k, struct mproc_future *f, struct owner *dead,
 static bool
 creator_is_dead(const struct keeper *k)
 {
-	return mpr_task_process_ended(
+	const struct owner creator = {
 		(pid_t)atomic_load(&k->use.root->creator),
-		atomic_load(&k->use.root->creator_since));
+		atomic_load(&k->use.root->creator_since),
+		atomic_load(&k->use.root->creator_namespace),
+	};
+
+	return has_ended(&creator);
 }
 
 static void

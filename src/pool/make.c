@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "os/image.h"
+#include "os/task.h"
 #include "pool/entries.h"
 #include "pool/pool.h"
 
@@ -222,6 +223,7 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	atomic_store(&root->creator, self->pid);
 	atomic_store(&root->creator_since,
 		     atomic_load(&self->shared->joined_at));
+	atomic_store(&root->creator_namespace, mpr_task_namespace());
 	atomic_store(&root->image, mpr_image_mark());
 	atomic_store(&root->task_timeout, o->task_timeout.ns);
 	atomic_store(&root->retries, (uint32_t)o->retries);

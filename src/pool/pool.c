@@ -9,6 +9,7 @@
 #include "base/opts.h"
 #include "os/clock.h"
 #include "os/generation.h"
+#include "os/task.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
 #include "pool/pool.h"
@@ -177,7 +178,8 @@ close_own_futures(const struct mpr_pool_use *u, struct mpr_self *self)
 	while ((f = mpr_entries_next(&walk))) {
 		uint64_t word = atomic_load(&f->cell.word);
 
-		if (f->owner == self->pid)
+		if (f->owner == self->pid &&
+		    f->owner_namespace == mpr_task_namespace())
 			mpr_task_abandon(u->arena, self, f, word);
 	}
 }

@@ -87,6 +87,7 @@ struct mpr_pool_root {
 	_Atomic uint64_t retried; /* K: tasks, each time */
 	_Atomic uint64_t keepers; /* K: how many there were */
 	char name[MPR_POOL_NAME];
+	_Atomic uint64_t creator_namespace; /* where its id is one; os/task.h */
 	/* Where to look for a free entry next: offset of a group and an index. Any
 	 * value will do. */
 	alignas(MPR_APART) _Atomic uint64_t cursor;
@@ -187,7 +188,7 @@ struct mproc_future {
 	_Atomic uint32_t core;
 	_Atomic uint32_t ended; /* 1: those above say so; 2: and out is a report */
 	unsigned char small[MPR_FUTURE_SMALL]; /* a result that fits */
-	uint64_t pad1;
+	uint64_t owner_namespace; /* where its id is one; with the owner */
 };
 
 static_assert(sizeof(struct mproc_future) == 192, "shared layout");

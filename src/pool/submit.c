@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "os/image.h"
+#include "os/task.h"
 #include "pool/entries.h"
 #include "pool/future.h"
 #include "pool/task.h"
@@ -50,6 +51,7 @@ make(const struct mpr_pool_use *u, struct mpr_self *self,
 	f->in_len = s->len;
 	f->owner = self->pid;
 	f->owner_since = atomic_load(&self->shared->joined_at);
+	f->owner_namespace = mpr_task_namespace();
 	if (s->len)
 		memcpy(f + 1, s->in, s->len);
 	atomic_store_explicit(&f->pool, mpr_arena_offset(u->arena, u->pool),

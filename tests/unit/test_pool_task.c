@@ -311,22 +311,27 @@ static void
 owners_with_one_id_are_two(void **state)
 {
 	mproc_pool *pool = new_pool();
-	mproc_future *f[3];
+	mproc_future *f[4];
 	struct mproc_pool_stat stat;
 
 	(void)state;
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		assert_int_equal(mproc_pool_submit(pool, task, NULL, 0, &f[i]),
 				 0);
 		assert_int_equal(mproc_future_wait(f[i], MPROC_FOREVER), 0);
 	}
-	/* Before we were there. */
-	f[0]->owner_since = f[2]->owner_since = 1;
+	/* Before we were there; but what another namespace says means nothing. */
+	f[0]->owner_namespace++;
+	f[0]->owner_since = 1;
+	f[1]->owner_since = 1;
+	f[3]->owner_since = 1;
 	do
 		assert_int_equal(mproc_pool_stat(pool, &stat), 0);
-	while (stat.futures > 1);
-	assert_int_equal(mproc_future_ready(f[1]), 1);
-	mproc_future_close(f[1]);
+	while (stat.futures > 2);
+	assert_int_equal(mproc_future_ready(f[0]), 1);
+	assert_int_equal(mproc_future_ready(f[2]), 1);
+	mproc_future_close(f[0]);
+	mproc_future_close(f[2]);
 	mproc_pool_free(pool);
 }
 
