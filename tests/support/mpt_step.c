@@ -28,6 +28,7 @@
  */
 #include <elf.h>
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -51,7 +52,7 @@ enum {
 	EVERY = 1000,
 	BUDGET = 200,
 	QUICK_CASES = 64,
-	WALKS = 64,		/* after victims that went astray */
+	WALK = 100000,		/* steps, after victims that went astray */
 	TICK_MS = 5,
 	SLEEPY_TICKS = 3,
 	TICK_SIGNAL = SIGVTALRM,
@@ -85,7 +86,7 @@ struct run {
 	size_t points_size;
 	bool may_jump;		/* breakpoints may be used */
 	bool may_count;		/* and be met more than once */
-	unsigned long walks;	/* at most, see kill_at() */
+	unsigned long walk;	/* steps that are left, see kill_at() */
 	pid_t victim;
 	int signal;		/* to be delivered with the next step */
 	bool signalled;		/* since that was last cleared */
@@ -578,8 +579,8 @@ static unsigned long step_to(struct run *run, unsigned long i, unsigned long n,
 /*
  * One victim, killed after @n instructions. One that did not come by where it
  * was to be let run to, as it went another way than the dry run, stays for the
- * survivor to see; and another one is stepped all the way, if there were not too
- * many.
+ * survivor to see; and another one is stepped all the way, if not too many steps
+ * were made so already.
  */
 static void kill_at(struct run *run, unsigned long n)
 {
@@ -591,7 +592,9 @@ static void kill_at(struct run *run, unsigned long n)
 
 	if (i > 0 && !jump(run, i, &stop))
 		i = 0;
-	if (stop != STOP_TRAP && run->result.astray++ < run->walks) {
+	run->result.astray += stop != STOP_TRAP;
+	if (stop != STOP_TRAP && run->walk >= n) {
+		run->walk -= n;
 		run->result.asleep += stop == STOP_ASLEEP;
 		bury_victim(run, i, stop == STOP_END);
 		start_victim(run);
@@ -675,12 +678,12 @@ static void choose_points(struct run *run)
 
 	/* The text would be the child's, too. */
 	run->may_jump = !o->walks && (run->may_count || !o->forks);
-	run->walks = WALKS;
+	run->walk = WALK;
 	every = o->every != 0 ? o->every : EVERY;
 	if (mode != NULL && strcmp(mode, "full") == 0) {
 		every = n;
 		max = 0;
-		run->walks = n;
+		run->walk = ULONG_MAX;
 	} else if (mode != NULL && strcmp(mode, "quick") == 0) {
 		max = max == 0 || max > QUICK_CASES ? QUICK_CASES : max;
 	} else if (mode != NULL && *mode != '\0') {
