@@ -13,8 +13,7 @@
 #define SLICE 50000000 /* ns, for one sleeper */
 #define QUIET 400 /* ms in which nobody looks though others sleep */
 #define LATE 200 /* ms, for who has not looked when it was going to */
-#define CROWD (8 * SLICE) /* from when on one who looks is enough */
-#define CLOSE 25 /* ms after a look, in a crowd */
+#define CROWD (8 * SLICE) /* from when on one at a time looks */
 #define BUSY 100 /* ms that a look may take before others come to help */
 
 /* In the word of the last look: {at it 1 | milliseconds 47 | slot 16}. */
@@ -97,15 +96,14 @@ next_interval(const struct mpr_self *self, uint64_t last, int64_t now)
 }
 
 /*
- * In a crowd: whether another one looks, or has just looked. All who come by
- * while a dead one is recovered from would find it, too, and each would wake all
- * whom it may concern, who come by then.
+ * In a crowd: whether another one looks just now. All who come by while a dead one
+ * is recovered from would find it, too, and each would wake all whom it may concern,
+ * who come by then.
  */
 static bool
 is_looked_after(const struct mpr_self *self, uint64_t last, int64_t now)
 {
-	return since_another_looked(self, last, now) <
-	       (last & AT_IT ? BUSY : CLOSE);
+	return last & AT_IT && since_another_looked(self, last, now) < BUSY;
 }
 
 /*
