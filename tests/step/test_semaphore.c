@@ -179,7 +179,23 @@ await_one(struct scene *s)
 	return -1;
 }
 
-/* The victim's release was made or not; the other sleeper needs one more. */
+static bool
+one_has_gone_on(const struct scene *s)
+{
+	return mpt_task_state(s->others[0]) == 'Z' ||
+	       mpt_task_state(s->others[1]) == 'Z';
+}
+
+static bool
+all_sleep_on(struct scene *s)
+{
+	return value(s) == 0 && waiters(s) == OTHERS &&
+	       mpt_task_state(s->others[0]) == 'S' &&
+	       mpt_task_state(s->others[1]) == 'S';
+}
+
+/* The victim's release was made or not; the other sleeper needs one more. Who is
+ * woken to look is not counted as a waiter for a moment, whatever it finds. */
 static void
 one_more_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 {
@@ -191,11 +207,9 @@ one_more_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	(void)n;
 	recover();
 	began = mproc_now();
-	if (!finished && value(s) == 0 && waiters(s) == OTHERS) {
-		mpt_until(s->t, waiters(s) < OTHERS ||
-				(mpt_task_state(s->others[0]) == 'S' &&
-				 mpt_task_state(s->others[1]) == 'S'));
-		if (waiters(s) == OTHERS)
+	if (!finished) {
+		mpt_until(s->t, one_has_gone_on(s) || all_sleep_on(s));
+		if (!one_has_gone_on(s))
 			release(s);
 	}
 	first = await_one(s);
