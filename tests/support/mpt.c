@@ -274,11 +274,27 @@ static pid_t fork_process(struct mpt *t, struct mpt_role *role)
 	return pid;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* The sanitizer's allocator has locks that a fork copies as they are: a child would
+ * wait for a thread that it does not have. So threads are to sleep when it comes;
+ * those that never do are the test's, which has to know what it does. */
+static void await_threads(void)
+{
+	for (int tries = 100; tries > 0 && mpt_threads_run(); tries--)
+		mpt_nap(1);
+}
+#else
+static void await_threads(void)
+{
+}
+#endif
+
 static void spawn_process(struct mpt *t, struct mpt_role *role)
 {
 	struct mpt_slot *s = &t->shared->slots[role->id];
 	pid_t pid = 0;
 
+	await_threads();
 	if (role->is_copy)
 		mpt_method_copied();
 	else

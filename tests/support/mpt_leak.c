@@ -151,6 +151,27 @@ int mpt_task_state(pid_t tid)
 	return state;
 }
 
+bool mpt_threads_run(void)
+{
+	bool run = false;
+	struct dirent *e;
+	pid_t tid;
+	DIR *d;
+	int state;
+
+	d = opendir("/proc/self/task");
+	while (d != NULL && !run && (e = readdir(d)) != NULL) {
+		tid = atoi(e->d_name);
+		if (tid == 0 || tid == gettid())
+			continue;
+		state = mpt_task_state(tid);
+		run = state != 0 && state != 'S';
+	}
+	if (d != NULL)
+		closedir(d);
+	return run;
+}
+
 bool mpt_is_server(pid_t pid)
 {
 	char comm[32];

@@ -167,6 +167,9 @@ unsigned mpt_children(pid_t *ret, unsigned size);
 /* Whether that is somebody's fork server, alive or dead. */
 bool mpt_is_server(pid_t pid);
 
+/* Whether any other thread of this process does not sleep. */
+bool mpt_threads_run(void);
+
 /* Whether the process was a child when the list was taken. */
 bool mpt_leak_has_child(const struct mpt_leak *l, pid_t pid);
 
