@@ -25,7 +25,8 @@
  *   The creator ends: the keeper and the workers do, too; in order, its pools are
  *     terminated first. Tasks that are not done then fail with -ESHUTDOWN, for those
  *     of other processes that wait for them; the pool stays until their futures are
- *     closed. (What a creator that was killed has left stays if nobody waits.)
+ *     closed. (Where nobody waits, who makes a pool in the arena next gives back what
+ *     a creator that was killed has left.)
  *   A process that has submitted tasks ends: they are run, and the futures that it
  *     has not closed are closed.
  *

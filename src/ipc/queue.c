@@ -258,6 +258,29 @@ add_dead_letters(mproc_arena *a, struct mpr_self *self, mproc_queue *q,
 	return 0;
 }
 
+/* Not open yet. */
+static int
+make_queue(mproc_arena *a, struct mpr_self *self,
+	   const struct mproc_queue_opts *o, mproc_queue **ret_q)
+{
+	mproc_queue *q;
+	int r;
+
+	r = make_header(a, self, o, &q);
+	if (r < 0)
+		return r;
+	if (o->ack || o->joinable) {
+		r = add_dead_letters(a, self, q, o);
+		if (r < 0) {
+			atomic_store(&q->state, mpr_owner_with_state(
+				atomic_load(&q->state), MPR_QUEUE_FREE));
+			return r;
+		}
+	}
+	*ret_q = q;
+	return 0;
+}
+
 int
 mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 {
@@ -278,20 +301,45 @@ mproc_queue_create(mproc_queue **ret_q, const struct mproc_queue_opts *opts)
 	r = mpr_self(a, &self);
 	if (r < 0)
 		return r;
-	r = make_header(a, self, &o, &q);
+	r = make_queue(a, self, &o, &q);
 	if (r < 0)
 		return r;
-	if (o.ack || o.joinable) {
-		r = add_dead_letters(a, self, q, &o);
-		if (r < 0) {
-			atomic_store(&q->state, mpr_owner_with_state(
-				atomic_load(&q->state), MPR_QUEUE_FREE));
-			return r;
-		}
-	}
 	open_header(q);
 	*ret_q = q;
 	return 0;
+}
+
+int
+mpr_queue_create_at(mproc_arena *a, struct mpr_self *self,
+		    const struct mproc_queue_opts *o, _Atomic uint64_t *link,
+		    _Atomic uint64_t *open)
+{
+	mproc_queue *q;
+	int r;
+
+	r = make_queue(a, self, o, &q);
+	if (r < 0)
+		return r;
+	atomic_store(open, mpr_owner_with_state(atomic_load(&q->state),
+						MPR_QUEUE_OPEN));
+	atomic_store(link, mpr_arena_offset(a, q));
+	open_header(q);
+	return 0;
+}
+
+void
+mpr_queue_destroy_at(const mproc_arena *a, _Atomic uint64_t *link,
+		     const _Atomic uint64_t *open)
+{
+	uint64_t offset = atomic_load(link);
+	mproc_queue *q = mpr_arena_has(a, offset, sizeof(*q)) ?
+				 mpr_arena_at(a, offset) : NULL;
+	mproc_arena *in;
+
+	if (q && mpr_queue_check(q, &in) == 0 &&
+	    atomic_load(&q->state) == atomic_load(open))
+		mproc_queue_destroy(q);
+	atomic_store(link, 0);
 }
 
 int

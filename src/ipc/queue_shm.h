@@ -157,6 +157,17 @@ struct mpr_queue_walk {
 /* The next header, or NULL. */
 mproc_queue *mpr_queue_next(const mproc_arena *a, struct mpr_queue_walk *walk);
 
+/* Makes a queue that belongs to something else, which names it by the words @link, its
+ * offset, and @open, its state, before it is there: who is killed in between leaves
+ * names of nothing. Returns as mproc_queue_create(). */
+int mpr_queue_create_at(mproc_arena *a, struct mpr_self *self,
+			const struct mproc_queue_opts *o, _Atomic uint64_t *link,
+			_Atomic uint64_t *open);
+
+/* Destroys it, if it is there, and forgets its name. Only for one caller at a time. */
+void mpr_queue_destroy_at(const mproc_arena *a, _Atomic uint64_t *link,
+			  const _Atomic uint64_t *open);
+
 /* Makes a queue that is one direction of the pipe at @pipe, which @link, a word of
  * that, names as soon as it is there. Returns as mproc_queue_create(). */
 int mpr_queue_create_for(mproc_arena *a, struct mpr_self *self, uint64_t pipe,

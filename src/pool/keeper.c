@@ -23,6 +23,7 @@
 #include "os/task.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
+#include "pool/owner.h"
 #include "pool/pool.h"
 #include "pool/task.h"
 #include "pool/worker.h"
@@ -58,13 +59,6 @@ struct keeper {
 	int64_t swept; /* when */
 	int64_t start_at; /* no worker before that */
 	int64_t pause;
-};
-
-/* Of futures: a process. */
-struct owner {
-	pid_t pid;
-	uint64_t since;
-	uint64_t namespace;
 };
 
 static unsigned woken_slot;
@@ -274,31 +268,22 @@ kill_overdue(struct keeper *k)
 }
 
 static bool
-is_same(const struct owner *a, const struct owner *b)
+is_same(const struct mpr_pool_owner *a, const struct mpr_pool_owner *b)
 {
 	return a->pid == b->pid && a->since == b->since &&
 	       a->namespace == b->namespace;
-}
-
-/* Of one in another namespace nothing is known: its id is another's here. */
-static bool
-has_ended(const struct owner *owner)
-{
-	return owner->namespace == mpr_task_namespace() &&
-	       mpr_task_process_ended(owner->pid, owner->since);
 }
 
 /* A future that nobody will close: its owner is dead. And one that was to be freed by
  * one that is. And one that was revoked by one who was killed before it could have its
  * worker killed. */
 static void
-sweep_one(struct keeper *k, struct mproc_future *f, struct owner *dead,
-	  struct owner *alive)
+sweep_one(struct keeper *k, struct mproc_future *f,
+	  struct mpr_pool_owner *dead, struct mpr_pool_owner *alive)
 {
 	uint64_t word = atomic_load(&f->cell.word);
 	unsigned w = (unsigned)(word & MPR_FUTURE_WORKER);
-	struct owner owner = { (pid_t)f->owner, f->owner_since,
-			       f->owner_namespace };
+	struct mpr_pool_owner owner = mpr_future_owner(f);
 
 	if (mpr_future_state(word) == MPR_FUTURE_FREED) {
 		if (is_gone(k->use.arena, mpr_future_freer(word)))
@@ -311,7 +296,7 @@ sweep_one(struct keeper *k, struct mproc_future *f, struct owner *dead,
 		kill_worker(&k->hands[w]);
 	if (word & MPR_FUTURE_ABANDONED || is_same(&owner, alive))
 		return;
-	if (!is_same(&owner, dead) && !has_ended(&owner)) {
+	if (!is_same(&owner, dead) && !mpr_pool_owner_has_ended(&owner)) {
 		*alive = owner;
 		return;
 	}
@@ -325,20 +310,16 @@ sweep_one(struct keeper *k, struct mproc_future *f, struct owner *dead,
 static bool
 creator_is_dead(const struct keeper *k)
 {
-	const struct owner creator = {
-		(pid_t)atomic_load(&k->use.root->creator),
-		atomic_load(&k->use.root->creator_since),
-		atomic_load(&k->use.root->creator_namespace),
-	};
+	const struct mpr_pool_owner creator = mpr_pool_creator(&k->use);
 
-	return has_ended(&creator);
+	return mpr_pool_owner_has_ended(&creator);
 }
 
 static void
 sweep(struct keeper *k)
 {
 	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
-	struct owner dead = { 0 }, alive = { 0 };
+	struct mpr_pool_owner dead = { 0 }, alive = { 0 };
 	int64_t now = mproc_now();
 	struct mproc_future *f;
 

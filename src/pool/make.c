@@ -9,9 +9,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "ipc/queue_shm.h"
 #include "os/image.h"
 #include "os/task.h"
 #include "pool/entries.h"
+#include "pool/owner.h"
 #include "pool/pool.h"
 
 /* So many cells may still have workers of a pool whose creator was killed. */
@@ -33,28 +35,32 @@ lives(const mproc_arena *a, uint64_t word)
 	return word & MPR_HELD && !mpr_holder_is_dead(a, word);
 }
 
-/* Whether a process of an earlier pool in that cell may still be there. */
 static bool
-is_busy(mproc_arena *a, mproc_pool *pool)
+workers_live(const struct mpr_pool_use *u)
 {
-	struct mpr_pool_use u = { .pool = pool, .arena = a };
 	struct mpr_pool_worker *record;
 
-	u.root = root_of(a, pool);
-	if (!u.root)
-		return false;
-	if (lives(a, atomic_load(&u.root->keeper)))
-		return true;
-	for (unsigned w = 0; (record = mpr_pool_worker_at(&u, w)); w++) {
+	for (unsigned w = 0; (record = mpr_pool_worker_at(u, w)); w++) {
 		uint64_t word = atomic_load(&record->word);
 
 		/* One that is being forked finds that it is too late; or was not. */
 		if (word && !(word & MPR_HELD))
 			atomic_compare_exchange_strong(&record->word, &word, 0);
-		if (lives(a, word))
+		if (lives(u->arena, word))
 			return true;
 	}
 	return false;
+}
+
+/* Whether a process of an earlier pool in that cell may still be there. */
+static bool
+is_busy(mproc_arena *a, mproc_pool *pool)
+{
+	struct mpr_pool_use u = { .pool = pool, .arena = a };
+
+	u.root = root_of(a, pool);
+	return u.root && (lives(a, atomic_load(&u.root->keeper)) ||
+			  workers_live(&u));
 }
 
 /* A cell that is the caller's, and nobody else's. */
@@ -162,14 +168,12 @@ copy_init_arg(const struct mpr_pool_use *u, struct mpr_self *self,
 static void
 drop_queue(const struct mpr_pool_use *u)
 {
-	mproc_queue *q = mpr_pool_queue(u);
-
-	atomic_store(&u->root->queue, 0);
-	mproc_queue_destroy(q);
+	mpr_queue_destroy_at(u->arena, &u->root->queue, &u->root->queue_open);
 }
 
 static int
-make_queue(const struct mpr_pool_use *u, const struct mproc_pool_opts *o)
+make_queue(const struct mpr_pool_use *u, struct mpr_self *self,
+	   const struct mproc_pool_opts *o)
 {
 	struct mproc_queue_opts qo = {
 		.struct_size = sizeof(qo),
@@ -181,12 +185,9 @@ make_queue(const struct mpr_pool_use *u, const struct mproc_pool_opts *o)
 		.max_redeliveries = -1,
 		.arena = u->arena,
 	};
-	mproc_queue *q;
-	int r = mproc_queue_create(&q, &qo);
 
-	if (r == 0)
-		atomic_store(&u->root->queue, mpr_arena_offset(u->arena, q));
-	return r;
+	return mpr_queue_create_at(u->arena, self, &qo, &u->root->queue,
+				   &u->root->queue_open);
 }
 
 static void
@@ -205,6 +206,66 @@ drop_futures(const struct mpr_pool_use *u, struct mpr_self *self)
 						       mpr_future_freed(self)))
 			;
 		mpr_future_free(u->arena, self, f);
+	}
+}
+
+/* Whether a process that is there may ask for a future of it. */
+static bool
+is_wanted(const struct mpr_pool_use *u)
+{
+	struct mpr_entries_walk walk = mpr_entries_walk(u);
+	const struct mproc_future *f;
+
+	while ((f = mpr_entries_next(&walk))) {
+		uint64_t word = atomic_load(&f->cell.word);
+		struct mpr_pool_owner owner = mpr_future_owner(f);
+
+		if (!(word & MPR_FUTURE_ABANDONED) &&
+		    !mpr_pool_owner_has_ended(&owner))
+			return true;
+	}
+	return false;
+}
+
+/* Its creator was killed, and who works for it has ended with that. Nobody knows of
+ * it but, maybe, who waits for a task: that one has a keeper do this. */
+static bool
+is_left(const struct mpr_pool_use *u)
+{
+	const struct mpr_pool_owner creator = mpr_pool_creator(u);
+
+	return !(atomic_load(&u->pool->cell.word) & MPR_GONE) &&
+	       atomic_load(&u->pool->cell.generation) == u->generation &&
+	       mpr_pool_owner_has_ended(&creator) && !workers_live(u) &&
+	       !is_wanted(u);
+}
+
+static void
+reclaim(const mproc_arena *a, void *object, void *ctx)
+{
+	struct mpr_self *self = ctx;
+	struct mpr_pool_use u = {
+		.pool = object,
+		.arena = self->arena,
+		.root = root_of(a, object),
+	};
+	uint64_t word, mine = mpr_holder(self) | MPR_HANDED;
+
+	u.generation = atomic_load(&u.pool->cell.generation);
+	if (!u.root || !is_left(&u))
+		return;
+	/* One at a time, and nobody who starts a keeper. */
+	word = atomic_load(&u.root->keeper);
+	if (lives(a, word) ||
+	    !atomic_compare_exchange_strong(&u.root->keeper, &word, mine))
+		return;
+	/* Again, as another pool may have been made here. */
+	if (is_left(&u) && mpr_cell_take(MPR_CELL_POOL, u.pool)) {
+		mpr_pool_advance(&u, MPR_POOL_ENDED);
+		atomic_store(&u.root->keeper, 0);
+		mpr_pool_unmake(&u, self);
+	} else {
+		atomic_compare_exchange_strong(&u.root->keeper, &mine, 0);
 	}
 }
 
@@ -245,6 +306,7 @@ mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
 	int r;
 
 	*u = (struct mpr_pool_use){ .arena = self->arena };
+	mpr_cells_each(u->arena, MPR_CELL_POOL, reclaim, self);
 	r = take_cell(u->arena, &u->pool);
 	if (r < 0)
 		return r;
@@ -253,15 +315,14 @@ mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
 	if (r == 0) {
 		/* Of one who died before the cell was free again. */
 		drop_futures(u, self);
-		if (atomic_load(&u->root->queue))
-			drop_queue(u);
+		drop_queue(u);
 		write_root(u, self, o);
 		r = make_workers(u, self, (unsigned)o->workers);
 	}
 	if (r == 0)
 		r = copy_init_arg(u, self, o);
 	if (r == 0)
-		r = make_queue(u, o);
+		r = make_queue(u, self, o);
 	if (r < 0) {
 		mpr_cell_open(u->pool, MPR_GONE);
 		return r;

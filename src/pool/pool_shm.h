@@ -88,6 +88,7 @@ struct mpr_pool_root {
 	_Atomic uint64_t keepers; /* K: how many there were */
 	char name[MPR_POOL_NAME];
 	_Atomic uint64_t creator_namespace; /* where its id is one; os/task.h */
+	_Atomic uint64_t queue_open; /* the queue's state as long as it is ours */
 	/* Where to look for a free entry next: offset of a group and an index. Any
 	 * value will do. */
 	alignas(MPR_APART) _Atomic uint64_t cursor;
