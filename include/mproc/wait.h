@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waiting for many things at once: queues, connections, listeners, processes,
- * events, and descriptors of any kind.
+ * events, futures, and descriptors of any kind.
  *
  *	struct mproc_waitable items[] = {
  *		{ .kind = MPROC_WAIT_QUEUE, .object = queue },
@@ -33,6 +33,10 @@ extern "C" {
  * @MPROC_WAIT_EVENT:    a mproc_event, wherever it lies: a wait would not block, or
  *                       it was set while this call slept
  * @MPROC_WAIT_FD:       a descriptor: as poll(2) has it
+ * @MPROC_WAIT_FUTURE:   a mproc_future: its task is done. As mproc_future_wait() does,
+ *                       the call starts a keeper where that was killed; and in a
+ *                       worker of the same pool it runs a task that nobody has
+ *                       begun, in mproc_wait() at once
  *
  * What would give an error at once is ready, too: a queue that is shut down and
  * empty, a connection whose other side has gone, whatever was destroyed, or closed
@@ -46,7 +50,8 @@ enum mproc_wait_kind {
 	MPROC_WAIT_LISTENER = 3,
 	MPROC_WAIT_PROCESS = 4,
 	MPROC_WAIT_EVENT = 5,
-	MPROC_WAIT_FD = 6
+	MPROC_WAIT_FD = 6,
+	MPROC_WAIT_FUTURE = 7
 };
 
 /**
@@ -80,14 +85,14 @@ struct mproc_waitable {
  * who would have got it otherwise: no message lies in a queue while somebody waits
  * for it.
  *
- * If something is ready at once, and all are queues, ends of pipes, events or
+ * If something is ready at once, and all are queues, ends of pipes, events, futures or
  * processes whose end was seen already, there is no system call. With others among
  * them there is one poll(2) which does not wait, so that nothing is starved by
  * queues that always have something; and each process whose descriptor the kernel
  * has not got is asked about.
  *
- * How it sleeps depends on what is there. For queues, ends of pipes and events alone
- * that all lie in one arena the calling thread sleeps itself, as in a get. An event
+ * How it sleeps depends on what is there. For queues, ends of pipes, events and
+ * futures alone that all lie in one arena the calling thread sleeps itself, as in a get. An event
  * outside of arenas counts as one of the default arena. For descriptors, processes,
  * listeners and connections over sockets alone it is one poll(2). For a mix of both,
  * or where things lie in several arenas, the process gets a thread for each of these
@@ -102,7 +107,7 @@ struct mproc_waitable {
  *               kind, a NULL object, one of another kind, a negative descriptor, or
  *               events of an object. Which one is told by mproc_error_detail(), for
  *               this and the next five
- *   -EFAULT     a queue or a connection is not in shared memory
+ *   -EFAULT     a queue, a connection or a future is not in shared memory
  *   -EPERM      an end of a one-way pipe that does not receive
  *   -ECHILD     a process that was started by another process
  *   -EMFILE, -ENFILE  no descriptor: for a listener in a child; or for a mix
@@ -110,6 +115,9 @@ struct mproc_waitable {
  *   -EAGAIN, -ENOLCK, -ENOMEM, -ENOSPC  this thread cannot take part in an arena or
  *               a queue; or there is no memory
  *   -ENOSYS, -EPERM  there are no eventfds, which a mix and several arenas need
+ *   -ENOEXEC    the keeper of a future's pool was killed, and this process has
+ *               another image than the pool; others as mproc_process_start(), where
+ *               another keeper cannot be started
  * Context: may block until @timeout. Any number of threads and processes may wait
  *          for the same things. Not for signal handlers; goes on after those. Not a
  *          cancellation point. No object is destroyed, and no handle closed, by
@@ -127,7 +135,7 @@ mproc_wait(struct mproc_waitable *items, int n, mproc_timeout timeout);
  * what is ready, not what is in the set, which may be ten thousand queues. It is
  * private to the process that made it; a forked child can only close it.
  *
- * For queues, ends of pipes and events the process gets a thread that watches them
+ * For queues, ends of pipes, events and futures the process gets a thread that watches them
  * (mproc_queue_fd()), one for each arena that they lie in. What is in a set keeps its
  * arena mapped, and is told of, after mproc_arena_close() too.
  * Descriptors, connections over sockets, listeners and processes are waited for by

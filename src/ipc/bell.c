@@ -226,14 +226,14 @@ mpr_bell_watch_queue(struct mpr_bell *b, mproc_queue *q, void *cookie,
 }
 
 int
-mpr_bell_watch_event(struct mpr_bell *b, const struct mpr_event_seen *seen,
-		     void *cookie, struct mpr_watched **ret_e)
+mpr_bell_watch_news(struct mpr_bell *b, const struct mpr_news *seen,
+		    void *cookie, struct mpr_watched **ret_e)
 {
 	struct mpr_watched what = { .seen = *seen, .cookie = cookie };
 	mproc_arena *a;
 	int r;
 
-	r = mpr_arena_get_of(seen->event, &a);
+	r = mpr_arena_get_of(seen->object, &a);
 	return r < 0 ? r : watch(b, a, &what, ret_e);
 }
 
@@ -302,7 +302,7 @@ mpr_bell_arm(struct mpr_watched *e)
 }
 
 void
-mpr_bell_arm_event(struct mpr_watched *e, const struct mpr_event_seen *seen)
+mpr_bell_arm_news(struct mpr_watched *e, const struct mpr_news *seen)
 {
 	mpr_watched_lock();
 	if (mpr_watched_state(e) != MPR_WATCHED_FREE)

@@ -21,7 +21,7 @@
 
 #include <mproc/queue.h>
 
-#include "sync/event.h"
+#include "sync/news.h"
 
 struct mpr_bell;
 struct mpr_watched;
@@ -43,12 +43,12 @@ int mpr_bell_watch_queue(struct mpr_bell *b, mproc_queue *q, void *cookie,
 			 struct mpr_watched **ret_e);
 
 /*
- * The same for the event that was seen as @seen: it rings if it is set, has been
- * set since, or is destroyed. Its address has been checked. Returns 0; -EAGAIN,
+ * The same for the object that was seen as @seen: it rings if there is news of it, or
+ * it is to be taken care of. Its address has been checked. Returns 0; -EAGAIN,
  * -ENOMEM; and as the arena's making does.
  */
-int mpr_bell_watch_event(struct mpr_bell *b, const struct mpr_event_seen *seen,
-			 void *cookie, struct mpr_watched **ret_e);
+int mpr_bell_watch_news(struct mpr_bell *b, const struct mpr_news *seen,
+			void *cookie, struct mpr_watched **ret_e);
 
 /*
  * Takes the one that rang first: it does not ring any more until it is armed.
@@ -68,8 +68,8 @@ void *mpr_bell_cookie(const struct mpr_watched *e);
  * something by now, it rings. */
 void mpr_bell_arm(struct mpr_watched *e);
 
-/* The same for an event, as it was seen when it was found not to be ready. */
-void mpr_bell_arm_event(struct mpr_watched *e, const struct mpr_event_seen *seen);
+/* The same for one of which there was no news, as it was seen then. */
+void mpr_bell_arm_news(struct mpr_watched *e, const struct mpr_news *seen);
 
 /* It does not ring any more, and is nobody's. */
 void mpr_bell_unwatch(struct mpr_watched *e);

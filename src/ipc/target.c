@@ -6,16 +6,16 @@
 #include "sync/many.h"
 
 static bool
-is_event(const struct mpr_target *t)
+is_news(const struct mpr_target *t)
 {
-	return t->event != NULL;
+	return t->object != NULL;
 }
 
 /* What is not watched any more is not touched. */
 static bool
-event_is_ready(const struct mpr_target *t, bool waits)
+has_news(const struct mpr_target *t, bool waits)
 {
-	return t->entries && mpr_watched_event_is_ready(t->entries, waits);
+	return t->entries && mpr_watched_has_news(t->entries, waits);
 }
 
 bool
@@ -32,7 +32,7 @@ mpr_target_enter(struct mpr_target *t)
 	struct mpr_attachment *at;
 	int r;
 
-	if (is_event(t) || t->watch.at)
+	if (is_news(t) || t->watch.at)
 		return 0;
 	/* What we have of a later queue there is another thing's. */
 	if (atomic_load(&t->q->state) != t->open)
@@ -74,8 +74,8 @@ mpr_target_is_told(const struct mpr_target *t)
 {
 	const struct mpr_watch *w = &t->watch;
 
-	if (is_event(t))
-		return t->bit && event_is_ready(t, false);
+	if (is_news(t))
+		return t->bit && has_news(t, false);
 	return w->at && (mpr_watch_is_told(w) || mpr_target_is_gone(t) ||
 			 (w->waits && mpr_pipe_is_over(w->at, false)));
 }
@@ -83,17 +83,17 @@ mpr_target_is_told(const struct mpr_target *t)
 bool
 mpr_target_is_ready(const struct mpr_target *t)
 {
-	return is_event(t) ? event_is_ready(t, false) :
+	return is_news(t) ? has_news(t, false) :
 			     mpr_watch_is_ready(&t->watch);
 }
 
 void
 mpr_target_begin(struct mpr_target *t, struct mpr_target_many *many)
 {
-	if (!is_event(t)) {
+	if (!is_news(t)) {
 		mpr_watch_begin(&t->watch);
 	} else if (!t->bit) {
-		t->bit = mpr_many_bit(many->arena, t->event);
+		t->bit = mpr_many_bit(many->arena, t->object);
 		many->bits |= t->bit;
 		many->n[__builtin_ctzll(t->bit)]++;
 	}
@@ -111,8 +111,8 @@ mpr_target_announce(struct mpr_target_many *many, struct mpr_self *self)
 bool
 mpr_target_goes_on(struct mpr_target *t)
 {
-	if (is_event(t))
-		return !event_is_ready(t, true);
+	if (is_news(t))
+		return !has_news(t, true);
 	if (mpr_watch_is_ready(&t->watch))
 		return false;
 	mpr_watch_go_on(&t->watch);

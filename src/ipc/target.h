@@ -2,7 +2,7 @@
 /*
  * A thing that the watcher watches: a queue, or one direction of a pipe, for all
  * entries that are for it (ipc/watched.h), as the thread has one seat there; or an
- * event as one entry has seen it.
+ * object of which there will be news, as one entry has seen it.
  *
  * The watcher waits for all of them at once, as ipc/queue_watch.h and sync/many.h
  * say:
@@ -19,16 +19,16 @@
 
 #include "ipc/queue_watch.h"
 #include "ipc/watched.h"
-#include "sync/event.h"
+#include "sync/news.h"
 
 struct mpr_target {
 	/* A queue that is OPEN as @open says; */
 	mproc_queue *q;
 	uint64_t open;
 	struct mpr_watch watch;
-	/* or an event, which may be looked at through its one entry alone, and its
+	/* or an object, which may be looked at through its one entry alone, and its
 	 * bit while it is waited for. */
-	mproc_event *event;
+	void *object;
 	uint64_t bit;
 
 	/* The watcher's. */
@@ -40,7 +40,7 @@ struct mpr_target {
 	struct mpr_target *next, *previous; /* of all, in a ring */
 };
 
-/* Of the events that are waited for. */
+/* Of the objects that are waited for. */
 struct mpr_target_many {
 	const mproc_arena *arena;
 	uint64_t bits;

@@ -231,7 +231,7 @@ mpr_watched_new(mproc_arena *a)
 	e->arena = a;
 	e->q = NULL;
 	e->open = 0;
-	e->seen = (struct mpr_event_seen){ 0 };
+	e->seen = (struct mpr_news){ 0 };
 	e->error = 0;
 	e->bell = NULL;
 	e->cookie = NULL;
@@ -329,22 +329,22 @@ mpr_watched_take(const mproc_arena *a, struct mpr_watched_now *ret_now)
 			.state = mpr_watched_state(e),
 			.q = e->q,
 			.open = e->open,
-			.event = e->seen.event,
+			.object = e->seen.object,
 		};
 	mpr_watched_unlock();
 	return e;
 }
 
 bool
-mpr_watched_event_is_ready(const struct mpr_watched *e, bool waits)
+mpr_watched_has_news(const struct mpr_watched *e, bool waits)
 {
-	bool is_ready;
+	bool has;
 
 	mpr_watched_lock();
-	is_ready = mpr_watched_state(e) != MPR_WATCHED_CLOSED &&
-		   mpr_event_is_ready(&e->seen, waits);
+	has = mpr_watched_state(e) != MPR_WATCHED_CLOSED &&
+	      mpr_news_look(&e->seen, waits) != MPR_NEWS_NONE;
 	mpr_watched_unlock();
-	return is_ready;
+	return has;
 }
 
 static void

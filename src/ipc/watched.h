@@ -3,7 +3,7 @@
  * What this process wants to be told of while none of its threads waits for it:
  * entries, between those who ask and the watcher (ipc/watcher.h).
  *
- * An entry is for one queue or event. It has a descriptor of its own (ipc/queue_fd.c), or
+ * An entry is for one queue or object of news. It has a descriptor of its own (ipc/queue_fd.c), or
  * is one of many that ring the same bell (ipc/bell.c).
  *
  *   FREE --asked for a descriptor--> ASKED --watched, nothing there--> QUIET
@@ -42,7 +42,7 @@
 #include <mproc/queue.h>
 
 #include "arena/arena.h"
-#include "sync/event.h"
+#include "sync/news.h"
 
 struct mpr_bell;
 struct mpr_target;
@@ -64,9 +64,9 @@ struct mpr_watched {
 	int fd; /* its own; -1: none */
 	int error; /* FAILED, READY: why it cannot be watched; or 0 */
 	mproc_arena *arena;
-	mproc_queue *q; /* NULL: it is an event */
+	mproc_queue *q; /* NULL: it is something of which there is news */
 	uint64_t open; /* the queue's state word */
-	struct mpr_event_seen seen; /* event NULL: it is a queue */
+	struct mpr_news seen; /* object NULL: it is a queue */
 	struct mpr_watched *next_free;
 	struct mpr_watched *next_noted;
 	bool is_noted; /* for the watcher */
@@ -133,16 +133,16 @@ struct mpr_watched_now {
 	unsigned state;
 	mproc_queue *q;
 	uint64_t open;
-	mproc_event *event;
+	void *object;
 };
 
 /* Takes one that was noted. Returns NULL if there is none. */
 struct mpr_watched *mpr_watched_take(const mproc_arena *a,
 				     struct mpr_watched_now *ret_now);
 
-/* Whether the event of @e is ready, as mpr_event_is_ready(). Not once @e is CLOSED:
- * whose event it was may have freed that. */
-bool mpr_watched_event_is_ready(const struct mpr_watched *e, bool waits);
+/* Whether there is news of the object of @e, or it is to be taken care of. Not once
+ * @e is CLOSED: whose object it was may have freed that. */
+bool mpr_watched_has_news(const struct mpr_watched *e, bool waits);
 
 /* ASKED or QUIET to READY, as there is something. */
 void mpr_watched_make_ready(struct mpr_watched *e);

@@ -60,8 +60,8 @@ add(struct watcher *w, const struct mpr_watched_now *now)
 		return NULL;
 	t->q = now->q;
 	t->open = now->open;
-	t->event = now->event;
-	w->shown = t->q ? (void *)t->q : (void *)t->event;
+	t->object = now->object;
+	w->shown = t->q ? (void *)t->q : t->object;
 	t->place = place_of(w, t->q ? (void *)&t->q->seats : w->shown);
 	first = &w->places[t->place];
 	t->next_in_place = *first;
@@ -142,8 +142,8 @@ target_for(struct watcher *w, struct mpr_watched *e,
 {
 	struct mpr_target *t = e->target;
 
-	/* The event is the same: an entry that is used again has no target. */
-	if (t && (now->event || (t->q == now->q && t->open == now->open)))
+	/* The object is the same: an entry that is used again has no target. */
+	if (t && (now->object || (t->q == now->q && t->open == now->open)))
 		return t;
 	unlink_entry(w, e);
 	t = now->q ? find(w, now->q, now->open) : NULL;

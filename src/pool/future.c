@@ -172,6 +172,79 @@ mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout)
 	return r;
 }
 
+/* In what was seen, beside the id: by a worker of the same pool. */
+#define BY_WORKER UINT64_C(1)
+
+/* Nothing is followed that was found before: a future that is closed by another thread
+ * leaves its memory to others. */
+static enum mpr_news_is
+look_for_news(const struct mpr_news *seen, bool waits)
+{
+	struct mpr_future_use u;
+	uint64_t word;
+
+	if (mpr_future_look_up(seen->object, &u) < 0 ||
+	    (u.id ^ seen->word) & MPR_FUTURE_ID)
+		return MPR_NEWS_READY;
+	for (;;) {
+		word = word_of(&u);
+		if (!word || is_done(word))
+			return MPR_NEWS_READY;
+		if (seen->word & BY_WORKER) {
+			if (mpr_future_state(word) == MPR_FUTURE_QUEUED)
+				return MPR_NEWS_CARE;
+		} else if (!mpr_keeping_is_on(&u.pool)) {
+			return MPR_NEWS_CARE;
+		}
+		if (!waits || word & MPR_FUTURE_MANY)
+			return MPR_NEWS_NONE;
+		/* seq_cst, after it was announced that we wait. */
+		if (atomic_compare_exchange_strong(&u.f->cell.word, &word,
+						   word | MPR_FUTURE_MANY))
+			return MPR_NEWS_NONE;
+	}
+}
+
+static struct mpr_news
+news_of(const struct mpr_future_use *u)
+{
+	return (struct mpr_news){
+		.object = u->f,
+		.look = look_for_news,
+		.word = u->id | (is_in_worker(u) ? BY_WORKER : 0),
+	};
+}
+
+int
+mpr_future_note(mproc_future *f, struct mpr_news *ret_seen)
+{
+	struct mpr_future_use u;
+	int r = mpr_future_look_up(f, &u);
+
+	if (r == 0)
+		*ret_seen = news_of(&u);
+	return r;
+}
+
+int
+mpr_future_see(mproc_future *f, struct mpr_news *ret_seen)
+{
+	struct mpr_future_use u;
+	struct mpr_self *self;
+	int r = mpr_future_look_up(f, &u);
+
+	if (r == 0 && is_done(word_of(&u)))
+		return 1;
+	if (r == 0)
+		r = mpr_self(u.pool.arena, &self);
+	if (r == 0)
+		r = look_after(&u, self, is_in_worker(&u));
+	if (r < 0)
+		return r;
+	*ret_seen = news_of(&u);
+	return look_for_news(ret_seen, false) == MPR_NEWS_READY;
+}
+
 int
 mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
 		size_t *ret_len)

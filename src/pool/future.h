@@ -6,6 +6,7 @@
 #define MPR_POOL_FUTURE_H
 
 #include "pool/pool_shm.h"
+#include "sync/news.h"
 
 /* A future as a call found it. */
 struct mpr_future_use {
@@ -16,6 +17,14 @@ struct mpr_future_use {
 
 /* Returns 0, -EINVAL, -EFAULT, -ESTALE. */
 int mpr_future_look_up(mproc_future *f, struct mpr_future_use *ret_u);
+
+/* Without a look: how it is waited for together with others. Returns 0, or as
+ * mpr_future_look_up(). */
+int mpr_future_note(mproc_future *f, struct mpr_news *ret_seen);
+
+/* The same, once what has to be done before a wait is done, as mproc_future_wait() does
+ * it. Returns 1 if it is done, 0 if not; or an error. */
+int mpr_future_see(mproc_future *f, struct mpr_news *ret_seen);
 
 /* As mproc_future_wait(). */
 int mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout);

@@ -157,8 +157,10 @@ enum mpr_future_state {
 #define MPR_FUTURE_SHUT (UINT64_C(1) << 25)
 #define MPR_FUTURE_REVOKED \
 	(MPR_FUTURE_CANCELED | MPR_FUTURE_OVERDUE | MPR_FUTURE_SHUT)
-#define MPR_FUTURE_ID (~UINT64_C(0) << 26)
-#define MPR_FUTURE_ID_UNIT (UINT64_C(1) << 26)
+#define MPR_FUTURE_MANY (UINT64_C(1) << 26) /* somebody may wait for it and others */
+#define MPR_FUTURE_WAITED (MPR_WAITERS | MPR_FUTURE_MANY)
+#define MPR_FUTURE_ID (~UINT64_C(0) << 27)
+#define MPR_FUTURE_ID_UNIT (UINT64_C(1) << 27)
 #define MPR_FUTURE_SMALL 64
 
 static_assert(!((MPR_FUTURE_STATE | MPR_FUTURE_ABANDONED) &

@@ -42,12 +42,14 @@ finish(const struct mpr_pool_use *u, struct mpr_self *self,
 		end = seen & MPR_FUTURE_ABANDONED ?
 			      mpr_future_freed(self) :
 			      (mpr_future_with(seen, MPR_FUTURE_DONE, 0) | why) &
-				      ~MPR_WAITERS;
-		/* seq_cst: who waits sets WAITERS after it has announced itself. And
+				      ~MPR_FUTURE_WAITED;
+		/* seq_cst: who waits sets its flag after it has announced itself. And
 		 * release: the result comes before. */
 	} while (!cas(&f->cell.word, &seen, end));
 	if (seen & MPR_WAITERS)
 		mpr_wake_all(&k);
+	if (seen & MPR_FUTURE_MANY)
+		mpr_wake_many(&k);
 	mpr_wake_end(&k);
 	if (mpr_future_state(end) == MPR_FUTURE_FREED)
 		mpr_future_free(u->arena, self, f);
@@ -85,7 +87,7 @@ mpr_task_drop(const struct mpr_pool_use *u, struct mpr_self *self,
 {
 	return finish(u, self, f,
 		      mpr_future_word(id, MPR_FUTURE_QUEUED, 0),
-		      MPR_WAITERS | MPR_FUTURE_ABANDONED, why);
+		      MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED, why);
 }
 
 bool
@@ -189,7 +191,7 @@ mpr_task_bury(const struct mpr_pool_use *u, struct mpr_self *self,
 	}
 	note_end(u, self, f, end);
 	finish(u, self, f, word,
-	       MPR_WAITERS | MPR_FUTURE_ABANDONED | MPR_FUTURE_REVOKED, 0);
+	       MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED | MPR_FUTURE_REVOKED, 0);
 	return true;
 }
 
@@ -247,7 +249,7 @@ mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 	atomic_store(&f->result, r < 0 ? r : 0);
 	self = mpr_self_in(me->use.arena);
 	if (!self || !finish(&me->use, self, f, word,
-			     MPR_WAITERS | MPR_FUTURE_ABANDONED, 0)) {
+			     MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED, 0)) {
 		me->revoked = true;
 		return;
 	}

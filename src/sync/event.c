@@ -165,11 +165,19 @@ look(struct mpr_await *await, bool waits)
 		       waits ? MPR_WAITERS : 0);
 }
 
-struct mpr_event_seen
+static enum mpr_news_is
+look_for_news(const struct mpr_news *seen, bool waits)
+{
+	return look_at(seen->object, seen->generation, seen->word,
+		       waits ? MANY : 0) == -EBUSY ? MPR_NEWS_NONE :
+						     MPR_NEWS_READY;
+}
+
+struct mpr_news
 mpr_event_see(mproc_event *event)
 {
 	struct mpr_event *e = event_of(event);
-	struct mpr_event_seen seen = { .event = event };
+	struct mpr_news seen = { .object = event, .look = look_for_news };
 
 	/* Acquire: before the word. */
 	seen.generation = atomic_load_explicit(&e->cell.generation,
@@ -177,13 +185,6 @@ mpr_event_see(mproc_event *event)
 	/* Acquire pairs with the CAS that set it. */
 	seen.word = atomic_load_explicit(&e->cell.word, memory_order_acquire);
 	return seen;
-}
-
-bool
-mpr_event_is_ready(const struct mpr_event_seen *seen, bool waits)
-{
-	return look_at(&event_of(seen->event)->cell, seen->generation,
-		       seen->word, waits ? MANY : 0) != -EBUSY;
 }
 
 /* It was not set when its word was @word, and its cell's generation the given

@@ -5,25 +5,12 @@
 #ifndef MPR_SYNC_EVENT_H
 #define MPR_SYNC_EVENT_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include <mproc/sync.h>
 
-/* How an event was when the wait began. */
-struct mpr_event_seen {
-	mproc_event *event;
-	uint32_t generation;
-	uint64_t word;
-};
+#include "sync/news.h"
 
-struct mpr_event_seen mpr_event_see(mproc_event *event);
-
-/*
- * Whether a wait since then would return: it is set, was set since, or is
- * destroyed. @waits: the caller has announced itself, and the event is told that
- * somebody waits unless it is ready.
- */
-bool mpr_event_is_ready(const struct mpr_event_seen *seen, bool waits);
+/* How it is when the wait begins. READY is one for which a wait since then would
+ * return: it is set, was set since, or is destroyed. */
+struct mpr_news mpr_event_see(mproc_event *event);
 
 #endif

@@ -11,7 +11,6 @@
 #include "base/error.h"
 #include "ipc/bell.h"
 #include "os/generation.h"
-#include "sync/event.h"
 #include "wait/mixed.h"
 #include "wait/shared.h"
 #include "wait/thing.h"
@@ -23,7 +22,7 @@
 struct one {
 	int item;
 	struct mpr_watched *watched;
-	struct mpr_event_seen seen; /* if it is an event */
+	struct mpr_news seen; /* if it is no queue */
 	bool has_rung;
 	bool is_gone; /* whatever is there by now is another one */
 };
@@ -48,9 +47,9 @@ watch(struct all *all, int item)
 	if (t.q) {
 		r = mpr_bell_watch_queue(all->bell, t.q, one, &one->watched);
 	} else {
-		one->seen = mpr_event_see(t.event);
-		r = mpr_bell_watch_event(all->bell, &one->seen, one,
-					 &one->watched);
+		one->seen = t.seen;
+		r = mpr_bell_watch_news(all->bell, &one->seen, one,
+					&one->watched);
 	}
 	if (r == 0)
 		all->n++;
@@ -76,15 +75,24 @@ watch_all(struct all *all, int n, int shared, const struct mpr_polled *p)
 	return r;
 }
 
-/* Whether it is ready; or an error. */
+static int
+look_at_news(const struct mpr_news *seen)
+{
+	enum mpr_news_is news = mpr_news_look(seen, false);
+
+	return news == MPR_NEWS_CARE ? MPR_WAIT_ANEW : news == MPR_NEWS_READY;
+}
+
+/* Whether it is ready; or an error, among them MPR_WAIT_ANEW if there is something to
+ * do first. */
 static int
 look_at(struct all *all, const struct one *one)
 {
 	struct mpr_thing t;
 	int r = one->is_gone;
 
-	if (one->seen.event)
-		r = mpr_event_is_ready(&one->seen, false);
+	if (one->seen.object)
+		r = look_at_news(&one->seen);
 	else if (!one->is_gone)
 		r = mpr_thing_see(&all->items[one->item], &t);
 	if (r >= 0)
@@ -142,8 +150,8 @@ arm_again(struct all *all)
 		if (!one->has_rung)
 			continue;
 		one->has_rung = false;
-		if (one->seen.event)
-			mpr_bell_arm_event(one->watched, &one->seen);
+		if (one->seen.object)
+			mpr_bell_arm_news(one->watched, &one->seen);
 		else
 			mpr_bell_arm(one->watched);
 	}

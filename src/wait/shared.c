@@ -15,7 +15,6 @@
 #include "ipc/queue_watch.h"
 #include "os/interrupt.h"
 #include "sync/asymmetric.h"
-#include "sync/event.h"
 #include "sync/many.h"
 #include "sync/park.h"
 #include "wait/shared.h"
@@ -30,7 +29,7 @@ struct one {
 	union {
 		mproc_queue *q; /* until its attachment is known */
 		struct mpr_watch watch;
-		struct mpr_event_seen seen;
+		struct mpr_news seen;
 	} u;
 };
 
@@ -40,7 +39,7 @@ struct all {
 	struct mpr_self *self;
 	struct one *ones;
 	bool has_queues;
-	uint64_t bits; /* of events */
+	uint64_t bits; /* of those that are no queues */
 };
 
 /* Those that are there; as that may drop attachments, these are found later. */
@@ -62,8 +61,9 @@ see_all(struct all *all)
 			one->u.q = t.q;
 			all->has_queues = true;
 		} else {
-			one->u.seen = mpr_event_see(t.event);
-			all->bits |= mpr_many_bit(all->self->arena, t.event);
+			one->u.seen = t.seen;
+			all->bits |= mpr_many_bit(all->self->arena,
+						  t.seen.object);
 		}
 	}
 	return 0;
@@ -99,29 +99,36 @@ find_attachments(struct all *all)
 	return 0;
 }
 
-/* Whether it is ready. @announced: the fence after that is behind us. */
-static bool
+/* Whether it is ready; MPR_WAIT_ANEW if there is something to do first.
+ * @announced: the fence after that is behind us. */
+static int
 look_at(struct one *one, bool announced)
 {
-	if (!one->is_queue)
-		return mpr_event_is_ready(&one->u.seen, announced);
+	enum mpr_news_is news;
+
+	if (!one->is_queue) {
+		news = mpr_news_look(&one->u.seen, announced);
+		return news == MPR_NEWS_CARE ? MPR_WAIT_ANEW :
+					       news == MPR_NEWS_READY;
+	}
 	if (mpr_thing_queue_is_ready(one->u.watch.at))
-		return true;
+		return 1;
 	if (announced && !one->is_again)
 		mpr_watch_go_on(&one->u.watch);
-	return false;
+	return 0;
 }
 
 static int
 look_at_all(struct all *all, bool announced)
 {
-	int ready = 0;
+	int ready = 0, r;
 
 	for (int i = 0; i < all->n; i++) {
-		bool is_ready = look_at(&all->ones[i], announced);
-
-		all->items[i].ret_events = is_ready ? POLLIN : 0;
-		ready += is_ready;
+		r = look_at(&all->ones[i], announced);
+		if (r == MPR_WAIT_ANEW)
+			return r;
+		all->items[i].ret_events = r ? POLLIN : 0;
+		ready += r;
 	}
 	return ready;
 }

@@ -6,7 +6,9 @@
 #include "ipc/conn.h"
 #include "ipc/queue_watch.h"
 #include "os/interrupt.h"
+#include "pool/future.h"
 #include "process/handle.h"
+#include "sync/event.h"
 #include "wait/thing.h"
 
 bool
@@ -85,8 +87,19 @@ see_event(mproc_event *event, struct mpr_thing *t)
 		return mpr_fail(r, "the event is NULL");
 	if (r)
 		return gone(r);
-	t->event = event;
+	t->seen = mpr_event_see(event);
 	return mpr_arena_get_of(event, &t->arena);
+}
+
+static int
+see_future(mproc_future *f, struct mpr_thing *t)
+{
+	int r = mpr_future_see(f, &t->seen);
+
+	if (r)
+		return gone(r);
+	t->arena = mpr_arena_of(f);
+	return 0;
 }
 
 static int
@@ -118,6 +131,8 @@ mpr_thing_see(const struct mproc_waitable *item, struct mpr_thing *ret_t)
 		return see_process(item->object, ret_t);
 	case MPROC_WAIT_EVENT:
 		return see_event(item->object, ret_t);
+	case MPROC_WAIT_FUTURE:
+		return see_future(item->object, ret_t);
 	case MPROC_WAIT_FD:
 		return see_fd(item, ret_t);
 	}

@@ -10,17 +10,17 @@
 
 #include <mproc/process.h>
 #include <mproc/queue.h>
-#include <mproc/sync.h>
 #include <mproc/wait.h>
 
 #include "ipc/attachment.h"
+#include "sync/news.h"
 
 struct mpr_thing {
-	/* In shared memory: the arena that it counts as one of, and a queue or an
-	 * event. NULL: it has a descriptor. */
+	/* In shared memory: the arena that it counts as one of, and a queue or
+	 * something of which there will be news. NULL: it has a descriptor. */
 	mproc_arena *arena;
 	mproc_queue *q;
-	mproc_event *event;
+	struct mpr_news seen;
 
 	/* By a descriptor, which is -1 for a process that the kernel has none
 	 * for. */
@@ -34,7 +34,9 @@ struct mpr_thing {
  * What @item stands for; and one look at what needs no system call, or cannot be
  * waited for otherwise. Returns 1 if it is ready, and then nothing is said about
  * *@ret_t; 0 if it is not, or its descriptor has to be asked; or a negative error
- * (include/mproc/wait.h). It may drop attachments of the calling thread.
+ * (include/mproc/wait.h). It may drop attachments of the calling thread. What has to be
+ * done before a wait for a future is done: its keeper is there, and in a worker, a task
+ * that nobody has begun has been run.
  */
 int mpr_thing_see(const struct mproc_waitable *item, struct mpr_thing *ret_t);
 

@@ -10,7 +10,9 @@
 #include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/thread.h"
+#include "pool/future.h"
 #include "process/handle.h"
+#include "sync/event.h"
 #include "wait/waitset.h"
 
 #define PAUSE_FIRST INT64_C(1000000) /* ns */
@@ -87,9 +89,12 @@ find_thing(const struct mproc_waitable *what, struct mpr_thing *t)
 		t->q = what->object;
 		return 0;
 	case MPROC_WAIT_EVENT:
-		t->event = what->object;
-		r = mproc_event_is_set(t->event);
+		r = mproc_event_is_set(what->object);
+		if (r >= 0)
+			t->seen = mpr_event_see(what->object);
 		return r < 0 ? r : 0;
+	case MPROC_WAIT_FUTURE:
+		return mpr_future_note(what->object, &t->seen);
 	case MPROC_WAIT_CONN:
 		r = mpr_conn_source(what->object, &from);
 		if (r < 0)
@@ -147,8 +152,8 @@ watch(mproc_waitset *w, struct mpr_waitset_item *item)
 	if (item->thing.q)
 		return mpr_bell_watch_queue(w->bell, item->thing.q, item,
 					    &item->watched);
-	item->seen = mpr_event_see(item->thing.event);
-	return mpr_bell_watch_event(w->bell, &item->seen, item, &item->watched);
+	item->seen = item->thing.seen;
+	return mpr_bell_watch_news(w->bell, &item->seen, item, &item->watched);
 }
 
 static int
@@ -188,7 +193,7 @@ add(mproc_waitset *w, const struct mproc_waitable *what)
 	if (r < 0)
 		return r;
 	item->thing = t;
-	r = t.q || t.event ? watch(w, item) : poll_for(w, item);
+	r = t.q || t.seen.object ? watch(w, item) : poll_for(w, item);
 	if (r < 0)
 		mpr_waitset_drop(w, item);
 	return r;

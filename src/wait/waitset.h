@@ -20,7 +20,6 @@
 
 #include "ipc/bell.h"
 #include "os/turn.h"
-#include "sync/event.h"
 #include "wait/thing.h"
 
 struct mpr_waitset_item {
@@ -28,7 +27,7 @@ struct mpr_waitset_item {
 	struct mpr_thing thing;
 	uint64_t id;
 	struct mpr_watched *watched; /* NULL: not in shared memory */
-	struct mpr_event_seen seen;
+	struct mpr_news seen;
 	uint64_t round; /* the one that it was last looked at in */
 	struct mpr_waitset_item *next_in_bucket;
 	/* Those that are looked at in each wait, in a ring. */

@@ -7,6 +7,7 @@
 
 #include "os/epoll.h"
 #include "process/handle.h"
+#include "sync/event.h"
 #include "wait/waitset.h"
 
 struct collect {
@@ -34,35 +35,48 @@ give(struct collect *c, const struct mpr_waitset_item *item, short revents)
 	c->items[c->got++].ret_events = revents;
 }
 
+/* That an event was set for a moment is told once. That it is destroyed, for ever:
+ * whatever is there by now is another one. */
+static void
+tell_once(struct mpr_waitset_item *item)
+{
+	struct mpr_news now = mpr_event_see(item->seen.object);
+
+	if (now.generation == item->seen.generation)
+		item->seen = now;
+}
+
 /* Returns 1 if it is ready, 0, or why it cannot be waited for. */
 static int
 look_at(struct mpr_waitset_item *item, int error)
 {
-	struct mpr_event_seen now;
 	struct mpr_thing t;
+	int r;
 
 	/* Destroyed: whatever is there by now is another thing. */
 	if (error == -ESTALE)
 		return 1;
 	if (error < 0)
 		return error;
-	if (!item->seen.event)
+	if (!item->seen.object)
 		return mpr_thing_see(&item->what, &t);
-	if (!mpr_event_is_ready(&item->seen, false))
+	if (mpr_news_look(&item->seen, false) == MPR_NEWS_CARE) {
+		r = mpr_thing_see(&item->what, &t);
+		if (r < 0)
+			return r;
+	}
+	if (mpr_news_look(&item->seen, false) != MPR_NEWS_READY)
 		return 0;
-	/* That it was set for a moment is told once. That it is destroyed, for
-	 * ever: whatever is there by now is another one. */
-	now = mpr_event_see(item->seen.event);
-	if (now.generation == item->seen.generation)
-		item->seen = now;
+	if (item->what.kind == MPROC_WAIT_EVENT)
+		tell_once(item);
 	return 1;
 }
 
 static void
 arm(const struct mpr_waitset_item *item)
 {
-	if (item->seen.event)
-		mpr_bell_arm_event(item->watched, &item->seen);
+	if (item->seen.object)
+		mpr_bell_arm_news(item->watched, &item->seen);
 	else
 		mpr_bell_arm(item->watched);
 }

@@ -129,15 +129,15 @@ waits(unsigned me, const struct sync_role *role)
 static int
 wait_for_many(mproc_event *event)
 {
-	struct mpr_event_seen seen = mpr_event_see(event);
+	struct mpr_news seen = mpr_event_see(event);
 	struct mpr_self *self = &mpr_this_thread;
 	uint32_t ticket;
 	int r = 0;
 
-	while (!mpr_event_is_ready(&seen, false) && r == 0) {
+	while (!mpr_news_look(&seen, false) && r == 0) {
 		ticket = mpr_park_ticket(self);
 		mpr_many_announce(self, mpr_many_bit(self->arena, event));
-		if (!mpr_event_is_ready(&seen, true))
+		if (!mpr_news_look(&seen, true))
 			r = mpr_park(self, event, ticket, INT64_MAX);
 		mpr_many_announce(self, 0);
 	}

@@ -30,6 +30,11 @@ struct scene {
 	size_t len; /* of the result */
 	bool done; /* f is, before the victim begins */
 	struct mproc_arena_stat before;
+	/* Where another process waits for f and an event. */
+	mproc_event *never;
+	pid_t waiter;
+	int64_t spent; /* until it went on, in all cases */
+	int64_t cases;
 };
 
 /* In the scratch bytes. */

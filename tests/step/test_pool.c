@@ -4,6 +4,9 @@
  * many others, while it submits a task, runs one, cancels one, and closes a future.
  */
 #include "pool.h"
+#include "waiters.h"
+
+#define MS INT64_C(1000000) /* in nanoseconds */
 
 static void
 submit_victim(void *arg)
@@ -150,6 +153,57 @@ after_close(void *arg, pid_t victim, unsigned long n, bool finished)
 	end(s);
 }
 
+/* Another process waits for the task and an event at once. */
+static void
+wait_for_many(struct scene *s)
+{
+	struct mproc_waitable items[] = {
+		{ .kind = MPROC_WAIT_FUTURE, .object = s->f },
+		{ .kind = MPROC_WAIT_EVENT, .object = s->never },
+	};
+
+	if (mproc_wait(items, 2, mproc_sec(60)) != 1 || !items[0].ret_events ||
+	    mproc_future_ready(s->f) != 1)
+		_exit(1);
+	_exit(0);
+}
+
+/* The test is the pool's keeper, so that who waits does not start one. */
+static void
+begin_waited(void *arg)
+{
+	struct scene *s = arg;
+
+	begin(s);
+	atomic_store(&s->use.root->keeper, mpr_holder(s->self));
+	s->waiter = fork();
+	assert_true(s->waiter >= 0);
+	if (s->waiter == 0)
+		wait_for_many(s);
+	mpt_until(s->t, waiters_for_many() == 1 &&
+			mpt_task_state(s->waiter) == 'S');
+}
+
+static void
+after_run_waited(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	int64_t began = mproc_now();
+
+	(void)victim;
+	(void)n;
+	recover();
+	atomic_store(&s->use.root->keeper, 0);
+	if (!finished)
+		assert_int_equal(mpr_keeping_ensure(&s->use, s->self), 0);
+	wait_for_exit(s->waiter);
+	s->spent += mproc_now() - began;
+	s->cases++;
+	expect_result(s, s->f);
+	mproc_future_close(s->f);
+	end(s);
+}
+
 static void
 step(struct mpt *t, const struct mpt_stepper_opts *how, size_t len, bool done)
 {
@@ -186,6 +240,30 @@ killed_while_it_runs_a_task(void **state)
 						 .victim = run_victim,
 						 .survivor = after_run },
 	     LARGE, false);
+}
+
+static void
+killed_while_it_runs_what_is_waited_for_with_others(void **state)
+{
+	struct scene s = { .t = *state, .len = 40 };
+
+	assert_int_equal(mproc_event_create(&s.never), 0);
+	warm_up(&s);
+	mpt_watchdog(s.t, 60);
+	mpt_stepper_run(s.t, &(struct mpt_stepper_opts){
+		.name = "run, waited for with others",
+		.before = begin_waited,
+		.victim = run_victim,
+		.survivor = after_run_waited,
+		.fingerprint = pool_state,
+		.every = 50,
+		.budget = 50,
+		.max_cases = 250,
+		.arg = &s,
+	}, NULL);
+	mproc_event_destroy(s.never);
+	/* The end of a slice is 50 ms away. */
+	assert_true(s.spent < s.cases * 25 * MS);
 }
 
 static void
@@ -229,6 +307,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_while_it_submits),
 		mpt_test(killed_while_it_runs_a_task),
+		mpt_test(killed_while_it_runs_what_is_waited_for_with_others),
 		mpt_test(killed_while_it_runs_what_nobody_waits_for),
 		mpt_test(killed_while_it_cancels),
 		mpt_test(killed_while_it_closes),

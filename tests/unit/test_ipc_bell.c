@@ -16,6 +16,7 @@
 #include "ipc/bell.h"
 #include "ipc/queue_shm.h"
 #include "ipc/queue_fd.h"
+#include "sync/event.h"
 #include "sync/told.h"
 
 #define MANY 300
@@ -266,19 +267,19 @@ a_shutdown_rings_for_good(void **state)
 }
 
 static struct mpr_watched *
-watch_event(mproc_event *event, struct mpr_event_seen *seen)
+watch_event(mproc_event *event, struct mpr_news *seen)
 {
 	struct mpr_watched *e = NULL;
 
 	*seen = mpr_event_see(event);
-	assert_int_equal(mpr_bell_watch_event(bell, seen, event, &e), 0);
+	assert_int_equal(mpr_bell_watch_news(bell, seen, event, &e), 0);
 	return e;
 }
 
 static void
 an_event_rings(mproc_event *event)
 {
-	struct mpr_event_seen seen;
+	struct mpr_news seen;
 	struct mpr_watched *e = watch_event(event, &seen);
 
 	for (unsigned i = 0; i < amount(50); i++) {
@@ -286,22 +287,22 @@ an_event_rings(mproc_event *event)
 		assert_true(rings(bell, 20000));
 		assert_ptr_equal(next(), e);
 		assert_ptr_equal(mpr_bell_cookie(e), event);
-		assert_true(mpr_event_is_ready(&seen, false));
+		assert_true(mpr_news_look(&seen, false));
 		/* It is set. */
-		mpr_bell_arm_event(e, &seen);
+		mpr_bell_arm_news(e, &seen);
 		assert_true(rings(bell, 20000));
 		assert_ptr_equal(next(), e);
 		assert_int_equal(mproc_event_clear(event), 0);
 		seen = mpr_event_see(event);
-		assert_false(mpr_event_is_ready(&seen, false));
+		assert_false(mpr_news_look(&seen, false));
 		/* Somebody else sets and clears it before it is armed. */
 		mproc_event_set(event);
 		mproc_event_clear(event);
-		mpr_bell_arm_event(e, &seen);
+		mpr_bell_arm_news(e, &seen);
 		assert_true(rings(bell, 20000));
 		assert_ptr_equal(next(), e);
 		seen = mpr_event_see(event);
-		mpr_bell_arm_event(e, &seen);
+		mpr_bell_arm_news(e, &seen);
 	}
 	mpr_bell_unwatch(e);
 }
@@ -323,7 +324,7 @@ static void
 of_many_events_and_queues_the_right_ones_ring(void **state)
 {
 	static mproc_event events[MANY];
-	static struct mpr_event_seen seen[MANY];
+	static struct mpr_news seen[MANY];
 	static struct mpr_watched *entries[MANY];
 	mproc_queue *q = new_queue();
 	struct mpr_watched *e;
@@ -341,7 +342,7 @@ of_many_events_and_queues_the_right_ones_ring(void **state)
 		assert_null(next());
 		mproc_event_clear(&events[at]);
 		seen[at] = mpr_event_see(&events[at]);
-		mpr_bell_arm_event(entries[at], &seen[at]);
+		mpr_bell_arm_news(entries[at], &seen[at]);
 		put(q);
 		assert_true(rings(bell, 20000));
 		assert_ptr_equal(next(), e);
@@ -394,7 +395,7 @@ static void
 an_event_is_left_alone_once_it_is_not_watched(void **state)
 {
 	enum { PAGE = 4096 };
-	struct mpr_event_seen seen;
+	struct mpr_news seen;
 	struct mpr_watched *e;
 	mproc_event *event;
 

@@ -30,7 +30,7 @@ static struct board *board;
 static int
 wait_for_events(struct mpr_self *self, mproc_event *const *events, int n)
 {
-	struct mpr_event_seen seen[EVENTS];
+	struct mpr_news seen[EVENTS];
 	uint64_t bits = 0;
 	uint32_t ticket;
 	int ready = -1;
@@ -43,7 +43,7 @@ wait_for_events(struct mpr_self *self, mproc_event *const *events, int n)
 		ticket = mpr_park_ticket(self);
 		mpr_many_announce(self, bits);
 		for (int i = 0; i < n && ready < 0; i++)
-			if (mpr_event_is_ready(&seen[i], true))
+			if (mpr_news_look(&seen[i], true))
 				ready = i;
 		if (ready < 0)
 			mpr_park(self, events[0], ticket, MPR_NEVER);
@@ -259,19 +259,19 @@ the_flag_goes_with_the_set(void **state)
 {
 	struct mpt *t = *state;
 	struct mpr_self *self = join_arena(t);
-	struct mpr_event_seen seen;
+	struct mpr_news seen;
 	mproc_event event = { 0 };
 	uint32_t ticket;
 
 	seen = mpr_event_see(&event);
-	assert_false(mpr_event_is_ready(&seen, true));
+	assert_false(mpr_news_look(&seen, true));
 	mpr_many_announce(self, ~UINT64_C(0));
 	ticket = mpr_park_ticket(self);
 	assert_int_equal(mproc_event_set(&event), 0);
 	assert_int_equal(mpr_park_ticket(self) - ticket, 1);
-	assert_true(mpr_event_is_ready(&seen, true));
+	assert_true(mpr_news_look(&seen, true));
 	assert_int_equal(mproc_event_clear(&event), 0);
-	assert_true(mpr_event_is_ready(&seen, true));
+	assert_true(mpr_news_look(&seen, true));
 	assert_int_equal(mproc_event_set(&event), 0);
 	assert_int_equal(mpr_park_ticket(self) - ticket, 1);
 	mpr_many_announce(self, 0);

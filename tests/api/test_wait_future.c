@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait.h: futures among the things that are waited for, in each way to sleep: alone and
+ * with an event, which is a sleep of the thread's own; with a descriptor, which needs
+ * the process's watching thread; and in a set.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "mpt_times.h"
+#include "pool.h"
+#include "wait.h"
+
+#define FUTURE(f) { .kind = MPROC_WAIT_FUTURE, .object = (f) }
+#define MANY 100
+#define ROUNDS 9
+#define MS INT64_C(1000000) /* in nanoseconds */
+
+static int
+wait_future(mproc_future *f, mproc_timeout timeout)
+{
+	return wait_one((struct mproc_waitable)FUTURE(f), timeout);
+}
+
+/* Something that never comes, to sleep with. */
+static int never[2];
+static mproc_event *never_set;
+
+enum way { ALONE, WITH_EVENT, WITH_DESCRIPTOR, IN_SET, WAYS };
+
+/* Returns whether the future is ready by @timeout. */
+static bool
+wait_in(enum way way, mproc_future *f, mproc_timeout timeout)
+{
+	struct mproc_waitable items[] = { FUTURE(f), EVENT(never_set),
+					  READABLE(never[0]) };
+	struct mproc_waitable ready;
+	mproc_waitset *w = NULL;
+	int n = way == ALONE ? 1 : 2, r;
+
+	if (way == WITH_DESCRIPTOR)
+		items[1] = items[2];
+	if (way != IN_SET) {
+		r = mproc_wait(items, n, timeout);
+		assert_true(r == 1 || r == -ETIMEDOUT);
+		assert_int_equal(items[0].ret_events, r == 1 ? POLLIN : 0);
+		assert_int_equal(items[n - 1].ret_events,
+				 r == 1 && n == 1 ? POLLIN : 0);
+		return r == 1;
+	}
+	assert_int_equal(mproc_waitset_create(&w), 0);
+	assert_int_equal(mproc_waitset_add(w, &items[0]), 0);
+	assert_int_equal(mproc_waitset_add(w, &items[1]), 0);
+	r = mproc_waitset_wait(w, &ready, 1, timeout);
+	assert_true(r == 1 || r == -ETIMEDOUT);
+	if (r == 1)
+		assert_ptr_equal(ready.object, f);
+	mproc_waitset_close(w);
+	return r == 1;
+}
+
+static void
+open_never(void)
+{
+	assert_int_equal(pipe(never), 0);
+	assert_int_equal(mproc_event_create(&never_set), 0);
+}
+
+static void
+close_never(void)
+{
+	close(never[0]);
+	close(never[1]);
+	mproc_event_destroy(never_set);
+}
+
+static void
+what_is_no_future_is_refused(void **state)
+{
+	struct mproc_waitable none = FUTURE(NULL), here = FUTURE(&none);
+	mproc_waitset *w;
+
+	(void)state;
+	assert_int_equal(mproc_wait(&none, 1, MPROC_NOWAIT), -EINVAL);
+	assert_true(detail_has("item 0 of 1: future is NULL"));
+	assert_int_equal(mproc_wait(&here, 1, MPROC_NOWAIT), -EFAULT);
+	assert_int_equal(mproc_waitset_create(&w), 0);
+	assert_int_equal(mproc_waitset_add(w, &none), -EINVAL);
+	assert_int_equal(mproc_waitset_add(w, &here), -EFAULT);
+	mproc_waitset_close(w);
+}
+
+static void
+a_future_is_ready_once_its_task_is_done(void **state)
+{
+	struct board *b = pool_of(*state, 2);
+	mproc_future *f = submit_int(b, linger, 7);
+
+	await_begun(b, 1);
+	assert_int_equal(wait_future(f, MPROC_NOWAIT), -EAGAIN);
+	open_never();
+	for (int way = 0; way < WAYS; way++)
+		assert_false(wait_in(way, f, mproc_ms(1)));
+	atomic_store(&b->go_on, true);
+	assert_int_equal(wait_future(f, MPROC_FOREVER), 1);
+	for (int way = 0; way < WAYS; way++)
+		assert_true(wait_in(way, f, MPROC_FOREVER));
+	assert_int_equal(take_int(b, f), 7);
+	/* Closed: there is nothing to come. */
+	assert_int_equal(wait_future(f, MPROC_FOREVER), 1);
+	close_never();
+	close_and_join(b);
+}
+
+static int64_t let_go_at;
+
+/* Lets the task end once the test sleeps. */
+static void *
+let_go(void *arg)
+{
+	struct board *b = arg;
+
+	mpt_until(b->t, mpt_task_state(getpid()) == 'S');
+	let_go_at = mproc_now();
+	atomic_store(&b->go_on, true);
+	return NULL;
+}
+
+static int64_t
+time_of_wake_up(struct board *b, enum way way)
+{
+	mproc_future *f;
+	pthread_t thread;
+	int64_t now;
+
+	atomic_store(&b->begun, 0);
+	atomic_store(&b->go_on, false);
+	f = submit_int(b, linger, way);
+	await_begun(b, 1);
+	assert_int_equal(pthread_create(&thread, NULL, let_go, b), 0);
+	assert_true(wait_in(way, f, MPROC_FOREVER));
+	now = mproc_now();
+	pthread_join(thread, NULL);
+	assert_int_equal(take_int(b, f), way);
+	return now - let_go_at;
+}
+
+static void
+who_sleeps_is_woken(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+
+	open_never();
+	for (int way = 0; way < WAYS; way++) {
+		struct mpt_times spent = { 0 };
+
+		for (int i = 0; i < ROUNDS; i++)
+			mpt_times_add(&spent, time_of_wake_up(b, way));
+		/* The end of a slice is 50 ms away. */
+		assert_true(mpt_times_median(&spent) < 15 * MS);
+	}
+	close_never();
+	close_and_join(b);
+}
+
+static int
+die(const void *in, size_t len, struct mproc_result *out)
+{
+	(void)in;
+	(void)len;
+	(void)out;
+	raise(SIGKILL);
+	return 0;
+}
+
+static int
+fail_it(const void *in, size_t len, struct mproc_result *out)
+{
+	(void)in;
+	(void)len;
+	(void)out;
+	return -ENOTTY;
+}
+
+/* However it is done. */
+static void
+what_fails_is_done(void **state)
+{
+	struct board *b = pool_of(*state, 2);
+	mproc_future *f;
+
+	open_never();
+	for (int way = 0; way < WAYS; way++) {
+		f = submit(b, fail_it, NULL, 0);
+		assert_true(wait_in(way, f, MPROC_FOREVER));
+		expect_error(b, f, -ENOTTY);
+		f = submit(b, die, NULL, 0);
+		assert_true(wait_in(way, f, MPROC_FOREVER));
+		expect_death(b, f, SIGKILL, 0);
+		f = submit_int(b, linger, 0);
+		assert_int_equal(mproc_future_cancel(f, MPROC_CANCEL_RUNNING),
+				 0);
+		assert_true(wait_in(way, f, MPROC_FOREVER));
+		expect_error(b, f, -ECANCELED);
+	}
+	f = submit_int(b, linger, 0);
+	assert_int_equal(mproc_pool_terminate(b->pool), 0);
+	assert_true(wait_in(WITH_EVENT, f, MPROC_FOREVER));
+	expect_error(b, f, -ESHUTDOWN);
+	close_never();
+	mproc_pool_free(b->pool);
+}
+
+/* Kills the keeper once the test sleeps, which starts another one. */
+static void *
+kill_keeper(void *arg)
+{
+	struct board *b = arg;
+	uint64_t keepers = pool_stat(b).keepers;
+
+	mpt_until(b->t, mpt_task_state(getpid()) == 'S');
+	kill(pool_stat(b).keeper, SIGKILL);
+	mpt_until(b->t, pool_stat(b).keepers > keepers);
+	atomic_store(&b->go_on, true);
+	return NULL;
+}
+
+/* The task dies with the keeper, and is run again by the next one's workers. */
+static void
+who_waits_starts_another_keeper(void **state)
+{
+	struct board *b = new_pool(*state, MPROC_OPTS(
+		mproc_pool_opts, .workers = 1, .retries = 3));
+
+	open_never();
+	for (int way = 0; way < WAYS; way++) {
+		mproc_future *f;
+		pthread_t thread;
+
+		atomic_store(&b->begun, 0);
+		f = submit_int(b, linger, way);
+		await_begun(b, 1);
+		assert_int_equal(pthread_create(&thread, NULL, kill_keeper, b),
+				 0);
+		assert_true(wait_in(way, f, MPROC_FOREVER));
+		pthread_join(thread, NULL);
+		assert_int_equal(take_int(b, f), way);
+		assert_int_equal(pool_stat(b).keepers, way + 2);
+		atomic_store(&b->go_on, false);
+	}
+	close_never();
+	close_and_join(b);
+	mpt_reap_orphans(b->t);
+}
+
+/* A task that waits for another one of the only worker. */
+static int
+nested(const void *in, size_t len, struct mproc_result *out)
+{
+	struct board *b = the_board();
+	struct mproc_waitable items[3] = { EVENT(never_set),
+					   READABLE(never[0]) };
+	mproc_future *f[3];
+	int sum = 0;
+
+	(void)in;
+	(void)len;
+	for (int i = 0; i < 3; i++)
+		f[i] = submit_int(b, square, i + 1);
+	for (int i = 0; i < 3; i++) {
+		items[2] = (struct mproc_waitable)FUTURE(f[i]);
+		/* Alone, and with others in both ways to sleep. */
+		mpt_check_int(b->t, mproc_wait(items + 2 - i, 1 + i,
+					       MPROC_FOREVER), 1);
+		sum += take_int(b, f[i]);
+	}
+	return mproc_result_set(out, &sum, sizeof(sum));
+}
+
+static void
+a_task_may_wait_for_others(void **state)
+{
+	struct board *b;
+
+	open_never();
+	b = pool_of(*state, 1);
+	assert_int_equal(take_int(b, submit(b, nested, NULL, 0)), 1 + 4 + 9);
+	close_and_join(b);
+	close_never();
+}
+
+static void
+a_set_tells_each_of_many(void **state)
+{
+	struct board *b = pool_of(*state, 2);
+	struct mproc_waitable items[MANY / 4];
+	mproc_future *f[MANY];
+	mproc_waitset *w;
+	int left = MANY, n;
+
+	assert_int_equal(mproc_waitset_create(&w), 0);
+	for (int i = 0; i < MANY; i++) {
+		f[i] = submit_int(b, square, i);
+		items[0] = (struct mproc_waitable)FUTURE(f[i]);
+		assert_int_equal(mproc_waitset_add(w, &items[0]), 0);
+	}
+	while (left) {
+		n = mproc_waitset_wait(w, items, MANY / 4, MPROC_FOREVER);
+		assert_in_range(n, 1, MANY / 4);
+		for (int k = 0; k < n; k++) {
+			assert_int_equal(items[k].kind, MPROC_WAIT_FUTURE);
+			assert_int_equal(mproc_future_ready(items[k].object),
+					 1);
+			assert_int_equal(mproc_waitset_remove(w, &items[k]),
+					 0);
+		}
+		left -= n;
+	}
+	mproc_waitset_close(w);
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(take_int(b, f[i]), i * i);
+	close_and_join(b);
+}
+
+/* One that another thread closes, and whose memory is used again. */
+static void *
+close_it(void *arg)
+{
+	struct board *b = the_board();
+
+	mpt_until(b->t, mpt_task_state(getpid()) == 'S');
+	mproc_future_close(arg);
+	atomic_store(&b->go_on, true);
+	return NULL;
+}
+
+static void
+one_that_is_closed_meanwhile_is_ready(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+
+	open_never();
+	for (int way = 0; way < WAYS; way++) {
+		mproc_future *f, *other;
+		pthread_t thread;
+
+		atomic_store(&b->begun, 0);
+		f = submit_int(b, linger, 0);
+		await_begun(b, 1);
+		other = submit_int(b, linger, 1);
+		assert_int_equal(pthread_create(&thread, NULL, close_it, f), 0);
+		assert_true(wait_in(way, f, MPROC_FOREVER));
+		pthread_join(thread, NULL);
+		assert_int_equal(take_int(b, other), 1);
+		atomic_store(&b->go_on, false);
+	}
+	close_never();
+	close_and_join(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(what_is_no_future_is_refused),
+		mpt_test(a_future_is_ready_once_its_task_is_done),
+		mpt_test(who_sleeps_is_woken),
+		mpt_test(what_fails_is_done),
+		mpt_test(who_waits_starts_another_keeper),
+		mpt_test(a_task_may_wait_for_others),
+		mpt_test(a_set_tells_each_of_many),
+		mpt_test(one_that_is_closed_meanwhile_is_ready),
+	};
+
+	return cmocka_run_group_tests(tests, with_pool, NULL);
+}
