@@ -78,7 +78,8 @@ struct chaos {
 
 struct chaos_plan {
 	mpt_fn *work; /* a worker; its argument is its number */
-	unsigned kills;
+	unsigned kills; /* of a normal run over all CPUs */
+	bool crowded;   /* a crowd sleeps, but for runs on one CPU */
 	/* Names of the calls that are to be hit, from that of 1 on, and NULL. */
 	const char *const *deeds;
 	/* Who is inside now, a process, or 0. */
@@ -101,15 +102,6 @@ chaos_level_is(const char *name)
 	const char *level = getenv("MPT_LEVEL");
 
 	return level && strcmp(level, name) == 0;
-}
-
-/* How many kills, if normally there are @n; in the end it may take more until each
- * call has been hit. */
-static inline unsigned
-chaos_kills(unsigned n)
-{
-	return chaos_level_is("quick") ? n / 10 :
-	       chaos_level_is("full")  ? 2 * n : n;
 }
 
 /* mpt_until() for the test, which fails if everybody sleeps and nobody wakes
@@ -264,6 +256,7 @@ struct chaos_run {
 	struct mpt_rand rand;
 	int id[CHAOS_WORKERS];
 	bool stopped[CHAOS_WORKERS];
+	unsigned kills; /* at least */
 	unsigned since_truce; /* kills */
 };
 
@@ -503,6 +496,15 @@ chaos_truce(struct chaos_run *run, bool is_last)
 	c->truce++;
 }
 
+static inline unsigned
+chaos_kills(const struct chaos_plan *plan)
+{
+	unsigned n = chaos_has_one_cpu ? plan->kills / 2 : plan->kills;
+
+	return chaos_level_is("quick") ? n / 10 :
+	       chaos_level_is("full")  ? 2 * n : n;
+}
+
 /* How often each call is to be hit, at least. A run goes on until it has been. */
 static inline unsigned
 chaos_enough(void)
@@ -518,7 +520,7 @@ chaos_is_enough(const struct chaos_run *run)
 	unsigned least;
 
 	return run->c->deaths == CHAOS_KILLS_MAX ||
-	       (run->c->deaths >= run->plan->kills &&
+	       (run->c->deaths >= run->kills &&
 		!chaos_count_short(run, chaos_enough(), &least));
 }
 
@@ -540,16 +542,18 @@ chaos_must_have_hit(const struct chaos_run *run)
 
 /* Returns when all have come to an end. */
 static inline void
-chaos_run(struct mpt *t, const struct chaos_plan *plan, bool crowded)
+chaos_run(struct mpt *t, const struct chaos_plan *plan)
 {
 	struct chaos_run run = {
 		.t = t,
 		.c = mpt_scratch(t),
 		.plan = plan,
+		.kills = chaos_kills(plan),
 	};
+	bool crowded = plan->crowded && !chaos_has_one_cpu;
 	int crowd = -1;
 
-	assert_in_range(plan->kills, 1, CHAOS_KILLS_MAX);
+	assert_in_range(run.kills, 1, CHAOS_KILLS_MAX);
 	mpt_watchdog(t, chaos_level_is("full") ? 600 : 60);
 	mpt_rand_init(&run.rand, mpt_seed());
 	if (crowded) {
@@ -608,11 +612,30 @@ chaos_on_one_cpu(void (*f)(struct mpt *t), struct mpt *t)
 	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 
+/* Two tests of @f(t): over all CPUs; and on one CPU, with half the kills. */
+#define chaos_both(f)                                                         \
+	static void f##_on_all_cpus(void **state)                                 \
+	{                                                                     \
+		f(*state);                                                    \
+	}                                                                     \
+	static void f##_on_one_cpu(void **state)                              \
+	{                                                                     \
+		chaos_on_one_cpu(f, *state);                                  \
+	}
+
+#define chaos_tests(f) mpt_test(f##_on_all_cpus), mpt_test(f##_on_one_cpu)
+
+/* Group setup: the arena, and the event of the crowd, whose place stays. */
 static inline int
 chaos_setup(void **state)
 {
+	mproc_event *e;
+
 	(void)state;
-	return mproc_arena_default() ? 0 : -1;
+	if (mproc_event_create(&e) < 0)
+		return -1;
+	mproc_event_destroy(e);
+	return 0;
 }
 
 #endif

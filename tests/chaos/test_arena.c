@@ -326,12 +326,12 @@ verify(struct mpt *t)
 }
 
 static void
-be_killed_and_stopped(struct mpt *t, unsigned kills)
+programs_meet_in_spite_of_kills_and_stops(struct mpt *t)
 {
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
 		.deeds = deeds,
 		.inside = caller,
 		.verify = verify,
@@ -339,35 +339,18 @@ be_killed_and_stopped(struct mpt *t, unsigned kills)
 
 	mpt_name(t, b->name, "arena");
 	mpt_name(t, b->other_name, "passing");
-	chaos_run(t, &plan, false);
+	chaos_run(t, &plan);
 	print_message("# %llu trades, %u kills\n",
 		      (unsigned long long)chaos_finished(t), b->chaos.deaths);
 }
 
-static void
-programs_meet_in_spite_of_kills_and_stops(void **state)
-{
-	be_killed_and_stopped(*state, KILLS);
-}
-
-static void
-fewer(struct mpt *t)
-{
-	be_killed_and_stopped(t, KILLS / 2);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(fewer, *state);
-}
+chaos_both(programs_meet_in_spite_of_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(programs_meet_in_spite_of_kills_and_stops),
-		mpt_test(and_on_one_cpu),
+		chaos_tests(programs_meet_in_spite_of_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

@@ -194,12 +194,13 @@ verify(struct mpt *t)
 }
 
 static void
-be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
+a_barrier_survives_kills_and_stops(struct mpt *t)
 {
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
+		.crowded = true,
 		.deeds = deeds,
 		.inside = goer,
 		.bury = bury,
@@ -209,7 +210,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 
 	b->last = UINT64_MAX;
 	assert_int_equal(mproc_barrier_create(&b->barrier, CHAOS_WORKERS), 0);
-	chaos_run(t, &plan, crowded);
+	chaos_run(t, &plan);
 	print_message("# %llu phases, %u kills, %u of them before they were "
 		      "parties\n",
 		      (unsigned long long)b->passed[0], b->chaos.deaths,
@@ -217,30 +218,13 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	mproc_barrier_destroy(b->barrier);
 }
 
-static void
-a_barrier_survives_kills_and_stops(void **state)
-{
-	be_killed_and_stopped(*state, KILLS, true);
-}
-
-static void
-undisturbed(struct mpt *t)
-{
-	be_killed_and_stopped(t, KILLS / 2, false);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(undisturbed, *state);
-}
+chaos_both(a_barrier_survives_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(a_barrier_survives_kills_and_stops),
-		mpt_test(and_on_one_cpu),
+		chaos_tests(a_barrier_survives_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

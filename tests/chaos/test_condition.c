@@ -302,12 +302,13 @@ verify(struct mpt *t)
 }
 
 static void
-be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
+a_buffer_survives_kills_and_stops(struct mpt *t)
 {
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
+		.crowded = true,
 		.deeds = deeds,
 		.inside = inside,
 		.bury = bury,
@@ -320,7 +321,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	assert_int_equal(mproc_lock_create(&b->lock), 0);
 	assert_int_equal(mproc_condition_create(&b->not_empty), 0);
 	assert_int_equal(mproc_condition_create(&b->not_full), 0);
-	chaos_run(t, &plan, crowded);
+	chaos_run(t, &plan);
 	for (int i = 0; i < CHAOS_WORKERS; i++)
 		sent += b->sent[i];
 	finished = chaos_finished(t);
@@ -336,30 +337,13 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	mproc_lock_destroy(b->lock);
 }
 
-static void
-a_buffer_survives_kills_and_stops(void **state)
-{
-	be_killed_and_stopped(*state, KILLS, true);
-}
-
-static void
-undisturbed(struct mpt *t)
-{
-	be_killed_and_stopped(t, KILLS / 2, false);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(undisturbed, *state);
-}
+chaos_both(a_buffer_survives_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(a_buffer_survives_kills_and_stops),
-		mpt_test(and_on_one_cpu),
+		chaos_tests(a_buffer_survives_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

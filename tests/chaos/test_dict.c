@@ -336,12 +336,13 @@ verify(struct mpt *t)
 }
 
 static void
-be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
+a_dict_survives_kills_and_stops(struct mpt *t)
 {
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
+		.crowded = true,
 		.deeds = deeds,
 		.inside = changer,
 		.bury = bury,
@@ -349,44 +350,20 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	};
 
 	make(b);
-	/* The event of the crowd is in the arena, too. */
-	if (crowded) {
-		mproc_event *e;
-
-		assert_int_equal(mproc_event_create(&e), 0);
-		mproc_event_destroy(e);
-	}
 	assert_int_equal(mproc_arena_stat(NULL, &b->before), 0);
-	chaos_run(t, &plan, crowded);
+	chaos_run(t, &plan);
 	printf("# %u of %u were killed while they held a lock\n", b->inside,
-	       plan.kills);
+	       b->chaos.deaths);
 	mproc_dict_destroy(b->d);
 }
 
-static void
-a_dict_survives_kills_and_stops(void **state)
-{
-	be_killed_and_stopped(*state, KILLS, true);
-}
-
-static void
-undisturbed(struct mpt *t)
-{
-	be_killed_and_stopped(t, KILLS / 2, false);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(undisturbed, *state);
-}
+chaos_both(a_dict_survives_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(a_dict_survives_kills_and_stops),
-		mpt_test(and_on_one_cpu),
+		chaos_tests(a_dict_survives_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

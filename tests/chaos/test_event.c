@@ -134,12 +134,13 @@ verify_ring(struct mpt *t)
 }
 
 static void
-run_ring(struct mpt *t, unsigned kills, bool crowded)
+a_ring_goes_on_in_spite_of_kills_and_stops(struct mpt *t)
 {
 	struct ring *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work_in_ring,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
+		.crowded = true,
 		.deeds = deeds,
 		.inside = holder,
 		.bury = bury_in_ring,
@@ -149,29 +150,11 @@ run_ring(struct mpt *t, unsigned kills, bool crowded)
 	for (int i = 0; i < CHAOS_WORKERS; i++)
 		assert_int_equal(mproc_event_create(&b->e[i]), 0);
 	assert_int_equal(mproc_event_set(b->e[0]), 0);
-	chaos_run(t, &plan, crowded);
+	chaos_run(t, &plan);
 	print_message("# passed on %llu times, %u kills\n",
 		      (unsigned long long)chaos_finished(t), b->chaos.deaths);
 	for (int i = 0; i < CHAOS_WORKERS; i++)
 		mproc_event_destroy(b->e[i]);
-}
-
-static void
-a_ring_goes_on_in_spite_of_kills_and_stops(void **state)
-{
-	run_ring(*state, KILLS, true);
-}
-
-static void
-ring_undisturbed(struct mpt *t)
-{
-	run_ring(t, KILLS / 2, false);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(ring_undisturbed, *state);
 }
 
 struct tower {
@@ -307,12 +290,13 @@ verify_tower(struct mpt *t)
 }
 
 static void
-run_tower(struct mpt *t, unsigned kills, bool crowded)
+a_gong_is_heard_in_spite_of_kills_and_stops(struct mpt *t)
 {
 	struct tower *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work_in_tower,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
+		.crowded = true,
 		.deeds = deeds,
 		.inside = beater,
 		.bury = bury_in_tower,
@@ -321,7 +305,7 @@ run_tower(struct mpt *t, unsigned kills, bool crowded)
 	uint64_t beats = 0;
 
 	assert_int_equal(mproc_event_create(&b->gong), 0);
-	chaos_run(t, &plan, crowded);
+	chaos_run(t, &plan);
 	for (int i = 0; i < CHAOS_WORKERS; i++)
 		beats += b->ended[i];
 	print_message("# %llu beats, heard %llu times, %u kills\n",
@@ -330,32 +314,15 @@ run_tower(struct mpt *t, unsigned kills, bool crowded)
 	mproc_event_destroy(b->gong);
 }
 
-static void
-a_gong_is_heard_in_spite_of_kills_and_stops(void **state)
-{
-	run_tower(*state, KILLS, true);
-}
-
-static void
-tower_undisturbed(struct mpt *t)
-{
-	run_tower(t, KILLS / 2, false);
-}
-
-static void
-and_is_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(tower_undisturbed, *state);
-}
+chaos_both(a_ring_goes_on_in_spite_of_kills_and_stops)
+chaos_both(a_gong_is_heard_in_spite_of_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(a_ring_goes_on_in_spite_of_kills_and_stops),
-		mpt_test(and_on_one_cpu),
-		mpt_test(a_gong_is_heard_in_spite_of_kills_and_stops),
-		mpt_test(and_is_on_one_cpu),
+		chaos_tests(a_ring_goes_on_in_spite_of_kills_and_stops),
+		chaos_tests(a_gong_is_heard_in_spite_of_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

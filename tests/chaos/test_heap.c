@@ -312,12 +312,12 @@ verify(struct mpt *t)
 }
 
 static void
-be_killed_and_stopped(struct mpt *t, unsigned kills)
+blocks_survive_kills_and_stops(struct mpt *t)
 {
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
 		.deeds = deeds,
 		.inside = caller,
 		.bury = bury,
@@ -327,7 +327,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills)
 
 	assert_int_equal(mproc_arena_stat(NULL, &stat), 0);
 	b->blocks = stat.blocks;
-	chaos_run(t, &plan, false);
+	chaos_run(t, &plan);
 	printf("# %llu rounds\n", (unsigned long long)chaos_finished(t));
 	for (int i = 0; i < SHELF; i++)
 		mproc_free(b->shelf[i]);
@@ -336,30 +336,13 @@ be_killed_and_stopped(struct mpt *t, unsigned kills)
 	assert_int_equal(stat.blocks, b->blocks);
 }
 
-static void
-blocks_survive_kills_and_stops(void **state)
-{
-	be_killed_and_stopped(*state, KILLS);
-}
-
-static void
-fewer(struct mpt *t)
-{
-	be_killed_and_stopped(t, KILLS / 2);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(fewer, *state);
-}
+chaos_both(blocks_survive_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(blocks_survive_kills_and_stops),
-		mpt_test(and_on_one_cpu),
+		chaos_tests(blocks_survive_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

@@ -313,12 +313,13 @@ verify(struct mpt *t)
 }
 
 static void
-be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
+lists_survive_kills_and_stops(struct mpt *t)
 {
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
+		.crowded = true,
 		.deeds = deeds,
 		.inside = inside,
 		.verify = verify,
@@ -332,36 +333,19 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 				 0);
 	for (unsigned i = 0; i < PLACES; i++)
 		assert_int_equal(mproc_list_append(b->places, mproc_int(0)), 0);
-	chaos_run(t, &plan, crowded);
-	assert_true(chaos_finished(t) > plan.kills);
+	chaos_run(t, &plan);
+	assert_true(chaos_finished(t) > KILLS / 10);
 	mproc_list_destroy(b->tokens);
 	mproc_list_destroy(b->places);
 }
 
-static void
-lists_survive_kills_and_stops(void **state)
-{
-	be_killed_and_stopped(*state, KILLS, true);
-}
-
-static void
-undisturbed(struct mpt *t)
-{
-	be_killed_and_stopped(t, KILLS / 2, false);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(undisturbed, *state);
-}
+chaos_both(lists_survive_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(lists_survive_kills_and_stops),
-		mpt_test(and_on_one_cpu),
+		chaos_tests(lists_survive_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

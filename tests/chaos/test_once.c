@@ -133,12 +133,13 @@ verify(struct mpt *t)
 }
 
 static void
-be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
+what_is_done_once_is_done_in_spite_of_kills_and_stops(struct mpt *t)
 {
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
+		.crowded = true,
 		.deeds = deeds,
 		.inside = runner,
 		.verify = verify,
@@ -146,7 +147,7 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 
 	b->jobs = mproc_alloc(JOBS * sizeof(*b->jobs));
 	assert_non_null(b->jobs);
-	chaos_run(t, &plan, crowded);
+	chaos_run(t, &plan);
 	print_message("# told %llu times, %u failures, %u kills, %u of them in "
 		      "the middle of a job\n",
 		      (unsigned long long)chaos_finished(t), b->failed,
@@ -154,30 +155,13 @@ be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
 	mproc_free(b->jobs);
 }
 
-static void
-what_is_done_once_is_done_in_spite_of_kills_and_stops(void **state)
-{
-	be_killed_and_stopped(*state, KILLS, true);
-}
-
-static void
-undisturbed(struct mpt *t)
-{
-	be_killed_and_stopped(t, KILLS / 2, false);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(undisturbed, *state);
-}
+chaos_both(what_is_done_once_is_done_in_spite_of_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(what_is_done_once_is_done_in_spite_of_kills_and_stops),
-		mpt_test(and_on_one_cpu),
+		chaos_tests(what_is_done_once_is_done_in_spite_of_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

@@ -132,47 +132,31 @@ verify(struct mpt *t)
 }
 
 static void
-be_killed_and_stopped(struct mpt *t, unsigned kills, bool crowded)
+readers_and_writers_survive_kills_and_stops(struct mpt *t)
 {
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
+		.crowded = true,
 		.deeds = deeds,
 		.inside = holder,
 		.verify = verify,
 	};
 
 	assert_int_equal(mproc_rwlock_create(&b->lock), 0);
-	chaos_run(t, &plan, crowded);
+	chaos_run(t, &plan);
 	pair_must_be_all(t, &b->pair);
 	mproc_rwlock_destroy(b->lock);
 }
 
-static void
-readers_and_writers_survive_kills_and_stops(void **state)
-{
-	be_killed_and_stopped(*state, KILLS, true);
-}
-
-static void
-undisturbed(struct mpt *t)
-{
-	be_killed_and_stopped(t, KILLS / 2, false);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(undisturbed, *state);
-}
+chaos_both(readers_and_writers_survive_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(readers_and_writers_survive_kills_and_stops),
-		mpt_test(and_on_one_cpu),
+		chaos_tests(readers_and_writers_survive_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

@@ -171,12 +171,13 @@ verify(struct mpt *t)
 }
 
 static void
-be_killed_and_stopped(struct mpt *t, bool undo, unsigned kills, bool crowded)
+run(struct mpt *t, bool undo)
 {
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
+		.crowded = true,
 		.deeds = deeds,
 		.inside = user,
 		.bury = bury,
@@ -191,7 +192,7 @@ be_killed_and_stopped(struct mpt *t, bool undo, unsigned kills, bool crowded)
 							 .max = PERMITS,
 							 .undo = undo)),
 		0);
-	chaos_run(t, &plan, crowded);
+	chaos_run(t, &plan);
 	finished = chaos_finished(t);
 	for (int i = 0; i < PERMITS; i++)
 		used += b->things[i].first;
@@ -204,49 +205,26 @@ be_killed_and_stopped(struct mpt *t, bool undo, unsigned kills, bool crowded)
 }
 
 static void
-a_pool_survives_kills_and_stops(void **state)
+a_pool_survives_kills_and_stops(struct mpt *t)
 {
-	be_killed_and_stopped(*state, false, KILLS, true);
+	run(t, false);
 }
 
 static void
-pool_undisturbed(struct mpt *t)
+permits_come_back_from_the_dead(struct mpt *t)
 {
-	be_killed_and_stopped(t, false, KILLS / 3, false);
+	run(t, true);
 }
 
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(pool_undisturbed, *state);
-}
-
-static void
-permits_come_back_from_the_dead(void **state)
-{
-	be_killed_and_stopped(*state, true, KILLS, true);
-}
-
-static void
-undo_undisturbed(struct mpt *t)
-{
-	be_killed_and_stopped(t, true, KILLS / 3, false);
-}
-
-static void
-and_do_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(undo_undisturbed, *state);
-}
+chaos_both(a_pool_survives_kills_and_stops)
+chaos_both(permits_come_back_from_the_dead)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(a_pool_survives_kills_and_stops),
-		mpt_test(and_on_one_cpu),
-		mpt_test(permits_come_back_from_the_dead),
-		mpt_test(and_do_on_one_cpu),
+		chaos_tests(a_pool_survives_kills_and_stops),
+		chaos_tests(permits_come_back_from_the_dead),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

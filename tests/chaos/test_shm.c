@@ -159,12 +159,12 @@ verify(struct mpt *t)
 }
 
 static void
-be_killed_and_stopped(struct mpt *t, unsigned kills)
+segments_survive_kills_and_stops(struct mpt *t)
 {
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
 		.deeds = deeds,
 		.inside = caller,
 		.verify = verify,
@@ -176,37 +176,20 @@ be_killed_and_stopped(struct mpt *t, unsigned kills)
 		snprintf(what, sizeof(what), "shm%u", i);
 		mpt_name(t, b->names[i], what);
 	}
-	chaos_run(t, &plan, false);
+	chaos_run(t, &plan);
 	print_message("# made %llu times, met %llu times, %llu of them written\n",
 		      (unsigned long long)b->made, (unsigned long long)b->met,
 		      (unsigned long long)b->whole);
 	assert_true(b->made && b->whole);
 }
 
-static void
-segments_survive_kills_and_stops(void **state)
-{
-	be_killed_and_stopped(*state, KILLS);
-}
-
-static void
-fewer(struct mpt *t)
-{
-	be_killed_and_stopped(t, KILLS / 2);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(fewer, *state);
-}
+chaos_both(segments_survive_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(segments_survive_kills_and_stops),
-		mpt_test(and_on_one_cpu),
+		chaos_tests(segments_survive_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);

@@ -221,12 +221,13 @@ verify(struct mpt *t)
 }
 
 static void
-run(struct mpt *t, unsigned kills, bool crowded)
+a_ring_goes_on_in_spite_of_kills_and_stops(struct mpt *t)
 {
 	struct ring *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
-		.kills = chaos_kills(kills),
+		.kills = KILLS,
+		.crowded = true,
 		.inside = inside,
 		.bury = bury,
 		.call = call,
@@ -239,7 +240,7 @@ run(struct mpt *t, unsigned kills, bool crowded)
 	}
 	assert_int_equal(mproc_event_create(&b->bell), 0);
 	assert_int_equal(mproc_event_set(b->e[0]), 0);
-	chaos_run(t, &plan, crowded);
+	chaos_run(t, &plan);
 	print_message("# passed on or seen %llu times, %u kills\n",
 		      (unsigned long long)chaos_finished(t), b->chaos.deaths);
 	assert_true(mproc_arena_recover(NULL) >= 0);
@@ -250,30 +251,13 @@ run(struct mpt *t, unsigned kills, bool crowded)
 	mproc_event_destroy(b->bell);
 }
 
-static void
-a_ring_goes_on_in_spite_of_kills_and_stops(void **state)
-{
-	run(*state, KILLS, true);
-}
-
-static void
-undisturbed(struct mpt *t)
-{
-	run(t, KILLS / 2, false);
-}
-
-static void
-and_on_one_cpu(void **state)
-{
-	chaos_on_one_cpu(undisturbed, *state);
-}
+chaos_both(a_ring_goes_on_in_spite_of_kills_and_stops)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(a_ring_goes_on_in_spite_of_kills_and_stops),
-		mpt_test(and_on_one_cpu),
+		chaos_tests(a_ring_goes_on_in_spite_of_kills_and_stops),
 	};
 
 	return cmocka_run_group_tests(tests, chaos_setup, NULL);
