@@ -18,10 +18,22 @@
 #define OWN 20 /* elements that only one worker puts in and takes out */
 #define TEXT_MAX 200
 
+enum {
+	POPS = 1, ADDS, UPDATES, INTERSECTS, DIFFERS, TOGGLES, IS_SUBSET,
+	IS_DISJOINT, SETS_NAME, GETS_NAME, DELETES_NAME,
+};
+
+static const char *const deeds[] = {
+	"pop", "add", "update", "intersection", "difference",
+	"symmetric difference", "is_subset", "is_disjoint", "set of a name",
+	"get of a name", "del of a name", NULL,
+};
+
 struct board {
 	struct chaos chaos;
 	mproc_set *pot; /* of tokens */
 	mproc_set *all;
+	mproc_set *whole; /* what is in all at most, which nobody changes */
 	mproc_set *own[CHAOS_WORKERS]; /* which nobody changes */
 	mproc_namespace *ns;
 	/* What the name of a worker's own has: 0 if it is not there. */
@@ -73,7 +85,8 @@ move(struct mpt *t, struct board *b, struct mpt_rand *rand)
 	int r = 0;
 
 	while (has < n && r == 0) {
-		r = mproc_set_pop(b->pot, &hand[has]);
+		chaos_does(POPS);
+		r = chaos_done(mproc_set_pop(b->pot, &hand[has]));
 		mpt_check(t, r == 0 || r == -ENODATA);
 		has += r == 0;
 	}
@@ -83,9 +96,19 @@ move(struct mpt *t, struct board *b, struct mpt_rand *rand)
 	}
 	chaos_spend(rand, 100);
 	while (has) {
-		mpt_check_int(t, mproc_set_add(b->pot, hand[--has]), 1);
+		chaos_does(ADDS);
+		r = chaos_done(mproc_set_add(b->pot, hand[--has]));
+		mpt_check_int(t, r, 1);
 		mproc_any_clear(&hand[has]);
 	}
+}
+
+static int
+do_with(unsigned deed, int (*fn)(mproc_set *s, mproc_set *other), mproc_set *s,
+	mproc_set *other)
+{
+	chaos_does(deed);
+	return chaos_done(fn(s, other));
 }
 
 /* One's own elements come and go, whatever others do. */
@@ -94,16 +117,36 @@ put_in_and_take_out(struct mpt *t, struct board *b, unsigned me,
 		    struct mpt_rand *rand)
 {
 	mproc_set *own = b->own[me];
+	int r;
 
-	mpt_check_int(t, mproc_set_update(b->all, own), 0);
-	mpt_check_int(t, mproc_set_is_subset(own, b->all), 1);
+	mpt_check_int(t, do_with(UPDATES, mproc_set_update, b->all, own), 0);
+	mpt_check_int(t, do_with(IS_SUBSET, mproc_set_is_subset, own, b->all),
+		      1);
 	chaos_spend(rand, 100);
 	if (mpt_rand_below(rand, 2))
-		mpt_check_int(t, mproc_set_difference_update(b->all, own), 0);
+		r = do_with(DIFFERS, mproc_set_difference_update, b->all, own);
 	else
-		mpt_check_int(t, mproc_set_symmetric_difference_update(b->all,
-								       own), 0);
-	mpt_check_int(t, mproc_set_is_disjoint(own, b->all), 1);
+		r = do_with(TOGGLES, mproc_set_symmetric_difference_update,
+			    b->all, own);
+	mpt_check_int(t, r, 0);
+	mpt_check_int(t, do_with(IS_DISJOINT, mproc_set_is_disjoint, own,
+				 b->all), 1);
+}
+
+/* What does not belong there goes, and nothing else: each finds its own elements
+ * as it has left them. */
+static void
+clean_up(struct mpt *t, struct board *b, unsigned me)
+{
+	struct mproc_any stray = mproc_int(-(int64_t)me - 1);
+	int r;
+
+	chaos_does(ADDS);
+	/* One that died before us may have left it. */
+	mpt_check(t, chaos_done(mproc_set_add(b->all, stray)) >= 0);
+	r = do_with(INTERSECTS, mproc_set_intersection_update, b->all, b->whole);
+	mpt_check_int(t, r, 0);
+	mpt_check_int(t, mproc_set_has(b->all, stray), 0);
 }
 
 static void
@@ -122,7 +165,8 @@ look_at_name(struct mpt *t, struct board *b, unsigned me)
 	int r;
 
 	own_name(name, me);
-	r = mproc_namespace_get(b->ns, name, &value);
+	chaos_does(GETS_NAME);
+	r = chaos_done(mproc_namespace_get(b->ns, name, &value));
 	mpt_check(t, r == 0 || r == -ENOENT);
 	if (r == 0) {
 		number = number_of(t, &value, "value");
@@ -135,24 +179,34 @@ look_at_name(struct mpt *t, struct board *b, unsigned me)
 static void
 change_names(struct mpt *t, struct board *b, unsigned me, struct mpt_rand *rand)
 {
-	unsigned to = (unsigned)mpt_rand_below(rand, 1000);
+	unsigned to = mpt_rand_below(rand, 3) ?
+			      (unsigned)mpt_rand_below(rand, 1000) : 0;
 	char name[32], text[TEXT_MAX + 16];
 	struct mproc_any value;
+	int r;
 
 	own_name(name, me);
 	/* Of one that died before us: which it is does not change any more. */
 	b->is[me] = look_at_name(t, b, me);
 	b->to[me] = to;
-	if (to)
-		mpt_check_int(t, mproc_namespace_set(b->ns, name, value_of(
-			text, "value", to)), 0);
-	else
-		mpt_check_int(t, mproc_namespace_del(b->ns, name),
-			      b->is[me] ? 0 : -ENOENT);
+	if (to) {
+		value = value_of(text, "value", to);
+		chaos_does(SETS_NAME);
+		r = chaos_done(mproc_namespace_set(b->ns, name, value));
+		mpt_check_int(t, r, 0);
+	} else {
+		chaos_does(DELETES_NAME);
+		r = chaos_done(mproc_namespace_del(b->ns, name));
+		mpt_check_int(t, r, b->is[me] ? 0 : -ENOENT);
+	}
 	b->is[me] = to;
-	mpt_check_int(t, mproc_namespace_set(b->ns, "shared", value_of(
-		text, "shared", to)), 0);
-	mpt_check_int(t, mproc_namespace_get(b->ns, "shared", &value), 0);
+	value = value_of(text, "shared", to);
+	chaos_does(SETS_NAME);
+	mpt_check_int(t, chaos_done(mproc_namespace_set(b->ns, "shared",
+							value)), 0);
+	chaos_does(GETS_NAME);
+	mpt_check_int(t, chaos_done(mproc_namespace_get(b->ns, "shared",
+							&value)), 0);
 	number_of(t, &value, "shared");
 	mproc_any_clear(&value);
 }
@@ -164,11 +218,14 @@ work(struct mpt *t, void *arg)
 	struct board *b = mpt_scratch(t);
 	struct mpt_rand rand;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	while (chaos_rest(t, me)) {
 		move(t, b, &rand);
 		change_names(t, b, me, &rand);
 		put_in_and_take_out(t, b, me, &rand);
+		if (mpt_rand_below(&rand, 4) == 0)
+			clean_up(t, b, me);
 		b->chaos.finished[me]++;
 	}
 	return 0;
@@ -229,6 +286,7 @@ make(struct board *b)
 
 	assert_int_equal(mproc_set_create(&b->pot, NULL), 0);
 	assert_int_equal(mproc_set_create(&b->all, NULL), 0);
+	assert_int_equal(mproc_set_create(&b->whole, NULL), 0);
 	assert_int_equal(mproc_namespace_create(&b->ns, NULL), 0);
 	for (unsigned i = 0; i < TOKENS; i++)
 		assert_int_equal(mproc_set_add(b->pot, value_of(text, "token",
@@ -238,6 +296,7 @@ make(struct board *b)
 		for (unsigned i = 0; i < OWN; i++)
 			assert_int_equal(mproc_set_add(b->own[me], value_of(
 				text, "own", me * OWN + i)), 1);
+		assert_int_equal(mproc_set_update(b->whole, b->own[me]), 0);
 		b->is[me] = b->to[me] = 0;
 	}
 	b->deaths = b->chaos.deaths;
@@ -248,6 +307,7 @@ destroy(struct board *b)
 {
 	mproc_set_destroy(b->pot);
 	mproc_set_destroy(b->all);
+	mproc_set_destroy(b->whole);
 	mproc_namespace_destroy(b->ns);
 	for (unsigned me = 0; me < CHAOS_WORKERS; me++)
 		mproc_set_destroy(b->own[me]);
@@ -283,6 +343,7 @@ verify(struct mpt *t)
 	struct mproc_arena_stat now;
 
 	verify_pot(t, b);
+	assert_int_equal(mproc_set_intersection_update(b->all, b->whole), 0);
 	for (unsigned me = 0; me < CHAOS_WORKERS; me++) {
 		look_at_name(t, b, me);
 		assert_int_equal(mproc_set_len(b->own[me]), OWN);
@@ -304,6 +365,7 @@ sets_survive_kills_and_stops(struct mpt *t)
 	struct board *b = mpt_scratch(t);
 	struct chaos_plan plan = {
 		.work = work,
+		.deeds = deeds,
 		.kills = KILLS,
 		.crowded = true,
 		.inside = changer,
