@@ -224,6 +224,45 @@ step(struct scene *s, const char *name, void (*before)(void *arg),
 	}, NULL);
 }
 
+/* What the victim does to key @it, and which values that may have before and
+ * after; NULL: it is not there. */
+struct change {
+	struct scene s; /* first */
+	unsigned it;
+	const struct mproc_any *old_value, *new_value;
+	struct mproc_any to;
+	int (*op)(struct change *c);
+};
+
+static inline void
+change_victim(void *arg)
+{
+	struct change *c = arg;
+	int r;
+
+	warm_up(&c->s);
+	mpt_step_begin();
+	r = c->op(c);
+	mpt_step_end();
+	may_fail(r);
+}
+
+static inline void
+change_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct change *c = arg;
+	bool is_new;
+
+	(void)victim;
+	(void)n;
+	/* Who comes next finds the death itself. */
+	is_new = has_value(&c->s, c->it, c->new_value);
+	assert_true(is_new || (!finished &&
+			       has_value(&c->s, c->it, c->old_value)));
+	expect_others(&c->s, (int)c->it);
+	end(&c->s);
+}
+
 /* What is made once: the arena, our slot, the cells and roots of two dicts. */
 static inline int
 setup(void **state)

@@ -8,26 +8,10 @@
 
 #define CASES 120 /* of what does as others do */
 
-/* What the victim does to key @it, and which values that may have before and
- * after; NULL: it is not there. */
-struct change {
-	struct scene s; /* first */
-	unsigned it;
-	const struct mproc_any *old_value, *new_value;
-	struct mproc_any to;
-};
-
-static void
-set_victim(void *arg)
+static int
+set(struct change *c)
 {
-	struct change *c = arg;
-	int r;
-
-	warm_up(&c->s);
-	mpt_step_begin();
-	r = mproc_dict_set(c->s.d, mproc_int(c->s.keys[c->it]), c->to);
-	mpt_step_end();
-	may_fail(r);
+	return mproc_dict_set(c->s.d, mproc_int(c->s.keys[c->it]), c->to);
 }
 
 static void
@@ -43,22 +27,6 @@ pop_victim(void *arg)
 	mpt_step_end();
 	may_fail(r);
 	must_be(mpr_any_equal(&got, c->old_value), true);
-}
-
-static void
-survivor(void *arg, pid_t victim, unsigned long n, bool finished)
-{
-	struct change *c = arg;
-	bool is_new;
-
-	(void)victim;
-	(void)n;
-	/* Who comes next finds the death itself. */
-	is_new = has_value(&c->s, c->it, c->new_value);
-	assert_true(is_new || (!finished &&
-			       has_value(&c->s, c->it, c->old_value)));
-	expect_others(&c->s, (int)c->it);
-	end(&c->s);
 }
 
 /* What changes first, for those who do not look before. */
@@ -85,10 +53,11 @@ step_set(struct mpt *t, const char *name, unsigned n, unsigned it,
 	struct change c = { .s = { .t = t, .n = n }, .it = it, .to = to };
 	struct mproc_any old_value = value_of(it);
 
+	c.op = set;
 	c.new_value = &c.to;
 	c.old_value = it < n ? &old_value : NULL;
-	step(&c.s, name, begin, set_victim, survivor);
-	step(&c.s, name, begin, set_victim, writing_survivor);
+	step(&c.s, name, begin, change_victim, change_survivor);
+	step(&c.s, name, begin, change_victim, writing_survivor);
 }
 
 static void
@@ -122,7 +91,7 @@ step_pop(struct mpt *t, const char *name, unsigned n, unsigned it)
 	struct mproc_any old_value = value_of(it);
 
 	c.old_value = &old_value;
-	step(&c.s, name, begin, pop_victim, survivor);
+	step(&c.s, name, begin, pop_victim, change_survivor);
 	step(&c.s, name, begin, pop_victim, writing_survivor);
 }
 
@@ -147,17 +116,10 @@ begin_large(void *arg)
 					mproc_bytes(bytes, LARGE)), 0);
 }
 
-static void
-drop_victim(void *arg)
+static int
+drop(struct change *c)
 {
-	struct change *c = arg;
-	int r;
-
-	warm_up(&c->s);
-	mpt_step_begin();
-	r = mproc_dict_pop(c->s.d, mproc_int(c->s.keys[c->it]), NULL);
-	mpt_step_end();
-	may_fail(r);
+	return mproc_dict_pop(c->s.d, mproc_int(c->s.keys[c->it]), NULL);
 }
 
 static void
@@ -176,11 +138,14 @@ large_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 static void
 killed_while_it_takes_a_large_one_away(void **state)
 {
-	struct change c = { .s = { .t = *state, .n = 3 }, .it = 3 };
+	struct change c = { .s = { .t = *state, .n = 3 }, .it = 3,
+			    .op = drop };
 
-	step(&c.s, "pop of 1.5 MiB", begin_large, drop_victim, large_survivor);
+	step(&c.s, "pop of 1.5 MiB", begin_large, change_victim,
+	     large_survivor);
+	c.op = set;
 	c.to = mproc_int(1);
-	step(&c.s, "1.5 MiB become a number", begin_large, set_victim,
+	step(&c.s, "1.5 MiB become a number", begin_large, change_victim,
 	     writing_survivor);
 }
 
