@@ -229,6 +229,51 @@ killed_while_it_changes_the_order(void **state)
 		step(*state, &ops[i]);
 }
 
+static int
+add(mproc_list *l)
+{
+	return mproc_list_add(l, 1, mproc_int(41), NULL);
+}
+
+static int
+exchange(mproc_list *l)
+{
+	int r = mproc_list_compare_exchange(l, 3,
+					    mproc_str("a text in the middle"),
+					    mproc_str("another one, as long"));
+
+	return r == 1 ? 0 : -1;
+}
+
+static int
+give_text(const struct mproc_any *old, struct mproc_any *value, void *ctx)
+{
+	(void)old;
+	(void)ctx;
+	*value = mproc_str("a text that takes its place");
+	return 1;
+}
+
+static int
+update(mproc_list *l)
+{
+	return mproc_list_update(l, 0, give_text, NULL);
+}
+
+static void
+killed_while_it_changes_what_is_there(void **state)
+{
+	static const struct operation ops[] = {
+		{ .name = "add", .init = six, .run = add },
+		{ .name = "compare and exchange", .init = six,
+		  .run = exchange },
+		{ .name = "update", .init = six, .run = update },
+	};
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		step(*state, &ops[i]);
+}
+
 /* Has moved two of five values up. Each of these is what the list is to be when it
  * is repaired, but for what is done then. */
 static void
@@ -348,6 +393,7 @@ main(void)
 		mpt_test(killed_while_it_takes_out),
 		mpt_test(killed_while_it_extends),
 		mpt_test(killed_while_it_changes_the_order),
+		mpt_test(killed_while_it_changes_what_is_there),
 		mpt_test(killed_while_it_makes_good_what_one_that_died_has_left),
 	};
 

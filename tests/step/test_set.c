@@ -17,6 +17,12 @@
 #define PAIR_CASES 80 /* it takes several times as long */
 #define N 8
 
+/* Elements as bits: of the set in the beginning; what is in both, and in the other
+ * one only. */
+#define ALL ((1U << N) - 1)
+#define BOTH (1U << (N - 1))
+#define OTHER (1U << N)
+
 struct scene {
 	struct mpt *t;
 	mproc_set *s;
@@ -67,7 +73,7 @@ warm_up(struct scene *s)
 	may_fail(mproc_set_has(s->s, mproc_int(0)));
 }
 
-/* It has @n elements, 0 and so on, but perhaps one less or more. */
+/* It has @least to @most elements of 0 to N, each once. */
 static void
 expect_elements(struct scene *s, unsigned least, unsigned most)
 {
@@ -185,6 +191,20 @@ killed_while_elements_come_and_go(void **state)
 	step(&s, "pop", pop_victim, pop_survivor);
 }
 
+static int
+discard(mproc_set *s, mproc_set *other)
+{
+	(void)other;
+	return mproc_set_discard(s, mproc_int(N - 1)) == 1 ? 0 : -1;
+}
+
+static int
+clear(mproc_set *s, mproc_set *other)
+{
+	(void)other;
+	return mproc_set_clear(s);
+}
+
 static void
 pair_victim(void *arg)
 {
@@ -216,18 +236,41 @@ pair_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	end(s);
 }
 
-/* What is in both is N - 1, what is in the other one only N. */
+static void
+step_pair(struct mpt *t, const char *name,
+	  int (*op)(mproc_set *s, mproc_set *other), unsigned to)
+{
+	struct scene s = { .t = t, .op = op, .from = ALL, .to = to };
+
+	step(&s, name, pair_victim, pair_survivor);
+}
+
+static void
+killed_while_elements_go(void **state)
+{
+	step_pair(*state, "discard", discard, ALL & ~BOTH);
+	step_pair(*state, "clear", clear, 0);
+}
+
 static void
 killed_between_two_sets(void **state)
 {
-	struct scene s = { .t = *state, .from = (1U << N) - 1 };
+	mpt_watchdog(*state, 60);
+	step_pair(*state, "update", mproc_set_update, ALL | OTHER);
+	step_pair(*state, "intersection", mproc_set_intersection_update, BOTH);
+	step_pair(*state, "difference", mproc_set_difference_update,
+		  ALL & ~BOTH);
+	step_pair(*state, "symmetric difference",
+		  mproc_set_symmetric_difference_update, (ALL & ~BOTH) | OTHER);
+}
 
-	s.op = mproc_set_update;
-	s.to = s.from | 1U << N;
-	step(&s, "update", pair_victim, pair_survivor);
-	s.op = mproc_set_symmetric_difference_update;
-	s.to = s.from ^ (1U << (N - 1) | 1U << N);
-	step(&s, "symmetric difference", pair_victim, pair_survivor);
+/* The answer is 0 of all of them. */
+static void
+killed_while_it_compares_two_sets(void **state)
+{
+	step_pair(*state, "is_subset", mproc_set_is_subset, ALL);
+	step_pair(*state, "is_equal", mproc_set_is_equal, ALL);
+	step_pair(*state, "is_disjoint", mproc_set_is_disjoint, ALL);
 }
 
 static void
@@ -263,11 +306,43 @@ name_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 }
 
 static void
-killed_while_a_name_gets_a_value(void **state)
+no_name_victim(void *arg)
+{
+	struct scene *s = arg;
+	int r;
+
+	warm_up(s);
+	mpt_step_begin();
+	r = mproc_namespace_del(s->ns, "name");
+	mpt_step_end();
+	may_fail(r);
+}
+
+static void
+no_name_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	int64_t i = 1;
+	int r = mproc_namespace_get_int(s->ns, "name", &i);
+
+	(void)victim;
+	(void)n;
+	assert_true(r == -ENOENT || (r == 0 && !finished));
+	assert_int_equal(i, 1);
+	assert_int_equal(mproc_namespace_set(s->ns, "name", mproc_int(2)), 0);
+	assert_int_equal(mproc_namespace_get_int(s->ns, "name", &i), 0);
+	assert_int_equal(i, 2);
+	expect_elements(s, N, N);
+	end(s);
+}
+
+static void
+killed_while_a_name_gets_a_value_or_none(void **state)
 {
 	struct scene s = { .t = *state };
 
 	step(&s, "name", name_victim, name_survivor);
+	step(&s, "no name", no_name_victim, no_name_survivor);
 }
 
 static int
@@ -292,8 +367,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_while_elements_come_and_go),
+		mpt_test(killed_while_elements_go),
 		mpt_test(killed_between_two_sets),
-		mpt_test(killed_while_a_name_gets_a_value),
+		mpt_test(killed_while_it_compares_two_sets),
+		mpt_test(killed_while_a_name_gets_a_value_or_none),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
