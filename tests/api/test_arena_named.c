@@ -7,44 +7,28 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "common.h"
+#include "named.h"
 
-#define MIB ((size_t)1 << 20)
-#define SIZE (32 * MIB)
 #define ROUNDS 2000
 
-/* Of this test process; its own part of /dev/shm. */
-static char name[64], path[96];
+static char path[96];
 
 static void
-choose_name(void)
+choose_path(void)
 {
-	/* As mpt_name() has it, without the slash. */
-	snprintf(name, sizeof(name), "mpt-%d-arena", (int)getpid());
+	choose_name("arena");
 	snprintf(path, sizeof(path), "/dev/shm/%s", name);
 }
 
 static mproc_arena *
 create(void)
 {
-	mproc_arena *a = NULL;
+	mproc_arena *a = create_arena("arena");
 
-	choose_name();
-	assert_int_equal(mproc_arena_create(&a, MPROC_OPTS(
-		mproc_arena_opts, .name = name, .capacity = SIZE)), 0);
-	assert_non_null(a);
+	choose_path();
 	return a;
-}
-
-static void
-end(mproc_arena *a)
-{
-	mproc_arena_close(a);
-	assert_int_equal(mproc_arena_unlink(name), 0);
 }
 
 /* One process. */
@@ -113,7 +97,7 @@ what_is_in_it_stays_until_it_is_unlinked(void **state)
 	assert_int_equal(mproc_arena_find(a, "lock", &found, MPROC_NOWAIT), 0);
 	assert_int_equal(mproc_lock_acquire(found, MPROC_NOWAIT),
 			 MPROC_OWNER_DIED);
-	end(a);
+	remove_arena(a);
 }
 
 static void
@@ -156,7 +140,7 @@ bad_arguments_are_refused(void **state)
 	/* Nothing happens. */
 	mproc_arena_close(NULL);
 	mproc_arena_close(mproc_arena_default());
-	end(a);
+	remove_arena(a);
 	mproc_arena_close(a);
 }
 
@@ -169,7 +153,7 @@ what_is_no_arena_is_refused_and_left_alone(void **state)
 	int fd;
 
 	(void)state;
-	choose_name();
+	choose_path();
 	assert_int_equal(mproc_arena_open(&a, name, MPROC_NOWAIT), -ENOENT);
 	assert_int_equal(symlink("/etc/hostname", path), 0);
 	assert_int_equal(mproc_arena_open(&a, name, mproc_sec(9)), -ELOOP);
@@ -250,7 +234,7 @@ there_can_be_32_and_each_has_its_own_memory(void **state)
 	char names[33][80];
 
 	(void)state;
-	choose_name();
+	choose_path();
 	for (int i = 0; i < 33; i++) {
 		snprintf(names[i], sizeof(names[i]), "%s-%d", name, i);
 		assert_int_equal(mproc_arena_create(&a[i], MPROC_OPTS(
@@ -271,7 +255,7 @@ there_can_be_32_and_each_has_its_own_memory(void **state)
 		assert_int_equal(mproc_arena_unlink(names[i]), 0);
 	}
 	/* And their places are free again. */
-	end(create());
+	remove_arena(create());
 }
 
 /* Waiting for a name. */
@@ -298,7 +282,7 @@ an_open_waits_for_the_arena_to_be_made(void **state)
 	struct mpt *t = *state;
 	mproc_arena *a = NULL;
 
-	choose_name();
+	choose_path();
 	assert_int_equal(mproc_arena_open(&a, name, mproc_ms(20)),
 			 -ETIMEDOUT);
 	mpt_spawn(t, "creator", create_later, NULL);
@@ -306,7 +290,7 @@ an_open_waits_for_the_arena_to_be_made(void **state)
 	assert_int_equal(mproc_arena_open(&a, name, mproc_sec(20)), 0);
 	mpt_step(t, 1);
 	mpt_join_all(t);
-	end(a);
+	remove_arena(a);
 }
 
 static void
@@ -323,7 +307,7 @@ an_open_can_be_interrupted(void **state)
 	mproc_arena *a = NULL;
 
 	(void)state;
-	choose_name();
+	choose_path();
 	sigaction(SIGALRM, &sa, NULL);
 	alarm(1);
 	assert_int_equal(mproc_arena_open(&a, name, MPROC_FOREVER), -EINTR);
@@ -373,7 +357,7 @@ objects_are_bound_and_found_by_name(void **state)
 	text[55] = '\0';
 	assert_int_equal(mproc_arena_bind(a, text, p[0]), 0);
 	assert_int_equal(mproc_arena_find(a, text, &found, MPROC_NOWAIT), 0);
-	end(a);
+	remove_arena(a);
 }
 
 static int
@@ -466,7 +450,7 @@ forked_children_and_threads_have_it_too(void **state)
 		mpt_spawn(t, "thread", add, p);
 	mpt_join_all(t);
 	assert_int_equal(p->sum, 6 * ROUNDS);
-	end(a);
+	remove_arena(a);
 }
 
 static int
@@ -496,7 +480,7 @@ a_started_child_that_was_killed_is_recovered_from_at_once(void **state)
 	assert_int_equal(mproc_arena_recover(a), 1);
 	assert_int_equal(mproc_arena_stat(a, &stat), 0);
 	assert_int_equal(stat.participants, 1);
-	end(a);
+	remove_arena(a);
 }
 
 static int
@@ -526,7 +510,7 @@ a_child_that_keeps_no_descriptors_can_use_it(void **state)
 	assert_int_equal(mproc_process_exitcode(p, &code), 0);
 	assert_int_equal(code, 0);
 	mproc_process_close(p);
-	end(a);
+	remove_arena(a);
 }
 
 /* Programs that are not of one family. */
@@ -544,15 +528,6 @@ struct board {
 	int turn;
 	_Atomic int runs;
 };
-
-#define EXPECT(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "%d: not %s: %s\n", __LINE__, \
-				#condition, mproc_error_detail()); \
-			_exit(1); \
-		} \
-	} while (0)
 
 static int
 count_run(void *arg)
@@ -618,24 +593,6 @@ talk(mproc_queue *from, mproc_queue *to, int number)
 	EXPECT(len == sizeof(m) && m.number == number);
 }
 
-static void *
-find(mproc_arena *a, const char *what)
-{
-	void *p;
-
-	EXPECT(mproc_arena_find(a, what, &p, mproc_sec(30)) == 0);
-	return p;
-}
-
-/* The arena cannot be where the other program has it. */
-static void
-occupy(uintptr_t at)
-{
-	EXPECT(mmap((void *)at, SIZE, PROT_NONE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-			    MAP_FIXED_NOREPLACE, -1, 0) == (void *)at);
-}
-
 /* This program as the other one: what it is to do, the arena's name, and where
  * the arena lies elsewhere. */
 static int
@@ -645,8 +602,7 @@ be_the_other(char **argv)
 	struct board *b;
 	mproc_arena *a;
 
-	occupy((uintptr_t)strtoull(argv[3], NULL, 0));
-	EXPECT(mproc_arena_open(&a, argv[2], mproc_sec(30)) == 0);
+	a = open_as_instance(argv);
 	b = find(a, "board");
 	there = find(a, "there");
 	back = find(a, "back");
@@ -670,37 +626,14 @@ be_the_other(char **argv)
 	return 0;
 }
 
-struct instance {
-	const char *what;
-	void *at;
-};
-
-static int
-execute(struct mpt *t, void *arg)
-{
-	const struct instance *i = arg;
-	char address[32], program[256];
-	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
-
-	mpt_check(t, len > 0);
-	program[len] = '\0';
-	snprintf(address, sizeof(address), "%p", i->at);
-	execl(program, program, i->what, name, address, (char *)NULL);
-	mpt_check(t, false);
-	return 1;
-}
-
 static void
 programs_meet_in_it(void **state)
 {
 	struct mpt *t = *state;
 	mproc_arena *a = create();
-	/* Blocks lie behind what an arena has in the beginning. */
 	struct board *b = mproc_arena_alloc(a, sizeof(*b), 0);
-	uintptr_t base = (uintptr_t)b & ~(2 * MIB - 1);
-	struct instance play_it = { "play", (void *)(base - 4 * MIB) };
-	struct instance hold_it = { "hold", play_it.at };
-	struct instance talk_to = { "talk", play_it.at };
+	struct instance play_it = { "play", b }, hold_it = { "hold", b };
+	struct instance talk_to = { "talk", b };
 	mproc_queue *there, *back;
 	struct mproc_owner owner;
 	struct message m;
@@ -751,7 +684,7 @@ programs_meet_in_it(void **state)
 	assert_int_equal(mproc_queue_fd(there), -ENOTSUP);
 	mproc_queue_destroy(there);
 	mproc_queue_destroy(back);
-	end(a);
+	remove_arena(a);
 }
 
 int

@@ -3,30 +3,12 @@
  * list.h: lists in arenas with a name. The other program is an instance of this
  * one, started by exec, and has the arena at another address.
  */
-#include <stdio.h>
-#include <sys/mman.h>
-
 #include "list.h"
+#include "named.h"
 
-#define MIB ((size_t)1 << 20)
-#define SIZE (32 * MIB)
 #define MANY 500
 
 static const char long_text[] = "a text that is long";
-
-/* Of this test process; its own part of /dev/shm. */
-static char name[64];
-
-static mproc_arena *
-create(void)
-{
-	mproc_arena *a = NULL;
-
-	snprintf(name, sizeof(name), "mpt-%d-list", (int)getpid());
-	assert_int_equal(mproc_arena_create(&a, MPROC_OPTS(
-		mproc_arena_opts, .name = name, .capacity = SIZE)), 0);
-	return a;
-}
 
 static mproc_list *
 new_list_in(mproc_arena *a)
@@ -39,17 +21,10 @@ new_list_in(mproc_arena *a)
 }
 
 static void
-end(mproc_arena *a)
-{
-	mproc_arena_close(a);
-	assert_int_equal(mproc_arena_unlink(name), 0);
-}
-
-static void
 it_lies_there_with_all_that_is_in_it(void **state)
 {
 	struct mproc_arena_stat before = stat_now(), there, now;
-	mproc_arena *a = create();
+	mproc_arena *a = create_arena("list");
 	mproc_list *l = new_list_in(a), *other = new_list();
 
 	(void)state;
@@ -69,20 +44,11 @@ it_lies_there_with_all_that_is_in_it(void **state)
 	assert_int_equal(mproc_arena_stat(a, &now), 0);
 	assert_int_equal(now.blocks, there.blocks);
 	mproc_list_destroy(other);
-	end(a);
+	remove_arena(a);
 	assert_int_equal(mproc_list_append(l, mproc_nil()), -EFAULT);
 	assert_int_equal(mproc_list_len(l), 0);
 	expect_stat(&before);
 }
-
-#define EXPECT(condition)                                                     \
-	do {                                                                  \
-		if (!(condition)) {                                           \
-			fprintf(stderr, "%d: not %s: %s\n", __LINE__,         \
-				#condition, mproc_error_detail());            \
-			_exit(1);                                             \
-		}                                                             \
-	} while (0)
 
 static void
 use(mproc_list *l)
@@ -112,25 +78,12 @@ stay(const struct mproc_any *x, const struct mproc_any *y, void *ctx)
 		pause();
 }
 
-/* The arena cannot be where the other program has it. */
-static void
-occupy(uintptr_t at)
-{
-	EXPECT(mmap((void *)at, SIZE, PROT_NONE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-			    MAP_FIXED_NOREPLACE, -1, 0) == (void *)at);
-}
-
 static int
 be_the_other(char **argv)
 {
-	void *l, *news;
-	mproc_arena *a;
+	mproc_arena *a = open_as_instance(argv);
+	mproc_list *l = find(a, "list"), *news = find(a, "news");
 
-	occupy((uintptr_t)strtoull(argv[3], NULL, 0));
-	EXPECT(mproc_arena_open(&a, argv[2], mproc_sec(30)) == 0);
-	EXPECT(mproc_arena_find(a, "list", &l, mproc_sec(30)) == 0);
-	EXPECT(mproc_arena_find(a, "news", &news, mproc_sec(30)) == 0);
 	if (strcmp(argv[1], "use") == 0)
 		use(l);
 	else
@@ -139,37 +92,14 @@ be_the_other(char **argv)
 	return 0;
 }
 
-struct instance {
-	const char *what;
-	void *at;
-};
-
-static int
-execute(struct mpt *t, void *arg)
-{
-	const struct instance *i = arg;
-	char address[32], program[256];
-	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
-
-	mpt_check(t, len > 0);
-	program[len] = '\0';
-	snprintf(address, sizeof(address), "%p", i->at);
-	execl(program, program, i->what, name, address, (char *)NULL);
-	mpt_check(t, false);
-	return 1;
-}
-
 static void
 programs_share_it(void **state)
 {
 	struct mpt *t = *state;
-	mproc_arena *a = create();
+	mproc_arena *a = create_arena("list");
 	mproc_list *l = new_list_in(a), *inner = new_list_in(a);
 	mproc_list *news = new_list_in(a);
-	/* Blocks lie behind what an arena has in the beginning. */
-	uintptr_t base = (uintptr_t)l & ~(2 * MIB - 1);
-	struct instance user = { "use", (void *)(base - 4 * MIB) };
-	struct instance sorter = { "sort", user.at };
+	struct instance user = { "use", l }, sorter = { "sort", l };
 	int id;
 
 	mpt_watchdog(t, 60);
@@ -196,7 +126,7 @@ programs_share_it(void **state)
 	mproc_list_destroy(l);
 	mproc_list_destroy(inner);
 	mproc_list_destroy(news);
-	end(a);
+	remove_arena(a);
 }
 
 int

@@ -4,40 +4,14 @@
  * program is an instance of this one, started by exec, and has the arena at another
  * address.
  */
-#include <stdio.h>
-#include <sys/mman.h>
-
+#include "named.h"
 #include "semaphore.h"
-
-#define MIB ((size_t)1 << 20)
-#define SIZE (32 * MIB)
-
-/* Of this test process; its own part of /dev/shm. */
-static char name[64];
-
-static mproc_arena *
-create(void)
-{
-	mproc_arena *a = NULL;
-
-	snprintf(name, sizeof(name), "mpt-%d-permits", (int)getpid());
-	assert_int_equal(mproc_arena_create(&a, MPROC_OPTS(
-		mproc_arena_opts, .name = name, .capacity = SIZE)), 0);
-	return a;
-}
-
-static void
-remove_arena(mproc_arena *a)
-{
-	mproc_arena_close(a);
-	assert_int_equal(mproc_arena_unlink(name), 0);
-}
 
 static void
 it_lies_where_it_is_made(void **state)
 {
 	struct mpt *t = *state;
-	mproc_arena *a = create();
+	mproc_arena *a = create_arena("permits");
 	struct board *b = new_board_of(t, .value = 3, .undo = true, .arena = a);
 	struct mproc_arena_stat before = stat_now(), there, now;
 	mproc_semaphore *again = NULL, *s = b->s;
@@ -68,36 +42,14 @@ it_lies_where_it_is_made(void **state)
 	expect_stat(&before);
 }
 
-#define EXPECT(condition)                                                     \
-	do {                                                                  \
-		if (!(condition)) {                                           \
-			fprintf(stderr, "%d: not %s: %s\n", __LINE__,         \
-				#condition, mproc_error_detail());            \
-			_exit(1);                                             \
-		}                                                             \
-	} while (0)
-
-/* The arena cannot be where the other program has it. */
-static void
-occupy(uintptr_t at)
-{
-	EXPECT(mmap((void *)at, SIZE, PROT_NONE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-			    MAP_FIXED_NOREPLACE, -1, 0) == (void *)at);
-}
-
 /* Takes a permit, tells it, and keeps it, or gives it back when it is told to. */
 static int
 be_the_other(char **argv)
 {
-	void *s, *has, *may_end;
-	mproc_arena *a;
+	mproc_arena *a = open_as_instance(argv);
+	mproc_semaphore *s = find(a, "s");
+	mproc_event *has = find(a, "has"), *may_end = find(a, "may end");
 
-	occupy((uintptr_t)strtoull(argv[3], NULL, 0));
-	EXPECT(mproc_arena_open(&a, argv[2], mproc_sec(30)) == 0);
-	EXPECT(mproc_arena_find(a, "s", &s, mproc_sec(30)) == 0);
-	EXPECT(mproc_arena_find(a, "has", &has, mproc_sec(30)) == 0);
-	EXPECT(mproc_arena_find(a, "may end", &may_end, mproc_sec(30)) == 0);
 	EXPECT(mproc_semaphore_acquire(s, mproc_sec(30)) == 0);
 	EXPECT(mproc_event_set(has) == 0);
 	EXPECT(mproc_event_wait(may_end, mproc_sec(60)) == 0);
@@ -105,26 +57,6 @@ be_the_other(char **argv)
 		EXPECT(mproc_semaphore_release(s) == 0);
 	mproc_arena_close(a);
 	return 0;
-}
-
-struct instance {
-	const char *what;
-	void *at;
-};
-
-static int
-execute(struct mpt *t, void *arg)
-{
-	const struct instance *i = arg;
-	char address[32], program[256];
-	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
-
-	mpt_check(t, len > 0);
-	program[len] = '\0';
-	snprintf(address, sizeof(address), "%p", i->at);
-	execl(program, program, i->what, name, address, (char *)NULL);
-	mpt_check(t, false);
-	return 1;
 }
 
 static mproc_event *
@@ -142,25 +74,22 @@ struct place {
 	mproc_arena *a;
 	struct board *b;
 	mproc_event *has, *may_end;
-	void *elsewhere;
 };
 
 static void
 make_place(struct mpt *t, struct place *p)
 {
-	p->a = create();
+	p->a = create_arena("permits");
 	p->b = new_board_of(t, .value = 1, .undo = true, .arena = p->a);
 	assert_int_equal(mproc_arena_bind(p->a, "s", p->b->s), 0);
 	p->has = new_event_in(p->a, "has");
 	p->may_end = new_event_in(p->a, "may end");
-	/* Blocks lie behind what an arena has in the beginning. */
-	p->elsewhere = (void *)(((uintptr_t)p->has & ~(2 * MIB - 1)) - 4 * MIB);
 }
 
 static int
 start_other(struct mpt *t, const struct place *p, const char *what)
 {
-	struct instance i = { what, p->elsewhere };
+	struct instance i = { what, p->has };
 	int id = mpt_spawn(t, "other", execute, &i);
 
 	assert_int_equal(mproc_event_wait(p->has, mproc_sec(30)), 0);
