@@ -25,22 +25,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include <mproc/mproc.h>
 
-#include "mpt.h"
+#include "level.h"
 #include "mpt_rand.h"
 
 enum {
@@ -78,7 +68,7 @@ struct chaos {
 
 struct chaos_plan {
 	mpt_fn *work; /* a worker; its argument is its number */
-	unsigned kills; /* of a normal run over all CPUs */
+	unsigned kills; /* of a normal run over all CPUs; on one, half of them */
 	bool crowded;   /* a crowd sleeps, but for runs on one CPU */
 	/* Names of the calls that are to be hit, from that of 1 on, and NULL. */
 	const char *const *deeds;
@@ -95,14 +85,6 @@ struct chaos_plan {
 	/* All rest. */
 	void (*verify)(struct mpt *t);
 };
-
-static inline bool
-chaos_level_is(const char *name)
-{
-	const char *level = getenv("MPT_LEVEL");
-
-	return level && strcmp(level, name) == 0;
-}
 
 /* mpt_until() for the test, which fails if everybody sleeps and nobody wakes
  * up. */
@@ -146,9 +128,6 @@ chaos_is_stuck(struct mpt *t, struct chaos_watch *watch)
 	watch->looked = now;
 	return now - watch->since > CHAOS_SLEEP_MAX;
 }
-
-/* Where the test and who does something take turns, few are seen at it. */
-static bool chaos_has_one_cpu;
 
 /* Where this worker notes what it does. */
 static _Atomic unsigned *chaos_deed;
@@ -392,7 +371,7 @@ chaos_catch(struct chaos_run *run)
 {
 	unsigned deed = chaos_least_hit(run);
 	int64_t end = mproc_now() +
-		      (chaos_level_is("full") ? CHAOS_AIM_FULL : CHAOS_AIM);
+		      chaos_by_level(CHAOS_AIM, CHAOS_AIM, CHAOS_AIM_FULL);
 
 	while (deed && mproc_now() < end) {
 		unsigned i = chaos_choose_any(run, true);
@@ -501,17 +480,16 @@ chaos_kills(const struct chaos_plan *plan)
 {
 	unsigned n = chaos_has_one_cpu ? plan->kills / 2 : plan->kills;
 
-	return chaos_level_is("quick") ? n / 10 :
-	       chaos_level_is("full")  ? 2 * n : n;
+	return chaos_by_level(n / 10, n, 2 * n);
 }
 
 /* How often each call is to be hit, at least. A run goes on until it has been. */
 static inline unsigned
 chaos_enough(void)
 {
-	if (chaos_has_one_cpu || chaos_level_is("quick"))
-		return 0;
-	return chaos_level_is("full") ? CHAOS_HITS : CHAOS_HITS_NORMAL;
+	return chaos_has_one_cpu ? 0 :
+				   chaos_by_level(0, CHAOS_HITS_NORMAL,
+						  CHAOS_HITS);
 }
 
 static inline bool
@@ -554,7 +532,7 @@ chaos_run(struct mpt *t, const struct chaos_plan *plan)
 	int crowd = -1;
 
 	assert_in_range(run.kills, 1, CHAOS_KILLS_MAX);
-	mpt_watchdog(t, chaos_level_is("full") ? 600 : 60);
+	mpt_watchdog(t, chaos_by_level(60, 60, 600));
 	mpt_rand_init(&run.rand, mpt_seed());
 	if (crowded) {
 		assert_int_equal(mproc_event_create(&run.c->morning), 0);
@@ -593,37 +571,6 @@ chaos_finished(struct mpt *t)
 		n += c->finished[i];
 	return n;
 }
-
-/* Has @f done while the test has one CPU. */
-static inline void
-chaos_on_one_cpu(void (*f)(struct mpt *t), struct mpt *t)
-{
-	cpu_set_t all, one;
-
-	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
-	CPU_ZERO(&one);
-	for (int cpu = 0; !CPU_COUNT(&one) && cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &all))
-			CPU_SET(cpu, &one);
-	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
-	chaos_has_one_cpu = true;
-	f(t);
-	chaos_has_one_cpu = false;
-	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
-}
-
-/* Two tests of @f(t): over all CPUs; and on one CPU, with half the kills. */
-#define chaos_both(f)                                                         \
-	static void f##_on_all_cpus(void **state)                                 \
-	{                                                                     \
-		f(*state);                                                    \
-	}                                                                     \
-	static void f##_on_one_cpu(void **state)                              \
-	{                                                                     \
-		chaos_on_one_cpu(f, *state);                                  \
-	}
-
-#define chaos_tests(f) mpt_test(f##_on_all_cpus), mpt_test(f##_on_one_cpu)
 
 /* Group setup: the arena, and the event of the crowd, whose place stays. */
 static inline int

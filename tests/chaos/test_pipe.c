@@ -5,22 +5,17 @@
  * whole and in order, and nothing is left of the pipe.
  */
 #include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include <mproc/mproc.h>
 
-#include "mpt.h"
+#include "level.h"
 #include "mpt_rand.h"
 
 #define LONGEST 9000
@@ -174,14 +169,12 @@ round_of(struct mpt *t, struct mpt_rand *rand)
 static void
 either_side_is_killed(void **state)
 {
-	const char *level = getenv("MPT_LEVEL");
-	bool full = level && strcmp(level, "full") == 0;
-	unsigned rounds = full ? 2000 : 100, hits = 0;
+	unsigned rounds = chaos_by_level(100, 100, 2000), hits = 0;
 	struct mproc_arena_stat before, now;
 	struct mpt_rand rand;
 
 	mpt_rand_init(&rand, mpt_seed());
-	mpt_watchdog(*state, full ? 200 : 40);
+	mpt_watchdog(*state, chaos_by_level(40, 40, 200));
 	for (unsigned i = 0; i < rounds; i++) {
 		hits += round_of(*state, &rand);
 		assert_true(mproc_arena_recover(NULL) >= 0);

@@ -8,22 +8,17 @@
  * freed.
  */
 #include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include <mproc/mproc.h>
 
-#include "mpt.h"
+#include "level.h"
 #include "mpt_rand.h"
 
 #define WORKERS 4
@@ -226,16 +221,6 @@ strike(struct run *run)
 	}
 }
 
-static unsigned
-amount(void)
-{
-	const char *level = getenv("MPT_LEVEL");
-
-	if (level && strcmp(level, "quick") == 0)
-		return 2000;
-	return level && strcmp(level, "full") == 0 ? 200000 : 20000;
-}
-
 static void
 run_tasks(struct mpt *t, unsigned retries)
 {
@@ -243,7 +228,7 @@ run_tasks(struct mpt *t, unsigned retries)
 	struct mproc_arena_stat before, now;
 	struct job jobs[WINDOW];
 	mproc_future *fs[WINDOW] = { 0 };
-	unsigned n = amount();
+	unsigned n = chaos_by_level(2000, 20000, 200000);
 	struct chaos *c;
 	void *begun;
 	int r;

@@ -16,11 +16,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,12 +26,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include <mproc/mproc.h>
 
 #include "ipc/message_block.h"
-#include "mpt.h"
+#include "level.h"
 #include "mpt_rand.h"
 
 #define PRODUCERS 3
@@ -498,38 +493,18 @@ run(struct mpt *t, unsigned kills, unsigned enough)
 	munmap(c, sizeof(*c));
 }
 
-static unsigned
-by_level(unsigned quick, unsigned normal, unsigned full)
-{
-	const char *level = getenv("MPT_LEVEL");
-
-	if (level && strcmp(level, "quick") == 0)
-		return quick;
-	return level && strcmp(level, "full") == 0 ? full : normal;
-}
-
 static void
-killed_and_stopped_on_all_cpus(void **state)
+killed_and_stopped(struct mpt *t)
 {
-	mpt_watchdog(*state, by_level(60, 120, 600));
-	run(*state, by_level(1000, 6000, 30000), by_level(1, 10, 50));
+	mpt_watchdog(t, chaos_by_level(60, 120, 600));
+	if (chaos_has_one_cpu)
+		run(t, chaos_by_level(300, 1500, 8000), 0);
+	else
+		run(t, chaos_by_level(1000, 6000, 30000),
+		    chaos_by_level(1, 10, 50));
 }
 
-static void
-killed_and_stopped_on_one_cpu(void **state)
-{
-	cpu_set_t all, one;
-
-	mpt_watchdog(*state, by_level(60, 120, 600));
-	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
-	CPU_ZERO(&one);
-	for (size_t i = 0; i < CPU_SETSIZE && !CPU_COUNT(&one); i++)
-		if (CPU_ISSET(i, &all))
-			CPU_SET(i, &one);
-	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
-	run(*state, by_level(300, 1500, 8000), 0);
-	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
-}
+chaos_both(killed_and_stopped)
 
 static int
 setup(void **state)
@@ -548,8 +523,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(killed_and_stopped_on_all_cpus),
-		mpt_test(killed_and_stopped_on_one_cpu),
+		chaos_tests(killed_and_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
