@@ -53,6 +53,7 @@ enum {
 	BUDGET = 200,
 	QUICK_CASES = 64,
 	WALK = 100000,		/* steps, after victims that went astray */
+	ROUNDS = 16,		/* see forget_rounds() */
 	TICK_MS = 5,
 	SLEEPY_TICKS = 3,
 	TICK_SIGNAL = SIGVTALRM,
@@ -62,6 +63,7 @@ enum {
 struct point {
 	uintptr_t pc;
 	unsigned visit; /* the how manieth of this instruction, from 1; or 0 */
+	unsigned since; /* the last time that it was here, or 0 */
 	unsigned bits;
 };
 
@@ -479,6 +481,8 @@ static void count_visits(struct run *run)
 	for (i = 0; i < n; i++) {
 		if (i > 0 && sorted[i]->pc != sorted[i - 1]->pc)
 			visits = 0;
+		else if (i > 0)
+			sorted[i]->since = (unsigned)(sorted[i] - sorted[i - 1]);
 		if (!(sorted[i]->bits & POINT_LEFT) &&
 		    !repeats(run, sorted[i]))
 			sorted[i]->visit = ++visits;
@@ -668,6 +672,29 @@ static void forget_repetitions(struct run *run)
 	}
 }
 
+/*
+ * The same for a loop, in which nothing changes that the fingerprint sees, when it
+ * has gone round some times: a megabyte is copied in 10,000 rounds, to where nobody
+ * looks yet, and the last ones are that many stops away.
+ */
+static void forget_rounds(struct run *run)
+{
+	unsigned long i, since = 0, same = 0, rounds;
+
+	for (i = 0; i <= run->result.instructions; i++) {
+		struct point *p = &run->points[i];
+
+		same = p->since == since && !(p->bits & POINT_MATTERS) ?
+			       same + 1 : 0;
+		since = p->since;
+		if (since == 0)
+			continue;
+		rounds = same / since;
+		if (rounds > ROUNDS && (rounds & (rounds - 1)))
+			p->bits &= ~(unsigned)POINT_CHOSEN;
+	}
+}
+
 static void choose_points(struct run *run)
 {
 	const struct mpt_stepper_opts *o = run->o;
@@ -675,12 +702,13 @@ static void choose_points(struct run *run)
 	unsigned long i, every, matter, max = o->max_cases;
 	unsigned long n = run->result.instructions;
 	const char *mode = getenv("MPT_STEP");
+	bool full = mode != NULL && strcmp(mode, "full") == 0;
 
 	/* The text would be the child's, too. */
 	run->may_jump = !o->walks && (run->may_count || !o->forks);
 	run->walk = WALK;
 	every = o->every != 0 ? o->every : EVERY;
-	if (mode != NULL && strcmp(mode, "full") == 0) {
+	if (full) {
 		every = n;
 		max = 0;
 		run->walk = ULONG_MAX;
@@ -697,6 +725,8 @@ static void choose_points(struct run *run)
 			run->points[i].bits |= POINT_CHOSEN;
 	choose_beyond(run, every, o->budget != 0 ? o->budget : BUDGET);
 	forget_repetitions(run);
+	if (full && o->fingerprint != NULL)
+		forget_rounds(run);
 	if (max == 0)
 		return;
 

@@ -15,7 +15,8 @@
  * by mpt_seed(), thinned out evenly to .max_cases if that is set. Between two
  * points that matter a kill leaves the same shared memory behind wherever it
  * comes, as far as .fingerprint sees it. MPT_STEP=full kills at each instruction.
- * Of one that repeats itself, the repetitions 1, 2, 4, 8 ... are taken.
+ * Of one that repeats itself, the repetitions 1, 2, 4, 8 ... are taken; and of a loop
+ * that changes nothing that .fingerprint sees, from the 17th round on, 32, 64 ....
  *
  *	static void victim(void *arg)
  *	{

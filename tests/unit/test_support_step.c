@@ -324,6 +324,79 @@ static void a_long_operation_is_sampled(void **state)
 	assert_int_equal(seen.empty, 2);
 }
 
+static bool was_killed_at[4096];
+
+static void note_where(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	(void)arg;
+	(void)victim;
+	if (n < sizeof(was_killed_at) && !finished)
+		was_killed_at[n] = true;
+}
+
+/* The longest row of instructions that nobody was killed at. */
+static unsigned longest_gap(unsigned long n)
+{
+	unsigned longest = 0, gap = 0;
+
+	for (unsigned long i = 0; i < n; i++) {
+		gap = was_killed_at[i] ? 0 : gap + 1;
+		longest = gap > longest ? gap : longest;
+	}
+	return longest;
+}
+
+static void store_in_many_rounds(void *arg)
+{
+	struct board *b = arg;
+	volatile unsigned i;
+
+	mpt_step_begin();
+	for (i = 1; i <= 60; i++)
+		atomic_store(&b->first, i);
+	mpt_step_end();
+}
+
+static void a_loop_is_left_out_when_it_only_goes_round(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "rounds",
+		.victim = store_late,
+		.before = clear_the_pair,
+		.survivor = note_where,
+		.fingerprint = hash_the_pair,
+		.arg = mpt_scratch(*state),
+	};
+	unsigned round;
+
+	memset(was_killed_at, false, sizeof(was_killed_at));
+	n_loops = 150;
+	setenv("MPT_STEP", "full", 1);
+	mpt_stepper_run(*state, &o, &r);
+	assert_in_range(r.instructions, 3 * 150, sizeof(was_killed_at));
+	round = (unsigned)r.instructions / (3 * 150);
+	/* Of 150 rounds 16 or 17, the 32nd, the 64th and the 128th. */
+	assert_in_range(r.cases, r.instructions / 10, r.instructions / 6);
+	assert_in_range(longest_gap(r.instructions), 60 * round, 65 * round);
+	assert_true(was_killed_at[16 * round]);
+	assert_true(was_killed_at[r.instructions - 1]);
+
+	/* Where it changes something nothing is left out, and where nobody would
+	 * see that neither. */
+	memset(was_killed_at, false, sizeof(was_killed_at));
+	o.victim = store_in_many_rounds;
+	mpt_stepper_run(*state, &o, &r);
+	assert_int_equal(r.cases, r.instructions + 2);
+	assert_int_equal(longest_gap(r.instructions), 0);
+	o.victim = store_late;
+	o.fingerprint = NULL;
+	n_loops = 30;
+	mpt_stepper_run(*state, &o, &r);
+	unsetenv("MPT_STEP");
+	assert_int_equal(r.cases, r.instructions + 2);
+}
+
 static void store_in_a_loop(void *arg)
 {
 	struct board *b = arg;
@@ -395,16 +468,6 @@ static void go_one_of_two_ways(void *arg)
 	atomic_store(&b->first, 1);
 	atomic_store(&b->second, 1);
 	mpt_step_end();
-}
-
-static bool was_killed_at[4096];
-
-static void note_where(void *arg, pid_t victim, unsigned long n, bool finished)
-{
-	(void)arg;
-	(void)victim;
-	if (n < sizeof(was_killed_at) && !finished)
-		was_killed_at[n] = true;
 }
 
 static void who_goes_another_way_is_no_kill(void **state)
@@ -590,6 +653,7 @@ int main(int argc, char **argv)
 		mpt_test(a_sleeping_victim_is_killed_in_its_sleep),
 		mpt_test(a_victim_gets_its_signals),
 		mpt_test(a_long_operation_is_sampled),
+		mpt_test(a_loop_is_left_out_when_it_only_goes_round),
 		mpt_test(breakpoints_change_nothing),
 		mpt_test(who_goes_another_way_is_no_kill),
 		mpt_test(repetitions_are_places_to_die),
