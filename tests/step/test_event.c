@@ -280,6 +280,55 @@ killed_in_wait(void **state)
 	     woken_survivor);
 }
 
+static void
+shut_down(struct scene *s)
+{
+	must_be(mproc_event_wait(event(s), mproc_sec(60)), -ESHUTDOWN);
+}
+
+static void
+begin_with_shut_down(void *arg)
+{
+	begin(arg);
+	start_sleepers(arg, OTHERS, shut_down);
+}
+
+static void
+destroy_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	take_part();
+	mpt_step_begin();
+	mproc_event_destroy(event(s));
+	mpt_step_end();
+}
+
+static void
+destroy_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	(void)victim;
+	(void)n;
+	if (finished)
+		assert_int_equal(mproc_event_is_set(event(s)), -ESTALE);
+	recover();
+	mproc_event_destroy(event(s));
+	for (int i = 0; i < OTHERS; i++)
+		expect_end(s, i);
+	scene_end(s);
+}
+
+static void
+killed_in_destroy(void **state)
+{
+	struct scene s = { .t = *state };
+
+	step(&s, "destroy", begin_with_shut_down, destroy_victim,
+	     destroy_survivor);
+}
+
 /* The first one makes room for many. */
 static int
 setup(void **state)
@@ -299,6 +348,7 @@ main(void)
 		mpt_test(killed_in_set),
 		mpt_test(killed_in_clear),
 		mpt_test(killed_in_wait),
+		mpt_test(killed_in_destroy),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -368,6 +368,59 @@ killed_as_it_waits(void **state)
 	     run_victim, waited_survivor);
 }
 
+static void
+shut_down(struct scene *s)
+{
+	must_be(mproc_once_run(once(s), do_it, s), -ESHUTDOWN);
+}
+
+/* One runs it, and another one waits for that. */
+static void
+begin_with_shut_down(void *arg)
+{
+	struct scene *s = arg;
+
+	begin_with_one_inside(s);
+	start_other(s, 1, shut_down);
+	mpt_until(s->t, waiters(s) && mpt_task_state(s->others[1]) == 'S');
+}
+
+static void
+destroy_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	take_part();
+	mpt_step_begin();
+	mproc_once_destroy(once(s));
+	mpt_step_end();
+}
+
+static void
+destroy_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+
+	(void)victim;
+	(void)n;
+	if (finished)
+		assert_int_equal(mproc_once_run(once(s), do_it, s), -ESTALE);
+	recover();
+	mproc_once_destroy(once(s));
+	expect_end(s, 1);
+	end_by_kill(s->others[0]);
+	scene_end(s);
+}
+
+static void
+killed_in_destroy(void **state)
+{
+	struct scene s = { .t = *state };
+
+	step(&s, "destroy", begin_with_shut_down, destroy_victim,
+	     destroy_survivor);
+}
+
 /* The first one makes room for many. */
 static int
 setup(void **state)
@@ -387,6 +440,7 @@ main(void)
 		mpt_test(killed_in_run),
 		mpt_test(killed_as_others_wait),
 		mpt_test(killed_as_it_waits),
+		mpt_test(killed_in_destroy),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
