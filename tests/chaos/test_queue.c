@@ -19,7 +19,6 @@
  * hit proves nothing.
  */
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -29,13 +28,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <mproc/mproc.h>
 
 #include "level.h"
 #include "mpt_rand.h"
+#include "role.h"
 
 #define PRODUCERS 2
 #define CONSUMERS 2
@@ -102,11 +101,6 @@ struct chaos {
 	/* How often each message has arrived; sparse. */
 	_Atomic unsigned char arrived[LIVES][PER_LIFE];
 	mproc_queue *q;
-};
-
-struct role {
-	pid_t pid;
-	uint32_t life;
 };
 
 static unsigned char
@@ -320,30 +314,6 @@ start(struct mpt *t, struct chaos *c, struct role *roles, int role,
 	_exit(0);
 }
 
-/* Waits for a role that is to end. Returns whether it was killed. */
-static bool
-reap(struct mpt *t, struct role *role)
-{
-	int status;
-
-	mpt_check_int(t, waitpid(role->pid, &status, 0), role->pid);
-	role->pid = 0;
-	if (WIFSIGNALED(status)) {
-		mpt_check_int(t, WTERMSIG(status), SIGKILL);
-		return true;
-	}
-	mpt_check_int(t, WEXITSTATUS(status), 0);
-	return false;
-}
-
-static void
-wait_us(unsigned us)
-{
-	struct timespec time = { .tv_nsec = us * 1000 };
-
-	ppoll(NULL, 0, &time, NULL);
-}
-
 struct tally {
 	unsigned kills[PLACES];
 	unsigned consumers; /* killed */
@@ -360,11 +330,11 @@ rage(struct mpt *t, struct chaos *c, struct role *roles, unsigned kills,
 		int victim = (int)(mpt_rand_next(rand) % ROLES);
 
 		/* Short lives too, for the first calls. */
-		wait_us((unsigned)(mpt_rand_next(rand) %
-				   (mpt_rand_next(rand) % 4 ? 150 : 2000)));
+		wait_us(mpt_rand_next(rand) %
+			(mpt_rand_next(rand) % 4 ? 150 : 2000));
 		if (mpt_rand_next(rand) % 8 == 0) {
 			kill(roles[victim].pid, SIGSTOP);
-			wait_us((unsigned)(mpt_rand_next(rand) % 3000));
+			wait_us(mpt_rand_next(rand) % 3000);
 			kill(roles[victim].pid, SIGCONT);
 			tally->stops++;
 			continue;
@@ -375,11 +345,7 @@ rage(struct mpt *t, struct chaos *c, struct role *roles, unsigned kills,
 		if (mpt_rand_next(rand) % 4 == 0)
 			kill(roles[(victim + 1) % ROLES].pid, SIGKILL);
 		for (int i = 0; i < ROLES; i++) {
-			siginfo_t info = { 0 };
-
-			waitid(P_PID, (id_t)roles[i].pid, &info,
-			       WEXITED | WNOWAIT | (i == victim ? 0 : WNOHANG));
-			if (info.si_pid == 0)
+			if (!has_ended(&roles[i], i == victim))
 				continue;
 			if (reap(t, &roles[i])) {
 				done++;

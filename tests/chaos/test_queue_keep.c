@@ -14,7 +14,6 @@
  * Each role notes in shared memory what it is doing, as in test_queue.c.
  */
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -23,7 +22,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <mproc/mproc.h>
@@ -31,6 +29,7 @@
 #include "ipc/message_block.h"
 #include "level.h"
 #include "mpt_rand.h"
+#include "role.h"
 
 #define PRODUCERS 3
 #define CONSUMERS 3
@@ -76,11 +75,6 @@ struct chaos {
 	_Atomic unsigned char killed[1 << 22];
 	mproc_queue *q;
 	mproc_queue *dlq;
-};
-
-struct role {
-	pid_t pid;
-	uint32_t life;
 };
 
 static struct message
@@ -240,30 +234,6 @@ start(struct mpt *t, struct chaos *c, struct role *roles, int role,
 	_exit(0);
 }
 
-/* Waits for a role that is to end. Returns whether it was killed. */
-static bool
-reap(struct mpt *t, struct role *role)
-{
-	int status;
-
-	mpt_check_int(t, waitpid(role->pid, &status, 0), role->pid);
-	role->pid = 0;
-	if (WIFSIGNALED(status)) {
-		mpt_check_int(t, WTERMSIG(status), SIGKILL);
-		return true;
-	}
-	mpt_check_int(t, WEXITSTATUS(status), 0);
-	return false;
-}
-
-static void
-wait_us(unsigned us)
-{
-	struct timespec time = { .tv_nsec = us * 1000 };
-
-	ppoll(NULL, 0, &time, NULL);
-}
-
 struct tally {
 	unsigned kills[PLACES];
 	unsigned letters;
@@ -323,7 +293,7 @@ strike(struct chaos *c, struct role *roles, int victim)
 
 /* All of them stand still at the same time, but one. */
 static void
-storm(struct role *roles, int but, unsigned us)
+storm(struct role *roles, int but, uint64_t us)
 {
 	for (int i = 0; i < ROLES; i++)
 		if (i != but)
@@ -352,14 +322,13 @@ rage(struct mpt *t, struct chaos *c, struct role *roles, unsigned kills,
 {
 	for (unsigned done = 0; done < kills;) {
 		int victim = (int)mpt_rand_below(rand, ROLES);
+		uint64_t most = mpt_rand_below(rand, 4) ? 150 : 2000;
 
-		wait_us((unsigned)mpt_rand_below(
-			rand, mpt_rand_below(rand, 4) ? 150 : 2000));
+		wait_us(mpt_rand_below(rand, most));
 		look_at_bound(t, c, tally);
 		read_letters(t, c, tally);
 		if (mpt_rand_below(rand, 8) == 0) {
-			storm(roles, victim,
-			      (unsigned)mpt_rand_below(rand, 3000));
+			storm(roles, victim, mpt_rand_below(rand, 3000));
 			tally->stops++;
 			continue;
 		}
@@ -368,11 +337,7 @@ rage(struct mpt *t, struct chaos *c, struct role *roles, unsigned kills,
 		if (mpt_rand_below(rand, 4) == 0)
 			strike(c, roles, (victim + 1) % ROLES);
 		for (int i = 0; i < ROLES; i++) {
-			siginfo_t info = { 0 };
-
-			waitid(P_PID, (id_t)roles[i].pid, &info,
-			       WEXITED | WNOWAIT | (i == victim ? 0 : WNOHANG));
-			if (info.si_pid == 0)
+			if (!has_ended(&roles[i], i == victim))
 				continue;
 			done += count(t, c, roles, i, tally);
 			start(t, c, roles, i, next_life);
