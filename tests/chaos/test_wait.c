@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Processes wait for a queue and an event at once, every other one with a set of
- * waits, and are killed and stopped at random. In a ring each one waits for a token from the one before it, that comes as
- * a message or as an event: nothing goes on unless each wake-up comes. Others wait
- * for the queues of all and take nothing: what they are woken for must be passed on,
- * also if they are killed.
+ * waits, and are killed and stopped at random. In a ring each one waits for a token
+ * from the one before it, that comes as a message or as an event: nothing goes on
+ * unless each wake-up comes. Others wait for the queues of all and take nothing: what
+ * they are woken for must be passed on, also if they are killed.
  */
 #include "chaos.h"
 
 #define KILLS 200
 #define RING 6 /* the rest look on */
+
+enum { WAITS = 1, WAITS_IN_SET, CREATES, ADDS, CLOSES };
+
+static const char *const deeds[] = {
+	"wait", "waitset_wait", "waitset_create", "waitset_add",
+	"waitset_close", NULL,
+};
 
 struct ring {
 	struct chaos chaos;
@@ -29,8 +36,10 @@ static int
 wait_in_set(struct mproc_waitable *items, int n, mproc_timeout timeout)
 {
 	struct mproc_waitable ready[RING + 1];
-	int r = mproc_waitset_wait(set, ready, n, timeout);
+	int r;
 
+	chaos_does(WAITS_IN_SET);
+	r = chaos_done(mproc_waitset_wait(set, ready, n, timeout));
 	for (int i = 0; i < n; i++)
 		items[i].ret_events = 0;
 	for (int k = 0; k < r; k++)
@@ -43,22 +52,32 @@ wait_in_set(struct mproc_waitable *items, int n, mproc_timeout timeout)
 static int
 wait_for(struct mproc_waitable *items, int n, mproc_timeout timeout)
 {
-	return set ? wait_in_set(items, n, timeout) :
-		     mproc_wait(items, n, timeout);
+	if (set)
+		return wait_in_set(items, n, timeout);
+	chaos_does(WAITS);
+	return chaos_done(mproc_wait(items, n, timeout));
 }
 
 static void
 open_set(struct mpt *t, const struct mproc_waitable *items, int n)
 {
-	mpt_check_int(t, mproc_waitset_create(&set), 0);
-	for (int i = 0; i < n; i++)
-		mpt_check_int(t, mproc_waitset_add(set, &items[i]), 0);
+	chaos_does(CREATES);
+	mpt_check_int(t, chaos_done(mproc_waitset_create(&set)), 0);
+	for (int i = 0; i < n; i++) {
+		chaos_does(ADDS);
+		mpt_check_int(t, chaos_done(mproc_waitset_add(set, &items[i])),
+			      0);
+	}
 }
 
 static void
 close_set(void)
 {
+	if (!set)
+		return;
+	chaos_does(CLOSES);
 	mproc_waitset_close(set);
+	chaos_does(0);
 	set = NULL;
 }
 
@@ -114,7 +133,7 @@ work_in_ring(struct mpt *t, struct ring *b, unsigned me,
 		wait_for_token(t, b, me, rand);
 		rests = chaos_is_truce(t);
 		/* Now and then, so that sets are made and closed, too. */
-		if (mpt_rand_below(rand, 64) == 0)
+		if (mpt_rand_below(rand, 16) == 0)
 			close_set();
 		pass_on(t, b, me, rand);
 		b->chaos.finished[me]++;
@@ -154,6 +173,7 @@ work(struct mpt *t, void *arg)
 	struct ring *b = mpt_scratch(t);
 	struct mpt_rand rand;
 
+	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	chaos_join(t);
 	if (me < RING)
@@ -228,6 +248,7 @@ a_ring_goes_on_in_spite_of_kills_and_stops(struct mpt *t)
 		.work = work,
 		.kills = KILLS,
 		.crowded = true,
+		.deeds = deeds,
 		.inside = inside,
 		.bury = bury,
 		.call = call,
