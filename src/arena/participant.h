@@ -102,6 +102,16 @@ static_assert(sizeof(struct mpr_notes) == 128, "shared layout");
 static_assert(MPR_NOTES_AT + MPR_PARTICIPANTS_MAX * sizeof(struct mpr_notes) <=
 	      MPR_EXTENTS_AT, "the notes fit");
 
+/* When a thread that sleeps in an arena looks for the dead there (sync/park.c). They
+ * last through wake-ups, or who is woken often would never look. All 0 before it has
+ * slept. */
+struct mpr_pace {
+	int64_t slice_end;
+	int64_t look_at;
+	int64_t glance_at; /* whether anybody looks */
+	int64_t interval; /* from look to look, at most */
+};
+
 /* What the calling thread knows of itself. */
 struct mpr_self {
 	uint64_t generation; /* of the process that joined; 0: not joined */
@@ -113,6 +123,7 @@ struct mpr_self {
 	uint32_t tid;
 	int cancel_state; /* while it has something BUSY in the heap */
 	struct mpr_hints hints; /* arena/slab.c */
+	struct mpr_pace pace;
 	struct mpr_notes *notes; /* sync/notes.h */
 	unsigned notes_high; /* notes [0, notes_high) may be in use */
 	uint32_t note_count[MPR_NOTES];

@@ -11,7 +11,9 @@
 
 #define MS INT64_C(1000000)
 #define SLICE 50000000 /* ns, for one sleeper */
-#define QUIET 400 /* ms in which nobody looks though others sleep */
+#define QUIET 200 /* ms in which nobody looks though others sleep */
+#define SETTLED (400 * MS) /* from look to look, after the first few */
+#define GLANCES 12 /* from look to look, of one in a crowd; one in QUIET at most */
 #define LATE 200 /* ms, for who has not looked when it was going to */
 #define CROWD (8 * SLICE) /* from when on one at a time looks */
 #define BUSY 100 /* ms that a look may take before others come to help */
@@ -19,18 +21,18 @@
 /* In the word of the last look: {at it 1 | milliseconds 47 | slot 16}. */
 #define AT_IT (UINT64_C(1) << 63)
 
-/* When this thread's slice ends, 0 before the first one, and when it looks for
- * the dead. They last through wake-ups, or who is woken often would never look. */
-static MPR_THREAD_LOCAL int64_t slice_end;
-static MPR_THREAD_LOCAL int64_t look_at;
-static MPR_THREAD_LOCAL int64_t interval; /* from look to look, at most */
-static MPR_THREAD_LOCAL const mproc_arena *slept_in; /* the arena they are of */
 static MPR_THREAD_LOCAL uint64_t noise;
 
 static int64_t
 first_of(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
+}
+
+static int64_t
+last_of(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
 }
 
 static uint32_t
@@ -72,15 +74,25 @@ some(int64_t bound)
 	return (int64_t)((noise >> 11) % (uint64_t)bound);
 }
 
-/* How many milliseconds ago another one has looked, or began to; many if that
- * was this thread. */
+static uint64_t
+last_look(const mproc_arena *a)
+{
+	return atomic_load_explicit(&a->shm->last_look, memory_order_relaxed);
+}
+
+/* How many milliseconds ago somebody has looked, or began to. */
+static uint64_t
+since_look(uint64_t last, int64_t now)
+{
+	return (uint64_t)(now / MS) - ((last & ~AT_IT) >> 16);
+}
+
+/* The same for others than this thread; many if it was that. */
 static uint64_t
 since_another_looked(const struct mpr_self *self, uint64_t last, int64_t now)
 {
-	uint64_t ms = (uint64_t)(now / MS);
-
 	return (last & 0xffff) == self->slot ? UINT64_MAX :
-					       ms - ((last & ~AT_IT) >> 16);
+					       since_look(last, now);
 }
 
 /* How long until our next look: all sleepers together look as often as one alone
@@ -112,13 +124,13 @@ is_looked_after(const struct mpr_self *self, uint64_t last, int64_t now)
  * when they miss their times. Who was away for long begins anew.
  */
 static int64_t
-next_look(int64_t now, int64_t next)
+next_look(struct mpr_pace *pace, int64_t now, int64_t next)
 {
-	if (now > look_at + LATE * MS)
-		interval = SLICE;
-	if (interval < QUIET * MS)
-		next = first_of(next, 2 * interval);
-	interval = next;
+	if (now > pace->look_at + LATE * MS)
+		pace->interval = SLICE;
+	if (pace->interval < SETTLED)
+		next = first_of(next, 2 * pace->interval);
+	pace->interval = next;
 	return next;
 }
 
@@ -127,7 +139,8 @@ static void
 promise(const struct mpr_self *self)
 {
 	atomic_store_explicit(&self->shared->looks_by,
-			      in_ms(first_of(look_at, slice_end)),
+			      in_ms(first_of(self->pace.look_at,
+					     self->pace.slice_end)),
 			      memory_order_relaxed);
 }
 
@@ -139,13 +152,20 @@ say_of_look(const struct mpr_self *self, int64_t now, uint64_t state)
 			      memory_order_relaxed);
 }
 
-/* Looks for the dead, and begins a new slice if this one is over. */
+static void
+glance_later(struct mpr_pace *pace, int64_t now)
+{
+	pace->glance_at = now + last_of(QUIET * MS, pace->interval / GLANCES);
+}
+
+/* Looks for the dead, and begins a new slice if this one is over, or longer than one
+ * would be by now. */
 static void
 look(struct mpr_self *self)
 {
-	uint64_t last = atomic_load_explicit(&self->arena->shm->last_look,
-					     memory_order_relaxed);
-	int64_t now = mproc_now(), next = next_interval(self, last, now);
+	uint64_t last = last_look(self->arena);
+	int64_t now = mproc_now(), next = next_interval(self, last, now), end;
+	struct mpr_pace *pace = &self->pace;
 
 	if (next < CROWD || !is_looked_after(self, last, now)) {
 		say_of_look(self, now, AT_IT);
@@ -154,10 +174,29 @@ look(struct mpr_self *self)
 		now = mproc_now();
 		say_of_look(self, now, 0);
 	}
-	look_at = now + SLICE + some(next_look(now, next) - SLICE / 2);
-	if (now >= slice_end)
-		slice_end = now + next + some(next / 2);
+	pace->look_at = now + SLICE + some(next_look(pace, now, next) - SLICE / 2);
+	end = now + next + some(next / 2);
+	pace->slice_end = now < pace->slice_end ?
+				  first_of(pace->slice_end, end) : end;
+	glance_later(pace, now);
 	promise(self);
+}
+
+/* Our next look may be far away, as there were many others to look, who have gone
+ * since, or are stopped. */
+static void
+look_if_need_be(struct mpr_self *self, int64_t now)
+{
+	struct mpr_pace *pace = &self->pace;
+
+	if (now >= pace->slice_end || now >= pace->look_at)
+		look(self);
+	else if (now < pace->glance_at)
+		return;
+	else if (since_look(last_look(self->arena), now) >= QUIET)
+		look(self);
+	else
+		glance_later(pace, now);
 }
 
 /* Until a wake-up or the end of the slice, when it returns 0, or @deadline. */
@@ -165,28 +204,25 @@ static int
 sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 {
 	int64_t now = mproc_now(), until;
+	struct mpr_pace *pace = &self->pace;
 	bool is_over;
 
-	/* How many sleep elsewhere says nothing about this one. */
-	if (slept_in != self->arena) {
-		slept_in = self->arena;
-		slice_end = 0;
-	}
-	if (slice_end == 0) {
-		slice_end = look_at = now + SLICE + some(SLICE / 2);
-		interval = SLICE;
-	} else if (now >= slice_end || now >= look_at) {
-		look(self);
+	if (pace->slice_end == 0) {
+		pace->slice_end = pace->look_at = now + SLICE + some(SLICE / 2);
+		pace->interval = SLICE;
+		glance_later(pace, now);
+	} else {
+		look_if_need_be(self, now);
 	}
 	do {
-		until = first_of(deadline, first_of(slice_end, look_at));
+		until = first_of(first_of(deadline, pace->slice_end),
+				 first_of(pace->look_at, pace->glance_at));
 		if (mpr_parker_wait(&self->shared->parker, ticket, until) !=
 		    -ETIMEDOUT)
 			return 0;
 		now = mproc_now();
-		is_over = now >= slice_end;
-		if (is_over || now >= look_at)
-			look(self);
+		is_over = now >= pace->slice_end;
+		look_if_need_be(self, now);
 		if (now >= deadline)
 			return -ETIMEDOUT;
 	} while (!is_over);

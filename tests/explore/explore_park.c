@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parking as it is. What a thread remembers of its slices is forgotten before
- * each schedule.
+ * Parking as it is. What a thread remembers is forgotten before each schedule; of its
+ * slices, with its participant.
  */
 #include "explore_fakes.h"
 
@@ -10,7 +10,5 @@
 void
 explore_park_begin(void)
 {
-	slice_end = 0;
-	look_at = 0;
 	noise = 0;
 }

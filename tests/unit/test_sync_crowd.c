@@ -20,6 +20,9 @@
 #define LATE 50000000 /* ns */
 #define AT_IT (UINT64_C(1) << 63) /* as in sync/park.c */
 
+#define FAR 5000 /* ms */
+#define SOON 1000 /* ms */
+
 /* Something in the arena to sleep for. */
 static void *object;
 
@@ -27,7 +30,8 @@ static void *object;
 struct crowd {
 	_Atomic unsigned joined;
 	_Atomic unsigned go;
-	_Atomic unsigned slot; /* of who is killed, from 1 */
+	_Atomic unsigned slot; /* of who sleeps alone, from 1 */
+	_Atomic unsigned victim; /* the same of who is killed */
 };
 
 static void *
@@ -146,6 +150,25 @@ a_crowd_that_has_just_looked_is_stopped(void **state)
 	few_look_for_a_crowd_that_is_stopped(*state, true);
 }
 
+static uint32_t
+now_in_ms(void)
+{
+	return (uint32_t)(mproc_now() / 1000000);
+}
+
+/* Says who it is, then sleeps. */
+static int
+sleep_alone(struct mpt *t, void *arg)
+{
+	struct mpr_self *self = join_arena(t);
+	_Atomic unsigned *slot = arg;
+
+	*slot = self->slot + 1;
+	for (;;)
+		mpr_park(self, object, mpr_park_ticket(self), MPR_NEVER);
+	return 0;
+}
+
 static int
 join_and_wait(struct mpt *t, void *arg)
 {
@@ -154,6 +177,58 @@ join_and_wait(struct mpt *t, void *arg)
 	*slot = join_arena(t)->slot + 1;
 	wait_to_be_killed(t);
 	return 0;
+}
+
+/*
+ * A crowd that has looked for a while ends, or is stopped. One sleeper is left, which
+ * has said that it looks in a long time, as that was its share. It is to find a dead
+ * one earlier than that by far.
+ */
+static void
+looks_sooner_than_it_said(struct mpt *t, bool ends)
+{
+	struct crowd *c = mpt_scratch(t);
+	int many = CROWD, crowd, last, victim;
+	_Atomic uint32_t *by;
+	uint32_t said;
+	int32_t left;
+
+	mpt_watchdog(t, 60);
+	crowd = mpt_spawn(t, "crowd", be_a_crowd, &many);
+	mpt_until(t, c->joined == CROWD);
+	c->go = 1;
+	mpt_until(t, sleepers() == CROWD);
+	mpt_until(t, all_have_looked());
+	last = mpt_spawn(t, "last", sleep_alone, &c->slot);
+	victim = mpt_spawn(t, "victim", join_and_wait, &c->victim);
+	mpt_until(t, c->slot != 0 && c->victim != 0);
+	by = &mpr_participant_at(the_arena(), c->slot - 1)->looks_by;
+	mpt_until(t, (int32_t)(*by - now_in_ms()) > FAR);
+	said = *by;
+	if (ends)
+		mpt_kill(t, crowd);
+	else
+		mpt_pause(t, crowd);
+	mpt_kill(t, victim);
+	mpt_until(t, !is_there(c->victim - 1));
+	left = (int32_t)(said - now_in_ms());
+	if (!ends)
+		mpt_kill(t, crowd);
+	mpt_kill(t, last);
+	mpr_recover_all(the_arena(), true);
+	assert_true(left > SOON);
+}
+
+static void
+who_is_left_by_a_crowd_that_ends_looks_soon(void **state)
+{
+	looks_sooner_than_it_said(*state, true);
+}
+
+static void
+who_is_left_by_a_crowd_that_is_stopped_looks_soon(void **state)
+{
+	looks_sooner_than_it_said(*state, false);
 }
 
 /* Says for a while that another one looks, whether or not it is our turn to run.
@@ -191,14 +266,14 @@ one_of_a_crowd_looks_at_a_time(void **state)
 	mpt_until(t, sleepers() == SMALL_CROWD);
 	mpt_until(t, all_have_looked());
 	do {
-		c->slot = 0;
-		victim = mpt_spawn(t, "victim", join_and_wait, &c->slot);
-		mpt_until(t, c->slot != 0);
+		c->victim = 0;
+		victim = mpt_spawn(t, "victim", join_and_wait, &c->victim);
+		mpt_until(t, c->victim != 0);
 		sure = pretend_to_look();
 		mpt_kill(t, victim);
 		sure = pretend_to_look() && sure;
-		stays = is_there(c->slot - 1);
-		mpt_until(t, !is_there(c->slot - 1));
+		stays = is_there(c->victim - 1);
+		mpt_until(t, !is_there(c->victim - 1));
 	} while (!sure && !stays);
 	mpt_kill(t, crowd);
 	mpr_recover_all(the_arena(), true);
@@ -220,6 +295,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_crowd_that_has_just_fallen_asleep_is_stopped),
 		mpt_test(a_crowd_that_has_just_looked_is_stopped),
+		mpt_test(who_is_left_by_a_crowd_that_ends_looks_soon),
+		mpt_test(who_is_left_by_a_crowd_that_is_stopped_looks_soon),
 		mpt_test(one_of_a_crowd_looks_at_a_time),
 	};
 
