@@ -59,7 +59,7 @@ sleepers(const mproc_arena *a, int64_t now)
 			     MPR_PARTICIPANT_LIVE &&
 		     atomic_load_explicit(&p->wait_object,
 					  memory_order_relaxed) != 0 &&
-		     (int32_t)(by - late) > 0;
+		     by != 0 && (int32_t)(by - late) > 0;
 	}
 	return n;
 }
@@ -138,9 +138,10 @@ next_look(struct mpr_pace *pace, int64_t now, int64_t next)
 static void
 promise(const struct mpr_self *self)
 {
-	atomic_store_explicit(&self->shared->looks_by,
-			      in_ms(first_of(self->pace.look_at,
-					     self->pace.slice_end)),
+	uint32_t by = in_ms(first_of(self->pace.look_at, self->pace.slice_end));
+
+	/* 0 says that there is none. */
+	atomic_store_explicit(&self->shared->looks_by, by ? by : 1,
 			      memory_order_relaxed);
 }
 

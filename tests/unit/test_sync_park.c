@@ -3,6 +3,9 @@
  * Parking: sleeping on one's own event word, for at most a slice.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/wait.h>
 
 #include <mproc/arena.h>
 #include <mproc/core.h>
@@ -287,6 +290,97 @@ who_is_woken_all_the_time_looks_for_the_dead_too(void **state)
 	pthread_join(waker, NULL);
 }
 
+#define OTHERS 20
+#define MANY_LOOKS 20
+#define SOON 125 /* ms: the most for two */
+#define DAYS_30 "monotonic 2592000 0"
+
+/* A participant that is about to sleep for the first time, and is stopped. */
+static void *
+stand_still(void *arg)
+{
+	struct board *b = mpt_scratch(arg);
+	struct mpr_self *self = join_arena(arg);
+
+	self->shared->wait_object = 1;
+	b->ready++;
+	while (!b->go)
+		sched_yield();
+	self->shared->wait_object = 0;
+	return NULL;
+}
+
+/* And is going to look again soon. */
+static void *
+sleep_a_few_times(void *arg)
+{
+	struct mpr_self *self = join_arena(arg);
+	int32_t left;
+
+	for (int i = 0; i < MANY_LOOKS; i++) {
+		mpt_check_int(arg, mpr_park(self, object, mpr_park_ticket(self),
+					    MPR_NEVER), 0);
+		left = (int32_t)(self->shared->looks_by -
+				 (uint32_t)(mproc_now() / MS));
+		mpt_check(arg, left <= SOON);
+	}
+	return NULL;
+}
+
+static void
+sleep_beside_many_that_have_not_looked(struct mpt *t)
+{
+	struct board *b = mpt_scratch(t);
+	pthread_t threads[OTHERS], second;
+
+	for (int i = 0; i < OTHERS; i++)
+		mpt_check_int(t, pthread_create(&threads[i], NULL, stand_still,
+						t), 0);
+	mpt_until(t, b->ready == OTHERS);
+	mpt_check_int(t, pthread_create(&second, NULL, sleep_a_few_times, t), 0);
+	sleep_a_few_times(t);
+	pthread_join(second, NULL);
+	b->go = 1;
+	for (int i = 0; i < OTHERS; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* In a time namespace, where the clock is ahead by more than 2^31 ms. */
+static int
+sleep_on_a_machine_that_has_run_for_long(struct mpt *t, void *arg)
+{
+	int status = 0, fd;
+	pid_t pid;
+
+	(void)arg;
+	if (unshare(CLONE_NEWTIME) < 0 &&
+	    unshare(CLONE_NEWUSER | CLONE_NEWTIME) < 0)
+		return MPT_REFUSED;
+	fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, DAYS_30, strlen(DAYS_30)) < 0)
+		return MPT_REFUSED;
+	close(fd);
+	pid = fork();
+	if (pid == 0) {
+		sleep_beside_many_that_have_not_looked(t);
+		_exit(0);
+	}
+	mpt_check(t, waitpid(pid, &status, 0) == pid);
+	mpt_check_int(t, status, 0);
+	return 0;
+}
+
+static void
+after_25_days_who_has_not_looked_is_not_counted_on_either(void **state)
+{
+	struct mpt *t = *state;
+	int id = mpt_fork(t, "sleeper", sleep_on_a_machine_that_has_run_for_long,
+			  NULL);
+
+	mpt_expect_exit(t, id, 0);
+	mpr_recover_all(the_arena(), true);
+}
+
 #define TURNS 400
 #define SHORT (10 * MS)
 
@@ -389,6 +483,7 @@ main(void)
 		mpt_test(a_sleeper_looks_for_the_dead_when_its_slice_ends),
 		mpt_test(who_is_woken_all_the_time_looks_for_the_dead_too),
 		mpt_test(who_sleeps_in_two_arenas_by_turns_looks_for_the_dead_too),
+		mpt_test(after_25_days_who_has_not_looked_is_not_counted_on_either),
 		mpt_test(a_slot_that_nobody_ever_had_is_not_woken),
 	};
 
