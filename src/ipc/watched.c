@@ -418,6 +418,7 @@ forget(struct watcher *w)
 {
 	w->runs = false;
 	w->has_slot = false;
+	mpr_thread_is_over();
 }
 
 bool
@@ -437,28 +438,39 @@ mpr_watched_is_over(const mproc_arena *a, int64_t now, int64_t *ret_until)
 	return over;
 }
 
-void
+/* Whether the one that was started for it has not begun yet. */
+static bool
+is_missing(const struct watcher *w)
+{
+	return w->runs && !w->has_slot;
+}
+
+bool
 mpr_watched_began(const mproc_arena *a, unsigned slot)
 {
 	struct watcher *w = watcher_of(a);
+	bool begins;
 
 	mpr_watched_lock();
-	w->has_slot = true;
-	w->slot = slot;
+	begins = is_missing(w);
+	if (begins) {
+		w->has_slot = true;
+		w->slot = slot;
+	} else {
+		mpr_thread_is_over();
+	}
 	mpr_watched_unlock();
+	return begins;
 }
 
-void
-mpr_watched_ended(const mproc_arena *a, int error)
+/* Under the lock. */
+static void
+end_all(struct watcher *w, const mproc_arena *a, int error)
 {
-	struct watcher *w = watcher_of(a);
-	struct mpr_watched *e;
-
-	mpr_watched_lock();
 	while (first_noted(w))
 		;
-	for (e = atomic_load_explicit(&all, memory_order_relaxed); e;
-	     e = e->next) {
+	for (struct mpr_watched *e = atomic_load_explicit(
+		     &all, memory_order_relaxed); e; e = e->next) {
 		if (e->arena != a)
 			continue;
 		if (mpr_watched_state(e) == MPR_WATCHED_CLOSED)
@@ -467,6 +479,18 @@ mpr_watched_ended(const mproc_arena *a, int error)
 			fail(e, error);
 	}
 	forget(w);
+}
+
+void
+mpr_watched_ended(const mproc_arena *a, int error)
+{
+	struct watcher *w = watcher_of(a);
+
+	mpr_watched_lock();
+	if (!error || is_missing(w))
+		end_all(w, a, error);
+	else
+		mpr_thread_is_over();
 	mpr_watched_unlock();
 }
 
@@ -488,15 +512,15 @@ count(void)
 	return n;
 }
 
-unsigned
-mpr_watched_watchers(void)
+bool
+mpr_watched_are_last(void)
 {
-	unsigned n;
+	bool are_last;
 
 	mpr_watched_lock();
-	n = count();
+	are_last = mpr_thread_are_last();
 	mpr_watched_unlock();
-	return n;
+	return are_last;
 }
 
 unsigned

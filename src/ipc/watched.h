@@ -162,17 +162,19 @@ void mpr_watched_make_free(struct mpr_watched *e);
  * unless something happens before. */
 bool mpr_watched_is_over(const mproc_arena *a, int64_t now, int64_t *ret_until);
 
-/* The watcher is woken in @slot. */
-void mpr_watched_began(const mproc_arena *a, unsigned slot);
+/* The watcher is woken in @slot. Returns false if it is over before it has begun: a
+ * signal handler has forked while the thread was started, the child goes on from there,
+ * and has had another one start since. */
+bool mpr_watched_began(const mproc_arena *a, unsigned slot);
 
-/* It ends all the same: because of @error, and nothing is watched yet; or with 0
- * as the process does, and nothing is watched any more. */
+/* It ends all the same: because of @error, before it has begun; or with 0 as the
+ * process does, and nothing is watched any more. */
 void mpr_watched_ended(const mproc_arena *a, int error);
 
 /* The last that it does: if @a is closed, it may be unmapped now. */
 void mpr_watched_left(mproc_arena *a);
 
-/* How many run in this process. */
-unsigned mpr_watched_watchers(void);
+/* Whether there are only threads of the library's own left in this process. */
+bool mpr_watched_are_last(void);
 
 #endif

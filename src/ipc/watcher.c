@@ -8,7 +8,6 @@
 #include "ipc/watcher.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
-#include "os/task.h"
 #include "os/thread.h"
 #include "sync/asymmetric.h"
 #include "sync/park.h"
@@ -360,7 +359,7 @@ is_over(struct watcher *w, int64_t now, int64_t *asked, int64_t *ret_until)
 	if (now - *asked < LAST_EVERY)
 		return false;
 	*asked = now;
-	if (!mpr_task_are_last(mpr_watched_watchers()))
+	if (!mpr_watched_are_last())
 		return false;
 	give_up(w);
 	return true;
@@ -402,9 +401,8 @@ mpr_watcher(void *arena)
 	if (r < 0) {
 		mpr_watched_ended(arena, r);
 		mpr_unpark_process(arena);
-	} else {
+	} else if (mpr_watched_began(arena, w.self->slot)) {
 		w.shown = w.self->shared;
-		mpr_watched_began(arena, w.self->slot);
 		watch(&w);
 	}
 	mpr_watched_left(arena);

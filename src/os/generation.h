@@ -29,6 +29,7 @@ struct mpr_process_page {
 	int cancel_state;	     /* of who holds it, before */
 	pthread_mutex_t fork_lock;   /* see mpr_fork_lock() */
 	_Atomic unsigned started;    /* processes, for their names */
+	_Atomic unsigned own_threads; /* os/thread.h */
 	_Atomic uint64_t pid_namespace; /* os/task.h; 0: not asked yet */
 
 	/* os/interrupt.h: how many there were, the time of the last one, and

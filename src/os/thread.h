@@ -5,12 +5,23 @@
 #ifndef MPR_OS_THREAD_H
 #define MPR_OS_THREAD_H
 
+#include <stdbool.h>
+
 /*
  * Starts a thread that runs @fn(@arg) and that nobody waits for. It takes no
  * signals but those of its own crashes, so that the program's handlers run
  * elsewhere. Returns 0, -EAGAIN or -ENOMEM.
+ *
+ * A process does not go on for such threads. They are counted from their start until
+ * each has said that it is over, and all three are done with the process lock held: one
+ * that ended between the count and a look at how many there are would make one of the
+ * program's pass for it.
  */
 int mpr_thread_start(void *(*fn)(void *arg), void *arg);
+void mpr_thread_is_over(void);
+
+/* Whether no others are left. */
+bool mpr_thread_are_last(void);
 
 /* How ps and debuggers call the calling thread; up to 15 bytes. */
 void mpr_thread_show_name(const char *name);

@@ -8,6 +8,8 @@
 
 #include "base/fault.h"
 #include "base/macros.h"
+#include "os/generation.h"
+#include "os/task.h"
 #include "os/thread.h"
 
 /* What a log function of the user may need; it is touched as it is used. */
@@ -25,6 +27,14 @@ start(const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg)
 	if (r == 0 && !attr)
 		pthread_detach(thread);
 	return -r;
+}
+
+/* Those of this process: a forked child has none. */
+static _Atomic unsigned *
+own_threads(void)
+{
+	mpr_generation();
+	return &atomic_load(&mpr_process_page)->own_threads;
 }
 
 int
@@ -49,7 +59,21 @@ mpr_thread_start(void *(*fn)(void *arg), void *arg)
 		r = start(NULL, fn, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
+	if (r == 0)
+		atomic_fetch_add(own_threads(), 1);
 	return r;
+}
+
+void
+mpr_thread_is_over(void)
+{
+	atomic_fetch_sub(own_threads(), 1);
+}
+
+bool
+mpr_thread_are_last(void)
+{
+	return mpr_task_are_last(atomic_load(own_threads()));
 }
 
 void

@@ -21,7 +21,6 @@
 #include "os/file.h"
 #include "os/generation.h"
 #include "os/pipe.h"
-#include "os/task.h"
 #include "os/thread.h"
 #include "os/waker.h"
 #include "process/lines.h"
@@ -187,10 +186,11 @@ collect(void)
 		waits_for[n++] = l;
 	}
 	fds[0] = (struct pollfd){ .fd = waker, .events = POLLIN };
-	if (n == 1 || mpr_task_are_last(1)) {
+	if (n == 1 || mpr_thread_are_last()) {
 		if (waker >= 0)
 			mpr_waker_close(waker);
 		running = false;
+		mpr_thread_is_over();
 		n = 0;
 	} else if (waker >= 0) {
 		mpr_waker_reset(waker);

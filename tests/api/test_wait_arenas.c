@@ -342,6 +342,42 @@ watchers_alone_do_not_go_on(void **state)
 	unmake(t);
 }
 
+static int
+say_nothing(void *arg)
+{
+	(void)arg;
+	while (pause())
+		;
+	return 0;
+}
+
+static int
+leave_a_watcher_and_lines(struct mpt *t, void *arg)
+{
+	mproc_process *p;
+
+	mpt_check_int(t, mproc_process_start(
+		&p, say_nothing, NULL,
+		MPROC_OPTS(mproc_process_opts, .daemon = true,
+			   .stdout_ = { MPROC_STDIO_LINES, 0 })), 0);
+	return leave_the_watchers(t, arg);
+}
+
+/* Nor does the one that waits for lines count as one for whom they work, or they for
+ * it. */
+static void
+threads_for_different_things_do_not_go_on_for_each_other(void **state)
+{
+	struct mpt *t = *state;
+
+	make(t);
+	mpt_expect_exit(t, mpt_spawn(t, "leaves", leave_a_watcher_and_lines,
+				     NULL), 17);
+	assert_int_equal(mpt_reap_orphans(t), 1);
+	assert_int_equal(get_byte(places[0].q), 0);
+	unmake(t);
+}
+
 int
 main(void)
 {
@@ -353,6 +389,7 @@ main(void)
 		mpt_test(arenas_come_and_go),
 		mpt_test(a_forked_child_has_its_own),
 		mpt_test(watchers_alone_do_not_go_on),
+		mpt_test(threads_for_different_things_do_not_go_on_for_each_other),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
