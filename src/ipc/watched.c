@@ -278,6 +278,11 @@ release(struct mpr_watched *e)
 void
 mpr_watched_note(struct mpr_watched *e, unsigned state)
 {
+	/* The watcher may be about to make it free. One that was noted once more
+	 * would be used again while it is in the list. */
+	if (state == MPR_WATCHED_CLOSED &&
+	    mpr_watched_state(e) == MPR_WATCHED_CLOSED)
+		return;
 	set(e, state);
 	/* A watcher that could not take part in the arena has none of it, and
 	 * there need not be another one. */

@@ -68,6 +68,7 @@ grow(mproc_waitset *w)
 	unsigned size = w->size ? 2 * w->size : FIRST;
 	struct mpr_waitset_item **items = mpr_zalloc(size * sizeof(*items));
 	struct mpr_waitset_item **buckets = mpr_zalloc(size * sizeof(*items));
+	struct mpr_waitset_item **old_items = w->items, **old_buckets = w->buckets;
 
 	if (!items || !buckets) {
 		free(items);
@@ -76,8 +77,6 @@ grow(mproc_waitset *w)
 	}
 	if (w->size)
 		memcpy(items, w->items, w->size * sizeof(*items));
-	free(w->items);
-	free(w->buckets);
 	w->items = items;
 	w->buckets = buckets;
 	w->next_free = w->size;
@@ -85,6 +84,10 @@ grow(mproc_waitset *w)
 	for (unsigned i = 0; i < w->next_free; i++)
 		if (items[i])
 			put_into_bucket(w, items[i]);
+	/* Last: a child that is forked here, and closes the set, finds one or the
+	 * other. */
+	free(old_items);
+	free(old_buckets);
 	return 0;
 }
 

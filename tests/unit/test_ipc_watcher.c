@@ -26,6 +26,9 @@ int __wrap_mpr_thread_start(void *(*fn)(void *arg), void *arg);
 bool __real_mpr_task_are_last(unsigned n);
 bool __wrap_mpr_task_are_last(unsigned n);
 
+void __real_mpr_watched_make_free(struct mpr_watched *e);
+void __wrap_mpr_watched_make_free(struct mpr_watched *e);
+
 static mproc_queue *q;
 static struct mpr_bell *bell;
 
@@ -210,11 +213,66 @@ one_that_ends_does_not_make_others_the_last(void **state)
 	assert_int_equal(mproc_arena_unlink(place.name), 0);
 }
 
+/* Has the queue's descriptor closed once more, and its entry used again for a queue
+ * in another arena. */
+static mproc_queue *closed, *other;
+static struct mpr_watched *again;
+static _Atomic bool again_is_there;
+
+void
+__wrap_mpr_watched_make_free(struct mpr_watched *e)
+{
+	mproc_queue *q_closed = closed;
+
+	closed = NULL;
+	if (q_closed)
+		mpr_queue_fd_close_now(q_closed);
+	__real_mpr_watched_make_free(e);
+	if (q_closed && mpr_bell_watch_queue(bell, other, NULL, &again) == 0)
+		again_is_there = true;
+}
+
+static void
+one_that_is_closed_twice_is_used_once(void **state)
+{
+	struct mpt *t = *state;
+	uint64_t before = mpr_participants_count(the_arena());
+	mproc_queue *here;
+	char name[64];
+	mproc_arena *a;
+	int error;
+
+	mpt_name(t, name, "other");
+	assert_int_equal(mproc_arena_create(
+		&a, MPROC_OPTS(mproc_arena_opts, .name = name)), 0);
+	assert_int_equal(mproc_queue_create(
+		&other, MPROC_OPTS(mproc_queue_opts, .arena = a)), 0);
+	assert_int_equal(mproc_queue_create(&here, NULL), 0);
+	assert_int_equal(mpr_bell_open(&bell), 0);
+	assert_true(mproc_queue_fd(here) > 2);
+	again_is_there = false;
+	closed = here;
+	mproc_queue_destroy(here);
+	mpt_until(t, again_is_there);
+	/* The watcher of the default arena has nothing to watch. */
+	mpt_until(t, mpr_participants_count(the_arena()) == before);
+	assert_int_equal(mproc_queue_put(other, "x", 1, MPROC_NOWAIT), 0);
+	assert_true(rings());
+	assert_ptr_equal(mpr_bell_next(bell, &error), again);
+	mpr_bell_unwatch(again);
+	mpr_bell_close(bell);
+	mpt_until(t, mpr_queue_fd_threads() == 0);
+	mproc_queue_destroy(other);
+	mproc_arena_close(a);
+	assert_int_equal(mproc_arena_unlink(name), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_child_that_has_started_two_has_one),
+		mpt_test(one_that_is_closed_twice_is_used_once),
 		mpt_test(one_that_ends_does_not_make_others_the_last),
 	};
 
