@@ -20,6 +20,10 @@ struct mpr_epoll_ready {
 /* Returns a descriptor, or -EMFILE, -ENFILE, -ENOMEM. */
 int mpr_epoll_open(void);
 
+/* Unless the program has closed it behind our back: what it has opened under the number
+ * since is spared. */
+void mpr_epoll_close(int set);
+
 /* Adds @fd, ready as poll(2) says of @events. Returns 0; -EEXIST if it is in the set
  * already; -EBADF; -EPERM for a kind of file that is not waited for, but always
  * ready; -ENOMEM, -ENOSPC, -ELOOP, -EINVAL. */
@@ -31,7 +35,5 @@ void mpr_epoll_remove(int set, int fd);
 /* Those that are ready now, up to @n of them; the next call begins with others. Does
  * not wait. Returns how many, or -EBADF. */
 int mpr_epoll_look(int set, struct mpr_epoll_ready *ready, int n);
-
-void mpr_epoll_close(int set);
 
 #endif

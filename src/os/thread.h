@@ -13,9 +13,9 @@
  * elsewhere. Returns 0, -EAGAIN or -ENOMEM.
  *
  * A process does not go on for such threads. They are counted from their start until
- * each has said that it is over, and all three are done with the process lock held: one
- * that ended between the count and a look at how many there are would make one of the
- * program's pass for it.
+ * each has said that it is over, and all three are done with the process lock held:
+ * one that ended between the count and a look at how many there are would make one of
+ * the program's pass for it.
  */
 int mpr_thread_start(void *(*fn)(void *arg), void *arg);
 void mpr_thread_is_over(void);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -491,6 +492,23 @@ with_headers(void **state)
 	return 0;
 }
 
+/* As a child does that closes all it has, and then what it knows of. */
+static void
+a_stranger_under_its_number_is_spared(void **state)
+{
+	int fd;
+
+	(void)state;
+	begin();
+	fd = mproc_waitset_fd(w);
+	assert_true(fd > 2);
+	/* One of the same kind. */
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(epoll_create1(EPOLL_CLOEXEC), fd);
+	mproc_waitset_close(w);
+	assert_int_equal(close(fd), 0);
+}
+
 int
 main(void)
 {
@@ -506,6 +524,7 @@ main(void)
 		mpt_test(what_makes_no_sense_is_refused),
 		mpt_test(an_interrupt_ends_the_wait),
 		mpt_test(a_forked_child_can_only_close_it),
+		mpt_test(a_stranger_under_its_number_is_spared),
 		mpt_test(a_set_is_used_up_by_nothing),
 	};
 
