@@ -14,6 +14,7 @@
 #include "ipc/bell_priv.h"
 #include "ipc/queue_fd.h"
 #include "ipc/watched.h"
+#include "os/generation.h"
 #include "os/waker.h"
 
 struct mpr_bell {
@@ -84,6 +85,8 @@ mpr_bell_open(struct mpr_bell **ret_b)
 	struct mpr_bell *b;
 	int fd;
 
+	/* No child that is forked meanwhile has a copy that is in no table. */
+	mpr_fork_lock();
 	mpr_watched_lock();
 	fd = mpr_waker_open();
 	b = fd < 0 ? NULL : new_bell();
@@ -96,6 +99,7 @@ mpr_bell_open(struct mpr_bell **ret_b)
 		mpr_waker_close(fd);
 	}
 	mpr_watched_unlock();
+	mpr_fork_unlock();
 	if (fd < 0)
 		return mpr_fail(fd, "no eventfd: %s", mproc_strerror(fd));
 	if (!b)

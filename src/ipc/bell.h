@@ -11,7 +11,7 @@
  * Opening one costs two system calls, watching a thing or taking one that has rung
  * a lock of this process. The first thing that is watched in an arena may start its
  * watcher. Any thread may call any of these; none waits for anything but the process
- * lock. None is a cancellation point.
+ * lock, and mpr_bell_open() for a fork. None is a cancellation point.
  *
  * A forked child has none of its parent's bells. Their owner tells that by its own
  * generation, and does not use them: in the child their memory is used again.

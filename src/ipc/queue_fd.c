@@ -10,6 +10,7 @@
 #include "ipc/queue_fd.h"
 #include "ipc/watched.h"
 #include "os/clock.h"
+#include "os/generation.h"
 #include "os/thread.h"
 #include "os/waker.h"
 #include "sync/park.h"
@@ -102,10 +103,12 @@ get_fd(mproc_queue *q)
 	r = mpr_self(at->arena, &self);
 	if (r < 0)
 		return r;
+	mpr_fork_lock(); /* as in mpr_bell_open() */
 	mpr_watched_lock();
 	ticket = mpr_park_ticket(self);
 	r = answer(at);
 	mpr_watched_unlock();
+	mpr_fork_unlock();
 	if (r == 0)
 		mpr_parker_wait(&self->shared->parker, ticket,
 				mproc_now() + ASK_EVERY);

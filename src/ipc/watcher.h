@@ -10,7 +10,8 @@
  * threads, not what is watched: one of 10,000 things has the watcher look at the
  * seats of ten. As a waker may be stopped before it tells, things are also looked
  * at without being told: up to THOROUGH_MOST of them every 50 ms, in turn. So all
- * of 10,000 are within two seconds, by 5,000 looks a second.
+ * of 10,000 are within two seconds, by 5,000 looks a second; where n sleep in the
+ * arena, n times as long, as the watcher sleeps for slices, too (sync/park.h).
  */
 #ifndef MPR_IPC_WATCHER_H
 #define MPR_IPC_WATCHER_H

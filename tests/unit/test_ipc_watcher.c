@@ -3,6 +3,7 @@
  * Which thread is the watcher, and when it is the last one, with others that begin or
  * end at the wrong moment.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include "ipc/bell.h"
 #include "ipc/queue_fd.h"
 #include "ipc/watcher.h"
+#include "os/child.h"
 #include "os/clock.h"
 #include "os/task.h"
 
@@ -26,6 +28,8 @@ int __wrap_mpr_thread_start(void *(*fn)(void *arg), void *arg);
 bool __real_mpr_task_are_last(unsigned n);
 bool __wrap_mpr_task_are_last(unsigned n);
 
+int __real_mpr_waker_open(void);
+int __wrap_mpr_waker_open(void);
 void __real_mpr_watched_make_free(struct mpr_watched *e);
 void __wrap_mpr_watched_make_free(struct mpr_watched *e);
 
@@ -122,6 +126,81 @@ a_child_that_has_started_two_has_one(void **state)
 	mpt_expect_exit(t, mpt_fork(t, "process", go_on_in_a_child, NULL), 0);
 	mproc_arena_recover(NULL);
 	mproc_queue_destroy(q);
+}
+
+/* Whether this process has a descriptor of that kind: their mark. */
+static int
+count_wakers(void)
+{
+	int n = 0;
+
+	for (int fd = 3; fd < 256; fd++)
+		n += fcntl(fd, F_GETSIG) == SIGPWR;
+	return n;
+}
+
+static _Atomic int exit_code;
+static bool others_fork;
+
+static void *
+start_a_child(void *arg)
+{
+	pid_t pid = mpr_child_fork();
+	int status;
+
+	if (pid == 0) {
+		mpr_queue_fd_forget();
+		_exit(count_wakers());
+	}
+	exit_code = pid > 0 && waitpid(pid, &status, 0) == pid ?
+			    WEXITSTATUS(status) : 1;
+	return arg;
+}
+
+static pthread_t forker;
+
+/* Another thread forks just after that. */
+int
+__wrap_mpr_waker_open(void)
+{
+	int64_t until = mproc_now() + WINDOW;
+	int fd = __real_mpr_waker_open();
+
+	if (!others_fork)
+		return fd;
+	others_fork = false;
+	if (pthread_create(&forker, NULL, start_a_child, NULL) == 0)
+		while (exit_code < 0 && mproc_now() < until)
+			sched_yield();
+	return fd;
+}
+
+static void
+must_have_no_copy(void)
+{
+	pthread_join(forker, NULL);
+	assert_false(others_fork);
+	assert_int_equal(exit_code, 0);
+}
+
+static void
+a_child_has_no_copy_of_one_that_is_being_opened(void **state)
+{
+	struct mpt *t = *state;
+
+	exit_code = -1;
+	others_fork = true;
+	assert_int_equal(mpr_bell_open(&bell), 0);
+	must_have_no_copy();
+	mpr_bell_close(bell);
+	assert_int_equal(mproc_queue_create(&q, NULL), 0);
+	exit_code = -1;
+	others_fork = true;
+	assert_true(mproc_queue_fd(q) > 2);
+	must_have_no_copy();
+	mproc_queue_destroy(q);
+	mpt_until(t, mpr_queue_fd_threads() == 0);
+	mproc_arena_recover(NULL);
 }
 
 /* In the scratch bytes. */
@@ -272,6 +351,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_child_that_has_started_two_has_one),
+		mpt_test(a_child_has_no_copy_of_one_that_is_being_opened),
 		mpt_test(one_that_is_closed_twice_is_used_once),
 		mpt_test(one_that_ends_does_not_make_others_the_last),
 	};
