@@ -17,8 +17,6 @@
  * An entry is set to READY before its descriptor can be seen to be readable: a get
  * that finds nothing in between would leave it so, and nobody look any more. Who
  * makes one QUIET does not have to look once more: the watcher is woken and does.
- * There is a watcher for each arena that something is watched in, and an arena that is
- * closed stays mapped until nothing is.
  *
  * There is a watcher in each arena that something is watched in. What is watched
  * keeps its arena mapped, also one that is closed.
