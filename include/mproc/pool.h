@@ -69,6 +69,25 @@ struct mproc_result;
 typedef int mproc_task(const void *in, size_t in_len, struct mproc_result *out);
 
 /**
+ * mproc_map_fn - what is done to each item of a map
+ * @in:  the item, or NULL if items have no bytes
+ * @out: where its result goes, or NULL if results have none
+ * @ctx: what all have in common
+ *
+ * Returns 0 or more if it has done what it is for; or a negative number, the item's
+ * error. For what it may do, mproc_task counts.
+ */
+typedef int mproc_map_fn(const void *in, void *out, void *ctx);
+
+/**
+ * mproc_progress_fn - is told how far a map is
+ * @done: items that are done, whether well or not; about, until they all are
+ * @n:    items
+ * @ctx:  as in the options
+ */
+typedef void mproc_progress_fn(size_t done, size_t n, void *ctx);
+
+/**
  * enum mproc_pool_result - what get and apply return besides 0 and errors
  * @MPROC_TASK_FAILED: the call has succeeded, and the task has not
  */
@@ -102,11 +121,11 @@ enum mproc_pool_phase {
  * struct mproc_pool_opts - how to make a pool
  * @struct_size:  filled in by MPROC_OPTS
  * @workers:      how many, up to 512; 0: as many as mproc_cpu_count()
- * @retries:      how often a task is run again whose worker has died with it, up to
- *                1000000; 0: not at all
- * @task_timeout: how long a task may run; then its worker is killed, and the future
- *                says -ETIMEDOUT. A task that a waiting one runs itself counts as part
- *                of that one. MPROC_NOWAIT and MPROC_FOREVER: as long as it likes
+ * @retries:      how often a task, or an item of a map, is run again whose worker has
+ *                died with it, up to 1000000; 0: not at all
+ * @task_timeout: how long a task, or an item of a map, may run; then its worker is
+ *                killed, and the future says -ETIMEDOUT. A task that a waiting one runs
+ *                itself counts as part of that one. MPROC_NOWAIT and MPROC_FOREVER: as long as it likes
  * @name:         for people; copied, up to 63 bytes. Workers are called "name-0",
  *                "name-1", ...; NULL: "worker-0", ...
  * @initializer:  what each worker runs before its first task; NULL: nothing. If it
@@ -204,6 +223,108 @@ mproc_pool_apply(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
 		 void *out, size_t size, size_t *ret_len, mproc_timeout timeout);
 
 /**
+ * struct mproc_map_opts - how to map
+ * @struct_size:  filled in by MPROC_OPTS
+ * @chunk:        how many items a worker claims at a time; 0: a quarter of its part,
+ *                which is n / (4 * workers), rounded up
+ * @ctx_size:     bytes of the context, which are copied; 0: items get the pointer
+ *                itself, which is then one into the arena, or to what the workers have
+ *                from when the pool was made
+ * @fail_fast:    once an item has failed, no other is begun: it fails with -ECANCELED
+ * @timeout:      how long mproc_pool_map() may take; MPROC_NOWAIT: as long as it likes
+ * @progress:     mproc_pool_map() calls it some ten times a second, and when all is
+ *                done; in the calling thread, which it may not leave by longjmp; or NULL
+ * @progress_ctx: for @progress
+ * @errors:       where mproc_pool_map() leaves each item's error, or 0, if it returns 0
+ *                or MPROC_TASK_FAILED: as many as there are items; or NULL
+ */
+struct mproc_map_opts {
+	size_t struct_size;
+	size_t chunk;
+	size_t ctx_size;
+	bool fail_fast;
+	mproc_timeout timeout;
+	mproc_progress_fn *progress;
+	void *progress_ctx;
+	int *errors;
+};
+
+/**
+ * mproc_pool_map() - have a function applied to each element of an array
+ * @pool:     pool
+ * @fn:       the function, which was there when the creator made the pool
+ * @ctx:      what all items have in common: see .ctx_size
+ * @in:       the items; may be NULL if @in_size is 0
+ * @in_size:  bytes of one; 0: items have none
+ * @out:      where the results go, in the order of the items; may be NULL if @out_size
+ *            is 0
+ * @out_size: bytes of one; 0: there are none
+ * @n:        how many items, up to 2^44
+ * @opts:     options, or NULL
+ *
+ * Arrays that lie in the default arena are used where they are, by all workers at
+ * once; others are copied.
+ *
+ * An item fails for itself. If a worker dies, the item that it had begun fails with
+ * -EOWNERDEAD, or is done again: see .retries; what it had claimed beyond that, another
+ * one does. Of an item that is done twice, the first attempt may have written to its
+ * result already.
+ *
+ * In a task, or in an item, it does a part of it itself, so maps in maps need no workers
+ * of their own; .timeout is not looked at meanwhile.
+ *
+ * Return: 0 when all items are done; MPROC_TASK_FAILED when some are not: then
+ *         mproc_error_detail() says how many, the first one and its error, .errors has
+ *         all of these, and the others' results are there. Or a negative error, as
+ *         mproc_pool_submit() or mproc_future_wait(), or -EINVAL for @opts or an array
+ *         that is NULL, -E2BIG for @opts, -EFAULT for an array that ends behind the
+ *         arena.
+ *         After -ETIMEDOUT, and any other error while it waits, the map was canceled as
+ *         by MPROC_CANCEL_RUNNING, and nobody uses the arrays any more; what is in
+ *         @out is undefined.
+ * Context: blocks until @opts->timeout, and then for as long as SIGKILL takes.
+ * Crash: killed inside, the map is done or not.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_pool_map(mproc_pool *pool, mproc_map_fn *fn, void *ctx, const void *in,
+	       size_t in_size, void *out, size_t out_size, size_t n,
+	       const struct mproc_map_opts *opts);
+
+/**
+ * mproc_pool_map_async() - the same, to be waited for by a future
+ * @pool:     pool
+ * @fn:       the function
+ * @ctx:      context
+ * @in:       the items
+ * @in_size:  bytes of one
+ * @out:      where the results go, in the arena; or NULL: mproc_future_get() copies
+ *            them, all at once
+ * @out_size: bytes of one
+ * @n:        how many items
+ * @opts:     options, or NULL; .timeout, .progress and .errors are not among them
+ * @ret_f:    receives the future, to be closed by mproc_future_close()
+ *
+ * What lies in the arena, and is used there, stays until the map is done, also when its
+ * future was closed.
+ *
+ * mproc_future_get() returns MPROC_TASK_FAILED if an item has failed; it copies the
+ * others' results all the same. mproc_future_error() tells of the first item,
+ * mproc_future_next_failed() of all.
+ *
+ * Return: 0, or a negative error, and nothing is done:
+ *   -EINVAL  @ret_f is NULL, or @opts has what is not for this
+ *   -EFAULT  @out is elsewhere, or an array ends behind the arena
+ *   others   as mproc_pool_map() before it waits
+ * Context: does not block.
+ * Crash: killed inside, the map is done or not.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_pool_map_async(mproc_pool *pool, mproc_map_fn *fn, void *ctx,
+		     const void *in, size_t in_size, void *out, size_t out_size,
+		     size_t n, const struct mproc_map_opts *opts,
+		     mproc_future **ret_f);
+
+/**
  * mproc_result_set() - leave a task's result
  * @out: as the task has got it
  * @p:   bytes to copy; may be NULL if @len is 0
@@ -287,6 +408,10 @@ MPROC_API int mproc_future_ready(mproc_future *f);
  * @worker: number of that worker
  * @text:   what a task that has returned @error had set by mproc_result_set(), as far
  *          as it fits, and a 0; empty otherwise
+ * @item:   of a map: the first item that has failed or was not done. @error is its
+ *          error, unless the whole map was ended; @pid and @worker are those of the
+ *          worker that has died last with an item, or 0
+ * @items:  of a map: how many items have failed or were not done; 0 for a task
  */
 struct mproc_task_error {
 	int error;
@@ -294,6 +419,8 @@ struct mproc_task_error {
 	pid_t pid;
 	int worker;
 	char text[256];
+	size_t item;
+	size_t items;
 };
 
 /**
@@ -310,6 +437,45 @@ struct mproc_task_error {
  */
 MPROC_API int mproc_future_error(mproc_future *f,
 				 struct mproc_task_error *ret_error);
+
+/**
+ * mproc_future_next_failed() - which items of a map have failed
+ * @f:         future of a map
+ * @item:      where to begin; on success, the first one from there on that has failed
+ *             or was not done
+ * @ret_error: receives what the function has returned for it; or -EOWNERDEAD: workers
+ *             have died with it; -ETIMEDOUT: it was not done within .task_timeout;
+ *             -ECANCELED: it was not done, because of .fail_fast or as the map was
+ *             canceled; -ESHUTDOWN: the pool was terminated before; -ENOSPC: it has
+ *             failed, and there was no memory for its error
+ *
+ * All of them: for (i = 0; mproc_future_next_failed(f, &i, &error) == 0; i++).
+ *
+ * Return: 0, or a negative error:
+ *   -ENODATA  there is none from there on
+ *   -EAGAIN   the map is not done
+ *   -EINVAL   @f is no map's; or an argument is NULL
+ *   -EFAULT, -ESTALE  as mproc_future_get()
+ * Context: never blocks. Passes some 64 items at a time.
+ * Crash: nothing has changed.
+ */
+MPROC_API int mproc_future_next_failed(mproc_future *f, size_t *item,
+				       int *ret_error);
+
+/**
+ * mproc_future_progress() - how far a map is
+ * @f:        future of a map
+ * @ret_done: receives how many items are done, whether well or not; about, until the
+ *            map is done. May be NULL
+ * @ret_n:    receives how many there are; may be NULL
+ *
+ * Return: 0; -EINVAL if @f is NULL or no map's; -EFAULT, -ESTALE as
+ *         mproc_future_get().
+ * Context: never blocks.
+ * Crash: nothing has changed.
+ */
+MPROC_API int mproc_future_progress(mproc_future *f, size_t *ret_done,
+				    size_t *ret_n);
 
 /**
  * mproc_future_exit_info() - how the worker ended that had a task
@@ -336,7 +502,7 @@ MPROC_API int mproc_future_exit_info(mproc_future *f,
  * One that nobody has begun is done at once, with -ECANCELED. Of one that runs, with
  * MPROC_CANCEL_RUNNING, the worker is killed, by SIGKILL, and it is done when that is
  * dead; other tasks that this worker was in the middle of fail with it, which are those
- * that wait for this one.
+ * that wait for this one. Of a map, all workers are killed that have a chunk of it.
  *
  * Return: 0, or a negative error:
  *   -EBUSY     it runs, and @flags is 0
@@ -427,10 +593,10 @@ MPROC_API void mproc_pool_free(mproc_pool *pool);
  * struct mproc_pool_stat - a pool at this moment
  * @phase:       an enum mproc_pool_phase
  * @workers:     how many there are and have begun
- * @queued:      tasks that nobody has begun
- * @running:     tasks that are being run, or waiting in one for another
+ * @queued:      tasks and maps that nobody has begun
+ * @running:     tasks and maps that are being run, or waiting in one for another
  * @futures:     futures that are not closed, or whose tasks are not done
- * @done:        tasks that workers have come to the end of
+ * @done:        tasks, and items of maps, that workers have come to the end of
  * @deaths:      workers that have ended other than with code 0
  * @retried:     how often a task was put back after a death
  * @keepers:     how many keepers there were

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "pool/entries.h"
+#include "pool/map_shm.h"
 
 /* So many entries in use are passed before a group is added. */
 #define LOOKS (4 * MPR_POOL_ENTRIES)
@@ -201,6 +202,18 @@ mpr_future_out(const mproc_arena *a, const struct mproc_future *f,
 	return mpr_arena_at(a, ref.offset);
 }
 
+/* The errors of a map's items. */
+static void
+drop_codes(mproc_arena *a, struct mpr_self *self, struct mproc_future *f)
+{
+	struct mpr_map *map = mpr_map_behind(f);
+	struct mpr_block_ref ref;
+
+	if (mpr_heap_is_linked(a, mpr_arena_offset(a, f), sizeof(*f) + sizeof(*map)) &&
+	    atomic_load(&map->codes) && mpr_heap_find_at(a, &map->codes, &ref))
+		mpr_block_unlink(a, self, &ref, &map->codes, 0);
+}
+
 void
 mpr_future_free(mproc_arena *a, struct mpr_self *self, struct mproc_future *f)
 {
@@ -209,6 +222,8 @@ mpr_future_free(mproc_arena *a, struct mpr_self *self, struct mproc_future *f)
 	_Atomic uint64_t *entry;
 
 	mpr_future_drop_out(a, self, f);
+	if (f->kind == MPR_FUTURE_MAP)
+		drop_codes(a, self, f);
 	if (at % 8 || !mpr_arena_has(a, at, sizeof(*entry)))
 		return;
 	entry = mpr_arena_at(a, at);

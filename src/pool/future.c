@@ -8,6 +8,7 @@
 #include "pool/entries.h"
 #include "pool/future.h"
 #include "pool/keeping.h"
+#include "pool/map.h"
 #include "pool/task.h"
 #include "sync/await.h"
 
@@ -42,11 +43,10 @@ mpr_future_look_up(mproc_future *f, struct mpr_future_use *ret_u)
 	return 0;
 }
 
-/* The word; 0 if another future, or nothing, is there by now. */
-static uint64_t
-word_of(const struct mpr_future_use *u)
+uint64_t
+mpr_future_word_of(const struct mpr_future_use *u)
 {
-	/* Acquire pairs with finish() in task.c: the result is there. */
+	/* Acquire pairs with mpr_task_finish(): the result is there. */
 	uint64_t word = atomic_load(&u->f->cell.word);
 
 	return (word ^ u->id) & MPR_FUTURE_ID ||
@@ -74,15 +74,14 @@ look(struct mpr_await *await, bool waits)
 {
 	const struct attempt *t = (const struct attempt *)await;
 	struct mproc_future *f = t->use->f;
-	uint64_t word = word_of(t->use);
+	uint64_t word = mpr_future_word_of(t->use);
 
 	for (;;) {
 		if (!word)
 			return -ESTALE;
 		if (is_done(word))
 			return 0;
-		if (t->is_worker &&
-		    mpr_future_state(word) == MPR_FUTURE_QUEUED)
+		if (t->is_worker && mpr_task_waits(&t->use->pool, f, word))
 			return LOOK_AFTER;
 		/* A worker ends with its keeper. */
 		if (!t->is_worker && !mpr_keeping_is_on(&t->use->pool))
@@ -93,7 +92,7 @@ look(struct mpr_await *await, bool waits)
 		if (atomic_compare_exchange_strong(&f->cell.word, &word,
 						   word | MPR_WAITERS))
 			return -EBUSY;
-		word = word_of(t->use);
+		word = mpr_future_word_of(t->use);
 	}
 }
 
@@ -134,11 +133,11 @@ is_in_worker(const struct mpr_future_use *u)
 static int
 look_after(const struct mpr_future_use *u, struct mpr_self *self, bool is_worker)
 {
-	uint64_t word = word_of(u);
+	uint64_t word = mpr_future_word_of(u);
 
 	if (!is_worker)
 		return mpr_keeping_ensure(&u->pool, self);
-	if (mpr_future_state(word) == MPR_FUTURE_QUEUED)
+	if (word && mpr_task_waits(&u->pool, u->f, word))
 		mpr_task_run(mpr_worker_self(),
 			     mpr_arena_offset(u->pool.arena, u->f), word);
 	return 0;
@@ -148,7 +147,7 @@ int
 mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout)
 {
 	bool is_worker = is_in_worker(u);
-	uint64_t word = word_of(u);
+	uint64_t word = mpr_future_word_of(u);
 	struct mpr_self *self;
 	int r;
 
@@ -187,11 +186,11 @@ look_for_news(const struct mpr_news *seen, bool waits)
 	    (u.id ^ seen->word) & MPR_FUTURE_ID)
 		return MPR_NEWS_READY;
 	for (;;) {
-		word = word_of(&u);
+		word = mpr_future_word_of(&u);
 		if (!word || is_done(word))
 			return MPR_NEWS_READY;
 		if (seen->word & BY_WORKER) {
-			if (mpr_future_state(word) == MPR_FUTURE_QUEUED)
+			if (mpr_task_waits(&u.pool, u.f, word))
 				return MPR_NEWS_CARE;
 		} else if (!mpr_keeping_is_on(&u.pool)) {
 			return MPR_NEWS_CARE;
@@ -233,7 +232,7 @@ mpr_future_see(mproc_future *f, struct mpr_news *ret_seen)
 	struct mpr_self *self;
 	int r = mpr_future_look_up(f, &u);
 
-	if (r == 0 && is_done(word_of(&u)))
+	if (r == 0 && is_done(mpr_future_word_of(&u)))
 		return 1;
 	if (r == 0)
 		r = mpr_self(u.pool.arena, &self);
@@ -250,13 +249,16 @@ mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
 		size_t *ret_len)
 {
 	struct mproc_future *f = u->f;
-	uint64_t word = word_of(u), len = atomic_load(&f->out_len);
+	uint64_t word = mpr_future_word_of(u), len = atomic_load(&f->out_len);
 	const void *from = f->small;
 	size_t room = sizeof(f->small);
+	struct mpr_map_use m;
 	int r;
 
 	if (!is_done(word))
 		return word ? -EAGAIN : stale(f);
+	if (mpr_map_look_at(&u->pool, f, &m))
+		return mpr_map_read(u, &m, word, out, size, ret_len);
 	r = mpr_task_result(f, word);
 	if (r < 0) {
 		mpr_fail(r, "the task failed: %s", mproc_strerror(r));
@@ -277,7 +279,7 @@ mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
 		memcpy(out, from, len);
 	/* Nothing above comes after it. */
 	atomic_thread_fence(memory_order_acquire);
-	return word_of(u) == word ? r : stale(f);
+	return mpr_future_word_of(u) == word ? r : stale(f);
 }
 
 int
@@ -310,7 +312,7 @@ mproc_future_ready(mproc_future *f)
 	struct mpr_future_use u;
 	int r = mpr_future_look_up(f, &u);
 
-	return r < 0 ? r : is_done(word_of(&u));
+	return r < 0 ? r : is_done(mpr_future_word_of(&u));
 }
 
 int
@@ -318,9 +320,9 @@ mproc_future_cancel(mproc_future *f, unsigned flags)
 {
 	struct mpr_pool_worker *record;
 	struct mpr_future_use u;
-	uint64_t holder;
+	struct mpr_map_use m;
 	struct mpr_self *self;
-	unsigned w;
+	uint64_t holder;
 	int r;
 
 	if (flags & ~(unsigned)MPROC_CANCEL_RUNNING)
@@ -331,7 +333,7 @@ mproc_future_cancel(mproc_future *f, unsigned flags)
 	if (r < 0)
 		return r;
 	for (;;) {
-		uint64_t word = word_of(&u);
+		uint64_t word = mpr_future_word_of(&u);
 
 		if (!word)
 			return stale(f);
@@ -339,8 +341,8 @@ mproc_future_cancel(mproc_future *f, unsigned flags)
 			return mpr_fail(-EALREADY, "the task is done");
 		if (mpr_task_drop(&u.pool, self, f, u.id, MPR_FUTURE_CANCELED))
 			return 0;
-		word = word_of(&u);
-		if (mpr_future_state(word) != MPR_FUTURE_RUNNING)
+		word = mpr_future_word_of(&u);
+		if (!mpr_future_is_begun(word))
 			continue;
 		if (!flags)
 			return mpr_fail(-EBUSY, "the task runs");
@@ -350,10 +352,14 @@ mproc_future_cancel(mproc_future *f, unsigned flags)
 		/* Before the task is revoked: if that succeeds, it is this one
 		 * that has it, or one that has died meanwhile. */
 		holder = record ? atomic_load(&record->word) : 0;
-		if (!mpr_task_revoke(f, u.id, MPR_FUTURE_CANCELED, &w))
+		if (!mpr_task_revoke(f, u.id, MPR_FUTURE_CANCELED))
 			continue;
-		if (record && holder)
+		if (mpr_map_look_at(&u.pool, f, &m)) {
+			mpr_map_doom(&m, u.id);
+			mpr_map_settle(&m, self, u.id);
+		} else if (record && holder) {
 			atomic_store(&record->doomed, holder);
+		}
 		mpr_keeping_wake(&u.pool);
 		return 0;
 	}
@@ -373,6 +379,7 @@ int
 mproc_future_error(mproc_future *f, struct mproc_task_error *ret_error)
 {
 	struct mpr_future_use u;
+	struct mpr_map_use m;
 	uint64_t word;
 	size_t room = 0, len;
 	const void *text;
@@ -383,13 +390,16 @@ mproc_future_error(mproc_future *f, struct mproc_task_error *ret_error)
 	r = mpr_future_look_up(f, &u);
 	if (r < 0)
 		return r;
-	word = word_of(&u);
+	word = mpr_future_word_of(&u);
 	if (!word)
 		return stale(f);
 	if (!is_done(word))
 		return mpr_fail(-EAGAIN, "the task is not done");
-	r = mpr_task_result(f, word);
 	memset(ret_error, 0, sizeof(*ret_error));
+	r = mpr_map_look_at(&u.pool, f, &m) ?
+		    mpr_map_result(&m, word, &ret_error->item,
+				   &ret_error->items) :
+		    mpr_task_result(f, word);
 	if (r >= 0)
 		return mpr_fail(-ENODATA, "the task has not failed");
 	ret_error->error = r;
@@ -398,7 +408,7 @@ mproc_future_error(mproc_future *f, struct mproc_task_error *ret_error)
 	ret_error->worker = (int)atomic_load(&f->worker);
 	/* What the task has left goes with its own error only. */
 	if (!(word & MPR_FUTURE_REVOKED) && !atomic_load(&f->ended) &&
-	    r != -EOWNERDEAD) {
+	    r != -EOWNERDEAD && f->kind == MPR_FUTURE_TASK) {
 		len = atomic_load(&f->out_len);
 		text = atomic_load(&f->out) ?
 			       mpr_future_out(u.pool.arena, f, &room) : f->small;
@@ -408,7 +418,7 @@ mproc_future_error(mproc_future *f, struct mproc_task_error *ret_error)
 			  len < room ? len : room);
 	}
 	atomic_thread_fence(memory_order_acquire);
-	return word_of(&u) == word ? 0 : stale(f);
+	return mpr_future_word_of(&u) == word ? 0 : stale(f);
 }
 
 int
@@ -425,7 +435,7 @@ mproc_future_exit_info(mproc_future *f, struct mproc_exit *ret_exit)
 	r = mpr_future_look_up(f, &u);
 	if (r < 0)
 		return r;
-	word = word_of(&u);
+	word = mpr_future_word_of(&u);
 	if (!word)
 		return stale(f);
 	if (!is_done(word))

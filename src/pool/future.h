@@ -29,6 +29,9 @@ int mpr_future_see(mproc_future *f, struct mpr_news *ret_seen);
 /* As mproc_future_wait(). */
 int mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout);
 
+/* The word; 0 if another future, or nothing, is there by now. */
+uint64_t mpr_future_word_of(const struct mpr_future_use *u);
+
 /* The result of one that is DONE, as mproc_future_get(). */
 int mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
 		    size_t *ret_len);

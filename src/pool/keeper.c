@@ -23,6 +23,7 @@
 #include "os/task.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
+#include "pool/map.h"
 #include "pool/owner.h"
 #include "pool/pool.h"
 #include "pool/task.h"
@@ -87,7 +88,7 @@ bury(struct keeper *k, unsigned w, const struct mproc_exit *end)
 			continue;
 		/* A new hint: its worker's may have come back too soon. */
 		word = atomic_load(&f->cell.word);
-		if (mpr_future_state(word) == MPR_FUTURE_QUEUED &&
+		if (mpr_task_waits(&k->use, f, word) &&
 		    mpr_task_announce(&k->use, f, word) < 0)
 			k->announce = true;
 	}
@@ -239,8 +240,8 @@ kill_overdue(struct keeper *k)
 		struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
 		struct mproc_future *f;
 		int64_t started, until;
+		struct mpr_map_use m;
 		uint64_t word, holder;
-		unsigned who;
 
 		if (!record)
 			continue;
@@ -252,6 +253,13 @@ kill_overdue(struct keeper *k)
 		f = mpr_entries_at(k->use.arena, atomic_load(&record->lease));
 		if (!f)
 			continue;
+		if (mpr_map_look_at(&k->use, f, &m)) {
+			until = next;
+			if (mpr_map_is_overdue(&m, w, limit, now, &until))
+				kill_worker(&k->hands[w]);
+			next = until < next ? until : next;
+			continue;
+		}
 		word = atomic_load(&f->cell.word);
 		started = atomic_load(&f->started);
 		if (!mpr_future_runs_at(word, w) || !started)
@@ -260,7 +268,7 @@ kill_overdue(struct keeper *k)
 		if (until > now) {
 			next = until < next ? until : next;
 		} else if (word & MPR_FUTURE_REVOKED ||
-			   mpr_task_revoke(f, word, MPR_FUTURE_OVERDUE, &who)) {
+			   mpr_task_revoke(f, word, MPR_FUTURE_OVERDUE)) {
 			kill_worker(&k->hands[w]);
 		}
 	}
@@ -274,26 +282,48 @@ is_same(const struct mpr_pool_owner *a, const struct mpr_pool_owner *b)
 	       a->namespace == b->namespace;
 }
 
+static void
+kill_number(void *keeper, unsigned w)
+{
+	struct keeper *k = keeper;
+
+	if (w < k->n)
+		kill_worker(&k->hands[w]);
+}
+
+/* Who has it, or shares of it. It is of these workers as long as the numbers are. */
+static void
+kill_workers_of(struct keeper *k, struct mproc_future *f, uint64_t word)
+{
+	struct mpr_map_use m;
+
+	if (mpr_map_look_at(&k->use, f, &m))
+		mpr_map_each_worker(&m, word, kill_number, k);
+	else
+		kill_number(k, (unsigned)(word & MPR_FUTURE_WORKER));
+}
+
 /* A future that nobody will close: its owner is dead. And one that was to be freed by
  * one that is. And one that was revoked by one who was killed before it could have its
- * worker killed. */
+ * worker killed. And a map whose last worker was killed before it could see that it was
+ * at its end. */
 static void
 sweep_one(struct keeper *k, struct mproc_future *f,
 	  struct mpr_pool_owner *dead, struct mpr_pool_owner *alive)
 {
 	uint64_t word = atomic_load(&f->cell.word);
-	unsigned w = (unsigned)(word & MPR_FUTURE_WORKER);
 	struct mpr_pool_owner owner = mpr_future_owner(f);
+	struct mpr_map_use m;
 
 	if (mpr_future_state(word) == MPR_FUTURE_FREED) {
 		if (is_gone(k->use.arena, mpr_future_freer(word)))
 			mpr_future_free(k->use.arena, k->self, f);
 		return;
 	}
-	/* It is of this worker as long as the number is. */
-	if (mpr_future_state(word) == MPR_FUTURE_RUNNING &&
-	    word & MPR_FUTURE_REVOKED && w < k->n)
-		kill_worker(&k->hands[w]);
+	if (mpr_future_is_begun(word) && word & MPR_FUTURE_REVOKED)
+		kill_workers_of(k, f, word);
+	if (mpr_map_look_at(&k->use, f, &m))
+		mpr_map_settle(&m, k->self, word);
 	if (word & MPR_FUTURE_ABANDONED || is_same(&owner, alive))
 		return;
 	if (!is_same(&owner, dead) && !mpr_pool_owner_has_ended(&owner)) {
@@ -302,7 +332,7 @@ sweep_one(struct keeper *k, struct mproc_future *f,
 	}
 	*dead = owner;
 	/* It may have died before it could announce it. */
-	if (mpr_future_state(word) == MPR_FUTURE_QUEUED)
+	if (mpr_task_waits(&k->use, f, word))
 		k->announce = true;
 	mpr_task_abandon(k->use.arena, k->self, f, word);
 }
@@ -332,7 +362,7 @@ sweep(struct keeper *k)
 		mpr_pool_advance(&k->use, MPR_POOL_TERMINATING);
 }
 
-/* Puts a hint for each QUEUED task; what has one already has two. */
+/* Puts hints for all that waits; what has one already has two. */
 static void
 announce_all(struct keeper *k)
 {
@@ -343,7 +373,7 @@ announce_all(struct keeper *k)
 	while (r == 0 && (f = mpr_entries_next(&walk))) {
 		uint64_t word = atomic_load(&f->cell.word);
 
-		if (mpr_future_state(word) == MPR_FUTURE_QUEUED)
+		if (mpr_task_waits(&k->use, f, word))
 			r = mpr_task_announce(&k->use, f, word);
 	}
 	k->announce = r != 0;
@@ -363,7 +393,7 @@ is_unfinished(struct keeper *k, bool drop)
 			mpr_task_drop(&k->use, k->self, f, word,
 				      MPR_FUTURE_SHUT);
 		else if (mpr_future_state(word) == MPR_FUTURE_QUEUED ||
-			 mpr_future_state(word) == MPR_FUTURE_RUNNING)
+			 mpr_future_is_begun(word))
 			return true;
 	}
 	return false;
@@ -382,15 +412,17 @@ revoke_all(struct keeper *k)
 {
 	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
 	struct mproc_future *f;
-	unsigned w;
+	struct mpr_map_use m;
 
 	while ((f = mpr_entries_next(&walk))) {
 		uint64_t word = atomic_load(&f->cell.word);
 
 		mpr_task_drop(&k->use, k->self, f, word, MPR_FUTURE_SHUT);
-		mpr_task_revoke(f, word, MPR_FUTURE_SHUT, &w);
+		mpr_task_revoke(f, word, MPR_FUTURE_SHUT);
+		if (mpr_map_look_at(&k->use, f, &m))
+			mpr_map_settle(&m, k->self, word);
 	}
-	for (w = 0; w < k->n; w++)
+	for (unsigned w = 0; w < k->n; w++)
 		kill_worker(&k->hands[w]);
 }
 

@@ -414,8 +414,7 @@ mproc_pool_stat(mproc_pool *pool, struct mproc_pool_stat *ret_stat)
 		word = atomic_load(&f->cell.word);
 		ret_stat->queued +=
 			mpr_future_state(word) == MPR_FUTURE_QUEUED;
-		ret_stat->running +=
-			mpr_future_state(word) == MPR_FUTURE_RUNNING;
+		ret_stat->running += mpr_future_is_begun(word);
 		ret_stat->futures++;
 	}
 	ret_stat->phase = (int)mpr_pool_phase(&u);

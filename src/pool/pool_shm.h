@@ -138,6 +138,8 @@ static_assert(sizeof(struct mpr_pool_group) == 4096, "shared layout");
  *     +--- w is dead ----+---- w is dead, once too often --> DONE
  *   QUEUED --CANCELED or SHUT--> DONE
  *
+ * A map's (map_shm.h) is SHARED instead of RUNNING, and never QUEUED again.
+ *
  * RUNNING with one of these three is not to be completed by its worker, which is
  * killed, and stays RUNNING until that is dead: a future is not freed while somebody
  * may write to it. Of a future that is DONE the three are what became of it.
@@ -147,6 +149,7 @@ enum mpr_future_state {
 	MPR_FUTURE_RUNNING = 2,
 	MPR_FUTURE_DONE = 3,
 	MPR_FUTURE_FREED = 4,
+	MPR_FUTURE_SHARED = 5, /* a map that was begun */
 };
 
 #define MPR_FUTURE_WORKER UINT64_C(0xffff)
@@ -167,6 +170,11 @@ static_assert(!((MPR_FUTURE_STATE | MPR_FUTURE_ABANDONED) &
 		(MPR_HELD | MPR_WAITERS | MPR_GONE)),
 	      "no word of a future looks like that of something held");
 
+enum mpr_future_kind {
+	MPR_FUTURE_TASK = 0,
+	MPR_FUTURE_MAP = 1,
+};
+
 struct mproc_future {
 	struct mpr_cell cell; /* .generation: that of the pool's cell */
 	_Atomic uint64_t pool; /* offset */
@@ -175,7 +183,7 @@ struct mproc_future {
 	uint64_t fn; /* address of the task */
 	uint64_t in_len; /* bytes behind this structure */
 	uint32_t owner; /* the process that submitted it */
-	uint32_t pad0;
+	uint32_t kind; /* an enum mpr_future_kind */
 	uint64_t owner_since;
 	/* Written by who runs it, and by the keeper if that one is dead. */
 	_Atomic int64_t started; /* ns, or 0 */
@@ -239,7 +247,16 @@ mpr_future_runs_at(uint64_t word, unsigned worker)
 	       (word & MPR_FUTURE_WORKER) == worker;
 }
 
-/* A hint: the future at @offset is QUEUED, and has @word's id. */
+/* Somebody has it, or shares of it. */
+static inline bool
+mpr_future_is_begun(uint64_t word)
+{
+	return mpr_future_state(word) == MPR_FUTURE_RUNNING ||
+	       mpr_future_state(word) == MPR_FUTURE_SHARED;
+}
+
+/* A hint: something of the future at @offset waits to be taken, and it has @word's
+ * id. */
 struct mpr_pool_hint {
 	uint64_t offset;
 	uint64_t word;

@@ -7,33 +7,16 @@
 #include "os/task.h"
 #include "pool/entries.h"
 #include "pool/future.h"
+#include "pool/submit.h"
 #include "pool/task.h"
 
 /* So many times a group of entries that was added may be full at once. */
 #define ATTEMPTS 1000
 
-struct submission {
-	mproc_task *fn;
-	const void *in;
-	size_t len;
-};
-
-static uint64_t
-address_of(mproc_task *fn)
-{
-	union {
-		mproc_task *fn;
-		uint64_t word;
-	} u = { .word = 0 };
-
-	u.fn = fn;
-	return u.word;
-}
-
 /* A BUSY block with the future, QUEUED. */
 static int
 make(const struct mpr_pool_use *u, struct mpr_self *self,
-     const struct submission *s, struct mpr_block_ref *ret_ref,
+     const struct mpr_submission *s, struct mpr_block_ref *ret_ref,
      uint64_t *ret_word)
 {
 	struct mproc_future *f;
@@ -47,13 +30,12 @@ make(const struct mpr_pool_use *u, struct mpr_self *self,
 		return r;
 	f = mpr_arena_at(u->arena, ret_ref->offset);
 	memset(f, 0, sizeof(*f));
-	f->fn = address_of(s->fn);
+	f->kind = s->kind;
+	f->fn = s->fn;
 	f->in_len = s->len;
 	f->owner = self->pid;
 	f->owner_since = atomic_load(&self->shared->joined_at);
 	f->owner_namespace = mpr_task_namespace();
-	if (s->len)
-		memcpy(f + 1, s->in, s->len);
 	atomic_store_explicit(&f->pool, mpr_arena_offset(u->arena, u->pool),
 			      memory_order_relaxed);
 	atomic_store_explicit(&f->cell.generation, u->generation,
@@ -61,13 +43,14 @@ make(const struct mpr_pool_use *u, struct mpr_self *self,
 	*ret_word = mpr_future_word(mpr_arena_epoch(u->arena) *
 					    MPR_FUTURE_ID_UNIT,
 				    MPR_FUTURE_QUEUED, 0);
+	s->fill(s, u, f, *ret_word);
 	atomic_store_explicit(&f->cell.word, *ret_word, memory_order_relaxed);
 	return 0;
 }
 
 static int
 link_new(const struct mpr_pool_use *u, struct mpr_self *self,
-	 const struct submission *s, struct mproc_future **ret_f,
+	 const struct mpr_submission *s, struct mproc_future **ret_f,
 	 uint64_t *ret_word)
 {
 	struct mpr_block_ref ref;
@@ -107,17 +90,14 @@ publish(const struct mpr_pool_use *u, struct mpr_self *self,
 	return r;
 }
 
-static int
-submit(const struct mpr_pool_use *u, struct mpr_self *self,
-       const struct submission *s, struct mproc_future **ret_f)
+int
+mpr_submit(const struct mpr_pool_use *u, struct mpr_self *self,
+	   const struct mpr_submission *s, struct mproc_future **ret_f)
 {
 	struct mproc_future *f;
 	uint64_t word = 0;
 	int r;
 
-	if (!s->fn || (!s->in && s->len))
-		return mpr_fail(-EINVAL, "%s", s->fn ? "in is NULL" :
-						       "fn is NULL");
 	if (mpr_pool_phase(u) != MPR_POOL_OPEN)
 		return closed(u);
 	if (atomic_load(&u->root->image) != mpr_image_mark())
@@ -131,21 +111,47 @@ submit(const struct mpr_pool_use *u, struct mpr_self *self,
 	return r;
 }
 
+struct task_submission {
+	struct mpr_submission submission; /* first */
+	const void *in;
+};
+
+static void
+copy_input(const struct mpr_submission *s, const struct mpr_pool_use *u,
+	   struct mproc_future *f, uint64_t word)
+{
+	(void)u;
+	(void)word;
+	if (s->len)
+		memcpy(f + 1, ((const struct task_submission *)s)->in, s->len);
+}
+
 int
 mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
 		  mproc_future **ret_f)
 {
-	struct submission s = { fn, in, len };
+	union {
+		mproc_task *fn;
+		uint64_t word;
+	} address = { .word = 0 };
+	struct task_submission s = {
+		.submission = { .kind = MPR_FUTURE_TASK, .len = len,
+				.fill = copy_input },
+		.in = in,
+	};
 	struct mpr_pool_use u;
 	struct mpr_self *self;
 	int r;
 
-	if (!ret_f)
-		return mpr_fail(-EINVAL, "ret_f is NULL");
+	if (!ret_f || !fn || (!in && len))
+		return mpr_fail(-EINVAL, "%s is NULL", !ret_f ? "ret_f" :
+						       !fn ? "fn" : "in");
 	r = mpr_pool_look_up(pool, &u);
 	if (r == 0)
 		r = mpr_self(u.arena, &self);
-	return r < 0 ? r : submit(&u, self, &s, ret_f);
+	address.fn = fn;
+	s.submission.fn = address.word;
+	return r < 0 ? r : mpr_submit(&u, self, &s.submission, ret_f);
 }
 
 int

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "os/generation.h"
 #include "pool/entries.h"
+#include "pool/map.h"
 #include "pool/task.h"
 #include "sync/wait.h"
 
@@ -20,14 +21,10 @@ cas(_Atomic uint64_t *word, uint64_t *from, uint64_t to)
 	return atomic_compare_exchange_strong(word, from, to);
 }
 
-/*
- * To the end: DONE, or FREED if nobody wants it. @word is what the caller has it by;
- * the bits @others may have come meanwhile, and after another change it is not the
- * caller's any more. All that is written beside the word was written before.
- */
-static bool
-finish(const struct mpr_pool_use *u, struct mpr_self *self,
-       struct mproc_future *f, uint64_t word, uint64_t others, uint64_t why)
+bool
+mpr_task_finish(const struct mpr_pool_use *u, struct mpr_self *self,
+		struct mproc_future *f, uint64_t word, uint64_t others,
+		uint64_t why)
 {
 	uint64_t seen = word, end;
 	struct mpr_wake k;
@@ -69,40 +66,60 @@ mpr_task_result(const struct mproc_future *f, uint64_t word)
 }
 
 int
-mpr_task_announce(const struct mpr_pool_use *u, struct mproc_future *f,
-		  uint64_t word)
+mpr_task_put_hint(const struct mpr_pool_use *u, struct mproc_future *f,
+		  uint64_t id)
 {
 	const struct mpr_pool_hint hint = {
 		.offset = mpr_arena_offset(u->arena, f),
-		.word = word & MPR_FUTURE_ID,
+		.word = id & MPR_FUTURE_ID,
 	};
 
 	return mproc_queue_put(mpr_pool_queue(u), &hint, sizeof(hint),
 			       MPROC_NOWAIT);
 }
 
+int
+mpr_task_announce(const struct mpr_pool_use *u, struct mproc_future *f,
+		  uint64_t word)
+{
+	struct mpr_map_use m;
+
+	return mpr_map_look_at(u, f, &m) ? mpr_map_announce(&m, word) :
+					   mpr_task_put_hint(u, f, word);
+}
+
+bool
+mpr_task_waits(const struct mpr_pool_use *u, struct mproc_future *f, uint64_t word)
+{
+	struct mpr_map_use m;
+
+	return mpr_map_look_at(u, f, &m) ?
+		       mpr_map_waits(&m, word) :
+		       mpr_future_state(word) == MPR_FUTURE_QUEUED;
+}
+
 bool
 mpr_task_drop(const struct mpr_pool_use *u, struct mpr_self *self,
 	      struct mproc_future *f, uint64_t id, uint64_t why)
 {
-	return finish(u, self, f,
-		      mpr_future_word(id, MPR_FUTURE_QUEUED, 0),
-		      MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED, why);
+	struct mpr_map_use m;
+
+	if (mpr_map_look_at(u, f, &m))
+		return mpr_map_drop(&m, self, id, why);
+	return mpr_task_finish(u, self, f,
+			       mpr_future_word(id, MPR_FUTURE_QUEUED, 0),
+			       MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED, why);
 }
 
 bool
-mpr_task_revoke(struct mproc_future *f, uint64_t id, uint64_t why,
-		unsigned *ret_worker)
+mpr_task_revoke(struct mproc_future *f, uint64_t id, uint64_t why)
 {
 	uint64_t word = atomic_load(&f->cell.word);
 
-	while (!((word ^ id) & MPR_FUTURE_ID) &&
-	       mpr_future_state(word) == MPR_FUTURE_RUNNING &&
-	       !(word & MPR_FUTURE_REVOKED)) {
-		*ret_worker = (unsigned)(word & MPR_FUTURE_WORKER);
+	while (!((word ^ id) & MPR_FUTURE_ID) && mpr_future_is_begun(word) &&
+	       !(word & MPR_FUTURE_REVOKED))
 		if (cas(&f->cell.word, &word, word | why))
 			return true;
-	}
 	return false;
 }
 
@@ -145,9 +162,9 @@ requeue(const struct mpr_pool_use *u, struct mpr_self *self,
 	} while (!cas(&f->cell.word, &word, next));
 }
 
-static void
-note_end(const struct mpr_pool_use *u, struct mpr_self *self,
-	 struct mproc_future *f, const struct mproc_exit *end)
+void
+mpr_task_note_end(const struct mpr_pool_use *u, struct mpr_self *self,
+		  struct mproc_future *f, const struct mproc_exit *end)
 {
 	size_t len;
 	char *report;
@@ -177,7 +194,10 @@ mpr_task_bury(const struct mpr_pool_use *u, struct mpr_self *self,
 	      const struct mproc_exit *end)
 {
 	uint64_t word = atomic_load(&f->cell.word);
+	struct mpr_map_use m;
 
+	if (mpr_map_look_at(u, f, &m))
+		return mpr_map_bury(&m, self, number, end);
 	if (!mpr_future_runs_at(word, number))
 		return false;
 	/* Who dies after this counts it once more: that is one attempt less. */
@@ -189,9 +209,10 @@ mpr_task_bury(const struct mpr_pool_use *u, struct mpr_self *self,
 		if (!mpr_future_runs_at(word, number))
 			return true;
 	}
-	note_end(u, self, f, end);
-	finish(u, self, f, word,
-	       MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED | MPR_FUTURE_REVOKED, 0);
+	mpr_task_note_end(u, self, f, end);
+	mpr_task_finish(u, self, f, word,
+			MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED | MPR_FUTURE_REVOKED,
+			0);
 	return true;
 }
 
@@ -230,9 +251,16 @@ mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 	struct mproc_future *f = mpr_entries_at(me->use.arena, offset);
 	struct mproc_result out = { .worker = me, .f = f };
 	struct mpr_self *self = mpr_self_in(me->use.arena);
+	struct mpr_map_use m;
 	int r;
 
-	if (!f || !self || !take(me, f, word, &word))
+	if (!f || !self)
+		return;
+	if (mpr_map_look_at(&me->use, f, &m)) {
+		mpr_map_run(me, &m, word);
+		return;
+	}
+	if (f->kind != MPR_FUTURE_TASK || !take(me, f, word, &word))
 		return;
 	/* Before the lease is told, by which the keeper looks at it. */
 	atomic_store(&f->started, mproc_now());
@@ -248,8 +276,8 @@ mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 		atomic_store(&me->record->lease, 0);
 	atomic_store(&f->result, r < 0 ? r : 0);
 	self = mpr_self_in(me->use.arena);
-	if (!self || !finish(&me->use, self, f, word,
-			     MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED, 0)) {
+	if (!self || !mpr_task_finish(&me->use, self, f, word,
+				      MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED, 0)) {
 		me->revoked = true;
 		return;
 	}

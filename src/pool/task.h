@@ -28,9 +28,17 @@ struct mpr_worker *mpr_worker_self(void);
  * still. */
 void mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word);
 
-/* Announces a QUEUED task. Returns 0, or as mproc_queue_put() with MPROC_NOWAIT. */
+/* Announces what waits. Returns 0, or as mproc_queue_put() with MPROC_NOWAIT. */
 int mpr_task_announce(const struct mpr_pool_use *u, struct mproc_future *f,
 		      uint64_t word);
+
+/* Puts a hint at a future with @id. As mpr_task_announce(). */
+int mpr_task_put_hint(const struct mpr_pool_use *u, struct mproc_future *f,
+		      uint64_t id);
+
+/* Whether there is something of it that workers may take. */
+bool mpr_task_waits(const struct mpr_pool_use *u, struct mproc_future *f,
+		    uint64_t word);
 
 /* What a future that is DONE, as @word says, has to tell: 0 or a negative error. */
 int mpr_task_result(const struct mproc_future *f, uint64_t word);
@@ -40,17 +48,27 @@ int mpr_task_result(const struct mproc_future *f, uint64_t word);
 bool mpr_task_drop(const struct mpr_pool_use *u, struct mpr_self *self,
 		   struct mproc_future *f, uint64_t id, uint64_t why);
 
-/* RUNNING, at whatever worker, to the same for the reason @why. Returns whether it
- * was; then *@ret_worker is the worker's number, and the keeper is to kill it. */
-bool mpr_task_revoke(struct mproc_future *f, uint64_t id, uint64_t why,
-		     unsigned *ret_worker);
+/* RUNNING or SHARED, at whatever workers, to the same for the reason @why. Returns
+ * whether it was; then the keeper is to kill those. */
+bool mpr_task_revoke(struct mproc_future *f, uint64_t id, uint64_t why);
 
 /* RUNNING to DONE, or QUEUED again, by the keeper: worker @number is dead, @end is how
- * it died, or NULL if nobody knows. Returns whether the task was its; if it is QUEUED
- * then, the caller announces it. */
+ * it died, or NULL if nobody knows. Returns whether the task was its; if it waits then,
+ * the caller announces it. */
 bool mpr_task_bury(const struct mpr_pool_use *u, struct mpr_self *self,
 		   struct mproc_future *f, unsigned number,
 		   const struct mproc_exit *end);
+
+/* To the end: DONE, or FREED if nobody wants it. @word is what the caller has it by;
+ * the bits @others may have come meanwhile, and after another change it is not the
+ * caller's any more. All that is written beside the word was written before. */
+bool mpr_task_finish(const struct mpr_pool_use *u, struct mpr_self *self,
+		     struct mproc_future *f, uint64_t word, uint64_t others,
+		     uint64_t why);
+
+/* How a worker has ended by which a task has failed. */
+void mpr_task_note_end(const struct mpr_pool_use *u, struct mpr_self *self,
+		       struct mproc_future *f, const struct mproc_exit *end);
 
 /* The result is not wanted any more. Frees it now, or has it freed once the task is
  * done. @id is that of its word: the place may be another's by now. Returns false if

@@ -23,13 +23,11 @@ static struct scene {
 static int
 task(const void *in, size_t len, struct mproc_result *out)
 {
-	unsigned w;
-
 	s.runs++;
 	if (s.canceled)
 		assert_true(mpr_task_revoke(s.canceled,
 					    atomic_load(&s.canceled->cell.word),
-					    MPR_FUTURE_CANCELED, &w));
+					    MPR_FUTURE_CANCELED));
 	assert_int_equal(mproc_result_set(out, in, len), 0);
 	return s.result;
 }
@@ -144,16 +142,15 @@ static void
 what_is_revoked_is_done_once_its_worker_is_dead(void **state)
 {
 	mproc_future *f = submit();
-	unsigned w = 7;
 
 	(void)state;
-	assert_false(mpr_task_revoke(f, word_of(f), MPR_FUTURE_OVERDUE, &w));
+	assert_false(mpr_task_revoke(f, word_of(f), MPR_FUTURE_OVERDUE));
 	s.canceled = f;
 	run_at(1, f, word_of(f));
 	/* The worker has come to the task's end, and was too late. */
 	assert_true(s.workers[1].revoked);
 	expect(f, MPR_FUTURE_RUNNING, 0);
-	assert_false(mpr_task_revoke(f, word_of(f), MPR_FUTURE_OVERDUE, &w));
+	assert_false(mpr_task_revoke(f, word_of(f), MPR_FUTURE_OVERDUE));
 	assert_false(bury(f, 0));
 	/* In spite of .retries. */
 	assert_true(bury(f, 1));
@@ -287,7 +284,6 @@ what_is_revoked_comes_to_an_end(void **state)
 {
 	mproc_pool *pool;
 	mproc_future *f;
-	unsigned w;
 
 	(void)state;
 	/* Before the pool: its workers know where. */
@@ -298,7 +294,7 @@ what_is_revoked_comes_to_an_end(void **state)
 	assert_int_equal(mproc_pool_submit(pool, never_return, NULL, 0, &f), 0);
 	while (!atomic_load(begun))
 		mpr_task_yield();
-	assert_true(mpr_task_revoke(f, word_of(f), MPR_FUTURE_CANCELED, &w));
+	assert_true(mpr_task_revoke(f, word_of(f), MPR_FUTURE_CANCELED));
 	assert_int_equal(mproc_future_wait(f, mproc_sec(10)), 0);
 	expect(f, MPR_FUTURE_DONE, -ECANCELED);
 	mproc_future_close(f);

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "os/generation.h"
+#include "pool/entries.h"
+#include "pool/keeping.h"
+#include "pool/map.h"
+
+static bool
+cas(_Atomic uint64_t *word, uint64_t *from, uint64_t to)
+{
+	return atomic_compare_exchange_strong(word, from, to);
+}
+
+size_t
+mpr_map_size(uint64_t n, unsigned n_shares)
+{
+	return sizeof(struct mproc_future) + sizeof(struct mpr_map) +
+	       n_shares * sizeof(struct mpr_map_share) +
+	       mpr_round_up(n / 8 + 1, 64);
+}
+
+bool
+mpr_map_look_at(const struct mpr_pool_use *u, struct mproc_future *f,
+		struct mpr_map_use *ret_m)
+{
+	struct mpr_map *map = mpr_map_behind(f);
+	struct mpr_block_ref ref;
+	struct mpr_map_use *m = ret_m;
+
+	if (f->kind != MPR_FUTURE_MAP ||
+	    !mpr_heap_find_linked(u->arena, mpr_arena_offset(u->arena, f), &ref) ||
+	    ref.size < mpr_map_size(0, 0))
+		return false;
+	*m = (struct mpr_map_use){
+		.pool = u,
+		.f = f,
+		.map = map,
+		.shares = (struct mpr_map_share *)(map + 1),
+		.n = map->n,
+		.chunk = map->chunk,
+		.n_shares = map->n_shares,
+		.size = ref.size,
+	};
+	if (m->n > MPR_MAP_ITEMS_MAX || m->n_shares > MPR_POOL_WORKERS_MAX ||
+	    !m->chunk || m->chunk > MPR_MAP_ITEMS_MAX ||
+	    ref.size < mpr_map_size(m->n, m->n_shares))
+		return false;
+	m->bits = (_Atomic uint64_t *)(m->shares + m->n_shares);
+	m->n_chunks = m->n / m->chunk + (m->n % m->chunk != 0);
+	return true;
+}
+
+/* The end of the chunk with @item. */
+static uint64_t
+chunk_end(const struct mpr_map_use *m, uint64_t item)
+{
+	uint64_t end = (item / m->chunk + 1) * m->chunk;
+
+	return end < m->n ? end : m->n;
+}
+
+static bool
+is_item(const struct mpr_map_use *m, uint64_t desk)
+{
+	return desk & MPR_DESK_HAS && mpr_desk_item(desk) < m->n;
+}
+
+static uint64_t
+share_word(uint64_t id, enum mpr_future_state state, unsigned worker)
+{
+	return mpr_future_word(id, state, worker);
+}
+
+bool
+mpr_map_waits(const struct mpr_map_use *m, uint64_t id)
+{
+	uint64_t queued = share_word(id, MPR_FUTURE_QUEUED, 0);
+
+	for (unsigned s = 0; s < m->n_shares; s++)
+		if (atomic_load(&m->shares[s].word) == queued)
+			return true;
+	return false;
+}
+
+int
+mpr_map_announce(const struct mpr_map_use *m, uint64_t id)
+{
+	uint64_t queued = share_word(id, MPR_FUTURE_QUEUED, 0);
+	int r = 0, n = 0;
+
+	for (unsigned s = 0; s < m->n_shares && r == 0; s++) {
+		if (atomic_load(&m->shares[s].word) != queued)
+			continue;
+		r = mpr_task_put_hint(m->pool, m->f, id);
+		n += r == 0;
+	}
+	/* Who takes one does all if nobody else comes. */
+	return n ? 0 : r;
+}
+
+/* Notes the last claim that was made, as @next says, in the desk of its share, unless
+ * that was done. */
+static void
+note_claim(const struct mpr_map_use *m, uint64_t next)
+{
+	uint64_t chunks = next / MPR_MAP_CHUNK_UNIT, share = next & MPR_MAP_SHARE;
+	uint64_t desk, first;
+
+	if (!chunks || share >= m->n_shares)
+		return;
+	first = (chunks - 1) * m->chunk;
+	desk = atomic_load(&m->shares[share].desk);
+	/* Later values have a later item, or HAS; so if it is this one still, it has
+	 * not been noted, and the CAS is for this claim and no other. */
+	if (!(desk & MPR_DESK_HAS) && mpr_desk_item(desk) <= first)
+		cas(&m->shares[share].desk, &desk,
+		    mpr_desk(first, MPR_DESK_HAS));
+}
+
+/* The next chunk for share @s, which is the caller's and has none. */
+static bool
+claim(const struct mpr_map_use *m, unsigned s)
+{
+	/* seq_cst: the CAS says at once which chunk is whose. */
+	uint64_t next = atomic_load(&m->map->next), chunks;
+
+	do {
+		chunks = next / MPR_MAP_CHUNK_UNIT;
+		if (chunks >= m->n_chunks)
+			return false;
+		note_claim(m, next);
+	} while (!cas(&m->map->next, &next,
+		      (chunks + 1) * MPR_MAP_CHUNK_UNIT | s));
+	note_claim(m, (chunks + 1) * MPR_MAP_CHUNK_UNIT | s);
+	return true;
+}
+
+static bool
+is_failed(const struct mpr_map_use *m, uint64_t item)
+{
+	return atomic_load(&m->bits[item / 64]) >> item % 64 & 1;
+}
+
+/* The errors of items, made if there are none; NULL without memory. */
+static _Atomic int32_t *
+codes_of(const struct mpr_map_use *m, struct mpr_self *self)
+{
+	mproc_arena *a = m->pool->arena;
+	struct mpr_block_ref ref;
+
+	if (!atomic_load(&m->map->codes) && self &&
+	    mpr_heap_reserve_dirty(a, self, m->n * sizeof(int32_t), &ref) == 0 &&
+	    !mpr_block_try_link(a, self, &ref, &m->map->codes))
+		mpr_block_cancel(self, &ref);
+	if (!atomic_load(&m->map->codes) ||
+	    !mpr_heap_find_at(a, &m->map->codes, &ref) ||
+	    ref.size / sizeof(int32_t) < m->n)
+		return NULL;
+	return mpr_arena_at(a, ref.offset);
+}
+
+/* An item has failed. By who has its share. Again it has no effect. */
+static void
+fail(const struct mpr_map_use *m, struct mpr_self *self, uint64_t item, int error)
+{
+	_Atomic int32_t *codes = codes_of(m, self);
+
+	if (codes)
+		atomic_store(&codes[item], error);
+	atomic_store(&m->map->failed, 1);
+	/* seq_cst: the error is there before. */
+	atomic_fetch_or(&m->bits[item / 64], UINT64_C(1) << item % 64);
+	if (m->map->fail_fast)
+		atomic_store(&m->map->stopped, 1);
+}
+
+/* Nothing more of it is to be begun. */
+static bool
+is_over(const struct mpr_map_use *m)
+{
+	return atomic_load(&m->f->cell.word) & MPR_FUTURE_REVOKED ||
+	       atomic_load(&m->map->stopped);
+}
+
+/* The caller's desk, from *@desk to @to. Returns false if it has become OVERDUE. */
+static bool
+move(struct mpr_map_share *share, uint64_t *desk, uint64_t to, bool limited)
+{
+	if (limited && !cas(&share->desk, desk, to))
+		return false;
+	/* Release: what was done for the item before is there. Pairs with the loads
+	 * of who buries us, and of who counts. */
+	if (!limited)
+		atomic_store_explicit(&share->desk, to, memory_order_release);
+	*desk = to;
+	return true;
+}
+
+static mproc_map_fn *
+function_of(const struct mproc_future *f)
+{
+	union {
+		uint64_t word;
+		mproc_map_fn *fn;
+	} u = { f->fn };
+
+	return u.fn;
+}
+
+enum chunk_end {
+	CHUNK_DONE,
+	CHUNK_STOPPED, /* by fail_fast */
+	CHUNK_LOST, /* overdue */
+	CHUNK_FORKED, /* this is a child of an item's */
+};
+
+/* Does the chunk that the share has. */
+static enum chunk_end
+run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
+	  struct mpr_map_share *share, bool limited)
+{
+	const struct mpr_map *map = m->map;
+	const size_t in_size = map->in_size, out_size = map->out_size;
+	const bool fail_fast = map->fail_fast;
+	uint64_t desk = atomic_load(&share->desk);
+	uint64_t item = mpr_desk_item(desk), end = chunk_end(m, item);
+	const uint64_t first = item;
+	/* The submitter has the same image, and the same addresses. */
+	uint64_t in = map->in + item * in_size;
+	uint64_t out = map->out + item * out_size;
+	void *ctx = mpr_map_address(map->ctx);
+	mproc_map_fn *fn = function_of(m->f);
+	int r;
+
+	do {
+		if (limited)
+			/* Before the desk, by which the keeper looks at it. */
+			atomic_store(&share->started, mproc_now());
+		if (!move(share, &desk,
+			  mpr_desk(item, MPR_DESK_HAS | MPR_DESK_BEGUN), limited))
+			return CHUNK_LOST;
+		r = fn(mpr_map_address(in), mpr_map_address(out), ctx);
+		if (mpr_unlikely(me->generation != mpr_generation()))
+			return CHUNK_FORKED;
+		if (mpr_unlikely(r < 0))
+			fail(m, mpr_self_in(m->pool->arena), item, r);
+		in += in_size;
+		out += out_size;
+		item++;
+		if (fail_fast && item < end && atomic_load(&map->stopped)) {
+			atomic_fetch_add(&me->record->done, item - first);
+			return move(share, &desk, mpr_desk(item, MPR_DESK_HAS),
+				    limited) ? CHUNK_STOPPED : CHUNK_LOST;
+		}
+	} while (item < end);
+	atomic_fetch_add(&me->record->done, item - first);
+	return move(share, &desk, mpr_desk(item, 0), limited) ? CHUNK_DONE :
+								CHUNK_LOST;
+}
+
+/* QUEUED to RUNNING at us; returns its number, or -1. From then on the map stays. */
+static int
+take(const struct mpr_map_use *m, uint64_t id, unsigned worker)
+{
+	for (unsigned s = 0; s < m->n_shares; s++) {
+		uint64_t queued = share_word(id, MPR_FUTURE_QUEUED, 0);
+
+		if (atomic_load(&m->shares[s].word) == queued &&
+		    cas(&m->shares[s].word, &queued,
+			share_word(id, MPR_FUTURE_RUNNING, worker)))
+			return (int)s;
+	}
+	return -1;
+}
+
+/* The future, from QUEUED to SHARED. */
+static void
+begin(const struct mpr_map_use *m)
+{
+	uint64_t word = atomic_load(&m->f->cell.word);
+
+	while (mpr_future_state(word) == MPR_FUTURE_QUEUED &&
+	       !cas(&m->f->cell.word, &word,
+		    mpr_future_with(word, MPR_FUTURE_SHARED, 0)))
+		;
+}
+
+static enum chunk_end
+run_chunks(struct mpr_worker *me, const struct mpr_map_use *m, unsigned s,
+	   bool limited)
+{
+	struct mpr_map_share *share = &m->shares[s];
+	enum chunk_end end = CHUNK_DONE;
+
+	begin(m);
+	while (end == CHUNK_DONE && !is_over(m)) {
+		/* What is no item after that was scribbled. */
+		if (!is_item(m, atomic_load(&share->desk)) &&
+		    (!claim(m, s) || !is_item(m, atomic_load(&share->desk))))
+			break;
+		end = run_chunk(me, m, share, limited);
+	}
+	return end;
+}
+
+void
+mpr_map_run(struct mpr_worker *me, const struct mpr_map_use *m, uint64_t id)
+{
+	bool outermost = !me->depth;
+	struct mpr_self *self;
+	enum chunk_end end;
+	int s = take(m, id, me->number);
+	uint64_t word;
+
+	if (s < 0)
+		return;
+	me->depth++;
+	if (outermost)
+		atomic_store(&me->record->lease,
+			     mpr_arena_offset(m->pool->arena, m->f));
+	end = run_chunks(me, m, (unsigned)s,
+			 outermost && atomic_load(&m->pool->root->task_timeout));
+	if (end == CHUNK_FORKED)
+		return;
+	me->depth--;
+	if (outermost)
+		atomic_store(&me->record->lease, 0);
+	atomic_store(&m->shares[s].started, 0);
+	word = share_word(id, MPR_FUTURE_RUNNING, me->number);
+	/* seq_cst: of those that do this at the same time, the last one finds in
+	 * mpr_map_settle() that all have. */
+	if (end == CHUNK_LOST ||
+	    !cas(&m->shares[s].word, &word, share_word(id, MPR_FUTURE_DONE, 0))) {
+		me->revoked = true;
+		return;
+	}
+	self = mpr_self_in(m->pool->arena);
+	if (self)
+		mpr_map_settle(m, self, id);
+}
+
+/* What stays of a share that nobody has is not to be done: DONE. Returns false if it
+ * is to be done, or somebody has it. */
+static bool
+close_share(const struct mpr_map_use *m, struct mpr_map_share *share, uint64_t id)
+{
+	uint64_t word = atomic_load(&share->word);
+
+	/* Another map is there by now. */
+	if ((word ^ id) & MPR_FUTURE_ID)
+		return false;
+	if (mpr_future_state(word) == MPR_FUTURE_QUEUED &&
+	    (is_over(m) || !is_item(m, atomic_load(&share->desk))))
+		return cas(&share->word, &word,
+			   share_word(id, MPR_FUTURE_DONE, 0));
+	return mpr_future_state(word) == MPR_FUTURE_DONE;
+}
+
+/* The caller may have no share: nothing is written but by a CAS that names the id. */
+void
+mpr_map_settle(const struct mpr_map_use *m, struct mpr_self *self, uint64_t id)
+{
+	uint64_t word = atomic_load(&m->f->cell.word);
+
+	if ((word ^ id) & MPR_FUTURE_ID ||
+	    (mpr_future_state(word) != MPR_FUTURE_QUEUED &&
+	     mpr_future_state(word) != MPR_FUTURE_SHARED) ||
+	    (!is_over(m) && atomic_load(&m->map->next) / MPR_MAP_CHUNK_UNIT <
+				    m->n_chunks))
+		return;
+	for (unsigned s = 0; s < m->n_shares; s++)
+		if (!close_share(m, &m->shares[s], id))
+			return;
+	while (mpr_future_state(word) == MPR_FUTURE_QUEUED &&
+	       !((word ^ id) & MPR_FUTURE_ID))
+		if (cas(&m->f->cell.word, &word,
+			mpr_future_with(word, MPR_FUTURE_SHARED, 0)))
+			break;
+	mpr_task_finish(m->pool, self, m->f,
+			mpr_future_word(id, MPR_FUTURE_SHARED, 0),
+			MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED | MPR_FUTURE_REVOKED,
+			0);
+}
+
+bool
+mpr_map_drop(const struct mpr_map_use *m, struct mpr_self *self, uint64_t id,
+	     uint64_t why)
+{
+	uint64_t word = atomic_load(&m->f->cell.word);
+
+	do {
+		if ((word ^ id) & MPR_FUTURE_ID ||
+		    mpr_future_state(word) != MPR_FUTURE_QUEUED)
+			return false;
+	} while (!cas(&m->f->cell.word, &word,
+		      mpr_future_with(word, MPR_FUTURE_SHARED, 0) | why));
+	mpr_map_settle(m, self, id);
+	return true;
+}
+
+void
+mpr_map_each_worker(const struct mpr_map_use *m, uint64_t id,
+		    mpr_map_worker_fn *fn, void *ctx)
+{
+	for (unsigned s = 0; s < m->n_shares; s++) {
+		uint64_t word = atomic_load(&m->shares[s].word);
+
+		if (!((word ^ id) & MPR_FUTURE_ID) &&
+		    mpr_future_state(word) == MPR_FUTURE_RUNNING)
+			fn(ctx, (unsigned)(word & MPR_FUTURE_WORKER));
+	}
+}
+
+void
+mpr_map_doom(const struct mpr_map_use *m, uint64_t id)
+{
+	for (unsigned s = 0; s < m->n_shares; s++) {
+		uint64_t word = atomic_load(&m->shares[s].word), holder;
+		struct mpr_pool_worker *record;
+
+		if ((word ^ id) & MPR_FUTURE_ID ||
+		    mpr_future_state(word) != MPR_FUTURE_RUNNING)
+			continue;
+		record = mpr_pool_worker_at(m->pool, word & MPR_FUTURE_WORKER);
+		holder = record ? atomic_load(&record->word) : 0;
+		/* The number is another's only after the share was taken from
+		 * the one that had it. */
+		if (holder && atomic_load(&m->shares[s].word) == word)
+			atomic_store(&record->doomed, holder);
+	}
+	mpr_keeping_wake(m->pool);
+}
+
+/* What the dead worker was doing of its share: the item in its hands is to be done
+ * again, or has failed. */
+static void
+bury_item(const struct mpr_map_use *m, struct mpr_self *self,
+	  struct mpr_map_share *share, unsigned number,
+	  const struct mproc_exit *end)
+{
+	uint64_t desk = atomic_load(&share->desk), item = mpr_desk_item(desk);
+	uint64_t deaths = atomic_load(&share->deaths);
+	bool failed;
+
+	if (!is_item(m, desk) || !(desk & MPR_DESK_BEGUN))
+		return;
+	failed = is_failed(m, item);
+	if (!failed && desk & MPR_DESK_OVERDUE) {
+		fail(m, self, item, -ETIMEDOUT);
+	} else if (!failed) {
+		/* It was killed for the map's sake. */
+		if (atomic_load(&m->f->cell.word) & MPR_FUTURE_REVOKED)
+			return;
+		deaths = deaths / MPR_MAP_DEATHS_ITEM_UNIT == item ?
+				 deaths + 1 :
+				 item * MPR_MAP_DEATHS_ITEM_UNIT | 1;
+		/* Who dies after this counts it once more: that is one attempt
+		 * less. */
+		atomic_store(&share->deaths, deaths);
+		atomic_fetch_add(&m->f->deaths, 1);
+		if ((deaths & MPR_MAP_DEATHS) <=
+			    atomic_load(&m->pool->root->retries) &&
+		    !atomic_load(&m->map->stopped)) {
+			atomic_fetch_add(&m->pool->root->retried, 1);
+			return;
+		}
+		atomic_store(&m->f->pid, end ? (uint32_t)end->pid : 0);
+		atomic_store(&m->f->worker, number);
+		mpr_task_note_end(m->pool, self, m->f, end);
+		fail(m, self, item, -EOWNERDEAD);
+	}
+	item++;
+	atomic_store(&share->desk,
+		     mpr_desk(item, item < chunk_end(m, item - 1) ?
+					    MPR_DESK_HAS : 0));
+}
+
+bool
+mpr_map_bury(const struct mpr_map_use *m, struct mpr_self *self, unsigned number,
+	     const struct mproc_exit *end)
+{
+	uint64_t id = atomic_load(&m->f->cell.word) & MPR_FUTURE_ID;
+	uint64_t word = share_word(id, MPR_FUTURE_RUNNING, number);
+	bool had = false;
+
+	for (unsigned s = 0; s < m->n_shares; s++) {
+		struct mpr_map_share *share = &m->shares[s];
+
+		if (atomic_load(&share->word) != word)
+			continue;
+		had = true;
+		begin(m);
+		note_claim(m, atomic_load(&m->map->next));
+		bury_item(m, self, share, number, end);
+		atomic_store(&share->started, 0);
+		/* Last: somebody else may have it now. */
+		atomic_store(&share->word,
+			     share_word(id, MPR_FUTURE_QUEUED, 0));
+	}
+	/* Also for one that has died before it could do this. */
+	mpr_map_settle(m, self, id);
+	return had;
+}
+
+bool
+mpr_map_is_overdue(const struct mpr_map_use *m, unsigned number, int64_t limit,
+		   int64_t now, int64_t *ret_next)
+{
+	uint64_t word = share_word(atomic_load(&m->f->cell.word),
+				   MPR_FUTURE_RUNNING, number);
+
+	for (unsigned s = 0; s < m->n_shares; s++) {
+		struct mpr_map_share *share = &m->shares[s];
+		uint64_t desk = atomic_load(&share->desk);
+		/* After the desk: it may be the time of a later item, but not of
+		 * one before. */
+		int64_t started = atomic_load(&share->started);
+
+		if (atomic_load(&share->word) != word || !started ||
+		    !(desk & MPR_DESK_BEGUN))
+			continue;
+		if (desk & MPR_DESK_OVERDUE)
+			return true;
+		/* Scribbled. */
+		if (started < 0 || started > now)
+			started = now;
+		if (now - started < limit)
+			*ret_next = limit > INT64_MAX - started ?
+					    INT64_MAX : started + limit;
+		else
+			return cas(&share->desk, &desk, desk | MPR_DESK_OVERDUE);
+	}
+	return false;
+}

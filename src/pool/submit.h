@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a future comes to be: all that it is to be is written before it is linked, and
+ * then it is announced.
+ */
+#ifndef MPR_POOL_SUBMIT_H
+#define MPR_POOL_SUBMIT_H
+
+#include "pool/pool_shm.h"
+
+struct mpr_submission {
+	enum mpr_future_kind kind;
+	uint64_t fn; /* address */
+	size_t len; /* bytes behind the future, which fill() writes */
+	void (*fill)(const struct mpr_submission *s, const struct mpr_pool_use *u,
+		     struct mproc_future *f, uint64_t word);
+};
+
+/* Returns 0, or as mproc_pool_submit(). */
+int mpr_submit(const struct mpr_pool_use *u, struct mpr_self *self,
+	       const struct mpr_submission *s, struct mproc_future **ret_f);
+
+#endif

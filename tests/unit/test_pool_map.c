@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The words of a map: whose a chunk is, what becomes of an item whose worker is dead,
+ * and when a map is at its end. Nothing runs here but the test, as whoever it is.
+ */
+#include <errno.h>
+
+#include "common.h"
+#include "pool/entries.h"
+#include "pool/map.h"
+#include "pool/pool.h"
+
+#define N 10
+#define CHUNK 4
+
+static struct scene {
+	struct mpr_pool_use use;
+	struct mpr_self *self;
+	struct mpr_worker workers[3];
+	unsigned begun[N];
+	mproc_future *f;
+	struct mpr_map_use m;
+	uint64_t id;
+	void (*in_item)(int i);
+} s;
+
+static int
+item(const void *in, void *out, void *ctx)
+{
+	int i;
+
+	(void)out;
+	(void)ctx;
+	memcpy(&i, in, sizeof(i));
+	s.begun[i]++;
+	if (s.in_item)
+		s.in_item(i);
+	return 0;
+}
+
+static void
+map(const struct mproc_map_opts *o)
+{
+	int in[N];
+
+	for (int i = 0; i < N; i++)
+		in[i] = i;
+	memset(s.begun, 0, sizeof(s.begun));
+	assert_int_equal(mproc_pool_map_async(s.use.pool, item, NULL, in,
+					      sizeof(int), NULL, 0, N, o, &s.f),
+			 0);
+	assert_true(mpr_map_look_at(&s.use, s.f, &s.m));
+	s.id = atomic_load(&s.f->cell.word);
+	assert_int_equal(s.m.n_shares, 3);
+	assert_int_equal(s.m.n_chunks, 3);
+}
+
+static void
+map_items(void)
+{
+	map(MPROC_OPTS(mproc_map_opts, .chunk = CHUNK));
+}
+
+static void
+run_at(unsigned w)
+{
+	mpr_map_run(&s.workers[w], &s.m, s.id);
+}
+
+static bool
+bury(unsigned w)
+{
+	return mpr_map_bury(&s.m, s.self, w,
+			    &(struct mproc_exit){ .code = -1, .signal = 9 });
+}
+
+/* Share @share is worker @w's, and says @desk. */
+static void
+give(unsigned share, unsigned w, uint64_t desk)
+{
+	atomic_store(&s.m.shares[share].word,
+		     mpr_future_word(s.id, MPR_FUTURE_RUNNING, w));
+	atomic_store(&s.m.shares[share].desk, desk);
+}
+
+static void
+expect_done(int result)
+{
+	uint64_t word = atomic_load(&s.f->cell.word);
+	size_t first, items;
+
+	assert_int_equal(mpr_future_state(word), MPR_FUTURE_DONE);
+	assert_int_equal(mpr_map_result(&s.m, word, &first, &items), result);
+	for (unsigned i = 0; i < s.m.n_shares; i++)
+		assert_int_equal(mpr_future_state(
+					 atomic_load(&s.m.shares[i].word)),
+				 MPR_FUTURE_DONE);
+	mproc_future_close(s.f);
+}
+
+static void
+expect_begun(int from, int to, unsigned times)
+{
+	for (int i = from; i < to; i++)
+		assert_int_equal(s.begun[i], times);
+}
+
+static bool
+is_done(void)
+{
+	return mpr_future_state(atomic_load(&s.f->cell.word)) ==
+	       MPR_FUTURE_DONE;
+}
+
+static void
+one_worker_does_all(void **state)
+{
+	(void)state;
+	map_items();
+	run_at(2);
+	expect_begun(0, N, 1);
+	assert_false(mpr_map_waits(&s.m, s.id));
+	/* Hints that come too late. */
+	run_at(0);
+	expect_done(0);
+	assert_int_equal(s.workers[2].depth, 0);
+}
+
+/* It was stopped, or killed, between the claim and the note of it. */
+static void
+a_claim_is_noted_by_who_comes_next(void **state)
+{
+	(void)state;
+	map_items();
+	give(1, 1, 0);
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	run_at(0);
+	expect_begun(0, CHUNK, 0);
+	expect_begun(CHUNK, N, 1);
+	assert_int_equal(atomic_load(&s.m.shares[1].desk),
+			 mpr_desk(0, MPR_DESK_HAS));
+	assert_false(is_done());
+	assert_int_equal(mpr_map_progress(&s.m), N - CHUNK);
+	assert_true(bury(1));
+	assert_false(bury(1));
+	assert_int_equal(atomic_load(&s.f->deaths), 0);
+	assert_true(mpr_map_waits(&s.m, s.id));
+	run_at(0);
+	expect_begun(0, N, 1);
+	expect_done(0);
+}
+
+static void
+the_last_claim_is_noted_by_who_buries(void **state)
+{
+	(void)state;
+	map_items();
+	give(1, 1, 0);
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	assert_true(bury(1));
+	assert_int_equal(atomic_load(&s.m.shares[1].desk),
+			 mpr_desk(0, MPR_DESK_HAS));
+	run_at(0);
+	run_at(0);
+	expect_begun(0, N, 1);
+	expect_done(0);
+}
+
+/* Who was late with a note notes nothing of a chunk that was done meanwhile. */
+static void
+a_note_that_comes_too_late_has_no_effect(void **state)
+{
+	(void)state;
+	map_items();
+	/* Share 1 has done chunk 0, and nobody has claimed another. */
+	give(1, 1, mpr_desk(CHUNK, 0));
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	run_at(0);
+	expect_begun(0, CHUNK, 0);
+	expect_begun(CHUNK, N, 1);
+	assert_int_equal(atomic_load(&s.m.shares[1].desk), mpr_desk(CHUNK, 0));
+	assert_true(bury(1));
+	expect_done(0);
+}
+
+static void
+an_item_in_dead_hands_is_begun_again_as_often_as_it_may(void **state)
+{
+	size_t first = 0;
+	int error;
+
+	(void)state;
+	map_items();
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	for (unsigned i = 1; i <= 3; i++) {
+		give(1, 1, mpr_desk(2, MPR_DESK_HAS | MPR_DESK_BEGUN));
+		assert_true(bury(1));
+		assert_int_equal(atomic_load(&s.f->deaths), i);
+		assert_int_equal(mpr_desk_item(
+					 atomic_load(&s.m.shares[1].desk)),
+				 i <= 2 ? 2 : 3);
+	}
+	/* Another item has its own count; the last one of a chunk. */
+	give(1, 1, mpr_desk(3, MPR_DESK_HAS | MPR_DESK_BEGUN));
+	assert_true(bury(1));
+	assert_int_equal(atomic_load(&s.m.shares[1].desk),
+			 mpr_desk(3, MPR_DESK_HAS | MPR_DESK_BEGUN));
+	for (int i = 0; i < 2; i++) {
+		give(1, 1, mpr_desk(3, MPR_DESK_HAS | MPR_DESK_BEGUN));
+		assert_true(bury(1));
+	}
+	assert_int_equal(atomic_load(&s.m.shares[1].desk), mpr_desk(4, 0));
+	run_at(0);
+	expect_begun(0, CHUNK, 0);
+	expect_begun(CHUNK, N, 1);
+	for (; first < 4; first++) {
+		if (first < 2)
+			continue;
+		assert_int_equal(mproc_future_next_failed(s.f, &first, &error),
+				 0);
+		assert_int_equal(error, -EOWNERDEAD);
+	}
+	assert_int_equal(mproc_future_next_failed(s.f, &first, &error), -ENODATA);
+	expect_done(-EOWNERDEAD);
+}
+
+static void
+an_overdue_item_is_not_begun_again(void **state)
+{
+	int64_t next = 0;
+	size_t first = 0;
+	int error;
+
+	(void)state;
+	map_items();
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	give(1, 1, mpr_desk(2, MPR_DESK_HAS | MPR_DESK_BEGUN));
+	/* Without a limit of its own: a part of what has one. */
+	assert_false(mpr_map_is_overdue(&s.m, 1, 10, 1000, &next));
+	atomic_store(&s.m.shares[1].started, 995);
+	assert_false(mpr_map_is_overdue(&s.m, 0, 10, 2000, &next));
+	assert_int_equal(next, 0);
+	assert_false(mpr_map_is_overdue(&s.m, 1, 10, 1000, &next));
+	assert_int_equal(next, 1005);
+	assert_false(mpr_map_is_overdue(&s.m, 1, INT64_MAX, 1000, &next));
+	assert_int_equal(next, INT64_MAX);
+	assert_true(mpr_map_is_overdue(&s.m, 1, 10, 1005, &next));
+	assert_true(mpr_map_is_overdue(&s.m, 1, 10, 1005, &next));
+	assert_true(bury(1));
+	assert_int_equal(atomic_load(&s.f->deaths), 0);
+	run_at(0);
+	run_at(0);
+	expect_begun(0, 3, 0);
+	expect_begun(3, N, 1);
+	assert_int_equal(mproc_future_next_failed(s.f, &first, &error), 0);
+	assert_int_equal(first, 2);
+	expect_done(-ETIMEDOUT);
+}
+
+static void
+make_overdue(int i)
+{
+	int64_t next;
+
+	if (i == 5)
+		assert_true(mpr_map_is_overdue(&s.m, 0, 0, mproc_now(), &next));
+}
+
+/* The worker has come to the item's end, and is to be killed all the same: it begins no
+ * other. */
+static void
+who_is_overdue_goes_no_further(void **state)
+{
+	(void)state;
+	atomic_store(&s.use.root->task_timeout, 1);
+	map_items();
+	s.in_item = make_overdue;
+	run_at(0);
+	assert_true(s.workers[0].revoked);
+	expect_begun(0, 6, 1);
+	expect_begun(6, N, 0);
+	assert_true(bury(0));
+	s.in_item = NULL;
+	run_at(1);
+	expect_begun(0, N, 1);
+	expect_done(-ETIMEDOUT);
+}
+
+static void
+cancel_in_item(int i)
+{
+	if (i == 1)
+		assert_true(mpr_task_revoke(s.f, s.id, MPR_FUTURE_CANCELED));
+}
+
+static void
+what_is_revoked_is_done_when_nobody_has_a_share(void **state)
+{
+	size_t first, items;
+
+	(void)state;
+	map_items();
+	give(1, 1, 0);
+	s.in_item = cancel_in_item;
+	run_at(0);
+	/* To the end of the chunk: it would be killed before. */
+	expect_begun(0, CHUNK, 1);
+	expect_begun(CHUNK, N, 0);
+	assert_false(is_done());
+	assert_true(bury(1));
+	assert_int_equal(mpr_map_result(&s.m, atomic_load(&s.f->cell.word),
+					&first, &items), -ECANCELED);
+	assert_int_equal(first, CHUNK);
+	assert_int_equal(items, N - CHUNK);
+	expect_done(-ECANCELED);
+}
+
+static void
+what_is_dropped_is_not_begun(void **state)
+{
+	(void)state;
+	map_items();
+	assert_false(mpr_map_drop(&s.m, s.self, s.id + MPR_FUTURE_ID_UNIT,
+				  MPR_FUTURE_SHUT));
+	assert_true(mpr_map_drop(&s.m, s.self, s.id, MPR_FUTURE_SHUT));
+	assert_false(mpr_map_drop(&s.m, s.self, s.id, MPR_FUTURE_SHUT));
+	run_at(0);
+	expect_begun(0, N, 0);
+	expect_done(-ESHUTDOWN);
+	/* Somebody has just taken a share: he finds that it is over. */
+	map_items();
+	give(0, 0, 0);
+	assert_true(mpr_map_drop(&s.m, s.self, s.id, MPR_FUTURE_CANCELED));
+	assert_false(is_done());
+	atomic_store(&s.m.shares[0].word,
+		     mpr_future_word(s.id, MPR_FUTURE_QUEUED, 0));
+	mpr_map_settle(&s.m, s.self, s.id);
+	expect_done(-ECANCELED);
+}
+
+/* Who is about to look whether it is at its end finds another one in the same place. */
+static void
+another_map_is_not_closed(void **state)
+{
+	uint64_t id;
+
+	(void)state;
+	map_items();
+	id = s.id;
+	s.id += MPR_FUTURE_ID_UNIT;
+	for (unsigned i = 0; i < s.m.n_shares; i++)
+		atomic_store(&s.m.shares[i].word,
+			     mpr_future_word(s.id, MPR_FUTURE_QUEUED, 0));
+	/* Its word was read before that. */
+	atomic_store(&s.m.map->stopped, 1);
+	mpr_map_settle(&s.m, s.self, id);
+	atomic_store(&s.m.map->stopped, 0);
+	atomic_store(&s.f->cell.word, s.id);
+	assert_true(mpr_map_waits(&s.m, s.id));
+	run_at(0);
+	expect_begun(0, N, 1);
+	expect_done(0);
+}
+
+/* fail() was killed between the bit and the desk. */
+static void
+who_has_failed_is_not_begun_again(void **state)
+{
+	(void)state;
+	map_items();
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	give(1, 1, mpr_desk(3, MPR_DESK_HAS | MPR_DESK_BEGUN));
+	atomic_store(&s.m.map->failed, 1);
+	atomic_store(&s.m.bits[0], 1 << 3);
+	assert_true(bury(1));
+	assert_int_equal(atomic_load(&s.f->deaths), 0);
+	run_at(0);
+	expect_begun(0, CHUNK, 0);
+	expect_begun(CHUNK, N, 1);
+	/* There was no memory for its error. */
+	expect_done(-ENOSPC);
+}
+
+static void
+what_is_not_a_map_is_none(void **state)
+{
+	struct mpr_map_use m;
+	uint64_t n;
+
+	(void)state;
+	map_items();
+	n = s.m.map->n;
+	s.m.map->n = MPR_MAP_ITEMS_MAX + 1;
+	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	s.m.map->n = n + 100000;
+	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	s.m.map->n = n;
+	s.m.map->n_shares = MPR_POOL_WORKERS_MAX + 1;
+	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	s.m.map->n_shares = 3;
+	s.m.map->chunk = 0;
+	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	/* And is not taken for a task. */
+	mpr_task_run(&s.workers[0], mpr_arena_offset(s.use.arena, s.f), s.id);
+	expect_begun(0, N, 0);
+	s.m.map->chunk = CHUNK;
+	run_at(0);
+	expect_done(0);
+}
+
+static int
+setup(void **state)
+{
+	const struct mproc_pool_opts o = {
+		.struct_size = sizeof(o),
+		.workers = 3,
+		.retries = 2,
+	};
+	mproc_arena *a;
+
+	(void)state;
+	memset(&s, 0, sizeof(s));
+	if (mpr_arena_get(&a) < 0 || mpr_self(a, &s.self) < 0 ||
+	    mpr_pool_make(&s.use, s.self, &o) < 0)
+		return -1;
+	mpr_cell_open(s.use.pool, 0);
+	for (unsigned w = 0; w < 3; w++)
+		s.workers[w] = (struct mpr_worker){
+			.use = s.use,
+			.record = mpr_pool_worker_at(&s.use, w),
+			.generation = mpr_generation(),
+			.holder = mpr_holder(s.self),
+			.number = w,
+		};
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	if (mpr_entries_exist(&s.use) ||
+	    !mpr_cell_take(MPR_CELL_POOL, s.use.pool))
+		return -1;
+	mpr_pool_unmake(&s.use, s.self);
+	return 0;
+}
+
+#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(one_worker_does_all),
+		test(a_claim_is_noted_by_who_comes_next),
+		test(the_last_claim_is_noted_by_who_buries),
+		test(a_note_that_comes_too_late_has_no_effect),
+		test(an_item_in_dead_hands_is_begun_again_as_often_as_it_may),
+		test(an_overdue_item_is_not_begun_again),
+		test(who_is_overdue_goes_no_further),
+		test(what_is_revoked_is_done_when_nobody_has_a_share),
+		test(what_is_dropped_is_not_begun),
+		test(another_map_is_not_closed),
+		test(who_has_failed_is_not_begun_again),
+		test(what_is_not_a_map_is_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
