@@ -12,6 +12,7 @@
 #include "os/clock.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
+#include "pool/map.h"
 #include "pool/pool.h"
 #include "pool/task.h"
 #include "process/handle.h"
@@ -142,6 +143,22 @@ count_futures(struct scene *s)
 	return stat.futures;
 }
 
+/* The caller becomes its keeper, until it is killed. */
+static inline void
+be_keeper(const struct scene *s)
+{
+	struct mpr_keeping keeping = { .use = s->use };
+	struct mpr_self *self;
+
+	may_fail(mpr_self(keeping.use.arena, &self));
+	keeping.starter = mpr_holder(self) | MPR_HANDED;
+	keeping.starter_slot = self->slot;
+	atomic_store(&keeping.use.root->keeper, keeping.starter);
+	mpt_step_begin();
+	(void)mpr_keeper_run(&keeping);
+	mpt_step_end();
+}
+
 static inline void
 reap_keeper(struct scene *s)
 {
@@ -186,15 +203,18 @@ pool_state(void *arg)
 {
 	struct scene *s = arg;
 	struct mpr_entries_walk walk = mpr_entries_walk(&s->use);
-	const struct mproc_future *f;
 	uint64_t h = arena_state(NULL);
+	struct mproc_future *f;
+	struct mpr_map_use m;
 
 	h = hash(h, s->use.root, sizeof(*s->use.root));
 	for (unsigned w = 0; w < WORKERS; w++)
 		h = hash(h, mpr_pool_worker_at(&s->use, w),
 			 sizeof(struct mpr_pool_worker));
 	while ((f = mpr_entries_next(&walk)))
-		h = hash(h, f, sizeof(*f));
+		h = hash(h, f, mpr_map_look_at(&s->use, f, &m) ?
+				       mpr_map_size(m.n, m.n_shares) :
+				       sizeof(*f));
 	return h;
 }
 

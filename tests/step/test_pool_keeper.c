@@ -59,17 +59,7 @@ begin_kept(void *arg)
 static void
 keep(void *arg)
 {
-	struct kept *k = arg;
-	struct mpr_keeping keeping = { .use = k->scene.use };
-	struct mpr_self *self;
-
-	may_fail(mpr_self(keeping.use.arena, &self));
-	keeping.starter = mpr_holder(self) | MPR_HANDED;
-	keeping.starter_slot = self->slot;
-	atomic_store(&keeping.use.root->keeper, keeping.starter);
-	mpt_step_begin();
-	(void)mpr_keeper_run(&keeping);
-	mpt_step_end();
+	be_keeper(&((struct kept *)arg)->scene);
 }
 
 static void
