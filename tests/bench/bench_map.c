@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Maps over trivial items: libmproc's pool, OpenMP's "parallel for schedule(dynamic)"
+ * with chunks of the same size, and Python's Pool.map. Arrays lie in the arena and in
+ * private memory of our process, for both of ours.
+ *
+ * An item is a number, and its result is what one noinline function makes of it, which
+ * is the same for OpenMP and for us. All results are verified.
+ *
+ * Usage: bench_map [rounds]
+ */
+#include <mproc/mproc.h>
+
+#include "map_item.h"
+#include "python.h"
+
+#define ROUNDS 5
+#define ITEMS 1000000
+#define WORKERS 2
+#define CHUNK ((ITEMS + 4 * WORKERS - 1) / (4 * WORKERS)) /* the default */
+
+enum { LARGE, LARGE_COPIED, LARGE_OPENMP, LARGE_PYTHON, ONE, ONE_OPENMP,
+       ONE_PYTHON, KINDS };
+
+static const char *const names[KINDS] = {
+	"default chunks", ", copied arrays", ", OpenMP", ", Python",
+	"chunks of 1", ", OpenMP", ", Python",
+};
+
+static mproc_pool *pool;
+static uint64_t *in, *out, *in_copied, *out_copied;
+
+int
+map_item(const void *from, void *to, void *ctx)
+{
+	uint64_t n;
+
+	(void)ctx;
+	memcpy(&n, from, sizeof(n));
+	n = n * n + 1;
+	memcpy(to, &n, sizeof(n));
+	return 0;
+}
+
+static void
+verify(uint64_t *results)
+{
+	for (uint64_t i = 0; i < ITEMS; i++)
+		if (results[i] != i * i + 1)
+			bench_die("a wrong result");
+	memset(results, 0, ITEMS * sizeof(*results));
+}
+
+/* ns for an item. */
+static double
+ours(const uint64_t *from, uint64_t *to, size_t chunk)
+{
+	int64_t began = mproc_now(), ended;
+
+	if (mproc_pool_map(pool, map_item, NULL, from, sizeof(*from), to,
+			   sizeof(*to), ITEMS,
+			   MPROC_OPTS(mproc_map_opts, .chunk = chunk)))
+		bench_die(mproc_error_detail());
+	ended = mproc_now();
+	verify(to);
+	return (double)(ended - began) / ITEMS;
+}
+
+static double
+openmp(int chunk)
+{
+	int64_t began = mproc_now(), ended;
+
+	if (!map_by_openmp(in, out, ITEMS, chunk, WORKERS))
+		return 0;
+	ended = mproc_now();
+	verify(out);
+	return (double)(ended - began) / ITEMS;
+}
+
+/* How many items, and 1 for chunks of 1. */
+static const char python[] = BENCH_PYTHON
+	"def item(n):\n"
+	"    return n * n + 1\n"
+	"pool = context.Pool(2)\n"
+	"check(pool.apply(item, (3,)) == 10)\n"
+	"items = list(range(a))\n"
+	"began = now()\n"
+	"results = pool.map(item, items, b or None)\n"
+	"print((now() - began) / a)\n"
+	"check(all(r == i * i + 1 for i, r in enumerate(results)))\n"
+	"pool.terminate()\n";
+
+static double
+round_of(int kind)
+{
+	switch (kind) {
+	case LARGE:
+		return ours(in, out, 0);
+	case LARGE_COPIED:
+		return ours(in_copied, out_copied, 0);
+	case LARGE_OPENMP:
+		return openmp(CHUNK);
+	case LARGE_PYTHON:
+		return bench_python(python, ITEMS, 0);
+	case ONE:
+		return ours(in, out, 1);
+	case ONE_OPENMP:
+		return openmp(1);
+	default:
+		return bench_python(python, ITEMS / 20, 1);
+	}
+}
+
+static void
+prepare(void)
+{
+	in = mproc_array(uint64_t, ITEMS);
+	out = mproc_array(uint64_t, ITEMS);
+	in_copied = malloc(ITEMS * sizeof(*in_copied));
+	out_copied = malloc(ITEMS * sizeof(*out_copied));
+	if (!in || !out || !in_copied || !out_copied)
+		bench_die("no memory");
+	for (uint64_t i = 0; i < ITEMS; i++)
+		in[i] = in_copied[i] = i;
+	memset(out_copied, 0, ITEMS * sizeof(*out_copied));
+	if (mproc_pool_create(&pool, MPROC_OPTS(mproc_pool_opts,
+						.workers = WORKERS)))
+		bench_die(mproc_error_detail());
+	/* The workers are there, and know the pages. */
+	(void)ours(in, out, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
+	double **ns;
+
+	if (rounds < 1)
+		bench_die("usage: bench_map [rounds]");
+	ns = bench_columns(KINDS, rounds);
+	prepare();
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < KINDS; k++)
+			ns[k][i] = round_of(k);
+	mproc_pool_free(pool);
+
+	printf("ns for an item; %d items, %d workers, %d rounds\n", ITEMS,
+	       WORKERS, rounds);
+	printf("%-20s %10s %10s %10s\n", "", "median", "least", "most");
+	for (int k = 0; k < KINDS; k++) {
+		int base = k < ONE ? LARGE : ONE;
+
+		if (ns[k][0] == 0) {
+			printf("%-20s left out: it is not there\n", names[k]);
+			continue;
+		}
+		bench_row(names[k], ns[k], rounds, 2);
+		if (k != base)
+			printf(", %.2f of ours",
+			       bench_median_ratio(ns[k], ns[base], rounds));
+		printf("\n");
+	}
+	bench_free_columns(ns, KINDS);
+	mproc_free(in);
+	mproc_free(out);
+	free(in_copied);
+	free(out_copied);
+	return 0;
+}
