@@ -104,6 +104,18 @@ enum mproc_cancel_flags {
 };
 
 /**
+ * enum mproc_wait_mode - what mproc_future_wait_many() waits for
+ * @MPROC_ANY:         one of them is done
+ * @MPROC_ALL:         all are
+ * @MPROC_FIRST_ERROR: all are, or one has failed
+ */
+enum mproc_wait_mode {
+	MPROC_ANY = 1,
+	MPROC_ALL = 2,
+	MPROC_FIRST_ERROR = 3
+};
+
+/**
  * enum mproc_pool_phase - how far a pool has come
  * @MPROC_POOL_OPEN:        it takes tasks
  * @MPROC_POOL_CLOSING:     it does what was submitted
@@ -387,6 +399,25 @@ mproc_future_get(mproc_future *f, void *out, size_t size, size_t *ret_len,
  */
 MPROC_API MPROC_NODISCARD int
 mproc_future_wait(mproc_future *f, mproc_timeout timeout);
+
+/**
+ * mproc_future_wait_many() - wait for several futures
+ * @fs:      futures, of one pool or of several; those that are NULL are passed over
+ * @n:       how many
+ * @mode:    an enum mproc_wait_mode
+ * @timeout: how long to wait
+ *
+ * To have them in the order in which they come to be done: wait for MPROC_ANY, take
+ * those for which mproc_future_ready() is 1, put NULL in their places, and so on.
+ *
+ * Return: how many are done, whether well or not, and 0 if there is none to wait for;
+ *         or a negative error, as mproc_future_wait(), with the error of any of them;
+ *         -EINVAL also for @mode, @n, @fs; -ENOMEM also for more than 16.
+ * Context: may block until @timeout. In a task it may run awaited tasks.
+ * Crash: nothing is lost.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_future_wait_many(mproc_future **fs, int n, int mode, mproc_timeout timeout);
 
 /**
  * mproc_future_ready() - whether a task is done

@@ -29,6 +29,10 @@ int mpr_future_see(mproc_future *f, struct mpr_news *ret_seen);
 /* As mproc_future_wait(). */
 int mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout);
 
+/* As mproc_future_wait_many(); all are in one arena. */
+int mpr_future_wait_many(const struct mpr_future_use *uses, int n, int mode,
+			 mproc_timeout timeout);
+
 /* The word; 0 if another future, or nothing, is there by now. */
 uint64_t mpr_future_word_of(const struct mpr_future_use *u);
 
