@@ -46,6 +46,7 @@ MPROC_BEGIN_DECLS
 
 typedef struct mproc_pool mproc_pool;
 typedef struct mproc_future mproc_future;
+typedef struct mproc_iter mproc_iter;
 
 /* Where a task leaves its result: see mproc_result_set(). */
 struct mproc_result;
@@ -439,9 +440,9 @@ MPROC_API int mproc_future_ready(mproc_future *f);
  * @worker: number of that worker
  * @text:   what a task that has returned @error had set by mproc_result_set(), as far
  *          as it fits, and a 0; empty otherwise
- * @item:   of a map: the first item that has failed or was not done. @error is its
- *          error, unless the whole map was ended; @pid and @worker are those of the
- *          worker that has died last with an item, or 0
+ * @item:   of an iterator: the task's number. Of a map: the first item that has failed
+ *          or was not done. @error is its error, unless the whole map was ended; @pid
+ *          and @worker are those of the worker that has died last with an item, or 0
  * @items:  of a map: how many items have failed or were not done; 0 for a task
  */
 struct mproc_task_error {
@@ -558,6 +559,106 @@ MPROC_API int mproc_future_cancel(mproc_future *f, unsigned flags);
  *        or with the pool if that is in another pid namespace.
  */
 MPROC_API void mproc_future_close(mproc_future *f);
+
+/**
+ * mproc_source - gives the inputs of an iterator's tasks
+ * @src:     as mproc_pool_imap() has got it
+ * @ret_in:  receives where the next input is: it stays until this is called again
+ * @ret_len: receives its length
+ *
+ * Returns 0; -ENODATA if there is no more; or another negative error, and there is no
+ * more either. It is called in mproc_pool_imap() and mproc_iter_next(), as often as
+ * there is a place in the window, and not again after its end.
+ */
+typedef int mproc_source(void *src, const void **ret_in, size_t *ret_len);
+
+/**
+ * struct mproc_imap_opts - how to iterate
+ * @struct_size: filled in by MPROC_OPTS
+ * @unordered:   results come in the order in which they are there, not in that of the
+ *               inputs
+ * @window:      how many tasks there may be whose results were not taken, up to 65536;
+ *               0: four for each worker
+ */
+struct mproc_imap_opts {
+	size_t struct_size;
+	bool unordered;
+	unsigned window;
+};
+
+/**
+ * mproc_pool_imap() - have tasks run one after the other, as their results are taken
+ * @pool:   pool
+ * @fn:     the task
+ * @next:   gives the inputs
+ * @src:    for @next
+ * @opts:   options, or NULL
+ * @ret_it: receives the iterator, which is for the calling process, and for one thread
+ *          at a time; to be closed by mproc_iter_close()
+ *
+ * However many inputs there are, no more than a window of them is held.
+ *
+ * Return: 0, or a negative error: as mproc_pool_submit(), or -EINVAL for an argument
+ *         that is NULL or @opts, -E2BIG for @opts.
+ * Context: does not block, unless @next does.
+ * Crash: killed inside, what was submitted is run.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_pool_imap(mproc_pool *pool, mproc_task *fn, mproc_source *next, void *src,
+		const struct mproc_imap_opts *opts, mproc_iter **ret_it);
+
+/**
+ * mproc_iter_next() - take the next result
+ * @it:      iterator
+ * @out:     where it goes; may be NULL if @size is 0
+ * @size:    room in bytes
+ * @ret_len: receives its length; may be NULL
+ * @timeout: how long to wait for it
+ *
+ * Return: as mproc_future_get(), where after 0 and MPROC_TASK_FAILED the next one comes
+ *         next, and after an error the same. -ENODATA at the end; before that, once, the
+ *         error of the source. If no task is left, also as mproc_pool_submit(). -ECHILD
+ *         in another process.
+ * Context: may block until @timeout. In a task it may run awaited tasks.
+ * Crash: what was submitted is run.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_iter_next(mproc_iter *it, void *out, size_t size, size_t *ret_len,
+		mproc_timeout timeout);
+
+/**
+ * mproc_iter_item() - which result was taken last
+ * @it:       iterator
+ * @ret_item: receives the number of its input, from 0
+ *
+ * Return: 0; -EINVAL if an argument is NULL; -ECHILD in another process.
+ * Context: never blocks.
+ * Crash: nothing has changed.
+ */
+MPROC_API int mproc_iter_item(mproc_iter *it, size_t *ret_item);
+
+/**
+ * mproc_iter_error() - why the task has failed whose result was taken last
+ * @it:        iterator
+ * @ret_error: filled in on success
+ *
+ * Return: 0; -ENODATA if it has not; -EINVAL if an argument is NULL; -ECHILD in another
+ *         process.
+ * Context: never blocks.
+ * Crash: nothing has changed.
+ */
+MPROC_API int mproc_iter_error(mproc_iter *it, struct mproc_task_error *ret_error);
+
+/**
+ * mproc_iter_close() - take no more results
+ * @it: iterator, or NULL
+ *
+ * What nobody has begun is not begun; what runs is run to its end.
+ *
+ * Context: does not block.
+ * Crash: as for mproc_future_close().
+ */
+MPROC_API void mproc_iter_close(mproc_iter *it);
 
 /**
  * mproc_pool_close() - take no more tasks
