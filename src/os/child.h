@@ -94,6 +94,10 @@ int mpr_child_open(struct mpr_child *ret_c, pid_t pid);
 
 void mpr_child_close(struct mpr_child *c);
 
+/* In a forked child: closes its copy of @fd, the pidfd of a child of its parent, unless
+ * something else is there by now. */
+void mpr_child_close_copy(int fd);
+
 /* Reaps a child that is not open, and about to end. */
 void mpr_child_reap_blocking(pid_t pid);
 

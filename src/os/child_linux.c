@@ -422,7 +422,7 @@ note_usage(struct mpr_child_end *end, const struct rusage *usage)
 }
 
 /* Not waitid(3), which has no way to ask for the usage. */
-static int
+MPR_CHILD_PATH static int
 wait_for(int type, int id, siginfo_t *info, int options, struct rusage *usage)
 {
 	long r;
@@ -462,6 +462,16 @@ find(const struct mpr_child *c)
 			return -ECHILD;
 	}
 	return info.si_pid == c->pid ? 0 : -EAGAIN;
+}
+
+/* Of what is no pidfd, or one of our own children's, the answer is another one. */
+MPR_CHILD_PATH void
+mpr_child_close_copy(int fd)
+{
+	siginfo_t info;
+
+	if (wait_for(P_PIDFD, fd, &info, WNOWAIT, NULL) == -ECHILD)
+		syscall(SYS_close, fd);
 }
 
 /* Where a sandbox refuses waitid(2). Whether the id is still the child's is not

@@ -41,6 +41,7 @@ struct server {
 	struct mpr_file connection; /* which the program may close behind our back */
 	struct mpr_plans *plans;
 	mproc_process *process;
+	_Atomic int pidfd; /* its, for forked children; -1: none */
 };
 
 /* Those that are begun, serve or are ended, for a forked child, which closes what it has
@@ -155,6 +156,7 @@ destroy(struct server *s)
 		(void)mproc_process_kill(s->process);
 		(void)mpr_process_wait(s->process, mproc_now() + GRACE, false);
 	}
+	atomic_store(&s->pidfd, -1);
 	mproc_process_close(s->process);
 	strike_off(s);
 	mpr_plans_drop(s->plans);
@@ -257,11 +259,13 @@ start_image(struct server *s)
 	if (r == 0)
 		r = mpr_process_hold_service(&s->process, &call, &o);
 	mpr_fds_close(ends[1]);
-	if (r < 0)
+	if (r < 0) {
 		mpr_fds_close(ends[0]);
-	else
-		mpr_process_let_go(s->process);
-	return r;
+		return r;
+	}
+	atomic_store(&s->pidfd, s->process->child.fd);
+	mpr_process_let_go(s->process);
+	return 0;
 }
 
 /* Others may have its end of the connection too, as they were forked meanwhile: then
@@ -354,12 +358,13 @@ make(struct server **ret_s)
 	s->holders = 1;
 	s->generation = mpr_generation();
 	s->connection.fd = -1;
+	s->pidfd = -1;
+	mpr_child_at_fork(mpr_forkserver_forget);
 	r = mpr_plans_new(&s->plans);
 	if (r < 0) {
 		free(s);
 		return r;
 	}
-	mpr_child_at_fork(mpr_forkserver_forget);
 	enlist(s);
 	r = start_image(s);
 	if (r < 0) {
@@ -619,11 +624,12 @@ mpr_forkserver_forget(void)
 {
 	struct server *s = atomic_load(&all);
 
+	mpr_plans_forget();
 	if (mpr_likely(!s))
 		return;
 	for (; s; s = s->next) {
 		mpr_file_close(&s->connection);
-		mpr_plans_forget(s->plans);
+		mpr_child_close_copy(atomic_load(&s->pidfd));
 	}
 	atomic_store(&all, NULL);
 	atomic_store(&current, NULL);

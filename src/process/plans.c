@@ -6,6 +6,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include <mproc/core.h>
@@ -21,6 +22,7 @@
 #define SIZE (MPR_PLANS_SLOTS * MPR_PLANS_SLOT_SIZE)
 
 struct mpr_plans {
+	struct mpr_plans *next; /* on the list of all */
 	struct mpr_shmem shmem;
 	uint64_t generation; /* of the process that has it mapped */
 	unsigned holders;
@@ -28,6 +30,35 @@ struct mpr_plans {
 };
 
 static_assert(MPR_PLANS_SLOTS == 64, "bits of a word");
+
+/* Those whose file may be open, for a forked child, which closes it. Changed under the
+ * process lock by one store each, as that child may have been forked in the middle. */
+MPR_CHILD_DATA static _Atomic(struct mpr_plans *) all;
+
+static void
+enlist(struct mpr_plans *plans)
+{
+	mpr_process_lock();
+	plans->next = atomic_load(&all);
+	atomic_store(&all, plans);
+	mpr_process_unlock();
+}
+
+static void
+strike_off(struct mpr_plans *plans)
+{
+	struct mpr_plans *other;
+
+	mpr_process_lock();
+	other = atomic_load(&all);
+	if (other == plans)
+		atomic_store(&all, plans->next);
+	while (other && other->next != plans)
+		other = other->next;
+	if (other)
+		other->next = plans->next;
+	mpr_process_unlock();
+}
 
 int
 mpr_plans_new(struct mpr_plans **ret_plans)
@@ -44,6 +75,7 @@ mpr_plans_new(struct mpr_plans **ret_plans)
 		return r;
 	}
 	plans->generation = mpr_generation();
+	enlist(plans);
 	r = mpr_bytelock_take(&plans->shmem.file, 0);
 	if (r < 0)
 		mpr_plans_drop(plans);
@@ -66,13 +98,17 @@ mpr_plans_drop(struct mpr_plans *plans)
 	if (plans->generation == mpr_generation())
 		mpr_shmem_unmap_only(&plans->shmem);
 	mpr_file_close(&plans->shmem.file);
+	strike_off(plans);
 	free(plans);
 }
 
 MPR_CHILD_PATH void
-mpr_plans_forget(struct mpr_plans *plans)
+mpr_plans_forget(void)
 {
-	mpr_file_close(&plans->shmem.file);
+	for (struct mpr_plans *p = atomic_load(&all); p; p = p->next)
+		mpr_file_close(&p->shmem.file);
+	if (mpr_unlikely(atomic_load(&all) != NULL))
+		atomic_store(&all, NULL);
 }
 
 int

@@ -32,8 +32,9 @@ struct mpr_plans;
 int mpr_plans_new(struct mpr_plans **ret_plans);
 void mpr_plans_drop(struct mpr_plans *plans);
 
-/* In a forked child: the file is its parent's. */
-void mpr_plans_forget(struct mpr_plans *plans);
+/* In a forked child: the files are its parent's, those of servers that have ended
+ * among them, as long as there is a plan in them. */
+void mpr_plans_forget(void);
 
 /* Its file; -1 if the program has closed it behind our back. */
 int mpr_plans_fd(const struct mpr_plans *plans);

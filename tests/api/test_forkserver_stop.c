@@ -349,6 +349,41 @@ a_handler_may_fork_while_one_begins(void **state)
 	assert_int_equal(run(), 41);
 }
 
+static unsigned
+fds_of_a_forked_child(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit((int)mpt_fd_count());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return (unsigned)WEXITSTATUS(status);
+}
+
+/* The connection, the file of plans and the pidfd are its starter's alone. The file is
+ * there for longer than the server, as long as there is a plan in it. */
+static void
+a_forked_child_has_none_of_its_descriptors(void **state)
+{
+	unsigned fds = mpt_fd_count();
+	mproc_process *p;
+
+	(void)state;
+	assert_int_equal(start_server(preload), 0);
+	assert_int_equal(mpt_fd_count(), fds + 3);
+	assert_int_equal(fds_of_a_forked_child(), fds);
+	p = start_with(tell_preloaded, NULL, SERVED(.name = NULL));
+	assert_int_equal(mproc_forkserver_stop(), 0);
+	/* The handle's own pidfd. */
+	assert_int_equal(mpt_fd_count(), fds + 2);
+	assert_int_equal(fds_of_a_forked_child(), fds + 1);
+	assert_int_equal(end_of(p), 41);
+	mproc_process_close(p);
+	assert_int_equal(mpt_fd_count(), fds);
+}
+
 static int
 become_another_program(struct mpt *t, void *arg)
 {
@@ -395,6 +430,7 @@ main(void)
 		stop_test(a_start_by_one_that_is_stopped_gets_another),
 		stop_test(stops_and_starts_go_together),
 		stop_test(a_handler_may_fork_while_one_begins),
+		stop_test(a_forked_child_has_none_of_its_descriptors),
 		stop_test(one_ends_when_its_starter_is_another_program),
 	};
 
