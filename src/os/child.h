@@ -136,6 +136,10 @@ int mpr_child_reap(const struct mpr_child *c, struct mpr_child_end *ret_end);
 /* Whether a child that is not ours to reap has ended. */
 bool mpr_child_is_gone(const struct mpr_child *c);
 
+/* Whether it is a child of this process, which nobody has reaped. No, where the
+ * question is refused. */
+bool mpr_child_is_ours(const struct mpr_child *c);
+
 /* Returns 0, also for a child that has ended; -EPERM; -EINVAL for no signal. */
 int mpr_child_signal(const struct mpr_child *c, int signal);
 

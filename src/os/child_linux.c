@@ -474,6 +474,14 @@ mpr_child_close_copy(int fd)
 		syscall(SYS_close, fd);
 }
 
+bool
+mpr_child_is_ours(const struct mpr_child *c)
+{
+	int r = find(c);
+
+	return r == 0 || r == -EAGAIN;
+}
+
 /* Where a sandbox refuses waitid(2). Whether the id is still the child's is not
  * so sure: it is asked first whether the child runs. Where nothing can be said,
  * a zombie would never be seen to be one. */

@@ -158,7 +158,8 @@ mpr_fork_lock(void)
 void
 mpr_fork_unlock(void)
 {
-	if (--fork_locks)
+	/* Not if a signal handler has forked us meanwhile, and it is forgotten. */
+	if (!fork_locks || --fork_locks)
 		return;
 	pthread_mutex_unlock(&atomic_load(&mpr_process_page)->fork_lock);
 	pthread_setcancelstate(fork_cancel_state, NULL);

@@ -50,18 +50,33 @@ struct server {
  * child may have been forked in the middle. */
 MPR_CHILD_DATA static _Atomic(struct server *) all;
 
-/* Of the process of this generation; a forked child has none. */
+/* A forked child may find its parent's here. */
 MPR_CHILD_DATA static _Atomic(struct server *) current;
-static uint64_t owner;
 static struct mproc_forkserver_opts wanted; /* for the next one */
 static unsigned stops; /* how often it was stopped */
+
+/* A signal handler has forked us in the middle of a start, and has returned: the
+ * server, and what is said to it, are our parent's. */
+static bool
+is_copy(const struct server *s)
+{
+	return s->generation != mpr_generation();
+}
+
+static int
+not_ours(void)
+{
+	return mpr_fail(-ECHILD, "the fork server is another process's");
+}
 
 /* The process lock is held in these two. */
 
 static struct server *
 mine(void)
 {
-	return owner == mpr_generation() ? atomic_load(&current) : NULL;
+	struct server *s = atomic_load(&current);
+
+	return s && !is_copy(s) ? s : NULL;
 }
 
 static struct server *
@@ -72,14 +87,6 @@ take_current(void)
 	if (s)
 		atomic_store(&current, NULL);
 	return s;
-}
-
-/* A signal handler has forked us in the middle of a start, and has returned: the
- * server, and what is said to it, are our parent's. */
-static bool
-is_copy(const struct server *s)
-{
-	return s->generation != mpr_generation();
 }
 
 static struct server *
@@ -100,7 +107,7 @@ tell(const struct server *s, const void *message, size_t len, const int *fds,
      int n)
 {
 	/* Nobody else is sent anything, least of all descriptors. */
-	return mpr_file_is_open(&s->connection) ?
+	return mpr_file_is_open(&s->connection) && !is_copy(s) ?
 		       mpr_courier_send(s->connection.fd, message, len, fds, n) :
 		       -EPIPE;
 }
@@ -149,8 +156,7 @@ destroy(struct server *s)
 {
 	struct mpr_server_request end = { .ask = MPR_SERVER_END };
 
-	if (!is_copy(s))
-		(void)tell(s, &end, sizeof(end), NULL, 0);
+	(void)tell(s, &end, sizeof(end), NULL, 0);
 	mpr_file_close(&s->connection);
 	if (mpr_process_wait(s->process, mproc_now() + GRACE, false) < 0) {
 		(void)mproc_process_kill(s->process);
@@ -211,7 +217,6 @@ install(struct server *s, const struct mproc_forkserver_opts *o)
 {
 	if (mine())
 		return false;
-	owner = mpr_generation();
 	s->holders++;
 	wanted = *o;
 	atomic_store(&current, s);
@@ -256,11 +261,19 @@ start_image(struct server *s)
 	o.keep_fds = &ends[1];
 	call = mpr_call_entry(mpr_server_run, &ends[1], sizeof(int));
 	r = mpr_file_note(&s->connection, ends[0]);
-	if (r == 0)
+	if (r < 0)
+		mpr_fds_close(ends[0]);
+	else
 		r = mpr_process_hold_service(&s->process, &call, &o);
 	mpr_fds_close(ends[1]);
+	/* We may have become a copy before there was a process. */
+	if (r == 0 && is_copy(s)) {
+		mpr_process_abandon(s->process);
+		r = not_ours();
+	}
+	/* In a copy it is closed already, and the number may be another's. */
 	if (r < 0) {
-		mpr_fds_close(ends[0]);
+		mpr_file_close(&s->connection);
 		return r;
 	}
 	atomic_store(&s->pidfd, s->process->child.fd);
@@ -288,7 +301,7 @@ receive_answer(const struct server *s, struct mpr_server_answer *ret_answer)
 			return mpr_courier_receive(s->connection.fd, ret_answer,
 						   sizeof(*ret_answer), none);
 	} while (!gone && !is_copy(s));
-	return is_copy(s) ? mpr_process_check(s->process) : -EPIPE;
+	return is_copy(s) ? not_ours() : -EPIPE;
 }
 
 static int
@@ -537,7 +550,7 @@ wait_for_id(const struct server *s, struct mpr_record *record,
 		 * can have ended. */
 		gone = mpr_child_is_gone(&s->process->child);
 		if (is_copy(s))
-			return mpr_process_check(s->process);
+			return not_ours();
 		ticket = mpr_parker_ticket(&record->starter);
 		word = atomic_load(&record->setup);
 		pid = atomic_load(&record->pid);

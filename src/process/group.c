@@ -75,6 +75,13 @@ hold_all(mproc_group *g, struct mpr_call *call,
 		r = mpr_process_hold(&g->members[i], call, &o);
 		if (r < 0)
 			break;
+		/* A signal handler has forked us, and we have started a member
+		 * of our parent's group. */
+		r = check(g);
+		if (r < 0) {
+			i++;
+			break;
+		}
 	}
 	if (r == 0)
 		return 0;

@@ -206,6 +206,19 @@ is_copy(const mproc_process *p)
 	return p->generation != mpr_generation();
 }
 
+/* What a copy has forked itself, as its parent was about to: nobody else would end
+ * it. The record may be the parent's. */
+static void
+end_if_ours(mproc_process *p)
+{
+	if (!mpr_child_is_ours(&p->child))
+		return;
+	mpr_process_lock();
+	(void)mpr_child_signal(&p->child, SIGKILL);
+	mpr_process_unlock();
+	mpr_child_reap_blocking(p->child.pid);
+}
+
 /* The order alone is not enough: a child that is stopped does not see it, and
  * another child may write over it. */
 static void
@@ -287,10 +300,12 @@ open_child(mproc_process *p, pid_t pid, bool setup,
 				       o->method == MPROC_FORK, pid);
 	if (r == 0 && setup)
 		r = wait_for_setup(p, o);
-	if (is_copy(p))
+	if (is_copy(p)) {
+		end_if_ours(p);
 		r = mpr_process_check(p);
-	else if (r == 0 && !mpr_children_add(p))
+	} else if (r == 0 && !mpr_children_add(p)) {
 		r = ending();
+	}
 	if (r < 0 && !p->ended && !is_copy(p)) {
 		give_up(p);
 		mpr_child_reap_blocking(pid);
@@ -343,6 +358,9 @@ start_fork(mproc_process *p, const struct mpr_call *call,
 	if (!o->no_report)
 		mpr_crash_plan(&start.crash);
 	mpr_stdio_flush();
+	/* That may have taken long. */
+	if (is_copy(p))
+		return mpr_process_check(p);
 	pid = mpr_child_fork();
 	if (pid == 0)
 		mpr_self_run(&start);
@@ -521,12 +539,15 @@ hold(mproc_process **ret_p, const struct mpr_call *call,
 	}
 	if (r == 0)
 		r = start(p, call, &o);
-	if (r == 0)
-		*ret_p = p;
-	else if (p && is_copy(p))
+	if (p && is_copy(p)) {
+		r = mpr_process_check(p);
+		mpr_handover_undo(&p->handover);
 		mproc_process_close(p);
-	else if (p)
+	} else if (r == 0) {
+		*ret_p = p;
+	} else if (p) {
 		mpr_process_free(p);
+	}
 	mpr_thread_allow_cancel(before);
 	return r;
 }
@@ -553,6 +574,8 @@ mpr_process_let_go(mproc_process *p)
 	if (is_copy(p))
 		return;
 	mpr_handover_end(&p->handover);
+	/* By the order, which comes after it, the child knows that it is meant. */
+	atomic_store(&p->record->pid, (uint32_t)p->child.pid);
 	order(p, MPR_RECORD_GO);
 	if (p->plan.shmem.base)
 		mpr_plan_close(&p->plan);

@@ -35,7 +35,8 @@ struct mpr_record {
 	alignas(64) _Atomic uint32_t order; /* parent to child */
 	_Atomic uint32_t ended; /* child to parent: exit status + 1 */
 	_Atomic uint32_t reported; /* child to parent: bytes of its report */
-	/* The id of a child that a fork server makes; the kernel's to write. */
+	/* The child's id: from the parent, before its order; that of a child which a
+	 * fork server makes is the kernel's to write before. */
 	_Atomic uint32_t pid;
 	struct mpr_parker parker; /* the child's, until it has its order */
 	_Atomic uint64_t setup; /* child to parent: setup.h; 0 until it is done */

@@ -178,11 +178,25 @@ wait_for_order(const struct mpr_start *start)
 		mpr_child_exit(0);
 }
 
+/*
+ * Whether the order was for this process, of id @pid: a signal handler, or a function
+ * of pthread_atfork(3), may have forked a child that waits for it, or the parent that
+ * was about to fork one, and the copy comes here, too. In a PID namespace that the
+ * parent has made for its children, it knows us by another id.
+ */
+MPR_CHILD_PATH static bool
+is_meant(const struct mpr_record *record, pid_t pid)
+{
+	return mpr_likely(atomic_load(&record->pid) == (uint32_t)pid) ||
+	       mpr_child_has_parent(0);
+}
+
 MPR_CHILD_PATH void
 mpr_self_begin(const struct mpr_start *start)
 {
 	struct mpr_record *record = start->record;
 	void (*prepare)(void);
+	pid_t pid;
 
 	/* Before the options take away what that needs. */
 	if (mpr_unlikely(start->test != NULL)) {
@@ -197,10 +211,13 @@ mpr_self_begin(const struct mpr_start *start)
 		mpr_parker_wake(&record->starter);
 	}
 	wait_for_order(start);
+	pid = mpr_task_pid();
+	if (!is_meant(record, pid))
+		mpr_child_exit(0);
 	if (start->bond.outlives)
 		mpr_child_unfollow();
 
-	self.pid = mpr_task_pid();
+	self.pid = pid;
 	self.parent = (struct mpr_child){ .pid = start->bond.parent, .fd = -1 };
 	self.record = record;
 	memcpy(self.name, start->name, sizeof(self.name));

@@ -98,5 +98,8 @@ mpr_spawn(mproc_process *p, const struct mpr_call *call,
 	if (r < 0)
 		return r;
 	p->record = p->plan.record;
-	return start_image(&p->plan, o, p->service);
+	/* A signal handler may have forked us meanwhile, and the plan is our parent's;
+	 * in what follows signals are blocked, but for a few instructions. */
+	r = mpr_process_check(p);
+	return r < 0 ? r : start_image(&p->plan, o, p->service);
 }

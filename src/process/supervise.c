@@ -196,6 +196,13 @@ has_lost_ends(const struct mpr_supervised *c)
 	return false;
 }
 
+/* A signal handler has forked us: all that is here is our parent's. */
+static bool
+is_copy(const mproc_supervisor *s)
+{
+	return s->generation != mpr_generation();
+}
+
 static int
 start_child(mproc_supervisor *s, unsigned i)
 {
@@ -211,6 +218,11 @@ start_child(mproc_supervisor *s, unsigned i)
 	r = mpr_process_hold(&s->ps[i], &call, &o);
 	if (r < 0)
 		return r;
+	if (is_copy(s)) {
+		mpr_process_abandon(s->ps[i]);
+		s->ps[i] = NULL;
+		return -ECHILD;
+	}
 	mpr_handover_lend(&s->ps[i]->handover);
 	mpr_process_let_go(s->ps[i]);
 	c->wanted = false;
@@ -339,6 +351,8 @@ mpr_supervise(mproc_supervisor *s, int64_t deadline)
 	w.interruptible = true;
 	for (;;) {
 		next = act(s);
+		if (is_copy(s))
+			return -ECHILD;
 		if (is_over(s))
 			return finish(s);
 		if (mproc_now() >= deadline)
@@ -353,8 +367,7 @@ mpr_supervise(mproc_supervisor *s, int64_t deadline)
 			mpr_interrupt_answer();
 			return -EINTR;
 		}
-		/* A signal handler may have forked: no children of ours. */
-		if (s->generation != mpr_generation())
+		if (is_copy(s))
 			return -ECHILD;
 	}
 }

@@ -260,6 +260,7 @@ be_started(struct family *f, mproc_entry *fn)
 		.setup = f->options,
 	};
 
+	atomic_store(&f->record->pid, (uint32_t)getpid());
 	mpr_crash_plan(&start.crash);
 	mpr_self_run(&start);
 }

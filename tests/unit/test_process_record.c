@@ -154,8 +154,10 @@ fork_child(struct mpr_record *record, const struct mproc_process_opts *opts)
 	start.bond.outlives = opts->outlive_parent;
 	mpr_crash_plan(&start.crash);
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		record->pid = (uint32_t)getpid();
 		mpr_self_run(&start);
+	}
 	return pid;
 }
 
