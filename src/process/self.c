@@ -171,8 +171,10 @@ wait_for_order(const struct mpr_start *start)
 			break;
 		mpr_task_yield();
 	}
+	/* A copy of us may wait, too, and sleep already: see is_meant(). */
 	if (atomic_compare_exchange_strong(&record->order, &order,
-					   MPR_RECORD_ASLEEP))
+					   MPR_RECORD_ASLEEP) ||
+	    order == MPR_RECORD_ASLEEP)
 		order = sleep_until_order(start);
 	if (order != MPR_RECORD_GO)
 		mpr_child_exit(0);
