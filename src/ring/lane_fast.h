@@ -31,18 +31,16 @@ mpr_producer_has_room(const struct mpr_producer *p, size_t len)
 	       need <= p->capacity - (p->tail & (p->capacity - 1));
 }
 
-/* Writes the header of a frame at @tail that counts. Returns where its bytes
- * go. */
+/* Writes the header of a frame at @tail that counts, with the number @count. Returns
+ * where its bytes go. */
 static inline unsigned char *
-mpr_producer_header(struct mpr_producer *p, uint64_t tail,
-		    enum mpr_frame_kind kind, size_t len)
+mpr_producer_header(const struct mpr_producer *p, uint64_t tail,
+		    enum mpr_frame_kind kind, size_t len, uint64_t count)
 {
 	unsigned char *frame = mpr_lane_at(p->lane, p->capacity, tail);
 
 	mpr_store((_Atomic uint64_t *)(void *)frame,
-		  mpr_frame(kind, len, (uint32_t)p->count),
-		  memory_order_relaxed);
-	p->count++;
+		  mpr_frame(kind, len, (uint32_t)count), memory_order_relaxed);
 	return frame + MPR_FRAME_HEADER;
 }
 
@@ -90,11 +88,14 @@ mpr_producer_claim_next(struct mpr_producer *p)
 		mpr_producer_claim(p, p->tail);
 }
 
-/* What was written up to @tail is in the queue from here on. */
+/* What was written up to @tail is in the queue from here on, up to the number @count.
+ * That is not the producer's before: a program may leave a put by a jump, if its message
+ * is at no address of anything. */
 static inline void
-mpr_producer_commit(struct mpr_producer *p, uint64_t tail)
+mpr_producer_commit(struct mpr_producer *p, uint64_t tail, uint64_t count)
 {
-	mpr_store(&p->lane->count, p->count, memory_order_relaxed);
+	p->count = count;
+	mpr_store(&p->lane->count, count, memory_order_relaxed);
 	mpr_producer_publish(p, tail);
 	mpr_producer_claim_next(p);
 }
@@ -111,8 +112,7 @@ mpr_producer_write(struct mpr_producer *p, const void *msg, size_t len)
 		  mpr_frame(MPR_FRAME_MESSAGE, len, (uint32_t)count),
 		  memory_order_relaxed);
 	mpr_copy_in(frame + MPR_FRAME_HEADER, msg, len);
-	/* Not before the copy: a program may leave it by a jump, if its message
-	 * is at no address of anything. */
+	/* Not before the copy: see mpr_producer_commit(). */
 	p->count = count + 1;
 	p->tail = tail + mpr_frame_size(len);
 	mpr_store(&lane->count, count + 1, memory_order_relaxed);

@@ -175,7 +175,7 @@ mpr_producer_putv(struct mpr_producer *p, const struct iovec *parts, int n,
 	r = make_room(p, need);
 	if (r < 0)
 		return r;
-	to = mpr_producer_header(p, p->tail, MPR_FRAME_MESSAGE, len);
+	to = mpr_producer_header(p, p->tail, MPR_FRAME_MESSAGE, len, p->count);
 	for (int i = 0; i < n; i++) {
 		/* The caller added them up; someone may have changed them. */
 		part = parts[i].iov_len < left ? parts[i].iov_len : left;
@@ -184,7 +184,7 @@ mpr_producer_putv(struct mpr_producer *p, const struct iovec *parts, int n,
 		to += part;
 		left -= part;
 	}
-	mpr_producer_commit(p, p->tail + need);
+	mpr_producer_commit(p, p->tail + need, p->count + 1);
 	return 0;
 }
 
@@ -195,7 +195,7 @@ mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 	size_t len = msgs[0].iov_len, need, pad;
 	bool looked = false;
 	unsigned char *to;
-	uint64_t tail;
+	uint64_t tail, count = p->count;
 	int i = 0, r;
 
 	if (len > max)
@@ -208,7 +208,8 @@ mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 	for (;;) {
 		if ((int64_t)(p->claimed - (tail + need)) < 0)
 			mpr_producer_claim(p, tail);
-		to = mpr_producer_header(p, tail, MPR_FRAME_MESSAGE, len);
+		to = mpr_producer_header(p, tail, MPR_FRAME_MESSAGE, len,
+					 count++);
 		if (len)
 			mpr_copy_in_batch(to, msgs[i].iov_base, len);
 		tail += need;
@@ -232,7 +233,7 @@ mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 			write_pad(p, tail, pad);
 		tail += pad;
 	}
-	mpr_producer_commit(p, tail);
+	mpr_producer_commit(p, tail, count);
 	return i;
 }
 
@@ -264,8 +265,8 @@ void
 mpr_producer_put_reserved(struct mpr_producer *p, size_t len)
 {
 	mpr_producer_abort(p);
-	(void)mpr_producer_header(p, p->tail, MPR_FRAME_MESSAGE, len);
-	mpr_producer_commit(p, p->tail + mpr_frame_size(len));
+	(void)mpr_producer_header(p, p->tail, MPR_FRAME_MESSAGE, len, p->count);
+	mpr_producer_commit(p, p->tail + mpr_frame_size(len), p->count + 1);
 }
 
 /* For who asks, after our death, whether we have published it. Each release
@@ -293,11 +294,11 @@ mpr_producer_put_reference(struct mpr_producer *p,
 	mpr_producer_abort(p);
 	note_reference(p, ref, p->tail + size);
 	words = (_Atomic uint64_t *)(void *)mpr_producer_header(
-		p, p->tail, MPR_FRAME_REFERENCE, size);
+		p, p->tail, MPR_FRAME_REFERENCE, size, p->count);
 	mpr_store(&words[0], ref->object, memory_order_relaxed);
 	mpr_store(&words[1], ref->use, memory_order_relaxed);
 	mpr_store(&words[2], ref->stamp, memory_order_relaxed);
-	mpr_producer_commit(p, p->tail + size);
+	mpr_producer_commit(p, p->tail + size, p->count + 1);
 }
 
 uint64_t
