@@ -116,6 +116,15 @@ mpr_list_put(_Atomic uint64_t *word, uint64_t value)
 	atomic_store_explicit(word, value, memory_order_release);
 }
 
+/* Odd from now on, even if somebody has written there. */
+static inline void
+mpr_list_begin_version(struct mpr_list_root *root)
+{
+	mpr_list_put(&root->version,
+		     atomic_load_explicit(&root->version,
+					  memory_order_relaxed) | 1);
+}
+
 /* Acquire: who looks without having it knows nothing of what comes after that
  * before this. */
 static inline uint64_t

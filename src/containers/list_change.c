@@ -86,7 +86,7 @@ mpr_list_splice(struct mpr_list_use *u, uint64_t from, uint64_t to,
 	}
 	mpr_list_put(&root->index, !mpr_list_peek(&root->current));
 	mpr_list_put(&root->gap, u->len - (to - from) + n);
-	mpr_list_put(&root->version, mpr_list_peek(&root->version) + 1);
+	mpr_list_begin_version(root);
 	mpr_list_put(&root->doing, MPR_LIST_REPLACE);
 	r = mpr_list_settle(u);
 	if (r == 0)
@@ -113,7 +113,7 @@ change_slots(struct mpr_list_use *u, const struct change *c)
 	mpr_list_put(&root->gap, c->gap);
 	mpr_slot_set(&root->old_value, c->old_value);
 	mpr_slot_set(&root->new_value, c->new_value);
-	mpr_list_put(&root->version, mpr_list_peek(&root->version) + 1);
+	mpr_list_begin_version(root);
 	mpr_list_put(&root->doing, c->doing);
 	return mpr_list_settle(u);
 }

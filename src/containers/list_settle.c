@@ -147,7 +147,7 @@ mpr_list_repair(struct mpr_list_use *u)
 	mpr_recover_all(u->arena, false);
 	/* Odd until all is well; what is freed here may have been the list's a
 	 * moment ago. */
-	mpr_list_put(&root->version, mpr_list_peek(&root->version) | 1);
+	mpr_list_begin_version(root);
 	r = mpr_list_map(u);
 	if (r == 0)
 		r = mpr_list_settle(u);
@@ -173,4 +173,7 @@ mpr_list_scrap(struct mpr_list_use *u)
 	mpr_list_put(&root->doing, MPR_LIST_NOTHING);
 	mpr_list_put(&root->len, 0);
 	mpr_list_put(&root->current, 0);
+	/* What could not be repaired has left it odd. */
+	mpr_list_begin_version(root);
+	mpr_list_put(&root->version, mpr_list_peek(&root->version) + 1);
 }

@@ -251,6 +251,44 @@ what_may_vanish_is_read_by_who_has_it(void **state)
 	end(&w);
 }
 
+/* Somebody has written in it, and it cannot be repaired. The next list in its place is
+ * read without its lock, as all are, and who reads sees that it is changed. */
+static void
+what_is_corrupt_leaves_nothing_to_the_next_list(void **state)
+{
+	struct mpr_list_root *root;
+	struct mpr_list_use u;
+	mproc_list *l;
+
+	(void)state;
+	assert_int_equal(mproc_list_create(&l, NULL), 0);
+	assert_int_equal(mproc_list_append(l, mproc_int(1)), 0);
+	assert_int_equal(mpr_list_look_up(l, &u), 0);
+	root = u.root;
+	root->arrays[root->current] += 8;
+	mproc_list_destroy(l);
+	assert_int_equal(root->version % 2, 0);
+}
+
+static void
+a_version_that_was_odd_is_odd_while_slots_change(void **state)
+{
+	struct mpr_list_use u;
+	uint64_t version;
+	mproc_list *l;
+
+	(void)state;
+	assert_int_equal(mproc_list_create(&l, NULL), 0);
+	assert_int_equal(mproc_list_append(l, mproc_int(1)), 0);
+	assert_int_equal(mpr_list_look_up(l, &u), 0);
+	version = u.root->version + 1;
+	u.root->version = version;
+	assert_int_equal(mproc_list_set(l, 0, mproc_str(text)), 0);
+	/* It has been that, and then another one. */
+	assert_int_equal(u.root->version, version + 1);
+	mproc_list_destroy(l);
+}
+
 static int
 setup(void **state)
 {
@@ -273,6 +311,8 @@ main(void)
 		mpt_test(a_list_that_there_is_no_room_for_is_none),
 		mpt_test(large_ones_are_read_as_small_ones_are),
 		mpt_test(what_may_vanish_is_read_by_who_has_it),
+		mpt_test(what_is_corrupt_leaves_nothing_to_the_next_list),
+		mpt_test(a_version_that_was_odd_is_odd_while_slots_change),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
