@@ -113,11 +113,17 @@ read_value(mproc_list *list, const struct want *want)
 int
 mproc_list_get(mproc_list *list, int64_t index, struct mproc_any *ret)
 {
-	struct want want = { .index = index, .what.ret = ret };
+	struct mproc_any value;
+	struct want want = { .index = index, .what.ret = &value };
+	int r;
 
 	if (!ret)
 		return mpr_fail(-EINVAL, "ret is NULL");
-	return read_value(list, &want);
+	/* The caller is to see nothing that turns out not to be there. */
+	r = read_value(list, &want);
+	if (r == 0)
+		*ret = value;
+	return r;
 }
 
 /* What needs no memory of its own. */
@@ -170,15 +176,18 @@ mproc_list_get_str(mproc_list *list, int64_t index, char *buf, size_t size,
 int
 mproc_list_next(mproc_list *list, size_t *cursor, struct mproc_any *ret)
 {
-	struct want want = { .cursor = cursor, .what.ret = ret };
+	struct mproc_any value;
+	struct want want = { .cursor = cursor, .what.ret = &value };
 	int r;
 
 	if (!cursor || !ret)
 		return mpr_fail(-EINVAL, "cursor or ret is NULL");
 	r = read_value(list, &want);
-	if (r == 0)
-		++*cursor;
-	return r;
+	if (r < 0)
+		return r;
+	*ret = value;
+	++*cursor;
+	return 0;
 }
 
 size_t

@@ -511,6 +511,49 @@ lists_come_and_go_side_by_side(struct mpt *t)
 both(lists_come_and_go_side_by_side)
 
 static int
+come_and_go_in_the_list(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	while (!b->go) {
+		mpt_check_int(t, mproc_list_append(b->list, mproc_int(1)), 0);
+		mpt_check_int(t, mproc_list_clear(b->list), 0);
+	}
+	return 0;
+}
+
+/* What was read, and was gone in the end, is nowhere. */
+static void
+a_read_that_fails_returns_nothing(struct mpt *t)
+{
+	struct board *b = begin(t);
+	unsigned failed = 0, tries = 0;
+	struct mproc_any any;
+
+	mpt_spawn(t, "changer", come_and_go_in_the_list, NULL);
+	while (failed < 100 * each() && tries++ < 10000000) {
+		size_t cursor = 0;
+		int r;
+
+		any = mproc_int(7);
+		r = tries % 2 ? mproc_list_get(b->list, 0, &any) :
+				mproc_list_next(b->list, &cursor, &any);
+		if (r == 0)
+			continue;
+		assert_int_equal(r, tries % 2 ? -ERANGE : -ENODATA);
+		assert_int_equal(any.kind, MPROC_INT);
+		assert_int_equal(any.i64, 7);
+		failed++;
+	}
+	assert_true(failed);
+	b->go = true;
+	end(t, b);
+}
+
+both(a_read_that_fails_returns_nothing)
+
+static int
 setup(void **state)
 {
 	mproc_list *all[ROLES + 1];
@@ -540,6 +583,7 @@ main(void)
 		mpt_test(who_dies_in_a_destroyed_one_leaves_it_to_the_next),
 		mpt_test(a_comparison_may_destroy_it),
 		both_tests(lists_come_and_go_side_by_side),
+		both_tests(a_read_that_fails_returns_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
