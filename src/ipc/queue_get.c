@@ -187,6 +187,11 @@ is_final(const struct mpr_attachment *at)
 {
 	bool final = true;
 
+	/* We are in no put, but a program may have left one by a jump, if its
+	 * message was at no address of anything. Others see that, too. */
+	if (at->producer.lane)
+		atomic_store_explicit(&at->producer.lane->busy, 0,
+				      memory_order_release);
 	for (unsigned i = 0; i < at->n_consumers; i++)
 		if (mpr_get_may_come(at->arena, at->consumers[i].lane))
 			final = false;

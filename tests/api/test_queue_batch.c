@@ -569,6 +569,24 @@ what_was_put_in_part_does_not_count(void **state)
 	mproc_queue_destroy(q);
 }
 
+/* Nor is it waited for, once its thread has come back. */
+static void
+what_was_put_in_part_is_not_to_come(void **state)
+{
+	struct sigaction action = { .sa_handler = jump }, before;
+	mproc_queue *q = new_queue(4096);
+	char byte;
+
+	(void)state;
+	assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
+	assert_int_equal(put_what_crashes(q, false), 0);
+	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+	assert_int_equal(mproc_queue_shutdown(q, MPROC_DRAIN), 0);
+	assert_int_equal(mproc_queue_get(q, &byte, 1, NULL, MPROC_NOWAIT),
+			 -ESHUTDOWN);
+	mproc_queue_destroy(q);
+}
+
 int
 main(void)
 {
@@ -587,6 +605,7 @@ main(void)
 		mpt_test(parts_of_every_length_fit_together),
 		mpt_test(parts_that_are_too_long_together_are_refused),
 		mpt_test(what_was_put_in_part_does_not_count),
+		mpt_test(what_was_put_in_part_is_not_to_come),
 		mpt_test(arguments_that_make_no_sense_are_refused),
 		mpt_test(a_queue_that_is_none_is_refused),
 		mpt_test(nothing_can_be_taken_after_an_immediate_shutdown),
