@@ -712,6 +712,7 @@ mproc_forkserver_stop(void)
 static int
 start(const struct mproc_forkserver_opts *opts)
 {
+	uint64_t generation = mpr_generation();
 	struct mproc_forkserver_opts o;
 	int r = mpr_opts_read(&o, sizeof(o), opts);
 	bool is_first = false;
@@ -726,7 +727,7 @@ start(const struct mproc_forkserver_opts *opts)
 	if (!s) {
 		r = begin(&s, &o);
 		if (r < 0)
-			return r;
+			return generation == mpr_generation() ? r : not_ours();
 		mpr_process_lock();
 		is_first = install(s, &o);
 		mpr_process_unlock();

@@ -154,13 +154,16 @@ find_parts(struct mpr_plan_file *f)
 static int
 make_own_file(struct mpr_plan_file *f, size_t size)
 {
+	uint64_t generation = mpr_generation();
 	int r = mpr_shmem_create(&f->shmem, size, PAGE, false);
 
 	if (r < 0)
 		return r;
 	r = mpr_shmem_back(&f->shmem, 0, size);
+	/* A signal handler may have forked us, and the file is our parent's. */
 	if (r == 0)
-		r = mpr_bytelock_take(&f->shmem.file, 0);
+		r = generation == mpr_generation() ?
+			    mpr_bytelock_take(&f->shmem.file, 0) : -ECHILD;
 	if (r < 0)
 		mpr_shmem_unmap(&f->shmem);
 	return r;

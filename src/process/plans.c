@@ -69,14 +69,16 @@ mpr_plans_new(struct mpr_plans **ret_plans)
 	if (!plans)
 		return mpr_fail(-ENOMEM, "no memory for the plans of processes");
 	plans->holders = 1;
+	plans->generation = mpr_generation();
 	r = mpr_shmem_create(&plans->shmem, SIZE, MPR_CHILD_PAGE, false);
 	if (r < 0) {
 		free(plans);
 		return r;
 	}
-	plans->generation = mpr_generation();
 	enlist(plans);
-	r = mpr_bytelock_take(&plans->shmem.file, 0);
+	/* A signal handler may have forked us, and the file is our parent's. */
+	r = plans->generation == mpr_generation() ?
+		    mpr_bytelock_take(&plans->shmem.file, 0) : -ECHILD;
 	if (r < 0)
 		mpr_plans_drop(plans);
 	else

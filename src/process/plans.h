@@ -28,7 +28,8 @@
 struct mpr_plans;
 
 /* In the process that has the server. One holder, the caller; the plans in it are
- * others. Returns 0, or what mpr_shmem_create() and mpr_bytelock_take() give. */
+ * others. Returns 0; what mpr_shmem_create() and mpr_bytelock_take() give; or -ECHILD
+ * in a process that a signal handler has forked meanwhile. */
 int mpr_plans_new(struct mpr_plans **ret_plans);
 void mpr_plans_drop(struct mpr_plans *plans);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * process.h: who starts a process is interrupted after each of its system calls by a
+ * process.h: who starts a process is interrupted behind each of its system calls by a
  * signal, whose handler forks and returns in both. For the parent nothing has happened;
  * the copy has started nothing, or a process of its own. Whoever comes to its end first,
  * the entry runs once for each start that has succeeded, and nobody has a child or a
- * descriptor too many.
+ * descriptor too many. The same for calls around a start.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -34,6 +34,7 @@ static struct job {
 	bool outlives;
 	bool group; /* of two */
 	bool begins; /* a fork server */
+	int (*call)(void); /* or NULL: it is started */
 	pid_t (*do_fork)(void); /* _Fork(), unless it is to be fork() */
 	bool copy_is_last;
 } job;
@@ -230,6 +231,98 @@ host(void)
 	return 0;
 }
 
+/* For calls that start nothing. */
+
+static mproc_process *present;
+
+static void
+have_a_server(void)
+{
+	struct started s = { 0 };
+
+	mpt_check_int(job.t, start(&s), 0);
+	mpt_check_int(job.t, finish(s), 1);
+}
+
+static int
+begin_server(void)
+{
+	return mproc_forkserver_start(NULL);
+}
+
+static int
+stop_server(void)
+{
+	return mproc_forkserver_stop();
+}
+
+static int
+stop_process(void)
+{
+	return mproc_process_stop(present, mproc_sec(10));
+}
+
+static int
+close_process(void)
+{
+	int r = mproc_process_kill(present);
+	struct started s = { 0 };
+
+	mproc_process_close(present);
+	present = NULL;
+	/* It is reaped by the next start. */
+	if (r == 0)
+		r = start(&s);
+	armed = false;
+	if (r == 0)
+		(void)finish(s);
+	return r;
+}
+
+static void
+prepare(void)
+{
+	if (job.call != begin_server)
+		have_a_server();
+	if (job.call == stop_process || job.call == close_process)
+		mpt_check_int(job.t, mproc_process_start(
+			&present, stay, NULL, MPROC_OPTS(
+				mproc_process_opts, .method = job.method)), 0);
+}
+
+static int
+host_of_another_call(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	int status = 0, r;
+
+	mpt_check_int(job.t, sigaction(SIGUSR1, &action, NULL), 0);
+	prepare();
+	armed = true;
+	raise(SIGSTOP);
+	r = job.call();
+	armed = false;
+	if (copy == 0) {
+		mpt_check(job.t, r == 0 || r == -ECHILD);
+		mproc_process_close(present);
+		expect_no_child();
+		board->copy_is_done = true;
+		_exit(0);
+	}
+	raise(SIGSTOP);
+	mpt_check_int(job.t, r, 0);
+	mproc_process_close(present);
+	/* They go on. */
+	have_a_server();
+	board->host_is_done = true;
+	if (copy > 0) {
+		mpt_check_int(job.t, waitpid(copy, &status, 0), copy);
+		mpt_check_int(job.t, status, 0);
+	}
+	expect_no_child();
+	return 0;
+}
+
 /* It runs until it stops, and gets @signal first. Returns the signal that it has stopped
  * by; 0 for a system call; -1 if it has ended, in order. */
 static int
@@ -316,7 +409,7 @@ try_at(unsigned n)
 	if (pid == 0) {
 		mpt_check_int(job.t, ptrace(PTRACE_TRACEME, 0, NULL, NULL), 0);
 		raise(SIGSTOP);
-		_exit(host());
+		_exit(job.call ? host_of_another_call() : host());
 	}
 	mpt_check_int(job.t, waitpid(pid, NULL, WUNTRACED), pid);
 	mpt_check_int(job.t, ptrace(PTRACE_SETOPTIONS, pid, NULL,
@@ -348,7 +441,7 @@ try_all(struct mpt *t, struct job which)
 			if (!try_at(n))
 				break;
 		}
-	assert_in_range(n, 5, SYSCALLS_MAX - 1);
+	assert_in_range(n, 3, SYSCALLS_MAX - 1);
 	mproc_free(board);
 }
 
@@ -391,6 +484,17 @@ in_a_start_of_a_group(void **state)
 	try_all(*state, (struct job){ .method = MPROC_FORK, .group = true });
 	try_all(*state, (struct job){ .method = MPROC_FORKSERVER,
 				      .group = true });
+}
+
+static void
+in_another_call(void **state)
+{
+	int (*const calls[])(void) = { begin_server, stop_server, stop_process,
+				       close_process };
+
+	for (int i = 0; i < 4; i++)
+		try_all(*state, (struct job){ .method = MPROC_FORKSERVER,
+					      .call = calls[i] });
 }
 
 /* The one that is started forks before it knows that it is; so it is not the host's
@@ -479,6 +583,7 @@ main(void)
 		mpt_test(in_a_start_by_forkserver),
 		mpt_test(in_a_start_that_begins_a_server),
 		mpt_test(in_a_start_of_a_group),
+		mpt_test(in_another_call),
 		mpt_test(in_the_child_before_it_begins),
 	};
 
