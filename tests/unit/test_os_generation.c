@@ -2,6 +2,8 @@
 /*
  * Every process has a generation of its own, however it was forked.
  */
+#include <errno.h>
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "common.h"
@@ -172,6 +174,37 @@ the_lock_keeps_threads_apart(void **state)
 	assert_int_equal(counter, 3 * n);
 }
 
+/* A signal handler has forked while a fork had the lock; the child goes on in there. */
+static int
+come_back_from_a_fork(struct mpt *t, void *arg)
+{
+	struct mpr_process_page *page;
+
+	(void)arg;
+	mpr_generation();
+	page = atomic_load(&mpr_process_page);
+	mpr_fork_lock_forget();
+	mpr_fork_unlock();
+	mpr_fork_lock();
+	mpt_check_int(t, pthread_mutex_trylock(&page->fork_lock), EBUSY);
+	mpr_fork_unlock();
+	mpt_check_int(t, pthread_mutex_trylock(&page->fork_lock), 0);
+	pthread_mutex_unlock(&page->fork_lock);
+	return 0;
+}
+
+static void
+a_copy_that_gives_back_the_lock_of_forks_can_take_it(void **state)
+{
+	struct mpt *t = *state;
+	int id;
+
+	mpr_fork_lock();
+	id = mpt_fork(t, "copy", come_back_from_a_fork, NULL);
+	mpr_fork_unlock();
+	mpt_expect_exit(t, id, 0);
+}
+
 int
 main(void)
 {
@@ -183,6 +216,7 @@ main(void)
 		mpt_test(threads_share_their_process_generation),
 		mpt_test(a_lock_held_by_another_thread_is_free_in_a_child),
 		mpt_test(the_lock_keeps_threads_apart),
+		mpt_test(a_copy_that_gives_back_the_lock_of_forks_can_take_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
