@@ -88,6 +88,8 @@ mpr_pipe_poll(mproc_conn *c, mproc_timeout timeout)
 		r = mpr_get_become_consumer(at);
 	if (r == 0)
 		r = mpr_get_next(at, &to, &len, timeout);
+	if (r == -ECHILD)
+		return mpr_pipe_poll(c, mpr_attachment_rest(at));
 	r = answer(c, r);
 	return r == -EPIPE ? 0 : r;
 }

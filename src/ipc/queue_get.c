@@ -274,6 +274,8 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 	if (is_to_wait(look))
 		why = mpr_park(at->self, q,
 			       look == -EBUSY ? ticket - 1 : ticket, deadline);
+	if (mpr_unlikely(mpr_attachment_is_copy(at)))
+		return -ECHILD;
 	chosen = mpr_seat_unwait(at->seat);
 	r = is_to_wait(look) ? take_or_close(at, to, ret_len, true) : look;
 	/*
@@ -310,18 +312,24 @@ get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
 
 	/* A thread that has put something since it last got waits for an
 	 * answer. */
+	at->until = deadline;
 	answer = at->puts_seen != mpr_thread_puts;
 	at->puts_seen = mpr_thread_puts;
 	mpr_poll_begin(&poll, at, answer);
 	while (mpr_poll_again(&poll)) {
+		r = -ECHILD;
+		if (mpr_unlikely(mpr_attachment_is_copy(at)))
+			goto done;
 		r = take_or_close(at, to, ret_len, !mpr_poll_is_tight(&poll));
 		if (!is_to_wait(r))
 			goto done;
 	}
 	do
-		r = holds_in_drain(at) ? -EDEADLK :
-					 sleep_for_message(at, to, ret_len,
-							   deadline);
+		r = mpr_attachment_is_copy(at) ? -ECHILD :
+		    holds_in_drain(at)	       ? -EDEADLK :
+						 sleep_for_message(
+							 at, to, ret_len,
+							 deadline);
 	while (is_to_wait(r));
 done:
 	mpr_poll_end(&poll);
@@ -424,6 +432,8 @@ get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 		r = get_slowly(at, r,
 			       &(struct mpr_sink){ .buf = buf, .size = size },
 			       &len, timeout);
+	if (mpr_unlikely(r == -ECHILD))
+		return get(q, buf, size, ret_len, mpr_attachment_rest(at));
 	if (ret_len && (r == 0 || r == -EMSGSIZE))
 		*ret_len = len;
 	return r;
@@ -500,6 +510,9 @@ mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
 	r = try_take(at, to, &len);
 	if (mpr_unlikely(r < 0))
 		r = get_slowly(at, r, &to, &len, timeout);
+	if (mpr_unlikely(r == -ECHILD))
+		return mproc_queue_get_many(q, buf, size, ret_msgs, n,
+					    mpr_attachment_rest(at));
 	if (mpr_unlikely(r == -EMSGSIZE)) {
 		ret_msgs[0].iov_base = NULL;
 		ret_msgs[0].iov_len = len;

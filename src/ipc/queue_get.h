@@ -38,7 +38,8 @@ int mpr_get_become_consumer(struct mpr_attachment *at);
  */
 bool mpr_get_may_come(mproc_arena *a, const struct mpr_lane *lane);
 
-/* The next message, or several; waits and fails as a get does. */
+/* The next message, or several; waits and fails as a get does, also with -ECHILD: see
+ * mpr_attachment_is_copy(). */
 int mpr_get_next(struct mpr_attachment *at, const struct mpr_sink *to,
 		 size_t *ret_len, mproc_timeout timeout);
 

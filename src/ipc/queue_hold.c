@@ -151,6 +151,9 @@ mproc_queue_peek(mproc_queue *q, const void **ret_p, size_t *ret_len,
 		to.size = at->lane_limit;
 	}
 	r = mpr_get_next(at, &to, &len, timeout);
+	if (r == -ECHILD)
+		return mproc_queue_peek(q, ret_p, ret_len,
+					mpr_attachment_rest(at));
 	if (r == -EMSGSIZE)
 		return mpr_fail(-EBADMSG, "a lane of %s has a message of %zu "
 				"bytes", mpr_queue_label(q).text, len);

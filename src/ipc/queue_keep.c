@@ -185,6 +185,8 @@ wait_once(struct mpr_attachment *at, unsigned *ret_dead, mproc_timeout timeout,
 	*ret_dead = 0;
 	while (r == 0 && mpr_message_unfinished(at, &i, ret_dead)) {
 		r = timeout.ns == 0 ? -EAGAIN : sleep_for_done(at, i, deadline);
+		if (mpr_unlikely(mpr_attachment_is_copy(at)))
+			return -ECHILD;
 		if (r < 0 && mpr_message_unfinished(at, &i, ret_dead)) {
 			if (r == -EINTR)
 				mpr_interrupt_answer();
@@ -214,6 +216,8 @@ mproc_queue_join(mproc_queue *q, mproc_timeout timeout)
 	do {
 		filled = mpr_queue_filled(at);
 		r = wait_once(at, &dead, timeout, deadline);
+		if (r == -ECHILD)
+			return mproc_queue_join(q, mproc_until(deadline));
 		if (r < 0)
 			return r;
 	} while (mpr_queue_filled(at) != filled);

@@ -188,6 +188,8 @@ sleep_for_room(struct mpr_attachment *at, uint64_t want, int64_t until)
 	if (!mpr_producer_may_go(&at->producer, want) &&
 	    !mpr_put_is_closed(at) && !mpr_pipe_is_over(at, true))
 		r = mpr_park(at->self, at->q, ticket, until);
+	if (mpr_unlikely(mpr_attachment_is_copy(at)))
+		return -ECHILD;
 	atomic_store_explicit(&lane->want, 0, memory_order_relaxed);
 	return r;
 }
@@ -232,6 +234,10 @@ sleep_for_block(struct mpr_attachment *at, const struct load *load,
 	sleeps = *r == (memory ? -EXFULL : -ENOSR);
 	if (sleeps)
 		why = mpr_park(at->self, at->q, ticket, until);
+	if (mpr_unlikely(mpr_attachment_is_copy(at))) {
+		*r = -ECHILD;
+		return 0;
+	}
 	if (memory || !mpr_message_unawait(at, w->since))
 		return why;
 	if (sleeps)
@@ -257,8 +263,11 @@ put_waiting(struct mpr_attachment *at, int r, const struct load *load,
 					    memory_order_relaxed);
 	int why = 0;
 
+	at->until = deadline;
 	mpr_poll_begin(&poll, at, false);
 	while (polls && mpr_poll_again(&poll)) {
+		if (mpr_unlikely(mpr_attachment_is_copy(at)))
+			break;
 		if (!mpr_producer_may_go(&at->producer, want) &&
 		    !mpr_put_is_closed(at) && !mpr_pipe_is_over(at, true))
 			continue;
@@ -268,6 +277,9 @@ put_waiting(struct mpr_attachment *at, int r, const struct load *load,
 		want = mpr_producer_want(&at->producer, len, spare);
 	}
 	for (;;) {
+		r = -ECHILD;
+		if (mpr_unlikely(mpr_attachment_is_copy(at)))
+			break;
 		r = try(at, load);
 		if (is_full(r) && why == -EINTR)
 			mpr_interrupt_answer();
@@ -418,6 +430,9 @@ put_long(struct mpr_attachment *at, const struct iovec *parts, int n,
 	int r;
 
 	r = reserve(at, len, &p, timeout);
+	if (r == -ECHILD)
+		return mproc_queue_putv(at->q, parts, n,
+					mpr_attachment_rest(at));
 	if (r < 0)
 		return r;
 	to = p;
@@ -453,11 +468,13 @@ mpr_put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
 		}, 1, len, timeout);
 	r = try_put(at, msg, len);
 	if (mpr_unlikely(r < 0))
-		return put_slowly(at, r, &(struct load){
+		r = put_slowly(at, r, &(struct load){
 			.kind = ONE,
 			.msg = msg,
 			.len = len,
 		}, timeout);
+	if (mpr_unlikely(r == -ECHILD))
+		return mpr_put(q, msg, len, mpr_attachment_rest(at));
 	return r;
 }
 
@@ -521,12 +538,14 @@ mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
 		return put_long(at, parts, n, len, timeout);
 	r = try_putv(at, parts, n, len);
 	if (mpr_unlikely(r < 0))
-		return put_slowly(at, r, &(struct load){
+		r = put_slowly(at, r, &(struct load){
 			.kind = IN_PARTS,
 			.iov = parts,
 			.n = n,
 			.len = len,
 		}, timeout);
+	if (mpr_unlikely(r == -ECHILD))
+		return mproc_queue_putv(q, parts, n, mpr_attachment_rest(at));
 	return r;
 }
 
@@ -568,12 +587,15 @@ mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
 	n = sound(at, msgs, n);
 	r = try_put_many(at, msgs, n);
 	if (mpr_unlikely(r < 0))
-		return put_slowly(at, r, &(struct load){
+		r = put_slowly(at, r, &(struct load){
 			.kind = MANY,
 			.iov = msgs,
 			.n = n,
 			.len = msgs[0].iov_len,
 		}, timeout);
+	if (mpr_unlikely(r == -ECHILD))
+		return mproc_queue_put_many(q, msgs, n,
+					    mpr_attachment_rest(at));
 	return r;
 }
 
@@ -584,5 +606,9 @@ mpr_put_reserve(mproc_queue *q, size_t len, void **ret_p, mproc_timeout timeout)
 	int r;
 
 	r = attach(q, len, &at);
-	return r < 0 ? r : reserve(at, len, ret_p, timeout);
+	if (r < 0)
+		return r;
+	r = reserve(at, len, ret_p, timeout);
+	return r == -ECHILD ? mpr_put_reserve(q, len, ret_p,
+					      mpr_attachment_rest(at)) : r;
 }
