@@ -4,7 +4,6 @@
  * and consumers of batches are in test_queue_many.c, waiting in
  * test_queue_wait_many.c.
  */
-#include <signal.h>
 #include <stdio.h>
 
 #include "common.h"
@@ -524,69 +523,6 @@ a_second_consumer_of_a_single_consumer_queue_is_refused(void **state)
 	assert_true(mproc_arena_recover(NULL) >= 0);
 }
 
-static sigjmp_buf out;
-
-static void
-jump(int sig)
-{
-	siglongjmp(out, sig);
-}
-
-/* The last message is nowhere. */
-static int
-put_what_crashes(mproc_queue *q, bool in_parts)
-{
-	char text[] = "text";
-	const struct iovec msgs[] = {
-		{ text, 4 }, { text, 4 }, { (void *)64, 64 },
-	};
-
-	if (sigsetjmp(out, 1) != 0)
-		return 0;
-	return in_parts ? mproc_queue_putv(q, msgs, 3, MPROC_NOWAIT) :
-			  mproc_queue_put_many(q, msgs, 3, MPROC_NOWAIT);
-}
-
-/* A program may go on after that, if it likes. */
-static void
-what_was_put_in_part_does_not_count(void **state)
-{
-	struct sigaction action = { .sa_handler = jump }, before;
-	mproc_queue *q = new_queue(4096);
-
-	(void)state;
-	assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
-	assert_int_equal(put_numbers(q, 0, 1), 1);
-	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(put_what_crashes(q, i), 0);
-		assert_int_equal(mproc_queue_len(q), 1 + i);
-		assert_int_equal(put_numbers(q, 1 + i, 1), 1);
-		assert_int_equal(mproc_queue_len(q), 2 + i);
-	}
-	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
-	assert_int_equal(get_numbers(q, 0, 3), 3);
-	assert_int_equal(mproc_queue_len(q), 0);
-	mproc_queue_destroy(q);
-}
-
-/* Nor is it waited for, once its thread has come back. */
-static void
-what_was_put_in_part_is_not_to_come(void **state)
-{
-	struct sigaction action = { .sa_handler = jump }, before;
-	mproc_queue *q = new_queue(4096);
-	char byte;
-
-	(void)state;
-	assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
-	assert_int_equal(put_what_crashes(q, false), 0);
-	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
-	assert_int_equal(mproc_queue_shutdown(q, MPROC_DRAIN), 0);
-	assert_int_equal(mproc_queue_get(q, &byte, 1, NULL, MPROC_NOWAIT),
-			 -ESHUTDOWN);
-	mproc_queue_destroy(q);
-}
-
 int
 main(void)
 {
@@ -604,8 +540,6 @@ main(void)
 		mpt_test(parts_become_one_message),
 		mpt_test(parts_of_every_length_fit_together),
 		mpt_test(parts_that_are_too_long_together_are_refused),
-		mpt_test(what_was_put_in_part_does_not_count),
-		mpt_test(what_was_put_in_part_is_not_to_come),
 		mpt_test(arguments_that_make_no_sense_are_refused),
 		mpt_test(a_queue_that_is_none_is_refused),
 		mpt_test(nothing_can_be_taken_after_an_immediate_shutdown),

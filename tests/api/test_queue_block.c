@@ -691,6 +691,47 @@ a_put_that_crashes_leaves_nothing_behind(void **state)
 	munmap(nothing, (size_t)(3 * page));
 }
 
+/* The last message, or part of it, is nowhere. */
+static int
+put_in_part(mproc_queue *q, bool is_one)
+{
+	char text[] = "text";
+	const struct iovec msgs[] = {
+		{ text, 4 }, { text, 4 }, { (void *)64, 64 },
+	};
+
+	if (sigsetjmp(out, 1) != 0)
+		return 0;
+	return is_one ? mproc_queue_putv(q, msgs, 3, MPROC_NOWAIT) :
+			mproc_queue_put_many(q, msgs, 3, MPROC_NOWAIT);
+}
+
+/* It does not count; nor is it waited for, once its thread has come back. */
+static void
+what_crashes_in_the_middle_is_not_put(void **state)
+{
+	struct sigaction action = { .sa_handler = jump }, before;
+	char byte;
+
+	(void)state;
+	assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
+	for_both_kinds(q) {
+		for (unsigned i = 0; i < 4; i++) {
+			put(q, 1, i);
+			assert_int_equal(put_in_part(q, i % 2), 0);
+			assert_int_equal(mproc_queue_len(q), 1 + i);
+		}
+		for (unsigned i = 0; i < 4; i++)
+			assert_int_equal(mproc_queue_get(q, &byte, 1, NULL,
+							 MPROC_NOWAIT), 0);
+		assert_int_equal(put_in_part(q, false), 0);
+		assert_int_equal(mproc_queue_shutdown(q, MPROC_DRAIN), 0);
+		assert_int_equal(mproc_queue_get(q, &byte, 1, NULL,
+						 MPROC_NOWAIT), -ESHUTDOWN);
+	}
+	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+}
+
 int
 main(void)
 {
@@ -715,6 +756,7 @@ main(void)
 		cmocka_unit_test(what_is_shown_stays_through_a_shutdown),
 		cmocka_unit_test(the_end_of_the_queue_frees_all_of_it),
 		cmocka_unit_test(a_put_that_crashes_leaves_nothing_behind),
+		cmocka_unit_test(what_crashes_in_the_middle_is_not_put),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
