@@ -234,7 +234,7 @@ sleep_for_block(struct mpr_attachment *at, const struct load *load,
 	sleeps = *r == (memory ? -EXFULL : -ENOSR);
 	if (sleeps)
 		why = mpr_park(at->self, at->q, ticket, until);
-	if (mpr_unlikely(mpr_attachment_is_copy(at))) {
+	if (mpr_unlikely(sleeps && mpr_attachment_is_copy(at))) {
 		*r = -ECHILD;
 		return 0;
 	}
