@@ -265,11 +265,15 @@ stop_process(void)
 static int
 close_process(void)
 {
+	pid_t pid = mproc_process_pid(present);
 	int r = mproc_process_kill(present);
 	struct started s = { 0 };
 
 	mproc_process_close(present);
 	present = NULL;
+	if (r == 0)
+		mpt_until(job.t, mpt_task_state(pid) == 'Z' ||
+					 mpt_task_state(pid) == 0);
 	/* It is reaped by the next start. */
 	if (r == 0)
 		r = start(&s);
