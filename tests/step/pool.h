@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "mpt_times.h"
 #include "os/clock.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
@@ -34,8 +35,7 @@ struct scene {
 	/* Where another process waits for f and an event. */
 	mproc_event *never;
 	pid_t waiter;
-	int64_t spent; /* until it went on, in all cases */
-	int64_t cases;
+	struct mpt_times spent; /* until it went on */
 };
 
 /* In the scratch bytes. */
