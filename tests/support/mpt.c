@@ -752,6 +752,7 @@ int mpt_teardown(void **state)
 	mpt_watch_stop();
 	mpt_method_unshare(t);
 	free(t->step_points);
+	mpt_remains_free(t->remains);
 
 	bad += mpt_leak_report(&t->before);
 	mpt_leak_drop(&t->before);

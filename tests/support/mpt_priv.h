@@ -84,6 +84,7 @@ struct mpt {
 	bool was_subreaper;
 	pid_t victim;			/* of the stepper, not yet reaped */
 	void *step_points;		/* the stepper's; freed at teardown */
+	struct mpt_remains *remains;	/* likewise */
 	char note[160];			/* what a longer run was just doing */
 	struct mpt_role roles[MPT_ROLES];
 };
@@ -143,6 +144,25 @@ int mpt_method_begin(void);
 
 /* Gives back what the library has for the roles, which have ended. */
 void mpt_method_end(struct mpt *t);
+
+/* mpt_remains.c */
+
+/* What is left of a process when it is killed, as bytes. */
+struct mpt_remains;
+
+/* Whether nobody else is there: a process without children and other threads. */
+bool mpt_remains_alone(void);
+
+/* Has a look at a stopped child, a fork. Returns NULL if not all can be seen. */
+struct mpt_remains *mpt_remains_new(struct mpt *t, pid_t pid);
+void mpt_remains_free(struct mpt_remains *m);
+
+/* Another look, after a system call, for it may share something else now.
+ * Returns false if not all can be seen any more. */
+bool mpt_remains_look(struct mpt_remains *m);
+
+/* Whether anything has changed since the last look. */
+bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known);
 
 /* mpt_watch.c */
 

@@ -51,6 +51,7 @@
 enum {
 	EVERY = 1000,
 	BUDGET = 200,
+	SAMPLE = 50,
 	QUICK_CASES = 64,
 	WALK = 100000,		/* steps, after victims that went astray */
 	ROUNDS = 16,		/* see forget_rounds() */
@@ -239,8 +240,9 @@ _Noreturn static void run_victim(struct run *run)
 	mpt_child_end(0);
 }
 
-/* Makes a victim that stands behind its begin mark. */
-static void start_victim(struct run *run)
+/* Makes a victim that stands behind its begin mark. Tells who asks whether nobody
+ * else is there but the test. */
+static void start_victim(struct run *run, bool *ret_alone)
 {
 	int status;
 	pid_t pid;
@@ -248,6 +250,8 @@ static void start_victim(struct run *run)
 	mpt_watch_start(run->t);
 	if (run->o->before != NULL)
 		run->o->before(run->o->arg);
+	if (ret_alone != NULL)
+		*ret_alone = mpt_remains_alone();
 
 	fflush(stdout);
 	fflush(stderr);
@@ -490,15 +494,42 @@ static void count_visits(struct run *run)
 	free(sorted);
 }
 
+/* Has all that remains of a killed victim compared, if nobody else is at work. */
+static void begin_comparing(struct run *run, bool alone)
+{
+	if (alone && !run->o->forks)
+		run->t->remains = mpt_remains_new(run->t, run->victim);
+	run->result.exact = run->t->remains != NULL;
+}
+
+/* After a step; beside a system call it matters anyway, whatever it has done. */
+static bool remains_changed(struct run *run, bool was_syscall)
+{
+	if (!run->result.exact)
+		return false;
+	if (!was_syscall)
+		return mpt_remains_changed(run->t->remains, &run->result.exact);
+	run->result.exact = mpt_remains_look(run->t->remains);
+	return false;
+}
+
+static void end_comparing(struct run *run)
+{
+	mpt_remains_free(run->t->remains);
+	run->t->remains = NULL;
+}
+
 static void dry_run(struct run *run)
 {
 	uint64_t (*fingerprint)(void *arg) = run->o->fingerprint;
 	uint64_t now, last = 0;
 	unsigned long word, n = 0;
+	bool alone, is_syscall, other;
 	enum stop stop;
 	uintptr_t pc;
 
-	start_victim(run);
+	start_victim(run, &alone);
+	begin_comparing(run, alone);
 	run->may_count = !run->o->in_text && mpt_break_at(run->victim, 0);
 	set_ticks(true);
 	if (fingerprint != NULL)
@@ -507,8 +538,9 @@ static void dry_run(struct run *run)
 	for (;;) {
 		pc = get_pc(run);
 		point(run, n)->pc = pc;
-		if (read_text(run, pc, &word) &&
-		    mpt_is_syscall((uint32_t)word)) {
+		is_syscall = read_text(run, pc, &word) &&
+			     mpt_is_syscall((uint32_t)word);
+		if (is_syscall) {
 			run->result.syscalls++;
 			mark_both_sides(run, n);
 		}
@@ -519,11 +551,12 @@ static void dry_run(struct run *run)
 		if (run->signalled)
 			point(run, n)->bits |= POINT_LEFT;
 		now = fingerprint != NULL ? fingerprint(run->o->arg) : 0;
-		if (now != last) {
-			run->result.changes++;
+		other = remains_changed(run, is_syscall);
+		run->result.changes += now != last;
+		run->result.others += other && now == last;
+		if (now != last || other)
 			mark_both_sides(run, n);
-			last = now;
-		}
+		last = now;
 		n++;
 	}
 
@@ -535,6 +568,7 @@ static void dry_run(struct run *run)
 		run->result.asleep++;
 	else
 		finish_victim(run);
+	end_comparing(run);
 	bury_victim(run, n, stop == STOP_END);
 }
 
@@ -591,7 +625,7 @@ static void kill_at(struct run *run, unsigned long n)
 	unsigned long i = find_jump(run, n);
 	enum stop stop = STOP_TRAP;
 
-	start_victim(run);
+	start_victim(run, NULL);
 	set_ticks(true);
 
 	if (i > 0 && !jump(run, i, &stop))
@@ -601,7 +635,7 @@ static void kill_at(struct run *run, unsigned long n)
 		run->walk -= n;
 		run->result.asleep += stop == STOP_ASLEEP;
 		bury_victim(run, i, stop == STOP_END);
-		start_victim(run);
+		start_victim(run, NULL);
 		set_ticks(true);
 		stop = STOP_TRAP;
 		i = 0;
@@ -699,7 +733,7 @@ static void choose_points(struct run *run)
 {
 	const struct mpt_stepper_opts *o = run->o;
 	const unsigned both = POINT_MATTERS | POINT_CHOSEN;
-	unsigned long i, every, matter, max = o->max_cases;
+	unsigned long i, every, budget, matter, max = o->max_cases;
 	unsigned long n = run->result.instructions;
 	const char *mode = getenv("MPT_STEP");
 	bool full = mode != NULL && strcmp(mode, "full") == 0;
@@ -708,6 +742,11 @@ static void choose_points(struct run *run)
 	run->may_jump = !o->walks && (run->may_count || !o->forks);
 	run->walk = WALK;
 	every = o->every != 0 ? o->every : EVERY;
+	budget = o->budget != 0 ? o->budget : BUDGET;
+	if (run->result.exact && !o->chance) {
+		every = 0;
+		budget = budget < SAMPLE ? budget : SAMPLE;
+	}
 	if (full) {
 		every = n;
 		max = 0;
@@ -723,7 +762,7 @@ static void choose_points(struct run *run)
 	for (i = 0; i <= n; i++)
 		if (i <= every || (run->points[i].bits & POINT_MATTERS))
 			run->points[i].bits |= POINT_CHOSEN;
-	choose_beyond(run, every, o->budget != 0 ? o->budget : BUDGET);
+	choose_beyond(run, every, budget);
 	forget_repetitions(run);
 	if (full && o->fingerprint != NULL)
 		forget_rounds(run);
@@ -750,9 +789,10 @@ void mpt_stepper_run(struct mpt *t, const struct mpt_stepper_opts *o,
 	free(run.points);
 	t->step_points = NULL;
 	print_message("# step %s: %lu instructions, %lu cases, %lu syscalls, "
-		      "%lu changes, %lu asleep, %lu astray\n", o->name,
-		      run.result.instructions, run.result.cases,
+		      "%lu changes, %lu others%s, %lu asleep, %lu astray\n",
+		      o->name, run.result.instructions, run.result.cases,
 		      run.result.syscalls, run.result.changes,
+		      run.result.others, run.result.exact ? "" : " known",
 		      run.result.asleep, run.result.astray);
 	if (ret != NULL)
 		*ret = run.result;

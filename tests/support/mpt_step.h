@@ -10,13 +10,20 @@
  *
  * First a dry run counts the instructions, lets the victim finish, and notes
  * the points that matter most: both sides of each system call and of each
- * instruction that changed the shared memory. The victim is killed at all points
- * that matter, and of the others at the first .every and at .budget more chosen
- * by mpt_seed(), thinned out evenly to .max_cases if that is set. Between two
- * points that matter a kill leaves the same shared memory behind wherever it
- * comes, as far as .fingerprint sees it. MPT_STEP=full kills at each instruction.
- * Of one that repeats itself, the repetitions 1, 2, 4, 8 ... are taken; and of a loop
- * that changes nothing that .fingerprint sees, from the 17th round on, 32, 64 ....
+ * instruction that changed the shared memory, as .fingerprint sees it. If nobody
+ * else is there, neither a process nor a thread, all the bytes that the victim
+ * shares are compared after each step, and the list of its robust mutexes
+ * (mpt_remains.c). Between two points that matter a kill then leaves the very same
+ * behind wherever it comes, so one of them stands for all.
+ *
+ * The victim is killed at all points that matter. Of the others it is killed at
+ * some chosen by mpt_seed(): at 50, if they were shown to make no difference, in
+ * case that this victim does what the one of the dry run did not. If not, because
+ * somebody else is there or not all can be seen, at the first .every and at .budget
+ * more. They are thinned out evenly to .max_cases if that is set. MPT_STEP=full
+ * kills at each instruction. Of one that repeats itself, the repetitions 1, 2, 4,
+ * 8 ... are taken; and there of a loop that changes nothing that .fingerprint sees,
+ * from the 17th round on, 32, 64 ....
  *
  *	static void victim(void *arg)
  *	{
@@ -73,6 +80,8 @@
  *               the text
  * @in_text:     break in the text even if the processor can do without
  * @walks:       step all the way, without breakpoints
+ * @chance:      what a victim does is not what the dry run did, even if nobody else
+ *               is there: choose as if somebody were
  * @exits:       the operation does not come to mpt_step_end(), it ends with the
  *               victim's exit, with whatever code
  */
@@ -91,6 +100,7 @@ struct mpt_stepper_opts {
 	bool forks;
 	bool in_text;
 	bool walks;
+	bool chance;
 	bool exits;
 };
 
@@ -99,6 +109,9 @@ struct mpt_stepper_opts {
  * @cases:        calls of the survivor, the one after the dry run included
  * @syscalls:     instructions that were system calls, in the dry run
  * @changes:      instructions that changed the fingerprint
+ * @others:       instructions that changed nothing in it, but something else that a
+ *                killed victim leaves behind, as far as known
+ * @exact:        all of these are known: see above
  * @asleep:       victims that were killed while they slept in the kernel
  * @astray:       victims that did not come to the breakpoint before their point;
  *                each is one more case
@@ -108,6 +121,8 @@ struct mpt_stepper_result {
 	unsigned long cases;
 	unsigned long syscalls;
 	unsigned long changes;
+	unsigned long others;
+	bool exact;
 	unsigned long asleep;
 	unsigned long astray;
 };

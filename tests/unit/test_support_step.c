@@ -298,6 +298,7 @@ static void a_long_operation_is_sampled(void **state)
 	struct mpt_stepper_result r;
 	struct mpt_stepper_opts o = {
 		.name = "late",
+		.chance = true,
 		.victim = store_late,
 		.before = clear_the_pair,
 		.survivor = see,
@@ -512,6 +513,7 @@ static void repetitions_are_places_to_die(void **state)
 	struct mpt_stepper_result r;
 	struct mpt_stepper_opts o = {
 		.name = "repetitions",
+		.chance = true,
 		.victim = clear_much,
 		.survivor = note_where,
 		.arg = mpt_scratch(*state),
@@ -528,6 +530,7 @@ static void the_environment_selects_points(void **state)
 	struct mpt_stepper_result r;
 	struct mpt_stepper_opts o = {
 		.name = "loop",
+		.chance = true,
 		.victim = store_late,
 		.before = clear_the_pair,
 		.survivor = see,
@@ -562,6 +565,7 @@ static void an_exit_can_be_the_end_of_an_operation(void **state)
 	struct mpt_stepper_result r;
 	struct mpt_stepper_opts o = {
 		.name = "exit",
+		.chance = true,
 		.max_cases = 10000,
 		.victim = exit_after_a_pair,
 		.before = clear_the_pair,
