@@ -185,7 +185,7 @@ try_word(struct mpt *t, unsigned n, bool single_consumer)
 	struct hostile *h = mpt_scratch(t);
 	struct mpt_rand rand;
 	struct words w;
-	char name[32];
+	char name[40];
 
 	for (int i = 0; i < VALUES; i++) {
 		h->q[i] = make_queue(t, single_consumer);
