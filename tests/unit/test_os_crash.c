@@ -152,7 +152,8 @@ what_is_not_the_default_is_left_alone(void **state)
 	assert_true(report_has("SIGILL"));
 }
 
-/* Nothing can be found at the stack pointer. */
+/* Nothing can be found at the stack pointer, nor at the frame pointer, where there is
+ * one. */
 static int
 lose_the_stack(struct mpt *t, void *arg)
 {
@@ -160,9 +161,9 @@ lose_the_stack(struct mpt *t, void *arg)
 	(void)arg;
 	watch();
 #if defined(__x86_64__)
-	__asm__ volatile("mov $16, %rsp\n\tud2");
+	__asm__ volatile("mov $16, %rsp\n\tmov $16, %rbp\n\tud2");
 #elif defined(__aarch64__)
-	__asm__ volatile("mov sp, xzr\n\t.inst 0x00000000");
+	__asm__ volatile("mov sp, xzr\n\tmov x29, xzr\n\t.inst 0x00000000");
 #endif
 	return 1;
 }
