@@ -11,9 +11,10 @@
 
 #define MS INT64_C(1000000)
 #define SLICE 50000000 /* ns, for one sleeper */
-#define QUIET 200 /* ms in which nobody looks though others sleep */
+#define QUIET 45 /* ms in which nobody looks though others sleep */
+#define ALONE 200 /* ms after which who has looked is not counted on any more */
 #define SETTLED (400 * MS) /* from look to look, after the first few */
-#define GLANCES 12 /* from look to look, of one in a crowd; one in QUIET at most */
+#define GLANCES 24 /* from look to look, of one in a crowd; one in QUIET at most */
 #define LATE 200 /* ms, for who has not looked when it was going to */
 #define CROWD (8 * SLICE) /* from when on one at a time looks */
 #define BUSY 100 /* ms that a look may take before others come to help */
@@ -102,7 +103,7 @@ next_interval(const struct mpr_self *self, uint64_t last, int64_t now)
 {
 	int64_t all = sleepers(self->arena, now) * SLICE;
 
-	return since_another_looked(self, last, now) < QUIET && all > SLICE ?
+	return since_another_looked(self, last, now) < ALONE && all > SLICE ?
 		       all :
 		       SLICE;
 }
@@ -153,10 +154,14 @@ say_of_look(const struct mpr_self *self, int64_t now, uint64_t state)
 			      memory_order_relaxed);
 }
 
+/* Who is alone looks as soon. */
 static void
 glance_later(struct mpr_pace *pace, int64_t now)
 {
-	pace->glance_at = now + last_of(QUIET * MS, pace->interval / GLANCES);
+	pace->glance_at = pace->interval == SLICE ?
+				  MPR_NEVER :
+				  now + last_of(QUIET * MS,
+						pace->interval / GLANCES);
 }
 
 /* Looks for the dead, and begins a new slice if this one is over, or longer than one

@@ -4,7 +4,9 @@
  * stay away. Unwatched, nobody has a pidfd of it, and a process that sleeps in
  * mproc_queue_get() finds the death when it next looks; watched, its parent is
  * in mproc_process_join(). Beside that, what waitpid() takes for a child that
- * has nothing.
+ * has nothing. Sleepers in a crowd share the looks for the dead: how long one of
+ * them has stayed in the seat, and how long who is left takes to see it if all
+ * others are killed with the victim.
  *
  * What the victims have put is received, all of it and once.
  *
@@ -29,6 +31,10 @@
 #define WATCHED_TIMES 50
 #define MESSAGES 100 /* of a victim */
 #define LOOKS 1000
+#define CROWD 20 /* sleepers */
+#define SETTLED 2 /* s, until the crowd has shared out the looks */
+#define CROWDS 8
+#define VICTIMS_BESIDE 8 /* of each crowd, before it is killed, too */
 
 /* Shared by all processes. */
 struct board {
@@ -39,6 +45,7 @@ struct board {
 
 static struct board *board;
 static mproc_queue *queue;
+static mproc_queue *silent; /* that a crowd waits for */
 
 static int
 receive(uint64_t number, mproc_timeout timeout)
@@ -258,6 +265,51 @@ since_kill(const struct killer *k)
 	return (double)(now - board->killed) / 1000;
 }
 
+static void *
+wait_for_nothing(void *arg)
+{
+	char byte;
+
+	if (mproc_queue_get(silent, &byte, 1, NULL, MPROC_FOREVER) != 0)
+		bench_die("one of the crowd woke up");
+	return arg;
+}
+
+static int
+be_crowd(void *arg)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < CROWD; i++)
+		if (pthread_create(&thread, NULL, wait_for_nothing, NULL))
+			bench_die("pthread_create");
+	return be_idle(arg);
+}
+
+/* Milliseconds until what a victim had is given back, which dies with the crowd. */
+static double
+kill_with_crowd(pid_t survivor, pid_t crowd)
+{
+	uint64_t before = participants();
+	uint64_t due = board->put + MESSAGES;
+	pid_t victim = fork_one(be_victim);
+	int64_t start;
+
+	while (board->put != due || board->received != due ||
+	       !sleeps(survivor) || !sleeps(victim))
+		pause_for(100000);
+	pause_at_random();
+	start = mproc_now();
+	kill(crowd, SIGKILL);
+	kill(victim, SIGKILL);
+	while (participants() != before - CROWD)
+		pause_for(50000);
+	start = mproc_now() - start;
+	reap(crowd, SIGKILL);
+	reap(victim, SIGKILL);
+	return (double)start / 1000000;
+}
+
 static double
 kill_watched(void)
 {
@@ -345,6 +397,42 @@ measure_watched(int rounds)
 }
 
 static void
+print_delay(const char *what, double *ms, int n)
+{
+	struct bench_figure f = bench_figure(ms, n);
+
+	printf("  %-24s median %7.1f least %7.1f most %7.1f\n", what, f.median,
+	       f.least, f.most);
+}
+
+static void
+measure_crowds(void)
+{
+	double beside[CROWDS * VICTIMS_BESIDE], with[CROWDS];
+	uint64_t before = participants();
+	pid_t survivor = fork_one(be_survivor), crowd;
+
+	while (participants() != before + 1 || !sleeps(survivor))
+		pause_for(100000);
+	for (int i = 0; i < CROWDS; i++) {
+		before = participants();
+		crowd = fork_one(be_crowd);
+		while (participants() != before + CROWD)
+			pause_for(100000);
+		nanosleep(&(struct timespec){ .tv_sec = SETTLED }, NULL);
+		for (int k = 0; k < VICTIMS_BESIDE; k++)
+			beside[i * VICTIMS_BESIDE + k] = kill_unwatched(survivor);
+		with[i] = kill_with_crowd(survivor, crowd);
+	}
+	if (mproc_queue_shutdown(queue, MPROC_DRAIN) < 0)
+		bench_die(mproc_error_detail());
+	reap(survivor, 0);
+	printf("The same in a crowd of %d more sleepers, ms\n", CROWD);
+	print_delay("one dies", beside, CROWDS * VICTIMS_BESIDE);
+	print_delay("the crowd dies with it", with, CROWDS);
+}
+
+static void
 measure_unwatched(int rounds)
 {
 	double *medians = bench_column(rounds), ms[UNWATCHED_TIMES];
@@ -369,9 +457,10 @@ measure_unwatched(int rounds)
 		if (f.most > all.most)
 			all.most = f.most;
 	}
-	if (mproc_queue_shutdown(queue, MPROC_DRAIN) < 0)
-		bench_die(mproc_error_detail());
-	reap(survivor, 0);
+	kill(survivor, SIGKILL);
+	reap(survivor, SIGKILL);
+	while (participants() != before)
+		mproc_arena_recover(NULL);
 	printf("Unwatched, from kill to recovery by a sleeper, ms: medians of "
 	       "%d rounds of %d\n", rounds, UNWATCHED_TIMES);
 	printf("  %-24s median %7.1f least %7.1f most %7.1f\n",
@@ -387,12 +476,15 @@ main(int argc, char **argv)
 
 	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (board == MAP_FAILED || mproc_queue_create(&queue, NULL) < 0)
+	if (board == MAP_FAILED || mproc_queue_create(&queue, NULL) < 0 ||
+	    mproc_queue_create(&silent, NULL) < 0)
 		bench_die("no board or no queue");
 	check_that_looking_does_nothing();
 	measure_watched(rounds);
 	measure_unwatched(rounds);
+	measure_crowds();
 	mproc_queue_destroy(queue);
+	mproc_queue_destroy(silent);
 	printf("%llu messages, each received once\n",
 	       (unsigned long long)board->received);
 	return 0;

@@ -16,10 +16,14 @@
 #define LOOKS 6
 #define LONG 500000000 /* ns */
 #define SMALL_CROWD 20
+#define GLANCES 100
+#define MS INT64_C(1000000)
 #define PRETENDED 300000000 /* ns */
 #define LATE 50000000 /* ns */
 #define AT_IT (UINT64_C(1) << 63) /* as in sync/park.c */
 
+#define GLANCE 45000000 /* ns */
+#define SLICE 75000000 /* ns, the longest, of who believes to be alone */
 #define FAR 5000 /* ms */
 #define SOON 1000 /* ms */
 
@@ -219,6 +223,43 @@ looks_sooner_than_it_said(struct mpt *t, bool ends)
 	assert_true(left > SOON);
 }
 
+/* By its own times, which no load of the machine changes. */
+static int
+sleep_and_glance(struct mpt *t, void *arg)
+{
+	struct mpr_self *self = join_arena(t);
+	struct mpr_pace *pace = &self->pace;
+	int64_t now;
+
+	(void)arg;
+	while (pace->interval < SMALL_CROWD * 40 * MS)
+		mpr_park(self, object, mpr_park_ticket(self), MPR_NEVER);
+	for (int i = 0; i < GLANCES; i++) {
+		mpr_park(self, object, mpr_park_ticket(self), mproc_now() + MS);
+		now = mproc_now();
+		mpt_check(t, pace->glance_at <= now + GLANCE ||
+				     pace->look_at <= now + SLICE);
+	}
+	return 0;
+}
+
+static void
+who_sleeps_among_twenty_glances_soon(void **state)
+{
+	int many = SMALL_CROWD, crowd, one;
+	struct mpt *t = *state;
+	struct crowd *c = mpt_scratch(t);
+
+	crowd = mpt_spawn(t, "crowd", be_a_crowd, &many);
+	mpt_until(t, c->joined == SMALL_CROWD);
+	c->go = 1;
+	mpt_until(t, sleepers() == SMALL_CROWD);
+	one = mpt_spawn(t, "one", sleep_and_glance, NULL);
+	mpt_expect_exit(t, one, 0);
+	mpt_kill(t, crowd);
+	mpr_recover_all(the_arena(), true);
+}
+
 static void
 who_is_left_by_a_crowd_that_ends_looks_soon(void **state)
 {
@@ -295,6 +336,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_crowd_that_has_just_fallen_asleep_is_stopped),
 		mpt_test(a_crowd_that_has_just_looked_is_stopped),
+		mpt_test(who_sleeps_among_twenty_glances_soon),
 		mpt_test(who_is_left_by_a_crowd_that_ends_looks_soon),
 		mpt_test(who_is_left_by_a_crowd_that_is_stopped_looks_soon),
 		mpt_test(one_of_a_crowd_looks_at_a_time),
