@@ -15,9 +15,9 @@
 #define ONE_UNNOTICED_IN 16 /* deaths; those who wait notice by themselves */
 #define PHASES 64           /* of which the indices are known */
 
-enum { WAITS = 1 };
+enum { WAITS = 1, ENROLLS };
 
-static const char *const deeds[] = { "wait", NULL };
+static const char *const deeds[] = { "wait", "enroll", NULL };
 
 struct board {
 	struct chaos chaos;
@@ -74,6 +74,17 @@ wait_for_others(struct board *b, unsigned me)
 	return r;
 }
 
+/* After some phases again, when it is a party. */
+static void
+enroll(struct mpt *t, struct board *b)
+{
+	int r;
+
+	chaos_does(ENROLLS);
+	r = chaos_done(mproc_barrier_enroll(b->barrier));
+	mpt_check(t, r == 0 || r == -ENOTRECOVERABLE);
+}
+
 static int
 work(struct mpt *t, void *arg)
 {
@@ -86,6 +97,8 @@ work(struct mpt *t, void *arg)
 	chaos_begin(t, me);
 	mpt_rand_init(&rand, (uint64_t)getpid());
 	for (;;) {
+		if (b->passed[me] % 2 == 0)
+			enroll(t, b);
 		resets = b->resets;
 		n = b->passed[me];
 		/* All know it after the phase that it is about. */

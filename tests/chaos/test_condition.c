@@ -16,9 +16,11 @@
 #define PRODUCERS (CHAOS_WORKERS + 1)
 #define LONG_ENOUGH mproc_sec(30) /* for the test to get in */
 
-enum { WAITS = 1, NOTIFIES };
+#define ROOM_FOR_ALL 2       /* then each notifies all */
 
-static const char *const deeds[] = { "wait_for", "notify", NULL };
+enum { WAITS = 1, NOTIFIES, NOTIFIES_ALL };
+
+static const char *const deeds[] = { "wait_for", "notify", "notify_all", NULL };
 
 struct thing {
 	unsigned producer;
@@ -141,9 +143,16 @@ static void
 leave(struct mpt *t, mproc_condition *condition)
 {
 	struct board *b = mpt_scratch(t);
+	int r;
 
-	chaos_does(NOTIFIES);
-	mpt_check(t, chaos_done(mproc_condition_notify(condition, 1)) >= 0);
+	if (b->room == ROOM_FOR_ALL) {
+		chaos_does(NOTIFIES_ALL);
+		r = chaos_done(mproc_condition_notify_all(condition));
+	} else {
+		chaos_does(NOTIFIES);
+		r = chaos_done(mproc_condition_notify(condition, 1));
+	}
+	mpt_check(t, r >= 0);
 	b->inside = 0;
 	mpt_check_int(t, mproc_lock_release(b->lock), 0);
 }
