@@ -399,6 +399,18 @@ mpr_map_drop(const struct mpr_map_use *m, struct mpr_self *self, uint64_t id,
 	return true;
 }
 
+/* Who has the share is to be killed, and cannot give it back: so it takes nothing else,
+ * which would be killed with it. Returns whether @word, which was read there, is that of
+ * one who has it. */
+static bool
+revoke_share(struct mpr_map_share *share, uint64_t id, uint64_t word)
+{
+	return !((word ^ id) & MPR_FUTURE_ID) &&
+	       mpr_future_state(word) == MPR_FUTURE_RUNNING &&
+	       (word & MPR_FUTURE_CANCELED ||
+		cas(&share->word, &word, word | MPR_FUTURE_CANCELED));
+}
+
 void
 mpr_map_each_worker(const struct mpr_map_use *m, uint64_t id,
 		    mpr_map_worker_fn *fn, void *ctx)
@@ -406,8 +418,7 @@ mpr_map_each_worker(const struct mpr_map_use *m, uint64_t id,
 	for (unsigned s = 0; s < m->n_shares; s++) {
 		uint64_t word = atomic_load(&m->shares[s].word);
 
-		if (!((word ^ id) & MPR_FUTURE_ID) &&
-		    mpr_future_state(word) == MPR_FUTURE_RUNNING)
+		if (revoke_share(&m->shares[s], id, word))
 			fn(ctx, (unsigned)(word & MPR_FUTURE_WORKER));
 	}
 }
@@ -419,14 +430,11 @@ mpr_map_doom(const struct mpr_map_use *m, uint64_t id)
 		uint64_t word = atomic_load(&m->shares[s].word), holder;
 		struct mpr_pool_worker *record;
 
-		if ((word ^ id) & MPR_FUTURE_ID ||
-		    mpr_future_state(word) != MPR_FUTURE_RUNNING)
-			continue;
 		record = mpr_pool_worker_at(m->pool, word & MPR_FUTURE_WORKER);
+		/* Before the share is revoked: if that succeeds, it is this one
+		 * that has it, or one that has died meanwhile. */
 		holder = record ? atomic_load(&record->word) : 0;
-		/* The number is another's only after the share was taken from
-		 * the one that had it. */
-		if (holder && atomic_load(&m->shares[s].word) == word)
+		if (revoke_share(&m->shares[s], id, word) && holder)
 			atomic_store(&record->doomed, holder);
 	}
 	mpr_keeping_wake(m->pool);
@@ -487,7 +495,7 @@ mpr_map_bury(const struct mpr_map_use *m, struct mpr_self *self, unsigned number
 	for (unsigned s = 0; s < m->n_shares; s++) {
 		struct mpr_map_share *share = &m->shares[s];
 
-		if (atomic_load(&share->word) != word)
+		if ((atomic_load(&share->word) & ~MPR_FUTURE_CANCELED) != word)
 			continue;
 		had = true;
 		begin(m);

@@ -53,7 +53,8 @@ bool mpr_map_drop(const struct mpr_map_use *m, struct mpr_self *self, uint64_t i
 /* It was revoked: has all killed who have a share. */
 void mpr_map_doom(const struct mpr_map_use *m, uint64_t id);
 
-/* Calls @fn for each worker that has a share. */
+/* It was revoked. Calls @fn, which kills it, for each worker that has a share. It cannot
+ * give that back any more. */
 typedef void mpr_map_worker_fn(void *ctx, unsigned worker);
 void mpr_map_each_worker(const struct mpr_map_use *m, uint64_t id,
 			 mpr_map_worker_fn *fn, void *ctx);

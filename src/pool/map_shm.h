@@ -45,7 +45,8 @@
 #define MPR_MAP_DEATHS_ITEM_UNIT (UINT64_C(1) << 20)
 
 struct mpr_map_share {
-	/* As a future's, with the future's id: QUEUED, RUNNING, DONE. */
+	/* As a future's, with the future's id: QUEUED, RUNNING, DONE; RUNNING with
+	 * CANCELED: its worker cannot give it back, and is killed. */
 	_Atomic uint64_t word;
 	/* Written by who has the share; and by whoever notes a claim. */
 	_Atomic uint64_t desk;

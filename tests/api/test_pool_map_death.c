@@ -325,6 +325,47 @@ what_a_dead_submitter_has_left_is_done_and_closed(void **state)
 	close_and_join(b);
 }
 
+static int
+spin_a_little(const void *in, void *out, void *ctx)
+{
+	(void)in;
+	(void)out;
+	for (unsigned i = 0; i < 1000; i++)
+		atomic_fetch_add((_Atomic unsigned *)ctx, i & 1);
+	return 0;
+}
+
+/* Whose items are so short that their workers have come to other tasks when they are
+ * to be killed. */
+static void
+a_map_that_is_canceled_takes_no_task_with_it(void **state)
+{
+	struct board *b = pool_of(*state, 2);
+
+	mpt_watchdog(*state, 60);
+	for (int round = 0; round < 100; round++) {
+		mproc_future *f;
+
+		atomic_store(&b->counts[0], 0);
+		assert_int_equal(mproc_pool_map_async(b->pool, spin_a_little,
+						      &b->counts[0], NULL, 0,
+						      NULL, 0, 1000000,
+						      MPROC_OPTS(mproc_map_opts,
+								 .chunk = 1),
+						      &f), 0);
+		for (int i = 0; i < 20; i++)
+			b->futures[i] = submit_int(b, square, i);
+		mpt_until(b->t, atomic_load(&b->counts[0]));
+		assert_int_equal(mproc_future_cancel(f, MPROC_CANCEL_RUNNING),
+				 0);
+		for (int i = 0; i < 20; i++)
+			assert_int_equal(take_int(b, b->futures[i]), i * i);
+		assert_int_equal(mproc_future_wait(f, MPROC_FOREVER), 0);
+		mproc_future_close(f);
+	}
+	close_and_join(b);
+}
+
 /* All workers wait in maps, and are killed one after the other. */
 static int
 map_inside(const void *in, void *out, void *ctx)
@@ -370,6 +411,7 @@ main(void)
 		mpt_test(items_that_die_with_the_keeper_fail),
 		mpt_test(items_that_die_with_the_keeper_are_done_again),
 		mpt_test(what_a_dead_submitter_has_left_is_done_and_closed),
+		mpt_test(a_map_that_is_canceled_takes_no_task_with_it),
 		mpt_test(maps_in_maps_survive_deaths),
 	};
 

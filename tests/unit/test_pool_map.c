@@ -316,6 +316,69 @@ what_is_revoked_is_done_when_nobody_has_a_share(void **state)
 }
 
 static void
+have_it_ended(int i)
+{
+	if (i == 1)
+		assert_int_equal(mproc_future_cancel(s.f, MPROC_CANCEL_RUNNING),
+				 0);
+}
+
+/* It may be at the end of its chunk by then. What it would take next would be killed in
+ * the place of this. */
+static void
+who_is_to_be_killed_takes_nothing_else(void **state)
+{
+	uint64_t holder = mpr_holder(s.self);
+
+	(void)state;
+	map_items();
+	atomic_store(&s.workers[0].record->word, holder);
+	s.in_item = have_it_ended;
+	run_at(0);
+	assert_int_equal(atomic_load(&s.workers[0].record->doomed), holder);
+	assert_true(s.workers[0].revoked);
+	assert_false(is_done());
+	assert_true(bury(0));
+	assert_int_equal(atomic_load(&s.f->deaths), 0);
+	expect_done(-ECANCELED);
+	atomic_store(&s.workers[0].record->word, 0);
+}
+
+static void
+count_worker(void *ctx, unsigned worker)
+{
+	*(unsigned *)ctx += 1 + 10 * worker;
+}
+
+/* One that has a share says so once more when it is killed late, and one that has given
+ * its share back does not. */
+static void
+a_share_that_is_revoked_is_not_given_back(void **state)
+{
+	unsigned found = 0;
+
+	(void)state;
+	map_items();
+	give(1, 1, 0);
+	atomic_store(&s.m.shares[0].word,
+		     mpr_future_word(s.id, MPR_FUTURE_DONE, 0));
+	for (int i = 1; i <= 2; i++) {
+		mpr_map_each_worker(&s.m, s.id, count_worker, &found);
+		assert_int_equal(found, i * 11);
+	}
+	mpr_map_each_worker(&s.m, s.id + MPR_FUTURE_ID_UNIT, count_worker,
+			    &found);
+	assert_int_equal(found, 22);
+	assert_int_not_equal(atomic_load(&s.m.shares[1].word),
+			     mpr_future_word(s.id, MPR_FUTURE_RUNNING, 1));
+	assert_true(bury(1));
+	run_at(0);
+	run_at(0);
+	expect_begun(0, N, 1);
+	expect_done(0);
+}
+
+static void
 what_is_dropped_is_not_begun(void **state)
 {
 	(void)state;
@@ -460,6 +523,8 @@ main(void)
 		test(an_overdue_item_is_not_begun_again),
 		test(who_is_overdue_goes_no_further),
 		test(what_is_revoked_is_done_when_nobody_has_a_share),
+		test(who_is_to_be_killed_takes_nothing_else),
+		test(a_share_that_is_revoked_is_not_given_back),
 		test(what_is_dropped_is_not_begun),
 		test(another_map_is_not_closed),
 		test(who_has_failed_is_not_begun_again),
