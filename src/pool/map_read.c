@@ -33,15 +33,43 @@ undone(const struct mpr_map_use *m, unsigned s, uint64_t *first, uint64_t *end)
 		*end = m->n;
 }
 
+/* Of what was claimed when @next was read, what share @s has yet to do. */
+static uint64_t
+left_of(const struct mpr_map_use *m, unsigned s, uint64_t next)
+{
+	uint64_t chunks = next / MPR_MAP_CHUNK_UNIT, last, first, end, desk;
+
+	if (!chunks)
+		return 0;
+	last = (chunks - 1) * m->chunk;
+	desk = atomic_load(&m->shares[s].desk);
+	if (desk & MPR_DESK_HAS) {
+		first = mpr_desk_item(desk);
+		end = (first / m->chunk + 1) * m->chunk;
+	} else if (s == (next & MPR_MAP_SHARE) && mpr_desk_item(desk) <= last) {
+		/* Its last claim has not been noted yet. */
+		first = last;
+		end = last + m->chunk;
+	} else {
+		return 0;
+	}
+	if (end > m->n)
+		end = m->n;
+	/* What it has claimed since is counted as claimed by nobody. */
+	return first < end && first < last + m->chunk ? end - first : 0;
+}
+
 uint64_t
 mpr_map_progress(const struct mpr_map_use *m)
 {
-	uint64_t left = 0, first, end;
+	/* seq_cst, and first: nothing that is not done is counted by nobody, so it
+	 * does not go back. */
+	uint64_t next = atomic_load(&m->map->next);
+	uint64_t chunks = next / MPR_MAP_CHUNK_UNIT;
+	uint64_t left = chunks < m->n_chunks ? m->n - chunks * m->chunk : 0;
 
-	for (unsigned s = 0; s <= m->n_shares; s++) {
-		undone(m, s, &first, &end);
-		left += end - first;
-	}
+	for (unsigned s = 0; s < m->n_shares; s++)
+		left += left_of(m, s, next);
 	return left < m->n ? m->n - left : 0;
 }
 

@@ -134,6 +134,7 @@ a_claim_is_noted_by_who_comes_next(void **state)
 	map_items();
 	give(1, 1, 0);
 	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	assert_int_equal(mpr_map_progress(&s.m), 0);
 	run_at(0);
 	expect_begun(0, CHUNK, 0);
 	expect_begun(CHUNK, N, 1);
