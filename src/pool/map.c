@@ -160,6 +160,14 @@ codes_of(const struct mpr_map_use *m, struct mpr_self *self)
 	return mpr_arena_at(a, ref.offset);
 }
 
+/* An item has failed: nothing more is begun, if that is what is wanted. */
+static void
+stop(const struct mpr_map_use *m)
+{
+	if (m->map->fail_fast)
+		atomic_store(&m->map->stopped, 1);
+}
+
 /* An item has failed. By who has its share. Again it has no effect. */
 static void
 fail(const struct mpr_map_use *m, struct mpr_self *self, uint64_t item, int error)
@@ -171,8 +179,7 @@ fail(const struct mpr_map_use *m, struct mpr_self *self, uint64_t item, int erro
 	atomic_store(&m->map->failed, 1);
 	/* seq_cst: the error is there before. */
 	atomic_fetch_or(&m->bits[item / 64], UINT64_C(1) << item % 64);
-	if (m->map->fail_fast)
-		atomic_store(&m->map->stopped, 1);
+	stop(m);
 }
 
 /* Nothing more of it is to be begun. */
@@ -454,9 +461,12 @@ bury_item(const struct mpr_map_use *m, struct mpr_self *self,
 	if (!is_item(m, desk) || !(desk & MPR_DESK_BEGUN))
 		return;
 	failed = is_failed(m, item);
-	if (!failed && desk & MPR_DESK_OVERDUE) {
+	if (failed) {
+		/* It may have died before it could do that. */
+		stop(m);
+	} else if (desk & MPR_DESK_OVERDUE) {
 		fail(m, self, item, -ETIMEDOUT);
-	} else if (!failed) {
+	} else {
 		/* It was killed for the map's sake. */
 		if (atomic_load(&m->f->cell.word) & MPR_FUTURE_REVOKED)
 			return;

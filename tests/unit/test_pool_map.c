@@ -39,14 +39,14 @@ item(const void *in, void *out, void *ctx)
 }
 
 static void
-map(const struct mproc_map_opts *o)
+map_with(mproc_map_fn *fn, const struct mproc_map_opts *o)
 {
 	int in[N];
 
 	for (int i = 0; i < N; i++)
 		in[i] = i;
 	memset(s.begun, 0, sizeof(s.begun));
-	assert_int_equal(mproc_pool_map_async(s.use.pool, item, NULL, in,
+	assert_int_equal(mproc_pool_map_async(s.use.pool, fn, NULL, in,
 					      sizeof(int), NULL, 0, N, o, &s.f),
 			 0);
 	assert_true(mpr_map_look_at(&s.use, s.f, &s.m));
@@ -58,7 +58,7 @@ map(const struct mproc_map_opts *o)
 static void
 map_items(void)
 {
-	map(MPROC_OPTS(mproc_map_opts, .chunk = CHUNK));
+	map_with(item, MPROC_OPTS(mproc_map_opts, .chunk = CHUNK));
 }
 
 static void
@@ -446,6 +446,22 @@ who_has_failed_is_not_begun_again(void **state)
 }
 
 static void
+who_has_failed_ends_a_map_that_fails_fast(void **state)
+{
+	(void)state;
+	map_with(item, MPROC_OPTS(mproc_map_opts, .chunk = CHUNK,
+				  .fail_fast = true));
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	give(1, 1, mpr_desk(1, MPR_DESK_HAS | MPR_DESK_BEGUN));
+	atomic_store(&s.m.map->failed, 1);
+	atomic_store(&s.m.bits[0], 1 << 1);
+	assert_true(bury(1));
+	run_at(0);
+	expect_begun(0, N, 0);
+	expect_done(-ENOSPC);
+}
+
+static void
 what_is_not_a_map_is_none(void **state)
 {
 	struct mpr_map_use m;
@@ -529,6 +545,7 @@ main(void)
 		test(what_is_dropped_is_not_begun),
 		test(another_map_is_not_closed),
 		test(who_has_failed_is_not_begun_again),
+		test(who_has_failed_ends_a_map_that_fails_fast),
 		test(what_is_not_a_map_is_none),
 	};
 
