@@ -142,7 +142,8 @@ is_failed(const struct mpr_map_use *m, uint64_t item)
 	return atomic_load(&m->bits[item / 64]) >> item % 64 & 1;
 }
 
-/* The errors of items, made if there are none; NULL without memory. */
+/* The errors of items, 0 for those that there was no memory for, made if there are none;
+ * NULL without memory. */
 static _Atomic int32_t *
 codes_of(const struct mpr_map_use *m, struct mpr_self *self)
 {
@@ -150,7 +151,7 @@ codes_of(const struct mpr_map_use *m, struct mpr_self *self)
 	struct mpr_block_ref ref;
 
 	if (!atomic_load(&m->map->codes) && self &&
-	    mpr_heap_reserve_dirty(a, self, m->n * sizeof(int32_t), &ref) == 0 &&
+	    mpr_heap_reserve(a, self, m->n * sizeof(int32_t), &ref) == 0 &&
 	    !mpr_block_try_link(a, self, &ref, &m->map->codes))
 		mpr_block_cancel(self, &ref);
 	if (!atomic_load(&m->map->codes) ||

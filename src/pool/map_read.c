@@ -104,7 +104,8 @@ code_of(const struct mpr_map_use *m, uint64_t item)
 		return -ENOSPC;
 	codes = mpr_arena_at(m->pool->arena, ref.offset);
 	code = atomic_load(&codes[item]);
-	return code < 0 ? code : -EBADMSG;
+	/* There may have been no memory when it failed, and some later. */
+	return code < 0 ? code : code == 0 ? -ENOSPC : -EBADMSG;
 }
 
 int

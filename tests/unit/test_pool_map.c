@@ -461,6 +461,43 @@ who_has_failed_ends_a_map_that_fails_fast(void **state)
 	expect_done(-ENOSPC);
 }
 
+static int
+fail_later(const void *in, void *out, void *ctx)
+{
+	(void)out;
+	(void)ctx;
+	return memcmp(in, &(int){ 5 }, sizeof(int)) ? 0 : -EDOM;
+}
+
+/* For the first one that has failed there was no memory; what is in memory that is there
+ * later is not its error. */
+static void
+an_error_that_nobody_could_note_is_none_of_others(void **state)
+{
+	struct mpr_block_ref ref;
+	size_t first = 0;
+	int error;
+
+	(void)state;
+	map_with(fail_later, MPROC_OPTS(mproc_map_opts, .chunk = CHUNK));
+	/* As it may be when it was somebody else's. */
+	assert_int_equal(mpr_heap_reserve_dirty(s.use.arena, s.self,
+						N * sizeof(int32_t), &ref), 0);
+	memset(mpr_arena_at(s.use.arena, ref.offset), 0xfb, ref.size);
+	mpr_block_cancel(s.self, &ref);
+	atomic_store(&s.m.map->failed, 1);
+	atomic_store(&s.m.bits[0], 1 << 2);
+	run_at(0);
+	assert_int_equal(mproc_future_next_failed(s.f, &first, &error), 0);
+	assert_int_equal(first, 2);
+	assert_int_equal(error, -ENOSPC);
+	first++;
+	assert_int_equal(mproc_future_next_failed(s.f, &first, &error), 0);
+	assert_int_equal(first, 5);
+	assert_int_equal(error, -EDOM);
+	expect_done(-ENOSPC);
+}
+
 static void
 what_is_not_a_map_is_none(void **state)
 {
@@ -546,6 +583,7 @@ main(void)
 		test(another_map_is_not_closed),
 		test(who_has_failed_is_not_begun_again),
 		test(who_has_failed_ends_a_map_that_fails_fast),
+		test(an_error_that_nobody_could_note_is_none_of_others),
 		test(what_is_not_a_map_is_none),
 	};
 
