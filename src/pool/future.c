@@ -63,8 +63,17 @@ is_done(uint64_t word)
 struct attempt {
 	struct mpr_await await;
 	const struct mpr_future_use *use;
-	bool is_worker; /* of the same pool */
 };
+
+/* The calling thread as a worker of the same pool, in a task, or NULL. Not to be kept
+ * through a sleep: a signal handler may fork a child that is none, and goes on here. */
+static struct mpr_worker *
+worker_of(const struct mpr_future_use *u)
+{
+	struct mpr_worker *me = mpr_worker_self();
+
+	return me && me->use.root == u->pool.root ? me : NULL;
+}
 
 /* There is something to do first. */
 #define LOOK_AFTER 1
@@ -75,16 +84,17 @@ look(struct mpr_await *await, bool waits)
 	const struct attempt *t = (const struct attempt *)await;
 	struct mproc_future *f = t->use->f;
 	uint64_t word = mpr_future_word_of(t->use);
+	bool is_worker = worker_of(t->use) != NULL;
 
 	for (;;) {
 		if (!word)
 			return -ESTALE;
 		if (is_done(word))
 			return 0;
-		if (t->is_worker && mpr_task_waits(&t->use->pool, f, word))
+		if (is_worker && mpr_task_waits(&t->use->pool, f, word))
 			return LOOK_AFTER;
 		/* A worker ends with its keeper. */
-		if (!t->is_worker && !mpr_keeping_is_on(&t->use->pool))
+		if (!is_worker && !mpr_keeping_is_on(&t->use->pool))
 			return LOOK_AFTER;
 		if (!waits || word & MPR_WAITERS)
 			return -EBUSY;
@@ -98,11 +108,10 @@ look(struct mpr_await *await, bool waits)
 
 /* Until it is done, or there is something to do. */
 static int
-await(const struct mpr_future_use *u, bool is_worker, mproc_timeout timeout)
+await(const struct mpr_future_use *u, mproc_timeout timeout)
 {
 	struct attempt t = {
 		.use = u,
-		.is_worker = is_worker,
 		.await = {
 			.look = look,
 			.what = "future",
@@ -116,57 +125,47 @@ await(const struct mpr_future_use *u, bool is_worker, mproc_timeout timeout)
 	return r < 0 ? r : mpr_await(&t.await, timeout);
 }
 
-/* Whether the calling thread is a worker of the same pool, in a task. */
-static bool
-is_in_worker(const struct mpr_future_use *u)
-{
-	struct mpr_worker *me = mpr_worker_self();
-
-	return me && me->use.root == u->pool.root;
-}
-
 /*
  * What has to be done before a sleep. A task that waits for another one which nobody
  * has begun runs that itself: so whoever waits, waits for one that runs, and not all
  * of those can wait. Elsewhere there is to be a keeper.
  */
 static int
-look_after(const struct mpr_future_use *u, struct mpr_self *self, bool is_worker)
+look_after(const struct mpr_future_use *u)
 {
+	struct mpr_worker *me = worker_of(u);
 	uint64_t word = mpr_future_word_of(u);
+	struct mpr_self *self;
+	int r;
 
-	if (!is_worker)
-		return mpr_keeping_ensure(&u->pool, self);
+	if (!me) {
+		r = mpr_self(u->pool.arena, &self);
+		return r < 0 ? r : mpr_keeping_ensure(&u->pool, self);
+	}
 	if (word && mpr_task_waits(&u->pool, u->f, word))
-		mpr_task_run(mpr_worker_self(),
-			     mpr_arena_offset(u->pool.arena, u->f), word);
+		mpr_task_run(me, mpr_arena_offset(u->pool.arena, u->f), word);
 	return 0;
 }
 
 int
 mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout)
 {
-	bool is_worker = is_in_worker(u);
 	uint64_t word = mpr_future_word_of(u);
-	struct mpr_self *self;
 	int r;
 
 	if (is_done(word))
 		return 0;
 	if (!word)
 		return stale(u->f);
-	if (is_worker && !timeout.ns)
+	if (!timeout.ns && worker_of(u))
 		return -EAGAIN;
-	r = mpr_self(u->pool.arena, &self);
-	if (r < 0)
-		return r;
 	/* By the clock's time, as it may take several attempts. */
 	if (timeout.ns > 0 && timeout.ns != INT64_MAX)
 		timeout = mproc_until(mpr_deadline(timeout));
 	do {
-		r = look_after(u, self, is_worker);
+		r = look_after(u);
 		if (r == 0)
-			r = await(u, is_worker, timeout);
+			r = await(u, timeout);
 	} while (r == LOOK_AFTER);
 	return r;
 }
@@ -210,7 +209,7 @@ news_of(const struct mpr_future_use *u)
 	return (struct mpr_news){
 		.object = u->f,
 		.look = look_for_news,
-		.word = u->id | (is_in_worker(u) ? BY_WORKER : 0),
+		.word = u->id | (worker_of(u) ? BY_WORKER : 0),
 	};
 }
 
@@ -229,15 +228,12 @@ int
 mpr_future_see(mproc_future *f, struct mpr_news *ret_seen)
 {
 	struct mpr_future_use u;
-	struct mpr_self *self;
 	int r = mpr_future_look_up(f, &u);
 
 	if (r == 0 && is_done(mpr_future_word_of(&u)))
 		return 1;
 	if (r == 0)
-		r = mpr_self(u.pool.arena, &self);
-	if (r == 0)
-		r = look_after(&u, self, is_in_worker(&u));
+		r = look_after(&u);
 	if (r < 0)
 		return r;
 	*ret_seen = news_of(&u);

@@ -254,7 +254,9 @@ mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 	struct mpr_map_use m;
 	int r;
 
-	if (!f || !self)
+	/* Nor by a child that a signal handler has forked, and that has returned into the
+	 * worker's wait for something to do. */
+	if (!f || !self || me->generation != mpr_generation())
 		return;
 	if (mpr_map_look_at(&me->use, f, &m)) {
 		mpr_map_run(me, &m, word);

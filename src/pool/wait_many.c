@@ -28,7 +28,6 @@ struct attempt {
 	const struct mpr_future_use *uses;
 	int n;
 	int mode;
-	struct mpr_worker *worker; /* or NULL: this is none */
 	uint64_t bits;
 	int stale; /* number of one that is */
 };
@@ -67,11 +66,20 @@ look_at(const struct mpr_future_use *u, bool waits)
 	return word;
 }
 
+/* Whether the calling thread, as mpr_worker_self() has it, is one of the same pool. It is
+ * not to be kept: a signal handler may fork a child that is none, and goes on here. */
+static bool
+is_of_pool(const struct mpr_worker *me, const struct mpr_future_use *u)
+{
+	return me && me->use.root == u->pool.root;
+}
+
 /* What a task can do for one that it waits for, or who is none for the keeper. */
 static bool
-needs_us(const struct attempt *t, const struct mpr_future_use *u, uint64_t word)
+needs_us(const struct mpr_worker *me, const struct mpr_future_use *u,
+	 uint64_t word)
 {
-	if (t->worker && t->worker->use.root == u->pool.root)
+	if (is_of_pool(me, u))
 		return mpr_task_waits(&u->pool, u->f, word);
 	return !mpr_keeping_is_on(&u->pool);
 }
@@ -81,6 +89,7 @@ static int
 look(struct mpr_await *await, bool waits)
 {
 	struct attempt *t = (struct attempt *)await;
+	const struct mpr_worker *me = mpr_worker_self();
 	bool failed = false, needed = false;
 	int done = 0;
 
@@ -94,7 +103,7 @@ look(struct mpr_await *await, bool waits)
 			return -ESTALE;
 		}
 		if (mpr_future_state(word) != MPR_FUTURE_DONE) {
-			needed |= needs_us(t, &t->uses[i], word);
+			needed |= needs_us(me, &t->uses[i], word);
 			continue;
 		}
 		done++;
@@ -110,6 +119,7 @@ look(struct mpr_await *await, bool waits)
 static int
 look_after(const struct attempt *t)
 {
+	struct mpr_worker *me = mpr_worker_self();
 	struct mpr_self *self;
 	int r;
 
@@ -118,11 +128,11 @@ look_after(const struct attempt *t)
 		uint64_t word = mpr_future_word_of(u);
 
 		if (!word || mpr_future_state(word) == MPR_FUTURE_DONE ||
-		    !needs_us(t, u, word))
+		    !needs_us(me, u, word))
 			continue;
-		if (t->worker && t->worker->use.root == u->pool.root) {
-			mpr_task_run(t->worker,
-				     mpr_arena_offset(u->pool.arena, u->f), word);
+		if (is_of_pool(me, u)) {
+			mpr_task_run(me, mpr_arena_offset(u->pool.arena, u->f),
+				     word);
 			/* That may be enough. */
 			return 0;
 		}
@@ -152,7 +162,6 @@ mpr_future_wait_many(const struct mpr_future_use *uses, int n, int mode,
 		.uses = uses,
 		.n = n,
 		.mode = mode,
-		.worker = mpr_worker_self(),
 		.await = {
 			.look = look,
 			.what = "future",
@@ -179,7 +188,7 @@ mpr_future_wait_many(const struct mpr_future_use *uses, int n, int mode,
 			r = mpr_await(&t.await, timeout);
 		if (t.await.self)
 			mpr_many_announce(t.await.self, 0);
-		if (r == LOOK_AFTER && t.worker && !timeout.ns)
+		if (r == LOOK_AFTER && !timeout.ns && mpr_worker_self())
 			return -EAGAIN;
 		if (r == LOOK_AFTER) {
 			r = look_after(&t);

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool.h: forks in the middle of waits, by a signal handler that returns in the child,
+ * or by a function that is called meanwhile. What was submitted is the parent's, and so
+ * is what a worker has to do.
+ */
+#include <sys/wait.h>
+
+#include "pool.h"
+
+/* Of the board's counts. */
+enum {
+	READY, /* who is to be forked is about to sleep */
+	FORKED,
+	GO_CHILD, /* the handler may return */
+	GO_PARENT,
+	LEFT, /* the child has left the handler */
+	CHILD, /* its process id */
+	WORKERS, /* how many have begun */
+	GATE, /* for further ones */
+	HOLDERS, /* process ids of those that have run a task */
+};
+
+static pid_t forked;
+
+/* Who sleeps, and has said so before. */
+static void
+await_sleep(struct board *b, pid_t pid)
+{
+	int state;
+
+	mpt_until(b->t, (state = mpt_task_state(pid)) == 'S' || state == 'Z' ||
+			!state);
+}
+
+static void
+fork_in_handler(int signal)
+{
+	struct board *b = the_board();
+
+	(void)signal;
+	if (atomic_load(&b->counts[FORKED]))
+		return;
+	forked = fork();
+	if (!forked) {
+		mpt_until(b->t, atomic_load(&b->counts[GO_CHILD]));
+		atomic_store(&b->counts[LEFT], 1);
+		return;
+	}
+	atomic_store(&b->counts[CHILD], (unsigned)forked);
+	atomic_store(&b->counts[FORKED], 1);
+	mpt_until(b->t, atomic_load(&b->counts[GO_PARENT]));
+}
+
+enum way { ONE, MANY, AMONG_OTHERS, WAYS };
+
+static int
+wait_in(enum way way, mproc_future *f)
+{
+	struct mproc_waitable item = { .kind = MPROC_WAIT_FUTURE, .object = f };
+	mproc_future *fs[2] = { f, f };
+
+	switch (way) {
+	case ONE:
+		return mproc_future_wait(f, MPROC_FOREVER);
+	case MANY:
+		return mproc_future_wait_many(fs, 2, MPROC_ALL, MPROC_FOREVER) -
+		       2;
+	default:
+		return mproc_wait(&item, 1, MPROC_FOREVER) - 1;
+	}
+}
+
+/* The first time it is killed. */
+static int
+run_again(const void *in, size_t len, struct mproc_result *out)
+{
+	struct board *b = the_board();
+	unsigned n = atomic_load(&b->begun);
+
+	atomic_store(&b->counts[HOLDERS + n], (unsigned)getpid());
+	atomic_fetch_add(&b->begun, 1);
+	mpt_until(b->t, n > 0);
+	return mproc_result_set(out, in, len);
+}
+
+/* Waits for a task that another worker has begun. */
+static int
+wait_in_task(const void *in, size_t len, struct mproc_result *out)
+{
+	struct board *b = the_board();
+	mproc_future *f = submit_int(b, run_again, 7);
+	int status = -1, r;
+
+	(void)len;
+	await_begun(b, 1);
+	signal(SIGUSR1, fork_in_handler);
+	atomic_store(&b->pid, getpid());
+	atomic_store(&b->counts[READY], 1);
+	r = wait_in((enum way)int_of(in), f);
+	if (getpid() != atomic_load(&b->pid))
+		_exit(r ? 1 : 0);
+	mpt_check_int(b->t, r, 0);
+	mpt_check_int(b->t, waitpid(forked, &status, 0), forked);
+	mpt_check_int(b->t, status, 0);
+	r = take_int(b, f);
+	return mproc_result_set(out, &r, sizeof(r));
+}
+
+/* Of workers that come later none begins. */
+static int
+hold_others(void *unused)
+{
+	struct board *b = the_board();
+
+	(void)unused;
+	mpt_until(b->t, atomic_fetch_add(&b->counts[WORKERS], 1) < 2 ||
+				atomic_load(&b->counts[GATE]));
+	return 0;
+}
+
+/* Its worker is killed, and who waits for it in a task may run it. A copy of that one
+ * may not. */
+static void
+a_copy_of_a_worker_runs_nothing(void **state)
+{
+	for (int way = 0; way < WAYS; way++) {
+		struct board *b = new_board(*state);
+		mproc_future *f;
+
+		memset(b, 0, sizeof(*b));
+		new_pool(*state, MPROC_OPTS(mproc_pool_opts, .workers = 2,
+					    .retries = 3,
+					    .initializer = hold_others));
+		f = submit_int(b, wait_in_task, way);
+		mpt_until(b->t, atomic_load(&b->counts[READY]));
+		await_sleep(b, atomic_load(&b->pid));
+		assert_int_equal(kill(atomic_load(&b->pid), SIGUSR1), 0);
+		mpt_until(b->t, atomic_load(&b->counts[FORKED]));
+		assert_int_equal(kill((pid_t)atomic_load(&b->counts[HOLDERS]),
+				      SIGKILL), 0);
+		mpt_until(b->t, pool_stat(b).queued == 1);
+		atomic_store(&b->counts[GO_CHILD], 1);
+		mpt_until(b->t, atomic_load(&b->counts[LEFT]));
+		await_sleep(b, (pid_t)atomic_load(&b->counts[CHILD]));
+		assert_int_equal(atomic_load(&b->begun), 1);
+		atomic_store(&b->counts[GO_PARENT], 1);
+		assert_int_equal(take_int(b, f), 7);
+		assert_int_equal(atomic_load(&b->begun), 2);
+		assert_int_equal(atomic_load(&b->counts[HOLDERS + 1]),
+				 atomic_load(&b->pid));
+		atomic_store(&b->counts[GATE], 1);
+		close_and_join(b);
+	}
+}
+
+static void
+fork_and_return(int signal)
+{
+	struct board *b = the_board();
+
+	(void)signal;
+	if (atomic_exchange(&b->counts[FORKED], 1))
+		return;
+	forked = fork();
+	if (forked)
+		atomic_store(&b->counts[CHILD], (unsigned)forked);
+}
+
+static int
+tell_begun(const void *in, size_t len, struct mproc_result *out)
+{
+	atomic_fetch_add(&the_board()->begun, 1);
+	return mproc_result_set(out, in, len);
+}
+
+static int
+prepare_fork(const void *in, size_t len, struct mproc_result *out)
+{
+	signal(SIGUSR1, fork_and_return);
+	atomic_store(&the_board()->pid, getpid());
+	return mproc_result_set(out, in, len);
+}
+
+static bool
+has_ended(pid_t pid)
+{
+	int state = mpt_task_state(pid);
+
+	return state == 'Z' || !state;
+}
+
+/* The handler of a task that has ended forks the worker while it has nothing to do. The
+ * child finds something, as the worker is stopped; it leaves that, and ends. */
+static void
+a_copy_of_a_worker_takes_nothing(void **state)
+{
+	struct board *b = new_board(*state);
+	mproc_future *f;
+	pid_t child;
+
+	memset(b, 0, sizeof(*b));
+	pool_of(*state, 1);
+	assert_int_equal(take_int(b, submit_int(b, prepare_fork, 3)), 3);
+	await_sleep(b, atomic_load(&b->pid));
+	assert_int_equal(kill(atomic_load(&b->pid), SIGUSR1), 0);
+	mpt_until(b->t, (child = (pid_t)atomic_load(&b->counts[CHILD])));
+	await_sleep(b, atomic_load(&b->pid));
+	await_sleep(b, child);
+	assert_int_equal(kill(atomic_load(&b->pid), SIGSTOP), 0);
+	f = submit_int(b, tell_begun, 5);
+	mpt_until(b->t, has_ended(child) || atomic_load(&b->begun));
+	assert_int_equal(atomic_load(&b->begun), 0);
+	assert_int_equal(kill(atomic_load(&b->pid), SIGCONT), 0);
+	assert_int_equal(take_int(b, f), 5);
+	close_and_join(b);
+	mpt_reap_orphans(b->t);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(a_copy_of_a_worker_runs_nothing),
+		mpt_test(a_copy_of_a_worker_takes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, with_pool, NULL);
+}
