@@ -227,7 +227,9 @@ mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
  * Return: as mproc_future_get() or mproc_pool_submit(). After an error the task is not
  *         begun any more; if it runs, it runs to its end, and the result is dropped.
  *         Nothing is written to @out after this has returned. Why a task failed,
- *         which MPROC_TASK_FAILED tells, is in mproc_error_detail().
+ *         which MPROC_TASK_FAILED tells, is in mproc_error_detail(). -ECHILD in a child
+ *         that a signal handler has forked meanwhile: the task is its parent's, and goes
+ *         on.
  * Context: may block until @timeout.
  * Crash: killed inside, the task is run or not.
  */
@@ -294,7 +296,8 @@ struct mproc_map_opts {
  *         arena.
  *         After -ETIMEDOUT, and any other error while it waits, the map was canceled as
  *         by MPROC_CANCEL_RUNNING, and nobody uses the arrays any more; what is in
- *         @out is undefined.
+ *         @out is undefined. But -ECHILD in a child that a signal handler, or
+ *         @opts->progress, has forked meanwhile: the map is its parent's, and goes on.
  * Context: blocks until @opts->timeout, and then for as long as SIGKILL takes.
  * Crash: killed inside, the map is done or not.
  */

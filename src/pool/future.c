@@ -312,53 +312,60 @@ mproc_future_ready(mproc_future *f)
 }
 
 int
-mproc_future_cancel(mproc_future *f, unsigned flags)
+mpr_future_cancel(const struct mpr_future_use *u, unsigned flags)
 {
+	struct mproc_future *f = u->f;
 	struct mpr_pool_worker *record;
-	struct mpr_future_use u;
 	struct mpr_map_use m;
 	struct mpr_self *self;
 	uint64_t holder;
-	int r;
+	int r = mpr_self(u->pool.arena, &self);
 
-	if (flags & ~(unsigned)MPROC_CANCEL_RUNNING)
-		return mpr_fail(-EINVAL, "flags are 0x%x", flags);
-	r = mpr_future_look_up(f, &u);
-	if (r == 0)
-		r = mpr_self(u.pool.arena, &self);
 	if (r < 0)
 		return r;
 	for (;;) {
-		uint64_t word = mpr_future_word_of(&u);
+		uint64_t word = mpr_future_word_of(u);
 
 		if (!word)
 			return stale(f);
 		if (is_done(word))
 			return mpr_fail(-EALREADY, "the task is done");
-		if (mpr_task_drop(&u.pool, self, f, u.id, MPR_FUTURE_CANCELED))
+		if (mpr_task_drop(&u->pool, self, f, u->id, MPR_FUTURE_CANCELED))
 			return 0;
-		word = mpr_future_word_of(&u);
+		word = mpr_future_word_of(u);
 		if (!mpr_future_is_begun(word))
 			continue;
 		if (!flags)
 			return mpr_fail(-EBUSY, "the task runs");
 		if (word & MPR_FUTURE_REVOKED)
 			return 0;
-		record = mpr_pool_worker_at(&u.pool, word & MPR_FUTURE_WORKER);
+		record = mpr_pool_worker_at(&u->pool, word & MPR_FUTURE_WORKER);
 		/* Before the task is revoked: if that succeeds, it is this one
 		 * that has it, or one that has died meanwhile. */
 		holder = record ? atomic_load(&record->word) : 0;
-		if (!mpr_task_revoke(f, u.id, MPR_FUTURE_CANCELED))
+		if (!mpr_task_revoke(f, u->id, MPR_FUTURE_CANCELED))
 			continue;
-		if (mpr_map_look_at(&u.pool, f, &m)) {
-			mpr_map_doom(&m, u.id);
-			mpr_map_settle(&m, self, u.id);
+		if (mpr_map_look_at(&u->pool, f, &m)) {
+			mpr_map_doom(&m, u->id);
+			mpr_map_settle(&m, self, u->id);
 		} else if (record && holder) {
 			atomic_store(&record->doomed, holder);
 		}
-		mpr_keeping_wake(&u.pool);
+		mpr_keeping_wake(&u->pool);
 		return 0;
 	}
+}
+
+int
+mproc_future_cancel(mproc_future *f, unsigned flags)
+{
+	struct mpr_future_use u;
+	int r;
+
+	if (flags & ~(unsigned)MPROC_CANCEL_RUNNING)
+		return mpr_fail(-EINVAL, "flags are 0x%x", flags);
+	r = mpr_future_look_up(f, &u);
+	return r < 0 ? r : mpr_future_cancel(&u, flags);
 }
 
 static void
@@ -452,12 +459,19 @@ mproc_future_exit_info(mproc_future *f, struct mproc_exit *ret_exit)
 }
 
 void
+mpr_future_close(const struct mpr_future_use *u)
+{
+	struct mpr_self *self;
+
+	if (mpr_self(u->pool.arena, &self) == 0)
+		mpr_task_abandon(u->pool.arena, self, u->f, u->id);
+}
+
+void
 mproc_future_close(mproc_future *f)
 {
 	struct mpr_future_use u;
-	struct mpr_self *self;
 
-	if (f && mpr_future_look_up(f, &u) == 0 &&
-	    mpr_self(u.pool.arena, &self) == 0)
-		mpr_task_abandon(u.pool.arena, self, f, u.id);
+	if (f && mpr_future_look_up(f, &u) == 0)
+		mpr_future_close(&u);
 }

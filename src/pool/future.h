@@ -29,6 +29,11 @@ int mpr_future_see(mproc_future *f, struct mpr_news *ret_seen);
 /* As mproc_future_wait(). */
 int mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout);
 
+/* As mproc_future_cancel() and mproc_future_close(), for this one: after its pool was freed
+ * another one may lie there. */
+int mpr_future_cancel(const struct mpr_future_use *u, unsigned flags);
+void mpr_future_close(const struct mpr_future_use *u);
+
 /* As mproc_future_wait_many(); all are in one arena. */
 int mpr_future_wait_many(const struct mpr_future_use *uses, int n, int mode,
 			 mproc_timeout timeout);

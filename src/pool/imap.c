@@ -129,7 +129,7 @@ leave(mproc_iter *it, unsigned i)
 {
 	struct place *place = place_at(it, i);
 
-	mproc_future_close(place->use.f);
+	mpr_future_close(&place->use);
 	it->count--;
 	if (it->unordered)
 		*place = *place_at(it, it->count);
@@ -167,8 +167,10 @@ mproc_iter_next(mproc_iter *it, void *out, size_t size, size_t *ret_len,
 						   "the source has failed");
 	}
 	i = await(it, timeout);
-	if (i < 0)
-		return i;
+	/* Signal handlers may fork. */
+	r = check(it);
+	if (r < 0 || i < 0)
+		return r < 0 ? r : i;
 	place = place_at(it, (unsigned)i);
 	r = mpr_future_read(&place->use, out, size, ret_len);
 	if (r < 0)
@@ -224,10 +226,10 @@ mproc_iter_close(mproc_iter *it)
 	/* A forked child's copy has its parent's futures. */
 	for (unsigned i = 0;
 	     it->generation == mpr_generation() && i < it->count; i++) {
-		mproc_future *f = place_at(it, i)->use.f;
+		const struct mpr_future_use *u = &place_at(it, i)->use;
 
-		(void)mproc_future_cancel(f, 0);
-		mproc_future_close(f);
+		(void)mpr_future_cancel(u, 0);
+		mpr_future_close(u);
 	}
 	free_iter(it);
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/opts.h"
 #include "os/clock.h"
+#include "os/generation.h"
 #include "pool/future.h"
 #include "pool/map.h"
 #include "pool/submit.h"
@@ -243,10 +244,11 @@ tell(const struct mproc_map_opts *o, const struct mpr_map_use *m)
 			    o->progress_ctx);
 }
 
-/* Until it is done, and tells how far it is. */
+/* Until it is done, and tells how far it is; not in a child of the process of
+ * @generation. */
 static int
 await(const struct mpr_future_use *u, const struct mpr_map_use *m,
-      const struct mproc_map_opts *o)
+      const struct mproc_map_opts *o, uint64_t generation)
 {
 	int64_t deadline = mpr_deadline(o->timeout.ns ? o->timeout :
 							MPROC_FOREVER);
@@ -259,9 +261,12 @@ await(const struct mpr_future_use *u, const struct mpr_map_use *m,
 			next = deadline;
 		r = mpr_future_wait(u, next == MPR_NEVER ? MPROC_FOREVER :
 							   mproc_until(next));
-		if (r == 0 || r == -ETIMEDOUT)
+		/* Signal handlers may fork, and so may what is told. */
+		if (mpr_generation() == generation &&
+		    (r == 0 || r == -ETIMEDOUT))
 			tell(o, m);
-	} while (r == -ETIMEDOUT && next < deadline);
+	} while (r == -ETIMEDOUT && next < deadline &&
+		 mpr_generation() == generation);
 	return r;
 }
 
@@ -272,7 +277,7 @@ give_up(const struct mpr_future_use *u)
 {
 	int r;
 
-	(void)mproc_future_cancel(u->f, MPROC_CANCEL_RUNNING);
+	(void)mpr_future_cancel(u, MPROC_CANCEL_RUNNING);
 	do
 		r = mpr_future_wait(u, MPROC_FOREVER);
 	while (r == -EINTR);
@@ -299,10 +304,11 @@ mproc_pool_map(mproc_pool *pool, mproc_map_fn *fn, void *ctx, const void *in,
 		.in.at = in, .out.at = out, .ctx.at = ctx,
 		.in_size = in_size, .out_size = out_size, .n = n,
 	};
+	uint64_t generation = mpr_generation();
 	struct mproc_map_opts o;
 	struct mpr_future_use u;
 	struct mpr_map_use m;
-	int r = mpr_opts_read(&o, sizeof(o), opts);
+	int r = mpr_opts_read(&o, sizeof(o), opts), ours;
 
 	if (r == 0)
 		r = check_size(&s.out, out_size, n, "out");
@@ -313,7 +319,10 @@ mproc_pool_map(mproc_pool *pool, mproc_map_fn *fn, void *ctx, const void *in,
 	if (!mpr_map_look_at(&u.pool, u.f, &m))
 		return mpr_fail(-EBADMSG, "the memory of future %p is corrupt",
 				(void *)u.f);
-	r = await(&u, &m, &o);
+	r = await(&u, &m, &o, generation);
+	ours = mpr_submit_is_ours(generation);
+	if (ours < 0)
+		return ours;
 	if (r == 0) {
 		if (o.errors)
 			copy_errors(&m, mpr_future_word_of(&u), o.errors);
@@ -323,6 +332,6 @@ mproc_pool_map(mproc_pool *pool, mproc_map_fn *fn, void *ctx, const void *in,
 		give_up(&u);
 		mpr_fail(r, "%s, and the map was canceled", mproc_strerror(r));
 	}
-	mproc_future_close(u.f);
+	mpr_future_close(&u);
 	return r;
 }

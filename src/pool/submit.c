@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "os/generation.h"
 #include "os/image.h"
 #include "os/task.h"
 #include "pool/entries.h"
@@ -91,6 +92,14 @@ publish(const struct mpr_pool_use *u, struct mpr_self *self,
 }
 
 int
+mpr_submit_is_ours(uint64_t generation)
+{
+	return generation == mpr_generation() ? 0 :
+		       mpr_fail(-ECHILD, "the task is the parent's, of which this is "
+				"a copy");
+}
+
+int
 mpr_submit(const struct mpr_pool_use *u, struct mpr_self *self,
 	   const struct mpr_submission *s, struct mproc_future **ret_f)
 {
@@ -158,23 +167,27 @@ int
 mproc_pool_apply(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
 		 void *out, size_t size, size_t *ret_len, mproc_timeout timeout)
 {
+	uint64_t generation = mpr_generation();
 	struct mpr_future_use u;
 	mproc_future *f;
-	int r;
+	int r, ours;
 
 	if (!out && size)
 		return mpr_fail(-EINVAL, "out is NULL, size is %zu", size);
 	r = mproc_pool_submit(pool, fn, in, len, &f);
+	if (r == 0)
+		r = mpr_future_look_up(f, &u);
 	if (r < 0)
 		return r;
-	r = mpr_future_look_up(f, &u);
-	if (r == 0)
-		r = mpr_future_wait(&u, timeout);
+	r = mpr_future_wait(&u, timeout);
+	ours = mpr_submit_is_ours(generation);
+	if (ours < 0)
+		return ours;
 	if (r == 0)
 		r = mpr_future_read(&u, out, size, ret_len);
 	else
 		/* Its time is over: one that nobody has begun is not begun. */
-		(void)mproc_future_cancel(f, 0);
-	mproc_future_close(f);
+		(void)mpr_future_cancel(&u, 0);
+	mpr_future_close(&u);
 	return r;
 }

@@ -16,6 +16,11 @@ struct mpr_submission {
 		     struct mproc_future *f, uint64_t word);
 };
 
+/* For a call that submits and waits. Returns 0; -ECHILD in a child that a signal handler
+ * has forked since it began, in the process of @generation: what was submitted is its
+ * parent's. */
+int mpr_submit_is_ours(uint64_t generation);
+
 /* Returns 0, or as mproc_pool_submit(). */
 int mpr_submit(const struct mpr_pool_use *u, struct mpr_self *self,
 	       const struct mpr_submission *s, struct mproc_future **ret_f);

@@ -8,6 +8,8 @@
 
 #include "pool.h"
 
+#define N 10
+
 /* Of the board's counts. */
 enum {
 	READY, /* who is to be forked is about to sleep */
@@ -16,6 +18,7 @@ enum {
 	GO_PARENT,
 	LEFT, /* the child has left the handler */
 	CHILD, /* its process id */
+	STATUS, /* how it has ended, and 1 << 16 */
 	WORKERS, /* how many have begun */
 	GATE, /* for further ones */
 	HOLDERS, /* process ids of those that have run a task */
@@ -217,12 +220,164 @@ a_copy_of_a_worker_takes_nothing(void **state)
 	mpt_reap_orphans(b->t);
 }
 
+/* The child is to be faster. */
+static void
+fork_and_see_its_end(int signal)
+{
+	struct board *b = the_board();
+	int status = -1;
+
+	(void)signal;
+	if (atomic_exchange(&b->counts[FORKED], 1))
+		return;
+	forked = fork();
+	if (!forked)
+		return;
+	mpt_check_int(b->t, waitpid(forked, &status, 0), forked);
+	atomic_store(&b->counts[STATUS], 1u << 16 | (unsigned)status);
+}
+
+static int
+linger_with(const void *in, void *out, void *ctx)
+{
+	struct board *b = the_board();
+
+	(void)ctx;
+	memcpy(out, in, sizeof(int));
+	atomic_fetch_add(&b->begun, 1);
+	mpt_until(b->t, atomic_load(&b->go_on));
+	return 0;
+}
+
+static int
+give_number(void *src, const void **ret_in, size_t *ret_len)
+{
+	int *next = src;
+
+	if (*next == N)
+		return -ENODATA;
+	++*next;
+	*ret_in = next;
+	*ret_len = sizeof(*next);
+	return 0;
+}
+
+enum call { APPLY, MAP, MAP_AND_TELL, NEXT, NEXT_OF_ANY, CALLS };
+
+static void
+fork_in_progress(size_t done, size_t n, void *ctx)
+{
+	(void)n;
+	(void)done;
+	(void)ctx;
+	if (the_board()->go_on)
+		fork_and_see_its_end(0);
+}
+
+static int
+map_numbers(struct board *b, mproc_progress_fn *tell)
+{
+	int in[N], out[N], r;
+
+	for (int i = 0; i < N; i++) {
+		in[i] = i;
+		out[i] = -1;
+	}
+	r = mproc_pool_map(b->pool, linger_with, NULL, in, sizeof(int), out,
+			   sizeof(int), N,
+			   MPROC_OPTS(mproc_map_opts, .progress = tell));
+	for (int i = 0; i < N && r == 0; i++)
+		mpt_check_int(b->t, out[i], i);
+	return r;
+}
+
+static int
+take_all(struct board *b, bool unordered)
+{
+	mproc_iter *it = NULL;
+	int next = 0, out, r, n = 0;
+
+	mpt_check_int(b->t, mproc_pool_imap(b->pool, linger, give_number, &next,
+					    MPROC_OPTS(mproc_imap_opts,
+						       .unordered = unordered,
+						       .window = 3), &it), 0);
+	while ((r = mproc_iter_next(it, &out, sizeof(out), NULL,
+				    MPROC_FOREVER)) == 0)
+		n++;
+	mproc_iter_close(it);
+	mpt_check(b->t, r < 0 && (r != -ENODATA || n == N));
+	return r == -ENODATA ? 0 : r;
+}
+
+static int
+make_call(struct board *b, enum call call)
+{
+	int out = 0, r;
+
+	switch (call) {
+	case APPLY:
+		r = mproc_pool_apply(b->pool, linger, &out, sizeof(out), &out,
+				     sizeof(out), NULL, MPROC_FOREVER);
+		return r;
+	case MAP:
+		return map_numbers(b, NULL);
+	case MAP_AND_TELL:
+		return map_numbers(b, fork_in_progress);
+	default:
+		return take_all(b, call == NEXT_OF_ANY);
+	}
+}
+
+static int
+be_forked(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+	pid_t pid = getpid();
+	int r;
+
+	signal(SIGUSR1, fork_and_see_its_end);
+	atomic_store(&b->counts[READY], 1);
+	r = make_call(b, (enum call)atomic_load(&b->counts[HOLDERS]));
+	if (getpid() != pid)
+		_exit(r == -ECHILD ? 0 : 1);
+	mpt_check_int(t, r, 0);
+	mpt_check_int(t, atomic_load(&b->counts[STATUS]), 1 << 16);
+	return 0;
+}
+
+static void
+what_was_submitted_is_the_parents(void **state)
+{
+	for (unsigned call = 0; call < CALLS; call++) {
+		struct board *b = new_board(*state);
+		int id;
+
+		memset(b, 0, sizeof(*b));
+		pool_of(*state, 2);
+		atomic_store(&b->counts[HOLDERS], call);
+		id = mpt_fork(b->t, "caller", be_forked, b);
+		mpt_until(b->t, atomic_load(&b->counts[READY]));
+		await_begun(b, 1);
+		await_sleep(b, mpt_pid(b->t, id));
+		if (call != MAP_AND_TELL) {
+			assert_int_equal(kill(mpt_pid(b->t, id), SIGUSR1), 0);
+			mpt_until(b->t, atomic_load(&b->counts[FORKED]));
+		}
+		atomic_store(&b->go_on, true);
+		mpt_expect_exit(b->t, id, 0);
+		mpt_until(b->t, pool_stat(b).futures == 0);
+		assert_int_equal(pool_stat(b).deaths, 0);
+		close_and_join(b);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_copy_of_a_worker_runs_nothing),
 		mpt_test(a_copy_of_a_worker_takes_nothing),
+		mpt_test(what_was_submitted_is_the_parents),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);

@@ -332,6 +332,27 @@ a_pool_that_is_closed_gives_what_it_has(void **state)
 	mproc_iter_close(it);
 }
 
+/* Where its tasks were there are others by then. */
+static void
+an_iterator_of_a_freed_pool_closes_nothing_of_others(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+	const int n = 2000;
+	struct numbers numbers = { .n = 20 };
+	mproc_iter *it = iterate(b, linger, &numbers, false, 5);
+
+	mproc_pool_free(b->pool);
+	b = pool_of(*state, 1);
+	for (int i = 0; i < n; i++)
+		b->futures[i] = submit_int(b, linger, i);
+	mproc_iter_close(it);
+	assert_int_equal(pool_stat(b).futures, n);
+	atomic_store(&b->go_on, true);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(take_int(b, b->futures[i]), i);
+	close_and_join(b);
+}
+
 static int
 iterate_in_task(const void *in, size_t len, struct mproc_result *out)
 {
@@ -404,6 +425,7 @@ main(void)
 		mpt_test(what_is_too_long_stays),
 		mpt_test(close_begins_nothing_more),
 		mpt_test(a_pool_that_is_closed_gives_what_it_has),
+		mpt_test(an_iterator_of_a_freed_pool_closes_nothing_of_others),
 		mpt_test(tasks_may_iterate),
 		mpt_test(a_forked_child_has_no_iterator),
 	};
