@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Maps as they are submitted and waited for. What lies in the arena of the pool is used
- * where it is; the rest is copied behind the map.
+ * Maps as they are submitted and waited for. Arrays that lie in the arena of the pool are
+ * used where they are; the rest is copied behind the map.
  */
 #include <errno.h>
 #include <string.h>
@@ -87,7 +87,20 @@ lies_in(const mproc_arena *a, const void *p)
 	return (uintptr_t)p - (uintptr_t)a->shmem.base < a->shmem.size;
 }
 
-/* Room for a copy behind the map, unless it lies in the arena. */
+/* Room for a copy behind the map. */
+static int
+place_copy(struct part *part, size_t *size, const char *what)
+{
+	if (!part->len)
+		return 0;
+	if (part->len > BYTES_MAX - *size)
+		return mpr_fail(-ENOMEM, "%s of %zu bytes", what, part->len);
+	part->behind = mpr_round_up(*size, 64);
+	*size = part->behind + part->len;
+	return 0;
+}
+
+/* The same, unless it lies in the arena. */
 static int
 place(const struct mpr_pool_use *u, struct part *part, size_t *size,
       const char *what)
@@ -101,11 +114,7 @@ place(const struct mpr_pool_use *u, struct part *part, size_t *size,
 		return mpr_arena_has(u->arena, at, part->len) ? 0 :
 			       mpr_fail(-EFAULT, "%s ends behind the arena", what);
 	}
-	if (part->len > BYTES_MAX - *size)
-		return mpr_fail(-ENOMEM, "%s of %zu bytes", what, part->len);
-	part->behind = mpr_round_up(*size, 64);
-	*size = part->behind + part->len;
-	return 0;
+	return place_copy(part, size, what);
 }
 
 static int
@@ -153,7 +162,8 @@ prepare(const struct mpr_pool_use *u, struct map_submission *s,
 		return mpr_fail(-EFAULT, "out is neither NULL nor in the arena");
 	s->fail_fast = o->fail_fast;
 	size = mpr_map_size(s->n, s->n_shares);
-	r = place(u, &s->ctx, &size, "ctx");
+	/* Wherever it lies: items need not have it as long as the caller has. */
+	r = place_copy(&s->ctx, &size, "ctx");
 	if (r == 0)
 		r = place(u, &s->in, &size, "in");
 	if (r == 0)

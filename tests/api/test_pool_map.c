@@ -286,6 +286,42 @@ fail_fast_ends_all_workers(void **state)
 	close_and_join(b);
 }
 
+static int
+linger_then_add(const void *in, void *out, void *ctx)
+{
+	struct board *b = the_board();
+
+	atomic_fetch_add(&b->begun, 1);
+	mpt_until(b->t, atomic_load(&b->go_on));
+	return square_plus(in, out, ctx);
+}
+
+/* Wherever it lies: it can change as soon as the map is on its way. */
+static void
+a_context_is_copied(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+	int *ctx = mproc_array(int, 1), in[2] = { 2, 3 }, out[2];
+	mproc_future *f;
+
+	*ctx = 5;
+	assert_int_equal(mproc_pool_map_async(b->pool, linger_then_add, ctx, in,
+					      sizeof(int), NULL, sizeof(int), 2,
+					      MPROC_OPTS(mproc_map_opts,
+							 .ctx_size = sizeof(int)),
+					      &f), 0);
+	await_begun(b, 1);
+	*ctx = 1000;
+	atomic_store(&b->go_on, true);
+	assert_int_equal(mproc_future_get(f, out, sizeof(out), NULL,
+					  MPROC_FOREVER), 0);
+	assert_int_equal(out[0], 4 + 5);
+	assert_int_equal(out[1], 9 + 5);
+	mproc_future_close(f);
+	mproc_free(ctx);
+	close_and_join(b);
+}
+
 static void
 a_future_has_the_results(void **state)
 {
@@ -650,6 +686,7 @@ main(void)
 		mpt_test(what_makes_no_sense_is_refused),
 		mpt_test(results_are_in_the_order_of_items),
 		mpt_test(items_may_have_no_bytes),
+		mpt_test(a_context_is_copied),
 		mpt_test(each_item_fails_for_itself),
 		mpt_test(fail_fast_begins_no_other),
 		mpt_test(fail_fast_ends_all_workers),
