@@ -240,6 +240,8 @@ mproc_pool_map_async(mproc_pool *pool, mproc_map_fn *fn, void *ctx,
 	if (out_size && n > BYTES_MAX / out_size)
 		return mpr_fail(-ENOMEM, "out of %zu times %zu bytes", n, out_size);
 	s.out.len = n * out_size;
+	if (!out_size)
+		s.out.at = NULL;
 	r = start(pool, fn, &s, &o, &u);
 	if (r == 0)
 		*ret_f = u.f;

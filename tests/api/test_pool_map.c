@@ -168,6 +168,24 @@ items_may_have_no_bytes(void **state)
 	close_and_join(b);
 }
 
+/* Also where they are told of one. */
+static void
+items_without_results_get_no_place_for_them(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+	mproc_future *f;
+	int in[2] = { 0 };
+
+	assert_int_equal(mproc_pool_map(b->pool, count_one, &b->counts[0], in, 0,
+					in, 0, 2, NULL), 0);
+	assert_int_equal(mproc_pool_map_async(b->pool, count_one, &b->counts[0],
+					      in, 0, in, 0, 2, NULL, &f), 0);
+	assert_int_equal(mproc_future_get(f, NULL, 0, NULL, MPROC_FOREVER), 0);
+	mproc_future_close(f);
+	assert_int_equal(atomic_load(&b->counts[0]), 4);
+	close_and_join(b);
+}
+
 /* Counts that it was begun. Every tenth one fails. */
 static int
 fail_sometimes(const void *in, void *out, void *ctx)
@@ -686,6 +704,7 @@ main(void)
 		mpt_test(what_makes_no_sense_is_refused),
 		mpt_test(results_are_in_the_order_of_items),
 		mpt_test(items_may_have_no_bytes),
+		mpt_test(items_without_results_get_no_place_for_them),
 		mpt_test(a_context_is_copied),
 		mpt_test(each_item_fails_for_itself),
 		mpt_test(fail_fast_begins_no_other),
