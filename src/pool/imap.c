@@ -137,6 +137,16 @@ leave(mproc_iter *it, unsigned i)
 		it->first = (it->first + 1) % it->window;
 }
 
+/* It was not taken, and is the next one still. */
+static void
+put_first(mproc_iter *it, unsigned i)
+{
+	struct place place = *place_at(it, i);
+
+	*place_at(it, i) = *place_at(it, 0);
+	*place_at(it, 0) = place;
+}
+
 static int
 check(const mproc_iter *it)
 {
@@ -173,8 +183,10 @@ mproc_iter_next(mproc_iter *it, void *out, size_t size, size_t *ret_len,
 		return r < 0 ? r : i;
 	place = place_at(it, (unsigned)i);
 	r = mpr_future_read(&place->use, out, size, ret_len);
-	if (r < 0)
+	if (r < 0) {
+		put_first(it, (unsigned)i);
 		return r;
+	}
 	it->item = place->item;
 	it->failed = r == MPROC_TASK_FAILED;
 	if (it->failed && mproc_future_error(place->use.f, &it->why) < 0)

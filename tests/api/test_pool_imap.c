@@ -293,6 +293,35 @@ what_is_too_long_stays(void **state)
 	close_and_join(b);
 }
 
+/* One that comes to be done meanwhile is not put before it. */
+static void
+what_is_too_long_comes_next(void **state)
+{
+	struct board *b = pool_of(*state, 2);
+	struct numbers numbers = { .n = 3 };
+	mproc_iter *it = iterate(b, linger_first, &numbers, true, 3);
+	int number, total = 0;
+	size_t item, len;
+
+	for (int i = 1; i < 3; i++) {
+		assert_int_equal(mproc_iter_next(it, NULL, 0, &len,
+						 MPROC_FOREVER), -EMSGSIZE);
+		atomic_store(&b->go_on, i == 2);
+		mpt_until(b->t, pool_stat(b).running + pool_stat(b).queued ==
+					(i == 1));
+		assert_int_equal(take_next(it, &number), 0);
+		assert_int_equal(mproc_iter_item(it, &item), 0);
+		assert_true(item != 0);
+		total += number;
+	}
+	assert_int_equal(total, 1 + 4);
+	assert_int_equal(take_next(it, &number), 0);
+	assert_int_equal(number, 0);
+	assert_int_equal(take_next(it, &number), -ENODATA);
+	mproc_iter_close(it);
+	close_and_join(b);
+}
+
 static void
 close_begins_nothing_more(void **state)
 {
@@ -423,6 +452,7 @@ main(void)
 		mpt_test(a_task_fails_in_its_place),
 		mpt_test(a_source_fails_in_its_place),
 		mpt_test(what_is_too_long_stays),
+		mpt_test(what_is_too_long_comes_next),
 		mpt_test(close_begins_nothing_more),
 		mpt_test(a_pool_that_is_closed_gives_what_it_has),
 		mpt_test(an_iterator_of_a_freed_pool_closes_nothing_of_others),
