@@ -13,6 +13,7 @@
 #include "pool/future.h"
 #include "process/handle.h"
 #include "sync/event.h"
+#include "wait/shared.h"
 #include "wait/waitset.h"
 
 #define PAUSE_FIRST INT64_C(1000000) /* ns */
@@ -251,16 +252,49 @@ mproc_waitset_remove(mproc_waitset *w, const struct mproc_waitable *item)
 	return r;
 }
 
+/* Returns how many are ready; 0; MPR_WAIT_ANEW if there is something to do before *@what is
+ * waited for; or an error. */
 static int
-collect(mproc_waitset *w, struct mproc_waitable *items, int n, bool *ret_pauses)
+collect(mproc_waitset *w, struct mproc_waitable *items, int n, bool *ret_pauses,
+	struct mproc_waitable *what)
 {
-	int got, why;
+	int got = 0, why = 0;
 
 	lock(w);
-	got = mpr_waitset_collect(w, items, n, &why);
+	/* First what the call before this has left, which had others to tell. */
+	if (!w->cares)
+		got = mpr_waitset_collect(w, items, n, &why);
+	if (!got && w->cares) {
+		*what = w->cares->what;
+		w->cares = NULL;
+		why = MPR_WAIT_ANEW;
+	}
 	*ret_pauses = w->n_pausing != 0;
 	unlock(w);
 	return got ? got : why;
+}
+
+/* Without the turn: a keeper is started, or a task runs that may use the set. Returns 0,
+ * or why it cannot be waited for. */
+static int
+look_after(mproc_waitset *w, const struct mproc_waitable *what)
+{
+	struct mpr_waitset_item *item;
+	struct mpr_thing t;
+	int r = mpr_thing_see(what, &t);
+
+	/* A task may have forked a child that has returned from it. */
+	if (mpr_generation() != w->generation)
+		return check(w);
+	if (r)
+		return r < 0 ? r : 0;
+	lock(w);
+	item = mpr_waitset_find(w, what);
+	/* As this thread has to wait for it: another one may have added it. */
+	if (item && mpr_news_look(&item->seen, false) == MPR_NEWS_CARE)
+		item->seen = t.seen;
+	unlock(w);
+	return 0;
 }
 
 /* Sleeps until something may be ready. Returns 0, or the wait's error. */
@@ -295,14 +329,22 @@ wait_for(mproc_waitset *w, struct mproc_waitable *items, int n,
 	 mproc_timeout timeout)
 {
 	int64_t deadline = 0; /* not known yet */
+	struct mproc_waitable what;
 	unsigned tries = 0;
 	bool pauses, over = false;
-	int r;
+	int r, why = 0;
 
 	for (;;) {
-		r = collect(w, items, n, &pauses);
+		r = collect(w, items, n, &pauses, &what);
+		if (r == MPR_WAIT_ANEW && why == 0) {
+			why = look_after(w, &what);
+			if (why == -ECHILD)
+				return why;
+			continue;
+		}
 		if (r)
-			return r;
+			return r == MPR_WAIT_ANEW ? why : r;
+		why = 0;
 		if (over)
 			return -ETIMEDOUT;
 		if (!timeout.ns)

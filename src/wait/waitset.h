@@ -44,6 +44,7 @@ struct mproc_waitset {
 	struct mpr_waitset_item *looks;
 	unsigned n_looks;
 	unsigned n_pausing; /* processes that have no descriptor */
+	struct mpr_waitset_item *cares; /* who waits has something to do for it; NULL */
 	/* By number: its low half is the index; and by what they are. */
 	struct mpr_waitset_item **items, **buckets;
 	unsigned size; /* of both, a power of two, or 0 */
@@ -74,7 +75,8 @@ void mpr_waitset_look_at(mproc_waitset *w, struct mpr_waitset_item *item);
 void mpr_waitset_look_away(mproc_waitset *w, struct mpr_waitset_item *item);
 
 /* Those that are ready, in @items, up to @n of them. Returns how many; or 0, and then
- * *@ret_why is why one of them cannot be waited for, or 0. */
+ * *@ret_why is why one of them cannot be waited for, or 0. If there is something to do
+ * for one before it is waited for, @w->cares is that one. */
 int mpr_waitset_collect(mproc_waitset *w, struct mproc_waitable *items, int n,
 			int *ret_why);
 

@@ -8,6 +8,7 @@
 #include "os/epoll.h"
 #include "process/handle.h"
 #include "sync/event.h"
+#include "wait/shared.h"
 #include "wait/waitset.h"
 
 struct collect {
@@ -46,12 +47,13 @@ tell_once(struct mpr_waitset_item *item)
 		item->seen = now;
 }
 
-/* Returns 1 if it is ready, 0, or why it cannot be waited for. */
+/* Returns 1 if it is ready; 0; MPR_WAIT_ANEW if there is something to do first; or why it
+ * cannot be waited for. */
 static int
 look_at(struct mpr_waitset_item *item, int error)
 {
+	enum mpr_news_is news;
 	struct mpr_thing t;
-	int r;
 
 	/* Destroyed: whatever is there by now is another thing. */
 	if (error == -ESTALE)
@@ -60,13 +62,9 @@ look_at(struct mpr_waitset_item *item, int error)
 		return error;
 	if (!item->seen.object)
 		return mpr_thing_see(&item->what, &t);
-	if (mpr_news_look(&item->seen, false) == MPR_NEWS_CARE) {
-		r = mpr_thing_see(&item->what, &t);
-		if (r < 0)
-			return r;
-	}
-	if (mpr_news_look(&item->seen, false) != MPR_NEWS_READY)
-		return 0;
+	news = mpr_news_look(&item->seen, false);
+	if (news != MPR_NEWS_READY)
+		return news == MPR_NEWS_CARE ? MPR_WAIT_ANEW : 0;
 	if (item->what.kind == MPROC_WAIT_EVENT)
 		tell_once(item);
 	return 1;
@@ -96,6 +94,11 @@ collect_shared(struct collect *c)
 		r = look_at(item, error);
 		if (r > 0) {
 			give(c, item, POLLIN);
+			continue;
+		}
+		/* It rings until that is done. */
+		if (r == MPR_WAIT_ANEW) {
+			c->w->cares = item;
 			continue;
 		}
 		if (r < 0)

@@ -129,6 +129,8 @@ mpr_waitset_drop(mproc_waitset *w, struct mpr_waitset_item *item)
 	w->next_free = (uint32_t)item->id;
 	w->items[w->next_free] = NULL;
 	w->n--;
+	if (w->cares == item)
+		w->cares = NULL;
 	mpr_waitset_look_away(w, item);
 	free(item);
 }

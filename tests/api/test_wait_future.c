@@ -290,6 +290,47 @@ a_task_may_wait_for_others(void **state)
 	close_never();
 }
 
+/* A worker's, for all its tasks. */
+static mproc_waitset *set;
+
+static int
+take_by_set(struct board *b, mproc_future *f)
+{
+	struct mproc_waitable item = FUTURE(f), ready;
+
+	mpt_check_int(b->t, mproc_waitset_add(set, &item), 0);
+	mpt_check_int(b->t, mproc_waitset_wait(set, &ready, 1, MPROC_FOREVER), 1);
+	mpt_check(b->t, ready.object == f);
+	mpt_check_int(b->t, mproc_waitset_remove(set, &item), 0);
+	return take_int(b, f);
+}
+
+static int
+sum_up_by_set(const void *in, size_t len, struct mproc_result *out)
+{
+	struct board *b = the_board();
+	int i = int_of(in), sum = i;
+
+	(void)len;
+	if (!set)
+		mpt_check_int(b->t, mproc_waitset_create(&set), 0);
+	if (i > 1)
+		sum += take_by_set(b, submit_int(b, sum_up_by_set, i - 1));
+	if (i == 5)
+		mproc_waitset_close(set);
+	return mproc_result_set(out, &sum, sizeof(sum));
+}
+
+/* By what it waits for, which runs in its wait, and takes things in and out. */
+static void
+a_set_may_be_used_inside_its_wait(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+
+	assert_int_equal(take_int(b, submit_int(b, sum_up_by_set, 5)), 15);
+	close_and_join(b);
+}
+
 static void
 a_set_tells_each_of_many(void **state)
 {
@@ -369,6 +410,7 @@ main(void)
 		mpt_test(what_fails_is_done),
 		mpt_test(who_waits_starts_another_keeper),
 		mpt_test(a_task_may_wait_for_others),
+		mpt_test(a_set_may_be_used_inside_its_wait),
 		mpt_test(a_set_tells_each_of_many),
 		mpt_test(one_that_is_closed_meanwhile_is_ready),
 	};
