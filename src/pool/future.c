@@ -72,7 +72,7 @@ worker_of(const struct mpr_future_use *u)
 {
 	struct mpr_worker *me = mpr_worker_self();
 
-	return me && me->use.root == u->pool.root ? me : NULL;
+	return mpr_worker_is_of(me, &u->pool) ? me : NULL;
 }
 
 /* There is something to do first. */
@@ -204,12 +204,12 @@ look_for_news(const struct mpr_news *seen, bool waits)
 }
 
 static struct mpr_news
-news_of(const struct mpr_future_use *u)
+news_of(const struct mpr_future_use *u, bool by_worker)
 {
 	return (struct mpr_news){
 		.object = u->f,
 		.look = look_for_news,
-		.word = u->id | (worker_of(u) ? BY_WORKER : 0),
+		.word = u->id | (by_worker ? BY_WORKER : 0),
 	};
 }
 
@@ -220,7 +220,8 @@ mpr_future_note(mproc_future *f, struct mpr_news *ret_seen)
 	int r = mpr_future_look_up(f, &u);
 
 	if (r == 0)
-		*ret_seen = news_of(&u);
+		*ret_seen = news_of(&u, mpr_worker_is_of(mpr_worker_process(),
+							 &u.pool));
 	return r;
 }
 
@@ -236,7 +237,7 @@ mpr_future_see(mproc_future *f, struct mpr_news *ret_seen)
 		r = look_after(&u);
 	if (r < 0)
 		return r;
-	*ret_seen = news_of(&u);
+	*ret_seen = news_of(&u, worker_of(&u) != NULL);
 	return look_for_news(ret_seen, false) == MPR_NEWS_READY;
 }
 

@@ -18,8 +18,8 @@ struct mpr_future_use {
 /* Returns 0, -EINVAL, -EFAULT, -ESTALE. */
 int mpr_future_look_up(mproc_future *f, struct mpr_future_use *ret_u);
 
-/* Without a look: how it is waited for together with others. Returns 0, or as
- * mpr_future_look_up(). */
+/* Without a look: how it is waited for together with others, by whichever threads of this
+ * process. Returns 0, or as mpr_future_look_up(). */
 int mpr_future_note(mproc_future *f, struct mpr_news *ret_seen);
 
 /* The same, once what has to be done before a wait is done, as mproc_future_wait() does

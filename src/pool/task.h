@@ -24,6 +24,15 @@ struct mpr_worker {
  * and in other threads. */
 struct mpr_worker *mpr_worker_self(void);
 
+/* The calling process as one, or NULL: whichever thread asks. */
+struct mpr_worker *mpr_worker_process(void);
+
+static inline bool
+mpr_worker_is_of(const struct mpr_worker *w, const struct mpr_pool_use *u)
+{
+	return w && w->use.root == u->root;
+}
+
 /* Takes and runs the task whose future was at @offset with @word, if it is QUEUED
  * still. */
 void mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word);

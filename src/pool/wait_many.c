@@ -66,20 +66,14 @@ look_at(const struct mpr_future_use *u, bool waits)
 	return word;
 }
 
-/* Whether the calling thread, as mpr_worker_self() has it, is one of the same pool. It is
- * not to be kept: a signal handler may fork a child that is none, and goes on here. */
-static bool
-is_of_pool(const struct mpr_worker *me, const struct mpr_future_use *u)
-{
-	return me && me->use.root == u->pool.root;
-}
-
-/* What a task can do for one that it waits for, or who is none for the keeper. */
+/* What a task can do for one that it waits for, or who is none for the keeper. @me is not
+ * kept through a sleep: a signal handler may fork a child that is no worker, and goes on
+ * here. */
 static bool
 needs_us(const struct mpr_worker *me, const struct mpr_future_use *u,
 	 uint64_t word)
 {
-	if (is_of_pool(me, u))
+	if (mpr_worker_is_of(me, &u->pool))
 		return mpr_task_waits(&u->pool, u->f, word);
 	return !mpr_keeping_is_on(&u->pool);
 }
@@ -130,7 +124,7 @@ look_after(const struct attempt *t)
 		if (!word || mpr_future_state(word) == MPR_FUTURE_DONE ||
 		    !needs_us(me, u, word))
 			continue;
-		if (is_of_pool(me, u)) {
+		if (mpr_worker_is_of(me, &u->pool)) {
 			mpr_task_run(me, mpr_arena_offset(u->pool.arena, u->f),
 				     word);
 			/* That may be enough. */

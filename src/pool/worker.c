@@ -10,11 +10,18 @@
 static struct mpr_worker self;
 
 struct mpr_worker *
+mpr_worker_process(void)
+{
+	return self.generation && self.generation == mpr_generation_peek() ?
+		       &self : NULL;
+}
+
+struct mpr_worker *
 mpr_worker_self(void)
 {
 	struct mpr_self *me;
 
-	if (!self.generation || self.generation != mpr_generation_peek())
+	if (!mpr_worker_process())
 		return NULL;
 	me = mpr_self_in(self.use.arena);
 	return me && mpr_holder(me) == self.holder ? &self : NULL;

@@ -253,7 +253,7 @@ mproc_waitset_remove(mproc_waitset *w, const struct mproc_waitable *item)
 }
 
 /* Returns how many are ready; 0; MPR_WAIT_ANEW if there is something to do before *@what is
- * waited for; or an error. */
+ * waited for, not if that is NULL; or an error. */
 static int
 collect(mproc_waitset *w, struct mproc_waitable *items, int n, bool *ret_pauses,
 	struct mproc_waitable *what)
@@ -262,9 +262,9 @@ collect(mproc_waitset *w, struct mproc_waitable *items, int n, bool *ret_pauses,
 
 	lock(w);
 	/* First what the call before this has left, which had others to tell. */
-	if (!w->cares)
+	if (!what || !w->cares)
 		got = mpr_waitset_collect(w, items, n, &why);
-	if (!got && w->cares) {
+	if (!got && w->cares && what) {
 		*what = w->cares->what;
 		w->cares = NULL;
 		why = MPR_WAIT_ANEW;
@@ -274,12 +274,14 @@ collect(mproc_waitset *w, struct mproc_waitable *items, int n, bool *ret_pauses,
 	return got ? got : why;
 }
 
+/* It is done, but not by this thread, which is none of a worker's. */
+#define FOR_OTHERS 1
+
 /* Without the turn: a keeper is started, or a task runs that may use the set. Returns 0,
- * or why it cannot be waited for. */
+ * FOR_OTHERS, or why it cannot be waited for. */
 static int
 look_after(mproc_waitset *w, const struct mproc_waitable *what)
 {
-	struct mpr_waitset_item *item;
 	struct mpr_thing t;
 	int r = mpr_thing_see(what, &t);
 
@@ -288,18 +290,14 @@ look_after(mproc_waitset *w, const struct mproc_waitable *what)
 		return check(w);
 	if (r)
 		return r < 0 ? r : 0;
-	lock(w);
-	item = mpr_waitset_find(w, what);
-	/* As this thread has to wait for it: another one may have added it. */
-	if (item && mpr_news_look(&item->seen, false) == MPR_NEWS_CARE)
-		item->seen = t.seen;
-	unlock(w);
-	return 0;
+	return mpr_news_look(&t.seen, false) == MPR_NEWS_NONE ? FOR_OTHERS : 0;
 }
 
-/* Sleeps until something may be ready. Returns 0, or the wait's error. */
+/* Sleeps until something may be ready; if @rings says that the set's descriptor is readable
+ * in any case, for a while. Returns 0, or the wait's error. */
 static int
-sleep_for(mproc_waitset *w, int64_t deadline, bool pauses, unsigned *tries)
+sleep_for(mproc_waitset *w, int64_t deadline, bool pauses, bool rings,
+	  unsigned *tries)
 {
 	struct pollfd pfd[2] = { { .fd = w->fd, .events = POLLIN } };
 	int64_t until = deadline;
@@ -309,13 +307,13 @@ sleep_for(mproc_waitset *w, int64_t deadline, bool pauses, unsigned *tries)
 		mpr_interrupt_answer();
 		return -EINTR;
 	}
-	if (pauses) {
+	if (pauses || rings) {
 		*tries += *tries < PAUSE_MAX;
 		until = mproc_now() + *tries * PAUSE_FIRST;
 		if (until > deadline)
 			until = deadline;
 	}
-	r = mpr_interrupt_poll(pfd, 1, until);
+	r = mpr_interrupt_poll(pfd, !rings, until);
 	/* A signal handler may have forked. */
 	if (mpr_generation() != w->generation)
 		return check(w);
@@ -335,23 +333,23 @@ wait_for(mproc_waitset *w, struct mproc_waitable *items, int n,
 	int r, why = 0;
 
 	for (;;) {
-		r = collect(w, items, n, &pauses, &what);
-		if (r == MPR_WAIT_ANEW && why == 0) {
+		r = collect(w, items, n, &pauses, why ? NULL : &what);
+		if (r == MPR_WAIT_ANEW) {
 			why = look_after(w, &what);
 			if (why == -ECHILD)
 				return why;
 			continue;
 		}
-		if (r)
-			return r == MPR_WAIT_ANEW ? why : r;
-		why = 0;
+		if (r || why < 0)
+			return r ? r : why;
 		if (over)
 			return -ETIMEDOUT;
 		if (!timeout.ns)
 			return -EAGAIN;
 		if (!deadline)
 			deadline = mpr_deadline(timeout);
-		r = sleep_for(w, deadline, pauses, &tries);
+		r = sleep_for(w, deadline, pauses, why == FOR_OTHERS, &tries);
+		why = 0;
 		if (r < 0 && r != -ETIMEDOUT)
 			return r;
 		over = r == -ETIMEDOUT;

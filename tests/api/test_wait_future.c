@@ -331,6 +331,75 @@ a_set_may_be_used_inside_its_wait(void **state)
 	close_and_join(b);
 }
 
+/* Returns what the wait of another thread does, which is none of a worker's. */
+static void *
+wait_a_little(void *arg)
+{
+	struct mproc_waitable ready;
+
+	return (void *)(intptr_t)mproc_waitset_wait(arg, &ready, 1, mproc_ms(20));
+}
+
+static void *
+add_it(void *arg)
+{
+	const struct mproc_waitable item = FUTURE(arg);
+
+	return (void *)(intptr_t)mproc_waitset_add(set, &item);
+}
+
+static int
+in_thread(struct board *b, void *(*fn)(void *), void *arg)
+{
+	pthread_t thread;
+	void *r = NULL;
+
+	mpt_check_int(b->t, pthread_create(&thread, NULL, fn, arg), 0);
+	pthread_join(thread, &r);
+	return (int)(intptr_t)r;
+}
+
+static int
+share_set(const void *in, size_t len, struct mproc_result *out)
+{
+	struct board *b = the_board();
+	struct mproc_waitable end = READABLE(never[0]), ready;
+	mproc_future *f = submit_int(b, square, 3);
+	int r;
+
+	(void)len;
+	mpt_check_int(b->t, mproc_waitset_create(&set), 0);
+	/* By whomever it was added. */
+	r = int_of(in) ? in_thread(b, add_it, f) : (int)(intptr_t)add_it(f);
+	mpt_check_int(b->t, r, 0);
+	mpt_check_int(b->t, in_thread(b, wait_a_little, set), -ETIMEDOUT);
+	mpt_check_int(b->t, mproc_waitset_add(set, &end), 0);
+	mpt_check_int(b->t, write(never[1], "", 1), 1);
+	mpt_check_int(b->t, in_thread(b, wait_a_little, set), 1);
+	mpt_check_int(b->t, mproc_waitset_remove(set, &end), 0);
+	mpt_check_int(b->t, mproc_waitset_wait(set, &ready, 1, MPROC_FOREVER), 1);
+	mproc_waitset_close(set);
+	r = take_int(b, f);
+	return mproc_result_set(out, &r, sizeof(r));
+}
+
+/* Only the worker's own thread runs what nobody has begun. Others wait. */
+static void
+a_set_may_be_shared_by_a_worker_and_its_threads(void **state)
+{
+	struct board *b;
+	char c;
+
+	open_never();
+	b = pool_of(*state, 1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(take_int(b, submit_int(b, share_set, i)), 9);
+		assert_int_equal(read(never[0], &c, 1), 1);
+	}
+	close_and_join(b);
+	close_never();
+}
+
 static void
 a_set_tells_each_of_many(void **state)
 {
@@ -411,6 +480,7 @@ main(void)
 		mpt_test(who_waits_starts_another_keeper),
 		mpt_test(a_task_may_wait_for_others),
 		mpt_test(a_set_may_be_used_inside_its_wait),
+		mpt_test(a_set_may_be_shared_by_a_worker_and_its_threads),
 		mpt_test(a_set_tells_each_of_many),
 		mpt_test(one_that_is_closed_meanwhile_is_ready),
 	};
