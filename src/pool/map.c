@@ -3,7 +3,6 @@
 
 #include "os/generation.h"
 #include "pool/entries.h"
-#include "pool/keeping.h"
 #include "pool/map.h"
 
 static bool
@@ -445,7 +444,6 @@ mpr_map_doom(const struct mpr_map_use *m, uint64_t id)
 		if (revoke_share(&m->shares[s], id, word) && holder)
 			atomic_store(&record->doomed, holder);
 	}
-	mpr_keeping_wake(m->pool);
 }
 
 /* What the dead worker was doing of its share: the item in its hands is to be done
@@ -509,7 +507,6 @@ mpr_map_bury(const struct mpr_map_use *m, struct mpr_self *self, unsigned number
 		if ((atomic_load(&share->word) & ~MPR_FUTURE_CANCELED) != word)
 			continue;
 		had = true;
-		begin(m);
 		note_claim(m, atomic_load(&m->map->next));
 		bury_item(m, self, share, number, end);
 		atomic_store(&share->started, 0);

@@ -50,7 +50,7 @@ void mpr_map_settle(const struct mpr_map_use *m, struct mpr_self *self,
 bool mpr_map_drop(const struct mpr_map_use *m, struct mpr_self *self, uint64_t id,
 		  uint64_t why);
 
-/* It was revoked: has all killed who have a share. */
+/* It was revoked: all who have a share are doomed. The caller wakes the keeper. */
 void mpr_map_doom(const struct mpr_map_use *m, uint64_t id);
 
 /* It was revoked. Calls @fn, which kills it, for each worker that has a share. It cannot
