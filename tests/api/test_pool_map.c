@@ -697,6 +697,33 @@ progress_is_told(void **state)
 	close_and_join(b);
 }
 
+static void
+end_pool(size_t done, size_t n, void *ctx)
+{
+	struct board *b = ctx;
+
+	(void)done;
+	(void)n;
+	if (b->pool)
+		mproc_pool_free(b->pool);
+	b->pool = NULL;
+}
+
+/* It is told before anything is done, and the map's memory is gone then. */
+static void
+progress_may_end_the_pool(void **state)
+{
+	struct board *b = pool_of(*state, 2);
+	int in[10] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 }, out[10], errors[10];
+
+	assert_int_equal(mproc_pool_map(b->pool, linger_with, NULL, in,
+					sizeof(int), out, sizeof(int), 10,
+					MPROC_OPTS(mproc_map_opts,
+						   .errors = errors,
+						   .progress = end_pool,
+						   .progress_ctx = b)), -ESTALE);
+}
+
 int
 main(void)
 {
@@ -718,6 +745,7 @@ main(void)
 		mpt_test(maps_may_wait_for_maps),
 		mpt_test(any_process_maps),
 		mpt_test(progress_is_told),
+		mpt_test(progress_may_end_the_pool),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);

@@ -469,6 +469,34 @@ one_that_is_closed_meanwhile_is_ready(void **state)
 	close_and_join(b);
 }
 
+/* Which runs, where one was that is closed: that is ready all the same. */
+static void
+another_one_in_the_same_place_is_another(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+	mproc_future *f = submit_int(b, linger, 0);
+	struct mproc_waitable item = FUTURE(f), ready;
+	mproc_waitset *w;
+	int n = 0;
+
+	assert_int_equal(mproc_waitset_create(&w), 0);
+	assert_int_equal(mproc_waitset_add(w, &item), 0);
+	atomic_store(&b->go_on, true);
+	assert_int_equal(take_int(b, f), 0);
+	atomic_store(&b->go_on, false);
+	do
+		b->futures[n] = submit_int(b, linger, n);
+	while (b->futures[n++] != f && n < 4096);
+	assert_ptr_equal(b->futures[n - 1], f);
+	assert_int_equal(mproc_waitset_wait(w, &ready, 1, MPROC_FOREVER), 1);
+	assert_ptr_equal(ready.object, f);
+	mproc_waitset_close(w);
+	atomic_store(&b->go_on, true);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(take_int(b, b->futures[i]), i);
+	close_and_join(b);
+}
+
 int
 main(void)
 {
@@ -483,6 +511,7 @@ main(void)
 		mpt_test(a_set_may_be_shared_by_a_worker_and_its_threads),
 		mpt_test(a_set_tells_each_of_many),
 		mpt_test(one_that_is_closed_meanwhile_is_ready),
+		mpt_test(another_one_in_the_same_place_is_another),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);
