@@ -258,6 +258,27 @@ an_overdue_item_is_not_begun_again(void **state)
 	expect_done(-ETIMEDOUT);
 }
 
+/* Who takes it next has its own time, from when it begins. */
+static void
+what_is_begun_again_is_not_overdue(void **state)
+{
+	int64_t next = 0;
+
+	(void)state;
+	map_items();
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	give(1, 1, mpr_desk(2, MPR_DESK_HAS | MPR_DESK_BEGUN));
+	atomic_store(&s.m.shares[1].started, 995);
+	assert_true(bury(1));
+	give(1, 0, atomic_load(&s.m.shares[1].desk));
+	assert_false(mpr_map_is_overdue(&s.m, 0, 10, 2000, &next));
+	atomic_store(&s.m.shares[1].word, s.id);
+	run_at(0);
+	run_at(0);
+	expect_begun(2, N, 1);
+	expect_done(0);
+}
+
 static void
 make_overdue(int i)
 {
@@ -313,6 +334,29 @@ what_is_revoked_is_done_when_nobody_has_a_share(void **state)
 					&first, &items), -ECANCELED);
 	assert_int_equal(first, CHUNK);
 	assert_int_equal(items, N - CHUNK);
+	expect_done(-ECANCELED);
+}
+
+/* The item in its hands was canceled, and its death is not counted. */
+static void
+who_is_killed_for_the_maps_sake_has_failed_nothing(void **state)
+{
+	size_t first = 0;
+	int error;
+
+	(void)state;
+	map_items();
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	give(1, 1, mpr_desk(2, MPR_DESK_HAS | MPR_DESK_BEGUN));
+	atomic_store(&s.f->cell.word,
+		     mpr_future_word(s.id, MPR_FUTURE_SHARED, 0));
+	assert_true(mpr_task_revoke(s.f, s.id, MPR_FUTURE_CANCELED));
+	assert_true(bury(1));
+	assert_int_equal(atomic_load(&s.f->deaths), 0);
+	assert_int_equal(atomic_load(&s.use.root->retried), 0);
+	assert_int_equal(mproc_future_next_failed(s.f, &first, &error), 0);
+	assert_int_equal(first, 2);
+	assert_int_equal(error, -ECANCELED);
 	expect_done(-ECANCELED);
 }
 
@@ -461,6 +505,31 @@ who_has_failed_ends_a_map_that_fails_fast(void **state)
 	expect_done(-ENOSPC);
 }
 
+/* Of a map that another item has ended. It was begun, so it was not canceled. */
+static void
+who_dies_with_an_item_after_the_end_has_failed_it(void **state)
+{
+	size_t first = 0;
+	int error;
+
+	(void)state;
+	map_with(item, MPROC_OPTS(mproc_map_opts, .chunk = CHUNK,
+				  .fail_fast = true));
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT | 1);
+	atomic_store(&s.m.map->stopped, 1);
+	give(1, 1, mpr_desk(0, MPR_DESK_HAS | MPR_DESK_BEGUN));
+	assert_true(bury(1));
+	assert_int_equal(atomic_load(&s.use.root->retried), 0);
+	assert_int_equal(mproc_future_next_failed(s.f, &first, &error), 0);
+	assert_int_equal(first, 0);
+	assert_int_equal(error, -EOWNERDEAD);
+	first++;
+	assert_int_equal(mproc_future_next_failed(s.f, &first, &error), 0);
+	assert_int_equal(first, 1);
+	assert_int_equal(error, -ECANCELED);
+	expect_done(-EOWNERDEAD);
+}
+
 static int
 fail_later(const void *in, void *out, void *ctx)
 {
@@ -575,14 +644,17 @@ main(void)
 		test(a_note_that_comes_too_late_has_no_effect),
 		test(an_item_in_dead_hands_is_begun_again_as_often_as_it_may),
 		test(an_overdue_item_is_not_begun_again),
+		test(what_is_begun_again_is_not_overdue),
 		test(who_is_overdue_goes_no_further),
 		test(what_is_revoked_is_done_when_nobody_has_a_share),
+		test(who_is_killed_for_the_maps_sake_has_failed_nothing),
 		test(who_is_to_be_killed_takes_nothing_else),
 		test(a_share_that_is_revoked_is_not_given_back),
 		test(what_is_dropped_is_not_begun),
 		test(another_map_is_not_closed),
 		test(who_has_failed_is_not_begun_again),
 		test(who_has_failed_ends_a_map_that_fails_fast),
+		test(who_dies_with_an_item_after_the_end_has_failed_it),
 		test(an_error_that_nobody_could_note_is_none_of_others),
 		test(what_is_not_a_map_is_none),
 	};
