@@ -148,6 +148,13 @@ is_one_pool(const struct attempt *t)
 	return true;
 }
 
+static bool
+is_over(mproc_timeout timeout)
+{
+	return !timeout.ns ||
+	       (timeout.ns < 0 && mproc_now() >= mpr_deadline(timeout));
+}
+
 int
 mpr_future_wait_many(const struct mpr_future_use *uses, int n, int mode,
 		     mproc_timeout timeout)
@@ -182,8 +189,9 @@ mpr_future_wait_many(const struct mpr_future_use *uses, int n, int mode,
 			r = mpr_await(&t.await, timeout);
 		if (t.await.self)
 			mpr_many_announce(t.await.self, 0);
-		if (r == LOOK_AFTER && !timeout.ns && mpr_worker_self())
-			return -EAGAIN;
+		/* One task after the other takes its time. */
+		if (r == LOOK_AFTER && mpr_worker_self() && is_over(timeout))
+			return timeout.ns ? -ETIMEDOUT : -EAGAIN;
 		if (r == LOOK_AFTER) {
 			r = look_after(&t);
 			r = r < 0 ? r : LOOK_AFTER;

@@ -246,6 +246,59 @@ tasks_may_wait_for_many(void **state)
 	}
 }
 
+static int
+outlast(const void *in, size_t len, struct mproc_result *out)
+{
+	struct board *b = the_board();
+	int64_t until;
+
+	(void)len;
+	(void)out;
+	memcpy(&until, in, sizeof(until));
+	atomic_fetch_add(&b->counts[0], 1);
+	mpt_until(b->t, mproc_now() >= until);
+	return 0;
+}
+
+static int
+wait_for_some_time(const void *in, size_t len, struct mproc_result *out)
+{
+	struct board *b = the_board();
+	int64_t until = mproc_now() + 10000000;
+	mproc_future *fs[5];
+
+	(void)in;
+	(void)len;
+	(void)out;
+	for (int i = 0; i < 5; i++)
+		fs[i] = submit(b, outlast, &until, sizeof(until));
+	mpt_check_int(b->t, mproc_future_wait_many(fs, 5, MPROC_ANY,
+						   MPROC_NOWAIT), -EAGAIN);
+	mpt_check_int(b->t, atomic_load(&b->counts[0]), 0);
+	mpt_check_int(b->t, mproc_future_wait_many(fs, 5, MPROC_ALL,
+						   mproc_until(until)),
+		      -ETIMEDOUT);
+	/* It has run none, or one. */
+	mpt_check(b->t, atomic_load(&b->counts[0]) <= 1);
+	mpt_check_int(b->t, mproc_future_wait_many(fs, 5, MPROC_ALL,
+						   MPROC_FOREVER), 5);
+	for (int i = 0; i < 5; i++)
+		mproc_future_close(fs[i]);
+	return 0;
+}
+
+/* However many it could run itself. */
+static void
+a_task_waits_no_longer_than_it_wants(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+	mproc_future *f = submit(b, wait_for_some_time, NULL, 0);
+
+	assert_int_equal(mproc_future_get(f, NULL, 0, NULL, MPROC_FOREVER), 0);
+	mproc_future_close(f);
+	close_and_join(b);
+}
+
 /* Sees the end of one that is not our child, or was not reaped. */
 static void
 kill_and_await(struct mpt *t, pid_t pid)
@@ -350,6 +403,7 @@ main(void)
 		mpt_test(all_come_one_after_the_other),
 		mpt_test(who_sleeps_is_woken),
 		mpt_test(tasks_may_wait_for_many),
+		mpt_test(a_task_waits_no_longer_than_it_wants),
 		mpt_test(who_waits_starts_another_keeper),
 		mpt_test(deaths_are_told),
 		mpt_test(of_several_pools),
