@@ -36,7 +36,8 @@ extern "C" {
  * @MPROC_WAIT_FUTURE:   a mproc_future: its task is done. As mproc_future_wait() does,
  *                       the call starts a keeper where that was killed; and in a
  *                       worker of the same pool it runs a task that nobody has
- *                       begun, in mproc_wait() at once
+ *                       begun, in mproc_wait() at once, unless something before it
+ *                       is ready
  *
  * What would give an error at once is ready, too: a queue that is shut down and
  * empty, a connection whose other side has gone, whatever was destroyed, or closed

@@ -226,14 +226,14 @@ mpr_future_note(mproc_future *f, struct mpr_news *ret_seen)
 }
 
 int
-mpr_future_see(mproc_future *f, struct mpr_news *ret_seen)
+mpr_future_see(mproc_future *f, bool is_enough, struct mpr_news *ret_seen)
 {
 	struct mpr_future_use u;
 	int r = mpr_future_look_up(f, &u);
 
 	if (r == 0 && is_done(mpr_future_word_of(&u)))
 		return 1;
-	if (r == 0)
+	if (r == 0 && !(is_enough && worker_of(&u)))
 		r = look_after(&u);
 	if (r < 0)
 		return r;

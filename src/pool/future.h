@@ -23,8 +23,9 @@ int mpr_future_look_up(mproc_future *f, struct mpr_future_use *ret_u);
 int mpr_future_note(mproc_future *f, struct mpr_news *ret_seen);
 
 /* The same, once what has to be done before a wait is done, as mproc_future_wait() does
- * it. Returns 1 if it is done, 0 if not; or an error. */
-int mpr_future_see(mproc_future *f, struct mpr_news *ret_seen);
+ * it; but with @is_enough, if something else need not be waited for, no task is run.
+ * Returns 1 if it is done, 0 if not; or an error. */
+int mpr_future_see(mproc_future *f, bool is_enough, struct mpr_news *ret_seen);
 
 /* As mproc_future_wait(). */
 int mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout);

@@ -92,9 +92,9 @@ see_event(mproc_event *event, struct mpr_thing *t)
 }
 
 static int
-see_future(mproc_future *f, struct mpr_thing *t)
+see_future(mproc_future *f, bool is_enough, struct mpr_thing *t)
 {
-	int r = mpr_future_see(f, &t->seen);
+	int r = mpr_future_see(f, is_enough, &t->seen);
 
 	if (r)
 		return gone(r);
@@ -114,7 +114,8 @@ see_fd(const struct mproc_waitable *item, struct mpr_thing *t)
 }
 
 int
-mpr_thing_see(const struct mproc_waitable *item, struct mpr_thing *ret_t)
+mpr_thing_look_at(const struct mproc_waitable *item, bool is_enough,
+		  struct mpr_thing *ret_t)
 {
 	*ret_t = (struct mpr_thing){ .fd = -1 };
 	if (item->kind != MPROC_WAIT_FD && (item->events & ~POLLIN))
@@ -132,11 +133,17 @@ mpr_thing_see(const struct mproc_waitable *item, struct mpr_thing *ret_t)
 	case MPROC_WAIT_EVENT:
 		return see_event(item->object, ret_t);
 	case MPROC_WAIT_FUTURE:
-		return see_future(item->object, ret_t);
+		return see_future(item->object, is_enough, ret_t);
 	case MPROC_WAIT_FD:
 		return see_fd(item, ret_t);
 	}
 	return mpr_fail(-EINVAL, "kind %d", item->kind);
+}
+
+int
+mpr_thing_see(const struct mproc_waitable *item, struct mpr_thing *ret_t)
+{
+	return mpr_thing_look_at(item, false, ret_t);
 }
 
 short

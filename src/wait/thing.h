@@ -40,6 +40,10 @@ struct mpr_thing {
  */
 int mpr_thing_see(const struct mproc_waitable *item, struct mpr_thing *ret_t);
 
+/* The same. @is_enough: others are ready, and no task is run. */
+int mpr_thing_look_at(const struct mproc_waitable *item, bool is_enough,
+		      struct mpr_thing *ret_t);
+
 /* Whether a get there would not block. */
 bool mpr_thing_queue_is_ready(struct mpr_attachment *at);
 

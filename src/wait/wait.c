@@ -68,7 +68,7 @@ look_at_all(struct mproc_waitable *items, int n, struct found *f)
 	f->scattered = false;
 	mpr_polled_open(&f->polled, items, 0);
 	for (int i = 0; i < n; i++) {
-		r = mpr_thing_see(&items[i], &t);
+		r = mpr_thing_look_at(&items[i], f->ready > 0, &t);
 		items[i].ret_events = r ? POLLIN : 0;
 		if (r > 0)
 			f->ready++;

@@ -290,6 +290,44 @@ a_task_may_wait_for_others(void **state)
 	close_never();
 }
 
+static int
+take_as_they_come(const void *in, size_t len, struct mproc_result *out)
+{
+	struct board *b = the_board();
+	struct mproc_waitable items[4] = { EVENT(never_set) };
+	int sum = 0, n = int_of(in);
+
+	(void)len;
+	for (int i = 0; i < n; i++)
+		items[i + 1] = (struct mproc_waitable)FUTURE(
+			submit_int(b, square, i + 1));
+	while (n) {
+		mpt_check_int(b->t, mproc_wait(items, n + 1, MPROC_FOREVER), 1);
+		for (int i = 1; i <= n; i++) {
+			if (!items[i].ret_events)
+				continue;
+			sum += take_int(b, items[i].object);
+			items[i] = items[n--];
+			break;
+		}
+	}
+	return mproc_result_set(out, &sum, sizeof(sum));
+}
+
+/* What it runs itself is ready then, and is enough. */
+static void
+a_task_runs_no_more_than_it_waits_for(void **state)
+{
+	struct board *b;
+
+	open_never();
+	b = pool_of(*state, 1);
+	assert_int_equal(take_int(b, submit_int(b, take_as_they_come, 3)),
+			 1 + 4 + 9);
+	close_and_join(b);
+	close_never();
+}
+
 /* A worker's, for all its tasks. */
 static mproc_waitset *set;
 
@@ -507,6 +545,7 @@ main(void)
 		mpt_test(what_fails_is_done),
 		mpt_test(who_waits_starts_another_keeper),
 		mpt_test(a_task_may_wait_for_others),
+		mpt_test(a_task_runs_no_more_than_it_waits_for),
 		mpt_test(a_set_may_be_used_inside_its_wait),
 		mpt_test(a_set_may_be_shared_by_a_worker_and_its_threads),
 		mpt_test(a_set_tells_each_of_many),
