@@ -14,9 +14,13 @@
  * of which nobody had thought. The test reads the shared memory in its own address
  * space, where each mapping must lie as in the victim, which is a fork of it. It
  * opens nothing for that: its locks on a file would go with the first descriptor
- * that it closes. Memory is sparse; what has never been written is not read, or it
- * would be allocated. More memory comes by a system call, or with the first store
- * to a page, which the number of blocks of the file tells.
+ * that it closes. Memory is sparse; a page that nobody has touched is not read, or it
+ * would be allocated. It becomes data with the first access to it, whether it was
+ * reserved before, as fallocate(2) does, or not; so what is data is asked after each
+ * step.
+ *
+ * The list of mutexes is followed as the kernel does it: links between mutexes that
+ * are not shared lie in private memory.
  *
  * Where any of this cannot be had, the answer is that nothing is known.
  */
@@ -36,46 +40,59 @@
 #include "mpt_priv.h"
 
 enum {
-	MAX_FILES = 8,
+	PAGE = 4096,
+	MAX_MAPPINGS = 8,
 	MAX_RANGES = 256,
 	MAX_FDS = 1024,
 	MAX_MAPS = 1 << 18,
-	MAX_PAGES = MPT_SCRATCH / 4096,
+	MAX_PAGES = MPT_SCRATCH / PAGE,
 	LIST_WORDS = 3,		/* struct robust_list_head */
+	MAX_MUTEXES = 64,
 };
 
 /* Bytes to compare in all: beyond that it takes longer than what it is to save. */
-#define MAX_WORK (INT64_C(2) << 30)
+#define MAX_WORK (INT64_C(16) << 30)
 
 struct range {
 	const unsigned char *at;
 	size_t len;
 };
 
-struct file {
+struct ranges {
+	unsigned n;
+	struct range at[MAX_RANGES];
+};
+
+/* Of a file that the test has, too. */
+struct mapping {
 	int fd;
-	blkcnt_t blocks;
+	off_t from, to;
+	uintptr_t at;
+};
+
+/* Its words, and where the mutexes of the list have theirs. */
+struct list {
+	unsigned n;
+	uintptr_t words[LIST_WORDS + MAX_MUTEXES];
 };
 
 struct mpt_remains {
 	struct mpt *t;
 	pid_t pid;
-	void *list;		/* of robust mutexes, in the victim */
-	uintptr_t words[LIST_WORDS];
-	struct file files[MAX_FILES];
-	unsigned n_files;
-	struct range ranges[MAX_RANGES];
-	unsigned n_ranges;
-	unsigned char pages[MAX_PAGES];	/* of the scratch bytes: which exist */
+	void *head;		/* of the list of robust mutexes, in the victim */
+	struct list list;
+	struct mapping mappings[MAX_MAPPINGS];
+	unsigned n_mappings;
+	struct ranges ranges;
 	unsigned char *copy;	/* of all ranges, one behind the other */
 	size_t size;
 	int64_t work;		/* bytes that were compared */
 };
 
-/* Whether the process has one thread and no children. */
-static bool is_single(pid_t pid)
+/* Whether the process has one thread, and this child alone, or none if that is 0. */
+static bool is_single(pid_t pid, pid_t child)
 {
-	char path[64], c;
+	char path[64], text[32] = "", expected[32] = "";
 	struct stat st;
 	ssize_t r;
 	int fd;
@@ -83,27 +100,54 @@ static bool is_single(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	if (stat(path, &st) < 0 || st.st_nlink != 3)
 		return false;
+	if (child != 0)
+		snprintf(expected, sizeof(expected), "%d ", child);
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	r = read(fd, &c, 1);
+	r = read(fd, text, sizeof(text) - 1);
 	close(fd);
-	return r == 0;
+	return r >= 0 && strcmp(text, expected) == 0;
 }
 
 bool mpt_remains_alone(void)
 {
-	return is_single(getpid());
+	return is_single(getpid(), 0);
 }
 
-static bool read_list(struct mpt_remains *m, uintptr_t words[LIST_WORDS])
+static bool read_words(struct mpt_remains *m, uintptr_t at, uintptr_t *ret,
+		       unsigned n)
 {
-	const size_t size = LIST_WORDS * sizeof(words[0]);
-	struct iovec here = { words, size }, there = { m->list, size };
+	const size_t size = n * sizeof(*ret);
+	struct iovec here = { ret, size }, there = { (void *)at, size };
 
 	return process_vm_readv(m->pid, &here, 1, &there, 1, 0) ==
 	       (ssize_t)size;
+}
+
+/* Its words, and the link of each mutex up to the one that leads back or nowhere. */
+static bool read_list(struct mpt_remains *m, struct list *ret)
+{
+	uintptr_t at;
+
+	if (!read_words(m, (uintptr_t)m->head, ret->words, LIST_WORDS))
+		return false;
+	ret->n = LIST_WORDS;
+	/* The lowest bit tells the kind of mutex. */
+	for (at = ret->words[0] & ~(uintptr_t)1; at != (uintptr_t)m->head;
+	     at = ret->words[ret->n++] & ~(uintptr_t)1)
+		if (ret->n == LIST_WORDS + MAX_MUTEXES)
+			return false;
+		else if (!read_words(m, at, &ret->words[ret->n], 1))
+			break;
+	return true;
+}
+
+static bool is_same_list(const struct list *a, const struct list *b)
+{
+	return a->n == b->n &&
+	       memcmp(a->words, b->words, a->n * sizeof(a->words[0])) == 0;
 }
 
 /* The mappings of a process as text, to be freed; or NULL. */
@@ -130,117 +174,135 @@ static char *read_maps(pid_t pid)
 }
 
 /* A descriptor that the test has of that file, or -1. */
-static int find_fd(dev_t dev, ino_t ino, struct stat *ret)
+static int find_fd(dev_t dev, ino_t ino)
 {
+	struct stat st;
 	int fd;
 
 	for (fd = 0; fd < MAX_FDS; fd++)
-		if (fstat(fd, ret) == 0 && ret->st_dev == dev &&
-		    ret->st_ino == ino)
+		if (fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino)
 			return fd;
 	return -1;
 }
 
-static bool add_range(struct mpt_remains *m, uintptr_t at, size_t len)
+static bool add_range(struct ranges *r, uintptr_t at, size_t len)
 {
-	if (m->n_ranges == MAX_RANGES)
+	if (r->n == MAX_RANGES)
 		return false;
-	m->ranges[m->n_ranges++] =
-		(struct range){ (const unsigned char *)at, len };
+	r->at[r->n++] = (struct range){ (const unsigned char *)at, len };
 	return true;
 }
 
-/* Adds what there is in a file between two offsets; the first lies at @at. */
-static bool add_data(struct mpt_remains *m, int fd, off_t from, off_t to,
-		     uintptr_t at)
+/* Adds what is data in a mapping, in whole pages: of the last one of a file the
+ * bytes behind its end are shared, too. */
+static bool add_data(struct ranges *r, const struct mapping *f)
 {
-	off_t position = lseek(fd, 0, SEEK_CUR);
-	off_t start, end = from;
+	off_t position = lseek(f->fd, 0, SEEK_CUR);
+	off_t start, end = f->from;
 	bool ok = position >= 0;
 
-	while (ok && end < to) {
-		start = lseek(fd, end, SEEK_DATA);
+	while (ok && end < f->to) {
+		start = lseek(f->fd, end, SEEK_DATA);
 		if (start < 0 && errno == ENXIO)
 			break;
-		end = start < 0 ? -1 : lseek(fd, start, SEEK_HOLE);
-		if (end < 0)
+		end = start < 0 ? -1 : lseek(f->fd, start, SEEK_HOLE);
+		if (end < 0) {
 			ok = false;
-		else if (start < to)
-			ok = add_range(m, at + (uintptr_t)(start - from),
-				       (size_t)((end < to ? end : to) - start));
+			break;
+		}
+		end = (end + PAGE - 1) / PAGE * PAGE;
+		if (end > f->to)
+			end = f->to;
+		if (start < end)
+			ok = add_range(r, f->at + (uintptr_t)(start - f->from),
+				       (size_t)(end - start));
 	}
-	return lseek(fd, position, SEEK_SET) == position && ok;
+	return lseek(f->fd, position, SEEK_SET) == position && ok;
 }
 
 /* Adds a mapping of the victim, the first line of @line. */
 static bool add_mapping(struct mpt_remains *m, const char *line,
 			const char *own)
 {
+	const uintptr_t shared = (uintptr_t)m->t->shared;
 	unsigned long start, end, offset, inode;
 	const size_t len = strcspn(line, "\n") + 1;
+	struct mapping *f = &m->mappings[m->n_mappings];
 	unsigned major, minor;
 	char rights[5];
-	struct stat st;
 	const char *p;
 
 	if (sscanf(line, "%lx-%lx %4s %lx %x:%x %lu", &start, &end, rights,
 		   &offset, &major, &minor, &inode) != 7)
 		return false;
 	if (rights[1] != 'w' || rights[3] != 's' ||
-	    (start <= (uintptr_t)m->t->shared &&
-	     end > (uintptr_t)m->t->shared))
+	    (start <= shared && end > shared && !m->t->is_in_arena))
 		return true;
 
 	for (p = own; *p != '\0' && strncmp(p, line, len) != 0;
 	     p = strchr(p, '\n') + 1)
 		;
-	if (*p == '\0' || rights[0] != 'r' || m->n_files == MAX_FILES)
+	if (*p == '\0' || rights[0] != 'r' || m->n_mappings == MAX_MAPPINGS)
 		return false;
-	m->files[m->n_files].fd = find_fd(makedev(major, minor), inode, &st);
-	m->files[m->n_files].blocks = st.st_blocks;
-	return m->files[m->n_files++].fd >= 0 &&
-	       add_data(m, m->files[m->n_files - 1].fd, (off_t)offset,
-			(off_t)(offset + (end - start)), start);
+	*f = (struct mapping){
+		.fd = find_fd(makedev(major, minor), inode),
+		.from = (off_t)offset,
+		.to = (off_t)(offset + (end - start)),
+		.at = start,
+	};
+	m->n_mappings++;
+	return f->fd >= 0;
 }
 
-/* The scratch bytes of the scenario, as far as they exist. */
-static bool add_scratch(struct mpt_remains *m)
-{
-	unsigned char *scratch = m->t->shared->scratch;
-	unsigned i;
-
-	if (mincore(scratch, MPT_SCRATCH, m->pages) < 0)
-		return false;
-	for (i = 0; i < MAX_PAGES; i++)
-		if ((m->pages[i] & 1) &&
-		    !add_range(m, (uintptr_t)scratch + i * 4096, 4096))
-			return false;
-	return true;
-}
-
-static bool add_all(struct mpt_remains *m)
+static bool find_mappings(struct mpt_remains *m)
 {
 	char *own = read_maps(getpid()), *all = read_maps(m->pid);
 	bool ok = own != NULL && all != NULL;
 	const char *p;
 
-	m->n_files = m->n_ranges = 0;
+	m->n_mappings = 0;
 	for (p = all; ok && *p != '\0'; p = strchr(p, '\n') + 1)
 		ok = add_mapping(m, p, own);
 	free(own);
 	free(all);
-	return ok && add_scratch(m);
+	return ok;
 }
 
-bool mpt_remains_look(struct mpt_remains *m)
+/* The scratch bytes of the scenario, as far as they exist. */
+static bool add_scratch(struct mpt_remains *m, struct ranges *r)
+{
+	unsigned char *scratch = m->t->shared->scratch;
+	unsigned char pages[MAX_PAGES];
+	unsigned i;
+
+	if (mincore(scratch, MPT_SCRATCH, pages) < 0)
+		return false;
+	for (i = 0; i < MAX_PAGES; i++)
+		if ((pages[i] & 1) &&
+		    !add_range(r, (uintptr_t)scratch + i * PAGE, PAGE))
+			return false;
+	return true;
+}
+
+static bool find_ranges(struct mpt_remains *m, struct ranges *ret)
+{
+	unsigned i;
+
+	ret->n = 0;
+	for (i = 0; i < m->n_mappings; i++)
+		if (!add_data(ret, &m->mappings[i]))
+			return false;
+	return add_scratch(m, ret);
+}
+
+/* Copies the bytes to compare the next ones with. */
+static void copy_ranges(struct mpt_remains *m)
 {
 	size_t at = 0, size = 0;
 	unsigned i;
 
-	if (!is_single(m->pid) || !read_list(m, m->words) || !add_all(m))
-		return false;
-	for (i = 0; i < m->n_ranges; i++)
-		size += m->ranges[i].len;
+	for (i = 0; i < m->ranges.n; i++)
+		size += m->ranges.at[i].len;
 	if (size > m->size) {
 		free(m->copy);
 		m->copy = malloc(size);
@@ -248,49 +310,48 @@ bool mpt_remains_look(struct mpt_remains *m)
 		if (m->copy == NULL)
 			abort();
 	}
-	for (i = 0; i < m->n_ranges; i++) {
-		memcpy(m->copy + at, m->ranges[i].at, m->ranges[i].len);
-		at += m->ranges[i].len;
-	}
-	return true;
+	for (i = 0; i < m->ranges.n; at += m->ranges.at[i++].len)
+		memcpy(m->copy + at, m->ranges.at[i].at, m->ranges.at[i].len);
 }
 
-/* Whether there are pages now that there were not. */
-static bool has_grown(struct mpt_remains *m)
+bool mpt_remains_look(struct mpt_remains *m)
 {
-	unsigned char pages[MAX_PAGES];
-	struct stat st;
-	unsigned i;
+	size_t len;
 
-	for (i = 0; i < m->n_files; i++)
-		if (fstat(m->files[i].fd, &st) < 0 ||
-		    st.st_blocks != m->files[i].blocks)
-			return true;
-	return mincore(m->t->shared->scratch, MPT_SCRATCH, pages) < 0 ||
-	       memcmp(pages, m->pages, sizeof(pages)) != 0;
+	if (!is_single(m->pid, 0) || !is_single(getpid(), m->pid) ||
+	    syscall(SYS_get_robust_list, m->pid, &m->head, &len) < 0 ||
+	    !read_list(m, &m->list) || !find_mappings(m) ||
+	    !find_ranges(m, &m->ranges))
+		return false;
+	copy_ranges(m);
+	return true;
 }
 
 bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known)
 {
-	uintptr_t words[LIST_WORDS];
-	bool changed = false;
+	struct ranges ranges;
+	bool changed;
+	struct list list;
 	size_t at = 0;
 	unsigned i;
 
-	if (has_grown(m)) {
-		*ret_known = mpt_remains_look(m);
+	*ret_known = read_list(m, &list) && find_ranges(m, &ranges) &&
+		     m->work < MAX_WORK;
+	if (!*ret_known)
+		return true;
+	changed = !is_same_list(&list, &m->list);
+	m->list = list;
+	if (ranges.n != m->ranges.n ||
+	    memcmp(ranges.at, m->ranges.at, ranges.n * sizeof(ranges.at[0]))) {
+		m->ranges = ranges;
+		copy_ranges(m);
 		return true;
 	}
-	*ret_known = read_list(m, words) && m->work < MAX_WORK;
-	if (memcmp(words, m->words, sizeof(words)) != 0) {
-		memcpy(m->words, words, sizeof(words));
-		changed = true;
-	}
-	for (i = 0; i < m->n_ranges; at += m->ranges[i++].len) {
-		m->work += (int64_t)m->ranges[i].len;
-		if (memcmp(m->copy + at, m->ranges[i].at, m->ranges[i].len) == 0)
+	for (i = 0; i < ranges.n; at += ranges.at[i++].len) {
+		m->work += (int64_t)ranges.at[i].len;
+		if (memcmp(m->copy + at, ranges.at[i].at, ranges.at[i].len) == 0)
 			continue;
-		memcpy(m->copy + at, m->ranges[i].at, m->ranges[i].len);
+		memcpy(m->copy + at, ranges.at[i].at, ranges.at[i].len);
 		changed = true;
 	}
 	return changed;
@@ -299,14 +360,12 @@ bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known)
 struct mpt_remains *mpt_remains_new(struct mpt *t, pid_t pid)
 {
 	struct mpt_remains *m = calloc(1, sizeof(*m));
-	size_t len;
 
 	if (m == NULL)
 		abort();
 	m->t = t;
 	m->pid = pid;
-	if (syscall(SYS_get_robust_list, pid, &m->list, &len) < 0 ||
-	    !mpt_remains_look(m)) {
+	if (sysconf(_SC_PAGESIZE) != PAGE || !mpt_remains_look(m)) {
 		mpt_remains_free(m);
 		return NULL;
 	}

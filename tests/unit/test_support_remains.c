@@ -3,8 +3,11 @@
  * What a killed victim leaves behind is seen by the single-step killer, all of it:
  * it kills on both sides of what changes that, and knows when it cannot tell.
  */
-#include <setjmp.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -26,28 +29,31 @@ struct board {
 
 static unsigned n_loops;
 
+static void stay_away(unsigned n)
+{
+	volatile unsigned i;
+
+	for (i = 0; i < n; i++)
+		;
+}
+
 /* Nobody says what memory is of interest, and of the page behind nobody has heard
  * before the victim writes to it. */
 static void store_here_and_there(void *arg)
 {
 	struct board *b = arg;
 	_Atomic(uint32_t) *behind = (void *)((char *)b + MPT_SCRATCH - 4096);
-	volatile unsigned i;
 
 	mpt_step_begin();
-	for (i = 0; i < n_loops; i++)
-		;
+	stay_away(n_loops);
 	atomic_store(&b->first, 1);
 	atomic_store(&b->first, 1);
 	atomic_store(&b->first, 0);
-	for (i = 0; i < n_loops; i++)
-		;
+	stay_away(n_loops);
 	atomic_store(behind, 1);
-	for (i = 0; i < n_loops; i++)
-		;
+	stay_away(n_loops);
 	atomic_store(behind, 0);
-	for (i = 0; i < n_loops; i++)
-		;
+	stay_away(n_loops);
 	mpt_step_end();
 }
 
@@ -196,11 +202,269 @@ static void nothing_is_left_out_where_others_may_interfere(void **state)
 	mpt_kill(*state, other);
 }
 
+/* Two words of one page or two, and what survivors have found in them. */
+struct pair {
+	volatile uint32_t *first, *second;
+};
+
+static unsigned n_torn;
+
+/* A victim's only mistake: there is a moment between the two. */
+static void write_a_pair(void *arg)
+{
+	const struct pair *p = arg;
+
+	mpt_step_begin();
+	*p->first = 1;
+	*p->second = 1;
+	mpt_step_end();
+}
+
+static void clear_the_pair(void *arg)
+{
+	const struct pair *p = arg;
+
+	*p->first = 0;
+	*p->second = 0;
+}
+
+static void see_torn_pairs(void *arg, pid_t victim, unsigned long n,
+			   bool finished)
+{
+	const struct pair *p = arg;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	n_torn += *p->first != *p->second;
+}
+
+/* Pages, whose bytes exist for who shares them, although there is no file
+ * behind most of them. */
+static void *map_file(int *ret_fd, off_t size)
+{
+	void *p;
+
+	*ret_fd = memfd_create("test", MFD_CLOEXEC);
+	assert_true(*ret_fd >= 0);
+	assert_int_equal(ftruncate(*ret_fd, size), 0);
+	p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, *ret_fd, 0);
+	assert_true(p != MAP_FAILED);
+	return p;
+}
+
+static int reserved_fd;
+
+/* The pages are there, and nobody has touched them. */
+static void reserve_again(void *arg)
+{
+	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	(void)arg;
+	assert_int_equal(fallocate(reserved_fd, punch, 0, 8192), 0);
+	assert_int_equal(fallocate(reserved_fd, 0, 0, 8192), 0);
+}
+
+static void pages_that_were_only_reserved_are_seen(void **state)
+{
+	char *page = map_file(&reserved_fd, 8192);
+	struct pair pair = { (void *)page, (void *)(page + 64) };
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "reserved pages",
+		.victim = write_a_pair,
+		.before = reserve_again,
+		.survivor = see_torn_pairs,
+		.arg = &pair,
+		.max_cases = 4,
+	};
+
+	n_torn = 0;
+	mpt_stepper_run(*state, &o, &r);
+	assert_true(r.exact);
+	assert_int_equal(r.others, 2);
+	assert_int_equal(n_torn, 1);
+	munmap(page, 8192);
+	close(reserved_fd);
+}
+
+static void bytes_behind_the_end_of_a_file_are_seen(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "end of a file",
+		.victim = write_a_pair,
+		.before = clear_the_pair,
+		.survivor = see_torn_pairs,
+		.max_cases = 4,
+	};
+	struct pair pair;
+	char *page;
+	int fd;
+
+	page = map_file(&fd, 10);
+	pair = (struct pair){ (void *)(page + 64), (void *)(page + 128) };
+	o.arg = &pair;
+	n_torn = 0;
+	mpt_stepper_run(*state, &o, &r);
+	assert_true(r.exact);
+	assert_int_equal(r.others, 2);
+	assert_int_equal(n_torn, 1);
+	munmap(page, 8192);
+	close(fd);
+}
+
+/* A list of its own, in which a mutex that nobody shares comes before the one that
+ * is shared. */
+struct links {
+	uintptr_t head[3];
+	uintptr_t unshared;
+};
+
+static struct links links;
+
+struct listed {
+	uintptr_t link;
+	_Atomic(uint32_t) owner;
+};
+
+static void list_two_mutexes(struct listed *l)
+{
+	l->link = (uintptr_t)links.head;
+	links = (struct links){
+		.head = { (uintptr_t)&links.unshared,
+			  offsetof(struct listed, owner) },
+		.unshared = (uintptr_t)l,
+	};
+	/* The other one has nothing behind its link that looks like its owner. */
+	if (syscall(SYS_set_robust_list, links.head, sizeof(links.head)) < 0)
+		abort();
+	l->owner = (uint32_t)getpid();
+}
+
+/* For a moment the kernel would not find it. */
+static void unlink_a_mutex(void *arg)
+{
+	struct listed *l = arg;
+
+	list_two_mutexes(l);
+	mpt_step_begin();
+	stay_away(n_loops);
+	((volatile struct links *)&links)->unshared = (uintptr_t)links.head;
+	((volatile struct links *)&links)->unshared = (uintptr_t)l;
+	stay_away(n_loops);
+	mpt_step_end();
+}
+
+static unsigned n_lost;
+
+static void see_lost_mutexes(void *arg, pid_t victim, unsigned long n,
+			     bool finished)
+{
+	struct listed *l = arg;
+
+	(void)n;
+	/* Who finishes has not given it back either. */
+	if (!finished)
+		n_lost += l->owner == (uint32_t)victim;
+}
+
+static void links_between_unshared_mutexes_are_seen(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "unlink a mutex",
+		.victim = unlink_a_mutex,
+		.survivor = see_lost_mutexes,
+		.arg = mpt_scratch(*state),
+		.max_cases = 6,
+	};
+
+	n_loops = 500;
+	n_lost = 0;
+	mpt_stepper_run(*state, &o, &r);
+	assert_true(r.exact);
+	assert_int_equal(r.others, 2);
+	assert_in_range(n_lost, 1, 2);
+}
+
+static void tell_of_another_list(void *arg)
+{
+	static volatile uintptr_t head[3];
+
+	head[0] = (uintptr_t)head;
+	mpt_step_begin();
+	syscall(SYS_set_robust_list, head, sizeof(head));
+	stay_away(n_loops);
+	head[2] = (uintptr_t)arg;
+	head[2] = 0;
+	stay_away(n_loops);
+	mpt_step_end();
+}
+
+static void a_list_that_is_told_of_meanwhile_is_seen(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "another list",
+		.victim = tell_of_another_list,
+		.survivor = see_nothing,
+		.arg = mpt_scratch(*state),
+		.max_cases = 8,
+	};
+
+	n_loops = 100;
+	mpt_stepper_run(*state, &o, &r);
+	assert_true(r.exact);
+	assert_int_equal(r.others, 2);
+}
+
+static void reap_siblings(void *arg, pid_t victim, unsigned long n,
+			  bool finished)
+{
+	(void)victim;
+	(void)n;
+	(void)finished;
+	mpt_reap_orphans(arg);
+}
+
+/* Its child is one of the test's. */
+static void make_a_sibling(void *arg)
+{
+	long pid;
+
+	(void)arg;
+	mpt_step_begin();
+	pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0)
+		_exit(0);
+	mpt_step_end();
+}
+
+static void children_that_are_not_the_victims_are_seen(void **state)
+{
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "a sibling",
+		.victim = make_a_sibling,
+		.survivor = reap_siblings,
+		.arg = *state,
+	};
+
+	mpt_stepper_run(*state, &o, &r);
+	assert_false(r.exact);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(what_changes_nothing_is_one_place_to_die),
 		mpt_test(nothing_is_left_out_where_others_may_interfere),
+		mpt_test(pages_that_were_only_reserved_are_seen),
+		mpt_test(bytes_behind_the_end_of_a_file_are_seen),
+		mpt_test(links_between_unshared_mutexes_are_seen),
+		mpt_test(a_list_that_is_told_of_meanwhile_is_seen),
+		mpt_test(children_that_are_not_the_victims_are_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
