@@ -43,8 +43,8 @@
 
 #include <cmocka.h>
 
+#include "mpt_points.h"
 #include "mpt_priv.h"
-#include "mpt_rand.h"
 #include "mpt_step.h"
 #include "mpt_step_arch.h"
 
@@ -54,24 +54,9 @@ enum {
 	SAMPLE = 50,
 	QUICK_CASES = 64,
 	WALK = 100000,		/* steps, after victims that went astray */
-	ROUNDS = 16,		/* see forget_rounds() */
 	TICK_MS = 5,
 	SLEEPY_TICKS = 3,
 	TICK_SIGNAL = SIGVTALRM,
-};
-
-/* What is known about the point after n instructions. */
-struct point {
-	uintptr_t pc;
-	unsigned visit; /* the how manieth of this instruction, from 1; or 0 */
-	unsigned since; /* the last time that it was here, or 0 */
-	unsigned bits;
-};
-
-enum {
-	POINT_MATTERS = 1,	/* beside a system call or a change */
-	POINT_CHOSEN = 2,
-	POINT_LEFT = 4,		/* for a signal handler: see count_visits() */
 };
 
 /* What a victim did when it was told to go on. */
@@ -85,8 +70,7 @@ struct run {
 	struct mpt *t;
 	const struct mpt_stepper_opts *o;
 	struct mpt_stepper_result result;
-	struct point *points;	/* of 0 .. result.instructions */
-	size_t points_size;
+	struct mpt_points points;	/* of 0 .. result.instructions */
 	bool may_jump;		/* breakpoints may be used */
 	bool may_count;		/* and be met more than once */
 	unsigned long walk;	/* steps that are left, see kill_at() */
@@ -424,74 +408,19 @@ static void bury_victim(struct run *run, unsigned long n, bool finished)
 	}
 }
 
-static struct point *point(struct run *run, unsigned long n)
+static struct mpt_point *point(struct run *run, unsigned long n)
 {
-	size_t size = run->points_size;
+	struct mpt_point *p = mpt_points_at(&run->points, n);
 
-	if (n >= size) {
-		size = n * 2 + 4096;
-		run->points = realloc(run->points, size * sizeof(struct point));
-		if (run->points == NULL)
-			abort();
-		memset(run->points + run->points_size, 0,
-		       (size - run->points_size) * sizeof(struct point));
-		run->points_size = size;
-		/* A failing check leaves the run by a jump. */
-		run->t->step_points = run->points;
-	}
-	return &run->points[n];
+	/* A failing check leaves the run by a jump. */
+	run->t->step_points = run->points.at;
+	return p;
 }
 
 static void mark_both_sides(struct run *run, unsigned long n)
 {
-	point(run, n)->bits |= POINT_MATTERS;
-	point(run, n + 1)->bits |= POINT_MATTERS;
-}
-
-static int compare_points(const void *a, const void *b)
-{
-	const struct point *const *p = a, *const *q = b;
-
-	if ((*p)->pc != (*q)->pc)
-		return (*p)->pc < (*q)->pc ? -1 : 1;
-	return *p < *q ? -1 : *p > *q;
-}
-
-/* Whether it is the same instruction as the one just before. */
-static bool repeats(const struct run *run, const struct point *p)
-{
-	return p > run->points && p[-1].pc == p->pc &&
-	       !(p[-1].bits & POINT_LEFT);
-}
-
-/*
- * Counts the visits of each instruction. One that a signal has led away from is
- * executed when its handler has returned, and only that is a visit. A repeated
- * string instruction is stepped once for each repetition, but a breakpoint stops
- * before the first alone.
- */
-static void count_visits(struct run *run)
-{
-	unsigned long i, n = run->result.instructions + 1;
-	struct point **sorted;
-	unsigned visits = 0;
-
-	sorted = malloc(n * sizeof(*sorted));
-	if (sorted == NULL)
-		abort();
-	for (i = 0; i < n; i++)
-		sorted[i] = &run->points[i];
-	qsort(sorted, n, sizeof(*sorted), compare_points);
-	for (i = 0; i < n; i++) {
-		if (i > 0 && sorted[i]->pc != sorted[i - 1]->pc)
-			visits = 0;
-		else if (i > 0)
-			sorted[i]->since = (unsigned)(sorted[i] - sorted[i - 1]);
-		if (!(sorted[i]->bits & POINT_LEFT) &&
-		    !repeats(run, sorted[i]))
-			sorted[i]->visit = ++visits;
-	}
-	free(sorted);
+	point(run, n)->bits |= MPT_POINT_MATTERS;
+	point(run, n + 1)->bits |= MPT_POINT_MATTERS;
 }
 
 /* Has all that remains of a killed victim compared, if nobody else is at work. */
@@ -549,7 +478,7 @@ static void dry_run(struct run *run)
 		if (stop != STOP_TRAP)
 			break;
 		if (run->signalled)
-			point(run, n)->bits |= POINT_LEFT;
+			point(run, n)->bits |= MPT_POINT_LEFT;
 		now = fingerprint != NULL ? fingerprint(run->o->arg) : 0;
 		other = remains_changed(run, is_syscall);
 		run->result.changes += now != last;
@@ -561,9 +490,10 @@ static void dry_run(struct run *run)
 	}
 
 	run->result.instructions = n;
-	point(run, 0)->bits |= POINT_MATTERS;
-	point(run, n)->bits |= POINT_MATTERS;
-	count_visits(run);
+	point(run, 0)->bits |= MPT_POINT_MATTERS;
+	point(run, n)->bits |= MPT_POINT_MATTERS;
+	run->points.last = n;
+	mpt_points_count_visits(&run->points);
 	if (stop == STOP_ASLEEP)
 		run->result.asleep++;
 	else
@@ -576,14 +506,15 @@ static void dry_run(struct run *run)
  * stops on the way; 0 is where it stands. */
 static unsigned long find_jump(const struct run *run, unsigned long n)
 {
+	const struct mpt_point *p = run->points.at;
 	unsigned long i, stops, fewest = n, best = 0;
 
 	if (!run->may_jump)
 		return 0;
 	for (i = n; i > 0 && n - i < fewest; i--) {
-		stops = n - i + run->points[i].visit;
-		if (stops >= fewest || run->points[i].visit == 0 ||
-		    (!run->may_count && run->points[i].visit > 1))
+		stops = n - i + p[i].visit;
+		if (stops >= fewest || p[i].visit == 0 ||
+		    (!run->may_count && p[i].visit > 1))
 			continue;
 		fewest = stops;
 		best = i;
@@ -594,7 +525,7 @@ static unsigned long find_jump(const struct run *run, unsigned long n)
 /* Lets it run to point @i. Returns false if it could not, and has not moved. */
 static bool jump(struct run *run, unsigned long i, enum stop *ret)
 {
-	const struct point *p = &run->points[i];
+	const struct mpt_point *p = &run->points.at[i];
 
 	if (!run->may_count)
 		return run_to(run, p->pc, ret);
@@ -645,133 +576,35 @@ static void kill_at(struct run *run, unsigned long n)
 	bury_victim(run, i, stop == STOP_END);
 }
 
-/* How many points have exactly the bits @value of those in @mask. */
-static unsigned long count_points(struct run *run, unsigned mask,
-				  unsigned value)
-{
-	unsigned long i, n = 0;
-
-	for (i = 0; i <= run->result.instructions; i++)
-		n += (run->points[i].bits & mask) == value;
-	return n;
-}
-
-/* Keeps @keep of those points chosen, evenly spread, and no others. */
-static void thin_out(struct run *run, unsigned mask, unsigned value,
-		     unsigned long keep)
-{
-	unsigned long i, seen = 0, n = count_points(run, mask, value);
-
-	if (n <= keep)
-		return;
-	for (i = 0; i <= run->result.instructions; i++) {
-		if ((run->points[i].bits & mask) != value)
-			continue;
-		/* True @keep times while seen goes from 0 to n - 1. */
-		if ((seen + 1) * keep / n == seen * keep / n)
-			run->points[i].bits &= ~(unsigned)POINT_CHOSEN;
-		seen++;
-	}
-}
-
-/* Marks at most @budget points beyond @every, a stride apart. */
-static void choose_beyond(struct run *run, unsigned long every,
-			  unsigned long budget)
-{
-	unsigned long i, stride, n = run->result.instructions;
-	struct mpt_rand r;
-
-	if (n <= every || budget == 0)
-		return;
-	stride = (n - every + budget - 1) / budget;
-	mpt_rand_init(&r, mpt_seed());
-	i = every + 1 + mpt_rand_below(&r, stride);
-	for (; i <= n; i += stride)
-		run->points[i].bits |= POINT_CHOSEN;
-}
-
-/*
- * Of an instruction that repeats itself the first repetition, the second, the
- * fourth and so on will do: between them it only gets on, and it would be
- * stepped there from the first, as many times as there are points.
- */
-static void forget_repetitions(struct run *run)
-{
-	unsigned long i, count = 0;
-
-	for (i = 0; i <= run->result.instructions; i++) {
-		count = repeats(run, &run->points[i]) ? count + 1 : 0;
-		if (count & (count - 1))
-			run->points[i].bits &= ~(unsigned)POINT_CHOSEN;
-	}
-}
-
-/*
- * The same for a loop, in which nothing changes that the fingerprint sees, when it
- * has gone round some times: a megabyte is copied in 10,000 rounds, to where nobody
- * looks yet, and the last ones are that many stops away.
- */
-static void forget_rounds(struct run *run)
-{
-	unsigned long i, since = 0, same = 0, rounds;
-
-	for (i = 0; i <= run->result.instructions; i++) {
-		struct point *p = &run->points[i];
-
-		same = p->since == since && !(p->bits & POINT_MATTERS) ?
-			       same + 1 : 0;
-		since = p->since;
-		if (since == 0)
-			continue;
-		rounds = same / since;
-		if (rounds > ROUNDS && (rounds & (rounds - 1)))
-			p->bits &= ~(unsigned)POINT_CHOSEN;
-	}
-}
-
 static void choose_points(struct run *run)
 {
 	const struct mpt_stepper_opts *o = run->o;
-	const unsigned both = POINT_MATTERS | POINT_CHOSEN;
-	unsigned long i, every, budget, matter, max = o->max_cases;
-	unsigned long n = run->result.instructions;
+	struct mpt_points_choice c = {
+		.every = o->every != 0 ? o->every : EVERY,
+		.budget = o->budget != 0 ? o->budget : BUDGET,
+		.max = o->max_cases,
+	};
 	const char *mode = getenv("MPT_STEP");
-	bool full = mode != NULL && strcmp(mode, "full") == 0;
 
 	/* The text would be the child's, too. */
 	run->may_jump = !o->walks && (run->may_count || !o->forks);
 	run->walk = WALK;
-	every = o->every != 0 ? o->every : EVERY;
-	budget = o->budget != 0 ? o->budget : BUDGET;
 	if (run->result.exact && !o->chance) {
-		every = 0;
-		budget = budget < SAMPLE ? budget : SAMPLE;
+		c.every = 0;
+		c.budget = c.budget < SAMPLE ? c.budget : SAMPLE;
 	}
-	if (full) {
-		every = n;
-		max = 0;
+	if (mode != NULL && strcmp(mode, "full") == 0) {
+		c.every = run->points.last;
+		c.max = 0;
+		c.no_rounds = o->fingerprint != NULL;
 		run->walk = ULONG_MAX;
 	} else if (mode != NULL && strcmp(mode, "quick") == 0) {
-		max = max == 0 || max > QUICK_CASES ? QUICK_CASES : max;
+		c.max = c.max == 0 || c.max > QUICK_CASES ? QUICK_CASES : c.max;
 	} else if (mode != NULL && *mode != '\0') {
-		i = strtoul(mode, NULL, 0);
-		run->points[i < n ? i : n].bits |= POINT_CHOSEN;
+		mpt_points_choose_one(&run->points, strtoul(mode, NULL, 0));
 		return;
 	}
-
-	for (i = 0; i <= n; i++)
-		if (i <= every || (run->points[i].bits & POINT_MATTERS))
-			run->points[i].bits |= POINT_CHOSEN;
-	choose_beyond(run, every, budget);
-	forget_repetitions(run);
-	if (full && o->fingerprint != NULL)
-		forget_rounds(run);
-	if (max == 0)
-		return;
-
-	matter = count_points(run, both, both);
-	thin_out(run, both, both, max);
-	thin_out(run, both, POINT_CHOSEN, max > matter ? max - matter : 0);
+	mpt_points_choose(&run->points, &c);
 }
 
 void mpt_stepper_run(struct mpt *t, const struct mpt_stepper_opts *o,
@@ -783,10 +616,10 @@ void mpt_stepper_run(struct mpt *t, const struct mpt_stepper_opts *o,
 	dry_run(&run);
 	choose_points(&run);
 	for (n = 0; n <= run.result.instructions; n++)
-		if (run.points[n].bits & POINT_CHOSEN)
+		if (run.points.at[n].bits & MPT_POINT_CHOSEN)
 			kill_at(&run, n);
 
-	free(run.points);
+	free(run.points.at);
 	t->step_points = NULL;
 	print_message("# step %s: %lu instructions, %lu cases, %lu syscalls, "
 		      "%lu changes, %lu others%s, %lu asleep, %lu astray\n",

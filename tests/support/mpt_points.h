@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The points at which the single-step killer may kill, and which of them it takes.
+ */
+#ifndef MPT_POINTS_H
+#define MPT_POINTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What is known about the point after n instructions. */
+struct mpt_point {
+	uintptr_t pc;
+	unsigned visit;		/* the how manieth of this instruction, from 1; or 0 */
+	unsigned since;		/* the last time that it was here, or 0 */
+	unsigned bits;
+};
+
+enum {
+	MPT_POINT_MATTERS = 1,	/* beside a system call or a change */
+	MPT_POINT_CHOSEN = 2,
+	MPT_POINT_LEFT = 4,	/* for a signal handler */
+};
+
+struct mpt_points {
+	struct mpt_point *at;	/* of 0 .. last; the caller frees it */
+	unsigned long last;
+	size_t size;
+};
+
+/*
+ * @every:     all up to this one
+ * @budget:    how many chosen ones beyond that
+ * @max:       no more than this: the ones that matter, the others spread evenly; or 0
+ * @no_rounds: not all rounds of loops in which nothing matters
+ */
+struct mpt_points_choice {
+	unsigned long every;
+	unsigned long budget;
+	unsigned long max;
+	bool no_rounds;
+};
+
+/* The point after @n instructions; it may move the others. */
+struct mpt_point *mpt_points_at(struct mpt_points *p, unsigned long n);
+
+/* Once all are there, up to p->last: tells the visits of each instruction. */
+void mpt_points_count_visits(struct mpt_points *p);
+
+void mpt_points_choose(struct mpt_points *p, const struct mpt_points_choice *c);
+
+/* Only this one, or the last one. */
+void mpt_points_choose_one(struct mpt_points *p, unsigned long n);
+
+#endif
