@@ -751,7 +751,7 @@ int mpt_teardown(void **state)
 	mpt_method_end(t);
 	mpt_watch_stop();
 	mpt_method_unshare(t);
-	free(t->step_points);
+	mpt_stepper_free(t);
 	mpt_remains_free(t->remains);
 
 	bad += mpt_leak_report(&t->before);

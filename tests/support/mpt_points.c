@@ -70,6 +70,17 @@ void mpt_points_count_visits(struct mpt_points *p)
 	free(sorted);
 }
 
+uint64_t mpt_points_hash(const struct mpt_points *p)
+{
+	uint64_t hash = 0;
+	unsigned long i;
+
+	for (i = 0; i <= p->last; i++)
+		if (p->at[i].bits & MPT_POINT_MATTERS)
+			hash = (hash * 31 + p->at[i].pc) * 31 + p->at[i].visit;
+	return hash;
+}
+
 /* How many points have exactly the bits @value of those in @mask. */
 static unsigned long count_points(const struct mpt_points *p, unsigned mask,
 				  unsigned value)

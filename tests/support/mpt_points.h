@@ -21,6 +21,7 @@ enum {
 	MPT_POINT_MATTERS = 1,	/* beside a system call or a change */
 	MPT_POINT_CHOSEN = 2,
 	MPT_POINT_LEFT = 4,	/* for a signal handler */
+	MPT_POINT_DONE = 8,	/* a victim was killed there */
 };
 
 struct mpt_points {
@@ -49,6 +50,9 @@ struct mpt_point *mpt_points_at(struct mpt_points *p, unsigned long n);
 void mpt_points_count_visits(struct mpt_points *p);
 
 void mpt_points_choose(struct mpt_points *p, const struct mpt_points_choice *c);
+
+/* A hash of where a victim must come to be killed at those that matter. */
+uint64_t mpt_points_hash(const struct mpt_points *p);
 
 /* Only this one, or the last one. */
 void mpt_points_choose_one(struct mpt_points *p, unsigned long n);

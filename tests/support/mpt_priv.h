@@ -83,7 +83,7 @@ struct mpt {
 	bool threads;
 	bool was_subreaper;
 	pid_t victim;			/* of the stepper, not yet reaped */
-	void *step_points;		/* the stepper's; freed at teardown */
+	void *step_points[2];		/* the stepper's; freed at teardown */
 	struct mpt_remains *remains;	/* likewise */
 	char note[160];			/* what a longer run was just doing */
 	struct mpt_role roles[MPT_ROLES];
@@ -163,6 +163,11 @@ bool mpt_remains_look(struct mpt_remains *m);
 
 /* Whether anything has changed since the last look. */
 bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known);
+
+/* mpt_step.c */
+
+/* What a run has, if a check has failed in it. */
+void mpt_stepper_free(struct mpt *t);
 
 /* mpt_watch.c */
 

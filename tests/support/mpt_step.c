@@ -74,6 +74,8 @@ struct run {
 	bool may_jump;		/* breakpoints may be used */
 	bool may_count;		/* and be met more than once */
 	unsigned long walk;	/* steps that are left, see kill_at() */
+	bool is_second;		/* of the dry runs */
+	bool is_certain;	/* victims do what that of the dry run did */
 	pid_t victim;
 	int signal;		/* to be delivered with the next step */
 	bool signalled;		/* since that was last cleared */
@@ -408,12 +410,19 @@ static void bury_victim(struct run *run, unsigned long n, bool finished)
 	}
 }
 
+void mpt_stepper_free(struct mpt *t)
+{
+	free(t->step_points[0]);
+	free(t->step_points[1]);
+	t->step_points[0] = t->step_points[1] = NULL;
+}
+
 static struct mpt_point *point(struct run *run, unsigned long n)
 {
 	struct mpt_point *p = mpt_points_at(&run->points, n);
 
 	/* A failing check leaves the run by a jump. */
-	run->t->step_points = run->points.at;
+	run->t->step_points[run->is_second] = run->points.at;
 	return p;
 }
 
@@ -502,6 +511,41 @@ static void dry_run(struct run *run)
 	bury_victim(run, n, stop == STOP_END);
 }
 
+/*
+ * What a dry run has shown is only relied upon if another one comes by the same
+ * points that matter, after as many visits there; how often it goes round elsewhere
+ * makes no difference. If not, the longer one of them is the model.
+ */
+static void make_dry_runs(struct run *run)
+{
+	struct mpt_stepper_result result;
+	struct mpt_points points;
+	bool is_same;
+
+	dry_run(run);
+	if (!run->result.exact || run->o->chance)
+		return;
+	points = run->points;
+	result = run->result;
+	run->points = (struct mpt_points){ 0 };
+	run->result = (struct mpt_stepper_result){
+		.cases = result.cases,
+		.asleep = result.asleep,
+	};
+	run->is_second = true;
+	dry_run(run);
+
+	is_same = mpt_points_hash(&points) == mpt_points_hash(&run->points);
+	if (points.last > run->points.last) {
+		result.cases = run->result.cases;
+		result.asleep = run->result.asleep;
+		result.exact = run->result.exact;
+		run->result = result;
+		run->points = points;
+	}
+	run->result.exact = run->result.exact && is_same;
+}
+
 /* From which point the victim is stepped to @n, so that there are the fewest
  * stops on the way; 0 is where it stands. */
 static unsigned long find_jump(const struct run *run, unsigned long n)
@@ -553,10 +597,12 @@ static unsigned long step_to(struct run *run, unsigned long i, unsigned long n,
  */
 static void kill_at(struct run *run, unsigned long n)
 {
+	const struct mpt_point *p = &run->points.at[n];
 	unsigned long i = find_jump(run, n);
 	enum stop stop = STOP_TRAP;
+	bool alone;
 
-	start_victim(run, NULL);
+	start_victim(run, &alone);
 	set_ticks(true);
 
 	if (i > 0 && !jump(run, i, &stop))
@@ -573,6 +619,9 @@ static void kill_at(struct run *run, unsigned long n)
 	}
 	i = step_to(run, i, n, &stop);
 	run->result.asleep += stop == STOP_ASLEEP;
+	if (!alone || ((p->bits & MPT_POINT_MATTERS) &&
+		       (i != n || (stop == STOP_TRAP && get_pc(run) != p->pc))))
+		run->is_certain = false;
 	bury_victim(run, i, stop == STOP_END);
 }
 
@@ -589,6 +638,7 @@ static void choose_points(struct run *run)
 	/* The text would be the child's, too. */
 	run->may_jump = !o->walks && (run->may_count || !o->forks);
 	run->walk = WALK;
+	run->is_certain = true;
 	if (run->result.exact && !o->chance) {
 		c.every = 0;
 		c.budget = c.budget < SAMPLE ? c.budget : SAMPLE;
@@ -607,20 +657,38 @@ static void choose_points(struct run *run)
 	mpt_points_choose(&run->points, &c);
 }
 
+/* When it turns out that victims are not as the dry run was, others are chosen, and
+ * those are taken that were not. */
+static void kill_at_points(struct run *run)
+{
+	const unsigned both = MPT_POINT_CHOSEN | MPT_POINT_DONE;
+	unsigned long n = 0;
+
+	while (n <= run->result.instructions) {
+		if ((run->points.at[n].bits & both) != MPT_POINT_CHOSEN) {
+			n++;
+			continue;
+		}
+		kill_at(run, n);
+		run->points.at[n].bits |= MPT_POINT_DONE;
+		if (run->result.exact && !run->is_certain) {
+			run->result.exact = false;
+			choose_points(run);
+			n = 0;
+		}
+	}
+}
+
 void mpt_stepper_run(struct mpt *t, const struct mpt_stepper_opts *o,
 		     struct mpt_stepper_result *ret)
 {
 	struct run run = { .t = t, .o = o };
-	unsigned long n;
 
-	dry_run(&run);
+	make_dry_runs(&run);
 	choose_points(&run);
-	for (n = 0; n <= run.result.instructions; n++)
-		if (run.points.at[n].bits & MPT_POINT_CHOSEN)
-			kill_at(&run, n);
+	kill_at_points(&run);
 
-	free(run.points.at);
-	t->step_points = NULL;
+	mpt_stepper_free(t);
 	print_message("# step %s: %lu instructions, %lu cases, %lu syscalls, "
 		      "%lu changes, %lu others%s, %lu asleep, %lu astray\n",
 		      o->name, run.result.instructions, run.result.cases,

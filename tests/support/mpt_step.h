@@ -14,13 +14,14 @@
  * else is there, neither a process nor a thread, all the bytes that the victim
  * shares are compared after each step, and the list of its robust mutexes
  * (mpt_remains.c). Between two points that matter a kill then leaves the very same
- * behind wherever it comes, so one of them stands for all.
+ * behind wherever it comes, so one of them stands for all. A second dry run must
+ * come by the same points, and so must the victims that are killed there.
  *
  * The victim is killed at all points that matter. Of the others it is killed at
  * some chosen by mpt_seed(): at 50, if they were shown to make no difference, in
  * case that this victim does what the one of the dry run did not. If not, because
- * somebody else is there or not all can be seen, at the first .every and at .budget
- * more. They are thinned out evenly to .max_cases if that is set. MPT_STEP=full
+ * somebody else is there, not all can be seen, or victims are not alike, at the
+ * first .every and at .budget more. They are thinned out evenly to .max_cases if that is set. MPT_STEP=full
  * kills at each instruction. Of one that repeats itself, the repetitions 1, 2, 4,
  * 8 ... are taken; and there of a loop that changes nothing that .fingerprint sees,
  * from the 17th round on, 32, 64 ....
@@ -106,12 +107,13 @@ struct mpt_stepper_opts {
 
 /*
  * @instructions: of the operation, in the dry run
- * @cases:        calls of the survivor, the one after the dry run included
+ * @cases:        calls of the survivor, those after the dry runs included: one, or
+ *                two if the first was exact
  * @syscalls:     instructions that were system calls, in the dry run
  * @changes:      instructions that changed the fingerprint
  * @others:       instructions that changed nothing in it, but something else that a
  *                killed victim leaves behind, as far as known
- * @exact:        all of these are known: see above
+ * @exact:        all of these are known, and hold for all victims: see above
  * @asleep:       victims that were killed while they slept in the kernel
  * @astray:       victims that did not come to the breakpoint before their point;
  *                each is one more case
@@ -133,8 +135,9 @@ struct mpt_stepper_result {
  * @o:   what to do
  * @ret: receives what was done; may be NULL
  *
- * The dry run, in which the victim finishes, comes first, then the kills in
- * ascending order. The numbers are printed as a TAP comment. Fails the test
+ * The dry runs, in which the victim finishes, come first, then the kills in
+ * ascending order; and once more, if it turns out meanwhile that points were left
+ * out that should not. The numbers are printed as a TAP comment. Fails the test
  * when a check of the survivor or victim fails, when the victim dies by itself,
  * and when ptrace is not permitted. When a survivor fails, the message at the
  * end of the scenario says after how many instructions the victim was killed.

@@ -90,14 +90,14 @@ static void what_changes_nothing_is_one_place_to_die(void **state)
 	mpt_stepper_run(*state, &o, &r);
 	assert_true(r.exact);
 	assert_true(r.instructions > 2000);
-	assert_int_equal(r.cases, 1 + o.max_cases);
+	assert_int_equal(r.cases, 2 + o.max_cases);
 	assert_int_equal(n_here, 2);
 	assert_int_equal(n_behind, 2);
 
 	/* And a few more, in case that this is not as it seems. */
 	o.max_cases = 0;
 	mpt_stepper_run(*state, &o, &r);
-	assert_in_range(r.cases, 1 + 10 + 30, 1 + 10 + 51);
+	assert_in_range(r.cases, 2 + 10 + 30, 2 + 10 + 51);
 }
 
 static int stay(struct mpt *t, void *arg)
@@ -455,6 +455,119 @@ static void children_that_are_not_the_victims_are_seen(void **state)
 	assert_false(r.exact);
 }
 
+static unsigned n_starts, n_usual;
+
+static void clear_the_pair_and_count(void *arg)
+{
+	clear_the_pair(arg);
+	n_starts++;
+}
+
+static __attribute__((noinline)) void put_at(volatile uint32_t *p)
+{
+	*p = 1;
+}
+
+/* All but the first one, which is not killed, have been where it matters before. */
+static void write_a_pair_later(void *arg)
+{
+	unsigned i, detour = n_starts > n_usual ? 10 : 0;
+	static volatile uint32_t unshared;
+	const struct pair *p = arg;
+
+	mpt_step_begin();
+	for (i = 0; i < detour; i++)
+		put_at(&unshared);
+	stay_away(60);
+	put_at(p->first);
+	put_at(p->second);
+	stay_away(60);
+	mpt_step_end();
+}
+
+/* Some do not come by there at all. */
+static void write_a_pair_elsewhere(void *arg)
+{
+	bool elsewhere = n_starts > n_usual;
+	const struct pair *p = arg;
+
+	mpt_step_begin();
+	stay_away(60);
+	if (elsewhere) {
+		*p->first = 1;
+		*p->second = 1;
+	} else {
+		put_at(p->first);
+		put_at(p->second);
+	}
+	stay_away(60);
+	mpt_step_end();
+}
+
+static void victims_that_go_another_way_are_killed_everywhere(void **state)
+{
+	struct board *b = mpt_scratch(*state);
+	struct pair pair = { (void *)b, (void *)(b + 1) };
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "another time",
+		.victim = write_a_pair_later,
+		.before = clear_the_pair_and_count,
+		.survivor = see_torn_pairs,
+		.arg = &pair,
+		.budget = 1,
+	};
+
+	n_usual = 1;
+	n_torn = n_starts = 0;
+	mpt_stepper_run(*state, &o, &r);
+	assert_false(r.exact);
+	assert_in_range(r.cases, r.instructions, 1000);
+	assert_in_range(n_torn, 1, 20);
+
+	o.name = "another way";
+	o.victim = write_a_pair_elsewhere;
+	n_usual = 2;
+	n_torn = n_starts = 0;
+	mpt_stepper_run(*state, &o, &r);
+	assert_false(r.exact);
+	assert_in_range(n_torn, 1, 20);
+}
+
+static struct {
+	struct mpt *t;
+	unsigned starts;
+	int id;
+} late;
+
+/* But not before the dry runs. */
+static void start_another(void *arg)
+{
+	clear_the_pair(arg);
+	if (++late.starts == 3)
+		late.id = mpt_fork(late.t, "late", stay, NULL);
+}
+
+static void who_comes_after_the_dry_runs_is_seen(void **state)
+{
+	struct board *b = mpt_scratch(*state);
+	struct pair pair = { (void *)b, (void *)(b + 1) };
+	struct mpt_stepper_result r;
+	struct mpt_stepper_opts o = {
+		.name = "somebody late",
+		.victim = write_a_pair,
+		.before = start_another,
+		.survivor = see_nothing,
+		.arg = &pair,
+	};
+
+	late.t = *state;
+	mpt_stepper_run(*state, &o, &r);
+	mpt_kill(*state, late.id);
+	assert_false(r.exact);
+	assert_int_equal(r.cases, r.instructions + 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +578,8 @@ int main(void)
 		mpt_test(links_between_unshared_mutexes_are_seen),
 		mpt_test(a_list_that_is_told_of_meanwhile_is_seen),
 		mpt_test(children_that_are_not_the_victims_are_seen),
+		mpt_test(victims_that_go_another_way_are_killed_everywhere),
+		mpt_test(who_comes_after_the_dry_runs_is_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
