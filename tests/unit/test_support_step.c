@@ -3,6 +3,7 @@
  * The single-step killer tests itself, on operations of which every
  * intermediate state is known: two words that are written one after the other.
  */
+#include <elf.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
@@ -16,7 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +28,7 @@
 #include "mpt.h"
 #include "mpt_self.h"
 #include "mpt_step.h"
+#include "mpt_step_arch.h"
 
 /* The scratch bytes as victims and survivors use them. */
 struct board {
@@ -451,6 +455,100 @@ static void breakpoints_change_nothing(void **state)
 	assert_true(seen.history == history);
 }
 
+extern const char counted_begin[] __attribute__((visibility("hidden")));
+extern const char counted_end[] __attribute__((visibility("hidden")));
+
+/* Something of everything: stores, a loop, a system call, the C library. */
+static __attribute__((noinline)) void do_counted_things(void *arg)
+{
+	struct board *b = arg;
+	unsigned i;
+
+	mpt_step_begin();
+	__asm__ volatile(".globl counted_begin\ncounted_begin:" ::: "memory");
+	for (i = 0; i < 20; i++)
+		atomic_store(&b->first, i);
+	syscall(SYS_getppid);
+	atomic_store(&b->second, (uint32_t)strtoul("4711", NULL, 10));
+	__asm__ volatile(".globl counted_end\ncounted_end:" ::: "memory");
+	mpt_step_end();
+}
+
+/* What lies there after so many instructions, stepped and killed. */
+static uint64_t stepped[sizeof(was_killed_at)], left[sizeof(was_killed_at)];
+
+static void note_what_is_left(void *arg, pid_t victim, unsigned long n,
+			      bool finished)
+{
+	note_where(arg, victim, n, finished);
+	if (n < sizeof(was_killed_at) && !finished)
+		left[n] = hash_the_pair(arg);
+}
+
+/* Steps another process through that, without the killer. */
+static unsigned long count_steps(void *arg)
+{
+	struct user_regs_struct regs;
+	struct iovec iov = { .iov_base = &regs, .iov_len = sizeof(regs) };
+	unsigned long n = 0;
+	bool counts = false;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		do_counted_things(arg);
+		_exit(0);
+	}
+	while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+		if (ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &iov) < 0)
+			break;
+		if (MPT_PC(&regs) == (uintptr_t)counted_begin)
+			counts = true;
+		if (MPT_PC(&regs) == (uintptr_t)counted_end)
+			counts = false;
+		if (counts && n < sizeof(was_killed_at))
+			stepped[n++] = hash_the_pair(arg);
+		ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+	}
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	return n;
+}
+
+/* What another one counts is as much, and each of them is a place to die. */
+static void a_full_run_leaves_nothing_out(void **state)
+{
+	struct mpt_stepper_result r;
+	const struct mpt_stepper_opts o = {
+		.name = "counted",
+		.victim = do_counted_things,
+		.before = clear_the_pair,
+		.survivor = note_what_is_left,
+		.arg = mpt_scratch(*state),
+	};
+	unsigned long i, skip, n;
+
+	clear_the_pair(o.arg);
+	n = count_steps(o.arg);
+
+	memset(was_killed_at, false, sizeof(was_killed_at));
+	setenv("MPT_STEP", "full", 1);
+	mpt_stepper_run(*state, &o, &r);
+	unsetenv("MPT_STEP");
+	assert_in_range(n, 100, 3000);
+	/* And the return from the first mark, and the call of the other one. */
+	assert_in_range(r.instructions, n + 2, n + 12);
+	assert_int_equal(longest_gap(r.instructions), 0);
+	for (skip = 0; skip + n <= r.instructions; skip++) {
+		for (i = 0; i < n && left[skip + i] == stepped[i]; i++)
+			;
+		if (i == n)
+			return;
+	}
+	fail_msg("victims were not killed where they were to be");
+}
+
 static unsigned n_starts;
 
 static void clear_the_pair_and_count(void *arg)
@@ -661,6 +759,7 @@ int main(int argc, char **argv)
 		mpt_test(a_victim_gets_its_signals),
 		mpt_test(a_long_operation_is_sampled),
 		mpt_test(a_loop_is_left_out_when_it_only_goes_round),
+		mpt_test(a_full_run_leaves_nothing_out),
 		mpt_test(breakpoints_change_nothing),
 		mpt_test(who_goes_another_way_is_no_kill),
 		mpt_test(repetitions_are_places_to_die),
