@@ -25,6 +25,13 @@ struct mpt_point *mpt_points_at(struct mpt_points *p, unsigned long n)
 	return &p->at[n];
 }
 
+void mpt_points_clear(struct mpt_points *p)
+{
+	if (p->size > 0)
+		memset(p->at, 0, p->size * sizeof(*p->at));
+	p->last = 0;
+}
+
 static int compare_points(const void *a, const void *b)
 {
 	const struct mpt_point *const *p = a, *const *q = b;

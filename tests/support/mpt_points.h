@@ -46,6 +46,9 @@ struct mpt_points_choice {
 /* The point after @n instructions; it may move the others. */
 struct mpt_point *mpt_points_at(struct mpt_points *p, unsigned long n);
 
+/* As if none had been there. */
+void mpt_points_clear(struct mpt_points *p);
+
 /* Once all are there, up to p->last: tells the visits of each instruction. */
 void mpt_points_count_visits(struct mpt_points *p);
 

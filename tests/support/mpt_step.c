@@ -52,6 +52,7 @@ enum {
 	EVERY = 1000,
 	BUDGET = 200,
 	SAMPLE = 50,
+	DRY_RUNS = 3,
 	QUICK_CASES = 64,
 	WALK = 100000,		/* steps, after victims that went astray */
 	TICK_MS = 5,
@@ -71,10 +72,10 @@ struct run {
 	const struct mpt_stepper_opts *o;
 	struct mpt_stepper_result result;
 	struct mpt_points points;	/* of 0 .. result.instructions */
+	struct mpt_points longest;	/* see make_dry_runs() */
 	bool may_jump;		/* breakpoints may be used */
 	bool may_count;		/* and be met more than once */
 	unsigned long walk;	/* steps that are left, see kill_at() */
-	bool is_second;		/* of the dry runs */
 	bool is_certain;	/* victims do what that of the dry run did */
 	pid_t victim;
 	int signal;		/* to be delivered with the next step */
@@ -422,7 +423,8 @@ static struct mpt_point *point(struct run *run, unsigned long n)
 	struct mpt_point *p = mpt_points_at(&run->points, n);
 
 	/* A failing check leaves the run by a jump. */
-	run->t->step_points[run->is_second] = run->points.at;
+	run->t->step_points[0] = run->points.at;
+	run->t->step_points[1] = run->longest.at;
 	return p;
 }
 
@@ -457,6 +459,15 @@ static void end_comparing(struct run *run)
 	run->t->remains = NULL;
 }
 
+static void begin_dry_run(struct run *run)
+{
+	mpt_points_clear(&run->points);
+	run->result = (struct mpt_stepper_result){
+		.cases = run->result.cases,
+		.asleep = run->result.asleep,
+	};
+}
+
 static void dry_run(struct run *run)
 {
 	uint64_t (*fingerprint)(void *arg) = run->o->fingerprint;
@@ -466,6 +477,7 @@ static void dry_run(struct run *run)
 	enum stop stop;
 	uintptr_t pc;
 
+	begin_dry_run(run);
 	start_victim(run, &alone);
 	begin_comparing(run, alone);
 	run->may_count = !run->o->in_text && mpt_break_at(run->victim, 0);
@@ -511,39 +523,61 @@ static void dry_run(struct run *run)
 	bury_victim(run, n, stop == STOP_END);
 }
 
+static bool is_full(void)
+{
+	const char *mode = getenv("MPT_STEP");
+
+	return mode != NULL && strcmp(mode, "full") == 0;
+}
+
+/* Keeps what the last dry run has shown, if it was the longest. */
+static void keep_longest(struct run *run, struct mpt_stepper_result *result)
+{
+	struct mpt_points points = run->points;
+
+	if (points.last > run->longest.last) {
+		run->points = run->longest;
+		run->longest = points;
+		*result = run->result;
+	}
+}
+
+static void take_longest(struct run *run, struct mpt_stepper_result *result)
+{
+	struct mpt_points points = run->points;
+
+	run->points = run->longest;
+	run->longest = points;
+	result->cases = run->result.cases;
+	result->asleep = run->result.asleep;
+	result->exact = false;
+	run->result = *result;
+}
+
 /*
  * What a dry run has shown is only relied upon if another one comes by the same
  * points that matter, after as many visits there; how often it goes round elsewhere
- * makes no difference. If not, the longer one of them is the model.
+ * makes no difference. The very first may be the only one to find something new. If
+ * no two in a row are alike, the longest is the model.
  */
 static void make_dry_runs(struct run *run)
 {
-	struct mpt_stepper_result result;
-	struct mpt_points points;
-	bool is_same;
+	struct mpt_stepper_result longest = { 0 };
+	uint64_t hash, last = 0;
+	unsigned i;
 
-	dry_run(run);
-	if (!run->result.exact || run->o->chance)
-		return;
-	points = run->points;
-	result = run->result;
-	run->points = (struct mpt_points){ 0 };
-	run->result = (struct mpt_stepper_result){
-		.cases = result.cases,
-		.asleep = result.asleep,
-	};
-	run->is_second = true;
-	dry_run(run);
-
-	is_same = mpt_points_hash(&points) == mpt_points_hash(&run->points);
-	if (points.last > run->points.last) {
-		result.cases = run->result.cases;
-		result.asleep = run->result.asleep;
-		result.exact = run->result.exact;
-		run->result = result;
-		run->points = points;
+	for (i = 0; i < DRY_RUNS; i++) {
+		dry_run(run);
+		if (is_full() || run->o->chance ||
+		    (i == 0 && !run->result.exact))
+			return;
+		hash = mpt_points_hash(&run->points);
+		if (i > 0 && run->result.exact && hash == last)
+			return;
+		last = hash;
+		keep_longest(run, &longest);
 	}
-	run->result.exact = run->result.exact && is_same;
+	take_longest(run, &longest);
 }
 
 /* From which point the victim is stepped to @n, so that there are the fewest
@@ -643,7 +677,7 @@ static void choose_points(struct run *run)
 		c.every = 0;
 		c.budget = c.budget < SAMPLE ? c.budget : SAMPLE;
 	}
-	if (mode != NULL && strcmp(mode, "full") == 0) {
+	if (is_full()) {
 		c.every = run->points.last;
 		c.max = 0;
 		c.no_rounds = o->fingerprint != NULL;
@@ -671,7 +705,7 @@ static void kill_at_points(struct run *run)
 		}
 		kill_at(run, n);
 		run->points.at[n].bits |= MPT_POINT_DONE;
-		if (run->result.exact && !run->is_certain) {
+		if (!is_full() && run->result.exact && !run->is_certain) {
 			run->result.exact = false;
 			choose_points(run);
 			n = 0;

@@ -14,8 +14,8 @@
  * else is there, neither a process nor a thread, all the bytes that the victim
  * shares are compared after each step, and the list of its robust mutexes
  * (mpt_remains.c). Between two points that matter a kill then leaves the very same
- * behind wherever it comes, so one of them stands for all. A second dry run must
- * come by the same points, and so must the victims that are killed there.
+ * behind wherever it comes, so one of them stands for all. Two dry runs in a row, of
+ * three, must come by the same points, and so must the victims that are killed there.
  *
  * The victim is killed at all points that matter. Of the others it is killed at
  * some chosen by mpt_seed(): at 50, if they were shown to make no difference, in
@@ -108,7 +108,7 @@ struct mpt_stepper_opts {
 /*
  * @instructions: of the operation, in the dry run
  * @cases:        calls of the survivor, those after the dry runs included: one, or
- *                two if the first was exact
+ *                two or three if the first was exact; in a full run one
  * @syscalls:     instructions that were system calls, in the dry run
  * @changes:      instructions that changed the fingerprint
  * @others:       instructions that changed nothing in it, but something else that a

@@ -455,7 +455,7 @@ static void children_that_are_not_the_victims_are_seen(void **state)
 	assert_false(r.exact);
 }
 
-static unsigned n_starts, n_usual;
+static unsigned n_starts, detours[2];
 
 static void clear_the_pair_and_count(void *arg)
 {
@@ -471,7 +471,7 @@ static __attribute__((noinline)) void put_at(volatile uint32_t *p)
 /* All but the first one, which is not killed, have been where it matters before. */
 static void write_a_pair_later(void *arg)
 {
-	unsigned i, detour = n_starts > n_usual ? 10 : 0;
+	unsigned i, detour = n_starts > 1 ? detours[n_starts % 2] : 0;
 	static volatile uint32_t unshared;
 	const struct pair *p = arg;
 
@@ -488,7 +488,7 @@ static void write_a_pair_later(void *arg)
 /* Some do not come by there at all. */
 static void write_a_pair_elsewhere(void *arg)
 {
-	bool elsewhere = n_starts > n_usual;
+	bool elsewhere = n_starts > 2;
 	const struct pair *p = arg;
 
 	mpt_step_begin();
@@ -518,7 +518,8 @@ static void victims_that_go_another_way_are_killed_everywhere(void **state)
 		.budget = 1,
 	};
 
-	n_usual = 1;
+	detours[0] = 5;
+	detours[1] = 10;
 	n_torn = n_starts = 0;
 	mpt_stepper_run(*state, &o, &r);
 	assert_false(r.exact);
@@ -527,11 +528,32 @@ static void victims_that_go_another_way_are_killed_everywhere(void **state)
 
 	o.name = "another way";
 	o.victim = write_a_pair_elsewhere;
-	n_usual = 2;
 	n_torn = n_starts = 0;
 	mpt_stepper_run(*state, &o, &r);
 	assert_false(r.exact);
 	assert_in_range(n_torn, 1, 20);
+}
+
+static void a_first_time_that_is_unlike_others_is_no_model(void **state)
+{
+	struct board *b = mpt_scratch(*state);
+	struct pair pair = { (void *)b, (void *)(b + 1) };
+	struct mpt_stepper_result r;
+	const struct mpt_stepper_opts o = {
+		.name = "first time",
+		.victim = write_a_pair_later,
+		.before = clear_the_pair_and_count,
+		.survivor = see_torn_pairs,
+		.arg = &pair,
+		.budget = 1,
+	};
+
+	detours[0] = detours[1] = 10;
+	n_torn = n_starts = 0;
+	mpt_stepper_run(*state, &o, &r);
+	assert_true(r.exact);
+	assert_in_range(r.cases, 3 + 4, 3 + 8);
+	assert_in_range(n_torn, 1, 2);
 }
 
 static struct {
@@ -579,6 +601,7 @@ int main(void)
 		mpt_test(a_list_that_is_told_of_meanwhile_is_seen),
 		mpt_test(children_that_are_not_the_victims_are_seen),
 		mpt_test(victims_that_go_another_way_are_killed_everywhere),
+		mpt_test(a_first_time_that_is_unlike_others_is_no_model),
 		mpt_test(who_comes_after_the_dry_runs_is_seen),
 	};
 
