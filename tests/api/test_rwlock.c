@@ -236,6 +236,7 @@ nobody_starves(struct mpt *t, mpt_fn *greedy, bool reads)
 {
 	struct board *b = new_board(t);
 	int64_t began, took, longest = 0;
+	unsigned late = 0;
 
 	for (int i = 0; i < 4; i++)
 		mpt_spawn(t, "greedy", greedy, NULL);
@@ -248,12 +249,14 @@ nobody_starves(struct mpt *t, mpt_fn *greedy, bool reads)
 							    mproc_sec(20)), 0);
 		took = mproc_now() - began;
 		longest = took > longest ? took : longest;
+		late += took >= 1000 * MS;
 		release(b);
 	}
 	b->done = 1;
 	print_message("# the longest wait took %lld us\n",
 		      (long long)longest / 1000);
-	assert_true(longest < 1000 * MS);
+	/* A busy machine holds up a few. */
+	assert_in_range(late, 0, amount(100) / 20);
 	end(t, b);
 }
 
@@ -407,11 +410,13 @@ wait_until_destroyed(struct mpt *t, void *arg)
 static void
 destroy_wakes_those_who_wait(struct mpt *t)
 {
-	for (int reads = 0; reads < 2; reads++) {
+	struct mpt_times spent = { 0 };
+
+	for (int i = 0; i < 10; i++) {
 		struct board *b = new_board(t);
 		int64_t began;
 
-		if (reads)
+		if (i % 2)
 			read_now(b);
 		else
 			write_now(b);
@@ -423,7 +428,7 @@ destroy_wakes_those_who_wait(struct mpt *t)
 		began = mproc_now();
 		mproc_rwlock_destroy(b->lock);
 		mpt_join_all(t);
-		assert_true(mproc_now() - began < 1000 * MS);
+		mpt_times_add(&spent, mproc_now() - began);
 		assert_int_equal(mproc_rwlock_release(b->lock), -ESTALE);
 		assert_int_equal(mproc_rwlock_read(b->lock, MPROC_FOREVER),
 				 -ESTALE);
@@ -432,6 +437,8 @@ destroy_wakes_those_who_wait(struct mpt *t)
 		mproc_rwlock_destroy(b->lock);
 		end(t, b);
 	}
+	/* A slice lasts more than 50 ms. */
+	assert_true(mpt_times_median(&spent) < 40 * MS);
 }
 
 static int

@@ -282,19 +282,25 @@ static void
 a_thread_that_ends_holds_nothing(struct mpt *t)
 {
 	struct board *b = new_board(t);
-	int64_t began;
+	struct mpt_times spent = { 0 };
 	int id;
 
-	id = mpt_spawn(t, "reader", hold_and_end, b);
-	mpt_until(t, b->ready);
-	mpt_spawn(t, "writer", write_once, NULL);
-	mpt_until(t, owner(b->lock).waiters == 1);
-	began = mproc_now();
-	b->go = 1;
-	mpt_until(t, b->done == 1);
-	assert_true(mproc_now() - began < 500 * MS);
-	mpt_expect_exit(t, id, 0);
-	mpt_join_all(t);
+	for (int i = 0; i < 5; i++) {
+		int64_t began;
+
+		b->ready = b->go = b->done = 0;
+		id = mpt_spawn(t, "reader", hold_and_end, b);
+		mpt_until(t, b->ready);
+		mpt_spawn(t, "writer", write_once, NULL);
+		mpt_until(t, owner(b->lock).waiters == 1);
+		began = mproc_now();
+		b->go = 1;
+		mpt_until(t, b->done == 1);
+		mpt_times_add(&spent, mproc_now() - began);
+		mpt_expect_exit(t, id, 0);
+		mpt_join_all(t);
+	}
+	assert_true(mpt_times_median(&spent) < 500 * MS);
 
 	b->ready = b->go = b->done = 0;
 	id = mpt_spawn(t, "writer", hold_and_end, NULL);

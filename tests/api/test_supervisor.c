@@ -6,6 +6,8 @@
  */
 #include "supervisor.h"
 
+#include "mpt_times.h"
+
 static int
 return_0(void *arg)
 {
@@ -421,22 +423,26 @@ restarts_wait_twice_as_long_each_time(void **state)
 static void
 a_run_wakes_up_for_each_restart(void **state)
 {
-	struct board *b = new_board(*state);
-	int64_t began = mproc_now(), spent;
-	mproc_supervisor *s;
+	struct mpt_times spent = { 0 };
 
-	assert_int_equal(mproc_supervisor_create(
-		&s, MPROC_OPTS(mproc_supervisor_opts, .max_restarts = 4,
-			       .backoff = mproc_ms(5))), 0);
-	add(s, b, EXIT, 1, 0);
-	assert_int_equal(mproc_supervisor_run(s, MPROC_FOREVER),
-			 MPROC_SUPERVISOR_GAVE_UP);
-	spent = mproc_now() - began;
-	assert_int_equal(b->seat[0].begun, 5);
-	assert_true(spent >= (5 + 10 + 20 + 40) * MS);
+	for (int i = 0; i < 5; i++) {
+		struct board *b = new_board(*state);
+		int64_t began = mproc_now();
+		mproc_supervisor *s;
+
+		assert_int_equal(mproc_supervisor_create(
+			&s, MPROC_OPTS(mproc_supervisor_opts, .max_restarts = 4,
+				       .backoff = mproc_ms(5))), 0);
+		add(s, b, EXIT, 1, 0);
+		assert_int_equal(mproc_supervisor_run(s, MPROC_FOREVER),
+				 MPROC_SUPERVISOR_GAVE_UP);
+		assert_true(mproc_now() - began >= (5 + 10 + 20 + 40) * MS);
+		mpt_times_add(&spent, mproc_now() - began);
+		assert_int_equal(b->seat[0].begun, 5);
+		mproc_supervisor_close(s);
+	}
 	/* Not with the slices of a second in which a wait looks around. */
-	assert_true(spent < 4 * 800 * MS);
-	mproc_supervisor_close(s);
+	assert_true(mpt_times_median(&spent) < 4 * 800 * MS);
 }
 
 static void

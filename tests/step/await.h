@@ -10,7 +10,9 @@
 #include "sync.h"
 #include "sync/wait.h"
 
-#define MS INT64_C(1000000) /* in nanoseconds */
+/* ns until others have gone on that were woken; a slice ends after 50000000. A busy
+ * machine holds up some of them. */
+#define LATE INT64_C(20000000)
 
 enum { OTHERS = 2 };
 
@@ -19,8 +21,8 @@ struct scene {
 	void *object; /* lies in 64 bytes */
 	pid_t others[OTHERS];
 	struct mproc_arena_stat before;
-	int64_t spent; /* until others went on, in all cases */
-	int64_t cases;
+	unsigned long late; /* in how many cases they were */
+	unsigned long cases;
 	unsigned long max_cases; /* of mpt_stepper_opts */
 };
 

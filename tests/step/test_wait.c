@@ -6,7 +6,9 @@
  */
 #include "waiters.h"
 
-#define MS INT64_C(1000000) /* in nanoseconds */
+/* ns until others have gone on that were woken; a slice ends after 50000000. A busy
+ * machine holds up some of them. */
+#define LATE INT64_C(20000000)
 
 enum { OTHERS = 2 };
 
@@ -14,8 +16,8 @@ struct scene {
 	struct world w;
 	mproc_event *e;
 	pid_t others[OTHERS];
-	int64_t spent; /* until others went on, in all cases */
-	int64_t cases;
+	unsigned long late; /* in how many cases they were */
+	unsigned long cases;
 };
 
 /* In the scratch bytes. */
@@ -330,7 +332,7 @@ set_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	began = mproc_now();
 	for (int i = 0; i < OTHERS; i++)
 		expect_end(s, i);
-	s->spent += mproc_now() - began;
+	s->late += mproc_now() - began > LATE;
 	s->cases++;
 	assert_int_equal(mproc_event_clear(s->e), 0);
 	works_survivor(arg, victim, n, finished);
@@ -352,8 +354,7 @@ killed_in_a_set_that_wakes(void **state)
 		.budget = 100,
 		.arg = &s,
 	}, NULL);
-	/* The end of a slice is 50 ms away. */
-	assert_true(s.spent < s.cases * 10 * MS);
+	assert_in_range(s.late, 0, s.cases / 5);
 }
 
 /* The first ones make room for many. */
