@@ -16,8 +16,8 @@
  * opens nothing for that: its locks on a file would go with the first descriptor
  * that it closes. Memory is sparse; a page that nobody has touched is not read, or it
  * would be allocated. It becomes data with the first access to it, whether it was
- * reserved before, as fallocate(2) does, or not; so what is data is asked after each
- * step.
+ * reserved before, as fallocate(2) does, or not; so what is data is asked again after
+ * each page fault.
  *
  * The list of mutexes is followed as the kernel does it: links between mutexes that
  * are not shared lie in private memory.
@@ -84,6 +84,8 @@ struct mpt_remains {
 	struct mapping mappings[MAX_MAPPINGS];
 	unsigned n_mappings;
 	struct ranges ranges;
+	int stat;		/* of the victim, in /proc */
+	unsigned long faults;
 	unsigned char *copy;	/* of all ranges, one behind the other */
 	size_t size;
 	int64_t work;		/* bytes that were compared */
@@ -141,6 +143,25 @@ static bool read_list(struct mpt_remains *m, struct list *ret)
 			return false;
 		else if (!read_words(m, at, &ret->words[ret->n], 1))
 			break;
+	return true;
+}
+
+/* How many page faults the victim has had. */
+static bool count_faults(const struct mpt_remains *m, unsigned long *ret)
+{
+	unsigned long minor, major;
+	char text[512];
+	const char *p;
+	ssize_t r = pread(m->stat, text, sizeof(text) - 1, 0);
+
+	if (r <= 0)
+		return false;
+	text[r] = '\0';
+	p = strrchr(text, ')');
+	if (p == NULL || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %lu %*u %lu",
+				&minor, &major) != 2)
+		return false;
+	*ret = minor + major;
 	return true;
 }
 
@@ -321,37 +342,54 @@ bool mpt_remains_look(struct mpt_remains *m)
 	if (!is_single(m->pid, 0) || !is_single(getpid(), m->pid) ||
 	    syscall(SYS_get_robust_list, m->pid, &m->head, &len) < 0 ||
 	    !read_list(m, &m->list) || !find_mappings(m) ||
-	    !find_ranges(m, &m->ranges))
+	    !count_faults(m, &m->faults) || !find_ranges(m, &m->ranges))
 		return false;
+	copy_ranges(m);
+	return true;
+}
+
+/* Whether there is more to compare than there was; then that is copied. */
+static bool has_grown(struct mpt_remains *m, bool *ret_known)
+{
+	struct ranges ranges;
+	unsigned long faults;
+
+	*ret_known = count_faults(m, &faults);
+	if (!*ret_known || faults == m->faults)
+		return false;
+	m->faults = faults;
+	*ret_known = find_ranges(m, &ranges);
+	if (!*ret_known ||
+	    (ranges.n == m->ranges.n &&
+	     memcmp(ranges.at, m->ranges.at,
+		    ranges.n * sizeof(ranges.at[0])) == 0))
+		return false;
+	m->ranges = ranges;
 	copy_ranges(m);
 	return true;
 }
 
 bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known)
 {
-	struct ranges ranges;
-	bool changed;
 	struct list list;
+	bool changed;
 	size_t at = 0;
 	unsigned i;
 
-	*ret_known = read_list(m, &list) && find_ranges(m, &ranges) &&
-		     m->work < MAX_WORK;
+	*ret_known = read_list(m, &list) && m->work < MAX_WORK;
 	if (!*ret_known)
 		return true;
 	changed = !is_same_list(&list, &m->list);
 	m->list = list;
-	if (ranges.n != m->ranges.n ||
-	    memcmp(ranges.at, m->ranges.at, ranges.n * sizeof(ranges.at[0]))) {
-		m->ranges = ranges;
-		copy_ranges(m);
+	if (has_grown(m, ret_known) || !*ret_known)
 		return true;
-	}
-	for (i = 0; i < ranges.n; at += ranges.at[i++].len) {
-		m->work += (int64_t)ranges.at[i].len;
-		if (memcmp(m->copy + at, ranges.at[i].at, ranges.at[i].len) == 0)
+	for (i = 0; i < m->ranges.n; at += m->ranges.at[i++].len) {
+		const struct range *r = &m->ranges.at[i];
+
+		m->work += (int64_t)r->len;
+		if (memcmp(m->copy + at, r->at, r->len) == 0)
 			continue;
-		memcpy(m->copy + at, ranges.at[i].at, ranges.at[i].len);
+		memcpy(m->copy + at, r->at, r->len);
 		changed = true;
 	}
 	return changed;
@@ -360,11 +398,14 @@ bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known)
 struct mpt_remains *mpt_remains_new(struct mpt *t, pid_t pid)
 {
 	struct mpt_remains *m = calloc(1, sizeof(*m));
+	char path[32];
 
 	if (m == NULL)
 		abort();
 	m->t = t;
 	m->pid = pid;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	m->stat = open(path, O_RDONLY | O_CLOEXEC);
 	if (sysconf(_SC_PAGESIZE) != PAGE || !mpt_remains_look(m)) {
 		mpt_remains_free(m);
 		return NULL;
@@ -376,6 +417,8 @@ void mpt_remains_free(struct mpt_remains *m)
 {
 	if (m == NULL)
 		return;
+	if (m->stat >= 0)
+		close(m->stat);
 	free(m->copy);
 	free(m);
 }
