@@ -2,6 +2,8 @@
 /*
  * pool.h: maps. Deaths are in test_pool_map_death.c.
  */
+#include <sys/time.h>
+
 #include "pool.h"
 
 #define N_MAX 1000
@@ -201,6 +203,7 @@ fail_sometimes(const void *in, void *out, void *ctx)
 static void
 each_item_fails_for_itself(void **state)
 {
+	struct mproc_arena_stat before = stat_now();
 	struct board *b = pool_of(*state, 2);
 	int in[N_MAX], out[N_MAX], errors[N_MAX], error;
 	struct mproc_task_error e;
@@ -247,6 +250,8 @@ each_item_fails_for_itself(void **state)
 	assert_int_equal(mproc_future_exit_info(f, &end), -ENODATA);
 	mproc_future_close(f);
 	close_and_join(b);
+	/* Nor do their errors stay. */
+	expect_stat(&before);
 }
 
 static void
@@ -446,6 +451,41 @@ who_waits_may_stop_waiting(void **state)
 					sizeof(int), out, sizeof(int), 10, NULL),
 			 0);
 	assert_memory_equal(in, out, sizeof(in));
+	close_and_join(b);
+}
+
+static void
+interrupt(int signal)
+{
+	(void)signal;
+	mproc_interrupt();
+}
+
+/* Who stops waiting waits for the end of all who work on it, however often it is
+ * interrupted. */
+static void
+interrupts_do_not_leave_workers(void **state)
+{
+	struct board *b = pool_of(*state, 2);
+	const struct itimerval often = { { 0, 300 }, { 0, 300 } }, never = { 0 };
+	int in[10] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 }, out[10];
+
+	for (int round = 0; round < 10; round++) {
+		atomic_store(&b->pid, 0);
+		signal(SIGALRM, interrupt);
+		setitimer(ITIMER_REAL, &often, NULL);
+		assert_int_equal(mproc_pool_map(b->pool, linger_with, NULL, in,
+						sizeof(int), out, sizeof(int), 10,
+						NULL), -EINTR);
+		setitimer(ITIMER_REAL, &never, NULL);
+		signal(SIGALRM, SIG_DFL);
+		assert_int_equal(pool_stat(b).futures, 0);
+		if (atomic_load(&b->pid))
+			assert_int_equal(kill(atomic_load(&b->pid), 0), -1);
+	}
+	/* One that came too late. */
+	while (mproc_wait(NULL, 0, mproc_ms(1)) == -EINTR)
+		;
 	close_and_join(b);
 }
 
@@ -738,6 +778,7 @@ main(void)
 		mpt_test(fail_fast_ends_all_workers),
 		mpt_test(a_future_has_the_results),
 		mpt_test(who_waits_may_stop_waiting),
+		mpt_test(interrupts_do_not_leave_workers),
 		mpt_test(a_map_can_be_canceled),
 		mpt_test(close_does_what_was_submitted),
 		mpt_test(terminate_fails_what_is_not_done),

@@ -27,7 +27,12 @@ wait_future(mproc_future *f, mproc_timeout timeout)
 static int never[2];
 static mproc_event *never_set;
 
-enum way { ALONE, WITH_EVENT, WITH_DESCRIPTOR, IN_SET, WAYS };
+enum way {
+	ALONE, WITH_EVENT, WITH_DESCRIPTOR, IN_SET,
+	/* By the calls for futures. */
+	OF_ONE, OF_MANY,
+	WAYS
+};
 
 /* Returns whether the future is ready by @timeout. */
 static bool
@@ -39,6 +44,14 @@ wait_in(enum way way, mproc_future *f, mproc_timeout timeout)
 	mproc_waitset *w = NULL;
 	int n = way == ALONE ? 1 : 2, r;
 
+	if (way >= OF_ONE) {
+		r = way == OF_ONE ?
+			    mproc_future_wait(f, timeout) :
+			    mproc_future_wait_many(&f, 1, MPROC_ANY, timeout);
+		assert_true(r == (way == OF_MANY) || r == -ETIMEDOUT ||
+			    r == -ESHUTDOWN);
+		return r != -ETIMEDOUT;
+	}
 	if (way == WITH_DESCRIPTOR)
 		items[1] = items[2];
 	if (way != IN_SET) {

@@ -7,6 +7,7 @@
 
 #include "common.h"
 #include "pool/entries.h"
+#include "pool/future.h"
 #include "pool/map.h"
 #include "pool/pool.h"
 
@@ -567,6 +568,24 @@ an_error_that_nobody_could_note_is_none_of_others(void **state)
 	expect_done(-ENOSPC);
 }
 
+/* It was closed while it was read, and another one may lie there. */
+static void
+results_of_another_one_are_not_delivered(void **state)
+{
+	struct mpr_future_use u;
+	uint64_t word;
+
+	(void)state;
+	map_items();
+	run_at(0);
+	assert_int_equal(mpr_future_look_up(s.f, &u), 0);
+	word = mpr_future_word_of(&u);
+	assert_int_equal(mpr_map_read(&u, &s.m, word, NULL, 0, NULL), 0);
+	u.id += MPR_FUTURE_ID_UNIT;
+	assert_int_equal(mpr_map_read(&u, &s.m, word, NULL, 0, NULL), -ESTALE);
+	expect_done(0);
+}
+
 static void
 what_is_not_a_map_is_none(void **state)
 {
@@ -656,6 +675,7 @@ main(void)
 		test(who_has_failed_ends_a_map_that_fails_fast),
 		test(who_dies_with_an_item_after_the_end_has_failed_it),
 		test(an_error_that_nobody_could_note_is_none_of_others),
+		test(results_of_another_one_are_not_delivered),
 		test(what_is_not_a_map_is_none),
 	};
 
