@@ -253,6 +253,39 @@ each_parent_gets_the_reports_of_its_children(void **state)
 	mproc_process_close(p);
 }
 
+static int
+crash_or_wait(int index, void *arg)
+{
+	if (index == 1)
+		return touch(arg);
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+/* With the name of the signal, and what it has left. */
+static void
+a_group_has_the_report_of_the_member_that_failed_first(void **state)
+{
+	struct mproc_exit end;
+	mproc_group *g = NULL;
+
+	(void)state;
+	let_signals_be();
+	assert_int_equal(mproc_group_start(&g, crash_or_wait, (void *)16, 3,
+					   NULL), 0);
+	assert_int_equal(mproc_group_join(g, MPROC_FOREVER),
+			 MPROC_GROUP_FAILED);
+	assert_true(detail_has("SIGSEGV"));
+	assert_int_equal(mproc_group_failure(g, &end), 1);
+	assert_int_equal(end.signal, SIGSEGV);
+	assert_non_null(end.report);
+	assert_non_null(strstr(end.report, "process \"member-1\" ("));
+	assert_non_null(strstr(end.report, "SIGSEGV (11), "));
+	assert_true(is_in(end.report, 0, touch));
+	mproc_group_close(g);
+}
+
 static void
 who_was_reaped_elsewhere_has_a_report(void **state)
 {
@@ -461,6 +494,7 @@ main(void)
 		mpt_test(the_parent_gets_no_handler),
 		mpt_test(others_than_started_processes_do_not_report),
 		mpt_test(each_parent_gets_the_reports_of_its_children),
+		mpt_test(a_group_has_the_report_of_the_member_that_failed_first),
 		mpt_test(who_was_reaped_elsewhere_has_a_report),
 		mpt_test(core_dumps_are_as_they_were),
 	};
