@@ -34,6 +34,7 @@ seven(void *arg)
 
 int through_main(void);
 int through_start(void);
+const char *through_reason(void);
 
 int
 through_main(void)
@@ -60,4 +61,11 @@ through_start(void)
 		r = mproc_process_exitcode(p, &code);
 	mproc_process_close(p);
 	return r < 0 ? r : code;
+}
+
+/* Why it has failed. */
+const char *
+through_reason(void)
+{
+	return mproc_error_detail();
 }

@@ -54,27 +54,62 @@ another_program_runs_an_entry_of_a_library(void **state)
 	dlclose(module);
 }
 
+/* Its exit code, and what it prints. */
 static int
-run_host(const char *argument)
+run_program(const char *path, const char *argument, char text[4096])
 {
-	const char *path = getenv("MPT_SPAWN_HOST");
-	pid_t pid = fork();
-	int status;
+	int fds[2], status;
+	size_t n = 0;
+	ssize_t r;
+	pid_t pid;
 
+	make_pipe(fds);
+	pid = fork();
 	if (pid == 0) {
+		dup2(fds[1], 1);
 		execl(path, path, argument, NULL);
 		_exit(127);
 	}
+	close(fds[1]);
+	while ((r = read(fds[0], text + n, 4095 - n)) > 0)
+		n += (size_t)r;
+	text[n] = '\0';
+	close(fds[0]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* What comes to libmproc through another library, and what loads it when it runs. */
 static void
 a_program_that_we_do_not_begin_has_to_ask(void **state)
 {
+	static const char *const programs[] = { "MPT_SPAWN_HOST",
+						"MPT_SPAWN_LATE" };
+	char text[4096];
+
 	(void)state;
-	assert_int_equal(run_host("does not"), 100);
-	assert_int_equal(run_host("asks"), 37);
+	for (int i = 0; i < 2; i++) {
+		const char *path = getenv(programs[i]);
+
+		assert_int_equal(run_program(path, "does not", text), 100);
+		assert_non_null(strstr(text, "mproc_process_main()"));
+		assert_int_equal(run_program(path, "asks", text), 37);
+		assert_string_equal(text, "");
+	}
+}
+
+static void
+a_program_without_an_id_is_told_how_to_get_one(void **state)
+{
+	char text[4096];
+	const char *first;
+
+	(void)state;
+	assert_int_equal(run_program(getenv("MPT_SPAWN_ANONYMOUS"), NULL, text),
+			 2);
+	first = strstr(text, "has no build-id: link it with -Wl,--build-id");
+	assert_non_null(first);
+	assert_non_null(strstr(first + 1, "has no build-id"));
 }
 
 int
@@ -84,6 +119,7 @@ main(void)
 		mpt_test(another_program_is_refused_if_it_is_none_of_ours),
 		mpt_test(another_program_runs_an_entry_of_a_library),
 		mpt_test(a_program_that_we_do_not_begin_has_to_ask),
+		mpt_test(a_program_without_an_id_is_told_how_to_get_one),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
