@@ -212,10 +212,10 @@ struct mproc_test_result {
  * @ret:  filled in on success; to be freed
  *
  * The child is started as any: by the method that .process names, or the usual one
- * (mproc_set_start_method()). With a new image (MPROC_SPAWN, MPROC_FORKSERVER) @arg is
- * a number, lies in the default arena, or is copied, by .arg_size. However much it prints, it does not have
- * to wait; what processes that it leaves behind print after its end is not waited
- * for, and has no reader any more.
+ * (mproc_set_start_method()). With a new image (MPROC_SPAWN, MPROC_FORKSERVER) @arg
+ * is a number, lies in the default arena, or is copied, by .arg_size. However much it
+ * prints, it does not have to wait; what processes that it leaves behind print after
+ * its end is not waited for, and has no reader any more.
  *
  * What it has left is looked at in the child itself after its mproc_at_exit()
  * functions, before its own children are waited for; what it holds of locks and
@@ -367,7 +367,8 @@ MPROC_API void mproc_test_end_assert(void);
  * What cannot be: two entries never run at the same time, so one that waits for
  * another one waits for ever. getpid(), memory, descriptors and signals are those
  * of the caller; of the options only .name and .arg_size have their effect on the
- * entry. exit() in it ends the program, and a crash does.
+ * entry. exit() in it ends the program, and a crash does. Tasks of a pool run in its
+ * workers all the same.
  *
  * Return: 1 if it was on before, or 0.
  * Context: never blocks. Inherited by processes that are forked afterwards.
@@ -383,8 +384,9 @@ MPROC_API int mproc_test_inline(bool on);
  *
  * Calls of libmproc, that is, in this process, and, counted on from where it was,
  * in those that are forked from it afterwards, MPROC_FORK among them; a new image
- * begins without. Of mproc_test_run() too: see its .fault. Replaces what was set before. Where libmproc has another way, as for what
- * old kernels lack, that is what is tested.
+ * begins without. Of mproc_test_run() too: see its .fault. Replaces what was set
+ * before. Where libmproc has another way, as for what old kernels lack, that is what
+ * is tested.
  *
  * Return: 0; -EINVAL if @spec makes no sense: the detail tells the points that
  *         there are. Then nothing has changed.

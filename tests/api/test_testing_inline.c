@@ -45,6 +45,37 @@ it_can_be_switched_on_and_off(void **state)
 	mproc_process_close(p);
 }
 
+static int
+tell_process(const void *in, size_t len, struct mproc_result *out)
+{
+	pid_t me = getpid();
+
+	(void)in;
+	(void)len;
+	return mproc_result_set(out, &me, sizeof(me));
+}
+
+static void
+a_pool_has_its_workers_all_the_same(void **state)
+{
+	mproc_pool *pool;
+	pid_t pid = 0;
+
+	(void)state;
+	mproc_test_inline(true);
+	assert_int_equal(mproc_pool_create(&pool, MPROC_OPTS(mproc_pool_opts,
+							     .workers = 1)),
+			 0);
+	assert_int_equal(mproc_pool_apply(pool, tell_process, NULL, 0, &pid,
+					  sizeof(pid), NULL, mproc_sec(10)),
+			 0);
+	assert_true(pid > 0 && pid != getpid());
+	assert_int_equal(mproc_pool_close(pool), 0);
+	assert_int_equal(mproc_pool_join(pool, mproc_sec(10)), 0);
+	mproc_pool_free(pool);
+	mproc_test_inline(false);
+}
+
 static mproc_lock *lock;
 static const void *peeked;
 
@@ -300,6 +331,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(it_can_be_switched_on_and_off),
+		mpt_test(a_pool_has_its_workers_all_the_same),
 		mpt_test(a_run_tells_the_same_of_it),
 		mpt_test(a_failed_check_ends_the_entry),
 		mpt_test(a_fault_hits_the_nth_call_of_the_entry),
