@@ -24,8 +24,11 @@ main(int argc, char **argv)
 	*(void **)&reason = dlsym(through, "through_reason");
 	if (!ask || !start || !reason)
 		return 102;
-	if (argc > 1 && strcmp(argv[1], "asks") == 0)
+	if (argc > 1 && (strcmp(argv[1], "asks") == 0 ||
+			 (strcmp(argv[1], "asks once") == 0 &&
+			  !getenv("SPAWN_ASKED"))))
 		ask();
+	setenv("SPAWN_ASKED", "1", 1);
 	r = start();
 	if (r != -ENOEXEC)
 		return r;

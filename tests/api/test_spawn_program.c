@@ -80,11 +80,11 @@ run_program(const char *path, const char *argument, char text[4096])
 }
 
 /* What comes to libmproc through another library, and what loads it when it runs. */
+static const char *const programs[] = { "MPT_SPAWN_HOST", "MPT_SPAWN_LATE" };
+
 static void
 a_program_that_we_do_not_begin_has_to_ask(void **state)
 {
-	static const char *const programs[] = { "MPT_SPAWN_HOST",
-						"MPT_SPAWN_LATE" };
 	char text[4096];
 
 	(void)state;
@@ -95,6 +95,24 @@ a_program_that_we_do_not_begin_has_to_ask(void **state)
 		assert_non_null(strstr(text, "mproc_process_main()"));
 		assert_int_equal(run_program(path, "asks", text), 37);
 		assert_string_equal(text, "");
+	}
+}
+
+/* Its main() starts nobody in turn. */
+static void
+a_program_that_asks_no_more_does_not_start_others_without_end(void **state)
+{
+	char text[4096];
+	const char *other;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(run_program(getenv(programs[i]), "asks once",
+					     text), 100);
+		/* The new image, and who has started it. */
+		other = strstr(text, "or main(), would start others");
+		assert_non_null(other);
+		assert_non_null(strstr(other, "ended with status 100"));
 	}
 }
 
@@ -119,6 +137,7 @@ main(void)
 		mpt_test(another_program_is_refused_if_it_is_none_of_ours),
 		mpt_test(another_program_runs_an_entry_of_a_library),
 		mpt_test(a_program_that_we_do_not_begin_has_to_ask),
+		mpt_test(a_program_that_asks_no_more_does_not_start_others_without_end),
 		mpt_test(a_program_without_an_id_is_told_how_to_get_one),
 	};
 
