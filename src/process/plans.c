@@ -77,8 +77,9 @@ mpr_plans_new(struct mpr_plans **ret_plans)
 	}
 	enlist(plans);
 	/* A signal handler may have forked us, and the file is our parent's. */
-	r = plans->generation == mpr_generation() ?
-		    mpr_bytelock_take(&plans->shmem.file, 0) : -ECHILD;
+	r = mpr_plans_check(plans);
+	if (r == 0)
+		r = mpr_bytelock_take(&plans->shmem.file, 0);
 	if (r < 0)
 		mpr_plans_drop(plans);
 	else
@@ -117,6 +118,14 @@ int
 mpr_plans_fd(const struct mpr_plans *plans)
 {
 	return mpr_file_is_open(&plans->shmem.file) ? plans->shmem.file.fd : -1;
+}
+
+int
+mpr_plans_check(const struct mpr_plans *plans)
+{
+	return plans->generation == mpr_generation() ?
+		       0 : mpr_fail(-ECHILD, "the plans of processes are another "
+				    "process's");
 }
 
 static int
@@ -171,6 +180,8 @@ mpr_plans_take(struct mpr_plans *plans, size_t size, struct mpr_shmem *ret_slot)
 		.file.fd = -1,
 	};
 	r = back(plans, ret_slot, UINT64_C(1) << number);
+	if (r == 0)
+		r = mpr_plans_check(plans);
 	if (r < 0)
 		mpr_plans_give(plans, ret_slot);
 	return r;

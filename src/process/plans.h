@@ -40,8 +40,12 @@ void mpr_plans_forget(void);
 /* Its file; -1 if the program has closed it behind our back. */
 int mpr_plans_fd(const struct mpr_plans *plans);
 
+/* Returns 0, or -ECHILD in a copy of the process that has them: one that a signal handler
+ * has forked in the middle of a start. It is not to write into its parent's slots. */
+int mpr_plans_check(const struct mpr_plans *plans);
+
 /* Takes a slot, until it is given back. Returns 0; -EAGAIN if there is none, or it is
- * too small for @size bytes; or what mpr_shmem_back() gives. */
+ * too small for @size bytes; what mpr_plans_check() or mpr_shmem_back() gives. */
 int mpr_plans_take(struct mpr_plans *plans, size_t size,
 		   struct mpr_shmem *ret_slot);
 void mpr_plans_give(struct mpr_plans *plans, const struct mpr_shmem *slot);

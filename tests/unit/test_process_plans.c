@@ -30,6 +30,26 @@ is_mapped(const void *at)
 	return mincore((void *)(uintptr_t)at, 1, &resident) == 0;
 }
 
+/* One that goes on in the middle of a start, as a signal handler has forked it. */
+static void
+a_copy_takes_none(void **state)
+{
+	struct mpr_plans *plans = new_plans();
+	struct mpr_shmem slot;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mpr_plans_check(plans), 0);
+	pid = _Fork();
+	if (pid == 0)
+		_exit(mpr_plans_check(plans) == -ECHILD &&
+		      mpr_plans_take(plans, 1, &slot) == -ECHILD ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	mpr_plans_drop(plans);
+}
+
 static void
 slots_are_taken_and_given_back(void **state)
 {
@@ -229,6 +249,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(slots_are_taken_and_given_back),
+		mpt_test(a_copy_takes_none),
 		mpt_test(a_slot_that_cannot_be_backed_is_not_taken),
 		mpt_test(a_slot_is_there_as_long_as_it_is_taken),
 		mpt_test(a_forked_child_gives_back_its_copy_only),
