@@ -22,6 +22,9 @@ void mpr_ambience_note(struct mpr_ambience *ret_a);
 void mpr_ambience_take(const struct mpr_ambience *a,
 		       const struct mpr_ambience *before);
 
+/* Whether that is one CPU only. */
+bool mpr_ambience_has_one_cpu(const struct mpr_ambience *a);
+
 bool mpr_ambience_blocks(const struct mpr_ambience *a, int signal);
 
 /* For a process that serves others and must not end or stop, and not be asked, when

@@ -42,6 +42,13 @@ mpr_ambience_take(const struct mpr_ambience *a,
 }
 
 bool
+mpr_ambience_has_one_cpu(const struct mpr_ambience *a)
+{
+	return CPU_COUNT_S(sizeof(a->cpus),
+			   (const cpu_set_t *)(const void *)a->cpus) == 1;
+}
+
+bool
 mpr_ambience_blocks(const struct mpr_ambience *a, int signal)
 {
 	return sigismember(&a->blocked, signal) == 1;

@@ -92,6 +92,9 @@ noreturn void mpr_child_exit(int code);
  * Returns 0, or -EMFILE, -ENFILE, -ENOMEM. */
 int mpr_child_open(struct mpr_child *ret_c, pid_t pid);
 
+/* The same with a pidfd, which is closed after an error. Returns 0 or -EMFILE. */
+int mpr_child_adopt(struct mpr_child *ret_c, pid_t pid, int fd);
+
 void mpr_child_close(struct mpr_child *c);
 
 /* In a forked child: closes its copy of @fd, the pidfd of a child of its parent, unless

@@ -289,6 +289,16 @@ mpr_child_open(struct mpr_child *ret_c, pid_t pid)
 	return 0;
 }
 
+int
+mpr_child_adopt(struct mpr_child *ret_c, pid_t pid, int fd)
+{
+	fd = mpr_fds_above_stdio(fd);
+	if (fd < 0)
+		return fd;
+	*ret_c = (struct mpr_child){ .pid = pid, .fd = fd };
+	return 0;
+}
+
 MPR_CHILD_PATH void
 mpr_child_close(struct mpr_child *c)
 {

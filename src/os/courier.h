@@ -23,9 +23,16 @@ int mpr_courier_send(int fd, const void *message, size_t len, const int *fds,
  * returns false. */
 bool mpr_courier_await(int fd, int ms);
 
+/* Waits for the same, or for the end of a process, whose pidfd is @life: then it
+ * returns false. If there are both, it is the message. */
+bool mpr_courier_await_beside(int fd, int life);
+
 /* Waits for one. Returns how many descriptors came with it, up to MPR_COURIER_FDS,
  * closed at exec, and fewer than were sent where the limit on them is reached; -EPIPE
  * if nobody has the other end any more; -EMSGSIZE if it was not @len bytes. */
 int mpr_courier_receive(int fd, void *message, size_t len, int *ret_fds);
+
+/* Does not wait: -EAGAIN if there is none. */
+int mpr_courier_take(int fd, void *message, size_t len, int *ret_fds);
 
 #endif

@@ -45,8 +45,22 @@ mpr_courier_await(int fd, int ms)
 	return poll(&pfd, 1, ms) > 0;
 }
 
-int
-mpr_courier_receive(int fd, void *message, size_t len, int *ret_fds)
+bool
+mpr_courier_await_beside(int fd, int life)
+{
+	struct pollfd fds[2] = { { .fd = fd, .events = POLLIN },
+				 { .fd = life, .events = POLLIN } };
+	int r;
+
+	do
+		r = poll(fds, 2, -1);
+	while (r < 0 && errno == EINTR);
+	/* What cannot be polled can be waited for. */
+	return r < 0 || fds[0].revents;
+}
+
+static int
+receive(int fd, void *message, size_t len, int *ret_fds, int flags)
 {
 	struct iovec part = { message, len };
 	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
@@ -56,7 +70,7 @@ mpr_courier_receive(int fd, void *message, size_t len, int *ret_fds)
 
 	mpr_rights_expect(&header, &room, MPR_COURIER_FDS);
 	do
-		got = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
+		got = recvmsg(fd, &header, MSG_CMSG_CLOEXEC | flags);
 	while (got < 0 && errno == EINTR);
 	if (got <= 0)
 		return got == 0 || errno == ECONNRESET ? -EPIPE : -errno;
@@ -66,4 +80,16 @@ mpr_courier_receive(int fd, void *message, size_t len, int *ret_fds)
 	while (n > 0)
 		close(ret_fds[--n]);
 	return -EMSGSIZE;
+}
+
+int
+mpr_courier_receive(int fd, void *message, size_t len, int *ret_fds)
+{
+	return receive(fd, message, len, ret_fds, 0);
+}
+
+int
+mpr_courier_take(int fd, void *message, size_t len, int *ret_fds)
+{
+	return receive(fd, message, len, ret_fds, MSG_DONTWAIT);
 }

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "common.h"
 #include "os/courier.h"
@@ -137,6 +139,33 @@ the_end_of_the_other_side_is_told(void **state)
 	ends[0] = dup(ends[1]);
 }
 
+/* What comes beside a message: nothing, or the end of a process. */
+static void
+a_message_goes_before_the_end_of_a_process(void **state)
+{
+	int none[MPR_COURIER_FDS], life;
+	struct message m = { 0 };
+	siginfo_t info;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mpr_courier_take(ends[1], &m, sizeof(m), none), -EAGAIN);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	assert_true(pid > 0);
+	life = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	if (life >= 0)
+		assert_false(mpr_courier_await_beside(ends[1], life));
+	assert_int_equal(mpr_courier_send(ends[0], &m, sizeof(m), NULL, 0), 0);
+	assert_true(mpr_courier_await_beside(ends[1], life));
+	assert_int_equal(mpr_courier_take(ends[1], &m, sizeof(m), none), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	if (life >= 0)
+		close(life);
+}
+
 int
 main(void)
 {
@@ -145,6 +174,7 @@ main(void)
 		pair_test(descriptors_come_along),
 		pair_test(what_is_wrong_is_told_and_leaves_nothing),
 		pair_test(the_end_of_the_other_side_is_told),
+		pair_test(a_message_goes_before_the_end_of_a_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
