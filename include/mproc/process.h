@@ -71,7 +71,9 @@ typedef int mproc_entry(void *arg);
  *               takes little, and has one thread. What is true of MPROC_SPAWN is
  *               true of this, and the processes are the caller's own children all
  *               the same. Each process that starts others so has a server of its
- *               own.
+ *               own; while starts follow each other within a second, a copy of the
+ *               server that is ready for the next one, too. Both are children of
+ *               the caller, which sees them if it waits for any child.
  *
  * With MPROC_SPAWN the argument is a pointer into the default arena, or NULL or
  * another number below 4096, or is copied (.arg_size). Descriptors that are closed

@@ -162,6 +162,10 @@ mpr_child_follow(const struct mpr_child_bond *bond)
 	followed = bond->parent;
 	outlives = bond->outlives;
 	fostered = bond->fostered;
+	/* A spare follows twice; what a forked child finds here is not its own, and
+	 * names no timer that it has. */
+	if (mpr_unlikely(looks))
+		timer_delete(timer);
 	looks = false;
 	forker_ended = false; /* whoever forked our parent */
 	sigaction(bond->signal, &action, NULL);

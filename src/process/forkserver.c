@@ -19,12 +19,14 @@
 #include "os/file.h"
 #include "os/generation.h"
 #include "os/image.h"
+#include "os/task.h"
 #include "os/thread.h"
 #include "process/forkserver.h"
 #include "process/plans.h"
 #include "process/request.h"
 #include "process/server.h"
 #include "process/setup.h"
+#include "process/spare.h"
 #include "process/spawn.h"
 
 #define LOOK_EVERY INT64_C(50000000) /* ns */
@@ -43,6 +45,7 @@ struct server {
 	struct mpr_plans *plans;
 	mproc_process *process;
 	_Atomic int pidfd; /* its, for forked children; -1: none */
+	struct mpr_spare spare;
 };
 
 /* Those that are begun, serve or are ended, for a forked child, which closes what it has
@@ -112,7 +115,8 @@ mpr_forkserver_has_fd(int fd)
 	mpr_process_lock();
 	s = mine();
 	has = s && (fd == s->connection.fd || fd == mpr_plans_fd(s->plans) ||
-		    fd == s->process->child.fd);
+		    fd == s->process->child.fd || fd == s->spare.orders.fd ||
+		    fd == s->spare.theirs.fd);
 	mpr_process_unlock();
 	return has;
 }
@@ -146,6 +150,7 @@ static void
 destroy(struct server *s)
 {
 	struct mpr_server_request end = { .ask = MPR_SERVER_END };
+	struct mpr_child spare = { .fd = -1 };
 
 	(void)mpr_request_tell(&s->connection, s->generation, &end, sizeof(end),
 			       NULL, 0);
@@ -156,7 +161,11 @@ destroy(struct server *s)
 	}
 	atomic_store(&s->pidfd, -1);
 	mproc_process_close(s->process);
+	if (!is_copy(s))
+		mpr_spare_end(&s->spare, &s->spare.plan, &spare,
+			      MPR_SPARE_NONE);
 	strike_off(s);
+	mpr_spare_forget(&s->spare);
 	mpr_plans_drop(s->plans);
 	free(s);
 }
@@ -297,10 +306,10 @@ receive_answer(const struct server *s, struct mpr_server_answer *ret_answer)
 }
 
 static int
-say_hello(const struct server *s, const struct mproc_forkserver_opts *o)
+say_hello(struct server *s, const struct mproc_forkserver_opts *o)
 {
 	struct mpr_server_hello hello = { 0 };
-	int fd = mpr_plans_fd(s->plans), r = 0;
+	int fds[2] = { mpr_plans_fd(s->plans), -1 }, r = 0;
 
 	if (o->preload) {
 		hello.has_preload = 1;
@@ -310,9 +319,15 @@ say_hello(const struct server *s, const struct mproc_forkserver_opts *o)
 	}
 	if (r < 0)
 		return r;
-	return fd < 0 ? -EPIPE :
-			mpr_request_tell(&s->connection, s->generation, &hello,
-					 sizeof(hello), &fd, 1);
+	if (fds[0] < 0)
+		return -EPIPE;
+	r = mpr_spare_connect(&s->spare);
+	if (r < 0)
+		return mpr_fail(r, "a connection to the fork server: %s",
+				mproc_strerror(r));
+	fds[1] = s->spare.theirs.fd;
+	return mpr_request_tell(&s->connection, s->generation, &hello,
+				sizeof(hello), fds, 2);
 }
 
 /* It has ended before it could serve. Returns -EPIPE if it was killed, or has
@@ -331,7 +346,7 @@ judge_end(const struct server *s)
 /* Has it run the preload function, and waits for that; @ret_preloads tells whether
  * it has come so far. Returns -EPIPE if it was killed meanwhile. */
 static int
-greet(const struct server *s, const struct mproc_forkserver_opts *o,
+greet(struct server *s, const struct mproc_forkserver_opts *o,
       bool *ret_preloads)
 {
 	struct mpr_server_answer answer = { .preloads = 1 };
@@ -367,6 +382,8 @@ make(struct server **ret_s)
 	s->connection.fd = -1;
 	s->pidfd = -1;
 	mpr_child_at_fork(mpr_forkserver_forget);
+	s->spare.orders.fd = -1;
+	s->spare.theirs.fd = -1;
 	r = mpr_plans_new(&s->plans);
 	if (r < 0) {
 		free(s);
@@ -482,8 +499,137 @@ ask(const struct server *s, mproc_process *p, const struct mpr_call *call,
 	if (r < 0)
 		return r;
 	p->record = p->plan.record;
-	r = mpr_request_send(&s->connection, s->generation, &p->plan, o);
+	r = mpr_request_send(&s->connection, s->generation, &p->plan, 0, o);
 	return r < 0 ? r : wait_for_id(s, p->record, o);
+}
+
+/* Until the spare has said how its order went. Returns 0; -EPIPE if it died before. */
+static int
+wait_for_spare(const struct server *s, const mproc_process *p)
+{
+	struct mpr_record *record = p->record;
+	uint32_t ticket;
+	bool gone;
+
+	mpr_record_look_out(record, false);
+	for (;;) {
+		gone = mpr_child_is_gone(&p->child);
+		if (is_copy(s))
+			return not_ours();
+		ticket = mpr_parker_ticket(&record->starter);
+		if (atomic_load(&record->setup))
+			return 0;
+		if (gone)
+			return -EPIPE;
+		mpr_parker_wait(&record->starter, ticket,
+				mproc_now() + LOOK_EVERY);
+	}
+}
+
+/* Its slot, with the plan in it, is @p's from then on. Returns 0; -EAGAIN if there is
+ * none, or the server is to be asked; another error, and the spare stays. */
+static int
+take_spare(struct server *s, mproc_process *p, const struct mpr_call *call,
+	   const struct mproc_process_opts *o)
+{
+	int r = -EAGAIN;
+
+	if (!mpr_spare_take(&s->spare))
+		return -EAGAIN;
+	/* What its server has begun with may be out of date by now. */
+	if (mpr_plans_fd(s->plans) >= 0 &&
+	    !mpr_child_is_gone(&s->process->child))
+		r = mpr_plan_make_reserved(&s->spare.plan, call, p->name, o);
+	if (r < 0) {
+		mpr_spare_leave(&s->spare, MPR_SPARE_ASKED);
+		return r;
+	}
+	mpr_spare_hand_over(&s->spare, &p->plan);
+	p->record = p->plan.record;
+	return 0;
+}
+
+/* Returns 0 if it has its order, or may have it: nobody may have been there to get it.
+ * An error: it has none. */
+static int
+order_spare(struct server *s, mproc_process *p, const struct mproc_process_opts *o)
+{
+	int r;
+
+	if (mpr_spare_meet(&s->spare, &p->child, 0) == 0 &&
+	    mpr_child_is_gone(&p->child))
+		return -EPIPE;
+	r = mpr_request_send(&s->spare.orders, s->generation, &p->plan,
+			     s->spare.number, o);
+	return r == -EPIPE ? 0 : r;
+}
+
+/* Returns its id; -EAGAIN if there is none, or it has died, and the server is to be
+ * asked; another error. All that the start comes by is @p's, which has it closed in a
+ * copy, too. */
+static pid_t
+ask_spare(struct server *s, mproc_process *p, const struct mpr_call *call,
+	  const struct mproc_process_opts *o)
+{
+	int r = take_spare(s, p, call, o);
+	pid_t pid;
+
+	if (r < 0)
+		return r;
+	r = order_spare(s, p, o);
+	/* Most times it is there. Otherwise the server may be about to make it, with
+	 * or without an order. */
+	pid = (pid_t)atomic_load(&p->record->pid);
+	if (!pid)
+		pid = wait_for_id(s, p->record, o);
+	if (r == 0 && pid > 0)
+		r = mpr_spare_meet(&s->spare, &p->child, pid);
+	if (r == 0 && pid > 0)
+		r = wait_for_spare(s, p);
+	if (is_copy(s))
+		return mpr_process_check(p);
+	if (r == 0 && pid > 0) {
+		mpr_spare_leave(&s->spare, MPR_SPARE_NONE);
+		return pid;
+	}
+	/* A child that could not be made then may be to be had now; but no spare is
+	 * asked for again. */
+	mpr_spare_end(&s->spare, &p->plan, &p->child,
+		      pid < 0 && pid != -EPIPE ? MPR_SPARE_REFUSED :
+						 MPR_SPARE_NONE);
+	p->record = NULL;
+	return -EAGAIN;
+}
+
+static void
+ask_for_spare(struct server *s)
+{
+	struct mpr_server_request request = { .ask = MPR_SERVER_SPARE,
+					      .parent = mpr_task_pid() };
+	int r = mpr_plan_reserve(&s->spare.plan, s->plans);
+
+	if (r == 0) {
+		request.slot = mpr_plans_number(s->plans, &s->spare.plan.shmem);
+		request.spare = ++s->spare.number;
+		r = mpr_request_tell(&s->connection, s->generation, &request,
+				     sizeof(request), NULL, 0);
+		if (r < 0)
+			mpr_plan_free(&s->spare.plan);
+	}
+	mpr_spare_leave(&s->spare, r < 0 ? MPR_SPARE_NONE : MPR_SPARE_ASKED);
+}
+
+void
+mpr_forkserver_started(void)
+{
+	int before = mpr_thread_forbid_cancel();
+	struct server *s = hold();
+
+	if (s && mpr_spare_is_wanted(&s->spare))
+		ask_for_spare(s);
+	if (s)
+		drop(s);
+	mpr_thread_allow_cancel(before);
 }
 
 pid_t
@@ -507,7 +653,9 @@ mpr_forkserver_fork(mproc_process *p, const struct mpr_call *call,
 			r = get(&s);
 		if (r < 0)
 			return r;
-		pid = ask(s, p, call, &o);
+		pid = ask_spare(s, p, call, &o);
+		if (pid == -EAGAIN)
+			pid = ask(s, p, call, &o);
 		if (pid < 0) {
 			mpr_plan_free(&p->plan);
 			p->record = NULL;
@@ -532,6 +680,7 @@ mpr_forkserver_forget(void)
 	for (; s; s = s->next) {
 		mpr_file_close(&s->connection);
 		mpr_child_close_copy(atomic_load(&s->pidfd));
+		mpr_spare_forget(&s->spare);
 	}
 	atomic_store(&all, NULL);
 	atomic_store(&current, NULL);

@@ -10,9 +10,13 @@
 #include "process/handle.h"
 
 /* Has it fork a child of this process, for @p, which becomes the owner of a plan and
- * a record. Returns the child's id, or a negative error. */
+ * a record, and may have its child open already. Returns the child's id, or a negative
+ * error. */
 pid_t mpr_forkserver_fork(mproc_process *p, const struct mpr_call *call,
 			  const struct mproc_process_opts *o);
+
+/* Such a start has come to its end: has the server get ready for the next one. */
+void mpr_forkserver_started(void);
 
 /* In a forked child: its parent's is none of ours. */
 void mpr_forkserver_forget(void);

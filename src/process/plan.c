@@ -188,9 +188,24 @@ make_file(struct mpr_plan_file *ret_f, size_t size, struct mpr_plans *plans)
 }
 
 int
-mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
-	      const char *name, const struct mproc_process_opts *o,
-	      struct mpr_plans *plans)
+mpr_plan_reserve(struct mpr_plan_file *ret_f, struct mpr_plans *plans)
+{
+	struct mpr_plan_file f = { .plans = plans };
+	int r = mpr_plans_take(plans, MPR_PLANS_SLOT_SIZE, &f.shmem);
+
+	if (r < 0)
+		return r;
+	find_parts(&f);
+	mpr_record_init(f.record);
+	*ret_f = f;
+	return 0;
+}
+
+/* In @reserved, or in a file that *@ret_f is the first to have. */
+static int
+make(struct mpr_plan_file *ret_f, const struct mpr_call *call, const char *name,
+     const struct mproc_process_opts *o, struct mpr_plans *plans,
+     const struct mpr_plan_file *reserved)
 {
 	struct mpr_plan plan = {
 		.magic = MAGIC,
@@ -246,6 +261,12 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 	plan.pass_at = take(&at, (n_keep + 3) * sizeof(struct mpr_pass));
 	plan.sockets_at = take(&at, n_conns *
 					    sizeof(struct mpr_handover_socket));
+	if (reserved) {
+		*ret_f = *reserved;
+		r = at <= reserved->shmem.size ?
+			    mpr_plans_check(reserved->plans) : -EAGAIN;
+		return r == 0 ? fill(ret_f, call, o, &plan) : r;
+	}
 	r = make_file(ret_f, mpr_round_up(at, PAGE), plans);
 	if (r < 0)
 		return r;
@@ -253,6 +274,24 @@ mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 	if (r < 0)
 		mpr_plan_free(ret_f);
 	return r;
+}
+
+int
+mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
+	      const char *name, const struct mproc_process_opts *o,
+	      struct mpr_plans *plans)
+{
+	return make(ret_f, call, name, o, plans, NULL);
+}
+
+int
+mpr_plan_make_reserved(const struct mpr_plan_file *reserved,
+		       const struct mpr_call *call, const char *name,
+		       const struct mproc_process_opts *o)
+{
+	struct mpr_plan_file f;
+
+	return make(&f, call, name, o, NULL, reserved);
 }
 
 int
@@ -333,11 +372,17 @@ mpr_plan_open(struct mpr_plan_file *ret_f, int fd)
 	return r;
 }
 
-int
-mpr_plan_open_slot(struct mpr_plan_file *ret_f, const struct mpr_shmem *slot)
+void
+mpr_plan_open_reserved(struct mpr_plan_file *ret_f, const struct mpr_shmem *slot)
 {
 	*ret_f = (struct mpr_plan_file){ .shmem = *slot };
 	find_parts(ret_f);
+}
+
+int
+mpr_plan_open_slot(struct mpr_plan_file *ret_f, const struct mpr_shmem *slot)
+{
+	mpr_plan_open_reserved(ret_f, slot);
 	return check(ret_f, ret_f->plan->nonce);
 }
 

@@ -95,6 +95,16 @@ int mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
 		  const char *name, const struct mproc_process_opts *o,
 		  struct mpr_plans *plans);
 
+/* A slot for one that is made later; its record is there now. Returns 0, or what
+ * mpr_plans_take() gives. */
+int mpr_plan_reserve(struct mpr_plan_file *ret_f, struct mpr_plans *plans);
+
+/* Makes it there. The same errors, which leave the slot reserved; -EAGAIN if it is too
+ * small; -ECHILD: mpr_plans_check(). */
+int mpr_plan_make_reserved(const struct mpr_plan_file *reserved,
+			   const struct mpr_call *call, const char *name,
+			   const struct mproc_process_opts *o);
+
 /* Whether a new image has the default arena, in which @arg lies, or @arg is only a
  * number. */
 bool mpr_plan_can_pass(const void *arg);
@@ -122,6 +132,10 @@ int mpr_plan_open(struct mpr_plan_file *ret_f, int fd);
 /* The same for one in a slot. */
 int mpr_plan_open_slot(struct mpr_plan_file *ret_f,
 		       const struct mpr_shmem *slot);
+
+/* The same for one that has no plan yet. */
+void mpr_plan_open_reserved(struct mpr_plan_file *ret_f,
+			    const struct mpr_shmem *slot);
 
 /* What is at one of the offsets; NULL for 0. */
 const void *mpr_plan_at(const struct mpr_plan_file *f, uint64_t offset);

@@ -290,7 +290,7 @@ static int
 open_child(mproc_process *p, pid_t pid, bool setup,
 	   const struct mproc_process_opts *o)
 {
-	int r = mpr_child_open(&p->child, pid);
+	int r = p->child.fd >= 0 ? 0 : mpr_child_open(&p->child, pid);
 
 	p->started = mproc_now();
 	if (r < 0)
@@ -577,7 +577,9 @@ mpr_process_let_go(mproc_process *p)
 	/* By the order, which comes after it, the child knows that it is meant. */
 	atomic_store(&p->record->pid, (uint32_t)p->child.pid);
 	order(p, MPR_RECORD_GO);
-	if (p->plan.shmem.base)
+	if (p->plan.plans)
+		mpr_forkserver_started();
+	else if (p->plan.shmem.base)
 		mpr_plan_close(&p->plan);
 }
 

@@ -63,8 +63,8 @@ add_stream(struct parcel *parcel, int stream, struct mproc_stdio s)
 }
 
 static int
-pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
-     const struct mproc_process_opts *o)
+pack(struct parcel *parcel, const struct mpr_plan_file *plan, int32_t spare,
+     int directory, const struct mproc_process_opts *o)
 {
 	const struct mpr_handover_socket *sockets =
 		mpr_plan_at(plan, plan->plan->sockets_at);
@@ -75,6 +75,7 @@ pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
 		.slot = plan->plans ? mpr_plans_number(plan->plans,
 						       &plan->shmem) :
 				      MPR_SERVER_NO_SLOT,
+		.spare = spare,
 	};
 	parcel->n = 0;
 	parcel->fds[parcel->n++] = directory;
@@ -93,7 +94,7 @@ pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
 						   directory : o->keep_fds[i];
 	}
 	/* Looked at again: the number lies in shared memory, and so does what
-	 * check_room() has counted. */
+	 * mpr_request_check() has counted. */
 	for (int i = 0, n = plan->plan->n_sockets; i < n && r == 0; i++) {
 		if (parcel->n == MPR_COURIER_FDS)
 			return mpr_fail(-EBADMSG, "the plan of a process is corrupt");
@@ -105,7 +106,8 @@ pack(struct parcel *parcel, const struct mpr_plan_file *plan, int directory,
 
 int
 mpr_request_send(const struct mpr_file *to, uint64_t generation,
-		 const struct mpr_plan_file *plan, const struct mproc_process_opts *o)
+		 const struct mpr_plan_file *plan, int32_t spare,
+		 const struct mproc_process_opts *o)
 {
 	int directory = mpr_fds_directory(), r;
 	struct parcel parcel;
@@ -113,7 +115,7 @@ mpr_request_send(const struct mpr_file *to, uint64_t generation,
 	if (directory < 0)
 		return mpr_fail(directory, "the working directory: %s",
 				mproc_strerror(directory));
-	r = pack(&parcel, plan, directory, o);
+	r = pack(&parcel, plan, spare, directory, o);
 	if (r == 0)
 		r = mpr_request_tell(to, generation, &parcel.request,
 				     sizeof(parcel.request), parcel.fds,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is sent to a fork server by the process that it works for.
+ * What is sent to a fork server, and to its spare, by the process that it works for.
  */
 #ifndef MPR_PROCESS_REQUEST_H
 #define MPR_PROCESS_REQUEST_H
@@ -22,8 +22,10 @@ int mpr_request_check(const struct mproc_process_opts *o);
 int mpr_request_tell(const struct mpr_file *to, uint64_t generation,
 		     const void *message, size_t len, const int *fds, int n);
 
-/* Has a child forked by @plan. Returns the same, or what mpr_fds_directory() does. */
+/* Has a child made by @plan: the server forks it, or it is the spare of that number.
+ * Returns the same, or what mpr_fds_directory() does. */
 int mpr_request_send(const struct mpr_file *to, uint64_t generation,
-		     const struct mpr_plan_file *plan, const struct mproc_process_opts *o);
+		     const struct mpr_plan_file *plan, int32_t spare,
+		     const struct mproc_process_opts *o);
 
 #endif

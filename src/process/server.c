@@ -39,6 +39,8 @@ struct birth {
 	struct mpr_plan_file plan;
 	int n;
 	int connection;
+	int orders; /* a spare's connection */
+	int life; /* the server's pidfd; or -1: it makes no spares */
 	struct mpr_ambience ours;
 	struct mpr_start start;
 	struct mpr_file promise;
@@ -210,7 +212,6 @@ prepare(struct birth *b)
 		.outlives = plan->outlives,
 		.fostered = true,
 	};
-	mpr_ambience_note(&b->ours);
 	mpr_plan_options(&b->plan, &b->opts);
 	if (!b->opts.no_report)
 		mpr_crash_plan(&b->start.crash);
@@ -240,9 +241,21 @@ load_entry(struct birth *b)
 		b->start.call.arg = b->arg;
 }
 
-/* The child's whole life, from the fork on. */
+/* What the server has is none of the child's. */
+MPR_CHILD_PATH static void
+leave_server(const struct birth *b)
+{
+	mpr_stdio_forget();
+	mpr_self_forget();
+	mpr_queue_fd_forget();
+	mpr_forkserver_forget();
+	mpr_handover_keep(NULL, 0, false);
+	mpr_fds_close(b->connection);
+}
+
+/* The child's whole life, from the fork on, or from a spare's order. */
 MPR_CHILD_PATH MPR_NOINLINE static noreturn void
-live(struct birth *b)
+live(struct birth *b, bool was_spare)
 {
 	const struct mpr_plan *plan = b->plan.plan;
 	int r;
@@ -250,15 +263,13 @@ live(struct birth *b)
 	/* First, as what follows unblocks what it needs. */
 	mpr_ambience_take(&plan->ambience, &b->ours);
 	mpr_child_follow(&b->start.bond);
-	mpr_stdio_forget();
-	mpr_self_forget();
-	mpr_queue_fd_forget();
-	mpr_forkserver_forget();
+	if (!was_spare)
+		leave_server(b);
 	mpr_keyboard_heed(&keyboard);
-	/* Ends that the server has are none of the child's. Closed now, as what the
-	 * child is to have may come to their numbers. */
-	mpr_handover_keep(NULL, 0, false);
-	mpr_fds_close(b->connection);
+	/* Closed now, as what the child is to have may come to their numbers. */
+	mpr_fds_close(b->orders);
+	if (b->life >= 0)
+		mpr_fds_close(b->life);
 	if (!has_slot(b))
 		mpr_fds_close(plans.file.fd);
 	mproc_set_exit_limit((mproc_timeout){ plan->exit_limit });
@@ -293,6 +304,14 @@ forget(struct birth *b)
 		mpr_shmem_unmap_only(&b->plan.shmem);
 }
 
+/* Returns false if there is no such slot. */
+static bool
+show_slot(const struct birth *b, struct mpr_shmem *ret_slot)
+{
+	return b->request.slot >= 0 && b->request.slot < MPR_PLANS_SLOTS &&
+	       mpr_plans_show(&plans, b->request.slot, ret_slot) == 0;
+}
+
 /* Returns false if there is none. */
 static bool
 open_plan(struct birth *b)
@@ -301,16 +320,103 @@ open_plan(struct birth *b)
 
 	if (!has_slot(b))
 		return b->n > PLAN && mpr_plan_open(&b->plan, b->fds[PLAN]) == 0;
-	return b->request.slot >= 0 && b->request.slot < MPR_PLANS_SLOTS &&
-	       mpr_plans_show(&plans, b->request.slot, &slot) == 0 &&
-	       mpr_plan_open_slot(&b->plan, &slot) == 0;
+	return show_slot(b, &slot) && mpr_plan_open_slot(&b->plan, &slot) == 0;
+}
+
+/* The starter gets hold of it by a descriptor, as whoever has only its id may find
+ * another process by that, if it dies and others reap it. */
+static void
+say_ready(const struct birth *b)
+{
+	struct mpr_server_ready ready = { .spare = b->request.spare,
+					  .pid = mpr_task_pid() };
+	struct mpr_child me = { .fd = -1 };
+
+	(void)mpr_child_open(&me, ready.pid);
+	(void)mpr_courier_send(b->orders, &ready, sizeof(ready), &me.fd,
+			       me.fd >= 0);
+	mpr_child_close(&me);
+}
+
+/* What is still there for another one was for one that has died. Nobody waits for one
+ * that gets no order: it was not started. */
+static void
+receive_order(struct birth *b)
+{
+	int32_t spare = b->request.spare;
+	bool is_ready = false;
+
+	for (;;) {
+		/* Whoever waits for it already gets hold of it by its id. */
+		if (!is_ready && !mpr_courier_await(b->orders, 0)) {
+			say_ready(b);
+			is_ready = true;
+		}
+		if (!mpr_courier_await_beside(b->orders, b->life))
+			mpr_child_exit(0);
+		b->n = mpr_courier_receive(b->orders, &b->request,
+					   sizeof(b->request), b->fds);
+		if (b->n < 0)
+			mpr_child_exit(0);
+		if (b->request.spare == spare)
+			return;
+		while (b->n > 0)
+			mpr_fds_close(b->fds[--b->n]);
+	}
+}
+
+static noreturn void
+wait_as_spare(struct birth *b)
+{
+	int r;
+
+	b->start.bond = (struct mpr_child_bond){
+		.parent = b->request.parent,
+		.signal = MPR_CHILD_ORPHANED,
+		.blocked = mpr_ambience_blocks(&b->ours, MPR_CHILD_ORPHANED),
+		.fostered = true,
+	};
+	mpr_child_follow(&b->start.bond);
+	leave_server(b);
+	receive_order(b);
+	if (mpr_plan_open_slot(&b->plan, &b->plan.shmem) < 0)
+		mpr_child_exit(0);
+	if (b->n < b->request.n)
+		refuse(b, MPR_SETUP_DESCRIPTORS, -EMFILE);
+	r = prepare(b);
+	if (r < 0)
+		refuse(b, MPR_SETUP_FORK, r);
+	live(b, true);
+}
+
+/* @b is as good as new afterwards. */
+MPR_CHILD_PATH static void
+fork_child(struct birth *b, const struct mpr_sibling *sibling, bool as_spare)
+{
+	pid_t pid;
+
+	/* What the preload function has joined, the child would be taken for
+	 * having. */
+	mpr_self_leave();
+	/* So that its page is there: a kernel that has to fetch it gives up if we
+	 * are killed meanwhile, and the child would have no id. */
+	atomic_store(&b->plan.record->pid, 0);
+	pid = mpr_sibling_fork(sibling, &b->plan.record->pid);
+	if (pid == 0 && as_spare)
+		wait_as_spare(b);
+	if (pid == 0)
+		live(b, false);
+	if (pid < 0)
+		tell_failure(b->plan.record, MPR_SETUP_FORK, pid);
+	else
+		mpr_parker_wake(&b->plan.record->starter);
+	forget(b);
 }
 
 /* Returns false if it cannot tell the starter what came of it. */
 MPR_CHILD_PATH MPR_NOINLINE static bool
 fork_one(struct birth *b, const struct mpr_sibling *sibling)
 {
-	pid_t pid;
 	int r;
 
 	if (!open_plan(b))
@@ -321,26 +427,34 @@ fork_one(struct birth *b, const struct mpr_sibling *sibling)
 		forget(b);
 		return true;
 	}
+	mpr_ambience_note(&b->ours);
 	r = prepare(b);
 	if (r < 0) {
 		tell_failure(b->plan.record, MPR_SETUP_FORK, r);
 		forget(b);
 		return true;
 	}
-	/* What the preload function has joined, the child would be taken for
-	 * having. */
-	mpr_self_leave();
-	/* So that its page is there: a kernel that has to fetch it gives up if we
-	 * are killed meanwhile, and the child would have no id. */
-	atomic_store(&b->plan.record->pid, 0);
-	pid = mpr_sibling_fork(sibling, &b->plan.record->pid);
-	if (pid == 0)
-		live(b);
-	if (pid < 0)
-		tell_failure(b->plan.record, MPR_SETUP_FORK, pid);
-	else
-		mpr_parker_wake(&b->plan.record->starter);
-	forget(b);
+	fork_child(b, sibling, false);
+	return true;
+}
+
+/* Returns as fork_one(). */
+MPR_NOINLINE static bool
+fork_spare(struct birth *b, const struct mpr_sibling *sibling)
+{
+	struct mpr_shmem slot;
+
+	if (!show_slot(b, &slot))
+		return false;
+	mpr_plan_open_reserved(&b->plan, &slot);
+	b->n = 0;
+	if (b->life < 0) {
+		tell_failure(b->plan.record, MPR_SETUP_FORK, -ENOSYS);
+		forget(b);
+		return true;
+	}
+	mpr_ambience_note(&b->ours);
+	fork_child(b, sibling, true);
 	return true;
 }
 
@@ -365,7 +479,7 @@ preload(const struct mpr_server_hello *hello, int connection)
 }
 
 static struct mpr_server_answer
-greet(int connection, int *ret_r)
+greet(int connection, int *ret_orders, int *ret_r)
 {
 	struct mpr_server_answer answer = { .error = 0 };
 	struct mpr_server_hello hello;
@@ -375,35 +489,53 @@ greet(int connection, int *ret_r)
 	*ret_r = n < 0 ? n : 0;
 	if (n < 0)
 		return answer;
-	answer.error = n == 1 ? mpr_plans_adopt(&plans, fds[0]) : -EMFILE;
+	answer.error = n == 2 ? mpr_plans_adopt(&plans, fds[0]) : -EMFILE;
+	*ret_orders = n == 2 ? fds[1] : -1;
 	if (answer.error == 0)
 		answer = preload(&hello, connection);
 	mpr_stdio_flush();
 	return answer;
 }
 
-static void
-serve(int connection, const struct mpr_sibling *sibling)
+static bool
+do_request(struct birth *b, const struct mpr_sibling *sibling)
 {
-	struct birth b = { .connection = connection };
+	switch (b->request.ask) {
+	case MPR_SERVER_FORK:
+		return fork_one(b, sibling);
+	case MPR_SERVER_SPARE:
+		return fork_spare(b, sibling);
+	}
+	return false;
+}
 
+static void
+serve(int connection, int orders, const struct mpr_sibling *sibling)
+{
+	struct birth b = { .connection = connection, .orders = orders };
+	struct mpr_child us = { .fd = -1 };
+
+	/* With one CPU, to fork ahead saves nothing. */
+	mpr_ambience_note(&b.ours);
+	if (!mpr_ambience_has_one_cpu(&b.ours))
+		(void)mpr_child_open(&us, mpr_task_pid());
+	b.life = us.fd;
 	do
 		b.n = mpr_courier_receive(connection, &b.request,
 					  sizeof(b.request), b.fds);
-	while (b.n >= 0 && b.request.ask == MPR_SERVER_FORK &&
-	       fork_one(&b, sibling));
+	while (b.n >= 0 && do_request(&b, sibling));
 }
 
 int
 mpr_server_run(void *arg)
 {
-	int connection = *(int *)arg, r;
+	int connection = *(int *)arg, orders, r;
 	struct mpr_server_answer answer;
 	struct mpr_sibling sibling;
 	pid_t us = mpr_task_pid();
 
 	mpr_keyboard_ignore(&keyboard);
-	answer = greet(connection, &r);
+	answer = greet(connection, &orders, &r);
 	/* A child that the preload function has forked may return from it, too: what
 	 * it made would be the server's children, and nobody's that asks. */
 	if (r < 0 || mpr_task_pid() != us)
@@ -412,6 +544,6 @@ mpr_server_run(void *arg)
 		answer.error = mpr_sibling_prepare(&sibling);
 	r = mpr_courier_send(connection, &answer, sizeof(answer), NULL, 0);
 	if (r == 0 && answer.error == 0 && answer.code == 0)
-		serve(connection, &sibling);
+		serve(connection, orders, &sibling);
 	return 0;
 }

@@ -9,6 +9,13 @@
  * that there was an error, or for the end of the server. Once that has ended, no id
  * will come: a kill at any instruction leaves it clear whether there is a child. So
  * a server that cannot tell of an error, as it cannot map the plan, ends.
+ *
+ * It is asked for a spare in the same way: a child that is forked ahead of its need,
+ * and has a slot, but no plan yet. The spare says that it is there, and hands out its
+ * pidfd; then it waits, on a connection of its own with the starter, for its order:
+ * what would be the request to fork it. It goes on as a child that was forked then.
+ * There is one at most, so an order for another one was for one that has died. It ends
+ * with the server, and when the starter closes that connection.
  */
 #ifndef MPR_PROCESS_SERVER_H
 #define MPR_PROCESS_SERVER_H
@@ -19,10 +26,12 @@
 
 enum mpr_server_ask {
 	MPR_SERVER_FORK,
+	MPR_SERVER_SPARE,
 	MPR_SERVER_END,
 };
 
-/* The first message; with it comes the file that has the slots. */
+/* The first message; with it come the file that has the slots, and the end of the
+ * connection by which spares get their orders. */
 struct mpr_server_hello {
 	int32_t has_preload;
 	struct mpr_module module;
@@ -45,6 +54,15 @@ struct mpr_server_request {
 	int32_t streams[3]; /* number of the descriptor */
 	int32_t keep; /* number of the first one */
 	int32_t n; /* how many there are in all */
+	int32_t spare; /* number of one that is to be, or gets its order; or 0 */
+	int32_t parent; /* of one that is to be, and has no plan to say that */
+};
+
+/* A spare's word that it is there. With it comes its pidfd, unless there was no room for
+ * that. */
+struct mpr_server_ready {
+	int32_t spare; /* number */
+	int32_t pid;
 };
 
 /* To the first message: that the preload function is run now; then 0, or an error,

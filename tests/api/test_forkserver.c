@@ -32,6 +32,7 @@ struct board {
 
 static int preloaded;
 static struct board *board; /* of the test */
+static bool has_spare; /* what it starts is a spare first */
 
 static int
 setup(void **state)
@@ -47,10 +48,23 @@ teardown(void **state)
 {
 	mproc_forkserver_stop();
 	mproc_free(board);
+	has_spare = false;
 	return mpt_teardown(state);
 }
 
+static int
+setup_with_spare(void **state)
+{
+	has_spare = true;
+	return setup(state);
+}
+
 #define server_test(f) { #f, f, setup, teardown, (void *)(uintptr_t)#f }
+
+/* By a spare: the server has none before the second start. */
+#define spare_test(f)                                                        \
+	{ #f "_by_a_spare", f, setup_with_spare, teardown,                   \
+	  (void *)(uintptr_t)#f "_by_a_spare" }
 
 /* What the server can be reached by. */
 static unsigned
@@ -80,14 +94,6 @@ preload(void *arg)
 	return 0;
 }
 
-static void
-start_server(void)
-{
-	assert_int_equal(mproc_forkserver_start(MPROC_OPTS(
-		mproc_forkserver_opts, .preload = preload,
-		.preload_arg = board)), 0);
-}
-
 static int
 run(mproc_entry *fn, void *arg)
 {
@@ -103,6 +109,16 @@ tell_preloaded(void *arg)
 {
 	(void)arg;
 	return preloaded;
+}
+
+static void
+start_server(void)
+{
+	assert_int_equal(mproc_forkserver_start(MPROC_OPTS(
+		mproc_forkserver_opts, .preload = preload,
+		.preload_arg = board)), 0);
+	for (int i = 0; i < 2 && has_spare; i++)
+		assert_int_equal(run(tell_preloaded, NULL), 41);
 }
 
 static void
@@ -719,6 +735,15 @@ main(void)
 		server_test(children_have_no_connection_of_the_server),
 		server_test(a_forked_process_has_its_own),
 		server_test(servers_are_killed_while_threads_start_processes),
+		spare_test(children_go_on_without_it),
+		spare_test(children_have_what_their_starter_has_now),
+		spare_test(the_keyboard_does_not_end_it),
+		spare_test(children_are_the_starters_own),
+		spare_test(there_may_be_many_at_a_time),
+		spare_test(an_argument_is_the_childs_own),
+		spare_test(children_are_whole_to_the_c_library),
+		spare_test(a_forked_process_has_its_own),
+		spare_test(servers_are_killed_while_threads_start_processes),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);

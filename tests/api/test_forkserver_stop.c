@@ -363,8 +363,9 @@ fds_of_a_forked_child(void)
 	return (unsigned)WEXITSTATUS(status);
 }
 
-/* The connection, the file of plans and the pidfd are its starter's alone. The file is
- * there for longer than the server, as long as there is a plan in it. */
+/* Two connections, of one both ends, the file of plans and the pidfd are its starter's
+ * alone. The file is there for longer than the server, as long as there is a plan in
+ * it. */
 static void
 a_forked_child_has_none_of_its_descriptors(void **state)
 {
@@ -373,7 +374,7 @@ a_forked_child_has_none_of_its_descriptors(void **state)
 
 	(void)state;
 	assert_int_equal(start_server(preload), 0);
-	assert_int_equal(mpt_fd_count(), fds + 2 + pidfds);
+	assert_int_equal(mpt_fd_count(), fds + 4 + pidfds);
 	assert_int_equal(fds_of_a_forked_child(), fds);
 	p = start_with(tell_preloaded, NULL, SERVED(.name = NULL));
 	assert_int_equal(mproc_forkserver_stop(), 0);

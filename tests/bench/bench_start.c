@@ -2,8 +2,9 @@
 /*
  * Start and join by each method, in a small process and in one of 2 GiB: spawn
  * against posix_spawn and waitpid of the same program, which returns from main()
- * at once; the fork server against _Fork, _exit and waitpid of the small process;
- * and each against Python's. Python's time is its own, without the interpreter's
+ * at once; the fork server against _Fork, _exit and waitpid of the small process, one
+ * behind the other and with pauses, in which it can get ready for the next start; and
+ * each against Python's. Python's time is its own, without the interpreter's
  * start. (Fork is bench_process.c's.)
  *
  * Usage: bench_start [rounds]
@@ -19,6 +20,7 @@
 
 #define ROUNDS 9
 #define TIMES 40
+#define PAUSE_US 1000 /* where there is one */
 #define CODE 7
 #define LARGE ((size_t)2 << 30)
 
@@ -31,12 +33,22 @@ nothing(void *arg)
 	return CODE;
 }
 
-static double
-by_method(int method)
+/* Two rows have pauses; they are not counted. */
+static int64_t
+begin(bool pauses)
 {
-	int64_t start = mproc_now();
+	if (pauses)
+		usleep(PAUSE_US);
+	return mproc_now();
+}
+
+static double
+by_method(int method, bool pauses)
+{
+	int64_t ns = 0;
 
 	for (int i = 0; i < TIMES; i++) {
+		int64_t start = begin(pauses);
 		mproc_process *p;
 		int code;
 
@@ -47,8 +59,9 @@ by_method(int method)
 		    mproc_process_exitcode(p, &code) < 0 || code != CODE)
 			bench_die(mproc_error_detail());
 		mproc_process_close(p);
+		ns += mproc_now() - start;
 	}
-	return (double)(mproc_now() - start) / TIMES;
+	return (double)ns / TIMES;
 }
 
 static void
@@ -78,20 +91,23 @@ by_posix_spawn(char *name)
 }
 
 static double
-by_fork(void)
+by_fork(bool pauses)
 {
-	int64_t start = mproc_now();
+	int64_t ns = 0;
 	pid_t pid;
 
 	for (int i = 0; i < TIMES; i++) {
+		int64_t start = begin(pauses);
+
 		/* In a child of fork(3) functions of libmproc's run, which close
 		 * what it has of the fork server: that is not bare. */
 		pid = _Fork();
 		if (pid == 0)
 			_exit(CODE);
 		await(pid);
+		ns += mproc_now() - start;
 	}
-	return (double)(mproc_now() - start) / TIMES;
+	return (double)ns / TIMES;
 }
 
 /* As a file, as Python's children import it. */
@@ -143,8 +159,8 @@ by_python(const char *method)
 }
 
 struct columns {
-	double *spawn, *raw_spawn, *server, *raw_fork;
-	double *spawn_ratio, *server_ratio;
+	double *spawn, *raw_spawn, *server, *raw_fork, *paused, *raw_paused;
+	double *spawn_ratio, *server_ratio, *paused_ratio;
 };
 
 static void
@@ -154,6 +170,9 @@ make_columns(struct columns *c, int rounds)
 	c->raw_spawn = bench_column(rounds);
 	c->server = bench_column(rounds);
 	c->raw_fork = bench_column(rounds);
+	c->paused = bench_column(rounds);
+	c->raw_paused = bench_column(rounds);
+	c->paused_ratio = bench_column(rounds);
 	c->spawn_ratio = bench_column(rounds);
 	c->server_ratio = bench_column(rounds);
 }
@@ -165,6 +184,9 @@ free_columns(struct columns *c)
 	free(c->raw_spawn);
 	free(c->server);
 	free(c->raw_fork);
+	free(c->paused);
+	free(c->raw_paused);
+	free(c->paused_ratio);
 	free(c->spawn_ratio);
 	free(c->server_ratio);
 }
@@ -174,17 +196,28 @@ static void
 measure(struct columns *c, int i, char *name, bool small)
 {
 	if (i % 2)
-		c->spawn[i] = by_method(MPROC_SPAWN);
+		c->spawn[i] = by_method(MPROC_SPAWN, false);
 	c->raw_spawn[i] = by_posix_spawn(name);
 	if (i % 2 == 0)
-		c->spawn[i] = by_method(MPROC_SPAWN);
+		c->spawn[i] = by_method(MPROC_SPAWN, false);
 	c->spawn_ratio[i] = c->spawn[i] / c->raw_spawn[i];
 	if (i % 2)
-		c->server[i] = by_method(MPROC_FORKSERVER);
-	c->raw_fork[i] = small ? by_fork() : 0;
+		c->server[i] = by_method(MPROC_FORKSERVER, false);
+	c->raw_fork[i] = small ? by_fork(false) : 0;
 	if (i % 2 == 0)
-		c->server[i] = by_method(MPROC_FORKSERVER);
+		c->server[i] = by_method(MPROC_FORKSERVER, false);
 	c->server_ratio[i] = small ? c->server[i] / c->raw_fork[i] : 0;
+}
+
+static void
+measure_with_pauses(struct columns *c, int i)
+{
+	if (i % 2)
+		c->paused[i] = by_method(MPROC_FORKSERVER, true);
+	c->raw_paused[i] = by_fork(true);
+	if (i % 2 == 0)
+		c->paused[i] = by_method(MPROC_FORKSERVER, true);
+	c->paused_ratio[i] = c->paused[i] / c->raw_paused[i];
 }
 
 static double
@@ -231,6 +264,8 @@ main(int argc, char **argv)
 		bench_die(mproc_error_detail());
 	for (int i = 0; i < rounds; i++)
 		measure(&small, i, argv[0], true);
+	for (int i = 0; i < rounds; i++)
+		measure_with_pauses(&small, i);
 	memory = malloc(LARGE);
 	if (!memory)
 		bench_die("no memory");
@@ -242,6 +277,8 @@ main(int argc, char **argv)
 			  small.raw_spawn, small.spawn_ratio, rounds);
 	server = print_row("fork server, _Fork and waitpid", small.server,
 			   small.raw_fork, small.server_ratio, rounds);
+	print_row("the same with pauses", small.paused, small.raw_paused,
+		  small.paused_ratio, rounds);
 	printf("with 2 GiB: %.3f times the small one's\n",
 	       print_row("spawn, posix_spawn and waitpid", large.spawn,
 			 large.raw_spawn, large.spawn_ratio, rounds) / spawn);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fork server is killed after each instruction of making a child.
+ * The fork server is killed after each instruction of making a child, or a spare.
  */
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -25,9 +25,9 @@ struct family {
 	struct board *board;
 	struct mpr_plans *plans;
 	struct mpr_plan_file plan;
-	int connection[2];
+	int connection[2], orders[2];
 	unsigned number; /* of the case */
-	unsigned children;
+	unsigned children[2]; /* spares are counted apart */
 	struct mproc_arena_stat before;
 	unsigned fds;
 };
@@ -54,19 +54,26 @@ static void
 send_hello(const struct family *f)
 {
 	struct mpr_server_hello hello = { .has_preload = 1 };
-	int fd = mpr_plans_fd(f->plans);
+	int fds[] = { mpr_plans_fd(f->plans), f->orders[1] };
 
 	assert_int_equal(mpr_module_of((mpr_function *)begin_steps,
 				       &hello.module, &hello.entry), 0);
 	assert_int_equal(mpr_courier_send(f->connection[0], &hello,
-					  sizeof(hello), &fd, 1), 0);
+					  sizeof(hello), fds, 2), 0);
 }
 
-/* In turn: one with a slot for its plan, and one with a file. */
+/* In turn: one with a slot for its plan, one with a file, and a spare, which has a
+ * slot. Of each kind two, as the second gets another order. */
 static bool
 has_slot(const struct family *f)
 {
-	return f->number % 4 < 2;
+	return f->number % 6 / 2 != 1;
+}
+
+static bool
+is_spare(const struct family *f)
+{
+	return f->number % 6 / 2 == 2;
 }
 
 static void
@@ -74,6 +81,8 @@ send_request(struct family *f)
 {
 	struct mpr_server_request request = { .ask = MPR_SERVER_FORK,
 					      .slot = MPR_SERVER_NO_SLOT };
+	struct mpr_server_request first = { .ask = MPR_SERVER_SPARE,
+					    .parent = getpid() };
 	int directory = open(".", O_PATH | O_CLOEXEC);
 	int fds[] = { directory, 0, 2, 2, 2 }, n = 1;
 
@@ -86,8 +95,23 @@ send_request(struct family *f)
 		request.streams[i] = n++;
 	}
 	request.keep = request.n = n;
-	assert_int_equal(mpr_courier_send(f->connection[0], &request,
-					  sizeof(request), fds, n), 0);
+	if (is_spare(f)) {
+		/* Its order is there before it is, behind one for another. */
+		first.slot = request.slot;
+		first.spare = 2;
+		assert_int_equal(mpr_courier_send(f->connection[0], &first,
+						  sizeof(first), NULL, 0), 0);
+		request.spare = 1;
+		request.n = n + 1; /* who takes it fails */
+		assert_int_equal(mpr_courier_send(f->orders[0], &request,
+						  sizeof(request), fds, n), 0);
+		request.spare = 2;
+		request.n = n;
+	}
+	assert_int_equal(mpr_courier_send(is_spare(f) ? f->orders[0] :
+							f->connection[0],
+					  &request, sizeof(request), fds, n),
+			 0);
 	close(directory);
 }
 
@@ -112,6 +136,7 @@ ask(void *arg)
 				       (char[MPR_NAME_MAX]){ "child" }, &o,
 				       has_slot(f) ? f->plans : NULL), 0);
 	assert_int_equal(mpr_courier_pair(f->connection), 0);
+	assert_int_equal(mpr_courier_pair(f->orders), 0);
 	send_hello(f);
 	send_request(f);
 	assert_int_equal(mpr_courier_send(f->connection[0], &end, sizeof(end),
@@ -141,14 +166,14 @@ server_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 {
 	struct family *f = arg;
 	pid_t pid = (pid_t)atomic_load(&f->plan.record->pid);
-	bool go = f->number++ % 2 == 0;
+	bool go = f->number % 2 == 0;
 	struct mproc_arena_stat now;
 	int status;
 
 	(void)victim;
 	(void)n;
 	if (pid) {
-		f->children++;
+		f->children[is_spare(f)]++;
 		order(f->plan.record, go ? MPR_RECORD_GO : MPR_RECORD_ABORT);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_int_equal(status, go ? CODE << 8 : 0);
@@ -156,12 +181,15 @@ server_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	} else {
 		assert_false(finished);
 	}
+	f->number++;
 	assert_int_equal(waitpid(-1, &status, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
 	mpr_plan_free(&f->plan);
 	mpr_plans_drop(f->plans);
 	close(f->connection[0]);
 	close(f->connection[1]);
+	close(f->orders[0]);
+	close(f->orders[1]);
 	assert_int_equal(mpt_fd_count(), f->fds);
 	recover();
 	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
@@ -189,7 +217,8 @@ killed_while_it_makes_a_child(void **state)
 		.forks = true,
 	}, &result);
 	/* Kills before the fork, and behind it. */
-	assert_true(f.children > 1 && f.children < result.cases);
+	assert_true(f.children[0] > 1 && f.children[1] > 1);
+	assert_true(f.children[0] + f.children[1] < result.cases);
 	mproc_free(f.board);
 }
 
