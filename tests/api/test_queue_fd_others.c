@@ -142,9 +142,13 @@ close_all_and_ask(struct mpt *t, void *arg)
 
 	(void)arg;
 	close(b->fd);
-	/* A number that the parent's descriptor had, and nameless. */
+	/* A number that the parent's descriptor had, and nameless. Where the parent has a
+	 * fork server, lower ones are free as well. */
 	set = epoll_create1(EPOLL_CLOEXEC);
-	mpt_check_int(t, set, b->fd);
+	if (set != b->fd) {
+		mpt_check_int(t, dup3(set, b->fd, O_CLOEXEC), b->fd);
+		close(set);
+	}
 	fd = mproc_queue_fd(b->q);
 	mpt_check(t, fd > 2 && fd != b->fd);
 	mpt_check(t, is_open(b->fd));
