@@ -11,6 +11,7 @@
 #include <mproc/core.h>
 #include <mproc/dict.h>
 #include <mproc/export.h>
+#include <mproc/future.h>
 #include <mproc/group.h>
 #include <mproc/list.h>
 #include <mproc/lock.h>

@@ -46,7 +46,7 @@ HEADERS = {
     'namespace.h': 'containers', 'set.h': 'containers',
     'process.h': 'process',
     'group.h': 'process', 'supervisor.h': 'process',
-    'pool.h': 'pool',
+    'future.h': 'pool', 'pool.h': 'pool',
     'wait.h': 'wait',
     'manager.h': 'manager',
     'testing.h': 'testing', 'mproc_cmocka.h': 'testing',
