@@ -122,6 +122,43 @@ mproc_future_wait_many(mproc_future **fs, int n, int mode, mproc_timeout timeout
 MPROC_API int mproc_future_ready(mproc_future *f);
 
 /**
+ * mproc_future_fd() - a descriptor to poll for the end of a task
+ * @f: future
+ *
+ * The descriptor is readable (POLLIN, EPOLLIN) when the task is done, or @f was closed
+ * by another process or freed with its pool; at the latest one wake-up after that. It
+ * can be readable for another reason: the pool's keeper is dead, and has to be replaced
+ * by who waits; or in a task of the same pool, nobody has begun @f. It stays readable
+ * until mproc_future_get() or mproc_future_wait() of this process has taken care of that
+ * and says -EAGAIN or -ETIMEDOUT. So whoever polls calls one of these with MPROC_NOWAIT;
+ * in a task of the same pool, which has a descriptor, that runs the awaited task if
+ * nobody has begun it, whatever the timeout is. It is for polling only: not to be read,
+ * written or closed.
+ *
+ * It belongs to this process and this future: each call returns the same one, also in
+ * other threads. It is closed when this process calls mproc_future_close() for the
+ * future, or mproc_pool_free() for its pool, and when the process ends or executes
+ * another program. If another process has closed the future already, that call does
+ * nothing but close the descriptor, whatever is at that address by then. Take it out of
+ * an epoll set before. A child of this process has to ask for its own.
+ *
+ * Asking for a descriptor is asking for a thread, the one that mproc_queue_fd() starts
+ * as well. Who completes a task does nothing more than for one who sleeps until it is
+ * done. For many futures at once a waitset is one descriptor (mproc_waitset_fd()).
+ *
+ * Return: the descriptor, above 2 and close-on-exec, or a negative error:
+ *   -EINVAL, -EFAULT, -ESTALE  as mproc_future_get()
+ *   -EMFILE, -ENFILE  no descriptor is to be had
+ *   -EAGAIN   no thread is to be had, from the system or from the 1024 threads
+ *             that the family can have
+ *   -ENOMEM, -ENOSPC  no memory
+ *   -ENOSYS, -EPERM   the system has no eventfds, or forbids them
+ * Context: may wait for the thread for as long as that takes to begin; calls the kernel.
+ * Crash: killed inside, nothing is left.
+ */
+MPROC_API MPROC_NODISCARD int mproc_future_fd(mproc_future *f);
+
+/**
  * struct mproc_task_error - why a task has failed
  * @error:  what it has returned; or -EOWNERDEAD: workers have died with it;
  *          -ETIMEDOUT: it was not done within .task_timeout; -ECANCELED: it was

@@ -9,78 +9,8 @@
 #include "ipc/bell_priv.h"
 #include "ipc/queue_fd.h"
 #include "ipc/watched.h"
-#include "os/clock.h"
-#include "os/generation.h"
+#include "ipc/watched_fd.h"
 #include "os/thread.h"
-#include "os/waker.h"
-#include "sync/park.h"
-
-/* ns. How often who asks looks whether it is in a forked child by now, where
- * there is no watcher. */
-#define ASK_EVERY 50000000
-
-/* Under the process lock, down to answer(). */
-
-/* Has the watcher watch the queue that is OPEN as @open says; @e is its entry, or
- * NULL. */
-static int
-ask(struct mpr_watched *e, const struct mpr_attachment *at)
-{
-	int fd = e ? e->fd : -1, r;
-
-	if (!mpr_waker_is_open(fd))
-		fd = mpr_waker_open();
-	if (fd < 0)
-		return mpr_fail(fd, "no eventfd: %s", mproc_strerror(fd));
-	r = mpr_watched_start(at->arena);
-	if (r < 0)
-		mpr_fail(r, "no thread to watch queues: %s", mproc_strerror(r));
-	if (r == 0 && !e) {
-		e = mpr_watched_new_fd(at->arena, at->q);
-		if (!e)
-			r = mpr_fail(-ENOMEM, "no memory for a descriptor");
-	}
-	if (r < 0) {
-		if (!e || fd != e->fd)
-			mpr_waker_close(fd);
-		return r;
-	}
-	/* What is readable now is that of an earlier queue. */
-	mpr_waker_reset(fd);
-	e->fd = fd;
-	e->open = at->open;
-	mpr_watched_note(e, MPR_WATCHED_ASKED);
-	return 0;
-}
-
-/* Returns the descriptor; 0 if the watcher has to say something first; or an
- * error. */
-static int
-answer(const struct mpr_attachment *at)
-{
-	struct mpr_watched *e = mpr_watched_find_fd(at->q);
-	unsigned state = e ? mpr_watched_state(e) : MPR_WATCHED_FREE;
-	bool is_same = e && e->open == at->open;
-	int error;
-
-	if (state == MPR_WATCHED_FAILED) {
-		error = e->error;
-		mpr_watched_give_up(e);
-		e = NULL;
-		/* What was wrong with an earlier queue is not wrong with this
-		 * one. */
-		if (is_same)
-			return mpr_fail(error, "watching %s: %s",
-					mpr_queue_label(at->q).text,
-					mproc_strerror(error));
-	} else if (is_same && mpr_watched_runs(at->arena)) {
-		if (state == MPR_WATCHED_ASKED)
-			return 0;
-		if (state != MPR_WATCHED_CLOSED && mpr_waker_is_open(e->fd))
-			return e->fd;
-	}
-	return ask(e, at);
-}
 
 /* One attempt; returns 0 if another one is needed. */
 static int
@@ -88,7 +18,7 @@ get_fd(mproc_queue *q)
 {
 	struct mpr_attachment *at;
 	struct mpr_self *self;
-	uint32_t ticket;
+	struct mpr_watched_what what = { .q = q };
 	int r;
 
 	/* Each time: a signal handler may have forked, and we be in the
@@ -103,16 +33,8 @@ get_fd(mproc_queue *q)
 	r = mpr_self(at->arena, &self);
 	if (r < 0)
 		return r;
-	mpr_fork_lock(); /* as in mpr_bell_open() */
-	mpr_watched_lock();
-	ticket = mpr_park_ticket(self);
-	r = answer(at);
-	mpr_watched_unlock();
-	mpr_fork_unlock();
-	if (r == 0)
-		mpr_parker_wait(&self->shared->parker, ticket,
-				mproc_now() + ASK_EVERY);
-	return r;
+	what.open = at->open;
+	return mpr_watched_fd(&what, self, mpr_queue_label(q).text);
 }
 
 int
@@ -132,36 +54,15 @@ mproc_queue_fd(mproc_queue *q)
 void
 mpr_queue_fd_make_quiet(const struct mpr_attachment *at)
 {
-	struct mpr_watched *e;
-
-	mpr_watched_lock();
-	e = mpr_watched_find_fd(at->q);
-	if (e && mpr_watched_state(e) == MPR_WATCHED_READY &&
-	    e->open == at->open) {
-		mpr_waker_reset(e->fd);
-		mpr_watched_note(e, MPR_WATCHED_QUIET);
-	}
-	mpr_watched_unlock();
+	mpr_watched_fd_make_quiet(at->q, at->open);
 }
 
 void
 mpr_queue_fd_close_now(const mproc_queue *q)
 {
-	struct mpr_watched *e;
+	uint64_t open;
 
-	mpr_watched_lock();
-	e = mpr_watched_find_fd(q);
-	if (e) {
-		/* For those who poll it just now. */
-		mpr_waker_wake(e->fd);
-		mpr_waker_close(e->fd);
-		e->fd = -1;
-		if (mpr_watched_state(e) == MPR_WATCHED_FAILED)
-			mpr_watched_give_up(e);
-		else
-			mpr_watched_note(e, MPR_WATCHED_CLOSED);
-	}
-	mpr_watched_unlock();
+	(void)mpr_watched_fd_close(q, &open);
 }
 
 bool
@@ -178,14 +79,7 @@ mpr_queue_fd_is_one(int fd)
 bool
 mpr_queue_fd_has_old(const mproc_queue *q)
 {
-	const struct mpr_watched *e;
-	bool old;
-
-	mpr_watched_lock();
-	e = mpr_watched_find_fd(q);
-	old = e && e->fd >= 0 && e->open != atomic_load(&q->state);
-	mpr_watched_unlock();
-	return old;
+	return mpr_watched_fd_has_old(q, atomic_load(&q->state));
 }
 
 void

@@ -21,8 +21,8 @@ struct mpr_watched;
  * (ipc/bell.h). */
 extern _Atomic bool mpr_queue_fd_used;
 
-/* This process's descriptors, or its parent's, by their queues. Changed under the
- * process lock, and followed only there. */
+/* This process's descriptors, or its parent's, by what they are for, also if that is no
+ * queue. Changed under the process lock, and followed only there. */
 extern _Atomic(struct mpr_watched *) mpr_queue_fds[MPR_QUEUE_FD_BUCKETS];
 
 void mpr_queue_fd_make_quiet(const struct mpr_attachment *at);
@@ -32,10 +32,10 @@ bool mpr_queue_fd_is_one(int fd);
 void mpr_queue_fd_forget_now(void);
 
 static inline unsigned
-mpr_queue_fd_bucket(const mproc_queue *q)
+mpr_queue_fd_bucket(const void *object)
 {
-	/* Headers lie at multiples of 128. */
-	uint64_t hash = ((uintptr_t)q >> 7) * UINT64_C(0x9e3779b97f4a7c15);
+	/* Headers lie at multiples of 128, futures at least at multiples of 64. */
+	uint64_t hash = ((uintptr_t)object >> 6) * UINT64_C(0x9e3779b97f4a7c15);
 
 	return (unsigned)(hash >> 54);
 }
@@ -49,10 +49,10 @@ mpr_queue_fd_any(void)
 }
 
 static inline bool
-mpr_queue_fd_may_be_of(const mproc_queue *q)
+mpr_queue_fd_may_be_of(const void *object)
 {
 	return mpr_unlikely(atomic_load_explicit(
-				    &mpr_queue_fds[mpr_queue_fd_bucket(q)],
+				    &mpr_queue_fds[mpr_queue_fd_bucket(object)],
 				    memory_order_relaxed) != NULL);
 }
 

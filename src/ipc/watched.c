@@ -16,14 +16,15 @@
 #include "os/waker.h"
 #include "sync/park.h"
 
-/* ns. How long the default arena's watcher stays after the last thing with a bell: who
- * waits again and again does not start a thread each time, which costs some 50 us.
+/* ns. How long the default arena's watcher stays after the last thing with a bell, or
+ * with a descriptor if it is no queue: who waits again and again does not start a
+ * thread each time, which costs some 50 us.
  * Another one would keep its arena mapped. */
 #define LINGER INT64_C(20000000)
 
 MPR_CHILD_DATA _Atomic bool mpr_queue_fd_used;
 
-/* Of which descriptors there are entries, by their queue. */
+/* Of which descriptors there are entries, by what they are for. */
 _Atomic(struct mpr_watched *) mpr_queue_fds[MPR_QUEUE_FD_BUCKETS];
 
 /* Published with a release, as a forked child walks over them. */
@@ -56,9 +57,15 @@ watcher_of(const mproc_arena *a)
 }
 
 static _Atomic(struct mpr_watched *) *
-bucket_of(const mproc_queue *q)
+bucket_of(const void *object)
 {
-	return &mpr_queue_fds[mpr_queue_fd_bucket(q)];
+	return &mpr_queue_fds[mpr_queue_fd_bucket(object)];
+}
+
+static const void *
+object_of(const struct mpr_watched *e)
+{
+	return e->q ? (const void *)e->q : e->seen.object;
 }
 
 static bool
@@ -78,7 +85,8 @@ set(struct mpr_watched *e, unsigned state)
 	if (is_live(state) && !was_live && w->n_live++ == 0)
 		mpr_arenas_entered(e->arena);
 	if (was_live && !is_live(state) && --w->n_live == 0) {
-		w->idle_since = e->bell && !e->arena->index ? mproc_now() : 0;
+		w->idle_since = (e->bell || !e->q) && !e->arena->index ?
+					mproc_now() : 0;
 		mpr_arenas_left(e->arena);
 	}
 }
@@ -239,14 +247,16 @@ mpr_watched_new(mproc_arena *a)
 }
 
 struct mpr_watched *
-mpr_watched_new_fd(mproc_arena *a, mproc_queue *q)
+mpr_watched_new_fd(mproc_arena *a, mproc_queue *q, const struct mpr_news *seen)
 {
 	struct mpr_watched *e = mpr_watched_new(a);
-	_Atomic(struct mpr_watched *) *bucket = bucket_of(q);
+	_Atomic(struct mpr_watched *) *bucket;
 
 	if (!e)
 		return NULL;
 	e->q = q;
+	e->seen = *seen;
+	bucket = bucket_of(object_of(e));
 	e->next_in_bucket = atomic_load_explicit(bucket, memory_order_relaxed);
 	atomic_store_explicit(bucket, e, memory_order_relaxed);
 	return e;
@@ -255,14 +265,14 @@ mpr_watched_new_fd(mproc_arena *a, mproc_queue *q)
 static void
 release(struct mpr_watched *e)
 {
+	_Atomic(struct mpr_watched *) *bucket = bucket_of(object_of(e));
 	struct mpr_watched *f;
 
 	set(e, MPR_WATCHED_FREE);
 	if (!e->bell) {
-		f = atomic_load_explicit(bucket_of(e->q), memory_order_relaxed);
+		f = atomic_load_explicit(bucket, memory_order_relaxed);
 		if (f == e) {
-			atomic_store_explicit(bucket_of(e->q),
-					      e->next_in_bucket,
+			atomic_store_explicit(bucket, e->next_in_bucket,
 					      memory_order_relaxed);
 		} else {
 			while (f && f->next_in_bucket != e)
@@ -299,12 +309,12 @@ mpr_watched_give_up(struct mpr_watched *e)
 }
 
 struct mpr_watched *
-mpr_watched_find_fd(const mproc_queue *q)
+mpr_watched_find_fd(const void *object)
 {
-	struct mpr_watched *e = atomic_load_explicit(bucket_of(q),
+	struct mpr_watched *e = atomic_load_explicit(bucket_of(object),
 						     memory_order_relaxed);
 
-	while (e && e->q != q)
+	while (e && object_of(e) != object)
 		e = e->next_in_bucket;
 	return e;
 }

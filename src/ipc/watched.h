@@ -3,8 +3,8 @@
  * What this process wants to be told of while none of its threads waits for it:
  * entries, between those who ask and the watcher (ipc/watcher.h).
  *
- * An entry is for one queue or object of news. It has a descriptor of its own (ipc/queue_fd.c), or
- * is one of many that ring the same bell (ipc/bell.c).
+ * An entry is for one queue or object of news. It has a descriptor of its own
+ * (ipc/watched_fd.c), or is one of many that ring the same bell (ipc/bell.c).
  *
  *   FREE --asked for a descriptor--> ASKED --watched, nothing there--> QUIET
  *                 ASKED --watched, something there--> READY
@@ -63,12 +63,12 @@ struct mpr_watched {
 	int error; /* FAILED, READY: why it cannot be watched; or 0 */
 	mproc_arena *arena;
 	mproc_queue *q; /* NULL: it is something of which there is news */
-	uint64_t open; /* the queue's state word */
+	uint64_t open; /* the queue's state word; or see ipc/watched_fd.h */
 	struct mpr_news seen; /* object NULL: it is a queue */
 	struct mpr_watched *next_free;
 	struct mpr_watched *next_noted;
 	bool is_noted; /* for the watcher */
-	/* Of those with a descriptor, by their queue. */
+	/* Of those with a descriptor, by what they are for. */
 	struct mpr_watched *next_in_bucket;
 	/* Of those with a bell: those that have rung it. */
 	struct mpr_bell *bell;
@@ -115,11 +115,13 @@ void mpr_watched_note(struct mpr_watched *e, unsigned state);
 /* FAILED to FREE. */
 void mpr_watched_give_up(struct mpr_watched *e);
 
-/* The same for the descriptor of @q. */
-struct mpr_watched *mpr_watched_new_fd(mproc_arena *a, mproc_queue *q);
+/* The same for the descriptor of @q; or if that is NULL, of what was @seen. */
+struct mpr_watched *mpr_watched_new_fd(mproc_arena *a, mproc_queue *q,
+				       const struct mpr_news *seen);
 
-/* The descriptor of @q, in any state but FREE; or NULL. */
-struct mpr_watched *mpr_watched_find_fd(const mproc_queue *q);
+/* The descriptor of the queue or whatever at @object, in any state but FREE; or
+ * NULL. */
+struct mpr_watched *mpr_watched_find_fd(const void *object);
 
 /* Whether some entry's descriptor is @fd. */
 bool mpr_watched_has_fd(int fd);

@@ -7,6 +7,7 @@
 #include "os/clock.h"
 #include "pool/entries.h"
 #include "pool/future.h"
+#include "pool/future_fd.h"
 #include "pool/keeping.h"
 #include "pool/map.h"
 #include "pool/task.h"
@@ -157,7 +158,9 @@ mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout)
 		return 0;
 	if (!word)
 		return stale(u->f);
-	if (!timeout.ns && worker_of(u))
+	/* Who has asked for a descriptor waits by that, and is not to sleep: it is
+	 * readable as long as nobody has begun the task. */
+	if (!timeout.ns && worker_of(u) && !mpr_future_fd_has(u))
 		return -EAGAIN;
 	/* By the clock's time, as it may take several attempts. */
 	if (timeout.ns > 0 && timeout.ns != INT64_MAX)
@@ -167,6 +170,8 @@ mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout)
 		if (r == 0)
 			r = await(u, timeout);
 	} while (r == LOOK_AFTER);
+	if (r == -EAGAIN || r == -ETIMEDOUT)
+		mpr_future_fd_found_nothing(u);
 	return r;
 }
 
@@ -472,7 +477,12 @@ void
 mproc_future_close(mproc_future *f)
 {
 	struct mpr_future_use u;
+	bool found;
 
-	if (f && mpr_future_look_up(f, &u) == 0)
+	if (!f)
+		return;
+	found = mpr_future_look_up(f, &u) == 0;
+	/* Of one that another process has closed, that is all there is to close. */
+	if (!mpr_future_fd_close(f, found ? u.id : 0) && found)
 		mpr_future_close(&u);
 }

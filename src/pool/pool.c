@@ -11,6 +11,7 @@
 #include "os/generation.h"
 #include "os/task.h"
 #include "pool/entries.h"
+#include "pool/future_fd.h"
 #include "pool/keeping.h"
 #include "pool/pool.h"
 #include "pool/task.h"
@@ -377,6 +378,7 @@ mproc_pool_free(mproc_pool *pool)
 	if (!pool || control(pool, &u, &self) < 0)
 		return;
 	if (stop(&u, self)) {
+		mpr_future_fd_close_all(&u);
 		free_ended(&u, self);
 		forget(&u);
 	} else {

@@ -3,6 +3,8 @@
  * A process is killed after each instruction that changes what is shared, and after
  * many others, while it submits a task, runs one, cancels one, and closes a future.
  */
+#include <poll.h>
+
 #include "pool.h"
 #include "waiters.h"
 
@@ -168,20 +170,42 @@ wait_for_many(struct scene *s)
 	_exit(0);
 }
 
+/* Or polls a descriptor. */
+static void
+poll_for_it(struct scene *s)
+{
+	struct pollfd pfd = { .fd = mproc_future_fd(s->f), .events = POLLIN };
+	int r = pfd.fd < 0 ? pfd.fd : -EAGAIN;
+
+	while (r == -EAGAIN && poll(&pfd, 1, 60000) == 1)
+		r = mproc_future_wait(s->f, MPROC_NOWAIT);
+	_exit(r ? 1 : 0);
+}
+
 /* The test is the pool's keeper, so that who waits does not start one. */
 static void
-begin_waited(void *arg)
+begin_with(struct scene *s, void (*wait)(struct scene *))
 {
-	struct scene *s = arg;
-
 	begin(s);
 	atomic_store(&s->use.root->keeper, mpr_holder(s->self));
 	s->waiter = fork();
 	assert_true(s->waiter >= 0);
 	if (s->waiter == 0)
-		wait_for_many(s);
+		wait(s);
 	mpt_until(s->t, waiters_for_many() == 1 &&
 			mpt_task_state(s->waiter) == 'S');
+}
+
+static void
+begin_waited(void *arg)
+{
+	begin_with(arg, wait_for_many);
+}
+
+static void
+begin_polled(void *arg)
+{
+	begin_with(arg, poll_for_it);
 }
 
 static void
@@ -242,16 +266,16 @@ killed_while_it_runs_a_task(void **state)
 }
 
 static void
-killed_while_it_runs_what_is_waited_for_with_others(void **state)
+run_waited(struct mpt *t, const char *name, void (*before)(void *))
 {
-	struct scene s = { .t = *state, .len = 40 };
+	struct scene s = { .t = t, .len = 40 };
 
 	assert_int_equal(mproc_event_create(&s.never), 0);
 	warm_up(&s);
 	mpt_watchdog(s.t, 60);
 	mpt_stepper_run(s.t, &(struct mpt_stepper_opts){
-		.name = "run, waited for with others",
-		.before = begin_waited,
+		.name = name,
+		.before = before,
 		.victim = run_victim,
 		.survivor = after_run_waited,
 		.fingerprint = pool_state,
@@ -263,6 +287,18 @@ killed_while_it_runs_what_is_waited_for_with_others(void **state)
 	mproc_event_destroy(s.never);
 	/* The end of a slice is 50 ms away. */
 	assert_true(mpt_times_median(&s.spent) < 25 * MS);
+}
+
+static void
+killed_while_it_runs_what_is_waited_for_with_others(void **state)
+{
+	run_waited(*state, "run, waited for with others", begin_waited);
+}
+
+static void
+killed_while_it_runs_what_is_polled_for(void **state)
+{
+	run_waited(*state, "run, polled for", begin_polled);
 }
 
 static void
@@ -307,6 +343,7 @@ main(void)
 		mpt_test(killed_while_it_submits),
 		mpt_test(killed_while_it_runs_a_task),
 		mpt_test(killed_while_it_runs_what_is_waited_for_with_others),
+		mpt_test(killed_while_it_runs_what_is_polled_for),
 		mpt_test(killed_while_it_runs_what_nobody_waits_for),
 		mpt_test(killed_while_it_cancels),
 		mpt_test(killed_while_it_closes),
