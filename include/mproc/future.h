@@ -159,6 +159,53 @@ MPROC_API int mproc_future_ready(mproc_future *f);
 MPROC_API MPROC_NODISCARD int mproc_future_fd(mproc_future *f);
 
 /**
+ * mproc_done_fn - is told that a task is done
+ * @f:   its future, which is not closed; this may close it
+ * @ctx: as in mproc_future_on_done()
+ */
+typedef void mproc_done_fn(mproc_future *f, void *ctx);
+
+/**
+ * mproc_future_on_done() - have a function called once a task is done
+ * @f:   future
+ * @fn:  what is called
+ * @ctx: for @fn, in this process's own memory
+ *
+ * It is called once, by this process, whether the task has done well or not: at once if
+ * that is done; otherwise in a later call of mproc_pool_submit(), mproc_pool_apply(),
+ * mproc_pool_join(), mproc_pool_free(), mproc_iter_next(), mproc_future_get(),
+ * mproc_future_wait() or mproc_future_wait_many(), for whatever pool or future, by the
+ * thread that calls it. Each of these looks at up to 64 futures that
+ * have functions, before it does what it is for; those that have waited, successfully,
+ * once more after that; in turn, in no other order. mproc_pool_free() has all functions
+ * called whose tasks are done, before the pool is gone. A thread that sleeps in one of
+ * these calls is not woken for it. mproc_future_wait_many() of no futures does nothing
+ * else; with mproc_future_fd() or a waitset one knows when.
+ *
+ * If the future is closed before, by whatever process, the function is not called; nor
+ * if this process ends, nor in a child of it.
+ *
+ * The function may do anything that the thread may do: submit, wait, close the future,
+ * register another one. While it runs no other one is called in its thread, but by
+ * mproc_pool_free(). It is called without a lock: what goes wrong in it touches nothing
+ * of the pool. It must return, or end the thread, and not leave by longjmp(), or its
+ * thread calls no others any more.
+ *
+ * In those of the calls that may block a thread also takes care of such futures as one
+ * that waits for them: a dead keeper is replaced; and in a task of the same pool, one
+ * that nobody has begun is run, whatever the timeout is.
+ *
+ * Return: 0, or a negative error, and it is not called:
+ *   -EINVAL  @f or @fn is NULL
+ *   -ENOMEM  no memory
+ *   -EFAULT, -ESTALE  as mproc_future_get()
+ * Context: does not block, but for @fn.
+ * Crash: nothing is lost but what this process had.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_future_on_done(mproc_future *f, mproc_done_fn *fn, void *ctx);
+
+/**
  * struct mproc_task_error - why a task has failed
  * @error:  what it has returned; or -EOWNERDEAD: workers have died with it;
  *          -ETIMEDOUT: it was not done within .task_timeout; -ECANCELED: it was

@@ -5,6 +5,7 @@
 #include "arena/table.h"
 #include "base/error.h"
 #include "os/clock.h"
+#include "pool/callback.h"
 #include "pool/entries.h"
 #include "pool/future.h"
 #include "pool/future_fd.h"
@@ -148,6 +149,21 @@ look_after(const struct mpr_future_use *u)
 	return 0;
 }
 
+bool
+mpr_future_needs_care(const struct mpr_future_use *u)
+{
+	uint64_t word = mpr_future_word_of(u);
+
+	return worker_of(u) ? word && mpr_task_waits(&u->pool, u->f, word) :
+			      !mpr_keeping_is_on(&u->pool);
+}
+
+void
+mpr_future_take_care(const struct mpr_future_use *u)
+{
+	(void)look_after(u);
+}
+
 int
 mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout)
 {
@@ -284,6 +300,22 @@ mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
 	return mpr_future_word_of(u) == word ? r : stale(f);
 }
 
+/* Callbacks come before the text of an error of the caller's. */
+static int
+wait_and_call(mproc_future *f, mproc_timeout timeout,
+	      struct mpr_future_use *ret_u)
+{
+	int r;
+
+	mpr_callbacks_run(true);
+	r = mpr_future_look_up(f, ret_u);
+	if (r == 0)
+		r = mpr_future_wait(ret_u, timeout);
+	if (r == 0)
+		mpr_callbacks_run(false);
+	return r;
+}
+
 int
 mproc_future_get(mproc_future *f, void *out, size_t size, size_t *ret_len,
 		 mproc_timeout timeout)
@@ -293,9 +325,7 @@ mproc_future_get(mproc_future *f, void *out, size_t size, size_t *ret_len,
 
 	if (!out && size)
 		return mpr_fail(-EINVAL, "out is NULL, size is %zu", size);
-	r = mpr_future_look_up(f, &u);
-	if (r == 0)
-		r = mpr_future_wait(&u, timeout);
+	r = wait_and_call(f, timeout, &u);
 	return r < 0 ? r : mpr_future_read(&u, out, size, ret_len);
 }
 
@@ -303,9 +333,8 @@ int
 mproc_future_wait(mproc_future *f, mproc_timeout timeout)
 {
 	struct mpr_future_use u;
-	int r = mpr_future_look_up(f, &u);
 
-	return r < 0 ? r : mpr_future_wait(&u, timeout);
+	return wait_and_call(f, timeout, &u);
 }
 
 int

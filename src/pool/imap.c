@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/opts.h"
 #include "os/generation.h"
+#include "pool/callback.h"
 #include "pool/future.h"
 
 #define WINDOW_MAX (1 << 16)
@@ -166,8 +167,10 @@ mproc_iter_next(mproc_iter *it, void *out, size_t size, size_t *ret_len,
 
 	if (r == 0 && !out && size)
 		r = mpr_fail(-EINVAL, "out is NULL, size is %zu", size);
-	if (r == 0)
+	if (r == 0) {
+		mpr_callbacks_run(true);
 		r = fill(it);
+	}
 	if (r < 0)
 		return r;
 	if (!it->count) {

@@ -10,6 +10,7 @@
 #include "os/clock.h"
 #include "os/generation.h"
 #include "os/task.h"
+#include "pool/callback.h"
 #include "pool/entries.h"
 #include "pool/future_fd.h"
 #include "pool/keeping.h"
@@ -45,19 +46,26 @@ find_made(const struct mpr_pool_use *u)
 	return NULL;
 }
 
+static bool
+is_ours(const struct mpr_pool_use *u)
+{
+	bool ours;
+
+	mpr_process_lock();
+	ours = find_made(u) != NULL;
+	mpr_process_unlock();
+	return ours;
+}
+
 /* Returns 0, or why the pool is not the caller's to end. */
 static int
 control(mproc_pool *pool, struct mpr_pool_use *ret_u, struct mpr_self **ret_self)
 {
-	bool ours;
 	int r = mpr_pool_look_up(pool, ret_u);
 
 	if (r < 0)
 		return r;
-	mpr_process_lock();
-	ours = find_made(ret_u) != NULL;
-	mpr_process_unlock();
-	if (!ours)
+	if (!is_ours(ret_u))
 		return mpr_fail(-ECHILD, "%s was made by another process",
 				mpr_pool_label(ret_u).text);
 	return mpr_self(ret_u->arena, ret_self);
@@ -364,8 +372,10 @@ mproc_pool_join(mproc_pool *pool, mproc_timeout timeout)
 		return mpr_fail(-EINVAL, "%s is neither closed nor terminated",
 				mpr_pool_label(&u).text);
 	r = wait_for_end(&u, self, mpr_deadline(timeout), timeout.ns == 0);
-	if (r == 0)
+	if (r == 0) {
 		reap_keeper(&u);
+		mpr_callbacks_run(false);
+	}
 	return r;
 }
 
@@ -377,14 +387,19 @@ mproc_pool_free(mproc_pool *pool)
 
 	if (!pool || control(pool, &u, &self) < 0)
 		return;
-	if (stop(&u, self)) {
-		mpr_future_fd_close_all(&u);
-		free_ended(&u, self);
-		forget(&u);
-	} else {
+	if (!stop(&u, self)) {
 		mpr_log(MPROC_LOG_ERROR, "%s does not end, and is not freed",
 			mpr_pool_label(&u).text);
+		return;
 	}
+	/* All futures that are not closed are done. One that is told may have done
+	 * the rest, and another pool lie there. */
+	mpr_callbacks_run_all();
+	if (!is_ours(&u) || mpr_self(u.arena, &self) < 0)
+		return;
+	mpr_future_fd_close_all(&u);
+	free_ended(&u, self);
+	forget(&u);
 }
 
 int

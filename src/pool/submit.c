@@ -6,6 +6,7 @@
 #include "os/generation.h"
 #include "os/image.h"
 #include "os/task.h"
+#include "pool/callback.h"
 #include "pool/entries.h"
 #include "pool/future.h"
 #include "pool/submit.h"
@@ -155,6 +156,7 @@ mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
 	if (!ret_f || !fn || (!in && len))
 		return mpr_fail(-EINVAL, "%s is NULL", !ret_f ? "ret_f" :
 						       !fn ? "fn" : "in");
+	mpr_callbacks_run(false);
 	r = mpr_pool_look_up(pool, &u);
 	if (r == 0)
 		r = mpr_self(u.arena, &self);

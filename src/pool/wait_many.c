@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "os/clock.h"
+#include "pool/callback.h"
 #include "pool/entries.h"
 #include "pool/future.h"
 #include "pool/keeping.h"
@@ -236,9 +237,13 @@ mproc_future_wait_many(mproc_future **fs, int n, int mode, mproc_timeout timeout
 		uses = mpr_malloc((size_t)n * sizeof(*uses));
 	if (!uses)
 		return mpr_fail(-ENOMEM, "no memory to wait for %d futures", n);
+	mpr_callbacks_run(true);
 	r = look_up_all(fs, n, uses);
-	if (r >= 0)
+	if (r > 0) {
 		r = mpr_future_wait_many(uses, r, mode, timeout);
+		if (r >= 0)
+			mpr_callbacks_run(false);
+	}
 	if (uses != few)
 		free(uses);
 	return r;
