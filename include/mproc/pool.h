@@ -119,6 +119,13 @@ enum mproc_pool_phase {
  * @init_arg:     its argument: a pointer into the arena or what a forked process has
  *                all the same, or, with @init_size, to bytes that are copied
  * @init_size:    how many; 0: none, it gets the pointer itself
+ * @max_tasks_per_worker: how many tasks, or items of maps, a worker does before it ends
+ *                and another one takes its place, also in the middle of a map; those
+ *                that it runs while it waits in one count, but do not end it. 0: as many
+ *                as come
+ * @idle_timeout: a worker that has had nothing to do for so long ends; it is replaced
+ *                once something waits to be done, so that the pool may come to have no
+ *                workers in between. MPROC_NOWAIT and MPROC_FOREVER: none does
  */
 struct mproc_pool_opts {
 	size_t struct_size;
@@ -129,6 +136,8 @@ struct mproc_pool_opts {
 	mproc_entry *initializer;
 	void *init_arg;
 	size_t init_size;
+	uint64_t max_tasks_per_worker;
+	mproc_timeout idle_timeout;
 };
 
 /**

@@ -42,6 +42,7 @@
 struct hand {
 	mproc_process *process; /* or NULL: there is none */
 	uint64_t foreign; /* the word of one of a keeper before, which lives; or 0 */
+	bool rests; /* there is none, as there was nothing to do */
 	int64_t started;
 	uint64_t done; /* tasks, by then */
 };
@@ -109,7 +110,8 @@ note_end(struct keeper *k, struct hand *h, unsigned w)
 	int64_t now = mproc_now();
 
 	if (now - h->started > SHORT_LIFE ||
-	    (record && (atomic_load(&record->done) != h->done ||
+	    (record && (atomic_load(&record->word) == MPR_POOL_RESTS ||
+			atomic_load(&record->done) != h->done ||
 			atomic_load(&record->lease)))) {
 		k->pause = 0;
 		return;
@@ -137,6 +139,21 @@ is_gone(mproc_arena *a, uint64_t word)
 	       (state != MPR_PARTICIPANT_LIVE && state != MPR_PARTICIPANT_DEAD);
 }
 
+/* Whether worker @w, which has ended, has ended in order. */
+static bool
+has_left(struct keeper *k, unsigned w)
+{
+	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
+	uint64_t word = record ? atomic_load(&record->word) : 0;
+
+	if (!record || (word && word != MPR_POOL_RESTS))
+		return false;
+	k->hands[w].rests = word == MPR_POOL_RESTS;
+	atomic_store(&record->doomed, 0);
+	atomic_store(&record->word, 0);
+	return true;
+}
+
 static void
 reap(struct keeper *k)
 {
@@ -150,7 +167,8 @@ reap(struct keeper *k)
 			if (end.code != 0)
 				atomic_fetch_add(&k->use.root->deaths, 1);
 			note_end(k, h, w);
-			bury(k, w, &end);
+			if (!has_left(k, w))
+				bury(k, w, &end);
 			mproc_process_close(h->process);
 			h->process = NULL;
 		} else if (h->foreign && is_gone(k->use.arena, h->foreign)) {
@@ -199,19 +217,57 @@ start_worker(struct keeper *k, unsigned w)
 	mpr_process_let_go(h->process);
 }
 
-static unsigned
+/* Whether worker @w is about to begin. */
+static bool
+is_coming(const struct keeper *k, unsigned w)
+{
+	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
+	uint64_t word = record ? atomic_load(&record->word) : 0;
+
+	return k->hands[w].process && word > MPR_POOL_RESTS &&
+	       !(word & MPR_HELD);
+}
+
+/* Has as many of those that rest begin again as there are hints that nobody comes
+ * for. */
+static void
+end_rests(struct keeper *k)
+{
+	uint64_t resting = 0;
+	size_t hints, coming = 0;
+
+	for (unsigned w = 0; w < k->n; w++) {
+		resting += k->hands[w].rests;
+		coming += is_coming(k, w);
+	}
+	if (!resting)
+		return;
+	atomic_store_explicit(&k->use.root->resting, resting,
+			      memory_order_relaxed);
+	/* Pairs with the fence in wake_resting() of who puts a hint. */
+	atomic_thread_fence(memory_order_seq_cst);
+	hints = mproc_queue_len(k->queue);
+	for (unsigned w = 0; w < k->n && hints > coming; w++) {
+		hints -= k->hands[w].rests;
+		resting -= k->hands[w].rests;
+		k->hands[w].rests = false;
+	}
+	/* Too many cost a wake-up, too few would cost a task. */
+	atomic_store_explicit(&k->use.root->resting, resting,
+			      memory_order_relaxed);
+}
+
+static void
 start_workers(struct keeper *k)
 {
-	unsigned n = 0;
-
+	end_rests(k);
 	for (unsigned w = 0; w < k->n; w++) {
 		struct hand *h = &k->hands[w];
 
-		if (!h->process && !h->foreign && mproc_now() >= k->start_at)
+		if (!h->process && !h->foreign && !h->rests &&
+		    mproc_now() >= k->start_at)
 			start_worker(k, w);
-		n += h->process || h->foreign;
 	}
-	return n;
 }
 
 static void
@@ -543,6 +599,7 @@ take_over(struct keeper *k)
 	}
 	/* Those that were told, and those that nobody has told of. */
 	k->announce = true;
+	atomic_store(&k->use.root->resting, 0);
 	atomic_fetch_add(&k->use.root->keepers, 1);
 	return true;
 }

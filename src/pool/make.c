@@ -287,6 +287,9 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	atomic_store(&root->creator_namespace, mpr_task_namespace());
 	atomic_store(&root->image, mpr_image_mark());
 	atomic_store(&root->task_timeout, o->task_timeout.ns);
+	atomic_store(&root->idle_timeout, o->idle_timeout.ns);
+	atomic_store(&root->max_tasks, o->max_tasks_per_worker);
+	atomic_store(&root->resting, 0);
 	atomic_store(&root->retries, (uint32_t)o->retries);
 	atomic_store(&root->broken, 0);
 	atomic_store(&root->initializer, initializer.word);

@@ -218,11 +218,19 @@ function_of(const struct mproc_future *f)
 enum chunk_end {
 	CHUNK_DONE,
 	CHUNK_STOPPED, /* by fail_fast */
+	CHUNK_LEFT, /* the worker has done all that it may do */
 	CHUNK_LOST, /* overdue */
 	CHUNK_FORKED, /* this is a child of an item's */
 };
 
-/* Does the chunk that the share has. */
+/* Who waits for a map in a task goes on until there is none left. */
+static uint64_t
+left_for(const struct mpr_worker *me)
+{
+	return me->depth == 1 ? mpr_worker_left(me) : UINT64_MAX;
+}
+
+/* Does the chunk that the share has, or as much of it as the worker may do. */
 static enum chunk_end
 run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 	  struct mpr_map_share *share, bool limited)
@@ -232,7 +240,8 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 	const bool fail_fast = map->fail_fast;
 	uint64_t desk = atomic_load(&share->desk);
 	uint64_t item = mpr_desk_item(desk), end = chunk_end(m, item);
-	const uint64_t first = item;
+	const uint64_t first = item, left = left_for(me);
+	const uint64_t stop = left < end - item ? item + left : end;
 	/* The submitter has the same image, and the same addresses. */
 	uint64_t in = map->in + item * in_size;
 	uint64_t out = map->out + item * out_size;
@@ -256,14 +265,14 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 		out += out_size;
 		item++;
 		if (fail_fast && item < end && atomic_load(&map->stopped)) {
-			atomic_fetch_add(&me->record->done, item - first);
+			mpr_worker_did(me, item - first);
 			return move(share, &desk, mpr_desk(item, MPR_DESK_HAS),
 				    limited) ? CHUNK_STOPPED : CHUNK_LOST;
 		}
-	} while (item < end);
-	atomic_fetch_add(&me->record->done, item - first);
-	return move(share, &desk, mpr_desk(item, 0), limited) ? CHUNK_DONE :
-								CHUNK_LOST;
+	} while (item < stop);
+	mpr_worker_did(me, item - first);
+	return move(share, &desk, mpr_desk(item, item < end ? MPR_DESK_HAS : 0),
+		    limited) ? CHUNK_DONE : CHUNK_LOST;
 }
 
 /* QUEUED to RUNNING at us; returns its number, or -1. From then on the map stays. */
@@ -302,6 +311,8 @@ run_chunks(struct mpr_worker *me, const struct mpr_map_use *m, unsigned s,
 
 	begin(m);
 	while (end == CHUNK_DONE && !is_over(m)) {
+		if (mpr_unlikely(!left_for(me)))
+			return CHUNK_LEFT;
 		/* What is no item after that was scribbled. */
 		if (!is_item(m, atomic_load(&share->desk)) &&
 		    (!claim(m, s) || !is_item(m, atomic_load(&share->desk))))
@@ -336,9 +347,12 @@ mpr_map_run(struct mpr_worker *me, const struct mpr_map_use *m, uint64_t id)
 	atomic_store(&m->shares[s].started, 0);
 	word = share_word(id, MPR_FUTURE_RUNNING, me->number);
 	/* seq_cst: of those that do this at the same time, the last one finds in
-	 * mpr_map_settle() that all have. */
+	 * mpr_map_settle() that all have. What is left another one takes, by the
+	 * same hint. */
 	if (end == CHUNK_LOST ||
-	    !cas(&m->shares[s].word, &word, share_word(id, MPR_FUTURE_DONE, 0))) {
+	    !cas(&m->shares[s].word, &word,
+		 share_word(id, end == CHUNK_LEFT ? MPR_FUTURE_QUEUED :
+						    MPR_FUTURE_DONE, 0))) {
 		me->revoked = true;
 		return;
 	}

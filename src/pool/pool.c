@@ -256,6 +256,10 @@ check_opts(struct mproc_pool_opts *o)
 		return mpr_fail(-EINVAL, "task_timeout is a point in time");
 	if (o->task_timeout.ns == INT64_MAX)
 		o->task_timeout = MPROC_NOWAIT;
+	if (o->idle_timeout.ns < 0)
+		return mpr_fail(-EINVAL, "idle_timeout is a point in time");
+	if (o->idle_timeout.ns == INT64_MAX)
+		o->idle_timeout = MPROC_NOWAIT;
 	if (o->init_size && !o->init_arg)
 		return mpr_fail(-EINVAL, "init_arg is NULL, init_size is %zu",
 				o->init_size);

@@ -89,6 +89,9 @@ struct mpr_pool_root {
 	char name[MPR_POOL_NAME];
 	_Atomic uint64_t creator_namespace; /* where its id is one; os/task.h */
 	_Atomic uint64_t queue_open; /* the queue's state as long as it is ours */
+	_Atomic int64_t idle_timeout; /* ns, or 0: after that a worker rests */
+	_Atomic uint64_t max_tasks; /* and items, that a worker does; or 0 */
+	_Atomic uint64_t resting; /* K: workers that are not there, as they rest */
 	/* Where to look for a free entry next: offset of a group and an index. Any
 	 * value will do. */
 	alignas(MPR_APART) _Atomic uint64_t cursor;
@@ -97,9 +100,13 @@ struct mpr_pool_root {
 static_assert(sizeof(struct mpr_pool_root) == 384, "shared layout");
 static_assert(offsetof(struct mpr_pool_root, cursor) == 256, "shared layout");
 
+/* A worker has ended as there was nothing to do. No ticket is so small. */
+#define MPR_POOL_RESTS UINT64_C(1)
+
 struct mpr_pool_worker {
 	/* The worker: a word of sync/holder.h. Or a ticket, without HELD, for one
-	 * that is being forked. Or 0. */
+	 * that is being forked. Or RESTS. Or 0: there is none, or it has ended in
+	 * order, without anything of the pool's. */
 	alignas(MPR_APART) _Atomic uint64_t word;
 	/* A word that was here: that one is to be killed. */
 	_Atomic uint64_t doomed;

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "os/generation.h"
 #include "pool/entries.h"
+#include "pool/keeping.h"
 #include "pool/map.h"
 #include "pool/task.h"
 #include "sync/wait.h"
@@ -65,6 +66,17 @@ mpr_task_result(const struct mproc_future *f, uint64_t word)
 	return atomic_load(&f->result);
 }
 
+/* Somebody has put a hint. */
+static void
+wake_resting(const struct mpr_pool_use *u)
+{
+	/* Pairs with the fence in end_rests() of the keeper: it sees the hint, or we see
+	 * that a worker rests. Otherwise nobody might take it. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&u->root->resting, memory_order_relaxed))
+		mpr_keeping_wake(u);
+}
+
 int
 mpr_task_put_hint(const struct mpr_pool_use *u, struct mproc_future *f,
 		  uint64_t id)
@@ -74,8 +86,13 @@ mpr_task_put_hint(const struct mpr_pool_use *u, struct mproc_future *f,
 		.word = id & MPR_FUTURE_ID,
 	};
 
-	return mproc_queue_put(mpr_pool_queue(u), &hint, sizeof(hint),
-			       MPROC_NOWAIT);
+	int r = mproc_queue_put(mpr_pool_queue(u), &hint, sizeof(hint),
+				MPROC_NOWAIT);
+
+	if (r == 0 && atomic_load_explicit(&u->root->idle_timeout,
+					   memory_order_relaxed))
+		wake_resting(u);
+	return r;
 }
 
 int
@@ -283,7 +300,7 @@ mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 		me->revoked = true;
 		return;
 	}
-	atomic_fetch_add(&me->record->done, 1);
+	mpr_worker_did(me, 1);
 }
 
 int

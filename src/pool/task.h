@@ -17,8 +17,26 @@ struct mpr_worker {
 	uint64_t holder; /* the word of its thread */
 	unsigned number;
 	unsigned depth; /* of tasks that run tasks */
+	uint64_t max; /* tasks and items, before it ends; 0: any number */
+	uint64_t did;
 	bool revoked; /* a task was not ours any more: we are to end */
 };
+
+/* How many it may still do. */
+static inline uint64_t
+mpr_worker_left(const struct mpr_worker *me)
+{
+	if (!me->max)
+		return UINT64_MAX;
+	return me->did < me->max ? me->max - me->did : 0;
+}
+
+static inline void
+mpr_worker_did(struct mpr_worker *me, uint64_t n)
+{
+	me->did += n;
+	atomic_fetch_add(&me->record->done, n);
+}
 
 /* The calling thread as a worker, or NULL: also in a child that a task has forked,
  * and in other threads. */

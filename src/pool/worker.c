@@ -2,7 +2,9 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "os/clock.h"
 #include "os/generation.h"
+#include "pool/entries.h"
 #include "pool/keeping.h"
 #include "pool/task.h"
 #include "pool/worker.h"
@@ -34,11 +36,12 @@ is_kept(uint64_t keeper)
 	return atomic_load(&self.use.root->keeper) == keeper;
 }
 
-/* The next hint; waits for one. Who has nothing to do may be the last one, which the
- * keeper of a pool that is closed waits for. */
+/* The next hint; waits for one, as long as the pool says. Who has nothing to do may be
+ * the last one, which the keeper of a pool that is closed waits for. */
 static int
 next_hint(mproc_queue *q, struct mpr_pool_hint *ret_hint)
 {
+	int64_t patience = atomic_load(&self.use.root->idle_timeout);
 	size_t len;
 	int r = mproc_queue_get(q, ret_hint, sizeof(*ret_hint), &len,
 				MPROC_NOWAIT);
@@ -47,9 +50,37 @@ next_hint(mproc_queue *q, struct mpr_pool_hint *ret_hint)
 		if (mpr_pool_phase(&self.use) != MPR_POOL_OPEN)
 			mpr_keeping_wake(&self.use);
 		r = mproc_queue_get(q, ret_hint, sizeof(*ret_hint), &len,
-				    MPROC_FOREVER);
+				    patience > 0 ? (mproc_timeout){ patience } :
+						   MPROC_FOREVER);
 	}
 	return r < 0 || len == sizeof(*ret_hint) ? r : -EBADMSG;
+}
+
+/* It ends, and has nothing of the pool's any more: the keeper, which sees @word, need
+ * not look for that. The last that it does with the pool's memory. A child that a signal
+ * handler has forked is no worker; one that is forked in here finds that this was done,
+ * or does it. */
+static void
+leave(uint64_t word)
+{
+	uint64_t mine = self.holder;
+
+	if (mpr_worker_process())
+		atomic_compare_exchange_strong(&self.record->word, &mine, word);
+}
+
+/* It has done all that it may do. If that was a part of a map, its hint is for the next
+ * one, too. Killed before that, it comes back by that. */
+static void
+retire(mproc_queue *q, const struct mpr_pool_hint *hint)
+{
+	struct mproc_future *f = mpr_entries_at(self.use.arena, hint->offset);
+
+	if (f && mpr_task_waits(&self.use, f, hint->word))
+		(void)mproc_queue_requeue(q);
+	else
+		(void)mproc_queue_task_done(q);
+	leave(0);
 }
 
 static int
@@ -64,11 +95,17 @@ work(uint64_t keeper)
 		/* A task may have called mproc_interrupt(). */
 		if (r == -EINTR)
 			continue;
+		if (r == -ETIMEDOUT)
+			leave(MPR_POOL_RESTS);
 		if (r < 0)
 			break;
 		mpr_task_run(&self, hint.offset, hint.word);
 		if (self.generation != mpr_generation() || self.revoked)
 			break;
+		if (!mpr_worker_left(&self)) {
+			retire(q, &hint);
+			break;
+		}
 		(void)mproc_queue_task_done(q);
 	}
 	return 0;
@@ -115,6 +152,7 @@ mpr_worker_run(void *arg)
 		.record = mpr_pool_worker_at(&w->use, w->number),
 		.generation = mpr_generation(),
 		.number = w->number,
+		.max = atomic_load(&w->use.root->max_tasks),
 	};
 	if (!self.record || mpr_self(self.use.arena, &me) < 0)
 		return 1;

@@ -220,6 +220,48 @@ a_copy_of_a_worker_takes_nothing(void **state)
 	mpt_reap_orphans(b->t);
 }
 
+static void
+fork_and_stop(int signal)
+{
+	fork_and_return(signal);
+	if (!forked)
+		raise(SIGSTOP);
+}
+
+static int
+prepare_stop(const void *in, size_t len, struct mproc_result *out)
+{
+	signal(SIGUSR1, fork_and_stop);
+	atomic_store(&the_board()->pid, getpid());
+	return mproc_result_set(out, in, len);
+}
+
+/* It has had nothing to do for too long, while the worker has something. */
+static void
+a_copy_of_a_worker_does_not_end_it(void **state)
+{
+	struct board *b = new_board(*state);
+	mproc_future *f;
+	pid_t child;
+
+	memset(b, 0, sizeof(*b));
+	new_pool(*state, MPROC_OPTS(mproc_pool_opts, .workers = 1,
+				    .idle_timeout = mproc_sec(2)));
+	assert_int_equal(take_int(b, submit_int(b, prepare_stop, 3)), 3);
+	await_sleep(b, atomic_load(&b->pid));
+	assert_int_equal(kill(atomic_load(&b->pid), SIGUSR1), 0);
+	mpt_until(b->t, (child = (pid_t)atomic_load(&b->counts[CHILD])));
+	f = submit_int(b, linger, 5);
+	await_begun(b, 1);
+	assert_int_equal(kill(child, SIGCONT), 0);
+	mpt_until(b->t, has_ended(child));
+	assert_int_equal(pool_stat(b).workers, 1);
+	atomic_store(&b->go_on, true);
+	assert_int_equal(take_int(b, f), 5);
+	close_and_join(b);
+	mpt_reap_orphans(b->t);
+}
+
 /* The child is to be faster. */
 static void
 fork_and_see_its_end(int signal)
@@ -377,6 +419,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_copy_of_a_worker_runs_nothing),
 		mpt_test(a_copy_of_a_worker_takes_nothing),
+		mpt_test(a_copy_of_a_worker_does_not_end_it),
 		mpt_test(what_was_submitted_is_the_parents),
 	};
 

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "pool.h"
+#include "pool/worker.h"
 
 #define N 7
 #define CHUNK 2
@@ -160,6 +161,82 @@ after_work(void *arg, pid_t victim, unsigned long n, bool finished)
 	finish(m);
 }
 
+/* A worker that ends after its first task and three items, in the middle of a chunk. */
+static void
+begin_retiring(void *arg)
+{
+	struct mapped *m = arg;
+
+	begin_map(m);
+	atomic_store(&m->scene.use.root->max_tasks, 4);
+}
+
+/* One that does all, and then has nothing to do. */
+static void
+begin_resting(void *arg)
+{
+	struct mapped *m = arg;
+
+	begin_map(m);
+	atomic_store(&m->scene.use.root->idle_timeout, 1);
+}
+
+static void
+worker_victim(void *arg)
+{
+	const struct scene *s = &((struct mapped *)arg)->scene;
+	struct mpr_child_ears ears;
+	struct mpr_working working = {
+		.use = s->use,
+		.ticket = UINT64_C(1) << 32,
+		.ears = &ears,
+	};
+
+	mpr_child_listen(SIG_DFL, &ears);
+	atomic_store(&mpr_pool_worker_at(&s->use, 0)->word, working.ticket);
+	mpt_step_begin();
+	if (mpr_worker_run(&working))
+		_exit(1);
+	mpt_step_end();
+}
+
+static void
+after_retiring(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct mapped *m = arg;
+	size_t done = N;
+
+	(void)victim;
+	(void)n;
+	recover();
+	if (finished) {
+		assert_int_equal(mpr_pool_worker_at(&m->scene.use, 0)->word, 0);
+		assert_int_equal(mproc_future_ready(m->scene.f), 1);
+		assert_int_equal(mproc_future_progress(m->map, &done, NULL), 0);
+		assert_int_equal(done, 3);
+	}
+	/* The others end as well, and what is left is done by yet others. */
+	expect_items(m, finished ? 0 : 1, -1);
+	finish(m);
+}
+
+static void
+after_resting(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct mapped *m = arg;
+
+	(void)victim;
+	(void)n;
+	recover();
+	if (finished) {
+		assert_int_equal(mpr_pool_worker_at(&m->scene.use, 0)->word,
+				 MPR_POOL_RESTS);
+		assert_int_equal(mproc_future_ready(m->map), 1);
+	}
+	expect_items(m, finished ? 0 : 1, -1);
+	finish(m);
+}
+
 static void
 cancel_victim(void *arg)
 {
@@ -303,6 +380,26 @@ killed_while_it_works_on_a_map(void **state)
 }
 
 static void
+killed_while_it_does_all_that_it_may(void **state)
+{
+	step(*state, &(struct mpt_stepper_opts){ .name = "work until it retires",
+						 .before = begin_retiring,
+						 .victim = worker_victim,
+						 .survivor = after_retiring },
+	     3);
+}
+
+static void
+killed_while_it_works_until_it_rests(void **state)
+{
+	step(*state, &(struct mpt_stepper_opts){ .name = "work until it rests",
+						 .before = begin_resting,
+						 .victim = worker_victim,
+						 .survivor = after_resting },
+	     3);
+}
+
+static void
 killed_while_it_cancels_a_map(void **state)
 {
 	step(*state, &(struct mpt_stepper_opts){ .name = "cancel a map",
@@ -339,6 +436,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_while_it_submits_a_map),
 		mpt_test(killed_while_it_works_on_a_map),
+		mpt_test(killed_while_it_does_all_that_it_may),
+		mpt_test(killed_while_it_works_until_it_rests),
 		mpt_test(killed_while_it_cancels_a_map),
 		mpt_test(killed_while_it_buries_who_had_an_item),
 	};

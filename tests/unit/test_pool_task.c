@@ -10,6 +10,7 @@
 #include "pool/entries.h"
 #include "pool/pool.h"
 #include "pool/task.h"
+#include "sync/park.h"
 
 static struct scene {
 	struct mpr_pool_use use;
@@ -331,6 +332,33 @@ owners_with_one_id_are_two(void **state)
 	mproc_pool_free(pool);
 }
 
+/* The test is the keeper, and sees whether it is woken. */
+static bool
+wakes_the_keeper(int64_t idle_timeout, uint64_t resting)
+{
+	uint32_t before;
+	mproc_future *f;
+
+	atomic_store(&s.use.root->idle_timeout, idle_timeout);
+	atomic_store(&s.use.root->resting, resting);
+	atomic_store(&s.use.root->keeper, mpr_holder(s.self));
+	before = mpr_park_ticket(s.self);
+	f = submit();
+	run_at(0, f, word_of(f));
+	mproc_future_close(f);
+	atomic_store(&s.use.root->keeper, 0);
+	return mpr_park_ticket(s.self) != before;
+}
+
+static void
+who_submits_wakes_the_keeper_while_workers_rest(void **state)
+{
+	(void)state;
+	assert_false(wakes_the_keeper(0, 0));
+	assert_false(wakes_the_keeper(1, 0));
+	assert_true(wakes_the_keeper(1, 1));
+}
+
 static int
 setup(void **state)
 {
@@ -386,6 +414,7 @@ main(void)
 		test(an_error_of_the_task_stays_with_it),
 		test(what_is_revoked_comes_to_an_end),
 		test(owners_with_one_id_are_two),
+		test(who_submits_wakes_the_keeper_while_workers_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
