@@ -17,7 +17,6 @@
 #include "ring/lane.h"
 #include "ring/lane_priv.h"
 
-#define MPR_LINE 64 /* of a cache; a wrong value costs time only */
 #define MPR_CLAIM_LINES 8
 
 /* Whether there is room for a message of @len bytes at the tail, for all the
@@ -54,38 +53,40 @@ mpr_producer_publish(struct mpr_producer *p, uint64_t tail)
 }
 
 /*
- * Claims the lines in which the next messages are going to lie, by a store to
- * each of them. @tail is where the next frame begins.
+ * Claims the next lines in which messages are going to lie, before they are written.
+ * @tail is where the next frame begins.
  *
- * A line comes back from the consumer's CPU when it is first written, and
- * stores leave a CPU one after the other: one that waits for its line holds up
- * all behind it. There is room for few messages' stores to wait, so about one
- * line comes at a time. Stores to nothing but lines that are needed soon all
- * fit, and their lines come together.
+ * A line comes back from the consumer's CPU when it is to be written, and stores
+ * leave a CPU one after the other: one that waits for its line holds up all behind
+ * it, and there is room for few messages' stores to wait. So about one line came at
+ * a time. What is claimed early enough comes while other messages are written, and
+ * no store waits.
  */
 static inline void
 mpr_producer_claim(struct mpr_producer *p, uint64_t tail)
 {
-	static const unsigned char nothing[8];
-	uint64_t at = mpr_round_up(tail, MPR_LINE);
-	uint64_t to = at + MPR_CLAIM_LINES * MPR_LINE;
+	struct mpr_lane *lane = p->lane;
+	size_t capacity = p->capacity;
+	uint64_t at = mpr_round_up(tail, MPR_LINE), to;
 
-	/* Only where we may write: what lies there was never there. */
+	if ((int64_t)(p->claimed - at) > 0)
+		at = p->claimed;
+	to = at + MPR_CLAIM_LINES * MPR_LINE;
+	/* Not what a consumer is still to read. */
 	if ((int64_t)(p->end - to) < 0)
 		to = p->end;
 	for (; (int64_t)(to - at) > 0; at += MPR_LINE)
-		mpr_copy_in(mpr_lane_at(p->lane, p->capacity, at), nothing,
-			    sizeof(nothing));
+		mpr_prefetch_to_write(mpr_lane_at(lane, capacity, at));
 	p->claimed = at;
 }
 
-/* Claims more lines if none is left of the last ones: after a message has been
+/* Claims more lines if few are left of the last ones: after a message has been
  * published, not before, as a consumer may be waiting for it. */
 static inline void
-mpr_producer_claim_next(struct mpr_producer *p)
+mpr_producer_claim_next(struct mpr_producer *p, uint64_t tail)
 {
-	if ((int64_t)(p->claimed - p->tail) <= 0)
-		mpr_producer_claim(p, p->tail);
+	if ((int64_t)(p->claimed - tail) <= MPR_CLAIM_LINES * MPR_LINE)
+		mpr_producer_claim(p, tail);
 }
 
 /* What was written up to @tail is in the queue from here on, up to the number @count.
@@ -97,7 +98,7 @@ mpr_producer_commit(struct mpr_producer *p, uint64_t tail, uint64_t count)
 	p->count = count;
 	mpr_store(&p->lane->count, count, memory_order_relaxed);
 	mpr_producer_publish(p, tail);
-	mpr_producer_claim_next(p);
+	mpr_producer_claim_next(p, tail);
 }
 
 /* Puts a message where there is room for it. */
@@ -105,7 +106,7 @@ static inline void
 mpr_producer_write(struct mpr_producer *p, const void *msg, size_t len)
 {
 	struct mpr_lane *lane = p->lane;
-	uint64_t tail = p->tail, count = p->count;
+	uint64_t tail = p->tail, count = p->count, next;
 	unsigned char *frame = mpr_lane_at(lane, p->capacity, tail);
 
 	mpr_store((_Atomic uint64_t *)(void *)frame,
@@ -113,13 +114,13 @@ mpr_producer_write(struct mpr_producer *p, const void *msg, size_t len)
 		  memory_order_relaxed);
 	mpr_copy_in(frame + MPR_FRAME_HEADER, msg, len);
 	/* Not before the copy: see mpr_producer_commit(). */
+	next = tail + mpr_frame_size(len);
 	p->count = count + 1;
-	p->tail = tail + mpr_frame_size(len);
+	p->tail = next;
 	mpr_store(&lane->count, count + 1, memory_order_relaxed);
 	/* P2, pairs with C1, as in mpr_producer_publish(). */
-	mpr_store(&lane->tail, tail + mpr_frame_size(len),
-		  memory_order_release);
-	mpr_producer_claim_next(p);
+	mpr_store(&lane->tail, next, memory_order_release);
+	mpr_producer_claim_next(p, next);
 }
 
 /*

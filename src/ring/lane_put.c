@@ -206,8 +206,7 @@ mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 		return r;
 	tail = p->tail;
 	for (;;) {
-		if ((int64_t)(p->claimed - (tail + need)) < 0)
-			mpr_producer_claim(p, tail);
+		mpr_producer_claim_next(p, tail);
 		to = mpr_producer_header(p, tail, MPR_FRAME_MESSAGE, len,
 					 count++);
 		if (len)
