@@ -90,6 +90,7 @@ mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 	struct mpr_pipe_view *v = mpr_pipe_view_at_hand(c, MPR_PIPE_IN);
 	struct mpr_attachment *at;
 	struct mpr_consumer *from;
+	struct mpr_lane *lane;
 	size_t len;
 
 	if (mpr_unlikely(!v || !mpr_pipe_view_holds(v)))
@@ -98,11 +99,12 @@ mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 	if (mpr_unlikely(!mpr_get_is_frequent(at, buf, size)))
 		return recv_whole(c, buf, size, ret_len, timeout);
 	from = &at->consumers[at->cursor];
+	lane = from->lane;
 	if (mpr_unlikely(mpr_get_claim(from, buf, size, &len) < 0))
 		return recv_whole(c, buf, size, ret_len, timeout);
 	if (ret_len)
 		*ret_len = len;
-	return mpr_get_taken(at, from->lane);
+	return mpr_get_taken(at, lane);
 }
 
 int

@@ -8,6 +8,7 @@
 #ifndef MPR_IPC_PIPE_VIEW_H
 #define MPR_IPC_PIPE_VIEW_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,7 +47,11 @@ struct mpr_pipe_view {
 	unsigned side;
 	bool ways[2]; /* of a socket: whether it comes in, and goes out */
 	struct mpr_socket_conn *socket; /* NULL: it goes through the queues */
+	uint64_t pad0;
 };
+
+/* Their addresses as those of the ends: a place is found by an and of these. */
+static_assert(sizeof(struct mpr_pipe_view) == sizeof(mproc_conn), "fast places");
 
 /* Ends lie 128 bytes apart. Their table is no thread-local variable itself: there
  * is little room for those in programs that load this library later. */
@@ -80,15 +85,16 @@ mpr_pipe_view_holds(const struct mpr_pipe_view *v)
 static inline struct mpr_pipe_view *
 mpr_pipe_view_at_hand(const mproc_conn *c, int direction)
 {
+	const struct mpr_attachment *at;
 	struct mpr_pipe_view *v;
 
 	if (mpr_unlikely(!mpr_pipe_views))
 		return NULL;
 	v = mpr_pipe_view_place(c);
+	at = v->at[direction];
 	/* Of NULL there is no view with an attachment. */
-	return mpr_likely(v->c == c && v->at[direction] &&
-			  mpr_generation_is(v->generation) &&
-			  !atomic_load_explicit(v->at[direction]->light_fences,
+	return mpr_likely(v->c == c && at && mpr_generation_is(v->generation) &&
+			  !atomic_load_explicit(at->light_fences,
 						memory_order_relaxed)) ?
 		       v : NULL;
 }

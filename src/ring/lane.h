@@ -122,6 +122,7 @@ struct mpr_consumer {
 	size_t like_size;
 
 	size_t reference_size; /* after -EREMOTE: of the frame at head */
+	uint64_t pad0; /* a power of two: they lie in arrays */
 };
 
 /* What a frame says of a message that lies elsewhere: which object holds it, in

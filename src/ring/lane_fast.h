@@ -124,24 +124,27 @@ mpr_producer_write(struct mpr_producer *p, const void *msg, size_t len)
 }
 
 /*
- * Whether the frame at @head is a message that can lie there. If so, c->like_len
- * and c->like_size are its.
+ * Where the bytes of the message at @head lie; or NULL if what is there, below @tail,
+ * is none that can lie there. Of a message c->like_len and c->like_size are the
+ * length and the frame's.
  */
-static inline bool
-mpr_consumer_is_message(struct mpr_consumer *c, uint64_t head, uint64_t tail,
-			memory_order order)
+static inline unsigned char *
+mpr_consumer_message(struct mpr_consumer *c, uint64_t head, uint64_t tail,
+		     memory_order order)
 {
-	uint64_t header = mpr_load(mpr_lane_header(c->lane, c->capacity, head),
-				   order);
+	size_t capacity = c->capacity;
+	unsigned char *frame = mpr_lane_at(c->lane, capacity, head);
+	uint64_t header = mpr_load((_Atomic uint64_t *)(void *)frame, order);
 
 	if (mpr_unlikely((uint32_t)header != c->like)) {
 		if (mpr_frame_kind(header) != MPR_FRAME_MESSAGE)
-			return false;
+			return NULL;
 		c->like = (uint32_t)header;
 		c->like_len = (uint32_t)mpr_frame_len(header);
 		c->like_size = mpr_frame_size(c->like_len);
 	}
-	return mpr_likely(mpr_lane_fits(head, tail, c->like_size, c->capacity));
+	return mpr_likely(mpr_lane_fits(head, tail, c->like_size, capacity)) ?
+		       frame + MPR_FRAME_HEADER : NULL;
 }
 
 /*
@@ -166,11 +169,13 @@ mpr_consumer_take(struct mpr_consumer *c, void *buf, size_t size,
 {
 	uint64_t head = c->head, tail = c->tail_seen;
 	struct mpr_lane *lane = c->lane;
+	const unsigned char *bytes;
 	size_t len, frame;
 
-	if (mpr_unlikely(head == tail ||
-			 !mpr_consumer_is_message(c, head, tail,
-						  memory_order_relaxed)))
+	if (mpr_unlikely(head == tail))
+		return -EAGAIN;
+	bytes = mpr_consumer_message(c, head, tail, memory_order_relaxed);
+	if (mpr_unlikely(!bytes))
 		return -EAGAIN;
 	len = c->like_len;
 	frame = c->like_size;
@@ -179,8 +184,7 @@ mpr_consumer_take(struct mpr_consumer *c, void *buf, size_t size,
 		return -EMSGSIZE;
 	if (mpr_unlikely(len > longest))
 		return -EAGAIN;
-	mpr_copy_out(buf, mpr_lane_at(lane, c->capacity, head) +
-				  MPR_FRAME_HEADER, len);
+	mpr_copy_out(buf, bytes, len);
 	head += frame;
 	c->head = head;
 	/* C3, pairs with P1: the copy is made before the bytes can be
@@ -199,14 +203,16 @@ mpr_consumer_claim(struct mpr_consumer *c, uint64_t head, void *buf,
 		   size_t size, size_t *ret_len, size_t longest)
 {
 	struct mpr_lane *lane = c->lane;
-	uint64_t next;
+	uint64_t next, tail = c->tail_seen;
+	const unsigned char *bytes;
 	size_t len;
 
+	if (mpr_unlikely(!mpr_lane_is_sane(head, tail, c->capacity)))
+		return -EAGAIN;
 	/* C2, pairs with the fence in P1: may be the header of a later frame,
 	 * then head has moved. */
-	if (mpr_unlikely(!mpr_lane_is_sane(head, c->tail_seen, c->capacity) ||
-			 !mpr_consumer_is_message(c, head, c->tail_seen,
-						  memory_order_acquire)))
+	bytes = mpr_consumer_message(c, head, tail, memory_order_acquire);
+	if (mpr_unlikely(!bytes))
 		return -EAGAIN;
 	len = c->like_len;
 	next = head + c->like_size;
@@ -216,8 +222,7 @@ mpr_consumer_claim(struct mpr_consumer *c, uint64_t head, void *buf,
 			       -EMSGSIZE : -EAGAIN;
 	if (mpr_unlikely(len > longest))
 		return -EAGAIN;
-	mpr_copy_out(buf, mpr_lane_at(lane, c->capacity, head) +
-				  MPR_FRAME_HEADER, len);
+	mpr_copy_out(buf, bytes, len);
 	/*
 	 * C3, pairs with P1: release keeps the copy before it, and its success
 	 * says that the bytes were still ours to copy. The message is taken

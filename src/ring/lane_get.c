@@ -98,6 +98,7 @@ mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 int
 mpr_consumer_peek(struct mpr_consumer *c, const void **ret_p, size_t *ret_len)
 {
+	unsigned char *bytes;
 	int r;
 
 	/* As above. */
@@ -107,10 +108,10 @@ mpr_consumer_peek(struct mpr_consumer *c, const void **ret_p, size_t *ret_len)
 			if (r < 0)
 				return r;
 		}
-		if (mpr_consumer_is_message(c, c->head, c->tail_seen,
-					    memory_order_relaxed)) {
-			*ret_p = mpr_lane_at(c->lane, c->capacity, c->head) +
-				 MPR_FRAME_HEADER;
+		bytes = mpr_consumer_message(c, c->head, c->tail_seen,
+					     memory_order_relaxed);
+		if (bytes) {
+			*ret_p = bytes;
 			*ret_len = c->like_len;
 			return 0;
 		}
@@ -240,8 +241,8 @@ mpr_consumer_look_shared(struct mpr_consumer *c, size_t *ret_len)
 			return -EAGAIN;
 		/* C2, as in mpr_consumer_claim(). */
 		if (mpr_lane_is_sane(head, c->tail_seen, c->capacity) &&
-		    mpr_consumer_is_message(c, head, c->tail_seen,
-					    memory_order_acquire)) {
+		    mpr_consumer_message(c, head, c->tail_seen,
+					 memory_order_acquire)) {
 			*ret_len = c->like_len;
 			if (mpr_load(&c->lane->head, memory_order_acquire) ==
 			    head)
@@ -289,7 +290,7 @@ gather(const struct mpr_consumer *c, uint64_t head, uint64_t tail,
 	*ret_why = 0;
 	while (got < n && head != tail) {
 		header = mpr_load(mpr_lane_header(lane, capacity, head), order);
-		/* As in mpr_consumer_is_message(). */
+		/* As in mpr_consumer_message(). */
 		if (mpr_unlikely((uint32_t)header != like)) {
 			like = (uint32_t)header;
 			len = mpr_frame_len(header);
