@@ -460,29 +460,6 @@ start(mproc_process *p, const struct mpr_call *call,
 	return r;
 }
 
-static int
-check_opts(struct mproc_process_opts *o)
-{
-	int r;
-
-	if (!o->method)
-		o->method = mpr_method_usual();
-	r = mpr_method_check(o->method);
-	if (r == 0 && o->daemon && o->outlive_parent)
-		r = mpr_fail(-EINVAL, "a daemon does not outlive its parent");
-	if (r == 0 && o->outlive_parent &&
-	    (o->stdout_.kind == MPROC_STDIO_LINES ||
-	     o->stderr_.kind == MPROC_STDIO_LINES))
-		r = mpr_fail(-EINVAL, "who outlives its parent cannot have it "
-			     "pass on its lines");
-	if (r == 0 && o->exe && o->method != MPROC_SPAWN)
-		r = mpr_fail(-EINVAL, "exe is \"%s\", and the method is not "
-			     "MPROC_SPAWN", o->exe);
-	if (r == 0)
-		r = mpr_handover_check(o->conns, o->n_conns);
-	return r < 0 ? r : mpr_setup_check(o);
-}
-
 int
 mpr_process_copy_arg(void **ret_copy, const void *arg, size_t size)
 {
@@ -517,7 +494,9 @@ hold(mproc_process **ret_p, const struct mpr_call *call,
 	/* What runs here, or is the library's own, is to hold nothing. */
 	if (service || mpr_inline_is_on())
 		o.n_conns = -1;
-	r = check_opts(&o);
+	if (!o.method)
+		o.method = mpr_method_usual();
+	r = mpr_setup_check(&o);
 	if (r == 0)
 		r = check_call(call);
 	if (r < 0)
@@ -733,52 +712,6 @@ mproc_process_fd(mproc_process *p)
 	if (p->child.fd < 0)
 		return mpr_fail(-ENOSYS, "the kernel has no pidfds");
 	return p->child.fd;
-}
-
-int
-mproc_process_signal(mproc_process *p, int signal)
-{
-	int r = mpr_process_check(p);
-
-	if (r < 0)
-		return r;
-	mpr_process_lock();
-	r = mpr_child_signal(&p->child, signal);
-	mpr_process_unlock();
-	return r < 0 ? mpr_fail(r, "signal %d to process %d: %s", signal,
-				(int)p->child.pid, mproc_strerror(r)) : 0;
-}
-
-int
-mproc_process_terminate(mproc_process *p)
-{
-	return mproc_process_signal(p, SIGTERM);
-}
-
-int
-mproc_process_kill(mproc_process *p)
-{
-	return mproc_process_signal(p, SIGKILL);
-}
-
-int
-mproc_process_interrupt(mproc_process *p)
-{
-	return mproc_process_signal(p, SIGINT);
-}
-
-int
-mproc_process_stop(mproc_process *p, mproc_timeout grace)
-{
-	int r = mproc_process_terminate(p);
-
-	if (r < 0)
-		return r;
-	r = mproc_process_join(p, grace);
-	if (r == 0 || r == -EINTR)
-		return r;
-	r = mproc_process_kill(p);
-	return r < 0 ? r : mpr_process_wait(p, MPR_NEVER, false);
 }
 
 void

@@ -12,12 +12,14 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "ipc/handover.h"
 #include "ipc/socket_end.h"
 #include "os/child.h"
 #include "os/cpu.h"
 #include "os/fds.h"
 #include "os/generation.h"
 #include "os/stdio.h"
+#include "process/method.h"
 #include "process/setup.h"
 
 enum step {
@@ -90,10 +92,34 @@ check_list(const char *name, const int *list, int n, int least)
 	return 0;
 }
 
+/* What does not go together. */
+static int
+check_method(const struct mproc_process_opts *o)
+{
+	int r = mpr_method_check(o->method);
+
+	if (r == 0 && o->daemon && o->outlive_parent)
+		r = mpr_fail(-EINVAL, "a daemon does not outlive its parent");
+	if (r == 0 && o->outlive_parent &&
+	    (o->stdout_.kind == MPROC_STDIO_LINES ||
+	     o->stderr_.kind == MPROC_STDIO_LINES))
+		r = mpr_fail(-EINVAL, "who outlives its parent cannot have it "
+			     "pass on its lines");
+	if (r == 0 && o->exe && o->method != MPROC_SPAWN)
+		r = mpr_fail(-EINVAL, "exe is \"%s\", and the method is not "
+			     "MPROC_SPAWN", o->exe);
+	return r;
+}
+
 int
 mpr_setup_check(const struct mproc_process_opts *o)
 {
-	int r = check_stream("stdin_", o->stdin_, false);
+	int r = check_method(o);
+
+	if (r == 0)
+		r = mpr_handover_check(o->conns, o->n_conns);
+	if (r == 0)
+		r = check_stream("stdin_", o->stdin_, false);
 
 	if (r == 0)
 		r = check_stream("stdout_", o->stdout_, true);

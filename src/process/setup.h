@@ -12,7 +12,8 @@
 
 #include <mproc/process.h>
 
-/* Before the fork: whether the options make sense. Returns 0 or -EINVAL. */
+/* Before the fork: whether the options make sense, with their method. Returns 0 or
+ * -EINVAL, or what mpr_handover_check() says. */
 int mpr_setup_check(const struct mproc_process_opts *o);
 
 /* Whether all descriptors that they name are open, before a start opens any: of those

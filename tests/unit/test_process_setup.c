@@ -11,7 +11,7 @@
 #include "mpt_rand.h"
 #include "process/setup.h"
 
-static const struct mproc_process_opts nothing;
+static const struct mproc_process_opts nothing = { .method = MPROC_FORK };
 
 /* Exit code 0 if it is as expected. */
 static int
