@@ -96,6 +96,30 @@ mpr_children_add(mproc_process *p)
 	return may;
 }
 
+bool
+mpr_children_withdraw(mproc_process *p)
+{
+	bool may;
+
+	mpr_process_lock();
+	forget_parents();
+	may = !kept;
+	if (may) {
+		drop(&open_list, p);
+		atomic_fetch_sub(&length, 1);
+	}
+	mpr_process_unlock();
+	return may;
+}
+
+void
+mpr_children_show(mproc_process *p)
+{
+	mpr_process_lock();
+	p->starting = false;
+	mpr_process_unlock();
+}
+
 void
 mpr_children_close(mproc_process *p)
 {
@@ -224,6 +248,8 @@ mproc_children(mproc_process **ret_ps, int n)
 	forget_parents();
 	for (p = find(open_list, MPR_CHILDREN_ALL); p;
 	     p = find(p->next, MPR_CHILDREN_ALL)) {
+		if (p->starting)
+			continue;
 		if (count < n)
 			ret_ps[count] = p;
 		count++;

@@ -14,6 +14,12 @@
  * false if it is too late for that: see mpr_children_keep(). */
 bool mpr_children_add(mproc_process *p);
 
+/* The start of one that was added with .starting, which mproc_children() does not list,
+ * has succeeded; or has failed: then it is taken out. That returns false if it has to
+ * stay until it is closed: see mpr_children_keep(). */
+void mpr_children_show(mproc_process *p);
+bool mpr_children_withdraw(mproc_process *p);
+
 /* Its handle is closed. It is freed: now, if the process has ended, or by
  * mpr_children_reap() once it has. */
 void mpr_children_close(mproc_process *p);

@@ -29,14 +29,17 @@ struct mproc_process {
 	bool daemon;
 	bool outlives; /* its parent */
 	bool service;  /* a fork server */
+	bool at_once;  /* has its order before it has applied its options */
+	bool listed;   /* among our children; whoever starts it asks */
 	struct mpr_handover handover; /* until it gets its order */
-	int64_t started; /* when it was forked */
+	int64_t started; /* when its options were applied */
 	char name[MPR_NAME_MAX];
 
 	/* What can change, changes once, under the process lock: two threads
 	 * that wait for the same child must not both try to reap it. */
 	bool ended;
 	bool recovered;		/* what it held is given back */
+	bool starting;		/* the start may fail still, and end it */
 	struct mproc_exit exit; /* if ended */
 	char *report;		/* what is there to free */
 

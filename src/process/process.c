@@ -283,33 +283,75 @@ wait_for_setup(mproc_process *p, const struct mproc_process_opts *o)
 	}
 }
 
-/* The child waits for an order until its options are applied, its pidfd is
+static void
+let_go(mproc_process *p)
+{
+	/* By the order, which comes after it, the child knows that it is meant. */
+	atomic_store(&p->record->pid, (uint32_t)p->child.pid);
+	order(p, MPR_RECORD_GO);
+}
+
+static int
+list(mproc_process *p)
+{
+	p->listed = mpr_children_add(p);
+	return p->listed ? 0 : ending();
+}
+
+/* The one that could not do as it was told. It may be among our children already, and
+ * if this process is ending by now, it stays there. Returns what the start says. */
+static int
+drop(mproc_process *p, int r)
+{
+	if (p->listed && !mpr_children_withdraw(p)) {
+		give_up(p);
+		mpr_process_wait(p, MPR_NEVER, false);
+		return ending();
+	}
+	p->listed = false;
+	if (!p->ended) {
+		give_up(p);
+		mpr_child_reap_blocking(p->child.pid);
+	}
+	return r;
+}
+
+/*
+ * The child waits for an order until its options are applied, its pidfd is
  * there, and it is among our children: what fails after the fork must not have
- * started anything. */
+ * started anything. If only the options can fail, that is for the child to see, and it
+ * has the order before: a new image need not wait until we are awake again.
+ */
 static int
 open_child(mproc_process *p, pid_t pid, bool setup,
 	   const struct mproc_process_opts *o)
 {
 	int r = p->child.fd >= 0 ? 0 : mpr_child_open(&p->child, pid);
 
-	p->started = mproc_now();
 	if (r < 0)
 		mpr_fail(r, "pidfd_open: %s", mproc_strerror(r));
 	else
 		r = mpr_handover_begin(&p->handover, o->conns, o->n_conns,
 				       o->method == MPROC_FORK, pid);
+	if (r == 0 && p->at_once && !is_copy(p)) {
+		p->starting = true;
+		r = list(p);
+		if (r == 0 && !is_copy(p))
+			let_go(p);
+	}
 	if (r == 0 && setup)
 		r = wait_for_setup(p, o);
+	p->started = mproc_now();
 	if (is_copy(p)) {
 		end_if_ours(p);
 		r = mpr_process_check(p);
-	} else if (r == 0 && !mpr_children_add(p)) {
-		r = ending();
+	} else if (r == 0 && !p->listed) {
+		r = list(p);
 	}
-	if (r < 0 && !p->ended && !is_copy(p)) {
-		give_up(p);
-		mpr_child_reap_blocking(pid);
-	}
+	if (r == 0 && p->at_once)
+		mpr_children_show(p);
+	if (r < 0 && !is_copy(p))
+		r = drop(p, r);
 	if (r < 0)
 		mpr_handover_undo(&p->handover);
 	return r;
@@ -389,6 +431,7 @@ start_spawn(mproc_process *p, const struct mpr_call *call,
 		mpr_child_close(&p->child);
 		mpr_plan_free(&p->plan);
 		p->record = NULL;
+		p->ended = false; /* another thread may have seen that */
 	}
 	return r;
 }
@@ -471,6 +514,15 @@ mpr_process_copy_arg(void **ret_copy, const void *arg, size_t size)
 	return 0;
 }
 
+/* Whether a start can fail, once the child is among ours, by what the child sees only.
+ * Who names a program may be left without a word, and ends of pipes that were given
+ * away do not come back. */
+static bool
+can_begin_at_once(const struct mproc_process_opts *o)
+{
+	return o->method == MPROC_SPAWN && !o->exe && o->n_conns <= 0;
+}
+
 static int
 check_call(const struct mpr_call *call)
 {
@@ -484,7 +536,7 @@ check_call(const struct mpr_call *call)
 
 MPR_CHILD_PATH static int
 hold(mproc_process **ret_p, const struct mpr_call *call,
-     const struct mproc_process_opts *opts, bool service)
+     const struct mproc_process_opts *opts, bool service, bool at_once)
 {
 	struct mproc_process_opts o = *opts;
 	mproc_process *p = NULL;
@@ -516,14 +568,18 @@ hold(mproc_process **ret_p, const struct mpr_call *call,
 		call = &stub;
 		o.method = MPROC_FORK;
 	}
-	if (r == 0)
+	if (r == 0) {
+		p->at_once = at_once && can_begin_at_once(&o);
 		r = start(p, call, &o);
+	}
 	if (p && is_copy(p)) {
 		r = mpr_process_check(p);
 		mpr_handover_undo(&p->handover);
 		mproc_process_close(p);
 	} else if (r == 0) {
 		*ret_p = p;
+	} else if (p && p->listed) {
+		mpr_children_close(p);
 	} else if (p) {
 		mpr_process_free(p);
 	}
@@ -535,14 +591,14 @@ MPR_CHILD_PATH int
 mpr_process_hold(mproc_process **ret_p, const struct mpr_call *call,
 		 const struct mproc_process_opts *opts)
 {
-	return hold(ret_p, call, opts, false);
+	return hold(ret_p, call, opts, false, false);
 }
 
 int
 mpr_process_hold_service(mproc_process **ret_p, const struct mpr_call *call,
 			 const struct mproc_process_opts *opts)
 {
-	return hold(ret_p, call, opts, true);
+	return hold(ret_p, call, opts, true, false);
 }
 
 void
@@ -553,9 +609,8 @@ mpr_process_let_go(mproc_process *p)
 	if (is_copy(p))
 		return;
 	mpr_handover_end(&p->handover);
-	/* By the order, which comes after it, the child knows that it is meant. */
-	atomic_store(&p->record->pid, (uint32_t)p->child.pid);
-	order(p, MPR_RECORD_GO);
+	if (!p->at_once)
+		let_go(p);
 	if (p->plan.plans)
 		mpr_forkserver_started();
 	else if (p->plan.shmem.base)
@@ -586,7 +641,7 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	if (r < 0)
 		return r;
 	call = mpr_call_entry(fn, arg, o.arg_size);
-	r = mpr_process_hold(ret_p, &call, &o);
+	r = hold(ret_p, &call, &o, false, true);
 	if (r == 0)
 		mpr_process_let_go(*ret_p);
 	return r;

@@ -4,7 +4,7 @@
  * started it, from before the fork until the handle is closed.
  *
  * Through it the child says how applying its options went, the parent holds it
- * back until all that can fail has succeeded, and the child notes its exit
+ * back until all that can fail there has succeeded, and the child notes its exit
  * status, in case someone else reaps it. Records need no arena: they lie in
  * anonymous shared pages, which go with the last process that has them. Behind
  * each page of records there is room for the text of a report for each, which

@@ -198,6 +198,7 @@ mpr_self_begin(const struct mpr_start *start)
 {
 	struct mpr_record *record = start->record;
 	void (*prepare)(void);
+	uint64_t word;
 	pid_t pid;
 
 	/* Before the options take away what that needs. */
@@ -206,11 +207,13 @@ mpr_self_begin(const struct mpr_start *start)
 		mpr_self_tickets->take(start->test);
 	}
 	if (start->setup) {
-		atomic_store(&record->setup,
-			     mpr_setup_apply(start->opts,
-					     start->promise ?
-						     start->promise->fd : -1));
+		word = mpr_setup_apply(start->opts, start->promise ?
+						start->promise->fd : -1);
+		atomic_store(&record->setup, word);
 		mpr_parker_wake(&record->starter);
+		/* Even if it is told to go on: it may have been told before. */
+		if (mpr_setup_has_failed(word))
+			mpr_child_exit(0);
 	}
 	wait_for_order(start);
 	pid = mpr_task_pid();

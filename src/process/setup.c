@@ -280,6 +280,12 @@ mpr_setup_apply(const struct mproc_process_opts *o, int kept)
 	return failed ? failed : WRITTEN;
 }
 
+MPR_CHILD_PATH bool
+mpr_setup_has_failed(uint64_t word)
+{
+	return word != WRITTEN;
+}
+
 int
 mpr_setup_result(uint64_t word, const struct mproc_process_opts *o)
 {

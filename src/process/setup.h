@@ -36,6 +36,9 @@ enum mpr_setup_step {
 	MPR_SETUP_STEPS
 };
 
+/* In the child: whether it is to end after its word. */
+bool mpr_setup_has_failed(uint64_t word);
+
 /* The word for that. */
 uint64_t mpr_setup_failure(enum mpr_setup_step step, int r);
 
