@@ -31,6 +31,15 @@
 #define MPR_THREAD_LOCAL \
 	_Thread_local __attribute__((__tls_model__("initial-exec")))
 
+/* No sanitizer adds anything to it: it runs where they do not know what to make of
+ * that. */
+#if defined(__clang__)
+#define MPR_UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation))
+#else
+#define MPR_UNINSTRUMENTED \
+	__attribute__((no_sanitize("address,thread,undefined")))
+#endif
+
 /* Set in builds for ThreadSanitizer, by either compiler. */
 #if defined(__SANITIZE_THREAD__)
 #define MPR_THREAD_SANITIZER 1

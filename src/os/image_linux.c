@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * posix_spawn(3): in glibc a clone() that shares memory until the exec. The
- * running program is /proc/self/exe, also if its file was replaced or removed.
+ * posix_spawn(3) is the way where os/exec.h has none. The running program is
+ * /proc/self/exe, also if its file was replaced or removed.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -16,28 +16,12 @@
 #include "base/alloc.h"
 #include "base/fault.h"
 #include "os/ambience.h"
+#include "os/exec.h"
 #include "os/image.h"
 
-/* Of @image, which has the caller's otherwise. */
-static int
-set_attributes(posix_spawnattr_t *attributes, const struct mpr_image *image)
-{
-	sigset_t blocked;
-	int r = 0;
-
-	if (!image->deaf)
-		return 0;
-	r = pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-	mpr_keyboard_add(&blocked);
-	if (r == 0)
-		r = posix_spawnattr_setsigmask(attributes, &blocked);
-	if (r == 0)
-		r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK);
-	return r;
-}
-
-pid_t
-mpr_image_start(const struct mpr_image *image)
+/* By the C library. */
+static pid_t
+start_slowly(const struct mpr_exec *e)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -52,23 +36,46 @@ mpr_image_start(const struct mpr_image *image)
 		posix_spawnattr_destroy(&attributes);
 		return -r;
 	}
-	r = set_attributes(&attributes, image);
-	/* A descriptor that is made a copy of itself is not closed at exec. */
-	for (int i = 0; i < image->n_fds && r == 0; i++)
-		r = posix_spawn_file_actions_adddup2(&actions, image->fds[i],
-						     image->fds[i]);
-	if (r == 0 && mpr_fault(MPR_FAULT_FORK))
-		r = errno;
+	r = posix_spawnattr_setsigmask(&attributes, &e->blocked);
 	if (r == 0)
-		r = posix_spawn(&pid,
-				image->path ? image->path : "/proc/self/exe",
-				&actions, &attributes, image->argv, image->env);
+		r = posix_spawnattr_setflags(&attributes,
+					     POSIX_SPAWN_SETSIGMASK);
+	/* A descriptor that is made a copy of itself is not closed at exec. */
+	for (unsigned i = 0; i < e->n_fds && r == 0; i++)
+		r = posix_spawn_file_actions_adddup2(&actions, e->fds[i],
+						     e->fds[i]);
+	if (r == 0)
+		r = posix_spawn(&pid, e->path, &actions, &attributes, e->argv,
+				e->env);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
-	/* Where there is no /proc, or it shows only what we may not read. */
-	if (!image->path && (r == ENOENT || r == EACCES))
-		r = ENOEXEC;
 	return r == 0 ? pid : -r;
+}
+
+pid_t
+mpr_image_start(const struct mpr_image *image)
+{
+	struct mpr_exec e = {
+		.path = image->path ? image->path : "/proc/self/exe",
+		.argv = image->argv,
+		.env = image->env,
+		.fds = image->fds,
+		.n_fds = (unsigned)image->n_fds,
+	};
+	pid_t pid;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &e.blocked);
+	if (image->deaf)
+		mpr_keyboard_add(&e.blocked);
+	if (mpr_fault(MPR_FAULT_FORK))
+		return -errno;
+	pid = mpr_exec_start(&e);
+	if (pid == -ENOSYS)
+		pid = start_slowly(&e);
+	/* Where there is no /proc, or it shows only what we may not read. */
+	if (!image->path && (pid == -ENOENT || pid == -EACCES))
+		return -ENOEXEC;
+	return pid;
 }
 
 bool

@@ -45,6 +45,7 @@ static const struct feature features[] = {
 	{ .name = "pidfd", SYS_pidfd_open, ENOSYS },
 	{ .name = "pidfd", SYS_pidfd_send_signal, ENOSYS },
 	{ .name = "pidfd", SYS_waitid, EINVAL, WHEN, 0, 3 /* P_PIDFD */ },
+	{ .name = "clone3", SYS_clone3, ENOSYS },
 	{ .name = "closerange", SYS_close_range, ENOSYS },
 	{ .name = "eventfd", SYS_eventfd2, ENOSYS },
 	{ .name = "pdeathsig", SYS_prctl, EINVAL, WHEN, 0, PR_SET_PDEATHSIG },
