@@ -16,6 +16,7 @@
 #include "arena/recover.h"
 #include "arena/table.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "base/opts.h"
 #include "os/fence.h"
 #include "os/generation.h"
@@ -59,7 +60,7 @@ make_memory(struct mproc_arena *a, const struct mproc_arena_opts *o,
 	return r;
 }
 
-void
+MPR_IMAGE_PATH void
 mpr_arena_attach(struct mproc_arena *a)
 {
 	a->shm = mpr_arena_at(a, 0);
@@ -186,7 +187,7 @@ mpr_arena_give(struct mpr_arena_ticket *ret_ticket)
 	return 0;
 }
 
-static int
+MPR_IMAGE_PATH static int
 adopt(struct mproc_arena *a, const struct mpr_arena_ticket *ticket)
 {
 	struct mpr_file memory;
@@ -213,7 +214,7 @@ adopt(struct mproc_arena *a, const struct mpr_arena_ticket *ticket)
 	return 0;
 }
 
-int
+MPR_IMAGE_PATH int
 mpr_arena_adopt(const struct mpr_arena_ticket *ticket)
 {
 	int r = 0;

@@ -21,6 +21,9 @@
  * it touches. */
 #define MPR_CHILD_PATH __attribute__((section(".text.hot.child")))
 
+/* The same for what a new image runs before that: behind the constructors. */
+#define MPR_IMAGE_PATH __attribute__((section(".text.startup.image")))
+
 /* For what it writes on that way: each page costs it another one, and a copy. */
 #define MPR_CHILD_DATA __attribute__((section(".data.child")))
 

@@ -118,7 +118,7 @@ mpr_child_forker_ended(void)
 	return forker_ended;
 }
 
-void
+MPR_IMAGE_PATH void
 mpr_child_bond(struct mpr_child_bond *ret_bond)
 {
 	sigset_t mask;

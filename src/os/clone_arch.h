@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clone(2) without a stack of its own: the order of its arguments differs; and with one,
- * where the child cannot return.
+ * clone(2) without a stack of its own: the order of its arguments differs; and with
+ * one, where the child cannot return.
  */
 #ifndef MPR_OS_CLONE_ARCH_H
 #define MPR_OS_CLONE_ARCH_H

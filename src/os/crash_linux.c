@@ -374,7 +374,7 @@ on_crash(int signal, siginfo_t *info, void *context)
 }
 
 /* Once for the program, and inherited. Who is second has no use for his. */
-static void *
+MPR_IMAGE_PATH static void *
 the_stack(void)
 {
 	static _Atomic(void *) stack;
@@ -393,7 +393,7 @@ the_stack(void)
 	return first;
 }
 
-void
+MPR_IMAGE_PATH void
 mpr_crash_plan(struct mpr_crash_plan *ret_plan)
 {
 	struct sigaction *action = &ret_plan->action;

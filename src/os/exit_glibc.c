@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/exit.h"
 #include "os/generation.h"
 
@@ -25,7 +26,7 @@ run(int status, void *unused)
 	hook(status);
 }
 
-int
+MPR_IMAGE_PATH int
 mpr_exit_hook(void (*fn)(int status))
 {
 	int r = 0;

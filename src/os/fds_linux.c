@@ -42,7 +42,7 @@ mpr_fds_check(int fd)
 	return syscall(SYS_fcntl, fd, F_GETFD) < 0 ? -EBADF : 0;
 }
 
-bool
+MPR_IMAGE_PATH bool
 mpr_fds_ends_at_exec(int fd)
 {
 	int flags = fcntl(fd, F_GETFD);
@@ -50,7 +50,7 @@ mpr_fds_ends_at_exec(int fd)
 	return flags >= 0 && flags & FD_CLOEXEC;
 }
 
-void
+MPR_IMAGE_PATH void
 mpr_fds_end_at_exec(int fd)
 {
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -111,7 +111,7 @@ mpr_file_anonymous(struct mpr_file *ret_f, const char *name, bool sealable)
 	return 0;
 }
 
-int
+MPR_IMAGE_PATH int
 mpr_file_adopt(struct mpr_file *ret_f, int fd, uint64_t *ret_size)
 {
 	struct stat st;
@@ -132,7 +132,7 @@ mpr_file_adopt(struct mpr_file *ret_f, int fd, uint64_t *ret_size)
 	return 0;
 }
 
-bool
+MPR_IMAGE_PATH bool
 mpr_file_is_private(int fd)
 {
 	struct stat st;

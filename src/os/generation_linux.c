@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/generation.h"
 
 #define PAGE 4096
@@ -29,7 +30,7 @@ static _Atomic uint64_t unwiped_generation;
 /* For a process that has no memory for a page of its own. */
 static struct mpr_process_page last_resort;
 
-static struct mpr_process_page *
+MPR_IMAGE_PATH static struct mpr_process_page *
 make_page(void)
 {
 	struct mpr_process_page *page = MAP_FAILED, *first = NULL;
@@ -86,7 +87,7 @@ assign_unwiped(struct mpr_process_page *page)
 	return atomic_load(&unwiped_generation);
 }
 
-uint64_t
+MPR_IMAGE_PATH uint64_t
 mpr_generation_assign(void)
 {
 	struct mpr_process_page *page = atomic_load(&mpr_process_page);
@@ -105,7 +106,7 @@ mpr_generation_assign(void)
 /* For handlers on this thread: set before the lock is taken. */
 static MPR_THREAD_LOCAL _Atomic bool locking;
 
-void
+MPR_IMAGE_PATH void
 mpr_process_lock(void)
 {
 	struct mpr_process_page *page;
@@ -120,7 +121,7 @@ mpr_process_lock(void)
 	page->cancel_state = state;
 }
 
-void
+MPR_IMAGE_PATH void
 mpr_process_unlock(void)
 {
 	struct mpr_process_page *page = atomic_load(&mpr_process_page);

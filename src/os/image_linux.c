@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/ambience.h"
 #include "os/exec.h"
 #include "os/image.h"
@@ -94,7 +95,7 @@ mpr_image_would_trust(void)
 	       getgid() == getegid();
 }
 
-const char *
+MPR_IMAGE_PATH const char *
 mpr_image_take_variable(const char *name)
 {
 	const char *value = secure_getenv(name);

@@ -35,6 +35,10 @@ typedef void mpr_function(void);
 int mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
 		  uint64_t *ret_offset);
 
+/* The id of the one that this library is in. Returns 0 or -ENOEXEC: it bears none. A new
+ * image needs no more to know whether it is the same build, and as soon as it begins. */
+int mpr_module_own_id(struct mpr_module_id *ret_id);
+
 /* Whether they are the same; none is never the same as another. */
 bool mpr_module_is(const struct mpr_module_id *a, const struct mpr_module_id *b);
 

@@ -15,6 +15,7 @@
 #include <mproc/core.h>
 
 #include "base/error.h"
+#include "base/macros.h"
 #include "os/module.h"
 
 #define NOTE_ALIGN 4
@@ -28,7 +29,9 @@ struct search {
 	bool found;
 	bool is_code; /* what the address leads to */
 	bool first; /* the next one is the program */
-	struct mpr_module *module; /* receives what was found, if not NULL */
+	/* Receive what was found, if not NULL. */
+	struct mpr_module *module;
+	struct mpr_module_id *id;
 	uintptr_t base;
 };
 
@@ -42,7 +45,7 @@ has(const struct dl_phdr_info *info, const ElfW(Phdr) *segment,
 		       segment->p_memsz;
 }
 
-static const ElfW(Phdr) *
+MPR_IMAGE_PATH static const ElfW(Phdr) *
 segment_of(const struct dl_phdr_info *info, uintptr_t address)
 {
 	for (int i = 0; i < info->dlpi_phnum; i++)
@@ -52,7 +55,7 @@ segment_of(const struct dl_phdr_info *info, uintptr_t address)
 }
 
 /* The build-id among the notes at @at, if there is one. */
-static void
+MPR_IMAGE_PATH static void
 read_notes(const unsigned char *at, size_t len, struct mpr_module_id *ret_id)
 {
 	const ElfW(Nhdr) *note;
@@ -78,7 +81,7 @@ read_notes(const unsigned char *at, size_t len, struct mpr_module_id *ret_id)
 	}
 }
 
-static struct mpr_module_id
+MPR_IMAGE_PATH static struct mpr_module_id
 id_of(const struct dl_phdr_info *info)
 {
 	struct mpr_module_id id = { 0 };
@@ -93,14 +96,14 @@ id_of(const struct dl_phdr_info *info)
 	return id;
 }
 
-bool
+MPR_IMAGE_PATH bool
 mpr_module_is(const struct mpr_module_id *a, const struct mpr_module_id *b)
 {
 	return a->len && a->len == b->len &&
 	       memcmp(a->bytes, b->bytes, a->len) == 0;
 }
 
-static bool
+MPR_IMAGE_PATH static bool
 is_wanted(const struct dl_phdr_info *info, const struct search *s)
 {
 	struct mpr_module_id id;
@@ -111,7 +114,7 @@ is_wanted(const struct dl_phdr_info *info, const struct search *s)
 	return mpr_module_is(&id, &s->wanted->id);
 }
 
-static int
+MPR_IMAGE_PATH static int
 look(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct search *s = arg;
@@ -128,6 +131,8 @@ look(struct dl_phdr_info *info, size_t size, void *arg)
 	s->is_code = false;
 	if (segment_of(info, s->address))
 		s->is_code = segment_of(info, s->address)->p_flags & PF_X;
+	if (s->id)
+		*s->id = id_of(info);
 	if (!s->module)
 		return 1;
 	s->module->id = id_of(info);
@@ -170,6 +175,13 @@ complete_path(struct mpr_module *module, uintptr_t address)
 		fclose(maps);
 }
 
+static int
+lacks_id(const char *name)
+{
+	return mpr_fail(-ENOEXEC, "%s has no build-id: link it with "
+			"-Wl,--build-id", name);
+}
+
 int
 mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
 	      uint64_t *ret_offset)
@@ -187,14 +199,24 @@ mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
 				s.found ? "no code of its module" :
 					  "in no program or library");
 	if (!ret_module->id.len)
-		return mpr_fail(-ENOEXEC, "%s has no build-id: link it with "
-				"-Wl,--build-id", name_of(ret_module));
+		return lacks_id(name_of(ret_module));
 	complete_path(ret_module, s.address);
 	*ret_offset = s.address - s.base;
 	return 0;
 }
 
-static int
+MPR_IMAGE_PATH int
+mpr_module_own_id(struct mpr_module_id *ret_id)
+{
+	struct search s = { .address = (uintptr_t)mpr_module_own_id,
+			    .id = ret_id };
+
+	*ret_id = (struct mpr_module_id){ 0 };
+	dl_iterate_phdr(look, &s);
+	return ret_id->len ? 0 : lacks_id("what has this library in it");
+}
+
+MPR_IMAGE_PATH static int
 find(const struct mpr_module *module, uint64_t offset, bool load,
      mpr_function **ret_fn)
 {
@@ -215,7 +237,7 @@ find(const struct mpr_module *module, uint64_t offset, bool load,
 	return 0;
 }
 
-int
+MPR_IMAGE_PATH int
 mpr_module_find(const struct mpr_module *module, uint64_t offset,
 		mpr_function **ret_fn)
 {

@@ -34,7 +34,7 @@
 /* Requests from this size ask first whether there is memory. */
 #define ASK_FROM ((size_t)1 << 20)
 
-static void *
+MPR_IMAGE_PATH static void *
 map(void *at, size_t size, int flags, int fd, size_t offset)
 {
 	return mpr_fault(MPR_FAULT_MMAP) ?
@@ -72,7 +72,7 @@ quiet_address(size_t len, size_t align)
  * locks all its future memory (mlockall) a mapping that can be accessed is
  * allocated at once and whole, so this one cannot until it is unlocked.
  */
-static void *
+MPR_IMAGE_PATH static void *
 map_aligned(int fd, size_t offset, size_t len, size_t align, bool quiet)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -148,7 +148,7 @@ check_size(size_t size)
 }
 
 /* The mapping is at @base, or was refused. */
-static int
+MPR_IMAGE_PATH static int
 complete(struct mpr_shmem *ret_s, const struct mpr_file *f, size_t size,
 	 void *base, bool dumped)
 {
@@ -167,7 +167,7 @@ complete(struct mpr_shmem *ret_s, const struct mpr_file *f, size_t size,
 	return 0;
 }
 
-int
+MPR_IMAGE_PATH int
 mpr_shmem_attach(struct mpr_shmem *ret_s, const struct mpr_file *f, size_t size,
 		 size_t align, bool dumped)
 {
@@ -192,7 +192,7 @@ mpr_shmem_hide(const struct mpr_shmem *s, bool hidden)
 		       -errno : 0;
 }
 
-int
+MPR_IMAGE_PATH int
 mpr_shmem_attach_at(struct mpr_shmem *ret_s, const struct mpr_file *f,
 		    size_t size, void *base, bool dumped)
 {

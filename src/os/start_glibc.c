@@ -42,7 +42,7 @@ mpr_start_argv(void)
 	return arguments;
 }
 
-void
+MPR_IMAGE_PATH void
 mpr_start_instead(void (*first)(void), int (*instead)(void))
 {
 	first_of_all = first;
@@ -58,7 +58,7 @@ note_arguments(int argc, char **argv)
 	constructed = true;
 }
 
-static void
+MPR_IMAGE_PATH static void
 call_first(void)
 {
 	void (*first)(void) = first_of_all;
@@ -68,7 +68,7 @@ call_first(void)
 		first();
 }
 
-static int
+MPR_IMAGE_PATH static int
 main_or_instead(int argc, char **argv, char **env)
 {
 	call_first();
@@ -76,7 +76,7 @@ main_or_instead(int argc, char **argv, char **env)
 				 main_itself(argc, argv, env);
 }
 
-int
+MPR_IMAGE_PATH int
 __libc_start_main(main_function *main, int argc, char **argv,
 		  void (*init)(void), void (*fini)(void),
 		  void (*rtld_fini)(void), void *stack_end)

@@ -174,7 +174,7 @@ at_exit(int status)
 		mpr_self_finish(status & 0xff);
 }
 
-int
+MPR_IMAGE_PATH int
 mpr_exit_prepare(void)
 {
 	int r = mpr_exit_hook(at_exit);

@@ -144,7 +144,7 @@ fill(struct mpr_plan_file *f, const struct mpr_call *call,
 	return fill_sockets(f, o);
 }
 
-static void
+MPR_IMAGE_PATH static void
 find_parts(struct mpr_plan_file *f)
 {
 	f->record = (struct mpr_record *)(void *)f->shmem.base;
@@ -294,24 +294,22 @@ mpr_plan_make_reserved(const struct mpr_plan_file *reserved,
 	return make(&f, call, name, o, NULL, reserved);
 }
 
-int
+MPR_IMAGE_PATH int
 mpr_plan_library(struct mpr_module_id *ret_id)
 {
-	static struct mpr_module module;
-	static _Atomic bool known;
-	uint64_t unused;
+	MPR_CHILD_DATA static struct mpr_module_id id;
+	MPR_CHILD_DATA static _Atomic bool known;
 	int r = 0;
 
 	if (!atomic_load(&known)) {
 		mpr_process_lock();
-		r = mpr_module_of((mpr_function *)mpr_plan_library, &module,
-				  &unused);
+		r = mpr_module_own_id(&id);
 		if (r == 0)
 			atomic_store(&known, true);
 		mpr_process_unlock();
 	}
 	if (r == 0)
-		*ret_id = module.id;
+		*ret_id = id;
 	return r;
 }
 
@@ -324,7 +322,7 @@ mpr_plan_variable(const struct mpr_plan_file *f,
 		 f->plan->nonce);
 }
 
-static int
+MPR_IMAGE_PATH static int
 map_file(struct mpr_plan_file *f, int fd)
 {
 	struct mpr_file file;
@@ -345,7 +343,7 @@ map_file(struct mpr_plan_file *f, int fd)
 	return r;
 }
 
-static int
+MPR_IMAGE_PATH static int
 check(const struct mpr_plan_file *f, uint64_t nonce)
 {
 	const struct mpr_plan *plan = f->plan;
@@ -386,17 +384,35 @@ mpr_plan_open_slot(struct mpr_plan_file *ret_f, const struct mpr_shmem *slot)
 	return check(ret_f, ret_f->plan->nonce);
 }
 
-int
+/* The digits at *@at, of which there are at most @n, up to @end. Not by sscanf(3):
+ * that costs a new image half a dozen page faults. */
+MPR_IMAGE_PATH static bool
+read_number(const char **at, unsigned base, unsigned n, char end, uint64_t *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *digit, *begin = *at;
+
+	*ret = 0;
+	for (; n && **at && **at != end; n--, ++*at) {
+		digit = memchr(digits, **at, base);
+		if (!digit)
+			return false;
+		*ret = *ret * base + (uint64_t)(digit - digits);
+	}
+	return *at > begin && *(*at)++ == end;
+}
+
+MPR_IMAGE_PATH int
 mpr_plan_receive(struct mpr_plan_file *ret_f)
 {
 	const char *text = mpr_image_take_variable(MPR_PLAN_VARIABLE);
-	int fd, r, end = 0;
-	uint64_t nonce;
+	uint64_t fd, nonce;
+	int r;
 
-	if (!text || sscanf(text, "%d:%16" SCNx64 "%n", &fd, &nonce, &end) != 2 ||
-	    text[end])
+	if (!text || !read_number(&text, 10, 9, ':', &fd) ||
+	    !read_number(&text, 16, 16, '\0', &nonce))
 		return -ENOENT;
-	r = map_file(ret_f, fd);
+	r = map_file(ret_f, (int)fd);
 	if (r < 0)
 		return r;
 	r = check(ret_f, nonce);
@@ -414,7 +430,7 @@ mpr_plan_at(const struct mpr_plan_file *f, uint64_t offset)
 	return offset ? f->shmem.base + offset : NULL;
 }
 
-void
+MPR_IMAGE_PATH void
 mpr_plan_options(const struct mpr_plan_file *f,
 		 struct mproc_process_opts *ret_o)
 {
@@ -470,7 +486,7 @@ mpr_plan_environment(const struct mpr_plan_file *f, const char ***ret_env)
 	return 0;
 }
 
-struct mpr_call
+MPR_IMAGE_PATH struct mpr_call
 mpr_plan_arguments(const struct mpr_plan_file *f)
 {
 	const struct mpr_plan *p = f->plan;
@@ -491,7 +507,7 @@ mpr_plan_arguments(const struct mpr_plan_file *f)
 	};
 }
 
-int
+MPR_IMAGE_PATH int
 mpr_plan_call(const struct mpr_plan_file *f, struct mpr_call *ret_call)
 {
 	*ret_call = mpr_plan_arguments(f);

@@ -18,10 +18,10 @@
  * got the word about that. */
 #define EXIT_CODE 127
 
-static struct mpr_plan_file plan; /* stays mapped: the record is in it */
-static struct mproc_process_opts opts;
-static struct mpr_start start;
-static bool early;
+MPR_CHILD_DATA static struct mpr_plan_file plan; /* stays mapped: it has the record */
+MPR_CHILD_DATA static struct mproc_process_opts opts;
+MPR_CHILD_DATA static struct mpr_start start;
+MPR_CHILD_DATA static bool early;
 
 /* The program has called mproc_process_main(); for its children, too. */
 static bool called;
@@ -64,7 +64,7 @@ refuse(enum mpr_setup_step step, int r)
 
 /* At once: a program that another constructor starts would keep the other side from
  * seeing the end. */
-static void
+MPR_IMAGE_PATH static void
 seal_sockets(void)
 {
 	const struct mpr_handover_socket *sockets =
@@ -75,7 +75,7 @@ seal_sockets(void)
 }
 
 /* Before the options close what is not to stay open. */
-static int
+MPR_IMAGE_PATH static int
 adopt_sockets(void)
 {
 	const struct mpr_handover_socket *sockets =
@@ -88,7 +88,7 @@ adopt_sockets(void)
 }
 
 /* The parent may have had descriptors closed at exec that were needed so far. */
-static void
+MPR_IMAGE_PATH static void
 settle_descriptors(void)
 {
 	const struct mpr_pass *pass = mpr_plan_at(&plan, plan.plan->pass_at);
@@ -101,7 +101,7 @@ settle_descriptors(void)
 			mpr_fds_close(pass[i].fd);
 }
 
-static void
+MPR_IMAGE_PATH static void
 arrive(void)
 {
 	int r = mpr_plan_call(&plan, &start.call);
@@ -125,7 +125,7 @@ arrive(void)
 	settle_descriptors();
 }
 
-static int
+MPR_IMAGE_PATH static int
 run(void)
 {
 	/* Behind the functions that the C library and the program's constructors
@@ -138,7 +138,7 @@ run(void)
 	mpr_self_enter(&start);
 }
 
-MPR_CONSTRUCTOR static void
+MPR_IMAGE_PATH MPR_CONSTRUCTOR static void
 begin(void)
 {
 	int r = mpr_plan_receive(&plan);
