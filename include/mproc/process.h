@@ -242,6 +242,7 @@ struct mproc_process_opts {
  * The child applies .process_group, .nice, .cpus, .cwd, .env, the standard streams,
  * .keep_fds and .limits, in that order, before this returns and before @fn runs. If
  * one of them cannot be applied, @fn is not run; the error detail says which and why.
+ * @fn may have begun, and be over, when this returns.
  *
  * Return: 0, or a negative error, and no process was started:
  *   -EINVAL  @ret_p or @fn is NULL, or @arg with .arg_size; an option makes no

@@ -43,8 +43,10 @@
 /* How many are tried until one can have the arena at its address. */
 #define IMAGES 3
 
-/* How long after its start a process may end without a sleep of who joins it. */
+/* How long after its start a process may end without a sleep of who joins it; unless a
+ * look, with a turn for others, takes so long that there are some. */
 #define SHORT_LIFE INT64_C(250000) /* ns */
+#define TURN INT64_C(20000) /* ns */
 
 int
 mpr_process_check(const mproc_process *p)
@@ -671,19 +673,23 @@ mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
 
 /* One that was started just now may be about to end: to sleep and to be woken
  * takes longer than that, so we stay awake for a while, if nobody else wants the
- * CPU. One that goes on does not cost that again. */
+ * CPU: who gives up its turn again and again comes last of all, where many do. One that
+ * goes on does not cost that again. */
 static void
 see_a_short_life(const mproc_process *p, int64_t deadline)
 {
-	int64_t until = p->started + SHORT_LIFE;
+	int64_t until = p->started + SHORT_LIFE, now = mproc_now(), last = now;
 	/* A look is a cancellation point, and a join is none. */
 	int before = mpr_thread_forbid_cancel();
 
 	if (until > deadline)
 		until = deadline;
-	while (mproc_now() < until && !mpr_interrupt_pending() &&
-	       !mpr_child_is_gone(&p->child))
+	while (now < until && now - last < TURN && !mpr_interrupt_pending() &&
+	       !mpr_child_is_gone(&p->child)) {
 		mpr_task_yield();
+		last = now;
+		now = mproc_now();
+	}
 	mpr_thread_allow_cancel(before);
 }
 
