@@ -332,7 +332,7 @@ mpr_table_destroy(enum mpr_cell_kind kind, void *table)
 
 	if (!table)
 		return;
-	if (is_in_callback(table) || !mpr_cell_take(kind, table)) {
+	if (is_in_callback(table) || !mpr_cell_take(kind, table, 0)) {
 		mpr_log(MPROC_LOG_ERROR, "%p is no container, and is not "
 			"destroyed", table);
 		return;

@@ -137,13 +137,9 @@ look_after(const struct mpr_future_use *u)
 {
 	struct mpr_worker *me = worker_of(u);
 	uint64_t word = mpr_future_word_of(u);
-	struct mpr_self *self;
-	int r;
 
-	if (!me) {
-		r = mpr_self(u->pool.arena, &self);
-		return r < 0 ? r : mpr_keeping_ensure(&u->pool, self);
-	}
+	if (!me)
+		return mpr_keeping_ensure(&u->pool);
 	if (word && mpr_task_waits(&u->pool, u->f, word))
 		mpr_task_run(me, mpr_arena_offset(u->pool.arena, u->f), word);
 	return 0;

@@ -573,9 +573,8 @@ free_for_creator(struct keeper *k)
 		sleep_until(k, k->swept + SWEEP_EVERY);
 		sweep(k);
 	}
-	if (!mpr_entries_exist(&k->use) &&
-	    mpr_cell_take(MPR_CELL_POOL, k->use.pool))
-		mpr_pool_unmake(&k->use, k->self);
+	if (!mpr_entries_exist(&k->use))
+		(void)mpr_pool_free(&k->use, k->self);
 }
 
 /* What a keeper before us has left. */
@@ -633,7 +632,9 @@ mpr_keeper_run(void *arg)
 	mpr_unpark(k.use.arena, keeping->starter_slot);
 	if (take_over(&k)) {
 		keep(&k);
-		if (creator_is_dead(&k))
+		/* Its creator may have freed it, and another one made another there. */
+		if (creator_is_dead(&k) &&
+		    atomic_load(&k.use.root->keeper) == k.word)
 			free_for_creator(&k);
 	}
 	free(k.hands);

@@ -9,9 +9,12 @@
 #include "os/image.h"
 #include "os/interrupt.h"
 #include "os/task.h"
+#include "pool/keeper_word.h"
 #include "pool/keeping.h"
 #include "process/handle.h"
 #include "sync/park.h"
+
+#define LOOK_EVERY INT64_C(1000000) /* ns */
 
 /* Keepers that this process has started. A forked child's are its parent's. */
 struct started {
@@ -104,31 +107,34 @@ mpr_keeping_wake(const struct mpr_pool_use *u)
 		mpr_unpark(u->arena, mpr_holder_slot(word));
 }
 
-/* Until it has taken our place. */
+/* Until it has taken our place. Returns 0 as well in a copy that a signal handler has
+ * forked meanwhile: there nobody has one to wait for. */
 static int
 wait_for(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine,
 	 mproc_process *process)
 {
 	uint32_t ticket;
 
-	for (;;) {
+	while (process->generation == mpr_generation()) {
 		ticket = mpr_park_ticket(self);
 		if (atomic_load(&u->root->keeper) != mine)
 			return 0;
 		if (mpr_process_has_ended(process)) {
-			if (!atomic_compare_exchange_strong(&u->root->keeper,
-							    &mine, 0))
+			if (atomic_load(&u->root->keeper) != mine)
 				return 0;
 			return mpr_fail(-EAGAIN, "a process that was to keep %s "
 					"has ended at once",
 					mpr_pool_label(u).text);
 		}
+		/* An interrupt is for who wants the keeper, once there is one. */
 		if (mpr_park(self, u->pool, ticket, MPR_NEVER) == -EINTR)
-			mpr_task_yield();
+			(void)mpr_process_wait(process, mproc_now() + LOOK_EVERY,
+					       false);
 	}
+	return 0;
 }
 
-/* The caller is the one to do it. */
+/* The word is ours. */
 static int
 start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 {
@@ -157,29 +163,44 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 }
 
 int
-mpr_keeping_ensure(const struct mpr_pool_use *u, struct mpr_self *self)
+mpr_keeping_begin(const struct mpr_pool_use *u, struct mpr_self *self)
 {
-	uint64_t word, mine = mpr_holder(self) | MPR_HANDED;
-	int r;
+	uint64_t generation = mpr_generation(), mine = mpr_keeper_starter(self);
+	int r = start(u, self, mine);
+
+	/* Others may be luckier. In a copy it is not ours. */
+	if (r < 0 && generation == mpr_generation())
+		mpr_keeper_give_back(u, mine);
+	return r;
+}
+
+int
+mpr_keeping_ensure(const struct mpr_pool_use *u)
+{
+	uint64_t generation = mpr_generation();
+	struct mpr_self *self;
+	int r = 0;
 
 	while (!mpr_keeping_is_on(u)) {
-		word = atomic_load(&u->root->keeper);
-		if (word & MPR_HELD && !mpr_holder_is_dead(u->arena, word))
-			continue;
 		if (atomic_load(&u->root->image) != mpr_image_mark())
 			return mpr_fail(-ENOEXEC, "the keeper of %s is dead, and "
 					"this process has another image",
 					mpr_pool_label(u).text);
-		if (!atomic_compare_exchange_strong(&u->root->keeper, &word,
-						    mine))
-			continue;
-		r = start(u, self, mine);
-		if (r < 0) {
-			/* Others may be luckier. */
-			atomic_compare_exchange_strong(&u->root->keeper, &mine,
-						       0);
+		r = mpr_self(u->arena, &self);
+		if (r < 0)
 			return r;
-		}
+		r = mpr_keeper_claim(u, mpr_keeper_starter(self),
+				     MPR_POOL_TERMINATING);
+		if (r == -ESTALE)
+			return mpr_fail(-ESHUTDOWN, "%s was freed",
+					mpr_pool_label(u).text);
+		if (r < 0)
+			continue;
+		r = mpr_keeping_begin(u, self);
+		/* A copy that a signal handler has forked looks for itself. */
+		if (r < 0 && generation == mpr_generation())
+			return r;
+		generation = mpr_generation();
 	}
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "os/image.h"
 #include "os/task.h"
 #include "pool/entries.h"
+#include "pool/keeper_word.h"
 #include "pool/owner.h"
 #include "pool/pool.h"
 
@@ -30,12 +31,6 @@ root_of(const mproc_arena *a, const mproc_pool *pool)
 }
 
 static bool
-lives(const mproc_arena *a, uint64_t word)
-{
-	return word & MPR_HELD && !mpr_holder_is_dead(a, word);
-}
-
-static bool
 workers_live(const struct mpr_pool_use *u)
 {
 	struct mpr_pool_worker *record;
@@ -46,34 +41,53 @@ workers_live(const struct mpr_pool_use *u)
 		/* One that is being forked finds that it is too late; or was not. */
 		if (word && !(word & MPR_HELD))
 			atomic_compare_exchange_strong(&record->word, &word, 0);
-		if (lives(u->arena, word))
+		if (word & MPR_HELD && !mpr_holder_is_dead(u->arena, word))
 			return true;
 	}
 	return false;
 }
 
-/* Whether a process of an earlier pool in that cell may still be there. */
-static bool
-is_busy(mproc_arena *a, mproc_pool *pool)
+/* The pool at @pool as whatever it is now. */
+static struct mpr_pool_use
+use_of(mproc_arena *a, mproc_pool *pool)
 {
-	struct mpr_pool_use u = { .pool = pool, .arena = a };
+	return (struct mpr_pool_use){
+		.pool = pool,
+		.arena = a,
+		.root = root_of(a, pool),
+		.generation = atomic_load(&pool->cell.generation),
+	};
+}
 
-	u.root = root_of(a, pool);
-	return u.root && (lives(a, atomic_load(&u.root->keeper)) ||
-			  workers_live(&u));
+/* Whether a process of an earlier pool in the cell, which is ours, may still be there.
+ * If not, the keeper's word is ours, too, if there is one. */
+static bool
+is_busy(const struct mpr_pool_use *u, uint64_t mine)
+{
+	if (!u->root)
+		return false;
+	if (!mpr_keeper_seize(u, mine))
+		return true;
+	if (!workers_live(u))
+		return false;
+	mpr_keeper_end(u, mine);
+	return true;
 }
 
 /* A cell that is the caller's, and nobody else's. */
 static int
-take_cell(mproc_arena *a, mproc_pool **ret_pool)
+take_cell(struct mpr_self *self, struct mpr_pool_use *ret_u)
 {
 	mproc_pool *busy[BUSY_MAX];
 	void *cell = NULL;
 	int r, n = 0;
 
 	for (;;) {
-		r = mpr_cell_create_in(a, MPR_CELL_POOL, &cell);
-		if (r < 0 || !is_busy(a, cell))
+		r = mpr_cell_create_in(self->arena, MPR_CELL_POOL, &cell);
+		if (r < 0)
+			break;
+		*ret_u = use_of(self->arena, cell);
+		if (!is_busy(ret_u, mpr_keeper_starter(self)))
 			break;
 		if (n == BUSY_MAX) {
 			mpr_cell_open(cell, MPR_GONE);
@@ -85,25 +99,23 @@ take_cell(mproc_arena *a, mproc_pool **ret_pool)
 	}
 	while (n)
 		mpr_cell_open(busy[--n], MPR_GONE);
-	*ret_pool = cell;
 	return r;
 }
 
 static int
-make_root(const struct mpr_pool_use *u, struct mpr_self *self,
-	  struct mpr_pool_root **ret_root)
+make_root(struct mpr_pool_use *u, struct mpr_self *self)
 {
 	struct mpr_block_ref ref;
 	int r;
 
-	*ret_root = root_of(u->arena, u->pool);
-	if (*ret_root)
+	if (u->root)
 		return 0;
 	r = mpr_heap_reserve(u->arena, self, sizeof(struct mpr_pool_root), &ref);
 	if (r < 0)
 		return r;
-	*ret_root = mpr_arena_at(u->arena, ref.offset);
-	(*ret_root)->mark = MPR_POOL_MARK + mpr_arena_offset(u->arena, u->pool);
+	u->root = mpr_arena_at(u->arena, ref.offset);
+	u->root->mark = MPR_POOL_MARK + mpr_arena_offset(u->arena, u->pool);
+	atomic_store(&u->root->keeper, mpr_keeper_starter(self));
 	mpr_block_link(u->arena, self, &ref, &u->pool->root);
 	return 0;
 }
@@ -227,46 +239,44 @@ is_wanted(const struct mpr_pool_use *u)
 	return false;
 }
 
-/* Its creator was killed, and who works for it has ended with that. Nobody knows of
- * it but, maybe, who waits for a task: that one has a keeper do this. */
 static bool
-is_left(const struct mpr_pool_use *u)
+is_orphaned(const struct mpr_pool_use *u)
 {
 	const struct mpr_pool_owner creator = mpr_pool_creator(u);
 
-	return !(atomic_load(&u->pool->cell.word) & MPR_GONE) &&
-	       atomic_load(&u->pool->cell.generation) == u->generation &&
-	       mpr_pool_owner_has_ended(&creator) && !workers_live(u) &&
-	       !is_wanted(u);
+	return mpr_pool_owner_has_ended(&creator);
 }
 
+/* Its creator was killed, and who worked for it has ended with that: gives it back, if
+ * nobody has a future of it. Who waits for a task of others' may have a keeper do this,
+ * or started already; so we are in the keeper's place meanwhile. */
 static void
 reclaim(const mproc_arena *a, void *object, void *ctx)
 {
 	struct mpr_self *self = ctx;
-	struct mpr_pool_use u = {
-		.pool = object,
-		.arena = self->arena,
-		.root = root_of(a, object),
-	};
-	uint64_t word, mine = mpr_holder(self) | MPR_HANDED;
+	const struct mpr_pool_use u = use_of(self->arena, object);
+	uint64_t mine = mpr_keeper_starter(self);
 
-	u.generation = atomic_load(&u.pool->cell.generation);
-	if (!u.root || !is_left(&u))
+	(void)a;
+	/* Of what is being made there the creator may be half written. */
+	if (!u.root || !mpr_pool_is_there(&u) || !is_orphaned(&u) ||
+	    is_wanted(&u) || mpr_keeper_claim(&u, mine, MPR_POOL_ENDED) < 0)
 		return;
-	/* One at a time, and nobody who starts a keeper. */
-	word = atomic_load(&u.root->keeper);
-	if (lives(a, word) ||
-	    !atomic_compare_exchange_strong(&u.root->keeper, &word, mine))
-		return;
-	/* Again, as another pool may have been made here. */
-	if (is_left(&u) && mpr_cell_take(MPR_CELL_POOL, u.pool)) {
-		mpr_pool_advance(&u, MPR_POOL_ENDED);
-		atomic_store(&u.root->keeper, 0);
-		mpr_pool_unmake(&u, self);
-	} else {
-		atomic_compare_exchange_strong(&u.root->keeper, &mine, 0);
+	/* From here on it stays there, unless its creator lives and frees it. First it
+	 * takes no more tasks: who submits looks at that once its future is there. */
+	if (is_orphaned(&u)) {
+		mpr_pool_advance(&u, MPR_POOL_TERMINATING);
+		if (!workers_live(&u) && !is_wanted(&u) &&
+		    mpr_cell_take(MPR_CELL_POOL, u.pool,
+				  mpr_pool_word(u.generation))) {
+			if (mpr_keeper_end(&u, mine))
+				mpr_pool_unmake(&u, self);
+			else
+				mpr_cell_open(u.pool, MPR_GONE);
+			return;
+		}
 	}
+	mpr_keeper_give_back(&u, mine);
 }
 
 static void
@@ -280,7 +290,6 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	} initializer = { .word = 0 };
 
 	initializer.fn = o->initializer;
-	atomic_store(&root->keeper, 0);
 	atomic_store(&root->creator, self->pid);
 	atomic_store(&root->creator_since,
 		     atomic_load(&self->shared->joined_at));
@@ -301,20 +310,28 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 		snprintf(root->name, sizeof(root->name), "%s", o->name);
 }
 
+/* If a signal handler has forked us meanwhile, it is our parent's. */
 int
-mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
-	      const struct mproc_pool_opts *o)
+mpr_pool_check_cell(const struct mpr_pool_use *u)
 {
-	struct mpr_pool_use *u = ret_u;
-	int r;
+	struct mpr_self *self;
+	int r = mpr_self(u->arena, &self);
 
-	*u = (struct mpr_pool_use){ .arena = self->arena };
-	mpr_cells_each(u->arena, MPR_CELL_POOL, reclaim, self);
-	r = take_cell(u->arena, &u->pool);
-	if (r < 0)
-		return r;
-	u->generation = atomic_load(&u->pool->cell.generation);
-	r = make_root(u, self, &u->root);
+	if (r == 0 &&
+	    atomic_load(&u->pool->cell.word) != (mpr_holder(self) | MPR_GONE))
+		r = mpr_fail(-ECHILD, "forked while a pool was made");
+	return r;
+}
+
+/* The cell is ours, but in a copy: that is to notice it before it does much. */
+static int
+fill(struct mpr_pool_use *u, struct mpr_self *self,
+     const struct mproc_pool_opts *o)
+{
+	int r = make_root(u, self);
+
+	if (r == 0)
+		r = mpr_pool_check_cell(u);
 	if (r == 0) {
 		/* Of one who died before the cell was free again. */
 		drop_futures(u, self);
@@ -323,21 +340,61 @@ mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
 		r = make_workers(u, self, (unsigned)o->workers);
 	}
 	if (r == 0)
+		r = mpr_pool_check_cell(u);
+	if (r == 0)
 		r = copy_init_arg(u, self, o);
 	if (r == 0)
+		r = mpr_pool_check_cell(u);
+	if (r == 0)
 		r = make_queue(u, self, o);
-	if (r < 0) {
-		mpr_cell_open(u->pool, MPR_GONE);
+	if (r == 0)
+		r = mpr_pool_check_cell(u);
+	if (r == 0)
+		atomic_store(&u->root->phase,
+			     (uint64_t)u->generation << 32 | MPR_POOL_OPEN);
+	return r;
+}
+
+int
+mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
+	      const struct mproc_pool_opts *o)
+{
+	struct mpr_pool_use *u = ret_u;
+	int r;
+
+	mpr_cells_each(self->arena, MPR_CELL_POOL, reclaim, self);
+	r = take_cell(self, u);
+	if (r < 0)
 		return r;
+	r = fill(u, self, o);
+	if (r < 0 && mpr_pool_check_cell(u) == 0) {
+		if (u->root)
+			mpr_keeper_end(u, mpr_keeper_starter(self));
+		mpr_cell_open(u->pool, MPR_GONE);
 	}
-	atomic_store(&u->root->phase,
-		     (uint64_t)u->generation << 32 | MPR_POOL_OPEN);
-	return 0;
+	return r;
+}
+
+void
+mpr_pool_open(const struct mpr_pool_use *u)
+{
+	mpr_cell_open(u->pool, mpr_pool_word(u->generation));
+}
+
+bool
+mpr_pool_free(const struct mpr_pool_use *u, struct mpr_self *self)
+{
+	if (!mpr_cell_take(MPR_CELL_POOL, u->pool, mpr_pool_word(u->generation)))
+		return false;
+	mpr_pool_unmake(u, self);
+	return true;
 }
 
 void
 mpr_pool_unmake(const struct mpr_pool_use *u, struct mpr_self *self)
 {
+	/* Of a keeper that has ended the pool, and may still be about to end itself. */
+	atomic_store(&u->root->keeper, mpr_keeper_over(u->generation));
 	drop_futures(u, self);
 	drop_block(u, self, &u->root->init);
 	drop_queue(u);

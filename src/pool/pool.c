@@ -91,8 +91,7 @@ look(struct mpr_await *await, bool waits)
 }
 
 static int
-wait_for_end(const struct mpr_pool_use *u, struct mpr_self *self,
-	     int64_t deadline, bool now)
+wait_for_end(const struct mpr_pool_use *u, int64_t deadline, bool now)
 {
 	struct attempt t = {
 		.use = u,
@@ -106,7 +105,7 @@ wait_for_end(const struct mpr_pool_use *u, struct mpr_self *self,
 	int r;
 
 	do {
-		r = mpr_keeping_ensure(u, self);
+		r = mpr_keeping_ensure(u);
 		t.await.owner = mpr_keeping_slot(u);
 		if (r == 0)
 			r = mpr_await_begin(&t.await);
@@ -141,7 +140,7 @@ terminate(const struct mpr_pool_use *u)
 
 /* Ends it within bounded time. Returns whether it has ended. */
 static bool
-stop(const struct mpr_pool_use *u, struct mpr_self *self)
+stop(const struct mpr_pool_use *u)
 {
 	mproc_process *keeper;
 
@@ -152,7 +151,7 @@ stop(const struct mpr_pool_use *u, struct mpr_self *self)
 
 		/* An interrupt is answered, and does not end this. */
 		do
-			r = wait_for_end(u, self, deadline, false);
+			r = wait_for_end(u, deadline, false);
 		while (r == -EINTR);
 		if (r == 0) {
 			reap_keeper(u);
@@ -167,14 +166,6 @@ stop(const struct mpr_pool_use *u, struct mpr_self *self)
 		mproc_process_close(keeper);
 	}
 	return false;
-}
-
-/* It has ended: nothing of it stays. */
-static void
-free_ended(const struct mpr_pool_use *u, struct mpr_self *self)
-{
-	if (mpr_cell_take(MPR_CELL_POOL, u->pool))
-		mpr_pool_unmake(u, self);
 }
 
 /* What this process has submitted, nobody asks for any more. */
@@ -215,11 +206,11 @@ stop_all(void *unused)
 		mpr_process_unlock();
 		if (!m)
 			return;
-		if (mpr_self(use.arena, &self) < 0 || !stop(&use, self))
+		if (mpr_self(use.arena, &self) < 0 || !stop(&use))
 			continue;
 		close_own_futures(&use, self);
 		if (!mpr_entries_exist(&use))
-			free_ended(&use, self);
+			mpr_pool_free(&use, self);
 	}
 }
 
@@ -286,7 +277,7 @@ create(mproc_pool **ret_p, struct mpr_self *self,
        const struct mproc_pool_opts *o)
 {
 	struct made *m = mpr_malloc(sizeof(*m));
-	int r;
+	int r, ours;
 
 	if (!m)
 		return mpr_fail(-ENOMEM, "no memory for a pool");
@@ -297,10 +288,14 @@ create(mproc_pool **ret_p, struct mpr_self *self,
 	}
 	/* Killed until here, and until the cell is open, its keeper ends with us,
 	 * and the cell is free. */
-	r = mpr_keeping_ensure(&m->use, self);
-	if (r < 0) {
+	r = mpr_keeping_begin(&m->use, self);
+	ours = mpr_pool_check_cell(&m->use);
+	if (r < 0 && ours == 0) {
 		mpr_pool_advance(&m->use, MPR_POOL_ENDED);
 		mpr_pool_unmake(&m->use, self);
+	}
+	r = ours < 0 ? ours : r;
+	if (r < 0) {
 		free(m);
 		return r;
 	}
@@ -310,7 +305,7 @@ create(mproc_pool **ret_p, struct mpr_self *self,
 	m->next = all_made;
 	all_made = m;
 	mpr_process_unlock();
-	mpr_cell_open(*ret_p, 0);
+	mpr_pool_open(&m->use);
 	return 0;
 }
 
@@ -375,7 +370,7 @@ mproc_pool_join(mproc_pool *pool, mproc_timeout timeout)
 	if (mpr_pool_phase(&u) == MPR_POOL_OPEN)
 		return mpr_fail(-EINVAL, "%s is neither closed nor terminated",
 				mpr_pool_label(&u).text);
-	r = wait_for_end(&u, self, mpr_deadline(timeout), timeout.ns == 0);
+	r = wait_for_end(&u, mpr_deadline(timeout), timeout.ns == 0);
 	if (r == 0) {
 		reap_keeper(&u);
 		mpr_callbacks_run(false);
@@ -391,7 +386,7 @@ mproc_pool_free(mproc_pool *pool)
 
 	if (!pool || control(pool, &u, &self) < 0)
 		return;
-	if (!stop(&u, self)) {
+	if (!stop(&u)) {
 		mpr_log(MPROC_LOG_ERROR, "%s does not end, and is not freed",
 			mpr_pool_label(&u).text);
 		return;
@@ -402,7 +397,7 @@ mproc_pool_free(mproc_pool *pool)
 	if (!is_ours(&u) || mpr_self(u.arena, &self) < 0)
 		return;
 	mpr_future_fd_close_all(&u);
-	free_ended(&u, self);
+	mpr_pool_free(&u, self);
 	forget(&u);
 }
 

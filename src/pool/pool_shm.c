@@ -43,8 +43,7 @@ mpr_pool_look_up(mproc_pool *pool, struct mpr_pool_use *ret_u)
 	};
 	if (!ret_u->root)
 		return mpr_fail(-EINVAL, "%p is no pool", (void *)pool);
-	/* After the generation: a new pool has another one. */
-	if (atomic_load(&pool->cell.word) & MPR_GONE)
+	if (!mpr_pool_is_there(ret_u))
 		return mpr_fail(-ESTALE, "pool %p was freed", (void *)pool);
 	return 0;
 }

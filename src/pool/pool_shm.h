@@ -34,7 +34,8 @@
 #define MPR_POOL_MARK UINT64_C(0x746f6f726c6f6f70) /* and the offset of the pool */
 
 struct mproc_pool {
-	struct mpr_cell cell; /* its word is 0 while the pool is there */
+	/* Its word is mpr_pool_word() while the pool is there. */
+	struct mpr_cell cell;
 	uint64_t pad[5];
 	_Atomic uint64_t root; /* offset; 0 until the cell's first pool */
 };
@@ -64,9 +65,7 @@ struct mpr_pool_root {
 	uint64_t mark;
 	/* {generation of the cell 32 | 0 24 | phase 8} */
 	_Atomic uint64_t phase;
-	/* Who keeps the pool: a word of sync/holder.h, with HANDED while that one
-	 * is starting a keeper; or 0. */
-	_Atomic uint64_t keeper;
+	_Atomic uint64_t keeper; /* keeper_word.h: who keeps the pool */
 	/* The process that made it, and from when on it was that. */
 	_Atomic uint32_t creator;
 	_Atomic uint32_t n_workers;
@@ -276,6 +275,19 @@ struct mpr_pool_use {
 	struct mpr_pool_root *root;
 	uint32_t generation; /* of the cell */
 };
+
+/* The cell's word as long as that pool is there, and no other one's. */
+static inline uint64_t
+mpr_pool_word(uint32_t generation)
+{
+	return (uint64_t)generation << 32;
+}
+
+static inline bool
+mpr_pool_is_there(const struct mpr_pool_use *u)
+{
+	return atomic_load(&u->pool->cell.word) == mpr_pool_word(u->generation);
+}
 
 /* Returns 0, -EINVAL, -EFAULT, -ESTALE. */
 int mpr_pool_look_up(mproc_pool *pool, struct mpr_pool_use *ret_u);

@@ -115,7 +115,6 @@ static int
 look_after(const struct attempt *t)
 {
 	struct mpr_worker *me = mpr_worker_self();
-	struct mpr_self *self;
 	int r;
 
 	for (int i = 0; i < t->n; i++) {
@@ -131,9 +130,7 @@ look_after(const struct attempt *t)
 			/* That may be enough. */
 			return 0;
 		}
-		r = mpr_self(u->pool.arena, &self);
-		if (r == 0)
-			r = mpr_keeping_ensure(&u->pool, self);
+		r = mpr_keeping_ensure(&u->pool);
 		if (r < 0)
 			return r;
 	}

@@ -249,13 +249,12 @@ mpr_cell_destroy(enum mpr_cell_kind kind, void *object, uint64_t keep)
 }
 
 bool
-mpr_cell_take(enum mpr_cell_kind kind, void *object)
+mpr_cell_take(enum mpr_cell_kind kind, void *object, uint64_t word)
 {
 	mproc_arena *a = mpr_arena_of(object);
 	struct mpr_cell *cell = object;
 	struct mpr_self *self;
 	struct block *b;
-	uint64_t word = 0;
 
 	b = a ? find_block(a, kind, object) : NULL;
 	if (!b || mpr_self(a, &self) < 0 ||

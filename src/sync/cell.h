@@ -64,11 +64,11 @@ bool mpr_cell_is(enum mpr_cell_kind kind, const void *object);
  * mpr_cell_create() has returned is refused. */
 void mpr_cell_destroy(enum mpr_cell_kind kind, void *object, uint64_t keep);
 
-/* Ends an object of @kind whose word is 0 and for which nobody waits. The cell is the
- * caller's then, GONE, as after mpr_cell_create(), and is open to others after
- * mpr_cell_open() with MPR_GONE; if the caller dies before that, to who looks for a
- * free one. Returns false if it is none that exists. */
-bool mpr_cell_take(enum mpr_cell_kind kind, void *object);
+/* Ends an object of @kind whose word is @word, without HELD or GONE, and for which
+ * nobody waits. The cell is the caller's then, GONE, as after mpr_cell_create(), and is
+ * open to others after mpr_cell_open() with MPR_GONE; if the caller dies before that, to
+ * who looks for a free one. Returns false if it is none that exists. */
+bool mpr_cell_take(enum mpr_cell_kind kind, void *object, uint64_t word);
 
 /* The same for an object whose word says who holds it, and for which others may
  * wait: they are woken. Of one that is held, by who lives and knows it, the cell is

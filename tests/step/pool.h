@@ -12,6 +12,7 @@
 #include "mpt_times.h"
 #include "os/clock.h"
 #include "pool/entries.h"
+#include "pool/keeper_word.h"
 #include "pool/keeping.h"
 #include "pool/map.h"
 #include "pool/pool.h"
@@ -112,7 +113,8 @@ begin(void *arg)
 	assert_int_equal(mpr_self(mpr_arena_peek(), &s->self), 0);
 	assert_int_equal(mpr_pool_make(&s->use, s->self, &o), 0);
 	s->pool = s->use.pool;
-	mpr_cell_open(s->pool, 0);
+	mpr_keeper_give_back(&s->use, mpr_keeper_starter(s->self));
+	mpr_pool_open(&s->use);
 	s->f = submit(s);
 	if (!s->done)
 		return;
@@ -159,6 +161,13 @@ be_keeper(const struct scene *s)
 	mpt_step_end();
 }
 
+/* As who makes a pool does it last. */
+static inline int
+begin_keeping(struct scene *s)
+{
+	return mpr_keeping_begin(&s->use, s->self);
+}
+
 static inline void
 reap_keeper(struct scene *s)
 {
@@ -174,13 +183,12 @@ static inline void
 take_apart(struct scene *s)
 {
 	mpr_pool_advance(&s->use, MPR_POOL_TERMINATING);
-	assert_int_equal(mpr_keeping_ensure(&s->use, s->self), 0);
+	assert_int_equal(mpr_keeping_ensure(&s->use), 0);
 	mpr_keeping_wake(&s->use);
 	mpt_until(s->t, mpr_pool_phase(&s->use) == MPR_POOL_ENDED);
 	reap_keeper(s);
 	assert_int_equal(count_futures(s), 0);
-	assert_true(mpr_cell_take(MPR_CELL_POOL, s->pool));
-	mpr_pool_unmake(&s->use, s->self);
+	assert_true(mpr_pool_free(&s->use, s->self));
 	recover();
 }
 

@@ -90,7 +90,7 @@ after_run_abandoned(void *arg, pid_t victim, unsigned long n, bool finished)
 	recover();
 	if (finished)
 		assert_int_equal(count_futures(s), 0);
-	assert_int_equal(mpr_keeping_ensure(&s->use, s->self), 0);
+	assert_int_equal(mpr_keeping_ensure(&s->use), 0);
 	mpt_until(s->t, count_futures(s) == 0);
 	assert_in_range(atomic_load(runs()), 1, finished ? 1 : 2);
 	end(s);
@@ -150,7 +150,7 @@ after_close(void *arg, pid_t victim, unsigned long n, bool finished)
 	if (finished)
 		assert_int_equal(count_futures(s), 0);
 	mproc_future_close(s->f);
-	assert_int_equal(mpr_keeping_ensure(&s->use, s->self), 0);
+	assert_int_equal(mpr_keeping_ensure(&s->use), 0);
 	mpt_until(s->t, count_futures(s) == 0);
 	end(s);
 }
@@ -217,9 +217,9 @@ after_run_waited(void *arg, pid_t victim, unsigned long n, bool finished)
 	(void)victim;
 	(void)n;
 	recover();
-	atomic_store(&s->use.root->keeper, 0);
+	atomic_store(&s->use.root->keeper, mpr_keeper_none(s->use.generation));
 	if (!finished)
-		assert_int_equal(mpr_keeping_ensure(&s->use, s->self), 0);
+		assert_int_equal(mpr_keeping_ensure(&s->use), 0);
 	wait_for_exit(s->waiter);
 	mpt_times_add(&s->spent, mproc_now() - began);
 	expect_result(s, s->f);

@@ -8,6 +8,7 @@
 #include "common.h"
 #include "os/task.h"
 #include "pool/entries.h"
+#include "pool/keeper_word.h"
 #include "pool/pool.h"
 #include "pool/task.h"
 #include "sync/park.h"
@@ -374,7 +375,9 @@ setup(void **state)
 	if (mpr_arena_get(&a) < 0 || mpr_self(a, &s.self) < 0 ||
 	    mpr_pool_make(&s.use, s.self, &o) < 0)
 		return -1;
-	mpr_cell_open(s.use.pool, 0);
+	/* Nobody keeps it. */
+	mpr_keeper_give_back(&s.use, mpr_keeper_starter(s.self));
+	mpr_pool_open(&s.use);
 	for (unsigned w = 0; w < 2; w++)
 		s.workers[w] = (struct mpr_worker){
 			.use = s.use,
@@ -390,11 +393,8 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	if (mpr_entries_exist(&s.use) ||
-	    !mpr_cell_take(MPR_CELL_POOL, s.use.pool))
-		return -1;
-	mpr_pool_unmake(&s.use, s.self);
-	return 0;
+	return !mpr_entries_exist(&s.use) && mpr_pool_free(&s.use, s.self) ? 0 :
+									    -1;
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

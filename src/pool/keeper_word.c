@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "pool/keeper_word.h"
+
+static bool
+lives(const struct mpr_pool_use *u, uint64_t word)
+{
+	return word & MPR_HELD && !mpr_holder_is_dead(u->arena, word);
+}
+
+int
+mpr_keeper_claim(const struct mpr_pool_use *u, uint64_t mine,
+		 enum mpr_pool_phase last)
+{
+	uint64_t word = atomic_load(&u->root->keeper);
+
+	do {
+		if (lives(u, word))
+			return -EBUSY;
+		/* In this order, and seq_cst: the word is read; its holder is dead;
+		 * the pool is there, and has not ended, which only the word's next
+		 * holder could change; the word is what it was. */
+		if (!mpr_pool_is_there(u))
+			return -ESTALE;
+		if (mpr_pool_phase(u) > last)
+			return -ESHUTDOWN;
+	} while (!atomic_compare_exchange_strong(&u->root->keeper, &word, mine));
+	return 0;
+}
+
+bool
+mpr_keeper_seize(const struct mpr_pool_use *u, uint64_t mine)
+{
+	uint64_t word = atomic_load(&u->root->keeper);
+
+	/* Those who have read it while an earlier pool was there fail from here on. */
+	do {
+		if (lives(u, word))
+			return false;
+	} while (!atomic_compare_exchange_strong(&u->root->keeper, &word, mine));
+	return true;
+}
+
+bool
+mpr_keeper_give_back(const struct mpr_pool_use *u, uint64_t mine)
+{
+	return atomic_compare_exchange_strong(&u->root->keeper, &mine,
+					      mpr_keeper_none(u->generation));
+}
+
+bool
+mpr_keeper_end(const struct mpr_pool_use *u, uint64_t mine)
+{
+	return atomic_compare_exchange_strong(&u->root->keeper, &mine,
+					      mpr_keeper_over(u->generation));
+}
