@@ -148,11 +148,18 @@ struct mproc_pool_opts {
  * The calling process is its creator, which alone can end it. Returns when the keeper
  * is there; workers come a little later.
  *
+ * The keeper is a process that does nothing but replace workers that die, fail or repeat
+ * what they had, and kill those whose tasks are over. If somebody stops it (SIGSTOP, a
+ * debugger), workers go on with tasks, and none of that happens before it goes on, as it
+ * is not dead; only mproc_pool_free() kills it, after two seconds.
+ *
  * Return: 0, or a negative error, and there is none:
  *   -EINVAL  @ret_p is NULL, or an option makes no sense, or @opts->struct_size
  *   -E2BIG   @opts has fields that this library does not know
  *   -EBUSY   workers of pools whose creators were killed have stayed, as they have
  *            blocked SIGRTMAX
+ *   -ECHILD  this process is the child of a fork(2) that a signal handler has made in
+ *            the middle of the call, in which it goes on, as its parent's does
  *   -EAGAIN  no more processes, or 1024 threads of the family use libmproc already; or
  *            the keeper was killed at once
  *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE, -ENOLCK, -ESHUTDOWN  as for

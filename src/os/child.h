@@ -148,8 +148,10 @@ int mpr_child_signal(const struct mpr_child *c, int signal);
 
 /*
  * In the child: has @fn, which is async-signal-safe, called with SIGCHLD when one of
- * its own children has ended, and with SIGTERM in place of ending. What was done with
- * these signals before is for mpr_child_unlisten(), which its own children call.
+ * its own children has ended, and with SIGTERM in place of ending. Others are blocked,
+ * but those of crashes and MPR_CHILD_ORPHANED: the program's handlers are not to run
+ * here. What was done with signals before is for mpr_child_unlisten(), which its own
+ * children call.
  */
 struct mpr_child_ears {
 	struct sigaction before[2];

@@ -320,16 +320,23 @@ static const int heard[2] = { SIGCHLD, SIGTERM };
 void
 mpr_child_listen(void (*fn)(int signal), struct mpr_child_ears *ret_ears)
 {
+	static const int crashes[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV,
+				       SIGSYS, SIGTRAP };
 	struct sigaction action = { .sa_handler = fn, .sa_flags = SA_RESTART };
-	sigset_t mask;
+	sigset_t others, mask;
 
+	sigfillset(&others);
+	sigdelset(&others, MPR_CHILD_ORPHANED);
+	for (size_t i = 0; i < MPR_ARRAY_LEN(crashes); i++)
+		sigdelset(&others, crashes[i]);
+	pthread_sigmask(SIG_BLOCK, &others, &ret_ears->mask);
 	sigfillset(&action.sa_mask);
 	sigemptyset(&mask);
 	for (int i = 0; i < 2; i++) {
 		sigaction(heard[i], &action, &ret_ears->before[i]);
 		sigaddset(&mask, heard[i]);
 	}
-	pthread_sigmask(SIG_UNBLOCK, &mask, &ret_ears->mask);
+	pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
 }
 
 void

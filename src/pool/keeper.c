@@ -19,6 +19,7 @@
 #include "os/ambience.h"
 #include "os/child.h"
 #include "os/clock.h"
+#include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/task.h"
 #include "pool/entries.h"
@@ -49,6 +50,7 @@ struct hand {
 
 struct keeper {
 	struct mpr_pool_use use;
+	uint64_t generation; /* of the process: see is_copy() */
 	struct mpr_self *self;
 	uint64_t word; /* in the root */
 	mproc_queue *queue;
@@ -64,7 +66,7 @@ struct keeper {
 };
 
 static unsigned woken_slot;
-static mproc_arena *woken_arena;
+static mproc_arena *woken_arena; /* NULL: it is not our slot yet */
 static volatile sig_atomic_t asked_to_end;
 
 static void
@@ -72,7 +74,16 @@ on_signal(int signal)
 {
 	if (signal == SIGTERM)
 		asked_to_end = 1;
-	mpr_unpark(woken_arena, woken_slot);
+	if (woken_arena)
+		mpr_unpark(woken_arena, woken_slot);
+}
+
+/* A function of pthread_atfork(3) has forked when a worker was, and this is not the
+ * keeper: it has no worker, and nothing to keep. */
+static bool
+is_copy(const struct keeper *k)
+{
+	return k->generation != mpr_generation();
 }
 
 /* All that worker @w had, which is dead. @end is NULL if nobody knows how. */
@@ -210,6 +221,8 @@ start_worker(struct keeper *k, unsigned w)
 	h->done = atomic_load(&record->done);
 	if (mpr_process_hold_service(&h->process, &call, &o) < 0) {
 		h->process = NULL;
+		if (is_copy(k))
+			return;
 		atomic_store(&record->word, 0);
 		k->start_at = mproc_now() + PAUSE_FIRST;
 		return;
@@ -261,7 +274,7 @@ static void
 start_workers(struct keeper *k)
 {
 	end_rests(k);
-	for (unsigned w = 0; w < k->n; w++) {
+	for (unsigned w = 0; w < k->n && !is_copy(k); w++) {
 		struct hand *h = &k->hands[w];
 
 		if (!h->process && !h->foreign && !h->rests &&
@@ -492,7 +505,7 @@ count_workers(const struct keeper *k)
 	return n;
 }
 
-/* Returns whether the pool has ended. */
+/* Returns whether the pool has ended, or this is a copy. */
 static bool
 look_at_phase(struct keeper *k)
 {
@@ -514,7 +527,7 @@ look_at_phase(struct keeper *k)
 		announce_all(k);
 	if (!k->shut)
 		start_workers(k);
-	return false;
+	return is_copy(k);
 }
 
 static void
@@ -551,7 +564,8 @@ keep(struct keeper *k)
 		if (mpr_park(k->self, k->use.pool, ticket, next) == -EINTR)
 			mpr_interrupt_answer();
 	}
-	end(k);
+	if (!is_copy(k))
+		end(k);
 }
 
 /* Sleeps until then, as the waits of others are looked after meanwhile. */
@@ -609,8 +623,15 @@ mpr_keeper_run(void *arg)
 	const struct mpr_keeping *keeping = arg;
 	uint64_t starter = keeping->starter;
 	struct mpr_keyboard keyboard;
-	struct keeper k = { .use = keeping->use };
+	struct keeper k = { .use = keeping->use,
+			    .generation = mpr_generation() };
 
+	/* First: the program's handlers of signals do not run from here on. One that
+	 * has run may have forked. */
+	mpr_keyboard_ignore(&keyboard);
+	mpr_child_listen(on_signal, &k.ears);
+	if (is_copy(&k))
+		return 0;
 	k.task_timeout = atomic_load(&k.use.root->task_timeout);
 	k.n = atomic_load(&k.use.root->n_workers);
 	if (k.task_timeout < 0 || k.n > MPR_POOL_WORKERS_MAX ||
@@ -620,10 +641,9 @@ mpr_keeper_run(void *arg)
 	k.hands = mpr_zalloc(k.n * sizeof(*k.hands));
 	if (!k.queue || !k.hands)
 		return 1;
-	woken_arena = k.use.arena;
 	woken_slot = k.self->slot;
-	mpr_keyboard_ignore(&keyboard);
-	mpr_child_listen(on_signal, &k.ears);
+	atomic_signal_fence(memory_order_release);
+	woken_arena = k.use.arena;
 	k.word = mpr_holder(k.self);
 	/* The point from which on the pool is ours. */
 	if (!atomic_compare_exchange_strong(&k.use.root->keeper, &starter,
@@ -632,6 +652,8 @@ mpr_keeper_run(void *arg)
 	mpr_unpark(k.use.arena, keeping->starter_slot);
 	if (take_over(&k)) {
 		keep(&k);
+		if (is_copy(&k))
+			return 0;
 		/* Its creator may have freed it, and another one made another there. */
 		if (creator_is_dead(&k) &&
 		    atomic_load(&k.use.root->keeper) == k.word)

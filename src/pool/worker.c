@@ -146,7 +146,6 @@ mpr_worker_run(void *arg)
 	uint64_t ticket = w->ticket, keeper = w->keeper;
 	struct mpr_self *me;
 
-	mpr_child_unlisten(w->ears);
 	self = (struct mpr_worker){
 		.use = w->use,
 		.record = mpr_pool_worker_at(&w->use, w->number),
@@ -161,5 +160,7 @@ mpr_worker_run(void *arg)
 	if (!atomic_compare_exchange_strong(&self.record->word, &ticket,
 					    self.holder))
 		return 0;
+	/* From here on the program's signal handlers run. */
+	mpr_child_unlisten(w->ears);
 	return initialize() ? work(keeper) : 0;
 }

@@ -231,9 +231,18 @@ host(void)
 	return 0;
 }
 
-/* For calls that start nothing. */
+/* For calls that start nothing, and for pools. */
 
 static mproc_process *present;
+
+static int
+do_nothing(const void *in, size_t len, struct mproc_result *out)
+{
+	(void)in;
+	(void)len;
+	(void)out;
+	return 0;
+}
 
 static void
 have_a_server(void)
@@ -260,6 +269,25 @@ static int
 stop_process(void)
 {
 	return mproc_process_stop(present, mproc_sec(10));
+}
+
+/* With what is made once for it. */
+static int
+make_pool(void)
+{
+	mproc_pool *pool = NULL;
+	int r = mproc_pool_create(&pool, MPROC_OPTS(mproc_pool_opts,
+						    .workers = 1));
+
+	armed = false;
+	if (r == 0) {
+		/* A keeper that was there has not been anybody else's. */
+		mpt_check_int(job.t, mproc_pool_apply(pool, do_nothing, NULL, 0,
+						      NULL, 0, NULL,
+						      mproc_sec(10)), 0);
+		mproc_pool_free(pool);
+	}
+	return r;
 }
 
 static int
@@ -501,6 +529,14 @@ in_another_call(void **state)
 					      .call = calls[i] });
 }
 
+static void
+in_the_making_of_a_pool(void **state)
+{
+	try_all(*state, (struct job){ .method = MPROC_FORK, .call = make_pool });
+	try_all(*state, (struct job){ .method = MPROC_FORK, .call = make_pool,
+				      .do_fork = fork });
+}
+
 /* The one that is started forks before it knows that it is; so it is not the host's
  * copy that is meant, but the child's. */
 static void
@@ -588,6 +624,7 @@ main(void)
 		mpt_test(in_a_start_that_begins_a_server),
 		mpt_test(in_a_start_of_a_group),
 		mpt_test(in_another_call),
+		mpt_test(in_the_making_of_a_pool),
 		mpt_test(in_the_child_before_it_begins),
 	};
 
