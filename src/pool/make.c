@@ -59,6 +59,31 @@ use_of(mproc_arena *a, mproc_pool *pool)
 	};
 }
 
+int
+mpr_pool_check_cell(const struct mpr_pool_use *u)
+{
+	struct mpr_self *self;
+	int r = mpr_self(u->arena, &self);
+
+	if (r == 0 &&
+	    atomic_load(&u->pool->cell.word) != (mpr_holder(self) | MPR_GONE))
+		r = mpr_fail(-ECHILD, "forked while it had a pool's cell");
+	return r;
+}
+
+/* Its word becomes @word, if it is ours: a copy leaves it to its parent. */
+static bool
+leave_cell(const struct mpr_pool_use *u, uint64_t word)
+{
+	struct mpr_self *self;
+	uint64_t mine;
+
+	if (mpr_self(u->arena, &self) < 0)
+		return false;
+	mine = mpr_holder(self) | MPR_GONE;
+	return atomic_compare_exchange_strong(&u->pool->cell.word, &mine, word);
+}
+
 /* Whether a process of an earlier pool in the cell, which is ours, may still be there.
  * If not, the keeper's word is ours, too, if there is one. */
 static bool
@@ -78,7 +103,7 @@ is_busy(const struct mpr_pool_use *u, uint64_t mine)
 static int
 take_cell(struct mpr_self *self, struct mpr_pool_use *ret_u)
 {
-	mproc_pool *busy[BUSY_MAX];
+	struct mpr_pool_use busy[BUSY_MAX];
 	void *cell = NULL;
 	int r, n = 0;
 
@@ -90,15 +115,15 @@ take_cell(struct mpr_self *self, struct mpr_pool_use *ret_u)
 		if (!is_busy(ret_u, mpr_keeper_starter(self)))
 			break;
 		if (n == BUSY_MAX) {
-			mpr_cell_open(cell, MPR_GONE);
+			leave_cell(ret_u, MPR_GONE);
 			r = mpr_fail(-EBUSY, "workers of %d pools whose "
 				     "creators were killed do not end", n);
 			break;
 		}
-		busy[n++] = cell;
+		busy[n++] = *ret_u;
 	}
 	while (n)
-		mpr_cell_open(busy[--n], MPR_GONE);
+		leave_cell(&busy[--n], MPR_GONE);
 	return r;
 }
 
@@ -272,7 +297,7 @@ reclaim(const mproc_arena *a, void *object, void *ctx)
 			if (mpr_keeper_end(&u, mine))
 				mpr_pool_unmake(&u, self);
 			else
-				mpr_cell_open(u.pool, MPR_GONE);
+				leave_cell(&u, MPR_GONE);
 			return;
 		}
 	}
@@ -308,19 +333,6 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	memset(root->name, 0, sizeof(root->name));
 	if (o->name)
 		snprintf(root->name, sizeof(root->name), "%s", o->name);
-}
-
-/* If a signal handler has forked us meanwhile, it is our parent's. */
-int
-mpr_pool_check_cell(const struct mpr_pool_use *u)
-{
-	struct mpr_self *self;
-	int r = mpr_self(u->arena, &self);
-
-	if (r == 0 &&
-	    atomic_load(&u->pool->cell.word) != (mpr_holder(self) | MPR_GONE))
-		r = mpr_fail(-ECHILD, "forked while a pool was made");
-	return r;
 }
 
 /* The cell is ours, but in a copy: that is to notice it before it does much. */
@@ -370,15 +382,15 @@ mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
 	if (r < 0 && mpr_pool_check_cell(u) == 0) {
 		if (u->root)
 			mpr_keeper_end(u, mpr_keeper_starter(self));
-		mpr_cell_open(u->pool, MPR_GONE);
+		leave_cell(u, MPR_GONE);
 	}
 	return r;
 }
 
-void
+bool
 mpr_pool_open(const struct mpr_pool_use *u)
 {
-	mpr_cell_open(u->pool, mpr_pool_word(u->generation));
+	return leave_cell(u, mpr_pool_word(u->generation));
 }
 
 bool
@@ -393,10 +405,14 @@ mpr_pool_free(const struct mpr_pool_use *u, struct mpr_self *self)
 void
 mpr_pool_unmake(const struct mpr_pool_use *u, struct mpr_self *self)
 {
+	if (mpr_pool_check_cell(u) < 0)
+		return;
 	/* Of a keeper that has ended the pool, and may still be about to end itself. */
 	atomic_store(&u->root->keeper, mpr_keeper_over(u->generation));
 	drop_futures(u, self);
+	if (mpr_pool_check_cell(u) < 0)
+		return;
 	drop_block(u, self, &u->root->init);
 	drop_queue(u);
-	mpr_cell_open(u->pool, MPR_GONE);
+	leave_cell(u, MPR_GONE);
 }

@@ -305,8 +305,10 @@ create(mproc_pool **ret_p, struct mpr_self *self,
 	m->next = all_made;
 	all_made = m;
 	mpr_process_unlock();
-	mpr_pool_open(&m->use);
-	return 0;
+	if (mpr_pool_open(&m->use))
+		return 0;
+	forget(&m->use);
+	return mpr_fail(-ECHILD, "forked while it made a pool");
 }
 
 int

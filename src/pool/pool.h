@@ -13,18 +13,19 @@
 int mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
 		  const struct mproc_pool_opts *o);
 
-/* Whether the cell is the caller's, which makes it. Returns 0; -ECHILD; or as
- * mpr_self(). */
+/* Whether the cell is the caller's. Returns 0; -ECHILD in a copy that a signal handler
+ * has forked since it was taken; or as mpr_self(). */
 int mpr_pool_check_cell(const struct mpr_pool_use *u);
 
-/* From now on it can be found. */
-void mpr_pool_open(const struct mpr_pool_use *u);
+/* From now on it can be found. Returns false in such a copy. */
+bool mpr_pool_open(const struct mpr_pool_use *u);
 
 /* Takes the cell of one that has ended or is left, and frees all that it had. For its
  * creator, or its keeper if that is dead. Returns false if it is there no more. */
 bool mpr_pool_free(const struct mpr_pool_use *u, struct mpr_self *self);
 
-/* Its cell is the caller's: frees all that it had, and gives that back. */
+/* Its cell is the caller's: frees all that it had, and gives that back. A copy leaves it
+ * to its parent. */
 void mpr_pool_unmake(const struct mpr_pool_use *u, struct mpr_self *self);
 
 #endif

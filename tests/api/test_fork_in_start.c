@@ -234,6 +234,7 @@ host(void)
 /* For calls that start nothing, and for pools. */
 
 static mproc_process *present;
+static mproc_pool *present_pool;
 
 static int
 do_nothing(const void *in, size_t len, struct mproc_result *out)
@@ -291,6 +292,13 @@ make_pool(void)
 }
 
 static int
+free_pool(void)
+{
+	mproc_pool_free(present_pool);
+	return 0;
+}
+
+static int
 close_process(void)
 {
 	pid_t pid = mproc_process_pid(present);
@@ -316,6 +324,12 @@ prepare(void)
 {
 	if (job.call != begin_server)
 		have_a_server();
+	/* It takes part in the arena: here a fork in the middle of a join is not meant. */
+	mproc_free(mproc_alloc(1));
+	if (job.call == free_pool)
+		mpt_check_int(job.t, mproc_pool_create(
+			&present_pool, MPROC_OPTS(mproc_pool_opts,
+						  .workers = 1)), 0);
 	if (job.call == stop_process || job.call == close_process)
 		mpt_check_int(job.t, mproc_process_start(
 			&present, stay, NULL, MPROC_OPTS(
@@ -530,6 +544,12 @@ in_another_call(void **state)
 }
 
 static void
+in_the_end_of_a_pool(void **state)
+{
+	try_all(*state, (struct job){ .method = MPROC_FORK, .call = free_pool });
+}
+
+static void
 in_the_making_of_a_pool(void **state)
 {
 	try_all(*state, (struct job){ .method = MPROC_FORK, .call = make_pool });
@@ -625,6 +645,7 @@ main(void)
 		mpt_test(in_a_start_of_a_group),
 		mpt_test(in_another_call),
 		mpt_test(in_the_making_of_a_pool),
+		mpt_test(in_the_end_of_a_pool),
 		mpt_test(in_the_child_before_it_begins),
 	};
 
