@@ -189,6 +189,7 @@ worker_victim(void *arg)
 	struct mpr_working working = {
 		.use = s->use,
 		.ticket = UINT64_C(1) << 32,
+		.keeper = atomic_load(&s->use.root->keeper),
 		.ears = &ears,
 	};
 
