@@ -318,14 +318,16 @@ one_that_is_called_may_free_the_pool(void **state)
 {
 	struct board *b = pool_of(*state, 1);
 	struct seen s = { .b = b }, other = { .b = b };
-	mproc_future *f = submit_int(b, square, 1);
+	mproc_future *f = submit_int(b, linger, 1);
 
 	assert_int_equal(mproc_future_on_done(f, replace_pool, &s), 0);
 	(void)submit_noted(b, linger, 1, &other);
+	atomic_store(&b->go_on, true);
 	mpt_until(b->t, (let_call(b), s.calls));
 	assert_int_equal(s.calls, 1);
 	assert_int_equal(other.calls, 1);
 	/* And while it is freed. */
+	atomic_store(&b->go_on, false);
 	f = submit_int(b, linger, 1);
 	assert_int_equal(mproc_future_on_done(f, replace_pool, &s), 0);
 	mproc_pool_free(b->pool);

@@ -83,7 +83,8 @@ run_again(const void *in, size_t len, struct mproc_result *out)
 
 	atomic_store(&b->counts[HOLDERS + n], (unsigned)getpid());
 	atomic_fetch_add(&b->begun, 1);
-	mpt_until(b->t, n > 0);
+	if (n == 0)
+		wait_to_be_killed(b->t);
 	return mproc_result_set(out, in, len);
 }
 
@@ -253,6 +254,7 @@ a_copy_of_a_worker_does_not_end_it(void **state)
 	mpt_until(b->t, (child = (pid_t)atomic_load(&b->counts[CHILD])));
 	f = submit_int(b, linger, 5);
 	await_begun(b, 1);
+	mpt_until(b->t, mpt_task_state(child) == 'T');
 	assert_int_equal(kill(child, SIGCONT), 0);
 	mpt_until(b->t, has_ended(child));
 	assert_int_equal(pool_stat(b).workers, 1);
