@@ -19,6 +19,7 @@
 #include "os/ambience.h"
 #include "os/child.h"
 #include "os/clock.h"
+#include "os/cpu.h"
 #include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/task.h"
@@ -258,7 +259,7 @@ end_rests(struct keeper *k)
 	atomic_store_explicit(&k->use.root->resting, resting,
 			      memory_order_relaxed);
 	/* Pairs with the fence in wake_resting() of who puts a hint. */
-	atomic_thread_fence(memory_order_seq_cst);
+	mpr_cpu_fence();
 	hints = mproc_queue_len(k->queue);
 	for (unsigned w = 0; w < k->n && hints > coming; w++) {
 		hints -= k->hands[w].rests;

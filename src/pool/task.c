@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "os/cpu.h"
 #include "os/generation.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
@@ -72,7 +73,7 @@ wake_resting(const struct mpr_pool_use *u)
 {
 	/* Pairs with the fence in end_rests() of the keeper: it sees the hint, or we see
 	 * that a worker rests. Otherwise nobody might take it. */
-	atomic_thread_fence(memory_order_seq_cst);
+	mpr_cpu_fence();
 	if (atomic_load_explicit(&u->root->resting, memory_order_relaxed))
 		mpr_keeping_wake(u);
 }

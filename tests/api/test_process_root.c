@@ -29,6 +29,7 @@ struct person {
 	enum way way;
 	enum starter starter;
 	mproc_process *p;
+	_Atomic bool is_started;
 };
 
 /* In the scratch bytes, which are in the arena. */
@@ -49,6 +50,7 @@ start_person(void *arg)
 
 	if (mproc_process_start(&person->p, live, person, NULL) < 0)
 		b->error = 1;
+	person->is_started = true;
 	return NULL;
 }
 
@@ -77,6 +79,8 @@ have_started(struct person *person)
 		b->error = 2;
 	else if (person->starter == ENDED_THREAD)
 		pthread_join(thread, NULL);
+	/* Who forks beside a thread that does copies a sanitizer's locks as they are. */
+	mpt_until(person->t, person->is_started || b->error);
 }
 
 static int
