@@ -169,6 +169,10 @@ mpr_fork_unlock(void)
 void
 mpr_fork_lock_forget(void)
 {
+#ifdef MPR_THREAD_SANITIZER
+	/* It has not seen the kernel wipe the page. */
+	pthread_mutex_unlock(&atomic_load(&mpr_process_page)->fork_lock);
+#endif
 	fork_locks = 0;
 	pthread_setcancelstate(fork_cancel_state, NULL);
 }
