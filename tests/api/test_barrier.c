@@ -611,7 +611,7 @@ the_team_goes_on_whoever_is_killed(void **state)
 {
 	struct mpt *t = *state;
 	struct board *b = new_board(t, TEAM);
-	unsigned rounds = amount(300);
+	unsigned rounds = amount(300), last;
 	int ids[TEAM];
 
 	mpt_watchdog(t, 60);
@@ -627,6 +627,9 @@ the_team_goes_on_whoever_is_killed(void **state)
 		assert_int_equal(mproc_barrier_reset(b->barrier), 0);
 		ids[i % TEAM] = mpt_spawn(t, "party", go_on, NULL);
 	}
+	/* For one that becomes a party when all others have ended it would be as new. */
+	last = b->index[0][TEAM - 1];
+	mpt_until(t, b->index[0][TEAM - 1] > last + 1);
 	b->go = 1;
 	assert_int_equal(mproc_barrier_abort(b->barrier), 0);
 	end(t, b);
