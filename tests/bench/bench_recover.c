@@ -179,18 +179,28 @@ pause_at_random(void)
 	pause_for(rand() % 100 * 1000000);
 }
 
+/* A victim that has put its messages, which the survivor has received. */
+static pid_t
+start_victim(pid_t survivor)
+{
+	uint64_t due = board->put + MESSAGES;
+	pid_t victim = fork_one(be_victim);
+
+	while (board->put != due || board->received != due ||
+	       !sleeps(survivor) || !sleeps(victim))
+		pause_for(100000);
+	return victim;
+}
+
 /* Milliseconds until what one victim had is given back. */
 static double
 kill_unwatched(pid_t survivor)
 {
 	uint64_t before = participants();
-	uint64_t due = board->put + MESSAGES;
-	pid_t victim = fork_one(be_victim);
+	pid_t victim = start_victim(survivor);
+	uint64_t due = board->put;
 	int64_t start;
 
-	while (board->put != due || board->received != due ||
-	       !sleeps(survivor) || !sleeps(victim))
-		pause_for(100000);
 	if (participants() != before + 1)
 		bench_die("the victim has not joined");
 	pause_at_random();
@@ -291,13 +301,9 @@ static double
 kill_with_crowd(pid_t survivor, pid_t crowd)
 {
 	uint64_t before = participants();
-	uint64_t due = board->put + MESSAGES;
-	pid_t victim = fork_one(be_victim);
+	pid_t victim = start_victim(survivor);
 	int64_t start;
 
-	while (board->put != due || board->received != due ||
-	       !sleeps(survivor) || !sleeps(victim))
-		pause_for(100000);
 	pause_at_random();
 	start = mproc_now();
 	kill(crowd, SIGKILL);
