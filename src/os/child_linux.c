@@ -308,9 +308,8 @@ mpr_child_close(struct mpr_child *c)
 {
 	int saved = errno;
 
-	/* Not close(2), at which a thread may be cancelled. */
 	if (c->fd >= 0)
-		syscall(SYS_close, c->fd);
+		mpr_fds_close(c->fd);
 	c->fd = -1;
 	errno = saved;
 }
@@ -492,7 +491,7 @@ mpr_child_close_copy(int fd)
 	siginfo_t info;
 
 	if (wait_for(P_PIDFD, fd, &info, WNOWAIT, NULL) == -ECHILD)
-		syscall(SYS_close, fd);
+		mpr_fds_close(fd);
 }
 
 bool
