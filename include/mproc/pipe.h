@@ -82,9 +82,10 @@
  * - mproc_conn_poll() says that something has come, which may be a part of a message
  *   only. The descriptor is that of the socket.
  * - What is no message gives -EBADMSG, and so does everything after it.
- * - Open files go over a socket of this machine, too: mproc_conn_send_fd() and
- *   mproc_conn_recv_fd(). Who receives a message is never given one: what other
- *   programs send along with a message's bytes is closed by the kernel.
+ * - Open files go over a socket of this machine, too, where both sides have said
+ *   .pass_fds: mproc_conn_send_fd() and mproc_conn_recv_fd(). Who receives a message is
+ *   never given one: what other programs send along with a message's bytes is closed by
+ *   the kernel.
  * - mproc_conn_close() must not be called while another thread is in a call for it.
  * - No function raises SIGPIPE.
  */
@@ -218,20 +219,23 @@ mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 /**
  * mproc_conn_send_fd() - send an open file
  * @c:       connection over a socket of this machine: of mproc_connect() and
- *           mproc_listener_accept(), or an end of a pipe with .sockets
+ *           mproc_listener_accept() with .pass_fds, or an end of a pipe with .sockets
  * @fd:      its descriptor, which stays open here
  * @timeout: how long to wait for room
  *
  * The other side gets a descriptor of its own for the same open file, as dup(2) gives
  * one. Descriptors and messages arrive in the order in which they were sent. In the
  * stream it lies as Python's multiprocessing.reduction.send_handle() puts it there,
- * and recv_handle() takes it.
+ * and recv_handle() takes it. The other side has to expect it: one of libmproc's without
+ * .pass_fds refuses it from Linux 6.16 on; with an earlier kernel the file is closed on
+ * the way, and what is sent behind it is no message to the other side.
  *
  * Return: 0, or a negative error, and nothing was sent:
  *   -EBADF      @fd is not open
  *   -EINVAL     @c is NULL or no connection; or the kernel passes no files of that
  *               kind
- *   -ENOTSUP    @c is over TCP, or an end of a pipe without .sockets
+ *   -ENOTSUP    @c was made without .pass_fds or .sockets, or is over TCP; or the
+ *               other side refuses it
  *   -EPERM      this end only receives
  *   -ETOOMANYREFS  as many descriptors of this user are on their way, and not received
  *               yet, as it may have open (RLIMIT_NOFILE)
@@ -246,7 +250,7 @@ mproc_conn_send_fd(mproc_conn *c, int fd, mproc_timeout timeout);
 
 /**
  * mproc_conn_recv_fd() - receive an open file
- * @c:       connection over a socket of this machine
+ * @c:       connection as for mproc_conn_send_fd()
  * @timeout: how long to wait for one
  *
  * Return: the descriptor, above 2 and close-on-exec, which is the caller's to close;
@@ -257,7 +261,7 @@ mproc_conn_send_fd(mproc_conn *c, int fd, mproc_timeout timeout);
  *               comes next waits; but if other threads were opening files at the same
  *               time, or mproc_conn_recv() has met it, it may be lost, and the error
  *               detail says so. What was sent behind it is received as ever
- *   -ENOTSUP    @c is over TCP, or an end of a pipe without .sockets
+ *   -ENOTSUP    @c was made without .pass_fds or .sockets, or is over TCP
  *   -EPERM      this end only sends
  *   -EPIPE, -EAGAIN, -ETIMEDOUT, -EINTR, -EBUSY, -EBADMSG, -ESTALE, -EINVAL, -EFAULT
  *               as mproc_conn_recv(); -EBADMSG also if several came at once
@@ -351,6 +355,9 @@ typedef struct mproc_listener mproc_listener;
  *               -EINVAL
  * @handshake_timeout: how long one who has connected has for showing its key, while
  *               somebody is in mproc_listener_accept(); zero means ten seconds
+ * @pass_fds:    open files may come and go over the connections: mproc_conn_send_fd().
+ *               Each message is looked at for that, which makes short ones some 10 %
+ *               slower. Over TCP it gives -EINVAL
  */
 struct mproc_listener_opts {
 	size_t struct_size;
@@ -360,6 +367,7 @@ struct mproc_listener_opts {
 	int md5;
 	int peers;
 	mproc_timeout handshake_timeout;
+	bool pass_fds;
 };
 
 /**
@@ -478,6 +486,7 @@ MPROC_API void mproc_listener_close(mproc_listener *l);
  * @peers:       an enum mproc_peers, of who listens; 0: MPROC_PEERS_ANY
  * @handshake_timeout: how long the other side has for its part of the comparison;
  *               zero means ten seconds
+ * @pass_fds:    as for a listener
  */
 struct mproc_connect_opts {
 	size_t struct_size;
@@ -486,6 +495,7 @@ struct mproc_connect_opts {
 	int md5;
 	int peers;
 	mproc_timeout handshake_timeout;
+	bool pass_fds;
 };
 
 /**

@@ -59,13 +59,14 @@ connect_to(struct mpr_socket_conn **ret_c, const char *address,
 	struct mpr_limit limit = mpr_limit(timeout);
 	int fd, r;
 
-	fd = mpr_socket_connect(address, mpr_limit_begin(&limit) < 0 ?
-						 0 : limit.deadline);
+	fd = mpr_socket_connect(address, admission->passes_fds,
+				mpr_limit_begin(&limit) < 0 ? 0 : limit.deadline);
 	if (fd < 0)
 		return fd;
 	r = get_in(fd, admission, &limit);
 	if (r == 0)
-		r = mpr_socket_conn_make(ret_c, fd, !admission->key);
+		r = mpr_socket_conn_make(ret_c, fd, !admission->key,
+					 admission->passes_fds);
 	if (r < 0)
 		mpr_fds_close(fd);
 	return r;

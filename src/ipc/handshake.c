@@ -36,6 +36,9 @@ check(const struct mproc_connect_opts *o, bool local)
 	if (!local && o->peers == MPROC_PEERS_USER)
 		return mpr_fail(-EINVAL, "TCP does not tell whose process the other "
 				"side is");
+	if (!local && o->pass_fds)
+		return mpr_fail(-EINVAL, "no descriptors go over TCP: .pass_fds is "
+				"for sockets of this machine, unix:/path");
 	if (o->handshake_timeout.ns < 0)
 		return mpr_fail(-EINVAL, ".handshake_timeout is a point in time");
 	return check_key(o);
@@ -56,6 +59,7 @@ mpr_admission_read(struct mpr_admission *ret, const char *address,
 		.key_len = opts->authkey_len,
 		.md5 = opts->md5 ? opts->md5 == MPROC_MD5_ALLOW : local,
 		.user_only = local && peers == MPROC_PEERS_USER,
+		.passes_fds = opts->pass_fds,
 		.patience = opts->handshake_timeout.ns ?
 				    opts->handshake_timeout.ns : PATIENCE,
 	};

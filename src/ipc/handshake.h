@@ -18,6 +18,7 @@ struct mpr_admission {
 	size_t key_len;
 	bool md5;
 	bool user_only;
+	bool passes_fds;
 	int64_t patience; /* ns for a handshake; INT64_MAX: for ever */
 };
 

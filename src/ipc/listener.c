@@ -92,7 +92,7 @@ open_socket(mproc_listener *l, const char *address, int backlog)
 	int r;
 
 	l->fd = mpr_socket_listen(address, mode, backlog ? backlog : BACKLOG,
-				  &l->place);
+				  l->admission.passes_fds, &l->place);
 	if (l->fd < 0)
 		return l->fd;
 	l->gather = -1;
@@ -115,6 +115,7 @@ read_opts(struct mpr_admission *ret, const char *address,
 		.md5 = o->md5,
 		.peers = o->peers,
 		.handshake_timeout = o->handshake_timeout,
+		.pass_fds = o->pass_fds,
 	};
 
 	if (o->backlog < 0)
@@ -384,7 +385,8 @@ accept_in_turn(mproc_listener *l, mproc_conn **ret_c, struct mpr_limit *limit)
 	int fd = -1, r = 0;
 
 	if (!l->spare)
-		r = mpr_socket_conn_make(&l->spare, -1, false);
+		r = mpr_socket_conn_make(&l->spare, -1, false,
+					 l->admission.passes_fds);
 	if (r < 0)
 		return r;
 	keep_detail(&before);

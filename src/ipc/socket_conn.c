@@ -16,11 +16,11 @@ mpr_socket_conn_give(struct mpr_socket_conn *c, int fd)
 {
 	c->fd = fd;
 	c->sliced = mpr_socket_slice(fd);
-	c->passes_fds = mpr_socket_passes_fds(fd);
 }
 
 int
-mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked)
+mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked,
+		     bool passes_fds)
 {
 	struct mpr_socket_conn *c = mpr_zalloc(sizeof(*c));
 
@@ -33,6 +33,7 @@ mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked)
 		mpr_socket_conn_give(c, fd);
 	c->generation = mpr_generation();
 	c->asked = asked;
+	c->passes_fds = passes_fds;
 	mpr_turn_init(&c->sending);
 	mpr_turn_init(&c->receiving);
 	*ret_c = c;
@@ -84,8 +85,8 @@ mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit)
 int
 mpr_socket_conn_no_fds(void)
 {
-	return mpr_fail(-ENOTSUP, "no descriptors go over TCP: connect by a socket "
-			"of this machine, unix:/path");
+	return mpr_fail(-ENOTSUP, "no descriptors go over this connection: it was "
+			"made without .pass_fds");
 }
 
 int

@@ -21,10 +21,12 @@ struct mpr_socket_conn;
 
 /*
  * Makes one of the socket @fd, which it closes in the end; -1: there is none yet.
- * @asked: the other side may take us for one who has a key. Returns 0 or -ENOMEM; then
- * @fd is still open.
+ * @asked: the other side may take us for one who has a key. @passes_fds: it is a local
+ * socket through which descriptors may come and go. Returns 0 or -ENOMEM; then @fd is
+ * still open.
  */
-int mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked);
+int mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked,
+			 bool passes_fds);
 
 /* It is that one's. Where it was made with -1. */
 void mpr_socket_conn_give(struct mpr_socket_conn *c, int fd);

@@ -56,7 +56,7 @@ int
 mpr_socket_end_add(const mproc_conn *end, uint64_t open, int fd)
 {
 	struct entry *e = mpr_malloc(sizeof(*e)), *old, **at;
-	int r = e ? mpr_socket_conn_make(&e->c, fd, false) :
+	int r = e ? mpr_socket_conn_make(&e->c, fd, false, true) :
 		    mpr_fail(-ENOMEM, "no memory for a connection");
 
 	if (r < 0) {

@@ -197,6 +197,9 @@ send_fd_in_turn(struct mpr_socket_conn *c, int fd, struct mpr_limit *limit)
 	}
 	if (r == -EPIPE)
 		return mpr_fail(r, "the other side has closed the connection");
+	if (r == -EPERM)
+		return mpr_fail(-ENOTSUP, "the other side takes no descriptors: it "
+				"was made without .pass_fds");
 	if (r == -ETOOMANYREFS)
 		return mpr_fail(r, "this user has as many descriptors on their way "
 				"as it may have open, until some are received");

@@ -26,7 +26,7 @@ struct mpr_socket_place {
 };
 
 /*
- * Listens at @address. A file gets the permissions @mode whatever the umask, and
+ * Listens at @address. @passes_fds as for mpr_socket_connect(). A file gets the permissions @mode whatever the umask, and
  * nobody can connect before it has them. A file that is there is removed if it is a
  * socket of this user's on which nobody listens.
  *
@@ -35,7 +35,7 @@ struct mpr_socket_place {
  * directory; -EHOSTUNREACH if the host's name is not known; -EMFILE, -ENFILE,
  * -ENOMEM. All have a text.
  */
-int mpr_socket_listen(const char *address, unsigned mode, int backlog,
+int mpr_socket_listen(const char *address, unsigned mode, int backlog, bool passes_fds,
 		      struct mpr_socket_place *ret_place);
 
 /* Removes the file of a listening socket if it is still that one. */
@@ -46,12 +46,14 @@ void mpr_socket_remove(const struct mpr_socket_place *place);
 int mpr_socket_accept(int fd);
 
 /*
- * Connects. Looking up a host's name has its own limits. Returns the descriptor;
+ * Connects. Looking up a host's name has its own limits. Unless @passes_fds, no
+ * descriptors come over a local socket: who sends one is told so by kernels that can,
+ * and otherwise it is closed, but for the byte beside it. Returns the descriptor;
  * -EAGAIN if @deadline is 0 and it cannot be done at once; -ETIMEDOUT; -EINTR after an
  * interrupt; -EINVAL, -ENAMETOOLONG; -ECONNREFUSED, -ENOENT, -EACCES and others as
  * above, with a text.
  */
-int mpr_socket_connect(const char *address, int64_t deadline);
+int mpr_socket_connect(const char *address, bool passes_fds, int64_t deadline);
 
 /* What can be waited for; the end of a connection always is. */
 enum {
@@ -94,11 +96,9 @@ ssize_t mpr_socket_receive(int fd, void *buf, size_t size, bool block);
 /* Makes both ends of a connection. Returns 0, or -EMFILE, -ENFILE, -ENOMEM. */
 int mpr_socket_pair(int ret_fds[2]);
 
-/* Whether @fd is a local socket. */
-bool mpr_socket_passes_fds(int fd);
-
 /* Sends @sent beside @byte, and does not wait. Returns 0; -EAGAIN; -EPIPE; -EBADF if
- * it is not open; -EINVAL if the kernel does not pass one of its kind; -ETOOMANYREFS
+ * it is not open; -EINVAL if the kernel does not pass one of its kind; -EPERM if the
+ * other side takes none; -ETOOMANYREFS
  * if this user has as many on their way as it may have; -ENOMEM. */
 int mpr_socket_send_fd(int fd, int sent, unsigned char byte);
 

@@ -25,18 +25,41 @@
 
 #define FLAGS (SOCK_STREAM | SOCK_CLOEXEC)
 
+/* Since Linux 6.16. Processors that number the one so number the other so. */
+#if !defined(SO_PASSRIGHTS) && SO_ZEROCOPY == 60
+#define SO_PASSRIGHTS 83
+#endif
+
 /* How long connecting to a full local listener sleeps before it looks for
  * interrupts. */
 #define SLICE 20000 /* us */
 
+/* Also by those who connect to it. Where the kernel does not know that, the receiver's
+ * calls have no room for any. */
+static void
+refuse_fds(int fd)
+{
+#ifdef SO_PASSRIGHTS
+	int off = 0;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
+#else
+	(void)fd;
+#endif
+}
+
 static int
-make(int family, int flags)
+make(int family, int flags, bool passes_fds)
 {
 	int fd = mpr_fault(MPR_FAULT_SOCKET) ? -1 :
 					       socket(family, FLAGS | flags, 0);
 	int r = fd < 0 ? -errno : mpr_fds_above_stdio(fd);
 
-	return r < 0 ? mpr_fail(r, "making a socket: %s", mproc_strerror(r)) : r;
+	if (r < 0)
+		return mpr_fail(r, "making a socket: %s", mproc_strerror(r));
+	if (family == AF_UNIX && !passes_fds)
+		refuse_fds(r);
+	return r;
 }
 
 /* No bytes are to wait for more: messages are sent whole. */
@@ -75,10 +98,10 @@ bind_and_listen(int fd, const struct mpr_socket_name *name, int backlog)
 
 static int
 listen_at(const struct mpr_socket_name *name, unsigned mode, int backlog,
-	  struct mpr_socket_place *ret_place)
+	  bool passes_fds, struct mpr_socket_place *ret_place)
 {
 	struct mpr_socket_name bound = { .len = sizeof(bound.at) };
-	int fd = make(name->at.any.sa_family, SOCK_NONBLOCK), r;
+	int fd = make(name->at.any.sa_family, SOCK_NONBLOCK, passes_fds), r;
 
 	if (fd < 0)
 		return fd;
@@ -102,7 +125,7 @@ listen_at(const struct mpr_socket_name *name, unsigned mode, int backlog,
 }
 
 int
-mpr_socket_listen(const char *address, unsigned mode, int backlog,
+mpr_socket_listen(const char *address, unsigned mode, int backlog, bool passes_fds,
 		  struct mpr_socket_place *ret_place)
 {
 	struct mpr_socket_name names[MPR_SOCKET_NAMES];
@@ -110,7 +133,7 @@ mpr_socket_listen(const char *address, unsigned mode, int backlog,
 
 	n = r = mpr_socket_names(address, true, names);
 	for (int i = 0; i < n; i++) {
-		r = listen_at(&names[i], mode, backlog, ret_place);
+		r = listen_at(&names[i], mode, backlog, passes_fds, ret_place);
 		/* A machine may lack one of the families. */
 		if (r != -EAFNOSUPPORT && r != -EADDRNOTAVAIL)
 			break;
@@ -229,11 +252,11 @@ connect_tcp(int fd, const struct mpr_socket_name *name, int64_t deadline)
 }
 
 static int
-connect_to(const struct mpr_socket_name *name, int64_t deadline)
+connect_to(const struct mpr_socket_name *name, bool passes_fds, int64_t deadline)
 {
 	bool local = name->at.any.sa_family == AF_UNIX;
 	int fd = make(name->at.any.sa_family,
-		      local && deadline ? 0 : SOCK_NONBLOCK), r;
+		      local && deadline ? 0 : SOCK_NONBLOCK, passes_fds), r;
 
 	if (fd < 0)
 		return fd;
@@ -254,14 +277,14 @@ connect_to(const struct mpr_socket_name *name, int64_t deadline)
 }
 
 int
-mpr_socket_connect(const char *address, int64_t deadline)
+mpr_socket_connect(const char *address, bool passes_fds, int64_t deadline)
 {
 	struct mpr_socket_name names[MPR_SOCKET_NAMES];
 	int before = mpr_thread_forbid_cancel(), n, r;
 
 	n = r = mpr_socket_names(address, false, names);
 	for (int i = 0; i < n; i++) {
-		r = connect_to(&names[i], deadline);
+		r = connect_to(&names[i], passes_fds, deadline);
 		if (r >= 0 || r == -EAGAIN || r == -EINTR)
 			break;
 	}
@@ -339,16 +362,6 @@ mpr_socket_pair(int ret_fds[2])
 			socketpair(AF_UNIX, FLAGS, 0, ret_fds);
 
 	return r < 0 ? -errno : mpr_fds_pair_above_stdio(ret_fds);
-}
-
-bool
-mpr_socket_passes_fds(int fd)
-{
-	socklen_t len = sizeof(int);
-	int family = 0;
-
-	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0 &&
-	       family == AF_UNIX;
 }
 
 int

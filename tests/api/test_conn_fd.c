@@ -12,23 +12,41 @@
 #include "listener.h"
 #include "python.h"
 
-/* Both ends of a connection in this process. */
+/* Both ends of a connection in this process: of who connects, and who accepts. */
 struct two {
 	mproc_conn *a, *b;
 };
 
+static const struct mproc_listener_opts *
+passing(bool pass_fds)
+{
+	static struct mproc_listener_opts o = { .struct_size = sizeof(o) };
+
+	o.pass_fds = pass_fds;
+	return &o;
+}
+
 static struct two
-connect_two(struct mpt *t)
+connect_with(struct mpt *t, bool a_passes, bool b_passes)
 {
 	char *address = unix_address(t, "fd");
 	mproc_listener *l;
 	struct two two = { NULL, NULL };
 
-	assert_int_equal(mproc_listener_open(&l, address, NULL), 0);
-	assert_int_equal(mproc_connect(&two.a, address, NULL, mproc_sec(20)), 0);
+	assert_int_equal(mproc_listener_open(&l, address, passing(b_passes)), 0);
+	assert_int_equal(mproc_connect(&two.a, address,
+				       MPROC_OPTS(mproc_connect_opts,
+						  .pass_fds = a_passes),
+				       mproc_sec(20)), 0);
 	assert_int_equal(mproc_listener_accept(l, &two.b, mproc_sec(20)), 0);
 	mproc_listener_close(l);
 	return two;
+}
+
+static struct two
+connect_two(struct mpt *t)
+{
+	return connect_with(t, true, true);
 }
 
 static void
@@ -180,11 +198,53 @@ what_cannot_be_sent(void **state)
 				       mproc_sec(20)), 0);
 	assert_int_equal(mproc_listener_accept(l, &d, mproc_sec(20)), 0);
 	assert_int_equal(mproc_conn_send_fd(c, 0, MPROC_NOWAIT), -ENOTSUP);
-	assert_true(has_detail("TCP"));
+	assert_true(has_detail(".pass_fds"));
 	assert_int_equal(mproc_conn_recv_fd(d, MPROC_NOWAIT), -ENOTSUP);
 	mproc_conn_close(c);
 	mproc_conn_close(d);
+	assert_int_equal(mproc_connect(&c, mproc_listener_address(l),
+				       MPROC_OPTS(mproc_connect_opts,
+						  .pass_fds = true),
+				       mproc_sec(20)), -EINVAL);
+	assert_true(has_detail("TCP"));
 	mproc_listener_close(l);
+	assert_int_equal(mproc_listener_open(&l, "tcp:127.0.0.1:0", passing(true)),
+			 -EINVAL);
+	assert_true(has_detail("TCP"));
+}
+
+/* Before Linux 6.16 the file is closed on the way, and the stream is spoilt. */
+static void
+who_does_not_say_so_gets_none(void **state)
+{
+	struct two two;
+	mproc_conn *from, *to;
+	int fds[2], r;
+	char byte;
+
+	for (int i = 0; i < 2; i++) {
+		two = connect_with(*state, i == 0, i == 1);
+		from = i ? two.b : two.a;
+		to = i ? two.a : two.b;
+		assert_int_equal(mproc_conn_send_fd(to, 0, MPROC_NOWAIT), -ENOTSUP);
+		assert_int_equal(mproc_conn_recv_fd(to, MPROC_NOWAIT), -ENOTSUP);
+		open_pipe(fds);
+		r = mproc_conn_send_fd(from, fds[1], MPROC_NOWAIT);
+		close(fds[1]);
+		if (r == 0) {
+			assert_int_not_equal(mproc_conn_recv(to, &byte, 1, NULL,
+							     MPROC_NOWAIT), 0);
+		} else {
+			assert_int_equal(r, -ENOTSUP);
+			assert_true(has_detail("the other side"));
+			send_text(*state, from, "next");
+			expect_message(*state, to, "next");
+		}
+		/* It is open nowhere. */
+		assert_int_equal(read(fds[0], &byte, 1), 0);
+		close(fds[0]);
+		end_two(&two);
+	}
 }
 
 /* Not even one is left. Returns what there was. */
@@ -291,7 +351,7 @@ no_other_descriptors_come_in(void **state)
 	mproc_conn *c;
 	int fds[2], fd;
 
-	assert_int_equal(mproc_listener_open(&l, address, NULL), 0);
+	assert_int_equal(mproc_listener_open(&l, address, passing(true)), 0);
 	for (size_t i = 0; i < 2 * sizeof(tries) / sizeof(tries[0]); i++) {
 		bool first_fd = i & 1;
 		size_t k = i / 2;
@@ -329,7 +389,7 @@ none_comes_in_by_the_way(void **state)
 	int fds[2], fd;
 
 	open_pipe(fds);
-	assert_int_equal(mproc_listener_open(&l, address, NULL), 0);
+	assert_int_equal(mproc_listener_open(&l, address, passing(true)), 0);
 	fd = raw_connect(address);
 	assert_int_equal(mproc_listener_accept(l, &c, mproc_sec(20)), 0);
 	assert_int_equal(write(fd, "\0\0", 2), 2);
@@ -348,7 +408,7 @@ none_comes_in_by_the_way(void **state)
 
 	open_pipe(fds);
 	assert_int_equal(mproc_listener_open(&l, address,
-		MPROC_OPTS(mproc_listener_opts, A_KEY)), 0);
+		MPROC_OPTS(mproc_listener_opts, A_KEY, .pass_fds = true)), 0);
 	fd = raw_connect(address);
 	assert_int_equal(mproc_listener_accept(l, &c, MPROC_NOWAIT), -EAGAIN);
 	send_raw(fd, "\0\0\0\4abcd", 8, fds[1], 5);
@@ -542,7 +602,7 @@ python_sends_and_receives_files(void **state)
 	int fds[2], fd;
 
 	mpt_watchdog(t, 60);
-	assert_int_equal(mproc_listener_open(&l, address, NULL), 0);
+	assert_int_equal(mproc_listener_open(&l, address, passing(true)), 0);
 	snprintf(py.name, sizeof(py.name), "%s", address + PATH_AT);
 	python_start(&py, t, script);
 	assert_int_equal(mproc_listener_accept(l, &c, mproc_sec(30)), 0);
@@ -574,6 +634,7 @@ main(void)
 		mpt_test(messages_and_files_keep_their_order),
 		mpt_test(what_nobody_takes_is_closed),
 		mpt_test(what_cannot_be_sent),
+		mpt_test(who_does_not_say_so_gets_none),
 		mpt_test(who_has_no_room_is_told),
 		mpt_test(no_other_descriptors_come_in),
 		mpt_test(none_comes_in_by_the_way),

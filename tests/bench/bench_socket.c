@@ -3,11 +3,11 @@
  * Connections over a socket file against plain calls on the same kind of socket, with
  * the same 4 bytes before each message: one way, and there and back.
  *
- * Plain calls with room ask for an open file that may come in the place of a message,
- * as connections do: who does not ask loses it.
+ * Connections with .pass_fds ask for an open file that may come in the place of a
+ * message, and so do plain calls with room.
  *
- * The last column is how often a message takes place in the time that it takes the
- * plain calls.
+ * The last columns are how often a message takes place in the time that it takes the
+ * plain calls of either kind.
  *
  * Usage: bench_socket [rounds]
  */
@@ -30,29 +30,38 @@ struct side {
 	bool asks; /* for an open file */
 };
 
-static const char *const rivals[] = { "mproc_connect", "plain calls",
-				      "plain, with room" };
+enum rival { OURS, PLAIN, OURS_WITH_ROOM, PLAIN_WITH_ROOM, RIVALS };
 
-#define RIVALS 3
+static const char *const rivals[RIVALS] = {
+	[OURS] = "mproc_connect",
+	[PLAIN] = "plain calls",
+	[OURS_WITH_ROOM] = "with .pass_fds",
+	[PLAIN_WITH_ROOM] = "plain, with room",
+};
 
 static void
 open_rival(int rival, struct side sides[2])
 {
+	bool room = rival == OURS_WITH_ROOM || rival == PLAIN_WITH_ROOM;
 	mproc_listener *l;
 	char address[64];
 	int fds[2];
 
-	if (rival > 0) {
+	if (rival == PLAIN || rival == PLAIN_WITH_ROOM) {
 		if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
 			bench_die("socketpair");
 		for (int i = 0; i < 2; i++)
-			sides[i] = (struct side){ NULL, fds[i], rival == 2 };
+			sides[i] = (struct side){ NULL, fds[i], room };
 		return;
 	}
 	snprintf(address, sizeof(address), "unix:@mproc-bench-%ld",
 		 (long)getpid());
-	if (mproc_listener_open(&l, address, NULL) < 0 ||
-	    mproc_connect(&sides[0].conn, address, NULL, MPROC_FOREVER) < 0 ||
+	if (mproc_listener_open(&l, address,
+				MPROC_OPTS(mproc_listener_opts,
+					   .pass_fds = room)) < 0 ||
+	    mproc_connect(&sides[0].conn, address,
+			  MPROC_OPTS(mproc_connect_opts, .pass_fds = room),
+			  MPROC_FOREVER) < 0 ||
 	    mproc_listener_accept(l, &sides[1].conn, MPROC_FOREVER) < 0)
 		bench_die(mproc_error_detail());
 	mproc_listener_close(l);
@@ -203,11 +212,13 @@ compare(const struct work *w, int rounds)
 
 			ns[rival][i] = run(rival, w);
 		}
-	printf("%s, ns each\n%-20s %10s %10s %10s %10s\n", w->name, "", "median",
-	       "least", "most", "of plain");
+	printf("%s, ns each\n%-20s %10s %10s %10s %10s %10s\n", w->name, "",
+	       "median", "least", "most", "of plain", "with room");
 	for (int k = 0; k < RIVALS; k++) {
 		bench_row(rivals[k], ns[k], rounds, 0);
-		printf(" %10.2f\n", bench_median_ratio(ns[1], ns[k], rounds));
+		printf(" %10.2f %10.2f\n",
+		       bench_median_ratio(ns[PLAIN], ns[k], rounds),
+		       bench_median_ratio(ns[PLAIN_WITH_ROOM], ns[k], rounds));
 	}
 	printf("\n");
 	bench_free_columns(ns, RIVALS);

@@ -308,7 +308,7 @@ open_victim(void *arg)
 	/* What mproc_listener_open() and _close() do about the file: the handle is
 	 * large, and to clear it takes most of their instructions. */
 	mpt_step_begin();
-	fd = mpr_socket_listen(s->b->address, 0600, 8, &place);
+	fd = mpr_socket_listen(s->b->address, 0600, 8, false, &place);
 	may_fail(fd);
 	mpr_socket_remove(&place);
 	mpr_fds_close(fd);

@@ -32,7 +32,7 @@ make_pair(bool asked)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
 				    fds), 0);
 	p.fd = fds[0];
-	assert_int_equal(mpr_socket_conn_make(&p.c, fds[1], asked), 0);
+	assert_int_equal(mpr_socket_conn_make(&p.c, fds[1], asked, true), 0);
 	for (size_t i = 0; i < sizeof(text); i++)
 		text[i] = (unsigned char)(i * 7 + i / 251);
 	return p;
@@ -346,8 +346,10 @@ threads_share_a_connection(void **state)
 				    sizeof(little)), 0);
 	crowd.each = amount(EACH);
 	crowd.received = 0;
-	assert_int_equal(mpr_socket_conn_make(&crowd.to, fds[0], false), 0);
-	assert_int_equal(mpr_socket_conn_make(&crowd.from, fds[1], false), 0);
+	assert_int_equal(mpr_socket_conn_make(&crowd.to, fds[0], false, true),
+			 0);
+	assert_int_equal(mpr_socket_conn_make(&crowd.from, fds[1], false, true),
+			 0);
 	mpt_use_threads(t, true);
 	mpt_spawn(t, "receiver 1", receive_some, &crowd);
 	mpt_spawn(t, "receiver 2", receive_some, &crowd);
@@ -670,7 +672,7 @@ without_memory_nothing_is_lost(void **state)
 
 	(void)state;
 	mpr_fault_set("malloc:1");
-	assert_int_equal(mpr_socket_conn_make(&c, 0, false), -ENOMEM);
+	assert_int_equal(mpr_socket_conn_make(&c, 0, false, true), -ENOMEM);
 	assert_int_equal(write(p.fd, bytes, n), n);
 	mpr_fault_set("malloc:1");
 	assert_int_equal(mpr_socket_conn_recv(p.c, room, 5000, NULL,

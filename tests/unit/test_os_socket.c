@@ -75,7 +75,7 @@ try_listener(int fd, const char *address)
 	int a, b = -EAGAIN;
 
 	assert_int_equal(mpr_socket_accept(fd), -EAGAIN);
-	a = mpr_socket_connect(address, mproc_now() + 10000000000);
+	a = mpr_socket_connect(address, false, mproc_now() + 10000000000);
 	assert_true(a >= 0);
 	while (b == -EAGAIN)
 		b = mpr_socket_accept(fd);
@@ -120,7 +120,7 @@ a_file_has_its_permissions_whatever_the_umask(void **state)
 		mode_t before = umask(umasks[i / 2]);
 		unsigned mode = i & 1 ? 0666 : 0600;
 
-		fd = mpr_socket_listen(a.text, mode, 4, &place);
+		fd = mpr_socket_listen(a.text, mode, 4, false, &place);
 		umask(before);
 		assert_true(fd > 2);
 		assert_int_equal(mode_of(a.text), mode);
@@ -141,16 +141,16 @@ names_that_are_no_files_are_as_good(void **state)
 
 	snprintf(address, sizeof(address), "unix:@%s",
 		 mpt_name(*state, name, "abstract") + 1);
-	fd = mpr_socket_listen(address, 0600, 4, &place);
+	fd = mpr_socket_listen(address, 0600, 4, false, &place);
 	assert_true(fd >= 0);
 	assert_string_equal(place.address, address);
-	assert_int_equal(mpr_socket_listen(address, 0600, 4, &other),
+	assert_int_equal(mpr_socket_listen(address, 0600, 4, false, &other),
 			 -EADDRINUSE);
 	expect_text(address);
 	try_listener(fd, address);
 	mpr_socket_remove(&place);
 	mpr_fds_close(fd);
-	assert_int_equal(mpr_socket_connect(address, 0), -ECONNREFUSED);
+	assert_int_equal(mpr_socket_connect(address, false, 0), -ECONNREFUSED);
 }
 
 static int
@@ -171,12 +171,12 @@ tcp_has_a_port_and_does_not_delay(void **state)
 	int fd, a, b = -EAGAIN, port = 0;
 
 	(void)state;
-	fd = mpr_socket_listen("tcp:127.0.0.1:0", 0600, 4, &place);
+	fd = mpr_socket_listen("tcp:127.0.0.1:0", 0600, 4, false, &place);
 	assert_true(fd > 2);
 	assert_int_equal(sscanf(place.address, "tcp:127.0.0.1:%d", &port), 1);
 	assert_true(port > 0);
 	try_listener(fd, place.address);
-	a = mpr_socket_connect(place.address, mproc_now() + 10000000000);
+	a = mpr_socket_connect(place.address, false, mproc_now() + 10000000000);
 	while (b == -EAGAIN)
 		b = mpr_socket_accept(fd);
 	assert_true(nodelay_of(a) && nodelay_of(b));
@@ -184,12 +184,12 @@ tcp_has_a_port_and_does_not_delay(void **state)
 	/* Connections that are there do not keep a new listener off. */
 	snprintf(expected, sizeof(expected), "tcp:127.0.0.1:%d", port);
 	mpr_fds_close(b);
-	fd = mpr_socket_listen(expected, 0600, 4, &place);
+	fd = mpr_socket_listen(expected, 0600, 4, false, &place);
 	assert_true(fd >= 0);
 	assert_string_equal(place.address, expected);
 	mpr_fds_close(a);
 	mpr_fds_close(fd);
-	assert_int_equal(mpr_socket_connect(expected, mproc_now() + 10000000000),
+	assert_int_equal(mpr_socket_connect(expected, false, mproc_now() + 10000000000),
 			 -ECONNREFUSED);
 	expect_text(expected);
 }
@@ -208,7 +208,7 @@ hosts_have_names_and_brackets_and_may_be_missing(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		int fd = mpr_socket_listen(texts[i][0], 0600, 4, &place);
+		int fd = mpr_socket_listen(texts[i][0], 0600, 4, false, &place);
 
 		/* A machine need not have IPv6. */
 		if (i >= 3 && (fd == -EADDRNOTAVAIL || fd == -EAFNOSUPPORT))
@@ -268,30 +268,30 @@ what_is_no_address_is_explained(void **state)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		if (wrong[i].listen) {
 			assert_int_equal(mpr_socket_listen(wrong[i].text, 0600,
-							   4, &place),
+							   4, false, &place),
 					 wrong[i].listen);
 			expect_text(wrong[i].detail);
 		}
 		if (wrong[i].connect) {
-			assert_int_equal(mpr_socket_connect(wrong[i].text, 0),
+			assert_int_equal(mpr_socket_connect(wrong[i].text, false, 0),
 					 wrong[i].connect);
 			expect_text(wrong[i].detail);
 		}
 	}
 	/* One byte too many, of a path and of a name. */
 	memset(path + 6, 'x', 107);
-	assert_int_equal(mpr_socket_listen(path, 0600, 4, &place),
+	assert_int_equal(mpr_socket_listen(path, 0600, 4, false, &place),
 			 -ENAMETOOLONG);
 	expect_text("108 bytes");
 	expect_text("at most 107");
-	assert_int_equal(mpr_socket_connect(path, 0), -ENAMETOOLONG);
+	assert_int_equal(mpr_socket_connect(path, false, 0), -ENAMETOOLONG);
 	path[6 + 106] = '\0';
-	assert_int_equal(mpr_socket_connect(path, 0), -ENOENT);
+	assert_int_equal(mpr_socket_connect(path, false, 0), -ENOENT);
 	path[5] = '@';
 	path[6 + 106] = 'x';
-	assert_int_equal(mpr_socket_connect(path, 0), -ECONNREFUSED);
+	assert_int_equal(mpr_socket_connect(path, false, 0), -ECONNREFUSED);
 	path[6 + 107] = 'x';
-	assert_int_equal(mpr_socket_connect(path, 0), -ENAMETOOLONG);
+	assert_int_equal(mpr_socket_connect(path, false, 0), -ENAMETOOLONG);
 	expect_text("at most 108");
 }
 
@@ -316,18 +316,18 @@ a_file_that_was_left_is_replaced_and_no_other(void **state)
 	int fd, again, file;
 
 	leave_a_file(a.text);
-	fd = mpr_socket_listen(a.text, 0600, 4, &place);
+	fd = mpr_socket_listen(a.text, 0600, 4, false, &place);
 	assert_true(fd >= 0);
 	assert_int_equal(mode_of(a.text), 0600);
 	/* Somebody listens. */
-	assert_int_equal(mpr_socket_listen(a.text, 0600, 4, &other),
+	assert_int_equal(mpr_socket_listen(a.text, 0600, 4, false, &other),
 			 -EADDRINUSE);
 	expect_text("somebody listens");
 	assert_int_equal(mode_of(a.text), 0600);
 	try_listener(fd, a.text);
 	/* What has taken its place is not removed. */
 	unlink(path);
-	again = mpr_socket_listen(a.text, 0600, 4, &other);
+	again = mpr_socket_listen(a.text, 0600, 4, false, &other);
 	assert_true(again >= 0);
 	mpr_socket_remove(&place);
 	assert_int_equal(mode_of(a.text), 0600);
@@ -337,13 +337,13 @@ a_file_that_was_left_is_replaced_and_no_other(void **state)
 	/* Not a socket, and not ours. */
 	file = open(path, O_CREAT | O_WRONLY, 0600);
 	close(file);
-	assert_int_equal(mpr_socket_listen(a.text, 0600, 4, &place),
+	assert_int_equal(mpr_socket_listen(a.text, 0600, 4, false, &place),
 			 -EADDRINUSE);
 	expect_text("no socket");
 	unlink(path);
 	leave_a_file(a.text);
 	if (chown(path, 12345, (gid_t)-1) == 0) {
-		assert_int_equal(mpr_socket_listen(a.text, 0600, 4, &place),
+		assert_int_equal(mpr_socket_listen(a.text, 0600, 4, false, &place),
 				 -EADDRINUSE);
 		expect_text("user 12345");
 	}
@@ -361,11 +361,11 @@ who_is_about_to_listen_has_the_address(void **state)
 
 	snprintf(name.sun_path, sizeof(name.sun_path), "%s", a.text + PATH_AT);
 	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
-	assert_int_equal(mpr_socket_listen(a.text, 0600, 4, &place),
+	assert_int_equal(mpr_socket_listen(a.text, 0600, 4, false, &place),
 			 -EADDRINUSE);
 	expect_text("somebody listens");
 	assert_int_equal(listen(fd, 1), 0);
-	close(mpr_socket_connect(a.text, 0));
+	close(mpr_socket_connect(a.text, false, 0));
 	close(fd);
 	unlink(a.text + PATH_AT);
 }
@@ -383,7 +383,7 @@ replace_at_once(struct mpt *t, void *arg)
 	int fd;
 
 	mpt_reach(t, 1);
-	fd = mpr_socket_listen(race->address, 0600, 4, &place);
+	fd = mpr_socket_listen(race->address, 0600, 4, false, &place);
 	mpt_check(t, fd >= 0 || fd == -EADDRINUSE);
 	race->winners += fd >= 0;
 	race->tried++;
@@ -423,12 +423,12 @@ a_directory_that_stays_locked_keeps_what_is_in_it(void **state)
 	lock = open("/dev/shm", O_RDONLY | O_DIRECTORY);
 	assert_int_equal(flock(lock, LOCK_SH), 0);
 	leave_a_file(a.text);
-	assert_int_equal(mpr_socket_listen(a.text, 0600, 4, &place),
+	assert_int_equal(mpr_socket_listen(a.text, 0600, 4, false, &place),
 			 -EADDRINUSE);
 	expect_text("cannot be locked");
 	unlink(a.text + PATH_AT);
 	/* But it keeps nobody from making one. */
-	close(mpr_socket_listen(a.text, 0600, 4, &place));
+	close(mpr_socket_listen(a.text, 0600, 4, false, &place));
 	mpr_socket_remove(&place);
 	close(lock);
 }
@@ -452,17 +452,17 @@ connecting_to_who_is_busy_has_an_end(void **state)
 	pthread_t thread;
 	int64_t before;
 
-	fd = mpr_socket_listen(a.text, 0600, 1, &place);
-	while (n < 8 && (fds[n] = mpr_socket_connect(a.text, 0)) >= 0)
+	fd = mpr_socket_listen(a.text, 0600, 1, false, &place);
+	while (n < 8 && (fds[n] = mpr_socket_connect(a.text, false, 0)) >= 0)
 		n++;
 	assert_in_range(n, 1, 7);
 	assert_int_equal(fds[n], -EAGAIN);
 	before = mproc_now();
-	assert_int_equal(mpr_socket_connect(a.text, before + 30000000),
+	assert_int_equal(mpr_socket_connect(a.text, false, before + 30000000),
 			 -ETIMEDOUT);
 	assert_true(mproc_now() >= before + 30000000);
 	pthread_create(&thread, NULL, interrupt_sleeper, &me);
-	assert_int_equal(mpr_socket_connect(a.text, INT64_MAX), -EINTR);
+	assert_int_equal(mpr_socket_connect(a.text, false, INT64_MAX), -EINTR);
 	pthread_join(thread, NULL);
 	while (n)
 		mpr_fds_close(fds[--n]);
@@ -475,8 +475,8 @@ the_other_side_of_a_local_one_is_known(void **state)
 {
 	struct address a = an_address(state, "peer");
 	struct mpr_socket_place place;
-	int fd = mpr_socket_listen(a.text, 0600, 1, &place);
-	int client = mpr_socket_connect(a.text, 0);
+	int fd = mpr_socket_listen(a.text, 0600, 1, false, &place);
+	int client = mpr_socket_connect(a.text, false, 0);
 	int server = mpr_socket_accept(fd);
 	uid_t uid = 99;
 	pid_t pid = 0;
@@ -511,21 +511,21 @@ what_the_kernel_refuses_is_an_error_and_leaves_nothing(void **state)
 
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
 		mpr_fault_set(faults[i].fault);
-		assert_int_equal(mpr_socket_listen(a.text, 0600, 1, &place),
+		assert_int_equal(mpr_socket_listen(a.text, 0600, 1, false, &place),
 				 faults[i].r);
 		mpr_fault_set(NULL);
 		assert_int_equal(access(a.text + PATH_AT, F_OK), -1);
 	}
-	fd = mpr_socket_listen(a.text, 0600, 1, &place);
+	fd = mpr_socket_listen(a.text, 0600, 1, false, &place);
 	mpr_fault_set("socket:1,connect:1");
-	assert_int_equal(mpr_socket_connect(a.text, 0), -EMFILE);
-	assert_int_equal(mpr_socket_connect(a.text, 0), -ECONNREFUSED);
+	assert_int_equal(mpr_socket_connect(a.text, false, 0), -EMFILE);
+	assert_int_equal(mpr_socket_connect(a.text, false, 0), -ECONNREFUSED);
 	mpr_fault_set("accept:1,send:1,receive:1");
 	assert_int_equal(mpr_socket_accept(fd), -EMFILE);
 	assert_int_equal(mpr_socket_send(fd, &part, 1, false), -EPIPE);
 	assert_int_equal(mpr_socket_receive(fd, buf, 4, false), -EPIPE);
 	mpr_fault_set("malloc:1");
-	assert_int_equal(mpr_socket_connect("tcp:localhost:1", 0), -ENOMEM);
+	assert_int_equal(mpr_socket_connect("tcp:localhost:1", false, 0), -ENOMEM);
 	mpr_fault_set(NULL);
 	mpr_socket_remove(&place);
 	mpr_fds_close(fd);
