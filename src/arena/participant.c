@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Joining and leaving.
+ * Joining and leaving. No signal handler runs in the middle of either: a copy that it
+ * forks would return to there, and have its parent's slot, or give that back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -175,7 +176,7 @@ try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self,
 		.tid = (uint32_t)tid,
 		.notes = mpr_notes_at(a, slot),
 	};
-	/* Last: a signal handler that wakes somebody may ask. */
+	/* Last: the handler of a crash may ask. */
 	atomic_signal_fence(memory_order_release);
 	self->generation = mpr_generation();
 	mpr_arenas_entered(a);
@@ -188,8 +189,10 @@ static int
 take_any_slot(mproc_arena *a, unsigned n, struct mpr_self *self,
 	      unsigned patience)
 {
+	sigset_t before;
 	int r = -EAGAIN;
 
+	mpr_thread_forbid_signals(&before);
 	mpr_process_lock();
 	for (unsigned slot = 0; slot < n; slot++) {
 		r = try_slot(a, slot, self, &patience);
@@ -197,11 +200,13 @@ take_any_slot(mproc_arena *a, unsigned n, struct mpr_self *self,
 			break;
 	}
 	mpr_process_unlock();
+	mpr_thread_allow_signals(&before);
 	return r;
 }
 
+/* No handler runs meanwhile. */
 MPR_CHILD_PATH static void
-leave(struct mpr_self *self)
+give_back(struct mpr_self *self)
 {
 	mproc_arena *a = self->arena;
 	uint64_t ident;
@@ -221,8 +226,8 @@ leave(struct mpr_self *self)
 	for (int i = 0; i < MPR_KINDS; i++)
 		if (mpr_kinds[i].left)
 			mpr_kinds[i].left(a, self->slot);
-	/* From here on the slot may become another's, and a signal handler that
-	 * wakes somebody must not write to it. */
+	/* From here on the slot may become another's, and the handler of a crash
+	 * must not write to it. */
 	self->generation = 0;
 	atomic_signal_fence(memory_order_release);
 	mpr_life_end(&self->shared->life);
@@ -231,6 +236,20 @@ leave(struct mpr_self *self)
 	mpr_bytelock_drop(&a->locks, a->locks_at + self->slot);
 	mpr_arenas_left(a);
 	mpr_process_unlock();
+}
+
+MPR_CHILD_PATH static void
+leave(struct mpr_self *self)
+{
+	sigset_t before;
+
+	if (!has_joined(self))
+		return;
+	mpr_thread_forbid_signals(&before);
+	/* Or we are a copy by now. */
+	if (has_joined(self))
+		give_back(self);
+	mpr_thread_allow_signals(&before);
 }
 
 static void
@@ -301,6 +320,7 @@ static MPR_NOINLINE int
 join(mproc_arena *a, struct mpr_self **ret_self)
 {
 	struct mpr_self *self;
+	int r;
 
 	leave_closed();
 	self = self_of(a);
@@ -311,7 +331,11 @@ join(mproc_arena *a, struct mpr_self **ret_self)
 		others[a->index - 1] = self;
 	}
 	*ret_self = self;
-	return join_as(a, self);
+	/* A copy of who has joined has not. */
+	do
+		r = join_as(a, self);
+	while (r == 0 && !has_joined(self));
+	return r;
 }
 
 int
@@ -351,8 +375,7 @@ mpr_self_forget(void)
 MPR_CHILD_PATH void
 mpr_self_leave_named(unsigned index)
 {
-	if (has_joined(others[index - 1]))
-		leave(others[index - 1]);
+	leave(others[index - 1]);
 }
 
 MPR_CHILD_PATH void
@@ -360,8 +383,7 @@ mpr_self_leave(void)
 {
 	for (unsigned i = 1; i <= MPR_ARENAS_NAMED_MAX; i++)
 		mpr_self_leave_named(i);
-	if (has_joined(&mpr_this_thread))
-		leave(&mpr_this_thread);
+	leave(&mpr_this_thread);
 }
 
 uint64_t

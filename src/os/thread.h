@@ -5,6 +5,7 @@
 #ifndef MPR_OS_THREAD_H
 #define MPR_OS_THREAD_H
 
+#include <signal.h>
 #include <stdbool.h>
 
 /*
@@ -37,5 +38,11 @@ int mpr_thread_at_exit(void (*fn)(void *arg), void *arg);
  * mpr_thread_allow_cancel() is to be given afterwards. */
 int mpr_thread_forbid_cancel(void);
 void mpr_thread_allow_cancel(int before);
+
+/* Between these two no signal handler runs on the calling thread, but those of its own
+ * crashes: one might fork, and return in both processes, where there must be one only
+ * who goes on. May be nested. */
+void mpr_thread_forbid_signals(sigset_t *ret_before);
+void mpr_thread_allow_signals(const sigset_t *before);
 
 #endif

@@ -37,27 +37,41 @@ own_threads(void)
 	return &atomic_load(&mpr_process_page)->own_threads;
 }
 
-int
-mpr_thread_start(void *(*fn)(void *arg), void *arg)
+MPR_CHILD_PATH void
+mpr_thread_forbid_signals(sigset_t *ret_before)
 {
 	static const int own[] = { SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
 				   SIGTRAP, SIGABRT, SIGSYS };
-	sigset_t all, before;
-	pthread_attr_t attr;
-	int r;
+	sigset_t all;
 
 	sigfillset(&all);
 	for (size_t i = 0; i < MPR_ARRAY_LEN(own); i++)
 		sigdelset(&all, own[i]);
+	pthread_sigmask(SIG_BLOCK, &all, ret_before);
+}
+
+MPR_CHILD_PATH void
+mpr_thread_allow_signals(const sigset_t *before)
+{
+	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+int
+mpr_thread_start(void *(*fn)(void *arg), void *arg)
+{
+	pthread_attr_t attr;
+	sigset_t before;
+	int r;
+
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
+	mpr_thread_forbid_signals(&before);
 	r = start(&attr, fn, arg);
 	/* Too small for the thread-local variables of this program. */
 	if (r == -EINVAL)
 		r = start(NULL, fn, arg);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	mpr_thread_allow_signals(&before);
 	pthread_attr_destroy(&attr);
 	if (r == 0)
 		atomic_fetch_add(own_threads(), 1);
