@@ -549,19 +549,15 @@ take_spare(struct server *s, mproc_process *p, const struct mpr_call *call,
 	return 0;
 }
 
-/* Returns 0 if it has its order, or may have it: nobody may have been there to get it.
- * An error: it has none. */
+/* Returns 0 if its order is there for it, whether or not it is. An error: it has none. */
 static int
 order_spare(struct server *s, mproc_process *p, const struct mproc_process_opts *o)
 {
-	int r;
-
 	if (mpr_spare_meet(&s->spare, &p->child, 0) == 0 &&
 	    mpr_child_is_gone(&p->child))
 		return -EPIPE;
-	r = mpr_request_send(&s->spare.orders, s->generation, &p->plan,
-			     s->spare.number, o);
-	return r == -EPIPE ? 0 : r;
+	return mpr_request_send(&s->spare.orders, s->generation, &p->plan,
+				s->spare.number, o);
 }
 
 /* Returns its id; -EAGAIN if there is none, or it has died, and the server is to be

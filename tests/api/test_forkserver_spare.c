@@ -5,11 +5,13 @@
  * test_forkserver.c.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "options.h"
@@ -249,6 +251,59 @@ servers_and_spares_may_be_stopped(void **state)
 
 /* It cannot be told what it is to be: who is left without descriptors gets the error that
  * he would get without it, and no child is left that nobody knows. */
+static bool
+is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* Puts something else in its place. Returns its number, or -1 if there are not so many. */
+static int
+take_away_socket(unsigned number)
+{
+	int null;
+
+	for (int fd = 3; fd < 200; fd++) {
+		if (!is_socket(fd) || number--)
+			continue;
+		null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		assert_true(null >= 0);
+		assert_int_equal(dup3(null, fd, O_CLOEXEC), fd);
+		close(null);
+		return fd;
+	}
+	return -1;
+}
+
+/* A copy of the starter that lives on keeps each connection open. */
+static void
+the_program_may_close_any_descriptor_of_it(void **state)
+{
+	pid_t copy;
+	int fd = 0;
+
+	for (unsigned i = 0; fd >= 0; i++) {
+		mproc_forkserver_stop();
+		start_server();
+		if (!is_made)
+			return;
+		get_spare(*state);
+		copy = _Fork();
+		while (copy == 0)
+			pause();
+		fd = take_away_socket(i);
+		assert_true(fd >= 0 || i >= 3);
+		run();
+		run();
+		assert_int_equal(kill(copy, SIGKILL), 0);
+		assert_int_equal(waitpid(copy, NULL, 0), copy);
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
 static void
 a_start_without_descriptors_fails_as_ever(void **state)
 {
@@ -433,6 +488,7 @@ main(void)
 		spare_test(one_that_is_killed_is_replaced),
 		spare_test(it_ends_with_its_server),
 		spare_test(servers_and_spares_may_be_stopped),
+		spare_test(the_program_may_close_any_descriptor_of_it),
 		spare_test(a_start_without_descriptors_fails_as_ever),
 		spare_test(it_ends_with_its_starter),
 		spare_test(spares_are_killed_while_threads_start_processes),
