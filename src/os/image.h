@@ -7,6 +7,7 @@
 #ifndef MPR_OS_IMAGE_H
 #define MPR_OS_IMAGE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,6 +18,7 @@ struct mpr_image {
 	char *const *env;
 	const int *fds; /* that stay open, though they are closed at exec here */
 	int n_fds;
+	const sigset_t *blocked; /* signals; NULL: those that are blocked here */
 	bool deaf; /* signals of the keyboard are blocked in it (os/ambience.h) */
 };
 

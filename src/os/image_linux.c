@@ -65,7 +65,10 @@ mpr_image_start(const struct mpr_image *image)
 	};
 	pid_t pid;
 
-	pthread_sigmask(SIG_SETMASK, NULL, &e.blocked);
+	if (image->blocked)
+		e.blocked = *image->blocked;
+	else
+		pthread_sigmask(SIG_SETMASK, NULL, &e.blocked);
 	if (image->deaf)
 		mpr_keyboard_add(&e.blocked);
 	if (mpr_fault(MPR_FAULT_FORK))

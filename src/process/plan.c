@@ -18,6 +18,7 @@
 #include "os/image.h"
 #include "os/random.h"
 #include "os/task.h"
+#include "os/thread.h"
 #include "process/exit.h"
 #include "process/method.h"
 #include "process/plan.h"
@@ -191,14 +192,29 @@ int
 mpr_plan_reserve(struct mpr_plan_file *ret_f, struct mpr_plans *plans)
 {
 	struct mpr_plan_file f = { .plans = plans };
-	int r = mpr_plans_take(plans, MPR_PLANS_SLOT_SIZE, &f.shmem);
+	sigset_t before;
+	int r;
 
+	mpr_thread_forbid_signals(&before);
+	r = mpr_plans_take(plans, MPR_PLANS_SLOT_SIZE, &f.shmem);
+	if (r == 0) {
+		find_parts(&f);
+		mpr_record_init(f.record);
+	}
+	mpr_thread_allow_signals(&before);
 	if (r < 0)
 		return r;
-	find_parts(&f);
-	mpr_record_init(f.record);
 	*ret_f = f;
 	return 0;
+}
+
+static int
+use_reserved(struct mpr_plan_file *ret_f, size_t size,
+	     const struct mpr_plan_file *reserved)
+{
+	*ret_f = *reserved;
+	return size <= reserved->shmem.size ? mpr_plans_check(reserved->plans) :
+					      -EAGAIN;
 }
 
 /* In @reserved, or in a file that *@ret_f is the first to have. */
@@ -232,6 +248,7 @@ make(struct mpr_plan_file *ret_f, const struct mpr_call *call, const char *name,
 	size_t n_keep = o->n_keep_fds > 0 ? (size_t)o->n_keep_fds : 0;
 	size_t n_conns = o->n_conns > 0 ? (size_t)o->n_conns : 0;
 	size_t at = PLAN_AT;
+	sigset_t before;
 	int r;
 
 	memcpy(plan.name, name, sizeof(plan.name));
@@ -261,18 +278,17 @@ make(struct mpr_plan_file *ret_f, const struct mpr_call *call, const char *name,
 	plan.pass_at = take(&at, (n_keep + 3) * sizeof(struct mpr_pass));
 	plan.sockets_at = take(&at, n_conns *
 					    sizeof(struct mpr_handover_socket));
-	if (reserved) {
-		*ret_f = *reserved;
-		r = at <= reserved->shmem.size ?
-			    mpr_plans_check(reserved->plans) : -EAGAIN;
-		return r == 0 ? fill(ret_f, call, o, &plan) : r;
+	mpr_thread_forbid_signals(&before);
+	if (reserved)
+		r = use_reserved(ret_f, at, reserved);
+	else
+		r = make_file(ret_f, mpr_round_up(at, PAGE), plans);
+	if (r == 0) {
+		r = fill(ret_f, call, o, &plan);
+		if (r < 0 && !reserved)
+			mpr_plan_free(ret_f);
 	}
-	r = make_file(ret_f, mpr_round_up(at, PAGE), plans);
-	if (r < 0)
-		return r;
-	r = fill(ret_f, call, o, &plan);
-	if (r < 0)
-		mpr_plan_free(ret_f);
+	mpr_thread_allow_signals(&before);
 	return r;
 }
 

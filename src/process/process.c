@@ -193,19 +193,29 @@ ending(void)
 			(int)mpr_task_pid());
 }
 
-static void
-order(mproc_process *p, enum mpr_record_order order)
-{
-	if (atomic_exchange(&p->record->order, order) == MPR_RECORD_ASLEEP)
-		mpr_parker_wake(&p->record->parker);
-}
-
 /* A signal handler has forked us in the middle of a start, and has returned: what is
  * started there is our parent's. */
 static bool
 is_copy(const mproc_process *p)
 {
 	return p->generation != mpr_generation();
+}
+
+/* The child knows by @pid that it is meant. By the time that a copy comes here the
+ * record may be another child's. */
+static void
+order(mproc_process *p, enum mpr_record_order order, pid_t pid)
+{
+	sigset_t before;
+
+	mpr_thread_forbid_signals(&before);
+	if (!is_copy(p)) {
+		atomic_store(&p->record->pid, (uint32_t)pid);
+		if (atomic_exchange(&p->record->order, order) ==
+		    MPR_RECORD_ASLEEP)
+			mpr_parker_wake(&p->record->parker);
+	}
+	mpr_thread_allow_signals(&before);
 }
 
 /* What a copy has forked itself, as its parent was about to: nobody else would end
@@ -229,7 +239,7 @@ give_up(mproc_process *p)
 	mpr_process_lock();
 	(void)mpr_child_signal(&p->child, SIGKILL);
 	mpr_process_unlock();
-	order(p, MPR_RECORD_ABORT);
+	order(p, MPR_RECORD_ABORT, p->child.pid);
 }
 
 /* One with an image of its own has ended without a word. If that was by a signal, or
@@ -285,14 +295,6 @@ wait_for_setup(mproc_process *p, const struct mproc_process_opts *o)
 	}
 }
 
-static void
-let_go(mproc_process *p)
-{
-	/* By the order, which comes after it, the child knows that it is meant. */
-	atomic_store(&p->record->pid, (uint32_t)p->child.pid);
-	order(p, MPR_RECORD_GO);
-}
-
 static int
 list(mproc_process *p)
 {
@@ -338,8 +340,8 @@ open_child(mproc_process *p, pid_t pid, bool setup,
 	if (r == 0 && p->at_once && !is_copy(p)) {
 		p->starting = true;
 		r = list(p);
-		if (r == 0 && !is_copy(p))
-			let_go(p);
+		if (r == 0)
+			order(p, MPR_RECORD_GO, pid);
 	}
 	if (r == 0 && setup)
 		r = wait_for_setup(p, o);
@@ -612,7 +614,7 @@ mpr_process_let_go(mproc_process *p)
 		return;
 	mpr_handover_end(&p->handover);
 	if (!p->at_once)
-		let_go(p);
+		order(p, MPR_RECORD_GO, p->child.pid);
 	if (p->plan.plans)
 		mpr_forkserver_started();
 	else if (p->plan.shmem.base)

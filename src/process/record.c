@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/generation.h"
 #include "os/task.h"
+#include "os/thread.h"
 #include "process/record.h"
 
 #define MOMENT INT64_C(250000) /* ns */
@@ -92,7 +93,10 @@ mpr_record_new(void)
 {
 	struct mpr_record *record = NULL;
 	struct page *page;
+	sigset_t before;
 
+	/* A copy that a handler forks would clear it once more, at any time. */
+	mpr_thread_forbid_signals(&before);
 	mpr_process_lock();
 	for (page = own(pages); page && !record; page = own(page->next))
 		record = take(page);
@@ -102,6 +106,7 @@ mpr_record_new(void)
 			record = take(page);
 	}
 	mpr_process_unlock();
+	mpr_thread_allow_signals(&before);
 	return record;
 }
 

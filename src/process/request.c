@@ -8,6 +8,7 @@
 #include "os/courier.h"
 #include "os/fds.h"
 #include "os/generation.h"
+#include "os/thread.h"
 #include "process/request.h"
 #include "process/server.h"
 
@@ -29,9 +30,17 @@ int
 mpr_request_tell(const struct mpr_file *to, uint64_t generation,
 		 const void *message, size_t len, const int *fds, int n)
 {
-	/* Nobody else is sent anything, least of all descriptors. */
-	return mpr_file_is_open(to) && generation == mpr_generation() ?
-		       mpr_courier_send(to->fd, message, len, fds, n) : -EPIPE;
+	sigset_t before;
+	int r;
+
+	/* Nobody else is sent anything, least of all descriptors; and no copy sends
+	 * it once more. It takes some hundred starts by a server that is stopped to
+	 * have this wait. */
+	mpr_thread_forbid_signals(&before);
+	r = mpr_file_is_open(to) && generation == mpr_generation() ?
+		    mpr_courier_send(to->fd, message, len, fds, n) : -EPIPE;
+	mpr_thread_allow_signals(&before);
+	return r;
 }
 
 /* What is sent along. */

@@ -8,6 +8,7 @@
 #include "os/courier.h"
 #include "os/fds.h"
 #include "os/generation.h"
+#include "os/thread.h"
 #include "process/server.h"
 #include "process/spare.h"
 
@@ -79,11 +80,20 @@ mpr_spare_hand_over(struct mpr_spare *s, struct mpr_plan_file *ret_f)
 	s->plan.shmem.base = NULL;
 }
 
-/* A copy leaves them to those that they are for. */
-static bool
-may_receive(const struct mpr_spare *s, const struct mpr_file *end)
+/* A copy leaves the words to those that they are for. Returns how many descriptors came
+ * along, or an error. */
+static int
+receive(const struct mpr_spare *s, const struct mpr_file *end, void *word,
+	size_t len, int *ret_fds)
 {
-	return s->generation == mpr_generation() && mpr_file_is_open(end);
+	sigset_t before;
+	int r;
+
+	mpr_thread_forbid_signals(&before);
+	r = s->generation == mpr_generation() && mpr_file_is_open(end) ?
+		    mpr_courier_take(end->fd, word, len, ret_fds) : -EPIPE;
+	mpr_thread_allow_signals(&before);
+	return r;
 }
 
 /* There may be words of those that have died, or were met before they had come. */
@@ -93,8 +103,8 @@ listen(const struct mpr_spare *s, struct mpr_child *c)
 	struct mpr_server_ready ready = { 0 };
 	int fds[MPR_COURIER_FDS], n;
 
-	while (!c->pid && may_receive(s, &s->orders)) {
-		n = mpr_courier_take(s->orders.fd, &ready, sizeof(ready), fds);
+	while (!c->pid) {
+		n = receive(s, &s->orders, &ready, sizeof(ready), fds);
 		if (n < 0)
 			return;
 		if (n && ready.spare == s->number)
@@ -152,13 +162,9 @@ take_back_order(const struct mpr_spare *s)
 	struct mpr_server_request order;
 	int fds[MPR_COURIER_FDS], n;
 
-	while (may_receive(s, &s->theirs)) {
-		n = mpr_courier_take(s->theirs.fd, &order, sizeof(order), fds);
-		if (n < 0)
-			return;
+	while ((n = receive(s, &s->theirs, &order, sizeof(order), fds)) >= 0)
 		while (n > 0)
 			mpr_fds_close(fds[--n]);
-	}
 }
 
 void

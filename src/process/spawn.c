@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "ipc/handover.h"
 #include "os/image.h"
+#include "os/thread.h"
 #include "process/plan.h"
 #include "process/spawn.h"
 #include "process/spawned.h"
@@ -58,13 +59,14 @@ list_fds(const struct mpr_plan_file *f, int *fds)
 /* A fork server is to ignore the keyboard, and cannot do so before it runs. */
 static pid_t
 start_image(const struct mpr_plan_file *f, const struct mproc_process_opts *o,
-	    bool service)
+	    bool service, const sigset_t *blocked)
 {
 	char variable[MPR_PLAN_VARIABLE_MAX];
 	char *const exe_argv[] = { (char *)(uintptr_t)o->exe, NULL };
 	struct mpr_image image = {
 		.path = o->exe,
 		.argv = o->exe ? exe_argv : mpr_spawned_argv(),
+		.blocked = blocked,
 		.deaf = service,
 	};
 	size_t n = (size_t)f->plan->n_pass + (size_t)f->plan->n_sockets + 3;
@@ -94,12 +96,16 @@ mpr_spawn(mproc_process *p, const struct mpr_call *call,
 	  const struct mproc_process_opts *o)
 {
 	int r = mpr_plan_make(&p->plan, call, p->name, o, NULL);
+	sigset_t before;
 
 	if (r < 0)
 		return r;
 	p->record = p->plan.record;
-	/* A signal handler may have forked us meanwhile, and the plan is our parent's;
-	 * in what follows signals are blocked, but for a few instructions. */
+	mpr_thread_forbid_signals(&before);
+	/* A signal handler may have forked us meanwhile, and the plan is our parent's. */
 	r = mpr_process_check(p);
-	return r < 0 ? r : start_image(&p->plan, o, p->service);
+	if (r == 0)
+		r = start_image(&p->plan, o, p->service, &before);
+	mpr_thread_allow_signals(&before);
+	return r;
 }

@@ -7,10 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
 
-#include "common.h"
+#include "interrupt.h"
 
 #define CLAIMS_MAX 20000
 #define EVERY 4 /* instructions there is a copy; in full runs at each one */
@@ -133,8 +131,7 @@ host(void)
 	mpt_check_int(job.t, sigaction(SIGUSR1, &action, NULL), 0);
 	if (job.call == mpr_self_leave)
 		join_and_attach();
-	mpt_check_int(job.t, ptrace(PTRACE_TRACEME, 0, NULL, NULL), 0);
-	raise(SIGSTOP);
+	let_be_interrupted(job.t);
 	armed = true;
 	job.call();
 	armed = false;
@@ -152,79 +149,6 @@ host(void)
 	mpr_self_leave();
 }
 
-/* It runs until it stops, and gets @signal first. Returns the signal that it has stopped
- * by; 0 for a system call. */
-static int
-go_on(pid_t pid, int request, int signal)
-{
-	int status;
-
-	assert_int_equal(ptrace(request, pid, NULL, (void *)(intptr_t)signal),
-			 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!WIFSTOPPED(status))
-		fail_msg("the host has ended: status 0x%x", (unsigned)status);
-	return WSTOPSIG(status) == (SIGTRAP | 0x80) ? 0 : WSTOPSIG(status);
-}
-
-static struct __ptrace_syscall_info
-look(pid_t pid)
-{
-	struct __ptrace_syscall_info info;
-
-	assert_true(ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *)sizeof(info),
-			   &info) > 0);
-	return info;
-}
-
-static bool
-returns_from_handler(pid_t pid)
-{
-	struct __ptrace_syscall_info info = look(pid);
-
-	return info.op == PTRACE_SYSCALL_INFO_ENTRY &&
-	       info.entry.nr == SYS_rt_sigreturn;
-}
-
-/* Until it has come back from its handler; if it holds signals off, that is later.
- * Returns false if it comes to its mark. */
-static bool
-interrupt(pid_t pid)
-{
-	int sig = SIGUSR1;
-
-	for (;;) {
-		sig = go_on(pid, PTRACE_SYSCALL, sig);
-		if (sig == SIGSTOP)
-			return false;
-		if (sig == 0 && returns_from_handler(pid))
-			break;
-	}
-	assert_int_equal(go_on(pid, PTRACE_SYSCALL, 0), 0);
-	return true;
-}
-
-/* Returns how many instructions it has been interrupted at. */
-static unsigned
-interrupt_all(pid_t pid, unsigned every)
-{
-	unsigned n = 0, steps = 0;
-	uint64_t at = 0;
-
-	while (go_on(pid, PTRACE_SINGLESTEP, 0) != SIGSTOP) {
-		/* Behind a system call it has stopped once more. */
-		if (look(pid).instruction_pointer == at)
-			continue;
-		if (++steps % every == 0) {
-			if (!interrupt(pid))
-				break;
-			n++;
-		}
-		at = look(pid).instruction_pointer;
-	}
-	return n;
-}
-
 static void
 nobody_shares(void)
 {
@@ -240,7 +164,6 @@ static unsigned
 try_every(unsigned every)
 {
 	unsigned n;
-	int status;
 	pid_t pid;
 
 	board->n = 0;
@@ -251,11 +174,7 @@ try_every(unsigned every)
 		host();
 		_exit(0);
 	}
-	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
-	assert_int_equal(ptrace(PTRACE_SETOPTIONS, pid, NULL,
-				PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD), 0);
 	n = interrupt_all(pid, every);
-	assert_int_equal(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
 	wait_for_exit(pid);
 	/* On its way to the mark it does not fork. */
 	assert_in_range(board->n, 1 + n / 2, 1 + n);
