@@ -340,13 +340,14 @@ mpr_handover_receive(void)
 MPR_CHILD_PATH void
 mpr_handover_end_all(void)
 {
-	mproc_arena *a = mpr_arena_peek();
 	struct mpr_pipe_walk walk = { 0 };
 	struct mpr_pipe *pipe;
+	mproc_arena *a;
 
 	/* The arena's first page costs as much as all the rest of an end. */
 	if (!mpr_hold_may_be())
 		return;
+	a = mpr_arena_peek();
 	while (a && (pipe = mpr_pipe_next(a, &walk)))
 		for (unsigned side = 0; side < 2; side++)
 			if (is_ours(&pipe->end[side]))

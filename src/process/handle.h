@@ -31,6 +31,7 @@ struct mproc_process {
 	bool service;  /* a fork server */
 	bool at_once;  /* has its order before it has applied its options */
 	bool listed;   /* among our children; whoever starts it asks */
+	bool gives_all; /* ends of pipes that its parent holds */
 	struct mpr_handover handover; /* until it gets its order */
 	int64_t started; /* when its options were applied */
 	char name[MPR_NAME_MAX];

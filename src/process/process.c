@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "base/opts.h"
+#include "ipc/pipe_holds.h"
 #include "ipc/queue_fd.h"
 #include "os/clock.h"
 #include "os/crash.h"
@@ -336,7 +337,7 @@ open_child(mproc_process *p, pid_t pid, bool setup,
 		mpr_fail(r, "pidfd_open: %s", mproc_strerror(r));
 	else
 		r = mpr_handover_begin(&p->handover, o->conns, o->n_conns,
-				       o->method == MPROC_FORK, pid);
+				       p->gives_all, pid);
 	if (r == 0 && p->at_once && !is_copy(p)) {
 		p->starting = true;
 		r = list(p);
@@ -390,10 +391,12 @@ start_fork(mproc_process *p, const struct mpr_call *call,
 		.name = p->name,
 		.opts = o,
 		.setup = mpr_setup_is_needed(o),
-		.given = o->n_conns >= 0,
 	};
 	pid_t pid;
 
+	/* Before the fork: the child knows of no others. */
+	p->gives_all = o->n_conns == 0 && mpr_hold_may_be();
+	start.given = o->n_conns > 0 || p->gives_all;
 	warn_of_threads();
 	p->record = mpr_record_new();
 	if (!p->record)
