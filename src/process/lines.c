@@ -44,7 +44,7 @@ struct mpr_lines {
 };
 
 /* Of the process of generation @owner. */
-static struct mpr_lines *list;
+MPR_CHILD_DATA static struct mpr_lines *list;
 static uint64_t owner;
 static bool running;
 static int waker;
