@@ -174,5 +174,7 @@ mpr_fork_lock_forget(void)
 	pthread_mutex_unlock(&atomic_load(&mpr_process_page)->fork_lock);
 #endif
 	fork_locks = 0;
-	pthread_setcancelstate(fork_cancel_state, NULL);
+	/* Who forbids it around a start anyway needs no page of code for that. */
+	if (fork_cancel_state != PTHREAD_CANCEL_DISABLE)
+		pthread_setcancelstate(fork_cancel_state, NULL);
 }
