@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "base/opts.h"
+#include "base/text.h"
 #include "ipc/pipe_holds.h"
 #include "ipc/queue_fd.h"
 #include "os/clock.h"
@@ -160,6 +161,23 @@ mpr_process_free(mproc_process *p)
 	free(p);
 }
 
+/* Not by printf(3), which needs so much of the stack that the next page of it has to
+ * be copied after each fork. */
+static void
+make_name(mproc_process *p, const char *name)
+{
+	struct mpr_text text = { .to = p->name, .size = sizeof(p->name) - 1 };
+	struct mpr_process_page *page = atomic_load(&mpr_process_page);
+
+	if (name) {
+		mpr_text_add(&text, name);
+		return;
+	}
+	mpr_text_add(&text, "process-");
+	mpr_text_add_number(&text, (int64_t)atomic_fetch_add(&page->started, 1) +
+					   1);
+}
+
 static int
 make_handle(mproc_process **ret_p, const struct mproc_process_opts *o,
 	    bool service)
@@ -176,13 +194,7 @@ make_handle(mproc_process **ret_p, const struct mproc_process_opts *o,
 		.outlives = o->outlive_parent,
 		.service = service,
 	};
-	if (o->name)
-		snprintf(p->name, sizeof(p->name), "%s", o->name);
-	else
-		snprintf(p->name, sizeof(p->name), "process-%u",
-			 atomic_fetch_add(
-				 &atomic_load(&mpr_process_page)->started, 1) +
-				 1);
+	make_name(p, o->name);
 	*ret_p = p;
 	return 0;
 }
