@@ -14,7 +14,9 @@
 #include "process/children.h"
 #include "process/handle.h"
 
-static mproc_process *open_list, *closed_list;
+/* A start writes these after the fork, on the page that the child writes anyway: who
+ * comes second need not copy it. */
+MPR_CHILD_DATA static mproc_process *open_list, *closed_list;
 
 /* Changed under the process lock; atomic as mpr_children_exist() looks at them
  * without. A child on its way from one list to the other counts. */
