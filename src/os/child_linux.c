@@ -466,15 +466,19 @@ wait_for(int type, int id, siginfo_t *info, int options, struct rusage *usage)
 static int
 find(const struct mpr_child *c)
 {
-	siginfo_t info, other;
+	siginfo_t info;
 	uint64_t start_time;
-	int r = wait_for(P_PID, c->pid, &info, WNOWAIT, NULL);
+	int r;
 
+	if (c->fd >= 0) {
+		r = wait_for(P_PIDFD, c->fd, &info, WNOWAIT, NULL);
+		if (r == -ECHILD || (r == 0 && info.si_pid == c->pid))
+			return r;
+	}
+	/* It runs, or the descriptor is another one by now. */
+	r = wait_for(P_PID, c->pid, &info, WNOWAIT, NULL);
 	if (r < 0)
 		return r;
-	if (c->fd >= 0 &&
-	    wait_for(P_PIDFD, c->fd, &other, WNOWAIT, NULL) == -ECHILD)
-		return -ECHILD;
 	if (c->fd < 0 && c->start_time) {
 		/* The program's, that got the id of ours. */
 		start_time = mpr_task_start_time(c->pid);
