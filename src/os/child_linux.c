@@ -26,6 +26,7 @@
 #include "os/fds.h"
 #include "os/generation.h"
 #include "os/interrupt.h"
+#include "os/syscall_arch.h"
 #include "os/task.h"
 
 #ifndef P_PIDFD
@@ -174,14 +175,14 @@ mpr_child_follow(const struct mpr_child_bond *bond)
 		sigaddset(&mask, bond->signal);
 		pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
 	}
-	/* Both by the same function: see struct mpr_child_bond. Where we can
-	 * have neither signal, we must not run, as we would outlive it. */
+	/* Where we can have neither signal, we must not run, as we would outlive
+	 * it. */
 	if ((mpr_fault(MPR_FAULT_FOLLOW) ||
-	     syscall(SYS_prctl, PR_SET_PDEATHSIG, bond->signal, 0, 0, 0) < 0) &&
+	     mpr_syscall(SYS_prctl, PR_SET_PDEATHSIG, bond->signal) < 0) &&
 	    !look_every_second(bond->signal))
 		_exit(128 + SIGKILL);
 	/* It may have died before we asked to be told. */
-	if (syscall(SYS_getppid) == bond->parent)
+	if (mpr_syscall(SYS_getppid, 0, 0) == bond->parent)
 		return;
 	if (!outlives)
 		_exit(128 + SIGKILL);
@@ -212,8 +213,7 @@ mpr_child_exit(int code)
 MPR_CHILD_PATH void
 mpr_child_show_name(const char *name)
 {
-	/* As above, by the same function as what has been called already. */
-	syscall(SYS_prctl, PR_SET_NAME, name, 0, 0, 0);
+	mpr_syscall(SYS_prctl, PR_SET_NAME, (long)(uintptr_t)name);
 }
 
 int

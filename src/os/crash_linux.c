@@ -27,6 +27,7 @@
 #include "os/child.h"
 #include "os/crash.h"
 #include "os/crash_cause.h"
+#include "os/syscall_arch.h"
 #include "os/trace.h"
 #include "os/trace_arch.h"
 
@@ -419,6 +420,13 @@ mpr_crash_uncatch(void)
 		sigaction(signals[i], &action, NULL);
 }
 
+static long
+set_stack(const stack_t *stack, stack_t *ret_before)
+{
+	return mpr_syscall(SYS_sigaltstack, (long)(uintptr_t)stack,
+			   (long)(uintptr_t)ret_before);
+}
+
 /* The program's own, which the thread that forked us had, stays if it is large
  * enough. */
 MPR_CHILD_PATH static void
@@ -426,9 +434,9 @@ use_stack(void *ours)
 {
 	stack_t stack = { .ss_sp = ours, .ss_size = STACK_SIZE }, before;
 
-	if (ours && syscall(SYS_sigaltstack, &stack, &before) == 0 &&
+	if (ours && set_stack(&stack, &before) == 0 &&
 	    !(before.ss_flags & SS_DISABLE) && before.ss_size >= STACK_MIN)
-		syscall(SYS_sigaltstack, &before, NULL);
+		set_stack(&before, NULL);
 }
 
 MPR_CHILD_PATH void

@@ -22,6 +22,7 @@
 #include "base/fault.h"
 #include "base/macros.h"
 #include "os/generation.h"
+#include "os/syscall_arch.h"
 #include "os/task.h"
 
 /* Whether /proc is there and speaks of our own PID namespace. */
@@ -252,8 +253,7 @@ mpr_task_namespace(void)
 MPR_CHILD_PATH pid_t
 mpr_task_pid(void)
 {
-	/* By a function that a child calls anyway: see base/macros.h. */
-	return (pid_t)syscall(SYS_getpid);
+	return (pid_t)mpr_syscall(SYS_getpid, 0, 0);
 }
 
 pid_t
@@ -265,5 +265,5 @@ mpr_task_tid(void)
 MPR_CHILD_PATH void
 mpr_task_yield(void)
 {
-	syscall(SYS_sched_yield); /* as above */
+	mpr_syscall(SYS_sched_yield, 0, 0);
 }
