@@ -81,11 +81,14 @@ last_look(const mproc_arena *a)
 	return atomic_load_explicit(&a->shm->last_look, memory_order_relaxed);
 }
 
-/* How many milliseconds ago somebody has looked, or began to. */
+/* How many milliseconds ago somebody has looked, or began to; or since @now was read.
+ * What is far from now on either side has been scribbled, or says that nobody looks. */
 static uint64_t
 since_look(uint64_t last, int64_t now)
 {
-	return (uint64_t)(now / MS) - ((last & ~AT_IT) >> 16);
+	int64_t ms = now / MS - (int64_t)((last & ~AT_IT) >> 16);
+
+	return (uint64_t)(ms < 0 ? -ms : ms);
 }
 
 /* The same for others than this thread; many if it was that. */
@@ -205,6 +208,14 @@ look_if_need_be(struct mpr_self *self, int64_t now)
 		glance_later(pace, now);
 }
 
+/* A signal handler has forked since the wait was announced: the parker, and what is said
+ * of the sleep, are the parent's. */
+static bool
+is_copy(const struct mpr_self *self)
+{
+	return mpr_unlikely(self->generation != mpr_generation_peek());
+}
+
 /* Until a wake-up or the end of the slice, when it returns 0, or @deadline. */
 static int
 sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
@@ -224,7 +235,8 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 		until = first_of(first_of(deadline, pace->slice_end),
 				 first_of(pace->look_at, pace->glance_at));
 		if (mpr_parker_wait(&self->shared->parker, ticket, until) !=
-		    -ETIMEDOUT)
+			    -ETIMEDOUT ||
+		    is_copy(self))
 			return 0;
 		now = mproc_now();
 		is_over = now >= pace->slice_end;
@@ -243,9 +255,7 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	int64_t now = mproc_now();
 	int r;
 
-	/* A signal handler has forked since the wait was announced: the parker,
-	 * and what is said of the sleep, are the parent's. */
-	if (mpr_unlikely(self->generation != mpr_generation_peek()))
+	if (is_copy(self))
 		return 0;
 	/* After the ticket was read: sync/interrupt.c. */
 	if (mpr_unlikely(mpr_interrupt_pending()))
@@ -260,6 +270,8 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 			      mpr_arena_name(self->arena, object),
 			      memory_order_relaxed);
 	r = sleep_until(self, ticket, deadline);
+	if (is_copy(self))
+		return 0;
 	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);
 	return r;
 }

@@ -331,6 +331,72 @@ a_forked_child_does_not_sleep_in_its_parents_place(void **state)
 	self->shared->wait_object = 0;
 }
 
+/* In the scratch bytes. */
+struct forked {
+	_Atomic pid_t copy;
+	_Atomic bool may_return; /* the copy from its handler */
+	_Atomic bool has_slept; /* the copy */
+	_Atomic unsigned slot; /* from 1 */
+};
+
+static struct mpt *here;
+
+static void
+fork_and_return(int signal)
+{
+	struct forked *f = mpt_scratch(here);
+	pid_t pid = _Fork();
+
+	(void)signal;
+	if (pid > 0)
+		atomic_store(&f->copy, pid);
+	while (pid == 0 && !atomic_load(&f->may_return))
+		sched_yield();
+}
+
+/* Forks in its sleep, which no slice ends. */
+static int
+sleep_and_fork(struct mpt *t, void *arg)
+{
+	struct sigaction action = { .sa_handler = fork_and_return };
+	struct mpr_self *self = join_arena(t);
+	struct forked *f = arg;
+	pid_t me = getpid();
+
+	here = t;
+	mpt_check_int(t, sigaction(SIGUSR1, &action, NULL), 0);
+	self->pace.slice_end = self->pace.look_at = MPR_NEVER;
+	self->pace.glance_at = MPR_NEVER;
+	atomic_store(&f->slot, self->slot + 1);
+	while (getpid() == me)
+		mpr_park(self, object, mpr_park_ticket(self), MPR_NEVER);
+	atomic_store(&f->has_slept, true);
+	_exit(0);
+}
+
+/* It was its parent's, which sleeps on. */
+static void
+a_forked_child_does_not_end_its_parents_sleep(void **state)
+{
+	struct mpt *t = *state;
+	struct forked *f = mpt_scratch(t);
+	struct mpr_participant *p;
+	int id = mpt_spawn(t, "sleeper", sleep_and_fork, f);
+
+	mpt_until(t, f->slot);
+	p = mpr_participant_at(the_arena(), f->slot - 1);
+	mpt_until(t, p->wait_object && mpt_task_state(mpt_pid(t, id)) == 'S');
+	mpt_check_int(t, kill(mpt_pid(t, id), SIGUSR1), 0);
+	mpt_until(t, f->copy);
+	mpt_until(t, p->wait_object && mpt_task_state(mpt_pid(t, id)) == 'S');
+	atomic_store(&f->may_return, true);
+	mpt_until(t, f->has_slept);
+	mpt_check(t, p->wait_object != 0);
+	mpt_kill(t, id);
+	mpt_reap_orphans(t);
+	mpr_recover_all(the_arena(), true);
+}
+
 int
 main(void)
 {
@@ -339,6 +405,7 @@ main(void)
 		mpt_test(the_deadline_ends_the_sleep),
 		mpt_test(a_slice_ends_the_sleep_without_a_wake_up),
 		mpt_test(a_forked_child_does_not_sleep_in_its_parents_place),
+		mpt_test(a_forked_child_does_not_end_its_parents_sleep),
 		mpt_test(
 			a_sleeping_process_shows_what_it_waits_for_and_is_woken),
 		mpt_test(

@@ -168,6 +168,53 @@ who_sleeps_in_two_arenas_by_turns_looks_for_the_dead_too(void **state)
 	assert_true(turns < TURNS);
 }
 
+#define AT_IT (UINT64_C(1) << 63) /* as in sync/park.c */
+#define NEAR 20 /* ms */
+#define SLICE_OF_MANY (2000 * MS)
+#define SURE (20 * MS)
+
+/* Somebody else has looked @ms after now. Whether we do as well, when it is time for a
+ * glance. */
+static bool
+looks_after_a_look_at(struct mpr_self *self, int64_t ms, uint64_t flag)
+{
+	_Atomic uint64_t *last = &the_arena()->shm->last_look;
+	uint64_t other = self->slot + 1;
+	int64_t began;
+	uint32_t ticket;
+
+	do {
+		began = mproc_now();
+		atomic_store(last, flag | (uint64_t)(began / MS + ms) << 16 |
+					   other);
+		self->pace = (struct mpr_pace){
+			.slice_end = MPR_NEVER, .look_at = MPR_NEVER,
+			.glance_at = 1, .interval = SLICE_OF_MANY,
+		};
+		ticket = mpr_park_ticket(self);
+		mpr_unpark(the_arena(), self->slot);
+		assert_int_equal(mpr_park(self, object, ticket, MPR_NEVER), 0);
+	} while (mproc_now() - began > SURE);
+	other ^= atomic_load(last) & 0xffff;
+	self->pace = (struct mpr_pace){ 0 };
+	return other != 0;
+}
+
+/* Who looks while another one reads the clock is seen to look after that. */
+static void
+a_look_that_has_just_begun_is_one(void **state)
+{
+	struct mpr_self *self = join_arena(*state);
+
+	assert_false(looks_after_a_look_at(self, 0, 0));
+	assert_false(looks_after_a_look_at(self, NEAR, 0));
+	assert_false(looks_after_a_look_at(self, NEAR, AT_IT));
+	assert_true(looks_after_a_look_at(self, -1000, 0));
+	/* Of somebody who has scribbled. */
+	assert_true(looks_after_a_look_at(self, 1000, 0));
+	assert_true(looks_after_a_look_at(self, INT64_C(1) << 40, 0));
+}
+
 static int
 setup(void **state)
 {
@@ -182,6 +229,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(who_sleeps_in_two_arenas_by_turns_looks_for_the_dead_too),
+		mpt_test(a_look_that_has_just_begun_is_one),
 		mpt_test(after_25_days_who_has_not_looked_is_not_counted_on_either),
 	};
 
