@@ -187,9 +187,10 @@ typedef void mproc_done_fn(mproc_future *f, void *ctx);
  *
  * The function may do anything that the thread may do: submit, wait, close the future,
  * register another one. While it runs no other one is called in its thread, but by
- * mproc_pool_free(). It is called without a lock: what goes wrong in it touches nothing
- * of the pool. It must return, or end the thread, and not leave by longjmp(), or its
- * thread calls no others any more.
+ * mproc_pool_free(); also not by a task that runs there as the function waits for it.
+ * It is called without a lock: what goes wrong in it touches nothing of the pool. It
+ * must return, or end the thread, and not leave by longjmp(), or its thread calls no
+ * others any more.
  *
  * In those of the calls that may block a thread also takes care of such futures as one
  * that waits for them: a dead keeper is replaced; and in a task of the same pool, one

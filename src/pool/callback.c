@@ -26,9 +26,16 @@ _Atomic unsigned mpr_callbacks;
 static struct callback *first, **last = &first;
 static uint64_t generation; /* of the process that they belong to */
 
-/* The thread is in one: those that are due then wait until it returns, as they would
- * otherwise lie upon each other on its stack, however many they are. */
-static MPR_THREAD_LOCAL bool in_callback;
+/* The process whose thread is in one, by its generation: those that are due then wait
+ * until it returns, as they would otherwise lie upon each other on its stack, however
+ * many they are. Who is started in one, as a process or a pool's keeper, is in none. */
+static MPR_THREAD_LOCAL uint64_t calling;
+
+static bool
+is_in_callback(void)
+{
+	return calling && calling == mpr_generation();
+}
 
 /* Nothing of a parent's is followed: its other threads may have been in the middle. */
 static void
@@ -106,11 +113,11 @@ take_due(unsigned *looks, struct mpr_future_use *ret_care)
 static void
 call(mproc_done_fn *fn, mproc_future *f, void *ctx)
 {
-	bool was_in = in_callback;
+	uint64_t before = calling;
 
-	in_callback = true;
+	calling = mpr_generation();
 	fn(f, ctx);
-	in_callback = was_in;
+	calling = before;
 }
 
 static unsigned
@@ -138,7 +145,7 @@ run(unsigned looks, bool waits)
 unsigned
 mpr_callbacks_run_now(unsigned looks, bool waits)
 {
-	return in_callback ? 0 : run(looks, waits);
+	return is_in_callback() ? 0 : run(looks, waits);
 }
 
 void
@@ -174,7 +181,7 @@ mproc_future_on_done(mproc_future *f, mproc_done_fn *fn, void *ctx)
 	r = mpr_future_look_up(f, &u);
 	if (r < 0)
 		return r;
-	if (!in_callback && what_is(&u) == IS_DONE) {
+	if (!is_in_callback() && what_is(&u) == IS_DONE) {
 		call(fn, f, ctx);
 		return 0;
 	}

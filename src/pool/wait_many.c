@@ -224,24 +224,26 @@ int
 mproc_future_wait_many(mproc_future **fs, int n, int mode, mproc_timeout timeout)
 {
 	struct mpr_future_use few[FEW], *uses = few;
+	bool found;
 	int r;
 
 	if (n < 0 || (n && !fs))
 		return mpr_fail(-EINVAL, "fs is %p, n is %d", (void *)fs, n);
 	if (mode < MPROC_ANY || mode > MPROC_FIRST_ERROR)
 		return mpr_fail(-EINVAL, "mode is %d", mode);
+	/* They may end the thread: without memory of ours, before and after. */
+	mpr_callbacks_run(true);
 	if (n > FEW)
 		uses = mpr_malloc((size_t)n * sizeof(*uses));
 	if (!uses)
 		return mpr_fail(-ENOMEM, "no memory to wait for %d futures", n);
-	mpr_callbacks_run(true);
 	r = look_up_all(fs, n, uses);
-	if (r > 0) {
+	found = r > 0;
+	if (found)
 		r = mpr_future_wait_many(uses, r, mode, timeout);
-		if (r >= 0)
-			mpr_callbacks_run(false);
-	}
 	if (uses != few)
 		free(uses);
+	if (found && r >= 0)
+		mpr_callbacks_run(false);
 	return r;
 }

@@ -298,6 +298,25 @@ one_that_is_called_may_do_anything(void **state)
 	close_and_join(b);
 }
 
+/* The only worker, which asks until it is called. */
+static int
+ask_for_others(const void *in, size_t len, struct mproc_result *out)
+{
+	struct board *b = the_board();
+	struct seen s = { .b = b };
+	int i;
+
+	(void)in;
+	(void)len;
+	for (i = 0; i < 3; i++) {
+		mproc_future *f = submit_noted(b, square, i, &s);
+
+		mpt_until(b->t, (let_call(b), s.calls == (unsigned)i + 1));
+		mproc_future_close(f);
+	}
+	return mproc_result_set(out, &i, sizeof(i));
+}
+
 /* Another one lies there afterwards. */
 static void
 replace_pool(mproc_future *f, void *ctx)
@@ -332,7 +351,48 @@ one_that_is_called_may_free_the_pool(void **state)
 	assert_int_equal(mproc_future_on_done(f, replace_pool, &s), 0);
 	mproc_pool_free(b->pool);
 	assert_int_equal(s.calls, 2);
-	assert_int_equal(take_int(b, submit_int(b, square, 3)), 9);
+	/* Its worker was not called, though the pool was made by one that was. */
+	assert_int_equal(take_int(b, submit(b, ask_for_others, NULL, 0)), 3);
+	close_and_join(b);
+}
+
+/* Starts a process that has one called. */
+static int
+ask_in_process(void *arg)
+{
+	struct seen *s = arg;
+
+	mpt_check_int(s->b->t, mproc_future_on_done(s->f, note, s), 0);
+	mpt_check_int(s->b->t, s->calls, 1);
+	return 0;
+}
+
+static void
+start_process(mproc_future *f, void *ctx)
+{
+	struct seen *s = ctx, child = { .b = s->b, .f = f };
+	mproc_process *p;
+
+	s->calls++;
+	mpt_check_int(s->b->t, mproc_process_start(&p, ask_in_process, &child,
+						   MPROC_OPTS(mproc_process_opts,
+							      .method = MPROC_FORK)),
+		      0);
+	mpt_check_int(s->b->t, mproc_process_join(p, MPROC_FOREVER), 0);
+	mproc_process_close(p);
+}
+
+static void
+one_that_is_called_may_start_a_process(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+	struct seen s = { .b = b };
+	mproc_future *f = submit_int(b, square, 3);
+
+	assert_int_equal(mproc_future_wait(f, MPROC_FOREVER), 0);
+	assert_int_equal(mproc_future_on_done(f, start_process, &s), 0);
+	assert_int_equal(s.calls, 1);
+	assert_int_equal(take_int(b, f), 9);
 	close_and_join(b);
 }
 
@@ -350,31 +410,46 @@ end_thread(mproc_future *f, void *ctx)
 static void *
 wait_in_thread(void *arg)
 {
-	mproc_future *f = arg;
+	(void)!mproc_future_wait(arg, MPROC_FOREVER);
+	return NULL;
+}
 
-	(void)!mproc_future_wait(f, MPROC_FOREVER);
+/* For more than it has room for on its stack. */
+static void *
+wait_for_many_in_thread(void *arg)
+{
+	mproc_future *fs[20] = { arg };
+
+	(void)!mproc_future_wait_many(fs, 20, MPROC_ALL, MPROC_FOREVER);
 	return NULL;
 }
 
 static void
 one_that_ends_its_thread_ends_nothing_else(void **state)
 {
+	void *(*const waits[])(void *) = { wait_in_thread,
+					   wait_for_many_in_thread };
 	struct board *b = pool_of(*state, 1);
-	struct seen s = { .b = b }, other = { .b = b };
-	mproc_future *f = submit_int(b, linger, 1);
 	pthread_t thread;
 	void *result;
 
-	assert_int_equal(mproc_future_on_done(f, end_thread, &s), 0);
-	assert_int_equal(mproc_future_on_done(f, note, &other), 0);
-	assert_int_equal(pthread_create(&thread, NULL, wait_in_thread, f), 0);
-	atomic_store(&b->go_on, true);
-	assert_int_equal(pthread_join(thread, &result), 0);
-	assert_ptr_equal(result, &s);
-	assert_int_equal(s.calls, 1);
-	let_call(b);
-	assert_int_equal(other.calls, 1);
-	assert_int_equal(take_int(b, f), 1);
+	for (int i = 0; i < 2; i++) {
+		struct seen s = { .b = b }, other = { .b = b };
+		mproc_future *f;
+
+		atomic_store(&b->go_on, false);
+		f = submit_int(b, linger, 1);
+		assert_int_equal(mproc_future_on_done(f, end_thread, &s), 0);
+		assert_int_equal(mproc_future_on_done(f, note, &other), 0);
+		assert_int_equal(pthread_create(&thread, NULL, waits[i], f), 0);
+		atomic_store(&b->go_on, true);
+		assert_int_equal(pthread_join(thread, &result), 0);
+		assert_ptr_equal(result, &s);
+		assert_int_equal(s.calls, 1);
+		let_call(b);
+		assert_int_equal(other.calls, 1);
+		assert_int_equal(take_int(b, f), 1);
+	}
 	close_and_join(b);
 }
 
@@ -430,25 +505,6 @@ a_dead_keeper_is_replaced(void **state)
 	assert_int_equal(take_int(b, f), 5);
 	close_and_join(b);
 	mpt_reap_orphans(b->t);
-}
-
-/* The only worker, which asks until it is called. */
-static int
-ask_for_others(const void *in, size_t len, struct mproc_result *out)
-{
-	struct board *b = the_board();
-	struct seen s = { .b = b };
-	int i;
-
-	(void)in;
-	(void)len;
-	for (i = 0; i < 3; i++) {
-		mproc_future *f = submit_noted(b, square, i, &s);
-
-		mpt_until(b->t, (let_call(b), s.calls == (unsigned)i + 1));
-		mproc_future_close(f);
-	}
-	return mproc_result_set(out, &i, sizeof(i));
 }
 
 static void
@@ -513,6 +569,7 @@ main(void)
 		mpt_test(the_end_of_a_pool_calls_all),
 		mpt_test(one_that_is_called_may_do_anything),
 		mpt_test(one_that_is_called_may_free_the_pool),
+		mpt_test(one_that_is_called_may_start_a_process),
 		mpt_test(one_that_ends_its_thread_ends_nothing_else),
 		mpt_test(a_child_has_none),
 		mpt_test(a_dead_keeper_is_replaced),
