@@ -151,14 +151,15 @@ is_gone(mproc_arena *a, uint64_t word)
 	       (state != MPR_PARTICIPANT_LIVE && state != MPR_PARTICIPANT_DEAD);
 }
 
-/* Whether worker @w, which has ended, has ended in order. */
+/* Whether worker @w, which has ended by @end, has ended in order. Who was killed need
+ * not have, whatever its record says. */
 static bool
-has_left(struct keeper *k, unsigned w)
+has_left(struct keeper *k, unsigned w, const struct mproc_exit *end)
 {
 	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
 	uint64_t word = record ? atomic_load(&record->word) : 0;
 
-	if (!record || (word && word != MPR_POOL_RESTS))
+	if (!record || end->code || (word && word != MPR_POOL_RESTS))
 		return false;
 	k->hands[w].rests = word == MPR_POOL_RESTS;
 	atomic_store(&record->doomed, 0);
@@ -179,7 +180,7 @@ reap(struct keeper *k)
 			if (end.code != 0)
 				atomic_fetch_add(&k->use.root->deaths, 1);
 			note_end(k, h, w);
-			if (!has_left(k, w))
+			if (!has_left(k, w, &end))
 				bury(k, w, &end);
 			mproc_process_close(h->process);
 			h->process = NULL;
@@ -545,7 +546,7 @@ end(struct keeper *k)
 static void
 keep(struct keeper *k)
 {
-	int64_t next;
+	int64_t next, now;
 	uint32_t ticket;
 
 	for (;;) {
@@ -555,9 +556,12 @@ keep(struct keeper *k)
 		reap(k);
 		next = kill_overdue(k);
 		sweep(k);
+		/* Before the look at who is to be started: whose time has come since
+		 * is not to wait for the next one. */
+		now = mproc_now();
 		if (look_at_phase(k))
 			break;
-		if (k->start_at > mproc_now() && k->start_at < next)
+		if (k->start_at > now && k->start_at < next)
 			next = k->start_at;
 		/* A slice may be longer than that, where many sleep. */
 		if (k->swept + SWEEP_EVERY < next)

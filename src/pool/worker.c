@@ -53,7 +53,10 @@ next_hint(mproc_queue *q, struct mpr_pool_hint *ret_hint)
 				    patience > 0 ? (mproc_timeout){ patience } :
 						   MPROC_FOREVER);
 	}
-	return r < 0 || len == sizeof(*ret_hint) ? r : -EBADMSG;
+	/* Of what somebody else has put there nothing is left, not even for others. */
+	if (r >= 0 && len != sizeof(*ret_hint))
+		*ret_hint = (struct mpr_pool_hint){ .offset = 0 };
+	return r;
 }
 
 /* It ends, and has nothing of the pool's any more: the keeper, which sees @word, need

@@ -4,6 +4,7 @@
  * late. Nothing runs here but the test, as whoever it is; the last ones have a keeper.
  */
 #include <errno.h>
+#include <signal.h>
 
 #include "common.h"
 #include "os/task.h"
@@ -304,6 +305,56 @@ what_is_revoked_comes_to_an_end(void **state)
 	mproc_free(begun);
 }
 
+/* A worker that scribbles, and says that it has nothing of the pool's. */
+static int
+claim_to_have_left(const void *in, size_t len, struct mproc_result *out)
+{
+	(void)len;
+	(void)out;
+	atomic_store(&mpr_worker_self()->record->word, *(const uint64_t *)in);
+	raise(SIGKILL);
+	return 0;
+}
+
+static void
+who_is_killed_has_not_left(void **state)
+{
+	const uint64_t claims[] = { 0, MPR_POOL_RESTS };
+	mproc_pool *pool = new_pool();
+	mproc_future *f;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(mproc_pool_submit(pool, claim_to_have_left,
+						   &claims[i], sizeof(claims[i]),
+						   &f), 0);
+		assert_int_equal(mproc_future_wait(f, mproc_sec(10)), 0);
+		expect(f, MPR_FUTURE_DONE, -EOWNERDEAD);
+		mproc_future_close(f);
+	}
+	mproc_pool_free(pool);
+}
+
+/* Whatever lies in the queue, the tasks behind it are done. */
+static void
+a_hint_that_is_none_stops_nobody(void **state)
+{
+	const struct mpr_pool_hint wild = { .offset = UINT64_MAX - 7 };
+	mproc_pool *pool = new_pool();
+	struct mpr_pool_use u;
+	mproc_future *f;
+
+	(void)state;
+	assert_int_equal(mpr_pool_look_up(pool, &u), 0);
+	for (size_t len = 0; len <= sizeof(wild); len += 8)
+		assert_int_equal(mproc_queue_put(mpr_pool_queue(&u), &wild, len,
+						 MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_pool_submit(pool, task, NULL, 0, &f), 0);
+	assert_int_equal(mproc_future_wait(f, mproc_sec(10)), 0);
+	mproc_future_close(f);
+	mproc_pool_free(pool);
+}
+
 /* Of a process that is dead, and of one that has its id. */
 static void
 owners_with_one_id_are_two(void **state)
@@ -413,6 +464,8 @@ main(void)
 		test(who_frees_is_known),
 		test(an_error_of_the_task_stays_with_it),
 		test(what_is_revoked_comes_to_an_end),
+		test(who_is_killed_has_not_left),
+		test(a_hint_that_is_none_stops_nobody),
 		test(owners_with_one_id_are_two),
 		test(who_submits_wakes_the_keeper_while_workers_rest),
 	};
