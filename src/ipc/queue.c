@@ -12,6 +12,7 @@
 #include "ipc/attachment.h"
 #include "ipc/queue_fd.h"
 #include "ipc/queue_shm.h"
+#include "os/generation.h"
 #include "sync/asymmetric.h"
 
 #define REDELIVERIES_DEFAULT 3
@@ -334,12 +335,16 @@ mpr_queue_destroy_at(const mproc_arena *a, _Atomic uint64_t *link,
 	uint64_t offset = atomic_load(link);
 	mproc_queue *q = mpr_arena_has(a, offset, sizeof(*q)) ?
 				 mpr_arena_at(a, offset) : NULL;
+	uint64_t generation = mpr_generation();
 	mproc_arena *in;
 
 	if (q && mpr_queue_check(q, &in) == 0 &&
 	    atomic_load(&q->state) == atomic_load(open))
 		mproc_queue_destroy(q);
-	atomic_store(link, 0);
+	/* A copy that a signal handler has forked meanwhile may come here when its
+	 * parent has made another one. */
+	if (generation == mpr_generation())
+		atomic_store(link, 0);
 }
 
 int

@@ -413,6 +413,8 @@ mpr_pool_unmake(const struct mpr_pool_use *u, struct mpr_self *self)
 	if (mpr_pool_check_cell(u) < 0)
 		return;
 	drop_block(u, self, &u->root->init);
+	if (mpr_pool_check_cell(u) < 0)
+		return;
 	drop_queue(u);
 	leave_cell(u, MPR_GONE);
 }

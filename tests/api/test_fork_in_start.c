@@ -336,6 +336,26 @@ prepare(void)
 				mproc_process_opts, .method = job.method)), 0);
 }
 
+/* The next pool, where the last one was. */
+static void
+make_next_pool(void)
+{
+	mproc_pool *last = present_pool;
+
+	mpt_check_int(job.t, mproc_pool_create(
+		&present_pool, MPROC_OPTS(mproc_pool_opts, .workers = 1)), 0);
+	mpt_check(job.t, present_pool == last);
+}
+
+/* Nobody has taken it for the last one. */
+static void
+expect_pool_to_work(void)
+{
+	mpt_check_int(job.t, mproc_pool_apply(present_pool, do_nothing, NULL, 0,
+					      NULL, 0, NULL, mproc_sec(10)), 0);
+	mproc_pool_free(present_pool);
+}
+
 static int
 host_of_another_call(void)
 {
@@ -360,11 +380,15 @@ host_of_another_call(void)
 	mproc_process_close(present);
 	/* They go on. */
 	have_a_server();
+	if (job.call == free_pool && job.copy_is_last)
+		make_next_pool();
 	board->host_is_done = true;
 	if (copy > 0) {
 		mpt_check_int(job.t, waitpid(copy, &status, 0), copy);
 		mpt_check_int(job.t, status, 0);
 	}
+	if (job.call == free_pool && job.copy_is_last)
+		expect_pool_to_work();
 	expect_no_child();
 	return 0;
 }
