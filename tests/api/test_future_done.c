@@ -244,20 +244,45 @@ who_is_closed_is_not_called(void **state)
 	assert_int_equal(mproc_future_wait(f, MPROC_FOREVER), 0);
 	assert_int_equal(s.calls, 1);
 	assert_ptr_equal(s.f, f);
-	close_and_join(b);
+	/* Nor looked at for ever. */
+	for (int i = 0; i < 2 * LOOKS; i++)
+		mproc_future_close(have_done(b, &s));
+	for (int i = 0; i < 3; i++)
+		let_call(b);
 	assert_int_equal(s.calls, 1);
+	f = have_done(b, &s);
+	let_call(b);
+	assert_int_equal(s.calls, 2);
+	assert_int_equal(take_int(b, f), 9);
+	close_and_join(b);
+	assert_int_equal(s.calls, 2);
+}
+
+/* Has its future tell another one. */
+static void
+note_again(mproc_future *f, void *ctx)
+{
+	struct seen *s = ctx;
+
+	mpt_check_int(s->b->t, mproc_future_on_done(f, note, s), 0);
+	/* Not before this one is over. */
+	let_call(s->b);
+	mpt_check_int(s->b->t, s->calls, 0);
 }
 
 static void
 the_end_of_a_pool_calls_all(void **state)
 {
 	struct board *b = pool_of(*state, 1);
-	struct seen s = { 0 };
+	struct seen s = { 0 }, again = { .b = b };
+	mproc_future *f = submit_int(b, linger, 0);
 
+	assert_int_equal(mproc_future_on_done(f, note_again, &again), 0);
 	for (int i = 0; i < 2 * LOOKS; i++)
 		(void)submit_noted(b, linger, i, &s);
 	mproc_pool_free(b->pool);
 	assert_int_equal(s.calls, 2 * LOOKS);
+	assert_int_equal(again.calls, 1);
 }
 
 /* One that is called does all it likes. */
@@ -291,29 +316,42 @@ one_that_is_called_may_do_anything(void **state)
 	struct seen s = { .b = b, .value = 100 };
 	mproc_future *f = submit_int(b, square, 100);
 
+	assert_int_equal(mproc_future_wait(f, MPROC_FOREVER), 0);
 	assert_int_equal(mproc_future_on_done(f, go_on, &s), 0);
-	while (s.value)
+	/* Those that come meanwhile have their turn in the next call. */
+	for (unsigned calls = 1; calls < 100; calls++) {
+		assert_int_equal(s.calls, calls);
 		let_call(b);
+	}
 	assert_int_equal(s.calls, 100);
+	assert_int_equal(s.value, 0);
 	close_and_join(b);
 }
 
-/* The only worker, which asks until it is called. */
+/* The only worker that has time, which asks until it is called. */
 static int
 ask_for_others(const void *in, size_t len, struct mproc_result *out)
 {
 	struct board *b = the_board();
-	struct seen s = { .b = b };
+	struct seen s = { .b = b }, never = { .b = b };
 	int i;
 
 	(void)in;
-	(void)len;
+	/* First: one that another worker has. */
+	if (len)
+		mpt_check_int(b->t, mproc_future_on_done(b->futures[0], note,
+							 &never), 0);
 	for (i = 0; i < 3; i++) {
-		mproc_future *f = submit_noted(b, square, i, &s);
+		mproc_future *f = submit_noted(b, square, i, &s), *g;
 
+		/* Who submits does not wait. */
+		g = submit_int(b, square, i);
+		mpt_check_int(b->t, mproc_future_ready(f), 0);
 		mpt_until(b->t, (let_call(b), s.calls == (unsigned)i + 1));
 		mproc_future_close(f);
+		mpt_check_int(b->t, take_int(b, g), i * i);
 	}
+	mpt_check_int(b->t, never.calls, 0);
 	return mproc_result_set(out, &i, sizeof(i));
 }
 
@@ -458,6 +496,7 @@ static int
 expect_none(struct mpt *t, void *arg)
 {
 	struct seen *s = arg;
+	mproc_future *f;
 
 	mpt_check_int(t, mproc_future_wait(s->f, MPROC_FOREVER), 0);
 	mpt_check_int(t, mproc_future_wait_many(NULL, 0, MPROC_ALL,
@@ -465,6 +504,11 @@ expect_none(struct mpt *t, void *arg)
 	mpt_check_int(t, s->calls, 0);
 	mpt_check_int(t, mproc_future_on_done(s->f, note, s), 0);
 	mpt_check_int(t, s->calls, 1);
+	/* But its own. */
+	f = have_done(s->b, s);
+	let_call(s->b);
+	mpt_check_int(t, s->calls, 2);
+	mpt_check_int(t, take_int(s->b, f), 9);
 	return 0;
 }
 
@@ -513,6 +557,13 @@ a_task_has_others_run(void **state)
 	struct board *b = pool_of(*state, 1);
 
 	assert_int_equal(take_int(b, submit(b, ask_for_others, NULL, 0)), 3);
+	close_and_join(b);
+	b = pool_of(*state, 2);
+	b->futures[0] = submit_int(b, linger, 5);
+	await_begun(b, 1);
+	assert_int_equal(take_int(b, submit_int(b, ask_for_others, 0)), 3);
+	atomic_store(&b->go_on, true);
+	assert_int_equal(take_int(b, b->futures[0]), 5);
 	close_and_join(b);
 }
 
