@@ -161,7 +161,8 @@ mproc_waitset_create(mproc_waitset **ret_w);
  * @item: what for; copied. @ret_events does not matter
  *
  * Others may wait meanwhile, and are woken if it is ready. It stays in the set until
- * it is removed, also if it is destroyed: then it is ready for ever. What belongs to
+ * it is removed, also if it is destroyed: then it is ready for ever; but a future that
+ * was closed leaves the set when another one at its address is added. What belongs to
  * this process (processes, listeners, connections over sockets, descriptors) is
  * removed before it is closed.
  *

@@ -242,6 +242,12 @@ mpr_future_note(mproc_future *f, struct mpr_news *ret_seen)
 	return r;
 }
 
+bool
+mpr_future_is_one(const struct mpr_news *a, const struct mpr_news *b)
+{
+	return a->object == b->object && !((a->word ^ b->word) & MPR_FUTURE_ID);
+}
+
 int
 mpr_future_see(mproc_future *f, bool is_enough, struct mpr_news *ret_seen)
 {

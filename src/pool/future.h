@@ -27,6 +27,9 @@ int mpr_future_note(mproc_future *f, struct mpr_news *ret_seen);
  * Returns 1 if it is done, 0 if not; or an error. */
 int mpr_future_see(mproc_future *f, bool is_enough, struct mpr_news *ret_seen);
 
+/* Whether both are of one future, and not of two that lay there in turn. */
+bool mpr_future_is_one(const struct mpr_news *a, const struct mpr_news *b);
+
 /* Whether one that is not done needs something of the calling thread, if that were to
  * wait for it; and that, whatever comes of it. */
 bool mpr_future_needs_care(const struct mpr_future_use *u);

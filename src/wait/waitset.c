@@ -182,6 +182,31 @@ poll_for(mproc_waitset *w, struct mpr_waitset_item *item)
 	return 0;
 }
 
+/* Under the turn, or the last to have it. */
+static void
+drop(mproc_waitset *w, struct mpr_waitset_item *item)
+{
+	if (item->watched)
+		mpr_bell_unwatch(item->watched);
+	else if (item->thing.fd >= 0)
+		mpr_epoll_remove(w->fd, item->thing.fd);
+	else
+		w->n_pausing--;
+	mpr_waitset_drop(w, item);
+}
+
+/* A future that was closed, and at whose address there is another one by now. */
+static void
+drop_closed(mproc_waitset *w, const struct mproc_waitable *what,
+	    const struct mpr_thing *t)
+{
+	struct mpr_waitset_item *item = mpr_waitset_find(w, what);
+
+	if (item && what->kind == MPROC_WAIT_FUTURE &&
+	    !mpr_future_is_one(&item->thing.seen, &t->seen))
+		drop(w, item);
+}
+
 static int
 add(mproc_waitset *w, const struct mproc_waitable *what)
 {
@@ -189,8 +214,10 @@ add(mproc_waitset *w, const struct mproc_waitable *what)
 	struct mpr_thing t;
 	int r = find_thing(what, &t);
 
-	if (r == 0)
-		r = mpr_waitset_enter(w, what, &item);
+	if (r < 0)
+		return r;
+	drop_closed(w, what, &t);
+	r = mpr_waitset_enter(w, what, &item);
 	if (r < 0)
 		return r;
 	item->thing = t;
@@ -216,19 +243,6 @@ mproc_waitset_add(mproc_waitset *w, const struct mproc_waitable *item)
 	}
 	mpr_thread_allow_cancel(cancel);
 	return r;
-}
-
-/* Under the turn, or the last to have it. */
-static void
-drop(mproc_waitset *w, struct mpr_waitset_item *item)
-{
-	if (item->watched)
-		mpr_bell_unwatch(item->watched);
-	else if (item->thing.fd >= 0)
-		mpr_epoll_remove(w->fd, item->thing.fd);
-	else
-		w->n_pausing--;
-	mpr_waitset_drop(w, item);
 }
 
 int

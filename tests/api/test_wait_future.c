@@ -541,8 +541,14 @@ another_one_in_the_same_place_is_another(void **state)
 	assert_ptr_equal(b->futures[n - 1], f);
 	assert_int_equal(mproc_waitset_wait(w, &ready, 1, MPROC_FOREVER), 1);
 	assert_ptr_equal(ready.object, f);
-	mproc_waitset_close(w);
+	/* It can be in the set itself, once. */
+	assert_int_equal(mproc_waitset_add(w, &item), 0);
+	assert_int_equal(mproc_waitset_wait(w, &ready, 1, mproc_ms(1)),
+			 -ETIMEDOUT);
+	assert_int_equal(mproc_waitset_add(w, &item), -EEXIST);
 	atomic_store(&b->go_on, true);
+	assert_int_equal(mproc_waitset_wait(w, &ready, 1, MPROC_FOREVER), 1);
+	mproc_waitset_close(w);
 	for (int i = 0; i < n; i++)
 		assert_int_equal(take_int(b, b->futures[i]), i);
 	close_and_join(b);
