@@ -328,9 +328,11 @@ mproc_pool_map(mproc_pool *pool, mproc_map_fn *fn, void *ctx, const void *in,
 		r = start(pool, fn, &s, &o, &u);
 	if (r < 0)
 		return r;
-	if (!mpr_map_look_at(&u.pool, u.f, &m))
+	if (!mpr_map_look_at(&u.pool, u.f, &m)) {
+		mpr_future_close(&u);
 		return mpr_fail(-EBADMSG, "the memory of future %p is corrupt",
 				(void *)u.f);
+	}
 	r = await(&u, &m, &o, generation);
 	ours = mpr_submit_is_ours(generation);
 	if (ours < 0)
