@@ -752,6 +752,7 @@ int mpt_teardown(void **state)
 	mpt_watch_stop();
 	mpt_method_unshare(t);
 	mpt_stepper_free(t);
+	mpt_others_free(t->others);
 	mpt_remains_free(t->remains);
 
 	bad += mpt_leak_report(&t->before);

@@ -175,10 +175,11 @@ static void forget_rounds(struct mpt_points *points)
 void mpt_points_choose(struct mpt_points *p, const struct mpt_points_choice *c)
 {
 	const unsigned both = MPT_POINT_MATTERS | MPT_POINT_CHOSEN;
+	const unsigned known = MPT_POINT_MATTERS | MPT_POINT_STIRRED;
 	unsigned long i, matter;
 
 	for (i = 0; i <= p->last; i++)
-		if (i <= c->every || (p->at[i].bits & MPT_POINT_MATTERS))
+		if (i <= c->every || (p->at[i].bits & known))
 			p->at[i].bits |= MPT_POINT_CHOSEN;
 	choose_beyond(p, c->every, c->budget);
 	forget_repetitions(p);

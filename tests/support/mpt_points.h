@@ -22,6 +22,8 @@ enum {
 	MPT_POINT_CHOSEN = 2,
 	MPT_POINT_LEFT = 4,	/* for a signal handler */
 	MPT_POINT_DONE = 8,	/* a victim was killed there */
+	MPT_POINT_WATCHED = 32,	/* its instruction is that of one that matters */
+	MPT_POINT_STIRRED = 16,	/* beside an instruction while which others ran */
 };
 
 struct mpt_points {

@@ -84,7 +84,8 @@ struct mpt {
 	bool was_subreaper;
 	pid_t victim;			/* of the stepper, not yet reaped */
 	void *step_points[2];		/* the stepper's; freed at teardown */
-	struct mpt_remains *remains;	/* likewise */
+	struct mpt_others *others;	/* likewise */
+	struct mpt_remains *remains;
 	char note[160];			/* what a longer run was just doing */
 	struct mpt_role roles[MPT_ROLES];
 };
@@ -145,13 +146,27 @@ int mpt_method_begin(void);
 /* Gives back what the library has for the roles, which have ended. */
 void mpt_method_end(struct mpt *t);
 
+/* mpt_others.c */
+
+/* Who is there beside a victim: threads of the test, and all that descend from it. */
+struct mpt_others;
+
+/* Waits until they sleep. Returns NULL if they do not, or are too many. */
+struct mpt_others *mpt_others_new(pid_t victim);
+void mpt_others_free(struct mpt_others *o);
+unsigned mpt_others_count(const struct mpt_others *o);
+
+/* Whether one of them has run since the last look. */
+bool mpt_others_ran(struct mpt_others *o);
+
+/* Waits until they sleep again. Returns false if they do not, or are others than
+ * they were. */
+bool mpt_others_settle(struct mpt_others *o, bool *ret_ran);
+
 /* mpt_remains.c */
 
 /* What is left of a process when it is killed, as bytes. */
 struct mpt_remains;
-
-/* Whether nobody else is there: a process without children and other threads. */
-bool mpt_remains_alone(void);
 
 /* Has a look at a stopped child, a fork. Returns NULL if not all can be seen. */
 struct mpt_remains *mpt_remains_new(struct mpt *t, pid_t pid);

@@ -7,17 +7,19 @@
  * list the kernel reads in its private memory, and what it has told the kernel by
  * system calls. So when it has executed an instruction that is no system call,
  * and neither those bytes nor that list have changed, it makes no difference
- * whether it is killed before or behind it; if nobody else is there who might have
- * changed something in between.
+ * whether it is killed before or behind it; if nobody else has changed something in
+ * between, see mpt_others.c.
  *
  * All of it is compared byte for byte, as the instructions that matter are those
  * of which nobody had thought. The test reads the shared memory in its own address
- * space, where each mapping must lie as in the victim, which is a fork of it. It
- * opens nothing for that: its locks on a file would go with the first descriptor
+ * space, where a mapping lies as in the victim, which is a fork of it; what only the
+ * victim has is read there, and a page of that counts as changed when it comes. The
+ * test opens nothing for that: its locks on a file would go with the first descriptor
  * that it closes. Memory is sparse; a page that nobody has touched is not read, or it
  * would be allocated. It becomes data with the first access to it, whether it was
  * reserved before, as fallocate(2) does, or not; so what is data is asked again after
- * each page fault.
+ * each page fault. Of what is data the victim can only have changed the pages that its
+ * page tables know. That is few of them: a child starts without those of shared memory.
  *
  * The list of mutexes is followed as the kernel does it: links between mutexes that
  * are not shared lie in private memory.
@@ -48,6 +50,8 @@ enum {
 	MAX_PAGES = MPT_SCRATCH / PAGE,
 	LIST_WORDS = 3,		/* struct robust_list_head */
 	MAX_MUTEXES = 64,
+	MAX_FOREIGN = 1 << 28,	/* bytes in such a mapping */
+	MAX_FOREIGN_PAGES = 64,
 };
 
 /* Bytes to compare in all: beyond that it takes longer than what it is to save. */
@@ -76,6 +80,18 @@ struct list {
 	uintptr_t words[LIST_WORDS + MAX_MUTEXES];
 };
 
+/* Pages that only the victim has mapped, and what is in them. */
+struct foreign {
+	unsigned n;
+	uintptr_t at[MAX_FOREIGN_PAGES];
+	unsigned char bytes[MAX_FOREIGN_PAGES][PAGE];
+};
+
+struct page {
+	const unsigned char *at;
+	unsigned char *copy;
+};
+
 struct mpt_remains {
 	struct mpt *t;
 	pid_t pid;
@@ -83,18 +99,23 @@ struct mpt_remains {
 	struct list list;
 	struct mapping mappings[MAX_MAPPINGS];
 	unsigned n_mappings;
+	struct range foreign[MAX_MAPPINGS];
+	unsigned n_foreign;
 	struct ranges ranges;
-	int stat;		/* of the victim, in /proc */
+	int stat, pagemap;	/* of the victim, in /proc */
 	unsigned long faults;
 	unsigned char *copy;	/* of all ranges, one behind the other */
 	size_t size;
+	struct page *pages;	/* which the victim has */
+	unsigned n_pages;
+	struct foreign was, is;	/* pages of m->foreign */
 	int64_t work;		/* bytes that were compared */
 };
 
-/* Whether the process has one thread, and this child alone, or none if that is 0. */
-static bool is_single(pid_t pid, pid_t child)
+/* Whether the process has one thread and no child. */
+static bool is_single(pid_t pid)
 {
-	char path[64], text[32] = "", expected[32] = "";
+	char path[64], text[32];
 	struct stat st;
 	ssize_t r;
 	int fd;
@@ -102,20 +123,13 @@ static bool is_single(pid_t pid, pid_t child)
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	if (stat(path, &st) < 0 || st.st_nlink != 3)
 		return false;
-	if (child != 0)
-		snprintf(expected, sizeof(expected), "%d ", child);
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	r = read(fd, text, sizeof(text) - 1);
+	r = read(fd, text, sizeof(text));
 	close(fd);
-	return r >= 0 && strcmp(text, expected) == 0;
-}
-
-bool mpt_remains_alone(void)
-{
-	return is_single(getpid(), 0);
+	return r == 0;
 }
 
 static bool read_words(struct mpt_remains *m, uintptr_t at, uintptr_t *ret,
@@ -149,19 +163,21 @@ static bool read_list(struct mpt_remains *m, struct list *ret)
 /* How many page faults the victim has had. */
 static bool count_faults(const struct mpt_remains *m, unsigned long *ret)
 {
-	unsigned long minor, major;
-	char text[512];
-	const char *p;
+	char text[512], *p;
 	ssize_t r = pread(m->stat, text, sizeof(text) - 1, 0);
+	unsigned field;
 
 	if (r <= 0)
 		return false;
 	text[r] = '\0';
 	p = strrchr(text, ')');
-	if (p == NULL || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %lu %*u %lu",
-				&minor, &major) != 2)
+	for (field = 0; p != NULL && field < 8; field++)
+		p = strchr(p + 1, ' ');
+	if (p == NULL)
 		return false;
-	*ret = minor + major;
+	*ret = strtoul(p, &p, 10);	/* minor ones */
+	strtoul(p, &p, 10);		/* of children */
+	*ret += strtoul(p, NULL, 10);
 	return true;
 }
 
@@ -231,6 +247,7 @@ static bool add_data(struct ranges *r, const struct mapping *f)
 			ok = false;
 			break;
 		}
+		start = start / PAGE * PAGE;
 		end = (end + PAGE - 1) / PAGE * PAGE;
 		if (end > f->to)
 			end = f->to;
@@ -263,7 +280,7 @@ static bool add_mapping(struct mpt_remains *m, const char *line,
 	for (p = own; *p != '\0' && strncmp(p, line, len) != 0;
 	     p = strchr(p, '\n') + 1)
 		;
-	if (*p == '\0' || rights[0] != 'r' || m->n_mappings == MAX_MAPPINGS)
+	if (rights[0] != 'r' || m->n_mappings == MAX_MAPPINGS)
 		return false;
 	*f = (struct mapping){
 		.fd = find_fd(makedev(major, minor), inode),
@@ -271,8 +288,15 @@ static bool add_mapping(struct mpt_remains *m, const char *line,
 		.to = (off_t)(offset + (end - start)),
 		.at = start,
 	};
-	m->n_mappings++;
-	return f->fd >= 0;
+	if (*p != '\0' && f->fd >= 0) {
+		m->n_mappings++;
+		return true;
+	}
+	if (end - start > MAX_FOREIGN || m->n_foreign == MAX_MAPPINGS)
+		return false;
+	m->foreign[m->n_foreign++] =
+		(struct range){ (const unsigned char *)start, end - start };
+	return true;
 }
 
 static bool find_mappings(struct mpt_remains *m)
@@ -281,7 +305,7 @@ static bool find_mappings(struct mpt_remains *m)
 	bool ok = own != NULL && all != NULL;
 	const char *p;
 
-	m->n_mappings = 0;
+	m->n_mappings = m->n_foreign = 0;
 	for (p = all; ok && *p != '\0'; p = strchr(p, '\n') + 1)
 		ok = add_mapping(m, p, own);
 	free(own);
@@ -326,54 +350,143 @@ static void copy_ranges(struct mpt_remains *m)
 		size += m->ranges.at[i].len;
 	if (size > m->size) {
 		free(m->copy);
+		free(m->pages);
 		m->copy = malloc(size);
+		m->pages = malloc(size / PAGE * sizeof(*m->pages));
 		m->size = size;
-		if (m->copy == NULL)
+		if (m->copy == NULL || m->pages == NULL)
 			abort();
 	}
 	for (i = 0; i < m->ranges.n; at += m->ranges.at[i++].len)
 		memcpy(m->copy + at, m->ranges.at[i].at, m->ranges.at[i].len);
 }
 
+typedef bool found_fn(struct mpt_remains *m, uintptr_t page, unsigned char *copy);
+
+/* Tells @fn of the pages in a range that the victim has, be it that they are about to
+ * move, and where their copies are. */
+static bool walk_pages(struct mpt_remains *m, const struct range *range,
+		       unsigned char *copy, found_fn *fn)
+{
+	const uint64_t has = UINT64_C(3) << 62;
+	const size_t end = ((uintptr_t)range->at + range->len) / PAGE;
+	size_t page = (uintptr_t)range->at / PAGE, n, i, size;
+	uint64_t entries[512];
+
+	for (; page < end; page += n) {
+		n = end - page < 512 ? end - page : 512;
+		size = n * sizeof(entries[0]);
+		if (pread(m->pagemap, entries, size,
+			  (off_t)(page * sizeof(entries[0]))) != (ssize_t)size)
+			return false;
+		for (i = 0; i < n; i++) {
+			if ((entries[i] & has) &&
+			    !fn(m, (page + i) * PAGE, copy))
+				return false;
+			copy += copy != NULL ? PAGE : 0;
+		}
+	}
+	return true;
+}
+
+static bool add_page(struct mpt_remains *m, uintptr_t page, unsigned char *copy)
+{
+	m->pages[m->n_pages++] = (struct page){ (void *)page, copy };
+	return true;
+}
+
+static bool add_foreign(struct mpt_remains *m, uintptr_t page,
+			unsigned char *copy)
+{
+	(void)copy;
+	if (m->is.n == MAX_FOREIGN_PAGES)
+		return false;
+	m->is.at[m->is.n++] = page;
+	return true;
+}
+
+/* Which pages the victim has. */
+static bool find_pages(struct mpt_remains *m)
+{
+	unsigned char *copy = m->copy;
+	unsigned i;
+
+	m->n_pages = m->is.n = 0;
+	for (i = 0; i < m->ranges.n; copy += m->ranges.at[i++].len)
+		if (!walk_pages(m, &m->ranges.at[i], copy, add_page))
+			return false;
+	for (i = 0; i < m->n_foreign; i++)
+		if (!walk_pages(m, &m->foreign[i], NULL, add_foreign))
+			return false;
+	return true;
+}
+
+/* Whether the pages that only the victim has, or their bytes, have changed. */
+static bool foreign_changed(struct mpt_remains *m, bool *ret_known)
+{
+	struct iovec here = { m->is.bytes, m->is.n * PAGE };
+	struct iovec there[MAX_FOREIGN_PAGES];
+	bool changed;
+	unsigned i;
+
+	for (i = 0; i < m->is.n; i++)
+		there[i] = (struct iovec){ (void *)m->is.at[i], PAGE };
+	*ret_known = i == 0 || process_vm_readv(m->pid, &here, 1, there, i,
+						0) == (ssize_t)here.iov_len;
+	changed = m->is.n != m->was.n ||
+		  memcmp(m->is.at, m->was.at, i * sizeof(m->is.at[0])) != 0 ||
+		  memcmp(m->is.bytes, m->was.bytes, here.iov_len) != 0;
+	if (changed)
+		m->was = m->is;
+	return changed;
+}
+
 bool mpt_remains_look(struct mpt_remains *m)
 {
+	bool known;
 	size_t len;
 
-	if (!is_single(m->pid, 0) || !is_single(getpid(), m->pid) ||
+	if (!is_single(m->pid) ||
 	    syscall(SYS_get_robust_list, m->pid, &m->head, &len) < 0 ||
 	    !read_list(m, &m->list) || !find_mappings(m) ||
 	    !count_faults(m, &m->faults) || !find_ranges(m, &m->ranges))
 		return false;
 	copy_ranges(m);
-	return true;
+	if (!find_pages(m))
+		return false;
+	foreign_changed(m, &known);
+	return known;
 }
 
-/* Whether there is more to compare than there was; then that is copied. */
+/* Whether there is more data than there was; then that is copied. */
 static bool has_grown(struct mpt_remains *m, bool *ret_known)
 {
 	struct ranges ranges;
 	unsigned long faults;
+	bool grown = false;
 
 	*ret_known = count_faults(m, &faults);
 	if (!*ret_known || faults == m->faults)
 		return false;
 	m->faults = faults;
 	*ret_known = find_ranges(m, &ranges);
-	if (!*ret_known ||
-	    (ranges.n == m->ranges.n &&
-	     memcmp(ranges.at, m->ranges.at,
-		    ranges.n * sizeof(ranges.at[0])) == 0))
+	if (!*ret_known)
 		return false;
-	m->ranges = ranges;
-	copy_ranges(m);
-	return true;
+	if (ranges.n != m->ranges.n ||
+	    memcmp(ranges.at, m->ranges.at,
+		   ranges.n * sizeof(ranges.at[0])) != 0) {
+		m->ranges = ranges;
+		copy_ranges(m);
+		grown = true;
+	}
+	*ret_known = find_pages(m);
+	return grown;
 }
 
 bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known)
 {
 	struct list list;
 	bool changed;
-	size_t at = 0;
 	unsigned i;
 
 	*ret_known = read_list(m, &list) && m->work < MAX_WORK;
@@ -381,15 +494,18 @@ bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known)
 		return true;
 	changed = !is_same_list(&list, &m->list);
 	m->list = list;
+	/* To read a link may have given it a page, without a fault of its own. */
+	if (changed)
+		m->faults = 0;
 	if (has_grown(m, ret_known) || !*ret_known)
 		return true;
-	for (i = 0; i < m->ranges.n; at += m->ranges.at[i++].len) {
-		const struct range *r = &m->ranges.at[i];
-
-		m->work += (int64_t)r->len;
-		if (memcmp(m->copy + at, r->at, r->len) == 0)
+	if (foreign_changed(m, ret_known) || !*ret_known)
+		changed = true;
+	m->work += (int64_t)(m->n_pages + m->is.n) * PAGE;
+	for (i = 0; i < m->n_pages; i++) {
+		if (memcmp(m->pages[i].copy, m->pages[i].at, PAGE) == 0)
 			continue;
-		memcpy(m->copy + at, r->at, r->len);
+		memcpy(m->pages[i].copy, m->pages[i].at, PAGE);
 		changed = true;
 	}
 	return changed;
@@ -398,14 +514,17 @@ bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known)
 struct mpt_remains *mpt_remains_new(struct mpt *t, pid_t pid)
 {
 	struct mpt_remains *m = calloc(1, sizeof(*m));
-	char path[32];
+	char path[64];
 
 	if (m == NULL)
 		abort();
 	m->t = t;
 	m->pid = pid;
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	/* That of the task takes less time than that of all its threads. */
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, pid);
 	m->stat = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	m->pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	if (sysconf(_SC_PAGESIZE) != PAGE || !mpt_remains_look(m)) {
 		mpt_remains_free(m);
 		return NULL;
@@ -419,6 +538,9 @@ void mpt_remains_free(struct mpt_remains *m)
 		return;
 	if (m->stat >= 0)
 		close(m->stat);
+	if (m->pagemap >= 0)
+		close(m->pagemap);
 	free(m->copy);
+	free(m->pages);
 	free(m);
 }

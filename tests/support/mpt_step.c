@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The single-step killer, see mpt_step.h.
- *
- * The victim asks to be traced and runs into an illegal instruction at each of
- * the two marks. Between them it is moved on by PTRACE_SINGLESTEP, which stops
- * it with SIGTRAP after each instruction; SIGILL is the end mark. So the kind
- * of stop tells everything, and a step costs two system calls here.
+ * The single-step killer, see mpt_step.h; mpt_victim.c moves the victim.
  *
  * Stepping to the n-th instruction again and again costs the square of the
  * length. The dry run therefore notes where each instruction lies, and how often
@@ -15,18 +10,12 @@
  * processor cannot break without a change of the text, it is one that had not
  * been met before.
  *
- * A step that is a system call may sleep for ever. While victims run, a timer
- * interrupts our waitpid() every few milliseconds; a victim found sleeping on
- * several such ticks in a row, with no step in between, is taken to be asleep.
- * Short sleeps, like those of a futex with a short timeout, thus pass.
- *
  * All processes share the text of the test program at the same addresses, as
  * they are forks of one image, and run on fresh objects; so the count of a
  * victim differs from that of the dry run only as far as the operation itself
  * depends on chance. A victim that ends its operation early is one more
  * finished case.
  */
-#include <elf.h>
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -35,11 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -47,29 +32,22 @@
 #include "mpt_priv.h"
 #include "mpt_step.h"
 #include "mpt_step_arch.h"
+#include "mpt_victim.h"
 
 enum {
 	EVERY = 1000,
 	BUDGET = 200,
 	SAMPLE = 50,
-	DRY_RUNS = 3,
+	STIRS = 100,		/* who runs more often does not sleep */
+	DRY_RUNS = 4,
+	QUICK_RUNS = 2,		/* behind so many of them is a quick one */
+	WATCHES = 1024,
 	QUICK_CASES = 64,
 	WALK = 100000,		/* steps, after victims that went astray */
-	TICK_MS = 5,
-	SLEEPY_TICKS = 3,
-	TICK_SIGNAL = SIGVTALRM,
-};
-
-/* What a victim did when it was told to go on. */
-enum stop {
-	STOP_TRAP,		/* a step was made, or the breakpoint reached */
-	STOP_END,		/* it stands at the end mark, or has exited */
-	STOP_ASLEEP,
 };
 
 struct run {
-	struct mpt *t;
-	const struct mpt_stepper_opts *o;
+	struct mpt_victim v;
 	struct mpt_stepper_result result;
 	struct mpt_points points;	/* of 0 .. result.instructions */
 	struct mpt_points longest;	/* see make_dry_runs() */
@@ -77,337 +55,64 @@ struct run {
 	bool may_count;		/* and be met more than once */
 	unsigned long walk;	/* steps that are left, see kill_at() */
 	bool is_certain;	/* victims do what that of the dry run did */
-	pid_t victim;
-	int signal;		/* to be delivered with the next step */
-	bool signalled;		/* since that was last cleared */
+	const char *why;	/* it is not exact */
+	unsigned n_others;
+	unsigned n_stirs;	/* steps in which others ran */
+	unsigned long stirred;	/* the first point at which one was woken */
+	bool ended_asleep;
+	struct watch *watches;	/* in the order of their addresses */
+	unsigned n_watches;
 };
 
-/* Set in victims only: elsewhere the marks must be harmless. */
-static volatile sig_atomic_t is_victim;
-
-extern const char mpt_begin_mark[] __attribute__((visibility("hidden")));
-extern const char mpt_end_mark[] __attribute__((visibility("hidden")));
-
-__attribute__((noinline)) void mpt_step_begin(void)
-{
-	if (is_victim)
-		__asm__ volatile(".globl mpt_begin_mark\n"
-				 "mpt_begin_mark: " MPT_MARK_INSN
-				 ::: "memory");
-}
-
-__attribute__((noinline)) void mpt_step_end(void)
-{
-	if (is_victim)
-		__asm__ volatile(".globl mpt_end_mark\n"
-				 "mpt_end_mark: " MPT_MARK_INSN
-				 ::: "memory");
-}
-
-static void on_tick(int sig)
-{
-	(void)sig;
-}
-
-/* Starts or stops the ticks. */
-static void set_ticks(bool on)
-{
-	const long period = on ? TICK_MS * 1000000L : 0;
-	struct itimerspec at = {
-		.it_value.tv_nsec = period,
-		.it_interval.tv_nsec = period,
-	};
-	struct sigevent ev = {
-		.sigev_notify = SIGEV_SIGNAL,
-		.sigev_signo = TICK_SIGNAL,
-	};
-	struct sigaction sa = { .sa_handler = on_tick };
-	static pid_t timer_of;
-	static timer_t timer;
-
-	if (timer_of != getpid()) {
-		sigaction(TICK_SIGNAL, &sa, NULL);
-		if (timer_create(CLOCK_MONOTONIC, &ev, &timer) < 0)
-			abort();
-		timer_of = getpid();
-	}
-	if (timer_settime(timer, 0, &at, NULL) < 0)
-		abort();
-}
-
-_Noreturn static void fail_run(struct run *run, const char *what)
-{
-	set_ticks(false);
-	mpt_fail(run->t, __FILE__, __LINE__, "step %s: %s: %s", run->o->name,
-		 what, strerror(errno));
-}
-
-/* The victim is gone although nobody killed it; it is reaped. */
-_Noreturn static void fail_death(struct run *run, int status, const char *where)
-{
-	const char *text = mpt_report(run->t, MPT_SLOT_VICTIM);
-	char buf[64];
-
-	set_ticks(false);
-	run->t->victim = 0;
-	mpt_fail(run->t, __FILE__, __LINE__,
-		 "step %s: the victim ended by %s %s%s%s", run->o->name,
-		 mpt_end_text(buf, status), where, text != NULL ? ": " : "",
-		 text != NULL ? text : "");
-}
-
-static void read_regs(struct run *run, struct user_regs_struct *regs)
-{
-	struct iovec iov = { .iov_base = regs, .iov_len = sizeof(*regs) };
-
-	if (ptrace(PTRACE_GETREGSET, run->victim, NT_PRSTATUS, &iov) < 0)
-		fail_run(run, "PTRACE_GETREGSET");
-}
-
-static uintptr_t get_pc(struct run *run)
-{
-	struct user_regs_struct regs;
-
-	read_regs(run, &regs);
-	return (uintptr_t)MPT_PC(&regs);
-}
-
-static void set_pc(struct run *run, uintptr_t pc)
-{
-	struct user_regs_struct regs;
-	struct iovec iov = { .iov_base = &regs, .iov_len = sizeof(regs) };
-
-	read_regs(run, &regs);
-	MPT_PC(&regs) = pc;
-	if (ptrace(PTRACE_SETREGSET, run->victim, NT_PRSTATUS, &iov) < 0)
-		fail_run(run, "PTRACE_SETREGSET");
-}
-
-static bool stands_at(struct run *run, const char *mark)
-{
-	return get_pc(run) == (uintptr_t)mark;
-}
-
-static void skip_mark(struct run *run)
-{
-	set_pc(run, get_pc(run) + MPT_MARK_SIZE);
-}
-
-static bool read_text(struct run *run, uintptr_t pc, unsigned long *ret)
-{
-	errno = 0;
-	*ret = (unsigned long)ptrace(PTRACE_PEEKTEXT, run->victim, (void *)pc,
-				     NULL);
-	return errno == 0;
-}
-
-static bool write_text(struct run *run, uintptr_t pc, unsigned long word)
-{
-	return ptrace(PTRACE_POKETEXT, run->victim, (void *)pc, (void *)word)
-	       == 0;
-}
-
-/* Lets the victim go on, for one instruction or until something happens. */
-static void resume(struct run *run, bool single)
-{
-	if (ptrace(single ? PTRACE_SINGLESTEP : PTRACE_CONT, run->victim, NULL,
-		   (void *)(intptr_t)run->signal) < 0)
-		fail_run(run, "resuming the victim");
-	run->signal = 0;
-}
-
-_Noreturn static void run_victim(struct run *run)
-{
-	mpt_child_begin(run->t, MPT_SLOT_VICTIM);
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-		mpt_fail(run->t, __FILE__, __LINE__,
-			 "ptrace is not permitted here: %s", strerror(errno));
-	is_victim = 1;
-	run->o->victim(run->o->arg);
-	mpt_child_end(0);
-}
-
-/* Makes a victim that stands behind its begin mark. Tells who asks whether nobody
- * else is there but the test. */
-static void start_victim(struct run *run, bool *ret_alone)
-{
-	int status;
-	pid_t pid;
-
-	mpt_watch_start(run->t);
-	if (run->o->before != NULL)
-		run->o->before(run->o->arg);
-	if (ret_alone != NULL)
-		*ret_alone = mpt_remains_alone();
-
-	fflush(stdout);
-	fflush(stderr);
-	pid = fork();
-	if (pid < 0)
-		fail_run(run, "fork");
-	if (pid == 0)
-		run_victim(run);
-	run->victim = pid;
-	run->t->victim = pid;
-	run->signal = 0;
-
-	for (;;) {
-		while (waitpid(pid, &status, 0) < 0)
-			if (errno != EINTR)
-				fail_run(run, "waitpid");
-		if (!WIFSTOPPED(status))
-			fail_death(run, status, "before mpt_step_begin()");
-		if (WSTOPSIG(status) == SIGILL &&
-		    stands_at(run, mpt_begin_mark))
-			break;
-		run->signal = WSTOPSIG(status);
-		resume(run, false);
-	}
-	if (ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_EXITKILL) < 0)
-		fail_run(run, "PTRACE_O_EXITKILL");
-	skip_mark(run);
-}
-
-/* As waitpid(), but returns 0 when the victim has exited and its operation is
- * to end so; it stays a zombie then. */
-static pid_t wait_for_victim(struct run *run, int *ret_status)
-{
-	siginfo_t info;
-
-	if (run->o->exits) {
-		if (waitid(P_PID, (id_t)run->victim, &info,
-			   WEXITED | WSTOPPED | WNOWAIT) < 0)
-			return -1;
-		if (info.si_code == CLD_EXITED)
-			return 0;
-	}
-	return waitpid(run->victim, ret_status, 0);
-}
-
-/* Moves the victim on, see resume(); @n is only for messages. */
-static enum stop advance(struct run *run, bool single, unsigned long n)
-{
-	unsigned sleepy = 0;
-	char where[48];
-	int status;
-	pid_t pid;
-
-	resume(run, single);
-	for (;;) {
-		pid = wait_for_victim(run, &status);
-		if (pid == 0)
-			return STOP_END;
-		if (pid < 0) {
-			if (errno != EINTR)
-				fail_run(run, "waitpid");
-			sleepy = mpt_task_state(run->victim) == 'S' ? sleepy + 1
-								    : 0;
-			if (sleepy == SLEEPY_TICKS)
-				return STOP_ASLEEP;
-			continue;
-		}
-		if (!WIFSTOPPED(status)) {
-			snprintf(where, sizeof(where), "after %lu instructions",
-				 n);
-			fail_death(run, status, where);
-		}
-		if (WSTOPSIG(status) == SIGTRAP)
-			return STOP_TRAP;
-		if (WSTOPSIG(status) == SIGILL && stands_at(run, mpt_end_mark))
-			return STOP_END;
-
-		/* A signal arrives; no instruction was executed. */
-		run->signalled = true;
-		run->signal = WSTOPSIG(status);
-		resume(run, single);
-	}
-}
-
-/* Lets the victim run to the @visit-th visit of @pc. */
-static enum stop run_to_visit(struct run *run, uintptr_t pc, unsigned visit)
-{
-	enum stop stop = STOP_TRAP;
-
-	if (!mpt_break_at(run->victim, pc))
-		fail_run(run, "the breakpoint");
-	while (visit-- > 0 && stop == STOP_TRAP)
-		stop = advance(run, false, 0);
-	if (stop == STOP_TRAP &&
-	    (get_pc(run) != pc || !mpt_break_at(run->victim, 0)))
-		fail_run(run, "behind the breakpoint");
-	return stop;
-}
-
-/*
- * The same for the first visit, by changing the text. Where that cannot be, as
- * in the vdso, it returns false and the victim has not moved.
- */
-static bool run_to(struct run *run, uintptr_t pc, enum stop *ret)
-{
+/* A breakpoint in the text of one victim, and what it is to stand for. */
+struct watch {
+	uintptr_t pc;
 	unsigned long word;
+};
 
-	if (!read_text(run, pc, &word) ||
-	    !write_text(run, pc, (word & ~MPT_BREAK_MASK) | MPT_BREAK))
-		return false;
-	*ret = advance(run, false, 0);
-	if (*ret != STOP_TRAP)
-		return true;
-	if (get_pc(run) != pc + MPT_BREAK_SIZE || !write_text(run, pc, word))
-		fail_run(run, "the breakpoint");
-	set_pc(run, pc);
-	return true;
+/* What is known of instructions, each at a place of its own; the last one wins. */
+static struct {
+	uintptr_t pc;
+	bool is_syscall;
+} known_insns[4096];
+
+/* Whoever is there beside the victim sleeps from now on. */
+static bool find_others(struct run *run)
+{
+	run->v.t->others = mpt_others_new(run->v.pid);
+	return run->v.t->others != NULL;
 }
 
-/* Lets a victim that stands at the end mark run to its end. */
-static void finish_victim(struct run *run)
+static void forget_others(struct run *run)
 {
-	siginfo_t info;
-	int status;
-
-	if (run->o->exits)
-		return;
-	skip_mark(run);
-	for (;;) {
-		resume(run, false);
-		/* An exited victim stays a zombie for now, as a killed one. */
-		while (waitid(P_PID, (id_t)run->victim, &info,
-			      WEXITED | WSTOPPED | WNOWAIT) < 0)
-			if (errno != EINTR)
-				fail_run(run, "waitid");
-		if (info.si_code != CLD_STOPPED && info.si_code != CLD_TRAPPED)
-			break;
-		waitpid(run->victim, &status, 0);
-		run->signal = WSTOPSIG(status);
-	}
-	if (info.si_code != CLD_EXITED || info.si_status != 0) {
-		waitpid(run->victim, &status, 0);
-		fail_death(run, status, "after mpt_step_end()");
-	}
+	mpt_others_free(run->v.t->others);
+	run->v.t->others = NULL;
 }
 
 /* The victim is a zombie, or dies here; then the survivor has its say. */
 static void bury_victim(struct run *run, unsigned long n, bool finished)
 {
-	pid_t pid = run->victim;
+	pid_t pid = run->v.pid;
 
-	set_ticks(false);
+	mpt_victim_ticks(false);
+	forget_others(run);
 	mpt_slay(pid);
-	if (!run->o->keep_zombie) {
+	if (!run->v.o->keep_zombie) {
 		waitpid(pid, NULL, 0);
-		run->t->victim = 0;
+		run->v.t->victim = 0;
 	}
 
-	snprintf(run->t->note, sizeof(run->t->note),
+	snprintf(run->v.t->note, sizeof(run->v.t->note),
 		 "step %s: victim killed after %lu of %lu instructions%s",
-		 run->o->name, n, run->result.instructions,
+		 run->v.o->name, n, run->result.instructions,
 		 finished ? " (it had finished)" : "");
 	run->result.cases++;
-	run->o->survivor(run->o->arg, pid, n, finished);
-	run->t->note[0] = '\0';
+	run->v.o->survivor(run->v.o->arg, pid, n, finished);
+	run->v.t->note[0] = '\0';
 
-	if (run->o->keep_zombie) {
+	if (run->v.o->keep_zombie) {
 		waitpid(pid, NULL, 0);
-		run->t->victim = 0;
+		run->v.t->victim = 0;
 	}
 }
 
@@ -423,89 +128,158 @@ static struct mpt_point *point(struct run *run, unsigned long n)
 	struct mpt_point *p = mpt_points_at(&run->points, n);
 
 	/* A failing check leaves the run by a jump. */
-	run->t->step_points[0] = run->points.at;
-	run->t->step_points[1] = run->longest.at;
+	run->v.t->step_points[0] = run->points.at;
+	run->v.t->step_points[1] = run->longest.at;
 	return p;
 }
 
-static void mark_both_sides(struct run *run, unsigned long n)
+static void mark_both_sides(struct run *run, unsigned long n, unsigned bits)
 {
-	point(run, n)->bits |= MPT_POINT_MATTERS;
-	point(run, n + 1)->bits |= MPT_POINT_MATTERS;
+	point(run, n)->bits |= bits;
+	point(run, n + 1)->bits |= bits;
 }
 
-/* Has all that remains of a killed victim compared, if nobody else is at work. */
-static void begin_comparing(struct run *run, bool alone)
+static void give_up_exactness(struct run *run, const char *why)
 {
-	if (alone && !run->o->forks)
-		run->t->remains = mpt_remains_new(run->t, run->victim);
-	run->result.exact = run->t->remains != NULL;
+	run->result.exact = false;
+	run->why = why;
 }
 
-/* After a step; beside a system call it matters anyway, whatever it has done. */
-static bool remains_changed(struct run *run, bool was_syscall)
+/* Has all that remains of a killed victim compared, if all others sleep. */
+static void begin_comparing(struct run *run)
 {
+	run->result.exact = true;
+	if (run->v.o->forks) {
+		give_up_exactness(run, "it forks");
+		return;
+	}
+	if (!find_others(run)) {
+		give_up_exactness(run, "others do not sleep");
+		return;
+	}
+	run->n_others = mpt_others_count(run->v.t->others);
+	run->v.t->remains = mpt_remains_new(run->v.t, run->v.pid);
+	if (run->v.t->remains == NULL)
+		give_up_exactness(run, "not all can be seen");
+}
+
+/* After a system call, with which it may have woken somebody: they are to sleep
+ * again, and it may share something else now. */
+static void look_again(struct run *run, unsigned long n)
+{
+	bool ran;
+
+	if (!run->result.exact)
+		return;
+	if (!mpt_others_settle(run->v.t->others, &ran))
+		give_up_exactness(run, "others stay awake or end");
+	else if (!mpt_remains_look(run->v.t->remains))
+		give_up_exactness(run, "not all can be seen any more");
+	if (ran && run->stirred > n)
+		run->stirred = n + 1;
+}
+
+/*
+ * After any other step. What has changed while others ran may be due to them, or they
+ * may have taken back what the victim had done. They are looked at last, as they may
+ * run at any time.
+ */
+static bool remains_changed(struct run *run, unsigned long n, bool *ret_ran)
+{
+	bool changed, known;
+
+	*ret_ran = false;
 	if (!run->result.exact)
 		return false;
-	if (!was_syscall)
-		return mpt_remains_changed(run->t->remains, &run->result.exact);
-	run->result.exact = mpt_remains_look(run->t->remains);
-	return false;
+	changed = mpt_remains_changed(run->v.t->remains, &known);
+	if (!known)
+		give_up_exactness(run, "there is too much to see");
+	*ret_ran = mpt_others_ran(run->v.t->others);
+	if (*ret_ran) {
+		mark_both_sides(run, n, MPT_POINT_STIRRED);
+		if (++run->n_stirs > STIRS)
+			give_up_exactness(run, "others run all the time");
+	}
+	return changed;
 }
 
 static void end_comparing(struct run *run)
 {
-	mpt_remains_free(run->t->remains);
-	run->t->remains = NULL;
+	mpt_remains_free(run->v.t->remains);
+	run->v.t->remains = NULL;
 }
 
 static void begin_dry_run(struct run *run)
 {
+	memset(known_insns, 0, sizeof(known_insns));
 	mpt_points_clear(&run->points);
+	run->n_others = run->n_stirs = 0;
+	run->stirred = ULONG_MAX;
 	run->result = (struct mpt_stepper_result){
 		.cases = run->result.cases,
 		.asleep = run->result.asleep,
 	};
 }
 
+static bool is_at_syscall(struct run *run, uintptr_t pc)
+{
+	const size_t size = sizeof(known_insns) / sizeof(known_insns[0]);
+	unsigned long word;
+
+	if (known_insns[pc % size].pc != pc) {
+		known_insns[pc % size].pc = pc;
+		known_insns[pc % size].is_syscall =
+			mpt_victim_read(&run->v, pc, &word) &&
+			mpt_is_syscall((uint32_t)word);
+	}
+	return known_insns[pc % size].is_syscall;
+}
+
 static void dry_run(struct run *run)
 {
-	uint64_t (*fingerprint)(void *arg) = run->o->fingerprint;
+	uint64_t (*fingerprint)(void *arg) = run->v.o->fingerprint;
 	uint64_t now, last = 0;
-	unsigned long word, n = 0;
-	bool alone, is_syscall, other;
-	enum stop stop;
+	unsigned long n = 0;
+	bool is_syscall, other, ran;
+	enum mpt_stop stop;
 	uintptr_t pc;
 
 	begin_dry_run(run);
-	start_victim(run, &alone);
-	begin_comparing(run, alone);
-	run->may_count = !run->o->in_text && mpt_break_at(run->victim, 0);
-	set_ticks(true);
+	mpt_victim_start(&run->v);
+	begin_comparing(run);
+	run->may_count = !run->v.o->in_text && mpt_break_at(run->v.pid, 0);
+	mpt_victim_ticks(true);
 	if (fingerprint != NULL)
-		last = fingerprint(run->o->arg);
+		last = fingerprint(run->v.o->arg);
 
 	for (;;) {
-		pc = get_pc(run);
+		pc = mpt_victim_pc(&run->v);
 		point(run, n)->pc = pc;
-		is_syscall = read_text(run, pc, &word) &&
-			     mpt_is_syscall((uint32_t)word);
+		is_syscall = is_at_syscall(run, pc);
 		if (is_syscall) {
 			run->result.syscalls++;
-			mark_both_sides(run, n);
+			mark_both_sides(run, n, MPT_POINT_MATTERS);
 		}
-		run->signalled = false;
-		stop = advance(run, true, n);
-		if (stop != STOP_TRAP)
+		run->v.signalled = false;
+		stop = mpt_victim_advance(&run->v, true, n);
+		if (stop != MPT_STOP_TRAP)
 			break;
-		if (run->signalled)
+		if (run->v.signalled)
 			point(run, n)->bits |= MPT_POINT_LEFT;
-		now = fingerprint != NULL ? fingerprint(run->o->arg) : 0;
-		other = remains_changed(run, is_syscall);
+		if (is_syscall)
+			look_again(run, n);
+		ran = other = false;
+		if (!is_syscall)
+			other = remains_changed(run, n, &ran);
+		/* What does not remain is not of interest. */
+		now = last;
+		if (fingerprint != NULL &&
+		    (!run->result.exact || is_syscall || other || ran))
+			now = fingerprint(run->v.o->arg);
 		run->result.changes += now != last;
 		run->result.others += other && now == last;
-		if (now != last || other)
-			mark_both_sides(run, n);
+		if ((now != last || other) && !ran)
+			mark_both_sides(run, n, MPT_POINT_MATTERS);
 		last = now;
 		n++;
 	}
@@ -515,12 +289,13 @@ static void dry_run(struct run *run)
 	point(run, n)->bits |= MPT_POINT_MATTERS;
 	run->points.last = n;
 	mpt_points_count_visits(&run->points);
-	if (stop == STOP_ASLEEP)
+	run->ended_asleep = stop == MPT_STOP_ASLEEP;
+	if (stop == MPT_STOP_ASLEEP)
 		run->result.asleep++;
 	else
-		finish_victim(run);
+		mpt_victim_finish(&run->v);
 	end_comparing(run);
-	bury_victim(run, n, stop == STOP_END);
+	bury_victim(run, n, stop == MPT_STOP_END);
 }
 
 static bool is_full(void)
@@ -550,30 +325,185 @@ static void take_longest(struct run *run, struct mpt_stepper_result *result)
 	run->longest = points;
 	result->cases = run->result.cases;
 	result->asleep = run->result.asleep;
-	result->exact = false;
 	run->result = *result;
+	give_up_exactness(run, "no two dry runs were alike");
+}
+
+static int compare_watches(const void *a, const void *b)
+{
+	const struct watch *p = a, *q = b;
+
+	return p->pc < q->pc ? -1 : p->pc > q->pc;
+}
+
+static struct watch *find_watch(struct run *run, uintptr_t pc)
+{
+	const struct watch key = { .pc = pc };
+
+	return bsearch(&key, run->watches, run->n_watches, sizeof(key),
+		       compare_watches);
+}
+
+/* The instructions of all points that matter. Returns whether fewer stops are made
+ * there than there are instructions, by far: each of them takes several calls. */
+static bool choose_watches(struct run *run)
+{
+	struct mpt_points *p = &run->points;
+	unsigned long i, stops = 0;
+	unsigned n = 0, kept = 0;
+
+	for (i = 0; i <= p->last; i++) {
+		if (p->at[i].bits & MPT_POINT_LEFT)
+			return false;
+		if (!(p->at[i].bits & MPT_POINT_MATTERS))
+			continue;
+		if (n == WATCHES)
+			return false;
+		run->watches[n++].pc = p->at[i].pc;
+	}
+	qsort(run->watches, n, sizeof(run->watches[0]), compare_watches);
+	for (i = 0; i < n; i++)
+		if (kept == 0 || run->watches[kept - 1].pc != run->watches[i].pc)
+			run->watches[kept++] = run->watches[i];
+	run->n_watches = kept;
+
+	for (i = 0; i <= p->last; i++)
+		if (find_watch(run, p->at[i].pc) != NULL) {
+			p->at[i].bits |= MPT_POINT_WATCHED;
+			stops++;
+		}
+	return stops < p->last / 4;
+}
+
+/* Changes the text at @pc, where others may be as near as the next byte. */
+static bool set_text(struct run *run, uintptr_t pc, unsigned long bits)
+{
+	unsigned long word;
+
+	return mpt_victim_read(&run->v, pc, &word) &&
+	       mpt_victim_write(&run->v, pc,
+				(word & ~MPT_BREAK_MASK) |
+				(bits & MPT_BREAK_MASK));
+}
+
+static bool set_watches(struct run *run)
+{
+	unsigned i;
+
+	for (i = 0; i < run->n_watches; i++)
+		if (!mpt_victim_read(&run->v, run->watches[i].pc,
+				     &run->watches[i].word))
+			return false;
+	for (i = 0; i < run->n_watches; i++)
+		if (!set_text(run, run->watches[i].pc, MPT_BREAK))
+			return false;
+	return true;
+}
+
+/* Whether something has changed that did not in the dry run, or it cannot be told. */
+static bool has_strayed(struct run *run, bool may_change)
+{
+	bool known, changed;
+
+	changed = mpt_remains_changed(run->v.t->remains, &known);
+	return !known || (changed && !may_change);
+}
+
+/* Moves it from point @n, at a breakpoint, by one instruction. */
+static bool step_over(struct run *run, unsigned long n, enum mpt_stop *stop)
+{
+	const struct mpt_point *p = &run->points.at[n];
+	const struct watch *w = find_watch(run, p->pc);
+	bool ran;
+
+	if (w == NULL || mpt_victim_pc(&run->v) != w->pc ||
+	    !set_text(run, w->pc, w->word))
+		return false;
+	*stop = mpt_victim_advance(&run->v, true, n);
+	if (*stop != MPT_STOP_TRAP)
+		return n == run->points.last &&
+		       (*stop == MPT_STOP_ASLEEP) == run->ended_asleep;
+	if (n == run->points.last || !set_text(run, w->pc, MPT_BREAK))
+		return false;
+	if (mpt_is_syscall((uint32_t)w->word))
+		return mpt_others_settle(run->v.t->others, &ran) &&
+		       mpt_remains_look(run->v.t->remains);
+	return !has_strayed(run, p[0].bits & p[1].bits & MPT_POINT_MATTERS);
+}
+
+/* Lets it run from point @n, where there is none, to the next breakpoint. */
+static bool run_on(struct run *run, unsigned long *n, enum mpt_stop *stop)
+{
+	while (!(run->points.at[*n].bits & MPT_POINT_WATCHED))
+		++*n;
+	*stop = mpt_victim_advance(&run->v, false, *n);
+	if (*stop != MPT_STOP_TRAP)
+		return false;
+	mpt_victim_set_pc(&run->v, mpt_victim_pc(&run->v) - MPT_BREAK_SIZE);
+	return !has_strayed(run, false);
+}
+
+/*
+ * One more victim, which is to come by the same points that matter, in the same order,
+ * and must not change anything on its way from one to the next. It runs from
+ * breakpoint to breakpoint, which is quicker than steps, and as good: what happens
+ * elsewhere is looked at when it comes to the next one.
+ */
+static bool comes_by_again(struct run *run)
+{
+	enum mpt_stop stop = MPT_STOP_TRAP;
+	unsigned long n = 0;
+	bool alike;
+
+	mpt_victim_start(&run->v);
+	alike = find_others(run) &&
+		mpt_others_count(run->v.t->others) == run->n_others &&
+		(run->v.t->remains = mpt_remains_new(run->v.t, run->v.pid)) &&
+		set_watches(run);
+	mpt_victim_ticks(true);
+	while (alike && stop == MPT_STOP_TRAP) {
+		alike = step_over(run, n, &stop);
+		if (!alike || stop != MPT_STOP_TRAP)
+			break;
+		n++;
+		if (!(run->points.at[n].bits & MPT_POINT_WATCHED))
+			alike = run_on(run, &n, &stop);
+	}
+	end_comparing(run);
+	run->result.asleep += stop == MPT_STOP_ASLEEP;
+	bury_victim(run, n, stop == MPT_STOP_END);
+	return alike;
 }
 
 /*
  * What a dry run has shown is only relied upon if another one comes by the same
  * points that matter, after as many visits there; how often it goes round elsewhere
- * makes no difference. The very first may be the only one to find something new. If
- * no two in a row are alike, the longest is the model.
+ * makes no difference. That one need not be stepped all the way, but has to be if a
+ * loop goes round as it likes by an instruction that matters another time.
+ * The very first may be the only one to find something new. If no two in a row are
+ * alike, the longest is the model.
  */
 static void make_dry_runs(struct run *run)
 {
 	struct mpt_stepper_result longest = { 0 };
+	bool again, was_last = false;
 	uint64_t hash, last = 0;
 	unsigned i;
 
 	for (i = 0; i < DRY_RUNS; i++) {
 		dry_run(run);
-		if (is_full() || run->o->chance ||
+		if (is_full() || run->v.o->chance ||
 		    (i == 0 && !run->result.exact))
 			return;
 		hash = mpt_points_hash(&run->points);
-		if (i > 0 && run->result.exact && hash == last)
+		if (was_last && run->result.exact && hash == last)
 			return;
+		again = i < QUICK_RUNS && run->result.exact &&
+			choose_watches(run);
+		if (again && comes_by_again(run))
+			return;
+		/* The one before the next is this one, if there is no other. */
+		was_last = !again;
 		last = hash;
 		keep_longest(run, &longest);
 	}
@@ -601,23 +531,23 @@ static unsigned long find_jump(const struct run *run, unsigned long n)
 }
 
 /* Lets it run to point @i. Returns false if it could not, and has not moved. */
-static bool jump(struct run *run, unsigned long i, enum stop *ret)
+static bool jump(struct run *run, unsigned long i, enum mpt_stop *ret)
 {
 	const struct mpt_point *p = &run->points.at[i];
 
 	if (!run->may_count)
-		return run_to(run, p->pc, ret);
-	*ret = run_to_visit(run, p->pc, p->visit);
+		return mpt_victim_run_to(&run->v, p->pc, ret);
+	*ret = mpt_victim_run_to_visit(&run->v, p->pc, p->visit);
 	return true;
 }
 
 /* Moves a victim on from point @i to @n. Returns where it has stopped. */
 static unsigned long step_to(struct run *run, unsigned long i, unsigned long n,
-			     enum stop *stop)
+			     enum mpt_stop *stop)
 {
-	while (i < n && *stop == STOP_TRAP) {
-		*stop = advance(run, true, i);
-		if (*stop == STOP_TRAP)
+	while (i < n && *stop == MPT_STOP_TRAP) {
+		*stop = mpt_victim_advance(&run->v, true, i);
+		if (*stop == MPT_STOP_TRAP)
 			i++;
 	}
 	return i;
@@ -627,41 +557,49 @@ static unsigned long step_to(struct run *run, unsigned long i, unsigned long n,
  * One victim, killed after @n instructions. One that did not come by where it
  * was to be let run to, as it went another way than the dry run, stays for the
  * survivor to see; and another one is stepped all the way, if not too many steps
- * were made so already.
+ * were made so already. Whom it has woken may be just about to do something when it
+ * is killed, or has done all of it if that is @settled.
  */
-static void kill_at(struct run *run, unsigned long n)
+static void kill_at(struct run *run, unsigned long n, bool settled)
 {
+	const unsigned known = MPT_POINT_MATTERS | MPT_POINT_STIRRED;
 	const struct mpt_point *p = &run->points.at[n];
 	unsigned long i = find_jump(run, n);
-	enum stop stop = STOP_TRAP;
-	bool alone;
+	enum mpt_stop stop = MPT_STOP_TRAP;
+	bool ran;
 
-	start_victim(run, &alone);
-	set_ticks(true);
+	mpt_victim_start(&run->v);
+	if (run->result.exact &&
+	    (!find_others(run) ||
+	     mpt_others_count(run->v.t->others) != run->n_others))
+		run->is_certain = false;
+	mpt_victim_ticks(true);
 
 	if (i > 0 && !jump(run, i, &stop))
 		i = 0;
-	run->result.astray += stop != STOP_TRAP;
-	if (stop != STOP_TRAP && run->walk >= n) {
+	run->result.astray += stop != MPT_STOP_TRAP;
+	if (stop != MPT_STOP_TRAP && run->walk >= n) {
 		run->walk -= n;
-		run->result.asleep += stop == STOP_ASLEEP;
-		bury_victim(run, i, stop == STOP_END);
-		start_victim(run, NULL);
-		set_ticks(true);
-		stop = STOP_TRAP;
+		run->result.asleep += stop == MPT_STOP_ASLEEP;
+		bury_victim(run, i, stop == MPT_STOP_END);
+		mpt_victim_start(&run->v);
+		mpt_victim_ticks(true);
+		stop = MPT_STOP_TRAP;
 		i = 0;
 	}
 	i = step_to(run, i, n, &stop);
-	run->result.asleep += stop == STOP_ASLEEP;
-	if (!alone || ((p->bits & MPT_POINT_MATTERS) &&
-		       (i != n || (stop == STOP_TRAP && get_pc(run) != p->pc))))
+	run->result.asleep += stop == MPT_STOP_ASLEEP;
+	if ((p->bits & known) &&
+	    (i != n || (stop == MPT_STOP_TRAP && mpt_victim_pc(&run->v) != p->pc)))
 		run->is_certain = false;
-	bury_victim(run, i, stop == STOP_END);
+	if (settled && run->v.t->others != NULL)
+		mpt_others_settle(run->v.t->others, &ran);
+	bury_victim(run, i, stop == MPT_STOP_END);
 }
 
 static void choose_points(struct run *run)
 {
-	const struct mpt_stepper_opts *o = run->o;
+	const struct mpt_stepper_opts *o = run->v.o;
 	struct mpt_points_choice c = {
 		.every = o->every != 0 ? o->every : EVERY,
 		.budget = o->budget != 0 ? o->budget : BUDGET,
@@ -703,10 +641,13 @@ static void kill_at_points(struct run *run)
 			n++;
 			continue;
 		}
-		kill_at(run, n);
+		kill_at(run, n, false);
+		if (run->result.exact && n >= run->stirred &&
+		    (run->points.at[n].bits & MPT_POINT_MATTERS))
+			kill_at(run, n, true);
 		run->points.at[n].bits |= MPT_POINT_DONE;
 		if (!is_full() && run->result.exact && !run->is_certain) {
-			run->result.exact = false;
+			give_up_exactness(run, "a victim was unlike others");
 			choose_points(run);
 			n = 0;
 		}
@@ -716,7 +657,11 @@ static void kill_at_points(struct run *run)
 void mpt_stepper_run(struct mpt *t, const struct mpt_stepper_opts *o,
 		     struct mpt_stepper_result *ret)
 {
-	struct run run = { .t = t, .o = o };
+	struct watch watches[WATCHES];
+	struct run run = {
+		.v = { .t = t, .o = o },
+		.watches = watches,
+	};
 
 	make_dry_runs(&run);
 	choose_points(&run);
@@ -724,11 +669,13 @@ void mpt_stepper_run(struct mpt *t, const struct mpt_stepper_opts *o,
 
 	mpt_stepper_free(t);
 	print_message("# step %s: %lu instructions, %lu cases, %lu syscalls, "
-		      "%lu changes, %lu others%s, %lu asleep, %lu astray\n",
+		      "%lu changes, %lu others%s, %lu asleep, %lu astray%s%s\n",
 		      o->name, run.result.instructions, run.result.cases,
 		      run.result.syscalls, run.result.changes,
 		      run.result.others, run.result.exact ? "" : " known",
-		      run.result.asleep, run.result.astray);
+		      run.result.asleep, run.result.astray,
+		      run.result.exact ? "" : "; ",
+		      run.result.exact ? "" : run.why);
 	if (ret != NULL)
 		*ret = run.result;
 }

@@ -11,20 +11,22 @@
  * First a dry run counts the instructions, lets the victim finish, and notes
  * the points that matter most: both sides of each system call and of each
  * instruction that changed the shared memory, as .fingerprint sees it. If nobody
- * else is there, neither a process nor a thread, all the bytes that the victim
+ * else is there, or all others sleep (mpt_others.c), all the bytes that the victim
  * shares are compared after each step, and the list of its robust mutexes
  * (mpt_remains.c). Between two points that matter a kill then leaves the very same
  * behind wherever it comes, so one of them stands for all. Two dry runs in a row, of
- * three, must come by the same points, and so must the victims that are killed there.
+ * four, must come by the same points, and so must the victims that are killed there.
  *
  * The victim is killed at all points that matter. Of the others it is killed at
  * some chosen by mpt_seed(): at 50, if they were shown to make no difference, in
- * case that this victim does what the one of the dry run did not. If not, because
- * somebody else is there, not all can be seen, or victims are not alike, at the
- * first .every and at .budget more. They are thinned out evenly to .max_cases if that is set. MPT_STEP=full
- * kills at each instruction. Of one that repeats itself, the repetitions 1, 2, 4,
- * 8 ... are taken; and there of a loop that changes nothing that .fingerprint sees,
- * from the 17th round on, 32, 64 ....
+ * case that this victim does what the one of the dry run did not. Behind a system
+ * call that wakes others, two are killed at each point that matters: one at once, and
+ * one when they sleep again. If it was not shown, because others are awake, not all
+ * can be seen, or victims are not alike, it is killed at the first .every and at
+ * .budget more. They are thinned out evenly to .max_cases if that is set.
+ * MPT_STEP=full kills at each instruction. Of one that repeats itself, the
+ * repetitions 1, 2, 4, 8 ... are taken; and there of a loop that changes nothing that
+ * .fingerprint sees, from the 17th round on, 32, 64 ....
  *
  *	static void victim(void *arg)
  *	{
@@ -82,7 +84,7 @@
  * @in_text:     break in the text even if the processor can do without
  * @walks:       step all the way, without breakpoints
  * @chance:      what a victim does is not what the dry run did, even if nobody else
- *               is there: choose as if somebody were
+ *               is awake: choose as if somebody were
  * @exits:       the operation does not come to mpt_step_end(), it ends with the
  *               victim's exit, with whatever code
  */
@@ -108,7 +110,7 @@ struct mpt_stepper_opts {
 /*
  * @instructions: of the operation, in the dry run
  * @cases:        calls of the survivor, those after the dry runs included: one, or
- *                two or three if the first was exact; in a full run one
+ *                two to six if the first was exact; in a full run one
  * @syscalls:     instructions that were system calls, in the dry run
  * @changes:      instructions that changed the fingerprint
  * @others:       instructions that changed nothing in it, but something else that a
