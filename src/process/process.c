@@ -727,41 +727,6 @@ mproc_process_join(mproc_process *p, mproc_timeout timeout)
 	return mpr_process_wait(p, deadline, true);
 }
 
-int
-mproc_process_exit_info(mproc_process *p, struct mproc_exit *ret_exit)
-{
-	int r = mpr_process_check(p);
-
-	if (r < 0)
-		return r;
-	if (!ret_exit)
-		return mpr_fail(-EINVAL, "ret_exit is NULL");
-	if (!mpr_process_has_ended(p))
-		return -EAGAIN;
-	*ret_exit = p->exit;
-	return 0;
-}
-
-int
-mproc_process_exitcode(mproc_process *p, int *ret_code)
-{
-	struct mproc_exit exit;
-	int r = mpr_process_check(p);
-
-	if (r < 0)
-		return r;
-	if (!ret_code)
-		return mpr_fail(-EINVAL, "ret_code is NULL");
-	r = mproc_process_exit_info(p, &exit);
-	if (r < 0)
-		return r;
-	if (exit.code < 0 && exit.signal == 0)
-		return mpr_fail(-ENODATA, "process \"%s\" was reaped elsewhere "
-				"and left no exit code", p->name);
-	*ret_code = exit.signal ? -exit.signal : exit.code;
-	return 0;
-}
-
 bool
 mproc_process_is_alive(mproc_process *p)
 {
