@@ -3,7 +3,6 @@
  * The handle of a started process, in the process that started it.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +13,6 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "base/opts.h"
-#include "base/text.h"
 #include "ipc/pipe_holds.h"
 #include "ipc/queue_fd.h"
 #include "os/clock.h"
@@ -31,6 +29,7 @@
 #include "process/handle.h"
 #include "process/inline.h"
 #include "process/method.h"
+#include "process/name.h"
 #include "process/report.h"
 #include "process/setup.h"
 #include "process/spawn.h"
@@ -161,23 +160,6 @@ mpr_process_free(mproc_process *p)
 	free(p);
 }
 
-/* Not by printf(3), which needs so much of the stack that the next page of it has to
- * be copied after each fork. */
-static void
-make_name(mproc_process *p, const char *name)
-{
-	struct mpr_text text = { .to = p->name, .size = sizeof(p->name) - 1 };
-	struct mpr_process_page *page = atomic_load(&mpr_process_page);
-
-	if (name) {
-		mpr_text_add(&text, name);
-		return;
-	}
-	mpr_text_add(&text, "process-");
-	mpr_text_add_number(&text, (int64_t)atomic_fetch_add(&page->started, 1) +
-					   1);
-}
-
 static int
 make_handle(mproc_process **ret_p, const struct mproc_process_opts *o,
 	    bool service)
@@ -194,7 +176,7 @@ make_handle(mproc_process **ret_p, const struct mproc_process_opts *o,
 		.outlives = o->outlive_parent,
 		.service = service,
 	};
-	make_name(p, o->name);
+	mpr_name_make(p->name, o->name);
 	*ret_p = p;
 	return 0;
 }
