@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
-#include "os/generation.h"
 #include "pool/entries.h"
 #include "pool/map.h"
 
@@ -119,7 +118,7 @@ note_claim(const struct mpr_map_use *m, uint64_t next)
 
 /* The next chunk for share @s, which is the caller's and has none. */
 static bool
-claim(const struct mpr_map_use *m, unsigned s)
+claim(const struct mpr_worker *me, const struct mpr_map_use *m, unsigned s)
 {
 	/* seq_cst: the CAS says at once which chunk is whose. */
 	uint64_t next = atomic_load(&m->map->next), chunks;
@@ -129,6 +128,8 @@ claim(const struct mpr_map_use *m, unsigned s)
 		if (chunks >= m->n_chunks)
 			return false;
 		note_claim(m, next);
+		if (mpr_worker_is_copy(me))
+			return false;
 	} while (!cas(&m->map->next, &next,
 		      (chunks + 1) * MPR_MAP_CHUNK_UNIT | s));
 	note_claim(m, (chunks + 1) * MPR_MAP_CHUNK_UNIT | s);
@@ -220,7 +221,7 @@ enum chunk_end {
 	CHUNK_STOPPED, /* by fail_fast */
 	CHUNK_LEFT, /* the worker has done all that it may do */
 	CHUNK_LOST, /* overdue */
-	CHUNK_FORKED, /* this is a child of an item's */
+	CHUNK_FORKED, /* this is a copy of the worker */
 };
 
 /* Who waits for a map in a task goes on until there is none left. */
@@ -244,32 +245,37 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 	const uint64_t stop = left < end - item ? item + left : end;
 	/* The submitter has the same image, and the same addresses. */
 	uint64_t in = map->in + item * in_size;
-	uint64_t out = map->out + item * out_size;
+	uint64_t out = map->out + item * out_size, next;
 	void *ctx = mpr_map_address(map->ctx);
 	mproc_map_fn *fn = function_of(m->f);
 	int r;
 
 	do {
-		if (limited)
+		next = mpr_desk(item, MPR_DESK_HAS | MPR_DESK_BEGUN);
+		if (limited && !mpr_worker_is_copy(me))
 			/* Before the desk, by which the keeper looks at it. */
 			atomic_store(&share->started, mproc_now());
-		if (!move(share, &desk,
-			  mpr_desk(item, MPR_DESK_HAS | MPR_DESK_BEGUN), limited))
+		/* After all that can be done before. */
+		if (mpr_worker_is_copy(me))
+			return CHUNK_FORKED;
+		if (!move(share, &desk, next, limited))
 			return CHUNK_LOST;
 		r = fn(mpr_map_address(in), mpr_map_address(out), ctx);
-		if (mpr_unlikely(me->generation != mpr_generation()))
-			return CHUNK_FORKED;
-		if (mpr_unlikely(r < 0))
+		if (mpr_unlikely(r < 0) && !mpr_worker_is_copy(me))
 			fail(m, mpr_self_in(m->pool->arena), item, r);
 		in += in_size;
 		out += out_size;
 		item++;
 		if (fail_fast && item < end && atomic_load(&map->stopped)) {
+			if (mpr_worker_is_copy(me))
+				return CHUNK_FORKED;
 			mpr_worker_did(me, item - first);
 			return move(share, &desk, mpr_desk(item, MPR_DESK_HAS),
 				    limited) ? CHUNK_STOPPED : CHUNK_LOST;
 		}
 	} while (item < stop);
+	if (mpr_worker_is_copy(me))
+		return CHUNK_FORKED;
 	mpr_worker_did(me, item - first);
 	return move(share, &desk, mpr_desk(item, item < end ? MPR_DESK_HAS : 0),
 		    limited) ? CHUNK_DONE : CHUNK_LOST;
@@ -277,14 +283,15 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 
 /* QUEUED to RUNNING at us; returns its number, or -1. From then on the map stays. */
 static int
-take(const struct mpr_map_use *m, uint64_t id, unsigned worker)
+take(const struct mpr_worker *me, const struct mpr_map_use *m, uint64_t id)
 {
 	for (unsigned s = 0; s < m->n_shares; s++) {
 		uint64_t queued = share_word(id, MPR_FUTURE_QUEUED, 0);
 
 		if (atomic_load(&m->shares[s].word) == queued &&
+		    !mpr_worker_is_copy(me) &&
 		    cas(&m->shares[s].word, &queued,
-			share_word(id, MPR_FUTURE_RUNNING, worker)))
+			share_word(id, MPR_FUTURE_RUNNING, me->number)))
 			return (int)s;
 	}
 	return -1;
@@ -315,7 +322,7 @@ run_chunks(struct mpr_worker *me, const struct mpr_map_use *m, unsigned s,
 			return CHUNK_LEFT;
 		/* What is no item after that was scribbled. */
 		if (!is_item(m, atomic_load(&share->desk)) &&
-		    (!claim(m, s) || !is_item(m, atomic_load(&share->desk))))
+		    (!claim(me, m, s) || !is_item(m, atomic_load(&share->desk))))
 			break;
 		end = run_chunk(me, m, share, limited);
 	}
@@ -328,7 +335,7 @@ mpr_map_run(struct mpr_worker *me, const struct mpr_map_use *m, uint64_t id)
 	bool outermost = !me->depth;
 	struct mpr_self *self;
 	enum chunk_end end;
-	int s = take(m, id, me->number);
+	int s = take(me, m, id);
 	uint64_t word;
 
 	if (s < 0)
@@ -339,13 +346,15 @@ mpr_map_run(struct mpr_worker *me, const struct mpr_map_use *m, uint64_t id)
 			     mpr_arena_offset(m->pool->arena, m->f));
 	end = run_chunks(me, m, (unsigned)s,
 			 outermost && atomic_load(&m->pool->root->task_timeout));
-	if (end == CHUNK_FORKED)
+	if (end == CHUNK_FORKED || mpr_worker_is_copy(me))
 		return;
 	me->depth--;
 	if (outermost)
 		atomic_store(&me->record->lease, 0);
 	atomic_store(&m->shares[s].started, 0);
 	word = share_word(id, MPR_FUTURE_RUNNING, me->number);
+	if (mpr_worker_is_copy(me))
+		return;
 	/* seq_cst: of those that do this at the same time, the last one finds in
 	 * mpr_map_settle() that all have. What is left another one takes, by the
 	 * same hint. */

@@ -245,6 +245,8 @@ take(const struct mpr_worker *me, struct mproc_future *f, uint64_t id,
 	       mpr_future_state(word) == MPR_FUTURE_QUEUED) {
 		*ret_word = mpr_future_with(word, MPR_FUTURE_RUNNING,
 					    me->number);
+		if (mpr_worker_is_copy(me))
+			return false;
 		if (cas(&f->cell.word, &word, *ret_word))
 			return true;
 	}
@@ -274,13 +276,15 @@ mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 
 	/* Nor by a child that a signal handler has forked, and that has returned into the
 	 * worker's wait for something to do. */
-	if (!f || !self || me->generation != mpr_generation())
+	if (!f || !self || mpr_worker_is_copy(me))
 		return;
 	if (mpr_map_look_at(&me->use, f, &m)) {
 		mpr_map_run(me, &m, word);
 		return;
 	}
 	if (f->kind != MPR_FUTURE_TASK || !take(me, f, word, &word))
+		return;
+	if (mpr_worker_is_copy(me))
 		return;
 	/* Before the lease is told, by which the keeper looks at it. */
 	atomic_store(&f->started, mproc_now());
@@ -290,7 +294,7 @@ mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 		atomic_store(&me->record->lease, offset);
 	r = call(f, &out);
 	/* A child that the task has forked has nothing to complete. */
-	if (me->generation != mpr_generation())
+	if (mpr_worker_is_copy(me))
 		return;
 	if (!--me->depth)
 		atomic_store(&me->record->lease, 0);

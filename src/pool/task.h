@@ -7,6 +7,7 @@
 #ifndef MPR_POOL_TASK_H
 #define MPR_POOL_TASK_H
 
+#include "os/generation.h"
 #include "pool/pool_shm.h"
 
 /* As a worker sees itself, in its own memory. */
@@ -21,6 +22,16 @@ struct mpr_worker {
 	uint64_t did;
 	bool revoked; /* a task was not ours any more: we are to end */
 };
+
+/* Whether this is a child of its that a signal handler has forked, and that has returned
+ * into what the worker was doing. That is not the child's: whoever changes something
+ * shared for the worker asks this right before, and before it runs something. */
+static inline bool
+mpr_worker_is_copy(const struct mpr_worker *me)
+{
+	return mpr_unlikely(!mpr_generation_is(me->generation)) &&
+	       me->generation != mpr_generation();
+}
 
 /* How many it may still do. */
 static inline uint64_t
