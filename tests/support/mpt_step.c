@@ -40,7 +40,7 @@ enum {
 	SAMPLE = 50,
 	STIRS = 100,		/* who runs more often does not sleep */
 	DRY_RUNS = 4,
-	QUICK_RUNS = 2,		/* behind so many of them is a quick one */
+	QUICK_RUNS = 1,		/* behind so many of them is a quick one */
 	WATCHES = 1024,
 	QUICK_CASES = 64,
 	WALK = 100000,		/* steps, after victims that went astray */
