@@ -252,6 +252,8 @@ bench)
 	at_once=$((at_once + 1))
 	build asan "$asan_suites" $asan_options && run asan $asan_suites
 	at_once=$((at_once - 1))
+	# Its tests are those of a list.
+	excluded=
 	build tsan tsan $tsan_options && {
 		without_aslr=$(tsan_without_aslr)
 		run tsan tsan
