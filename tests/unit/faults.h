@@ -26,6 +26,7 @@ struct board {
 		unsigned mappings;
 		bool arena;
 	} expected;
+	_Atomic uint64_t usual_hits[MPR_FAULTS]; /* without a fault */
 	_Atomic uint64_t hits;
 	_Atomic uint64_t child_hits; /* of this point, which includes ours */
 	enum mpr_fault_point point;
@@ -39,6 +40,7 @@ struct board {
 struct use {
 	const char *name;
 	int (*fn)(struct mpt *t);
+	bool forks; /* what its children reach is not seen */
 };
 
 /* Shared ones. */
@@ -149,7 +151,13 @@ use_without_fault(struct mpt *t, void *arg)
 	const struct trial *trial = arg;
 	struct board *b = mpt_scratch(t);
 
+	/* Calls are only counted while one is to fail. */
+	mpt_check_int(t, mpr_fault_set("malloc:1000000"), 0);
 	mpt_check_int(t, trial->use->fn(t), 0);
+	mpr_fault_set(NULL);
+	for (int point = 0; point < MPR_FAULTS; point++)
+		b->usual_hits[point] =
+			mpr_fault_hits((enum mpr_fault_point)point);
 	mpt_check_int(t, trial->use->fn(t), 0);
 	measure(&b->expected);
 	return 0;
@@ -171,13 +179,16 @@ try_it(struct mpt *t, const struct use *use, const char *spec, int point,
 	mpt_expect_exit(t, mpt_spawn(t, role, use_with_fault, &trial), 0);
 }
 
-/* The nth call of @point fails, for each n. */
+/* The nth call of @point fails, for each n. Where nothing comes to it, the use is the
+ * one without a fault. */
 static inline void
 sweep(struct mpt *t, const struct use *use, enum mpr_fault_point point)
 {
 	struct board *b = mpt_scratch(t);
 	char spec[64];
 
+	if (!use->forks && !b->usual_hits[point])
+		return;
 	for (unsigned n = 1;; n++) {
 		snprintf(spec, sizeof(spec), "%s:%u", mpr_fault_name(point), n);
 		try_it(t, use, spec, (int)point, n);

@@ -594,18 +594,25 @@ use_options(struct mpt *t)
 }
 
 static const struct use uses[] = {
-	{ "heap", use_heap },	      { "queue", use_queue },
-	{ "threads", use_threads },   { "process", use_process },
-	{ "signals", use_signals },   { "recovery", use_recovery },
-	{ "exit", use_exit },	      { "group", use_group },
-	{ "failing group", use_failing_group },
-	{ "supervisor", use_supervisor },
-	{ "stopping supervisor", use_stopping_supervisor },
-	{ "options", use_options },   { "large lane", use_large_lane },
-	{ "descriptor", use_descriptor },
-	{ "named arena", use_named_arena }, { "segment", use_segment },
-	{ "values", use_values },     { "sockets", use_sockets },
-	{ "wait", use_wait },
+	{ "heap", use_heap, false },
+	{ "queue", use_queue, false },
+	{ "threads", use_threads, false },
+	{ "process", use_process, true },
+	{ "signals", use_signals, true },
+	{ "recovery", use_recovery, true },
+	{ "exit", use_exit, false },
+	{ "group", use_group, true },
+	{ "failing group", use_failing_group, true },
+	{ "supervisor", use_supervisor, true },
+	{ "stopping supervisor", use_stopping_supervisor, true },
+	{ "options", use_options, true },
+	{ "large lane", use_large_lane, false },
+	{ "descriptor", use_descriptor, false },
+	{ "named arena", use_named_arena, false },
+	{ "segment", use_segment, false },
+	{ "values", use_values, false },
+	{ "sockets", use_sockets, false },
+	{ "wait", use_wait, false },
 };
 
 static const struct use *

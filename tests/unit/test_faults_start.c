@@ -159,10 +159,11 @@ use_faulty_server(struct mpt *t)
 	return r;
 }
 
-static const struct use spawn = { "spawn", use_spawn };
-static const struct use forkserver = { "forkserver", use_forkserver };
-static const struct use faulty_image = { "faulty image", use_faulty_image };
-static const struct use faulty_server = { "faulty server", use_faulty_server };
+static const struct use spawn = { "spawn", use_spawn, true };
+static const struct use forkserver = { "forkserver", use_forkserver, true };
+static const struct use faulty_image = { "faulty image", use_faulty_image, true };
+static const struct use faulty_server = { "faulty server", use_faulty_server,
+					 true };
 
 static void
 a_start_by_spawn_fails_cleanly(void **state)
