@@ -132,7 +132,7 @@ def several_paths():
 def real_tree():
     """A part of /usr/include, or in a full run all of it."""
     paths, size = [], 0
-    limit = {'quick': 4, 'normal': 12, 'full': 1 << 20}[LEVEL] * MIB
+    limit = {'quick': 4, 'normal': 6, 'full': 1 << 20}[LEVEL] * MIB
     for path in sorted(os.listdir('/usr/include')):
         path = os.path.join('/usr/include', path)
         more = sum(os.lstat(os.path.join(folder, name)).st_size
@@ -150,8 +150,10 @@ def real_tree():
 def default_path():
     """Without a path it is /usr/include."""
     output, _ = wordcount('--top', '3')
-    equal(output, wordcount('--top', '3', '/usr/include')[0])
     check(output.count(b'\n') == 3)
+    # It may be large.
+    if LEVEL != 'quick':
+        equal(output, wordcount('--top', '3', '/usr/include')[0])
 
 
 def pieces_of_any_size():

@@ -252,7 +252,7 @@ def chaos_for_a_while():
     needs many messages."""
     text = b' '.join(b'distinct%d' % n for n in range(400000))
     write(b'text', text)
-    sparse('zeros', (512 if LEVEL == 'quick' else 2048) * MIB)
+    sparse('zeros', (2048 if LEVEL == 'full' else 512) * MIB)
     ways = (['-j', '4'], ['-j', '1'], ['-j', '2', '--batch', '8000000'])
     for args in ways[:1 if LEVEL == 'quick' else None]:
         output, errors = wordcount('--chaos', *args, 'zeros', 'text')

@@ -25,7 +25,7 @@ int main(void)
 
 STEPS = (
     # No installed libmproc may stand in for the subproject.
-    ['meson', 'setup', 'build', '-Doptimization=0',
+    ['meson', 'setup', 'build', '-Doptimization=0', '-Ddebug=false',
      '--force-fallback-for=libmproc'],
     ['ninja', '-C', 'build'],
     ['build/user'],
