@@ -43,8 +43,9 @@ without_aslr=
 wrapped=
 # Multiplies meson's time limits for tests.
 patience=1
-# Many tests wait for time to pass, so one more than there are CPUs.
-at_once=$(($(getconf _NPROCESSORS_ONLN) + 1))
+# Many tests wait for time to pass, so there are more of them than CPUs.
+usual=$(($(getconf _NPROCESSORS_ONLN) + 2))
+at_once=$usual
 
 # configure BUILD [OPTION...]: make or renew build/BUILD.
 configure()
@@ -181,41 +182,49 @@ bench)
 	[ $mode = normal ] || lines=-Ddebug=true
 	built=
 	build gcc all $lines -Dparking=futex && built=yes
-	# What is public is compiled by clang, and run by the others.
-	clang_suites='unit api examples'
+	# What is public is compiled by clang, and run by the others; and what
+	# it compiles sleeps on semaphores, so that two things are looked at in
+	# one build.
+	clang_suites='unit api parking examples'
 	# For its warnings above all, so the time goes into other builds.
-	clang_options="-Doptimization=1 $lines"
+	clang_options="-Dparking=semaphore -Doptimization=1 $lines"
 	asan_suites='unit api hostile examples'
 	# Sanitizers look at what optimization leaves, and take half the time
-	# to compile.
-	asan_options="-Db_sanitize=address,undefined -Doptimization=1 $lines"
+	# to compile. Here all of api sleeps on semaphores.
+	asan_options="-Db_sanitize=address,undefined -Dparking=semaphore"
+	asan_options="$asan_options -Doptimization=1 $lines"
 	tsan_options="-Db_sanitize=thread -Doptimization=1 $lines"
 	build_ahead
+	# All schedules of all of it would take two minutes: of four parts of the
+	# explorer one goes deep each day.
+	today=$(($(date +%s) / 86400 % 4))
+	deep=
+	shallow=
+	for part in 0 1 2 3; do
+		if [ $mode = full ] || [ $part = $today ]; then
+			deep="$deep turn$part"
+		else
+			shallow="$shallow turn$part"
+		fi
+	done
 	[ -z "$built" ] || {
-		run gcc unit api step chaos hostile examples meta
-		# All schedules of all of it would take two minutes: of two
-		# halves of the explorer one goes deep each day.
-		today=$(($(date +%s) / 86400 % 2))
-		for part in 0 1; do
-			[ $mode = full ] || [ $part = $today ] ||
-				export MPT_LEVEL=quick
-			run gcc turn$part
-			export MPT_LEVEL=$mode
-		done
+		run gcc unit api step hostile examples meta $deep
+		# Eight processes each, most of which work all the time.
+		at_once=$((usual - 2))
+		[ $mode = normal ] || at_once=1
+		run gcc chaos
 	}
 
 	# The other builds look for what the first cannot show. There the short
-	# forms of long tests do.
+	# forms of long tests do. They wait more than they work.
 	[ $mode = full ] || export MPT_LEVEL=quick MPT_STEP=quick
-	at_once=$((at_once + 1))
-	[ -z "$built" ] || run gcc fallback
+	at_once=$((usual + 1))
 	[ $mode = full ] || excluded='--no-suite slow_method'
-	[ -z "$built" ] || run gcc method
-	at_once=$((at_once - 1))
+	[ -z "$built" ] || run gcc fallback method $shallow
 	excluded=
 	compiler=clang
-	again=unit
-	[ $mode = normal ] || again='unit api'
+	again='unit parking'
+	[ $mode = normal ] || again='unit api step chaos hostile examples'
 	build clang "$clang_suites" $clang_options && run clang $again
 	compiler=gcc
 	if [ $mode = full ]; then
@@ -235,23 +244,12 @@ bench)
 		patience=$((patience / 4))
 		unset MPT_ARENA MPT_WITHOUT MPT_SLOW
 	}
-	[ -z "$built" ] || {
-		# One source is another: the same build becomes that one.
-		echo "gcc: -Dparking=semaphore"
-		suites='unit api step chaos hostile'
-		[ $mode = normal ] || suites="$suites examples"
-		# Nobody sleeps there.
-		[ $mode = full ] || excluded='--no-suite still'
-		build gcc "$suites" $lines -Dparking=semaphore &&
-			run gcc $suites
-	}
 
 	patience=$((patience * 4))
 	export MPT_SLOW=4
 	excluded='--no-suite unsanitized'
-	at_once=$((at_once + 1))
 	build asan "$asan_suites" $asan_options && run asan $asan_suites
-	at_once=$((at_once - 1))
+	at_once=$usual
 	# Its tests are those of a list.
 	excluded=
 	build tsan tsan $tsan_options && {

@@ -532,7 +532,7 @@ chaos_run(struct mpt *t, const struct chaos_plan *plan)
 	int crowd = -1;
 
 	assert_in_range(run.kills, 1, CHAOS_KILLS_MAX);
-	mpt_watchdog(t, chaos_by_level(60, 60, 600));
+	mpt_watchdog(t, chaos_by_level(60, 120, 600));
 	mpt_rand_init(&run.rand, mpt_seed());
 	if (crowded) {
 		assert_int_equal(mproc_event_create(&run.c->morning), 0);
