@@ -82,42 +82,34 @@ mpr_copy_out(unsigned char *to, const unsigned char *shared, size_t len)
 
 #else
 
-/* Both ends of 16 to 32 bytes, which may overlap. */
-static inline void
-mpr_copy_ends(unsigned char *to, const unsigned char *from, size_t len)
-{
-	memcpy(to, from, 16);
-	memcpy(to + len - 16, from + len - 16, 16);
-}
-
 /* A short message costs less than the call of memcpy() does, with all that has
- * to be saved around it. */
+ * to be saved around it. What is copied from either end may overlap. */
 static inline void
 mpr_copy(unsigned char *to, const unsigned char *from, size_t len)
 {
 	if (len > MPR_COPY_SHORT) {
 		mpr_copy_long(to, from, len);
-	} else if (len >= 16) {
-		if (len > 32) {
-			if (len > 64) {
-				memcpy(to + 16, from + 16, 16);
-				memcpy(to + 32, from + 32, 16);
-				memcpy(to + len - 64, from + len - 64, 16);
-				memcpy(to + len - 48, from + len - 48, 16);
-				memcpy(to + 48, from + 48, 16);
-				memcpy(to + len - 32, from + len - 32, 16);
-			} else {
-				memcpy(to + 16, from + 16, 16);
-				memcpy(to + len - 32, from + len - 32, 16);
-			}
-		}
-		mpr_copy_ends(to, from, len);
+	} else if (len > 64) {
+		memcpy(to, from, 32);
+		memcpy(to + 32, from + 32, 32);
+		memcpy(to + len - 64, from + len - 64, 32);
+		memcpy(to + len - 32, from + len - 32, 32);
+	} else if (len > 32) {
+		memcpy(to, from, 32);
+		memcpy(to + len - 32, from + len - 32, 32);
+	} else if (len > 16) {
+		memcpy(to, from, 16);
+		memcpy(to + len - 16, from + len - 16, 16);
 	} else if (len >= 8) {
 		memcpy(to, from, 8);
 		memcpy(to + len - 8, from + len - 8, 8);
-	} else {
-		for (; len; len--)
-			*to++ = *from++;
+	} else if (len >= 4) {
+		memcpy(to, from, 4);
+		memcpy(to + len - 4, from + len - 4, 4);
+	} else if (len) {
+		to[0] = from[0];
+		to[len / 2] = from[len / 2];
+		to[len - 1] = from[len - 1];
 	}
 }
 
