@@ -11,7 +11,11 @@
 #include "ipc/socket_end.h"
 #include "os/task.h"
 
-MPR_THREAD_LOCAL struct mpr_pipe_view *mpr_pipe_views;
+/* Of a thread that has used no pipe yet: so the frequent send and receive need not ask
+ * whether there are any. Nobody writes to it. */
+static struct mpr_pipe_view none[MPR_PIPE_VIEWS];
+
+MPR_THREAD_LOCAL struct mpr_pipe_view *mpr_pipe_views = none;
 
 /* It is another end's, or none any more. */
 static void
@@ -27,12 +31,12 @@ void
 mpr_pipes_leave(const mproc_arena *a)
 {
 	/* There are pipes in the default one only. */
-	if (a != mpr_arena_peek() || !mpr_pipe_views)
+	if (a != mpr_arena_peek() || mpr_pipe_views == none)
 		return;
 	for (int i = 0; i < MPR_PIPE_VIEWS; i++)
 		forget(&mpr_pipe_views[i]);
 	free(mpr_pipe_views);
-	mpr_pipe_views = NULL;
+	mpr_pipe_views = none;
 }
 
 /* The calling thread takes part in the arena, so that the table is freed as it
@@ -40,6 +44,7 @@ mpr_pipes_leave(const mproc_arena *a)
 static MPR_NOINLINE int
 add_views(void)
 {
+	struct mpr_pipe_view *views;
 	struct mpr_self *self;
 	mproc_arena *a;
 	int r = mpr_arena_get(&a);
@@ -48,9 +53,11 @@ add_views(void)
 		r = mpr_self(a, &self);
 	if (r < 0)
 		return r;
-	mpr_pipe_views = mpr_zalloc(MPR_PIPE_VIEWS * sizeof(*mpr_pipe_views));
-	return mpr_pipe_views ? 0 :
-				mpr_fail(-ENOMEM, "no memory for connections");
+	views = mpr_zalloc(MPR_PIPE_VIEWS * sizeof(*views));
+	if (!views)
+		return mpr_fail(-ENOMEM, "no memory for connections");
+	mpr_pipe_views = views;
+	return 0;
 }
 
 int
@@ -152,7 +159,7 @@ find(const mproc_conn *c, struct mpr_pipe_view **ret_v)
 	int r;
 
 	*ret_v = NULL;
-	if (!mpr_pipe_views) {
+	if (mpr_pipe_views == none) {
 		/* Not for what is no connection. */
 		r = mpr_pipe_of(c, &a, &pipe, &side);
 		if (r == 0)
@@ -190,7 +197,7 @@ mpr_pipe_view_get(const mproc_conn *c, struct mpr_pipe_view **ret_v)
 {
 	struct mpr_pipe_view *v;
 
-	if (mpr_likely(mpr_pipe_views && c)) {
+	if (mpr_likely(c != NULL)) {
 		v = mpr_pipe_view_place(c);
 		if (mpr_likely(v->c == c && mpr_generation_is(v->generation) &&
 			       is_current(v))) {

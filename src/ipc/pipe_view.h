@@ -56,7 +56,7 @@ static_assert(sizeof(struct mpr_pipe_view) == sizeof(mproc_conn), "fast places")
 /* Ends lie 128 bytes apart. Their table is no thread-local variable itself: there
  * is little room for those in programs that load this library later. */
 #define MPR_PIPE_VIEWS 8
-extern MPR_THREAD_LOCAL struct mpr_pipe_view *mpr_pipe_views; /* or NULL */
+extern MPR_THREAD_LOCAL struct mpr_pipe_view *mpr_pipe_views; /* never NULL */
 
 /* Where the view of @c is, if there is one. */
 static inline struct mpr_pipe_view *
@@ -88,8 +88,6 @@ mpr_pipe_view_at_hand(const mproc_conn *c, int direction)
 	const struct mpr_attachment *at;
 	struct mpr_pipe_view *v;
 
-	if (mpr_unlikely(!mpr_pipe_views))
-		return NULL;
 	v = mpr_pipe_view_place(c);
 	at = v->at[direction];
 	/* Of NULL there is no view with an attachment. */
