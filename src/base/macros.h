@@ -12,6 +12,13 @@
 #define mpr_likely(x) __builtin_expect(!!(x), 1)
 #define mpr_unlikely(x) __builtin_expect(!!(x), 0)
 
+/* For the compiler: @x is true. */
+#define mpr_assume(x)                            \
+	do {                                     \
+		if (!(x))                        \
+			__builtin_unreachable(); \
+	} while (0)
+
 #define MPR_PRINTF(text, first) \
 	__attribute__((__format__(__printf__, text, first)))
 #define MPR_NOINLINE __attribute__((noinline))
@@ -76,6 +83,20 @@ mpr_prefetch_to_write(const void *p)
 #else
 	__builtin_prefetch(p, 1);
 #endif
+}
+
+/* The same for eight lines from @p on. */
+static inline void
+mpr_prefetch_8_to_write(const unsigned char *p)
+{
+	mpr_prefetch_to_write(p);
+	mpr_prefetch_to_write(p + 1 * MPR_LINE);
+	mpr_prefetch_to_write(p + 2 * MPR_LINE);
+	mpr_prefetch_to_write(p + 3 * MPR_LINE);
+	mpr_prefetch_to_write(p + 4 * MPR_LINE);
+	mpr_prefetch_to_write(p + 5 * MPR_LINE);
+	mpr_prefetch_to_write(p + 6 * MPR_LINE);
+	mpr_prefetch_to_write(p + 7 * MPR_LINE);
 }
 
 /* @unit is a power of two. */

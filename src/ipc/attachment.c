@@ -12,6 +12,7 @@
 #include "ipc/queue_keep.h"
 #include "ipc/turns.h"
 #include "os/thread.h"
+#include "ring/access.h"
 
 #define PATIENCE_START 8
 
@@ -332,7 +333,8 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	if (!at->keeps && !at->max_items && !at->ordered)
 		at->lane_limit = lane_limit(at->capacity, at->max_message,
 					    at->single_consumer);
-	at->quantum = MPR_QUANTUM;
+	at->short_limit = at->lane_limit <= MPR_COPY_SHORT ?
+				  at->lane_limit : MPR_COPY_SHORT + 1;
 	at->patience = PATIENCE_START;
 	at->polls = true;
 	mpr_pipe_attach(at);
@@ -522,6 +524,8 @@ mpr_attachment_add_producer(struct mpr_attachment *at)
 		r = append(at, mine, &lane);
 	if (!bad && r == 0) {
 		r = mpr_producer_begin(&at->producer, lane, at->capacity);
+		if (r == 0 && at->lane_limit)
+			at->producer.longest = at->lane_limit - 1;
 		if (r == 0) {
 			mpr_producer_restrict(&at->producer);
 			r = mpr_attachment_back(at);
@@ -561,6 +565,7 @@ take_role(struct mpr_attachment *at)
 	at->role = role;
 	/* Heads that we saw before may have been moved by the last one. */
 	at->n_consumers = 0;
+	at->quantum = 0;
 	at->cursor = 0;
 	at->ahead = 0;
 	return 0;
@@ -595,6 +600,8 @@ add_consumer(struct mpr_attachment *at, struct mpr_lane *lane)
 		at->consumers = more;
 		at->room = room;
 	}
+	if (!at->n_consumers)
+		at->quantum = MPR_QUANTUM;
 	mpr_consumer_begin(&at->consumers[at->n_consumers++], lane,
 			   at->capacity);
 	return 0;

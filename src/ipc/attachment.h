@@ -35,6 +35,7 @@ struct mpr_attachment {
 	size_t capacity;
 	size_t max_message;
 	size_t lane_limit; /* messages of so many bytes lie in blocks */
+	size_t short_limit; /* and of so many are not short, or do so */
 	uint64_t max_items;
 	bool single_consumer;
 	bool keeps;	   /* what it takes, until it is done */

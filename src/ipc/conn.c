@@ -50,16 +50,20 @@ mproc_conn_send(mproc_conn *c, const void *buf, size_t len,
 {
 	struct mpr_pipe_view *v = mpr_pipe_view_at_hand(c, MPR_PIPE_OUT);
 	struct mpr_attachment *at;
+	struct mpr_lane *lane;
+	uint64_t tail;
 
 	if (mpr_unlikely(!v || !mpr_pipe_view_has_peer(v)))
 		return send_whole(c, buf, len, timeout);
 	at = v->at[MPR_PIPE_OUT];
 	if (mpr_unlikely(!mpr_put_is_frequent(at, buf, len)))
 		return send_whole(c, buf, len, timeout);
-	mpr_put_announce(at);
+	lane = at->producer.lane;
+	tail = at->producer.tail;
+	mpr_put_announce(lane);
 	if (mpr_unlikely(!mpr_pipe_view_holds(v) || mpr_put_is_closed(at)))
 		return send_anew(at, c, buf, len, timeout);
-	return mpr_put_frequent(at, buf, len);
+	return mpr_put_frequent(at, lane, tail, buf, len);
 }
 
 int
@@ -93,14 +97,15 @@ mproc_conn_recv(mproc_conn *c, void *buf, size_t size, size_t *ret_len,
 	struct mpr_lane *lane;
 	size_t len;
 
-	if (mpr_unlikely(!v || !mpr_pipe_view_holds(v)))
+	if (mpr_unlikely(!v))
 		return recv_whole(c, buf, size, ret_len, timeout);
 	at = v->at[MPR_PIPE_IN];
-	if (mpr_unlikely(!mpr_get_is_frequent(at, buf, size)))
+	if (mpr_unlikely(!mpr_pipe_view_holds(v) ||
+			 !mpr_get_is_frequent(at, buf, size)))
 		return recv_whole(c, buf, size, ret_len, timeout);
 	from = &at->consumers[at->cursor];
 	lane = from->lane;
-	if (mpr_unlikely(mpr_get_claim(from, buf, size, &len) < 0))
+	if (mpr_unlikely(mpr_get_claim(from, lane, buf, size, &len) < 0))
 		return recv_whole(c, buf, size, ret_len, timeout);
 	if (ret_len)
 		*ret_len = len;

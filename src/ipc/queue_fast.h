@@ -29,8 +29,7 @@ int mpr_get_wake(const struct mpr_attachment *at, struct mpr_lane *lane);
 static inline bool
 mpr_put_is_frequent(const struct mpr_attachment *at, const void *msg, size_t len)
 {
-	return mpr_likely(len <= MPR_COPY_SHORT && (msg || !len) &&
-			  len < at->lane_limit &&
+	return mpr_likely(len < at->short_limit && (msg || !len) &&
 			  /* There is none without a lane. */
 			  mpr_producer_has_room(&at->producer, len));
 }
@@ -38,22 +37,21 @@ mpr_put_is_frequent(const struct mpr_attachment *at, const void *msg, size_t len
 /* It begins as mpr_put_enter(), for light fences; whether the queue is closed is asked
  * next. Whoever goes on elsewhere ends it there. */
 static inline void
-mpr_put_announce(const struct mpr_attachment *at)
+mpr_put_announce(struct mpr_lane *lane)
 {
-	atomic_store_explicit(&at->producer.lane->busy, 1,
-			      memory_order_relaxed);
+	atomic_store_explicit(&lane->busy, 1, memory_order_relaxed);
 	mpr_fence_none();
 }
 
-/* The rest of it. Returns 0. */
+/* The rest of it; @lane and @tail are the producer's. Returns 0. */
 static inline int
-mpr_put_frequent(struct mpr_attachment *at, const void *msg, size_t len)
+mpr_put_frequent(struct mpr_attachment *at, struct mpr_lane *lane, uint64_t tail,
+		 const void *msg, size_t len)
 {
-	struct mpr_producer *p = &at->producer;
-
-	mpr_producer_write(p, msg, len);
+	mpr_assume(len <= MPR_COPY_SHORT);
+	mpr_producer_write(&at->producer, lane, tail, msg, len);
 	/* As in mpr_put_leave(). */
-	atomic_store_explicit(&p->lane->busy, 0, memory_order_release);
+	atomic_store_explicit(&lane->busy, 0, memory_order_release);
 	mpr_fence_none();
 	mpr_thread_puts++;
 	if (mpr_unlikely(mpr_put_is_watched(at->q)))
@@ -71,19 +69,23 @@ mpr_get_is_frequent(const struct mpr_attachment *at, const void *buf, size_t siz
 			  atomic_load_explicit(&at->q->state,
 					       memory_order_relaxed) ==
 				  at->open &&
-			  (buf || !size) && at->cursor < at->n_consumers &&
+			  (buf || !size) &&
+			  /* There is none without a lane. */
 			  at->quantum > 1);
 }
 
 /* Takes it, for one of several consumers. Returns 0, or as mpr_consumer_claim(). */
 static inline int
-mpr_get_claim(struct mpr_consumer *c, void *buf, size_t size, size_t *ret_len)
+mpr_get_claim(struct mpr_consumer *c, struct mpr_lane *lane, void *buf,
+	      size_t size, size_t *ret_len)
 {
-	uint64_t head = mpr_load(&c->lane->head, memory_order_acquire);
+	uint64_t head = mpr_load(&lane->head, memory_order_acquire);
 
-	return mpr_likely((int64_t)(head - c->tail_seen) < 0) ?
-		       mpr_consumer_claim(c, head, buf, size, ret_len,
-					  MPR_COPY_SHORT) : -EAGAIN;
+	/* Nobody else has taken any, mostly, and we are where we were. */
+	if (mpr_unlikely(head != c->head) &&
+	    !mpr_consumer_aim(c, head, c->tail_seen))
+		return -EAGAIN;
+	return mpr_consumer_claim(c, lane, buf, size, ret_len, MPR_COPY_SHORT);
 }
 
 /* After it was taken. Returns 0. */

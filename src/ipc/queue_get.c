@@ -468,13 +468,14 @@ get_shared(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
 	   mproc_timeout timeout)
 {
 	struct mpr_consumer *c = &at->consumers[at->cursor];
+	struct mpr_lane *lane = c->lane;
 	size_t len;
 
-	if (mpr_unlikely(mpr_get_claim(c, buf, size, &len) < 0))
+	if (mpr_unlikely(mpr_get_claim(c, lane, buf, size, &len) < 0))
 		return get(at->q, buf, size, ret_len, timeout);
 	if (ret_len)
 		*ret_len = len;
-	return mpr_get_taken(at, c->lane);
+	return mpr_get_taken(at, lane);
 }
 
 int

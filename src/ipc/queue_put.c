@@ -491,13 +491,17 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
 		mproc_timeout timeout)
 {
 	struct mpr_attachment *at = mpr_attachment_at_hand(q);
+	struct mpr_lane *lane;
+	uint64_t tail;
 
 	if (mpr_unlikely(!at || !mpr_put_is_frequent(at, msg, len)))
 		return mpr_put(q, msg, len, timeout);
-	mpr_put_announce(at);
+	lane = at->producer.lane;
+	tail = at->producer.tail;
+	mpr_put_announce(lane);
 	if (mpr_unlikely(mpr_put_is_closed(at)))
 		return mpr_put(q, msg, len, timeout);
-	return mpr_put_frequent(at, msg, len);
+	return mpr_put_frequent(at, lane, tail, msg, len);
 }
 
 /* Adds up the parts of a message; SIZE_MAX if that is too little to say how
@@ -549,22 +553,6 @@ mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
 	return r;
 }
 
-/* How many of the messages can be put with one store, up to the first that lies
- * in a block or can never be put. */
-static int
-sound(const struct mpr_attachment *at, const struct iovec *msgs, int n)
-{
-	int most = (int)(at->capacity / MPR_FRAME_ALIGN);
-	int i = 1; /* the first has been looked at */
-
-	if (n > most)
-		n = most;
-	while (i < n && !is_long(at, msgs[i].iov_len) &&
-	       (msgs[i].iov_base || !msgs[i].iov_len))
-		i++;
-	return i;
-}
-
 int
 mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
 		     mproc_timeout timeout)
@@ -584,7 +572,7 @@ mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
 		r = put_long(at, msgs, 1, msgs[0].iov_len, timeout);
 		return r < 0 ? r : 1;
 	}
-	n = sound(at, msgs, n);
+	/* Up to the first that lies in a block, or can never be put. */
 	r = try_put_many(at, msgs, n);
 	if (mpr_unlikely(r < 0))
 		r = put_slowly(at, r, &(struct load){

@@ -35,7 +35,8 @@ enum mpr_frame_kind {
 static inline uint64_t
 mpr_frame(enum mpr_frame_kind kind, size_t len, uint32_t sequence)
 {
-	return (uint64_t)sequence << 32 | (uint64_t)len << 2 | (uint64_t)kind;
+	/* A sum is fewer instructions, and no field reaches into the next one. */
+	return ((uint64_t)sequence << 32) + ((uint64_t)len << 2) + (uint64_t)kind;
 }
 
 static inline unsigned

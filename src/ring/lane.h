@@ -95,8 +95,10 @@ struct mpr_producer {
 	size_t capacity;    /* of buffer, a power of two */
 	uint64_t tail;	    /* what we published last */
 	uint64_t end;	    /* how far we may write, for all we know */
+	uint64_t straight;  /* the same without padding; mpr_producer_aim() */
 	uint64_t count;
 	uint64_t claimed; /* see mpr_producer_claim() */
+	size_t longest;	  /* of a batch; what the lane takes, or less */
 	/* See mpr_producer_restrict(). */
 	uint64_t first;
 	uint64_t memory;
@@ -113,17 +115,24 @@ struct mpr_consumer {
 	size_t capacity;
 	uint64_t head; /* the real one, or, of several, what it was last */
 	uint64_t tail_seen; /* tail, as we saw it last: never above the real */
+	uint64_t straight; /* how far frames can go; mpr_consumer_aim() */
 
-	/* The last message: the low half of its header, and what that says.
-	 * Where the next one is like it, its place does not have to wait until
-	 * its header is loaded and taken apart (lane_fast.h). */
-	uint32_t like;
+	/* The last short message: the low half of its header. Where the next one
+	 * is like it, its place does not have to wait until its header is loaded
+	 * and taken apart (lane_fast.h). */
+	uint64_t like; /* or MPR_LIKE_NONE */
+	/* What the last header said, short or not. */
 	uint32_t like_len;
-	size_t like_size;
+	uint32_t like_size; /* of the frame */
 
 	size_t reference_size; /* after -EREMOTE: of the frame at head */
-	uint64_t pad0; /* a power of two: they lie in arrays */
 };
+
+#define MPR_LIKE_NONE UINT64_MAX /* half a header is less */
+
+/* A power of two: they lie in arrays. */
+static_assert(sizeof(struct mpr_consumer) == 64 || sizeof(size_t) != 8,
+	      "fast places");
 
 /* What a frame says of a message that lies elsewhere: which object holds it, in
  * which of its uses, and where it belongs among those of all lanes. */
@@ -183,8 +192,9 @@ int mpr_producer_putv(struct mpr_producer *p, const struct iovec *parts, int n,
 /*
  * Puts as many of @n > 0 messages as there is room for, from the first on,
  * and publishes them with one store: killed before it, none was put. Stops
- * before one that does not fit the lane. Wait-free. Returns how many, or, if
- * that would be none, an error as above or -EMSGSIZE.
+ * before one of more than p->longest bytes, or, behind the first, of which there
+ * is nothing but a length. Wait-free. Returns how many, or, if that would be none,
+ * an error as above or -EMSGSIZE.
  */
 int mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs,
 			  int n);

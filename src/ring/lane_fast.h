@@ -17,17 +17,22 @@
 #include "ring/lane.h"
 #include "ring/lane_priv.h"
 
-#define MPR_CLAIM_LINES 8
+#define MPR_CLAIM_LINES 8 /* as many as mpr_prefetch_8_to_write() has */
+
+/* Works out how far the producer may go on from its tail, for all it knows, without
+ * padding, so that each message need not ask for both. */
+static inline void
+mpr_producer_aim(struct mpr_producer *p)
+{
+	p->straight = mpr_lane_straight(p->tail, p->end, p->capacity);
+}
 
 /* Whether there is room for a message of @len bytes at the tail, for all the
  * producer knows, and without padding. */
 static inline bool
 mpr_producer_has_room(const struct mpr_producer *p, size_t len)
 {
-	size_t need = mpr_frame_size(len);
-
-	return need <= p->end - p->tail &&
-	       need <= p->capacity - (p->tail & (p->capacity - 1));
+	return mpr_frame_size(len) <= p->straight - p->tail;
 }
 
 /* Writes the header of a frame at @tail that counts, with the number @count. Returns
@@ -72,6 +77,11 @@ mpr_producer_claim(struct mpr_producer *p, uint64_t tail)
 	if ((int64_t)(p->claimed - at) > 0)
 		at = p->claimed;
 	to = at + MPR_CLAIM_LINES * MPR_LINE;
+	if (mpr_likely((int64_t)(p->straight - to) >= 0)) {
+		p->claimed = to;
+		mpr_prefetch_8_to_write(mpr_lane_at(lane, capacity, at));
+		return;
+	}
 	/* Not what a consumer is still to read. */
 	if ((int64_t)(p->end - to) < 0)
 		to = p->end;
@@ -101,12 +111,13 @@ mpr_producer_commit(struct mpr_producer *p, uint64_t tail, uint64_t count)
 	mpr_producer_claim_next(p, tail);
 }
 
-/* Puts a message where there is room for it. */
+/* Puts a message at @tail, where there is room for it; @lane and @tail are the
+ * producer's, which a caller that has them need not load again. */
 static inline void
-mpr_producer_write(struct mpr_producer *p, const void *msg, size_t len)
+mpr_producer_write(struct mpr_producer *p, struct mpr_lane *lane, uint64_t tail,
+		   const void *msg, size_t len)
 {
-	struct mpr_lane *lane = p->lane;
-	uint64_t tail = p->tail, count = p->count, next;
+	uint64_t count = p->count, next;
 	unsigned char *frame = mpr_lane_at(lane, p->capacity, tail);
 
 	mpr_store((_Atomic uint64_t *)(void *)frame,
@@ -124,27 +135,57 @@ mpr_producer_write(struct mpr_producer *p, const void *msg, size_t len)
 }
 
 /*
- * Where the bytes of the message at @head lie; or NULL if what is there, below @tail,
- * is none that can lie there. Of a message c->like_len and c->like_size are the
- * length and the frame's.
+ * From now on the consumer is at @head, and knows of frames up to @tail. How far they
+ * can go on from there without the lane's end between is worked out once for all of
+ * them. Returns false, and there is nothing, if these make no sense.
+ */
+static inline bool
+mpr_consumer_aim(struct mpr_consumer *c, uint64_t head, uint64_t tail)
+{
+	bool sane = mpr_lane_is_sane(head, tail, c->capacity);
+
+	c->head = head;
+	c->tail_seen = tail;
+	c->straight = mpr_likely(sane) ?
+			      mpr_lane_straight(head, tail, c->capacity) : head;
+	return sane;
+}
+
+/* Takes the header of a message apart that is not like the last one. Returns false
+ * if it is none's, or that of one of more than @longest bytes. */
+static inline bool
+mpr_consumer_learn(struct mpr_consumer *c, uint64_t header, size_t longest)
+{
+	size_t len = mpr_frame_len(header);
+
+	if (mpr_frame_kind(header) != MPR_FRAME_MESSAGE || len > longest)
+		return false;
+	c->like = len <= MPR_COPY_SHORT ? (uint32_t)header : MPR_LIKE_NONE;
+	c->like_len = (uint32_t)len;
+	c->like_size = (uint32_t)mpr_frame_size(len);
+	return true;
+}
+
+/*
+ * Where the bytes of the message at c->head, where head of @lane is, lie; or NULL if
+ * there is nothing, or no message that can lie there, or one of more than @longest
+ * bytes. Of a message c->like_len and c->like_size are the length and the frame's.
  */
 static inline unsigned char *
-mpr_consumer_message(struct mpr_consumer *c, uint64_t head, uint64_t tail,
-		     memory_order order)
+mpr_consumer_message(struct mpr_consumer *c, struct mpr_lane *lane,
+		     size_t longest, memory_order order)
 {
-	size_t capacity = c->capacity;
-	unsigned char *frame = mpr_lane_at(c->lane, capacity, head);
-	uint64_t header = mpr_load((_Atomic uint64_t *)(void *)frame, order);
+	uint64_t head = c->head, room = c->straight - head, header;
+	unsigned char *frame = mpr_lane_at(lane, c->capacity, head);
 
-	if (mpr_unlikely((uint32_t)header != c->like)) {
-		if (mpr_frame_kind(header) != MPR_FRAME_MESSAGE)
-			return NULL;
-		c->like = (uint32_t)header;
-		c->like_len = (uint32_t)mpr_frame_len(header);
-		c->like_size = mpr_frame_size(c->like_len);
-	}
-	return mpr_likely(mpr_lane_fits(head, tail, c->like_size, capacity)) ?
-		       frame + MPR_FRAME_HEADER : NULL;
+	if (mpr_unlikely(!room))
+		return NULL;
+	header = mpr_load((_Atomic uint64_t *)(void *)frame, order);
+	if (mpr_unlikely((uint32_t)header != c->like) &&
+	    !mpr_consumer_learn(c, header, longest))
+		return NULL;
+	return mpr_likely(c->like_size <= room) ? frame + MPR_FRAME_HEADER :
+						  NULL;
 }
 
 /*
@@ -167,14 +208,12 @@ static inline int
 mpr_consumer_take(struct mpr_consumer *c, void *buf, size_t size,
 		  size_t *ret_len, size_t longest)
 {
-	uint64_t head = c->head, tail = c->tail_seen;
 	struct mpr_lane *lane = c->lane;
+	uint64_t head = c->head;
 	const unsigned char *bytes;
 	size_t len, frame;
 
-	if (mpr_unlikely(head == tail))
-		return -EAGAIN;
-	bytes = mpr_consumer_message(c, head, tail, memory_order_relaxed);
+	bytes = mpr_consumer_message(c, lane, longest, memory_order_relaxed);
 	if (mpr_unlikely(!bytes))
 		return -EAGAIN;
 	len = c->like_len;
@@ -182,8 +221,7 @@ mpr_consumer_take(struct mpr_consumer *c, void *buf, size_t size,
 	*ret_len = len;
 	if (mpr_unlikely(len > size))
 		return -EMSGSIZE;
-	if (mpr_unlikely(len > longest))
-		return -EAGAIN;
+	mpr_assume(len <= longest);
 	mpr_copy_out(buf, bytes, len);
 	head += frame;
 	c->head = head;
@@ -194,24 +232,20 @@ mpr_consumer_take(struct mpr_consumer *c, void *buf, size_t size,
 }
 
 /*
- * Takes the message at @head, for one of several consumers; the tail that the
- * consumer knows is not behind it. Returns as above; also -EAGAIN if head has
- * moved meanwhile.
+ * Takes the message at c->head, which is where head of @lane was just now, for one of
+ * several consumers. Returns as above; also -EAGAIN if head has moved meanwhile.
  */
 static inline int
-mpr_consumer_claim(struct mpr_consumer *c, uint64_t head, void *buf,
+mpr_consumer_claim(struct mpr_consumer *c, struct mpr_lane *lane, void *buf,
 		   size_t size, size_t *ret_len, size_t longest)
 {
-	struct mpr_lane *lane = c->lane;
-	uint64_t next, tail = c->tail_seen;
+	uint64_t head = c->head, next;
 	const unsigned char *bytes;
 	size_t len;
 
-	if (mpr_unlikely(!mpr_lane_is_sane(head, tail, c->capacity)))
-		return -EAGAIN;
 	/* C2, pairs with the fence in P1: may be the header of a later frame,
 	 * then head has moved. */
-	bytes = mpr_consumer_message(c, head, tail, memory_order_acquire);
+	bytes = mpr_consumer_message(c, lane, longest, memory_order_acquire);
 	if (mpr_unlikely(!bytes))
 		return -EAGAIN;
 	len = c->like_len;
@@ -220,8 +254,7 @@ mpr_consumer_claim(struct mpr_consumer *c, uint64_t head, void *buf,
 	if (mpr_unlikely(len > size))
 		return mpr_load(&lane->head, memory_order_acquire) == head ?
 			       -EMSGSIZE : -EAGAIN;
-	if (mpr_unlikely(len > longest))
-		return -EAGAIN;
+	mpr_assume(len <= longest);
 	mpr_copy_out(buf, bytes, len);
 	/*
 	 * C3, pairs with P1: release keeps the copy before it, and its success

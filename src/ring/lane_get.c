@@ -21,19 +21,24 @@ mpr_consumer_begin(struct mpr_consumer *c, struct mpr_lane *lane,
 		.capacity = capacity,
 		.head = head,
 		.tail_seen = head,
+		.straight = head,
+		.like = MPR_LIKE_NONE,
 	};
 }
 
-/* Looks for more when all that is known has been taken. Returns 0, -EAGAIN, or
- * -EBADMSG. */
+/* Goes on at the lane's end, or looks for more when all that is known has been
+ * taken. Returns 0, -EAGAIN, or -EBADMSG. */
 static int
 look(struct mpr_consumer *c)
 {
-	/* C1, pairs with P2. */
-	c->tail_seen = mpr_load(&c->lane->tail, memory_order_acquire);
-	if (c->head == c->tail_seen)
+	uint64_t tail = c->tail_seen;
+
+	if (c->head == tail)
+		/* C1, pairs with P2. */
+		tail = mpr_load(&c->lane->tail, memory_order_acquire);
+	if (c->head == tail)
 		return -EAGAIN;
-	if (mpr_lane_is_sane(c->head, c->tail_seen, c->capacity))
+	if (mpr_consumer_aim(c, c->head, tail))
 		return 0;
 	c->tail_seen = c->head;
 	return -EBADMSG;
@@ -82,7 +87,7 @@ mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 
 	/* More than once only if there is padding. */
 	do {
-		if (c->head == c->tail_seen) {
+		if (c->head == c->straight) {
 			r = look(c);
 			if (r < 0)
 				return r;
@@ -103,12 +108,12 @@ mpr_consumer_peek(struct mpr_consumer *c, const void **ret_p, size_t *ret_len)
 
 	/* As above. */
 	do {
-		if (c->head == c->tail_seen) {
+		if (c->head == c->straight) {
 			r = look(c);
 			if (r < 0)
 				return r;
 		}
-		bytes = mpr_consumer_message(c, c->head, c->tail_seen,
+		bytes = mpr_consumer_message(c, c->lane, SIZE_MAX,
 					     memory_order_relaxed);
 		if (bytes) {
 			*ret_p = bytes;
@@ -134,13 +139,15 @@ static uint64_t
 look_shared(struct mpr_consumer *c)
 {
 	uint64_t head = mpr_load(&c->lane->head, memory_order_acquire);
+	uint64_t tail = c->tail_seen;
 
-	c->head = head;
 	/* tail only grows, so an old value of it is a safe one until head
 	 * reaches it. */
-	if ((int64_t)(head - c->tail_seen) >= 0)
+	if ((int64_t)(head - tail) >= 0)
 		/* C1, pairs with P2. */
-		c->tail_seen = mpr_load(&c->lane->tail, memory_order_acquire);
+		tail = mpr_load(&c->lane->tail, memory_order_acquire);
+	/* What makes no sense shows when nothing can be claimed. */
+	(void)mpr_consumer_aim(c, head, tail);
 	return head;
 }
 
@@ -218,7 +225,7 @@ mpr_consumer_get_shared(struct mpr_consumer *c, void *buf, size_t size,
 		head = look_shared(c);
 		if (head == c->tail_seen)
 			return -EAGAIN;
-		r = mpr_consumer_claim(c, head, buf, size, ret_len, SIZE_MAX);
+		r = mpr_consumer_claim(c, c->lane, buf, size, ret_len, SIZE_MAX);
 		if (r == -EAGAIN)
 			r = pass(c, head);
 		else
@@ -240,8 +247,7 @@ mpr_consumer_look_shared(struct mpr_consumer *c, size_t *ret_len)
 		if (head == c->tail_seen)
 			return -EAGAIN;
 		/* C2, as in mpr_consumer_claim(). */
-		if (mpr_lane_is_sane(head, c->tail_seen, c->capacity) &&
-		    mpr_consumer_message(c, head, c->tail_seen,
+		if (mpr_consumer_message(c, c->lane, SIZE_MAX,
 					 memory_order_acquire)) {
 			*ret_len = c->like_len;
 			if (mpr_load(&c->lane->head, memory_order_acquire) ==
@@ -268,64 +274,62 @@ struct batch {
 };
 
 /*
- * Copies what lies from @head on into the batch, up to @tail, @n messages, or
+ * Copies what lies from c->head on into the batch, up to c->tail_seen, @n messages, or
  * one that does not fit any more. Returns the position behind the last frame
  * that was copied or is padding, and in *@ret_why why it is not farther on:
  * 0, -EMSGSIZE, -EREMOTE, or -EBADMSG.
  */
 static inline uint64_t
-gather(const struct mpr_consumer *c, uint64_t head, uint64_t tail,
-       struct batch *b, memory_order order, int *ret_why)
+gather(struct mpr_consumer *c, struct batch *b, memory_order order,
+       int *ret_why)
 {
 	/* Copies of what is the same for all: the compiler cannot know that
 	 * messages are not written over it. */
 	struct mpr_lane *lane = c->lane;
-	size_t capacity = c->capacity, left = b->size, extent = 0, len = 0;
-	struct iovec *msgs = b->msgs;
-	unsigned char *to = b->buf;
-	uint32_t like = 0;
-	uint64_t header;
-	int n = b->n, got = 0;
+	uint64_t head = c->head, tail = c->tail_seen, straight = c->straight;
+	size_t capacity = c->capacity, left = b->size;
+	size_t len = c->like_len, extent = c->like_size;
+	uint64_t like = c->like, header;
+	struct iovec *msg = b->msgs, *end = msg + b->n;
+	unsigned char *to = b->buf, *frame;
 
 	*ret_why = 0;
-	while (got < n && head != tail) {
-		header = mpr_load(mpr_lane_header(lane, capacity, head), order);
+	for (; msg != end && head != tail; head += extent) {
+		frame = mpr_lane_at(lane, capacity, head);
+		header = mpr_load((_Atomic uint64_t *)(void *)frame, order);
 		/* As in mpr_consumer_message(). */
-		if (mpr_unlikely((uint32_t)header != like)) {
-			like = (uint32_t)header;
-			len = mpr_frame_len(header);
+		if (mpr_unlikely((uint32_t)header != like ||
+				 extent > straight - head)) {
 			extent = mpr_frame_extent(header);
-		}
-		if (mpr_unlikely(!mpr_lane_fits(head, tail, extent,
-						capacity))) {
-			*ret_why = -EBADMSG;
-			break;
-		}
-		if (mpr_likely(mpr_frame_kind(header) == MPR_FRAME_MESSAGE)) {
-			if (mpr_unlikely(len > left)) {
-				b->next_len = len;
-				*ret_why = -EMSGSIZE;
+			like = MPR_LIKE_NONE;
+			if (!mpr_lane_fits(head, tail, extent, capacity)) {
+				*ret_why = -EBADMSG;
 				break;
 			}
-			msgs[got].iov_base = to;
-			msgs[got].iov_len = len;
-			got++;
-			if (len) {
-				mpr_copy_out(to,
-					     mpr_lane_at(lane, capacity, head) +
-						     MPR_FRAME_HEADER,
-					     len);
-				to += len;
-				left -= len;
+			if (mpr_frame_kind(header) == MPR_FRAME_REFERENCE) {
+				b->next_len = extent;
+				*ret_why = -EREMOTE;
+				break;
 			}
-		} else if (mpr_frame_kind(header) == MPR_FRAME_REFERENCE) {
-			b->next_len = extent;
-			*ret_why = -EREMOTE;
+			if (!mpr_consumer_learn(c, header, SIZE_MAX))
+				continue; /* padding */
+			like = (uint32_t)header;
+			len = c->like_len;
+			straight = mpr_lane_straight(head, tail, capacity);
+		}
+		if (mpr_unlikely(len > left)) {
+			b->next_len = len;
+			*ret_why = -EMSGSIZE;
 			break;
 		}
-		head += extent;
+		*msg++ = (struct iovec){ .iov_base = to, .iov_len = len };
+		if (len) {
+			mpr_copy_out(to, frame + MPR_FRAME_HEADER, len);
+			to += len;
+			left -= len;
+		}
 	}
-	b->got = got;
+	b->got = (int)(msg - b->msgs);
 	return head;
 }
 
@@ -340,15 +344,14 @@ mpr_consumer_get_many(struct mpr_consumer *c, void *buf, size_t size,
 
 	/* More than once only where there was nothing but padding. */
 	for (;;) {
-		if (c->head == c->tail_seen) {
+		if (c->head == c->straight) {
 			why = look(c);
 			if (why < 0)
 				return why;
 		}
-		head = gather(c, c->head, c->tail_seen, &b,
-			      memory_order_relaxed, &why);
+		head = gather(c, &b, memory_order_relaxed, &why);
 		if (head != c->head) {
-			c->head = head;
+			(void)mpr_consumer_aim(c, head, c->tail_seen);
 			/* C3, pairs with P1: the copies are made before the
 			 * bytes can be overwritten. All of them are taken from
 			 * here on. */
@@ -378,11 +381,10 @@ mpr_consumer_get_many_shared(struct mpr_consumer *c, void *buf, size_t size,
 			return -EAGAIN;
 		next = head;
 		why = -EBADMSG;
-		if (mpr_lane_is_sane(head, c->tail_seen, c->capacity))
+		if (head != c->straight)
 			/* C2, pairs with the fence in P1: what does not make
 			 * sense may be of a later lap, then head has moved. */
-			next = gather(c, head, c->tail_seen, &b,
-				      memory_order_acquire, &why);
+			next = gather(c, &b, memory_order_acquire, &why);
 		if (next == head) {
 			if (mpr_load(&lane->head, memory_order_acquire) != head)
 				continue;
@@ -399,7 +401,7 @@ mpr_consumer_get_many_shared(struct mpr_consumer *c, void *buf, size_t size,
 		if (mpr_likely(mpr_cas(&lane->head, &head, next,
 				       memory_order_acq_rel)) &&
 		    b.got) {
-			c->head = next;
+			(void)mpr_consumer_aim(c, next, c->tail_seen);
 			return b.got;
 		}
 		/* The longer it takes to copy a batch, the surer someone who

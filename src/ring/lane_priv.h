@@ -39,6 +39,22 @@ mpr_lane_header(struct mpr_lane *lane, size_t capacity, uint64_t position)
 						       position);
 }
 
+/* Where the lane's end is, behind @position. */
+static inline uint64_t
+mpr_lane_lap(uint64_t position, size_t capacity)
+{
+	return (position | (capacity - 1)) + 1;
+}
+
+/* How far it goes from @from on up to @end without the lane's end between. */
+static inline uint64_t
+mpr_lane_straight(uint64_t from, uint64_t end, size_t capacity)
+{
+	uint64_t lap = mpr_lane_lap(from, capacity);
+
+	return lap - from < end - from ? lap : end;
+}
+
 /* Whether [head, tail) can be a lane's contents. */
 static inline bool
 mpr_lane_is_sane(uint64_t head, uint64_t tail, size_t capacity)

@@ -51,15 +51,17 @@ mpr_producer_begin(struct mpr_producer *p, struct mpr_lane *lane,
 		.tail = tail,
 		.end = head + capacity,
 		.claimed = tail,
+		.longest = mpr_lane_message_max(capacity),
 		.count = count,
 	};
+	mpr_producer_aim(p);
 	return 0;
 }
 
 void
 mpr_producer_restrict(struct mpr_producer *p)
 {
-	p->first = p->memory = p->end = p->tail;
+	p->first = p->memory = p->end = p->straight = p->tail;
 	p->is_restricted = true;
 }
 
@@ -126,9 +128,9 @@ write_pad(struct mpr_producer *p, uint64_t tail, size_t pad)
 		  mpr_frame(MPR_FRAME_PAD, pad, 0), memory_order_relaxed);
 }
 
-/* Makes sure that there is room for a frame of @need bytes at the tail. */
-static inline int
-make_room(struct mpr_producer *p, size_t need)
+/* As make_room(), which see. */
+static MPR_NOINLINE int
+find_room(struct mpr_producer *p, size_t need)
 {
 	size_t pad;
 	int r;
@@ -142,6 +144,7 @@ make_room(struct mpr_producer *p, size_t need)
 			if (r < 0)
 				return r;
 		}
+		mpr_producer_aim(p);
 		if (mpr_likely(!pad))
 			return need > p->end - p->tail ? lacking(p) : 0;
 		/* The pad goes first and by itself: a message as large as the
@@ -153,6 +156,14 @@ make_room(struct mpr_producer *p, size_t need)
 	}
 }
 
+/* Makes sure that there is room for a frame of @need bytes at the tail. */
+static inline int
+make_room(struct mpr_producer *p, size_t need)
+{
+	return mpr_likely(need <= p->straight - p->tail) ? 0 :
+							   find_room(p, need);
+}
+
 int
 mpr_producer_put(struct mpr_producer *p, const void *msg, size_t len)
 {
@@ -160,7 +171,7 @@ mpr_producer_put(struct mpr_producer *p, const void *msg, size_t len)
 
 	if (mpr_unlikely(r < 0))
 		return r;
-	mpr_producer_write(p, msg, len);
+	mpr_producer_write(p, p->lane, p->tail, msg, len);
 	return 0;
 }
 
@@ -188,50 +199,77 @@ mpr_producer_putv(struct mpr_producer *p, const struct iovec *parts, int n,
 	return 0;
 }
 
+/*
+ * Finds room for a frame of @need bytes of a batch, which has come to @tail and was
+ * not published, where there is none straight on. There is one look for all of
+ * them: another one for each message would follow the consumers step by step.
+ * Returns after how much padding, or SIZE_MAX if there is no room.
+ */
+static MPR_NOINLINE size_t
+go_on(struct mpr_producer *p, uint64_t tail, size_t need, bool *looked)
+{
+	size_t pad = pad_before(p, tail, need);
+
+	if (pad + need > p->end - tail && !*looked) {
+		*looked = true;
+		if (refresh(p) < 0)
+			return SIZE_MAX;
+	}
+	if (pad + need > p->end - tail)
+		return SIZE_MAX;
+	if (pad)
+		write_pad(p, tail, pad);
+	return pad;
+}
+
 int
 mpr_producer_put_many(struct mpr_producer *p, const struct iovec *msgs, int n)
 {
-	size_t max = mpr_lane_message_max(p->capacity);
+	/* What is the same for all: see gather() of consumers. */
+	struct mpr_lane *lane = p->lane;
+	size_t capacity = p->capacity, longest = p->longest;
 	size_t len = msgs[0].iov_len, need, pad;
+	const void *msg = msgs[0].iov_base;
+	uint64_t tail, straight, count = p->count;
+	unsigned char *frame;
 	bool looked = false;
-	unsigned char *to;
-	uint64_t tail, count = p->count;
 	int i = 0, r;
 
-	if (len > max)
+	if (len > longest)
 		return -EMSGSIZE;
 	need = mpr_frame_size(len);
 	r = make_room(p, need);
 	if (r < 0)
 		return r;
 	tail = p->tail;
+	straight = p->straight;
 	for (;;) {
 		mpr_producer_claim_next(p, tail);
-		to = mpr_producer_header(p, tail, MPR_FRAME_MESSAGE, len,
-					 count++);
-		if (len)
-			mpr_copy_in_batch(to, msgs[i].iov_base, len);
+		frame = mpr_lane_at(lane, capacity, tail);
+		mpr_store((_Atomic uint64_t *)(void *)frame,
+			  mpr_frame(MPR_FRAME_MESSAGE, len, (uint32_t)count),
+			  memory_order_relaxed);
+		count++;
+		mpr_copy_in_batch(frame + MPR_FRAME_HEADER, msg, len);
 		tail += need;
 		if (++i == n)
 			break;
 		len = msgs[i].iov_len;
-		if (len > max)
+		msg = msgs[i].iov_base;
+		if (len > longest || (!msg && len))
 			break;
 		need = mpr_frame_size(len);
-		pad = pad_before(p, tail, need);
-		/* One look for all of them: another one for each message would
-		 * follow the consumers step by step. */
-		if (pad + need > p->end - tail && !looked) {
-			looked = true;
-			if (refresh(p) < 0)
+		if (mpr_unlikely(need > straight - tail)) {
+			pad = go_on(p, tail, need, &looked);
+			if (pad == SIZE_MAX)
 				break;
+			tail += pad;
+			straight = mpr_lane_straight(tail, p->end, capacity);
 		}
-		if (pad + need > p->end - tail)
-			break;
-		if (pad)
-			write_pad(p, tail, pad);
-		tail += pad;
 	}
+	/* Not before: a program may leave this by a jump, if a message is at no
+	 * address of anything, and then the tail is where it was. */
+	p->straight = straight;
 	mpr_producer_commit(p, tail, count);
 	return i;
 }
@@ -248,7 +286,7 @@ mpr_producer_reserve(struct mpr_producer *p, size_t len, void **ret_p)
 	p->reserved_len = len;
 	/* Whoever puts now finds no room, and has to look why. */
 	p->end_aside = p->end;
-	p->end = p->tail;
+	p->end = p->straight = p->tail;
 	*ret_p = p->reserved;
 	return 0;
 }
@@ -258,6 +296,7 @@ mpr_producer_abort(struct mpr_producer *p)
 {
 	p->end = p->end_aside;
 	p->reserved = NULL;
+	mpr_producer_aim(p);
 }
 
 void

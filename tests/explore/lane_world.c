@@ -79,12 +79,16 @@ begin(void)
 			.capacity = now->capacity,
 			.tail = now->start,
 			.end = now->start + now->capacity,
+			.straight = (now->start | (now->capacity - 1)) + 1,
+			.longest = mpr_lane_message_max(now->capacity),
 		};
 		w.consumers[f] = (struct mpr_consumer){
 			.lane = l,
 			.capacity = now->capacity,
 			.head = now->start,
 			.tail_seen = now->start,
+			.straight = now->start,
+			.like = MPR_LIKE_NONE,
 		};
 	}
 }

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "ipc/turns.h"
 #include "queue_priv.h"
 
 struct queue_memory queue_memory;
@@ -254,6 +255,15 @@ begin_blocks(void)
 		atomic_init(&g->block[i].memory, queue_memory_at(i));
 }
 
+/* From what size on a message lies in a block. */
+static size_t
+lane_limit(void)
+{
+	if (world.now->keeps || world.now->ordered)
+		return 0;
+	return world.now->blocks ? QUEUE_LONG : world.capacity;
+}
+
 /* Links the lane of a producer, which has begun already. */
 static void
 begin_lane(unsigned f, _Atomic uint64_t **end)
@@ -271,17 +281,10 @@ begin_lane(unsigned f, _Atomic uint64_t **end)
 		.capacity = world.capacity,
 		.tail = world.now->start,
 		.end = world.now->start + world.capacity,
+		.straight = (world.now->start | (world.capacity - 1)) + 1,
 		.claimed = world.now->start,
+		.longest = lane_limit() ? lane_limit() - 1 : 0,
 	};
-}
-
-/* From what size on a message lies in a block. */
-static size_t
-lane_limit(void)
-{
-	if (world.now->keeps || world.now->ordered)
-		return 0;
-	return world.now->blocks ? QUEUE_LONG : world.capacity;
 }
 
 /* The attachment of one who reads dead letters, which has another one to the
@@ -304,7 +307,6 @@ begin_reader(unsigned f)
 		.seat = &letters->seats.seat[f],
 		.capacity = world.capacity,
 		.dead_letters = true,
-		.quantum = 64,
 		.patience = 1,
 		.is_consumer = true,
 	};
@@ -328,12 +330,12 @@ begin_attachment(unsigned f)
 		.capacity = world.capacity,
 		.max_message = mpr_lane_message_max(world.capacity),
 		.lane_limit = lane_limit(),
+		.short_limit = lane_limit(),
 		.max_items = atomic_load(&queue_memory.q.max_items),
 		.keeps = world.now->keeps,
 		.ordered = world.now->ordered,
 		.held = { world.held[f], 0, 0, QUEUE_HELD_MAX },
 		.single_consumer = world.now->single,
-		.quantum = 64,
 		.patience = 1,
 		.is_consumer = is_consumer(f),
 		.consumers = world.consumers[f],
@@ -373,6 +375,8 @@ begin_consumers(void)
 					&at->consumers[at->n_consumers++],
 					world.attachments[p].producer.lane,
 					world.capacity);
+		if (at->n_consumers)
+			at->quantum = MPR_QUANTUM;
 	}
 }
 
