@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "arena/recover.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "os/ambience.h"
@@ -24,6 +23,7 @@
 #include "os/interrupt.h"
 #include "os/task.h"
 #include "pool/entries.h"
+#include "pool/keep.h"
 #include "pool/keeping.h"
 #include "pool/map.h"
 #include "pool/owner.h"
@@ -32,7 +32,6 @@
 #include "pool/worker.h"
 #include "process/handle.h"
 #include "sync/park.h"
-#include "sync/wait.h"
 
 #define MS INT64_C(1000000)
 #define SWEEP_EVERY (1000 * MS)
@@ -91,26 +90,8 @@ is_copy(const struct keeper *k)
 static void
 bury(struct keeper *k, unsigned w, const struct mproc_exit *end)
 {
-	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
-	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
-	struct mproc_future *f;
-	uint64_t word;
-
-	while ((f = mpr_entries_next(&walk))) {
-		if (!mpr_task_bury(&k->use, k->self, f, w, end))
-			continue;
-		/* A new hint: its worker's may have come back too soon. */
-		word = atomic_load(&f->cell.word);
-		if (mpr_task_waits(&k->use, f, word) &&
-		    mpr_task_announce(&k->use, f, word) < 0)
-			k->announce = true;
-	}
-	if (!record)
-		return;
-	atomic_store(&record->lease, 0);
-	atomic_store(&record->doomed, 0);
-	/* Last: from here on the number can be another worker's. */
-	atomic_store(&record->word, 0);
+	if (!mpr_keep_bury(&k->use, k->self, w, end))
+		k->announce = true;
 }
 
 /* Who ends soon after its start, without having come to a task, is started again a
@@ -132,23 +113,6 @@ note_end(struct keeper *k, struct hand *h, unsigned w)
 	if (k->pause > PAUSE_MAX)
 		k->pause = PAUSE_MAX;
 	k->start_at = now + k->pause;
-}
-
-/* Whether the participant that is meant by @word, of sync/holder.h, is dead, and what
- * it had on its way in the heap is settled. */
-static bool
-is_gone(mproc_arena *a, uint64_t word)
-{
-	unsigned slot = mpr_holder_slot(word), state;
-	uint64_t ident;
-
-	if (slot >= mpr_participants_high(a))
-		return true;
-	(void)mpr_recover_slot(a, slot);
-	ident = atomic_load(&mpr_participant_at(a, slot)->ident);
-	state = mpr_participant_state(ident);
-	return mpr_holder_of(slot, ident) != mpr_holder_name(word) ||
-	       (state != MPR_PARTICIPANT_LIVE && state != MPR_PARTICIPANT_DEAD);
 }
 
 /* Whether worker @w, which has ended by @end, has ended in order. Who was killed need
@@ -184,7 +148,7 @@ reap(struct keeper *k)
 				bury(k, w, &end);
 			mproc_process_close(h->process);
 			h->process = NULL;
-		} else if (h->foreign && is_gone(k->use.arena, h->foreign)) {
+		} else if (h->foreign && mpr_keep_is_gone(k->use.arena, h->foreign)) {
 			bury(k, w, NULL);
 			h->foreign = 0;
 		}
@@ -387,7 +351,7 @@ sweep_one(struct keeper *k, struct mproc_future *f,
 	struct mpr_map_use m;
 
 	if (mpr_future_state(word) == MPR_FUTURE_FREED) {
-		if (is_gone(k->use.arena, mpr_future_freer(word)))
+		if (mpr_keep_is_gone(k->use.arena, mpr_future_freer(word)))
 			mpr_future_free(k->use.arena, k->self, f);
 		return;
 	}
@@ -481,18 +445,7 @@ shut_queue(struct keeper *k)
 static void
 revoke_all(struct keeper *k)
 {
-	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
-	struct mproc_future *f;
-	struct mpr_map_use m;
-
-	while ((f = mpr_entries_next(&walk))) {
-		uint64_t word = atomic_load(&f->cell.word);
-
-		mpr_task_drop(&k->use, k->self, f, word, MPR_FUTURE_SHUT);
-		mpr_task_revoke(f, word, MPR_FUTURE_SHUT);
-		if (mpr_map_look_at(&k->use, f, &m))
-			mpr_map_settle(&m, k->self, word);
-	}
+	mpr_keep_revoke_all(&k->use, k->self);
 	for (unsigned w = 0; w < k->n; w++)
 		kill_worker(&k->hands[w]);
 }
@@ -533,17 +486,6 @@ look_at_phase(struct keeper *k)
 }
 
 static void
-end(struct keeper *k)
-{
-	struct mpr_wake wake;
-
-	mpr_wake_begin(&wake, k->use.arena, k->self, k->use.pool);
-	mpr_pool_advance(&k->use, MPR_POOL_ENDED);
-	mpr_wake_all(&wake);
-	mpr_wake_end(&wake);
-}
-
-static void
 keep(struct keeper *k)
 {
 	int64_t next, now;
@@ -570,7 +512,7 @@ keep(struct keeper *k)
 			mpr_interrupt_answer();
 	}
 	if (!is_copy(k))
-		end(k);
+		mpr_keep_end(&k->use, k->self);
 }
 
 /* Sleeps until then, as the waits of others are looked after meanwhile. */

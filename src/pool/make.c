@@ -13,6 +13,7 @@
 #include "os/image.h"
 #include "os/task.h"
 #include "pool/entries.h"
+#include "pool/keep.h"
 #include "pool/keeper_word.h"
 #include "pool/owner.h"
 #include "pool/pool.h"
@@ -236,6 +237,10 @@ drop_futures(const struct mpr_pool_use *u, struct mpr_self *self)
 	while ((f = mpr_entries_next(&walk))) {
 		uint64_t word = atomic_load(&f->cell.word);
 
+		/* What one who is dead was in the middle of freeing is settled before
+		 * its home is gone. */
+		if (mpr_future_state(word) == MPR_FUTURE_FREED)
+			(void)mpr_keep_is_gone(u->arena, mpr_future_freer(word));
 		/* Who is late with it finds that it is not its own: a submitter
 		 * that has slept since it was linked. */
 		while (mpr_future_state(word) != MPR_FUTURE_FREED &&
