@@ -33,6 +33,9 @@
  * Keeper and workers ignore the signals of the keyboard: Ctrl-C is the creator's to
  * answer.
  *
+ * For debuggers and coverage there are inline pools, which have neither: see enum
+ * mproc_pool_backend.
+ *
  * All functions are thread-safe, and none is for signal handlers. None is a
  * cancellation point.
  */
@@ -103,6 +106,44 @@ enum mproc_pool_phase {
 };
 
 /**
+ * enum mproc_pool_backend - where a pool's tasks are run
+ * @MPROC_POOL_PROCESSES: in worker processes
+ * @MPROC_POOL_THREADS:   not there yet: mproc_pool_create() says -EOPNOTSUPP
+ * @MPROC_POOL_INLINE:    in the thread that submits them, which is for debuggers and
+ *                        coverage
+ *
+ * An inline pool has no keeper and no workers. mproc_pool_submit(), mproc_pool_map(),
+ * mproc_pool_map_async() and whatever calls them run the task, or all items in their
+ * order, before they return; so each future is done when it is known. Results, errors,
+ * texts, futures and iterators are those of other pools, and a program that is right
+ * with an inline pool gives the same with any other, but for this:
+ *
+ *   Two tasks never run at the same time, unless two threads submit them. One that waits
+ *     for a later one waits for ever.
+ *   What a task does to its process, it does to the caller: exit() ends the program, and
+ *     so does a crash. One that leaves by longjmp() is never done, and the pool stays
+ *     until the process has ended.
+ *   .retries, .task_timeout, .max_tasks_per_worker, .idle_timeout and a timeout of
+ *     mproc_pool_apply() or mproc_pool_map() have no effect: who stops in a debugger is
+ *     not hurried. Progress is told once, at the end. There is nothing to cancel.
+ *   The initializer is run once, in mproc_pool_create(), by the creator.
+ *   After mproc_pool_terminate() what runs in other threads runs to its end, a map to the
+ *     end of its chunk, and fails with -ESHUTDOWN then. mproc_pool_free() waits for that
+ *     for two seconds; then the pool stays.
+ *   A task may close or terminate its pool; mproc_pool_join() there is -EDEADLK, and
+ *     mproc_pool_free() does nothing.
+ *   What a process that has ended has not closed goes with the pool.
+ *
+ * Any process of the family that was forked may submit, and runs it itself. If a thread
+ * dies in a task, nobody waits for that, and the pool can be ended all the same.
+ */
+enum mproc_pool_backend {
+	MPROC_POOL_PROCESSES = 1,
+	MPROC_POOL_THREADS = 2,
+	MPROC_POOL_INLINE = 3
+};
+
+/**
  * struct mproc_pool_opts - how to make a pool
  * @struct_size:  filled in by MPROC_OPTS
  * @workers:      how many, up to 512; 0: as many as mproc_cpu_count()
@@ -126,6 +167,8 @@ enum mproc_pool_phase {
  * @idle_timeout: a worker that has had nothing to do for so long ends; it is replaced
  *                once something waits to be done, so that the pool may come to have no
  *                workers in between. MPROC_NOWAIT and MPROC_FOREVER: none does
+ * @backend:      an enum mproc_pool_backend; 0: MPROC_POOL_PROCESSES. All are
+ *                MPROC_POOL_INLINE that are made while mproc_test_inline() is on
  */
 struct mproc_pool_opts {
 	size_t struct_size;
@@ -138,6 +181,7 @@ struct mproc_pool_opts {
 	size_t init_size;
 	uint64_t max_tasks_per_worker;
 	mproc_timeout idle_timeout;
+	int backend;
 };
 
 /**
@@ -159,7 +203,9 @@ struct mproc_pool_opts {
  *   -EBUSY   workers of pools whose creators were killed have stayed, as they have
  *            blocked SIGRTMAX
  *   -ECHILD  this process is the child of a fork(2) that a signal handler has made in
- *            the middle of the call, in which it goes on, as its parent's does
+ *            the middle of the call, in which it goes on, as its parent's does; or one
+ *            that the initializer of an inline pool has made
+ *   -EOPNOTSUPP  .backend is MPROC_POOL_THREADS
  *   -EAGAIN  no more processes, or 1024 threads of the family use libmproc already; or
  *            the keeper was killed at once
  *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE, -ENOLCK, -ESHUTDOWN  as for
@@ -188,13 +234,14 @@ mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts);
  *   -ESHUTDOWN  the pool was closed, terminated, or has failed
  *   -ENOEXEC    this process has another image
  *   -EAGAIN     some 100000 tasks of this thread wait to be begun; or 1024 threads of
- *               the family use libmproc already
+ *               the family use libmproc already; or 512 are in tasks of an inline pool
+ *   -ECHILD     inline: this is a child that the task has forked
  *   -EINVAL     @pool, @fn or @ret_f is NULL, or @pool is none, or @in with @len
  *   -EFAULT     @pool is no shared memory
  *   -ESTALE     @pool was freed
  *   -ENOMEM, -ENOSPC  no memory
  *   -EBADMSG    the pool's memory is corrupt
- * Context: does not block. Starts no keeper.
+ * Context: does not block. Starts no keeper. Inline, it runs the task.
  * Crash: killed inside, the task is run or not.
  */
 MPROC_API MPROC_NODISCARD int
@@ -484,6 +531,7 @@ MPROC_API int mproc_pool_terminate(mproc_pool *pool);
  *   -ETIMEDOUT  it still has not
  *   -EINTR      mproc_interrupt() was called
  *   -ECHILD     the calling process is not its creator
+ *   -EDEADLK    this is a task of the pool, which is inline
  *   -EFAULT, -ESTALE  as mproc_pool_submit()
  *   -EAGAIN, -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -ENOLCK  the keeper is dead, and
  *               there cannot be another
@@ -511,7 +559,7 @@ MPROC_API void mproc_pool_free(mproc_pool *pool);
 /**
  * struct mproc_pool_stat - a pool at this moment
  * @phase:       an enum mproc_pool_phase
- * @workers:     how many there are and have begun
+ * @workers:     how many there are and have begun; inline, threads that are in tasks
  * @queued:      tasks and maps that nobody has begun
  * @running:     tasks and maps that are being run, or waiting in one for another
  * @futures:     futures that are not closed, or whose tasks are not done

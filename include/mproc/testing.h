@@ -7,7 +7,7 @@
  * what it has left behind. mproc_test_check() is an assertion for any process and
  * thread: where it fails in a child, the test in the parent fails.
  * mproc_test_fault() has calls of the system fail that hardly ever do, and
- * mproc_test_inline() runs entries in the caller, for debuggers.
+ * mproc_test_inline() runs entries and tasks in the caller, for debuggers.
  *
  *	static int worker(void *queue) { ... }
  *
@@ -367,8 +367,8 @@ MPROC_API void mproc_test_end_assert(void);
  * What cannot be: two entries never run at the same time, so one that waits for
  * another one waits for ever. getpid(), memory, descriptors and signals are those
  * of the caller; of the options only .name and .arg_size have their effect on the
- * entry. exit() in it ends the program, and a crash does. Tasks of a pool run in its
- * workers all the same.
+ * entry. exit() in it ends the program, and a crash does. Pools that are made then are
+ * MPROC_POOL_INLINE (mproc/pool.h).
  *
  * Return: 1 if it was on before, or 0.
  * Context: never blocks. Inherited by processes that are forked afterwards.

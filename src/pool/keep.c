@@ -36,7 +36,7 @@ mpr_keep_bury(const struct mpr_pool_use *u, struct mpr_self *self, unsigned w,
 			continue;
 		/* A new hint: its worker's may have come back too soon. */
 		word = atomic_load(&f->cell.word);
-		if (mpr_task_waits(u, f, word) &&
+		if (!mpr_pool_is_inline(u) && mpr_task_waits(u, f, word) &&
 		    mpr_task_announce(u, f, word) < 0)
 			announced = false;
 	}

@@ -9,6 +9,8 @@
 #include "os/image.h"
 #include "os/interrupt.h"
 #include "os/task.h"
+#include "os/thread.h"
+#include "pool/keep.h"
 #include "pool/keeper_word.h"
 #include "pool/keeping.h"
 #include "process/handle.h"
@@ -80,13 +82,93 @@ keep_handle(const struct mpr_pool_use *u, mproc_process *process)
 	mproc_process_close(old);
 }
 
+/* An inline pool that has no keeper at this moment: whether one would have something to
+ * do. Somebody has died in a task; or the last one has come out of one. */
+static bool
+needs_keeper(const struct mpr_pool_use *u)
+{
+	/* seq_cst, and first: who comes into a task later sees that it was closed. */
+	enum mpr_pool_phase phase = mpr_pool_phase(u);
+	unsigned n;
+	const struct mpr_pool_worker *records = mpr_pool_workers(u, &n);
+	bool busy = false;
+
+	for (unsigned w = 0; w < n; w++) {
+		uint64_t word = atomic_load(&records[w].word);
+
+		if (word & MPR_HELD && mpr_holder_is_dead(u->arena, word))
+			return true;
+		busy |= (word & MPR_HELD) != 0;
+	}
+	return !busy && phase != MPR_POOL_OPEN;
+}
+
 bool
 mpr_keeping_is_on(const struct mpr_pool_use *u)
 {
 	uint64_t word = atomic_load(&u->root->keeper);
 
 	return mpr_pool_phase(u) == MPR_POOL_ENDED ||
-	       (word & MPR_HELD && !mpr_holder_is_dead(u->arena, word));
+	       (word & MPR_HELD && !mpr_holder_is_dead(u->arena, word)) ||
+	       (mpr_pool_is_inline(u) && !needs_keeper(u));
+}
+
+/* Buries those who have died in tasks. Returns whether somebody is in one. */
+static bool
+bury_dead(const struct mpr_pool_use *u, struct mpr_self *self)
+{
+	unsigned n;
+	const struct mpr_pool_worker *records = mpr_pool_workers(u, &n);
+	bool busy = false;
+
+	for (unsigned w = 0; w < n; w++) {
+		uint64_t word = atomic_load(&records[w].word);
+
+		if (!(word & MPR_HELD))
+			continue;
+		if (!mpr_holder_is_dead(u->arena, word) ||
+		    !mpr_keep_is_gone(u->arena, word)) {
+			busy = true;
+			continue;
+		}
+		atomic_fetch_add(&u->root->deaths, 1);
+		(void)mpr_keep_bury(u, self, w, NULL);
+	}
+	return busy;
+}
+
+/* The caller is the keeper of an inline pool, as long as this takes; unless somebody else
+ * is, or it has ended. Returns as mpr_keeping_ensure(). */
+static int
+keep_now(const struct mpr_pool_use *u)
+{
+	enum mpr_pool_phase phase;
+	struct mpr_self *self;
+	sigset_t before;
+	bool busy;
+	int r;
+
+	/* A handler that forks would leave two in the one keeper's place. */
+	mpr_thread_forbid_signals(&before);
+	r = mpr_self(u->arena, &self);
+	if (r == 0)
+		r = mpr_keeper_claim(u, mpr_keeper_starter(self),
+				     MPR_POOL_TERMINATING);
+	if (r == 0) {
+		phase = mpr_pool_phase(u);
+		busy = bury_dead(u, self);
+		/* Where nobody has a record, what is not done was left by the dead. */
+		if (phase == MPR_POOL_TERMINATING ||
+		    (!busy && phase != MPR_POOL_OPEN))
+			mpr_keep_revoke_all(u, self);
+		if (!busy && phase != MPR_POOL_OPEN)
+			mpr_keep_end(u, self);
+		mpr_keeper_give_back(u, mpr_keeper_starter(self));
+	}
+	mpr_thread_allow_signals(&before);
+	if (r == -ESTALE)
+		return mpr_fail(-ESHUTDOWN, "%s was freed", mpr_pool_label(u).text);
+	return r == -EBUSY || r == -ESHUTDOWN ? 0 : r;
 }
 
 int
@@ -94,6 +176,9 @@ mpr_keeping_slot(const struct mpr_pool_use *u)
 {
 	uint64_t word = atomic_load(&u->root->keeper);
 
+	/* Any may die who is in a task of an inline pool. */
+	if (mpr_pool_is_inline(u))
+		return -2;
 	return word & MPR_HELD ? (int)mpr_holder_slot(word) : -1;
 }
 
@@ -102,6 +187,10 @@ mpr_keeping_wake(const struct mpr_pool_use *u)
 {
 	uint64_t word = atomic_load(&u->root->keeper);
 
+	if (mpr_pool_is_inline(u)) {
+		(void)keep_now(u);
+		return;
+	}
 	/* Who has that slot by now is woken in vain. */
 	if (word & MPR_HELD)
 		mpr_unpark(u->arena, mpr_holder_slot(word));
@@ -166,8 +255,10 @@ int
 mpr_keeping_begin(const struct mpr_pool_use *u, struct mpr_self *self)
 {
 	uint64_t generation = mpr_generation(), mine = mpr_keeper_starter(self);
-	int r = start(u, self, mine);
+	int r = mpr_pool_is_inline(u) ? 0 : start(u, self, mine);
 
+	if (mpr_pool_is_inline(u))
+		mpr_keeper_give_back(u, mine);
 	/* Others may be luckier. In a copy it is not ours. */
 	if (r < 0 && generation == mpr_generation())
 		mpr_keeper_give_back(u, mine);
@@ -181,6 +272,8 @@ mpr_keeping_ensure(const struct mpr_pool_use *u)
 	struct mpr_self *self;
 	int r = 0;
 
+	if (mpr_pool_is_inline(u))
+		return mpr_keeping_is_on(u) ? 0 : keep_now(u);
 	while (!mpr_keeping_is_on(u)) {
 		if (atomic_load(&u->root->image) != mpr_image_mark())
 			return mpr_fail(-ENOEXEC, "the keeper of %s is dead, and "

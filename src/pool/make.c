@@ -160,12 +160,13 @@ drop_block(const struct mpr_pool_use *u, struct mpr_self *self,
 static int
 make_workers(const struct mpr_pool_use *u, struct mpr_self *self, unsigned n)
 {
-	size_t size = n * sizeof(struct mpr_pool_worker);
+	unsigned records = mpr_pool_is_inline(u) ? MPR_POOL_WORKERS_MAX : n;
+	size_t size = records * sizeof(struct mpr_pool_worker);
 	struct mpr_pool_worker *record;
 	struct mpr_block_ref ref;
 	int r;
 
-	if (!mpr_pool_worker_at(u, n - 1)) {
+	if (!mpr_pool_worker_at(u, records - 1)) {
 		drop_block(u, self, &u->root->workers);
 		r = mpr_heap_reserve(u->arena, self, size, &ref);
 		if (r < 0)
@@ -330,6 +331,7 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	atomic_store(&root->max_tasks, o->max_tasks_per_worker);
 	atomic_store(&root->resting, 0);
 	atomic_store(&root->retries, (uint32_t)o->retries);
+	atomic_store(&root->backend, (uint32_t)o->backend);
 	atomic_store(&root->broken, 0);
 	atomic_store(&root->initializer, initializer.word);
 	atomic_store(&root->deaths, 0);
@@ -362,7 +364,7 @@ fill(struct mpr_pool_use *u, struct mpr_self *self,
 		r = copy_init_arg(u, self, o);
 	if (r == 0)
 		r = mpr_pool_check_cell(u);
-	if (r == 0)
+	if (r == 0 && !mpr_pool_is_inline(u))
 		r = make_queue(u, self, o);
 	if (r == 0)
 		r = mpr_pool_check_cell(u);

@@ -11,12 +11,15 @@
 #include "os/generation.h"
 #include "os/task.h"
 #include "pool/callback.h"
+#include "pool/caller.h"
 #include "pool/entries.h"
 #include "pool/future_fd.h"
 #include "pool/keeping.h"
 #include "pool/pool.h"
 #include "pool/task.h"
+#include "pool/worker.h"
 #include "process/handle.h"
+#include "process/inline.h"
 #include "sync/await.h"
 
 #define RETRIES_MAX 1000000
@@ -104,6 +107,9 @@ wait_for_end(const struct mpr_pool_use *u, int64_t deadline, bool now)
 	};
 	int r;
 
+	if (mpr_caller_is_in(u))
+		return mpr_fail(-EDEADLK, "this is a task of %s",
+				mpr_pool_label(u).text);
 	do {
 		r = mpr_keeping_ensure(u);
 		t.await.owner = mpr_keeping_slot(u);
@@ -233,6 +239,26 @@ prepare_end(void)
 }
 
 static int
+check_backend(struct mproc_pool_opts *o)
+{
+	if (o->backend < 0 || o->backend > MPROC_POOL_INLINE)
+		return mpr_fail(-EINVAL, "backend is %d", o->backend);
+	if (o->backend == MPROC_POOL_THREADS)
+		return mpr_fail(-EOPNOTSUPP, "there are no pools of threads yet");
+	if (!o->backend)
+		o->backend = MPROC_POOL_PROCESSES;
+	if (mpr_inline_is_on())
+		o->backend = MPROC_POOL_INLINE;
+	if (o->backend != MPROC_POOL_INLINE)
+		return 0;
+	/* For workers that may be killed, or that end. */
+	o->retries = 0;
+	o->task_timeout = o->idle_timeout = MPROC_NOWAIT;
+	o->max_tasks_per_worker = 0;
+	return 0;
+}
+
+static int
 check_opts(struct mproc_pool_opts *o)
 {
 	if (!o->workers)
@@ -254,7 +280,7 @@ check_opts(struct mproc_pool_opts *o)
 	if (o->init_size && !o->init_arg)
 		return mpr_fail(-EINVAL, "init_arg is NULL, init_size is %zu",
 				o->init_size);
-	return 0;
+	return check_backend(o);
 }
 
 static void
@@ -311,6 +337,20 @@ create(mproc_pool **ret_p, struct mpr_self *self,
 	return mpr_fail(-ECHILD, "forked while it made a pool");
 }
 
+/* What each worker does first, in a pool whose workers are those who submit. */
+static int
+initialize(mproc_pool *pool)
+{
+	uint64_t generation = mpr_generation();
+	struct mpr_pool_use u;
+	int r = mpr_pool_look_up(pool, &u);
+
+	if (r == 0 && mpr_pool_is_inline(&u))
+		(void)mpr_worker_initialize(&u);
+	return generation == mpr_generation() ? r :
+		       mpr_fail(-ECHILD, "forked by the initializer of a pool");
+}
+
 int
 mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts)
 {
@@ -330,7 +370,9 @@ mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts)
 		r = mpr_self(a, &self);
 	if (r == 0)
 		r = prepare_end();
-	return r < 0 ? r : create(ret_p, self, &o);
+	if (r == 0)
+		r = create(ret_p, self, &o);
+	return r < 0 ? r : initialize(*ret_p);
 }
 
 int
@@ -388,7 +430,7 @@ mproc_pool_free(mproc_pool *pool)
 
 	if (!pool || control(pool, &u, &self) < 0)
 		return;
-	if (!stop(&u)) {
+	if (mpr_caller_is_in(&u) || !stop(&u)) {
 		mpr_log(MPROC_LOG_ERROR, "%s does not end, and is not freed",
 			mpr_pool_label(&u).text);
 		return;
@@ -406,8 +448,8 @@ mproc_pool_free(mproc_pool *pool)
 int
 mproc_pool_stat(mproc_pool *pool, struct mproc_pool_stat *ret_stat)
 {
+	const struct mpr_pool_worker *records;
 	struct mpr_entries_walk walk;
-	struct mpr_pool_worker *record;
 	struct mpr_pool_use u;
 	struct mproc_future *f;
 	uint64_t word;
@@ -420,12 +462,12 @@ mproc_pool_stat(mproc_pool *pool, struct mproc_pool_stat *ret_stat)
 	if (r < 0)
 		return r;
 	memset(ret_stat, 0, sizeof(*ret_stat));
-	n = atomic_load(&u.root->n_workers);
-	for (unsigned w = 0; w < n && (record = mpr_pool_worker_at(&u, w)); w++) {
-		word = atomic_load(&record->word);
+	records = mpr_pool_workers(&u, &n);
+	for (unsigned w = 0; w < n; w++) {
+		word = atomic_load(&records[w].word);
 		if (word & MPR_HELD && !mpr_holder_is_dead(u.arena, word))
 			ret_stat->workers++;
-		ret_stat->done += atomic_load(&record->done);
+		ret_stat->done += atomic_load(&records[w].done);
 	}
 	walk = mpr_entries_walk(&u);
 	while ((f = mpr_entries_next(&walk))) {

@@ -79,17 +79,27 @@ mpr_pool_label(const struct mpr_pool_use *u)
 }
 
 struct mpr_pool_worker *
-mpr_pool_worker_at(const struct mpr_pool_use *u, unsigned w)
+mpr_pool_workers(const struct mpr_pool_use *u, unsigned *ret_n)
 {
 	uint64_t offset = atomic_load(&u->root->workers);
-	size_t at = w * sizeof(struct mpr_pool_worker);
 	struct mpr_block_ref ref;
+	size_t n;
 
-	if (w >= MPR_POOL_WORKERS_MAX ||
-	    !mpr_heap_find_linked(u->arena, offset, &ref) ||
-	    ref.size < at + sizeof(struct mpr_pool_worker))
+	*ret_n = 0;
+	if (!mpr_heap_find_linked(u->arena, offset, &ref))
 		return NULL;
-	return mpr_arena_at(u->arena, offset + at);
+	n = ref.size / sizeof(struct mpr_pool_worker);
+	*ret_n = n < MPR_POOL_WORKERS_MAX ? (unsigned)n : MPR_POOL_WORKERS_MAX;
+	return mpr_arena_at(u->arena, offset);
+}
+
+struct mpr_pool_worker *
+mpr_pool_worker_at(const struct mpr_pool_use *u, unsigned w)
+{
+	unsigned n;
+	struct mpr_pool_worker *records = mpr_pool_workers(u, &n);
+
+	return w < n ? records + w : NULL;
 }
 
 mproc_queue *

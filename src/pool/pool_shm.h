@@ -76,7 +76,7 @@ struct mpr_pool_root {
 	_Atomic uint64_t groups; /* the first one's offset */
 	_Atomic int64_t task_timeout; /* ns, or 0 */
 	_Atomic uint32_t retries;
-	uint32_t pad0;
+	_Atomic uint32_t backend; /* an enum mproc_pool_backend */
 	/* What the initializer has returned, and bit 32; or 0. */
 	_Atomic uint64_t broken;
 	_Atomic uint64_t initializer; /* address, or 0 */
@@ -314,11 +314,24 @@ struct mpr_pool_label {
 
 struct mpr_pool_label mpr_pool_label(const struct mpr_pool_use *u);
 
+/* All records that there is room for, and how many; NULL and 0 if there are none. */
+struct mpr_pool_worker *mpr_pool_workers(const struct mpr_pool_use *u, unsigned *ret_n);
+
 /* Record @w, or NULL. */
 struct mpr_pool_worker *mpr_pool_worker_at(const struct mpr_pool_use *u,
 					   unsigned w);
 
 /* The queue of hints, or NULL. */
 mproc_queue *mpr_pool_queue(const struct mpr_pool_use *u);
+
+/* Whether its tasks are run where they are submitted: it has no keeper, no queue, and
+ * a record for each thread that may do that at a time. */
+static inline bool
+mpr_pool_is_inline(const struct mpr_pool_use *u)
+{
+	/* Relaxed: it is written before the pool can be found. */
+	return atomic_load_explicit(&u->root->backend, memory_order_relaxed) ==
+	       MPROC_POOL_INLINE;
+}
 
 #endif

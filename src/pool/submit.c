@@ -7,6 +7,7 @@
 #include "os/image.h"
 #include "os/task.h"
 #include "pool/callback.h"
+#include "pool/caller.h"
 #include "pool/entries.h"
 #include "pool/future.h"
 #include "pool/submit.h"
@@ -75,16 +76,27 @@ closed(const struct mpr_pool_use *u)
 			mpr_pool_label(u).text);
 }
 
-/* It is there, and is to be found by workers, unless the pool was closed meanwhile:
- * who did that may not have seen it. */
+/* To be found by workers; or, inline, done. */
+static int
+begin(const struct mpr_pool_use *u, struct mpr_caller *inline_worker,
+      struct mproc_future *f, uint64_t word)
+{
+	if (!inline_worker)
+		return mpr_task_announce(u, f, word);
+	mpr_caller_run(inline_worker, f, word);
+	return 0;
+}
+
+/* It is there, and is to be begun, unless the pool was closed meanwhile: who did that may
+ * not have seen it. */
 static int
 publish(const struct mpr_pool_use *u, struct mpr_self *self,
-	struct mproc_future *f, uint64_t word)
+	struct mpr_caller *inline_worker, struct mproc_future *f, uint64_t word)
 {
 	int r;
 
 	r = mpr_pool_phase(u) == MPR_POOL_OPEN ?
-		    mpr_task_announce(u, f, word) : closed(u);
+		    begin(u, inline_worker, f, word) : closed(u);
 	if (r == 0 || !mpr_task_drop(u, self, f, word, MPR_FUTURE_SHUT))
 		/* Somebody has begun it all the same, or failed it. */
 		return 0;
@@ -100,12 +112,39 @@ mpr_submit_is_ours(uint64_t generation)
 				"a copy");
 }
 
+static int
+submit(const struct mpr_pool_use *u, struct mpr_self *self,
+       struct mpr_caller *inline_worker, const struct mpr_submission *s,
+       struct mproc_future **ret_f)
+{
+	uint64_t word = 0;
+	int r = link_new(u, self, s, ret_f, &word);
+
+	return r < 0 ? r : publish(u, self, inline_worker, *ret_f, word);
+}
+
+static int
+submit_inline(const struct mpr_pool_use *u, struct mpr_self *self,
+	      const struct mpr_submission *s, struct mproc_future **ret_f)
+{
+	uint64_t generation = mpr_generation();
+	struct mpr_caller caller;
+	int r = mpr_caller_enter(u, &caller), ours;
+
+	if (r < 0)
+		return r;
+	r = submit(u, self, &caller, s, ret_f);
+	mpr_caller_leave(&caller);
+	/* The task may have forked, and this be the child. */
+	ours = mpr_submit_is_ours(generation);
+	return ours < 0 ? ours : r;
+}
+
 int
 mpr_submit(const struct mpr_pool_use *u, struct mpr_self *self,
 	   const struct mpr_submission *s, struct mproc_future **ret_f)
 {
 	struct mproc_future *f;
-	uint64_t word = 0;
 	int r;
 
 	if (mpr_pool_phase(u) != MPR_POOL_OPEN)
@@ -113,9 +152,8 @@ mpr_submit(const struct mpr_pool_use *u, struct mpr_self *self,
 	if (atomic_load(&u->root->image) != mpr_image_mark())
 		return mpr_fail(-ENOEXEC, "%s has workers with another image than "
 				"this process", mpr_pool_label(u).text);
-	r = link_new(u, self, s, &f, &word);
-	if (r == 0)
-		r = publish(u, self, f, word);
+	r = mpr_pool_is_inline(u) ? submit_inline(u, self, s, &f) :
+				    submit(u, self, NULL, s, &f);
 	if (r == 0)
 		*ret_f = f;
 	return r;

@@ -114,11 +114,11 @@ work(uint64_t keeper)
 	return 0;
 }
 
-/* Returns false if it fails, and with it the pool. */
-static bool
-initialize(void)
+bool
+mpr_worker_initialize(const struct mpr_pool_use *u)
 {
-	struct mpr_pool_root *root = self.use.root;
+	uint64_t generation = mpr_generation();
+	struct mpr_pool_root *root = u->root;
 	union {
 		uint64_t word;
 		mproc_entry *fn;
@@ -131,14 +131,14 @@ initialize(void)
 	if (!fn.word)
 		return true;
 	r = fn.fn(arg.arg);
-	if (self.generation != mpr_generation())
+	if (generation != mpr_generation())
 		return false;
 	if (!r)
 		return true;
 	atomic_compare_exchange_strong(&root->broken, &none,
 				       UINT64_C(1) << 32 | (uint32_t)r);
-	mpr_pool_advance(&self.use, MPR_POOL_TERMINATING);
-	mpr_keeping_wake(&self.use);
+	mpr_pool_advance(u, MPR_POOL_TERMINATING);
+	mpr_keeping_wake(u);
 	return false;
 }
 
@@ -165,5 +165,5 @@ mpr_worker_run(void *arg)
 		return 0;
 	/* From here on the program's signal handlers run. */
 	mpr_child_unlisten(w->ears);
-	return initialize() ? work(keeper) : 0;
+	return mpr_worker_initialize(&self.use) ? work(keeper) : 0;
 }

@@ -17,6 +17,10 @@ struct mpr_working {
 	const struct mpr_child_ears *ears; /* the keeper's */
 };
 
+/* Runs the initializer. Returns false if it has failed, and with it the pool; and in a
+ * child that it has forked. */
+bool mpr_worker_initialize(const struct mpr_pool_use *u);
+
 /* The entry. */
 int mpr_worker_run(void *working);
 

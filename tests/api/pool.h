@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What tests of pools share: tasks, and pools whose tasks find the scenario.
+ *
+ * With MPT_BACKEND=inline in the environment pools are inline, and a program has only
+ * those of its tests that say the same of every backend.
  */
 #ifndef API_POOL_H
 #define API_POOL_H
@@ -39,12 +42,38 @@ the_board(void)
 	return mpt_scratch(mpt_here());
 }
 
+static inline int
+backend(void)
+{
+	const char *name = getenv("MPT_BACKEND");
+
+	if (!name)
+		return MPROC_POOL_PROCESSES;
+	return strcmp(name, "inline") == 0 ? MPROC_POOL_INLINE : -1;
+}
+
+static inline bool
+is_inline(void)
+{
+	return backend() == MPROC_POOL_INLINE;
+}
+
+/* In a list of tests: one that needs workers, which do something while the test does
+ * something else, or are killed. */
+#define test_of_workers(f)                                                     \
+	(is_inline() ? (struct CMUnitTest){ 0 } : (struct CMUnitTest)mpt_test(f))
+
 static inline struct board *
 new_pool(struct mpt *t, const struct mproc_pool_opts *opts)
 {
+	struct mproc_pool_opts o = *opts;
 	struct board *b = new_board(t);
 
-	mpt_check_int(t, mproc_pool_create(&b->pool, opts), 0);
+	if (!o.backend)
+		o.backend = backend();
+	/* Nobody could say so later. */
+	atomic_store(&b->go_on, is_inline());
+	mpt_check_int(t, mproc_pool_create(&b->pool, &o), 0);
 	return b;
 }
 
@@ -177,7 +206,8 @@ with_pool(void **state)
 	mproc_pool *p;
 
 	if (with_arena(state) < 0 ||
-	    mproc_pool_create(&p, MPROC_OPTS(mproc_pool_opts, .workers = 8)) < 0)
+	    mproc_pool_create(&p, MPROC_OPTS(mproc_pool_opts, .workers = 8,
+					     .backend = backend())) < 0)
 		return -1;
 	mproc_pool_free(p);
 	return 0;

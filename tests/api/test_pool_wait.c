@@ -397,16 +397,16 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(what_makes_no_sense_is_refused),
-		mpt_test(one_is_enough_or_all_are_waited_for),
-		mpt_test(an_error_is_enough),
-		mpt_test(maps_are_waited_for_too),
+		test_of_workers(one_is_enough_or_all_are_waited_for),
+		test_of_workers(an_error_is_enough),
+		test_of_workers(maps_are_waited_for_too),
 		mpt_test(all_come_one_after_the_other),
-		mpt_test(who_sleeps_is_woken),
+		test_of_workers(who_sleeps_is_woken),
 		mpt_test(tasks_may_wait_for_many),
-		mpt_test(a_task_waits_no_longer_than_it_wants),
-		mpt_test(who_waits_starts_another_keeper),
-		mpt_test(deaths_are_told),
-		mpt_test(of_several_pools),
+		test_of_workers(a_task_waits_no_longer_than_it_wants),
+		test_of_workers(who_waits_starts_another_keeper),
+		test_of_workers(deaths_are_told),
+		test_of_workers(of_several_pools),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);
