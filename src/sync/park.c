@@ -130,7 +130,7 @@ is_looked_after(const struct mpr_self *self, uint64_t last, int64_t now)
 static int64_t
 next_look(struct mpr_pace *pace, int64_t now, int64_t next)
 {
-	if (now > pace->look_at + LATE * MS)
+	if (now - LATE * MS > pace->look_at)
 		pace->interval = SLICE;
 	if (pace->interval < SETTLED)
 		next = first_of(next, 2 * pace->interval);

@@ -429,6 +429,15 @@ fail_or_wait_for_ever(int index, void *arg)
 	return index == 2 ? 3 : wait_for_ever(arg);
 }
 
+/* Long enough for a failure to be seen, where time passes slowly, too. */
+static mproc_timeout
+patience(void)
+{
+	const char *slow = getenv("MPT_SLOW");
+
+	return mproc_ms(500 * (slow ? atoi(slow) : 1));
+}
+
 static int
 use_failing_group(struct mpt *t)
 {
@@ -441,7 +450,7 @@ use_failing_group(struct mpt *t)
 					 .grace = mproc_ms(50)));
 	if (r < 0)
 		return r;
-	r = mproc_group_join(g, mproc_ms(500));
+	r = mproc_group_join(g, patience());
 	if (r == -ETIMEDOUT) {
 		/* Nobody could be asked or killed. */
 		mpr_fault_set(NULL);

@@ -276,7 +276,8 @@ static void who_is_woken_has_settled_in_some_cases(void **state)
 	/* At points behind the call one more is killed, which is answered first. */
 	assert_in_range(r.cases, 2 + o.max_cases + 4, 2 + 2 * o.max_cases);
 	assert_true(n_replied >= r.cases - o.max_cases);
-	assert_in_range(n_torn, 2, 2);
+	/* Behind the first store and, if that is another place, before the second. */
+	assert_in_range(n_torn, 2, 4);
 	b->over = b->call = 1;
 	futex(&b->call, FUTEX_WAKE, INT_MAX);
 	mpt_expect_exit(*state, other, 0);

@@ -336,7 +336,8 @@ static void what_only_the_victim_maps_is_seen(void **state)
 	assert_true(r.exact);
 	/* The first page comes, and is written to again; the second page comes. */
 	assert_int_equal(r.others, 3);
-	assert_int_equal(n_torn, 1);
+	/* Behind the first store and, if that is another place, before the second. */
+	assert_in_range(n_torn, 1, 2);
 	close(reserved_fd);
 }
 
