@@ -415,6 +415,21 @@ copy_text(char *to, size_t size, const void *from, size_t len)
 	to[from ? len : 0] = '\0';
 }
 
+/* For what is known of a task that is done. Returns 0; -EAGAIN if it is not; or a
+ * negative error. */
+static int
+look_up_done(mproc_future *f, struct mpr_future_use *ret_u, uint64_t *ret_word)
+{
+	int r = mpr_future_look_up(f, ret_u);
+
+	if (r < 0)
+		return r;
+	*ret_word = mpr_future_word_of(ret_u);
+	if (!*ret_word)
+		return stale(f);
+	return is_done(*ret_word) ? 0 : mpr_fail(-EAGAIN, "the task is not done");
+}
+
 int
 mproc_future_error(mproc_future *f, struct mproc_task_error *ret_error)
 {
@@ -427,14 +442,9 @@ mproc_future_error(mproc_future *f, struct mproc_task_error *ret_error)
 
 	if (!ret_error)
 		return mpr_fail(-EINVAL, "ret_error is NULL");
-	r = mpr_future_look_up(f, &u);
+	r = look_up_done(f, &u, &word);
 	if (r < 0)
 		return r;
-	word = mpr_future_word_of(&u);
-	if (!word)
-		return stale(f);
-	if (!is_done(word))
-		return mpr_fail(-EAGAIN, "the task is not done");
 	memset(ret_error, 0, sizeof(*ret_error));
 	r = mpr_map_look_at(&u.pool, f, &m) ?
 		    mpr_map_result(&m, word, &ret_error->item,
@@ -472,14 +482,9 @@ mproc_future_exit_info(mproc_future *f, struct mproc_exit *ret_exit)
 
 	if (!ret_exit)
 		return mpr_fail(-EINVAL, "ret_exit is NULL");
-	r = mpr_future_look_up(f, &u);
+	r = look_up_done(f, &u, &word);
 	if (r < 0)
 		return r;
-	word = mpr_future_word_of(&u);
-	if (!word)
-		return stale(f);
-	if (!is_done(word))
-		return mpr_fail(-EAGAIN, "the task is not done");
 	ended = atomic_load(&f->ended);
 	if (!ended)
 		return mpr_fail(-ENODATA, "no worker has ended with the task, or "
