@@ -71,14 +71,11 @@ mpr_socket_conn_adopt_now(struct mpr_socket_conn *c)
 	mpr_process_unlock();
 }
 
-int
-mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit)
+MPR_NOINLINE int
+mpr_socket_conn_take_later(struct mpr_turn *turn, struct mpr_limit *limit)
 {
-	int r;
+	int r = mpr_limit_begin(limit);
 
-	if (mpr_turn_try(turn))
-		return 0;
-	r = mpr_limit_begin(limit);
 	return r < 0 ? r : mpr_turn_take(turn, limit->deadline);
 }
 

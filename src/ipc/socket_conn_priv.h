@@ -62,7 +62,15 @@ mpr_socket_conn_adopt(struct mpr_socket_conn *c)
 		mpr_socket_conn_adopt_now(c);
 }
 
-int mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit);
+int mpr_socket_conn_take_later(struct mpr_turn *turn, struct mpr_limit *limit);
+
+static inline int
+mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit)
+{
+	return mpr_likely(mpr_turn_try(turn)) ?
+		       0 :
+		       mpr_socket_conn_take_later(turn, limit);
+}
 
 /* Whether the next call on the socket is to wait by itself, which takes fewer calls. It
  * is known until when then. */

@@ -37,28 +37,38 @@ receive(struct mpr_socket_conn *c, void *to, size_t size, bool block, int *ret_f
 			mpr_socket_receive(c->fd, to, size, block);
 }
 
-/* Returns how many bytes came, or a negative error. */
-static ssize_t
-read_some(struct mpr_socket_conn *c, void *to, size_t size, int *ret_fd,
-	  struct mpr_limit *limit)
+/* When the first call for it has given @n, which is not all. */
+static MPR_NOINLINE ssize_t
+read_less(struct mpr_socket_conn *c, void *to, size_t size, int *ret_fd,
+	  struct mpr_limit *limit, bool block, ssize_t n)
 {
-	bool block = mpr_socket_conn_may_block(c, limit);
-	ssize_t n;
 	int r;
 
-	while ((n = receive(c, to, size, block, ret_fd)) == -EAGAIN) {
+	/* It has waited. */
+	limit->waited |= block;
+	while (n == -EAGAIN) {
 		r = mpr_socket_conn_await(c, MPR_SOCKET_IN, limit);
 		if (r < 0)
 			return r;
-		block = false;
+		n = receive(c, to, size, false, ret_fd);
 	}
-	/* If that was not all, it has waited. */
-	if (block && (size_t)n < size)
-		limit->waited = true;
 	if (n == 0 || n == -EPIPE)
 		return ended(c);
 	return n < 0 ? mpr_fail((int)n, "receiving a message: %s",
 				mproc_strerror((int)n)) : n;
+}
+
+/* Returns how many bytes came, or a negative error. */
+static inline ssize_t
+read_some(struct mpr_socket_conn *c, void *to, size_t size, int *ret_fd,
+	  struct mpr_limit *limit)
+{
+	bool block = mpr_socket_conn_may_block(c, limit);
+	ssize_t n = receive(c, to, size, block, ret_fd);
+
+	return mpr_likely(n == (ssize_t)size) ?
+		       n :
+		       read_less(c, to, size, ret_fd, limit, block, n);
 }
 
 /* @fd has come beside the first @n bytes: one and no more stands in the place of a

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/macros.h"
 #include "ipc/wire.h"
 
 #define FOLLOWS UINT32_MAX /* -1 as it is sent */
@@ -74,7 +75,11 @@ int
 mpr_wire_feed(struct mpr_wire_head *head, const unsigned char *from, size_t n,
 	      uint64_t *ret_len)
 {
-	memcpy(head->bytes + head->have, from, n);
+	/* The frequent case, which is one load and one store. */
+	if (mpr_likely(n == MPR_WIRE_SHORT && !head->have))
+		memcpy(head->bytes, from, MPR_WIRE_SHORT);
+	else
+		memcpy(head->bytes + head->have, from, n);
 	head->have += (unsigned)n;
 	return mpr_wire_missing(head) ? 0 : get_length(head, ret_len);
 }

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/macros.h"
+
 enum mpr_turn_state {
 	MPR_TURN_FREE = 0,
 	MPR_TURN_TAKEN = 1,
@@ -37,11 +39,32 @@ void mpr_turn_init(struct mpr_turn *turn);
 void mpr_turn_destroy(struct mpr_turn *turn);
 
 /* Takes it if it is free. */
-bool mpr_turn_try(struct mpr_turn *turn);
+static inline bool
+mpr_turn_try(struct mpr_turn *turn)
+{
+	uint32_t none = MPR_TURN_FREE;
+
+	/* Acquire pairs with the release in mpr_turn_give(): what the one before
+	 * has done is seen. */
+	return atomic_compare_exchange_strong_explicit(
+		&turn->state, &none, MPR_TURN_TAKEN, memory_order_acquire,
+		memory_order_relaxed);
+}
 
 /* Returns 0; -ETIMEDOUT; -EINTR after an interrupt, which is answered then. */
 int mpr_turn_take(struct mpr_turn *turn, int64_t deadline);
 
-void mpr_turn_give(struct mpr_turn *turn);
+/* To one of those who sleep. */
+void mpr_turn_give_next(struct mpr_turn *turn);
+
+static inline void
+mpr_turn_give(struct mpr_turn *turn)
+{
+	/* Release: see mpr_turn_try(). */
+	if (mpr_unlikely(atomic_exchange_explicit(&turn->state, MPR_TURN_FREE,
+						  memory_order_release) ==
+			 MPR_TURN_AWAITED))
+		mpr_turn_give_next(turn);
+}
 
 #endif

@@ -31,18 +31,6 @@ mpr_turn_destroy(struct mpr_turn *turn)
 	pthread_mutex_destroy(&turn->lock);
 }
 
-bool
-mpr_turn_try(struct mpr_turn *turn)
-{
-	uint32_t none = MPR_TURN_FREE;
-
-	/* Acquire pairs with the release in mpr_turn_give(): what the one before
-	 * has done is seen. */
-	return atomic_compare_exchange_strong_explicit(
-		&turn->state, &none, MPR_TURN_TAKEN, memory_order_acquire,
-		memory_order_relaxed);
-}
-
 /* With the lock held. */
 static int
 await(struct mpr_turn *turn, int64_t deadline)
@@ -87,12 +75,8 @@ mpr_turn_take(struct mpr_turn *turn, int64_t deadline)
 }
 
 void
-mpr_turn_give(struct mpr_turn *turn)
+mpr_turn_give_next(struct mpr_turn *turn)
 {
-	/* Release: see mpr_turn_try(). */
-	if (atomic_exchange_explicit(&turn->state, MPR_TURN_FREE,
-				     memory_order_release) != MPR_TURN_AWAITED)
-		return;
 	pthread_mutex_lock(&turn->lock);
 	pthread_cond_signal(&turn->given);
 	pthread_mutex_unlock(&turn->lock);
