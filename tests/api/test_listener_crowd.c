@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include <mproc/testing.h>
+
 #include "listener.h"
 #include "mpt_rand.h"
 
@@ -185,6 +187,56 @@ static void
 a_talkative_listener_without_a_key_is_noticed(void **state)
 {
 	who_has_a_key_alone_is_told(state, true);
+}
+
+/* Whatever lengths they claim, and however much they say. */
+static void
+what_strangers_say_costs_no_memory(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+	} words[] = {
+		{ "\x7f\xff\xff\xff", 4 },
+		{ "\0\0\1\1", 4 },
+		{ "\xff\xff\xff\xff\0\0\0\1\0\0\0\0", 12 },
+		{ "\xff\xff\xff\xff\x7f\xff\xff\xff\xff\xff\xff\xff", 12 },
+		{ "\x80\0\0\0", 4 },
+	};
+	enum { N = sizeof(words) / sizeof(words[0]) };
+	static const char more[20000];
+	char *address = unix_address(*state, "words");
+	mproc_listener *l = listen_with_key(address), *other;
+	int fds[N];
+	mproc_conn *c;
+	char buf[64];
+
+	for (int i = 0; i < N; i++) {
+		fds[i] = raw_connect(address);
+		assert_true(fds[i] >= 0);
+	}
+	/* What a connection needs is there before the first word. */
+	assert_int_equal(mproc_listener_accept(l, &c, MPROC_NOWAIT), -EAGAIN);
+	assert_int_equal(mproc_test_fault("malloc:1"), 0);
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(recv(fds[i], buf, 63, MSG_WAITALL), 63);
+		assert_int_equal(send(fds[i], words[i].bytes, words[i].n,
+				      MSG_NOSIGNAL), words[i].n);
+		assert_int_equal(send(fds[i], more, sizeof(more), MSG_NOSIGNAL),
+				 sizeof(more));
+	}
+	assert_int_equal(mproc_listener_accept(l, &c, MPROC_NOWAIT), -EAGAIN);
+	/* They have gone by now, and this is the first to ask for memory. */
+	for (int i = 0; i < N; i++) {
+		errno = 0;
+		assert_true(recv(fds[i], buf, 63, MSG_DONTWAIT) <= 0 &&
+			    errno != EAGAIN);
+		close(fds[i]);
+	}
+	assert_int_equal(mproc_listener_open(&other, "unix:@mpt-words", NULL),
+			 -ENOMEM);
+	assert_int_equal(mproc_test_fault(NULL), 0);
+	mproc_listener_close(l);
 }
 
 #define SILENT 150
@@ -615,6 +667,7 @@ main(void)
 		both_tests(who_has_no_key_costs_nobody_else),
 		mpt_test(a_silent_listener_without_a_key_is_noticed),
 		mpt_test(a_talkative_listener_without_a_key_is_noticed),
+		mpt_test(what_strangers_say_costs_no_memory),
 		mpt_test(those_who_are_silent_keep_nobody_out),
 		mpt_test(who_is_silent_has_no_descriptor_that_is_needed),
 		mpt_test(the_oldest_of_the_patient_goes),
