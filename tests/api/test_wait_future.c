@@ -126,6 +126,101 @@ a_future_is_ready_once_its_task_is_done(void **state)
 	close_and_join(b);
 }
 
+/* Never returns. */
+static int
+sleep_for_ever(void *arg)
+{
+	(void)arg;
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+/* What comes of @n things that have become ready, or do so soon. */
+static void
+expect_all(mproc_waitset *w, struct mproc_waitable *items, int n)
+{
+	struct mproc_waitable ready;
+	unsigned seen = 0;
+	int r;
+
+	do {
+		r = mproc_wait(items, n, MPROC_FOREVER);
+		assert_in_range(r, 1, n);
+	} while (r < n);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(items[i].ret_events, POLLIN);
+	/* Of a set, too, where each of them gets its turn. */
+	while (seen != (1u << n) - 1) {
+		assert_int_equal(mproc_waitset_wait(w, &ready, 1, MPROC_FOREVER),
+				 1);
+		for (int i = 0; i < n; i++)
+			if (ready.kind == items[i].kind &&
+			    ready.object == items[i].object)
+				seen |= 1u << i;
+	}
+}
+
+/* Queue, both kinds of connections, listener, process, event, future, descriptor. */
+static void
+all_kinds_are_waited_for_in_one_call(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+	mproc_event e = { 0 };
+	mproc_conn *ends[2], *client, *other, *server;
+	mproc_queue *q = new_queue();
+	mproc_waitset *w;
+	mproc_listener *l;
+	mproc_process *p;
+
+	open_never();
+	assert_int_equal(mproc_process_start(&p, sleep_for_ever, NULL,
+		MPROC_OPTS(mproc_process_opts, .method = MPROC_FORK)), 0);
+	assert_int_equal(mproc_pipe(&ends[0], &ends[1], NULL), 0);
+	assert_int_equal(mproc_listener_open(&l, "unix:@mpt-all-kinds", NULL), 0);
+	assert_int_equal(mproc_connect(&client, "unix:@mpt-all-kinds", NULL,
+				       MPROC_FOREVER), 0);
+	assert_int_equal(mproc_listener_accept(l, &server, MPROC_FOREVER), 0);
+	assert_int_equal(mproc_waitset_create(&w), 0);
+	{
+		struct mproc_waitable items[] = {
+			QUEUE(q), CONN(ends[0]), CONN(server), LISTENER(l),
+			PROCESS(p), EVENT(&e), FUTURE(submit_int(b, linger, 3)),
+			READABLE(never[0]),
+		};
+		const int n = sizeof(items) / sizeof(items[0]);
+
+		for (int i = 0; i < n; i++)
+			assert_int_equal(mproc_waitset_add(w, &items[i]), 0);
+		assert_int_equal(mproc_wait(items, n, MPROC_NOWAIT), -EAGAIN);
+		assert_int_equal(mproc_wait(items, n, mproc_ms(1)), -ETIMEDOUT);
+		put_byte(q);
+		assert_int_equal(mproc_wait(items, n, MPROC_FOREVER), 1);
+		assert_int_equal(mproc_conn_send(ends[1], "", 0, MPROC_NOWAIT), 0);
+		assert_int_equal(mproc_conn_send(client, "", 0, MPROC_NOWAIT), 0);
+		assert_int_equal(mproc_connect(&other, "unix:@mpt-all-kinds",
+					       NULL, MPROC_FOREVER), 0);
+		assert_int_equal(mproc_event_set(&e), 0);
+		assert_int_equal(write(never[1], "x", 1), 1);
+		assert_int_equal(mproc_wait(items, n, MPROC_FOREVER), 6);
+		assert_int_equal(mproc_process_kill(p), 0);
+		atomic_store(&b->go_on, true);
+		expect_all(w, items, n);
+		assert_int_equal(take_int(b, items[6].object), 3);
+	}
+	mproc_waitset_close(w);
+	mproc_process_close(p);
+	mproc_conn_close(ends[0]);
+	mproc_conn_close(ends[1]);
+	mproc_conn_close(client);
+	mproc_conn_close(other);
+	mproc_conn_close(server);
+	mproc_listener_close(l);
+	mproc_queue_destroy(q);
+	close_never();
+	close_and_join(b);
+}
+
 static int64_t let_go_at;
 
 /* Lets the task end once the test sleeps. */
@@ -560,6 +655,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(what_is_no_future_is_refused),
 		mpt_test(a_future_is_ready_once_its_task_is_done),
+		mpt_test(all_kinds_are_waited_for_in_one_call),
 		mpt_test(who_sleeps_is_woken),
 		mpt_test(what_fails_is_done),
 		mpt_test(who_waits_starts_another_keeper),
