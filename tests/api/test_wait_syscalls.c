@@ -16,15 +16,29 @@ return_at_once(void *arg)
 }
 
 static int
+leave_nothing(const void *in, size_t len, struct mproc_result *out)
+{
+	(void)in;
+	(void)len;
+	(void)out;
+	return 0;
+}
+
+static int
 wait_without_the_kernel(struct mpt *t, void *arg)
 {
 	struct mproc_waitable items[READY];
 	mproc_event e = { 0 };
 	mproc_conn *ends[2];
 	mproc_process *p;
+	mproc_future *f;
+	mproc_pool *pool;
 	mproc_queue *q;
 
 	(void)arg;
+	mpt_check_int(t, mproc_pool_create(&pool, MPROC_OPTS(
+		mproc_pool_opts, .backend = MPROC_POOL_INLINE)), 0);
+	mpt_check_int(t, mproc_pool_submit(pool, leave_nothing, NULL, 0, &f), 0);
 	mpt_check_int(t, mproc_process_start(&p, return_at_once, NULL,
 					     MPROC_OPTS(mproc_process_opts,
 							.method = MPROC_FORK)),
@@ -50,6 +64,9 @@ wait_without_the_kernel(struct mpt *t, void *arg)
 	mpt_check_int(t, mproc_wait(items, READY, MPROC_FOREVER), 2);
 	items[9] = (struct mproc_waitable)PROCESS(p);
 	mpt_check_int(t, mproc_wait(items, READY, MPROC_FOREVER), 3);
+	items[10] = (struct mproc_waitable){ .kind = MPROC_WAIT_FUTURE,
+					     .object = f };
+	mpt_check_int(t, mproc_wait(items, READY, MPROC_FOREVER), 4);
 	return 0;
 }
 
