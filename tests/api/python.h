@@ -42,17 +42,25 @@ python_start(struct python *py, struct mpt *t, const char *script)
 	close(py->out[1]);
 }
 
+/* The next line that it says. */
+static inline void
+python_hear(const struct python *py, char line[32])
+{
+	size_t len = 0;
+
+	while (len < 31 && read(py->out[0], line + len, 1) == 1 &&
+	       line[len] != '\n')
+		len++;
+	line[len] = '\0';
+}
+
 /* Waits until it is there. */
 static inline void
 python_reach(const struct python *py, const char *step)
 {
-	char line[32] = "";
-	size_t len = 0;
+	char line[32];
 
-	while (len < sizeof(line) - 1 && read(py->out[0], line + len, 1) == 1 &&
-	       line[len] != '\n')
-		len++;
-	line[len] = '\0';
+	python_hear(py, line);
 	assert_string_equal(line, step);
 }
 

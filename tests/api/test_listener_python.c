@@ -161,14 +161,15 @@ is_new(const struct python *py)
 }
 
 static void
-python_connects_over_tcp_if_its_digest_is_allowed(void **state)
+pythons_digest_has_to_be_allowed_over_tcp(void **state)
 {
 	mproc_listener *strict, *lenient;
 	struct mpt *t = *state;
-	char addresses[160];
+	char addresses[160], port[32];
 	struct python py;
 	mproc_conn *c;
 	bool new;
+	int r;
 
 	assert_int_equal(mproc_listener_open(&strict, "tcp:127.0.0.1:0",
 		MPROC_OPTS(mproc_listener_opts, A_KEY)), 0);
@@ -185,7 +186,15 @@ python_connects_over_tcp_if_its_digest_is_allowed(void **state)
 	      "    Client(strict, authkey=key).send_bytes(b'hello')\n"
 	      "else:\n"
 	      "    fails(AuthenticationError, Client, strict, authkey=key)\n"
-	      "print('done', flush=True)\n");
+	      "print('done', flush=True)\n"
+	      /* The other role. */
+	      "l = Listener(('127.0.0.1', 0), authkey=key)\n"
+	      "print(l.address[1], flush=True)\n"
+	      "if sys.version_info >= (3, 12):\n"
+	      "    l.accept()\n"
+	      "else:\n"
+	      "    fails((EOFError, OSError), l.accept)\n"
+	      "exchange(l.accept())\n");
 	new = is_new(&py);
 	c = accept_one(lenient);
 	exchange(t, c);
@@ -202,9 +211,23 @@ python_connects_over_tcp_if_its_digest_is_allowed(void **state)
 					 -ETIMEDOUT);
 	}
 	python_reach(&py, "done");
-	python_end(&py, 0);
 	mproc_listener_close(strict);
 	mproc_listener_close(lenient);
+	python_hear(&py, port);
+	snprintf(addresses, sizeof(addresses), "tcp:127.0.0.1:%s", port);
+	r = mproc_connect(&c, addresses, MPROC_OPTS(mproc_connect_opts, A_KEY),
+			  mproc_sec(20));
+	assert_int_equal(r, new ? 0 : -EACCES);
+	if (new)
+		mproc_conn_close(c);
+	else
+		assert_true(detail_has("md5"));
+	assert_int_equal(mproc_connect(&c, addresses,
+		MPROC_OPTS(mproc_connect_opts, A_KEY, .md5 = MPROC_MD5_ALLOW),
+		mproc_sec(20)), 0);
+	exchange(t, c);
+	mproc_conn_close(c);
+	python_end(&py, 0);
 }
 
 static int
@@ -442,7 +465,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(python_connects),
-		mpt_test(python_connects_over_tcp_if_its_digest_is_allowed),
+		mpt_test(pythons_digest_has_to_be_allowed_over_tcp),
 		mpt_test(python_listens),
 		mpt_test(python_of_3_12_gets_by_without_md5),
 		mpt_test(a_thousand_of_pythons_are_open_at_once),
