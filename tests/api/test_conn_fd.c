@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "listener.h"
+#include "mpt_refuse.h"
 #include "python.h"
 
 /* Both ends of a connection in this process: of who connects, and who accepts. */
@@ -220,6 +221,7 @@ who_does_not_say_so_gets_none(void **state)
 	struct two two;
 	mproc_conn *from, *to;
 	int fds[2], r;
+	size_t len;
 	char byte;
 
 	for (int i = 0; i < 2; i++) {
@@ -232,9 +234,16 @@ who_does_not_say_so_gets_none(void **state)
 		r = mproc_conn_send_fd(from, fds[1], MPROC_NOWAIT);
 		close(fds[1]);
 		if (r == 0) {
-			assert_int_not_equal(mproc_conn_recv(to, &byte, 1, NULL,
-							     MPROC_NOWAIT), 0);
+			/* The byte beside it begins a length. */
+			assert_int_equal(mproc_conn_recv(to, &byte, 1, NULL,
+							 MPROC_NOWAIT), -EAGAIN);
+			send_text(*state, from, "next");
+			assert_int_equal(mproc_conn_recv(to, &byte, 1, &len,
+							 MPROC_NOWAIT),
+					 -EMSGSIZE);
+			assert_int_equal(len, 1 << 24);
 		} else {
+			assert_false(mpt_without("passrights"));
 			assert_int_equal(r, -ENOTSUP);
 			assert_true(has_detail("the other side"));
 			send_text(*state, from, "next");
