@@ -7,7 +7,7 @@
  * message, and so do plain calls with room.
  *
  * The last columns are how often a message takes place in the time that it takes the
- * plain calls of either kind.
+ * plain calls of either kind. Python's connections have the same bytes in the stream.
  *
  * Usage: bench_socket [rounds]
  */
@@ -19,6 +19,7 @@
 #include <mproc/mproc.h>
 
 #include "bench.h"
+#include "python.h"
 
 #define ROUNDS 9
 #define LONG ((size_t)1 << 20)
@@ -30,13 +31,16 @@ struct side {
 	bool asks; /* for an open file */
 };
 
-enum rival { OURS, PLAIN, OURS_WITH_ROOM, PLAIN_WITH_ROOM, RIVALS };
+enum rival {
+	OURS, PLAIN, OURS_WITH_ROOM, PLAIN_WITH_ROOM, PYTHONS, RIVALS
+};
 
 static const char *const rivals[RIVALS] = {
 	[OURS] = "mproc_connect",
 	[PLAIN] = "plain calls",
 	[OURS_WITH_ROOM] = "with .pass_fds",
 	[PLAIN_WITH_ROOM] = "plain, with room",
+	[PYTHONS] = "Python's",
 };
 
 static void
@@ -201,6 +205,35 @@ run(int rival, const struct work *w)
 	return (double)start / (double)w->n;
 }
 
+/* a is the length, b the number of messages. Its Pipe is a pair of such sockets. */
+static const char python_form[] = BENCH_PYTHON
+	"answered = %d\n"
+	"ends = context.Pipe()\n"
+	"def first(end):\n"
+	"    message = bytes(a)\n"
+	"    for i in range(b):\n"
+	"        end.send_bytes(message)\n"
+	"        if answered:\n"
+	"            check(len(end.recv_bytes()) == a)\n"
+	"    check(len(end.recv_bytes()) == a)\n"
+	"def second(end):\n"
+	"    for i in range(b):\n"
+	"        message = end.recv_bytes()\n"
+	"        check(len(message) == a)\n"
+	"        if answered:\n"
+	"            end.send_bytes(message)\n"
+	"    end.send_bytes(message)\n"
+	"print(measure(2, lambda i: (first, second)[i](ends[i])) / b)\n";
+
+static double
+run_python(const struct work *w)
+{
+	char program[sizeof(python_form) + 16];
+
+	snprintf(program, sizeof(program), python_form, w->answered);
+	return bench_python(program, (unsigned)w->len, (unsigned)w->n);
+}
+
 static void
 compare(const struct work *w, int rounds)
 {
@@ -210,11 +243,14 @@ compare(const struct work *w, int rounds)
 		for (int k = 0; k < RIVALS; k++) {
 			int rival = (i + k) % RIVALS;
 
-			ns[rival][i] = run(rival, w);
+			ns[rival][i] = rival == PYTHONS ? run_python(w) :
+							  run(rival, w);
 		}
 	printf("%s, ns each\n%-20s %10s %10s %10s %10s %10s\n", w->name, "",
 	       "median", "least", "most", "of plain", "with room");
 	for (int k = 0; k < RIVALS; k++) {
+		if (bench_is_missing(rivals[k], ns[k]))
+			continue;
 		bench_row(rivals[k], ns[k], rounds, 0);
 		printf(" %10.2f %10.2f\n",
 		       bench_median_ratio(ns[PLAIN], ns[k], rounds),
