@@ -108,9 +108,12 @@ mpr_keeping_is_on(const struct mpr_pool_use *u)
 {
 	uint64_t word = atomic_load(&u->root->keeper);
 
-	return mpr_pool_phase(u) == MPR_POOL_ENDED ||
-	       (word & MPR_HELD && !mpr_holder_is_dead(u->arena, word)) ||
-	       (mpr_pool_is_inline(u) && !needs_keeper(u));
+	if (mpr_pool_phase(u) == MPR_POOL_ENDED)
+		return true;
+	/* One that has died may not have done all of it, of an inline pool neither. */
+	if (word & MPR_HELD)
+		return !mpr_holder_is_dead(u->arena, word);
+	return mpr_pool_is_inline(u) && !needs_keeper(u);
 }
 
 /* Buries those who have died in tasks. Returns whether somebody is in one. */
@@ -137,6 +140,39 @@ bury_dead(const struct mpr_pool_use *u, struct mpr_self *self)
 	return busy;
 }
 
+/* Being the keeper, who has read this @phase. Returns whether somebody is in a task. */
+static bool
+keep_once(const struct mpr_pool_use *u, struct mpr_self *self,
+	  enum mpr_pool_phase phase)
+{
+	bool busy = bury_dead(u, self);
+
+	/* Where nobody has a record, what is not done was left by the dead. */
+	if (phase == MPR_POOL_TERMINATING || (!busy && phase != MPR_POOL_OPEN))
+		mpr_keep_revoke_all(u, self);
+	if (!busy && phase != MPR_POOL_OPEN)
+		mpr_keep_end(u, self);
+	return busy;
+}
+
+/* Whether there is more to do than was done at @phase, with somebody in a task: who has
+ * changed that meanwhile has found a keeper, and left it to that. seq_cst: they look for
+ * one after they did it, and this is after it was given back. */
+static bool
+is_to_go_on(const struct mpr_pool_use *u, enum mpr_pool_phase phase)
+{
+	enum mpr_pool_phase now = mpr_pool_phase(u);
+	unsigned n;
+	const struct mpr_pool_worker *records = mpr_pool_workers(u, &n);
+
+	if (now != phase)
+		return now != MPR_POOL_ENDED;
+	for (unsigned w = 0; w < n; w++)
+		if (atomic_load(&records[w].word) & MPR_HELD)
+			return false;
+	return phase != MPR_POOL_OPEN;
+}
+
 /* The caller is the keeper of an inline pool, as long as this takes; unless somebody else
  * is, or it has ended. Returns as mpr_keeping_ensure(). */
 static int
@@ -145,26 +181,22 @@ keep_now(const struct mpr_pool_use *u)
 	enum mpr_pool_phase phase;
 	struct mpr_self *self;
 	sigset_t before;
-	bool busy;
+	bool busy = false;
 	int r;
 
 	/* A handler that forks would leave two in the one keeper's place. */
 	mpr_thread_forbid_signals(&before);
 	r = mpr_self(u->arena, &self);
-	if (r == 0)
-		r = mpr_keeper_claim(u, mpr_keeper_starter(self),
-				     MPR_POOL_TERMINATING);
-	if (r == 0) {
+	do {
+		if (r == 0)
+			r = mpr_keeper_claim(u, mpr_keeper_starter(self),
+					     MPR_POOL_TERMINATING);
+		if (r < 0)
+			break;
 		phase = mpr_pool_phase(u);
-		busy = bury_dead(u, self);
-		/* Where nobody has a record, what is not done was left by the dead. */
-		if (phase == MPR_POOL_TERMINATING ||
-		    (!busy && phase != MPR_POOL_OPEN))
-			mpr_keep_revoke_all(u, self);
-		if (!busy && phase != MPR_POOL_OPEN)
-			mpr_keep_end(u, self);
+		busy = keep_once(u, self, phase);
 		mpr_keeper_give_back(u, mpr_keeper_starter(self));
-	}
+	} while ((busy || phase == MPR_POOL_OPEN) && is_to_go_on(u, phase));
 	mpr_thread_allow_signals(&before);
 	if (r == -ESTALE)
 		return mpr_fail(-ESHUTDOWN, "%s was freed", mpr_pool_label(u).text);

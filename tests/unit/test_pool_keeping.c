@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An inline pool whose keeper is somebody for a moment: what is changed meanwhile is left
+ * to that one, which has looked already.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "common.h"
+#include "pool/keeper_word.h"
+#include "pool/pool.h"
+#include "pool/pool_shm.h"
+
+static struct scene {
+	struct mpr_pool_use use;
+	pthread_t thread;
+	_Atomic bool begun;
+	_Atomic bool go_on;
+	int result; /* of the task in the other thread */
+	/* The records' last page: the keeper comes there when it has read the phase and
+	 * found that task. */
+	unsigned char *page;
+	size_t size;
+	void (*meanwhile)(void);
+} s;
+
+static int
+linger(const void *in, size_t len, struct mproc_result *out)
+{
+	(void)in;
+	(void)len;
+	(void)out;
+	atomic_store(&s.begun, true);
+	while (!atomic_load(&s.go_on))
+		sched_yield();
+	return 0;
+}
+
+static void *
+submit(void *unused)
+{
+	mproc_future *f;
+
+	(void)unused;
+	s.result = mproc_pool_submit(s.use.pool, linger, NULL, 0, &f);
+	if (s.result < 0)
+		return NULL;
+	s.result = mproc_future_get(f, NULL, 0, NULL, MPROC_FOREVER);
+	mproc_future_close(f);
+	return NULL;
+}
+
+static void
+end_task(void)
+{
+	atomic_store(&s.go_on, true);
+	assert_int_equal(pthread_join(s.thread, NULL), 0);
+}
+
+static void
+terminate(void)
+{
+	assert_int_equal(mproc_pool_terminate(s.use.pool), 0);
+}
+
+static void
+come_to_page(int number)
+{
+	(void)number;
+	mprotect(s.page, s.size, PROT_READ | PROT_WRITE);
+	s.meanwhile();
+}
+
+/* A pool with a task in another thread. */
+static void
+begin(void)
+{
+	mproc_pool *pool;
+
+	s = (struct scene){ 0 };
+	assert_int_equal(mproc_pool_create(&pool, MPROC_OPTS(mproc_pool_opts,
+						.backend = MPROC_POOL_INLINE)), 0);
+	assert_int_equal(mpr_pool_look_up(pool, &s.use), 0);
+	assert_int_equal(pthread_create(&s.thread, NULL, submit, NULL), 0);
+	while (!atomic_load(&s.begun))
+		sched_yield();
+}
+
+/* Closes the pool, and has @meanwhile run in that. */
+static void
+close_and(void (*meanwhile)(void))
+{
+	struct sigaction old, action = { .sa_handler = come_to_page };
+	struct mpr_pool_worker *records;
+	unsigned n;
+
+	begin();
+	s.meanwhile = meanwhile;
+	records = mpr_pool_workers(&s.use, &n);
+	s.size = (size_t)sysconf(_SC_PAGESIZE);
+	s.page = (unsigned char *)((uintptr_t)(records + n) / s.size * s.size) -
+		 s.size;
+	assert_true((unsigned char *)(records + 1) <= s.page);
+	sigaction(SIGSEGV, &action, &old);
+	assert_int_equal(mprotect(s.page, s.size, PROT_NONE), 0);
+	assert_int_equal(mproc_pool_close(s.use.pool), 0);
+	sigaction(SIGSEGV, &old, NULL);
+}
+
+static void
+who_comes_out_last_meanwhile_ends_the_pool(void **state)
+{
+	(void)state;
+	close_and(end_task);
+	assert_int_equal(s.result, 0);
+	assert_int_equal(mpr_pool_phase(&s.use), MPR_POOL_ENDED);
+	mproc_pool_free(s.use.pool);
+}
+
+static void
+a_pool_is_terminated_meanwhile(void **state)
+{
+	(void)state;
+	close_and(terminate);
+	end_task();
+	assert_int_equal(s.result, MPROC_TASK_FAILED);
+	assert_int_equal(mpr_pool_phase(&s.use), MPR_POOL_ENDED);
+	mproc_pool_free(s.use.pool);
+}
+
+/* Terminates it as far as to say so. */
+static void
+die_as_keeper(void)
+{
+	struct mpr_self *self;
+
+	if (mpr_self(s.use.arena, &self) < 0 ||
+	    mpr_keeper_claim(&s.use, mpr_keeper_starter(self),
+			     MPR_POOL_TERMINATING) < 0)
+		_exit(1);
+	mpr_pool_advance(&s.use, MPR_POOL_TERMINATING);
+	raise(SIGKILL);
+}
+
+static void
+what_a_dead_keeper_has_left_is_done(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	begin();
+	pid = fork();
+	if (pid == 0)
+		die_as_keeper();
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, SIGKILL);
+	/* The task goes on, but its result is none. */
+	assert_int_equal(mproc_pool_join(s.use.pool, MPROC_NOWAIT), -EAGAIN);
+	end_task();
+	assert_int_equal(s.result, MPROC_TASK_FAILED);
+	assert_int_equal(mpr_pool_phase(&s.use), MPR_POOL_ENDED);
+	mproc_pool_free(s.use.pool);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_comes_out_last_meanwhile_ends_the_pool),
+		cmocka_unit_test(a_pool_is_terminated_meanwhile),
+		cmocka_unit_test(what_a_dead_keeper_has_left_is_done),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
