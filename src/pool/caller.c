@@ -105,14 +105,20 @@ void
 mpr_caller_leave(struct mpr_caller *c)
 {
 	uint64_t mine = c->worker.holder;
+	sigset_t before;
 
-	if (c->nested || is_copy(c))
+	if (c->nested)
 		return;
-	/* seq_cst: who closes the pool later finds nobody in the record, or we that it
-	 * was closed. */
-	atomic_compare_exchange_strong(&c->worker.record->word, &mine, 0);
-	if (mpr_pool_phase(&c->worker.use) != MPR_POOL_OPEN)
-		mpr_keeping_wake(&c->worker.use);
+	/* A copy that a handler forks here could give it back when we have it again. */
+	mpr_thread_forbid_signals(&before);
+	if (!is_copy(c)) {
+		/* seq_cst: who closes the pool later finds nobody in the record, or we
+		 * that it was closed. */
+		atomic_compare_exchange_strong(&c->worker.record->word, &mine, 0);
+		if (mpr_pool_phase(&c->worker.use) != MPR_POOL_OPEN)
+			mpr_keeping_wake(&c->worker.use);
+	}
+	mpr_thread_allow_signals(&before);
 }
 
 bool

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "common.h"
+#include "pool/caller.h"
 #include "pool/keeper_word.h"
 #include "pool/pool.h"
 #include "pool/pool_shm.h"
@@ -75,9 +76,8 @@ come_to_page(int number)
 	s.meanwhile();
 }
 
-/* A pool with a task in another thread. */
 static void
-begin(void)
+make_pool(void)
 {
 	mproc_pool *pool;
 
@@ -85,6 +85,13 @@ begin(void)
 	assert_int_equal(mproc_pool_create(&pool, MPROC_OPTS(mproc_pool_opts,
 						.backend = MPROC_POOL_INLINE)), 0);
 	assert_int_equal(mpr_pool_look_up(pool, &s.use), 0);
+}
+
+/* One with a task in another thread. */
+static void
+begin(void)
+{
+	make_pool();
 	assert_int_equal(pthread_create(&s.thread, NULL, submit, NULL), 0);
 	while (!atomic_load(&s.begun))
 		sched_yield();
@@ -167,6 +174,67 @@ what_a_dead_keeper_has_left_is_done(void **state)
 	mproc_pool_free(s.use.pool);
 }
 
+static struct {
+	int go_on[2]; /* for the copy */
+	pid_t copy;
+} fork_scene;
+
+static void
+fork_and_wait(int number)
+{
+	char c;
+
+	(void)number;
+	fork_scene.copy = fork();
+	if (fork_scene.copy == 0 && read(fork_scene.go_on[0], &c, 1) != 1)
+		_exit(1);
+}
+
+static void
+raise_there(void)
+{
+	raise(SIGUSR1);
+}
+
+/* A signal handler forks as the thread gives its record back, and has it again when the
+ * copy goes on. */
+static void
+a_copy_gives_no_record_back(void **state)
+{
+	struct sigaction old[2], page = { .sa_handler = come_to_page },
+			 user = { .sa_handler = fork_and_wait };
+	struct mpr_pool_worker *record;
+	struct mpr_caller caller;
+	int status;
+
+	(void)state;
+	make_pool();
+	s.meanwhile = raise_there;
+	assert_int_equal(pipe(fork_scene.go_on), 0);
+	assert_int_equal(mpr_caller_enter(&s.use, &caller), 0);
+	record = caller.worker.record;
+	s.size = (size_t)sysconf(_SC_PAGESIZE);
+	s.page = (unsigned char *)((uintptr_t)record / s.size * s.size);
+	sigaction(SIGSEGV, &page, &old[0]);
+	sigaction(SIGUSR1, &user, &old[1]);
+	assert_int_equal(mprotect(s.page, s.size, PROT_NONE), 0);
+	mpr_caller_leave(&caller);
+	if (fork_scene.copy == 0)
+		_exit(0);
+	sigaction(SIGSEGV, &old[0], NULL);
+	sigaction(SIGUSR1, &old[1], NULL);
+	assert_int_equal(mpr_caller_enter(&s.use, &caller), 0);
+	assert_ptr_equal(caller.worker.record, record);
+	assert_int_equal(write(fork_scene.go_on[1], "", 1), 1);
+	assert_int_equal(waitpid(fork_scene.copy, &status, 0), fork_scene.copy);
+	assert_int_equal(status, 0);
+	assert_int_equal(atomic_load(&record->word), caller.worker.holder);
+	mpr_caller_leave(&caller);
+	close(fork_scene.go_on[0]);
+	close(fork_scene.go_on[1]);
+	mproc_pool_free(s.use.pool);
+}
+
 int
 main(void)
 {
@@ -174,6 +242,7 @@ main(void)
 		cmocka_unit_test(who_comes_out_last_meanwhile_ends_the_pool),
 		cmocka_unit_test(a_pool_is_terminated_meanwhile),
 		cmocka_unit_test(what_a_dead_keeper_has_left_is_done),
+		cmocka_unit_test(a_copy_gives_no_record_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
