@@ -16,6 +16,7 @@
 #include "mpt_rand.h"
 #include "ring/access.h"
 #include "ring/lane.h"
+#include "ring/lane_fast.h"
 
 #define CAPACITY 4096
 #define MAX (CAPACITY - MPR_FRAME_HEADER)
@@ -186,6 +187,7 @@ a_message_that_can_never_fit_ends_the_batch(void **state)
 	assert_int_equal(mpr_producer_put_many(&p, in + 2, 2), -EMSGSIZE);
 	in[2].iov_len = SIZE_MAX;
 	assert_int_equal(mpr_producer_put_many(&p, in + 2, 2), -EMSGSIZE);
+	in[2] = (struct iovec){ .iov_len = 10 };
 	assert_int_equal(mpr_producer_put_many(&p, in, 4), 2);
 	assert_int_equal(mpr_lane_len(lane, CAPACITY), 4);
 }
@@ -339,6 +341,153 @@ a_bad_frame_behind_good_ones_is_reported_after_them(void **state)
 	expect(&out[1], 1, 24);
 	assert_int_equal(get(4), -EBADMSG);
 	assert_int_equal(get(4), -EBADMSG);
+}
+
+/* Somebody else's frames, from where the lane's end is 64 bytes away. */
+static void
+begin_before_end(void)
+{
+	lane->head = lane->tail = CAPACITY - 64;
+	begin();
+}
+
+static void
+scribble(uint64_t at, enum mpr_frame_kind kind, size_t len)
+{
+	*(uint64_t *)(void *)(lane->buffer + at % CAPACITY) =
+		mpr_frame(kind, len, 0);
+}
+
+static void
+expect_bad_after(int n)
+{
+	assert_int_equal(get(4), n);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(out[i].iov_len, 40);
+	assert_int_equal(get(4), -EBADMSG);
+	assert_int_equal(get(4), -EBADMSG);
+}
+
+static void
+one_like_the_last_does_not_cross_the_end(void **state)
+{
+	(void)state;
+	begin_before_end();
+	scribble(CAPACITY - 64, MPR_FRAME_MESSAGE, 40);
+	scribble(CAPACITY - 16, MPR_FRAME_MESSAGE, 40);
+	lane->tail += 96;
+	expect_bad_after(1);
+}
+
+/* Two messages of 48 bytes with the end and padding between, and the header of a third
+ * one for which the tail is not far enough. */
+static void
+scribble_around_the_end(void)
+{
+	begin_before_end();
+	scribble(CAPACITY - 64, MPR_FRAME_MESSAGE, 40);
+	scribble(CAPACITY - 16, MPR_FRAME_PAD, 16);
+	scribble(CAPACITY, MPR_FRAME_MESSAGE, 40);
+	scribble(CAPACITY + 48, MPR_FRAME_MESSAGE, 40);
+	lane->tail = CAPACITY + 64;
+}
+
+static void
+one_like_the_last_does_not_cross_the_tail(void **state)
+{
+	(void)state;
+	scribble_around_the_end();
+	expect_bad_after(2);
+}
+
+static int
+get_short(size_t *ret_len)
+{
+	c.head = lane->head;
+	return get_many == mpr_consumer_get_many ?
+		       mpr_consumer_take(&c, buf, sizeof(buf), ret_len,
+					 MPR_COPY_SHORT) :
+		       mpr_consumer_claim(&c, lane, buf, sizeof(buf), ret_len,
+					  MPR_COPY_SHORT);
+}
+
+static void
+nor_when_the_batch_has_ended_before_it(void **state)
+{
+	size_t len;
+
+	(void)state;
+	scribble_around_the_end();
+	assert_int_equal(get(2), 2);
+	assert_int_equal(get_short(&len), -EAGAIN);
+	assert_int_equal(lane->head, CAPACITY + 48);
+}
+
+static void
+what_is_long_is_left_to_others(void **state)
+{
+	size_t len;
+
+	(void)state;
+	begin();
+	make(0, 3, MPR_COPY_SHORT + 1);
+	assert_int_equal(mpr_producer_put_many(&p, in, 3), 3);
+	/* They are known, and the last one was like them. */
+	assert_int_equal(get(1), 1);
+	assert_int_equal(get_short(&len), -EAGAIN);
+	assert_int_equal(get(4), 2);
+	expect(&out[1], 2, MPR_COPY_SHORT + 1);
+}
+
+static void
+one_longer_than_what_is_there_is_reported(void **state)
+{
+	(void)state;
+	begin_before_end();
+	scribble(CAPACITY - 64, MPR_FRAME_MESSAGE, 40);
+	scribble(CAPACITY - 16, MPR_FRAME_PAD, 16);
+	scribble(CAPACITY, MPR_FRAME_MESSAGE, 2000);
+	lane->tail += 128;
+	expect_bad_after(1);
+}
+
+/* No producer puts it there. */
+static void
+padding_may_lie_anywhere(void **state)
+{
+	(void)state;
+	begin();
+	scribble(0, MPR_FRAME_MESSAGE, 40);
+	scribble(48, MPR_FRAME_PAD, 16);
+	scribble(64, MPR_FRAME_MESSAGE, 40);
+	lane->tail = 112;
+	assert_int_equal(get(4), 2);
+	assert_int_equal(lane->head, 112);
+}
+
+static void
+nothing_is_taken_from_a_lane_that_makes_no_sense(void **state)
+{
+	static const uint64_t tails[] = { CAPACITY + 16, 40, UINT64_MAX - 15 };
+	size_t len;
+
+	(void)state;
+	scribble(0, MPR_FRAME_MESSAGE, 8);
+	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
+		mpr_consumer_begin(&c, lane, CAPACITY);
+		lane->tail = tails[i];
+		for (int k = 0; k < 2; k++) {
+			assert_int_equal(get(4), -EBADMSG);
+			assert_int_equal(get_short(&len), -EAGAIN);
+			assert_int_equal(get_many == mpr_consumer_get_many ?
+					 mpr_consumer_get(&c, buf, sizeof(buf), &len) :
+					 mpr_consumer_get_shared(&c, buf, sizeof(buf),
+								 &len), -EBADMSG);
+		}
+		assert_true(get_many == mpr_consumer_get_many_shared ||
+			    mpr_consumer_is_through(&c));
+	}
+	assert_int_equal(lane->head, 0);
 }
 
 static void
@@ -510,6 +659,20 @@ main(void)
 		one(parts_that_grow_do_not_leave_the_frame),
 		one(a_bad_frame_behind_good_ones_is_reported_after_them),
 		any(a_bad_frame_behind_good_ones_is_reported_after_them),
+		one(one_like_the_last_does_not_cross_the_end),
+		any(one_like_the_last_does_not_cross_the_end),
+		one(one_like_the_last_does_not_cross_the_tail),
+		any(one_like_the_last_does_not_cross_the_tail),
+		one(nor_when_the_batch_has_ended_before_it),
+		any(nor_when_the_batch_has_ended_before_it),
+		one(what_is_long_is_left_to_others),
+		any(what_is_long_is_left_to_others),
+		one(one_longer_than_what_is_there_is_reported),
+		any(one_longer_than_what_is_there_is_reported),
+		one(padding_may_lie_anywhere),
+		any(padding_may_lie_anywhere),
+		one(nothing_is_taken_from_a_lane_that_makes_no_sense),
+		any(nothing_is_taken_from_a_lane_that_makes_no_sense),
 		any(a_head_that_goes_back_stops_the_producer),
 		one(numbers_go_on_above_32_bits),
 		one(a_restricted_producer_writes_only_where_there_is_memory),
