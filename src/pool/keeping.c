@@ -13,6 +13,7 @@
 #include "pool/keep.h"
 #include "pool/keeper_word.h"
 #include "pool/keeping.h"
+#include "pool/pool.h"
 #include "process/handle.h"
 #include "sync/park.h"
 
@@ -283,14 +284,31 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 	return r;
 }
 
+/* There is none yet. The word may be ours again when a copy goes on that a handler forks
+ * here. */
+static int
+begin_without(const struct mpr_pool_use *u, uint64_t mine)
+{
+	sigset_t before;
+	int r;
+
+	mpr_thread_forbid_signals(&before);
+	r = mpr_pool_check_cell(u);
+	if (r == 0)
+		mpr_keeper_give_back(u, mine);
+	mpr_thread_allow_signals(&before);
+	return r;
+}
+
 int
 mpr_keeping_begin(const struct mpr_pool_use *u, struct mpr_self *self)
 {
 	uint64_t generation = mpr_generation(), mine = mpr_keeper_starter(self);
-	int r = mpr_pool_is_inline(u) ? 0 : start(u, self, mine);
+	int r;
 
 	if (mpr_pool_is_inline(u))
-		mpr_keeper_give_back(u, mine);
+		return begin_without(u, mine);
+	r = start(u, self, mine);
 	/* Others may be luckier. In a copy it is not ours. */
 	if (r < 0 && generation == mpr_generation())
 		mpr_keeper_give_back(u, mine);
