@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -19,8 +19,8 @@
 static struct scene {
 	struct mpr_pool_use use;
 	pthread_t thread;
-	_Atomic bool begun;
-	_Atomic bool go_on;
+	sem_t begun;
+	sem_t go_on;
 	int result; /* of the task in the other thread */
 	/* The records' last page: the keeper comes there when it has read the phase and
 	 * found that task. */
@@ -35,10 +35,8 @@ linger(const void *in, size_t len, struct mproc_result *out)
 	(void)in;
 	(void)len;
 	(void)out;
-	atomic_store(&s.begun, true);
-	while (!atomic_load(&s.go_on))
-		sched_yield();
-	return 0;
+	sem_post(&s.begun);
+	return sem_wait(&s.go_on) ? -errno : 0;
 }
 
 static void *
@@ -58,7 +56,7 @@ submit(void *unused)
 static void
 end_task(void)
 {
-	atomic_store(&s.go_on, true);
+	sem_post(&s.go_on);
 	assert_int_equal(pthread_join(s.thread, NULL), 0);
 }
 
@@ -82,6 +80,8 @@ make_pool(void)
 	mproc_pool *pool;
 
 	s = (struct scene){ 0 };
+	sem_init(&s.begun, 0, 0);
+	sem_init(&s.go_on, 0, 0);
 	assert_int_equal(mproc_pool_create(&pool, MPROC_OPTS(mproc_pool_opts,
 						.backend = MPROC_POOL_INLINE)), 0);
 	assert_int_equal(mpr_pool_look_up(pool, &s.use), 0);
@@ -93,8 +93,7 @@ begin(void)
 {
 	make_pool();
 	assert_int_equal(pthread_create(&s.thread, NULL, submit, NULL), 0);
-	while (!atomic_load(&s.begun))
-		sched_yield();
+	assert_int_equal(sem_wait(&s.begun), 0);
 }
 
 /* Closes the pool, and has @meanwhile run in that. */
