@@ -129,10 +129,32 @@ is_at(const mproc_arena *a, const struct mproc_future *f,
 	       mpr_arena_offset(a, entry);
 }
 
+/* What the next entry of its group that is not empty says; 0 at the end of it. Most
+ * are empty. */
+static uint64_t
+next_offset(struct mpr_entries_walk *walk)
+{
+	struct mpr_pool_group *group = walk->group;
+	uint64_t offset;
+
+	for (size_t i = walk->next; i < MPR_POOL_ENTRIES; i++) {
+		/* seq_cst: see mpr_pool_phase(). */
+		offset = atomic_load(&group->entry[i]);
+		if (offset) {
+			walk->next = (unsigned)i + 1;
+			return offset;
+		}
+	}
+	walk->next = MPR_POOL_ENTRIES;
+	return 0;
+}
+
 struct mproc_future *
 mpr_entries_next(struct mpr_entries_walk *walk)
 {
 	const mproc_arena *a = walk->use->arena;
+	struct mproc_future *f;
+	uint64_t offset;
 
 	for (;;) {
 		if (!walk->group || walk->next == MPR_POOL_ENTRIES) {
@@ -141,17 +163,9 @@ mpr_entries_next(struct mpr_entries_walk *walk)
 			if (!walk->group || walk->groups++ == MPR_POOL_GROUPS_MAX)
 				return NULL;
 		}
-		while (walk->next < MPR_POOL_ENTRIES) {
-			_Atomic uint64_t *entry =
-				&walk->group->entry[walk->next++];
-			/* seq_cst: see mpr_pool_phase(). */
-			uint64_t offset = atomic_load(entry);
-			struct mproc_future *f;
-
-			if (!offset)
-				continue;
+		while ((offset = next_offset(walk))) {
 			f = mpr_entries_at(a, offset);
-			if (f && is_at(a, f, entry))
+			if (f && is_at(a, f, &walk->group->entry[walk->next - 1]))
 				return f;
 		}
 	}
