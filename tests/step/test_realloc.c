@@ -11,8 +11,9 @@
 #include "base/fault.h"
 #include "world.h"
 
-/* Enough for a run of extents. */
-#define LARGE ((size_t)3 << 19)
+/* Enough for a run of two extents, and as little as that: its bytes are copied in steps,
+ * too. */
+#define LARGE ((size_t)MPR_EXTENT_SIZE + 8192)
 
 struct scene {
 	size_t from, to;
@@ -181,19 +182,19 @@ killed_while_a_block_stays(void **state)
 static void
 killed_while_a_block_becomes_a_run(void **state)
 {
-	step(*state, "from 100 bytes to 1.5 MiB", 100, LARGE, true);
+	step(*state, "from 100 bytes to two extents", 100, LARGE, true);
 }
 
 static void
 killed_while_a_run_becomes_a_block(void **state)
 {
-	step(*state, "from 1.5 MiB to 100 bytes", LARGE, 100, true);
+	step(*state, "from two extents to 100 bytes", LARGE, 100, true);
 }
 
 static void
 killed_while_it_moves_a_run(void **state)
 {
-	step(*state, "from 1.5 to 3 MiB", LARGE, 2 * LARGE, true);
+	step(*state, "from two to three extents", LARGE, 2 * LARGE, true);
 }
 
 int
