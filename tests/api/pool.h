@@ -145,6 +145,19 @@ linger(const void *in, size_t len, struct mproc_result *out)
 	return len ? mproc_result_set(out, in, len) : 0;
 }
 
+/* Likewise, over an item of a map. */
+static inline int
+linger_over(const void *in, void *out, void *ctx)
+{
+	struct board *b = the_board();
+
+	(void)ctx;
+	memcpy(out, in, sizeof(int));
+	atomic_fetch_add(&b->begun, 1);
+	mpt_until(b->t, atomic_load(&b->go_on));
+	return 0;
+}
+
 static inline void
 await_begun(struct board *b, unsigned n)
 {

@@ -282,18 +282,6 @@ fork_and_see_its_end(int signal)
 }
 
 static int
-linger_with(const void *in, void *out, void *ctx)
-{
-	struct board *b = the_board();
-
-	(void)ctx;
-	memcpy(out, in, sizeof(int));
-	atomic_fetch_add(&b->begun, 1);
-	mpt_until(b->t, atomic_load(&b->go_on));
-	return 0;
-}
-
-static int
 give_number(void *src, const void **ret_in, size_t *ret_len)
 {
 	int *next = src;
@@ -327,7 +315,7 @@ map_numbers(struct board *b, mproc_progress_fn *tell)
 		in[i] = i;
 		out[i] = -1;
 	}
-	r = mproc_pool_map(b->pool, linger_with, NULL, in, sizeof(int), out,
+	r = mproc_pool_map(b->pool, linger_over, NULL, in, sizeof(int), out,
 			   sizeof(int), N,
 			   MPROC_OPTS(mproc_map_opts, .progress = tell));
 	for (int i = 0; i < N && r == 0; i++)

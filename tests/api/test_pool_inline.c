@@ -236,24 +236,12 @@ a_task_may_end_its_pool(void **state)
 }
 
 static int
-linger_with(const void *in, void *out, void *ctx)
-{
-	struct board *b = the_board();
-
-	(void)ctx;
-	memcpy(out, in, sizeof(int));
-	atomic_fetch_add(&b->begun, 1);
-	mpt_until(b->t, atomic_load(&b->go_on));
-	return 0;
-}
-
-static int
 map_others(struct mpt *t, void *arg)
 {
 	struct board *b = arg;
 	int in[10] = { 0 }, out[10], errors[10];
 
-	mpt_check_int(t, mproc_pool_map(b->pool, linger_with, NULL, in, sizeof(int),
+	mpt_check_int(t, mproc_pool_map(b->pool, linger_over, NULL, in, sizeof(int),
 					out, sizeof(int), 10,
 					MPROC_OPTS(mproc_map_opts, .chunk = 2,
 						   .errors = errors)),
