@@ -38,4 +38,9 @@ void mpr_life_end(struct mpr_life *life);
 /* Whether no thread holds @life any more. */
 bool mpr_life_ended(const struct mpr_life *life);
 
+/* For who is about to sleep in the first word (mpr_parker_wait_beside()): when @life
+ * ends, in whatever way, the kernel or the C library wakes one who sleeps there.
+ * Returns what the word holds until then, or 0 if it has ended. */
+uint32_t mpr_life_watch(struct mpr_life *life);
+
 #endif

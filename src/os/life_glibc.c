@@ -85,13 +85,35 @@ mpr_life_end(struct mpr_life *life)
 	pthread_mutex_unlock(&life->u.mutex);
 }
 
+static bool
+is_end(uint32_t word)
+{
+	return (word & FUTEX_OWNER_DIED) || (word & FUTEX_TID_MASK) == 0;
+}
+
 bool
 mpr_life_ended(const struct mpr_life *life)
 {
 	/* Acquire: what the kernel marked, it marked after the thread's last
 	 * store; and the caller re-reads the slot's ident after this. */
-	uint32_t word =
-		atomic_load_explicit(&life->u.words[0], memory_order_acquire);
+	return is_end(atomic_load_explicit(&life->u.words[0],
+					   memory_order_acquire));
+}
 
-	return (word & FUTEX_OWNER_DIED) || (word & FUTEX_TID_MASK) == 0;
+/* The bit is the one that who waits for the mutex would set. Relaxed: the kernel
+ * compares the word once more before it lets one sleep. */
+uint32_t
+mpr_life_watch(struct mpr_life *life)
+{
+	uint32_t word =
+		atomic_load_explicit(&life->u.words[0], memory_order_relaxed);
+
+	do {
+		if (is_end(word))
+			return 0;
+	} while (!(word & FUTEX_WAITERS) &&
+		 !atomic_compare_exchange_weak_explicit(
+			 &life->u.words[0], &word, word | FUTEX_WAITERS,
+			 memory_order_relaxed, memory_order_relaxed));
+	return word | FUTEX_WAITERS;
 }

@@ -19,6 +19,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "os/life.h"
+
 /* What lies in struct mpr_parker, which processes must agree on. */
 extern const uint32_t mpr_parker_kind;
 
@@ -57,6 +59,17 @@ mpr_parker_ticket(const struct mpr_parker *p)
  * 0, or -ETIMEDOUT.
  */
 int mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline);
+
+#define MPR_PARKER_LIVES 2
+
+/*
+ * The same, but returns -ESRCH if one of the @n @lives, at most MPR_PARKER_LIVES, has
+ * ended or ends. One sleeper is woken for each end. Where the kernel has no futex_waitv(2)
+ * (Linux 5.16), and with semaphores, it is mpr_parker_wait().
+ */
+int mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
+			   struct mpr_life *const lives[], unsigned n,
+			   int64_t deadline);
 
 /* Async-signal-safe, and leaves errno alone. */
 void mpr_parker_wake(struct mpr_parker *p);

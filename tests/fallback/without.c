@@ -50,6 +50,7 @@ static const struct feature features[] = {
 	{ .name = "eventfd", SYS_eventfd2, ENOSYS },
 	{ .name = "pdeathsig", SYS_prctl, EINVAL, WHEN, 0, PR_SET_PDEATHSIG },
 	{ .name = "setname", SYS_prctl, EINVAL, WHEN, 0, PR_SET_NAME },
+	{ .name = "waitv", SYS_futex_waitv, ENOSYS },
 	{ .name = "passrights", SYS_setsockopt, ENOPROTOOPT, WHEN, 2,
 	  83 /* SO_PASSRIGHTS */ },
 };

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Neighbours are the next that lives and the next that sleeps, in the order of slots,
+ * which goes round. The dead in between are recovered from.
+ */
+#include <linux/futex.h>
+
+#include <mproc/arena.h>
+
+#include "arena/recover.h"
+#include "beside.h"
+#include "common.h"
+#include "os/clock.h"
+#include "sync/neighbours.h"
+#include "sync/park.h"
+
+#define LONG INT64_C(100000000000) /* ns, more than the watchdog waits */
+
+/* Something in the arena to sleep for. */
+static void *object;
+
+/* In the scratch bytes: a slot and 1. */
+struct board {
+	_Atomic unsigned awake, asleep, last, victim;
+};
+
+static bool
+is_there(unsigned slot)
+{
+	return mpr_participant_state(
+		       mpr_participant_at(the_arena(), slot)->ident) !=
+	       MPR_PARTICIPANT_FREE;
+}
+
+static bool
+is_asleep(unsigned slot)
+{
+	return mpr_participant_at(the_arena(), slot)->wait_object != 0;
+}
+
+static struct mpr_life *
+life_of(unsigned slot)
+{
+	return &mpr_participant_at(the_arena(), slot)->life;
+}
+
+static int
+join_and_sleep(struct mpt *t, void *arg)
+{
+	struct mpr_self *self = join_arena(t);
+	_Atomic unsigned *slot = arg;
+
+	*slot = self->slot + 1;
+	for (;;)
+		mpr_park(self, object, mpr_park_ticket(self), MPR_NEVER);
+	return 0;
+}
+
+static int
+join_and_stay_awake(struct mpt *t, void *arg)
+{
+	_Atomic unsigned *slot = arg;
+
+	*slot = join_arena(t)->slot + 1;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static int
+spawn(struct mpt *t, int (*role)(struct mpt *, void *), _Atomic unsigned *slot)
+{
+	int id = mpt_spawn(t, "one", role, slot);
+
+	mpt_until(t, *slot != 0);
+	if (role == join_and_sleep)
+		mpt_until(t, is_asleep(*slot - 1));
+	return id;
+}
+
+/* The one with the highest slot. */
+static int
+find_beyond_the_end(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	struct mpr_self *self = join_arena(t);
+	struct mpr_neighbours n;
+
+	mpt_check(t, self->slot > b->last - 1);
+	mpr_neighbours_find(self, &n);
+	mpt_check_int(t, n.count, 2);
+	mpt_check(t, n.life[0] == life_of(*(const unsigned *)arg));
+	mpt_check(t, n.life[1] == life_of(b->asleep - 1));
+	return 0;
+}
+
+static void
+they_are_the_next_that_lives_and_the_next_that_sleeps(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	struct mpr_self *self = join_arena(t);
+	unsigned own = self->slot;
+	struct mpr_neighbours n;
+	int awake, asleep, last;
+
+	awake = spawn(t, join_and_stay_awake, &b->awake);
+	asleep = spawn(t, join_and_sleep, &b->asleep);
+	last = spawn(t, join_and_sleep, &b->last);
+	assert_true(own < b->awake - 1 && b->awake < b->asleep &&
+		    b->asleep < b->last);
+	mpr_neighbours_find(self, &n);
+	assert_int_equal(n.count, 2);
+	assert_ptr_equal(n.life[0], life_of(b->awake - 1));
+	assert_ptr_equal(n.life[1], life_of(b->asleep - 1));
+	mpt_expect_exit(t, mpt_spawn(t, "beyond", find_beyond_the_end, &own),
+			0);
+	mpr_recover_all(the_arena(), true);
+
+	mpt_kill(t, awake);
+	mpr_neighbours_find(self, &n);
+	assert_false(is_there(b->awake - 1));
+	assert_int_equal(n.count, 1);
+	assert_ptr_equal(n.life[0], life_of(b->asleep - 1));
+
+	mpt_kill(t, asleep);
+	mpt_kill(t, last);
+	mpr_neighbours_find(self, &n);
+	assert_int_equal(n.count, 0);
+	assert_false(is_there(b->asleep - 1) || is_there(b->last - 1));
+}
+
+/* As one that shares the looks with so many that it neither looks nor glances in the
+ * time of this test. */
+static int
+sleep_for_long(struct mpt *t, void *arg)
+{
+	struct mpr_self *self = join_arena(t);
+	int64_t later = mproc_now() + LONG;
+	struct board *b = arg;
+
+	b->asleep = self->slot + 1;
+	mpt_until(t, b->victim != 0);
+	self->pace = (struct mpr_pace){ .slice_end = later,
+					.look_at = later,
+					.glance_at = later,
+					.interval = LONG };
+	for (;;)
+		mpr_park(self, object, mpr_park_ticket(self), MPR_NEVER);
+	return 0;
+}
+
+static void
+a_sleeper_is_told_of_its_neighbours_death(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	int sleeper, victim;
+
+	if (!can_sleep_beside())
+		skip();
+	mpt_watchdog(t, 30);
+	sleeper = mpt_spawn(t, "sleeper", sleep_for_long, b);
+	mpt_until(t, b->asleep != 0);
+	victim = spawn(t, join_and_stay_awake, &b->victim);
+	assert_true(b->asleep < b->victim);
+	mpt_until(t, life_of(b->victim - 1)->u.words[0] & FUTEX_WAITERS);
+	mpt_kill(t, victim);
+	mpt_until(t, !is_there(b->victim - 1));
+	mpt_kill(t, sleeper);
+	mpr_recover_all(the_arena(), true);
+}
+
+static int
+setup(void **state)
+{
+	if (with_arena(state) < 0)
+		return -1;
+	object = mproc_alloc(64);
+	return object ? 0 : -1;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(they_are_the_next_that_lives_and_the_next_that_sleeps),
+		mpt_test(a_sleeper_is_told_of_its_neighbours_death),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
