@@ -21,6 +21,7 @@
 #include "base/fault.h"
 #include "base/macros.h"
 #include "os/clock.h"
+#include "os/generation.h"
 #include "os/parker.h"
 
 const uint32_t mpr_parker_kind = 1;
@@ -56,6 +57,8 @@ mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline)
 
 #ifdef SYS_futex_waitv
 
+#define HIGH_FIRST (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+
 static struct futex_waitv
 sleep_in(const _Atomic uint32_t *word, uint32_t value)
 {
@@ -64,12 +67,29 @@ sleep_in(const _Atomic uint32_t *word, uint32_t value)
 				     .flags = FUTEX_32 };
 }
 
+/*
+ * Which nobody wakes, and which is not the same in a copy. The kernel begins this sleep
+ * anew after a signal handler with SA_RESTART: if that has forked, the child would sleep
+ * in its parent's place until the deadline, and the one wake-up for a death might be its.
+ */
+static struct futex_waitv
+unless_copied(void)
+{
+	uint32_t generation = (uint32_t)mpr_generation();
+	struct mpr_process_page *page = atomic_load(&mpr_process_page);
+
+	return (struct futex_waitv){ .uaddr = (uintptr_t)&page->generation +
+					      4 * HIGH_FIRST,
+				     .val = page->unwipeable ? 0 : generation,
+				     .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG };
+}
+
 int
 mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
 		       struct mpr_life *const lives[], unsigned n,
 		       int64_t deadline)
 {
-	struct futex_waitv words[1 + MPR_PARKER_LIVES];
+	struct futex_waitv words[2 + MPR_PARKER_LIVES];
 	struct timespec until = time_of(deadline);
 	long r;
 
@@ -81,8 +101,9 @@ mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
 			return -ESRCH;
 		words[1 + i] = sleep_in(&lives[i]->u.words[0], word);
 	}
+	words[1 + n] = unless_copied();
 	r = mpr_fault(MPR_FAULT_WAIT) ? -1 :
-		syscall(SYS_futex_waitv, words, 1 + n, 0,
+		syscall(SYS_futex_waitv, words, 2 + n, 0,
 			deadline == MPR_NEVER ? NULL : &until, CLOCK_MONOTONIC);
 	if (r >= 0)
 		return r > 0 ? -ESRCH : 0;

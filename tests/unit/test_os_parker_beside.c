@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <linux/futex.h>
+#include <signal.h>
 
 #include "base/fault.h"
 #include "beside.h"
@@ -23,6 +24,7 @@ struct bed {
 	struct mpr_parker parker;
 	struct mpr_life life[MPR_PARKER_LIVES];
 	_Atomic uint32_t says; /* that an owner is to go on */
+	_Atomic bool is_forked, has_returned; /* a copy of the sleeper */
 };
 
 static struct bed *
@@ -184,6 +186,54 @@ to_be_watched_changes_nothing_for_the_owner(void **state)
 	}
 }
 
+static struct bed *here;
+
+static void
+fork_here(int signal)
+{
+	(void)signal;
+	if (_Fork() > 0)
+		here->is_forked = true;
+}
+
+static int
+sleep_and_fork(struct mpt *t, void *arg)
+{
+	struct sigaction action = { .sa_handler = fork_here,
+				    .sa_flags = SA_RESTART };
+	pid_t me = getpid();
+
+	here = arg;
+	mpt_check_int(t, sigaction(SIGUSR1, &action, NULL), 0);
+	while (getpid() == me)
+		sleep_beside(here, 2, MPR_NEVER);
+	here->has_returned = true;
+	_exit(0);
+}
+
+/* The kernel begins the sleep anew, in both processes. */
+static void
+a_copy_does_not_go_on_with_its_parents_sleep(void **state)
+{
+	struct mpt *t = *state;
+	struct bed *bed = make_bed(t);
+	int id;
+
+	if (!can_sleep_beside())
+		skip();
+	for (int i = 0; i < MPR_PARKER_LIVES; i++)
+		assert_int_equal(mpr_life_begin(&bed->life[i]), 0);
+	id = mpt_spawn(t, "sleeper", sleep_and_fork, bed);
+	mpt_until(t, bed->life[1].u.words[0] & FUTEX_WAITERS &&
+			     mpt_task_state(mpt_pid(t, id)) == 'S');
+	assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
+	mpt_until(t, bed->is_forked && bed->has_returned);
+	mpt_kill(t, id);
+	mpt_reap_orphans(t);
+	for (int i = 0; i < MPR_PARKER_LIVES; i++)
+		mpr_life_end(&bed->life[i]);
+}
+
 int
 main(void)
 {
@@ -194,6 +244,7 @@ main(void)
 		mpt_test(one_that_has_ended_is_no_reason_to_sleep),
 		mpt_test(a_deadline_and_a_wake_up_end_it_as_well),
 		mpt_test(to_be_watched_changes_nothing_for_the_owner),
+		mpt_test(a_copy_does_not_go_on_with_its_parents_sleep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
