@@ -8,11 +8,11 @@ add(struct mpr_neighbours *n, struct mpr_participant *p)
 	n->life[n->count++] = &p->life;
 }
 
-void
+bool
 mpr_neighbours_find(const struct mpr_self *self, struct mpr_neighbours *n)
 {
 	unsigned high = mpr_participants_high(self->arena);
-	bool sleeps = false;
+	bool sleeps = false, some_died = false;
 
 	n->count = 0;
 	for (unsigned i = 1; i < high && !sleeps; i++) {
@@ -23,12 +23,16 @@ mpr_neighbours_find(const struct mpr_self *self, struct mpr_neighbours *n)
 		uint64_t ident = atomic_load_explicit(&p->ident,
 						      memory_order_relaxed);
 
-		if (mpr_participant_state(ident) != MPR_PARTICIPANT_LIVE ||
-		    mpr_recover_slot(self->arena, slot))
+		if (mpr_participant_state(ident) != MPR_PARTICIPANT_LIVE)
 			continue;
+		if (mpr_recover_slot(self->arena, slot)) {
+			some_died = true;
+			continue;
+		}
 		sleeps = atomic_load_explicit(&p->wait_object,
 					      memory_order_relaxed) != 0;
 		if (sleeps || n->count == 0)
 			add(n, p);
 	}
+	return some_died;
 }

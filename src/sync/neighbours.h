@@ -12,6 +12,8 @@
 #ifndef MPR_SYNC_NEIGHBOURS_H
 #define MPR_SYNC_NEIGHBOURS_H
 
+#include <stdbool.h>
+
 #include "arena/participant.h"
 #include "os/parker.h"
 
@@ -20,7 +22,8 @@ struct mpr_neighbours {
 	struct mpr_life *life[MPR_PARKER_LIVES];
 };
 
-/* Finds those of the caller, and recovers from the dead between it and them. */
-void mpr_neighbours_find(const struct mpr_self *self, struct mpr_neighbours *n);
+/* Finds those of the caller, and recovers from the dead between it and them. Returns
+ * whether there were any. */
+bool mpr_neighbours_find(const struct mpr_self *self, struct mpr_neighbours *n);
 
 #endif

@@ -230,8 +230,9 @@ is_copy(const struct mpr_self *self)
 	return mpr_unlikely(self->generation != mpr_generation_peek());
 }
 
-/* Until @until or the death of a neighbour, if it is not a wake-up. At first without
- * neighbours, as most sleeps are short, and this costs more. */
+/* Until @until or the end of a neighbour, if it is not a wake-up. At first without
+ * neighbours, as most sleeps are short, and this costs more. Returns -EOWNERDEAD if some
+ * have died; -ESRCH if one has ended, in order or not, and there are others now. */
 static int
 sleep_once(struct mpr_self *self, uint32_t ticket, int64_t until, bool is_first)
 {
@@ -244,7 +245,8 @@ sleep_once(struct mpr_self *self, uint32_t ticket, int64_t until, bool is_first)
 		return mpr_parker_wait(parker, ticket,
 				       first_of(until,
 						beat(mproc_now() + QUIET * MS)));
-	mpr_neighbours_find(self, &n);
+	if (mpr_neighbours_find(self, &n))
+		return -EOWNERDEAD;
 	return mpr_parker_wait_beside(parker, ticket, n.life, n.count, until);
 }
 
@@ -273,7 +275,8 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 		is_first = false;
 		now = mproc_now();
 		is_over = now >= pace->slice_end;
-		if (r == -ESRCH)
+		/* Who dies may not be the only one. */
+		if (r == -EOWNERDEAD)
 			look(self);
 		else
 			look_if_need_be(self, now);

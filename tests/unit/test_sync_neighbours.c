@@ -21,7 +21,8 @@ static void *object;
 
 /* In the scratch bytes: a slot and 1. */
 struct board {
-	_Atomic unsigned awake, asleep, last, victim;
+	_Atomic unsigned awake, asleep, last, victim, leaver;
+	_Atomic bool may_leave;
 };
 
 static bool
@@ -108,7 +109,7 @@ they_are_the_next_that_lives_and_the_next_that_sleeps(void **state)
 	last = spawn(t, join_and_sleep, &b->last);
 	assert_true(own < b->awake - 1 && b->awake < b->asleep &&
 		    b->asleep < b->last);
-	mpr_neighbours_find(self, &n);
+	assert_false(mpr_neighbours_find(self, &n));
 	assert_int_equal(n.count, 2);
 	assert_ptr_equal(n.life[0], life_of(b->awake - 1));
 	assert_ptr_equal(n.life[1], life_of(b->asleep - 1));
@@ -117,14 +118,14 @@ they_are_the_next_that_lives_and_the_next_that_sleeps(void **state)
 	mpr_recover_all(the_arena(), true);
 
 	mpt_kill(t, awake);
-	mpr_neighbours_find(self, &n);
+	assert_true(mpr_neighbours_find(self, &n));
 	assert_false(is_there(b->awake - 1));
 	assert_int_equal(n.count, 1);
 	assert_ptr_equal(n.life[0], life_of(b->asleep - 1));
 
 	mpt_kill(t, asleep);
 	mpt_kill(t, last);
-	mpr_neighbours_find(self, &n);
+	assert_true(mpr_neighbours_find(self, &n));
 	assert_int_equal(n.count, 0);
 	assert_false(is_there(b->asleep - 1) || is_there(b->last - 1));
 }
@@ -171,6 +172,49 @@ a_sleeper_is_told_of_its_neighbours_death(void **state)
 }
 
 static int
+join_and_leave(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+	_Atomic unsigned *slot = arg;
+
+	*slot = join_arena(t)->slot + 1;
+	mpt_until(t, b->may_leave);
+	mpr_self_leave();
+	wait_to_be_killed(t);
+	return 0;
+}
+
+/* A look goes over all participants and pipes. */
+static void
+nobody_looks_for_the_dead_as_a_neighbour_leaves(void **state)
+{
+	_Atomic uint64_t *look = &the_arena()->shm->last_look;
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	int sleeper, leaver, next;
+	uint64_t before;
+
+	if (!can_sleep_beside())
+		skip();
+	sleeper = mpt_spawn(t, "sleeper", sleep_for_long, b);
+	mpt_until(t, b->asleep != 0);
+	leaver = spawn(t, join_and_leave, &b->leaver);
+	next = spawn(t, join_and_stay_awake, &b->awake);
+	b->victim = b->leaver;
+	assert_true(b->asleep < b->leaver && b->leaver < b->awake);
+	mpt_until(t, life_of(b->leaver - 1)->u.words[0] & FUTEX_WAITERS);
+	before = atomic_load(look);
+	b->may_leave = true;
+	mpt_until(t, life_of(b->awake - 1)->u.words[0] & FUTEX_WAITERS ||
+			     atomic_load(look) != before);
+	assert_true(atomic_load(look) == before);
+	mpt_kill(t, leaver);
+	mpt_kill(t, next);
+	mpt_kill(t, sleeper);
+	mpr_recover_all(the_arena(), true);
+}
+
+static int
 setup(void **state)
 {
 	if (with_arena(state) < 0)
@@ -185,6 +229,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(they_are_the_next_that_lives_and_the_next_that_sleeps),
 		mpt_test(a_sleeper_is_told_of_its_neighbours_death),
+		mpt_test(nobody_looks_for_the_dead_as_a_neighbour_leaves),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
