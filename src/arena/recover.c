@@ -103,8 +103,12 @@ mpr_recover_everything(mproc_arena *a, bool thorough)
 bool
 mpr_recover_slot(mproc_arena *a, unsigned slot)
 {
-	return slot < mpr_participants_high(a) &&
-	       recover_if_dead(a, slot, false);
+	int before = mpr_thread_forbid_cancel();
+	bool was_dead = slot < mpr_participants_high(a) &&
+			recover_if_dead(a, slot, false);
+
+	mpr_thread_allow_cancel(before);
+	return was_dead;
 }
 
 int

@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 
 #include <mproc/arena.h>
+#include <mproc/core.h>
 
 #include "arena/recover.h"
 #include "beside.h"
@@ -214,6 +215,49 @@ nobody_looks_for_the_dead_as_a_neighbour_leaves(void **state)
 	mpr_recover_all(the_arena(), true);
 }
 
+static void
+end_here(void *unused, int level, const char *text)
+{
+	(void)unused;
+	(void)level;
+	(void)text;
+	pthread_testcancel();
+}
+
+static void *
+find_with_a_cancel_pending(void *ret_died)
+{
+	struct mpr_neighbours n;
+	struct mpr_self *self;
+
+	if (mpr_self(the_arena(), &self) < 0)
+		return NULL;
+	pthread_cancel(pthread_self());
+	*(bool *)ret_died = mpr_neighbours_find(self, &n);
+	pthread_testcancel();
+	return NULL;
+}
+
+static void
+who_is_cancelled_has_recovered_from_them(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	pthread_t thread;
+	bool died = false;
+	void *r;
+
+	mpt_kill(t, spawn(t, join_and_stay_awake, &b->victim));
+	mproc_log_set(MPROC_LOG_INFO, end_here, NULL);
+	assert_int_equal(pthread_create(&thread, NULL,
+					find_with_a_cancel_pending, &died), 0);
+	assert_int_equal(pthread_join(thread, &r), 0);
+	mproc_log_set(MPROC_LOG_OFF, NULL, NULL);
+	assert_ptr_equal(r, PTHREAD_CANCELED);
+	assert_true(died);
+	assert_false(is_there(b->victim - 1));
+}
+
 static int
 setup(void **state)
 {
@@ -230,6 +274,7 @@ main(void)
 		mpt_test(they_are_the_next_that_lives_and_the_next_that_sleeps),
 		mpt_test(a_sleeper_is_told_of_its_neighbours_death),
 		mpt_test(nobody_looks_for_the_dead_as_a_neighbour_leaves),
+		mpt_test(who_is_cancelled_has_recovered_from_them),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
