@@ -239,6 +239,9 @@ sleep_and_glance(struct mpt *t, void *arg)
 		now = mproc_now();
 		mpt_check(t, pace->glance_at <= now + GLANCE ||
 				     pace->look_at <= now + SLICE);
+		/* At the same moments as all others. */
+		mpt_check(t, pace->glance_at == MPR_NEVER ||
+				     pace->glance_at % GLANCE == 0);
 	}
 	return 0;
 }

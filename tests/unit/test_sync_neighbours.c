@@ -16,6 +16,8 @@
 #include "sync/park.h"
 
 #define LONG INT64_C(100000000000) /* ns, more than the watchdog waits */
+#define GLANCE 45000000 /* ns, as in sync/park.c */
+#define SHORT 1000000 /* ns */
 
 /* Something in the arena to sleep for. */
 static void *object;
@@ -133,21 +135,31 @@ they_are_the_next_that_lives_and_the_next_that_sleeps(void **state)
 
 /* As one that shares the looks with so many that it neither looks nor glances in the
  * time of this test. */
-static int
-sleep_for_long(struct mpt *t, void *arg)
+static void
+share_with_many(struct mpr_self *self)
 {
-	struct mpr_self *self = join_arena(t);
 	int64_t later = mproc_now() + LONG;
-	struct board *b = arg;
 
-	b->asleep = self->slot + 1;
-	mpt_until(t, b->victim != 0);
 	self->pace = (struct mpr_pace){ .slice_end = later,
 					.look_at = later,
 					.glance_at = later,
 					.interval = LONG };
-	for (;;)
+}
+
+static int
+sleep_for_long(struct mpt *t, void *arg)
+{
+	struct mpr_self *self = join_arena(t);
+	struct board *b = arg;
+
+	b->asleep = self->slot + 1;
+	mpt_until(t, b->victim != 0);
+	share_with_many(self);
+	for (;;) {
 		mpr_park(self, object, mpr_park_ticket(self), MPR_NEVER);
+		/* It does not go on before that. */
+		mpt_check(t, !is_there(b->victim - 1));
+	}
 	return 0;
 }
 
@@ -168,6 +180,64 @@ a_sleeper_is_told_of_its_neighbours_death(void **state)
 	mpt_until(t, life_of(b->victim - 1)->u.words[0] & FUTEX_WAITERS);
 	mpt_kill(t, victim);
 	mpt_until(t, !is_there(b->victim - 1));
+	mpt_kill(t, sleeper);
+	mpr_recover_all(the_arena(), true);
+}
+
+/* As it costs more to sleep beside others. */
+static void
+a_short_sleep_is_in_the_parker_alone(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_self *self = join_arena(t);
+	struct board *b = mpt_scratch(t);
+	int neighbour = spawn(t, join_and_stay_awake, &b->awake);
+	_Atomic uint32_t *life = &life_of(b->awake - 1)->u.words[0];
+	int64_t began;
+
+	share_with_many(self);
+	/* Or it is late, and a glance comes in between. */
+	do {
+		atomic_fetch_and(life, ~(uint32_t)FUTEX_WAITERS);
+		began = mproc_now();
+		mpr_park(self, object, mpr_park_ticket(self), began + SHORT);
+	} while (began / GLANCE != mproc_now() / GLANCE);
+	self->pace = (struct mpr_pace){ 0 };
+	mpt_kill(t, neighbour);
+	mpr_recover_all(the_arena(), true);
+	assert_false(atomic_load(life) & FUTEX_WAITERS);
+}
+
+/* Who sleeps beside the first one to die is stopped, so nobody is told of that. */
+static void
+who_is_told_of_a_death_looks_for_others(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	int sleeper, neighbour, stopped, victim;
+
+	if (!can_sleep_beside())
+		skip();
+	sleeper = mpt_spawn(t, "sleeper", sleep_for_long, b);
+	mpt_until(t, b->asleep != 0);
+	neighbour = spawn(t, join_and_stay_awake, &b->awake);
+	stopped = spawn(t, join_and_sleep, &b->last);
+	/* Or it is just between two sleeps. */
+	for (mpt_pause(t, stopped); !is_asleep(b->last - 1);) {
+		mpt_resume(t, stopped);
+		mpt_pause(t, stopped);
+	}
+	victim = spawn(t, join_and_stay_awake, &b->leaver);
+	mpt_kill(t, victim);
+	assert_true(b->asleep < b->awake && b->awake < b->last &&
+		    b->last < b->leaver);
+	b->victim = b->awake;
+	mpt_until(t, life_of(b->awake - 1)->u.words[0] & FUTEX_WAITERS &&
+			     life_of(b->last - 1)->u.words[0] & FUTEX_WAITERS);
+	assert_true(is_there(b->leaver - 1));
+	mpt_kill(t, neighbour);
+	mpt_until(t, !is_there(b->leaver - 1));
+	mpt_kill(t, stopped);
 	mpt_kill(t, sleeper);
 	mpr_recover_all(the_arena(), true);
 }
@@ -273,6 +343,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(they_are_the_next_that_lives_and_the_next_that_sleeps),
 		mpt_test(a_sleeper_is_told_of_its_neighbours_death),
+		mpt_test(a_short_sleep_is_in_the_parker_alone),
+		mpt_test(who_is_told_of_a_death_looks_for_others),
 		mpt_test(nobody_looks_for_the_dead_as_a_neighbour_leaves),
 		mpt_test(who_is_cancelled_has_recovered_from_them),
 	};

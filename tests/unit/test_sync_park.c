@@ -71,6 +71,8 @@ a_slice_ends_the_sleep_without_a_wake_up(void **state)
 		assert_int_equal(mpr_park(self, object, mpr_park_ticket(self),
 					  MPR_NEVER), 0);
 	assert_true(mproc_now() - began >= 3 * 50 * MS);
+	/* There is nobody else who might look. */
+	assert_true(self->pace.glance_at == MPR_NEVER);
 	assert_int_equal(self->shared->wait_object, 0);
 }
 
