@@ -176,8 +176,9 @@ void mpt_remains_free(struct mpt_remains *m);
  * Returns false if not all can be seen any more. */
 bool mpt_remains_look(struct mpt_remains *m);
 
-/* Whether anything has changed since the last look. */
-bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known);
+/* Whether anything has changed since the last look; @faults is how many page faults it
+ * has had. */
+bool mpt_remains_changed(struct mpt_remains *m, long faults, bool *ret_known);
 
 /* mpt_step.c */
 

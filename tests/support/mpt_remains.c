@@ -102,8 +102,8 @@ struct mpt_remains {
 	struct range foreign[MAX_MAPPINGS];
 	unsigned n_foreign;
 	struct ranges ranges;
-	int stat, pagemap;	/* of the victim, in /proc */
-	unsigned long faults;
+	int pagemap;		/* of the victim, in /proc */
+	long faults;		/* when that was last read; -1 if it is to be again */
 	unsigned char *copy;	/* of all ranges, one behind the other */
 	size_t size;
 	struct page *pages;	/* which the victim has */
@@ -157,27 +157,6 @@ static bool read_list(struct mpt_remains *m, struct list *ret)
 			return false;
 		else if (!read_words(m, at, &ret->words[ret->n], 1))
 			break;
-	return true;
-}
-
-/* How many page faults the victim has had. */
-static bool count_faults(const struct mpt_remains *m, unsigned long *ret)
-{
-	char text[512], *p;
-	ssize_t r = pread(m->stat, text, sizeof(text) - 1, 0);
-	unsigned field;
-
-	if (r <= 0)
-		return false;
-	text[r] = '\0';
-	p = strrchr(text, ')');
-	for (field = 0; p != NULL && field < 8; field++)
-		p = strchr(p + 1, ' ');
-	if (p == NULL)
-		return false;
-	*ret = strtoul(p, &p, 10);	/* minor ones */
-	strtoul(p, &p, 10);		/* of children */
-	*ret += strtoul(p, NULL, 10);
 	return true;
 }
 
@@ -449,8 +428,9 @@ bool mpt_remains_look(struct mpt_remains *m)
 	if (!is_single(m->pid) ||
 	    syscall(SYS_get_robust_list, m->pid, &m->head, &len) < 0 ||
 	    !read_list(m, &m->list) || !find_mappings(m) ||
-	    !count_faults(m, &m->faults) || !find_ranges(m, &m->ranges))
+	    !find_ranges(m, &m->ranges))
 		return false;
+	m->faults = -1;
 	copy_ranges(m);
 	if (!find_pages(m))
 		return false;
@@ -459,14 +439,13 @@ bool mpt_remains_look(struct mpt_remains *m)
 }
 
 /* Whether there is more data than there was; then that is copied. */
-static bool has_grown(struct mpt_remains *m, bool *ret_known)
+static bool has_grown(struct mpt_remains *m, long faults, bool *ret_known)
 {
 	struct ranges ranges;
-	unsigned long faults;
 	bool grown = false;
 
-	*ret_known = count_faults(m, &faults);
-	if (!*ret_known || faults == m->faults)
+	*ret_known = true;
+	if (faults == m->faults)
 		return false;
 	m->faults = faults;
 	*ret_known = find_ranges(m, &ranges);
@@ -483,7 +462,7 @@ static bool has_grown(struct mpt_remains *m, bool *ret_known)
 	return grown;
 }
 
-bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known)
+bool mpt_remains_changed(struct mpt_remains *m, long faults, bool *ret_known)
 {
 	struct list list;
 	bool changed;
@@ -496,8 +475,8 @@ bool mpt_remains_changed(struct mpt_remains *m, bool *ret_known)
 	m->list = list;
 	/* To read a link may have given it a page, without a fault of its own. */
 	if (changed)
-		m->faults = 0;
-	if (has_grown(m, ret_known) || !*ret_known)
+		m->faults = -1;
+	if (has_grown(m, faults, ret_known) || !*ret_known)
 		return true;
 	if (foreign_changed(m, ret_known) || !*ret_known)
 		changed = true;
@@ -520,9 +499,6 @@ struct mpt_remains *mpt_remains_new(struct mpt *t, pid_t pid)
 		abort();
 	m->t = t;
 	m->pid = pid;
-	/* That of the task takes less time than that of all its threads. */
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, pid);
-	m->stat = open(path, O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	m->pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	if (sysconf(_SC_PAGESIZE) != PAGE || !mpt_remains_look(m)) {
@@ -536,8 +512,6 @@ void mpt_remains_free(struct mpt_remains *m)
 {
 	if (m == NULL)
 		return;
-	if (m->stat >= 0)
-		close(m->stat);
 	if (m->pagemap >= 0)
 		close(m->pagemap);
 	free(m->copy);

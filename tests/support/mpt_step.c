@@ -191,7 +191,8 @@ static bool remains_changed(struct run *run, unsigned long n, bool *ret_ran)
 	*ret_ran = false;
 	if (!run->result.exact)
 		return false;
-	changed = mpt_remains_changed(run->v.t->remains, &known);
+	changed = mpt_remains_changed(run->v.t->remains, run->v.faults,
+				      &known);
 	if (!known)
 		give_up_exactness(run, "there is too much to see");
 	*ret_ran = mpt_others_ran(run->v.t->others);
@@ -405,7 +406,8 @@ static bool has_strayed(struct run *run, bool may_change)
 {
 	bool known, changed;
 
-	changed = mpt_remains_changed(run->v.t->remains, &known);
+	changed = mpt_remains_changed(run->v.t->remains, run->v.faults,
+				      &known);
 	return !known || (changed && !may_change);
 }
 

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -220,7 +221,9 @@ void mpt_victim_start(struct mpt_victim *v)
  * to end so; it stays a zombie then. */
 static pid_t wait_for_victim(struct mpt_victim *v, int *ret_status)
 {
+	struct rusage usage;
 	siginfo_t info;
+	pid_t pid;
 
 	if (v->o->exits) {
 		if (waitid(P_PID, (id_t)v->pid, &info,
@@ -229,7 +232,12 @@ static pid_t wait_for_victim(struct mpt_victim *v, int *ret_status)
 		if (info.si_code == CLD_EXITED)
 			return 0;
 	}
-	return waitpid(v->pid, ret_status, 0);
+	if (v->t->remains == NULL)
+		return waitpid(v->pid, ret_status, 0);
+	pid = wait4(v->pid, ret_status, 0, &usage);
+	if (pid > 0)
+		v->faults = usage.ru_minflt + usage.ru_majflt;
+	return pid;
 }
 
 enum mpt_stop mpt_victim_advance(struct mpt_victim *v, bool single,

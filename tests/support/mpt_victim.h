@@ -24,6 +24,7 @@ struct mpt_victim {
 	pid_t pid;
 	int signal;		/* to be delivered with the next step */
 	bool signalled;		/* since that was last cleared */
+	long faults;		/* of pages, up to the last stop; if it is compared */
 };
 
 /* Starts or stops the ticks, while which sleep is noticed. */
