@@ -167,14 +167,14 @@ many_short_lived_producers_need_one_lane(struct mpt *t, unsigned n)
 static void
 many_short_lived_processes_need_one_lane(void **state)
 {
-	many_short_lived_producers_need_one_lane(*state, 300);
+	many_short_lived_producers_need_one_lane(*state, amount(300));
 }
 
 static void
 many_short_lived_threads_need_one_lane(void **state)
 {
 	mpt_use_threads(*state, true);
-	many_short_lived_producers_need_one_lane(*state, 300);
+	many_short_lived_producers_need_one_lane(*state, amount(300));
 }
 
 static int
@@ -193,7 +193,7 @@ many_started_processes_need_one_lane(void **state)
 	struct mproc_arena_stat first = { 0 };
 	mproc_process *p;
 
-	for (unsigned i = 0; i < 300; i++) {
+	for (unsigned i = 0; i < amount(300); i++) {
 		assert_int_equal(mproc_process_start(&p, put_in_entry, b->q,
 						     NULL), 0);
 		assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
