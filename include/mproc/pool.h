@@ -276,10 +276,15 @@ mproc_pool_apply(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
  * struct mproc_map_opts - how to map
  * @struct_size:  filled in by MPROC_OPTS
  * @chunk:        how many items a worker claims at a time; 0: a quarter of its part,
- *                which is n / (4 * workers), rounded up
+ *                which is n / (4 * workers), rounded up; with @guided, how many at
+ *                least, and 0: one
  * @ctx_size:     bytes of the context, which are copied; 0: items get the pointer
  *                itself, which is then one into the arena, or to what the workers have
  *                from when the pool was made
+ * @guided:       chunks become smaller as less is left: a worker claims half of its part
+ *                first, and so on, down to @chunk. For items that take times of which
+ *                nothing is known: the last chunks are small, and all workers end at
+ *                about the same time, while most items are claimed many at a time
  * @fail_fast:    once an item has failed, no other is begun: it fails with -ECANCELED
  * @timeout:      how long mproc_pool_map() may take; MPROC_NOWAIT: as long as it likes
  * @progress:     mproc_pool_map() calls it some ten times a second, and when all is
@@ -297,6 +302,7 @@ struct mproc_map_opts {
 	mproc_progress_fn *progress;
 	void *progress_ctx;
 	int *errors;
+	bool guided;
 };
 
 /**

@@ -3,6 +3,7 @@
 
 #include "pool/entries.h"
 #include "pool/map.h"
+#include "pool/map_chunk.h"
 
 static bool
 cas(_Atomic uint64_t *word, uint64_t *from, uint64_t to)
@@ -37,25 +38,18 @@ mpr_map_look_at(const struct mpr_pool_use *u, struct mproc_future *f,
 		.shares = (struct mpr_map_share *)(map + 1),
 		.n = map->n,
 		.chunk = map->chunk,
+		.largest = map->largest,
 		.n_shares = map->n_shares,
 		.size = ref.size,
 	};
 	if (m->n > MPR_MAP_ITEMS_MAX || m->n_shares > MPR_POOL_WORKERS_MAX ||
 	    !m->chunk || m->chunk > MPR_MAP_ITEMS_MAX ||
+	    m->largest > MPR_MAP_ITEMS_MAX ||
 	    ref.size < mpr_map_size(m->n, m->n_shares))
 		return false;
 	m->bits = (_Atomic uint64_t *)(m->shares + m->n_shares);
-	m->n_chunks = m->n / m->chunk + (m->n % m->chunk != 0);
+	m->n_chunks = mpr_map_chunk_count(m);
 	return true;
-}
-
-/* The end of the chunk with @item. */
-static uint64_t
-chunk_end(const struct mpr_map_use *m, uint64_t item)
-{
-	uint64_t end = (item / m->chunk + 1) * m->chunk;
-
-	return end < m->n ? end : m->n;
 }
 
 static bool
@@ -107,7 +101,7 @@ note_claim(const struct mpr_map_use *m, uint64_t next)
 
 	if (!chunks || share >= m->n_shares)
 		return;
-	first = (chunks - 1) * m->chunk;
+	first = mpr_map_chunk_begin(m, chunks - 1);
 	desk = atomic_load(&m->shares[share].desk);
 	/* Later values have a later item, or HAS; so if it is this one still, it has
 	 * not been noted, and the CAS is for this claim and no other. */
@@ -240,7 +234,7 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 	const size_t in_size = map->in_size, out_size = map->out_size;
 	const bool fail_fast = map->fail_fast;
 	uint64_t desk = atomic_load(&share->desk);
-	uint64_t item = mpr_desk_item(desk), end = chunk_end(m, item);
+	uint64_t item = mpr_desk_item(desk), end = mpr_map_chunk_end(m, item);
 	const uint64_t first = item, left = left_for(me);
 	const uint64_t stop = left < end - item ? item + left : end;
 	/* The submitter has the same image, and the same addresses. */
@@ -512,7 +506,7 @@ bury_item(const struct mpr_map_use *m, struct mpr_self *self,
 	}
 	item++;
 	atomic_store(&share->desk,
-		     mpr_desk(item, item < chunk_end(m, item - 1) ?
+		     mpr_desk(item, item < mpr_map_chunk_end(m, item - 1) ?
 					    MPR_DESK_HAS : 0));
 }
 

@@ -19,6 +19,7 @@ struct mpr_map_use {
 	_Atomic uint64_t *bits; /* by item: it has failed */
 	uint64_t n;
 	uint64_t chunk;
+	uint64_t largest;
 	uint64_t n_chunks;
 	unsigned n_shares;
 	size_t size; /* of the block */

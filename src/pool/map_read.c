@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "pool/future.h"
 #include "pool/map.h"
+#include "pool/map_chunk.h"
 
 /* Items that share @s, or with n_shares nobody, has yet to do: [*@first, *@end). */
 static void
@@ -23,40 +24,34 @@ undone(const struct mpr_map_use *m, unsigned s, uint64_t *first, uint64_t *end)
 		if (!(desk & MPR_DESK_HAS) || mpr_desk_item(desk) >= m->n)
 			return;
 		*first = mpr_desk_item(desk);
-		*end = (*first / m->chunk + 1) * m->chunk;
+		*end = mpr_map_chunk_end(m, *first);
 	} else {
 		chunks = atomic_load(&m->map->next) / MPR_MAP_CHUNK_UNIT;
 		if (chunks < m->n_chunks)
-			*first = chunks * m->chunk;
+			*first = mpr_map_chunk_begin(m, chunks);
 	}
-	if (*end > m->n)
-		*end = m->n;
 }
 
 /* Of what was claimed when @next was read, what share @s has yet to do. */
 static uint64_t
 left_of(const struct mpr_map_use *m, unsigned s, uint64_t next)
 {
-	uint64_t chunks = next / MPR_MAP_CHUNK_UNIT, last, first, end, desk;
+	uint64_t chunks = next / MPR_MAP_CHUNK_UNIT, last, claimed, first, desk;
 
 	if (!chunks)
 		return 0;
-	last = (chunks - 1) * m->chunk;
+	last = mpr_map_chunk_begin(m, chunks - 1);
+	claimed = mpr_map_chunk_end(m, last);
 	desk = atomic_load(&m->shares[s].desk);
-	if (desk & MPR_DESK_HAS) {
+	if (desk & MPR_DESK_HAS)
 		first = mpr_desk_item(desk);
-		end = (first / m->chunk + 1) * m->chunk;
-	} else if (s == (next & MPR_MAP_SHARE) && mpr_desk_item(desk) <= last) {
+	else if (s == (next & MPR_MAP_SHARE) && mpr_desk_item(desk) <= last)
 		/* Its last claim has not been noted yet. */
 		first = last;
-		end = last + m->chunk;
-	} else {
+	else
 		return 0;
-	}
-	if (end > m->n)
-		end = m->n;
 	/* What it has claimed since is counted as claimed by nobody. */
-	return first < end && first < last + m->chunk ? end - first : 0;
+	return first < claimed ? mpr_map_chunk_end(m, first) - first : 0;
 }
 
 uint64_t
@@ -66,7 +61,8 @@ mpr_map_progress(const struct mpr_map_use *m)
 	 * does not go back. */
 	uint64_t next = atomic_load(&m->map->next);
 	uint64_t chunks = next / MPR_MAP_CHUNK_UNIT;
-	uint64_t left = chunks < m->n_chunks ? m->n - chunks * m->chunk : 0;
+	uint64_t left = chunks < m->n_chunks ?
+				m->n - mpr_map_chunk_begin(m, chunks) : 0;
 
 	for (unsigned s = 0; s < m->n_shares; s++)
 		left += left_of(m, s, next);

@@ -61,7 +61,7 @@ static_assert(sizeof(struct mpr_map_share) == MPR_APART, "shared layout");
 /* Behind the future. Behind this: the shares, bits of failed items, copies. */
 struct mpr_map {
 	uint64_t n;
-	uint64_t chunk;
+	uint64_t chunk; /* items of one, or of the smallest */
 	uint64_t in_size;
 	uint64_t out_size;
 	uint64_t in; /* address of the first item */
@@ -73,7 +73,8 @@ struct mpr_map {
 	_Atomic uint32_t stopped; /* by fail_fast: nothing more is begun */
 	_Atomic uint32_t failed; /* there may be bits */
 	_Atomic uint64_t codes; /* offset of an int32_t for each item; or 0 */
-	uint64_t pad0[5];
+	uint64_t largest; /* items of the largest; 0: all have the same */
+	uint64_t pad0[4];
 	_Atomic uint64_t next;
 	uint64_t pad1[15];
 };

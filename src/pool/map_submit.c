@@ -34,6 +34,7 @@ struct map_submission {
 	size_t out_size;
 	size_t n;
 	size_t chunk;
+	size_t largest; /* 0: all are alike */
 	unsigned n_shares;
 	bool fail_fast;
 	bool is_async;
@@ -60,6 +61,7 @@ fill(const struct mpr_submission *submission, const struct mpr_pool_use *u,
 	memset(map, 0, mpr_map_size(s->n, s->n_shares) - sizeof(*f));
 	map->n = s->n;
 	map->chunk = s->chunk;
+	map->largest = s->largest;
 	map->in_size = s->in_size;
 	map->out_size = s->out_size;
 	map->in = address(f, &s->in);
@@ -149,13 +151,16 @@ prepare(const struct mpr_pool_use *u, struct map_submission *s,
 
 	if (s->n > MPR_MAP_ITEMS_MAX)
 		return mpr_fail(-EINVAL, "%zu items", s->n);
-	s->chunk = o->chunk ? o->chunk : default_chunk(u, s->n);
+	s->chunk = o->chunk ? o->chunk : o->guided ? 1 : default_chunk(u, s->n);
 	if (s->chunk > s->n)
 		s->chunk = s->n ? s->n : 1;
 	chunks = s->n ? (s->n - 1) / s->chunk + 1 : 0;
 	if (workers > MPR_POOL_WORKERS_MAX)
 		workers = MPR_POOL_WORKERS_MAX;
 	s->n_shares = (unsigned)(chunks < workers ? chunks : workers);
+	/* The first round of them has half of all items. */
+	if (o->guided && s->n_shares)
+		s->largest = (s->n - 1) / (2 * (size_t)s->n_shares) + 1;
 	s->ctx.len = o->ctx_size;
 	if (s->is_async && s->out.at && s->out.len &&
 	    !lies_in(u->arena, s->out.at))
