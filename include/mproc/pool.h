@@ -92,6 +92,40 @@ typedef int mproc_map_fn(const void *in, void *out, void *ctx);
 typedef void mproc_progress_fn(size_t done, size_t n, void *ctx);
 
 /**
+ * struct mproc_progress - a line that shows how far a map is
+ * @label:   what stands at its beginning; or NULL
+ * @fd:      where it is shown; 0: standard error
+ * @started: 0; the line's own
+ * @first:   likewise
+ */
+struct mproc_progress {
+	const char *label;
+	int fd;
+	int64_t started;
+	size_t first;
+};
+
+/**
+ * mproc_progress_bar() - show how far a map is
+ * @done:     items that are done
+ * @n:        items
+ * @progress: a struct mproc_progress, for one map at a time; or NULL for one that is all 0
+ *
+ * It is a mproc_progress_fn for .progress of struct mproc_map_opts, with .progress_ctx for
+ * @progress:
+ *
+ *	lines [###########              ]  44 % 440/1000, 0:00:12 left
+ *
+ * On a terminal the line is written again over itself, and ended when all is done.
+ * Elsewhere, as in a file, there is one at the end only: label and figures.
+ *
+ * Context: writes to the descriptor, and blocks as that does. What cannot be written is
+ *          left out. Keeps errno.
+ * Crash: nothing is left but half a line.
+ */
+MPROC_API void mproc_progress_bar(size_t done, size_t n, void *progress);
+
+/**
  * enum mproc_pool_phase - how far a pool has come
  * @MPROC_POOL_OPEN:        it takes tasks
  * @MPROC_POOL_CLOSING:     it does what was submitted
