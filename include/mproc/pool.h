@@ -452,12 +452,20 @@ typedef int mproc_source(void *src, const void **ret_in, size_t *ret_len);
  * @unordered:   results come in the order in which they are there, not in that of the
  *               inputs
  * @window:      how many tasks there may be whose results were not taken, up to 65536;
- *               0: four for each worker
+ *               0: four chunks for each worker
+ * @chunk:       how many inputs go to a worker at a time, up to 65536, but no more than
+ *               @window; 0: one. For tasks that take little time. A chunk is begun once
+ *               the source has given all of its inputs, and its results come together.
+ *               Each of its tasks fails for itself, and has .task_timeout for itself;
+ *               but if its worker dies, or is killed for the time of one, all of the
+ *               chunk fail for that, or with .retries are run again, and
+ *               .max_tasks_per_worker ends no worker in the middle of a chunk
  */
 struct mproc_imap_opts {
 	size_t struct_size;
 	bool unordered;
 	unsigned window;
+	unsigned chunk;
 };
 
 /**

@@ -2,15 +2,18 @@
 /*
  * Iterators over results: in memory of the process that has made one. There are as many
  * tasks at a time as its window has places; what the source gives next is submitted when
- * the next result is asked for.
+ * the next result is asked for. With chunks, a place has a task that runs several
+ * (pool/batch.h), and is free once all of their results were taken.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/opts.h"
 #include "os/generation.h"
+#include "pool/batch.h"
 #include "pool/callback.h"
 #include "pool/future.h"
 
@@ -18,7 +21,8 @@
 
 struct place {
 	struct mpr_future_use use;
-	size_t item;
+	size_t item; /* the first */
+	unsigned n; /* items */
 };
 
 struct mproc_iter {
@@ -28,7 +32,8 @@ struct mproc_iter {
 	mproc_source *next;
 	void *src;
 	bool unordered;
-	unsigned window;
+	unsigned chunk; /* items of a place */
+	unsigned n_places;
 	unsigned first; /* place of the oldest; 0 if unordered */
 	unsigned count;
 	struct place *places;
@@ -38,8 +43,15 @@ struct mproc_iter {
 	bool has_one; /* that was not submitted */
 	const void *in;
 	size_t len;
+	struct mpr_batch inputs; /* of a chunk that was not submitted */
 	bool ended;
 	int error; /* that is to be told when all before it were */
+	/* The chunk whose results are being taken: that of place 0. */
+	unsigned left; /* of them; 0: there is none */
+	bool lost; /* they have all failed, for one reason */
+	char *results; /* otherwise: these */
+	size_t results_len;
+	size_t at; /* the next one */
 	/* Of the result that was taken last. */
 	size_t item;
 	bool failed;
@@ -49,7 +61,7 @@ struct mproc_iter {
 static struct place *
 place_at(const mproc_iter *it, unsigned i)
 {
-	return &it->places[(it->first + i) % it->window];
+	return &it->places[(it->first + i) % it->n_places];
 }
 
 /* Whether there is one to submit. */
@@ -72,6 +84,45 @@ ask_source(mproc_iter *it)
 	return true;
 }
 
+/* Collects a chunk. Returns how many it has, or -ENOMEM. */
+static int
+gather(mproc_iter *it)
+{
+	int r;
+
+	while (it->inputs.n < it->chunk && ask_source(it)) {
+		r = mpr_batch_add(&it->inputs, it->fn, it->in, it->len);
+		if (r < 0)
+			return r;
+		it->has_one = false;
+	}
+	return (int)it->inputs.n;
+}
+
+/* The next one, or chunk of them. Returns how many these are, or a negative error. */
+static int
+submit(mproc_iter *it, mproc_future **ret_f)
+{
+	int n, r;
+
+	if (it->chunk == 1) {
+		if (!ask_source(it))
+			return 0;
+		r = mproc_pool_submit(it->pool, it->fn, it->in, it->len, ret_f);
+		it->has_one = r < 0;
+		return r < 0 ? r : 1;
+	}
+	n = gather(it);
+	if (n <= 0)
+		return n;
+	r = mproc_pool_submit(it->pool, mpr_batch_run, it->inputs.bytes,
+			      it->inputs.len, ret_f);
+	if (r < 0)
+		return r;
+	mpr_batch_clear(&it->inputs);
+	return n;
+}
+
 /* Until the window is full. An error counts if nothing is on its way; otherwise it is
  * seen again. */
 static int
@@ -79,15 +130,18 @@ fill(mproc_iter *it)
 {
 	struct place *place;
 	mproc_future *f;
-	int r;
+	int n, r;
 
-	while (it->count < it->window && ask_source(it)) {
-		r = mproc_pool_submit(it->pool, it->fn, it->in, it->len, &f);
-		if (r < 0)
-			return it->count ? 0 : r;
-		it->has_one = false;
+	while (it->count < it->n_places) {
+		n = submit(it, &f);
+		if (n < 0)
+			return it->count ? 0 : n;
+		if (n == 0)
+			break;
 		place = place_at(it, it->count);
-		place->item = it->items++;
+		place->item = it->items;
+		place->n = (unsigned)n;
+		it->items += place->n;
 		r = mpr_future_look_up(f, &place->use);
 		if (r < 0)
 			return r;
@@ -135,7 +189,7 @@ leave(mproc_iter *it, unsigned i)
 	if (it->unordered)
 		*place = *place_at(it, it->count);
 	else
-		it->first = (it->first + 1) % it->window;
+		it->first = (it->first + 1) % it->n_places;
 }
 
 /* It was not taken, and is the next one still. */
@@ -146,6 +200,105 @@ put_first(mproc_iter *it, unsigned i)
 
 	*place_at(it, i) = *place_at(it, 0);
 	*place_at(it, 0) = place;
+}
+
+/* Of place 0, which is done: all results of its chunk, to be taken one by one. */
+static int
+open_chunk(mproc_iter *it)
+{
+	const struct place *place = place_at(it, 0);
+	size_t len = 0;
+	char *results;
+	int r = mpr_future_read(&place->use, NULL, 0, &len);
+
+	it->lost = r == MPROC_TASK_FAILED;
+	if (r == -EMSGSIZE) {
+		results = mpr_realloc(it->results, len);
+		if (!results)
+			return mpr_fail(-ENOMEM, "no memory for %zu bytes of "
+					"results", len);
+		it->results = results;
+		it->results_len = len;
+		it->at = 0;
+		r = mpr_future_read(&place->use, results, len, &len);
+	}
+	if (r < 0)
+		return r;
+	if (it->lost && mproc_future_error(place->use.f, &it->why) < 0)
+		it->why = (struct mproc_task_error){ .error = -EBADMSG };
+	it->left = place->n;
+	return 0;
+}
+
+static int
+has_failed(const mproc_iter *it)
+{
+	mpr_fail(it->why.error, "the task failed: %s",
+		 mproc_strerror(it->why.error));
+	return MPROC_TASK_FAILED;
+}
+
+static void
+note_error(mproc_iter *it, const struct mpr_batch_record *record)
+{
+	const struct mproc_future *f = place_at(it, 0)->use.f;
+	size_t len = record->len;
+
+	it->why = (struct mproc_task_error){
+		.error = record->result,
+		.pid = (pid_t)atomic_load(&f->pid),
+		.worker = (int)atomic_load(&f->worker),
+	};
+	if (len >= sizeof(it->why.text))
+		len = sizeof(it->why.text) - 1;
+	memcpy(it->why.text, record->bytes, len);
+}
+
+/* The next result of the chunk. */
+static int
+read_record(mproc_iter *it, void *out, size_t size, size_t *ret_len)
+{
+	struct mpr_batch_record record;
+	size_t at = it->at;
+	int r;
+
+	if (it->lost)
+		return has_failed(it);
+	r = mpr_batch_next(it->results, it->results_len, &at, &record);
+	if (r < 0)
+		return mpr_fail(-EBADMSG, "what a chunk has left is corrupt");
+	if (record.result < 0) {
+		note_error(it, &record);
+		record.len = 0;
+	}
+	if (ret_len)
+		*ret_len = record.len;
+	if (record.len > size)
+		return mpr_fail(-EMSGSIZE, "the result has %zu bytes, there is "
+				"room for %zu", record.len, size);
+	if (record.len)
+		memcpy(out, record.bytes, record.len);
+	it->at = at;
+	return record.result < 0 ? has_failed(it) : 0;
+}
+
+/* The same with what is known of it, of place 0. */
+static int
+take_record(mproc_iter *it, void *out, size_t size, size_t *ret_len)
+{
+	const struct place *place = place_at(it, 0);
+	int r = it->left ? 0 : open_chunk(it);
+
+	if (r == 0)
+		r = read_record(it, out, size, ret_len);
+	if (r < 0)
+		return r;
+	it->item = place->item + place->n - it->left;
+	it->failed = r == MPROC_TASK_FAILED;
+	it->why.item = it->item;
+	if (!--it->left)
+		leave(it, 0);
+	return r;
 }
 
 static int
@@ -179,11 +332,15 @@ mproc_iter_next(mproc_iter *it, void *out, size_t size, size_t *ret_len,
 		return mpr_fail(r, r == -ENODATA ? "there are no more results" :
 						   "the source has failed");
 	}
-	i = await(it, timeout);
+	i = it->left ? 0 : await(it, timeout);
 	/* Signal handlers may fork. */
 	r = check(it);
 	if (r < 0 || i < 0)
 		return r < 0 ? r : i;
+	if (it->chunk > 1) {
+		put_first(it, (unsigned)i);
+		return take_record(it, out, size, ret_len);
+	}
 	place = place_at(it, (unsigned)i);
 	r = mpr_future_read(&place->use, out, size, ret_len);
 	if (r < 0) {
@@ -228,6 +385,8 @@ mproc_iter_error(mproc_iter *it, struct mproc_task_error *ret_error)
 static void
 free_iter(mproc_iter *it)
 {
+	mpr_batch_free(&it->inputs);
+	free(it->results);
 	free(it->places);
 	free(it->uses);
 	free(it);
@@ -264,12 +423,15 @@ make(mproc_pool *pool, const struct mproc_imap_opts *o, mproc_iter **ret_it)
 	it->generation = mpr_generation();
 	it->pool = pool;
 	it->unordered = o->unordered;
-	it->window = o->window ? o->window :
-				 4 * atomic_load(&u.root->n_workers);
-	if (it->window > WINDOW_MAX || !it->window)
-		it->window = WINDOW_MAX;
-	it->places = mpr_malloc(it->window * sizeof(*it->places));
-	it->uses = mpr_malloc(it->window * sizeof(*it->uses));
+	it->chunk = o->chunk ? o->chunk : 1;
+	if (o->window && it->chunk > o->window)
+		it->chunk = o->window;
+	it->n_places = o->window ? o->window / it->chunk :
+				   4 * atomic_load(&u.root->n_workers);
+	if (it->n_places > WINDOW_MAX || !it->n_places)
+		it->n_places = WINDOW_MAX;
+	it->places = mpr_malloc(it->n_places * sizeof(*it->places));
+	it->uses = mpr_malloc(it->n_places * sizeof(*it->uses));
 	if (!it->places || !it->uses) {
 		free_iter(it);
 		return mpr_fail(-ENOMEM, "no memory for a window of %u",
@@ -292,9 +454,9 @@ mproc_pool_imap(mproc_pool *pool, mproc_task *fn, mproc_source *next, void *src,
 	if (!fn || !next || !ret_it)
 		return mpr_fail(-EINVAL, "%s is NULL", !fn ? "fn" :
 						       !next ? "next" : "ret_it");
-	if (o.window > WINDOW_MAX)
-		return mpr_fail(-EINVAL, "window is %u, not up to %d", o.window,
-				WINDOW_MAX);
+	if (o.window > WINDOW_MAX || o.chunk > WINDOW_MAX)
+		return mpr_fail(-EINVAL, "window is %u and chunk %u, not up to %d",
+				o.window, o.chunk, WINDOW_MAX);
 	r = make(pool, &o, &it);
 	if (r < 0)
 		return r;

@@ -5,17 +5,12 @@
 #include "base/error.h"
 #include "os/cpu.h"
 #include "os/generation.h"
+#include "pool/batch.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
 #include "pool/map.h"
 #include "pool/task.h"
 #include "sync/wait.h"
-
-/* What a task gets to leave its result by. */
-struct mproc_result {
-	struct mpr_worker *worker;
-	struct mproc_future *f;
-};
 
 static bool
 cas(_Atomic uint64_t *word, uint64_t *from, uint64_t to)
@@ -324,6 +319,8 @@ mproc_result_set(struct mproc_result *out, const void *p, size_t len)
 	self = mpr_self_in(out->worker->use.arena);
 	if (!self)
 		return mpr_fail(-EINVAL, "this is not the thread of the task");
+	if (out->batch)
+		return mpr_batch_set(out->batch, p, len);
 	if (len <= sizeof(f->small)) {
 		mpr_future_drop_out(out->worker->use.arena, self, f);
 		to = f->small;

@@ -23,6 +23,14 @@ struct mpr_worker {
 	bool revoked; /* a task was not ours any more: we are to end */
 };
 
+/* What a task gets to leave its result by. */
+struct mpr_batch;
+struct mproc_result {
+	struct mpr_worker *worker;
+	struct mproc_future *f;
+	struct mpr_batch *batch; /* of results, if it is one of several; or NULL */
+};
+
 /* Whether this is a child of its that a signal handler has forked, and that has returned
  * into what the worker was doing. That is not the child's: whoever changes something
  * shared for the worker asks this right before, and before it runs something. */

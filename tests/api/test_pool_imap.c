@@ -68,6 +68,10 @@ what_makes_no_sense_is_refused(void **state)
 	assert_int_equal(mproc_pool_imap(b->pool, square, next_number, &numbers,
 					 &o, &it), -EINVAL);
 	o.window = 1;
+	o.chunk = 65537;
+	assert_int_equal(mproc_pool_imap(b->pool, square, next_number, &numbers,
+					 &o, &it), -EINVAL);
+	o.chunk = 0;
 	assert_int_equal(mproc_pool_imap(NULL, square, next_number, &numbers,
 					 &o, &it), -EINVAL);
 	assert_int_equal(mproc_pool_imap(b->pool, NULL, next_number, &numbers,
@@ -382,6 +386,186 @@ an_iterator_of_a_freed_pool_closes_nothing_of_others(void **state)
 	close_and_join(b);
 }
 
+static mproc_iter *
+iterate_chunks(struct board *b, mproc_task *fn, struct numbers *numbers,
+	       bool unordered, unsigned window, unsigned chunk)
+{
+	mproc_iter *it = NULL;
+
+	mpt_check_int(b->t, mproc_pool_imap(b->pool, fn, next_number, numbers,
+					    MPROC_OPTS(mproc_imap_opts,
+						       .unordered = unordered,
+						       .window = window,
+						       .chunk = chunk), &it), 0);
+	return it;
+}
+
+/* Fails as items say, leaves nothing, little or much. */
+static int
+leave_or_fail(const void *in, size_t len, struct mproc_result *out)
+{
+	static char bytes[5000];
+	int i = int_of(in);
+
+	(void)len;
+	if (i % 3 == 2)
+		return mproc_result_set(out, "no", 2) < 0 ? -ENOMEM : -EDOM;
+	memset(bytes, i, sizeof(bytes));
+	if (i % 5 == 4 && mproc_result_set(out, bytes, sizeof(bytes)) < 0)
+		return -ENOMEM;
+	/* The last one counts. */
+	return i % 7 ? mproc_result_set(out, bytes, (size_t)i * 10) : 0;
+}
+
+static void
+expect_left(mproc_iter *it, int i, int r, const char *bytes, size_t len)
+{
+	struct mproc_task_error e;
+
+	if (i % 3 == 2) {
+		assert_int_equal(r, MPROC_TASK_FAILED);
+		assert_int_equal(mproc_iter_error(it, &e), 0);
+		assert_int_equal(e.error, -EDOM);
+		assert_string_equal(e.text, "no");
+		assert_int_equal(e.item, i);
+		assert_int_equal(len, 0);
+		return;
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(mproc_iter_error(it, &e), -ENODATA);
+	assert_int_equal(len, i % 7 ? i * 10 : i % 5 == 4 ? 5000 : 0);
+	for (size_t at = 0; at < len; at++)
+		assert_int_equal((unsigned char)bytes[at], i);
+}
+
+static void
+chunks_change_no_result(void **state)
+{
+	static const unsigned chunks[] = { 1, 2, 7, 64, 65536 };
+	static const unsigned windows[] = { 0, 1, 10 };
+	struct board *b = pool_of(*state, 2);
+	static char bytes[5000];
+
+	for (unsigned way = 0; way < 5 * 3 * 2; way++) {
+		struct numbers numbers = { .n = 100 };
+		mproc_iter *it = iterate_chunks(b, leave_or_fail, &numbers, way % 2,
+						windows[way / 2 % 3],
+						chunks[way / 6]);
+		unsigned char seen[100] = { 0 };
+		size_t item = 0, len = 1;
+
+		for (int i = 0; i < 100; i++) {
+			int r = mproc_iter_next(it, bytes, sizeof(bytes), &len,
+						MPROC_FOREVER);
+
+			assert_int_equal(mproc_iter_item(it, &item), 0);
+			assert_in_range(item, 0, 99);
+			assert_true(way % 2 || item == (size_t)i);
+			assert_int_equal(seen[item]++, 0);
+			expect_left(it, (int)item, r, bytes, len);
+		}
+		assert_int_equal(mproc_iter_next(it, NULL, 0, NULL, MPROC_FOREVER),
+				 -ENODATA);
+		assert_int_equal(numbers.calls, 101);
+		mproc_iter_close(it);
+		assert_int_equal(pool_stat(b).futures, 0);
+	}
+	/* Each task counts. */
+	mpt_until(b->t, pool_stat(b).done >= 5 * 3 * 2 * 100);
+	assert_int_equal(pool_stat(b).done, 5 * 3 * 2 * 100);
+	close_and_join(b);
+}
+
+static void
+a_chunk_is_no_more_than_the_window(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+	struct numbers numbers = { .n = 20 };
+	mproc_iter *it = iterate_chunks(b, square, &numbers, false, 10, 4);
+	size_t len;
+	int number;
+
+	assert_int_equal(numbers.next, 8);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(mproc_iter_next(it, &number, 1, &len,
+						 MPROC_FOREVER), -EMSGSIZE);
+		assert_int_equal(len, sizeof(int));
+		assert_int_equal(take_next(it, &number), 0);
+		assert_int_equal(number, i * i);
+		assert_true(numbers.next <= i + 10);
+	}
+	assert_int_equal(take_next(it, &number), -ENODATA);
+	mproc_iter_close(it);
+	/* One that is closed in the middle of one leaves nothing. */
+	numbers.next = 0;
+	it = iterate_chunks(b, square, &numbers, true, 10, 4);
+	assert_int_equal(take_next(it, &number), 0);
+	mproc_iter_close(it);
+	mpt_until(b->t, pool_stat(b).futures == 0);
+	/* And the source's error comes behind what it has given. */
+	numbers = (struct numbers){ .n = 6, .error = -EIO };
+	it = iterate_chunks(b, square, &numbers, false, 0, 4);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(take_next(it, &number), 0);
+	assert_int_equal(take_next(it, &number), -EIO);
+	assert_int_equal(take_next(it, &number), -ENODATA);
+	mproc_iter_close(it);
+	close_and_join(b);
+}
+
+static int
+die_at_ten(const void *in, size_t len, struct mproc_result *out)
+{
+	atomic_fetch_add(&the_board()->counts[int_of(in)], 1);
+	if (int_of(in) == 10 && !atomic_load(&the_board()->go_on)) {
+		atomic_store(&the_board()->go_on, the_board()->ended);
+		raise(SIGKILL);
+	}
+	return square(in, len, out);
+}
+
+/* Their worker had them all in its hands. */
+static void
+a_death_takes_its_chunk(void **state)
+{
+	for (int retries = 0; retries < 2; retries++) {
+		struct board *b = new_pool(*state, MPROC_OPTS(
+				mproc_pool_opts, .workers = 2, .retries = retries));
+		struct numbers numbers = { .n = 20 };
+		struct mproc_task_error e;
+		mproc_iter *it;
+		int number;
+
+		for (int i = 0; i < 20; i++)
+			atomic_store(&b->counts[i], 0);
+		/* The second attempt does well. */
+		atomic_store(&b->ended, retries);
+		atomic_store(&b->go_on, false);
+		it = iterate_chunks(b, die_at_ten, &numbers, false, 0, 4);
+		for (int i = 0; i < 20; i++) {
+			bool lost = i / 4 == 10 / 4;
+			int r = take_next(it, &number);
+
+			assert_int_equal(r, lost && !retries ? MPROC_TASK_FAILED : 0);
+			if (r == 0) {
+				assert_int_equal(number, i * i);
+				continue;
+			}
+			assert_true(detail_has("EOWNERDEAD"));
+			assert_int_equal(mproc_iter_error(it, &e), 0);
+			assert_int_equal(e.error, -EOWNERDEAD);
+			assert_int_equal(e.deaths, 1);
+			assert_int_equal(e.item, i);
+		}
+		for (int i = 0; i < 20; i++)
+			assert_int_equal(atomic_load(&b->counts[i]),
+					 i / 4 != 10 / 4 ? 1 :
+					 i <= 10 ? 1 + retries : retries);
+		mproc_iter_close(it);
+		close_and_join(b);
+	}
+}
+
 static int
 iterate_in_task(const void *in, size_t len, struct mproc_result *out)
 {
@@ -456,6 +640,9 @@ main(void)
 		test_of_workers(close_begins_nothing_more),
 		mpt_test(a_pool_that_is_closed_gives_what_it_has),
 		mpt_test(an_iterator_of_a_freed_pool_closes_nothing_of_others),
+		mpt_test(chunks_change_no_result),
+		mpt_test(a_chunk_is_no_more_than_the_window),
+		test_of_workers(a_death_takes_its_chunk),
 		mpt_test(tasks_may_iterate),
 		mpt_test(a_forked_child_has_no_iterator),
 	};

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "os/clock.h"
+#include "pool/batch.h"
+#include "pool/task.h"
+
+#define ALIGN 16
+#define ROOM_FIRST 1024
+
+/* Before the bytes of each. */
+struct head {
+	uint64_t len;
+	uint64_t word; /* of an input: the task's address; of a result: what it returned */
+};
+
+static_assert(sizeof(struct head) == ALIGN, "what follows is aligned");
+
+static size_t
+padded(size_t len)
+{
+	return mpr_round_up(len, ALIGN);
+}
+
+/* For @len bytes from @at on. */
+static int
+make_room(struct mpr_batch *b, size_t at, size_t len)
+{
+	size_t room = b->room ? b->room : ROOM_FIRST;
+	char *bytes;
+
+	if (len > SIZE_MAX / 4 - at)
+		return mpr_fail(-ENOMEM, "%zu bytes more in a chunk", len);
+	while (room < at + len)
+		room *= 2;
+	if (room == b->room)
+		return 0;
+	bytes = mpr_realloc(b->bytes, room);
+	if (!bytes)
+		return mpr_fail(-ENOMEM, "no memory for a chunk of %zu bytes", room);
+	b->bytes = bytes;
+	b->room = room;
+	return 0;
+}
+
+/* Writes the record that begins at @at, and is the last one then. */
+static int
+put(struct mpr_batch *b, size_t at, uint64_t word, const void *p, size_t len)
+{
+	const struct head head = { .len = len, .word = word };
+	char *bytes;
+	int r = make_room(b, at, sizeof(head) + len + ALIGN);
+
+	if (r < 0)
+		return r;
+	bytes = b->bytes + at + sizeof(head);
+	memcpy(b->bytes + at, &head, sizeof(head));
+	if (len)
+		memcpy(bytes, p, len);
+	memset(bytes + len, 0, padded(len) - len);
+	b->last = at;
+	b->len = at + sizeof(head) + padded(len);
+	return 0;
+}
+
+static int
+next(const char *bytes, size_t len, size_t *at, struct head *ret_head,
+     const void **ret_bytes)
+{
+	if (*at == len)
+		return -ENODATA;
+	if (len - *at < sizeof(*ret_head))
+		return -EBADMSG;
+	/* Once: any process can write there. */
+	memcpy(ret_head, bytes + *at, sizeof(*ret_head));
+	*at += sizeof(*ret_head);
+	if (ret_head->len > len - *at || padded(ret_head->len) > len - *at)
+		return -EBADMSG;
+	*ret_bytes = bytes + *at;
+	*at += padded(ret_head->len);
+	return 0;
+}
+
+int
+mpr_batch_add(struct mpr_batch *b, mproc_task *fn, const void *in, size_t len)
+{
+	union {
+		mproc_task *fn;
+		uint64_t word;
+	} address = { .word = 0 };
+	int r;
+
+	address.fn = fn;
+	r = put(b, b->len, address.word, in, len);
+	b->n += r == 0;
+	return r;
+}
+
+int
+mpr_batch_next(const char *bytes, size_t len, size_t *at,
+	       struct mpr_batch_record *ret_record)
+{
+	struct head head;
+	int r = next(bytes, len, at, &head, &ret_record->bytes);
+
+	if (r < 0)
+		return r;
+	ret_record->result = (int)(int64_t)head.word;
+	ret_record->len = head.len;
+	return 0;
+}
+
+void
+mpr_batch_clear(struct mpr_batch *b)
+{
+	b->len = b->n = 0;
+}
+
+void
+mpr_batch_free(struct mpr_batch *b)
+{
+	free(b->bytes);
+}
+
+int
+mpr_batch_set(struct mpr_batch *b, const void *p, size_t len)
+{
+	return put(b, b->last, 0, p, len);
+}
+
+/* Runs the next one, whose result is the last record of @results then. */
+static int
+run(const struct head *head, const void *in, struct mpr_batch *results,
+    struct mproc_result *out)
+{
+	union {
+		uint64_t word;
+		mproc_task *fn;
+	} task = { head->word };
+	struct mproc_result one = {
+		.worker = out->worker,
+		.f = out->f,
+		.batch = results,
+	};
+	struct head done = { 0 };
+	int r;
+
+	r = put(results, results->len, 0, NULL, 0);
+	if (r < 0)
+		return r;
+	/* A limit is one for each. */
+	if (results->n++)
+		atomic_store(&out->f->started, mproc_now());
+	r = task.fn(in, head->len, &one);
+	/* A child that the task has forked has nothing to tell. */
+	if (mpr_worker_is_copy(out->worker))
+		return -ECHILD;
+	memcpy(&done, results->bytes + results->last, sizeof(done));
+	done.word = (uint64_t)(r < 0 ? r : 0);
+	memcpy(results->bytes + results->last, &done, sizeof(done));
+	return 0;
+}
+
+int
+mpr_batch_run(const void *in, size_t in_len, struct mproc_result *out)
+{
+	struct mpr_batch results = { 0 };
+	struct head head;
+	const void *bytes;
+	size_t at = 0;
+	int r;
+
+	while ((r = next(in, in_len, &at, &head, &bytes)) == 0 &&
+	       (r = run(&head, bytes, &results, out)) == 0)
+		;
+	if (r == -ENODATA)
+		r = mproc_result_set(out, results.bytes, results.len);
+	/* The last one is counted as this task is. */
+	if (r == 0 && results.n)
+		mpr_worker_did(out->worker, results.n - 1);
+	mpr_batch_free(&results);
+	return r;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several tasks that travel as one: a chunk of an iterator. The input of that one is all
+ * of theirs, one behind the other, and so is its result. A worker runs them in turn; an
+ * error of one is in its place in the result.
+ */
+#ifndef MPR_POOL_BATCH_H
+#define MPR_POOL_BATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mproc/pool.h>
+
+/* Records, each with a head and bytes, in memory of one process. */
+struct mpr_batch {
+	char *bytes;
+	size_t len;
+	size_t room;
+	size_t last; /* where the last record begins */
+	unsigned n;
+};
+
+/* One of them. */
+struct mpr_batch_record {
+	int result;
+	size_t len;
+	const void *bytes; /* aligned to 16, as the first one is */
+};
+
+/* Adds an input of @fn's. Returns 0 or -ENOMEM, and it is not added. */
+int mpr_batch_add(struct mpr_batch *b, mproc_task *fn, const void *in, size_t len);
+
+/* The next record of what lies at @bytes, *@at being 0 before the first. Returns 0,
+ * -ENODATA at the end, or -EBADMSG. */
+int mpr_batch_next(const char *bytes, size_t len, size_t *at,
+		   struct mpr_batch_record *ret_record);
+
+void mpr_batch_clear(struct mpr_batch *b);
+void mpr_batch_free(struct mpr_batch *b);
+
+/* The task that runs them. */
+mproc_task mpr_batch_run;
+
+/* What the task leaves whose record is the last one. Returns 0; or -ENOMEM, and it is
+ * what it was. */
+int mpr_batch_set(struct mpr_batch *b, const void *p, size_t len);
+
+#endif
