@@ -288,8 +288,8 @@ MPROC_API int mproc_future_progress(mproc_future *f, size_t *ret_done,
 /**
  * mproc_future_exit_info() - how the worker ended that had a task
  * @f:        future
- * @ret_exit: filled in on success: .code, .signal, .core, .pid and .report, which is
- *            valid as long as @f is not closed; the rest is 0
+ * @ret_exit: filled in on success: .code, .signal, .core, .out_of_memory, .pid and
+ *            .report, which is valid as long as @f is not closed; the rest is 0
  *
  * Return: 0, or a negative error:
  *   -EAGAIN   the task is not done

@@ -399,6 +399,10 @@ MPROC_API int mproc_process_join(mproc_process *p, mproc_timeout timeout);
  * @user_ns:          CPU time in user mode, nanoseconds; 0 if reaped elsewhere
  * @system_ns:        CPU time in the kernel, nanoseconds; likewise
  * @max_rss:          largest resident size, bytes; likewise
+ * @out_of_memory:    of a pool's worker, which was killed by SIGKILL: the kernel has
+ *                    killed somebody for want of memory in that moment, in the
+ *                    control group of the pool's keeper, or on the machine if groups
+ *                    do not count that; so most likely this one. Otherwise false
  * @report:           what it had to say when it crashed: text of several lines,
  *                    for people; valid as long as the handle. NULL if it did
  *                    not crash, or could not say anything
@@ -432,6 +436,7 @@ struct mproc_exit {
 	int signal;
 	bool core;
 	bool reaped_elsewhere;
+	bool out_of_memory;
 	pid_t pid;
 	const char *name;
 	int64_t user_ns;

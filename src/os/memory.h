@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How much memory this process may still get. The kernel does not refuse memory
+ * How much memory this process may still get, and who was killed for it. The kernel does not refuse memory
  * that is beyond the limit of a control group, or beyond the machine: it gives
  * it and kills somebody. So we ask before we take much at once.
  *
@@ -36,5 +36,12 @@ void mpr_memory_probe(uint64_t wanted, struct mpr_memory *ret_memory);
  * comes first.
  */
 bool mpr_memory_allows(uint64_t wanted, struct mpr_memory *ret_memory);
+
+/*
+ * How many processes the kernel has killed for want of memory: in the control group that
+ * this process is in and those below; on the machine if the group does not count them; 0
+ * if nobody does. It counts one before that is killed.
+ */
+uint64_t mpr_memory_kills(void);
 
 #endif

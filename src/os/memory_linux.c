@@ -31,6 +31,7 @@
 static const struct version {
 	const char *controller; /* in a line of /proc/self/cgroup */
 	const char *mount, *limit, *usage;
+	const char *events; /* how many were killed */
 	const char *reclaimable[3]; /* lines of memory.stat */
 } versions[] = {
 	{
@@ -38,6 +39,7 @@ static const struct version {
 		.mount = "/sys/fs/cgroup",
 		.limit = "/memory.max",
 		.usage = "/memory.current",
+		.events = "/memory.events",
 		.reclaimable = { "inactive_file ", "active_file ",
 				 "slab_reclaimable " },
 	},
@@ -46,13 +48,14 @@ static const struct version {
 		.mount = "/sys/fs/cgroup/memory",
 		.limit = "/memory.limit_in_bytes",
 		.usage = "/memory.usage_in_bytes",
+		.events = "/memory.oom_control",
 		.reclaimable = { "total_inactive_file ", "total_active_file " },
 	},
 };
 
-/* The text of a small file; "" if there is none. */
+/* The text of a small file, as far as it fits; "" if there is none. */
 static bool
-read_text(const char *path, char *text)
+read_text(const char *path, char *text, size_t size)
 {
 	size_t len = 0;
 	ssize_t n;
@@ -63,7 +66,7 @@ read_text(const char *path, char *text)
 	if (fd < 0)
 		return false;
 	do {
-		n = read(fd, text + len, TEXT_SIZE - 1 - len);
+		n = read(fd, text + len, size - 1 - len);
 		if (n > 0)
 			len += (size_t)n;
 	} while (n > 0 || (n < 0 && errno == EINTR));
@@ -109,7 +112,7 @@ find_group(const struct version *v, char *path)
 {
 	char text[TEXT_SIZE], *line, *next, *controllers, *controller;
 
-	if (!read_text("/proc/self/cgroup", text))
+	if (!read_text("/proc/self/cgroup", text, TEXT_SIZE))
 		return false;
 	/* ID:CONTROLLER,CONTROLLER:/PATH; version 2 names no controller. */
 	for (line = text; line && *line; line = next) {
@@ -140,7 +143,7 @@ read_file(const struct version *v, const char *path, const char *name,
 	char full[PATH_SIZE + 64];
 
 	snprintf(full, sizeof(full), "%s%s%s", v->mount, path, name);
-	return read_text(full, text) ? read_number(text, "") : UNKNOWN;
+	return read_text(full, text, TEXT_SIZE) ? read_number(text, "") : UNKNOWN;
 }
 
 /* What the kernel could free of the group's caches. */
@@ -212,7 +215,7 @@ ask_machine(struct mpr_memory *least)
 	uint64_t available, swap, total;
 	char text[TEXT_SIZE];
 
-	if (!read_text("/proc/meminfo", text))
+	if (!read_text("/proc/meminfo", text, TEXT_SIZE))
 		return;
 	available = read_number(text, "MemAvailable:");
 	swap = read_number(text, "SwapFree:");
@@ -259,4 +262,43 @@ mpr_memory_allows(uint64_t wanted, struct mpr_memory *ret_memory)
 	atomic_store_explicit(&credit_ends, now + ANSWER_LASTS,
 			      memory_order_relaxed);
 	return true;
+}
+
+/* The same line in all of these files. */
+#define KILLS "oom_kill "
+
+/* Of the group of this process; UNKNOWN if it does not count them. */
+static uint64_t
+kills_of_group(const struct version *v)
+{
+	char path[PATH_SIZE], text[TEXT_SIZE];
+
+	if (!find_group(v, path))
+		return UNKNOWN;
+	(void)read_file(v, path, v->events, text);
+	return read_number(text, KILLS);
+}
+
+/* On the machine. */
+static uint64_t
+kills_of_machine(void)
+{
+	char text[4 * TEXT_SIZE];
+
+	(void)read_text("/proc/vmstat", text, sizeof(text));
+	return read_number(text, KILLS);
+}
+
+uint64_t
+mpr_memory_kills(void)
+{
+	uint64_t n = UNKNOWN;
+	int saved = errno;
+
+	for (size_t i = 0; i < MPR_ARRAY_LEN(versions) && n == UNKNOWN; i++)
+		n = kills_of_group(&versions[i]);
+	if (n == UNKNOWN)
+		n = kills_of_machine();
+	errno = saved;
+	return n == UNKNOWN ? 0 : n;
 }

@@ -12,6 +12,8 @@
 #include "pool/keeping.h"
 #include "pool/map.h"
 #include "pool/task.h"
+#include "pool/worker.h"
+#include "process/describe.h"
 #include "sync/await.h"
 
 static int
@@ -264,6 +266,35 @@ mpr_future_see(mproc_future *f, bool is_enough, struct mpr_news *ret_seen)
 	return look_for_news(ret_seen, false) == MPR_NEWS_READY;
 }
 
+/* How the worker has ended that had it last; the caller knows that it has. */
+static struct mproc_exit
+end_of(const struct mproc_future *f)
+{
+	return (struct mproc_exit){
+		.code = atomic_load(&f->code),
+		.signal = atomic_load(&f->signal),
+		.core = atomic_load(&f->how) & MPR_END_CORE,
+		.out_of_memory = atomic_load(&f->how) & MPR_END_SHORTAGE,
+		.pid = (pid_t)atomic_load(&f->pid),
+	};
+}
+
+static int
+failed(const struct mpr_pool_use *u, const struct mproc_future *f, int error)
+{
+	struct mproc_exit end = end_of(f);
+	char name[MPR_NAME_MAX], text[MPR_DESCRIBE_MAX];
+
+	if (error != -EOWNERDEAD || !atomic_load(&f->ended)) {
+		mpr_fail(error, "the task failed: %s", mproc_strerror(error));
+		return MPROC_TASK_FAILED;
+	}
+	mpr_worker_name(u, atomic_load(&f->worker), name);
+	end.name = name;
+	mpr_fail(error, "the task failed: %s", mpr_describe(&end, text));
+	return MPROC_TASK_FAILED;
+}
+
 int
 mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
 		size_t *ret_len)
@@ -281,8 +312,7 @@ mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
 		return mpr_map_read(u, &m, word, out, size, ret_len);
 	r = mpr_task_result(f, word);
 	if (r < 0) {
-		mpr_fail(r, "the task failed: %s", mproc_strerror(r));
-		r = MPROC_TASK_FAILED;
+		r = failed(&u->pool, f, r);
 		len = 0;
 	} else if (atomic_load(&f->out)) {
 		from = mpr_future_out(u->pool.arena, f, &room);
@@ -489,14 +519,9 @@ mproc_future_exit_info(mproc_future *f, struct mproc_exit *ret_exit)
 	if (!ended)
 		return mpr_fail(-ENODATA, "no worker has ended with the task, or "
 				"its end was not seen");
-	*ret_exit = (struct mproc_exit){
-		.code = atomic_load(&f->code),
-		.signal = atomic_load(&f->signal),
-		.core = atomic_load(&f->core) != 0,
-		.pid = (pid_t)atomic_load(&f->pid),
-		.report = ended == 2 ? mpr_future_out(u.pool.arena, f, &room) :
-				       NULL,
-	};
+	*ret_exit = end_of(f);
+	if (ended == 2)
+		ret_exit->report = mpr_future_out(u.pool.arena, f, &room);
 	return 0;
 }
 

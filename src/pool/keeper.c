@@ -10,7 +10,6 @@
  * again by the next one.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -28,6 +27,7 @@
 #include "pool/map.h"
 #include "pool/owner.h"
 #include "pool/pool.h"
+#include "pool/shortage.h"
 #include "pool/task.h"
 #include "pool/worker.h"
 #include "process/handle.h"
@@ -44,6 +44,7 @@ struct hand {
 	mproc_process *process; /* or NULL: there is none */
 	uint64_t foreign; /* the word of one of a keeper before, which lives; or 0 */
 	bool rests; /* there is none, as there was nothing to do */
+	bool killed; /* by us */
 	int64_t started;
 	uint64_t done; /* tasks, by then */
 };
@@ -61,6 +62,7 @@ struct keeper {
 	bool announce; /* what is QUEUED, again */
 	bool shut; /* the queue */
 	int64_t swept; /* when */
+	struct mpr_shortage shortage;
 	int64_t start_at; /* no worker before that */
 	int64_t pause;
 };
@@ -141,6 +143,9 @@ reap(struct keeper *k)
 
 		if (h->process && mpr_process_has_ended(h->process)) {
 			end = h->process->exit;
+			end.out_of_memory =
+				end.signal == SIGKILL && !h->killed &&
+				mpr_shortage_explains(&k->shortage);
 			if (end.code != 0)
 				atomic_fetch_add(&k->use.root->deaths, 1);
 			note_end(k, h, w);
@@ -178,11 +183,11 @@ start_worker(struct keeper *k, unsigned w)
 
 	if (!record)
 		return;
-	snprintf(name, sizeof(name), "%.40s-%u",
-		 k->use.root->name[0] ? k->use.root->name : "worker", w);
+	mpr_worker_name(&k->use, w, name);
 	if (!working.ticket)
 		working.ticket = UINT64_C(1) << 32;
 	atomic_store(&record->word, working.ticket);
+	h->killed = false;
 	h->started = mproc_now();
 	h->done = atomic_load(&record->done);
 	if (mpr_process_hold_service(&h->process, &call, &o) < 0) {
@@ -252,8 +257,10 @@ start_workers(struct keeper *k)
 static void
 kill_worker(struct hand *h)
 {
-	if (h->process)
-		(void)mproc_process_kill(h->process);
+	if (!h->process)
+		return;
+	h->killed = true;
+	(void)mproc_process_kill(h->process);
 }
 
 /* When a task's time is over; @started is what stands there. */
@@ -391,6 +398,7 @@ sweep(struct keeper *k)
 	if (now < k->swept + SWEEP_EVERY)
 		return;
 	k->swept = now;
+	mpr_shortage_look(&k->shortage);
 	while ((f = mpr_entries_next(&walk)))
 		sweep_one(k, f, &dead, &alive);
 	if (creator_is_dead(k))

@@ -172,6 +172,10 @@ enum mpr_future_state {
 #define MPR_FUTURE_ID_UNIT (UINT64_C(1) << 27)
 #define MPR_FUTURE_SMALL 64
 
+/* How its worker ended. */
+#define MPR_END_CORE 1u /* leaving a core */
+#define MPR_END_SHORTAGE 2u /* killed for want of memory */
+
 static_assert(!((MPR_FUTURE_STATE | MPR_FUTURE_ABANDONED) &
 		(MPR_HELD | MPR_WAITERS | MPR_GONE)),
 	      "no word of a future looks like that of something held");
@@ -202,7 +206,7 @@ struct mproc_future {
 	/* How that worker ended, if it did. */
 	_Atomic int32_t code;
 	_Atomic int32_t signal;
-	_Atomic uint32_t core;
+	_Atomic uint32_t how; /* MPR_END_CORE, MPR_END_SHORTAGE */
 	_Atomic uint32_t ended; /* 1: those above say so; 2: and out is a report */
 	unsigned char small[MPR_FUTURE_SMALL]; /* a result that fits */
 	uint64_t owner_namespace; /* where its id is one; with the owner */

@@ -189,7 +189,8 @@ mpr_task_note_end(const struct mpr_pool_use *u, struct mpr_self *self,
 		return;
 	atomic_store(&f->code, end->code);
 	atomic_store(&f->signal, end->signal);
-	atomic_store(&f->core, end->core);
+	atomic_store(&f->how, (end->core ? MPR_END_CORE : 0) |
+				     (end->out_of_memory ? MPR_END_SHORTAGE : 0));
 	atomic_store(&f->ended, 1);
 	if (!end->report)
 		return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "os/clock.h"
@@ -140,6 +141,14 @@ mpr_worker_initialize(const struct mpr_pool_use *u)
 	mpr_pool_advance(u, MPR_POOL_TERMINATING);
 	mpr_keeping_wake(u);
 	return false;
+}
+
+void
+mpr_worker_name(const struct mpr_pool_use *u, unsigned w, char name[MPR_NAME_MAX])
+{
+	/* Any process can write there. */
+	snprintf(name, MPR_NAME_MAX, "%.40s-%u",
+		 u->root->name[0] ? u->root->name : "worker", w);
 }
 
 int

@@ -7,6 +7,7 @@
 
 #include "os/child.h"
 #include "pool/pool_shm.h"
+#include "process/self.h"
 
 /* What a worker is forked with. */
 struct mpr_working {
@@ -20,6 +21,10 @@ struct mpr_working {
 /* Runs the initializer. Returns false if it has failed, and with it the pool; and in a
  * child that it has forked. */
 bool mpr_worker_initialize(const struct mpr_pool_use *u);
+
+/* What worker @w is called. */
+void mpr_worker_name(const struct mpr_pool_use *u, unsigned w,
+		     char name[MPR_NAME_MAX]);
 
 /* The entry. */
 int mpr_worker_run(void *working);

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "common.h"
@@ -193,6 +195,43 @@ fail_to_read(struct mpt *t, void *arg)
 	return 0;
 }
 
+static void
+expect_kills(struct mpt *t, uint64_t n)
+{
+	errno = 17;
+	mpt_check_int(t, mpr_memory_kills(), n);
+	mpt_check_int(t, errno, 17);
+}
+
+static int
+count_kills(struct mpt *t, void *arg)
+{
+	char *machine = malloc(10000);
+
+	(void)arg;
+	invent(t, "4:memory:/x\n0::/a/b\n", MACHINE);
+	mpt_check(t, machine != NULL);
+	/* It is a long file. */
+	memset(machine, 'x', 9000);
+	strcpy(machine + 9000, "\noom_kill 7\noom_killer 4\n");
+	mpt_write_file(t, CGROUP "/own/vmstat", "nr_free 3\n");
+	mpt_mount_file(t, CGROUP "/own/vmstat", "/proc/vmstat");
+	/* Nobody counts them. */
+	expect_kills(t, 0);
+	mpt_write_file(t, CGROUP "/own/vmstat", machine);
+	expect_kills(t, 7);
+	mpt_write_file(t, CGROUP "/memory/x/memory.oom_control",
+		       "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n");
+	expect_kills(t, 5);
+	mpt_write_file(t, CGROUP "/a/b/memory.events",
+		       "low 9\noom 8\noom_kill 2\noom_group_kill 1\n");
+	expect_kills(t, 2);
+	mpr_fault_set("open:1+");
+	expect_kills(t, 0);
+	free(machine);
+	return 0;
+}
+
 static int
 take_what_is_left(struct mpt *t, void *arg)
 {
@@ -266,6 +305,7 @@ role_test(version_1_is_understood_too, ask_version_1)
 role_test(a_container_sees_its_root, ask_from_a_container)
 role_test(a_path_that_is_too_long_leaves_the_root, ask_with_a_long_path)
 role_test(files_that_do_not_open_are_no_limit, fail_to_read)
+role_test(who_counts_kills_is_asked, count_kills)
 role_test(more_than_is_left_is_not_allowed, take_what_is_left)
 role_test(an_answer_serves_for_many_requests, take_often)
 role_test(the_real_files_make_sense, see_the_real_files)
@@ -282,6 +322,7 @@ main(void)
 		mpt_test(a_container_sees_its_root),
 		mpt_test(a_path_that_is_too_long_leaves_the_root),
 		mpt_test(files_that_do_not_open_are_no_limit),
+		mpt_test(who_counts_kills_is_asked),
 		mpt_test(more_than_is_left_is_not_allowed),
 		mpt_test(an_answer_serves_for_many_requests),
 		mpt_test(the_real_files_make_sense),

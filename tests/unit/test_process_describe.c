@@ -24,6 +24,10 @@ a_text_says_who_and_how(void **state)
 	expect_text((struct mproc_exit){ .code = -1, .signal = SIGSEGV,
 					 .pid = 12, .name = "a" },
 		    "process \"a\" (12) was ended by SIGSEGV");
+	expect_text((struct mproc_exit){ .code = -1, .signal = SIGKILL,
+					 .pid = 12, .name = "a",
+					 .out_of_memory = true },
+		    "process \"a\" (12) was ended by SIGKILL, for want of memory");
 	expect_text((struct mproc_exit){ .code = 137, .pid = 12, .name = "a" },
 		    "process \"a\" (12) exited with code 137");
 	expect_text((struct mproc_exit){ .code = 0, .pid = 12, .name = "a" },

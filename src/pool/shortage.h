@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whether a process was killed for want of memory. The kernel does not say it of one: it
+ * counts those whom it kills so (os/memory.h), before they notice. Who is told of a death
+ * by SIGKILL looks whether that count has grown in the last seconds, and takes one off
+ * for each. So who is killed otherwise while the kernel kills somebody else of the same
+ * group may be taken for that one.
+ */
+#ifndef MPR_POOL_SHORTAGE_H
+#define MPR_POOL_SHORTAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mpr_shortage {
+	uint64_t explained; /* of those that were counted: too long ago, or whose they were */
+	uint64_t counted; /* at the last mpr_shortage_look() */
+	bool begun;
+};
+
+/* Now and then: what was counted when this was called last is too long ago. What is
+ * counted when it is called first is none of ours. */
+void mpr_shortage_look(struct mpr_shortage *s);
+
+/* One was killed by SIGKILL, and not by us: whether that explains it. */
+bool mpr_shortage_explains(struct mpr_shortage *s);
+
+#endif
