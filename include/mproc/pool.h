@@ -569,6 +569,31 @@ MPROC_API int mproc_pool_close(mproc_pool *pool);
 MPROC_API int mproc_pool_terminate(mproc_pool *pool);
 
 /**
+ * mproc_pool_resize() - change how many workers a pool has
+ * @pool:    pool
+ * @workers: how many there are to be, up to 512; 0: as many as mproc_cpu_count()
+ *
+ * New ones begin a little later, as those of a new pool do, with what the creator had when
+ * it made the pool. If there are too many, those end first that have nothing to do; others
+ * come to the end of their task before, or of a map, to that of the chunk that they are
+ * at. Nothing is lost by it, nobody is killed, and who ends so is no death.
+ *
+ * A map that was submitted before is not spread over more workers than there were then.
+ * How large chunks of maps, and windows of iterators, are that nothing is said of goes by
+ * the number that there is to be. Inline, that is all that it changes.
+ *
+ * Return: 0, or a negative error, and nothing has changed:
+ *   -EINVAL     @workers makes no sense; or @pool, as mproc_pool_submit()
+ *   -ESHUTDOWN  it was terminated, has failed, or has ended
+ *   -ECHILD     the calling process is not its creator
+ *   -ENOMEM, -ENOSPC  no memory
+ *   -EFAULT, -ESTALE  as mproc_pool_submit()
+ * Context: does not block. Starts no keeper: if that is dead, the next one does it.
+ * Crash: it is changed or not; the pool ends with its creator.
+ */
+MPROC_API int mproc_pool_resize(mproc_pool *pool, int workers);
+
+/**
  * mproc_pool_join() - wait until a pool has ended
  * @pool:    pool, closed or terminated
  * @timeout: how long to wait
@@ -607,13 +632,16 @@ MPROC_API void mproc_pool_free(mproc_pool *pool);
 /**
  * struct mproc_pool_stat - a pool at this moment
  * @phase:       an enum mproc_pool_phase
+ * @size:        how many workers there are to be
  * @workers:     how many there are and have begun; inline, threads that are in tasks
  * @queued:      tasks and maps that nobody has begun
  * @running:     tasks and maps that are being run, or waiting in one for another
  * @futures:     futures that are not closed, or whose tasks are not done
  * @done:        tasks, and items of maps, that workers have come to the end of
  * @deaths:      workers that have ended other than with code 0
- * @retried:     how often a task was put back after a death
+ * @retried:     how often a task, or an item of a map, was put back after a death
+ * @given_up:    tasks, and items of maps, that have failed as more workers have died
+ *               with them than .retries allows, and are not run any more
  * @keepers:     how many keepers there were
  * @keeper:      process id of the keeper, or 0
  * @initializer: what the initializer has returned that made the pool fail, or 0
@@ -621,6 +649,7 @@ MPROC_API void mproc_pool_free(mproc_pool *pool);
  */
 struct mproc_pool_stat {
 	int phase;
+	unsigned size;
 	unsigned workers;
 	size_t queued;
 	size_t running;
@@ -628,6 +657,7 @@ struct mproc_pool_stat {
 	uint64_t done;
 	uint64_t deaths;
 	uint64_t retried;
+	uint64_t given_up;
 	uint64_t keepers;
 	pid_t keeper;
 	int initializer;

@@ -56,8 +56,9 @@ struct keeper {
 	uint64_t word; /* in the root */
 	mproc_queue *queue;
 	int64_t task_timeout; /* ns, or 0 */
-	unsigned n;
-	struct hand *hands;
+	struct hand *hands; /* for all that there may be */
+	unsigned n; /* of them that were of use */
+	unsigned surplus; /* workers that were told that they are too many */
 	struct mpr_child_ears ears;
 	bool announce; /* what is QUEUED, again */
 	bool shut; /* the queue */
@@ -224,7 +225,7 @@ end_rests(struct keeper *k)
 		resting += k->hands[w].rests;
 		coming += is_coming(k, w);
 	}
-	if (!resting)
+	if (!resting && !atomic_load(&k->use.root->resting))
 		return;
 	atomic_store_explicit(&k->use.root->resting, resting,
 			      memory_order_relaxed);
@@ -241,16 +242,91 @@ end_rests(struct keeper *k)
 			      memory_order_relaxed);
 }
 
+static unsigned
+count_workers(const struct keeper *k)
+{
+	unsigned n = 0;
+
+	for (unsigned w = 0; w < k->n; w++)
+		n += k->hands[w].process || k->hands[w].foreign;
+	return n;
+}
+
+/* How many there are to be. */
+static unsigned
+count_wanted(const struct keeper *k)
+{
+	uint32_t n = atomic_load(&k->use.root->n_workers);
+
+	return n < MPR_POOL_WORKERS_MAX ? n : MPR_POOL_WORKERS_MAX;
+}
+
+/* How many rest. Beyond @most they are forgotten. */
+static unsigned
+count_rests(struct keeper *k, unsigned most)
+{
+	unsigned n = 0;
+
+	for (unsigned w = 0; w < k->n; w++) {
+		k->hands[w].rests = k->hands[w].rests && n < most;
+		n += k->hands[w].rests;
+	}
+	return n;
+}
+
+/* How many have ended in order, and are to be reaped. */
+static unsigned
+count_leaving(const struct keeper *k)
+{
+	struct mpr_pool_worker *record;
+	unsigned n = 0;
+
+	for (unsigned w = 0; w < k->n; w++) {
+		record = mpr_pool_worker_at(&k->use, w);
+		n += k->hands[w].process && record &&
+		     atomic_load(&record->word) <= MPR_POOL_RESTS;
+	}
+	return n;
+}
+
+/* So many are too many. Whoever sees that first ends; who sleeps is woken by a hint at
+ * nothing, which comes back if it is lost, as others do. */
+static void
+tell_surplus(struct keeper *k, unsigned n)
+{
+	const struct mpr_pool_hint nothing = { .offset = 0 };
+
+	atomic_store(&k->use.root->surplus, n);
+	/* Where there is no room for one, nobody sleeps. */
+	while (k->surplus < n && mproc_queue_put(k->queue, &nothing, sizeof(nothing),
+						 MPROC_NOWAIT) == 0)
+		k->surplus++;
+	if (k->surplus > n)
+		k->surplus = n;
+}
+
 static void
 start_workers(struct keeper *k)
 {
+	unsigned wanted = count_wanted(k), have = count_workers(k), stay;
+
+	if (k->n < wanted)
+		k->n = wanted;
+	(void)count_rests(k, wanted > have ? wanted - have : 0);
+	if (have > wanted || k->surplus) {
+		stay = have - count_leaving(k);
+		tell_surplus(k, stay > wanted ? stay - wanted : 0);
+	}
 	end_rests(k);
-	for (unsigned w = 0; w < k->n && !is_copy(k); w++) {
+	have += count_rests(k, wanted);
+	for (unsigned w = 0; w < k->n && have < wanted && !is_copy(k); w++) {
 		struct hand *h = &k->hands[w];
 
-		if (!h->process && !h->foreign && !h->rests &&
-		    mproc_now() >= k->start_at)
-			start_worker(k, w);
+		if (h->process || h->foreign || h->rests ||
+		    mproc_now() < k->start_at)
+			continue;
+		start_worker(k, w);
+		have++;
 	}
 }
 
@@ -458,16 +534,6 @@ revoke_all(struct keeper *k)
 		kill_worker(&k->hands[w]);
 }
 
-static unsigned
-count_workers(const struct keeper *k)
-{
-	unsigned n = 0;
-
-	for (unsigned w = 0; w < k->n; w++)
-		n += k->hands[w].process || k->hands[w].foreign;
-	return n;
-}
-
 /* Returns whether the pool has ended, or this is a copy. */
 static bool
 look_at_phase(struct keeper *k)
@@ -553,21 +619,22 @@ take_over(struct keeper *k)
 	struct mpr_pool_worker *record;
 	uint64_t word;
 
-	for (unsigned w = 0; w < k->n; w++) {
-		record = mpr_pool_worker_at(&k->use, w);
-		if (!record)
-			return false;
+	for (unsigned w = 0; (record = mpr_pool_worker_at(&k->use, w)); w++) {
 		word = atomic_load(&record->word);
 		/* One that was being forked finds that it is too late. */
-		if (!(word & MPR_HELD) &&
+		if (!(word & MPR_HELD) && word &&
 		    !atomic_compare_exchange_strong(&record->word, &word, 0) &&
 		    !(word & MPR_HELD))
 			return false;
-		k->hands[w].foreign = word & MPR_HELD ? word : 0;
+		if (!(word & MPR_HELD))
+			continue;
+		k->hands[w].foreign = word;
+		k->n = w + 1;
 	}
 	/* Those that were told, and those that nobody has told of. */
 	k->announce = true;
 	atomic_store(&k->use.root->resting, 0);
+	atomic_store(&k->use.root->surplus, 0);
 	atomic_fetch_add(&k->use.root->keepers, 1);
 	return true;
 }
@@ -588,12 +655,10 @@ mpr_keeper_run(void *arg)
 	if (is_copy(&k))
 		return 0;
 	k.task_timeout = atomic_load(&k.use.root->task_timeout);
-	k.n = atomic_load(&k.use.root->n_workers);
-	if (k.task_timeout < 0 || k.n > MPR_POOL_WORKERS_MAX ||
-	    mpr_self(k.use.arena, &k.self) < 0)
+	if (k.task_timeout < 0 || mpr_self(k.use.arena, &k.self) < 0)
 		return 1;
 	k.queue = mpr_pool_queue(&k.use);
-	k.hands = mpr_zalloc(k.n * sizeof(*k.hands));
+	k.hands = mpr_zalloc(MPR_POOL_WORKERS_MAX * sizeof(*k.hands));
 	if (!k.queue || !k.hands)
 		return 1;
 	woken_slot = k.self->slot;

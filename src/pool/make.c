@@ -166,7 +166,9 @@ make_workers(const struct mpr_pool_use *u, struct mpr_self *self, unsigned n)
 	struct mpr_block_ref ref;
 	int r;
 
-	if (!mpr_pool_worker_at(u, records - 1)) {
+	if (!mpr_pool_worker_at(u, records - 1) ||
+	    (mpr_pool_is_inline(u) && atomic_load(&u->root->more))) {
+		drop_block(u, self, &u->root->more);
 		drop_block(u, self, &u->root->workers);
 		r = mpr_heap_reserve(u->arena, self, size, &ref);
 		if (r < 0)
@@ -180,6 +182,26 @@ make_workers(const struct mpr_pool_use *u, struct mpr_self *self, unsigned n)
 		atomic_store(&record->done, 0);
 	}
 	atomic_store(&u->root->n_workers, n);
+	return 0;
+}
+
+int
+mpr_pool_make_room(const struct mpr_pool_use *u, struct mpr_self *self, unsigned n)
+{
+	struct mpr_block_ref ref;
+	unsigned first;
+	int r;
+
+	/* One block is enough for all that there may ever be. */
+	if (mpr_pool_worker_at(u, n - 1))
+		return 0;
+	(void)mpr_pool_workers(u, &first);
+	r = mpr_heap_reserve(u->arena, self, (MPR_POOL_WORKERS_MAX - first) *
+			     sizeof(struct mpr_pool_worker), &ref);
+	if (r < 0)
+		return r;
+	if (!mpr_block_try_link(u->arena, self, &ref, &u->root->more))
+		mpr_block_cancel(self, &ref);
 	return 0;
 }
 
@@ -330,6 +352,8 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	atomic_store(&root->idle_timeout, o->idle_timeout.ns);
 	atomic_store(&root->max_tasks, o->max_tasks_per_worker);
 	atomic_store(&root->resting, 0);
+	atomic_store(&root->surplus, 0);
+	atomic_store(&root->given_up, 0);
 	atomic_store(&root->retries, (uint32_t)o->retries);
 	atomic_store(&root->backend, (uint32_t)o->backend);
 	atomic_store(&root->broken, 0);

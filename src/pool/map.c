@@ -312,7 +312,8 @@ run_chunks(struct mpr_worker *me, const struct mpr_map_use *m, unsigned s,
 
 	begin(m);
 	while (end == CHUNK_DONE && !is_over(m)) {
-		if (mpr_unlikely(!left_for(me)))
+		if (mpr_unlikely((me->depth == 1 && mpr_worker_is_surplus(me)) ||
+				 !left_for(me)))
 			return CHUNK_LEFT;
 		/* What is no item after that was scribbled. */
 		if (!is_item(m, atomic_load(&share->desk)) &&
@@ -499,6 +500,7 @@ bury_item(const struct mpr_map_use *m, struct mpr_self *self,
 			atomic_fetch_add(&m->pool->root->retried, 1);
 			return;
 		}
+		atomic_fetch_add(&m->pool->root->given_up, 1);
 		atomic_store(&m->f->pid, end ? (uint32_t)end->pid : 0);
 		atomic_store(&m->f->worker, number);
 		mpr_task_note_end(m->pool, self, m->f, end);

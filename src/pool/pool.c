@@ -10,6 +10,7 @@
 #include "os/clock.h"
 #include "os/generation.h"
 #include "os/task.h"
+#include "os/thread.h"
 #include "pool/callback.h"
 #include "pool/caller.h"
 #include "pool/entries.h"
@@ -259,13 +260,23 @@ check_backend(struct mproc_pool_opts *o)
 }
 
 static int
+check_workers(int *workers)
+{
+	if (!*workers)
+		*workers = mproc_cpu_count();
+	if (*workers < 1 || *workers > MPR_POOL_WORKERS_MAX)
+		return mpr_fail(-EINVAL, "workers is %d, not 1 to %d", *workers,
+				MPR_POOL_WORKERS_MAX);
+	return 0;
+}
+
+static int
 check_opts(struct mproc_pool_opts *o)
 {
-	if (!o->workers)
-		o->workers = mproc_cpu_count();
-	if (o->workers < 1 || o->workers > MPR_POOL_WORKERS_MAX)
-		return mpr_fail(-EINVAL, "workers is %d, not 1 to %d", o->workers,
-				MPR_POOL_WORKERS_MAX);
+	int r = check_workers(&o->workers);
+
+	if (r < 0)
+		return r;
 	if (o->retries < 0 || o->retries > RETRIES_MAX)
 		return mpr_fail(-EINVAL, "retries is %d, not 0 to %d",
 				o->retries, RETRIES_MAX);
@@ -402,6 +413,45 @@ mproc_pool_terminate(mproc_pool *pool)
 	return 0;
 }
 
+/* A handler that forks in the middle would leave two who make the same room. */
+static int
+make_room(const struct mpr_pool_use *u, unsigned n)
+{
+	struct mpr_self *self;
+	sigset_t before;
+	int r;
+
+	mpr_thread_forbid_signals(&before);
+	r = mpr_self(u->arena, &self);
+	if (r == 0)
+		r = mpr_pool_make_room(u, self, n);
+	mpr_thread_allow_signals(&before);
+	return r;
+}
+
+int
+mproc_pool_resize(mproc_pool *pool, int workers)
+{
+	struct mpr_pool_use u;
+	struct mpr_self *self;
+	int r = control(pool, &u, &self);
+
+	if (r == 0)
+		r = check_workers(&workers);
+	if (r == 0 && mpr_pool_phase(&u) > MPR_POOL_CLOSING)
+		r = mpr_fail(-ESHUTDOWN, "%s was terminated",
+			     mpr_pool_label(&u).text);
+	if (r == 0 && !mpr_pool_is_inline(&u))
+		r = make_room(&u, (unsigned)workers);
+	if (r < 0)
+		return r;
+	/* All that it takes: the keeper that there is, or comes, does the rest. */
+	atomic_store(&u.root->n_workers, (uint32_t)workers);
+	if (!mpr_pool_is_inline(&u))
+		mpr_keeping_wake(&u);
+	return 0;
+}
+
 int
 mproc_pool_join(mproc_pool *pool, mproc_timeout timeout)
 {
@@ -448,12 +498,11 @@ mproc_pool_free(mproc_pool *pool)
 int
 mproc_pool_stat(mproc_pool *pool, struct mproc_pool_stat *ret_stat)
 {
-	const struct mpr_pool_worker *records;
+	const struct mpr_pool_worker *record;
 	struct mpr_entries_walk walk;
 	struct mpr_pool_use u;
 	struct mproc_future *f;
 	uint64_t word;
-	unsigned n;
 	int r;
 
 	if (!ret_stat)
@@ -462,12 +511,11 @@ mproc_pool_stat(mproc_pool *pool, struct mproc_pool_stat *ret_stat)
 	if (r < 0)
 		return r;
 	memset(ret_stat, 0, sizeof(*ret_stat));
-	records = mpr_pool_workers(&u, &n);
-	for (unsigned w = 0; w < n; w++) {
-		word = atomic_load(&records[w].word);
+	for (unsigned w = 0; (record = mpr_pool_worker_at(&u, w)); w++) {
+		word = atomic_load(&record->word);
 		if (word & MPR_HELD && !mpr_holder_is_dead(u.arena, word))
 			ret_stat->workers++;
-		ret_stat->done += atomic_load(&records[w].done);
+		ret_stat->done += atomic_load(&record->done);
 	}
 	walk = mpr_entries_walk(&u);
 	while ((f = mpr_entries_next(&walk))) {
@@ -478,8 +526,10 @@ mproc_pool_stat(mproc_pool *pool, struct mproc_pool_stat *ret_stat)
 		ret_stat->futures++;
 	}
 	ret_stat->phase = (int)mpr_pool_phase(&u);
+	ret_stat->size = atomic_load(&u.root->n_workers);
 	ret_stat->deaths = atomic_load(&u.root->deaths);
 	ret_stat->retried = atomic_load(&u.root->retried);
+	ret_stat->given_up = atomic_load(&u.root->given_up);
 	ret_stat->keepers = atomic_load(&u.root->keepers);
 	word = atomic_load(&u.root->keeper);
 	/* One that is starting another is none. */

@@ -13,6 +13,11 @@
 int mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
 		  const struct mproc_pool_opts *o);
 
+/* Room for records of @n workers, up to MPR_POOL_WORKERS_MAX. Returns 0 or a negative
+ * error. */
+int mpr_pool_make_room(const struct mpr_pool_use *u, struct mpr_self *self,
+		       unsigned n);
+
 /* Whether the cell is the caller's. Returns 0; -ECHILD in a copy that a signal handler
  * has forked since it was taken; or as mpr_self(). */
 int mpr_pool_check_cell(const struct mpr_pool_use *u);

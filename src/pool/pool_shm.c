@@ -78,10 +78,9 @@ mpr_pool_label(const struct mpr_pool_use *u)
 	return label;
 }
 
-struct mpr_pool_worker *
-mpr_pool_workers(const struct mpr_pool_use *u, unsigned *ret_n)
+static struct mpr_pool_worker *
+records_at(const struct mpr_pool_use *u, uint64_t offset, unsigned *ret_n)
 {
-	uint64_t offset = atomic_load(&u->root->workers);
 	struct mpr_block_ref ref;
 	size_t n;
 
@@ -94,11 +93,22 @@ mpr_pool_workers(const struct mpr_pool_use *u, unsigned *ret_n)
 }
 
 struct mpr_pool_worker *
+mpr_pool_workers(const struct mpr_pool_use *u, unsigned *ret_n)
+{
+	return records_at(u, atomic_load(&u->root->workers), ret_n);
+}
+
+struct mpr_pool_worker *
 mpr_pool_worker_at(const struct mpr_pool_use *u, unsigned w)
 {
 	unsigned n;
 	struct mpr_pool_worker *records = mpr_pool_workers(u, &n);
 
+	if (w < n || w >= MPR_POOL_WORKERS_MAX)
+		return w < n ? records + w : NULL;
+	w -= n;
+	/* Acquire pairs with the store that linked them: they are zeroed. */
+	records = records_at(u, atomic_load(&u->root->more), &n);
 	return w < n ? records + w : NULL;
 }
 

@@ -68,7 +68,7 @@ struct mpr_pool_root {
 	_Atomic uint64_t keeper; /* keeper_word.h: who keeps the pool */
 	/* The process that made it, and from when on it was that. */
 	_Atomic uint32_t creator;
-	_Atomic uint32_t n_workers;
+	_Atomic uint32_t n_workers; /* how many there are to be */
 	_Atomic uint64_t creator_since;
 	_Atomic uint64_t image; /* os/image.h: where addresses of tasks are valid */
 	_Atomic uint64_t queue; /* offset, or 0 */
@@ -91,13 +91,19 @@ struct mpr_pool_root {
 	_Atomic int64_t idle_timeout; /* ns, or 0: after that a worker rests */
 	_Atomic uint64_t max_tasks; /* and items, that a worker does; or 0 */
 	_Atomic uint64_t resting; /* K: workers that are not there, as they rest */
+	/* Workers that are one too many: who comes to the end of a task takes one off,
+	 * and ends. Written by K, as it sees them; a hint, as one too many that ends is
+	 * replaced. */
+	_Atomic uint32_t surplus;
+	_Atomic uint32_t given_up; /* K: tasks and items that failed by deaths */
+	_Atomic uint64_t more; /* offset of further records, or 0 */
 	/* Where to look for a free entry next: offset of a group and an index. Any
 	 * value will do. */
 	alignas(MPR_APART) _Atomic uint64_t cursor;
 };
 
-static_assert(sizeof(struct mpr_pool_root) == 384, "shared layout");
-static_assert(offsetof(struct mpr_pool_root, cursor) == 256, "shared layout");
+static_assert(sizeof(struct mpr_pool_root) == 512, "shared layout");
+static_assert(offsetof(struct mpr_pool_root, cursor) == 384, "shared layout");
 
 /* A worker has ended as there was nothing to do. No ticket is so small. */
 #define MPR_POOL_RESTS UINT64_C(1)
@@ -318,10 +324,11 @@ struct mpr_pool_label {
 
 struct mpr_pool_label mpr_pool_label(const struct mpr_pool_use *u);
 
-/* All records that there is room for, and how many; NULL and 0 if there are none. */
+/* The records that the pool was made with, and how many; NULL and 0 if there are none. An
+ * inline pool has no others. */
 struct mpr_pool_worker *mpr_pool_workers(const struct mpr_pool_use *u, unsigned *ret_n);
 
-/* Record @w, or NULL. */
+/* Record @w, or NULL if there is no room for so many. */
 struct mpr_pool_worker *mpr_pool_worker_at(const struct mpr_pool_use *u,
 					   unsigned w);
 

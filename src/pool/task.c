@@ -223,6 +223,8 @@ mpr_task_bury(const struct mpr_pool_use *u, struct mpr_self *self,
 		if (!mpr_future_runs_at(word, number))
 			return true;
 	}
+	if (!(word & MPR_FUTURE_REVOKED))
+		atomic_fetch_add(&u->root->given_up, 1);
 	mpr_task_note_end(u, self, f, end);
 	mpr_task_finish(u, self, f, word,
 			MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED | MPR_FUTURE_REVOKED,

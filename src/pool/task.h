@@ -21,6 +21,7 @@ struct mpr_worker {
 	uint64_t max; /* tasks and items, before it ends; 0: any number */
 	uint64_t did;
 	bool revoked; /* a task was not ours any more: we are to end */
+	bool leaves; /* it is one too many, and ends once it has nothing */
 };
 
 /* What a task gets to leave its result by. */
@@ -45,9 +46,26 @@ mpr_worker_is_copy(const struct mpr_worker *me)
 static inline uint64_t
 mpr_worker_left(const struct mpr_worker *me)
 {
+	if (me->leaves)
+		return 0;
 	if (!me->max)
 		return UINT64_MAX;
 	return me->did < me->max ? me->max - me->did : 0;
+}
+
+/* Whether it is one too many. For one that is between two tasks or chunks, and ends
+ * then. */
+static inline bool
+mpr_worker_is_surplus(struct mpr_worker *me)
+{
+	/* Relaxed: who sleeps is woken by a message that is put after it. */
+	uint32_t n = atomic_load_explicit(&me->use.root->surplus,
+					  memory_order_relaxed);
+
+	while (mpr_unlikely(n) && !me->leaves && !mpr_worker_is_copy(me))
+		me->leaves = atomic_compare_exchange_strong(
+			&me->use.root->surplus, &n, n - 1);
+	return me->leaves;
 }
 
 static inline void

@@ -95,6 +95,10 @@ work(uint64_t keeper)
 	int r;
 
 	while (is_kept(keeper)) {
+		if (mpr_worker_is_surplus(&self)) {
+			leave(0);
+			break;
+		}
 		r = next_hint(q, &hint);
 		/* A task may have called mproc_interrupt(). */
 		if (r == -EINTR)

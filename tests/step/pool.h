@@ -145,6 +145,15 @@ count_futures(struct scene *s)
 	return stat.futures;
 }
 
+static inline unsigned
+count_workers(struct scene *s)
+{
+	struct mproc_pool_stat stat;
+
+	assert_int_equal(mproc_pool_stat(s->pool, &stat), 0);
+	return stat.workers;
+}
+
 /* The caller becomes its keeper, until it is killed. */
 static inline void
 be_keeper(const struct scene *s)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The process that makes a pool, closes, terminates or frees it is killed after each
- * instruction that changes what is shared, and after many others. Its workers and its
- * keeper end with it; who makes a pool after that gets all that it has left.
+ * The process that makes a pool, closes, terminates, resizes or frees it is killed after
+ * each instruction that changes what is shared, and after many others. Its workers and
+ * its keeper end with it; who makes a pool after that gets all that it has left.
  */
 #include "pool.h"
 
@@ -65,6 +65,19 @@ terminate_victim(void *arg)
 	mpt_step_end();
 }
 
+/* To more workers than it has room for. */
+static void
+resize_victim(void *arg)
+{
+	mproc_pool *pool = make();
+
+	(void)arg;
+	run_one(pool);
+	mpt_step_begin();
+	may_fail(mproc_pool_resize(pool, WORKERS + 1));
+	mpt_step_end();
+}
+
 static void
 free_victim(void *arg)
 {
@@ -75,6 +88,38 @@ free_victim(void *arg)
 	mpt_step_begin();
 	mproc_pool_free(pool);
 	mpt_step_end();
+}
+
+static struct mpr_pool_root *
+root_of(const mproc_arena *a, const void *object)
+{
+	uint64_t root = atomic_load(&((const mproc_pool *)object)->root);
+
+	return root && mpr_heap_is_linked(a, root, sizeof(struct mpr_pool_root)) ?
+		       mpr_arena_at(a, root) : NULL;
+}
+
+/* Room for more workers would stay with the cell, and the next one find it. */
+static void
+drop_room(const mproc_arena *unused, void *object, void *ctx)
+{
+	mproc_arena *a = mpr_arena_peek();
+	struct mpr_pool_root *root = root_of(a, object);
+	struct mpr_block_ref ref;
+
+	(void)unused;
+	if (root && atomic_load(&root->more) &&
+	    mpr_heap_find_at(a, &root->more, &ref))
+		mpr_block_unlink(a, ctx, &ref, &root->more, 0);
+}
+
+static void
+drop_rooms(void)
+{
+	struct mpr_self *self;
+
+	assert_int_equal(mpr_self(mpr_arena_peek(), &self), 0);
+	mpr_cells_each(mpr_arena_peek(), MPR_CELL_POOL, drop_room, self);
 }
 
 static void
@@ -108,6 +153,7 @@ nothing_is_left(void *arg, pid_t victim, unsigned long n, bool finished)
 	recover();
 	make_and_free();
 	recover();
+	drop_rooms();
 	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
 	assert_int_equal(now.blocks, s->before.blocks);
 	assert_int_equal(now.used, s->before.used);
@@ -119,13 +165,12 @@ nothing_is_left(void *arg, pid_t victim, unsigned long n, bool finished)
 static void
 add_pool(const mproc_arena *a, void *object, void *ctx)
 {
-	const mproc_pool *pool = object;
-	uint64_t root = atomic_load(&pool->root), *h = ctx;
+	const struct mpr_pool_root *root = root_of(a, object);
+	uint64_t *h = ctx;
 
-	*h = hash(*h, pool, sizeof(*pool));
-	if (root && mpr_heap_is_linked(a, root, sizeof(struct mpr_pool_root)))
-		*h = hash(*h, mpr_arena_at(a, root),
-			  sizeof(struct mpr_pool_root));
+	*h = hash(*h, object, sizeof(mproc_pool));
+	if (root)
+		*h = hash(*h, root, sizeof(*root));
 }
 
 static uint64_t
@@ -180,6 +225,12 @@ killed_while_it_terminates_one(void **state)
 }
 
 static void
+killed_while_it_resizes_one(void **state)
+{
+	step(*state, "resize", resize_victim);
+}
+
+static void
 killed_while_it_frees_one(void **state)
 {
 	step(*state, "free", free_victim);
@@ -200,6 +251,7 @@ main(void)
 		mpt_test(killed_while_it_makes_one),
 		mpt_test(killed_while_it_closes_one),
 		mpt_test(killed_while_it_terminates_one),
+		mpt_test(killed_while_it_resizes_one),
 		mpt_test(killed_while_it_frees_one),
 	};
 

@@ -28,6 +28,13 @@ begun(void)
 	return runs() + 1;
 }
 
+/* Behind those: whether the pool becomes smaller at an item, once. */
+static _Atomic unsigned *
+shrinks(void)
+{
+	return begun() + N;
+}
+
 static int
 do_item(const void *in, void *out, void *ctx)
 {
@@ -35,6 +42,8 @@ do_item(const void *in, void *out, void *ctx)
 
 	memcpy(&i, in, sizeof(i));
 	atomic_fetch_add(&begun()[i], 1);
+	if (i == CHUNK && atomic_exchange(shrinks(), 0))
+		atomic_store(&mpr_worker_self()->use.root->surplus, 1);
 	if (ctx && i == DEADLY)
 		raise(SIGKILL);
 	memcpy(out, in, sizeof(i));
@@ -60,7 +69,7 @@ begin_map(void *arg)
 	struct mapped *m = arg;
 
 	begin(&m->scene);
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i <= N; i++)
 		atomic_store(&begun()[i], 0);
 	m->map = map_items(&m->scene, NULL);
 }
@@ -171,6 +180,14 @@ begin_retiring(void *arg)
 	atomic_store(&m->scene.use.root->max_tasks, 4);
 }
 
+/* One that is one too many from its second chunk on. */
+static void
+begin_leaving(void *arg)
+{
+	begin_map(arg);
+	atomic_store(shrinks(), 1);
+}
+
 /* One that does all, and then has nothing to do. */
 static void
 begin_resting(void *arg)
@@ -218,6 +235,27 @@ after_retiring(void *arg, pid_t victim, unsigned long n, bool finished)
 	}
 	/* The others end as well, and what is left is done by yet others. */
 	expect_items(m, finished ? 0 : 1, -1);
+	finish(m);
+}
+
+static void
+after_leaving(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct mapped *m = arg;
+	size_t done = N;
+
+	(void)victim;
+	(void)n;
+	recover();
+	if (finished) {
+		assert_int_equal(mpr_pool_worker_at(&m->scene.use, 0)->word, 0);
+		assert_int_equal(m->scene.use.root->surplus, 0);
+		assert_int_equal(mproc_future_progress(m->map, &done, NULL), 0);
+		assert_int_equal(done, 2 * CHUNK);
+	}
+	/* As many as there are to be do the rest, and end with the pool only. */
+	expect_items(m, finished ? 0 : 1, -1);
+	mpt_until(m->scene.t, count_workers(&m->scene) == WORKERS);
 	finish(m);
 }
 
@@ -391,6 +429,16 @@ killed_while_it_does_all_that_it_may(void **state)
 }
 
 static void
+killed_while_it_ends_as_one_too_many(void **state)
+{
+	step(*state, &(struct mpt_stepper_opts){ .name = "work until it is too many",
+						 .before = begin_leaving,
+						 .victim = worker_victim,
+						 .survivor = after_leaving },
+	     3);
+}
+
+static void
 killed_while_it_works_until_it_rests(void **state)
 {
 	step(*state, &(struct mpt_stepper_opts){ .name = "work until it rests",
@@ -438,6 +486,7 @@ main(void)
 		mpt_test(killed_while_it_submits_a_map),
 		mpt_test(killed_while_it_works_on_a_map),
 		mpt_test(killed_while_it_does_all_that_it_may),
+		mpt_test(killed_while_it_ends_as_one_too_many),
 		mpt_test(killed_while_it_works_until_it_rests),
 		mpt_test(killed_while_it_cancels_a_map),
 		mpt_test(killed_while_it_buries_who_had_an_item),

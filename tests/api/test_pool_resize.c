@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool.h: pools that get more workers, or fewer, while they have tasks, are killed, or
+ * have nothing to do.
+ */
+#include "pool.h"
+
+#define N 64
+
+static void
+resize(struct board *b, int workers)
+{
+	mpt_check_int(b->t, mproc_pool_resize(b->pool, workers), 0);
+	mpt_check_int(b->t, pool_stat(b).size, workers);
+}
+
+static void
+await_workers(struct board *b, unsigned n)
+{
+	mpt_until(b->t, pool_stat(b).workers == n);
+}
+
+static int
+resize_in_child(struct mpt *t, void *pool)
+{
+	mpt_check_int(t, mproc_pool_resize(pool, 2), -ECHILD);
+	return 0;
+}
+
+static void
+what_makes_no_sense_is_refused(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+
+	assert_int_equal(mproc_pool_resize(NULL, 1), -EINVAL);
+	assert_int_equal(mproc_pool_resize(b->pool, -1), -EINVAL);
+	assert_int_equal(mproc_pool_resize(b->pool, 513), -EINVAL);
+	assert_true(detail_has("513"));
+	assert_int_equal(pool_stat(b).size, 1);
+	mpt_expect_exit(b->t, mpt_fork(b->t, "child", resize_in_child, b->pool), 0);
+	assert_int_equal(mproc_pool_resize(b->pool, 0), 0);
+	assert_int_equal(pool_stat(b).size, mproc_cpu_count());
+	assert_int_equal(mproc_pool_close(b->pool), 0);
+	/* There may be much to do still. */
+	assert_int_equal(mproc_pool_resize(b->pool, 1), 0);
+	assert_int_equal(mproc_pool_terminate(b->pool), 0);
+	assert_int_equal(mproc_pool_resize(b->pool, 1), -ESHUTDOWN);
+	mproc_pool_free(b->pool);
+	assert_int_equal(mproc_pool_resize(b->pool, 1), -ESTALE);
+}
+
+/* Until @n at once are being run. */
+static void
+fill_with_tasks(struct board *b, unsigned n)
+{
+	atomic_store(&b->begun, 0);
+	atomic_store(&b->go_on, false);
+	for (unsigned i = 0; i < n; i++)
+		b->futures[i] = submit_int(b, linger, (int)i);
+	await_begun(b, n);
+}
+
+static void
+take_tasks(struct board *b, unsigned n)
+{
+	atomic_store(&b->go_on, true);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(take_int(b, b->futures[i]), i);
+}
+
+static void
+more_workers_do_more_at_once(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+
+	for (unsigned n = 2; n <= 8; n *= 2) {
+		resize(b, (int)n);
+		fill_with_tasks(b, n);
+		take_tasks(b, n);
+	}
+	assert_int_equal(pool_stat(b).deaths, 0);
+	close_and_join(b);
+}
+
+static void
+who_has_nothing_to_do_ends_at_once(void **state)
+{
+	struct board *b = pool_of(*state, 6);
+
+	fill_with_tasks(b, 6);
+	take_tasks(b, 6);
+	resize(b, 2);
+	await_workers(b, 2);
+	fill_with_tasks(b, 2);
+	take_tasks(b, 2);
+	resize(b, 5);
+	fill_with_tasks(b, 5);
+	take_tasks(b, 5);
+	resize(b, 1);
+	await_workers(b, 1);
+	assert_int_equal(pool_stat(b).deaths, 0);
+	close_and_join(b);
+}
+
+/* And others are not held up by it. */
+static void
+who_is_busy_comes_to_its_end(void **state)
+{
+	struct board *b = pool_of(*state, 3);
+
+	fill_with_tasks(b, 3);
+	resize(b, 1);
+	for (unsigned i = 3; i < N; i++)
+		b->futures[i] = submit_int(b, square, (int)i);
+	/* Whoever sees it first; then the one that stays does the rest. */
+	take_tasks(b, 3);
+	for (unsigned i = 3; i < N; i++)
+		assert_int_equal(take_int(b, b->futures[i]), i * i);
+	await_workers(b, 1);
+	assert_int_equal(pool_stat(b).deaths, 0);
+	close_and_join(b);
+}
+
+static int
+count_item(const void *in, void *out, void *ctx)
+{
+	int i = int_of(in);
+
+	(void)out;
+	(void)ctx;
+	atomic_fetch_add(&the_board()->counts[i], 1);
+	return 0;
+}
+
+/* As progress of a map, which it calls. */
+static void
+resize_at_random(size_t done, size_t n, void *ctx)
+{
+	struct board *b = ctx;
+
+	(void)done;
+	(void)n;
+	resize(b, 1 + (int)(mproc_now() / 1000 % 4));
+}
+
+/* A chunk is done to its end, by somebody. */
+static void
+a_map_loses_nothing(void **state)
+{
+	struct board *b = pool_of(*state, 4);
+	int in[N], sizes[] = { 1, 4, 2, 3, 1 };
+	mproc_future *f;
+
+	for (int i = 0; i < N; i++)
+		in[i] = i;
+	for (int i = 0; i < 5; i++) {
+		atomic_store(&b->begun, 0);
+		atomic_store(&b->go_on, false);
+		assert_int_equal(mproc_pool_map_async(
+			b->pool, i % 2 ? linger_over : count_item, NULL, in,
+			sizeof(int), NULL, i % 2 ? sizeof(int) : 0, N,
+			MPROC_OPTS(mproc_map_opts, .chunk = 4), &f), 0);
+		if (i % 2)
+			await_begun(b, 1);
+		resize(b, sizes[i]);
+		atomic_store(&b->go_on, true);
+		assert_int_equal(mproc_future_wait(f, MPROC_FOREVER), 0);
+		assert_int_equal(mproc_future_error(f, &(struct mproc_task_error){
+							       0 }), -ENODATA);
+		mproc_future_close(f);
+		await_workers(b, (unsigned)sizes[i]);
+	}
+	for (int i = 0; i < N; i++)
+		assert_int_equal(atomic_load(&b->counts[i]), 3);
+	assert_int_equal(mproc_pool_map(b->pool, count_item, NULL, in, sizeof(int),
+					NULL, 0, N,
+					MPROC_OPTS(mproc_map_opts, .chunk = 1,
+						   .progress = resize_at_random,
+						   .progress_ctx = b)), 0);
+	assert_int_equal(pool_stat(b).deaths, 0);
+	close_and_join(b);
+}
+
+static int
+die_at_first(const void *in, size_t len, struct mproc_result *out)
+{
+	if (atomic_fetch_add(&the_board()->counts[int_of(in)], 1) == 0)
+		raise(SIGKILL);
+	return mproc_result_set(out, in, len);
+}
+
+/* Workers, and keepers. */
+static void
+in_spite_of_deaths(void **state)
+{
+	struct board *b = new_pool(*state, MPROC_OPTS(mproc_pool_opts, .workers = 2,
+						      .retries = 1000));
+
+	for (int i = 0; i < N; i++) {
+		b->futures[i] = submit_int(b, i % 4 ? square : die_at_first, i);
+		if (i % 8 == 7)
+			resize(b, 1 + i % 5);
+		if (i % 32 == 31 && pool_stat(b).keeper)
+			assert_int_equal(kill(pool_stat(b).keeper, SIGKILL), 0);
+	}
+	for (int i = 0; i < N; i++)
+		assert_int_equal(take_int(b, b->futures[i]), i % 4 ? i * i : i);
+	resize(b, 3);
+	fill_with_tasks(b, 3);
+	take_tasks(b, 3);
+	resize(b, 2);
+	await_workers(b, 2);
+	close_and_join(b);
+	mpt_reap_orphans(b->t);
+}
+
+/* The next one begins with as many as are wanted by then. */
+static void
+a_dead_keepers_successor_does_it(void **state)
+{
+	struct board *b = pool_of(*state, 4);
+	pid_t keeper = pool_stat(b).keeper;
+
+	assert_int_equal(kill(keeper, SIGKILL), 0);
+	mpt_until(b->t, pool_stat(b).keeper == 0);
+	resize(b, 2);
+	assert_int_equal(take_int(b, submit_int(b, square, 3)), 9);
+	await_workers(b, 2);
+	close_and_join(b);
+	mpt_reap_orphans(b->t);
+}
+
+static void
+who_rests_is_forgotten(void **state)
+{
+	struct board *b = new_pool(*state, MPROC_OPTS(mproc_pool_opts, .workers = 4,
+						      .idle_timeout = mproc_ms(5)));
+
+	fill_with_tasks(b, 4);
+	take_tasks(b, 4);
+	await_workers(b, 0);
+	resize(b, 1);
+	fill_with_tasks(b, 1);
+	b->futures[1] = submit_int(b, linger, 1);
+	/* Nobody else comes for it. */
+	assert_int_equal(mproc_future_wait(b->futures[1], mproc_ms(20)),
+			 -ETIMEDOUT);
+	assert_int_equal(atomic_load(&b->begun), 1);
+	take_tasks(b, 2);
+	await_workers(b, 0);
+	/* Those that are new have not rested yet. */
+	resize(b, 3);
+	fill_with_tasks(b, 3);
+	take_tasks(b, 3);
+	await_workers(b, 0);
+	assert_int_equal(pool_stat(b).deaths, 0);
+	close_and_join(b);
+}
+
+/* The next pool in its place has what it asks for. */
+static void
+others_have_their_own_size(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+
+	resize(b, 20);
+	await_workers(b, 20);
+	close_and_join(b);
+	b = pool_of(*state, 2);
+	await_workers(b, 2);
+	assert_int_equal(pool_stat(b).size, 2);
+	close_and_join(b);
+	b = new_pool(*state, MPROC_OPTS(mproc_pool_opts,
+					.backend = MPROC_POOL_INLINE));
+	resize(b, 7);
+	assert_int_equal(take_int(b, submit_int(b, square, 3)), 9);
+	close_and_join(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(what_makes_no_sense_is_refused),
+		mpt_test(more_workers_do_more_at_once),
+		mpt_test(who_has_nothing_to_do_ends_at_once),
+		mpt_test(who_is_busy_comes_to_its_end),
+		mpt_test(a_map_loses_nothing),
+		mpt_test(in_spite_of_deaths),
+		mpt_test(a_dead_keepers_successor_does_it),
+		mpt_test(who_rests_is_forgotten),
+		mpt_test(others_have_their_own_size),
+	};
+
+	return cmocka_run_group_tests(tests, with_pool, NULL);
+}
