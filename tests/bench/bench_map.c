@@ -2,13 +2,15 @@
 /*
  * Maps over trivial items: libmproc's pool, OpenMP's "parallel for schedule(dynamic)"
  * with chunks of the same size, and Python's Pool.map. Arrays lie in the arena and in
- * private memory of our process, for both of ours.
+ * private memory of our process, for both of ours. And iterators over as trivial tasks,
+ * one by one and several at a time, beside Python's Pool.imap.
  *
  * An item is a number, and its result is what one noinline function makes of it, which
  * is the same for OpenMP and for us. All results are verified.
  *
  * Usage: bench_map [rounds]
  */
+#include <errno.h>
 #include <mproc/mproc.h>
 
 #include "map_item.h"
@@ -19,12 +21,16 @@
 #define WORKERS 2
 #define CHUNK ((ITEMS + 4 * WORKERS - 1) / (4 * WORKERS)) /* the default */
 
-enum { LARGE, LARGE_COPIED, LARGE_OPENMP, LARGE_PYTHON, ONE, ONE_OPENMP,
-       ONE_PYTHON, KINDS };
+#define ITERATED (ITEMS / 20)
+#define ITERATED_CHUNK 100
+
+enum { LARGE, LARGE_COPIED, LARGE_OPENMP, LARGE_PYTHON, GUIDED, ONE, ONE_OPENMP,
+       ONE_PYTHON, ITER, ITER_PYTHON, ITER_CHUNKS, ITER_CHUNKS_PYTHON, KINDS };
 
 static const char *const names[KINDS] = {
 	"default chunks", ", copied arrays", ", OpenMP", ", Python",
-	"chunks of 1", ", OpenMP", ", Python",
+	"guided chunks", "chunks of 1", ", OpenMP", ", Python",
+	"iterator", ", Python", "iterator, by 100", ", Python",
 };
 
 static mproc_pool *pool;
@@ -53,13 +59,14 @@ verify(uint64_t *results)
 
 /* ns for an item. */
 static double
-ours(const uint64_t *from, uint64_t *to, size_t chunk)
+ours(const uint64_t *from, uint64_t *to, size_t chunk, bool guided)
 {
 	int64_t began = mproc_now(), ended;
 
 	if (mproc_pool_map(pool, map_item, NULL, from, sizeof(*from), to,
 			   sizeof(*to), ITEMS,
-			   MPROC_OPTS(mproc_map_opts, .chunk = chunk)))
+			   MPROC_OPTS(mproc_map_opts, .chunk = chunk,
+				      .guided = guided)))
 		bench_die(mproc_error_detail());
 	ended = mproc_now();
 	verify(to);
@@ -78,7 +85,48 @@ openmp(int chunk)
 	return (double)(ended - began) / ITEMS;
 }
 
-/* How many items, and 1 for chunks of 1. */
+static int
+task(const void *from, size_t len, struct mproc_result *result)
+{
+	uint64_t n;
+
+	(void)len;
+	(void)map_item(from, &n, NULL);
+	return mproc_result_set(result, &n, sizeof(n));
+}
+
+static int
+next_number(void *src, const void **ret_in, size_t *ret_len)
+{
+	uint64_t *n = src;
+
+	*ret_in = &in[*n];
+	*ret_len = sizeof(in[0]);
+	return ++*n > ITERATED ? -ENODATA : 0;
+}
+
+/* Their results in order. */
+static double
+iterate(unsigned chunk)
+{
+	int64_t began = mproc_now();
+	uint64_t next = 0, result;
+	mproc_iter *it;
+
+	if (mproc_pool_imap(pool, task, next_number, &next,
+			    MPROC_OPTS(mproc_imap_opts, .chunk = chunk), &it))
+		bench_die(mproc_error_detail());
+	for (uint64_t i = 0; i < ITERATED; i++)
+		if (mproc_iter_next(it, &result, sizeof(result), NULL,
+				    MPROC_FOREVER) || result != i * i + 1)
+			bench_die("a wrong result");
+	mproc_iter_close(it);
+	return (double)(mproc_now() - began) / ITERATED;
+}
+
+/* How many items, and how large chunks are, of which 0 is the default; or, with ITERATOR
+ * added, of imap. */
+#define ITERATOR 1000000
 static const char python[] = BENCH_PYTHON
 	"def item(n):\n"
 	"    return n * n + 1\n"
@@ -86,7 +134,10 @@ static const char python[] = BENCH_PYTHON
 	"check(pool.apply(item, (3,)) == 10)\n"
 	"items = list(range(a))\n"
 	"began = now()\n"
-	"results = pool.map(item, items, b or None)\n"
+	"if b >= 1000000:\n"
+	"    results = list(pool.imap(item, items, b - 1000000))\n"
+	"else:\n"
+	"    results = pool.map(item, items, b or None)\n"
 	"print((now() - began) / a)\n"
 	"check(all(r == i * i + 1 for i, r in enumerate(results)))\n"
 	"pool.terminate()\n";
@@ -96,17 +147,27 @@ round_of(int kind)
 {
 	switch (kind) {
 	case LARGE:
-		return ours(in, out, 0);
+		return ours(in, out, 0, false);
 	case LARGE_COPIED:
-		return ours(in_copied, out_copied, 0);
+		return ours(in_copied, out_copied, 0, false);
+	case GUIDED:
+		return ours(in, out, 0, true);
 	case LARGE_OPENMP:
 		return openmp(CHUNK);
 	case LARGE_PYTHON:
 		return bench_python(python, ITEMS, 0);
 	case ONE:
-		return ours(in, out, 1);
+		return ours(in, out, 1, false);
 	case ONE_OPENMP:
 		return openmp(1);
+	case ITER:
+		return iterate(0);
+	case ITER_PYTHON:
+		return bench_python(python, ITERATED, ITERATOR + 1);
+	case ITER_CHUNKS:
+		return iterate(ITERATED_CHUNK);
+	case ITER_CHUNKS_PYTHON:
+		return bench_python(python, ITERATED, ITERATOR + ITERATED_CHUNK);
 	default:
 		return bench_python(python, ITEMS / 20, 1);
 	}
@@ -128,7 +189,7 @@ prepare(void)
 						.workers = WORKERS)))
 		bench_die(mproc_error_detail());
 	/* The workers are there, and know the pages. */
-	(void)ours(in, out, 0);
+	(void)ours(in, out, 0, false);
 }
 
 int
@@ -150,7 +211,8 @@ main(int argc, char **argv)
 	       WORKERS, rounds);
 	printf("%-20s %10s %10s %10s\n", "", "median", "least", "most");
 	for (int k = 0; k < KINDS; k++) {
-		int base = k < ONE ? LARGE : ONE;
+		int base = k < ONE ? LARGE : k < ITER ? ONE :
+			   k < ITER_CHUNKS ? ITER : ITER_CHUNKS;
 
 		if (ns[k][0] == 0) {
 			printf("%-20s left out: it is not there\n", names[k]);
