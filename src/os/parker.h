@@ -64,8 +64,9 @@ int mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline);
 
 /*
  * The same, but returns -ESRCH if one of the @n @lives, at most MPR_PARKER_LIVES, has
- * ended or ends. One sleeper is woken for each end. Where the kernel has no futex_waitv(2)
- * (Linux 5.16), and with semaphores, it is mpr_parker_wait().
+ * ended or ends. One sleeper is woken for each end. Ends at once in a child that a signal
+ * handler has forked meanwhile. Where the kernel has no futex_waitv(2) (Linux 5.16), and
+ * with semaphores, it is mpr_parker_wait().
  */
 int mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
 			   struct mpr_life *const lives[], unsigned n,
