@@ -23,6 +23,9 @@
 	__attribute__((__format__(__printf__, text, first)))
 #define MPR_NOINLINE __attribute__((noinline))
 
+/* For what lies between a caller and a call of the kernel: see os/socket.h. */
+#define MPR_INLINE inline __attribute__((always_inline))
+
 /* For what a started process runs between its fork and its end, besides its
  * entry. It lies together: code costs a child a page fault for each 64 KiB that
  * it touches. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 
 #include "base/alloc.h"
 #include "base/error.h"
@@ -9,7 +11,8 @@
 #include "os/socket.h"
 #include "os/thread.h"
 
-#define MAGIC UINT64_C(0x6d70635f736f636b)
+static_assert(offsetof(struct mpr_socket_conn, magic) == 0,
+	      "see mpr_socket_conn_is()");
 
 void
 mpr_socket_conn_give(struct mpr_socket_conn *c, int fd)
@@ -26,7 +29,7 @@ mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked,
 
 	if (!c)
 		return mpr_fail(-ENOMEM, "no memory for a connection");
-	c->magic = MAGIC;
+	c->magic = MPR_SOCKET_CONN_MAGIC;
 	c->fd = -1;
 	c->in_fd = MPR_SOCKET_NO_FD;
 	if (fd >= 0)
@@ -38,12 +41,6 @@ mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked,
 	mpr_turn_init(&c->receiving);
 	*ret_c = c;
 	return 0;
-}
-
-bool
-mpr_socket_conn_is(const void *p)
-{
-	return p && ((const struct mpr_socket_conn *)p)->magic == MAGIC;
 }
 
 /* The threads that had a turn are the parent's, and go on there with a message of

@@ -13,6 +13,7 @@
 #define MPR_IPC_SOCKET_CONN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/uio.h>
 
 #include <mproc/core.h>
@@ -31,8 +32,14 @@ int mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked,
 /* It is that one's. Where it was made with -1. */
 void mpr_socket_conn_give(struct mpr_socket_conn *c, int fd);
 
-/* Whether @p, which is in no arena, is one. */
-bool mpr_socket_conn_is(const void *p);
+#define MPR_SOCKET_CONN_MAGIC UINT64_C(0x6d70635f736f636b)
+
+/* Whether @p, which is in no arena, is one: it begins with that. */
+static inline bool
+mpr_socket_conn_is(const void *p)
+{
+	return p && *(const uint64_t *)p == MPR_SOCKET_CONN_MAGIC;
+}
 
 /* As mproc_conn_sendv() and the others of include/mproc/pipe.h. */
 int mpr_socket_conn_sendv(struct mpr_socket_conn *c, const struct iovec *parts,

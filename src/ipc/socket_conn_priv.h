@@ -73,14 +73,15 @@ mpr_socket_conn_take(struct mpr_turn *turn, struct mpr_limit *limit)
 }
 
 /* Whether the next call on the socket is to wait by itself, which takes fewer calls. It
- * is known until when then. */
+ * is known until when then, if not for ever. */
 static inline bool
 mpr_socket_conn_may_block(const struct mpr_socket_conn *c,
 			  struct mpr_limit *limit)
 {
 	return mpr_likely(c->sliced && !limit->waited &&
 			  limit->timeout.ns >= MPR_SOCKET_SLICE &&
-			  mpr_limit_begin(limit) == 0);
+			  (limit->timeout.ns == MPR_NEVER ||
+			   mpr_limit_begin(limit) == 0));
 }
 
 /* Returns -ENOTSUP, with a text. */

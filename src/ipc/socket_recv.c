@@ -13,7 +13,6 @@
 #include "ipc/socket_conn_priv.h"
 #include "os/fds.h"
 #include "os/socket.h"
-#include "os/thread.h"
 
 static int
 ended(const struct mpr_socket_conn *c)
@@ -30,7 +29,7 @@ ended(const struct mpr_socket_conn *c)
 
 /* What begins a message may have a descriptor in its place; beside other bytes there
  * is none, or the kernel closes it. */
-static inline ssize_t
+static MPR_INLINE ssize_t
 receive(struct mpr_socket_conn *c, void *to, size_t size, bool block, int *ret_fd)
 {
 	return ret_fd ? mpr_socket_receive_fd(c->fd, to, size, block, ret_fd) :
@@ -59,7 +58,7 @@ read_less(struct mpr_socket_conn *c, void *to, size_t size, int *ret_fd,
 }
 
 /* Returns how many bytes came, or a negative error. */
-static inline ssize_t
+static MPR_INLINE ssize_t
 read_some(struct mpr_socket_conn *c, void *to, size_t size, int *ret_fd,
 	  struct mpr_limit *limit)
 {
@@ -94,31 +93,52 @@ met_fd(void)
 			"mproc_conn_recv_fd() takes it");
 }
 
-static int
-read_head(struct mpr_socket_conn *c, struct mpr_limit *limit)
+/* One more piece of its length, which is not known yet. */
+static MPR_INLINE int
+read_head_piece(struct mpr_socket_conn *c, struct mpr_limit *limit)
 {
 	unsigned char bytes[MPR_WIRE_LONG];
 	int fd = MPR_SOCKET_NO_FD, r;
 	ssize_t n;
 
-	while (!c->in_known) {
-		n = read_some(c, bytes, mpr_wire_missing(&c->head),
-			      c->passes_fds && !c->head.have ? &fd : NULL,
-			      limit);
-		if (n < 0)
-			return (int)n;
-		if (mpr_unlikely(fd != MPR_SOCKET_NO_FD)) {
-			r = keep_fd(c, fd, bytes, n);
-			return r < 0 ? r : met_fd();
-		}
-		r = mpr_wire_feed(&c->head, bytes, (size_t)n, &c->in_len);
-		if (r < 0) {
-			c->in_error = r;
-			return r;
-		}
-		c->in_known = r > 0;
+	n = read_some(c, bytes, mpr_wire_missing(&c->head),
+		      c->passes_fds && !c->head.have ? &fd : NULL, limit);
+	if (mpr_unlikely(n < 0))
+		return (int)n;
+	if (mpr_unlikely(fd != MPR_SOCKET_NO_FD)) {
+		r = keep_fd(c, fd, bytes, n);
+		return r < 0 ? r : met_fd();
 	}
+	r = mpr_wire_feed(&c->head, bytes, (size_t)n, &c->in_len);
+	if (mpr_unlikely(r < 0)) {
+		c->in_error = r;
+		return r;
+	}
+	c->in_known = r > 0;
 	return 0;
+}
+
+/* What is left of it. */
+static MPR_NOINLINE int
+read_head_on(struct mpr_socket_conn *c, struct mpr_limit *limit)
+{
+	int r = 0;
+
+	while (r == 0 && !c->in_known)
+		r = read_head_piece(c, limit);
+	return r;
+}
+
+static MPR_INLINE int
+read_head(struct mpr_socket_conn *c, struct mpr_limit *limit)
+{
+	int r;
+
+	/* Most come in one piece. */
+	if (mpr_unlikely(c->head.have))
+		return read_head_on(c, limit);
+	r = read_head_piece(c, limit);
+	return mpr_likely(c->in_known || r < 0) ? r : read_head_on(c, limit);
 }
 
 /* So that a part of the message can be kept. */
@@ -224,7 +244,7 @@ mpr_socket_conn_recv(struct mpr_socket_conn *c, void *buf, size_t size,
 {
 	struct mpr_limit limit = mpr_limit(timeout);
 	size_t len = 0;
-	int before, r;
+	int r;
 
 	if (!buf && size)
 		return mpr_fail(-EINVAL, "the buffer of %zu bytes is NULL", size);
@@ -232,10 +252,8 @@ mpr_socket_conn_recv(struct mpr_socket_conn *c, void *buf, size_t size,
 	r = mpr_socket_conn_take(&c->receiving, &limit);
 	if (r < 0)
 		return r;
-	before = mpr_thread_forbid_cancel();
 	r = recv_in_turn(c, buf, size, &len, &limit);
 	mpr_turn_give(&c->receiving);
-	mpr_thread_allow_cancel(before);
 	if (ret_len && (r == 0 || r == -EMSGSIZE))
 		*ret_len = len;
 	return r;
@@ -300,7 +318,7 @@ int
 mpr_socket_conn_recv_fd(struct mpr_socket_conn *c, mproc_timeout timeout)
 {
 	struct mpr_limit limit = mpr_limit(timeout);
-	int before, r;
+	int r;
 
 	if (!c->passes_fds)
 		return mpr_socket_conn_no_fds();
@@ -308,9 +326,7 @@ mpr_socket_conn_recv_fd(struct mpr_socket_conn *c, mproc_timeout timeout)
 	r = mpr_socket_conn_take(&c->receiving, &limit);
 	if (r < 0)
 		return r;
-	before = mpr_thread_forbid_cancel();
 	r = recv_fd_in_turn(c, &limit);
 	mpr_turn_give(&c->receiving);
-	mpr_thread_allow_cancel(before);
 	return r;
 }

@@ -14,32 +14,48 @@
 
 #define PARTS 16 /* that one call of the kernel is given */
 
+/* Messages of up to so many bytes are copied behind their length, which takes less than
+ * a list of parts takes the kernel. */
+#define SHORT 1024
+
 struct message {
 	const struct iovec *parts;
 	int n;
 	uint64_t len;
-	unsigned char head[MPR_WIRE_LONG];
+	bool whole; /* it is here, behind what stands before it */
+	const unsigned char *head;
 	size_t head_len;
+	unsigned char bytes[MPR_WIRE_LONG + SHORT];
 };
 
+/* Says how long it is, and copies it if it is short. What is in @m->parts is asked once:
+ * they may lie where others write. */
 static int
-measure(struct message *m)
+compose(struct message *m)
 {
+	unsigned char *body = m->bytes + MPR_WIRE_LONG;
+
 	m->len = 0;
 	if (m->n < 0 || (m->n > 0 && !m->parts))
 		return mpr_fail(-EINVAL, "%d parts at %p", m->n,
 				(const void *)m->parts);
 	for (int i = 0; i < m->n; i++) {
-		if (m->parts[i].iov_len && !m->parts[i].iov_base)
+		const struct iovec part = m->parts[i];
+
+		if (part.iov_len && !part.iov_base)
 			return mpr_fail(-EINVAL, "part %d of %d is NULL, and has "
-					"%zu bytes", i, m->n,
-					m->parts[i].iov_len);
-		if (m->parts[i].iov_len > INT64_MAX - m->len)
+					"%zu bytes", i, m->n, part.iov_len);
+		if (part.iov_len > INT64_MAX - m->len)
 			return mpr_fail(-EMSGSIZE, "a message of more than %lld "
 					"bytes", (long long)INT64_MAX);
-		m->len += m->parts[i].iov_len;
+		if (part.iov_len && part.iov_len + m->len <= SHORT)
+			memcpy(body + m->len, part.iov_base, part.iov_len);
+		m->len += part.iov_len;
 	}
-	m->head_len = mpr_wire_put(m->head, m->len);
+	m->whole = m->len <= SHORT;
+	m->head_len = mpr_wire_size(m->len);
+	m->head = body - m->head_len;
+	mpr_wire_put(body - m->head_len, m->len);
 	return 0;
 }
 
@@ -114,12 +130,33 @@ check_begun(const struct mpr_socket_conn *c, const struct message *m)
 			(unsigned long long)c->out_len);
 }
 
+static MPR_NOINLINE ssize_t
+send_pieces(const struct mpr_socket_conn *c, const struct message *m, bool block)
+{
+	struct iovec pieces[PARTS];
+	size_t n = pieces_behind(m, c->out_done, pieces);
+
+	return mpr_socket_send(c->fd, pieces, n, block);
+}
+
+/* What is left of it, as far as the kernel takes that. */
+static inline ssize_t
+send_some(const struct mpr_socket_conn *c, const struct message *m, bool block)
+{
+	size_t done = (size_t)c->out_done;
+
+	return mpr_likely(m->whole) ?
+		       mpr_socket_send_bytes(c->fd, m->head + done,
+					     m->head_len + (size_t)m->len - done,
+					     block) :
+		       send_pieces(c, m, block);
+}
+
 static int
 send_rest(struct mpr_socket_conn *c, const struct message *m,
 	  struct mpr_limit *limit)
 {
 	uint64_t all = m->head_len + m->len;
-	struct iovec pieces[PARTS];
 	ssize_t sent;
 	bool block;
 	int r = 0;
@@ -127,9 +164,7 @@ send_rest(struct mpr_socket_conn *c, const struct message *m,
 	c->out_len = m->len;
 	while (r == 0 && c->out_done < all) {
 		block = mpr_socket_conn_may_block(c, limit);
-		sent = mpr_socket_send(c->fd, pieces,
-				       pieces_behind(m, c->out_done, pieces),
-				       block);
+		sent = send_some(c, m, block);
 		/* If that was not all, it has waited. */
 		limit->waited |= block;
 		if (sent > 0)
@@ -166,10 +201,13 @@ int
 mpr_socket_conn_sendv(struct mpr_socket_conn *c, const struct iovec *parts, int n,
 		      mproc_timeout timeout)
 {
-	struct message m = { .parts = parts, .n = n };
 	struct mpr_limit limit = mpr_limit(timeout);
-	int r = measure(&m);
+	struct message m;
+	int r;
 
+	m.parts = parts;
+	m.n = n;
+	r = compose(&m);
 	if (r < 0)
 		return r;
 	mpr_socket_conn_adopt(c);

@@ -249,7 +249,7 @@ mpr_fds_check_room(int fd)
 
 	if (copy < 0)
 		return -errno;
-	close(copy);
+	close_quickly(copy);
 	return 0;
 }
 

@@ -16,6 +16,11 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/fault.h"
+#include "base/macros.h"
+#include "os/rights.h"
+#include "os/socket_call.h"
+
 #define MPR_SOCKET_TEXT 160 /* bytes of an address as text, with a zero */
 
 /* What a listening socket is, besides its descriptor. */
@@ -26,8 +31,8 @@ struct mpr_socket_place {
 };
 
 /*
- * Listens at @address. @passes_fds as for mpr_socket_connect(). A file gets the permissions @mode whatever the umask, and
- * nobody can connect before it has them. A file that is there is removed if it is a
+ * Listens at @address. @passes_fds as for mpr_socket_connect(). A file gets the
+ * permissions @mode whatever the umask, and nobody can connect before it has them. A file that is there is removed if it is a
  * socket of this user's on which nobody listens.
  *
  * Returns the descriptor; -EINVAL, -ENAMETOOLONG if the address is none;
@@ -76,17 +81,44 @@ bool mpr_socket_is_local(const char *address);
 #define MPR_SOCKET_SLICE 20000000 /* ns */
 bool mpr_socket_slice(int fd);
 
-/* Returns how many bytes were sent, at least one, or -EAGAIN, -EPIPE, -ENOMEM.
+/* What became of a call for a message that failed with @r. */
+ssize_t mpr_socket_failed(ssize_t r);
+
+/* A send and a receive are inline: returning is dear just behind a call of the kernel,
+ * which leaves the CPU without an idea of where to. */
+
+/* Returns how many of the @n bytes were sent, at least one, or -EAGAIN, -EPIPE, -ENOMEM.
  * @block: waits for a slice, or until a signal handler has run. */
+static MPR_INLINE ssize_t
+mpr_socket_send_bytes(int fd, const void *bytes, size_t n, bool block)
+{
+	int flags = MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT);
+	ssize_t sent;
+
+	sent = mpr_fault(MPR_FAULT_SEND) ?
+		       -errno :
+		       mpr_socket_call_send(fd, bytes, n, flags);
+	return mpr_likely(sent >= 0) ? sent : mpr_socket_failed(sent);
+}
+
+/* The same in @n parts, which take the kernel longer. */
 ssize_t mpr_socket_send(int fd, const struct iovec *parts, size_t n, bool block);
 
 /*
  * Returns how many bytes came, at least one; 0 at the end; -EAGAIN; -EPIPE if the
- * connection was broken off. @block: likewise, until all have come. This and
- * mpr_socket_receive_fd() are cancellation points: a message takes several calls, so
- * the caller forbids that, once for all of them.
+ * connection was broken off. @block: likewise, until all have come.
  */
-ssize_t mpr_socket_receive(int fd, void *buf, size_t size, bool block);
+static MPR_INLINE ssize_t
+mpr_socket_receive(int fd, void *buf, size_t size, bool block)
+{
+	int flags = block ? MSG_WAITALL : MSG_DONTWAIT;
+	ssize_t n;
+
+	n = mpr_fault(MPR_FAULT_RECEIVE) ?
+		    -errno :
+		    mpr_socket_call_recv(fd, buf, size, flags);
+	return mpr_likely(n >= 0) ? n : mpr_socket_failed(n);
+}
 
 /*
  * Local sockets pass descriptors, each beside one byte. One that comes is closed at
@@ -111,9 +143,31 @@ int mpr_socket_peek_fd(int fd);
 #define MPR_SOCKET_LOST_FD (-2)	 /* this process had no room for it */
 #define MPR_SOCKET_MANY_FDS (-3) /* and none of them is there */
 
+/* What has come beside the bytes of @message, if something has. */
+int mpr_socket_take_fd(struct msghdr *message);
+
 /* As mpr_socket_receive(), up to a byte that has a descriptor with it. */
-ssize_t mpr_socket_receive_fd(int fd, void *buf, size_t size, bool block,
-			      int *ret_fd);
+static MPR_INLINE ssize_t
+mpr_socket_receive_fd(int fd, void *buf, size_t size, bool block, int *ret_fd)
+{
+	int flags = MSG_CMSG_CLOEXEC | (block ? MSG_WAITALL : MSG_DONTWAIT);
+	struct iovec part = { buf, size };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	MPR_RIGHTS_ROOM(1) room;
+	ssize_t n;
+
+	mpr_rights_expect(&message, &room, 1);
+	n = mpr_fault(MPR_FAULT_RECEIVE) ?
+		    -errno :
+		    mpr_socket_call_recvmsg(fd, &message, flags);
+	*ret_fd = MPR_SOCKET_NO_FD;
+	if (mpr_unlikely(n < 0))
+		return mpr_socket_failed(n);
+	if (mpr_unlikely(n > 0 && (message.msg_controllen ||
+				   message.msg_flags & MSG_CTRUNC)))
+		*ret_fd = mpr_socket_take_fd(&message);
+	return n;
+}
 
 /* Who has made the other end of a local socket. Returns 0 or a negative error. */
 int mpr_socket_peer(int fd, uid_t *ret_uid, pid_t *ret_pid);

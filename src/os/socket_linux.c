@@ -303,24 +303,23 @@ mpr_socket_slice(int fd)
 		       0;
 }
 
-/* What became of a call that failed. */
-static ssize_t
-failed(void)
+ssize_t
+mpr_socket_failed(ssize_t r)
 {
-	switch (errno) {
-	case EINTR: /* the caller may have to do something about it */
-	case EAGAIN:
+	switch (r) {
+	case -EINTR: /* the caller may have to do something about it */
+	case -EAGAIN:
 		return -EAGAIN;
-	case ECONNRESET:
-	case ENOTCONN:
-	case ETIMEDOUT:
-	case EHOSTUNREACH:
-	case ENETUNREACH:
+	case -ECONNRESET:
+	case -ENOTCONN:
+	case -ETIMEDOUT:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
 		return -EPIPE;
-	case ENOBUFS:
+	case -ENOBUFS:
 		return -ENOMEM;
 	default:
-		return -errno;
+		return r;
 	}
 }
 
@@ -332,26 +331,12 @@ mpr_socket_send(int fd, const struct iovec *parts, size_t n, bool block)
 		.msg_iovlen = n < IOV_MAX ? n : IOV_MAX,
 	};
 	int flags = MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT);
-	int before = mpr_thread_forbid_cancel();
 	ssize_t sent;
 
-	sent = mpr_fault(MPR_FAULT_SEND) ? -1 : sendmsg(fd, &message, flags);
-	if (sent < 0)
-		sent = failed();
-	mpr_thread_allow_cancel(before);
-	return sent;
-}
-
-ssize_t
-mpr_socket_receive(int fd, void *buf, size_t size, bool block)
-{
-	ssize_t n;
-
-	n = mpr_fault(MPR_FAULT_RECEIVE) ?
-		    -1 :
-		    recv(fd, buf, size < SSIZE_MAX ? size : SSIZE_MAX,
-			 block ? MSG_WAITALL : MSG_DONTWAIT);
-	return mpr_likely(n >= 0) ? n : failed();
+	sent = mpr_fault(MPR_FAULT_SEND) ?
+		       -errno :
+		       mpr_socket_call_sendmsg(fd, &message, flags);
+	return sent < 0 ? mpr_socket_failed(sent) : sent;
 }
 
 int
@@ -369,18 +354,15 @@ mpr_socket_send_fd(int fd, int sent, unsigned char byte)
 {
 	struct iovec part = { &byte, 1 };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	int before = mpr_thread_forbid_cancel();
 	MPR_RIGHTS_ROOM(1) room;
 	ssize_t n;
 
 	mpr_rights_put(&message, &room, &sent, 1);
 	n = mpr_fault(MPR_FAULT_SEND) ?
-		    -1 :
-		    sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0)
-		n = failed();
-	mpr_thread_allow_cancel(before);
-	return n < 0 ? (int)n : 0;
+		    -errno :
+		    mpr_socket_call_sendmsg(fd, &message,
+					    MSG_NOSIGNAL | MSG_DONTWAIT);
+	return n < 0 ? (int)mpr_socket_failed(n) : 0;
 }
 
 int
@@ -391,55 +373,32 @@ mpr_socket_peek_fd(int fd)
 	char bytes[2];
 	struct iovec part = { bytes, sizeof(bytes) };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	int before = mpr_thread_forbid_cancel();
 	ssize_t n;
 
 	n = mpr_fault(MPR_FAULT_RECEIVE) ?
-		    -1 :
-		    recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0)
-		n = failed();
-	mpr_thread_allow_cancel(before);
+		    -errno :
+		    mpr_socket_call_recvmsg(fd, &message,
+					    MSG_PEEK | MSG_DONTWAIT);
 	if (n <= 0)
-		return n == 0 ? -EPIPE : (int)n;
+		return n == 0 ? -EPIPE : (int)mpr_socket_failed(n);
 	/* There is no room for it in this call, so none is made. */
 	return n == 1 && message.msg_flags & MSG_CTRUNC;
 }
 
-/* What has come beside the bytes of @message. */
-static int
-take_fd(struct msghdr *message)
+int
+mpr_socket_take_fd(struct msghdr *message)
 {
 	bool more = message->msg_flags & MSG_CTRUNC;
 	int fd;
 
-	if (mpr_likely(!more && !message->msg_controllen))
-		return MPR_SOCKET_NO_FD;
 	if (!mpr_rights_take(message, &fd, 1))
 		return more ? MPR_SOCKET_LOST_FD : MPR_SOCKET_NO_FD;
 	if (more) {
-		close(fd);
+		mpr_fds_close(fd);
 		return MPR_SOCKET_MANY_FDS;
 	}
 	fd = mpr_fds_above_stdio(fd);
 	return fd < 0 ? MPR_SOCKET_LOST_FD : fd;
-}
-
-ssize_t
-mpr_socket_receive_fd(int fd, void *buf, size_t size, bool block, int *ret_fd)
-{
-	struct iovec part = { buf, size };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	int flags = MSG_CMSG_CLOEXEC | (block ? MSG_WAITALL : MSG_DONTWAIT);
-	MPR_RIGHTS_ROOM(1) room;
-	ssize_t n;
-
-	mpr_rights_expect(&message, &room, 1);
-	n = mpr_fault(MPR_FAULT_RECEIVE) ? -1 : recvmsg(fd, &message, flags);
-	if (n < 0)
-		n = failed();
-	*ret_fd = n > 0 ? take_fd(&message) : MPR_SOCKET_NO_FD;
-	return n;
 }
 
 int

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls of a forked child that run no code of the C library's: its syscall(3)
- * lies alone there, and costs the child a page fault.
+ * System calls that run no code of the C library's: those of a forked child, whom its
+ * syscall(3), which lies alone there, costs a page fault; and those of which what lies
+ * around them counts.
  */
 #ifndef MPR_OS_SYSCALL_ARCH_H
 #define MPR_OS_SYSCALL_ARCH_H
@@ -9,6 +10,8 @@
 #include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/macros.h"
 
 /* Returns what the kernel does: a result, or a negative error. errno(3) may be changed. */
 static inline long
@@ -23,6 +26,30 @@ mpr_syscall(long number, long a, long b)
 			 : "rcx", "r11", "cc", "memory");
 #else
 	r = syscall(number, a, b);
+	if (r < 0)
+		r = -errno;
+#endif
+	return r;
+}
+
+/* The same with six arguments. */
+static MPR_INLINE long
+mpr_syscall_6(long number, long a, long b, long c, long d, long e, long f)
+{
+	long r;
+
+#if defined(__x86_64__) && !defined(__ILP32__)
+	register long fourth __asm__("r10") = d;
+	register long fifth __asm__("r8") = e;
+	register long sixth __asm__("r9") = f;
+
+	__asm__ volatile("syscall"
+			 : "=a"(r)
+			 : "0"(number), "D"(a), "S"(b), "d"(c), "r"(fourth),
+			   "r"(fifth), "r"(sixth)
+			 : "rcx", "r11", "cc", "memory");
+#else
+	r = syscall(number, a, b, c, d, e, f);
 	if (r < 0)
 		r = -errno;
 #endif

@@ -4,6 +4,7 @@
  * them, with Python at the other side, and from those who send what they like.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -635,6 +636,89 @@ python_sends_and_receives_files(void **state)
 	mproc_listener_close(l);
 }
 
+struct calls {
+	struct two two;
+	int file;
+	int got;
+	int n; /* of them have returned */
+};
+
+static bool
+send_and_receive(struct calls *calls)
+{
+	static char text[70000], room[sizeof(text)];
+	char buf[8];
+	size_t len;
+
+	if (mproc_conn_send(calls->two.a, "short", 5, MPROC_FOREVER) < 0 ||
+	    mproc_conn_recv(calls->two.b, buf, sizeof(buf), &len,
+			    MPROC_FOREVER) < 0 || len != 5)
+		return false;
+	calls->n++;
+	if (mproc_conn_recv(calls->two.b, buf, sizeof(buf), NULL,
+			    MPROC_NOWAIT) != -EAGAIN ||
+	    mproc_conn_recv(calls->two.b, buf, sizeof(buf), NULL,
+			    mproc_ms(30)) != -ETIMEDOUT)
+		return false;
+	calls->n++;
+	if (mproc_conn_send(calls->two.b, text, sizeof(text), MPROC_FOREVER) < 0 ||
+	    mproc_conn_recv(calls->two.a, room, sizeof(room), &len,
+			    MPROC_FOREVER) < 0 || len != sizeof(text))
+		return false;
+	calls->n++;
+	return true;
+}
+
+static void *
+call_and_be_cancelled(void *arg)
+{
+	struct calls *calls = arg;
+
+	pthread_cancel(pthread_self());
+	if (!send_and_receive(calls))
+		return NULL;
+	if (calls->file >= 0) {
+		if (mproc_conn_send_fd(calls->two.a, calls->file,
+				       MPROC_FOREVER) < 0)
+			return NULL;
+		calls->n++;
+		calls->got = mproc_conn_recv_fd(calls->two.b, MPROC_FOREVER);
+		calls->n++;
+	}
+	pthread_testcancel();
+	return NULL;
+}
+
+/* Or a turn would be taken for ever, and half a message sent. */
+static void
+no_call_is_cancelled_half_way(void **state)
+{
+	struct calls calls;
+	pthread_t thread;
+	void *result;
+	int fds[2];
+
+	for (int passes = 0; passes < 2; passes++) {
+		open_pipe(fds);
+		calls = (struct calls){
+			.two = connect_with(*state, passes, passes),
+			.file = passes ? fds[1] : -1,
+			.got = -1,
+		};
+		assert_int_equal(pthread_create(&thread, NULL,
+						call_and_be_cancelled, &calls),
+				 0);
+		assert_int_equal(pthread_join(thread, &result), 0);
+		assert_true(result == PTHREAD_CANCELED);
+		assert_int_equal(calls.n, passes ? 5 : 3);
+		if (passes)
+			expect_leads_to(calls.got, fds[0]);
+		close(fds[0]);
+		close(fds[1]);
+		end_two(&calls.two);
+	}
+}
+
 int
 main(void)
 {
@@ -652,6 +736,7 @@ main(void)
 		mpt_test(waiting_for_room_ends_with_it),
 		mpt_test(killed_with_files_in_flight),
 		mpt_test(python_sends_and_receives_files),
+		mpt_test(no_call_is_cancelled_half_way),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);

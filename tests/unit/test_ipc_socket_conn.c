@@ -3,6 +3,7 @@
  * Connections over a socket, whose other end the test has: messages in all pieces,
  * calls that stop in the middle, threads and forks.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -23,6 +24,13 @@ struct pair {
 	int fd; /* the other end */
 };
 
+static void
+write_text(void)
+{
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (unsigned char)(i * 7 + i / 251);
+}
+
 static struct pair
 make_pair(bool asked)
 {
@@ -33,8 +41,7 @@ make_pair(bool asked)
 				    fds), 0);
 	p.fd = fds[0];
 	assert_int_equal(mpr_socket_conn_make(&p.c, fds[1], asked, true), 0);
-	for (size_t i = 0; i < sizeof(text); i++)
-		text[i] = (unsigned char)(i * 7 + i / 251);
+	write_text();
 	return p;
 }
 
@@ -259,6 +266,67 @@ a_message_that_was_sent_in_part_is_sent_on(void **state)
 	assert_int_equal(got, n);
 	assert_memory_equal(bytes, expected, n);
 	assert_int_equal(send_one(p.c, "x", 1, MPROC_NOWAIT), 0);
+	end_pair(&p);
+}
+
+/* Over TCP, with room for little: that takes any piece of a message. */
+static struct pair
+make_narrow_pair(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	socklen_t len = sizeof(at);
+	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), room_there = 4096;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), room_here = 2048;
+	struct pair p;
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	(void)setsockopt(l, SOL_SOCKET, SO_RCVBUF, &room_there, sizeof(int));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room_here, sizeof(int));
+	assert_int_equal(bind(l, (struct sockaddr *)&at, len), 0);
+	assert_int_equal(listen(l, 1), 0);
+	assert_int_equal(getsockname(l, (struct sockaddr *)&at, &len), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, len), 0);
+	p.fd = accept(l, NULL, NULL);
+	assert_true(p.fd >= 0);
+	close(l);
+	assert_int_equal(mpr_socket_conn_make(&p.c, fd, false, false), 0);
+	write_text();
+	return p;
+}
+
+static void
+a_short_message_that_was_sent_in_part_is_sent_on(void **state)
+{
+	static unsigned char expected[1004], bytes[100000];
+	struct pair p = make_narrow_pair();
+	const struct iovec parts[] = { { text, 300 }, { text + 300, 0 },
+				       { text + 300, 700 } };
+	size_t n = wire(expected, 1000), sent = 0, got = 0, here;
+	unsigned stops = 0;
+	int r = 0;
+
+	(void)state;
+	/* With the last one whole, and all read. */
+	while (stops < 3 || r < 0 || got < sent) {
+		if (stops < 3 || r < 0) {
+			r = mpr_socket_conn_sendv(p.c, parts, 3, MPROC_NOWAIT);
+			if (r == 0) {
+				sent += n;
+				continue;
+			}
+			assert_int_equal(r, -EAGAIN);
+			if (mpr_socket_conn_may_move(p.c) == -EBUSY) {
+				stops++;
+				assert_int_equal(send_one(p.c, text, 999,
+							  MPROC_NOWAIT), -EBUSY);
+			}
+		}
+		here = drain(p.fd, bytes, sizeof(bytes));
+		for (size_t i = 0; i < here; i++)
+			assert_int_equal(bytes[i], expected[(got + i) % n]);
+		got += here;
+	}
+	assert_int_equal(got, sent);
 	end_pair(&p);
 }
 
@@ -704,6 +772,7 @@ main(void)
 		mpt_test(the_end_comes_between_messages_or_tears_one),
 		mpt_test(what_is_no_length_ends_it),
 		mpt_test(a_message_that_was_sent_in_part_is_sent_on),
+		mpt_test(a_short_message_that_was_sent_in_part_is_sent_on),
 		mpt_test(threads_share_a_connection),
 		mpt_test(a_turn_is_waited_for_until_then),
 		mpt_test(a_forked_child_has_a_copy),
