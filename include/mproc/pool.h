@@ -457,9 +457,11 @@ typedef int mproc_source(void *src, const void **ret_in, size_t *ret_len);
  *               @window; 0: one. For tasks that take little time. A chunk is begun once
  *               the source has given all of its inputs, and its results come together.
  *               Each of its tasks fails for itself, and has .task_timeout for itself;
- *               but if its worker dies, or is killed for the time of one, all of the
- *               chunk fail for that, or with .retries are run again, and
- *               .max_tasks_per_worker ends no worker in the middle of a chunk
+ *               but if its worker dies, or is killed for the time of one, those that it
+ *               has begun of the chunk fail for that, as their results are lost, and the
+ *               others are submitted again when results are taken; with .retries all
+ *               are run again. .max_tasks_per_worker ends no worker in the middle of a
+ *               chunk
  */
 struct mproc_imap_opts {
 	size_t struct_size;

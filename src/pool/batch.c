@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,14 @@ struct head {
 };
 
 static_assert(sizeof(struct head) == ALIGN, "what follows is aligned");
+
+/* Before all inputs. */
+struct preface {
+	_Atomic uint64_t begun;
+	uint64_t pad;
+};
+
+static_assert(sizeof(struct preface) == ALIGN, "what follows is aligned");
 
 static size_t
 padded(size_t len)
@@ -85,6 +94,19 @@ next(const char *bytes, size_t len, size_t *at, struct head *ret_head,
 	return 0;
 }
 
+static int
+add(struct mpr_batch *b, uint64_t fn, const void *in, size_t len)
+{
+	const size_t at = b->n ? b->len : sizeof(struct preface);
+	int r = put(b, at, fn, in, len);
+
+	if (r < 0)
+		return r;
+	if (!b->n++)
+		memset(b->bytes, 0, at);
+	return 0;
+}
+
 int
 mpr_batch_add(struct mpr_batch *b, mproc_task *fn, const void *in, size_t len)
 {
@@ -92,12 +114,9 @@ mpr_batch_add(struct mpr_batch *b, mproc_task *fn, const void *in, size_t len)
 		mproc_task *fn;
 		uint64_t word;
 	} address = { .word = 0 };
-	int r;
 
 	address.fn = fn;
-	r = put(b, b->len, address.word, in, len);
-	b->n += r == 0;
-	return r;
+	return add(b, address.word, in, len);
 }
 
 int
@@ -112,6 +131,38 @@ mpr_batch_next(const char *bytes, size_t len, size_t *at,
 	ret_record->result = (int)(int64_t)head.word;
 	ret_record->len = head.len;
 	return 0;
+}
+
+int
+mpr_batch_add_rest(struct mpr_batch *b, const mproc_arena *a,
+		   const struct mproc_future *f)
+{
+	const char *bytes = (const char *)(f + 1);
+	size_t len = f->in_len, at = sizeof(struct preface);
+	struct mpr_block_ref ref;
+	struct preface preface;
+	struct head head;
+	const void *in;
+	uint64_t i;
+	int r;
+
+	/* Any process can write there. */
+	if (!mpr_heap_find_linked(a, mpr_arena_offset(a, f), &ref) ||
+	    ref.size < sizeof(*f) || len > ref.size - sizeof(*f) || len < at)
+		return -EBADMSG;
+	memcpy(&preface, bytes, sizeof(preface));
+	if (preface.begun > INT_MAX)
+		return -EBADMSG;
+	if (!preface.begun)
+		preface.begun = 1;
+	for (i = 0; (r = next(bytes, len, &at, &head, &in)) == 0; i++) {
+		if (i < preface.begun)
+			continue;
+		r = add(b, head.word, in, head.len);
+		if (r < 0)
+			return r;
+	}
+	return r == -ENODATA ? (int)preface.begun : r;
 }
 
 void
@@ -168,15 +219,19 @@ run(const struct head *head, const void *in, struct mpr_batch *results,
 int
 mpr_batch_run(const void *in, size_t in_len, struct mproc_result *out)
 {
+	struct preface *preface = (struct preface *)(uintptr_t)in;
 	struct mpr_batch results = { 0 };
+	size_t at = sizeof(*preface);
 	struct head head;
 	const void *bytes;
-	size_t at = 0;
-	int r;
+	int r = in_len < at ? -EBADMSG : 0;
 
-	while ((r = next(in, in_len, &at, &head, &bytes)) == 0 &&
-	       (r = run(&head, bytes, &results, out)) == 0)
-		;
+	while (r == 0 && (r = next(in, in_len, &at, &head, &bytes)) == 0) {
+		/* Nothing is ordered by it but what follows in this thread: who reads it
+		 * knows by then that we are dead. */
+		atomic_store(&preface->begun, results.n + 1);
+		r = run(&head, bytes, &results, out);
+	}
 	if (r == -ENODATA)
 		r = mproc_result_set(out, results.bytes, results.len);
 	/* The last one is counted as this task is. */

@@ -2,7 +2,8 @@
 /*
  * Several tasks that travel as one: a chunk of an iterator. The input of that one is all
  * of theirs, one behind the other, and so is its result. A worker runs them in turn; an
- * error of one is in its place in the result.
+ * error of one is in its place in the result. How many it has begun stands before the
+ * inputs, for those who find it dead.
  */
 #ifndef MPR_POOL_BATCH_H
 #define MPR_POOL_BATCH_H
@@ -10,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <mproc/arena.h>
 #include <mproc/pool.h>
 
 /* Records, each with a head and bytes, in memory of one process. */
@@ -28,13 +30,20 @@ struct mpr_batch_record {
 	const void *bytes; /* aligned to 16, as the first one is */
 };
 
-/* Adds an input of @fn's. Returns 0 or -ENOMEM, and it is not added. */
+/* Adds an input of @fn's. Returns 0 or -ENOMEM, and it is not added. Who does that has no
+ * results there. */
 int mpr_batch_add(struct mpr_batch *b, mproc_task *fn, const void *in, size_t len);
 
 /* The next record of what lies at @bytes, *@at being 0 before the first. Returns 0,
  * -ENODATA at the end, or -EBADMSG. */
 int mpr_batch_next(const char *bytes, size_t len, size_t *at,
 		   struct mpr_batch_record *ret_record);
+
+/* Of @f, which is one of several that a worker has died with: adds the inputs of those
+ * that it had not begun. Returns how many it had begun, at least one; -ENOMEM; or
+ * -EBADMSG. */
+int mpr_batch_add_rest(struct mpr_batch *b, const mproc_arena *a,
+		       const struct mproc_future *f);
 
 void mpr_batch_clear(struct mpr_batch *b);
 void mpr_batch_free(struct mpr_batch *b);

@@ -49,6 +49,8 @@ struct mproc_iter {
 	/* The chunk whose results are being taken: that of place 0. */
 	unsigned left; /* of them; 0: there is none */
 	bool lost; /* they have all failed, for one reason */
+	bool has_rest; /* place 0 has those of the chunk that were not begun */
+	size_t next_item; /* the number of the next one */
 	char *results; /* otherwise: these */
 	size_t results_len;
 	size_t at; /* the next one */
@@ -202,16 +204,47 @@ put_first(mproc_iter *it, unsigned i)
 	*place_at(it, 0) = place;
 }
 
+/* A worker has died with the chunk: those of its tasks that it had not begun are for
+ * another one. Returns how many are lost. */
+static unsigned
+resubmit(mproc_iter *it, struct place *place)
+{
+	const struct mpr_future_use *u = &place->use;
+	struct mpr_batch rest = { 0 };
+	struct mpr_future_use next;
+	unsigned lost = place->n;
+	mproc_future *f = NULL;
+	int r = mpr_batch_add_rest(&rest, u->pool.arena, u->f);
+
+	if (r > 0 && rest.n && rest.n == place->n - (unsigned)r)
+		lost = (unsigned)r;
+	/* If the pool takes no more, they are lost as well. */
+	if (lost < place->n &&
+	    (mproc_pool_submit(it->pool, mpr_batch_run, rest.bytes, rest.len,
+			       &f) < 0 || mpr_future_look_up(f, &next) < 0))
+		lost = place->n;
+	mpr_batch_free(&rest);
+	it->has_rest = lost < place->n;
+	if (!it->has_rest)
+		return lost;
+	mpr_future_close(u);
+	place->use = next;
+	place->item += lost;
+	place->n -= lost;
+	return lost;
+}
+
 /* Of place 0, which is done: all results of its chunk, to be taken one by one. */
 static int
 open_chunk(mproc_iter *it)
 {
-	const struct place *place = place_at(it, 0);
+	struct place *place = place_at(it, 0);
 	size_t len = 0;
 	char *results;
 	int r = mpr_future_read(&place->use, NULL, 0, &len);
 
 	it->lost = r == MPROC_TASK_FAILED;
+	it->results_len = it->at = 0;
 	if (r == -EMSGSIZE) {
 		results = mpr_realloc(it->results, len);
 		if (!results)
@@ -219,14 +252,17 @@ open_chunk(mproc_iter *it)
 					"results", len);
 		it->results = results;
 		it->results_len = len;
-		it->at = 0;
 		r = mpr_future_read(&place->use, results, len, &len);
 	}
 	if (r < 0)
 		return r;
 	if (it->lost && mproc_future_error(place->use.f, &it->why) < 0)
 		it->why = (struct mproc_task_error){ .error = -EBADMSG };
-	it->left = place->n;
+	it->next_item = place->item;
+	it->has_rest = false;
+	it->left = it->lost && (it->why.error == -EOWNERDEAD ||
+				it->why.error == -ETIMEDOUT) ?
+			   resubmit(it, place) : place->n;
 	return 0;
 }
 
@@ -286,17 +322,16 @@ read_record(mproc_iter *it, void *out, size_t size, size_t *ret_len)
 static int
 take_record(mproc_iter *it, void *out, size_t size, size_t *ret_len)
 {
-	const struct place *place = place_at(it, 0);
 	int r = it->left ? 0 : open_chunk(it);
 
 	if (r == 0)
 		r = read_record(it, out, size, ret_len);
 	if (r < 0)
 		return r;
-	it->item = place->item + place->n - it->left;
+	it->item = it->next_item++;
 	it->failed = r == MPROC_TASK_FAILED;
 	it->why.item = it->item;
-	if (!--it->left)
+	if (!--it->left && !it->has_rest)
 		leave(it, 0);
 	return r;
 }
