@@ -214,6 +214,7 @@ mproc_future_on_done(mproc_future *f, mproc_done_fn *fn, void *ctx);
  * @deaths: how many workers have died with it, which were not killed for its sake
  * @pid:    the process that had it last, or 0 if it was never begun
  * @worker: number of that worker
+ * @name:   its name, or "" if it was never begun
  * @text:   what a task that has returned @error had set by mproc_result_set(), as far
  *          as it fits, and a 0; empty otherwise
  * @item:   of an iterator: the task's number. Of a map: the first item that has failed
@@ -226,6 +227,7 @@ struct mproc_task_error {
 	unsigned deaths;
 	pid_t pid;
 	int worker;
+	char name[64];
 	char text[256];
 	size_t item;
 	size_t items;

@@ -486,6 +486,9 @@ mproc_future_error(mproc_future *f, struct mproc_task_error *ret_error)
 	ret_error->deaths = atomic_load(&f->deaths);
 	ret_error->pid = (pid_t)atomic_load(&f->pid);
 	ret_error->worker = (int)atomic_load(&f->worker);
+	if (ret_error->pid)
+		mpr_worker_name(&u.pool, atomic_load(&f->worker),
+				ret_error->name);
 	/* What the task has left goes with its own error only. */
 	if (!(word & MPR_FUTURE_REVOKED) && !atomic_load(&f->ended) &&
 	    r != -EOWNERDEAD && f->kind == MPR_FUTURE_TASK) {

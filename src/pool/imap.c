@@ -16,6 +16,7 @@
 #include "pool/batch.h"
 #include "pool/callback.h"
 #include "pool/future.h"
+#include "pool/worker.h"
 
 #define WINDOW_MAX (1 << 16)
 
@@ -285,6 +286,8 @@ note_error(mproc_iter *it, const struct mpr_batch_record *record)
 		.pid = (pid_t)atomic_load(&f->pid),
 		.worker = (int)atomic_load(&f->worker),
 	};
+	mpr_worker_name(&place_at(it, 0)->use.pool, atomic_load(&f->worker),
+			it->why.name);
 	if (len >= sizeof(it->why.text))
 		len = sizeof(it->why.text) - 1;
 	memcpy(it->why.text, record->bytes, len);

@@ -220,6 +220,7 @@ an_error_is_data(void **state)
 	assert_string_equal(e.text, "there is no such thing");
 	assert_int_equal(e.deaths, 0);
 	assert_int_equal(e.worker, 0);
+	assert_string_equal(e.name, "worker-0");
 	assert_true(e.pid > 0 && (e.pid == getpid()) == is_inline());
 	assert_int_equal(mproc_future_exit_info(f, &end), -ENODATA);
 	mproc_future_close(f);

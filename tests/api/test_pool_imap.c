@@ -428,6 +428,7 @@ expect_left(mproc_iter *it, int i, int r, const char *bytes, size_t len)
 		assert_int_equal(e.error, -EDOM);
 		assert_string_equal(e.text, "no");
 		assert_int_equal(e.item, i);
+		assert_int_equal(strncmp(e.name, "worker-", 7), 0);
 		assert_int_equal(len, 0);
 		return;
 	}
