@@ -313,7 +313,8 @@ start_workers(struct keeper *k)
 	if (k->n < wanted)
 		k->n = wanted;
 	(void)count_rests(k, wanted > have ? wanted - have : 0);
-	if (have > wanted || k->surplus) {
+	/* Any process can write there. */
+	if (have > wanted || k->surplus || atomic_load(&k->use.root->surplus)) {
 		stay = have - count_leaving(k);
 		tell_surplus(k, stay > wanted ? stay - wanted : 0);
 	}
