@@ -230,6 +230,45 @@ a_dead_keepers_successor_does_it(void **state)
 	mpt_reap_orphans(b->t);
 }
 
+/* It does not end with its keeper. */
+static int
+outlive(const void *in, size_t len, struct mproc_result *out)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMAX);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	atomic_store(&the_board()->counts[int_of(in)], (unsigned)getpid());
+	return linger(in, len, out);
+}
+
+/* Also those with numbers that are not wanted any more. */
+static void
+who_outlives_its_keeper_is_looked_after(void **state)
+{
+	struct board *b = pool_of(*state, 3);
+
+	for (int i = 0; i < 3; i++)
+		b->futures[i] = submit_int(b, outlive, i);
+	await_begun(b, 3);
+	resize(b, 1);
+	assert_int_equal(kill(pool_stat(b).keeper, SIGKILL), 0);
+	mpt_until(b->t, pool_stat(b).keeper == 0);
+	assert_int_equal(mproc_future_wait(b->futures[0], mproc_ms(1)), -ETIMEDOUT);
+	mpt_until(b->t, pool_stat(b).keepers == 2);
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = (pid_t)atomic_load(&b->counts[i]);
+
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		expect_error(b, b->futures[i], -EOWNERDEAD);
+	}
+	assert_int_equal(take_int(b, submit_int(b, square, 3)), 9);
+	await_workers(b, 1);
+	close_and_join(b);
+	mpt_reap_orphans(b->t);
+}
+
 static void
 who_rests_is_forgotten(void **state)
 {
@@ -288,6 +327,7 @@ main(void)
 		mpt_test(a_map_loses_nothing),
 		mpt_test(in_spite_of_deaths),
 		mpt_test(a_dead_keepers_successor_does_it),
+		mpt_test(who_outlives_its_keeper_is_looked_after),
 		mpt_test(who_rests_is_forgotten),
 		mpt_test(others_have_their_own_size),
 	};
