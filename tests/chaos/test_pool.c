@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A pool's workers, its keepers, and processes that submit tasks to it are killed and
- * stopped at random, while its creator submits tasks of all sizes and waits for them.
+ * stopped at random, while its creator submits tasks of all sizes, changes how many
+ * workers there are, and waits for the tasks.
  *
  * Each task completes once: with its own result, or with the number of deaths that it
  * may have. No task is begun more often than that. Nothing is left when the pool is
@@ -214,6 +215,10 @@ strike(struct run *run)
 		pid = keeper(run->c);
 		if (pid && kill(pid, SIGSTOP) == 0)
 			run->stopped = pid;
+		break;
+	case 5:
+		mpt_check_int(run->t, mproc_pool_resize(run->c->pool, 1 + (int)
+				mpt_rand_below(&run->rand, 2 * WORKERS)), 0);
 		break;
 	default:
 		if (pid && kill(pid, SIGKILL) == 0)
