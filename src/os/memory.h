@@ -39,9 +39,10 @@ bool mpr_memory_allows(uint64_t wanted, struct mpr_memory *ret_memory);
 
 /*
  * How many processes the kernel has killed for want of memory: in the control group that
- * this process is in and those below; on the machine if the group does not count them; 0
- * if nobody does. It counts one before that is killed.
+ * this process is in, or on the machine if the group does not count them. It counts one
+ * before that is killed. Returns who has counted, which is never 0; or 0, and *@ret_n is
+ * 0, if nobody does, or it cannot be read.
  */
-uint64_t mpr_memory_kills(void);
+int mpr_memory_kills(uint64_t *ret_n);
 
 #endif

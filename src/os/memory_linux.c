@@ -289,16 +289,21 @@ kills_of_machine(void)
 	return read_number(text, KILLS);
 }
 
-uint64_t
-mpr_memory_kills(void)
+int
+mpr_memory_kills(uint64_t *ret_n)
 {
-	uint64_t n = UNKNOWN;
-	int saved = errno;
+	const int n_versions = (int)MPR_ARRAY_LEN(versions);
+	int saved = errno, who = 0;
 
-	for (size_t i = 0; i < MPR_ARRAY_LEN(versions) && n == UNKNOWN; i++)
-		n = kills_of_group(&versions[i]);
-	if (n == UNKNOWN)
-		n = kills_of_machine();
+	*ret_n = UNKNOWN;
+	while (*ret_n == UNKNOWN && who <= n_versions) {
+		*ret_n = who < n_versions ? kills_of_group(&versions[who]) :
+					    kills_of_machine();
+		who++;
+	}
 	errno = saved;
-	return n == UNKNOWN ? 0 : n;
+	if (*ret_n != UNKNOWN)
+		return who;
+	*ret_n = 0;
+	return 0;
 }

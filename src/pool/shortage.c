@@ -5,22 +5,25 @@
 void
 mpr_shortage_look(struct mpr_shortage *s)
 {
-	uint64_t now = mpr_memory_kills();
+	uint64_t now;
+	int who = mpr_memory_kills(&now);
 
 	/* Of the deaths behind these we were told before. */
 	if (s->explained < s->counted)
 		s->explained = s->counted;
-	/* Also if it is another group's now. */
-	if (!s->begun || s->explained > now)
+	if (who != s->who || s->explained > now)
 		s->explained = now;
 	s->counted = now;
-	s->begun = true;
+	s->who = who;
 }
 
 bool
 mpr_shortage_explains(struct mpr_shortage *s)
 {
-	if (!s->begun || mpr_memory_kills() <= s->explained)
+	uint64_t now;
+	int who = mpr_memory_kills(&now);
+
+	if (!who || who != s->who || now <= s->explained)
 		return false;
 	s->explained++;
 	return true;

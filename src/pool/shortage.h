@@ -15,11 +15,11 @@
 struct mpr_shortage {
 	uint64_t explained; /* of those that were counted: too long ago, or whose they were */
 	uint64_t counted; /* at the last mpr_shortage_look() */
-	bool begun;
+	int who; /* has counted then; 0: nobody */
 };
 
 /* Now and then: what was counted when this was called last is too long ago. What is
- * counted when it is called first is none of ours. */
+ * counted when it is called first, or was by somebody else, is none of ours. */
 void mpr_shortage_look(struct mpr_shortage *s);
 
 /* One was killed by SIGKILL, and not by us: whether that explains it. */

@@ -196,10 +196,13 @@ fail_to_read(struct mpt *t, void *arg)
 }
 
 static void
-expect_kills(struct mpt *t, uint64_t n)
+expect_kills(struct mpt *t, int who, uint64_t n)
 {
+	uint64_t got = 99;
+
 	errno = 17;
-	mpt_check_int(t, mpr_memory_kills(), n);
+	mpt_check_int(t, mpr_memory_kills(&got), who);
+	mpt_check_int(t, got, n);
 	mpt_check_int(t, errno, 17);
 }
 
@@ -217,17 +220,17 @@ count_kills(struct mpt *t, void *arg)
 	mpt_write_file(t, CGROUP "/own/vmstat", "nr_free 3\n");
 	mpt_mount_file(t, CGROUP "/own/vmstat", "/proc/vmstat");
 	/* Nobody counts them. */
-	expect_kills(t, 0);
+	expect_kills(t, 0, 0);
 	mpt_write_file(t, CGROUP "/own/vmstat", machine);
-	expect_kills(t, 7);
+	expect_kills(t, 3, 7);
 	mpt_write_file(t, CGROUP "/memory/x/memory.oom_control",
 		       "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n");
-	expect_kills(t, 5);
+	expect_kills(t, 2, 5);
 	mpt_write_file(t, CGROUP "/a/b/memory.events",
 		       "low 9\noom 8\noom_kill 2\noom_group_kill 1\n");
-	expect_kills(t, 2);
+	expect_kills(t, 1, 2);
 	mpr_fault_set("open:1+");
-	expect_kills(t, 0);
+	expect_kills(t, 0, 0);
 	free(machine);
 	return 0;
 }
