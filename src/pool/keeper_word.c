@@ -45,8 +45,14 @@ mpr_keeper_seize(const struct mpr_pool_use *u, uint64_t mine)
 bool
 mpr_keeper_give_back(const struct mpr_pool_use *u, uint64_t mine)
 {
-	return atomic_compare_exchange_strong(&u->root->keeper, &mine,
-					      mpr_keeper_none(u->generation));
+	/* Only who has the word ends the pool. Then it does not become again what those
+	 * may have read who saw the pool before that: it may be freed at any time, and
+	 * they would keep what is made there next. */
+	return atomic_compare_exchange_strong(
+		&u->root->keeper, &mine,
+		mpr_pool_phase(u) == MPR_POOL_ENDED ?
+			mpr_keeper_over(u->generation) :
+			mpr_keeper_none(u->generation));
 }
 
 bool

@@ -37,6 +37,8 @@ enum sync_word {
 	SYNC_PERMIT,
 	SYNC_NESTED,
 	SYNC_DATA,
+	SYNC_KEEPER, /* of a pool */
+	SYNC_PHASE,
 	/* Of each participant: */
 	SYNC_IDENT,
 	SYNC_PARKER,
