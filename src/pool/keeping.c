@@ -61,8 +61,8 @@ mpr_keeping_take(const struct mpr_pool_use *u)
 
 /* The pool's creator will want to see the end of its keeper. In another process it is
  * reaped some time after that, as any whose handle is closed. */
-static void
-keep_handle(const struct mpr_pool_use *u, mproc_process *process)
+void
+mpr_keeping_keep(const struct mpr_pool_use *u, mproc_process *process)
 {
 	struct started *s = NULL;
 	mproc_process *old;
@@ -280,7 +280,7 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 		return r;
 	mpr_process_let_go(process);
 	r = wait_for(u, self, mine, process);
-	keep_handle(u, process);
+	mpr_keeping_keep(u, process);
 	return r;
 }
 

@@ -41,6 +41,9 @@ int mpr_keeping_begin(const struct mpr_pool_use *u, struct mpr_self *self);
  * taken it; the caller has it then, and closes it. NULL if there is none. */
 mproc_process *mpr_keeping_take(const struct mpr_pool_use *u);
 
+/* The caller does not want it now: it is to be had again. */
+void mpr_keeping_keep(const struct mpr_pool_use *u, mproc_process *process);
+
 /* The keeper: the entry of the process that is forked. */
 int mpr_keeper_run(void *keeping);
 

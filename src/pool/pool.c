@@ -125,16 +125,23 @@ wait_for_end(const struct mpr_pool_use *u, int64_t deadline, bool now)
 	return r;
 }
 
-/* The pool has ended, and so does its keeper. */
+/* The pool has ended, and so does its keeper. If somebody has stopped that, it is killed;
+ * by who frees the pool, if the caller has no time for that. */
 static void
-reap_keeper(const struct mpr_pool_use *u)
+reap_keeper(const struct mpr_pool_use *u, int64_t deadline)
 {
+	int64_t end = mproc_now() + PATIENCE;
 	mproc_process *keeper = mpr_keeping_take(u);
 
 	if (!keeper)
 		return;
-	if (mpr_process_wait(keeper, mproc_now() + PATIENCE, false) < 0)
+	if (mpr_process_wait(keeper, deadline < end ? deadline : end, false) < 0) {
+		if (deadline < end) {
+			mpr_keeping_keep(u, keeper);
+			return;
+		}
 		(void)mproc_process_kill(keeper);
+	}
 	mproc_process_close(keeper);
 }
 
@@ -161,7 +168,7 @@ stop(const struct mpr_pool_use *u)
 			r = wait_for_end(u, deadline, false);
 		while (r == -EINTR);
 		if (r == 0) {
-			reap_keeper(u);
+			reap_keeper(u, MPR_NEVER);
 			return true;
 		}
 		/* It may be stopped: another one takes its place. */
@@ -457,6 +464,7 @@ mproc_pool_join(mproc_pool *pool, mproc_timeout timeout)
 {
 	struct mpr_pool_use u;
 	struct mpr_self *self;
+	int64_t deadline;
 	int r = control(pool, &u, &self);
 
 	if (r < 0)
@@ -464,9 +472,10 @@ mproc_pool_join(mproc_pool *pool, mproc_timeout timeout)
 	if (mpr_pool_phase(&u) == MPR_POOL_OPEN)
 		return mpr_fail(-EINVAL, "%s is neither closed nor terminated",
 				mpr_pool_label(&u).text);
-	r = wait_for_end(&u, mpr_deadline(timeout), timeout.ns == 0);
+	deadline = mpr_deadline(timeout);
+	r = wait_for_end(&u, deadline, timeout.ns == 0);
 	if (r == 0) {
-		reap_keeper(&u);
+		reap_keeper(&u, deadline);
 		mpr_callbacks_run(false);
 	}
 	return r;

@@ -53,13 +53,16 @@ mpr_task_finish(const struct mpr_pool_use *u, struct mpr_self *self,
 int
 mpr_task_result(const struct mproc_future *f, uint64_t word)
 {
+	int r = atomic_load(&f->result);
+
 	if (word & MPR_FUTURE_SHUT)
 		return -ESHUTDOWN;
 	if (word & MPR_FUTURE_OVERDUE)
 		return -ETIMEDOUT;
 	if (word & MPR_FUTURE_CANCELED)
 		return -ECANCELED;
-	return atomic_load(&f->result);
+	/* Nothing else was written there, but by who has scribbled. */
+	return r < 0 ? r : 0;
 }
 
 /* Somebody has put a hint. */

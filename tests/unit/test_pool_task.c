@@ -107,6 +107,25 @@ a_task_is_run_once(void **state)
 	assert_false(mpr_entries_exist(&s.use));
 }
 
+/* There is an error, or none: what is a number above zero somebody has scribbled. */
+static void
+no_result_is_above_zero(void **state)
+{
+	mproc_future *f = submit();
+	char bytes[3];
+	size_t len;
+
+	(void)state;
+	run_at(0, f, word_of(f));
+	for (int result = 1; result < 3; result++) {
+		atomic_store(&f->result, result);
+		assert_int_equal(mproc_future_get(f, bytes, sizeof(bytes), &len,
+						  MPROC_NOWAIT), 0);
+		assert_int_equal(len, 3);
+	}
+	mproc_future_close(f);
+}
+
 static void
 what_is_dropped_is_not_run(void **state)
 {
@@ -455,6 +474,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(a_task_is_run_once),
+		test(no_result_is_above_zero),
 		test(what_is_dropped_is_not_run),
 		test(what_runs_is_not_dropped),
 		test(what_is_revoked_is_done_once_its_worker_is_dead),
