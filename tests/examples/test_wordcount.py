@@ -4,19 +4,21 @@
 and whatever becomes of the workers, and says clearly what is wrong."""
 
 import atexit
+import contextlib
 import functools
 import os
 import pty
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 
-from wordcount import (LEVEL, PROGRAM, check, coreutils, equal, in_order,
-                       run_tests, sparse, without_override, words_of,
-                       wordcount, write)
+from wordcount import (LEVEL, PROGRAM, busy_workers, check, coreutils, equal,
+                       finish, in_order, run_tests, sparse, start, until,
+                       without_override, words_of, wordcount, write)
 
 MIB = 1024 * 1024
 MODEL = None  # where the tree is that others are copied from
@@ -116,6 +118,32 @@ def same_as_coreutils():
             check(errors[-1].startswith('chaos: '), errors)
             check(int(errors[-1].split()[1]) >= 3, errors)
             check(('exact' in errors[-1]) == ('--compare' in args), errors)
+
+
+def by_a_pool():
+    """The same answer by wordcount-pool, also while its workers are killed."""
+    program = PROGRAM + '-pool'
+    make_tree(b'tree')
+    output, errors = wordcount('tree', program=program)
+    equal(output, answer_for_tree())
+    check(errors[0].startswith(totals_of(b'tree', output)), errors)
+    sparse('tree/zeros', 512 * MIB)
+    process = start('tree', program=program)
+    for n in range(3):
+        busy = until(lambda: busy_workers(process) or process.poll() == 0,
+                     'nobody works')
+        if busy is not True:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(busy[n % len(busy)], signal.SIGKILL)
+    output, errors = finish(process)
+    check(process.returncode == 0, process.returncode, errors)
+    equal(output, answer_for_tree())
+    os.chmod('tree/cases', 0)
+    output, errors = wordcount('tree/cases', 'nowhere', 'tree/many/small7',
+                               program=program, status=1,
+                               preexec_fn=without_override)
+    equal(output, coreutils('tree/many/small7'))
+    check(len(errors) == 3, errors)
 
 
 def several_paths():
@@ -340,8 +368,8 @@ def scaling():
 
 
 if __name__ == '__main__':
-    run_tests([same_as_coreutils, several_paths, real_tree, default_path,
-               pieces_of_any_size, word_longer_than_pieces, top_words,
-               nothing_to_count, unreadable, missing_path, wrong_usage,
-               thousand_workers, fewer_workers, output_fails, on_a_terminal,
-               scaling])
+    run_tests([same_as_coreutils, by_a_pool, several_paths, real_tree,
+               default_path, pieces_of_any_size, word_longer_than_pieces,
+               top_words, nothing_to_count, unreadable, missing_path,
+               wrong_usage, thousand_workers, fewer_workers, output_fails,
+               on_a_terminal, scaling])

@@ -76,9 +76,9 @@ def equal(actual, expected, about=''):
     raise AssertionError(f'{about} {len(ours)} lines, expected {len(theirs)}')
 
 
-def wordcount(*args, status=0, **kwargs):
+def wordcount(*args, status=0, program=PROGRAM, **kwargs):
     """Runs the program; returns standard output and the lines of the other."""
-    done = subprocess.run([PROGRAM, *map(os.fspath, args)],
+    done = subprocess.run([program, *map(os.fspath, args)],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=DEADLINE, check=False, **kwargs)
     errors = done.stderr.decode(errors='replace')
@@ -87,9 +87,9 @@ def wordcount(*args, status=0, **kwargs):
     return done.stdout, errors.splitlines()
 
 
-def start(*args, **kwargs):
+def start(*args, program=PROGRAM, **kwargs):
     """Starts the program in a session of its own."""
-    return subprocess.Popen([PROGRAM, *map(os.fspath, args)],
+    return subprocess.Popen([program, *map(os.fspath, args)],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             start_new_session=True, **kwargs)
 
