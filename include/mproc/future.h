@@ -318,7 +318,7 @@ MPROC_API int mproc_future_exit_info(mproc_future *f,
  *   -EBUSY     it runs, and @flags is 0
  *   -EALREADY  it is done
  *   -EINVAL    there are other flags, or @f is NULL
- *   -EFAULT, -ESTALE  as mproc_future_get()
+ *   -EFAULT, -ESTALE, -EBADMSG  as mproc_future_get()
  * Context: does not block.
  * Crash: it is canceled or not; the worker of one that runs may then be killed a second
  *        later.

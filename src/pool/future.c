@@ -378,6 +378,20 @@ mproc_future_ready(mproc_future *f)
 	return r < 0 ? r : is_done(mpr_future_word_of(&u));
 }
 
+/* Whether what nobody has begun can neither be dropped nor is done: @word was scribbled,
+ * and will not be another one by itself. */
+static bool
+is_none(const struct mpr_future_use *u, uint64_t word)
+{
+	const uint64_t queued = mpr_future_word(u->id, MPR_FUTURE_QUEUED, 0);
+	struct mpr_map_use m;
+
+	return word && !is_done(word) &&
+	       (word ^ queued) & ~(MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED) &&
+	       (mpr_future_state(word) != MPR_FUTURE_QUEUED ||
+		!mpr_map_look_at(&u->pool, u->f, &m));
+}
+
 int
 mpr_future_cancel(const struct mpr_future_use *u, unsigned flags)
 {
@@ -400,8 +414,12 @@ mpr_future_cancel(const struct mpr_future_use *u, unsigned flags)
 		if (mpr_task_drop(&u->pool, self, f, u->id, MPR_FUTURE_CANCELED))
 			return 0;
 		word = mpr_future_word_of(u);
-		if (!mpr_future_is_begun(word))
+		if (!mpr_future_is_begun(word)) {
+			if (is_none(u, word))
+				return mpr_fail(-EBADMSG, "the memory of future "
+						"%p is corrupt", (void *)f);
 			continue;
+		}
 		if (!flags)
 			return mpr_fail(-EBUSY, "the task runs");
 		if (word & MPR_FUTURE_REVOKED)

@@ -126,6 +126,29 @@ no_result_is_above_zero(void **state)
 	mproc_future_close(f);
 }
 
+/* Of a word that is none of a task. */
+static void
+what_is_scribbled_is_not_canceled_for_ever(void **state)
+{
+	mproc_future *f = submit();
+	const uint64_t word = word_of(f);
+	const uint64_t words[] = {
+		word | MPR_FUTURE_CANCELED, word | 1,
+		mpr_future_with(word, (enum mpr_future_state)0, 0),
+		mpr_future_with(word, (enum mpr_future_state)7, 0),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		atomic_store(&f->cell.word, words[i]);
+		assert_int_equal(mproc_future_cancel(f, MPROC_CANCEL_RUNNING),
+				 -EBADMSG);
+	}
+	atomic_store(&f->cell.word, word);
+	assert_int_equal(mproc_future_cancel(f, 0), 0);
+	mproc_future_close(f);
+}
+
 static void
 what_is_dropped_is_not_run(void **state)
 {
@@ -475,6 +498,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		test(a_task_is_run_once),
 		test(no_result_is_above_zero),
+		test(what_is_scribbled_is_not_canceled_for_ever),
 		test(what_is_dropped_is_not_run),
 		test(what_runs_is_not_dropped),
 		test(what_is_revoked_is_done_once_its_worker_is_dead),
