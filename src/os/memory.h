@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How much memory this process may still get, and who was killed for it. The kernel does not refuse memory
- * that is beyond the limit of a control group, or beyond the machine: it gives
- * it and kills somebody. So we ask before we take much at once.
+ * How much memory this process may still get, and who was killed for want of it. The
+ * kernel does not refuse memory that is beyond the limit of a control group, or beyond
+ * the machine: it gives it and kills somebody. So we ask before we take much at once.
  *
  * The answer is a guess in favour of the asker: the kernel's caches count as
  * free, and others may take what is left before we do. It spares no process

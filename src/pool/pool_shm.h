@@ -324,8 +324,8 @@ struct mpr_pool_label {
 
 struct mpr_pool_label mpr_pool_label(const struct mpr_pool_use *u);
 
-/* The records that the pool was made with, and how many; NULL and 0 if there are none. An
- * inline pool has no others. */
+/* The records that the pool was made with, and how many; NULL and 0 if there are none.
+ * An inline pool has no others. */
 struct mpr_pool_worker *mpr_pool_workers(const struct mpr_pool_use *u, unsigned *ret_n);
 
 /* Record @w, or NULL if there is no room for so many. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether a process was killed for want of memory. The kernel does not say it of one: it
- * counts those whom it kills so (os/memory.h), before they notice. Who is told of a death
- * by SIGKILL looks whether that count has grown in the last seconds, and takes one off
- * for each. So who is killed otherwise while the kernel kills somebody else of the same
- * group may be taken for that one.
+ * Whether a process was killed for want of memory. The kernel does not say it of one:
+ * it counts those whom it kills so (os/memory.h), before they notice. Who is told of a
+ * death by SIGKILL looks whether that count has grown in the last seconds, and takes one
+ * off for each. So who is killed otherwise while the kernel kills somebody else of the
+ * same group may be taken for that one.
  */
 #ifndef MPR_POOL_SHORTAGE_H
 #define MPR_POOL_SHORTAGE_H
@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 struct mpr_shortage {
-	uint64_t explained; /* of those that were counted: too long ago, or whose they were */
+	/* Of those that were counted: it is too long ago, or known whose they are. */
+	uint64_t explained;
 	uint64_t counted; /* at the last mpr_shortage_look() */
 	int who; /* has counted then; 0: nobody */
 };
