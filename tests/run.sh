@@ -182,7 +182,7 @@ run_aside()
 	(
 		trap 'kill $testing' TERM
 		log=$2
-		at_once=$((usual - 1))
+		at_once=$((usual - 2))
 		export MPT_LEVEL=$mode
 		unset MPT_STEP
 		check "$1" --suite "$2"
