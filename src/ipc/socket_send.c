@@ -14,8 +14,8 @@
 
 #define PARTS 16 /* that one call of the kernel is given */
 
-/* Messages of up to so many bytes are copied behind their length, which takes less than
- * a list of parts takes the kernel. */
+/* Messages of up to so many bytes are copied behind their length, which takes less
+ * than a list of parts takes the kernel. */
 #define SHORT 1024
 
 struct message {
@@ -28,8 +28,8 @@ struct message {
 	unsigned char bytes[MPR_WIRE_LONG + SHORT];
 };
 
-/* Says how long it is, and copies it if it is short. What is in @m->parts is asked once:
- * they may lie where others write. */
+/* Says how long it is, and copies it if it is short. What is in @m->parts is asked
+ * once: they may lie where others write. */
 static int
 compose(struct message *m)
 {

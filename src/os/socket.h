@@ -32,8 +32,9 @@ struct mpr_socket_place {
 
 /*
  * Listens at @address. @passes_fds as for mpr_socket_connect(). A file gets the
- * permissions @mode whatever the umask, and nobody can connect before it has them. A file that is there is removed if it is a
- * socket of this user's on which nobody listens.
+ * permissions @mode whatever the umask, and nobody can connect before it has them. A
+ * file that is there is removed if it is a socket of this user's on which nobody
+ * listens.
  *
  * Returns the descriptor; -EINVAL, -ENAMETOOLONG if the address is none;
  * -EADDRINUSE; -EADDRNOTAVAIL; -EACCES, -ENOENT, -ENOTDIR, -EROFS, -ENOSPC for the
@@ -87,8 +88,8 @@ ssize_t mpr_socket_failed(ssize_t r);
 /* A send and a receive are inline: returning is dear just behind a call of the kernel,
  * which leaves the CPU without an idea of where to. */
 
-/* Returns how many of the @n bytes were sent, at least one, or -EAGAIN, -EPIPE, -ENOMEM.
- * @block: waits for a slice, or until a signal handler has run. */
+/* Returns how many of the @n bytes were sent, at least one, or -EAGAIN, -EPIPE,
+ * -ENOMEM. @block: waits for a slice, or until a signal handler has run. */
 static MPR_INLINE ssize_t
 mpr_socket_send_bytes(int fd, const void *bytes, size_t n, bool block)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calls of the kernel that move a message of a connection. They return what it does:
- * how many bytes, or a negative error. For os/socket_linux.c.
+ * The calls of the kernel that move a message of a connection. They return what it
+ * does: how many bytes, or a negative error. For os/ only.
  *
- * In the C library they are cancellation points. To forbid that around each of them takes
- * as long as all else that is done for a short message, so they go to the kernel
+ * In the C library they are cancellation points. To forbid that around each of them
+ * takes as long as all else that is done for a short message, so they go to the kernel
  * directly. ThreadSanitizer, which has to see who hears of what through a socket, sees
  * the C library's.
  */
