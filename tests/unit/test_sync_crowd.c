@@ -14,7 +14,7 @@
 #define CROWD 400
 #define FEW 2
 #define LOOKS 6
-#define LONG 500000000 /* ns */
+#define LONG INT64_C(3000000000) /* ns, more than the longest glance, less than a share */
 #define SMALL_CROWD 20
 #define GLANCES 100
 #define MS INT64_C(1000000)
