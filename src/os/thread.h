@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /*
  * Starts a thread that runs @fn(@arg) and that nobody waits for. It takes no
@@ -23,6 +24,28 @@ void mpr_thread_is_over(void);
 
 /* Whether no others are left. */
 bool mpr_thread_are_last(void);
+
+/*
+ * A thread of the program's, which somebody joins; it is the caller's memory until then.
+ */
+struct mpr_thread {
+	void (*fn)(void *arg);
+	/* Called at its end, also if @fn leaves by pthread_exit() or is cancelled; and
+	 * in a child that @fn has forked, if it returns there. */
+	void (*over)(void *arg);
+	void *arg;
+	pthread_t id;
+};
+
+/* Starts it. It takes no signals, as above, until @fn allows them. Returns 0, -EAGAIN or
+ * -ENOMEM. */
+int mpr_thread_run(struct mpr_thread *t);
+
+/* Waits for its end. No cancellation point. */
+void mpr_thread_join(const struct mpr_thread *t);
+
+/* Lets others go first. */
+void mpr_thread_yield(void);
 
 /* How ps and debuggers call the calling thread; up to 15 bytes. */
 void mpr_thread_show_name(const char *name);

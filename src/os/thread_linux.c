@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sched.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 
@@ -82,6 +83,46 @@ void
 mpr_thread_is_over(void)
 {
 	atomic_fetch_sub(own_threads(), 1);
+}
+
+static void *
+run(void *arg)
+{
+	const struct mpr_thread *t = arg;
+
+	pthread_cleanup_push(t->over, t->arg);
+	t->fn(t->arg);
+	pthread_cleanup_pop(1);
+	return NULL;
+}
+
+int
+mpr_thread_run(struct mpr_thread *t)
+{
+	sigset_t before;
+	int r;
+
+	if (mpr_fault(MPR_FAULT_THREAD))
+		return -errno;
+	mpr_thread_forbid_signals(&before);
+	r = pthread_create(&t->id, NULL, run, t);
+	mpr_thread_allow_signals(&before);
+	return -r;
+}
+
+void
+mpr_thread_join(const struct mpr_thread *t)
+{
+	int before = mpr_thread_forbid_cancel();
+
+	pthread_join(t->id, NULL);
+	mpr_thread_allow_cancel(before);
+}
+
+void
+mpr_thread_yield(void)
+{
+	sched_yield();
 }
 
 bool

@@ -71,6 +71,46 @@ one_of_our_own_takes_no_signals_but_those_of_its_crashes(void **state)
 	assert_false(sigismember(&blocked, SIGABRT));
 }
 
+/* Ends as its argument says. */
+static void
+end_somehow(void *arg)
+{
+	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+	if (*(int *)arg == 1)
+		pthread_exit(NULL);
+	if (*(int *)arg == 2) {
+		pthread_cancel(pthread_self());
+		pthread_testcancel();
+	}
+	begun = 100;
+}
+
+static void
+note_end(void *arg)
+{
+	begun += 10 + *(int *)arg;
+}
+
+static void
+one_that_is_joined_is_over_however_it_ends(void **state)
+{
+	(void)state;
+	for (int how = 0; how <= 2; how++) {
+		struct mpr_thread t = { .fn = end_somehow, .over = note_end,
+					.arg = &how };
+
+		begun = 0;
+		assert_int_equal(mpr_thread_run(&t), 0);
+		mpr_thread_join(&t);
+		assert_int_equal(begun, (how ? 0 : 100) + 10 + how);
+		assert_true(sigismember(&blocked, SIGINT));
+		assert_false(sigismember(&blocked, SIGSEGV));
+		mpr_fault_set("thread:1");
+		assert_int_equal(mpr_thread_run(&t), -EAGAIN);
+		mpr_fault_set(NULL);
+	}
+}
+
 static void
 one_that_cannot_be_had_is_an_error(void **state)
 {
@@ -92,6 +132,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(one_of_our_own_takes_no_signals_but_those_of_its_crashes),
+		mpt_test(one_that_is_joined_is_over_however_it_ends),
 		mpt_test(one_that_cannot_be_had_is_an_error),
 		mpt_test(the_hook_runs_once_when_its_thread_ends),
 	};
