@@ -33,8 +33,8 @@
  * Keeper and workers ignore the signals of the keyboard: Ctrl-C is the creator's to
  * answer.
  *
- * For debuggers and coverage there are inline pools, which have neither: see enum
- * mproc_pool_backend.
+ * Workers may also be threads; and for debuggers and coverage there are inline pools,
+ * which have none: see enum mproc_pool_backend.
  *
  * All functions are thread-safe, and none is for signal handlers. None is a
  * cancellation point.
@@ -142,9 +142,39 @@ enum mproc_pool_phase {
 /**
  * enum mproc_pool_backend - where a pool's tasks are run
  * @MPROC_POOL_PROCESSES: in worker processes
- * @MPROC_POOL_THREADS:   not there yet: mproc_pool_create() says -EOPNOTSUPP
+ * @MPROC_POOL_THREADS:   in threads of the process that made the pool
  * @MPROC_POOL_INLINE:    in the thread that submits them, which is for debuggers and
  *                        coverage
+ *
+ * Threads share their memory with the creator and with each other: what a task gets by a
+ * pointer, or finds in a global variable, is what the creator has there now. They are for
+ * tasks that compute with such data, or wait for something, and that do not crash. Any
+ * process of the family submits to them all the same. It is like a pool of processes but
+ * for this:
+ *
+ *   The keeper is a thread, too. It and the workers take part in the family like other
+ *     threads, and begin with pthread_create()'s defaults. Workers have the signal mask
+ *     that the creating thread had; the keeper takes no signals. Their names are cut off
+ *     after 15 bytes.
+ *   A thread cannot be killed. A task that is canceled by MPROC_CANCEL_RUNNING, has taken
+ *     longer than .task_timeout, or whose pool is terminated, is done at once for who
+ *     waits for it, as elsewhere; but it runs to its end, and its worker does nothing
+ *     else until then. Its input stays until then, its result is dropped. A map ends by
+ *     that when each of the items is done that were begun, and fails with those; so
+ *     mproc_pool_map() returns later than its timeout by as long as these take, and an
+ *     item's own -ETIMEDOUT is told then.
+ *   So mproc_pool_join() waits for tasks that run, after mproc_pool_terminate(), too.
+ *     mproc_pool_free() waits for two seconds; then the pool stays, and the log says so.
+ *   A task that ends its thread, by pthread_exit() or as it was cancelled, fails with
+ *     -EOWNERDEAD, or is run again (.retries), and another thread takes its place;
+ *     mproc_future_exit_info() has nothing of it. exit() and crashes end the program.
+ *   The creator is killed: who waits is told as of a pool of processes. What ran then
+ *     fails with -EOWNERDEAD, the rest with -ESHUTDOWN.
+ *   A task may close or terminate its pool; mproc_pool_join() there is -EDEADLK, and
+ *     mproc_pool_free() does nothing. At the end of the process, pools are terminated,
+ *     and tasks that do not end within two seconds end with it.
+ *   A forked child has none of the threads, also if a task has forked it: if that
+ *     returns there, it is the end of the child's only thread.
  *
  * An inline pool has no keeper and no workers. mproc_pool_submit(), mproc_pool_map(),
  * mproc_pool_map_async() and whatever calls them run the task, or all items in their
@@ -184,7 +214,7 @@ enum mproc_pool_backend {
  * @retries:      how often a task, or an item of a map, is run again whose worker has
  *                died with it, up to 1000000; 0: not at all
  * @task_timeout: how long a task, or an item of a map, may run; then its worker is
- *                killed, and the future says -ETIMEDOUT. A task that a waiting one runs
+ *                killed (but see MPROC_POOL_THREADS), and the future says -ETIMEDOUT. A task that a waiting one runs
  *                itself counts as part of that one. MPROC_NOWAIT and MPROC_FOREVER: as long as it likes
  * @name:         for people; copied, up to 63 bytes. Workers are called "name-0",
  *                "name-1", ...; NULL: "worker-0", ...
@@ -239,13 +269,12 @@ struct mproc_pool_opts {
  *   -ECHILD  this process is the child of a fork(2) that a signal handler has made in
  *            the middle of the call, in which it goes on, as its parent's does; or one
  *            that the initializer of an inline pool has made
- *   -EOPNOTSUPP  .backend is MPROC_POOL_THREADS
- *   -EAGAIN  no more processes, or 1024 threads of the family use libmproc already; or
+ *   -EAGAIN  no more processes or threads, or 1024 threads of the family use libmproc already; or
  *            the keeper was killed at once
  *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE, -ENOLCK, -ESHUTDOWN  as for
  *            mproc_queue_create() and mproc_process_start()
- * Context: forks, as mproc_process_start() by MPROC_FORK does, and waits for the
- *          child's first steps.
+ * Context: forks, as mproc_process_start() by MPROC_FORK does, or starts a thread, and
+ *          waits for its first steps.
  * Crash: killed inside, keeper and workers end, and the pool is free again; but a
  *        queue may stay that nobody uses, for as long as the arena does.
  */
@@ -562,7 +591,8 @@ MPROC_API int mproc_pool_close(mproc_pool *pool);
  * mproc_pool_terminate() - end a pool at once
  * @pool: pool
  *
- * Workers are killed, by SIGKILL. Tasks that are not done fail with -ESHUTDOWN.
+ * Workers are killed, by SIGKILL; not threads, of which each ends with the task that it
+ * has. Tasks that are not done fail with -ESHUTDOWN.
  *
  * Return: as mproc_pool_close().
  * Context: does not block.
@@ -606,7 +636,7 @@ MPROC_API int mproc_pool_resize(mproc_pool *pool, int workers);
  *   -ETIMEDOUT  it still has not
  *   -EINTR      mproc_interrupt() was called
  *   -ECHILD     the calling process is not its creator
- *   -EDEADLK    this is a task of the pool, which is inline
+ *   -EDEADLK    this is a task of the pool, which is inline or one of threads
  *   -EFAULT, -ESTALE  as mproc_pool_submit()
  *   -EAGAIN, -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -ENOLCK  the keeper is dead, and
  *               there cannot be another
@@ -625,8 +655,8 @@ mproc_pool_join(mproc_pool *pool, mproc_timeout timeout);
  *
  * Context: blocks for as long as SIGKILL takes. If somebody has stopped the keeper, for
  *          two seconds: it is killed then, and another one does the rest. A pool that
- *          does not end all the same, as a worker has taken another user's identity,
- *          stays, and the log says so.
+ *          does not end all the same, as a worker has taken another user's identity, or
+ *          a thread does not come to the end of its task, stays, and the log says so.
  * Crash: the pool ends with its creator.
  */
 MPROC_API void mproc_pool_free(mproc_pool *pool);
@@ -645,7 +675,7 @@ MPROC_API void mproc_pool_free(mproc_pool *pool);
  * @given_up:    tasks, and items of maps, that have failed as more workers have died
  *               with them than .retries allows, and are not run any more
  * @keepers:     how many keepers there were
- * @keeper:      process id of the keeper, or 0
+ * @keeper:      process id of the keeper, or 0; of threads it is the creator's
  * @initializer: what the initializer has returned that made the pool fail, or 0
  * @name:        its name
  */

@@ -76,7 +76,7 @@ what_is(const struct mpr_future_use *u)
 
 	if (!word || word & MPR_FUTURE_ABANDONED)
 		return IS_CLOSED;
-	return mpr_future_state(word) == MPR_FUTURE_DONE ? IS_DONE : IS_OPEN;
+	return mpr_future_is_done(word) ? IS_DONE : IS_OPEN;
 }
 
 /* Takes out one that is due, of @looks at most. *@ret_care is one that is to be taken

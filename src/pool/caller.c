@@ -71,26 +71,6 @@ is_copy(const struct mpr_caller *c)
 	return c->worker.generation != mpr_generation();
 }
 
-/* It was revoked, and this is no process that is killed for it; or a child has begun it
- * that a signal handler has forked. Returns whether a part of it is to be begun. */
-static bool
-complete(struct mpr_caller *c, struct mproc_future *f, uint64_t id)
-{
-	const struct mpr_pool_use *u = &c->worker.use;
-	struct mpr_self *self = mpr_self_in(u->arena);
-	uint64_t word = atomic_load(&f->cell.word);
-
-	if (!self || (word ^ id) & MPR_FUTURE_ID ||
-	    mpr_future_state(word) == MPR_FUTURE_DONE ||
-	    mpr_future_state(word) == MPR_FUTURE_FREED)
-		return false;
-	mpr_task_bury(u, self, f, c->worker.number, NULL);
-	word = atomic_load(&f->cell.word);
-	return !((word ^ id) & MPR_FUTURE_ID) &&
-	       mpr_future_state(word) == MPR_FUTURE_SHARED &&
-	       mpr_task_waits(u, f, word);
-}
-
 void
 mpr_caller_run(struct mpr_caller *c, struct mproc_future *f, uint64_t word)
 {
@@ -98,7 +78,8 @@ mpr_caller_run(struct mpr_caller *c, struct mproc_future *f, uint64_t word)
 
 	do
 		mpr_task_run(&c->worker, at, word);
-	while (!is_copy(c) && complete(c, f, word));
+	/* Revoked or not: a child may have begun it that a signal handler has forked. */
+	while (!is_copy(c) && mpr_task_come_back(&c->worker, f, word));
 }
 
 void
@@ -127,5 +108,5 @@ mpr_caller_is_in(const struct mpr_pool_use *u)
 	struct mpr_self *self = mpr_self_in(u->arena);
 	unsigned w;
 
-	return mpr_pool_is_inline(u) && self && find(u, mpr_holder(self), &w);
+	return self && find(u, mpr_holder(self), &w);
 }

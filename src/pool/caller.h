@@ -26,7 +26,7 @@ void mpr_caller_run(struct mpr_caller *c, struct mproc_future *f, uint64_t word)
 /* Gives the record back. */
 void mpr_caller_leave(struct mpr_caller *c);
 
-/* Whether the calling thread is in a task of the pool. */
+/* Whether the calling thread is in a task of the pool, whichever backend that has. */
 bool mpr_caller_is_in(const struct mpr_pool_use *u);
 
 #endif

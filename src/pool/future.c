@@ -58,10 +58,13 @@ mpr_future_word_of(const struct mpr_future_use *u)
 		       0 : word;
 }
 
+/* It was done, and what was read of it is its. */
 static bool
-is_done(uint64_t word)
+is_done_still(const struct mpr_future_use *u)
 {
-	return mpr_future_state(word) == MPR_FUTURE_DONE;
+	/* Nothing that was read comes after it. */
+	atomic_thread_fence(memory_order_acquire);
+	return mpr_future_is_done(mpr_future_word_of(u));
 }
 
 struct attempt {
@@ -93,7 +96,7 @@ look(struct mpr_await *await, bool waits)
 	for (;;) {
 		if (!word)
 			return -ESTALE;
-		if (is_done(word))
+		if (mpr_future_is_done(word))
 			return 0;
 		if (is_worker && mpr_task_waits(&t->use->pool, f, word))
 			return LOOK_AFTER;
@@ -168,7 +171,7 @@ mpr_future_wait(const struct mpr_future_use *u, mproc_timeout timeout)
 	uint64_t word = mpr_future_word_of(u);
 	int r;
 
-	if (is_done(word))
+	if (mpr_future_is_done(word))
 		return 0;
 	if (!word)
 		return stale(u->f);
@@ -205,7 +208,7 @@ look_for_news(const struct mpr_news *seen, bool waits)
 		return MPR_NEWS_READY;
 	for (;;) {
 		word = mpr_future_word_of(&u);
-		if (!word || is_done(word))
+		if (!word || mpr_future_is_done(word))
 			return MPR_NEWS_READY;
 		if (seen->word & BY_WORKER) {
 			if (mpr_task_waits(&u.pool, u.f, word))
@@ -239,7 +242,9 @@ mpr_future_note(mproc_future *f, struct mpr_news *ret_seen)
 	int r = mpr_future_look_up(f, &u);
 
 	if (r == 0)
-		*ret_seen = news_of(&u, mpr_worker_is_of(mpr_worker_process(),
+		*ret_seen = news_of(&u, mpr_worker_is_of(mpr_worker_self(),
+							 &u.pool) ||
+					mpr_worker_is_of(mpr_worker_process(),
 							 &u.pool));
 	return r;
 }
@@ -256,7 +261,7 @@ mpr_future_see(mproc_future *f, bool is_enough, struct mpr_news *ret_seen)
 	struct mpr_future_use u;
 	int r = mpr_future_look_up(f, &u);
 
-	if (r == 0 && is_done(mpr_future_word_of(&u)))
+	if (r == 0 && mpr_future_is_done(mpr_future_word_of(&u)))
 		return 1;
 	if (r == 0 && !(is_enough && worker_of(&u)))
 		r = look_after(&u);
@@ -306,7 +311,7 @@ mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
 	struct mpr_map_use m;
 	int r;
 
-	if (!is_done(word))
+	if (!mpr_future_is_done(word))
 		return word ? -EAGAIN : stale(f);
 	if (mpr_map_look_at(&u->pool, f, &m))
 		return mpr_map_read(u, &m, word, out, size, ret_len);
@@ -327,9 +332,7 @@ mpr_future_read(const struct mpr_future_use *u, void *out, size_t size,
 				"room for %zu", (size_t)len, size);
 	if (len)
 		memcpy(out, from, len);
-	/* Nothing above comes after it. */
-	atomic_thread_fence(memory_order_acquire);
-	return mpr_future_word_of(u) == word ? r : stale(f);
+	return is_done_still(u) ? r : stale(f);
 }
 
 /* Callbacks come before the text of an error of the caller's. */
@@ -375,7 +378,7 @@ mproc_future_ready(mproc_future *f)
 	struct mpr_future_use u;
 	int r = mpr_future_look_up(f, &u);
 
-	return r < 0 ? r : is_done(mpr_future_word_of(&u));
+	return r < 0 ? r : mpr_future_is_done(mpr_future_word_of(&u));
 }
 
 /* Whether what nobody has begun can neither be dropped nor is done: @word was scribbled,
@@ -386,7 +389,7 @@ is_none(const struct mpr_future_use *u, uint64_t word)
 	const uint64_t queued = mpr_future_word(u->id, MPR_FUTURE_QUEUED, 0);
 	struct mpr_map_use m;
 
-	return word && !is_done(word) &&
+	return word && !mpr_future_is_done(word) &&
 	       (word ^ queued) & ~(MPR_FUTURE_WAITED | MPR_FUTURE_ABANDONED) &&
 	       (mpr_future_state(word) != MPR_FUTURE_QUEUED ||
 		!mpr_map_look_at(&u->pool, u->f, &m));
@@ -409,7 +412,7 @@ mpr_future_cancel(const struct mpr_future_use *u, unsigned flags)
 
 		if (!word)
 			return stale(f);
-		if (is_done(word))
+		if (mpr_future_is_done(word))
 			return mpr_fail(-EALREADY, "the task is done");
 		if (mpr_task_drop(&u->pool, self, f, u->id, MPR_FUTURE_CANCELED))
 			return 0;
@@ -428,7 +431,8 @@ mpr_future_cancel(const struct mpr_future_use *u, unsigned flags)
 		/* Before the task is revoked: if that succeeds, it is this one
 		 * that has it, or one that has died meanwhile. */
 		holder = record ? atomic_load(&record->word) : 0;
-		if (!mpr_task_revoke(f, u->id, MPR_FUTURE_CANCELED))
+		if (!mpr_task_give_up(&u->pool, self, f, u->id,
+				      MPR_FUTURE_CANCELED))
 			continue;
 		if (mpr_map_look_at(&u->pool, f, &m)) {
 			mpr_map_doom(&m, u->id);
@@ -475,7 +479,7 @@ look_up_done(mproc_future *f, struct mpr_future_use *ret_u, uint64_t *ret_word)
 	*ret_word = mpr_future_word_of(ret_u);
 	if (!*ret_word)
 		return stale(f);
-	return is_done(*ret_word) ? 0 : mpr_fail(-EAGAIN, "the task is not done");
+	return mpr_future_is_done(*ret_word) ? 0 : mpr_fail(-EAGAIN, "the task is not done");
 }
 
 int
@@ -518,8 +522,7 @@ mproc_future_error(mproc_future *f, struct mproc_task_error *ret_error)
 		copy_text(ret_error->text, sizeof(ret_error->text), text,
 			  len < room ? len : room);
 	}
-	atomic_thread_fence(memory_order_acquire);
-	return mpr_future_word_of(&u) == word ? 0 : stale(f);
+	return is_done_still(&u) ? 0 : stale(f);
 }
 
 int

@@ -156,8 +156,7 @@ fill(mproc_iter *it)
 static bool
 is_done(const struct place *place)
 {
-	return mpr_future_state(mpr_future_word_of(&place->use)) ==
-	       MPR_FUTURE_DONE;
+	return mpr_future_is_done(mpr_future_word_of(&place->use));
 }
 
 /* Waits for the next result; returns its place, or a negative error. */

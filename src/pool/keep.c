@@ -60,7 +60,7 @@ mpr_keep_revoke_all(const struct mpr_pool_use *u, struct mpr_self *self)
 		uint64_t word = atomic_load(&f->cell.word);
 
 		mpr_task_drop(u, self, f, word, MPR_FUTURE_SHUT);
-		mpr_task_revoke(f, word, MPR_FUTURE_SHUT);
+		mpr_task_give_up(u, self, f, word, MPR_FUTURE_SHUT);
 		if (mpr_map_look_at(u, f, &m))
 			mpr_map_settle(&m, self, word);
 	}

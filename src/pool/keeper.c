@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The keeper: a process with one thread that forks a pool's workers, replaces those
- * that end, completes or requeues what they had, and kills who is overdue. It runs
- * nothing of the user's, and sleeps as all do (sync/park.h), so that anybody can wake
- * it; SIGCHLD does, too.
+ * The keeper: a process with one thread that forks a pool's workers, or a thread beside
+ * them (backend.h). It replaces those that end, completes or requeues what they had, and
+ * kills who is overdue. It runs nothing of the user's, and sleeps as all do
+ * (sync/park.h), so that anybody can wake it; SIGCHLD does, too.
  *
  * Its word in the root says that there is no other, by proof of death of the one
  * before. So what it alone changes needs no more than that what it does can be done
@@ -21,6 +21,7 @@
 #include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/task.h"
+#include "pool/backend.h"
 #include "pool/entries.h"
 #include "pool/keep.h"
 #include "pool/keeping.h"
@@ -29,8 +30,6 @@
 #include "pool/pool.h"
 #include "pool/shortage.h"
 #include "pool/task.h"
-#include "pool/worker.h"
-#include "process/handle.h"
 #include "sync/park.h"
 
 #define MS INT64_C(1000000)
@@ -41,7 +40,7 @@
 
 /* A worker, in the keeper's own memory: what it kills is by this. */
 struct hand {
-	mproc_process *process; /* or NULL: there is none */
+	void *worker; /* or NULL: there is none */
 	uint64_t foreign; /* the word of one of a keeper before, which lives; or 0 */
 	bool rests; /* there is none, as there was nothing to do */
 	bool killed; /* by us */
@@ -59,7 +58,9 @@ struct keeper {
 	struct hand *hands; /* for all that there may be */
 	unsigned n; /* of them that were of use */
 	unsigned surplus; /* workers that were told that they are too many */
-	struct mpr_child_ears ears;
+	const struct mpr_backend *backend;
+	struct mpr_child_ears ears; /* of a process */
+	const sigset_t *signals; /* of workers that are threads */
 	bool announce; /* what is QUEUED, again */
 	bool shut; /* the queue */
 	int64_t swept; /* when */
@@ -142,8 +143,7 @@ reap(struct keeper *k)
 	for (unsigned w = 0; w < k->n; w++) {
 		struct hand *h = &k->hands[w];
 
-		if (h->process && mpr_process_has_ended(h->process)) {
-			end = h->process->exit;
+		if (h->worker && k->backend->has_ended(h->worker, &end)) {
 			end.out_of_memory =
 				end.signal == SIGKILL && !h->killed &&
 				mpr_shortage_explains(&k->shortage);
@@ -151,9 +151,9 @@ reap(struct keeper *k)
 				atomic_fetch_add(&k->use.root->deaths, 1);
 			note_end(k, h, w);
 			if (!has_left(k, w, &end))
-				bury(k, w, &end);
-			mproc_process_close(h->process);
-			h->process = NULL;
+				bury(k, w, k->backend->has_exits ? &end : NULL);
+			k->backend->close(h->worker);
+			h->worker = NULL;
 		} else if (h->foreign && mpr_keep_is_gone(k->use.arena, h->foreign)) {
 			bury(k, w, NULL);
 			h->foreign = 0;
@@ -172,14 +172,9 @@ start_worker(struct keeper *k, unsigned w)
 		.ticket = (mpr_arena_epoch(k->use.arena) + 1) << 32,
 		.keeper = k->word,
 		.ears = &k->ears,
+		.signals = k->signals,
 	};
 	char name[MPR_NAME_MAX];
-	struct mproc_process_opts o = {
-		.struct_size = sizeof(o),
-		.name = name,
-		.method = MPROC_FORK,
-	};
-	struct mpr_call call = mpr_call_entry(mpr_worker_run, &working, 0);
 	struct hand *h = &k->hands[w];
 
 	if (!record)
@@ -191,15 +186,13 @@ start_worker(struct keeper *k, unsigned w)
 	h->killed = false;
 	h->started = mproc_now();
 	h->done = atomic_load(&record->done);
-	if (mpr_process_hold_service(&h->process, &call, &o) < 0) {
-		h->process = NULL;
+	if (k->backend->begin(&working, name, &h->worker) < 0) {
+		h->worker = NULL;
 		if (is_copy(k))
 			return;
 		atomic_store(&record->word, 0);
 		k->start_at = mproc_now() + PAUSE_FIRST;
-		return;
 	}
-	mpr_process_let_go(h->process);
 }
 
 /* Whether worker @w is about to begin. */
@@ -209,7 +202,7 @@ is_coming(const struct keeper *k, unsigned w)
 	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
 	uint64_t word = record ? atomic_load(&record->word) : 0;
 
-	return k->hands[w].process && word > MPR_POOL_RESTS &&
+	return k->hands[w].worker && word > MPR_POOL_RESTS &&
 	       !(word & MPR_HELD);
 }
 
@@ -248,7 +241,7 @@ count_workers(const struct keeper *k)
 	unsigned n = 0;
 
 	for (unsigned w = 0; w < k->n; w++)
-		n += k->hands[w].process || k->hands[w].foreign;
+		n += k->hands[w].worker || k->hands[w].foreign;
 	return n;
 }
 
@@ -283,7 +276,7 @@ count_leaving(const struct keeper *k)
 
 	for (unsigned w = 0; w < k->n; w++) {
 		record = mpr_pool_worker_at(&k->use, w);
-		n += k->hands[w].process && record &&
+		n += k->hands[w].worker && record &&
 		     atomic_load(&record->word) <= MPR_POOL_RESTS;
 	}
 	return n;
@@ -323,7 +316,7 @@ start_workers(struct keeper *k)
 	for (unsigned w = 0; w < k->n && have < wanted && !is_copy(k); w++) {
 		struct hand *h = &k->hands[w];
 
-		if (h->process || h->foreign || h->rests ||
+		if (h->worker || h->foreign || h->rests ||
 		    mproc_now() < k->start_at)
 			continue;
 		start_worker(k, w);
@@ -332,12 +325,14 @@ start_workers(struct keeper *k)
 }
 
 static void
-kill_worker(struct hand *h)
+kill_worker(struct keeper *k, unsigned w)
 {
-	if (!h->process)
+	struct hand *h = &k->hands[w];
+
+	if (!h->worker || !k->backend->kill)
 		return;
 	h->killed = true;
-	(void)mproc_process_kill(h->process);
+	k->backend->kill(h->worker);
 }
 
 /* When a task's time is over; @started is what stands there. */
@@ -366,7 +361,7 @@ kill_overdue(struct keeper *k)
 			continue;
 		holder = atomic_load(&record->word);
 		if (holder && atomic_load(&record->doomed) == holder)
-			kill_worker(&k->hands[w]);
+			kill_worker(k, w);
 		if (!limit)
 			continue;
 		f = mpr_entries_at(k->use.arena, atomic_load(&record->lease));
@@ -375,7 +370,7 @@ kill_overdue(struct keeper *k)
 		if (mpr_map_look_at(&k->use, f, &m)) {
 			until = next;
 			if (mpr_map_is_overdue(&m, w, limit, now, &until))
-				kill_worker(&k->hands[w]);
+				kill_worker(k, w);
 			next = until < next ? until : next;
 			continue;
 		}
@@ -387,8 +382,9 @@ kill_overdue(struct keeper *k)
 		if (until > now) {
 			next = until < next ? until : next;
 		} else if (word & MPR_FUTURE_REVOKED ||
-			   mpr_task_revoke(f, word, MPR_FUTURE_OVERDUE)) {
-			kill_worker(&k->hands[w]);
+			   mpr_task_give_up(&k->use, k->self, f, word,
+					    MPR_FUTURE_OVERDUE)) {
+			kill_worker(k, w);
 		}
 	}
 	return next;
@@ -407,7 +403,7 @@ kill_number(void *keeper, unsigned w)
 	struct keeper *k = keeper;
 
 	if (w < k->n)
-		kill_worker(&k->hands[w]);
+		kill_worker(k, w);
 }
 
 /* Who has it, or shares of it. It is of these workers as long as the numbers are. */
@@ -532,7 +528,7 @@ revoke_all(struct keeper *k)
 {
 	mpr_keep_revoke_all(&k->use, k->self);
 	for (unsigned w = 0; w < k->n; w++)
-		kill_worker(&k->hands[w]);
+		kill_worker(k, w);
 }
 
 /* Returns whether the pool has ended, or this is a copy. */
@@ -640,14 +636,49 @@ take_over(struct keeper *k)
 	return true;
 }
 
+/* What it knows of its pool, before it keeps that. Returns 0 or a negative error. */
+static int
+look_at_pool(struct keeper *k)
+{
+	int r;
+
+	k->task_timeout = atomic_load(&k->use.root->task_timeout);
+	k->queue = mpr_pool_queue(&k->use);
+	if (k->task_timeout < 0 || !k->queue)
+		return -EBADMSG;
+	r = mpr_self(k->use.arena, &k->self);
+	if (r < 0)
+		return r;
+	k->word = mpr_holder(k->self);
+	k->hands = mpr_zalloc(MPR_POOL_WORKERS_MAX * sizeof(*k->hands));
+	return k->hands ? 0 : -ENOMEM;
+}
+
+/* From the starter's word to ours: the point from which on the pool is ours. Then until it
+ * has ended. Returns false if it was not, or is not any more. */
+static bool
+take_and_keep(struct keeper *k, const struct mpr_keeping *keeping)
+{
+	uint64_t starter = keeping->starter;
+
+	if (!atomic_compare_exchange_strong(&k->use.root->keeper, &starter,
+					    k->word))
+		return false;
+	mpr_unpark(k->use.arena, keeping->starter_slot);
+	if (!take_over(k))
+		return false;
+	keep(k);
+	return true;
+}
+
 int
 mpr_keeper_run(void *arg)
 {
 	const struct mpr_keeping *keeping = arg;
-	uint64_t starter = keeping->starter;
 	struct mpr_keyboard keyboard;
 	struct keeper k = { .use = keeping->use,
-			    .generation = mpr_generation() };
+			    .generation = mpr_generation(),
+			    .backend = &mpr_backend_processes };
 
 	/* First: the program's handlers of signals do not run from here on. One that
 	 * has run may have forked. */
@@ -655,24 +686,12 @@ mpr_keeper_run(void *arg)
 	mpr_child_listen(on_signal, &k.ears);
 	if (is_copy(&k))
 		return 0;
-	k.task_timeout = atomic_load(&k.use.root->task_timeout);
-	if (k.task_timeout < 0 || mpr_self(k.use.arena, &k.self) < 0)
-		return 1;
-	k.queue = mpr_pool_queue(&k.use);
-	k.hands = mpr_zalloc(MPR_POOL_WORKERS_MAX * sizeof(*k.hands));
-	if (!k.queue || !k.hands)
+	if (look_at_pool(&k) < 0)
 		return 1;
 	woken_slot = k.self->slot;
 	atomic_signal_fence(memory_order_release);
 	woken_arena = k.use.arena;
-	k.word = mpr_holder(k.self);
-	/* The point from which on the pool is ours. */
-	if (!atomic_compare_exchange_strong(&k.use.root->keeper, &starter,
-					    k.word))
-		return 0;
-	mpr_unpark(k.use.arena, keeping->starter_slot);
-	if (take_over(&k)) {
-		keep(&k);
+	if (take_and_keep(&k, keeping)) {
 		if (is_copy(&k))
 			return 0;
 		/* Its creator may have freed it, and another one made another there. */
@@ -682,4 +701,19 @@ mpr_keeper_run(void *arg)
 	}
 	free(k.hands);
 	return 0;
+}
+
+int
+mpr_keeper_run_here(const struct mpr_keeping *keeping, const sigset_t *signals)
+{
+	struct keeper k = { .use = keeping->use,
+			    .generation = mpr_generation(),
+			    .backend = &mpr_backend_threads,
+			    .signals = signals };
+	int r = look_at_pool(&k);
+
+	if (r == 0)
+		(void)take_and_keep(&k, keeping);
+	free(k.hands);
+	return r;
 }

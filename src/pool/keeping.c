@@ -10,6 +10,7 @@
 #include "os/interrupt.h"
 #include "os/task.h"
 #include "os/thread.h"
+#include "pool/backend.h"
 #include "pool/keep.h"
 #include "pool/keeper_word.h"
 #include "pool/keeping.h"
@@ -18,73 +19,120 @@
 #include "sync/park.h"
 
 #define LOOK_EVERY INT64_C(1000000) /* ns */
+#define PATIENCE INT64_C(2000000000) /* ns, with one keeper */
 
-/* Keepers that this process has started. A forked child's are its parent's. */
+/* Keepers that this process has started: one of the two. A forked child's are its
+ * parent's. */
 struct started {
 	struct started *next;
 	uint64_t generation; /* of the process */
 	mproc_pool *pool;
 	mproc_process *process;
+	struct mpr_keeper_thread *thread;
 };
 
 static struct started *all_started;
 
 /* Takes out one for the pool; the process lock is held. */
-static mproc_process *
+static struct started
 take_out(const struct mpr_pool_use *u)
 {
-	struct started **link = &all_started, *s;
-	mproc_process *process;
+	struct started **link = &all_started, *s, found = { .next = NULL };
 
 	for (; (s = *link); link = &s->next) {
 		if (s->pool != u->pool || s->generation != mpr_generation())
 			continue;
 		/* One of an earlier pool has ended with it. */
-		process = s->process;
+		found = *s;
 		*link = s->next;
 		free(s);
-		return process;
+		break;
 	}
-	return NULL;
+	return found;
 }
 
-mproc_process *
-mpr_keeping_take(const struct mpr_pool_use *u)
+static struct started
+take(const struct mpr_pool_use *u)
 {
-	mproc_process *process;
+	struct started s;
 
 	mpr_process_lock();
-	process = take_out(u);
+	s = take_out(u);
 	mpr_process_unlock();
-	return process;
+	return s;
 }
 
-/* The pool's creator will want to see the end of its keeper. In another process it is
- * reaped some time after that, as any whose handle is closed. */
-void
-mpr_keeping_keep(const struct mpr_pool_use *u, mproc_process *process)
+/* In the list, in the place of one that was there before. */
+static void
+enter(const struct mpr_pool_use *u, struct started *s)
 {
-	struct started *s = NULL;
-	mproc_process *old;
+	struct started old;
 
-	if (atomic_load(&u->root->creator) == (uint32_t)mpr_task_pid())
-		s = mpr_malloc(sizeof(*s));
-	if (!s) {
-		mproc_process_close(process);
-		return;
-	}
-	*s = (struct started){ .generation = mpr_generation(),
-			       .pool = u->pool, .process = process };
+	s->generation = mpr_generation();
+	s->pool = u->pool;
 	mpr_process_lock();
 	old = take_out(u);
 	s->next = all_started;
 	all_started = s;
 	mpr_process_unlock();
-	mproc_process_close(old);
+	mproc_process_close(old.process);
 }
 
-/* An inline pool that has no keeper at this moment: whether one would have something to
- * do. Somebody has died in a task; or the last one has come out of one. */
+bool
+mpr_keeping_kill(const struct mpr_pool_use *u)
+{
+	struct started s = { .process = NULL };
+
+	if (mpr_pool_is_processes(u))
+		s = take(u);
+	if (!s.process)
+		return false;
+	(void)mproc_process_kill(s.process);
+	(void)mpr_process_wait(s.process, mproc_now() + PATIENCE, false);
+	mproc_process_close(s.process);
+	return true;
+}
+
+/* The pool's creator will want to see the end of its keeper. In another process it is
+ * reaped some time after that, as any whose handle is closed. */
+static void
+keep_handle(const struct mpr_pool_use *u, mproc_process *process)
+{
+	struct started *s = NULL;
+
+	if (atomic_load(&u->root->creator) == (uint32_t)mpr_task_pid())
+		s = mpr_zalloc(sizeof(*s));
+	if (!s) {
+		mproc_process_close(process);
+		return;
+	}
+	s->process = process;
+	enter(u, s);
+}
+
+void
+mpr_keeping_reap(const struct mpr_pool_use *u, int64_t deadline)
+{
+	int64_t end = mproc_now() + PATIENCE;
+	struct started s = take(u);
+
+	/* Nobody stops a thread alone. */
+	if (s.thread)
+		mpr_keeper_thread_join(s.thread);
+	if (!s.process)
+		return;
+	if (mpr_process_wait(s.process, deadline < end ? deadline : end, false) < 0) {
+		if (deadline < end) {
+			keep_handle(u, s.process);
+			return;
+		}
+		(void)mproc_process_kill(s.process);
+	}
+	mproc_process_close(s.process);
+}
+
+/* A pool that has no keeper at this moment, and not that of a process: whether one would
+ * have something to do. Somebody has died in a task; or the last one has come out of one. */
 static bool
 needs_keeper(const struct mpr_pool_use *u)
 {
@@ -114,7 +162,7 @@ mpr_keeping_is_on(const struct mpr_pool_use *u)
 	/* One that has died may not have done all of it, of an inline pool neither. */
 	if (word & MPR_HELD)
 		return !mpr_holder_is_dead(u->arena, word);
-	return mpr_pool_is_inline(u) && !needs_keeper(u);
+	return !mpr_pool_is_processes(u) && !needs_keeper(u);
 }
 
 /* Buries those who have died in tasks. Returns whether somebody is in one. */
@@ -174,8 +222,9 @@ is_to_go_on(const struct mpr_pool_use *u, enum mpr_pool_phase phase)
 	return phase != MPR_POOL_OPEN;
 }
 
-/* The caller is the keeper of an inline pool, as long as this takes; unless somebody else
- * is, or it has ended. Returns as mpr_keeping_ensure(). */
+/* The caller is the keeper, as long as this takes, of an inline pool, or of one of threads
+ * that are dead; unless somebody else is, or it has ended. Returns as
+ * mpr_keeping_ensure(). */
 static int
 keep_now(const struct mpr_pool_use *u)
 {
@@ -194,6 +243,9 @@ keep_now(const struct mpr_pool_use *u)
 					     MPR_POOL_TERMINATING);
 		if (r < 0)
 			break;
+		/* Its threads are dead, or are dying as we look. */
+		if (mpr_pool_is_threads(u))
+			mpr_pool_advance(u, MPR_POOL_TERMINATING);
 		phase = mpr_pool_phase(u);
 		busy = keep_once(u, self, phase);
 		mpr_keeper_give_back(u, mpr_keeper_starter(self));
@@ -209,10 +261,10 @@ mpr_keeping_slot(const struct mpr_pool_use *u)
 {
 	uint64_t word = atomic_load(&u->root->keeper);
 
-	/* Any may die who is in a task of an inline pool. */
-	if (mpr_pool_is_inline(u))
-		return -2;
-	return word & MPR_HELD ? (int)mpr_holder_slot(word) : -1;
+	if (word & MPR_HELD && !mpr_pool_is_inline(u))
+		return (int)mpr_holder_slot(word);
+	/* Any may die who is in a task and has no keeper. */
+	return mpr_pool_is_processes(u) ? -1 : -2;
 }
 
 void
@@ -280,7 +332,24 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 		return r;
 	mpr_process_let_go(process);
 	r = wait_for(u, self, mine, process);
-	mpr_keeping_keep(u, process);
+	keep_handle(u, process);
+	return r;
+}
+
+/* In the creator, and once. */
+static int
+start_thread(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
+{
+	struct started *s = mpr_zalloc(sizeof(*s));
+	int r;
+
+	if (!s)
+		return mpr_fail(-ENOMEM, "no memory for a keeper");
+	r = mpr_keeper_thread_start(&s->thread, u, self, mine);
+	if (r < 0)
+		free(s);
+	else
+		enter(u, s);
 	return r;
 }
 
@@ -308,7 +377,8 @@ mpr_keeping_begin(const struct mpr_pool_use *u, struct mpr_self *self)
 
 	if (mpr_pool_is_inline(u))
 		return begin_without(u, mine);
-	r = start(u, self, mine);
+	r = mpr_pool_is_threads(u) ? start_thread(u, self, mine) :
+				     start(u, self, mine);
 	/* Others may be luckier. In a copy it is not ours. */
 	if (r < 0 && generation == mpr_generation())
 		mpr_keeper_give_back(u, mine);
@@ -322,7 +392,7 @@ mpr_keeping_ensure(const struct mpr_pool_use *u)
 	struct mpr_self *self;
 	int r = 0;
 
-	if (mpr_pool_is_inline(u))
+	if (!mpr_pool_is_processes(u))
 		return mpr_keeping_is_on(u) ? 0 : keep_now(u);
 	while (!mpr_keeping_is_on(u)) {
 		if (atomic_load(&u->root->image) != mpr_image_mark())

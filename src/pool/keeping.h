@@ -3,13 +3,17 @@
  * Who keeps a pool. The root's word says it (keeper_word.h), as that of a lock: a keeper
  * that is dead is replaced by whoever needs one. That one writes itself there, with
  * HANDED, forks a keeper and waits until it has put itself in its place.
+ *
+ * Of a pool of threads the keeper is one, and dies with all of them. Then, and always of an
+ * inline pool, whoever needs a keeper is it for a moment.
  */
 #ifndef MPR_POOL_KEEPING_H
 #define MPR_POOL_KEEPING_H
 
+#include "os/thread.h"
 #include "pool/pool_shm.h"
 
-/* What a keeper is forked with. */
+/* What a keeper begins with. */
 struct mpr_keeping {
 	struct mpr_pool_use use;
 	uint64_t starter; /* the word that it takes the place of */
@@ -37,14 +41,20 @@ int mpr_keeping_ensure(const struct mpr_pool_use *u);
  * forked, which has nothing, it returns anything. */
 int mpr_keeping_begin(const struct mpr_pool_use *u, struct mpr_self *self);
 
-/* The keeper that this process has started for the pool, as long as nobody else has
- * taken it; the caller has it then, and closes it. NULL if there is none. */
-mproc_process *mpr_keeping_take(const struct mpr_pool_use *u);
+/* The pool has ended: waits for the end of the keeper that this process has started for
+ * it, if there is one. If somebody has stopped that, it is killed; by who frees the pool, if
+ * the caller has no time for that before @deadline. */
+void mpr_keeping_reap(const struct mpr_pool_use *u, int64_t deadline);
 
-/* The caller does not want it now: it is to be had again. */
-void mpr_keeping_keep(const struct mpr_pool_use *u, mproc_process *process);
+/* The pool does not end: kills that keeper, so that another one takes its place. Returns
+ * false if there is none that can be killed. */
+bool mpr_keeping_kill(const struct mpr_pool_use *u);
 
 /* The keeper: the entry of the process that is forked. */
 int mpr_keeper_run(void *keeping);
+
+/* The same in a thread, until the pool has ended; its workers are to have @signals
+ * blocked. Returns 0, or why there cannot be one. */
+int mpr_keeper_run_here(const struct mpr_keeping *keeping, const sigset_t *signals);
 
 #endif

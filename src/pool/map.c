@@ -212,7 +212,7 @@ function_of(const struct mproc_future *f)
 
 enum chunk_end {
 	CHUNK_DONE,
-	CHUNK_STOPPED, /* by fail_fast */
+	CHUNK_STOPPED, /* nothing more of it is wanted */
 	CHUNK_LEFT, /* the worker has done all that it may do */
 	CHUNK_LOST, /* overdue */
 	CHUNK_FORKED, /* this is a copy of the worker */
@@ -232,7 +232,8 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 {
 	const struct mpr_map *map = m->map;
 	const size_t in_size = map->in_size, out_size = map->out_size;
-	const bool fail_fast = map->fail_fast;
+	/* Others are killed for what has come to its end. */
+	const bool looks = map->fail_fast || me->stays;
 	uint64_t desk = atomic_load(&share->desk);
 	uint64_t item = mpr_desk_item(desk), end = mpr_map_chunk_end(m, item);
 	const uint64_t first = item, left = left_for(me);
@@ -260,7 +261,7 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 		in += in_size;
 		out += out_size;
 		item++;
-		if (fail_fast && item < end && atomic_load(&map->stopped)) {
+		if (looks && item < end && is_over(m)) {
 			if (mpr_worker_is_copy(me))
 				return CHUNK_FORKED;
 			mpr_worker_did(me, item - first);

@@ -19,7 +19,6 @@
 #include "pool/pool.h"
 #include "pool/task.h"
 #include "pool/worker.h"
-#include "process/handle.h"
 #include "process/inline.h"
 #include "sync/await.h"
 
@@ -125,26 +124,6 @@ wait_for_end(const struct mpr_pool_use *u, int64_t deadline, bool now)
 	return r;
 }
 
-/* The pool has ended, and so does its keeper. If somebody has stopped that, it is killed;
- * by who frees the pool, if the caller has no time for that. */
-static void
-reap_keeper(const struct mpr_pool_use *u, int64_t deadline)
-{
-	int64_t end = mproc_now() + PATIENCE;
-	mproc_process *keeper = mpr_keeping_take(u);
-
-	if (!keeper)
-		return;
-	if (mpr_process_wait(keeper, deadline < end ? deadline : end, false) < 0) {
-		if (deadline < end) {
-			mpr_keeping_keep(u, keeper);
-			return;
-		}
-		(void)mproc_process_kill(keeper);
-	}
-	mproc_process_close(keeper);
-}
-
 static void
 terminate(const struct mpr_pool_use *u)
 {
@@ -156,8 +135,6 @@ terminate(const struct mpr_pool_use *u)
 static bool
 stop(const struct mpr_pool_use *u)
 {
-	mproc_process *keeper;
-
 	terminate(u);
 	for (int i = 0; i < 2; i++) {
 		int64_t deadline = mproc_now() + PATIENCE;
@@ -168,16 +145,12 @@ stop(const struct mpr_pool_use *u)
 			r = wait_for_end(u, deadline, false);
 		while (r == -EINTR);
 		if (r == 0) {
-			reap_keeper(u, MPR_NEVER);
+			mpr_keeping_reap(u, MPR_NEVER);
 			return true;
 		}
-		/* It may be stopped: another one takes its place. */
-		keeper = mpr_keeping_take(u);
-		if (!keeper)
+		/* It may be stopped. */
+		if (!mpr_keeping_kill(u))
 			break;
-		(void)mproc_process_kill(keeper);
-		(void)mpr_process_wait(keeper, mproc_now() + PATIENCE, false);
-		mproc_process_close(keeper);
 	}
 	return false;
 }
@@ -251,8 +224,6 @@ check_backend(struct mproc_pool_opts *o)
 {
 	if (o->backend < 0 || o->backend > MPROC_POOL_INLINE)
 		return mpr_fail(-EINVAL, "backend is %d", o->backend);
-	if (o->backend == MPROC_POOL_THREADS)
-		return mpr_fail(-EOPNOTSUPP, "there are no pools of threads yet");
 	if (!o->backend)
 		o->backend = MPROC_POOL_PROCESSES;
 	if (mpr_inline_is_on())
@@ -475,7 +446,7 @@ mproc_pool_join(mproc_pool *pool, mproc_timeout timeout)
 	deadline = mpr_deadline(timeout);
 	r = wait_for_end(&u, deadline, timeout.ns == 0);
 	if (r == 0) {
-		reap_keeper(&u, deadline);
+		mpr_keeping_reap(&u, deadline);
 		mpr_callbacks_run(false);
 	}
 	return r;

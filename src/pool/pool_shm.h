@@ -149,12 +149,17 @@ static_assert(sizeof(struct mpr_pool_group) == 4096, "shared layout");
  *     ^                  |
  *     +--- w is dead ----+---- w is dead, once too often --> DONE
  *   QUEUED --CANCELED or SHUT--> DONE
+ *   RUNNING,w --CANCELED, OVERDUE or SHUT, in a pool of threads--> GIVEN_UP,w
+ *   GIVEN_UP,w --w comes back, or is dead--> DONE --> FREED
  *
  * A map's (map_shm.h) is SHARED instead of RUNNING, and never QUEUED again.
  *
  * RUNNING with one of these three is not to be completed by its worker, which is
  * killed, and stays RUNNING until that is dead: a future is not freed while somebody
  * may write to it. Of a future that is DONE the three are what became of it.
+ *
+ * A thread is not killed. So there a task becomes GIVEN_UP by that: for who waits it is
+ * done, and its memory is the thread's until that comes back.
  */
 enum mpr_future_state {
 	MPR_FUTURE_QUEUED = 1,
@@ -162,6 +167,7 @@ enum mpr_future_state {
 	MPR_FUTURE_DONE = 3,
 	MPR_FUTURE_FREED = 4,
 	MPR_FUTURE_SHARED = 5, /* a map that was begun */
+	MPR_FUTURE_GIVEN_UP = 6, /* DONE for all but the thread that runs it */
 };
 
 #define MPR_FUTURE_WORKER UINT64_C(0xffff)
@@ -256,18 +262,33 @@ mpr_future_freer(uint64_t word)
 	       (word & MPR_FUTURE_WORKER);
 }
 
+/* Somebody runs it, whether it is wanted still or not. */
+static inline bool
+mpr_future_is_run(uint64_t word)
+{
+	return mpr_future_state(word) == MPR_FUTURE_RUNNING ||
+	       mpr_future_state(word) == MPR_FUTURE_GIVEN_UP;
+}
+
 static inline bool
 mpr_future_runs_at(uint64_t word, unsigned worker)
 {
-	return mpr_future_state(word) == MPR_FUTURE_RUNNING &&
-	       (word & MPR_FUTURE_WORKER) == worker;
+	return mpr_future_is_run(word) && (word & MPR_FUTURE_WORKER) == worker;
+}
+
+/* What it has come to is known, and does not change any more. */
+static inline bool
+mpr_future_is_done(uint64_t word)
+{
+	return mpr_future_state(word) == MPR_FUTURE_DONE ||
+	       mpr_future_state(word) == MPR_FUTURE_GIVEN_UP;
 }
 
 /* Somebody has it, or shares of it. */
 static inline bool
 mpr_future_is_begun(uint64_t word)
 {
-	return mpr_future_state(word) == MPR_FUTURE_RUNNING ||
+	return mpr_future_is_run(word) ||
 	       mpr_future_state(word) == MPR_FUTURE_SHARED;
 }
 
@@ -335,14 +356,36 @@ struct mpr_pool_worker *mpr_pool_worker_at(const struct mpr_pool_use *u,
 /* The queue of hints, or NULL. */
 mproc_queue *mpr_pool_queue(const struct mpr_pool_use *u);
 
+static inline bool
+mpr_pool_is_by(const struct mpr_pool_use *u, enum mproc_pool_backend backend)
+{
+	/* Relaxed: it is written before the pool can be found. */
+	return atomic_load_explicit(&u->root->backend, memory_order_relaxed) ==
+	       (uint32_t)backend;
+}
+
 /* Whether its tasks are run where they are submitted: it has no keeper, no queue, and
  * a record for each thread that may do that at a time. */
 static inline bool
 mpr_pool_is_inline(const struct mpr_pool_use *u)
 {
-	/* Relaxed: it is written before the pool can be found. */
-	return atomic_load_explicit(&u->root->backend, memory_order_relaxed) ==
-	       MPROC_POOL_INLINE;
+	return mpr_pool_is_by(u, MPROC_POOL_INLINE);
+}
+
+/* Whether keeper and workers are threads of its creator: they die all at once, and none
+ * of them is killed. */
+static inline bool
+mpr_pool_is_threads(const struct mpr_pool_use *u)
+{
+	return mpr_pool_is_by(u, MPROC_POOL_THREADS);
+}
+
+/* Whether they are processes, and a keeper that is dead is replaced: whatever is neither
+ * of these. */
+static inline bool
+mpr_pool_is_processes(const struct mpr_pool_use *u)
+{
+	return !mpr_pool_is_inline(u) && !mpr_pool_is_threads(u);
 }
 
 #endif

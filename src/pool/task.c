@@ -18,6 +18,16 @@ cas(_Atomic uint64_t *word, uint64_t *from, uint64_t to)
 	return atomic_compare_exchange_strong(word, from, to);
 }
 
+/* Those who wait as @seen says. */
+static void
+wake(struct mpr_wake *k, uint64_t seen)
+{
+	if (seen & MPR_WAITERS)
+		mpr_wake_all(k);
+	if (seen & MPR_FUTURE_MANY)
+		mpr_wake_many(k);
+}
+
 bool
 mpr_task_finish(const struct mpr_pool_use *u, struct mpr_self *self,
 		struct mproc_future *f, uint64_t word, uint64_t others,
@@ -40,10 +50,7 @@ mpr_task_finish(const struct mpr_pool_use *u, struct mpr_self *self,
 		/* seq_cst: who waits sets its flag after it has announced itself. And
 		 * release: the result comes before. */
 	} while (!cas(&f->cell.word, &seen, end));
-	if (seen & MPR_WAITERS)
-		mpr_wake_all(&k);
-	if (seen & MPR_FUTURE_MANY)
-		mpr_wake_many(&k);
+	wake(&k, seen);
 	mpr_wake_end(&k);
 	if (mpr_future_state(end) == MPR_FUTURE_FREED)
 		mpr_future_free(u->arena, self, f);
@@ -137,6 +144,33 @@ mpr_task_revoke(struct mproc_future *f, uint64_t id, uint64_t why)
 		if (cas(&f->cell.word, &word, word | why))
 			return true;
 	return false;
+}
+
+bool
+mpr_task_give_up(const struct mpr_pool_use *u, struct mpr_self *self,
+		 struct mproc_future *f, uint64_t id, uint64_t why)
+{
+	uint64_t word = atomic_load(&f->cell.word), next;
+	struct mpr_wake k;
+	bool done = false;
+
+	if (!mpr_pool_is_threads(u) ||
+	    mpr_future_state(word) != MPR_FUTURE_RUNNING)
+		return mpr_task_revoke(f, id, why);
+	/* So that recovery wakes who waits, if we die between. */
+	mpr_wake_begin(&k, u->arena, self, f);
+	while (!done && !((word ^ id) & MPR_FUTURE_ID) &&
+	       mpr_future_state(word) == MPR_FUTURE_RUNNING) {
+		next = mpr_future_with(word, MPR_FUTURE_GIVEN_UP,
+				       word & MPR_FUTURE_WORKER);
+		/* seq_cst: as in mpr_task_finish(). */
+		done = cas(&f->cell.word, &word,
+			   (next | why) & ~MPR_FUTURE_WAITED);
+	}
+	if (done)
+		wake(&k, word);
+	mpr_wake_end(&k);
+	return done;
 }
 
 bool
@@ -235,6 +269,24 @@ mpr_task_bury(const struct mpr_pool_use *u, struct mpr_self *self,
 	return true;
 }
 
+bool
+mpr_task_come_back(const struct mpr_worker *me, struct mproc_future *f, uint64_t id)
+{
+	const struct mpr_pool_use *u = &me->use;
+	struct mpr_self *self = mpr_self_in(u->arena);
+	uint64_t word = atomic_load(&f->cell.word);
+
+	if (!self || (word ^ id) & MPR_FUTURE_ID ||
+	    mpr_future_state(word) == MPR_FUTURE_DONE ||
+	    mpr_future_state(word) == MPR_FUTURE_FREED)
+		return false;
+	mpr_task_bury(u, self, f, me->number, NULL);
+	word = atomic_load(&f->cell.word);
+	return !((word ^ id) & MPR_FUTURE_ID) &&
+	       mpr_future_state(word) == MPR_FUTURE_SHARED &&
+	       mpr_task_waits(u, f, word);
+}
+
 /* QUEUED to RUNNING at us. */
 static bool
 take(const struct mpr_worker *me, struct mproc_future *f, uint64_t id,
@@ -266,10 +318,9 @@ call(struct mproc_future *f, struct mproc_result *out)
 	return task.fn(f + 1, f->in_len, out);
 }
 
-void
-mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
+static void
+run(struct mpr_worker *me, struct mproc_future *f, uint64_t word)
 {
-	struct mproc_future *f = mpr_entries_at(me->use.arena, offset);
 	struct mproc_result out = { .worker = me, .f = f };
 	struct mpr_self *self = mpr_self_in(me->use.arena);
 	struct mpr_map_use m;
@@ -277,7 +328,7 @@ mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 
 	/* Nor by a child that a signal handler has forked, and that has returned into the
 	 * worker's wait for something to do. */
-	if (!f || !self || mpr_worker_is_copy(me))
+	if (!self || mpr_worker_is_copy(me))
 		return;
 	if (mpr_map_look_at(&me->use, f, &m)) {
 		mpr_map_run(me, &m, word);
@@ -292,7 +343,8 @@ mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 	atomic_store(&f->pid, self->pid);
 	atomic_store(&f->worker, me->number);
 	if (!me->depth++)
-		atomic_store(&me->record->lease, offset);
+		atomic_store(&me->record->lease,
+			     mpr_arena_offset(me->use.arena, f));
 	r = call(f, &out);
 	/* A child that the task has forked has nothing to complete. */
 	if (mpr_worker_is_copy(me))
@@ -307,6 +359,23 @@ mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 		return;
 	}
 	mpr_worker_did(me, 1);
+}
+
+void
+mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
+{
+	struct mproc_future *f = mpr_entries_at(me->use.arena, offset);
+	bool again = f != NULL;
+
+	while (again) {
+		run(me, f, word);
+		/* It is the worker's still if that was revoked. */
+		again = me->revoked && me->stays && !mpr_worker_is_copy(me);
+		if (!again)
+			break;
+		me->revoked = false;
+		again = mpr_task_come_back(me, f, word);
+	}
 }
 
 int

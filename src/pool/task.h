@@ -20,7 +20,8 @@ struct mpr_worker {
 	unsigned depth; /* of tasks that run tasks */
 	uint64_t max; /* tasks and items, before it ends; 0: any number */
 	uint64_t did;
-	bool revoked; /* a task was not ours any more: we are to end */
+	bool revoked; /* a task was not ours any more: we are to end, unless: */
+	bool stays; /* it is a thread, which is not killed for that */
 	bool leaves; /* it is one too many, and ends once it has nothing */
 };
 
@@ -79,7 +80,8 @@ mpr_worker_did(struct mpr_worker *me, uint64_t n)
  * and in other threads. */
 struct mpr_worker *mpr_worker_self(void);
 
-/* The calling process as one, or NULL: whichever thread asks. */
+/* The calling process as one that was forked to be that, or NULL: whichever thread
+ * asks. */
 struct mpr_worker *mpr_worker_process(void);
 
 static inline bool
@@ -115,6 +117,17 @@ bool mpr_task_drop(const struct mpr_pool_use *u, struct mpr_self *self,
 /* RUNNING or SHARED, at whatever workers, to the same for the reason @why. Returns
  * whether it was; then the keeper is to kill those. */
 bool mpr_task_revoke(struct mproc_future *f, uint64_t id, uint64_t why);
+
+/* The same, but a task that a thread runs is GIVEN_UP, which who waits for it is told: it
+ * is not to wait for the thread. */
+bool mpr_task_give_up(const struct mpr_pool_use *u, struct mpr_self *self,
+		      struct mproc_future *f, uint64_t id, uint64_t why);
+
+/* A worker that is not killed has come to the end of what it had, which may have been
+ * revoked meanwhile: what that one may not complete is completed as if it were dead.
+ * @id is that of its word. Returns whether a part of it is to be begun. */
+bool mpr_task_come_back(const struct mpr_worker *me, struct mproc_future *f,
+			uint64_t id);
 
 /* RUNNING to DONE, or QUEUED again, by the keeper: worker @number is dead, @end is how
  * it died, or NULL if nobody knows. Returns whether the task was its; if it waits then,

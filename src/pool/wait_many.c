@@ -62,7 +62,7 @@ look_at(const struct mpr_future_use *u, bool waits)
 
 	do
 		word = mpr_future_word_of(u);
-	while (waits && word && mpr_future_state(word) != MPR_FUTURE_DONE &&
+	while (waits && word && !mpr_future_is_done(word) &&
 	       !set_many(u, word));
 	return word;
 }
@@ -97,7 +97,7 @@ look(struct mpr_await *await, bool waits)
 			t->stale = i;
 			return -ESTALE;
 		}
-		if (mpr_future_state(word) != MPR_FUTURE_DONE) {
+		if (!mpr_future_is_done(word)) {
 			needed |= needs_us(me, &t->uses[i], word);
 			continue;
 		}
@@ -121,7 +121,7 @@ look_after(const struct attempt *t)
 		const struct mpr_future_use *u = &t->uses[i];
 		uint64_t word = mpr_future_word_of(u);
 
-		if (!word || mpr_future_state(word) == MPR_FUTURE_DONE ||
+		if (!word || mpr_future_is_done(word) ||
 		    !needs_us(me, u, word))
 			continue;
 		if (mpr_worker_is_of(me, &u->pool)) {

@@ -5,51 +5,63 @@
 #include "base/error.h"
 #include "os/clock.h"
 #include "os/generation.h"
+#include "os/thread.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
 #include "pool/task.h"
 #include "pool/worker.h"
 
-static struct mpr_worker self;
+/* A process has one, in its first thread. */
+static struct mpr_worker of_process;
+
+static MPR_THREAD_LOCAL struct mpr_worker *of_thread;
+
+static struct mpr_worker *
+unless_copy(struct mpr_worker *w)
+{
+	return w && w->generation && w->generation == mpr_generation_peek() ?
+		       w : NULL;
+}
 
 struct mpr_worker *
 mpr_worker_process(void)
 {
-	return self.generation && self.generation == mpr_generation_peek() ?
-		       &self : NULL;
+	return unless_copy(&of_process);
 }
 
 struct mpr_worker *
 mpr_worker_self(void)
 {
-	struct mpr_self *me;
-
-	if (!mpr_worker_process())
-		return NULL;
-	me = mpr_self_in(self.use.arena);
-	return me && mpr_holder(me) == self.holder ? &self : NULL;
+	return unless_copy(of_thread);
 }
 
-/* Whether the keeper that has forked us is still it: its successor counts us out. */
-static bool
-is_kept(uint64_t keeper)
+void
+mpr_worker_forget(void)
 {
-	return atomic_load(&self.use.root->keeper) == keeper;
+	of_thread = NULL;
+}
+
+/* Whether the keeper that has begun us is still it: its successor counts us out. */
+static bool
+is_kept(const struct mpr_worker *me, uint64_t keeper)
+{
+	return atomic_load(&me->use.root->keeper) == keeper;
 }
 
 /* The next hint; waits for one, as long as the pool says. Who has nothing to do may be
  * the last one, which the keeper of a pool that is closed waits for. */
 static int
-next_hint(mproc_queue *q, struct mpr_pool_hint *ret_hint)
+next_hint(const struct mpr_worker *me, mproc_queue *q,
+	  struct mpr_pool_hint *ret_hint)
 {
-	int64_t patience = atomic_load(&self.use.root->idle_timeout);
+	int64_t patience = atomic_load(&me->use.root->idle_timeout);
 	size_t len;
 	int r = mproc_queue_get(q, ret_hint, sizeof(*ret_hint), &len,
 				MPROC_NOWAIT);
 
 	if (r == -EAGAIN) {
-		if (mpr_pool_phase(&self.use) != MPR_POOL_OPEN)
-			mpr_keeping_wake(&self.use);
+		if (mpr_pool_phase(&me->use) != MPR_POOL_OPEN)
+			mpr_keeping_wake(&me->use);
 		r = mproc_queue_get(q, ret_hint, sizeof(*ret_hint), &len,
 				    patience > 0 ? (mproc_timeout){ patience } :
 						   MPROC_FOREVER);
@@ -65,53 +77,53 @@ next_hint(mproc_queue *q, struct mpr_pool_hint *ret_hint)
  * handler has forked is no worker; one that is forked in here finds that this was done,
  * or does it. */
 static void
-leave(uint64_t word)
+leave(struct mpr_worker *me, uint64_t word)
 {
-	uint64_t mine = self.holder;
+	uint64_t mine = me->holder;
 
-	if (mpr_worker_process())
-		atomic_compare_exchange_strong(&self.record->word, &mine, word);
+	if (!mpr_worker_is_copy(me))
+		atomic_compare_exchange_strong(&me->record->word, &mine, word);
 }
 
 /* It has done all that it may do. If that was a part of a map, its hint is for the next
  * one, too. Killed before that, it comes back by that. */
 static void
-retire(mproc_queue *q, const struct mpr_pool_hint *hint)
+retire(struct mpr_worker *me, mproc_queue *q, const struct mpr_pool_hint *hint)
 {
-	struct mproc_future *f = mpr_entries_at(self.use.arena, hint->offset);
+	struct mproc_future *f = mpr_entries_at(me->use.arena, hint->offset);
 
-	if (f && mpr_task_waits(&self.use, f, hint->word))
+	if (f && mpr_task_waits(&me->use, f, hint->word))
 		(void)mproc_queue_requeue(q);
 	else
 		(void)mproc_queue_task_done(q);
-	leave(0);
+	leave(me, 0);
 }
 
 static int
-work(uint64_t keeper)
+work(struct mpr_worker *me, uint64_t keeper)
 {
-	mproc_queue *q = mpr_pool_queue(&self.use);
+	mproc_queue *q = mpr_pool_queue(&me->use);
 	struct mpr_pool_hint hint;
 	int r;
 
-	while (is_kept(keeper)) {
-		if (mpr_worker_is_surplus(&self)) {
-			leave(0);
+	while (is_kept(me, keeper)) {
+		if (mpr_worker_is_surplus(me)) {
+			leave(me, 0);
 			break;
 		}
-		r = next_hint(q, &hint);
+		r = next_hint(me, q, &hint);
 		/* A task may have called mproc_interrupt(). */
 		if (r == -EINTR)
 			continue;
 		if (r == -ETIMEDOUT)
-			leave(MPR_POOL_RESTS);
+			leave(me, MPR_POOL_RESTS);
 		if (r < 0)
 			break;
-		mpr_task_run(&self, hint.offset, hint.word);
-		if (self.generation != mpr_generation() || self.revoked)
+		mpr_task_run(me, hint.offset, hint.word);
+		if (mpr_worker_is_copy(me) || me->revoked)
 			break;
-		if (!mpr_worker_left(&self)) {
-			retire(q, &hint);
+		if (!mpr_worker_left(me)) {
+			retire(me, q, &hint);
 			break;
 		}
 		(void)mproc_queue_task_done(q);
@@ -160,23 +172,29 @@ mpr_worker_run(void *arg)
 {
 	const struct mpr_working *w = arg;
 	uint64_t ticket = w->ticket, keeper = w->keeper;
-	struct mpr_self *me;
+	struct mpr_worker *me = w->thread ? w->thread : &of_process;
+	struct mpr_self *self;
 
-	self = (struct mpr_worker){
+	*me = (struct mpr_worker){
 		.use = w->use,
 		.record = mpr_pool_worker_at(&w->use, w->number),
 		.generation = mpr_generation(),
 		.number = w->number,
 		.max = atomic_load(&w->use.root->max_tasks),
+		.stays = w->thread != NULL,
 	};
-	if (!self.record || mpr_self(self.use.arena, &me) < 0)
+	if (!me->record || mpr_self(me->use.arena, &self) < 0)
 		return 1;
 	/* Another keeper may have given the record to another worker. */
-	self.holder = mpr_holder(me);
-	if (!atomic_compare_exchange_strong(&self.record->word, &ticket,
-					    self.holder))
+	me->holder = mpr_holder(self);
+	if (!atomic_compare_exchange_strong(&me->record->word, &ticket,
+					    me->holder))
 		return 0;
+	of_thread = me;
 	/* From here on the program's signal handlers run. */
-	mpr_child_unlisten(w->ears);
-	return mpr_worker_initialize(&self.use) ? work(keeper) : 0;
+	if (w->thread)
+		mpr_thread_allow_signals(w->signals);
+	else
+		mpr_child_unlisten(w->ears);
+	return mpr_worker_initialize(&me->use) ? work(me, keeper) : 0;
 }

@@ -2,8 +2,8 @@
 /*
  * What tests of pools share: tasks, and pools whose tasks find the scenario.
  *
- * With MPT_BACKEND=inline in the environment pools are inline, and a program has only
- * those of its tests that say the same of every backend.
+ * With MPT_BACKEND=inline or threads in the environment pools are of that backend, and a
+ * program has only those of its tests that say the same of it.
  */
 #ifndef API_POOL_H
 #define API_POOL_H
@@ -49,7 +49,14 @@ backend(void)
 
 	if (!name)
 		return MPROC_POOL_PROCESSES;
-	return strcmp(name, "inline") == 0 ? MPROC_POOL_INLINE : -1;
+	return strcmp(name, "inline") == 0 ? MPROC_POOL_INLINE :
+	       strcmp(name, "threads") == 0 ? MPROC_POOL_THREADS : -1;
+}
+
+static inline bool
+are_processes(void)
+{
+	return backend() == MPROC_POOL_PROCESSES;
 }
 
 static inline bool
@@ -59,9 +66,11 @@ is_inline(void)
 }
 
 /* In a list of tests: one that needs workers, which do something while the test does
- * something else, or are killed. */
+ * something else; and one that has them killed, or their keeper. */
 #define test_of_workers(f)                                                     \
 	(is_inline() ? (struct CMUnitTest){ 0 } : (struct CMUnitTest)mpt_test(f))
+#define test_of_processes(f)                                                   \
+	(are_processes() ? (struct CMUnitTest)mpt_test(f) : (struct CMUnitTest){ 0 })
 
 static inline struct board *
 new_pool(struct mpt *t, const struct mproc_pool_opts *opts)

@@ -634,7 +634,7 @@ main(void)
 		mpt_test(results_come_in_the_order_of_inputs),
 		mpt_test(results_come_as_they_are_there),
 		test_of_workers(a_slow_one_holds_up_the_ordered_only),
-		test_of_workers(a_task_fails_in_its_place),
+		test_of_processes(a_task_fails_in_its_place),
 		mpt_test(a_source_fails_in_its_place),
 		mpt_test(what_is_too_long_stays),
 		test_of_workers(what_is_too_long_comes_next),
@@ -643,7 +643,7 @@ main(void)
 		mpt_test(an_iterator_of_a_freed_pool_closes_nothing_of_others),
 		mpt_test(chunks_change_no_result),
 		mpt_test(a_chunk_is_no_more_than_the_window),
-		test_of_workers(a_death_takes_its_chunk),
+		test_of_processes(a_death_takes_its_chunk),
 		mpt_test(tasks_may_iterate),
 		mpt_test(a_forked_child_has_no_iterator),
 	};

@@ -777,16 +777,16 @@ main(void)
 		mpt_test(fail_fast_begins_no_other),
 		mpt_test(fail_fast_ends_all_workers),
 		mpt_test(a_future_has_the_results),
-		test_of_workers(who_waits_may_stop_waiting),
-		test_of_workers(interrupts_do_not_leave_workers),
-		test_of_workers(a_map_can_be_canceled),
+		test_of_processes(who_waits_may_stop_waiting),
+		test_of_processes(interrupts_do_not_leave_workers),
+		test_of_processes(a_map_can_be_canceled),
 		test_of_workers(close_does_what_was_submitted),
-		test_of_workers(terminate_fails_what_is_not_done),
+		test_of_processes(terminate_fails_what_is_not_done),
 		test_of_workers(a_closed_future_is_still_worked_on),
 		mpt_test(maps_may_wait_for_maps),
 		mpt_test(any_process_maps),
 		test_of_workers(progress_is_told),
-		test_of_workers(progress_may_end_the_pool),
+		test_of_processes(progress_may_end_the_pool),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);

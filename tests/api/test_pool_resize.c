@@ -325,9 +325,9 @@ main(void)
 		mpt_test(who_has_nothing_to_do_ends_at_once),
 		mpt_test(who_is_busy_comes_to_its_end),
 		mpt_test(a_map_loses_nothing),
-		mpt_test(in_spite_of_deaths),
-		mpt_test(a_dead_keepers_successor_does_it),
-		mpt_test(who_outlives_its_keeper_is_looked_after),
+		test_of_processes(in_spite_of_deaths),
+		test_of_processes(a_dead_keepers_successor_does_it),
+		test_of_processes(who_outlives_its_keeper_is_looked_after),
 		mpt_test(who_rests_is_forgotten),
 		mpt_test(others_have_their_own_size),
 	};

@@ -404,8 +404,8 @@ main(void)
 		test_of_workers(who_sleeps_is_woken),
 		mpt_test(tasks_may_wait_for_many),
 		test_of_workers(a_task_waits_no_longer_than_it_wants),
-		test_of_workers(who_waits_starts_another_keeper),
-		test_of_workers(deaths_are_told),
+		test_of_processes(who_waits_starts_another_keeper),
+		test_of_processes(deaths_are_told),
 		test_of_workers(of_several_pools),
 	};
 

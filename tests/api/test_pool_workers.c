@@ -2,6 +2,7 @@
 /*
  * pool.h: how long workers live: .max_tasks_per_worker and .idle_timeout.
  */
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "pool.h"
@@ -16,14 +17,21 @@ pool_with(struct mpt *t, int workers, uint64_t max, mproc_timeout idle)
 				      .idle_timeout = idle));
 }
 
+/* Of the first thread of a process it is that of the process. */
 static int
-tell_pid(const void *in, size_t len, struct mproc_result *out)
+worker_id(void)
 {
-	int pid = getpid();
+	return (int)syscall(SYS_gettid);
+}
+
+static int
+tell_worker(const void *in, size_t len, struct mproc_result *out)
+{
+	int tid = worker_id();
 
 	(void)in;
 	(void)len;
-	return mproc_result_set(out, &pid, sizeof(pid));
+	return mproc_result_set(out, &tid, sizeof(tid));
 }
 
 static void
@@ -45,7 +53,7 @@ a_worker_ends_after_its_tasks(void **state)
 	int pids[12];
 
 	for (int i = 0; i < 12; i++)
-		pids[i] = take_int(b, submit_int(b, tell_pid, i));
+		pids[i] = take_int(b, submit_int(b, tell_worker, i));
 	for (int i = 0; i < 12; i++)
 		for (int k = 0; k < i; k++)
 			assert_int_equal(pids[i] == pids[k], i / 3 == k / 3);
@@ -55,15 +63,15 @@ a_worker_ends_after_its_tasks(void **state)
 	close_and_join(b);
 }
 
-/* Notes in the board which process did which item. */
+/* Notes in the board which worker did which item. */
 static int
-note_pid(const void *in, void *out, void *ctx)
+note_worker(const void *in, void *out, void *ctx)
 {
-	int i = int_of(in), pid = getpid();
+	int i = int_of(in), tid = worker_id();
 
 	(void)ctx;
 	atomic_fetch_add(&the_board()->counts[i], 1);
-	memcpy(out, &pid, sizeof(pid));
+	memcpy(out, &tid, sizeof(tid));
 	return 0;
 }
 
@@ -95,7 +103,7 @@ items_count(void **state)
 
 		for (int i = 0; i < 4; i++) {
 			assert_int_equal(mproc_pool_map(
-				b->pool, note_pid, NULL, in, sizeof(in[0]), pids,
+				b->pool, note_worker, NULL, in, sizeof(in[0]), pids,
 				sizeof(pids[0]), N,
 				MPROC_OPTS(mproc_map_opts, .chunk = chunks[i])),
 				0);
@@ -155,7 +163,7 @@ nest(const void *in, size_t len, struct mproc_result *out)
 		sum += take_int(b, submit_int(b, square, i));
 	for (int i = 0; i < N; i++)
 		values[i] = i;
-	mpt_check_int(b->t, mproc_pool_map(b->pool, note_pid, NULL, values,
+	mpt_check_int(b->t, mproc_pool_map(b->pool, note_worker, NULL, values,
 					   sizeof(int), results, sizeof(int), N,
 					   NULL), 0);
 	return mproc_result_set(out, &sum, sizeof(sum));
@@ -170,7 +178,7 @@ tasks_of_tasks_end_nobody(void **state)
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(take_int(b, submit(b, nest, NULL, 0)),
 				 1 + 4 + 9 + 16);
-		pids[i] = take_int(b, submit_int(b, tell_pid, 0));
+		pids[i] = take_int(b, submit_int(b, tell_worker, 0));
 	}
 	assert_int_not_equal(pids[0], pids[1]);
 	assert_int_not_equal(pids[1], pids[2]);
@@ -237,7 +245,7 @@ who_was_reaped_comes_back(void **state)
 	struct board *b = pool_with(*state, 1, 0, mproc_ms(1));
 
 	for (int i = 0; i < N; i++) {
-		pid_t pid = take_int(b, submit_int(b, tell_pid, 0));
+		pid_t pid = take_int(b, submit_int(b, tell_worker, 0));
 
 		/* Reaped. */
 		mpt_until(b->t, kill(pid, 0) < 0);
@@ -298,7 +306,7 @@ workers_die_before_their_time(void **state)
 	struct board *b = pool_with(*state, 2, 2, mproc_ms(1));
 
 	for (int i = 0; i < N; i++)
-		b->futures[i] = submit_int(b, i % 5 ? tell_pid : die_at_first,
+		b->futures[i] = submit_int(b, i % 5 ? tell_worker : die_at_first,
 					   i);
 	for (int i = 0; i < N; i++) {
 		int value = take_int(b, b->futures[i]);
@@ -321,10 +329,10 @@ main(void)
 		mpt_test(a_pool_that_is_closed_does_the_rest),
 		mpt_test(idle_workers_end_and_come_back),
 		mpt_test(no_task_is_missed),
-		mpt_test(who_was_reaped_comes_back),
+		test_of_processes(who_was_reaped_comes_back),
 		mpt_test(a_pool_without_workers_ends_as_others),
-		mpt_test(a_keeper_dies_while_all_rest),
-		mpt_test(workers_die_before_their_time),
+		test_of_processes(a_keeper_dies_while_all_rest),
+		test_of_processes(workers_die_before_their_time),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);

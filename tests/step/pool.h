@@ -30,6 +30,7 @@ struct scene {
 	struct mpr_self *self;
 	mproc_pool *pool;
 	mproc_future *f;
+	mproc_future *waiting; /* another one, that nobody has begun */
 	size_t len; /* of the result */
 	bool done; /* f is, before the victim begins */
 	struct mproc_arena_stat before;
@@ -178,24 +179,13 @@ begin_keeping(struct scene *s)
 }
 
 static inline void
-reap_keeper(struct scene *s)
-{
-	mproc_process *keeper = mpr_keeping_take(&s->use);
-
-	if (!keeper)
-		return;
-	assert_int_equal(mpr_process_wait(keeper, MPR_NEVER, false), 0);
-	mproc_process_close(keeper);
-}
-
-static inline void
 take_apart(struct scene *s)
 {
 	mpr_pool_advance(&s->use, MPR_POOL_TERMINATING);
 	assert_int_equal(mpr_keeping_ensure(&s->use), 0);
 	mpr_keeping_wake(&s->use);
 	mpt_until(s->t, mpr_pool_phase(&s->use) == MPR_POOL_ENDED);
-	reap_keeper(s);
+	mpr_keeping_reap(&s->use, MPR_NEVER);
 	assert_int_equal(count_futures(s), 0);
 	assert_true(mpr_pool_free(&s->use, s->self));
 	recover();
