@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools: libmproc's, and Python's Pool. Many trivial tasks that are submitted, then
- * waited for; and one after the other, from its submission to its result.
+ * Pools: libmproc's, of processes and of threads, and Python's, Pool and ThreadPool. Many
+ * trivial tasks that are submitted, then waited for; and one after the other, from its
+ * submission to its result.
  *
  * A task is given a number and gives its square back, which is verified.
  *
@@ -16,13 +17,18 @@
 #define TRIPS 5000
 #define WORKERS 2
 
-enum { MANY, MANY_PYTHON, TRIP, TRIP_PYTHON, KINDS };
-
-static const char *const names[KINDS] = {
-	"many", "many, Python", "round trip", "round trip, Python",
+enum {
+	MANY, MANY_PYTHON, MANY_THREADS, MANY_THREADPOOL,
+	TRIP, TRIP_PYTHON, TRIP_THREADS, TRIP_THREADPOOL, KINDS,
 };
 
-static mproc_pool *pool;
+static const char *const names[KINDS] = {
+	"many", "many, Python", "many, threads", "many, ThreadPool",
+	"round trip", "round trip, Python",
+	"round trip, threads", "trip, ThreadPool",
+};
+
+static mproc_pool *processes, *threads;
 
 static int
 square(const void *in, size_t len, struct mproc_result *out)
@@ -45,7 +51,7 @@ must(int r)
 
 /* us for a task. */
 static double
-many(void)
+many(mproc_pool *pool)
 {
 	static mproc_future *fs[TASKS];
 	int64_t began = mproc_now();
@@ -64,7 +70,7 @@ many(void)
 }
 
 static double
-trips(void)
+trips(mproc_pool *pool)
 {
 	int64_t began = mproc_now();
 	uint64_t n;
@@ -79,37 +85,48 @@ trips(void)
 }
 
 /* How many tasks, and workers. */
-#define PYTHON_POOL                                                           \
+#define PYTHON_POOL(make)                                                     \
 	"def square(n):\n"                                                    \
 	"    return n * n\n"                                                  \
-	"pool = context.Pool(b)\n"                                            \
+	"from multiprocessing.pool import ThreadPool\n"                       \
+	"pool = " make "(b)\n"                                                \
 	"check(pool.apply(square, (3,)) == 9)\n"
 
-static const char python_many[] = BENCH_PYTHON PYTHON_POOL
-	"began = now()\n"
-	"results = [pool.apply_async(square, (i,)) for i in range(a)]\n"
-	"check(all(r.get() == i * i for i, r in enumerate(results)))\n"
-	"print((now() - began) / a / 1000)\n"
-	"pool.terminate()\n";
+#define PYTHON_MANY(make) BENCH_PYTHON PYTHON_POOL(make)                      \
+	"began = now()\n"                                                     \
+	"results = [pool.apply_async(square, (i,)) for i in range(a)]\n"      \
+	"check(all(r.get() == i * i for i, r in enumerate(results)))\n"       \
+	"print((now() - began) / a / 1000)\n"                                 \
+	"pool.terminate()\n"
 
-static const char python_trips[] = BENCH_PYTHON PYTHON_POOL
-	"began = now()\n"
-	"check(all(pool.apply(square, (i,)) == i * i for i in range(a)))\n"
-	"print((now() - began) / a / 1000)\n"
-	"pool.terminate()\n";
+#define PYTHON_TRIPS(make) BENCH_PYTHON PYTHON_POOL(make)                     \
+	"began = now()\n"                                                     \
+	"check(all(pool.apply(square, (i,)) == i * i for i in range(a)))\n"   \
+	"print((now() - began) / a / 1000)\n"                                 \
+	"pool.terminate()\n"
 
 static double
 round_of(int kind)
 {
 	switch (kind) {
 	case MANY:
-		return many();
+	case MANY_THREADS:
+		return many(kind == MANY ? processes : threads);
 	case MANY_PYTHON:
-		return bench_python(python_many, TASKS / 4, WORKERS);
+		return bench_python(PYTHON_MANY("context.Pool"), TASKS / 4,
+				    WORKERS);
+	case MANY_THREADPOOL:
+		return bench_python(PYTHON_MANY("ThreadPool"), TASKS / 4,
+				    WORKERS);
 	case TRIP:
-		return trips();
+	case TRIP_THREADS:
+		return trips(kind == TRIP ? processes : threads);
+	case TRIP_PYTHON:
+		return bench_python(PYTHON_TRIPS("context.Pool"), TRIPS / 5,
+				    WORKERS);
 	default:
-		return bench_python(python_trips, TRIPS / 5, WORKERS);
+		return bench_python(PYTHON_TRIPS("ThreadPool"), TRIPS / 5,
+				    WORKERS);
 	}
 }
 
@@ -122,12 +139,16 @@ main(int argc, char **argv)
 	if (rounds < 1)
 		bench_die("usage: bench_pool [rounds]");
 	us = bench_columns(KINDS, rounds);
-	must(mproc_pool_create(&pool, MPROC_OPTS(mproc_pool_opts,
-						 .workers = WORKERS)));
+	must(mproc_pool_create(&processes, MPROC_OPTS(mproc_pool_opts,
+						      .workers = WORKERS)));
+	must(mproc_pool_create(&threads, MPROC_OPTS(mproc_pool_opts,
+						    .workers = WORKERS,
+						    .backend = MPROC_POOL_THREADS)));
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
 			us[k][i] = round_of(k);
-	mproc_pool_free(pool);
+	mproc_pool_free(threads);
+	mproc_pool_free(processes);
 
 	printf("us for a task; %d workers, %d rounds\n", WORKERS, rounds);
 	printf("%-20s %10s %10s %10s\n", "", "median", "least", "most");
