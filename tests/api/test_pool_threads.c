@@ -237,7 +237,7 @@ a_map_ends_with_the_items_that_run(void **state)
 		struct board *b = threads(*state, 1);
 		struct mproc_task_error e;
 		int in[10] = { 0 }, error;
-		mproc_future *f;
+		mproc_future *f, *other;
 		size_t item = 0;
 
 		atomic_store(&b->begun, 0);
@@ -247,10 +247,15 @@ a_map_ends_with_the_items_that_run(void **state)
 					 MPROC_OPTS(mproc_map_opts, .chunk = 10),
 					 &f), 0);
 		await_begun(b, 1);
-		assert_int_equal(terminate ?
-					 mproc_pool_terminate(b->pool) :
-					 mproc_future_cancel(
+		other = submit_int(b, square, 2);
+		if (terminate) {
+			assert_int_equal(mproc_pool_terminate(b->pool), 0);
+			/* After the map, in the order of their places. */
+			expect_error(b, other, -ESHUTDOWN);
+		} else {
+			assert_int_equal(mproc_future_cancel(
 						 f, MPROC_CANCEL_RUNNING), 0);
+		}
 		/* Somebody may write to it. */
 		assert_int_equal(mproc_future_wait(f, mproc_ms(1)), -ETIMEDOUT);
 		atomic_store(&b->go_on, true);
@@ -263,8 +268,7 @@ a_map_ends_with_the_items_that_run(void **state)
 		assert_int_equal(atomic_load(&b->begun), 1);
 		mproc_future_close(f);
 		if (!terminate)
-			assert_int_equal(take_int(b, submit_int(b, square, 2)),
-					 4);
+			assert_int_equal(take_int(b, other), 4);
 		close_and_join(b);
 	}
 }
