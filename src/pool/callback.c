@@ -6,12 +6,14 @@
 #include "base/error.h"
 #include "os/generation.h"
 #include "pool/callback.h"
+#include "pool/task.h"
 
 struct callback {
 	struct callback *next;
 	struct mpr_future_use use;
 	mproc_done_fn *fn;
 	void *ctx;
+	bool by_task; /* it was registered in one that a thread runs */
 };
 
 enum is {
@@ -35,6 +37,16 @@ static bool
 is_in_callback(void)
 {
 	return calling && calling == mpr_generation();
+}
+
+/* In such a task only those are called that were registered in one: others may do there
+ * what a task cannot, as to end its pool. */
+static bool
+is_in_task(void)
+{
+	const struct mpr_worker *me = mpr_worker_self();
+
+	return me && me->stays;
 }
 
 /* Nothing of a parent's is followed: its other threads may have been in the middle. */
@@ -85,12 +97,17 @@ static struct callback *
 take_due(unsigned *looks, struct mpr_future_use *ret_care)
 {
 	struct callback *c, *due = NULL;
+	bool in_task = is_in_task();
 	enum is is;
 
 	lock();
 	while (!due && *looks && first) {
 		--*looks;
 		c = take_first();
+		if (in_task && !c->by_task) {
+			append(c);
+			continue;
+		}
 		is = what_is(&c->use);
 		if (is == IS_OPEN) {
 			append(c);
@@ -162,7 +179,8 @@ add(const struct mpr_future_use *u, mproc_done_fn *fn, void *ctx)
 
 	if (!c)
 		return mpr_fail(-ENOMEM, "no memory for a callback");
-	*c = (struct callback){ .use = *u, .fn = fn, .ctx = ctx };
+	*c = (struct callback){ .use = *u, .fn = fn, .ctx = ctx,
+				.by_task = is_in_task() };
 	lock();
 	append(c);
 	atomic_fetch_add_explicit(&mpr_callbacks, 1, memory_order_relaxed);

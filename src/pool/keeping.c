@@ -196,6 +196,9 @@ keep_once(const struct mpr_pool_use *u, struct mpr_self *self,
 {
 	bool busy = bury_dead(u, self);
 
+	/* Threads that are not dead yet are about to be: what they had is buried then. */
+	if (busy && mpr_pool_is_threads(u))
+		return busy;
 	/* Where nobody has a record, what is not done was left by the dead. */
 	if (phase == MPR_POOL_TERMINATING || (!busy && phase != MPR_POOL_OPEN))
 		mpr_keep_revoke_all(u, self);

@@ -152,7 +152,7 @@ mpr_keeper_thread_start(struct mpr_keeper_thread **ret_t,
 			uint64_t starter)
 {
 	struct mpr_keeper_thread *t = mpr_zalloc(sizeof(*t));
-	int r;
+	int r, cancel;
 
 	if (!t)
 		return mpr_fail(-ENOMEM, "no memory for a keeper");
@@ -165,12 +165,14 @@ mpr_keeper_thread_start(struct mpr_keeper_thread **ret_t,
 	/* Nor does a handler fork meanwhile: the child would wait for a thread that it
 	 * has not. */
 	mpr_thread_forbid_signals(&t->signals);
+	cancel = mpr_thread_forbid_cancel();
 	r = mpr_thread_run(&t->thread);
 	if (r == 0) {
 		r = wait_for(t, self);
 		if (r < 0)
 			mpr_thread_join(&t->thread);
 	}
+	mpr_thread_allow_cancel(cancel);
 	mpr_thread_allow_signals(&t->signals);
 	if (r < 0) {
 		free(t);

@@ -617,7 +617,7 @@ main(void)
 		mpt_test(those_who_wait_call_it),
 		mpt_test(many_have_their_turn),
 		mpt_test(who_is_closed_is_not_called),
-		mpt_test(the_end_of_a_pool_calls_all),
+		test_of_processes(the_end_of_a_pool_calls_all),
 		mpt_test(one_that_is_called_may_do_anything),
 		mpt_test(one_that_is_called_may_free_the_pool),
 		mpt_test(one_that_is_called_may_start_a_process),

@@ -137,9 +137,7 @@ after_cancel(void *arg, pid_t victim, unsigned long n, bool finished)
 			 given_up ? -EALREADY : 0);
 	/* The thread runs on. */
 	wait_for_exit(s->waiter);
-	/* By the dead one, or for it. */
-	if (given_up)
-		mpt_times_add(&s->spent, mproc_now() - began);
+	mpt_times_add(&s->spent, mproc_now() - began);
 	expect_error(s->f, -ECANCELED);
 	assert_false(mpr_task_come_back(&me, s->f, word));
 	assert_int_equal(mpr_future_state(atomic_load(&s->f->cell.word)),
