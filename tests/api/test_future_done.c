@@ -619,7 +619,7 @@ main(void)
 		mpt_test(who_is_closed_is_not_called),
 		test_of_processes(the_end_of_a_pool_calls_all),
 		mpt_test(one_that_is_called_may_do_anything),
-		mpt_test(one_that_is_called_may_free_the_pool),
+		test_of_processes(one_that_is_called_may_free_the_pool),
 		mpt_test(one_that_is_called_may_start_a_process),
 		mpt_test(one_that_ends_its_thread_ends_nothing_else),
 		mpt_test(a_child_has_none),
