@@ -216,6 +216,13 @@ run(const struct head *head, const void *in, struct mpr_batch *results,
 	return 0;
 }
 
+/* Threads come to the end of an input, and begin no other. */
+static bool
+is_given_up(const struct mproc_result *out)
+{
+	return atomic_load(&out->f->cell.word) & MPR_FUTURE_REVOKED;
+}
+
 int
 mpr_batch_run(const void *in, size_t in_len, struct mproc_result *out)
 {
@@ -228,8 +235,11 @@ mpr_batch_run(const void *in, size_t in_len, struct mproc_result *out)
 
 	while (r == 0 && (r = next(in, in_len, &at, &head, &bytes)) == 0) {
 		/* Nothing is ordered by it but what follows in this thread: who reads it
-		 * knows by then that we are dead. */
+		 * knows by then that we are dead. But for a thread of which others do not
+		 * wait: seq_cst, and they read it once it is given up. */
 		atomic_store(&preface->begun, results.n + 1);
+		if (is_given_up(out))
+			break;
 		r = run(&head, bytes, &results, out);
 	}
 	if (r == -ENODATA)
