@@ -35,10 +35,13 @@ mpr_pool_look_up(mproc_pool *pool, struct mpr_pool_use *ret_u)
 	if (!a || !mpr_arena_has(a, at, sizeof(*pool)))
 		return mpr_fail(-EFAULT, "%p is not shared memory",
 				(void *)pool);
+	/* Not even looked at, as it may lie anywhere. */
+	if (at % MPR_CELL)
+		return mpr_fail(-EINVAL, "%p is no pool", (void *)pool);
 	*ret_u = (struct mpr_pool_use){
 		.pool = pool,
 		.arena = a,
-		.root = at % MPR_CELL ? NULL : find_root(a, pool),
+		.root = find_root(a, pool),
 		.generation = atomic_load(&pool->cell.generation),
 	};
 	if (!ret_u->root)

@@ -79,6 +79,8 @@ calls_that_make_no_sense_are_refused(void **state)
 	assert_int_equal(mproc_pool_submit(b->pool, square, &c, 1, NULL),
 			 -EINVAL);
 	assert_int_equal(mproc_pool_stat(b->pool, NULL), -EINVAL);
+	assert_int_equal(mproc_pool_close((void *)((uintptr_t)b->pool + 1)),
+			 -EINVAL);
 	assert_int_equal(mproc_pool_join(b->pool, MPROC_NOWAIT), -EINVAL);
 	assert_true(detail_has("neither closed nor terminated"));
 	assert_int_equal(pool_stat(b).futures, 0);
