@@ -624,7 +624,7 @@ main(void)
 		mpt_test(one_that_ends_its_thread_ends_nothing_else),
 		mpt_test(a_child_has_none),
 		test_of_processes(a_dead_keeper_is_replaced),
-		mpt_test(a_task_has_others_run),
+		test_of_processes(a_task_has_others_run),
 		mpt_test(threads_register_many),
 	};
 
