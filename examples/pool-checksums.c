@@ -133,7 +133,7 @@ run(FILE *checker)
 static int
 make_samples(char *dir)
 {
-	char name[16];
+	char name[32];
 	FILE *file;
 
 	if (!mkdtemp(dir) || chdir(dir) < 0)
@@ -153,7 +153,7 @@ make_samples(char *dir)
 static void
 remove_samples(const char *dir)
 {
-	char name[16];
+	char name[32];
 
 	for (int i = 0; i < SAMPLES; i++) {
 		snprintf(name, sizeof(name), "sample-%d", i);
