@@ -345,12 +345,13 @@ pool_value(const struct word *word, unsigned n, struct mpt_rand *rand)
 
 /* Calls. */
 
+/* -EDEADLK where a record says that it is ours, as if we were in one of the tasks. */
 static int
 returned(struct mpt *t, const char *what, int r, int64_t most)
 {
 	static const int errors[] = {
 		-EAGAIN, -EALREADY, -EBADMSG, -EBUSY, -ECANCELED, -ECHILD,
-		-EFAULT, -EINVAL, -EMSGSIZE, -ENODATA, -ENOEXEC, -ENOMEM,
+		-EDEADLK, -EFAULT, -EINVAL, -EMSGSIZE, -ENODATA, -ENOEXEC, -ENOMEM,
 		-ENOSPC, -ESHUTDOWN, -ESTALE, -ETIMEDOUT,
 	};
 	struct board *b = mpt_scratch(t);
