@@ -57,6 +57,9 @@ mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline)
 
 #ifdef SYS_futex_waitv
 
+/* The kernel, or a sandbox, has said that there is no such call: it is not made again. */
+static _Atomic bool is_missing;
+
 #define HIGH_FIRST (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
 static struct futex_waitv
@@ -93,6 +96,8 @@ mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
 	struct timespec until = time_of(deadline);
 	long r;
 
+	if (atomic_load_explicit(&is_missing, memory_order_relaxed))
+		return mpr_parker_wait(p, ticket, deadline);
 	words[0] = sleep_in(&p->event, ticket);
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t word = mpr_life_watch(lives[i]);
@@ -115,6 +120,10 @@ mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
 		return mpr_parker_ticket(p) == ticket ? -ESRCH : 0;
 	case EINTR:
 		return 0;
+	case ENOSYS:
+	case EPERM:
+		atomic_store_explicit(&is_missing, true, memory_order_relaxed);
+		/* fall through */
 	default:
 		return mpr_parker_wait(p, ticket, deadline);
 	}
