@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "containers/opts.h"
+#include "containers/remote.h"
 #include "containers/table_use.h"
 
 int
@@ -95,6 +96,8 @@ mproc_dict_pop(mproc_dict *d, struct mproc_any key, struct mproc_any *ret_value)
 	if (ret_value)
 		*ret_value = mproc_nil();
 	r = mpr_table_change(MPR_CELL_DICT, d, &key, take_out, ret_value);
+	if (r == MPR_REMOTE)
+		return mpr_remote_pop(d, &key, ret_value);
 	if (r < 0)
 		mproc_any_clear(ret_value);
 	return r < 0 ? r : 0;
@@ -157,6 +160,13 @@ mproc_dict_merge(mproc_dict *d, mproc_dict *other)
 	/* Even if there is no key that it would get. */
 	int r = mpr_table_check(MPR_CELL_DICT, d);
 
+	if (r == MPR_REMOTE) {
+		/* Who has both does it there. */
+		r = mpr_remote_merge(d, other);
+		if (r <= 0)
+			return r;
+		r = mpr_remote_simple(d, MPR_OP_CHECK);
+	}
 	/* To give the same dict its values again would undo what others do. */
 	return r < 0 || d == other ? r : set_all_of(d, other);
 }

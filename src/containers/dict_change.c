@@ -8,6 +8,7 @@
 #include <mproc/dict.h>
 
 #include "base/error.h"
+#include "containers/remote.h"
 #include "containers/table_use.h"
 
 /* The value at a place as it is, with no copy of what is long. */
@@ -65,6 +66,8 @@ mproc_dict_set_default(mproc_dict *d, struct mproc_any key,
 	if (ret_value)
 		*ret_value = mproc_nil();
 	r = mpr_table_change(MPR_CELL_DICT, d, &key, decide_default, &s);
+	if (r == MPR_REMOTE)
+		return mpr_remote_set_default(d, &key, &value, ret_value);
 	if (r < 0)
 		mproc_any_clear(ret_value);
 	return r < 0 ? r : r == MPR_PUT;
@@ -98,6 +101,8 @@ mproc_dict_add(mproc_dict *d, struct mproc_any key, struct mproc_any n,
 	struct add add = { .n = &n };
 	int r = mpr_table_change(MPR_CELL_DICT, d, &key, decide_sum, &add);
 
+	if (r == MPR_REMOTE)
+		return mpr_remote_add(d, &key, &n, ret_sum);
 	if (r < 0)
 		return r;
 	if (ret_sum)
@@ -157,6 +162,8 @@ mproc_dict_compare_exchange(mproc_dict *d, struct mproc_any key,
 	struct exchange x = { .expected = expected, .value = value };
 	int r = mpr_table_change(MPR_CELL_DICT, d, &key, decide_exchange, &x);
 
+	if (r == MPR_REMOTE)
+		return mpr_remote_exchange(d, &key, expected, value, false);
 	return r < 0 ? r : x.done;
 }
 
@@ -200,6 +207,8 @@ mproc_dict_update(mproc_dict *d, struct mproc_any key, mproc_update_fn *fn,
 	if (!fn)
 		return mpr_fail(-EINVAL, "fn is NULL");
 	r = mpr_table_change(MPR_CELL_DICT, d, &key, decide_update, &u);
+	if (r == MPR_REMOTE)
+		return mpr_remote_update(d, &key, fn, ctx);
 	mproc_any_clear(&u.old);
 	return r < 0 ? r : u.result;
 }

@@ -7,6 +7,7 @@
 #include "arena/recover.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "containers/remote.h"
 #include "containers/table.h"
 #include "containers/table_use.h"
 #include "os/clock.h"
@@ -87,6 +88,16 @@ mpr_table_corrupt(const struct mpr_visit *v)
 			(const void *)v->table);
 }
 
+/* It lies in no arena. */
+static MPR_NOINLINE int
+begin_elsewhere(enum mpr_cell_kind kind, const void *table)
+{
+	int r = mpr_remote_check(kind, table);
+
+	return r < 0 ? r : mpr_fail(-EFAULT, "%p is no container in shared memory",
+				    table);
+}
+
 int
 mpr_visit_begin(struct mpr_visit *v, enum mpr_cell_kind kind, void *table)
 {
@@ -98,8 +109,7 @@ mpr_visit_begin(struct mpr_visit *v, enum mpr_cell_kind kind, void *table)
 		return mpr_fail(-EINVAL, "the container is NULL");
 	if (!a || !mpr_arena_has(a, mpr_arena_offset(a, table), MPR_CELL) ||
 	    (uintptr_t)table % MPR_CELL)
-		return mpr_fail(-EFAULT, "%p is no container in shared memory",
-				table);
+		return begin_elsewhere(kind, table);
 	if (mpr_unlikely(is_in_callback(table)))
 		return mpr_fail(-EDEADLK, "container %p is used by a function "
 				"that changes it", table);
@@ -332,6 +342,10 @@ mpr_table_destroy(enum mpr_cell_kind kind, void *table)
 
 	if (!table)
 		return;
+	if (mpr_remote_check(kind, table) == MPR_REMOTE) {
+		(void)mpr_remote_simple(table, MPR_OP_DESTROY);
+		return;
+	}
 	if (is_in_callback(table) || !mpr_cell_take(kind, table, 0)) {
 		mpr_log(MPROC_LOG_ERROR, "%p is no container, and is not "
 			"destroyed", table);

@@ -162,7 +162,8 @@ mpr_bucket_of(uint64_t order, uint64_t level)
 }
 
 /* Begins a call of a table of @kind. Returns 0; -EINVAL, -EFAULT, -ESTALE; -EBADMSG;
- * -EDEADLK if the calling thread is in a callback of it. */
+ * -EDEADLK if the calling thread is in a callback of it; MPR_REMOTE if another process
+ * has it (containers/remote.h). */
 int mpr_visit_begin(struct mpr_visit *v, enum mpr_cell_kind kind, void *table);
 
 /* The stripe that the call is about now; -EBADMSG. */

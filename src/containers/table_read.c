@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "containers/remote.h"
 #include "containers/table_use.h"
 #include "sync/spin.h"
 
@@ -166,6 +167,6 @@ mpr_table_get(enum mpr_cell_kind kind, void *table, const struct mproc_any *key,
 	if (r == 0)
 		r = mpr_visit_stripe(&v, g.key.stripe);
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ? mpr_remote_get(table, key, want) : r;
 	return mpr_table_finish(&v, mpr_stripe_read(&v, &g.reading));
 }

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "containers/remote.h"
 #include "containers/table_use.h"
 
 int
@@ -93,5 +94,7 @@ mpr_table_set(enum mpr_cell_kind kind, void *table, const struct mproc_any *key,
 {
 	int r = mpr_table_change(kind, table, key, put, value);
 
+	if (r == MPR_REMOTE)
+		return mpr_remote_set(table, key, value);
 	return r < 0 ? r : 0;
 }

@@ -19,7 +19,8 @@ int mpr_table_create(enum mpr_cell_kind kind, mproc_arena *a, void **ret);
 
 void mpr_table_destroy(enum mpr_cell_kind kind, void *table);
 
-/* Whether it is a table of @kind. Returns 0, or as mpr_visit_begin(). */
+/* Whether it is a table of @kind. Returns 0, or as mpr_visit_begin(), MPR_REMOTE
+ * too: that is whose, and not whether it is there. */
 int mpr_table_check(enum mpr_cell_kind kind, void *table);
 
 /* Returns 0; -ENOENT; -ENOMEM; and those of mpr_visit_begin() and _lock(). */
@@ -49,7 +50,8 @@ struct mpr_reading {
  * mpr_visit_lock(). */
 int mpr_stripe_read(struct mpr_visit *v, struct mpr_reading *reading);
 
-/* A copy of a key or value whose meta word is @meta. Returns 0, -ENOMEM, -EBADMSG. */
+/* A copy of a key or value whose meta word is @meta. Returns 0, -ENOMEM,
+ * -EBADMSG. */
 int mpr_table_copy_words(const struct mpr_visit *v, uint64_t meta,
 			 const _Atomic uint64_t *words,
 			 const struct mpr_want *want);
@@ -72,7 +74,8 @@ typedef int mpr_decide(const struct mpr_visit *v, const struct mpr_place *at,
 
 /* Changes the value of a key while nobody else can. Returns what @decide has; or
  * -ENOMEM, -ENOSPC, -EINVAL, -EFAULT, -EOVERFLOW, and those of mpr_visit_begin() and
- * _lock(). */
+ * _lock(). MPR_REMOTE, and nothing was done, if another process has the table:
+ * @decide does not get there. The other functions here have that process do it. */
 int mpr_table_change(enum mpr_cell_kind kind, void *table,
 		     const struct mproc_any *key, mpr_decide *decide, void *arg);
 

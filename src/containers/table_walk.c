@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "containers/remote.h"
 #include "containers/table_use.h"
 
 static uint64_t
@@ -38,6 +39,8 @@ mpr_table_len(enum mpr_cell_kind kind, void *table, size_t *ret_len)
 	size_t sum = 0;
 	int r = mpr_visit_begin(&v, kind, table);
 
+	if (r == MPR_REMOTE)
+		return mpr_remote_len(table, ret_len);
 	for (unsigned i = 0; i < MPR_STRIPES && r == 0; i++) {
 		v.self = NULL;
 		r = mpr_visit_stripe(&v, i);
@@ -58,6 +61,8 @@ mpr_table_clear(enum mpr_cell_kind kind, void *table)
 	struct mpr_visit v;
 	int r = mpr_visit_begin(&v, kind, table);
 
+	if (r == MPR_REMOTE)
+		return mpr_remote_simple(table, MPR_OP_CLEAR);
 	for (unsigned i = 0; i < MPR_STRIPES && r == 0; i++) {
 		r = mpr_visit_stripe(&v, i);
 		if (r == 0)
@@ -131,6 +136,8 @@ mpr_table_next(enum mpr_cell_kind kind, void *table, struct mproc_cursor *cursor
 		*ret_key = mproc_nil();
 	if (ret_value)
 		*ret_value = mproc_nil();
+	if (r == MPR_REMOTE)
+		return mpr_remote_next(table, cursor, ret_key, ret_value);
 	while (r == 0 && *stripe < MPR_STRIPES) {
 		v.self = NULL;
 		n.from = *from;
@@ -199,6 +206,8 @@ mpr_table_pop(enum mpr_cell_kind kind, void *table, struct mproc_any *ret_key,
 		*ret_key = mproc_nil();
 	if (ret_value)
 		*ret_value = mproc_nil();
+	if (r == MPR_REMOTE)
+		return mpr_remote_pop_item(table, ret_key, ret_value);
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < MPR_STRIPES && r == 0; i++) {

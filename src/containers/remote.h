@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Containers that another process has: what can be asked of it, and who carries that
+ * over. A call is the name of an operation and some values; its result is a number,
+ * as the public function returns it, and some values, which are copies of the
+ * caller's.
+ */
+#ifndef MPR_CONTAINERS_REMOTE_H
+#define MPR_CONTAINERS_REMOTE_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include <mproc/any.h>
+
+#include "arena/arena.h"
+#include "arena/remote.h"
+#include "containers/any.h"
+
+/* Operations, and their arguments; the numbers stand in docs/spec/wire.md. What
+ * comes back is that of the public functions of these names. */
+enum mpr_remote_op {
+	MPR_OP_HELLO = 0,    /* not of an object: see the page */
+	MPR_OP_FIND = 1,     /* likewise: kind, name */
+	MPR_OP_DESTROY = 2,
+	MPR_OP_CHECK = 3,
+	MPR_OP_LEN = 4,
+	MPR_OP_CLEAR = 5,
+	MPR_OP_NEXT = 6,     /* the cursor's first two words */
+	MPR_OP_GET = 16,     /* key */
+	MPR_OP_HAS = 17,     /* key */
+	MPR_OP_SET = 18,     /* key, value */
+	MPR_OP_POP = 19,     /* key */
+	MPR_OP_POP_ITEM = 20,
+	MPR_OP_SET_DEFAULT = 21, /* key, value */
+	MPR_OP_ADD = 22,     /* key, number */
+	MPR_OP_EXCHANGE = 23, /* key, bits below, expected, value */
+	MPR_OP_MERGE = 24,   /* the other's id */
+};
+
+enum {
+	MPR_EXCHANGE_EXPECTED = 1, /* there is a value that is expected */
+	MPR_EXCHANGE_VALUE = 2,	   /* there is a new one */
+	MPR_EXCHANGE_SAME = 4,	   /* kind and bits are to be the same */
+};
+
+/* What objects there are. */
+enum mpr_remote_kind {
+	MPR_REMOTE_DICT = 1,
+};
+
+#define MPR_REMOTE_ARGS 4
+#define MPR_REMOTE_RETS 4
+
+struct mpr_remote_call {
+	enum mpr_remote_op op;
+	unsigned n_args, n_rets;
+	struct mproc_any args[MPR_REMOTE_ARGS];
+	struct mproc_any rets[MPR_REMOTE_RETS]; /* MPROC_NIL what does not come */
+};
+
+/* Who carries calls over. It begins with this. */
+struct mpr_remote_owner {
+	int (*carry)(struct mpr_remote_owner *owner,
+		     const struct mpr_remote *remote,
+		     struct mpr_remote_call *call);
+};
+
+/* What functions return that may be asked about such a one, in place of -EFAULT: no
+ * error of a user's function. */
+#define MPR_REMOTE INT_MIN
+
+/* MPR_REMOTE if it is a handle to one of @kind; 0 if it is no handle; or -EBADMSG, or
+ * -ESTALE if it leads nowhere any more. */
+int mpr_remote_check(enum mpr_cell_kind kind, const void *handle);
+
+/* Has the call carried out. Returns its result, or why there is none: -ESTALE if the
+ * handle leads nowhere any more; -EFAULT if an argument is a reference, -EINVAL if
+ * it is no value; those of the owner. If it is negative no values came. */
+int mpr_remote_carry(const void *handle, struct mpr_remote_call *call);
+
+/*
+ * What the functions of table_use.h and dict.h of these names do, for a handle that
+ * was checked.
+ */
+int mpr_remote_get(const void *handle, const struct mproc_any *key,
+		   const struct mpr_want *want);
+int mpr_remote_set(const void *handle, const struct mproc_any *key,
+		   const struct mproc_any *value);
+int mpr_remote_len(const void *handle, size_t *ret_len);
+int mpr_remote_simple(const void *handle, enum mpr_remote_op op);
+int mpr_remote_next(const void *handle, struct mproc_cursor *cursor,
+		    struct mproc_any *ret_key, struct mproc_any *ret_value);
+int mpr_remote_pop(const void *handle, const struct mproc_any *key,
+		   struct mproc_any *ret_value);
+int mpr_remote_pop_item(const void *handle, struct mproc_any *ret_key,
+			struct mproc_any *ret_value);
+int mpr_remote_set_default(const void *handle, const struct mproc_any *key,
+			   const struct mproc_any *value,
+			   struct mproc_any *ret_value);
+int mpr_remote_add(const void *handle, const struct mproc_any *key,
+		   const struct mproc_any *n, struct mproc_any *ret_sum);
+
+/* @expected, @value: may be NULL. @same: kind and bits count, not what Python takes
+ * for equal. */
+int mpr_remote_exchange(const void *handle, const struct mproc_any *key,
+			const struct mproc_any *expected,
+			const struct mproc_any *value, bool same);
+int mpr_remote_update(const void *handle, const struct mproc_any *key,
+		      mproc_update_fn *fn, void *ctx);
+
+/* If both are with the same owner. Returns 1 if not: then nothing was done. */
+int mpr_remote_merge(const void *handle, const void *other);
+
+#endif
