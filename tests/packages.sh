@@ -12,6 +12,7 @@ packages_have()
 	g++) command -v g++ && echo '#include <cstddef>' |
 		g++ -fsyntax-only -x c++ - ;;
 	cmocka | nettle) pkg-config --exists "$1" ;;
+	msgpack) pkg-config --exists msgpack-c || pkg-config --exists msgpack ;;
 	libev) echo '#include <ev.h>' | gcc -fsyntax-only -x c - ;;
 	sanitizers) for kind in address,undefined thread; do
 			echo 'int main(void) { return 0; }' | gcc \
@@ -42,6 +43,9 @@ packages_name()
 	apk:cmocka) echo cmocka-dev ;;
 	apt:nettle | apk:nettle) echo nettle-dev ;;
 	dnf:nettle) echo nettle-devel ;;
+	apt:msgpack) echo libmsgpack-dev ;;
+	dnf:msgpack) echo msgpack-devel ;;
+	apk:msgpack | pacman:msgpack) echo msgpack-c ;;
 	apt:libev | apk:libev) echo libev-dev ;;
 	dnf:libev) echo libev-devel ;;
 	*:nm) echo binutils ;;

@@ -15,6 +15,7 @@
 #include <mproc/group.h>
 #include <mproc/list.h>
 #include <mproc/lock.h>
+#include <mproc/manager.h>
 #include <mproc/namespace.h>
 #include <mproc/pipe.h>
 #include <mproc/pool.h>

@@ -154,6 +154,16 @@ mpr_socket_conn_fds(const struct mpr_socket_conn *c, int ret_fds[2])
 	return met >= 0 ? 2 : 1;
 }
 
+int
+mpr_socket_conn_release(struct mpr_socket_conn *c)
+{
+	int fd = c->fd;
+
+	c->fd = -1;
+	mpr_socket_conn_close(c);
+	return fd;
+}
+
 void
 mpr_socket_conn_close(struct mpr_socket_conn *c)
 {

@@ -32,6 +32,10 @@ int mpr_socket_conn_make(struct mpr_socket_conn **ret_c, int fd, bool asked,
 /* It is that one's. Where it was made with -1. */
 void mpr_socket_conn_give(struct mpr_socket_conn *c, int fd);
 
+/* It is one no more: its socket is the caller's, who knows that no message has begun.
+ * Returns that. */
+int mpr_socket_conn_release(struct mpr_socket_conn *c);
+
 #define MPR_SOCKET_CONN_MAGIC UINT64_C(0x6d70635f736f636b)
 
 /* Whether @p, which is in no arena, is one: it begins with that. */

@@ -121,6 +121,22 @@ mpr_socket_receive(int fd, void *buf, size_t size, bool block)
 	return mpr_likely(n >= 0) ? n : mpr_socket_failed(n);
 }
 
+/* The same, but waits for any of them: for a slice. Returns as many as have come. */
+static MPR_INLINE ssize_t
+mpr_socket_receive_any(int fd, void *buf, size_t size)
+{
+	ssize_t n;
+
+	n = mpr_fault(MPR_FAULT_RECEIVE) ?
+		    -errno :
+		    mpr_socket_call_recv(fd, buf, size, 0);
+	return mpr_likely(n >= 0) ? n : mpr_socket_failed(n);
+}
+
+/* Another machine is asked from time to time whether it is there: if not, the connection
+ * ends within about a minute. */
+void mpr_socket_expect_life(int fd);
+
 /*
  * Local sockets pass descriptors, each beside one byte. One that comes is closed at
  * exec and lies above 2; of several beside the same bytes, all are closed.

@@ -339,6 +339,22 @@ mpr_socket_send(int fd, const struct iovec *parts, size_t n, bool block)
 	return sent < 0 ? mpr_socket_failed(sent) : sent;
 }
 
+void
+mpr_socket_expect_life(int fd)
+{
+	int on = 1, idle = 20, every = 10, times = 4, silence = 60000;
+
+	/* Those of one machine are told by the kernel, and take none of these. */
+	if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle)) < 0)
+		return;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
+	/* What was sent, and is not acknowledged. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence,
+			 sizeof(silence));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
 int
 mpr_socket_pair(int ret_fds[2])
 {

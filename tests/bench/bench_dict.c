@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shared dicts: setting and reading keys that are there, with short texts for keys
- * and numbers for values; compared with Python's Manager().dict() and with Redis over
- * a Unix socket, one command at a time. By one process, then by several, each with
- * keys of its own: what is read must be what was set last.
+ * and numbers for values; in shared memory, and through a manager, compared with Python's
+ * Manager().dict() and with Redis over a Unix socket, one command at a time. By one
+ * process, then by several, each with keys of its own: what is read must be what was set
+ * last.
  *
  * Usage: bench_dict [rounds]
  */
@@ -24,14 +25,14 @@
 /* Of all peers together, whole rounds over their keys. */
 #define OF_DICT 1000000
 #define OF_PYTHON 10000
-#define OF_REDIS 50000
+#define OF_REDIS 50000 /* of a manager, too */
 
 enum { SET, GET, OPS };
-enum { DICT, PYTHON, REDIS, KINDS };
+enum { DICT, MANAGER, PYTHON, REDIS, KINDS };
 
 static const char *const ops[OPS] = { "set", "get" };
 static const char *const names[KINDS] = {
-	"mproc_dict", "Manager().dict()", "Redis",
+	"mproc_dict", "through a manager", "Manager().dict()", "Redis",
 };
 
 static struct shared {
@@ -41,6 +42,7 @@ static struct shared {
 } *shared;
 
 static mproc_dict *dict;
+static mproc_manager *manager; /* NULL where the library has none */
 static struct bench_redis redis;
 
 struct peer {
@@ -91,10 +93,10 @@ use_redis(struct peer *p, int op, unsigned rounds)
 static void
 use(struct peer *p, int kind, int op, unsigned rounds)
 {
-	if (kind == DICT)
-		use_dict(p, op, rounds);
-	else
+	if (kind == REDIS)
 		use_redis(p, op, rounds);
+	else
+		use_dict(p, op, rounds);
 }
 
 /* The last round's values are there. */
@@ -114,6 +116,18 @@ check(struct peer *p, int kind, unsigned round)
 	}
 }
 
+/* From now on the dict is the manager's. */
+static void
+connect_to_manager(void)
+{
+	mproc_manager *m;
+
+	if (mproc_manager_connect(&m, mproc_manager_address(manager), NULL,
+				  mproc_sec(10)) < 0 ||
+	    mproc_manager_dict(m, "dict", &dict) < 0)
+		bench_die(mproc_error_detail());
+}
+
 static void
 be_a_peer(unsigned me, int kind, int op, unsigned rounds)
 {
@@ -123,6 +137,8 @@ be_a_peer(unsigned me, int kind, int op, unsigned rounds)
 		snprintf(p.keys[i], sizeof(p.keys[i]), "%u.%u", me, i);
 	if (kind == REDIS)
 		p.fd = bench_redis_connect(&redis);
+	if (kind == MANAGER)
+		connect_to_manager();
 	use(&p, kind, SET, 1);
 	shared->ready++;
 	while (!shared->go)
@@ -204,7 +220,7 @@ round_of(int kind, int op, unsigned peers)
 {
 	if (kind == PYTHON)
 		return bench_python(python[op], OF_PYTHON, peers);
-	if (kind == REDIS && !redis.pid)
+	if ((kind == REDIS && !redis.pid) || (kind == MANAGER && !manager))
 		return 0;
 	return round_of_ours(kind, op, peers);
 }
@@ -221,6 +237,10 @@ print(int op, unsigned peers, int rounds, double **ns)
 			continue;
 		if (k == REDIS && !redis.pid) {
 			printf("%-20s left out: no redis-server\n", names[k]);
+			continue;
+		}
+		if (k == MANAGER && !manager) {
+			printf("%-20s left out: built without\n", names[k]);
 			continue;
 		}
 		bench_row(names[k], ns[k], rounds, 1);
@@ -257,11 +277,14 @@ main(int argc, char **argv)
 		bench_die(mproc_error_detail());
 	atexit(stop_redis);
 	(void)bench_redis_start(&redis);
+	if (mproc_manager_start(&manager, NULL) < 0)
+		manager = NULL;
 	for (int op = 0; op < OPS; op++) {
 		compare(op, 1, rounds);
 		compare(op, 2, rounds);
 		compare(op, 8, rounds);
 	}
+	mproc_manager_close(manager);
 	mproc_dict_destroy(dict);
 	return 0;
 }

@@ -33,6 +33,9 @@ GLUE = {
 # Headers of other libraries, and who may include them.
 LIBRARIES = {
     'src/ipc/digest_nettle.c': {'nettle/hmac.h', 'nettle/memops.h'},
+    'src/manager/codec_msgpack.c': {'msgpack/pack.h', 'msgpack/unpack.h',
+                                    'msgpack/unpack_define.h',
+                                    'msgpack/unpack_template.h'},
 }
 
 # The layer that implements each public header.

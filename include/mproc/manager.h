@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * manager.h - the same objects for other programs and other machines.
+ *
+ * Inside a family shared objects need no server. A manager serves them to everybody
+ * else: it is a process that has an arena, and a socket where others connect. They
+ * get handles of the same types, and use them by the same functions. Of this version
+ * it serves dicts.
+ *
+ *     // one program
+ *     mproc_manager *m;
+ *     mproc_dict *d;
+ *
+ *     mproc_manager_start(&m, MPROC_OPTS(mproc_manager_opts,
+ *                                        .address = "unix:/run/tally.sock"));
+ *     mproc_manager_dict(m, "tally", &d);
+ *     mproc_dict_set(d, mproc_str("apples"), mproc_int(5));
+ *
+ *     // another one
+ *     mproc_manager_connect(&m, "unix:/run/tally.sock", NULL, MPROC_FOREVER);
+ *     mproc_manager_dict(m, "tally", &d);
+ *     mproc_dict_add(d, mproc_str("apples"), mproc_int(1), NULL);
+ *
+ * What a manager serves are the names of its arena, those of mproc_arena_bind(): an
+ * object that the family has given a name is found by that name from outside, and
+ * the other way round. In the family of the server a handle leads to the object
+ * itself, at memory speed. For others each call is a request to the server and its
+ * answer, of some ten microseconds on one machine. What the functions do, return and
+ * say is the same, with these exceptions:
+ *
+ *   -EPIPE    the manager is gone, or has ended the connection: at once if it has
+ *             died, and within about a minute if its machine is off. All later calls
+ *             give it, too; mproc_manager_connect() makes a new connection, with new
+ *             handles
+ *   -EMSGSIZE key and value are more bytes than a message to the manager may have,
+ *             or the value that was to come back is
+ *   -EFAULT   a key or value is a MPROC_REF: what it leads to lies not in the arena
+ *             of the manager. One that comes out is a MPROC_REF to NULL
+ *   -ECHILD   the handle is that of another process: a forked child connects
+ *             by itself
+ *   -ESTALE   also: its manager was closed
+ *   -EBADMSG  also: what came over the connection is no answer; it has ended then
+ *   -EINTR    mproc_interrupt() was called while it waited for the answer
+ *
+ * A call that fails with -EPIPE, -EINTR or -ENOMEM while its answer was awaited may
+ * have been carried out all the same, or be carried out later: nobody can call off
+ * what was sent. With all other errors nothing has happened. mproc_dict_update() is
+ * carried out here: its function gets the value, and runs again if somebody else has
+ * changed that meanwhile. mproc_dict_len() says 0 in place of an error, as it does
+ * of others.
+ *
+ * The server is one thread, and carries out requests one after another, each whole.
+ * No client waits for one that is slow, silent, or takes no answers; but all wait
+ * while one clears or merges a dict of many keys, and while a process of the family
+ * is stopped in the middle of a change of what they want to change.
+ *
+ * What is sent over TCP is neither encrypted nor signed; see mproc_listener_open().
+ * A forked child of a server or client has copies of its connections, as of any
+ * socket: the other side sees their end when all are closed.
+ *
+ * Managers need the library to be built with MessagePack: otherwise each function
+ * that makes one gives -ENOTSUP.
+ */
+#ifndef MPROC_MANAGER_H
+#define MPROC_MANAGER_H
+
+#include <mproc/containers.h>
+#include <mproc/pipe.h>
+
+MPROC_BEGIN_DECLS
+
+/**
+ * mproc_manager - a manager that is started, served, or connected to by this process
+ *
+ * Process-local: in a forked child all functions but mproc_manager_close() give
+ * -ECHILD. Dicts that it has given in the family of the server are shared objects,
+ * and usable there.
+ */
+typedef struct mproc_manager mproc_manager;
+
+/**
+ * struct mproc_manager_opts - how to serve
+ * @struct_size: filled in by MPROC_OPTS
+ * @address:     where, as for mproc_listener_open(); NULL: at a name of this machine
+ *               that is not in use. TCP without a host is this machine's own,
+ *               127.0.0.1; all of its addresses are "tcp:0.0.0.0:port"
+ * @authkey:     a key that clients have to show; over TCP there has to be one
+ * @authkey_len: its length, at least 1
+ * @peers:       an enum mproc_peers, as for a listener
+ * @handshake_timeout: as for a listener
+ * @arena:       whose names it serves, and where it makes objects; NULL: the
+ *               family's default arena. What is in a named one can be served again
+ *               by a manager that is started later, also after a kill
+ * @max_clients: how many may be connected; who comes then is told -EBUSY; 0 means
+ *               4096
+ * @max_message: bytes of a request or an answer; 0 means 16 MiB, at most 1 GiB
+ * @max_memory:  bytes for all requests and answers that are on their way, of all
+ *               clients; who would take more is disconnected; 0 means 256 MiB
+ * @in_process:  no process is started: this one serves, in mproc_manager_serve()
+ */
+struct mproc_manager_opts {
+	size_t struct_size;
+	const char *address;
+	const void *authkey;
+	size_t authkey_len;
+	int peers;
+	mproc_timeout handshake_timeout;
+	mproc_arena *arena;
+	int max_clients;
+	size_t max_message;
+	size_t max_memory;
+	bool in_process;
+};
+
+/**
+ * mproc_manager_start() - start a manager
+ * @ret_m: receives the handle
+ * @opts:  options, or NULL
+ *
+ * The server is a forked child of this process, which holds nothing of its
+ * descriptors and memory that it needs not, and is not among mproc_children(). It
+ * ends by mproc_manager_shutdown(), or when this process has ended. When the call
+ * returns, clients can connect.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   @ret_m is NULL, an option makes no sense, or TCP without .authkey
+ *   -E2BIG    @opts has fields that this library does not know
+ *   -ENOTSUP  the library was built without managers; or with .authkey without keys
+ *   -EPIPE    the server has died before it could begin
+ *   and those of mproc_listener_open(), of mproc_arena_default() and, unless
+ *   .in_process, of mproc_process_start()
+ * Context: waits for the server to begin.
+ * Crash: killed inside, the server ends.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_start(mproc_manager **ret_m,
+		    const struct mproc_manager_opts *opts);
+
+/**
+ * mproc_manager_connect() - connect to a manager
+ * @ret_m:   receives the handle
+ * @address: as for mproc_connect()
+ * @opts:    options, or NULL; .md5 is not allowed by default, and .pass_fds not
+ *           at all
+ * @timeout: how long to wait, for its first answer, too; so MPROC_NOWAIT gives
+ *           -EAGAIN
+ *
+ * All threads of the process may use the connection, and do not wait for each other.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   @ret_m is NULL, or an option makes no sense
+ *   -EACCES   the manager has another key, or none, or asks for one
+ *   -EPROTO   it speaks another version
+ *   -EBUSY    it has as many clients as it may have
+ *   -EBADMSG  what answers there is no manager
+ *   -EPIPE    it has left before it answered
+ *   -ENOTSUP  the library was built without managers
+ *   and those of mproc_connect()
+ * Context: may block until @timeout.
+ * Crash: the manager sees the end of the connection.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_connect(mproc_manager **ret_m, const char *address,
+		      const struct mproc_connect_opts *opts,
+		      mproc_timeout timeout);
+
+/**
+ * mproc_manager_address() - where a manager is
+ * @m: manager
+ *
+ * Return: an address for mproc_manager_connect(), valid until the handle is closed.
+ * Context: does not block.
+ * Crash: nothing has happened.
+ */
+MPROC_API const char *mproc_manager_address(mproc_manager *m);
+
+/**
+ * mproc_manager_serve() - serve clients in this process
+ * @m:       manager that was started with .in_process
+ * @timeout: how long; MPROC_NOWAIT: what can be done at once
+ *
+ * Return: 0 when the manager was shut down; or a negative error:
+ *   -EAGAIN     all is done that can be, and @timeout is MPROC_NOWAIT
+ *   -ETIMEDOUT  it has served until then
+ *   -EINTR      mproc_interrupt() was called
+ *   -EBUSY      another thread serves
+ *   -EINVAL     @m is NULL, or was started without .in_process, or connected to
+ *   -ECHILD     it is another process's
+ *   -EBADF      the program has closed a descriptor of the manager's
+ * Context: may block until @timeout.
+ * Crash: clients see the end of their connections; each request was carried out
+ *        or not.
+ */
+MPROC_API int mproc_manager_serve(mproc_manager *m, mproc_timeout timeout);
+
+/**
+ * mproc_manager_fd() - a descriptor to poll for what there is to serve
+ * @m: manager that was started with .in_process
+ *
+ * Readable when mproc_manager_serve() has something to do: call it with
+ * MPROC_NOWAIT. It belongs to the manager. Call it also once a second, if anything
+ * keeps it from accepting: it looks then whether that is over.
+ *
+ * Return: the descriptor; or -EINVAL, -ECHILD as mproc_manager_serve().
+ * Context: does not block.
+ * Crash: nothing has happened.
+ */
+MPROC_API MPROC_NODISCARD int mproc_manager_fd(mproc_manager *m);
+
+/**
+ * mproc_manager_shutdown() - end a manager
+ * @m:     manager that this process has started
+ * @grace: how long its process has for that before it is killed
+ *
+ * Requests that have come are carried out or not, and clients see the end of their
+ * connections. What is in the arena stays. Of one .in_process who serves it returns;
+ * it may be called by any thread.
+ *
+ * Return: 0, also if it has ended already; or a negative error:
+ *   -EPERM   @m is connected to
+ *   -EINVAL  @m is NULL
+ *   -ECHILD  it is another process's
+ *   -EINTR   mproc_interrupt() was called within @grace: it was told to end
+ * Context: blocks for @grace at most, and for what a kill takes; not if .in_process.
+ * Crash: the manager ends, if it was told to, or as this process has ended.
+ */
+MPROC_API int mproc_manager_shutdown(mproc_manager *m, mproc_timeout grace);
+
+/**
+ * mproc_manager_close() - do not use a manager any more
+ * @m: manager, or NULL; no thread is in a call for it
+ *
+ * Ends a connection, and what is done by its handles gives -ESTALE from then on,
+ * until the process has made 4096 others: then one of them may lead somewhere again.
+ * A manager that this process has started is shut down, with a grace of a second.
+ *
+ * Context: see mproc_manager_shutdown().
+ * Crash: the connection ends, and a manager that was started.
+ */
+MPROC_API void mproc_manager_close(mproc_manager *m);
+
+/**
+ * mproc_manager_dict() - a dict of a manager's
+ * @m:     manager
+ * @name:  its name, of up to 55 bytes, which is made if there is none
+ * @ret_d: receives a handle. The same name gives the same one again
+ *
+ * mproc_dict_destroy() takes the name away, too, if the handle is that of a
+ * connection; in the family of the server mproc_arena_bind() does that before.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   a pointer is NULL, or the name is empty
+ *   -ENAMETOOLONG  the name is longer than that
+ *   -EPROTOTYPE  what has the name in the arena is no dict
+ *   -ESTALE   what has the name was destroyed
+ *   -ENOSPC   also: this process has 4096 handles of managers
+ *   -ECHILD   the manager is another process's
+ *   and those of mproc_dict_create(), mproc_arena_bind(), and of all calls for
+ *   managers, above
+ * Context: of a connection, waits for the answer; otherwise as mproc_arena_bind().
+ * Crash: there may be a dict that nobody knows, until the arena goes.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_dict(mproc_manager *m, const char *name, mproc_dict **ret_d);
+
+MPROC_END_DECLS
+
+#endif

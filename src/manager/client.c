@@ -1,0 +1,722 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/macros.h"
+#include "containers/remote.h"
+#include "ipc/auth.h"
+#include "ipc/limit.h"
+#include "ipc/socket_conn.h"
+#include "manager/client.h"
+#include "manager/codec.h"
+#include "manager/server.h"
+#include "os/fds.h"
+#include "os/generation.h"
+#include "os/interrupt.h"
+#include "os/socket.h"
+#include "os/thread.h"
+#include "os/turn.h"
+
+#define READ ((size_t)16 << 10) /* bytes at once */
+#define LONGEST ((size_t)1 << 30) /* message of a manager's, whatever it says */
+#define SLICE INT64_C(20000000) /* ns: who sends looks whether others still read */
+#define HEAD 2			/* values of an answer before those that it is about */
+#define ERROR_MAX 4095		/* the kernel's */
+#define LOOK INT64_C(1000000000) /* ns: who waits looks whether it is a copy by then */
+
+/* A request whose answer is awaited. It lies on the stack of who waits. */
+struct request {
+	struct request *next;
+	int64_t number;
+	struct mpr_remote_call *call;
+	int result; /* of the call, or why there is none */
+	bool done;
+	struct mpr_turn told; /* given when it is done, or is to read */
+};
+
+struct mpr_client {
+	struct mpr_remote_owner owner; /* first: handles lead to it */
+	uint64_t generation;
+	int fd;
+	bool sliced; /* calls that block do so for a slice only */
+	size_t max_message; /* that the manager takes */
+	struct mpr_turn sending;
+	struct mpr_turn reading;
+	struct mpr_buffer in; /* of who reads */
+
+	/* The rest with this. Who holds it does nothing that takes long. */
+	struct mpr_turn lock;
+	int64_t number; /* of the next request; 0 is that of the first */
+	struct request *requests;
+	int broken; /* why no more can come, for ever */
+	struct mpr_remote *handles;
+	char address[];
+};
+
+static void
+lock(struct mpr_client *c)
+{
+	if (mpr_likely(mpr_turn_try(&c->lock)))
+		return;
+	/* Who has it is not here, in a child that a signal handler has forked. */
+	if (c->generation != mpr_generation())
+		return;
+	mpr_interrupt_hold();
+	(void)mpr_turn_take(&c->lock, MPR_NEVER);
+	mpr_interrupt_unhold();
+}
+
+static void
+unlock(struct mpr_client *c)
+{
+	mpr_turn_give(&c->lock);
+}
+
+/* A child, also one that a signal handler has forked in the middle, has nothing to
+ * read or to send here. */
+static int
+check_process(const struct mpr_client *c)
+{
+	return c->generation == mpr_generation() ?
+		       0 : mpr_fail(-ECHILD, "the connection to manager %s is "
+				    "another process's", c->address);
+}
+
+static int
+broken(const struct mpr_client *c, int r)
+{
+	if (r == -EPIPE)
+		return mpr_fail(r, "manager %s is gone, or has ended the connection",
+				c->address);
+	return mpr_fail(r, "the connection to manager %s has ended: %s", c->address,
+			mproc_strerror(r));
+}
+
+/*
+ * What comes.
+ */
+
+/* A value is the user's then, and a text has a 0 behind it. */
+static int
+take_value(const struct mproc_any *from, struct mproc_any *to)
+{
+	char *copy;
+
+	*to = *from;
+	if (from->kind != MPROC_STR && from->kind != MPROC_BYTES)
+		return 0;
+	copy = mpr_malloc(from->len + 1);
+	if (!copy) {
+		*to = mproc_nil();
+		return -ENOMEM;
+	}
+	if (from->len)
+		memcpy(copy, from->ptr, from->len);
+	copy[from->len] = '\0';
+	to->ptr = copy;
+	to->owned = 1;
+	return 0;
+}
+
+/* By the thread that reads, of whose calls this may be none: so a text of an error
+ * is kept as a value. */
+static int
+take_answer(struct mpr_remote_call *call, const struct mpr_message *m)
+{
+	int64_t result = m->values[1].i64;
+	unsigned n = m->n - HEAD;
+	int r = 0;
+
+	memset(call->rets, 0, sizeof(call->rets));
+	if (result < -ERROR_MAX || result > INT32_MAX)
+		return -EBADMSG;
+	if (result < 0) {
+		if (n == 1 && m->values[HEAD].kind == MPROC_STR)
+			(void)take_value(&m->values[HEAD], &call->rets[0]);
+		return (int)result;
+	}
+	if (n != call->n_rets)
+		return -EBADMSG;
+	for (unsigned i = 0; i < n && r == 0; i++)
+		r = take_value(&m->values[HEAD + i], &call->rets[i]);
+	for (unsigned i = 0; i < n && r < 0; i++)
+		mproc_any_clear(&call->rets[i]);
+	return r < 0 ? r : (int)result;
+}
+
+/* With the lock held. Of a number that nobody waits for any more nothing is kept. */
+static void
+file(struct mpr_client *c, const struct mpr_message *m)
+{
+	struct request *q = c->requests;
+
+	while (q && (q->number != m->values[0].i64 || q->done))
+		q = q->next;
+	if (!q)
+		return;
+	q->result = take_answer(q->call, m);
+	q->done = true;
+	mpr_turn_give(&q->told);
+}
+
+/* All whole answers that are there. Returns 0, -EBADMSG or -EACCES. */
+static int
+file_all(struct mpr_client *c)
+{
+	struct mpr_message m;
+	struct mpr_frame f;
+	int r;
+
+	for (;;) {
+		r = mpr_codec_next(&f, c->in.bytes + c->in.from,
+				   mpr_buffer_len(&c->in), LONGEST);
+		if (r <= 0)
+			return r < 0 ? -EBADMSG : 0;
+		/* We have no key, but the other side may have one. */
+		if (mpr_codec_read(&m, f.message, f.len) < 0)
+			return mpr_auth_is_challenge(f.message, f.len) ?
+				       -EACCES : -EBADMSG;
+		if (m.n < HEAD || m.values[0].kind != MPROC_INT ||
+		    m.values[1].kind != MPROC_INT)
+			return -EBADMSG;
+		lock(c);
+		file(c, &m);
+		unlock(c);
+		mpr_buffer_drop(&c->in, f.whole, true);
+	}
+}
+
+/* Reads once, if something is there. Returns 0; -EAGAIN; an error for ever. */
+static int
+read_once(struct mpr_client *c, bool block)
+{
+	ssize_t n;
+	int r;
+
+	r = mpr_buffer_room(&c->in, READ);
+	if (r < 0)
+		return r;
+	if (c->generation != mpr_generation())
+		return -ECHILD;
+	n = block ? mpr_socket_receive_any(c->fd, c->in.bytes + c->in.to,
+					   c->in.size - c->in.to) :
+		    mpr_socket_receive(c->fd, c->in.bytes + c->in.to,
+				       c->in.size - c->in.to, false);
+	if (n == 0)
+		return -EPIPE;
+	if (n < 0)
+		return (int)n;
+	c->in.to += (size_t)n;
+	return file_all(c);
+}
+
+/* No answers will come any more: all who wait are told why. */
+static int
+end(struct mpr_client *c, int r)
+{
+	/* In a child there is nobody who waits, and its parent goes on. */
+	if (r == -ECHILD)
+		return r;
+	lock(c);
+	if (!c->broken)
+		c->broken = r;
+	r = c->broken;
+	for (struct request *q = c->requests; q; q = q->next)
+		mpr_turn_give(&q->told);
+	unlock(c);
+	return r;
+}
+
+/* A signal handler may fork in the middle of any wait, and nobody wakes the
+ * child. */
+static int64_t
+look_at(int64_t deadline)
+{
+	int64_t soon = mproc_now() + LOOK;
+
+	return soon < deadline ? soon : deadline;
+}
+
+/* Waits for answers, and files them, until ours is there. The turn of reading is
+ * ours. Returns 0; -EINTR, -ETIMEDOUT; -ENOMEM; -ECHILD; an error for ever. */
+static int
+read_until_done(struct mpr_client *c, struct request *mine, int64_t deadline)
+{
+	bool block = c->sliced && deadline == MPR_NEVER;
+	int64_t until;
+	bool done;
+	int r;
+
+	for (;;) {
+		if (c->generation != mpr_generation())
+			return -ECHILD;
+		lock(c);
+		done = mine->done;
+		r = c->broken;
+		unlock(c);
+		if (done || r < 0)
+			return done ? 0 : r;
+		r = read_once(c, block);
+		if (r == -EAGAIN) {
+			/* Most have an answer sooner. */
+			block = false;
+			until = look_at(deadline);
+			r = mpr_socket_await(c->fd, MPR_SOCKET_IN, until);
+			if (r == -ETIMEDOUT && until < deadline)
+				r = 0;
+			if (r == -EINTR || r == -ETIMEDOUT)
+				return r;
+		}
+		if (r == -ENOMEM)
+			return mpr_fail(r, "no memory for an answer");
+		if (r < 0)
+			return end(c, r);
+	}
+}
+
+/* Somebody has to read for those who still wait. With the lock held. */
+static void
+choose_reader(struct mpr_client *c)
+{
+	struct request *q = c->requests;
+
+	while (q && q->done)
+		q = q->next;
+	if (q && !mpr_turn_is_taken(&c->reading))
+		mpr_turn_give(&q->told);
+}
+
+static void
+give_reading_on(struct mpr_client *c)
+{
+	mpr_turn_give(&c->reading);
+	lock(c);
+	choose_reader(c);
+	unlock(c);
+}
+
+static int
+await(struct mpr_client *c, struct request *mine, int64_t deadline)
+{
+	int64_t until;
+	bool done;
+	int r;
+
+	for (;;) {
+		if (mpr_turn_try(&c->reading)) {
+			r = read_until_done(c, mine, deadline);
+			/* In a child nobody else is there, and nothing is given. */
+			if (r != -ECHILD)
+				give_reading_on(c);
+			return r;
+		}
+		/* Who reads tells us of our answer, or when it reads no more. */
+		until = look_at(deadline);
+		r = mpr_turn_take(&mine->told, until);
+		if (c->generation != mpr_generation())
+			return -ECHILD;
+		if (r == -ETIMEDOUT && until < deadline)
+			r = 0;
+		lock(c);
+		done = mine->done;
+		if (!done && c->broken)
+			r = c->broken;
+		unlock(c);
+		if (done || r < 0)
+			return done ? 0 : r;
+	}
+}
+
+/*
+ * What goes.
+ */
+
+/* The manager takes nothing at the moment. It may be that it waits for us to take
+ * what it has sent, and that nobody else does so. */
+static int
+await_room(struct mpr_client *c)
+{
+	int64_t now = mproc_now();
+	int r = 0;
+
+	if (mpr_turn_try(&c->reading)) {
+		while (r == 0)
+			r = read_once(c, false);
+		if (r == -ECHILD)
+			return r;
+		give_reading_on(c);
+		if (r != -EAGAIN && r != -ENOMEM)
+			return end(c, r);
+		r = mpr_socket_await(c->fd, MPR_SOCKET_IN | MPR_SOCKET_OUT,
+				     now + LOOK);
+	} else {
+		r = mpr_socket_await(c->fd, MPR_SOCKET_OUT, now + SLICE);
+	}
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+/* Nothing can be sent any more, but what the manager has said before may be here. */
+static int
+hear_last_words(struct mpr_client *c, int r)
+{
+	if (mpr_turn_try(&c->reading)) {
+		while (read_once(c, false) == 0)
+			;
+		mpr_turn_give(&c->reading);
+	}
+	return end(c, r);
+}
+
+/* Returns 0; -EINTR, -ENOMEM, and nothing was sent; -ECHILD; an error for ever. */
+static int
+send_whole(struct mpr_client *c, struct mpr_buffer *out)
+{
+	bool begun = false;
+	int r;
+
+	while (mpr_buffer_len(out)) {
+		ssize_t n;
+
+		r = check_process(c);
+		if (r < 0)
+			return r;
+		n = mpr_socket_send_bytes(c->fd, out->bytes + out->from,
+					  mpr_buffer_len(out), false);
+		if (n >= 0) {
+			begun = true;
+			mpr_buffer_drop(out, (size_t)n, true);
+			continue;
+		}
+		if (n == -ENOMEM && !begun)
+			return mpr_fail(-ENOMEM, "no memory to send a request");
+		if (n != -EAGAIN)
+			return hear_last_words(c, (int)n);
+		/* Half a request cannot be called off. */
+		if (begun)
+			mpr_interrupt_hold();
+		r = await_room(c);
+		if (begun)
+			mpr_interrupt_unhold();
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int
+send_in_turn(struct mpr_client *c, struct mpr_buffer *out)
+{
+	int r = mpr_turn_try(&c->sending) ? 0 :
+		mpr_turn_take(&c->sending, MPR_NEVER);
+
+	if (r < 0)
+		return r;
+	r = send_whole(c, out);
+	if (r != -ECHILD)
+		mpr_turn_give(&c->sending);
+	return r;
+}
+
+static int
+make_request(struct mpr_client *c, struct mpr_buffer *out, int64_t number,
+	     int64_t id, const struct mpr_remote_call *call)
+{
+	struct mproc_any all[MPR_MESSAGE_VALUES] = {
+		mproc_int(number), mproc_int(call->op), mproc_int(id),
+	};
+	int r;
+
+	for (unsigned i = 0; i < call->n_args; i++)
+		all[3 + i] = call->args[i];
+	r = mpr_codec_write(out, all, 3 + call->n_args, c->max_message);
+	if (r == -EMSGSIZE)
+		return mpr_fail(r, "manager %s takes messages of up to %zu bytes",
+				c->address, c->max_message);
+	return r < 0 ? mpr_fail(r, "no memory for a request") : 0;
+}
+
+/* Returns 0, or why the connection has ended. */
+static int
+enlist(struct mpr_client *c, struct request *q)
+{
+	int r;
+
+	lock(c);
+	r = c->broken;
+	if (r == 0) {
+		q->number = c->number++;
+		q->next = c->requests;
+		c->requests = q;
+	}
+	unlock(c);
+	return r;
+}
+
+/* After that nobody knows of it. */
+static void
+delist(struct mpr_client *c, struct request *q)
+{
+	struct request **link = &c->requests;
+
+	lock(c);
+	while (*link != q)
+		link = &(*link)->next;
+	*link = q->next;
+	/* It may have been to read, and has not come to it. */
+	choose_reader(c);
+	unlock(c);
+}
+
+/* The result of a request that was answered, with its text. */
+static int
+result_of(struct request *q)
+{
+	struct mproc_any *text = &q->call->rets[0];
+
+	if (q->result >= 0)
+		return q->result;
+	if (text->kind == MPROC_STR)
+		mpr_fail(q->result, "%s", (const char *)text->ptr);
+	else
+		mpr_fail(q->result, "%s", mproc_strerror(q->result));
+	mproc_any_clear(text);
+	return q->result;
+}
+
+static int
+ask(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
+    int64_t deadline)
+{
+	struct mpr_buffer out = { .bytes = NULL };
+	struct request q = { .call = call };
+	int r;
+
+	/* From its place in the list on others may tell it something. */
+	mpr_turn_init(&q.told);
+	(void)mpr_turn_try(&q.told);
+	r = enlist(c, &q);
+	if (r < 0) {
+		mpr_turn_destroy(&q.told);
+		return broken(c, r);
+	}
+	r = make_request(c, &out, q.number, id, call);
+	if (r == 0) {
+		r = send_in_turn(c, &out);
+		if (r == 0 || r == -EPIPE)
+			r = await(c, &q, deadline);
+		if (r == -ECHILD)
+			check_process(c);
+		else if (r < 0 && r != -EINTR && r != -ETIMEDOUT && r != -ENOMEM)
+			broken(c, r);
+	}
+	mpr_buffer_end(&out);
+	/* The list is a copy of the parent's otherwise, and so may its lock be. */
+	if (r != -ECHILD)
+		delist(c, &q);
+	mpr_turn_destroy(&q.told);
+	/* One that came too late has left values. */
+	if (r < 0 && q.done)
+		for (unsigned i = 0; i < MPR_REMOTE_RETS; i++)
+			mproc_any_clear(&call->rets[i]);
+	return r < 0 ? r : result_of(&q);
+}
+
+static int
+carry(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
+      struct mpr_remote_call *call)
+{
+	struct mpr_client *c = (struct mpr_client *)owner;
+	int r = check_process(c), before;
+
+	if (r < 0)
+		return r;
+	before = mpr_thread_forbid_cancel();
+	r = ask(c, remote->id, call, MPR_NEVER);
+	mpr_thread_allow_cancel(before);
+	return r;
+}
+
+/*
+ * Connections and handles.
+ */
+
+static int
+greet(struct mpr_client *c, struct mpr_limit *limit)
+{
+	struct mpr_remote_call call = {
+		.op = MPR_OP_HELLO,
+		.n_args = 2,
+		.args = { mproc_str(MPR_MANAGER_MAGIC),
+			  mproc_int(MPR_MANAGER_VERSION) },
+		.n_rets = 2,
+	};
+	int r = mpr_limit_begin(limit);
+
+	if (r < 0)
+		return r;
+	r = ask(c, 0, &call, limit->deadline);
+	if (r < 0)
+		return r;
+	if (call.rets[0].kind != MPROC_INT || call.rets[1].kind != MPROC_INT ||
+	    call.rets[0].i64 != MPR_MANAGER_VERSION || call.rets[1].i64 <= 0) {
+		r = mpr_fail(-EBADMSG, "what answers at %s is no manager",
+			     c->address);
+	} else {
+		c->max_message = (uint64_t)call.rets[1].i64 < LONGEST ?
+					 (size_t)call.rets[1].i64 : LONGEST;
+	}
+	for (unsigned i = 0; i < 2; i++)
+		mproc_any_clear(&call.rets[i]);
+	return r < 0 ? r : 0;
+}
+
+static struct mpr_client *
+make(const char *address, int fd)
+{
+	struct mpr_client *c = mpr_zalloc(sizeof(*c) + strlen(address) + 1);
+
+	if (!c)
+		return NULL;
+	c->owner.carry = carry;
+	c->generation = mpr_generation();
+	c->fd = fd;
+	c->sliced = mpr_socket_slice(fd);
+	c->max_message = READ; /* for the first one */
+	mpr_turn_init(&c->sending);
+	mpr_turn_init(&c->reading);
+	mpr_turn_init(&c->lock);
+	strcpy(c->address, address);
+	return c;
+}
+
+static int
+open_at(struct mpr_client **ret_c, const char *address,
+	const struct mproc_connect_opts *o, mproc_timeout timeout)
+{
+	struct mpr_limit limit = mpr_limit(timeout);
+	mproc_timeout left = timeout;
+	struct mpr_client *c;
+	mproc_conn *conn;
+	int fd, r;
+
+	if (mpr_limit_begin(&limit) == 0 && limit.deadline != MPR_NEVER)
+		left = mproc_until(limit.deadline);
+	r = mproc_connect(&conn, address, o, left);
+	if (r < 0)
+		return r;
+	fd = mpr_socket_conn_release((struct mpr_socket_conn *)conn);
+	mpr_socket_expect_life(fd);
+	c = make(address, fd);
+	if (!c) {
+		mpr_fds_close(fd);
+		return mpr_fail(-ENOMEM, "no memory for a connection");
+	}
+	r = greet(c, &limit);
+	if (r == -EACCES)
+		r = mpr_fail(r, "manager %s asks for a key", address);
+	if (r < 0)
+		mpr_client_close(c);
+	else
+		*ret_c = c;
+	return r;
+}
+
+int
+mpr_client_open(struct mpr_client **ret_c, const char *address,
+		const struct mproc_connect_opts *opts, mproc_timeout timeout)
+{
+	int before, r = mpr_codec_check();
+
+	if (r < 0)
+		return r;
+	before = mpr_thread_forbid_cancel();
+	r = open_at(ret_c, address, opts, timeout);
+	mpr_thread_allow_cancel(before);
+	return r;
+}
+
+const char *
+mpr_client_address(const struct mpr_client *c)
+{
+	return c->address;
+}
+
+/* The one that it has, if there is one, or a new one. */
+static int
+handle_for(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id, void **ret)
+{
+	struct mpr_remote *remote, *fresh = mpr_remote_take();
+
+	lock(c);
+	for (remote = c->handles; remote; remote = remote->next)
+		if (remote->kind == kind && remote->id == id)
+			break;
+	if (!remote && fresh) {
+		remote = fresh;
+		fresh = NULL;
+		remote->kind = kind;
+		remote->id = id;
+		remote->next = c->handles;
+		c->handles = remote;
+		/* Release: see mpr_remote_at(). */
+		atomic_store_explicit(&remote->owner, &c->owner,
+				      memory_order_release);
+	}
+	unlock(c);
+	if (fresh)
+		mpr_remote_give(fresh);
+	if (!remote)
+		return mpr_fail(-ENOSPC, "this process has %d objects of managers "
+				"already", MPR_REMOTES);
+	*ret = remote;
+	return 0;
+}
+
+int
+mpr_client_find(struct mpr_client *c, enum mpr_cell_kind kind, const char *name,
+		void **ret)
+{
+	struct mpr_remote none = { .id = 0 };
+	struct mpr_remote_call call = {
+		.op = MPR_OP_FIND,
+		.n_args = 2,
+		.args = { mproc_int(MPR_REMOTE_DICT), mproc_str(name) },
+		.n_rets = 1,
+	};
+	int r = carry(&c->owner, &none, &call);
+
+	if (r < 0)
+		return r;
+	if (call.rets[0].kind != MPROC_INT) {
+		mproc_any_clear(&call.rets[0]);
+		return mpr_fail(-EBADMSG, "a number that is none");
+	}
+	return handle_for(c, kind, call.rets[0].i64, ret);
+}
+
+void
+mpr_client_close(struct mpr_client *c)
+{
+	int before = mpr_thread_forbid_cancel();
+	struct mpr_remote *next;
+
+	for (struct mpr_remote *remote = c->handles; remote; remote = next) {
+		next = remote->next;
+		mpr_remote_give(remote);
+	}
+	mpr_fds_close(c->fd);
+	mpr_buffer_end(&c->in);
+	/* Of those who sleep there none is in a forked child. */
+	if (c->generation != mpr_generation()) {
+		mpr_turn_init(&c->sending);
+		mpr_turn_init(&c->reading);
+		mpr_turn_init(&c->lock);
+	}
+	mpr_turn_destroy(&c->sending);
+	mpr_turn_destroy(&c->reading);
+	mpr_turn_destroy(&c->lock);
+	free(c);
+	mpr_thread_allow_cancel(before);
+}

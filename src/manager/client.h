@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A connection to a manager, which all threads of the process use at once: each
+ * sends its request, and waits for the answer with its number. One of those who wait
+ * reads for all.
+ *
+ * Private memory of one process. A forked child must not use it: it would take
+ * answers that its parent waits for.
+ */
+#ifndef MPR_MANAGER_CLIENT_H
+#define MPR_MANAGER_CLIENT_H
+
+#include <mproc/pipe.h>
+
+#include "arena/arena.h"
+
+struct mpr_client;
+
+/* As mproc_manager_connect(). */
+int mpr_client_open(struct mpr_client **ret_c, const char *address,
+		    const struct mproc_connect_opts *opts, mproc_timeout timeout);
+
+const char *mpr_client_address(const struct mpr_client *c);
+
+/* A handle to the object of @kind that has the name, which the manager makes if
+ * there is none. The same name has the same handle, as long as it is the same
+ * object. */
+int mpr_client_find(struct mpr_client *c, enum mpr_cell_kind kind, const char *name,
+		    void **ret);
+
+/* Handles that it has given lead nowhere then. */
+void mpr_client_close(struct mpr_client *c);
+
+#endif

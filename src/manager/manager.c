@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <mproc/manager.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/opts.h"
+#include "manager/client.h"
+#include "manager/codec.h"
+#include "manager/objects.h"
+#include "manager/server.h"
+#include "manager/start.h"
+#include "os/fds.h"
+#include "os/generation.h"
+#include "os/random.h"
+#include "os/socket.h"
+#include "os/thread.h"
+#include "os/turn.h"
+
+#define CLIENTS 4096
+#define MESSAGE ((size_t)16 << 20)
+#define MESSAGE_LEAST ((size_t)1 << 10)
+#define MESSAGE_MOST ((size_t)1 << 30)
+#define MEMORY ((size_t)256 << 20)
+#define TCP "tcp:"
+#define LOOPBACK "127.0.0.1"
+
+enum role {
+	STARTED,
+	SERVES,
+	CONNECTED,
+};
+
+struct mproc_manager {
+	enum role role;
+	uint64_t generation;
+	mproc_arena *arena; /* NULL for one that is connected to */
+	struct mpr_client *client;
+	struct mpr_started started; /* or the end of the server's control */
+	struct mpr_manager_server *server;
+	int control; /* the server's end */
+	struct mpr_turn serving;
+};
+
+static int
+check(const mproc_manager *m)
+{
+	if (!m)
+		return mpr_fail(-EINVAL, "the manager is NULL");
+	return m->generation == mpr_generation() ?
+		       0 : mpr_fail(-ECHILD, "the manager is another process's");
+}
+
+/* Where, in full. */
+static int
+make_address(const char *given, char ret[MPR_SOCKET_TEXT])
+{
+	int n;
+
+	if (!given)
+		n = snprintf(ret, MPR_SOCKET_TEXT, "unix:@mproc-manager-%016llx",
+			     (unsigned long long)mpr_random());
+	else if (strncmp(given, TCP ":", strlen(TCP ":")) == 0)
+		n = snprintf(ret, MPR_SOCKET_TEXT, TCP LOOPBACK "%s",
+			     given + strlen(TCP));
+	else
+		n = snprintf(ret, MPR_SOCKET_TEXT, "%s", given);
+	return n < MPR_SOCKET_TEXT ? 0 : mpr_fail(-ENAMETOOLONG, "an address of %d "
+						  "bytes", n);
+}
+
+static int
+check_opts(struct mproc_manager_opts *o, char address[MPR_SOCKET_TEXT])
+{
+	int r = make_address(o->address, address);
+
+	if (r < 0)
+		return r;
+	o->address = address;
+	if (o->max_clients < 0)
+		return mpr_fail(-EINVAL, ".max_clients is %d", o->max_clients);
+	if (o->max_message && (o->max_message < MESSAGE_LEAST ||
+			       o->max_message > MESSAGE_MOST))
+		return mpr_fail(-EINVAL, ".max_message is %zu: it may be from %zu to "
+				"%zu", o->max_message, MESSAGE_LEAST,
+				MESSAGE_MOST);
+	if (!o->authkey && strncmp(address, TCP, strlen(TCP)) == 0)
+		return mpr_fail(-EINVAL, "over TCP anybody could come: .authkey is "
+				"missing");
+	if (!o->max_clients)
+		o->max_clients = CLIENTS;
+	if (!o->max_message)
+		o->max_message = MESSAGE;
+	if (!o->max_memory)
+		o->max_memory = MEMORY;
+	return 0;
+}
+
+/* Its server is here. */
+static int
+begin_here(mproc_manager *m, const struct mproc_manager_opts *o)
+{
+	int fds[2], r = mpr_socket_pair(fds);
+
+	if (r < 0)
+		return mpr_fail(r, "no descriptors for a manager");
+	m->role = SERVES;
+	m->started.control = fds[0];
+	m->control = fds[1];
+	r = mpr_manager_server_open(&m->server, o, m->control, -1);
+	if (r < 0) {
+		mpr_fds_close(fds[0]);
+		mpr_fds_close(fds[1]);
+	}
+	return r;
+}
+
+static mproc_manager *
+make(void)
+{
+	mproc_manager *m = mpr_zalloc(sizeof(*m));
+
+	if (!m) {
+		mpr_fail(-ENOMEM, "no memory for a manager");
+		return NULL;
+	}
+	m->generation = mpr_generation();
+	m->control = m->started.control = -1;
+	mpr_turn_init(&m->serving);
+	return m;
+}
+
+static int
+begin(mproc_manager *m, struct mproc_manager_opts *o)
+{
+	char address[MPR_SOCKET_TEXT];
+	int before, r = check_opts(o, address);
+
+	/* There before the fork: what it makes is for all of the family. */
+	if (r == 0)
+		r = mpr_arena_resolve(o->arena, &m->arena);
+	if (r < 0)
+		return r;
+	o->arena = m->arena;
+	before = mpr_thread_forbid_cancel();
+	r = o->in_process ? begin_here(m, o) : mpr_started_begin(&m->started, o);
+	mpr_thread_allow_cancel(before);
+	return r;
+}
+
+int
+mproc_manager_start(mproc_manager **ret_m, const struct mproc_manager_opts *opts)
+{
+	struct mproc_manager_opts o;
+	mproc_manager *m;
+	int r;
+
+	if (!ret_m)
+		return mpr_fail(-EINVAL, "ret_m is NULL");
+	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r == 0)
+		r = mpr_codec_check();
+	if (r < 0)
+		return r;
+	m = make();
+	if (!m)
+		return -ENOMEM;
+	r = begin(m, &o);
+	if (r < 0) {
+		mpr_turn_destroy(&m->serving);
+		free(m);
+		return r;
+	}
+	*ret_m = m;
+	return 0;
+}
+
+int
+mproc_manager_connect(mproc_manager **ret_m, const char *address,
+		      const struct mproc_connect_opts *opts,
+		      mproc_timeout timeout)
+{
+	struct mproc_connect_opts o;
+	mproc_manager *m;
+	int r;
+
+	if (!ret_m)
+		return mpr_fail(-EINVAL, "ret_m is NULL");
+	r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r < 0)
+		return r;
+	o.struct_size = sizeof(o);
+	if (o.pass_fds)
+		return mpr_fail(-EINVAL, "no open files go to a manager");
+	if (!o.md5)
+		o.md5 = MPROC_MD5_FORBID;
+	m = make();
+	if (!m)
+		return -ENOMEM;
+	m->role = CONNECTED;
+	r = mpr_client_open(&m->client, address, &o, timeout);
+	if (r < 0) {
+		mpr_turn_destroy(&m->serving);
+		free(m);
+		return r;
+	}
+	*ret_m = m;
+	return 0;
+}
+
+const char *
+mproc_manager_address(mproc_manager *m)
+{
+	switch (m->role) {
+	case STARTED:
+		return m->started.address;
+	case SERVES:
+		return mpr_manager_server_address(m->server);
+	case CONNECTED:
+		break;
+	}
+	return mpr_client_address(m->client);
+}
+
+static int
+check_serves(const mproc_manager *m)
+{
+	int r = check(m);
+
+	if (r < 0)
+		return r;
+	return m->role == SERVES ? 0 : mpr_fail(-EINVAL, "this process does not "
+						"serve the manager");
+}
+
+int
+mproc_manager_serve(mproc_manager *m, mproc_timeout timeout)
+{
+	int r = check_serves(m);
+
+	if (r < 0)
+		return r;
+	if (!mpr_turn_try(&m->serving))
+		return mpr_fail(-EBUSY, "another thread serves");
+	r = mpr_manager_server_run(m->server, timeout);
+	mpr_turn_give(&m->serving);
+	return r;
+}
+
+int
+mproc_manager_fd(mproc_manager *m)
+{
+	int r = check_serves(m);
+
+	return r < 0 ? r : mpr_manager_server_fd(m->server);
+}
+
+/* The server finds it when it looks next. */
+static void
+tell_to_end(const mproc_manager *m)
+{
+	char byte = 0;
+
+	(void)mpr_socket_send_bytes(m->started.control, &byte, 1, false);
+}
+
+int
+mproc_manager_shutdown(mproc_manager *m, mproc_timeout grace)
+{
+	int before, r = check(m);
+
+	if (r < 0)
+		return r;
+	if (m->role == CONNECTED)
+		return mpr_fail(-EPERM, "who is connected to a manager does not end "
+				"it");
+	if (m->role == SERVES) {
+		tell_to_end(m);
+		return 0;
+	}
+	before = mpr_thread_forbid_cancel();
+	r = mpr_started_end(&m->started, grace);
+	mpr_thread_allow_cancel(before);
+	return r;
+}
+
+void
+mproc_manager_close(mproc_manager *m)
+{
+	int before;
+
+	if (!m)
+		return;
+	before = mpr_thread_forbid_cancel();
+	if (m->role == CONNECTED) {
+		mpr_client_close(m->client);
+	} else if (m->role == SERVES) {
+		mpr_manager_server_close(m->server);
+		mpr_fds_close(m->control);
+		mpr_fds_close(m->started.control);
+	} else {
+		if (m->generation == mpr_generation())
+			(void)mpr_started_end(&m->started, mproc_sec(1));
+		mpr_started_forget(&m->started);
+	}
+	mpr_turn_destroy(&m->serving);
+	free(m);
+	mpr_thread_allow_cancel(before);
+}
+
+int
+mproc_manager_dict(mproc_manager *m, const char *name, mproc_dict **ret_d)
+{
+	void *d;
+	int r = check(m);
+
+	if (r < 0)
+		return r;
+	if (!name || !ret_d)
+		return mpr_fail(-EINVAL, "%s is NULL", name ? "ret_d" : "name");
+	r = m->role == CONNECTED ?
+		    mpr_client_find(m->client, MPR_CELL_DICT, name, &d) :
+		    mpr_object_find(m->arena, MPR_CELL_DICT, name, &d);
+	if (r == 0)
+		*ret_d = d;
+	return r;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The objects that a manager serves: what has a name in its arena (sync/names.c).
+ * Who is in the family of the server uses them there; others name them by numbers.
+ */
+#ifndef MPR_MANAGER_OBJECTS_H
+#define MPR_MANAGER_OBJECTS_H
+
+#include <stdint.h>
+
+#include <mproc/arena.h>
+
+#include "arena/arena.h"
+
+#define MPR_OBJECT_NAME 56 /* bytes, with a zero */
+
+/* Finds the object of @kind that has that name in @a, or makes it and gives it the
+ * name. Returns 0; -EPROTOTYPE if something else has it; -ESTALE if the object was
+ * destroyed, and has it still; what mproc_arena_bind() and the object's _create()
+ * return. */
+int mpr_object_find(mproc_arena *a, enum mpr_cell_kind kind, const char *name,
+		    void **ret);
+
+/* One that a client knows by its number. */
+struct mpr_object {
+	void *object;
+	enum mpr_cell_kind kind;
+	uint32_t generation; /* of the cell, when it was found */
+	char name[MPR_OBJECT_NAME];
+};
+
+struct mpr_objects {
+	struct mpr_object *all;
+	uint32_t n, size;
+};
+
+/* Finds or makes one, and gives its number, above 0. Returns 0; -ENOMEM; as
+ * mpr_object_find(). */
+int mpr_objects_find(struct mpr_objects *objects, mproc_arena *a,
+		     enum mpr_cell_kind kind, const char *name, int64_t *ret_id);
+
+/* Returns 0; -EINVAL if no object has had that number; -ESTALE if it was
+ * destroyed. */
+int mpr_objects_get(const struct mpr_objects *objects, int64_t id,
+		    struct mpr_object **ret);
+
+/* Takes its name away, then destroys it. Returns 0, or a negative error if the name
+ * could not be. */
+int mpr_object_destroy(const struct mpr_object *object, mproc_arena *a);
+
+void mpr_objects_end(struct mpr_objects *objects);
+
+#endif

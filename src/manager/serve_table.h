@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What clients ask of tables, done here.
+ */
+#ifndef MPR_MANAGER_SERVE_TABLE_H
+#define MPR_MANAGER_SERVE_TABLE_H
+
+#include "containers/remote.h"
+#include "manager/objects.h"
+
+/* Carries out @call, which comes from a stranger: its values, and how many there
+ * are, as they may be. @other: of an operation with two, or NULL. Returns its
+ * result; or
+ * -EINVAL if there is no such operation. The values in .rets are the caller's to be
+ * cleared, whatever it returns. */
+int mpr_serve_table(const struct mpr_object *o, struct mpr_remote_call *call,
+		    const struct mpr_object *other);
+
+#endif

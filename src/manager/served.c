@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "base/error.h"
+#include "manager/served.h"
+#include "os/socket.h"
+
+#define READ ((size_t)16 << 10)	  /* bytes at once */
+#define ENOUGH ((size_t)64 << 10) /* bytes of answers, before they are sent */
+#define ROUNDS 4		  /* of answers and sending, before others have a turn */
+#define HEAD 2			  /* values of an answer before those that it is about */
+
+int
+mpr_served_answer(struct mpr_served_by *by, struct mpr_served *c, int64_t number,
+		  int r, const struct mproc_any *values, unsigned n,
+		  const char *text)
+{
+	struct mproc_any all[MPR_MESSAGE_VALUES] = { mproc_int(number),
+						     mproc_int(r) };
+	int written;
+
+	if (r < 0) {
+		all[HEAD] = mproc_str(text);
+		n = 1;
+	}
+	for (unsigned i = 0; i < n && r >= 0; i++)
+		all[HEAD + i] = values[i];
+	written = mpr_codec_write(&c->out, all, HEAD + n, by->max_message);
+	if (written == 0 || r < 0)
+		return written;
+	all[1] = mproc_int(written);
+	all[HEAD] = mproc_str(written == -EMSGSIZE ?
+				      "the value is longer than a message of this "
+				      "manager's may be" :
+				      "the manager has no memory for the answer");
+	return mpr_codec_write(&c->out, all, HEAD + 1, by->max_message);
+}
+
+/* Memory goes from hand to hand: there is one piece that who has none takes. */
+static void
+borrow(struct mpr_served_by *by, struct mpr_buffer *b)
+{
+	struct mpr_buffer none = *b;
+
+	if (b->bytes)
+		return;
+	*b = by->spare;
+	by->spare = none;
+}
+
+static void
+give_back(struct mpr_served_by *by, struct mpr_buffer *b)
+{
+	struct mpr_buffer none = by->spare;
+
+	if (mpr_buffer_len(b))
+		return;
+	/* What a long message has taken is not kept. */
+	if (none.bytes || b->size > 2 * ENOUGH) {
+		mpr_buffer_end(b);
+		return;
+	}
+	by->spare = *b;
+	*b = none;
+}
+
+/* Returns 1 if something came, 0 if nothing has, or a negative error. */
+static int
+read_some(struct mpr_served_by *by, struct mpr_served *c)
+{
+	ssize_t n;
+	int r;
+
+	borrow(by, &c->in);
+	r = mpr_buffer_room(&c->in, READ);
+	if (r < 0)
+		return r;
+	n = mpr_socket_receive(c->fd, c->in.bytes + c->in.to,
+			       c->in.size - c->in.to, false);
+	if (n == -EAGAIN)
+		return 0;
+	if (n <= 0)
+		return n < 0 ? (int)n : -EPIPE;
+	c->in.to += (size_t)n;
+	return 1;
+}
+
+/* Whether all has been sent: 1 or 0, or a negative error. */
+static int
+send_all(struct mpr_served *c)
+{
+	while (mpr_buffer_len(&c->out)) {
+		ssize_t n = mpr_socket_send_bytes(c->fd,
+						  c->out.bytes + c->out.from,
+						  mpr_buffer_len(&c->out), false);
+
+		if (n == -EAGAIN)
+			return 0;
+		if (n < 0)
+			return (int)n;
+		mpr_buffer_drop(&c->out, (size_t)n, true);
+	}
+	return 1;
+}
+
+/* Answers requests, until there are enough of them. Returns how many, or a negative
+ * error. */
+static int
+answer_some(struct mpr_served_by *by, struct mpr_served *c)
+{
+	struct mpr_message m;
+	struct mpr_frame f;
+	int n = 0, r;
+
+	while (!c->leaves && mpr_buffer_len(&c->out) < ENOUGH) {
+		r = mpr_codec_next(&f, c->in.bytes + c->in.from,
+				   mpr_buffer_len(&c->in), by->max_message);
+		if (r <= 0)
+			return r < 0 ? r : n;
+		r = mpr_codec_read(&m, f.message, f.len);
+		if (r == 0)
+			r = by->answer(by, c, &m);
+		if (r < 0)
+			return r;
+		mpr_buffer_drop(&c->in, f.whole, true);
+		n++;
+	}
+	return n;
+}
+
+static enum mpr_served_state
+go_on(struct mpr_served_by *by, struct mpr_served *c)
+{
+	int n, r;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		borrow(by, &c->out);
+		r = send_all(c);
+		if (r <= 0)
+			return r < 0 ? MPR_SERVED_GONE : MPR_SERVED_WAITS_OUT;
+		if (c->leaves)
+			return MPR_SERVED_GONE;
+		n = answer_some(by, c);
+		if (n < 0)
+			return MPR_SERVED_GONE;
+		if (n == 0)
+			return MPR_SERVED_WAITS_IN;
+	}
+	return MPR_SERVED_IS_LEFT;
+}
+
+enum mpr_served_state
+mpr_served_go_on(struct mpr_served_by *by, struct mpr_served *c, bool reads)
+{
+	enum mpr_served_state state;
+	int r = reads ? read_some(by, c) : 1;
+
+	if (r == 0)
+		state = MPR_SERVED_WAITS_IN;
+	else
+		state = r < 0 ? MPR_SERVED_GONE : go_on(by, c);
+	give_back(by, &c->in);
+	give_back(by, &c->out);
+	return state;
+}

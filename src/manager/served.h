@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One client, as its server sees it: what came from it and is no whole request yet,
+ * and answers that it has not taken. As long as there are some of these no request
+ * of its is read, so it can ask for no more than it takes.
+ */
+#ifndef MPR_MANAGER_SERVED_H
+#define MPR_MANAGER_SERVED_H
+
+#include <stdbool.h>
+
+#include "manager/buffer.h"
+#include "manager/codec.h"
+
+struct mpr_served {
+	struct mpr_served *next, *previous; /* of all */
+	struct mpr_served *next_left;	    /* of those that are left to be gone on with */
+	int fd;
+	short watched;	 /* what it is waited for */
+	bool greeted;	 /* it has said what it speaks */
+	bool is_left;	 /* whole requests of it are here */
+	bool leaves;	 /* once it has the last answer */
+	struct mpr_buffer in, out;
+};
+
+/* What it takes of a server to answer. */
+struct mpr_served_by {
+	size_t max_message;
+	struct mpr_buffer spare; /* memory for who has none */
+	/* Answers @m, by mpr_served_answer(). Returns 0, or a negative error that
+	 * ends the connection. */
+	int (*answer)(struct mpr_served_by *by, struct mpr_served *c,
+		      const struct mpr_message *m);
+};
+
+/* What becomes of it. */
+enum mpr_served_state {
+	MPR_SERVED_WAITS_IN,
+	MPR_SERVED_WAITS_OUT,
+	MPR_SERVED_IS_LEFT, /* there is more to do, but others have a turn, too */
+	MPR_SERVED_GONE,
+};
+
+/* Reads what is there, once, then answers and sends as far as that goes. @reads:
+ * only the latter, if it is false. */
+enum mpr_served_state mpr_served_go_on(struct mpr_served_by *by, struct mpr_served *c,
+				       bool reads);
+
+/* Writes an answer: its number, result, and values; or in their place, if @r is
+ * negative, @text. What is too long or too much is an error in its place. Returns 0,
+ * or
+ * -ENOMEM. */
+int mpr_served_answer(struct mpr_served_by *by, struct mpr_served *c, int64_t number,
+		      int r, const struct mproc_any *values, unsigned n,
+		      const char *text);
+
+#endif

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <mproc/pipe.h>
+
+#include "arena/arena.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "ipc/limit.h"
+#include "ipc/socket_conn.h"
+#include "manager/objects.h"
+#include "manager/served.h"
+#include "manager/serve_table.h"
+#include "manager/server.h"
+#include "os/epoll.h"
+#include "os/fds.h"
+#include "os/interrupt.h"
+#include "os/socket.h"
+#include "os/thread.h"
+
+/* Who is ready: a client by its address, which is none of these. */
+enum {
+	ID_LISTENER = 1,
+	ID_END = 2,
+};
+
+#define DETAIL 512 /* bytes of an error's text */
+#define ACCEPTED 16	      /* at most, before clients have a turn */
+#define ROUNDS 16	      /* of a call that does not wait */
+#define REST INT64_C(100000000) /* ns without accepting, after it has failed */
+
+struct mpr_manager_server {
+	struct mpr_served_by by; /* first: who answers gets it */
+	mproc_arena *arena;
+	mproc_listener *listener;
+	int set; /* of descriptors */
+	int control, other;
+	bool ended;
+	bool accepts;	    /* the listener is in the set */
+	int64_t accepts_at; /* if not: from when on */
+	unsigned n_clients, max_clients;
+	struct mpr_served *clients, *left;
+	struct mpr_budget budget;
+	struct mpr_objects objects;
+};
+
+static void
+unlink_client(struct mpr_manager_server *s, struct mpr_served *c)
+{
+	if (c->next)
+		c->next->previous = c->previous;
+	if (c->previous)
+		c->previous->next = c->next;
+	else
+		s->clients = c->next;
+	s->n_clients--;
+}
+
+/* Nobody else has it: it is in no list but that of all. */
+static void
+remove_client(struct mpr_manager_server *s, struct mpr_served *c)
+{
+	unlink_client(s, c);
+	mpr_epoll_remove(s->set, c->fd);
+	mpr_fds_close(c->fd);
+	mpr_buffer_end(&c->in);
+	mpr_buffer_end(&c->out);
+	free(c);
+}
+
+static void
+watch(struct mpr_manager_server *s, struct mpr_served *c, short events)
+{
+	if (c->watched == events)
+		return;
+	mpr_epoll_remove(s->set, c->fd);
+	c->watched = mpr_epoll_add(s->set, c->fd, events,
+				   (uint64_t)(uintptr_t)c) < 0 ? 0 : events;
+}
+
+static void
+go_on(struct mpr_manager_server *s, struct mpr_served *c, bool reads)
+{
+	switch (mpr_served_go_on(&s->by, c, reads)) {
+	case MPR_SERVED_WAITS_IN:
+		watch(s, c, MPR_SOCKET_IN);
+		break;
+	case MPR_SERVED_WAITS_OUT:
+		watch(s, c, MPR_SOCKET_OUT);
+		break;
+	case MPR_SERVED_IS_LEFT:
+		c->is_left = true;
+		c->next_left = s->left;
+		s->left = c;
+		return;
+	case MPR_SERVED_GONE:
+		remove_client(s, c);
+		return;
+	}
+	/* Who cannot be waited for would be forgotten. */
+	if (!c->watched)
+		remove_client(s, c);
+}
+
+/* Those whose requests are here, and had to give way to others. */
+static void
+go_on_with_left(struct mpr_manager_server *s)
+{
+	struct mpr_served *c = s->left, *next;
+
+	s->left = NULL;
+	for (; c; c = next) {
+		next = c->next_left;
+		c->is_left = false;
+		go_on(s, c, false);
+	}
+}
+
+static int
+add_client(struct mpr_manager_server *s, int fd)
+{
+	struct mpr_served *c = mpr_zalloc(sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->fd = fd;
+	c->in.budget = c->out.budget = &s->budget;
+	c->watched = MPR_SOCKET_IN;
+	if (mpr_epoll_add(s->set, fd, MPR_SOCKET_IN, (uint64_t)(uintptr_t)c) < 0) {
+		free(c);
+		return -ENOMEM;
+	}
+	c->next = s->clients;
+	if (c->next)
+		c->next->previous = c;
+	s->clients = c;
+	s->n_clients++;
+	return 0;
+}
+
+/* There are as many as there may be: it is told so, if that can be done at once. */
+static void
+send_away(struct mpr_manager_server *s, int fd)
+{
+	struct mpr_served c = { .fd = fd, .leaves = true,
+				.in.budget = &s->budget,
+				.out.budget = &s->budget };
+
+	mpr_log(MPROC_LOG_WARNING, "manager %s: a client was sent away: there are %u",
+		mpr_manager_server_address(s), s->n_clients);
+	if (mpr_served_answer(&s->by, &c, 0, -EBUSY, NULL, 0,
+			      "the manager has as many clients as it may have") == 0)
+		(void)mpr_served_go_on(&s->by, &c, false);
+	mpr_buffer_end(&c.in);
+	mpr_buffer_end(&c.out);
+	mpr_fds_close(fd);
+}
+
+/* What keeps it from accepting stays for a while: of descriptors, for one. */
+static void
+rest(struct mpr_manager_server *s, int r)
+{
+	mpr_log(MPROC_LOG_WARNING, "manager %s: accepts nobody for a moment: %s",
+		mpr_manager_server_address(s), mproc_strerror(r));
+	mpr_epoll_remove(s->set, mproc_listener_fd(s->listener));
+	s->accepts = false;
+	s->accepts_at = mproc_now() + REST;
+}
+
+static void
+accept_some(struct mpr_manager_server *s)
+{
+	mproc_conn *conn;
+	int fd, r = 0;
+
+	for (int i = 0; i < ACCEPTED && r == 0; i++) {
+		r = mproc_listener_accept(s->listener, &conn, MPROC_NOWAIT);
+		if (r < 0)
+			break;
+		fd = mpr_socket_conn_release((struct mpr_socket_conn *)conn);
+		mpr_socket_expect_life(fd);
+		if (s->n_clients == s->max_clients) {
+			send_away(s, fd);
+			continue;
+		}
+		r = add_client(s, fd);
+		if (r < 0)
+			mpr_fds_close(fd);
+	}
+	if (r < 0 && r != -EAGAIN)
+		rest(s, r);
+}
+
+static int
+begin_accepting(struct mpr_manager_server *s)
+{
+	int r = mpr_epoll_add(s->set, mproc_listener_fd(s->listener),
+			      MPR_SOCKET_IN, ID_LISTENER);
+
+	s->accepts = r == 0;
+	s->accepts_at = r == 0 ? MPR_NEVER : mproc_now() + REST;
+	return r;
+}
+
+static int
+greet(struct mpr_manager_server *s, struct mpr_served *c, const struct mpr_message *m)
+{
+	struct mproc_any said[2] = { mproc_int(MPR_MANAGER_VERSION),
+				     mproc_int((int64_t)s->by.max_message) };
+	const struct mproc_any *v = m->values;
+	const char magic[] = MPR_MANAGER_MAGIC;
+
+	if (m->n != 5 || v[1].kind != MPROC_INT || v[1].i64 != MPR_OP_HELLO ||
+	    v[2].kind != MPROC_INT || v[3].kind != MPROC_STR ||
+	    v[3].len != sizeof(magic) - 1 ||
+	    memcmp(v[3].ptr, magic, sizeof(magic) - 1) != 0 ||
+	    v[4].kind != MPROC_INT)
+		return -EBADMSG;
+	c->greeted = true;
+	if (v[4].i64 == MPR_MANAGER_VERSION)
+		return mpr_served_answer(&s->by, c, v[0].i64, 0, said, 2, NULL);
+	c->leaves = true;
+	return mpr_served_answer(&s->by, c, v[0].i64, -EPROTO, NULL, 0,
+				 "the manager speaks version 1 only");
+}
+
+/* kind, name */
+static int
+find(struct mpr_manager_server *s, struct mpr_remote_call *call)
+{
+	const struct mproc_any *kind = &call->args[0], *name = &call->args[1];
+	char text[MPR_OBJECT_NAME];
+	int64_t id = 0;
+	int r;
+
+	if (call->n_args != 2 || kind->kind != MPROC_INT ||
+	    name->kind != MPROC_STR || !name->len ||
+	    memchr(name->ptr, '\0', name->len))
+		return mpr_fail(-EINVAL, "a kind and a name are wanted");
+	if (kind->i64 != MPR_REMOTE_DICT)
+		return mpr_fail(-EINVAL, "the manager has no objects of kind %lld",
+				(long long)kind->i64);
+	if (name->len >= sizeof(text))
+		return mpr_fail(-ENAMETOOLONG, "a name of %zu bytes, more than %zu",
+				name->len, sizeof(text) - 1);
+	memcpy(text, name->ptr, name->len);
+	text[name->len] = '\0';
+	r = mpr_objects_find(&s->objects, s->arena, MPR_CELL_DICT, text, &id);
+	call->rets[0] = mproc_int(id);
+	call->n_rets = 1;
+	return r;
+}
+
+static int
+carry_out(struct mpr_manager_server *s, struct mpr_remote_call *call, int64_t id)
+{
+	struct mpr_object *o, *other = NULL;
+	int r;
+
+	if (call->op == MPR_OP_FIND)
+		return find(s, call);
+	r = mpr_objects_get(&s->objects, id, &o);
+	if (r < 0)
+		return r;
+	if (call->op == MPR_OP_DESTROY)
+		return mpr_object_destroy(o, s->arena);
+	if (call->op == MPR_OP_MERGE && call->n_args == 1 &&
+	    call->args[0].kind == MPROC_INT)
+		r = mpr_objects_get(&s->objects, call->args[0].i64, &other);
+	return r < 0 ? r : mpr_serve_table(o, call, other);
+}
+
+/* number, operation, object, values */
+static int
+answer(struct mpr_served_by *by, struct mpr_served *c, const struct mpr_message *m)
+{
+	struct mpr_manager_server *s = (struct mpr_manager_server *)by;
+	struct mpr_remote_call call = { .n_args = 0 };
+	int r;
+
+	for (unsigned i = 0; i < 3; i++)
+		if (m->n < 3 || m->values[i].kind != MPROC_INT)
+			return -EBADMSG;
+	if (!c->greeted)
+		return greet(s, c, m);
+	if (m->n - 3 > MPR_REMOTE_ARGS || m->values[1].i64 < 0 ||
+	    m->values[1].i64 > UINT8_MAX)
+		return -EBADMSG;
+	call.op = (enum mpr_remote_op)m->values[1].i64;
+	call.n_args = m->n - 3;
+	for (unsigned i = 0; i < call.n_args; i++)
+		call.args[i] = m->values[3 + i];
+	r = carry_out(s, &call, m->values[2].i64);
+	r = mpr_served_answer(by, c, m->values[0].i64, r, call.rets, call.n_rets,
+			      r < 0 ? mproc_error_detail() : NULL);
+	for (unsigned i = 0; i < MPR_REMOTE_RETS; i++)
+		mproc_any_clear(&call.rets[i]);
+	return r;
+}
+
+/* One that the set says is ready. */
+static void
+serve_one(struct mpr_manager_server *s, const struct mpr_epoll_ready *ready)
+{
+	struct mpr_served *c;
+
+	switch (ready->id) {
+	case ID_LISTENER:
+		accept_some(s);
+		break;
+	case ID_END:
+		s->ended = true;
+		break;
+	default:
+		c = (struct mpr_served *)(uintptr_t)ready->id;
+		/* Who has requests here is gone on with in any case. */
+		if (!c->is_left)
+			go_on(s, c, c->watched == MPR_SOCKET_IN);
+	}
+}
+
+/* All that are ready have a turn. Returns whether there were any, or -EBADF. */
+static int
+serve_ready(struct mpr_manager_server *s)
+{
+	struct mpr_epoll_ready ready[MPR_EPOLL_MOST];
+	bool some = s->left;
+	int n;
+
+	if (!s->accepts && mproc_now() >= s->accepts_at)
+		(void)begin_accepting(s);
+	go_on_with_left(s);
+	n = mpr_epoll_look(s->set, ready, MPR_EPOLL_MOST);
+	for (int i = 0; i < n; i++)
+		serve_one(s, &ready[i]);
+	return n < 0 ? n : some || n > 0;
+}
+
+static int
+await(struct mpr_manager_server *s, struct mpr_limit *limit)
+{
+	int r = mpr_limit_begin(limit);
+	int64_t until;
+
+	if (r < 0)
+		return r;
+	if (mproc_now() >= limit->deadline)
+		return -ETIMEDOUT;
+	until = s->accepts_at < limit->deadline ? s->accepts_at : limit->deadline;
+	r = mpr_socket_await(s->set, MPR_SOCKET_IN, until);
+	return r == -ETIMEDOUT && until < limit->deadline ? 0 : r;
+}
+
+static int
+run(struct mpr_manager_server *s, struct mpr_limit *limit)
+{
+	int r, rounds = 0;
+
+	while (!s->ended) {
+		/* An interrupt is for this call, and not for what it does for
+		 * clients. */
+		mpr_interrupt_hold();
+		r = serve_ready(s);
+		mpr_interrupt_unhold();
+		if (r < 0)
+			return mpr_fail(r, "the program has closed a descriptor of the "
+					"manager's");
+		if (s->left)
+			continue;
+		/* Who is busy all the time looks at the clock, too. */
+		if (r == 0 || ++rounds == ROUNDS) {
+			r = await(s, limit);
+			rounds = 0;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int
+mpr_manager_server_run(struct mpr_manager_server *s, mproc_timeout timeout)
+{
+	struct mpr_limit limit = mpr_limit(timeout);
+	int before = mpr_thread_forbid_cancel(), r;
+	char detail[DETAIL];
+
+	/* What goes wrong for clients is no error of this call. */
+	snprintf(detail, sizeof(detail), "%s", mproc_error_detail());
+	r = run(s, &limit);
+	if (r != -EBADF)
+		mpr_fail(0, "%s", detail);
+	mpr_thread_allow_cancel(before);
+	return r;
+}
+
+const char *
+mpr_manager_server_address(const struct mpr_manager_server *s)
+{
+	return mproc_listener_address(s->listener);
+}
+
+int
+mpr_manager_server_fd(const struct mpr_manager_server *s)
+{
+	return s->set;
+}
+
+static int
+listen_at(struct mpr_manager_server *s, const struct mproc_manager_opts *o)
+{
+	const struct mproc_listener_opts lo = {
+		.struct_size = sizeof(lo),
+		.authkey = o->authkey,
+		.authkey_len = o->authkey_len,
+		.md5 = MPROC_MD5_FORBID,
+		.peers = o->peers,
+		.handshake_timeout = o->handshake_timeout,
+	};
+
+	return mproc_listener_open(&s->listener, o->address, &lo);
+}
+
+static int
+gather(struct mpr_manager_server *s)
+{
+	int r;
+
+	s->set = mpr_epoll_open();
+	if (s->set < 0)
+		return mpr_fail(s->set, "no descriptor to wait by");
+	r = begin_accepting(s);
+	if (r == 0)
+		r = mpr_epoll_add(s->set, s->control, MPR_SOCKET_IN, ID_END);
+	if (r == 0 && s->other >= 0)
+		r = mpr_epoll_add(s->set, s->other, MPR_SOCKET_IN, ID_END);
+	return r < 0 ? mpr_fail(r, "no memory to wait for clients") : 0;
+}
+
+int
+mpr_manager_server_open(struct mpr_manager_server **ret_s,
+			const struct mproc_manager_opts *o, int control,
+			int other)
+{
+	struct mpr_manager_server *s;
+	int r = mpr_codec_check();
+
+	if (r < 0)
+		return r;
+	s = mpr_zalloc(sizeof(*s));
+	if (!s)
+		return mpr_fail(-ENOMEM, "no memory for a manager");
+	s->set = -1;
+	s->control = control;
+	s->other = other;
+	s->max_clients = (unsigned)o->max_clients;
+	s->budget.left = o->max_memory;
+	s->by = (struct mpr_served_by){
+		.max_message = o->max_message,
+		.spare = { .budget = &s->budget },
+		.answer = answer,
+	};
+	r = mpr_arena_resolve(o->arena, &s->arena);
+	if (r == 0)
+		r = listen_at(s, o);
+	if (r == 0)
+		r = gather(s);
+	if (r < 0) {
+		mpr_manager_server_close(s);
+		return r;
+	}
+	*ret_s = s;
+	return 0;
+}
+
+void
+mpr_manager_server_close(struct mpr_manager_server *s)
+{
+	int before = mpr_thread_forbid_cancel();
+	struct mpr_served *c, *next;
+
+	/* The set is shared with the process that we were forked from, so nothing is
+	 * taken out of it. */
+	for (c = s->clients; c; c = next) {
+		next = c->next;
+		mpr_fds_close(c->fd);
+		mpr_buffer_end(&c->in);
+		mpr_buffer_end(&c->out);
+		free(c);
+	}
+	mpr_buffer_end(&s->by.spare);
+	if (s->set >= 0)
+		mpr_epoll_close(s->set);
+	mproc_listener_close(s->listener);
+	mpr_objects_end(&s->objects);
+	free(s);
+	mpr_thread_allow_cancel(before);
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Dicts of a manager, over a connection: what those of the family do, too, and what is
+ * different.
+ */
+#include "dict_cases.h"
+#include "manager.h"
+
+static mproc_manager *server, *client;
+
+static mproc_dict *
+new_remote(void)
+{
+	static unsigned n;
+	char name[32];
+
+	snprintf(name, sizeof(name), "dict %u", n++);
+	return dict_of(client, name);
+}
+
+/* The same one, as the family of the server has it. */
+static mproc_dict *
+shared(mproc_dict **ret_local)
+{
+	static unsigned n;
+	char name[32];
+
+	snprintf(name, sizeof(name), "shared %u", n++);
+	*ret_local = dict_of(server, name);
+	return dict_of(client, name);
+}
+
+static void
+each_kind_goes_there_and_back(void **state)
+{
+	char text[5000];
+	struct mproc_any all[] = {
+		mproc_nil(), mproc_int(0), mproc_int(-1), mproc_int(127),
+		mproc_int(128), mproc_int(-128), mproc_int(-129),
+		mproc_int(32767), mproc_int(32768), mproc_int(65536),
+		mproc_int(INT32_MIN), mproc_int(INT64_MIN),
+		mproc_int(INT64_MAX), mproc_float(0.5), mproc_float(INFINITY),
+		mproc_bool(true), mproc_bool(false), mproc_str(""),
+		mproc_str("text"), mproc_bytes(NULL, 0), mproc_bytes("a\0b", 3),
+		mproc_bytes(text, 300), mproc_bytes(text, sizeof(text)),
+	};
+	mproc_dict *local, *d = shared(&local);
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct mproc_any key = mproc_int((int64_t)i);
+
+		assert_int_equal(mproc_dict_set(d, key, all[i]), 0);
+		expect_there(d, key, all[i]);
+		expect_there(local, key, all[i]);
+		/* And as a key. */
+		assert_int_equal(mproc_dict_set(d, all[i], key), 0);
+		expect_there(local, all[i], key);
+	}
+	mproc_dict_destroy(d);
+}
+
+static void
+what_is_no_value_is_not_sent(void **state)
+{
+	struct mproc_any odd = mproc_int(1), got;
+	struct mproc_cursor c = { { 0 } };
+	mproc_dict *local, *d = shared(&local);
+	void *block = mproc_alloc(64);
+
+	(void)state;
+	memset(&odd.kind, 0x7f, sizeof(odd.kind));
+	assert_int_equal(mproc_dict_set(d, odd, mproc_nil()), -EINVAL);
+	assert_int_equal(mproc_dict_set(d, mproc_nil(), odd), -EINVAL);
+	assert_int_equal(mproc_dict_set(d, mproc_nil(), mproc_str(NULL)),
+			 -EINVAL);
+	assert_int_equal(mproc_dict_set(d, mproc_nil(), mproc_ref(block)),
+			 -EFAULT);
+	assert_int_equal(mproc_dict_len(d), 0);
+	assert_int_equal(mproc_dict_get(d, mproc_nil(), NULL), -EINVAL);
+	assert_int_equal(mproc_dict_next(d, NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(mproc_dict_update(d, mproc_nil(), NULL, NULL), -EINVAL);
+	/* It is no set, and nothing behind it is a handle. */
+	assert_int_equal(mproc_set_add((mproc_set *)d, mproc_nil()), -EBADMSG);
+	assert_int_equal(mproc_dict_has((mproc_dict *)((char *)d + 8),
+					mproc_nil()), -EFAULT);
+	/* What the family has put there. */
+	assert_int_equal(mproc_dict_set(local, mproc_int(1), mproc_ref(block)),
+			 0);
+	assert_int_equal(mproc_dict_get(d, mproc_int(1), &got), 0);
+	assert_true(got.kind == MPROC_REF && !got.ptr);
+	assert_int_equal(mproc_dict_next(d, &c, NULL, &got), 0);
+	assert_true(got.kind == MPROC_REF && !got.ptr);
+	mproc_dict_destroy(d);
+	mproc_free(block);
+}
+
+static void
+all_keys_come_once(void **state)
+{
+	enum { N = 300 };
+	struct mproc_any key, value;
+	struct mproc_cursor c = { { 0 } };
+	mproc_dict *local, *d = shared(&local);
+	bool seen[N] = { false };
+	int n = 0, r;
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		assert_int_equal(mproc_dict_set(local, mproc_int(i),
+						mproc_str("some")), 0);
+	assert_int_equal(mproc_dict_len(d), N);
+	while ((r = mproc_dict_next(d, &c, &key, &value)) == 0) {
+		assert_true(key.kind == MPROC_INT && !seen[key.i64]);
+		seen[key.i64] = true;
+		assert_string_equal(value.ptr, "some");
+		mproc_any_clear(&value);
+		n++;
+	}
+	assert_int_equal(r, -ENODATA);
+	assert_int_equal(n, N);
+	/* A cursor may be anything. */
+	memset(&c, 0xff, sizeof(c));
+	assert_int_equal(mproc_dict_next(d, &c, &key, NULL), -ENODATA);
+	for (; n > 0; n--) {
+		assert_int_equal(mproc_dict_pop_item(d, &key, &value), 0);
+		assert_true(seen[key.i64]);
+		seen[key.i64] = false;
+		mproc_any_clear(&value);
+	}
+	assert_int_equal(mproc_dict_pop_item(d, &key, NULL), -ENODATA);
+	assert_int_equal(mproc_dict_set(local, mproc_int(1), mproc_nil()), 0);
+	assert_int_equal(mproc_dict_clear(d), 0);
+	assert_int_equal(mproc_dict_len(local), 0);
+	mproc_dict_destroy(d);
+}
+
+/* What an update does, and who is faster. */
+struct order {
+	mproc_dict *local;
+	int runs, result;
+	int64_t others; /* how often they are */
+};
+
+static int
+count_up(const struct mproc_any *old, struct mproc_any *value, void *ctx)
+{
+	struct order *o = ctx;
+
+	o->runs++;
+	if (o->others-- > 0)
+		mproc_dict_add(o->local, mproc_str("n"), mproc_int(10), NULL);
+	*value = mproc_int(old ? old->i64 + 1 : 1);
+	return o->result;
+}
+
+static void
+an_update_runs_until_nobody_was_faster(void **state)
+{
+	struct mproc_any key = mproc_str("n");
+	mproc_dict *local, *d = shared(&local);
+	struct order o = { .local = local, .result = 1 };
+
+	(void)state;
+	assert_int_equal(mproc_dict_update(d, key, count_up, &o), 1);
+	expect_there(local, key, mproc_int(1));
+	assert_int_equal(o.runs, 1);
+	o.others = 3;
+	assert_int_equal(mproc_dict_update(d, key, count_up, &o), 1);
+	expect_there(local, key, mproc_int(32));
+	assert_int_equal(o.runs, 5);
+	o.result = 0;
+	assert_int_equal(mproc_dict_update(d, key, count_up, &o), 0);
+	o.result = -EIO;
+	assert_int_equal(mproc_dict_update(d, key, count_up, &o), -EIO);
+	expect_there(local, key, mproc_int(32));
+	/* What is equal to nothing is the same. */
+	assert_int_equal(mproc_dict_set(local, key, mproc_float(NAN)), 0);
+	o.result = 1;
+	assert_int_equal(mproc_dict_update(d, key, count_up, &o), 1);
+	mproc_dict_destroy(d);
+}
+
+static void
+dicts_are_merged_wherever_they_are(void **state)
+{
+	mproc_dict *local, *d = shared(&local), *other = new_remote();
+	mproc_dict *mine;
+
+	(void)state;
+	assert_int_equal(mproc_dict_create(&mine, NULL), 0);
+	assert_int_equal(mproc_dict_set(local, mproc_int(1), mproc_int(10)), 0);
+	assert_int_equal(mproc_dict_set(other, mproc_int(1), mproc_int(11)), 0);
+	assert_int_equal(mproc_dict_set(other, mproc_int(2), mproc_int(12)), 0);
+	assert_int_equal(mproc_dict_set(mine, mproc_int(3), mproc_int(13)), 0);
+	/* There, from there, and to there. */
+	assert_int_equal(mproc_dict_merge(d, other), 0);
+	expect_there(local, mproc_int(1), mproc_int(11));
+	assert_int_equal(mproc_dict_merge(mine, d), 0);
+	expect_there(mine, mproc_int(2), mproc_int(12));
+	assert_int_equal(mproc_dict_merge(d, mine), 0);
+	expect_there(local, mproc_int(3), mproc_int(13));
+	assert_int_equal(mproc_dict_merge(d, d), 0);
+	assert_int_equal(mproc_dict_len(d), 3);
+	mproc_dict_destroy(other);
+	assert_int_equal(mproc_dict_merge(d, other), -ESTALE);
+	assert_int_equal(mproc_dict_merge(other, mine), -ESTALE);
+	mproc_dict_destroy(d);
+	mproc_dict_destroy(mine);
+}
+
+static void
+the_text_of_an_error_comes_along(void **state)
+{
+	struct mproc_any got;
+	mproc_dict *d = new_remote();
+
+	(void)state;
+	assert_int_equal(mproc_dict_get(d, mproc_int(1), &got), -ENOENT);
+	assert_non_null(strstr(mproc_error_detail(), "the key is not there"));
+	mproc_dict_destroy(d);
+}
+
+static void
+what_was_destroyed_can_be_made_anew(void **state)
+{
+	mproc_dict *local, *d = shared(&local), *again;
+	int64_t n;
+
+	(void)state;
+	assert_int_equal(mproc_dict_set(d, mproc_int(1), mproc_int(1)), 0);
+	mproc_dict_destroy(d);
+	assert_int_equal(mproc_dict_has(local, mproc_int(1)), -ESTALE);
+	again = new_remote();
+	assert_int_equal(mproc_dict_get_int(d, mproc_int(1), &n), -ESTALE);
+	assert_int_equal(mproc_dict_has(again, mproc_int(1)), 0);
+	assert_true(again != d);
+	mproc_dict_destroy(again);
+}
+
+static int
+start_both(void **state)
+{
+	if (with_dict(state) < 0)
+		return -1;
+	server = start(NULL);
+	client = connect_to(server);
+	make_dict = new_remote;
+	/* What stays once there has been one: names, and the blocks of cells. */
+	mproc_dict_destroy(new_remote());
+	return 0;
+}
+
+static int
+end_both(void **state)
+{
+	(void)state;
+	mproc_manager_close(client);
+	return mproc_manager_shutdown(server, mproc_sec(20)) < 0 ? -1 :
+		       (mproc_manager_close(server), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		DICT_CASES,
+		mpt_test(each_kind_goes_there_and_back),
+		mpt_test(what_is_no_value_is_not_sent),
+		mpt_test(all_keys_come_once),
+		mpt_test(an_update_runs_until_nobody_was_faster),
+		mpt_test(dicts_are_merged_wherever_they_are),
+		mpt_test(the_text_of_an_error_comes_along),
+		mpt_test(what_was_destroyed_can_be_made_anew),
+	};
+
+	return cmocka_run_group_tests(tests, start_both, end_both);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests that are nearly right, changed at random, to what reads them and to a
+ * server: whatever they say, it goes on, and so does who asks properly.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <mproc/manager.h>
+
+#include "manager.h"
+#include "mpt.h"
+#include "mpt_rand.h"
+
+#define INPUT 300
+
+static unsigned
+rounds(unsigned usual)
+{
+	const char *level = getenv("MPT_LEVEL");
+
+	if (level && strcmp(level, "quick") == 0)
+		return usual / 5;
+	return level && strcmp(level, "full") == 0 ? usual * 100 : usual;
+}
+
+#define GRAIN(text) { text, sizeof(text) - 1 }
+
+/* Each operation, of objects that are there; and whatever else a row may have. */
+static const struct {
+	const char *bytes;
+	size_t n;
+} grains[] = {
+	GRAIN("\0\0\0\23\225\0\0\0\255mproc-manager\1"),
+	GRAIN("\0\0\0\12\225\1\1\0\1\244dict"),
+	GRAIN("\0\0\0\13\225\1\1\0\1\245other"),
+	GRAIN("\0\0\0\4\223\2\2\1"),
+	GRAIN("\0\0\0\4\223\2\3\1"),
+	GRAIN("\0\0\0\4\223\2\4\1"),
+	GRAIN("\0\0\0\4\223\2\5\1"),
+	GRAIN("\0\0\0\6\225\2\6\1\0\0"),
+	GRAIN("\0\0\0\5\224\2\20\1\1"),
+	GRAIN("\0\0\0\5\224\2\21\1\302"),
+	GRAIN("\0\0\0\7\225\2\22\1\1\241x"),
+	GRAIN("\0\0\0\15\225\2\22\1\242ab\304\4....."),
+	GRAIN("\0\0\0\5\224\2\23\1\1"),
+	GRAIN("\0\0\0\4\223\2\24\1"),
+	GRAIN("\0\0\0\6\225\2\25\1\2\3"),
+	GRAIN("\0\0\0\16\225\2\26\1\1\313\77\360\0\0\0\0\0\0\300"),
+	GRAIN("\0\0\0\10\227\2\27\1\1\3\1\2"),
+	GRAIN("\0\0\0\10\227\2\27\1\1\7\300\2"),
+	GRAIN("\0\0\0\5\224\2\30\1\2"),
+	GRAIN("\0\0\0\7\224\2\20\1\307\0\1"),
+	GRAIN("\0\0\0\15\224\2\20\1\323\177\377\377\377\377\377\377\377"),
+};
+
+#define GRAINS (sizeof(grains) / sizeof(grains[0]))
+
+static size_t
+grow(struct mpt_rand *rand, unsigned char *to)
+{
+	size_t n = 0;
+
+	do {
+		size_t i = (size_t)mpt_rand_below(rand, GRAINS);
+
+		if (n + grains[i].n > INPUT)
+			break;
+		memcpy(to + n, grains[i].bytes, grains[i].n);
+		n += grains[i].n;
+	} while (mpt_rand_below(rand, 6));
+	/* Most of them as they are, or nearly so. */
+	for (uint64_t i = mpt_rand_below(rand, 4); i; i--)
+		to[mpt_rand_below(rand, n)] ^=
+			(unsigned char)(1u << mpt_rand_below(rand, 8));
+	return mpt_rand_below(rand, 4) ? n : 1 + mpt_rand_below(rand, n);
+}
+
+static void
+nothing_is_read_that_is_not_there(void **state)
+{
+	unsigned char input[INPUT];
+	struct mpt_rand rand;
+	unsigned n = rounds(100000);
+
+	mpt_watchdog(*state, 120);
+	mpt_rand_init(&rand, mpt_seed());
+	for (unsigned i = 0; i < n; i++) {
+		size_t len = grow(&rand, input);
+		/* Of that size exactly, so that a read beside is one. */
+		unsigned char *copy = malloc(len);
+
+		assert_non_null(copy);
+		memcpy(copy, input, len);
+		if (manager_one_input(copy, len))
+			fail_msg("round %u", i);
+		free(copy);
+	}
+}
+
+static int
+connect_raw(const char *address)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	size_t len = strlen(address + 6);
+
+	/* "unix:@name" */
+	memcpy(name.sun_path + 1, address + 6, len);
+	assert_int_equal(connect(fd, (struct sockaddr *)&name,
+				 (socklen_t)(offsetof(struct sockaddr_un,
+						      sun_path) + 1 + len)), 0);
+	return fd;
+}
+
+static void
+serve_all(mproc_manager *m)
+{
+	assert_int_equal(mproc_manager_serve(m, MPROC_NOWAIT), -EAGAIN);
+}
+
+/* Whether it is still there; what it has said is thrown away. */
+static bool
+is_open(int fd)
+{
+	char buf[4096];
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
+		;
+	return n < 0 && errno == EAGAIN;
+}
+
+static void
+a_server_goes_on_whatever_comes(void **state)
+{
+	const char hello[] = "\0\0\0\23\225\0\0\0\255mproc-manager\1";
+	unsigned n = rounds(20000), cut = 0, through = 0;
+	unsigned char input[INPUT];
+	struct mpt_rand rand;
+	mproc_manager *m;
+	mproc_dict *d;
+	int fd = -1;
+
+	mpt_watchdog(*state, 120);
+	assert_int_equal(mproc_manager_start(&m, MPROC_OPTS(mproc_manager_opts,
+			.in_process = true, .max_message = 1024,
+			.max_memory = (size_t)1 << 20)), 0);
+	mpt_rand_init(&rand, mpt_seed());
+	for (unsigned i = 0; i < n; i++) {
+		size_t len = grow(&rand, input);
+
+		if (fd < 0) {
+			fd = connect_raw(mproc_manager_address(m));
+			assert_int_equal(send(fd, hello, sizeof(hello) - 1, 0),
+					 sizeof(hello) - 1);
+			serve_all(m);
+			assert_true(is_open(fd));
+		}
+		assert_int_equal(send(fd, input, len, MSG_NOSIGNAL), len);
+		serve_all(m);
+		if (is_open(fd) && mpt_rand_below(&rand, 8)) {
+			through++;
+			continue;
+		}
+		close(fd);
+		fd = -1;
+		cut++;
+	}
+	if (fd >= 0)
+		close(fd);
+	/* Both happen all the time. */
+	assert_true(cut > n / 20 && through > n / 20);
+	serve_all(m);
+	/* What they may have destroyed can be made anew. */
+	assert_int_equal(mproc_manager_dict(m, "after", &d), 0);
+	assert_int_equal(mproc_dict_set(d, mproc_int(1), mproc_int(1)), 0);
+	assert_int_equal(mproc_arena_bind(NULL, "after", NULL), 0);
+	mproc_dict_destroy(d);
+	mproc_manager_close(m);
+}
+
+static int
+with_arena(void **state)
+{
+	(void)state;
+	return mproc_arena_default() ? 0 : -1;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(nothing_is_read_that_is_not_there),
+		mpt_test(a_server_goes_on_whatever_comes),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
