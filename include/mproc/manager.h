@@ -5,7 +5,7 @@
  * Inside a family shared objects need no server. A manager serves them to everybody
  * else: it is a process that has an arena, and a socket where others connect. They
  * get handles of the same types, and use them by the same functions. Of this version
- * it serves dicts.
+ * it serves dicts, sets and namespaces.
  *
  *     // one program
  *     mproc_manager *m;
@@ -46,8 +46,8 @@
  * have been carried out all the same, or be carried out later: nobody can call off
  * what was sent. With all other errors nothing has happened. mproc_dict_update() is
  * carried out here: its function gets the value, and runs again if somebody else has
- * changed that meanwhile. mproc_dict_len() says 0 in place of an error, as it does
- * of others.
+ * changed that meanwhile. mproc_dict_len() and mproc_set_len() say 0 in place of an
+ * error, as of others.
  *
  * The server is one thread, and carries out requests one after another, each whole.
  * No client waits for one that is slow, silent, or takes no answers; but all wait
@@ -73,8 +73,8 @@ MPROC_BEGIN_DECLS
  * mproc_manager - a manager that is started, served, or connected to by this process
  *
  * Process-local: in a forked child all functions but mproc_manager_close() give
- * -ECHILD. Dicts that it has given in the family of the server are shared objects,
- * and usable there.
+ * -ECHILD. Objects that it has given in the family of the server are shared, and
+ * usable there.
  */
 typedef struct mproc_manager mproc_manager;
 
@@ -262,6 +262,36 @@ MPROC_API void mproc_manager_close(mproc_manager *m);
  */
 MPROC_API MPROC_NODISCARD int
 mproc_manager_dict(mproc_manager *m, const char *name, mproc_dict **ret_d);
+
+/**
+ * mproc_manager_set() - a set of a manager's
+ * @m:     manager
+ * @name:  its name, as of a dict
+ * @ret_s: receives a handle
+ *
+ * What is done with two sets of one manager is done there. If one of them is
+ * elsewhere, each element of one of them goes over the connection by itself.
+ *
+ * Return: as mproc_manager_dict().
+ * Context: as mproc_manager_dict().
+ * Crash: as mproc_manager_dict().
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_set(mproc_manager *m, const char *name, mproc_set **ret_s);
+
+/**
+ * mproc_manager_namespace() - a namespace of a manager's
+ * @m:      manager
+ * @name:   its name, as of a dict
+ * @ret_ns: receives a handle
+ *
+ * Return: as mproc_manager_dict().
+ * Context: as mproc_manager_dict().
+ * Crash: as mproc_manager_dict().
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_namespace(mproc_manager *m, const char *name,
+			mproc_namespace **ret_ns);
 
 MPROC_END_DECLS
 

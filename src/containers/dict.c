@@ -162,10 +162,10 @@ mproc_dict_merge(mproc_dict *d, mproc_dict *other)
 
 	if (r == MPR_REMOTE) {
 		/* Who has both does it there. */
-		r = mpr_remote_merge(d, other);
-		if (r <= 0)
+		r = mpr_remote_two(d, MPR_OP_MERGE, other);
+		if (r != MPR_REMOTE)
 			return r;
-		r = mpr_remote_simple(d, MPR_OP_CHECK);
+		r = mpr_remote_is_there(d);
 	}
 	/* To give the same dict its values again would undo what others do. */
 	return r < 0 || d == other ? r : set_all_of(d, other);

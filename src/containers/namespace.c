@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "containers/opts.h"
+#include "containers/remote.h"
 #include "containers/table_use.h"
 
 int
@@ -93,6 +94,11 @@ mproc_namespace_del(mproc_namespace *ns, const char *name)
 	struct mproc_any key = mproc_str(name);
 	int r = mpr_table_change(MPR_CELL_NAMESPACE, ns, &key, take, NULL);
 
+	if (r == MPR_REMOTE) {
+		r = mpr_remote_one(ns, MPR_OP_DISCARD, &key);
+		if (r == 0)
+			return mpr_fail(-ENOENT, "the name is not there");
+	}
 	return r < 0 ? r : 0;
 }
 

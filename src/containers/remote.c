@@ -299,15 +299,30 @@ mpr_remote_update(const void *handle, const struct mproc_any *key,
 }
 
 int
-mpr_remote_merge(const void *handle, const void *other)
+mpr_remote_one(const void *handle, enum mpr_remote_op op,
+	       const struct mproc_any *key)
+{
+	struct mpr_remote_call call = call_with_key(op, key);
+
+	return mpr_remote_carry(handle, &call);
+}
+
+int
+mpr_remote_is_there(const void *handle)
+{
+	return mpr_remote_simple(handle, MPR_OP_CHECK);
+}
+
+int
+mpr_remote_two(const void *handle, enum mpr_remote_op op, const void *other)
 {
 	const struct mpr_remote *to = mpr_remote_at(handle);
 	const struct mpr_remote *from = mpr_remote_at(other);
-	struct mpr_remote_call call = { .op = MPR_OP_MERGE, .n_args = 1 };
+	struct mpr_remote_call call = { .op = op, .n_args = 1 };
 
 	if (!to || !from || from->kind != to->kind ||
 	    atomic_load(&to->owner) != atomic_load(&from->owner))
-		return 1;
+		return MPR_REMOTE;
 	call.args[0] = mproc_int(from->id);
-	return carry_simply(handle, &call);
+	return mpr_remote_carry(handle, &call);
 }

@@ -36,6 +36,18 @@ enum mpr_remote_op {
 	MPR_OP_ADD = 22,     /* key, number */
 	MPR_OP_EXCHANGE = 23, /* key, bits below, expected, value */
 	MPR_OP_MERGE = 24,   /* the other's id */
+	/* Of sets, DISCARD also of namespaces. */
+	MPR_OP_PUT = 32,     /* element */
+	MPR_OP_DISCARD = 33, /* element, or name */
+	MPR_OP_TOGGLE = 34,  /* element */
+	/* Of a set and another one: the other's id. */
+	MPR_OP_UPDATE = 40,
+	MPR_OP_INTERSECTION_UPDATE = 41,
+	MPR_OP_DIFFERENCE_UPDATE = 42,
+	MPR_OP_SYMMETRIC_DIFFERENCE_UPDATE = 43,
+	MPR_OP_IS_SUBSET = 44,
+	MPR_OP_IS_EQUAL = 45,
+	MPR_OP_IS_DISJOINT = 46,
 };
 
 enum {
@@ -47,6 +59,14 @@ enum {
 /* What objects there are. */
 enum mpr_remote_kind {
 	MPR_REMOTE_DICT = 1,
+	MPR_REMOTE_SET = 2,
+	MPR_REMOTE_NAMESPACE = 3,
+};
+
+static const enum mpr_cell_kind mpr_remote_cells[] = {
+	[MPR_REMOTE_DICT] = MPR_CELL_DICT,
+	[MPR_REMOTE_SET] = MPR_CELL_SET,
+	[MPR_REMOTE_NAMESPACE] = MPR_CELL_NAMESPACE,
 };
 
 #define MPR_REMOTE_ARGS 4
@@ -70,7 +90,8 @@ struct mpr_remote_owner {
  * error of a user's function. */
 #define MPR_REMOTE INT_MIN
 
-/* MPR_REMOTE if it is a handle to one of @kind; 0 if it is no handle; or -EBADMSG, or
+/* MPR_REMOTE if it is a handle to one of @kind; 0 if it is no handle; or -EBADMSG,
+ * or
  * -ESTALE if it leads nowhere any more. */
 int mpr_remote_check(enum mpr_cell_kind kind, const void *handle);
 
@@ -109,7 +130,15 @@ int mpr_remote_exchange(const void *handle, const struct mproc_any *key,
 int mpr_remote_update(const void *handle, const struct mproc_any *key,
 		      mproc_update_fn *fn, void *ctx);
 
-/* If both are with the same owner. Returns 1 if not: then nothing was done. */
-int mpr_remote_merge(const void *handle, const void *other);
+/* Of one element or name. Returns the result. */
+int mpr_remote_one(const void *handle, enum mpr_remote_op op,
+		   const struct mproc_any *key);
+
+/* Of two containers, whose owner does it if both are with the same one. Returns the
+ * result; or MPR_REMOTE if they are not: then nothing was done. */
+int mpr_remote_two(const void *handle, enum mpr_remote_op op, const void *other);
+
+/* Whether it is there: 0, or as any call. */
+int mpr_remote_is_there(const void *handle);
 
 #endif

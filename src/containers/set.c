@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "containers/opts.h"
+#include "containers/remote.h"
 #include "containers/table_use.h"
 
 int
@@ -42,6 +43,8 @@ mproc_set_add(mproc_set *s, struct mproc_any elem)
 {
 	int r = mpr_table_change(MPR_CELL_SET, s, &elem, add, NULL);
 
+	if (r == MPR_REMOTE)
+		return mpr_remote_one(s, MPR_OP_PUT, &elem);
 	return r < 0 ? r : r == MPR_PUT;
 }
 
@@ -60,6 +63,8 @@ mproc_set_discard(mproc_set *s, struct mproc_any elem)
 {
 	int r = mpr_table_change(MPR_CELL_SET, s, &elem, discard, NULL);
 
+	if (r == MPR_REMOTE)
+		return mpr_remote_one(s, MPR_OP_DISCARD, &elem);
 	return r < 0 ? r : r == MPR_REMOVE;
 }
 

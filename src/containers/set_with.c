@@ -10,21 +10,44 @@
 #include <mproc/set.h>
 
 #include "base/error.h"
+#include "containers/remote.h"
+#include "containers/set.h"
 #include "containers/table_use.h"
 
 #define STOP 1 /* what is asked is known */
 
-/* For each element of one of two sets. Returns 0 to go on; STOP; a negative error. */
+/* For each element of one of two sets. Returns 0 to go on; STOP; a negative
+ * error. */
 typedef int each_fn(mproc_set *s, mproc_set *other,
 		    const struct mproc_any *elem);
 
-/* Even if there is no element about which they would be asked. */
 static int
-check_both(mproc_set *s, mproc_set *other)
+check(mproc_set *s)
 {
 	int r = mpr_table_check(MPR_CELL_SET, s);
 
-	return r < 0 ? r : mpr_table_check(MPR_CELL_SET, other);
+	return r == MPR_REMOTE ? mpr_remote_is_there(s) : r;
+}
+
+/* Before anything else, even if there is no element about which they would be asked.
+ * If another process has both, it does @op. Returns 0 if that is not so; otherwise,
+ * with *@ret_done, what is to be returned. */
+static int
+begin(mproc_set *s, mproc_set *other, enum mpr_remote_op op, bool *ret_done)
+{
+	int r = mpr_table_check(MPR_CELL_SET, s);
+
+	*ret_done = true;
+	if (r == MPR_REMOTE) {
+		r = mpr_remote_two(s, op, other);
+		if (r != MPR_REMOTE)
+			return r;
+		r = mpr_remote_is_there(s);
+	}
+	if (r == 0)
+		r = check(other);
+	*ret_done = r < 0;
+	return r;
 }
 
 /* Goes through @from, which is one of the two. Returns 0, STOP or a negative
@@ -49,7 +72,7 @@ for_each(mproc_set *from, mproc_set *s, mproc_set *other, each_fn *fn)
 static bool
 can_have(const mproc_set *s, const struct mproc_any *elem)
 {
-	const mproc_arena *a = mpr_arena_of(s);
+	const mproc_arena *a = mpr_remote_has(s) ? NULL : mpr_arena_of(s);
 
 	return elem->kind != MPROC_REF ||
 	       (a && mpr_arena_has(a, mpr_arena_offset(a, elem->ptr), 1));
@@ -81,9 +104,10 @@ add_to(mproc_set *s, mproc_set *other, const struct mproc_any *elem)
 int
 mproc_set_update(mproc_set *s, mproc_set *other)
 {
-	int r = check_both(s, other);
+	bool done;
+	int r = begin(s, other, MPR_OP_UPDATE, &done);
 
-	if (r < 0 || s == other)
+	if (done || s == other)
 		return r;
 	return for_each(other, s, other, add_to);
 }
@@ -99,9 +123,10 @@ keep_if_common(mproc_set *s, mproc_set *other, const struct mproc_any *elem)
 int
 mproc_set_intersection_update(mproc_set *s, mproc_set *other)
 {
-	int r = check_both(s, other);
+	bool done;
+	int r = begin(s, other, MPR_OP_INTERSECTION_UPDATE, &done);
 
-	if (r < 0 || s == other)
+	if (done || s == other)
 		return r;
 	return for_each(s, s, other, keep_if_common);
 }
@@ -116,9 +141,10 @@ take_out(mproc_set *s, mproc_set *other, const struct mproc_any *elem)
 int
 mproc_set_difference_update(mproc_set *s, mproc_set *other)
 {
-	int r = check_both(s, other);
+	bool done;
+	int r = begin(s, other, MPR_OP_DIFFERENCE_UPDATE, &done);
 
-	if (r < 0)
+	if (done)
 		return r;
 	return s == other ? mproc_set_clear(s) :
 			    for_each(other, s, other, take_out);
@@ -134,21 +160,30 @@ decide_toggle(const struct mpr_visit *v, const struct mpr_place *at,
 	return at->is_there ? MPR_REMOVE : MPR_PUT;
 }
 
-static int
-toggle(mproc_set *s, mproc_set *other, const struct mproc_any *elem)
+int
+mpr_set_toggle(mproc_set *s, const struct mproc_any *elem)
 {
 	int r = mpr_table_change(MPR_CELL_SET, s, elem, decide_toggle, NULL);
 
-	(void)other;
+	if (r == MPR_REMOTE)
+		r = mpr_remote_one(s, MPR_OP_TOGGLE, elem);
 	return r < 0 ? r : 0;
+}
+
+static int
+toggle(mproc_set *s, mproc_set *other, const struct mproc_any *elem)
+{
+	(void)other;
+	return mpr_set_toggle(s, elem);
 }
 
 int
 mproc_set_symmetric_difference_update(mproc_set *s, mproc_set *other)
 {
-	int r = check_both(s, other);
+	bool done;
+	int r = begin(s, other, MPR_OP_SYMMETRIC_DIFFERENCE_UPDATE, &done);
 
-	if (r < 0)
+	if (done)
 		return r;
 	return s == other ? mproc_set_clear(s) :
 			    for_each(other, s, other, toggle);
@@ -182,9 +217,10 @@ was_not_stopped(int r)
 int
 mproc_set_is_subset(mproc_set *s, mproc_set *other)
 {
-	int r = check_both(s, other);
+	bool done;
+	int r = begin(s, other, MPR_OP_IS_SUBSET, &done);
 
-	if (r < 0)
+	if (done)
 		return r;
 	return s == other ? 1 :
 			    was_not_stopped(for_each(s, s, other,
@@ -194,16 +230,21 @@ mproc_set_is_subset(mproc_set *s, mproc_set *other)
 int
 mproc_set_is_equal(mproc_set *s, mproc_set *other)
 {
-	int r = mproc_set_is_subset(s, other);
+	bool done;
+	int r = begin(s, other, MPR_OP_IS_EQUAL, &done);
 
+	if (done)
+		return r;
+	r = mproc_set_is_subset(s, other);
 	return r == 1 ? mproc_set_is_subset(other, s) : r;
 }
 
 int
 mproc_set_is_disjoint(mproc_set *s, mproc_set *other)
 {
-	int r = check_both(s, other);
+	bool done;
+	int r = begin(s, other, MPR_OP_IS_DISJOINT, &done);
 
-	return r < 0 ? r :
-		       was_not_stopped(for_each(s, s, other, stop_if_common));
+	return done ? r :
+		      was_not_stopped(for_each(s, s, other, stop_if_common));
 }

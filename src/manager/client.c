@@ -675,14 +675,13 @@ handle_for(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id, void **ret
 }
 
 int
-mpr_client_find(struct mpr_client *c, enum mpr_cell_kind kind, const char *name,
-		void **ret)
+mpr_client_find(struct mpr_client *c, int kind, const char *name, void **ret)
 {
 	struct mpr_remote none = { .id = 0 };
 	struct mpr_remote_call call = {
 		.op = MPR_OP_FIND,
 		.n_args = 2,
-		.args = { mproc_int(MPR_REMOTE_DICT), mproc_str(name) },
+		.args = { mproc_int(kind), mproc_str(name) },
 		.n_rets = 1,
 	};
 	int r = carry(&c->owner, &none, &call);
@@ -693,7 +692,7 @@ mpr_client_find(struct mpr_client *c, enum mpr_cell_kind kind, const char *name,
 		mproc_any_clear(&call.rets[0]);
 		return mpr_fail(-EBADMSG, "a number that is none");
 	}
-	return handle_for(c, kind, call.rets[0].i64, ret);
+	return handle_for(c, mpr_remote_cells[kind], call.rets[0].i64, ret);
 }
 
 void

@@ -22,11 +22,10 @@ int mpr_client_open(struct mpr_client **ret_c, const char *address,
 
 const char *mpr_client_address(const struct mpr_client *c);
 
-/* A handle to the object of @kind that has the name, which the manager makes if
- * there is none. The same name has the same handle, as long as it is the same
- * object. */
-int mpr_client_find(struct mpr_client *c, enum mpr_cell_kind kind, const char *name,
-		    void **ret);
+/* A handle to the object of @kind, enum mpr_remote_kind, that has the name, which
+ * the manager makes if there is none. The same name has the same handle, as long as
+ * it is the same object. */
+int mpr_client_find(struct mpr_client *c, int kind, const char *name, void **ret);
 
 /* Handles that it has given lead nowhere then. */
 void mpr_client_close(struct mpr_client *c);

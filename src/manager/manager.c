@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/opts.h"
+#include "containers/remote.h"
 #include "manager/client.h"
 #include "manager/codec.h"
 #include "manager/objects.h"
@@ -312,20 +313,54 @@ mproc_manager_close(mproc_manager *m)
 	mpr_thread_allow_cancel(before);
 }
 
-int
-mproc_manager_dict(mproc_manager *m, const char *name, mproc_dict **ret_d)
+/* @ret: of the user, who gets the object. */
+static int
+find(mproc_manager *m, enum mpr_remote_kind kind, const char *name,
+     const void *ret, void **ret_object)
 {
-	void *d;
 	int r = check(m);
 
 	if (r < 0)
 		return r;
-	if (!name || !ret_d)
-		return mpr_fail(-EINVAL, "%s is NULL", name ? "ret_d" : "name");
-	r = m->role == CONNECTED ?
-		    mpr_client_find(m->client, MPR_CELL_DICT, name, &d) :
-		    mpr_object_find(m->arena, MPR_CELL_DICT, name, &d);
+	if (!name || !ret)
+		return mpr_fail(-EINVAL, "the %s is NULL",
+				name ? "pointer that receives the object" : "name");
+	return m->role == CONNECTED ?
+		       mpr_client_find(m->client, (int)kind, name, ret_object) :
+		       mpr_object_find(m->arena, mpr_remote_cells[kind], name,
+				       ret_object);
+}
+
+int
+mproc_manager_dict(mproc_manager *m, const char *name, mproc_dict **ret_d)
+{
+	void *d;
+	int r = find(m, MPR_REMOTE_DICT, name, ret_d, &d);
+
 	if (r == 0)
 		*ret_d = d;
+	return r;
+}
+
+int
+mproc_manager_set(mproc_manager *m, const char *name, mproc_set **ret_s)
+{
+	void *s;
+	int r = find(m, MPR_REMOTE_SET, name, ret_s, &s);
+
+	if (r == 0)
+		*ret_s = s;
+	return r;
+}
+
+int
+mproc_manager_namespace(mproc_manager *m, const char *name,
+			mproc_namespace **ret_ns)
+{
+	void *ns;
+	int r = find(m, MPR_REMOTE_NAMESPACE, name, ret_ns, &ns);
+
+	if (r == 0)
+		*ret_ns = ns;
 	return r;
 }

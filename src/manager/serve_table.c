@@ -2,9 +2,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include <mproc/dict.h>
+#include <mproc/containers.h>
 
+#include "base/alloc.h"
 #include "base/error.h"
+#include "containers/set.h"
 #include "containers/table_use.h"
 #include "manager/serve_table.h"
 
@@ -114,34 +116,116 @@ exchange(const struct mpr_object *o, struct mpr_remote_call *call)
 					   x.value);
 }
 
-/* How many values an operation takes, or -1 if there is none of that number. */
+/* A name has no zero in it, and one behind it. */
 static int
-args_of(enum mpr_remote_op op)
+discard_name(const struct mpr_object *o, const struct mproc_any *name)
+{
+	char *text = mpr_malloc(name->len + 1);
+	int r;
+
+	if (!text)
+		return mpr_fail(-ENOMEM, "no memory for a name");
+	if (name->len)
+		memcpy(text, name->ptr, name->len);
+	text[name->len] = '\0';
+	r = mproc_namespace_del(o->object, text);
+	free(text);
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+static int
+with_other(mproc_set *s, mproc_set *other, enum mpr_remote_op op)
 {
 	switch (op) {
-	case MPR_OP_CHECK:
-	case MPR_OP_LEN:
-	case MPR_OP_CLEAR:
-	case MPR_OP_POP_ITEM:
-		return 0;
-	case MPR_OP_GET:
-	case MPR_OP_HAS:
-	case MPR_OP_POP:
-	case MPR_OP_MERGE:
-		return 1;
-	case MPR_OP_NEXT:
-	case MPR_OP_SET:
-	case MPR_OP_SET_DEFAULT:
-	case MPR_OP_ADD:
-		return 2;
-	case MPR_OP_EXCHANGE:
-		return 4;
-	case MPR_OP_HELLO:
-	case MPR_OP_FIND:
-	case MPR_OP_DESTROY:
-		break;
+	case MPR_OP_UPDATE:
+		return mproc_set_update(s, other);
+	case MPR_OP_INTERSECTION_UPDATE:
+		return mproc_set_intersection_update(s, other);
+	case MPR_OP_DIFFERENCE_UPDATE:
+		return mproc_set_difference_update(s, other);
+	case MPR_OP_SYMMETRIC_DIFFERENCE_UPDATE:
+		return mproc_set_symmetric_difference_update(s, other);
+	case MPR_OP_IS_SUBSET:
+		return mproc_set_is_subset(s, other);
+	case MPR_OP_IS_EQUAL:
+		return mproc_set_is_equal(s, other);
+	default:
+		return mproc_set_is_disjoint(s, other);
 	}
-	return -1;
+}
+
+enum {
+	DICT = 1 << 0,
+	SET = 1 << 1,
+	NAMESPACE = 1 << 2,
+	ALL = DICT | SET | NAMESPACE,
+};
+
+/* Whose operations they are, and how many values each takes; the first one is a key,
+ * element or name, if @key. */
+static const struct operation {
+	unsigned char of, n_args;
+	bool key, other;
+} operations[] = {
+	[MPR_OP_CHECK] = { .of = ALL },
+	[MPR_OP_LEN] = { .of = ALL },
+	[MPR_OP_CLEAR] = { .of = ALL },
+	[MPR_OP_NEXT] = { .of = ALL, .n_args = 2 },
+	[MPR_OP_GET] = { .of = DICT | NAMESPACE, .n_args = 1, .key = true },
+	[MPR_OP_HAS] = { .of = ALL, .n_args = 1, .key = true },
+	[MPR_OP_SET] = { .of = DICT | NAMESPACE, .n_args = 2, .key = true },
+	[MPR_OP_POP] = { .of = DICT, .n_args = 1, .key = true },
+	[MPR_OP_POP_ITEM] = { .of = DICT | SET },
+	[MPR_OP_SET_DEFAULT] = { .of = DICT, .n_args = 2, .key = true },
+	[MPR_OP_ADD] = { .of = DICT, .n_args = 2, .key = true },
+	[MPR_OP_EXCHANGE] = { .of = DICT, .n_args = 4, .key = true },
+	[MPR_OP_MERGE] = { .of = DICT, .n_args = 1, .other = true },
+	[MPR_OP_PUT] = { .of = SET, .n_args = 1, .key = true },
+	[MPR_OP_DISCARD] = { .of = SET | NAMESPACE, .n_args = 1, .key = true },
+	[MPR_OP_TOGGLE] = { .of = SET, .n_args = 1, .key = true },
+	[MPR_OP_UPDATE] = { .of = SET, .n_args = 1, .other = true },
+	[MPR_OP_INTERSECTION_UPDATE] = { .of = SET, .n_args = 1, .other = true },
+	[MPR_OP_DIFFERENCE_UPDATE] = { .of = SET, .n_args = 1, .other = true },
+	[MPR_OP_SYMMETRIC_DIFFERENCE_UPDATE] = { .of = SET, .n_args = 1,
+						 .other = true },
+	[MPR_OP_IS_SUBSET] = { .of = SET, .n_args = 1, .other = true },
+	[MPR_OP_IS_EQUAL] = { .of = SET, .n_args = 1, .other = true },
+	[MPR_OP_IS_DISJOINT] = { .of = SET, .n_args = 1, .other = true },
+};
+
+static unsigned
+bit_of(enum mpr_cell_kind kind)
+{
+	return kind == MPR_CELL_DICT ? DICT : kind == MPR_CELL_SET ? SET :
+								     NAMESPACE;
+}
+
+bool
+mpr_serve_table_takes_other(enum mpr_remote_op op)
+{
+	return (size_t)op < MPR_ARRAY_LEN(operations) && operations[op].other;
+}
+
+/* What is there for that kind, with that many values, and a name for a name. */
+static int
+check(const struct mpr_object *o, const struct mpr_remote_call *call,
+      const struct mpr_object *other)
+{
+	const struct mproc_any *key = &call->args[0];
+	const struct operation *op;
+
+	op = (size_t)call->op < MPR_ARRAY_LEN(operations) ?
+		     &operations[call->op] : NULL;
+	if (!op || !(op->of & bit_of(o->kind)) || op->n_args != call->n_args)
+		return mpr_fail(-EINVAL, "such an object has no operation %d with "
+				"%u values", (int)call->op, call->n_args);
+	if (op->key && o->kind == MPR_CELL_NAMESPACE &&
+	    (key->kind != MPROC_STR ||
+	     (key->len && memchr(key->ptr, '\0', key->len))))
+		return mpr_fail(-EINVAL, "a name that is none");
+	if (op->other && (!other || other->kind != o->kind))
+		return mpr_fail(-EINVAL, "the other object is of another kind");
+	return 0;
 }
 
 int
@@ -149,20 +233,20 @@ mpr_serve_table(const struct mpr_object *o, struct mpr_remote_call *call,
 		const struct mpr_object *other)
 {
 	struct mproc_any *args = call->args, *rets = call->rets;
-	mproc_dict *d = o->object;
+	void *table = o->object;
+	int r = check(o, call, other);
 
 	call->n_rets = 0;
 	memset(call->rets, 0, sizeof(call->rets));
-	if (args_of(call->op) != (int)call->n_args)
-		return mpr_fail(-EINVAL, "no operation %d with %u values",
-				(int)call->op, call->n_args);
+	if (r < 0)
+		return r;
 	switch (call->op) {
 	case MPR_OP_CHECK:
-		return mpr_table_check(o->kind, d);
+		return mpr_table_check(o->kind, table);
 	case MPR_OP_LEN:
 		return len(o, call);
 	case MPR_OP_CLEAR:
-		return mpr_table_clear(o->kind, d);
+		return mpr_table_clear(o->kind, table);
 	case MPR_OP_NEXT:
 		return next(o, call);
 	case MPR_OP_GET:
@@ -170,28 +254,32 @@ mpr_serve_table(const struct mpr_object *o, struct mpr_remote_call *call,
 	case MPR_OP_HAS:
 		return get(o, call, true);
 	case MPR_OP_SET:
-		return mproc_dict_set(d, args[0], args[1]);
+		return mpr_table_set(o->kind, table, &args[0], &args[1]);
 	case MPR_OP_POP:
 		call->n_rets = 1;
-		return mproc_dict_pop(d, args[0], &rets[0]);
+		return mproc_dict_pop(table, args[0], &rets[0]);
 	case MPR_OP_POP_ITEM:
 		call->n_rets = 2;
-		return mproc_dict_pop_item(d, &rets[0], &rets[1]);
+		return mpr_table_pop(o->kind, table, &rets[0], &rets[1]);
 	case MPR_OP_SET_DEFAULT:
 		call->n_rets = 1;
-		return mproc_dict_set_default(d, args[0], args[1], &rets[0]);
+		return mproc_dict_set_default(table, args[0], args[1], &rets[0]);
 	case MPR_OP_ADD:
 		call->n_rets = 1;
-		return mproc_dict_add(d, args[0], args[1], &rets[0]);
+		return mproc_dict_add(table, args[0], args[1], &rets[0]);
 	case MPR_OP_EXCHANGE:
 		return exchange(o, call);
 	case MPR_OP_MERGE:
-		return other ? mproc_dict_merge(d, other->object) :
-			       mpr_fail(-EINVAL, "a dict to be merged is missing");
-	case MPR_OP_HELLO:
-	case MPR_OP_FIND:
-	case MPR_OP_DESTROY:
-		break;
+		return mproc_dict_merge(table, other->object);
+	case MPR_OP_PUT:
+		return mproc_set_add(table, args[0]);
+	case MPR_OP_DISCARD:
+		return o->kind == MPR_CELL_SET ?
+			       mproc_set_discard(table, args[0]) :
+			       discard_name(o, &args[0]);
+	case MPR_OP_TOGGLE:
+		return mpr_set_toggle(table, &args[0]);
+	default:
+		return with_other(table, other->object, call->op);
 	}
-	return -EINVAL;
 }

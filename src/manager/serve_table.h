@@ -13,6 +13,10 @@
  * result; or
  * -EINVAL if there is no such operation. The values in .rets are the caller's to be
  * cleared, whatever it returns. */
+/* Whether an operation is about two objects: the first value is the other's
+ * number. */
+bool mpr_serve_table_takes_other(enum mpr_remote_op op);
+
 int mpr_serve_table(const struct mpr_object *o, struct mpr_remote_call *call,
 		    const struct mpr_object *other);
 

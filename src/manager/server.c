@@ -240,7 +240,7 @@ find(struct mpr_manager_server *s, struct mpr_remote_call *call)
 	    name->kind != MPROC_STR || !name->len ||
 	    memchr(name->ptr, '\0', name->len))
 		return mpr_fail(-EINVAL, "a kind and a name are wanted");
-	if (kind->i64 != MPR_REMOTE_DICT)
+	if (kind->i64 <= 0 || kind->i64 >= (int64_t)MPR_ARRAY_LEN(mpr_remote_cells))
 		return mpr_fail(-EINVAL, "the manager has no objects of kind %lld",
 				(long long)kind->i64);
 	if (name->len >= sizeof(text))
@@ -248,7 +248,8 @@ find(struct mpr_manager_server *s, struct mpr_remote_call *call)
 				name->len, sizeof(text) - 1);
 	memcpy(text, name->ptr, name->len);
 	text[name->len] = '\0';
-	r = mpr_objects_find(&s->objects, s->arena, MPR_CELL_DICT, text, &id);
+	r = mpr_objects_find(&s->objects, s->arena, mpr_remote_cells[kind->i64],
+			     text, &id);
 	call->rets[0] = mproc_int(id);
 	call->n_rets = 1;
 	return r;
@@ -267,7 +268,7 @@ carry_out(struct mpr_manager_server *s, struct mpr_remote_call *call, int64_t id
 		return r;
 	if (call->op == MPR_OP_DESTROY)
 		return mpr_object_destroy(o, s->arena);
-	if (call->op == MPR_OP_MERGE && call->n_args == 1 &&
+	if (mpr_serve_table_takes_other(call->op) && call->n_args == 1 &&
 	    call->args[0].kind == MPROC_INT)
 		r = mpr_objects_get(&s->objects, call->args[0].i64, &other);
 	return r < 0 ? r : mpr_serve_table(o, call, other);

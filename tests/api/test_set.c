@@ -4,7 +4,7 @@
  */
 #include <math.h>
 
-#include "dict.h"
+#include "set_cases.h"
 
 #define ROLES 4
 #define EACH 2000
@@ -16,45 +16,6 @@ struct board {
 	_Atomic unsigned added;
 	_Atomic unsigned taken;
 };
-
-static mproc_set *
-new_set(void)
-{
-	mproc_set *s;
-
-	assert_int_equal(mproc_set_create(&s, NULL), 0);
-	return s;
-}
-
-static void
-an_element_is_there_once(void **state)
-{
-	mproc_set *s = new_set();
-	struct mproc_any got;
-
-	(void)state;
-	assert_int_equal(mproc_set_len(s), 0);
-	assert_int_equal(mproc_set_has(s, mproc_int(1)), 0);
-	assert_int_equal(mproc_set_add(s, mproc_int(1)), 1);
-	assert_int_equal(mproc_set_add(s, mproc_float(1.0)), 0);
-	assert_int_equal(mproc_set_add(s, mproc_bool(true)), 0);
-	assert_int_equal(mproc_set_add(s, mproc_str("one")), 1);
-	assert_int_equal(mproc_set_len(s), 2);
-	assert_int_equal(mproc_set_has(s, mproc_int(1)), 1);
-	assert_int_equal(mproc_set_discard(s, mproc_int(1)), 1);
-	assert_int_equal(mproc_set_discard(s, mproc_int(1)), 0);
-	assert_int_equal(mproc_set_has(s, mproc_int(1)), 0);
-	assert_int_equal(mproc_set_pop(s, &got), 0);
-	assert_true(got.kind == MPROC_STR && strcmp(got.ptr, "one") == 0);
-	mproc_any_clear(&got);
-	assert_int_equal(mproc_set_pop(s, &got), -ENODATA);
-	assert_int_equal(got.kind, MPROC_NIL);
-	assert_int_equal(mproc_set_len(s), 0);
-	mproc_set_destroy(s);
-	assert_int_equal(mproc_set_add(s, mproc_int(1)), -ESTALE);
-	assert_int_equal(mproc_set_pop(s, &got), -ESTALE);
-	assert_int_equal(mproc_set_len(s), 0);
-}
 
 static void
 all_elements_are_met_and_can_be_cleared(void **state)
@@ -178,7 +139,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(an_element_is_there_once),
+		SET_CASES,
 		mpt_test(all_elements_are_met_and_can_be_cleared),
 		mpt_test(what_makes_no_sense_is_refused),
 		both_tests(none_is_taken_twice),

@@ -6,91 +6,11 @@
  */
 #include <sys/mman.h>
 
-#include "dict.h"
+#include "set_cases.h"
 
-#define N 4 /* elements there are */
-#define ALL ((1U << N) - 1)
 #define ROUNDS 300
 #define SIZE ((size_t)32 << 20)
 #define MANY 40 /* of them do not fit there */
-
-typedef int op_fn(mproc_set *s, mproc_set *other);
-
-/* One element for each bit. */
-static struct mproc_any
-element(unsigned i)
-{
-	const struct mproc_any elems[N] = {
-		mproc_int(7), mproc_str("a text of several words"),
-		mproc_bytes("\0\1", 2), mproc_float(0.5),
-	};
-
-	return elems[i];
-}
-
-static mproc_set *
-new_set(unsigned bits)
-{
-	mproc_set *s;
-
-	assert_int_equal(mproc_set_create(&s, NULL), 0);
-	for (unsigned i = 0; i < N; i++)
-		if (bits >> i & 1)
-			assert_int_equal(mproc_set_add(s, element(i)), 1);
-	return s;
-}
-
-static unsigned
-bits_of(mproc_set *s)
-{
-	unsigned bits = 0, n = 0;
-
-	for (unsigned i = 0; i < N; i++) {
-		int r = mproc_set_has(s, element(i));
-
-		assert_in_range(r, 0, 1);
-		bits |= (unsigned)r << i;
-		n += (unsigned)r;
-	}
-	assert_int_equal(mproc_set_len(s), n);
-	return bits;
-}
-
-static unsigned
-update(unsigned a, unsigned b)
-{
-	return a | b;
-}
-
-static unsigned
-intersection(unsigned a, unsigned b)
-{
-	return a & b;
-}
-
-static unsigned
-difference(unsigned a, unsigned b)
-{
-	return a & ~b;
-}
-
-static unsigned
-symmetric_difference(unsigned a, unsigned b)
-{
-	return a ^ b;
-}
-
-static const struct change {
-	op_fn *op;
-	unsigned (*on_bits)(unsigned a, unsigned b);
-} changes[] = {
-	{ mproc_set_update, update },
-	{ mproc_set_intersection_update, intersection },
-	{ mproc_set_difference_update, difference },
-	{ mproc_set_symmetric_difference_update, symmetric_difference },
-};
-
-#define CHANGES (sizeof(changes) / sizeof(changes[0]))
 
 static op_fn *const questions[] = {
 	mproc_set_is_subset,
@@ -99,59 +19,6 @@ static op_fn *const questions[] = {
 };
 
 #define QUESTIONS (sizeof(questions) / sizeof(questions[0]))
-
-static void
-expect_changes(unsigned a, unsigned b)
-{
-	for (unsigned i = 0; i < CHANGES; i++) {
-		mproc_set *s = new_set(a), *other = new_set(b);
-
-		assert_int_equal(changes[i].op(s, other), 0);
-		assert_int_equal(bits_of(s), changes[i].on_bits(a, b));
-		assert_int_equal(bits_of(other), b);
-		mproc_set_destroy(s);
-		mproc_set_destroy(other);
-	}
-}
-
-static void
-any_two_sets(void **state)
-{
-	struct mproc_arena_stat before = stat_now();
-
-	(void)state;
-	for (unsigned a = 0; a <= ALL; a++)
-		for (unsigned b = 0; b <= ALL; b++) {
-			mproc_set *s = new_set(a), *other = new_set(b);
-
-			assert_int_equal(mproc_set_is_subset(s, other),
-					 (a & ~b) == 0);
-			assert_int_equal(mproc_set_is_equal(s, other), a == b);
-			assert_int_equal(mproc_set_is_disjoint(s, other),
-					 (a & b) == 0);
-			mproc_set_destroy(s);
-			mproc_set_destroy(other);
-			expect_changes(a, b);
-		}
-	expect_stat(&before);
-}
-
-static void
-a_set_and_itself(void **state)
-{
-	(void)state;
-	for (unsigned a = 0; a <= ALL; a += ALL)
-		for (unsigned i = 0; i < CHANGES; i++) {
-			mproc_set *s = new_set(a);
-
-			assert_int_equal(mproc_set_is_subset(s, s), 1);
-			assert_int_equal(mproc_set_is_equal(s, s), 1);
-			assert_int_equal(mproc_set_is_disjoint(s, s), !a);
-			assert_int_equal(changes[i].op(s, s), 0);
-			assert_int_equal(bits_of(s), changes[i].on_bits(a, a));
-			mproc_set_destroy(s);
-		}
-}
 
 static void
 expect_refused(mproc_set *s, mproc_set *other, int error)
@@ -166,7 +33,7 @@ expect_refused(mproc_set *s, mproc_set *other, int error)
 static void
 what_is_no_set_is_refused(void **state)
 {
-	mproc_set *empty = new_set(0), *full = new_set(ALL), *gone = new_set(0);
+	mproc_set *empty = set_of(0), *full = set_of(ALL), *gone = set_of(0);
 	mproc_dict *d = new_dict();
 	char private[64] = { 0 };
 
@@ -210,7 +77,7 @@ new_far(mproc_arena *a)
 static void
 expect_far(mproc_arena *a)
 {
-	mproc_set *near = new_set(1), *far = new_far(a);
+	mproc_set *near = set_of(1), *far = new_far(a);
 
 	assert_int_equal(mproc_set_add(near, mproc_ref(near)), 1);
 	/* The other elements may be there or not. */
@@ -246,7 +113,7 @@ static void
 expect_full(mproc_arena *a)
 {
 	static char text[1000000];
-	mproc_set *large = new_set(0), *far = new_far(a);
+	mproc_set *large = set_of(0), *far = new_far(a);
 	size_t len;
 
 	for (int i = 0; i < MANY; i++) {
@@ -319,9 +186,9 @@ two_sets_by_each_other_at_once(struct mpt *t)
 	mproc_set *copy;
 
 	mpt_watchdog(t, 60);
-	board->a = new_set(0);
-	board->b = new_set(ALL);
-	board->c = new_set(ALL);
+	board->a = set_of(0);
+	board->b = set_of(ALL);
+	board->c = set_of(ALL);
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(mproc_set_add(board->c, mproc_int(100 + i)),
 				 1);
@@ -332,7 +199,7 @@ two_sets_by_each_other_at_once(struct mpt *t)
 	 * of its own. */
 	assert_int_equal(mproc_set_is_equal(board->a, board->c), 1);
 	assert_int_equal(mproc_set_is_equal(board->b, board->c), 1);
-	copy = new_set(0);
+	copy = set_of(0);
 	assert_int_equal(mproc_set_update(copy, board->a), 0);
 	assert_int_equal(mproc_set_len(copy), N + 100);
 	mproc_set_destroy(copy);
@@ -351,10 +218,10 @@ setup(void **state)
 
 	if (with_dict(state) < 0)
 		return -1;
-	a = new_set(0);
-	b = new_set(0);
-	c = new_set(0);
-	d = new_set(0);
+	a = set_of(0);
+	b = set_of(0);
+	c = set_of(0);
+	d = set_of(0);
 	mproc_set_destroy(a);
 	mproc_set_destroy(b);
 	mproc_set_destroy(c);
@@ -366,8 +233,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(any_two_sets),
-		mpt_test(a_set_and_itself),
+		SET_WITH_CASES,
 		mpt_test(what_is_no_set_is_refused),
 		mpt_test(sets_in_two_arenas),
 		both_tests(two_sets_by_each_other_at_once),

@@ -22,6 +22,7 @@
 #include "mpt_rand.h"
 
 #define INPUT 300
+#define GRAIN_MAX 64 /* bytes of one, more or less */
 
 static unsigned
 rounds(unsigned usual)
@@ -35,49 +36,83 @@ rounds(unsigned usual)
 
 #define GRAIN(text) { text, sizeof(text) - 1 }
 
-/* Each operation, of objects that are there; and whatever else a row may have. */
+/* Each operation, and whatever else a row may have. \301 stands for the number of an
+ * object. */
 static const struct {
 	const char *bytes;
 	size_t n;
 } grains[] = {
 	GRAIN("\0\0\0\23\225\0\0\0\255mproc-manager\1"),
 	GRAIN("\0\0\0\12\225\1\1\0\1\244dict"),
-	GRAIN("\0\0\0\13\225\1\1\0\1\245other"),
-	GRAIN("\0\0\0\4\223\2\2\1"),
-	GRAIN("\0\0\0\4\223\2\3\1"),
-	GRAIN("\0\0\0\4\223\2\4\1"),
-	GRAIN("\0\0\0\4\223\2\5\1"),
-	GRAIN("\0\0\0\6\225\2\6\1\0\0"),
-	GRAIN("\0\0\0\5\224\2\20\1\1"),
-	GRAIN("\0\0\0\5\224\2\21\1\302"),
-	GRAIN("\0\0\0\7\225\2\22\1\1\241x"),
-	GRAIN("\0\0\0\15\225\2\22\1\242ab\304\4....."),
-	GRAIN("\0\0\0\5\224\2\23\1\1"),
-	GRAIN("\0\0\0\4\223\2\24\1"),
-	GRAIN("\0\0\0\6\225\2\25\1\2\3"),
-	GRAIN("\0\0\0\16\225\2\26\1\1\313\77\360\0\0\0\0\0\0\300"),
-	GRAIN("\0\0\0\10\227\2\27\1\1\3\1\2"),
-	GRAIN("\0\0\0\10\227\2\27\1\1\7\300\2"),
-	GRAIN("\0\0\0\5\224\2\30\1\2"),
-	GRAIN("\0\0\0\7\224\2\20\1\307\0\1"),
-	GRAIN("\0\0\0\15\224\2\20\1\323\177\377\377\377\377\377\377\377"),
+	GRAIN("\0\0\0\4\223\2\2\301"),
+	GRAIN("\0\0\0\4\223\2\3\301"),
+	GRAIN("\0\0\0\4\223\2\4\301"),
+	GRAIN("\0\0\0\4\223\2\5\301"),
+	GRAIN("\0\0\0\6\225\2\6\301\0\0"),
+	GRAIN("\0\0\0\5\224\2\20\301\1"),
+	GRAIN("\0\0\0\6\224\2\20\301\241x"),
+	GRAIN("\0\0\0\5\224\2\21\301\302"),
+	GRAIN("\0\0\0\7\225\2\22\301\1\241x"),
+	GRAIN("\0\0\0\7\225\2\22\301\241x\1"),
+	GRAIN("\0\0\0\16\225\2\22\301\242ab\304\5....."),
+	GRAIN("\0\0\0\5\224\2\23\301\1"),
+	GRAIN("\0\0\0\4\223\2\24\301"),
+	GRAIN("\0\0\0\6\225\2\25\301\2\3"),
+	GRAIN("\0\0\0\16\225\2\26\301\1\313\77\360\0\0\0\0\0\0"),
+	GRAIN("\0\0\0\10\227\2\27\301\1\3\1\2"),
+	GRAIN("\0\0\0\10\227\2\27\301\1\7\300\2"),
+	GRAIN("\0\0\0\5\224\2\30\301\301"),
+	GRAIN("\0\0\0\5\224\2\40\301\1"),
+	GRAIN("\0\0\0\5\224\2\41\301\1"),
+	GRAIN("\0\0\0\6\224\2\41\301\241x"),
+	GRAIN("\0\0\0\5\224\2\42\301\1"),
+	GRAIN("\0\0\0\5\224\2\50\301\301"),
+	GRAIN("\0\0\0\5\224\2\51\301\301"),
+	GRAIN("\0\0\0\5\224\2\52\301\301"),
+	GRAIN("\0\0\0\5\224\2\53\301\301"),
+	GRAIN("\0\0\0\5\224\2\54\301\301"),
+	GRAIN("\0\0\0\5\224\2\55\301\301"),
+	GRAIN("\0\0\0\5\224\2\56\301\301"),
+	GRAIN("\0\0\0\7\224\2\20\301\307\0\1"),
+	GRAIN("\0\0\0\15\224\2\20\301\323\177\377\377\377\377\377\377"),
 };
 
+/* One object of each kind, as the server calls them. */
+enum { KINDS = 3 };
+static int64_t numbers[KINDS];
+
 #define GRAINS (sizeof(grains) / sizeof(grains[0]))
+
+#define NUMBER '\301'
+
+/* A grain, with an object in each place for one. */
+static size_t
+plant(struct mpt_rand *rand, unsigned char *to)
+{
+	size_t i = (size_t)mpt_rand_below(rand, GRAINS), n = 0;
+	int64_t number = numbers[mpt_rand_below(rand, KINDS)];
+
+	for (size_t at = 0; at < grains[i].n; at++) {
+		if (grains[i].bytes[at] != NUMBER) {
+			to[n++] = (unsigned char)grains[i].bytes[at];
+			continue;
+		}
+		to[n++] = 0xd3;
+		for (int shift = 56; shift >= 0; shift -= 8)
+			to[n++] = (unsigned char)((uint64_t)number >> shift);
+		to[3] = (unsigned char)(to[3] + 8);
+	}
+	return n;
+}
 
 static size_t
 grow(struct mpt_rand *rand, unsigned char *to)
 {
 	size_t n = 0;
 
-	do {
-		size_t i = (size_t)mpt_rand_below(rand, GRAINS);
-
-		if (n + grains[i].n > INPUT)
-			break;
-		memcpy(to + n, grains[i].bytes, grains[i].n);
-		n += grains[i].n;
-	} while (mpt_rand_below(rand, 6));
+	do
+		n += plant(rand, to + n);
+	while (n < INPUT - GRAIN_MAX && mpt_rand_below(rand, 6));
 	/* Most of them as they are, or nearly so. */
 	for (uint64_t i = mpt_rand_below(rand, 4); i; i--)
 		to[mpt_rand_below(rand, n)] ^=
@@ -140,10 +175,38 @@ is_open(int fd)
 	return n < 0 && errno == EAGAIN;
 }
 
+static int
+greet(mproc_manager *m)
+{
+	const char hello[] = "\0\0\0\23\225\0\0\0\255mproc-manager\1";
+	unsigned char answer[64];
+	int fd = connect_raw(mproc_manager_address(m));
+
+	assert_int_equal(send(fd, hello, sizeof(hello) - 1, 0),
+			 sizeof(hello) - 1);
+	serve_all(m);
+	assert_true(is_open(fd));
+	/* They may have been destroyed, and get others then. */
+	for (unsigned char kind = 1; kind <= KINDS; kind++) {
+		const unsigned char find[] = { 0, 0, 0, 7, 0x95, 1, 1, 0, kind,
+					       0xa1, (unsigned char)('a' + kind) };
+
+		assert_int_equal(send(fd, find, sizeof(find), 0), sizeof(find));
+		serve_all(m);
+		/* [1, 0, number], which takes 64 bits. */
+		assert_int_equal(recv(fd, answer, sizeof(answer), MSG_DONTWAIT),
+				 16);
+		assert_memory_equal(answer + 4, "\223\1\0\317", 4);
+		numbers[kind - 1] = 0;
+		for (int i = 8; i < 16; i++)
+			numbers[kind - 1] = numbers[kind - 1] << 8 | answer[i];
+	}
+	return fd;
+}
+
 static void
 a_server_goes_on_whatever_comes(void **state)
 {
-	const char hello[] = "\0\0\0\23\225\0\0\0\255mproc-manager\1";
 	unsigned n = rounds(20000), cut = 0, through = 0;
 	unsigned char input[INPUT];
 	struct mpt_rand rand;
@@ -157,15 +220,11 @@ a_server_goes_on_whatever_comes(void **state)
 			.max_memory = (size_t)1 << 20)), 0);
 	mpt_rand_init(&rand, mpt_seed());
 	for (unsigned i = 0; i < n; i++) {
-		size_t len = grow(&rand, input);
+		size_t len;
 
-		if (fd < 0) {
-			fd = connect_raw(mproc_manager_address(m));
-			assert_int_equal(send(fd, hello, sizeof(hello) - 1, 0),
-					 sizeof(hello) - 1);
-			serve_all(m);
-			assert_true(is_open(fd));
-		}
+		if (fd < 0)
+			fd = greet(m);
+		len = grow(&rand, input);
 		assert_int_equal(send(fd, input, len, MSG_NOSIGNAL), len);
 		serve_all(m);
 		if (is_open(fd) && mpt_rand_below(&rand, 8)) {
