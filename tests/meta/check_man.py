@@ -13,7 +13,7 @@ from common import find, finish, read
 
 
 def main(root):
-    pages = find(root, 'docs/man', '.3', '.7')
+    pages = find(root, 'docs/man', '.1', '.3', '.7')
     if not pages:
         finish(['docs/man: no pages'])
     build = read(root, 'meson.build')
