@@ -371,11 +371,10 @@ run(struct mpr_manager_server *s, struct mpr_limit *limit)
 					"manager's");
 		if (s->left)
 			continue;
-		/* Who is busy all the time looks at the clock, too. */
-		if (r == 0 || ++rounds == ROUNDS) {
+		/* Who may wait asks the kernel once whether there is more, and looks at
+		 * the clock; who may not comes to an end, too. */
+		if (r == 0 || limit->timeout.ns || ++rounds == ROUNDS)
 			r = await(s, limit);
-			rounds = 0;
-		}
 		if (r < 0)
 			return r;
 	}
