@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -378,6 +379,51 @@ there_are_as_many_clients_as_may_be(void **state)
 	mproc_manager_close(m);
 }
 
+/* Or as many as this system lets one have. */
+enum { CROWD_OF_CLIENTS = 1000, OTHER_FILES = 50 };
+
+static void
+a_thousand_clients_are_served(void **state)
+{
+	/* [1, FIND, 0, a dict, "crowd"] */
+	const char find[] = "\0\0\0\13\225\1\1\0\1\245crowd";
+	struct rlimit before, files;
+	mproc_manager *m;
+	char answer[64];
+	int fds[CROWD_OF_CLIENTS], n;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	files = before;
+	files.rlim_cur = files.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	n = files.rlim_cur < CROWD_OF_CLIENTS + OTHER_FILES ?
+		    (int)files.rlim_cur - OTHER_FILES : CROWD_OF_CLIENTS;
+	assert_true(n > 0);
+	m = start(MPROC_OPTS(mproc_manager_opts,
+			     .address = file_address(*state, "crowd")));
+	for (int i = 0; i < n; i++) {
+		fds[i] = raw_connect(mproc_manager_address(m));
+		raw_send(fds[i], HELLO, HELLO_LEN);
+	}
+	/* All have asked before one is answered. */
+	for (int i = 0; i < n; i++)
+		raw_send(fds[i], find, sizeof(find) - 1);
+	for (int i = 0; i < n; i++)
+		take_answers(fds[i], 2);
+	/* Those who have gone leave the others alone. */
+	for (int i = 0; i < n; i += 2)
+		close(fds[i]);
+	for (int i = 1; i < n; i += 2) {
+		raw_send(fds[i], find, sizeof(find) - 1);
+		assert_true(recv(fds[i], answer, sizeof(answer), 0) > 4);
+		close(fds[i]);
+	}
+	mproc_dict_destroy(dict_of(m, "crowd"));
+	assert_int_equal(mproc_arena_bind(NULL, "crowd", NULL), 0);
+	mproc_manager_close(m);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 enum { THREADS = 6, ADDS = 200 };
 
 static int
@@ -615,6 +661,7 @@ main(void)
 		mpt_test(who_takes_no_answers_holds_nobody_up),
 		mpt_test(what_is_too_long_is_an_error_of_one_call),
 		mpt_test(there_are_as_many_clients_as_may_be),
+		mpt_test(a_thousand_clients_are_served),
 		mpt_test(threads_share_a_connection),
 		mpt_test(a_forked_child_has_no_part_in_it),
 		mpt_test(what_is_in_a_named_arena_outlives_its_server),
