@@ -120,25 +120,26 @@ take_value(const struct mproc_any *from, struct mproc_any *to)
 	return 0;
 }
 
-/* By the thread that reads, of whose calls this may be none: so a text of an error
- * is kept as a value. */
+/* By the thread that reads, of whose calls this may be none: so a text of an error is
+ * kept as a value. Returns the result; or -EBADMSG, with *@ret_odd, if it is none. */
 static int
-take_answer(struct mpr_remote_call *call, const struct mpr_message *m)
+take_answer(struct mpr_remote_call *call, const struct mpr_message *m,
+	    bool *ret_odd)
 {
 	int64_t result = m->values[1].i64;
 	unsigned n = m->n - HEAD;
 	int r = 0;
 
 	memset(call->rets, 0, sizeof(call->rets));
-	if (result < -ERROR_MAX || result > INT32_MAX)
+	*ret_odd = result < -ERROR_MAX || result > INT32_MAX ||
+		   (result >= 0 && n != call->n_rets);
+	if (*ret_odd)
 		return -EBADMSG;
 	if (result < 0) {
 		if (n == 1 && m->values[HEAD].kind == MPROC_STR)
 			(void)take_value(&m->values[HEAD], &call->rets[0]);
 		return (int)result;
 	}
-	if (n != call->n_rets)
-		return -EBADMSG;
 	for (unsigned i = 0; i < n && r == 0; i++)
 		r = take_value(&m->values[HEAD + i], &call->rets[i]);
 	for (unsigned i = 0; i < n && r < 0; i++)
@@ -146,19 +147,22 @@ take_answer(struct mpr_remote_call *call, const struct mpr_message *m)
 	return r < 0 ? r : (int)result;
 }
 
-/* With the lock held. Of a number that nobody waits for any more nothing is kept. */
-static void
+/* With the lock held. Of a number that nobody waits for any more nothing is kept. Returns
+ * 0, or -EBADMSG. */
+static int
 file(struct mpr_client *c, const struct mpr_message *m)
 {
 	struct request *q = c->requests;
+	bool odd;
 
 	while (q && (q->number != m->values[0].i64 || q->done))
 		q = q->next;
 	if (!q)
-		return;
-	q->result = take_answer(q->call, m);
+		return 0;
+	q->result = take_answer(q->call, m, &odd);
 	q->done = true;
 	mpr_turn_give(&q->told);
+	return odd ? -EBADMSG : 0;
 }
 
 /* All whole answers that are there. Returns 0, -EBADMSG or -EACCES. */
@@ -182,9 +186,11 @@ file_all(struct mpr_client *c)
 		    m.values[1].kind != MPROC_INT)
 			return -EBADMSG;
 		lock(c);
-		file(c, &m);
+		r = file(c, &m);
 		unlock(c);
 		mpr_buffer_drop(&c->in, f.whole, true);
+		if (r < 0)
+			return r;
 	}
 }
 

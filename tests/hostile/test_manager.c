@@ -248,6 +248,188 @@ a_server_goes_on_whatever_comes(void **state)
 	mproc_manager_close(m);
 }
 
+/* Something like an answer to a request: its number, a result, and some values. */
+static size_t
+lie(struct mpt_rand *rand, const unsigned char *request, size_t len,
+    unsigned char *to)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+	} values[] = {
+		GRAIN("\300"),		 GRAIN("\1"),
+		GRAIN("\377"),		 GRAIN("\303"),
+		GRAIN("\243abc"),	 GRAIN("\304\3abc"),
+		GRAIN("\307\0\1"),	 GRAIN("\313\77\360\0\0\0\0\0\0"),
+		GRAIN("\323\200\0\0\0\0\0\0\0"), GRAIN("\221\1"),
+	};
+	static const char results[] = { 0, 1, 0, 1, 0, -2, -12, -32, 127 };
+	size_t n = 1, number = 1;
+	unsigned count = 2;
+
+	/* The number is written as it was. */
+	if (len > 1 && request[1] >= 0xcc && request[1] <= 0xcf)
+		number += (size_t)1 << (request[1] - 0xcc);
+	if (number > len - 1)
+		number = len - 1;
+	memcpy(to + n, request + 1, number);
+	n += number;
+	to[n++] = (unsigned char)results[mpt_rand_below(rand, sizeof(results))];
+	for (uint64_t i = mpt_rand_below(rand, 5); i; i--, count++) {
+		size_t which = (size_t)mpt_rand_below(rand, sizeof(values) /
+							sizeof(values[0]));
+
+		memcpy(to + n, values[which].bytes, values[which].n);
+		n += values[which].n;
+	}
+	to[0] = (unsigned char)(0x90 | count);
+	/* But not the number: nobody answers who is asked by another one. */
+	if (mpt_rand_below(rand, 8) == 0) {
+		size_t at = (size_t)mpt_rand_below(rand, n - number);
+
+		to[at ? number + at : 0] ^=
+			(unsigned char)(1u << mpt_rand_below(rand, 8));
+	}
+	return n;
+}
+
+/* No manager, but what says that it is one. */
+static int
+be_a_liar(struct mpt *t, void *arg)
+{
+	/* [0, 0, version 1, messages of up to 4096 bytes] */
+	static const unsigned char hello[] = { 0x94, 0, 0, 1, 0xcd, 16, 0 };
+	unsigned char request[512], answer[INPUT];
+	struct mpt_rand rand;
+	mproc_listener *l;
+	mproc_conn *c;
+	size_t len;
+
+	mpt_rand_init(&rand, mpt_seed());
+	mpt_check_int(t, mproc_listener_open(&l, arg, NULL), 0);
+	mpt_step(t, 0);
+	for (;;) {
+		bool greeted = false;
+
+		mpt_check_int(t, mproc_listener_accept(l, &c, MPROC_FOREVER), 0);
+		while (mproc_conn_recv(c, request, sizeof(request), &len,
+				       MPROC_FOREVER) == 0) {
+			if (!greeted && mpt_rand_below(&rand, 16)) {
+				memcpy(answer, hello, len = sizeof(hello));
+			} else {
+				len = lie(&rand, request, len, answer);
+			}
+			greeted = true;
+			if (mproc_conn_send(c, answer, len, MPROC_FOREVER) < 0)
+				break;
+		}
+		mproc_conn_close(c);
+	}
+	return 0;
+}
+
+static int
+count_up(const struct mproc_any *old, struct mproc_any *value, void *ctx)
+{
+	int *left = ctx;
+
+	*value = old ? *old : mproc_int(1);
+	/* Who always says that somebody was faster is given up. */
+	return (*left)-- > 0 ? 1 : 0;
+}
+
+/* One call, whatever comes of it. */
+static int
+ask(struct mpt_rand *rand, mproc_dict *d)
+{
+	struct mproc_any got = mproc_nil(), key = mproc_nil(), one = mproc_int(1);
+	struct mproc_cursor c = { { 0 } };
+	char text[8];
+	int64_t i64;
+	double f64;
+	int r, left = 3;
+
+	switch (mpt_rand_below(rand, 12)) {
+	case 0:
+		r = mproc_dict_get(d, one, &got);
+		break;
+	case 1:
+		r = mproc_dict_get_int(d, one, &i64);
+		break;
+	case 2:
+		r = mproc_dict_get_float(d, one, &f64);
+		break;
+	case 3:
+		r = mproc_dict_get_str(d, one, text, sizeof(text), NULL);
+		break;
+	case 4:
+		r = mproc_dict_pop(d, one, &got);
+		break;
+	case 5:
+		r = mproc_dict_pop_item(d, &key, &got);
+		break;
+	case 6:
+		r = mproc_dict_set_default(d, one, one, &got);
+		break;
+	case 7:
+		r = mproc_dict_add(d, one, one, &got);
+		break;
+	case 8:
+		r = mproc_dict_next(d, &c, &key, &got);
+		break;
+	case 9:
+		r = mproc_dict_update(d, one, count_up, &left);
+		break;
+	case 10:
+		r = mproc_dict_compare_exchange(d, one, &one, NULL);
+		break;
+	default:
+		(void)mproc_dict_len(d);
+		r = mproc_dict_set(d, one, one);
+	}
+	mproc_any_clear(&got);
+	mproc_any_clear(&key);
+	return r;
+}
+
+static void
+a_client_believes_no_server(void **state)
+{
+	struct mpt *t = *state;
+	char *address = mpt_scratch(t), name[64];
+	unsigned n = rounds(5000), met = 0, good = 0;
+	struct mpt_rand rand;
+	mproc_manager *m = NULL;
+	mproc_dict *d = NULL;
+	int id, r;
+
+	mpt_watchdog(t, 120);
+	snprintf(address, 128, "unix:/dev/shm%s", mpt_name(t, name, "liar"));
+	id = mpt_fork(t, "liar", be_a_liar, address);
+	mpt_reach(t, 1);
+	mpt_rand_init(&rand, mpt_seed());
+	for (unsigned i = 0; i < n; i++) {
+		r = m ? 0 : mproc_manager_connect(&m, address, NULL,
+						  mproc_sec(20));
+		if (r == 0 && !d)
+			r = mproc_manager_dict(m, "lies", &d);
+		if (r == 0 && d)
+			r = ask(&rand, d);
+		good += r >= 0;
+		if (r < 0 && m && (r == -EPIPE || r == -EBADMSG ||
+				   mpt_rand_below(&rand, 8) == 0)) {
+			mproc_manager_close(m);
+			m = NULL;
+			d = NULL;
+			met++;
+		}
+	}
+	mproc_manager_close(m);
+	assert_true(met && good);
+	mpt_kill(t, id);
+	assert_int_equal(unlink(address + 5), 0);
+}
+
 static int
 with_arena(void **state)
 {
@@ -261,6 +443,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(nothing_is_read_that_is_not_there),
 		mpt_test(a_server_goes_on_whatever_comes),
+		mpt_test(a_client_believes_no_server),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
