@@ -20,6 +20,7 @@
 #include "os/turn.h"
 
 #define READ ((size_t)16 << 10) /* bytes at once */
+#define KEPT (4 * READ)		/* bytes of memory for what comes */
 #define LONGEST ((size_t)1 << 30) /* message of a manager's, whatever it says */
 #define SLICE INT64_C(20000000) /* ns: who sends looks whether others still read */
 #define HEAD 2			/* values of an answer before those that it is about */
@@ -176,8 +177,10 @@ file_all(struct mpr_client *c)
 	for (;;) {
 		r = mpr_codec_next(&f, c->in.bytes + c->in.from,
 				   mpr_buffer_len(&c->in), LONGEST);
-		if (r <= 0)
-			return r < 0 ? -EBADMSG : 0;
+		if (r < 0)
+			return -EBADMSG;
+		if (r == 0)
+			break;
 		/* We have no key, but the other side may have one. */
 		if (mpr_codec_read(&m, f.message, f.len) < 0)
 			return mpr_auth_is_challenge(f.message, f.len) ?
@@ -192,6 +195,10 @@ file_all(struct mpr_client *c)
 		if (r < 0)
 			return r;
 	}
+	/* What a long answer has taken is not kept. */
+	if (!mpr_buffer_len(&c->in) && c->in.size > KEPT)
+		mpr_buffer_end(&c->in);
+	return 0;
 }
 
 /* Reads once, if something is there. Returns 0; -EAGAIN; an error for ever. */
@@ -414,9 +421,13 @@ send_whole(struct mpr_client *c, struct mpr_buffer *out)
 static int
 send_in_turn(struct mpr_client *c, struct mpr_buffer *out)
 {
-	int r = mpr_turn_try(&c->sending) ? 0 :
-		mpr_turn_take(&c->sending, MPR_NEVER);
+	int r = mpr_turn_try(&c->sending) ? 0 : -ETIMEDOUT;
 
+	while (r == -ETIMEDOUT) {
+		r = mpr_turn_take(&c->sending, look_at(MPR_NEVER));
+		if (c->generation != mpr_generation())
+			return -ECHILD;
+	}
 	if (r < 0)
 		return r;
 	r = send_whole(c, out);

@@ -274,6 +274,25 @@ who_speaks_nonsense_is_cut_off(void **state)
 	mproc_manager_close(m);
 }
 
+static void
+another_version_is_told_so(void **state)
+{
+	struct mpt *t = *state;
+	mproc_manager *m = start(MPROC_OPTS(mproc_manager_opts,
+					    .address = file_address(t, "new")));
+	int fd = raw_connect(mproc_manager_address(m));
+	char hello[HELLO_LEN], answer[128] = "";
+
+	memcpy(hello, HELLO, HELLO_LEN);
+	hello[HELLO_LEN - 1] = 2;
+	raw_send(fd, hello, HELLO_LEN);
+	assert_true(recv(fd, answer, sizeof(answer) - 1, 0) > 8);
+	/* [0, -EPROTO, a text] */
+	assert_memory_equal(answer + 4, "\223\0\320\271", 4);
+	assert_true(ends(fd));
+	mproc_manager_close(m);
+}
+
 /* Takes @n answers. */
 static void
 take_answers(int fd, int n)
@@ -658,6 +677,7 @@ main(void)
 		mpt_test(keys_are_compared),
 		mpt_test(an_event_loop_can_serve),
 		mpt_test(who_speaks_nonsense_is_cut_off),
+		mpt_test(another_version_is_told_so),
 		mpt_test(who_takes_no_answers_holds_nobody_up),
 		mpt_test(what_is_too_long_is_an_error_of_one_call),
 		mpt_test(there_are_as_many_clients_as_may_be),

@@ -136,6 +136,30 @@ all_keys_come_once(void **state)
 	mproc_dict_destroy(d);
 }
 
+static void
+long_ones_come_in_pieces(void **state)
+{
+	const size_t size = (size_t)3 << 20;
+	unsigned char *bytes = malloc(size);
+	mproc_dict *local, *d = shared(&local);
+
+	(void)state;
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (unsigned char)(i * 7 + i / 4096);
+	for (int i = 0; i < 3; i++) {
+		struct mproc_any value = mproc_bytes(bytes, size - (size_t)i);
+
+		assert_int_equal(mproc_dict_set(d, mproc_int(i), value), 0);
+		expect_there(local, mproc_int(i), value);
+		expect_there(d, mproc_int(i), value);
+	}
+	assert_int_equal(mproc_dict_set(d, mproc_bytes(bytes, size),
+					mproc_nil()), 0);
+	assert_int_equal(mproc_dict_has(local, mproc_bytes(bytes, size)), 1);
+	mproc_dict_destroy(d);
+	free(bytes);
+}
+
 /* What an update does, and who is faster. */
 struct order {
 	mproc_dict *local;
@@ -269,6 +293,7 @@ main(void)
 		mpt_test(each_kind_goes_there_and_back),
 		mpt_test(what_is_no_value_is_not_sent),
 		mpt_test(all_keys_come_once),
+		mpt_test(long_ones_come_in_pieces),
 		mpt_test(an_update_runs_until_nobody_was_faster),
 		mpt_test(dicts_are_merged_wherever_they_are),
 		mpt_test(the_text_of_an_error_comes_along),
