@@ -182,7 +182,7 @@ static long
 memory_of_server(void)
 {
 	char path[64];
-	long size, resident, shared;
+	long size, resident = 0, shared = 0;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/statm", (int)server);
