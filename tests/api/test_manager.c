@@ -546,6 +546,9 @@ linger(void)
 {
 	pid_t pid = fork();
 
+	/* Not for ever, if the test cannot end it. */
+	if (pid == 0)
+		alarm(120);
 	while (pid == 0)
 		pause();
 	return pid;
