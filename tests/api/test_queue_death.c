@@ -237,6 +237,9 @@ consumers_that_are_killed_asleep_disturb_nobody(void **state)
 		mpt_until(t, b->ready == i + 1 &&
 				     mpt_task_state(b->tid) == 'S');
 	}
+	/* Or one of them recovers from another. */
+	for (int i = 0; i < 3; i++)
+		mpt_pause(t, ids[i]);
 	for (int i = 0; i < 3; i++)
 		mpt_kill(t, ids[i]);
 	for (unsigned i = 0; i < 10; i++)

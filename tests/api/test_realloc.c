@@ -334,7 +334,7 @@ any_alignment_up_to_a_mebibyte_can_be_had(void **state)
 	struct mproc_arena_stat before = stat_now();
 	unsigned char *p[N_SIZES][2];
 
-	(void)state;
+	mpt_watchdog(*state, 60);
 	for (size_t align = 1; align <= MIB; align *= 2) {
 		for (size_t i = 0; i < 2 * N_SIZES; i++) {
 			unsigned char *q = mproc_arena_alloc(
