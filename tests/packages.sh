@@ -11,7 +11,7 @@ packages_have()
 		gcc -fsyntax-only -x c - ;;
 	g++) command -v g++ && echo '#include <cstddef>' |
 		g++ -fsyntax-only -x c++ - ;;
-	cmocka | nettle) pkg-config --exists "$1" ;;
+	cmocka | libpng | nettle) pkg-config --exists "$1" ;;
 	msgpack) pkg-config --exists msgpack-c || pkg-config --exists msgpack ;;
 	libev) echo '#include <ev.h>' | gcc -fsyntax-only -x c - ;;
 	sanitizers) for kind in address,undefined thread; do
@@ -48,6 +48,8 @@ packages_name()
 	apk:msgpack | pacman:msgpack) echo msgpack-c ;;
 	apt:libev | apk:libev) echo libev-dev ;;
 	dnf:libev) echo libev-devel ;;
+	apt:libpng | apk:libpng) echo libpng-dev ;;
+	dnf:libpng) echo libpng-devel ;;
 	*:nm) echo binutils ;;
 	dnf:sanitizers) echo libasan libubsan libtsan ;;
 	*:sanitizers) echo gcc ;;

@@ -25,7 +25,7 @@ esac
 
 . tests/packages.sh
 packages_need cc g++ clang meson ninja pkg-config python3 nm cmocka \
-	libev nettle msgpack mandoc sanitizers valgrind
+	libev libpng nettle msgpack mandoc sanitizers valgrind
 
 mkdir -p build
 rm -f build/*.ready
