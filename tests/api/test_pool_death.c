@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "mpt_times.h"
 #include "pool.h"
 
 enum way {
@@ -150,6 +151,34 @@ a_death_fails_its_task_and_no_other(void **state)
 	}
 }
 
+/* Nobody looks for the death: the keeper is told, and tells who waits. */
+static void
+a_death_is_told_within_100_ms(void **state)
+{
+	struct board *b = pool_of(*state, 2);
+	struct mpt_times spent = { 0 };
+
+	for (unsigned i = 1; i <= 9; i++) {
+		mproc_future *f = submit_int(b, linger, 1);
+		struct mproc_exit end;
+		int64_t began;
+		pid_t pid;
+
+		await_begun(b, i);
+		pid = atomic_load(&b->pid);
+		began = mproc_now();
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(mproc_future_wait(f, MPROC_FOREVER), 0);
+		mpt_times_add(&spent, mproc_now() - began);
+		assert_int_equal(mproc_future_exit_info(f, &end), 0);
+		assert_int_equal(end.pid, pid);
+		assert_int_equal(expect_death(b, f, SIGKILL, 0), 1);
+		assert_int_equal(pool_stat(b).given_up, i);
+	}
+	assert_true(mpt_times_median(&spent) < 100 * MS);
+	close_and_join(b);
+}
+
 static void
 a_crash_leaves_its_report(void **state)
 {
@@ -204,6 +233,7 @@ a_task_is_run_again(void **state)
 		assert_int_equal(atomic_load(&b->counts[i]),
 				 i <= 3 ? i + 1 : 4);
 	assert_int_equal(pool_stat(b).retried, 1 + 2 + 3 + 3 + 3);
+	assert_int_equal(pool_stat(b).given_up, 2);
 	close_and_join(b);
 }
 
@@ -552,6 +582,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_death_fails_its_task_and_no_other),
+		mpt_test(a_death_is_told_within_100_ms),
 		mpt_test(a_crash_leaves_its_report),
 		mpt_test(a_task_is_run_again),
 		mpt_test(a_worker_that_is_idle_is_replaced),
