@@ -8,6 +8,9 @@
  * An item is a number, and its result is what one noinline function makes of it, which
  * is the same for OpenMP and for us. All results are verified.
  *
+ * And a map over few items that compute for long, beside two bare forks that do half of
+ * them each.
+ *
  * Usage: bench_map [rounds]
  */
 #include <errno.h>
@@ -24,13 +27,24 @@
 #define ITERATED (ITEMS / 20)
 #define ITERATED_CHUNK 100
 
+#define LONG_ITEMS 400
+#define LONG_STEPS 200000 /* of an item */
+
 enum { LARGE, LARGE_COPIED, LARGE_OPENMP, LARGE_PYTHON, GUIDED, ONE, ONE_OPENMP,
-       ONE_PYTHON, ITER, ITER_PYTHON, ITER_CHUNKS, ITER_CHUNKS_PYTHON, KINDS };
+       ONE_PYTHON, ITER, ITER_PYTHON, ITER_CHUNKS, ITER_CHUNKS_PYTHON,
+       LONG, LONG_FORKS, KINDS };
 
 static const char *const names[KINDS] = {
 	"default chunks", ", copied arrays", ", OpenMP", ", Python",
 	"guided chunks", "chunks of 1", ", OpenMP", ", Python",
 	"iterator", ", Python", "iterator, by 100", ", Python",
+	"long items", ", two forks",
+};
+
+/* What each kind is compared to. */
+static const int bases[KINDS] = {
+	LARGE, LARGE, LARGE, LARGE, LARGE, ONE, ONE, ONE,
+	ITER, ITER, ITER_CHUNKS, ITER_CHUNKS, LONG, LONG,
 };
 
 static mproc_pool *pool;
@@ -124,6 +138,69 @@ iterate(unsigned chunk)
 	return (double)(mproc_now() - began) / ITERATED;
 }
 
+/* A number that takes LONG_STEPS dependent steps. */
+static int
+long_item(const void *from, void *to, void *ctx)
+{
+	uint64_t n;
+
+	(void)ctx;
+	memcpy(&n, from, sizeof(n));
+	for (int i = 0; i < LONG_STEPS; i++)
+		n = n * UINT64_C(6364136223846793005) + 1;
+	memcpy(to, &n, sizeof(n));
+	return 0;
+}
+
+static void
+half_by_fork(uint64_t *results, size_t begin, size_t end)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		bench_die("fork");
+	if (pid > 0)
+		return;
+	for (size_t i = begin; i < end; i++)
+		(void)long_item(&in[i], &results[i], NULL);
+	_exit(0);
+}
+
+static void
+by_forks(uint64_t *results)
+{
+	int status;
+
+	half_by_fork(results, 0, LONG_ITEMS / 2);
+	half_by_fork(results, LONG_ITEMS / 2, LONG_ITEMS);
+	for (int i = 0; i < 2; i++)
+		if (wait(&status) < 0 || status)
+			bench_die("a child failed");
+}
+
+/* ns for an item; those of the two are compared with what we compute, once. */
+static double
+by_long_items(int kind)
+{
+	static uint64_t expected[LONG_ITEMS];
+	int64_t began, ended;
+
+	if (!expected[0])
+		for (int i = 0; i < LONG_ITEMS; i++)
+			(void)long_item(&in[i], &expected[i], NULL);
+	began = mproc_now();
+	if (kind == LONG_FORKS)
+		by_forks(out);
+	else if (mproc_pool_map(pool, long_item, NULL, in, sizeof(*in), out,
+				sizeof(*out), LONG_ITEMS, NULL))
+		bench_die(mproc_error_detail());
+	ended = mproc_now();
+	if (memcmp(out, expected, sizeof(expected)) != 0)
+		bench_die("a wrong result");
+	memset(out, 0, sizeof(expected));
+	return (double)(ended - began) / LONG_ITEMS;
+}
+
 /* How many items, and how large chunks are, of which 0 is the default; or, with ITERATOR
  * added, of imap. */
 #define ITERATOR 1000000
@@ -168,6 +245,9 @@ round_of(int kind)
 		return iterate(ITERATED_CHUNK);
 	case ITER_CHUNKS_PYTHON:
 		return bench_python(python, ITERATED, ITERATOR + ITERATED_CHUNK);
+	case LONG:
+	case LONG_FORKS:
+		return by_long_items(kind);
 	default:
 		return bench_python(python, ITEMS / 20, 1);
 	}
@@ -211,17 +291,14 @@ main(int argc, char **argv)
 	       WORKERS, rounds);
 	printf("%-20s %10s %10s %10s\n", "", "median", "least", "most");
 	for (int k = 0; k < KINDS; k++) {
-		int base = k < ONE ? LARGE : k < ITER ? ONE :
-			   k < ITER_CHUNKS ? ITER : ITER_CHUNKS;
-
 		if (ns[k][0] == 0) {
 			printf("%-20s left out: it is not there\n", names[k]);
 			continue;
 		}
 		bench_row(names[k], ns[k], rounds, 2);
-		if (k != base)
+		if (k != bases[k])
 			printf(", %.2f of ours",
-			       bench_median_ratio(ns[k], ns[base], rounds));
+			       bench_median_ratio(ns[k], ns[bases[k]], rounds));
 		printf("\n");
 	}
 	bench_free_columns(ns, KINDS);

@@ -2,13 +2,21 @@
 /*
  * Pools: libmproc's, of processes and of threads, and Python's, Pool and ThreadPool. Many
  * trivial tasks that are submitted, then waited for; and one after the other, from its
- * submission to its result.
+ * submission to its result, beside two processes that wake each other by bare futexes.
+ * More tasks than that at once, before the first of which is begun. And a pool from its
+ * creation until all workers run, beside as many bare forks, with one for the keeper.
  *
  * A task is given a number and gives its square back, which is verified.
  *
  * Usage: bench_pool [rounds]
  */
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <mproc/mproc.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
 
 #include "python.h"
 
@@ -16,17 +24,39 @@
 #define TASKS 20000
 #define TRIPS 5000
 #define WORKERS 2
+#define IN_FLIGHT 100000
+#define CREATED 20
 
 enum {
 	MANY, MANY_PYTHON, MANY_THREADS, MANY_THREADPOOL,
-	TRIP, TRIP_PYTHON, TRIP_THREADS, TRIP_THREADPOOL, KINDS,
+	TRIP, TRIP_FUTEX, TRIP_PYTHON, TRIP_THREADS, TRIP_THREADPOOL,
+	FLIGHT, CREATE, CREATE_FORKS, KINDS,
 };
 
-static const char *const names[KINDS] = {
-	"many", "many, Python", "many, threads", "many, ThreadPool",
-	"round trip", "round trip, Python",
-	"round trip, threads", "trip, ThreadPool",
+static const struct {
+	const char *name;
+	int base; /* what it is compared to */
+} kinds[KINDS] = {
+	[MANY] = { "many", MANY },
+	[MANY_PYTHON] = { "many, Python", MANY },
+	[MANY_THREADS] = { "many, threads", MANY_THREADS },
+	[MANY_THREADPOOL] = { "many, ThreadPool", MANY_THREADS },
+	[TRIP] = { "round trip", TRIP },
+	[TRIP_FUTEX] = { "trip, raw futex", TRIP },
+	[TRIP_PYTHON] = { "round trip, Python", TRIP },
+	[TRIP_THREADS] = { "round trip, threads", TRIP_THREADS },
+	[TRIP_THREADPOOL] = { "trip, ThreadPool", TRIP_THREADS },
+	[FLIGHT] = { "100,000 in flight", FLIGHT },
+	[CREATE] = { "pool created", CREATE },
+	[CREATE_FORKS] = { "3 bare forks", CREATE },
 };
+
+static struct shared {
+	alignas(128) _Atomic uint32_t there;
+	alignas(128) _Atomic uint32_t back;
+	alignas(128) _Atomic uint32_t running; /* how many say so */
+	alignas(128) _Atomic uint32_t go; /* not 0: those may end */
+} *shared;
 
 static mproc_pool *processes, *threads;
 
@@ -84,6 +114,175 @@ trips(mproc_pool *pool)
 	return (double)(mproc_now() - began) / TRIPS / 1000;
 }
 
+static void
+wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static void
+await(_Atomic uint32_t *word, uint32_t value)
+{
+	uint32_t now;
+
+	while ((now = atomic_load(word)) != value)
+		if (syscall(SYS_futex, word, FUTEX_WAIT, now, NULL, NULL, 0) <
+			    0 &&
+		    errno != EAGAIN && errno != EINTR)
+			bench_die("futex");
+}
+
+static void
+put(_Atomic uint32_t *word, uint32_t value)
+{
+	atomic_store(word, value);
+	wake(word);
+}
+
+static void
+await_child(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || status)
+		bench_die("a child failed");
+}
+
+/* Both sides sleep. */
+static double
+futex_trips(void)
+{
+	int64_t began;
+	pid_t pid;
+
+	atomic_store(&shared->there, 0);
+	atomic_store(&shared->back, 0);
+	pid = fork();
+	if (pid < 0)
+		bench_die("fork");
+	if (pid == 0) {
+		for (uint32_t i = 1; i <= TRIPS + 1; i++) {
+			await(&shared->there, i);
+			put(&shared->back, i);
+		}
+		_exit(0);
+	}
+	/* The child is there. */
+	put(&shared->there, 1);
+	await(&shared->back, 1);
+	began = mproc_now();
+	for (uint32_t i = 2; i <= TRIPS + 1; i++) {
+		put(&shared->there, i);
+		await(&shared->back, i);
+	}
+	began = mproc_now() - began;
+	await_child(pid);
+	return (double)began / TRIPS / 1000;
+}
+
+static int
+hold(const void *in, size_t len, struct mproc_result *out)
+{
+	(void)in;
+	(void)len;
+	(void)out;
+	atomic_fetch_add(&shared->running, 1);
+	wake(&shared->running);
+	await(&shared->go, 1);
+	return 0;
+}
+
+static void
+hold_workers(mproc_pool *pool, mproc_future **held)
+{
+	atomic_store(&shared->running, 0);
+	atomic_store(&shared->go, 0);
+	for (int i = 0; i < WORKERS; i++)
+		must(mproc_pool_submit(pool, hold, NULL, 0, &held[i]));
+	await(&shared->running, WORKERS);
+}
+
+static void
+release_workers(mproc_future **held)
+{
+	put(&shared->go, 1);
+	for (int i = 0; i < WORKERS; i++) {
+		must(mproc_future_get(held[i], NULL, 0, NULL, MPROC_FOREVER));
+		mproc_future_close(held[i]);
+	}
+}
+
+/* None is begun before all were submitted. */
+static double
+in_flight(mproc_pool *pool)
+{
+	static mproc_future *fs[IN_FLIGHT];
+	mproc_future *held[WORKERS];
+	int64_t began;
+	uint64_t n;
+
+	hold_workers(pool, held);
+	began = mproc_now();
+	for (uint64_t i = 0; i < IN_FLIGHT; i++)
+		must(mproc_pool_submit(pool, square, &i, sizeof(i), &fs[i]));
+	release_workers(held);
+	for (uint64_t i = 0; i < IN_FLIGHT; i++) {
+		must(mproc_future_get(fs[i], &n, sizeof(n), NULL,
+				      MPROC_FOREVER));
+		if (n != i * i)
+			bench_die("a wrong square");
+		mproc_future_close(fs[i]);
+	}
+	return (double)(mproc_now() - began) / IN_FLIGHT / 1000;
+}
+
+/* us until all workers run. */
+static double
+create(void)
+{
+	mproc_future *held[WORKERS];
+	int64_t began, took = 0;
+	mproc_pool *pool;
+
+	for (int i = 0; i < CREATED; i++) {
+		began = mproc_now();
+		must(mproc_pool_create(&pool, MPROC_OPTS(mproc_pool_opts,
+							 .workers = WORKERS)));
+		hold_workers(pool, held);
+		took += mproc_now() - began;
+		release_workers(held);
+		mproc_pool_free(pool);
+	}
+	return (double)took / CREATED / 1000;
+}
+
+/* us until all of them have said that they run. */
+static double
+create_forks(void)
+{
+	pid_t pids[WORKERS + 1];
+	int64_t began, took = 0;
+
+	for (int i = 0; i < CREATED; i++) {
+		atomic_store(&shared->running, 0);
+		atomic_store(&shared->go, 0);
+		began = mproc_now();
+		for (int k = 0; k <= WORKERS; k++) {
+			pids[k] = fork();
+			if (pids[k] < 0)
+				bench_die("fork");
+			if (pids[k] == 0)
+				_exit(hold(NULL, 0, NULL));
+		}
+		await(&shared->running, WORKERS + 1);
+		took += mproc_now() - began;
+		put(&shared->go, 1);
+		for (int k = 0; k <= WORKERS; k++)
+			await_child(pids[k]);
+	}
+	return (double)took / CREATED / 1000;
+}
+
 /* How many tasks, and workers. */
 #define PYTHON_POOL(make)                                                     \
 	"def square(n):\n"                                                    \
@@ -121,6 +320,14 @@ round_of(int kind)
 	case TRIP:
 	case TRIP_THREADS:
 		return trips(kind == TRIP ? processes : threads);
+	case TRIP_FUTEX:
+		return futex_trips();
+	case FLIGHT:
+		return in_flight(processes);
+	case CREATE:
+		return create();
+	case CREATE_FORKS:
+		return create_forks();
 	case TRIP_PYTHON:
 		return bench_python(PYTHON_TRIPS("context.Pool"), TRIPS / 5,
 				    WORKERS);
@@ -139,6 +346,7 @@ main(int argc, char **argv)
 	if (rounds < 1)
 		bench_die("usage: bench_pool [rounds]");
 	us = bench_columns(KINDS, rounds);
+	shared = bench_shared(sizeof(*shared));
 	must(mproc_pool_create(&processes, MPROC_OPTS(mproc_pool_opts,
 						      .workers = WORKERS)));
 	must(mproc_pool_create(&threads, MPROC_OPTS(mproc_pool_opts,
@@ -150,17 +358,19 @@ main(int argc, char **argv)
 	mproc_pool_free(threads);
 	mproc_pool_free(processes);
 
-	printf("us for a task; %d workers, %d rounds\n", WORKERS, rounds);
+	printf("us for a task, or a pool; %d workers, %d rounds\n", WORKERS, rounds);
 	printf("%-20s %10s %10s %10s\n", "", "median", "least", "most");
 	for (int k = 0; k < KINDS; k++) {
-		if (bench_is_missing(names[k], us[k]))
+		if (bench_is_missing(kinds[k].name, us[k]))
 			continue;
-		bench_row(names[k], us[k], rounds, 2);
-		if (k % 2)
-			printf(", %.1f of ours",
-			       bench_median_ratio(us[k], us[k - 1], rounds));
+		bench_row(kinds[k].name, us[k], rounds, 2);
+		if (k != kinds[k].base)
+			printf(", %.2f of ours",
+			       bench_median_ratio(us[k], us[kinds[k].base],
+						  rounds));
 		printf("\n");
 	}
 	bench_free_columns(us, KINDS);
+	munmap(shared, sizeof(*shared));
 	return 0;
 }
