@@ -636,13 +636,13 @@ a_pool_ends_with_its_creator(void **state)
 	assert_int_equal(stat.deaths, 2);
 	assert_int_equal(mproc_pool_submit(b->pool, square, NULL, 0, &f),
 			 -ESHUTDOWN);
-	/* Who makes the next pool gives it back. */
+	/* Who makes the next pool gives it back: no keeper has outlived it. */
 	threads(t, 1);
 	close_and_join(b);
 	now = recovered();
 	assert_int_equal(now.queues, before.queues);
 	assert_int_equal(now.participants, before.participants);
-	/* With a queue's place stays what it has needed there, and no future. */
+	/* Headers of queues: new where old ones still have seats. And no future. */
 	assert_true(now.blocks <= before.blocks + 2);
 }
 

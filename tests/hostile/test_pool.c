@@ -10,6 +10,9 @@
  * A word may name what belongs to someone else, which is lost then. So each role has an
  * arena of its own, and this program none. Roles run side by side: where nobody can end
  * the pool any more, freeing it takes seconds.
+ *
+ * None is of threads: a call has to wait for tasks of theirs to come back, and who
+ * scribbles can keep them for ever. Their memory is the same.
  */
 #include <setjmp.h>
 #include <signal.h>
