@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <limits.h>
 
 #include "arena/heap.h"
 #include "base/error.h"
@@ -16,6 +17,10 @@
 
 /* Of free ones, so many are asked whether their memory fits. */
 #define LOOK_FITTING 32
+
+/* Behind the first ones so many blocks are looked at before there are new ones: or else
+ * each put would take the longer the more messages wait. */
+#define LOOK_USED 128
 
 /* After so many times that others were faster it is as if there were none. */
 #define TRIM_ATTEMPTS 100
@@ -135,8 +140,21 @@ claim_fitting(const struct mpr_attachment *at, struct mpr_message_block *b,
 	return claim(at, b, word, ret);
 }
 
+/* The next one to be looked at: all in turn, new ones before. */
+static unsigned
+step(struct mpr_attachment *at, unsigned n)
+{
+	if (++at->blocks.cursor >= n) {
+		at->blocks.cursor = at->blocks.resume < n ? at->blocks.resume : 0;
+		at->blocks.resume = 0;
+	}
+	return at->blocks.cursor;
+}
+
+/* At most @most of them behind the first ones. */
 static bool
-search(struct mpr_attachment *at, size_t len, bool any, struct mpr_written *ret)
+search(struct mpr_attachment *at, size_t len, bool any, unsigned most,
+       struct mpr_written *ret)
 {
 	unsigned n = mpr_message_blocks(at), i, looks = 0;
 
@@ -144,11 +162,8 @@ search(struct mpr_attachment *at, size_t len, bool any, struct mpr_written *ret)
 		if (claim_fitting(at, mpr_message_block_at(at, i), len, any,
 				  &looks, ret))
 			return true;
-	for (i = 0; i < n && looks < LOOK_FITTING; i++) {
-		unsigned *cursor = &at->blocks.cursor;
-
-		*cursor = *cursor + 1 < n ? *cursor + 1 : 0;
-		if (claim_fitting(at, mpr_message_block_at(at, *cursor), len,
+	for (i = 0; i < n && i < most && looks < LOOK_FITTING; i++) {
+		if (claim_fitting(at, mpr_message_block_at(at, step(at, n)), len,
 				  any, &looks, ret))
 			return true;
 	}
@@ -208,9 +223,26 @@ claim_any(struct mpr_attachment *at, size_t len, struct mpr_written *ret)
 	int r = mpr_message_find_groups(at);
 
 	/* Others may take those that we add. */
-	while (r == 0 && !search(at, len, false, ret) &&
-	       !search(at, len, true, ret)) {
+	while (r == 0) {
+		unsigned n = mpr_message_blocks(at), from = at->blocks.cursor;
+		unsigned resume = at->blocks.resume;
+
+		if (search(at, len, false, LOOK_USED, ret))
+			return 0;
+		/* Free ones that do not fit are not passed over. */
+		at->blocks.cursor = from;
+		at->blocks.resume = resume;
+		if (search(at, len, true, LOOK_USED, ret))
+			return 0;
 		r = mpr_message_add_group(at);
+		/* Who is to wait has looked at all of them. */
+		if ((r == -EAGAIN || is_short(r)) &&
+		    search(at, len, true, UINT_MAX, ret))
+			return 0;
+		if (r == 0) {
+			at->blocks.resume = at->blocks.cursor;
+			at->blocks.cursor = n ? n - 1 : 0;
+		}
 		/* All that there are will be free again. */
 		if (r == -EAGAIN || (is_short(r) && at->blocks.n))
 			r = -ENOSR;

@@ -93,6 +93,7 @@ struct mpr_message_blocks {
 	unsigned n;
 	unsigned room;
 	unsigned cursor; /* where it looks for a free block first */
+	unsigned resume; /* and from where on, after the last one */
 };
 
 /* A block that is WRITTEN by its holder. */
