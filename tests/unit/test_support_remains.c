@@ -607,7 +607,9 @@ static void a_first_time_that_is_unlike_others_is_no_model(void **state)
 	mpt_stepper_run(*state, &o, &r);
 	assert_true(r.exact);
 	assert_in_range(r.cases, 3 + 4, 3 + 8);
-	assert_in_range(n_torn, 1, 2);
+	/* One or two, as compilers differ, and one more where a page fault comes between
+	 * the stores, as it may at any time. */
+	assert_in_range(n_torn, 1, 3);
 }
 
 static struct {
