@@ -404,7 +404,7 @@ iterate_chunks(struct board *b, mproc_task *fn, struct numbers *numbers,
 static int
 leave_or_fail(const void *in, size_t len, struct mproc_result *out)
 {
-	static char bytes[5000];
+	char bytes[5000]; /* of one thread, where workers are some */
 	int i = int_of(in);
 
 	(void)len;

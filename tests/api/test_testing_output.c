@@ -179,7 +179,7 @@ who_prints_for_ever_is_killed_in_time(void **state)
 {
 	struct mproc_test_result r =
 		run_with(print_for_ever, NULL,
-			 MPROC_OPTS(mproc_test_opts, .timeout = mproc_ms(50),
+			 MPROC_OPTS(mproc_test_opts, .timeout = mproc_ms(500),
 				    .max_output = 10));
 
 	(void)state;
