@@ -28,23 +28,15 @@ packages_need cc g++ clang meson ninja pkg-config python3 nm cmocka \
 	libev libpng nettle msgpack mandoc sanitizers valgrind
 
 mkdir -p build
-rm -f build/*.ready
-trap 'kill $ahead $aside $testing 2> /dev/null' EXIT
-trap 'exit 130' INT TERM HUP
 passed=0
 failed=0
 skipped=0
 compiler=gcc
 # Suites that a build leaves out, as an argument of meson test.
 excluded=
-# The processes of build_ahead(), of run_aside() and of check(), and what makes
-# others come before one.
+# The process of build_ahead(), and what makes others come before it.
 ahead=
 aside=
-testing=
-behind=
-# The name of meson's logs; one that runs beside another has its own.
-log=testlog
 # What runs meson test, for builds that need a special surrounding.
 without_aslr=
 # What meson adds to the names of its logs when it runs tests under a wrapper.
@@ -63,11 +55,11 @@ configure()
 	set -- --werror -Db_colorout=auto \
 		-Dtests=enabled -Dexamples=enabled "$@"
 	if [ -f "$dir/build.ninja" ] &&
-	    $behind meson setup --reconfigure "$@" "$dir"; then
+	    $aside meson setup --reconfigure "$@" "$dir"; then
 		return 0
 	fi
 	rm -rf "$dir"
-	CC=$compiler $behind meson setup "$@" "$dir"
+	CC=$compiler $aside meson setup "$@" "$dir"
 }
 
 # compile BUILD SUITES [OPTION...]: configure and compile what the tests of these
@@ -81,81 +73,59 @@ compile()
 	done
 	[ "$2" != all ] && [ $mode != full ] || targets=all
 	shift 2
-	configure "$name" "$@" > "build/$name.log" 2>&1 &&
-		$behind ninja -C "build/$name" $targets >> "build/$name.log" 2>&1
+	log=build/$name.log
+	configure "$name" "$@" > "$log" 2>&1 &&
+		$aside ninja -C "build/$name" $targets >> "$log" 2>&1
 }
 
-# build BUILD SUITES [OPTION...]: the same, unless it was done ahead; a failure
-# counts as one.
+# build BUILD SUITES [OPTION...]: the same; a failure counts as one.
 build()
 {
-	while [ -n "$ahead" ] && [ ! -e "build/$1.ready" ] &&
-	    kill -0 "$ahead" 2> /dev/null; do
-		sleep 1
-	done
-	[ -e "build/$1.ready" ] || compile "$@" && return 0
+	[ -z "$ahead" ] || wait "$ahead"
+	ahead=
+	compile "$@" && return 0
 	echo "$name: the build failed"
-	awk '/^FAILED|error:|ERROR:/ { found = 1 } found' "build/$name.log" |
-		head -n 40
+	awk '/^FAILED|error:|ERROR:/ { found = 1 } found' "$log" | head -n 40
 	failed=$((failed + 1))
 	return 1
 }
 
-# compile_ahead BUILD ARGUMENT...: for build() to find it done.
-compile_ahead()
-{
-	compile "$@" && : > "build/$name.ready"
-}
-
 # build_ahead: compile what builds need that come later, in the time that tests
-# leave: they wait a lot, and go first.
+# leave, which is half of it: they wait a lot, and go first. build() finds it done.
 build_ahead()
 {
 	(
-		behind='chrt --idle 0'
+		aside='chrt --idle 0'
 		compiler=clang
-		compile_ahead clang "$clang_suites" $clang_options
+		compile clang "$clang_suites" $clang_options
 		compiler=gcc
-		compile_ahead asan "$asan_suites" $asan_options
-		compile_ahead tsan tsan $tsan_options
+		compile asan "$asan_suites" $asan_options
+		compile tsan tsan $tsan_options
 	) &
 	ahead=$!
+	trap 'kill $ahead 2> /dev/null' EXIT
+	trap 'exit 130' INT TERM HUP
 }
 
-# check BUILD ARGUMENT...: run meson test on a build. What came of it is left in
-# build/BUILD.$log.report and .counts.
+# check BUILD ARGUMENT...: run meson test on a build and add up its cases.
 check()
 {
 	name=$1
-	out=build/$name.$log
-	logs=build/$name/meson-logs/$log$wrapped
+	logs=build/$name/meson-logs/testlog$wrapped
 	shift
 	began=$(date +%s)
 	rm -f "$logs".*
-	# For a signal to reach the shell meanwhile.
-	$behind $without_aslr meson test -C "build/$name" --no-rebuild \
-		--logbase $log -t $patience --num-processes $at_once "$@" \
-		> "$out.log" 2>&1 &
-	testing=$!
-	wait $testing
+	$without_aslr meson test -C "build/$name" --no-rebuild \
+		-t $patience --num-processes $at_once "$@" \
+		> "build/$name.test.log" 2>&1
 	status=$?
-	testing=
 
-	echo '0 1 0' > "$out.counts"
-	{
-		python3 tests/results.py "$logs" $status tests/allowed-skips \
-			"$out.counts"
-		read -r p f s < "$out.counts"
-		echo "$name: $p passed, $f failed, $s skipped," \
-			"$(($(date +%s) - began)) s"
-	} > "$out.report"
-}
-
-# add_up OUT: show that report, and count the cases.
-add_up()
-{
-	cat "$1.report"
-	read -r p f s < "$1.counts"
+	echo '0 1 0' > "build/$name.counts"
+	python3 tests/results.py "$logs" $status tests/allowed-skips \
+		"build/$name.counts"
+	read -r p f s < "build/$name.counts"
+	echo "$name: $p passed, $f failed, $s skipped," \
+		"$(($(date +%s) - began)) s"
 	passed=$((passed + p))
 	failed=$((failed + f))
 	skipped=$((skipped + s))
@@ -172,34 +142,6 @@ run()
 	done
 	echo "$name: $*"
 	check "$name" $suites
-	add_up "$out"
-}
-
-# run_aside BUILD SUITE: the same in the time that what follows leaves, but never in
-# a short form. It is for tests that compute, and may take as long as they like.
-run_aside()
-{
-	(
-		trap 'kill $testing' TERM
-		log=$2
-		at_once=$((usual - 2))
-		export MPT_LEVEL=$mode
-		unset MPT_STEP
-		check "$1" --suite "$2"
-	) &
-	aside=$!
-	aside_name=$1
-	aside_suite=$2
-}
-
-# join_aside: wait until that is over, too.
-join_aside()
-{
-	[ -n "$aside" ] || return
-	wait "$aside"
-	aside=
-	echo "$aside_name: $aside_suite, beside the others"
-	add_up "build/$aside_name.$aside_suite"
 }
 
 # ThreadSanitizer of older compilers cannot place its shadow memory where the
@@ -230,8 +172,8 @@ quick)
 bench)
 	export MPT_LEVEL=normal
 	build bench all -Dbuildtype=release &&
-		check bench --benchmark --verbose && add_up "$out" &&
-		cat "$out.log"
+		check bench --benchmark --verbose &&
+		cat build/bench.test.log
 	;;
 *)
 	[ $mode = normal ] || patience=50
@@ -266,9 +208,7 @@ bench)
 		fi
 	done
 	[ -z "$built" ] || {
-		first='unit api hostile examples meta'
-		[ $mode = normal ] || first="$first step"
-		run gcc $first $deep
+		run gcc unit api step hostile examples meta $deep
 		# Eight processes each, most of which work all the time.
 		at_once=$((usual - 2))
 		[ $mode = normal ] || at_once=1
@@ -300,7 +240,6 @@ bench)
 		wrapped=-valgrind
 		check gcc --suite valgrind \
 			--wrapper 'valgrind -q --error-exitcode=99'
-		add_up "$out"
 		wrapped=
 		patience=$((patience / 4))
 		unset MPT_ARENA MPT_WITHOUT MPT_SLOW
@@ -308,23 +247,15 @@ bench)
 
 	patience=$((patience * 4))
 	export MPT_SLOW=4
-	at_once=$usual
-	asan=
-	tsan=
-	build asan "$asan_suites" $asan_options && asan=yes
-	build tsan tsan $tsan_options && tsan=yes
-	ahead=
-	# There is nothing left to compile in the time that sanitizers leave.
-	[ -z "$built" ] || [ $mode = full ] || run_aside gcc step
 	excluded='--no-suite unsanitized'
-	[ -z "$asan" ] || run asan $asan_suites
+	build asan "$asan_suites" $asan_options && run asan $asan_suites
+	at_once=$usual
 	# Its tests are those of a list.
 	excluded=
-	[ -z "$tsan" ] || {
+	build tsan tsan $tsan_options && {
 		without_aslr=$(tsan_without_aslr)
 		run tsan tsan
 	}
-	join_aside
 	;;
 esac
 
