@@ -236,7 +236,7 @@ mpr_future_free(mproc_arena *a, struct mpr_self *self, struct mproc_future *f)
 	_Atomic uint64_t *entry;
 
 	mpr_future_drop_out(a, self, f);
-	if (f->kind == MPR_FUTURE_MAP)
+	if (mpr_future_is_a(f, MPR_FUTURE_MAP))
 		drop_codes(a, self, f);
 	if (at % 8 || !mpr_arena_has(a, at, sizeof(*entry)))
 		return;

@@ -513,7 +513,7 @@ mproc_future_error(mproc_future *f, struct mproc_task_error *ret_error)
 				ret_error->name);
 	/* What the task has left goes with its own error only. */
 	if (!(word & MPR_FUTURE_REVOKED) && !atomic_load(&f->ended) &&
-	    r != -EOWNERDEAD && f->kind == MPR_FUTURE_TASK) {
+	    r != -EOWNERDEAD && mpr_future_is_a(f, MPR_FUTURE_TASK)) {
 		len = atomic_load(&f->out_len);
 		text = atomic_load(&f->out) ?
 			       mpr_future_out(u.pool.arena, f, &room) : f->small;

@@ -27,7 +27,7 @@ mpr_map_look_at(const struct mpr_pool_use *u, struct mproc_future *f,
 	struct mpr_block_ref ref;
 	struct mpr_map_use *m = ret_m;
 
-	if (f->kind != MPR_FUTURE_MAP ||
+	if (!mpr_future_is_a(f, MPR_FUTURE_MAP) ||
 	    !mpr_heap_find_linked(u->arena, mpr_arena_offset(u->arena, f), &ref) ||
 	    ref.size < mpr_map_size(0, 0))
 		return false;

@@ -205,7 +205,7 @@ struct mproc_future {
 	uint64_t fn; /* address of the task */
 	uint64_t in_len; /* bytes behind this structure */
 	uint32_t owner; /* the process that submitted it */
-	uint32_t kind; /* an enum mpr_future_kind */
+	_Atomic uint32_t kind; /* an enum mpr_future_kind */
 	uint64_t owner_since;
 	/* Written by who runs it, and by the keeper if that one is dead. */
 	_Atomic int64_t started; /* ns, or 0 */
@@ -282,6 +282,14 @@ mpr_future_is_done(uint64_t word)
 {
 	return mpr_future_state(word) == MPR_FUTURE_DONE ||
 	       mpr_future_state(word) == MPR_FUTURE_GIVEN_UP;
+}
+
+/* Relaxed: who comes by a hint that is late may find what is another future's by now, and
+ * learns that by the word. */
+static inline bool
+mpr_future_is_a(const struct mproc_future *f, enum mpr_future_kind kind)
+{
+	return atomic_load_explicit(&f->kind, memory_order_relaxed) == kind;
 }
 
 /* Somebody has it, or shares of it. */

@@ -33,7 +33,7 @@ make(const struct mpr_pool_use *u, struct mpr_self *self,
 		return r;
 	f = mpr_arena_at(u->arena, ret_ref->offset);
 	memset(f, 0, sizeof(*f));
-	f->kind = s->kind;
+	atomic_store_explicit(&f->kind, s->kind, memory_order_relaxed);
 	f->fn = s->fn;
 	f->in_len = s->len;
 	f->owner = self->pid;

@@ -334,7 +334,7 @@ run(struct mpr_worker *me, struct mproc_future *f, uint64_t word)
 		mpr_map_run(me, &m, word);
 		return;
 	}
-	if (f->kind != MPR_FUTURE_TASK || !take(me, f, word, &word))
+	if (!mpr_future_is_a(f, MPR_FUTURE_TASK) || !take(me, f, word, &word))
 		return;
 	if (mpr_worker_is_copy(me))
 		return;
