@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "common.h"
 
@@ -233,6 +234,27 @@ with_pool(void **state)
 		return -1;
 	mproc_pool_free(p);
 	return 0;
+}
+
+/* Without core dumps, and without the handlers of who runs the tests. */
+static inline void
+let_workers_crash(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	assert_int_equal(setrlimit(RLIMIT_CORE, &none), 0);
+	assert_true(signal(SIGSEGV, SIG_DFL) != SIG_ERR);
+	assert_true(signal(SIGABRT, SIG_DFL) != SIG_ERR);
+}
+
+static inline int
+tell_pid(const void *in, size_t len, struct mproc_result *out)
+{
+	int pid = getpid();
+
+	(void)in;
+	(void)len;
+	return mproc_result_set(out, &pid, sizeof(pid));
 }
 
 #endif

@@ -252,16 +252,6 @@ no_handler_of_the_program_runs_in_a_keeper(void **state)
 	mproc_pool_free(b->pool);
 }
 
-static int
-tell_pid(const void *in, size_t len, struct mproc_result *out)
-{
-	int pid = getpid();
-
-	(void)in;
-	(void)len;
-	return mproc_result_set(out, &pid, sizeof(pid));
-}
-
 static void
 a_copy_of_a_keeper_keeps_nothing(void **state)
 {

@@ -7,7 +7,6 @@
  * What a death between any two instructions leaves, tests/step shows.
  */
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #include "pool.h"
 
@@ -154,17 +153,6 @@ initialize(void *arg)
 		return 0;
 	die(cell.way);
 	return -EDOM;
-}
-
-/* Without core dumps, and without the handlers of who runs the tests. */
-static void
-let_workers_crash(void)
-{
-	const struct rlimit none = { 0, 0 };
-
-	assert_int_equal(setrlimit(RLIMIT_CORE, &none), 0);
-	assert_true(signal(SIGSEGV, SIG_DFL) != SIG_ERR);
-	assert_true(signal(SIGABRT, SIG_DFL) != SIG_ERR);
 }
 
 /* Whether a task of the cell ends its worker, or itself. */

@@ -5,7 +5,6 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/resource.h>
 
 #include "mpt_times.h"
 #include "pool.h"
@@ -95,17 +94,6 @@ be_killed(const void *in, size_t len, struct mproc_result *out)
 	return -ENOTRECOVERABLE;
 }
 
-/* Without core dumps, and without the handlers of who runs the tests. */
-static void
-let_tasks_crash(void)
-{
-	const struct rlimit none = { 0, 0 };
-
-	assert_int_equal(setrlimit(RLIMIT_CORE, &none), 0);
-	assert_true(signal(SIGSEGV, SIG_DFL) != SIG_ERR);
-	assert_true(signal(SIGABRT, SIG_DFL) != SIG_ERR);
-}
-
 static void
 die_beside_others(struct board *b, struct death d)
 {
@@ -135,7 +123,7 @@ a_death_fails_its_task_and_no_other(void **state)
 	struct mpt *t = *state;
 
 	mpt_watchdog(t, 60);
-	let_tasks_crash();
+	let_workers_crash();
 	for (int i = 0; i < 3; i++) {
 		struct board *b = pool_of(t, workers[i]);
 
@@ -188,7 +176,7 @@ a_crash_leaves_its_report(void **state)
 	struct mproc_exit end;
 	mproc_future *f;
 
-	let_tasks_crash();
+	let_workers_crash();
 	new_pool(*state, MPROC_OPTS(mproc_pool_opts, .workers = 1));
 	f = submit(b, be_killed, &d, sizeof(d));
 	assert_int_equal(mproc_future_wait(f, MPROC_FOREVER), 0);

@@ -325,16 +325,6 @@ what_waits_can_be_canceled_at_once(void **state)
 	mproc_pool_free(b->pool);
 }
 
-static int
-tell_pid(const void *in, size_t len, struct mproc_result *out)
-{
-	int pid = getpid();
-
-	(void)in;
-	(void)len;
-	return mproc_result_set(out, &pid, sizeof(pid));
-}
-
 /* ProcessPoolExecutorTest.test_idle_process_reuse_one, test_idle_process_reuse_multiple */
 static void
 the_same_workers_come_again(void **state)
