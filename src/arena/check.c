@@ -17,6 +17,7 @@
 
 #define PATTERN 0xb5
 #define PIECE 1024 /* bytes to look at at once */
+#define LOOKS 16
 
 _Atomic int mpr_checking = -1;
 
@@ -117,14 +118,18 @@ mpr_check_guard(const mproc_arena *a, const struct mpr_block_ref *ref,
 	if (!mpr_block_born(a, ref, &birth, &who) ||
 	    !(birth & MPR_BIRTH_GUARDED))
 		return;
-	n = count_written(a, ref, ref->size - mpr_birth_spare(birth),
-			  end_of(ref, birth), &first);
-	/* It may have been resized or freed meanwhile. */
-	if (n && mpr_block_born(a, ref, &again, &who) && again == birth)
-		mpr_log(MPROC_LOG_ERROR, "%s(%p): %zu bytes behind its end were "
-			"written, the first at byte %zu: %s", what,
-			mpr_arena_at(a, ref->offset), n, first,
-			story_of(a, ref).text);
+	/* It may be freed meanwhile, or resized to and fro, and have a birth again
+	 * that is the same; but not just so each time. */
+	for (int i = 0; i < LOOKS; i++) {
+		n = count_written(a, ref, ref->size - mpr_birth_spare(birth),
+				  end_of(ref, birth), &first);
+		if (!n || !mpr_block_born(a, ref, &again, &who) ||
+		    again != birth)
+			return;
+	}
+	mpr_log(MPROC_LOG_ERROR, "%s(%p): %zu bytes behind its end were "
+		"written, the first at byte %zu: %s", what,
+		mpr_arena_at(a, ref->offset), n, first, story_of(a, ref).text);
 }
 
 void

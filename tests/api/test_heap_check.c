@@ -159,11 +159,21 @@ instance_array(void)
 	return 0;
 }
 
-/* Who changes the size of a block where it is, while others look. */
+static unsigned char *
+resize_to_and_fro(unsigned char *p)
+{
+	for (size_t size = 600; size < 750; size += 50)
+		p = mproc_realloc(p, size);
+	return mproc_realloc(p, 601);
+}
+
+/* Who changes the size of a block where it is, while others look: one that frees it
+ * each time, and one that does not, so that it is soon just as it was. */
 static int
 instance_resizing(void)
 {
 	unsigned n = amount(3000);
+	unsigned char *kept;
 	pid_t pids[2];
 	int status;
 
@@ -172,15 +182,17 @@ instance_resizing(void)
 	for (int i = 0; i < 2; i++) {
 		pids[i] = fork();
 		CHECK(pids[i] >= 0);
-		for (unsigned k = 0; pids[i] == 0 && k < n; k++) {
-			char *p = mproc_alloc(600);
-
-			for (size_t size = 600; size < 750; size += 50)
-				p = mproc_realloc(p, size);
-			mproc_free(mproc_realloc(p, 601));
-			if (k + 1 == n)
-				_exit(lines != 0);
+		if (pids[i])
+			continue;
+		kept = mproc_alloc(600);
+		for (unsigned k = 0; k < n; k++) {
+			if (i)
+				kept = resize_to_and_fro(kept);
+			else
+				mproc_free(resize_to_and_fro(mproc_alloc(600)));
 		}
+		mproc_free(kept);
+		_exit(lines != 0);
 	}
 	for (int i = 0; i < 2; i++) {
 		while (waitpid(pids[i], &status, WNOHANG) == 0)
