@@ -59,6 +59,7 @@ struct scene {
 		_Atomic bool stop; /* who uses it meanwhile */
 		_Atomic unsigned rounds; /* of that one */
 	} *shared;
+	struct mpr_pool_root *root; /* as it was before anybody scribbled */
 	struct words names;
 	struct word word[POOL_WORDS];
 	unsigned n;
@@ -281,6 +282,7 @@ find_words(struct mpt *t)
 	struct mpr_pool_use u;
 
 	mpt_check_int(t, mpr_pool_look_up(scene.pool, &u), 0);
+	scene.root = u.root;
 	workers = mpr_arena_at(a, u.root->workers);
 	group = mpr_arena_at(a, u.root->groups);
 	scene.names = (struct words){
@@ -315,7 +317,7 @@ pool_value(const struct word *word, unsigned n, struct mpt_rand *rand)
 	mproc_arena *a = mpr_arena_peek();
 	uint64_t old = read_word(word), out = 0;
 	uint64_t generation = (uint64_t)scene.pool->cell.generation << 32;
-	struct mpr_pool_root *root = mpr_arena_at(a, scene.pool->root);
+	struct mpr_pool_root *root = scene.root;
 	const uint64_t values[POOL_VALUES - VALUES] = {
 		mpr_arena_offset(a, scene.users),
 		mpr_arena_offset(a, root),
