@@ -338,9 +338,11 @@ mpr_pool_phase(const struct mpr_pool_use *u)
 	/* seq_cst: who submits has linked its future before, and who ends the
 	 * pool looks for futures after it has changed this. */
 	uint64_t word = atomic_load(&u->root->phase);
+	uint32_t phase = (uint32_t)word;
 
-	return word >> 32 == u->generation ?
-		       (enum mpr_pool_phase)(word & 0xff) : MPR_POOL_ENDED;
+	/* What is none was scribbled in, and nothing would ever follow it. */
+	return word >> 32 == u->generation && phase < MPR_POOL_ENDED ?
+		       (enum mpr_pool_phase)phase : MPR_POOL_ENDED;
 }
 
 /* From one of the phases before @to. Returns whether it was the caller. */

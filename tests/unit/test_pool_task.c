@@ -10,6 +10,7 @@
 #include "os/task.h"
 #include "pool/entries.h"
 #include "pool/keeper_word.h"
+#include "pool/keeping.h"
 #include "pool/pool.h"
 #include "pool/task.h"
 #include "sync/park.h"
@@ -147,6 +148,24 @@ what_is_scribbled_is_not_canceled_for_ever(void **state)
 	atomic_store(&f->cell.word, word);
 	assert_int_equal(mproc_future_cancel(f, 0), 0);
 	mproc_future_close(f);
+}
+
+/* A number that is no phase, or has something above it. */
+static void
+a_phase_that_is_none_is_the_end(void **state)
+{
+	static const uint32_t none[] = { MPR_POOL_ENDED + 1, 0xff, UINT32_MAX,
+					 0x1000 | MPR_POOL_OPEN };
+	uint64_t word = atomic_load(&s.use.root->phase);
+
+	(void)state;
+	for (unsigned i = 0; i < MPR_ARRAY_LEN(none); i++) {
+		atomic_store(&s.use.root->phase, word >> 32 << 32 | none[i]);
+		assert_int_equal(mpr_pool_phase(&s.use), MPR_POOL_ENDED);
+		/* There is nothing to keep, which is no reason to try for ever. */
+		assert_int_equal(mpr_keeping_ensure(&s.use), 0);
+	}
+	atomic_store(&s.use.root->phase, word);
 }
 
 static void
@@ -499,6 +518,7 @@ main(void)
 		test(a_task_is_run_once),
 		test(no_result_is_above_zero),
 		test(what_is_scribbled_is_not_canceled_for_ever),
+		test(a_phase_that_is_none_is_the_end),
 		test(what_is_dropped_is_not_run),
 		test(what_runs_is_not_dropped),
 		test(what_is_revoked_is_done_once_its_worker_is_dead),
