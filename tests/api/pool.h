@@ -131,6 +131,29 @@ take_int(struct board *b, mproc_future *f)
 	return i;
 }
 
+/* The same where the pool's tasks have little time, of a task that gets an int: on a busy
+ * machine any may take too long, and is tried again then. */
+static inline int
+take_in_time(struct board *b, mproc_future *f, mproc_task *fn, int i)
+{
+	struct mproc_task_error e;
+	int value = 0, r;
+
+	for (;;) {
+		r = mproc_future_get(f, &value, sizeof(value), NULL,
+				     MPROC_FOREVER);
+		if (r == 0)
+			break;
+		mpt_check_int(b->t, r, MPROC_TASK_FAILED);
+		mpt_check_int(b->t, mproc_future_error(f, &e), 0);
+		mpt_check_int(b->t, e.error, -ETIMEDOUT);
+		mproc_future_close(f);
+		f = submit_int(b, fn, i);
+	}
+	mproc_future_close(f);
+	return value;
+}
+
 static inline int
 square(const void *in, size_t len, struct mproc_result *out)
 {

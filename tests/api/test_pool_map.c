@@ -431,6 +431,7 @@ who_waits_may_stop_waiting(void **state)
 	int in[10] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 }, out[10];
 	const struct mproc_map_opts *o = MPROC_OPTS(mproc_map_opts,
 						    .timeout = mproc_ms(20));
+	unsigned deaths;
 
 	assert_int_equal(mproc_pool_map(b->pool, linger_with, NULL, in,
 					sizeof(int), out, sizeof(int), 10, o),
@@ -438,7 +439,9 @@ who_waits_may_stop_waiting(void **state)
 	assert_true(detail_has("canceled"));
 	/* Nobody works on it any more. */
 	assert_int_equal(pool_stat(b).futures, 0);
-	assert_int_equal(pool_stat(b).deaths, atomic_load(&b->begun));
+	deaths = pool_stat(b).deaths;
+	/* Some may have been about to begin. */
+	assert_true(atomic_load(&b->begun) <= deaths && deaths <= 2);
 	if (atomic_load(&b->pid))
 		assert_int_equal(kill(atomic_load(&b->pid), 0), -1);
 	mproc_interrupt();
