@@ -31,6 +31,7 @@ static void
 what_makes_no_sense_is_refused(void **state)
 {
 	struct board *b = pool_of(*state, 1);
+	mproc_future *f;
 
 	assert_int_equal(mproc_pool_resize(NULL, 1), -EINVAL);
 	assert_int_equal(mproc_pool_resize(b->pool, -1), -EINVAL);
@@ -40,11 +41,14 @@ what_makes_no_sense_is_refused(void **state)
 	mpt_expect_exit(b->t, mpt_fork(b->t, "child", resize_in_child, b->pool), 0);
 	assert_int_equal(mproc_pool_resize(b->pool, 0), 0);
 	assert_int_equal(pool_stat(b).size, mproc_cpu_count());
+	f = submit_int(b, linger, 1);
 	assert_int_equal(mproc_pool_close(b->pool), 0);
 	/* There may be much to do still. */
 	assert_int_equal(mproc_pool_resize(b->pool, 1), 0);
 	assert_int_equal(mproc_pool_terminate(b->pool), 0);
 	assert_int_equal(mproc_pool_resize(b->pool, 1), -ESHUTDOWN);
+	atomic_store(&b->go_on, true);
+	mproc_future_close(f);
 	mproc_pool_free(b->pool);
 	assert_int_equal(mproc_pool_resize(b->pool, 1), -ESTALE);
 }

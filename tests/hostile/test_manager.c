@@ -408,7 +408,8 @@ a_client_believes_no_server(void **state)
 	id = mpt_fork(t, "liar", be_a_liar, address);
 	mpt_reach(t, 1);
 	mpt_rand_init(&rand, mpt_seed());
-	for (unsigned i = 0; i < n; i++) {
+	/* By chance a lie is what was asked for; sooner or later. */
+	for (unsigned i = 0; i < n || !met || !good; i++) {
 		r = m ? 0 : mproc_manager_connect(&m, address, NULL,
 						  mproc_sec(20));
 		if (r == 0 && !d)
@@ -425,7 +426,6 @@ a_client_believes_no_server(void **state)
 		}
 	}
 	mproc_manager_close(m);
-	assert_true(met && good);
 	mpt_kill(t, id);
 	assert_int_equal(unlink(address + 5), 0);
 }
