@@ -57,7 +57,7 @@ struct keeper {
 	int64_t task_timeout; /* ns, or 0 */
 	struct hand *hands; /* for all that there may be */
 	unsigned n; /* of them that were of use */
-	unsigned surplus; /* workers that were told that they are too many */
+	unsigned untold; /* hints that are to be put yet for who is too many */
 	const struct mpr_backend *backend;
 	struct mpr_child_ears ears; /* of a process */
 	const sigset_t *signals; /* of workers that are threads */
@@ -96,6 +96,8 @@ bury(struct keeper *k, unsigned w, const struct mproc_exit *end)
 {
 	if (!mpr_keep_bury(&k->use, k->self, w, end))
 		k->announce = true;
+	/* It may have taken a hint and not looked. Who is too many is told anew. */
+	atomic_store(&k->use.root->surplus, 0);
 }
 
 /* Who ends soon after its start, without having come to a task, is started again a
@@ -283,19 +285,23 @@ count_leaving(const struct keeper *k)
 }
 
 /* So many are too many. Whoever sees that first ends; who sleeps is woken by a hint at
- * nothing, which comes back if it is lost, as others do. */
+ * nothing, which comes back if it is lost, as others do. There is one for each that was
+ * added, whatever became of those before: who takes one has taken one off, or has found
+ * that others did. */
 static void
 tell_surplus(struct keeper *k, unsigned n)
 {
 	const struct mpr_pool_hint nothing = { .offset = 0 };
+	uint32_t before = atomic_exchange(&k->use.root->surplus, n);
 
-	atomic_store(&k->use.root->surplus, n);
+	if (n > before)
+		k->untold += n - before;
+	if (k->untold > n)
+		k->untold = n;
 	/* Where there is no room for one, nobody sleeps. */
-	while (k->surplus < n && mproc_queue_put(k->queue, &nothing, sizeof(nothing),
-						 MPROC_NOWAIT) == 0)
-		k->surplus++;
-	if (k->surplus > n)
-		k->surplus = n;
+	while (k->untold && mproc_queue_put(k->queue, &nothing, sizeof(nothing),
+					    MPROC_NOWAIT) == 0)
+		k->untold--;
 }
 
 static void
@@ -307,7 +313,7 @@ start_workers(struct keeper *k)
 		k->n = wanted;
 	(void)count_rests(k, wanted > have ? wanted - have : 0);
 	/* Any process can write there. */
-	if (have > wanted || k->surplus || atomic_load(&k->use.root->surplus)) {
+	if (have > wanted || atomic_load(&k->use.root->surplus)) {
 		stay = have - count_leaving(k);
 		tell_surplus(k, stay > wanted ? stay - wanted : 0);
 	}

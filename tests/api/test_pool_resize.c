@@ -234,6 +234,50 @@ a_dead_keepers_successor_does_it(void **state)
 	mpt_reap_orphans(b->t);
 }
 
+static int
+note_pid(const void *in, size_t len, struct mproc_result *out)
+{
+	atomic_store(&the_board()->counts[int_of(in)], (unsigned)getpid());
+	return linger(in, len, out);
+}
+
+/* How many of those are in this state. */
+static unsigned
+count_in_state(const struct board *b, unsigned n, int state)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		found += mpt_task_state((pid_t)atomic_load(&b->counts[i])) == state;
+	return found;
+}
+
+/* The one that ends as one too many is not the one that is woken for it, and sleeps again.
+ * The keeper sees that only when two are too many. */
+static void
+who_is_woken_in_vain_is_woken_again(void **state)
+{
+	struct board *b = pool_of(*state, 3);
+	pid_t keeper = pool_stat(b).keeper;
+
+	for (int i = 0; i < 3; i++)
+		b->futures[i] = submit_int(b, note_pid, i);
+	await_begun(b, 3);
+	resize(b, 2);
+	/* It has told one, and whoever comes first ends. */
+	mpt_until(b->t, mpt_task_state(keeper) == 'S');
+	assert_int_equal(kill(keeper, SIGSTOP), 0);
+	mpt_until(b->t, mpt_task_state(keeper) == 'T');
+	take_tasks(b, 3);
+	mpt_until(b->t, count_in_state(b, 3, 'Z') == 1);
+	mpt_until(b->t, count_in_state(b, 3, 'S') == 2);
+	resize(b, 1);
+	assert_int_equal(kill(keeper, SIGCONT), 0);
+	await_workers(b, 1);
+	assert_int_equal(pool_stat(b).deaths, 0);
+	close_and_join(b);
+}
+
 /* It does not end with its keeper. */
 static int
 outlive(const void *in, size_t len, struct mproc_result *out)
@@ -243,8 +287,7 @@ outlive(const void *in, size_t len, struct mproc_result *out)
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMAX);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	atomic_store(&the_board()->counts[int_of(in)], (unsigned)getpid());
-	return linger(in, len, out);
+	return note_pid(in, len, out);
 }
 
 /* Also those with numbers that are not wanted any more. */
@@ -331,6 +374,7 @@ main(void)
 		mpt_test(a_map_loses_nothing),
 		test_of_processes(in_spite_of_deaths),
 		test_of_processes(a_dead_keepers_successor_does_it),
+		test_of_processes(who_is_woken_in_vain_is_woken_again),
 		test_of_processes(who_outlives_its_keeper_is_looked_after),
 		mpt_test(who_rests_is_forgotten),
 		mpt_test(others_have_their_own_size),
