@@ -75,6 +75,11 @@ enter(const struct mpr_pool_use *u, struct started *s)
 	s->next = all_started;
 	all_started = s;
 	mpr_process_unlock();
+	if (!old.process)
+		return;
+	/* Its threads are dead, but it may take a while until it can be reaped. After the
+	 * pool there is to be nothing of it. */
+	(void)mpr_process_wait(old.process, mproc_now() + PATIENCE, false);
 	mproc_process_close(old.process);
 }
 

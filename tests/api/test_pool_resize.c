@@ -199,17 +199,27 @@ in_spite_of_deaths(void **state)
 {
 	struct board *b = new_pool(*state, MPROC_OPTS(mproc_pool_opts, .workers = 2,
 						      .retries = 1000));
+	pid_t keeper, killed = -1;
 
 	for (int i = 0; i < N; i++) {
 		b->futures[i] = submit_int(b, i % 4 ? square : die_at_first, i);
 		if (i % 8 == 7)
 			resize(b, 1 + i % 5);
-		if (i % 32 == 31 && pool_stat(b).keeper)
-			assert_int_equal(kill(pool_stat(b).keeper, SIGKILL), 0);
+		keeper = i % 32 == 31 ? pool_stat(b).keeper : 0;
+		if (keeper) {
+			assert_int_equal(kill(keeper, SIGKILL), 0);
+			killed = keeper;
+		}
 	}
 	for (int i = 0; i < N; i++)
 		assert_int_equal(take_int(b, b->futures[i]), i % 4 ? i * i : i);
+	/* Those may be done before it is dead. Then nobody has missed it, and who it has
+	 * started ends with it. */
+	mpt_until(b->t, pool_stat(b).keeper != killed);
 	resize(b, 3);
+	b->futures[0] = submit_int(b, linger, 0);
+	assert_int_equal(mproc_future_wait(b->futures[0], mproc_ms(1)), -ETIMEDOUT);
+	take_tasks(b, 1);
 	fill_with_tasks(b, 3);
 	take_tasks(b, 3);
 	resize(b, 2);
