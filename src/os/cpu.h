@@ -24,6 +24,18 @@ mpr_cpu_fence(void)
 #endif
 }
 
+/* Whatever was read before it was read before what is read after it; if that is the word
+ * that says whether it still counts, it did. For ThreadSanitizer as above. */
+static inline void
+mpr_cpu_fence_reads(void)
+{
+#ifdef MPR_THREAD_SANITIZER
+	mpr_cpu_fence();
+#else
+	atomic_thread_fence(memory_order_acquire);
+#endif
+}
+
 /* A hint to the CPU that this is a polling loop. */
 static inline void
 mpr_cpu_pause(void)

@@ -5,6 +5,7 @@
 #include "arena/table.h"
 #include "base/error.h"
 #include "os/clock.h"
+#include "os/cpu.h"
 #include "pool/callback.h"
 #include "pool/entries.h"
 #include "pool/future.h"
@@ -63,7 +64,7 @@ static bool
 is_done_still(const struct mpr_future_use *u)
 {
 	/* Nothing that was read comes after it. */
-	atomic_thread_fence(memory_order_acquire);
+	mpr_cpu_fence_reads();
 	return mpr_future_is_done(mpr_future_word_of(u));
 }
 

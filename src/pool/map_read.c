@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "os/cpu.h"
 #include "pool/future.h"
 #include "pool/map.h"
 #include "pool/map_chunk.h"
@@ -195,7 +196,7 @@ mpr_map_read(const struct mpr_future_use *u, const struct mpr_map_use *m,
 	if (len)
 		memcpy(out, from, len);
 	/* Nothing above comes after it. */
-	atomic_thread_fence(memory_order_acquire);
+	mpr_cpu_fence_reads();
 	if (mpr_future_word_of(u) != word)
 		return mpr_fail(-ESTALE, "future %p was closed, or its pool freed",
 				(void *)m->f);
@@ -233,7 +234,7 @@ mproc_future_next_failed(mproc_future *f, size_t *item, int *ret_error)
 			      mpr_fail(-ESTALE, "future %p was closed", (void *)f);
 	found = *item;
 	error = mpr_map_next_failed(&m, word, &found);
-	atomic_thread_fence(memory_order_acquire);
+	mpr_cpu_fence_reads();
 	if (mpr_future_word_of(&u) != word)
 		return mpr_fail(-ESTALE, "future %p was closed", (void *)f);
 	if (error == 0)
