@@ -83,6 +83,17 @@ mpr_generation_is(uint64_t generation)
 			  generation);
 }
 
+/* Where it stands, for who has one and compares it again and again: the same in all
+ * copies of this process. If it is another one there, mpr_generation() says whether it
+ * really is. */
+static inline const _Atomic uint64_t *
+mpr_generation_place(void)
+{
+	/* Relaxed: as above. */
+	return &atomic_load_explicit(&mpr_process_page,
+				     memory_order_relaxed)->generation;
+}
+
 /* This process's generation. */
 static inline uint64_t
 mpr_generation(void)

@@ -211,8 +211,7 @@ function_of(const struct mproc_future *f)
 }
 
 enum chunk_end {
-	CHUNK_DONE,
-	CHUNK_STOPPED, /* nothing more of it is wanted */
+	CHUNK_DONE, /* or nothing more of it is wanted */
 	CHUNK_LEFT, /* the worker has done all that it may do */
 	CHUNK_LOST, /* overdue */
 	CHUNK_FORKED, /* this is a copy of the worker */
@@ -225,54 +224,123 @@ left_for(const struct mpr_worker *me)
 	return me->depth == 1 ? mpr_worker_left(me) : UINT64_MAX;
 }
 
+static MPR_NOINLINE void
+note_failure(const struct mpr_worker *me, const struct mpr_map_use *m, uint64_t item,
+	     int error)
+{
+	if (!mpr_worker_is_copy(me))
+		fail(m, mpr_self_in(m->pool->arena), item, error);
+}
+
+/* Of a chunk what is done at once. The loop reads here what it has no register for. */
+struct stint {
+	struct mpr_worker *me;
+	const struct mpr_map_use *m;
+	struct mpr_map_share *share;
+	uint64_t desk; /* as it is */
+	uint64_t next; /* as it becomes for the next item */
+	uint64_t stop; /* for the one behind the last */
+	uint64_t in; /* addresses of the next item, and of its result */
+	uint64_t out;
+	uint64_t in_size;
+	uint64_t out_size;
+	uint64_t generation; /* of the worker */
+	mproc_map_fn *fn;
+	void *ctx;
+	bool limited; /* each item has a time limit */
+	bool looks; /* after each whether the map is over */
+};
+
+/* @limited and @looks are as in @s; or false, and the loop has nothing of that, which is
+ * what a map of trivial items takes its time for. */
+static MPR_INLINE enum chunk_end
+run_items(struct stint *s, bool limited, bool looks)
+{
+	/* As mpr_worker_is_copy() looks at it, without what does not change. */
+	const _Atomic uint64_t *place = mpr_generation_place();
+	mproc_map_fn *fn = s->fn;
+	uint64_t in = s->in, out = s->out, next = s->next, desk = s->desk;
+	int r;
+
+	do {
+		if (limited && !mpr_worker_is_copy(s->me))
+			/* Before the desk, by which the keeper looks at it. */
+			atomic_store(&s->share->started, mproc_now());
+		/* After all that can be done before. Relaxed: it is this process's. */
+		if (mpr_unlikely(atomic_load_explicit(place,
+						      memory_order_relaxed) !=
+				 s->generation) &&
+		    mpr_worker_is_copy(s->me))
+			return CHUNK_FORKED;
+		if (!move(s->share, &desk, next, limited))
+			return CHUNK_LOST;
+		r = fn(mpr_map_address(in), mpr_map_address(out), s->ctx);
+		if (mpr_unlikely(r < 0))
+			note_failure(s->me, s->m, mpr_desk_item(next), r);
+		in += s->in_size;
+		out += s->out_size;
+		next += MPR_DESK_ITEM_UNIT;
+	} while (next < s->stop && !(looks && is_over(s->m)));
+	/* The last one is not noted yet. */
+	s->desk = next - MPR_DESK_ITEM_UNIT;
+	s->next = next;
+	return CHUNK_DONE;
+}
+
+/* By themselves, so that the first one has the registers that it needs. */
+static MPR_NOINLINE enum chunk_end
+run_plain(struct stint *s)
+{
+	return run_items(s, false, false);
+}
+
+static MPR_NOINLINE enum chunk_end
+run_looking(struct stint *s)
+{
+	return run_items(s, s->limited, s->looks);
+}
+
 /* Does the chunk that the share has, or as much of it as the worker may do. */
 static enum chunk_end
 run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 	  struct mpr_map_share *share, bool limited)
 {
 	const struct mpr_map *map = m->map;
-	const size_t in_size = map->in_size, out_size = map->out_size;
-	/* Others are killed for what has come to its end. */
-	const bool looks = map->fail_fast || me->stays;
-	uint64_t desk = atomic_load(&share->desk);
-	uint64_t item = mpr_desk_item(desk), end = mpr_map_chunk_end(m, item);
-	const uint64_t first = item, left = left_for(me);
-	const uint64_t stop = left < end - item ? item + left : end;
+	const uint64_t flags = MPR_DESK_HAS | MPR_DESK_BEGUN, left = left_for(me);
+	const uint64_t desk = atomic_load(&share->desk);
+	const uint64_t first = mpr_desk_item(desk);
+	const uint64_t end = mpr_map_chunk_end(m, first);
+	const uint64_t stop = left < end - first ? first + left : end;
 	/* The submitter has the same image, and the same addresses. */
-	uint64_t in = map->in + item * in_size;
-	uint64_t out = map->out + item * out_size, next;
-	void *ctx = mpr_map_address(map->ctx);
-	mproc_map_fn *fn = function_of(m->f);
-	int r;
+	struct stint s = {
+		.me = me,
+		.m = m,
+		.share = share,
+		.desk = desk,
+		.next = mpr_desk(first, flags),
+		.stop = mpr_desk(stop, flags),
+		.in = map->in + first * map->in_size,
+		.out = map->out + first * map->out_size,
+		.in_size = map->in_size,
+		.out_size = map->out_size,
+		.generation = me->generation,
+		.fn = function_of(m->f),
+		.ctx = mpr_map_address(map->ctx),
+		.limited = limited,
+		/* Others are killed for what has come to its end. */
+		.looks = map->fail_fast || me->stays,
+	};
+	uint64_t item;
+	enum chunk_end r;
 
-	do {
-		next = mpr_desk(item, MPR_DESK_HAS | MPR_DESK_BEGUN);
-		if (limited && !mpr_worker_is_copy(me))
-			/* Before the desk, by which the keeper looks at it. */
-			atomic_store(&share->started, mproc_now());
-		/* After all that can be done before. */
-		if (mpr_worker_is_copy(me))
-			return CHUNK_FORKED;
-		if (!move(share, &desk, next, limited))
-			return CHUNK_LOST;
-		r = fn(mpr_map_address(in), mpr_map_address(out), ctx);
-		if (mpr_unlikely(r < 0) && !mpr_worker_is_copy(me))
-			fail(m, mpr_self_in(m->pool->arena), item, r);
-		in += in_size;
-		out += out_size;
-		item++;
-		if (looks && item < end && is_over(m)) {
-			if (mpr_worker_is_copy(me))
-				return CHUNK_FORKED;
-			mpr_worker_did(me, item - first);
-			return move(share, &desk, mpr_desk(item, MPR_DESK_HAS),
-				    limited) ? CHUNK_STOPPED : CHUNK_LOST;
-		}
-	} while (item < stop);
+	r = s.limited || s.looks ? run_looking(&s) : run_plain(&s);
+	if (r != CHUNK_DONE)
+		return r;
 	if (mpr_worker_is_copy(me))
 		return CHUNK_FORKED;
+	item = mpr_desk_item(s.next);
 	mpr_worker_did(me, item - first);
-	return move(share, &desk, mpr_desk(item, item < end ? MPR_DESK_HAS : 0),
+	return move(share, &s.desk, mpr_desk(item, item < end ? MPR_DESK_HAS : 0),
 		    limited) ? CHUNK_DONE : CHUNK_LOST;
 }
 
