@@ -5,6 +5,9 @@
 #include "pool/map.h"
 #include "pool/map_chunk.h"
 
+#define PAGE 4096 /* or more */
+#define AROUND UINT64_C(65536) /* what Linux maps at once for a read, and aligned so */
+
 static bool
 cas(_Atomic uint64_t *word, uint64_t *from, uint64_t to)
 {
@@ -251,6 +254,21 @@ struct stint {
 	bool looks; /* after each whether the map is over */
 };
 
+/* Maps where the results go, as far as the kernel does that for a read: many pages at
+ * once, of which each would be a fault when it is written. */
+static void
+look_at_results(const struct stint *s)
+{
+	const uint64_t items = mpr_desk_item(s->stop) - mpr_desk_item(s->next);
+	const uint64_t end = s->out + items * s->out_size;
+
+	/* Of chunks within a page few begin one. */
+	if (end - s->out < PAGE)
+		return;
+	for (uint64_t at = s->out; at < end; at = (at / AROUND + 1) * AROUND)
+		(void)*(const volatile char *)mpr_map_address(at);
+}
+
 /* @limited and @looks are as in @s; or false, and the loop has nothing of that, which is
  * what a map of trivial items takes its time for. */
 static MPR_INLINE enum chunk_end
@@ -333,6 +351,7 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 	uint64_t item;
 	enum chunk_end r;
 
+	look_at_results(&s);
 	r = s.limited || s.looks ? run_looking(&s) : run_plain(&s);
 	if (r != CHUNK_DONE)
 		return r;

@@ -8,6 +8,9 @@
  * An item is a number, and its result is what one noinline function makes of it, which
  * is the same for OpenMP and for us. All results are verified.
  *
+ * Page faults of a worker that has not seen the arrays yet, which are the same on a busy
+ * machine.
+ *
  * And a map over few items that compute for long, beside two bare forks that do half of
  * them each.
  *
@@ -15,6 +18,7 @@
  */
 #include <errno.h>
 #include <mproc/mproc.h>
+#include <sys/resource.h>
 
 #include "map_item.h"
 #include "python.h"
@@ -201,6 +205,49 @@ by_long_items(int kind)
 	return (double)(ended - began) / LONG_ITEMS;
 }
 
+static int
+faults_task(const void *from, size_t len, struct mproc_result *result)
+{
+	struct rusage used;
+
+	(void)from;
+	(void)len;
+	if (getrusage(RUSAGE_SELF, &used) < 0)
+		return -errno;
+	return mproc_result_set(result, &used.ru_minflt, sizeof(used.ru_minflt));
+}
+
+static long
+faults_of(mproc_pool *one)
+{
+	long faults;
+
+	if (mproc_pool_apply(one, faults_task, NULL, 0, &faults, sizeof(faults),
+			     NULL, MPROC_FOREVER))
+		bench_die(mproc_error_detail());
+	return faults;
+}
+
+/* In a map whose arrays are new to the one who does all of it, but not to us. */
+static long
+first_faults(void)
+{
+	mproc_pool *one;
+	long faults;
+
+	if (mproc_pool_create(&one, MPROC_OPTS(mproc_pool_opts, .workers = 1)))
+		bench_die(mproc_error_detail());
+	(void)faults_of(one);
+	faults = faults_of(one);
+	if (mproc_pool_map(one, map_item, NULL, in, sizeof(*in), out, sizeof(*out),
+			   ITEMS, NULL))
+		bench_die(mproc_error_detail());
+	faults = faults_of(one) - faults;
+	verify(out);
+	mproc_pool_free(one);
+	return faults;
+}
+
 /* How many items, and how large chunks are, of which 0 is the default; or, with ITERATOR
  * added, of imap. */
 #define ITERATOR 1000000
@@ -301,6 +348,9 @@ main(int argc, char **argv)
 			       bench_median_ratio(ns[k], ns[bases[k]], rounds));
 		printf("\n");
 	}
+	printf("page faults of a worker with default chunks, first map over %zu pages: "
+	       "%ld\n", 2 * ITEMS * sizeof(*in) / (size_t)sysconf(_SC_PAGESIZE),
+	       first_faults());
 	bench_free_columns(ns, KINDS);
 	mproc_free(in);
 	mproc_free(out);
