@@ -10,6 +10,7 @@
 #define MPR_OS_INTERRUPT_H
 
 #include <poll.h> /* for the type */
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,6 +27,11 @@ bool mpr_interrupt_pending(void);
 
 /* The calling thread answers all that there are. */
 void mpr_interrupt_answer(void);
+
+/* From now on interrupts are not for the calling thread, and it answers none: one is
+ * pending for it while what this returns is true, which is there as long as the thread.
+ * Who sets it wakes it after that. */
+_Atomic bool *mpr_interrupt_alone(void);
 
 /* How many there are, and to answer no more than so many later. */
 uint32_t mpr_interrupt_count(void);

@@ -35,6 +35,9 @@
 static MPR_THREAD_LOCAL uint64_t generation; /* 0: it has not been asked yet */
 static MPR_THREAD_LOCAL uint32_t answered;
 static MPR_THREAD_LOCAL bool held;
+/* It heeds the second, and nothing else. */
+static MPR_THREAD_LOCAL bool alone;
+static MPR_THREAD_LOCAL _Atomic bool called_off;
 
 static int64_t
 boot_time(void)
@@ -100,6 +103,8 @@ mpr_interrupt_pending(void)
 	struct mpr_process_page *page = atomic_load(&mpr_process_page);
 	uint32_t count = atomic_load(&page->interrupts);
 
+	if (mpr_unlikely(alone))
+		return atomic_load(&called_off) && !held;
 	if (mpr_unlikely(generation != ours)) {
 		/* The first thread of a forked child remembers what its
 		 * parent's has answered; it has been there from the start. */
@@ -107,6 +112,13 @@ mpr_interrupt_pending(void)
 		generation = ours;
 	}
 	return count != answered && !held;
+}
+
+_Atomic bool *
+mpr_interrupt_alone(void)
+{
+	alone = true;
+	return &called_off;
 }
 
 uint32_t
