@@ -5,7 +5,7 @@
  * Inside a family shared objects need no server. A manager serves them to everybody
  * else: it is a process that has an arena, and a socket where others connect. They
  * get handles of the same types, and use them by the same functions. Of this version
- * it serves dicts, sets and namespaces.
+ * it serves dicts, sets and namespaces, and locks.
  *
  *     // one program
  *     mproc_manager *m;
@@ -49,7 +49,26 @@
  * changed that meanwhile. mproc_dict_len() and mproc_set_len() say 0 in place of an
  * error, as of others.
  *
+ * Locks and the like. Who waits for one waits at the server, which meanwhile carries
+ * out what others ask for, and what other threads of the same client do. There are
+ * these differences to who is in the family:
+ *
+ *   A thread of a client has what it has got until it gives it back, or its
+ *   connection ends, in whatever way: then it counts as a holder that has died, and
+ *   who comes next is told MPROC_OWNER_DIED. Of who that was nothing is known. Also a
+ *   thread that ends and gives nothing back is such a holder only when the connection
+ *   ends.
+ *   In the family all of this is seen as what the server's process has, or waits for.
+ *   If the server is killed, all its clients' holds end as those of one that has died.
+ *   Clients wait as they came; all of them together stand in line with the family
+ *   once. At most 1024 threads of one client wait at a time: -ENOLCK.
+ *   -EINTR of a call that waits says that nothing has happened, as in the family.
+ *   That costs one more answer of the server's, as does the end of a timeout: while
+ *   the server itself is stopped, no call returns.
+ *
  * The server is one thread, and carries out requests one after another, each whole.
+ * Besides it has up to 33 threads that wait in the arena for what others than clients
+ * have; if that is more things at once, it looks for the others 200 times a second.
  * No client waits for one that is slow, silent, or takes no answers; but all wait
  * while one clears or merges a dict of many keys, and while a process of the family
  * is stopped in the middle of a change of what they want to change.
@@ -66,6 +85,7 @@
 
 #include <mproc/containers.h>
 #include <mproc/pipe.h>
+#include <mproc/sync.h>
 
 MPROC_BEGIN_DECLS
 
@@ -199,7 +219,8 @@ MPROC_API int mproc_manager_serve(mproc_manager *m, mproc_timeout timeout);
  *
  * Readable when mproc_manager_serve() has something to do: call it with
  * MPROC_NOWAIT. It belongs to the manager. Call it also once a second, if anything
- * keeps it from accepting: it looks then whether that is over.
+ * keeps it from accepting: it looks then whether that is over; and as often as the time
+ * is to be looked at of clients that wait with a timeout.
  *
  * Return: the descriptor; or -EINVAL, -ECHILD as mproc_manager_serve().
  * Context: does not block.
@@ -292,6 +313,34 @@ mproc_manager_set(mproc_manager *m, const char *name, mproc_set **ret_s);
 MPROC_API MPROC_NODISCARD int
 mproc_manager_namespace(mproc_manager *m, const char *name,
 			mproc_namespace **ret_ns);
+
+/**
+ * mproc_manager_lock() - a lock of a manager's
+ * @m:        manager
+ * @name:     its name, as of a dict
+ * @ret_lock: receives a handle
+ *
+ * mproc_lock_destroy() takes the name away as mproc_dict_destroy() does.
+ *
+ * Return: as mproc_manager_dict(), but those of mproc_lock_create().
+ * Context: as mproc_manager_dict().
+ * Crash: there may be a lock that nobody knows, until the arena goes.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_lock(mproc_manager *m, const char *name, mproc_lock **ret_lock);
+
+/**
+ * mproc_manager_rlock() - a recursive lock of a manager's
+ * @m:         manager
+ * @name:      its name, as of a dict
+ * @ret_rlock: receives a handle
+ *
+ * Return: as mproc_manager_lock().
+ * Context: as mproc_manager_dict().
+ * Crash: as mproc_manager_lock().
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_rlock(mproc_manager *m, const char *name, mproc_rlock **ret_rlock);
 
 MPROC_END_DECLS
 

@@ -48,6 +48,9 @@ mpr_remote_take(void)
 			newest = &oldest;
 	}
 	mpr_process_unlock();
+	if (remote)
+		atomic_store_explicit(&remote->word, MPR_REMOTE_WORD,
+				      memory_order_relaxed);
 	return remote;
 }
 

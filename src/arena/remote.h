@@ -12,23 +12,56 @@
 #ifndef MPR_ARENA_REMOTE_H
 #define MPR_ARENA_REMOTE_H
 
+#include <assert.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define MPR_REMOTES 4096 /* the most in one process */
 
-struct mpr_remote_owner;
+struct mpr_remote;
+struct mpr_remote_call; /* containers/remote.h */
+
+/* What is asked of a lock or the like, whose values are numbers all of them. */
+struct mpr_remote_ask {
+	unsigned op;
+	unsigned n_args, n_rets;
+	int64_t args[4];
+	int64_t rets[4];
+	/* It may take as long as it does until the answer is there, and an interrupt
+	 * calls it off: then it is known that nothing has happened. */
+	bool waits;
+};
+
+/* Who carries calls over. It begins with this. */
+struct mpr_remote_owner {
+	int (*carry)(struct mpr_remote_owner *owner,
+		     const struct mpr_remote *remote,
+		     struct mpr_remote_call *call);
+	int (*ask)(struct mpr_remote_owner *owner,
+		   const struct mpr_remote *remote, struct mpr_remote_ask *ask);
+};
+
+/* The first word of a handle that has been in use, for ever: that of an object that was
+ * destroyed (sync/cell.h), with which no frequent path goes on. */
+#define MPR_REMOTE_WORD (UINT64_C(1) << 21)
 
 /* The owner's calls are what use the rest. */
 struct mpr_remote {
+	alignas(64) _Atomic uint64_t word;
 	/* NULL: it leads nowhere. */
-	alignas(64) _Atomic(struct mpr_remote_owner *) owner;
+	_Atomic(struct mpr_remote_owner *) owner;
 	struct mpr_remote *next; /* of the owner's, or of the free ones */
-	unsigned kind;
 	int64_t id;
+	/* Where a recursive lock counts: its taker writes 0 here. */
+	_Atomic uint32_t scratch;
+	unsigned kind;
 };
+
+static_assert(offsetof(struct mpr_remote, scratch) == 32,
+	      "it lies where struct mpr_rlock counts");
 
 /* The handle at @p, or NULL if that is none, or leads nowhere. Its owner stays for
  * as long as the user lets it. */

@@ -48,6 +48,7 @@ enum mpr_remote_op {
 	MPR_OP_IS_SUBSET = 44,
 	MPR_OP_IS_EQUAL = 45,
 	MPR_OP_IS_DISJOINT = 46,
+	/* From 64 on: sync/remote.h. */
 };
 
 enum {
@@ -61,15 +62,28 @@ enum mpr_remote_kind {
 	MPR_REMOTE_DICT = 1,
 	MPR_REMOTE_SET = 2,
 	MPR_REMOTE_NAMESPACE = 3,
+	MPR_REMOTE_LOCK = 8,
+	MPR_REMOTE_RLOCK = 9,
 };
 
 static const enum mpr_cell_kind mpr_remote_cells[] = {
 	[MPR_REMOTE_DICT] = MPR_CELL_DICT,
 	[MPR_REMOTE_SET] = MPR_CELL_SET,
 	[MPR_REMOTE_NAMESPACE] = MPR_CELL_NAMESPACE,
+	[MPR_REMOTE_LOCK] = MPR_CELL_LOCK,
+	[MPR_REMOTE_RLOCK] = MPR_CELL_RLOCK,
 };
 
-#define MPR_REMOTE_ARGS 4
+/* Whether a number is one of them. The first kind of cell is that of gaps, too. */
+static inline bool
+mpr_remote_is_kind(int64_t kind)
+{
+	return kind > 0 &&
+	       kind < (int64_t)(sizeof(mpr_remote_cells) / sizeof(mpr_remote_cells[0])) &&
+	       (mpr_remote_cells[kind] != MPR_CELL_LOCK || kind == MPR_REMOTE_LOCK);
+}
+
+#define MPR_REMOTE_ARGS 5
 #define MPR_REMOTE_RETS 4
 
 struct mpr_remote_call {
@@ -77,13 +91,7 @@ struct mpr_remote_call {
 	unsigned n_args, n_rets;
 	struct mproc_any args[MPR_REMOTE_ARGS];
 	struct mproc_any rets[MPR_REMOTE_RETS]; /* MPROC_NIL what does not come */
-};
-
-/* Who carries calls over. It begins with this. */
-struct mpr_remote_owner {
-	int (*carry)(struct mpr_remote_owner *owner,
-		     const struct mpr_remote *remote,
-		     struct mpr_remote_call *call);
+	bool waits; /* an interrupt calls it off */
 };
 
 /* What functions return that may be asked about such a one, in place of -EFAULT: no

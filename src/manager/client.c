@@ -18,6 +18,7 @@
 #include "os/socket.h"
 #include "os/thread.h"
 #include "os/turn.h"
+#include "sync/remote.h"
 
 #define READ ((size_t)16 << 10) /* bytes at once */
 #define KEPT (4 * READ)		/* bytes of memory for what comes */
@@ -502,6 +503,48 @@ result_of(struct request *q)
 	return q->result;
 }
 
+/* One that nobody awaits: its answer is not looked at. */
+static int
+tell(struct mpr_client *c, const struct mpr_remote_call *call)
+{
+	struct mpr_buffer out = { .bytes = NULL };
+	int64_t number;
+	int r;
+
+	lock(c);
+	number = c->number++;
+	unlock(c);
+	r = make_request(c, &out, number, 0, call);
+	if (r == 0)
+		do
+			r = send_in_turn(c, &out);
+		while (r == -EINTR);
+	mpr_buffer_end(&out);
+	return r;
+}
+
+/* The manager says whether it was carried out: what it has kept it calls off. */
+static int
+call_off(struct mpr_client *c, struct request *q)
+{
+	const struct mpr_remote_call off = {
+		.op = (enum mpr_remote_op)MPR_OP_WITHDRAW,
+		.n_args = 1,
+		.args = { mproc_int(q->number) },
+	};
+	int r = tell(c, &off);
+
+	while (r == 0 || r == -EPIPE || r == -EINTR) {
+		r = await(c, q, MPR_NEVER);
+		if (r != -EINTR)
+			break;
+	}
+	/* It came too late, and is for the next call that waits. */
+	if (r == 0 && q->result != -EINTR)
+		mpr_interrupt_answer_to(mpr_interrupt_count() - 1);
+	return r;
+}
+
 static int
 ask(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
     int64_t deadline)
@@ -521,8 +564,11 @@ ask(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
 	r = make_request(c, &out, q.number, id, call);
 	if (r == 0) {
 		r = send_in_turn(c, &out);
-		if (r == 0 || r == -EPIPE)
+		if (r == 0 || r == -EPIPE) {
 			r = await(c, &q, deadline);
+			if (r == -EINTR && call->waits)
+				r = call_off(c, &q);
+		}
 		if (r == -ECHILD)
 			check_process(c);
 		else if (r < 0 && r != -EINTR && r != -ETIMEDOUT && r != -ENOMEM)
@@ -596,7 +642,7 @@ make(const char *address, int fd)
 
 	if (!c)
 		return NULL;
-	c->owner.carry = carry;
+	c->owner = (struct mpr_remote_owner){ carry, mpr_client_ask };
 	c->generation = mpr_generation();
 	c->fd = fd;
 	c->sliced = mpr_socket_slice(fd);

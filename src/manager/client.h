@@ -13,6 +13,7 @@
 #include <mproc/pipe.h>
 
 #include "arena/arena.h"
+#include "arena/remote.h"
 
 struct mpr_client;
 
@@ -26,6 +27,10 @@ const char *mpr_client_address(const struct mpr_client *c);
  * the manager makes if there is none. The same name has the same handle, as long as
  * it is the same object. */
 int mpr_client_find(struct mpr_client *c, int kind, const char *name, void **ret);
+
+/* What handles' owners do with calls of numbers: as with any, see .carry there. */
+int mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
+		   struct mpr_remote_ask *numbers);
 
 /* Handles that it has given lead nowhere then. */
 void mpr_client_close(struct mpr_client *c);

@@ -364,3 +364,25 @@ mproc_manager_namespace(mproc_manager *m, const char *name,
 		*ret_ns = ns;
 	return r;
 }
+
+int
+mproc_manager_lock(mproc_manager *m, const char *name, mproc_lock **ret_lock)
+{
+	void *lock;
+	int r = find(m, MPR_REMOTE_LOCK, name, ret_lock, &lock);
+
+	if (r == 0)
+		*ret_lock = lock;
+	return r;
+}
+
+int
+mproc_manager_rlock(mproc_manager *m, const char *name, mproc_rlock **ret_rlock)
+{
+	void *rlock;
+	int r = find(m, MPR_REMOTE_RLOCK, name, ret_rlock, &rlock);
+
+	if (r == 0)
+		*ret_rlock = rlock;
+	return r;
+}

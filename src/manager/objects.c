@@ -12,6 +12,42 @@
 
 #define TRIES 8 /* to find or make what others make and take away */
 
+static bool
+is_table(enum mpr_cell_kind kind)
+{
+	return kind >= MPR_CELL_DICT;
+}
+
+static int
+check_cell(const void *object)
+{
+	const struct mpr_cell *cell = object;
+
+	return atomic_load(&cell->word) & MPR_GONE ? -ESTALE : 0;
+}
+
+static int
+create(mproc_arena *a, enum mpr_cell_kind kind, void **ret)
+{
+	int r;
+
+	if (is_table(kind))
+		return mpr_table_create(kind, a, ret);
+	r = mpr_cell_create_in(a, kind, ret);
+	if (r == 0)
+		mpr_cell_open(*ret, 0);
+	return r;
+}
+
+static void
+destroy(enum mpr_cell_kind kind, void *object)
+{
+	if (is_table(kind))
+		mpr_table_destroy(kind, object);
+	else
+		mpr_cell_destroy(kind, object, 0);
+}
+
 /* What has the name. */
 static int
 check(enum mpr_cell_kind kind, const char *name, void *object)
@@ -21,7 +57,7 @@ check(enum mpr_cell_kind kind, const char *name, void *object)
 	if (!mpr_cell_is(kind, object))
 		return mpr_fail(-EPROTOTYPE, "something else has the name %s in the "
 				"manager's arena", name);
-	r = mpr_table_check(kind, object);
+	r = is_table(kind) ? mpr_table_check(kind, object) : check_cell(object);
 	return r == -ESTALE ? mpr_fail(r, "what has the name %s was destroyed; "
 				       "mproc_arena_bind() takes the name away",
 				       name) : r;
@@ -31,13 +67,13 @@ check(enum mpr_cell_kind kind, const char *name, void *object)
 static int
 make(mproc_arena *a, enum mpr_cell_kind kind, const char *name, void **ret)
 {
-	int r = mpr_table_create(kind, a, ret);
+	int r = create(a, kind, ret);
 
 	if (r < 0)
 		return r;
 	r = mproc_arena_bind(a, name, *ret);
 	if (r < 0)
-		mpr_table_destroy(kind, *ret);
+		destroy(kind, *ret);
 	return r;
 }
 
@@ -146,7 +182,7 @@ mpr_object_destroy(const struct mpr_object *o, mproc_arena *a)
 		r = mproc_arena_bind(a, o->name, NULL);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	mpr_table_destroy(o->kind, o->object);
+	destroy(o->kind, o->object);
 	return 0;
 }
 

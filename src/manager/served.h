@@ -12,6 +12,9 @@
 #include "manager/buffer.h"
 #include "manager/codec.h"
 
+struct mpr_kept;
+struct mpr_lease;
+
 struct mpr_served {
 	struct mpr_served *next, *previous; /* of all */
 	struct mpr_served *next_left;	    /* of those that are left to be gone on with */
@@ -21,13 +24,17 @@ struct mpr_served {
 	bool is_left;	 /* whole requests of it are here */
 	bool leaves;	 /* once it has the last answer */
 	struct mpr_buffer in, out;
+	/* Of the desk (manager/desk.h): what it waits for, and what it has. */
+	struct mpr_kept *kept;
+	struct mpr_lease *leases;
+	unsigned n_kept;
 };
 
 /* What it takes of a server to answer. */
 struct mpr_served_by {
 	size_t max_message;
 	struct mpr_buffer spare; /* memory for who has none */
-	/* Answers @m, by mpr_served_answer(). Returns 0, or a negative error that
+	/* Answers @m, by mpr_served_answer(), now or later. Returns 0, or a negative error that
 	 * ends the connection. */
 	int (*answer)(struct mpr_served_by *by, struct mpr_served *c,
 		      const struct mpr_message *m);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "ipc/limit.h"
 #include "ipc/socket_conn.h"
+#include "manager/desk.h"
 #include "manager/objects.h"
 #include "manager/served.h"
 #include "manager/serve_table.h"
@@ -20,11 +21,13 @@
 #include "os/interrupt.h"
 #include "os/socket.h"
 #include "os/thread.h"
+#include "sync/remote.h"
 
 /* Who is ready: a client by its address, which is none of these. */
 enum {
 	ID_LISTENER = 1,
 	ID_END = 2,
+	ID_DESK = 3,
 };
 
 #define DETAIL 512 /* bytes of an error's text */
@@ -45,6 +48,8 @@ struct mpr_manager_server {
 	struct mpr_served *clients, *left;
 	struct mpr_budget budget;
 	struct mpr_objects objects;
+	struct mpr_desk *desk;
+	int64_t desk_at; /* when it is to be looked after */
 };
 
 static void
@@ -59,10 +64,41 @@ unlink_client(struct mpr_manager_server *s, struct mpr_served *c)
 	s->n_clients--;
 }
 
-/* Nobody else has it: it is in no list but that of all. */
+/* It is gone on with when others have had a turn. */
+static void
+leave_for_later(struct mpr_manager_server *s, struct mpr_served *c)
+{
+	if (c->is_left)
+		return;
+	c->is_left = true;
+	c->next_left = s->left;
+	s->left = c;
+}
+
+static void
+unlink_left(struct mpr_manager_server *s, const struct mpr_served *c)
+{
+	struct mpr_served **link = &s->left;
+
+	while (*link && *link != c)
+		link = &(*link)->next_left;
+	if (*link)
+		*link = c->next_left;
+}
+
+/* One that has waited has an answer now. */
+static void
+tell(struct mpr_served_by *by, struct mpr_served *c)
+{
+	leave_for_later((struct mpr_manager_server *)by, c);
+}
+
 static void
 remove_client(struct mpr_manager_server *s, struct mpr_served *c)
 {
+	mpr_desk_leave(s->desk, c);
+	if (c->is_left)
+		unlink_left(s, c);
 	unlink_client(s, c);
 	mpr_epoll_remove(s->set, c->fd);
 	mpr_fds_close(c->fd);
@@ -92,9 +128,7 @@ go_on(struct mpr_manager_server *s, struct mpr_served *c, bool reads)
 		watch(s, c, MPR_SOCKET_OUT);
 		break;
 	case MPR_SERVED_IS_LEFT:
-		c->is_left = true;
-		c->next_left = s->left;
-		s->left = c;
+		leave_for_later(s, c);
 		return;
 	case MPR_SERVED_GONE:
 		remove_client(s, c);
@@ -240,7 +274,7 @@ find(struct mpr_manager_server *s, struct mpr_remote_call *call)
 	    name->kind != MPROC_STR || !name->len ||
 	    memchr(name->ptr, '\0', name->len))
 		return mpr_fail(-EINVAL, "a kind and a name are wanted");
-	if (kind->i64 <= 0 || kind->i64 >= (int64_t)MPR_ARRAY_LEN(mpr_remote_cells))
+	if (!mpr_remote_is_kind(kind->i64))
 		return mpr_fail(-EINVAL, "the manager has no objects of kind %lld",
 				(long long)kind->i64);
 	if (name->len >= sizeof(text))
@@ -255,19 +289,37 @@ find(struct mpr_manager_server *s, struct mpr_remote_call *call)
 	return r;
 }
 
+/* The object is the client's to end. */
 static int
-carry_out(struct mpr_manager_server *s, struct mpr_remote_call *call, int64_t id)
+destroy(struct mpr_manager_server *s, const struct mpr_object *o)
+{
+	int r = mpr_object_destroy(o, s->arena);
+
+	if (r == 0 && mpr_desk_is_for(o->kind))
+		mpr_desk_destroyed(s->desk, o);
+	return r;
+}
+
+/* Returns the result, or MPR_KEPT. */
+static int
+carry_out(struct mpr_manager_server *s, struct mpr_served *c,
+	  const struct mpr_message *m, struct mpr_remote_call *call)
 {
 	struct mpr_object *o, *other = NULL;
 	int r;
 
 	if (call->op == MPR_OP_FIND)
 		return find(s, call);
-	r = mpr_objects_get(&s->objects, id, &o);
+	if ((unsigned)call->op == MPR_OP_WITHDRAW ||
+	    (unsigned)call->op == MPR_OP_LEAVE)
+		return mpr_desk_serve_client(s->desk, c, call);
+	r = mpr_objects_get(&s->objects, m->values[2].i64, &o);
 	if (r < 0)
 		return r;
 	if (call->op == MPR_OP_DESTROY)
-		return mpr_object_destroy(o, s->arena);
+		return destroy(s, o);
+	if (mpr_desk_is_for(o->kind))
+		return mpr_desk_serve(s->desk, c, m->values[0].i64, o, call);
 	if (mpr_serve_table_takes_other(call->op) && call->n_args == 1 &&
 	    call->args[0].kind == MPROC_INT)
 		r = mpr_objects_get(&s->objects, call->args[0].i64, &other);
@@ -294,7 +346,9 @@ answer(struct mpr_served_by *by, struct mpr_served *c, const struct mpr_message 
 	call.n_args = m->n - 3;
 	for (unsigned i = 0; i < call.n_args; i++)
 		call.args[i] = m->values[3 + i];
-	r = carry_out(s, &call, m->values[2].i64);
+	r = carry_out(s, c, m, &call);
+	if (r == MPR_KEPT)
+		return 0;
 	r = mpr_served_answer(by, c, m->values[0].i64, r, call.rets, call.n_rets,
 			      r < 0 ? mproc_error_detail() : NULL);
 	for (unsigned i = 0; i < MPR_REMOTE_RETS; i++)
@@ -314,6 +368,9 @@ serve_one(struct mpr_manager_server *s, const struct mpr_epoll_ready *ready)
 		break;
 	case ID_END:
 		s->ended = true;
+		break;
+	case ID_DESK:
+		mpr_desk_hear(s->desk);
 		break;
 	default:
 		c = (struct mpr_served *)(uintptr_t)ready->id;
@@ -337,6 +394,7 @@ serve_ready(struct mpr_manager_server *s)
 	n = mpr_epoll_look(s->set, ready, MPR_EPOLL_MOST);
 	for (int i = 0; i < n; i++)
 		serve_one(s, &ready[i]);
+	s->desk_at = mpr_desk_look(s->desk);
 	return n < 0 ? n : some || n > 0;
 }
 
@@ -351,6 +409,8 @@ await(struct mpr_manager_server *s, struct mpr_limit *limit)
 	if (mproc_now() >= limit->deadline)
 		return -ETIMEDOUT;
 	until = s->accepts_at < limit->deadline ? s->accepts_at : limit->deadline;
+	if (s->desk_at < until)
+		until = s->desk_at;
 	r = mpr_socket_await(s->set, MPR_SOCKET_IN, until);
 	return r == -ETIMEDOUT && until < limit->deadline ? 0 : r;
 }
@@ -468,6 +528,9 @@ mpr_manager_server_open(struct mpr_manager_server **ret_s,
 		r = listen_at(s, o);
 	if (r == 0)
 		r = gather(s);
+	if (r == 0)
+		r = mpr_desk_open(&s->desk, s->arena, &s->by, &s->budget, s->set,
+				  ID_DESK, tell);
 	if (r < 0) {
 		mpr_manager_server_close(s);
 		return r;
@@ -486,11 +549,13 @@ mpr_manager_server_close(struct mpr_manager_server *s)
 	 * taken out of it. */
 	for (c = s->clients; c; c = next) {
 		next = c->next;
+		mpr_desk_leave(s->desk, c);
 		mpr_fds_close(c->fd);
 		mpr_buffer_end(&c->in);
 		mpr_buffer_end(&c->out);
 		free(c);
 	}
+	mpr_desk_close(s->desk);
 	mpr_buffer_end(&s->by.spare);
 	if (s->set >= 0)
 		mpr_epoll_close(s->set);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "sync/cell.h"
 #include "sync/holder.h"
+#include "sync/remote.h"
 #include "sync/wait.h"
 
 #define CELLS 63 /* in a block */
@@ -228,7 +229,7 @@ mpr_cell_destroy(enum mpr_cell_kind kind, void *object, uint64_t keep)
 	struct block *b;
 	uint64_t word;
 
-	if (!object)
+	if (!object || mpr_remote_destroy(kind, object))
 		return;
 	b = a ? find_block(a, kind, object) : NULL;
 	if (!b) {

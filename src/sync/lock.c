@@ -6,6 +6,7 @@
 #include "os/interrupt.h"
 #include "sync/holder.h"
 #include "sync/lock.h"
+#include "sync/remote.h"
 #include "sync/spin.h"
 #include "sync/value.h"
 #include "sync/wait.h"
@@ -147,7 +148,7 @@ try(struct attempt *t)
 	} while (!atomic_compare_exchange_strong(&l->cell.word, &word, ours));
 	/* In these few instructions. Nothing else is written there. */
 	if (is_another(t)) {
-		mproc_lock_release((mproc_lock *)l);
+		mpr_lock_release_for(l, t->self, false);
 		return -ESTALE;
 	}
 	name(l, t->self);
@@ -158,6 +159,9 @@ try(struct attempt *t)
 	if (word & MPR_HELD && !(word & MPR_HANDED))
 		atomic_store(&l->died, who);
 	who = atomic_load(&l->died);
+	if (!who)
+		return mpr_fail(MPROC_OWNER_DIED, "who ended while it held lock "
+				"%p is not known", (void *)l);
 	return mpr_fail(MPROC_OWNER_DIED, "thread %u of process %u ended while "
 			"it held lock %p", (unsigned)(who & 0xffffffff),
 			(unsigned)(who >> 32), (void *)l);
@@ -292,6 +296,16 @@ acquire_that(struct attempt t, mproc_timeout timeout)
 	return r;
 }
 
+/* A recursive lock, whose handle leads to one, comes here too. */
+static enum mpr_cell_kind
+remote_kind(const void *handle)
+{
+	const struct mpr_remote *remote = mpr_remote_at(handle);
+
+	return remote && remote->kind == MPR_CELL_RLOCK ? MPR_CELL_RLOCK :
+							  MPR_CELL_LOCK;
+}
+
 static MPR_NOINLINE int
 acquire_slowly(struct mpr_lock *l, mproc_timeout timeout)
 {
@@ -299,6 +313,9 @@ acquire_slowly(struct mpr_lock *l, mproc_timeout timeout)
 
 	if (!l)
 		return mpr_fail(-EINVAL, "lock is NULL");
+	if (mpr_remote_has(l))
+		return mpr_remote_ask_to_wait(remote_kind(l), l, MPR_OP_ACQUIRE,
+					      timeout);
 	t.generation = atomic_load(&l->cell.generation);
 	return acquire_that(t, timeout);
 }
@@ -359,11 +376,23 @@ mpr_lock_expect_waiters(struct mpr_lock *l)
 		;
 }
 
-/* Whether the calling thread holds it as @word says. */
-static int
-check_holder(const struct mpr_lock *l, uint64_t word)
+int
+mpr_lock_try_for(struct mpr_lock *l, struct mpr_self *holder)
 {
-	struct mpr_self *self = mpr_self_of(l);
+	struct attempt t = {
+		.arena = holder->arena,
+		.self = holder,
+		.l = l,
+		.generation = atomic_load(&l->cell.generation),
+	};
+
+	return try(&t);
+}
+
+/* Whether @self, which may be NULL, holds it as @word says. */
+static int
+check_holder(const struct mpr_lock *l, const struct mpr_self *self, uint64_t word)
+{
 	mproc_arena *a = mpr_arena_of(l);
 
 	if (word & MPR_GONE)
@@ -380,15 +409,15 @@ check_holder(const struct mpr_lock *l, uint64_t word)
 int
 mpr_lock_check_held(const struct mpr_lock *l)
 {
-	return check_holder(l, atomic_load(&l->cell.word));
+	return check_holder(l, mpr_self_of(l), atomic_load(&l->cell.word));
 }
 
 /*
- * Hands the lock, which has the word @word, to the one who waits longest.
- * Returns false if it was not to be.
+ * Hands the lock, which has the word @word, to the one who waits longest, with @flags
+ * besides. Returns false if it was not to be.
  */
 static bool
-hand_over(struct mpr_lock *l, const struct mpr_wake *k, uint64_t word)
+hand_over(struct mpr_lock *l, const struct mpr_wake *k, uint64_t word, uint64_t flags)
 {
 	struct mpr_waiter w;
 
@@ -397,7 +426,7 @@ hand_over(struct mpr_lock *l, const struct mpr_wake *k, uint64_t word)
 	atomic_store(&l->cell.first, now_ms());
 	if (!atomic_compare_exchange_strong(
 		    &l->cell.word, &word, mpr_holder_of(w.slot, w.ident) |
-		    MPR_HANDED | (word & (MPR_WAITERS | MPR_DIED))))
+		    MPR_HANDED | (word & (MPR_WAITERS | MPR_DIED)) | flags))
 		return false;
 	/* It is not ours any more, and may be gone. If that one does not wait
 	 * any more, anyone may take it. */
@@ -406,27 +435,29 @@ hand_over(struct mpr_lock *l, const struct mpr_wake *k, uint64_t word)
 	return true;
 }
 
-static MPR_NOINLINE int
-release_slowly(struct mpr_lock *l)
+int
+mpr_lock_release_for(struct mpr_lock *l, const struct mpr_self *holder, bool died)
 {
+	uint64_t word = atomic_load(&l->cell.word), flags = died ? MPR_DIED : 0;
 	struct mpr_wake k;
-	uint64_t word;
 	int r;
 
-	if (!l)
-		return mpr_fail(-EINVAL, "lock is NULL");
-	word = atomic_load(&l->cell.word);
-	r = check_holder(l, word);
+	r = check_holder(l, holder, word);
 	if (r < 0)
 		return r;
+	/* Nobody else has it now. If we are killed before it is released, who finds
+	 * that out writes it anew. */
+	if (died)
+		atomic_store(&l->died, 0);
+	/* The note is that of who runs this. */
 	mpr_wake_begin(&k, mpr_arena_of(l), mpr_self_of(l), l);
 	/* Each time: it may be destroyed, and its place be another lock. */
-	for (; r == 0; r = check_holder(l, word)) {
-		if (word & MPR_STARVED && hand_over(l, &k, word))
+	for (; r == 0; r = check_holder(l, holder, word)) {
+		if (word & MPR_STARVED && hand_over(l, &k, word, flags))
 			break;
 		/* seq_cst, before the look for those who wait. */
 		if (atomic_compare_exchange_strong(&l->cell.word, &word,
-						   word & MPR_DIED)) {
+						   (word & MPR_DIED) | flags)) {
 			if (word & MPR_WAITERS)
 				mpr_wake_n(&k, 1);
 			break;
@@ -434,6 +465,16 @@ release_slowly(struct mpr_lock *l)
 	}
 	mpr_wake_end(&k);
 	return r;
+}
+
+static MPR_NOINLINE int
+release_slowly(struct mpr_lock *l)
+{
+	if (!l)
+		return mpr_fail(-EINVAL, "lock is NULL");
+	if (mpr_remote_has(l))
+		return mpr_remote_ask_as(remote_kind(l), l, MPR_OP_RELEASE);
+	return mpr_lock_release_for(l, mpr_self_of(l), false);
 }
 
 static inline int
@@ -468,22 +509,30 @@ mproc_lock_release(mproc_lock *lock)
 }
 
 int
-mproc_lock_consistent(mproc_lock *lock)
+mpr_lock_consistent_for(struct mpr_lock *l, const struct mpr_self *holder)
 {
-	struct mpr_lock *l = lock_of(lock);
-	uint64_t word;
+	uint64_t word = atomic_load(&l->cell.word);
 	int r;
 
-	if (!l)
-		return mpr_fail(-EINVAL, "lock is NULL");
-	word = atomic_load(&l->cell.word);
 	do {
-		r = check_holder(l, word);
+		r = check_holder(l, holder, word);
 		if (r < 0)
 			return r;
 	} while (!atomic_compare_exchange_strong(&l->cell.word, &word,
 						 word & ~MPR_DIED));
 	return 0;
+}
+
+int
+mproc_lock_consistent(mproc_lock *lock)
+{
+	struct mpr_lock *l = lock_of(lock);
+
+	if (!l)
+		return mpr_fail(-EINVAL, "lock is NULL");
+	if (mpr_remote_has(l))
+		return mpr_remote_ask_as(remote_kind(l), l, MPR_OP_CONSISTENT);
+	return mpr_lock_consistent_for(l, mpr_self_of(l));
 }
 
 bool
@@ -494,6 +543,9 @@ mproc_lock_is_consistent(const mproc_lock *lock)
 
 	if (!lock)
 		return true;
+	if (mpr_remote_has(lock))
+		return mpr_remote_ask_simply(remote_kind(lock), lock,
+					     MPR_OP_IS_CONSISTENT) != 0;
 	word = atomic_load(&look_at(lock)->cell.word);
 	return !(word & MPR_DIED) && !(a && mpr_holder_has_died(a, word));
 }
@@ -508,6 +560,8 @@ mproc_lock_owner(const mproc_lock *lock, struct mproc_owner *ret_owner)
 
 	if (!l || !ret_owner)
 		return mpr_fail(-EINVAL, "lock or ret_owner is NULL");
+	if (mpr_remote_has(l))
+		return mpr_remote_owner_of(remote_kind(l), l, ret_owner);
 	r = mpr_arena_get_of(l, &a);
 	if (r < 0)
 		return r;

@@ -63,4 +63,19 @@ void mpr_lock_expect_waiters(struct mpr_lock *l);
  * that had @generation when the caller had it. */
 int mpr_lock_take_back(struct mpr_lock *l, uint32_t generation);
 
+/*
+ * For who acts for another thread of this process, @holder, which lives and is in the
+ * arena of the lock; it may wait for something else. That one has the lock then, or
+ * has it no more. As mproc_lock_acquire() without a wait, but -EBUSY if it is held;
+ * -EDEADLK if @holder has it.
+ */
+int mpr_lock_try_for(struct mpr_lock *l, struct mpr_self *holder);
+
+/* As mproc_lock_release(). @died: who gets it is told that a holder has died, of whom
+ * nothing is known. */
+int mpr_lock_release_for(struct mpr_lock *l, const struct mpr_self *holder, bool died);
+
+/* As mproc_lock_consistent(). */
+int mpr_lock_consistent_for(struct mpr_lock *l, const struct mpr_self *holder);
+
 #endif

@@ -26,6 +26,7 @@ mproc_rlock_acquire(mproc_rlock *rlock, mproc_timeout timeout)
 
 	if (!rl || !mpr_lock_is_mine(&rl->lock)) {
 		r = mproc_lock_acquire(lock_of(rlock), timeout);
+		/* A handle has room for that, too: arena/remote.h. */
 		if (r >= 0)
 			atomic_store_explicit(&rl->nested, 0,
 					      memory_order_relaxed);
@@ -52,6 +53,16 @@ mproc_rlock_release(mproc_rlock *rlock)
 		return mproc_lock_release(lock_of(rlock));
 	atomic_store_explicit(&rl->nested, nested - 1, memory_order_relaxed);
 	return 0;
+}
+
+int
+mpr_rlock_try_for(struct mpr_rlock *rl, struct mpr_self *holder)
+{
+	int r = mpr_lock_try_for(&rl->lock, holder);
+
+	if (r >= 0)
+		atomic_store_explicit(&rl->nested, 0, memory_order_relaxed);
+	return r;
 }
 
 int

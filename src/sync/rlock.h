@@ -21,5 +21,9 @@ struct mpr_rlock {
 static_assert(sizeof(struct mpr_rlock) == sizeof(mproc_rlock), "shared layout");
 static_assert(sizeof(struct mpr_rlock) <= MPR_CELL, "it fits its cell");
 static_assert(offsetof(struct mpr_rlock, lock) == 0, "it begins with a cell");
+static_assert(offsetof(struct mpr_rlock, nested) == 32, "arena/remote.h knows it");
+
+/* As mpr_lock_try_for(). */
+int mpr_rlock_try_for(struct mpr_rlock *rl, struct mpr_self *holder);
 
 #endif

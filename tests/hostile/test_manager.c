@@ -73,12 +73,25 @@ static const struct {
 	GRAIN("\0\0\0\5\224\2\54\301\301"),
 	GRAIN("\0\0\0\5\224\2\55\301\301"),
 	GRAIN("\0\0\0\5\224\2\56\301\301"),
+	GRAIN("\0\0\0\6\225\2\100\301\1\0"),
+	GRAIN("\0\0\0\6\225\3\100\301\1\377"),
+	GRAIN("\0\0\0\6\225\4\100\301\2\50"),
+	GRAIN("\0\0\0\6\225\5\100\301\3\377"),
+	GRAIN("\0\0\0\5\224\2\101\301\1"),
+	GRAIN("\0\0\0\5\224\2\101\301\2"),
+	GRAIN("\0\0\0\5\224\2\102\301\1"),
+	GRAIN("\0\0\0\4\223\2\103\301"),
+	GRAIN("\0\0\0\4\223\2\104\301"),
+	GRAIN("\0\0\0\5\224\2\105\0\3"),
+	GRAIN("\0\0\0\5\224\2\105\0\5"),
+	GRAIN("\0\0\0\5\224\2\106\0\1"),
 	GRAIN("\0\0\0\7\224\2\20\301\307\0\1"),
 	GRAIN("\0\0\0\15\224\2\20\301\323\177\377\377\377\377\377\377"),
 };
 
 /* One object of each kind, as the server calls them. */
-enum { KINDS = 3 };
+static const unsigned char kinds[] = { 1, 2, 3, 8, 9 };
+enum { KINDS = sizeof(kinds) };
 static int64_t numbers[KINDS];
 
 #define GRAINS (sizeof(grains) / sizeof(grains[0]))
@@ -187,9 +200,9 @@ greet(mproc_manager *m)
 	serve_all(m);
 	assert_true(is_open(fd));
 	/* They may have been destroyed, and get others then. */
-	for (unsigned char kind = 1; kind <= KINDS; kind++) {
-		const unsigned char find[] = { 0, 0, 0, 7, 0x95, 1, 1, 0, kind,
-					       0xa1, (unsigned char)('a' + kind) };
+	for (unsigned k = 0; k < KINDS; k++) {
+		const unsigned char find[] = { 0, 0, 0, 7, 0x95, 1, 1, 0, kinds[k],
+					       0xa1, (unsigned char)('a' + k) };
 
 		assert_int_equal(send(fd, find, sizeof(find), 0), sizeof(find));
 		serve_all(m);
@@ -197,9 +210,9 @@ greet(mproc_manager *m)
 		assert_int_equal(recv(fd, answer, sizeof(answer), MSG_DONTWAIT),
 				 16);
 		assert_memory_equal(answer + 4, "\223\1\0\317", 4);
-		numbers[kind - 1] = 0;
+		numbers[k] = 0;
 		for (int i = 8; i < 16; i++)
-			numbers[kind - 1] = numbers[kind - 1] << 8 | answer[i];
+			numbers[k] = numbers[k] << 8 | answer[i];
 	}
 	return fd;
 }

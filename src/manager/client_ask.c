@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "base/error.h"
+#include "containers/remote.h"
+#include "manager/client.h"
+
+int
+mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
+	       struct mpr_remote_ask *numbers)
+{
+	struct mpr_remote_call call = {
+		.op = (enum mpr_remote_op)numbers->op,
+		.n_args = numbers->n_args,
+		.n_rets = numbers->n_rets,
+		.waits = numbers->waits,
+	};
+	bool odd = false;
+	int r;
+
+	for (unsigned i = 0; i < call.n_args; i++)
+		call.args[i] = mproc_int(numbers->args[i]);
+	r = owner->carry(owner, remote, &call);
+	for (unsigned i = 0; i < call.n_rets && r >= 0; i++) {
+		odd |= call.rets[i].kind != MPROC_INT;
+		numbers->rets[i] = call.rets[i].i64;
+		mproc_any_clear(&call.rets[i]);
+	}
+	return odd ? mpr_fail(-EBADMSG, "numbers that are none") : r;
+}

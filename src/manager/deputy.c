@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/macros.h"
+#include "manager/deputy.h"
+#include "os/clock.h"
+#include "os/generation.h"
+#include "os/interrupt.h"
+#include "os/thread.h"
+#include "os/turn.h"
+#include "os/waker.h"
+#include "sync/park.h"
+
+#define DEPUTIES 32
+
+struct mpr_deputy {
+	struct mpr_deputies *of;
+	struct mpr_thread thread;
+	struct mpr_turn begun;
+	/* Before it has begun: */
+	_Atomic bool *called_off;
+	int result;
+	struct mpr_self *self;
+	/* With the lock of all: */
+	struct mpr_errand *errand;
+	bool ends;
+};
+
+struct mpr_deputies {
+	uint64_t generation;
+	mproc_arena *arena;
+	int waker;
+	struct mpr_turn lock;
+	struct mpr_errand *back, **last; /* with the lock */
+	unsigned n;
+	struct mpr_deputy *all[DEPUTIES];
+};
+
+static void
+lock(struct mpr_deputies *d)
+{
+	if (mpr_likely(mpr_turn_try(&d->lock)))
+		return;
+	mpr_interrupt_hold();
+	(void)mpr_turn_take(&d->lock, MPR_NEVER);
+	mpr_interrupt_unhold();
+}
+
+static void
+unlock(struct mpr_deputies *d)
+{
+	mpr_turn_give(&d->lock);
+}
+
+/* Waits for an errand. Returns NULL if there will be none any more. */
+static struct mpr_errand *
+await(struct mpr_deputy *me)
+{
+	struct mpr_errand *errand;
+	uint32_t ticket;
+	bool ends;
+
+	for (;;) {
+		ticket = mpr_park_ticket(me->self);
+		lock(me->of);
+		errand = me->errand;
+		ends = me->ends;
+		unlock(me->of);
+		if (errand || ends)
+			return ends ? NULL : errand;
+		(void)mpr_park(me->self, me->of, ticket, MPR_NEVER);
+	}
+}
+
+static void
+come_back(struct mpr_deputy *me, struct mpr_errand *errand, int r)
+{
+	struct mpr_deputies *d = me->of;
+
+	errand->result = r;
+	errand->self = me->self;
+	errand->next = NULL;
+	lock(d);
+	/* If it was called back, it is not any more. */
+	atomic_store(me->called_off, me->ends);
+	me->errand = NULL;
+	errand->deputy = NULL;
+	*d->last = errand;
+	d->last = &errand->next;
+	unlock(d);
+	mpr_waker_wake(d->waker);
+}
+
+static void
+serve(void *arg)
+{
+	struct mpr_deputy *me = arg;
+	struct mpr_errand *errand;
+
+	mpr_thread_show_name("mproc-deputy");
+	me->called_off = mpr_interrupt_alone();
+	me->result = mpr_self(me->of->arena, &me->self);
+	mpr_turn_give(&me->begun);
+	if (me->result < 0)
+		return;
+	while ((errand = await(me)))
+		come_back(me, errand, errand->run(errand));
+}
+
+static void
+is_over(void *arg)
+{
+	(void)arg;
+}
+
+static void
+forget(const struct mpr_deputies *d, struct mpr_deputy *deputy)
+{
+	if (d->generation != mpr_generation())
+		mpr_turn_init(&deputy->begun);
+	mpr_turn_destroy(&deputy->begun);
+	free(deputy);
+}
+
+/* One more. */
+static int
+make(struct mpr_deputies *d, struct mpr_deputy **ret)
+{
+	struct mpr_deputy *deputy;
+	int r;
+
+	if (d->n == DEPUTIES)
+		return -EBUSY;
+	deputy = mpr_zalloc(sizeof(*deputy));
+	if (!deputy)
+		return mpr_fail(-ENOMEM, "no memory for a thread that waits");
+	deputy->of = d;
+	deputy->thread = (struct mpr_thread){
+		.fn = serve, .over = is_over, .arg = deputy,
+	};
+	mpr_turn_init(&deputy->begun);
+	(void)mpr_turn_try(&deputy->begun);
+	r = mpr_thread_run(&deputy->thread);
+	if (r < 0) {
+		forget(d, deputy);
+		return mpr_fail(r, "no thread that waits for clients");
+	}
+	mpr_interrupt_hold();
+	(void)mpr_turn_take(&deputy->begun, MPR_NEVER);
+	mpr_interrupt_unhold();
+	r = deputy->result;
+	if (r < 0) {
+		mpr_thread_join(&deputy->thread);
+		forget(d, deputy);
+		return mpr_fail(r, "a thread that waits for clients cannot use the "
+				"arena: %s", mproc_strerror(r));
+	}
+	d->all[d->n++] = deputy;
+	*ret = deputy;
+	return 0;
+}
+
+int
+mpr_deputies_open(struct mpr_deputies **ret_d, mproc_arena *a)
+{
+	struct mpr_deputies *d = mpr_zalloc(sizeof(*d));
+
+	if (!d)
+		return mpr_fail(-ENOMEM, "no memory for threads that wait");
+	d->waker = mpr_waker_open();
+	if (d->waker < 0) {
+		int r = d->waker;
+
+		free(d);
+		return mpr_fail(r, "no descriptor for threads that wait");
+	}
+	d->generation = mpr_generation();
+	d->arena = a;
+	d->last = &d->back;
+	mpr_turn_init(&d->lock);
+	*ret_d = d;
+	return 0;
+}
+
+int
+mpr_deputies_fd(const struct mpr_deputies *d)
+{
+	return d->waker;
+}
+
+int
+mpr_deputies_first(struct mpr_deputies *d, struct mpr_self **ret_self)
+{
+	struct mpr_deputy *deputy = d->all[0];
+	int r = d->n ? 0 : make(d, &deputy);
+
+	if (r == 0)
+		*ret_self = deputy->self;
+	return r;
+}
+
+static struct mpr_deputy *
+find_idle(struct mpr_deputies *d)
+{
+	struct mpr_deputy *found = NULL;
+
+	lock(d);
+	for (unsigned i = 1; i < d->n && !found; i++)
+		if (!d->all[i]->errand)
+			found = d->all[i];
+	unlock(d);
+	return found;
+}
+
+int
+mpr_deputies_send(struct mpr_deputies *d, struct mpr_errand *errand)
+{
+	struct mpr_deputy *deputy = find_idle(d);
+	struct mpr_self *first;
+	int r = deputy ? 0 : mpr_deputies_first(d, &first);
+
+	if (r == 0 && !deputy)
+		r = make(d, &deputy);
+	if (r < 0)
+		return r;
+	lock(d);
+	errand->deputy = deputy;
+	deputy->errand = errand;
+	unlock(d);
+	/* After that: it looks once more before it sleeps. */
+	mpr_unpark(d->arena, deputy->self->slot);
+	return 0;
+}
+
+void
+mpr_deputies_recall(struct mpr_deputies *d, struct mpr_errand *errand)
+{
+	struct mpr_deputy *deputy;
+
+	lock(d);
+	deputy = errand->deputy;
+	if (deputy)
+		atomic_store(deputy->called_off, true);
+	unlock(d);
+	/* After that: see mpr_interrupt_pending(). */
+	if (deputy)
+		mpr_unpark(d->arena, deputy->self->slot);
+}
+
+struct mpr_errand *
+mpr_deputies_back(struct mpr_deputies *d)
+{
+	struct mpr_errand *errand;
+
+	mpr_waker_reset(d->waker);
+	lock(d);
+	errand = d->back;
+	if (errand)
+		d->back = errand->next;
+	if (!d->back)
+		d->last = &d->back;
+	unlock(d);
+	return errand;
+}
+
+static void
+end(struct mpr_deputies *d, struct mpr_deputy *deputy)
+{
+	lock(d);
+	deputy->ends = true;
+	atomic_store(deputy->called_off, true);
+	unlock(d);
+	mpr_unpark(d->arena, deputy->self->slot);
+}
+
+bool
+mpr_deputies_end(struct mpr_deputies *d)
+{
+	/* Of those who sleep there none is in a forked child. */
+	if (d->generation != mpr_generation())
+		return false;
+	for (unsigned i = 0; i < d->n; i++)
+		end(d, d->all[i]);
+	for (unsigned i = 0; i < d->n; i++)
+		mpr_thread_join(&d->all[i]->thread);
+	return true;
+}
+
+void
+mpr_deputies_close(struct mpr_deputies *d)
+{
+	if (!d)
+		return;
+	for (unsigned i = 0; i < d->n; i++)
+		forget(d, d->all[i]);
+	if (d->generation != mpr_generation())
+		mpr_turn_init(&d->lock);
+	mpr_turn_destroy(&d->lock);
+	mpr_waker_close(d->waker);
+	free(d);
+}

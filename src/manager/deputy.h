@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads of a server's that wait in its arena on behalf of clients, so that the server
+ * itself waits for nobody. A deputy is a participant like any other: it stands in line
+ * with the processes of the family, is handed what it waits for, and has it in its own
+ * name. What it has is the server's to use and to give back, in that name; so a deputy
+ * stays until the server ends.
+ *
+ * There are some dozens of them at most, made when they are wanted. For each object one
+ * waits, however many clients do.
+ */
+#ifndef MPR_MANAGER_DEPUTY_H
+#define MPR_MANAGER_DEPUTY_H
+
+#include <mproc/arena.h>
+
+#include "arena/participant.h"
+
+struct mpr_deputies;
+struct mpr_deputy;
+
+/* What one is sent for. It stays where it is until it has come back. */
+struct mpr_errand {
+	/* Waits for as long as it takes, or until it is called off: -EINTR. */
+	int (*run)(struct mpr_errand *errand);
+	/* When it has come back: what that has returned, and who has run it. */
+	int result;
+	struct mpr_self *self;
+	/* For the deputies: */
+	struct mpr_errand *next;
+	struct mpr_deputy *deputy;
+};
+
+/* Makes none yet. Returns 0, or a negative error: -ENOMEM, -EMFILE, -ENFILE. */
+int mpr_deputies_open(struct mpr_deputies **ret_d, mproc_arena *a);
+
+/* Readable when one has come back. */
+int mpr_deputies_fd(const struct mpr_deputies *d);
+
+/* Who has what was to be had without a wait, and is never sent. Returns 0; -EAGAIN, -ENOMEM if there is
+ * none and none can be made; those of mpr_self(). */
+int mpr_deputies_first(struct mpr_deputies *d, struct mpr_self **ret_self);
+
+/* Returns 0; -EBUSY if all are out; or as mpr_deputies_first(). */
+int mpr_deputies_send(struct mpr_deputies *d, struct mpr_errand *errand);
+
+/* It comes back soon, if it was sent: as if nothing had been, or with what it has
+ * got. */
+void mpr_deputies_recall(struct mpr_deputies *d, struct mpr_errand *errand);
+
+/* The next one that has come back, or NULL. */
+struct mpr_errand *mpr_deputies_back(struct mpr_deputies *d);
+
+/* Calls all of them back, and ends them: what they still have counts as left by somebody
+ * who has ended. In a forked child they are not there, and it returns false. */
+bool mpr_deputies_end(struct mpr_deputies *d);
+
+/* After that. */
+void mpr_deputies_close(struct mpr_deputies *d);
+
+#endif

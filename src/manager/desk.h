@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where clients wait, and what they have. What is asked for and cannot be had at once is
+ * kept here until it can, in the order in which it came; what was got is the client's
+ * until it gives it back, or is gone: a lease.
+ *
+ * In the arena clients are nobody. What they have a deputy has (manager/deputy.h), and
+ * where they wait with others than clients one stands in line for all of them. So any
+ * number of clients may wait, who is in the family sees one more process, and if the
+ * server is killed all that its clients had is left by the dead.
+ *
+ * Private memory of the server's, which is one thread.
+ */
+#ifndef MPR_MANAGER_DESK_H
+#define MPR_MANAGER_DESK_H
+
+#include "containers/remote.h"
+#include "manager/deputy.h"
+#include "manager/objects.h"
+#include "manager/served.h"
+
+/* A thread of a client's. */
+struct mpr_party {
+	struct mpr_served *client;
+	int64_t thread;
+};
+
+/* What a client has. */
+struct mpr_lease {
+	struct mpr_lease *next, *previous;	   /* of the object */
+	struct mpr_lease *next_of, *previous_of;   /* of the client */
+	struct mpr_post *post;
+	struct mpr_party party;
+	struct mpr_self *self; /* in whose name */
+	uint32_t nested;       /* beyond the first time */
+};
+
+/* A request that is kept. */
+struct mpr_kept {
+	struct mpr_kept *next, *previous;	  /* of the object, as they came */
+	struct mpr_kept *next_of, *previous_of;   /* of the client */
+	struct mpr_kept *later, *sooner;	  /* of those that have a deadline */
+	struct mpr_post *post;
+	struct mpr_party party;
+	int64_t number;
+	int64_t deadline;
+	int64_t since;
+};
+
+/* An object that clients wait for, or have. */
+struct mpr_post {
+	struct mpr_errand errand; /* first */
+	struct mpr_post *next; /* in its bucket */
+	const struct mpr_post_ops *ops;
+	struct mpr_desk *desk;
+	void *object;
+	enum mpr_cell_kind kind;
+	uint32_t generation;
+	bool is_out;  /* a deputy waits for it */
+	bool is_missed; /* one should, and there is none */
+	bool is_over; /* destroyed, and forgotten once that one is back */
+	struct mpr_kept *first, *last;
+	unsigned n_kept;
+	struct mpr_lease *leases;
+};
+
+/* What a kind of object does. */
+struct mpr_post_ops {
+	bool has_leases;
+	/* Takes it for @party, in the name of @self, if it can be had, with a lease.
+	 * Returns its result, from 0 on; -EBUSY if others than clients have it; -EAGAIN
+	 * if clients do, so that there is nothing to wait for but them; an error. */
+	int (*try)(struct mpr_post *p, const struct mpr_party *party,
+		   struct mpr_self *self);
+	/* A deputy waits for it; see struct mpr_errand. */
+	int (*run)(struct mpr_errand *errand);
+	/* It is given back in the name of @self; @died: by somebody who is gone. */
+	int (*give)(struct mpr_post *p, struct mpr_self *self, bool died);
+	/* What is not to be waited for. */
+	int (*serve)(struct mpr_post *p, const struct mpr_party *party,
+		     struct mpr_remote_call *call);
+};
+
+extern const struct mpr_post_ops mpr_post_lock;
+
+struct mpr_desk;
+
+/* @tell: that there is an answer to be sent to a client. @set: of descriptors, to which
+ * that of the deputies is added with @id when there are some. Returns 0, or a negative
+ * error. */
+int mpr_desk_open(struct mpr_desk **ret_d, mproc_arena *a, struct mpr_served_by *by,
+		  struct mpr_budget *budget, int set, uint64_t id,
+		  void (*tell)(struct mpr_served_by *by, struct mpr_served *c));
+
+/* Whether it is for objects of @kind. */
+bool mpr_desk_is_for(enum mpr_cell_kind kind);
+
+/* The request was kept: its answer comes later. No result is. */
+#define MPR_KEPT INT_MIN
+
+/* Carries out @call, the request @number of a client's, for the object. Returns its
+ * result, or MPR_KEPT. */
+int mpr_desk_serve(struct mpr_desk *d, struct mpr_served *c, int64_t number,
+		   const struct mpr_object *o, struct mpr_remote_call *call);
+
+/* MPR_OP_WITHDRAW, MPR_OP_LEAVE: of no object. */
+int mpr_desk_serve_client(struct mpr_desk *d, struct mpr_served *c,
+			  struct mpr_remote_call *call);
+
+/* The object was destroyed by a client: those who wait learn it. */
+void mpr_desk_destroyed(struct mpr_desk *d, const struct mpr_object *o);
+
+/* A client is gone. */
+void mpr_desk_leave(struct mpr_desk *d, struct mpr_served *c);
+
+/* A deputy has come back. */
+void mpr_desk_hear(struct mpr_desk *d);
+
+/* Answers those whose time is over. Returns when it is to be called again. */
+int64_t mpr_desk_look(struct mpr_desk *d);
+
+/* All clients are gone. */
+void mpr_desk_close(struct mpr_desk *d);
+
+/*
+ * For kinds of objects.
+ */
+
+/* One that nobody has yet; NULL, with the text, if there is no memory. */
+struct mpr_lease *mpr_lease_make(struct mpr_post *p, const struct mpr_party *party);
+
+/* @self has it for the client; or it was made in vain. */
+void mpr_lease_begin(struct mpr_lease *lease, struct mpr_self *self);
+void mpr_lease_forget(struct mpr_lease *lease);
+
+/* The one of @party, or NULL. */
+struct mpr_lease *mpr_lease_find(const struct mpr_post *p,
+				 const struct mpr_party *party);
+
+/* Gives back what was leased, and lets the next ones go on. Returns as .give. */
+int mpr_lease_end(struct mpr_lease *lease, bool died);
+
+#endif

@@ -1,0 +1,684 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks of a manager: the same cases with all in the family, with all as clients, and
+ * with some of each.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include <mproc/mproc.h>
+
+#include "manager.h"
+
+enum mode { FAMILY, CLIENTS, MIXED };
+
+/* In the scratch bytes. */
+struct board {
+	char address[128], name[32];
+	enum mode mode;
+	_Atomic unsigned ready, done;
+	uint64_t counter; /* of who has the lock */
+};
+
+static mproc_manager *server, *client;
+static enum mode mode;
+
+/* As @who, of those with odd numbers in a mixed company, has it. Each role connects by
+ * itself, once. */
+static void *
+object_of(struct mpt *t, unsigned who, bool recursive)
+{
+	const struct board *b = mpt_scratch(t);
+	static mproc_manager *mine;
+	void *object = NULL;
+
+	if (b->mode == FAMILY || (b->mode == MIXED && who % 2 == 0)) {
+		mpt_check_int(t, mproc_arena_find(NULL, b->name, &object,
+						  MPROC_NOWAIT), 0);
+		return object;
+	}
+	if (who == 0)
+		mine = client;
+	else if (mine == client || !mine)
+		mpt_check_int(t, mproc_manager_connect(&mine, b->address, NULL,
+						       mproc_sec(20)), 0);
+	if (recursive)
+		mpt_check_int(t, mproc_manager_rlock(mine, b->name,
+						     (mproc_rlock **)&object), 0);
+	else
+		mpt_check_int(t, mproc_manager_lock(mine, b->name,
+						    (mproc_lock **)&object), 0);
+	return object;
+}
+
+static mproc_lock *
+lock_of(struct mpt *t, unsigned who)
+{
+	return object_of(t, who, false);
+}
+
+static struct board *
+new_board(struct mpt *t, bool recursive)
+{
+	struct board *b = mpt_scratch(t);
+	static unsigned n;
+	mproc_rlock *rlock;
+	mproc_lock *lock;
+
+	snprintf(b->address, sizeof(b->address), "%s",
+		 mproc_manager_address(server));
+	snprintf(b->name, sizeof(b->name), "lock %u", n++);
+	b->mode = mode;
+	if (recursive)
+		assert_int_equal(mproc_manager_rlock(client, b->name, &rlock), 0);
+	else
+		assert_int_equal(mproc_manager_lock(client, b->name, &lock), 0);
+	return b;
+}
+
+static void
+end(struct mpt *t, struct board *b)
+{
+	mproc_lock *lock;
+
+	mpt_join_all(t);
+	/* It takes the name away, too. */
+	if (mproc_manager_lock(client, b->name, &lock) == 0)
+		mproc_lock_destroy(lock);
+}
+
+static struct mproc_owner
+owner(const mproc_lock *lock)
+{
+	struct mproc_owner owner;
+
+	assert_int_equal(mproc_lock_owner(lock, &owner), 0);
+	return owner;
+}
+
+/* As a client sees it: in the family all clients that wait are one, or none while one of
+ * them has it. */
+static unsigned
+waiters(const struct board *b)
+{
+	mproc_lock *lock;
+
+	assert_int_equal(mproc_manager_lock(client, b->name, &lock), 0);
+	return owner(lock).waiters;
+}
+
+/* @arg: the role's number, in all of them. */
+static unsigned
+number(void *arg)
+{
+	return (unsigned)(uintptr_t)arg;
+}
+
+static int
+try_in_vain(struct mpt *t, void *arg)
+{
+	mproc_lock *lock = lock_of(t, number(arg));
+	int64_t began = mproc_now();
+
+	mpt_check_int(t, mproc_lock_acquire(lock, MPROC_NOWAIT), -EAGAIN);
+	mpt_check_int(t, mproc_lock_release(lock), -EPERM);
+	mpt_check(t, strstr(mproc_error_detail(), "holds lock"));
+	mpt_check_int(t, mproc_lock_consistent(lock), -EPERM);
+	mpt_check_int(t, mproc_lock_acquire(lock, mproc_ms(30)), -ETIMEDOUT);
+	mpt_check(t, mproc_now() - began >= 30000000);
+	return 0;
+}
+
+static int
+pass(struct mpt *t, void *arg)
+{
+	mproc_lock *lock = lock_of(t, number(arg));
+	struct board *b = mpt_scratch(t);
+
+	b->ready++;
+	mpt_check_int(t, mproc_lock_acquire(lock, mproc_sec(20)), 0);
+	b->done++;
+	mpt_check_int(t, mproc_lock_release(lock), 0);
+	return 0;
+}
+
+#define AS(n) ((void *)(uintptr_t)(n))
+
+static void
+a_lock_has_one_holder(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, false);
+	mproc_lock *lock = lock_of(t, 0);
+
+	assert_int_equal(owner(lock).pid, 0);
+	assert_int_equal(mproc_lock_release(lock), -EPERM);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
+	assert_true(owner(lock).pid > 0 && owner(lock).tid > 0);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), -EDEADLK);
+	assert_int_equal(mproc_lock_consistent(lock), 0);
+	mpt_expect_exit(t, mpt_fork(t, "other", try_in_vain, AS(1)), 0);
+	mpt_expect_exit(t, mpt_fork(t, "other", try_in_vain, AS(2)), 0);
+	assert_int_equal(mproc_lock_release(lock), 0);
+	mpt_expect_exit(t, mpt_fork(t, "other", pass, AS(1)), 0);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), 0);
+	assert_int_equal(mproc_lock_release(lock), 0);
+	assert_int_equal(mproc_lock_release(lock), -EPERM);
+	assert_int_equal(owner(lock).pid, 0);
+	assert_true(mproc_lock_is_consistent(lock));
+	end(t, b);
+}
+
+static void
+those_who_wait_get_it_one_after_another(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, false);
+	mproc_lock *lock = lock_of(t, 0);
+
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), 0);
+	for (unsigned i = 1; i <= 4; i++)
+		mpt_fork(t, "waits", pass, AS(i));
+	mpt_until(t, waiters(b) == 4);
+	assert_true(owner(lock).since <= mproc_now());
+	assert_int_equal(b->done, 0);
+	assert_int_equal(mproc_lock_release(lock), 0);
+	end(t, b);
+	assert_int_equal(b->done, 4);
+}
+
+enum { PEERS = 4, TURNS = 200 };
+
+static int
+add_up(struct mpt *t, void *arg)
+{
+	mproc_lock *lock = lock_of(t, number(arg));
+	struct board *b = mpt_scratch(t);
+
+	for (int i = 0; i < TURNS; i++) {
+		mpt_check_int(t, mproc_lock_acquire(lock, mproc_sec(20)), 0);
+		b->counter++;
+		mpt_check_int(t, mproc_lock_release(lock), 0);
+	}
+	return 0;
+}
+
+static void
+a_counter_is_exact(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, false);
+
+	for (unsigned i = 1; i <= PEERS; i++)
+		mpt_fork(t, "adds", add_up, AS(i));
+	end(t, b);
+	assert_int_equal(b->counter, PEERS * TURNS);
+}
+
+static int
+hold_until_killed(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	mpt_check_int(t, mproc_lock_acquire(lock_of(t, number(arg)), mproc_sec(20)),
+		      0);
+	b->ready++;
+	mpt_until(t, false);
+	return 0;
+}
+
+static void
+each_holder_is_told_of_a_death_until_one_repairs(void **state)
+{
+	struct mpt *t = *state;
+
+	/* The one who dies and the one who comes: in all ways. */
+	for (unsigned i = 1; i <= 2; i++) {
+		struct board *b = new_board(t, false);
+		mproc_lock *lock = lock_of(t, 0);
+		int id;
+
+		b->ready = 0;
+		id = mpt_fork(t, "dies", hold_until_killed, AS(i));
+		mpt_until(t, b->ready == 1);
+		mpt_kill(t, id);
+		for (int n = 0; n < 2; n++) {
+			assert_int_equal(mproc_lock_acquire(lock, mproc_sec(20)),
+					 MPROC_OWNER_DIED);
+			assert_string_not_equal(mproc_error_detail(), "");
+			assert_false(mproc_lock_is_consistent(lock));
+			assert_int_equal(mproc_lock_release(lock), 0);
+		}
+		assert_int_equal(mproc_lock_acquire(lock, mproc_sec(20)),
+				 MPROC_OWNER_DIED);
+		assert_int_equal(mproc_lock_consistent(lock), 0);
+		assert_int_equal(mproc_lock_release(lock), 0);
+		assert_true(mproc_lock_is_consistent(lock));
+		mpt_expect_exit(t, mpt_fork(t, "next", pass, AS(i)), 0);
+		end(t, b);
+	}
+}
+
+static int
+learn_of_death(struct mpt *t, void *arg)
+{
+	mproc_lock *lock = lock_of(t, number(arg));
+	struct board *b = mpt_scratch(t);
+
+	b->ready++;
+	mpt_check_int(t, mproc_lock_acquire(lock, mproc_sec(20)), MPROC_OWNER_DIED);
+	b->done++;
+	mpt_check_int(t, mproc_lock_release(lock), 0);
+	return 0;
+}
+
+static void
+those_who_wait_learn_of_a_death(void **state)
+{
+	struct mpt *t = *state;
+
+	for (unsigned who = 1; who <= 2; who++) {
+		struct board *b = new_board(t, false);
+		int id;
+
+		b->ready = b->done = 0;
+		id = mpt_fork(t, "dies", hold_until_killed, AS(who));
+		mpt_until(t, b->ready == 1);
+		for (unsigned i = 1; i <= 4; i++)
+			mpt_fork(t, "learns", learn_of_death, AS(i));
+		mpt_until(t, waiters(b) == 4);
+		mpt_kill(t, id);
+		end(t, b);
+		assert_int_equal(b->done, 4);
+	}
+}
+
+static void
+killed_waiters_take_nothing_along(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, false);
+	mproc_lock *lock = lock_of(t, 0);
+	int ids[4];
+
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), 0);
+	for (unsigned i = 0; i < 4; i++)
+		ids[i] = mpt_fork(t, "waits", pass, AS(i + 1));
+	mpt_until(t, waiters(b) == 4);
+	for (unsigned i = 0; i < 4; i++)
+		mpt_kill(t, ids[i]);
+	mpt_fork(t, "lives", pass, AS(1));
+	mpt_fork(t, "lives", pass, AS(2));
+	assert_int_equal(mproc_lock_release(lock), 0);
+	end(t, b);
+	assert_int_equal(b->done, 2);
+}
+
+static int
+wait_in_vain(struct mpt *t, void *arg)
+{
+	mproc_lock *lock = lock_of(t, number(arg));
+	struct board *b = mpt_scratch(t);
+
+	signal(SIGUSR1, interrupt);
+	b->ready++;
+	mpt_check_int(t, mproc_lock_acquire(lock, MPROC_FOREVER), -EINTR);
+	/* It was answered, and nothing is left of the wait. */
+	mpt_check_int(t, mproc_lock_acquire(lock, mproc_ms(1)), -ETIMEDOUT);
+	return 0;
+}
+
+static void
+an_interrupt_ends_the_wait(void **state)
+{
+	struct mpt *t = *state;
+
+	for (unsigned who = 1; who <= 2; who++) {
+		struct board *b = new_board(t, false);
+		mproc_lock *lock = lock_of(t, 0);
+		int id;
+
+		b->ready = 0;
+		assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), 0);
+		id = mpt_fork(t, "waits", wait_in_vain, AS(who));
+		mpt_until(t, waiters(b) == 1);
+		assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
+		mpt_expect_exit(t, id, 0);
+		mpt_until(t, waiters(b) == 0);
+		assert_int_equal(mproc_lock_release(lock), 0);
+		end(t, b);
+	}
+}
+
+static int
+see_its_end(struct mpt *t, void *arg)
+{
+	mproc_lock *lock = lock_of(t, number(arg));
+	struct board *b = mpt_scratch(t);
+
+	b->ready++;
+	mpt_check_int(t, mproc_lock_acquire(lock, mproc_sec(20)), -ESHUTDOWN);
+	mpt_check_int(t, mproc_lock_acquire(lock, mproc_sec(20)), -ESTALE);
+	return 0;
+}
+
+static void
+destroy_wakes_those_who_wait(void **state)
+{
+	struct mpt *t = *state;
+
+	/* By who has it, as what that is. */
+	for (unsigned by = 0; by < 2; by++) {
+		struct board *b = new_board(t, false);
+		mproc_lock *lock = lock_of(t, 0), *theirs = lock_of(t, 0);
+
+		if (by == 1)
+			assert_int_equal(mproc_manager_lock(client, b->name,
+							    &theirs), 0);
+		assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), 0);
+		for (unsigned i = 1; i <= 4; i++)
+			mpt_fork(t, "waits", see_its_end, AS(i));
+		mpt_until(t, waiters(b) == 4);
+		mproc_lock_destroy(theirs);
+		assert_int_equal(mproc_lock_release(lock), -ESTALE);
+		mpt_join_all(t);
+		assert_true(mproc_arena_bind(NULL, b->name, NULL) <= 0);
+	}
+}
+
+static int
+take_three_times(struct mpt *t, void *arg)
+{
+	mproc_rlock *rl = object_of(t, number(arg), true);
+	struct board *b = mpt_scratch(t);
+
+	for (int i = 0; i < TURNS / 4; i++) {
+		for (int n = 0; n < 3; n++)
+			mpt_check_int(t, mproc_rlock_acquire(rl, mproc_sec(20)), 0);
+		b->counter++;
+		for (int n = 0; n < 3; n++)
+			mpt_check_int(t, mproc_rlock_release(rl), 0);
+	}
+	mpt_check_int(t, mproc_rlock_release(rl), -EPERM);
+	return 0;
+}
+
+static void
+a_recursive_lock_is_taken_again(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, true);
+	struct mproc_owner o;
+	mproc_rlock *rl = object_of(t, 0, true);
+
+	assert_int_equal(mproc_rlock_acquire(rl, MPROC_NOWAIT), 0);
+	for (unsigned i = 1; i <= PEERS; i++)
+		mpt_fork(t, "takes", take_three_times, AS(i));
+	mpt_until(t, mproc_rlock_owner(rl, &o) == 0 && o.waiters >= 2);
+	assert_int_equal(mproc_rlock_acquire(rl, MPROC_FOREVER), 0);
+	assert_int_equal(mproc_rlock_release(rl), 0);
+	assert_int_equal(b->counter, 0);
+	assert_int_equal(mproc_rlock_consistent(rl), 0);
+	assert_int_equal(mproc_rlock_release(rl), 0);
+	mpt_join_all(t);
+	assert_int_equal(b->counter, PEERS * (TURNS / 4));
+	assert_true(mproc_rlock_is_consistent(rl));
+	assert_int_equal(mproc_manager_rlock(client, b->name, &rl), 0);
+	mproc_rlock_destroy(rl);
+}
+
+/* Threads of one client, which are different holders. */
+static void *
+take_as_a_thread(void *arg)
+{
+	mproc_lock *lock = arg;
+
+	for (int i = 0; i < TURNS; i++)
+		if (mproc_lock_acquire(lock, mproc_sec(20)) != 0 ||
+		    mproc_lock_release(lock) != 0)
+			return NULL;
+	return lock;
+}
+
+static void
+threads_of_a_client_are_different_holders(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, false);
+	mproc_lock *lock = lock_of(t, 0);
+	pthread_t threads[PEERS];
+	void *result;
+
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
+	for (int i = 0; i < PEERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, take_as_a_thread,
+						lock), 0);
+	mpt_until(t, waiters(b) == PEERS);
+	assert_int_equal(mproc_lock_release(lock), 0);
+	for (int i = 0; i < PEERS; i++) {
+		pthread_join(threads[i], &result);
+		assert_ptr_equal(result, lock);
+	}
+	end(t, b);
+}
+
+static void *
+wait_for_the_end(void *arg)
+{
+	int r = mproc_lock_acquire(arg, MPROC_FOREVER);
+
+	return (void *)(intptr_t)r;
+}
+
+static void
+a_killed_server_leaves_nobody_waiting(void **state)
+{
+	struct mpt *t = *state;
+	mproc_manager *other = start(NULL), *c = connect_to(other);
+	mproc_lock *lock, *held;
+	struct mproc_owner o;
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(mproc_manager_lock(c, "of a server", &lock), 0);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
+	assert_int_equal(pthread_create(&thread, NULL, wait_for_the_end, lock), 0);
+	mpt_until(t, mproc_lock_owner(lock, &o) == 0 && o.waiters == 1);
+	assert_int_equal(kill(o.pid, SIGKILL), 0);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, -EPIPE);
+	assert_int_equal(mproc_lock_release(lock), -EPIPE);
+	assert_int_equal(mproc_lock_owner(lock, &o), -EPIPE);
+	/* What its client had was the server's, for the family. */
+	assert_int_equal(mproc_manager_lock(server, "of a server", &held), 0);
+	assert_int_equal(mproc_lock_acquire(held, mproc_sec(20)), MPROC_OWNER_DIED);
+	assert_int_equal(mproc_lock_release(held), 0);
+	mproc_manager_close(c);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), -ESTALE);
+	assert_int_equal(mproc_lock_release(lock), -ESTALE);
+	mproc_manager_close(other);
+	assert_int_equal(mproc_arena_bind(NULL, "of a server", NULL), 0);
+	mproc_lock_destroy(held);
+}
+
+static void
+what_makes_no_sense_is_refused(void **state)
+{
+	mproc_lock *lock;
+	mproc_rlock *rlock;
+	mproc_dict *d;
+
+	(void)state;
+	assert_int_equal(mproc_manager_lock(client, "sense", &lock), 0);
+	assert_int_equal(mproc_manager_lock(NULL, "sense", &lock), -EINVAL);
+	assert_int_equal(mproc_manager_lock(client, NULL, &lock), -EINVAL);
+	assert_int_equal(mproc_manager_lock(client, "sense", NULL), -EINVAL);
+	assert_int_equal(mproc_manager_rlock(client, "sense", &rlock), -EPROTOTYPE);
+	assert_int_equal(mproc_manager_rlock(server, "sense", &rlock), -EPROTOTYPE);
+	assert_int_equal(mproc_manager_dict(client, "sense", &d), -EPROTOTYPE);
+	assert_int_equal(mproc_manager_dict(client, "sense dict", &d), 0);
+	assert_int_equal(mproc_lock_acquire((mproc_lock *)d, MPROC_NOWAIT), -EBADMSG);
+	assert_int_equal(mproc_dict_len((mproc_dict *)lock), 0);
+	assert_int_equal(mproc_dict_set((mproc_dict *)lock, mproc_int(1),
+					mproc_int(1)), -EBADMSG);
+	mproc_dict_destroy(d);
+	mproc_lock_destroy(lock);
+	/* Once more, and no more. */
+	mproc_lock_destroy(lock);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), -ESTALE);
+	assert_int_equal(mproc_manager_lock(client, "sense", &lock), 0);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
+	mproc_lock_destroy(lock);
+}
+
+static int
+close_copies(struct mpt *t, void *arg)
+{
+	mproc_lock *lock = arg;
+
+	mpt_check_int(t, mproc_lock_acquire(lock, MPROC_NOWAIT), -ECHILD);
+	mpt_check_int(t, mproc_lock_release(lock), -ECHILD);
+	mproc_manager_close(client);
+	return 0;
+}
+
+static void
+a_forked_child_has_no_part_in_it(void **state)
+{
+	struct mpt *t = *state;
+	mproc_lock *lock;
+
+	assert_int_equal(mproc_manager_lock(client, "parent's", &lock), 0);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
+	mpt_expect_exit(t, mpt_fork(t, "copy", close_copies, lock), 0);
+	assert_int_equal(mproc_lock_release(lock), 0);
+	mproc_lock_destroy(lock);
+}
+
+/* A server whose copy is closed: what its clients have they keep. */
+static int
+close_server(struct mpt *t, void *arg)
+{
+	(void)t;
+	mproc_manager_close(arg);
+	return 0;
+}
+
+static void *
+use_in_process(void *arg)
+{
+	mproc_manager *c = connect_to(arg);
+	intptr_t r = 1;
+	mproc_lock *lock;
+
+	if (mproc_manager_lock(c, "in process", &lock) == 0 &&
+	    mproc_lock_acquire(lock, MPROC_NOWAIT) == 0)
+		r = mproc_lock_acquire(lock, MPROC_NOWAIT);
+	(void)mproc_manager_shutdown(arg, MPROC_NOWAIT);
+	mproc_manager_close(c);
+	return (void *)r;
+}
+
+static void
+who_serves_is_not_who_holds(void **state)
+{
+	struct mpt *t = *state;
+	mproc_manager *m = start(MPROC_OPTS(mproc_manager_opts, .in_process = true));
+	pthread_t thread;
+	mproc_lock *lock;
+	void *result;
+	int r;
+
+	assert_int_equal(pthread_create(&thread, NULL, use_in_process, m), 0);
+	while ((r = mproc_manager_serve(m, mproc_ms(1))) == -ETIMEDOUT) {
+		if (mproc_manager_lock(m, "in process", &lock) == 0 &&
+		    owner(lock).pid) {
+			/* In this process, and not by this thread. */
+			r = mproc_lock_acquire(lock, MPROC_NOWAIT);
+			assert_true(r == -EAGAIN || r == MPROC_OWNER_DIED);
+		}
+	}
+	assert_int_equal(r, 0);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, -EDEADLK);
+	mpt_expect_exit(t, mpt_fork(t, "copy", close_server, m), 0);
+	assert_int_equal(mproc_manager_lock(m, "in process", &lock), 0);
+	mproc_manager_close(m);
+	assert_int_equal(mproc_lock_acquire(lock, mproc_sec(20)), MPROC_OWNER_DIED);
+	assert_int_equal(mproc_lock_release(lock), 0);
+	assert_int_equal(mproc_arena_bind(NULL, "in process", NULL), 0);
+	mproc_lock_destroy(lock);
+}
+
+static int
+in_family(void **state)
+{
+	mode = FAMILY;
+	return mpt_setup(state);
+}
+
+static int
+as_clients(void **state)
+{
+	mode = CLIENTS;
+	return mpt_setup(state);
+}
+
+static int
+mixed(void **state)
+{
+	mode = MIXED;
+	return mpt_setup(state);
+}
+
+static int
+start_both(void **state)
+{
+	struct mproc_any none;
+	mproc_dict *d;
+
+	(void)state;
+	if (mproc_dict_create(&d, NULL) < 0 ||
+	    mproc_dict_get(d, mproc_int(1), &none) != -ENOENT)
+		return -1;
+	mproc_dict_destroy(d);
+	server = start(NULL);
+	client = connect_to(server);
+	return 0;
+}
+
+static int
+end_both(void **state)
+{
+	(void)state;
+	mproc_manager_close(client);
+	mproc_manager_close(server);
+	return 0;
+}
+
+#define IN(f, how) { #f " " #how, f, how, mpt_teardown, (void *)(uintptr_t)#f }
+#define ALL(f) IN(f, in_family), IN(f, as_clients), IN(f, mixed)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ALL(a_lock_has_one_holder),
+		ALL(those_who_wait_get_it_one_after_another),
+		ALL(a_counter_is_exact),
+		ALL(each_holder_is_told_of_a_death_until_one_repairs),
+		ALL(those_who_wait_learn_of_a_death),
+		ALL(killed_waiters_take_nothing_along),
+		ALL(an_interrupt_ends_the_wait),
+		ALL(destroy_wakes_those_who_wait),
+		ALL(a_recursive_lock_is_taken_again),
+		ALL(threads_of_a_client_are_different_holders),
+		mpt_test(a_killed_server_leaves_nobody_waiting),
+		mpt_test(what_makes_no_sense_is_refused),
+		mpt_test(a_forked_child_has_no_part_in_it),
+		mpt_test(who_serves_is_not_who_holds),
+	};
+
+	return cmocka_run_group_tests(tests, start_both, end_both);
+}
