@@ -38,6 +38,25 @@ int mpr_codec_write(struct mpr_buffer *to, const struct mproc_any *values, unsig
 		    size_t limit);
 
 /*
+ * Many values in the place of one: a row of their own, of any length, in bytes. So
+ * who has room for few values reads no more, and nothing is read of what no
+ * operation asks for.
+ */
+
+/* How many there are. Returns 0; -EBADMSG if it is no row, or of more than @len bytes
+ * can be. */
+int mpr_codec_count(const unsigned char *bytes, size_t len, size_t *ret_n);
+
+/* Reads them, as mpr_codec_read() does. Returns 0; -EBADMSG, also if they are not
+ * @n. */
+int mpr_codec_unpack(struct mproc_any *ret, size_t n, const unsigned char *bytes,
+		     size_t len);
+
+/* Writes them. Returns as mpr_codec_write(). */
+int mpr_codec_pack(struct mpr_buffer *to, const struct mproc_any *values, size_t n,
+		   size_t limit);
+
+/*
  * The next whole message that lies in [@bytes, @bytes + @len), without its length.
  * Returns 1, with where it begins and ends; 0 if a part of it is missing, with how
  * many bytes it has with its length, if that is known, or 0; -EMSGSIZE if it has

@@ -27,19 +27,20 @@ mpr_codec_check(void)
 /* What the parser calls for each value with; a byte is what it has of that
  * itself. */
 struct reading {
-	struct mpr_message *to;
+	struct mproc_any *to;
+	size_t size; /* how many there is room for */
+	size_t n;
+	size_t said; /* how many come, as the row says */
 	bool began;
 };
 
 static int
 put(struct reading *reading, struct mproc_any value, char *ret)
 {
-	struct mpr_message *m = reading->to;
-
 	*ret = 0;
-	if (!reading->began || m->n == MPR_MESSAGE_VALUES)
+	if (!reading->began || reading->n == reading->size)
 		return -1;
-	m->values[m->n++] = value;
+	reading->to[reading->n++] = value;
 	return 0;
 }
 
@@ -121,10 +122,11 @@ static inline int
 read_array(struct reading *reading, unsigned n, char *ret)
 {
 	*ret = 0;
-	if (reading->began || n > MPR_MESSAGE_VALUES)
+	if (reading->began)
 		return -1;
 	reading->began = true;
-	return 0;
+	reading->said = n;
+	return n <= reading->size ? 0 : -1;
 }
 
 static inline int
@@ -198,19 +200,54 @@ read_root(struct reading **reading)
 
 #include <msgpack/unpack_template.h>
 
-int
-mpr_codec_read(struct mpr_message *ret, const unsigned char *bytes, size_t len)
+/* Returns 0 if that was a row, the whole of it, and nothing else. */
+static int
+read_row(struct reading *reading, const unsigned char *bytes, size_t len)
 {
-	struct reading reading = { .to = ret };
 	struct parser_context parser;
 	size_t at = 0;
 	int r;
 
-	ret->n = 0;
-	parser.user = &reading;
+	parser.user = reading;
 	parse_init(&parser);
 	r = parse_execute(&parser, (const char *)bytes, len, &at);
-	return r == 1 && at == len && reading.began ? 0 : -EBADMSG;
+	return r == 1 && at == len && reading->began ? 0 : -EBADMSG;
+}
+
+int
+mpr_codec_read(struct mpr_message *ret, const unsigned char *bytes, size_t len)
+{
+	struct reading reading = { .to = ret->values,
+				   .size = MPR_MESSAGE_VALUES };
+	int r = read_row(&reading, bytes, len);
+
+	ret->n = (unsigned)reading.n;
+	return r;
+}
+
+int
+mpr_codec_count(const unsigned char *bytes, size_t len, size_t *ret_n)
+{
+	struct reading reading = { .size = 0 };
+
+	*ret_n = 0;
+	if (!len)
+		return -EBADMSG;
+	/* With room for none the parser gets no further than the head. */
+	(void)read_row(&reading, bytes, len);
+	*ret_n = reading.said;
+	/* Each value has a byte. */
+	return reading.began && reading.said < len ? 0 : -EBADMSG;
+}
+
+int
+mpr_codec_unpack(struct mproc_any *ret, size_t n, const unsigned char *bytes,
+		 size_t len)
+{
+	struct reading reading = { .to = ret, .size = n };
+	int r = read_row(&reading, bytes, len);
+
+	return r == 0 && reading.n == n ? 0 : -EBADMSG;
 }
 
 static int
@@ -246,30 +283,40 @@ write_value(msgpack_packer *packer, const struct mproc_any *any)
 	return -EINVAL;
 }
 
+/* A row of them; the caller takes back what was written if that fails. */
+static int
+write_row(struct mpr_buffer *to, const struct mproc_any *values, size_t n,
+	  size_t limit)
+{
+	size_t before = mpr_buffer_len(to);
+	msgpack_packer packer;
+	int r;
+
+	msgpack_packer_init(&packer, to, append);
+	r = msgpack_pack_array(&packer, n);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		/* Before so much is copied. */
+		if ((values[i].kind == MPROC_STR ||
+		     values[i].kind == MPROC_BYTES) && values[i].len > limit)
+			return -EMSGSIZE;
+		r = write_value(&packer, &values[i]);
+		if (mpr_buffer_len(to) - before > limit)
+			return -EMSGSIZE;
+	}
+	return r == 0 && mpr_buffer_len(to) - before > limit ? -EMSGSIZE : r;
+}
+
 int
 mpr_codec_write(struct mpr_buffer *to, const struct mproc_any *values, unsigned n,
 		size_t limit)
 {
 	size_t before = mpr_buffer_len(to), len;
 	unsigned char head[MPR_WIRE_LONG] = { 0 };
-	msgpack_packer packer;
-	int r;
+	int r = mpr_buffer_add(to, head, MPR_WIRE_SHORT);
 
-	msgpack_packer_init(&packer, to, append);
-	r = mpr_buffer_add(to, head, MPR_WIRE_SHORT);
 	if (r == 0)
-		r = msgpack_pack_array(&packer, n);
-	for (unsigned i = 0; i < n && r == 0; i++) {
-		/* Before so much is copied. */
-		if ((values[i].kind == MPROC_STR ||
-		     values[i].kind == MPROC_BYTES) && values[i].len > limit)
-			r = -EMSGSIZE;
-		else
-			r = write_value(&packer, &values[i]);
-	}
+		r = write_row(to, values, n, limit);
 	len = mpr_buffer_len(to) - before;
-	if (r == 0 && len - MPR_WIRE_SHORT > limit)
-		r = -EMSGSIZE;
 	if (r < 0) {
 		to->to -= len;
 		return r;
@@ -277,4 +324,17 @@ mpr_codec_write(struct mpr_buffer *to, const struct mproc_any *values, unsigned 
 	mpr_wire_put(head, len - MPR_WIRE_SHORT);
 	memcpy(to->bytes + to->from + before, head, MPR_WIRE_SHORT);
 	return 0;
+}
+
+int
+mpr_codec_pack(struct mpr_buffer *to, const struct mproc_any *values, size_t n,
+	       size_t limit)
+{
+	size_t before = mpr_buffer_len(to);
+	int r = n > limit || n > UINT32_MAX ? -EMSGSIZE :
+					      write_row(to, values, n, limit);
+
+	if (r < 0)
+		to->to -= mpr_buffer_len(to) - before;
+	return r;
 }

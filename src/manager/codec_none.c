@@ -33,3 +33,34 @@ mpr_codec_write(struct mpr_buffer *to, const struct mproc_any *values, unsigned 
 	(void)limit;
 	return -EINVAL;
 }
+
+int
+mpr_codec_count(const unsigned char *bytes, size_t len, size_t *ret_n)
+{
+	(void)bytes;
+	(void)len;
+	*ret_n = 0;
+	return -EBADMSG;
+}
+
+int
+mpr_codec_unpack(struct mproc_any *ret, size_t n, const unsigned char *bytes,
+		 size_t len)
+{
+	(void)ret;
+	(void)n;
+	(void)bytes;
+	(void)len;
+	return -EBADMSG;
+}
+
+int
+mpr_codec_pack(struct mpr_buffer *to, const struct mproc_any *values, size_t n,
+	       size_t limit)
+{
+	(void)to;
+	(void)values;
+	(void)n;
+	(void)limit;
+	return -EINVAL;
+}
