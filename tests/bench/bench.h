@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "report.h"
+
 struct bench_message {
 	uint64_t number;
 	uint64_t fill[7];
@@ -124,18 +126,27 @@ bench_free_columns(double **ns, int n)
 	free(ns);
 }
 
-/* The beginning of a contender's row; @values stay in the order of the rounds. */
+/* The beginning of a contender's line; @values stay in the order of the rounds. */
 static inline void
-bench_row(const char *name, const double *values, int rounds, int decimals)
+bench_line(int width, const char *name, const double *values, int rounds,
+	   int decimals)
 {
 	double *column = bench_column(rounds);
 	struct bench_figure f;
 
 	memcpy(column, values, (size_t)rounds * sizeof(*column));
 	f = bench_figure(column, rounds);
-	printf("%-20s %10.*f %10.*f %10.*f", name, decimals, f.median, decimals,
-	       f.least, decimals, f.most);
+	printf("%-*s %10.*f %10.*f %10.*f", width, name, decimals, f.median,
+	       decimals, f.least, decimals, f.most);
 	free(column);
+}
+
+/* The same, and its row of the report. */
+static inline void
+bench_row(const char *name, const double *values, int rounds, int decimals)
+{
+	bench_line(20, name, values, rounds, decimals);
+	bench_report(name, values, rounds);
 }
 
 /* The median of the rounds' ratios. */
