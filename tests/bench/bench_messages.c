@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages through libmproc's queue and through all its peers, in turn: what one
+ * costs at many sizes and from several processes to several, round trips, what
+ * waiting consumers cost, and what others have after a process is killed.
+ *
+ * Each byte is checked, and that each message comes once; a contender that
+ * loses or spoils one has no figures, and the report says so.
+ *
+ * Usage: bench_messages [--quick] [--rounds N] [--patience SECONDS]
+ *                       [--only WORK]... [contender]...
+ *
+ * WORK is throughput, latency, idle or death. A contender is a part of its
+ * name; the first one always takes part.
+ */
+#include <string.h>
+
+#include "bench.h"
+#include "flow.h"
+#include "round_trip.h"
+#include "transport.h"
+
+#define CONTENDERS 64
+#define PILOT 500 /* messages, to see how long one takes */
+#define MOST_EACH 20000000
+
+struct contender {
+	const struct transport *transport;
+	char why[128]; /* no figures; "" as long as there are some */
+	bool is_void;
+	uint64_t each;
+	double *values[4]; /* of each round */
+};
+
+static struct contender contenders[CONTENDERS];
+static unsigned n_contenders;
+
+static bool quick;
+static int rounds = 7;
+static double patience = 10;
+
+static const size_t sizes[] = { 8, 64, 1024, 16384, 65536, 1 << 20 };
+static const size_t quick_sizes[] = { 64, 1024 };
+
+static const struct {
+	unsigned producers;
+	unsigned consumers;
+} shapes[] = { { 1, 1 }, { 2, 2 }, { 4, 4 }, { 1, 4 }, { 4, 1 } };
+
+static void
+begin(const struct job *job)
+{
+	for (unsigned k = 0; k < n_contenders; k++) {
+		struct contender *c = &contenders[k];
+		const char *why = transport_refuses(c->transport, job);
+
+		snprintf(c->why, sizeof(c->why), "%s", why ? why : "");
+		c->is_void = false;
+		c->each = 0;
+		for (int v = 0; v < 4; v++)
+			memset(c->values[v], 0,
+			       (size_t)rounds * sizeof(*c->values[v]));
+	}
+}
+
+/* Notes that there will be no figures. */
+static void
+drop(struct contender *c, int failed, const char *flaw)
+{
+	c->is_void = flaw[0];
+	snprintf(c->why, sizeof(c->why), "%s", failed ? strerror(failed) : flaw);
+}
+
+static bool
+is_divisor(const double *values)
+{
+	for (int i = 0; i < rounds; i++)
+		if (values[i] <= 0)
+			return false;
+	return rounds > 0;
+}
+
+/* One of the values of all contenders. */
+static void
+show(int v)
+{
+	const struct bench_table *t = &bench_table_now;
+	const struct contender *first = &contenders[0];
+
+	if (t->x_name)
+		printf("%.0f %s, ", t->x, t->x_name);
+	printf("%s, %s, %s, %d rounds in turn, verified\n", t->what,
+	       t->placement, t->unit, rounds);
+	printf("%-32s %10s %10s %10s %9s\n", "", "median", "least", "most",
+	       "ratio");
+	for (unsigned k = 0; k < n_contenders; k++) {
+		struct contender *c = &contenders[k];
+		const char *name = c->transport->name;
+
+		if (c->is_void) {
+			printf("%-32s VOID: %s\n", name, c->why);
+			bench_report_void(name, c->why);
+		} else if (c->why[0]) {
+			printf("%-32s left out: %s\n", name, c->why);
+			bench_report_left_out(name, c->why);
+		} else {
+			bench_line(32, name, c->values[v], rounds, 1);
+			if (first->why[0] || !is_divisor(first->values[v]))
+				printf("\n");
+			else
+				printf(" %9.2f\n",
+				       bench_median_ratio(c->values[v],
+							  first->values[v],
+							  rounds));
+			bench_report(name, c->values[v], rounds);
+		}
+	}
+	printf("\n");
+	fflush(stdout);
+}
+
+/* How many messages make a round as long as wanted. */
+static bool
+calibrate(struct contender *c, struct flow f)
+{
+	double wanted = quick ? 2e7 : 2e8, each;
+	struct flow_end end;
+
+	f.each = PILOT / f.job.producers;
+	flow_run(&f, &end);
+	if (end.failed || end.flaw[0]) {
+		drop(c, end.failed, end.flaw);
+		return false;
+	}
+	each = wanted / (end.ns * f.job.producers);
+	c->each = each > MOST_EACH ? MOST_EACH :
+		  each < 64	   ? 64 :
+				     (uint64_t)each;
+	return true;
+}
+
+static void
+throughput_of(const struct job *job, enum placement placement)
+{
+	begin(job);
+	for (int i = 0; i < rounds; i++) {
+		for (unsigned k = 0; k < n_contenders; k++) {
+			struct contender *c = &contenders[k];
+			struct flow f = { .transport = c->transport,
+					  .job = *job,
+					  .placement = placement,
+					  .patience = patience };
+			struct flow_end end;
+
+			if (c->why[0] || (!c->each && !calibrate(c, f)))
+				continue;
+			f.each = c->each;
+			flow_run(&f, &end);
+			if (end.failed || end.flaw[0])
+				drop(c, end.failed, end.flaw);
+			c->values[0][i] = end.ns;
+		}
+	}
+	bench_table("ns for a message", "%u to %u", job->producers,
+		    job->consumers);
+	bench_table_now.placement = placement_names[placement];
+	bench_table_now.x_name = "bytes";
+	bench_table_now.x = (double)job->size;
+	show(0);
+}
+
+static void
+throughput(void)
+{
+	size_t n = quick ? sizeof(quick_sizes) / sizeof(quick_sizes[0]) :
+			   sizeof(sizes) / sizeof(sizes[0]);
+
+	for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++) {
+		for (size_t i = 0; i < n; i++) {
+			struct job job = { quick ? quick_sizes[i] : sizes[i],
+					   shapes[s].producers,
+					   shapes[s].consumers };
+
+			if (quick && s > 1)
+				continue;
+			if (s == 0)
+				throughput_of(&job, TWO_CPUS);
+			if (s == 0 && !quick)
+				throughput_of(&job, ONE_CPU);
+			if (s > 0 || !quick)
+				throughput_of(&job, UNPINNED);
+		}
+	}
+}
+
+static void
+latency_of(enum placement placement, bool spin)
+{
+	static const char *const what[4] = { "median", "99 %", "99.9 %", "most" };
+	const struct job job = { 64, 1, 1 };
+
+	begin(&job);
+	for (int i = 0; i < rounds; i++) {
+		for (unsigned k = 0; k < n_contenders; k++) {
+			struct contender *c = &contenders[k];
+			struct round_trip f = { .transport = c->transport,
+						.size = job.size,
+						.placement = placement,
+						.spin = spin,
+						.trips = quick ? 1000 : 10000,
+						.patience = 6 * patience };
+			struct round_trip_end end;
+
+			if (c->why[0])
+				continue;
+			round_trip_run(&f, &end);
+			if (end.failed || end.flaw[0])
+				drop(c, end.failed, end.flaw);
+			c->values[0][i] = end.p50;
+			c->values[1][i] = end.p99;
+			c->values[2][i] = end.p999;
+			c->values[3][i] = end.most;
+		}
+	}
+	for (int v = 0; v < 4; v++) {
+		bench_table("ns", "round trip of %zu bytes, %s, %s of the trips",
+			    job.size, spin ? "asking again and again" : "waiting",
+			    what[v]);
+		bench_table_now.placement = placement_names[placement];
+		show(v);
+	}
+}
+
+static void
+latency(void)
+{
+	latency_of(TWO_CPUS, false);
+	latency_of(TWO_CPUS, true);
+	if (quick)
+		return;
+	latency_of(ONE_CPU, false);
+	latency_of(UNPINNED, false);
+}
+
+/* Consumers that have nothing to do. */
+static void
+idle(void)
+{
+	const struct job job = { 64, 1, 4 };
+
+	begin(&job);
+	for (int i = 0; i < rounds; i++) {
+		for (unsigned k = 0; k < n_contenders; k++) {
+			struct contender *c = &contenders[k];
+			struct flow f = { .transport = c->transport,
+					  .job = job,
+					  .placement = UNPINNED,
+					  .each = 64,
+					  .idle = quick ? 0.2 : 1,
+					  .patience = patience };
+			struct flow_end end;
+
+			if (c->why[0])
+				continue;
+			flow_run(&f, &end);
+			if (end.failed || end.flaw[0])
+				drop(c, end.failed, end.flaw);
+			/* What does nothing is not divided by. */
+			c->values[0][i] = end.idle > 0.001 ? end.idle : 0.001;
+		}
+	}
+	bench_table("% of one CPU", "%u consumers wait", job.consumers);
+	show(0);
+}
+
+/*
+ * One of two producers, or consumers, is killed in the middle. What has not come
+ * then is no flaw: it is the figure.
+ */
+static void
+death_of(enum end victim)
+{
+	const struct job job = { 64, 2, 2 };
+
+	begin(&job);
+	for (int i = 0; i < rounds; i++) {
+		for (unsigned k = 0; k < n_contenders; k++) {
+			struct contender *c = &contenders[k];
+			struct flow f = { .transport = c->transport,
+					  .job = job,
+					  .placement = UNPINNED,
+					  .victim = victim,
+					  .patience = patience };
+			struct flow_end end;
+
+			/* In the middle of a long run. */
+			f.kills = false;
+			if (c->why[0] || (!c->each && !calibrate(c, f)))
+				continue;
+			f.kills = true;
+			f.each = c->each;
+			flow_run(&f, &end);
+			if (end.failed || (end.flaw[0] && !end.lost))
+				drop(c, end.failed, end.flaw);
+			c->values[0][i] = (double)end.lost;
+			c->values[1][i] = end.hung;
+			c->values[2][i] = end.stall * 1e3;
+		}
+	}
+	for (int v = 0; v < 3; v++) {
+		static const char *const what[3] = {
+			"messages that do not come",
+			"runs in which producers hang",
+			"until the next message, 0 if none comes",
+		};
+
+		bench_table(v == 2 ? "ms" : "count",
+			    "one of two %s is killed: %s",
+			    victim == PRODUCER ? "producers" : "consumers",
+			    what[v]);
+		show(v);
+	}
+}
+
+static void
+death(void)
+{
+	death_of(PRODUCER);
+	death_of(CONSUMER);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} works[] = {
+	{ "throughput", throughput },
+	{ "latency", latency },
+	{ "idle", idle },
+	{ "death", death },
+};
+
+#define WORKS (sizeof(works) / sizeof(works[0]))
+
+static void
+add(const struct transport *t)
+{
+	struct contender *c = &contenders[n_contenders];
+
+	for (unsigned k = 0; k < n_contenders; k++)
+		if (contenders[k].transport == t)
+			return;
+	if (n_contenders == CONTENDERS)
+		bench_die("too many contenders");
+	c->transport = t;
+	for (int v = 0; v < 4; v++)
+		c->values[v] = bench_column(rounds);
+	n_contenders++;
+}
+
+static void
+choose(char **names, int n)
+{
+	add(transports[0]);
+	for (unsigned k = 0; k < n_transports; k++) {
+		bool wanted = n == 0 && !transports[k]->only_by_name;
+
+		for (int i = 0; i < n; i++)
+			wanted |= strcasestr(transports[k]->name, names[i]) !=
+				  NULL;
+		if (wanted)
+			add(transports[k]);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	bool only[WORKS] = { false }, all = true;
+	int at = 1, rounds_wanted = 0;
+
+	for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
+		const char *value = at + 1 < argc ? argv[at + 1] : "";
+		bool known = false;
+
+		if (strcmp(argv[at], "--quick") == 0) {
+			quick = true;
+			continue;
+		}
+		if (strcmp(argv[at], "--rounds") == 0)
+			known = (rounds_wanted = atoi(value)) > 0;
+		else if (strcmp(argv[at], "--patience") == 0)
+			known = (patience = atof(value)) > 0;
+		else if (strcmp(argv[at], "--only") == 0)
+			for (size_t w = 0; w < WORKS; w++)
+				if (strcmp(works[w].name, value) == 0)
+					known = only[w] = true;
+		if (!known) {
+			fprintf(stderr, "bench_messages: %s %s: what is that?\n",
+				argv[at], value);
+			return 2;
+		}
+		if (strcmp(argv[at++], "--only") == 0)
+			all = false;
+	}
+	if (quick)
+		rounds = 3;
+	if (rounds_wanted)
+		rounds = rounds_wanted;
+	choose(argv + at, argc - at);
+	for (size_t w = 0; w < WORKS; w++)
+		if (all || only[w])
+			works[w].run();
+	for (unsigned k = 0; k < n_contenders; k++)
+		for (int v = 0; v < 4; v++)
+			free(contenders[k].values[v]);
+	return 0;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pipes that do one message in 100 wrong: the harness has to see it. The wrong
+ * one is never the last.
+ */
+#include "transport_bad.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport_kernel.h"
+
+#define EVERY 100
+
+struct bad {
+	void *pipe;
+	unsigned sent; /* each process has its own count */
+};
+
+static void *
+bad_open(const struct job *job)
+{
+	struct bad *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->pipe = transport_pipe.open(job);
+	if (!b->pipe) {
+		free(b);
+		return NULL;
+	}
+	return b;
+}
+
+static bool
+corrupts_send(void *channel, const void *p, size_t len)
+{
+	unsigned char changed[PIPE_BUF];
+	struct bad *b = channel;
+
+	if (++b->sent % EVERY != EVERY / 2)
+		return transport_pipe.send(b->pipe, p, len);
+	memcpy(changed, p, len);
+	changed[len - 1] ^= 1;
+	return transport_pipe.send(b->pipe, changed, len);
+}
+
+static bool
+loses_send(void *channel, const void *p, size_t len)
+{
+	struct bad *b = channel;
+
+	return ++b->sent % EVERY == EVERY / 2 ||
+	       transport_pipe.send(b->pipe, p, len);
+}
+
+static bool
+repeats_send(void *channel, const void *p, size_t len)
+{
+	struct bad *b = channel;
+
+	return (++b->sent % EVERY != EVERY / 2 ||
+		transport_pipe.send(b->pipe, p, len)) &&
+	       transport_pipe.send(b->pipe, p, len);
+}
+
+static size_t
+bad_recv(void *channel, void *p, size_t size, bool wait)
+{
+	return transport_pipe.recv(((struct bad *)channel)->pipe, p, size, wait);
+}
+
+static void
+bad_close(void *channel)
+{
+	struct bad *b = channel;
+
+	transport_pipe.close(b->pipe);
+	free(b);
+}
+
+const struct transport transport_corrupts = {
+	.name = "bad: corrupts",
+	.only_by_name = true,
+	.most = PIPE_BUF,
+	.open = bad_open,
+	.send = corrupts_send,
+	.recv = bad_recv,
+	.close = bad_close,
+};
+
+const struct transport transport_loses = {
+	.name = "bad: loses",
+	.only_by_name = true,
+	.most = PIPE_BUF,
+	.open = bad_open,
+	.send = loses_send,
+	.recv = bad_recv,
+	.close = bad_close,
+};
+
+const struct transport transport_repeats = {
+	.name = "bad: repeats",
+	.only_by_name = true,
+	.most = PIPE_BUF,
+	.open = bad_open,
+	.send = repeats_send,
+	.recv = bad_recv,
+	.close = bad_close,
+};
