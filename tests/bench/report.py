@@ -1,0 +1,326 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Make a report of the rows that benchmarks have written.
+
+report.py machine                 describe the machine, as JSON
+report.py write OUTPUT [--quick]  OUTPUT/rows.jsonl and OUTPUT/before.json
+                                  become report.json, report.csv, report.md
+                                  and a plot for each series and table
+
+Each figure stands beside its ratio to the reference of its table: the median of
+the ratios of the rounds, in each of which all contenders have had their turn. A
+row that is void has no figures. docs/benchmarks.md describes the fields.
+"""
+
+import csv
+import glob
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
+WIDTH = 900
+HEIGHT = 600
+
+
+def first_line(command):
+    """What a command says in its first line, or ''."""
+    try:
+        out = subprocess.run(command, capture_output=True, text=True,
+                             check=False, cwd=TOP).stdout
+    except OSError:
+        return ''
+    return out.strip().split('\n')[0]
+
+
+def contents(path):
+    try:
+        with open(path, encoding='utf-8') as file:
+            return file.read().strip()
+    except OSError:
+        return ''
+
+
+def caches():
+    """Each cache of the first CPU: "L1 Data 32K"."""
+    return [' '.join(('L' + contents(f'{index}/level'),
+                      contents(f'{index}/type'), contents(f'{index}/size')))
+            for index in sorted(glob.glob(
+                '/sys/devices/system/cpu/cpu0/cache/index*'))]
+
+
+def machine():
+    model = re.search(r'^model name\s*:\s*(.*)$', contents('/proc/cpuinfo'),
+                      re.M)
+    release = re.search(r'^PRETTY_NAME="?([^"\n]*)',
+                        contents('/etc/os-release'), re.M)
+    memory = re.search(r'MemTotal:\s*(\d+)', contents('/proc/meminfo'))
+    virtual = ' hypervisor' in contents('/proc/cpuinfo')
+    return {
+        'date': time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime()),
+        'processor': model.group(1) if model else platform.machine(),
+        'virtual machine': virtual,
+        'CPUs of this process': len(os.sched_getaffinity(0)),
+        'caches': caches(),
+        'memory, MiB': int(memory.group(1)) // 1024 if memory else 0,
+        'kernel': platform.release(),
+        'system': release.group(1) if release else '',
+        'C library': ' '.join(platform.libc_ver()),
+        'compiler': first_line(['cc', '--version']),
+        'commit': first_line(['git', 'describe', '--always', '--dirty']),
+        'load': os.getloadavg()[0],
+        'governor': contents('/sys/devices/system/cpu/cpu0/cpufreq/'
+                             'scaling_governor') or 'not known',
+    }
+
+
+def summary(row, reference):
+    """Median, least, most and ratio of a row; nothing if it has no figures."""
+    values = row.get('values')
+    if not values or 'void' in row or 'left_out' in row:
+        return {}
+    found = {'median': statistics.median(values), 'min': min(values),
+             'max': max(values)}
+    others = (reference or {}).get('values') or []
+    if len(others) == len(values) and min(others) > 0 \
+            and 'void' not in reference:
+        found['ratio'] = statistics.median(
+            value / other for value, other in zip(values, others))
+    return found
+
+
+def tables_of(rows):
+    """The rows by tables, in the order in which they came."""
+    tables = {}
+    for row in rows:
+        key = (row['bench'], row['table'], row['placement'], row['unit'],
+               row.get('x_name'), row.get('x'))
+        tables.setdefault(key, []).append(row)
+    result = []
+    for (bench, table, placement, unit, x_name, x), members in tables.items():
+        name = members[0].get('reference', members[0]['contender'])
+        reference = next((row for row in members
+                          if row['contender'] == name), None)
+        result.append({
+            'bench': bench, 'table': table, 'placement': placement,
+            'unit': unit, 'x_name': x_name, 'x': x, 'reference': name,
+            'rows': [{key: row[key] for key in
+                      ('contender', 'void', 'left_out', 'values')
+                      if key in row} | summary(row, reference)
+                     for row in members]})
+    return result
+
+
+def series_of(tables):
+    """Tables that differ in x only, together."""
+    series = {}
+    for table in tables:
+        key = (table['bench'], table['table'], table['placement'],
+               table['x_name'])
+        if table['x_name'] is None:
+            key += (len(series),)
+        series.setdefault(key, []).append(table)
+    return list(series.values())
+
+
+def short(value):
+    """At least three digits, and no more than are of use."""
+    if value == 0:
+        return '0'
+    if abs(value) >= 100:
+        return f'{value:.0f}'
+    return f'{value:.1f}' if abs(value) >= 10 else f'{value:.2f}'
+
+
+def cell(row):
+    if row is None:
+        return ''
+    if 'void' in row:
+        return f'**void**: {row["void"]}'
+    if 'left_out' in row:
+        return f'left out: {row["left_out"]}'
+    text = f'{short(row["median"])} ({short(row["min"])}–{short(row["max"])})'
+    if 'ratio' in row:
+        text += f' ×{short(row["ratio"])}'
+    return text
+
+
+def title(tables):
+    return f'{tables[0]["table"]}, {tables[0]["placement"]}'
+
+
+def file_name(tables):
+    text = f'{tables[0]["bench"][len("bench_"):]} {title(tables)}'
+    return re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-')
+
+
+def contenders_of(tables):
+    names = {}
+    for table in tables:
+        for row in table['rows']:
+            names[row['contender']] = True
+    return list(names)
+
+
+def row_of(table, name):
+    return next((row for row in table['rows'] if row['contender'] == name),
+                None)
+
+
+def markdown(report, plots):
+    lines = ['# Benchmarks', '']
+    if report['quick']:
+        lines += ['**A quick run: it shows that all of it works, and no '
+                  'figures to rely on.**', '']
+    void = [(table, row) for table in report['tables'] for row in table['rows']
+            if 'void' in row]
+    for table, row in void:
+        lines.append(f'- **void**: {row["contender"]} in '
+                     f'{title([table])}: {row["void"]}')
+    for failure in report['failed']:
+        lines.append(f'- **failed**: {failure["bench"]}, exit status '
+                     f'{failure["failed"]}')
+    lines += ['', '| machine | |', '|---|---|']
+    for name, value in report['machine'].items():
+        if isinstance(value, list):
+            value = ', '.join(value)
+        lines.append(f'| {name} | {value} |')
+    lines += [f'| load afterwards | {report["load_after"]:.2f} |', '',
+              'Each cell: the median of the rounds, the least and the most, '
+              'and × the ratio to the', 'reference of its table, which is '
+              'the first row unless it says otherwise. Less is better.']
+    bench = None
+    for tables in series_of(report['tables']):
+        if tables[0]['bench'] != bench:
+            bench = tables[0]['bench']
+            lines += ['', f'## {bench}']
+        lines += ['', f'### {title(tables)}', '']
+        heads = ['' if table['x_name'] is None else
+                 f'{table["x"]:g} {table["x_name"]}' for table in tables]
+        lines += [f'| {tables[0]["unit"]} | {" | ".join(heads)} |',
+                  '|---' * (len(tables) + 1) + '|']
+        for name in contenders_of(tables):
+            mark = ' (reference)' if name == tables[0]['reference'] else ''
+            cells = [cell(row_of(table, name)) for table in tables]
+            lines.append(f'| {name}{mark} | {" | ".join(cells)} |')
+        if file_name(tables) in plots:
+            lines += ['', f'![{title(tables)}]({file_name(tables)}.svg)']
+    return '\n'.join(lines) + '\n'
+
+
+def write_csv(path, tables):
+    with open(path, 'w', encoding='utf-8', newline='') as file:
+        out = csv.writer(file)
+        out.writerow(['bench', 'table', 'placement', 'unit', 'x_name', 'x',
+                      'contender', 'state', 'median', 'min', 'max', 'ratio',
+                      'rounds', 'why'])
+        for table in tables:
+            for row in table['rows']:
+                state = 'void' if 'void' in row else \
+                    'left out' if 'left_out' in row else 'good'
+                out.writerow(
+                    [table[key] for key in
+                     ('bench', 'table', 'placement', 'unit', 'x_name', 'x')] +
+                    [row['contender'], state] +
+                    [row.get(key, '') for key in
+                     ('median', 'min', 'max', 'ratio')] +
+                    [len(row.get('values', [])),
+                     row.get('void', row.get('left_out', ''))])
+
+
+def quoted(text):
+    return '"' + re.sub(r'["\\\n]', ' ', text) + '"'
+
+
+def plot_of(tables):
+    """A gnuplot script with its data, or '' if there is nothing to draw."""
+    blocks, plots, lowest = [], [], []
+    line = len(tables) > 1
+    for name in contenders_of(tables):
+        points = [(table['x'], row) for table in tables
+                  for row in [row_of(table, name)]
+                  if row and 'median' in row]
+        if not points:
+            continue
+        block = f'$d{len(blocks)}'
+        position = len(blocks)
+        rows = '\n'.join(
+            f'{x if line else position} {row["median"]:.9g} {row["min"]:.9g} '
+            f'{row["max"]:.9g}' for x, row in points)
+        blocks.append(f'{block} << EOD\n{rows}\nEOD')
+        plots.append(f'{block} using 1:2:3:4 with '
+                     f'{"yerrorlines" if line else "yerrorbars lw 2 pt 7"} '
+                     f'title {quoted(name)}')
+        lowest += [row['min'] for x, row in points]
+    if not plots:
+        return ''
+    script = ['reset', f'set output {quoted(file_name(tables) + ".svg")}',
+              f'set title {quoted(title(tables))} noenhanced',
+              'set key outside right noenhanced',
+              f'set ylabel {quoted(tables[0]["unit"])} noenhanced', 'set grid']
+    if line:
+        script += ['set logscale x 2',
+                   f'set xlabel {quoted(tables[0]["x_name"])} noenhanced']
+    else:
+        script += ['unset xtics', f'set xrange [-1:{len(plots)}]']
+    script.append('set logscale y' if min(lowest) > 0 else 'set yrange [0:*]')
+    return '\n'.join(script + blocks + ['plot ' + ', '.join(plots)]) + '\n'
+
+
+def draw(output, tables):
+    """Writes the plots; returns their names."""
+    if shutil.which('gnuplot') is None:
+        print('no plots: gnuplot-nox is not installed')
+        return []
+    scripts = {file_name(group): plot_of(group) for group in series_of(tables)}
+    scripts = {name: script for name, script in scripts.items() if script}
+    head = f'set terminal svg size {WIDTH},{HEIGHT} background "white"\n'
+    done = subprocess.run(['gnuplot'], input=head + ''.join(scripts.values()),
+                          text=True, cwd=output, check=False,
+                          capture_output=True)
+    if done.returncode:
+        print(f'no plots: gnuplot: {done.stderr.strip()}')
+        return []
+    return list(scripts)
+
+
+def write(output, quick):
+    with open(f'{output}/rows.jsonl', encoding='utf-8') as file:
+        rows = [json.loads(line) for line in file]
+    with open(f'{output}/before.json', encoding='utf-8') as file:
+        described = json.load(file)
+    report = {
+        'format': 1,
+        'quick': quick,
+        'machine': described,
+        'load_after': os.getloadavg()[0],
+        'failed': [row for row in rows if 'failed' in row],
+        'tables': tables_of([row for row in rows if 'failed' not in row]),
+    }
+    for old in glob.glob(f'{glob.escape(output)}/*.svg'):
+        os.unlink(old)
+    plots = draw(output, report['tables'])
+    with open(f'{output}/report.json', 'w', encoding='utf-8') as file:
+        json.dump(report, file, indent=1)
+    write_csv(f'{output}/report.csv', report['tables'])
+    with open(f'{output}/report.md', 'w', encoding='utf-8') as file:
+        file.write(markdown(report, plots))
+
+
+def main(arguments):
+    if arguments == ['machine']:
+        json.dump(machine(), sys.stdout, indent=1)
+    elif arguments[:1] == ['write'] and len(arguments) >= 2:
+        write(arguments[1], '--quick' in arguments[2:])
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])
