@@ -91,20 +91,20 @@ show(int v)
 		printf("%.0f %s, ", t->x, t->x_name);
 	printf("%s, %s, %s, %d rounds in turn, verified\n", t->what,
 	       t->placement, t->unit, rounds);
-	printf("%-32s %10s %10s %10s %9s\n", "", "median", "least", "most",
+	printf("%-44s %10s %10s %10s %9s\n", "", "median", "least", "most",
 	       "ratio");
 	for (unsigned k = 0; k < n_contenders; k++) {
 		struct contender *c = &contenders[k];
 		const char *name = c->transport->name;
 
 		if (c->is_void) {
-			printf("%-32s VOID: %s\n", name, c->why);
+			printf("%-44s VOID: %s\n", name, c->why);
 			bench_report_void(name, c->why);
 		} else if (c->why[0]) {
-			printf("%-32s left out: %s\n", name, c->why);
+			printf("%-44s left out: %s\n", name, c->why);
 			bench_report_left_out(name, c->why);
 		} else {
-			bench_line(32, name, c->values[v], rounds, 1);
+			bench_line(44, name, c->values[v], rounds, 1);
 			if (first->why[0] || !is_divisor(first->values[v]))
 				printf("\n");
 			else

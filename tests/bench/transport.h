@@ -23,10 +23,9 @@ enum end { PRODUCER, CONSUMER };
 
 /**
  * struct transport - a way to send messages
- * @name:    in the report
+ * @name:    in the report, with what sets its figures apart from others
  * @missing: the package of Debian that it was built without; then there is
  *           nothing else
- * @remark:  for the report, if its figures mean something else; or NULL
  * @only_by_name: is not among all of them, for what tests the harness
  * @most:    bytes of the longest message, 0 for any length
  * @most_shared: the same with more than one producer or consumer
@@ -46,7 +45,6 @@ enum end { PRODUCER, CONSUMER };
 struct transport {
 	const char *name;
 	const char *missing;
-	const char *remark;
 	bool only_by_name;
 	size_t most;
 	size_t most_shared;

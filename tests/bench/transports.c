@@ -6,6 +6,7 @@
 #include "transport_bad.h"
 #include "transport_kernel.h"
 #include "transport_mproc.h"
+#include "transport_peers.h"
 
 const struct transport *const transports[] = {
 	&transport_mproc,
@@ -15,6 +16,12 @@ const struct transport *const transports[] = {
 	&transport_seqpacket,
 	&transport_posix_mq,
 	&transport_sysv_msg,
+	&transport_boost,
+	&transport_ck_spsc,
+	&transport_ck_mpmc,
+	&transport_qb,
+	&transport_zmq,
+	&transport_nng,
 	&transport_corrupts,
 	&transport_loses,
 	&transport_repeats,

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include "transport_peers.h"
+
+const struct transport transport_qb = {
+	.name = "libqb ring (never sleeps when full)",
+	.missing = "libqb-dev",
+};
