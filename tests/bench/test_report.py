@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The benchmarks' harness sees what a peer does to messages, and the report
+says so."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BENCH = os.environ['MPT_BENCH']
+LONG = '300'  # s: no load makes that too short
+
+
+def messages(output, *arguments):
+    """The rows of a short run of bench_messages."""
+    rows = os.path.join(output, 'rows.jsonl')
+    subprocess.run([os.path.join(BENCH, 'bench_messages'), '--quick',
+                    '--rounds', '1', '--only', 'throughput', *arguments],
+                   env={**os.environ, 'BENCH_ROWS': rows}, check=True,
+                   stdout=subprocess.DEVNULL)
+    with open(rows, encoding='utf-8') as file:
+        return [json.loads(line) for line in file]
+
+
+def of(rows, contender):
+    return [row for row in rows if row['contender'] == contender]
+
+
+def run_sh(build, output, *names):
+    return subprocess.run(
+        [os.path.join(HERE, 'run.sh'), '--quick', '--no-install', '--build',
+         build, '--output', output, *names], check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+class Report(unittest.TestCase):
+    def setUp(self):
+        self.output = tempfile.mkdtemp(prefix='mpt-bench-')
+        self.addCleanup(shutil.rmtree, self.output)
+
+    def read(self, name):
+        with open(os.path.join(self.output, name), encoding='utf-8') as file:
+            return file.read()
+
+    def program(self, name, script):
+        """A benchmark that is a shell script, in a build of its own."""
+        directory = os.path.join(self.output, 'build', 'tests', 'bench')
+        os.makedirs(directory, exist_ok=True)
+        path = os.path.join(directory, name)
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write('#!/bin/sh\n' + script)
+        os.chmod(path, 0o755)
+
+    def test_who_corrupts_or_repeats_is_void(self):
+        rows = messages(self.output, '--patience', LONG, 'corrupts',
+                        'repeats', 'pipe')
+        for name in ('bad: corrupts', 'bad: repeats'):
+            self.assertEqual(len(of(rows, name)), 4)
+            for row in of(rows, name):
+                self.assertIn('void', row)
+                self.assertNotIn('values', row)
+        for row in of(rows, 'bad: corrupts'):
+            self.assertEqual(row['void'], 'a message has wrong bytes')
+        for name in ('libmproc queue', 'pipe'):
+            self.assertEqual(len(of(rows, name)), 4)
+            for row in of(rows, name):
+                self.assertGreater(row['values'][0], 0)
+
+    def test_who_loses_is_void(self):
+        rows = of(messages(self.output, '--patience', '1', 'loses'),
+                  'bad: loses')
+        self.assertEqual(len(rows), 4)
+        for row in rows:
+            self.assertIn('void', row)
+
+    def test_rows_become_a_report(self):
+        table = ('{"format": 1, "bench": "bench_event", "table": "a \\"b\\"", '
+                 '"unit": "ns", "placement": "unpinned", "x_name": "bytes", '
+                 '"x": %d, "contender": "%s", %s}\n')
+        rows = ''.join((
+            table % (8, 'ours', '"values": [10, 20, 40]'),
+            table % (8, 'theirs', '"values": [30, 20, 80]'),
+            table % (16, 'ours', '"values": [1, 2, 3]'),
+            table % (16, 'theirs', '"void": "2 of 3 messages do not come"'),
+            table % (16, 'others', '"left_out": "not installed: others-dev"')))
+        self.program('bench_event', f"cat >> $BENCH_ROWS << 'END'\n{rows}END\n")
+        self.program('bench_value', 'echo trouble; exit 3')
+        done = run_sh(os.path.join(self.output, 'build'), self.output, 'event',
+                      'value')
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn('bench_value: exit status 3', done.stdout)
+        report = json.loads(self.read('report.json'))
+        self.assertTrue(report['quick'])
+        self.assertGreater(report['machine']['CPUs of this process'], 0)
+        self.assertEqual(report['failed'][0]['bench'], 'bench_value')
+        first, second = report['tables']
+        self.assertEqual(first['rows'][1],
+                         {'contender': 'theirs', 'values': [30, 20, 80],
+                          'median': 30, 'min': 20, 'max': 80, 'ratio': 2})
+        self.assertNotIn('median', second['rows'][1])
+        states = [row['state'] for row in
+                  csv.DictReader(self.read('report.csv').splitlines())]
+        self.assertEqual(states, ['good', 'good', 'good', 'void', 'left out'])
+        text = self.read('report.md')
+        self.assertIn('**void**: theirs in a "b", unpinned: 2 of 3', text)
+        self.assertIn('**failed**: bench_value, exit status 3', text)
+        self.assertIn('| theirs | 30.0 (20.0–80.0) ×2.00 | **void**', text)
+        self.assertIn('left out: not installed: others-dev', text)
+        if shutil.which('gnuplot'):
+            self.assertIn('</svg>', self.read('event-a-b-unpinned.svg'))
+            self.assertIn('(event-a-b-unpinned.svg)', text)
+        else:
+            self.assertIn('no plots: gnuplot-nox', done.stdout)
+
+    def test_a_benchmark_that_is_not_built_has_failed(self):
+        done = run_sh(os.path.join(self.output, 'build'), self.output, 'event')
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn('exit status 127', done.stdout)
+
+
+def main():
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(Report)
+    tests = list(suite)
+    print(f'1..{len(tests)}')
+    bad = 0
+    for number, test in enumerate(tests, 1):
+        result = unittest.TestResult()
+        test.run(result)
+        for _, trace in result.failures + result.errors:
+            print(trace, file=sys.stderr)
+        good = result.wasSuccessful()
+        bad += not good
+        name = test.id().split('.test_')[-1]
+        print(f'{"ok" if good else "not ok"} {number} - {name}', flush=True)
+    sys.exit(bad > 0)
+
+
+if __name__ == '__main__':
+    main()
