@@ -77,8 +77,10 @@ enter(const struct mpr_pool_use *u, struct started *s)
 	mpr_process_unlock();
 	if (!old.process)
 		return;
-	/* Its threads are dead, but it may take a while until it can be reaped. After the
-	 * pool there is to be nothing of it. */
+	/* Another one has its place, so it is dead, but it may take a while until it can
+	 * be reaped, and after the pool there is to be nothing of it. If it lives, as
+	 * somebody has scribbled over its word, there are not to be two. */
+	(void)mproc_process_kill(old.process);
 	(void)mpr_process_wait(old.process, mproc_now() + PATIENCE, false);
 	mproc_process_close(old.process);
 }
