@@ -5,7 +5,7 @@
  * Inside a family shared objects need no server. A manager serves them to everybody
  * else: it is a process that has an arena, and a socket where others connect. They
  * get handles of the same types, and use them by the same functions. Of this version
- * it serves dicts, sets and namespaces, and locks.
+ * it serves dicts, sets and namespaces, locks, semaphores and events.
  *
  *     // one program
  *     mproc_manager *m;
@@ -60,8 +60,12 @@
  *   ends.
  *   In the family all of this is seen as what the server's process has, or waits for.
  *   If the server is killed, all its clients' holds end as those of one that has died.
+ *   Permits of a semaphore with .undo come back likewise; those of others are gone with
+ *   the client, as with any process. One that no client has got yet may be the server's
+ *   when that is killed.
  *   Clients wait as they came; all of them together stand in line with the family
  *   once. At most 1024 threads of one client wait at a time: -ENOLCK.
+ *   No function is async-signal-safe, and mproc_wait() takes none of these handles.
  *   -EINTR of a call that waits says that nothing has happened, as in the family.
  *   That costs one more answer of the server's, as does the end of a timeout: while
  *   the server itself is stopped, no call returns.
@@ -341,6 +345,36 @@ mproc_manager_lock(mproc_manager *m, const char *name, mproc_lock **ret_lock);
  */
 MPROC_API MPROC_NODISCARD int
 mproc_manager_rlock(mproc_manager *m, const char *name, mproc_rlock **ret_rlock);
+
+/**
+ * mproc_manager_semaphore() - a semaphore of a manager's
+ * @m:             manager
+ * @name:          its name, as of a dict
+ * @opts:          what it is to be like if it is made now, or NULL for value 0 without a
+ *                 maximum; .arena is NULL
+ * @ret_semaphore: receives a handle. One that is there already is as it is
+ *
+ * Return: as mproc_manager_dict(), but those of mproc_semaphore_create().
+ * Context: as mproc_manager_dict().
+ * Crash: there may be a semaphore that nobody knows, until the arena goes.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_semaphore(mproc_manager *m, const char *name,
+			const struct mproc_semaphore_opts *opts,
+			mproc_semaphore **ret_semaphore);
+
+/**
+ * mproc_manager_event() - an event of a manager's
+ * @m:         manager
+ * @name:      its name, as of a dict
+ * @ret_event: receives a handle
+ *
+ * Return: as mproc_manager_dict(), but those of mproc_event_create().
+ * Context: as mproc_manager_dict().
+ * Crash: there may be an event that nobody knows, until the arena goes.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_event(mproc_manager *m, const char *name, mproc_event **ret_event);
 
 MPROC_END_DECLS
 

@@ -64,6 +64,8 @@ enum mpr_remote_kind {
 	MPR_REMOTE_NAMESPACE = 3,
 	MPR_REMOTE_LOCK = 8,
 	MPR_REMOTE_RLOCK = 9,
+	MPR_REMOTE_SEMAPHORE = 10,
+	MPR_REMOTE_EVENT = 11,
 };
 
 static const enum mpr_cell_kind mpr_remote_cells[] = {
@@ -72,6 +74,8 @@ static const enum mpr_cell_kind mpr_remote_cells[] = {
 	[MPR_REMOTE_NAMESPACE] = MPR_CELL_NAMESPACE,
 	[MPR_REMOTE_LOCK] = MPR_CELL_LOCK,
 	[MPR_REMOTE_RLOCK] = MPR_CELL_RLOCK,
+	[MPR_REMOTE_SEMAPHORE] = MPR_CELL_SEMAPHORE,
+	[MPR_REMOTE_EVENT] = MPR_CELL_EVENT,
 };
 
 /* Whether a number is one of them. The first kind of cell is that of gaps, too. */

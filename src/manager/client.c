@@ -738,7 +738,8 @@ handle_for(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id, void **ret
 }
 
 int
-mpr_client_find(struct mpr_client *c, int kind, const char *name, void **ret)
+mpr_client_find(struct mpr_client *c, int kind, const char *name,
+		const struct mpr_object_init *init, void **ret)
 {
 	struct mpr_remote none = { .id = 0 };
 	struct mpr_remote_call call = {
@@ -747,8 +748,14 @@ mpr_client_find(struct mpr_client *c, int kind, const char *name, void **ret)
 		.args = { mproc_int(kind), mproc_str(name) },
 		.n_rets = 1,
 	};
-	int r = carry(&c->owner, &none, &call);
+	int r;
 
+	if (init) {
+		call.args[call.n_args++] = mproc_int(init->value);
+		call.args[call.n_args++] = mproc_int(init->max);
+		call.args[call.n_args++] = mproc_int(init->undo);
+	}
+	r = carry(&c->owner, &none, &call);
 	if (r < 0)
 		return r;
 	if (call.rets[0].kind != MPROC_INT) {

@@ -14,6 +14,7 @@
 
 #include "arena/arena.h"
 #include "arena/remote.h"
+#include "manager/objects.h"
 
 struct mpr_client;
 
@@ -24,9 +25,10 @@ int mpr_client_open(struct mpr_client **ret_c, const char *address,
 const char *mpr_client_address(const struct mpr_client *c);
 
 /* A handle to the object of @kind, enum mpr_remote_kind, that has the name, which
- * the manager makes if there is none. The same name has the same handle, as long as
+ * the manager makes if there is none, as @init says if it is not NULL. The same name has the same handle, as long as
  * it is the same object. */
-int mpr_client_find(struct mpr_client *c, int kind, const char *name, void **ret);
+int mpr_client_find(struct mpr_client *c, int kind, const char *name,
+		    const struct mpr_object_init *init, void **ret);
 
 /* What handles' owners do with calls of numbers: as with any, see .carry there. */
 int mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,

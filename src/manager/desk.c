@@ -43,6 +43,10 @@ ops_of(enum mpr_cell_kind kind)
 	case MPR_CELL_LOCK:
 	case MPR_CELL_RLOCK:
 		return &mpr_post_lock;
+	case MPR_CELL_SEMAPHORE:
+		return &mpr_post_semaphore;
+	case MPR_CELL_EVENT:
+		return &mpr_post_event;
 	default:
 		return NULL;
 	}
@@ -202,7 +206,7 @@ unlink_deadline(struct mpr_desk *d, struct mpr_kept *k)
 
 static int
 keep(struct mpr_post *p, const struct mpr_party *party, int64_t number,
-     int64_t deadline)
+     int64_t deadline, const struct mpr_news *seen)
 {
 	struct mpr_desk *d = p->desk;
 	struct mpr_served *c = party->client;
@@ -220,6 +224,7 @@ keep(struct mpr_post *p, const struct mpr_party *party, int64_t number,
 		.number = number,
 		.deadline = deadline,
 		.since = mproc_now(),
+		.seen = *seen,
 		.previous = p->last,
 		.next_of = c->kept,
 	};
@@ -390,13 +395,14 @@ send_out(struct mpr_post *p)
 
 	if (p->is_out)
 		return;
+	p->seen = p->first->seen;
 	p->is_out = mpr_deputies_send(d->deputies, &p->errand) == 0;
 	set_missed(p, !p->is_out);
 }
 
 /* Those who wait, as they came, for as long as it is to be had. */
-static void
-go_on(struct mpr_post *p)
+void
+mpr_post_go_on(struct mpr_post *p)
 {
 	struct mpr_self *self;
 	int r = 0;
@@ -405,7 +411,7 @@ go_on(struct mpr_post *p)
 	while (p->first) {
 		r = get_first(p->desk, &self);
 		if (r == 0)
-			r = p->ops->try(p, &p->first->party, self);
+			r = p->ops->try(p, &p->first->party, self, &p->first->seen);
 		if (r == -EBUSY || r == -EAGAIN)
 			break;
 		if (r == -ESTALE) {
@@ -431,7 +437,7 @@ mpr_lease_end(struct mpr_lease *lease, bool died)
 	if (r == -ESTALE)
 		end_post(p);
 	else
-		go_on(p);
+		mpr_post_go_on(p);
 	return r;
 }
 
@@ -442,16 +448,16 @@ hand_out(struct mpr_post *p, struct mpr_self *self, int r)
 	struct mpr_kept *k = p->first;
 	struct mpr_lease *lease = NULL;
 
-	if (k && p->ops->has_leases) {
+	if (k && p->ops->has_leases(p)) {
 		lease = mpr_lease_make(p, &k->party);
 		if (!lease)
 			answer(k, -ENOMEM);
 		else
 			mpr_lease_begin(lease, self);
 	}
-	if (k && (lease || !p->ops->has_leases))
+	if (k && (lease || !p->ops->has_leases(p)))
 		answer(k, r);
-	else if (p->ops->give)
+	else
 		(void)p->ops->give(p, self, false);
 }
 
@@ -468,9 +474,9 @@ receive(struct mpr_post *p)
 		free(p);
 		return;
 	}
-	if (r >= 0) {
+	if (r >= 0 && p->ops->give) {
 		hand_out(p, p->errand.self, r);
-	} else if (r != -EINTR && p->first) {
+	} else if (r < 0 && r != -EINTR && p->first) {
 		if (r == -ESHUTDOWN || r == -ESTALE) {
 			end_post(p);
 			return;
@@ -478,7 +484,7 @@ receive(struct mpr_post *p)
 		mpr_fail(r, "%s", mproc_strerror(r));
 		answer(p->first, r);
 	}
-	go_on(p);
+	mpr_post_go_on(p);
 }
 
 void
@@ -498,6 +504,7 @@ static int
 acquire(struct mpr_post *p, const struct mpr_party *party, int64_t number,
 	int64_t time)
 {
+	struct mpr_news seen = { .object = NULL };
 	int64_t now, deadline = MPR_NEVER;
 	struct mpr_self *self;
 	int r;
@@ -505,9 +512,11 @@ acquire(struct mpr_post *p, const struct mpr_party *party, int64_t number,
 	r = get_first(p->desk, &self);
 	if (r < 0)
 		return r;
+	if (p->ops->see)
+		seen = p->ops->see(p);
 	/* Who waits comes first; who has it already does not wait. */
-	r = p->first && !mpr_lease_find(p, party) ?
-		    -EAGAIN : p->ops->try(p, party, self);
+	r = p->first && !p->ops->see && !mpr_lease_find(p, party) ?
+		    -EAGAIN : p->ops->try(p, party, self, &seen);
 	if (r != -EBUSY && r != -EAGAIN)
 		return r;
 	if (time == 0)
@@ -517,7 +526,7 @@ acquire(struct mpr_post *p, const struct mpr_party *party, int64_t number,
 		deadline = now + time;
 	/* Before the deputy goes, so that what it brings is for this one. */
 	now = r;
-	r = keep(p, party, number, deadline);
+	r = keep(p, party, number, deadline, &seen);
 	if (r < 0)
 		return r;
 	if (now == -EBUSY)
@@ -587,7 +596,7 @@ withdraw(struct mpr_served *c, int64_t number)
 	p = k->post;
 	mpr_fail(-EINTR, "interrupted");
 	answer(k, -EINTR);
-	go_on(p);
+	mpr_post_go_on(p);
 }
 
 static struct mpr_lease *
@@ -616,7 +625,7 @@ leave(struct mpr_served *c, const int64_t *thread)
 		drop(k);
 		/* A deputy may be on its way for it alone. */
 		if (!p->first)
-			go_on(p);
+			mpr_post_go_on(p);
 	}
 	while ((lease = find_lease_of(c, thread)))
 		(void)mpr_lease_end(lease, true);
@@ -668,7 +677,7 @@ look_around(struct mpr_desk *d)
 			if (p->first && is_gone(p))
 				end_post(p);
 			else if (p->is_missed)
-				go_on(p);
+				mpr_post_go_on(p);
 		}
 }
 
@@ -686,7 +695,7 @@ mpr_desk_look(struct mpr_desk *d)
 		mpr_fail(-ETIMEDOUT, "not to be had in that time");
 		answer(d->soonest, -ETIMEDOUT);
 		if (!p->first)
-			go_on(p);
+			mpr_post_go_on(p);
 	}
 	if (now >= d->look_at) {
 		d->look_at = now + LOOK;

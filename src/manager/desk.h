@@ -18,6 +18,7 @@
 #include "manager/deputy.h"
 #include "manager/objects.h"
 #include "manager/served.h"
+#include "sync/news.h"
 
 /* A thread of a client's. */
 struct mpr_party {
@@ -45,6 +46,7 @@ struct mpr_kept {
 	int64_t number;
 	int64_t deadline;
 	int64_t since;
+	struct mpr_news seen; /* when it came; see .see below */
 };
 
 /* An object that clients wait for, or have. */
@@ -62,19 +64,24 @@ struct mpr_post {
 	struct mpr_kept *first, *last;
 	unsigned n_kept;
 	struct mpr_lease *leases;
+	struct mpr_news seen; /* since when the deputy waits */
 };
 
 /* What a kind of object does. */
 struct mpr_post_ops {
-	bool has_leases;
+	bool (*has_leases)(const struct mpr_post *p);
+	/* How it is, for a kind that nobody takes: all who have come before it changed
+	 * go on. NULL: they go on one after another. */
+	struct mpr_news (*see)(const struct mpr_post *p);
 	/* Takes it for @party, in the name of @self, if it can be had, with a lease.
 	 * Returns its result, from 0 on; -EBUSY if others than clients have it; -EAGAIN
 	 * if clients do, so that there is nothing to wait for but them; an error. */
 	int (*try)(struct mpr_post *p, const struct mpr_party *party,
-		   struct mpr_self *self);
+		   struct mpr_self *self, const struct mpr_news *seen);
 	/* A deputy waits for it; see struct mpr_errand. */
 	int (*run)(struct mpr_errand *errand);
-	/* It is given back in the name of @self; @died: by somebody who is gone. */
+	/* It is given back in the name of @self; @died: by somebody who is gone. NULL if
+	 * nobody takes it. */
 	int (*give)(struct mpr_post *p, struct mpr_self *self, bool died);
 	/* What is not to be waited for. */
 	int (*serve)(struct mpr_post *p, const struct mpr_party *party,
@@ -82,6 +89,8 @@ struct mpr_post_ops {
 };
 
 extern const struct mpr_post_ops mpr_post_lock;
+extern const struct mpr_post_ops mpr_post_semaphore;
+extern const struct mpr_post_ops mpr_post_event;
 
 struct mpr_desk;
 
@@ -136,6 +145,10 @@ void mpr_lease_forget(struct mpr_lease *lease);
 /* The one of @party, or NULL. */
 struct mpr_lease *mpr_lease_find(const struct mpr_post *p,
 				 const struct mpr_party *party);
+
+/* Something has changed: those who wait go on, as far as they can. The object may not be
+ * there any more after that. */
+void mpr_post_go_on(struct mpr_post *p);
 
 /* Gives back what was leased, and lets the next ones go on. Returns as .give. */
 int mpr_lease_end(struct mpr_lease *lease, bool died);

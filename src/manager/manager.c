@@ -315,8 +315,8 @@ mproc_manager_close(mproc_manager *m)
 
 /* @ret: of the user, who gets the object. */
 static int
-find(mproc_manager *m, enum mpr_remote_kind kind, const char *name,
-     const void *ret, void **ret_object)
+find_or_make(mproc_manager *m, enum mpr_remote_kind kind, const char *name,
+	     const struct mpr_object_init *init, const void *ret, void **ret_object)
 {
 	int r = check(m);
 
@@ -326,9 +326,17 @@ find(mproc_manager *m, enum mpr_remote_kind kind, const char *name,
 		return mpr_fail(-EINVAL, "the %s is NULL",
 				name ? "pointer that receives the object" : "name");
 	return m->role == CONNECTED ?
-		       mpr_client_find(m->client, (int)kind, name, ret_object) :
-		       mpr_object_find(m->arena, mpr_remote_cells[kind], name,
+		       mpr_client_find(m->client, (int)kind, name, init,
+				       ret_object) :
+		       mpr_object_find(m->arena, mpr_remote_cells[kind], name, init,
 				       ret_object);
+}
+
+static int
+find(mproc_manager *m, enum mpr_remote_kind kind, const char *name,
+     const void *ret, void **ret_object)
+{
+	return find_or_make(m, kind, name, NULL, ret, ret_object);
 }
 
 int
@@ -384,5 +392,40 @@ mproc_manager_rlock(mproc_manager *m, const char *name, mproc_rlock **ret_rlock)
 
 	if (r == 0)
 		*ret_rlock = rlock;
+	return r;
+}
+
+int
+mproc_manager_semaphore(mproc_manager *m, const char *name,
+			const struct mproc_semaphore_opts *opts,
+			mproc_semaphore **ret_semaphore)
+{
+	struct mproc_semaphore_opts o;
+	struct mpr_object_init init;
+	void *semaphore;
+	int r = mpr_opts_read(&o, sizeof(o), opts);
+
+	if (r < 0)
+		return r;
+	if (o.arena)
+		return mpr_fail(-EINVAL, ".arena is the manager's choice");
+	init = (struct mpr_object_init){
+		.value = o.value, .max = o.max, .undo = o.undo,
+	};
+	r = find_or_make(m, MPR_REMOTE_SEMAPHORE, name, &init, ret_semaphore,
+			 &semaphore);
+	if (r == 0)
+		*ret_semaphore = semaphore;
+	return r;
+}
+
+int
+mproc_manager_event(mproc_manager *m, const char *name, mproc_event **ret_event)
+{
+	void *event;
+	int r = find(m, MPR_REMOTE_EVENT, name, ret_event, &event);
+
+	if (r == 0)
+		*ret_event = event;
 	return r;
 }

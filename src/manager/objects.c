@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <mproc/dict.h>
+#include <mproc/sync.h>
 
 #include "base/alloc.h"
 #include "base/error.h"
@@ -27,12 +28,27 @@ check_cell(const void *object)
 }
 
 static int
-create(mproc_arena *a, enum mpr_cell_kind kind, void **ret)
+create(mproc_arena *a, enum mpr_cell_kind kind, const struct mpr_object_init *init,
+       void **ret)
 {
+	const struct mproc_semaphore_opts so = {
+		.struct_size = sizeof(so),
+		.value = init ? init->value : 0,
+		.max = init ? init->max : 0,
+		.undo = init && init->undo,
+		.arena = a,
+	};
+	mproc_semaphore *semaphore;
 	int r;
 
 	if (is_table(kind))
 		return mpr_table_create(kind, a, ret);
+	if (kind == MPR_CELL_SEMAPHORE) {
+		r = mproc_semaphore_create(&semaphore, &so);
+		if (r == 0)
+			*ret = semaphore;
+		return r;
+	}
 	r = mpr_cell_create_in(a, kind, ret);
 	if (r == 0)
 		mpr_cell_open(*ret, 0);
@@ -65,9 +81,10 @@ check(enum mpr_cell_kind kind, const char *name, void *object)
 
 /* Makes one, unless somebody else has been faster: -EEXIST. */
 static int
-make(mproc_arena *a, enum mpr_cell_kind kind, const char *name, void **ret)
+make(mproc_arena *a, enum mpr_cell_kind kind, const char *name,
+     const struct mpr_object_init *init, void **ret)
 {
-	int r = create(a, kind, ret);
+	int r = create(a, kind, init, ret);
 
 	if (r < 0)
 		return r;
@@ -79,7 +96,7 @@ make(mproc_arena *a, enum mpr_cell_kind kind, const char *name, void **ret)
 
 int
 mpr_object_find(mproc_arena *a, enum mpr_cell_kind kind, const char *name,
-		void **ret)
+		const struct mpr_object_init *init, void **ret)
 {
 	int r = -EEXIST;
 
@@ -88,7 +105,7 @@ mpr_object_find(mproc_arena *a, enum mpr_cell_kind kind, const char *name,
 		if (r == 0)
 			return check(kind, name, *ret);
 		if (r == -ENOENT)
-			r = make(a, kind, name, ret);
+			r = make(a, kind, name, init, ret);
 	}
 	return r == -EEXIST ? mpr_fail(-EBUSY, "the name %s comes and goes", name) :
 			      r;
@@ -131,11 +148,12 @@ number_of(const struct mpr_objects *objects, const struct mpr_object *o)
 
 int
 mpr_objects_find(struct mpr_objects *objects, mproc_arena *a,
-		 enum mpr_cell_kind kind, const char *name, int64_t *ret_id)
+		 enum mpr_cell_kind kind, const char *name,
+		 const struct mpr_object_init *init, int64_t *ret_id)
 {
 	struct mpr_object *o = NULL;
 	void *object;
-	int r = mpr_object_find(a, kind, name, &object);
+	int r = mpr_object_find(a, kind, name, init, &object);
 
 	if (r < 0)
 		return r;

@@ -6,6 +6,7 @@
 #ifndef MPR_MANAGER_OBJECTS_H
 #define MPR_MANAGER_OBJECTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <mproc/arena.h>
@@ -14,12 +15,18 @@
 
 #define MPR_OBJECT_NAME 56 /* bytes, with a zero */
 
-/* Finds the object of @kind that has that name in @a, or makes it and gives it the
- * name. Returns 0; -EPROTOTYPE if something else has it; -ESTALE if the object was
+/* What a new one is to be like; zero bytes where a kind has no choice. */
+struct mpr_object_init {
+	unsigned value, max; /* of a semaphore */
+	bool undo;
+};
+
+/* Finds the object of @kind that has that name in @a, or makes it as @init says, NULL for
+ * zero bytes, and gives it the name. Returns 0; -EPROTOTYPE if something else has it; -ESTALE if the object was
  * destroyed, and has it still; what mproc_arena_bind() and the object's _create()
  * return. */
 int mpr_object_find(mproc_arena *a, enum mpr_cell_kind kind, const char *name,
-		    void **ret);
+		    const struct mpr_object_init *init, void **ret);
 
 /* One that a client knows by its number. */
 struct mpr_object {
@@ -37,7 +44,8 @@ struct mpr_objects {
 /* Finds or makes one, and gives its number, above 0. Returns 0; -ENOMEM; as
  * mpr_object_find(). */
 int mpr_objects_find(struct mpr_objects *objects, mproc_arena *a,
-		     enum mpr_cell_kind kind, const char *name, int64_t *ret_id);
+		     enum mpr_cell_kind kind, const char *name,
+		     const struct mpr_object_init *init, int64_t *ret_id);
 
 /* Returns 0; -EINVAL if no object has had that number; -ESTALE if it was
  * destroyed. */

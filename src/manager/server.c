@@ -261,16 +261,35 @@ greet(struct mpr_manager_server *s, struct mpr_served *c, const struct mpr_messa
 				 "the manager speaks version 1 only");
 }
 
-/* kind, name */
+/* What a new object is to be like. Returns false if it makes no sense. */
+static bool
+read_init(const struct mpr_remote_call *call, struct mpr_object_init *init)
+{
+	if (call->n_args != 5)
+		return false;
+	for (unsigned i = 2; i < 5; i++)
+		if (call->args[i].kind != MPROC_INT || call->args[i].i64 < 0 ||
+		    call->args[i].i64 > UINT32_MAX)
+			return false;
+	*init = (struct mpr_object_init){
+		.value = (unsigned)call->args[2].i64,
+		.max = (unsigned)call->args[3].i64,
+		.undo = call->args[4].i64 != 0,
+	};
+	return true;
+}
+
+/* kind, name, of a semaphore also what it is to be like */
 static int
 find(struct mpr_manager_server *s, struct mpr_remote_call *call)
 {
 	const struct mproc_any *kind = &call->args[0], *name = &call->args[1];
+	struct mpr_object_init init = { .value = 0 };
 	char text[MPR_OBJECT_NAME];
 	int64_t id = 0;
 	int r;
 
-	if (call->n_args != 2 || kind->kind != MPROC_INT ||
+	if ((call->n_args != 2 && !read_init(call, &init)) || kind->kind != MPROC_INT ||
 	    name->kind != MPROC_STR || !name->len ||
 	    memchr(name->ptr, '\0', name->len))
 		return mpr_fail(-EINVAL, "a kind and a name are wanted");
@@ -283,7 +302,7 @@ find(struct mpr_manager_server *s, struct mpr_remote_call *call)
 	memcpy(text, name->ptr, name->len);
 	text[name->len] = '\0';
 	r = mpr_objects_find(&s->objects, s->arena, mpr_remote_cells[kind->i64],
-			     text, &id);
+			     text, &init, &id);
 	call->rets[0] = mproc_int(id);
 	call->n_rets = 1;
 	return r;

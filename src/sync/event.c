@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "sync/await.h"
 #include "sync/event.h"
+#include "sync/remote.h"
 
 #define SET UINT64_C(1)
 #define MANY UINT64_C(2)
@@ -79,6 +80,14 @@ set_and_wake(struct mpr_event *e)
 	return is_gone ? -ESTALE : 0;
 }
 
+/* It was destroyed, or is a manager's. */
+static MPR_NOINLINE int
+ask(const mproc_event *event, unsigned op)
+{
+	return mpr_remote_has(event) ?
+		       mpr_remote_ask_simply(MPR_CELL_EVENT, event, op) : -ESTALE;
+}
+
 int
 mproc_event_set(mproc_event *event)
 {
@@ -90,7 +99,7 @@ mproc_event_set(mproc_event *event)
 	word = atomic_load_explicit(&e->cell.word, memory_order_relaxed);
 	do {
 		if (word & MPR_GONE)
-			return -ESTALE;
+			return ask(event, MPR_OP_EVENT_SET);
 		if (word & (MPR_WAITERS | MANY))
 			return set_and_wake(e);
 		/* Also if it is set already: who sees that sees what each of
@@ -111,7 +120,7 @@ mproc_event_clear(mproc_event *event)
 	word = atomic_load_explicit(&e->cell.word, memory_order_relaxed);
 	do {
 		if (word & MPR_GONE)
-			return -ESTALE;
+			return ask(event, MPR_OP_EVENT_CLEAR);
 	} while (!atomic_compare_exchange_strong(&e->cell.word, &word,
 						 word & ~SET));
 	return 0;
@@ -128,7 +137,7 @@ mproc_event_is_set(const mproc_event *event)
 	/* Acquire pairs with the CAS that set it. */
 	word = atomic_load_explicit(&e->cell.word, memory_order_acquire);
 	if (word & MPR_GONE)
-		return -ESTALE;
+		return ask(event, MPR_OP_EVENT_IS_SET);
 	return word & SET ? 1 : 0;
 }
 
@@ -213,6 +222,27 @@ wait_slowly(struct mpr_event *e, uint32_t generation, uint64_t word,
 	return mpr_await(&t.await, timeout);
 }
 
+static MPR_NOINLINE int
+wait_elsewhere(const mproc_event *event, mproc_timeout timeout)
+{
+	if (!mpr_remote_has(event))
+		return mpr_fail(-ESTALE, "event %p was destroyed",
+				(const void *)event);
+	return mpr_remote_ask_to_wait(MPR_CELL_EVENT, event, MPR_OP_ACQUIRE, timeout);
+}
+
+int
+mpr_event_look(const struct mpr_news *seen)
+{
+	return look_at(seen->object, seen->generation, seen->word, 0);
+}
+
+int
+mpr_event_wait_since(const struct mpr_news *seen, mproc_timeout timeout)
+{
+	return wait_slowly(seen->object, seen->generation, seen->word, timeout);
+}
+
 int
 mproc_event_wait(mproc_event *event, mproc_timeout timeout)
 {
@@ -228,7 +258,7 @@ mproc_event_wait(mproc_event *event, mproc_timeout timeout)
 	/* Acquire pairs with the CAS that set it. */
 	word = atomic_load_explicit(&e->cell.word, memory_order_acquire);
 	if (word & MPR_GONE)
-		return mpr_fail(-ESTALE, "event %p was destroyed", (void *)e);
+		return wait_elsewhere(event, timeout);
 	if (mpr_likely(word & SET))
 		return 0;
 	return timeout.ns ? wait_slowly(e, generation, word, timeout) :

@@ -13,4 +13,10 @@
  * return: it is set, was set since, or is destroyed. */
 struct mpr_news mpr_event_see(mproc_event *event);
 
+/* What has become of it since: 0 if it is set, or was; -EBUSY; -ESTALE. */
+int mpr_event_look(const struct mpr_news *seen);
+
+/* As mproc_event_wait(), but also if it was set since then. */
+int mpr_event_wait_since(const struct mpr_news *seen, mproc_timeout timeout);
+
 #endif

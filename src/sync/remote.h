@@ -24,6 +24,11 @@ enum mpr_remote_sync_op {
 	/* Of no object: */
 	MPR_OP_WITHDRAW = 69, /* the number of a request */
 	MPR_OP_LEAVE = 70,    /* thread */
+	/* Of semaphores and events, beside the first ones: */
+	MPR_OP_VALUE = 71,
+	MPR_OP_EVENT_SET = 72,
+	MPR_OP_EVENT_CLEAR = 73,
+	MPR_OP_EVENT_IS_SET = 74,
 };
 
 /* What calls are about, for who is asked. */

@@ -24,6 +24,8 @@
 #include "sync/await.h"
 #include "sync/holds.h"
 #include "sync/permits.h"
+#include "sync/remote.h"
+#include "sync/semaphore.h"
 
 #define UNDO UINT64_C(1)
 #define ONE (UINT64_C(1) << 32)
@@ -142,13 +144,15 @@ look(struct mpr_await *await, bool waits)
 	return 0;
 }
 
+/* A permit of @self's, by @waker, who may be NULL. */
 static bool
-give(struct mpr_semaphore *s, const mproc_arena *a, struct mpr_self *self)
+give(struct mpr_semaphore *s, const mproc_arena *a, const struct mpr_self *self,
+     struct mpr_self *waker)
 {
 	struct mpr_wake k;
 	bool given;
 
-	mpr_wake_begin(&k, a, self, s);
+	mpr_wake_begin(&k, a, waker, s);
 	given = mpr_permits_give(permits_of(a, s), self);
 	if (given && add_one(s) & MPR_WAITERS)
 		mpr_wake_n(&k, 1);
@@ -177,7 +181,7 @@ look_with_undo(struct mpr_await *await, bool waits)
 	if (!taken)
 		return -EBUSY;
 	if (mpr_await_is_stale(await, atomic_load(at))) {
-		give(s, self->arena, self);
+		give(s, self->arena, self, mpr_self_of(s));
 		return -ESTALE;
 	}
 	if (waits)
@@ -199,6 +203,9 @@ acquire_slowly(struct mpr_semaphore *s, mproc_timeout timeout)
 
 	if (!s)
 		return mpr_fail(-EINVAL, "semaphore is NULL");
+	if (mpr_remote_has(s))
+		return mpr_remote_ask_to_wait(MPR_CELL_SEMAPHORE, s, MPR_OP_ACQUIRE,
+					      timeout);
 	word = atomic_load(&s->cell.word);
 	if (word & MPR_GONE)
 		return mpr_fail(-ESTALE, "semaphore %p was destroyed",
@@ -234,12 +241,43 @@ mproc_semaphore_acquire(mproc_semaphore *semaphore, mproc_timeout timeout)
 	return acquire_slowly(s, timeout);
 }
 
+bool
+mpr_semaphore_has_owners(const mproc_semaphore *semaphore)
+{
+	const struct mpr_semaphore *s = (const struct mpr_semaphore *)semaphore;
+
+	return atomic_load(&s->cell.word) & UNDO;
+}
+
+int
+mpr_semaphore_try_for(mproc_semaphore *semaphore, struct mpr_self *holder)
+{
+	struct mpr_await await = {
+		.cell = &semaphore_of(semaphore)->cell,
+		.self = holder,
+		.generation = atomic_load(&semaphore_of(semaphore)->cell.generation),
+	};
+
+	return mpr_semaphore_has_owners(semaphore) ? look_with_undo(&await, false) :
+						     look(&await, false);
+}
+
+int
+mpr_semaphore_release_for(mproc_semaphore *semaphore, const struct mpr_self *holder)
+{
+	struct mpr_semaphore *s = semaphore_of(semaphore);
+
+	if (!mpr_semaphore_has_owners(semaphore))
+		return mproc_semaphore_release(semaphore);
+	return give(s, holder->arena, holder, mpr_self_of(s)) ? 0 : -EPERM;
+}
+
 static int
 release_with_undo(struct mpr_semaphore *s)
 {
 	struct mpr_self *self = mpr_self_of(s);
 
-	if (!self || !give(s, self->arena, self))
+	if (!self || !give(s, self->arena, self, self))
 		return mpr_fail(-EPERM, "this thread has no permit of "
 				"semaphore %p", (void *)s);
 	return 0;
@@ -262,7 +300,9 @@ release_slowly(struct mpr_semaphore *s, uint64_t word)
 	int r;
 
 	if (word & MPR_GONE)
-		return -ESTALE;
+		return mpr_remote_has(s) ?
+			       mpr_remote_ask_as(MPR_CELL_SEMAPHORE, s,
+						 MPR_OP_RELEASE) : -ESTALE;
 	if (word & UNDO)
 		return release_with_undo(s);
 	/* Who waits has an arena: it is another process, that shares this
@@ -314,7 +354,9 @@ mproc_semaphore_value(const mproc_semaphore *semaphore)
 		return -EINVAL;
 	word = atomic_load(&s->cell.word);
 	if (word & MPR_GONE)
-		return -ESTALE;
+		return mpr_remote_has(s) ?
+			       mpr_remote_ask_simply(MPR_CELL_SEMAPHORE, s,
+						     MPR_OP_VALUE) : -ESTALE;
 	return (int)value_of(mpr_arena_of(s), s, word);
 }
 
@@ -337,6 +379,8 @@ mproc_semaphore_init(mproc_semaphore *semaphore, unsigned value, unsigned max)
 
 	if (!s)
 		return mpr_fail(-EINVAL, "semaphore is NULL");
+	if (mpr_remote_has(s))
+		return mpr_fail(-EINVAL, "%p is a manager's semaphore", (void *)s);
 	r = check(value, max);
 	if (r < 0)
 		return r;

@@ -3,78 +3,12 @@
  * Locks of a manager: the same cases with all in the family, with all as clients, and
  * with some of each.
  */
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-
-#include <mproc/mproc.h>
-
-#include "manager.h"
-
-enum mode { FAMILY, CLIENTS, MIXED };
-
-/* In the scratch bytes. */
-struct board {
-	char address[128], name[32];
-	enum mode mode;
-	_Atomic unsigned ready, done;
-	uint64_t counter; /* of who has the lock */
-};
-
-static mproc_manager *server, *client;
-static enum mode mode;
-
-/* As @who, of those with odd numbers in a mixed company, has it. Each role connects by
- * itself, once. */
-static void *
-object_of(struct mpt *t, unsigned who, bool recursive)
-{
-	const struct board *b = mpt_scratch(t);
-	static mproc_manager *mine;
-	void *object = NULL;
-
-	if (b->mode == FAMILY || (b->mode == MIXED && who % 2 == 0)) {
-		mpt_check_int(t, mproc_arena_find(NULL, b->name, &object,
-						  MPROC_NOWAIT), 0);
-		return object;
-	}
-	if (who == 0)
-		mine = client;
-	else if (mine == client || !mine)
-		mpt_check_int(t, mproc_manager_connect(&mine, b->address, NULL,
-						       mproc_sec(20)), 0);
-	if (recursive)
-		mpt_check_int(t, mproc_manager_rlock(mine, b->name,
-						     (mproc_rlock **)&object), 0);
-	else
-		mpt_check_int(t, mproc_manager_lock(mine, b->name,
-						    (mproc_lock **)&object), 0);
-	return object;
-}
+#include "manager_modes.h"
 
 static mproc_lock *
 lock_of(struct mpt *t, unsigned who)
 {
-	return object_of(t, who, false);
-}
-
-static struct board *
-new_board(struct mpt *t, bool recursive)
-{
-	struct board *b = mpt_scratch(t);
-	static unsigned n;
-	mproc_rlock *rlock;
-	mproc_lock *lock;
-
-	snprintf(b->address, sizeof(b->address), "%s",
-		 mproc_manager_address(server));
-	snprintf(b->name, sizeof(b->name), "lock %u", n++);
-	b->mode = mode;
-	if (recursive)
-		assert_int_equal(mproc_manager_rlock(client, b->name, &rlock), 0);
-	else
-		assert_int_equal(mproc_manager_lock(client, b->name, &lock), 0);
-	return b;
+	return object_of(t, who, LOCK);
 }
 
 static void
@@ -108,13 +42,6 @@ waiters(const struct board *b)
 	return owner(lock).waiters;
 }
 
-/* @arg: the role's number, in all of them. */
-static unsigned
-number(void *arg)
-{
-	return (unsigned)(uintptr_t)arg;
-}
-
 static int
 try_in_vain(struct mpt *t, void *arg)
 {
@@ -143,13 +70,11 @@ pass(struct mpt *t, void *arg)
 	return 0;
 }
 
-#define AS(n) ((void *)(uintptr_t)(n))
-
 static void
 a_lock_has_one_holder(void **state)
 {
 	struct mpt *t = *state;
-	struct board *b = new_board(t, false);
+	struct board *b = new_board(t, LOCK);
 	mproc_lock *lock = lock_of(t, 0);
 
 	assert_int_equal(owner(lock).pid, 0);
@@ -174,7 +99,7 @@ static void
 those_who_wait_get_it_one_after_another(void **state)
 {
 	struct mpt *t = *state;
-	struct board *b = new_board(t, false);
+	struct board *b = new_board(t, LOCK);
 	mproc_lock *lock = lock_of(t, 0);
 
 	assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), 0);
@@ -208,7 +133,7 @@ static void
 a_counter_is_exact(void **state)
 {
 	struct mpt *t = *state;
-	struct board *b = new_board(t, false);
+	struct board *b = new_board(t, LOCK);
 
 	for (unsigned i = 1; i <= PEERS; i++)
 		mpt_fork(t, "adds", add_up, AS(i));
@@ -235,7 +160,7 @@ each_holder_is_told_of_a_death_until_one_repairs(void **state)
 
 	/* The one who dies and the one who comes: in all ways. */
 	for (unsigned i = 1; i <= 2; i++) {
-		struct board *b = new_board(t, false);
+		struct board *b = new_board(t, LOCK);
 		mproc_lock *lock = lock_of(t, 0);
 		int id;
 
@@ -279,7 +204,7 @@ those_who_wait_learn_of_a_death(void **state)
 	struct mpt *t = *state;
 
 	for (unsigned who = 1; who <= 2; who++) {
-		struct board *b = new_board(t, false);
+		struct board *b = new_board(t, LOCK);
 		int id;
 
 		b->ready = b->done = 0;
@@ -298,7 +223,7 @@ static void
 killed_waiters_take_nothing_along(void **state)
 {
 	struct mpt *t = *state;
-	struct board *b = new_board(t, false);
+	struct board *b = new_board(t, LOCK);
 	mproc_lock *lock = lock_of(t, 0);
 	int ids[4];
 
@@ -335,7 +260,7 @@ an_interrupt_ends_the_wait(void **state)
 	struct mpt *t = *state;
 
 	for (unsigned who = 1; who <= 2; who++) {
-		struct board *b = new_board(t, false);
+		struct board *b = new_board(t, LOCK);
 		mproc_lock *lock = lock_of(t, 0);
 		int id;
 
@@ -370,7 +295,7 @@ destroy_wakes_those_who_wait(void **state)
 
 	/* By who has it, as what that is. */
 	for (unsigned by = 0; by < 2; by++) {
-		struct board *b = new_board(t, false);
+		struct board *b = new_board(t, LOCK);
 		mproc_lock *lock = lock_of(t, 0), *theirs = lock_of(t, 0);
 
 		if (by == 1)
@@ -390,7 +315,7 @@ destroy_wakes_those_who_wait(void **state)
 static int
 take_three_times(struct mpt *t, void *arg)
 {
-	mproc_rlock *rl = object_of(t, number(arg), true);
+	mproc_rlock *rl = object_of(t, number(arg), RLOCK);
 	struct board *b = mpt_scratch(t);
 
 	for (int i = 0; i < TURNS / 4; i++) {
@@ -408,9 +333,9 @@ static void
 a_recursive_lock_is_taken_again(void **state)
 {
 	struct mpt *t = *state;
-	struct board *b = new_board(t, true);
+	struct board *b = new_board(t, RLOCK);
 	struct mproc_owner o;
-	mproc_rlock *rl = object_of(t, 0, true);
+	mproc_rlock *rl = object_of(t, 0, RLOCK);
 
 	assert_int_equal(mproc_rlock_acquire(rl, MPROC_NOWAIT), 0);
 	for (unsigned i = 1; i <= PEERS; i++)
@@ -445,7 +370,7 @@ static void
 threads_of_a_client_are_different_holders(void **state)
 {
 	struct mpt *t = *state;
-	struct board *b = new_board(t, false);
+	struct board *b = new_board(t, LOCK);
 	mproc_lock *lock = lock_of(t, 0);
 	pthread_t threads[PEERS];
 	void *result;
@@ -610,55 +535,6 @@ who_serves_is_not_who_holds(void **state)
 	assert_int_equal(mproc_arena_bind(NULL, "in process", NULL), 0);
 	mproc_lock_destroy(lock);
 }
-
-static int
-in_family(void **state)
-{
-	mode = FAMILY;
-	return mpt_setup(state);
-}
-
-static int
-as_clients(void **state)
-{
-	mode = CLIENTS;
-	return mpt_setup(state);
-}
-
-static int
-mixed(void **state)
-{
-	mode = MIXED;
-	return mpt_setup(state);
-}
-
-static int
-start_both(void **state)
-{
-	struct mproc_any none;
-	mproc_dict *d;
-
-	(void)state;
-	if (mproc_dict_create(&d, NULL) < 0 ||
-	    mproc_dict_get(d, mproc_int(1), &none) != -ENOENT)
-		return -1;
-	mproc_dict_destroy(d);
-	server = start(NULL);
-	client = connect_to(server);
-	return 0;
-}
-
-static int
-end_both(void **state)
-{
-	(void)state;
-	mproc_manager_close(client);
-	mproc_manager_close(server);
-	return 0;
-}
-
-#define IN(f, how) { #f " " #how, f, how, mpt_teardown, (void *)(uintptr_t)#f }
-#define ALL(f) IN(f, in_family), IN(f, as_clients), IN(f, mixed)
 
 int
 main(void)

@@ -85,12 +85,17 @@ static const struct {
 	GRAIN("\0\0\0\5\224\2\105\0\3"),
 	GRAIN("\0\0\0\5\224\2\105\0\5"),
 	GRAIN("\0\0\0\5\224\2\106\0\1"),
+	GRAIN("\0\0\0\15\230\1\1\0\12\244some\2\0\1"),
+	GRAIN("\0\0\0\4\223\2\107\301"),
+	GRAIN("\0\0\0\4\223\2\110\301"),
+	GRAIN("\0\0\0\4\223\2\111\301"),
+	GRAIN("\0\0\0\4\223\2\112\301"),
 	GRAIN("\0\0\0\7\224\2\20\301\307\0\1"),
 	GRAIN("\0\0\0\15\224\2\20\301\323\177\377\377\377\377\377\377"),
 };
 
 /* One object of each kind, as the server calls them. */
-static const unsigned char kinds[] = { 1, 2, 3, 8, 9 };
+static const unsigned char kinds[] = { 1, 2, 3, 8, 9, 10, 11 };
 enum { KINDS = sizeof(kinds) };
 static int64_t numbers[KINDS];
 
