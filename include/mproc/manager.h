@@ -59,13 +59,17 @@
  *   thread that ends and gives nothing back is such a holder only when the connection
  *   ends.
  *   In the family all of this is seen as what the server's process has, or waits for.
- *   If the server is killed, all its clients' holds end as those of one that has died.
+ *   If the server is killed, all its clients' holds end as those of one that has died;
+ *   a client learns that by -EPIPE from its next call, and until then takes itself for
+ *   the holder, when somebody in the family may be that already.
  *   Permits of a semaphore with .undo come back likewise; those of others are gone with
  *   the client, as with any process. One that no client has got yet may be the server's
  *   when that is killed.
  *   Clients wait as they came; all of them together stand in line with the family
  *   once. At most 1024 threads of one client wait at a time: -ENOLCK.
- *   No function is async-signal-safe, and mproc_wait() takes none of these handles.
+ *   No function is async-signal-safe. mproc_wait() and waitsets give -ENOTSUP for such
+ *   an event, and mproc_condition_wait() for such a lock: of this version there are no
+ *   conditions and barriers.
  *   -EINTR of a call that waits says that nothing has happened, as in the family.
  *   That costs one more answer of the server's, as does the end of a timeout: while
  *   the server itself is stopped, no call returns.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
+#include "arena/remote.h"
 #include "arena/table.h"
 #include "base/error.h"
 #include "ipc/conn.h"
@@ -81,8 +82,12 @@ see_process(mproc_process *p, struct mpr_thing *t)
 static int
 see_event(mproc_event *event, struct mpr_thing *t)
 {
-	int r = mproc_event_is_set(event);
+	int r;
 
+	if (mpr_remote_has(event))
+		return mpr_fail(-ENOTSUP, "%p is a manager's event: one waits for "
+				"it alone", (void *)event);
+	r = mproc_event_is_set(event);
 	if (r == -EINVAL)
 		return mpr_fail(r, "the event is NULL");
 	if (r)
