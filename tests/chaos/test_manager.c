@@ -36,6 +36,9 @@ static struct board {
 	_Atomic bool over;
 	_Atomic uint64_t progress;
 	struct life lives[LIVES];
+	/* Of who has the lock: */
+	unsigned holder; /* 0: it is all done */
+	uint64_t sum;
 } *board;
 
 /* The text of a value says which it is, and is so long that it comes in pieces. */
@@ -254,6 +257,102 @@ what_was_answered_is_there(struct mpt *t)
 
 chaos_both(what_was_answered_is_there)
 
+/* What the lock protects is as its last holder has left it, and who comes after one that
+ * died in the middle is told. */
+static _Noreturn void
+be_holder(struct mpt *t, unsigned number, bool is_client)
+{
+	struct life *life = &board->lives[number];
+	mproc_manager *m;
+	mproc_lock *lock;
+	void *found;
+	int r;
+
+	if (is_client) {
+		mpt_check_int(t, mproc_manager_connect(&m, board->address, NULL,
+						       mproc_sec(60)), 0);
+		mpt_check_int(t, mproc_manager_lock(m, "chaos lock", &lock), 0);
+	} else {
+		mpt_check_int(t, mproc_arena_find(NULL, "chaos lock", &found,
+						  MPROC_NOWAIT), 0);
+		lock = found;
+	}
+	while (!board->over) {
+		r = mproc_lock_acquire(lock, MPROC_FOREVER);
+		mpt_check(t, r == 0 || r == MPROC_OWNER_DIED);
+		mpt_check(t, r == MPROC_OWNER_DIED || !board->holder);
+		if (r == MPROC_OWNER_DIED)
+			mpt_check_int(t, mproc_lock_consistent(lock), 0);
+		board->holder = number + 1;
+		board->sum++;
+		life->answered++;
+		mpt_check_int(t, board->holder, number + 1);
+		board->holder = 0;
+		/* Those in the family are a thousand times as fast. */
+		if (is_client)
+			board->progress++;
+		mpt_check_int(t, mproc_lock_release(lock), 0);
+	}
+	_exit(0);
+}
+
+static void
+start_holder(struct mpt *t, struct role *role, unsigned *lives, bool is_client)
+{
+	mpt_check(t, *lives < LIVES);
+	role->life = (*lives)++;
+	role->pid = fork();
+	mpt_check(t, role->pid >= 0);
+	if (role->pid == 0)
+		be_holder(t, role->life, is_client);
+}
+
+/* Two of three are clients. */
+static void
+a_lock_has_one_holder(struct mpt *t)
+{
+	unsigned kills = chaos_by_level(20, 60, 1200), lives = 0;
+	struct role holders[CLIENTS];
+	uint64_t answered = 0;
+	struct mpt_rand rand;
+	mproc_manager *m;
+	mproc_lock *lock;
+
+	mpt_watchdog(t, 200);
+	mpt_rand_init(&rand, mpt_seed());
+	memset(board, 0, sizeof(*board));
+	assert_int_equal(mproc_manager_start(&m, NULL), 0);
+	assert_int_equal(mproc_manager_lock(m, "chaos lock", &lock), 0);
+	snprintf(board->address, sizeof(board->address), "%s",
+		 mproc_manager_address(m));
+	for (unsigned i = 0; i < CLIENTS; i++)
+		start_holder(t, &holders[i], &lives, i % 3);
+	for (unsigned i = 0; i < kills; i++) {
+		unsigned victim = (unsigned)mpt_rand_below(&rand, CLIENTS);
+		uint64_t before = board->progress;
+
+		mpt_until(t, board->progress > before + 20);
+		wait_us(mpt_rand_below(&rand, 2000));
+		kill_role(t, &holders[victim]);
+		start_holder(t, &holders[victim], &lives, victim % 3);
+	}
+	board->over = true;
+	for (unsigned i = 0; i < CLIENTS; i++)
+		mpt_check(t, !reap(t, &holders[i]));
+	for (unsigned i = 0; i < lives; i++)
+		answered += board->lives[i].answered;
+	/* One that died between the two. */
+	mpt_check(t, board->sum >= answered && board->sum <= answered + kills);
+	print_message("# %u lives, %llu turns, %llu of clients\n", lives,
+		      (unsigned long long)board->sum,
+		      (unsigned long long)board->progress);
+	assert_int_equal(mproc_arena_bind(NULL, "chaos lock", NULL), 0);
+	mproc_lock_destroy(lock);
+	mproc_manager_close(m);
+}
+
+chaos_both(a_lock_has_one_holder)
+
 static int
 setup(void **state)
 {
@@ -268,6 +367,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		chaos_tests(what_was_answered_is_there),
+		chaos_tests(a_lock_has_one_holder),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
