@@ -66,6 +66,28 @@ is_inline(void)
 	return backend() == MPROC_POOL_INLINE;
 }
 
+#ifdef __has_feature
+#define UNDER_TSAN __has_feature(thread_sanitizer)
+#define UNDER_ASAN __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN 1
+#endif
+#ifndef UNDER_TSAN
+#define UNDER_TSAN 0
+#endif
+#ifndef UNDER_ASAN
+#define UNDER_ASAN 0
+#endif
+
+/* In a list of tests: one in which a process that was forked beside threads starts some,
+ * which ThreadSanitizer does not bear, or ends by exit(3), where LeakSanitizer looks for
+ * what it has of them. */
+#define test_of_children(f)                                                    \
+	(UNDER_TSAN || UNDER_ASAN ? (struct CMUnitTest){ 0 } :                  \
+				    (struct CMUnitTest)mpt_test(f))
+
 /* In a list of tests: one that needs workers, which do something while the test does
  * something else; and one that has them killed, or their keeper. */
 #define test_of_workers(f)                                                     \

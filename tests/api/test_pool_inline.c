@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pool.h: inline pools, as far as they are not as others: what runs where and when, and
- * how they end. What they have in common is in the other tests of pools, which run with
+ * how they end; and pools within pools. What they have in common is in the other tests of pools, which run with
  * MPT_BACKEND=inline, too.
  */
 #include <poll.h>
@@ -432,16 +432,16 @@ tests_have_all_pools_inline(void **state)
 }
 
 static int
-use_inline_pool(const void *in, size_t len, struct mproc_result *out)
+use_inner_pool(const void *in, size_t len, struct mproc_result *out)
 {
 	struct board *b = the_board();
 	mproc_pool *outer = b->pool, *inner;
 	int i;
 
-	(void)in;
 	(void)len;
 	mpt_check_int(b->t, mproc_pool_create(&inner, MPROC_OPTS(mproc_pool_opts,
-						.backend = MPROC_POOL_INLINE)), 0);
+						.workers = 1,
+						.backend = int_of(in))), 0);
 	b->pool = inner;
 	i = take_int(b, submit_int(b, square, 3));
 	b->pool = outer;
@@ -452,13 +452,19 @@ use_inline_pool(const void *in, size_t len, struct mproc_result *out)
 }
 
 static void
-a_worker_may_have_an_inline_pool(void **state)
+pools_may_have_pools(void **state)
 {
-	struct board *b = new_pool(*state, MPROC_OPTS(mproc_pool_opts, .workers = 1,
-						.backend = MPROC_POOL_PROCESSES));
+	for (int outer = MPROC_POOL_PROCESSES; outer <= MPROC_POOL_THREADS; outer++)
+		for (int inner = MPROC_POOL_PROCESSES;
+		     inner <= MPROC_POOL_INLINE; inner++) {
+			struct board *b = new_pool(
+				*state, MPROC_OPTS(mproc_pool_opts, .workers = 1,
+						   .backend = outer));
 
-	assert_int_equal(take_int(b, submit(b, use_inline_pool, NULL, 0)), 25);
-	close_and_join(b);
+			assert_int_equal(take_int(b, submit_int(
+						 b, use_inner_pool, inner)), 25);
+			close_and_join(b);
+		}
 }
 
 int
@@ -475,7 +481,7 @@ main(void)
 		mpt_test(a_child_of_a_task_has_nothing_of_it),
 		mpt_test(a_task_that_exits_ends_the_process),
 		mpt_test(tests_have_all_pools_inline),
-		mpt_test(a_worker_may_have_an_inline_pool),
+		test_of_children(pools_may_have_pools),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);

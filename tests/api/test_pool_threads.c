@@ -13,28 +13,6 @@
 
 #include "pool.h"
 
-#ifdef __has_feature
-#define UNDER_TSAN __has_feature(thread_sanitizer)
-#define UNDER_ASAN __has_feature(address_sanitizer)
-#elif defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__SANITIZE_ADDRESS__)
-#define UNDER_ASAN 1
-#endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN 0
-#endif
-#ifndef UNDER_ASAN
-#define UNDER_ASAN 0
-#endif
-
-/* In a list of tests: one in which a process that was forked beside threads starts some,
- * which ThreadSanitizer does not bear, or ends by exit(3), where LeakSanitizer looks for
- * what it has of them. */
-#define test_of_children(f)                                                    \
-	(UNDER_TSAN || UNDER_ASAN ? (struct CMUnitTest){ 0 } :                  \
-				    (struct CMUnitTest)mpt_test(f))
-
 /* One in which stacks are unwound: what was poisoned there stays so for
  * AddressSanitizer. */
 #define test_of_unwinding(f)                                                   \
@@ -736,42 +714,6 @@ ends_are_bounded(void **state)
 		mpt_expect_exit(b->t, ids[i], 0);
 }
 
-static int
-use_inner_pool(const void *in, size_t len, struct mproc_result *out)
-{
-	struct board *b = the_board();
-	mproc_pool *outer = b->pool, *inner;
-	int i;
-
-	(void)len;
-	mpt_check_int(b->t, mproc_pool_create(&inner, MPROC_OPTS(mproc_pool_opts,
-						.workers = 1,
-						.backend = int_of(in))), 0);
-	b->pool = inner;
-	i = take_int(b, submit_int(b, square, 3));
-	b->pool = outer;
-	mproc_pool_free(inner);
-	/* It is a worker of the outer one as before. */
-	i += take_int(b, submit_int(b, square, 4));
-	return mproc_result_set(out, &i, sizeof(i));
-}
-
-static void
-pools_may_have_pools(void **state)
-{
-	for (int outer = MPROC_POOL_PROCESSES; outer <= MPROC_POOL_THREADS; outer++)
-		for (int inner = MPROC_POOL_PROCESSES;
-		     inner <= MPROC_POOL_INLINE; inner++) {
-			struct board *b = new_pool(
-				*state, MPROC_OPTS(mproc_pool_opts, .workers = 1,
-						   .backend = outer));
-
-			assert_int_equal(take_int(b, submit_int(
-						 b, use_inner_pool, inner)), 25);
-			close_and_join(b);
-		}
-}
-
 static void
 threads_that_cannot_be_are_told_or_tried_again(void **state)
 {
@@ -806,12 +748,11 @@ main(void)
 		test_of_unwinding(a_task_may_end_its_thread),
 		mpt_test(a_task_may_end_its_pool),
 		mpt_test(a_task_calls_nothing_of_others),
+		mpt_test(threads_that_cannot_be_are_told_or_tried_again),
 		test_of_children(a_child_of_a_task_has_nothing_of_it),
 		test_of_children(a_pool_ends_with_its_creator),
 		test_of_children(a_task_that_exits_ends_the_process),
 		test_of_children(ends_are_bounded),
-		test_of_children(pools_may_have_pools),
-		mpt_test(threads_that_cannot_be_are_told_or_tried_again),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);

@@ -10,6 +10,7 @@
 #include "arena/participant.h"
 #include "base/opts.h"
 #include "os/interrupt.h"
+#include "sync/remote.h"
 #include "sync/spin.h"
 #include "sync/value.h"
 #include "sync/wait.h"
@@ -123,4 +124,58 @@ mpr_opts_read(void *to, size_t size, const void *opts)
 	(void)size;
 	(void)opts;
 	return -EINVAL;
+}
+
+/* There is nothing of managers. */
+bool
+mpr_remote_has(const void *p)
+{
+	(void)p;
+	return false;
+}
+
+struct mpr_remote *
+mpr_remote_at(const void *p)
+{
+	(void)p;
+	return NULL;
+}
+
+bool
+mpr_remote_destroy(enum mpr_cell_kind kind, const void *object)
+{
+	(void)kind;
+	(void)object;
+	return false;
+}
+
+int
+mpr_remote_ask_simply(enum mpr_cell_kind kind, const void *handle, unsigned op)
+{
+	(void)kind;
+	(void)handle;
+	(void)op;
+	return -ESTALE;
+}
+
+int
+mpr_remote_ask_as(enum mpr_cell_kind kind, const void *handle, unsigned op)
+{
+	return mpr_remote_ask_simply(kind, handle, op);
+}
+
+int
+mpr_remote_ask_to_wait(enum mpr_cell_kind kind, const void *handle, unsigned op,
+		       mproc_timeout timeout)
+{
+	(void)timeout;
+	return mpr_remote_ask_simply(kind, handle, op);
+}
+
+int
+mpr_remote_owner_of(enum mpr_cell_kind kind, const void *handle,
+		    struct mproc_owner *ret_owner)
+{
+	(void)ret_owner;
+	return mpr_remote_ask_simply(kind, handle, 0);
 }
