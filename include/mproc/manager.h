@@ -5,7 +5,8 @@
  * Inside a family shared objects need no server. A manager serves them to everybody
  * else: it is a process that has an arena, and a socket where others connect. They
  * get handles of the same types, and use them by the same functions. Of this version
- * it serves dicts, sets and namespaces, locks, semaphores and events.
+ * it serves dicts, lists, sets, namespaces, values and arrays, and locks, semaphores
+ * and events.
  *
  *     // one program
  *     mproc_manager *m;
@@ -32,7 +33,7 @@
  *             died, and within about a minute if its machine is off. All later calls
  *             give it, too; mproc_manager_connect() makes a new connection, with new
  *             handles
- *   -EMSGSIZE key and value are more bytes than a message to the manager may have,
+ *   -EMSGSIZE keys and values are more bytes than a message to the manager may have,
  *             or the value that was to come back is
  *   -EFAULT   a key or value is a MPROC_REF: what it leads to lies not in the arena
  *             of the manager. One that comes out is a MPROC_REF to NULL
@@ -46,8 +47,8 @@
  * have been carried out all the same, or be carried out later: nobody can call off
  * what was sent. With all other errors nothing has happened. mproc_dict_update() is
  * carried out here: its function gets the value, and runs again if somebody else has
- * changed that meanwhile. mproc_dict_len() and mproc_set_len() say 0 in place of an
- * error, as of others.
+ * changed that meanwhile. mproc_dict_len(), mproc_list_len() and mproc_set_len() say
+ * 0 in place of an error, as of others.
  *
  * Locks and the like. Who waits for one waits at the server, which meanwhile carries
  * out what others ask for, and what other threads of the same client do. There are
@@ -78,7 +79,7 @@
  * Besides it has up to 33 threads that wait in the arena for what others than clients
  * have; if that is more things at once, it looks for the others 200 times a second.
  * No client waits for one that is slow, silent, or takes no answers; but all wait
- * while one clears or merges a dict of many keys, and while a process of the family
+ * while one clears, merges or sorts what has many values, and while a process of the family
  * is stopped in the middle of a change of what they want to change.
  *
  * What is sent over TCP is neither encrypted nor signed; see mproc_listener_open().
@@ -94,6 +95,7 @@
 #include <mproc/containers.h>
 #include <mproc/pipe.h>
 #include <mproc/sync.h>
+#include <mproc/value.h>
 
 MPROC_BEGIN_DECLS
 
@@ -291,6 +293,80 @@ MPROC_API void mproc_manager_close(mproc_manager *m);
  */
 MPROC_API MPROC_NODISCARD int
 mproc_manager_dict(mproc_manager *m, const char *name, mproc_dict **ret_d);
+
+/**
+ * mproc_manager_value() - a value of a manager's
+ * @m:         manager
+ * @name:      its name, as of a dict
+ * @size:      bytes, at least 1
+ * @init:      so many bytes to begin with, if there is none yet, or NULL for zeroes
+ * @ret_value: receives it
+ *
+ * It is an array of one element; see there.
+ *
+ * Return: as mproc_manager_array().
+ * Context: as mproc_manager_dict().
+ * Crash: as mproc_manager_array().
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_value(mproc_manager *m, const char *name, size_t size,
+		    const void *init, void **ret_value);
+
+/**
+ * mproc_manager_array() - an array of a manager's
+ * @m:         manager
+ * @name:      its name, as of a dict
+ * @elem:      bytes of an element, at least 1
+ * @n:         number of elements; 0: as many as it has, but it has to be there
+ * @init:      @n elements to begin with, if there is none yet, or NULL for zeroes
+ * @ret_array: receives it
+ *
+ * In the family of the server that is the array itself, as of mproc_array_new(). Over a
+ * connection it is a handle, and no memory: to read or to write there crashes at once.
+ * mproc_array_get() and what follows it in value.h take both, as do mproc_array_len() and
+ * mproc_free(), which takes the name away, too, of a handle.
+ *
+ *     void *sum;
+ *
+ *     mproc_manager_value(m, "sum", sizeof(double), NULL, &sum);
+ *     mproc_array_add_float(sum, 0, sizeof(double), 0.5, NULL);
+ *
+ * Elements go over as the bytes that they are: both machines have the same order of
+ * bytes, and mean the same by them. mproc_lock_of() gives NULL with EOPNOTSUPP for a
+ * handle. The family does not free an array that a client may still use; a client may,
+ * and others get -ESTALE.
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   a pointer is NULL, the name is empty, @elem is 0, or @n is with @init
+ *   -ENOENT   there is none, and @n is 0
+ *   -EPROTOTYPE  what has the name in the arena is no array, or not of that shape, or
+ *             one that was freed
+ *   and the others of mproc_manager_dict(), and of mproc_arena_array_new()
+ * Context: as mproc_manager_dict().
+ * Crash: there may be an array that nobody knows, until the arena goes.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_array(mproc_manager *m, const char *name, size_t elem, size_t n,
+		    const void *init, void **ret_array);
+
+/**
+ * mproc_manager_list() - a list of a manager's
+ * @m:     manager
+ * @name:  its name, as of a dict
+ * @ret_l: receives a handle
+ *
+ * Several values go over a connection in one message, and come so: if
+ * mproc_list_slice() says -EMSGSIZE, and there are no more than it has room for, a
+ * part of them can be had at a time. mproc_list_update() and mproc_list_sort() run
+ * their functions here, and again if somebody else has changed the value, or the list,
+ * meanwhile; for mproc_list_sort() with one all values come over the connection.
+ *
+ * Return: as mproc_manager_dict().
+ * Context: as mproc_manager_dict().
+ * Crash: as mproc_manager_dict().
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_list(mproc_manager *m, const char *name, mproc_list **ret_l);
 
 /**
  * mproc_manager_set() - a set of a manager's

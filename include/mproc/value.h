@@ -114,6 +114,104 @@ MPROC_API size_t mproc_array_len(const void *array);
 MPROC_API mproc_lock *mproc_lock_of(const void *value);
 
 /*
+ * Elements by their index, of arrays wherever they are: at hand, or with a manager
+ * (manager.h), which gives handles that are no memory. A value is an array of one. An
+ * element of 1, 2, 4 or 8 bytes is read or written as a whole, in one order with the
+ * atomic functions below; several are not, nor are other ones. Locks are not looked at.
+ *
+ * What all of these may return, besides 0 and what they say themselves:
+ *   -EINVAL  @array is NULL, or no array or value; or @size is no multiple of an
+ *            element's bytes
+ *   -EFAULT  @array is not shared memory
+ *   -ESTALE  nothing that is allocated starts there; a manager's: it was freed
+ *   -ERANGE  there are no such elements
+ *   and for one of a manager's those of all calls for managers, see manager.h
+ */
+
+/**
+ * mproc_array_get() - read elements of an array
+ * @array: array or value
+ * @from:  the first one
+ * @ret:   receives them
+ * @size:  bytes at @ret, which say how many
+ *
+ *     double d[3];
+ *
+ *     mproc_array_get(array, 7, d, sizeof(d));
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -EINVAL  @ret is NULL, and @size is not 0
+ * Context: never waits; of a manager's, waits for the answer.
+ * Crash: nothing is changed.
+ */
+MPROC_API MPROC_NODISCARD int mproc_array_get(const void *array, size_t from,
+					      void *ret, size_t size);
+
+/**
+ * mproc_array_set() - write elements of an array
+ * @array:  array or value
+ * @from:   the first one
+ * @values: what they are to be
+ * @size:   bytes at @values
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -EINVAL  @values is NULL, and @size is not 0
+ * Context: as mproc_array_get().
+ * Crash: killed inside, some may have been written, of a manager's all or none.
+ */
+MPROC_API MPROC_NODISCARD int mproc_array_set(void *array, size_t from,
+					      const void *values, size_t size);
+
+/**
+ * mproc_array_add() - add to an integer in an array
+ * @array:      array or value
+ * @i:          which one
+ * @size:       its bytes, 1, 2, 4 or 8
+ * @n:          how much to add; it wraps around
+ * @ret_before: receives the integer before, unless it is NULL
+ *
+ * Return: 0, or a negative error, one of those above, or:
+ *   -EINVAL  @size is none of these, or not that of one element
+ * Context: as mproc_array_get().
+ * Crash: killed inside, it is added or not.
+ */
+MPROC_API MPROC_NODISCARD int mproc_array_add(void *array, size_t i, size_t size,
+					      int64_t n, void *ret_before);
+
+/**
+ * mproc_array_add_float() - add to a float or double in an array
+ * @array:      array or value
+ * @i:          which one
+ * @size:       its bytes, 4 or 8
+ * @n:          how much to add
+ * @ret_before: receives the number before, unless it is NULL
+ *
+ * Return: as mproc_array_add().
+ * Context: as mproc_array_get().
+ * Crash: killed inside, it is added or not.
+ */
+MPROC_API MPROC_NODISCARD int mproc_array_add_float(void *array, size_t i,
+						    size_t size, double n,
+						    void *ret_before);
+
+/**
+ * mproc_array_compare_exchange() - set an element if it is what is expected
+ * @array:    array or value
+ * @i:        which one
+ * @size:     its bytes, 1, 2, 4 or 8
+ * @expected: what it is to be before; receives what it is, if it is not that
+ * @value:    what to set it to
+ *
+ * Return: 1 if it was set; 0 if it was something else; or a negative error, as
+ *         mproc_array_add(), -EINVAL also if a pointer is NULL.
+ * Context: as mproc_array_get().
+ * Crash: killed inside, it is set or not.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_array_compare_exchange(void *array, size_t i, size_t size, void *expected,
+			     const void *value);
+
+/*
  * The macros of atomic access below, for callers that have none. All of these work on
  * @size bytes at @p: 1, 2, 4 or 8, and @p is a multiple of that; in shared memory or
  * not, and together with the macros, in the same one order.

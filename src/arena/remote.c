@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stddef.h>
 
 #include "arena/remote.h"
+#include "base/error.h"
 #include "os/generation.h"
 
 /* Pages of it come with the first handle that lies in them. */
@@ -12,10 +14,17 @@ static struct mpr_remote range[MPR_REMOTES];
 static struct mpr_remote *oldest, **newest = &oldest;
 static unsigned used;
 
+/* Where in the range that would be. */
+static uintptr_t
+place_of(const void *p)
+{
+	return ((uintptr_t)p & ~MPR_REMOTE_FENCE) - (uintptr_t)range;
+}
+
 bool
 mpr_remote_has(const void *p)
 {
-	uintptr_t at = (uintptr_t)p - (uintptr_t)range;
+	uintptr_t at = place_of(p);
 
 	return at < sizeof(range) && at % sizeof(range[0]) == 0;
 }
@@ -27,10 +36,50 @@ mpr_remote_at(const void *p)
 
 	if (!mpr_remote_has(p))
 		return NULL;
-	remote = &range[((uintptr_t)p - (uintptr_t)range) / sizeof(range[0])];
+	remote = &range[place_of(p) / sizeof(range[0])];
 	/* Acquire pairs with the release of who sets it: kind and id are there. */
 	return atomic_load_explicit(&remote->owner, memory_order_acquire) ?
 		       remote : NULL;
+}
+
+void *
+mpr_remote_fenced(const struct mpr_remote *remote)
+{
+	return (void *)((uintptr_t)remote | MPR_REMOTE_FENCE);
+}
+
+/* Who has the array that it leads to. */
+static int
+find_owner(const void *handle, const struct mpr_remote **ret,
+	   struct mpr_remote_owner **ret_owner)
+{
+	if (!((uintptr_t)handle & MPR_REMOTE_FENCE))
+		return mpr_fail(-EINVAL, "%p is a handle to something else", handle);
+	*ret = mpr_remote_at(handle);
+	*ret_owner = *ret ? atomic_load_explicit(&(*ret)->owner,
+						 memory_order_relaxed) : NULL;
+	return *ret_owner ? 0 : mpr_fail(-ESTALE, "the manager of %p was closed",
+					 handle);
+}
+
+int
+mpr_remote_array_len(const void *handle, size_t *ret_len)
+{
+	const struct mpr_remote *remote;
+	struct mpr_remote_owner *owner;
+	int r = find_owner(handle, &remote, &owner);
+
+	return r < 0 ? r : owner->len(owner, remote, ret_len);
+}
+
+int
+mpr_remote_array_destroy(const void *handle)
+{
+	const struct mpr_remote *remote;
+	struct mpr_remote_owner *owner;
+	int r = find_owner(handle, &remote, &owner);
+
+	return r < 0 ? r : owner->destroy(owner, remote);
 }
 
 struct mpr_remote *

@@ -21,6 +21,11 @@
 
 #define MPR_REMOTES 4096 /* the most in one process */
 
+/* No process can have an address with this bit: 52 of them are the most that there
+ * are for users on aarch64, 56 on x86-64, of which Linux gives out 47 unless it is
+ * asked for more. And it is no tag, which some processors leave out. */
+#define MPR_REMOTE_FENCE ((uintptr_t)1 << 54)
+
 struct mpr_remote;
 struct mpr_remote_call; /* containers/remote.h */
 
@@ -42,6 +47,13 @@ struct mpr_remote_owner {
 		     struct mpr_remote_call *call);
 	int (*ask)(struct mpr_remote_owner *owner,
 		   const struct mpr_remote *remote, struct mpr_remote_ask *ask);
+
+	/* Of arrays, for who lies below those who know of calls: how many elements
+	 * there are, and their end. Return 0 or a negative error. */
+	int (*len)(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
+		   size_t *ret_len);
+	int (*destroy)(struct mpr_remote_owner *owner,
+		       const struct mpr_remote *remote);
 };
 
 /* The first word of a handle that has been in use, for ever: that of an object that was
@@ -69,6 +81,15 @@ struct mpr_remote *mpr_remote_at(const void *p);
 
 /* Whether one has been there, or may be: what is in the range is nothing else. */
 bool mpr_remote_has(const void *p);
+
+/* The same handle for who could take it for memory: with the fence, so that to look
+ * there, or to write, is a crash at once. The functions here know both. */
+void *mpr_remote_fenced(const struct mpr_remote *remote);
+
+/* Of an array. Return 0; -EINVAL if it is none; -ESTALE if it leads nowhere any more;
+ * those of its owner. */
+int mpr_remote_array_len(const void *handle, size_t *ret_len);
+int mpr_remote_array_destroy(const void *handle);
 
 /* One that leads nowhere yet, until its owner is set; NULL if all are in use. */
 struct mpr_remote *mpr_remote_take(void);

@@ -196,3 +196,27 @@ mpr_any_equal(const struct mproc_any *a, const struct mproc_any *b)
 	}
 	return true;
 }
+
+bool
+mpr_any_same(const struct mproc_any *a, const struct mproc_any *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	switch (a->kind) {
+	case MPROC_NIL:
+		return true;
+	case MPROC_BOOL:
+		return a->b == b->b;
+	case MPROC_INT:
+		return a->i64 == b->i64;
+	case MPROC_FLOAT:
+		return memcmp(&a->f64, &b->f64, sizeof(a->f64)) == 0;
+	case MPROC_STR:
+	case MPROC_BYTES:
+		return a->len == b->len &&
+		       (!a->len || memcmp(a->ptr, b->ptr, a->len) == 0);
+	case MPROC_REF: /* the other side has not seen which */
+		break;
+	}
+	return true;
+}

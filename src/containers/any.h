@@ -83,6 +83,10 @@ void mpr_any_normalise(struct mproc_any *any);
 /* Whether Python would take them for equal. */
 bool mpr_any_equal(const struct mproc_any *a, const struct mproc_any *b);
 
+/* Whether they are the same, kind and bits, as far as another process can tell: it
+ * sees of a reference that it is one. */
+bool mpr_any_same(const struct mproc_any *a, const struct mproc_any *b);
+
 /* What is wanted of a value in a container. Zero: nothing. */
 struct mpr_want {
 	struct mproc_any *ret; /* receives a copy */

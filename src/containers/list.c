@@ -5,7 +5,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "containers/list.h"
+#include "containers/list_use.h"
 #include "containers/opts.h"
+#include "containers/remote.h"
 
 static struct mpr_list_root *
 find_root(const mproc_arena *a, const mproc_list *list)
@@ -25,6 +27,16 @@ find_root(const mproc_arena *a, const mproc_list *list)
 		       root : NULL;
 }
 
+/* It lies in no arena. */
+static MPR_NOINLINE int
+look_elsewhere(const mproc_list *list)
+{
+	int r = mpr_remote_check(MPR_CELL_LIST, list);
+
+	return r < 0 ? r : mpr_fail(-EFAULT, "%p is not shared memory",
+				    (const void *)list);
+}
+
 int
 mpr_list_look_up(mproc_list *list, struct mpr_list_use *u)
 {
@@ -35,8 +47,7 @@ mpr_list_look_up(mproc_list *list, struct mpr_list_use *u)
 		return mpr_fail(-EINVAL, "list is NULL");
 	at = a ? mpr_arena_offset(a, list) : 0;
 	if (!a || !mpr_arena_has(a, at, sizeof(*list)))
-		return mpr_fail(-EFAULT, "%p is not shared memory",
-				(void *)list);
+		return look_elsewhere(list);
 	*u = (struct mpr_list_use){
 		.list = list,
 		.arena = a,
@@ -253,6 +264,17 @@ mproc_list_create(mproc_list **ret_list, const struct mproc_list_opts *opts)
 	return 0;
 }
 
+int
+mpr_list_check(mproc_list *list)
+{
+	struct mpr_list_use u;
+	int r = mpr_list_look_up(list, &u);
+
+	if (r == 0 && atomic_load(&list->lock.cell.word) & MPR_GONE)
+		return mpr_fail(-ESTALE, "list %p was destroyed", (void *)list);
+	return r;
+}
+
 void
 mproc_list_destroy(mproc_list *list)
 {
@@ -260,6 +282,10 @@ mproc_list_destroy(mproc_list *list)
 
 	if (!list)
 		return;
+	if (mpr_remote_check(MPR_CELL_LIST, list) == MPR_REMOTE) {
+		(void)mpr_remote_simple(list, MPR_OP_DESTROY);
+		return;
+	}
 	r = mpr_cell_end(MPR_CELL_LIST, list);
 	if (r < 0)
 		mpr_log(MPROC_LOG_ERROR, "list %p is not destroyed: %s",

@@ -134,10 +134,10 @@ mpr_list_peek(const _Atomic uint64_t *word)
 }
 
 /* What can be known of it without having it. Returns 0 or a negative error, with the
- * text. */
+ * text; MPR_REMOTE (containers/remote.h) if another process has it. */
 int mpr_list_look_up(mproc_list *list, struct mpr_list_use *u);
 
-/* Takes it. Returns 0 or a negative error, with the text. */
+/* Takes it. Returns 0 or a negative error, with the text, or MPR_REMOTE. */
 int mpr_list_enter(mproc_list *list, struct mpr_list_use *u);
 
 /* Gives it back. Returns @r. */

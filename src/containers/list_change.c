@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "containers/list.h"
+#include "containers/list_remote.h"
+#include "containers/list_use.h"
 
 int
 mpr_list_cut(struct mpr_list_use *u, uint64_t len)
@@ -193,7 +195,10 @@ mproc_list_append(mproc_list *list, struct mproc_any value)
 	int r = mpr_list_enter(list, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_list_remote_with(list, MPR_OP_LIST_APPEND,
+						    &value) :
+			       r;
 	r = mpr_any_check(u.arena, &value);
 	if (r == 0)
 		r = mpr_list_fill(&u, &value, 1);
@@ -210,7 +215,9 @@ mproc_list_extend(mproc_list *list, const struct mproc_any *values, size_t n)
 		return mpr_fail(-EINVAL, "values is NULL");
 	r = mpr_list_enter(list, &u);
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_list_remote_extend(list, values, n) :
+			       r;
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = mpr_any_check(u.arena, &values[i]);
 	if (r == 0)
@@ -226,7 +233,10 @@ mproc_list_set(mproc_list *list, int64_t index, struct mproc_any value)
 	int r = mpr_list_enter(list, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_list_remote_at(list, MPR_OP_LIST_SET, index,
+						  &value) :
+			       r;
 	r = mpr_any_check(u.arena, &value);
 	if (r == 0)
 		r = mpr_list_find(&u, index, &at);
@@ -242,7 +252,10 @@ mproc_list_insert(mproc_list *list, int64_t index, struct mproc_any value)
 	int r = mpr_list_enter(list, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_list_remote_at(list, MPR_OP_LIST_INSERT, index,
+						  &value) :
+			       r;
 	r = mpr_any_check(u.arena, &value);
 	if (r == 0)
 		r = insert_at(&u, mpr_list_clamp(u.len, index), &value);
@@ -250,19 +263,28 @@ mproc_list_insert(mproc_list *list, int64_t index, struct mproc_any value)
 }
 
 int
-mproc_list_pop(mproc_list *list, int64_t index, struct mproc_any *ret)
+mpr_list_pop_most(mproc_list *list, int64_t index, size_t most,
+		  struct mproc_any *ret)
 {
 	struct mproc_any value = mproc_nil();
 	struct mpr_list_use u;
+	struct mpr_slot_words words;
 	uint64_t at = 0;
 	int r = mpr_list_enter(list, &u);
 
 	if (r < 0)
 		return r;
 	r = mpr_list_find(&u, index, &at);
+	if (r == 0) {
+		words = mpr_slot_get(&u.slots[at]);
+		if (mpr_meta_len(words.meta) > most)
+			r = mpr_fail(-EMSGSIZE, "a value of %llu bytes, more than "
+				     "%zu", (unsigned long long)
+				     mpr_meta_len(words.meta), most);
+	}
 	if (r == 0 && ret)
-		r = mpr_slot_copy(u.arena, mpr_list_owner(&u),
-				  mpr_slot_get(&u.slots[at]), true, &value);
+		r = mpr_slot_copy(u.arena, mpr_list_owner(&u), words, true,
+				  &value);
 	if (r == 0)
 		r = mpr_list_remove(&u, at);
 	mpr_list_leave(&u, r);
@@ -274,13 +296,23 @@ mproc_list_pop(mproc_list *list, int64_t index, struct mproc_any *ret)
 }
 
 int
+mproc_list_pop(mproc_list *list, int64_t index, struct mproc_any *ret)
+{
+	int r = mpr_list_pop_most(list, index, SIZE_MAX, ret);
+
+	return r == MPR_REMOTE ? mpr_list_remote_pop(list, index, ret) : r;
+}
+
+int
 mproc_list_clear(mproc_list *list)
 {
 	struct mpr_list_use u;
 	int r = mpr_list_enter(list, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_remote_simple(list, MPR_OP_CLEAR) :
+			       r;
 	r = mpr_list_cut(&u, 0);
 	if (r == 0)
 		mpr_list_trim(&u);

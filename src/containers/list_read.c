@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "containers/list.h"
+#include "containers/list_remote.h"
 #include "sync/spin.h"
 
 #define TRIES 8
@@ -91,13 +92,25 @@ explain(const struct mpr_list_use *u, const struct want *want, int r)
 }
 
 static int
+read_elsewhere(mproc_list *list, const struct want *want)
+{
+	if (!want->cursor)
+		return mpr_list_remote_read(list, MPR_OP_LIST_GET, want->index,
+					    &want->what);
+	if (*want->cursor > INT64_MAX)
+		return mpr_fail(-ENODATA, "a list has no more");
+	return mpr_list_remote_read(list, MPR_OP_LIST_NEXT, (int64_t)*want->cursor,
+				    &want->what);
+}
+
+static int
 read_value(mproc_list *list, const struct want *want)
 {
 	struct mpr_list_use u;
 	int r = mpr_list_look_up(list, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ? read_elsewhere(list, want) : r;
 	r = read_freely(&u, want);
 	/* Whoever destroys it says so before there is nothing in it. */
 	if (atomic_load(&list->lock.cell.word) & MPR_GONE) {
@@ -194,10 +207,13 @@ size_t
 mproc_list_len(const mproc_list *list)
 {
 	struct mpr_list_use u;
-
+	size_t len;
 	/* What is behind const is only read. */
-	if (mpr_list_look_up((mproc_list *)(uintptr_t)list, &u) < 0 ||
-	    atomic_load(&list->lock.cell.word) & MPR_GONE)
+	int r = mpr_list_look_up((mproc_list *)(uintptr_t)list, &u);
+
+	if (r == MPR_REMOTE)
+		return mpr_remote_len(list, &len) < 0 ? 0 : len;
+	if (r < 0 || atomic_load(&list->lock.cell.word) & MPR_GONE)
 		return 0;
 	return mpr_list_peek(&u.root->len);
 }

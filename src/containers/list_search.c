@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "containers/list.h"
+#include "containers/list_remote.h"
 
 /* Whether the slot has a value that Python would take for equal. Returns 0 or
  * -EBADMSG. */
@@ -69,7 +70,10 @@ mproc_list_index(mproc_list *list, struct mproc_any value, size_t *ret_index)
 	int r = enter_with(list, &value, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_list_remote_search(list, MPR_OP_LIST_INDEX,
+						      &value, ret_index) :
+			       r;
 	r = mpr_list_leave(&u, search_once(&u, &value, &at));
 	if (r == 0 && ret_index)
 		*ret_index = (size_t)at;
@@ -88,7 +92,10 @@ mproc_list_count(mproc_list *list, struct mproc_any value, size_t *ret_n)
 		return mpr_fail(-EINVAL, "ret_n is NULL");
 	r = enter_with(list, &value, &u);
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_list_remote_search(list, MPR_OP_LIST_COUNT,
+						      &value, ret_n) :
+			       r;
 	while ((r = search(&u, &value, &at)) == 0) {
 		n++;
 		at++;
@@ -107,7 +114,10 @@ mproc_list_remove(mproc_list *list, struct mproc_any value)
 	int r = enter_with(list, &value, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_list_remote_with(list, MPR_OP_LIST_REMOVE,
+						    &value) :
+			       r;
 	r = search_once(&u, &value, &at);
 	if (r == 0)
 		r = mpr_list_remove(&u, at);

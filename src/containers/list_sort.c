@@ -9,6 +9,8 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "containers/list.h"
+#include "containers/list_remote.h"
+#include "containers/list_use.h"
 #include "containers/order.h"
 
 struct item {
@@ -90,52 +92,63 @@ copy_values(const struct mpr_list_use *u, struct sort *s)
 	return r;
 }
 
-/* @order has room for the order. */
+/* Sorts the items; @order has room for where each of them was. */
+static int
+find_order(struct sort *s, uint64_t *order)
+{
+	merge_all(s);
+	for (uint64_t i = 0; i < s->n; i++)
+		order[i] = s->items[i].at;
+	return s->r;
+}
+
 static int
 sort_copies(const struct mpr_list_use *u, struct sort *s, uint64_t *order)
 {
 	int r = copy_values(u, s);
 
-	if (r == 0) {
-		merge_all(s);
-		r = s->r;
-	}
-	for (uint64_t i = 0; i < s->n; i++) {
-		order[i] = s->items[i].at;
+	if (r == 0)
+		r = find_order(s, order);
+	for (uint64_t i = 0; i < s->n; i++)
 		mproc_any_clear(&s->items[i].any);
-	}
 	return r;
 }
 
 static uint64_t *
-new_order(const struct mpr_list_use *u, int *ret_r)
+new_order(uint64_t n, int *ret_r)
 {
-	/* The list fits the arena. */
-	uint64_t *order = mpr_malloc((size_t)u->len * sizeof(*order));
+	/* They fit memory already. */
+	uint64_t *order = mpr_malloc((size_t)n * sizeof(*order));
 
 	*ret_r = order ? 0 : mpr_fail(-ENOMEM, "no memory for an order of %llu "
-				      "values", (unsigned long long)u->len);
+				      "values", (unsigned long long)n);
 	return order;
+}
+
+/* Room for @n items, and where they are sorted into. */
+static int
+begin(struct sort *s, size_t n)
+{
+	/* Both halves together. */
+	s->items = mpr_malloc(2 * n * sizeof(*s->items));
+	if (!s->items)
+		return mpr_fail(-ENOMEM, "no memory to sort %zu values", n);
+	s->spare = s->items + n;
+	return 0;
 }
 
 static int
 sort(struct mpr_list_use *u, mproc_list_compare *compare, void *ctx)
 {
-	size_t n = (size_t)u->len;
-	/* Both halves together. */
-	struct item *items = mpr_malloc(2 * n * sizeof(*items));
-	struct sort s = {
-		.compare = compare,
-		.ctx = ctx,
-		.items = items,
-	};
+	struct sort s = { .compare = compare, .ctx = ctx };
+	struct item *items;
 	uint64_t *order;
-	int r;
+	int r = begin(&s, (size_t)u->len);
 
-	if (!items)
-		return mpr_fail(-ENOMEM, "no memory to sort %zu values", n);
-	s.spare = items + n;
-	order = new_order(u, &r);
+	if (r < 0)
+		return r;
+	items = s.items;
+	order = new_order(u->len, &r);
 	if (r == 0)
 		r = sort_copies(u, &s, order);
 	/* A child that @compare has forked does not have the list. */
@@ -148,6 +161,65 @@ sort(struct mpr_list_use *u, mproc_list_compare *compare, void *ctx)
 	return r;
 }
 
+/* Values of a list that another process has, in the order that @compare says. */
+static int
+order_values(const struct mproc_any *values, size_t n, uint64_t *order,
+	     mproc_list_compare *compare, void *ctx)
+{
+	struct sort s = { .compare = compare, .ctx = ctx, .n = n };
+	struct item *items;
+	int r = begin(&s, n);
+
+	if (r < 0)
+		return r;
+	items = s.items;
+	for (size_t i = 0; i < n; i++)
+		items[i] = (struct item){ values[i], i };
+	r = find_order(&s, order);
+	free(items);
+	return r;
+}
+
+/* Returns 1; 0 if it is another list by now; a negative error. */
+static int
+try_to_sort(mproc_list *list, const struct mproc_any *values, size_t n,
+	    mproc_list_compare *compare, void *ctx)
+{
+	uint64_t *order;
+	int r;
+
+	order = new_order(n, &r);
+	if (r == 0)
+		r = order_values(values, n, order, compare, ctx);
+	if (r == 0)
+		r = mpr_list_remote_reorder(list, values, n, order);
+	free(order);
+	return r;
+}
+
+/* The function is here and the list elsewhere: so it is put in order there if nobody
+ * has changed it meanwhile. */
+static int
+sort_elsewhere(mproc_list *list, mproc_list_compare *compare, void *ctx)
+{
+	struct mproc_any *values;
+	size_t n;
+	int r;
+
+	if (!compare)
+		return mpr_remote_simple(list, MPR_OP_LIST_SORT);
+	do {
+		r = mpr_list_remote_all(list, &values, &n);
+		if (r < 0)
+			return r;
+		r = n > 1 ? try_to_sort(list, values, n, compare, ctx) : 1;
+		for (size_t i = 0; i < n; i++)
+			mproc_any_clear(&values[i]);
+		free(values);
+	} while (r == 0);
+	return r < 0 ? r : 0;
+}
+
 int
 mproc_list_sort(mproc_list *list, mproc_list_compare *compare, void *ctx)
 {
@@ -155,7 +227,7 @@ mproc_list_sort(mproc_list *list, mproc_list_compare *compare, void *ctx)
 	int r = mpr_list_enter(list, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ? sort_elsewhere(list, compare, ctx) : r;
 	if (u.len > 1)
 		r = sort(&u, compare, ctx);
 	return mpr_list_leave(&u, r);
@@ -167,7 +239,7 @@ reverse(struct mpr_list_use *u)
 	uint64_t *order;
 	int r;
 
-	order = new_order(u, &r);
+	order = new_order(u->len, &r);
 	if (r < 0)
 		return r;
 	for (uint64_t i = 0; i < u->len; i++)
@@ -184,8 +256,46 @@ mproc_list_reverse(mproc_list *list)
 	int r = mpr_list_enter(list, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_remote_simple(list, MPR_OP_LIST_REVERSE) :
+			       r;
 	if (u.len > 1)
 		r = reverse(&u);
 	return mpr_list_leave(&u, r);
+}
+
+/* Whether the list is these values. Returns 1; 0; -EBADMSG. */
+static int
+is_same(const struct mpr_list_use *u, const struct mproc_any *values, size_t n)
+{
+	struct mpr_slot_words words;
+	struct mproc_any any;
+	int r = 0;
+
+	if (u->len != n)
+		return 0;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		words = mpr_slot_get(&u->slots[i]);
+		r = mpr_slot_view(u->arena, mpr_list_owner(u), &words, &any);
+		if (r == 0 && !mpr_any_same(&any, &values[i]))
+			return 0;
+	}
+	return r < 0 ? r : 1;
+}
+
+int
+mpr_list_reorder_same(mproc_list *list, const struct mproc_any *values, size_t n,
+		      const uint64_t *order)
+{
+	struct mpr_list_use u;
+	int r = mpr_list_enter(list, &u), done;
+
+	if (r < 0)
+		return r;
+	r = is_same(&u, values, n);
+	if (r != 1 || !n)
+		return mpr_list_leave(&u, r);
+	done = mpr_list_reorder(&u, order);
+	r = mpr_list_leave(&u, done);
+	return r < 0 ? r : 1;
 }

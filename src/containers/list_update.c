@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "containers/list.h"
+#include "containers/list_remote.h"
 
 /* The value at @at, with its bytes where they lie. */
 static int
@@ -40,7 +41,9 @@ mproc_list_add(mproc_list *list, int64_t index, struct mproc_any n,
 	int r = mpr_list_enter(list, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_list_remote_add(list, index, &n, ret_sum) :
+			       r;
 	r = mpr_list_find(&u, index, &at);
 	if (r == 0)
 		r = add(&u, at, &n, &sum);
@@ -76,7 +79,10 @@ mproc_list_compare_exchange(mproc_list *list, int64_t index,
 	int r = mpr_list_enter(list, &u);
 
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_list_remote_exchange(list, index, &expected,
+							&value, false) :
+			       r;
 	r = mpr_any_check(u.arena, &expected);
 	if (r == 0)
 		r = mpr_any_check(u.arena, &value);
@@ -118,7 +124,9 @@ mproc_list_update(mproc_list *list, int64_t index, mproc_update_fn *fn,
 		return mpr_fail(-EINVAL, "fn is NULL");
 	r = mpr_list_enter(list, &u);
 	if (r < 0)
-		return r;
+		return r == MPR_REMOTE ?
+			       mpr_list_remote_update(list, index, fn, ctx) :
+			       r;
 	r = mpr_list_find(&u, index, &at);
 	if (r == 0)
 		r = mpr_slot_copy(u.arena, mpr_list_owner(&u),

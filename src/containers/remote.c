@@ -24,23 +24,29 @@ mpr_remote_check(enum mpr_cell_kind kind, const void *handle)
 }
 
 static int
+check_value(const struct mproc_any *any)
+{
+	if ((unsigned)any->kind > MPROC_REF)
+		return mpr_fail(-EINVAL, "a value of kind %d", (int)any->kind);
+	if (any->kind == MPROC_REF)
+		return mpr_fail(-EFAULT, "%p lies not in the arena of the container, "
+				"which another process has", any->ptr);
+	if ((any->kind == MPROC_STR || any->kind == MPROC_BYTES) && !any->ptr &&
+	    any->len)
+		return mpr_fail(-EINVAL, "a text or bytes at NULL");
+	return 0;
+}
+
+static int
 check_args(const struct mpr_remote_call *call)
 {
-	for (unsigned i = 0; i < call->n_args; i++) {
-		const struct mproc_any *any = &call->args[i];
+	int r = 0;
 
-		if ((unsigned)any->kind > MPROC_REF)
-			return mpr_fail(-EINVAL, "a value of kind %d",
-					(int)any->kind);
-		if (any->kind == MPROC_REF)
-			return mpr_fail(-EFAULT, "%p lies not in the arena of the "
-					"container, which another process has",
-					any->ptr);
-		if ((any->kind == MPROC_STR || any->kind == MPROC_BYTES) &&
-		    !any->ptr && any->len)
-			return mpr_fail(-EINVAL, "a text or bytes at NULL");
-	}
-	return 0;
+	for (unsigned i = 0; i < call->n_args && r == 0; i++)
+		r = check_value(&call->args[i]);
+	for (size_t i = 0; call->many && i < call->n_many && r == 0; i++)
+		r = check_value(&call->many[i]);
+	return r;
 }
 
 int
@@ -100,6 +106,15 @@ shorten(struct mproc_any *value, const struct mpr_want *want)
 	*want->ret = copy;
 }
 
+void
+mpr_remote_to(struct mproc_any *value, const struct mpr_want *want)
+{
+	if (want->no_bytes)
+		shorten(value, want);
+	else
+		*want->ret = *value;
+}
+
 int
 mpr_remote_get(const void *handle, const struct mproc_any *key,
 	       const struct mpr_want *want)
@@ -114,10 +129,7 @@ mpr_remote_get(const void *handle, const struct mproc_any *key,
 		return r;
 	if (!want->ret)
 		return r > 0 ? 0 : -ENOENT;
-	if (want->no_bytes)
-		shorten(&call.rets[0], want);
-	else
-		*want->ret = call.rets[0];
+	mpr_remote_to(&call.rets[0], want);
 	return 0;
 }
 
@@ -132,19 +144,28 @@ mpr_remote_set(const void *handle, const struct mproc_any *key,
 }
 
 int
-mpr_remote_len(const void *handle, size_t *ret_len)
+mpr_remote_size(const void *handle, struct mpr_remote_call *call, size_t *ret)
 {
-	struct mpr_remote_call call = { .op = MPR_OP_LEN, .n_rets = 1 };
-	int r = mpr_remote_carry(handle, &call);
+	int r;
 
+	call->n_rets = 1;
+	r = mpr_remote_carry(handle, call);
 	if (r < 0)
 		return r;
-	if (call.rets[0].kind != MPROC_INT || call.rets[0].i64 < 0) {
-		mproc_any_clear(&call.rets[0]);
-		return mpr_fail(-EBADMSG, "a length that is none");
+	if (call->rets[0].kind != MPROC_INT || call->rets[0].i64 < 0) {
+		mproc_any_clear(&call->rets[0]);
+		return mpr_fail(-EBADMSG, "a number that is none");
 	}
-	*ret_len = (size_t)call.rets[0].i64;
+	*ret = (size_t)call->rets[0].i64;
 	return 0;
+}
+
+int
+mpr_remote_len(const void *handle, size_t *ret_len)
+{
+	struct mpr_remote_call call = { .op = MPR_OP_LEN };
+
+	return mpr_remote_size(handle, &call, ret_len);
 }
 
 int

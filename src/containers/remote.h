@@ -49,6 +49,29 @@ enum mpr_remote_op {
 	MPR_OP_IS_EQUAL = 45,
 	MPR_OP_IS_DISJOINT = 46,
 	/* From 64 on: sync/remote.h. */
+	/* Of lists. Several values are one argument: a row of them in bytes. */
+	MPR_OP_LIST_GET = 160,	   /* index */
+	MPR_OP_LIST_NEXT = 161,	   /* index, from the start */
+	MPR_OP_LIST_SLICE = 162,   /* from, to, the most that are wanted */
+	MPR_OP_LIST_REPLACE = 163, /* from, to, values */
+	MPR_OP_LIST_EXTEND = 164,  /* values */
+	MPR_OP_LIST_APPEND = 165,  /* value */
+	MPR_OP_LIST_SET = 166,	   /* index, value */
+	MPR_OP_LIST_INSERT = 167,  /* index, value */
+	MPR_OP_LIST_ADD = 168,	   /* index, number */
+	MPR_OP_LIST_EXCHANGE = 169, /* index, bits below, expected, value */
+	MPR_OP_LIST_POP = 170,	   /* index */
+	MPR_OP_LIST_SORT = 171,
+	MPR_OP_LIST_REVERSE = 172,
+	MPR_OP_LIST_INDEX = 173,   /* value */
+	MPR_OP_LIST_COUNT = 174,   /* value */
+	MPR_OP_LIST_REMOVE = 175,  /* value */
+	MPR_OP_LIST_REORDER = 176, /* order, values as they are expected */
+	/* Of arrays. Elements are bytes. */
+	MPR_OP_ARRAY_GET = 192,	     /* index, how many bytes */
+	MPR_OP_ARRAY_SET = 193,	     /* index, elements */
+	MPR_OP_ARRAY_ADD = 194,	     /* index, bytes of an element, number */
+	MPR_OP_ARRAY_EXCHANGE = 195, /* index, expected element, new one */
 };
 
 enum {
@@ -62,16 +85,23 @@ enum mpr_remote_kind {
 	MPR_REMOTE_DICT = 1,
 	MPR_REMOTE_SET = 2,
 	MPR_REMOTE_NAMESPACE = 3,
+	MPR_REMOTE_LIST = 4,
+	MPR_REMOTE_ARRAY = 5, /* and values */
 	MPR_REMOTE_LOCK = 8,
 	MPR_REMOTE_RLOCK = 9,
 	MPR_REMOTE_SEMAPHORE = 10,
 	MPR_REMOTE_EVENT = 11,
 };
 
+/* In the place of a kind of cells: arrays are none. */
+#define MPR_NO_CELL MPR_CELL_KINDS
+
 static const enum mpr_cell_kind mpr_remote_cells[] = {
 	[MPR_REMOTE_DICT] = MPR_CELL_DICT,
 	[MPR_REMOTE_SET] = MPR_CELL_SET,
 	[MPR_REMOTE_NAMESPACE] = MPR_CELL_NAMESPACE,
+	[MPR_REMOTE_LIST] = MPR_CELL_LIST,
+	[MPR_REMOTE_ARRAY] = MPR_NO_CELL,
 	[MPR_REMOTE_LOCK] = MPR_CELL_LOCK,
 	[MPR_REMOTE_RLOCK] = MPR_CELL_RLOCK,
 	[MPR_REMOTE_SEMAPHORE] = MPR_CELL_SEMAPHORE,
@@ -96,14 +126,22 @@ struct mpr_remote_call {
 	struct mproc_any args[MPR_REMOTE_ARGS];
 	struct mproc_any rets[MPR_REMOTE_RETS]; /* MPROC_NIL what does not come */
 	bool waits; /* an interrupt calls it off */
+
+	/* Many values: a last argument, if this is not NULL. */
+	const struct mproc_any *many;
+	size_t n_many;
+	/* Where the last of the values that come is many, if this is not NULL: where
+	 * they go, how many there is room for, and how many came; its place among
+	 * the others is MPROC_NIL then. If it was none, it is what it was. */
+	struct mproc_any *ret_many;
+	size_t size_many, n_ret_many;
 };
 
 /* What functions return that may be asked about such a one, in place of -EFAULT: no
  * error of a user's function. */
 #define MPR_REMOTE INT_MIN
 
-/* MPR_REMOTE if it is a handle to one of @kind; 0 if it is no handle; or -EBADMSG,
- * or
+/* MPR_REMOTE if it is a handle to one of @kind; 0 if it is no handle; or -EBADMSG, or
  * -ESTALE if it leads nowhere any more. */
 int mpr_remote_check(enum mpr_cell_kind kind, const void *handle);
 
@@ -111,6 +149,9 @@ int mpr_remote_check(enum mpr_cell_kind kind, const void *handle);
  * handle leads nowhere any more; -EFAULT if an argument is a reference, -EINVAL if
  * it is no value; those of the owner. If it is negative no values came. */
 int mpr_remote_carry(const void *handle, struct mpr_remote_call *call);
+
+/* What came, to who wants it: it is theirs then, or nobody's. */
+void mpr_remote_to(struct mproc_any *value, const struct mpr_want *want);
 
 /*
  * What the functions of table_use.h and dict.h of these names do, for a handle that
@@ -122,6 +163,9 @@ int mpr_remote_set(const void *handle, const struct mproc_any *key,
 		   const struct mproc_any *value);
 int mpr_remote_len(const void *handle, size_t *ret_len);
 int mpr_remote_simple(const void *handle, enum mpr_remote_op op);
+
+/* A call with one value that comes: an integer from 0 on, else it is -EBADMSG. */
+int mpr_remote_size(const void *handle, struct mpr_remote_call *call, size_t *ret);
 int mpr_remote_next(const void *handle, struct mproc_cursor *cursor,
 		    struct mproc_any *ret_key, struct mproc_any *ret_value);
 int mpr_remote_pop(const void *handle, const struct mproc_any *key,

@@ -11,6 +11,7 @@
 #include "ipc/socket_conn.h"
 #include "manager/client.h"
 #include "manager/codec.h"
+#include "manager/row.h"
 #include "manager/server.h"
 #include "os/fds.h"
 #include "os/generation.h"
@@ -100,28 +101,6 @@ broken(const struct mpr_client *c, int r)
  * What comes.
  */
 
-/* A value is the user's then, and a text has a 0 behind it. */
-static int
-take_value(const struct mproc_any *from, struct mproc_any *to)
-{
-	char *copy;
-
-	*to = *from;
-	if (from->kind != MPROC_STR && from->kind != MPROC_BYTES)
-		return 0;
-	copy = mpr_malloc(from->len + 1);
-	if (!copy) {
-		*to = mproc_nil();
-		return -ENOMEM;
-	}
-	if (from->len)
-		memcpy(copy, from->ptr, from->len);
-	copy[from->len] = '\0';
-	to->ptr = copy;
-	to->owned = 1;
-	return 0;
-}
-
 /* By the thread that reads, of whose calls this may be none: so a text of an error is
  * kept as a value. Returns the result; or -EBADMSG, with *@ret_odd, if it is none. */
 static int
@@ -139,11 +118,11 @@ take_answer(struct mpr_remote_call *call, const struct mpr_message *m,
 		return -EBADMSG;
 	if (result < 0) {
 		if (n == 1 && m->values[HEAD].kind == MPROC_STR)
-			(void)take_value(&m->values[HEAD], &call->rets[0]);
+			(void)mpr_row_take(&m->values[HEAD], &call->rets[0]);
 		return (int)result;
 	}
 	for (unsigned i = 0; i < n && r == 0; i++)
-		r = take_value(&m->values[HEAD + i], &call->rets[i]);
+		r = mpr_row_take(&m->values[HEAD + i], &call->rets[i]);
 	for (unsigned i = 0; i < n && r < 0; i++)
 		mproc_any_clear(&call->rets[i]);
 	return r < 0 ? r : (int)result;
@@ -437,6 +416,16 @@ send_in_turn(struct mpr_client *c, struct mpr_buffer *out)
 	return r;
 }
 
+/* Why there is no request. */
+static int
+no_message(const struct mpr_client *c, int r)
+{
+	if (r == -EMSGSIZE)
+		return mpr_fail(r, "manager %s takes messages of up to %zu bytes",
+				c->address, c->max_message);
+	return mpr_fail(r, "no memory for a request");
+}
+
 static int
 make_request(struct mpr_client *c, struct mpr_buffer *out, int64_t number,
 	     int64_t id, const struct mpr_remote_call *call)
@@ -449,10 +438,7 @@ make_request(struct mpr_client *c, struct mpr_buffer *out, int64_t number,
 	for (unsigned i = 0; i < call->n_args; i++)
 		all[3 + i] = call->args[i];
 	r = mpr_codec_write(out, all, 3 + call->n_args, c->max_message);
-	if (r == -EMSGSIZE)
-		return mpr_fail(r, "manager %s takes messages of up to %zu bytes",
-				c->address, c->max_message);
-	return r < 0 ? mpr_fail(r, "no memory for a request") : 0;
+	return r < 0 ? no_message(c, r) : 0;
 }
 
 /* Returns 0, or why the connection has ended. */
@@ -587,6 +573,23 @@ ask(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
 }
 
 static int
+carry_values(struct mpr_client *c, const struct mpr_remote *remote,
+	     struct mpr_remote_call *call)
+{
+	struct mpr_buffer row = { .bytes = NULL };
+	int r = mpr_row_pack(call, &row, c->max_message), result;
+
+	if (r < 0)
+		return no_message(c, r);
+	result = ask(c, remote->id, call, MPR_NEVER);
+	mpr_buffer_end(&row);
+	r = result < 0 ? 0 : mpr_row_unpack(call);
+	for (unsigned i = 0; i < MPR_REMOTE_RETS && r < 0; i++)
+		mproc_any_clear(&call->rets[i]);
+	return r < 0 ? r : result;
+}
+
+static int
 carry(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
       struct mpr_remote_call *call)
 {
@@ -596,7 +599,7 @@ carry(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
 	if (r < 0)
 		return r;
 	before = mpr_thread_forbid_cancel();
-	r = ask(c, remote->id, call, MPR_NEVER);
+	r = carry_values(c, remote, call);
 	mpr_thread_allow_cancel(before);
 	return r;
 }
@@ -642,7 +645,12 @@ make(const char *address, int fd)
 
 	if (!c)
 		return NULL;
-	c->owner = (struct mpr_remote_owner){ carry, mpr_client_ask };
+	c->owner = (struct mpr_remote_owner){
+		.carry = carry,
+		.ask = mpr_client_ask,
+		.len = mpr_client_len,
+		.destroy = mpr_client_destroy,
+	};
 	c->generation = mpr_generation();
 	c->fd = fd;
 	c->sliced = mpr_socket_slice(fd);
@@ -706,9 +714,9 @@ mpr_client_address(const struct mpr_client *c)
 	return c->address;
 }
 
-/* The one that it has, if there is one, or a new one. */
-static int
-handle_for(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id, void **ret)
+int
+mpr_client_handle(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id,
+		  void **ret)
 {
 	struct mpr_remote *remote, *fresh = mpr_remote_take();
 
@@ -735,34 +743,6 @@ handle_for(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id, void **ret
 				"already", MPR_REMOTES);
 	*ret = remote;
 	return 0;
-}
-
-int
-mpr_client_find(struct mpr_client *c, int kind, const char *name,
-		const struct mpr_object_init *init, void **ret)
-{
-	struct mpr_remote none = { .id = 0 };
-	struct mpr_remote_call call = {
-		.op = MPR_OP_FIND,
-		.n_args = 2,
-		.args = { mproc_int(kind), mproc_str(name) },
-		.n_rets = 1,
-	};
-	int r;
-
-	if (init) {
-		call.args[call.n_args++] = mproc_int(init->value);
-		call.args[call.n_args++] = mproc_int(init->max);
-		call.args[call.n_args++] = mproc_int(init->undo);
-	}
-	r = carry(&c->owner, &none, &call);
-	if (r < 0)
-		return r;
-	if (call.rets[0].kind != MPROC_INT) {
-		mproc_any_clear(&call.rets[0]);
-		return mpr_fail(-EBADMSG, "a number that is none");
-	}
-	return handle_for(c, mpr_remote_cells[kind], call.rets[0].i64, ret);
 }
 
 void

@@ -24,15 +24,30 @@ int mpr_client_open(struct mpr_client **ret_c, const char *address,
 
 const char *mpr_client_address(const struct mpr_client *c);
 
-/* A handle to the object of @kind, enum mpr_remote_kind, that has the name, which
- * the manager makes if there is none, as @init says if it is not NULL. The same name has the same handle, as long as
- * it is the same object. */
+/* A handle to the object of @kind, enum mpr_remote_kind, that has the name, which the
+ * manager makes if there is none, as @init says if it is not NULL. The same name has the
+ * same handle, as long as it is the same object. */
 int mpr_client_find(struct mpr_client *c, int kind, const char *name,
 		    const struct mpr_object_init *init, void **ret);
+
+/* The same for an array: bytes of an element, how many there are, and what they are in
+ * the beginning. The handle has the fence (arena/remote.h). */
+int mpr_client_find_array(struct mpr_client *c, const char *name,
+			  const struct mpr_array_shape *shape, void **ret);
 
 /* What handles' owners do with calls of numbers: as with any, see .carry there. */
 int mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
 		   struct mpr_remote_ask *numbers);
+
+/* What a connection's handles have for .len and .destroy (arena/remote.h). */
+int mpr_client_len(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
+		   size_t *ret_len);
+int mpr_client_destroy(struct mpr_remote_owner *owner, const struct mpr_remote *remote);
+
+/* The handle that it has to the object of that number, if there is one, or a new
+ * one. */
+int mpr_client_handle(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id,
+		      void **ret);
 
 /* Handles that it has given lead nowhere then. */
 void mpr_client_close(struct mpr_client *c);

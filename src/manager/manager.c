@@ -351,6 +351,49 @@ mproc_manager_dict(mproc_manager *m, const char *name, mproc_dict **ret_d)
 }
 
 int
+mproc_manager_array(mproc_manager *m, const char *name, size_t elem, size_t n,
+		    const void *init, void **ret_array)
+{
+	const struct mpr_array_shape shape = { elem, n, init };
+	void *array;
+	int r = check(m);
+
+	if (r < 0)
+		return r;
+	if (!name || !ret_array)
+		return mpr_fail(-EINVAL, "the %s is NULL",
+				name ? "pointer that receives the array" : "name");
+	if (!elem || (init && !n))
+		return mpr_fail(-EINVAL, "%zu elements of %zu bytes", n, elem);
+	if (n > INT64_MAX / elem)
+		return mpr_fail(-ENOMEM, "%zu elements of %zu bytes", n, elem);
+	r = m->role == CONNECTED ?
+		    mpr_client_find_array(m->client, name, &shape, &array) :
+		    mpr_object_find_array(m->arena, name, &shape, &array);
+	if (r == 0)
+		*ret_array = array;
+	return r;
+}
+
+int
+mproc_manager_value(mproc_manager *m, const char *name, size_t size,
+		    const void *init, void **ret_value)
+{
+	return mproc_manager_array(m, name, size, 1, init, ret_value);
+}
+
+int
+mproc_manager_list(mproc_manager *m, const char *name, mproc_list **ret_l)
+{
+	void *l;
+	int r = find(m, MPR_REMOTE_LIST, name, ret_l, &l);
+
+	if (r == 0)
+		*ret_l = l;
+	return r;
+}
+
+int
 mproc_manager_set(mproc_manager *m, const char *name, mproc_set **ret_s)
 {
 	void *s;

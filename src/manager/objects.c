@@ -3,52 +3,84 @@
 #include <string.h>
 
 #include <mproc/dict.h>
+#include <mproc/list.h>
 #include <mproc/sync.h>
+#include <mproc/value.h>
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "containers/list_use.h"
 #include "containers/table_use.h"
+#include "containers/remote.h"
 #include "manager/objects.h"
 #include "sync/cell.h"
+#include "sync/value.h"
 
 #define TRIES 8 /* to find or make what others make and take away */
 
 static bool
 is_table(enum mpr_cell_kind kind)
 {
-	return kind >= MPR_CELL_DICT;
+	return kind == MPR_CELL_DICT || kind == MPR_CELL_SET ||
+	       kind == MPR_CELL_NAMESPACE;
 }
 
+/* Whether it exists. Returns 0; -ESTALE; what else the functions of such objects do
+ * for what is none. */
 static int
-check_cell(const void *object)
+check_object(enum mpr_cell_kind kind, void *object)
 {
 	const struct mpr_cell *cell = object;
 
+	if (is_table(kind))
+		return mpr_table_check(kind, object);
+	if (kind == MPR_CELL_LIST)
+		return mpr_list_check(object);
 	return atomic_load(&cell->word) & MPR_GONE ? -ESTALE : 0;
 }
 
 static int
-create(mproc_arena *a, enum mpr_cell_kind kind, const struct mpr_object_init *init,
-       void **ret)
+create_list(mproc_arena *a, void **ret)
 {
-	const struct mproc_semaphore_opts so = {
-		.struct_size = sizeof(so),
+	const struct mproc_list_opts o = { .struct_size = sizeof(o), .arena = a };
+	mproc_list *list;
+	int r = mproc_list_create(&list, &o);
+
+	if (r == 0)
+		*ret = list;
+	return r;
+}
+
+static int
+create_semaphore(mproc_arena *a, const struct mpr_object_init *init, void **ret)
+{
+	const struct mproc_semaphore_opts o = {
+		.struct_size = sizeof(o),
 		.value = init ? init->value : 0,
 		.max = init ? init->max : 0,
 		.undo = init && init->undo,
 		.arena = a,
 	};
 	mproc_semaphore *semaphore;
+	int r = mproc_semaphore_create(&semaphore, &o);
+
+	if (r == 0)
+		*ret = semaphore;
+	return r;
+}
+
+static int
+create(mproc_arena *a, enum mpr_cell_kind kind, const struct mpr_object_init *init,
+       void **ret)
+{
 	int r;
 
 	if (is_table(kind))
 		return mpr_table_create(kind, a, ret);
-	if (kind == MPR_CELL_SEMAPHORE) {
-		r = mproc_semaphore_create(&semaphore, &so);
-		if (r == 0)
-			*ret = semaphore;
-		return r;
-	}
+	if (kind == MPR_CELL_LIST)
+		return create_list(a, ret);
+	if (kind == MPR_CELL_SEMAPHORE)
+		return create_semaphore(a, init, ret);
 	r = mpr_cell_create_in(a, kind, ret);
 	if (r == 0)
 		mpr_cell_open(*ret, 0);
@@ -60,6 +92,10 @@ destroy(enum mpr_cell_kind kind, void *object)
 {
 	if (is_table(kind))
 		mpr_table_destroy(kind, object);
+	else if (kind == MPR_CELL_LIST)
+		mproc_list_destroy(object);
+	else if (kind == MPR_NO_CELL)
+		mproc_free(object);
 	else
 		mpr_cell_destroy(kind, object, 0);
 }
@@ -73,7 +109,7 @@ check(enum mpr_cell_kind kind, const char *name, void *object)
 	if (!mpr_cell_is(kind, object))
 		return mpr_fail(-EPROTOTYPE, "something else has the name %s in the "
 				"manager's arena", name);
-	r = is_table(kind) ? mpr_table_check(kind, object) : check_cell(object);
+	r = check_object(kind, object);
 	return r == -ESTALE ? mpr_fail(r, "what has the name %s was destroyed; "
 				       "mproc_arena_bind() takes the name away",
 				       name) : r;
@@ -111,12 +147,69 @@ mpr_object_find(mproc_arena *a, enum mpr_cell_kind kind, const char *name,
 			      r;
 }
 
+/* Whether the array that has the name is as it should be. */
+static int
+check_array(const char *name, const void *array, const struct mpr_array_shape *shape)
+{
+	size_t elem, n;
+	int r = mpr_value_shape(array, &elem, &n);
+
+	/* What comes where one was freed may be anything. */
+	if (r < 0)
+		return mpr_fail(-EPROTOTYPE, "something else has the name %s in the "
+				"manager's arena, or an array that was freed; "
+				"mproc_arena_bind() takes the name away", name);
+	if (elem != shape->elem || (shape->n && n != shape->n))
+		return mpr_fail(-EPROTOTYPE, "%s has %zu elements of %zu bytes", name,
+				n, elem);
+	return 0;
+}
+
+/* As make(). */
+static int
+make_array(mproc_arena *a, const char *name, const struct mpr_array_shape *shape,
+	   void **ret)
+{
+	int r;
+
+	if (!shape->n)
+		return mpr_fail(-ENOENT, "there is no array %s", name);
+	*ret = mproc_arena_array_new(a, shape->elem, shape->n, shape->init);
+	if (!*ret)
+		return -errno;
+	r = mproc_arena_bind(a, name, *ret);
+	if (r < 0)
+		mproc_free(*ret);
+	return r;
+}
+
+int
+mpr_object_find_array(mproc_arena *a, const char *name,
+		      const struct mpr_array_shape *shape, void **ret)
+{
+	int r = -EEXIST;
+
+	for (int i = 0; i < TRIES && r == -EEXIST; i++) {
+		r = mproc_arena_find(a, name, ret, MPROC_NOWAIT);
+		if (r == 0)
+			return check_array(name, *ret, shape);
+		if (r == -ENOENT)
+			r = make_array(a, name, shape, ret);
+	}
+	return r == -EEXIST ? mpr_fail(-EBUSY, "the name %s comes and goes", name) :
+			      r;
+}
+
+/* Another one when something else is there, 0 if nothing is. */
 static uint32_t
-generation_of(const void *object)
+generation_of(enum mpr_cell_kind kind, const void *object)
 {
 	const struct mpr_cell *cell = object;
 
-	return atomic_load(&cell->generation);
+	/* An array's is that of its lock. */
+	if (kind == MPR_NO_CELL)
+		cell = (const struct mpr_cell *)mproc_lock_of(object);
+	return cell ? atomic_load(&cell->generation) : 0;
 }
 
 static struct mpr_object *
@@ -146,17 +239,12 @@ number_of(const struct mpr_objects *objects, const struct mpr_object *o)
 	       (int64_t)(o->generation & 0x7fffffff) << 32;
 }
 
-int
-mpr_objects_find(struct mpr_objects *objects, mproc_arena *a,
-		 enum mpr_cell_kind kind, const char *name,
-		 const struct mpr_object_init *init, int64_t *ret_id)
+static int
+enter(struct mpr_objects *objects, void *object, enum mpr_cell_kind kind,
+      const char *name, int64_t *ret_id)
 {
 	struct mpr_object *o = NULL;
-	void *object;
-	int r = mpr_object_find(a, kind, name, init, &object);
 
-	if (r < 0)
-		return r;
 	for (uint32_t i = 0; i < objects->n && !o; i++)
 		if (objects->all[i].object == object)
 			o = &objects->all[i];
@@ -166,12 +254,33 @@ mpr_objects_find(struct mpr_objects *objects, mproc_arena *a,
 		return mpr_fail(-ENOMEM, "no memory for another object");
 	o->object = object;
 	o->kind = kind;
-	o->generation = generation_of(object);
+	o->generation = generation_of(kind, object);
 	/* Names that are longer are none. */
 	memset(o->name, 0, sizeof(o->name));
 	strncpy(o->name, name, sizeof(o->name) - 1);
 	*ret_id = number_of(objects, o);
 	return 0;
+}
+
+int
+mpr_objects_find(struct mpr_objects *objects, mproc_arena *a,
+		 enum mpr_cell_kind kind, const char *name,
+		 const struct mpr_object_init *init, int64_t *ret_id)
+{
+	void *object;
+	int r = mpr_object_find(a, kind, name, init, &object);
+
+	return r < 0 ? r : enter(objects, object, kind, name, ret_id);
+}
+
+int
+mpr_objects_find_array(struct mpr_objects *objects, mproc_arena *a, const char *name,
+		       const struct mpr_array_shape *shape, int64_t *ret_id)
+{
+	void *object;
+	int r = mpr_object_find_array(a, name, shape, &object);
+
+	return r < 0 ? r : enter(objects, object, MPR_NO_CELL, name, ret_id);
 }
 
 int
@@ -185,7 +294,7 @@ mpr_objects_get(const struct mpr_objects *objects, int64_t id,
 				(long long)id);
 	*ret = &objects->all[i];
 	if (number_of(objects, *ret) != id ||
-	    generation_of((*ret)->object) != (*ret)->generation)
+	    generation_of((*ret)->kind, (*ret)->object) != (*ret)->generation)
 		return mpr_fail(-ESTALE, "the object was destroyed");
 	return 0;
 }

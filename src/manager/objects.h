@@ -7,6 +7,7 @@
 #define MPR_MANAGER_OBJECTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <mproc/arena.h>
@@ -21,12 +22,25 @@ struct mpr_object_init {
 	bool undo;
 };
 
-/* Finds the object of @kind that has that name in @a, or makes it as @init says, NULL for
- * zero bytes, and gives it the name. Returns 0; -EPROTOTYPE if something else has it; -ESTALE if the object was
- * destroyed, and has it still; what mproc_arena_bind() and the object's _create()
- * return. */
+/* Finds the object of @kind that has that name in @a, or makes it as @init says, NULL
+ * for zero bytes, and gives it the name. Returns 0; -EPROTOTYPE if something else has
+ * it; -ESTALE if the object was destroyed, and has it still; what mproc_arena_bind() and
+ * the object's _create() return. */
 int mpr_object_find(mproc_arena *a, enum mpr_cell_kind kind, const char *name,
 		    const struct mpr_object_init *init, void **ret);
+
+/* What a value or array is, or is to be. */
+struct mpr_array_shape {
+	size_t elem;	  /* bytes */
+	size_t n;	  /* of them; 0: it has to be there, and has as many as it has */
+	const void *init; /* or NULL */
+};
+
+/* The same for a value or array, whose kind is MPR_NO_CELL. Returns as
+ * mpr_object_find(), -EPROTOTYPE also if it has another shape; -ENOENT if there is none
+ * that could have any number of elements; -EINVAL; -ENOMEM. */
+int mpr_object_find_array(mproc_arena *a, const char *name,
+			  const struct mpr_array_shape *shape, void **ret);
 
 /* One that a client knows by its number. */
 struct mpr_object {
@@ -46,6 +60,10 @@ struct mpr_objects {
 int mpr_objects_find(struct mpr_objects *objects, mproc_arena *a,
 		     enum mpr_cell_kind kind, const char *name,
 		     const struct mpr_object_init *init, int64_t *ret_id);
+
+int mpr_objects_find_array(struct mpr_objects *objects, mproc_arena *a,
+			   const char *name, const struct mpr_array_shape *shape,
+			   int64_t *ret_id);
 
 /* Returns 0; -EINVAL if no object has had that number; -ESTALE if it was
  * destroyed. */

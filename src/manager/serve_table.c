@@ -60,38 +60,12 @@ struct exchange {
 	const struct mproc_any *expected, *value;
 };
 
-static bool
-is_same(const struct mproc_any *a, const struct mproc_any *b)
-{
-	if (!a || !b)
-		return !a && !b;
-	if (a->kind != b->kind)
-		return false;
-	switch (a->kind) {
-	case MPROC_NIL:
-		return true;
-	case MPROC_BOOL:
-		return a->b == b->b;
-	case MPROC_INT:
-		return a->i64 == b->i64;
-	case MPROC_FLOAT:
-		return memcmp(&a->f64, &b->f64, sizeof(a->f64)) == 0;
-	case MPROC_STR:
-	case MPROC_BYTES:
-		return a->len == b->len &&
-		       (!a->len || memcmp(a->ptr, b->ptr, a->len) == 0);
-	case MPROC_REF: /* the other side has not seen which */
-		break;
-	}
-	return true;
-}
-
 static int
 exchange_if_same(const struct mproc_any *old, struct mproc_any *value, void *ctx)
 {
 	const struct exchange *x = ctx;
 
-	if (!is_same(old, x->expected))
+	if (!old != !x->expected || (old && !mpr_any_same(old, x->expected)))
 		return 0;
 	*value = *x->value;
 	return 1;

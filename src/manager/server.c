@@ -14,6 +14,8 @@
 #include "manager/desk.h"
 #include "manager/objects.h"
 #include "manager/served.h"
+#include "manager/serve_array.h"
+#include "manager/serve_list.h"
 #include "manager/serve_table.h"
 #include "manager/server.h"
 #include "os/epoll.h"
@@ -279,7 +281,7 @@ read_init(const struct mpr_remote_call *call, struct mpr_object_init *init)
 	return true;
 }
 
-/* kind, name, of a semaphore also what it is to be like */
+/* kind, name, of a semaphore also what it is to be like, of an array its shape */
 static int
 find(struct mpr_manager_server *s, struct mpr_remote_call *call)
 {
@@ -289,7 +291,7 @@ find(struct mpr_manager_server *s, struct mpr_remote_call *call)
 	int64_t id = 0;
 	int r;
 
-	if ((call->n_args != 2 && !read_init(call, &init)) || kind->kind != MPROC_INT ||
+	if (call->n_args < 2 || kind->kind != MPROC_INT ||
 	    name->kind != MPROC_STR || !name->len ||
 	    memchr(name->ptr, '\0', name->len))
 		return mpr_fail(-EINVAL, "a kind and a name are wanted");
@@ -301,8 +303,14 @@ find(struct mpr_manager_server *s, struct mpr_remote_call *call)
 				name->len, sizeof(text) - 1);
 	memcpy(text, name->ptr, name->len);
 	text[name->len] = '\0';
-	r = mpr_objects_find(&s->objects, s->arena, mpr_remote_cells[kind->i64],
-			     text, &init, &id);
+	if (kind->i64 == MPR_REMOTE_ARRAY)
+		r = mpr_serve_array_find(&s->objects, s->arena, text,
+					 &call->args[2], call->n_args - 2, &id);
+	else if (call->n_args == 2 || read_init(call, &init))
+		r = mpr_objects_find(&s->objects, s->arena,
+				     mpr_remote_cells[kind->i64], text, &init, &id);
+	else
+		r = mpr_fail(-EINVAL, "a kind and a name are wanted");
 	call->rets[0] = mproc_int(id);
 	call->n_rets = 1;
 	return r;
@@ -324,6 +332,7 @@ static int
 carry_out(struct mpr_manager_server *s, struct mpr_served *c,
 	  const struct mpr_message *m, struct mpr_remote_call *call)
 {
+	const struct mpr_serve_limits limits = { s->by.max_message, s->budget.left };
 	struct mpr_object *o, *other = NULL;
 	int r;
 
@@ -339,6 +348,10 @@ carry_out(struct mpr_manager_server *s, struct mpr_served *c,
 		return destroy(s, o);
 	if (mpr_desk_is_for(o->kind))
 		return mpr_desk_serve(s->desk, c, m->values[0].i64, o, call);
+	if (o->kind == MPR_NO_CELL)
+		return mpr_serve_array(o, call, &limits);
+	if (o->kind == MPR_CELL_LIST)
+		return mpr_serve_list(o, call, &limits);
 	if (mpr_serve_table_takes_other(call->op) && call->n_args == 1 &&
 	    call->args[0].kind == MPROC_INT)
 		r = mpr_objects_get(&s->objects, call->args[0].i64, &other);

@@ -6,6 +6,7 @@
 
 #include "arena/check.h"
 #include "arena/heap.h"
+#include "arena/remote.h"
 #include "arena/table.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -133,22 +134,57 @@ mproc_value_new(size_t size, const void *init)
 	return mproc_array_new(size, 1, init);
 }
 
+/* Where a value or array at hand is. Returns 0 or a negative error. */
+static int
+look_up(const void *p, const mproc_arena **ret_a, struct mpr_block_ref *ret_ref)
+{
+	const mproc_arena *a = mpr_arena_of(p);
+
+	if (!p)
+		return mpr_fail(-EINVAL, "value is NULL");
+	if (!a || !mpr_heap_find_live(a, p, ret_ref))
+		return mpr_no_block(p);
+	if (!is_value(a, ret_ref))
+		return mpr_fail(-EINVAL, "what is at %p was not made as a value or "
+				"array, or somebody wrote behind its end", p);
+	*ret_a = a;
+	return 0;
+}
+
+int
+mpr_value_shape(const void *array, size_t *ret_elem, size_t *ret_n)
+{
+	const mproc_arena *a;
+	struct mpr_block_ref ref;
+	uint64_t len, n;
+	int r = look_up(array, &a, &ref);
+
+	if (r < 0)
+		return r;
+	len = ref.size - mpr_birth_spare(mpr_block_birth(a, &ref));
+	n = atomic_load_explicit(&end_of(a, &ref)->n, memory_order_relaxed);
+	if (!n || len % n)
+		return mpr_fail(-EINVAL, "somebody wrote behind the end of %p",
+				array);
+	*ret_elem = (size_t)(len / n);
+	*ret_n = (size_t)n;
+	return 0;
+}
+
 /* NULL with errno set if there is none. */
 static MPR_NOINLINE struct mpr_value_end *
 find_slowly(const void *p)
 {
-	const mproc_arena *a = mpr_arena_of(p);
+	const mproc_arena *a;
 	struct mpr_block_ref ref;
 	int r;
 
-	if (!p)
-		r = mpr_fail(-EINVAL, "value is NULL");
-	else if (!a || !mpr_heap_find_live(a, p, &ref))
-		r = mpr_no_block(p);
-	else if (!is_value(a, &ref))
-		r = mpr_fail(-EINVAL, "what is at %p was not made as a value or "
-			     "array, or somebody wrote behind its end", p);
+	if (mpr_remote_has(p))
+		r = mpr_fail(-EOPNOTSUPP, "%p is a manager's, and its lock is not to "
+			     "be had from here", p);
 	else
+		r = look_up(p, &a, &ref);
+	if (r == 0)
 		return end_of(a, &ref);
 	errno = -r;
 	return NULL;
@@ -183,10 +219,26 @@ mproc_lock_of(const void *value)
 	return e ? (mproc_lock *)&e->lock : NULL;
 }
 
+static MPR_NOINLINE size_t
+len_elsewhere(const void *array)
+{
+	size_t len;
+	int r = mpr_remote_array_len(array, &len);
+
+	if (r == 0)
+		return len;
+	errno = -r;
+	return 0;
+}
+
 size_t
 mproc_array_len(const void *array)
 {
-	struct mpr_value_end *e = find(array);
+	struct mpr_value_end *e;
+
+	if (mpr_unlikely(mpr_remote_has(array)))
+		return len_elsewhere(array);
+	e = find(array);
 
 	return e ? atomic_load_explicit(&e->n, memory_order_relaxed) : 0;
 }
@@ -271,16 +323,18 @@ static MPR_NOINLINE void
 free_slowly(void *p)
 {
 	mproc_arena *a = mpr_arena_of(p);
-	struct mpr_block_ref ref;
+	struct mpr_block_ref ref = { .block = NULL };
 	int r = -EINVAL;
 
-	if (a && mpr_heap_find_live(a, p, &ref)) {
+	if (mpr_remote_has(p))
+		r = mpr_remote_array_destroy(p);
+	else if (a && mpr_heap_find_live(a, p, &ref)) {
 		if (mpr_unlikely(mpr_block_birth(a, &ref) & MPR_BIRTH_GUARDED))
 			mpr_check_guard(a, &ref, "mproc_free");
 		r = is_value(a, &ref) ? free_value(a, &ref) :
 					mpr_block_free(a, &ref);
 	}
-	if (r == -EINVAL)
+	if (r == -EINVAL && !mpr_remote_has(p))
 		mpr_check_explain(a, p, "mproc_free");
 	else if (r < 0)
 		mpr_log(MPROC_LOG_ERROR, "mproc_free(%p): %s", p,

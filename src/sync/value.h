@@ -29,6 +29,10 @@ struct mpr_value_end {
 
 static_assert(sizeof(struct mpr_value_end) == MPR_VALUE_END, "shared layout");
 
+/* What an array at hand is: bytes of an element, and how many there are. Returns 0;
+ * -EINVAL, -EFAULT, -ESTALE as mproc_array_len(). */
+int mpr_value_shape(const void *array, size_t *ret_elem, size_t *ret_n);
+
 /* Whether @l, which a dead one holds, was the lock of a value that is no more: who
  * has it when it frees the value may be killed before the lock is GONE. */
 bool mpr_value_has_ended(const mproc_arena *a, const struct mpr_lock *l);

@@ -31,12 +31,17 @@ is_same(const struct mproc_any *a, const struct mproc_any *b)
 	return true;
 }
 
+/* Of tests of lists that are somewhere else. */
+static mproc_list *(*make_list)(void);
+
 /* A list with nothing in it. */
 static inline mproc_list *
 new_list(void)
 {
 	mproc_list *l = NULL;
 
+	if (make_list)
+		return make_list();
 	assert_int_equal(mproc_list_create(&l, NULL), 0);
 	assert_non_null(l);
 	return l;
@@ -69,6 +74,58 @@ is_list(mproc_list *l, const struct mproc_any *values, size_t n)
 			return false;
 	return mproc_list_get(l, (int64_t)n, &any) == -ERANGE &&
 	       mproc_list_get(l, -(int64_t)n - 1, &any) == -ERANGE;
+}
+
+/* Values at the end of a list. */
+static inline void
+add_all(mproc_list *l, const struct mproc_any *values, size_t n)
+{
+	assert_int_equal(mproc_list_extend(l, values, n), 0);
+}
+
+#define ADD(l, ...)                                                           \
+	do {                                                                  \
+		const struct mproc_any values_[] = { __VA_ARGS__ };           \
+                                                                              \
+		add_all(l, values_, sizeof(values_) / sizeof(values_[0]));    \
+	} while (0)
+
+static inline mproc_list *
+list_with(const struct mproc_any *values, size_t n)
+{
+	mproc_list *l = new_list();
+
+	add_all(l, values, n);
+	return l;
+}
+
+#define LIST(...)                                                             \
+	list_with((const struct mproc_any[]){ __VA_ARGS__ },                  \
+		  sizeof((const struct mproc_any[]){ __VA_ARGS__ }) /         \
+			  sizeof(struct mproc_any))
+
+#define MIXED 5
+
+/* Of a few values. Some are long enough to lie in a block. */
+static inline struct mproc_any
+old_value(int i)
+{
+	static const char *const texts[MIXED] = {
+		"the first of the texts that were there", "short", NULL,
+		"the fourth of the texts that were there", NULL,
+	};
+
+	return texts[i] ? mproc_str(texts[i]) : mproc_int(i);
+}
+
+static inline mproc_list *
+list_of(int n)
+{
+	struct mproc_any values[MIXED];
+
+	for (int i = 0; i < n; i++)
+		values[i] = old_value(i);
+	return list_with(values, (size_t)n);
 }
 
 #define expect_list(l, ...)                                                   \

@@ -5,12 +5,11 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "list.h"
+#include "list_cases.h"
 #include "mpt_rand.h"
 #include "sync.h"
 
-/* Each is a text of its own. */
-static const char short_text[] = "12345678", long_text[] = "a text that is long";
+static const char short_text[] = "12345678"; /* fits a word */
 
 static void
 values_of_each_kind_come_back(void **state)
@@ -65,29 +64,6 @@ a_text_that_comes_out_is_ended_and_the_callers(void **state)
 	mproc_list_destroy(l);
 }
 
-static void
-indices_count_from_both_ends(void **state)
-{
-	mproc_list *l = new_list();
-	struct mproc_any any;
-
-	(void)state;
-	assert_int_equal(mproc_list_get(l, 0, &any), -ERANGE);
-	assert_int_equal(mproc_list_get(l, -1, &any), -ERANGE);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(mproc_list_append(l, mproc_int(i)), 0);
-	for (int i = 0; i < 3; i++) {
-		assert_true(has_at(l, i, mproc_int(i)));
-		assert_true(has_at(l, i - 3, mproc_int(i)));
-	}
-	assert_int_equal(mproc_list_get(l, 3, &any), -ERANGE);
-	assert_true(detail_has("index 3 in a list of 3"));
-	assert_int_equal(mproc_list_get(l, -4, &any), -ERANGE);
-	assert_int_equal(mproc_list_get(l, INT64_MIN, &any), -ERANGE);
-	assert_int_equal(mproc_list_get(l, INT64_MAX, &any), -ERANGE);
-	mproc_list_destroy(l);
-}
-
 /* Arrays of slabs, then runs of extents. */
 static void
 it_grows(void **state)
@@ -116,139 +92,6 @@ it_grows(void **state)
 	}
 	mproc_list_destroy(l);
 	expect_stat(&before);
-}
-
-static void
-values_take_the_place_of_others(void **state)
-{
-	struct mproc_arena_stat before = stat_now();
-	mproc_list *l = new_list();
-	const struct mproc_any all[] = {
-		mproc_int(1), mproc_int(2), mproc_str("short"),
-		mproc_str("other"), mproc_bytes("other", 5),
-		mproc_str(long_text), mproc_str("a text that lies elsewhere"),
-		mproc_float(1.5), mproc_nil(), mproc_str(long_text),
-		mproc_bool(true),
-	};
-	struct mproc_any any;
-
-	(void)state;
-	assert_int_equal(mproc_list_set(l, 0, all[0]), -ERANGE);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(mproc_list_append(l, mproc_int(i)), 0);
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		assert_int_equal(mproc_list_set(l, i % 2 ? 1 : -2, all[i]), 0);
-		expect_list(l, mproc_int(0), all[i], mproc_int(2));
-	}
-	assert_int_equal(mproc_list_set(l, 3, all[0]), -ERANGE);
-	assert_int_equal(mproc_list_set(l, -4, mproc_str(long_text)), -ERANGE);
-	assert_int_equal(mproc_list_set(l, 0, mproc_ref(&any)), -EFAULT);
-	mproc_list_destroy(l);
-	expect_stat(&before);
-}
-
-static void
-values_go_in_between(void **state)
-{
-	mproc_list *l = new_list();
-
-	(void)state;
-	assert_int_equal(mproc_list_insert(l, 5, mproc_int(3)), 0);
-	assert_int_equal(mproc_list_insert(l, 0, mproc_int(1)), 0);
-	assert_int_equal(mproc_list_insert(l, 1, mproc_str(long_text)), 0);
-	expect_list(l, mproc_int(1), mproc_str(long_text), mproc_int(3));
-	assert_int_equal(mproc_list_insert(l, -1, mproc_bool(true)), 0);
-	assert_int_equal(mproc_list_insert(l, 100, mproc_int(4)), 0);
-	assert_int_equal(mproc_list_insert(l, -100, mproc_int(0)), 0);
-	assert_int_equal(mproc_list_insert(l, INT64_MIN, mproc_int(-1)), 0);
-	assert_int_equal(mproc_list_insert(l, INT64_MAX, mproc_int(5)), 0);
-	expect_list(l, mproc_int(-1), mproc_int(0), mproc_int(1),
-		    mproc_str(long_text), mproc_bool(true), mproc_int(3),
-		    mproc_int(4), mproc_int(5));
-	mproc_list_destroy(l);
-}
-
-static void
-values_are_taken_out(void **state)
-{
-	struct mproc_arena_stat before = stat_now();
-	mproc_list *l = new_list();
-	const struct mproc_any all[] = {
-		mproc_int(0), mproc_str(long_text), mproc_int(2), mproc_int(3),
-		mproc_str(long_text),
-	};
-	struct mproc_any any;
-
-	(void)state;
-	assert_int_equal(mproc_list_pop(l, -1, &any), -ERANGE);
-	assert_int_equal(mproc_list_pop(l, 0, NULL), -ERANGE);
-	assert_int_equal(mproc_list_extend(l, all, 5), 0);
-	assert_int_equal(mproc_list_pop(l, -1, &any), 0);
-	assert_true(is_same(&any, &all[4]));
-	mproc_any_clear(&any);
-	assert_int_equal(mproc_list_pop(l, 1, &any), 0);
-	assert_true(is_same(&any, &all[1]));
-	mproc_any_clear(&any);
-	expect_list(l, all[0], all[2], all[3]);
-	assert_int_equal(mproc_list_pop(l, 0, NULL), 0);
-	expect_list(l, all[2], all[3]);
-	assert_int_equal(mproc_list_pop(l, 2, &any), -ERANGE);
-	assert_int_equal(mproc_list_pop(l, -3, &any), -ERANGE);
-	assert_int_equal(mproc_list_clear(l), 0);
-	assert_int_equal(mproc_list_clear(l), 0);
-	assert_int_equal(mproc_list_len(l), 0);
-	mproc_list_destroy(l);
-	expect_stat(&before);
-}
-
-static void
-several_are_added_or_none(void **state)
-{
-	mproc_list *l = new_list();
-	const struct mproc_any good[] = {
-		mproc_int(0), mproc_str(long_text), mproc_str("b"),
-	};
-	const struct mproc_any bad[] = {
-		mproc_int(0), mproc_str(long_text), mproc_str(NULL),
-	};
-
-	(void)state;
-	assert_int_equal(mproc_list_extend(l, NULL, 0), 0);
-	assert_int_equal(mproc_list_extend(l, NULL, 1), -EINVAL);
-	assert_int_equal(mproc_list_extend(l, good, 3), 0);
-	assert_int_equal(mproc_list_extend(l, bad, 3), -EINVAL);
-	expect_list(l, good[0], good[1], good[2]);
-	mproc_list_destroy(l);
-}
-
-static void
-a_cursor_goes_through(void **state)
-{
-	mproc_list *l = new_list();
-	struct mproc_any any;
-	size_t i = 0, n = 0;
-
-	(void)state;
-	assert_int_equal(mproc_list_next(l, &i, &any), -ENODATA);
-	assert_int_equal(i, 0);
-	for (int k = 0; k < 10; k++)
-		assert_int_equal(mproc_list_append(l, k % 2 ? mproc_int(k) :
-						   mproc_str(long_text)), 0);
-	for (; mproc_list_next(l, &i, &any) == 0; mproc_any_clear(&any)) {
-		assert_int_equal(i, ++n);
-		assert_int_equal(any.kind, n % 2 ? MPROC_STR : MPROC_INT);
-	}
-	assert_int_equal(n, 10);
-	assert_int_equal(mproc_list_next(l, &i, &any), -ENODATA);
-	/* It sees what has come since. */
-	assert_int_equal(mproc_list_append(l, mproc_nil()), 0);
-	assert_int_equal(mproc_list_next(l, &i, &any), 0);
-	assert_int_equal(any.kind, MPROC_NIL);
-	assert_int_equal(mproc_list_clear(l), 0);
-	assert_int_equal(mproc_list_next(l, &i, &any), -ENODATA);
-	assert_int_equal(mproc_list_next(l, NULL, &any), -EINVAL);
-	assert_int_equal(mproc_list_next(l, &i, NULL), -EINVAL);
-	mproc_list_destroy(l);
 }
 
 /* What a list should be: numbers, for each of which there is a value. */
@@ -445,29 +288,6 @@ bad_arguments_are_refused(void **state)
 	mproc_list_destroy(l);
 }
 
-static void
-what_was_destroyed_is_stale(void **state)
-{
-	mproc_list *l = new_list();
-	struct mproc_any any;
-	size_t i = 0;
-
-	(void)state;
-	assert_int_equal(mproc_list_append(l, mproc_str(long_text)), 0);
-	mproc_list_destroy(l);
-	assert_int_equal(mproc_list_append(l, mproc_nil()), -ESTALE);
-	assert_true(detail_has("was destroyed"));
-	assert_int_equal(mproc_list_get(l, 0, &any), -ESTALE);
-	assert_int_equal(mproc_list_set(l, 0, mproc_nil()), -ESTALE);
-	assert_int_equal(mproc_list_insert(l, 0, mproc_nil()), -ESTALE);
-	assert_int_equal(mproc_list_extend(l, NULL, 0), -ESTALE);
-	assert_int_equal(mproc_list_pop(l, 0, &any), -ESTALE);
-	assert_int_equal(mproc_list_clear(l), -ESTALE);
-	assert_int_equal(mproc_list_next(l, &i, &any), -ESTALE);
-	assert_int_equal(mproc_list_len(l), 0);
-	mproc_list_destroy(l);
-}
-
 static void *
 make_and_use(unsigned i)
 {
@@ -497,9 +317,12 @@ lists_come_and_go_without_growth(void **state)
 static int
 setup(void **state)
 {
+	mproc_list *a = new_list(), *b = new_list();
+
 	(void)state;
-	/* The cells stay. */
-	mproc_list_destroy(new_list());
+	/* The cells stay, and what is linked there. */
+	mproc_list_destroy(a);
+	mproc_list_destroy(b);
 	return 0;
 }
 
@@ -507,20 +330,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		LIST_CASES,
 		mpt_test(values_of_each_kind_come_back),
 		mpt_test(a_text_that_comes_out_is_ended_and_the_callers),
-		mpt_test(indices_count_from_both_ends),
 		mpt_test(it_grows),
-		mpt_test(values_take_the_place_of_others),
-		mpt_test(values_go_in_between),
-		mpt_test(values_are_taken_out),
-		mpt_test(several_are_added_or_none),
-		mpt_test(a_cursor_goes_through),
 		mpt_test(a_list_is_what_an_array_is),
 		mpt_test(memory_goes_back_when_it_shrinks),
 		mpt_test(lists_lie_in_lists),
 		mpt_test(bad_arguments_are_refused),
-		mpt_test(what_was_destroyed_is_stale),
 		mpt_test(lists_come_and_go_without_growth),
 	};
 

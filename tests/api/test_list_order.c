@@ -10,58 +10,6 @@
 
 static const char long_text[] = "a text that is long";
 
-static void
-add_all(mproc_list *l, const struct mproc_any *values, size_t n)
-{
-	assert_int_equal(mproc_list_extend(l, values, n), 0);
-}
-
-#define ADD(l, ...)                                                           \
-	do {                                                                  \
-		const struct mproc_any values_[] = { __VA_ARGS__ };           \
-                                                                              \
-		add_all(l, values_, sizeof(values_) / sizeof(values_[0]));    \
-	} while (0)
-
-static void
-pythons_order_is_the_usual_one(void **state)
-{
-	struct mproc_arena_stat before = stat_now();
-	mproc_list *l = new_list();
-
-	(void)state;
-	assert_int_equal(mproc_list_sort(l, NULL, NULL), 0);
-	ADD(l, mproc_int(3), mproc_float(1.0), mproc_float(-2.5), mproc_int(1),
-	    mproc_bool(true), mproc_bool(false));
-	assert_int_equal(mproc_list_sort(l, NULL, NULL), 0);
-	/* Equals as they were. */
-	expect_list(l, mproc_float(-2.5), mproc_bool(false), mproc_float(1.0),
-		    mproc_int(1), mproc_bool(true), mproc_int(3));
-	assert_int_equal(mproc_list_sort(l, NULL, NULL), 0);
-	assert_true(has_at(l, 5, mproc_int(3)));
-
-	assert_int_equal(mproc_list_clear(l), 0);
-	ADD(l, mproc_str("b"), mproc_str(long_text), mproc_str(""),
-	    mproc_str("a text that is longer"), mproc_str("B"));
-	assert_int_equal(mproc_list_sort(l, NULL, NULL), 0);
-	expect_list(l, mproc_str(""), mproc_str("B"), mproc_str(long_text),
-		    mproc_str("a text that is longer"), mproc_str("b"));
-	mproc_list_destroy(l);
-	expect_stat(&before);
-}
-
-static void
-what_has_no_order_stays_as_it_was(void **state)
-{
-	mproc_list *l = new_list();
-
-	(void)state;
-	ADD(l, mproc_int(2), mproc_str("a"), mproc_int(1));
-	assert_int_equal(mproc_list_sort(l, NULL, NULL), -EPROTOTYPE);
-	expect_list(l, mproc_int(2), mproc_str("a"), mproc_int(1));
-	mproc_list_destroy(l);
-}
-
 struct seen {
 	mproc_list *list;
 	unsigned calls;
@@ -97,30 +45,6 @@ any_order_can_be_had(void **state)
 	mproc_list_destroy(l);
 }
 
-static int
-ends_with_zero(const struct mproc_any *a, const struct mproc_any *b, void *ctx)
-{
-	const char *x = a->ptr, *y = b->ptr;
-
-	*(bool *)ctx &= x[a->len] == '\0' && y[b->len] == '\0';
-	return strcmp(x, y);
-}
-
-static void
-texts_are_ended_when_they_are_compared(void **state)
-{
-	mproc_list *l = new_list();
-	bool all = true;
-
-	(void)state;
-	ADD(l, mproc_str("12345678"), mproc_str(long_text), mproc_str("123"));
-	assert_int_equal(mproc_list_sort(l, ends_with_zero, &all), 0);
-	assert_true(all);
-	expect_list(l, mproc_str("123"), mproc_str("12345678"),
-		    mproc_str(long_text));
-	mproc_list_destroy(l);
-}
-
 /* Each is as far from the others as it was among its equals. */
 static void
 many_are_sorted_and_stay_in_order(void **state)
@@ -151,25 +75,6 @@ many_are_sorted_and_stay_in_order(void **state)
 	}
 	mproc_any_clear(&last);
 	assert_int_equal(i, n);
-	mproc_list_destroy(l);
-	expect_stat(&before);
-}
-
-static void
-it_is_turned_round(void **state)
-{
-	struct mproc_arena_stat before = stat_now();
-	mproc_list *l = new_list();
-
-	(void)state;
-	assert_int_equal(mproc_list_reverse(l), 0);
-	ADD(l, mproc_int(1), mproc_str(long_text), mproc_int(3));
-	assert_int_equal(mproc_list_reverse(l), 0);
-	expect_list(l, mproc_int(3), mproc_str(long_text), mproc_int(1));
-	assert_int_equal(mproc_list_append(l, mproc_int(0)), 0);
-	assert_int_equal(mproc_list_reverse(l), 0);
-	expect_list(l, mproc_int(0), mproc_int(1), mproc_str(long_text),
-		    mproc_int(3));
 	mproc_list_destroy(l);
 	expect_stat(&before);
 }
@@ -247,12 +152,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(pythons_order_is_the_usual_one),
-		mpt_test(what_has_no_order_stays_as_it_was),
 		mpt_test(any_order_can_be_had),
-		mpt_test(texts_are_ended_when_they_are_compared),
 		mpt_test(many_are_sorted_and_stay_in_order),
-		mpt_test(it_is_turned_round),
 		mpt_test(equals_are_found_counted_and_removed),
 	};
 

@@ -6,130 +6,10 @@
 #include "list.h"
 #include "sync.h"
 
-#define N 5 /* values in a list */
+#define N MIXED /* values in a list */
 #define ROOM 16
 #define READERS 2
 #define ROUNDS 400
-
-/* Some are long enough to lie in a block. */
-static struct mproc_any
-old_value(int i)
-{
-	static const char *const texts[] = {
-		"the first of the texts that were there", "short", NULL,
-		"the fourth of the texts that were there", NULL,
-	};
-
-	return texts[i] ? mproc_str(texts[i]) : mproc_int(i);
-}
-
-static const struct mproc_any *
-new_values(void)
-{
-	static struct mproc_any values[3];
-
-	values[0] = mproc_str("the first of the texts that come in");
-	values[1] = mproc_int(-1);
-	values[2] = mproc_str("the third of the texts that come in");
-	return values;
-}
-
-static mproc_list *
-list_of(int n)
-{
-	mproc_list *l = new_list();
-
-	for (int i = 0; i < n; i++)
-		assert_int_equal(mproc_list_append(l, old_value(i)), 0);
-	return l;
-}
-
-/* As Python has it. */
-static int
-end_of(int64_t index, int n)
-{
-	if (index < 0)
-		index += n;
-	return index < 0 ? 0 : index > n ? n : (int)index;
-}
-
-static void
-expect_slice(mproc_list *l, int n, int64_t from, int64_t to)
-{
-	struct mproc_any got[ROOM];
-	int first = end_of(from, n), last = end_of(to, n);
-	size_t len = first < last ? (size_t)(last - first) : 0, is = 99;
-
-	assert_int_equal(mproc_list_slice(l, from, to, got, ROOM, &is), 0);
-	assert_int_equal(is, len);
-	for (size_t i = 0; i < len; i++) {
-		struct mproc_any value = old_value(first + (int)i);
-
-		assert_true(is_same(&got[i], &value));
-		mproc_any_clear(&got[i]);
-	}
-	if (len) {
-		is = 99;
-		got[0] = mproc_int(7);
-		assert_int_equal(mproc_list_slice(l, from, to, got, len - 1,
-						  &is), -EMSGSIZE);
-		assert_int_equal(is, len);
-		assert_int_equal(got[0].i64, 7);
-	}
-	assert_int_equal(mproc_list_slice(l, from, to, NULL, 0, &is),
-			 len ? -EMSGSIZE : 0);
-	assert_int_equal(is, len);
-}
-
-static void
-expect_replaced(int n, int64_t from, int64_t to, size_t values)
-{
-	mproc_list *l = list_of(n);
-	int first = end_of(from, n), last = end_of(to, n), at = 0;
-
-	if (last < first)
-		last = first;
-	if (values || from % 2)
-		assert_int_equal(mproc_list_replace(l, from, to, new_values(),
-						    values), 0);
-	else
-		assert_int_equal(mproc_list_delete(l, from, to), 0);
-	for (int i = 0; i < first; i++)
-		assert_true(has_at(l, at++, old_value(i)));
-	for (size_t i = 0; i < values; i++)
-		assert_true(has_at(l, at++, new_values()[i]));
-	for (int i = last; i < n; i++)
-		assert_true(has_at(l, at++, old_value(i)));
-	assert_int_equal(mproc_list_len(l), at);
-	/* It is a list like others. */
-	assert_int_equal(mproc_list_insert(l, 0, old_value(0)), 0);
-	assert_int_equal(mproc_list_pop(l, -1, NULL), 0);
-	mproc_list_destroy(l);
-}
-
-static void
-any_two_ends(void **state)
-{
-	static const int64_t ends[] = { INT64_MIN, -N - 1, -N, -2, -1, 0, 1, 3,
-					N - 1, N, N + 1, INT64_MAX };
-	const size_t n_ends = sizeof(ends) / sizeof(ends[0]);
-	struct mproc_arena_stat before = stat_now();
-
-	(void)state;
-	for (int n = 0; n <= N; n += N) {
-		mproc_list *l = list_of(n);
-
-		for (size_t i = 0; i < n_ends * n_ends; i++) {
-			int64_t from = ends[i / n_ends], to = ends[i % n_ends];
-
-			expect_slice(l, n, from, to);
-			for (size_t values = 0; values <= 3; values++)
-				expect_replaced(n, from, to, values);
-		}
-		mproc_list_destroy(l);
-	}
-	expect_stat(&before);
-}
 
 /* It gets smaller again, and larger than its array. */
 static void
@@ -313,7 +193,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(any_two_ends),
 		mpt_test(long_lists),
 		mpt_test(bad_arguments_are_refused),
 		mpt_test(none_if_there_is_no_room),

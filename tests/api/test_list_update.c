@@ -9,100 +9,6 @@
 #define ROLES 4
 #define EACH 1000
 
-static mproc_list *
-list_of(const struct mproc_any *values, size_t n)
-{
-	mproc_list *l = new_list();
-
-	assert_int_equal(mproc_list_extend(l, values, n), 0);
-	return l;
-}
-
-#define LIST(...)                                                             \
-	list_of((const struct mproc_any[]){ __VA_ARGS__ },                    \
-		sizeof((const struct mproc_any[]){ __VA_ARGS__ }) /           \
-			sizeof(struct mproc_any))
-
-static void
-typed_gets_say_when_it_is_something_else(void **state)
-{
-	mproc_list *l = LIST(mproc_int(-5), mproc_bool(true), mproc_float(0.5),
-			     mproc_str("short"), mproc_str(LONG), mproc_nil(),
-			     mproc_bytes("bytes", 5), mproc_str(""));
-	char text[sizeof(LONG)];
-	size_t len = 99;
-	int64_t i = 99;
-	double d = 99;
-
-	(void)state;
-	assert_int_equal(mproc_list_get_int(l, 0, &i), 0);
-	assert_int_equal(i, -5);
-	assert_int_equal(mproc_list_get_int(l, 1, &i), 0);
-	assert_int_equal(i, 1);
-	assert_int_equal(mproc_list_get_int(l, 2, &i), -EPROTOTYPE);
-	assert_int_equal(mproc_list_get_int(l, 4, &i), -EPROTOTYPE);
-	assert_int_equal(mproc_list_get_int(l, 8, &i), -ERANGE);
-	assert_int_equal(i, 1);
-	assert_int_equal(mproc_list_get_float(l, 2, &d), 0);
-	assert_true(d == 0.5);
-	assert_int_equal(mproc_list_get_float(l, -8, &d), 0);
-	assert_true(d == -5);
-	assert_int_equal(mproc_list_get_float(l, 1, &d), -EPROTOTYPE);
-	assert_int_equal(mproc_list_get_float(l, -9, &d), -ERANGE);
-
-	assert_int_equal(mproc_list_get_str(l, 3, text, 6, &len), 0);
-	assert_string_equal(text, "short");
-	assert_int_equal(len, 5);
-	text[5] = 'x';
-	assert_int_equal(mproc_list_get_str(l, 3, text, 5, &len), -EMSGSIZE);
-	assert_int_equal(text[5], 'x');
-	assert_int_equal(mproc_list_get_str(l, 4, text, sizeof(LONG), NULL), 0);
-	assert_string_equal(text, LONG);
-	assert_int_equal(mproc_list_get_str(l, 4, text, sizeof(LONG) - 1, &len),
-			 -EMSGSIZE);
-	assert_int_equal(len, sizeof(LONG) - 1);
-	assert_int_equal(mproc_list_get_str(l, 4, NULL, 0, &len), -EMSGSIZE);
-	assert_int_equal(mproc_list_get_str(l, 7, text, 1, &len), 0);
-	assert_true(text[0] == '\0' && len == 0);
-	assert_int_equal(mproc_list_get_str(l, 6, text, 40, &len),
-			 -EPROTOTYPE);
-	assert_int_equal(mproc_list_get_str(l, 5, text, 40, &len),
-			 -EPROTOTYPE);
-	assert_int_equal(mproc_list_get_str(l, 99, text, 40, &len), -ERANGE);
-	mproc_list_destroy(l);
-	assert_int_equal(mproc_list_get_str(l, 3, text, 40, &len), -ESTALE);
-	assert_int_equal(mproc_list_get_int(l, 0, &i), -ESTALE);
-}
-
-static void
-sums_are_as_in_python(void **state)
-{
-	mproc_list *l = LIST(mproc_int(1), mproc_bool(true), mproc_float(0.5),
-			     mproc_str(LONG), mproc_int(INT64_MAX));
-	struct mproc_any sum = mproc_nil();
-
-	(void)state;
-	assert_int_equal(mproc_list_add(l, 0, mproc_int(2), &sum), 0);
-	assert_true(sum.kind == MPROC_INT && sum.i64 == 3);
-	assert_int_equal(mproc_list_add(l, 1, mproc_bool(true), &sum), 0);
-	assert_true(sum.kind == MPROC_INT && sum.i64 == 2);
-	assert_int_equal(mproc_list_add(l, 2, mproc_int(1), NULL), 0);
-	assert_int_equal(mproc_list_add(l, 3, mproc_int(1), &sum),
-			 -EPROTOTYPE);
-	assert_int_equal(mproc_list_add(l, 0, mproc_str("1"), &sum),
-			 -EPROTOTYPE);
-	assert_int_equal(mproc_list_add(l, -1, mproc_int(1), &sum),
-			 -EOVERFLOW);
-	assert_int_equal(mproc_list_add(l, 5, mproc_int(1), &sum), -ERANGE);
-	assert_true(sum.kind == MPROC_INT && sum.i64 == 2);
-	assert_int_equal(mproc_list_add(l, 0, mproc_float(0.5), &sum), 0);
-	assert_true(sum.kind == MPROC_FLOAT && sum.f64 == 3.5);
-	expect_list(l, mproc_float(3.5), mproc_int(2), mproc_float(1.5),
-		    mproc_str(LONG), mproc_int(INT64_MAX));
-	mproc_list_destroy(l);
-	assert_int_equal(mproc_list_add(l, 0, mproc_int(1), NULL), -ESTALE);
-}
-
 static void
 a_value_is_exchanged_if_it_is_what_is_expected(void **state)
 {
@@ -300,8 +206,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpt_test(typed_gets_say_when_it_is_something_else),
-		mpt_test(sums_are_as_in_python),
 		mpt_test(a_value_is_exchanged_if_it_is_what_is_expected),
 		mpt_test(an_update_sets_what_its_function_says),
 		mpt_test(a_child_of_an_update_changes_nothing),

@@ -2,6 +2,7 @@
 /*
  * value.h: values and arrays, between processes and between threads.
  */
+#include "array_cases.h"
 #include "sync.h"
 #include "value.h"
 
@@ -559,6 +560,7 @@ main(void)
 		VALUE_CHECKS
 #undef X
 		both_tests(all_additions_count),
+		ARRAY_CASES,
 		mpt_test(a_hundred_processes_add),
 		mpt_test(contents_are_copied),
 		mpt_test(bad_sizes_are_refused),

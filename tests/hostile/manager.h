@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "manager/codec.h"
 
@@ -24,6 +25,27 @@ manager_lies_in(const struct mproc_any *any, const uint8_t *bytes, size_t n)
 		       (any->kind != MPROC_REF || !any->ptr);
 	return !any->len || (at >= bytes && any->len <= n &&
 			     (size_t)(at - bytes) <= n - any->len);
+}
+
+/* The same of many values in one: no more of them than there are bytes. */
+static inline bool
+manager_many_are_bad(const struct mproc_any *any)
+{
+	struct mproc_any *values;
+	bool bad = false;
+	size_t n;
+
+	if (any->kind != MPROC_BYTES ||
+	    mpr_codec_count(any->ptr, any->len, &n) < 0)
+		return false;
+	if (n >= any->len)
+		return true;
+	values = malloc((n + 1) * sizeof(*values));
+	if (values && mpr_codec_unpack(values, n, any->ptr, any->len) == 0)
+		for (size_t i = 0; i < n && !bad; i++)
+			bad = !manager_lies_in(&values[i], any->ptr, any->len);
+	free(values);
+	return bad;
 }
 
 /* Returns whether something happened that must not. */
@@ -42,7 +64,8 @@ manager_one_input(const uint8_t *bytes, size_t n)
 				return true;
 			for (unsigned i = 0; i < m.n; i++)
 				if (!manager_lies_in(&m.values[i], f.message,
-						     f.len))
+						     f.len) ||
+				    manager_many_are_bad(&m.values[i]))
 					return true;
 		}
 		bytes += f.whole;

@@ -91,12 +91,44 @@ static const struct {
 	GRAIN("\0\0\0\4\223\2\111\301"),
 	GRAIN("\0\0\0\4\223\2\112\301"),
 	GRAIN("\0\0\0\7\224\2\20\301\307\0\1"),
-	GRAIN("\0\0\0\15\224\2\20\301\323\177\377\377\377\377\377\377"),
+	GRAIN("\0\0\0\15\224\2\20\301\323\177\377\377\377\377\377\377\377"),
+	/* Of lists. */
+	GRAIN("\0\0\0\6\224\2\314\240\301\0"),
+	GRAIN("\0\0\0\6\224\2\314\241\301\0"),
+	GRAIN("\0\0\0\10\226\2\314\242\301\0\20\20"),
+	GRAIN("\0\0\0\20\226\2\314\242\301\377\177\317\177\377\377\377"
+	      "\377\377\377\377"),
+	GRAIN("\0\0\0\14\226\2\314\243\301\1\2\304\3\222\5\6"),
+	GRAIN("\0\0\0\16\224\2\314\244\301\304\6\223\1\2\243abc"),
+	GRAIN("\0\0\0\14\224\2\314\244\301\304\5\335\377\377\377\377"),
+	GRAIN("\0\0\0\6\224\2\314\245\301\7"),
+	GRAIN("\0\0\0\7\225\2\314\246\301\0\11"),
+	GRAIN("\0\0\0\7\225\2\314\247\301\1\11"),
+	GRAIN("\0\0\0\7\225\2\314\250\301\0\1"),
+	GRAIN("\0\0\0\11\227\2\314\251\301\0\3\1\2"),
+	GRAIN("\0\0\0\11\227\2\314\251\301\0\7\1\2"),
+	GRAIN("\0\0\0\6\224\2\314\252\301\377"),
+	GRAIN("\0\0\0\5\223\2\314\253\301"),
+	GRAIN("\0\0\0\5\223\2\314\254\301"),
+	GRAIN("\0\0\0\6\224\2\314\255\301\1"),
+	GRAIN("\0\0\0\6\224\2\314\256\301\1"),
+	GRAIN("\0\0\0\6\224\2\314\257\301\1"),
+	GRAIN("\0\0\0\24\225\2\314\260\301\304\10\0\0\0\1\0\0\0\0\304"
+	      "\3\222\1\1"),
+	GRAIN("\0\0\0\17\225\2\314\260\301\304\4\0\0\0\0\304\2\221\1"),
+	/* Of arrays. */
+	GRAIN("\0\0\0\7\225\2\314\300\301\0\4"),
+	GRAIN("\0\0\0\11\225\2\314\300\301\0\315\177\377"),
+	GRAIN("\0\0\0\14\225\2\314\301\301\1\304\4abcd"),
+	GRAIN("\0\0\0\10\226\2\314\302\301\0\4\1"),
+	GRAIN("\0\0\0\20\226\2\314\302\301\0\4\313\77\360\0\0\0\0\0\0"),
+	GRAIN("\0\0\0\22\226\2\314\303\301\0\304\4\0\0\0\0\304\4abcd"),
+	GRAIN("\0\0\0\13\230\1\1\0\5\243arr\4\2\300"),
 };
 
 /* One object of each kind, as the server calls them. */
-static const unsigned char kinds[] = { 1, 2, 3, 8, 9, 10, 11 };
-enum { KINDS = sizeof(kinds) };
+static const unsigned char kinds[] = { 1, 2, 3, 4, 5, 8, 9, 10, 11 };
+enum { KINDS = sizeof(kinds), ARRAY = 5 };
 static int64_t numbers[KINDS];
 
 #define GRAINS (sizeof(grains) / sizeof(grains[0]))
@@ -206,10 +238,15 @@ greet(mproc_manager *m)
 	assert_true(is_open(fd));
 	/* They may have been destroyed, and get others then. */
 	for (unsigned k = 0; k < KINDS; k++) {
-		const unsigned char find[] = { 0, 0, 0, 7, 0x95, 1, 1, 0, kinds[k],
-					       0xa1, (unsigned char)('a' + k) };
+		bool is_array = kinds[k] == ARRAY;
+		/* An array has three values more: its shape. */
+		const unsigned char find[] = { 0, 0, 0, is_array ? 10 : 7,
+					       is_array ? 0x98 : 0x95, 1, 1, 0, kinds[k],
+					       0xa1, (unsigned char)('a' + k),
+					       4, 2, 0xc0 };
+		size_t len = sizeof(find) - (is_array ? 0 : 3);
 
-		assert_int_equal(send(fd, find, sizeof(find), 0), sizeof(find));
+		assert_int_equal(send(fd, find, len, 0), len);
 		serve_all(m);
 		/* [1, 0, number], which takes 64 bits. */
 		assert_int_equal(recv(fd, answer, sizeof(answer), MSG_DONTWAIT),
@@ -280,6 +317,7 @@ lie(struct mpt_rand *rand, const unsigned char *request, size_t len,
 		GRAIN("\243abc"),	 GRAIN("\304\3abc"),
 		GRAIN("\307\0\1"),	 GRAIN("\313\77\360\0\0\0\0\0\0"),
 		GRAIN("\323\200\0\0\0\0\0\0\0"), GRAIN("\221\1"),
+		GRAIN("\304\3\222\1\2"), GRAIN("\304\6\222\1\243abc"),
 	};
 	static const char results[] = { 0, 1, 0, 1, 0, -2, -12, -32, 127 };
 	size_t n = 1, number = 1;
@@ -356,9 +394,25 @@ count_up(const struct mproc_any *old, struct mproc_any *value, void *ctx)
 	return (*left)-- > 0 ? 1 : 0;
 }
 
+/* Of a list, which comes with many values. */
+static int
+ask_list(mproc_manager *m)
+{
+	struct mproc_any got[3];
+	mproc_list *l;
+	size_t n = 0;
+	int r = mproc_manager_list(m, "lists", &l);
+
+	if (r == 0)
+		r = mproc_list_slice(l, 0, INT64_MAX, got, 3, &n);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		mproc_any_clear(&got[i]);
+	return r;
+}
+
 /* One call, whatever comes of it. */
 static int
-ask(struct mpt_rand *rand, mproc_dict *d)
+ask(struct mpt_rand *rand, mproc_manager *m, mproc_dict *d)
 {
 	struct mproc_any got = mproc_nil(), key = mproc_nil(), one = mproc_int(1);
 	struct mproc_cursor c = { { 0 } };
@@ -367,7 +421,7 @@ ask(struct mpt_rand *rand, mproc_dict *d)
 	double f64;
 	int r, left = 3;
 
-	switch (mpt_rand_below(rand, 12)) {
+	switch (mpt_rand_below(rand, 14)) {
 	case 0:
 		r = mproc_dict_get(d, one, &got);
 		break;
@@ -401,6 +455,10 @@ ask(struct mpt_rand *rand, mproc_dict *d)
 	case 10:
 		r = mproc_dict_compare_exchange(d, one, &one, NULL);
 		break;
+	case 11:
+	case 12:
+		r = ask_list(m);
+		break;
 	default:
 		(void)mproc_dict_len(d);
 		r = mproc_dict_set(d, one, one);
@@ -433,7 +491,7 @@ a_client_believes_no_server(void **state)
 		if (r == 0 && !d)
 			r = mproc_manager_dict(m, "lies", &d);
 		if (r == 0 && d)
-			r = ask(&rand, d);
+			r = ask(&rand, m, d);
 		good += r >= 0;
 		if (r < 0 && m && (r == -EPIPE || r == -EBADMSG ||
 				   mpt_rand_below(&rand, 8) == 0)) {

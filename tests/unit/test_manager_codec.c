@@ -98,6 +98,54 @@ what_is_written_is_read(void **state)
 }
 
 static void
+many_are_a_row_of_their_own(void **state)
+{
+	enum { N = 70000 };
+	struct mproc_any *in = malloc(N * sizeof(*in)), *out = malloc(N * sizeof(*out));
+	static const size_t lens[] = { 0, 1, 15, 16, 65535, 65536, N };
+	size_t n;
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		in[i] = i % 3 ? mproc_int(i * 100) : mproc_bytes("abc", 3);
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		struct mpr_buffer b = { .bytes = NULL };
+		size_t len;
+
+		assert_int_equal(mpr_codec_pack(&b, in, lens[i], 10 * N), 0);
+		len = mpr_buffer_len(&b);
+		assert_int_equal(mpr_codec_count(b.bytes, len, &n), 0);
+		assert_int_equal(n, lens[i]);
+		assert_int_equal(mpr_codec_unpack(out, n, b.bytes, len), 0);
+		for (size_t k = 0; k < n; k++)
+			expect_same(&in[k], &out[k]);
+		/* Neither less nor more. */
+		assert_int_equal(mpr_codec_unpack(out, n + 1, b.bytes, len),
+				 -EBADMSG);
+		assert_int_equal(mpr_codec_unpack(out, n, b.bytes, len - 1),
+				 -EBADMSG);
+		if (n)
+			assert_int_equal(mpr_codec_unpack(out, n - 1, b.bytes,
+							  len), -EBADMSG);
+		/* Behind something, and too long for that. */
+		assert_int_equal(mpr_codec_pack(&b, in, lens[i], len), 0);
+		assert_int_equal(mpr_buffer_len(&b), 2 * len);
+		assert_int_equal(mpr_codec_pack(&b, in, lens[i], len - 1),
+				 -EMSGSIZE);
+		assert_int_equal(mpr_buffer_len(&b), 2 * len);
+		mpr_buffer_end(&b);
+	}
+	/* More than there are bytes. */
+	assert_int_equal(mpr_codec_count((const unsigned char *)"\222\1", 2, &n),
+			 -EBADMSG);
+	assert_int_equal(mpr_codec_count((const unsigned char *)"\1", 1, &n),
+			 -EBADMSG);
+	assert_int_equal(mpr_codec_count(NULL, 0, &n), -EBADMSG);
+	free(in);
+	free(out);
+}
+
+static void
 what_is_too_long_is_not_written(void **state)
 {
 	struct mpr_budget budget = { .left = 4096 };
@@ -171,6 +219,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(what_is_written_is_read),
+		mpt_test(many_are_a_row_of_their_own),
 		mpt_test(what_is_too_long_is_not_written),
 		mpt_test(what_is_no_message_is_not_read),
 	};
