@@ -110,6 +110,7 @@ struct mpr_pace {
 	int64_t look_at;
 	int64_t glance_at; /* whether anybody looks */
 	int64_t interval; /* from look to look, at most */
+	int64_t owned; /* how many have waited for an owner at the last look */
 };
 
 /* What the calling thread knows of itself. */

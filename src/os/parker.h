@@ -60,7 +60,7 @@ mpr_parker_ticket(const struct mpr_parker *p)
  */
 int mpr_parker_wait(struct mpr_parker *p, uint32_t ticket, int64_t deadline);
 
-#define MPR_PARKER_LIVES 2
+#define MPR_PARKER_LIVES 4
 
 /*
  * The same, but returns -ESRCH if one of the @n @lives, at most MPR_PARKER_LIVES, has

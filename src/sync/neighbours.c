@@ -1,29 +1,58 @@
 /* SPDX-License-Identifier: MIT */
 #include "arena/recover.h"
 #include "sync/neighbours.h"
+#include "sync/wait.h"
+
+static bool
+is_live(const struct mpr_participant *p)
+{
+	/* Relaxed: what is not true any more delays at most. */
+	uint64_t ident = atomic_load_explicit(&p->ident, memory_order_relaxed);
+
+	return mpr_participant_state(ident) == MPR_PARTICIPANT_LIVE;
+}
 
 static void
-add(struct mpr_neighbours *n, struct mpr_participant *p)
+add(const struct mpr_self *self, struct mpr_neighbours *n, unsigned slot)
 {
-	n->life[n->count++] = &p->life;
+	n->slot[n->count] = slot;
+	n->life[n->count++] = &mpr_participant_at(self->arena, slot)->life;
+}
+
+/* Returns whether one has died. */
+static bool
+add_owners(const struct mpr_self *self, struct mpr_neighbours *n)
+{
+	unsigned high = mpr_participants_high(self->arena);
+	unsigned owners[MPR_WAIT_OWNERS];
+	unsigned count = mpr_wait_owners(self, owners);
+	bool some_died = false;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (mpr_recover_slot(self->arena, owners[i]))
+			some_died = true;
+		/* Any process can write there. */
+		else if (owners[i] < high &&
+			 is_live(mpr_participant_at(self->arena, owners[i])))
+			add(self, n, owners[i]);
+	}
+	return some_died;
 }
 
 bool
 mpr_neighbours_find(const struct mpr_self *self, struct mpr_neighbours *n)
 {
 	unsigned high = mpr_participants_high(self->arena);
-	bool sleeps = false, some_died = false;
+	bool lives = false, sleeps = false, some_died;
 
 	n->count = 0;
+	some_died = add_owners(self, n);
 	for (unsigned i = 1; i < high && !sleeps; i++) {
 		unsigned slot = (self->slot + i) % high;
 		struct mpr_participant *p =
 			mpr_participant_at(self->arena, slot);
-		/* Relaxed: what is not true any more delays at most. */
-		uint64_t ident = atomic_load_explicit(&p->ident,
-						      memory_order_relaxed);
 
-		if (mpr_participant_state(ident) != MPR_PARTICIPANT_LIVE)
+		if (!is_live(p))
 			continue;
 		if (mpr_recover_slot(self->arena, slot)) {
 			some_died = true;
@@ -31,8 +60,21 @@ mpr_neighbours_find(const struct mpr_self *self, struct mpr_neighbours *n)
 		}
 		sleeps = atomic_load_explicit(&p->wait_object,
 					      memory_order_relaxed) != 0;
-		if (sleeps || n->count == 0)
-			add(n, p);
+		if (sleeps || !lives)
+			add(self, n, slot);
+		lives = true;
 	}
+	return some_died;
+}
+
+bool
+mpr_neighbours_recover(const struct mpr_self *self,
+		       const struct mpr_neighbours *n)
+{
+	bool some_died = false;
+
+	for (unsigned i = 0; i < n->count; i++)
+		if (mpr_recover_slot(self->arena, n->slot[i]))
+			some_died = true;
 	return some_died;
 }

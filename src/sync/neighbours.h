@@ -8,6 +8,10 @@
  * before a dead one. It is as with the nodes of Chord (Stoica et al., "Chord: A Scalable
  * Peer-to-peer Lookup Service for Internet Applications", SIGCOMM 2001), which keep their
  * ring together by looking after their successors alone.
+ *
+ * One that is stopped tells nobody. Who waits for what another one has sleeps beside that
+ * one as well, its owner: all who wait for it do, and the kernel wakes one of those that
+ * sleep, which those that are stopped do not.
  */
 #ifndef MPR_SYNC_NEIGHBOURS_H
 #define MPR_SYNC_NEIGHBOURS_H
@@ -17,13 +21,20 @@
 #include "arena/participant.h"
 #include "os/parker.h"
 
+/* One may be there twice. */
 struct mpr_neighbours {
 	unsigned count;
+	unsigned slot[MPR_PARKER_LIVES];
 	struct mpr_life *life[MPR_PARKER_LIVES];
 };
 
-/* Finds those of the caller, and recovers from the dead between it and them. Returns
- * whether there were any. */
+/* Finds those of the caller, and recovers from its owner, and from the dead between it
+ * and the others. Returns whether there were any. */
 bool mpr_neighbours_find(const struct mpr_self *self, struct mpr_neighbours *n);
+
+/* Recovers from those of them that have died. Returns whether there were any. For who was
+ * woken by an end: nobody else is for that one, and the neighbours may be others by now. */
+bool mpr_neighbours_recover(const struct mpr_self *self,
+			    const struct mpr_neighbours *n);
 
 #endif

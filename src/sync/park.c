@@ -16,6 +16,7 @@
 #define ALONE 200 /* ms after which who has looked is not counted on any more */
 #define SETTLED (400 * MS) /* from look to look, after the first few */
 #define GLANCES 24 /* from look to look, of one in a crowd; one in QUIET at most */
+#define OWNED MS /* from glance to glance of those who wait for an owner, of all together */
 #define LATE 200 /* ms, for who has not looked when it was going to */
 #define CROWD (8 * SLICE) /* from when on one at a time looks */
 #define BUSY 100 /* ms that a look may take before others come to help */
@@ -44,25 +45,29 @@ in_ms(int64_t ns)
 }
 
 /* How many sleep and have not missed the time at which they were going to look,
- * as those do that are stopped. Who has not looked yet may be stopped as well. */
+ * as those do that are stopped. Who has not looked yet may be stopped as well.
+ * *@ret_owned is how many of all wait for an owner. */
 static int64_t
-sleepers(const mproc_arena *a, int64_t now)
+sleepers(const mproc_arena *a, int64_t now, int64_t *ret_owned)
 {
 	unsigned high = mpr_participants_high(a);
 	uint32_t late = in_ms(now) - LATE;
-	int64_t n = 0;
+	int64_t n = 0, owned = 0;
 
 	for (unsigned slot = 0; slot < high; slot++) {
 		struct mpr_participant *p = mpr_participant_at(a, slot);
 		uint32_t by = atomic_load_explicit(&p->looks_by,
 						   memory_order_relaxed);
 
-		n += mpr_participant_state(atomic_load(&p->ident)) ==
-			     MPR_PARTICIPANT_LIVE &&
-		     atomic_load_explicit(&p->wait_object,
+		if (mpr_participant_state(atomic_load(&p->ident)) !=
+		    MPR_PARTICIPANT_LIVE)
+			continue;
+		owned += mpr_waits_for_an_owner(a, slot);
+		n += atomic_load_explicit(&p->wait_object,
 					  memory_order_relaxed) != 0 &&
 		     by != 0 && (int32_t)(by - late) > 0;
 	}
+	*ret_owned = owned;
 	return n;
 }
 
@@ -103,9 +108,9 @@ since_another_looked(const struct mpr_self *self, uint64_t last, int64_t now)
 /* How long until our next look: all sleepers together look as often as one alone
  * would. If the others do not, as they are stopped, we do. */
 static int64_t
-next_interval(const struct mpr_self *self, uint64_t last, int64_t now)
+next_interval(struct mpr_self *self, uint64_t last, int64_t now)
 {
-	int64_t all = sleepers(self->arena, now) * SLICE;
+	int64_t all = sleepers(self->arena, now, &self->pace.owned) * SLICE;
 
 	return since_another_looked(self, last, now) < ALONE && all > SLICE ?
 		       all :
@@ -172,13 +177,19 @@ beat(int64_t t)
 	return t - t % (QUIET * MS);
 }
 
-/* Who is alone looks as soon. */
-static void
-glance_later(struct mpr_pace *pace, int64_t now)
+/* Sooner of one that waits for an owner: it sees itself if that has died. Who is alone
+ * looks as soon. */
+static int64_t
+next_glance(const struct mpr_self *self, int64_t now)
 {
-	int64_t later = last_of(QUIET * MS, pace->interval / GLANCES);
+	const struct mpr_pace *pace = &self->pace;
+	int64_t later = pace->interval / GLANCES;
 
-	pace->glance_at = is_in_a_crowd(pace) ? beat(now + later) : MPR_NEVER;
+	if (!is_in_a_crowd(pace))
+		return MPR_NEVER;
+	if (mpr_waits_for_an_owner(self->arena, self->slot))
+		later = first_of(later, pace->owned * OWNED);
+	return beat(now + last_of(QUIET * MS, later));
 }
 
 /* Looks for the dead, and begins a new slice if this one is over, or longer than one
@@ -201,7 +212,7 @@ look(struct mpr_self *self)
 	end = now + next + some(next / 2);
 	pace->slice_end = now < pace->slice_end ?
 				  first_of(pace->slice_end, end) : end;
-	glance_later(pace, now);
+	pace->glance_at = next_glance(self, now);
 	promise(self);
 }
 
@@ -219,7 +230,7 @@ look_if_need_be(struct mpr_self *self, int64_t now)
 	else if (since_look(last_look(self->arena), now) >= QUIET)
 		look(self);
 	else
-		glance_later(pace, now);
+		pace->glance_at = next_glance(self, now);
 }
 
 /* A signal handler has forked since the wait was announced: the parker, and what is said
@@ -238,6 +249,7 @@ sleep_once(struct mpr_self *self, uint32_t ticket, int64_t until, bool is_first)
 {
 	struct mpr_parker *parker = &self->shared->parker;
 	struct mpr_neighbours n;
+	int r;
 
 	if (!is_in_a_crowd(&self->pace))
 		return mpr_parker_wait(parker, ticket, until);
@@ -247,7 +259,10 @@ sleep_once(struct mpr_self *self, uint32_t ticket, int64_t until, bool is_first)
 						beat(mproc_now() + QUIET * MS)));
 	if (mpr_neighbours_find(self, &n))
 		return -EOWNERDEAD;
-	return mpr_parker_wait_beside(parker, ticket, n.life, n.count, until);
+	r = mpr_parker_wait_beside(parker, ticket, n.life, n.count, until);
+	if (r == -ESRCH && !is_copy(self) && mpr_neighbours_recover(self, &n))
+		r = -EOWNERDEAD;
+	return r;
 }
 
 /* Until a wake-up or the end of the slice, when it returns 0, or @deadline. */
@@ -262,9 +277,12 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 	if (pace->slice_end == 0) {
 		pace->slice_end = pace->look_at = now + SLICE + some(SLICE / 2);
 		pace->interval = SLICE;
-		glance_later(pace, now);
+		pace->glance_at = next_glance(self, now);
 	} else {
 		look_if_need_be(self, now);
+		/* What it slept for before may have had no owner. */
+		pace->glance_at = first_of(pace->glance_at,
+					   next_glance(self, now));
 	}
 	do {
 		until = first_of(first_of(deadline, pace->slice_end),

@@ -15,7 +15,8 @@
  * 40 times a second. Who is stopped does not count from when it misses its time
  * on; as nobody knows that before, the first few times are shorter. And in between it
  * glances at whether anybody looks, as the others may have been stopped, and is woken when
- * a neighbour dies (sync/neighbours.h).
+ * a neighbour dies (sync/neighbours.h). Who waits for an owner glances at that, too, and
+ * more often.
  */
 #ifndef MPR_SYNC_PARK_H
 #define MPR_SYNC_PARK_H

@@ -540,17 +540,53 @@ mpr_waits_look(const mproc_arena *a)
 			look_after(a, slot, rarely);
 }
 
-/* Whether the object called @name is held by the one in @slot. Somebody who lives
- * waits for it, so its memory is there. */
-static bool
-is_held_by(const mproc_arena *a, uint64_t name, unsigned slot)
+/* The slot of who holds the object called @name, or -1. Somebody who lives waits for
+ * it, so its memory is there. */
+static int
+holder_of(const mproc_arena *a, uint64_t name)
 {
 	uint64_t offset = name & ~MPR_DOORS, word;
 
 	if (!mpr_arena_has(a, offset, sizeof(word)))
-		return false;
+		return -1;
 	word = atomic_load((_Atomic uint64_t *)mpr_arena_at(a, offset));
-	return word & MPR_HELD && mpr_holder_slot(word) == slot;
+	return word & MPR_HELD ? (int)mpr_holder_slot(word) : -1;
+}
+
+bool
+mpr_waits_for_an_owner(const mproc_arena *a, unsigned slot)
+{
+	struct mpr_participant *p = mpr_participant_at(a, slot);
+	/* Relaxed, all: who is taken for another one glances too often or too
+	 * rarely, once. */
+	uint64_t word = atomic_load_explicit(word_of(a, slot),
+					     memory_order_relaxed);
+
+	if (!state_of(word))
+		return false;
+	/* Or it was moved there. */
+	return atomic_load_explicit(&p->wait_owner, memory_order_relaxed) ||
+	       atomic_load_explicit(&p->wait_then, memory_order_relaxed) ==
+		       word >> 2;
+}
+
+unsigned
+mpr_wait_owners(const struct mpr_self *self, unsigned ret[MPR_WAIT_OWNERS])
+{
+	const mproc_arena *a = self->arena;
+	uint64_t said = atomic_load_explicit(&self->shared->wait_owner,
+					     memory_order_relaxed);
+	int holder;
+	unsigned n = 0;
+
+	if (!mpr_waits_for_an_owner(a, self->slot))
+		return 0;
+	holder = holder_of(a, atomic_load(word_of(a, self->slot)) >> 2);
+	if (holder >= 0)
+		ret[n++] = (unsigned)holder;
+	if (said && said != MPR_WAIT_ANYONE && said != (uint64_t)holder + 1)
+		ret[n++] = (unsigned)said - 1;
+	return n;
 }
 
 /* Those who wait for the death of the one in @slot. */
@@ -569,7 +605,7 @@ tell_of(const mproc_arena *a, unsigned slot)
 			continue;
 		owner = atomic_load(&p->wait_owner);
 		if (owner == slot + 1 || owner == MPR_WAIT_ANYONE ||
-		    is_held_by(a, word >> 2, slot))
+		    holder_of(a, word >> 2) == (int)slot)
 			mpr_unpark(a, i);
 	}
 }

@@ -208,6 +208,17 @@ void mpr_wake_for_a_look(const struct mpr_wake *k);
  */
 void mpr_waits_look(const mproc_arena *a);
 
+/* Whether the one in @slot waits for what another one has, or any of several: its death,
+ * or that of one of them, would end the wait. */
+bool mpr_waits_for_an_owner(const mproc_arena *a, unsigned slot);
+
+#define MPR_WAIT_OWNERS 2
+
+/* Whose death would end the calling thread's wait, as far as it is known: whom it has said
+ * it waits for, and who holds the object by now. Returns how many slots went to @ret. */
+unsigned mpr_wait_owners(const struct mpr_self *self,
+			 unsigned ret[MPR_WAIT_OWNERS]);
+
 /* For the table of kinds. */
 void mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident);
 void mpr_waits_left(mproc_arena *a, unsigned slot);

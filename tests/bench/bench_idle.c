@@ -4,9 +4,10 @@
  * looks for the dead now and then. Their CPU time, as the kernel counts it, in
  * percent of one CPU.
  *
- * Each gets a message in the end, and gives it back.
+ * Each gets a message in the end, and gives it back. With a third argument they wait
+ * for a lock before that: who waits for an owner glances more often.
  *
- * Usage: bench_idle [processes [seconds]]
+ * Usage: bench_idle [processes [seconds [lock]]]
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #define WARM_UP 5 /* seconds */
 
 static mproc_queue *requests, *answers;
+static mproc_lock *lock; /* or NULL */
 
 static int
 answer_one(void *arg)
@@ -27,6 +29,9 @@ answer_one(void *arg)
 	int number;
 
 	(void)arg;
+	if (lock && (mproc_lock_acquire(lock, MPROC_FOREVER) != 0 ||
+		     mproc_lock_release(lock) < 0))
+		return 1;
 	return mproc_queue_get(requests, &number, sizeof(number), NULL,
 			       MPROC_FOREVER) < 0 ||
 	       mproc_queue_put(answers, &number, sizeof(number),
@@ -88,6 +93,9 @@ main(int argc, char **argv)
 	if (!ps || mproc_queue_create(&requests, NULL) < 0 ||
 	    mproc_queue_create(&answers, NULL) < 0)
 		bench_die("no memory");
+	if (argc > 3 && (mproc_lock_create(&lock) < 0 ||
+			 mproc_lock_acquire(lock, MPROC_NOWAIT) != 0))
+		bench_die("no lock");
 	for (int i = 0; i < n; i++)
 		if (mproc_process_start(&ps[i], answer_one, NULL,
 					MPROC_OPTS(mproc_process_opts,
@@ -100,6 +108,8 @@ main(int argc, char **argv)
 	printf("%d idle processes for %d s: %.2f %% of one CPU\n", n, seconds,
 	       (after - before) / 1e9 / seconds * 100);
 
+	if (lock && mproc_lock_release(lock) < 0)
+		bench_die(mproc_error_detail());
 	get_all_answers(n);
 	for (int i = 0; i < n; i++) {
 		mproc_process_join(ps[i], MPROC_FOREVER);

@@ -6,7 +6,8 @@
  * in mproc_process_join(). Beside that, what waitpid() takes for a child that
  * has nothing. Sleepers in a crowd share the looks for the dead: how long one of
  * them has stayed in the seat, and how long who is left takes to see it if all
- * others are killed with the victim.
+ * others are killed with the victim. And how long one takes to get a dead one's lock for
+ * which many wait, if all of them but it are stopped when the holder is killed.
  *
  * What the victims have put is received, all of it and once.
  *
@@ -35,17 +36,21 @@
 #define SETTLED 2 /* s, until the crowd has shared out the looks */
 #define CROWDS 8
 #define VICTIMS_BESIDE 8 /* of each crowd, before it is killed, too */
+#define STOPPED 100 /* who wait for a lock */
 
 /* Shared by all processes. */
 struct board {
 	_Atomic uint64_t put;
 	_Atomic uint64_t received;
 	_Atomic int64_t killed; /* when */
+	_Atomic int64_t taken; /* when the lock was */
+	_Atomic bool held;
 };
 
 static struct board *board;
 static mproc_queue *queue;
 static mproc_queue *silent; /* that a crowd waits for */
+static mproc_lock *lock;
 
 static int
 receive(uint64_t number, mproc_timeout timeout)
@@ -316,6 +321,86 @@ kill_with_crowd(pid_t survivor, pid_t crowd)
 	return (double)start / 1000000;
 }
 
+static int
+be_owner(void *arg)
+{
+	int r = mproc_lock_acquire(lock, MPROC_NOWAIT);
+
+	if (r < 0)
+		bench_die(mproc_error_detail());
+	board->held = true;
+	return be_idle(arg);
+}
+
+static int
+be_heir(void *arg)
+{
+	(void)arg;
+	if (mproc_lock_acquire(lock, MPROC_FOREVER) != MPROC_OWNER_DIED)
+		bench_die("the lock was not a dead one's");
+	board->taken = mproc_now();
+	return mproc_lock_consistent(lock) < 0 || mproc_lock_release(lock) < 0;
+}
+
+static void *
+wait_for_lock(void *arg)
+{
+	if (mproc_lock_acquire(lock, MPROC_FOREVER) != 0)
+		bench_die("one that was stopped went on");
+	return arg;
+}
+
+static int
+be_lock_crowd(void *arg)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < STOPPED; i++)
+		if (pthread_create(&thread, NULL, wait_for_lock, NULL))
+			bench_die("pthread_create");
+	return be_idle(arg);
+}
+
+static void
+await_waiters(uint64_t n)
+{
+	struct mproc_owner owner = { 0 };
+
+	while (owner.waiters != n) {
+		if (mproc_lock_owner(lock, &owner) < 0)
+			bench_die(mproc_error_detail());
+		pause_for(100000);
+	}
+}
+
+/* Milliseconds until one has the lock whose holder is killed just as all others that
+ * wait for it are stopped. */
+static double
+kill_owner_of_stopped(void)
+{
+	pid_t owner, crowd, heir;
+
+	board->held = false;
+	owner = fork_one(be_owner);
+	while (!board->held)
+		pause_for(100000);
+	crowd = fork_one(be_lock_crowd);
+	await_waiters(STOPPED);
+	heir = fork_one(be_heir);
+	await_waiters(STOPPED + 1);
+	nanosleep(&(struct timespec){ .tv_sec = SETTLED }, NULL);
+	pause_at_random();
+	kill(crowd, SIGSTOP);
+	board->killed = mproc_now();
+	kill(owner, SIGKILL);
+	reap(owner, SIGKILL);
+	reap(heir, 0);
+	kill(crowd, SIGKILL);
+	reap(crowd, SIGKILL);
+	mproc_arena_recover(NULL);
+	return (double)(board->taken - board->killed) / 1000000;
+}
+
 static double
 kill_watched(void)
 {
@@ -439,6 +524,18 @@ measure_crowds(void)
 }
 
 static void
+measure_stopped(void)
+{
+	double ms[CROWDS];
+
+	for (int i = 0; i < CROWDS; i++)
+		ms[i] = kill_owner_of_stopped();
+	printf("From the kill of a lock's holder until one of %d that wait has it, "
+	       "ms\n", STOPPED + 1);
+	print_delay("the others are stopped", ms, CROWDS);
+}
+
+static void
 measure_unwatched(int rounds)
 {
 	double *medians = bench_column(rounds), ms[UNWATCHED_TIMES];
@@ -483,12 +580,15 @@ main(int argc, char **argv)
 	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (board == MAP_FAILED || mproc_queue_create(&queue, NULL) < 0 ||
-	    mproc_queue_create(&silent, NULL) < 0)
-		bench_die("no board or no queue");
+	    mproc_queue_create(&silent, NULL) < 0 ||
+	    mproc_lock_create(&lock) < 0)
+		bench_die("no board, no queue or no lock");
 	check_that_looking_does_nothing();
 	measure_watched(rounds);
 	measure_unwatched(rounds);
 	measure_crowds();
+	measure_stopped();
+	mproc_lock_destroy(lock);
 	mproc_queue_destroy(queue);
 	mproc_queue_destroy(silent);
 	printf("%llu messages, each received once\n",

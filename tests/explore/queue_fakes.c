@@ -83,6 +83,22 @@ mpr_waits_look(const mproc_arena *a)
 }
 
 bool
+mpr_waits_for_an_owner(const mproc_arena *a, unsigned slot)
+{
+	(void)a;
+	(void)slot;
+	return false;
+}
+
+unsigned
+mpr_wait_owners(const struct mpr_self *self, unsigned ret[MPR_WAIT_OWNERS])
+{
+	(void)self;
+	(void)ret;
+	return 0;
+}
+
+bool
 mproc_is_shared(const void *p)
 {
 	(void)p;

@@ -19,11 +19,12 @@
 
 #define MS INT64_C(1000000)
 #define EARLY_MAX 3
+#define LIVES 2
 
 /* In the scratch bytes. */
 struct bed {
 	struct mpr_parker parker;
-	struct mpr_life life[MPR_PARKER_LIVES];
+	struct mpr_life life[LIVES];
 	_Atomic uint32_t says; /* that an owner is to go on */
 	_Atomic bool is_forked, has_returned; /* a copy of the sleeper */
 };
@@ -79,11 +80,11 @@ static void
 a_sleeper_is_told_of(struct mpt *t, int (*own)(struct mpt *, void *), int which)
 {
 	struct bed *bed = make_bed(t);
-	int owners[MPR_PARKER_LIVES], sleeper;
+	int owners[LIVES], sleeper;
 
 	if (!can_sleep_beside())
 		skip();
-	for (int i = 0; i < MPR_PARKER_LIVES; i++) {
+	for (int i = 0; i < LIVES; i++) {
 		owners[i] = mpt_spawn(t, "owner", i == which ?
 							  own :
 							  own_until_killed,
@@ -251,7 +252,7 @@ a_copy_does_not_go_on_with_its_parents_sleep(void **state)
 
 	if (!can_sleep_beside())
 		skip();
-	for (int i = 0; i < MPR_PARKER_LIVES; i++)
+	for (int i = 0; i < LIVES; i++)
 		assert_int_equal(mpr_life_begin(&bed->life[i]), 0);
 	id = mpt_spawn(t, "sleeper", sleep_and_fork, bed);
 	mpt_until(t, bed->life[1].u.words[0] & FUTEX_WAITERS &&
@@ -260,7 +261,7 @@ a_copy_does_not_go_on_with_its_parents_sleep(void **state)
 	mpt_until(t, bed->is_forked && bed->has_returned);
 	mpt_kill(t, id);
 	mpt_reap_orphans(t);
-	for (int i = 0; i < MPR_PARKER_LIVES; i++)
+	for (int i = 0; i < LIVES; i++)
 		mpr_life_end(&bed->life[i]);
 }
 

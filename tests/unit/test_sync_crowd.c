@@ -7,8 +7,7 @@
 #include <sched.h>
 
 #include "arena/recover.h"
-#include "common.h"
-#include "os/clock.h"
+#include "crowd.h"
 #include "sync/park.h"
 
 #define CROWD 400
@@ -63,14 +62,6 @@ be_a_crowd(struct mpt *t, void *arg)
 						t), 0);
 	wait_to_be_killed(t);
 	return 0;
-}
-
-static bool
-is_there(unsigned slot)
-{
-	return mpr_participant_state(
-		       mpr_participant_at(the_arena(), slot)->ident) !=
-	       MPR_PARTICIPANT_FREE;
 }
 
 static unsigned

@@ -3,20 +3,15 @@
  * Neighbours are the next that lives and the next that sleeps, in the order of slots,
  * which goes round. The dead in between are recovered from.
  */
-#include <linux/futex.h>
-
 #include <mproc/arena.h>
 #include <mproc/core.h>
 
 #include "arena/recover.h"
 #include "beside.h"
-#include "common.h"
-#include "os/clock.h"
+#include "crowd.h"
 #include "sync/neighbours.h"
 #include "sync/park.h"
 
-#define LONG INT64_C(100000000000) /* ns, more than the watchdog waits */
-#define GLANCE 45000000 /* ns, as in sync/park.c */
 #define SHORT 1000000 /* ns */
 
 /* Something in the arena to sleep for. */
@@ -27,14 +22,6 @@ struct board {
 	_Atomic unsigned awake, asleep, last, victim, leaver;
 	_Atomic bool may_leave;
 };
-
-static bool
-is_there(unsigned slot)
-{
-	return mpr_participant_state(
-		       mpr_participant_at(the_arena(), slot)->ident) !=
-	       MPR_PARTICIPANT_FREE;
-}
 
 static struct mpr_life *
 life_of(unsigned slot)
@@ -126,19 +113,6 @@ they_are_the_next_that_lives_and_the_next_that_sleeps(void **state)
 	assert_false(is_there(b->asleep - 1) || is_there(b->last - 1));
 }
 
-/* As one that shares the looks with so many that it neither looks nor glances in the
- * time of this test. */
-static void
-share_with_many(struct mpr_self *self)
-{
-	int64_t later = mproc_now() + LONG;
-
-	self->pace = (struct mpr_pace){ .slice_end = later,
-					.look_at = later,
-					.glance_at = later,
-					.interval = LONG };
-}
-
 static int
 sleep_for_long(struct mpt *t, void *arg)
 {
@@ -170,7 +144,7 @@ a_sleeper_is_told_of_its_neighbours_death(void **state)
 	mpt_until(t, b->asleep != 0);
 	victim = spawn(t, join_and_stay_awake, &b->victim);
 	assert_true(b->asleep < b->victim);
-	mpt_until(t, life_of(b->victim - 1)->u.words[0] & FUTEX_WAITERS);
+	mpt_until(t, is_watched(b->victim - 1));
 	mpt_kill(t, victim);
 	mpt_until(t, !is_there(b->victim - 1));
 	mpt_kill(t, sleeper);
@@ -185,20 +159,19 @@ a_short_sleep_is_in_the_parker_alone(void **state)
 	struct mpr_self *self = join_arena(t);
 	struct board *b = mpt_scratch(t);
 	int neighbour = spawn(t, join_and_stay_awake, &b->awake);
-	_Atomic uint32_t *life = &life_of(b->awake - 1)->u.words[0];
 	int64_t began;
 
 	share_with_many(self);
 	/* Or it is late, and a glance comes in between. */
 	do {
-		atomic_fetch_and(life, ~(uint32_t)FUTEX_WAITERS);
+		seem_unwatched(b->awake - 1);
 		began = mproc_now();
 		mpr_park(self, object, mpr_park_ticket(self), began + SHORT);
-	} while (began / GLANCE != mproc_now() / GLANCE);
+	} while (began / CROWD_GLANCE != mproc_now() / CROWD_GLANCE);
 	self->pace = (struct mpr_pace){ 0 };
 	mpt_kill(t, neighbour);
 	mpr_recover_all(the_arena(), true);
-	assert_false(atomic_load(life) & FUTEX_WAITERS);
+	assert_false(is_watched(b->awake - 1));
 }
 
 /* Who would be told of the first death is as one that is stopped. */
@@ -220,12 +193,40 @@ who_is_told_of_a_death_looks_for_others(void **state)
 	assert_true(b->asleep < b->awake && b->awake < b->last &&
 		    b->last < b->leaver);
 	b->victim = b->awake;
-	mpt_until(t, life_of(b->awake - 1)->u.words[0] & FUTEX_WAITERS &&
-			     life_of(b->last - 1)->u.words[0] & FUTEX_WAITERS);
+	mpt_until(t, is_watched(b->awake - 1) &&
+			     is_watched(b->last - 1));
 	assert_true(is_there(b->leaver - 1));
 	mpt_kill(t, neighbour);
 	mpt_until(t, !is_there(b->leaver - 1));
 	mpt_kill(t, stopped);
+	mpt_kill(t, sleeper);
+	mpr_recover_all(the_arena(), true);
+}
+
+/* Its neighbour is another one by the time of the death, of which nobody else is told. */
+static void
+who_is_told_of_a_death_recovers_from_that_one(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	int sleeper, former, victim, newcomer;
+
+	if (!can_sleep_beside())
+		skip();
+	sleeper = mpt_spawn(t, "sleeper", sleep_for_long, b);
+	mpt_until(t, b->asleep != 0);
+	former = spawn(t, join_and_stay_awake, &b->leaver);
+	victim = spawn(t, join_and_stay_awake, &b->awake);
+	mpt_kill(t, former);
+	mpr_recover_all(the_arena(), true);
+	b->victim = b->awake;
+	mpt_until(t, is_watched(b->victim - 1));
+	newcomer = spawn(t, join_and_seem_asleep, &b->last);
+	assert_true(b->asleep < b->last && b->last < b->victim);
+	assert_false(is_watched(b->last - 1));
+	mpt_kill(t, victim);
+	mpt_until(t, !is_there(b->victim - 1));
+	mpt_kill(t, newcomer);
 	mpt_kill(t, sleeper);
 	mpr_recover_all(the_arena(), true);
 }
@@ -261,10 +262,10 @@ nobody_looks_for_the_dead_as_a_neighbour_leaves(void **state)
 	next = spawn(t, join_and_stay_awake, &b->awake);
 	b->victim = b->leaver;
 	assert_true(b->asleep < b->leaver && b->leaver < b->awake);
-	mpt_until(t, life_of(b->leaver - 1)->u.words[0] & FUTEX_WAITERS);
+	mpt_until(t, is_watched(b->leaver - 1));
 	before = atomic_load(look);
 	b->may_leave = true;
-	mpt_until(t, life_of(b->awake - 1)->u.words[0] & FUTEX_WAITERS ||
+	mpt_until(t, is_watched(b->awake - 1) ||
 			     atomic_load(look) != before);
 	assert_true(atomic_load(look) == before);
 	mpt_kill(t, leaver);
@@ -318,6 +319,7 @@ main(void)
 		mpt_test(a_sleeper_is_told_of_its_neighbours_death),
 		mpt_test(a_short_sleep_is_in_the_parker_alone),
 		mpt_test(who_is_told_of_a_death_looks_for_others),
+		mpt_test(who_is_told_of_a_death_recovers_from_that_one),
 		mpt_test(nobody_looks_for_the_dead_as_a_neighbour_leaves),
 		mpt_test(nobody_is_cancelled_in_the_middle_of_recovery),
 	};

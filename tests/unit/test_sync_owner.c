@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who waits for what another one has learns of that one's death, whatever becomes of all
+ * the others that sleep: from the kernel, or at its next glance, which is soon.
+ */
+#include <mproc/mproc.h>
+
+#include "arena/recover.h"
+#include "beside.h"
+#include "crowd.h"
+#include "sync/holder.h"
+#include "sync/park.h"
+#include "sync/wait.h"
+
+#define MS INT64_C(1000000)
+#define SOME 3
+#define FAR 1000 /* a slot that nobody has had */
+
+/* In the scratch bytes: a slot and 1, and how many wait. */
+struct board {
+	_Atomic unsigned owner, waiting;
+};
+
+static mproc_lock *lock;
+
+static int
+own_the_lock(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+	struct mpr_self *self = join_arena(t);
+
+	mpt_check_int(t, mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
+	b->owner = self->slot + 1;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static void *
+wait_for_it_for_ever(void *t)
+{
+	share_with_many(join_arena(t));
+	mpt_check_int(t, mproc_lock_acquire(lock, MPROC_FOREVER), 0);
+	return NULL;
+}
+
+static int
+be_a_crowd(struct mpt *t, void *arg)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < *(const int *)arg; i++)
+		mpt_check_int(t, pthread_create(&thread, NULL,
+						wait_for_it_for_ever, t), 0);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static int
+take_it_when_told(struct mpt *t, void *arg)
+{
+	(void)arg;
+	share_with_many(join_arena(t));
+	mpt_check_int(t, mproc_lock_acquire(lock, MPROC_FOREVER),
+		      MPROC_OWNER_DIED);
+	mpt_check_int(t, mproc_lock_consistent(lock), 0);
+	mpt_check_int(t, mproc_lock_release(lock), 0);
+	return 0;
+}
+
+static unsigned
+waiters(void)
+{
+	struct mproc_owner owner;
+
+	assert_int_equal(mproc_lock_owner(lock, &owner), 0);
+	return owner.waiters;
+}
+
+static int
+start_owner(struct mpt *t, struct board *b)
+{
+	int id = mpt_spawn(t, "owner", own_the_lock, b);
+
+	mpt_until(t, b->owner != 0);
+	return id;
+}
+
+/* Those that are stopped have waited for longer, and the kernel does not tell them. */
+static void
+one_is_left_by_a_stopped_crowd_of(struct mpt *t, int many)
+{
+	struct board *b = mpt_scratch(t);
+	int owner, crowd, one;
+
+	if (!can_sleep_beside())
+		skip();
+	mpt_watchdog(t, 60);
+	owner = start_owner(t, b);
+	crowd = mpt_spawn(t, "crowd", be_a_crowd, &many);
+	mpt_until(t, waiters() == (unsigned)many && is_watched(b->owner - 1));
+	mpt_pause(t, crowd);
+	seem_unwatched(b->owner - 1);
+	one = mpt_spawn(t, "one", take_it_when_told, b);
+	mpt_until(t, is_watched(b->owner - 1) &&
+			     mpt_task_state(mpt_pid(t, one)) == 'S');
+	mpt_kill(t, owner);
+	mpt_expect_exit(t, one, 0);
+	mpt_kill(t, crowd);
+	mpr_recover_all(the_arena(), true);
+}
+
+static void
+one_of_forty_that_are_stopped_gets_a_dead_ones_lock(void **state)
+{
+	one_is_left_by_a_stopped_crowd_of(*state, 40);
+}
+
+static void
+one_of_a_hundred_that_are_stopped_gets_a_dead_ones_lock(void **state)
+{
+	one_is_left_by_a_stopped_crowd_of(*state, 100);
+}
+
+static void
+begin_to_wait(struct mpr_wait *w, struct mpr_self *self, const void *object,
+	      int owner)
+{
+	mpr_wait_begin(w, self, object, MPR_WAIT_TURN);
+	mpr_wait_announce(w, owner);
+}
+
+static void
+end_the_wait(struct mpr_wait *w)
+{
+	mpr_wait_end(w);
+	mpr_wait_finish(w);
+}
+
+/* The wake-up has gone to one that was stopped just then, or there are no such: at each
+ * glance, of which the first is at the end of a sleep's first part, it looks itself. */
+static void
+who_is_not_told_sees_the_death_at_a_glance(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_self *self = join_arena(t);
+	struct board *b = mpt_scratch(t);
+	struct mpr_wait w;
+
+	mpt_kill(t, start_owner(t, b));
+	share_with_many(self);
+	begin_to_wait(&w, self, lock, -2);
+	while (is_there(b->owner - 1))
+		mpr_wait_sleep(&w, MPR_NEVER);
+	end_the_wait(&w);
+	self->pace = (struct mpr_pace){ 0 };
+}
+
+/* Of one that shares the glances with @owned that wait for an owner: how long it is from
+ * the end of a sleep to its next one, at most. */
+static int64_t
+time_to_glance(struct mpr_self *self, int owner, int64_t owned)
+{
+	struct mpr_wait w;
+	int64_t end;
+
+	share_with_many(self);
+	self->pace.owned = owned;
+	begin_to_wait(&w, self, lock, owner);
+	mpr_wait_sleep(&w, mproc_now() + MS);
+	end = mproc_now();
+	end_the_wait(&w);
+	end = self->pace.glance_at - end;
+	self->pace = (struct mpr_pace){ 0 };
+	return end;
+}
+
+static void
+who_waits_for_an_owner_glances_soon(void **state)
+{
+	struct mpr_self *self = join_arena(*state);
+
+	assert_true(time_to_glance(self, -2, 0) <= CROWD_GLANCE);
+	assert_true(time_to_glance(self, (int)self->slot, 90) <=
+		    2 * CROWD_GLANCE);
+	/* As many as there are look after each other, unless the test is late. */
+	while (time_to_glance(self, -2, 10000) < 9000 * MS)
+		;
+	while (time_to_glance(self, -1, 0) < CROWD_LONG / 2)
+		;
+}
+
+static int
+wait_for_any(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+	struct mpr_wait w;
+
+	begin_to_wait(&w, join_arena(t), lock, -2);
+	b->waiting++;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static int
+wait_for_none(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+	struct mpr_wait w;
+
+	begin_to_wait(&w, join_arena(t), lock, -1);
+	b->waiting++;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static void
+those_who_wait_for_owners_are_counted_at_a_look(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_self *self = join_arena(t);
+	struct board *b = mpt_scratch(t);
+	int ids[SOME], idle;
+
+	for (int i = 0; i < SOME; i++)
+		ids[i] = mpt_spawn(t, "waits", wait_for_any, b);
+	idle = mpt_spawn(t, "idle", wait_for_none, b);
+	mpt_until(t, b->waiting == SOME + 1);
+	self->pace = (struct mpr_pace){ .slice_end = 1, .look_at = 1 };
+	mpr_park(self, lock, mpr_park_ticket(self), mproc_now() + MS);
+	assert_int_equal(self->pace.owned, SOME);
+	self->pace = (struct mpr_pace){ 0 };
+	for (int i = 0; i < SOME; i++)
+		mpt_kill(t, ids[i]);
+	mpt_kill(t, idle);
+	mpr_recover_all(the_arena(), true);
+}
+
+static void
+owners_are_whom_it_waits_for_and_who_holds_it(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_self *self = join_arena(t);
+	struct board *b = mpt_scratch(t);
+	unsigned owners[MPR_WAIT_OWNERS];
+	void *nothing = mproc_alloc(64);
+	int owner = start_owner(t, b);
+	struct mpr_wait w;
+
+	assert_int_equal(mpr_wait_owners(self, owners), 0);
+	begin_to_wait(&w, self, lock, -1);
+	assert_int_equal(mpr_wait_owners(self, owners), 0);
+	mpr_wait_announce(&w, -2);
+	assert_int_equal(mpr_wait_owners(self, owners), 1);
+	assert_int_equal(owners[0], b->owner - 1);
+	mpr_wait_announce(&w, (int)b->owner - 1);
+	assert_int_equal(mpr_wait_owners(self, owners), 1);
+	mpr_wait_announce(&w, FAR);
+	assert_int_equal(mpr_wait_owners(self, owners), 2);
+	assert_int_equal(owners[0], b->owner - 1);
+	assert_int_equal(owners[1], FAR);
+	end_the_wait(&w);
+
+	/* Who is to be moved waits for nobody before. */
+	mpr_wait_begin(&w, self, nothing, MPR_WAIT_CALL);
+	mpr_wait_then(&w, lock);
+	mpr_wait_announce(&w, -1);
+	assert_int_equal(mpr_wait_owners(self, owners), 0);
+	end_the_wait(&w);
+	mpr_wait_begin(&w, self, lock, MPR_WAIT_CALL);
+	mpr_wait_then(&w, lock);
+	mpr_wait_announce(&w, -1);
+	assert_int_equal(mpr_wait_owners(self, owners), 1);
+	assert_int_equal(owners[0], b->owner - 1);
+	end_the_wait(&w);
+	mproc_free(nothing);
+	mpt_kill(t, owner);
+	mpr_recover_all(the_arena(), true);
+}
+
+static int
+setup(void **state)
+{
+	if (with_arena(state) < 0)
+		return -1;
+	return mproc_lock_create(&lock);
+}
+
+/* The lock is a free one again. */
+static int
+begin(void **state)
+{
+	int r = mproc_lock_acquire(lock, MPROC_NOWAIT);
+
+	if (r == MPROC_OWNER_DIED)
+		mproc_lock_consistent(lock);
+	return mproc_lock_release(lock) < 0 ? -1 : mpt_setup(state);
+}
+
+#define owner_test(f) cmocka_unit_test_setup_teardown(f, begin, mpt_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		owner_test(one_of_forty_that_are_stopped_gets_a_dead_ones_lock),
+		owner_test(
+			one_of_a_hundred_that_are_stopped_gets_a_dead_ones_lock),
+		owner_test(who_is_not_told_sees_the_death_at_a_glance),
+		owner_test(who_waits_for_an_owner_glances_soon),
+		owner_test(those_who_wait_for_owners_are_counted_at_a_look),
+		owner_test(owners_are_whom_it_waits_for_and_who_holds_it),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
