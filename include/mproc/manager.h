@@ -229,8 +229,9 @@ MPROC_API int mproc_manager_serve(mproc_manager *m, mproc_timeout timeout);
  *
  * Readable when mproc_manager_serve() has something to do: call it with
  * MPROC_NOWAIT. It belongs to the manager. Call it also once a second, if anything
- * keeps it from accepting: it looks then whether that is over; and as often as the time
- * is to be looked at of clients that wait with a timeout.
+ * keeps it from accepting, or methods of registered types have to end in time: it looks
+ * then whether that is over; and as often as the time is to be looked at of clients that
+ * wait with a timeout.
  *
  * Return: the descriptor; or -EINVAL, -ECHILD as mproc_manager_serve().
  * Context: does not block.
@@ -455,6 +456,228 @@ mproc_manager_semaphore(mproc_manager *m, const char *name,
  */
 MPROC_API MPROC_NODISCARD int
 mproc_manager_event(mproc_manager *m, const char *name, mproc_event **ret_event);
+
+/*
+ * Types of a program's own: objects whose methods clients call by name.
+ *
+ *     static int
+ *     add(void *state, const struct mproc_any *args, int n, struct mproc_any *ret)
+ *     {
+ *             int64_t *count = state;
+ *
+ *             (void)n;
+ *             *count += args[0].i64;
+ *             *ret = mproc_int(*count);
+ *             return 0;
+ *     }
+ *
+ *     static const struct mproc_type_method methods[] = { { "add", "i", add } };
+ *
+ *     mproc_manager_register(m, MPROC_OPTS(mproc_type, .name = "counter",
+ *                            .state_size = sizeof(int64_t),
+ *                            .methods = methods, .n_methods = 1));
+ *
+ *     // here, or where a client is
+ *     mproc_manager_object(m, "counter", "visits");
+ *     mproc_manager_call(m, "visits", "add", &one, 1, &sum, mproc_sec(5));
+ *
+ * Methods run in worker processes, which the server forks as they are wanted, and a
+ * method that crashes takes its worker with it and nothing else. The state of an object
+ * lies in the manager's arena, all zero in the beginning: it outlives workers, and a
+ * server, if the arena does. When a worker has died in the middle of a method, its
+ * caller gets -EOWNERDEAD, and .recover is called before the next method of the object.
+ *
+ * Worker and server are copies of the process that has registered the type, as it was
+ * when the manager was started, or, .in_process, when the worker is; what a method
+ * changes in memory but the state, only its worker sees. So what has to do with the type
+ * - functions, and libraries that they need - is loaded before the manager is started.
+ */
+
+/**
+ * enum mproc_call_limit - limits of calls
+ * @MPROC_CALL_ARGS: the most values that a method takes
+ */
+enum mproc_call_limit {
+	MPROC_CALL_ARGS = 16
+};
+
+/**
+ * mproc_method - does what clients call by a name
+ * @state: of the object, .state_size bytes, aligned to 16
+ * @args:  the caller's values. Texts have a 0 behind their end; texts and bytes are
+ *         there until it returns
+ * @n:     how many
+ * @ret:   receives what the caller gets, a MPROC_NIL before. Texts and bytes may lie in
+ *         the state, or in memory that stays until the worker's next method; what comes
+ *         out of a container is cleared by the worker. With an error: a MPROC_STR that
+ *         says more, or nothing
+ *
+ * Returns 0 or more, which the caller gets; or an error from -4095 to -1, which it gets,
+ * too, with the text.
+ *
+ * Unless the type is .concurrent no other method of the object runs meanwhile.
+ */
+typedef int mproc_method(void *state, const struct mproc_any *args, int n,
+			 struct mproc_any *ret);
+
+/**
+ * mproc_recover_fn - puts the state of an object in order
+ * @state: as a method has left it that was killed, or has crashed, at any instruction;
+ *         or one of these functions
+ *
+ * Returns 0; or a negative number, and calls of methods of the object give
+ * -ENOTRECOVERABLE, after it was called each time.
+ */
+typedef int mproc_recover_fn(void *state);
+
+/**
+ * struct mproc_type_method - a method of a registered type
+ * @name: of up to 55 bytes
+ * @args: which values it takes, a letter for each: i integer, f float, b truth value, s
+ *        text, y bytes, n nothing, * any of them; behind a | are those that may be left
+ *        out. "" for none. NULL: whatever comes
+ * @fn:   what it does
+ */
+struct mproc_type_method {
+	const char *name;
+	const char *args;
+	mproc_method *fn;
+};
+
+/**
+ * struct mproc_type - a type of objects
+ * @struct_size: filled in by MPROC_OPTS
+ * @name:        of up to 55 bytes
+ * @methods:     its methods
+ * @n_methods:   how many, 1 to 1024
+ * @workers:     how many methods may run at once, of all its objects together, each in a
+ *               process of its own; 0 means mproc_cpu_count()
+ * @state_size:  bytes of each object's state; may be 0
+ * @timeout:     how long a method may run, whatever its caller says: then its worker is
+ *               killed; 0 means a minute
+ * @recover:     called after a worker was killed in the middle of a method; NULL: all
+ *               further calls for that object give -ENOTRECOVERABLE
+ * @concurrent:  methods of one object may run at the same time, and @recover is not
+ *               called: what the state needs of locks lies in the state
+ */
+struct mproc_type {
+	size_t struct_size;
+	const char *name;
+	const struct mproc_type_method *methods;
+	int n_methods;
+	int workers;
+	size_t state_size;
+	mproc_timeout timeout;
+	mproc_recover_fn *recover;
+	bool concurrent;
+};
+
+/**
+ * mproc_manager_register() - serve objects of a type of this program's own
+ * @m:    manager that this process has started
+ * @type: type, which is copied
+ *
+ * Return: 0, or a negative error:
+ *   -EINVAL   a pointer is NULL, or a field of @type makes no sense
+ *   -E2BIG    @type has fields that this library does not know
+ *   -ENAMETOOLONG
+ *   -EEXIST   the manager has a type of that name
+ *   -EPERM    @m is connected to
+ *   -EBUSY    @m is served by another thread at the moment
+ *   -EPIPE    the manager has ended
+ *   -ENOMEM
+ *   -ECHILD   it is another process's
+ *   -EINTR    mproc_interrupt() was called while another thread registered a type
+ * Context: waits for the server to answer; not if .in_process.
+ * Crash: the manager ends, as this process has ended.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_register(mproc_manager *m, const struct mproc_type *type);
+
+/**
+ * mproc_manager_object() - find or make an object of a registered type
+ * @m:    manager
+ * @type: name of the type
+ * @name: name of the object, as of a dict
+ *
+ * Of a manager that this process has started this, and the two functions below, use a
+ * connection to its server, as others do. One .in_process has to be served by another
+ * thread meanwhile.
+ *
+ * Return: 0, or a negative error:
+ *   -ENOENT   no type of that name is registered
+ *   -EPROTOTYPE  what has the name in the arena is something else, or the type is not
+ *             what it was: its state is of another size
+ *   -EINVAL   a pointer is NULL, or a name is empty
+ *   -ENAMETOOLONG
+ *   -ENOMEM, -ENOSPC  no memory for it
+ *   -ECHILD   the manager is another process's
+ *   and those of mproc_arena_bind(), mproc_manager_connect(), and of all calls for
+ *   managers, above
+ * Context: waits for the answer.
+ * Crash: it is made or not.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_object(mproc_manager *m, const char *type, const char *name);
+
+/**
+ * mproc_manager_object_destroy() - destroy an object of a registered type
+ * @m:    manager
+ * @name: name of the object
+ *
+ * Calls for it that wait get -ENOENT or -ESTALE.
+ *
+ * Return: 0, or a negative error:
+ *   -ENOENT   nothing has the name
+ *   -EPROTOTYPE  something else has it
+ *   -EBUSY    a method of it runs
+ *   and those of mproc_manager_object()
+ * Context: waits for the answer.
+ * Crash: it is destroyed or not.
+ */
+MPROC_API int mproc_manager_object_destroy(mproc_manager *m, const char *name);
+
+/**
+ * mproc_manager_call() - call a method of an object of a registered type
+ * @m:       manager
+ * @object:  name of the object
+ * @method:  name of the method
+ * @args:    its values; may be NULL if @n is 0
+ * @n:       how many, up to MPROC_CALL_ARGS
+ * @ret:     receives what it has made, on success; to be given back with
+ *           mproc_any_clear(). NULL: that is not wanted
+ * @timeout: how long to wait; a method that runs still then is killed with its worker.
+ *           MPROC_NOWAIT gives -EAGAIN, and nothing is called
+ *
+ * Calls of one object run in the order in which they come to the server, one at a time
+ * unless its type is .concurrent. A caller that dies, disconnects or is interrupted gets
+ * no answer: what waits of its is forgotten when its connection ends, and what runs goes
+ * on. When the server ends, methods that run are killed.
+ *
+ * Return: what the method has returned, 0 or more; or a negative error, its own or one
+ * of these:
+ *   -ENOENT      nothing has the name @object, or its type is not registered
+ *   -EPROTOTYPE  what has it is no object of a registered type
+ *   -ENOSYS      the type has no such method
+ *   -EINVAL      the method does not take such values; a pointer is NULL; or what it has
+ *                returned makes no sense
+ *   -EFAULT      one of @args is a MPROC_REF
+ *   -EOWNERDEAD  its worker has died in the middle; the error detail says how
+ *   -ENOTRECOVERABLE  a worker has died in the middle of an earlier method, and the type
+ *                cannot put the object in order
+ *   -ETIMEDOUT   it has not come to an end in time
+ *   -ESTALE      the object was destroyed before it began
+ *   -EBUSY       256 calls of this connection, or 16384 of all, are on their way
+ *   -EMSGSIZE    the values, or what it has made, are more than a message may have
+ *   -EAGAIN, -EMFILE and others of mproc_process_start(), if no worker could be started
+ *   and those of mproc_manager_object()
+ * Context: may block until @timeout.
+ * Crash: as described above.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_call(mproc_manager *m, const char *object, const char *method,
+		   const struct mproc_any *args, int n, struct mproc_any *ret,
+		   mproc_timeout timeout);
 
 MPROC_END_DECLS
 

@@ -72,6 +72,10 @@ enum mpr_remote_op {
 	MPR_OP_ARRAY_SET = 193,	     /* index, elements */
 	MPR_OP_ARRAY_ADD = 194,	     /* index, bytes of an element, number */
 	MPR_OP_ARRAY_EXCHANGE = 195, /* index, expected element, new one */
+	/* Not of an object that has a number: see the page. */
+	MPR_OP_OBJECT = 224,	     /* type, name */
+	MPR_OP_OBJECT_DESTROY = 225, /* name */
+	MPR_OP_CALL = 226,	     /* name, method, ns, values: a row in bytes */
 };
 
 enum {

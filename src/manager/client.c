@@ -573,15 +573,15 @@ ask(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
 }
 
 static int
-carry_values(struct mpr_client *c, const struct mpr_remote *remote,
-	     struct mpr_remote_call *call)
+carry_values(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
+	     int64_t deadline)
 {
 	struct mpr_buffer row = { .bytes = NULL };
 	int r = mpr_row_pack(call, &row, c->max_message), result;
 
 	if (r < 0)
 		return no_message(c, r);
-	result = ask(c, remote->id, call, MPR_NEVER);
+	result = ask(c, id, call, deadline);
 	mpr_buffer_end(&row);
 	r = result < 0 ? 0 : mpr_row_unpack(call);
 	for (unsigned i = 0; i < MPR_REMOTE_RETS && r < 0; i++)
@@ -589,19 +589,32 @@ carry_values(struct mpr_client *c, const struct mpr_remote *remote,
 	return r < 0 ? r : result;
 }
 
-static int
-carry(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
-      struct mpr_remote_call *call)
+int
+mpr_client_call(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
+		int64_t deadline)
 {
-	struct mpr_client *c = (struct mpr_client *)owner;
 	int r = check_process(c), before;
 
 	if (r < 0)
 		return r;
 	before = mpr_thread_forbid_cancel();
-	r = carry_values(c, remote, call);
+	r = carry_values(c, id, call, deadline);
 	mpr_thread_allow_cancel(before);
 	return r;
+}
+
+static int
+carry(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
+      struct mpr_remote_call *call)
+{
+	return mpr_client_call((struct mpr_client *)owner, remote->id, call,
+			       MPR_NEVER);
+}
+
+size_t
+mpr_client_max_message(const struct mpr_client *c)
+{
+	return c->max_message;
 }
 
 /*

@@ -17,6 +17,7 @@
 #include "manager/objects.h"
 
 struct mpr_client;
+struct mpr_remote_call;
 
 /* As mproc_manager_connect(). */
 int mpr_client_open(struct mpr_client **ret_c, const char *address,
@@ -48,6 +49,14 @@ int mpr_client_destroy(struct mpr_remote_owner *owner, const struct mpr_remote *
  * one. */
 int mpr_client_handle(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id,
 		      void **ret);
+
+/* Has a call for the object of that number, or 0, carried out, as mpr_remote_carry()
+ * does. -ETIMEDOUT at @deadline: it may be carried out all the same. */
+int mpr_client_call(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
+		    int64_t deadline);
+
+/* Bytes of a message to its manager, at most. */
+size_t mpr_client_max_message(const struct mpr_client *c);
 
 /* Handles that it has given lead nowhere then. */
 void mpr_client_close(struct mpr_client *c);

@@ -10,11 +10,14 @@
 #include "base/error.h"
 #include "base/opts.h"
 #include "containers/remote.h"
+#include "ipc/limit.h"
+#include "manager/calling.h"
 #include "manager/client.h"
 #include "manager/codec.h"
 #include "manager/objects.h"
 #include "manager/server.h"
 #include "manager/start.h"
+#include "manager/types.h"
 #include "os/fds.h"
 #include "os/generation.h"
 #include "os/random.h"
@@ -45,6 +48,12 @@ struct mproc_manager {
 	struct mpr_manager_server *server;
 	int control; /* the server's end */
 	struct mpr_turn serving;
+
+	/* Who has a server is connected to it, too, once it calls a method. */
+	struct mpr_turn joining; /* also for who registers a type */
+	_Atomic(struct mpr_client *) own;
+	unsigned char *key;
+	size_t key_len;
 };
 
 static int
@@ -120,6 +129,36 @@ begin_here(mproc_manager *m, const struct mproc_manager_opts *o)
 	return r;
 }
 
+static void
+drop(mproc_manager *m)
+{
+	/* Of those who sleep there is none in a forked child. */
+	if (m->generation != mpr_generation()) {
+		mpr_turn_init(&m->serving);
+		mpr_turn_init(&m->joining);
+	}
+	mpr_turn_destroy(&m->serving);
+	mpr_turn_destroy(&m->joining);
+	if (m->key)
+		explicit_bzero(m->key, m->key_len);
+	free(m->key);
+	free(m);
+}
+
+/* For its own connection. */
+static int
+keep_key(mproc_manager *m, const struct mproc_manager_opts *o)
+{
+	if (!o->authkey || !o->authkey_len)
+		return 0;
+	m->key = mpr_malloc(o->authkey_len);
+	if (!m->key)
+		return mpr_fail(-ENOMEM, "no memory for a key");
+	memcpy(m->key, o->authkey, o->authkey_len);
+	m->key_len = o->authkey_len;
+	return 0;
+}
+
 static mproc_manager *
 make(void)
 {
@@ -132,6 +171,7 @@ make(void)
 	m->generation = mpr_generation();
 	m->control = m->started.control = -1;
 	mpr_turn_init(&m->serving);
+	mpr_turn_init(&m->joining);
 	return m;
 }
 
@@ -144,6 +184,9 @@ begin(mproc_manager *m, struct mproc_manager_opts *o)
 	/* There before the fork: what it makes is for all of the family. */
 	if (r == 0)
 		r = mpr_arena_resolve(o->arena, &m->arena);
+	if (r < 0)
+		return r;
+	r = keep_key(m, o);
 	if (r < 0)
 		return r;
 	o->arena = m->arena;
@@ -172,8 +215,7 @@ mproc_manager_start(mproc_manager **ret_m, const struct mproc_manager_opts *opts
 		return -ENOMEM;
 	r = begin(m, &o);
 	if (r < 0) {
-		mpr_turn_destroy(&m->serving);
-		free(m);
+		drop(m);
 		return r;
 	}
 	*ret_m = m;
@@ -205,8 +247,7 @@ mproc_manager_connect(mproc_manager **ret_m, const char *address,
 	m->role = CONNECTED;
 	r = mpr_client_open(&m->client, address, &o, timeout);
 	if (r < 0) {
-		mpr_turn_destroy(&m->serving);
-		free(m);
+		drop(m);
 		return r;
 	}
 	*ret_m = m;
@@ -260,15 +301,6 @@ mproc_manager_fd(mproc_manager *m)
 	return r < 0 ? r : mpr_manager_server_fd(m->server);
 }
 
-/* The server finds it when it looks next. */
-static void
-tell_to_end(const mproc_manager *m)
-{
-	char byte = 0;
-
-	(void)mpr_socket_send_bytes(m->started.control, &byte, 1, false);
-}
-
 int
 mproc_manager_shutdown(mproc_manager *m, mproc_timeout grace)
 {
@@ -280,7 +312,8 @@ mproc_manager_shutdown(mproc_manager *m, mproc_timeout grace)
 		return mpr_fail(-EPERM, "who is connected to a manager does not end "
 				"it");
 	if (m->role == SERVES) {
-		tell_to_end(m);
+		/* The server finds it when it looks next. */
+		(void)mpr_manager_server_tell_end(m->started.control);
 		return 0;
 	}
 	before = mpr_thread_forbid_cancel();
@@ -297,6 +330,8 @@ mproc_manager_close(mproc_manager *m)
 	if (!m)
 		return;
 	before = mpr_thread_forbid_cancel();
+	if (atomic_load(&m->own))
+		mpr_client_close(atomic_load(&m->own));
 	if (m->role == CONNECTED) {
 		mpr_client_close(m->client);
 	} else if (m->role == SERVES) {
@@ -308,8 +343,7 @@ mproc_manager_close(mproc_manager *m)
 			(void)mpr_started_end(&m->started, mproc_sec(1));
 		mpr_started_forget(&m->started);
 	}
-	mpr_turn_destroy(&m->serving);
-	free(m);
+	drop(m);
 	mpr_thread_allow_cancel(before);
 }
 
@@ -471,4 +505,143 @@ mproc_manager_event(mproc_manager *m, const char *name, mproc_event **ret_event)
 	if (r == 0)
 		*ret_event = event;
 	return r;
+}
+
+/*
+ * Registered types.
+ */
+
+static int
+register_type(mproc_manager *m, const struct mproc_type *t)
+{
+	int r;
+
+	if (m->role == STARTED)
+		return mpr_started_register(&m->started, t);
+	if (!mpr_turn_try(&m->serving))
+		return mpr_fail(-EBUSY, "another thread serves the manager");
+	r = mpr_manager_server_register(m->server, t);
+	mpr_turn_give(&m->serving);
+	return r;
+}
+
+int
+mproc_manager_register(mproc_manager *m, const struct mproc_type *type)
+{
+	struct mproc_type t;
+	int before, r = check(m);
+
+	if (r < 0)
+		return r;
+	if (m->role == CONNECTED)
+		return mpr_fail(-EPERM, "types are registered by who has started the "
+				"manager");
+	r = mpr_type_check(&t, type);
+	if (r < 0)
+		return r;
+	before = mpr_thread_forbid_cancel();
+	r = mpr_turn_take(&m->joining, MPR_NEVER);
+	if (r == 0) {
+		r = register_type(m, &t);
+		mpr_turn_give(&m->joining);
+	}
+	mpr_thread_allow_cancel(before);
+	return r;
+}
+
+/* With the turn of joining. Returns 0, or why there is no connection. */
+static int
+join_own(mproc_manager *m, mproc_timeout timeout)
+{
+	const struct mproc_connect_opts co = {
+		.struct_size = sizeof(co),
+		.authkey = m->key,
+		.authkey_len = m->key_len,
+		.md5 = MPROC_MD5_FORBID,
+	};
+	struct mpr_client *own;
+	int r;
+
+	if (atomic_load(&m->own))
+		return 0;
+	r = mpr_client_open(&own, mproc_manager_address(m), &co, timeout);
+	/* Pairs with the load in caller_of(): it is there. */
+	if (r == 0)
+		atomic_store(&m->own, own);
+	return r;
+}
+
+/* By which connection methods are called. */
+static int
+caller_of(mproc_manager *m, int64_t deadline, struct mpr_client **ret_c)
+{
+	int before, r;
+
+	*ret_c = m->role == CONNECTED ? m->client : atomic_load(&m->own);
+	if (*ret_c)
+		return 0;
+	before = mpr_thread_forbid_cancel();
+	r = mpr_turn_take(&m->joining, deadline);
+	if (r == 0) {
+		r = join_own(m, deadline == MPR_NEVER ? MPROC_FOREVER :
+							mproc_until(deadline));
+		mpr_turn_give(&m->joining);
+	}
+	mpr_thread_allow_cancel(before);
+	*ret_c = atomic_load(&m->own);
+	return r;
+}
+
+static int
+check_names(const mproc_manager *m, const char *object, const char *other)
+{
+	int r = check(m);
+
+	if (r == 0 && (!object || !other))
+		r = mpr_fail(-EINVAL, "a name is NULL");
+	return r;
+}
+
+int
+mproc_manager_object(mproc_manager *m, const char *type, const char *name)
+{
+	struct mpr_client *c;
+	int r = check_names(m, type, name);
+
+	if (r == 0)
+		r = caller_of(m, MPR_NEVER, &c);
+	return r < 0 ? r : mpr_calling_object(c, type, name);
+}
+
+int
+mproc_manager_object_destroy(mproc_manager *m, const char *name)
+{
+	struct mpr_client *c;
+	int r = check_names(m, name, name);
+
+	if (r == 0)
+		r = caller_of(m, MPR_NEVER, &c);
+	return r < 0 ? r : mpr_calling_destroy(c, name);
+}
+
+int
+mproc_manager_call(mproc_manager *m, const char *object, const char *method,
+		   const struct mproc_any *args, int n, struct mproc_any *ret,
+		   mproc_timeout timeout)
+{
+	struct mpr_limit limit = mpr_limit(timeout);
+	struct mpr_client *c;
+	int r = check_names(m, object, method);
+
+	if (r < 0)
+		return r;
+	if (n < 0 || n > MPROC_CALL_ARGS || (n && !args))
+		return mpr_fail(-EINVAL, "%d values for a method: it takes up to %d", n,
+				MPROC_CALL_ARGS);
+	r = mpr_limit_begin(&limit);
+	if (r < 0)
+		return r;
+	r = caller_of(m, limit.deadline, &c);
+	return r < 0 ? r : mpr_calling_call(c, object, method, args, (size_t)n, ret,
+					    limit.deadline);
 }

@@ -20,6 +20,7 @@ struct mpr_served {
 	struct mpr_served *next_left;	    /* of those that are left to be gone on with */
 	int fd;
 	short watched;	 /* what it is waited for */
+	unsigned n_calls; /* of methods, whose answers are to come */
 	bool greeted;	 /* it has said what it speaks */
 	bool is_left;	 /* whole requests of it are here */
 	bool leaves;	 /* once it has the last answer */

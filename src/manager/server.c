@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "ipc/limit.h"
 #include "ipc/socket_conn.h"
+#include "manager/calls.h"
 #include "manager/desk.h"
 #include "manager/objects.h"
 #include "manager/served.h"
@@ -25,16 +26,20 @@
 #include "os/thread.h"
 #include "sync/remote.h"
 
-/* Who is ready: a client by its address, which is none of these. */
+/* Who is ready: a client by its address, which is none of these, or a worker by an odd
+ * number (calls.h). */
 enum {
-	ID_LISTENER = 1,
-	ID_END = 2,
-	ID_DESK = 3,
+	ID_LISTENER = 2,
+	ID_END = 4,
+	ID_DESK = 6,
+	ID_CONTROL = 8,
 };
 
 #define DETAIL 512 /* bytes of an error's text */
 #define ACCEPTED 16	      /* at most, before clients have a turn */
 #define ROUNDS 16	      /* of a call that does not wait */
+#define CONTROL ((size_t)4 << 10)      /* bytes at once */
+#define CONTROL_MOST ((size_t)2 << 20) /* bytes of a type */
 #define REST INT64_C(100000000) /* ns without accepting, after it has failed */
 
 struct mpr_manager_server {
@@ -52,6 +57,8 @@ struct mpr_manager_server {
 	struct mpr_objects objects;
 	struct mpr_desk *desk;
 	int64_t desk_at; /* when it is to be looked after */
+	struct mpr_calls calls;
+	struct mpr_buffer control_in;
 };
 
 static void
@@ -102,6 +109,7 @@ remove_client(struct mpr_manager_server *s, struct mpr_served *c)
 	if (c->is_left)
 		unlink_left(s, c);
 	unlink_client(s, c);
+	mpr_calls_forget(&s->calls, c);
 	mpr_epoll_remove(s->set, c->fd);
 	mpr_fds_close(c->fd);
 	mpr_buffer_end(&c->in);
@@ -378,14 +386,86 @@ answer(struct mpr_served_by *by, struct mpr_served *c, const struct mpr_message 
 	call.n_args = m->n - 3;
 	for (unsigned i = 0; i < call.n_args; i++)
 		call.args[i] = m->values[3 + i];
-	r = carry_out(s, c, m, &call);
-	if (r == MPR_KEPT)
-		return 0;
+	if (mpr_calls_has(call.op)) {
+		r = mpr_calls_begin(&s->calls, c, m->values[0].i64, &call);
+		if (r == MPR_CALLS_LATER)
+			return 0;
+	} else {
+		r = carry_out(s, c, m, &call);
+		if (r == MPR_KEPT)
+			return 0;
+	}
 	r = mpr_served_answer(by, c, m->values[0].i64, r, call.rets, call.n_rets,
 			      r < 0 ? mproc_error_detail() : NULL);
 	for (unsigned i = 0; i < MPR_REMOTE_RETS; i++)
 		mproc_any_clear(&call.rets[i]);
 	return r;
+}
+
+/* What comes after other answers, of a worker or because of the time. */
+static void
+answer_late(struct mpr_calls *calls, struct mpr_served *c, int64_t number, int r,
+	    const struct mproc_any *value, const char *text)
+{
+	struct mpr_manager_server *s = calls->server;
+
+	if (mpr_served_answer(&s->by, c, number, r, value, 1, text) < 0)
+		c->leaves = true;
+	leave_for_later(s, c);
+}
+
+static void
+hear_of_type(struct mpr_manager_server *s, const struct mpr_frame *f)
+{
+	struct mpr_manager_heard heard = { .r = 0 };
+
+	heard.r = mpr_types_unpack(&s->calls.types, f->message, f->len);
+	if (heard.r < 0)
+		snprintf(heard.text, sizeof(heard.text), "%s",
+			 mproc_error_detail());
+	/* One is on its way at a time, so there is room. */
+	if (mpr_socket_send_bytes(s->control, &heard, sizeof(heard), false) !=
+	    (ssize_t)sizeof(heard))
+		s->ended = true;
+}
+
+static void
+hear_control(struct mpr_manager_server *s)
+{
+	struct mpr_buffer *in = &s->control_in;
+	struct mpr_frame f;
+	size_t n;
+	ssize_t got = mpr_buffer_room(in, CONTROL);
+
+	if (got == 0)
+		got = mpr_socket_receive(s->control, in->bytes + in->to,
+					 in->size - in->to, false);
+	if (got == -EAGAIN)
+		return;
+	s->ended = got <= 0;
+	in->to += got > 0 ? (size_t)got : 0;
+	while (!s->ended) {
+		int r = mpr_codec_next(&f, in->bytes + in->from, mpr_buffer_len(in),
+				       CONTROL_MOST);
+
+		if (r == 0)
+			return;
+		if (r < 0 || mpr_codec_count(f.message, f.len, &n) < 0 || !n)
+			s->ended = true;
+		else
+			hear_of_type(s, &f);
+		mpr_buffer_drop(in, f.whole, false);
+	}
+}
+
+int
+mpr_manager_server_tell_end(int control)
+{
+	/* Of a row without values. */
+	const unsigned char end[] = { 0, 0, 0, 1, 0x90 };
+
+	return mpr_socket_send_bytes(control, end, sizeof(end), false) < 0 ? -EPIPE :
+									     0;
 }
 
 /* One that the set says is ready. */
@@ -404,7 +484,14 @@ serve_one(struct mpr_manager_server *s, const struct mpr_epoll_ready *ready)
 	case ID_DESK:
 		mpr_desk_hear(s->desk);
 		break;
+	case ID_CONTROL:
+		hear_control(s);
+		break;
 	default:
+		if (mpr_calls_is_worker(ready->id)) {
+			mpr_calls_hear(&s->calls, ready->id, ready->revents);
+			break;
+		}
 		c = (struct mpr_served *)(uintptr_t)ready->id;
 		/* Who has requests here is gone on with in any case. */
 		if (!c->is_left)
@@ -417,9 +504,11 @@ static int
 serve_ready(struct mpr_manager_server *s)
 {
 	struct mpr_epoll_ready ready[MPR_EPOLL_MOST];
-	bool some = s->left;
+	bool some;
 	int n;
 
+	mpr_calls_tick(&s->calls);
+	some = s->left;
 	if (!s->accepts && mproc_now() >= s->accepts_at)
 		(void)begin_accepting(s);
 	go_on_with_left(s);
@@ -434,7 +523,7 @@ static int
 await(struct mpr_manager_server *s, struct mpr_limit *limit)
 {
 	int r = mpr_limit_begin(limit);
-	int64_t until;
+	int64_t until, due;
 
 	if (r < 0)
 		return r;
@@ -443,6 +532,9 @@ await(struct mpr_manager_server *s, struct mpr_limit *limit)
 	until = s->accepts_at < limit->deadline ? s->accepts_at : limit->deadline;
 	if (s->desk_at < until)
 		until = s->desk_at;
+	due = mpr_calls_due(&s->calls);
+	if (due < until)
+		until = due;
 	r = mpr_socket_await(s->set, MPR_SOCKET_IN, until);
 	return r == -ETIMEDOUT && until < limit->deadline ? 0 : r;
 }
@@ -461,7 +553,7 @@ run(struct mpr_manager_server *s, struct mpr_limit *limit)
 		if (r < 0)
 			return mpr_fail(r, "the program has closed a descriptor of the "
 					"manager's");
-		if (s->left)
+		if (s->left || s->ended)
 			continue;
 		/* Who may wait asks the kernel once whether there is more, and looks at
 		 * the clock; who may not comes to an end, too. */
@@ -526,7 +618,7 @@ gather(struct mpr_manager_server *s)
 		return mpr_fail(s->set, "no descriptor to wait by");
 	r = begin_accepting(s);
 	if (r == 0)
-		r = mpr_epoll_add(s->set, s->control, MPR_SOCKET_IN, ID_END);
+		r = mpr_epoll_add(s->set, s->control, MPR_SOCKET_IN, ID_CONTROL);
 	if (r == 0 && s->other >= 0)
 		r = mpr_epoll_add(s->set, s->other, MPR_SOCKET_IN, ID_END);
 	return r < 0 ? mpr_fail(r, "no memory to wait for clients") : 0;
@@ -555,6 +647,11 @@ mpr_manager_server_open(struct mpr_manager_server **ret_s,
 		.spare = { .budget = &s->budget },
 		.answer = answer,
 	};
+	s->calls.max_message = o->max_message;
+	s->calls.budget = &s->budget;
+	s->calls.answer = answer_late;
+	s->calls.server = s;
+	mpr_calls_init(&s->calls);
 	r = mpr_arena_resolve(o->arena, &s->arena);
 	if (r == 0)
 		r = listen_at(s, o);
@@ -567,8 +664,24 @@ mpr_manager_server_open(struct mpr_manager_server **ret_s,
 		mpr_manager_server_close(s);
 		return r;
 	}
+	s->calls.arena = s->arena;
+	s->calls.set = s->set;
 	*ret_s = s;
 	return 0;
+}
+
+void
+mpr_manager_server_ears(struct mpr_manager_server *s,
+			const struct mpr_child_ears *ears)
+{
+	s->calls.ears = ears;
+}
+
+int
+mpr_manager_server_register(struct mpr_manager_server *s,
+			    const struct mproc_type *type)
+{
+	return mpr_types_add(&s->calls.types, type);
 }
 
 void
@@ -577,6 +690,8 @@ mpr_manager_server_close(struct mpr_manager_server *s)
 	int before = mpr_thread_forbid_cancel();
 	struct mpr_served *c, *next;
 
+	mpr_calls_end(&s->calls);
+	mpr_buffer_end(&s->control_in);
 	/* The set is shared with the process that we were forked from, so nothing is
 	 * taken out of it. */
 	for (c = s->clients; c; c = next) {

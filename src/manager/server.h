@@ -11,20 +11,38 @@
 
 #include <mproc/manager.h>
 
+#include "os/child.h"
+
 #define MPR_MANAGER_VERSION 1 /* of the messages; docs/spec/wire.md */
 #define MPR_MANAGER_MAGIC "mproc-manager"
 
 struct mpr_manager_server;
 
 /* Whose options these are has checked them, and filled in what they leave out.
- * @control: a socket, which is the caller's: when something comes of it, or it ends,
- * the server does. @other: a descriptor that becomes readable when it is to end, or
+ * @control: a socket, which is the caller's: the server ends when it does; see
+ * below. @other: a descriptor that becomes readable when it is to end, or
  * -1. Returns 0, or a negative error: those of mproc_listener_open(), -ENOTSUP,
  * -ENOMEM, -EMFILE,
  * -ENFILE. */
 int mpr_manager_server_open(struct mpr_manager_server **ret_s,
 			    const struct mproc_manager_opts *opts, int control,
 			    int other);
+
+/* What the process has done about signals, for its children to undo. */
+void mpr_manager_server_ears(struct mpr_manager_server *s,
+			     const struct mpr_child_ears *ears);
+
+/* As mproc_manager_register(), of a type that was checked. Nobody serves meanwhile. */
+int mpr_manager_server_register(struct mpr_manager_server *s,
+				const struct mproc_type *type);
+
+/* What the other end of @control says: frames of codec.h, each a row. One without
+ * values: to end. One of mpr_type_pack(): to register a type, which is answered. */
+struct mpr_manager_heard {
+	int r;
+	char text[256];
+};
+int mpr_manager_server_tell_end(int control);
 
 const char *mpr_manager_server_address(const struct mpr_manager_server *s);
 

@@ -10,10 +10,15 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "ipc/wire.h"
+#include "manager/buffer.h"
 #include "manager/server.h"
 #include "manager/start.h"
+#include "manager/types.h"
 #include "os/child.h"
+#include "os/clock.h"
 #include "os/fds.h"
+#include "os/interrupt.h"
 #include "process/handle.h"
 
 #define TEXT 256
@@ -74,6 +79,7 @@ serve(void *arg)
 			    starter < 0 ? -1 : starter);
 	if (r < 0)
 		return report(order->control, r, NULL) < 0;
+	mpr_manager_server_ears(s, &ears);
 	r = report(order->control, 0, mpr_manager_server_address(s));
 	while (r == 0 && !asked_to_end) {
 		r = mpr_manager_server_run(s, patience);
@@ -86,27 +92,36 @@ serve(void *arg)
 	return r < 0 && r != -ETIMEDOUT;
 }
 
+/* Returns 0, or why it did not come. */
+static int
+receive_all(int fd, void *ret, size_t size)
+{
+	size_t have = 0;
+	ssize_t n = 0;
+	int r = 0;
+
+	while (have < size && r == 0) {
+		n = mpr_socket_receive(fd, (char *)ret + have, size - have, false);
+		if (n > 0)
+			have += (size_t)n;
+		else if (n != -EAGAIN)
+			return -EPIPE;
+		else
+			r = mpr_socket_await(fd, MPR_SOCKET_IN, INT64_MAX);
+	}
+	return r;
+}
+
 /* Returns 0, or why there is no server. */
 static int
 await_report(struct mpr_started *started)
 {
 	struct report report;
-	size_t have = 0;
-	ssize_t n = 0;
-	int r = 0;
+	int r = receive_all(started->control, &report, sizeof(report));
 
-	while (have < sizeof(report) && r == 0) {
-		n = mpr_socket_receive(started->control, (char *)&report + have,
-				       sizeof(report) - have, false);
-		if (n > 0)
-			have += (size_t)n;
-		else if (n != -EAGAIN)
-			return mpr_fail(-EPIPE, "the server of the manager has died "
-					"before it could begin");
-		else
-			r = mpr_socket_await(started->control, MPR_SOCKET_IN,
-					     INT64_MAX);
-	}
+	if (r == -EPIPE)
+		return mpr_fail(r, "the server of the manager has died before it could "
+				"begin");
 	if (r < 0)
 		return r;
 	if (report.r < 0) {
@@ -165,15 +180,71 @@ mpr_started_begin(struct mpr_started *ret, const struct mproc_manager_opts *opts
 	return r;
 }
 
+static int
+send_all(int fd, struct mpr_buffer *out)
+{
+	ssize_t n = 0;
+
+	while (mpr_buffer_len(out) && n >= 0) {
+		n = mpr_socket_send_bytes(fd, out->bytes + out->from,
+					  mpr_buffer_len(out), false);
+		if (n == -EAGAIN)
+			n = mpr_socket_await(fd, MPR_SOCKET_OUT, MPR_NEVER);
+		else if (n > 0)
+			mpr_buffer_drop(out, (size_t)n, false);
+	}
+	return n < 0 ? (int)n : 0;
+}
+
+/* An interrupt stays pending: half of it cannot be called off. */
+static int
+tell_of_type(int control, struct mpr_buffer *out, struct mpr_manager_heard *heard)
+{
+	int r;
+
+	mpr_interrupt_hold();
+	r = send_all(control, out);
+	if (r == 0)
+		r = receive_all(control, heard, sizeof(*heard));
+	mpr_interrupt_unhold();
+	return r < 0 ? mpr_fail(r, "the server of the manager has died") : 0;
+}
+
+int
+mpr_started_register(struct mpr_started *started, const struct mproc_type *type)
+{
+	struct mpr_buffer row = { .bytes = NULL }, out = { .bytes = NULL };
+	unsigned char head[MPR_WIRE_LONG] = { 0 };
+	struct mpr_manager_heard heard;
+	int r;
+
+	if (started->control < 0)
+		return mpr_fail(-EPIPE, "the manager was shut down");
+	r = mpr_type_pack(&row, type);
+	if (r == 0) {
+		mpr_wire_put(head, mpr_buffer_len(&row));
+		r = mpr_buffer_add(&out, head, MPR_WIRE_SHORT);
+	}
+	if (r == 0)
+		r = mpr_buffer_add(&out, row.bytes + row.from, mpr_buffer_len(&row));
+	if (r == 0)
+		r = tell_of_type(started->control, &out, &heard);
+	mpr_buffer_end(&row);
+	mpr_buffer_end(&out);
+	if (r < 0)
+		return r;
+	heard.text[sizeof(heard.text) - 1] = '\0';
+	return heard.r < 0 ? mpr_fail(heard.r, "%s", heard.text) : 0;
+}
+
 int
 mpr_started_end(struct mpr_started *started, mproc_timeout grace)
 {
-	char byte = 0;
 	int r = 0;
 
 	if (started->control >= 0) {
 		/* Others may have copies, so that it does not end. */
-		(void)mpr_socket_send_bytes(started->control, &byte, 1, false);
+		(void)mpr_manager_server_tell_end(started->control);
 		mpr_fds_close(started->control);
 	}
 	started->control = -1;

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include <mproc/value.h>
+
+#include "base/error.h"
+#include "manager/typed.h"
+
+#define TRIES 8 /* to find or make what others make and take away */
+
+static uint64_t
+magic_of(mproc_arena *a, const struct mpr_typed *o)
+{
+	return MPR_TYPED_MAGIC + mpr_arena_offset(a, o);
+}
+
+mproc_lock *
+mpr_typed_lock(const struct mpr_typed *o)
+{
+	return mproc_lock_of(o);
+}
+
+int
+mpr_typed_find(mproc_arena *a, const char *name, struct mpr_typed **ret)
+{
+	void *found;
+	int r = mproc_arena_find(a, name, &found, MPROC_NOWAIT);
+
+	if (r < 0)
+		return r;
+	*ret = found;
+	/* What is no value is not read. Of a value that is shorter the magic lies in
+	 * its block, and is another. */
+	if (!mproc_lock_of(found))
+		return mpr_fail(-EPROTOTYPE, "what has the name %s is no object of a "
+				"registered type, or was destroyed", name);
+	if ((*ret)->magic != magic_of(a, *ret))
+		return mpr_fail(-EPROTOTYPE, "what has the name %s is no object of a "
+				"registered type", name);
+	return 0;
+}
+
+static int
+make(mproc_arena *a, const struct mpr_type *type, const char *name)
+{
+	size_t size = sizeof(struct mpr_typed) + type->is.state_size;
+	struct mpr_typed *o;
+	int r;
+
+	if (size < type->is.state_size)
+		return mpr_fail(-ENOMEM, "a state of %zu bytes",
+				type->is.state_size);
+	o = mproc_arena_array_new(a, size, 1, NULL);
+	if (!o)
+		return -errno;
+	strncpy(o->type, type->is.name, sizeof(o->type) - 1);
+	o->size = type->is.state_size;
+	o->magic = magic_of(a, o);
+	r = mproc_arena_bind(a, name, o);
+	if (r < 0)
+		mproc_free(o);
+	return r;
+}
+
+static int
+check(const struct mpr_typed *o, const struct mpr_type *type, const char *name)
+{
+	if (strncmp(o->type, type->is.name, sizeof(o->type)) != 0)
+		return mpr_fail(-EPROTOTYPE, "object %s is of type %.55s", name,
+				o->type);
+	if (o->size != type->is.state_size)
+		return mpr_fail(-EPROTOTYPE, "object %s has a state of %llu bytes, and "
+				"type %s one of %zu", name,
+				(unsigned long long)o->size, type->is.name,
+				type->is.state_size);
+	return 0;
+}
+
+int
+mpr_typed_make(mproc_arena *a, const struct mpr_type *type, const char *name)
+{
+	struct mpr_typed *o;
+	int r = -EEXIST;
+
+	for (int i = 0; i < TRIES && r == -EEXIST; i++) {
+		r = mpr_typed_find(a, name, &o);
+		if (r == 0)
+			return check(o, type, name);
+		if (r == -ENOENT)
+			r = make(a, type, name);
+	}
+	return r == -EEXIST ? mpr_fail(-EBUSY, "the name %s comes and goes", name) :
+			      r;
+}
+
+int
+mpr_typed_destroy(mproc_arena *a, const char *name)
+{
+	struct mpr_typed *o;
+	int r = mpr_typed_find(a, name, &o);
+
+	if (r == 0)
+		r = mproc_arena_bind(a, name, NULL);
+	if (r == 0)
+		mproc_free(o);
+	return r;
+}
