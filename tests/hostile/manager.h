@@ -27,23 +27,22 @@ manager_lies_in(const struct mproc_any *any, const uint8_t *bytes, size_t n)
 			     (size_t)(at - bytes) <= n - any->len);
 }
 
-/* The same of many values in one: no more of them than there are bytes. */
+/* The same of what may be a row of values: no more of them than there are bytes. */
 static inline bool
-manager_many_are_bad(const struct mproc_any *any)
+manager_row_is_bad(const uint8_t *bytes, size_t n)
 {
 	struct mproc_any *values;
 	bool bad = false;
-	size_t n;
+	size_t count;
 
-	if (any->kind != MPROC_BYTES ||
-	    mpr_codec_count(any->ptr, any->len, &n) < 0)
+	if (mpr_codec_count(bytes, n, &count) < 0)
 		return false;
-	if (n >= any->len)
+	if (count >= n)
 		return true;
-	values = malloc((n + 1) * sizeof(*values));
-	if (values && mpr_codec_unpack(values, n, any->ptr, any->len) == 0)
-		for (size_t i = 0; i < n && !bad; i++)
-			bad = !manager_lies_in(&values[i], any->ptr, any->len);
+	values = malloc((count + 1) * sizeof(*values));
+	if (values && mpr_codec_unpack(values, count, bytes, n) == 0)
+		for (size_t i = 0; i < count && !bad; i++)
+			bad = !manager_lies_in(&values[i], bytes, n);
 	free(values);
 	return bad;
 }
@@ -65,9 +64,13 @@ manager_one_input(const uint8_t *bytes, size_t n)
 			for (unsigned i = 0; i < m.n; i++)
 				if (!manager_lies_in(&m.values[i], f.message,
 						     f.len) ||
-				    manager_many_are_bad(&m.values[i]))
+				    (m.values[i].kind == MPROC_BYTES &&
+				     manager_row_is_bad(m.values[i].ptr,
+							m.values[i].len)))
 					return true;
 		}
+		if (manager_row_is_bad(f.message, f.len))
+			return true;
 		bytes += f.whole;
 		n -= f.whole;
 	}
