@@ -118,7 +118,8 @@ mproc_array_get(const void *array, size_t from, void *ret, size_t size)
 	if (r < 0)
 		return r == MPR_REMOTE ? get_elsewhere(array, from, ret, size) : r;
 	if (!is_atomic(&part)) {
-		memcpy(ret, part.at, size);
+		if (size)
+			memcpy(ret, part.at, size);
 		return 0;
 	}
 	for (size_t i = 0; i < part.n; i++)
@@ -153,7 +154,8 @@ mproc_array_set(void *array, size_t from, const void *values, size_t size)
 	if (r < 0)
 		return r == MPR_REMOTE ? set_elsewhere(array, from, values, size) : r;
 	if (!is_atomic(&part)) {
-		memcpy(part.at, values, size);
+		if (size)
+			memcpy(part.at, values, size);
 		return 0;
 	}
 	for (size_t i = 0; i < part.n; i++)
