@@ -196,6 +196,8 @@ mpr_remote_next(const void *handle, struct mproc_cursor *cursor,
 		words[0] = (uint64_t)call.rets[0].i64;
 		words[1] = (uint64_t)call.rets[1].i64;
 	} else {
+		mproc_any_clear(&call.rets[0]);
+		mproc_any_clear(&call.rets[1]);
 		r = mpr_fail(-EBADMSG, "a cursor that is none");
 	}
 	hand_out(&call.rets[2], r < 0 ? NULL : ret_key);
