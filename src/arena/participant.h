@@ -110,7 +110,6 @@ struct mpr_pace {
 	int64_t look_at;
 	int64_t glance_at; /* whether anybody looks */
 	int64_t interval; /* from look to look, at most */
-	int64_t owned; /* how many have waited for an owner at the last look */
 };
 
 /* What the calling thread knows of itself. */
@@ -128,6 +127,7 @@ struct mpr_self {
 	struct mpr_notes *notes; /* sync/notes.h */
 	unsigned notes_high; /* notes [0, notes_high) may be in use */
 	uint32_t note_count[MPR_NOTES];
+	uint32_t owned; /* how many waited for an owner at the last look */
 };
 
 /*

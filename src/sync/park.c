@@ -48,11 +48,12 @@ in_ms(int64_t ns)
  * as those do that are stopped. Who has not looked yet may be stopped as well.
  * *@ret_owned is how many of all wait for an owner. */
 static int64_t
-sleepers(const mproc_arena *a, int64_t now, int64_t *ret_owned)
+sleepers(const mproc_arena *a, int64_t now, uint32_t *ret_owned)
 {
 	unsigned high = mpr_participants_high(a);
 	uint32_t late = in_ms(now) - LATE;
-	int64_t n = 0, owned = 0;
+	uint32_t owned = 0;
+	int64_t n = 0;
 
 	for (unsigned slot = 0; slot < high; slot++) {
 		struct mpr_participant *p = mpr_participant_at(a, slot);
@@ -110,7 +111,7 @@ since_another_looked(const struct mpr_self *self, uint64_t last, int64_t now)
 static int64_t
 next_interval(struct mpr_self *self, uint64_t last, int64_t now)
 {
-	int64_t all = sleepers(self->arena, now, &self->pace.owned) * SLICE;
+	int64_t all = sleepers(self->arena, now, &self->owned) * SLICE;
 
 	return since_another_looked(self, last, now) < ALONE && all > SLICE ?
 		       all :
@@ -188,7 +189,7 @@ next_glance(const struct mpr_self *self, int64_t now)
 	if (!is_in_a_crowd(pace))
 		return MPR_NEVER;
 	if (mpr_waits_for_an_owner(self->arena, self->slot))
-		later = first_of(later, pace->owned * OWNED);
+		later = first_of(later, self->owned * OWNED);
 	return beat(now + last_of(QUIET * MS, later));
 }
 

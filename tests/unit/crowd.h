@@ -49,8 +49,8 @@ share_with_many(struct mpr_self *self)
 	self->pace = (struct mpr_pace){ .slice_end = later,
 					.look_at = later,
 					.glance_at = later,
-					.interval = 24 * CROWD_LONG,
-					.owned = CROWD_LONG / 1000000 };
+					.interval = 24 * CROWD_LONG };
+	self->owned = CROWD_LONG / 1000000;
 }
 
 #endif

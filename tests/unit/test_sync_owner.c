@@ -158,13 +158,13 @@ who_is_not_told_sees_the_death_at_a_glance(void **state)
 /* Of one that shares the glances with @owned that wait for an owner: how long it is from
  * the end of a sleep to its next one, at most. */
 static int64_t
-time_to_glance(struct mpr_self *self, int owner, int64_t owned)
+time_to_glance(struct mpr_self *self, int owner, uint32_t owned)
 {
 	struct mpr_wait w;
 	int64_t end;
 
 	share_with_many(self);
-	self->pace.owned = owned;
+	self->owned = owned;
 	begin_to_wait(&w, self, lock, owner);
 	mpr_wait_sleep(&w, mproc_now() + MS);
 	end = mproc_now();
@@ -227,7 +227,7 @@ those_who_wait_for_owners_are_counted_at_a_look(void **state)
 	mpt_until(t, b->waiting == SOME + 1);
 	self->pace = (struct mpr_pace){ .slice_end = 1, .look_at = 1 };
 	mpr_park(self, lock, mpr_park_ticket(self), mproc_now() + MS);
-	assert_int_equal(self->pace.owned, SOME);
+	assert_int_equal(self->owned, SOME);
 	self->pace = (struct mpr_pace){ 0 };
 	for (int i = 0; i < SOME; i++)
 		mpt_kill(t, ids[i]);
