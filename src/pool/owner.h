@@ -29,11 +29,14 @@ mpr_pool_creator(const struct mpr_pool_use *u)
 	};
 }
 
+/* If it is freed meanwhile, and is another one's, its word is not what it was. */
 static inline struct mpr_pool_owner
 mpr_future_owner(const struct mproc_future *f)
 {
 	return (struct mpr_pool_owner){
-		(pid_t)f->owner, f->owner_since, f->owner_namespace,
+		(pid_t)atomic_load_explicit(&f->owner, memory_order_relaxed),
+		atomic_load_explicit(&f->owner_since, memory_order_relaxed),
+		atomic_load_explicit(&f->owner_namespace, memory_order_relaxed),
 	};
 }
 

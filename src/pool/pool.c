@@ -16,6 +16,7 @@
 #include "pool/entries.h"
 #include "pool/future_fd.h"
 #include "pool/keeping.h"
+#include "pool/owner.h"
 #include "pool/pool.h"
 #include "pool/task.h"
 #include "pool/worker.h"
@@ -164,9 +165,10 @@ close_own_futures(const struct mpr_pool_use *u, struct mpr_self *self)
 
 	while ((f = mpr_entries_next(&walk))) {
 		uint64_t word = atomic_load(&f->cell.word);
+		struct mpr_pool_owner owner = mpr_future_owner(f);
 
-		if (f->owner == self->pid &&
-		    f->owner_namespace == mpr_task_namespace())
+		if (owner.pid == (pid_t)self->pid &&
+		    owner.namespace == mpr_task_namespace())
 			mpr_task_abandon(u->arena, self, f, word);
 	}
 }

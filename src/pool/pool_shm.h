@@ -204,9 +204,9 @@ struct mproc_future {
 	/* Written before it is QUEUED. */
 	uint64_t fn; /* address of the task */
 	uint64_t in_len; /* bytes behind this structure */
-	uint32_t owner; /* the process that submitted it */
+	_Atomic uint32_t owner; /* the process that submitted it: pool/owner.h */
 	_Atomic uint32_t kind; /* an enum mpr_future_kind */
-	uint64_t owner_since;
+	_Atomic uint64_t owner_since;
 	/* Written by who runs it, and by the keeper if that one is dead. */
 	_Atomic int64_t started; /* ns, or 0 */
 	_Atomic uint64_t out; /* offset of the result, or report, or 0 */
@@ -221,7 +221,7 @@ struct mproc_future {
 	_Atomic uint32_t how; /* MPR_END_CORE, MPR_END_SHORTAGE */
 	_Atomic uint32_t ended; /* 1: those above say so; 2: and out is a report */
 	unsigned char small[MPR_FUTURE_SMALL]; /* a result that fits */
-	uint64_t owner_namespace; /* where its id is one; with the owner */
+	_Atomic uint64_t owner_namespace; /* where its id is one; with the owner */
 };
 
 static_assert(sizeof(struct mproc_future) == 192, "shared layout");

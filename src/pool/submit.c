@@ -36,9 +36,12 @@ make(const struct mpr_pool_use *u, struct mpr_self *self,
 	atomic_store_explicit(&f->kind, s->kind, memory_order_relaxed);
 	f->fn = s->fn;
 	f->in_len = s->len;
-	f->owner = self->pid;
-	f->owner_since = atomic_load(&self->shared->joined_at);
-	f->owner_namespace = mpr_task_namespace();
+	atomic_store_explicit(&f->owner, self->pid, memory_order_relaxed);
+	atomic_store_explicit(&f->owner_since,
+			      atomic_load(&self->shared->joined_at),
+			      memory_order_relaxed);
+	atomic_store_explicit(&f->owner_namespace, mpr_task_namespace(),
+			      memory_order_relaxed);
 	atomic_store_explicit(&f->pool, mpr_arena_offset(u->arena, u->pool),
 			      memory_order_relaxed);
 	atomic_store_explicit(&f->cell.generation, u->generation,
