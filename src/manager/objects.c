@@ -13,6 +13,7 @@
 #include "containers/table_use.h"
 #include "containers/remote.h"
 #include "manager/objects.h"
+#include "manager/typed.h"
 #include "sync/cell.h"
 #include "sync/value.h"
 
@@ -149,7 +150,8 @@ mpr_object_find(mproc_arena *a, enum mpr_cell_kind kind, const char *name,
 
 /* Whether the array that has the name is as it should be. */
 static int
-check_array(const char *name, const void *array, const struct mpr_array_shape *shape)
+check_array(const mproc_arena *a, const char *name, const void *array,
+	    const struct mpr_array_shape *shape)
 {
 	size_t elem, n;
 	int r = mpr_value_shape(array, &elem, &n);
@@ -159,6 +161,10 @@ check_array(const char *name, const void *array, const struct mpr_array_shape *s
 		return mpr_fail(-EPROTOTYPE, "something else has the name %s in the "
 				"manager's arena, or an array that was freed; "
 				"mproc_arena_bind() takes the name away", name);
+	/* Its methods rely on it. */
+	if (mpr_typed_is(a, array))
+		return mpr_fail(-EPROTOTYPE, "%s is an object of a registered type",
+				name);
 	if (elem != shape->elem || (shape->n && n != shape->n))
 		return mpr_fail(-EPROTOTYPE, "%s has %zu elements of %zu bytes", name,
 				n, elem);
@@ -192,7 +198,7 @@ mpr_object_find_array(mproc_arena *a, const char *name,
 	for (int i = 0; i < TRIES && r == -EEXIST; i++) {
 		r = mproc_arena_find(a, name, ret, MPROC_NOWAIT);
 		if (r == 0)
-			return check_array(name, *ret, shape);
+			return check_array(a, name, *ret, shape);
 		if (r == -ENOENT)
 			r = make_array(a, name, shape, ret);
 	}

@@ -10,7 +10,7 @@
 #define TRIES 8 /* to find or make what others make and take away */
 
 static uint64_t
-magic_of(mproc_arena *a, const struct mpr_typed *o)
+magic_of(const mproc_arena *a, const struct mpr_typed *o)
 {
 	return MPR_TYPED_MAGIC + mpr_arena_offset(a, o);
 }
@@ -19,6 +19,15 @@ mproc_lock *
 mpr_typed_lock(const struct mpr_typed *o)
 {
 	return mproc_lock_of(o);
+}
+
+bool
+mpr_typed_is(const mproc_arena *a, const void *value)
+{
+	const struct mpr_typed *o = value;
+
+	/* Of a value that is shorter it lies in its block, and is another. */
+	return o->magic == magic_of(a, o);
 }
 
 int
@@ -30,12 +39,11 @@ mpr_typed_find(mproc_arena *a, const char *name, struct mpr_typed **ret)
 	if (r < 0)
 		return r;
 	*ret = found;
-	/* What is no value is not read. Of a value that is shorter the magic lies in
-	 * its block, and is another. */
+	/* What is no value is not read. */
 	if (!mproc_lock_of(found))
 		return mpr_fail(-EPROTOTYPE, "what has the name %s is no object of a "
 				"registered type, or was destroyed", name);
-	if ((*ret)->magic != magic_of(a, *ret))
+	if (!mpr_typed_is(a, found))
 		return mpr_fail(-EPROTOTYPE, "what has the name %s is no object of a "
 				"registered type", name);
 	return 0;

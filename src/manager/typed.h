@@ -8,6 +8,7 @@
 #define MPR_MANAGER_TYPED_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <mproc/sync.h>
@@ -26,6 +27,9 @@ struct mpr_typed {
 };
 
 static_assert(sizeof(struct mpr_typed) == 128, "shared layout");
+
+/* Whether a value of the arena, or an array, is such an object. */
+bool mpr_typed_is(const mproc_arena *a, const void *value);
 
 /* Its lock, or NULL, with a text: it was destroyed. */
 mproc_lock *mpr_typed_lock(const struct mpr_typed *o);

@@ -265,7 +265,7 @@ what_makes_no_sense_is_refused(void **state)
 							  { "x", NULL, add } };
 	mproc_manager *c, *m = start_counters(*state, &c);
 	struct mproc_any arg = mproc_str("1");
-	void *block = mproc_alloc(64), *value = mproc_value_new(4, NULL);
+	void *block = mproc_alloc(64), *value = mproc_value_new(4, NULL), *other;
 	mproc_dict *d = dict_of(m, "dict");
 
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
@@ -322,6 +322,11 @@ what_makes_no_sense_is_refused(void **state)
 	}
 	assert_int_equal(mproc_manager_dict(c, "object", &d), -EPROTOTYPE);
 	mproc_dict_destroy(d);
+	/* Whatever lies before its state, nobody writes there as into a value. */
+	for (size_t size = sizeof(struct count); size < sizeof(struct count) + 512;
+	     size++)
+		assert_int_equal(mproc_manager_value(c, "object", size, NULL,
+						     &other), -EPROTOTYPE);
 	mproc_free(block);
 	mproc_free(value);
 	assert_int_equal(mproc_manager_object_destroy(m, "object"), 0);
