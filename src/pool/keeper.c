@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -56,8 +55,7 @@ struct keeper {
 	uint64_t word; /* in the root */
 	mproc_queue *queue;
 	int64_t task_timeout; /* ns, or 0 */
-	struct hand *hands;
-	unsigned room; /* so many hands */
+	struct hand *hands; /* for all that there may be */
 	unsigned n; /* of them that were of use */
 	unsigned untold; /* hints that are to be put yet for who is too many */
 	const struct mpr_backend *backend;
@@ -90,23 +88,6 @@ static bool
 is_copy(const struct keeper *k)
 {
 	return k->generation != mpr_generation();
-}
-
-/* Hands for @n workers. Pages that few need are not touched: each costs a fault. */
-static bool
-make_room(struct keeper *k, unsigned n)
-{
-	struct hand *hands;
-
-	if (n <= k->room)
-		return true;
-	hands = mpr_realloc(k->hands, n * sizeof(*hands));
-	if (!hands)
-		return false;
-	memset(hands + k->room, 0, (n - k->room) * sizeof(*hands));
-	k->hands = hands;
-	k->room = n;
-	return true;
 }
 
 /* All that worker @w had, which is dead. @end is NULL if nobody knows how. */
@@ -266,15 +247,13 @@ count_workers(const struct keeper *k)
 	return n;
 }
 
-/* How many there are to be; fewer, where there is no memory for them. */
+/* How many there are to be. */
 static unsigned
-count_wanted(struct keeper *k)
+count_wanted(const struct keeper *k)
 {
 	uint32_t n = atomic_load(&k->use.root->n_workers);
 
-	if (n > MPR_POOL_WORKERS_MAX)
-		n = MPR_POOL_WORKERS_MAX;
-	return make_room(k, n) ? n : k->room;
+	return n < MPR_POOL_WORKERS_MAX ? n : MPR_POOL_WORKERS_MAX;
 }
 
 /* How many rest. Beyond @most they are forgotten. */
@@ -643,9 +622,8 @@ take_over(struct keeper *k)
 	struct mpr_pool_worker *record;
 	uint64_t word;
 
-	for (unsigned w = 0; w < k->room; w++) {
-		record = mpr_pool_worker_at(&k->use, w);
-		word = record ? atomic_load(&record->word) : 0;
+	for (unsigned w = 0; (record = mpr_pool_worker_at(&k->use, w)); w++) {
+		word = atomic_load(&record->word);
 		/* One that was being forked finds that it is too late. */
 		if (!(word & MPR_HELD) && word &&
 		    !atomic_compare_exchange_strong(&record->word, &word, 0) &&
@@ -656,18 +634,11 @@ take_over(struct keeper *k)
 		k->hands[w].foreign = word;
 		k->n = w + 1;
 	}
-	atomic_store(&k->use.root->resting, 0);
-	atomic_store(&k->use.root->surplus, 0);
-	if (atomic_fetch_add(&k->use.root->keepers, 1) == 0) {
-		/* The first one: nobody has left anything, and there was no worker that
-		 * could lose a hint. Who is killed for want of memory from here on may
-		 * be one of ours. */
-		k->swept = mproc_now();
-		mpr_shortage_look(&k->shortage);
-		return true;
-	}
 	/* Those that were told, and those that nobody has told of. */
 	k->announce = true;
+	atomic_store(&k->use.root->resting, 0);
+	atomic_store(&k->use.root->surplus, 0);
+	atomic_fetch_add(&k->use.root->keepers, 1);
 	return true;
 }
 
@@ -675,7 +646,6 @@ take_over(struct keeper *k)
 static int
 look_at_pool(struct keeper *k)
 {
-	unsigned n;
 	int r;
 
 	k->task_timeout = atomic_load(&k->use.root->task_timeout);
@@ -686,11 +656,8 @@ look_at_pool(struct keeper *k)
 	if (r < 0)
 		return r;
 	k->word = mpr_holder(k->self);
-	(void)mpr_pool_workers(&k->use, &n);
-	/* Those that came by a resize are all that there may ever be. */
-	if (mpr_pool_worker_at(&k->use, n))
-		n = MPR_POOL_WORKERS_MAX;
-	return make_room(k, n) ? 0 : -ENOMEM;
+	k->hands = mpr_zalloc(MPR_POOL_WORKERS_MAX * sizeof(*k->hands));
+	return k->hands ? 0 : -ENOMEM;
 }
 
 /* From the starter's word to ours: the point from which on the pool is ours. Then until it

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "os/clock.h"
 #include "os/generation.h"
 #include "os/thread.h"
@@ -11,8 +10,6 @@
 #include "pool/keeping.h"
 #include "pool/task.h"
 #include "pool/worker.h"
-
-#define SHOWN 40 /* bytes of the pool's name */
 
 /* A process has one, in its first thread. */
 static struct mpr_worker of_process;
@@ -162,19 +159,12 @@ mpr_worker_initialize(const struct mpr_pool_use *u)
 	return false;
 }
 
-/* Not by printf(3), as in process/name.c: five pages less are touched after a fork. */
 void
 mpr_worker_name(const struct mpr_pool_use *u, unsigned w, char name[MPR_NAME_MAX])
 {
-	struct mpr_text text = { .to = name, .size = MPR_NAME_MAX - 1 };
-	char of_pool[SHOWN + 1] = { 0 };
-
 	/* Any process can write there. */
-	memcpy(of_pool, u->root->name, SHOWN);
-	memset(name, 0, MPR_NAME_MAX);
-	mpr_text_add(&text, of_pool[0] ? of_pool : "worker");
-	mpr_text_add(&text, "-");
-	mpr_text_add_number(&text, w);
+	snprintf(name, MPR_NAME_MAX, "%.40s-%u",
+		 u->root->name[0] ? u->root->name : "worker", w);
 }
 
 int
