@@ -36,6 +36,7 @@ find_part(const void *array, size_t from, size_t size, struct part *ret)
 	size_t elem, n;
 	int r = look_up(array, &elem, &n);
 
+	*ret = (struct part){ 0 };
 	if (r < 0)
 		return r;
 	if (size % elem)
