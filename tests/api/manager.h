@@ -52,4 +52,30 @@ dict_of(mproc_manager *m, const char *name)
 	return d;
 }
 
+static inline int
+end_with(mproc_manager *server, mproc_manager *client)
+{
+	mproc_manager_close(client);
+	if (mproc_manager_shutdown(server, mproc_sec(20)) < 0)
+		return -1;
+	mproc_manager_close(server);
+	return 0;
+}
+
+/* For a group. What stays once there has been one: names, and a table. */
+static inline int
+with_manager(void **state)
+{
+	mproc_manager *m;
+	mproc_dict *d;
+
+	if (with_dict(state) < 0 || mproc_manager_start(&m, NULL) < 0 ||
+	    mproc_manager_dict(m, "first", &d) < 0 ||
+	    mproc_arena_bind(NULL, "first", NULL) < 0)
+		return -1;
+	mproc_dict_destroy(d);
+	mproc_manager_close(m);
+	return 0;
+}
+
 #endif

@@ -658,22 +658,6 @@ a_call_can_be_interrupted(void **state)
 	mproc_manager_close(c);
 }
 
-static int
-with_manager(void **state)
-{
-	mproc_manager *m;
-	mproc_dict *d;
-
-	/* What stays once there has been one: names, and a table. */
-	if (with_dict(state) < 0 || mproc_manager_start(&m, NULL) < 0 ||
-	    mproc_manager_dict(m, "first", &d) < 0 ||
-	    mproc_arena_bind(NULL, "first", NULL) < 0)
-		return -1;
-	mproc_dict_destroy(d);
-	mproc_manager_close(m);
-	return 0;
-}
-
 int
 main(void)
 {

@@ -634,22 +634,6 @@ a_thread_may_serve_them(void **state)
 	mproc_manager_close(m);
 }
 
-static int
-with_counters(void **state)
-{
-	mproc_manager *m;
-	mproc_dict *d;
-
-	/* What stays once there has been one: names, and a table. */
-	if (with_dict(state) < 0 || mproc_manager_start(&m, NULL) < 0 ||
-	    mproc_manager_dict(m, "first", &d) < 0 ||
-	    mproc_arena_bind(NULL, "first", NULL) < 0)
-		return -1;
-	mproc_dict_destroy(d);
-	mproc_manager_close(m);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -667,5 +651,5 @@ main(void)
 		mpt_test(a_thread_may_serve_them),
 	};
 
-	return cmocka_run_group_tests(tests, with_counters, NULL);
+	return cmocka_run_group_tests(tests, with_manager, NULL);
 }

@@ -280,9 +280,7 @@ static int
 end_both(void **state)
 {
 	(void)state;
-	mproc_manager_close(client);
-	return mproc_manager_shutdown(server, mproc_sec(20)) < 0 ? -1 :
-		       (mproc_manager_close(server), 0);
+	return end_with(server, client);
 }
 
 int
