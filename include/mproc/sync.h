@@ -21,8 +21,8 @@
  * guessed: a thread that is stopped keeps what it holds. A thread that waits
  * learns of the death within 100 ms, and within 2 ms if the parent of the dead
  * process is inside a call of libmproc that waits.
- * Later only where more than 50 wait for what others have, nearly all of them are stopped,
- * or killed, at one moment, and the kernel cannot tell: mproc_sync(3).
+ * Later only where many sleep, nearly all of them are stopped, or killed, at one moment,
+ * and the kernel cannot tell: mproc_sync(3).
  *
  * Who is killed while it waits, or just as it is woken, takes nothing with it
  * that others wait for. One exception is late, not lost: of a thread that has taken

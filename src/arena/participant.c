@@ -135,7 +135,14 @@ try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self,
 		mpr_bytelock_drop(&a->locks, a->locks_at + slot);
 		return -EAGAIN;
 	}
-	r = mpr_life_begin(&p->life);
+	/* The last one is what says whether it lives, and the first one that the
+	 * kernel marks: who is woken by the other finds it ended. */
+	r = mpr_life_begin(&p->life_of_owner);
+	if (r == 0) {
+		r = mpr_life_begin(&p->life);
+		if (r < 0)
+			mpr_life_end(&p->life_of_owner);
+	}
 	if (r < 0) {
 		mpr_bytelock_drop(&a->locks, a->locks_at + slot);
 		return r;
@@ -230,6 +237,7 @@ give_back(struct mpr_self *self)
 	 * must not write to it. */
 	self->generation = 0;
 	atomic_signal_fence(memory_order_release);
+	mpr_life_end(&self->shared->life_of_owner);
 	mpr_life_end(&self->shared->life);
 	atomic_compare_exchange_strong(&self->shared->ident, &ident,
 				       ident & ~UINT64_C(3));

@@ -80,13 +80,20 @@ struct mpr_participant {
 	_Atomic uint64_t many;
 	/* What it was woken for: sync/told.h. */
 	_Atomic uint64_t told;
+
+	/* The same as its life, for those who wait for what it has to sleep in: of
+	 * those who sleep in one word the kernel wakes one (sync/neighbours.h). */
+	alignas(MPR_APART) struct mpr_life life_of_owner;
 };
 
-static_assert(sizeof(struct mpr_participant) == 256, "shared layout");
+static_assert(sizeof(struct mpr_participant) == 384, "shared layout");
 static_assert(offsetof(struct mpr_participant, life) == 32, "shared layout");
 static_assert(offsetof(struct mpr_participant, parker) == 128,
 	      "shared layout");
 static_assert(offsetof(struct mpr_participant, told) == 232, "shared layout");
+static_assert(MPR_PARTICIPANTS_AT + MPR_PARTICIPANTS_MAX *
+		      sizeof(struct mpr_participant) <= MPR_WAITS_AT,
+	      "the participants fit");
 
 /* What a thread notes about itself, for others to see: sync/notes.h. A note of
  * one that is not LIVE does not count; but one with the bit STAYS says whose end
@@ -127,7 +134,6 @@ struct mpr_self {
 	struct mpr_notes *notes; /* sync/notes.h */
 	unsigned notes_high; /* notes [0, notes_high) may be in use */
 	uint32_t note_count[MPR_NOTES];
-	uint32_t owned; /* how many waited for an owner at the last look */
 };
 
 /*

@@ -13,10 +13,10 @@ is_live(const struct mpr_participant *p)
 }
 
 static void
-add(const struct mpr_self *self, struct mpr_neighbours *n, unsigned slot)
+add(struct mpr_neighbours *n, unsigned slot, struct mpr_life *life)
 {
 	n->slot[n->count] = slot;
-	n->life[n->count++] = &mpr_participant_at(self->arena, slot)->life;
+	n->life[n->count++] = life;
 }
 
 /* Returns whether one has died. */
@@ -26,15 +26,21 @@ add_owners(const struct mpr_self *self, struct mpr_neighbours *n)
 	unsigned high = mpr_participants_high(self->arena);
 	unsigned owners[MPR_WAIT_OWNERS];
 	unsigned count = mpr_wait_owners(self, owners);
+	struct mpr_participant *p;
 	bool some_died = false;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (mpr_recover_slot(self->arena, owners[i]))
+		if (mpr_recover_slot(self->arena, owners[i])) {
 			some_died = true;
-		/* Any process can write there. */
-		else if (owners[i] < high &&
-			 is_live(mpr_participant_at(self->arena, owners[i])))
-			add(self, n, owners[i]);
+			continue;
+		}
+		/* Any process can write there. And who waits for readers has the
+		 * door itself. */
+		if (owners[i] >= high || owners[i] == self->slot)
+			continue;
+		p = mpr_participant_at(self->arena, owners[i]);
+		if (is_live(p))
+			add(n, owners[i], &p->life_of_owner);
 	}
 	return some_died;
 }
@@ -61,7 +67,7 @@ mpr_neighbours_find(const struct mpr_self *self, struct mpr_neighbours *n)
 		sleeps = atomic_load_explicit(&p->wait_object,
 					      memory_order_relaxed) != 0;
 		if (sleeps || !lives)
-			add(self, n, slot);
+			add(n, slot, &p->life);
 		lives = true;
 	}
 	return some_died;

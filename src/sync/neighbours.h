@@ -11,7 +11,8 @@
  *
  * One that is stopped tells nobody. Who waits for what another one has sleeps beside that
  * one as well, its owner: all who wait for it do, and the kernel wakes one of those that
- * sleep, which those that are stopped do not.
+ * sleep, which those that are stopped do not. That is in a word of its own: in the other
+ * one the wake-up is for who comes before it in the order, and nobody else.
  */
 #ifndef MPR_SYNC_NEIGHBOURS_H
 #define MPR_SYNC_NEIGHBOURS_H

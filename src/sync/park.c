@@ -46,9 +46,9 @@ in_ms(int64_t ns)
 
 /* How many sleep and have not missed the time at which they were going to look,
  * as those do that are stopped. Who has not looked yet may be stopped as well.
- * *@ret_owned is how many of all wait for an owner. */
+ * Says, too, how many of all wait for an owner. */
 static int64_t
-sleepers(const mproc_arena *a, int64_t now, uint32_t *ret_owned)
+sleepers(const mproc_arena *a, int64_t now)
 {
 	unsigned high = mpr_participants_high(a);
 	uint32_t late = in_ms(now) - LATE;
@@ -68,7 +68,7 @@ sleepers(const mproc_arena *a, int64_t now, uint32_t *ret_owned)
 					  memory_order_relaxed) != 0 &&
 		     by != 0 && (int32_t)(by - late) > 0;
 	}
-	*ret_owned = owned;
+	atomic_store_explicit(&a->shm->owned, owned, memory_order_relaxed);
 	return n;
 }
 
@@ -109,9 +109,9 @@ since_another_looked(const struct mpr_self *self, uint64_t last, int64_t now)
 /* How long until our next look: all sleepers together look as often as one alone
  * would. If the others do not, as they are stopped, we do. */
 static int64_t
-next_interval(struct mpr_self *self, uint64_t last, int64_t now)
+next_interval(const struct mpr_self *self, uint64_t last, int64_t now)
 {
-	int64_t all = sleepers(self->arena, now, &self->owned) * SLICE;
+	int64_t all = sleepers(self->arena, now) * SLICE;
 
 	return since_another_looked(self, last, now) < ALONE && all > SLICE ?
 		       all :
@@ -185,11 +185,14 @@ next_glance(const struct mpr_self *self, int64_t now)
 {
 	const struct mpr_pace *pace = &self->pace;
 	int64_t later = pace->interval / GLANCES;
+	/* As somebody has counted them a moment ago. */
+	int64_t owned = atomic_load_explicit(&self->arena->shm->owned,
+					     memory_order_relaxed);
 
 	if (!is_in_a_crowd(pace))
 		return MPR_NEVER;
 	if (mpr_waits_for_an_owner(self->arena, self->slot))
-		later = first_of(later, self->owned * OWNED);
+		later = first_of(later, owned * OWNED);
 	return beat(now + last_of(QUIET * MS, later));
 }
 

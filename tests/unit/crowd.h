@@ -19,24 +19,31 @@ is_there(unsigned slot)
 	       MPR_PARTICIPANT_FREE;
 }
 
-static inline _Atomic uint32_t *
-life_word(unsigned slot)
+static inline struct mpr_life *
+life_of(unsigned slot)
 {
-	return &mpr_participant_at(the_arena(), slot)->life.u.words[0];
+	return &mpr_participant_at(the_arena(), slot)->life;
 }
 
-/* Whether somebody sleeps beside the one in @slot, or is about to, or has. */
+/* That in which those sleep who wait for what it has. */
+static inline struct mpr_life *
+life_of_owner(unsigned slot)
+{
+	return &mpr_participant_at(the_arena(), slot)->life_of_owner;
+}
+
+/* Whether somebody sleeps in it, or is about to, or has. */
 static inline bool
-is_watched(unsigned slot)
+is_watched(struct mpr_life *life)
 {
-	return atomic_load(life_word(slot)) & FUTEX_WAITERS;
+	return atomic_load(&life->u.words[0]) & FUTEX_WAITERS;
 }
 
-/* Who sleeps beside it already is not told of its end any more. */
+/* Who sleeps in it already is not told of its end any more. */
 static inline void
-seem_unwatched(unsigned slot)
+seem_unwatched(struct mpr_life *life)
 {
-	atomic_fetch_and(life_word(slot), ~(uint32_t)FUTEX_WAITERS);
+	atomic_fetch_and(&life->u.words[0], ~(uint32_t)FUTEX_WAITERS);
 }
 
 /* As one that shares looks and glances with so many that it does neither in the time of
@@ -50,7 +57,7 @@ share_with_many(struct mpr_self *self)
 					.look_at = later,
 					.glance_at = later,
 					.interval = 24 * CROWD_LONG };
-	self->owned = CROWD_LONG / 1000000;
+	the_arena()->shm->owned = CROWD_LONG / 1000000;
 }
 
 #endif

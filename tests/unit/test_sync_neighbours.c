@@ -23,12 +23,6 @@ struct board {
 	_Atomic bool may_leave;
 };
 
-static struct mpr_life *
-life_of(unsigned slot)
-{
-	return &mpr_participant_at(the_arena(), slot)->life;
-}
-
 /* For good: one that really sleeps is awake between two slices, and looks. */
 static int
 join_and_seem_asleep(struct mpt *t, void *arg)
@@ -144,7 +138,7 @@ a_sleeper_is_told_of_its_neighbours_death(void **state)
 	mpt_until(t, b->asleep != 0);
 	victim = spawn(t, join_and_stay_awake, &b->victim);
 	assert_true(b->asleep < b->victim);
-	mpt_until(t, is_watched(b->victim - 1));
+	mpt_until(t, is_watched(life_of(b->victim - 1)));
 	mpt_kill(t, victim);
 	mpt_until(t, !is_there(b->victim - 1));
 	mpt_kill(t, sleeper);
@@ -164,14 +158,14 @@ a_short_sleep_is_in_the_parker_alone(void **state)
 	share_with_many(self);
 	/* Or it is late, and a glance comes in between. */
 	do {
-		seem_unwatched(b->awake - 1);
+		seem_unwatched(life_of(b->awake - 1));
 		began = mproc_now();
 		mpr_park(self, object, mpr_park_ticket(self), began + SHORT);
 	} while (began / CROWD_GLANCE != mproc_now() / CROWD_GLANCE);
 	self->pace = (struct mpr_pace){ 0 };
 	mpt_kill(t, neighbour);
 	mpr_recover_all(the_arena(), true);
-	assert_false(is_watched(b->awake - 1));
+	assert_false(is_watched(life_of(b->awake - 1)));
 }
 
 /* Who would be told of the first death is as one that is stopped. */
@@ -193,8 +187,8 @@ who_is_told_of_a_death_looks_for_others(void **state)
 	assert_true(b->asleep < b->awake && b->awake < b->last &&
 		    b->last < b->leaver);
 	b->victim = b->awake;
-	mpt_until(t, is_watched(b->awake - 1) &&
-			     is_watched(b->last - 1));
+	mpt_until(t, is_watched(life_of(b->awake - 1)) &&
+			     is_watched(life_of(b->last - 1)));
 	assert_true(is_there(b->leaver - 1));
 	mpt_kill(t, neighbour);
 	mpt_until(t, !is_there(b->leaver - 1));
@@ -220,10 +214,10 @@ who_is_told_of_a_death_recovers_from_that_one(void **state)
 	mpt_kill(t, former);
 	mpr_recover_all(the_arena(), true);
 	b->victim = b->awake;
-	mpt_until(t, is_watched(b->victim - 1));
+	mpt_until(t, is_watched(life_of(b->victim - 1)));
 	newcomer = spawn(t, join_and_seem_asleep, &b->last);
 	assert_true(b->asleep < b->last && b->last < b->victim);
-	assert_false(is_watched(b->last - 1));
+	assert_false(is_watched(life_of(b->last - 1)));
 	mpt_kill(t, victim);
 	mpt_until(t, !is_there(b->victim - 1));
 	mpt_kill(t, newcomer);
@@ -262,10 +256,10 @@ nobody_looks_for_the_dead_as_a_neighbour_leaves(void **state)
 	next = spawn(t, join_and_stay_awake, &b->awake);
 	b->victim = b->leaver;
 	assert_true(b->asleep < b->leaver && b->leaver < b->awake);
-	mpt_until(t, is_watched(b->leaver - 1));
+	mpt_until(t, is_watched(life_of(b->leaver - 1)));
 	before = atomic_load(look);
 	b->may_leave = true;
-	mpt_until(t, is_watched(b->awake - 1) ||
+	mpt_until(t, is_watched(life_of(b->awake - 1)) ||
 			     atomic_load(look) != before);
 	assert_true(atomic_load(look) == before);
 	mpt_kill(t, leaver);

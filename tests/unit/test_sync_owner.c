@@ -16,12 +16,14 @@
 #define SOME 3
 #define FAR 1000 /* a slot that nobody has had */
 
-/* In the scratch bytes: a slot and 1, and how many wait. */
+/* In the scratch bytes: slots and 1, and how many wait. */
 struct board {
-	_Atomic unsigned owner, waiting;
+	_Atomic unsigned owner, waiting, sleeper, awake, waits, turns;
+	_Atomic bool may_sleep;
 };
 
 static mproc_lock *lock;
+static void *something_else; /* to sleep for */
 
 static int
 own_the_lock(struct mpt *t, void *arg)
@@ -97,11 +99,11 @@ one_is_left_by_a_stopped_crowd_of(struct mpt *t, int many)
 	mpt_watchdog(t, 60);
 	owner = start_owner(t, b);
 	crowd = mpt_spawn(t, "crowd", be_a_crowd, &many);
-	mpt_until(t, waiters() == (unsigned)many && is_watched(b->owner - 1));
+	mpt_until(t, waiters() == (unsigned)many && is_watched(life_of_owner(b->owner - 1)));
 	mpt_pause(t, crowd);
-	seem_unwatched(b->owner - 1);
+	seem_unwatched(life_of_owner(b->owner - 1));
 	one = mpt_spawn(t, "one", take_it_when_told, b);
-	mpt_until(t, is_watched(b->owner - 1) &&
+	mpt_until(t, is_watched(life_of_owner(b->owner - 1)) &&
 			     mpt_task_state(mpt_pid(t, one)) == 'S');
 	mpt_kill(t, owner);
 	mpt_expect_exit(t, one, 0);
@@ -119,6 +121,80 @@ static void
 one_of_a_hundred_that_are_stopped_gets_a_dead_ones_lock(void **state)
 {
 	one_is_left_by_a_stopped_crowd_of(*state, 100);
+}
+
+static int
+sleep_before_the_owner(struct mpt *t, void *arg)
+{
+	struct mpr_self *self = join_arena(t);
+	struct board *b = arg;
+
+	b->sleeper = self->slot + 1;
+	mpt_until(t, b->may_sleep);
+	share_with_many(self);
+	for (;;) {
+		mpr_park(self, something_else, mpr_park_ticket(self), MPR_NEVER);
+		b->turns++;
+	}
+	return 0;
+}
+
+/* And does not end, which the sleeper would be told of. */
+static int
+take_it_and_stay(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+
+	b->waits = join_arena(t)->slot + 1;
+	take_it_when_told(t, arg);
+	b->waiting = 1;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+static int
+stay_awake(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+
+	b->awake = join_arena(t)->slot + 1;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+/* Who waits for the owner has slept for longer; that the wake-up is its does not mean that
+ * the owner's neighbour has none: of the next one's death nobody else would be told. */
+static void
+an_owners_neighbour_is_told_as_well(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	int sleeper, owner, awake, waits;
+
+	if (!can_sleep_beside())
+		skip();
+	mpt_watchdog(t, 30);
+	sleeper = mpt_spawn(t, "sleeper", sleep_before_the_owner, b);
+	mpt_until(t, b->sleeper != 0);
+	owner = start_owner(t, b);
+	awake = mpt_spawn(t, "awake", stay_awake, b);
+	mpt_until(t, b->awake != 0);
+	assert_true(b->sleeper < b->owner && b->owner < b->awake);
+	waits = mpt_spawn(t, "waits", take_it_and_stay, b);
+	mpt_until(t, waiters() == 1 && is_watched(life_of_owner(b->owner - 1)) &&
+			     mpt_task_state(mpt_pid(t, waits)) == 'S');
+	b->may_sleep = true;
+	/* It sleeps beside both. */
+	mpt_until(t, is_watched(life_of(b->waits - 1)) &&
+			     mpt_task_state(mpt_pid(t, sleeper)) == 'S');
+	mpt_kill(t, owner);
+	mpt_until(t, b->waiting == 1);
+	/* It has looked, or has another neighbour. */
+	mpt_until(t, b->turns > 0 || is_watched(life_of(b->awake - 1)));
+	mpt_kill(t, waits);
+	mpt_kill(t, sleeper);
+	mpt_kill(t, awake);
+	mpr_recover_all(the_arena(), true);
 }
 
 static void
@@ -164,7 +240,7 @@ time_to_glance(struct mpr_self *self, int owner, uint32_t owned)
 	int64_t end;
 
 	share_with_many(self);
-	self->owned = owned;
+	the_arena()->shm->owned = owned;
 	begin_to_wait(&w, self, lock, owner);
 	mpr_wait_sleep(&w, mproc_now() + MS);
 	end = mproc_now();
@@ -227,7 +303,7 @@ those_who_wait_for_owners_are_counted_at_a_look(void **state)
 	mpt_until(t, b->waiting == SOME + 1);
 	self->pace = (struct mpr_pace){ .slice_end = 1, .look_at = 1 };
 	mpr_park(self, lock, mpr_park_ticket(self), mproc_now() + MS);
-	assert_int_equal(self->owned, SOME);
+	assert_int_equal(the_arena()->shm->owned, SOME);
 	self->pace = (struct mpr_pace){ 0 };
 	for (int i = 0; i < SOME; i++)
 		mpt_kill(t, ids[i]);
@@ -282,7 +358,8 @@ setup(void **state)
 {
 	if (with_arena(state) < 0)
 		return -1;
-	return mproc_lock_create(&lock);
+	something_else = mproc_alloc(64);
+	return something_else ? mproc_lock_create(&lock) : -1;
 }
 
 /* The lock is a free one again. */
@@ -305,6 +382,7 @@ main(void)
 		owner_test(one_of_forty_that_are_stopped_gets_a_dead_ones_lock),
 		owner_test(
 			one_of_a_hundred_that_are_stopped_gets_a_dead_ones_lock),
+		owner_test(an_owners_neighbour_is_told_as_well),
 		owner_test(who_is_not_told_sees_the_death_at_a_glance),
 		owner_test(who_waits_for_an_owner_glances_soon),
 		owner_test(those_who_wait_for_owners_are_counted_at_a_look),
