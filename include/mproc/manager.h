@@ -334,7 +334,8 @@ mproc_manager_value(mproc_manager *m, const char *name, size_t size,
  *
  * Elements go over as the bytes that they are: both machines have the same order of
  * bytes, and mean the same by them. mproc_lock_of() gives NULL with EOPNOTSUPP for a
- * handle. The family does not free an array that a client may still use; a client may,
+ * handle. What would make the array look like an object of a registered type is not
+ * stored: -EPERM. The family does not free an array that a client may still use; a client may,
  * and others get -ESTALE.
  *
  * Return: 0, or a negative error:

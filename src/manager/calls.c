@@ -32,6 +32,7 @@ struct mpr_call_waiting {
 	const struct mpr_type *type;
 	unsigned method;
 	struct mpr_typed *object; /* to compare, and for the worker */
+	uint32_t generation;	  /* the object's */
 	char name[MPR_OBJECT_NAME];
 	struct mpr_buffer values;
 };
@@ -286,8 +287,9 @@ check_object(struct mpr_calls *calls, const struct mpr_call_waiting *w)
 
 	if (r < 0)
 		return r;
-	return o == w->object ? 0 : mpr_fail(-ESTALE, "object %s was destroyed",
-					     w->name);
+	/* Another one may lie where it was. */
+	return o == w->object && mpr_typed_generation(o) == w->generation ?
+		       0 : mpr_fail(-ESTALE, "object %s was destroyed", w->name);
 }
 
 static int
@@ -321,6 +323,10 @@ try_run(struct mpr_calls *calls, struct mpr_call_waiting *w,
 {
 	int r;
 
+	/* A worker would be killed for it at once. */
+	if (w->deadline <= mproc_now())
+		return mpr_fail(-ETIMEDOUT, "the time of a call was over before it "
+				"began");
 	if (!w->type->is.concurrent && is_busy(calls, w->object))
 		return -EAGAIN;
 	r = find_worker(calls, w->type, ret);
@@ -566,6 +572,7 @@ check_call(struct mpr_calls *calls, const struct mpr_remote_call *call,
 		r = mpr_typed_find(calls->arena, w->name, &w->object);
 	if (r < 0)
 		return r;
+	w->generation = mpr_typed_generation(w->object);
 	w->type = mpr_types_find(&calls->types, w->object->type,
 				 strnlen(w->object->type, MPR_OBJECT_NAME));
 	if (!w->type)

@@ -183,6 +183,7 @@ make_array(mproc_arena *a, const char *name, const struct mpr_array_shape *shape
 	*ret = mproc_arena_array_new(a, shape->elem, shape->n, shape->init);
 	if (!*ret)
 		return -errno;
+	(void)mpr_typed_undo(a, *ret);
 	r = mproc_arena_bind(a, name, *ret);
 	if (r < 0)
 		mproc_free(*ret);

@@ -4,9 +4,11 @@
 
 #include <mproc/value.h>
 
+#include "arena/table.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "manager/serve_array.h"
+#include "manager/typed.h"
 
 #define OTHERS 64 /* bytes of an answer but for elements, at most */
 
@@ -101,6 +103,18 @@ len(void *array, struct mpr_remote_call *call)
 	return 0;
 }
 
+static int
+change(void *array, struct mpr_remote_call *call, const struct mpr_serve_limits *limits)
+{
+	int r = call->op == MPR_OP_ARRAY_SET ? set(array, call->args) :
+		call->op == MPR_OP_ARRAY_ADD ? add(array, call, limits) :
+					       exchange(array, call, limits);
+
+	/* Nobody else has called it meanwhile: there is one thread. */
+	return mpr_typed_undo(mpr_arena_of(array), array) ?
+		       mpr_fail(-EPERM, "an array does not become an object") : r;
+}
+
 int
 mpr_serve_array(const struct mpr_object *o, struct mpr_remote_call *call,
 		const struct mpr_serve_limits *limits)
@@ -132,12 +146,8 @@ mpr_serve_array(const struct mpr_object *o, struct mpr_remote_call *call,
 		return len(o->object, call);
 	case MPR_OP_ARRAY_GET:
 		return get(o->object, call, limits);
-	case MPR_OP_ARRAY_SET:
-		return set(o->object, call->args);
-	case MPR_OP_ARRAY_ADD:
-		return add(o->object, call, limits);
 	default:
-		return exchange(o->object, call, limits);
+		return change(o->object, call, limits);
 	}
 }
 

@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "manager/typed.h"
+#include "sync/cell.h"
+#include "sync/value.h"
 
 #define TRIES 8 /* to find or make what others make and take away */
 
@@ -21,6 +23,23 @@ mpr_typed_lock(const struct mpr_typed *o)
 	return mproc_lock_of(o);
 }
 
+uint32_t
+mpr_typed_generation(const struct mpr_typed *o)
+{
+	const struct mpr_cell *cell = (const struct mpr_cell *)mproc_lock_of(o);
+
+	return cell ? atomic_load(&cell->generation) : 0;
+}
+
+bool
+mpr_typed_undo(const mproc_arena *a, void *value)
+{
+	if (!mpr_typed_is(a, value))
+		return false;
+	memset(value, 0, sizeof(((struct mpr_typed *)value)->magic));
+	return true;
+}
+
 bool
 mpr_typed_is(const mproc_arena *a, const void *value)
 {
@@ -34,6 +53,7 @@ int
 mpr_typed_find(mproc_arena *a, const char *name, struct mpr_typed **ret)
 {
 	void *found;
+	size_t elem, n;
 	int r = mproc_arena_find(a, name, &found, MPROC_NOWAIT);
 
 	if (r < 0)
@@ -43,7 +63,10 @@ mpr_typed_find(mproc_arena *a, const char *name, struct mpr_typed **ret)
 	if (!mproc_lock_of(found))
 		return mpr_fail(-EPROTOTYPE, "what has the name %s is no object of a "
 				"registered type, or was destroyed", name);
-	if (!mpr_typed_is(a, found))
+	/* What stands there is believed only as far as it fits its block. */
+	if (!mpr_typed_is(a, found) ||
+	    mpr_value_shape(found, &elem, &n) < 0 || n != 1 ||
+	    elem < sizeof(**ret) || elem - sizeof(**ret) != (*ret)->size)
 		return mpr_fail(-EPROTOTYPE, "what has the name %s is no object of a "
 				"registered type", name);
 	return 0;

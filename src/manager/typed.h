@@ -31,6 +31,13 @@ static_assert(sizeof(struct mpr_typed) == 128, "shared layout");
 /* Whether a value of the arena, or an array, is such an object. */
 bool mpr_typed_is(const mproc_arena *a, const void *value);
 
+/* For what a client has written: that does not make an object of an array, whose methods
+ * would rely on it. Returns whether it would have. */
+bool mpr_typed_undo(const mproc_arena *a, void *value);
+
+/* Differs from that of what was or will be at the same address. */
+uint32_t mpr_typed_generation(const struct mpr_typed *o);
+
 /* Its lock, or NULL, with a text: it was destroyed. */
 mproc_lock *mpr_typed_lock(const struct mpr_typed *o);
 

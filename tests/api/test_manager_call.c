@@ -265,7 +265,9 @@ what_makes_no_sense_is_refused(void **state)
 							  { "x", NULL, add } };
 	mproc_manager *c, *m = start_counters(*state, &c);
 	struct mproc_any arg = mproc_str("1");
-	void *block = mproc_alloc(64), *value = mproc_value_new(4, NULL), *other;
+	void *block = mproc_alloc(64), *value = mproc_value_new(4, NULL);
+	void *other, *forged, *here;
+	uint64_t magic;
 	mproc_dict *d = dict_of(m, "dict");
 
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
@@ -322,6 +324,25 @@ what_makes_no_sense_is_refused(void **state)
 	}
 	assert_int_equal(mproc_manager_dict(c, "object", &d), -EPROTOTYPE);
 	mproc_dict_destroy(d);
+	/* Nor does a client make an object of an array: what tells one is its place. */
+	assert_int_equal(mproc_arena_find(NULL, "object", &other, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_manager_array(c, "forged", sizeof(magic), 40, NULL,
+					     &forged), 0);
+	assert_int_equal(mproc_arena_find(NULL, "forged", &here, MPROC_NOWAIT), 0);
+	memcpy(&magic, other, sizeof(magic));
+	magic += (uint64_t)((char *)here - (char *)other);
+	assert_int_equal(mproc_array_set(forged, 0, &magic, sizeof(magic)), -EPERM);
+	assert_int_equal(*(uint64_t *)here, 0);
+	assert_int_equal(mproc_array_add(forged, 0, sizeof(magic), (int64_t)magic,
+					 NULL), -EPERM);
+	assert_int_equal(mproc_array_compare_exchange(forged, 0, sizeof(magic),
+						      &(uint64_t){ 0 }, &magic),
+			 -EPERM);
+	/* And of one that says so all the same the size has to be true. */
+	memcpy(here, other, 128);
+	memcpy(here, &magic, sizeof(magic));
+	assert_int_equal(call(c, "forged", "add"), -EPROTOTYPE);
+	mproc_free(forged);
 	/* Whatever lies before its state, nobody writes there as into a value. */
 	for (size_t size = sizeof(struct count); size < sizeof(struct count) + 512;
 	     size++)
