@@ -8,12 +8,15 @@
 #include "os/clock.h"
 #include "os/generation.h"
 #include "os/interrupt.h"
+#include "os/socket.h"
 #include "os/thread.h"
 #include "os/turn.h"
 #include "os/waker.h"
 #include "sync/park.h"
 
 #define DEPUTIES 32
+/* ns: the program may have closed the descriptor that says that one is back. */
+#define LOOK 10000000
 
 struct mpr_deputy {
 	struct mpr_deputies *of;
@@ -275,17 +278,55 @@ end(struct mpr_deputies *d, struct mpr_deputy *deputy)
 	mpr_unpark(d->arena, deputy->self->slot);
 }
 
+static bool
+is_out(struct mpr_deputies *d, const struct mpr_deputy *deputy)
+{
+	bool is;
+
+	lock(d);
+	is = deputy->errand;
+	unlock(d);
+	return is;
+}
+
+static void
+call_back(struct mpr_deputies *d, struct mpr_deputy *deputy)
+{
+	lock(d);
+	if (deputy->errand)
+		atomic_store(deputy->called_off, true);
+	unlock(d);
+	/* After that: see mpr_interrupt_pending(). */
+	mpr_unpark(d->arena, deputy->self->slot);
+}
+
 bool
-mpr_deputies_end(struct mpr_deputies *d)
+mpr_deputies_call_back(struct mpr_deputies *d)
 {
 	/* Of those who sleep there none is in a forked child. */
 	if (d->generation != mpr_generation())
 		return false;
 	for (unsigned i = 0; i < d->n; i++)
+		call_back(d, d->all[i]);
+	mpr_interrupt_hold();
+	for (unsigned i = 0; i < d->n; i++) {
+		/* Before the look: who comes back wakes after that. */
+		for (mpr_waker_reset(d->waker); is_out(d, d->all[i]);
+		     mpr_waker_reset(d->waker))
+			(void)mpr_socket_await(d->waker, MPR_SOCKET_IN,
+					       mproc_now() + LOOK);
+	}
+	mpr_interrupt_unhold();
+	return true;
+}
+
+void
+mpr_deputies_end(struct mpr_deputies *d)
+{
+	for (unsigned i = 0; i < d->n; i++)
 		end(d, d->all[i]);
 	for (unsigned i = 0; i < d->n; i++)
 		mpr_thread_join(&d->all[i]->thread);
-	return true;
 }
 
 void

@@ -51,11 +51,14 @@ void mpr_deputies_recall(struct mpr_deputies *d, struct mpr_errand *errand);
 /* The next one that has come back, or NULL. */
 struct mpr_errand *mpr_deputies_back(struct mpr_deputies *d);
 
-/* Calls all of them back, and ends them: what they still have counts as left by somebody
- * who has ended. In a forked child they are not there, and it returns false. */
-bool mpr_deputies_end(struct mpr_deputies *d);
+/* Calls all of them back, and waits until they have come. In a forked child they are not
+ * there, and it returns false. */
+bool mpr_deputies_call_back(struct mpr_deputies *d);
 
-/* After that. */
+/* After that: ends them. What they still have counts as left by somebody who has ended. */
+void mpr_deputies_end(struct mpr_deputies *d);
+
+/* In a forked child, too. */
 void mpr_deputies_close(struct mpr_deputies *d);
 
 #endif

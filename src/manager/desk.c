@@ -431,7 +431,8 @@ int
 mpr_lease_end(struct mpr_lease *lease, bool died)
 {
 	struct mpr_post *p = lease->post;
-	int r = p->ops->give(p, lease->self, died);
+	/* What lies there now may be another one, to which it does not belong. */
+	int r = is_gone(p) ? -ESTALE : p->ops->give(p, lease->self, died);
 
 	end_lease(lease);
 	if (r == -ESTALE)
@@ -730,9 +731,11 @@ mpr_desk_close(struct mpr_desk *d)
 
 	if (!d)
 		return;
-	/* Those that come to an end bring what they have. */
-	if (d->deputies && mpr_deputies_end(d->deputies))
+	/* What they bring is given back in their names, while they have them. */
+	if (d->deputies && mpr_deputies_call_back(d->deputies)) {
 		mpr_desk_hear(d);
+		mpr_deputies_end(d->deputies);
+	}
 	mpr_deputies_close(d->deputies);
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (p = d->posts[i]; p; p = next) {

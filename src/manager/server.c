@@ -539,9 +539,25 @@ await(struct mpr_manager_server *s, struct mpr_limit *limit)
 	return r == -ETIMEDOUT && until < limit->deadline ? 0 : r;
 }
 
+/* Whether it is time to return. */
+static int
+look_up(struct mpr_limit *limit)
+{
+	int r = mpr_limit_begin(limit);
+
+	if (r < 0)
+		return r;
+	if (mpr_interrupt_pending()) {
+		mpr_interrupt_answer();
+		return -EINTR;
+	}
+	return mproc_now() >= limit->deadline ? -ETIMEDOUT : 0;
+}
+
 static int
 run(struct mpr_manager_server *s, struct mpr_limit *limit)
 {
+	unsigned turns = 0;
 	int r, rounds = 0;
 
 	while (!s->ended) {
@@ -553,8 +569,17 @@ run(struct mpr_manager_server *s, struct mpr_limit *limit)
 		if (r < 0)
 			return mpr_fail(r, "the program has closed a descriptor of the "
 					"manager's");
-		if (s->left || s->ended)
+		if (s->ended)
 			continue;
+		/* Those who ask for more and more do not hold it up for ever. */
+		if (s->left && ++turns % ROUNDS)
+			continue;
+		if (s->left) {
+			r = look_up(limit);
+			if (r < 0)
+				return r;
+			continue;
+		}
 		/* Who may wait asks the kernel once whether there is more, and looks at
 		 * the clock; who may not comes to an end, too. */
 		if (r == 0 || limit->timeout.ns || ++rounds == ROUNDS)
