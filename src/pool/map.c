@@ -257,16 +257,23 @@ struct stint {
 /* Maps where the results go, as far as the kernel does that for a read: many pages at
  * once, of which each would be a fault when it is written. */
 static void
-look_at_results(const struct stint *s)
+look_at_results(struct stint *s)
 {
 	const uint64_t items = mpr_desk_item(s->stop) - mpr_desk_item(s->next);
 	const uint64_t end = s->out + items * s->out_size;
 
-	/* Of chunks within a page few begin one. */
-	if (end - s->out < PAGE)
+	/* Of chunks within a page few begin one. Nobody can look at what goes round. */
+	if (end - s->out < PAGE || end > UINT64_MAX - AROUND)
 		return;
+	/* There may be no memory. Who dies of that has begun no item that would count
+	 * it, and the next one dies of its item. A copy writes nothing. */
+	if (mpr_worker_is_copy(s->me) || atomic_load(&s->share->looks))
+		return;
+	atomic_store(&s->share->looks, 1);
 	for (uint64_t at = s->out; at < end; at = (at / AROUND + 1) * AROUND)
 		(void)*(const volatile char *)mpr_map_address(at);
+	if (!mpr_worker_is_copy(s->me))
+		atomic_store(&s->share->looks, 0);
 }
 
 /* @limited and @looks are as in @s; or false, and the loop has nothing of that, which is

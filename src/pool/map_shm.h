@@ -53,7 +53,10 @@ struct mpr_map_share {
 	/* When the item was begun, ns, if items have a time limit; or 0. */
 	_Atomic int64_t started;
 	_Atomic uint64_t deaths; /* K */
-	uint64_t pad[12];
+	/* 1: who has the share looks at where results go. If the next one finds that, the
+	 * one before has died of it, for which no item is to blame: nobody looks again. */
+	_Atomic uint64_t looks;
+	uint64_t pad[11];
 };
 
 static_assert(sizeof(struct mpr_map_share) == MPR_APART, "shared layout");

@@ -3,6 +3,8 @@
  * pool.h: workers, keepers and submitters that die with a map. The items that are said
  * to have failed are exactly those that their workers died with.
  */
+#include <sys/mman.h>
+
 #include "pool.h"
 
 #define N 200
@@ -421,6 +423,59 @@ maps_in_maps_survive_deaths(void **state)
 	close_and_join(b);
 }
 
+#define PAGE 4096
+#define RESULT 1024
+#define PAGES 6
+
+static int
+fill(const void *in, void *out, void *ctx)
+{
+	(void)ctx;
+	memset(out, *(const int *)in + 1, RESULT);
+	return 0;
+}
+
+/* Workers have memory as it is when the pool is made. */
+static void
+memory_that_is_not_there_fails_its_items(void **state)
+{
+	struct board *b = new_board(*state);
+	unsigned char *block = mproc_alloc((PAGES + 1) * PAGE);
+	unsigned char *out = (void *)(((uintptr_t)block + PAGE - 1) & -(uintptr_t)PAGE);
+	unsigned char *bad = out + PAGES / 2 * PAGE; /* where the second chunk begins */
+	enum { N_RESULTS = PAGES * PAGE / RESULT };
+	int in[N_RESULTS], error;
+	mproc_future *f = NULL;
+	size_t item = 0;
+
+	mpt_watchdog(*state, 60);
+	assert_non_null(block);
+	assert_int_equal(mprotect(bad, PAGE, PROT_NONE), 0);
+	new_pool(*state, MPROC_OPTS(mproc_pool_opts, .workers = 2));
+	assert_int_equal(mprotect(bad, PAGE, PROT_READ | PROT_WRITE), 0);
+	for (int i = 0; i < N_RESULTS; i++)
+		in[i] = i;
+	assert_int_equal(mproc_pool_map_async(
+		b->pool, fill, NULL, in, sizeof(in[0]), out, RESULT, N_RESULTS,
+		MPROC_OPTS(mproc_map_opts, .chunk = N_RESULTS / 2), &f), 0);
+	assert_int_equal(mproc_future_get(f, NULL, 0, NULL, MPROC_FOREVER),
+			 MPROC_TASK_FAILED);
+	for (int i = 0; i < N_RESULTS; i++) {
+		if (out + i * RESULT < bad || out + i * RESULT >= bad + PAGE) {
+			assert_int_equal(out[i * RESULT], i + 1);
+			continue;
+		}
+		assert_int_equal(mproc_future_next_failed(f, &item, &error), 0);
+		assert_int_equal(item, i);
+		assert_int_equal(error, -EOWNERDEAD);
+		item++;
+	}
+	assert_int_equal(mproc_future_next_failed(f, &item, &error), -ENODATA);
+	mproc_future_close(f);
+	close_and_join(b);
+	mproc_free(block);
+}
+
 int
 main(void)
 {
@@ -435,6 +490,7 @@ main(void)
 		mpt_test(what_a_dead_submitter_has_left_is_done_and_closed),
 		mpt_test(a_map_that_is_canceled_takes_no_task_with_it),
 		mpt_test(maps_in_maps_survive_deaths),
+		mpt_test(memory_that_is_not_there_fails_its_items),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);
