@@ -26,12 +26,14 @@
 struct started {
 	struct started *next;
 	uint64_t generation; /* of the process */
+	uint64_t order; /* of two for one pool the later has the higher one */
 	mproc_pool *pool;
 	mproc_process *process;
 	struct mpr_keeper_thread *thread;
 };
 
 static struct started *all_started;
+static _Atomic uint64_t starts;
 
 /* Takes out one for the pool; the process lock is held. */
 static struct started
@@ -62,7 +64,8 @@ take(const struct mpr_pool_use *u)
 	return s;
 }
 
-/* In the list, in the place of one that was there before. */
+/* In the list, in the place of one that was there before; or that was started after it,
+ * by a thread that was faster from then on, and stays. */
 static void
 enter(const struct mpr_pool_use *u, struct started *s)
 {
@@ -72,12 +75,18 @@ enter(const struct mpr_pool_use *u, struct started *s)
 	s->pool = u->pool;
 	mpr_process_lock();
 	old = take_out(u);
+	if (old.process && s->process && old.order > s->order) {
+		struct started later = old;
+
+		old = *s;
+		*s = later;
+	}
 	s->next = all_started;
 	all_started = s;
 	mpr_process_unlock();
 	if (!old.process)
 		return;
-	/* Another one has its place, so it is dead, but it may take a while until it can
+	/* A later one has its place, so it is dead, but it may take a while until it can
 	 * be reaped, and after the pool there is to be nothing of it. If it lives, as
 	 * somebody has scribbled over its word, there are not to be two. */
 	(void)mproc_process_kill(old.process);
@@ -103,7 +112,7 @@ mpr_keeping_kill(const struct mpr_pool_use *u)
 /* The pool's creator will want to see the end of its keeper. In another process it is
  * reaped some time after that, as any whose handle is closed. */
 static void
-keep_handle(const struct mpr_pool_use *u, mproc_process *process)
+keep_handle(const struct mpr_pool_use *u, mproc_process *process, uint64_t order)
 {
 	struct started *s = NULL;
 
@@ -114,6 +123,7 @@ keep_handle(const struct mpr_pool_use *u, mproc_process *process)
 		return;
 	}
 	s->process = process;
+	s->order = order;
 	enter(u, s);
 }
 
@@ -130,7 +140,7 @@ mpr_keeping_reap(const struct mpr_pool_use *u, int64_t deadline)
 		return;
 	if (mpr_process_wait(s.process, deadline < end ? deadline : end, false) < 0) {
 		if (deadline < end) {
-			keep_handle(u, s.process);
+			keep_handle(u, s.process, s.order);
 			return;
 		}
 		(void)mproc_process_kill(s.process);
@@ -334,6 +344,8 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 		.no_report = true,
 	};
 	struct mpr_call call = mpr_call_entry(mpr_keeper_run, &keeping, 0);
+	/* As the word is ours, in the order of the keepers. */
+	uint64_t order = atomic_fetch_add(&starts, 1) + 1;
 	mproc_process *process;
 	int r;
 
@@ -342,7 +354,7 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 		return r;
 	mpr_process_let_go(process);
 	r = wait_for(u, self, mine, process);
-	keep_handle(u, process);
+	keep_handle(u, process, order);
 	return r;
 }
 
