@@ -57,6 +57,7 @@ struct keeper {
 	int64_t task_timeout; /* ns, or 0 */
 	struct hand *hands; /* for all that there may be */
 	unsigned n; /* of them that were of use */
+	unsigned told; /* that so many are too many */
 	unsigned untold; /* hints that are to be put yet for who is too many */
 	const struct mpr_backend *backend;
 	struct mpr_child_ears ears; /* of a process */
@@ -98,6 +99,7 @@ bury(struct keeper *k, unsigned w, const struct mproc_exit *end)
 		k->announce = true;
 	/* It may have taken a hint and not looked. Who is too many is told anew. */
 	atomic_store(&k->use.root->surplus, 0);
+	k->told = 0;
 }
 
 /* Who ends soon after its start, without having come to a task, is started again a
@@ -294,6 +296,10 @@ tell_surplus(struct keeper *k, unsigned n)
 	const struct mpr_pool_hint nothing = { .offset = 0 };
 	uint32_t before = atomic_exchange(&k->use.root->surplus, n);
 
+	/* Workers take off only: somebody has scribbled. */
+	if (before > k->told)
+		before = 0;
+	k->told = n;
 	if (n > before)
 		k->untold += n - before;
 	if (k->untold > n)
@@ -553,8 +559,14 @@ look_at_phase(struct keeper *k)
 		shut_queue(k);
 		return !count_workers(k);
 	}
-	if (phase == MPR_POOL_ENDED)
+	if (phase == MPR_POOL_ENDED) {
+		/* By us, and then nobody is left; or by somebody who has scribbled: what
+		 * they write to may be freed now. */
+		shut_queue(k);
+		for (unsigned w = 0; w < k->n; w++)
+			kill_worker(k, w);
 		return !count_workers(k);
+	}
 	if (k->announce)
 		announce_all(k);
 	if (!k->shut)
