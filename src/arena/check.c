@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/owner.h"
 #include "os/clock.h"
+#include "os/cpu.h"
 
 #define PATTERN 0xb5
 #define PIECE 1024 /* bytes to look at at once */
@@ -123,6 +124,7 @@ mpr_check_guard(const mproc_arena *a, const struct mpr_block_ref *ref,
 	for (int i = 0; i < LOOKS; i++) {
 		n = count_written(a, ref, ref->size - mpr_birth_spare(birth),
 				  end_of(ref, birth), &first);
+		mpr_cpu_fence_reads();
 		if (!n || !mpr_block_born(a, ref, &again, &who) ||
 		    again != birth)
 			return;

@@ -50,7 +50,9 @@ make(const struct mpr_pool_use *u, struct mpr_self *self,
 					    MPR_FUTURE_ID_UNIT,
 				    MPR_FUTURE_QUEUED, 0);
 	s->fill(s, u, f, *ret_word);
-	atomic_store_explicit(&f->cell.word, *ret_word, memory_order_relaxed);
+	/* Release: who finds it by what was here before, and reads the word, reads the
+	 * owner with it, or would take it for that one's (pool/owner.h). */
+	atomic_store_explicit(&f->cell.word, *ret_word, memory_order_release);
 	return 0;
 }
 
