@@ -17,6 +17,7 @@
 #include "hostile.h"
 #include "sync/barrier.h"
 #include "sync/cell.h"
+#include "os/interrupt.h"
 #include "sync/holder.h"
 #include "sync/notes.h"
 #include "sync/permits.h"
@@ -276,6 +277,8 @@ use_once(struct mpt *t, struct tally *tally, mproc_once *o)
 	interrupt_in(t, 2);
 	CALL(0, mproc_once_run(o, done, &runs), WAIT_ERRORS, -EDEADLK);
 	interrupt_in(t, 0);
+	/* It may have come when nothing waited any more. */
+	mpr_interrupt_answer();
 }
 
 static inline void
