@@ -57,6 +57,14 @@ mpr_producer_publish(struct mpr_producer *p, uint64_t tail)
 	mpr_store(&p->lane->tail, tail, memory_order_release);
 }
 
+/* Takes the line at @at, which the producer may write, from other CPUs. */
+static inline void
+mpr_producer_claim_line(struct mpr_lane *lane, size_t capacity, uint64_t at)
+{
+	/* There was never anything there. */
+	mpr_store(mpr_lane_header(lane, capacity, at), 0, memory_order_relaxed);
+}
+
 /*
  * Claims the next lines in which messages are going to lie, before they are written.
  * @tail is where the next frame begins.
@@ -64,8 +72,12 @@ mpr_producer_publish(struct mpr_producer *p, uint64_t tail)
  * A line comes back from the consumer's CPU when it is to be written, and stores
  * leave a CPU one after the other: one that waits for its line holds up all behind
  * it, and there is room for few messages' stores to wait. So about one line came at
- * a time. What is claimed early enough comes while other messages are written, and
- * no store waits.
+ * a time. Stores to nothing but lines that are needed soon all fit, and their lines
+ * come together; what is written there afterwards waits for nothing.
+ *
+ * And the lines behind these are fetched, as the next such stores wait for theirs:
+ * where CPUs are far apart that takes long. Fetching alone does not do, as some CPUs
+ * that still have a line, though not for themselves, do not fetch it for that.
  */
 static inline void
 mpr_producer_claim(struct mpr_producer *p, uint64_t tail)
@@ -77,16 +89,19 @@ mpr_producer_claim(struct mpr_producer *p, uint64_t tail)
 	if ((int64_t)(p->claimed - at) > 0)
 		at = p->claimed;
 	to = at + MPR_CLAIM_LINES * MPR_LINE;
-	if (mpr_likely((int64_t)(p->straight - to) >= 0)) {
+	if (mpr_likely((int64_t)(p->straight - to) >=
+		       MPR_CLAIM_LINES * MPR_LINE)) {
 		p->claimed = to;
-		mpr_prefetch_8_to_write(mpr_lane_at(lane, capacity, at));
+		for (; at != to; at += MPR_LINE)
+			mpr_producer_claim_line(lane, capacity, at);
+		mpr_prefetch_8_to_write(mpr_lane_at(lane, capacity, to));
 		return;
 	}
 	/* Not what a consumer is still to read. */
 	if ((int64_t)(p->end - to) < 0)
 		to = p->end;
 	for (; (int64_t)(to - at) > 0; at += MPR_LINE)
-		mpr_prefetch_to_write(mpr_lane_at(lane, capacity, at));
+		mpr_producer_claim_line(lane, capacity, at);
 	p->claimed = at;
 }
 
@@ -95,7 +110,7 @@ mpr_producer_claim(struct mpr_producer *p, uint64_t tail)
 static inline void
 mpr_producer_claim_next(struct mpr_producer *p, uint64_t tail)
 {
-	if ((int64_t)(p->claimed - tail) <= MPR_CLAIM_LINES * MPR_LINE)
+	if ((int64_t)(p->claimed - tail) <= MPR_LINE)
 		mpr_producer_claim(p, tail);
 }
 
