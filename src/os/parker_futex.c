@@ -123,10 +123,11 @@ mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
 	case ENOSYS:
 	case EPERM:
 		atomic_store_explicit(&is_missing, true, memory_order_relaxed);
-		/* fall through */
+		break;
 	default:
-		return mpr_parker_wait(p, ticket, deadline);
+		break;
 	}
+	return mpr_parker_wait(p, ticket, deadline);
 }
 
 #else
