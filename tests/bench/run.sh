@@ -125,6 +125,7 @@ arguments()
 {
 	case $1:$quick in
 	messages:*) echo $quick $contenders ;;
+	growth:*) echo $quick ;;
 	idle:) ;;
 	idle:*) echo 100 2 ;;
 	*:) ;;

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Growth of what lies in the arena: blocks, by how much of it is in use, and
+ * the keys of a dict. Each block and each value holds what was written there.
+ */
+#include <sys/mman.h>
+
+#include <mproc/mproc.h>
+
+#include "bench.h"
+#include "growth.h"
+
+#define BLOCK 4096
+#define MIB ((uint64_t)1 << 20)
+#define TIMES 100000
+#define LOOK_UPS 1000000
+
+static uint64_t
+mixed(uint64_t n)
+{
+	n *= UINT64_C(0x9e3779b97f4a7c15);
+	n ^= n >> 32;
+	return n * UINT64_C(0xd6e8feb86659fd93) >> 1;
+}
+
+/* Blocks of a page each; each is the head of the next. */
+static void
+blocks(uint64_t x, double *ns)
+{
+	uint64_t n = x * MIB / BLOCK, *last = NULL, *p;
+	int64_t began;
+
+	/* The arena itself is made with its first block. */
+	mproc_free(mproc_alloc(BLOCK));
+	began = mproc_now();
+	for (uint64_t i = 0; i < n; i++) {
+		p = mproc_alloc(BLOCK);
+		growth_expect(p && !p[0] && !p[1], "no block of zeroes");
+		p[0] = (uint64_t)(uintptr_t)last;
+		p[1] = i;
+		last = p;
+	}
+	ns[0] = (double)(mproc_now() - began) / (double)n;
+	began = mproc_now();
+	for (uint64_t i = 0; i < TIMES; i++) {
+		p = mproc_alloc(64);
+		growth_expect(p && !p[0], "no block of zeroes");
+		p[0] = i;
+		mproc_free(p);
+	}
+	ns[1] = (double)(mproc_now() - began) / TIMES;
+	began = mproc_now();
+	for (uint64_t i = n; i-- > 0;) {
+		p = last;
+		growth_expect(p && p[1] == i, "a block has changed");
+		last = (uint64_t *)(uintptr_t)p[0];
+		mproc_free(p);
+	}
+	ns[2] = (double)(mproc_now() - began) / (double)n;
+}
+
+/* Pages of shared memory, which are touched, looked at, and unmapped. */
+static void
+pages(uint64_t x, double *ns)
+{
+	uint64_t n = x * MIB / BLOCK, words = BLOCK / sizeof(uint64_t);
+	int64_t began = mproc_now();
+	uint64_t *p = bench_shared(n * BLOCK);
+
+	for (uint64_t i = 0; i < n; i++)
+		p[i * words] = i;
+	ns[0] = (double)(mproc_now() - began) / (double)n;
+	began = mproc_now();
+	for (uint64_t i = 0; i < TIMES; i++) {
+		uint64_t *q = malloc(64);
+
+		growth_expect(q != NULL, "no memory");
+		memset(q, 0, 64);
+		__asm__ volatile("" : : "r"(q) : "memory");
+		free(q);
+	}
+	ns[1] = (double)(mproc_now() - began) / TIMES;
+	began = mproc_now();
+	for (uint64_t i = n; i-- > 0;)
+		growth_expect(p[i * words] == i, "a page has changed");
+	munmap(p, n * BLOCK);
+	ns[2] = (double)(mproc_now() - began) / (double)n;
+}
+
+const struct growth growth_of_arenas = {
+	.figures = { "A block of 4 KiB until so much is in use",
+		     "A block of 64 bytes, given back at once",
+		     "A block of 4 KiB given back until none is in use" },
+	.x_name = "MiB in use",
+	.x = { 1, 8, 64, 512, 2048, 8192 },
+	.quick = 3,
+	.ours = blocks,
+	.bare = pages,
+	.bare_name = "pages, and malloc",
+};
+
+static void
+dict_keys(uint64_t x, double *ns)
+{
+	int64_t began, value;
+	mproc_dict *d;
+
+	growth_must(mproc_dict_create(&d, NULL));
+	began = mproc_now();
+	for (uint64_t i = 0; i < x; i++)
+		growth_must(mproc_dict_set(d, mproc_int((int64_t)mixed(i)),
+					   mproc_int((int64_t)i)));
+	ns[0] = (double)(mproc_now() - began) / (double)x;
+	growth_expect(mproc_dict_len(d) == x, "a key is missing");
+	began = mproc_now();
+	for (uint64_t n = 0; n < LOOK_UPS; n++) {
+		uint64_t i = mixed(n) % x;
+
+		growth_must(mproc_dict_get_int(d, mproc_int((int64_t)mixed(i)),
+					       &value));
+		growth_expect(value == (int64_t)i, "a wrong value");
+	}
+	ns[1] = (double)(mproc_now() - began) / LOOK_UPS;
+	began = mproc_now();
+	growth_must(mproc_dict_clear(d));
+	ns[2] = (double)(mproc_now() - began) / (double)x;
+	growth_expect(mproc_dict_len(d) == 0, "a key is left");
+}
+
+/* The plainest table that grows: twice the size when it is half full, each key
+ * a line of its own, as it is for who reads one under nobody's lock. */
+struct table {
+	struct entry {
+		uint64_t key; /* 0: none */
+		uint64_t value;
+		uint64_t rest[6];
+	} * entries;
+
+	uint64_t size;
+	uint64_t used;
+};
+
+static struct entry *
+table_find(const struct table *t, uint64_t key)
+{
+	uint64_t at = mixed(key);
+
+	while (t->entries[at % t->size].key &&
+	       t->entries[at % t->size].key != key)
+		at++;
+	return &t->entries[at % t->size];
+}
+
+static void
+table_grow(struct table *t)
+{
+	struct table old = *t;
+
+	t->size = old.size ? 2 * old.size : 8;
+	t->entries = bench_shared(t->size * sizeof(*t->entries));
+	for (uint64_t i = 0; i < old.size; i++)
+		if (old.entries[i].key)
+			*table_find(t, old.entries[i].key) = old.entries[i];
+	if (old.size)
+		munmap(old.entries, old.size * sizeof(*old.entries));
+}
+
+static void
+table_keys(uint64_t x, double *ns)
+{
+	struct table t = { 0 };
+	int64_t began = mproc_now();
+
+	for (uint64_t i = 0; i < x; i++) {
+		struct entry *e;
+
+		if (2 * t.used >= t.size)
+			table_grow(&t);
+		e = table_find(&t, mixed(i) + 1);
+		t.used += !e->key;
+		e->key = mixed(i) + 1;
+		e->value = i;
+	}
+	ns[0] = (double)(mproc_now() - began) / (double)x;
+	growth_expect(t.used == x, "a key is missing");
+	began = mproc_now();
+	for (uint64_t n = 0; n < LOOK_UPS; n++) {
+		uint64_t i = mixed(n) % x;
+
+		growth_expect(table_find(&t, mixed(i) + 1)->value == i,
+			      "a wrong value");
+	}
+	ns[1] = (double)(mproc_now() - began) / LOOK_UPS;
+	began = mproc_now();
+	munmap(t.entries, t.size * sizeof(*t.entries));
+	ns[2] = (double)(mproc_now() - began) / (double)x;
+}
+
+const struct growth growth_of_dicts = {
+	.figures = { "A new key of a dict", "A key of a dict, looked up",
+		     "A key of a dict, until it is empty" },
+	.x_name = "keys",
+	.x = { 1000, 10000, 100000, 1000000, 10000000 },
+	.quick = 3,
+	.ours = dict_keys,
+	.bare = table_keys,
+	.bare_name = "plain table",
+};
