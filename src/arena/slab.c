@@ -240,9 +240,10 @@ claim_by_hint(mproc_arena *a, struct mpr_self *self, unsigned class,
 			return true;
 	}
 	h->next[class] = 0;
-	/* Now and then what is lower comes first again: so many words are looked
-	 * at for each block at most. */
-	if ((next & 0xffff) % (g->n / LOOK_BACK + 1) == 0)
+	/* Now and then what is lower comes first again: so many words, of blocks
+	 * and of extents, are looked at for each block at most. */
+	if ((next & 0xffff) %
+		    ((g->n + mpr_extents_high(a)) / LOOK_BACK + 1) == 0)
 		return false;
 	return next && claim_from(a, self, next >> 16, next & 0xffff, class, g,
 				  ret_ref);

@@ -17,7 +17,8 @@
 #define BATCH 16
 #define KEYS 1024
 /* Of the arena: valgrind takes minutes over the usual one. */
-#define CAPACITY ((size_t)64 << 20)
+#define CAPACITY ((size_t)4 << 30)
+#define LARGE ((size_t)1 << 30)
 
 static mproc_queue *queue, *single;
 static mproc_conn *reader, *writer;
@@ -267,6 +268,42 @@ make(void)
 		snprintf(keys[i], sizeof(keys[i]), "key-%d", i);
 }
 
+/* A queue with room for much, in memory as it is used: the arena is large then.
+ */
+static void
+enlarge(void)
+{
+	static mproc_queue *q;
+
+	if (q)
+		return;
+	must(!mproc_queue_create(
+		&q, MPROC_OPTS(mproc_queue_opts, .capacity = LARGE)));
+	must(!mproc_queue_put(q, &sent[0], sizeof(sent[0]), MPROC_NOWAIT));
+}
+
+/* So many at once that they are in several slabs. */
+static void
+use_large_arena(unsigned n)
+{
+	uint64_t *last = NULL;
+
+	enlarge();
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t *p = mproc_alloc(4096);
+
+		must(p && !p[0]);
+		p[0] = (uint64_t)(uintptr_t)last;
+		last = p;
+	}
+	while (last) {
+		void *p = last;
+
+		last = (uint64_t *)(uintptr_t)last[0];
+		mproc_free(p);
+	}
+}
+
 /* Who sets comes before who gets, and who appends likewise. */
 static const struct path {
 	const char *name;
@@ -289,6 +326,7 @@ static const struct path {
 	{ "list append", use_list_append },
 	{ "list get", use_list_get },
 	{ "pool submit and get, inline", use_pool_inline },
+	{ "alloc and free of 4 KiB in a large arena", use_large_arena },
 };
 
 /* callgrind finds it by its name. */
