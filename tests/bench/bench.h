@@ -20,6 +20,8 @@
 
 #include "report.h"
 
+#define BENCH_NAME 20 /* columns of a contender's name */
+
 struct bench_message {
 	uint64_t number;
 	uint64_t fill[7];
@@ -145,8 +147,16 @@ bench_line(int width, const char *name, const double *values, int rounds,
 static inline void
 bench_row(const char *name, const double *values, int rounds, int decimals)
 {
-	bench_line(20, name, values, rounds, decimals);
+	bench_line(BENCH_NAME, name, values, rounds, decimals);
 	bench_report(name, values, rounds);
+}
+
+/* The same for one that cannot be measured here. */
+static inline void
+bench_left_out(const char *name, const char *why)
+{
+	printf("%-*s left out: %s\n", BENCH_NAME, name, why);
+	bench_report_left_out(name, why);
 }
 
 /* The median of the rounds' ratios. */
@@ -160,6 +170,31 @@ bench_median_ratio(const double *of, const double *to, int rounds)
 	ratio = bench_median(column, rounds);
 	free(column);
 	return ratio;
+}
+
+/*
+ * The present table as a whole: @n contenders, each with its ratio to the first.
+ * Who has no figures is NULL in @values, or has none but 0.
+ */
+static inline void
+bench_show(const char *const *names, double *const *values, int n, int rounds,
+	   int decimals)
+{
+	printf("%s, %s, %s", bench_table_now.what, bench_table_now.placement,
+	       bench_table_now.unit);
+	if (bench_table_now.x_name)
+		printf(", %.0f %s", bench_table_now.x, bench_table_now.x_name);
+	printf("\n%-*s %10s %10s %10s %9s\n", BENCH_NAME, "", "median", "least",
+	       "most", "ratio");
+	for (int k = 0; k < n; k++) {
+		if (!values[k] || values[k][0] <= 0) {
+			bench_left_out(names[k], "not installed");
+			continue;
+		}
+		bench_row(names[k], values[k], rounds, decimals);
+		printf(" %9.2f\n",
+		       bench_median_ratio(values[k], values[0], rounds));
+	}
 }
 
 #endif

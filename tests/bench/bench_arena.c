@@ -178,45 +178,26 @@ cost_of(int64_t (*in)(body *), body *fn)
 }
 
 static void
-print(const char *name, double *column, int rounds)
+show(const char *what, const char *const names[2], double *const us[2],
+     int rounds)
 {
-	struct bench_figure f = bench_figure(column, rounds);
-
-	printf("  %-46s %8.2f %8.2f %8.2f\n", name, f.median / 1000,
-	       f.least / 1000, f.most / 1000);
-}
-
-static void
-print_head(const char *what, int rounds)
-{
-	printf("%s, %d rounds of %d in turn\n", what, rounds, TIMES);
-	printf("  %-46s %8s %8s %8s\n", "", "median us", "least", "most");
-}
-
-static void
-print_ratio(double *ratio, int rounds)
-{
-	printf("  ratio %.2f\n", bench_median(ratio, rounds));
+	bench_table("us", "arena: %s", what);
+	bench_show(names, us, 2, rounds, 2);
 }
 
 static void
 compare_first_use(int rounds)
 {
-	double *ours = bench_column(rounds), *raw = bench_column(rounds);
-	double *ratio = bench_column(rounds);
+	static const char *const names[2] = { "mproc_arena_default",
+					      "bare system calls" };
+	double **us = bench_columns(2, rounds);
 
 	for (int i = 0; i < rounds; i++) {
-		raw[i] = cost_of(in_a_process, make_mapping).inside;
-		ours[i] = cost_of(in_a_process, make_arena).inside;
-		ratio[i] = ours[i] / raw[i];
+		us[1][i] = cost_of(in_a_process, make_mapping).inside / 1000;
+		us[0][i] = cost_of(in_a_process, make_arena).inside / 1000;
 	}
-	print_head("First use of the default arena by fresh processes", rounds);
-	print("mproc_arena_default", ours, rounds);
-	print("memfd_create, ftruncate, mmap, fallocate", raw, rounds);
-	print_ratio(ratio, rounds);
-	free(ours);
-	free(raw);
-	free(ratio);
+	show("first use, by fresh processes", names, us, rounds);
+	bench_free_columns(us, 2);
 }
 
 static uint64_t
@@ -229,38 +210,34 @@ participants(void)
 	return stat.participants;
 }
 
+/* The first mproc_alloc() less the second; then whole lives less one without. */
 static void
-compare_registration(const char *what, int64_t (*in)(body *), int rounds)
+compare_registration(const char *whose, int64_t (*in)(body *), int rounds)
 {
-	double *ours = bench_column(rounds), *raw = bench_column(rounds);
-	double *our_life = bench_column(rounds), *ratio = bench_column(rounds);
-	double *raw_life = bench_column(rounds);
+	static const char *const names[2] = { "libmproc", "mutex and byte lock" };
+	double **us = bench_columns(2, rounds), **life = bench_columns(2, rounds);
 	uint64_t before = participants();
 	struct cost cost, bare;
+	char what[64];
 
 	for (int i = 0; i < rounds; i++) {
 		bare = cost_of(in, do_nothing);
 		cost = cost_of(in, take_locks);
-		raw[i] = cost.inside;
-		raw_life[i] = cost.life - bare.life;
+		us[1][i] = cost.inside / 1000;
+		life[1][i] = (cost.life - bare.life) / 1000;
 		cost = cost_of(in, join_arena);
-		ours[i] = cost.inside;
-		our_life[i] = cost.life - bare.life;
-		ratio[i] = ours[i] / raw[i];
+		us[0][i] = cost.inside / 1000;
+		life[0][i] = (cost.life - bare.life) / 1000;
 		if (participants() != before)
 			bench_die("a participant is left");
 	}
-	print_head(what, rounds);
-	print("first mproc_alloc less the second", ours, rounds);
-	print("robust mutex and byte lock", raw, rounds);
-	print_ratio(ratio, rounds);
-	print("whole life with it, less one without", our_life, rounds);
-	print("whole life with the locks, less one without", raw_life, rounds);
-	free(ours);
-	free(raw);
-	free(our_life);
-	free(raw_life);
-	free(ratio);
+	snprintf(what, sizeof(what), "registration of fresh %s", whose);
+	show(what, names, us, rounds);
+	snprintf(what, sizeof(what), "life of fresh %s with it, less without",
+		 whose);
+	show(what, names, life, rounds);
+	bench_free_columns(us, 2);
+	bench_free_columns(life, 2);
 }
 
 static void *
@@ -287,9 +264,7 @@ main(int argc, char **argv)
 	lock_file = memfd_create("bench-locks", MFD_CLOEXEC);
 	if (lock_file < 0 || !mproc_alloc(64))
 		bench_die(mproc_error_detail());
-	compare_registration("Registration of fresh threads", in_a_thread,
-			     rounds);
-	compare_registration("Registration of fresh processes", in_a_process,
-			     rounds);
+	compare_registration("threads", in_a_thread, rounds);
+	compare_registration("processes", in_a_process, rounds);
 	return 0;
 }

@@ -151,6 +151,8 @@ compare(unsigned parties, int rounds)
 							parties) :
 					   round_of(k, parties);
 	end();
+	bench_table("us for a phase", "barrier");
+	bench_table_at(parties, "parties");
 	printf("a phase of %u parties, %d rounds in turn, counted\n"
 	       "%-20s %10s %10s %10s %9s\n", parties, rounds, "", "median us",
 	       "least", "most", "x ours");

@@ -311,6 +311,7 @@ compare(const struct contest *c, unsigned n, int rounds)
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
 			us[k][i] = round_of(c, k, n);
+	bench_table("us", "condition: %s, %u processes", c->what, n);
 	printf("%s, %u processes, %d rounds in turn\n%-20s %10s %10s %10s %9s\n",
 	       c->what, n, rounds, "", "median us", "least", "most", "x pthread");
 	for (int k = 0; k < KINDS; k++) {

@@ -228,6 +228,8 @@ round_of(int kind, int op, unsigned peers)
 static void
 print(int op, unsigned peers, int rounds, double **ns)
 {
+	bench_table("ns", "dict: %s a key", ops[op]);
+	bench_table_at(peers, "processes");
 	printf("%s a key, %u process%s, %d rounds in turn, verified\n", ops[op],
 	       peers, peers == 1 ? "" : "es", rounds);
 	printf("%-20s %10s %10s %10s %9s\n", "", "median ns", "least", "most",
@@ -236,11 +238,11 @@ print(int op, unsigned peers, int rounds, double **ns)
 		if (k == PYTHON && bench_is_missing(names[k], ns[k]))
 			continue;
 		if (k == REDIS && !redis.pid) {
-			printf("%-20s left out: no redis-server\n", names[k]);
+			bench_left_out(names[k], "not installed: redis-server");
 			continue;
 		}
 		if (k == MANAGER && !manager) {
-			printf("%-20s left out: built without\n", names[k]);
+			bench_left_out(names[k], "built without managers");
 			continue;
 		}
 		bench_row(names[k], ns[k], rounds, 1);

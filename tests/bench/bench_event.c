@@ -181,6 +181,8 @@ compare(const char *how, unsigned other_cpu, int rounds)
 					   bench_python(python, PYTHON_TRIPS,
 							other_cpu) :
 					   round_of(k, other_cpu);
+	bench_table("ns", "event: round trip of two");
+	bench_table_now.placement = other_cpu ? "two CPUs" : "one CPU";
 	printf("round trip of two events, %s, %d rounds in turn, verified\n",
 	       how, rounds);
 	printf("%-20s %10s %10s %10s %9s\n", "", "median ns", "least", "most",

@@ -27,7 +27,7 @@
 enum { OURS, BOOST, MALLOC, KINDS };
 
 static const char *const names[KINDS] = {
-	"mproc_alloc", "Boost.Interprocess", "malloc",
+	"mproc_alloc", "Boost.Interprocess", "malloc, not shared",
 };
 
 static struct shared {
@@ -139,13 +139,18 @@ compare(unsigned peers, unsigned kept, bool have_boost, int rounds)
 				ns[k][i] = round_of(k, peers, kept);
 	if (blocks() != before)
 		bench_die("blocks are left");
+	bench_table("ns for a pair", "heap: alloc and free %d bytes, %u kept",
+		    SIZE, kept);
+	bench_table_at(peers, "processes");
 	printf("alloc and free %d bytes, %u process%s, %u kept, %d rounds in "
 	       "turn\n", SIZE, peers, peers == 1 ? "" : "es", kept, rounds);
 	printf("%-20s %10s %10s %10s %9s %9s\n", "", "median ns", "least", "most",
 	       "x malloc", "x Boost");
 	for (int k = 0; k < KINDS; k++) {
-		if (k == BOOST && !have_boost)
+		if (k == BOOST && !have_boost) {
+			bench_left_out(names[k], "not installed: libboost-dev");
 			continue;
+		}
 		bench_row(names[k], ns[k], rounds, 1);
 		printf(" %9.2f", bench_median_ratio(ns[k], ns[MALLOC], rounds));
 		if (have_boost)
@@ -162,8 +167,6 @@ main(int argc, char **argv)
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
 	bool have_boost = bench_boost_begin((size_t)64 << 20);
 
-	if (!have_boost)
-		printf("no Boost.Interprocess: libboost-dev\n");
 	shared = bench_shared(sizeof(*shared));
 	mproc_free(mproc_alloc(SIZE));
 	for (unsigned kept = 1; kept <= KEPT; kept *= KEPT)

@@ -88,7 +88,7 @@ main(int argc, char **argv)
 	int n = argc > 1 ? atoi(argv[1]) : PROCESSES;
 	int seconds = argc > 2 ? atoi(argv[2]) : SECONDS;
 	mproc_process **ps = calloc((size_t)n, sizeof(mproc_process *));
-	double before, after;
+	double before, after, percent;
 
 	if (!ps || mproc_queue_create(&requests, NULL) < 0 ||
 	    mproc_queue_create(&answers, NULL) < 0)
@@ -105,8 +105,12 @@ main(int argc, char **argv)
 	before = cpu_time_of_all(ps, n);
 	sleep((unsigned)seconds);
 	after = cpu_time_of_all(ps, n);
+	percent = (after - before) / 1e9 / seconds * 100;
 	printf("%d idle processes for %d s: %.2f %% of one CPU\n", n, seconds,
-	       (after - before) / 1e9 / seconds * 100);
+	       percent);
+	bench_table("%% of one CPU", "%d processes wait for %s", n,
+		    lock ? "a lock" : "messages");
+	bench_report("libmproc", &percent, 1);
 
 	if (lock && mproc_lock_release(lock) < 0)
 		bench_die(mproc_error_detail());

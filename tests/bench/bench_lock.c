@@ -6,7 +6,7 @@
  * Uncontended: one process takes and releases. Contended: several processes do,
  * each adding to two counters that only the holder may touch; in the end both
  * must be what all of them did together. Then the longest wait of any of eight in
- * ten seconds. Then how soon who waits has the lock of a holder that is killed.
+ * a second. Then how soon who waits has the lock of a holder that is killed.
  *
  * Usage: bench_lock [rounds]
  */
@@ -26,8 +26,8 @@
 #define ALONE 5000000
 #define TOGETHER 300000 /* all peers */
 #define PEERS_MAX 8
-#define FAIR 10 /* s */
-#define DEATHS 50
+#define FAIR INT64_C(1000000000) /* ns */
+#define DEATHS 5 /* of each kind in a round */
 #define PYTHON_ALONE 200000
 #define PYTHON_TOGETHER 20000
 
@@ -46,6 +46,7 @@ static struct shared {
 	_Atomic int64_t end;
 	_Atomic int64_t longest;
 	_Atomic uint64_t done;
+	_Atomic pid_t waiter;
 	/* Of who has the lock. */
 	uint64_t counter;
 	uint64_t check;
@@ -248,6 +249,8 @@ compare(unsigned peers, int rounds)
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
 			ns[k][i] = round_of(k, peers);
+	bench_table("ns for a pair", "lock: acquire and release");
+	bench_table_at(peers, "processes");
 	printf("acquire and release, %u process%s, %d rounds in turn, counted\n",
 	       peers, peers == 1 ? "" : "es", rounds);
 	printf("%-20s %10s %10s %10s %9s %9s\n", "", "median ns", "least",
@@ -263,60 +266,90 @@ compare(unsigned peers, int rounds)
 	bench_free_columns(ns, KINDS);
 }
 
+/* A second of each, in turn. */
 static void
-compare_fairness(void)
+compare_fairness(int rounds)
 {
-	printf("%d processes for %d s\n%-20s %12s %12s\n", PEERS_MAX, FAIR, "",
-	       "pairs", "longest ms");
-	for (int k = 0; k < IN_C; k++) {
-		run_peers(k, PEERS_MAX, 0, FAIR * INT64_C(1000000000));
-		printf("%-20s %12llu %12.2f\n", names[k],
-		       (unsigned long long)shared->done,
-		       (double)shared->longest / 1e6);
-	}
+	double **ms = bench_columns(IN_C, rounds);
+	double **ns = bench_columns(IN_C, rounds);
+
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < IN_C; k++) {
+			run_peers(k, PEERS_MAX, 0, FAIR);
+			ms[k][i] = (double)shared->longest / 1e6;
+			ns[k][i] = (double)FAIR / (double)shared->done;
+		}
+	bench_table("ms", "lock: the longest wait of %d processes", PEERS_MAX);
+	bench_show(names, ms, IN_C, rounds, 2);
+	bench_table("ns for a pair", "lock: %d processes meanwhile", PEERS_MAX);
+	bench_show(names, ns, IN_C, rounds, 1);
+	bench_free_columns(ms, IN_C);
+	bench_free_columns(ns, IN_C);
 }
 
 /* How long it takes until who waits has the lock of one that was killed. */
 
 static int
-hold(void *unused)
+hold(void *kind)
 {
-	(void)unused;
-	take(OURS);
+	take(*(const int *)kind);
 	shared->ready = 1;
 	pause();
 	return 0;
 }
 
+/* From one that died with it. */
 static void
-inherit(void)
+inherit(int kind)
 {
+	int r;
+
 	while (!shared->ready)
 		sched_yield();
-	if (mproc_lock_acquire(lock, MPROC_FOREVER) != MPROC_OWNER_DIED ||
-	    mproc_lock_consistent(lock) < 0)
+	shared->waiter = getpid();
+	if (kind == ROBUST)
+		r = pthread_mutex_lock(&shared->mutex[kind]) == EOWNERDEAD &&
+		    pthread_mutex_consistent(&shared->mutex[kind]) == 0;
+	else
+		r = mproc_lock_acquire(lock, MPROC_FOREVER) ==
+			    MPROC_OWNER_DIED &&
+		    mproc_lock_consistent(lock) == 0;
+	if (!r)
 		bench_die("not the lock of a dead holder");
 	shared->end = mproc_now();
-	give(OURS);
+	give(kind);
+}
+
+static bool
+sleeps(pid_t pid)
+{
+	char path[64], text[256] = "", *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		bench_die(path);
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	fclose(f);
+	end = strrchr(text, ')');
+	return end && strncmp(end, ") S", 3) == 0;
 }
 
 static void
 kill_when_waited_for(pid_t pid)
 {
-	struct mproc_owner owner;
-
-	do
-		if (mproc_lock_owner(lock, &owner) < 0)
-			bench_die(mproc_error_detail());
-	while (owner.waiters == 0);
-	/* Asleep by then. */
+	while (!shared->waiter || !sleeps(shared->waiter))
+		sched_yield();
+	/* One that has slept before is in its last sleep by then. */
 	usleep(2000);
 	shared->began = mproc_now();
 	kill(pid, SIGKILL);
 }
 
 static pid_t
-start(void (*fn)(pid_t), pid_t arg)
+start(void (*fn)(int), int arg)
 {
 	pid_t pid = fork();
 
@@ -330,62 +363,68 @@ start(void (*fn)(pid_t), pid_t arg)
 }
 
 static void
-inherit_as(pid_t unused)
+hold_as(int kind)
 {
-	(void)unused;
-	inherit();
+	(void)hold(&kind);
 }
 
 static void
-hold_as(pid_t unused)
+await_child(pid_t pid, bool killed)
 {
-	(void)unused;
-	(void)hold(NULL);
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || WIFSIGNALED(status) != killed ||
+	    (!killed && status))
+		bench_die("a child failed");
 }
 
 /* ms. @watched: the parent is in mproc_process_join(). */
 static double
-round_of_death(bool watched)
+round_of_death(int kind, bool watched)
 {
 	mproc_process *holder = NULL;
 	pid_t pid, waiter, killer;
 
 	shared->ready = 0;
-	if (watched && mproc_process_start(&holder, hold, NULL, NULL) < 0)
+	shared->waiter = 0;
+	if (watched && mproc_process_start(&holder, hold, &kind, NULL) < 0)
 		bench_die(mproc_error_detail());
-	pid = watched ? mproc_process_pid(holder) : start(hold_as, 0);
-	waiter = start(inherit_as, 0);
+	pid = watched ? mproc_process_pid(holder) : start(hold_as, kind);
+	waiter = start(inherit, kind);
 	killer = start(kill_when_waited_for, pid);
 	if (watched && mproc_process_join(holder, MPROC_FOREVER) < 0)
 		bench_die(mproc_error_detail());
 	if (watched)
 		mproc_process_close(holder);
 	else
-		waitpid(pid, NULL, 0);
-	waitpid(killer, NULL, 0);
-	waitpid(waiter, NULL, 0);
+		await_child(pid, true);
+	await_child(killer, false);
+	await_child(waiter, false);
 	return (double)(shared->end - shared->began) / 1e6;
 }
 
+/* Python's Lock and a plain mutex are not to be had after that. */
 static void
-compare_death(void)
+compare_death(int rounds)
 {
-	static const char *const rows[] = { "nobody watches",
-					    "the parent waits" };
-	double *column = bench_column(DEATHS);
+	static const struct {
+		int kind;
+		bool watched;
+	} deaths[] = { { OURS, false }, { OURS, true }, { ROBUST, false } };
+	static const char *const rows[] = {
+		"libmproc", "libmproc, joined", "pthread, robust",
+	};
+	double **ms = bench_columns(3, rounds * DEATHS);
 
-	printf("ms until who waits has a killed holder's lock, %d times\n"
-	       "%-20s %10s %10s %10s\n", DEATHS, "", "median", "least", "most");
-	for (int watched = 0; watched < 2; watched++) {
-		struct bench_figure f;
-
-		for (int i = 0; i < DEATHS; i++)
-			column[i] = round_of_death(watched);
-		f = bench_figure(column, DEATHS);
-		printf("%-20s %10.2f %10.2f %10.2f\n", rows[watched],
-		       f.median, f.least, f.most);
-	}
-	free(column);
+	for (int i = 0; i < rounds * DEATHS; i++)
+		for (int k = 0; k < 3; k++)
+			ms[k][i] = round_of_death(deaths[k].kind,
+						  deaths[k].watched);
+	bench_table("ms", "lock: until who waits has a killed holder's");
+	bench_show(rows, ms, 3, rounds * DEATHS, 2);
+	bench_report_left_out(names[PLAIN], "who waits hangs");
+	bench_report_left_out(names[LOCK], "who waits hangs");
+	bench_free_columns(ms, 3);
 }
 
 int
@@ -401,7 +440,7 @@ main(int argc, char **argv)
 	compare(1, rounds);
 	compare(2, rounds);
 	compare(8, rounds);
-	compare_fairness();
-	compare_death();
+	compare_fairness(rounds);
+	compare_death(rounds);
 	return 0;
 }

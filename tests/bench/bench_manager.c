@@ -147,11 +147,12 @@ compare(int rounds)
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
 			ns[k][i] = round_of(k);
+	bench_table("ns", "manager: get a key");
 	printf("get a key, %d rounds in turn, verified\n", rounds);
 	printf("%-20s %10s %10s %10s\n", "", "median ns", "least", "most");
 	for (int k = 0; k < KINDS; k++) {
 		if (k >= REDIS && !redis.pid) {
-			printf("%-20s left out: no redis-server\n", names[k]);
+			bench_left_out(names[k], "not installed: redis-server");
 			continue;
 		}
 		bench_row(names[k], ns[k], rounds, 1);
@@ -160,8 +161,9 @@ compare(int rounds)
 	bench_free_columns(ns, KINDS);
 }
 
+/* One after the other; half of them, and 99 of a hundred, take at most @ret. */
 static void
-measure_each(const char *name, void (*fn)(unsigned i))
+measure_each(void (*fn)(unsigned i), double ret[2])
 {
 	double *ns = bench_column(SAMPLES);
 
@@ -172,9 +174,31 @@ measure_each(const char *name, void (*fn)(unsigned i))
 		ns[i] = (double)(mproc_now() - began);
 	}
 	qsort(ns, SAMPLES, sizeof(*ns), bench_compare);
-	printf("%-20s p50 %8.0f ns, p99 %8.0f ns\n", name, ns[SAMPLES / 2],
-	       ns[SAMPLES * 99 / 100]);
+	ret[0] = ns[SAMPLES / 2];
+	ret[1] = ns[SAMPLES * 99 / 100];
 	free(ns);
+}
+
+static void
+compare_each(int rounds)
+{
+	const char *const who[2] = { names[ALONE], names[REDIS] };
+	static const char *const what[2] = { "median", "99 %" };
+	double **ns[2] = { bench_columns(2, rounds), bench_columns(2, rounds) };
+
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k < (redis.pid ? 2 : 1); k++) {
+			double p[2];
+
+			measure_each(k ? get_from_redis : get, p);
+			ns[0][k][i] = p[0];
+			ns[1][k][i] = p[1];
+		}
+	for (int v = 0; v < 2; v++) {
+		bench_table("ns", "manager: get a key, %s", what[v]);
+		bench_show(who, ns[v], 2, rounds, 0);
+		bench_free_columns(ns[v], 2);
+	}
 }
 
 /* What the server has that nobody else has, in bytes. */
@@ -198,6 +222,7 @@ measure_memory(void)
 {
 	static mproc_manager *clients[CLIENTS];
 	long before = memory_of_server();
+	double each;
 	mproc_dict *d;
 
 	for (int i = 0; i < CLIENTS; i++)
@@ -206,8 +231,10 @@ measure_memory(void)
 					  mproc_sec(10)) < 0 ||
 		    mproc_manager_dict(clients[i], "bench", &d) < 0)
 			bench_die(mproc_error_detail());
-	printf("%d clients take the server %ld bytes each\n", CLIENTS,
-	       (memory_of_server() - before) / CLIENTS);
+	each = (double)(memory_of_server() - before) / CLIENTS;
+	printf("%d clients take the server %.0f bytes each\n", CLIENTS, each);
+	bench_table("bytes", "manager: the server's memory for a client");
+	bench_report(names[ALONE], &each, 1);
 	for (int i = 0; i < CLIENTS; i++)
 		mproc_manager_close(clients[i]);
 }
@@ -264,7 +291,8 @@ main(int argc, char **argv)
 	start_server(address, sizeof(address));
 	atexit(stop_servers);
 	if (!*address) {
-		printf("left out: built without managers\n");
+		bench_table("ns", "manager: get a key");
+		bench_left_out(names[ALONE], "built without managers");
 		return 0;
 	}
 	if (mproc_manager_connect(&manager, address, NULL, mproc_sec(10)) < 0 ||
@@ -280,9 +308,7 @@ main(int argc, char **argv)
 			bench_redis_set(redis_fd, keys[i], (long)i);
 	}
 	compare(rounds);
-	measure_each(names[ALONE], get);
-	if (redis.pid)
-		measure_each(names[REDIS], get_from_redis);
+	compare_each(rounds);
 	measure_memory();
 	mproc_manager_close(manager);
 	return 0;

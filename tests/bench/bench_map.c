@@ -39,10 +39,19 @@ enum { LARGE, LARGE_COPIED, LARGE_OPENMP, LARGE_PYTHON, GUIDED, ONE, ONE_OPENMP,
        LONG, LONG_FORKS, KINDS };
 
 static const char *const names[KINDS] = {
-	"default chunks", ", copied arrays", ", OpenMP", ", Python",
-	"guided chunks", "chunks of 1", ", OpenMP", ", Python",
-	"iterator", ", Python", "iterator, by 100", ", Python",
-	"long items", ", two forks",
+	"libmproc", "libmproc, copied", "OpenMP", "Python's Pool",
+	"libmproc, guided", "libmproc", "OpenMP", "Python's Pool",
+	"libmproc", "Python's Pool", "libmproc", "Python's Pool",
+	"libmproc", "two bare forks",
+};
+
+/* Of the tables that begin with it. */
+static const char *const tables[KINDS] = {
+	[LARGE] = "default chunks",
+	[ONE] = "chunks of 1",
+	[ITER] = "iterator",
+	[ITER_CHUNKS] = "iterator, chunks of 100",
+	[LONG] = "long items",
 };
 
 /* What each kind is compared to. */
@@ -334,19 +343,13 @@ main(int argc, char **argv)
 			ns[k][i] = round_of(k);
 	mproc_pool_free(pool);
 
-	printf("ns for an item; %d items, %d workers, %d rounds\n", ITEMS,
+	printf("%d items, %d workers, %d rounds in turn, verified\n", ITEMS,
 	       WORKERS, rounds);
-	printf("%-20s %10s %10s %10s\n", "", "median", "least", "most");
-	for (int k = 0; k < KINDS; k++) {
-		if (ns[k][0] == 0) {
-			printf("%-20s left out: it is not there\n", names[k]);
-			continue;
-		}
-		bench_row(names[k], ns[k], rounds, 2);
-		if (k != bases[k])
-			printf(", %.2f of ours",
-			       bench_median_ratio(ns[k], ns[bases[k]], rounds));
-		printf("\n");
+	for (int k = 0, n; k < KINDS; k += n) {
+		for (n = 0; k + n < KINDS && bases[k + n] == k; n++)
+			;
+		bench_table("ns for an item", "map: %s", tables[k]);
+		bench_show(names + k, ns + k, n, rounds, 2);
 	}
 	printf("page faults of a worker with default chunks, first map over %zu pages: "
 	       "%ld\n", 2 * ITEMS * sizeof(*in) / (size_t)sysconf(_SC_PAGESIZE),

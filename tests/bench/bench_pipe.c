@@ -138,7 +138,7 @@ static const struct work works[] = {
 	{ "64 bytes, one way", 64, 4000000, 300000, false, false },
 	{ "1 MiB, one way", LONG, 1000, 300, false, false },
 	{ "64 bytes, there and back", 64, 300000, 50000, true, false },
-	{ "the same on one CPU", 64, 50000, 50000, true, true },
+	{ "64 bytes, there and back", 64, 50000, 50000, true, true },
 };
 
 #define WORKS ((int)(sizeof(works) / sizeof(works[0])))
@@ -293,7 +293,11 @@ compare(const struct work *w, int rounds)
 		for (int k = 0; k < RIVALS; k++)
 			ns[k][i] = rivals[k].kind == PYTHONS ?
 					   run_python(w) : run(&rivals[k], w);
-	printf("\n%-20s %10s %10s %10s %10s %10s\n", w->name, "ns", "least",
+	bench_table("ns", "pipe: %s", w->name);
+	bench_table_now.placement = cpus < 2 || w->one_cpu ? "one CPU" :
+							     "two CPUs";
+	printf("\n%s\n", bench_table_now.placement);
+	printf("%-20s %10s %10s %10s %10s %10s\n", w->name, "ns", "least",
 	       "most", "of pipe", "of socket");
 	for (int k = 0; k < RIVALS; k++) {
 		if (bench_is_missing(rivals[k].name, ns[k]))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools: libmproc's, of processes and of threads, and Python's, Pool and ThreadPool. Many
+ * Pools: libmproc's, of processes and of threads, Python's, Pool and ThreadPool, and GLib's
+ * of threads, whose results come by a GAsyncQueue. Many
  * trivial tasks that are submitted, then waited for; and one after the other, from its
  * submission to its result, beside two processes that wake each other by bare futexes.
  * More tasks than that at once, before the first of which is begun. And a pool from its
@@ -18,6 +19,7 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
+#include "pool_glib.h"
 #include "python.h"
 
 #define ROUNDS 5
@@ -28,26 +30,31 @@
 #define CREATED 20
 
 enum {
-	MANY, MANY_PYTHON, MANY_THREADS, MANY_THREADPOOL,
-	TRIP, TRIP_FUTEX, TRIP_PYTHON, TRIP_THREADS, TRIP_THREADPOOL,
+	MANY, MANY_PYTHON, MANY_THREADS, MANY_THREADPOOL, MANY_GLIB,
+	TRIP, TRIP_FUTEX, TRIP_PYTHON, TRIP_THREADS, TRIP_THREADPOOL, TRIP_GLIB,
 	FLIGHT, CREATE, CREATE_FORKS, KINDS,
 };
 
 static const struct {
 	const char *name;
 	int base; /* what it is compared to */
+	const char *table; /* that begins with it */
 } kinds[KINDS] = {
-	[MANY] = { "many", MANY },
-	[MANY_PYTHON] = { "many, Python", MANY },
-	[MANY_THREADS] = { "many, threads", MANY_THREADS },
-	[MANY_THREADPOOL] = { "many, ThreadPool", MANY_THREADS },
-	[TRIP] = { "round trip", TRIP },
-	[TRIP_FUTEX] = { "trip, raw futex", TRIP },
-	[TRIP_PYTHON] = { "round trip, Python", TRIP },
-	[TRIP_THREADS] = { "round trip, threads", TRIP_THREADS },
-	[TRIP_THREADPOOL] = { "trip, ThreadPool", TRIP_THREADS },
-	[FLIGHT] = { "100,000 in flight", FLIGHT },
-	[CREATE] = { "pool created", CREATE },
+	[MANY] = { "libmproc", MANY, "many tasks" },
+	[MANY_PYTHON] = { "Python's Pool", MANY },
+	[MANY_THREADS] = { "libmproc, threads", MANY_THREADS,
+			   "many tasks of threads" },
+	[MANY_THREADPOOL] = { "Python's ThreadPool", MANY_THREADS },
+	[MANY_GLIB] = { "GThreadPool", MANY_THREADS },
+	[TRIP] = { "libmproc", TRIP, "one task at a time" },
+	[TRIP_FUTEX] = { "raw futexes", TRIP },
+	[TRIP_PYTHON] = { "Python's Pool", TRIP },
+	[TRIP_THREADS] = { "libmproc, threads", TRIP_THREADS,
+			   "one task of a thread at a time" },
+	[TRIP_THREADPOOL] = { "Python's ThreadPool", TRIP_THREADS },
+	[TRIP_GLIB] = { "GThreadPool", TRIP_THREADS },
+	[FLIGHT] = { "libmproc", FLIGHT, "100,000 tasks in flight" },
+	[CREATE] = { "libmproc", CREATE, "a pool until all workers run" },
 	[CREATE_FORKS] = { "3 bare forks", CREATE },
 };
 
@@ -304,6 +311,18 @@ create_forks(void)
 	"print((now() - began) / a / 1000)\n"                                 \
 	"pool.terminate()\n"
 
+/* us for a task, one at a time or not; 0 without GLib. */
+static double
+glib_tasks(bool one_by_one, unsigned n)
+{
+	int64_t began = mproc_now();
+	int r = bench_glib_squares(WORKERS, n, one_by_one);
+
+	if (r < 0)
+		bench_die("GThreadPool: a wrong square");
+	return r ? (double)(mproc_now() - began) / n / 1000 : 0;
+}
+
 static double
 round_of(int kind)
 {
@@ -328,6 +347,10 @@ round_of(int kind)
 		return create();
 	case CREATE_FORKS:
 		return create_forks();
+	case MANY_GLIB:
+	case TRIP_GLIB:
+		return glib_tasks(kind == TRIP_GLIB, kind == TRIP_GLIB ? TRIPS :
+									 TASKS);
 	case TRIP_PYTHON:
 		return bench_python(PYTHON_TRIPS("context.Pool"), TRIPS / 5,
 				    WORKERS);
@@ -358,17 +381,15 @@ main(int argc, char **argv)
 	mproc_pool_free(threads);
 	mproc_pool_free(processes);
 
-	printf("us for a task, or a pool; %d workers, %d rounds\n", WORKERS, rounds);
-	printf("%-20s %10s %10s %10s\n", "", "median", "least", "most");
-	for (int k = 0; k < KINDS; k++) {
-		if (bench_is_missing(kinds[k].name, us[k]))
-			continue;
-		bench_row(kinds[k].name, us[k], rounds, 2);
-		if (k != kinds[k].base)
-			printf(", %.2f of ours",
-			       bench_median_ratio(us[k], us[kinds[k].base],
-						  rounds));
-		printf("\n");
+	printf("%d workers, %d rounds in turn, verified\n", WORKERS, rounds);
+	for (int k = 0, n; k < KINDS; k += n) {
+		const char *names[KINDS];
+
+		for (n = 0; k + n < KINDS && kinds[k + n].base == k; n++)
+			names[n] = kinds[k + n].name;
+		bench_table(k == CREATE ? "us" : "us for a task", "pool: %s",
+			    kinds[k].table);
+		bench_show(names, us + k, n, rounds, 2);
 	}
 	bench_free_columns(us, KINDS);
 	munmap(shared, sizeof(*shared));

@@ -14,10 +14,16 @@
 
 #include <mproc/mproc.h>
 
-#include "bench.h"
+#include "python.h"
 
 #define ROUNDS 15
 #define TIMES 300
+
+enum { OURS, BARE, PYTHON, KINDS };
+
+static const char *const names[KINDS] = {
+	"mproc_process", "fork and waitpid", "Python's Process",
+};
 
 static int
 nothing(void *arg)
@@ -62,61 +68,19 @@ by_hand(void)
 	return (double)(mproc_now() - start) / TIMES;
 }
 
-static const char script[] =
-	"import multiprocessing, sys, time\n"
-	"fork = multiprocessing.get_context('fork')\n"
+/* How many. */
+static const char script[] = BENCH_PYTHON
 	"def start_and_join(n):\n"
 	"    for _ in range(n):\n"
-	"        p = fork.Process(target=sys.exit, args=(7,))\n"
+	"        p = context.Process(target=sys.exit, args=(7,))\n"
 	"        p.start()\n"
 	"        p.join()\n"
-	"        if p.exitcode != 7:\n"
-	"            sys.exit('another exit code')\n"
+	"        check(p.exitcode == 7)\n"
 	"        p.close()\n"
 	"start_and_join(10)\n"
-	"start = time.monotonic_ns()\n"
-	"start_and_join(int(sys.argv[1]))\n"
-	"print((time.monotonic_ns() - start) / int(sys.argv[1]))\n";
-
-#define NO_PROGRAM 127
-
-/* Returns a negative number if there is no python3. */
-static double
-by_python(void)
-{
-	char times[16];
-	int fds[2], status, n;
-	double ns = -1;
-	FILE *out;
-	pid_t pid;
-
-	snprintf(times, sizeof(times), "%d", TIMES);
-	if (pipe(fds) < 0)
-		bench_die("pipe");
-	pid = fork();
-	if (pid < 0)
-		bench_die("fork");
-	if (pid == 0) {
-		dup2(fds[1], STDOUT_FILENO);
-		close(fds[0]);
-		close(fds[1]);
-		execlp("python3", "python3", "-c", script, times, (char *)NULL);
-		_exit(NO_PROGRAM);
-	}
-	close(fds[1]);
-	out = fdopen(fds[0], "r");
-	if (!out)
-		bench_die("fdopen");
-	n = fscanf(out, "%lf", &ns);
-	fclose(out);
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		bench_die("python3 was killed");
-	if (WEXITSTATUS(status) == NO_PROGRAM)
-		return -1;
-	if (status || n != 1 || ns <= 0)
-		bench_die("python3 failed");
-	return ns;
-}
+	"began = now()\n"
+	"start_and_join(a)\n"
+	"print((now() - began) / a)\n";
 
 static double
 faults_of(int who)
@@ -143,9 +107,7 @@ int
 main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
-	double *ours = bench_column(rounds), *raw = bench_column(rounds);
-	double *python = bench_column(rounds), *ratio = bench_column(rounds);
-	double *times = bench_column(rounds);
+	double **ns = bench_columns(KINDS, rounds);
 	mproc_queue *q;
 
 	/* With an arena, as real programs have one. */
@@ -156,34 +118,18 @@ main(int argc, char **argv)
 	 * kernel's caches of pages full or empty. */
 	for (int i = 0; i < rounds; i++) {
 		if (i % 2)
-			ours[i] = by_libmproc();
-		raw[i] = by_hand();
+			ns[OURS][i] = by_libmproc();
+		ns[BARE][i] = by_hand();
 		if (i % 2 == 0)
-			ours[i] = by_libmproc();
-		ratio[i] = ours[i] / raw[i];
+			ns[OURS][i] = by_libmproc();
+		ns[PYTHON][i] = bench_python(script, TIMES, 0);
 	}
-	for (int i = 0; i < rounds; i++) {
-		python[i] = i && python[0] < 0 ? -1 : by_python();
-		times[i] = python[i] / by_libmproc();
-	}
-	printf("start and join, %d rounds of %d in turn\n", rounds, TIMES);
-	printf("mproc_process: %.1f us, fork and waitpid: %.1f us, "
-	       "ratio %.3f\n",
-	       bench_median(ours, rounds) / 1000,
-	       bench_median(raw, rounds) / 1000, bench_median(ratio, rounds));
+	printf("%d rounds of %d in turn\n", rounds, TIMES);
+	bench_table("ns", "process: start and join, fork");
+	bench_show(names, ns, KINDS, rounds, 0);
 	count_faults("mproc_process", by_libmproc);
 	count_faults("fork and waitpid", by_hand);
-	if (python[0] < 0)
-		printf("multiprocessing.Process: there is no python3\n");
-	else
-		printf("multiprocessing.Process: %.1f us, %.1f times as long\n",
-		       bench_median(python, rounds) / 1000,
-		       bench_median(times, rounds));
-	free(ours);
-	free(raw);
-	free(python);
-	free(ratio);
-	free(times);
+	bench_free_columns(ns, KINDS);
 	mproc_queue_destroy(q);
 	return 0;
 }

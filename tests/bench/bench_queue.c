@@ -310,11 +310,11 @@ enum {
 };
 
 static const struct rival rivals[RIVALS] = {
-	[SINGLE] = { "queue, single consumer", 4000000, single_open, queue_put,
+	[SINGLE] = { "queue, one consumer", 4000000, single_open, queue_put,
 		     queue_get, queue_close },
 	[SHARED] = { "queue", 4000000, shared_open, queue_put, queue_get,
 		     queue_close },
-	[SINGLE_BATCH] = { "single consumer, by 16", 4000000, single_open,
+	[SINGLE_BATCH] = { "one consumer, by 16", 4000000, single_open,
 			   queue_put_batch, queue_get_batch, queue_close },
 	[SHARED_BATCH] = { "queue, by 16", 4000000, shared_open,
 			   queue_put_batch, queue_get_batch, queue_close },
@@ -397,15 +397,13 @@ main(int argc, char **argv)
 			ns[i][k] = round_of(&rivals[k]);
 	printf("64 bytes, one process to another, %d rounds in turn, verified\n",
 	       rounds);
-	printf("%-24s %10s %10s %10s\n", "", "median ns", "least", "most");
+	printf("%-20s %10s %10s %10s\n", "", "median ns", "least", "most");
+	bench_table("ns for a message", "queue: 64 bytes, 1 to 1");
 	for (int k = 0; k < RIVALS; k++) {
-		struct bench_figure f;
-
 		for (int i = 0; i < rounds; i++)
 			column[i] = ns[i][k];
-		f = bench_figure(column, rounds);
-		printf("%-24s %10.1f %10.1f %10.1f\n", rivals[k].name, f.median,
-		       f.least, f.most);
+		bench_row(rivals[k].name, column, rounds, 1);
+		printf("\n");
 	}
 	/* Ratios within a round, then their median. */
 	for (int k = 0; k < QUEUES; k++)

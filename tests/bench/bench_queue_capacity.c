@@ -176,6 +176,12 @@ main(int argc, char **argv)
 			for (size_t c = 0; c < N; c++)
 				ns[v][c][i] = round_of(&variants[v],
 						       capacities[c]);
+	for (size_t c = 0; c < N; c++) {
+		bench_table("ns for a message", "queue: lanes of all sizes");
+		bench_table_at((double)(capacities[c] >> 10), "KiB of a lane");
+		for (size_t v = 0; v < VARIANTS; v++)
+			bench_report(variants[v].name, ns[v][c], rounds);
+	}
 	for (size_t v = 0; v < VARIANTS; v++) {
 		for (size_t c = 0; c < N; c++) {
 			median[v][c] = bench_median(ns[v][c], rounds);

@@ -245,24 +245,17 @@ static void
 compare(const char *how, const struct rival *rival, unsigned other_cpu,
 	uint64_t trips, int rounds)
 {
-	double *mine = bench_column(rounds), *other = bench_column(rounds);
-	double *ratio = bench_column(rounds);
-	struct bench_figure a, b;
+	const char *names[2] = { queue.name, rival->name };
+	double **ns = bench_columns(2, rounds);
 
 	for (int i = 0; i < rounds; i++) {
-		mine[i] = round_of(&queue, other_cpu, trips);
-		other[i] = round_of(rival, other_cpu, trips);
-		ratio[i] = mine[i] / other[i];
+		ns[0][i] = round_of(&queue, other_cpu, trips);
+		ns[1][i] = round_of(rival, other_cpu, trips);
 	}
-	a = bench_figure(mine, rounds);
-	b = bench_figure(other, rounds);
-	printf("%-28s queue %8.0f ns (%.0f to %.0f), %s %8.0f ns (%.0f to "
-	       "%.0f), ratio %.2f\n", how, a.median, a.least, a.most,
-	       rival->name, b.median, b.least, b.most,
-	       bench_median(ratio, rounds));
-	free(mine);
-	free(other);
-	free(ratio);
+	bench_table("ns", "queue: round trip of 64 bytes, %s", how);
+	bench_table_now.placement = other_cpu ? "two CPUs" : "one CPU";
+	bench_show(names, ns, 2, rounds, 0);
+	bench_free_columns(ns, 2);
 }
 
 int
@@ -273,12 +266,12 @@ main(int argc, char **argv)
 
 	printf("round trip of 64 bytes, %d rounds in turn, verified\n", rounds);
 	pin(0);
-	compare("asleep, on one CPU", &futex, 0, TRIPS, rounds);
+	compare("asleep", &futex, 0, TRIPS, rounds);
 	if (!two)
 		return 0;
 	pause_ns = PAUSE;
-	compare("asleep, on two CPUs", &futex, 1, SLOW_TRIPS, rounds);
+	compare("asleep", &futex, 1, SLOW_TRIPS, rounds);
 	pause_ns = 0;
-	compare("spinning, on two CPUs", &lines, 1, 10 * TRIPS, rounds);
+	compare("spinning", &lines, 1, 10 * TRIPS, rounds);
 	return 0;
 }

@@ -529,14 +529,9 @@ static void
 print_row(const char *name, const double *ns, const double *yardstick,
 	  int rounds)
 {
-	double *column = bench_column(rounds);
-	struct bench_figure f;
-
-	memcpy(column, ns, (size_t)rounds * sizeof(*column));
-	f = bench_figure(column, rounds);
-	printf("%-24s %10.1f %10.1f %10.1f %10.2f\n", name, f.median, f.least,
-	       f.most, bench_median_ratio(yardstick, ns, rounds));
-	free(column);
+	bench_line(24, name, ns, rounds, 1);
+	printf(" %10.2f\n", bench_median_ratio(yardstick, ns, rounds));
+	bench_report(name, ns, rounds);
 }
 
 static void
@@ -550,6 +545,8 @@ compare(unsigned peers, int rounds)
 	printf("64 bytes, %u processes to %u, %d rounds in turn, verified\n",
 	       peers, peers, rounds);
 	print_head("x Vyukov");
+	bench_table("ns for a message", "queue: 64 bytes, %u to %u", peers,
+		    peers);
 	for (int k = 0; k < RIVALS; k++)
 		print_row(rivals[k].name, ns[k], ns[RIVALS - 1], rounds);
 	bench_free_columns(ns, RIVALS);
@@ -571,6 +568,7 @@ compare_crowd(int rounds)
 					    k % 2 ? 4 : 1, k % 2 ? 4 : 1);
 	printf("64 bytes, one at a time, %d rounds in turn, verified\n", rounds);
 	print_head("x 4-4 pipe");
+	bench_table("ns for a message", "queue: a crowd on few CPUs");
 	for (int k = 0; k < KINDS; k++)
 		print_row(names[k], ns[k], ns[PIPE_EIGHT], rounds);
 	printf("4 to 4 takes %.2f times as long for a message as 1 to 1\n",
@@ -589,6 +587,7 @@ compare_bounded(int rounds)
 	printf("64 bytes, room for %d messages, %d rounds in turn, verified\n",
 	       ITEMS, rounds);
 	print_head("x POSIX");
+	bench_table("ns for a message", "queue: room for %d messages", ITEMS);
 	for (int k = 0; k < BOUNDED; k++)
 		print_row(bounded[k].name, ns[k], ns[BOUNDED - 2 + k % 2],
 			  rounds);
@@ -739,6 +738,8 @@ compare_attached(bool answer, int rounds)
 	       answer ? "one by one with an answer" : "one process to one",
 	       rounds);
 	print_head("x the first");
+	bench_table("ns for a message", "queue: many attached, %s",
+		    answer ? "with an answer" : "one way");
 	for (int k = 0; k < 2; k++)
 		print_row(k ? "one of 1,024 attached" : "one of one", ns[k],
 			  ns[0], rounds);

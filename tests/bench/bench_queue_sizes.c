@@ -31,7 +31,7 @@
 #define MOST ((size_t)8 << 20)
 #define WHOLE 3 /* so many messages are checked byte by byte */
 #define WARM 32 /* so many are not measured: all memory is touched then */
-#define VOLUME ((size_t)512 << 20) /* bytes in a round, about */
+#define VOLUME ((size_t)256 << 20) /* bytes in a round, about */
 
 static const size_t sizes[] = {
 	8, 64, 1024, 4096, 16384, 65536, 262144, 1 << 20, MOST,
@@ -433,10 +433,16 @@ compare(size_t bytes, int rounds, double (*ns)[RIVALS], double *column)
 		for (int k = 0; k < RIVALS; k++)
 			ns[i][k] = size <= rivals[k].most ?
 					   round_of(&rivals[k]) : 0;
+	bench_table("ns for a message", "queue: 1 to 1, copied and in place");
+	bench_table_at((double)size, "bytes");
 	printf("%8zu", size);
 	for (int k = 0; k < RIVALS; k++) {
 		for (int i = 0; i < rounds; i++)
 			column[i] = ns[i][k];
+		if (size <= rivals[k].most)
+			bench_report(rivals[k].name, column, rounds);
+		else
+			bench_report_left_out(rivals[k].name, "too long");
 		printf(" %14.0f", bench_median(column, rounds));
 	}
 	printf("\n%8s", "");

@@ -34,7 +34,7 @@
 #define LOOKS 1000
 #define CROWD 20 /* sleepers */
 #define SETTLED 2 /* s, until the crowd has shared out the looks */
-#define CROWDS 8
+#define CROWDS 8 /* at most */
 #define VICTIMS_BESIDE 8 /* of each crowd, before it is killed, too */
 #define STOPPED 100 /* who wait for a lock */
 
@@ -373,6 +373,17 @@ await_waiters(uint64_t n)
 	}
 }
 
+/* Returns when all threads have stopped: a signal only begins that. */
+static void
+stop(pid_t pid)
+{
+	int status;
+
+	if (kill(pid, SIGSTOP) < 0 ||
+	    waitpid(pid, &status, WUNTRACED) != pid || !WIFSTOPPED(status))
+		bench_die("a crowd does not stop");
+}
+
 /* Milliseconds until one has the lock whose holder is killed just as all others that
  * wait for it are stopped. */
 static double
@@ -390,7 +401,7 @@ kill_owner_of_stopped(void)
 	await_waiters(STOPPED + 1);
 	nanosleep(&(struct timespec){ .tv_sec = SETTLED }, NULL);
 	pause_at_random();
-	kill(crowd, SIGSTOP);
+	stop(crowd);
 	board->killed = mproc_now();
 	kill(owner, SIGKILL);
 	reap(owner, SIGKILL);
@@ -444,60 +455,32 @@ kill_bare(void)
 	return us;
 }
 
-/* The median of several kills; the least and the most of all go to @ret. */
-static double
-median_of(double (*one)(void), struct bench_figure *ret)
-{
-	double us[WATCHED_TIMES];
-	struct bench_figure f;
-
-	for (int i = 0; i < WATCHED_TIMES; i++)
-		us[i] = one();
-	f = bench_figure(us, WATCHED_TIMES);
-	if (f.least < ret->least)
-		ret->least = f.least;
-	if (f.most > ret->most)
-		ret->most = f.most;
-	return f.median;
-}
-
+/* Takes turns, for each kill. */
 static void
 measure_watched(int rounds)
 {
-	struct bench_figure ours = { .least = 1e9 }, raw = { .least = 1e9 };
-	double *our = bench_column(rounds), *bare = bench_column(rounds);
-	double *ratio = bench_column(rounds);
+	static const char *const names[] = { "mproc_process_join", "waitpid" };
+	int n = rounds * WATCHED_TIMES;
+	double **us = bench_columns(2, n);
 
-	for (int i = 0; i < rounds; i++) {
-		bare[i] = median_of(kill_bare, &raw);
-		our[i] = median_of(kill_watched, &ours);
-		ratio[i] = our[i] / bare[i];
+	for (int i = 0; i < n; i++) {
+		us[1][i] = kill_bare();
+		us[0][i] = kill_watched();
 	}
-	printf("Watched, from kill to the return, us: medians of %d rounds of "
-	       "%d in turn\n", rounds, WATCHED_TIMES);
-	printf("  %-24s median %7.1f least %7.1f most %7.1f\n",
-	       "mproc_process_join", bench_median(our, rounds), ours.least,
-	       ours.most);
-	printf("  %-24s median %7.1f least %7.1f most %7.1f\n",
-	       "waitpid, bare child", bench_median(bare, rounds), raw.least,
-	       raw.most);
-	printf("  ratio %.2f\n", bench_median(ratio, rounds));
-	free(our);
-	free(bare);
-	free(ratio);
+	bench_table("us", "recovery: from kill to the parent's return");
+	bench_show(names, us, 2, n, 1);
+	bench_free_columns(us, 2);
 }
 
 static void
-print_delay(const char *what, double *ms, int n)
+show_delay(const char *name, const double *ms, int n)
 {
-	struct bench_figure f = bench_figure(ms, n);
-
-	printf("  %-24s median %7.1f least %7.1f most %7.1f\n", what, f.median,
-	       f.least, f.most);
+	bench_row(name, ms, n, 1);
+	printf("\n");
 }
 
 static void
-measure_crowds(void)
+measure_crowds(int crowds)
 {
 	double beside[CROWDS * VICTIMS_BESIDE], with[CROWDS];
 	uint64_t before = participants();
@@ -505,7 +488,7 @@ measure_crowds(void)
 
 	while (participants() != before + 1 || !sleeps(survivor))
 		pause_for(100000);
-	for (int i = 0; i < CROWDS; i++) {
+	for (int i = 0; i < crowds; i++) {
 		before = participants();
 		crowd = fork_one(be_crowd);
 		while (participants() != before + CROWD)
@@ -519,57 +502,49 @@ measure_crowds(void)
 		bench_die(mproc_error_detail());
 	reap(survivor, 0);
 	printf("The same in a crowd of %d more sleepers, ms\n", CROWD);
-	print_delay("one dies", beside, CROWDS * VICTIMS_BESIDE);
-	print_delay("the crowd dies with it", with, CROWDS);
+	bench_table("ms", "recovery: by a sleeper of a crowd");
+	show_delay("one dies", beside, crowds * VICTIMS_BESIDE);
+	show_delay("the crowd dies, too", with, crowds);
 }
 
 static void
-measure_stopped(void)
+measure_stopped(int crowds)
 {
 	double ms[CROWDS];
 
-	for (int i = 0; i < CROWDS; i++)
+	for (int i = 0; i < crowds; i++)
 		ms[i] = kill_owner_of_stopped();
 	printf("From the kill of a lock's holder until one of %d that wait has it, "
 	       "ms\n", STOPPED + 1);
-	print_delay("the others are stopped", ms, CROWDS);
+	bench_table("ms", "recovery: of a killed holder's lock");
+	show_delay("others are stopped", ms, crowds);
 }
 
 static void
 measure_unwatched(int rounds)
 {
-	double *medians = bench_column(rounds), ms[UNWATCHED_TIMES];
-	struct bench_figure all = { .least = 1e9 }, f;
+	int n = rounds * UNWATCHED_TIMES;
+	double *ms = bench_column(n);
 	uint64_t before = participants(), size = 0;
 	pid_t survivor = fork_one(be_survivor);
 
 	while (participants() != before + 1 || !sleeps(survivor))
 		pause_for(100000);
-	for (int i = 0; i < rounds; i++) {
-		for (int k = 0; k < UNWATCHED_TIMES; k++) {
-			ms[k] = kill_unwatched(survivor);
-			if (i + k == 0)
-				size = stat_now().blocks;
-			else if (stat_now().blocks != size)
-				bench_die("a lane has not come back");
-		}
-		f = bench_figure(ms, UNWATCHED_TIMES);
-		medians[i] = f.median;
-		if (f.least < all.least)
-			all.least = f.least;
-		if (f.most > all.most)
-			all.most = f.most;
+	for (int i = 0; i < n; i++) {
+		ms[i] = kill_unwatched(survivor);
+		if (i == 0)
+			size = stat_now().blocks;
+		else if (stat_now().blocks != size)
+			bench_die("a lane has not come back");
 	}
 	kill(survivor, SIGKILL);
 	reap(survivor, SIGKILL);
 	while (participants() != before)
 		mproc_arena_recover(NULL);
-	printf("Unwatched, from kill to recovery by a sleeper, ms: medians of "
-	       "%d rounds of %d\n", rounds, UNWATCHED_TIMES);
-	printf("  %-24s median %7.1f least %7.1f most %7.1f\n",
-	       "one sleeper in get", bench_median(medians, rounds), all.least,
-	       all.most);
-	free(medians);
+	printf("Unwatched, from kill to recovery by a sleeper, ms\n");
+	bench_table("ms", "recovery: by a sleeper");
+	show_delay("one sleeper in get", ms, n);
+	free(ms);
 }
 
 int
@@ -586,8 +561,8 @@ main(int argc, char **argv)
 	check_that_looking_does_nothing();
 	measure_watched(rounds);
 	measure_unwatched(rounds);
-	measure_crowds();
-	measure_stopped();
+	measure_crowds(rounds < CROWDS ? rounds : CROWDS);
+	measure_stopped(rounds < CROWDS ? rounds : CROWDS);
 	mproc_lock_destroy(lock);
 	mproc_queue_destroy(queue);
 	mproc_queue_destroy(silent);

@@ -155,16 +155,17 @@ compare_alone(bool writes, int rounds)
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
 			ns[k][i] = round_alone(k, writes);
-	printf("uncontended, %s and release, %d rounds in turn, ns\n",
-	       writes ? "write" : "read", rounds);
-	printf("%-20s %10s %10s %10s\n", "", "median", "least", "most");
-	for (int k = 0; k < KINDS; k++) {
-		struct bench_figure f = bench_figure(ns[k], rounds);
-
-		printf("%-20s %10.1f %10.1f %10.1f\n", names[k], f.median,
-		       f.least, f.most);
-	}
+	bench_table("ns for a pair", "rwlock: %s and release",
+		    writes ? "write" : "read");
+	bench_show(names, ns, KINDS, rounds, 1);
 	bench_free_columns(ns, KINDS);
+}
+
+/* ns for each of @n in TIME; who was not let in has waited for all of it. */
+static double
+each(uint64_t n)
+{
+	return (double)TIME / (double)(n ? n : 1);
 }
 
 static void
@@ -176,16 +177,17 @@ compare_together(unsigned writers, int rounds)
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++) {
 			run_peers(k, writers);
-			reads[k][i] = (double)shared->reads * 1e3 / TIME;
-			writes[k][i] = (double)shared->writes * 1e3 / TIME;
+			reads[k][i] = each(shared->reads);
+			writes[k][i] = each(shared->writes);
 		}
-	printf("%u readers and %u writers, %d rounds in turn, millions a "
-	       "second\n%-20s %10s %10s\n", PEERS - writers, writers, rounds,
-	       "", "reads", "writes");
-	for (int k = 0; k < KINDS; k++)
-		printf("%-20s %10.3f %10.3f\n", names[k],
-		       bench_figure(reads[k], rounds).median,
-		       bench_figure(writes[k], rounds).median);
+	bench_table("ns for a read", "rwlock: %u readers, %u writers",
+		    PEERS - writers, writers);
+	bench_show(names, reads, KINDS, rounds, 1);
+	if (writers) {
+		bench_table("ns for a write", "rwlock: %u readers, %u writers, "
+			    "the writers", PEERS - writers, writers);
+		bench_show(names, writes, KINDS, rounds, 1);
+	}
 	bench_free_columns(reads, KINDS);
 	bench_free_columns(writes, KINDS);
 }

@@ -185,6 +185,8 @@ compare(unsigned peers, int rounds)
 		for (int k = 0; k < KINDS; k++)
 			ns[k][i] = round_of(k, peers);
 	close_all();
+	bench_table("ns for a pair", "semaphore: acquire and release");
+	bench_table_at(peers, "processes");
 	printf("acquire and release, %u process%s, %d rounds in turn, counted\n",
 	       peers, peers == 1 ? "" : "es", rounds);
 	printf("%-20s %10s %10s %10s %9s\n", "", "median ns", "least", "most",

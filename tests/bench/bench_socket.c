@@ -246,6 +246,7 @@ compare(const struct work *w, int rounds)
 			ns[rival][i] = rival == PYTHONS ? run_python(w) :
 							  run(rival, w);
 		}
+	bench_table("ns", "socket: %s", w->name);
 	printf("%s, ns each\n%-20s %10s %10s %10s %10s %10s\n", w->name, "",
 	       "median", "least", "most", "of plain", "with room");
 	for (int k = 0; k < RIVALS; k++) {

@@ -132,13 +132,13 @@ static const char script[] =
 
 #define PYTHON_TIMES "10"
 
-/* ns, or a negative number where there is no python3. */
+/* ns, or 0 where there is no python3. */
 static double
 by_python(const char *method)
 {
 	char path[] = "/tmp/bench-start-XXXXXX.py", command[256];
 	int fd = mkstemps(path, 3);
-	double ns = -1;
+	double ns = 0;
 	FILE *out;
 
 	if (fd < 0 || write(fd, script, sizeof(script) - 1) !=
@@ -151,144 +151,108 @@ by_python(const char *method)
 	if (!out)
 		bench_die("popen");
 	if (fscanf(out, "%lf", &ns) != 1)
-		ns = -1;
-	if (pclose(out) != 0 && ns >= 0)
+		ns = 0;
+	if (pclose(out) != 0 && ns > 0)
 		bench_die("python3 failed");
 	unlink(path);
 	return ns;
 }
 
-struct columns {
-	double *spawn, *raw_spawn, *server, *raw_fork, *paused, *raw_paused;
-	double *spawn_ratio, *server_ratio, *paused_ratio;
+enum { SPAWN, BARE_SPAWN, PYTHON_SPAWN, SPAWNS };
+enum { SERVER, BARE_FORK, PYTHON_SERVER, SERVERS };
+
+static const char *const spawns[SPAWNS] = {
+	"libmproc", "posix_spawn", "Python's Process",
+};
+static const char *const servers[SERVERS] = {
+	"libmproc", "_Fork", "Python's Process",
 };
 
-static void
-make_columns(struct columns *c, int rounds)
-{
-	c->spawn = bench_column(rounds);
-	c->raw_spawn = bench_column(rounds);
-	c->server = bench_column(rounds);
-	c->raw_fork = bench_column(rounds);
-	c->paused = bench_column(rounds);
-	c->raw_paused = bench_column(rounds);
-	c->paused_ratio = bench_column(rounds);
-	c->spawn_ratio = bench_column(rounds);
-	c->server_ratio = bench_column(rounds);
-}
+struct columns {
+	double **spawn, **server, **paused;
+};
 
-static void
-free_columns(struct columns *c)
-{
-	free(c->spawn);
-	free(c->raw_spawn);
-	free(c->server);
-	free(c->raw_fork);
-	free(c->paused);
-	free(c->raw_paused);
-	free(c->paused_ratio);
-	free(c->spawn_ratio);
-	free(c->server_ratio);
-}
-
-/* One round; bare forks only while the process is small. */
+/* One round; bare forks, and Python's, only while the process is small. */
 static void
 measure(struct columns *c, int i, char *name, bool small)
 {
 	if (i % 2)
-		c->spawn[i] = by_method(MPROC_SPAWN, false);
-	c->raw_spawn[i] = by_posix_spawn(name);
+		c->spawn[SPAWN][i] = by_method(MPROC_SPAWN, false);
+	c->spawn[BARE_SPAWN][i] = by_posix_spawn(name);
 	if (i % 2 == 0)
-		c->spawn[i] = by_method(MPROC_SPAWN, false);
-	c->spawn_ratio[i] = c->spawn[i] / c->raw_spawn[i];
+		c->spawn[SPAWN][i] = by_method(MPROC_SPAWN, false);
 	if (i % 2)
-		c->server[i] = by_method(MPROC_FORKSERVER, false);
-	c->raw_fork[i] = small ? by_fork(false) : 0;
+		c->server[SERVER][i] = by_method(MPROC_FORKSERVER, false);
+	c->server[BARE_FORK][i] = small ? by_fork(false) : 0;
 	if (i % 2 == 0)
-		c->server[i] = by_method(MPROC_FORKSERVER, false);
-	c->server_ratio[i] = small ? c->server[i] / c->raw_fork[i] : 0;
+		c->server[SERVER][i] = by_method(MPROC_FORKSERVER, false);
+	if (!small)
+		return;
+	c->spawn[PYTHON_SPAWN][i] = by_python("spawn");
+	c->server[PYTHON_SERVER][i] = by_python("forkserver");
 }
 
 static void
 measure_with_pauses(struct columns *c, int i)
 {
 	if (i % 2)
-		c->paused[i] = by_method(MPROC_FORKSERVER, true);
-	c->raw_paused[i] = by_fork(true);
+		c->paused[SERVER][i] = by_method(MPROC_FORKSERVER, true);
+	c->paused[BARE_FORK][i] = by_fork(true);
 	if (i % 2 == 0)
-		c->paused[i] = by_method(MPROC_FORKSERVER, true);
-	c->paused_ratio[i] = c->paused[i] / c->raw_paused[i];
-}
-
-static double
-print_row(const char *what, double *ours, double *raw, double *ratio,
-	  int rounds)
-{
-	double ns = bench_median(ours, rounds);
-
-	printf("%-40s %8.1f us", what, ns / 1000);
-	if (raw)
-		printf(", bare %8.1f us, ratio %.3f",
-		       bench_median(raw, rounds) / 1000,
-		       bench_median(ratio, rounds));
-	printf("\n");
-	return ns;
+		c->paused[SERVER][i] = by_method(MPROC_FORKSERVER, true);
 }
 
 static void
-print_python(const char *method, double ours)
+show(const char *what, const char *const *names, double *const *ns, int n,
+     int rounds)
 {
-	double ns = by_python(method);
-
-	if (ns < 0)
-		printf("multiprocessing, %s: there is no python3\n", method);
-	else
-		printf("multiprocessing, %s: %.1f us, %.1f times as long\n",
-		       method, ns / 1000, ns / ours);
+	bench_table("ns", "start and join: %s", what);
+	bench_show(names, ns, n, rounds, 0);
 }
 
 int
 main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
-	struct columns small, large;
-	double spawn, server;
+	struct columns c, large;
 	char *memory;
 
 	if (argc > 1 && strcmp(argv[1], "nothing") == 0)
 		return CODE;
-	make_columns(&small, rounds);
-	make_columns(&large, rounds);
+	c = (struct columns){ bench_columns(SPAWNS, rounds),
+			      bench_columns(SERVERS, rounds),
+			      bench_columns(SERVERS, rounds) };
+	large = (struct columns){ bench_columns(SPAWNS, rounds),
+				  bench_columns(SERVERS, rounds), NULL };
 	/* With an arena, as real programs have one. */
 	if (!mproc_arena_default() || mproc_forkserver_start(NULL) < 0)
 		bench_die(mproc_error_detail());
 	for (int i = 0; i < rounds; i++)
-		measure(&small, i, argv[0], true);
+		measure(&c, i, argv[0], true);
 	for (int i = 0; i < rounds; i++)
-		measure_with_pauses(&small, i);
+		measure_with_pauses(&c, i);
 	memory = malloc(LARGE);
 	if (!memory)
 		bench_die("no memory");
 	memset(memory, 1, LARGE);
 	for (int i = 0; i < rounds; i++)
 		measure(&large, i, argv[0], false);
-	printf("start and join, %d rounds of %d in turn\n", rounds, TIMES);
-	spawn = print_row("spawn, posix_spawn and waitpid", small.spawn,
-			  small.raw_spawn, small.spawn_ratio, rounds);
-	server = print_row("fork server, _Fork and waitpid", small.server,
-			   small.raw_fork, small.server_ratio, rounds);
-	print_row("the same with pauses", small.paused, small.raw_paused,
-		  small.paused_ratio, rounds);
-	printf("with 2 GiB: %.3f times the small one's\n",
-	       print_row("spawn, posix_spawn and waitpid", large.spawn,
-			 large.raw_spawn, large.spawn_ratio, rounds) / spawn);
-	printf("with 2 GiB: %.3f times the small one's\n",
-	       print_row("fork server", large.server, NULL, NULL, rounds) /
-		       server);
-	print_python("spawn", spawn);
-	print_python("forkserver", server);
+	printf("%d rounds of %d in turn\n", rounds, TIMES);
+	show("spawn", spawns, c.spawn, SPAWNS, rounds);
+	show("fork server", servers, c.server, SERVERS, rounds);
+	/* Without Python's. */
+	show("fork server, with pauses", servers, c.paused, 2, rounds);
+	show("spawn, by one of 2 GiB", spawns, large.spawn, 2, rounds);
+	show("fork server, by one of 2 GiB", servers, large.server, 1, rounds);
+	printf("with 2 GiB: spawn takes %.3f times as long, the fork server %.3f\n",
+	       bench_median_ratio(large.spawn[SPAWN], c.spawn[SPAWN], rounds),
+	       bench_median_ratio(large.server[SERVER], c.server[SERVER],
+				  rounds));
 	free(memory);
-	free_columns(&small);
-	free_columns(&large);
+	bench_free_columns(c.spawn, SPAWNS);
+	bench_free_columns(c.server, SERVERS);
+	bench_free_columns(c.paused, SERVERS);
+	bench_free_columns(large.spawn, SPAWNS);
+	bench_free_columns(large.server, SERVERS);
 	return 0;
 }

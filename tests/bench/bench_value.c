@@ -26,7 +26,8 @@
 enum { KEPT, ASKED, ATOMIC, PYTHON, KINDS };
 
 static const char *const names[KINDS] = {
-	"lock, kept", "lock, asked for", "mproc_fetch_add", "Python's Value",
+	"libmproc, lock kept", "libmproc, lock asked", "mproc_fetch_add",
+	"Python's Value",
 };
 
 static struct shared {
@@ -153,6 +154,8 @@ compare(unsigned peers, int rounds)
 	for (int i = 0; i < rounds; i++)
 		for (int k = 0; k < KINDS; k++)
 			ns[k][i] = round_of(k, peers);
+	bench_table("ns", "value: add 1");
+	bench_table_at(peers, "processes");
 	printf("add 1 to a value, %u process%s, %d rounds in turn, counted\n",
 	       peers, peers == 1 ? "" : "es", rounds);
 	printf("%-20s %10s %10s %10s %9s\n", "", "median ns", "least", "most",

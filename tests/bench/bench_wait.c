@@ -224,6 +224,9 @@ compare(bool sleeps, int rounds)
 			for (int k = 0; k < KINDS; k++)
 				ns[m][k][i] = measure(k, many[m], sleeps);
 	for (int m = 0; m < 4; m++) {
+		bench_table("ns for a call", "wait: %s",
+			    sleeps ? "asleep" : "ready at once");
+		bench_table_at(many[m], "idle ones besides");
 		printf("%s, %d idle ones besides, ns for each call\n"
 		       "%-20s %10s %10s %10s %14s\n",
 		       sleeps ? "Asleep" : "Ready at once", many[m], "",

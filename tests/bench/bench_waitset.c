@@ -109,25 +109,28 @@ run(void (*fn)(int at), int n)
 int
 main(int argc, char **argv)
 {
+	static const char *const names[] = { "mproc_waitset", "epoll" };
 	static const int sizes[] = { 10, 100, 1000, MOST };
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
+	double **ns = bench_columns(2, rounds);
 
 	make_all();
 	for (unsigned s = 0; s < 4; s++) {
 		int n = sizes[s];
-		double ours = 0, theirs = 0, t;
 
 		open_sets(n);
 		for (int i = 0; i < rounds; i++) {
-			t = run(by_waitset, n);
-			ours = i == 0 || t < ours ? t : ours;
-			t = run(by_epoll, n < n_fds ? n : n_fds);
-			theirs = i == 0 || t < theirs ? t : theirs;
+			ns[0][i] = run(by_waitset, n);
+			ns[1][i] = run(by_epoll, n < n_fds ? n : n_fds);
 		}
-		printf("one of %5d: waitset %8.0f ns, epoll of %d %6.0f ns\n",
-		       n, ours, n < n_fds ? n : n_fds, theirs);
+		bench_table("ns", "waitset: one of many");
+		bench_table_at(n, "queues");
+		bench_show(names, ns, 2, rounds, 0);
+		if (n > n_fds)
+			printf("epoll is of %d\n", n_fds);
 		mproc_waitset_close(set);
 		close(epoll_set);
 	}
+	bench_free_columns(ns, 2);
 	return 0;
 }

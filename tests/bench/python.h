@@ -113,7 +113,7 @@ bench_is_missing(const char *name, const double *values)
 {
 	if (values[0] > 0)
 		return false;
-	printf("%-20s left out: no python3 with multiprocessing\n", name);
+	bench_left_out(name, "not installed: python3");
 	return true;
 }
 

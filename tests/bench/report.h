@@ -29,9 +29,7 @@ struct bench_table {
 	const char *reference;
 };
 
-/* Without a title there are no rows: those of several tables would be one. */
-static struct bench_table bench_table_now = { "", "ns", "unpinned", NULL, 0,
-					      NULL };
+static struct bench_table bench_table_now;
 
 /* The rows that follow are of this table, not pinned, along no x, their
  * reference the first; less of @unit is better. */
@@ -46,6 +44,14 @@ bench_table(const char *unit, const char *format, ...)
 	vsnprintf(bench_table_now.what, sizeof(bench_table_now.what), format,
 		  args);
 	va_end(args);
+}
+
+/* The table is the point @x of a series. */
+static inline void
+bench_table_at(double x, const char *x_name)
+{
+	bench_table_now.x = x;
+	bench_table_now.x_name = x_name;
 }
 
 static inline void
@@ -68,8 +74,12 @@ bench_report_open(const char *contender)
 	const char *path = getenv("BENCH_ROWS");
 	FILE *file;
 
-	if (!path || !*path || !t->what[0])
+	if (!path || !*path)
 		return NULL;
+	if (!t->what[0]) {
+		fprintf(stderr, "bench: %s is in no table\n", contender);
+		exit(1);
+	}
 	file = fopen(path, "ae");
 	if (!file) {
 		fprintf(stderr, "bench: %s: cannot be written\n", path);

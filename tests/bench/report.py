@@ -3,6 +3,8 @@
 """Make a report of the rows that benchmarks have written.
 
 report.py machine                 describe the machine, as JSON
+report.py failed OUTPUT BENCH STATUS
+                                  note that a benchmark has failed, and why
 report.py write OUTPUT [--quick]  OUTPUT/rows.jsonl and OUTPUT/before.json
                                   become report.json, report.csv, report.md
                                   and a plot for each series and table
@@ -135,7 +137,9 @@ def short(value):
         return '0'
     if abs(value) >= 100:
         return f'{value:.0f}'
-    return f'{value:.1f}' if abs(value) >= 10 else f'{value:.2f}'
+    if abs(value) >= 0.1:
+        return f'{value:.1f}' if abs(value) >= 10 else f'{value:.2f}'
+    return f'{value:.2g}'
 
 
 def cell(row):
@@ -185,7 +189,7 @@ def markdown(report, plots):
                      f'{title([table])}: {row["void"]}')
     for failure in report['failed']:
         lines.append(f'- **failed**: {failure["bench"]}, exit status '
-                     f'{failure["failed"]}')
+                     f'{failure["failed"]}: {failure["why"]}')
     lines += ['', '| machine | |', '|---|---|']
     for name, value in report['machine'].items():
         if isinstance(value, list):
@@ -260,7 +264,7 @@ def plot_of(tables):
         lowest += [row['min'] for x, row in points]
     if not plots:
         return ''
-    script = ['reset', f'set output {quoted(file_name(tables) + ".svg")}',
+    script = [f'set output {quoted(file_name(tables) + ".svg")}',
               f'set title {quoted(title(tables))} noenhanced',
               'set key outside right noenhanced',
               f'set ylabel {quoted(tables[0]["unit"])} noenhanced', 'set grid']
@@ -269,7 +273,8 @@ def plot_of(tables):
                    f'set xlabel {quoted(tables[0]["x_name"])} noenhanced']
     else:
         script += ['unset xtics', f'set xrange [-1:{len(plots)}]']
-    script.append('set logscale y' if min(lowest) > 0 else 'set yrange [0:*]')
+    if min(lowest) > 0:
+        script.append('set logscale y')
     return '\n'.join(script + blocks + ['plot ' + ', '.join(plots)]) + '\n'
 
 
@@ -278,16 +283,20 @@ def draw(output, tables):
     if shutil.which('gnuplot') is None:
         print('no plots: gnuplot-nox is not installed')
         return []
-    scripts = {file_name(group): plot_of(group) for group in series_of(tables)}
-    scripts = {name: script for name, script in scripts.items() if script}
+    drawn = []
     head = f'set terminal svg size {WIDTH},{HEIGHT} background "white"\n'
-    done = subprocess.run(['gnuplot'], input=head + ''.join(scripts.values()),
-                          text=True, cwd=output, check=False,
-                          capture_output=True)
-    if done.returncode:
-        print(f'no plots: gnuplot: {done.stderr.strip()}')
-        return []
-    return list(scripts)
+    for group in series_of(tables):
+        name, script = file_name(group), plot_of(group)
+        if not script:
+            continue
+        # One by one: one that cannot be drawn keeps none of the others away.
+        done = subprocess.run(['gnuplot'], input=head + script, text=True,
+                              cwd=output, check=False, capture_output=True)
+        if done.returncode:
+            print(f'no plot of {name}: {done.stderr.strip()}')
+        else:
+            drawn.append(name)
+    return drawn
 
 
 def write(output, quick):
@@ -313,9 +322,29 @@ def write(output, quick):
         file.write(markdown(report, plots))
 
 
+def failed(output, bench, status):
+    """A benchmark that sees wrong data ends at once, and says so last."""
+    try:
+        with open(f'{output}/{bench[len("bench_"):]}.txt', encoding='utf-8',
+                  errors='replace') as file:
+            said = [line.strip() for line in file if line.strip()]
+    except OSError:
+        said = []
+    why = next((line for line in reversed(said)
+                if line.startswith('bench: ')), said[-1] if said else '')
+    if int(status) == 0:
+        why = 'it has written no rows'
+    with open(f'{output}/rows.jsonl', 'a', encoding='utf-8') as file:
+        json.dump({'format': 1, 'bench': bench, 'failed': int(status),
+                   'why': why}, file)
+        file.write('\n')
+
+
 def main(arguments):
     if arguments == ['machine']:
         json.dump(machine(), sys.stdout, indent=1)
+    elif arguments[:1] == ['failed'] and len(arguments) == 4:
+        failed(*arguments[1:])
     elif arguments[:1] == ['write'] and len(arguments) >= 2:
         write(arguments[1], '--quick' in arguments[2:])
     else:

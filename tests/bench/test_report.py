@@ -90,15 +90,19 @@ class Report(unittest.TestCase):
             table % (16, 'theirs', '"void": "2 of 3 messages do not come"'),
             table % (16, 'others', '"left_out": "not installed: others-dev"')))
         self.program('bench_event', f"cat >> $BENCH_ROWS << 'END'\n{rows}END\n")
-        self.program('bench_value', 'echo trouble; exit 3')
+        self.program('bench_value',
+                     'echo trouble; echo "bench: a wrong count" >&2; exit 3')
+        self.program('bench_wait', 'echo there are no rows')
         done = run_sh(os.path.join(self.output, 'build'), self.output, 'event',
-                      'value')
+                      'value', 'wait')
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertIn('bench_value: exit status 3', done.stdout)
         report = json.loads(self.read('report.json'))
         self.assertTrue(report['quick'])
         self.assertGreater(report['machine']['CPUs of this process'], 0)
-        self.assertEqual(report['failed'][0]['bench'], 'bench_value')
+        self.assertEqual([(row['bench'], row['failed'])
+                          for row in report['failed']],
+                         [('bench_value', 3), ('bench_wait', 0)])
         first, second = report['tables']
         self.assertEqual(first['rows'][1],
                          {'contender': 'theirs', 'values': [30, 20, 80],
@@ -109,7 +113,10 @@ class Report(unittest.TestCase):
         self.assertEqual(states, ['good', 'good', 'good', 'void', 'left out'])
         text = self.read('report.md')
         self.assertIn('**void**: theirs in a "b", unpinned: 2 of 3', text)
-        self.assertIn('**failed**: bench_value, exit status 3', text)
+        self.assertIn('**failed**: bench_value, exit status 3: bench: a wrong '
+                      'count', text)
+        self.assertIn('**failed**: bench_wait, exit status 0: it has written '
+                      'no rows', text)
         self.assertIn('| theirs | 30.0 (20.0–80.0) ×2.00 | **void**', text)
         self.assertIn('left out: not installed: others-dev', text)
         if shutil.which('gnuplot'):
