@@ -10,17 +10,20 @@
  * Usage: bench_messages [--quick] [--rounds N] [--patience SECONDS]
  *                       [--only WORK]... [contender]...
  *
- * WORK is throughput, latency, idle or death. A contender is a part of its
- * name; the first one always takes part.
+ * WORK is throughput, latency, start, memory, idle or death. A contender is a part
+ * of its name; the first one always takes part.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "bench.h"
+#include "crew.h"
 #include "flow.h"
 #include "round_trip.h"
 #include "transport.h"
 
 #define CONTENDERS 64
+#define VALUES 4 /* of a contender, at most */
 #define PILOT 500 /* messages, to see how long one takes */
 #define MOST_EACH 20000000
 
@@ -29,15 +32,16 @@ struct contender {
 	char why[128]; /* no figures; "" as long as there are some */
 	bool is_void;
 	uint64_t each;
-	double *values[4]; /* of each round */
+	double *values[VALUES]; /* of each round */
 };
 
 static struct contender contenders[CONTENDERS];
 static unsigned n_contenders;
 
 static bool quick;
-static int rounds = 7;
-static double patience = 10;
+static int rounds = 5;
+static double patience; /* s */
+static double patience_after_death;
 
 static const size_t sizes[] = { 8, 64, 1024, 16384, 65536, 1 << 20 };
 static const size_t quick_sizes[] = { 64, 1024 };
@@ -57,7 +61,7 @@ begin(const struct job *job)
 		snprintf(c->why, sizeof(c->why), "%s", why ? why : "");
 		c->is_void = false;
 		c->each = 0;
-		for (int v = 0; v < 4; v++)
+		for (int v = 0; v < VALUES; v++)
 			memset(c->values[v], 0,
 			       (size_t)rounds * sizeof(*c->values[v]));
 	}
@@ -196,7 +200,7 @@ throughput(void)
 static void
 latency_of(enum placement placement, bool spin)
 {
-	static const char *const what[4] = { "median", "99 %", "99.9 %", "most" };
+	static const char *const what[VALUES] = { "median", "99 %", "99.9 %", "most" };
 	const struct job job = { 64, 1, 1 };
 
 	begin(&job);
@@ -222,7 +226,7 @@ latency_of(enum placement placement, bool spin)
 			c->values[3][i] = end.most;
 		}
 	}
-	for (int v = 0; v < 4; v++) {
+	for (int v = 0; v < VALUES; v++) {
 		bench_table("ns", "round trip of %zu bytes, %s, %s of the trips",
 			    job.size, spin ? "asking again and again" : "waiting",
 			    what[v]);
@@ -240,6 +244,134 @@ latency(void)
 		return;
 	latency_of(ONE_CPU, false);
 	latency_of(UNPINNED, false);
+}
+
+/*
+ * From the call that opens a channel until the first message has been taken, by
+ * processes that did not exist then.
+ */
+static void
+start(void)
+{
+	const struct job job = { 64, 1, 1 };
+
+	begin(&job);
+	for (int i = 0; i < rounds; i++) {
+		for (unsigned k = 0; k < n_contenders; k++) {
+			struct contender *c = &contenders[k];
+			struct flow f = { .transport = c->transport,
+					  .job = job,
+					  .placement = UNPINNED,
+					  .each = 64,
+					  .patience = patience };
+			struct flow_end end;
+
+			if (c->why[0])
+				continue;
+			flow_run(&f, &end);
+			if (end.failed || end.flaw[0])
+				drop(c, end.failed, end.flaw);
+			c->values[0][i] = end.start * 1e3;
+		}
+	}
+	bench_table("ms", "start: from nothing to the first message");
+	show(0);
+}
+
+/* What MORE more producers add to all memory, once each has sent its messages. */
+#define MORE 8
+
+static double
+memory_of(struct contender *c, unsigned producers)
+{
+	struct flow f = { .transport = c->transport,
+			  .job = { 64, producers, 1 },
+			  .placement = UNPINNED,
+			  .each = 2000,
+			  .patience = patience };
+	struct flow_end end;
+
+	if (c->why[0])
+		return 0;
+	flow_run(&f, &end);
+	if (end.failed || end.flaw[0])
+		drop(c, end.failed, end.flaw);
+	return end.memory;
+}
+
+static void
+memory(void)
+{
+	const struct job job = { 64, 1 + MORE, 1 };
+
+	begin(&job);
+	for (int i = 0; i < rounds; i++) {
+		for (unsigned k = 0; k < n_contenders; k++) {
+			struct contender *c = &contenders[k];
+			double one = memory_of(c, 1);
+			double more = memory_of(c, 1 + MORE);
+
+			/* What is nothing is not divided by. */
+			more = (more - one) / MORE / 1024;
+			c->values[0][i] = more > 1 ? more : 1;
+		}
+	}
+	bench_table("KiB", "memory, not the kernel's: a producer and its process");
+	show(0);
+}
+
+/* What a channel takes of the memory of who opens it, before it is used. */
+#define OPENED 32
+
+static double
+memory_of_channels(struct contender *c)
+{
+	const struct job job = { 64, 1, 1 };
+	void *channels[OPENED];
+	double before, after;
+	int n = 0;
+
+	before = crew_memory_of_self();
+	while (n < OPENED && (channels[n] = c->transport->open(&job)) != NULL)
+		n++;
+	after = crew_memory_of_self();
+	if (n < OPENED)
+		drop(c, errno ? errno : EIO, "");
+	while (n > 0)
+		c->transport->close(channels[--n]);
+	return (after - before) / OPENED / 1024;
+}
+
+static void
+memory_of_queues(void)
+{
+	const struct job job = { 64, 1, 1 };
+
+	begin(&job);
+	for (unsigned k = 0; k < n_contenders; k++) {
+		struct contender *c = &contenders[k];
+
+		if (!c->why[0] && c->transport->opens_late)
+			snprintf(c->why, sizeof(c->why),
+				 "it is made by each process");
+	}
+	for (int i = 0; i < rounds; i++) {
+		for (unsigned k = 0; k < n_contenders; k++) {
+			struct contender *c = &contenders[k];
+			double kib = c->why[0] ? 0 : memory_of_channels(c);
+
+			c->values[0][i] = kib > 0.1 ? kib : 0.1;
+		}
+	}
+	bench_table("KiB", "memory, not the kernel's: a queue that nobody has used");
+	show(0);
+}
+
+static void
+memory_of_both(void)
+{
+	memory_of_queues();
+	memory();
 }
 
 /* Consumers that have nothing to do. */
@@ -290,31 +422,36 @@ death_of(enum end victim)
 					  .job = job,
 					  .placement = UNPINNED,
 					  .victim = victim,
-					  .patience = patience };
+					  .patience = patience_after_death };
 			struct flow_end end;
 
+			if (c->transport->kind == THREADS && !c->why[0])
+				snprintf(c->why, sizeof(c->why),
+					 "threads die together");
 			/* In the middle of a long run. */
 			f.kills = false;
 			if (c->why[0] || (!c->each && !calibrate(c, f)))
 				continue;
 			f.kills = true;
-			f.each = c->each;
+			f.each = 4 * c->each;
 			flow_run(&f, &end);
 			if (end.failed || (end.flaw[0] && !end.lost))
 				drop(c, end.failed, end.flaw);
 			c->values[0][i] = (double)end.lost;
 			c->values[1][i] = end.hung;
-			c->values[2][i] = end.stall * 1e3;
+			c->values[2][i] = end.refused;
+			c->values[3][i] = end.stall * 1e3;
 		}
 	}
-	for (int v = 0; v < 3; v++) {
-		static const char *const what[3] = {
+	for (int v = 0; v < VALUES; v++) {
+		static const char *const what[VALUES] = {
 			"messages that do not come",
 			"runs in which producers hang",
-			"until the next message, 0 if none comes",
+			"runs in which others get errors or end",
+			"until the next message, or all patience",
 		};
 
-		bench_table(v == 2 ? "ms" : "count",
+		bench_table(v == 3 ? "ms" : "count",
 			    "one of two %s is killed: %s",
 			    victim == PRODUCER ? "producers" : "consumers",
 			    what[v]);
@@ -335,6 +472,8 @@ static const struct {
 } works[] = {
 	{ "throughput", throughput },
 	{ "latency", latency },
+	{ "start", start },
+	{ "memory", memory_of_both },
 	{ "idle", idle },
 	{ "death", death },
 };
@@ -352,7 +491,7 @@ add(const struct transport *t)
 	if (n_contenders == CONTENDERS)
 		bench_die("too many contenders");
 	c->transport = t;
-	for (int v = 0; v < 4; v++)
+	for (int v = 0; v < VALUES; v++)
 		c->values[v] = bench_column(rounds);
 	n_contenders++;
 }
@@ -404,6 +543,9 @@ main(int argc, char **argv)
 	}
 	if (quick)
 		rounds = 3;
+	patience_after_death = patience > 0 ? patience : quick ? 1 : 3;
+	if (patience <= 0)
+		patience = 10;
 	if (rounds_wanted)
 		rounds = rounds_wanted;
 	choose(argv + at, argc - at);
@@ -411,7 +553,7 @@ main(int argc, char **argv)
 		if (all || only[w])
 			works[w].run();
 	for (unsigned k = 0; k < n_contenders; k++)
-		for (int v = 0; v < 4; v++)
+		for (int v = 0; v < VALUES; v++)
 			free(contenders[k].values[v]);
 	return 0;
 }

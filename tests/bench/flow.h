@@ -1,32 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One run of messages through a transport, from some processes to others, and
- * what has become of them.
- *
- * Producers write every byte of a message, consumers check every byte, and in
- * the end each message must have been taken once, those of a producer in their
- * order as far as one consumer can see it. What it takes to write and to check
- * is part of the figures.
- *
- * Nobody is told that it is over: whoever is left is killed, so that no peer
- * has to have a way to say so.
+ * One run of messages through a transport, from some ends to others, and what has
+ * become of them: each message must have been taken once, those of a producer in
+ * their order as far as one consumer can see it. What it takes to write and to
+ * check each byte is part of the figures.
  */
 #ifndef BENCH_FLOW_H
 #define BENCH_FLOW_H
 
 #include <stdint.h>
 
+#include "ends.h"
 #include "transport.h"
-
-#define FLOW_ENDS 256 /* producers or consumers at most */
-
-enum placement {
-	TWO_CPUS, /* producers on one, consumers on the other */
-	ONE_CPU,
-	UNPINNED,
-};
-
-extern const char *const placement_names[];
 
 struct flow {
 	const struct transport *transport;
@@ -44,30 +29,29 @@ struct flow {
  * @flaw:    what was wrong with it, "" if nothing
  * @failed:  it could not be run: an error number
  * @ns:      for a message, in the last seven eighths of the run
+ * @start:   s from the call that opens a channel until the first message is
+ *           taken, less @idle
  * @idle:    CPU time of the waiting consumers, in percent of one CPU, for all
+ * @memory:  bytes of all processes in the end, without the kernel's
  * @lost:    messages that should have come and did not
  * @hung:    a producer that was left could not send all of its messages
+ * @refused: after the kill others have got an error, or have ended
  * @stall:   s after the kill until the next message came from, or to, one who
- *           was left
+ *           was left; if none has come, all patience
  */
 struct flow_end {
 	char flaw[128];
 	int failed;
 	double ns;
+	double start;
 	double idle;
+	double memory;
 	uint64_t lost;
 	bool hung;
+	bool refused;
 	double stall;
 };
 
 void flow_run(const struct flow *f, struct flow_end *ret);
-
-/* Pins the caller, the @index-th of its end. False if there are too few CPUs. */
-bool flow_pin(enum placement placement, enum end end, unsigned index);
-
-/* Writes a whole message, the @number-th of its producer, and checks one. */
-void flow_fill(void *p, size_t size, unsigned producer, uint64_t number);
-bool flow_check(const void *p, size_t size, unsigned *ret_producer,
-		uint64_t *ret_number);
 
 #endif

@@ -17,11 +17,11 @@ BENCH = os.environ['MPT_BENCH']
 LONG = '300'  # s: no load makes that too short
 
 
-def messages(output, *arguments):
+def messages(output, *arguments, work='throughput'):
     """The rows of a short run of bench_messages."""
     rows = os.path.join(output, 'rows.jsonl')
     subprocess.run([os.path.join(BENCH, 'bench_messages'), '--quick',
-                    '--rounds', '1', '--only', 'throughput', *arguments],
+                    '--rounds', '1', '--only', work, *arguments],
                    env={**os.environ, 'BENCH_ROWS': rows}, check=True,
                    stdout=subprocess.DEVNULL)
     with open(rows, encoding='utf-8') as file:
@@ -60,13 +60,16 @@ class Report(unittest.TestCase):
     def test_who_corrupts_or_repeats_is_void(self):
         rows = messages(self.output, '--patience', LONG, 'corrupts',
                         'repeats', 'pipe')
-        for name in ('bad: corrupts', 'bad: repeats'):
+        corrupts = ('bad: corrupts', 'bad: corrupts, threads',
+                    'bad: corrupts, Python')
+        for name in corrupts + ('bad: repeats',):
             self.assertEqual(len(of(rows, name)), 4)
             for row in of(rows, name):
                 self.assertIn('void', row)
                 self.assertNotIn('values', row)
-        for row in of(rows, 'bad: corrupts'):
-            self.assertEqual(row['void'], 'a message has wrong bytes')
+        for name in corrupts:
+            for row in of(rows, name):
+                self.assertEqual(row['void'], 'a message has wrong bytes')
         for name in ('libmproc queue', 'pipe'):
             self.assertEqual(len(of(rows, name)), 4)
             for row in of(rows, name):
@@ -78,6 +81,30 @@ class Report(unittest.TestCase):
         self.assertEqual(len(rows), 4)
         for row in rows:
             self.assertIn('void', row)
+
+    def test_every_peer_carries_all_messages_or_is_left_out(self):
+        rows = messages(self.output, '--patience', LONG)
+        for row in rows:
+            self.assertNotIn('void', row, row)
+            if 'left_out' in row:
+                self.assertRegex(row['left_out'], '^(not installed: .|at most '
+                                 '|one consumer only|Function not impl)')
+            else:
+                self.assertGreater(row['values'][0], 0)
+        self.assertGreater(len({row['contender'] for row in rows}), 16)
+
+    def test_who_is_left_after_a_death_has_all(self):
+        # All of that passes if it had a message in its hands.
+        rows = messages(self.output, '--patience', '20', 'libmproc queue',
+                        work='death')
+        rows = of(rows, 'libmproc queue')
+        self.assertEqual(len(rows), 8)
+        for row in rows:
+            if 'consumers' in row['table'] and 'not come' in row['table']:
+                # It may have had one in its hands.
+                self.assertLessEqual(row['values'][0], 1, row['table'])
+            elif row['unit'] == 'count':
+                self.assertEqual(row['values'], [0], row['table'])
 
     def test_rows_become_a_report(self):
         table = ('{"format": 1, "bench": "bench_event", "table": "a \\"b\\"", '

@@ -90,6 +90,17 @@ const struct transport transport_corrupts = {
 	.close = bad_close,
 };
 
+const struct transport transport_corrupts_threads = {
+	.name = "bad: corrupts, threads",
+	.only_by_name = true,
+	.kind = THREADS,
+	.most = PIPE_BUF,
+	.open = bad_open,
+	.send = corrupts_send,
+	.recv = bad_recv,
+	.close = bad_close,
+};
+
 const struct transport transport_loses = {
 	.name = "bad: loses",
 	.only_by_name = true,

@@ -5,6 +5,7 @@
 #include "transport.h"
 
 extern const struct transport transport_corrupts;
+extern const struct transport transport_corrupts_threads;
 extern const struct transport transport_loses;
 extern const struct transport transport_repeats;
 

@@ -82,6 +82,7 @@ nng_recv_one(void *channel, void *p, size_t size, bool wait)
 
 const struct transport transport_nng = {
 	.name = "nng, ipc",
+	.opens_late = true,
 	.open = nng_open,
 	.attach = nng_attach,
 	.send = nng_send_one,

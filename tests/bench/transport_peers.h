@@ -8,6 +8,9 @@
 extern const struct transport transport_boost;
 extern const struct transport transport_ck_spsc;
 extern const struct transport transport_ck_mpmc;
+extern const struct transport transport_moodycamel;
+extern const struct transport transport_moodycamel_spsc;
+extern const struct transport transport_mpi;
 extern const struct transport transport_nng;
 extern const struct transport transport_qb;
 extern const struct transport transport_zmq;

@@ -69,6 +69,7 @@ zmq_recv_one(void *channel, void *p, size_t size, bool wait)
 
 const struct transport transport_zmq = {
 	.name = "ZeroMQ, ipc",
+	.opens_late = true,
 	.open = zmq_open,
 	.attach = zmq_attach,
 	.send = zmq_send_one,

@@ -7,6 +7,8 @@
 #include "transport_kernel.h"
 #include "transport_mproc.h"
 #include "transport_peers.h"
+#include "transport_python.h"
+#include "transport_redis.h"
 
 const struct transport *const transports[] = {
 	&transport_mproc,
@@ -22,7 +24,16 @@ const struct transport *const transports[] = {
 	&transport_qb,
 	&transport_zmq,
 	&transport_nng,
+	&transport_mpi,
+	&transport_redis,
+	&transport_moodycamel_spsc,
+	&transport_moodycamel,
+	&transport_python_queue,
+	&transport_python_simple,
+	&transport_python_pipe,
 	&transport_corrupts,
+	&transport_corrupts_threads,
+	&transport_corrupts_python,
 	&transport_loses,
 	&transport_repeats,
 };
@@ -35,7 +46,7 @@ transport_refuses(const struct transport *t, const struct job *job)
 	static char text[128];
 	size_t most = t->most;
 
-	if (t->missing) {
+	if (t->missing && !(t->found && t->found())) {
 		snprintf(text, sizeof(text), "not installed: %s", t->missing);
 		return text;
 	}
