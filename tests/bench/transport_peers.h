@@ -13,6 +13,7 @@ extern const struct transport transport_moodycamel_spsc;
 extern const struct transport transport_mpi;
 extern const struct transport transport_nng;
 extern const struct transport transport_qb;
+extern const struct transport transport_qb_ipc;
 extern const struct transport transport_zmq;
 
 #endif

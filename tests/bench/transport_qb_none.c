@@ -5,3 +5,8 @@ const struct transport transport_qb = {
 	.name = "libqb ring (never sleeps when full)",
 	.missing = "libqb-dev",
 };
+
+const struct transport transport_qb_ipc = {
+	.name = "libqb ipc (never sleeps when full)",
+	.missing = "libqb-dev",
+};

@@ -22,6 +22,7 @@ const struct transport *const transports[] = {
 	&transport_ck_spsc,
 	&transport_ck_mpmc,
 	&transport_qb,
+	&transport_qb_ipc,
 	&transport_zmq,
 	&transport_nng,
 	&transport_mpi,
