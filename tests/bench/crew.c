@@ -58,6 +58,40 @@ fork_one(void)
 	return 0;
 }
 
+/* The state of a process, as proc(5) has it, 'X' if it is not there; and its
+ * parent. */
+static char
+state_of(pid_t pid, pid_t *ret_parent)
+{
+	char path[64], text[256] = "", *end;
+	FILE *file;
+
+	*ret_parent = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 'X';
+	if (!fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	fclose(file);
+	end = strrchr(text, ')');
+	if (!end || strlen(end) < 4)
+		return 'X';
+	*ret_parent = (pid_t)strtol(end + 4, NULL, 10);
+	return end[2];
+}
+
+/* Also if the number is that of a stranger by now. */
+static bool
+is_dead(const struct crew *c, pid_t pid)
+{
+	pid_t parent;
+	char state = state_of(pid, &parent);
+
+	return state == 'X' || state == 'Z' ||
+	       (parent != getpid() && parent != c->host);
+}
+
 /* False if one does not come. */
 static bool
 wait_until_ready(const struct crew *c, enum end end, double patience)
@@ -66,7 +100,8 @@ wait_until_ready(const struct crew *c, enum end end, double patience)
 
 	for (unsigned i = 0; i < count(c->board, end); i++)
 		while (!c->board->ends[end][i].ready) {
-			if (ends_now() > until || crew_flaw(c))
+			if (ends_now() > until || crew_flaw(c) ||
+			    (c->host && is_dead(c, c->host)))
 				return false;
 			ends_nap(ENDS_LOOK / 10);
 		}
@@ -171,40 +206,6 @@ crew_start(struct crew *c, double patience, const char **ret_flaw)
 	if (!wait_until_ready(c, PRODUCER, patience))
 		*ret_flaw = "a producer cannot start";
 	return 0;
-}
-
-/* The state of a process, as proc(5) has it, 'X' if it is not there; and its
- * parent. */
-static char
-state_of(pid_t pid, pid_t *ret_parent)
-{
-	char path[64], text[256] = "", *end;
-	FILE *file;
-
-	*ret_parent = 0;
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	if (!file)
-		return 'X';
-	if (!fgets(text, sizeof(text), file))
-		text[0] = '\0';
-	fclose(file);
-	end = strrchr(text, ')');
-	if (!end || strlen(end) < 4)
-		return 'X';
-	*ret_parent = (pid_t)strtol(end + 4, NULL, 10);
-	return end[2];
-}
-
-/* Also if the number is that of a stranger by now. */
-static bool
-is_dead(const struct crew *c, pid_t pid)
-{
-	pid_t parent;
-	char state = state_of(pid, &parent);
-
-	return state == 'X' || state == 'Z' ||
-	       (parent != getpid() && parent != c->host);
 }
 
 bool

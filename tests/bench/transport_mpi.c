@@ -56,6 +56,7 @@ mpi_host(void *const channels[2], const struct job *job, const char *path)
 		 sysconf(_SC_NPROCESSORS_ONLN));
 	setenv("TMPDIR", c->directory, 1);
 	if (!freopen("/dev/null", "r", stdin) ||
+	    !freopen("/dev/null", "w", stdout) ||
 	    !freopen("/dev/null", "w", stderr))
 		return;
 	execlp("mpirun", "mpirun", "--allow-run-as-root", "--oversubscribe",

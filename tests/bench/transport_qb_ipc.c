@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <glob.h>
-#include <libgen.h>
 #include <poll.h>
 #include <qb/qbipcc.h>
 #include <qb/qbipcs.h>
@@ -19,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "bench.h"
 
 #define MOST 512 /* descriptors of a loop */
 #define ROOM (64 << 10)
@@ -33,6 +34,7 @@ struct channel {
 	struct job job;
 	pid_t opener;
 	unsigned number; /* of this channel */
+	pid_t *servers;	 /* shared by all */
 	/* From here on each process has its own. */
 	qb_ipcs_service_t *service;
 	struct message *first, *last; /* that have come */
@@ -152,11 +154,12 @@ ipc_open(const struct job *job)
 	static unsigned channels;
 	struct channel *c = calloc(1, sizeof(*c));
 
-	if (c) {
-		c->job = *job;
-		c->opener = getpid();
-		c->number = channels++;
-	}
+	if (!c)
+		return NULL;
+	c->job = *job;
+	c->opener = getpid();
+	c->number = channels++;
+	c->servers = bench_shared(job->consumers * sizeof(pid_t));
 	return c;
 }
 
@@ -186,6 +189,7 @@ ipc_attach(void *channel, enum end end, unsigned index)
 
 	if (end == PRODUCER)
 		return;
+	c->servers[index] = getpid();
 	name_of(c, index, name);
 	c->service = qb_ipcs_create(name, 0, QB_IPC_SHM, &handlers);
 	if (!c->service)
@@ -259,25 +263,34 @@ ipc_recv(void *channel, void *p, size_t size, bool wait)
 	return len;
 }
 
-/* Who was killed has left its files. */
+static void
+remove_all(pid_t server, const char *of_each)
+{
+	char pattern[64];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "/dev/shm/qb-%d-*%s", (int)server,
+		 of_each);
+	if (glob(pattern, 0, NULL, &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		(void)remove(found.gl_pathv[i]);
+	globfree(&found);
+}
+
+/* What is left of who was killed: a directory for each client of a server. */
 static void
 ipc_close(void *channel)
 {
 	struct channel *c = channel;
-	char pattern[128];
-	glob_t found;
 
-	snprintf(pattern, sizeof(pattern),
-		 "/dev/shm/qb-*/qb-*-mproc-bench-%d-%u-*", (int)c->opener,
-		 c->number);
-	if (glob(pattern, 0, NULL, &found) == 0) {
-		for (size_t i = 0; i < found.gl_pathc; i++) {
-			unlink(found.gl_pathv[i]);
-			/* The last one leaves it empty. */
-			rmdir(dirname(found.gl_pathv[i]));
-		}
-		globfree(&found);
+	for (unsigned i = 0; i < c->job.consumers; i++) {
+		if (!c->servers[i])
+			continue;
+		remove_all(c->servers[i], "/*");
+		remove_all(c->servers[i], "");
 	}
+	munmap(c->servers, c->job.consumers * sizeof(pid_t));
 	free(c);
 }
 
