@@ -127,7 +127,7 @@ show(int v)
 static bool
 calibrate(struct contender *c, struct flow f)
 {
-	double wanted = quick ? 2e7 : 2e8, each;
+	double wanted = quick ? 2e7 : 1e8, each;
 	struct flow_end end;
 
 	f.each = PILOT / f.job.producers;
@@ -388,7 +388,7 @@ idle(void)
 					  .job = job,
 					  .placement = UNPINNED,
 					  .each = 64,
-					  .idle = quick ? 0.2 : 1,
+					  .idle = quick ? 0.2 : 0.5,
 					  .patience = patience };
 			struct flow_end end;
 
@@ -543,7 +543,7 @@ main(int argc, char **argv)
 	}
 	if (quick)
 		rounds = 3;
-	patience_after_death = patience > 0 ? patience : quick ? 1 : 3;
+	patience_after_death = patience > 0 ? patience : quick ? 1 : 2;
 	if (patience <= 0)
 		patience = 10;
 	if (rounds_wanted)

@@ -76,7 +76,7 @@ class Corrupts:
 
     def __init__(self):
         self.queue, self.sent = context.SimpleQueue(), 0
-        self.get = self.queue.get
+        self.get, self.empty = self.queue.get, self.queue.empty
 
     def put(self, message):
         self.sent += 1
