@@ -31,7 +31,7 @@
 #define MOST ((size_t)8 << 20)
 #define WHOLE 3 /* so many messages are checked byte by byte */
 #define WARM 32 /* so many are not measured: all memory is touched then */
-#define VOLUME ((size_t)256 << 20) /* bytes in a round, about */
+#define VOLUME ((size_t)128 << 20) /* bytes in a round, about */
 
 static const size_t sizes[] = {
 	8, 64, 1024, 4096, 16384, 65536, 262144, 1 << 20, MOST,
@@ -425,8 +425,8 @@ compare(size_t bytes, int rounds, double (*ns)[RIVALS], double *column)
 {
 	size = bytes;
 	messages = VOLUME / size;
-	if (messages > 1000000)
-		messages = 1000000;
+	if (messages > 300000)
+		messages = 300000;
 	if (messages < 4 * WARM)
 		messages = 4 * WARM;
 	for (int i = 0; i < rounds; i++)
