@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools: libmproc's, of processes and of threads, Python's, Pool and ThreadPool, and GLib's
- * of threads, whose results come by a GAsyncQueue. Many
- * trivial tasks that are submitted, then waited for; and one after the other, from its
- * submission to its result, beside two processes that wake each other by bare futexes.
+ * Pools: libmproc's, of processes and of threads, Python's, Pool and ThreadPool, and
+ * GLib's of threads, whose results come by a GAsyncQueue. Many trivial tasks that are
+ * submitted, then waited for; and one after the other, from its submission to its
+ * result, beside two processes that wake each other by bare futexes.
  * More tasks than that at once, before the first of which is begun. And a pool from its
  * creation until all workers run, beside as many bare forks, with one for the keeper.
  *
