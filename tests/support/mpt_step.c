@@ -94,7 +94,7 @@ static void bury_victim(struct run *run, unsigned long n, bool finished)
 {
 	pid_t pid = run->v.pid;
 
-	mpt_victim_ticks(false);
+	mpt_victim_let_go();
 	forget_others(run);
 	mpt_slay(pid);
 	if (!run->v.o->keep_zombie) {
@@ -249,7 +249,7 @@ static void dry_run(struct run *run)
 	mpt_victim_start(&run->v);
 	begin_comparing(run);
 	run->may_count = !run->v.o->in_text && mpt_break_at(run->v.pid, 0);
-	mpt_victim_ticks(true);
+	mpt_victim_take(&run->v);
 	if (fingerprint != NULL)
 		last = fingerprint(run->v.o->arg);
 
@@ -462,7 +462,7 @@ static bool comes_by_again(struct run *run)
 		mpt_others_count(run->v.t->others) == run->n_others &&
 		(run->v.t->remains = mpt_remains_new(run->v.t, run->v.pid)) &&
 		set_watches(run);
-	mpt_victim_ticks(true);
+	mpt_victim_take(&run->v);
 	while (alike && stop == MPT_STOP_TRAP) {
 		alike = step_over(run, n, &stop);
 		if (!alike || stop != MPT_STOP_TRAP)
@@ -575,7 +575,7 @@ static void kill_at(struct run *run, unsigned long n, bool settled)
 	    (!find_others(run) ||
 	     mpt_others_count(run->v.t->others) != run->n_others))
 		run->is_certain = false;
-	mpt_victim_ticks(true);
+	mpt_victim_take(&run->v);
 
 	if (i > 0 && !jump(run, i, &stop))
 		i = 0;
@@ -585,7 +585,7 @@ static void kill_at(struct run *run, unsigned long n, bool settled)
 		run->result.asleep += stop == MPT_STOP_ASLEEP;
 		bury_victim(run, i, stop == MPT_STOP_END);
 		mpt_victim_start(&run->v);
-		mpt_victim_ticks(true);
+		mpt_victim_take(&run->v);
 		stop = MPT_STOP_TRAP;
 		i = 0;
 	}

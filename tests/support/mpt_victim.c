@@ -7,6 +7,11 @@
  * it with SIGTRAP after each instruction; SIGILL is the end mark. So the kind
  * of stop tells everything, and a step costs two system calls here.
  *
+ * As the two take turns, they have one CPU for that: from one CPU to another each
+ * turn has to wake who sleeps there, which takes three times the work, and seven
+ * times as long. All others have those that they had. A victim that forks keeps its
+ * own, which its children get from it.
+ *
  * A step that is a system call may sleep for ever. While victims run, a timer
  * interrupts our waitpid() every few milliseconds; a victim found sleeping on
  * several such ticks in a row, with no step in between, is taken to be asleep.
@@ -14,6 +19,7 @@
  */
 #include <elf.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +43,10 @@ enum {
 
 /* Set in victims only: elsewhere the marks must be harmless. */
 static volatile sig_atomic_t is_victim;
+
+/* Of the test, and whether it has only that of its victim now. */
+static cpu_set_t usual_cpus;
+static bool shares_cpu;
 
 extern const char mpt_begin_mark[] __attribute__((visibility("hidden")));
 extern const char mpt_end_mark[] __attribute__((visibility("hidden")));
@@ -62,7 +72,7 @@ static void on_tick(int sig)
 	(void)sig;
 }
 
-void mpt_victim_ticks(bool on)
+static void set_ticks(bool on)
 {
 	const long period = on ? TICK_MS * 1000000L : 0;
 	struct itimerspec at = {
@@ -87,9 +97,40 @@ void mpt_victim_ticks(bool on)
 		abort();
 }
 
+/* If the system does not allow it, all of it only takes longer. */
+static void share_cpu(pid_t pid)
+{
+	const int cpu = sched_getcpu();
+	cpu_set_t one;
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE ||
+	    sched_getaffinity(0, sizeof(usual_cpus), &usual_cpus) < 0)
+		return;
+	CPU_ZERO(&one);
+	CPU_SET((size_t)cpu, &one);
+	shares_cpu = sched_setaffinity(0, sizeof(one), &one) == 0;
+	if (shares_cpu)
+		sched_setaffinity(pid, sizeof(one), &one);
+}
+
+void mpt_victim_take(const struct mpt_victim *v)
+{
+	if (!v->o->forks)
+		share_cpu(v->pid);
+	set_ticks(true);
+}
+
+void mpt_victim_let_go(void)
+{
+	set_ticks(false);
+	if (shares_cpu)
+		sched_setaffinity(0, sizeof(usual_cpus), &usual_cpus);
+	shares_cpu = false;
+}
+
 _Noreturn void mpt_victim_fail(struct mpt_victim *v, const char *what)
 {
-	mpt_victim_ticks(false);
+	mpt_victim_let_go();
 	mpt_fail(v->t, __FILE__, __LINE__, "step %s: %s: %s", v->o->name,
 		 what, strerror(errno));
 }
@@ -101,7 +142,7 @@ _Noreturn static void fail_death(struct mpt_victim *v, int status,
 	const char *text = mpt_report(v->t, MPT_SLOT_VICTIM);
 	char buf[64];
 
-	mpt_victim_ticks(false);
+	mpt_victim_let_go();
 	v->t->victim = 0;
 	mpt_fail(v->t, __FILE__, __LINE__,
 		 "step %s: the victim ended by %s %s%s%s", v->o->name,

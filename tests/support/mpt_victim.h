@@ -27,14 +27,15 @@ struct mpt_victim {
 	long faults;		/* of pages, up to the last stop; if it is compared */
 };
 
-/* Starts or stops the ticks, while which sleep is noticed. */
-void mpt_victim_ticks(bool on);
-
 /* Fails the test, with errno. */
 _Noreturn void mpt_victim_fail(struct mpt_victim *v, const char *what);
 
 /* Makes one that stands behind its begin mark. */
 void mpt_victim_start(struct mpt_victim *v);
+
+/* It is moved on between these two: sleep is noticed, and it has a CPU with the test. */
+void mpt_victim_take(const struct mpt_victim *v);
+void mpt_victim_let_go(void);
 
 /* Moves it on, for one instruction or until something happens; @n is only for
  * messages. */
