@@ -57,12 +57,12 @@ mpr_producer_publish(struct mpr_producer *p, uint64_t tail)
 	mpr_store(&p->lane->tail, tail, memory_order_release);
 }
 
-/* Takes the line at @at, which the producer may write, from other CPUs. */
+/* Takes a line that the producer may write from other CPUs. */
 static inline void
-mpr_producer_claim_line(struct mpr_lane *lane, size_t capacity, uint64_t at)
+mpr_producer_claim_line(unsigned char *line)
 {
 	/* There was never anything there. */
-	mpr_store(mpr_lane_header(lane, capacity, at), 0, memory_order_relaxed);
+	mpr_store((_Atomic uint64_t *)(void *)line, 0, memory_order_relaxed);
 }
 
 /*
@@ -85,6 +85,7 @@ mpr_producer_claim(struct mpr_producer *p, uint64_t tail)
 	struct mpr_lane *lane = p->lane;
 	size_t capacity = p->capacity;
 	uint64_t at = mpr_round_up(tail, MPR_LINE), to;
+	unsigned char *line;
 
 	if ((int64_t)(p->claimed - at) > 0)
 		at = p->claimed;
@@ -92,16 +93,23 @@ mpr_producer_claim(struct mpr_producer *p, uint64_t tail)
 	if (mpr_likely((int64_t)(p->straight - to) >=
 		       MPR_CLAIM_LINES * MPR_LINE)) {
 		p->claimed = to;
-		for (; at != to; at += MPR_LINE)
-			mpr_producer_claim_line(lane, capacity, at);
-		mpr_prefetch_8_to_write(mpr_lane_at(lane, capacity, to));
+		line = mpr_lane_at(lane, capacity, at);
+		mpr_producer_claim_line(line);
+		mpr_producer_claim_line(line + 1 * MPR_LINE);
+		mpr_producer_claim_line(line + 2 * MPR_LINE);
+		mpr_producer_claim_line(line + 3 * MPR_LINE);
+		mpr_producer_claim_line(line + 4 * MPR_LINE);
+		mpr_producer_claim_line(line + 5 * MPR_LINE);
+		mpr_producer_claim_line(line + 6 * MPR_LINE);
+		mpr_producer_claim_line(line + 7 * MPR_LINE);
+		mpr_prefetch_8_to_write(line + MPR_CLAIM_LINES * MPR_LINE);
 		return;
 	}
 	/* Not what a consumer is still to read. */
 	if ((int64_t)(p->end - to) < 0)
 		to = p->end;
 	for (; (int64_t)(to - at) > 0; at += MPR_LINE)
-		mpr_producer_claim_line(lane, capacity, at);
+		mpr_producer_claim_line(mpr_lane_at(lane, capacity, at));
 	p->claimed = at;
 }
 
