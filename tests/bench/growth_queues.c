@@ -24,12 +24,9 @@
 #define QUEUED 200000 /* into all queues, over and over */
 #define NUMBER(producer, count) ((uint64_t)(producer) << 32 | (count))
 
-struct board {
-	_Atomic unsigned go;
-};
-
 static mproc_queue *queue;
 static int ends[2];
+static int gate[2]; /* a pipe that is closed when all are there */
 
 static void
 put_to_queue(const struct bench_message *m)
@@ -59,16 +56,18 @@ get_from_pipe(struct bench_message *m)
 }
 
 static void
-produce(struct board *b, uint64_t producer, uint64_t each,
+produce(uint64_t producer, uint64_t each,
 	void (*put)(const struct bench_message *))
 {
 	struct bench_message m;
 
-	for (uint64_t i = 0; i <= each; i++) {
+	bench_fill(&m, NUMBER(producer, 0));
+	put(&m);
+	close(gate[1]);
+	growth_expect(read(gate[0], &m, 1) == 0, "the gate");
+	for (uint64_t i = 1; i <= each; i++) {
 		bench_fill(&m, NUMBER(producer, i));
 		put(&m);
-		while (!atomic_load(&b->go))
-			usleep(1000);
 	}
 }
 
@@ -90,28 +89,29 @@ static double
 consume(uint64_t x, void (*put)(const struct bench_message *),
 	void (*get)(struct bench_message *))
 {
-	struct board *b = bench_shared(sizeof(*b));
 	uint64_t next[PRODUCERS] = { 0 }, each = MESSAGES / x;
 	int64_t began;
 	int status;
 
+	growth_expect(pipe(gate) == 0, "pipe");
 	for (uint64_t i = 0; i < x; i++) {
 		pid_t pid = fork();
 
 		growth_expect(pid >= 0, "fork");
 		if (pid == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			produce(b, i, each, put);
+			produce(i, each, put);
 			_exit(0);
 		}
 	}
 	for (uint64_t i = 0; i < x; i++)
 		take(next, x, get);
 	began = mproc_now();
-	atomic_store(&b->go, 1);
+	close(gate[1]);
 	for (uint64_t i = 0; i < each * x; i++)
 		take(next, x, get);
 	began = mproc_now() - began;
+	close(gate[0]);
 	for (uint64_t i = 0; i < x; i++) {
 		growth_expect(wait(&status) > 0 && !status,
 			      "a producer has failed");
