@@ -45,7 +45,11 @@
  *
  * A call that fails with -EPIPE, -EINTR or -ENOMEM while its answer was awaited may
  * have been carried out all the same, or be carried out later: nobody can call off
- * what was sent. With all other errors nothing has happened. mproc_dict_update() is
+ * what was sent. With all other errors nothing has happened. What is taken out,
+ * by mproc_dict_pop() and the like, stays where it is if no answer has room for it or
+ * the manager has no memory for that (-EMSGSIZE, -ENOMEM); once it was asked for, an
+ * interrupt ends no such call, which so waits as long as the server itself is stopped.
+ * mproc_dict_update() is
  * carried out here: its function gets the value, and runs again if somebody else has
  * changed that meanwhile. mproc_dict_len(), mproc_list_len() and mproc_set_len() say
  * 0 in place of an error, as of others.

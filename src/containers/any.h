@@ -87,12 +87,20 @@ bool mpr_any_equal(const struct mproc_any *a, const struct mproc_any *b);
  * sees of a reference that it is one. */
 bool mpr_any_same(const struct mproc_any *a, const struct mproc_any *b);
 
+/* Where a value goes that is taken out. It is asked before that is done, with the bytes
+ * of a text or of bytes, for each value: there is room, or a negative error, with its
+ * text, and nothing is taken out. */
+struct mpr_room {
+	int (*make)(struct mpr_room *room, uint64_t bytes);
+};
+
 /* What is wanted of a value in a container. Zero: nothing. */
 struct mpr_want {
 	struct mproc_any *ret; /* receives a copy */
 	bool no_bytes; /* but of texts and bytes only kind and length */
 	char *buf; /* or these go here, and a 0, if they are less than @size */
 	size_t size;
+	struct mpr_room *room; /* or NULL: there is enough */
 };
 
 /* What has come out with no_bytes, as what it was asked for: an integer or truth

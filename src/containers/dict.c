@@ -74,40 +74,19 @@ mproc_dict_has(mproc_dict *d, struct mproc_any key)
 	return r < 0 ? r : 1;
 }
 
-static int
-take_out(const struct mpr_visit *v, const struct mpr_place *at,
-	 struct mproc_any *value, void *arg)
-{
-	struct mpr_want want = { .ret = arg };
-	int r;
-
-	(void)value;
-	if (!at->is_there)
-		return mpr_fail(-ENOENT, "the key is not there");
-	r = mpr_table_copy(v, at, &want);
-	return r < 0 ? r : MPR_REMOVE;
-}
-
 int
 mproc_dict_pop(mproc_dict *d, struct mproc_any key, struct mproc_any *ret_value)
 {
-	int r;
+	struct mpr_want want = { .ret = ret_value };
 
-	if (ret_value)
-		*ret_value = mproc_nil();
-	r = mpr_table_change(MPR_CELL_DICT, d, &key, take_out, ret_value);
-	if (r == MPR_REMOTE)
-		return mpr_remote_pop(d, &key, ret_value);
-	if (r < 0)
-		mproc_any_clear(ret_value);
-	return r < 0 ? r : 0;
+	return mpr_table_take(MPR_CELL_DICT, d, &key, &want);
 }
 
 int
 mproc_dict_pop_item(mproc_dict *d, struct mproc_any *ret_key,
 		    struct mproc_any *ret_value)
 {
-	int r = mpr_table_pop(MPR_CELL_DICT, d, ret_key, ret_value);
+	int r = mpr_table_pop(MPR_CELL_DICT, d, NULL, ret_key, ret_value);
 
 	return r == -ENODATA ? mpr_fail(r, "the dict is empty") : r;
 }

@@ -263,8 +263,8 @@ mproc_list_insert(mproc_list *list, int64_t index, struct mproc_any value)
 }
 
 int
-mpr_list_pop_most(mproc_list *list, int64_t index, size_t most,
-		  struct mproc_any *ret)
+mpr_list_take(mproc_list *list, int64_t index, struct mpr_room *room,
+	      struct mproc_any *ret)
 {
 	struct mproc_any value = mproc_nil();
 	struct mpr_list_use u;
@@ -277,10 +277,8 @@ mpr_list_pop_most(mproc_list *list, int64_t index, size_t most,
 	r = mpr_list_find(&u, index, &at);
 	if (r == 0) {
 		words = mpr_slot_get(&u.slots[at]);
-		if (mpr_meta_len(words.meta) > most)
-			r = mpr_fail(-EMSGSIZE, "a value of %llu bytes, more than "
-				     "%zu", (unsigned long long)
-				     mpr_meta_len(words.meta), most);
+		if (room)
+			r = room->make(room, mpr_meta_len(words.meta));
 	}
 	if (r == 0 && ret)
 		r = mpr_slot_copy(u.arena, mpr_list_owner(&u), words, true,
@@ -298,7 +296,7 @@ mpr_list_pop_most(mproc_list *list, int64_t index, size_t most,
 int
 mproc_list_pop(mproc_list *list, int64_t index, struct mproc_any *ret)
 {
-	int r = mpr_list_pop_most(list, index, SIZE_MAX, ret);
+	int r = mpr_list_take(list, index, NULL, ret);
 
 	return r == MPR_REMOTE ? mpr_list_remote_pop(list, index, ret) : r;
 }

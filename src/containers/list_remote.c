@@ -147,6 +147,7 @@ mpr_list_remote_pop(mproc_list *list, int64_t index, struct mproc_any *ret)
 		.n_args = 1,
 		.args = { mproc_int(index) },
 		.n_rets = 1,
+		.takes = true,
 	};
 	int r = carry_simply(list, &call);
 

@@ -11,13 +11,14 @@
 
 #include <mproc/list.h>
 
+#include "containers/any.h"
+
 /* Whether it is a list at hand that exists. Returns 0; -EINVAL; -EFAULT; -ESTALE. */
 int mpr_list_check(mproc_list *list);
 
-/* As mproc_list_pop(); -EMSGSIZE, and it stays, if its bytes are more than
- * @most. */
-int mpr_list_pop_most(mproc_list *list, int64_t index, size_t most,
-		      struct mproc_any *ret);
+/* As mproc_list_pop(), if @room, which may be NULL, has room for it. */
+int mpr_list_take(mproc_list *list, int64_t index, struct mpr_room *room,
+		  struct mproc_any *ret);
 
 /* As mproc_list_slice(); -EMSGSIZE, with *@ret_n, also if they have more than @most
  * bytes together, and one for each. */

@@ -213,6 +213,7 @@ mpr_remote_pop(const void *handle, const struct mproc_any *key,
 	int r;
 
 	call.n_rets = 1;
+	call.takes = true;
 	r = carry_simply(handle, &call);
 	if (r == 0)
 		hand_out(&call.rets[0], ret_value);
@@ -223,7 +224,8 @@ int
 mpr_remote_pop_item(const void *handle, struct mproc_any *ret_key,
 		    struct mproc_any *ret_value)
 {
-	struct mpr_remote_call call = { .op = MPR_OP_POP_ITEM, .n_rets = 2 };
+	struct mpr_remote_call call = { .op = MPR_OP_POP_ITEM, .n_rets = 2,
+					.takes = true };
 	int r = carry_simply(handle, &call);
 
 	if (r == 0) {

@@ -130,6 +130,7 @@ struct mpr_remote_call {
 	struct mproc_any args[MPR_REMOTE_ARGS];
 	struct mproc_any rets[MPR_REMOTE_RETS]; /* MPROC_NIL what does not come */
 	bool waits; /* an interrupt calls it off */
+	bool takes; /* something away, which comes with the answer: that is awaited */
 
 	/* Many values: a last argument, if this is not NULL. */
 	const struct mproc_any *many;

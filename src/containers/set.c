@@ -86,7 +86,7 @@ mproc_set_pop(mproc_set *s, struct mproc_any *ret_elem)
 
 	if (!ret_elem)
 		return mpr_fail(-EINVAL, "ret_elem is NULL");
-	r = mpr_table_pop(MPR_CELL_SET, s, ret_elem, NULL);
+	r = mpr_table_pop(MPR_CELL_SET, s, NULL, ret_elem, NULL);
 	return r == -ENODATA ? mpr_fail(r, "the set is empty") : r;
 }
 

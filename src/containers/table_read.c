@@ -53,6 +53,12 @@ mpr_table_copy_words(const struct mpr_visit *v, uint64_t meta,
 
 	if (!want->ret)
 		return 0;
+	if (want->room) {
+		int r = want->room->make(want->room, mpr_meta_len(meta));
+
+		if (r < 0)
+			return r;
+	}
 	if (mpr_meta_has_bytes(meta))
 		return copy_bytes(meta, words, want);
 	word = load(words);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "base/error.h"
 #include "containers/remote.h"
 #include "containers/table_use.h"
 
@@ -96,5 +97,36 @@ mpr_table_set(enum mpr_cell_kind kind, void *table, const struct mproc_any *key,
 
 	if (r == MPR_REMOTE)
 		return mpr_remote_set(table, key, value);
+	return r < 0 ? r : 0;
+}
+
+static int
+take_out(const struct mpr_visit *v, const struct mpr_place *at,
+	 struct mproc_any *value, void *arg)
+{
+	const struct mpr_want *want = arg;
+	int r;
+
+	(void)value;
+	if (!at->is_there)
+		return mpr_fail(-ENOENT, "the key is not there");
+	r = mpr_table_copy(v, at, want);
+	return r < 0 ? r : MPR_REMOVE;
+}
+
+int
+mpr_table_take(enum mpr_cell_kind kind, void *table, const struct mproc_any *key,
+	       const struct mpr_want *want)
+{
+	struct mpr_want copy = *want;
+	int r;
+
+	if (want->ret)
+		*want->ret = mproc_nil();
+	r = mpr_table_change(kind, table, key, take_out, &copy);
+	if (r == MPR_REMOTE)
+		return mpr_remote_pop(table, key, want->ret);
+	if (r < 0)
+		mproc_any_clear(want->ret);
 	return r < 0 ? r : 0;
 }

@@ -51,7 +51,7 @@ struct mpr_reading {
 int mpr_stripe_read(struct mpr_visit *v, struct mpr_reading *reading);
 
 /* A copy of a key or value whose meta word is @meta. Returns 0, -ENOMEM,
- * -EBADMSG. */
+ * -EBADMSG, what there is no room for. */
 int mpr_table_copy_words(const struct mpr_visit *v, uint64_t meta,
 			 const _Atomic uint64_t *words,
 			 const struct mpr_want *want);
@@ -87,6 +87,11 @@ int mpr_table_set(enum mpr_cell_kind kind, void *table,
 int mpr_table_copy(const struct mpr_visit *v, const struct mpr_place *at,
 		   const struct mpr_want *want);
 
+/* Takes out a key, and its value. Returns 0; -ENOENT; as mpr_table_copy(); as
+ * mpr_table_change(). */
+int mpr_table_take(enum mpr_cell_kind kind, void *table,
+		   const struct mproc_any *key, const struct mpr_want *want);
+
 /* The number of keys. Returns 0, or as mpr_table_get(). */
 int mpr_table_len(enum mpr_cell_kind kind, void *table, size_t *ret_len);
 
@@ -99,9 +104,9 @@ int mpr_table_next(enum mpr_cell_kind kind, void *table,
 		   struct mproc_cursor *cursor, struct mproc_any *ret_key,
 		   struct mproc_any *ret_value);
 
-/* Takes out any key, and its value; either may be NULL. Returns as
- * mpr_table_next(). */
-int mpr_table_pop(enum mpr_cell_kind kind, void *table,
+/* Takes out any key, and its value; either may be NULL, and so may @room. Returns as
+ * mpr_table_next(); what there is no room for. */
+int mpr_table_pop(enum mpr_cell_kind kind, void *table, struct mpr_room *room,
 		  struct mproc_any *ret_key, struct mproc_any *ret_value);
 
 #endif

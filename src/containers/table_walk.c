@@ -195,10 +195,11 @@ pop_from(struct mpr_visit *v, const struct mpr_want *key,
 }
 
 int
-mpr_table_pop(enum mpr_cell_kind kind, void *table, struct mproc_any *ret_key,
-	      struct mproc_any *ret_value)
+mpr_table_pop(enum mpr_cell_kind kind, void *table, struct mpr_room *room,
+	      struct mproc_any *ret_key, struct mproc_any *ret_value)
 {
-	struct mpr_want key = { .ret = ret_key }, value = { .ret = ret_value };
+	struct mpr_want key = { .ret = ret_key, .room = room };
+	struct mpr_want value = { .ret = ret_value, .room = room };
 	struct mpr_visit v;
 	int r = mpr_visit_begin(&v, kind, table);
 

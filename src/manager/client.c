@@ -509,7 +509,8 @@ tell(struct mpr_client *c, const struct mpr_remote_call *call)
 	return r;
 }
 
-/* The manager says whether it was carried out: what it has kept it calls off. */
+/* The manager says whether it was carried out: what it has kept it calls off. What
+ * it has taken away is lost without the answer. */
 static int
 call_off(struct mpr_client *c, struct request *q)
 {
@@ -518,7 +519,7 @@ call_off(struct mpr_client *c, struct request *q)
 		.n_args = 1,
 		.args = { mproc_int(q->number) },
 	};
-	int r = tell(c, &off);
+	int r = q->call->waits ? tell(c, &off) : 0;
 
 	while (r == 0 || r == -EPIPE || r == -EINTR) {
 		r = await(c, q, MPR_NEVER);
@@ -552,7 +553,7 @@ ask(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
 		r = send_in_turn(c, &out);
 		if (r == 0 || r == -EPIPE) {
 			r = await(c, &q, deadline);
-			if (r == -EINTR && call->waits)
+			if (r == -EINTR && (call->waits || call->takes))
 				r = call_off(c, &q);
 		}
 		if (r == -ECHILD)

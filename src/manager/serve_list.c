@@ -315,8 +315,7 @@ carry_out(mproc_list *l, struct mpr_remote_call *call,
 		return exchange(l, args);
 	case MPR_OP_LIST_POP:
 		call->n_rets = 1;
-		return mpr_list_pop_most(l, args[0].i64,
-					 limits->max_message - OTHERS, &rets[0]);
+		return mpr_list_take(l, args[0].i64, limits->room, &rets[0]);
 	case MPR_OP_LIST_SORT:
 		return mproc_list_sort(l, NULL, NULL);
 	case MPR_OP_LIST_REVERSE:

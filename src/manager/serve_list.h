@@ -12,6 +12,7 @@
 struct mpr_serve_limits {
 	size_t max_message; /* bytes of an answer */
 	size_t memory;	    /* bytes of private memory that may be had at the moment */
+	struct mpr_room *room; /* in the answer */
 };
 
 /* As mpr_serve_table(). */

@@ -204,8 +204,10 @@ check(const struct mpr_object *o, const struct mpr_remote_call *call,
 
 int
 mpr_serve_table(const struct mpr_object *o, struct mpr_remote_call *call,
-		const struct mpr_object *other)
+		const struct mpr_object *other, const struct mpr_serve_limits *limits)
 {
+	const struct mpr_want popped = { .ret = &call->rets[0],
+					 .room = limits->room };
 	struct mproc_any *args = call->args, *rets = call->rets;
 	void *table = o->object;
 	int r = check(o, call, other);
@@ -231,10 +233,11 @@ mpr_serve_table(const struct mpr_object *o, struct mpr_remote_call *call,
 		return mpr_table_set(o->kind, table, &args[0], &args[1]);
 	case MPR_OP_POP:
 		call->n_rets = 1;
-		return mproc_dict_pop(table, args[0], &rets[0]);
+		return mpr_table_take(o->kind, table, &args[0], &popped);
 	case MPR_OP_POP_ITEM:
 		call->n_rets = 2;
-		return mpr_table_pop(o->kind, table, &rets[0], &rets[1]);
+		return mpr_table_pop(o->kind, table, limits->room, &rets[0],
+				     &rets[1]);
 	case MPR_OP_SET_DEFAULT:
 		call->n_rets = 1;
 		return mproc_dict_set_default(table, args[0], args[1], &rets[0]);

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "ipc/wire.h"
 #include "manager/served.h"
 #include "os/socket.h"
 
@@ -9,6 +10,7 @@
 #define ENOUGH ((size_t)64 << 10) /* bytes of answers, before they are sent */
 #define ROUNDS 4		  /* of answers and sending, before others have a turn */
 #define HEAD 2			  /* values of an answer before those that it is about */
+#define OTHERS 32		  /* bytes of an answer but for texts and bytes, at most */
 
 int
 mpr_served_answer(struct mpr_served_by *by, struct mpr_served *c, int64_t number,
@@ -34,6 +36,30 @@ mpr_served_answer(struct mpr_served_by *by, struct mpr_served *c, int64_t number
 				      "manager's may be" :
 				      "the manager has no memory for the answer");
 	return mpr_codec_write(&c->out, all, HEAD + 1, by->max_message);
+}
+
+static int
+make_room(struct mpr_room *room, uint64_t bytes)
+{
+	struct mpr_served_room *r = (struct mpr_served_room *)room;
+	size_t left = r->max_message - OTHERS - r->bytes;
+
+	if (bytes > left)
+		return mpr_fail(-EMSGSIZE, "the value is longer than a message of "
+				"this manager's may be");
+	r->bytes += (size_t)bytes;
+	if (mpr_buffer_room(r->out, MPR_WIRE_LONG + OTHERS + r->bytes) < 0)
+		return mpr_fail(-ENOMEM, "the manager has no memory for the "
+				"answer");
+	return 0;
+}
+
+struct mpr_served_room
+mpr_served_room(const struct mpr_served_by *by, struct mpr_served *c)
+{
+	return (struct mpr_served_room){ .room.make = make_room,
+					 .out = &c->out,
+					 .max_message = by->max_message };
 }
 
 /* Memory goes from hand to hand: there is one piece that who has none takes. */

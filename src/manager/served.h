@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "containers/any.h"
 #include "manager/buffer.h"
 #include "manager/codec.h"
 
@@ -53,6 +54,17 @@ enum mpr_served_state {
  * only the latter, if it is false. */
 enum mpr_served_state mpr_served_go_on(struct mpr_served_by *by, struct mpr_served *c,
 				       bool reads);
+
+/* Room in an answer for what is taken out for it, so that it cannot be lost. */
+struct mpr_served_room {
+	struct mpr_room room; /* first */
+	struct mpr_buffer *out;
+	size_t max_message;
+	size_t bytes; /* that were asked for */
+};
+
+struct mpr_served_room mpr_served_room(const struct mpr_served_by *by,
+				       struct mpr_served *c);
 
 /* Writes an answer: its number, result, and values; or in their place, if @r is
  * negative, @text. What is too long or too much is an error in its place. Returns 0,

@@ -340,7 +340,9 @@ static int
 carry_out(struct mpr_manager_server *s, struct mpr_served *c,
 	  const struct mpr_message *m, struct mpr_remote_call *call)
 {
-	const struct mpr_serve_limits limits = { s->by.max_message, s->budget.left };
+	struct mpr_served_room room = mpr_served_room(&s->by, c);
+	const struct mpr_serve_limits limits = { s->by.max_message, s->budget.left,
+						 &room.room };
 	struct mpr_object *o, *other = NULL;
 	int r;
 
@@ -363,7 +365,7 @@ carry_out(struct mpr_manager_server *s, struct mpr_served *c,
 	if (mpr_serve_table_takes_other(call->op) && call->n_args == 1 &&
 	    call->args[0].kind == MPROC_INT)
 		r = mpr_objects_get(&s->objects, call->args[0].i64, &other);
-	return r < 0 ? r : mpr_serve_table(o, call, other);
+	return r < 0 ? r : mpr_serve_table(o, call, other, &limits);
 }
 
 /* number, operation, object, values */

@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -658,6 +659,78 @@ a_call_can_be_interrupted(void **state)
 	mproc_manager_close(c);
 }
 
+/* In the scratch bytes. */
+struct taking {
+	char address[128];
+	pid_t server;
+	_Atomic bool begun;
+	_Atomic int interrupted;
+};
+
+static struct taking *taking;
+
+static void
+interrupt_taking(int signal)
+{
+	(void)signal;
+	mproc_interrupt();
+	taking->interrupted++;
+}
+
+static int
+take_all(struct mpt *t, void *arg)
+{
+	struct mproc_any got;
+	mproc_manager *c;
+	mproc_dict *d;
+	mproc_list *l;
+
+	(void)arg;
+	taking = mpt_scratch(t);
+	signal(SIGUSR1, interrupt_taking);
+	mpt_check_int(t, mproc_manager_connect(&c, taking->address, NULL,
+					       mproc_sec(20)), 0);
+	mpt_check_int(t, mproc_manager_dict(c, "taken", &d), 0);
+	mpt_check_int(t, mproc_manager_list(c, "taken list", &l), 0);
+	mpt_check_int(t, mproc_dict_set(d, mproc_int(1), mproc_int(10)), 0);
+	mpt_check_int(t, mproc_list_append(l, mproc_int(20)), 0);
+	mpt_check_int(t, mproc_dict_set(d, mproc_int(2), mproc_int(30)), 0);
+	mpt_check_int(t, kill(taking->server, SIGSTOP), 0);
+	taking->begun = true;
+	mpt_check_int(t, mproc_dict_pop(d, mproc_int(1), &got), 0);
+	mpt_check_int(t, got.i64, 10);
+	mpt_check_int(t, mproc_list_pop(l, 0, &got), 0);
+	mpt_check_int(t, got.i64, 20);
+	mpt_check_int(t, mproc_dict_pop_item(d, NULL, &got), 0);
+	mpt_check_int(t, got.i64, 30);
+	mproc_manager_close(c);
+	return 0;
+}
+
+/* What a server takes away is on its way when the interrupt comes. */
+static void
+an_interrupt_loses_nothing_that_was_taken_out(void **state)
+{
+	struct mpt *t = *state;
+	char *address = file_address(t, "takes"), copy[128];
+	struct mproc_manager_opts o = { .struct_size = sizeof(o),
+					.address = address, .in_process = true };
+	struct taking *shared = mpt_scratch(t);
+	int id = mpt_fork(t, "server", serve, &o), takes;
+
+	strcpy(copy, address);
+	mpt_reach(t, 1);
+	shared->server = mpt_pid(t, id);
+	takes = mpt_fork(t, "takes", take_all, NULL);
+	mpt_until(t, shared->begun && mpt_task_state(mpt_pid(t, takes)) == 'S');
+	assert_int_equal(kill(mpt_pid(t, takes), SIGUSR1), 0);
+	mpt_until(t, shared->interrupted);
+	assert_int_equal(kill(mpt_pid(t, id), SIGCONT), 0);
+	mpt_expect_exit(t, takes, 0);
+	mpt_kill(t, id);
+	assert_int_equal(unlink(copy + PATH_AT), 0);
+}
+
 int
 main(void)
 {
@@ -679,6 +752,7 @@ main(void)
 		mpt_test(a_server_ends_with_its_starter),
 		mpt_test(one_is_shut_down_beside_children_of_its_starter),
 		mpt_test(a_call_can_be_interrupted),
+		mpt_test(an_interrupt_loses_nothing_that_was_taken_out),
 	};
 
 	return cmocka_run_group_tests(tests, with_manager, NULL);

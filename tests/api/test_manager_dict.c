@@ -263,6 +263,83 @@ what_was_destroyed_can_be_made_anew(void **state)
 	mproc_dict_destroy(again);
 }
 
+/* @n bytes, which @c's manager sends to nobody: they stay, whatever is tried. */
+static void
+expect_stuck(mproc_manager *m, mproc_manager *c, size_t n, int error)
+{
+	mproc_dict *local = dict_of(m, "stuck"), *d = dict_of(c, "stuck");
+	mproc_set *elements, *s;
+	char *text = calloc(1, n);
+	struct mproc_any long_one = mproc_bytes(text, n), key, value;
+
+	assert_int_equal(mproc_manager_set(m, "stuck set", &elements), 0);
+	assert_int_equal(mproc_manager_set(c, "stuck set", &s), 0);
+	assert_int_equal(mproc_dict_set(local, mproc_int(1), long_one), 0);
+	assert_int_equal(mproc_dict_pop(d, mproc_int(1), &value), error);
+	assert_int_equal(value.kind, MPROC_NIL);
+	expect_there(local, mproc_int(1), long_one);
+	assert_int_equal(mproc_dict_pop_item(d, &key, &value), error);
+	expect_there(local, mproc_int(1), long_one);
+	assert_int_equal(mproc_dict_pop(local, mproc_int(1), NULL), 0);
+	/* Of two that fit, both together do not. */
+	long_one.len = n * 3 / 5;
+	assert_int_equal(mproc_dict_set(local, long_one, long_one), 0);
+	assert_int_equal(mproc_dict_pop_item(d, &key, &value), error);
+	expect_there(local, long_one, long_one);
+	long_one.len = n;
+	assert_int_equal(mproc_set_add(elements, long_one), 1);
+	assert_int_equal(mproc_set_pop(s, &value), error);
+	assert_int_equal(mproc_set_has(elements, long_one), 1);
+	/* The connection has come to no harm. */
+	assert_int_equal(mproc_dict_len(d), 1);
+	mproc_dict_destroy(d);
+	mproc_set_destroy(s);
+	free(text);
+}
+
+static void
+what_no_answer_has_room_for_stays(void **state)
+{
+	mproc_manager *m = start(MPROC_OPTS(mproc_manager_opts,
+					    .max_message = 4096));
+	mproc_manager *c = connect_to(m);
+	mproc_list *mine, *l;
+	struct mproc_any got;
+	size_t size;
+
+	(void)state;
+	expect_stuck(m, c, 4200, -EMSGSIZE);
+	mproc_manager_close(c);
+	mproc_manager_close(m);
+	m = start(MPROC_OPTS(mproc_manager_opts, .max_memory = 100000));
+	c = connect_to(m);
+	expect_stuck(m, c, 200000, -ENOMEM);
+	assert_int_equal(mproc_manager_list(m, "long", &mine), 0);
+	assert_int_equal(mproc_manager_list(c, "long", &l), 0);
+	/* And whatever fits comes. */
+	for (size = 200000; size; size /= 2) {
+		char *text = calloc(1, size);
+		int r;
+
+		assert_int_equal(mproc_list_append(mine, mproc_bytes(text, size)),
+				 0);
+		r = mproc_list_pop(l, 0, &got);
+		if (size == 200000)
+			assert_int_equal(r, -ENOMEM);
+		if (size < 30000)
+			assert_int_equal(r, 0);
+		assert_int_equal(mproc_list_len(mine), r < 0);
+		if (r < 0)
+			assert_int_equal(mproc_list_pop(mine, 0, &got), 0);
+		assert_int_equal(got.len, size);
+		mproc_any_clear(&got);
+		free(text);
+	}
+	mproc_list_destroy(l);
+	mproc_manager_close(c);
+	mproc_manager_close(m);
+}
+
 static int
 start_both(void **state)
 {
@@ -296,6 +373,7 @@ main(void)
 		mpt_test(dicts_are_merged_wherever_they_are),
 		mpt_test(the_text_of_an_error_comes_along),
 		mpt_test(what_was_destroyed_can_be_made_anew),
+		mpt_test(what_no_answer_has_room_for_stays),
 	};
 
 	return cmocka_run_group_tests(tests, start_both, end_both);
