@@ -183,6 +183,68 @@ MPROC_API MPROC_NODISCARD int mproc_dict_has(mproc_dict *d,
 					     struct mproc_any key);
 
 /**
+ * mproc_dict_get_many() - read the values of several keys
+ * @d:          dict
+ * @keys:       keys
+ * @n:          how many, up to INT_MAX; may be 0, then the others may be NULL
+ * @ret_values: receives a copy for each key, as of mproc_dict_get(), to be given back
+ *              with mproc_any_clear(); a MPROC_NIL for a key that is not there, and for
+ *              all of them on failure
+ * @ret_there:  receives for each key whether it is there
+ *
+ * Each value is what its key has at one moment; all of them together are not: others
+ * may set keys in between. Of a manager that one is connected to, up to 1024 keys are one
+ * request, as far as messages to it, and its answers, may be that long; more are
+ * several, one after another.
+ *
+ * Return: how many of the keys are there; or a negative error, as mproc_dict_get(), but
+ *         for -ENOENT, and:
+ *   -EINVAL  also: @n is more than INT_MAX
+ * Context: see mproc_dict.
+ * Crash: nothing is changed.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_dict_get_many(mproc_dict *d, const struct mproc_any *keys, size_t n,
+		    struct mproc_any *ret_values, bool *ret_there);
+
+/**
+ * struct mproc_dict_item - a key and its value
+ * @key:   key
+ * @value: value
+ */
+struct mproc_dict_item {
+	struct mproc_any key;
+	struct mproc_any value;
+};
+
+/**
+ * mproc_dict_set_many() - give several keys values
+ * @d:     dict
+ * @items: keys and values, of which the dict makes copies
+ * @n:     how many, up to INT_MAX; may be 0, then @items may be NULL
+ *
+ *     const struct mproc_dict_item items[] = {
+ *             { mproc_str("apples"), mproc_int(5) },
+ *             { mproc_str("pears"), mproc_int(7) },
+ *     };
+ *
+ *     if (mproc_dict_set_many(d, items, 2) != 2)
+ *             ... not all of them
+ *
+ * One key after another, in this order, each in one atomic step, all of them together in
+ * none. If one of them cannot be set, those in front of it are, and a call that begins
+ * with it gets the error. So a positive result may be less than @n, and 0 is that of no
+ * items alone. Requests to a manager as of mproc_dict_get_many().
+ *
+ * Return: how many keys were set, from the first on; or a negative error, as
+ *         mproc_dict_set(), and none was. -EINVAL also if @n is more than INT_MAX.
+ * Context: waits for those who change keys of the same parts.
+ * Crash: killed inside, some keys were set, the first ones.
+ */
+MPROC_API int mproc_dict_set_many(mproc_dict *d, const struct mproc_dict_item *items,
+				  size_t n);
+
+/**
  * mproc_dict_pop() - take a key away, and its value out
  * @d:         dict
  * @key:       key

@@ -36,6 +36,8 @@ enum mpr_remote_op {
 	MPR_OP_ADD = 22,     /* key, number */
 	MPR_OP_EXCHANGE = 23, /* key, bits below, expected, value */
 	MPR_OP_MERGE = 24,   /* the other's id */
+	MPR_OP_GET_MANY = 25, /* keys: a row in bytes */
+	MPR_OP_SET_MANY = 26, /* keys and values in turn: a row in bytes */
 	/* Of sets, DISCARD also of namespaces. */
 	MPR_OP_PUT = 32,     /* element */
 	MPR_OP_DISCARD = 33, /* element, or name */
@@ -121,6 +123,9 @@ mpr_remote_is_kind(int64_t kind)
 	       (mpr_remote_cells[kind] != MPR_CELL_LOCK || kind == MPR_REMOTE_LOCK);
 }
 
+/* So many keys in one request. */
+#define MPR_REMOTE_MANY 1024
+
 #define MPR_REMOTE_ARGS 5
 #define MPR_REMOTE_RETS 4
 
@@ -190,6 +195,12 @@ int mpr_remote_exchange(const void *handle, const struct mproc_any *key,
 			const struct mproc_any *value, bool same);
 int mpr_remote_update(const void *handle, const struct mproc_any *key,
 		      mproc_update_fn *fn, void *ctx);
+
+/* Those of dict.h; items are keys and values in turn. On failure of the first values may
+ * have come. */
+int mpr_remote_get_many(const void *handle, const struct mproc_any *keys, size_t n,
+			struct mproc_any *ret_values, bool *ret_there);
+int mpr_remote_set_many(const void *handle, const struct mproc_any *items, size_t n);
 
 /* Of one element or name. Returns the result. */
 int mpr_remote_one(const void *handle, enum mpr_remote_op op,

@@ -9,45 +9,12 @@
 #include "base/macros.h"
 #include "containers/list_use.h"
 #include "manager/codec.h"
+#include "manager/many.h"
 #include "manager/serve_list.h"
 
 #define ORDER 4	 /* bytes of a number in an order */
 #define SLACK 16 /* values that may come between two calls */
 #define OTHERS 64 /* bytes of an answer but for its values, at most */
-
-/* Many values, of a request or for an answer. */
-struct many {
-	struct mproc_any *values;
-	size_t n;
-};
-
-static int
-allocate(struct many *many, size_t n, const struct mpr_serve_limits *limits)
-{
-	many->n = n;
-	many->values = n < limits->memory / sizeof(*many->values) ?
-			       mpr_malloc((n + 1) * sizeof(*many->values)) : NULL;
-	return many->values ? 0 : mpr_fail(-ENOMEM, "the manager has no memory for "
-					   "%zu values", n);
-}
-
-/* Those in a row, with their bytes where they lie. */
-static int
-read_many(struct many *many, const struct mproc_any *row,
-	  const struct mpr_serve_limits *limits)
-{
-	size_t n;
-	int r = row->kind == MPROC_BYTES ?
-			mpr_codec_count(row->ptr, row->len, &n) : -EBADMSG;
-
-	many->values = NULL;
-	if (r < 0)
-		return mpr_fail(-EINVAL, "a row of values is wanted");
-	r = allocate(many, n, limits);
-	if (r == 0 && mpr_codec_unpack(many->values, n, row->ptr, row->len) < 0)
-		r = mpr_fail(-EINVAL, "a row of values is none");
-	return r;
-}
 
 static int
 len(mproc_list *list, struct mpr_remote_call *call)
@@ -73,7 +40,7 @@ next(mproc_list *list, struct mpr_remote_call *call)
 /* A slice that is given in whole or not at all: -EMSGSIZE. *@ret_n: how many they
  * are, in any case. */
 static int
-copy_slice(mproc_list *list, const struct mproc_any *args, struct many *many,
+copy_slice(mproc_list *list, const struct mproc_any *args, struct mpr_many *many,
 	   size_t *ret_n, const struct mpr_serve_limits *limits)
 {
 	size_t most = limits->max_message, size = 0;
@@ -90,7 +57,7 @@ copy_slice(mproc_list *list, const struct mproc_any *args, struct many *many,
 		/* It may grow meanwhile. */
 		size = *ret_n + *ret_n / 2 + SLACK;
 		free(many->values);
-		r = allocate(many, size, limits);
+		r = mpr_many_allocate(many, size, limits);
 		many->n = 0;
 		if (r < 0)
 			return r;
@@ -102,7 +69,7 @@ slice(mproc_list *list, struct mpr_remote_call *call,
       const struct mpr_serve_limits *limits)
 {
 	struct mpr_buffer row = { .bytes = NULL };
-	struct many many = { .n = 0 };
+	struct mpr_many many = { .n = 0 };
 	size_t n = 0;
 	int r;
 
@@ -135,8 +102,8 @@ with_many(mproc_list *list, struct mpr_remote_call *call,
 	  const struct mpr_serve_limits *limits)
 {
 	const struct mproc_any *args = call->args;
-	struct many many;
-	int r = read_many(&many, &args[call->n_args - 1], limits);
+	struct mpr_many many;
+	int r = mpr_many_read(&many, &args[call->n_args - 1], limits);
 
 	if (r == 0 && call->op == MPR_OP_LIST_EXTEND)
 		r = mproc_list_extend(list, many.values, many.n);
@@ -203,8 +170,8 @@ reorder(mproc_list *list, const struct mproc_any *args,
 	const struct mpr_serve_limits *limits)
 {
 	uint64_t *order = NULL;
-	struct many many;
-	int r = read_many(&many, &args[1], limits);
+	struct mpr_many many;
+	int r = mpr_many_read(&many, &args[1], limits);
 
 	if (r == 0 && (args[0].kind != MPROC_BYTES ||
 		       args[0].len / ORDER != many.n || args[0].len % ORDER))

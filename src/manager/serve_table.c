@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "containers/set.h"
 #include "containers/table_use.h"
+#include "manager/serve_many.h"
 #include "manager/serve_table.h"
 
 static int
@@ -154,6 +155,8 @@ static const struct operation {
 	[MPR_OP_ADD] = { .of = DICT, .n_args = 2, .key = true },
 	[MPR_OP_EXCHANGE] = { .of = DICT, .n_args = 4, .key = true },
 	[MPR_OP_MERGE] = { .of = DICT, .n_args = 1, .other = true },
+	[MPR_OP_GET_MANY] = { .of = DICT, .n_args = 1 },
+	[MPR_OP_SET_MANY] = { .of = DICT, .n_args = 1 },
 	[MPR_OP_PUT] = { .of = SET, .n_args = 1, .key = true },
 	[MPR_OP_DISCARD] = { .of = SET | NAMESPACE, .n_args = 1, .key = true },
 	[MPR_OP_TOGGLE] = { .of = SET, .n_args = 1, .key = true },
@@ -248,6 +251,10 @@ mpr_serve_table(const struct mpr_object *o, struct mpr_remote_call *call,
 		return exchange(o, call);
 	case MPR_OP_MERGE:
 		return mproc_dict_merge(table, other->object);
+	case MPR_OP_GET_MANY:
+		return mpr_serve_many_get(o, call, limits);
+	case MPR_OP_SET_MANY:
+		return mpr_serve_many_set(o, call, limits);
 	case MPR_OP_PUT:
 		return mproc_set_add(table, args[0]);
 	case MPR_OP_DISCARD:

@@ -6,6 +6,7 @@
 #ifndef API_DICT_CASES_H
 #define API_DICT_CASES_H
 
+#include <limits.h>
 #include <math.h>
 
 #include "dict.h"
@@ -114,6 +115,103 @@ typed_gets_say_when_it_is_something_else(void **state)
 	assert_int_equal(mproc_dict_get_str(d, mproc_str("i"), buf, 6, NULL),
 			 -EPROTOTYPE);
 	mproc_dict_destroy(d);
+}
+
+static void
+many_keys_are_read_and_set_in_one_call(void **state)
+{
+	enum { N = 2500 };
+	static struct mproc_dict_item items[N];
+	static struct mproc_any keys[2 * N], values[2 * N];
+	static char texts[N][300];
+	static bool there[2 * N];
+	mproc_dict *d = new_dict();
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "%0*d", i % 299 + 1, i);
+		items[i].key = i % 2 ? mproc_int(i) : mproc_str(texts[i]);
+		items[i].value = i % 3 ? mproc_str(texts[i]) :
+			   i % 2       ? mproc_nil() : mproc_int(-i);
+	}
+	assert_int_equal(mproc_dict_set_many(d, items, N), N);
+	for (int i = 0; i < N; i++)
+		expect_there(d, items[i].key, items[i].value);
+	/* Between those that are there lie some that are not. */
+	for (int i = 0; i < N; i++) {
+		keys[2 * i] = items[i].key;
+		keys[2 * i + 1] = mproc_float(i + 0.5);
+	}
+	assert_int_equal(mproc_dict_get_many(d, keys, 2 * N, values, there), N);
+	for (int i = 0; i < 2 * N; i++) {
+		assert_int_equal(there[i], i % 2 == 0);
+		if (there[i])
+			assert_true(same(&values[i], &items[i / 2].value));
+		else
+			assert_int_equal(values[i].kind, MPROC_NIL);
+		mproc_any_clear(&values[i]);
+	}
+	/* The same key several times; and none. */
+	items[1].key = items[0].key;
+	assert_int_equal(mproc_dict_set_many(d, items, 2), 2);
+	keys[0] = keys[1] = keys[2] = items[0].key;
+	assert_int_equal(mproc_dict_get_many(d, keys, 3, values, there), 3);
+	for (int i = 0; i < 3; i++) {
+		assert_true(same(&values[i], &items[1].value));
+		mproc_any_clear(&values[i]);
+	}
+	assert_int_equal(mproc_dict_set_many(d, NULL, 0), 0);
+	assert_int_equal(mproc_dict_get_many(d, NULL, 0, NULL, NULL), 0);
+	mproc_dict_destroy(d);
+}
+
+static void
+many_keys_end_before_one_that_cannot_be(void **state)
+{
+	enum { N = 1500 };
+	static struct mproc_dict_item items[N];
+	static struct mproc_any keys[N], values[N];
+	static bool there[N];
+	const int bad[] = { 0, 1, 7, 1023, 1024, N - 1 };
+	const struct mproc_any odd[] = { mproc_float(NAN), mproc_str(NULL) };
+	mproc_dict *d = new_dict();
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		items[i].key = keys[i] = mproc_int(i);
+		items[i].value = mproc_str("some");
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int at = bad[i];
+
+		for (int k = 0; k < 2; k++) {
+			items[at].key = keys[at] = odd[k];
+			assert_int_equal(mproc_dict_clear(d), 0);
+			assert_int_equal(mproc_dict_set_many(d, items, N),
+					 at ? at : -EINVAL);
+			assert_int_equal(mproc_dict_len(d), at);
+			assert_int_equal(mproc_dict_set_many(d, items + at, 1),
+					 -EINVAL);
+			memset(there, 1, sizeof(there));
+			assert_int_equal(mproc_dict_get_many(d, keys, N, values,
+							     there), -EINVAL);
+			for (int j = 0; j < N; j++)
+				assert_true(values[j].kind == MPROC_NIL &&
+					    !values[j].owned && !there[j]);
+		}
+		items[at].key = keys[at] = mproc_int(at);
+	}
+	assert_int_equal(mproc_dict_set_many(d, NULL, 1), -EINVAL);
+	assert_int_equal(mproc_dict_get_many(d, keys, 1, NULL, there), -EINVAL);
+	assert_int_equal(mproc_dict_get_many(d, keys, 1, values, NULL), -EINVAL);
+	assert_int_equal(mproc_dict_get_many(d, NULL, 1, values, there), -EINVAL);
+	assert_int_equal(mproc_dict_set_many(d, items, (size_t)INT_MAX + 1),
+			 -EINVAL);
+	mproc_dict_destroy(d);
+	assert_int_equal(mproc_dict_set_many(d, items, N), -ESTALE);
+	assert_int_equal(mproc_dict_set_many(d, NULL, 0), -ESTALE);
+	assert_int_equal(mproc_dict_get_many(d, keys, N, values, there), -ESTALE);
+	assert_int_equal(mproc_dict_get_many(d, NULL, 0, NULL, NULL), -ESTALE);
 }
 
 static void
@@ -235,6 +333,8 @@ a_default_is_set_once(void **state)
 	mpt_test(one_that_was_destroyed_says_so),  \
 	mpt_test(sums_are_as_in_python),  \
 	mpt_test(a_value_is_exchanged_if_it_is_what_is_expected),  \
-	mpt_test(a_default_is_set_once)
+	mpt_test(a_default_is_set_once),  \
+	mpt_test(many_keys_are_read_and_set_in_one_call),  \
+	mpt_test(many_keys_end_before_one_that_cannot_be)
 
 #endif

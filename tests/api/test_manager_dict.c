@@ -340,6 +340,59 @@ what_no_answer_has_room_for_stays(void **state)
 	mproc_manager_close(m);
 }
 
+static void
+many_keys_are_as_many_requests_as_messages_allow(void **state)
+{
+	enum { N = 600, LONG = 250 };
+	static struct mproc_dict_item items[N];
+	static struct mproc_any keys[N], values[N];
+	static char text[5000];
+	static bool there[N];
+	mproc_manager *m = start(MPROC_OPTS(mproc_manager_opts,
+					    .max_message = 4096));
+	mproc_manager *c = connect_to(m);
+	mproc_dict *local = dict_of(m, "many"), *d = dict_of(c, "many");
+
+	(void)state;
+	/* More than a request may have, then more than an answer may. */
+	for (int i = 0; i < N; i++) {
+		items[i].key = keys[i] = mproc_int(i);
+		items[i].value = mproc_bytes(text, (size_t)(i * 7 % 1000));
+	}
+	assert_int_equal(mproc_dict_set_many(d, items, N), N);
+	assert_int_equal(mproc_dict_get_many(d, keys, N, values, there), N);
+	for (int i = 0; i < N; i++) {
+		assert_true(same(&values[i], &items[i].value));
+		mproc_any_clear(&values[i]);
+		expect_there(local, items[i].key, items[i].value);
+	}
+	/* A key alone that is too much. */
+	assert_int_equal(mproc_dict_clear(local), 0);
+	items[LONG].value = mproc_bytes(text, sizeof(text));
+	assert_int_equal(mproc_dict_set_many(d, items, N), LONG);
+	assert_int_equal(mproc_dict_len(local), LONG);
+	assert_int_equal(mproc_dict_set_many(d, items + LONG, N - LONG),
+			 -EMSGSIZE);
+	assert_int_equal(mproc_dict_len(local), LONG);
+	assert_int_equal(mproc_dict_set_many(local, items, N), N);
+	assert_int_equal(mproc_dict_get_many(d, keys, N, values, there),
+			 -EMSGSIZE);
+	assert_int_equal(mproc_dict_get_many(d, keys, LONG, values, there), LONG);
+	for (int i = 0; i < LONG; i++)
+		mproc_any_clear(&values[i]);
+	/* What cannot be sent. */
+	items[LONG].value = mproc_ref(local);
+	assert_int_equal(mproc_dict_clear(local), 0);
+	assert_int_equal(mproc_dict_set_many(d, items, N), LONG);
+	assert_int_equal(mproc_dict_set_many(d, items + LONG, 2), -EFAULT);
+	assert_int_equal(mproc_dict_len(local), LONG);
+	mproc_dict_destroy(d);
+	mproc_manager_close(c);
+	assert_int_equal(mproc_dict_set_many(d, items, N), -ESTALE);
+	assert_int_equal(mproc_dict_get_many(d, keys, N, values, there), -ESTALE);
+	mproc_manager_close(m);
+}
+
 static int
 start_both(void **state)
 {
@@ -374,6 +427,7 @@ main(void)
 		mpt_test(the_text_of_an_error_comes_along),
 		mpt_test(what_was_destroyed_can_be_made_anew),
 		mpt_test(what_no_answer_has_room_for_stays),
+		mpt_test(many_keys_are_as_many_requests_as_messages_allow),
 	};
 
 	return cmocka_run_group_tests(tests, start_both, end_both);

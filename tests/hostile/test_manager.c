@@ -62,6 +62,10 @@ static const struct {
 	GRAIN("\0\0\0\10\227\2\27\301\1\3\1\2"),
 	GRAIN("\0\0\0\10\227\2\27\301\1\7\300\2"),
 	GRAIN("\0\0\0\5\224\2\30\301\301"),
+	GRAIN("\0\0\0\12\224\2\31\301\304\4\223\1\2\3"),
+	GRAIN("\0\0\0\14\224\2\31\301\304\6\335\377\377\377\377\1"),
+	GRAIN("\0\0\0\15\224\2\32\301\304\7\224\1\242ab\3\4"),
+	GRAIN("\0\0\0\10\224\2\32\301\304\2\221\1"),
 	GRAIN("\0\0\0\5\224\2\40\301\1"),
 	GRAIN("\0\0\0\5\224\2\41\301\1"),
 	GRAIN("\0\0\0\6\224\2\41\301\241x"),
@@ -318,8 +322,10 @@ lie(struct mpt_rand *rand, const unsigned char *request, size_t len,
 		GRAIN("\307\0\1"),	 GRAIN("\313\77\360\0\0\0\0\0\0"),
 		GRAIN("\323\200\0\0\0\0\0\0\0"), GRAIN("\221\1"),
 		GRAIN("\304\3\222\1\2"), GRAIN("\304\6\222\1\243abc"),
+		GRAIN("\304\1\1"),	 GRAIN("\304\2\0\1"),
+		GRAIN("\304\2\221\1"),
 	};
-	static const char results[] = { 0, 1, 0, 1, 0, -2, -12, -32, 127 };
+	static const char results[] = { 0, 1, 0, 1, 0, 2, -2, -12, -32, 127 };
 	size_t n = 1, number = 1;
 	unsigned count = 2;
 
@@ -410,6 +416,25 @@ ask_list(mproc_manager *m)
 	return r;
 }
 
+/* Several keys. */
+static int
+ask_many(mproc_dict *d)
+{
+	const struct mproc_any keys[3] = { mproc_int(1), mproc_str("abc") };
+	const struct mproc_dict_item items[2] = { { keys[0], keys[1] } };
+	struct mproc_any got[3];
+	bool there[3];
+	int r = mproc_dict_get_many(d, keys, 3, got, there), n = 0;
+
+	for (int i = 0; i < 3; i++) {
+		n += there[i];
+		mproc_any_clear(&got[i]);
+	}
+	if (r >= 0)
+		assert_int_equal(n, r);
+	return r < 0 ? r : mproc_dict_set_many(d, items, 2);
+}
+
 /* One call, whatever comes of it. */
 static int
 ask(struct mpt_rand *rand, mproc_manager *m, mproc_dict *d)
@@ -421,7 +446,7 @@ ask(struct mpt_rand *rand, mproc_manager *m, mproc_dict *d)
 	double f64;
 	int r, left = 3;
 
-	switch (mpt_rand_below(rand, 14)) {
+	switch (mpt_rand_below(rand, 16)) {
 	case 0:
 		r = mproc_dict_get(d, one, &got);
 		break;
@@ -458,6 +483,10 @@ ask(struct mpt_rand *rand, mproc_manager *m, mproc_dict *d)
 	case 11:
 	case 12:
 		r = ask_list(m);
+		break;
+	case 13:
+	case 14:
+		r = ask_many(d);
 		break;
 	default:
 		(void)mproc_dict_len(d);
