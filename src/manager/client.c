@@ -11,6 +11,7 @@
 #include "ipc/socket_conn.h"
 #include "manager/client.h"
 #include "manager/codec.h"
+#include "manager/patience.h"
 #include "manager/row.h"
 #include "manager/server.h"
 #include "os/fds.h"
@@ -47,7 +48,8 @@ struct mpr_client {
 	size_t max_message; /* that the manager takes */
 	struct mpr_turn sending;
 	struct mpr_turn reading;
-	struct mpr_buffer in; /* of who reads */
+	struct mpr_buffer in; /* of who reads, and how long it looks */
+	struct mpr_patience patience;
 
 	/* The rest with this. Who holds it does nothing that takes long. */
 	struct mpr_turn lock;
@@ -232,6 +234,19 @@ look_at(int64_t deadline)
 	return soon < deadline ? soon : deadline;
 }
 
+/* Reads once, and looks a few times before it sleeps for that, if that pays. */
+static int
+read_patiently(struct mpr_client *c, bool block)
+{
+	bool looks = mpr_patience_begin(&c->patience);
+	int r = read_once(c, block && !looks);
+
+	while (r == -EAGAIN && mpr_patience_looks(&c->patience))
+		r = read_once(c, false);
+	mpr_patience_met(&c->patience);
+	return r;
+}
+
 /* Waits for answers, and files them, until ours is there. The turn of reading is
  * ours. Returns 0; -EINTR, -ETIMEDOUT; -ENOMEM; -ECHILD; an error for ever. */
 static int
@@ -251,7 +266,7 @@ read_until_done(struct mpr_client *c, struct request *mine, int64_t deadline)
 		unlock(c);
 		if (done || r < 0)
 			return done ? 0 : r;
-		r = read_once(c, block);
+		r = read_patiently(c, block);
 		if (r == -EAGAIN) {
 			/* Most have an answer sooner. */
 			block = false;

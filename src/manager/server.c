@@ -14,6 +14,7 @@
 #include "manager/calls.h"
 #include "manager/desk.h"
 #include "manager/objects.h"
+#include "manager/patience.h"
 #include "manager/served.h"
 #include "manager/serve_array.h"
 #include "manager/serve_list.h"
@@ -40,6 +41,7 @@ enum {
 #define ROUNDS 16	      /* of a call that does not wait */
 #define CONTROL ((size_t)4 << 10)      /* bytes at once */
 #define CONTROL_MOST ((size_t)2 << 20) /* bytes of a type */
+#define NAP 20 /* ms; see mpr_interrupt_poll() */
 #define REST INT64_C(100000000) /* ns without accepting, after it has failed */
 
 struct mpr_manager_server {
@@ -59,6 +61,7 @@ struct mpr_manager_server {
 	int64_t desk_at; /* when it is to be looked after */
 	struct mpr_calls calls;
 	struct mpr_buffer control_in;
+	struct mpr_patience patience;
 };
 
 static void
@@ -501,9 +504,10 @@ serve_one(struct mpr_manager_server *s, const struct mpr_epoll_ready *ready)
 	}
 }
 
-/* All that are ready have a turn. Returns whether there were any, or -EBADF. */
+/* All that are ready have a turn; if none is, for @ms. Returns whether there were any,
+ * or -EBADF. */
 static int
-serve_ready(struct mpr_manager_server *s)
+serve_ready(struct mpr_manager_server *s, int ms)
 {
 	struct mpr_epoll_ready ready[MPR_EPOLL_MOST];
 	bool some;
@@ -514,11 +518,23 @@ serve_ready(struct mpr_manager_server *s)
 	if (!s->accepts && mproc_now() >= s->accepts_at)
 		(void)begin_accepting(s);
 	go_on_with_left(s);
-	n = mpr_epoll_look(s->set, ready, MPR_EPOLL_MOST);
+	n = mpr_epoll_look(s->set, ready, MPR_EPOLL_MOST, some ? 0 : ms);
 	for (int i = 0; i < n; i++)
 		serve_one(s, &ready[i]);
 	s->desk_at = mpr_desk_look(s->desk);
 	return n < 0 ? n : some || n > 0;
+}
+
+/* For how long the set itself can be waited for, which saves a call of the kernel: as
+ * long as an interrupt waits at most for who looks for it, if nothing else is due. */
+static int
+nap(const struct mpr_manager_server *s, const struct mpr_limit *limit)
+{
+	return limit->timeout.ns == MPROC_FOREVER.ns && s->accepts &&
+			       s->desk_at == MPR_NEVER &&
+			       mpr_calls_due(&s->calls) == MPR_NEVER &&
+			       !mpr_interrupt_pending() ?
+		       NAP : 0;
 }
 
 static int
@@ -556,34 +572,53 @@ look_up(struct mpr_limit *limit)
 	return mproc_now() >= limit->deadline ? -ETIMEDOUT : 0;
 }
 
+/* Who may wait, and has met somebody who wanted something, looks for a moment whether
+ * there is more. */
+static bool
+looks_again(struct mpr_manager_server *s, const struct mpr_limit *limit, bool met)
+{
+	if (!limit->timeout.ns)
+		return false;
+	if (!met)
+		return mpr_patience_looks(&s->patience);
+	mpr_patience_met(&s->patience);
+	return mpr_patience_begin(&s->patience);
+}
+
 static int
 run(struct mpr_manager_server *s, struct mpr_limit *limit)
 {
 	unsigned turns = 0;
-	int r, rounds = 0;
+	int r, rounds = 0, ms = 0;
+	bool naps = false;
 
 	while (!s->ended) {
 		/* An interrupt is for this call, and not for what it does for
 		 * clients. */
 		mpr_interrupt_hold();
-		r = serve_ready(s);
+		r = serve_ready(s, ms);
 		mpr_interrupt_unhold();
+		/* Once after each time that somebody came. */
+		naps = r > 0 || (naps && !ms);
+		ms = 0;
 		if (r < 0)
 			return mpr_fail(r, "the program has closed a descriptor of the "
 					"manager's");
 		if (s->ended)
 			continue;
 		/* Those who ask for more and more do not hold it up for ever. */
-		if (s->left && ++turns % ROUNDS)
+		if ((s->left || looks_again(s, limit, r > 0)) && ++turns % ROUNDS)
 			continue;
-		if (s->left) {
+		if (s->left || s->patience.left) {
 			r = look_up(limit);
 			if (r < 0)
 				return r;
 			continue;
 		}
-		/* Who may wait asks the kernel once whether there is more, and looks at
-		 * the clock; who may not comes to an end, too. */
+		ms = naps ? nap(s, limit) : 0;
+		if (ms)
+			continue;
+		/* Who may wait does; who may not comes to an end, too. */
 		if (r == 0 || limit->timeout.ns || ++rounds == ROUNDS)
 			r = await(s, limit);
 		if (r < 0)

@@ -32,8 +32,8 @@ int mpr_epoll_add(int set, int fd, short events, uint64_t id);
 /* Whatever it returns: one that was closed is not in the set any more. */
 void mpr_epoll_remove(int set, int fd);
 
-/* Those that are ready now, up to @n of them; the next call begins with others. Does
- * not wait. Returns how many, or -EBADF. */
-int mpr_epoll_look(int set, struct mpr_epoll_ready *ready, int n);
+/* Those that are ready, up to @n of them; the next call begins with others. If none is,
+ * waits for @ms, or until a signal handler has run. Returns how many, or -EBADF. */
+int mpr_epoll_look(int set, struct mpr_epoll_ready *ready, int n, int ms);
 
 #endif

@@ -89,11 +89,11 @@ mpr_epoll_remove(int set, int fd)
 }
 
 int
-mpr_epoll_look(int set, struct mpr_epoll_ready *ready, int n)
+mpr_epoll_look(int set, struct mpr_epoll_ready *ready, int n, int ms)
 {
 	struct epoll_event events[MPR_EPOLL_MOST];
 	int most = n < MPR_EPOLL_MOST ? n : MPR_EPOLL_MOST;
-	long got = syscall(SYS_epoll_pwait, set, events, most, 0, NULL,
+	long got = syscall(SYS_epoll_pwait, set, events, most, ms, NULL,
 			   (size_t)0);
 
 	if (got < 0)

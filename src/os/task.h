@@ -49,6 +49,10 @@ unsigned mpr_task_threads(void);
  * be said. */
 bool mpr_task_are_last(unsigned n);
 
+/* How often another thread has had the CPU although this process's had not done with
+ * it, of all its threads. */
+uint64_t mpr_task_preempted(void);
+
 pid_t mpr_task_pid(void);
 pid_t mpr_task_tid(void);
 

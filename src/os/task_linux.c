@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -250,7 +251,15 @@ mpr_task_namespace(void)
 	return namespace;
 }
 
-MPR_CHILD_PATH pid_t
+MPR_CHILD_PATH uint64_t
+mpr_task_preempted(void)
+{
+	struct rusage u;
+
+	return getrusage(RUSAGE_SELF, &u) == 0 ? (uint64_t)u.ru_nivcsw : 0;
+}
+
+pid_t
 mpr_task_pid(void)
 {
 	return (pid_t)mpr_syscall(SYS_getpid, 0, 0);

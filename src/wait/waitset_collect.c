@@ -142,7 +142,7 @@ collect_polled(struct collect *c)
 	do {
 		most = c->n - c->got < MPR_EPOLL_MOST ? c->n - c->got :
 							MPR_EPOLL_MOST;
-		n = mpr_epoll_look(c->w->fd, ready, most);
+		n = mpr_epoll_look(c->w->fd, ready, most, 0);
 		if (n < 0)
 			c->why = n;
 		goes_on = false;

@@ -314,6 +314,40 @@ what_is_known_of_a_pid_namespace_ends_with_a_fork(void **state)
 			0);
 }
 
+static int
+use_one_cpu(struct mpt *t, void *arg)
+{
+	const struct sched_param plain = { .sched_priority = 0 };
+	int cpu = sched_getcpu();
+	uint64_t before;
+	cpu_set_t one;
+	pid_t pid;
+
+	(void)arg;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	mpt_check_int(t, sched_setaffinity(0, sizeof(one), &one), 0);
+	mpt_check_int(t, sched_setscheduler(0, SCHED_OTHER, &plain), 0);
+	before = mpr_task_preempted();
+	pid = fork();
+	if (pid == 0)
+		for (;;)
+			continue;
+	while (mpr_task_preempted() < before + 3)
+		continue;
+	mpt_check_int(t, kill(pid, SIGKILL), 0);
+	mpt_check_int(t, waitpid(pid, NULL, 0), pid);
+	return 0;
+}
+
+static void
+who_has_to_share_its_cpu_is_told_so(void **state)
+{
+	struct mpt *t = *state;
+
+	mpt_expect_exit(t, mpt_spawn(t, "shares", use_one_cpu, NULL), 0);
+}
+
 int
 main(void)
 {
@@ -332,6 +366,7 @@ main(void)
 		mpt_test(a_process_has_ended_with_its_last_thread),
 		mpt_test(who_started_later_is_another_process),
 		mpt_test(a_child_is_in_its_parents_pid_namespace),
+		mpt_test(who_has_to_share_its_cpu_is_told_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
