@@ -289,7 +289,8 @@ MPROC_API void mproc_manager_close(mproc_manager *m);
  *   -ENAMETOOLONG  the name is longer than that
  *   -EPROTOTYPE  what has the name in the arena is no dict
  *   -ESTALE   what has the name was destroyed
- *   -ENOSPC   also: this process has 4096 handles of managers
+ *   -ENOSPC   also: this process has 4096 handles of managers, to objects that were not
+ *             destroyed
  *   -ECHILD   the manager is another process's
  *   and those of mproc_dict_create(), mproc_arena_bind(), and of all calls for
  *   managers, above

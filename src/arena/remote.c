@@ -58,7 +58,7 @@ find_owner(const void *handle, const struct mpr_remote **ret,
 	*ret = mpr_remote_at(handle);
 	*ret_owner = *ret ? atomic_load_explicit(&(*ret)->owner,
 						 memory_order_relaxed) : NULL;
-	return *ret_owner ? 0 : mpr_fail(-ESTALE, "the manager of %p was closed",
+	return *ret_owner ? 0 : mpr_fail(-ESTALE, "%p was destroyed, or its manager closed",
 					 handle);
 }
 

@@ -8,7 +8,7 @@
 static int
 closed(const void *handle)
 {
-	return mpr_fail(-ESTALE, "the manager of %p was closed", handle);
+	return mpr_fail(-ESTALE, "%p was destroyed, or its manager closed", handle);
 }
 
 int

@@ -5,13 +5,11 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/macros.h"
-#include "containers/remote.h"
 #include "ipc/auth.h"
 #include "ipc/limit.h"
 #include "ipc/socket_conn.h"
-#include "manager/client.h"
+#include "manager/client_priv.h"
 #include "manager/codec.h"
-#include "manager/patience.h"
 #include "manager/row.h"
 #include "manager/server.h"
 #include "os/fds.h"
@@ -19,7 +17,6 @@
 #include "os/interrupt.h"
 #include "os/socket.h"
 #include "os/thread.h"
-#include "os/turn.h"
 #include "sync/remote.h"
 
 #define READ ((size_t)16 << 10) /* bytes at once */
@@ -40,28 +37,8 @@ struct request {
 	struct mpr_turn told; /* given when it is done, or is to read */
 };
 
-struct mpr_client {
-	struct mpr_remote_owner owner; /* first: handles lead to it */
-	uint64_t generation;
-	int fd;
-	bool sliced; /* calls that block do so for a slice only */
-	size_t max_message; /* that the manager takes */
-	struct mpr_turn sending;
-	struct mpr_turn reading;
-	struct mpr_buffer in; /* of who reads, and how long it looks */
-	struct mpr_patience patience;
-
-	/* The rest with this. Who holds it does nothing that takes long. */
-	struct mpr_turn lock;
-	int64_t number; /* of the next request; 0 is that of the first */
-	struct request *requests;
-	int broken; /* why no more can come, for ever */
-	struct mpr_remote *handles;
-	char address[];
-};
-
-static void
-lock(struct mpr_client *c)
+void
+mpr_client_lock(struct mpr_client *c)
 {
 	if (mpr_likely(mpr_turn_try(&c->lock)))
 		return;
@@ -73,8 +50,8 @@ lock(struct mpr_client *c)
 	mpr_interrupt_unhold();
 }
 
-static void
-unlock(struct mpr_client *c)
+void
+mpr_client_unlock(struct mpr_client *c)
 {
 	mpr_turn_give(&c->lock);
 }
@@ -170,9 +147,9 @@ file_all(struct mpr_client *c)
 		if (m.n < HEAD || m.values[0].kind != MPROC_INT ||
 		    m.values[1].kind != MPROC_INT)
 			return -EBADMSG;
-		lock(c);
+		mpr_client_lock(c);
 		r = file(c, &m);
-		unlock(c);
+		mpr_client_unlock(c);
 		mpr_buffer_drop(&c->in, f.whole, true);
 		if (r < 0)
 			return r;
@@ -214,13 +191,13 @@ end(struct mpr_client *c, int r)
 	/* In a child there is nobody who waits, and its parent goes on. */
 	if (r == -ECHILD)
 		return r;
-	lock(c);
+	mpr_client_lock(c);
 	if (!c->broken)
 		c->broken = r;
 	r = c->broken;
 	for (struct request *q = c->requests; q; q = q->next)
 		mpr_turn_give(&q->told);
-	unlock(c);
+	mpr_client_unlock(c);
 	return r;
 }
 
@@ -260,10 +237,10 @@ read_until_done(struct mpr_client *c, struct request *mine, int64_t deadline)
 	for (;;) {
 		if (c->generation != mpr_generation())
 			return -ECHILD;
-		lock(c);
+		mpr_client_lock(c);
 		done = mine->done;
 		r = c->broken;
-		unlock(c);
+		mpr_client_unlock(c);
 		if (done || r < 0)
 			return done ? 0 : r;
 		r = read_patiently(c, block);
@@ -300,9 +277,9 @@ static void
 give_reading_on(struct mpr_client *c)
 {
 	mpr_turn_give(&c->reading);
-	lock(c);
+	mpr_client_lock(c);
 	choose_reader(c);
-	unlock(c);
+	mpr_client_unlock(c);
 }
 
 static int
@@ -327,11 +304,11 @@ await(struct mpr_client *c, struct request *mine, int64_t deadline)
 			return -ECHILD;
 		if (r == -ETIMEDOUT && until < deadline)
 			r = 0;
-		lock(c);
+		mpr_client_lock(c);
 		done = mine->done;
 		if (!done && c->broken)
 			r = c->broken;
-		unlock(c);
+		mpr_client_unlock(c);
 		if (done || r < 0)
 			return done ? 0 : r;
 	}
@@ -462,14 +439,14 @@ enlist(struct mpr_client *c, struct request *q)
 {
 	int r;
 
-	lock(c);
+	mpr_client_lock(c);
 	r = c->broken;
 	if (r == 0) {
 		q->number = c->number++;
 		q->next = c->requests;
 		c->requests = q;
 	}
-	unlock(c);
+	mpr_client_unlock(c);
 	return r;
 }
 
@@ -479,13 +456,13 @@ delist(struct mpr_client *c, struct request *q)
 {
 	struct request **link = &c->requests;
 
-	lock(c);
+	mpr_client_lock(c);
 	while (*link != q)
 		link = &(*link)->next;
 	*link = q->next;
 	/* It may have been to read, and has not come to it. */
 	choose_reader(c);
-	unlock(c);
+	mpr_client_unlock(c);
 }
 
 /* The result of a request that was answered, with its text. */
@@ -512,9 +489,9 @@ tell(struct mpr_client *c, const struct mpr_remote_call *call)
 	int64_t number;
 	int r;
 
-	lock(c);
+	mpr_client_lock(c);
 	number = c->number++;
-	unlock(c);
+	mpr_client_unlock(c);
 	r = make_request(c, &out, number, 0, call);
 	if (r == 0)
 		do
@@ -623,8 +600,12 @@ static int
 carry(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
       struct mpr_remote_call *call)
 {
-	return mpr_client_call((struct mpr_client *)owner, remote->id, call,
-			       MPR_NEVER);
+	struct mpr_client *c = (struct mpr_client *)owner;
+	int r = mpr_client_call(c, remote->id, call, MPR_NEVER);
+
+	if (call->op == MPR_OP_DESTROY && (r >= 0 || r == -ESTALE))
+		mpr_client_drop(c, remote);
+	return r;
 }
 
 size_t
@@ -634,7 +615,7 @@ mpr_client_max_message(const struct mpr_client *c)
 }
 
 /*
- * Connections and handles.
+ * Connections.
  */
 
 static int
@@ -743,47 +724,12 @@ mpr_client_address(const struct mpr_client *c)
 	return c->address;
 }
 
-int
-mpr_client_handle(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id,
-		  void **ret)
-{
-	struct mpr_remote *remote, *fresh = mpr_remote_take();
-
-	lock(c);
-	for (remote = c->handles; remote; remote = remote->next)
-		if (remote->kind == kind && remote->id == id)
-			break;
-	if (!remote && fresh) {
-		remote = fresh;
-		fresh = NULL;
-		remote->kind = kind;
-		remote->id = id;
-		remote->next = c->handles;
-		c->handles = remote;
-		/* Release: see mpr_remote_at(). */
-		atomic_store_explicit(&remote->owner, &c->owner,
-				      memory_order_release);
-	}
-	unlock(c);
-	if (fresh)
-		mpr_remote_give(fresh);
-	if (!remote)
-		return mpr_fail(-ENOSPC, "this process has %d objects of managers "
-				"already", MPR_REMOTES);
-	*ret = remote;
-	return 0;
-}
-
 void
 mpr_client_close(struct mpr_client *c)
 {
 	int before = mpr_thread_forbid_cancel();
-	struct mpr_remote *next;
 
-	for (struct mpr_remote *remote = c->handles; remote; remote = next) {
-		next = remote->next;
-		mpr_remote_give(remote);
-	}
+	mpr_client_drop_all(c);
 	mpr_fds_close(c->fd);
 	mpr_buffer_end(&c->in);
 	/* Of those who sleep there none is in a forked child. */

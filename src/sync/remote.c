@@ -50,7 +50,7 @@ mpr_remote_ask(enum mpr_cell_kind kind, const void *handle,
 	owner = remote ? atomic_load_explicit(&remote->owner,
 					      memory_order_relaxed) : NULL;
 	if (!owner)
-		return mpr_fail(-ESTALE, "the manager of %p was closed", handle);
+		return mpr_fail(-ESTALE, "%p was destroyed, or its manager closed", handle);
 	if (remote->kind != kind)
 		return mpr_fail(-EBADMSG, "%p is a handle to something else",
 				handle);

@@ -393,6 +393,59 @@ many_keys_are_as_many_requests_as_messages_allow(void **state)
 	mproc_manager_close(m);
 }
 
+static void
+handles_of_what_was_destroyed_are_used_again(void **state)
+{
+	enum { N = 4096 }; /* of a process */
+	mproc_manager *m = start(NULL), *c = connect_to(m);
+	mproc_dict *last = NULL, *local;
+	static mproc_event *events[N];
+	char name[32];
+	int n, r = 0;
+
+	(void)state;
+	/* By who has the handle, */
+	for (int i = 0; i < N + 100; i++) {
+		mproc_dict *d = dict_of(c, "again");
+
+		assert_true(d != last);
+		if (last)
+			assert_int_equal(mproc_dict_has(last, mproc_int(1)),
+					 -ESTALE);
+		mproc_dict_destroy(d);
+		assert_int_equal(mproc_dict_has(d, mproc_int(1)), -ESTALE);
+		last = d;
+	}
+	/* by somebody else, */
+	for (int i = 0; i < N + 100; i++) {
+		local = dict_of(m, "again");
+		last = dict_of(c, "again");
+		assert_int_equal(mproc_dict_set(last, mproc_int(1), mproc_int(i)),
+				 0);
+		assert_int_equal(mproc_arena_bind(NULL, "again", NULL), 0);
+		mproc_dict_destroy(local);
+		assert_int_equal(mproc_dict_has(last, mproc_int(1)), -ESTALE);
+	}
+	/* and those of what is there are not. */
+	for (n = 0; n < N && r == 0; n++) {
+		snprintf(name, sizeof(name), "event %d", n);
+		r = mproc_manager_event(c, name, &events[n]);
+	}
+	assert_int_equal(n, N);
+	assert_int_equal(r, 0);
+	assert_int_equal(mproc_manager_dict(c, "more", &last), -ENOSPC);
+	assert_int_equal(mproc_event_is_set(events[0]), 0);
+	mproc_event_destroy(events[7]);
+	last = dict_of(c, "more");
+	assert_ptr_equal(last, events[7]);
+	mproc_dict_destroy(last);
+	for (n = 0; n < N; n++)
+		if (n != 7)
+			mproc_event_destroy(events[n]);
+	mproc_manager_close(c);
+	mproc_manager_close(m);
+}
+
 static int
 start_both(void **state)
 {
@@ -428,6 +481,7 @@ main(void)
 		mpt_test(what_was_destroyed_can_be_made_anew),
 		mpt_test(what_no_answer_has_room_for_stays),
 		mpt_test(many_keys_are_as_many_requests_as_messages_allow),
+		mpt_test(handles_of_what_was_destroyed_are_used_again),
 	};
 
 	return cmocka_run_group_tests(tests, start_both, end_both);

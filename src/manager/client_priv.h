@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of a client share.
+ */
+#ifndef MPR_MANAGER_CLIENT_PRIV_H
+#define MPR_MANAGER_CLIENT_PRIV_H
+
+#include <stdbool.h>
+
+#include "containers/remote.h"
+#include "manager/buffer.h"
+#include "manager/client.h"
+#include "manager/patience.h"
+#include "os/turn.h"
+
+struct request;
+
+struct mpr_client {
+	struct mpr_remote_owner owner; /* first: handles lead to it */
+	uint64_t generation;
+	int fd;
+	bool sliced; /* calls that block do so for a slice only */
+	size_t max_message; /* that the manager takes */
+	struct mpr_turn sending;
+	struct mpr_turn reading;
+	struct mpr_buffer in; /* of who reads, and how long it looks */
+	struct mpr_patience patience;
+
+	/* The rest with this. Who holds it does nothing that takes long. */
+	struct mpr_turn lock;
+	int64_t number; /* of the next request; 0 is that of the first */
+	struct request *requests;
+	int broken; /* why no more can come, for ever */
+	struct mpr_remote *handles;
+	char address[];
+};
+
+/* Around what it says there. */
+void mpr_client_lock(struct mpr_client *c);
+void mpr_client_unlock(struct mpr_client *c);
+
+/* Of an object that was destroyed: the handle leads nowhere any more. */
+void mpr_client_drop(struct mpr_client *c, const struct mpr_remote *remote);
+
+/* All of them, when the connection has ended. */
+void mpr_client_drop_all(struct mpr_client *c);
+
+#endif
