@@ -4,10 +4,12 @@
 #include "base/error.h"
 #include "ipc/wire.h"
 #include "manager/served.h"
+#include "os/clock.h"
 #include "os/socket.h"
 
 #define READ ((size_t)16 << 10)	  /* bytes at once */
 #define ENOUGH ((size_t)64 << 10) /* bytes of answers, before they are sent */
+#define TURN INT64_C(1000000)	  /* ns */
 #define ROUNDS 4		  /* of answers and sending, before others have a turn */
 #define HEAD 2			  /* values of an answer before those that it is about */
 #define OTHERS 32		  /* bytes of an answer but for texts and bytes, at most */
@@ -129,16 +131,29 @@ send_all(struct mpr_served *c)
 	return 1;
 }
 
-/* Answers requests, until there are enough of them. Returns how many, or a negative
- * error. */
+/* Whether a turn is over: a moment after its first request was carried out. Who has sent
+ * one alone needs no clock. */
+static bool
+is_over(int64_t *until)
+{
+	int64_t now = mproc_now();
+
+	if (!*until)
+		*until = now + TURN;
+	return now >= *until;
+}
+
+/* Answers requests, until there are enough of them, or the turn is over. Returns how
+ * many, or a negative error. */
 static int
-answer_some(struct mpr_served_by *by, struct mpr_served *c)
+answer_some(struct mpr_served_by *by, struct mpr_served *c, int64_t *until,
+	    bool *ret_over)
 {
 	struct mpr_message m;
 	struct mpr_frame f;
 	int n = 0, r;
 
-	while (!c->leaves && mpr_buffer_len(&c->out) < ENOUGH) {
+	while (!c->leaves && !*ret_over && mpr_buffer_len(&c->out) < ENOUGH) {
 		r = mpr_codec_next(&f, c->in.bytes + c->in.from,
 				   mpr_buffer_len(&c->in), by->max_message);
 		if (r <= 0)
@@ -150,6 +165,7 @@ answer_some(struct mpr_served_by *by, struct mpr_served *c)
 			return r;
 		mpr_buffer_drop(&c->in, f.whole, true);
 		n++;
+		*ret_over = mpr_buffer_len(&c->in) && is_over(until);
 	}
 	return n;
 }
@@ -157,6 +173,8 @@ answer_some(struct mpr_served_by *by, struct mpr_served *c)
 static enum mpr_served_state
 go_on(struct mpr_served_by *by, struct mpr_served *c)
 {
+	int64_t until = 0;
+	bool over = false;
 	int n, r;
 
 	for (int i = 0; i < ROUNDS; i++) {
@@ -166,7 +184,9 @@ go_on(struct mpr_served_by *by, struct mpr_served *c)
 			return r < 0 ? MPR_SERVED_GONE : MPR_SERVED_WAITS_OUT;
 		if (c->leaves)
 			return MPR_SERVED_GONE;
-		n = answer_some(by, c);
+		if (over)
+			break;
+		n = answer_some(by, c, &until, &over);
 		if (n < 0)
 			return MPR_SERVED_GONE;
 		if (n == 0)

@@ -132,7 +132,7 @@ static const struct {
 
 /* One object of each kind, as the server calls them. */
 static const unsigned char kinds[] = { 1, 2, 3, 4, 5, 8, 9, 10, 11 };
-enum { KINDS = sizeof(kinds), ARRAY = 5 };
+enum { KINDS = sizeof(kinds), ARRAY = 5, LIST = 3 };
 static int64_t numbers[KINDS];
 
 #define GRAINS (sizeof(grains) / sizeof(grains[0]))
@@ -304,6 +304,71 @@ a_server_goes_on_whatever_comes(void **state)
 	assert_int_equal(mproc_dict_set(d, mproc_int(1), mproc_int(1)), 0);
 	assert_int_equal(mproc_arena_bind(NULL, "after", NULL), 0);
 	mproc_dict_destroy(d);
+	mproc_manager_close(m);
+}
+
+/* A request about the list that greet() has found, in 64 bits: [1, @op, list], or with
+ * a value. Returns its bytes. */
+static size_t
+ask_the_list(unsigned char *to, unsigned char op, bool value)
+{
+	size_t n = 4;
+
+	to[n++] = value ? 0x94 : 0x93;
+	to[n++] = 1;
+	to[n++] = 0xcc;
+	to[n++] = op;
+	to[n++] = 0xd3;
+	for (int shift = 56; shift >= 0; shift -= 8)
+		to[n++] = (unsigned char)((uint64_t)numbers[LIST] >> shift);
+	if (value)
+		to[n++] = 1;
+	to[0] = to[1] = to[2] = 0;
+	to[3] = (unsigned char)(n - 4);
+	return n;
+}
+
+/* Of many requests that came at once, each of which takes long, some are carried out,
+ * before somebody else has a turn. */
+static void
+who_asks_for_much_at_once_shares_the_server(void **state)
+{
+	enum { N = 800, VALUES = 200000, LEN = 4, COUNT = 174, ANSWER = 8 };
+	static unsigned char flood[N * 20], answers[N * ANSWER];
+	static struct mproc_any values[VALUES];
+	int fd, other;
+	size_t n = 0, done;
+	mproc_manager *m;
+	mproc_list *l;
+	ssize_t got;
+
+	mpt_watchdog(*state, 120);
+	assert_int_equal(mproc_manager_start(&m, MPROC_OPTS(mproc_manager_opts,
+			.in_process = true)), 0);
+	fd = greet(m);
+	other = greet(m);
+	assert_int_equal(mproc_manager_list(m, "d", &l), 0);
+	assert_int_equal(mproc_list_extend(l, values, VALUES), 0);
+	for (int i = 0; i < N; i++)
+		n += ask_the_list(flood + n, COUNT, true);
+	assert_int_equal(send(fd, flood, n, 0), n);
+	n = ask_the_list(flood, LEN, false);
+	assert_int_equal(send(other, flood, n, 0), n);
+	serve_all(m);
+	assert_true(recv(other, answers, sizeof(answers), MSG_DONTWAIT) > 0);
+	got = recv(fd, answers, sizeof(answers), MSG_DONTWAIT);
+	assert_true(got > 0 && got < (ssize_t)sizeof(answers));
+	/* All of them are in the end. */
+	for (done = (size_t)got; done < sizeof(answers);) {
+		serve_all(m);
+		got = recv(fd, answers, sizeof(answers), MSG_DONTWAIT);
+		assert_true(got > 0);
+		done += (size_t)got;
+	}
+	close(fd);
+	close(other);
+	mproc_list_destroy(l);
+	assert_int_equal(mproc_arena_bind(NULL, "d", NULL), 0);
 	mproc_manager_close(m);
 }
 
@@ -548,6 +613,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(nothing_is_read_that_is_not_there),
 		mpt_test(a_server_goes_on_whatever_comes),
+		mpt_test(who_asks_for_much_at_once_shares_the_server),
 		mpt_test(a_client_believes_no_server),
 	};
 
