@@ -584,7 +584,9 @@ check_call(struct mpr_calls *calls, const struct mpr_remote_call *call,
 	if (r < 0)
 		return r;
 	w->method = (unsigned)r;
-	w->deadline = mpr_deadline((mproc_timeout){ .ns = a[2].i64 });
+	w->deadline = a[2].i64 < 0 ?
+			      MPR_NEVER :
+			      mpr_deadline((mproc_timeout){ .ns = a[2].i64 });
 	if (mpr_codec_count(row->ptr, row->len, &n) < 0 || n > MPROC_CALL_ARGS ||
 	    mpr_codec_unpack(values, n, row->ptr, row->len) < 0)
 		return mpr_fail(-EINVAL, "a call takes up to %d values",

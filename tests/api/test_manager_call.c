@@ -5,6 +5,9 @@
  */
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "manager.h"
 
@@ -655,6 +658,32 @@ a_thread_may_serve_them(void **state)
 	mproc_manager_close(m);
 }
 
+/* As docs/spec/wire.md has it, from who does not use the library. */
+static void
+a_request_may_have_no_limit_in_time(void **state)
+{
+	static const char sent[] = "\0\0\0\23\225\0\0\0\255mproc-manager\1"
+				   "\0\0\0\21\227\1\314\342\0\243raw\243add\377"
+				   "\304\1\220";
+	/* What it may send, and one. */
+	char got[13 + 8];
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	mproc_manager *c, *m = start_counters(*state, &c);
+	const char *address = mproc_manager_address(m) + strlen("unix:@");
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	size_t len = offsetof(struct sockaddr_un, sun_path) + 1 + strlen(address);
+
+	memcpy(name.sun_path + 1, address, strlen(address));
+	assert_int_equal(mproc_manager_object(m, "counter", "raw"), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&name,
+				 (socklen_t)len), 0);
+	assert_int_equal(send(fd, sent, sizeof(sent) - 1, 0), sizeof(sent) - 1);
+	assert_int_equal(recv(fd, got, sizeof(got), MSG_WAITALL), sizeof(got));
+	assert_memory_equal(got + 13, "\0\0\0\4\223\1\0\1", 8);
+	close(fd);
+	end_counters(m, c, "raw");
+}
+
 int
 main(void)
 {
@@ -670,6 +699,7 @@ main(void)
 		mpt_test(what_is_too_long_is_an_error_of_one_call),
 		mpt_test(objects_outlive_a_server_that_is_killed),
 		mpt_test(a_thread_may_serve_them),
+		mpt_test(a_request_may_have_no_limit_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, with_manager, NULL);
