@@ -53,7 +53,15 @@ void
 mpr_calls_init(struct mpr_calls *calls)
 {
 	calls->last = &calls->first;
+	calls->due = MPR_NEVER;
 	calls->generation = mpr_generation();
+}
+
+static void
+expect(struct mpr_calls *calls, int64_t due)
+{
+	if (due < calls->due)
+		calls->due = due;
 }
 
 /* Answers it, and it is no more. */
@@ -111,6 +119,7 @@ end_worker(struct mpr_calls *calls, struct mpr_call_worker *worker)
 {
 	if (worker->fd < 0)
 		return;
+	expect(calls, 0);
 	(void)mproc_process_kill(worker->process);
 	mpr_epoll_remove(calls->set, worker->fd);
 	if (worker->process_fd >= 0)
@@ -274,8 +283,11 @@ find_worker(struct mpr_calls *calls, const struct mpr_type *type,
 	if (n >= type->is.workers)
 		return -EAGAIN;
 	r = start_worker(calls, type, ret);
+	if (r >= 0 || !n)
+		return r;
 	/* Some are there, and come to it. */
-	return r < 0 && n ? -EAGAIN : r;
+	calls->starved = true;
+	return -EAGAIN;
 }
 
 /* Whether what had the name still has it. */
@@ -309,22 +321,23 @@ hand_over(struct mpr_calls *calls, struct mpr_call_worker *worker,
 		return mpr_fail(r, "no memory for a call");
 	mpr_buffer_end(&w->values);
 	w->deadline = deadline_of_run(w->type, w->deadline);
+	expect(calls, w->deadline);
 	w->next = NULL;
 	worker->running = w;
 	worker->timed_out = false;
 	return 0;
 }
 
-/* Runs it, if that can be. Returns 0; -EAGAIN if it has to wait; or why it will
+/* Who is to run it, if it can be. Returns 0; -EAGAIN if it has to wait; or why it will
  * not. */
 static int
-try_run(struct mpr_calls *calls, struct mpr_call_waiting *w,
-	struct mpr_call_worker **ret)
+find_place(struct mpr_calls *calls, struct mpr_call_waiting *w, int64_t now,
+	   struct mpr_call_worker **ret)
 {
 	int r;
 
 	/* A worker would be killed for it at once. */
-	if (w->deadline <= mproc_now())
+	if (w->deadline <= now)
 		return mpr_fail(-ETIMEDOUT, "the time of a call was over before it "
 				"began");
 	if (!w->type->is.concurrent && is_busy(calls, w->object))
@@ -333,28 +346,62 @@ try_run(struct mpr_calls *calls, struct mpr_call_waiting *w,
 	return r == 0 ? check_object(calls, w) : r;
 }
 
-/* As many as can. Those of an object run in the order in which they came, as the
- * first of them that has to wait makes all wait. */
+/* Runs the one at @link, if that can be. Returns whether it waits no more. */
+static bool
+try_run(struct mpr_calls *calls, struct mpr_call_waiting **link, int64_t now)
+{
+	struct mpr_call_worker *worker = NULL;
+	struct mpr_call_waiting *w = *link;
+	int r = find_place(calls, w, now, &worker);
+
+	if (r == -EAGAIN)
+		return false;
+	(void)unlink_waiting(calls, link);
+	if (r == 0)
+		r = hand_over(calls, worker, w);
+	if (r == 0)
+		push(calls, worker);
+	else
+		finish(calls, w, r, NULL, mproc_error_detail());
+	return true;
+}
+
+/* Whether another one of a type can run: one of its workers has nothing to do, or is not
+ * there yet. */
+static bool
+has_room(const struct mpr_calls *calls, const struct mpr_type *type)
+{
+	int n = 0;
+
+	for (const struct mpr_call_worker *w = calls->workers; w; w = w->next) {
+		if (w->type != type)
+			continue;
+		if (w->fd >= 0 && !w->running)
+			return true;
+		n++;
+	}
+	return n < type->is.workers;
+}
+
+/* As many as can, after something has changed. Those of an object run in the order in
+ * which they came, as the first of them that has to wait makes all wait. Of a type that
+ * has no room no more are looked at. */
 static void
 run_some(struct mpr_calls *calls)
 {
-	struct mpr_call_waiting **link = &calls->first, *w;
-	struct mpr_call_worker *worker = NULL;
-	int r;
+	struct mpr_call_waiting **link = &calls->first;
+	const struct mpr_type *full = NULL;
+	int64_t now = *link ? mproc_now() : 0;
 
+	calls->starved = false;
 	while (*link) {
-		r = try_run(calls, *link, &worker);
-		if (r == -EAGAIN) {
-			link = &(*link)->next;
+		const struct mpr_type *type = (*link)->type;
+
+		if (type != full && try_run(calls, link, now))
 			continue;
-		}
-		w = unlink_waiting(calls, link);
-		if (r == 0)
-			r = hand_over(calls, worker, w);
-		if (r == 0)
-			push(calls, worker);
-		else
-			finish(calls, w, r, NULL, mproc_error_detail());
+		if (type != full && !has_room(calls, type))
+			full = type;
+		link = &(*link)->next;
 	}
 }
 
@@ -447,16 +494,33 @@ mpr_calls_hear(struct mpr_calls *calls, uint64_t id, short revents)
  * Time.
  */
 
+/* When something is due, after what was has been done. */
+static void
+look_ahead(struct mpr_calls *calls)
+{
+	calls->due = MPR_NEVER;
+	for (const struct mpr_call_waiting *w = calls->first; w; w = w->next)
+		expect(calls, w->deadline);
+	for (const struct mpr_call_worker *w = calls->workers; w; w = w->next)
+		if (w->fd < 0)
+			expect(calls, mproc_now() + SOON);
+		else if (w->running)
+			expect(calls, w->running->deadline);
+}
+
 void
 mpr_calls_tick(struct mpr_calls *calls)
 {
 	struct mpr_call_waiting **link = &calls->first;
 	struct mpr_call_worker **at = &calls->workers;
+	bool buried = false;
 	int64_t now;
 
-	if (!calls->n && !calls->workers)
+	if (calls->due == MPR_NEVER)
 		return;
 	now = mproc_now();
+	if (now < calls->due)
+		return;
 	while (*link) {
 		if ((*link)->deadline <= now)
 			finish(calls, unlink_waiting(calls, link), -ETIMEDOUT, NULL,
@@ -472,29 +536,22 @@ mpr_calls_tick(struct mpr_calls *calls)
 			worker->timed_out = true;
 			end_worker(calls, worker);
 		}
-		if (worker->fd < 0 && mpr_process_has_ended(worker->process))
+		if (worker->fd < 0 && mpr_process_has_ended(worker->process)) {
 			bury(calls, at);
-		else
+			buried = true;
+		} else {
 			at = &worker->next;
+		}
 	}
-	run_some(calls);
+	if (buried)
+		run_some(calls);
+	look_ahead(calls);
 }
 
 int64_t
 mpr_calls_due(const struct mpr_calls *calls)
 {
-	int64_t due = MPR_NEVER, at;
-
-	for (const struct mpr_call_waiting *w = calls->first; w; w = w->next)
-		if (w->deadline < due)
-			due = w->deadline;
-	for (const struct mpr_call_worker *w = calls->workers; w; w = w->next) {
-		at = w->fd < 0 ? mproc_now() + SOON :
-		     w->running ? w->running->deadline : MPR_NEVER;
-		if (at < due)
-			due = at;
-	}
-	return due;
+	return calls->due;
 }
 
 /*
@@ -599,7 +656,7 @@ static int
 begin_call(struct mpr_calls *calls, struct mpr_served *c, int64_t number,
 	   const struct mpr_remote_call *call)
 {
-	struct mpr_call_waiting found = { .client = c, .number = number }, *w;
+	struct mpr_call_waiting found = { .client = c, .number = number }, *w, **link;
 	int r = check_call(calls, call, &found);
 
 	if (r < 0)
@@ -617,11 +674,17 @@ begin_call(struct mpr_calls *calls, struct mpr_served *c, int64_t number,
 		return mpr_fail(-ENOMEM, "no memory for a call");
 	}
 	w->id = calls->number++;
-	*calls->last = w;
+	link = calls->last;
+	*link = w;
 	calls->last = &w->next;
 	calls->n++;
 	c->n_calls++;
-	run_some(calls);
+	expect(calls, w->deadline);
+	/* For the others nothing has changed. */
+	if (calls->starved)
+		run_some(calls);
+	else
+		(void)try_run(calls, link, mproc_now());
 	return MPR_CALLS_LATER;
 }
 

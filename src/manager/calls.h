@@ -34,6 +34,8 @@ struct mpr_calls {
 	struct mpr_types types;
 	struct mpr_call_waiting *first, **last;
 	unsigned n; /* that wait or run */
+	int64_t due; /* nothing is before that */
+	bool starved; /* a worker could not be started */
 	int64_t number; /* of the next one */
 	struct mpr_call_worker *workers;
 	uint64_t generation; /* of the process */
