@@ -275,6 +275,8 @@ leave_at_exit(void *unused)
 	}
 }
 
+static struct mpr_thread_hook end_hook = { .fn = leave_at_exit };
+
 /* From arenas that others have closed since: they could not be unmapped. */
 static void
 leave_closed(void)
@@ -316,7 +318,7 @@ join_as(mproc_arena *a, struct mpr_self *self)
 	if (r < 0)
 		return r;
 	/* Any non-NULL value has the hook run. */
-	r = mpr_thread_at_exit(leave_at_exit, &mpr_this_thread);
+	r = mpr_thread_at_exit(&end_hook, &mpr_this_thread);
 	if (r < 0) {
 		leave(self);
 		return mpr_fail(r, "no key for the end of the thread");

@@ -133,6 +133,9 @@ mpr_socket_receive_any(int fd, void *buf, size_t size)
 	return mpr_likely(n >= 0) ? n : mpr_socket_failed(n);
 }
 
+/* Both directions have come to an end, for all who have it open; the descriptor stays. */
+void mpr_socket_hang_up(int fd);
+
 /* Another machine is asked from time to time whether it is there: if not, the connection
  * ends within about a minute. */
 void mpr_socket_expect_life(int fd);

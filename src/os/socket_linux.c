@@ -417,6 +417,12 @@ mpr_socket_take_fd(struct msghdr *message)
 	return fd < 0 ? MPR_SOCKET_LOST_FD : fd;
 }
 
+void
+mpr_socket_hang_up(int fd)
+{
+	(void)shutdown(fd, SHUT_RDWR);
+}
+
 int
 mpr_socket_peer(int fd, uid_t *ret_uid, pid_t *ret_pid)
 {

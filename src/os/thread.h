@@ -6,7 +6,9 @@
 #define MPR_OS_THREAD_H
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -50,12 +52,18 @@ void mpr_thread_yield(void);
 /* How ps and debuggers call the calling thread; up to 15 bytes. */
 void mpr_thread_show_name(const char *name);
 
+/* What is done when threads end. It stays for as long as the program runs. */
+struct mpr_thread_hook {
+	void (*fn)(void *arg);
+	_Atomic uint64_t key; /* and 1; 0 as long as there is none */
+};
+
 /*
- * Has @fn(@arg) run when the calling thread ends, if it ends in order; @fn is
- * the same in all calls of a program. Not run at the end of the process.
- * Returns 0, -EAGAIN or -ENOMEM.
+ * Has the hook's function run with @arg, which is not NULL, when the calling thread
+ * ends, if it ends in order; once, whatever was said before. Not run at the end of the
+ * process. Returns 0, -EAGAIN or -ENOMEM.
  */
-int mpr_thread_at_exit(void (*fn)(void *arg), void *arg);
+int mpr_thread_at_exit(struct mpr_thread_hook *hook, void *arg);
 
 /* A thread in the middle of something must not be cancelled there. Returns what
  * mpr_thread_allow_cancel() is to be given afterwards. */

@@ -80,16 +80,18 @@ count_hook(void *arg)
 	hooks_run++;
 }
 
+static struct mpr_thread_hook hook = { .fn = count_hook };
+
 static int
 set_hook(struct mpt *t, void *arg)
 {
 	/* The key is not to be had, then its value, then both are. */
 	mpr_fault_set("key:1");
-	mpt_check_int(t, mpr_thread_at_exit(count_hook, arg), -EAGAIN);
+	mpt_check_int(t, mpr_thread_at_exit(&hook, arg), -EAGAIN);
 	mpr_fault_set("key:2=ENOMEM");
-	mpt_check_int(t, mpr_thread_at_exit(count_hook, arg), -ENOMEM);
+	mpt_check_int(t, mpr_thread_at_exit(&hook, arg), -ENOMEM);
 	mpr_fault_set("key:9");
-	mpt_check_int(t, mpr_thread_at_exit(count_hook, arg), 0);
+	mpt_check_int(t, mpr_thread_at_exit(&hook, arg), 0);
 	/* The key is there already: only the value is set. */
 	mpt_check_int(t, mpr_fault_hits(MPR_FAULT_KEY), 1);
 	mpr_fault_set(NULL);
@@ -114,7 +116,7 @@ a_lack_of_keys_passes(void **state)
 static void *
 set_hook_at_once(void *arg)
 {
-	return (void *)(intptr_t)mpr_thread_at_exit(count_hook, arg);
+	return (void *)(intptr_t)mpr_thread_at_exit(&hook, arg);
 }
 
 static int

@@ -17,12 +17,14 @@ count_hook(void *arg)
 	hooks_run += *(int *)arg;
 }
 
+static struct mpr_thread_hook hook = { .fn = count_hook };
+
 static int
 set_hook(struct mpt *t, void *arg)
 {
-	mpt_check_int(t, mpr_thread_at_exit(count_hook, arg), 0);
+	mpt_check_int(t, mpr_thread_at_exit(&hook, arg), 0);
 	/* Again: still once at the end. */
-	mpt_check_int(t, mpr_thread_at_exit(count_hook, arg), 0);
+	mpt_check_int(t, mpr_thread_at_exit(&hook, arg), 0);
 	mpt_check_int(t, hooks_run, 0);
 	return 0;
 }
