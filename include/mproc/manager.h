@@ -58,11 +58,11 @@
  * out what others ask for, and what other threads of the same client do. There are
  * these differences to who is in the family:
  *
- *   A thread of a client has what it has got until it gives it back, or its
- *   connection ends, in whatever way: then it counts as a holder that has died, and
- *   who comes next is told MPROC_OWNER_DIED. Of who that was nothing is known. Also a
- *   thread that ends and gives nothing back is such a holder only when the connection
- *   ends.
+ *   A thread of a client has what it has got until it gives it back, or ends, or its
+ *   connection does, in whatever way: then it counts as a holder that has died, and
+ *   who comes next is told MPROC_OWNER_DIED. Of who that was nothing is known. The
+ *   manager learns of a thread's end by a message, which the thread waits to send, and
+ *   not for an answer.
  *   In the family all of this is seen as what the server's process has, or waits for.
  *   If the server is killed, all its clients' holds end as those of one that has died;
  *   a client learns that by -EPIPE from its next call, and until then takes itself for
@@ -75,7 +75,8 @@
  *   No function is async-signal-safe. mproc_wait() and waitsets give -ENOTSUP for such
  *   an event, and mproc_condition_wait() for such a lock: of this version there are no
  *   conditions and barriers.
- *   -EINTR of a call that waits says that nothing has happened, as in the family.
+ *   -EINTR of a call that waits says that nothing has happened, as in the family, and
+ *   so does -ENOMEM.
  *   That costs one more answer of the server's, as does the end of a timeout: while
  *   the server itself is stopped, no call returns.
  *

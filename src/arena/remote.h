@@ -35,6 +35,9 @@ struct mpr_remote_ask {
 	unsigned n_args, n_rets;
 	int64_t args[4];
 	int64_t rets[4];
+	/* By it the calling thread may get something that is given back when the
+	 * thread ends. */
+	bool takes;
 	/* It may take as long as it does until the answer is there, and an interrupt
 	 * calls it off: then it is known that nothing has happened. */
 	bool waits;
@@ -54,6 +57,14 @@ struct mpr_remote_owner {
 		   size_t *ret_len);
 	int (*destroy)(struct mpr_remote_owner *owner,
 		       const struct mpr_remote *remote);
+
+	/* For sync/remote_thread.c: says that a thread has ended, which nobody waits
+	 * for; and has that come to an end at once. */
+	void (*leave)(struct mpr_remote_owner *owner, int64_t thread);
+	void (*hurry)(struct mpr_remote_owner *owner);
+	_Atomic bool is_met;
+	unsigned n_leaving;
+	struct mpr_remote_owner *next_met;
 };
 
 /* The first word of a handle that has been in use, for ever: that of an object that was

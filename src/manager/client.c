@@ -6,25 +6,22 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "ipc/auth.h"
-#include "ipc/limit.h"
-#include "ipc/socket_conn.h"
 #include "manager/client_priv.h"
 #include "manager/codec.h"
 #include "manager/row.h"
-#include "manager/server.h"
-#include "os/fds.h"
+#include "os/clock.h"
 #include "os/generation.h"
 #include "os/interrupt.h"
 #include "os/socket.h"
 #include "os/thread.h"
 #include "sync/remote.h"
 
-#define READ ((size_t)16 << 10) /* bytes at once */
-#define KEPT (4 * READ)		/* bytes of memory for what comes */
-#define LONGEST ((size_t)1 << 30) /* message of a manager's, whatever it says */
+#define KEPT (4 * MPR_CLIENT_READ) /* bytes of memory for what comes */
 #define SLICE INT64_C(20000000) /* ns: who sends looks whether others still read */
 #define HEAD 2			/* values of an answer before those that it is about */
 #define ERROR_MAX 4095		/* the kernel's */
+#define TOLD 64			/* bytes of a request of one number, and more */
+#define PAUSE INT64_C(10000000) /* ns: after that there may be memory */
 #define LOOK INT64_C(1000000000) /* ns: who waits looks whether it is a copy by then */
 
 /* A request whose answer is awaited. It lies on the stack of who waits. */
@@ -135,7 +132,7 @@ file_all(struct mpr_client *c)
 
 	for (;;) {
 		r = mpr_codec_next(&f, c->in.bytes + c->in.from,
-				   mpr_buffer_len(&c->in), LONGEST);
+				   mpr_buffer_len(&c->in), MPR_CLIENT_LONGEST);
 		if (r < 0)
 			return -EBADMSG;
 		if (r == 0)
@@ -167,7 +164,7 @@ read_once(struct mpr_client *c, bool block)
 	ssize_t n;
 	int r;
 
-	r = mpr_buffer_room(&c->in, READ);
+	r = mpr_buffer_room(&c->in, MPR_CLIENT_READ);
 	if (r < 0)
 		return r;
 	if (c->generation != mpr_generation())
@@ -481,11 +478,23 @@ result_of(struct request *q)
 	return q->result;
 }
 
-/* One that nobody awaits: its answer is not looked at. */
-static int
-tell(struct mpr_client *c, const struct mpr_remote_call *call)
+static void
+pause_a_moment(void)
 {
-	struct mpr_buffer out = { .bytes = NULL };
+	struct pollfd none;
+
+	mpr_interrupt_hold();
+	(void)mpr_interrupt_poll(&none, 0, mproc_now() + PAUSE);
+	mpr_interrupt_unhold();
+}
+
+/* One that nobody awaits: its answer is not looked at. What it says has to be said, so
+ * it takes no memory of ours; where the system has none, it waits for some. */
+int
+mpr_client_tell(struct mpr_client *c, const struct mpr_remote_call *call)
+{
+	unsigned char bytes[TOLD];
+	struct mpr_buffer out = { .bytes = bytes, .size = sizeof(bytes) };
 	int64_t number;
 	int r;
 
@@ -493,34 +502,45 @@ tell(struct mpr_client *c, const struct mpr_remote_call *call)
 	number = c->number++;
 	mpr_client_unlock(c);
 	r = make_request(c, &out, number, 0, call);
-	if (r == 0)
-		do
-			r = send_in_turn(c, &out);
-		while (r == -EINTR);
-	mpr_buffer_end(&out);
+	while (r == 0 && mpr_buffer_len(&out)) {
+		mpr_interrupt_hold();
+		r = send_in_turn(c, &out);
+		mpr_interrupt_unhold();
+		if (r != -EINTR && r != -ENOMEM)
+			break;
+		pause_a_moment();
+		r = 0;
+	}
 	return r;
 }
 
-/* The manager says whether it was carried out: what it has kept it calls off. What
- * it has taken away is lost without the answer. */
+/* The manager says whether it was carried out: what it has kept it calls off, and what
+ * it has taken away is lost without the answer. Only the end of the connection keeps us
+ * from hearing that. */
 static int
-call_off(struct mpr_client *c, struct request *q)
+call_off(struct mpr_client *c, struct request *q, int why)
 {
 	const struct mpr_remote_call off = {
 		.op = (enum mpr_remote_op)MPR_OP_WITHDRAW,
 		.n_args = 1,
 		.args = { mproc_int(q->number) },
 	};
-	int r = q->call->waits ? tell(c, &off) : 0;
+	int r = q->call->waits ? mpr_client_tell(c, &off) : 0;
 
-	while (r == 0 || r == -EPIPE || r == -EINTR) {
+	while (r == 0 || r == -EPIPE || r == -EINTR || r == -ENOMEM) {
+		if (r == -ENOMEM)
+			pause_a_moment();
 		r = await(c, q, MPR_NEVER);
-		if (r != -EINTR)
+		if (r != -EINTR && r != -ENOMEM)
 			break;
 	}
 	/* It came too late, and is for the next call that waits. */
-	if (r == 0 && q->result != -EINTR)
+	if (r == 0 && q->result != -EINTR && why == -EINTR)
 		mpr_interrupt_answer_to(mpr_interrupt_count() - 1);
+	if (r == 0 && q->result == -EINTR && why != -EINTR) {
+		mproc_any_clear(&q->call->rets[0]);
+		q->result = why;
+	}
 	return r;
 }
 
@@ -545,8 +565,9 @@ ask(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
 		r = send_in_turn(c, &out);
 		if (r == 0 || r == -EPIPE) {
 			r = await(c, &q, deadline);
-			if (r == -EINTR && (call->waits || call->takes))
-				r = call_off(c, &q);
+			if ((r == -EINTR || r == -ENOMEM) &&
+			    (call->waits || call->takes))
+				r = call_off(c, &q, r);
 		}
 		if (r == -ECHILD)
 			check_process(c);
@@ -596,151 +617,8 @@ mpr_client_call(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
 	return r;
 }
 
-static int
-carry(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
-      struct mpr_remote_call *call)
-{
-	struct mpr_client *c = (struct mpr_client *)owner;
-	int r = mpr_client_call(c, remote->id, call, MPR_NEVER);
-
-	if (call->op == MPR_OP_DESTROY && (r >= 0 || r == -ESTALE))
-		mpr_client_drop(c, remote);
-	return r;
-}
-
 size_t
 mpr_client_max_message(const struct mpr_client *c)
 {
 	return c->max_message;
-}
-
-/*
- * Connections.
- */
-
-static int
-greet(struct mpr_client *c, struct mpr_limit *limit)
-{
-	struct mpr_remote_call call = {
-		.op = MPR_OP_HELLO,
-		.n_args = 2,
-		.args = { mproc_str(MPR_MANAGER_MAGIC),
-			  mproc_int(MPR_MANAGER_VERSION) },
-		.n_rets = 2,
-	};
-	int r = mpr_limit_begin(limit);
-
-	if (r < 0)
-		return r;
-	r = ask(c, 0, &call, limit->deadline);
-	if (r < 0)
-		return r;
-	if (call.rets[0].kind != MPROC_INT || call.rets[1].kind != MPROC_INT ||
-	    call.rets[0].i64 != MPR_MANAGER_VERSION || call.rets[1].i64 <= 0) {
-		r = mpr_fail(-EBADMSG, "what answers at %s is no manager",
-			     c->address);
-	} else {
-		c->max_message = (uint64_t)call.rets[1].i64 < LONGEST ?
-					 (size_t)call.rets[1].i64 : LONGEST;
-	}
-	for (unsigned i = 0; i < 2; i++)
-		mproc_any_clear(&call.rets[i]);
-	return r < 0 ? r : 0;
-}
-
-static struct mpr_client *
-make(const char *address, int fd)
-{
-	struct mpr_client *c = mpr_zalloc(sizeof(*c) + strlen(address) + 1);
-
-	if (!c)
-		return NULL;
-	c->owner = (struct mpr_remote_owner){
-		.carry = carry,
-		.ask = mpr_client_ask,
-		.len = mpr_client_len,
-		.destroy = mpr_client_destroy,
-	};
-	c->generation = mpr_generation();
-	c->fd = fd;
-	c->sliced = mpr_socket_slice(fd);
-	c->max_message = READ; /* for the first one */
-	mpr_turn_init(&c->sending);
-	mpr_turn_init(&c->reading);
-	mpr_turn_init(&c->lock);
-	strcpy(c->address, address);
-	return c;
-}
-
-static int
-open_at(struct mpr_client **ret_c, const char *address,
-	const struct mproc_connect_opts *o, mproc_timeout timeout)
-{
-	struct mpr_limit limit = mpr_limit(timeout);
-	mproc_timeout left = timeout;
-	struct mpr_client *c;
-	mproc_conn *conn;
-	int fd, r;
-
-	if (mpr_limit_begin(&limit) == 0 && limit.deadline != MPR_NEVER)
-		left = mproc_until(limit.deadline);
-	r = mproc_connect(&conn, address, o, left);
-	if (r < 0)
-		return r;
-	fd = mpr_socket_conn_release((struct mpr_socket_conn *)conn);
-	mpr_socket_expect_life(fd);
-	c = make(address, fd);
-	if (!c) {
-		mpr_fds_close(fd);
-		return mpr_fail(-ENOMEM, "no memory for a connection");
-	}
-	r = greet(c, &limit);
-	if (r == -EACCES)
-		r = mpr_fail(r, "manager %s asks for a key", address);
-	if (r < 0)
-		mpr_client_close(c);
-	else
-		*ret_c = c;
-	return r;
-}
-
-int
-mpr_client_open(struct mpr_client **ret_c, const char *address,
-		const struct mproc_connect_opts *opts, mproc_timeout timeout)
-{
-	int before, r = mpr_codec_check();
-
-	if (r < 0)
-		return r;
-	before = mpr_thread_forbid_cancel();
-	r = open_at(ret_c, address, opts, timeout);
-	mpr_thread_allow_cancel(before);
-	return r;
-}
-
-const char *
-mpr_client_address(const struct mpr_client *c)
-{
-	return c->address;
-}
-
-void
-mpr_client_close(struct mpr_client *c)
-{
-	int before = mpr_thread_forbid_cancel();
-
-	mpr_client_drop_all(c);
-	mpr_fds_close(c->fd);
-	mpr_buffer_end(&c->in);
-	/* Of those who sleep there none is in a forked child. */
-	if (c->generation != mpr_generation()) {
-		mpr_turn_init(&c->sending);
-		mpr_turn_init(&c->reading);
-		mpr_turn_init(&c->lock);
-	}
-	mpr_turn_destroy(&c->sending);
-	mpr_turn_destroy(&c->reading);
-	mpr_turn_destroy(&c->lock);
-	free(c);
-	mpr_thread_allow_cancel(before);
 }

@@ -45,6 +45,9 @@ int mpr_client_len(struct mpr_remote_owner *owner, const struct mpr_remote *remo
 		   size_t *ret_len);
 int mpr_client_destroy(struct mpr_remote_owner *owner, const struct mpr_remote *remote);
 
+/* Tells the manager that a thread has ended. */
+void mpr_client_leave(struct mpr_remote_owner *owner, int64_t thread);
+
 /* The handle that it has to the object of that number, if there is one, or a new
  * one. */
 int mpr_client_handle(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id,
@@ -54,6 +57,10 @@ int mpr_client_handle(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id,
  * does. -ETIMEDOUT at @deadline: it may be carried out all the same. */
 int mpr_client_call(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
 		    int64_t deadline);
+
+/* The same, but nobody waits for its answer. Returns 0 when it was sent, or as
+ * above. */
+int mpr_client_tell(struct mpr_client *c, const struct mpr_remote_call *call);
 
 /* Bytes of a message to its manager, at most. */
 size_t mpr_client_max_message(const struct mpr_client *c);

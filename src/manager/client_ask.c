@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "containers/remote.h"
 #include "manager/client.h"
+#include "os/thread.h"
+#include "sync/remote.h"
 
 int
 mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
@@ -27,4 +29,20 @@ mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
 		mproc_any_clear(&call.rets[i]);
 	}
 	return odd ? mpr_fail(-EBADMSG, "numbers that are none") : r;
+}
+
+void
+mpr_client_leave(struct mpr_remote_owner *owner, int64_t thread)
+{
+	const struct mpr_remote_call call = {
+		.op = (enum mpr_remote_op)MPR_OP_LEAVE,
+		.n_args = 1,
+		.args = { mproc_int(thread) },
+	};
+	int before = mpr_thread_forbid_cancel();
+
+	/* If it cannot be, its connection has come to an end, or the manager does
+	 * as if it had, once this process ends. */
+	(void)mpr_client_tell((struct mpr_client *)owner, &call);
+	mpr_thread_allow_cancel(before);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of a client share.
+ * What a connection to a manager is, for the files that it is made of.
  */
 #ifndef MPR_MANAGER_CLIENT_PRIV_H
 #define MPR_MANAGER_CLIENT_PRIV_H
@@ -13,7 +13,10 @@
 #include "manager/patience.h"
 #include "os/turn.h"
 
-struct request;
+#define MPR_CLIENT_READ ((size_t)16 << 10) /* bytes at once */
+#define MPR_CLIENT_LONGEST ((size_t)1 << 30) /* message of a manager's, whatever it says */
+
+struct request; /* of client.c */
 
 struct mpr_client {
 	struct mpr_remote_owner owner; /* first: handles lead to it */

@@ -3,28 +3,13 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/macros.h"
 #include "os/clock.h"
-#include "os/generation.h"
 #include "sync/holder.h"
 #include "sync/remote.h"
 
 #define DESTROY 2 /* MPR_OP_DESTROY of containers/remote.h */
 
 static_assert(MPR_REMOTE_WORD == MPR_GONE, "a handle goes the slow way");
-
-static _Atomic uint32_t threads;
-static MPR_THREAD_LOCAL uint32_t this_thread; /* 0: it has none yet */
-
-int64_t
-mpr_remote_thread(void)
-{
-	/* Those of a forked child's connections are others. */
-	if (!this_thread)
-		this_thread = atomic_fetch_add_explicit(&threads, 1,
-							memory_order_relaxed) + 1;
-	return this_thread;
-}
 
 int64_t
 mpr_remote_time(mproc_timeout timeout)
@@ -54,6 +39,8 @@ mpr_remote_ask(enum mpr_cell_kind kind, const void *handle,
 	if (remote->kind != kind)
 		return mpr_fail(-EBADMSG, "%p is a handle to something else",
 				handle);
+	if (ask->takes)
+		mpr_remote_meet(owner);
 	return owner->ask(owner, remote, ask);
 }
 
@@ -68,26 +55,29 @@ mpr_remote_ask_simply(enum mpr_cell_kind kind, const void *handle, unsigned op)
 int
 mpr_remote_ask_as(enum mpr_cell_kind kind, const void *handle, unsigned op)
 {
+	int64_t thread = mpr_remote_thread();
 	struct mpr_remote_ask ask = {
 		.op = op,
 		.n_args = 1,
-		.args = { mpr_remote_thread() },
+		.args = { thread },
 	};
 
-	return mpr_remote_ask(kind, handle, &ask);
+	return thread < 0 ? (int)thread : mpr_remote_ask(kind, handle, &ask);
 }
 
 int
 mpr_remote_ask_to_wait(enum mpr_cell_kind kind, const void *handle, unsigned op,
 		       mproc_timeout timeout)
 {
+	int64_t thread = mpr_remote_thread();
 	struct mpr_remote_ask ask = {
 		.op = op,
 		.n_args = 2,
-		.args = { mpr_remote_thread(), mpr_remote_time(timeout) },
+		.args = { thread, mpr_remote_time(timeout) },
+		.takes = true,
 		.waits = true,
 	};
-	int r = mpr_remote_ask(kind, handle, &ask);
+	int r = thread < 0 ? (int)thread : mpr_remote_ask(kind, handle, &ask);
 
 	/* What is over when it is asked for is not waited for. */
 	return r == -EAGAIN && timeout.ns ? -ETIMEDOUT : r;

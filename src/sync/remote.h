@@ -31,8 +31,16 @@ enum mpr_remote_sync_op {
 	MPR_OP_EVENT_IS_SET = 74,
 };
 
-/* What calls are about, for who is asked. */
+/* What calls are about, for who is asked: a number above 0; or a negative error, with
+ * the text, if nothing would be told of the thread's end. */
 int64_t mpr_remote_thread(void);
+
+/* From now on the owner is told when threads end that have a number, until it is
+ * forgotten. */
+void mpr_remote_meet(struct mpr_remote_owner *owner);
+
+/* Before it goes. @is_copy: it is another process's, which alone tells it. */
+void mpr_remote_forget(struct mpr_remote_owner *owner, bool is_copy);
 
 /* For how long, as a request says it. */
 int64_t mpr_remote_time(mproc_timeout timeout);

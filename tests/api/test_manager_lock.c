@@ -3,6 +3,8 @@
  * Locks of a manager: the same cases with all in the family, with all as clients, and
  * with some of each.
  */
+#include <mproc/testing.h>
+
 #include "manager_modes.h"
 
 static mproc_lock *
@@ -389,6 +391,68 @@ threads_of_a_client_are_different_holders(void **state)
 }
 
 static void *
+take_and_end(void *arg)
+{
+	return (void *)(intptr_t)mproc_lock_acquire(arg, mproc_sec(20));
+}
+
+static void *
+take_twice_and_end(void *arg)
+{
+	int r = mproc_rlock_acquire(arg, mproc_sec(20));
+
+	return (void *)(intptr_t)(r < 0 ? r : mproc_rlock_acquire(arg, MPROC_NOWAIT));
+}
+
+/* The process goes on, and so does its connection. */
+static void
+end_a_thread(void *(*fn)(void *), void *arg)
+{
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(pthread_create(&thread, NULL, fn, arg), 0);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, 0);
+}
+
+static void
+a_thread_that_ends_with_a_lock_has_died(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, LOCK);
+	mproc_lock *lock = lock_of(t, 0);
+	struct mproc_owner o;
+	mproc_rlock *rl;
+
+	for (unsigned i = 0; i <= 2; i++) {
+		end_a_thread(take_and_end, lock);
+		if (i)
+			mpt_expect_exit(t, mpt_fork(t, "learns", learn_of_death,
+						    AS(i)), 0);
+		else
+			assert_int_equal(mproc_lock_acquire(lock, mproc_sec(20)),
+					 MPROC_OWNER_DIED);
+		if (i)
+			assert_int_equal(mproc_lock_acquire(lock, mproc_sec(20)),
+					 MPROC_OWNER_DIED);
+		assert_int_equal(mproc_lock_consistent(lock), 0);
+		assert_int_equal(mproc_lock_release(lock), 0);
+	}
+	end(t, b);
+
+	b = new_board(t, RLOCK);
+	rl = object_of(t, 0, RLOCK);
+	end_a_thread(take_twice_and_end, rl);
+	assert_int_equal(mproc_rlock_acquire(rl, mproc_sec(20)), MPROC_OWNER_DIED);
+	assert_int_equal(mproc_rlock_owner(rl, &o), 0);
+	assert_int_equal(mproc_rlock_release(rl), 0);
+	assert_int_equal(mproc_rlock_release(rl), -EPERM);
+	assert_int_equal(mproc_manager_rlock(client, b->name, &rl), 0);
+	mproc_rlock_destroy(rl);
+}
+
+static void *
 wait_for_the_end(void *arg)
 {
 	int r = mproc_lock_acquire(arg, MPROC_FOREVER);
@@ -425,6 +489,52 @@ a_killed_server_leaves_nobody_waiting(void **state)
 	mproc_manager_close(other);
 	assert_int_equal(mproc_arena_bind(NULL, "of a server", NULL), 0);
 	mproc_lock_destroy(held);
+}
+
+/* There is no memory in the client once it waits, neither of its own nor of the
+ * kernel's. */
+static int
+wait_in_vain_without_memory(struct mpt *t, void *arg)
+{
+	mproc_lock *lock = lock_of(t, 1);
+	struct board *b = mpt_scratch(t);
+
+	signal(SIGUSR1, interrupt);
+	b->ready++;
+	/* What is sent first is the request. */
+	mpt_check_int(t, mproc_test_fault(arg), 0);
+	mpt_check_int(t, mproc_lock_acquire(lock, MPROC_FOREVER), -EINTR);
+	mpt_check_int(t, mproc_test_fault(NULL), 0);
+	b->done++;
+	mpt_until(t, b->ready == 2);
+	return 0;
+}
+
+static void
+a_wait_is_called_off_without_memory(void **state)
+{
+	static const char *const faults[] = { "malloc:2+", "send:2=ENOMEM" };
+	struct mpt *t = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct board *b = new_board(t, LOCK);
+		mproc_lock *lock = lock_of(t, 0);
+		int id;
+
+		b->ready = b->done = 0;
+		assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
+		id = mpt_fork(t, "waits", wait_in_vain_without_memory,
+			      (void *)(uintptr_t)faults[i]);
+		mpt_until(t, waiters(b) == 1);
+		assert_int_equal(kill(mpt_pid(t, id), SIGUSR1), 0);
+		mpt_until(t, b->done == 1);
+		/* It is nobody's, though that one lives. */
+		assert_int_equal(waiters(b), 0);
+		assert_int_equal(mproc_lock_release(lock), 0);
+		assert_int_equal(owner(lock).pid, 0);
+		b->ready++;
+		end(t, b);
+	}
 }
 
 static void
@@ -550,6 +660,8 @@ main(void)
 		ALL(destroy_wakes_those_who_wait),
 		ALL(a_recursive_lock_is_taken_again),
 		ALL(threads_of_a_client_are_different_holders),
+		ALL(a_thread_that_ends_with_a_lock_has_died),
+		IN(a_wait_is_called_off_without_memory, as_clients),
 		mpt_test(a_killed_server_leaves_nobody_waiting),
 		mpt_test(what_makes_no_sense_is_refused),
 		mpt_test(a_forked_child_has_no_part_in_it),

@@ -177,6 +177,33 @@ permits_of_the_dead_come_back(void **state)
 	end_semaphore(t, b);
 }
 
+static void *
+take_and_end(void *arg)
+{
+	return (void *)(intptr_t)mproc_semaphore_acquire(arg, MPROC_NOWAIT);
+}
+
+static void
+permits_of_threads_that_end_come_back(void **state)
+{
+	struct mpt *t = *state;
+	mproc_semaphore *s;
+	pthread_t thread;
+	struct board *b;
+	void *result;
+
+	semaphore_opts = &owned;
+	b = new_board(t, SEMAPHORE);
+	s = semaphore_of(t, 0);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(pthread_create(&thread, NULL, take_and_end, s), 0);
+		pthread_join(thread, &result);
+		assert_int_equal((intptr_t)result, 0);
+		mpt_until(t, mproc_semaphore_value(s) == 2);
+	}
+	end_semaphore(t, b);
+}
+
 static int
 wait_for_event(struct mpt *t, void *arg)
 {
@@ -377,6 +404,7 @@ main(void)
 		ALL(a_permit_is_for_one),
 		ALL(killed_waiters_take_no_permit),
 		ALL(permits_of_the_dead_come_back),
+		ALL(permits_of_threads_that_end_come_back),
 		ALL(all_go_on_when_it_is_set),
 		ALL(who_waited_goes_on_though_it_is_cleared),
 		ALL(destroy_wakes_those_who_wait),
