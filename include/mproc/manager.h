@@ -5,8 +5,8 @@
  * Inside a family shared objects need no server. A manager serves them to everybody
  * else: it is a process that has an arena, and a socket where others connect. They
  * get handles of the same types, and use them by the same functions. Of this version
- * it serves dicts, lists, sets, namespaces, values and arrays, and locks, semaphores
- * and events.
+ * it serves dicts, lists, sets, namespaces, values and arrays, and locks, semaphores,
+ * events and conditions.
  *
  *     // one program
  *     mproc_manager *m;
@@ -72,9 +72,13 @@
  *   when that is killed.
  *   Clients wait as they came; all of them together stand in line with the family
  *   once. At most 1024 threads of one client wait at a time: -ENOLCK.
+ *   Who waits for a condition is notified as it came among the clients; between them and
+ *   the family all clients of a manager come when the first of them does. Of a client
+ *   that is gone after it was notified another one is notified. Clients may wait for
+ *   some dozens of conditions at a time, and one of them alone for half of what others
+ *   leave of these: -ENOLCK, and the lock is held still.
  *   No function is async-signal-safe. mproc_wait() and waitsets give -ENOTSUP for such
- *   an event, and mproc_condition_wait() for such a lock: of this version there are no
- *   conditions and barriers.
+ *   an event.
  *   -EINTR of a call that waits says that nothing has happened, as in the family, and
  *   so does -ENOMEM.
  *   That costs one more answer of the server's, as does the end of a timeout: while
@@ -463,6 +467,24 @@ mproc_manager_semaphore(mproc_manager *m, const char *name,
  */
 MPROC_API MPROC_NODISCARD int
 mproc_manager_event(mproc_manager *m, const char *name, mproc_event **ret_event);
+
+/**
+ * mproc_manager_condition() - a condition of a manager's
+ * @m:             manager
+ * @name:          its name, as of a dict
+ * @ret_condition: receives a handle
+ *
+ * Who waits for it gives back a lock of the same manager, by a handle of the same
+ * connection, or in the family the lock itself; with any other mproc_condition_wait()
+ * gives -EINVAL.
+ *
+ * Return: as mproc_manager_dict(), but those of mproc_condition_create().
+ * Context: as mproc_manager_dict().
+ * Crash: there may be a condition that nobody knows, until the arena goes.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_condition(mproc_manager *m, const char *name,
+			mproc_condition **ret_condition);
 
 /*
  * Types of a program's own: objects whose methods clients call by name.

@@ -80,6 +80,8 @@ struct mpr_participant {
 	_Atomic uint64_t many;
 	/* What it was woken for: sync/told.h. */
 	_Atomic uint64_t told;
+	/* For how many it waits: sync/crowd.h. */
+	_Atomic uint64_t crowd;
 
 	/* The same as its life, for those who wait for what it has to sleep in: of
 	 * those who sleep in one word the kernel wakes one (sync/neighbours.h). */
@@ -91,6 +93,7 @@ static_assert(offsetof(struct mpr_participant, life) == 32, "shared layout");
 static_assert(offsetof(struct mpr_participant, parker) == 128,
 	      "shared layout");
 static_assert(offsetof(struct mpr_participant, told) == 232, "shared layout");
+static_assert(offsetof(struct mpr_participant, crowd) == 240, "shared layout");
 static_assert(MPR_PARTICIPANTS_AT + MPR_PARTICIPANTS_MAX *
 		      sizeof(struct mpr_participant) <= MPR_WAITS_AT,
 	      "the participants fit");

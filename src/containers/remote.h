@@ -97,6 +97,7 @@ enum mpr_remote_kind {
 	MPR_REMOTE_RLOCK = 9,
 	MPR_REMOTE_SEMAPHORE = 10,
 	MPR_REMOTE_EVENT = 11,
+	MPR_REMOTE_CONDITION = 12,
 };
 
 /* In the place of a kind of cells: arrays are none. */
@@ -112,6 +113,7 @@ static const enum mpr_cell_kind mpr_remote_cells[] = {
 	[MPR_REMOTE_RLOCK] = MPR_CELL_RLOCK,
 	[MPR_REMOTE_SEMAPHORE] = MPR_CELL_SEMAPHORE,
 	[MPR_REMOTE_EVENT] = MPR_CELL_EVENT,
+	[MPR_REMOTE_CONDITION] = MPR_CELL_CONDITION,
 };
 
 /* Whether a number is one of them. The first kind of cell is that of gaps, too. */

@@ -14,7 +14,6 @@
 #include "os/waker.h"
 #include "sync/park.h"
 
-#define DEPUTIES 32
 /* ns: the program may have closed the descriptor that says that one is back. */
 #define LOOK 10000000
 
@@ -28,6 +27,7 @@ struct mpr_deputy {
 	struct mpr_self *self;
 	/* With the lock of all: */
 	struct mpr_errand *errand;
+	bool rests; /* it has brought that, and is kept */
 	bool ends;
 };
 
@@ -38,7 +38,7 @@ struct mpr_deputies {
 	struct mpr_turn lock;
 	struct mpr_errand *back, **last; /* with the lock */
 	unsigned n;
-	struct mpr_deputy *all[DEPUTIES];
+	struct mpr_deputy *all[MPR_DEPUTIES];
 };
 
 static void
@@ -68,7 +68,7 @@ await(struct mpr_deputy *me)
 	for (;;) {
 		ticket = mpr_park_ticket(me->self);
 		lock(me->of);
-		errand = me->errand;
+		errand = me->rests ? NULL : me->errand;
 		ends = me->ends;
 		unlock(me->of);
 		if (errand || ends)
@@ -83,13 +83,15 @@ come_back(struct mpr_deputy *me, struct mpr_errand *errand, int r)
 	struct mpr_deputies *d = me->of;
 
 	errand->result = r;
-	errand->self = me->self;
 	errand->next = NULL;
 	lock(d);
 	/* If it was called back, it is not any more. */
 	atomic_store(me->called_off, me->ends);
-	me->errand = NULL;
-	errand->deputy = NULL;
+	me->rests = errand->keeps;
+	if (!errand->keeps) {
+		me->errand = NULL;
+		errand->deputy = NULL;
+	}
 	*d->last = errand;
 	d->last = &errand->next;
 	unlock(d);
@@ -134,7 +136,7 @@ make(struct mpr_deputies *d, struct mpr_deputy **ret)
 	struct mpr_deputy *deputy;
 	int r;
 
-	if (d->n == DEPUTIES)
+	if (d->n == MPR_DEPUTIES)
 		return -EBUSY;
 	deputy = mpr_zalloc(sizeof(*deputy));
 	if (!deputy)
@@ -230,11 +232,43 @@ mpr_deputies_send(struct mpr_deputies *d, struct mpr_errand *errand)
 		return r;
 	lock(d);
 	errand->deputy = deputy;
+	errand->self = deputy->self;
 	deputy->errand = errand;
 	unlock(d);
 	/* After that: it looks once more before it sleeps. */
 	mpr_unpark(d->arena, deputy->self->slot);
 	return 0;
+}
+
+void
+mpr_deputies_send_again(struct mpr_deputies *d, struct mpr_errand *errand)
+{
+	lock(d);
+	errand->deputy->rests = false;
+	unlock(d);
+	/* After that: as above. */
+	mpr_unpark(d->arena, errand->self->slot);
+}
+
+void
+mpr_deputies_let_go(struct mpr_deputies *d, struct mpr_errand *errand)
+{
+	lock(d);
+	errand->deputy->rests = false;
+	errand->deputy->errand = NULL;
+	errand->deputy = NULL;
+	unlock(d);
+}
+
+const struct mpr_errand *
+mpr_deputies_errand(struct mpr_deputies *d, unsigned i)
+{
+	const struct mpr_errand *errand;
+
+	lock(d);
+	errand = i < d->n ? d->all[i]->errand : NULL;
+	unlock(d);
+	return errand;
 }
 
 void
@@ -244,7 +278,7 @@ mpr_deputies_recall(struct mpr_deputies *d, struct mpr_errand *errand)
 
 	lock(d);
 	deputy = errand->deputy;
-	if (deputy)
+	if (deputy && !deputy->rests)
 		atomic_store(deputy->called_off, true);
 	unlock(d);
 	/* After that: see mpr_interrupt_pending(). */
@@ -284,7 +318,7 @@ is_out(struct mpr_deputies *d, const struct mpr_deputy *deputy)
 	bool is;
 
 	lock(d);
-	is = deputy->errand;
+	is = deputy->errand && !deputy->rests;
 	unlock(d);
 	return is;
 }
@@ -293,7 +327,7 @@ static void
 call_back(struct mpr_deputies *d, struct mpr_deputy *deputy)
 {
 	lock(d);
-	if (deputy->errand)
+	if (deputy->errand && !deputy->rests)
 		atomic_store(deputy->called_off, true);
 	unlock(d);
 	/* After that: see mpr_interrupt_pending(). */

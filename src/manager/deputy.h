@@ -12,9 +12,13 @@
 #ifndef MPR_MANAGER_DEPUTY_H
 #define MPR_MANAGER_DEPUTY_H
 
+#include <stdbool.h>
+
 #include <mproc/arena.h>
 
 #include "arena/participant.h"
+
+#define MPR_DEPUTIES 32 /* with the first one, at most */
 
 struct mpr_deputies;
 struct mpr_deputy;
@@ -23,8 +27,11 @@ struct mpr_deputy;
 struct mpr_errand {
 	/* Waits for as long as it takes, or until it is called off: -EINTR. */
 	int (*run)(struct mpr_errand *errand);
-	/* When it has come back: what that has returned, and who has run it. */
+	/* It is the same one who runs it again, or until it is let go. */
+	bool keeps;
+	/* When it has come back: what that has returned. */
 	int result;
+	/* From when it is sent: who runs it. */
 	struct mpr_self *self;
 	/* For the deputies: */
 	struct mpr_errand *next;
@@ -43,6 +50,13 @@ int mpr_deputies_first(struct mpr_deputies *d, struct mpr_self **ret_self);
 
 /* Returns 0; -EBUSY if all are out; or as mpr_deputies_first(). */
 int mpr_deputies_send(struct mpr_deputies *d, struct mpr_errand *errand);
+
+/* Those that keep theirs, when they have come back: once more; or it is let go. */
+void mpr_deputies_send_again(struct mpr_deputies *d, struct mpr_errand *errand);
+void mpr_deputies_let_go(struct mpr_deputies *d, struct mpr_errand *errand);
+
+/* For what the one with that number is out, or NULL. */
+const struct mpr_errand *mpr_deputies_errand(struct mpr_deputies *d, unsigned i);
 
 /* It comes back soon, if it was sent: as if nothing had been, or with what it has
  * got. */

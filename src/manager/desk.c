@@ -5,36 +5,13 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "containers/remote.h"
-#include "manager/desk.h"
+#include "manager/desk_priv.h"
 #include "os/clock.h"
 #include "os/epoll.h"
 #include "os/generation.h"
 #include "os/socket.h"
 #include "sync/cell.h"
 #include "sync/remote.h"
-
-#define BUCKETS 256
-#define KEPT_MOST 1024 /* requests of one client */
-
-/* How often those who wait look by themselves: whether what they wait for is still
- * there, and where no deputy was left to wait, for it. */
-#define LOOK INT64_C(100000000) /* ns */
-#define LOOK_ALONE INT64_C(5000000)
-
-struct mpr_desk {
-	uint64_t generation;
-	mproc_arena *arena;
-	struct mpr_served_by *by;
-	struct mpr_budget *budget;
-	int set;
-	uint64_t id;
-	void (*tell)(struct mpr_served_by *by, struct mpr_served *c);
-	struct mpr_deputies *deputies; /* NULL: none yet */
-	struct mpr_post *posts[BUCKETS];
-	unsigned n_kept, n_missed;
-	struct mpr_kept *soonest, *latest;
-	int64_t look_at;
-};
 
 static const struct mpr_post_ops *
 ops_of(enum mpr_cell_kind kind)
@@ -47,6 +24,8 @@ ops_of(enum mpr_cell_kind kind)
 		return &mpr_post_semaphore;
 	case MPR_CELL_EVENT:
 		return &mpr_post_event;
+	case MPR_CELL_CONDITION:
+		return &mpr_post_condition;
 	default:
 		return NULL;
 	}
@@ -58,12 +37,12 @@ mpr_desk_is_for(enum mpr_cell_kind kind)
 	return ops_of(kind) != NULL;
 }
 
-/* As what clients have on the way. */
-static void *
-take_memory(struct mpr_desk *d, size_t size)
+void *
+mpr_desk_take_memory(struct mpr_desk *d, struct mpr_served *c, size_t size)
 {
 	void *p = d->budget->left >= size ? mpr_zalloc(size) : NULL;
 
+	(void)c;
 	if (p)
 		d->budget->left -= size;
 	else
@@ -72,9 +51,11 @@ take_memory(struct mpr_desk *d, size_t size)
 	return p;
 }
 
-static void
-give_memory(struct mpr_desk *d, void *p, size_t size)
+void
+mpr_desk_give_memory(struct mpr_desk *d, struct mpr_served *c, void *p,
+		     size_t size)
 {
+	(void)c;
 	free(p);
 	d->budget->left += size;
 }
@@ -100,207 +81,17 @@ get_first(struct mpr_desk *d, struct mpr_self **ret_self)
 }
 
 /*
- * Leases.
- */
-
-struct mpr_lease *
-mpr_lease_make(struct mpr_post *p, const struct mpr_party *party)
-{
-	struct mpr_lease *lease = take_memory(p->desk, sizeof(*lease));
-
-	if (lease) {
-		lease->post = p;
-		lease->party = *party;
-	}
-	return lease;
-}
-
-void
-mpr_lease_begin(struct mpr_lease *lease, struct mpr_self *self)
-{
-	struct mpr_post *p = lease->post;
-	struct mpr_served *c = lease->party.client;
-
-	lease->self = self;
-	lease->next = p->leases;
-	if (lease->next)
-		lease->next->previous = lease;
-	p->leases = lease;
-	lease->next_of = c->leases;
-	if (lease->next_of)
-		lease->next_of->previous_of = lease;
-	c->leases = lease;
-}
-
-void
-mpr_lease_forget(struct mpr_lease *lease)
-{
-	give_memory(lease->post->desk, lease, sizeof(*lease));
-}
-
-struct mpr_lease *
-mpr_lease_find(const struct mpr_post *p, const struct mpr_party *party)
-{
-	struct mpr_lease *lease = p->leases;
-
-	while (lease && (lease->party.client != party->client ||
-			 lease->party.thread != party->thread))
-		lease = lease->next;
-	return lease;
-}
-
-static void
-end_lease(struct mpr_lease *lease)
-{
-	if (lease->next)
-		lease->next->previous = lease->previous;
-	if (lease->previous)
-		lease->previous->next = lease->next;
-	else
-		lease->post->leases = lease->next;
-	if (lease->next_of)
-		lease->next_of->previous_of = lease->previous_of;
-	if (lease->previous_of)
-		lease->previous_of->next_of = lease->next_of;
-	else
-		lease->party.client->leases = lease->next_of;
-	mpr_lease_forget(lease);
-}
-
-/*
- * Requests that are kept.
- */
-
-static void
-link_deadline(struct mpr_desk *d, struct mpr_kept *k)
-{
-	struct mpr_kept *after = d->latest;
-
-	/* Most come in this order. */
-	while (after && after->deadline > k->deadline)
-		after = after->sooner;
-	k->sooner = after;
-	k->later = after ? after->later : d->soonest;
-	if (k->later)
-		k->later->sooner = k;
-	else
-		d->latest = k;
-	if (after)
-		after->later = k;
-	else
-		d->soonest = k;
-}
-
-static void
-unlink_deadline(struct mpr_desk *d, struct mpr_kept *k)
-{
-	if (k->later)
-		k->later->sooner = k->sooner;
-	else
-		d->latest = k->sooner;
-	if (k->sooner)
-		k->sooner->later = k->later;
-	else
-		d->soonest = k->later;
-}
-
-static int
-keep(struct mpr_post *p, const struct mpr_party *party, int64_t number,
-     int64_t deadline, const struct mpr_news *seen)
-{
-	struct mpr_desk *d = p->desk;
-	struct mpr_served *c = party->client;
-	struct mpr_kept *k;
-
-	if (c->n_kept == KEPT_MOST)
-		return mpr_fail(-ENOLCK, "%d threads of this client wait already",
-				KEPT_MOST);
-	k = take_memory(d, sizeof(*k));
-	if (!k)
-		return -ENOMEM;
-	*k = (struct mpr_kept){
-		.post = p,
-		.party = *party,
-		.number = number,
-		.deadline = deadline,
-		.since = mproc_now(),
-		.seen = *seen,
-		.previous = p->last,
-		.next_of = c->kept,
-	};
-	if (p->last)
-		p->last->next = k;
-	else
-		p->first = k;
-	p->last = k;
-	p->n_kept++;
-	if (k->next_of)
-		k->next_of->previous_of = k;
-	c->kept = k;
-	c->n_kept++;
-	if (d->n_kept++ == 0)
-		d->look_at = k->since + LOOK;
-	if (deadline != MPR_NEVER)
-		link_deadline(d, k);
-	return 0;
-}
-
-static void
-drop(struct mpr_kept *k)
-{
-	struct mpr_post *p = k->post;
-	struct mpr_desk *d = p->desk;
-	struct mpr_served *c = k->party.client;
-
-	if (k->deadline != MPR_NEVER)
-		unlink_deadline(d, k);
-	if (k->next)
-		k->next->previous = k->previous;
-	else
-		p->last = k->previous;
-	if (k->previous)
-		k->previous->next = k->next;
-	else
-		p->first = k->next;
-	p->n_kept--;
-	if (k->next_of)
-		k->next_of->previous_of = k->previous_of;
-	if (k->previous_of)
-		k->previous_of->next_of = k->next_of;
-	else
-		c->kept = k->next_of;
-	c->n_kept--;
-	d->n_kept--;
-	give_memory(d, k, sizeof(*k));
-}
-
-/* Its answer. Of an error the text is there. */
-static void
-answer(struct mpr_kept *k, int r)
-{
-	struct mpr_desk *d = k->post->desk;
-	struct mpr_served *c = k->party.client;
-
-	/* Who cannot be told has to go: what it has got it gives back then. */
-	if (mpr_served_answer(d->by, c, k->number, r, NULL, 0,
-			      r < 0 ? mproc_error_detail() : NULL) < 0)
-		c->leaves = true;
-	drop(k);
-	d->tell(d->by, c);
-}
-
-/*
  * Objects.
  */
 
 static struct mpr_post **
 bucket_of(struct mpr_desk *d, const void *object)
 {
-	return &d->posts[(uintptr_t)object / MPR_CELL % BUCKETS];
+	return &d->posts[(uintptr_t)object / MPR_CELL % MPR_DESK_BUCKETS];
 }
 
-static bool
-is_gone(const struct mpr_post *p)
+bool
+mpr_post_is_gone(const struct mpr_post *p)
 {
 	const struct mpr_cell *cell = p->object;
 
@@ -322,14 +113,31 @@ set_missed(struct mpr_post *p, bool missed)
 		return;
 	}
 	d->n_missed++;
-	soon = mproc_now() + LOOK_ALONE;
+	soon = mproc_now() + MPR_DESK_LOOK_ALONE;
 	if (soon < d->look_at)
 		d->look_at = soon;
 }
 
-/* It was destroyed. */
+/* Does first what has happened meanwhile. Returns whether somebody does not wait there
+ * any more. */
+static bool
+refresh(struct mpr_post *p)
+{
+	return p->ops->refresh && p->ops->refresh(p);
+}
+
+/* Who waits does so no more, for the reason @why, with the text. */
 static void
-end_post(struct mpr_post *p)
+stop(struct mpr_kept *k, int why)
+{
+	if (k->post->ops->stop)
+		k->post->ops->stop(k, why);
+	else
+		mpr_kept_answer(k, why);
+}
+
+void
+mpr_post_end(struct mpr_post *p)
 {
 	struct mpr_post **link = bucket_of(p->desk, p->object);
 
@@ -339,35 +147,41 @@ end_post(struct mpr_post *p)
 	set_missed(p, false);
 	p->is_over = true;
 	while (p->first) {
-		mpr_fail(-ESHUTDOWN, "%p was destroyed", p->object);
-		answer(p->first, -ESHUTDOWN);
+		/* Of a lock that is to be had again: as of one that was held. */
+		int r = p->first->comes_back ? -ESTALE : -ESHUTDOWN;
+
+		mpr_fail(r, "%p was destroyed", p->object);
+		stop(p->first, r);
 	}
 	while (p->leases)
-		end_lease(p->leases);
-	if (p->is_out)
+		mpr_lease_drop(p->leases);
+	if (p->is_out) {
 		mpr_deputies_recall(p->desk->deputies, &p->errand);
-	else
-		free(p);
+		return;
+	}
+	if (p->ops->clear)
+		p->ops->clear(p);
+	free(p);
 }
 
-static struct mpr_post *
-find_post(struct mpr_desk *d, const struct mpr_object *o)
+struct mpr_post *
+mpr_post_find(struct mpr_desk *d, const void *object, uint32_t generation)
 {
-	struct mpr_post *p = *bucket_of(d, o->object);
+	struct mpr_post *p = *bucket_of(d, object);
 
-	while (p && p->object != o->object)
+	while (p && p->object != object)
 		p = p->next;
-	if (p && p->generation != o->generation) {
-		end_post(p);
+	if (p && p->generation != generation) {
+		mpr_post_end(p);
 		p = NULL;
 	}
 	return p;
 }
 
-static struct mpr_post *
-post_of(struct mpr_desk *d, const struct mpr_object *o)
+struct mpr_post *
+mpr_post_of(struct mpr_desk *d, const struct mpr_object *o)
 {
-	struct mpr_post *p = find_post(d, o);
+	struct mpr_post *p = mpr_post_find(d, o->object, o->generation);
 
 	if (p)
 		return p;
@@ -387,17 +201,49 @@ post_of(struct mpr_desk *d, const struct mpr_object *o)
 	return p;
 }
 
+/* The client at its head does not take more than half of the deputies that others
+ * leave. */
+static bool
+may_send(const struct mpr_post *p)
+{
+	const struct mpr_served *c = p->first->party.client;
+	unsigned out = 0, theirs = 0;
+
+	for (unsigned i = 1; i < MPR_DEPUTIES; i++) {
+		const struct mpr_post *other = (const struct mpr_post *)
+			mpr_deputies_errand(p->desk->deputies, i);
+
+		out += other != NULL;
+		theirs += other && other->first &&
+			  other->first->party.client == c;
+	}
+	return theirs < MPR_DEPUTIES - 1 - out;
+}
+
+int
+mpr_post_send(struct mpr_post *p)
+{
+	struct mpr_self *first;
+	int r;
+
+	if (p->is_out)
+		return 0;
+	/* There may be none yet. */
+	r = get_first(p->desk, &first);
+	if (r == 0)
+		r = may_send(p) ? mpr_deputies_send(p->desk->deputies, &p->errand) :
+				  -EBUSY;
+	p->is_out = r == 0;
+	return r;
+}
+
 /* Others than clients have it. */
 static void
 send_out(struct mpr_post *p)
 {
-	struct mpr_desk *d = p->desk;
-
-	if (p->is_out)
-		return;
-	p->seen = p->first->seen;
-	p->is_out = mpr_deputies_send(d->deputies, &p->errand) == 0;
-	set_missed(p, !p->is_out);
+	if (!p->is_out)
+		p->seen = p->first->seen;
+	set_missed(p, mpr_post_send(p) < 0);
 }
 
 /* Those who wait, as they came, for as long as it is to be had. */
@@ -407,6 +253,10 @@ mpr_post_go_on(struct mpr_post *p)
 	struct mpr_self *self;
 	int r = 0;
 
+	if (p->ops->go_on) {
+		p->ops->go_on(p);
+		return;
+	}
 	set_missed(p, false);
 	while (p->first) {
 		r = get_first(p->desk, &self);
@@ -415,10 +265,10 @@ mpr_post_go_on(struct mpr_post *p)
 		if (r == -EBUSY || r == -EAGAIN)
 			break;
 		if (r == -ESTALE) {
-			end_post(p);
+			mpr_post_end(p);
 			return;
 		}
-		answer(p->first, r);
+		mpr_kept_answer(p->first, r);
 	}
 	if (p->first && r == -EBUSY)
 		send_out(p);
@@ -431,14 +281,19 @@ int
 mpr_lease_end(struct mpr_lease *lease, bool died)
 {
 	struct mpr_post *p = lease->post;
+	struct mpr_desk *d = p->desk;
+	const struct mpr_party party = lease->party;
 	/* What lies there now may be another one, to which it does not belong. */
-	int r = is_gone(p) ? -ESTALE : p->ops->give(p, lease->self, died);
+	int r = mpr_post_is_gone(p) ? -ESTALE : p->ops->give(p, lease, died);
 
-	end_lease(lease);
+	mpr_lease_drop(lease);
 	if (r == -ESTALE)
-		end_post(p);
+		mpr_post_end(p);
 	else
 		mpr_post_go_on(p);
+	/* Nobody knows whether it had its answer. */
+	if (died)
+		mpr_condition_pass_on(d, &party);
 	return r;
 }
 
@@ -447,19 +302,20 @@ static void
 hand_out(struct mpr_post *p, struct mpr_self *self, int r)
 {
 	struct mpr_kept *k = p->first;
-	struct mpr_lease *lease = NULL;
+	struct mpr_lease *lease;
+	int made = 0;
 
 	if (k && p->ops->has_leases(p)) {
-		lease = mpr_lease_make(p, &k->party);
-		if (!lease)
-			answer(k, -ENOMEM);
+		made = mpr_lease_make(p, &k->party, &lease);
+		if (made < 0)
+			mpr_kept_answer(k, made);
 		else
 			mpr_lease_begin(lease, self);
 	}
-	if (k && (lease || !p->ops->has_leases(p)))
-		answer(k, r);
+	if (k && made == 0)
+		mpr_kept_answer(k, r);
 	else
-		(void)p->ops->give(p, self, false);
+		(void)p->ops->give_up(p, self);
 }
 
 static void
@@ -470,20 +326,22 @@ receive(struct mpr_post *p)
 	p->is_out = false;
 	if (p->is_over) {
 		/* It may have come to one that was made in the same place. */
-		if (r >= 0 && p->ops->give)
-			(void)p->ops->give(p, p->errand.self, false);
+		if (r >= 0 && p->ops->give_up)
+			(void)p->ops->give_up(p, p->errand.self);
+		if (p->ops->clear)
+			p->ops->clear(p);
 		free(p);
 		return;
 	}
-	if (r >= 0 && p->ops->give) {
+	if (r >= 0 && p->ops->give_up) {
 		hand_out(p, p->errand.self, r);
 	} else if (r < 0 && r != -EINTR && p->first) {
 		if (r == -ESHUTDOWN || r == -ESTALE) {
-			end_post(p);
+			mpr_post_end(p);
 			return;
 		}
 		mpr_fail(r, "%s", mproc_strerror(r));
-		answer(p->first, r);
+		mpr_kept_answer(p->first, r);
 	}
 	mpr_post_go_on(p);
 }
@@ -502,46 +360,46 @@ mpr_desk_hear(struct mpr_desk *d)
  */
 
 static int
-acquire(struct mpr_post *p, const struct mpr_party *party, int64_t number,
-	int64_t time)
+acquire(struct mpr_post *p, const struct mpr_request *q, int64_t time)
 {
 	struct mpr_news seen = { .object = NULL };
-	int64_t now, deadline = MPR_NEVER;
 	struct mpr_self *self;
-	int r;
+	struct mpr_kept *k;
+	int r, kept;
 
+	if (!p->ops->try)
+		return mpr_fail(-EINVAL, "this is not to be had");
 	r = get_first(p->desk, &self);
 	if (r < 0)
 		return r;
 	if (p->ops->see)
 		seen = p->ops->see(p);
 	/* Who waits comes first; who has it already does not wait. */
-	r = p->first && !p->ops->see && !mpr_lease_find(p, party) ?
-		    -EAGAIN : p->ops->try(p, party, self, &seen);
+	r = p->first && !p->ops->see && !mpr_lease_find(p, &q->party) ?
+		    -EAGAIN : p->ops->try(p, &q->party, self, &seen);
 	if (r != -EBUSY && r != -EAGAIN)
 		return r;
 	if (time == 0)
 		return mpr_fail(-EAGAIN, "it is not to be had now");
-	now = mproc_now();
-	if (time > 0 && time < MPR_NEVER - now)
-		deadline = now + time;
 	/* Before the deputy goes, so that what it brings is for this one. */
-	now = r;
-	r = keep(p, party, number, deadline, &seen);
-	if (r < 0)
-		return r;
-	if (now == -EBUSY)
+	kept = mpr_kept_make(p, q, time, &seen, &k);
+	if (kept < 0)
+		return kept;
+	if (r == -EBUSY)
 		send_out(p);
 	return MPR_KEPT;
 }
 
-/* How many numbers an operation has, the first of which is the thread. */
+/* How many numbers an operation has; the first one is the thread, where there is one. */
 static unsigned
 count_numbers(unsigned op)
 {
 	switch (op) {
+	case MPR_OP_CONDITION_WAIT:
+		return 3;
 	case MPR_OP_ACQUIRE:
 		return 2;
+	case MPR_OP_CONDITION_NOTIFY:
 	case MPR_OP_RELEASE:
 	case MPR_OP_CONSISTENT:
 	case MPR_OP_WITHDRAW:
@@ -565,39 +423,63 @@ check(const struct mpr_remote_call *call)
 
 int
 mpr_desk_serve(struct mpr_desk *d, struct mpr_served *c, int64_t number,
-	       const struct mpr_object *o, struct mpr_remote_call *call)
+	       const struct mpr_object *o, const struct mpr_object *other,
+	       struct mpr_remote_call *call)
 {
-	struct mpr_party party = { .client = c };
+	struct mpr_request q = {
+		.party = { .client = c }, .number = number, .other = other,
+	};
 	struct mpr_post *p;
 	int r = check(call);
 
 	if (r < 0)
 		return r;
-	p = post_of(d, o);
+	p = mpr_post_of(d, o);
 	if (!p)
 		return -ENOMEM;
 	if (call->n_args)
-		party.thread = call->args[0].i64;
+		q.party.thread = call->args[0].i64;
 	return (unsigned)call->op == MPR_OP_ACQUIRE ?
-		       acquire(p, &party, number, call->args[1].i64) :
-		       p->ops->serve(p, &party, call);
+		       acquire(p, &q, call->args[1].i64) :
+		       p->ops->serve(p, &q, call);
 }
 
-/* It is answered, if it is still kept. */
-static void
-withdraw(struct mpr_served *c, int64_t number)
+static struct mpr_kept *
+find_request(struct mpr_served *c, int64_t number)
 {
 	struct mpr_kept *k = c->kept;
-	struct mpr_post *p;
 
 	while (k && k->number != number)
 		k = k->next_of;
-	if (!k)
+	return k;
+}
+
+/* It is answered, if it is still kept, and can be called off. */
+static void
+withdraw(struct mpr_served *c, int64_t number)
+{
+	struct mpr_kept *k = find_request(c, number);
+	struct mpr_post *p;
+
+	/* The same may have become something else by that. */
+	if (k && refresh(k->post))
+		k = find_request(c, number);
+	if (!k || k->comes_back)
 		return;
 	p = k->post;
 	mpr_fail(-EINTR, "interrupted");
-	answer(k, -EINTR);
+	stop(k, -EINTR);
 	mpr_post_go_on(p);
+}
+
+static struct mpr_kept *
+find_kept_of(struct mpr_served *c, const int64_t *thread)
+{
+	struct mpr_kept *k = c->kept;
+
+	while (k && thread && k->party.thread != *thread)
+		k = k->next_of;
+	return k;
 }
 
 static struct mpr_lease *
@@ -610,24 +492,33 @@ find_lease_of(struct mpr_served *c, const int64_t *thread)
 	return lease;
 }
 
+/* Who waited is gone. */
+static void
+forget(struct mpr_kept *k)
+{
+	struct mpr_post *p = k->post;
+	struct mpr_desk *d = p->desk;
+	const struct mpr_party party = k->party;
+
+	mpr_kept_drop(k);
+	/* A deputy may be on its way for it alone. */
+	if (!p->first)
+		mpr_post_go_on(p);
+	mpr_condition_pass_on(d, &party);
+}
+
 /* All that it waits for, then all that it has. @thread: of that one, or of all if it
  * is NULL. */
 static void
 leave(struct mpr_served *c, const int64_t *thread)
 {
 	struct mpr_lease *lease;
-	struct mpr_post *p;
+	struct mpr_kept *k;
 
-	for (struct mpr_kept *k = c->kept, *next; k; k = next) {
-		next = k->next_of;
-		if (thread && k->party.thread != *thread)
-			continue;
-		p = k->post;
-		drop(k);
-		/* A deputy may be on its way for it alone. */
-		if (!p->first)
-			mpr_post_go_on(p);
-	}
+	while ((k = find_kept_of(c, thread)))
+		if (!refresh(k->post) &&
+		    (!k->post->ops->part || k->post->ops->part(k)))
+			forget(k);
 	while ((lease = find_lease_of(c, thread)))
 		(void)mpr_lease_end(lease, true);
 }
@@ -659,10 +550,10 @@ mpr_desk_leave(struct mpr_desk *d, struct mpr_served *c)
 void
 mpr_desk_destroyed(struct mpr_desk *d, const struct mpr_object *o)
 {
-	struct mpr_post *p = find_post(d, o);
+	struct mpr_post *p = mpr_post_find(d, o->object, o->generation);
 
 	if (p)
-		end_post(p);
+		mpr_post_end(p);
 }
 
 /* Where somebody waits, whether it is still there; and if nobody waits for it in the
@@ -672,11 +563,11 @@ look_around(struct mpr_desk *d)
 {
 	struct mpr_post *p, *next;
 
-	for (unsigned i = 0; i < BUCKETS; i++)
+	for (unsigned i = 0; i < MPR_DESK_BUCKETS; i++)
 		for (p = d->posts[i]; p; p = next) {
 			next = p->next;
-			if (p->first && is_gone(p))
-				end_post(p);
+			if (p->first && mpr_post_is_gone(p))
+				mpr_post_end(p);
 			else if (p->is_missed)
 				mpr_post_go_on(p);
 		}
@@ -693,13 +584,15 @@ mpr_desk_look(struct mpr_desk *d)
 	now = mproc_now();
 	while (d->soonest && d->soonest->deadline <= now) {
 		p = d->soonest->post;
+		if (refresh(p))
+			continue;
 		mpr_fail(-ETIMEDOUT, "not to be had in that time");
-		answer(d->soonest, -ETIMEDOUT);
+		stop(d->soonest, -ETIMEDOUT);
 		if (!p->first)
 			mpr_post_go_on(p);
 	}
 	if (now >= d->look_at) {
-		d->look_at = now + LOOK;
+		d->look_at = now + MPR_DESK_LOOK;
 		look_around(d);
 	}
 	/* Also if nobody waits any more: the next time it says so. */
@@ -737,7 +630,7 @@ mpr_desk_close(struct mpr_desk *d)
 		mpr_deputies_end(d->deputies);
 	}
 	mpr_deputies_close(d->deputies);
-	for (unsigned i = 0; i < BUCKETS; i++)
+	for (unsigned i = 0; i < MPR_DESK_BUCKETS; i++)
 		for (p = d->posts[i]; p; p = next) {
 			next = p->next;
 			free(p);

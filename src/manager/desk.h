@@ -18,12 +18,25 @@
 #include "manager/deputy.h"
 #include "manager/objects.h"
 #include "manager/served.h"
+#include "sync/crowd.h"
 #include "sync/news.h"
+#include "sync/remote.h"
 
 /* A thread of a client's. */
 struct mpr_party {
 	struct mpr_served *client;
 	int64_t thread;
+	/* Of who has waited for a condition, or does: */
+	struct mpr_lease *reserve; /* memory for what it is to have again, or NULL */
+	const void *called;	   /* the condition, if it was notified */
+	uint32_t generation;	   /* of that */
+};
+
+/* What is asked, and by whom. */
+struct mpr_request {
+	struct mpr_party party;
+	int64_t number;
+	const struct mpr_object *other; /* that its second number means, or NULL */
 };
 
 /* What a client has. */
@@ -47,6 +60,13 @@ struct mpr_kept {
 	int64_t deadline;
 	int64_t since;
 	struct mpr_news seen; /* when it came; see .see below */
+
+	/* Of who waits for a condition: the lock; that it waits for the lock by now; and
+	 * what its answer is then, 0 or an error. */
+	const void *lock;
+	uint32_t generation;
+	bool comes_back;
+	int why;
 };
 
 /* An object that clients wait for, or have. */
@@ -65,6 +85,7 @@ struct mpr_post {
 	unsigned n_kept;
 	struct mpr_lease *leases;
 	struct mpr_news seen; /* since when the deputy waits */
+	struct mpr_crowd crowd; /* of a condition */
 };
 
 /* What a kind of object does. */
@@ -80,17 +101,35 @@ struct mpr_post_ops {
 		   struct mpr_self *self, const struct mpr_news *seen);
 	/* A deputy waits for it; see struct mpr_errand. */
 	int (*run)(struct mpr_errand *errand);
-	/* It is given back in the name of @self; @died: by somebody who is gone. NULL if
-	 * nobody takes it. */
-	int (*give)(struct mpr_post *p, struct mpr_self *self, bool died);
-	/* What is not to be waited for. */
-	int (*serve)(struct mpr_post *p, const struct mpr_party *party,
+	/* It is given back; @died: by somebody who is gone. NULL if there are no
+	 * leases. */
+	int (*give)(struct mpr_post *p, const struct mpr_lease *lease, bool died);
+	/* The same for what a deputy has brought for nobody. NULL if it brings nothing. */
+	int (*give_up)(struct mpr_post *p, struct mpr_self *self);
+	/* What is not to be waited for in that way. */
+	int (*serve)(struct mpr_post *p, const struct mpr_request *q,
 		     struct mpr_remote_call *call);
+
+	/* NULL, all of these, for what waits as above. */
+
+	/* As mpr_post_go_on(). */
+	void (*go_on)(struct mpr_post *p);
+	/* Does what has happened in the arena, and nobody has told of. Returns whether
+	 * somebody does not wait here any more: any of those who do may be another
+	 * one. */
+	bool (*refresh)(struct mpr_post *p);
+	/* It waits no more, for the reason @why; see stop(). After refresh(). */
+	void (*stop)(struct mpr_kept *k, int why);
+	/* It is to be forgotten. After refresh(); false: that has to be done again. */
+	bool (*part)(struct mpr_kept *k);
+	/* The post goes; its deputy is back. */
+	void (*clear)(struct mpr_post *p);
 };
 
 extern const struct mpr_post_ops mpr_post_lock;
 extern const struct mpr_post_ops mpr_post_semaphore;
 extern const struct mpr_post_ops mpr_post_event;
+extern const struct mpr_post_ops mpr_post_condition;
 
 struct mpr_desk;
 
@@ -107,10 +146,19 @@ bool mpr_desk_is_for(enum mpr_cell_kind kind);
 /* The request was kept: its answer comes later. No result is. */
 #define MPR_KEPT INT_MIN
 
-/* Carries out @call, the request @number of a client's, for the object. Returns its
+/* Carries out @call, the request @number of a client's, for the object; @other: NULL, or
+ * see below. Returns its
  * result, or MPR_KEPT. */
 int mpr_desk_serve(struct mpr_desk *d, struct mpr_served *c, int64_t number,
-		   const struct mpr_object *o, struct mpr_remote_call *call);
+		   const struct mpr_object *o, const struct mpr_object *other,
+		   struct mpr_remote_call *call);
+
+/* Whether the second number of an operation is another object's, which is @other. */
+static inline bool
+mpr_desk_takes_other(unsigned op)
+{
+	return op == MPR_OP_CONDITION_WAIT;
+}
 
 /* MPR_OP_WITHDRAW, MPR_OP_LEAVE: of no object. */
 int mpr_desk_serve_client(struct mpr_desk *d, struct mpr_served *c,
@@ -135,16 +183,55 @@ void mpr_desk_close(struct mpr_desk *d);
  * For kinds of objects.
  */
 
-/* One that nobody has yet; NULL, with the text, if there is no memory. */
-struct mpr_lease *mpr_lease_make(struct mpr_post *p, const struct mpr_party *party);
+/* One that nobody has yet. Returns 0; -ENOLCK, -ENOMEM with the text. */
+int mpr_lease_make(struct mpr_post *p, const struct mpr_party *party,
+		   struct mpr_lease **ret);
 
 /* @self has it for the client; or it was made in vain. */
 void mpr_lease_begin(struct mpr_lease *lease, struct mpr_self *self);
 void mpr_lease_forget(struct mpr_lease *lease);
 
+/* Nobody has it any more, and it is as memory: a reserve, or no more at all. */
+void mpr_lease_take_out(struct mpr_lease *lease);
+void mpr_lease_drop(struct mpr_lease *lease);
+
 /* The one of @party, or NULL. */
 struct mpr_lease *mpr_lease_find(const struct mpr_post *p,
 				 const struct mpr_party *party);
+
+/* A request is kept, at the end. @time: ns, below 0 for ever. Returns 0; -ENOLCK, -ENOMEM
+ * with the text. */
+int mpr_kept_make(struct mpr_post *p, const struct mpr_request *q, int64_t time,
+		  const struct mpr_news *seen, struct mpr_kept **ret);
+
+/* It waits for something else, and for ever. */
+void mpr_kept_move(struct mpr_kept *k, struct mpr_post *p);
+
+/* Nobody waits for its answer. */
+void mpr_kept_drop(struct mpr_kept *k);
+
+/* Its answer. Of an error the text is there. */
+void mpr_kept_answer(struct mpr_kept *k, int r);
+
+/* That of an object; NULL if there is none, or no memory for one, with the text. */
+struct mpr_post *mpr_post_find(struct mpr_desk *d, const void *object,
+			       uint32_t generation);
+struct mpr_post *mpr_post_of(struct mpr_desk *d, const struct mpr_object *o);
+
+/* Whether the object was destroyed; and the end of what is here of it. */
+bool mpr_post_is_gone(const struct mpr_post *p);
+void mpr_post_end(struct mpr_post *p);
+
+/* Has a deputy wait for it, if none does, for the first one who waits here. Returns 0;
+ * -EBUSY; as mpr_deputies_send(). */
+int mpr_post_send(struct mpr_post *p);
+
+/* @party is gone: if it was notified, and may have seen nothing of it, somebody else
+ * is. */
+void mpr_condition_pass_on(struct mpr_desk *d, const struct mpr_party *party);
+
+/* Why a lock is not who asks's. */
+int mpr_lock_fail_other(const struct mpr_post *p);
 
 /* Something has changed: those who wait go on, as far as they can. The object may not be
  * there any more after that. */

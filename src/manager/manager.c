@@ -507,6 +507,18 @@ mproc_manager_event(mproc_manager *m, const char *name, mproc_event **ret_event)
 	return r;
 }
 
+int
+mproc_manager_condition(mproc_manager *m, const char *name,
+			mproc_condition **ret_condition)
+{
+	void *condition;
+	int r = find(m, MPR_REMOTE_CONDITION, name, ret_condition, &condition);
+
+	if (r == 0)
+		*ret_condition = condition;
+	return r;
+}
+
 /*
  * Registered types.
  */

@@ -50,11 +50,11 @@ set(struct mpr_post *p)
 }
 
 static int
-serve(struct mpr_post *p, const struct mpr_party *party, struct mpr_remote_call *call)
+serve(struct mpr_post *p, const struct mpr_request *q, struct mpr_remote_call *call)
 {
 	int r = -EINVAL;
 
-	(void)party;
+	(void)q;
 	switch ((int)call->op) {
 	case MPR_OP_EVENT_SET:
 		r = set(p);

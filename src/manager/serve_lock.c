@@ -37,9 +37,9 @@ try(struct mpr_post *p, const struct mpr_party *party, struct mpr_self *self,
 	/* That it is a deputy's says nothing of who waits for it. */
 	if (p->leases)
 		return -EAGAIN;
-	mine = mpr_lease_make(p, party);
-	if (!mine)
-		return -ENOMEM;
+	r = mpr_lease_make(p, party, &mine);
+	if (r < 0)
+		return r;
 	r = p->kind == MPR_CELL_RLOCK ? mpr_rlock_try_for(p->object, self) :
 					mpr_lock_try_for(p->object, self);
 	if (r >= 0)
@@ -60,14 +60,19 @@ run(struct mpr_errand *errand)
 }
 
 static int
-give(struct mpr_post *p, struct mpr_self *self, bool died)
+give(struct mpr_post *p, const struct mpr_lease *lease, bool died)
 {
-	return mpr_lock_release_for(p->object, self, died);
+	return mpr_lock_release_for(p->object, lease->self, died);
 }
 
-/* It is not the caller's. */
 static int
-fail_other(const struct mpr_post *p)
+give_up(struct mpr_post *p, struct mpr_self *self)
+{
+	return mpr_lock_release_for(p->object, self, false);
+}
+
+int
+mpr_lock_fail_other(const struct mpr_post *p)
 {
 	struct mproc_owner owner;
 	int r = mproc_lock_owner(p->object, &owner);
@@ -88,7 +93,7 @@ release(struct mpr_post *p, const struct mpr_party *party)
 	struct mpr_lease *mine = mpr_lease_find(p, party);
 
 	if (!mine)
-		return fail_other(p);
+		return mpr_lock_fail_other(p);
 	if (mine->nested) {
 		mine->nested--;
 		return 0;
@@ -101,7 +106,8 @@ make_consistent(const struct mpr_post *p, const struct mpr_party *party)
 {
 	struct mpr_lease *mine = mpr_lease_find(p, party);
 
-	return mine ? mpr_lock_consistent_for(p->object, mine->self) : fail_other(p);
+	return mine ? mpr_lock_consistent_for(p->object, mine->self) :
+		      mpr_lock_fail_other(p);
 }
 
 /* Two numbers in one, as the page says. */
@@ -134,13 +140,13 @@ describe(const struct mpr_post *p, struct mpr_remote_call *call)
 }
 
 static int
-serve(struct mpr_post *p, const struct mpr_party *party, struct mpr_remote_call *call)
+serve(struct mpr_post *p, const struct mpr_request *q, struct mpr_remote_call *call)
 {
 	switch ((int)call->op) {
 	case MPR_OP_RELEASE:
-		return release(p, party);
+		return release(p, &q->party);
 	case MPR_OP_CONSISTENT:
-		return make_consistent(p, party);
+		return make_consistent(p, &q->party);
 	case MPR_OP_IS_CONSISTENT:
 		return mproc_lock_is_consistent(p->object);
 	case MPR_OP_OWNER:
@@ -154,5 +160,6 @@ const struct mpr_post_ops mpr_post_lock = {
 	.try = try,
 	.run = run,
 	.give = give,
+	.give_up = give_up,
 	.serve = serve,
 };

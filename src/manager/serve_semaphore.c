@@ -26,9 +26,9 @@ try(struct mpr_post *p, const struct mpr_party *party, struct mpr_self *self,
 	(void)seen;
 	if (!has_leases(p))
 		return mpr_semaphore_try_for(p->object, self);
-	lease = mpr_lease_make(p, party);
-	if (!lease)
-		return -ENOMEM;
+	r = mpr_lease_make(p, party, &lease);
+	if (r < 0)
+		return r;
 	r = mpr_semaphore_try_for(p->object, self);
 	if (r >= 0)
 		mpr_lease_begin(lease, self);
@@ -45,10 +45,16 @@ run(struct mpr_errand *errand)
 }
 
 static int
-give(struct mpr_post *p, struct mpr_self *self, bool died)
+give_up(struct mpr_post *p, struct mpr_self *self)
+{
+	return mpr_semaphore_release_for(p->object, self);
+}
+
+static int
+give(struct mpr_post *p, const struct mpr_lease *lease, bool died)
 {
 	(void)died;
-	return mpr_semaphore_release_for(p->object, self);
+	return give_up(p, lease->self);
 }
 
 static int
@@ -71,11 +77,11 @@ release(struct mpr_post *p, const struct mpr_party *party)
 }
 
 static int
-serve(struct mpr_post *p, const struct mpr_party *party, struct mpr_remote_call *call)
+serve(struct mpr_post *p, const struct mpr_request *q, struct mpr_remote_call *call)
 {
 	switch ((int)call->op) {
 	case MPR_OP_RELEASE:
-		return release(p, party);
+		return release(p, &q->party);
 	case MPR_OP_VALUE:
 		return mproc_semaphore_value(p->object);
 	}
@@ -87,5 +93,6 @@ const struct mpr_post_ops mpr_post_semaphore = {
 	.try = try,
 	.run = run,
 	.give = give,
+	.give_up = give_up,
 	.serve = serve,
 };

@@ -359,8 +359,12 @@ carry_out(struct mpr_manager_server *s, struct mpr_served *c,
 		return r;
 	if (call->op == MPR_OP_DESTROY)
 		return destroy(s, o);
-	if (mpr_desk_is_for(o->kind))
-		return mpr_desk_serve(s->desk, c, m->values[0].i64, o, call);
+	if (mpr_desk_is_for(o->kind)) {
+		if (mpr_desk_takes_other((unsigned)call->op) && call->n_args > 1)
+			r = mpr_objects_get(&s->objects, call->args[1].i64, &other);
+		return r < 0 ? r : mpr_desk_serve(s->desk, c, m->values[0].i64, o,
+						  other, call);
+	}
 	if (o->kind == MPR_NO_CELL)
 		return mpr_serve_array(o, call, &limits);
 	if (o->kind == MPR_CELL_LIST)

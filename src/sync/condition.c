@@ -9,16 +9,10 @@
 #include "sync/condition.h"
 #include "sync/holder.h"
 #include "sync/lock.h"
+#include "sync/remote.h"
 #include "sync/wait.h"
 
 #define ONCE (UINT64_C(1) << 32) /* in the word's count */
-
-static bool
-is_gone(const struct mpr_condition *c, uint32_t generation)
-{
-	return atomic_load(&c->cell.word) & MPR_GONE ||
-	       atomic_load(&c->cell.generation) != generation;
-}
 
 static int
 fail_gone(const struct mpr_condition *c, int r)
@@ -26,9 +20,8 @@ fail_gone(const struct mpr_condition *c, int r)
 	return mpr_fail(r, "condition %p was destroyed", (const void *)c);
 }
 
-/* Once the wait is announced. Returns false if the condition is gone. */
-static bool
-flag_waiter(struct mpr_condition *c, uint32_t generation)
+bool
+mpr_condition_flag(struct mpr_condition *c, uint32_t generation)
 {
 	uint64_t word = atomic_load(&c->cell.word);
 
@@ -60,7 +53,7 @@ begin_wait(struct mpr_wait *w, struct mpr_condition *c, mproc_lock *lock,
 		mpr_wait_then(w, lock);
 	/* No death ends this wait. */
 	mpr_wait_announce(w, -1);
-	r = flag_waiter(c, generation) ? mproc_lock_release(lock) :
+	r = mpr_condition_flag(c, generation) ? mproc_lock_release(lock) :
 					 fail_gone(c, -ESTALE);
 	if (r < 0) {
 		mpr_wait_end(w);
@@ -89,7 +82,7 @@ sleep_until_notified(struct mpr_wait *w, const struct mpr_condition *c,
 	bool moved = false, chosen;
 	int r = 0;
 
-	while (!is_gone(c, generation)) {
+	while (!mpr_condition_is_gone(c, generation)) {
 		r = mpr_wait_sleep(w, deadline);
 		/* A signal handler has forked: the child has the lock to take,
 		 * and looks itself what it waited for. */
@@ -105,7 +98,7 @@ sleep_until_notified(struct mpr_wait *w, const struct mpr_condition *c,
 		return 0;
 	if (chosen)
 		wake_another(w->self, c);
-	return is_gone(c, generation) ? -ESHUTDOWN : r;
+	return mpr_condition_is_gone(c, generation) ? -ESHUTDOWN : r;
 }
 
 /* Takes the lock, which had @generation, after a wait that has ended as @why
@@ -138,6 +131,51 @@ take_back(struct mpr_lock *l, uint32_t generation, struct mpr_wait *w,
 	return why;
 }
 
+/* One of them is a handle: then both have to be those of one connection. @time: as of
+ * mpr_remote_time(). */
+static int
+wait_elsewhere(mproc_condition *condition, mproc_lock *lock, int64_t time)
+{
+	const struct mpr_remote *c = mpr_remote_at(condition);
+	const struct mpr_remote *l = mpr_remote_at(lock);
+	int64_t thread = mpr_remote_thread();
+	struct mpr_remote_ask ask = {
+		.op = MPR_OP_CONDITION_WAIT,
+		.n_args = 3,
+		.args = { thread, l ? l->id : 0, time },
+		.takes = true,
+		.waits = true,
+	};
+
+	if (thread < 0)
+		return (int)thread;
+	if ((!c && mpr_remote_has(condition)) || (!l && mpr_remote_has(lock)))
+		return mpr_fail(-ESTALE, "the manager of a handle was closed");
+	if (!c || !l || atomic_load(&c->owner) != atomic_load(&l->owner))
+		return mpr_fail(-EINVAL, "condition %p and lock %p are not of one "
+				"connection to a manager", (void *)condition,
+				(void *)lock);
+	if (l->kind != MPR_CELL_LOCK)
+		return mpr_fail(-EBADMSG, "%p is a handle to something else",
+				(void *)lock);
+	return mpr_remote_ask(MPR_CELL_CONDITION, condition, &ask);
+}
+
+static bool
+is_elsewhere(const mproc_condition *condition, const mproc_lock *lock)
+{
+	return mpr_remote_has(condition) || mpr_remote_has(lock);
+}
+
+/* Of what is over by now the lock is given back all the same, for a moment. */
+static int64_t
+time_to_wait(mproc_timeout timeout)
+{
+	int64_t time = mpr_remote_time(timeout);
+
+	return time || !timeout.ns ? time : 1;
+}
+
 int
 mproc_condition_wait(mproc_condition *condition, mproc_lock *lock,
 		     mproc_timeout timeout)
@@ -151,11 +189,13 @@ mproc_condition_wait(mproc_condition *condition, mproc_lock *lock,
 
 	if (!c || !l)
 		return mpr_fail(-EINVAL, "condition or lock is NULL");
+	if (is_elsewhere(condition, lock))
+		return wait_elsewhere(condition, lock, time_to_wait(timeout));
 	r = mpr_lock_check_held(l);
 	if (r < 0)
 		return r;
 	generation = atomic_load(&c->cell.generation);
-	if (is_gone(c, generation))
+	if (mpr_condition_is_gone(c, generation))
 		return fail_gone(c, -ESTALE);
 	if (!timeout.ns)
 		return -EAGAIN;
@@ -169,6 +209,19 @@ mproc_condition_wait(mproc_condition *condition, mproc_lock *lock,
 	return take_back(l, locks, &w, c, r);
 }
 
+/* Whether the calling thread has the lock that it is to give back. */
+static int
+check_held(mproc_condition *condition, mproc_lock *lock)
+{
+	int r;
+
+	if (!is_elsewhere(condition, lock))
+		return mpr_lock_check_held((struct mpr_lock *)lock);
+	/* Without a wait nothing is given back. */
+	r = wait_elsewhere(condition, lock, 0);
+	return r == -EAGAIN ? 0 : r;
+}
+
 int
 mproc_condition_wait_for(mproc_condition *condition, mproc_lock *lock,
 			 int (*pred)(void *arg), void *arg,
@@ -178,7 +231,7 @@ mproc_condition_wait_for(mproc_condition *condition, mproc_lock *lock,
 
 	if (!condition || !lock || !pred)
 		return mpr_fail(-EINVAL, "condition, lock or pred is NULL");
-	r = mpr_lock_check_held((struct mpr_lock *)lock);
+	r = check_held(condition, lock);
 	if (r < 0)
 		return r;
 	if (timeout.ns)
@@ -212,6 +265,20 @@ move_if_held(struct mpr_wake *k)
 	k->held = l;
 }
 
+/* It was destroyed, or is a manager's. */
+static MPR_NOINLINE int
+notify_elsewhere(const mproc_condition *condition, unsigned n)
+{
+	struct mpr_remote_ask ask = {
+		.op = MPR_OP_CONDITION_NOTIFY,
+		.n_args = 1,
+		.args = { n },
+	};
+
+	return mpr_remote_has(condition) ?
+		       mpr_remote_ask(MPR_CELL_CONDITION, condition, &ask) : -ESTALE;
+}
+
 /* All of them if @n is UINT_MAX. */
 static int
 notify(mproc_condition *condition, unsigned n)
@@ -228,7 +295,7 @@ notify(mproc_condition *condition, unsigned n)
 		return -EINVAL;
 	word = atomic_load(&c->cell.word);
 	if (word & MPR_GONE)
-		return -ESTALE;
+		return notify_elsewhere(condition, n);
 	if (!(word & MPR_WAITERS))
 		return 0;
 	a = mpr_arena_of(c);

@@ -26,4 +26,14 @@ struct mpr_condition {
 static_assert(sizeof(struct mpr_condition) == sizeof(mproc_condition),
 	      "shared layout");
 
+static inline bool
+mpr_condition_is_gone(const struct mpr_condition *c, uint32_t generation)
+{
+	return atomic_load(&c->cell.word) & MPR_GONE ||
+	       atomic_load(&c->cell.generation) != generation;
+}
+
+/* Once the wait is announced. Returns false if the condition is gone. */
+bool mpr_condition_flag(struct mpr_condition *c, uint32_t generation);
+
 #endif

@@ -409,9 +409,6 @@ check_holder(const struct mpr_lock *l, const struct mpr_self *self, uint64_t wor
 int
 mpr_lock_check_held(const struct mpr_lock *l)
 {
-	if (mpr_remote_has(l))
-		return mpr_fail(-ENOTSUP, "%p is a manager's lock, and there are no "
-				"conditions for it", (const void *)l);
 	return check_holder(l, mpr_self_of(l), atomic_load(&l->cell.word));
 }
 

@@ -29,6 +29,8 @@ enum mpr_remote_sync_op {
 	MPR_OP_EVENT_SET = 72,
 	MPR_OP_EVENT_CLEAR = 73,
 	MPR_OP_EVENT_IS_SET = 74,
+	MPR_OP_CONDITION_WAIT = 128, /* thread, the lock's number, ns as above */
+	MPR_OP_CONDITION_NOTIFY = 129, /* how many, 2^32 - 1 for all */
 };
 
 /* What calls are about, for who is asked: a number above 0; or a negative error, with

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include <limits.h>
+
 #include "os/clock.h"
+#include "sync/crowd.h"
 #include "sync/holder.h"
 #include "sync/many.h"
 #include "sync/park.h"
@@ -331,6 +334,16 @@ is_again(const struct walk *walk, unsigned slot)
 	return walk->once && walk->once[slot / 64] >> slot % 64 & 1;
 }
 
+/* Whether one that waits, and has @word, can be chosen. */
+static bool
+is_to_be_had(const struct walk *walk, unsigned slot, uint64_t word)
+{
+	uint64_t crowd = atomic_load(&mpr_participant_at(walk->arena,
+							 slot)->crowd);
+
+	return crowd ? mpr_crowd_left(crowd) : state_of(word) == MPR_WAIT_WAITING;
+}
+
 static bool
 find_first(struct walk walk, struct mpr_waiter *ret)
 {
@@ -339,7 +352,7 @@ find_first(struct walk walk, struct mpr_waiter *ret)
 	bool found = false;
 
 	while (next_waiter(&walk, &w, &word)) {
-		if (state_of(word) != MPR_WAIT_WAITING ||
+		if (!is_to_be_had(&walk, w.slot, word) ||
 		    (found && w.since >= ret->since) ||
 		    is_again(&walk, w.slot))
 			continue;
@@ -349,8 +362,28 @@ find_first(struct walk walk, struct mpr_waiter *ret)
 	return found;
 }
 
-static bool
-choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w)
+/* Up to @most of a crowd. Its word stays as it is. Returns how many. */
+static unsigned
+choose_of_crowd(const struct walk *walk, uint64_t name, const struct mpr_waiter *w,
+		unsigned most)
+{
+	struct mpr_participant *p = mpr_participant_at(walk->arena, w->slot);
+	unsigned n = mpr_crowd_call(p, most);
+
+	/* It may be for another object by now, or dead: then they are called in vain,
+	 * and others are chosen. */
+	if (!n || atomic_load(word_of(walk->arena, w->slot)) !=
+			  make_word(name, MPR_WAIT_WAITING) ||
+	    atomic_load(&p->ident) != w->ident)
+		return 0;
+	mpr_unpark(walk->arena, w->slot);
+	return n;
+}
+
+/* As one of up to @most. Returns how many it is, 0 if it does not wait any more. */
+static unsigned
+choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w,
+       unsigned most)
 {
 	const mproc_arena *a = walk->arena;
 	struct mpr_participant *p = mpr_participant_at(a, w->slot);
@@ -358,8 +391,10 @@ choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w)
 	uint64_t chosen = chosen_word(walk, name, p);
 	bool still_there;
 
+	if (mpr_unlikely(atomic_load(&p->crowd)))
+		return choose_of_crowd(walk, name, w, most);
 	if (!atomic_compare_exchange_strong(word_of(a, w->slot), &word, chosen))
-		return false;
+		return 0;
 	/* Recovery makes it DEAD, then looks whether it was chosen: if that was
 	 * too early to see it, we see it here. seq_cst, all. And the slot may be
 	 * another's, who waits for what has the same name in its process. Before
@@ -371,19 +406,19 @@ choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w)
 	return still_there;
 }
 
-/* Returns whether there was one. */
-static bool
-choose_first(struct walk walk)
+/* As choose(). */
+static unsigned
+choose_first(struct walk walk, unsigned most)
 {
 	struct mpr_waiter w;
+	unsigned n = 0;
 
-	while (find_first(walk, &w)) {
+	while (!n && find_first(walk, &w)) {
 		if (walk.once)
 			walk.once[w.slot / 64] |= UINT64_C(1) << w.slot % 64;
-		if (choose(&walk, walk.name, &w))
-			return true;
+		n = choose(&walk, walk.name, &w, most);
 	}
-	return false;
+	return n;
 }
 
 bool
@@ -397,7 +432,7 @@ mpr_wake_one(const struct mpr_wake *k, const struct mpr_waiter *w)
 {
 	struct walk walk = walk_of(k);
 
-	return choose(&walk, walk.name, w);
+	return choose(&walk, walk.name, w, 1);
 }
 
 void *
@@ -416,10 +451,12 @@ unsigned
 mpr_wake_n(const struct mpr_wake *k, unsigned n)
 {
 	struct walk walk = walk_of(k);
-	unsigned woken = 0;
+	unsigned woken = 0, more;
 
-	while (woken < n && choose_first(walk))
-		woken++;
+	do {
+		more = woken < n ? choose_first(walk, n - woken) : 0;
+		woken += more;
+	} while (more);
 	return woken;
 }
 
@@ -431,8 +468,8 @@ choose_all(struct walk walk)
 	uint64_t word;
 
 	while (next_waiter(&walk, &w, &word))
-		woken += state_of(word) == MPR_WAIT_WAITING &&
-			 choose(&walk, word >> 2, &w);
+		if (is_to_be_had(&walk, w.slot, word))
+			woken += choose(&walk, word >> 2, &w, UINT_MAX);
 	return woken;
 }
 
@@ -517,7 +554,7 @@ look_after(const mproc_arena *a, unsigned slot, bool wakes_too)
 		return;
 	/* Once, until it sleeps again. */
 	atomic_store(&p->wait_kind, REPLACED);
-	choose_first(walk_from(a, word >> 2, p));
+	(void)choose_first(walk_from(a, word >> 2, p), 1);
 	/* Those at other doors may go on as well, once it does not. */
 	wake_for_a_look(a, word >> 2, p);
 }

@@ -184,8 +184,8 @@ void *mpr_wake_next(const struct mpr_wake *k, const struct mpr_waiter *w,
  * object any more. */
 bool mpr_wake_one(const struct mpr_wake *k, const struct mpr_waiter *w);
 
-/* Chooses the @n who wait longest and wakes them. Returns how many there
- * were. Async-signal-safe. */
+/* Chooses the @n who wait longest and wakes them. Who waits for many (sync/crowd.h) is
+ * as many of them as are left. Returns how many there were. Async-signal-safe. */
 unsigned mpr_wake_n(const struct mpr_wake *k, unsigned n);
 
 /* All of them; with one look at each participant. */

@@ -16,7 +16,7 @@
 
 enum mode { FAMILY, CLIENTS, MIXED };
 
-enum kind { LOCK, RLOCK, SEMAPHORE, EVENT };
+enum kind { LOCK, RLOCK, SEMAPHORE, EVENT, CONDITION };
 
 /* In the scratch bytes. */
 struct board {
@@ -42,22 +42,24 @@ find_object(mproc_manager *m, enum kind kind, const char *name, void **ret)
 		return mproc_manager_semaphore(m, name, semaphore_opts,
 					       (mproc_semaphore **)ret);
 	case EVENT:
+		return mproc_manager_event(m, name, (mproc_event **)ret);
+	case CONDITION:
 		break;
 	}
-	return mproc_manager_event(m, name, (mproc_event **)ret);
+	return mproc_manager_condition(m, name, (mproc_condition **)ret);
 }
 
 /* As @who, of those with odd numbers in a mixed company, has it. Each role connects by
  * itself, once. */
 static inline void *
-object_of(struct mpt *t, unsigned who, enum kind kind)
+object_named(struct mpt *t, unsigned who, enum kind kind, const char *name)
 {
 	const struct board *b = mpt_scratch(t);
 	static mproc_manager *mine;
 	void *object = NULL;
 
 	if (b->mode == FAMILY || (b->mode == MIXED && who % 2 == 0)) {
-		mpt_check_int(t, mproc_arena_find(NULL, b->name, &object,
+		mpt_check_int(t, mproc_arena_find(NULL, name, &object,
 						  MPROC_NOWAIT), 0);
 		return object;
 	}
@@ -66,8 +68,14 @@ object_of(struct mpt *t, unsigned who, enum kind kind)
 	else if (mine == client || !mine)
 		mpt_check_int(t, mproc_manager_connect(&mine, b->address, NULL,
 						       mproc_sec(20)), 0);
-	mpt_check_int(t, find_object(mine, kind, b->name, &object), 0);
+	mpt_check_int(t, find_object(mine, kind, name, &object), 0);
 	return object;
+}
+
+static inline void *
+object_of(struct mpt *t, unsigned who, enum kind kind)
+{
+	return object_named(t, who, kind, ((struct board *)mpt_scratch(t))->name);
 }
 
 static inline struct board *

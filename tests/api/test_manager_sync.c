@@ -315,21 +315,13 @@ destroy_wakes_those_who_wait(void **state)
 static void
 what_is_not_there_yet_says_so(void **state)
 {
-	mproc_condition condition = { { 0 } };
 	struct mproc_waitable item = { .kind = MPROC_WAIT_EVENT };
-	mproc_lock *lock;
 	mproc_event *e;
 
 	(void)state;
-	assert_int_equal(mproc_manager_lock(client, "lock", &lock), 0);
 	assert_int_equal(mproc_manager_event(client, "event", &e), 0);
-	assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
-	assert_int_equal(mproc_condition_wait(&condition, lock, mproc_ms(1)),
-			 -ENOTSUP);
-	assert_int_equal(mproc_lock_release(lock), 0);
 	item.object = e;
 	assert_int_equal(mproc_wait(&item, 1, mproc_ms(1)), -ENOTSUP);
-	mproc_lock_destroy(lock);
 	mproc_event_destroy(e);
 }
 

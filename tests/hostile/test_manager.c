@@ -94,6 +94,11 @@ static const struct {
 	GRAIN("\0\0\0\4\223\2\110\301"),
 	GRAIN("\0\0\0\4\223\2\111\301"),
 	GRAIN("\0\0\0\4\223\2\112\301"),
+	/* The lock's number is hardly ever that of another place. */
+	GRAIN("\0\0\0\10\226\2\314\200\301\1\0\12"),
+	GRAIN("\0\0\0\10\226\3\314\200\301\1\301\12"),
+	GRAIN("\0\0\0\6\224\2\314\201\301\1"),
+	GRAIN("\0\0\0\12\224\2\314\201\301\316\377\377\377\377"),
 	GRAIN("\0\0\0\7\224\2\20\301\307\0\1"),
 	GRAIN("\0\0\0\15\224\2\20\301\323\177\377\377\377\377\377\377\377"),
 	/* Of lists. */
@@ -131,7 +136,7 @@ static const struct {
 };
 
 /* One object of each kind, as the server calls them. */
-static const unsigned char kinds[] = { 1, 2, 3, 4, 5, 8, 9, 10, 11 };
+static const unsigned char kinds[] = { 1, 2, 3, 4, 5, 8, 9, 10, 11, 12 };
 enum { KINDS = sizeof(kinds), ARRAY = 5, LIST = 3 };
 static int64_t numbers[KINDS];
 
