@@ -6,7 +6,7 @@
  * else: it is a process that has an arena, and a socket where others connect. They
  * get handles of the same types, and use them by the same functions. Of this version
  * it serves dicts, lists, sets, namespaces, values and arrays, and locks, semaphores,
- * events and conditions.
+ * events, conditions and barriers.
  *
  *     // one program
  *     mproc_manager *m;
@@ -77,6 +77,9 @@
  *   that is gone after it was notified another one is notified. Clients may wait for
  *   some dozens of conditions at a time, and one of them alone for half of what others
  *   leave of these: -ENOLCK, and the lock is held still.
+ *   A thread of a client that is a party of a barrier is one of some hundreds that all
+ *   clients of a manager can be together, one of them for half of what others leave:
+ *   -ENOLCK.
  *   No function is async-signal-safe. mproc_wait() and waitsets give -ENOTSUP for such
  *   an event.
  *   -EINTR of a call that waits says that nothing has happened, as in the family, and
@@ -485,6 +488,24 @@ mproc_manager_event(mproc_manager *m, const char *name, mproc_event **ret_event)
 MPROC_API MPROC_NODISCARD int
 mproc_manager_condition(mproc_manager *m, const char *name,
 			mproc_condition **ret_condition);
+
+/**
+ * mproc_manager_barrier() - a barrier of a manager's
+ * @m:           manager
+ * @name:        its name, as of a dict
+ * @parties:     how many it has if it is made now: 1 to 1024
+ * @ret_barrier: receives a handle. One that is there already is as it is
+ *
+ * A thread of a client is a party until it ends, or its connection does, which breaks the
+ * barrier as the end of any party. mproc_barrier_init() gives -EINVAL for a handle.
+ *
+ * Return: as mproc_manager_dict(), but those of mproc_barrier_create().
+ * Context: as mproc_manager_dict().
+ * Crash: there may be a barrier that nobody knows, until the arena goes.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_barrier(mproc_manager *m, const char *name, unsigned parties,
+		      mproc_barrier **ret_barrier);
 
 /*
  * Types of a program's own: objects whose methods clients call by name.

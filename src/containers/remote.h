@@ -98,6 +98,7 @@ enum mpr_remote_kind {
 	MPR_REMOTE_SEMAPHORE = 10,
 	MPR_REMOTE_EVENT = 11,
 	MPR_REMOTE_CONDITION = 12,
+	MPR_REMOTE_BARRIER = 13,
 };
 
 /* In the place of a kind of cells: arrays are none. */
@@ -114,6 +115,7 @@ static const enum mpr_cell_kind mpr_remote_cells[] = {
 	[MPR_REMOTE_SEMAPHORE] = MPR_CELL_SEMAPHORE,
 	[MPR_REMOTE_EVENT] = MPR_CELL_EVENT,
 	[MPR_REMOTE_CONDITION] = MPR_CELL_CONDITION,
+	[MPR_REMOTE_BARRIER] = MPR_CELL_BARRIER,
 };
 
 /* Whether a number is one of them. The first kind of cell is that of gaps, too. */

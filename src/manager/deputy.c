@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 
 #include "base/alloc.h"
 #include "base/error.h"
@@ -29,7 +31,10 @@ struct mpr_deputy {
 	struct mpr_errand *errand;
 	bool rests; /* it has brought that, and is kept */
 	bool ends;
+	uint32_t notes; /* that somebody has, a bit for each */
 };
+
+static_assert(MPR_NOTES <= 32, "they fit");
 
 struct mpr_deputies {
 	uint64_t generation;
@@ -37,7 +42,7 @@ struct mpr_deputies {
 	int waker;
 	struct mpr_turn lock;
 	struct mpr_errand *back, **last; /* with the lock */
-	unsigned n;
+	unsigned n, n_notes;
 	struct mpr_deputy *all[MPR_DEPUTIES];
 };
 
@@ -258,6 +263,62 @@ mpr_deputies_let_go(struct mpr_deputies *d, struct mpr_errand *errand)
 	errand->deputy->errand = NULL;
 	errand->deputy = NULL;
 	unlock(d);
+}
+
+/* Notes are not those of who is out: it takes none where it waits. */
+static bool
+take_note_of(struct mpr_deputy *deputy, _Atomic uint64_t **ret_note)
+{
+	for (unsigned i = 0; i < MPR_NOTES; i++) {
+		if (deputy->notes >> i & 1)
+			continue;
+		deputy->notes |= 1u << i;
+		*ret_note = &deputy->self->notes->word[i];
+		return true;
+	}
+	return false;
+}
+
+int
+mpr_deputies_take_note(struct mpr_deputies *d, struct mpr_self **ret_self,
+		       _Atomic uint64_t **ret_note)
+{
+	struct mpr_deputy *deputy = NULL;
+	int r = 0;
+
+	for (unsigned i = 0; i < d->n && !deputy; i++)
+		if (take_note_of(d->all[i], ret_note))
+			deputy = d->all[i];
+	if (!deputy) {
+		r = make(d, &deputy);
+		if (r < 0)
+			return r;
+		(void)take_note_of(deputy, ret_note);
+	}
+	d->n_notes++;
+	*ret_self = deputy->self;
+	return 0;
+}
+
+void
+mpr_deputies_give_note(struct mpr_deputies *d, _Atomic uint64_t *note)
+{
+	for (unsigned i = 0; i < d->n; i++) {
+		ptrdiff_t at = note - d->all[i]->self->notes->word;
+
+		if (at < 0 || at >= MPR_NOTES)
+			continue;
+		/* Whatever it said, of what may be there no more. */
+		atomic_store(note, 0);
+		d->all[i]->notes &= ~(1u << at);
+		d->n_notes--;
+	}
+}
+
+unsigned
+mpr_deputies_notes(const struct mpr_deputies *d)
+{
+	return d->n_notes;
 }
 
 const struct mpr_errand *

@@ -58,6 +58,17 @@ void mpr_deputies_let_go(struct mpr_deputies *d, struct mpr_errand *errand);
 /* For what the one with that number is out, or NULL. */
 const struct mpr_errand *mpr_deputies_errand(struct mpr_deputies *d, unsigned i);
 
+#define MPR_DEPUTIES_NOTES (MPR_DEPUTIES * MPR_NOTES)
+
+/* A note of one of them, which is 0, for who has it from now on. Returns 0; -EBUSY; as
+ * mpr_deputies_first(). */
+int mpr_deputies_take_note(struct mpr_deputies *d, struct mpr_self **ret_self,
+			   _Atomic uint64_t **ret_note);
+void mpr_deputies_give_note(struct mpr_deputies *d, _Atomic uint64_t *note);
+
+/* How many are had. */
+unsigned mpr_deputies_notes(const struct mpr_deputies *d);
+
 /* It comes back soon, if it was sent: as if nothing had been, or with what it has
  * got. */
 void mpr_deputies_recall(struct mpr_deputies *d, struct mpr_errand *errand);

@@ -26,6 +26,8 @@ ops_of(enum mpr_cell_kind kind)
 		return &mpr_post_event;
 	case MPR_CELL_CONDITION:
 		return &mpr_post_condition;
+	case MPR_CELL_BARRIER:
+		return &mpr_post_barrier;
 	default:
 		return NULL;
 	}
@@ -61,8 +63,8 @@ mpr_desk_give_memory(struct mpr_desk *d, struct mpr_served *c, void *p,
 }
 
 /* Who has what is to be had at once. */
-static int
-get_first(struct mpr_desk *d, struct mpr_self **ret_self)
+int
+mpr_desk_get_first(struct mpr_desk *d, struct mpr_self **ret_self)
 {
 	int r = 0;
 
@@ -229,7 +231,7 @@ mpr_post_send(struct mpr_post *p)
 	if (p->is_out)
 		return 0;
 	/* There may be none yet. */
-	r = get_first(p->desk, &first);
+	r = mpr_desk_get_first(p->desk, &first);
 	if (r == 0)
 		r = may_send(p) ? mpr_deputies_send(p->desk->deputies, &p->errand) :
 				  -EBUSY;
@@ -246,6 +248,16 @@ send_out(struct mpr_post *p)
 	set_missed(p, mpr_post_send(p) < 0);
 }
 
+void
+mpr_post_wait_on(struct mpr_post *p, bool for_others)
+{
+	if (p->first && for_others)
+		send_out(p);
+	/* It has a place in the line, which it keeps for the others that wait. */
+	if (!p->first && p->is_out)
+		mpr_deputies_recall(p->desk->deputies, &p->errand);
+}
+
 /* Those who wait, as they came, for as long as it is to be had. */
 void
 mpr_post_go_on(struct mpr_post *p)
@@ -253,13 +265,13 @@ mpr_post_go_on(struct mpr_post *p)
 	struct mpr_self *self;
 	int r = 0;
 
+	set_missed(p, false);
 	if (p->ops->go_on) {
 		p->ops->go_on(p);
 		return;
 	}
-	set_missed(p, false);
 	while (p->first) {
-		r = get_first(p->desk, &self);
+		r = mpr_desk_get_first(p->desk, &self);
 		if (r == 0)
 			r = p->ops->try(p, &p->first->party, self, &p->first->seen);
 		if (r == -EBUSY || r == -EAGAIN)
@@ -270,11 +282,7 @@ mpr_post_go_on(struct mpr_post *p)
 		}
 		mpr_kept_answer(p->first, r);
 	}
-	if (p->first && r == -EBUSY)
-		send_out(p);
-	/* It has a place in the line, which it keeps for the others that wait. */
-	if (!p->first && p->is_out)
-		mpr_deputies_recall(p->desk->deputies, &p->errand);
+	mpr_post_wait_on(p, r == -EBUSY);
 }
 
 int
@@ -369,7 +377,7 @@ acquire(struct mpr_post *p, const struct mpr_request *q, int64_t time)
 
 	if (!p->ops->try)
 		return mpr_fail(-EINVAL, "this is not to be had");
-	r = get_first(p->desk, &self);
+	r = mpr_desk_get_first(p->desk, &self);
 	if (r < 0)
 		return r;
 	if (p->ops->see)
@@ -398,8 +406,10 @@ count_numbers(unsigned op)
 	case MPR_OP_CONDITION_WAIT:
 		return 3;
 	case MPR_OP_ACQUIRE:
+	case MPR_OP_BARRIER_WAIT:
 		return 2;
 	case MPR_OP_CONDITION_NOTIFY:
+	case MPR_OP_BARRIER_ENROLL:
 	case MPR_OP_RELEASE:
 	case MPR_OP_CONSISTENT:
 	case MPR_OP_WITHDRAW:

@@ -46,6 +46,7 @@ struct mpr_lease {
 	struct mpr_post *post;
 	struct mpr_party party;
 	struct mpr_self *self; /* in whose name */
+	_Atomic uint64_t *note; /* of a party of a barrier; or NULL */
 	uint32_t nested;       /* beyond the first time */
 };
 
@@ -130,6 +131,7 @@ extern const struct mpr_post_ops mpr_post_lock;
 extern const struct mpr_post_ops mpr_post_semaphore;
 extern const struct mpr_post_ops mpr_post_event;
 extern const struct mpr_post_ops mpr_post_condition;
+extern const struct mpr_post_ops mpr_post_barrier;
 
 struct mpr_desk;
 
@@ -225,6 +227,14 @@ void mpr_post_end(struct mpr_post *p);
 /* Has a deputy wait for it, if none does, for the first one who waits here. Returns 0;
  * -EBUSY; as mpr_deputies_send(). */
 int mpr_post_send(struct mpr_post *p);
+
+/* After a look at those who wait, which has left some or none: a deputy waits for the
+ * first one, if it is for others than clients. */
+void mpr_post_wait_on(struct mpr_post *p, bool for_others);
+
+/* A place for a party of a barrier. Returns 0; -ENOLCK, -ENOMEM and others with the
+ * text. */
+int mpr_lease_take_note(struct mpr_lease *lease, struct mpr_self **ret_self);
 
 /* @party is gone: if it was notified, and may have seen nothing of it, somebody else
  * is. */

@@ -34,4 +34,7 @@ void *mpr_desk_take_memory(struct mpr_desk *d, struct mpr_served *c, size_t size
 void mpr_desk_give_memory(struct mpr_desk *d, struct mpr_served *c, void *p,
 			  size_t size);
 
+/* Who has what is to be had at once. Returns as mpr_deputies_first(). */
+int mpr_desk_get_first(struct mpr_desk *d, struct mpr_self **ret_self);
+
 #endif

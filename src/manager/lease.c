@@ -46,6 +46,10 @@ mpr_lease_begin(struct mpr_lease *lease, struct mpr_self *self)
 void
 mpr_lease_forget(struct mpr_lease *lease)
 {
+	if (lease->note) {
+		mpr_deputies_give_note(lease->post->desk->deputies, lease->note);
+		lease->party.client->n_notes--;
+	}
 	/* It stays with the request that has brought it. */
 	if (lease == lease->party.reserve)
 		return;
@@ -82,6 +86,27 @@ mpr_lease_take_out(struct mpr_lease *lease)
 	lease->party.client->n_leases--;
 	lease->self = NULL;
 	lease->party.reserve = NULL;
+}
+
+int
+mpr_lease_take_note(struct mpr_lease *lease, struct mpr_self **ret_self)
+{
+	struct mpr_desk *d = lease->post->desk;
+	struct mpr_served *c = lease->party.client;
+	int r = mpr_desk_get_first(d, ret_self);
+
+	if (r < 0)
+		return r;
+	/* Not more than half of what others leave. */
+	r = c->n_notes < MPR_DEPUTIES_NOTES - mpr_deputies_notes(d->deputies) ?
+		    mpr_deputies_take_note(d->deputies, ret_self, &lease->note) :
+		    -EBUSY;
+	if (r == -EBUSY)
+		return mpr_fail(-ENOLCK, "clients are parties of barriers as often as "
+				"they may");
+	if (r == 0)
+		c->n_notes++;
+	return r;
 }
 
 void

@@ -519,6 +519,20 @@ mproc_manager_condition(mproc_manager *m, const char *name,
 	return r;
 }
 
+int
+mproc_manager_barrier(mproc_manager *m, const char *name, unsigned parties,
+		      mproc_barrier **ret_barrier)
+{
+	const struct mpr_object_init init = { .value = parties };
+	void *barrier;
+	int r = find_or_make(m, MPR_REMOTE_BARRIER, name, &init, ret_barrier,
+			     &barrier);
+
+	if (r == 0)
+		*ret_barrier = barrier;
+	return r;
+}
+
 /*
  * Registered types.
  */

@@ -14,6 +14,7 @@
 #include "containers/remote.h"
 #include "manager/objects.h"
 #include "manager/typed.h"
+#include "sync/barrier.h"
 #include "sync/cell.h"
 #include "sync/value.h"
 
@@ -82,6 +83,8 @@ create(mproc_arena *a, enum mpr_cell_kind kind, const struct mpr_object_init *in
 		return create_list(a, ret);
 	if (kind == MPR_CELL_SEMAPHORE)
 		return create_semaphore(a, init, ret);
+	if (kind == MPR_CELL_BARRIER)
+		return mpr_barrier_create_in(a, ret, init ? init->value : 0);
 	r = mpr_cell_create_in(a, kind, ret);
 	if (r == 0)
 		mpr_cell_open(*ret, 0);
@@ -97,6 +100,8 @@ destroy(enum mpr_cell_kind kind, void *object)
 		mproc_list_destroy(object);
 	else if (kind == MPR_NO_CELL)
 		mproc_free(object);
+	else if (kind == MPR_CELL_BARRIER)
+		mproc_barrier_destroy(object);
 	else
 		mpr_cell_destroy(kind, object, 0);
 }

@@ -18,7 +18,7 @@
 
 /* What a new one is to be like; zero bytes where a kind has no choice. */
 struct mpr_object_init {
-	unsigned value, max; /* of a semaphore */
+	unsigned value, max; /* of a semaphore; or the parties of a barrier */
 	bool undo;
 };
 

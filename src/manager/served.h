@@ -29,7 +29,7 @@ struct mpr_served {
 	/* Of the desk (manager/desk.h): what it waits for, and what it has. */
 	struct mpr_kept *kept;
 	struct mpr_lease *leases;
-	unsigned n_kept, n_leases;
+	unsigned n_kept, n_leases, n_notes;
 };
 
 /* What it takes of a server to answer. */

@@ -5,20 +5,13 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
-#include "sync/barrier.h"
-#include "sync/notes.h"
+#include "sync/barrier_call.h"
+#include "sync/barrier_remote.h"
+#include "sync/remote.h"
 #include "sync/spin.h"
 #include "sync/wait.h"
 
 #define SPINS 100
-
-/* One call. */
-struct call {
-	mproc_arena *arena;
-	struct mpr_self *self; /* NULL: no participant */
-	struct mpr_barrier *b;
-	uint32_t generation;
-};
 
 static unsigned
 parties(uint64_t word)
@@ -76,7 +69,7 @@ tell_broken(const struct mpr_barrier *b)
 }
 
 static int
-begin(struct call *c, const mproc_barrier *barrier)
+begin(struct mpr_barrier_call *c, const mproc_barrier *barrier)
 {
 	mproc_arena *a;
 	int r;
@@ -87,7 +80,7 @@ begin(struct call *c, const mproc_barrier *barrier)
 	if (r < 0)
 		return r;
 	/* What is behind const is only read. */
-	*c = (struct call){
+	*c = (struct mpr_barrier_call){
 		.arena = a,
 		.self = mpr_self_in(a),
 		.b = (struct mpr_barrier *)(uintptr_t)barrier,
@@ -98,22 +91,16 @@ begin(struct call *c, const mproc_barrier *barrier)
 
 /* The same for a caller that may become a party. */
 static int
-begin_as_party(struct call *c, mproc_barrier *barrier)
+begin_as_party(struct mpr_barrier_call *c, mproc_barrier *barrier)
 {
 	int r = begin(c, barrier);
 
 	return r < 0 ? r : mpr_self(c->arena, &c->self);
 }
 
-static uint64_t
-note_of(const struct call *c, enum mpr_note_kind kind)
-{
-	return mpr_note(c->arena, c->b, c->generation, kind);
-}
-
 /* How many that are or become parties live, and a party that has ended, or 0. */
 static unsigned
-count_living(const struct call *c, uint64_t *ret_ended)
+count_living(const struct mpr_barrier_call *c, uint64_t *ret_ended)
 {
 	struct mpr_notes_walk walk;
 	unsigned n = 0;
@@ -137,7 +124,7 @@ count_living(const struct call *c, uint64_t *ret_ended)
 
 /* All parties have ended: it is as new. */
 static bool
-is_deserted(const struct call *c, uint64_t word)
+is_deserted(const struct mpr_barrier_call *c, uint64_t word)
 {
 	uint64_t ended;
 
@@ -146,7 +133,7 @@ is_deserted(const struct call *c, uint64_t word)
 
 /* Makes the word @to if it is @from, and wakes those who wait. */
 static bool
-change(const struct call *c, uint64_t from, uint64_t to)
+change(const struct mpr_barrier_call *c, uint64_t from, uint64_t to)
 {
 	struct mpr_wake k;
 	bool changed;
@@ -160,13 +147,8 @@ change(const struct call *c, uint64_t from, uint64_t to)
 	return changed;
 }
 
-/*
- * Whether no party has ended; if one has, that breaks the barrier. @word was
- * loaded before: whoever is enrolled there has its note. If it is false, the
- * word is another one.
- */
-static bool
-is_whole(const struct call *c, uint64_t word)
+bool
+mpr_barrier_is_whole(const struct mpr_barrier_call *c, uint64_t word)
 {
 	uint64_t ended, before;
 	unsigned living;
@@ -188,9 +170,9 @@ is_whole(const struct call *c, uint64_t word)
 /* Strikes notes: all, or those of the dead and of who is no party yet. Returns
  * how many remain. */
 static unsigned
-strike(const struct call *c, bool all)
+strike(const struct mpr_barrier_call *c, bool all)
 {
-	uint64_t party = note_of(c, MPR_NOTE_PARTY);
+	uint64_t party = mpr_barrier_note(c, MPR_NOTE_PARTY);
 	struct mpr_notes_walk walk;
 	_Atomic uint64_t *note;
 	unsigned n = 0;
@@ -209,7 +191,7 @@ strike(const struct call *c, bool all)
 /* The second part of what @word has begun: a reset, or, if it is not BROKEN, an
  * init. */
 static void
-finish_reset(const struct call *c, uint64_t word)
+finish_reset(const struct mpr_barrier_call *c, uint64_t word)
 {
 	unsigned n = strike(c, !(word & MPR_BARRIER_BROKEN));
 
@@ -225,7 +207,7 @@ finish_reset(const struct call *c, uint64_t word)
 /* Begins anew with the living parties. Returns false if it was not @word any
  * more. */
 static bool
-reset_from(const struct call *c, uint64_t word)
+reset_from(const struct mpr_barrier_call *c, uint64_t word)
 {
 	uint64_t next = broken(word) + MPR_BARRIER_RESET;
 	struct mpr_wake k;
@@ -243,15 +225,14 @@ reset_from(const struct call *c, uint64_t word)
 
 /* Whether it was destroyed, or has been made again, as of @word or later. */
 static bool
-is_gone(const struct call *c, uint64_t word)
+is_gone(const struct mpr_barrier_call *c, uint64_t word)
 {
 	return word & MPR_GONE ||
 	       atomic_load(&c->b->cell.generation) != c->generation;
 }
 
-/* The word. Returns 0, or an error if the barrier cannot be used. */
-static int
-look(const struct call *c, uint64_t *ret_word)
+int
+mpr_barrier_look(const struct mpr_barrier_call *c, uint64_t *ret_word)
 {
 	/* The generation after the word, or we would help with the reset of
 	 * another one, and find none of its parties. */
@@ -273,7 +254,7 @@ look(const struct call *c, uint64_t *ret_word)
 /* Counts us among the enrolled, as of @word or later, not after another reset.
  * Returns false if that is not to be. */
 static bool
-count_in(const struct call *c, uint64_t word)
+count_in(const struct mpr_barrier_call *c, uint64_t word)
 {
 	uint64_t resets = word & MPR_BARRIER_RESETS;
 
@@ -289,7 +270,7 @@ count_in(const struct call *c, uint64_t word)
 
 /* Takes that back, unless a reset has. */
 static void
-count_out(const struct call *c, uint64_t word)
+count_out(const struct mpr_barrier_call *c, uint64_t word)
 {
 	uint64_t resets = word & MPR_BARRIER_RESETS;
 
@@ -302,7 +283,7 @@ count_out(const struct call *c, uint64_t word)
 
 /* Whether @word has a place for one more. */
 static int
-check_place(const struct call *c, uint64_t word)
+check_place(const struct mpr_barrier_call *c, uint64_t word)
 {
 	if (word & MPR_BARRIER_BROKEN)
 		return tell_broken(c->b);
@@ -314,17 +295,45 @@ check_place(const struct call *c, uint64_t word)
 			(void *)c->b, parties(word));
 }
 
-/* The calling thread becomes a party if it is none. */
-static int
-enrol(const struct call *c)
+bool
+mpr_barrier_is_party(const struct mpr_barrier_call *c, uint64_t party)
 {
-	uint64_t enters = note_of(c, MPR_NOTE_ENTERS);
-	uint64_t party = note_of(c, MPR_NOTE_PARTY), word, was;
+	return c->note ? atomic_load(c->note) == party :
+			 mpr_note_find(c->self, party) != NULL;
+}
+
+/* NULL if there is no room. */
+static _Atomic uint64_t *
+take_note(const struct mpr_barrier_call *c, uint64_t word)
+{
+	uint64_t none = 0;
+
+	if (!c->note)
+		return mpr_note_take(c->self, word);
+	return atomic_compare_exchange_strong(c->note, &none, word) ? c->note :
+								       NULL;
+}
+
+void
+mpr_barrier_drop_note(const struct mpr_barrier_call *c, _Atomic uint64_t *note,
+		      uint64_t word)
+{
+	if (!c->note)
+		mpr_note_drop_if(c->self, note, word);
+	else
+		atomic_compare_exchange_strong(note, &word, 0);
+}
+
+int
+mpr_barrier_enrol(const struct mpr_barrier_call *c)
+{
+	uint64_t enters = mpr_barrier_note(c, MPR_NOTE_ENTERS);
+	uint64_t party = mpr_barrier_note(c, MPR_NOTE_PARTY), word, was;
 	_Atomic uint64_t *note;
 	int r;
 
-	while (!mpr_note_find(c->self, party)) {
-		r = look(c, &word);
+	while (!mpr_barrier_is_party(c, party)) {
+		r = mpr_barrier_look(c, &word);
 		if (r < 0)
 			return r;
 		/* Before we have a note: two that come at once do not take each
@@ -333,12 +342,12 @@ enrol(const struct call *c)
 			reset_from(c, word);
 			continue;
 		}
-		if (!is_whole(c, word))
+		if (!mpr_barrier_is_whole(c, word))
 			continue;
 		r = check_place(c, word);
 		if (r < 0)
 			return r;
-		note = mpr_note_take(c->self, enters);
+		note = take_note(c, enters);
 		if (!note)
 			return mpr_fail(-ENOLCK,
 					"this thread has %d barriers "
@@ -346,40 +355,38 @@ enrol(const struct call *c)
 					MPR_NOTES);
 		was = enters;
 		if (!count_in(c, word))
-			mpr_note_drop_if(c->self, note, enters);
+			mpr_barrier_drop_note(c, note, enters);
 		else if (!atomic_compare_exchange_strong(note, &was, party))
 			count_out(c, word); /* struck by a reset */
-		mpr_notes_lower(c->self);
+		if (!c->note)
+			mpr_notes_lower(c->self);
 	}
 	return 0;
 }
 
-/* Our note may have stood for that of one that had ended. */
-static int
-check_team(const struct call *c)
+int
+mpr_barrier_check_team(const struct mpr_barrier_call *c)
 {
 	uint64_t word;
 	int r;
 
 	do
-		r = look(c, &word);
-	while (r == 0 && !is_whole(c, word));
+		r = mpr_barrier_look(c, &word);
+	while (r == 0 && !mpr_barrier_is_whole(c, word));
 	if (r < 0)
 		return r;
 	return word & MPR_BARRIER_BROKEN ? tell_broken(c->b) : 0;
 }
 
-/* Arrives. Returns our index if the phase is complete by that; -EINPROGRESS if
- * others are missing, with our index and the word as it was; or an error. */
-static int
-arrive(const struct call *c, bool nowait, uint64_t *ret_word)
+int
+mpr_barrier_arrive(const struct mpr_barrier_call *c, bool nowait, uint64_t *ret_word)
 {
 	uint64_t word;
 	bool is_last;
 	int r;
 
 	for (;;) {
-		r = look(c, &word);
+		r = mpr_barrier_look(c, &word);
 		if (r < 0)
 			return r;
 		if (word & MPR_BARRIER_BROKEN)
@@ -387,7 +394,7 @@ arrive(const struct call *c, bool nowait, uint64_t *ret_word)
 		*ret_word = word;
 		is_last = waiting(word) + 1 == parties(word);
 		/* Who waits looks for the dead itself. */
-		if ((is_last || nowait) && !is_whole(c, word))
+		if ((is_last || nowait) && !mpr_barrier_is_whole(c, word))
 			continue;
 		if (is_last && change(c, word, next_phase(word)))
 			return (int)waiting(word);
@@ -408,7 +415,7 @@ arrive(const struct call *c, bool nowait, uint64_t *ret_word)
  * is the only one that can have been, as we are a party, and whoever initialises
  * the barrier again counts on elsewhere. */
 static bool
-has_completed(const struct call *c, uint64_t then, uint64_t word)
+has_completed(const struct mpr_barrier_call *c, uint64_t then, uint64_t word)
 {
 	if (atomic_load(&c->b->cell.generation) != c->generation ||
 	    (word & MPR_GONE && !mpr_cell_has_ended(word)))
@@ -417,10 +424,8 @@ has_completed(const struct call *c, uint64_t then, uint64_t word)
 	return (word & MPR_BARRIER_PHASE) == MPR_BARRIER_COMPLETE;
 }
 
-/* What has become of the phase in which we arrived, when the word was @then.
- * -EINPROGRESS: nothing yet. */
-static int
-outcome(const struct call *c, uint64_t then)
+int
+mpr_barrier_result(const struct mpr_barrier_call *c, uint64_t then)
 {
 	uint64_t word;
 
@@ -434,103 +439,121 @@ outcome(const struct call *c, uint64_t then)
 		if ((word ^ then) & MPR_BARRIER_RESETS ||
 		    word & MPR_BARRIER_BROKEN)
 			return tell_broken(c->b);
-		if (is_whole(c, word))
+		if (mpr_barrier_is_whole(c, word))
 			return -EINPROGRESS;
 	}
 }
 
-/* Gives up waiting, for the reason @why: that breaks the phase, unless
- * something else has become of it. */
-static int
-give_up(const struct call *c, uint64_t then, int why)
+int
+mpr_barrier_stop(const struct mpr_barrier_call *c, uint64_t then, int why)
 {
 	uint64_t word;
 	int r;
 
 	do {
 		word = atomic_load(&c->b->cell.word);
-		r = outcome(c, then);
+		r = mpr_barrier_result(c, then);
 		if (r != -EINPROGRESS)
 			return r;
 	} while (!change(c, word, broken(word)));
-	if (why == -EINTR)
-		mpr_interrupt_answer();
 	return why;
 }
 
+int
+mpr_barrier_sleep(const struct mpr_barrier_call *c, uint64_t then, int64_t deadline,
+		 int *ret_why)
+{
+	int r = -EINPROGRESS;
+	struct mpr_wait w;
+
+	*ret_why = 0;
+	mpr_wait_begin(&w, c->self, c->b, MPR_WAIT_NEWS);
+	while (r == -EINPROGRESS && *ret_why == 0) {
+		/* Any party may be the one that dies. */
+		mpr_wait_announce(&w, -2);
+		r = mpr_barrier_result(c, then);
+		if (r == -EINPROGRESS)
+			*ret_why = mpr_wait_sleep(&w, deadline);
+		if (mpr_wait_is_foreign(&w))
+			return -ECHILD;
+		mpr_wait_end(&w);
+	}
+	mpr_wait_finish(&w);
+	return r;
+}
+
 static int
-wait_for_others(const struct call *c, uint64_t then, mproc_timeout timeout)
+wait_for_others(const struct mpr_barrier_call *c, uint64_t then, mproc_timeout timeout)
 {
 	int64_t deadline = mpr_deadline(timeout);
-	int r = -EINPROGRESS, why = 0;
+	int r = -EINPROGRESS, why;
 	unsigned looks = 0;
-	struct mpr_wait w;
 
 	while (r == -EINPROGRESS && mpr_spin_on(&looks, SPINS))
 		if ((atomic_load_explicit(&c->b->cell.word,
 					  memory_order_relaxed) ^
 		     then) &
 		    MPR_BARRIER_PHASE)
-			r = outcome(c, then);
+			r = mpr_barrier_result(c, then);
 	if (r != -EINPROGRESS)
 		return r;
-	mpr_wait_begin(&w, c->self, c->b, MPR_WAIT_NEWS);
-	while (r == -EINPROGRESS && why == 0) {
-		/* Any party may be the one that dies. */
-		mpr_wait_announce(&w, -2);
-		r = outcome(c, then);
-		if (r == -EINPROGRESS)
-			why = mpr_wait_sleep(&w, deadline);
-		/* A signal handler has forked: the child is no party, but may
-		 * try to be one. */
-		if (mpr_wait_is_foreign(&w))
-			return mproc_barrier_wait((mproc_barrier *)c->b,
-						  mproc_until(deadline));
-		mpr_wait_end(&w);
-	}
-	mpr_wait_finish(&w);
-	return r == -EINPROGRESS ? give_up(c, then, why) : r;
+	r = mpr_barrier_sleep(c, then, deadline, &why);
+	/* The child is no party, but may try to be one. */
+	if (r == -ECHILD)
+		return mproc_barrier_wait((mproc_barrier *)c->b,
+					  mproc_until(deadline));
+	if (r == -EINPROGRESS)
+		r = mpr_barrier_stop(c, then, why);
+	if (r == -EINTR)
+		mpr_interrupt_answer();
+	return r;
 }
 
 int
 mproc_barrier_wait(mproc_barrier *barrier, mproc_timeout timeout)
 {
-	struct call c;
+	struct mpr_barrier_call c;
 	uint64_t then = 0;
 	int r;
 
+	if (mpr_remote_has(barrier))
+		return mpr_barrier_remote_wait(barrier, timeout);
 	r = begin_as_party(&c, barrier);
 	if (r == 0)
-		r = enrol(&c);
+		r = mpr_barrier_enrol(&c);
 	if (r == 0)
-		r = arrive(&c, timeout.ns == 0, &then);
+		r = mpr_barrier_arrive(&c, timeout.ns == 0, &then);
 	return r == -EINPROGRESS ? wait_for_others(&c, then, timeout) : r;
 }
 
 int
 mproc_barrier_enroll(mproc_barrier *barrier)
 {
-	struct call c;
+	struct mpr_barrier_call c;
 	int r;
 
+	if (mpr_remote_has(barrier))
+		return mpr_barrier_remote_enroll(barrier);
 	r = begin_as_party(&c, barrier);
 	if (r == 0)
-		r = enrol(&c);
-	return r < 0 ? r : check_team(&c);
+		r = mpr_barrier_enrol(&c);
+	return r < 0 ? r : mpr_barrier_check_team(&c);
 }
 
 int
 mproc_barrier_abort(mproc_barrier *barrier)
 {
-	struct call c;
+	struct mpr_barrier_call c;
 	uint64_t word;
 	int r;
 
+	if (mpr_remote_has(barrier))
+		return mpr_barrier_remote_ask(barrier, MPR_OP_BARRIER_ABORT);
 	r = begin(&c, barrier);
 	if (r < 0)
 		return r;
 	do
-		r = look(&c, &word);
+		r = mpr_barrier_look(&c, &word);
 	while (r == 0 && !(word & MPR_BARRIER_BROKEN) &&
 	       !change(&c, word, broken(word)));
 	return r;
@@ -539,29 +562,33 @@ mproc_barrier_abort(mproc_barrier *barrier)
 int
 mproc_barrier_reset(mproc_barrier *barrier)
 {
-	struct call c;
+	struct mpr_barrier_call c;
 	uint64_t word;
 	int r;
 
+	if (mpr_remote_has(barrier))
+		return mpr_barrier_remote_ask(barrier, MPR_OP_BARRIER_RESET);
 	r = begin(&c, barrier);
 	if (r < 0)
 		return r;
-	r = look(&c, &word);
+	r = mpr_barrier_look(&c, &word);
 	while (r == 0 && !reset_from(&c, word))
-		r = look(&c, &word);
+		r = mpr_barrier_look(&c, &word);
 	return r;
 }
 
 int
 mproc_barrier_waiting(const mproc_barrier *barrier)
 {
-	struct call c;
+	struct mpr_barrier_call c;
 	uint64_t word;
 	int r;
 
+	if (mpr_remote_has(barrier))
+		return mpr_barrier_remote_ask(barrier, MPR_OP_BARRIER_WAITING);
 	r = begin(&c, barrier);
 	if (r == 0)
-		r = look(&c, &word);
+		r = mpr_barrier_look(&c, &word);
 	if (r < 0)
 		return r;
 	return is_deserted(&c, word) ? 0 : (int)waiting(word);
@@ -571,10 +598,12 @@ bool
 mproc_barrier_broken(const mproc_barrier *barrier)
 {
 	uint64_t word, ended;
-	struct call c;
+	struct mpr_barrier_call c;
 	unsigned living;
 
-	if (begin(&c, barrier) < 0 || look(&c, &word) < 0)
+	if (mpr_remote_has(barrier))
+		return mpr_barrier_remote_ask(barrier, MPR_OP_BARRIER_BROKEN) != 0;
+	if (begin(&c, barrier) < 0 || mpr_barrier_look(&c, &word) < 0)
 		return true;
 	living = count_living(&c, &ended);
 	if (enrolled(word) && !living)
@@ -604,10 +633,13 @@ int
 mproc_barrier_init(mproc_barrier *barrier, unsigned parties)
 {
 	uint64_t word, next;
-	struct call c;
+	struct mpr_barrier_call c;
 	int r;
 
 	r = check_parties(parties);
+	if (r == 0 && mpr_remote_has(barrier))
+		r = mpr_fail(-EINVAL, "%p is a manager's barrier, which has its "
+			     "parties", (void *)barrier);
 	if (r == 0)
 		r = begin(&c, barrier);
 	if (r < 0)
@@ -615,7 +647,7 @@ mproc_barrier_init(mproc_barrier *barrier, unsigned parties)
 	do {
 		word = atomic_load(&c.b->cell.word);
 		if (word & MPR_GONE)
-			return look(&c, &word);
+			return mpr_barrier_look(&c, &word);
 		next = (without_parties(word, parties) & ~MPR_BARRIER_BROKEN) |
 		       MPR_BARRIER_RESETTING;
 		next = (next & ~MPR_BARRIER_PHASE) |
@@ -626,17 +658,15 @@ mproc_barrier_init(mproc_barrier *barrier, unsigned parties)
 }
 
 int
-mproc_barrier_create(mproc_barrier **ret_barrier, unsigned parties)
+mpr_barrier_create_in(mproc_arena *a, void **ret, unsigned parties)
 {
-	struct call c = { 0 };
+	struct mpr_barrier_call c = { 0 };
 	void *barrier;
 	int r;
 
-	if (!ret_barrier)
-		return mpr_fail(-EINVAL, "ret_barrier is NULL");
 	r = check_parties(parties);
 	if (r == 0)
-		r = mpr_cell_create(MPR_CELL_BARRIER, &barrier);
+		r = mpr_cell_create_in(a, MPR_CELL_BARRIER, &barrier);
 	if (r < 0)
 		return r;
 	r = begin(&c, barrier);
@@ -646,18 +676,32 @@ mproc_barrier_create(mproc_barrier **ret_barrier, unsigned parties)
 	mpr_notes_strike(c.arena, c.self, c.b, c.generation);
 	mpr_cell_open(barrier, c.generation * MPR_BARRIER_GENERATION |
 				       MPR_BARRIER_READY | (parties - 1));
-	*ret_barrier = barrier;
+	*ret = barrier;
 	return 0;
+}
+
+int
+mproc_barrier_create(mproc_barrier **ret_barrier, unsigned parties)
+{
+	void *barrier;
+	int r;
+
+	if (!ret_barrier)
+		return mpr_fail(-EINVAL, "ret_barrier is NULL");
+	r = mpr_barrier_create_in(NULL, &barrier, parties);
+	if (r == 0)
+		*ret_barrier = barrier;
+	return r;
 }
 
 /* Takes it from all, if nobody has yet: its notes can be struck. Returns false if
  * there is none. */
 static bool
-begin_end(const struct call *c)
+begin_end(const struct mpr_barrier_call *c)
 {
 	uint64_t word;
 
-	while (look(c, &word) == 0)
+	while (mpr_barrier_look(c, &word) == 0)
 		if (atomic_compare_exchange_strong(
 			    &c->b->cell.word, &word,
 			    without_parties(word, parties(word)) &
@@ -670,10 +714,10 @@ void
 mproc_barrier_destroy(mproc_barrier *barrier)
 {
 	struct mpr_wake k;
-	struct call c;
+	struct mpr_barrier_call c;
 	uint64_t word;
 
-	if (!barrier)
+	if (!barrier || mpr_remote_destroy(MPR_CELL_BARRIER, barrier))
 		return;
 	if (begin(&c, barrier) < 0) {
 		mpr_log(MPROC_LOG_ERROR, "%p is not destroyed: no arena",

@@ -70,6 +70,43 @@ struct mpr_barrier {
 	uint64_t pad;
 };
 
+/* As mproc_barrier_create(), in @a, or the default arena if that is NULL. */
+int mpr_barrier_create_in(mproc_arena *a, void **ret, unsigned parties);
+
+/*
+ * For the server of a manager, whose clients can be parties: by notes of threads of its
+ * own, of which each may have several, also for one barrier. @note: such a one, which
+ * is 0 or the party's, and nobody else's. The barrier is the one that had @generation.
+ */
+
+/* Whether @note says that one is a party. */
+bool mpr_barrier_has(mproc_barrier *barrier, uint32_t generation,
+		     _Atomic uint64_t *note);
+
+/* As mproc_barrier_enroll(). */
+int mpr_barrier_enroll_for(mproc_barrier *barrier, uint32_t generation,
+			   _Atomic uint64_t *note);
+
+/* As mproc_barrier_wait(), but that it does not wait: -EINPROGRESS, and *@ret_then is
+ * what the next ones want. */
+int mpr_barrier_arrive_for(mproc_barrier *barrier, uint32_t generation,
+			   _Atomic uint64_t *note, bool nowait, uint64_t *ret_then);
+
+/* What the wait has returned; -EINPROGRESS if it would go on. */
+int mpr_barrier_outcome(mproc_barrier *barrier, uint32_t generation, uint64_t then);
+
+/* Does not wait any more, for the reason @why: returns that, and the barrier is broken;
+ * or as mpr_barrier_outcome(). */
+int mpr_barrier_give_up(mproc_barrier *barrier, uint32_t generation, uint64_t then,
+			int why);
+
+/* Waits until there is an outcome. Returns 0, or -EINTR. */
+int mpr_barrier_await(mproc_barrier *barrier, uint32_t generation, uint64_t then);
+
+/* The party is gone, as if it had been killed. */
+void mpr_barrier_leave_for(mproc_barrier *barrier, uint32_t generation,
+			   _Atomic uint64_t *note);
+
 static_assert(sizeof(struct mpr_barrier) == sizeof(mproc_barrier),
 	      "shared layout");
 static_assert(MPR_BARRIER_MAX <= MPR_PARTICIPANTS_MAX, "a note for each");

@@ -31,6 +31,12 @@ enum mpr_remote_sync_op {
 	MPR_OP_EVENT_IS_SET = 74,
 	MPR_OP_CONDITION_WAIT = 128, /* thread, the lock's number, ns as above */
 	MPR_OP_CONDITION_NOTIFY = 129, /* how many, 2^32 - 1 for all */
+	MPR_OP_BARRIER_WAIT = 130,   /* thread, ns as above */
+	MPR_OP_BARRIER_ENROLL = 131, /* thread */
+	MPR_OP_BARRIER_ABORT = 132,
+	MPR_OP_BARRIER_RESET = 133,
+	MPR_OP_BARRIER_WAITING = 134,
+	MPR_OP_BARRIER_BROKEN = 135,
 };
 
 /* What calls are about, for who is asked: a number above 0; or a negative error, with

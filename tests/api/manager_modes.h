@@ -16,7 +16,9 @@
 
 enum mode { FAMILY, CLIENTS, MIXED };
 
-enum kind { LOCK, RLOCK, SEMAPHORE, EVENT, CONDITION };
+enum kind { LOCK, RLOCK, SEMAPHORE, EVENT, CONDITION, BARRIER };
+
+#define PARTIES 4 /* of barriers */
 
 /* In the scratch bytes. */
 struct board {
@@ -44,9 +46,11 @@ find_object(mproc_manager *m, enum kind kind, const char *name, void **ret)
 	case EVENT:
 		return mproc_manager_event(m, name, (mproc_event **)ret);
 	case CONDITION:
+		return mproc_manager_condition(m, name, (mproc_condition **)ret);
+	case BARRIER:
 		break;
 	}
-	return mproc_manager_condition(m, name, (mproc_condition **)ret);
+	return mproc_manager_barrier(m, name, PARTIES, (mproc_barrier **)ret);
 }
 
 /* As @who, of those with odd numbers in a mixed company, has it. Each role connects by

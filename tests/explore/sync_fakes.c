@@ -10,6 +10,7 @@
 #include "arena/participant.h"
 #include "base/opts.h"
 #include "os/interrupt.h"
+#include "sync/barrier_remote.h"
 #include "sync/remote.h"
 #include "sync/spin.h"
 #include "sync/value.h"
@@ -156,6 +157,44 @@ mpr_remote_ask_simply(enum mpr_cell_kind kind, const void *handle, unsigned op)
 	(void)handle;
 	(void)op;
 	return -ESTALE;
+}
+
+int
+mpr_remote_ask(enum mpr_cell_kind kind, const void *handle,
+	       struct mpr_remote_ask *ask)
+{
+	return mpr_remote_ask_simply(kind, handle, ask->op);
+}
+
+int64_t
+mpr_remote_thread(void)
+{
+	return 1;
+}
+
+int64_t
+mpr_remote_time(mproc_timeout timeout)
+{
+	return timeout.ns;
+}
+
+int
+mpr_barrier_remote_ask(const mproc_barrier *barrier, unsigned op)
+{
+	return mpr_remote_ask_simply(MPR_CELL_BARRIER, barrier, op);
+}
+
+int
+mpr_barrier_remote_wait(mproc_barrier *barrier, mproc_timeout timeout)
+{
+	(void)timeout;
+	return mpr_barrier_remote_ask(barrier, 0);
+}
+
+int
+mpr_barrier_remote_enroll(mproc_barrier *barrier)
+{
+	return mpr_barrier_remote_ask(barrier, 0);
 }
 
 int

@@ -99,6 +99,14 @@ static const struct {
 	GRAIN("\0\0\0\10\226\3\314\200\301\1\301\12"),
 	GRAIN("\0\0\0\6\224\2\314\201\301\1"),
 	GRAIN("\0\0\0\12\224\2\314\201\301\316\377\377\377\377"),
+	GRAIN("\0\0\0\7\225\2\314\202\301\1\0"),
+	GRAIN("\0\0\0\7\225\3\314\202\301\2\12"),
+	GRAIN("\0\0\0\7\225\5\314\202\301\3\377"),
+	GRAIN("\0\0\0\6\224\2\314\203\301\1"),
+	GRAIN("\0\0\0\5\223\2\314\204\301"),
+	GRAIN("\0\0\0\5\223\2\314\205\301"),
+	GRAIN("\0\0\0\5\223\2\314\206\301"),
+	GRAIN("\0\0\0\5\223\2\314\207\301"),
 	GRAIN("\0\0\0\7\224\2\20\301\307\0\1"),
 	GRAIN("\0\0\0\15\224\2\20\301\323\177\377\377\377\377\377\377\377"),
 	/* Of lists. */
@@ -136,8 +144,8 @@ static const struct {
 };
 
 /* One object of each kind, as the server calls them. */
-static const unsigned char kinds[] = { 1, 2, 3, 4, 5, 8, 9, 10, 11, 12 };
-enum { KINDS = sizeof(kinds), ARRAY = 5, LIST = 3 };
+static const unsigned char kinds[] = { 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13 };
+enum { KINDS = sizeof(kinds), ARRAY = 5, LIST = 3, BARRIER = 13 };
 static int64_t numbers[KINDS];
 
 #define GRAINS (sizeof(grains) / sizeof(grains[0]))
@@ -248,12 +256,14 @@ greet(mproc_manager *m)
 	/* They may have been destroyed, and get others then. */
 	for (unsigned k = 0; k < KINDS; k++) {
 		bool is_array = kinds[k] == ARRAY;
-		/* An array has three values more: its shape. */
-		const unsigned char find[] = { 0, 0, 0, is_array ? 10 : 7,
-					       is_array ? 0x98 : 0x95, 1, 1, 0, kinds[k],
-					       0xa1, (unsigned char)('a' + k),
-					       4, 2, 0xc0 };
-		size_t len = sizeof(find) - (is_array ? 0 : 3);
+		bool has_shape = is_array || kinds[k] == BARRIER;
+		/* Three values more: its shape, or its parties. */
+		const unsigned char find[] = { 0, 0, 0, has_shape ? 10 : 7,
+					       has_shape ? 0x98 : 0x95, 1, 1, 0,
+					       kinds[k], 0xa1,
+					       (unsigned char)('a' + k), 4, 2,
+					       is_array ? 0xc0 : 0 };
+		size_t len = sizeof(find) - (has_shape ? 0 : 3);
 
 		assert_int_equal(send(fd, find, len, 0), len);
 		serve_all(m);
