@@ -71,7 +71,8 @@
  *   the client, as with any process. One that no client has got yet may be the server's
  *   when that is killed.
  *   Clients wait as they came; all of them together stand in line with the family
- *   once. At most 1024 threads of one client wait at a time: -ENOLCK.
+ *   once. At most 1024 threads of one client wait at a time, and it has up to 4096
+ *   locks, permits with .undo and places at barriers: -ENOLCK.
  *   Who waits for a condition is notified as it came among the clients; between them and
  *   the family all clients of a manager come when the first of them does. Of a client
  *   that is gone after it was notified another one is notified. Clients may wait for
@@ -88,8 +89,10 @@
  *   the server itself is stopped, no call returns.
  *
  * The server is one thread, and carries out requests one after another, each whole.
- * Besides it has up to 33 threads that wait in the arena for what others than clients
- * have; if that is more things at once, it looks for the others 200 times a second.
+ * Besides it has up to 32 threads that wait in the arena for what others than clients
+ * have; if that is more things at once, it looks for the others 200 times a second, and
+ * so it does for what one client waits for beyond half of what others leave of these
+ * threads.
  * No client waits for one that is slow, silent, or takes no answers; but all wait
  * while one clears, merges or sorts what has many values, and while a process of the family
  * is stopped in the middle of a change of what they want to change.
@@ -137,7 +140,9 @@ typedef struct mproc_manager mproc_manager;
  *               4096
  * @max_message: bytes of a request or an answer; 0 means 16 MiB, at most 1 GiB
  * @max_memory:  bytes for all requests and answers that are on their way, of all
- *               clients; who would take more is disconnected; 0 means 256 MiB
+ *               clients, and for what they wait for and have; one of them takes up to a
+ *               quarter, or, if that is more, about four times @max_message; who would
+ *               take more is disconnected; 0 means 256 MiB
  * @in_process:  no process is started: this one serves, in mproc_manager_serve()
  */
 struct mproc_manager_opts {

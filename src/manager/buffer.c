@@ -7,6 +7,24 @@
 
 #define LEAST 512 /* bytes of memory */
 
+bool
+mpr_budget_take(struct mpr_budget *budget, size_t n)
+{
+	for (const struct mpr_budget *b = budget; b; b = b->of)
+		if (b->left < n)
+			return false;
+	for (; budget; budget = budget->of)
+		budget->left -= n;
+	return true;
+}
+
+void
+mpr_budget_give(struct mpr_budget *budget, size_t n)
+{
+	for (; budget; budget = budget->of)
+		budget->left += n;
+}
+
 static int
 grow(struct mpr_buffer *b, size_t n)
 {
@@ -17,13 +35,13 @@ grow(struct mpr_buffer *b, size_t n)
 		return -ENOMEM;
 	while (size < len + n)
 		size *= 2;
-	if (b->budget && size - b->size > b->budget->left)
+	if (!mpr_budget_take(b->budget, size - b->size))
 		return -ENOMEM;
 	bytes = mpr_realloc(b->bytes, size);
-	if (!bytes)
+	if (!bytes) {
+		mpr_budget_give(b->budget, size - b->size);
 		return -ENOMEM;
-	if (b->budget)
-		b->budget->left -= size - b->size;
+	}
 	b->bytes = bytes;
 	b->size = size;
 	return 0;
@@ -73,8 +91,23 @@ mpr_buffer_end(struct mpr_buffer *b)
 {
 	struct mpr_budget *budget = b->budget;
 
-	if (budget)
-		budget->left += b->size;
+	mpr_budget_give(budget, b->size);
 	free(b->bytes);
 	*b = (struct mpr_buffer){ .budget = budget };
+}
+
+bool
+mpr_buffer_hand(struct mpr_buffer *from, struct mpr_buffer *to)
+{
+	struct mpr_budget *theirs = to->budget, *ours = from->budget;
+
+	mpr_budget_give(ours, from->size);
+	if (!mpr_budget_take(theirs, from->size)) {
+		(void)mpr_budget_take(ours, from->size);
+		return false;
+	}
+	*to = *from;
+	to->budget = theirs;
+	*from = (struct mpr_buffer){ .budget = ours };
+	return true;
 }

@@ -12,7 +12,12 @@
 /* What several buffers may have together. */
 struct mpr_budget {
 	size_t left;
+	struct mpr_budget *of; /* it is a part of that; or NULL */
 };
+
+/* Returns false, and takes nothing, if there is not as much left. */
+bool mpr_budget_take(struct mpr_budget *budget, size_t n);
+void mpr_budget_give(struct mpr_budget *budget, size_t n);
 
 /* Zero bytes: an empty one. */
 struct mpr_buffer {
@@ -39,5 +44,9 @@ int mpr_buffer_add(struct mpr_buffer *b, const void *bytes, size_t n);
 void mpr_buffer_drop(struct mpr_buffer *b, size_t n, bool keep);
 
 void mpr_buffer_end(struct mpr_buffer *b);
+
+/* The memory of @from, which is empty, is @to's, which has none. Returns false if that
+ * may not have as much. */
+bool mpr_buffer_hand(struct mpr_buffer *from, struct mpr_buffer *to);
 
 #endif

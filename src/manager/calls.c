@@ -668,7 +668,7 @@ begin_call(struct mpr_calls *calls, struct mpr_served *c, int64_t number,
 	if (!w)
 		return mpr_fail(-ENOMEM, "no memory for a call");
 	*w = found;
-	w->values.budget = calls->budget;
+	w->values.budget = &c->budget;
 	if (mpr_buffer_add(&w->values, call->args[3].ptr, call->args[3].len) < 0) {
 		free(w);
 		return mpr_fail(-ENOMEM, "no memory for a call");
@@ -709,8 +709,11 @@ mpr_calls_forget(struct mpr_calls *calls, const struct mpr_served *c)
 
 	for (struct mpr_call_worker *worker = calls->workers; worker;
 	     worker = worker->next)
-		if (worker->running && worker->running->client == c)
+		if (worker->running && worker->running->client == c) {
 			worker->running->client = NULL;
+			/* What it has goes on as a part of that of all. */
+			worker->running->values.budget = calls->budget;
+		}
 	while (*link) {
 		if ((*link)->client != c) {
 			link = &(*link)->next;

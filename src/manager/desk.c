@@ -40,26 +40,24 @@ mpr_desk_is_for(enum mpr_cell_kind kind)
 }
 
 void *
-mpr_desk_take_memory(struct mpr_desk *d, struct mpr_served *c, size_t size)
+mpr_desk_take_memory(struct mpr_served *c, size_t size)
 {
-	void *p = d->budget->left >= size ? mpr_zalloc(size) : NULL;
+	bool may = mpr_budget_take(&c->budget, size);
+	void *p = may ? mpr_zalloc(size) : NULL;
 
-	(void)c;
-	if (p)
-		d->budget->left -= size;
-	else
+	if (may && !p)
+		mpr_budget_give(&c->budget, size);
+	if (!p)
 		mpr_fail(-ENOMEM, "the manager has no memory for another one who waits "
 			 "or has something");
 	return p;
 }
 
 void
-mpr_desk_give_memory(struct mpr_desk *d, struct mpr_served *c, void *p,
-		     size_t size)
+mpr_desk_give_memory(struct mpr_served *c, void *p, size_t size)
 {
-	(void)c;
 	free(p);
-	d->budget->left += size;
+	mpr_budget_give(&c->budget, size);
 }
 
 /* Who has what is to be had at once. */
@@ -612,7 +610,7 @@ mpr_desk_look(struct mpr_desk *d)
 
 int
 mpr_desk_open(struct mpr_desk **ret_d, mproc_arena *a, struct mpr_served_by *by,
-	      struct mpr_budget *budget, int set, uint64_t id,
+	      int set, uint64_t id,
 	      void (*tell)(struct mpr_served_by *by, struct mpr_served *c))
 {
 	struct mpr_desk *d = mpr_zalloc(sizeof(*d));
@@ -620,7 +618,7 @@ mpr_desk_open(struct mpr_desk **ret_d, mproc_arena *a, struct mpr_served_by *by,
 	if (!d)
 		return mpr_fail(-ENOMEM, "no memory for a manager");
 	*d = (struct mpr_desk){
-		.generation = mpr_generation(), .arena = a, .by = by, .budget = budget,
+		.generation = mpr_generation(), .arena = a, .by = by,
 		.set = set, .id = id, .tell = tell,
 	};
 	*ret_d = d;

@@ -139,7 +139,7 @@ struct mpr_desk;
  * that of the deputies is added with @id when there are some. Returns 0, or a negative
  * error. */
 int mpr_desk_open(struct mpr_desk **ret_d, mproc_arena *a, struct mpr_served_by *by,
-		  struct mpr_budget *budget, int set, uint64_t id,
+		  int set, uint64_t id,
 		  void (*tell)(struct mpr_served_by *by, struct mpr_served *c));
 
 /* Whether it is for objects of @kind. */

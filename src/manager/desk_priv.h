@@ -18,7 +18,6 @@ struct mpr_desk {
 	uint64_t generation;
 	mproc_arena *arena;
 	struct mpr_served_by *by;
-	struct mpr_budget *budget;
 	int set;
 	uint64_t id;
 	void (*tell)(struct mpr_served_by *by, struct mpr_served *c);
@@ -30,9 +29,8 @@ struct mpr_desk {
 };
 
 /* Memory that counts as what the client has on the way. NULL with the text. */
-void *mpr_desk_take_memory(struct mpr_desk *d, struct mpr_served *c, size_t size);
-void mpr_desk_give_memory(struct mpr_desk *d, struct mpr_served *c, void *p,
-			  size_t size);
+void *mpr_desk_take_memory(struct mpr_served *c, size_t size);
+void mpr_desk_give_memory(struct mpr_served *c, void *p, size_t size);
 
 /* Who has what is to be had at once. Returns as mpr_deputies_first(). */
 int mpr_desk_get_first(struct mpr_desk *d, struct mpr_self **ret_self);

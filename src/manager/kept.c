@@ -81,7 +81,7 @@ mpr_kept_make(struct mpr_post *p, const struct mpr_request *q, int64_t time,
 	if (c->n_kept == KEPT_MOST)
 		return mpr_fail(-ENOLCK, "%d threads of this client wait already",
 				KEPT_MOST);
-	k = mpr_desk_take_memory(d, c, sizeof(*k));
+	k = mpr_desk_take_memory(c, sizeof(*k));
 	if (!k)
 		return -ENOMEM;
 	*k = (struct mpr_kept){
@@ -143,8 +143,8 @@ mpr_kept_drop(struct mpr_kept *k)
 	d->n_kept--;
 	/* If it has become a lease it is no reserve any more. */
 	if (reserve && !reserve->self)
-		mpr_desk_give_memory(d, c, reserve, sizeof(*reserve));
-	mpr_desk_give_memory(d, c, k, sizeof(*k));
+		mpr_desk_give_memory(c, reserve, sizeof(*reserve));
+	mpr_desk_give_memory(c, k, sizeof(*k));
 }
 
 void

@@ -17,7 +17,7 @@ mpr_lease_make(struct mpr_post *p, const struct mpr_party *party,
 		return mpr_fail(-ENOLCK, "this client has %d locks and the like "
 				"already", LEASES_MOST);
 	if (!lease)
-		lease = mpr_desk_take_memory(p->desk, c, sizeof(*lease));
+		lease = mpr_desk_take_memory(c, sizeof(*lease));
 	if (!lease)
 		return -ENOMEM;
 	*lease = (struct mpr_lease){ .post = p, .party = *party };
@@ -53,8 +53,7 @@ mpr_lease_forget(struct mpr_lease *lease)
 	/* It stays with the request that has brought it. */
 	if (lease == lease->party.reserve)
 		return;
-	mpr_desk_give_memory(lease->post->desk, lease->party.client, lease,
-			     sizeof(*lease));
+	mpr_desk_give_memory(lease->party.client, lease, sizeof(*lease));
 }
 
 struct mpr_lease *

@@ -68,28 +68,19 @@ mpr_served_room(const struct mpr_served_by *by, struct mpr_served *c)
 static void
 borrow(struct mpr_served_by *by, struct mpr_buffer *b)
 {
-	struct mpr_buffer none = *b;
-
-	if (b->bytes)
-		return;
-	*b = by->spare;
-	by->spare = none;
+	if (!b->bytes && by->spare.bytes)
+		(void)mpr_buffer_hand(&by->spare, b);
 }
 
 static void
 give_back(struct mpr_served_by *by, struct mpr_buffer *b)
 {
-	struct mpr_buffer none = by->spare;
-
-	if (mpr_buffer_len(b))
+	if (mpr_buffer_len(b) || !b->bytes)
 		return;
 	/* What a long message has taken is not kept. */
-	if (none.bytes || b->size > 2 * ENOUGH) {
+	if (by->spare.bytes || b->size > 2 * ENOUGH ||
+	    !mpr_buffer_hand(b, &by->spare))
 		mpr_buffer_end(b);
-		return;
-	}
-	by->spare = *b;
-	*b = none;
 }
 
 /* Returns 1 if something came, 0 if nothing has, or a negative error. */

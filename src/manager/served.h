@@ -25,6 +25,7 @@ struct mpr_served {
 	bool greeted;	 /* it has said what it speaks */
 	bool is_left;	 /* whole requests of it are here */
 	bool leaves;	 /* once it has the last answer */
+	struct mpr_budget budget; /* what it may have of that of all */
 	struct mpr_buffer in, out;
 	/* Of the desk (manager/desk.h): what it waits for, and what it has. */
 	struct mpr_kept *kept;

@@ -42,6 +42,7 @@ enum {
 #define CONTROL ((size_t)4 << 10)      /* bytes at once */
 #define CONTROL_MOST ((size_t)2 << 20) /* bytes of a type */
 #define NAP 20 /* ms; see mpr_interrupt_poll() */
+#define LEAST_SHARE ((size_t)256 << 10) /* of memory, besides long messages */
 #define REST INT64_C(100000000) /* ns without accepting, after it has failed */
 
 struct mpr_manager_server {
@@ -56,6 +57,7 @@ struct mpr_manager_server {
 	unsigned n_clients, max_clients;
 	struct mpr_served *clients, *left;
 	struct mpr_budget budget;
+	size_t share; /* of one client */
 	struct mpr_objects objects;
 	struct mpr_desk *desk;
 	int64_t desk_at; /* when it is to be looked after */
@@ -174,7 +176,8 @@ add_client(struct mpr_manager_server *s, int fd)
 	if (!c)
 		return -ENOMEM;
 	c->fd = fd;
-	c->in.budget = c->out.budget = &s->budget;
+	c->budget = (struct mpr_budget){ s->share, &s->budget };
+	c->in.budget = c->out.budget = &c->budget;
 	c->watched = MPR_SOCKET_IN;
 	if (mpr_epoll_add(s->set, fd, MPR_SOCKET_IN, (uint64_t)(uintptr_t)c) < 0) {
 		free(c);
@@ -344,8 +347,11 @@ carry_out(struct mpr_manager_server *s, struct mpr_served *c,
 	  const struct mpr_message *m, struct mpr_remote_call *call)
 {
 	struct mpr_served_room room = mpr_served_room(&s->by, c);
-	const struct mpr_serve_limits limits = { s->by.max_message, s->budget.left,
-						 &room.room };
+	const struct mpr_serve_limits limits = {
+		s->by.max_message,
+		c->budget.left < s->budget.left ? c->budget.left : s->budget.left,
+		&room.room,
+	};
 	struct mpr_object *o, *other = NULL;
 	int r;
 
@@ -690,6 +696,17 @@ gather(struct mpr_manager_server *s)
 	return r < 0 ? mpr_fail(r, "no memory to wait for clients") : 0;
 }
 
+/* A quarter; or more, if a request and its answer take that, of which each may have
+ * twice as much memory as bytes. */
+static size_t
+share_of(const struct mproc_manager_opts *o)
+{
+	size_t least = 4 * o->max_message + LEAST_SHARE;
+	size_t share = o->max_memory / 4 > least ? o->max_memory / 4 : least;
+
+	return share < o->max_memory ? share : o->max_memory;
+}
+
 int
 mpr_manager_server_open(struct mpr_manager_server **ret_s,
 			const struct mproc_manager_opts *o, int control,
@@ -708,6 +725,7 @@ mpr_manager_server_open(struct mpr_manager_server **ret_s,
 	s->other = other;
 	s->max_clients = (unsigned)o->max_clients;
 	s->budget.left = o->max_memory;
+	s->share = share_of(o);
 	s->by = (struct mpr_served_by){
 		.max_message = o->max_message,
 		.spare = { .budget = &s->budget },
@@ -724,8 +742,8 @@ mpr_manager_server_open(struct mpr_manager_server **ret_s,
 	if (r == 0)
 		r = gather(s);
 	if (r == 0)
-		r = mpr_desk_open(&s->desk, s->arena, &s->by, &s->budget, s->set,
-				  ID_DESK, tell);
+		r = mpr_desk_open(&s->desk, s->arena, &s->by, s->set, ID_DESK,
+				  tell);
 	if (r < 0) {
 		mpr_manager_server_close(s);
 		return r;

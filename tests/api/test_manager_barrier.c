@@ -2,6 +2,8 @@
 /*
  * Barriers of a manager.
  */
+#include <unistd.h>
+
 #include "manager_modes.h"
 
 enum { ROUNDS = 60 };
@@ -424,6 +426,56 @@ what_makes_no_sense_is_refused(void **state)
 	assert_int_equal(mproc_barrier_wait(b, MPROC_NOWAIT), -ESTALE);
 }
 
+enum { PLACES = 256 }; /* half of those that there are */
+
+static void *
+enroll_and_stay(void *arg)
+{
+	struct field *f = mpt_scratch(arg);
+	mproc_barrier *b;
+
+	if (mproc_manager_barrier(client, f->board.name, 1024, &b) == 0 &&
+	    mproc_barrier_enroll(b) == 0)
+		f->went_on++;
+	f->arrived++;
+	while (!f->leave)
+		usleep(1000);
+	return NULL;
+}
+
+static void
+one_client_does_not_take_all_places(void **state)
+{
+	static pthread_t threads[PLACES + 4];
+	struct mpt *t = *state;
+	struct field *f = mpt_scratch(t);
+	mproc_manager *c = connect_to(server);
+	mproc_barrier *b;
+
+	snprintf(f->board.name, sizeof(f->board.name), "places");
+	f->arrived = f->went_on = 0;
+	f->leave = false;
+	for (unsigned i = 0; i < PLACES + 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, enroll_and_stay,
+						t), 0);
+	mpt_until(t, f->arrived == PLACES + 4);
+	assert_int_equal(f->went_on, PLACES);
+	assert_int_equal(mproc_manager_barrier(client, "places", 1024, &b), 0);
+	assert_int_equal(mproc_barrier_enroll(b), -ENOLCK);
+	assert_int_equal(mproc_manager_barrier(c, "places", 1024, &b), 0);
+	assert_int_equal(mproc_barrier_enroll(b), 0);
+	f->leave = true;
+	for (unsigned i = 0; i < PLACES + 4; i++)
+		pthread_join(threads[i], NULL);
+	/* They come back. */
+	assert_int_equal(mproc_barrier_reset(b), 0);
+	mpt_until(t, mproc_barrier_reset(b) == 0 && !mproc_barrier_broken(b));
+	assert_int_equal(mproc_manager_barrier(client, "places", 1024, &b), 0);
+	assert_int_equal(mproc_barrier_enroll(b), 0);
+	mproc_barrier_destroy(b);
+	mproc_manager_close(c);
+}
+
 int
 main(void)
 {
@@ -440,6 +492,7 @@ main(void)
 		ALL(former_parties_are_none),
 		mpt_test(a_killed_server_breaks_it),
 		mpt_test(what_makes_no_sense_is_refused),
+		mpt_test(one_client_does_not_take_all_places),
 	};
 
 	return cmocka_run_group_tests(tests, start_both, end_both);

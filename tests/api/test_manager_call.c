@@ -3,6 +3,7 @@
  * Objects of types of the program's own: their methods are called here and by clients,
  * and may crash, hang, or be too slow.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -684,6 +685,75 @@ a_request_may_have_no_limit_in_time(void **state)
 	end_counters(m, c, "raw");
 }
 
+enum { MANY = 16, LONG = 900 << 10 };
+
+static _Atomic unsigned refused, answered;
+
+static void *
+call_with_much(void *arg)
+{
+	static char bytes[LONG];
+	struct mproc_any much = mproc_bytes(bytes, sizeof(bytes));
+	int r = mproc_manager_call(arg, "much", "echo", &much, 1, NULL, PATIENCE);
+
+	/* Whose requests there is no room for is disconnected. */
+	refused += r == -ENOMEM || r == -EPIPE;
+	answered += r == 1;
+	return NULL;
+}
+
+static void *
+call_gate(void *arg)
+{
+	(void)call(arg, "much", "gate");
+	return NULL;
+}
+
+/* What it asks for, and has not been answered, takes its own share of memory, and not
+ * that of others. */
+static void
+one_client_does_not_fill_the_memory(void **state)
+{
+	struct mpt *t = *state;
+	pthread_t threads[MANY], others[2], at_gate;
+	mproc_manager *m, *greedy, *c;
+
+	gate = mpt_scratch(t);
+	gate->open = gate->begun = 0;
+	m = start(MPROC_OPTS(mproc_manager_opts, .max_message = 1 << 20,
+			     .max_memory = 20 << 20));
+	register_counter(m);
+	greedy = connect_to(m);
+	c = connect_to(m);
+	assert_int_equal(mproc_manager_object(c, "counter", "much"), 0);
+	refused = answered = 0;
+	assert_int_equal(pthread_create(&at_gate, NULL, call_gate, c), 0);
+	mpt_until(t, gate->begun == 1);
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, call_with_much,
+						greedy), 0);
+	/* Some wait for the one at the gate. */
+	mpt_until(t, refused >= MANY - 5);
+	assert_int_equal(answered, 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&others[i], NULL, call_with_much, c),
+				 0);
+	/* What they have sent is taken, and others go on. */
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(mproc_manager_object(c, "counter", "beside"), 0);
+	gate->open = 1;
+	for (int i = 0; i < MANY; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 2; i++)
+		pthread_join(others[i], NULL);
+	pthread_join(at_gate, NULL);
+	assert_int_equal(refused + answered, MANY + 2);
+	assert_true(answered >= 2);
+	assert_int_equal(mproc_manager_object_destroy(c, "beside"), 0);
+	mproc_manager_close(greedy);
+	end_counters(m, c, "much");
+}
+
 int
 main(void)
 {
@@ -700,6 +770,7 @@ main(void)
 		mpt_test(objects_outlive_a_server_that_is_killed),
 		mpt_test(a_thread_may_serve_them),
 		mpt_test(a_request_may_have_no_limit_in_time),
+		mpt_test(one_client_does_not_fill_the_memory),
 	};
 
 	return cmocka_run_group_tests(tests, with_manager, NULL);

@@ -352,6 +352,41 @@ what_makes_no_sense_is_refused(void **state)
 	mproc_semaphore_destroy(s);
 }
 
+enum { LEASES = 4096 };
+
+static void
+one_client_has_so_many_permits(void **state)
+{
+	const struct mproc_semaphore_opts many = {
+		.struct_size = sizeof(many), .value = LEASES + 2, .undo = true,
+	};
+	mproc_manager *greedy = connect_to(server);
+	mproc_semaphore *s;
+	mproc_lock *lock;
+
+	(void)state;
+	assert_int_equal(mproc_manager_semaphore(greedy, "many", &many, &s), 0);
+	assert_int_equal(mproc_manager_lock(greedy, "one more", &lock), 0);
+	for (int i = 0; i < LEASES; i++)
+		assert_int_equal(mproc_semaphore_acquire(s, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_semaphore_acquire(s, MPROC_FOREVER), -ENOLCK);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), -ENOLCK);
+	assert_int_equal(mproc_semaphore_value(s), 2);
+	assert_int_equal(mproc_semaphore_release(s), 0);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), 0);
+	assert_int_equal(mproc_semaphore_acquire(s, MPROC_NOWAIT), -ENOLCK);
+	/* Others have what is left. */
+	assert_int_equal(mproc_manager_semaphore(client, "many", &many, &s), 0);
+	assert_int_equal(mproc_semaphore_acquire(s, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_semaphore_release(s), 0);
+	mproc_manager_close(greedy);
+	while (mproc_semaphore_value(s) != LEASES + 2)
+		;
+	mproc_semaphore_destroy(s);
+	assert_int_equal(mproc_manager_lock(client, "one more", &lock), 0);
+	mproc_lock_destroy(lock);
+}
+
 /* More things to wait for in the family than deputies. */
 enum { MANY = 40 };
 
@@ -403,6 +438,7 @@ main(void)
 		mpt_test(what_is_not_there_yet_says_so),
 		mpt_test(what_makes_no_sense_is_refused),
 		mpt_test(more_are_waited_for_than_there_are_deputies),
+		mpt_test(one_client_has_so_many_permits),
 	};
 
 	return cmocka_run_group_tests(tests, start_both, end_both);
