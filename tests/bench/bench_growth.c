@@ -78,7 +78,7 @@ static void
 show(const struct growth *g, int figure, const char *kinds[KINDS], int n,
      double *(*points)[GROWTH_FIGURES][KINDS], int rounds)
 {
-	double *times = bench_column(rounds);
+	double *times;
 
 	for (int p = 0; p < n; p++) {
 		bench_table("ns", "%s", g->figures[figure]);
@@ -90,6 +90,9 @@ show(const struct growth *g, int figure, const char *kinds[KINDS], int n,
 		for (int k = 0; k < KINDS && kinds[k]; k++)
 			row(kinds[k], points[p][figure][k], rounds, 1);
 	}
+	if (n < 2)
+		return;
+	times = bench_column(rounds);
 	bench_table("times the first", "%s: %llu over %llu %s",
 		    g->figures[figure], (unsigned long long)g->x[n - 1],
 		    (unsigned long long)g->x[0], g->x_name);
@@ -104,15 +107,30 @@ show(const struct growth *g, int figure, const char *kinds[KINDS], int n,
 	free(times);
 }
 
+/* How many points to measure: at least the first one. */
+static int
+points_of(const struct growth *g, bool quick)
+{
+	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+			  (uint64_t)sysconf(_SC_PAGESIZE);
+	int n = 1;
+
+	while (g->x[n] && (!quick || n < g->quick) &&
+	       g->x[n] * g->bytes <= memory / 2)
+		n++;
+	if (g->x[n] && g->x[n] * g->bytes > memory / 2)
+		printf("%llu %s are left out: more than half of the memory\n",
+		       (unsigned long long)g->x[n], g->x_name);
+	return n;
+}
+
 static void
 grow(const struct growth *g, bool quick, int rounds, double *ns)
 {
 	const char *kinds[KINDS] = { "libmproc", g->bare_name };
 	double *points[GROWTH_POINTS][GROWTH_FIGURES][KINDS] = { 0 };
-	int n = 0;
+	int n = points_of(g, quick);
 
-	while (g->x[n] && (!quick || n < g->quick))
-		n++;
 	for (int p = 0; p < n; p++)
 		for (int f = 0; g->figures[f]; f++)
 			for (int k = 0; k < KINDS; k++)

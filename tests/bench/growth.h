@@ -16,6 +16,7 @@
  * @x_name:     what there are so many of
  * @x:          how many, rising, until 0
  * @quick:      how many of these points a quick run has
+ * @bytes:      memory for each of @x, about: points for which there is none are left out
  * @ours:       measures with @x of them, in a process that has not used
  * libmproc yet: ns for each, a figure for each of @figures. It ends by
  * bench_die() if something is wrong
@@ -29,6 +30,7 @@ struct growth {
 	const char *x_name;
 	uint64_t x[GROWTH_POINTS + 1];
 	int quick;
+	uint64_t bytes;
 	void (*ours)(uint64_t x, double *ns);
 	void (*bare)(uint64_t x, double *ns);
 	const char *bare_name;

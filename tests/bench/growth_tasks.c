@@ -91,6 +91,7 @@ const struct growth growth_of_tasks = {
 	.x_name = "tasks",
 	.x = { 1000, 10000, 100000, 1000000, 10000000 },
 	.quick = 3,
+	.bytes = 512,
 	.ours = tasks,
 };
 
@@ -168,6 +169,7 @@ const struct growth growth_of_maps = {
 	.x_name = "items",
 	.x = { 1000, 10000, 100000, 1000000, 10000000 },
 	.quick = 4,
+	.bytes = 16,
 	.ours = items,
 	.bare = halves,
 	.bare_name = "two forks",
