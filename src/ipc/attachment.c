@@ -175,7 +175,14 @@ mpr_attachment_drop(struct mpr_attachment *at)
 	mpr_seat_leave(at->seat);
 	mpr_queue_reap(at->arena, at->q);
 
-	leave(at);
+	if (!at->is_apart)
+		leave(at);
+	forget(at);
+}
+
+void
+mpr_attachment_forget(struct mpr_attachment *at)
+{
 	forget(at);
 }
 
@@ -288,12 +295,13 @@ is_sane(const struct mpr_attachment *at)
 	       mpr_queue_partner(at->arena, at->q);
 }
 
+/* @self: who it is for, or NULL for the calling thread. */
 static int
-attach(mproc_queue *q, struct mpr_attachment **ret_at)
+attach(mproc_queue *q, struct mpr_self *self, struct mpr_attachment **ret_at)
 {
 	struct mpr_attachment *at;
-	struct mpr_self *self;
 	mproc_arena *a = NULL;
+	bool apart = self;
 	uint64_t open;
 	uint32_t flags;
 	bool gone;
@@ -305,7 +313,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	open = atomic_load(&q->state);
 	if (mpr_owner_state(open) != MPR_QUEUE_OPEN)
 		return mpr_queue_stale(q);
-	r = mpr_self(a, &self);
+	r = apart ? 0 : mpr_self(a, &self);
 	if (r < 0)
 		return r;
 	at = mpr_zalloc(sizeof(*at));
@@ -322,6 +330,7 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->arena = a;
 	at->light_fences = &a->shm->light_fences;
 	at->self = self;
+	at->is_apart = apart;
 	at->capacity = atomic_load(&q->capacity);
 	at->max_message = atomic_load(&q->max_message);
 	at->max_items = atomic_load(&q->max_items);
@@ -338,7 +347,8 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	at->patience = PATIENCE_START;
 	at->polls = true;
 	mpr_pipe_attach(at);
-	enter(at);
+	if (!apart)
+		enter(at);
 	if (!is_sane(at)) {
 		/* Or it is being taken apart. */
 		gone = atomic_load(&q->state) != open;
@@ -350,6 +360,13 @@ attach(mproc_queue *q, struct mpr_attachment **ret_at)
 	}
 	*ret_at = at;
 	return 0;
+}
+
+int
+mpr_attachment_make(mproc_queue *q, struct mpr_self *self,
+		    struct mpr_attachment **ret_at)
+{
+	return attach(q, self, ret_at);
 }
 
 struct mpr_attachment *
@@ -392,7 +409,7 @@ mpr_attachment_find(mproc_queue *q, struct mpr_attachment **ret_at)
 		return mpr_queue_stale(q);
 	}
 	if (!at) {
-		r = attach(q, &at);
+		r = attach(q, NULL, &at);
 		if (r < 0)
 			return r;
 	}
@@ -581,6 +598,20 @@ mpr_attachment_add_consumer(struct mpr_attachment *at)
 	mpr_seat_awake(at->seat);
 	at->is_consumer = true;
 	return 0;
+}
+
+void
+mpr_attachment_end_consumer(struct mpr_attachment *at)
+{
+	at->is_consumer = false;
+	if (!at->role)
+		return;
+	/* Release, as in mpr_attachment_drop(). */
+	atomic_store_explicit(at->role,
+			      mpr_owner_with_state(atomic_load(at->role),
+						   MPR_ROLE_FREE),
+			      memory_order_release);
+	at->role = NULL;
 }
 
 static int

@@ -43,6 +43,8 @@ struct mpr_attachment {
 	bool ordered;	   /* among all lanes */
 	bool is_consumer; /* it has called get */
 	bool is_awaited;  /* it is in the list of a wait for many (wait/shared.c) */
+	bool is_apart;	  /* of none of a thread's own; mpr_attachment_make() */
+	int lacks;	  /* what the last put has found too little of; queue_agent.h */
 
 	/* Of a direction of a pipe: that, and which of its ends sends. */
 	struct mpr_pipe *pipe; /* or NULL */
@@ -200,6 +202,17 @@ mpr_attachment_get(mproc_queue *q, struct mpr_attachment **ret_at)
 	return mpr_attachment_find(q, ret_at);
 }
 
+/*
+ * One more, which is @self's, who may be another thread that lets the caller: it is found
+ * by nobody, and no call that waits, or asks for the calling thread's attachment, is made
+ * with it. Returns as mpr_attachment_get().
+ */
+int mpr_attachment_make(mproc_queue *q, struct mpr_self *self,
+			struct mpr_attachment **ret_at);
+
+/* What is left of such a one in a forked child. */
+void mpr_attachment_forget(struct mpr_attachment *at);
+
 /* Gives the thread a lane to produce in. Returns 0, -ENOMEM, -ENOSPC,
  * -EBADMSG. */
 int mpr_attachment_add_producer(struct mpr_attachment *at);
@@ -214,6 +227,9 @@ int mpr_attachment_back(struct mpr_attachment *at);
 /* Makes the thread a consumer of the queue. Returns 0, or -EBUSY if there may
  * be only one and there is. */
 int mpr_attachment_add_consumer(struct mpr_attachment *at);
+
+/* It is none any more: another one may be the only one. */
+void mpr_attachment_end_consumer(struct mpr_attachment *at);
 
 /* Looks for lanes that were linked since. Returns how many, -ENOMEM, or
  * -EBADMSG. */

@@ -4,9 +4,12 @@
  */
 #include "arena/participant.h"
 #include "base/owner.h"
+#include "ipc/attachment.h"
 #include "ipc/killers.h"
 #include "ipc/message_block.h"
 #include "ipc/message_priv.h"
+#include "ipc/queue_agent.h"
+#include "ipc/queue_recover.h"
 
 /* Whether a lane of the participant in @slot refers to the block. */
 static bool
@@ -102,4 +105,19 @@ mpr_messages_recover(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
 		}
 		link = &group->next;
 	}
+}
+
+bool
+mpr_message_leave(const struct mpr_attachment *at, struct mpr_taken *t)
+{
+	uint64_t word = t->word;
+	/* The seat is our own, so it is held. */
+	uint64_t to = settled(at->arena, at->q, t->block, word, 0, at->seat,
+			      atomic_load(at->seat));
+	bool done = atomic_compare_exchange_strong(&t->block->state, &word, to);
+
+	t->block = NULL;
+	mpr_queue_announce_returned(at->arena, at->q);
+	mpr_seats_wake_all(at->arena, &at->q->seats);
+	return done;
 }

@@ -10,6 +10,7 @@
 #include "ipc/attachment.h"
 #include "ipc/pipe_use.h"
 #include "ipc/poll.h"
+#include "ipc/queue_agent.h"
 #include "ipc/queue_fd.h"
 #include "ipc/queue_fast.h"
 #include "ipc/queue_get.h"
@@ -337,6 +338,13 @@ done:
 	return r;
 }
 
+static int
+corrupt(const struct mpr_attachment *at)
+{
+	return mpr_fail(-EBADMSG, "a lane of %s is corrupt",
+			mpr_queue_label(at->q).text);
+}
+
 /* The fast attempt has failed with @r. */
 static MPR_NOINLINE int
 get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
@@ -360,10 +368,7 @@ get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
 		return mpr_fail(r, "this thread and others hold messages of %s, "
 				"which is shut down",
 				mpr_queue_label(at->q).text);
-	if (r == -EBADMSG)
-		return mpr_fail(r, "a lane of %s is corrupt",
-				mpr_queue_label(at->q).text);
-	return r;
+	return r == -EBADMSG ? corrupt(at) : r;
 }
 
 MPR_NOINLINE int
@@ -531,6 +536,19 @@ mpr_get_next(struct mpr_attachment *at, const struct mpr_sink *to,
 	pace(at, timeout);
 	r = try_take(at, *to, ret_len);
 	return r < 0 ? get_slowly(at, r, to, ret_len, timeout) : r;
+}
+
+int
+mpr_get_for(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len,
+	    struct mpr_taken *ret)
+{
+	int r = at->is_consumer ? 0 : mpr_attachment_add_consumer(at);
+
+	if (r == 0)
+		r = take_or_close(at, to, ret_len, true);
+	if (r >= 0 && at->keeps)
+		*ret = mpr_held_take_newest(at);
+	return r == -EBADMSG ? corrupt(at) : r;
 }
 
 void

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "ipc/attachment.h"
 #include "ipc/killers.h"
+#include "ipc/queue_agent.h"
 #include "ipc/queue_keep.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
@@ -63,6 +64,13 @@ take_oldest(struct mpr_held *h)
 	h->first++;
 	h->n--;
 	return t;
+}
+
+struct mpr_taken
+mpr_held_take_newest(struct mpr_attachment *at)
+{
+	at->held.n--;
+	return *held_at(&at->held, at->held.n);
 }
 
 void
@@ -196,6 +204,14 @@ wait_once(struct mpr_attachment *at, unsigned *ret_dead, mproc_timeout timeout,
 	return 0;
 }
 
+/* All are done, but for dead letters. */
+static int
+joined(const struct mpr_attachment *at, unsigned dead)
+{
+	return dead ? mpr_fail(-EOWNERDEAD, "%u messages of %s are dead letters",
+			       dead, mpr_queue_label(at->q).text) : 0;
+}
+
 int
 mproc_queue_join(mproc_queue *q, mproc_timeout timeout)
 {
@@ -221,8 +237,32 @@ mproc_queue_join(mproc_queue *q, mproc_timeout timeout)
 		if (r < 0)
 			return r;
 	} while (mpr_queue_filled(at) != filled);
-	return dead ? mpr_fail(-EOWNERDEAD, "%u messages of %s are dead letters",
-			       dead, mpr_queue_label(q).text) : 0;
+	return joined(at, dead);
+}
+
+int
+mpr_join_for(struct mpr_attachment *at)
+{
+	unsigned dead, i, now;
+	uint64_t filled;
+	int r;
+
+	do {
+		filled = mpr_queue_filled(at);
+		i = dead = 0;
+		/* As sleep_for_done(), but for who is not to sleep. */
+		while (mpr_message_unfinished(at, &i, &dead)) {
+			mpr_message_watch(at, i);
+			r = why_in_vain(at);
+			if (r < 0)
+				return r;
+			now = i;
+			if (mpr_message_unfinished(at, &now, &dead) && now == i)
+				return -EAGAIN;
+			i = now;
+		}
+	} while (mpr_queue_filled(at) != filled);
+	return joined(at, dead);
 }
 
 int

@@ -18,6 +18,9 @@ int mpr_held_make_room(struct mpr_attachment *at);
 /* The message that has been taken, the newest one. */
 void mpr_held_add(struct mpr_attachment *at, const struct mpr_taken *t);
 
+/* The newest one, which the thread does not hold any more: it is the caller's. */
+struct mpr_taken mpr_held_take_newest(struct mpr_attachment *at);
+
 /* Gives back all that the thread holds, for others to take. */
 void mpr_held_return(struct mpr_attachment *at);
 

@@ -10,6 +10,7 @@
 #include "ipc/attachment.h"
 #include "ipc/pipe_use.h"
 #include "ipc/poll.h"
+#include "ipc/queue_agent.h"
 #include "ipc/queue_fast.h"
 #include "ipc/queue_put.h"
 #include "os/clock.h"
@@ -324,9 +325,11 @@ put_slowly(struct mpr_attachment *at, int r, const struct load *load,
 		mpr_put_abort(at);
 		r = try(at, load);
 	}
-	if (is_full(r))
+	if (is_full(r)) {
+		at->lacks = r;
 		r = timeout.ns != 0 ? put_waiting(at, r, load, timeout) :
 				      -EAGAIN;
+	}
 	if (r == -ESHUTDOWN)
 		return mpr_put_closed(at);
 	if (r == -EBUSY)
@@ -340,34 +343,32 @@ put_slowly(struct mpr_attachment *at, int r, const struct load *load,
 	return r;
 }
 
+/* A lane for a message of @len bytes. */
+static inline int
+prepare(struct mpr_attachment *at, size_t len)
+{
+	if (mpr_unlikely(at->dead_letters))
+		return mpr_fail(-EPERM, "%s holds dead letters",
+				mpr_queue_label(at->q).text);
+	if (mpr_unlikely(len > at->max_message))
+		return mpr_fail(-EMSGSIZE, "a message of %zu bytes, %s takes "
+				"at most %zu", len,
+				mpr_queue_label(at->q).text, at->max_message);
+	if (mpr_likely(at->producer.lane))
+		return 0;
+	/* No lane for a message that will not be taken. */
+	if (mpr_put_is_closed(at))
+		return mpr_put_closed(at);
+	return mpr_attachment_add_producer(at);
+}
+
 /* The calling thread's attachment, with a lane for a message of @len bytes. */
 static inline int
 attach(mproc_queue *q, size_t len, struct mpr_attachment **ret_at)
 {
-	struct mpr_attachment *at;
-	int r;
+	int r = mpr_attachment_get(q, ret_at);
 
-	*ret_at = NULL;
-	r = mpr_attachment_get(q, &at);
-	if (mpr_unlikely(r < 0))
-		return r;
-	if (mpr_unlikely(at->dead_letters))
-		return mpr_fail(-EPERM, "%s holds dead letters",
-				mpr_queue_label(q).text);
-	if (mpr_unlikely(len > at->max_message))
-		return mpr_fail(-EMSGSIZE, "a message of %zu bytes, %s takes "
-				"at most %zu", len,
-				mpr_queue_label(q).text, at->max_message);
-	if (mpr_unlikely(!at->producer.lane)) {
-		/* No lane for a message that will not be taken. */
-		if (mpr_put_is_closed(at))
-			return mpr_put_closed(at);
-		r = mpr_attachment_add_producer(at);
-		if (r < 0)
-			return r;
-	}
-	*ret_at = at;
-	return 0;
+	return mpr_unlikely(r < 0) ? r : prepare(*ret_at, len);
 }
 
 /* Finds room for a message of @len bytes, in the lane or in a block. */
@@ -453,6 +454,7 @@ put_long(struct mpr_attachment *at, const struct iovec *parts, int n,
 MPR_NOINLINE int
 mpr_put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
 {
+	const struct iovec part = { (void *)(uintptr_t)msg, len };
 	struct mpr_attachment *at;
 	int r;
 
@@ -462,10 +464,7 @@ mpr_put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
 	if (mpr_unlikely(r < 0))
 		return r;
 	if (mpr_unlikely(is_long(at, len)))
-		return put_long(at, &(struct iovec){
-			.iov_base = (void *)(uintptr_t)msg,
-			.iov_len = len,
-		}, 1, len, timeout);
+		return put_long(at, &part, 1, len, timeout);
 	r = try_put(at, msg, len);
 	if (mpr_unlikely(r < 0))
 		r = put_slowly(at, r, &(struct load){
@@ -553,6 +552,31 @@ mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
 	return r;
 }
 
+static int
+put_many(struct mpr_attachment *at, const struct iovec *msgs, int n,
+	 mproc_timeout timeout)
+{
+	int r;
+
+	if (is_long(at, msgs[0].iov_len)) {
+		r = put_long(at, msgs, 1, msgs[0].iov_len, timeout);
+		return r < 0 ? r : 1;
+	}
+	/* Up to the first that lies in a block, or can never be put. */
+	r = try_put_many(at, msgs, n);
+	if (mpr_unlikely(r < 0))
+		r = put_slowly(at, r, &(struct load){
+			.kind = MANY,
+			.iov = msgs,
+			.n = n,
+			.len = msgs[0].iov_len,
+		}, timeout);
+	if (mpr_unlikely(r == -ECHILD))
+		return mproc_queue_put_many(at->q, msgs, n,
+					    mpr_attachment_rest(at));
+	return r;
+}
+
 int
 mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
 		     mproc_timeout timeout)
@@ -568,23 +592,21 @@ mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
 	r = attach(q, msgs[0].iov_len, &at);
 	if (mpr_unlikely(r < 0))
 		return r;
-	if (is_long(at, msgs[0].iov_len)) {
-		r = put_long(at, msgs, 1, msgs[0].iov_len, timeout);
-		return r < 0 ? r : 1;
-	}
-	/* Up to the first that lies in a block, or can never be put. */
-	r = try_put_many(at, msgs, n);
-	if (mpr_unlikely(r < 0))
-		r = put_slowly(at, r, &(struct load){
-			.kind = MANY,
-			.iov = msgs,
-			.n = n,
-			.len = msgs[0].iov_len,
-		}, timeout);
-	if (mpr_unlikely(r == -ECHILD))
-		return mproc_queue_put_many(q, msgs, n,
-					    mpr_attachment_rest(at));
-	return r;
+	return put_many(at, msgs, n, timeout);
+}
+
+int
+mpr_put_for(struct mpr_attachment *at, const struct iovec *msgs, int n)
+{
+	int r = prepare(at, msgs[0].iov_len);
+
+	return r < 0 ? r : put_many(at, msgs, n, MPROC_NOWAIT);
+}
+
+size_t
+mpr_put_lane_len(const struct mpr_attachment *at, size_t len)
+{
+	return lane_len(at, len);
 }
 
 int

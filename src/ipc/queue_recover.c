@@ -218,11 +218,10 @@ recover_lanes(mproc_arena *a, mproc_queue *q, _Atomic uint64_t *seat,
 	}
 }
 
-/* Messages of the dead one may have come back, or become dead letters. The dead
- * one's seat is given back after this: who dies over it leaves that to the next
- * one. */
-static void
-announce_returned(mproc_arena *a, mproc_queue *q)
+/* The dead one's seat is given back after this: who dies over it leaves that to the
+ * next one. */
+void
+mpr_queue_announce_returned(mproc_arena *a, mproc_queue *q)
 {
 	mproc_queue *dead;
 
@@ -246,7 +245,7 @@ recover_queue(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
 	while ((seat = mpr_seat_of_dead(a, &q->seats, slot, ident, &word))) {
 		recover_lanes(a, q, seat, word);
 		take_back(a, &q->role, slot, ident, MPR_ROLE_FREE);
-		announce_returned(a, q);
+		mpr_queue_announce_returned(a, q);
 		/* It may have been about to wake someone, or chosen to be
 		 * woken. Producers have seats too. */
 		mpr_seats_wake_all(a, &q->seats);
