@@ -5,8 +5,8 @@
  * Inside a family shared objects need no server. A manager serves them to everybody
  * else: it is a process that has an arena, and a socket where others connect. They
  * get handles of the same types, and use them by the same functions. Of this version
- * it serves dicts, lists, sets, namespaces, values and arrays, and locks, semaphores,
- * events, conditions and barriers.
+ * it serves dicts, lists, sets, namespaces, values and arrays, queues, and locks,
+ * semaphores, events, conditions and barriers.
  *
  *     // one program
  *     mproc_manager *m;
@@ -88,11 +88,46 @@
  *   That costs one more answer of the server's, as does the end of a timeout: while
  *   the server itself is stopped, no call returns.
  *
+ * Queues. Who waits to put or to get waits at the server, as for locks, and -EINTR and
+ * the end of a timeout mean what they do there. Clients get messages as they came; a
+ * client that does not take the answers that it has, 64 KiB of them, is passed over, so
+ * what comes goes to others. There are these differences to who is in the family:
+ *
+ *   All clients together are one producer of a queue, with one lane, and one consumer,
+ *   which is what others see, and what mproc_queue_stat() counts. So one client that has
+ *   filled the lane has the others wait. What one thread puts comes in its order.
+ *   A message that is on its way to a client whose connection ends comes back, unless
+ *   the kernel has had all of the answer already: over a socket of this machine it then
+ *   is in the client's hands, over TCP it may be lost. What comes back is first for
+ *   other clients, and otherwise is put into the queue again, behind what is there; it
+ *   is lost if the server ends, or is killed, before there was room. So at most what a
+ *   process takes along that is killed inside a get. Of a queue with .ack or .joinable
+ *   nothing is lost: a message that was not sent comes back at once, without a death.
+ *   A thread of a client has a message (.ack, .joinable) until it is done, or its
+ *   connection ends, in whatever way: that is a death, of one whose pid is 0. If the
+ *   server is killed, it is that one's.
+ *   A message whose answer would be longer than a message of the manager's gives
+ *   -EMSGSIZE to a get, with its length, and stays in the queue.
+ *   mproc_queue_put_many() and mproc_queue_get_many() move up to 4096 messages, and
+ *   as many as a message of the manager's has room for, so that the first few are
+ *   put or taken.
+ *   mproc_queue_reserve() and mproc_queue_peek() give private memory. It is the commit
+ *   that finds room: it waits for as long as was left of the timeout of the
+ *   reservation, and fails as a put does; the reservation is dropped then. A peek has
+ *   taken the message, of a .single_consumer queue, too; as long as it is open,
+ *   mproc_queue_task_done() and mproc_queue_requeue() give -EBUSY, whatever else the
+ *   thread has. mproc_queue_release() and mproc_queue_abort() do not say whether the
+ *   queue is destroyed. What a thread holds when it ends is freed when the manager is
+ *   closed.
+ *   mproc_queue_fd(), mproc_wait() and waitsets give -ENOTSUP.
+ *   -ENOMEM also if the server has no memory for what is to be kept: .max_memory.
+ *   -ENOLCK if 1024 threads of the client wait for queues already.
+ *
  * The server is one thread, and carries out requests one after another, each whole.
  * Besides it has up to 32 threads that wait in the arena for what others than clients
  * have; if that is more things at once, it looks for the others 200 times a second, and
  * so it does for what one client waits for beyond half of what others leave of these
- * threads.
+ * threads. One more waits for all queues.
  * No client waits for one that is slow, silent, or takes no answers; but all wait
  * while one clears, merges or sorts what has many values, and while a process of the family
  * is stopped in the middle of a change of what they want to change.
@@ -109,6 +144,7 @@
 
 #include <mproc/containers.h>
 #include <mproc/pipe.h>
+#include <mproc/queue.h>
 #include <mproc/sync.h>
 #include <mproc/value.h>
 
@@ -511,6 +547,24 @@ mproc_manager_condition(mproc_manager *m, const char *name,
 MPROC_API MPROC_NODISCARD int
 mproc_manager_barrier(mproc_manager *m, const char *name, unsigned parties,
 		      mproc_barrier **ret_barrier);
+
+/**
+ * mproc_manager_queue() - a queue of a manager's
+ * @m:     manager
+ * @name:  its name, as of a dict
+ * @opts:  what it is to be like if it is made now, or NULL; .arena is NULL
+ * @ret_q: receives a handle. One that is there already is as it is
+ *
+ * mproc_queue_destroy() takes the name away as mproc_dict_destroy() does. The handle that
+ * mproc_queue_dead_letters() gives for a handle is by the same connection.
+ *
+ * Return: as mproc_manager_dict(), but those of mproc_queue_create().
+ * Context: as mproc_manager_dict().
+ * Crash: there may be a queue that nobody knows, until the arena goes.
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_manager_queue(mproc_manager *m, const char *name,
+		    const struct mproc_queue_opts *opts, mproc_queue **ret_q);
 
 /*
  * Types of a program's own: objects whose methods clients call by name.

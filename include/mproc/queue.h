@@ -46,6 +46,10 @@
  * mproc_queue_task_done(). All messages of such a queue, and of one with
  * .max_items or .ordered, lie in blocks.
  *
+ * A mproc_queue may also be a handle to a queue that a manager has
+ * (mproc_manager_queue()), for which each call is a request to that; manager.h
+ * says what is different then.
+ *
  * What a kill can lose: a consumer that is killed inside a get, after its claim
  * and before the return, takes what that call had claimed with it: one message,
  * or with mproc_queue_get_many() the batch; and with several consumers the
@@ -518,7 +522,8 @@ mproc_queue_join(mproc_queue *q, mproc_timeout timeout);
  * @pid:    the process
  * @signal: what ended it; 0 if it ended by itself; -1 if that is not known:
  *          only the parent learns it, if it has started the process with
- *          libmproc and notices its end
+ *          libmproc and notices its end. A client of a manager is not known:
+ *          its pid is 0.
  */
 struct mproc_killer {
 	int32_t pid;

@@ -82,6 +82,18 @@ mpr_remote_array_destroy(const void *handle)
 	return r < 0 ? r : owner->destroy(owner, remote);
 }
 
+int
+mpr_remote_beside(const struct mpr_remote *remote, int64_t id, void **ret)
+{
+	struct mpr_remote_owner *owner =
+		remote ? atomic_load_explicit(&remote->owner, memory_order_relaxed) :
+			 NULL;
+
+	return owner ? owner->beside(owner, remote, id, ret) :
+		       mpr_fail(-ESTALE, "the manager of %p was closed",
+				(const void *)remote);
+}
+
 struct mpr_remote *
 mpr_remote_take(void)
 {

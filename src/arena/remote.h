@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #define MPR_REMOTES 4096 /* the most in one process */
 
@@ -29,7 +30,7 @@
 struct mpr_remote;
 struct mpr_remote_call; /* containers/remote.h */
 
-/* What is asked of a lock or the like, whose values are numbers all of them. */
+/* What is asked of a lock or the like, or a queue, whose values are numbers. */
 struct mpr_remote_ask {
 	unsigned op;
 	unsigned n_args, n_rets;
@@ -38,6 +39,10 @@ struct mpr_remote_ask {
 	/* By it the calling thread may get something that is given back when the
 	 * thread ends. */
 	bool takes;
+	/* Of queues also bytes, behind the numbers: the caller's that are sent; what comes
+	 * is malloc()ed and the caller's then, and nothing after an error. */
+	struct iovec sent[2], got[2];
+	unsigned n_sent, n_got;
 	/* It may take as long as it does until the answer is there, and an interrupt
 	 * calls it off: then it is known that nothing has happened. */
 	bool waits;
@@ -57,6 +62,10 @@ struct mpr_remote_owner {
 		   size_t *ret_len);
 	int (*destroy)(struct mpr_remote_owner *owner,
 		       const struct mpr_remote *remote);
+
+	/* A handle to another object of that kind, which an answer has told of. */
+	int (*beside)(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
+		      int64_t id, void **ret);
 
 	/* For sync/remote_thread.c: says that a thread has ended, which nobody waits
 	 * for; and has that come to an end at once. */
@@ -101,6 +110,9 @@ void *mpr_remote_fenced(const struct mpr_remote *remote);
  * those of its owner. */
 int mpr_remote_array_len(const void *handle, size_t *ret_len);
 int mpr_remote_array_destroy(const void *handle);
+
+/* As .beside of its owner. -ESTALE also if it leads nowhere, or is NULL. */
+int mpr_remote_beside(const struct mpr_remote *remote, int64_t id, void **ret);
 
 /* One that leads nowhere yet, until its owner is set; NULL if all are in use. */
 struct mpr_remote *mpr_remote_take(void);

@@ -16,6 +16,7 @@
 #include "arena/arena.h"
 #include "arena/remote.h"
 #include "containers/any.h"
+#include "sync/remote.h"
 
 /* Operations, and their arguments; the numbers stand in docs/spec/wire.md. What
  * comes back is that of the public functions of these names. */
@@ -50,7 +51,7 @@ enum mpr_remote_op {
 	MPR_OP_IS_SUBSET = 44,
 	MPR_OP_IS_EQUAL = 45,
 	MPR_OP_IS_DISJOINT = 46,
-	/* From 64 on: sync/remote.h. */
+	/* From 64 on: sync/remote.h; from 96 on: ipc/queue_remote.h. */
 	/* Of lists. Several values are one argument: a row of them in bytes. */
 	MPR_OP_LIST_GET = 160,	   /* index */
 	MPR_OP_LIST_NEXT = 161,	   /* index, from the start */
@@ -93,6 +94,7 @@ enum mpr_remote_kind {
 	MPR_REMOTE_NAMESPACE = 3,
 	MPR_REMOTE_LIST = 4,
 	MPR_REMOTE_ARRAY = 5, /* and values */
+	MPR_REMOTE_QUEUE = 6,
 	MPR_REMOTE_LOCK = 8,
 	MPR_REMOTE_RLOCK = 9,
 	MPR_REMOTE_SEMAPHORE = 10,
@@ -110,6 +112,7 @@ static const enum mpr_cell_kind mpr_remote_cells[] = {
 	[MPR_REMOTE_NAMESPACE] = MPR_CELL_NAMESPACE,
 	[MPR_REMOTE_LIST] = MPR_CELL_LIST,
 	[MPR_REMOTE_ARRAY] = MPR_NO_CELL,
+	[MPR_REMOTE_QUEUE] = MPR_QUEUE_CELL,
 	[MPR_REMOTE_LOCK] = MPR_CELL_LOCK,
 	[MPR_REMOTE_RLOCK] = MPR_CELL_RLOCK,
 	[MPR_REMOTE_SEMAPHORE] = MPR_CELL_SEMAPHORE,

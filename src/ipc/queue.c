@@ -11,6 +11,7 @@
 #include "base/opts.h"
 #include "ipc/attachment.h"
 #include "ipc/queue_fd.h"
+#include "ipc/queue_remote.h"
 #include "ipc/queue_shm.h"
 #include "os/generation.h"
 #include "sync/asymmetric.h"
@@ -385,7 +386,14 @@ mproc_queue_destroy(mproc_queue *q)
 	mproc_arena *a;
 	uint64_t open;
 
-	if (!q || mpr_queue_check(q, &a) < 0)
+	int r;
+
+	if (!q)
+		return;
+	r = mpr_queue_check(q, &a);
+	if (mpr_queue_is_remote(q, r))
+		mpr_queue_remote_destroy(q);
+	if (r < 0)
 		return;
 	/* Somebody else has destroyed what this process has a descriptor of.
 	 * Whatever is there by now is not what is meant. */
@@ -441,7 +449,8 @@ mproc_queue_shutdown(mproc_queue *q, unsigned flags)
 		return mpr_fail(-EINVAL, "shutdown flags are %u", flags);
 	r = mpr_attachment_get(q, &at);
 	if (r < 0)
-		return r;
+		return mpr_queue_is_remote(q, r) ?
+			       mpr_queue_remote_shutdown(q, flags) : r;
 	if (at->dead_letters)
 		return mpr_fail(-EPERM, "%s holds dead letters",
 				mpr_queue_label(q).text);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "ipc/bell_priv.h"
 #include "ipc/queue_fd.h"
+#include "ipc/queue_remote.h"
 #include "ipc/watched.h"
 #include "ipc/watched_fd.h"
 #include "os/thread.h"
@@ -24,6 +25,9 @@ get_fd(mproc_queue *q)
 	/* Each time: a signal handler may have forked, and we be in the
 	 * child. */
 	r = mpr_attachment_get(q, &at);
+	if (mpr_queue_is_remote(q, r))
+		return mpr_fail(-ENOTSUP, "%p is a manager's queue: one waits for it "
+				"alone", (void *)q);
 	if (r < 0)
 		return r;
 	/* The thread that watches sleeps in one arena. */

@@ -15,6 +15,7 @@
 #include "ipc/queue_fast.h"
 #include "ipc/queue_get.h"
 #include "ipc/queue_keep.h"
+#include "ipc/queue_remote.h"
 #include "ipc/turns.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
@@ -432,7 +433,9 @@ get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 		return mpr_fail(-EINVAL, "buf is NULL");
 	r = attach(q, timeout, &at);
 	if (mpr_unlikely(r < 0))
-		return r;
+		return mpr_queue_is_remote(q, r) ?
+			       mpr_queue_remote_get(q, buf, size, ret_len, timeout) :
+			       r;
 	r = try_take(at, (struct mpr_sink){ .buf = buf, .size = size }, &len);
 	if (mpr_unlikely(r < 0))
 		r = get_slowly(at, r,
@@ -513,7 +516,9 @@ mproc_queue_get_many(mproc_queue *q, void *buf, size_t size,
 				(const void *)ret_msgs);
 	r = attach(q, timeout, &at);
 	if (mpr_unlikely(r < 0))
-		return r;
+		return mpr_queue_is_remote(q, r) ?
+			       mpr_queue_remote_get_many(q, buf, size, ret_msgs, n,
+							 timeout) : r;
 	r = try_take(at, to, &len);
 	if (mpr_unlikely(r < 0))
 		r = get_slowly(at, r, &to, &len, timeout);

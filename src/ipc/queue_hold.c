@@ -21,14 +21,19 @@
 #include "ipc/attachment.h"
 #include "ipc/queue_get.h"
 #include "ipc/queue_put.h"
+#include "ipc/queue_remote.h"
 
 int
 mproc_queue_reserve(mproc_queue *q, size_t len, void **ret_p,
 		    mproc_timeout timeout)
 {
+	int r;
+
 	if (!ret_p)
 		return mpr_fail(-EINVAL, "ret_p is NULL");
-	return mpr_put_reserve(q, len, ret_p, timeout);
+	r = mpr_put_reserve(q, len, ret_p, timeout);
+	return mpr_queue_is_remote(q, r) ?
+		       mpr_queue_remote_reserve(q, len, ret_p, timeout) : r;
 }
 
 /* @p is not what this thread holds. */
@@ -84,7 +89,8 @@ mproc_queue_commit(mproc_queue *q, void *p, size_t len)
 
 	r = reserved(q, p, &at);
 	if (r < 0)
-		return r;
+		return mpr_queue_is_remote(q, r) ? mpr_queue_remote_commit(q, p, len) :
+						   r;
 	if (len > mpr_put_reserved_len(at))
 		return mpr_fail(-EINVAL, "a message of %zu bytes in %zu that "
 				"were reserved in %s", len,
@@ -105,7 +111,7 @@ mproc_queue_abort(mproc_queue *q, void *p)
 
 	r = reserved(q, p, &at);
 	if (r < 0)
-		return r;
+		return mpr_queue_is_remote(q, r) ? mpr_queue_remote_abort(q, p) : r;
 	mpr_put_abort(at);
 	return let_go(at);
 }
@@ -136,7 +142,8 @@ mproc_queue_peek(mproc_queue *q, const void **ret_p, size_t *ret_len,
 		return mpr_fail(-EINVAL, "ret_p is NULL");
 	r = mpr_attachment_get(q, &at);
 	if (r < 0)
-		return r;
+		return mpr_queue_is_remote(q, r) ?
+			       mpr_queue_remote_peek(q, ret_p, ret_len, timeout) : r;
 	if (at->dead_letters)
 		return mpr_fail(-EPERM, "%s holds dead letters",
 				mpr_queue_label(q).text);
@@ -174,8 +181,12 @@ mproc_queue_release(mproc_queue *q, const void *p)
 {
 	struct mpr_attachment *at = mpr_attachment_present(q);
 
-	if (mpr_unlikely(!at || !p || at->shown != p))
-		return not_held(q, p, "peeked at");
+	int r;
+
+	if (mpr_unlikely(!at || !p || at->shown != p)) {
+		r = not_held(q, p, "peeked at");
+		return mpr_queue_is_remote(q, r) ? mpr_queue_remote_release(q, p) : r;
+	}
 	at->shown = NULL;
 	at->quantum = at->quantum_aside;
 	if (at->shown_block.block)

@@ -16,6 +16,7 @@
 #include "ipc/killers.h"
 #include "ipc/queue_agent.h"
 #include "ipc/queue_keep.h"
+#include "ipc/queue_remote.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
 #include "sync/park.h"
@@ -140,6 +141,8 @@ mproc_queue_task_done(mproc_queue *q)
 	struct mpr_taken t;
 	int r = oldest(q, &at, &t);
 
+	if (mpr_queue_is_remote(q, r))
+		return mpr_queue_remote_done(q);
 	return r < 0 ? r : had(q, mpr_message_free(at, &t));
 }
 
@@ -150,6 +153,8 @@ mproc_queue_requeue(mproc_queue *q)
 	struct mpr_taken t;
 	int r = oldest(q, &at, &t);
 
+	if (mpr_queue_is_remote(q, r))
+		return mpr_queue_remote_requeue(q);
 	return r < 0 ? r : had(q, mpr_message_return(at, &t));
 }
 
@@ -222,7 +227,8 @@ mproc_queue_join(mproc_queue *q, mproc_timeout timeout)
 	int r = attach(q, &at);
 
 	if (r < 0)
-		return r;
+		return mpr_queue_is_remote(q, r) ?
+			       mpr_queue_remote_join(q, timeout) : r;
 	if (at->held.n)
 		return mpr_fail(-EDEADLK, "this thread holds %u messages of %s",
 				at->held.n, mpr_queue_label(q).text);
@@ -276,7 +282,8 @@ mproc_queue_dead_letters(mproc_queue *q, mproc_queue **ret_dlq)
 		return mpr_fail(-EINVAL, "ret_dlq is NULL");
 	r = attach(q, &at);
 	if (r < 0)
-		return r;
+		return mpr_queue_is_remote(q, r) ?
+			       mpr_queue_remote_dead_letters(q, ret_dlq) : r;
 	dead = mpr_queue_partner(at->arena, q);
 	if (!dead && atomic_load(&q->state) != at->open)
 		return mpr_queue_stale(q);

@@ -13,6 +13,7 @@
 #include "ipc/queue_agent.h"
 #include "ipc/queue_fast.h"
 #include "ipc/queue_put.h"
+#include "ipc/queue_remote.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
 #include "ring/lane_fast.h"
@@ -462,7 +463,8 @@ mpr_put(mproc_queue *q, const void *msg, size_t len, mproc_timeout timeout)
 		return mpr_fail(-EINVAL, "msg is NULL");
 	r = attach(q, len, &at);
 	if (mpr_unlikely(r < 0))
-		return r;
+		return mpr_queue_is_remote(q, r) ?
+			       mpr_queue_remote_put(q, &part, 1, len, timeout) : r;
 	if (mpr_unlikely(is_long(at, len)))
 		return put_long(at, &part, 1, len, timeout);
 	r = try_put(at, msg, len);
@@ -536,7 +538,8 @@ mproc_queue_putv(mproc_queue *q, const struct iovec *parts, int n,
 		return r;
 	r = attach(q, len, &at);
 	if (r < 0)
-		return r;
+		return mpr_queue_is_remote(q, r) ?
+			       mpr_queue_remote_put(q, parts, n, len, timeout) : r;
 	if (is_long(at, len))
 		return put_long(at, parts, n, len, timeout);
 	r = try_putv(at, parts, n, len);
@@ -591,7 +594,8 @@ mproc_queue_put_many(mproc_queue *q, const struct iovec *msgs, int n,
 		return mpr_fail(-EINVAL, "the first message is NULL");
 	r = attach(q, msgs[0].iov_len, &at);
 	if (mpr_unlikely(r < 0))
-		return r;
+		return mpr_queue_is_remote(q, r) ?
+			       mpr_queue_remote_put_many(q, msgs, n, timeout) : r;
 	return put_many(at, msgs, n, timeout);
 }
 

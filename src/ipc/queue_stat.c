@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "ipc/attachment.h"
+#include "ipc/queue_remote.h"
 #include "ipc/queue_shm.h"
 
 /* Queued messages that are in no lane. */
@@ -38,8 +39,10 @@ mproc_queue_len(mproc_queue *q)
 	unsigned n = 0;
 	size_t len = 0;
 
-	if (mpr_attachment_get(q, &at) < 0)
-		return 0;
+	int r = mpr_attachment_get(q, &at);
+
+	if (r < 0)
+		return mpr_queue_is_remote(q, r) ? mpr_queue_remote_len(q) : 0;
 	link = &q->lanes;
 	while ((lane = mpr_queue_lane(at->arena, q, link, at->capacity,
 				      &bad)) &&
@@ -123,7 +126,8 @@ mproc_queue_stat(mproc_queue *q, struct mproc_queue_stat *ret_stat)
 		return mpr_fail(-EINVAL, "ret_stat is NULL");
 	r = mpr_attachment_get(q, &at);
 	if (r < 0)
-		return r;
+		return mpr_queue_is_remote(q, r) ?
+			       mpr_queue_remote_stat(q, ret_stat) : r;
 	memcpy(st.name, q->name, sizeof(st.name) - 1);
 	st.state = state_of(q);
 	st.single_consumer = at->single_consumer;

@@ -11,6 +11,7 @@
 #define MPR_MANAGER_CLIENT_H
 
 #include <mproc/pipe.h>
+#include <mproc/queue.h>
 
 #include "arena/arena.h"
 #include "arena/remote.h"
@@ -36,6 +37,10 @@ int mpr_client_find(struct mpr_client *c, int kind, const char *name,
 int mpr_client_find_array(struct mpr_client *c, const char *name,
 			  const struct mpr_array_shape *shape, void **ret);
 
+/* The same for a queue, which is made as @opts says. */
+int mpr_client_find_queue(struct mpr_client *c, const char *name,
+			  const struct mproc_queue_opts *opts, void **ret);
+
 /* What handles' owners do with calls of numbers: as with any, see .carry there. */
 int mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
 		   struct mpr_remote_ask *numbers);
@@ -44,6 +49,10 @@ int mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remo
 int mpr_client_len(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
 		   size_t *ret_len);
 int mpr_client_destroy(struct mpr_remote_owner *owner, const struct mpr_remote *remote);
+
+/* And for .beside. */
+int mpr_client_beside(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
+		      int64_t id, void **ret);
 
 /* Tells the manager that a thread has ended. */
 void mpr_client_leave(struct mpr_remote_owner *owner, int64_t thread);

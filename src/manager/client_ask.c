@@ -7,28 +7,51 @@
 #include "os/thread.h"
 #include "sync/remote.h"
 
+static bool
+is_bytes(const struct mproc_any *any)
+{
+	return any->kind == MPROC_BYTES || any->kind == MPROC_NIL;
+}
+
+/* They are the caller's then. */
+static void
+take_bytes(struct mproc_any *any, struct iovec *ret)
+{
+	if (any->kind == MPROC_BYTES)
+		*ret = (struct iovec){ (void *)(uintptr_t)any->ptr, any->len };
+	any->owned = 0;
+}
+
 int
 mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
 	       struct mpr_remote_ask *numbers)
 {
 	struct mpr_remote_call call = {
 		.op = (enum mpr_remote_op)numbers->op,
-		.n_args = numbers->n_args,
-		.n_rets = numbers->n_rets,
+		.n_args = numbers->n_args + numbers->n_sent,
+		.n_rets = numbers->n_rets + numbers->n_got,
 		.waits = numbers->waits,
 	};
 	bool odd = false;
 	int r;
 
-	for (unsigned i = 0; i < call.n_args; i++)
+	for (unsigned i = 0; i < numbers->n_args; i++)
 		call.args[i] = mproc_int(numbers->args[i]);
+	for (unsigned i = 0; i < numbers->n_sent; i++)
+		call.args[numbers->n_args + i] = mproc_bytes(numbers->sent[i].iov_base,
+							     numbers->sent[i].iov_len);
 	r = owner->carry(owner, remote, &call);
-	for (unsigned i = 0; i < call.n_rets && r >= 0; i++) {
+	for (unsigned i = 0; i < numbers->n_rets && r >= 0; i++) {
 		odd |= call.rets[i].kind != MPROC_INT;
 		numbers->rets[i] = call.rets[i].i64;
-		mproc_any_clear(&call.rets[i]);
 	}
-	return odd ? mpr_fail(-EBADMSG, "numbers that are none") : r;
+	for (unsigned i = 0; i < numbers->n_got && r >= 0; i++)
+		odd |= !is_bytes(&call.rets[numbers->n_rets + i]);
+	for (unsigned i = 0; i < numbers->n_got && r >= 0 && !odd; i++)
+		take_bytes(&call.rets[numbers->n_rets + i], &numbers->got[i]);
+	for (unsigned i = 0; i < call.n_rets && r >= 0; i++)
+		mproc_any_clear(&call.rets[i]);
+	return odd ? mpr_fail(-EBADMSG, "values that are none") : r;
 }
 
 void

@@ -9,6 +9,8 @@
 #include "containers/remote.h"
 #include "manager/client.h"
 #include "manager/objects.h"
+#include "manager/queue_options.h"
+#include "sync/remote.h"
 
 static int
 find(struct mpr_client *c, struct mpr_remote_call *call, enum mpr_cell_kind kind,
@@ -81,4 +83,29 @@ mpr_client_destroy(struct mpr_remote_owner *owner, const struct mpr_remote *remo
 {
 	(void)owner;
 	return mpr_remote_simple(remote, MPR_OP_DESTROY);
+}
+
+int
+mpr_client_beside(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
+		  int64_t id, void **ret)
+{
+	return mpr_client_handle((struct mpr_client *)owner,
+				 (enum mpr_cell_kind)remote->kind, id, ret);
+}
+
+int
+mpr_client_find_queue(struct mpr_client *c, const char *name,
+		      const struct mproc_queue_opts *opts, void **ret)
+{
+	struct mproc_any values[MPR_QUEUE_OPTIONS];
+	struct mpr_remote_call call = {
+		.op = MPR_OP_FIND,
+		.n_args = 2,
+		.args = { mproc_int(MPR_REMOTE_QUEUE), mproc_str(name) },
+		.many = values,
+		.n_many = MPR_QUEUE_OPTIONS,
+	};
+
+	mpr_queue_options_write(values, opts);
+	return find(c, &call, MPR_QUEUE_CELL, ret);
 }

@@ -77,6 +77,7 @@ make(const char *address, int fd)
 		return NULL;
 	c->owner = (struct mpr_remote_owner){
 		.carry = carry,
+		.beside = mpr_client_beside,
 		.ask = mpr_client_ask,
 		.len = mpr_client_len,
 		.destroy = mpr_client_destroy,

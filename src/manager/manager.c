@@ -497,6 +497,33 @@ mproc_manager_semaphore(mproc_manager *m, const char *name,
 }
 
 int
+mproc_manager_queue(mproc_manager *m, const char *name,
+		    const struct mproc_queue_opts *opts, mproc_queue **ret_q)
+{
+	struct mproc_queue_opts o;
+	void *q;
+	int r = check(m);
+
+	if (r == 0)
+		r = mpr_opts_read(&o, sizeof(o), opts);
+	if (r < 0)
+		return r;
+	if (!name || !ret_q)
+		return mpr_fail(-EINVAL, "the %s is NULL",
+				name ? "pointer that receives the queue" : "name");
+	if (o.arena)
+		return mpr_fail(-EINVAL, ".arena is the manager's choice");
+	/* As this library's. */
+	o.struct_size = sizeof(o);
+	r = m->role == CONNECTED ?
+		    mpr_client_find_queue(m->client, name, &o, &q) :
+		    mpr_object_find_queue(m->arena, name, &o, &q);
+	if (r == 0)
+		*ret_q = q;
+	return r;
+}
+
+int
 mproc_manager_event(mproc_manager *m, const char *name, mproc_event **ret_event)
 {
 	void *event;

@@ -12,6 +12,7 @@
 #include "containers/list_use.h"
 #include "containers/table_use.h"
 #include "containers/remote.h"
+#include "ipc/attachment.h"
 #include "manager/objects.h"
 #include "manager/typed.h"
 #include "sync/barrier.h"
@@ -102,6 +103,8 @@ destroy(enum mpr_cell_kind kind, void *object)
 		mproc_free(object);
 	else if (kind == MPR_CELL_BARRIER)
 		mproc_barrier_destroy(object);
+	else if (kind == MPR_QUEUE_CELL)
+		mproc_queue_destroy(object);
 	else
 		mpr_cell_destroy(kind, object, 0);
 }
@@ -212,11 +215,70 @@ mpr_object_find_array(mproc_arena *a, const char *name,
 			      r;
 }
 
+/* Whether what has the name is a queue. */
+static int
+check_queue(const char *name, mproc_queue *q)
+{
+	mproc_arena *in;
+
+	if (mpr_queue_check(q, &in) < 0 || atomic_load(&q->pipe))
+		return mpr_fail(-EPROTOTYPE, "something else has the name %s in the "
+				"manager's arena", name);
+	if (mpr_owner_state(atomic_load(&q->state)) != MPR_QUEUE_OPEN)
+		return mpr_fail(-ESTALE, "what has the name %s was destroyed; "
+				"mproc_arena_bind() takes the name away", name);
+	return 0;
+}
+
+/* As make(). */
+static int
+make_queue(mproc_arena *a, const char *name, const struct mproc_queue_opts *opts,
+	   void **ret)
+{
+	struct mproc_queue_opts o = *opts;
+	mproc_queue *q;
+	int r;
+
+	o.arena = a;
+	r = mproc_queue_create(&q, &o);
+	if (r < 0)
+		return r;
+	*ret = q;
+	r = mproc_arena_bind(a, name, q);
+	if (r < 0)
+		mproc_queue_destroy(q);
+	return r;
+}
+
+int
+mpr_object_find_queue(mproc_arena *a, const char *name,
+		      const struct mproc_queue_opts *opts, void **ret)
+{
+	int r = -EEXIST;
+
+	for (int i = 0; i < TRIES && r == -EEXIST; i++) {
+		r = mproc_arena_find(a, name, ret, MPROC_NOWAIT);
+		if (r == 0)
+			return check_queue(name, *ret);
+		if (r == -ENOENT)
+			r = make_queue(a, name, opts, ret);
+	}
+	return r == -EEXIST ? mpr_fail(-EBUSY, "the name %s comes and goes", name) :
+			      r;
+}
+
 /* Another one when something else is there, 0 if nothing is. */
 static uint32_t
 generation_of(enum mpr_cell_kind kind, const void *object)
 {
 	const struct mpr_cell *cell = object;
+	uint64_t word;
+
+	/* A queue's state word is another one then, and when it is gone. */
+	if (kind == MPR_QUEUE_CELL) {
+		word = atomic_load(&((const mproc_queue *)object)->state);
+		return (uint32_t)(mpr_owner_epoch(word) << 2) | mpr_owner_state(word);
+	}
 
 	/* An array's is that of its lock. */
 	if (kind == MPR_NO_CELL)
@@ -296,6 +358,22 @@ mpr_objects_find_array(struct mpr_objects *objects, mproc_arena *a, const char *
 }
 
 int
+mpr_objects_find_queue(struct mpr_objects *objects, mproc_arena *a, const char *name,
+		       const struct mproc_queue_opts *opts, int64_t *ret_id)
+{
+	void *object;
+	int r = mpr_object_find_queue(a, name, opts, &object);
+
+	return r < 0 ? r : enter(objects, object, MPR_QUEUE_CELL, name, ret_id);
+}
+
+int
+mpr_objects_add_queue(struct mpr_objects *objects, mproc_queue *q, int64_t *ret_id)
+{
+	return enter(objects, q, MPR_QUEUE_CELL, "", ret_id);
+}
+
+int
 mpr_objects_get(const struct mpr_objects *objects, int64_t id,
 		struct mpr_object **ret)
 {
@@ -315,7 +393,8 @@ int
 mpr_object_destroy(const struct mpr_object *o, mproc_arena *a)
 {
 	void *found;
-	int r = mproc_arena_find(a, o->name, &found, MPROC_NOWAIT);
+	int r = o->name[0] ? mproc_arena_find(a, o->name, &found, MPROC_NOWAIT) :
+			     -ENOENT;
 
 	if (r == 0 && found == o->object)
 		r = mproc_arena_bind(a, o->name, NULL);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <mproc/arena.h>
+#include <mproc/queue.h>
 
 #include "arena/arena.h"
 
@@ -65,12 +66,22 @@ int mpr_objects_find_array(struct mpr_objects *objects, mproc_arena *a,
 			   const char *name, const struct mpr_array_shape *shape,
 			   int64_t *ret_id);
 
+/* The same for a queue, which is made as @opts say; -EPROTOTYPE also if what has the name
+ * was a queue and is none any more. */
+int mpr_object_find_queue(mproc_arena *a, const char *name,
+			  const struct mproc_queue_opts *opts, void **ret);
+int mpr_objects_find_queue(struct mpr_objects *objects, mproc_arena *a, const char *name,
+			   const struct mproc_queue_opts *opts, int64_t *ret_id);
+
+/* Gives a number to one without a name. */
+int mpr_objects_add_queue(struct mpr_objects *objects, mproc_queue *q, int64_t *ret_id);
+
 /* Returns 0; -EINVAL if no object has had that number; -ESTALE if it was
  * destroyed. */
 int mpr_objects_get(const struct mpr_objects *objects, int64_t id,
 		    struct mpr_object **ret);
 
-/* Takes its name away, then destroys it. Returns 0, or a negative error if the name
+/* Takes its name away, if it has one, then destroys it. Returns 0, or a negative error if the name
  * could not be. */
 int mpr_object_destroy(const struct mpr_object *object, mproc_arena *a);
 

@@ -118,6 +118,7 @@ send_all(struct mpr_served *c)
 		if (n < 0)
 			return (int)n;
 		mpr_buffer_drop(&c->out, (size_t)n, true);
+		c->sent += (size_t)n;
 	}
 	return 1;
 }

@@ -8,13 +8,16 @@
 #define MPR_MANAGER_SERVED_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "containers/any.h"
 #include "manager/buffer.h"
 #include "manager/codec.h"
 
+struct mpr_handed;
 struct mpr_kept;
 struct mpr_lease;
+struct mpr_queued;
 
 struct mpr_served {
 	struct mpr_served *next, *previous; /* of all */
@@ -31,6 +34,12 @@ struct mpr_served {
 	struct mpr_kept *kept;
 	struct mpr_lease *leases;
 	unsigned n_kept, n_leases, n_notes;
+	uint64_t sent; /* bytes that the kernel has got for it */
+	/* Of the desk for queues (manager/queue_desk.h). */
+	struct mpr_queued *queued;
+	struct mpr_handed *handed, *last_handed;
+	unsigned n_queued, n_roles;
+	bool is_passed_over; /* it waits, and was too slow for what there was */
 };
 
 /* What it takes of a server to answer. */

@@ -18,6 +18,7 @@
 #include "manager/served.h"
 #include "manager/serve_array.h"
 #include "manager/serve_list.h"
+#include "manager/serve_queue.h"
 #include "manager/serve_table.h"
 #include "manager/server.h"
 #include "os/epoll.h"
@@ -34,6 +35,7 @@ enum {
 	ID_END = 4,
 	ID_DESK = 6,
 	ID_CONTROL = 8,
+	ID_QUEUES = 10,
 };
 
 #define DETAIL 512 /* bytes of an error's text */
@@ -60,7 +62,8 @@ struct mpr_manager_server {
 	size_t share; /* of one client */
 	struct mpr_objects objects;
 	struct mpr_desk *desk;
-	int64_t desk_at; /* when it is to be looked after */
+	struct mpr_queue_desk *queues;
+	int64_t desk_at; /* when they are to be looked after */
 	struct mpr_calls calls;
 	struct mpr_buffer control_in;
 	struct mpr_patience patience;
@@ -111,6 +114,7 @@ static void
 remove_client(struct mpr_manager_server *s, struct mpr_served *c)
 {
 	mpr_desk_leave(s->desk, c);
+	mpr_queue_desk_leave(s->queues, c, NULL);
 	if (c->is_left)
 		unlink_left(s, c);
 	unlink_client(s, c);
@@ -144,11 +148,13 @@ go_on(struct mpr_manager_server *s, struct mpr_served *c, bool reads)
 		break;
 	case MPR_SERVED_IS_LEFT:
 		leave_for_later(s, c);
-		return;
+		break;
 	case MPR_SERVED_GONE:
 		remove_client(s, c);
 		return;
 	}
+	if (c->last_handed || c->is_passed_over)
+		mpr_queue_desk_sent(s->queues, c);
 	/* Who cannot be waited for would be forgotten. */
 	if (!c->watched)
 		remove_client(s, c);
@@ -317,10 +323,15 @@ find(struct mpr_manager_server *s, struct mpr_remote_call *call)
 				name->len, sizeof(text) - 1);
 	memcpy(text, name->ptr, name->len);
 	text[name->len] = '\0';
-	if (kind->i64 == MPR_REMOTE_ARRAY)
+	if (kind->i64 == MPR_REMOTE_QUEUE && call->n_args <= 3)
+		r = mpr_serve_queue_find(&s->objects, s->arena, text,
+					 call->n_args == 3 ? &call->args[2] : NULL,
+					 &id);
+	else if (kind->i64 == MPR_REMOTE_ARRAY)
 		r = mpr_serve_array_find(&s->objects, s->arena, text,
 					 &call->args[2], call->n_args - 2, &id);
-	else if (call->n_args == 2 || read_init(call, &init))
+	else if (kind->i64 != MPR_REMOTE_QUEUE &&
+		 (call->n_args == 2 || read_init(call, &init)))
 		r = mpr_objects_find(&s->objects, s->arena,
 				     mpr_remote_cells[kind->i64], text, &init, &id);
 	else
@@ -336,8 +347,24 @@ destroy(struct mpr_manager_server *s, const struct mpr_object *o)
 {
 	int r = mpr_object_destroy(o, s->arena);
 
-	if (r == 0 && mpr_desk_is_for(o->kind))
+	if (r == 0 && o->kind == MPR_QUEUE_CELL)
+		mpr_queue_desk_destroyed(s->queues, o->object);
+	else if (r == 0 && mpr_desk_is_for(o->kind))
 		mpr_desk_destroyed(s->desk, o);
+	return r;
+}
+
+/* MPR_OP_WITHDRAW, MPR_OP_LEAVE */
+static int
+serve_client(struct mpr_manager_server *s, struct mpr_served *c,
+	     struct mpr_remote_call *call)
+{
+	int r = mpr_desk_serve_client(s->desk, c, call);
+
+	if (r == 0 && (unsigned)call->op == MPR_OP_WITHDRAW)
+		mpr_queue_desk_withdraw(s->queues, c, call->args[0].i64);
+	else if (r == 0)
+		mpr_queue_desk_leave(s->queues, c, &call->args[0].i64);
 	return r;
 }
 
@@ -359,12 +386,15 @@ carry_out(struct mpr_manager_server *s, struct mpr_served *c,
 		return find(s, call);
 	if ((unsigned)call->op == MPR_OP_WITHDRAW ||
 	    (unsigned)call->op == MPR_OP_LEAVE)
-		return mpr_desk_serve_client(s->desk, c, call);
+		return serve_client(s, c, call);
 	r = mpr_objects_get(&s->objects, m->values[2].i64, &o);
 	if (r < 0)
 		return r;
 	if (call->op == MPR_OP_DESTROY)
 		return destroy(s, o);
+	if (o->kind == MPR_QUEUE_CELL)
+		return mpr_serve_queue(s->queues, c, m->values[0].i64, o, &s->objects,
+				       call);
 	if (mpr_desk_is_for(o->kind)) {
 		if (mpr_desk_takes_other((unsigned)call->op) && call->n_args > 1)
 			r = mpr_objects_get(&s->objects, call->args[1].i64, &other);
@@ -499,6 +529,9 @@ serve_one(struct mpr_manager_server *s, const struct mpr_epoll_ready *ready)
 	case ID_DESK:
 		mpr_desk_hear(s->desk);
 		break;
+	case ID_QUEUES:
+		mpr_queue_desk_hear(s->queues);
+		break;
 	case ID_CONTROL:
 		hear_control(s);
 		break;
@@ -520,6 +553,7 @@ static int
 serve_ready(struct mpr_manager_server *s, int ms)
 {
 	struct mpr_epoll_ready ready[MPR_EPOLL_MOST];
+	int64_t queues_at;
 	bool some;
 	int n;
 
@@ -532,6 +566,9 @@ serve_ready(struct mpr_manager_server *s, int ms)
 	for (int i = 0; i < n; i++)
 		serve_one(s, &ready[i]);
 	s->desk_at = mpr_desk_look(s->desk);
+	queues_at = mpr_queue_desk_look(s->queues);
+	if (queues_at < s->desk_at)
+		s->desk_at = queues_at;
 	return n < 0 ? n : some || n > 0;
 }
 
@@ -744,6 +781,9 @@ mpr_manager_server_open(struct mpr_manager_server **ret_s,
 	if (r == 0)
 		r = mpr_desk_open(&s->desk, s->arena, &s->by, s->set, ID_DESK,
 				  tell);
+	if (r == 0)
+		r = mpr_queue_desk_open(&s->queues, s->arena, &s->by, &s->budget,
+					s->set, ID_QUEUES, tell);
 	if (r < 0) {
 		mpr_manager_server_close(s);
 		return r;
@@ -781,12 +821,14 @@ mpr_manager_server_close(struct mpr_manager_server *s)
 	for (c = s->clients; c; c = next) {
 		next = c->next;
 		mpr_desk_leave(s->desk, c);
+		mpr_queue_desk_leave(s->queues, c, NULL);
 		mpr_fds_close(c->fd);
 		mpr_buffer_end(&c->in);
 		mpr_buffer_end(&c->out);
 		free(c);
 	}
 	mpr_desk_close(s->desk);
+	mpr_queue_desk_close(s->queues);
 	mpr_buffer_end(&s->by.spare);
 	if (s->set >= 0)
 		mpr_epoll_close(s->set);

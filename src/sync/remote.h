@@ -39,6 +39,9 @@ enum mpr_remote_sync_op {
 	MPR_OP_BARRIER_BROKEN = 135,
 };
 
+/* In the place of a kind of cells: queues are none. */
+#define MPR_QUEUE_CELL ((enum mpr_cell_kind)(MPR_CELL_KINDS + 1))
+
 /* What calls are about, for who is asked: a number above 0; or a negative error, with
  * the text, if nothing would be told of the thread's end. */
 int64_t mpr_remote_thread(void);

@@ -5,6 +5,7 @@
 #include "arena/table.h"
 #include "base/error.h"
 #include "ipc/conn.h"
+#include "ipc/queue_remote.h"
 #include "ipc/queue_watch.h"
 #include "os/interrupt.h"
 #include "pool/future.h"
@@ -35,6 +36,9 @@ see_queue(mproc_queue *q, struct mpr_thing *t)
 	struct mpr_attachment *at;
 	int r = mpr_attachment_get(q, &at);
 
+	if (mpr_queue_is_remote(q, r))
+		return mpr_fail(-ENOTSUP, "%p is a manager's queue: one waits for it "
+				"alone", (void *)q);
 	if (mpr_unlikely(r < 0))
 		return gone(r);
 	t->q = q;

@@ -16,7 +16,7 @@
 
 enum mode { FAMILY, CLIENTS, MIXED };
 
-enum kind { LOCK, RLOCK, SEMAPHORE, EVENT, CONDITION, BARRIER };
+enum kind { LOCK, RLOCK, SEMAPHORE, EVENT, CONDITION, BARRIER, QUEUE };
 
 #define PARTIES 4 /* of barriers */
 
@@ -31,6 +31,7 @@ struct board {
 static mproc_manager *server, *client;
 static enum mode mode;
 static const struct mproc_semaphore_opts *semaphore_opts;
+static const struct mproc_queue_opts *queue_opts;
 
 static inline int
 find_object(mproc_manager *m, enum kind kind, const char *name, void **ret)
@@ -43,6 +44,8 @@ find_object(mproc_manager *m, enum kind kind, const char *name, void **ret)
 	case SEMAPHORE:
 		return mproc_manager_semaphore(m, name, semaphore_opts,
 					       (mproc_semaphore **)ret);
+	case QUEUE:
+		return mproc_manager_queue(m, name, queue_opts, (mproc_queue **)ret);
 	case EVENT:
 		return mproc_manager_event(m, name, (mproc_event **)ret);
 	case CONDITION:
@@ -107,28 +110,28 @@ number(void *arg)
 
 #define AS(n) ((void *)(uintptr_t)(n))
 
-static int
+static inline int
 in_family(void **state)
 {
 	mode = FAMILY;
 	return mpt_setup(state);
 }
 
-static int
+static inline int
 as_clients(void **state)
 {
 	mode = CLIENTS;
 	return mpt_setup(state);
 }
 
-static int
+static inline int
 mixed(void **state)
 {
 	mode = MIXED;
 	return mpt_setup(state);
 }
 
-static int
+static inline int
 start_both(void **state)
 {
 	struct mproc_any none;
@@ -144,7 +147,7 @@ start_both(void **state)
 	return 0;
 }
 
-static int
+static inline int
 end_both(void **state)
 {
 	(void)state;

@@ -141,10 +141,30 @@ static const struct {
 	GRAIN("\0\0\0\20\226\2\314\302\301\0\4\313\77\360\0\0\0\0\0\0"),
 	GRAIN("\0\0\0\22\226\2\314\303\301\0\304\4\0\0\0\0\304\4abcd"),
 	GRAIN("\0\0\0\13\230\1\1\0\5\243arr\4\2\300"),
+	/* Of queues. */
+	GRAIN("\0\0\0\21\227\2`\301\1\0\304\4\0\0\0\3\304\3abc"),
+	GRAIN("\0\0\0\25\227\3`\301\1\377\304\10\0\0\0\1\0\0\0\2\304\3abc"),
+	GRAIN("\0\0\0\16\227\3`\301\2\5\304\4\0\0\0\0\304\0"),
+	GRAIN("\0\0\0\21\227\4`\301\1\0\304\4\177\377\377\377\304\3abc"),
+	GRAIN("\0\0\0\10\227\2a\301\1\0d\1"),
+	GRAIN("\0\0\0\10\227\3a\301\1\377d\20"),
+	GRAIN("\0\0\0\10\227\4a\301\2(\1\0"),
+	GRAIN("\0\0\0\16\227\5a\301\3\377\316\177\377\377\377\315\177\377"),
+	GRAIN("\0\0\0\5\224\2b\301\1"),
+	GRAIN("\0\0\0\5\224\2b\301\3"),
+	GRAIN("\0\0\0\5\224\2c\301\1"),
+	GRAIN("\0\0\0\6\225\4d\301\1\0"),
+	GRAIN("\0\0\0\6\225\5d\301\2\377"),
+	GRAIN("\0\0\0\4\223\2e\301"),
+	GRAIN("\0\0\0\5\224\2f\301\1"),
+	GRAIN("\0\0\0\5\224\2f\301\2"),
+	GRAIN("\0\0\0\4\223\2g\301"),
+	GRAIN("\0\0\0\23\226\1\1\0\6\243qqq\304\10\226\0@\2\0\14\241q"),
+	GRAIN("\0\0\0\22\226\1\1\0\6\243qqs\304\7\226\0\0\0\0\1\300"),
 };
 
 /* One object of each kind, as the server calls them. */
-static const unsigned char kinds[] = { 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13 };
+static const unsigned char kinds[] = { 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13 };
 enum { KINDS = sizeof(kinds), ARRAY = 5, LIST = 3, BARRIER = 13 };
 static int64_t numbers[KINDS];
 
@@ -404,6 +424,7 @@ lie(struct mpt_rand *rand, const unsigned char *request, size_t len,
 		GRAIN("\304\3\222\1\2"), GRAIN("\304\6\222\1\243abc"),
 		GRAIN("\304\1\1"),	 GRAIN("\304\2\0\1"),
 		GRAIN("\304\2\221\1"),
+		GRAIN("\304\4\0\0\0\3"), GRAIN("\304\0"),
 	};
 	static const char results[] = { 0, 1, 0, 1, 0, 2, -2, -12, -32, 127 };
 	size_t n = 1, number = 1;
@@ -515,6 +536,38 @@ ask_many(mproc_dict *d)
 	return r < 0 ? r : mproc_dict_set_many(d, items, 2);
 }
 
+/* Of a queue, which comes as bytes. */
+static int
+ask_queue(struct mpt_rand *rand, mproc_manager *m)
+{
+	struct mproc_queue_stat st;
+	char buf[5] = "abcd";
+	struct iovec msgs[3] = { { buf, 1 }, { buf + 1, 2 }, { NULL, 0 } };
+	mproc_queue *q, *dlq;
+	const void *shown;
+	size_t len;
+	int r = mproc_manager_queue(m, "jobs", NULL, &q);
+
+	if (r < 0)
+		return r;
+	switch (mpt_rand_below(rand, 6)) {
+	case 0:
+		return mproc_queue_put_many(q, msgs, 3, MPROC_NOWAIT);
+	case 1:
+		return mproc_queue_get(q, buf, sizeof(buf), &len, MPROC_NOWAIT);
+	case 2:
+		return mproc_queue_get_many(q, buf, sizeof(buf), msgs, 3,
+					    MPROC_NOWAIT);
+	case 3:
+		r = mproc_queue_peek(q, &shown, &len, MPROC_NOWAIT);
+		return r < 0 ? r : mproc_queue_release(q, shown);
+	case 4:
+		return mproc_queue_stat(q, &st);
+	}
+	(void)mproc_queue_len(q);
+	return mproc_queue_dead_letters(q, &dlq);
+}
+
 /* One call, whatever comes of it. */
 static int
 ask(struct mpt_rand *rand, mproc_manager *m, mproc_dict *d)
@@ -526,7 +579,7 @@ ask(struct mpt_rand *rand, mproc_manager *m, mproc_dict *d)
 	double f64;
 	int r, left = 3;
 
-	switch (mpt_rand_below(rand, 16)) {
+	switch (mpt_rand_below(rand, 18)) {
 	case 0:
 		r = mproc_dict_get(d, one, &got);
 		break;
@@ -567,6 +620,9 @@ ask(struct mpt_rand *rand, mproc_manager *m, mproc_dict *d)
 	case 13:
 	case 14:
 		r = ask_many(d);
+		break;
+	case 15:
+		r = ask_queue(rand, m);
 		break;
 	default:
 		(void)mproc_dict_len(d);

@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Queues of a manager, as only clients use them: what becomes of a message on its way,
+ * of one who does not read, and of a server that is killed.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "manager_queue.h"
+
+/*
+ * A client that says what it wants and reads when the test does.
+ */
+
+static int
+connect_raw(mproc_manager *m)
+{
+	const char hello[] = "\0\0\0\23\225\0\0\0\255mproc-manager\1";
+	const char *address = mproc_manager_address(m) + strlen("unix:@");
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	unsigned char answer[64];
+
+	memcpy(name.sun_path + 1, address, strlen(address));
+	assert_int_equal(connect(fd, (struct sockaddr *)&name,
+				 (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+					     1 + strlen(address))), 0);
+	assert_int_equal(send(fd, hello, sizeof(hello) - 1, 0), sizeof(hello) - 1);
+	assert_true(recv(fd, answer, sizeof(answer), 0) > 4);
+	return fd;
+}
+
+static void
+read_bytes(int fd, unsigned char *to, size_t n)
+{
+	for (size_t got = 0; got < n;) {
+		ssize_t r = recv(fd, to + got, n - got, 0);
+
+		assert_true(r > 0);
+		got += (size_t)r;
+	}
+}
+
+/* The number of the queue, as FIND writes it. */
+static void
+find_raw(int fd, const char *name, unsigned char number[9])
+{
+	unsigned char request[64] = { 0, 0, 0, 0, 0x95, 1, 1, 0, 6 };
+	unsigned char answer[16];
+	size_t len = strlen(name);
+
+	request[3] = (unsigned char)(6 + len);
+	request[9] = (unsigned char)(0xa0 | len);
+	memcpy(request + 10, name, len);
+	assert_int_equal(send(fd, request, 10 + len, 0), 10 + len);
+	read_bytes(fd, answer, 16);
+	assert_memory_equal(answer + 4, "\223\1\0\317", 4);
+	memcpy(number, answer + 7, 9);
+}
+
+/* Asks for a message of any length, and for as long as it takes. */
+static void
+ask_raw(int fd, const unsigned char number[9])
+{
+	unsigned char request[24] = { 0, 0, 0, 20, 0x97, 2, 97 };
+
+	memcpy(request + 7, number, 9);
+	memcpy(request + 16, "\1\377\316\177\377\377\377\1", 8);
+	assert_int_equal(send(fd, request, 24, 0), 24);
+}
+
+/* The server has heard what was sent before: it looks at all once for each. */
+static void
+come_round(mproc_queue *q)
+{
+	struct mproc_queue_stat st;
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mproc_queue_stat(q, &st), 0);
+}
+
+static void
+end_queue(const char *name)
+{
+	mproc_queue *q;
+
+	assert_int_equal(mproc_manager_queue(client, name, NULL, &q), 0);
+	mproc_queue_destroy(q);
+}
+
+enum { BIG = 4 << 20 };
+
+static void
+what_was_not_sent_comes_back(void **state)
+{
+	struct mpt *t = *state;
+
+	/* Where a death in between would make it a dead letter, too. */
+	for (int joinable = 0; joinable < 2; joinable++) {
+		unsigned char *big = malloc(BIG), *got = malloc(BIG), number[9];
+		struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts,
+							  .joinable = joinable));
+		int fd = connect_raw(server);
+		mproc_queue *q;
+		size_t len;
+
+		assert_true(big && got);
+		for (unsigned i = 0; i < BIG; i++)
+			big[i] = (unsigned char)(i ^ i >> 11);
+		assert_int_equal(mproc_manager_queue(client, b->name, NULL, &q), 0);
+		find_raw(fd, b->name, number);
+		ask_raw(fd, number);
+		assert_int_equal(mproc_queue_put(q, big, BIG, MPROC_NOWAIT), 0);
+		mpt_until(t, stat_of(b).depth == 0);
+		come_round(q);
+		assert_int_equal(mproc_queue_get(q, got, BIG, &len, MPROC_NOWAIT),
+				 -EAGAIN);
+		close(fd);
+		memset(got, 0, BIG);
+		assert_int_equal(mproc_queue_get(q, got, BIG, &len, mproc_sec(20)), 0);
+		assert_int_equal(len, BIG);
+		assert_memory_equal(big, got, BIG);
+		if (joinable)
+			assert_int_equal(mproc_queue_task_done(q), 0);
+		expect_nothing(q);
+		free(big);
+		free(got);
+		end_queue(b->name);
+	}
+}
+
+enum { FAT = 32 << 10, FATS = 100 };
+
+static void
+who_does_not_read_keeps_little(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts,
+						  .capacity = 4 << 20));
+	unsigned char *fat = calloc(1, FAT), number[9];
+	int fd = connect_raw(server), n = 0, more = 0;
+	mproc_queue *q;
+
+	assert_non_null(fat);
+	assert_int_equal(mproc_manager_queue(client, b->name, NULL, &q), 0);
+	find_raw(fd, b->name, number);
+	for (int i = 0; i < FATS; i++)
+		ask_raw(fd, number);
+	come_round(q);
+	for (int i = 0; i < FATS; i++) {
+		fat[0] = (unsigned char)i;
+		assert_int_equal(mproc_queue_put(q, fat, FAT, mproc_sec(20)), 0);
+	}
+	/* Until there is no more, also for the other one. */
+	come_round(q);
+	while (mproc_queue_get(q, fat, FAT, NULL, MPROC_NOWAIT) == 0)
+		n++;
+	assert_true(n > FATS / 2 && n < FATS);
+	assert_int_equal(mproc_queue_len(q), 0);
+	/* What it takes meanwhile makes room for others. */
+	read_bytes(fd, fat, FAT);
+	close(fd);
+	come_round(q);
+	while (mproc_queue_get(q, fat, FAT, NULL, MPROC_NOWAIT) == 0)
+		more++;
+	assert_true(more > 0 && n + more < FATS);
+	free(fat);
+	end_queue(b->name);
+}
+
+static void
+those_who_wait_get_them_as_they_came(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, NULL);
+	unsigned char number[9], answer[128];
+	int fds[4];
+	mproc_queue *q;
+
+	assert_int_equal(mproc_manager_queue(client, b->name, NULL, &q), 0);
+	for (int i = 0; i < 4; i++) {
+		fds[i] = connect_raw(server);
+		find_raw(fds[i], b->name, number);
+		ask_raw(fds[i], number);
+		come_round(q);
+	}
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(mproc_queue_put(q, &(char){ (char)('a' + i) }, 1,
+						 MPROC_NOWAIT), 0);
+	/* [2, 1, 1, lengths, message] */
+	for (int i = 0; i < 4; i++) {
+		read_bytes(fds[i], answer, 17);
+		assert_memory_equal(answer, "\0\0\0\15\225\2\1\1\304\4\0\0\0\1\304\1", 16);
+		assert_int_equal(answer[16], 'a' + i);
+		close(fds[i]);
+	}
+	expect_nothing(q);
+	end_queue(b->name);
+}
+
+/* It is not empty for who does not wait, though others do. */
+static void
+what_those_who_wait_do_not_want_is_for_others(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, NULL);
+	struct iovec two[2] = { { &(char){ 'a' }, 1 }, { &(char){ 'b' }, 1 } };
+	unsigned char number[9], answer[17], got;
+	int fd = connect_raw(server);
+	mproc_queue *q, *ours;
+
+	assert_int_equal(mproc_manager_queue(client, b->name, NULL, &q), 0);
+	assert_int_equal(mproc_manager_queue(server, b->name, NULL, &ours), 0);
+	find_raw(fd, b->name, number);
+	for (int i = 0; i < 200; i++) {
+		ask_raw(fd, number);
+		come_round(q);
+		assert_int_equal(mproc_queue_put_many(ours, two, 2, MPROC_NOWAIT), 2);
+		assert_int_equal(mproc_queue_get(q, &got, 1, NULL, MPROC_NOWAIT), 0);
+		assert_int_equal(got, 'b');
+		read_bytes(fd, answer, 17);
+		assert_int_equal(answer[16], 'a');
+	}
+	close(fd);
+	expect_nothing(q);
+	end_queue(b->name);
+}
+
+static void *
+wait_for_the_end(void *arg)
+{
+	struct note n;
+
+	return (void *)(intptr_t)get_note(arg, &n, MPROC_FOREVER);
+}
+
+static void
+a_killed_server_leaves_nobody_waiting(void **state)
+{
+	struct mpt *t = *state;
+	mproc_manager *other = start(NULL), *c = connect_to(other);
+	mproc_lock *lock;
+	mproc_queue *q, *ours;
+	struct mproc_owner o;
+	pthread_t thread;
+	struct note n;
+	void *result;
+
+	/* Whose pid is the server's. */
+	assert_int_equal(mproc_manager_lock(c, "whose", &lock), 0);
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_lock_owner(lock, &o), 0);
+	assert_int_equal(mproc_manager_queue(c, "left", MPROC_OPTS(mproc_queue_opts,
+					     .ack = true), &q), 0);
+	assert_int_equal(put_note(q, 1, 1, MPROC_NOWAIT), 0);
+	assert_int_equal(put_note(q, 1, 2, MPROC_NOWAIT), 0);
+	assert_int_equal(get_note(q, &n, MPROC_NOWAIT), 1);
+	assert_int_equal(mproc_manager_queue(other, "left", NULL, &ours), 0);
+	assert_int_equal(get_note(ours, &n, MPROC_NOWAIT), 2);
+	assert_int_equal(pthread_create(&thread, NULL, wait_for_the_end, q), 0);
+	assert_int_equal(kill(o.pid, SIGKILL), 0);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, -EPIPE);
+	assert_int_equal(mproc_queue_task_done(q), -EPIPE);
+	assert_int_equal(put_note(q, 1, 3, MPROC_NOWAIT), -EPIPE);
+	/* What its client had was the server's, for the family. */
+	assert_int_equal(mproc_queue_task_done(ours), 0);
+	assert_int_equal(get_note(ours, &n, mproc_sec(20)), 1);
+	assert_int_equal(mproc_queue_task_done(ours), 0);
+	mproc_manager_close(c);
+	mproc_manager_close(other);
+	mpt_until(t, mproc_queue_join(ours, MPROC_NOWAIT) == 0);
+	end_queue("left");
+	assert_int_equal(mproc_manager_lock(client, "whose", &lock), 0);
+	mproc_lock_destroy(lock);
+}
+
+enum { THREADS = 3 };
+
+/* Threads of one client have what they have got. */
+static void *
+take_as_a_thread(void *arg)
+{
+	struct note n;
+	/* There is one, which is another thread's. */
+	int r = mproc_queue_task_done(arg) == -EINVAL ?
+			get_note(arg, &n, mproc_sec(20)) : -EBADMSG;
+
+	if (r >= 0 && mproc_queue_join(arg, MPROC_NOWAIT) == -EDEADLK)
+		r = mproc_queue_task_done(arg);
+	return (void *)(intptr_t)r;
+}
+
+static void
+threads_of_a_client_are_different_takers(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts, .ack = true));
+	pthread_t threads[THREADS];
+	mproc_queue *q;
+	struct note n;
+	void *result;
+
+	assert_int_equal(mproc_manager_queue(client, b->name, NULL, &q), 0);
+	assert_int_equal(put_note(q, 0, 9, MPROC_NOWAIT), 0);
+	assert_int_equal(get_note(q, &n, MPROC_NOWAIT), 9);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, take_as_a_thread,
+						q), 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_int_equal(put_note(q, 0, i, MPROC_NOWAIT), 0);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], &result);
+		assert_int_equal((intptr_t)result, 0);
+	}
+	assert_int_equal(mproc_queue_task_done(q), 0);
+	assert_int_equal(mproc_queue_task_done(q), -EINVAL);
+	assert_int_equal(mproc_queue_join(q, MPROC_NOWAIT), 0);
+	expect_nothing(q);
+	end_queue(b->name);
+}
+
+static void
+messages_are_held_in_copies(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts, .ack = true));
+	const void *shown;
+	char *room, got[8];
+	mproc_queue *q;
+	size_t len;
+	void *p;
+
+	assert_int_equal(mproc_manager_queue(client, b->name, NULL, &q), 0);
+	assert_int_equal(mproc_queue_reserve(q, 8, NULL, MPROC_NOWAIT), -EINVAL);
+	assert_int_equal(mproc_queue_reserve(q, 8, &p, MPROC_NOWAIT), 0);
+	room = p;
+	assert_int_equal(mproc_queue_reserve(q, 8, &p, MPROC_NOWAIT), -EBUSY);
+	assert_int_equal(mproc_queue_put(q, "x", 1, MPROC_NOWAIT), -EBUSY);
+	assert_int_equal(mproc_queue_commit(q, room + 1, 1), -EINVAL);
+	assert_int_equal(mproc_queue_commit(q, room, 9), -EINVAL);
+	memcpy(room, "first", 5);
+	assert_int_equal(mproc_queue_commit(q, room, 5), 0);
+	assert_int_equal(mproc_queue_commit(q, room, 5), -EINVAL);
+	assert_int_equal(mproc_queue_reserve(q, 0, &p, mproc_sec(20)), 0);
+	assert_int_equal(mproc_queue_abort(q, p), 0);
+	assert_int_equal(mproc_queue_abort(q, p), -EINVAL);
+	assert_int_equal(mproc_queue_put(q, "other", 5, MPROC_NOWAIT), 0);
+
+	assert_int_equal(mproc_queue_peek(q, NULL, NULL, MPROC_NOWAIT), -EINVAL);
+	assert_int_equal(mproc_queue_peek(q, &shown, &len, MPROC_NOWAIT), 0);
+	assert_true(len == 5 && memcmp(shown, "first", 5) == 0);
+	assert_int_equal(mproc_queue_get(q, got, 8, &len, MPROC_NOWAIT), -EBUSY);
+	assert_int_equal(mproc_queue_peek(q, &shown, &len, MPROC_NOWAIT), -EBUSY);
+	assert_int_equal(mproc_queue_task_done(q), -EBUSY);
+	assert_int_equal(mproc_queue_release(q, "first"), -EINVAL);
+	assert_int_equal(mproc_queue_release(q, shown), 0);
+	assert_int_equal(mproc_queue_release(q, shown), -EINVAL);
+	assert_int_equal(mproc_queue_task_done(q), 0);
+	assert_int_equal(mproc_queue_get(q, got, 8, &len, MPROC_NOWAIT), 0);
+	assert_true(len == 5 && memcmp(got, "other", 5) == 0);
+	assert_int_equal(mproc_queue_task_done(q), 0);
+	assert_int_equal(mproc_queue_peek(q, &shown, &len, MPROC_NOWAIT), -EAGAIN);
+	end_queue(b->name);
+}
+
+static void
+what_is_longer_than_a_message_stays(void **state)
+{
+	mproc_manager *m = start(MPROC_OPTS(mproc_manager_opts, .max_message = 4096));
+	mproc_manager *c = connect_to(m);
+	unsigned char *buf = calloc(1, 10000);
+	mproc_queue *q, *ours;
+	struct iovec msgs[3] = { { buf, 3000 }, { buf, 3000 }, { buf, 5000 } };
+	size_t len = 0;
+
+	(void)state;
+	assert_non_null(buf);
+	assert_int_equal(mproc_manager_queue(c, "short", NULL, &q), 0);
+	assert_int_equal(mproc_manager_queue(m, "short", NULL, &ours), 0);
+	assert_int_equal(mproc_queue_put(ours, buf, 10000, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_put(q, buf, 10000, MPROC_NOWAIT), -EMSGSIZE);
+	/* As many as a message has room for. */
+	assert_int_equal(mproc_queue_put_many(q, msgs, 3, MPROC_NOWAIT), 1);
+	assert_int_equal(mproc_queue_put_many(q, msgs + 2, 1, MPROC_NOWAIT),
+			 -EMSGSIZE);
+	assert_int_equal(mproc_queue_get(q, buf, 10000, &len, MPROC_FOREVER),
+			 -EMSGSIZE);
+	assert_int_equal(len, 10000);
+	assert_int_equal(mproc_queue_len(q), 2);
+	assert_int_equal(mproc_queue_get(ours, buf, 10000, &len, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_get(q, buf, 10000, &len, MPROC_NOWAIT), 0);
+	assert_int_equal(len, 3000);
+	mproc_queue_destroy(q);
+	free(buf);
+	assert_int_equal(end_with(m, c), 0);
+}
+
+static void
+without_memory_nothing_is_lost(void **state)
+{
+	mproc_manager *m = start(MPROC_OPTS(mproc_manager_opts,
+					    .max_memory = (size_t)1 << 20));
+	mproc_manager *c = connect_to(m);
+	const size_t size = 600 << 10;
+	unsigned char *buf = calloc(1, size);
+	mproc_queue *q, *ours;
+	size_t len = 0;
+
+	(void)state;
+	assert_non_null(buf);
+	assert_int_equal(mproc_manager_queue(c, "long", NULL, &q), 0);
+	assert_int_equal(mproc_manager_queue(m, "long", NULL, &ours), 0);
+	assert_int_equal(mproc_queue_put(ours, buf, size, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_put(ours, "short", 5, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_get(q, buf, size, &len, MPROC_FOREVER), -ENOMEM);
+	assert_int_equal(mproc_queue_len(q), 2);
+	assert_int_equal(mproc_queue_get(ours, buf, size, &len, MPROC_NOWAIT), 0);
+	assert_int_equal(len, size);
+	assert_int_equal(mproc_queue_get(q, buf, size, &len, MPROC_FOREVER), 0);
+	assert_int_equal(len, 5);
+	mproc_queue_destroy(q);
+	free(buf);
+	assert_int_equal(end_with(m, c), 0);
+}
+
+static void
+what_makes_no_sense_is_refused(void **state)
+{
+	struct mproc_waitable item = { .kind = MPROC_WAIT_QUEUE };
+	struct mproc_queue_opts o = { .struct_size = sizeof(o), .capacity = 1 };
+	mproc_queue *q, *again;
+	mproc_lock *lock;
+	mproc_dict *d;
+
+	(void)state;
+	assert_int_equal(mproc_manager_queue(client, "odd", &o, &q), -EINVAL);
+	assert_int_equal(mproc_manager_queue(server, "odd", &o, &q), -EINVAL);
+	o = (struct mproc_queue_opts){ .struct_size = sizeof(o), .max_redeliveries = 1 };
+	assert_int_equal(mproc_manager_queue(client, "odd", &o, &q), -EINVAL);
+	o = (struct mproc_queue_opts){ .struct_size = sizeof(o),
+				       .max_items = SIZE_MAX };
+	assert_int_equal(mproc_manager_queue(client, "odd", &o, &q), -EINVAL);
+	o = (struct mproc_queue_opts){ .struct_size = sizeof(o),
+				       .arena = mproc_arena_default() };
+	assert_int_equal(mproc_manager_queue(client, "odd", &o, &q), -EINVAL);
+	o = (struct mproc_queue_opts){ .struct_size = 1 };
+	assert_int_equal(mproc_manager_queue(client, "odd", &o, &q), -EINVAL);
+	assert_int_equal(mproc_manager_queue(NULL, "odd", NULL, &q), -EINVAL);
+	assert_int_equal(mproc_manager_queue(client, NULL, NULL, &q), -EINVAL);
+	assert_int_equal(mproc_manager_queue(client, "", NULL, &q), -EINVAL);
+	assert_int_equal(mproc_manager_queue(client, "odd", NULL, NULL), -EINVAL);
+
+	assert_int_equal(mproc_manager_queue(client, "sense", NULL, &q), 0);
+	assert_int_equal(mproc_manager_queue(client, "sense", NULL, &again), 0);
+	assert_ptr_equal(q, again);
+	assert_int_equal(mproc_manager_lock(client, "sense", &lock), -EPROTOTYPE);
+	assert_int_equal(mproc_manager_dict(client, "sense dict", &d), 0);
+	assert_int_equal(mproc_manager_queue(client, "sense dict", NULL, &again),
+			 -EPROTOTYPE);
+	assert_int_equal(mproc_manager_queue(server, "sense dict", NULL, &again),
+			 -EPROTOTYPE);
+	assert_int_equal(mproc_queue_put((mproc_queue *)d, "x", 1, MPROC_NOWAIT),
+			 -EBADMSG);
+	assert_int_equal(mproc_dict_set((mproc_dict *)q, mproc_int(1), mproc_int(1)),
+			 -EBADMSG);
+	mproc_dict_destroy(d);
+	assert_int_equal(mproc_queue_fd(q), -ENOTSUP);
+	item.object = q;
+	assert_int_equal(mproc_wait(&item, 1, MPROC_NOWAIT), -ENOTSUP);
+	assert_int_equal(mproc_queue_task_done(q), -EINVAL);
+	assert_int_equal(mproc_queue_join(q, MPROC_FOREVER), -EINVAL);
+	assert_int_equal(mproc_queue_dead_letters(q, &again), -EINVAL);
+	assert_int_equal(mproc_queue_dead_letters(q, NULL), -EINVAL);
+	mproc_queue_destroy(q);
+	/* Once more, and no more. */
+	mproc_queue_destroy(q);
+	assert_int_equal(mproc_queue_put(q, "x", 1, MPROC_NOWAIT), -ESTALE);
+	assert_int_equal(mproc_queue_put_many(q, &(struct iovec){ &o, 1 }, 1,
+					      MPROC_NOWAIT), -ESTALE);
+	/* Another one of that name is another one. */
+	assert_int_equal(mproc_manager_queue(client, "sense", NULL, &again), 0);
+	assert_ptr_not_equal(q, again);
+	assert_int_equal(mproc_queue_put(q, "x", 1, MPROC_NOWAIT), -ESTALE);
+	assert_int_equal(mproc_queue_put(again, "x", 1, MPROC_NOWAIT), 0);
+	mproc_queue_destroy(again);
+}
+
+static int
+use_copies(struct mpt *t, void *arg)
+{
+	mproc_queue *q = arg;
+	struct note n;
+
+	mpt_check_int(t, put_note(q, 1, 1, MPROC_NOWAIT), -ECHILD);
+	mpt_check_int(t, get_note(q, &n, MPROC_FOREVER), -ECHILD);
+	mpt_check_int(t, mproc_queue_task_done(q), -ECHILD);
+	mpt_check_int(t, mproc_queue_len(q), 0);
+	mproc_manager_close(client);
+	return 0;
+}
+
+static void
+a_forked_child_has_no_part_in_it(void **state)
+{
+	struct mpt *t = *state;
+	mproc_queue *q;
+	struct note n;
+
+	assert_int_equal(mproc_manager_queue(client, "parent's", MPROC_OPTS(
+				 mproc_queue_opts, .ack = true), &q), 0);
+	assert_int_equal(put_note(q, 1, 7, MPROC_NOWAIT), 0);
+	assert_int_equal(get_note(q, &n, MPROC_NOWAIT), 7);
+	mpt_expect_exit(t, mpt_fork(t, "copy", use_copies, q), 0);
+	assert_int_equal(mproc_queue_task_done(q), 0);
+	assert_int_equal(mproc_queue_join(q, MPROC_NOWAIT), 0);
+	end_queue("parent's");
+}
+
+/* A server whose copy is closed: what its clients have they keep. */
+static int
+close_server(struct mpt *t, void *arg)
+{
+	(void)t;
+	mproc_manager_close(arg);
+	return 0;
+}
+
+static void *
+use_in_process(void *arg)
+{
+	mproc_manager *c = connect_to(arg);
+	intptr_t r = -1;
+	mproc_queue *q;
+	struct note n;
+
+	if (mproc_manager_queue(c, "in process", NULL, &q) == 0 &&
+	    get_note(q, &n, mproc_sec(20)) == 2 &&
+	    /* The other one is the serving thread's own. */
+	    mproc_queue_join(q, mproc_ms(1)) == -EDEADLK &&
+	    mproc_queue_task_done(q) == 0 && mproc_queue_task_done(q) == -EINVAL)
+		r = get_note(q, &n, mproc_sec(20));
+	(void)mproc_manager_shutdown(arg, MPROC_NOWAIT);
+	mproc_manager_close(c);
+	return (void *)r;
+}
+
+static void
+who_serves_is_not_who_takes(void **state)
+{
+	struct mpt *t = *state;
+	mproc_manager *m = start(MPROC_OPTS(mproc_manager_opts, .in_process = true));
+	pthread_t thread;
+	mproc_queue *q;
+	struct note n;
+	void *result;
+	int r;
+
+	assert_int_equal(mproc_manager_queue(m, "in process", MPROC_OPTS(
+				 mproc_queue_opts, .joinable = true), &q), 0);
+	for (unsigned i = 1; i <= 3; i++)
+		assert_int_equal(put_note(q, 1, i, MPROC_NOWAIT), 0);
+	assert_int_equal(get_note(q, &n, MPROC_NOWAIT), 1);
+	assert_int_equal(pthread_create(&thread, NULL, use_in_process, m), 0);
+	while ((r = mproc_manager_serve(m, mproc_ms(1))) == -ETIMEDOUT)
+		;
+	assert_int_equal(r, 0);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, 3);
+	mpt_expect_exit(t, mpt_fork(t, "copy", close_server, m), 0);
+	mproc_manager_close(m);
+	/* Its own is; the client has left its last one. */
+	assert_int_equal(mproc_queue_task_done(q), 0);
+	assert_int_equal(mproc_queue_join(q, MPROC_NOWAIT), -EOWNERDEAD);
+	assert_int_equal(mproc_arena_bind(NULL, "in process", NULL), 0);
+	mproc_queue_destroy(q);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(what_was_not_sent_comes_back),
+		mpt_test(who_does_not_read_keeps_little),
+		mpt_test(those_who_wait_get_them_as_they_came),
+		mpt_test(what_those_who_wait_do_not_want_is_for_others),
+		mpt_test(a_killed_server_leaves_nobody_waiting),
+		mpt_test(threads_of_a_client_are_different_takers),
+		mpt_test(messages_are_held_in_copies),
+		mpt_test(what_is_longer_than_a_message_stays),
+		mpt_test(without_memory_nothing_is_lost),
+		mpt_test(what_makes_no_sense_is_refused),
+		mpt_test(a_forked_child_has_no_part_in_it),
+		mpt_test(who_serves_is_not_who_takes),
+	};
+
+	return cmocka_run_group_tests(tests, start_both, end_both);
+}
