@@ -27,6 +27,7 @@ struct mpr_served {
 	unsigned n_calls; /* of methods, whose answers are to come */
 	bool greeted;	 /* it has said what it speaks */
 	bool is_left;	 /* whole requests of it are here */
+	bool is_gone;	 /* nobody takes its answers, as far as is known */
 	bool leaves;	 /* once it has the last answer */
 	struct mpr_budget budget; /* what it may have of that of all */
 	struct mpr_buffer in, out;

@@ -354,6 +354,13 @@ carry_out(struct mpr_manager_server *s, struct mpr_served *c,
 	return r < 0 ? r : mpr_serve_table(o, call, other, &limits);
 }
 
+/* Whether it takes away what comes with the answer, and is lost without it. */
+static bool
+takes(enum mpr_remote_op op)
+{
+	return op == MPR_OP_POP || op == MPR_OP_POP_ITEM || op == MPR_OP_LIST_POP;
+}
+
 /* number, operation, object, values */
 static int
 answer(struct mpr_served_by *by, struct mpr_served *c, const struct mpr_message *m)
@@ -372,6 +379,8 @@ answer(struct mpr_served_by *by, struct mpr_served *c, const struct mpr_message 
 		return -EBADMSG;
 	call.op = (enum mpr_remote_op)m->values[1].i64;
 	call.n_args = m->n - 3;
+	if (c->is_gone && takes(call.op))
+		return -EPIPE;
 	for (unsigned i = 0; i < call.n_args; i++)
 		call.args[i] = m->values[3 + i];
 	if (mpr_calls_has(call.op)) {
@@ -484,6 +493,7 @@ serve_one(struct mpr_manager_server *s, const struct mpr_epoll_ready *ready)
 			break;
 		}
 		c = (struct mpr_served *)(uintptr_t)ready->id;
+		c->is_gone = ready->revents & MPR_SOCKET_HUP;
 		/* Who has requests here is gone on with in any case. */
 		if (!c->is_left)
 			go_on(s, c, c->watched == MPR_SOCKET_IN);

@@ -65,6 +65,7 @@ int mpr_socket_connect(const char *address, bool passes_fds, int64_t deadline);
 enum {
 	MPR_SOCKET_IN = 1,
 	MPR_SOCKET_OUT = 4,
+	MPR_SOCKET_HUP = 16, /* the other side is gone */
 };
 
 /* Waits until @fd is ready. Returns 0; -ETIMEDOUT; -EINTR after an interrupt, which is

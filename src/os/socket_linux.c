@@ -192,7 +192,8 @@ connect_local(int fd, const struct mpr_socket_name *name, int64_t deadline)
 	}
 }
 
-static_assert(MPR_SOCKET_IN == POLLIN && MPR_SOCKET_OUT == POLLOUT,
+static_assert(MPR_SOCKET_IN == POLLIN && MPR_SOCKET_OUT == POLLOUT &&
+		      MPR_SOCKET_HUP == POLLHUP,
 	      "as poll(2) has them");
 
 int

@@ -342,6 +342,9 @@ a_server_goes_on_whatever_comes(void **state)
 	mproc_manager_close(m);
 }
 
+/* Operations as the page of the messages has them. */
+enum { LEN = 4, POP = 170, COUNT = 174 };
+
 /* A request about the list that greet() has found, in 64 bits: [1, @op, list], or with
  * a value. Returns its bytes. */
 static size_t
@@ -368,7 +371,7 @@ ask_the_list(unsigned char *to, unsigned char op, bool value)
 static void
 who_asks_for_much_at_once_shares_the_server(void **state)
 {
-	enum { N = 800, VALUES = 200000, LEN = 4, COUNT = 174, ANSWER = 8 };
+	enum { N = 800, VALUES = 200000, ANSWER = 8 };
 	static unsigned char flood[N * 20], answers[N * ANSWER];
 	static struct mproc_any values[VALUES];
 	int fd, other;
@@ -402,6 +405,37 @@ who_asks_for_much_at_once_shares_the_server(void **state)
 	}
 	close(fd);
 	close(other);
+	mproc_list_destroy(l);
+	assert_int_equal(mproc_arena_bind(NULL, "d", NULL), 0);
+	mproc_manager_close(m);
+}
+
+/* Who has asked for something and is gone before it was taken out: it stays. */
+static void
+nothing_is_taken_out_for_who_is_gone(void **state)
+{
+	unsigned char request[20];
+	mproc_manager *m;
+	mproc_list *l;
+	size_t n;
+	int fd;
+
+	(void)state;
+	assert_int_equal(mproc_manager_start(&m, MPROC_OPTS(mproc_manager_opts,
+			.in_process = true)), 0);
+	fd = greet(m);
+	assert_int_equal(mproc_manager_list(m, "d", &l), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mproc_list_append(l, mproc_int(i)), 0);
+	n = ask_the_list(request, POP, true);
+	assert_int_equal(send(fd, request, n, 0), n);
+	serve_all(m);
+	assert_int_equal(mproc_list_len(l), 2);
+	assert_true(is_open(fd));
+	assert_int_equal(send(fd, request, n, 0), n);
+	close(fd);
+	serve_all(m);
+	assert_int_equal(mproc_list_len(l), 2);
 	mproc_list_destroy(l);
 	assert_int_equal(mproc_arena_bind(NULL, "d", NULL), 0);
 	mproc_manager_close(m);
@@ -685,6 +719,7 @@ main(void)
 		mpt_test(nothing_is_read_that_is_not_there),
 		mpt_test(a_server_goes_on_whatever_comes),
 		mpt_test(who_asks_for_much_at_once_shares_the_server),
+		mpt_test(nothing_is_taken_out_for_who_is_gone),
 		mpt_test(a_client_believes_no_server),
 	};
 
