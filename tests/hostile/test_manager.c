@@ -667,6 +667,88 @@ ask(struct mpt_rand *rand, mproc_manager *m, mproc_dict *d)
 	return r;
 }
 
+/* What is said, message by message, and what is answered. */
+static const struct {
+	const char *asked;
+	size_t n_asked;
+	const char *answer;
+	size_t n_answer;
+} dialogue[] = {
+#define SAYS(asked, answer) { asked, sizeof(asked) - 1, answer, sizeof(answer) - 1 }
+	SAYS("\225\0\0\0\255mproc-manager\1", "\224\0\0\1\315\20\0"),
+	SAYS("\225\1\1\0\1\244many", "\223\1\0\5"),
+	SAYS("\224\2\31\5\304\4\223\1\2\3", "\224\2\3\304\3\1\0\1\304\4\222\7\241x"),
+	/* The next one only as far as it likes. */
+	SAYS("\224\3\31\5\304\4\223\1\2\3", "\224\3\2\304\2\0\1\304\2\221\11"),
+	SAYS("\224\4\31\5\304\2\221\3", "\224\4\1\304\1\0\304\1\220"),
+	SAYS("\224\5\32\5\304\7\224\1\4\2\242ab", "\222\5\2"),
+	SAYS("\224\6\32\5\304\7\224\1\4\2\242ab", "\222\6\1"),
+	SAYS("\224\7\32\5\304\5\222\2\242ab", "\222\7\1"),
+};
+
+static int
+keep_to_the_dialogue(struct mpt *t, void *arg)
+{
+	unsigned char request[64];
+	mproc_listener *l;
+	mproc_conn *c;
+	size_t len;
+
+	mpt_check_int(t, mproc_listener_open(&l, arg, NULL), 0);
+	mpt_step(t, 0);
+	mpt_check_int(t, mproc_listener_accept(l, &c, MPROC_FOREVER), 0);
+	for (size_t i = 0; i < sizeof(dialogue) / sizeof(dialogue[0]); i++) {
+		mpt_check_int(t, mproc_conn_recv(c, request, sizeof(request), &len,
+						 MPROC_FOREVER), 0);
+		mpt_check_int(t, len, dialogue[i].n_asked);
+		mpt_check_int(t, memcmp(request, dialogue[i].asked, len), 0);
+		mpt_check_int(t, mproc_conn_send(c, dialogue[i].answer,
+						 dialogue[i].n_answer,
+						 MPROC_FOREVER), 0);
+	}
+	mproc_conn_close(c);
+	mproc_listener_close(l);
+	return 0;
+}
+
+/* And the rest of them are another one, if the manager has not done all. */
+static void
+many_keys_are_one_request(void **state)
+{
+	const struct mproc_any keys[] = { mproc_int(1), mproc_int(2),
+					  mproc_int(3) };
+	const struct mproc_dict_item items[] = { { mproc_int(1), mproc_int(4) },
+						 { mproc_int(2),
+						   mproc_str("ab") } };
+	struct mpt *t = *state;
+	char *address = mpt_scratch(t), name[64];
+	struct mproc_any got[3];
+	mproc_manager *m;
+	mproc_dict *d;
+	bool there[3];
+	int id;
+
+	snprintf(address, 128, "unix:/dev/shm%s", mpt_name(t, name, "many"));
+	id = mpt_fork(t, "manager", keep_to_the_dialogue, address);
+	mpt_reach(t, 1);
+	assert_int_equal(mproc_manager_connect(&m, address, NULL, mproc_sec(20)),
+			 0);
+	assert_int_equal(mproc_manager_dict(m, "many", &d), 0);
+	assert_int_equal(mproc_dict_get_many(d, keys, 3, got, there), 2);
+	assert_true(there[0] && !there[1] && there[2]);
+	assert_int_equal(got[0].i64, 7);
+	assert_int_equal(got[1].kind, MPROC_NIL);
+	assert_string_equal(got[2].ptr, "x");
+	mproc_any_clear(&got[2]);
+	assert_int_equal(mproc_dict_get_many(d, keys, 3, got, there), 1);
+	assert_true(!there[0] && there[1] && !there[2]);
+	assert_int_equal(got[1].i64, 9);
+	assert_int_equal(mproc_dict_set_many(d, items, 2), 2);
+	assert_int_equal(mproc_dict_set_many(d, items, 2), 2);
+	mpt_expect_exit(t, id, 0);
+	mproc_manager_close(m);
+}
+
 static void
 a_client_believes_no_server(void **state)
 {
@@ -720,6 +802,7 @@ main(void)
 		mpt_test(a_server_goes_on_whatever_comes),
 		mpt_test(who_asks_for_much_at_once_shares_the_server),
 		mpt_test(nothing_is_taken_out_for_who_is_gone),
+		mpt_test(many_keys_are_one_request),
 		mpt_test(a_client_believes_no_server),
 	};
 
