@@ -17,7 +17,14 @@ count_hook(void *arg)
 	hooks_run += *(int *)arg;
 }
 
+static void
+count_ten(void *arg)
+{
+	hooks_run += 10 * *(int *)arg;
+}
+
 static struct mpr_thread_hook hook = { .fn = count_hook };
+static struct mpr_thread_hook other = { .fn = count_ten };
 
 static int
 set_hook(struct mpt *t, void *arg)
@@ -25,19 +32,20 @@ set_hook(struct mpt *t, void *arg)
 	mpt_check_int(t, mpr_thread_at_exit(&hook, arg), 0);
 	/* Again: still once at the end. */
 	mpt_check_int(t, mpr_thread_at_exit(&hook, arg), 0);
+	mpt_check_int(t, mpr_thread_at_exit(&other, arg), 0);
 	mpt_check_int(t, hooks_run, 0);
 	return 0;
 }
 
 static void
-the_hook_runs_once_when_its_thread_ends(void **state)
+hooks_run_once_when_their_thread_ends(void **state)
 {
 	struct mpt *t = *state;
 	int three = 3;
 
 	mpt_use_threads(t, true);
 	mpt_expect_exit(t, mpt_spawn(t, "thread", set_hook, &three), 0);
-	assert_int_equal(hooks_run, 3);
+	assert_int_equal(hooks_run, 33);
 }
 
 static _Atomic int begun;
@@ -136,7 +144,7 @@ main(void)
 		mpt_test(one_of_our_own_takes_no_signals_but_those_of_its_crashes),
 		mpt_test(one_that_is_joined_is_over_however_it_ends),
 		mpt_test(one_that_cannot_be_had_is_an_error),
-		mpt_test(the_hook_runs_once_when_its_thread_ends),
+		mpt_test(hooks_run_once_when_their_thread_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
