@@ -227,7 +227,8 @@ MPROC_API void mproc_condition_destroy(mproc_condition *condition);
  *   -EINTR      mproc_interrupt(). While we wait for the lock it has no effect;
  *               one that came then is for the next call that waits
  *   -EPERM      the calling thread does not hold @lock; the text says who does
- *   -EINVAL     an argument is NULL
+ *   -EINVAL     an argument is NULL, or one is a handle to a manager's, and the other
+ *               not of the same connection
  *   -ESHUTDOWN  @condition was destroyed while we waited
  *   -ESTALE     @condition was destroyed before, or @lock was destroyed
  * Context: waits.

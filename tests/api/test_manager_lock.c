@@ -396,6 +396,47 @@ take_and_end(void *arg)
 	return (void *)(intptr_t)mproc_lock_acquire(arg, mproc_sec(20));
 }
 
+struct ending {
+	mproc_lock *lock;
+	_Atomic bool holds;
+};
+
+static void *
+take_say_so_and_end(void *arg)
+{
+	struct ending *e = arg;
+	int r = mproc_lock_acquire(e->lock, mproc_sec(20));
+
+	e->holds = true;
+	return (void *)(intptr_t)r;
+}
+
+/* The thread is in no call any more, and may just tell of its end. */
+static void
+a_connection_is_closed_while_a_thread_ends(void **state)
+{
+	struct mpt *t = *state;
+	struct ending e;
+	pthread_t thread;
+	void *result;
+
+	for (int i = 0; i < 200; i++) {
+		mproc_manager *c = connect_to(server);
+
+		assert_int_equal(mproc_manager_lock(c, "ending", &e.lock), 0);
+		e.holds = false;
+		assert_int_equal(pthread_create(&thread, NULL, take_say_so_and_end,
+						&e), 0);
+		mpt_until(t, e.holds);
+		mproc_manager_close(c);
+		pthread_join(thread, &result);
+		assert_in_range((intptr_t)result, 0, MPROC_OWNER_DIED);
+	}
+	assert_int_equal(mproc_manager_lock(client, "ending", &e.lock), 0);
+	assert_int_equal(mproc_lock_acquire(e.lock, mproc_sec(20)), MPROC_OWNER_DIED);
+	mproc_lock_destroy(e.lock);
+}
+
 static void *
 take_twice_and_end(void *arg)
 {
@@ -662,6 +703,7 @@ main(void)
 		ALL(threads_of_a_client_are_different_holders),
 		ALL(a_thread_that_ends_with_a_lock_has_died),
 		IN(a_wait_is_called_off_without_memory, as_clients),
+		mpt_test(a_connection_is_closed_while_a_thread_ends),
 		mpt_test(a_killed_server_leaves_nobody_waiting),
 		mpt_test(what_makes_no_sense_is_refused),
 		mpt_test(a_forked_child_has_no_part_in_it),
