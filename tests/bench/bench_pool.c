@@ -38,24 +38,31 @@ enum {
 static const struct {
 	const char *name;
 	int base; /* what it is compared to */
-	const char *table; /* that begins with it */
 } kinds[KINDS] = {
-	[MANY] = { "libmproc", MANY, "many tasks" },
+	[MANY] = { "libmproc", MANY },
 	[MANY_PYTHON] = { "Python's Pool", MANY },
-	[MANY_THREADS] = { "libmproc, threads", MANY_THREADS,
-			   "many tasks of threads" },
+	[MANY_THREADS] = { "libmproc, threads", MANY_THREADS },
 	[MANY_THREADPOOL] = { "Python's ThreadPool", MANY_THREADS },
 	[MANY_GLIB] = { "GThreadPool", MANY_THREADS },
-	[TRIP] = { "libmproc", TRIP, "one task at a time" },
+	[TRIP] = { "libmproc", TRIP },
 	[TRIP_FUTEX] = { "raw futexes", TRIP },
 	[TRIP_PYTHON] = { "Python's Pool", TRIP },
-	[TRIP_THREADS] = { "libmproc, threads", TRIP_THREADS,
-			   "one task of a thread at a time" },
+	[TRIP_THREADS] = { "libmproc, threads", TRIP_THREADS },
 	[TRIP_THREADPOOL] = { "Python's ThreadPool", TRIP_THREADS },
 	[TRIP_GLIB] = { "GThreadPool", TRIP_THREADS },
-	[FLIGHT] = { "libmproc", FLIGHT, "100,000 tasks in flight" },
-	[CREATE] = { "libmproc", CREATE, "a pool until all workers run" },
+	[FLIGHT] = { "libmproc", FLIGHT },
+	[CREATE] = { "libmproc", CREATE },
 	[CREATE_FORKS] = { "3 bare forks", CREATE },
+};
+
+/* Of the tables that begin with it. */
+static const char *const tables[KINDS] = {
+	[MANY] = "many tasks",
+	[MANY_THREADS] = "many tasks of threads",
+	[TRIP] = "one task at a time",
+	[TRIP_THREADS] = "one task of a thread at a time",
+	[FLIGHT] = "100,000 tasks in flight",
+	[CREATE] = "a pool until all workers run",
 };
 
 static struct shared {
@@ -388,7 +395,7 @@ main(int argc, char **argv)
 		for (n = 0; k + n < KINDS && kinds[k + n].base == k; n++)
 			names[n] = kinds[k + n].name;
 		bench_table(k == CREATE ? "us" : "us for a task", "pool: %s",
-			    kinds[k].table);
+			    tables[k]);
 		bench_show(names, us + k, n, rounds, 2);
 	}
 	bench_free_columns(us, KINDS);
