@@ -330,9 +330,11 @@ use_one_cpu(struct mpt *t, void *arg)
 	mpt_check_int(t, sched_setscheduler(0, SCHED_OTHER, &plain), 0);
 	before = mpr_task_preempted();
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			continue;
+	}
 	while (mpr_task_preempted() < before + 3)
 		continue;
 	mpt_check_int(t, kill(pid, SIGKILL), 0);
@@ -345,7 +347,7 @@ who_has_to_share_its_cpu_is_told_so(void **state)
 {
 	struct mpt *t = *state;
 
-	mpt_expect_exit(t, mpt_spawn(t, "shares", use_one_cpu, NULL), 0);
+	mpt_expect_exit(t, mpt_fork(t, "shares", use_one_cpu, NULL), 0);
 }
 
 int
