@@ -287,7 +287,7 @@ memory_of(struct contender *c, unsigned producers)
 	struct flow f = { .transport = c->transport,
 			  .job = { 64, producers, 1 },
 			  .placement = UNPINNED,
-			  .each = 2000,
+			  .each = 1000,
 			  .patience = patience };
 	struct flow_end end;
 
