@@ -103,9 +103,9 @@
  *   is lost if the server ends, or is killed, before there was room. So at most what a
  *   process takes along that is killed inside a get. Of a queue with .ack or .joinable
  *   nothing is lost: a message that was not sent comes back at once, without a death.
- *   A thread of a client has a message (.ack, .joinable) until it is done, or its
- *   connection ends, in whatever way: that is a death, of one whose pid is 0. If the
- *   server is killed, it is that one's.
+ *   A thread of a client has a message (.ack, .joinable) until it is done, or the thread
+ *   ends, or its connection, in whatever way: that is a death, of one whose pid is 0. If
+ *   the server is killed, it is that one's.
  *   A message whose answer would be longer than a message of the manager's gives
  *   -EMSGSIZE to a get, with its length, and stays in the queue.
  *   mproc_queue_put_many() and mproc_queue_get_many() move up to 4096 messages, and

@@ -389,13 +389,23 @@ mpr_objects_get(const struct mpr_objects *objects, int64_t id,
 	return 0;
 }
 
+static bool
+holds_dead_letters(const mproc_queue *q)
+{
+	return atomic_load(&q->flags) & MPR_QUEUE_DEAD_LETTERS;
+}
+
 int
 mpr_object_destroy(const struct mpr_object *o, mproc_arena *a)
 {
 	void *found;
-	int r = o->name[0] ? mproc_arena_find(a, o->name, &found, MPROC_NOWAIT) :
-			     -ENOENT;
+	int r;
 
+	/* It goes with its queue, and until then clients keep their handles. */
+	if (o->kind == MPR_QUEUE_CELL && holds_dead_letters(o->object))
+		return mpr_fail(-EPERM, "%s holds dead letters",
+				mpr_queue_label(o->object).text);
+	r = o->name[0] ? mproc_arena_find(a, o->name, &found, MPROC_NOWAIT) : -ENOENT;
 	if (r == 0 && found == o->object)
 		r = mproc_arena_bind(a, o->name, NULL);
 	if (r < 0 && r != -ENOENT)

@@ -3,6 +3,8 @@
  * Messages of a manager's queues that are kept until they are done: the same cases with
  * all in the family, with all as clients, and with some of each.
  */
+#include <pthread.h>
+
 #include "manager_queue.h"
 
 static int
@@ -54,6 +56,34 @@ what_a_dead_one_had_comes_back(void **state)
 		expect_nothing(q);
 		end(t, b);
 	}
+}
+
+static void *
+take_and_end(void *arg)
+{
+	struct note n;
+
+	return AS(get_note(arg, &n, mproc_sec(20)));
+}
+
+static void
+what_a_thread_that_ends_had_comes_back(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts, .ack = true));
+	mproc_queue *q = queue_of(t, 0);
+	pthread_t thread;
+	struct note n;
+	void *got;
+
+	assert_int_equal(put_note(q, 0, 7, MPROC_NOWAIT), 0);
+	assert_int_equal(pthread_create(&thread, NULL, take_and_end, q), 0);
+	pthread_join(thread, &got);
+	assert_int_equal(number(got), 7);
+	assert_int_equal(get_note(q, &n, mproc_sec(20)), 7);
+	assert_int_equal(mproc_queue_task_done(q), 0);
+	expect_nothing(q);
+	end(t, b);
 }
 
 static int
@@ -228,6 +258,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ALL(what_a_dead_one_had_comes_back),
+		ALL(what_a_thread_that_ends_had_comes_back),
 		ALL(all_is_done_when_a_join_returns),
 		ALL(what_kills_too_often_is_a_dead_letter),
 		ALL(what_others_hold_may_come_back_after_a_drain),
