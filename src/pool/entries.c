@@ -32,22 +32,10 @@ next_group(const struct mpr_pool_use *u, const struct mpr_pool_group *group)
 						memory_order_acquire));
 }
 
-/* The group that was added last, or near it: who walked from the first one each time
- * would make n of them in n * n steps. NULL: from the first one. */
-static struct mpr_pool_group *
-recent_group(const struct mpr_pool_use *u)
-{
-	uint64_t cursor = atomic_load_explicit(&u->root->cursor,
-					       memory_order_relaxed);
-
-	return group_at(u, cursor - cursor % GROUP_SIZE);
-}
-
 static int
 add_group(const struct mpr_pool_use *u, struct mpr_self *self)
 {
-	struct mpr_pool_group *group, *before = recent_group(u);
-	uint64_t number = before ? before->number + 1 : 0;
+	struct mpr_pool_group *group;
 	struct mpr_block_ref ref;
 	int r = mpr_heap_reserve(u->arena, self, GROUP_SIZE, &ref);
 
@@ -55,21 +43,13 @@ add_group(const struct mpr_pool_use *u, struct mpr_self *self)
 		return r;
 	group = mpr_arena_at(u->arena, ref.offset);
 	group->mark = MPR_POOL_MARK + mpr_arena_offset(u->arena, u->root);
-	for (; number < MPR_POOL_GROUPS_MAX; number++) {
-		group->number = number;
-		if (mpr_block_try_link(u->arena, self, &ref,
-				       before ? &before->next :
-						&u->root->groups)) {
-			atomic_store_explicit(&u->root->cursor, ref.offset,
-					      memory_order_relaxed);
-			return 0;
-		}
-		before = next_group(u, before);
-		if (!before)
-			break;
-	}
-	mpr_block_cancel(self, &ref);
-	return mpr_fail(-EBADMSG, "a pool's futures are corrupt, or too many");
+	r = mpr_block_append(u->arena, self, &ref, &u->root->groups,
+			     offsetof(struct mpr_pool_group, next),
+			     MPR_POOL_GROUPS_MAX - 1);
+	if (r == 0)
+		atomic_store_explicit(&u->root->cursor, ref.offset,
+				      memory_order_relaxed);
+	return r;
 }
 
 /* Groups lie at multiples of their size, as pages do. */

@@ -122,13 +122,12 @@ struct mpr_pool_worker {
 
 static_assert(sizeof(struct mpr_pool_worker) == 128, "shared layout");
 
-#define MPR_POOL_ENTRIES 509
+#define MPR_POOL_ENTRIES 510
 #define MPR_POOL_GROUPS_MAX (1 << 16)
 
 struct mpr_pool_group {
 	_Atomic uint64_t next; /* offset, or 0; set once */
 	uint64_t mark; /* and the offset of the root */
-	uint64_t number; /* of groups before it, below MPR_POOL_GROUPS_MAX */
 	_Atomic uint64_t entry[MPR_POOL_ENTRIES]; /* offset of a future, or 0 */
 };
 

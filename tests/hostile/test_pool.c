@@ -303,7 +303,6 @@ find_words(struct mpt *t)
 	}
 	ADD(0, group, next);
 	ADD(0, group, mark);
-	ADD(0, group, number);
 	for (unsigned i = 0; i < 2; i++)
 		ADD(i, group, entry[i]);
 	for (unsigned i = 0; i < FUTURES; i++)

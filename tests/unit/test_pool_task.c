@@ -293,71 +293,6 @@ one_in_the_same_place_is_not_closed(void **state)
 }
 
 static void
-drop(mproc_future *f)
-{
-	assert_int_equal(mproc_future_cancel(f, 0), 0);
-	mproc_future_close(f);
-}
-
-static struct mpr_pool_group *
-group_behind(const _Atomic uint64_t *link)
-{
-	uint64_t offset = atomic_load(link);
-
-	return offset ? mpr_arena_at(s.use.arena, offset) : NULL;
-}
-
-/* With the first one, so that it is full, in so many groups. */
-static void
-fill(mproc_future **fs, unsigned *n, unsigned groups)
-{
-	while (*n < groups * MPR_POOL_ENTRIES)
-		fs[(*n)++] = submit();
-}
-
-static void
-groups_are_added_behind_the_last_one(void **state)
-{
-	static mproc_future *fs[5 * MPR_POOL_ENTRIES];
-	struct mpr_entries_walk walk = mpr_entries_walk(&s.use);
-	struct mpr_pool_group *first, *g;
-	unsigned n = 0, found = 0;
-	uint64_t second;
-	mproc_future *f;
-
-	(void)state;
-	fill(fs, &n, 3);
-	first = group_behind(&s.use.root->groups);
-	/* Who began with the first one would add it there. */
-	second = atomic_exchange(&first->next, 0);
-	fill(fs, &n, 5);
-	assert_int_equal(atomic_load(&first->next), 0);
-	atomic_store(&first->next, second);
-	for (g = first; g; g = group_behind(&g->next))
-		assert_int_equal(g->number, found++);
-	assert_int_equal(found, 5);
-	for (found = 0; mpr_entries_next(&walk);)
-		found++;
-	assert_int_equal(found, n);
-	/* As many as there may be. */
-	for (g = first; atomic_load(&g->next); g = group_behind(&g->next))
-		;
-	atomic_store(&s.use.root->cursor, mpr_arena_offset(s.use.arena, g));
-	g->number = MPR_POOL_GROUPS_MAX - 1;
-	assert_int_equal(mproc_pool_submit(s.use.pool, task, "abc", 3, &f),
-			 -EBADMSG);
-	g->number = 4;
-	/* Where there is none to begin with, from the first one on. */
-	atomic_store(&s.use.root->cursor, 0);
-	drop(submit());
-	g = group_behind(&g->next);
-	assert_non_null(g);
-	assert_int_equal(g->number, 5);
-	while (n--)
-		drop(fs[n]);
-}
-
-static void
 who_frees_is_known(void **state)
 {
 	uint64_t word = mpr_future_freed(s.self);
@@ -590,7 +525,6 @@ main(void)
 		test(a_task_of_the_dead_is_queued_as_often_as_it_may),
 		test(one_that_nobody_wants_is_freed_by_who_ends_it),
 		test(one_in_the_same_place_is_not_closed),
-		test(groups_are_added_behind_the_last_one),
 		test(who_frees_is_known),
 		test(an_error_of_the_task_stays_with_it),
 		test(what_is_revoked_comes_to_an_end),
