@@ -62,8 +62,9 @@ sweep(void)
 	}
 }
 
+/* Before there is anything to lose: what comes may not come again. */
 static int
-hold(const struct held *like)
+prepare(const struct held *like, struct held **ret)
 {
 	int64_t thread = mpr_remote_thread();
 	struct held *h;
@@ -75,13 +76,19 @@ hold(const struct held *like)
 		return mpr_fail(-ENOMEM, "no memory for what a thread holds");
 	*h = *like;
 	h->thread = thread;
+	*ret = h;
+	return 0;
+}
+
+static void
+hold(struct held *h)
+{
 	mpr_process_lock();
 	sweep();
 	h->next = all;
 	all = h;
 	n_held++;
 	mpr_process_unlock();
-	return 0;
 }
 
 int
@@ -138,7 +145,7 @@ int
 mpr_queue_remote_reserve(mproc_queue *q, size_t len, void **ret_p,
 			 mproc_timeout timeout)
 {
-	struct held like = { .q = q, .len = len };
+	struct held like = { .q = q, .len = len }, *h;
 	int r = mpr_queue_remote_check_held(q, false);
 
 	if (r == 0)
@@ -150,12 +157,14 @@ mpr_queue_remote_reserve(mproc_queue *q, size_t len, void **ret_p,
 	if (!like.memory)
 		return mpr_fail(len <= INT32_MAX ? -ENOMEM : -EMSGSIZE,
 				"a message of %zu bytes", len);
-	r = hold(&like);
-	if (r < 0)
+	r = prepare(&like, &h);
+	if (r < 0) {
 		free(like.memory);
-	else
-		*ret_p = like.memory;
-	return r;
+		return r;
+	}
+	hold(h);
+	*ret_p = like.memory;
+	return 0;
 }
 
 int
@@ -188,21 +197,23 @@ int
 mpr_queue_remote_peek(mproc_queue *q, const void **ret_p, size_t *ret_len,
 		      mproc_timeout timeout)
 {
-	struct held like = { .q = q, .shown = true };
+	const struct held like = { .q = q, .shown = true };
+	struct held *h;
 	int r = mpr_queue_remote_check_held(q, true);
 
 	if (r == 0)
-		r = mpr_queue_remote_take(q, &like.memory, &like.len, timeout);
+		r = prepare(&like, &h);
 	if (r < 0)
 		return r;
-	r = hold(&like);
+	r = mpr_queue_remote_take(q, &h->memory, &h->len, timeout);
 	if (r < 0) {
-		free(like.memory);
+		free(h);
 		return r;
 	}
-	*ret_p = like.memory;
+	hold(h);
+	*ret_p = h->memory;
 	if (ret_len)
-		*ret_len = like.len;
+		*ret_len = h->len;
 	return 0;
 }
 

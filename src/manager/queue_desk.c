@@ -25,23 +25,24 @@
 #define SWEEP INT64_C(1000000000) /* ns */
 
 void *
-mpr_queue_desk_take_memory(struct mpr_queue_desk *d, size_t size)
+mpr_queue_desk_take_memory(struct mpr_budget *budget, size_t size)
 {
-	void *p = d->budget->left >= size ? mpr_malloc(size) : NULL;
+	bool taken = mpr_budget_take(budget, size);
+	void *p = taken ? mpr_malloc(size) : NULL;
 
-	if (p)
-		d->budget->left -= size;
-	else
+	if (!p)
 		mpr_fail(-ENOMEM, "the manager has no memory for a message, or for "
 			 "another one who waits");
+	if (!p && taken)
+		mpr_budget_give(budget, size);
 	return p;
 }
 
 void
-mpr_queue_desk_give_memory(struct mpr_queue_desk *d, void *p, size_t size)
+mpr_queue_desk_give_memory(struct mpr_budget *budget, void *p, size_t size)
 {
 	free(p);
-	d->budget->left += size;
+	mpr_budget_give(budget, size);
 }
 
 bool
@@ -80,8 +81,8 @@ copy_messages(struct mpr_queued *k)
 	k->msgs = msgs;
 }
 
-static void
-set_busy(struct mpr_queue_post *p)
+void
+mpr_queue_post_set_busy(struct mpr_queue_post *p)
 {
 	struct mpr_queue_desk *d = p->desk;
 	bool busy = p->back || p->awaits || p->put_wait.lacks;
@@ -120,7 +121,7 @@ keep(struct mpr_queue_post *p, const struct mpr_queued *like)
 	if (c->n_queued == QUEUED_MOST)
 		return mpr_fail(-ENOLCK, "%d threads of this client wait already",
 				QUEUED_MOST);
-	k = mpr_queue_desk_take_memory(d, memory);
+	k = mpr_queue_desk_take_memory(&c->budget, memory);
 	if (!k)
 		return -ENOMEM;
 	*k = *like;
@@ -139,7 +140,7 @@ keep(struct mpr_queue_post *p, const struct mpr_queued *like)
 	c->n_queued++;
 	if (k->deadline < d->soonest)
 		d->soonest = k->deadline;
-	set_busy(p);
+	mpr_queue_post_set_busy(p);
 	return 0;
 }
 
@@ -164,7 +165,7 @@ drop(struct mpr_queued *k)
 	else
 		c->queued = k->next_of;
 	c->n_queued--;
-	mpr_queue_desk_give_memory(p->desk, k, k->memory);
+	mpr_queue_desk_give_memory(&c->budget, k, k->memory);
 }
 
 /* Its answer was written, or is its result. Of an error the text is there. */
@@ -225,7 +226,7 @@ end_post(struct mpr_queue_post *p)
 	end_role(p);
 	p->awaits = false;
 	p->put_wait.lacks = 0;
-	set_busy(p);
+	mpr_queue_post_set_busy(p);
 	if (p->at->dead_letters)
 		mpr_dead_letters_end(p->at);
 	mpr_attachment_drop(p->at);
@@ -452,11 +453,11 @@ go_on(struct mpr_queue_post *p)
 		return;
 	}
 	go_on_getting(p);
-	if (!p->first[MPR_QUEUE_GETS])
+	if (!first_fast(p))
 		mpr_queue_put_back(p);
 	go_on_putting(p);
 	go_on_joining(p);
-	set_busy(p);
+	mpr_queue_post_set_busy(p);
 }
 
 static void
@@ -511,7 +512,7 @@ mpr_queue_desk_ask(struct mpr_queue_post *p, struct mpr_queued *k, int64_t time)
 		mpr_fail(r, "queue %p is empty, full, or not done", (void *)p->q);
 	}
 	/* What was announced in vain. */
-	set_busy(p);
+	mpr_queue_post_set_busy(p);
 	return answered ? MPR_KEPT : r;
 }
 

@@ -61,6 +61,7 @@ struct mpr_handed {
 	unsigned char *lengths, *bytes;
 	void *memory; /* for all of that */
 	size_t size;
+	struct mpr_budget *budget; /* that it is a part of */
 };
 
 /* A queue that clients use. */

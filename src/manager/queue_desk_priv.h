@@ -29,8 +29,11 @@ struct mpr_queue_desk {
 };
 
 /* As what clients have on the way. NULL, with the text, if there is none. */
-void *mpr_queue_desk_take_memory(struct mpr_queue_desk *d, size_t size);
-void mpr_queue_desk_give_memory(struct mpr_queue_desk *d, void *p, size_t size);
+void *mpr_queue_desk_take_memory(struct mpr_budget *budget, size_t size);
+void mpr_queue_desk_give_memory(struct mpr_budget *budget, void *p, size_t size);
+
+/* What waits here, or is to be put back, has changed. */
+void mpr_queue_post_set_busy(struct mpr_queue_post *p);
 
 /* Whether it takes no answers at the moment: what there is should go to others. */
 bool mpr_queue_is_slow(const struct mpr_served *c);

@@ -68,9 +68,7 @@ unlink_handed(struct mpr_handed *h)
 static void
 drop_bytes(struct mpr_handed *h)
 {
-	struct mpr_queue_desk *d = h->post->desk;
-
-	mpr_queue_desk_give_memory(d, h->memory, h->size);
+	mpr_queue_desk_give_memory(h->budget, h->memory, h->size);
 	h->memory = NULL;
 	h->size = 0;
 }
@@ -78,10 +76,8 @@ drop_bytes(struct mpr_handed *h)
 static void
 forget(struct mpr_handed *h)
 {
-	struct mpr_queue_desk *d = h->post->desk;
-
 	drop_bytes(h);
-	mpr_queue_desk_give_memory(d, h, sizeof(*h));
+	mpr_queue_desk_give_memory(h->budget, h, sizeof(*h));
 }
 
 /* With room for @n messages of @len bytes in all, and what answers with them takes of what
@@ -89,7 +85,7 @@ forget(struct mpr_handed *h)
 static struct mpr_handed *
 make(struct mpr_queue_post *p, const struct mpr_party *party, size_t len, int n)
 {
-	struct mpr_queue_desk *d = p->desk;
+	struct mpr_budget *budget = &party->client->budget;
 	struct mpr_handed *h;
 	size_t before = (size_t)n * (sizeof(*h->msgs) + LENGTH);
 
@@ -97,7 +93,7 @@ make(struct mpr_queue_post *p, const struct mpr_party *party, size_t len, int n)
 		mpr_fail(-ENOMEM, "the manager has no memory for the answer");
 		return NULL;
 	}
-	h = mpr_queue_desk_take_memory(d, sizeof(*h));
+	h = mpr_queue_desk_take_memory(budget, sizeof(*h));
 	if (!h)
 		return NULL;
 	*h = (struct mpr_handed){
@@ -105,10 +101,11 @@ make(struct mpr_queue_post *p, const struct mpr_party *party, size_t len, int n)
 		.party = *party,
 		/* A byte, so that no message lies at NULL. */
 		.size = before + len + 1,
+		.budget = budget,
 	};
-	h->memory = mpr_queue_desk_take_memory(d, h->size);
+	h->memory = mpr_queue_desk_take_memory(budget, h->size);
 	if (!h->memory) {
-		mpr_queue_desk_give_memory(d, h, sizeof(*h));
+		mpr_queue_desk_give_memory(budget, h, sizeof(*h));
 		return NULL;
 	}
 	h->msgs = h->memory;
@@ -143,6 +140,10 @@ come_back(struct mpr_handed *h)
 {
 	struct mpr_queue_post *p = h->post;
 
+	/* The client may go, and its part of the memory with it. */
+	mpr_budget_give(h->budget, sizeof(*h) + h->size);
+	h->budget = p->desk->budget;
+	(void)mpr_budget_take(h->budget, sizeof(*h) + h->size);
 	h->party = (struct mpr_party){ .client = NULL };
 	h->previous = p->last_back;
 	if (h->previous)
@@ -150,6 +151,8 @@ come_back(struct mpr_handed *h)
 	else
 		p->back = h;
 	p->last_back = h;
+	/* It is put into the queue again, if no client takes it. */
+	mpr_queue_post_set_busy(p);
 }
 
 static void

@@ -97,33 +97,40 @@ what_was_not_sent_comes_back(void **state)
 {
 	struct mpt *t = *state;
 
-	/* Where a death in between would make it a dead letter, too. */
-	for (int joinable = 0; joinable < 2; joinable++) {
+	/* Where a death in between would make it a dead letter, too; and to a client, or
+	 * to the family. */
+	for (int i = 0; i < 4; i++) {
+		const bool joinable = i % 2, family = i / 2;
 		unsigned char *big = malloc(BIG), *got = malloc(BIG), number[9];
 		struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts,
 							  .joinable = joinable));
 		int fd = connect_raw(server);
-		mproc_queue *q;
+		mproc_queue *q, *takes;
+		void *found;
 		size_t len;
 
 		assert_true(big && got);
-		for (unsigned i = 0; i < BIG; i++)
-			big[i] = (unsigned char)(i ^ i >> 11);
+		for (unsigned k = 0; k < BIG; k++)
+			big[k] = (unsigned char)(k ^ k >> 11);
 		assert_int_equal(mproc_manager_queue(client, b->name, NULL, &q), 0);
+		assert_int_equal(mproc_arena_find(NULL, b->name, &found, MPROC_NOWAIT),
+				 0);
+		takes = family ? found : q;
 		find_raw(fd, b->name, number);
 		ask_raw(fd, number);
 		assert_int_equal(mproc_queue_put(q, big, BIG, MPROC_NOWAIT), 0);
 		mpt_until(t, stat_of(b).depth == 0);
 		come_round(q);
-		assert_int_equal(mproc_queue_get(q, got, BIG, &len, MPROC_NOWAIT),
+		assert_int_equal(mproc_queue_get(takes, got, BIG, &len, MPROC_NOWAIT),
 				 -EAGAIN);
 		close(fd);
 		memset(got, 0, BIG);
-		assert_int_equal(mproc_queue_get(q, got, BIG, &len, mproc_sec(20)), 0);
+		assert_int_equal(mproc_queue_get(takes, got, BIG, &len, mproc_sec(20)),
+				 0);
 		assert_int_equal(len, BIG);
 		assert_memory_equal(big, got, BIG);
 		if (joinable)
-			assert_int_equal(mproc_queue_task_done(q), 0);
+			assert_int_equal(mproc_queue_task_done(takes), 0);
 		expect_nothing(q);
 		free(big);
 		free(got);
