@@ -9,15 +9,17 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "manager/client_priv.h"
+#include "os/clock.h"
 
 void
-mpr_client_drop(struct mpr_client *c, const struct mpr_remote *remote)
+mpr_client_drop(struct mpr_client *c, const struct mpr_remote *remote, int64_t id)
 {
 	struct mpr_remote **link, *found;
 
 	mpr_client_lock(c);
 	link = &c->handles;
-	while (*link && *link != remote)
+	/* It may have come to another use. */
+	while (*link && (*link != remote || (*link)->id != id))
 		link = &(*link)->next;
 	found = *link;
 	if (found)
@@ -62,10 +64,11 @@ drop_stale(struct mpr_client *c)
 
 	for (size_t i = 0; i < n && r != -EPIPE && r != -EINTR; i++) {
 		struct mpr_remote_call call = { .op = MPR_OP_CHECK };
+		const int64_t id = handles[i]->id;
 
-		r = c->owner.carry(&c->owner, handles[i], &call);
+		r = mpr_client_call(c, id, &call, MPR_NEVER);
 		if (r == -ESTALE)
-			mpr_client_drop(c, handles[i]);
+			mpr_client_drop(c, handles[i], id);
 	}
 	free(handles);
 }

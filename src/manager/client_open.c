@@ -24,10 +24,11 @@ carry(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
       struct mpr_remote_call *call)
 {
 	struct mpr_client *c = (struct mpr_client *)owner;
-	int r = mpr_client_call(c, remote->id, call, MPR_NEVER);
+	const int64_t id = remote->id;
+	int r = mpr_client_call(c, id, call, MPR_NEVER);
 
 	if (call->op == MPR_OP_DESTROY && (r >= 0 || r == -ESTALE))
-		mpr_client_drop(c, remote);
+		mpr_client_drop(c, remote, id);
 	return r;
 }
 

@@ -43,7 +43,7 @@ void mpr_client_lock(struct mpr_client *c);
 void mpr_client_unlock(struct mpr_client *c);
 
 /* Of an object that was destroyed: the handle leads nowhere any more. */
-void mpr_client_drop(struct mpr_client *c, const struct mpr_remote *remote);
+void mpr_client_drop(struct mpr_client *c, const struct mpr_remote *remote, int64_t id);
 
 /* All of them, when the connection has ended. */
 void mpr_client_drop_all(struct mpr_client *c);

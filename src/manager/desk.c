@@ -144,6 +144,7 @@ mpr_post_end(struct mpr_post *p)
 	while (*link != p)
 		link = &(*link)->next;
 	*link = p->next;
+	p->desk->n_ended++;
 	set_missed(p, false);
 	p->is_over = true;
 	while (p->first) {
@@ -169,11 +170,14 @@ mpr_post_find(struct mpr_desk *d, const void *object, uint32_t generation)
 {
 	struct mpr_post *p = *bucket_of(d, object);
 
-	while (p && p->object != object)
-		p = p->next;
-	if (p && p->generation != generation) {
-		mpr_post_end(p);
-		p = NULL;
+	/* Who asks may mean one that was there before: only what is gone is ended. */
+	while (p && (p->object != object || p->generation != generation)) {
+		if (p->object == object && mpr_post_is_gone(p)) {
+			mpr_post_end(p);
+			p = *bucket_of(d, object);
+		} else {
+			p = p->next;
+		}
 	}
 	return p;
 }
@@ -442,6 +446,9 @@ mpr_desk_serve(struct mpr_desk *d, struct mpr_served *c, int64_t number,
 
 	if (r < 0)
 		return r;
+	if (call->op == MPR_OP_CHECK)
+		return atomic_load(&((struct mpr_cell *)o->object)->word) & MPR_GONE ?
+			       mpr_fail(-ESTALE, "the object was destroyed") : 0;
 	p = mpr_post_of(d, o);
 	if (!p)
 		return -ENOMEM;
@@ -570,14 +577,20 @@ static void
 look_around(struct mpr_desk *d)
 {
 	struct mpr_post *p, *next;
+	unsigned n_ended;
 
 	for (unsigned i = 0; i < MPR_DESK_BUCKETS; i++)
 		for (p = d->posts[i]; p; p = next) {
 			next = p->next;
+			n_ended = d->n_ended;
 			if (p->first && mpr_post_is_gone(p))
 				mpr_post_end(p);
 			else if (p->is_missed)
 				mpr_post_go_on(p);
+			/* The next one may have ended with it, as a condition's lock:
+			 * the others have their turn at the next look. */
+			if (d->n_ended != n_ended)
+				break;
 		}
 }
 

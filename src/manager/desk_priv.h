@@ -24,6 +24,7 @@ struct mpr_desk {
 	struct mpr_deputies *deputies; /* NULL: none yet */
 	struct mpr_post *posts[MPR_DESK_BUCKETS];
 	unsigned n_kept, n_missed;
+	unsigned n_ended; /* posts, so far */
 	struct mpr_kept *soonest, *latest;
 	int64_t look_at;
 };
