@@ -103,6 +103,10 @@
  *   is lost if the server ends, or is killed, before there was room. So at most what a
  *   process takes along that is killed inside a get. Of a queue with .ack or .joinable
  *   nothing is lost: a message that was not sent comes back at once, without a death.
+ *   A dead letter that was on its way comes back for other clients only; so does, after
+ *   a drain, a message of a queue without .ack and .joinable. If no client gets it, it
+ *   goes with the server.
+ *   How many messages a client has that are not done is not limited.
  *   A thread of a client has a message (.ack, .joinable) until it is done, or the thread
  *   ends, or its connection, in whatever way: that is a death, of one whose pid is 0. If
  *   the server is killed, it is that one's.
