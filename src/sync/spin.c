@@ -2,14 +2,21 @@
 #include "os/cpu.h"
 #include "sync/spin.h"
 
-#define LOOKS 100
+#define PAUSES 100
 
 bool
-mpr_spin(const _Atomic uint64_t *word, uint64_t bits, unsigned *looks)
+mpr_spin(const _Atomic uint64_t *word, uint64_t bits, unsigned *pauses)
 {
-	while (mpr_spin_on(looks, LOOKS))
+	/* Each look takes the word's line from who has it, and is about to write
+	 * there. So each comes after half as many pauses more as there were. */
+	while (*pauses < PAUSES) {
+		unsigned next = *pauses + *pauses / 2 + 1;
+
+		while (mpr_spin_on(pauses, next))
+			;
 		if (!(atomic_load_explicit(word, memory_order_relaxed) & bits))
 			return true;
+	}
 	return false;
 }
 

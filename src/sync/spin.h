@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 /* For a moment, until none of @bits is set in @word. Returns whether that was
- * so; @looks counts on from 0 through all spins of one wait, and ends them. */
-bool mpr_spin(const _Atomic uint64_t *word, uint64_t bits, unsigned *looks);
+ * so; @pauses counts on from 0 through all spins of one wait, and ends them. */
+bool mpr_spin(const _Atomic uint64_t *word, uint64_t bits, unsigned *pauses);
 
 /* For who looks at something else: a pause before the next look, up to @max
  * times. Returns false instead of one more. */
