@@ -36,7 +36,7 @@
 #include "mpt_victim.h"
 
 enum {
-	TICK_MS = 5,
+	TICK_MS = 2,
 	SLEEPY_TICKS = 3,
 	TICK_SIGNAL = SIGVTALRM,
 };
