@@ -20,9 +20,8 @@
  * well again (mproc_lock_consistent()). Death is proved by the kernel, never
  * guessed: a thread that is stopped keeps what it holds. A thread that waits
  * learns of the death within 100 ms, and within 2 ms if the parent of the dead
- * process is inside a call of libmproc that waits.
- * Later only where many sleep, nearly all of them are stopped, or killed, at one moment,
- * and the kernel cannot tell: mproc_sync(3).
+ * process is inside a call of libmproc that waits; whatever becomes of all others
+ * that wait.
  *
  * Who is killed while it waits, or just as it is woken, takes nothing with it
  * that others wait for. One exception is late, not lost: of a thread that has taken

@@ -35,7 +35,7 @@
 #include "os/shmem.h"
 
 #define MPR_ARENA_MAGIC UINT64_C(0x616e6572616d706c)
-#define MPR_ARENA_LAYOUT 18
+#define MPR_ARENA_LAYOUT 19
 
 #define MPR_PARTICIPANTS_MAX 1024
 #define MPR_PARTICIPANTS_AT 4096
@@ -100,8 +100,6 @@ struct mpr_arena_shm {
 	_Atomic int64_t waits_looked_at;
 	/* Which sleeper looked at all last, and when (sync/park.c). */
 	_Atomic uint64_t last_look;
-	/* How many waited for an owner then. */
-	_Atomic uint32_t owned;
 
 	/* Where epochs of owner words come from: no value is given twice. */
 	alignas(MPR_APART) _Atomic uint64_t epochs;

@@ -82,6 +82,9 @@ struct mpr_participant {
 	_Atomic uint64_t told;
 	/* For how many it waits: sync/crowd.h. */
 	_Atomic uint64_t crowd;
+	/* When it will glance at its owner, in milliseconds, while it sleeps in a
+	 * crowd: sync/park.c. */
+	_Atomic uint32_t glances_by;
 
 	/* The same as its life, for those who wait for what it has to sleep in: of
 	 * those who sleep in one word the kernel wakes one (sync/neighbours.h). */

@@ -19,9 +19,8 @@ add(struct mpr_neighbours *n, unsigned slot, struct mpr_life *life)
 	n->life[n->count++] = life;
 }
 
-/* Returns whether one has died. */
-static bool
-add_owners(const struct mpr_self *self, struct mpr_neighbours *n)
+bool
+mpr_neighbours_owners(const struct mpr_self *self, struct mpr_neighbours *n)
 {
 	unsigned high = mpr_participants_high(self->arena);
 	unsigned owners[MPR_WAIT_OWNERS];
@@ -29,6 +28,7 @@ add_owners(const struct mpr_self *self, struct mpr_neighbours *n)
 	struct mpr_participant *p;
 	bool some_died = false;
 
+	n->count = 0;
 	for (unsigned i = 0; i < count; i++) {
 		if (mpr_recover_slot(self->arena, owners[i])) {
 			some_died = true;
@@ -51,8 +51,7 @@ mpr_neighbours_find(const struct mpr_self *self, struct mpr_neighbours *n)
 	unsigned high = mpr_participants_high(self->arena);
 	bool lives = false, sleeps = false, some_died;
 
-	n->count = 0;
-	some_died = add_owners(self, n);
+	some_died = mpr_neighbours_owners(self, n);
 	for (unsigned i = 1; i < high && !sleeps; i++) {
 		unsigned slot = (self->slot + i) % high;
 		struct mpr_participant *p =

@@ -29,7 +29,11 @@ struct mpr_neighbours {
 	struct mpr_life *life[MPR_PARKER_LIVES];
 };
 
-/* Finds those of the caller, and recovers from its owner, and from the dead between it
+/* Finds the owners of what the caller waits for, if it does for such, and recovers from
+ * those that have died. Returns whether there were any. */
+bool mpr_neighbours_owners(const struct mpr_self *self, struct mpr_neighbours *n);
+
+/* Finds all of the caller, and recovers from its owner, and from the dead between it
  * and the others. Returns whether there were any. */
 bool mpr_neighbours_find(const struct mpr_self *self, struct mpr_neighbours *n);
 

@@ -16,7 +16,7 @@
 #define ALONE 200 /* ms after which who has looked is not counted on any more */
 #define SETTLED (400 * MS) /* from look to look, after the first few */
 #define GLANCES 24 /* from look to look, of one in a crowd; one in QUIET at most */
-#define OWNED MS /* from glance to glance of those who wait for an owner, of all together */
+#define NOT_SOON 1000 /* ms */
 #define LATE 200 /* ms, for who has not looked when it was going to */
 #define CROWD (8 * SLICE) /* from when on one at a time looks */
 #define BUSY 100 /* ms that a look may take before others come to help */
@@ -45,14 +45,12 @@ in_ms(int64_t ns)
 }
 
 /* How many sleep and have not missed the time at which they were going to look,
- * as those do that are stopped. Who has not looked yet may be stopped as well.
- * Says, too, how many of all wait for an owner. */
+ * as those do that are stopped. Who has not looked yet may be stopped as well. */
 static int64_t
 sleepers(const mproc_arena *a, int64_t now)
 {
 	unsigned high = mpr_participants_high(a);
 	uint32_t late = in_ms(now) - LATE;
-	uint32_t owned = 0;
 	int64_t n = 0;
 
 	for (unsigned slot = 0; slot < high; slot++) {
@@ -63,12 +61,10 @@ sleepers(const mproc_arena *a, int64_t now)
 		if (mpr_participant_state(atomic_load(&p->ident)) !=
 		    MPR_PARTICIPANT_LIVE)
 			continue;
-		owned += mpr_waits_for_an_owner(a, slot);
 		n += atomic_load_explicit(&p->wait_object,
 					  memory_order_relaxed) != 0 &&
 		     by != 0 && (int32_t)(by - late) > 0;
 	}
-	atomic_store_explicit(&a->shm->owned, owned, memory_order_relaxed);
 	return n;
 }
 
@@ -121,12 +117,15 @@ next_interval(const struct mpr_self *self, uint64_t last, int64_t now)
 /*
  * In a crowd: whether another one looks just now. All who come by while a dead one
  * is recovered from would find it, too, and each would wake all whom it may concern,
- * who come by then.
+ * who come by then. Who waits for an owner does not rely on it for that long, as that
+ * one may have been stopped.
  */
 static bool
 is_looked_after(const struct mpr_self *self, uint64_t last, int64_t now)
 {
-	return last & AT_IT && since_another_looked(self, last, now) < BUSY;
+	uint64_t long_ago = mpr_waits_for_an_owner(self) ? QUIET : BUSY;
+
+	return last & AT_IT && since_another_looked(self, last, now) < long_ago;
 }
 
 /*
@@ -178,21 +177,16 @@ beat(int64_t t)
 	return t - t % (QUIET * MS);
 }
 
-/* Sooner of one that waits for an owner: it sees itself if that has died. Who is alone
- * looks as soon. */
+/* Who waits for an owner shares its glances with nobody: it is to see itself if that has
+ * died, whatever becomes of all others. Who is alone looks as soon. */
 static int64_t
 next_glance(const struct mpr_self *self, int64_t now)
 {
 	const struct mpr_pace *pace = &self->pace;
-	int64_t later = pace->interval / GLANCES;
-	/* As somebody has counted them a moment ago. */
-	int64_t owned = atomic_load_explicit(&self->arena->shm->owned,
-					     memory_order_relaxed);
+	int64_t later = mpr_waits_for_an_owner(self) ? 0 : pace->interval / GLANCES;
 
 	if (!is_in_a_crowd(pace))
 		return MPR_NEVER;
-	if (mpr_waits_for_an_owner(self->arena, self->slot))
-		later = first_of(later, owned * OWNED);
 	return beat(now + last_of(QUIET * MS, later));
 }
 
@@ -245,28 +239,48 @@ is_copy(const struct mpr_self *self)
 	return mpr_unlikely(self->generation != mpr_generation_peek());
 }
 
-/* Until @until or the end of a neighbour, if it is not a wake-up. At first without
- * neighbours, as most sleeps are short, and this costs more. Returns -EOWNERDEAD if some
- * have died; -ESRCH if one has ended, in order or not, and there are others now. */
+/* Until @until or the end of a neighbour, if it is not a wake-up. At first with its owner
+ * alone for one, as most sleeps are short, and more costs more. Returns -EOWNERDEAD if
+ * some have died; -ESRCH if one has ended, in order or not, and there are others now. */
 static int
 sleep_once(struct mpr_self *self, uint32_t ticket, int64_t until, bool is_first)
 {
+	bool is_alone = is_first || !is_in_a_crowd(&self->pace);
 	struct mpr_parker *parker = &self->shared->parker;
 	struct mpr_neighbours n;
 	int r;
 
-	if (!is_in_a_crowd(&self->pace))
-		return mpr_parker_wait(parker, ticket, until);
-	if (is_first)
-		return mpr_parker_wait(parker, ticket,
-				       first_of(until,
-						beat(mproc_now() + QUIET * MS)));
-	if (mpr_neighbours_find(self, &n))
+	if (is_alone ? mpr_neighbours_owners(self, &n) : mpr_neighbours_find(self, &n))
 		return -EOWNERDEAD;
+	if (!n.count)
+		return mpr_parker_wait(parker, ticket, until);
 	r = mpr_parker_wait_beside(parker, ticket, n.life, n.count, until);
 	if (r == -ESRCH && !is_copy(self) && mpr_neighbours_recover(self, &n))
 		r = -EOWNERDEAD;
 	return r;
+}
+
+/* When a part of a sleep ends by itself. In a crowd it says so to those who make it wait
+ * for an owner meanwhile: mpr_unpark_to_glance(). Who is alone looks as soon. */
+static int64_t
+end_of_part(struct mpr_self *self, int64_t now, int64_t deadline, bool is_first)
+{
+	_Atomic uint32_t *by = &self->shared->glances_by;
+	struct mpr_pace *pace = &self->pace;
+	int64_t until = first_of(deadline, first_of(pace->slice_end, pace->look_at));
+
+	if (!is_in_a_crowd(pace))
+		return until;
+	/* seq_cst, before we see what we wait for. Who changes that does so before it
+	 * reads this: if we have not seen it, we are woken. */
+	atomic_store(by, in_ms(now) + NOT_SOON);
+	/* What we have slept for before may have had no owner. */
+	pace->glance_at = first_of(pace->glance_at, next_glance(self, now));
+	until = first_of(until, pace->glance_at);
+	if (is_first)
+		until = first_of(until, beat(now + QUIET * MS));
+	atomic_store_explicit(by, in_ms(until), memory_order_relaxed);
+	return until;
 }
 
 /* Until a wake-up or the end of the slice, when it returns 0, or @deadline. */
@@ -281,16 +295,12 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 	if (pace->slice_end == 0) {
 		pace->slice_end = pace->look_at = now + SLICE + some(SLICE / 2);
 		pace->interval = SLICE;
-		pace->glance_at = next_glance(self, now);
+		pace->glance_at = MPR_NEVER;
 	} else {
 		look_if_need_be(self, now);
-		/* What it slept for before may have had no owner. */
-		pace->glance_at = first_of(pace->glance_at,
-					   next_glance(self, now));
 	}
 	do {
-		until = first_of(first_of(deadline, pace->slice_end),
-				 first_of(pace->look_at, pace->glance_at));
+		until = end_of_part(self, now, deadline, is_first);
 		r = sleep_once(self, ticket, until, is_first);
 		if (r == 0 || is_copy(self))
 			return 0;
@@ -342,6 +352,19 @@ mpr_unpark(const mproc_arena *a, unsigned slot)
 {
 	if (slot < mpr_participants_high(a))
 		mpr_parker_wake(&mpr_participant_at(a, slot)->parker);
+}
+
+void
+mpr_unpark_to_glance(const mproc_arena *a, unsigned slot)
+{
+	uint32_t soon = in_ms(mproc_now()) + QUIET, by;
+
+	if (slot >= mpr_participants_high(a))
+		return;
+	/* seq_cst, after it was made to wait for one: end_of_part(). */
+	by = atomic_load(&mpr_participant_at(a, slot)->glances_by);
+	if ((int32_t)(by - soon) > 0)
+		mpr_unpark(a, slot);
 }
 
 void

@@ -15,8 +15,8 @@
  * 40 times a second. Who is stopped does not count from when it misses its time
  * on; as nobody knows that before, the first few times are shorter. And in between it
  * glances at whether anybody looks, as the others may have been stopped, and is woken when
- * a neighbour dies (sync/neighbours.h). Who waits for an owner glances at that, too, and
- * more often.
+ * a neighbour dies (sync/neighbours.h). Who waits for an owner is woken when that dies,
+ * also without a crowd; it glances at that, too, every 45 ms, however many do.
  */
 #ifndef MPR_SYNC_PARK_H
 #define MPR_SYNC_PARK_H
@@ -48,6 +48,10 @@ int mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 
 /* Wakes the participant in @slot, whoever that is by now. */
 void mpr_unpark(const mproc_arena *a, unsigned slot);
+
+/* To be called when the one in @slot has been made to wait for an owner while it sleeps:
+ * wakes it for a glance at that if it would not do so soon by itself. */
+void mpr_unpark_to_glance(const mproc_arena *a, unsigned slot);
 
 /* Wakes all threads of this process. Async-signal-safe. */
 void mpr_unpark_process(const mproc_arena *a);

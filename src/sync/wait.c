@@ -403,6 +403,8 @@ choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w,
 	still_there = atomic_load(&p->ident) == w->ident;
 	if (state_of(chosen) == MPR_WAIT_CHOSEN)
 		mpr_unpark(a, w->slot);
+	else
+		mpr_unpark_to_glance(a, w->slot);
 	return still_there;
 }
 
@@ -591,17 +593,15 @@ holder_of(const mproc_arena *a, uint64_t name)
 }
 
 bool
-mpr_waits_for_an_owner(const mproc_arena *a, unsigned slot)
+mpr_waits_for_an_owner(const struct mpr_self *self)
 {
-	struct mpr_participant *p = mpr_participant_at(a, slot);
-	/* Relaxed, all: who is taken for another one glances too often or too
-	 * rarely, once. */
-	uint64_t word = atomic_load_explicit(word_of(a, slot),
-					     memory_order_relaxed);
+	const struct mpr_participant *p = self->shared;
+	/* seq_cst, after it has said when it glances: mpr_unpark_to_glance(). */
+	uint64_t word = atomic_load(word_of(self->arena, self->slot));
 
 	if (!state_of(word))
 		return false;
-	/* Or it was moved there. */
+	/* Relaxed: its own. Or it was moved there. */
 	return atomic_load_explicit(&p->wait_owner, memory_order_relaxed) ||
 	       atomic_load_explicit(&p->wait_then, memory_order_relaxed) ==
 		       word >> 2;
@@ -616,7 +616,7 @@ mpr_wait_owners(const struct mpr_self *self, unsigned ret[MPR_WAIT_OWNERS])
 	int holder;
 	unsigned n = 0;
 
-	if (!mpr_waits_for_an_owner(a, self->slot))
+	if (!mpr_waits_for_an_owner(self))
 		return 0;
 	holder = holder_of(a, atomic_load(word_of(a, self->slot)) >> 2);
 	if (holder >= 0)

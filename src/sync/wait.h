@@ -208,9 +208,9 @@ void mpr_wake_for_a_look(const struct mpr_wake *k);
  */
 void mpr_waits_look(const mproc_arena *a);
 
-/* Whether the one in @slot waits for what another one has, or any of several: its death,
- * or that of one of them, would end the wait. */
-bool mpr_waits_for_an_owner(const mproc_arena *a, unsigned slot);
+/* Whether the caller waits for what another one has, or any of several: its death, or that
+ * of one of them, would end the wait. */
+bool mpr_waits_for_an_owner(const struct mpr_self *self);
 
 #define MPR_WAIT_OWNERS 2
 

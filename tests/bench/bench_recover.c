@@ -36,7 +36,7 @@
 #define SETTLED 2 /* s, until the crowd has shared out the looks */
 #define CROWDS 8 /* at most */
 #define VICTIMS_BESIDE 8 /* of each crowd, before it is killed, too */
-#define STOPPED 100 /* who wait for a lock */
+#define STOPPED 300 /* who wait for a lock */
 
 /* Shared by all processes. */
 struct board {

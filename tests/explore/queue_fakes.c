@@ -83,10 +83,9 @@ mpr_waits_look(const mproc_arena *a)
 }
 
 bool
-mpr_waits_for_an_owner(const mproc_arena *a, unsigned slot)
+mpr_waits_for_an_owner(const struct mpr_self *self)
 {
-	(void)a;
-	(void)slot;
+	(void)self;
 	return false;
 }
 

@@ -57,7 +57,6 @@ share_with_many(struct mpr_self *self)
 					.look_at = later,
 					.glance_at = later,
 					.interval = 24 * CROWD_LONG };
-	the_arena()->shm->owned = CROWD_LONG / 1000000;
 }
 
 #endif

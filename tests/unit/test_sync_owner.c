@@ -13,7 +13,7 @@
 #include "sync/wait.h"
 
 #define MS INT64_C(1000000)
-#define SOME 3
+#define MANY 20 /* more than look for the dead one by one */
 #define FAR 1000 /* a slot that nobody has had */
 
 /* In the scratch bytes: slots and 1, and how many wait. */
@@ -23,6 +23,7 @@ struct board {
 };
 
 static mproc_lock *lock;
+static mproc_condition *condition;
 static void *something_else; /* to sleep for */
 
 static int
@@ -121,6 +122,38 @@ static void
 one_of_a_hundred_that_are_stopped_gets_a_dead_ones_lock(void **state)
 {
 	one_is_left_by_a_stopped_crowd_of(*state, 100);
+}
+
+static int
+wait_alone(struct mpt *t, void *arg)
+{
+	struct mpr_self *self = join_arena(t);
+
+	(void)arg;
+	mpt_check_int(t, mproc_lock_acquire(lock, MPROC_FOREVER),
+		      MPROC_OWNER_DIED);
+	mpt_check(t, self->pace.interval <= 50 * MS);
+	mpt_check_int(t, mproc_lock_consistent(lock), 0);
+	mpt_check_int(t, mproc_lock_release(lock), 0);
+	return 0;
+}
+
+/* Otherwise it would learn of the death when it looks for the dead. */
+static void
+who_is_alone_sleeps_beside_its_owner(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	int owner, one;
+
+	if (!can_sleep_beside())
+		skip();
+	mpt_watchdog(t, 30);
+	owner = start_owner(t, b);
+	one = mpt_spawn(t, "alone", wait_alone, b);
+	mpt_until(t, is_watched(life_of_owner(b->owner - 1)));
+	mpt_kill(t, owner);
+	mpt_expect_exit(t, one, 0);
 }
 
 static int
@@ -231,16 +264,14 @@ who_is_not_told_sees_the_death_at_a_glance(void **state)
 	self->pace = (struct mpr_pace){ 0 };
 }
 
-/* Of one that shares the glances with @owned that wait for an owner: how long it is from
- * the end of a sleep to its next one, at most. */
+/* Of one in a crowd: how long it is from the end of a sleep to its next glance, at most. */
 static int64_t
-time_to_glance(struct mpr_self *self, int owner, uint32_t owned)
+time_to_glance(struct mpr_self *self, int owner)
 {
 	struct mpr_wait w;
 	int64_t end;
 
 	share_with_many(self);
-	the_arena()->shm->owned = owned;
 	begin_to_wait(&w, self, lock, owner);
 	mpr_wait_sleep(&w, mproc_now() + MS);
 	end = mproc_now();
@@ -255,59 +286,127 @@ who_waits_for_an_owner_glances_soon(void **state)
 {
 	struct mpr_self *self = join_arena(*state);
 
-	assert_true(time_to_glance(self, -2, 0) <= CROWD_GLANCE);
-	assert_true(time_to_glance(self, (int)self->slot, 90) <=
-		    2 * CROWD_GLANCE);
-	/* As many as there are look after each other, unless the test is late. */
-	while (time_to_glance(self, -2, 10000) < 9000 * MS)
-		;
-	while (time_to_glance(self, -1, 0) < CROWD_LONG / 2)
+	assert_true(time_to_glance(self, -2) <= CROWD_GLANCE);
+	assert_true(time_to_glance(self, (int)self->slot) <= CROWD_GLANCE);
+	/* Unless the test is late. */
+	while (time_to_glance(self, -1) < CROWD_LONG / 2)
 		;
 }
 
 static int
-wait_for_any(struct mpt *t, void *arg)
+wait_to_be_notified(struct mpt *t, void *arg)
 {
+	struct mpr_self *self = join_arena(t);
 	struct board *b = arg;
-	struct mpr_wait w;
 
-	begin_to_wait(&w, join_arena(t), lock, -2);
-	b->waiting++;
-	wait_to_be_killed(t);
+	mpt_check_int(t, mproc_lock_acquire(lock, MPROC_FOREVER), 0);
+	b->sleeper = self->slot + 1;
+	share_with_many(self);
+	mpt_check_int(t, mproc_condition_wait(condition, lock, MPROC_FOREVER), 0);
+	mpt_check_int(t, mproc_lock_release(lock), 0);
 	return 0;
 }
 
-static int
-wait_for_none(struct mpt *t, void *arg)
+/* In milliseconds, of one that sleeps in a crowd. */
+static int32_t
+glances_in(unsigned slot)
 {
-	struct board *b = arg;
-	struct mpr_wait w;
+	uint32_t by = mpr_participant_at(the_arena(), slot)->glances_by;
 
-	begin_to_wait(&w, join_arena(t), lock, -1);
-	b->waiting++;
-	wait_to_be_killed(t);
-	return 0;
+	return by ? (int32_t)(by - (uint32_t)(mproc_now() / MS)) : 0;
 }
 
+/* Who was notified waits for who has the lock, without having been woken for that; and
+ * fell asleep as one that waits for nobody. */
 static void
-those_who_wait_for_owners_are_counted_at_a_look(void **state)
+who_is_notified_glances_soon(void **state)
 {
 	struct mpt *t = *state;
-	struct mpr_self *self = join_arena(t);
 	struct board *b = mpt_scratch(t);
-	int ids[SOME], idle;
+	int id = mpt_spawn(t, "notified", wait_to_be_notified, b);
 
-	for (int i = 0; i < SOME; i++)
-		ids[i] = mpt_spawn(t, "waits", wait_for_any, b);
-	idle = mpt_spawn(t, "idle", wait_for_none, b);
-	mpt_until(t, b->waiting == SOME + 1);
-	self->pace = (struct mpr_pace){ .slice_end = 1, .look_at = 1 };
-	mpr_park(self, lock, mpr_park_ticket(self), mproc_now() + MS);
-	assert_int_equal(the_arena()->shm->owned, SOME);
+	mpt_watchdog(t, 30);
+	/* It is in the second part of its sleep. */
+	mpt_until(t, b->sleeper != 0 &&
+			     glances_in(b->sleeper - 1) > CROWD_LONG / MS / 2 &&
+			     mpt_task_state(mpt_pid(t, id)) == 'S');
+	assert_int_equal(mproc_lock_acquire(lock, MPROC_FOREVER), 0);
+	assert_int_equal(mproc_condition_notify(condition, 1), 1);
+	mpt_until(t, glances_in(b->sleeper - 1) <= CROWD_GLANCE / MS);
+	assert_int_equal(mproc_lock_release(lock), 0);
+	mpt_expect_exit(t, id, 0);
+}
+
+/* As one that sleeps, and is going to look in time. */
+static void *
+be_one_of_many(void *t)
+{
+	struct board *b = mpt_scratch(t);
+	struct mpr_participant *p = join_arena(t)->shared;
+
+	p->wait_object = 1;
+	p->looks_by = (uint32_t)((mproc_now() + CROWD_LONG) / MS);
+	b->waiting++;
+	wait_to_be_killed(t);
+	return NULL;
+}
+
+static int
+be_at_a_look_in_a_crowd(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+	pthread_t thread;
+
+	b->sleeper = join_arena(t)->slot + 1;
+	for (int i = 0; i < MANY; i++)
+		mpt_check_int(t, pthread_create(&thread, NULL, be_one_of_many, t), 0);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+/* How long another one has to be at a look until we look, in milliseconds. */
+static int64_t
+time_left_to_who_looks(struct mpr_wait *w, unsigned slot)
+{
+	_Atomic uint64_t *last = &the_arena()->shm->last_look;
+	struct mpr_self *self = w->self;
+	int64_t began = mproc_now() / MS;
+	uint64_t look = UINT64_C(1) << 63 | (uint64_t)began << 16 | slot;
+
+	atomic_store(last, look);
+	while (atomic_load(last) == look) {
+		self->pace = (struct mpr_pace){ .slice_end = INT64_MAX,
+						.look_at = 1,
+						.interval = 24 * CROWD_LONG };
+		mpr_wait_sleep(w, mproc_now() + MS);
+	}
 	self->pace = (struct mpr_pace){ 0 };
-	for (int i = 0; i < SOME; i++)
-		mpt_kill(t, ids[i]);
-	mpt_kill(t, idle);
+	return mproc_now() / MS - began;
+}
+
+/* It may have been stopped. */
+static void
+who_waits_for_one_of_several_leaves_a_look_less_time(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	int id = mpt_spawn(t, "looks", be_at_a_look_in_a_crowd, b);
+	struct mpr_wait w;
+	int64_t ms;
+
+	mpt_watchdog(t, 30);
+	mpt_until(t, b->waiting == MANY);
+	begin_to_wait(&w, join_arena(t), lock, -2);
+	/* Unless the test is late. */
+	do
+		ms = time_left_to_who_looks(&w, b->sleeper - 1);
+	while (ms >= 100);
+	end_the_wait(&w);
+	assert_true(ms >= CROWD_GLANCE / MS);
+	begin_to_wait(&w, join_arena(t), lock, -1);
+	assert_true(time_left_to_who_looks(&w, b->sleeper - 1) >= 100);
+	end_the_wait(&w);
+	mpt_kill(t, id);
 	mpr_recover_all(the_arena(), true);
 }
 
@@ -359,7 +458,9 @@ setup(void **state)
 	if (with_arena(state) < 0)
 		return -1;
 	something_else = mproc_alloc(64);
-	return something_else ? mproc_lock_create(&lock) : -1;
+	if (!something_else || mproc_condition_create(&condition) < 0)
+		return -1;
+	return mproc_lock_create(&lock);
 }
 
 /* The lock is a free one again. */
@@ -382,10 +483,13 @@ main(void)
 		owner_test(one_of_forty_that_are_stopped_gets_a_dead_ones_lock),
 		owner_test(
 			one_of_a_hundred_that_are_stopped_gets_a_dead_ones_lock),
+		owner_test(who_is_alone_sleeps_beside_its_owner),
 		owner_test(an_owners_neighbour_is_told_as_well),
 		owner_test(who_is_not_told_sees_the_death_at_a_glance),
 		owner_test(who_waits_for_an_owner_glances_soon),
-		owner_test(those_who_wait_for_owners_are_counted_at_a_look),
+		owner_test(who_is_notified_glances_soon),
+		owner_test(
+			who_waits_for_one_of_several_leaves_a_look_less_time),
 		owner_test(owners_are_whom_it_waits_for_and_who_holds_it),
 	};
 
