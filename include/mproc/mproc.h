@@ -16,6 +16,7 @@
 #include <mproc/list.h>
 #include <mproc/lock.h>
 #include <mproc/manager.h>
+#include <mproc/map_loop.h>
 #include <mproc/namespace.h>
 #include <mproc/pipe.h>
 #include <mproc/pool.h>

@@ -44,6 +44,7 @@
 
 #include <mproc/core.h>
 #include <mproc/future.h>
+#include <mproc/map_loop.h>
 #include <mproc/process.h>
 
 MPROC_BEGIN_DECLS
@@ -71,17 +72,6 @@ struct mproc_result;
  * the worker has died with it.
  */
 typedef int mproc_task(const void *in, size_t in_len, struct mproc_result *out);
-
-/**
- * mproc_map_fn - what is done to each item of a map
- * @in:  the item, or NULL if items have no bytes
- * @out: where its result goes, or NULL if results have none
- * @ctx: what all have in common
- *
- * Returns 0 or more if it has done what it is for; or a negative number, the item's
- * error. For what it may do, mproc_task counts.
- */
-typedef int mproc_map_fn(const void *in, void *out, void *ctx);
 
 /**
  * mproc_progress_fn - is told how far a map is
@@ -256,6 +246,8 @@ struct mproc_pool_opts {
  * The calling process is its creator, which alone can end it. Returns when the keeper
  * is there; workers come a little later.
  *
+ * There is a macro of this name, too: see mproc_pool_create_near().
+ *
  * The keeper is a process that does nothing but replace workers that die, fail or repeat
  * what they had, and kill those whose tasks are over. If somebody stops it (SIGSTOP, a
  * debugger), workers go on with tasks, and none of that happens before it goes on, as it
@@ -280,6 +272,33 @@ struct mproc_pool_opts {
  */
 MPROC_API MPROC_NODISCARD int
 mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts);
+
+/**
+ * mproc_pool_create_near() - the same, with a loop for the items of maps
+ * @ret_p: receives it
+ * @opts:  options, or NULL
+ * @loop:  the loop, which workers have as they have the functions of tasks
+ *
+ * This is what a program calls that includes this header: maps with many trivial items
+ * are faster if the loop lies in the module that has their function. With a function
+ * of another module all is as with the library's own loop, which pools have that are
+ * made by the function mproc_pool_create(). The module that calls this has to stay
+ * loaded as long as there is the pool.
+ *
+ * Return: as mproc_pool_create(), or -EINVAL: @loop is NULL.
+ * Context: as mproc_pool_create().
+ * Crash: as mproc_pool_create().
+ */
+MPROC_API MPROC_NODISCARD int
+mproc_pool_create_near(mproc_pool **ret_p, const struct mproc_pool_opts *opts,
+		       mproc_map_loop *loop);
+
+#if defined(__GNUC__)
+/* mproc_pool_create(ret_p, opts), with the loop of the file that calls it. Twin: the
+ * function of that name. */
+#define mproc_pool_create(...)                                                \
+	mproc_pool_create_near(__VA_ARGS__, mproc_map_loop_near_)
+#endif
 
 /**
  * mproc_pool_submit() - have a task run

@@ -235,22 +235,14 @@ note_failure(const struct mpr_worker *me, const struct mpr_map_use *m, uint64_t 
 		fail(m, mpr_self_in(m->pool->arena), item, error);
 }
 
-/* Of a chunk what is done at once. The loop reads here what it has no register for. */
+/* Of a chunk what is done at once. */
 struct stint {
+	struct mproc_map_run run;
 	struct mpr_worker *me;
 	const struct mpr_map_use *m;
 	struct mpr_map_share *share;
-	uint64_t desk; /* as it is */
-	uint64_t next; /* as it becomes for the next item */
-	uint64_t stop; /* for the one behind the last */
-	uint64_t in; /* addresses of the next item, and of its result */
-	uint64_t out;
-	uint64_t in_size;
-	uint64_t out_size;
-	uint64_t generation; /* of the worker */
-	mproc_map_fn *fn;
-	void *ctx;
-	bool limited; /* each item has a time limit */
+	uint64_t desk; /* as it is, if each item has a time limit */
+	bool limited; /* that is so */
 	bool looks; /* after each whether the map is over */
 };
 
@@ -259,70 +251,78 @@ struct stint {
 static void
 look_at_results(struct stint *s)
 {
-	const uint64_t items = mpr_desk_item(s->stop) - mpr_desk_item(s->next);
-	const uint64_t end = s->out + items * s->out_size;
+	const struct mproc_map_run *run = &s->run;
+	const uint64_t items = (run->end - run->next) / run->step;
+	const uint64_t out = run->out, end = out + items * run->out_size;
 
 	/* Of chunks within a page few begin one. Nobody can look at what goes round. */
-	if (end - s->out < PAGE || end > UINT64_MAX - AROUND)
+	if (end - out < PAGE || end > UINT64_MAX - AROUND)
 		return;
 	/* There may be no memory. Who dies of that has begun no item that would count
 	 * it, and the next one dies of its item. A copy writes nothing. */
 	if (mpr_worker_is_copy(s->me) || atomic_load(&s->share->looks))
 		return;
 	atomic_store(&s->share->looks, 1);
-	for (uint64_t at = s->out; at < end; at = (at / AROUND + 1) * AROUND)
+	for (uint64_t at = out; at < end; at = (at / AROUND + 1) * AROUND)
 		(void)*(const volatile char *)mpr_map_address(at);
 	if (!mpr_worker_is_copy(s->me))
 		atomic_store(&s->share->looks, 0);
 }
 
-/* @limited and @looks are as in @s; or false, and the loop has nothing of that, which is
- * what a map of trivial items takes its time for. */
-static MPR_INLINE enum chunk_end
-run_items(struct stint *s, bool limited, bool looks)
+/* Item by item, and asks before and after each one. */
+static enum chunk_end
+run_asking(struct stint *s)
 {
-	/* As mpr_worker_is_copy() looks at it, without what does not change. */
-	const _Atomic uint64_t *place = mpr_generation_place();
-	mproc_map_fn *fn = s->fn;
-	uint64_t in = s->in, out = s->out, next = s->next, desk = s->desk;
+	struct mproc_map_run *run = &s->run;
 	int r;
 
 	do {
-		if (limited && !mpr_worker_is_copy(s->me))
+		if (s->limited && !mpr_worker_is_copy(s->me))
 			/* Before the desk, by which the keeper looks at it. */
 			atomic_store(&s->share->started, mproc_now());
-		/* After all that can be done before. Relaxed: it is this process's. */
-		if (mpr_unlikely(atomic_load_explicit(place,
-						      memory_order_relaxed) !=
-				 s->generation) &&
-		    mpr_worker_is_copy(s->me))
+		/* After all that can be done before. */
+		if (mpr_worker_is_copy(s->me))
 			return CHUNK_FORKED;
-		if (!move(s->share, &desk, next, limited))
+		if (!move(s->share, &s->desk, run->next, s->limited))
 			return CHUNK_LOST;
-		r = fn(mpr_map_address(in), mpr_map_address(out), s->ctx);
+		r = run->fn(mpr_map_address(run->in), mpr_map_address(run->out),
+			    run->ctx);
 		if (mpr_unlikely(r < 0))
-			note_failure(s->me, s->m, mpr_desk_item(next), r);
-		in += s->in_size;
-		out += s->out_size;
-		next += MPR_DESK_ITEM_UNIT;
-	} while (next < s->stop && !(looks && is_over(s->m)));
-	/* The last one is not noted yet. */
-	s->desk = next - MPR_DESK_ITEM_UNIT;
-	s->next = next;
+			note_failure(s->me, s->m, mpr_desk_item(run->next), r);
+		run->in += run->in_size;
+		run->out += run->out_size;
+		run->next += run->step;
+	} while (run->next < run->end && !(s->looks && is_over(s->m)));
 	return CHUNK_DONE;
 }
 
-/* By themselves, so that the first one has the registers that it needs. */
-static MPR_NOINLINE enum chunk_end
-run_plain(struct stint *s)
+static mproc_map_loop *
+loop_of(const struct mpr_map_use *m)
 {
-	return run_items(s, false, false);
+	union {
+		uint64_t word;
+		mproc_map_loop *loop;
+	} u = { atomic_load(&m->pool->root->map_loop) };
+
+	return u.loop;
 }
 
-static MPR_NOINLINE enum chunk_end
-run_looking(struct stint *s)
+/* By the loop that is near them. What that leaves is not for it. */
+static enum chunk_end
+run_straight(struct stint *s)
 {
-	return run_items(s, s->limited, s->looks);
+	struct mproc_map_run *run = &s->run;
+	mproc_map_loop *loop = loop_of(s->m);
+	int r;
+
+	/* Before the loop, which says so, too: who dies of an address that was scribbled
+	 * dies of this item, and not for ever. */
+	if (mpr_worker_is_copy(s->me))
+		return CHUNK_FORKED;
+	move(s->share, &s->desk, run->next, false);
+	while ((r = loop(run)) < 0)
+		note_failure(s->me, s->m, mpr_desk_item(run->next - run->step), r);
+	return run->next < run->end ? run_asking(s) : CHUNK_DONE;
 }
 
 /* Does the chunk that the share has, or as much of it as the worker may do. */
@@ -338,19 +338,25 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 	const uint64_t stop = left < end - first ? first + left : end;
 	/* The submitter has the same image, and the same addresses. */
 	struct stint s = {
+		.run = {
+			.fn = function_of(m->f),
+			.ctx = mpr_map_address(map->ctx),
+			.in = map->in + first * map->in_size,
+			.in_size = map->in_size,
+			.out = map->out + first * map->out_size,
+			.out_size = map->out_size,
+			.next = mpr_desk(first, flags),
+			.step = MPR_DESK_ITEM_UNIT,
+			.end = mpr_desk(stop, flags),
+			.begun = (uint64_t *)(uintptr_t)&share->desk,
+			.place = (const uint64_t *)(uintptr_t)
+				mpr_generation_place(),
+			.mark = me->generation,
+		},
 		.me = me,
 		.m = m,
 		.share = share,
 		.desk = desk,
-		.next = mpr_desk(first, flags),
-		.stop = mpr_desk(stop, flags),
-		.in = map->in + first * map->in_size,
-		.out = map->out + first * map->out_size,
-		.in_size = map->in_size,
-		.out_size = map->out_size,
-		.generation = me->generation,
-		.fn = function_of(m->f),
-		.ctx = mpr_map_address(map->ctx),
 		.limited = limited,
 		/* Others are killed for what has come to its end. */
 		.looks = map->fail_fast || me->stays,
@@ -359,12 +365,12 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 	enum chunk_end r;
 
 	look_at_results(&s);
-	r = s.limited || s.looks ? run_looking(&s) : run_plain(&s);
+	r = s.limited || s.looks ? run_asking(&s) : run_straight(&s);
 	if (r != CHUNK_DONE)
 		return r;
 	if (mpr_worker_is_copy(me))
 		return CHUNK_FORKED;
-	item = mpr_desk_item(s.next);
+	item = mpr_desk_item(s.run.next);
 	mpr_worker_did(me, item - first);
 	return move(share, &s.desk, mpr_desk(item, item < end ? MPR_DESK_HAS : 0),
 		    limited) ? CHUNK_DONE : CHUNK_LOST;

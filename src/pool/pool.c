@@ -291,14 +291,14 @@ forget(const struct mpr_pool_use *u)
 
 static int
 create(mproc_pool **ret_p, struct mpr_self *self,
-       const struct mproc_pool_opts *o)
+       const struct mproc_pool_opts *o, mproc_map_loop *loop)
 {
 	struct made *m = mpr_malloc(sizeof(*m));
 	int r, ours;
 
 	if (!m)
 		return mpr_fail(-ENOMEM, "no memory for a pool");
-	r = mpr_pool_make(&m->use, self, o);
+	r = mpr_pool_make(&m->use, self, o, loop);
 	if (r < 0) {
 		free(m);
 		return r;
@@ -343,7 +343,8 @@ initialize(mproc_pool *pool)
 }
 
 int
-mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts)
+mproc_pool_create_near(mproc_pool **ret_p, const struct mproc_pool_opts *opts,
+		       mproc_map_loop *loop)
 {
 	struct mproc_pool_opts o;
 	struct mpr_self *self;
@@ -352,6 +353,8 @@ mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts)
 
 	if (!ret_p)
 		return mpr_fail(-EINVAL, "ret_p is NULL");
+	if (!loop)
+		return mpr_fail(-EINVAL, "loop is NULL");
 	r = mpr_opts_read(&o, sizeof(o), opts);
 	if (r == 0)
 		r = check_opts(&o);
@@ -362,8 +365,15 @@ mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts)
 	if (r == 0)
 		r = prepare_end();
 	if (r == 0)
-		r = create(ret_p, self, &o);
+		r = create(ret_p, self, &o, loop);
 	return r < 0 ? r : initialize(*ret_p);
+}
+
+/* For who has no macro; here it is the one with this file's loop, too. */
+int
+(mproc_pool_create)(mproc_pool **ret_p, const struct mproc_pool_opts *opts)
+{
+	return mproc_pool_create(ret_p, opts);
 }
 
 int

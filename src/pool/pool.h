@@ -7,11 +7,11 @@
 
 #include "pool/pool_shm.h"
 
-/* Makes a pool of what is in @o, which makes sense, all but its keeper, whose word the
+/* Makes a pool of what is in @o, which makes sense, and @loop, all but its keeper, whose word the
  * caller has; nobody finds it yet. Returns 0 or a negative error, in a copy that a signal
  * handler has forked meanwhile -ECHILD: that has nothing. */
 int mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
-		  const struct mproc_pool_opts *o);
+		  const struct mproc_pool_opts *o, mproc_map_loop *loop);
 
 /* Room for records of @n workers, up to MPR_POOL_WORKERS_MAX. Returns 0 or a negative
  * error. */

@@ -97,6 +97,7 @@ struct mpr_pool_root {
 	_Atomic uint32_t surplus;
 	_Atomic uint32_t given_up; /* K: tasks and items that failed by deaths */
 	_Atomic uint64_t more; /* offset of further records, or 0 */
+	_Atomic uint64_t map_loop; /* address: what workers do items of maps by */
 	/* Where to look for a free entry next: offset of a group and an index. Any
 	 * value will do. */
 	alignas(MPR_APART) _Atomic uint64_t cursor;

@@ -49,7 +49,7 @@ HEADERS = {
     'namespace.h': 'containers', 'set.h': 'containers',
     'process.h': 'process',
     'group.h': 'process', 'supervisor.h': 'process',
-    'future.h': 'pool', 'pool.h': 'pool',
+    'future.h': 'pool', 'map_loop.h': 'pool', 'pool.h': 'pool',
     'wait.h': 'wait',
     'manager.h': 'manager',
     'testing.h': 'testing', 'mproc_cmocka.h': 'testing',

@@ -99,6 +99,17 @@ int expand_values(void)
 	return n;
 }
 
+int expand_pool(mproc_pool **ret_p)
+{
+	int (*create)(mproc_pool **, const struct mproc_pool_opts *) =
+		mproc_pool_create;
+	int r = mproc_pool_create(ret_p, 0);
+
+	r += mproc_pool_create(ret_p, MPROC_OPTS(mproc_pool_opts, .workers = 2,
+						 .retries = 1));
+	return r + create(ret_p, 0);
+}
+
 bool expand_check(const char *text)
 {
 	return mproc_test_check(text[0]) && mproc_test_check(!text[1]);

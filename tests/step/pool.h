@@ -112,7 +112,8 @@ begin(void *arg)
 	atomic_store(runs(), 0);
 	assert_int_equal(mproc_arena_stat(NULL, &s->before), 0);
 	assert_int_equal(mpr_self(mpr_arena_peek(), &s->self), 0);
-	assert_int_equal(mpr_pool_make(&s->use, s->self, &o), 0);
+	assert_int_equal(mpr_pool_make(&s->use, s->self, &o, mproc_map_loop_near_),
+			 0);
 	s->pool = s->use.pool;
 	mpr_keeper_give_back(&s->use, mpr_keeper_starter(s->self));
 	mpr_pool_open(&s->use);

@@ -193,7 +193,8 @@ try_at(struct mpt *t, unsigned doors, unsigned steps, unsigned more)
 	step(pid, steps, NULL, 0);
 
 	assert_int_equal(mpr_self(mpr_arena_peek(), &s.self), 0);
-	assert_int_equal(mpr_pool_make(&s.use, s.self, &o), 0);
+	assert_int_equal(mpr_pool_make(&s.use, s.self, &o, mproc_map_loop_near_),
+			 0);
 	s.pool = s.use.pool;
 	step(pid, more, keeper, atomic_load(keeper));
 	assert_int_equal(begin_keeping(&s), 0);

@@ -27,7 +27,8 @@ make_threads(struct scene *s)
 	atomic_store(runs(), 0);
 	assert_int_equal(mproc_arena_stat(NULL, &s->before), 0);
 	assert_int_equal(mpr_self(mpr_arena_peek(), &s->self), 0);
-	assert_int_equal(mpr_pool_make(&s->use, s->self, &o), 0);
+	assert_int_equal(mpr_pool_make(&s->use, s->self, &o, mproc_map_loop_near_),
+			 0);
 	s->pool = s->use.pool;
 	atomic_store(&s->use.root->keeper, mpr_holder(s->self));
 	mpr_pool_open(&s->use);

@@ -701,7 +701,7 @@ setup(void **state)
 	(void)state;
 	memset(&s, 0, sizeof(s));
 	if (mpr_arena_get(&a) < 0 || mpr_self(a, &s.self) < 0 ||
-	    mpr_pool_make(&s.use, s.self, &o) < 0)
+	    mpr_pool_make(&s.use, s.self, &o, mproc_map_loop_near_) < 0)
 		return -1;
 	/* Nobody keeps it. */
 	mpr_keeper_give_back(&s.use, mpr_keeper_starter(s.self));
