@@ -8,6 +8,7 @@
  *   512 KiB  what each of them waits for (sync/wait.h), 8 bytes each
  *   768 KiB  what each of them notes about itself (sync/notes.h), 128 bytes
  *            each
+ *   896 KiB  for how many others some of them wait (sync/crowd.h), 32 bytes each
  *   1 MiB    extents (arena/extent.h), 40 bytes each
  *   4 MiB    heap, in extents of 1 MiB
  *
@@ -35,12 +36,13 @@
 #include "os/shmem.h"
 
 #define MPR_ARENA_MAGIC UINT64_C(0x616e6572616d706c)
-#define MPR_ARENA_LAYOUT 19
+#define MPR_ARENA_LAYOUT 20
 
 #define MPR_PARTICIPANTS_MAX 1024
 #define MPR_PARTICIPANTS_AT 4096
 #define MPR_WAITS_AT (UINT64_C(512) << 10)
 #define MPR_NOTES_AT (UINT64_C(768) << 10)
+#define MPR_CROWDS_AT (UINT64_C(896) << 10)
 #define MPR_EXTENTS_AT (UINT64_C(1) << 20)
 #define MPR_HEAP_AT (UINT64_C(4) << 20)
 #define MPR_EXTENT_SIZE (UINT64_C(1) << 20)
@@ -112,6 +114,9 @@ struct mpr_arena_shm {
 	_Atomic uint32_t extents_backed;
 	_Atomic uint32_t waits_backed;
 	_Atomic uint32_t notes_backed;
+	/* And for crowds. */
+	_Atomic uint32_t crowds_high;
+	_Atomic uint32_t crowds_backed;
 
 	/* First object of each kind; they are linked by offsets and never
 	 * leave the list. */

@@ -163,7 +163,6 @@ try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self,
 	atomic_store_explicit(&p->looks_by, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->glances_by, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->many, 0, memory_order_relaxed);
-	atomic_store_explicit(&p->crowd, 0, memory_order_relaxed);
 	atomic_store_explicit((_Atomic uint64_t *)mpr_arena_at(a, MPR_WAITS_AT) +
 			      slot, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->wakes, 0, memory_order_relaxed);

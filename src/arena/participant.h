@@ -80,8 +80,6 @@ struct mpr_participant {
 	_Atomic uint64_t many;
 	/* What it was woken for: sync/told.h. */
 	_Atomic uint64_t told;
-	/* For how many it waits: sync/crowd.h. */
-	_Atomic uint64_t crowd;
 	/* When it will glance at its owner, in milliseconds, while it sleeps in a
 	 * crowd: sync/park.c. */
 	_Atomic uint32_t glances_by;
@@ -96,7 +94,6 @@ static_assert(offsetof(struct mpr_participant, life) == 32, "shared layout");
 static_assert(offsetof(struct mpr_participant, parker) == 128,
 	      "shared layout");
 static_assert(offsetof(struct mpr_participant, told) == 232, "shared layout");
-static_assert(offsetof(struct mpr_participant, crowd) == 240, "shared layout");
 static_assert(MPR_PARTICIPANTS_AT + MPR_PARTICIPANTS_MAX *
 		      sizeof(struct mpr_participant) <= MPR_WAITS_AT,
 	      "the participants fit");
@@ -113,7 +110,7 @@ struct mpr_notes {
 
 static_assert(sizeof(struct mpr_notes) == 128, "shared layout");
 static_assert(MPR_NOTES_AT + MPR_PARTICIPANTS_MAX * sizeof(struct mpr_notes) <=
-	      MPR_EXTENTS_AT, "the notes fit");
+	      MPR_CROWDS_AT, "the notes fit");
 
 /* When a thread that sleeps in an arena looks for the dead there (sync/park.c). They
  * last through wake-ups, or who is woken often would never look. All 0 before it has

@@ -211,15 +211,20 @@ mpr_deputies_first(struct mpr_deputies *d, struct mpr_self **ret_self)
 	return r;
 }
 
+/* One is left for who keeps it. Returns how many others may be out, and one who is not,
+ * or NULL. */
 static struct mpr_deputy *
-find_idle(struct mpr_deputies *d)
+find_idle(struct mpr_deputies *d, unsigned *ret_left)
 {
 	struct mpr_deputy *found = NULL;
 
+	*ret_left = MPR_DEPUTIES - 2;
 	lock(d);
-	for (unsigned i = 1; i < d->n && !found; i++)
+	for (unsigned i = 1; i < d->n; i++)
 		if (!d->all[i]->errand)
 			found = d->all[i];
+		else if (!d->all[i]->errand->keeps)
+			(*ret_left)--;
 	unlock(d);
 	return found;
 }
@@ -227,10 +232,13 @@ find_idle(struct mpr_deputies *d)
 int
 mpr_deputies_send(struct mpr_deputies *d, struct mpr_errand *errand)
 {
-	struct mpr_deputy *deputy = find_idle(d);
+	unsigned left;
+	struct mpr_deputy *deputy = find_idle(d, &left);
 	struct mpr_self *first;
 	int r = deputy ? 0 : mpr_deputies_first(d, &first);
 
+	if (!left && !errand->keeps)
+		return -EBUSY;
 	if (r == 0 && !deputy)
 		r = make(d, &deputy);
 	if (r < 0)
@@ -253,16 +261,6 @@ mpr_deputies_send_again(struct mpr_deputies *d, struct mpr_errand *errand)
 	unlock(d);
 	/* After that: as above. */
 	mpr_unpark(d->arena, errand->self->slot);
-}
-
-void
-mpr_deputies_let_go(struct mpr_deputies *d, struct mpr_errand *errand)
-{
-	lock(d);
-	errand->deputy->rests = false;
-	errand->deputy->errand = NULL;
-	errand->deputy = NULL;
-	unlock(d);
 }
 
 /* Notes are not those of who is out: it takes none where it waits. */

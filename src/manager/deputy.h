@@ -27,7 +27,7 @@ struct mpr_deputy;
 struct mpr_errand {
 	/* Waits for as long as it takes, or until it is called off: -EINTR. */
 	int (*run)(struct mpr_errand *errand);
-	/* It is the same one who runs it again, or until it is let go. */
+	/* It is the same one who runs it again. There is always one for one of these. */
 	bool keeps;
 	/* When it has come back: what that has returned. */
 	int result;
@@ -51,9 +51,8 @@ int mpr_deputies_first(struct mpr_deputies *d, struct mpr_self **ret_self);
 /* Returns 0; -EBUSY if all are out; or as mpr_deputies_first(). */
 int mpr_deputies_send(struct mpr_deputies *d, struct mpr_errand *errand);
 
-/* Those that keep theirs, when they have come back: once more; or it is let go. */
+/* Those that keep theirs, when they have come back: once more. */
 void mpr_deputies_send_again(struct mpr_deputies *d, struct mpr_errand *errand);
-void mpr_deputies_let_go(struct mpr_deputies *d, struct mpr_errand *errand);
 
 /* For what the one with that number is out, or NULL. */
 const struct mpr_errand *mpr_deputies_errand(struct mpr_deputies *d, unsigned i);

@@ -338,8 +338,6 @@ receive(struct mpr_post *p)
 		/* It may have come to one that was made in the same place. */
 		if (r >= 0 && p->ops->give_up)
 			(void)p->ops->give_up(p, p->errand.self);
-		if (p->ops->clear)
-			p->ops->clear(p);
 		free(p);
 		return;
 	}

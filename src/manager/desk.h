@@ -123,7 +123,7 @@ struct mpr_post_ops {
 	void (*stop)(struct mpr_kept *k, int why);
 	/* It is to be forgotten. After refresh(); false: that has to be done again. */
 	bool (*part)(struct mpr_kept *k);
-	/* The post goes; its deputy is back. */
+	/* The post goes. */
 	void (*clear)(struct mpr_post *p);
 };
 

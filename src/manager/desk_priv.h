@@ -25,6 +25,10 @@ struct mpr_desk {
 	struct mpr_post *posts[MPR_DESK_BUCKETS];
 	unsigned n_kept, n_missed;
 	unsigned n_ended; /* posts, so far */
+	/* Of conditions: who hears that some were called, wherever it was, and how many
+	 * there are where somebody waits. */
+	struct mpr_post crier;
+	unsigned n_crowds;
 	struct mpr_kept *soonest, *latest;
 	int64_t look_at;
 };

@@ -2,9 +2,10 @@
 /*
  * Conditions. Who waits gives back a lock that it has of this manager, and stands here
  * until it is notified; then it is one of those who wait for the lock. In the arena all
- * of them are a crowd (sync/crowd.h), whose place is a deputy's: it stands there before
- * the lock is given back, by whoever serves, so nobody notifies in between; the deputy
- * itself only sleeps, and says that some were called. They are called as they came.
+ * who wait for one condition are a crowd (sync/crowd.h), to which they are added before
+ * the lock is given back, by whoever serves, so nobody notifies in between. They are called
+ * as they came. One deputy, the crier, sleeps for all crowds, and says that some were
+ * called somewhere.
  */
 #include <errno.h>
 
@@ -17,12 +18,6 @@ has_leases(const struct mpr_post *p)
 {
 	(void)p;
 	return false;
-}
-
-static int
-run(struct mpr_errand *errand)
-{
-	return mpr_crowd_await(&((struct mpr_post *)errand)->crowd);
 }
 
 /* It waits for its lock by now. Whoever can go on there does; @k may be no more. */
@@ -50,56 +45,62 @@ come_back(struct mpr_kept *k, int why)
 static void
 see_who_is_first(struct mpr_post *p)
 {
-	if (p->first && p->crowd.is_there)
+	if (p->first && p->crowd.place)
 		mpr_crowd_since(&p->crowd, p->first->since);
+}
+
+static void
+end_crowd(struct mpr_post *p)
+{
+	if (!p->crowd.place)
+		return;
+	mpr_crowd_end(&p->crowd);
+	p->desk->n_crowds--;
+}
+
+/* Somebody has scribbled there: nobody knows who was called. */
+static void
+scatter(struct mpr_post *p)
+{
+	end_crowd(p);
+	while (p->first)
+		come_back(p->first, -EBADMSG);
 }
 
 static bool
 refresh(struct mpr_post *p)
 {
-	uint32_t n = p->crowd.is_there ? mpr_crowd_take(&p->crowd) : 0;
-	bool some = n;
+	int n = p->crowd.place ? mpr_crowd_take(&p->crowd) : 0, left;
 
-	for (; n && p->first; n--)
+	if (n < 0) {
+		scatter(p);
+		return true;
+	}
+	for (left = n; left && p->first; left--)
 		come_back(p->first, 0);
-	if (some)
+	/* For one who had just gone, and was the last: others are. */
+	if (left && !mpr_post_is_gone(p))
+		(void)mproc_condition_notify(p->object, (unsigned)left);
+	if (n)
 		see_who_is_first(p);
-	return some;
+	return n > 0;
 }
 
-static void
-clear(struct mpr_post *p)
-{
-	if (p->crowd.is_there)
-		mpr_crowd_end(&p->crowd);
-	if (p->errand.deputy)
-		mpr_deputies_let_go(p->desk->deputies, &p->errand);
-}
-
-/* Also when its deputy is back. */
 static void
 go_on(struct mpr_post *p)
 {
 	(void)refresh(p);
-	if (p->is_out && !p->first)
-		mpr_deputies_recall(p->desk->deputies, &p->errand);
-	if (p->is_out || !p->errand.deputy)
-		return;
-	if (!p->first) {
-		clear(p);
-		return;
-	}
-	p->is_out = true;
-	mpr_deputies_send_again(p->desk->deputies, &p->errand);
+	if (!p->first)
+		end_crowd(p);
 }
 
 static bool
 part(struct mpr_kept *k)
 {
 	struct mpr_post *p = k->post;
-	bool parted = !p->crowd.is_there || mpr_crowd_part(&p->crowd);
+	bool parted = !p->crowd.place || mpr_crowd_part(&p->crowd);
 
-	if (parted && k == p->first && k->next)
+	if (parted && p->crowd.place && k == p->first && k->next)
 		mpr_crowd_since(&p->crowd, k->next->since);
 	return parted;
 }
@@ -116,27 +117,121 @@ stop(struct mpr_kept *k, int why)
 		(void)refresh(p);
 }
 
+/*
+ * The crier.
+ */
+
+static int
+cry(struct mpr_errand *errand)
+{
+	return mpr_crowds_await(errand->self);
+}
+
+/* Where clients wait, those go on who were called. Returns whether all have had their
+ * turn: the next post may end with one, as a condition's lock. */
+static bool
+go_on_in_bucket(struct mpr_desk *d, struct mpr_post *p)
+{
+	unsigned n_ended = d->n_ended;
+	struct mpr_post *next;
+
+	for (; p && d->n_ended == n_ended; p = next) {
+		next = p->next;
+		if (p->crowd.place && mpr_post_is_gone(p))
+			mpr_post_end(p);
+		else if (p->crowd.place)
+			go_on(p);
+	}
+	return d->n_ended == n_ended;
+}
+
+static int send_crier(struct mpr_desk *d);
+
+/* It is back. */
+static void
+hear(struct mpr_post *crier)
+{
+	struct mpr_desk *d = crier->desk;
+
+	for (unsigned i = 0; i < MPR_DESK_BUCKETS;)
+		i += go_on_in_bucket(d, d->posts[i]);
+	if (d->n_crowds)
+		(void)send_crier(d);
+}
+
+static const struct mpr_post_ops crier_ops = {
+	.has_leases = has_leases,
+	.run = cry,
+	.go_on = hear,
+};
+
+/* From now on somebody hears it. */
+static int
+send_crier(struct mpr_desk *d)
+{
+	struct mpr_post *crier = &d->crier;
+	struct mpr_self *first;
+	int r = 0;
+
+	if (crier->is_out)
+		return 0;
+	if (crier->errand.deputy) {
+		mpr_deputies_send_again(d->deputies, &crier->errand);
+	} else {
+		*crier = (struct mpr_post){
+			.errand = { .run = cry, .keeps = true },
+			.ops = &crier_ops,
+			.desk = d,
+		};
+		/* There may be no deputies yet. */
+		r = mpr_desk_get_first(d, &first);
+		if (r == 0)
+			r = mpr_deputies_send(d->deputies, &crier->errand);
+	}
+	crier->is_out = r == 0;
+	return r;
+}
+
+/*
+ * Waiting.
+ */
+
+static int
+begin_crowd(struct mpr_post *p)
+{
+	struct mpr_desk *d = p->desk;
+	int r = send_crier(d);
+
+	if (r < 0)
+		return r;
+	r = mpr_crowd_begin(&p->crowd, d->crier.errand.self, p->object, p->generation);
+	if (r < 0)
+		return r == -EBUSY ? mpr_fail(-ENOLCK, "clients wait for %d conditions",
+					      MPR_CROWDS_MAX) : r;
+	d->n_crowds++;
+	see_who_is_first(p);
+	return 0;
+}
+
 /* A place among those who wait. */
 static int
 stand_in_line(struct mpr_post *p)
 {
-	int r;
+	int r = p->crowd.place ? 0 : begin_crowd(p);
 
-	if (!p->crowd.is_there) {
-		p->errand.keeps = true;
-		p->crowd.condition = p->object;
-		p->crowd.generation = p->generation;
-		r = mpr_post_send(p);
-		if (r == -EBUSY)
-			return mpr_fail(-ENOLCK, "clients wait for as many things as "
-					"they may");
-		if (r < 0)
-			return r;
-		mpr_crowd_begin(&p->crowd, p->errand.self);
-		see_who_is_first(p);
-	}
+	if (r < 0)
+		return r;
 	r = mpr_crowd_join(&p->crowd);
-	return r < 0 ? mpr_fail(r, "condition %p was destroyed", p->object) : 0;
+	switch (r) {
+	case 0:
+		return 0;
+	case -ESTALE:
+		return mpr_fail(r, "condition %p was destroyed", p->object);
+	case -EBUSY:
+		return mpr_fail(-ENOLCK, "%d clients wait for this condition",
+				MPR_CROWD_MOST);
+	}
+	return mpr_fail(r, "somebody has written to what those say who wait");
 }
 
 /* The lock is its own again if that fails. */
@@ -232,11 +327,10 @@ serve(struct mpr_post *p, const struct mpr_request *q, struct mpr_remote_call *c
 
 const struct mpr_post_ops mpr_post_condition = {
 	.has_leases = has_leases,
-	.run = run,
 	.serve = serve,
 	.go_on = go_on,
 	.refresh = refresh,
 	.stop = stop,
 	.part = part,
-	.clear = clear,
+	.clear = end_crowd,
 };

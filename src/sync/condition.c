@@ -7,6 +7,7 @@
 #include "os/clock.h"
 #include "os/interrupt.h"
 #include "sync/condition.h"
+#include "sync/crowd.h"
 #include "sync/holder.h"
 #include "sync/lock.h"
 #include "sync/remote.h"
@@ -69,6 +70,7 @@ wake_another(struct mpr_self *self, const void *object)
 	struct mpr_wake k;
 
 	mpr_wake_begin(&k, self->arena, self, object);
+	k.calls = true;
 	mpr_wake_n(&k, 1);
 	mpr_wake_end(&k);
 }
@@ -285,6 +287,7 @@ notify(mproc_condition *condition, unsigned n)
 {
 	struct mpr_condition *c = (struct mpr_condition *)condition;
 	uint64_t once[MPR_PARTICIPANTS_MAX / 64];
+	uint64_t calls_once[MPR_CROWDS_MAX / 64];
 	mproc_arena *a;
 	struct mpr_wake k;
 	unsigned woken;
@@ -306,6 +309,9 @@ notify(mproc_condition *condition, unsigned n)
 	/* Who comes back meanwhile is not one of those who wait. */
 	memset(once, 0, sizeof(once));
 	k.once = once;
+	memset(calls_once, 0, sizeof(calls_once));
+	k.calls = true;
+	k.calls_once = calls_once;
 	move_if_held(&k);
 	woken = n == UINT_MAX ? mpr_wake_all(&k) : mpr_wake_n(&k, n);
 	mpr_wake_end(&k);

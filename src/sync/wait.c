@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <limits.h>
-
 #include "os/clock.h"
 #include "sync/crowd.h"
 #include "sync/holder.h"
@@ -153,6 +151,8 @@ struct walk {
 	struct mpr_scope scope;
 	uint64_t held; /* the name that some may be moved to, or 0 */
 	uint64_t *once; /* whom it has chosen already, or NULL */
+	bool calls; /* crowds, too */
+	uint64_t *calls_once;
 	unsigned slot; /* the next one to look at */
 	unsigned high;
 };
@@ -325,6 +325,8 @@ walk_of(const struct mpr_wake *k)
 	if (k->held)
 		walk.held = mpr_arena_name(k->arena, k->held);
 	walk.once = k->once;
+	walk.calls = k->calls;
+	walk.calls_once = k->calls_once;
 	return walk;
 }
 
@@ -332,16 +334,6 @@ static bool
 is_again(const struct walk *walk, unsigned slot)
 {
 	return walk->once && walk->once[slot / 64] >> slot % 64 & 1;
-}
-
-/* Whether one that waits, and has @word, can be chosen. */
-static bool
-is_to_be_had(const struct walk *walk, unsigned slot, uint64_t word)
-{
-	uint64_t crowd = atomic_load(&mpr_participant_at(walk->arena,
-							 slot)->crowd);
-
-	return crowd ? mpr_crowd_left(crowd) : state_of(word) == MPR_WAIT_WAITING;
 }
 
 static bool
@@ -352,7 +344,7 @@ find_first(struct walk walk, struct mpr_waiter *ret)
 	bool found = false;
 
 	while (next_waiter(&walk, &w, &word)) {
-		if (!is_to_be_had(&walk, w.slot, word) ||
+		if (state_of(word) != MPR_WAIT_WAITING ||
 		    (found && w.since >= ret->since) ||
 		    is_again(&walk, w.slot))
 			continue;
@@ -362,28 +354,9 @@ find_first(struct walk walk, struct mpr_waiter *ret)
 	return found;
 }
 
-/* Up to @most of a crowd. Its word stays as it is. Returns how many. */
-static unsigned
-choose_of_crowd(const struct walk *walk, uint64_t name, const struct mpr_waiter *w,
-		unsigned most)
-{
-	struct mpr_participant *p = mpr_participant_at(walk->arena, w->slot);
-	unsigned n = mpr_crowd_call(p, most);
-
-	/* It may be for another object by now, or dead: then they are called in vain,
-	 * and others are chosen. */
-	if (!n || atomic_load(word_of(walk->arena, w->slot)) !=
-			  make_word(name, MPR_WAIT_WAITING) ||
-	    atomic_load(&p->ident) != w->ident)
-		return 0;
-	mpr_unpark(walk->arena, w->slot);
-	return n;
-}
-
-/* As one of up to @most. Returns how many it is, 0 if it does not wait any more. */
-static unsigned
-choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w,
-       unsigned most)
+/* Returns false if it does not wait any more. */
+static bool
+choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w)
 {
 	const mproc_arena *a = walk->arena;
 	struct mpr_participant *p = mpr_participant_at(a, w->slot);
@@ -391,10 +364,8 @@ choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w,
 	uint64_t chosen = chosen_word(walk, name, p);
 	bool still_there;
 
-	if (mpr_unlikely(atomic_load(&p->crowd)))
-		return choose_of_crowd(walk, name, w, most);
 	if (!atomic_compare_exchange_strong(word_of(a, w->slot), &word, chosen))
-		return 0;
+		return false;
 	/* Recovery makes it DEAD, then looks whether it was chosen: if that was
 	 * too early to see it, we see it here. seq_cst, all. And the slot may be
 	 * another's, who waits for what has the same name in its process. Before
@@ -408,17 +379,37 @@ choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w,
 	return still_there;
 }
 
-/* As choose(). */
+static void
+set_bit(uint64_t *bits, unsigned i)
+{
+	if (bits)
+		bits[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+/* Those who wait longest, of one participant, or up to @most of one crowd. Returns how
+ * many. */
 static unsigned
 choose_first(struct walk walk, unsigned most)
 {
+	struct mpr_crowd_found crowd;
 	struct mpr_waiter w;
 	unsigned n = 0;
 
-	while (!n && find_first(walk, &w)) {
-		if (walk.once)
-			walk.once[w.slot / 64] |= UINT64_C(1) << w.slot % 64;
-		n = choose(&walk, walk.name, &w, most);
+	while (!n) {
+		bool one = find_first(walk, &w);
+
+		if (walk.calls &&
+		    mpr_crowds_first(walk.arena, walk.name, walk.calls_once,
+				     &crowd) &&
+		    (!one || crowd.since < w.since)) {
+			set_bit(walk.calls_once, crowd.at);
+			n = mpr_crowd_call(walk.arena, &crowd, most);
+			continue;
+		}
+		if (!one)
+			return 0;
+		set_bit(walk.once, w.slot);
+		n = choose(&walk, walk.name, &w);
 	}
 	return n;
 }
@@ -434,7 +425,7 @@ mpr_wake_one(const struct mpr_wake *k, const struct mpr_waiter *w)
 {
 	struct walk walk = walk_of(k);
 
-	return choose(&walk, walk.name, w, 1);
+	return choose(&walk, walk.name, w);
 }
 
 void *
@@ -470,8 +461,10 @@ choose_all(struct walk walk)
 	uint64_t word;
 
 	while (next_waiter(&walk, &w, &word))
-		if (is_to_be_had(&walk, w.slot, word))
-			woken += choose(&walk, word >> 2, &w, UINT_MAX);
+		if (state_of(word) == MPR_WAIT_WAITING)
+			woken += choose(&walk, word >> 2, &w);
+	if (walk.calls)
+		woken += mpr_crowds_call_all(walk.arena, walk.name);
 	return woken;
 }
 
@@ -494,6 +487,7 @@ wake_for_a_look(const mproc_arena *a, uint64_t name,
 	while (next_waiter(&walk, &w, &word))
 		mpr_unpark(a, w.slot);
 	mpr_many_wake(a, name, of);
+	mpr_crowds_look(a, walk.name);
 }
 
 void
@@ -647,6 +641,18 @@ tell_of(const mproc_arena *a, unsigned slot)
 	}
 }
 
+/* All who wait for what is called @name, as the dead @of meant it. Then for a look, as
+ * who did this before us may have died over it. */
+static void
+notify_all(const mproc_arena *a, uint64_t name, const struct mpr_participant *of)
+{
+	struct walk walk = walk_from(a, name, of);
+
+	walk.calls = true;
+	choose_all(walk);
+	wake_for_a_look(a, name, of);
+}
+
 void
 mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 {
@@ -654,6 +660,8 @@ mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 	uint64_t word = atomic_load(word_of(a, slot));
 	uint64_t note = atomic_load(&p->wakes);
 	uint64_t calls = atomic_load(&p->calls);
+	uint64_t owner = mpr_holder_of(slot, ident);
+	unsigned at;
 
 	if (!mpr_participant_still_dead(a, slot, ident))
 		return;
@@ -663,11 +671,14 @@ mpr_waits_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 	/* It may have been moved there, and chosen. */
 	if (state_of(word) && word >> 2 != note)
 		wake_for_a_look(a, word >> 2, p);
-	/* It may have been the one that was called. Then for a look, as who did
-	 * this before us may have died over it. */
-	if (calls) {
-		choose_all(walk_from(a, calls, p));
-		wake_for_a_look(a, calls, p);
+	/* It may have been the one that was called, or those of its crowds. */
+	if (calls)
+		notify_all(a, calls, p);
+	for (at = 0; mpr_crowds_next_of(a, owner, &at, &calls); at++) {
+		notify_all(a, calls, p);
+		if (!mpr_participant_still_dead(a, slot, ident))
+			return;
+		mpr_crowd_bury(a, at, owner);
 	}
 	tell_of(a, slot);
 }

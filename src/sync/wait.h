@@ -159,6 +159,8 @@ struct mpr_wake {
 	const void *object;
 	const void *held; /* who wants that next is moved; NULL */
 	uint64_t *once; /* a bit for each slot: chosen already; or NULL */
+	bool calls; /* it is a condition, where crowds may wait, too (sync/crowd.h) */
+	uint64_t *calls_once; /* as .once, of these */
 	uint64_t before; /* the note of whom a signal handler has interrupted */
 };
 
@@ -184,8 +186,8 @@ void *mpr_wake_next(const struct mpr_wake *k, const struct mpr_waiter *w,
  * object any more. */
 bool mpr_wake_one(const struct mpr_wake *k, const struct mpr_waiter *w);
 
-/* Chooses the @n who wait longest and wakes them. Who waits for many (sync/crowd.h) is
- * as many of them as are left. Returns how many there were. Async-signal-safe. */
+/* Chooses the @n who wait longest and wakes them. Returns how many there were.
+ * Async-signal-safe. */
 unsigned mpr_wake_n(const struct mpr_wake *k, unsigned n);
 
 /* All of them; with one look at each participant. */

@@ -630,62 +630,62 @@ what_makes_no_sense_is_refused(void **state)
 	mproc_manager_close(m);
 }
 
-enum { DOZENS = 17 }; /* one more than half of the deputies that wait */
+enum { SLEEPERS = 1000, GROUPS = 4 };
 
 struct sleeper {
 	struct pair p;
 	pthread_t thread;
 };
 
-/* As many things as one client may wait for; others may for more. */
 static void
-one_client_does_not_take_all_places(void **state)
+name_sleeper(char *name, size_t size, const char *what, unsigned i)
 {
-	static struct sleeper sleepers[DOZENS];
+	snprintf(name, size, "%s %u of many", what, i);
+}
+
+static void
+put_to_sleep(struct mpt *t, mproc_manager *m, struct sleeper *s, unsigned i)
+{
+	char name[40];
+
+	name_sleeper(name, sizeof(name), "condition", i);
+	assert_int_equal(mproc_manager_condition(m, name, &s->p.c), 0);
+	name_sleeper(name, sizeof(name), "lock", i);
+	assert_int_equal(mproc_manager_lock(m, name, &s->p.lock), 0);
+	s->p.sleeps = false;
+	assert_int_equal(pthread_create(&s->thread, NULL, wait_for_the_end, &s->p), 0);
+	mpt_until(t, s->p.sleeps);
+	lock(t, &s->p);
+	unlock(t, &s->p);
+}
+
+/* Each at its own condition, which others notify by turns. */
+static void
+clients_wait_for_a_thousand_conditions(void **state)
+{
+	static struct sleeper sleepers[SLEEPERS];
 	struct mpt *t = *state;
-	mproc_manager *m = start(NULL), *greedy = connect_to(m), *c = connect_to(m);
-	struct pair p;
-	char name[32];
-	void *result;
+	mproc_manager *m = start(NULL), *c[GROUPS];
+	char name[40];
+	void *result, *ours;
 
-	for (unsigned i = 0; i < DOZENS; i++) {
+	for (unsigned i = 0; i < GROUPS; i++)
+		c[i] = connect_to(m);
+	for (unsigned i = 0; i < SLEEPERS; i++)
+		put_to_sleep(t, c[i % GROUPS], &sleepers[i], i);
+	for (unsigned i = 0; i < SLEEPERS; i++) {
 		struct sleeper *s = &sleepers[i];
 
-		snprintf(name, sizeof(name), "dozens %u", i);
-		assert_int_equal(mproc_manager_condition(greedy, name, &s->p.c), 0);
-		snprintf(name, sizeof(name), "dozens lock %u", i);
-		assert_int_equal(mproc_manager_lock(greedy, name, &s->p.lock), 0);
-		s->p.sleeps = false;
-		if (i == DOZENS - 1)
-			break;
-		assert_int_equal(pthread_create(&s->thread, NULL, wait_for_the_end,
-						&s->p), 0);
-		mpt_until(t, s->p.sleeps);
-		lock(t, &s->p);
-		unlock(t, &s->p);
-	}
-	p = sleepers[DOZENS - 1].p;
-	lock(t, &p);
-	assert_int_equal(mproc_condition_wait(p.c, p.lock, mproc_ms(1)), -ENOLCK);
-	unlock(t, &p);
-	assert_int_equal(mproc_manager_condition(c, "dozens 16", &p.c), 0);
-	assert_int_equal(mproc_manager_lock(c, "dozens lock 16", &p.lock), 0);
-	lock(t, &p);
-	assert_int_equal(mproc_condition_wait(p.c, p.lock, mproc_ms(1)), -ETIMEDOUT);
-	unlock(t, &p);
-	for (unsigned i = 0; i < DOZENS; i++) {
-		struct sleeper *s = &sleepers[i];
-
-		if (i < DOZENS - 1) {
-			assert_int_equal(mproc_condition_notify(s->p.c, 1), 1);
-			pthread_join(s->thread, &result);
-			assert_int_equal((intptr_t)result, 0);
-		}
+		name_sleeper(name, sizeof(name), "condition", i);
+		assert_int_equal(mproc_arena_find(NULL, name, &ours, MPROC_NOWAIT), 0);
+		assert_int_equal(mproc_condition_notify(i % 2 ? ours : s->p.c, 2), 1);
+		pthread_join(s->thread, &result);
+		assert_int_equal((intptr_t)result, 0);
 		mproc_condition_destroy(s->p.c);
 		mproc_lock_destroy(s->p.lock);
 	}
-	mproc_manager_close(c);
-	mproc_manager_close(greedy);
+	for (unsigned i = 0; i < GROUPS; i++)
+		mproc_manager_close(c[i]);
 	mproc_manager_close(m);
 }
 
@@ -705,7 +705,7 @@ main(void)
 		ALL(a_holder_s_death_is_told),
 		mpt_test(a_killed_server_leaves_nobody_waiting),
 		mpt_test(what_makes_no_sense_is_refused),
-		mpt_test(one_client_does_not_take_all_places),
+		mpt_test(clients_wait_for_a_thousand_conditions),
 	};
 
 	return cmocka_run_group_tests(tests, start_both, end_both);

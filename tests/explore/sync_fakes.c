@@ -53,6 +53,19 @@ mpr_interrupt_unhold(void)
 	sync_hold_interrupts(false);
 }
 
+/* All of it has memory. */
+int
+mpr_arena_back_table(const mproc_arena *a, uint64_t table, size_t entry,
+		     _Atomic uint32_t *watermark, uint32_t n)
+{
+	(void)a;
+	(void)table;
+	(void)entry;
+	(void)watermark;
+	(void)n;
+	return 0;
+}
+
 /* The heap: there is one block of cells. */
 
 bool

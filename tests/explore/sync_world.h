@@ -49,6 +49,11 @@ enum sync_word {
 	SYNC_CALLS, /* what it waits for to be called */
 	SYNC_MANY,  /* that it waits for many */
 	SYNC_NOTE,
+	/* Of each place of a crowd: */
+	SYNC_CROWD, /* how many wait, and were called */
+	SYNC_CROWD_NAME,
+	SYNC_CROWD_OWNER,
+	SYNC_CROWDS, /* how many places have been used */
 };
 
 struct sync_role;
@@ -260,6 +265,19 @@ enum sync_condition_case {
 };
 
 extern const struct sync_case sync_condition_cases[SYNC_CONDITION_CASES];
+
+enum sync_crowd_case {
+	SYNC_CROWD_ONE,
+	SYNC_CROWD_AGAIN,
+	SYNC_CROWD_ELSEWHERE,
+	SYNC_CROWD_TWICE,
+	SYNC_CROWD_BESIDE,
+	SYNC_CROWD_ALONE_RECOVERED,
+	SYNC_CROWD_RECOVERED,
+	SYNC_CROWD_CASES
+};
+
+extern const struct sync_case sync_crowd_cases[SYNC_CROWD_CASES];
 
 enum sync_rwlock_case {
 	SYNC_RWLOCK_ONE_EACH,

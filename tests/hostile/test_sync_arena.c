@@ -17,8 +17,10 @@
 
 #include "arena/participant.h"
 #include "sync.h"
+#include "sync/crowd.h"
 
-enum { WORKERS = 3, SLOTS = 8, WORDS_MAX = SLOTS * 13 + 2 };
+enum { WORKERS = 3, SLOTS = 8, PLACES = 3,
+       WORDS_MAX = SLOTS * 13 + 3 + PLACES * 4 };
 
 /* In shared memory, for all roles. */
 struct board {
@@ -200,6 +202,15 @@ add_participants(struct scene *s)
 
 	ADD(s, 0, a->shm->looked_at);
 	ADD(s, 0, a->shm->waits_looked_at);
+	ADD(s, 0, a->shm->crowds_high);
+	for (unsigned i = 0; i < PLACES; i++) {
+		struct mpr_crowd_place *place = mpr_crowd_at(a, i);
+
+		ADD(s, i, place->owner);
+		ADD(s, i, place->name);
+		ADD(s, i, place->count);
+		ADD(s, i, place->since);
+	}
 	for (unsigned i = 0; i < mpr_participants_high(a) && i < SLOTS; i++) {
 		struct mpr_participant *p = mpr_participant_at(a, i);
 		struct mpr_notes *notes = mpr_notes_at(a, i);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Crowds: one that waits at a condition for many (sync/crowd.h).
+ * Crowds: those for whom one waits at a condition (sync/crowd.h).
  */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include <mproc/mproc.h>
 
@@ -32,12 +33,20 @@ lend(void *arg)
 		return arg;
 	l->ready = true;
 	while (!l->leave) {
-		int r = l->begun && !l->told ? mpr_crowd_await(&l->crowd) : -EAGAIN;
+		int r = l->begun && !l->told ? mpr_crowds_await(l->self) : -EAGAIN;
 
 		if (r != -EAGAIN)
 			l->told = r == 0 ? 1 : r;
 	}
+	l->told = 1;
 	return NULL;
+}
+
+static int
+begin_at(struct mpr_crowd *crowd, const struct mpr_self *owner, mproc_condition *c)
+{
+	return mpr_crowd_begin(crowd, owner, c,
+			       atomic_load(&((struct mpr_cell *)c)->generation));
 }
 
 static void
@@ -45,23 +54,24 @@ begin(struct mpt *t, struct lender *l)
 {
 	*l = (struct lender){ .self = NULL };
 	assert_int_equal(mproc_condition_create(&l->condition), 0);
-	l->crowd.condition = l->condition;
-	l->crowd.generation = atomic_load(&((struct mpr_cell *)l->condition)->generation);
 	assert_int_equal(pthread_create(&l->thread, NULL, lend, l), 0);
 	mpt_until(t, l->ready);
-	mpr_crowd_begin(&l->crowd, l->self);
+	assert_int_equal(begin_at(&l->crowd, l->self, l->condition), 0);
 	mpr_crowd_since(&l->crowd, mproc_now());
 	l->begun = true;
 }
 
 static void
-end(struct lender *l)
+end(struct mpt *t, struct lender *l)
 {
 	void *result;
 
 	l->leave = true;
-	mpr_crowd_end(&l->crowd);
+	/* If it sleeps, there is something to look at. */
+	(void)mpr_crowd_join(&l->crowd);
 	mproc_condition_destroy(l->condition);
+	mpt_until(t, l->told);
+	mpr_crowd_end(&l->crowd);
 	pthread_join(l->thread, &result);
 	assert_null(result);
 }
@@ -95,7 +105,7 @@ as_many_are_called_as_are_notified(void **state)
 	assert_int_equal(mproc_condition_notify(l.condition, 5), 1);
 	assert_int_equal(mpr_crowd_take(&l.crowd), 3);
 	assert_false(mpr_crowd_part(&l.crowd));
-	end(&l);
+	end(t, &l);
 }
 
 static void
@@ -107,10 +117,12 @@ its_end_is_told(void **state)
 	begin(t, &l);
 	assert_int_equal(mpr_crowd_join(&l.crowd), 0);
 	mproc_condition_destroy(l.condition);
-	mpt_until(t, l.told == -ESHUTDOWN);
+	/* There is something to look at, and nobody was called. */
+	mpt_until(t, l.told == 1);
+	assert_int_equal(mpr_crowd_take(&l.crowd), 0);
 	assert_int_equal(mpr_crowd_join(&l.crowd), -ESTALE);
 	assert_true(mpr_crowd_part(&l.crowd));
-	end(&l);
+	end(t, &l);
 }
 
 /* In the scratch bytes. */
@@ -178,7 +190,7 @@ others_are_notified_as_they_came(void **state)
 	mpt_join_all(t);
 	assert_int_equal(mpr_crowd_take(&l.crowd), 1);
 	mproc_lock_destroy(s->lock);
-	end(&l);
+	end(t, &l);
 }
 
 static int
@@ -188,11 +200,8 @@ gather_and_be_killed(struct mpt *t, void *arg)
 	struct lender *l = arg;
 
 	*l = (struct lender){ .self = NULL };
-	l->crowd.condition = s->condition;
-	l->crowd.generation =
-		atomic_load(&((struct mpr_cell *)s->condition)->generation);
 	mpt_check_int(t, mpr_self(mproc_arena_default(), &l->self), 0);
-	mpr_crowd_begin(&l->crowd, l->self);
+	mpt_check_int(t, begin_at(&l->crowd, l->self, s->condition), 0);
 	for (int i = 0; i < 5; i++)
 		mpt_check_int(t, mpr_crowd_join(&l->crowd), 0);
 	s->crowds++;
@@ -227,6 +236,76 @@ its_death_notifies_the_others(void **state)
 	mproc_condition_destroy(c);
 }
 
+/* The place, which is the first one. */
+static struct mpr_crowd_place *
+place(void)
+{
+	return mpr_crowd_at(mpr_arena_peek(), 0);
+}
+
+/* Whatever stands there, who serves them finds that it is not what it should be, and
+ * nobody takes more than there are. */
+static void
+what_is_scribbled_there_is_found(void **state)
+{
+	const uint64_t one = MPR_CROWD_ONE;
+	struct mpt *t = *state;
+	struct lender l;
+
+	for (unsigned i = 0; i < 6; i++) {
+		uint64_t count, wrong[6];
+
+		begin(t, &l);
+		for (unsigned k = 0; k < 3; k++)
+			assert_int_equal(mpr_crowd_join(&l.crowd), 0);
+		assert_ptr_equal(l.crowd.place, place());
+		count = place()->count;
+		memcpy(wrong, (uint64_t[6]){ 0, UINT64_MAX, count + 4, count - one,
+					     count + one, count + MPR_CROWD_NUMBER },
+		       sizeof(wrong));
+		place()->count = wrong[i];
+		assert_false(mpr_crowd_part(&l.crowd));
+		assert_int_equal(mpr_crowd_take(&l.crowd), -EBADMSG);
+		assert_int_equal(mpr_crowd_join(&l.crowd), -EBADMSG);
+		assert_true(mproc_condition_notify(l.condition, 2) >= 0);
+		mpr_crowd_end(&l.crowd);
+		/* The next one there has nothing of it. */
+		assert_int_equal(begin_at(&l.crowd, l.self, l.condition), 0);
+		assert_ptr_equal(l.crowd.place, place());
+		assert_int_equal(mproc_condition_notify(l.condition, 2), 0);
+		assert_int_equal(mpr_crowd_join(&l.crowd), 0);
+		assert_int_equal(mproc_condition_notify(l.condition, 2), 1);
+		assert_int_equal(mpr_crowd_take(&l.crowd), 1);
+		end(t, &l);
+	}
+}
+
+/* One for each condition, all by one owner. */
+static void
+there_can_be_thousands(void **state)
+{
+	static struct mpr_crowd all[MPR_CROWDS_MAX + 1];
+	mproc_condition *c = mproc_alloc(MPR_CROWDS_MAX * sizeof(*c));
+	struct mpr_self *self;
+
+	(void)state;
+	assert_int_equal(mpr_self(mproc_arena_default(), &self), 0);
+	assert_non_null(c);
+	for (unsigned i = 0; i < MPR_CROWDS_MAX; i++) {
+		assert_int_equal(begin_at(&all[i], self, &c[i]), 0);
+		mpr_crowd_since(&all[i], i);
+		assert_int_equal(mpr_crowd_join(&all[i]), 0);
+	}
+	assert_int_equal(begin_at(&all[MPR_CROWDS_MAX], self, &c[0]), -EBUSY);
+	for (unsigned i = 0; i < MPR_CROWDS_MAX; i += 97)
+		assert_int_equal(mproc_condition_notify_all(&c[i]), 1);
+	for (unsigned i = 0; i < MPR_CROWDS_MAX; i++) {
+		assert_int_equal(mpr_crowd_take(&all[i]), i % 97 == 0);
+		mpr_crowd_end(&all[i]);
+	}
+	mproc_free(c);
+}
+
 int
 main(void)
 {
@@ -235,6 +314,8 @@ main(void)
 		mpt_test(its_end_is_told),
 		mpt_test(others_are_notified_as_they_came),
 		mpt_test(its_death_notifies_the_others),
+		mpt_test(what_is_scribbled_there_is_found),
+		mpt_test(there_can_be_thousands),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);

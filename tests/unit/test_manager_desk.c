@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The desk of a manager's server, without sockets: what happens between two of its steps
+ * is what the test does there.
+ */
+#include <errno.h>
+
+#include <mproc/mproc.h>
+
+#include "common.h"
+#include "containers/remote.h"
+#include "manager/codec.h"
+#include "manager/desk_priv.h"
+#include "os/epoll.h"
+#include "sync/cell.h"
+#include "sync/remote.h"
+
+#define ID 6
+#define MEMORY ((size_t)4 << 20)
+#define CLIENTS 4
+
+static struct {
+	struct mpr_served_by by;
+	struct mpr_desk *desk;
+	int set;
+	struct mpr_budget budget;
+	struct mpr_served clients[CLIENTS];
+} world;
+
+static void
+tell(struct mpr_served_by *by, struct mpr_served *c)
+{
+	(void)by;
+	(void)c;
+}
+
+static void
+open_desk(void)
+{
+	memset(&world, 0, sizeof(world));
+	world.by.max_message = 10000;
+	world.budget.left = MEMORY;
+	world.set = mpr_epoll_open();
+	assert_true(world.set >= 0);
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		struct mpr_served *c = &world.clients[i];
+
+		c->budget = (struct mpr_budget){ MEMORY / 2, &world.budget };
+		c->in.budget = c->out.budget = &c->budget;
+	}
+	assert_int_equal(mpr_desk_open(&world.desk, the_arena(), &world.by, world.set,
+				       ID, tell), 0);
+}
+
+static void
+close_desk(void)
+{
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		mpr_desk_leave(world.desk, &world.clients[i]);
+		mpr_buffer_end(&world.clients[i].out);
+	}
+	/* All of it was given back. */
+	assert_int_equal(world.budget.left, MEMORY);
+	mpr_desk_close(world.desk);
+	mpr_epoll_close(world.set);
+}
+
+static struct mpr_object
+object_of(void *object, enum mpr_cell_kind kind)
+{
+	return (struct mpr_object){
+		.object = object,
+		.kind = kind,
+		.generation = atomic_load(&((struct mpr_cell *)object)->generation),
+	};
+}
+
+static struct mpr_object
+new_object(enum mpr_cell_kind kind)
+{
+	void *object;
+
+	assert_int_equal(mpr_cell_create(kind, &object), 0);
+	mpr_cell_open(object, 0);
+	return object_of(object, kind);
+}
+
+static void
+end_object(const struct mpr_object *o)
+{
+	mpr_cell_destroy(o->kind, o->object, 0);
+}
+
+/* Of thread @thread of client @i. */
+static int
+ask(unsigned i, int64_t thread, unsigned op, const struct mpr_object *o,
+    const struct mpr_object *other, int64_t time)
+{
+	struct mpr_remote_call call = {
+		.op = (enum mpr_remote_op)op,
+		.n_args = 1,
+		.args = { mproc_int(thread) },
+	};
+
+	if (other)
+		call.args[call.n_args++] = mproc_int(1);
+	if (op == MPR_OP_ACQUIRE || op == MPR_OP_CONDITION_WAIT)
+		call.args[call.n_args++] = mproc_int(time);
+	return mpr_desk_serve(world.desk, &world.clients[i], thread, o, other, &call);
+}
+
+static int
+acquire(unsigned i, int64_t thread, const struct mpr_object *lock)
+{
+	return ask(i, thread, MPR_OP_ACQUIRE, lock, NULL, -1);
+}
+
+static int
+release(unsigned i, int64_t thread, const struct mpr_object *lock)
+{
+	return ask(i, thread, MPR_OP_RELEASE, lock, NULL, 0);
+}
+
+static int
+wait_for(unsigned i, int64_t thread, const struct mpr_object *c,
+	 const struct mpr_object *lock)
+{
+	return ask(i, thread, MPR_OP_CONDITION_WAIT, c, lock, -1);
+}
+
+/* Whether the request was answered: how, the last time. */
+static bool
+is_answered(unsigned i, int64_t number, int64_t *ret_r)
+{
+	const struct mpr_buffer *out = &world.clients[i].out;
+	struct mpr_message m;
+	struct mpr_frame f;
+	size_t at = out->from;
+	bool found = false;
+
+	while (mpr_codec_next(&f, out->bytes + at, out->to - at, 10000) == 1) {
+		assert_int_equal(mpr_codec_read(&m, f.message, f.len), 0);
+		if (m.values[0].i64 == number) {
+			*ret_r = m.values[1].i64;
+			found = true;
+		}
+		at += f.whole;
+	}
+	return found;
+}
+
+/* As the server does when something has happened. */
+static bool
+go_on(void)
+{
+	struct mpr_epoll_ready ready[4];
+
+	if (mpr_epoll_look(world.set, ready, 4, 1) > 0)
+		mpr_desk_hear(world.desk);
+	(void)mpr_desk_look(world.desk);
+	return true;
+}
+
+static void
+expect_answer(struct mpt *t, unsigned i, int64_t number, int64_t r)
+{
+	int64_t said = 1000;
+
+	mpt_until(t, go_on() && is_answered(i, number, &said));
+	assert_int_equal(said, r);
+	mpr_buffer_drop(&world.clients[i].out, mpr_buffer_len(&world.clients[i].out),
+			true);
+}
+
+/* Who waits in the family, in the scratch bytes. */
+struct beside {
+	mproc_lock *lock;
+	mproc_condition *condition;
+	_Atomic unsigned waits;
+};
+
+static int
+wait_beside(struct mpt *t, void *arg)
+{
+	struct beside *b = mpt_scratch(t);
+
+	(void)arg;
+	mpt_check_int(t, mproc_lock_acquire(b->lock, mproc_sec(20)), 0);
+	b->waits = 1;
+	mpt_check_int(t, mproc_condition_wait(b->condition, b->lock, mproc_sec(10)), 0);
+	return mproc_lock_release(b->lock);
+}
+
+static const struct mpr_object *notified;
+
+/* In the place of mpr_post_lock's. */
+static int
+notify_two_and_fail(struct mpr_post *p, const struct mpr_lease *lease, bool died)
+{
+	(void)p;
+	(void)lease;
+	(void)died;
+	assert_int_equal(mproc_condition_notify(notified->object, 2), 2);
+	return -ESTALE;
+}
+
+/* Between the place in the line and the lock that is given back, which fails: a call
+ * that was for the one who does not wait after all is not lost. */
+static void
+who_does_not_wait_after_all_takes_no_call(void **state)
+{
+	struct mpt *t = *state;
+	struct beside *b = mpt_scratch(t);
+	struct mpr_object c = new_object(MPR_CELL_CONDITION);
+	struct mpr_object l1 = new_object(MPR_CELL_LOCK), l2 = new_object(MPR_CELL_LOCK);
+	struct mpr_object l3 = new_object(MPR_CELL_LOCK);
+	struct mpr_post_ops ops = mpr_post_lock;
+	struct mpr_post *p;
+
+	open_desk();
+	assert_int_equal(acquire(0, 1, &l1), 0);
+	assert_int_equal(wait_for(0, 1, &c, &l1), MPR_KEPT);
+	b->lock = l3.object;
+	b->condition = c.object;
+	mpt_fork(t, "beside", wait_beside, NULL);
+	mpt_until(t, b->waits);
+	assert_int_equal(mproc_lock_acquire(b->lock, mproc_sec(20)), 0);
+	assert_int_equal(mproc_lock_release(b->lock), 0);
+	assert_int_equal(acquire(1, 1, &l2), 0);
+	p = mpr_post_find(world.desk, l2.object, l2.generation);
+	notified = &c;
+	ops.give = notify_two_and_fail;
+	p->ops = &ops;
+	assert_int_equal(wait_for(1, 1, &c, &l2), -ESTALE);
+	p->ops = &mpr_post_lock;
+	expect_answer(t, 0, 1, 0);
+	mpt_join_all(t);
+	close_desk();
+	end_object(&c);
+	end_object(&l1);
+	end_object(&l2);
+	end_object(&l3);
+}
+
+static struct mpr_crowd_place *
+place_of(const struct mpr_object *c)
+{
+	return mpr_post_find(world.desk, c->object, c->generation)->crowd.place;
+}
+
+/* Others say there is nobody who waits, or that more were called. Each way in which a
+ * wait can end comes to an end. */
+static void
+a_scribbled_crowd_ends(void **state)
+{
+	const uint64_t wrong[] = { 0, UINT64_MAX, MPR_CROWD_CALLED };
+	struct mpt *t = *state;
+
+	for (unsigned i = 0; i < 3 * MPR_ARRAY_LEN(wrong); i++) {
+		struct mpr_object c = new_object(MPR_CELL_CONDITION);
+		struct mpr_object l = new_object(MPR_CELL_LOCK);
+		struct mpr_remote_call call = {
+			.op = (enum mpr_remote_op)MPR_OP_WITHDRAW,
+			.n_args = 1,
+			.args = { mproc_int(1) },
+		};
+
+		open_desk();
+		assert_int_equal(acquire(0, 1, &l), 0);
+		assert_int_equal(ask(0, 1, MPR_OP_CONDITION_WAIT, &c, &l,
+				     i % 3 == 0 ? 1 : -1), MPR_KEPT);
+		place_of(&c)->count = wrong[i / 3];
+		if (i % 3 == 1)
+			assert_int_equal(mpr_desk_serve_client(
+				world.desk, &world.clients[0], &call), 0);
+		if (i % 3 != 2) {
+			/* It has the lock again. */
+			expect_answer(t, 0, 1, -EBADMSG);
+			assert_int_equal(release(0, 1, &l), 0);
+		} else {
+			mpr_desk_leave(world.desk, &world.clients[0]);
+		}
+		/* Who is gone may have had it again. */
+		assert_true(acquire(1, 2, &l) >= 0);
+		assert_int_equal(ask(1, 2, MPR_OP_CONSISTENT, &l, NULL, 0), 0);
+		assert_int_equal(wait_for(1, 2, &c, &l), MPR_KEPT);
+		assert_int_equal(mproc_condition_notify(c.object, 2), 1);
+		expect_answer(t, 1, 2, 0);
+		close_desk();
+		end_object(&c);
+		end_object(&l);
+	}
+}
+
+enum { MANY = 1000 };
+
+/* At each one waits. */
+static void
+clients_wait_for_a_thousand_conditions(void **state)
+{
+	static struct mpr_object c[MANY], l[MANY];
+	struct mpt *t = *state;
+
+	open_desk();
+	for (unsigned i = 0; i < MANY; i++) {
+		c[i] = new_object(MPR_CELL_CONDITION);
+		l[i] = new_object(MPR_CELL_LOCK);
+		assert_int_equal(acquire(i % CLIENTS, i, &l[i]), 0);
+		assert_int_equal(wait_for(i % CLIENTS, i, &c[i], &l[i]), MPR_KEPT);
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_int_equal(mproc_condition_notify(c[i].object, 2), 1);
+		expect_answer(t, i % CLIENTS, i, 0);
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_int_equal(release(i % CLIENTS, i, &l[i]), 0);
+		end_object(&c[i]);
+		end_object(&l[i]);
+	}
+	close_desk();
+}
+
+/* A desk that has had deputies, so that what stays is there. */
+static int
+with_desk(void **state)
+{
+	struct mpr_object l;
+
+	if (with_arena(state) < 0)
+		return -1;
+	l = new_object(MPR_CELL_LOCK);
+	open_desk();
+	(void)acquire(0, 1, &l);
+	close_desk();
+	end_object(&l);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(who_does_not_wait_after_all_takes_no_call),
+		mpt_test(a_scribbled_crowd_ends),
+		mpt_test(clients_wait_for_a_thousand_conditions),
+	};
+
+	return cmocka_run_group_tests(tests, with_desk, NULL);
+}
