@@ -29,13 +29,14 @@ run(struct mpr_errand *errand)
 static void
 go_on(struct mpr_post *p)
 {
-	int r = 0;
+	struct mpr_kept *k, *next;
+	int r;
 
-	while (p->first && r != -EINPROGRESS) {
-		r = mpr_barrier_outcome(p->object, p->generation,
-					p->first->seen.word);
+	for (k = p->first; k; k = next) {
+		next = k->next;
+		r = mpr_barrier_outcome(p->object, p->generation, k->seen.word);
 		if (r != -EINPROGRESS)
-			mpr_kept_answer(p->first, r);
+			mpr_kept_answer(k, r);
 	}
 	mpr_post_wait_on(p, true);
 }
@@ -99,6 +100,9 @@ wait(struct mpr_post *p, const struct mpr_request *q, int64_t time)
 
 	if (r < 0)
 		return r;
+	/* Who has an outcome gets it before the next phase can be complete, after which
+	 * it could not be told any more: a client may ask again without waiting. */
+	go_on(p);
 	/* Before it arrives, which cannot be taken back. */
 	r = mpr_kept_make(p, q, time, NULL, &k);
 	if (r == 0) {

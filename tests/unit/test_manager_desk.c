@@ -25,6 +25,7 @@ static struct {
 	int set;
 	struct mpr_budget budget;
 	struct mpr_served clients[CLIENTS];
+	int64_t numbers; /* of requests: that and the thread's */
 } world;
 
 static void
@@ -104,9 +105,11 @@ ask(unsigned i, int64_t thread, unsigned op, const struct mpr_object *o,
 
 	if (other)
 		call.args[call.n_args++] = mproc_int(1);
-	if (op == MPR_OP_ACQUIRE || op == MPR_OP_CONDITION_WAIT)
+	if (op == MPR_OP_ACQUIRE || op == MPR_OP_CONDITION_WAIT ||
+	    op == MPR_OP_BARRIER_WAIT)
 		call.args[call.n_args++] = mproc_int(time);
-	return mpr_desk_serve(world.desk, &world.clients[i], thread, o, other, &call);
+	return mpr_desk_serve(world.desk, &world.clients[i], world.numbers + thread, o,
+			      other, &call);
 }
 
 static int
@@ -176,7 +179,8 @@ expect_answer(struct mpt *t, unsigned i, int64_t number, int64_t r)
 struct beside {
 	mproc_lock *lock;
 	mproc_condition *condition;
-	_Atomic unsigned waits;
+	mproc_barrier *barrier;
+	_Atomic unsigned waits, passed;
 };
 
 static int
@@ -292,6 +296,48 @@ a_scribbled_crowd_ends(void **state)
 	}
 }
 
+static int
+pass_twice(struct mpt *t, void *arg)
+{
+	struct beside *b = mpt_scratch(t);
+
+	(void)arg;
+	for (unsigned i = 0; i < 2; i++) {
+		mpt_check(t, mproc_barrier_wait(b->barrier, mproc_sec(20)) >= 0);
+		b->passed++;
+	}
+	return 0;
+}
+
+/* A client that does not wait for its answer before it asks again is in the next phase,
+ * before the server has heard of the end of the one before. */
+static void
+who_has_passed_a_barrier_is_told_before_it_comes_again(void **state)
+{
+	struct mpt *t = *state;
+	struct beside *b = mpt_scratch(t);
+	struct mpr_object o;
+	int64_t r = 0;
+
+	assert_int_equal(mproc_barrier_create(&b->barrier, 3), 0);
+	o = object_of(b->barrier, MPR_CELL_BARRIER);
+	open_desk();
+	assert_int_equal(ask(0, 1, MPR_OP_BARRIER_WAIT, &o, NULL, -1), MPR_KEPT);
+	assert_int_equal(ask(1, 1, MPR_OP_BARRIER_WAIT, &o, NULL, -1), MPR_KEPT);
+	mpt_fork(t, "beside", pass_twice, NULL);
+	mpt_until(t, b->passed == 1 && mproc_barrier_waiting(b->barrier) == 1);
+	world.numbers = 100;
+	assert_int_equal(ask(0, 1, MPR_OP_BARRIER_WAIT, &o, NULL, -1), MPR_KEPT);
+	assert_int_equal(ask(1, 1, MPR_OP_BARRIER_WAIT, &o, NULL, -1), 2);
+	expect_answer(t, 1, 1, 1);
+	mpt_until(t, go_on() && is_answered(0, 1, &r));
+	assert_int_equal(r, 0);
+	expect_answer(t, 0, 101, 1);
+	mpt_join_all(t);
+	close_desk();
+	mproc_barrier_destroy(b->barrier);
+}
+
 enum { MANY = 1000 };
 
 /* At each one waits. */
@@ -342,6 +388,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(who_does_not_wait_after_all_takes_no_call),
 		mpt_test(a_scribbled_crowd_ends),
+		mpt_test(who_has_passed_a_barrier_is_told_before_it_comes_again),
 		mpt_test(clients_wait_for_a_thousand_conditions),
 	};
 
