@@ -32,6 +32,15 @@ next_group(const struct mpr_pool_use *u, const struct mpr_pool_group *group)
 						memory_order_acquire));
 }
 
+/* Release pairs with the acquire of who tries entries from there on: the group is
+ * initialised, and who links there does so after that, or what it has linked could be
+ * overwritten. */
+static void
+set_cursor(const struct mpr_pool_use *u, uint64_t cursor)
+{
+	atomic_store_explicit(&u->root->cursor, cursor, memory_order_release);
+}
+
 static int
 add_group(const struct mpr_pool_use *u, struct mpr_self *self)
 {
@@ -47,8 +56,7 @@ add_group(const struct mpr_pool_use *u, struct mpr_self *self)
 			     offsetof(struct mpr_pool_group, next),
 			     MPR_POOL_GROUPS_MAX - 1);
 	if (r == 0)
-		atomic_store_explicit(&u->root->cursor, ref.offset,
-				      memory_order_relaxed);
+		set_cursor(u, ref.offset);
 	return r;
 }
 
@@ -57,9 +65,7 @@ static void
 remember(const struct mpr_pool_use *u, const struct mpr_pool_group *group,
 	 unsigned i)
 {
-	atomic_store_explicit(&u->root->cursor,
-			      mpr_arena_offset(u->arena, group) + i,
-			      memory_order_relaxed);
+	set_cursor(u, mpr_arena_offset(u->arena, group) + i);
 }
 
 /* Tries entries from the cursor on, round and round. */
@@ -69,7 +75,7 @@ link_somewhere(const struct mpr_pool_use *u, struct mpr_self *self,
 {
 	struct mproc_future *f = mpr_arena_at(u->arena, ref->offset);
 	uint64_t cursor = atomic_load_explicit(&u->root->cursor,
-					       memory_order_relaxed);
+					       memory_order_acquire);
 	unsigned i = (unsigned)(cursor % GROUP_SIZE);
 	struct mpr_pool_group *group = group_at(u, cursor - i);
 
