@@ -6,13 +6,17 @@
 #include "base/error.h"
 #include "os/generation.h"
 
-/* Pages of it come with the first handle that lies in them. */
-static struct mpr_remote range[MPR_REMOTES];
+/* So many are given back before one comes to another use: a thread that was about to use
+ * it as what it was finds meanwhile that it leads nowhere. */
+#define REST MPR_REMOTES
 
-/* With the process lock held: those that have been given back, the oldest first, and
- * how many have been in use at all. */
+/* Pages of it come with the first handle that lies in them. */
+static struct mpr_remote range[MPR_REMOTES + REST];
+
+/* With the process lock held: those that have been given back, the oldest first; how
+ * many have been in use at all, and are. */
 static struct mpr_remote *oldest, **newest = &oldest;
-static unsigned used;
+static unsigned used, n_taken;
 
 /* Where in the range that would be. */
 static uintptr_t
@@ -100,14 +104,15 @@ mpr_remote_take(void)
 	struct mpr_remote *remote = NULL;
 
 	mpr_process_lock();
-	if (used < MPR_REMOTES) {
+	if (n_taken < MPR_REMOTES && used < MPR_REMOTES + REST) {
 		remote = &range[used++];
-	} else if (oldest) {
+	} else if (n_taken < MPR_REMOTES) {
 		remote = oldest;
 		oldest = remote->next;
 		if (!oldest)
 			newest = &oldest;
 	}
+	n_taken += remote != NULL;
 	mpr_process_unlock();
 	if (remote)
 		atomic_store_explicit(&remote->word, MPR_REMOTE_WORD,
@@ -123,5 +128,6 @@ mpr_remote_give(struct mpr_remote *remote)
 	remote->next = NULL;
 	*newest = remote;
 	newest = &remote->next;
+	n_taken--;
 	mpr_process_unlock();
 }

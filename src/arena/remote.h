@@ -117,7 +117,8 @@ int mpr_remote_beside(const struct mpr_remote *remote, int64_t id, void **ret);
 /* One that leads nowhere yet, until its owner is set; NULL if all are in use. */
 struct mpr_remote *mpr_remote_take(void);
 
-/* It leads nowhere again. It comes to another use as late as can be. */
+/* It leads nowhere again. It comes to another use after MPR_REMOTES others were given
+ * back. */
 void mpr_remote_give(struct mpr_remote *remote);
 
 #endif
