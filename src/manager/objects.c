@@ -286,22 +286,57 @@ generation_of(enum mpr_cell_kind kind, const void *object)
 	return cell ? atomic_load(&cell->generation) : 0;
 }
 
-static struct mpr_object *
-add(struct mpr_objects *objects)
+/* Where the table says which one it is, or where it would; it is half empty. */
+static uint32_t *
+place_of(const struct mpr_objects *objects, const void *object)
+{
+	uint32_t mask = 2 * objects->size - 1, i;
+
+	i = (uint32_t)((uintptr_t)object * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+	while (objects->table[i & mask] &&
+	       objects->all[objects->table[i & mask] - 1].object != object)
+		i++;
+	return &objects->table[i & mask];
+}
+
+static int
+grow(struct mpr_objects *objects)
 {
 	uint32_t size = objects->size ? objects->size * 2 : 16;
 	struct mpr_object *all;
+	uint32_t *table;
 
-	if (objects->n < objects->size)
-		return &objects->all[objects->n++];
-	if (objects->n > INT32_MAX / 2)
-		return NULL;
+	if (objects->n > INT32_MAX / 4)
+		return -ENOMEM;
 	all = mpr_realloc(objects->all, size * sizeof(*all));
 	if (!all)
-		return NULL;
+		return -ENOMEM;
 	objects->all = all;
+	table = mpr_zalloc(2 * size * sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	free(objects->table);
+	objects->table = table;
 	objects->size = size;
-	return &objects->all[objects->n++];
+	for (uint32_t i = 0; i < objects->n; i++)
+		*place_of(objects, all[i].object) = i + 1;
+	return 0;
+}
+
+/* The one that there is, or another one; NULL if there is no memory. */
+static struct mpr_object *
+find_or_add(struct mpr_objects *objects, void *object)
+{
+	uint32_t *place;
+
+	if (objects->n == objects->size && grow(objects) < 0)
+		return NULL;
+	place = place_of(objects, object);
+	if (!*place) {
+		objects->all[objects->n].object = object;
+		*place = ++objects->n;
+	}
+	return &objects->all[*place - 1];
 }
 
 /* A number says which, and when: what was destroyed and made anew has another
@@ -317,16 +352,10 @@ static int
 enter(struct mpr_objects *objects, void *object, enum mpr_cell_kind kind,
       const char *name, int64_t *ret_id)
 {
-	struct mpr_object *o = NULL;
+	struct mpr_object *o = find_or_add(objects, object);
 
-	for (uint32_t i = 0; i < objects->n && !o; i++)
-		if (objects->all[i].object == object)
-			o = &objects->all[i];
-	if (!o)
-		o = add(objects);
 	if (!o)
 		return mpr_fail(-ENOMEM, "no memory for another object");
-	o->object = object;
 	o->kind = kind;
 	o->generation = generation_of(kind, object);
 	/* Names that are longer are none. */
@@ -418,5 +447,6 @@ void
 mpr_objects_end(struct mpr_objects *objects)
 {
 	free(objects->all);
+	free(objects->table);
 	*objects = (struct mpr_objects){ .n = 0 };
 }

@@ -54,6 +54,7 @@ struct mpr_object {
 struct mpr_objects {
 	struct mpr_object *all;
 	uint32_t n, size;
+	uint32_t *table; /* of numbers, by what lies where: 2 * size; 0 is none */
 };
 
 /* Finds or makes one, and gives its number, above 0. Returns 0; -ENOMEM; as

@@ -10,6 +10,9 @@
  *
  *   word of an entry: bits 0..35  offset of the object, 0 if it is free
  *                     bits 36..63 how often it has been bound
+ *
+ * Where there is more than one block, who looks for a name finds its entry by an index
+ * (sync/name_index.h).
  */
 #include <errno.h>
 #include <string.h>
@@ -21,6 +24,7 @@
 #include "base/error.h"
 #include "os/interrupt.h"
 #include "sync/await.h"
+#include "sync/name_index.h"
 
 #define MAGIC UINT64_C(0x73656d616e72706d)
 #define BLOCKS_MAX 65536
@@ -48,7 +52,10 @@ struct block {
 	/* In the first block only: */
 	mproc_lock lock;
 	struct mpr_cell bound; /* what who waits for a name waits for */
-	uint64_t pad[8];
+	_Atomic uint64_t indices;
+	/* The block in which an entry was free last, or 0. */
+	_Atomic uint64_t free;
+	uint64_t pad[6];
 	struct entry entries[ENTRIES];
 };
 
@@ -71,19 +78,36 @@ make_name(struct name *ret, const char *text)
 	return 0;
 }
 
-/* The block that @link names, or NULL at the end of the list. */
-static struct block *
-next_block(const mproc_arena *a, const _Atomic uint64_t *link)
+static uint64_t
+hash_of(const uint64_t words[WORDS])
 {
-	/* seq_cst, with the CAS that links a block: who has said that it waits
-	 * finds the block that was added before others looked for it. */
-	uint64_t offset = atomic_load(link);
+	uint64_t hash = 0;
+
+	for (int i = 0; i < WORDS; i++) {
+		hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
+static struct block *
+block_at(const mproc_arena *a, uint64_t offset)
+{
 	struct block *b;
 
 	if (!offset || !mpr_heap_is_linked(a, offset, sizeof(struct block)))
 		return NULL;
 	b = mpr_arena_at(a, offset);
 	return b->magic == MAGIC ? b : NULL;
+}
+
+/* The block that @link names, or NULL at the end of the list. */
+static struct block *
+next_block(const mproc_arena *a, const _Atomic uint64_t *link)
+{
+	/* seq_cst, with the CAS that links a block: who has said that it waits
+	 * finds the block that was added before others looked for it. */
+	return block_at(a, atomic_load(link));
 }
 
 static bool
@@ -122,40 +146,107 @@ next_entry(struct walk *walk)
 	return &walk->block->entries[walk->i++];
 }
 
-/* The entry with that name, or NULL; its word in *@ret_word. */
-static struct entry *
-look_up(const mproc_arena *a, const struct name *name, uint64_t *ret_word)
+static bool
+is_bound(const struct entry *e, const struct name *name, uint64_t *ret_word)
 {
-	struct walk walk = { .arena = a, .link = &a->shm->names };
-	struct entry *e;
+	/* seq_cst, see bind(): the name is there, and so is what its binder has written
+	 * to the object. */
+	uint64_t word = atomic_load(&e->word);
 
-	while ((e = next_entry(&walk))) {
-		/* seq_cst, see bind(): the name is there, and so is what its
-		 * binder has written to the object. */
-		uint64_t word = atomic_load(&e->word);
-
-		if (!(word & OFFSET_MASK) || !has_name(e, name))
-			continue;
-		/* The name was read in between: before it is another one the word
-		 * is another one. */
-		if (atomic_load(&e->word) != word)
-			continue;
-		*ret_word = word;
-		return e;
-	}
-	return NULL;
+	if (!(word & OFFSET_MASK) || !has_name(e, name))
+		return false;
+	*ret_word = word;
+	/* The name was read in between: before it is another one the word is another
+	 * one. */
+	return atomic_load(&e->word) == word;
 }
 
 static struct entry *
-find_free(const mproc_arena *a)
+look_everywhere(const mproc_arena *a, const struct name *name, uint64_t *ret_word)
 {
 	struct walk walk = { .arena = a, .link = &a->shm->names };
 	struct entry *e;
 
 	while ((e = next_entry(&walk)))
-		if (!(atomic_load(&e->word) & OFFSET_MASK))
+		if (is_bound(e, name, ret_word))
+			break;
+	return e;
+}
+
+/* The one to which a place of an index leads, or NULL. */
+static struct entry *
+entry_at(const mproc_arena *a, uint64_t place)
+{
+	uint64_t offset = place & MPR_NAME_OFFSET;
+	uint64_t in = offset % sizeof(struct block);
+	struct block *b = block_at(a, offset - in);
+
+	/* Any process can write there. */
+	return b && in >= offsetof(struct block, entries) &&
+			       in % sizeof(struct entry) == 0 ?
+		       mpr_arena_at(a, offset) : NULL;
+}
+
+static bool
+find_index(const mproc_arena *a, struct mpr_name_index *ret)
+{
+	struct block *first = next_block(a, &a->shm->names);
+
+	return first && mpr_name_index_find(a, &first->indices, ret);
+}
+
+/* The entry with that name, or NULL; its word in *@ret_word. */
+static struct entry *
+look_up(const mproc_arena *a, const struct name *name, uint64_t *ret_word)
+{
+	uint64_t hash = hash_of(name->words);
+	struct mpr_name_bucket *bucket;
+	struct mpr_name_index index;
+	struct entry *e;
+
+	if (!find_index(a, &index))
+		return look_everywhere(a, name, ret_word);
+	bucket = mpr_name_bucket(&index, hash);
+	for (unsigned i = 0; i < MPR_NAME_PLACES; i++) {
+		/* seq_cst: see mpr_name_index_add(). */
+		uint64_t place = atomic_load(&bucket->place[i]);
+
+		e = mpr_name_place_fits(place, hash) ? entry_at(a, place) : NULL;
+		if (e && is_bound(e, name, ret_word))
 			return e;
-	return NULL;
+	}
+	return atomic_load(&bucket->beyond) ? look_everywhere(a, name, ret_word) : NULL;
+}
+
+/* In the block from which @walk begins, or those behind it. */
+static struct entry *
+find_free_from(struct walk walk)
+{
+	struct entry *e;
+
+	while ((e = next_entry(&walk)))
+		if (!(atomic_load(&e->word) & OFFSET_MASK))
+			break;
+	return e;
+}
+
+static struct entry *
+find_free(const mproc_arena *a, struct block *first)
+{
+	struct block *hint = block_at(a, atomic_load_explicit(&first->free,
+							      memory_order_relaxed));
+	struct entry *e = NULL;
+
+	if (hint)
+		e = find_free_from((struct walk){ .arena = a, .link = &hint->next,
+						  .block = hint });
+	if (!e)
+		e = find_free_from((struct walk){ .arena = a, .link = &a->shm->names });
+	if (e)
+		atomic_store_explicit(&first->free,
+				      mpr_arena_offset(a, e) / sizeof(*first) *
+					      sizeof(*first), memory_order_relaxed);
+	return e;
 }
 
 static int
@@ -173,6 +264,78 @@ add_block(mproc_arena *a)
 	((struct block *)mpr_arena_at(a, ref.offset))->magic = MAGIC;
 	return mpr_block_append(a, self, &ref, &a->shm->names,
 				offsetof(struct block, next), BLOCKS_MAX);
+}
+
+static uint64_t
+hash_of_entry(const struct entry *e)
+{
+	uint64_t words[WORDS];
+
+	for (int i = 0; i < WORDS; i++)
+		words[i] = atomic_load_explicit(&e->name[i], memory_order_relaxed);
+	return hash_of(words);
+}
+
+/* As mpr_name_index_add() asks. */
+static bool
+is_used(const mproc_arena *a, uint64_t place)
+{
+	const struct entry *e = entry_at(a, place);
+
+	return e && atomic_load(&e->word) & OFFSET_MASK &&
+	       mpr_name_place_fits(place, hash_of_entry(e));
+}
+
+static void
+add_to(const struct mpr_name_index *index, const mproc_arena *a, const struct entry *e,
+       uint64_t hash)
+{
+	mpr_name_index_add(index, a, hash, mpr_arena_offset(a, e), is_used);
+}
+
+/* A larger one, with all names, if there are so many, and memory for it. Without it there
+ * is the one before, or none. */
+static void
+renew_index(mproc_arena *a, struct block *first, const struct mpr_name_index *before)
+{
+	struct walk walk = { .arena = a, .link = &a->shm->names };
+	struct mpr_name_index index;
+	struct mpr_block_ref ref;
+	struct mpr_self *self;
+	struct entry *e;
+	uint64_t n = 0;
+	int r;
+
+	while ((e = next_entry(&walk)))
+		n += (atomic_load(&e->word) & OFFSET_MASK) != 0;
+	if (before && !mpr_name_index_counted(before, n))
+		return;
+	r = mpr_self(a, &self);
+	if (r == 0)
+		r = mpr_name_index_make(a, self, n, before, &index, &ref);
+	if (r < 0)
+		return;
+	walk = (struct walk){ .arena = a, .link = &a->shm->names };
+	while ((e = next_entry(&walk)))
+		if (atomic_load(&e->word) & OFFSET_MASK)
+			add_to(&index, a, e, hash_of_entry(e));
+	(void)mpr_name_index_link(a, self, &ref, &first->indices);
+}
+
+/* Before @e has the name. */
+static void
+add_to_index(mproc_arena *a, struct block *first, const struct entry *e,
+	     const struct name *name)
+{
+	struct mpr_name_index index;
+	bool there = mpr_name_index_find(a, &first->indices, &index);
+
+	if (there ? mpr_name_index_is_due(&index) : atomic_load(&first->next) != 0) {
+		renew_index(a, first, there ? &index : NULL);
+		there = mpr_name_index_find(a, &first->indices, &index);
+	}
+	if (there)
+		add_to(&index, a, e, hash_of(name->words));
 }
 
 /* The first block, with the lock; made if need be. */
@@ -208,7 +371,7 @@ lock(struct block *b)
 
 /* The lock is held. */
 static int
-bind(mproc_arena *a, const struct name *name, uint64_t offset)
+bind(mproc_arena *a, struct block *first, const struct name *name, uint64_t offset)
 {
 	struct entry *e;
 	uint64_t word;
@@ -216,15 +379,16 @@ bind(mproc_arena *a, const struct name *name, uint64_t offset)
 
 	if (look_up(a, name, &word))
 		return mpr_fail(-EEXIST, "an object has that name");
-	e = find_free(a);
+	e = find_free(a, first);
 	if (!e) {
 		r = add_block(a);
 		if (r < 0)
 			return r;
-		e = find_free(a);
+		e = find_free(a, first);
 	}
 	if (!e)
 		return mpr_fail(-EBADMSG, "the arena's names are corrupt");
+	add_to_index(a, first, e, name);
 	word = atomic_load(&e->word);
 	/* Release: after the store that has made the entry free. */
 	for (int i = 0; i < WORDS; i++)
@@ -261,7 +425,7 @@ change(mproc_arena *a, struct block *b, const struct name *name,
 		return r;
 	/* If we die in between, those who wait look. */
 	mpr_wake_begin(&k, a, mpr_self_in(a), &b->bound);
-	r = offset ? bind(a, name, offset) : unbind(a, name);
+	r = offset ? bind(a, b, name, offset) : unbind(a, name);
 	if (r == 0 && offset)
 		mpr_wake_all(&k);
 	mpr_wake_end(&k);
