@@ -366,6 +366,149 @@ clients_wait_for_a_thousand_conditions(void **state)
 	close_desk();
 }
 
+/* The lock of who waits for a condition is destroyed, and another one is there, which a
+ * client has: that one keeps it. */
+static void
+another_lock_in_its_place_is_not_meant(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_object c = new_object(MPR_CELL_CONDITION);
+	struct mpr_object l = new_object(MPR_CELL_LOCK), other;
+
+	open_desk();
+	assert_int_equal(acquire(0, 1, &l), 0);
+	assert_int_equal(wait_for(0, 1, &c, &l), MPR_KEPT);
+	end_object(&l);
+	other = new_object(MPR_CELL_LOCK);
+	assert_ptr_equal(other.object, l.object);
+	assert_int_equal(acquire(1, 2, &other), 0);
+	assert_int_equal(mproc_condition_notify(c.object, 1), 1);
+	expect_answer(t, 0, 1, -ESTALE);
+	assert_int_equal(release(1, 2, &other), 0);
+	close_desk();
+	end_object(&c);
+	end_object(&other);
+}
+
+static unsigned
+bucket_of(const struct mpr_object *o)
+{
+	return (unsigned)((uintptr_t)o->object / MPR_CELL % MPR_DESK_BUCKETS);
+}
+
+/* Some of both, until there are two whose posts follow each other. */
+static void
+make_neighbours(struct mpr_object *cs, struct mpr_object *ls, unsigned n,
+		unsigned *ret_c, unsigned *ret_l)
+{
+	bool found = false;
+
+	/* One kind after the other, so that their blocks are not taken by turns. */
+	for (unsigned i = 0; i < n; i++)
+		cs[i] = new_object(MPR_CELL_CONDITION);
+	for (unsigned i = 0; i < n; i++)
+		ls[i] = new_object(MPR_CELL_LOCK);
+	for (unsigned i = 0; i < n * n && !found; i++) {
+		*ret_c = i / n;
+		*ret_l = i % n;
+		found = bucket_of(&cs[i / n]) == bucket_of(&ls[i % n]);
+	}
+	assert_true(found);
+}
+
+/* A condition and its lock have ended, and with the one the other one is forgotten, which
+ * would be the next to be looked at: now and then, or when the crier is back. */
+static void
+what_ends_with_another_one_is_not_looked_at(void **state)
+{
+	enum { SOME = MPR_DESK_BUCKETS };
+	static struct mpr_object cs[SOME], ls[SOME];
+	struct mpt *t = *state;
+	unsigned c, l;
+	int64_t r = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		open_desk();
+		make_neighbours(cs, ls, SOME, &c, &l);
+		assert_int_equal(acquire(0, 1, &ls[l]), 0);
+		assert_int_equal(wait_for(0, 1, &cs[c], &ls[l]), MPR_KEPT);
+		for (unsigned k = 0; k < SOME; k++) {
+			end_object(&cs[k]);
+			end_object(&ls[k]);
+		}
+		world.desk->look_at = i == 0 ? 0 : INT64_MAX;
+		if (i == 0)
+			(void)mpr_desk_look(world.desk);
+		assert_true(i == 1 || is_answered(0, 1, &r));
+		expect_answer(t, 0, 1, -ESTALE);
+		close_desk();
+	}
+}
+
+/* How many deputies are out for what that client waits for. */
+static unsigned
+count_out(const struct mpr_object *locks, unsigned n)
+{
+	unsigned out = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		out += mpr_post_find(world.desk, locks[i].object,
+				     locks[i].generation)->is_out;
+	return out;
+}
+
+static void
+nobody_has_all_deputies(void **state)
+{
+	static struct mpr_object locks[3][MPR_DEPUTIES];
+
+	(void)state;
+	open_desk();
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned k = 0; k < MPR_DEPUTIES; k++) {
+			struct mpr_object *l = &locks[i][k];
+
+			*l = new_object(MPR_CELL_LOCK);
+			assert_int_equal(mproc_lock_acquire(l->object, MPROC_NOWAIT),
+					 0);
+			assert_int_equal(acquire(i, k, l), MPR_KEPT);
+		}
+	/* Half of what others leave. */
+	assert_int_equal(count_out(locks[0], MPR_DEPUTIES), 16);
+	assert_int_equal(count_out(locks[1], MPR_DEPUTIES), 8);
+	assert_int_equal(count_out(locks[2], MPR_DEPUTIES), 4);
+	close_desk();
+	for (unsigned i = 0; i < 3 * MPR_DEPUTIES; i++) {
+		struct mpr_object *l = &locks[i / MPR_DEPUTIES][i % MPR_DEPUTIES];
+
+		assert_int_equal(mproc_lock_release(l->object), 0);
+		end_object(l);
+	}
+}
+
+/* Who waits and has things needs memory, of which nobody has that of another one. */
+static void
+nobody_has_all_memory(void **state)
+{
+	struct mpr_object l = new_object(MPR_CELL_LOCK);
+
+	(void)state;
+	open_desk();
+	assert_int_equal(mproc_lock_acquire(l.object, MPROC_NOWAIT), 0);
+	world.clients[0].budget.left = 3 * sizeof(struct mpr_kept) + 1;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(acquire(0, i, &l), MPR_KEPT);
+	assert_int_equal(acquire(0, 3, &l), -ENOMEM);
+	assert_int_equal(acquire(1, 1, &l), MPR_KEPT);
+	/* Nor more than there is. */
+	world.budget.left = sizeof(struct mpr_kept) - 1;
+	assert_int_equal(acquire(1, 2, &l), -ENOMEM);
+	world.budget.left = MEMORY - 4 * sizeof(struct mpr_kept);
+	close_desk();
+	assert_int_equal(mproc_lock_release(l.object), 0);
+	end_object(&l);
+}
+
 /* A desk that has had deputies, so that what stays is there. */
 static int
 with_desk(void **state)
@@ -386,10 +529,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* While there are few blocks of cells. */
+		mpt_test(what_ends_with_another_one_is_not_looked_at),
 		mpt_test(who_does_not_wait_after_all_takes_no_call),
 		mpt_test(a_scribbled_crowd_ends),
 		mpt_test(who_has_passed_a_barrier_is_told_before_it_comes_again),
 		mpt_test(clients_wait_for_a_thousand_conditions),
+		mpt_test(another_lock_in_its_place_is_not_meant),
+		mpt_test(nobody_has_all_deputies),
+		mpt_test(nobody_has_all_memory),
 	};
 
 	return cmocka_run_group_tests(tests, with_desk, NULL);
