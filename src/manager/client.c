@@ -104,8 +104,15 @@ take_answer(struct mpr_remote_call *call, const struct mpr_message *m,
 	return r < 0 ? r : (int)result;
 }
 
+/* Whether what the manager has given for the call would be lost. */
+static bool
+loses(const struct mpr_remote_call *call, const struct mpr_message *m)
+{
+	return m->values[1].i64 >= 0 && (call->waits || call->takes);
+}
+
 /* With the lock held. Of a number that nobody waits for any more nothing is kept. Returns
- * 0, or -EBADMSG. */
+ * 0; -EBADMSG; -ENOMEM if the answer has to stay until there is memory. */
 static int
 file(struct mpr_client *c, const struct mpr_message *m)
 {
@@ -117,12 +124,15 @@ file(struct mpr_client *c, const struct mpr_message *m)
 	if (!q)
 		return 0;
 	q->result = take_answer(q->call, m, &odd);
+	if (q->result == -ENOMEM && loses(q->call, m))
+		return -ENOMEM;
 	q->done = true;
 	mpr_turn_give(&q->told);
 	return odd ? -EBADMSG : 0;
 }
 
-/* All whole answers that are there. Returns 0, -EBADMSG or -EACCES. */
+/* All whole answers that are there. Returns 0, -EBADMSG or -EACCES; -ENOMEM if one is
+ * left. */
 static int
 file_all(struct mpr_client *c)
 {
@@ -147,6 +157,9 @@ file_all(struct mpr_client *c)
 		mpr_client_lock(c);
 		r = file(c, &m);
 		mpr_client_unlock(c);
+		c->is_left = r == -ENOMEM;
+		if (c->is_left)
+			return r;
 		mpr_buffer_drop(&c->in, f.whole, true);
 		if (r < 0)
 			return r;
@@ -157,13 +170,15 @@ file_all(struct mpr_client *c)
 	return 0;
 }
 
-/* Reads once, if something is there. Returns 0; -EAGAIN; an error for ever. */
+/* Reads once, if something is there. Returns 0; -EAGAIN; -ENOMEM; an error for ever. */
 static int
 read_once(struct mpr_client *c, bool block)
 {
 	ssize_t n;
 	int r;
 
+	if (c->is_left)
+		return file_all(c);
 	r = mpr_buffer_room(&c->in, MPR_CLIENT_READ);
 	if (r < 0)
 		return r;

@@ -27,6 +27,7 @@ struct mpr_client {
 	struct mpr_turn sending;
 	struct mpr_turn reading;
 	struct mpr_buffer in; /* of who reads, and how long it looks */
+	bool is_left; /* a whole answer, for which there was no memory */
 	struct mpr_patience patience;
 
 	/* The rest with this. Who holds it does nothing that takes long. */

@@ -3,6 +3,8 @@
  * Dicts of a manager, over a connection: what those of the family do, too, and what is
  * different.
  */
+#include <mproc/testing.h>
+
 #include "dict_cases.h"
 #include "manager.h"
 
@@ -448,6 +450,34 @@ handles_of_what_was_destroyed_are_used_again(void **state)
 	mproc_manager_close(m);
 }
 
+/* Whatever of its memory is not there: what was taken out for it comes. */
+static void
+a_pop_without_memory_loses_nothing(void **state)
+{
+	mproc_dict *d = dict_of(client, "without memory");
+	struct mproc_any value;
+	int r = 0;
+
+	(void)state;
+	for (unsigned n = 1; n <= 12; n++) {
+		char fault[32];
+
+		assert_int_equal(mproc_dict_set(d, mproc_int(1), mproc_str("a text")), 0);
+		snprintf(fault, sizeof(fault), "malloc:%u", n);
+		assert_int_equal(mproc_test_fault(fault), 0);
+		r = mproc_dict_pop(d, mproc_int(1), &value);
+		assert_int_equal(mproc_test_fault(NULL), 0);
+		assert_true(r == 0 || r == -ENOMEM);
+		assert_int_equal(mproc_dict_has(d, mproc_int(1)), r < 0);
+		if (r < 0)
+			continue;
+		assert_string_equal(value.ptr, "a text");
+		mproc_any_clear(&value);
+	}
+	assert_int_equal(r, 0);
+	mproc_dict_destroy(d);
+}
+
 static int
 start_both(void **state)
 {
@@ -484,6 +514,7 @@ main(void)
 		mpt_test(what_no_answer_has_room_for_stays),
 		mpt_test(many_keys_are_as_many_requests_as_messages_allow),
 		mpt_test(handles_of_what_was_destroyed_are_used_again),
+		mpt_test(a_pop_without_memory_loses_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, start_both, end_both);

@@ -3,6 +3,8 @@
  * Queues of a manager: the same cases with all in the family, with all as clients, and
  * with some of each.
  */
+#include <mproc/testing.h>
+
 #include "manager_queue.h"
 
 enum { NOTES = 300 };
@@ -509,6 +511,37 @@ a_snapshot_shows_it(void **state)
 	end(t, b);
 }
 
+/* Whatever of its memory is not there. */
+static void
+a_peek_without_memory_loses_nothing(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, NULL);
+	mproc_queue *q = queue_of(t, 0);
+	const void *shown;
+	size_t len;
+	int r = 0;
+
+	for (unsigned n = 1; n <= 12; n++) {
+		char fault[32];
+
+		if (r == 0)
+			assert_int_equal(put_note(q, 0, n, MPROC_NOWAIT), 0);
+		snprintf(fault, sizeof(fault), "malloc:%u", n);
+		assert_int_equal(mproc_test_fault(fault), 0);
+		r = mproc_queue_peek(q, &shown, &len, mproc_sec(5));
+		assert_int_equal(mproc_test_fault(NULL), 0);
+		assert_true(r == 0 || r == -ENOMEM);
+		if (r < 0)
+			continue;
+		assert_int_equal(len, sizeof(struct note));
+		assert_int_equal(mproc_queue_release(q, shown), 0);
+	}
+	assert_int_equal(r, 0);
+	expect_nothing(q);
+	end(t, b);
+}
+
 int
 main(void)
 {
@@ -525,6 +558,7 @@ main(void)
 		ALL(a_queue_is_shut_down),
 		ALL(the_single_consumer_is_one),
 		ALL(a_snapshot_shows_it),
+		ALL(a_peek_without_memory_loses_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, start_both, end_both);
