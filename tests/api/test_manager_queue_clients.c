@@ -433,6 +433,61 @@ without_memory_nothing_is_lost(void **state)
 	assert_int_equal(end_with(m, c), 0);
 }
 
+enum { GREEDY = 80, THEIRS = 60000 };
+
+static struct {
+	mproc_queue *q;
+	_Atomic unsigned refused, ended;
+} greed;
+
+static void *
+put_big(void *arg)
+{
+	static const char big[THEIRS];
+	int r = mproc_queue_put(greed.q, big, THEIRS, mproc_sec(20));
+
+	(void)arg;
+	greed.refused += r == -ENOMEM;
+	greed.ended += r == -ESHUTDOWN;
+	return NULL;
+}
+
+/* A client has a quarter: what waits to be put is a part of that. */
+static void
+what_one_client_puts_leaves_memory_to_others(void **state)
+{
+	mproc_manager *m = start(MPROC_OPTS(mproc_manager_opts,
+					    .max_memory = (size_t)4 << 20,
+					    .max_message = (size_t)64 << 10));
+	mproc_manager *c = connect_to(m), *other = connect_to(m);
+	struct mpt *t = *state;
+	pthread_t threads[GREEDY];
+	static char big[THEIRS];
+	mproc_dict *d = dict_of(other, "beside");
+	struct mproc_any got;
+
+	assert_int_equal(mproc_manager_queue(c, "full",
+					     MPROC_OPTS(mproc_queue_opts, .max_items = 1),
+					     &greed.q), 0);
+	assert_int_equal(mproc_queue_put(greed.q, "", 1, MPROC_NOWAIT), 0);
+	greed.refused = greed.ended = 0;
+	for (unsigned i = 0; i < GREEDY; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, put_big, NULL), 0);
+	mpt_until(t, greed.refused >= GREEDY - ((unsigned)1 << 20) / THEIRS);
+	assert_int_equal(mproc_dict_set(d, mproc_int(1), mproc_bytes(big, THEIRS)), 0);
+	assert_int_equal(mproc_dict_get(d, mproc_int(1), &got), 0);
+	assert_int_equal(got.len, THEIRS);
+	mproc_any_clear(&got);
+	mproc_queue_destroy(greed.q);
+	for (unsigned i = 0; i < GREEDY; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(greed.ended > 4);
+	assert_int_equal(greed.refused + greed.ended, GREEDY);
+	mproc_dict_destroy(d);
+	mproc_manager_close(other);
+	assert_int_equal(end_with(m, c), 0);
+}
+
 static void
 what_makes_no_sense_is_refused(void **state)
 {
@@ -598,6 +653,7 @@ main(void)
 		mpt_test(messages_are_held_in_copies),
 		mpt_test(what_is_longer_than_a_message_stays),
 		mpt_test(without_memory_nothing_is_lost),
+		mpt_test(what_one_client_puts_leaves_memory_to_others),
 		mpt_test(what_makes_no_sense_is_refused),
 		mpt_test(a_forked_child_has_no_part_in_it),
 		mpt_test(who_serves_is_not_who_takes),
