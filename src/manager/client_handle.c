@@ -11,13 +11,20 @@
 #include "manager/client_priv.h"
 #include "os/clock.h"
 
+/* What is one behind the other in the manager's table is in different ones. */
+static struct mpr_remote **
+bucket_of(struct mpr_client *c, int64_t id)
+{
+	return &c->handles[(uint64_t)id % MPR_CLIENT_BUCKETS];
+}
+
 void
 mpr_client_drop(struct mpr_client *c, const struct mpr_remote *remote, int64_t id)
 {
 	struct mpr_remote **link, *found;
 
 	mpr_client_lock(c);
-	link = &c->handles;
+	link = bucket_of(c, id);
 	/* It may have come to another use. */
 	while (*link && (*link != remote || (*link)->id != id))
 		link = &(*link)->next;
@@ -34,10 +41,12 @@ mpr_client_drop_all(struct mpr_client *c)
 {
 	struct mpr_remote *next;
 
-	for (struct mpr_remote *remote = c->handles; remote; remote = next) {
-		next = remote->next;
-		mpr_remote_give(remote);
-	}
+	for (unsigned i = 0; i < MPR_CLIENT_BUCKETS; i++)
+		for (struct mpr_remote *remote = c->handles[i]; remote;
+		     remote = next) {
+			next = remote->next;
+			mpr_remote_give(remote);
+		}
 }
 
 /* Those that there are, for who does not hold the lock. Returns how many. */
@@ -47,9 +56,10 @@ list(struct mpr_client *c, struct mpr_remote **handles)
 	size_t n = 0;
 
 	mpr_client_lock(c);
-	for (struct mpr_remote *remote = c->handles; remote && n < MPR_REMOTES;
-	     remote = remote->next)
-		handles[n++] = remote;
+	for (unsigned i = 0; i < MPR_CLIENT_BUCKETS; i++)
+		for (struct mpr_remote *remote = c->handles[i];
+		     remote && n < MPR_REMOTES; remote = remote->next)
+			handles[n++] = remote;
 	mpr_client_unlock(c);
 	return n;
 }
@@ -74,9 +84,9 @@ drop_stale(struct mpr_client *c)
 }
 
 static struct mpr_remote *
-find(const struct mpr_client *c, enum mpr_cell_kind kind, int64_t id)
+find(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id)
 {
-	struct mpr_remote *remote = c->handles;
+	struct mpr_remote *remote = *bucket_of(c, id);
 
 	while (remote && (remote->kind != kind || remote->id != id))
 		remote = remote->next;
@@ -94,8 +104,8 @@ find_or_enter(struct mpr_client *c, enum mpr_cell_kind kind, int64_t id,
 		*ret = fresh;
 		fresh->kind = kind;
 		fresh->id = id;
-		fresh->next = c->handles;
-		c->handles = fresh;
+		fresh->next = *bucket_of(c, id);
+		*bucket_of(c, id) = fresh;
 		/* Release: see mpr_remote_at(). */
 		atomic_store_explicit(&fresh->owner, &c->owner,
 				      memory_order_release);

@@ -16,6 +16,8 @@
 #define MPR_CLIENT_READ ((size_t)16 << 10) /* bytes at once */
 #define MPR_CLIENT_LONGEST ((size_t)1 << 30) /* message of a manager's, whatever it says */
 
+#define MPR_CLIENT_BUCKETS 256 /* for handles */
+
 struct request; /* of client.c */
 
 struct mpr_client {
@@ -35,7 +37,7 @@ struct mpr_client {
 	int64_t number; /* of the next request; 0 is that of the first */
 	struct request *requests;
 	int broken; /* why no more can come, for ever */
-	struct mpr_remote *handles;
+	struct mpr_remote *handles[MPR_CLIENT_BUCKETS]; /* by their numbers */
 	char address[];
 };
 
