@@ -231,6 +231,7 @@ const struct sync_case sync_crowd_cases[SYNC_CROWD_CASES] = {
 		.object = &crowd,
 		.roles = { GATHERS(1), NOTIFIES(2), WAITS },
 		.fewer = 1,
+		.fewer_kills = 1,
 	},
 	[SYNC_CROWD_ALONE_RECOVERED] = {
 		.name = "one of a crowd is notified, and another one recovers",
