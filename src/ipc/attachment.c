@@ -173,7 +173,7 @@ mpr_attachment_drop(struct mpr_attachment *at)
 					     MPR_ROLE_FREE),
 			memory_order_release);
 	mpr_seat_leave(at->seat);
-	mpr_queue_reap(at->arena, at->q);
+	mpr_queue_reap(at->arena, at->self, at->q);
 
 	if (!at->is_apart)
 		leave(at);
@@ -261,7 +261,7 @@ take_seat(mproc_arena *a, struct mpr_self *self, mproc_queue *q, uint64_t open,
 	if (atomic_load(&q->state) == open)
 		return 0;
 	mpr_seat_leave(*ret_seat);
-	mpr_queue_reap(a, q);
+	mpr_queue_reap(a, self, q);
 	return mpr_queue_stale(q);
 }
 

@@ -78,7 +78,7 @@ claim_header(mproc_arena *a, struct mpr_self *self, struct mpr_queue_walk *walk,
 		uint64_t word = atomic_load(&q->state);
 
 		if (mpr_owner_state(word) == MPR_QUEUE_GONE) {
-			mpr_queue_reap(a, q);
+			mpr_queue_reap(a, self, q);
 			word = atomic_load(&q->state);
 		}
 		/* A FREE one has nothing; someone who writes
@@ -422,15 +422,16 @@ mproc_queue_destroy(mproc_queue *q)
 		/* Who is about to sleep looks at the state once more. */
 		mpr_fence_rare(a);
 		mpr_seats_wake_all(a, &q->seats);
-		mpr_queue_end_partner(a, q, mpr_owner_with_state(
-			open, MPR_QUEUE_GONE));
+		mpr_queue_end_partner(a, mpr_self_in(a), q,
+				      mpr_owner_with_state(open,
+							   MPR_QUEUE_GONE));
 	}
 	dead = mpr_queue_partner(a, q);
 	mpr_queue_fd_close(q);
 	/* The queue's memory goes with our attachment if it was the last. If
 	 * another was faster, what we hold is still ours to give back. */
 	if (!at)
-		mpr_queue_reap(a, q);
+		mpr_queue_reap(a, mpr_self_in(a), q);
 	else if (destroyed || !mpr_attachment_is_held(at))
 		mpr_attachment_drop(at);
 	/* Someone may have written that it is its own. */

@@ -74,7 +74,8 @@ mpr_queue_partner(const mproc_arena *a, mproc_queue *q)
 }
 
 void
-mpr_queue_end_partner(mproc_arena *a, mproc_queue *q, uint64_t word)
+mpr_queue_end_partner(mproc_arena *a, struct mpr_self *self, mproc_queue *q,
+		      uint64_t word)
 {
 	mproc_queue *dead = mpr_queue_partner(a, q);
 	uint64_t open;
@@ -95,7 +96,7 @@ mpr_queue_end_partner(mproc_arena *a, mproc_queue *q, uint64_t word)
 		mpr_fence_rare(a);
 		mpr_seats_wake_all(a, &dead->seats);
 	}
-	mpr_queue_reap(a, dead);
+	mpr_queue_reap(a, self, dead);
 }
 
 void
@@ -116,13 +117,12 @@ mpr_queue_end_for(mproc_arena *a, mproc_queue *q, uint64_t pipe,
 		mpr_fence_rare(a);
 		mpr_seats_wake_all(a, &q->seats);
 	}
-	mpr_queue_reap(a, q);
+	mpr_queue_reap(a, mpr_self_in(a), q);
 }
 
 void
-mpr_queue_reap(mproc_arena *a, mproc_queue *q)
+mpr_queue_reap(mproc_arena *a, struct mpr_self *self, mproc_queue *q)
 {
-	struct mpr_self *self = mpr_self_in(a);
 	uint64_t word = atomic_load(&q->state), busy;
 	bool freed;
 
@@ -130,7 +130,7 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 		return;
 	/* Before anything that has to wait: who reads dead letters may have a
 	 * seat here, and sleep until these are gone. */
-	mpr_queue_end_partner(a, q, word);
+	mpr_queue_end_partner(a, self, q, word);
 	if (!self || mpr_seats_any(a, &q->seats))
 		return;
 	busy = mpr_owner(mpr_arena_epoch(a), self->slot, MPR_QUEUE_BUSY);
@@ -146,7 +146,7 @@ mpr_queue_reap(mproc_arena *a, mproc_queue *q)
 		atomic_store(&q->state,
 			     mpr_owner_with_state(busy, MPR_QUEUE_GONE));
 		if (!mpr_seats_any(a, &q->seats))
-			mpr_queue_reap(a, q);
+			mpr_queue_reap(a, self, q);
 		return;
 	}
 	atomic_store(&q->partner, 0);
@@ -256,7 +256,7 @@ recover_queue(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
 		take_back(a, &q->state, slot, ident, MPR_QUEUE_GONE);
 	if (had_seat ||
 	    mpr_owner_state(atomic_load(&q->state)) == MPR_QUEUE_GONE)
-		mpr_queue_reap(a, q);
+		mpr_queue_reap(a, mpr_self_in(a), q);
 }
 
 void

@@ -182,11 +182,12 @@ void mpr_queue_end_for(mproc_arena *a, mproc_queue *q, uint64_t pipe,
 mproc_queue *mpr_queue_partner(const mproc_arena *a, mproc_queue *q);
 
 /* The queue of @q's dead letters is GONE, if it is there, as @q is, whose state
- * is @word. Does nothing if that has changed. */
-void mpr_queue_end_partner(mproc_arena *a, mproc_queue *q, uint64_t word);
+ * is @word. Does nothing if that has changed. @self: as below. */
+void mpr_queue_end_partner(mproc_arena *a, struct mpr_self *self, mproc_queue *q,
+			   uint64_t word);
 
-/* GONE to FREE, if nobody has a seat any more. The calling thread does it only
- * if it is a participant; otherwise someone else will, later. */
-void mpr_queue_reap(mproc_arena *a, mproc_queue *q);
+/* GONE to FREE, if nobody has a seat any more. @self: in whose name, who lets the
+ * caller; or NULL, then someone else will do it, later. */
+void mpr_queue_reap(mproc_arena *a, struct mpr_self *self, mproc_queue *q);
 
 #endif

@@ -23,6 +23,7 @@ struct mpr_porter {
 	int result;
 	struct mpr_self *self;
 	uint32_t ticket;
+	uint32_t heard; /* of who asks mpr_porter_is_woken() */
 	_Atomic bool ends;
 };
 
@@ -135,6 +136,15 @@ void
 mpr_porter_reset(struct mpr_porter *p)
 {
 	mpr_waker_reset(p->waker);
+}
+
+bool
+mpr_porter_is_woken(struct mpr_porter *p)
+{
+	uint32_t now = mpr_park_ticket(p->self), before = p->heard;
+
+	p->heard = now;
+	return now != before;
 }
 
 void

@@ -9,6 +9,8 @@
 #ifndef MPR_MANAGER_PORTER_H
 #define MPR_MANAGER_PORTER_H
 
+#include <stdbool.h>
+
 #include <mproc/arena.h>
 
 #include "arena/participant.h"
@@ -25,6 +27,9 @@ struct mpr_self *mpr_porter_self(const struct mpr_porter *p);
  * at what it was woken for. */
 int mpr_porter_fd(const struct mpr_porter *p);
 void mpr_porter_reset(struct mpr_porter *p);
+
+/* Whether somebody has woken it since that was last asked, other than by a knock. */
+bool mpr_porter_is_woken(struct mpr_porter *p);
 
 /* As if somebody had woken it. */
 void mpr_porter_knock(struct mpr_porter *p);

@@ -20,8 +20,7 @@
  * dead, as the porter does not. */
 #define LOOK INT64_C(100000000) /* ns */
 
-/* How often, while there is something to do, whether queues are gone of which we keep the
- * memory. */
+/* How often, at most, whether queues are gone of which we keep the memory. */
 #define SWEEP INT64_C(1000000000) /* ns */
 
 void *
@@ -588,6 +587,7 @@ void
 mpr_queue_desk_hear(struct mpr_queue_desk *d)
 {
 	mpr_porter_reset(d->porter);
+	d->woken |= mpr_porter_is_woken(d->porter);
 	go_on_all(d);
 }
 
@@ -632,17 +632,20 @@ sweep(struct mpr_queue_desk *d)
 int64_t
 mpr_queue_desk_look(struct mpr_queue_desk *d)
 {
-	int64_t now;
+	int64_t now, next;
 
 	if (!d->n_posts)
 		return MPR_NEVER;
 	now = mproc_now();
 	if (now - d->swept >= SWEEP) {
 		d->swept = now;
+		d->woken = false;
 		sweep(d);
 	}
+	/* Who destroys a queue wakes all, and it may be the last one to do so. */
+	next = d->woken ? d->swept + SWEEP : MPR_NEVER;
 	if (!d->busy)
-		return MPR_NEVER;
+		return next;
 	if (now >= d->soonest)
 		expire(d, now);
 	if (now >= d->look_at) {
@@ -650,7 +653,9 @@ mpr_queue_desk_look(struct mpr_queue_desk *d)
 		(void)mpr_recover_now_and_then(d->arena);
 		go_on_all(d);
 	}
-	return d->soonest < d->look_at ? d->soonest : d->look_at;
+	if (d->soonest < next)
+		next = d->soonest;
+	return d->look_at < next ? d->look_at : next;
 }
 
 int

@@ -26,6 +26,7 @@ struct mpr_queue_desk {
 	int64_t look_at;
 	unsigned n_posts;
 	int64_t swept; /* when those that are gone were last looked for */
+	bool woken;    /* since then: one may have been destroyed */
 };
 
 /* As what clients have on the way. NULL, with the text, if there is none. */

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "ipc/attachment.h"
 #include "ipc/queue_remote.h"
 #include "manager/codec.h"
 #include "manager/queue_options.h"
@@ -208,28 +209,16 @@ check(const struct mpr_remote_call *call)
 				    (unsigned)call->op, n);
 }
 
-int
-mpr_serve_queue(struct mpr_queue_desk *d, struct mpr_served *c, int64_t number,
-		struct mpr_object *o, struct mpr_objects *objects,
-		struct mpr_remote_call *call)
+/* Those that are about the queue, by the serving thread itself. */
+static int
+serve_in_passing(mproc_queue *q, struct mpr_objects *objects,
+		 struct mpr_remote_call *call)
 {
-	mproc_queue *q = o->object;
 	int64_t flags;
-	int r = check(call);
 
-	if (r < 0)
-		return r;
 	switch ((int)call->op) {
-	case MPR_OP_CHECK:
-		return 0;
 	case MPR_OP_LEN:
 		return len(q, call);
-	case MPR_OP_QUEUE_PUT:
-	case MPR_OP_QUEUE_GET:
-	case MPR_OP_QUEUE_DONE:
-	case MPR_OP_QUEUE_REQUEUE:
-	case MPR_OP_QUEUE_JOIN:
-		return serve_party(d, c, number, q, call);
 	case MPR_OP_QUEUE_DEAD_LETTERS:
 		return dead_letters(q, objects, call);
 	case MPR_OP_QUEUE_SHUTDOWN:
@@ -240,4 +229,41 @@ mpr_serve_queue(struct mpr_queue_desk *d, struct mpr_served *c, int64_t number,
 		return stat(q, call);
 	}
 	return mpr_fail(-EINVAL, "a queue has no operation %d", (int)call->op);
+}
+
+int
+mpr_serve_queue(struct mpr_queue_desk *d, struct mpr_served *c, int64_t number,
+		struct mpr_object *o, struct mpr_objects *objects,
+		struct mpr_remote_call *call)
+{
+	mproc_queue *q = o->object, *uses[2];
+	struct mpr_attachment *at;
+	bool had[2];
+	int r = check(call);
+
+	if (r < 0)
+		return r;
+	switch ((int)call->op) {
+	case MPR_OP_CHECK:
+		return 0;
+	case MPR_OP_QUEUE_PUT:
+	case MPR_OP_QUEUE_GET:
+	case MPR_OP_QUEUE_DONE:
+	case MPR_OP_QUEUE_REQUEUE:
+	case MPR_OP_QUEUE_JOIN:
+		return serve_party(d, c, number, q, call);
+	}
+	/* A thread notices the end of a queue when it next comes there, and this one may
+	 * not come: it leaves what it had no part in before. */
+	uses[0] = q;
+	uses[1] = mpr_queue_partner(mpr_arena_of(q), q);
+	for (int i = 0; i < 2; i++)
+		had[i] = uses[i] && mpr_attachment_present(uses[i]);
+	r = serve_in_passing(q, objects, call);
+	for (int i = 0; i < 2; i++) {
+		at = uses[i] && !had[i] ? mpr_attachment_present(uses[i]) : NULL;
+		if (at)
+			mpr_attachment_drop(at);
+	}
+	return r;
 }

@@ -235,6 +235,40 @@ what_those_who_wait_do_not_want_is_for_others(void **state)
 	end_queue(b->name);
 }
 
+static unsigned
+queues_there_are(void)
+{
+	struct mproc_arena_stat st;
+
+	assert_int_equal(mproc_arena_stat(NULL, &st), 0);
+	return (unsigned)st.queues;
+}
+
+/* A server that has nothing to do keeps none of its memory. The first test here, as other
+ * queues would count. */
+static void
+what_the_family_destroys_is_given_back(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts, .ack = true));
+	mproc_queue *q, *dlq;
+	struct note n;
+	void *ours;
+
+	assert_int_equal(mproc_manager_queue(client, b->name, NULL, &q), 0);
+	assert_int_equal(mproc_queue_dead_letters(q, &dlq), 0);
+	assert_int_equal(get_note(dlq, &n, MPROC_NOWAIT), -EAGAIN);
+	assert_int_equal(put_note(q, 0, 1, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_len(dlq), 0);
+	assert_int_equal(mproc_queue_len(q), 1);
+	assert_int_equal(mproc_arena_find(NULL, b->name, &ours, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_arena_bind(NULL, b->name, NULL), 0);
+	assert_int_equal(queues_there_are(), 2);
+	mproc_queue_destroy(ours);
+	mpt_until(t, queues_there_are() == 0);
+	assert_int_equal(put_note(q, 0, 1, MPROC_NOWAIT), -ESTALE);
+}
+
 static void *
 wait_for_the_end(void *arg)
 {
@@ -644,6 +678,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		mpt_test(what_the_family_destroys_is_given_back),
 		mpt_test(what_was_not_sent_comes_back),
 		mpt_test(who_does_not_read_keeps_little),
 		mpt_test(those_who_wait_get_them_as_they_came),

@@ -220,6 +220,31 @@ a_join_counts_what_others_have(void **state)
 	end();
 }
 
+static void *
+drop_for_the_porter(void *arg)
+{
+	(void)arg;
+	mpr_attachment_drop(at);
+	return NULL;
+}
+
+/* Who lets the porter use the queue may be no participant itself. */
+static void
+the_last_one_frees_the_queue_in_the_porters_name(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	begin(MPROC_OPTS(mproc_queue_opts, .ack = true));
+	assert_int_equal(put('a'), 1);
+	mproc_queue_destroy(q);
+	assert_int_equal(mpr_owner_state(q->state), MPR_QUEUE_GONE);
+	assert_int_equal(pthread_create(&thread, NULL, drop_for_the_porter, NULL), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(mpr_owner_state(q->state), MPR_QUEUE_FREE);
+	mpr_porter_close(porter);
+}
+
 int
 main(void)
 {
@@ -230,6 +255,7 @@ main(void)
 		mpt_test(a_block_is_offered_to_who_waits),
 		mpt_test(what_was_taken_is_the_callers),
 		mpt_test(a_join_counts_what_others_have),
+		mpt_test(the_last_one_frees_the_queue_in_the_porters_name),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);

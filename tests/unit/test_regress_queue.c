@@ -561,7 +561,7 @@ a_lane_is_not_freed_twice(void **state)
 		lanes[i] = first_lane(others[i]);
 		/* Whoever creates or destroys one looks after old ones. */
 		mproc_queue_destroy(new_queue());
-		mpr_queue_reap(the_arena(), q);
+		mpr_queue_reap(the_arena(), mpr_self_in(the_arena()), q);
 	}
 	assert_ptr_not_equal(lanes[0], lanes[1]);
 	for (int i = 0; i < 2; i++) {
@@ -633,7 +633,7 @@ who_destroys_too_late_keeps_what_it_holds(void **state)
 			puppet_kill(pid);
 		}
 		mpr_recover_all(the_arena(), true);
-		mpr_queue_reap(the_arena(), q);
+		mpr_queue_reap(the_arena(), mpr_self_in(the_arena()), q);
 	}
 	assert_true(n > 20);
 }
