@@ -124,7 +124,8 @@
  *   queue is destroyed. What a thread holds when it ends is freed when the manager is
  *   closed.
  *   mproc_queue_fd(), mproc_wait() and waitsets give -ENOTSUP.
- *   -ENOMEM also if the server has no memory for what is to be kept: .max_memory.
+ *   -ENOMEM also if the server has no memory for what is to be kept: .max_memory. A put
+ *   waits for memory that other threads of clients hold.
  *   -ENOLCK if 1024 threads of the client wait for queues already.
  *
  * The server is one thread, and carries out requests one after another, each whole.

@@ -44,6 +44,7 @@ struct mpr_attachment {
 	bool is_consumer; /* it has called get */
 	bool is_awaited;  /* it is in the list of a wait for many (wait/shared.c) */
 	bool is_apart;	  /* of none of a thread's own; mpr_attachment_make() */
+	bool others_have; /* and others will be done with what was taken by it */
 	int lacks;	  /* what the last put has found too little of; queue_agent.h */
 
 	/* Of a direction of a pipe: that, and which of its ends sends. */

@@ -178,7 +178,7 @@ will_be_free(const struct mpr_attachment *at, const struct mpr_message_block *b,
 	return b != at->shown_block.block &&
 	       !mpr_message_is_at(word, MPR_MESSAGE_DEAD) &&
 	       !(mpr_owner_state(word) == MPR_MESSAGE_TAKEN &&
-		 mpr_owner_slot(word) == at->self->slot);
+		 mpr_owner_slot(word) == at->self->slot && !at->others_have);
 }
 
 /* Frees the memory that free blocks keep. Returns whether there was any.

@@ -22,7 +22,8 @@
 #include "ipc/queue_get.h"
 
 /* Puts as many of @n messages as there is room for. Returns as mproc_queue_put_many()
- * that does not wait; -EAGAIN if there is no room, and then at->lacks says why. */
+ * that does not wait; -EAGAIN if there is no room, and then at->lacks says why. Memory
+ * may come from what was taken by it if at->others_have; nobody else can know. */
 int mpr_put_for(struct mpr_attachment *at, const struct iovec *msgs, int n);
 
 /* A wait for room. All zero: there is none. */

@@ -301,6 +301,9 @@ put(struct mpr_queue_post *p, const struct mpr_queued *k)
 	bool offered = mpr_put_unawait(at, &p->put_wait);
 	int r;
 
+	/* Their memory comes free, as that in the queue does; what this one has itself is
+	 * not to be waited for. */
+	at->others_have = at->keeps && mpr_queue_others_have(p, &k->party);
 	for (;;) {
 		at->lacks = 0;
 		r = mpr_put_for(at, k->msgs, k->n);

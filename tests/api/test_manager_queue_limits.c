@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Queues of a manager where there is little: what becomes of messages where memory is
+ * short, the client's, the server's, or the arena's. That is as small as one can be.
+ */
+#include <errno.h>
+
+#include "manager_queue.h"
+
+static mproc_queue *
+queue_named(mproc_manager *m, const struct board *b)
+{
+	mproc_queue *q;
+
+	assert_int_equal(mproc_manager_queue(m, b->name, NULL, &q), 0);
+	return q;
+}
+
+/*
+ * The arena's memory.
+ */
+
+#define LEN 900000 /* of which there is one to the MiB */
+
+static unsigned char message[LEN];
+
+static _Atomic pid_t putter;
+
+static void *
+put_in_time(void *arg)
+{
+	putter = gettid();
+	return (void *)(intptr_t)mproc_queue_put(arg, message, LEN, mproc_sec(20));
+}
+
+static bool
+is_short(int r)
+{
+	return r == -ENOSPC || r == -ENOMEM;
+}
+
+static void
+memory_that_other_clients_have_is_waited_for(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts, .ack = true));
+	mproc_manager *other = connect_to(server);
+	mproc_queue *q = queue_named(client, b), *theirs = queue_named(other, b);
+	void *taken[128];
+	pthread_t thread;
+	unsigned n = 0;
+	void *result;
+
+	assert_int_equal(mproc_queue_put(q, message, LEN, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_get(q, message, LEN, NULL, MPROC_NOWAIT), 0);
+	while (n < 128 && (taken[n] = mproc_alloc(LEN)))
+		n++;
+	assert_in_range(n, 1, 127);
+	/* Who has it itself would wait for ever. */
+	assert_true(is_short(mproc_queue_put(q, message, LEN, MPROC_FOREVER)));
+	assert_int_equal(mproc_queue_put(theirs, message, LEN, MPROC_NOWAIT), -EAGAIN);
+	assert_int_equal(mproc_queue_put(theirs, message, LEN, mproc_ms(20)),
+			 -ETIMEDOUT);
+	assert_int_equal(pthread_create(&thread, NULL, put_in_time, theirs), 0);
+	mpt_until(t, putter && mpt_task_state(putter) == 'S');
+	assert_int_equal(mproc_queue_task_done(q), 0);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, 0);
+	assert_int_equal(mproc_queue_get(q, message, LEN, NULL, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_task_done(q), 0);
+	while (n)
+		mproc_free(taken[--n]);
+	mproc_manager_close(other);
+	end(t, b);
+}
+
+static int
+start_in_a_small_arena(void **state)
+{
+	int r = mproc_arena_configure_default(MPROC_OPTS(
+		mproc_arena_opts, .capacity = (size_t)64 << 20));
+
+	return r < 0 ? r : start_both(state);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(memory_that_other_clients_have_is_waited_for),
+	};
+
+	return cmocka_run_group_tests(tests, start_in_a_small_arena, end_both);
+}
