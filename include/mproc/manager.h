@@ -125,7 +125,7 @@
  *   closed.
  *   mproc_queue_fd(), mproc_wait() and waitsets give -ENOTSUP.
  *   -ENOMEM also if the server has no memory for what is to be kept: .max_memory. A put
- *   waits for memory that other threads of clients hold.
+ *   waits for memory that other threads of clients hold. A get that gives it took nothing.
  *   -ENOLCK if 1024 threads of the client wait for queues already.
  *
  * The server is one thread, and carries out requests one after another, each whole.

@@ -39,8 +39,9 @@ struct mpr_remote_ask {
 	/* By it the calling thread may get something that is given back when the
 	 * thread ends. */
 	bool takes;
-	/* Of queues also bytes, behind the numbers: the caller's that are sent; what comes
-	 * is malloc()ed and the caller's then, and nothing after an error. */
+	/* Of queues also bytes, behind the numbers: those that are sent; and where those
+	 * that come go, how much room is there, and then how much came. So what was taken
+	 * for the answer is not lost for want of memory. */
 	struct iovec sent[2], got[2];
 	unsigned n_sent, n_got;
 	/* It may take as long as it does until the answer is there, and an interrupt

@@ -152,6 +152,10 @@ struct mpr_remote_call {
 	 * the others is MPROC_NIL then. If it was none, it is what it was. */
 	struct mproc_any *ret_many;
 	size_t size_many, n_ret_many;
+	/* Where the last of the values that come go, which are bytes, as in struct
+	 * mpr_remote_ask; in their place is MPROC_NIL. If it was none, nothing came. */
+	struct iovec *places;
+	unsigned n_places;
 };
 
 /* What functions return that may be asked about such a one, in place of -EFAULT: no

@@ -7,10 +7,12 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "ipc/queue_remote.h"
+#include "os/clock.h"
 #include "sync/remote.h"
 
 #define LEN 4 /* MPR_OP_LEN of containers/remote.h */
 #define LENGTH 4 /* bytes of one */
+#define PEEK_FIRST ((size_t)4 << 10) /* bytes of memory for a message, if that is enough */
 
 void
 mpr_queue_write_length(unsigned char to[4], size_t len)
@@ -207,37 +209,49 @@ spread(const struct iovec *lengths, size_t len, unsigned char *buf,
 	return at == len;
 }
 
-int
-mpr_queue_remote_get_many(mproc_queue *q, void *buf, size_t size,
-			  struct iovec *ret_msgs, int n, mproc_timeout timeout)
+static int
+get_some(mproc_queue *q, void *buf, size_t size, unsigned char *lengths,
+	 struct iovec *ret_msgs, int n, mproc_timeout timeout)
 {
 	struct mpr_remote_ask ask = {
 		.op = MPR_OP_QUEUE_GET,
 		.n_args = 4,
-		.args = { 0, 0, size < INT32_MAX ? (int64_t)size : INT32_MAX,
-			  n < MPR_QUEUE_MANY ? n : MPR_QUEUE_MANY },
+		.args = { 0, 0, size < INT32_MAX ? (int64_t)size : INT32_MAX, n },
 		.n_rets = 1,
+		.got = { { lengths, (size_t)n * LENGTH }, { buf, size } },
 		.n_got = 2,
 	};
-	size_t len;
+	int r = ask_to_wait(q, &ask, timeout);
+
+	if (r == 0 && ask.rets[0] >= 0) {
+		ret_msgs[0] = (struct iovec){ NULL, (size_t)ask.rets[0] };
+		r = does_not_fit(ask.rets[0], size);
+	} else if (r == 0 || r > n || (r > 0 && !spread(&ask.got[0],
+							ask.got[1].iov_len, buf,
+							ret_msgs, r))) {
+		r = nonsense(q);
+	}
+	return r;
+}
+
+int
+mpr_queue_remote_get_many(mproc_queue *q, void *buf, size_t size,
+			  struct iovec *ret_msgs, int n, mproc_timeout timeout)
+{
+	unsigned char one[LENGTH], *lengths = one;
 	int r = mpr_queue_remote_check_held(q, true);
 
 	if (r < 0)
 		return r;
-	r = ask_to_wait(q, &ask, timeout);
-	if (r == 0 && ask.rets[0] >= 0) {
-		ret_msgs[0] = (struct iovec){ NULL, (size_t)ask.rets[0] };
-		r = does_not_fit(ask.rets[0], size);
-	} else if (r >= 0) {
-		len = ask.got[1].iov_len;
-		if (r == 0 || r > n || len > size ||
-		    !spread(&ask.got[0], len, buf, ret_msgs, r))
-			r = nonsense(q);
-		else if (len)
-			memcpy(buf, ask.got[1].iov_base, len);
-	}
-	free(ask.got[0].iov_base);
-	free(ask.got[1].iov_base);
+	if (n > MPR_QUEUE_MANY)
+		n = MPR_QUEUE_MANY;
+	if (n > 1)
+		lengths = mpr_malloc((size_t)n * LENGTH);
+	if (!lengths)
+		return mpr_fail(-ENOMEM, "no memory for %d messages", n);
+	r = get_some(q, buf, size, lengths, ret_msgs, n, timeout);
+	if (lengths != one)
+		free(lengths);
 	return r;
 }
 
@@ -253,31 +267,59 @@ mpr_queue_remote_get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 	return r < 0 ? r : 0;
 }
 
+/* One of up to @size bytes. Returns 0; 1 if the next one has more, *@ret_len; an error. */
+static int
+take_into(mproc_queue *q, void *bytes, size_t size, size_t *ret_len,
+	  mproc_timeout timeout)
+{
+	unsigned char length[LENGTH];
+	struct mpr_remote_ask ask = {
+		.op = MPR_OP_QUEUE_GET,
+		.n_args = 4,
+		.args = { 0, 0, (int64_t)size, 0 },
+		.n_rets = 1,
+		.got = { { length, LENGTH }, { bytes, size } },
+		.n_got = 2,
+	};
+	int r = ask_to_wait(q, &ask, timeout);
+	bool is_longer = r == 0 && ask.rets[0] > (int64_t)size &&
+			 ask.rets[0] <= INT32_MAX;
+
+	*ret_len = is_longer ? (size_t)ask.rets[0] : ask.got[1].iov_len;
+	if (is_longer)
+		return 1;
+	if (r == 0 && ask.rets[0] >= 0)
+		return does_not_fit(ask.rets[0], INT32_MAX);
+	return r < 0 ? r : r == 1 ? 0 : nonsense(q);
+}
+
 int
 mpr_queue_remote_take(mproc_queue *q, void **ret_bytes, size_t *ret_len,
 		      mproc_timeout timeout)
 {
-	struct mpr_remote_ask ask = {
-		.op = MPR_OP_QUEUE_GET,
-		.n_args = 4,
-		.args = { 0, 0, INT32_MAX, 0 },
-		.n_rets = 1,
-		.n_got = 2,
-	};
-	int r = ask_to_wait(q, &ask, timeout);
+	size_t size = PEEK_FIRST;
+	void *bytes;
+	int r;
 
-	if (r == 0 && ask.rets[0] >= 0)
-		r = does_not_fit(ask.rets[0], INT32_MAX);
-	else if (r >= 0)
-		r = r == 1 && ask.got[1].iov_base ? 0 : nonsense(q);
-	free(ask.got[0].iov_base);
-	if (r < 0) {
-		free(ask.got[1].iov_base);
-		return r;
+	if (timeout.ns)
+		timeout = mproc_until(mpr_deadline(timeout));
+	for (;;) {
+		bytes = mpr_malloc(size);
+		if (!bytes)
+			return mpr_fail(-ENOMEM, "no memory for a message of up to "
+					"%zu bytes", size);
+		r = take_into(q, bytes, size, ret_len, timeout);
+		if (r <= 0)
+			break;
+		free(bytes);
+		/* Twice as much at least, as this is to come to an end. */
+		size = *ret_len > 2 * size ? *ret_len : 2 * size;
 	}
-	*ret_bytes = ask.got[1].iov_base;
-	*ret_len = ask.got[1].iov_len;
-	return 0;
+	if (r < 0)
+		free(bytes);
+	else
+		*ret_bytes = bytes;
+	return r;
 }
 
 /*
@@ -422,20 +464,20 @@ mpr_queue_read_stat(struct mproc_queue_stat *ret, const unsigned char *from)
 int
 mpr_queue_remote_stat(mproc_queue *q, struct mproc_queue_stat *ret_stat)
 {
-	struct mpr_remote_ask ask = { .op = MPR_OP_QUEUE_STAT, .n_got = 2 };
+	unsigned char figures[8 * MPR_QUEUE_FIGURES];
 	struct mproc_queue_stat st = { .state = 0 };
+	struct mpr_remote_ask ask = {
+		.op = MPR_OP_QUEUE_STAT,
+		.got = { { st.name, sizeof(st.name) - 1 }, { figures, sizeof(figures) } },
+		.n_got = 2,
+	};
 	int r = mpr_remote_ask(MPR_QUEUE_CELL, q, &ask);
 
-	if (r >= 0 && (ask.got[0].iov_len >= sizeof(st.name) ||
-		       ask.got[1].iov_len != 8 * MPR_QUEUE_FIGURES))
+	if (r >= 0 && ask.got[1].iov_len != sizeof(figures))
 		r = nonsense(q);
 	if (r >= 0) {
-		if (ask.got[0].iov_len)
-			memcpy(st.name, ask.got[0].iov_base, ask.got[0].iov_len);
-		mpr_queue_read_stat(&st, ask.got[1].iov_base);
+		mpr_queue_read_stat(&st, figures);
 		*ret_stat = st;
 	}
-	free(ask.got[0].iov_base);
-	free(ask.got[1].iov_base);
 	return simply(r);
 }

@@ -77,6 +77,21 @@ broken(const struct mpr_client *c, int r)
  * What comes.
  */
 
+/* Into its own place. Returns whether it can be that. */
+static bool
+take_there(const struct mproc_any *value, struct iovec *place)
+{
+	size_t len = value->kind == MPROC_BYTES ? value->len : 0;
+
+	if ((value->kind != MPROC_BYTES && value->kind != MPROC_NIL) ||
+	    len > place->iov_len)
+		return false;
+	if (len)
+		memcpy(place->iov_base, value->ptr, len);
+	place->iov_len = len;
+	return true;
+}
+
 /* By the thread that reads, of whose calls this may be none: so a text of an error is
  * kept as a value. Returns the result; or -EBADMSG, with *@ret_odd, if it is none. */
 static int
@@ -84,7 +99,7 @@ take_answer(struct mpr_remote_call *call, const struct mpr_message *m,
 	    bool *ret_odd)
 {
 	int64_t result = m->values[1].i64;
-	unsigned n = m->n - HEAD;
+	unsigned n = m->n - HEAD, first;
 	int r = 0;
 
 	memset(call->rets, 0, sizeof(call->rets));
@@ -97,7 +112,12 @@ take_answer(struct mpr_remote_call *call, const struct mpr_message *m,
 			(void)mpr_row_take(&m->values[HEAD], &call->rets[0]);
 		return (int)result;
 	}
-	for (unsigned i = 0; i < n && r == 0; i++)
+	first = n - call->n_places;
+	for (unsigned i = first; i < n && !*ret_odd; i++)
+		*ret_odd = !take_there(&m->values[HEAD + i], &call->places[i - first]);
+	if (*ret_odd)
+		return -EBADMSG;
+	for (unsigned i = 0; i < first && r == 0; i++)
 		r = mpr_row_take(&m->values[HEAD + i], &call->rets[i]);
 	for (unsigned i = 0; i < n && r < 0; i++)
 		mproc_any_clear(&call->rets[i]);

@@ -7,21 +7,6 @@
 #include "os/thread.h"
 #include "sync/remote.h"
 
-static bool
-is_bytes(const struct mproc_any *any)
-{
-	return any->kind == MPROC_BYTES || any->kind == MPROC_NIL;
-}
-
-/* They are the caller's then. */
-static void
-take_bytes(struct mproc_any *any, struct iovec *ret)
-{
-	if (any->kind == MPROC_BYTES)
-		*ret = (struct iovec){ (void *)(uintptr_t)any->ptr, any->len };
-	any->owned = 0;
-}
-
 int
 mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
 	       struct mpr_remote_ask *numbers)
@@ -31,6 +16,8 @@ mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
 		.n_args = numbers->n_args + numbers->n_sent,
 		.n_rets = numbers->n_rets + numbers->n_got,
 		.waits = numbers->waits,
+		.places = numbers->got,
+		.n_places = numbers->n_got,
 	};
 	bool odd = false;
 	int r;
@@ -45,10 +32,6 @@ mpr_client_ask(struct mpr_remote_owner *owner, const struct mpr_remote *remote,
 		odd |= call.rets[i].kind != MPROC_INT;
 		numbers->rets[i] = call.rets[i].i64;
 	}
-	for (unsigned i = 0; i < numbers->n_got && r >= 0; i++)
-		odd |= !is_bytes(&call.rets[numbers->n_rets + i]);
-	for (unsigned i = 0; i < numbers->n_got && r >= 0 && !odd; i++)
-		take_bytes(&call.rets[numbers->n_rets + i], &numbers->got[i]);
 	for (unsigned i = 0; i < call.n_rets && r >= 0; i++)
 		mproc_any_clear(&call.rets[i]);
 	return odd ? mpr_fail(-EBADMSG, "values that are none") : r;

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 
+#include <mproc/testing.h>
+
 #include "manager_queue.h"
 
 static mproc_queue *
@@ -14,6 +16,91 @@ queue_named(mproc_manager *m, const struct board *b)
 
 	assert_int_equal(mproc_manager_queue(m, b->name, NULL, &q), 0);
 	return q;
+}
+
+/*
+ * The client's memory.
+ */
+
+enum how { GET, GET_MANY, PEEK, HOWS };
+
+/* Returns what the message is, or an error. */
+static int
+take(mproc_queue *q, enum how how, unsigned char *buf, size_t size)
+{
+	struct iovec msgs[3];
+	const void *shown;
+	size_t len = 0;
+	int r;
+
+	switch (how) {
+	case GET:
+		r = mproc_queue_get(q, buf, size, &len, MPROC_NOWAIT);
+		break;
+	case GET_MANY:
+		r = mproc_queue_get_many(q, buf, size, msgs, 3, MPROC_NOWAIT);
+		len = r == 1 ? msgs[0].iov_len : 0;
+		break;
+	default:
+		r = mproc_queue_peek(q, &shown, &len, MPROC_NOWAIT);
+		if (r < 0)
+			break;
+		memcpy(buf, shown, len);
+		/* Not with what is asked for here. */
+		assert_int_equal(mproc_test_fault(NULL), 0);
+		assert_int_equal(mproc_queue_release(q, shown), 0);
+	}
+	assert_int_equal(mproc_test_fault(NULL), 0);
+	if (r < 0)
+		return r;
+	assert_int_equal(len, size);
+	assert_int_equal(buf[0], buf[size - 1]);
+	return buf[0];
+}
+
+/* Each allocation of the client's fails once, in all that a call does. */
+static void
+without_memory_of_the_clients_nothing_is_lost(struct mpt *t, bool ack, enum how how,
+					      size_t size)
+{
+	struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts, .ack = ack));
+	unsigned char *buf = malloc(size);
+	mproc_queue *q = queue_named(client, b);
+	int failed = 0, r = 0;
+	char fault[16];
+
+	assert_non_null(buf);
+	for (int n = 1; n <= 16; n++) {
+		memset(buf, n, size);
+		assert_int_equal(mproc_queue_put(q, buf, size, MPROC_NOWAIT), 0);
+		snprintf(fault, sizeof(fault), "malloc:%d", n);
+		assert_int_equal(mproc_test_fault(fault), 0);
+		r = take(q, how, buf, size);
+		if (r == -ENOMEM) {
+			failed++;
+			assert_int_equal(mproc_queue_task_done(q), -EINVAL);
+			assert_int_equal(mproc_queue_len(q), 1);
+			r = take(q, how, buf, size);
+		}
+		assert_int_equal(r, n);
+		assert_int_equal(mproc_queue_task_done(q), ack ? 0 : -EINVAL);
+		assert_int_equal(mproc_queue_len(q), 0);
+	}
+	assert_in_range(failed, 1, 15);
+	free(buf);
+	end(t, b);
+}
+
+static void
+a_client_without_memory_loses_nothing(void **state)
+{
+	for (int ack = 0; ack < 2; ack++)
+		for (enum how how = GET; how < HOWS; how++) {
+			without_memory_of_the_clients_nothing_is_lost(*state, ack, how,
+								      1);
+			without_memory_of_the_clients_nothing_is_lost(*state, ack, how,
+								      100000);
+		}
 }
 
 /*
@@ -87,6 +174,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		mpt_test(a_client_without_memory_loses_nothing),
 		mpt_test(memory_that_other_clients_have_is_waited_for),
 	};
 
