@@ -106,7 +106,7 @@
  *   A dead letter that was on its way comes back for other clients only; so does, after
  *   a drain, a message of a queue without .ack and .joinable. If no client gets it, it
  *   goes with the server.
- *   How many messages a client has that are not done is not limited.
+ *   A client has up to 4096 messages that are not done: then its get gives -ENOLCK.
  *   A thread of a client has a message (.ack, .joinable) until it is done, or the thread
  *   ends, or its connection, in whatever way: that is a death, of one whose pid is 0. If
  *   the server is killed, it is that one's.

@@ -429,13 +429,20 @@ mpr_message_free(const struct mpr_attachment *at, struct mpr_taken *t)
 }
 
 bool
+mpr_message_lay_back(struct mpr_taken *t, enum mpr_message_place place)
+{
+	bool done = change(t, mpr_message_queued_at(t->word, place));
+
+	t->block = NULL;
+	return done;
+}
+
+bool
 mpr_message_return(const struct mpr_attachment *at, struct mpr_taken *t)
 {
 	mproc_queue *q = at->q;
-	bool done =
-		change(t, mpr_message_queued_at(t->word, MPR_MESSAGE_RETURNED));
+	bool done = mpr_message_lay_back(t, MPR_MESSAGE_RETURNED);
 
-	t->block = NULL;
 	/* After it; killed in between, our death is recovered with the same. */
 	atomic_fetch_add(&q->returned, 1);
 	mpr_seats_wake_all(at->arena, &q->seats);

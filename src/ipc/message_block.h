@@ -158,6 +158,9 @@ bool mpr_message_free(const struct mpr_attachment *at, struct mpr_taken *t);
  * it was. */
 bool mpr_message_return(const struct mpr_attachment *at, struct mpr_taken *t);
 
+/* The same, but it is at @place, and nobody is told. */
+bool mpr_message_lay_back(struct mpr_taken *t, enum mpr_message_place place);
+
 /* A message that has come back, or is a dead letter, for the caller to take.
  * Returns 0, -EAGAIN if there is none, -ENOMEM, -EBADMSG. */
 int mpr_message_find_at(struct mpr_attachment *at,

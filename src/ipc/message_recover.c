@@ -117,7 +117,12 @@ mpr_message_leave(const struct mpr_attachment *at, struct mpr_taken *t)
 	bool done = atomic_compare_exchange_strong(&t->block->state, &word, to);
 
 	t->block = NULL;
+	return done;
+}
+
+void
+mpr_messages_left(const struct mpr_attachment *at)
+{
 	mpr_queue_announce_returned(at->arena, at->q);
 	mpr_seats_wake_all(at->arena, &at->q->seats);
-	return done;
 }

@@ -69,6 +69,11 @@ void mpr_get_pass_on(struct mpr_attachment *at);
  * knows which. Returns false if it is not what it was. */
 bool mpr_message_leave(const struct mpr_attachment *at, struct mpr_taken *t);
 
+/* After that, and after mpr_message_lay_back(), once for any number of them: others may
+ * have them. If nobody comes to it, the death of who has @at is recovered with the
+ * same. */
+void mpr_messages_left(const struct mpr_attachment *at);
+
 /* Whether all messages are done but those that were taken through this attachment. Returns
  * as mproc_queue_join(), -EAGAIN if they are not; then who has it is woken when more of
  * them are. */

@@ -326,25 +326,30 @@ put(struct mpr_queue_post *p, const struct mpr_queued *k)
 	return r;
 }
 
+/* Whether all is done, whoever asks. */
+static int
+try_join(struct mpr_queue_post *p)
+{
+	if (!p->handed)
+		return mpr_join_for(p->at);
+	/* What clients have is the porter's, and is not done; when it is, the porter is
+	 * knocked. */
+	if (is_gone(p) || atomic_load(&p->q->closing) == MPROC_IMMEDIATE)
+		return mpr_fail(-ESHUTDOWN, "%s is shut down",
+				mpr_queue_label(p->q).text);
+	return -EAGAIN;
+}
+
 static int
 join(struct mpr_queue_post *p, const struct mpr_queued *k)
 {
-	int r;
-
 	if (!p->at->keeps)
 		return mpr_fail(-EINVAL, "%s was made without .joinable and .ack",
 				mpr_queue_label(p->q).text);
 	if (mpr_queue_has(p, &k->party))
 		return mpr_fail(-EDEADLK, "this thread holds messages of %s",
 				mpr_queue_label(p->q).text);
-	r = mpr_join_for(p->at);
-	if (!p->handed || (r < 0 && r != -EOWNERDEAD))
-		return r;
-	/* What clients have is the porter's, and is not done. */
-	if (atomic_load(&p->q->closing) == MPROC_IMMEDIATE)
-		return mpr_fail(-ESHUTDOWN, "%s is shut down",
-				mpr_queue_label(p->q).text);
-	return -EAGAIN;
+	return try_join(p);
 }
 
 /* *@ret_answered: the answer was written. -EAGAIN: not now. */
@@ -435,15 +440,12 @@ go_on_putting(struct mpr_queue_post *p)
 static void
 go_on_joining(struct mpr_queue_post *p)
 {
-	struct mpr_queued *k = p->first[MPR_QUEUE_JOINS], *next;
-	int r;
+	struct mpr_queued **first = &p->first[MPR_QUEUE_JOINS];
+	int r = *first ? try_join(p) : 0;
 
-	for (; k; k = next) {
-		next = k->next;
-		r = join(p, k);
-		if (r != -EAGAIN)
-			end(k, r, false);
-	}
+	/* It takes as long as there are messages, and is the same for all of them. */
+	while (*first && r != -EAGAIN)
+		end(*first, r, false);
 }
 
 /* Those who wait, as far as they can. The post may be gone after that. */
@@ -532,16 +534,6 @@ mpr_queue_desk_withdraw(struct mpr_queue_desk *d, struct mpr_served *c, int64_t 
 	mpr_porter_knock(d->porter);
 }
 
-static struct mpr_queued *
-find_of(struct mpr_served *c, const int64_t *thread)
-{
-	struct mpr_queued *k = c->queued;
-
-	while (k && thread && k->party.thread != *thread)
-		k = k->next_of;
-	return k;
-}
-
 /* They may be many, but few clients have such a role. */
 static void
 leave_roles(struct mpr_queue_desk *d, struct mpr_served *c, const int64_t *thread)
@@ -562,13 +554,16 @@ void
 mpr_queue_desk_leave(struct mpr_queue_desk *d, struct mpr_served *c,
 		     const int64_t *thread)
 {
-	struct mpr_queued *k;
+	struct mpr_queued *k, *next;
 
 	/* What a forked child has of it is a copy. */
 	if (!d || !d->porter || d->generation != mpr_generation())
 		return;
-	while ((k = find_of(c, thread)))
-		drop(k);
+	for (k = c->queued; k; k = next) {
+		next = k->next_of;
+		if (!thread || k->party.thread == *thread)
+			drop(k);
+	}
 	mpr_queue_hand_back(c, thread);
 	leave_roles(d, c, thread);
 	/* Others may have it now. */

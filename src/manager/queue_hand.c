@@ -15,6 +15,7 @@
 #define FIRST ((size_t)4 << 10) /* bytes of memory for a message, if that is enough */
 #define OTHERS 64 /* bytes of an answer but for messages and their lengths, at most */
 #define LENGTH 4
+#define HELD_MOST 4096 /* messages of one client that are not done */
 
 /*
  * Lists.
@@ -38,6 +39,7 @@ link_handed(struct mpr_handed *h)
 	else
 		c->handed = h;
 	c->last_handed = h;
+	c->n_held += p->at->keeps;
 }
 
 static void
@@ -62,6 +64,7 @@ unlink_handed(struct mpr_handed *h)
 		h->previous_of->next_of = h->next_of;
 	else
 		c->handed = h->next_of;
+	c->n_held -= p->at->keeps;
 	h->next = h->previous = h->next_of = h->previous_of = NULL;
 }
 
@@ -168,7 +171,8 @@ leave_back(struct mpr_handed *h)
 	h->next = NULL;
 }
 
-/* The client was not told of it, or, @died, has had it and not done it. */
+/* The client was not told of it, or, @died, has had it and not done it. Others learn it
+ * from mpr_messages_left(). */
 static void
 return_one(struct mpr_handed *h, bool died)
 {
@@ -181,7 +185,7 @@ return_one(struct mpr_handed *h, bool died)
 	if (died)
 		(void)mpr_message_leave(p->at, &h->taken);
 	else
-		(void)mpr_message_return(p->at, &h->taken);
+		(void)mpr_message_lay_back(&h->taken, MPR_MESSAGE_RETURNED);
 	forget(h);
 }
 
@@ -196,6 +200,7 @@ answer(struct mpr_queue_post *p, struct mpr_handed *h, const struct mpr_queued *
 	/* As there was room for it, it does not fail. */
 	if (r < 0) {
 		return_one(h, false);
+		mpr_messages_left(p->at);
 		return mpr_fail(r, "the manager has no memory for the answer");
 	}
 	h->end = c->sent + mpr_buffer_len(&c->out);
@@ -331,6 +336,9 @@ mpr_queue_hand(struct mpr_queue_post *p, const struct mpr_queued *k)
 
 	if (r < 0)
 		return r;
+	if (p->at->keeps && k->party.client->n_held == HELD_MOST)
+		return mpr_fail(-ENOLCK, "this client holds %d messages already",
+				HELD_MOST);
 	if ((size_t)n > longest / (8 * LENGTH))
 		n = (int)(longest / (8 * LENGTH));
 	if (n < 1)
@@ -426,30 +434,31 @@ mpr_queue_desk_requeue(struct mpr_queue_post *p, const struct mpr_party *party)
 	return end_one(p, party, mpr_message_return);
 }
 
-static struct mpr_handed *
-find_of(struct mpr_served *c, const int64_t *thread)
-{
-	struct mpr_handed *h = c->handed;
-
-	while (h && thread && h->party.thread != *thread)
-		h = h->next_of;
-	return h;
-}
-
 void
 mpr_queue_hand_back(struct mpr_served *c, const int64_t *thread)
 {
-	struct mpr_handed *h;
+	const struct mpr_queue_post *p = NULL;
+	struct mpr_handed *h, *next;
 
-	while ((h = find_of(c, thread))) {
+	for (h = c->handed; h; h = next) {
 		bool had = h->end <= c->sent;
 
+		next = h->next_of;
+		if (thread && h->party.thread != *thread)
+			continue;
 		unlink_handed(h);
-		if (had && !h->taken.block)
+		if (had && !h->taken.block) {
 			forget(h);
-		else
-			return_one(h, had);
+			continue;
+		}
+		/* Those of a queue come together, mostly, and are told of at once. */
+		if (p && p != h->post)
+			mpr_messages_left(p->at);
+		p = h->post->at->keeps ? h->post : NULL;
+		return_one(h, had);
 	}
+	if (p)
+		mpr_messages_left(p->at);
 }
 
 void

@@ -40,6 +40,7 @@ struct mpr_served {
 	struct mpr_queued *queued;
 	struct mpr_handed *handed, *last_handed;
 	unsigned n_queued, n_roles;
+	unsigned n_held; /* messages that are its until they are done */
 	bool is_passed_over; /* it waits, and was too slow for what there was */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Queues of a manager where there is little: what becomes of messages where memory is
- * short, the client's, the server's, or the arena's. That is as small as one can be.
+ * Queues of a manager where there is little: how many messages one client may have, and
+ * what becomes of messages where memory is short, the client's, the server's, or the
+ * arena's. That is as small as one can be.
  */
 #include <errno.h>
 
@@ -16,6 +17,104 @@ queue_named(mproc_manager *m, const struct board *b)
 
 	assert_int_equal(mproc_manager_queue(m, b->name, NULL, &q), 0);
 	return q;
+}
+
+enum { HELD = 4096 };
+
+static void
+a_client_has_so_many_at_a_time(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts, .ack = true,
+						  .capacity = 1 << 20));
+	mproc_manager *other = connect_to(server);
+	mproc_queue *q = queue_named(client, b), *theirs = queue_named(other, b);
+	unsigned n = 0;
+	int r;
+
+	for (unsigned i = 0; i < HELD + 2; i++)
+		assert_int_equal(mproc_queue_put(q, &i, sizeof(i), MPROC_NOWAIT), 0);
+	for (unsigned i = 0; i < HELD; i++) {
+		assert_int_equal(mproc_queue_get(q, &n, sizeof(n), NULL, MPROC_NOWAIT),
+				 0);
+		assert_int_equal(n, i);
+	}
+	/* Whether there is something or not, and others are not concerned. */
+	assert_int_equal(mproc_queue_get(q, &n, sizeof(n), NULL, MPROC_NOWAIT), -ENOLCK);
+	assert_int_equal(mproc_queue_get(q, &n, sizeof(n), NULL, MPROC_FOREVER),
+			 -ENOLCK);
+	assert_int_equal(mproc_queue_get(theirs, &n, sizeof(n), NULL, MPROC_NOWAIT), 0);
+	assert_int_equal(n, HELD);
+	assert_int_equal(mproc_queue_task_done(theirs), 0);
+	assert_int_equal(mproc_queue_task_done(q), 0);
+	assert_int_equal(mproc_queue_get(q, &n, sizeof(n), NULL, MPROC_NOWAIT), 0);
+	assert_int_equal(n, HELD + 1);
+	assert_int_equal(mproc_queue_requeue(q), 0);
+	assert_int_equal(mproc_queue_get(q, &n, sizeof(n), NULL, MPROC_NOWAIT), 0);
+	assert_int_equal(n, 1);
+	while ((r = mproc_queue_task_done(q)) == 0)
+		;
+	assert_int_equal(r, -EINVAL);
+	assert_int_equal(mproc_queue_join(theirs, MPROC_NOWAIT), 0);
+	mproc_manager_close(other);
+	end(t, b);
+}
+
+/* In turns of two queues. */
+static void *
+take_many(void *arg)
+{
+	mproc_queue **q = arg;
+	unsigned n;
+
+	for (int i = 0; i < HELD / 2; i++)
+		if (mproc_queue_get(q[i % 2], &n, sizeof(n), NULL, mproc_sec(20)) < 0)
+			return arg;
+	return NULL;
+}
+
+/* And what another thread has does not; to clients, and to the family. */
+static void
+all_that_a_thread_has_comes_back(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts, .ack = true));
+	mproc_queue *q[2] = { queue_named(client, b) }, *ours;
+	pthread_t thread;
+	void *failed;
+	unsigned n;
+
+	assert_int_equal(mproc_manager_queue(client, "beside", MPROC_OPTS(
+				 mproc_queue_opts, .ack = true), &q[1]), 0);
+	assert_int_equal(mproc_manager_queue(server, "beside", NULL, &ours), 0);
+	for (unsigned i = 0; i <= HELD / 4; i++)
+		for (int k = 0; k < 2; k++)
+			assert_int_equal(mproc_queue_put(q[k], &i, sizeof(i),
+							 MPROC_NOWAIT), 0);
+	for (int k = 0; k < 2; k++)
+		assert_int_equal(mproc_queue_get(q[k], &n, sizeof(n), NULL,
+						 MPROC_NOWAIT), 0);
+	assert_int_equal(pthread_create(&thread, NULL, take_many, q), 0);
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	for (int k = 0; k < 2; k++) {
+		mproc_queue *from = k ? ours : q[k];
+
+		/* Who does not wait sees them, too. */
+		for (int i = 0; i < HELD / 4; i++) {
+			mpt_until(t, mproc_queue_get(from, &n, sizeof(n), NULL,
+						     MPROC_NOWAIT) == 0);
+			if (k)
+				assert_int_equal(mproc_queue_task_done(from), 0);
+		}
+		assert_int_equal(mproc_queue_get(from, &n, sizeof(n), NULL,
+						 MPROC_NOWAIT), -EAGAIN);
+		for (int i = 0; i <= (k ? 0 : HELD / 4); i++)
+			assert_int_equal(mproc_queue_task_done(q[k]), 0);
+		assert_int_equal(mproc_queue_task_done(q[k]), -EINVAL);
+	}
+	mproc_queue_destroy(q[1]);
+	end(t, b);
 }
 
 /*
@@ -174,6 +273,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		mpt_test(a_client_has_so_many_at_a_time),
+		mpt_test(all_that_a_thread_has_comes_back),
 		mpt_test(a_client_without_memory_loses_nothing),
 		mpt_test(memory_that_other_clients_have_is_waited_for),
 	};

@@ -187,6 +187,7 @@ what_was_taken_is_the_callers(void **state)
 	/* One death is not too many, and two are. */
 	for (int i = 0; i < 2; i++) {
 		assert_true(mpr_message_leave(at, &one));
+		mpr_messages_left(at);
 		assert_null(one.block);
 		assert_int_equal(mproc_queue_stat(q, &st), 0);
 		assert_true(st.held == 0 && (int)st.dead_letters == i);
@@ -216,6 +217,7 @@ a_join_counts_what_others_have(void **state)
 	/* What was taken by the one who asks it knows itself. */
 	assert_int_equal(mpr_join_for(at), 0);
 	assert_true(mpr_message_leave(at, &taken));
+	mpr_messages_left(at);
 	assert_int_equal(mpr_join_for(at), -EOWNERDEAD);
 	end();
 }
