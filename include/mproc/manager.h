@@ -102,10 +102,10 @@
  *   other clients, and otherwise is put into the queue again, behind what is there; it
  *   is lost if the server ends, or is killed, before there was room. So at most what a
  *   process takes along that is killed inside a get. Of a queue with .ack or .joinable
- *   nothing is lost: a message that was not sent comes back at once, without a death.
- *   A dead letter that was on its way comes back for other clients only; so does, after
- *   a drain, a message of a queue without .ack and .joinable. If no client gets it, it
- *   goes with the server.
+ *   nothing is lost: a message that was not sent, or a dead letter, comes back at once,
+ *   without a death.
+ *   After a drain a message of a queue without .ack and .joinable comes back for other
+ *   clients only. If none gets it, it goes with the server.
  *   A client has up to 4096 messages that are not done: then its get gives -ENOLCK.
  *   A thread of a client has a message (.ack, .joinable) until it is done, or the thread
  *   ends, or its connection, in whatever way: that is a death, of one whose pid is 0. If

@@ -177,12 +177,16 @@ mpr_attachment_drop(struct mpr_attachment *at)
 
 	if (!at->is_apart)
 		leave(at);
+	if (at->origin)
+		mpr_attachment_drop(at->origin);
 	forget(at);
 }
 
 void
 mpr_attachment_forget(struct mpr_attachment *at)
 {
+	if (at->origin)
+		forget(at->origin);
 	forget(at);
 }
 
@@ -366,7 +370,25 @@ int
 mpr_attachment_make(mproc_queue *q, struct mpr_self *self,
 		    struct mpr_attachment **ret_at)
 {
-	return attach(q, self, ret_at);
+	struct mpr_attachment *at;
+	mproc_queue *origin;
+	int r = attach(q, self, &at);
+
+	if (r < 0)
+		return r;
+	if (at->dead_letters) {
+		origin = mpr_queue_partner(at->arena, q);
+		/* They end together. */
+		r = origin ? attach(origin, self, &at->origin) : mpr_queue_stale(q);
+		if (r == 0 && !at->origin->keeps)
+			r = mpr_fail(-EBADMSG, "the header of queue %p is corrupt",
+				     (void *)q);
+	}
+	if (r < 0)
+		mpr_attachment_drop(at);
+	else
+		*ret_at = at;
+	return r;
 }
 
 struct mpr_attachment *

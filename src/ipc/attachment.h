@@ -45,6 +45,7 @@ struct mpr_attachment {
 	bool is_awaited;  /* it is in the list of a wait for many (wait/shared.c) */
 	bool is_apart;	  /* of none of a thread's own; mpr_attachment_make() */
 	bool others_have; /* and others will be done with what was taken by it */
+	struct mpr_attachment *origin; /* and dead letters come from there; or NULL */
 	int lacks;	  /* what the last put has found too little of; queue_agent.h */
 
 	/* Of a direction of a pipe: that, and which of its ends sends. */
@@ -206,7 +207,8 @@ mpr_attachment_get(mproc_queue *q, struct mpr_attachment **ret_at)
 /*
  * One more, which is @self's, who may be another thread that lets the caller: it is found
  * by nobody, and no call that waits, or asks for the calling thread's attachment, is made
- * with it. Returns as mpr_attachment_get().
+ * with it. To a queue of dead letters it has one to the queue that they come from. Returns
+ * as mpr_attachment_get().
  */
 int mpr_attachment_make(mproc_queue *q, struct mpr_self *self,
 			struct mpr_attachment **ret_at);

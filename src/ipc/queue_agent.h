@@ -49,7 +49,7 @@ size_t mpr_put_lane_len(const struct mpr_attachment *at, size_t len);
 
 /* One message, or several, without a wait. Returns as a get, but -EBUSY if others were
  * always faster; -EMSGSIZE without a text. *@ret: what was taken of a queue that keeps
- * messages, which is one. */
+ * messages, which is one; or a dead letter, which is at->origin's. */
 int mpr_get_for(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len,
 		struct mpr_taken *ret);
 

@@ -547,12 +547,13 @@ int
 mpr_get_for(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len,
 	    struct mpr_taken *ret)
 {
+	struct mpr_attachment *lies_in = at->origin ? at->origin : at;
 	int r = at->is_consumer ? 0 : mpr_attachment_add_consumer(at);
 
 	if (r == 0)
 		r = take_or_close(at, to, ret_len, true);
-	if (r >= 0 && at->keeps)
-		*ret = mpr_held_take_newest(at);
+	if (r >= 0 && lies_in->keeps)
+		*ret = mpr_held_take_newest(lies_in);
 	return r == -EBADMSG ? corrupt(at) : r;
 }
 

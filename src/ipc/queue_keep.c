@@ -354,6 +354,23 @@ write_letter(const struct mpr_taken *t, const struct mpr_sink *to, size_t len)
 		to->msgs[0] = (struct iovec){ buf, len };
 }
 
+/* The thread's attachment to the queue that the letters come from. */
+static int
+attach_to_origin(const struct mpr_attachment *at, struct mpr_attachment **ret_from)
+{
+	mproc_queue *origin = mpr_queue_partner(at->arena, at->q);
+	int r;
+
+	if (!origin)
+		/* They end together. */
+		return atomic_load(&at->q->state) != at->open ? -EAGAIN :
+								-EBADMSG;
+	r = mpr_attachment_get(origin, ret_from);
+	/* It is gone, and the letters go with it. */
+	return r == -ESTALE ? mpr_fail(-ESHUTDOWN, "%s is shut down",
+				       mpr_queue_label(at->q).text) : r;
+}
+
 /*
  * The letters lie in blocks of the queue that they come from, in which the
  * thread therefore needs a seat. A reader that dies leaves what it has taken to
@@ -364,23 +381,13 @@ mpr_take_dead_letter(struct mpr_attachment *at, const struct mpr_sink *to,
 		     size_t *ret_len)
 {
 	uint64_t returned = atomic_load(&at->q->returned);
-	struct mpr_attachment *from;
+	struct mpr_attachment *from = at->origin;
 	struct mpr_taken t;
-	mproc_queue *origin;
 	int r;
 
 	if (mpr_likely(returned == at->returned_seen))
 		return -EAGAIN;
-	origin = mpr_queue_partner(at->arena, at->q);
-	if (!origin)
-		/* They end together. */
-		return atomic_load(&at->q->state) != at->open ? -EAGAIN :
-								-EBADMSG;
-	r = mpr_attachment_get(origin, &from);
-	/* It is gone, and the letters go with it. */
-	if (r == -ESTALE)
-		return mpr_fail(-ESHUTDOWN, "%s is shut down",
-				mpr_queue_label(at->q).text);
+	r = from ? mpr_held_make_room(from) : attach_to_origin(at, &from);
 	if (r < 0)
 		return r;
 	while ((r = mpr_message_find_at(from, MPR_MESSAGE_DEAD, &t)) == 0) {
@@ -390,7 +397,11 @@ mpr_take_dead_letter(struct mpr_attachment *at, const struct mpr_sink *to,
 		if (!mpr_message_take(from, &t))
 			continue;
 		write_letter(&t, to, *ret_len);
-		mpr_message_free(from, &t);
+		/* Who takes it for others says when they have it. */
+		if (at->origin)
+			mpr_held_add(from, &t);
+		else
+			mpr_message_free(from, &t);
 		return to->n ? 1 : 0;
 	}
 	if (r == -EAGAIN)

@@ -226,8 +226,6 @@ end_post(struct mpr_queue_post *p)
 	p->awaits = false;
 	p->put_wait.lacks = 0;
 	mpr_queue_post_set_busy(p);
-	if (p->at->dead_letters)
-		mpr_dead_letters_end(p->at);
 	mpr_attachment_drop(p->at);
 	p->desk->n_posts--;
 	free(p);
@@ -273,14 +271,23 @@ make_post(struct mpr_queue_desk *d, mproc_queue *q, struct mpr_queue_post **ret)
 	return 0;
 }
 
-int
-mpr_queue_desk_find(struct mpr_queue_desk *d, mproc_queue *q,
-		    struct mpr_queue_post **ret)
+/* NULL: nobody has used it. */
+static struct mpr_queue_post *
+look_up(struct mpr_queue_desk *d, const mproc_queue *q)
 {
 	struct mpr_queue_post *p = *bucket_of(d, q);
 
 	while (p && p->q != q)
 		p = p->next;
+	return p;
+}
+
+int
+mpr_queue_desk_find(struct mpr_queue_desk *d, mproc_queue *q,
+		    struct mpr_queue_post **ret)
+{
+	struct mpr_queue_post *p = look_up(d, q);
+
 	if (p && is_gone(p)) {
 		end_post(p);
 		p = NULL;
@@ -293,6 +300,16 @@ mpr_queue_desk_find(struct mpr_queue_desk *d, mproc_queue *q,
  * Attempts.
  */
 
+/* Whether dead letters of its are on their way. */
+static bool
+letters_go(const struct mpr_queue_post *p)
+{
+	const mproc_queue *dead = mpr_queue_partner(p->desk->arena, p->q);
+	const struct mpr_queue_post *letters = dead ? look_up(p->desk, dead) : NULL;
+
+	return letters && letters->handed;
+}
+
 /* Returns how many were put; -EAGAIN if there is no room, and the porter waits for it. */
 static int
 put(struct mpr_queue_post *p, const struct mpr_queued *k)
@@ -303,7 +320,8 @@ put(struct mpr_queue_post *p, const struct mpr_queued *k)
 
 	/* Their memory comes free, as that in the queue does; what this one has itself is
 	 * not to be waited for. */
-	at->others_have = at->keeps && mpr_queue_others_have(p, &k->party);
+	at->others_have = at->keeps &&
+			  (mpr_queue_others_have(p, &k->party) || letters_go(p));
 	for (;;) {
 		at->lacks = 0;
 		r = mpr_put_for(at, k->msgs, k->n);
@@ -330,10 +348,10 @@ put(struct mpr_queue_post *p, const struct mpr_queued *k)
 static int
 try_join(struct mpr_queue_post *p)
 {
-	if (!p->handed)
+	if (!p->handed && !letters_go(p))
 		return mpr_join_for(p->at);
-	/* What clients have is the porter's, and is not done; when it is, the porter is
-	 * knocked. */
+	/* What clients have, or may read, is the porter's, and is not done; when it is,
+	 * the porter is knocked. */
 	if (is_gone(p) || atomic_load(&p->q->closing) == MPROC_IMMEDIATE)
 		return mpr_fail(-ESHUTDOWN, "%s is shut down",
 				mpr_queue_label(p->q).text);
@@ -573,10 +591,8 @@ mpr_queue_desk_leave(struct mpr_queue_desk *d, struct mpr_served *c,
 void
 mpr_queue_desk_destroyed(struct mpr_queue_desk *d, const mproc_queue *q)
 {
-	struct mpr_queue_post *p = *bucket_of(d, q);
+	struct mpr_queue_post *p = look_up(d, q);
 
-	while (p && p->q != q)
-		p = p->next;
 	if (p && is_gone(p))
 		end_post(p);
 }

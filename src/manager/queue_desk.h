@@ -52,7 +52,7 @@ struct mpr_handed {
 	struct mpr_handed *next_of, *previous_of; /* of the client, likewise */
 	struct mpr_queue_post *post;
 	struct mpr_party party;
-	struct mpr_taken taken; /* of a queue that keeps messages */
+	struct mpr_taken taken; /* of a queue that keeps messages, or a dead letter */
 	uint64_t end; /* of the answer, in bytes that the client was ever sent */
 	bool is_sent;
 	/* The others, as long as they could come back; and what it took to answer. */

@@ -117,6 +117,13 @@ make(struct mpr_queue_post *p, const struct mpr_party *party, size_t len, int n)
 	return h;
 }
 
+/* Whose blocks those are in which messages of the queue lie. */
+static struct mpr_attachment *
+lies_in(const struct mpr_queue_post *p)
+{
+	return p->at->origin ? p->at->origin : p->at;
+}
+
 /*
  * Answers.
  */
@@ -185,7 +192,23 @@ return_one(struct mpr_handed *h, bool died)
 	if (died)
 		(void)mpr_message_leave(p->at, &h->taken);
 	else
-		(void)mpr_message_lay_back(&h->taken, MPR_MESSAGE_RETURNED);
+		(void)mpr_message_lay_back(&h->taken, p->at->dead_letters ?
+							      MPR_MESSAGE_DEAD :
+							      MPR_MESSAGE_RETURNED);
+	forget(h);
+}
+
+/* The same for one that is not kept, and that the client has. */
+static void
+let_go(struct mpr_handed *h)
+{
+	struct mpr_queue_post *p = h->post;
+
+	if (h->taken.block) {
+		(void)mpr_message_free(lies_in(p), &h->taken);
+		/* Who joins may have waited for that. */
+		mpr_porter_knock(p->desk->porter);
+	}
 	forget(h);
 }
 
@@ -200,7 +223,7 @@ answer(struct mpr_queue_post *p, struct mpr_handed *h, const struct mpr_queued *
 	/* As there was room for it, it does not fail. */
 	if (r < 0) {
 		return_one(h, false);
-		mpr_messages_left(p->at);
+		mpr_messages_left(lies_in(p));
 		return mpr_fail(r, "the manager has no memory for the answer");
 	}
 	h->end = c->sent + mpr_buffer_len(&c->out);
@@ -362,14 +385,13 @@ is_of(const struct mpr_handed *h, const struct mpr_party *party)
 	return h->party.client == party->client && h->party.thread == party->thread;
 }
 
-/* The first one, of those that are kept. */
+/* The first one. */
 static struct mpr_handed *
 first_of(const struct mpr_queue_post *p, const struct mpr_party *party)
 {
 	struct mpr_handed *h = party->client->handed;
 
-	while (h && !(h->post == p && h->party.thread == party->thread &&
-		      h->taken.block))
+	while (h && !(h->post == p && h->party.thread == party->thread))
 		h = h->next_of;
 	return h;
 }
@@ -377,7 +399,7 @@ first_of(const struct mpr_queue_post *p, const struct mpr_party *party)
 bool
 mpr_queue_has(const struct mpr_queue_post *p, const struct mpr_party *party)
 {
-	return first_of(p, party);
+	return p->at->keeps && first_of(p, party);
 }
 
 bool
@@ -437,7 +459,7 @@ mpr_queue_desk_requeue(struct mpr_queue_post *p, const struct mpr_party *party)
 void
 mpr_queue_hand_back(struct mpr_served *c, const int64_t *thread)
 {
-	const struct mpr_queue_post *p = NULL;
+	const struct mpr_attachment *left = NULL;
 	struct mpr_handed *h, *next;
 
 	for (h = c->handed; h; h = next) {
@@ -447,18 +469,18 @@ mpr_queue_hand_back(struct mpr_served *c, const int64_t *thread)
 		if (thread && h->party.thread != *thread)
 			continue;
 		unlink_handed(h);
-		if (had && !h->taken.block) {
-			forget(h);
+		if (had && !h->post->at->keeps) {
+			let_go(h);
 			continue;
 		}
 		/* Those of a queue come together, mostly, and are told of at once. */
-		if (p && p != h->post)
-			mpr_messages_left(p->at);
-		p = h->post->at->keeps ? h->post : NULL;
+		if (left && left != lies_in(h->post))
+			mpr_messages_left(left);
+		left = h->taken.block ? lies_in(h->post) : NULL;
 		return_one(h, had);
 	}
-	if (p)
-		mpr_messages_left(p->at);
+	if (left)
+		mpr_messages_left(left);
 }
 
 void
@@ -472,10 +494,10 @@ mpr_queue_desk_sent(struct mpr_queue_desk *d, struct mpr_served *c)
 		if (h->end > c->sent)
 			continue;
 		h->is_sent = true;
-		if (h->taken.block)
+		if (h->post->at->keeps)
 			continue;
 		unlink_handed(h);
-		forget(h);
+		let_go(h);
 	}
 	if (c->is_passed_over && !mpr_queue_is_slow(c)) {
 		c->is_passed_over = false;

@@ -4,82 +4,10 @@
  * of one who does not read, and of a server that is killed.
  */
 #include <errno.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "manager_queue.h"
-
-/*
- * A client that says what it wants and reads when the test does.
- */
-
-static int
-connect_raw(mproc_manager *m)
-{
-	const char hello[] = "\0\0\0\23\225\0\0\0\255mproc-manager\1";
-	const char *address = mproc_manager_address(m) + strlen("unix:@");
-	struct sockaddr_un name = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	unsigned char answer[64];
-
-	memcpy(name.sun_path + 1, address, strlen(address));
-	assert_int_equal(connect(fd, (struct sockaddr *)&name,
-				 (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-					     1 + strlen(address))), 0);
-	assert_int_equal(send(fd, hello, sizeof(hello) - 1, 0), sizeof(hello) - 1);
-	assert_true(recv(fd, answer, sizeof(answer), 0) > 4);
-	return fd;
-}
-
-static void
-read_bytes(int fd, unsigned char *to, size_t n)
-{
-	for (size_t got = 0; got < n;) {
-		ssize_t r = recv(fd, to + got, n - got, 0);
-
-		assert_true(r > 0);
-		got += (size_t)r;
-	}
-}
-
-/* The number of the queue, as FIND writes it. */
-static void
-find_raw(int fd, const char *name, unsigned char number[9])
-{
-	unsigned char request[64] = { 0, 0, 0, 0, 0x95, 1, 1, 0, 6 };
-	unsigned char answer[16];
-	size_t len = strlen(name);
-
-	request[3] = (unsigned char)(6 + len);
-	request[9] = (unsigned char)(0xa0 | len);
-	memcpy(request + 10, name, len);
-	assert_int_equal(send(fd, request, 10 + len, 0), 10 + len);
-	read_bytes(fd, answer, 16);
-	assert_memory_equal(answer + 4, "\223\1\0\317", 4);
-	memcpy(number, answer + 7, 9);
-}
-
-/* Asks for a message of any length, and for as long as it takes. */
-static void
-ask_raw(int fd, const unsigned char number[9])
-{
-	unsigned char request[24] = { 0, 0, 0, 20, 0x97, 2, 97 };
-
-	memcpy(request + 7, number, 9);
-	memcpy(request + 16, "\1\377\316\177\377\377\377\1", 8);
-	assert_int_equal(send(fd, request, 24, 0), 24);
-}
-
-/* The server has heard what was sent before: it looks at all once for each. */
-static void
-come_round(mproc_queue *q)
-{
-	struct mproc_queue_stat st;
-
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(mproc_queue_stat(q, &st), 0);
-}
+#include "manager_queue_raw.h"
 
 static void
 end_queue(const char *name)
@@ -134,6 +62,58 @@ what_was_not_sent_comes_back(void **state)
 		expect_nothing(q);
 		free(big);
 		free(got);
+		end_queue(b->name);
+	}
+}
+
+/* Nothing else comes of it: it is read by the next one, and was no killer. */
+static void
+a_letter_that_was_not_sent_comes_back(void **state)
+{
+	struct mpt *t = *state;
+	const size_t size = sizeof(struct mproc_dead_letter) + BIG;
+
+	for (int family = 0; family < 2; family++) {
+		unsigned char *bytes = calloc(1, size), number[9], letters[9];
+		struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts,
+							  .joinable = true));
+		mproc_manager *dies = connect_to(server);
+		struct mproc_dead_letter letter;
+		mproc_queue *q, *has, *dlq;
+		int fd = connect_raw(server);
+		void *found;
+		size_t len;
+
+		assert_non_null(bytes);
+		assert_int_equal(mproc_manager_queue(client, b->name, NULL, &q), 0);
+		assert_int_equal(mproc_manager_queue(dies, b->name, NULL, &has), 0);
+		assert_int_equal(mproc_arena_find(NULL, b->name, &found, MPROC_NOWAIT),
+				 0);
+		assert_int_equal(mproc_queue_dead_letters(family ? found : q, &dlq), 0);
+		bytes[BIG - 1] = 'x';
+		assert_int_equal(mproc_queue_put(q, bytes, BIG, MPROC_NOWAIT), 0);
+		assert_int_equal(mproc_queue_get(has, bytes, BIG, &len, MPROC_NOWAIT), 0);
+		mproc_manager_close(dies);
+		mpt_until(t, stat_of(b).dead_letters == 1);
+		find_raw(fd, b->name, number);
+		find_letters_raw(fd, number, letters);
+		ask_raw(fd, letters);
+		mpt_until(t, stat_of(b).dead_letters == 0);
+		come_round(q);
+		assert_int_equal(mproc_queue_get(dlq, bytes, size, &len, MPROC_NOWAIT),
+				 -EAGAIN);
+		assert_int_equal(mproc_queue_join(q, MPROC_NOWAIT), -EAGAIN);
+		assert_int_equal(mproc_queue_join(found, MPROC_NOWAIT), -EAGAIN);
+		close(fd);
+		assert_int_equal(mproc_queue_join(q, mproc_sec(20)), -EOWNERDEAD);
+		assert_int_equal(mproc_queue_get(dlq, bytes, size, &len, mproc_sec(20)),
+				 0);
+		assert_int_equal(len, size);
+		memcpy(&letter, bytes, sizeof(letter));
+		assert_int_equal(letter.deaths, 1);
+		assert_int_equal(bytes[size - 1], 'x');
+		assert_int_equal(mproc_queue_join(q, MPROC_FOREVER), 0);
+		free(bytes);
 		end_queue(b->name);
 	}
 }
@@ -680,6 +660,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(what_the_family_destroys_is_given_back),
 		mpt_test(what_was_not_sent_comes_back),
+		mpt_test(a_letter_that_was_not_sent_comes_back),
 		mpt_test(who_does_not_read_keeps_little),
 		mpt_test(those_who_wait_get_them_as_they_came),
 		mpt_test(what_those_who_wait_do_not_want_is_for_others),

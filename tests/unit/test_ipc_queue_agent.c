@@ -222,6 +222,43 @@ a_join_counts_what_others_have(void **state)
 	end();
 }
 
+static void
+a_dead_letter_is_its_readers_until_it_is_done(void **state)
+{
+	char bytes[sizeof(struct mproc_dead_letter) + 1];
+	const struct mpr_sink sink = { .buf = bytes, .size = sizeof(bytes) };
+	struct mpr_attachment *letters;
+	struct mpr_taken taken;
+	struct mproc_queue_stat st;
+	mproc_queue *dlq;
+	size_t len;
+
+	(void)state;
+	begin(MPROC_OPTS(mproc_queue_opts, .joinable = true));
+	assert_int_equal(mproc_queue_dead_letters(q, &dlq), 0);
+	assert_int_equal(mpr_attachment_make(dlq, mpr_porter_self(porter), &letters), 0);
+	assert_int_equal(put('a'), 1);
+	assert_int_equal(get(&taken), 'a');
+	assert_true(mpr_message_leave(at, &taken));
+	mpr_messages_left(at);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(mpr_get_for(letters, &sink, &len, &taken), 0);
+		assert_true(len == sizeof(bytes) && bytes[len - 1] == 'a');
+		assert_int_equal(mproc_queue_join(q, MPROC_NOWAIT), -EAGAIN);
+		assert_true(mpr_message_lay_back(&taken, MPR_MESSAGE_DEAD));
+		mpr_messages_left(letters->origin);
+		assert_int_equal(mproc_queue_join(q, MPROC_NOWAIT), -EOWNERDEAD);
+	}
+	assert_int_equal(mproc_queue_stat(q, &st), 0);
+	assert_int_equal(st.dead_letters, 1);
+	assert_int_equal(mpr_get_for(letters, &sink, &len, &taken), 0);
+	assert_int_equal(mpr_get_for(letters, &sink, &len, &taken), -EAGAIN);
+	assert_true(mpr_message_free(letters->origin, &taken));
+	assert_int_equal(mproc_queue_join(q, MPROC_NOWAIT), 0);
+	mpr_attachment_drop(letters);
+	end();
+}
+
 static void *
 drop_for_the_porter(void *arg)
 {
@@ -257,6 +294,7 @@ main(void)
 		mpt_test(a_block_is_offered_to_who_waits),
 		mpt_test(what_was_taken_is_the_callers),
 		mpt_test(a_join_counts_what_others_have),
+		mpt_test(a_dead_letter_is_its_readers_until_it_is_done),
 		mpt_test(the_last_one_frees_the_queue_in_the_porters_name),
 	};
 
