@@ -104,8 +104,8 @@
  *   process takes along that is killed inside a get. Of a queue with .ack or .joinable
  *   nothing is lost: a message that was not sent, or a dead letter, comes back at once,
  *   without a death.
- *   After a drain a message of a queue without .ack and .joinable comes back for other
- *   clients only. If none gets it, it goes with the server.
+ *   What is on its way may come back: a client that takes no answers delays the end of a
+ *   drain, or with a dead letter of a join, until its connection ends.
  *   A client has up to 4096 messages that are not done: then its get gives -ENOLCK.
  *   A thread of a client has a message (.ack, .joinable) until it is done, or the thread
  *   ends, or its connection, in whatever way: that is a death, of one whose pid is 0. If

@@ -543,8 +543,8 @@ mpr_attachment_back(struct mpr_attachment *at)
 	return r;
 }
 
-int
-mpr_attachment_add_producer(struct mpr_attachment *at)
+static int
+add_lane(struct mpr_attachment *at, bool backed)
 {
 	uint64_t mine = mpr_owner(mpr_arena_epoch(at->arena), at->self->slot,
 				  MPR_LANE_ACTIVE);
@@ -567,7 +567,7 @@ mpr_attachment_add_producer(struct mpr_attachment *at)
 			at->producer.longest = at->lane_limit - 1;
 		if (r == 0) {
 			mpr_producer_restrict(&at->producer);
-			r = mpr_attachment_back(at);
+			r = backed ? mpr_attachment_back(at) : 0;
 		}
 		if (r == 0) {
 			/* A block may have been offered to the last owner, who
@@ -583,6 +583,18 @@ mpr_attachment_add_producer(struct mpr_attachment *at)
 		return mpr_fail(-EBADMSG, "the lanes of %s are corrupt",
 				mpr_queue_label(at->q).text);
 	return r;
+}
+
+int
+mpr_attachment_add_producer(struct mpr_attachment *at)
+{
+	return add_lane(at, true);
+}
+
+int
+mpr_attachment_add_lane(struct mpr_attachment *at)
+{
+	return add_lane(at, false);
 }
 
 static int

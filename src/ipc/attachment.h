@@ -45,6 +45,7 @@ struct mpr_attachment {
 	bool is_awaited;  /* it is in the list of a wait for many (wait/shared.c) */
 	bool is_apart;	  /* of none of a thread's own; mpr_attachment_make() */
 	bool others_have; /* and others will be done with what was taken by it */
+	bool puts_back;	  /* and what was taken is put now; queue_agent.h */
 	struct mpr_attachment *origin; /* and dead letters come from there; or NULL */
 	int lacks;	  /* what the last put has found too little of; queue_agent.h */
 
@@ -219,6 +220,9 @@ void mpr_attachment_forget(struct mpr_attachment *at);
 /* Gives the thread a lane to produce in. Returns 0, -ENOMEM, -ENOSPC,
  * -EBADMSG. */
 int mpr_attachment_add_producer(struct mpr_attachment *at);
+
+/* The same, but its memory is not there before it is needed. */
+int mpr_attachment_add_lane(struct mpr_attachment *at);
 
 /*
  * Allocates more of the lane's memory, where its tail is about to come: as much

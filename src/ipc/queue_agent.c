@@ -3,6 +3,7 @@
 
 #include "base/owner.h"
 #include "ipc/queue_agent.h"
+#include "ipc/queue_put.h"
 #include "sync/asymmetric.h"
 
 void
@@ -55,6 +56,42 @@ mpr_put_pass_on(struct mpr_attachment *at, int r)
 	/* If there was no block after all, the offer is used already. */
 	if (r < 0 && !(r == -EAGAIN && at->lacks == -ENOSR))
 		mpr_message_offer(at);
+}
+
+void
+mpr_put_owe(struct mpr_attachment *at)
+{
+	if (!at->producer.lane && mpr_attachment_add_lane(at) < 0)
+		return;
+	/* Before the take, which stores a head or a block's word with release: who finds
+	 * the message gone by that finds this, in mpr_get_may_come(). */
+	atomic_store(&at->producer.lane->owes, 1);
+}
+
+void
+mpr_put_owe_nothing(struct mpr_attachment *at, bool told)
+{
+	struct mpr_lane *lane = at->producer.lane;
+
+	if (!lane || !atomic_load_explicit(&lane->owes, memory_order_relaxed))
+		return;
+	/* Release: what was put back is there before; see mpr_get_may_come(). */
+	atomic_store_explicit(&lane->owes, 0, memory_order_release);
+	/* As in mpr_put_leave(). */
+	mpr_fence_light(at->arena);
+	if (told && mpr_put_is_closed(at))
+		mpr_seats_wake_all(at->arena, &at->q->seats);
+}
+
+int
+mpr_put_back_for(struct mpr_attachment *at, const struct iovec *msgs, int n)
+{
+	int r;
+
+	at->puts_back = true;
+	r = mpr_put_for(at, msgs, n);
+	at->puts_back = false;
+	return r;
 }
 
 void

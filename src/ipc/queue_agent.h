@@ -44,6 +44,19 @@ bool mpr_put_unawait(struct mpr_attachment *at, struct mpr_put_wait *w);
 /* A block was offered that the last attempt, with the result @r, has not used. */
 void mpr_put_pass_on(struct mpr_attachment *at, int r);
 
+/* From now on what is taken may be put back: no get says that the queue is empty for good
+ * until that is over. For queues that do not keep messages, before each take. Where there
+ * is no memory for a lane it cannot be said, and after a shutdown nothing be put back. */
+void mpr_put_owe(struct mpr_attachment *at);
+
+/* Nothing of what was taken can come back. @told: those who wait for that are told; or
+ * nothing was taken since it was said, and who has seen it just then looks again by
+ * itself. */
+void mpr_put_owe_nothing(struct mpr_attachment *at, bool told);
+
+/* As mpr_put_for(), for what is owed: also after a shutdown. */
+int mpr_put_back_for(struct mpr_attachment *at, const struct iovec *msgs, int n);
+
 /* What a message of @len bytes takes of a lane. */
 size_t mpr_put_lane_len(const struct mpr_attachment *at, size_t len);
 

@@ -170,8 +170,9 @@ mpr_get_may_come(mproc_arena *a, const struct mpr_lane *lane)
 	uint64_t owner;
 
 	/* Acquire pairs with the release in mpr_put_leave(): if not busy, its
-	 * tail is seen next. */
-	if (!atomic_load_explicit(&lane->busy, memory_order_acquire))
+	 * tail is seen next. So it does with that in mpr_put_owe_nothing(). */
+	if (!atomic_load_explicit(&lane->busy, memory_order_acquire) &&
+	    !atomic_load_explicit(&lane->owes, memory_order_acquire))
 		return false;
 	owner = atomic_load(&lane->owner);
 	return mpr_owner_state(owner) == MPR_LANE_ACTIVE &&
@@ -195,7 +196,9 @@ is_final(const struct mpr_attachment *at)
 		atomic_store_explicit(&at->producer.lane->busy, 0,
 				      memory_order_release);
 	for (unsigned i = 0; i < at->n_consumers; i++)
-		if (mpr_get_may_come(at->arena, at->consumers[i].lane))
+		/* Who takes for others knows itself what it may put back. */
+		if (at->consumers[i].lane != at->producer.lane &&
+		    mpr_get_may_come(at->arena, at->consumers[i].lane))
 			final = false;
 	return final;
 }

@@ -33,8 +33,8 @@ int mpr_get_become_consumer(struct mpr_attachment *at);
 
 /*
  * Whether a message may still come in @lane of a queue that was shut down: its
- * producer is inside a put. One that died there is recovered here and now. The
- * caller has executed the rare side's fence.
+ * producer is inside a put, or may put back what it has taken. One that died there
+ * is recovered here and now. The caller has executed the rare side's fence.
  */
 bool mpr_get_may_come(mproc_arena *a, const struct mpr_lane *lane);
 

@@ -28,7 +28,8 @@ mpr_put_is_closed(const struct mpr_attachment *at)
  * queue is empty for good that a message may still come: our store of busy and
  * load of closing are the frequent side, its load of closing, fence, and load
  * of busy the rare one (queue_get.c, is_final()). Returns false if the queue is
- * closed, or its pipe is over for this process; the attempt has to end all the same.
+ * closed, unless it is put back what was taken before, or its pipe is over for this
+ * process; the attempt has to end all the same.
  *
  * The pipe first: its header may be another pipe's by now, of which this process
  * holds the end, too. Then the queue, which we have a seat in, is seen to be gone.
@@ -40,7 +41,7 @@ mpr_put_enter(const struct mpr_attachment *at)
 			      memory_order_relaxed);
 	mpr_fence_light(at->arena);
 	return !mpr_pipe_is_over(at, true) &&
-	       mpr_likely(!mpr_put_is_closed(at));
+	       (mpr_likely(!mpr_put_is_closed(at)) || at->puts_back);
 }
 
 /* Whether somebody may want to hear of a put. Relaxed, as above. */

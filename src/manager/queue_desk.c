@@ -698,6 +698,7 @@ close_post(struct mpr_queue_post *p)
 	if (mpr_put_unawait(p->at, &p->put_wait))
 		mpr_message_offer(p->at);
 	mpr_queue_forget_handed(p);
+	mpr_put_owe_nothing(p->at, true);
 	if (p->awaits && mpr_get_unawait(p->at))
 		mpr_get_pass_on(p->at);
 	mpr_attachment_drop(p->at);

@@ -144,6 +144,14 @@ write_answer(struct mpr_queue_post *p, struct mpr_handed *h, const struct mpr_qu
 				 3, NULL);
 }
 
+/* Messages that are not kept may come back as long as they are on their way, or here. */
+static void
+owe_less(struct mpr_queue_post *p)
+{
+	if (!p->handed && !p->back)
+		mpr_put_owe_nothing(p->at, true);
+}
+
 /* It is nobody's then. */
 static void
 come_back(struct mpr_handed *h)
@@ -210,6 +218,7 @@ let_go(struct mpr_handed *h)
 		mpr_porter_knock(p->desk->porter);
 	}
 	forget(h);
+	owe_less(p);
 }
 
 /* @len: of all messages. */
@@ -282,6 +291,13 @@ hand_back_one(struct mpr_queue_post *p, const struct mpr_queued *k, size_t most)
 	return answer(p, h, k, msg.iov_len);
 }
 
+/* Whether what is taken of it lies nowhere but here. */
+static bool
+is_owed(const struct mpr_queue_post *p)
+{
+	return !lies_in(p)->keeps;
+}
+
 /* Into memory of the size that the message turns out to need. */
 static int
 take(struct mpr_queue_post *p, const struct mpr_queued *k, size_t most, int n)
@@ -301,9 +317,13 @@ take(struct mpr_queue_post *p, const struct mpr_queued *k, size_t most, int n)
 			.msgs = n > 1 ? h->msgs : NULL,
 			.n = n > 1 ? n : 0,
 		};
+		if (is_owed(p))
+			mpr_put_owe(p->at);
 		r = mpr_get_for(p->at, &to, &len, &h->taken);
 		if (r >= 0)
 			break;
+		if (!p->handed && !p->back)
+			mpr_put_owe_nothing(p->at, false);
 		forget(h);
 		if (r == -EMSGSIZE && len > most)
 			return tell_length(p, k, len);
@@ -370,7 +390,7 @@ mpr_queue_hand(struct mpr_queue_post *p, const struct mpr_queued *k)
 	most = longest > lengths ? longest - lengths : 0;
 	if (k->size < most)
 		most = k->size;
-	if (p->back)
+	if (p->back && atomic_load(&p->q->closing) != MPROC_IMMEDIATE)
 		return hand_back_one(p, k, most);
 	return settle(p, k, take(p, k, most, n));
 }
@@ -512,7 +532,9 @@ mpr_queue_put_back(struct mpr_queue_post *p)
 	int r;
 
 	while ((h = p->back)) {
-		r = mpr_put_for(p->at, h->msgs, h->n);
+		/* Nobody gets anything any more. */
+		r = atomic_load(&p->q->closing) == MPROC_IMMEDIATE ?
+			    h->n : mpr_put_back_for(p->at, h->msgs, h->n);
 		if (r < 0)
 			return;
 		h->msgs += r;
@@ -522,6 +544,7 @@ mpr_queue_put_back(struct mpr_queue_post *p)
 		leave_back(h);
 		forget(h);
 	}
+	owe_less(p);
 }
 
 void

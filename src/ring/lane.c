@@ -24,6 +24,7 @@ mpr_lane_init(struct mpr_lane *lane, uint64_t owner)
 	atomic_init(&lane->want, 0);
 	atomic_init(&lane->awaits, 0);
 	atomic_init(&lane->busy, 0);
+	atomic_init(&lane->owes, 0);
 }
 
 /* Counts the messages in [head, tail) of a lane that nobody produces in. */

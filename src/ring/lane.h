@@ -76,7 +76,9 @@ struct mpr_lane {
 	/* 1 while the owner is inside a put. In a line of its own: nobody looks
 	 * until the queue is shut down. */
 	alignas(MPR_APART) _Atomic uint32_t busy;
-	uint32_t pad0;
+	/* 1 while the owner has taken messages that it may put back, also after a shutdown.
+	 * Nothing in here looks at it, but a new owner finds 0. */
+	_Atomic uint32_t owes;
 
 	alignas(MPR_APART) unsigned char buffer[];
 };
@@ -87,6 +89,7 @@ static_assert(offsetof(struct mpr_lane, last_object) == 144, "shared layout");
 static_assert(offsetof(struct mpr_lane, head) == 256, "shared layout");
 static_assert(offsetof(struct mpr_lane, want) == 384, "shared layout");
 static_assert(offsetof(struct mpr_lane, busy) == 512, "shared layout");
+static_assert(offsetof(struct mpr_lane, owes) == 516, "shared layout");
 static_assert(offsetof(struct mpr_lane, buffer) == 640, "shared layout");
 
 /* The producer's own part. */

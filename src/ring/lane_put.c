@@ -45,6 +45,7 @@ mpr_producer_begin(struct mpr_producer *p, struct mpr_lane *lane,
 	mpr_store(&lane->want, 0, memory_order_relaxed);
 	mpr_store(&lane->awaits, 0, memory_order_relaxed);
 	mpr_store(&lane->busy, 0, memory_order_relaxed);
+	mpr_store(&lane->owes, 0, memory_order_relaxed);
 	*p = (struct mpr_producer){
 		.lane = lane,
 		.capacity = capacity,

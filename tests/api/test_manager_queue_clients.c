@@ -25,10 +25,10 @@ what_was_not_sent_comes_back(void **state)
 {
 	struct mpt *t = *state;
 
-	/* Where a death in between would make it a dead letter, too; and to a client, or
-	 * to the family. */
-	for (int i = 0; i < 4; i++) {
-		const bool joinable = i % 2, family = i / 2;
+	/* Where a death in between would make it a dead letter, too; to a client, or to
+	 * the family; and also after a drain. */
+	for (int i = 0; i < 8; i++) {
+		const bool joinable = i & 1, family = i & 2, drained = i & 4;
 		unsigned char *big = malloc(BIG), *got = malloc(BIG), number[9];
 		struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts,
 							  .joinable = joinable));
@@ -49,6 +49,8 @@ what_was_not_sent_comes_back(void **state)
 		assert_int_equal(mproc_queue_put(q, big, BIG, MPROC_NOWAIT), 0);
 		mpt_until(t, stat_of(b).depth == 0);
 		come_round(q);
+		if (drained)
+			assert_int_equal(mproc_queue_shutdown(found, MPROC_DRAIN), 0);
 		assert_int_equal(mproc_queue_get(takes, got, BIG, &len, MPROC_NOWAIT),
 				 -EAGAIN);
 		close(fd);
@@ -59,7 +61,11 @@ what_was_not_sent_comes_back(void **state)
 		assert_memory_equal(big, got, BIG);
 		if (joinable)
 			assert_int_equal(mproc_queue_task_done(takes), 0);
-		expect_nothing(q);
+		if (drained)
+			assert_int_equal(mproc_queue_get(takes, got, BIG, &len,
+							 mproc_sec(20)), -ESHUTDOWN);
+		else
+			expect_nothing(q);
 		free(big);
 		free(got);
 		end_queue(b->name);

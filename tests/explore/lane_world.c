@@ -71,6 +71,7 @@ begin(void)
 		      "last reference");
 	explore_share(LANE_OWNER, &l->owner, sizeof(l->owner), "owner");
 	explore_share(LANE_BUSY, &l->busy, sizeof(l->busy), "busy");
+	explore_share(LANE_OWES, &l->owes, sizeof(l->owes), "owes");
 	for (unsigned f = 0; f < EXPLORE_FIBERS; f++) {
 		w.has_sleeper |= now->roles[f].sleeps;
 		/* Who is there from the start has begun already. */

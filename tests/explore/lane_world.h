@@ -43,6 +43,7 @@ enum lane_word {
 	LANE_NOTE,
 	LANE_OWNER,
 	LANE_BUSY,
+	LANE_OWES,
 };
 
 enum lane_part {

@@ -222,6 +222,70 @@ a_join_counts_what_others_have(void **state)
 	end();
 }
 
+/* Of a queue that keeps nothing, where the end is closed after a drain. */
+static void
+what_was_taken_may_be_put_back_after_a_drain(void **state)
+{
+	struct mpr_taken none = { .block = NULL };
+	char what = 0;
+
+	(void)state;
+	begin(NULL);
+	assert_int_equal(mproc_queue_put(q, "a", 1, MPROC_NOWAIT), 0);
+	mpr_put_owe(at);
+	assert_int_equal(get(&none), 'a');
+	assert_int_equal(mproc_queue_shutdown(q, MPROC_DRAIN), 0);
+	assert_int_equal(put('b'), -ESHUTDOWN);
+	/* Who owes it knows that; for others something may come. */
+	assert_int_equal(get(&none), -ESHUTDOWN);
+	assert_int_equal(mproc_queue_get(q, &what, 1, NULL, MPROC_NOWAIT), -EAGAIN);
+	assert_int_equal(mproc_queue_get(q, &what, 1, NULL, mproc_ms(1)), -ETIMEDOUT);
+	assert_int_equal(mpr_put_back_for(at, &(struct iovec){ &(char){ 'a' }, 1 }, 1), 1);
+	mpr_put_owe_nothing(at, true);
+	assert_int_equal(put('b'), -ESHUTDOWN);
+	assert_int_equal(mproc_queue_get(q, &what, 1, NULL, MPROC_NOWAIT), 0);
+	assert_int_equal(what, 'a');
+	assert_int_equal(mproc_queue_get(q, &what, 1, NULL, MPROC_NOWAIT), -ESHUTDOWN);
+	end();
+}
+
+static int
+owe_and_be_killed(struct mpt *t, void *arg)
+{
+	struct mpr_taken none = { .block = NULL };
+	struct mpr_porter *mine;
+	struct mpr_attachment *theirs;
+	char what = 0;
+	size_t len;
+
+	mpt_check_int(t, mpr_porter_open(&mine, the_arena()), 0);
+	mpt_check_int(t, mpr_attachment_make(arg, mpr_porter_self(mine), &theirs), 0);
+	mpr_put_owe(theirs);
+	mpt_check_int(t, mpr_get_for(theirs, &(struct mpr_sink){ .buf = &what, .size = 1 },
+				     &len, &none), 0);
+	mpt_step(t, 0);
+	mpt_until(t, false);
+	return 0;
+}
+
+static void
+the_dead_owe_nothing(void **state)
+{
+	struct mpt *t = *state;
+	char what;
+	int id;
+
+	assert_int_equal(mproc_queue_create(&q, NULL), 0);
+	assert_int_equal(mproc_queue_put(q, "a", 1, MPROC_NOWAIT), 0);
+	id = mpt_fork(t, "owes", owe_and_be_killed, q);
+	mpt_reach(t, 1);
+	assert_int_equal(mproc_queue_shutdown(q, MPROC_DRAIN), 0);
+	assert_int_equal(mproc_queue_get(q, &what, 1, NULL, MPROC_NOWAIT), -EAGAIN);
+	mpt_kill(t, id);
+	assert_int_equal(mproc_queue_get(q, &what, 1, NULL, MPROC_FOREVER), -ESHUTDOWN);
+	mproc_queue_destroy(q);
+}
+
 static void
 a_dead_letter_is_its_readers_until_it_is_done(void **state)
 {
@@ -294,6 +358,8 @@ main(void)
 		mpt_test(a_block_is_offered_to_who_waits),
 		mpt_test(what_was_taken_is_the_callers),
 		mpt_test(a_join_counts_what_others_have),
+		mpt_test(what_was_taken_may_be_put_back_after_a_drain),
+		mpt_test(the_dead_owe_nothing),
 		mpt_test(a_dead_letter_is_its_readers_until_it_is_done),
 		mpt_test(the_last_one_frees_the_queue_in_the_porters_name),
 	};

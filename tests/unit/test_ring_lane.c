@@ -335,10 +335,12 @@ the_next_owner_goes_on_where_the_last_one_died(void **state)
 	lane->count = 3;
 	lane->want = 4000;
 	lane->busy = 1;
+	lane->owes = 1;
 	memset(lane->buffer + p.tail % CAPACITY, 0xff, 64);
 	assert_int_equal(mpr_producer_begin(&p, lane, CAPACITY), 0);
 	assert_int_equal(lane->want, 0);
 	assert_int_equal(lane->busy, 0);
+	assert_int_equal(lane->owes, 0);
 	assert_int_equal(lane->count, 2);
 	assert_int_equal(put(30, 2), 0);
 	assert_int_equal(mpr_lane_len(lane, CAPACITY), 2);
