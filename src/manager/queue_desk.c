@@ -417,8 +417,10 @@ go_on_getting(struct mpr_queue_post *p)
 			mpr_porter_knock(p->desk->porter);
 			break;
 		}
-		if (nothing && p->awaits)
+		if (nothing && p->awaits) {
+			mpr_served_rest(p->desk->by, k->party.client);
 			break;
+		}
 		if (nothing) {
 			mpr_get_await(p->at);
 			p->awaits = true;

@@ -83,6 +83,12 @@ give_back(struct mpr_served_by *by, struct mpr_buffer *b)
 		mpr_buffer_end(b);
 }
 
+void
+mpr_served_rest(struct mpr_served_by *by, struct mpr_served *c)
+{
+	give_back(by, &c->out);
+}
+
 /* Returns 1 if something came, 0 if nothing has, or a negative error. */
 static int
 read_some(struct mpr_served_by *by, struct mpr_served *c)

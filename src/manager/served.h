@@ -67,6 +67,9 @@ enum mpr_served_state {
 enum mpr_served_state mpr_served_go_on(struct mpr_served_by *by, struct mpr_served *c,
 				       bool reads);
 
+/* It has no answer to take, and waits: it keeps no memory for one. */
+void mpr_served_rest(struct mpr_served_by *by, struct mpr_served *c);
+
 /* Room in an answer for what is taken out for it, so that it cannot be lost. */
 struct mpr_served_room {
 	struct mpr_room room; /* first */

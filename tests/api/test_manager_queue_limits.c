@@ -5,10 +5,12 @@
  * arena's. That is as small as one can be.
  */
 #include <errno.h>
+#include <unistd.h>
 
 #include <mproc/testing.h>
 
 #include "manager_queue.h"
+#include "manager_queue_raw.h"
 
 static mproc_queue *
 queue_named(mproc_manager *m, const struct board *b)
@@ -203,6 +205,46 @@ a_client_without_memory_loses_nothing(void **state)
 }
 
 /*
+ * The server's memory.
+ */
+
+enum { WAITERS = 200 };
+
+static void
+who_waits_keeps_no_memory_for_an_answer(void **state)
+{
+	mproc_manager *m = start(MPROC_OPTS(mproc_manager_opts,
+					    .max_memory = (size_t)1 << 20));
+	mproc_manager *c = connect_to(m);
+	unsigned char number[9], answer[17];
+	int fds[WAITERS];
+	mproc_queue *q;
+	char name[32];
+
+	(void)state;
+	for (int i = 0; i < WAITERS; i++) {
+		snprintf(name, sizeof(name), "waiter %d", i);
+		assert_int_equal(mproc_manager_queue(c, name, MPROC_OPTS(
+					 mproc_queue_opts, .capacity = 4096), &q), 0);
+		fds[i] = connect_raw(m);
+		find_raw(fds[i], name, number);
+		ask_raw(fds[i], number);
+		come_round(q);
+	}
+	for (int i = 0; i < WAITERS; i++) {
+		snprintf(name, sizeof(name), "waiter %d", i);
+		assert_int_equal(mproc_manager_queue(c, name, NULL, &q), 0);
+		assert_int_equal(mproc_queue_put(q, "x", 1, MPROC_NOWAIT), 0);
+		read_bytes(fds[i], answer, 17);
+		assert_memory_equal(answer, "\0\0\0\15\225\2\1\1\304\4\0\0\0\1\304\1x",
+				    17);
+		mproc_queue_destroy(q);
+		close(fds[i]);
+	}
+	assert_int_equal(end_with(m, c), 0);
+}
+
+/*
  * The arena's memory.
  */
 
@@ -276,6 +318,7 @@ main(void)
 		mpt_test(a_client_has_so_many_at_a_time),
 		mpt_test(all_that_a_thread_has_comes_back),
 		mpt_test(a_client_without_memory_loses_nothing),
+		mpt_test(who_waits_keeps_no_memory_for_an_answer),
 		mpt_test(memory_that_other_clients_have_is_waited_for),
 	};
 
