@@ -6,6 +6,7 @@
 
 #define TIGHT 16
 #define GAP 1000 /* ns */
+#define PACE 2000 /* ns between two looks of a consumer that is fast */
 #define PATIENCE_MAX 64 /* gaps */
 
 /* ns; a yield to nobody takes 200 to 500, one to somebody who yields back at
@@ -58,7 +59,7 @@ pause_for(int64_t ns)
 void
 mpr_poll_pace(struct mpr_attachment *at)
 {
-	int64_t now, next = at->looked + GAP;
+	int64_t now, next = at->looked + PACE;
 
 	/* Where polling does not pay, nobody is at work while we pause. */
 	if (at->puts_seen != mpr_thread_puts || at->patience <= 1 || !at->polls)

@@ -13,7 +13,7 @@
  *   whole batch comes together.
  *
  *   For the same reason a consumer that has taken all it knows of looks for
- *   more once in a microsecond at most. Following the producer closely, it
+ *   more once in two microseconds at most. Following the producer closely, it
  *   would take each cache line away from it while that is being written.
  *
  *   A thread does not poll where somebody else needs its CPU: that may be just

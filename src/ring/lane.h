@@ -119,6 +119,9 @@ struct mpr_consumer {
 	uint64_t head; /* the real one, or, of several, what it was last */
 	uint64_t tail_seen; /* tail, as we saw it last: never above the real */
 	uint64_t straight; /* how far frames can go; mpr_consumer_aim() */
+	uint32_t takes_lines; /* mpr_consumer_take_lines() */
+
+	uint32_t reference_size; /* after -EREMOTE: of the frame at head */
 
 	/* The last short message: the low half of its header. Where the next one
 	 * is like it, its place does not have to wait until its header is loaded
@@ -127,8 +130,6 @@ struct mpr_consumer {
 	/* What the last header said, short or not. */
 	uint32_t like_len;
 	uint32_t like_size; /* of the frame */
-
-	size_t reference_size; /* after -EREMOTE: of the frame at head */
 };
 
 #define MPR_LIKE_NONE UINT64_MAX /* half a header is less */

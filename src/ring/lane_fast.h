@@ -19,6 +19,10 @@
 
 #define MPR_CLAIM_LINES 8 /* as many as mpr_prefetch_8_to_write() has */
 
+/* The same for a consumer: so many lines lie one behind the other at a time. */
+#define MPR_TAKE_LINES 8
+#define MPR_TAKE ((uint64_t)MPR_TAKE_LINES * MPR_LINE)
+
 /* Works out how far the producer may go on from its tail, for all it knows, without
  * padding, so that each message need not ask for both. */
 static inline void
@@ -167,6 +171,8 @@ mpr_consumer_aim(struct mpr_consumer *c, uint64_t head, uint64_t tail)
 {
 	bool sane = mpr_lane_is_sane(head, tail, c->capacity);
 
+	if (tail != c->tail_seen)
+		c->takes_lines = tail - head <= c->capacity / 2;
 	c->head = head;
 	c->tail_seen = tail;
 	c->straight = mpr_likely(sane) ?
@@ -212,6 +218,45 @@ mpr_consumer_message(struct mpr_consumer *c, struct mpr_lane *lane,
 }
 
 /*
+ * Before the frame from @head to @next is given up: has the next few lines of frames be
+ * this CPU's alone, if that is another group of lines.
+ *
+ * A line that the consumer only reads stays the producer's as well, but not its alone,
+ * and some CPUs take a long time to give it back to that: many times as long as for one
+ * that is nowhere else. So the consumer writes to it, all lines of a group together, as
+ * in mpr_producer_claim(), and changes nothing: the only consumer stores a word that it
+ * has loaded, since nobody else writes to [head, tail); one of several needs the CPU's
+ * help, as others may have taken the frame, and the producer may be overwriting it.
+ *
+ * That makes producers faster and consumers slower. So it is only done with what a look
+ * finds in a lane that is not half full (takes_lines), unless the consumer takes a
+ * batch by a single store of head (@by_batch), which costs it little.
+ */
+static inline void
+mpr_consumer_take_lines(const struct mpr_consumer *c, uint64_t head, uint64_t next,
+			bool alone, bool by_batch)
+{
+	uint64_t group = next & ~(MPR_TAKE - 1), word;
+	unsigned char *line;
+
+	if (mpr_likely((head ^ next) < MPR_TAKE) ||
+	    (!by_batch && !c->takes_lines) ||
+	    (int64_t)(c->straight - group) < (int64_t)MPR_TAKE)
+		return;
+	line = mpr_lane_at(c->lane, c->capacity, group);
+	for (int i = 0; i < MPR_TAKE_LINES; i++, line += MPR_LINE) {
+		if (!alone) {
+			mpr_take_line(line);
+			continue;
+		}
+		word = mpr_load((_Atomic uint64_t *)(void *)line,
+				memory_order_relaxed);
+		mpr_store((_Atomic uint64_t *)(void *)line, word,
+			  memory_order_relaxed);
+	}
+}
+
+/*
  * Whether the lane has nothing, by one look. False may also mean that others
  * have taken what there was. Relaxed: who sees something there looks again to
  * take it.
@@ -246,6 +291,7 @@ mpr_consumer_take(struct mpr_consumer *c, void *buf, size_t size,
 		return -EMSGSIZE;
 	mpr_assume(len <= longest);
 	mpr_copy_out(buf, bytes, len);
+	mpr_consumer_take_lines(c, head, head + frame, true, false);
 	head += frame;
 	c->head = head;
 	/* C3, pairs with P1: the copy is made before the bytes can be
@@ -279,6 +325,7 @@ mpr_consumer_claim(struct mpr_consumer *c, struct mpr_lane *lane, void *buf,
 			       -EMSGSIZE : -EAGAIN;
 	mpr_assume(len <= longest);
 	mpr_copy_out(buf, bytes, len);
+	mpr_consumer_take_lines(c, head, next, false, false);
 	/*
 	 * C3, pairs with P1: release keeps the copy before it, and its success
 	 * says that the bytes were still ours to copy. The message is taken

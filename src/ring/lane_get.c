@@ -70,7 +70,7 @@ pass_padding(struct mpr_consumer *c)
 	if (!extent || kind == MPR_FRAME_MESSAGE)
 		return -EBADMSG;
 	if (kind == MPR_FRAME_REFERENCE) {
-		c->reference_size = extent;
+		c->reference_size = (uint32_t)extent;
 		return -EREMOTE;
 	}
 	c->head += extent;
@@ -156,7 +156,7 @@ static int
 remote(struct mpr_consumer *c, uint64_t head, size_t extent)
 {
 	c->head = head;
-	c->reference_size = extent;
+	c->reference_size = (uint32_t)extent;
 	return extent ? -EREMOTE : -EBADMSG;
 }
 
@@ -280,8 +280,7 @@ struct batch {
  * 0, -EMSGSIZE, -EREMOTE, or -EBADMSG.
  */
 static inline uint64_t
-gather(struct mpr_consumer *c, struct batch *b, memory_order order,
-       int *ret_why)
+gather(struct mpr_consumer *c, struct batch *b, bool alone, int *ret_why)
 {
 	/* Copies of what is the same for all: the compiler cannot know that
 	 * messages are not written over it. */
@@ -292,6 +291,8 @@ gather(struct mpr_consumer *c, struct batch *b, memory_order order,
 	uint64_t like = c->like, header;
 	struct iovec *msg = b->msgs, *end = msg + b->n;
 	unsigned char *to = b->buf, *frame;
+	/* One of several: see mpr_consumer_get_many_shared(). */
+	memory_order order = alone ? memory_order_relaxed : memory_order_acquire;
 
 	*ret_why = 0;
 	for (; msg != end && head != tail; head += extent) {
@@ -328,6 +329,7 @@ gather(struct mpr_consumer *c, struct batch *b, memory_order order,
 			to += len;
 			left -= len;
 		}
+		mpr_consumer_take_lines(c, head, head + extent, alone, alone);
 	}
 	b->got = (int)(msg - b->msgs);
 	return head;
@@ -349,7 +351,7 @@ mpr_consumer_get_many(struct mpr_consumer *c, void *buf, size_t size,
 			if (why < 0)
 				return why;
 		}
-		head = gather(c, &b, memory_order_relaxed, &why);
+		head = gather(c, &b, true, &why);
 		if (head != c->head) {
 			(void)mpr_consumer_aim(c, head, c->tail_seen);
 			/* C3, pairs with P1: the copies are made before the
@@ -360,7 +362,8 @@ mpr_consumer_get_many(struct mpr_consumer *c, void *buf, size_t size,
 		if (b.got)
 			return b.got;
 		if (why < 0) {
-			*ret_len = c->reference_size = b.next_len;
+			*ret_len = b.next_len;
+			c->reference_size = (uint32_t)b.next_len;
 			return why;
 		}
 	}
@@ -384,11 +387,12 @@ mpr_consumer_get_many_shared(struct mpr_consumer *c, void *buf, size_t size,
 		if (head != c->straight)
 			/* C2, pairs with the fence in P1: what does not make
 			 * sense may be of a later lap, then head has moved. */
-			next = gather(c, &b, memory_order_acquire, &why);
+			next = gather(c, &b, false, &why);
 		if (next == head) {
 			if (mpr_load(&lane->head, memory_order_acquire) != head)
 				continue;
-			*ret_len = c->reference_size = b.next_len;
+			*ret_len = b.next_len;
+			c->reference_size = (uint32_t)b.next_len;
 			c->head = head;
 			return why;
 		}
