@@ -239,7 +239,7 @@ mpr_arena_resolve(mproc_arena *a, mproc_arena **ret_a)
 	return 0;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_arena_back_table(const mproc_arena *a, uint64_t table, size_t entry,
 		     _Atomic uint32_t *watermark, uint32_t n)
 {

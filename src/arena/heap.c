@@ -414,7 +414,7 @@ mpr_block_unlink(mproc_arena *a, struct mpr_self *self,
 	return true;
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_heap_find(const mproc_arena *a, uint64_t offset,
 	      struct mpr_block_ref *ret_ref)
 {
@@ -423,7 +423,7 @@ mpr_heap_find(const mproc_arena *a, uint64_t offset,
 	return find(a, offset, ret_ref, &state);
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_heap_find_of(const mproc_arena *a, uint64_t offset,
 		 const _Atomic uint64_t *home, struct mpr_block_ref *ret_ref)
 {
@@ -438,7 +438,7 @@ mpr_heap_find_of(const mproc_arena *a, uint64_t offset,
 	return its_home == mpr_arena_offset(a, home);
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
 		 struct mpr_block_ref *ret_ref)
 {
@@ -448,7 +448,7 @@ mpr_heap_find_at(const mproc_arena *a, const _Atomic uint64_t *home,
 				home, ret_ref);
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_heap_find_linked(const mproc_arena *a, uint64_t offset,
 		     struct mpr_block_ref *ret_ref)
 {
@@ -458,7 +458,7 @@ mpr_heap_find_linked(const mproc_arena *a, uint64_t offset,
 	       (state == MPR_BLOCK_LINKED || state == MPR_BLOCK_BUSY);
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_heap_is_linked(const mproc_arena *a, uint64_t offset, size_t size)
 {
 	struct mpr_block_ref ref;

@@ -30,7 +30,7 @@ static MPR_THREAD_LOCAL struct mpr_self *others[MPR_ARENAS_NAMED_MAX];
 
 /* What the calling thread knows of itself in @a, whether it has joined or not;
  * NULL if it never has. */
-static struct mpr_self *
+MPR_CHILD_PATH static struct mpr_self *
 self_of(const mproc_arena *a)
 {
 	return a->index ? others[a->index - 1] : &mpr_this_thread;
@@ -44,7 +44,7 @@ has_joined(const struct mpr_self *self)
 }
 
 /* Raises a watermark that others raise too. */
-static void
+MPR_CHILD_PATH static void
 raise_to(_Atomic uint32_t *mark, uint32_t value)
 {
 	uint32_t seen = atomic_load(mark);
@@ -56,7 +56,7 @@ raise_to(_Atomic uint32_t *mark, uint32_t value)
 }
 
 /* Memory for all that a participant has in shared memory. */
-static int
+MPR_CHILD_PATH static int
 back_slot(const mproc_arena *a, unsigned slot)
 {
 	int r;
@@ -74,7 +74,7 @@ back_slot(const mproc_arena *a, unsigned slot)
 	return r;
 }
 
-static void
+MPR_CHILD_PATH static void
 clear_notes(const mproc_arena *a, unsigned slot)
 {
 	struct mpr_notes *notes = mpr_notes_at(a, slot);
@@ -85,7 +85,7 @@ clear_notes(const mproc_arena *a, unsigned slot)
 }
 
 /* Whether others are still to learn of the end of who had the free @slot. */
-static bool
+MPR_CHILD_PATH static bool
 is_mourned(const mproc_arena *a, unsigned slot)
 {
 	const struct mpr_notes *notes = mpr_notes_at(a, slot);
@@ -102,7 +102,7 @@ is_mourned(const mproc_arena *a, unsigned slot)
  * passed by. Returns 0; -EAGAIN if it is not to be had; another error if no slot
  * can be had. The process lock is held.
  */
-static int
+MPR_CHILD_PATH static int
 try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self,
 	 unsigned *patience)
 {
@@ -193,7 +193,7 @@ try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self,
 
 /* Takes one of the first @n slots; of those that are mourned it may pass by
  * @patience. */
-static int
+MPR_CHILD_PATH static int
 take_any_slot(mproc_arena *a, unsigned n, struct mpr_self *self,
 	      unsigned patience)
 {
@@ -279,7 +279,7 @@ leave_at_exit(void *unused)
 static struct mpr_thread_hook end_hook = { .fn = leave_at_exit };
 
 /* From arenas that others have closed since: they could not be unmapped. */
-static void
+MPR_CHILD_PATH static void
 leave_closed(void)
 {
 	for (unsigned i = 0; i < MPR_ARENAS_NAMED_MAX; i++) {
@@ -295,7 +295,7 @@ leave_closed(void)
 	}
 }
 
-static int
+MPR_CHILD_PATH static int
 join_as(mproc_arena *a, struct mpr_self *self)
 {
 	int r;
@@ -327,7 +327,7 @@ join_as(mproc_arena *a, struct mpr_self *self)
 	return 0;
 }
 
-static MPR_NOINLINE int
+MPR_CHILD_PATH static MPR_NOINLINE int
 join(mproc_arena *a, struct mpr_self **ret_self)
 {
 	struct mpr_self *self;
@@ -349,7 +349,7 @@ join(mproc_arena *a, struct mpr_self **ret_self)
 	return r;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_self(mproc_arena *a, struct mpr_self **ret_self)
 {
 	struct mpr_self *self = self_of(a);

@@ -591,7 +591,7 @@ mpr_slab_is_to_come(const mproc_arena *a, size_t size, struct mpr_patience *p)
 	return now < p->until && !(was_quiet && p->is_quiet);
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_slab_find(const mproc_arena *a, uint64_t offset,
 	      struct mpr_block_ref *ret_ref)
 {

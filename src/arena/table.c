@@ -24,7 +24,7 @@ struct entry {
 #define VISITORS UINT64_C(0xffff)
 
 static struct entry table[MPR_ARENAS_NAMED_MAX];
-_Atomic unsigned mpr_arenas_high;
+MPR_CHILD_DATA _Atomic unsigned mpr_arenas_high;
 
 static struct entry *
 entry_of(const mproc_arena *a)
@@ -45,7 +45,7 @@ contains(const struct entry *e, uintptr_t at)
 	       end;
 }
 
-mproc_arena *
+MPR_CHILD_PATH mproc_arena *
 mpr_arena_search(const void *p)
 {
 	mproc_arena *a = mpr_arena_peek();
@@ -258,7 +258,7 @@ mpr_arenas_drop(mproc_arena *a)
 	return --entry_of(a)->opens == 0;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_arenas_entered(mproc_arena *a)
 {
 	if (a->index)

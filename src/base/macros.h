@@ -27,8 +27,8 @@
 #define MPR_INLINE inline __attribute__((always_inline))
 
 /* For what a started process runs between its fork and its end, besides its
- * entry. It lies together: code costs a child a page fault for each 64 KiB that
- * it touches. */
+ * entry; and a pool's keeper and workers, until they have begun. It lies together: code
+ * costs a child a page fault for each 64 KiB that it touches. */
 #define MPR_CHILD_PATH __attribute__((section(".text.hot.child")))
 
 /* The same for what a new image runs before that: behind the constructors. */

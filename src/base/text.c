@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/macros.h"
 #include "base/text.h"
 
 #define DIGITS 20 /* of the largest number, in decimal */
@@ -12,7 +13,7 @@ add_char(struct mpr_text *text, char c)
 		text->full = true;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_text_add(struct mpr_text *text, const char *s)
 {
 	for (; *s; s++)
@@ -35,7 +36,7 @@ add_digits(struct mpr_text *text, uint64_t n, unsigned base, unsigned digits)
 		add_char(text, reversed[--count]);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_text_add_number(struct mpr_text *text, int64_t n)
 {
 	uint64_t size = (uint64_t)n;

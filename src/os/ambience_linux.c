@@ -61,7 +61,7 @@ mpr_keyboard_add(sigset_t *set)
 		sigaddset(set, of_keyboard[i]);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_keyboard_ignore(struct mpr_keyboard *ret_k)
 {
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };

@@ -6,9 +6,10 @@
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/bytelock.h"
 
-static int
+MPR_CHILD_PATH static int
 set(const struct mpr_file *f, int64_t at, short type)
 {
 	struct flock lock = {
@@ -28,7 +29,7 @@ set(const struct mpr_file *f, int64_t at, short type)
 			"%s", (long long)at, mproc_strerror(-errno));
 }
 
-int
+MPR_CHILD_PATH int
 mpr_bytelock_take(const struct mpr_file *f, int64_t at)
 {
 	return set(f, at, F_WRLCK);

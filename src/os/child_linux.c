@@ -273,7 +273,7 @@ mpr_child_environment(const char *const *env)
 	return 0;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_child_open(struct mpr_child *ret_c, pid_t pid)
 {
 	long fd = mpr_fault(MPR_FAULT_PIDFD) ? -1 :
@@ -306,17 +306,19 @@ mpr_child_adopt(struct mpr_child *ret_c, pid_t pid, int fd)
 MPR_CHILD_PATH void
 mpr_child_close(struct mpr_child *c)
 {
-	int saved = errno;
+	int saved;
 
-	if (c->fd >= 0)
-		mpr_fds_close(c->fd);
+	if (c->fd < 0)
+		return;
+	saved = errno;
+	mpr_fds_close(c->fd);
 	c->fd = -1;
 	errno = saved;
 }
 
 static const int heard[2] = { SIGCHLD, SIGTERM };
 
-void
+MPR_CHILD_PATH void
 mpr_child_listen(void (*fn)(int signal), struct mpr_child_ears *ret_ears)
 {
 	static const int crashes[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV,
@@ -338,7 +340,7 @@ mpr_child_listen(void (*fn)(int signal), struct mpr_child_ears *ret_ears)
 	pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_child_unlisten(const struct mpr_child_ears *ears)
 {
 	for (int i = 0; i < 2; i++)
@@ -587,7 +589,7 @@ mpr_child_signal(const struct mpr_child *c, int signal)
 	return errno == ESRCH || errno == EBADF ? 0 : -errno;
 }
 
-void *
+MPR_CHILD_PATH void *
 mpr_child_pages(size_t size)
 {
 	void *pages = mpr_fault(MPR_FAULT_MMAP) ? MAP_FAILED :

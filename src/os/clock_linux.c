@@ -4,9 +4,10 @@
  */
 #include <time.h>
 
+#include "base/macros.h"
 #include "os/clock.h"
 
-int64_t
+MPR_CHILD_PATH int64_t
 mproc_now(void)
 {
 	struct timespec now;

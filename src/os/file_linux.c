@@ -20,6 +20,7 @@
 #include "base/macros.h"
 #include "os/fds.h"
 #include "os/file.h"
+#include "os/syscall_arch.h"
 
 /* Memory first, then what outlives a reboot least. */
 static const char *const ways[] = { "memfd_create", "/dev/shm", "/tmp",
@@ -141,12 +142,12 @@ mpr_file_is_private(int fd)
 	       st.st_uid == geteuid() && st.st_nlink == 0;
 }
 
-static bool
+MPR_CHILD_PATH static bool
 is_the_file(int fd, const struct mpr_file *f)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && st.st_dev == f->device &&
+	return mpr_syscall_fstat(fd, &st) == 0 && st.st_dev == f->device &&
 	       st.st_ino == f->inode;
 }
 

@@ -103,6 +103,10 @@ mpr_generation(void)
 	return generation ? generation : mpr_generation_assign();
 }
 
+/* The same for who has just been forked, and will need its page: that costs one page fault
+ * then, not two. */
+uint64_t mpr_generation_begin(void);
+
 /* A lock among the threads of this process, for rare paths. Who holds it
  * cannot be cancelled. */
 void mpr_process_lock(void);

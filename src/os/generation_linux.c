@@ -15,7 +15,7 @@
 _Atomic(struct mpr_process_page *) mpr_process_page;
 
 /* Ordinary memory, so a child counts on from its parent's value. */
-static _Atomic uint64_t last_generation;
+MPR_CHILD_DATA static _Atomic uint64_t last_generation;
 
 /*
  * Where the kernel cannot wipe the page (before 4.14), its number stays 0, and
@@ -103,6 +103,18 @@ mpr_generation_assign(void)
 	return current;
 }
 
+MPR_CHILD_PATH uint64_t
+mpr_generation_begin(void)
+{
+	struct mpr_process_page *page = atomic_load(&mpr_process_page);
+
+	/* It changes nothing; but what is read first is mapped, and mapped anew when it is
+	 * written. */
+	if (page)
+		atomic_fetch_or(&page->pid_namespace, 0);
+	return mpr_generation();
+}
+
 /* For handlers on this thread: set before the lock is taken. */
 static MPR_THREAD_LOCAL _Atomic bool locking;
 
@@ -143,7 +155,7 @@ mpr_process_lock_is_mine(void)
 static MPR_THREAD_LOCAL unsigned fork_locks;
 static MPR_THREAD_LOCAL int fork_cancel_state;
 
-void
+MPR_CHILD_PATH void
 mpr_fork_lock(void)
 {
 	int state;
@@ -156,7 +168,7 @@ mpr_fork_lock(void)
 	pthread_mutex_lock(&atomic_load(&mpr_process_page)->fork_lock);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_fork_unlock(void)
 {
 	/* Not if a signal handler has forked us meanwhile, and it is forgotten. */
@@ -166,7 +178,7 @@ mpr_fork_unlock(void)
 	pthread_setcancelstate(fork_cancel_state, NULL);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_fork_lock_forget(void)
 {
 #ifdef MPR_THREAD_SANITIZER

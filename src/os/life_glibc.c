@@ -8,24 +8,25 @@
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "base/macros.h"
 #include "os/life.h"
+#include "os/task.h"
 
 /*
  * The C library remembers this thread's id. In a child of a bare clone() that
  * is the parent's, as is the list that a robust mutex is put into: then it must
  * not be touched.
  */
-static bool
+MPR_CHILD_PATH static bool
 id_is_known(void)
 {
 	pthread_mutex_t probe = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 	bool known;
 
 	pthread_mutex_lock(&probe);
-	known = probe.__data.__owner == gettid();
+	known = probe.__data.__owner == mpr_task_tid();
 	pthread_mutex_unlock(&probe);
 	return known;
 }
@@ -35,7 +36,7 @@ id_is_known(void)
  * look at the former owner read the first word meanwhile: they find nothing
  * but words that were stored as atomics, and then that the slot is another's.
  */
-static void
+MPR_CHILD_PATH static void
 make_mutex(struct mpr_life *life)
 {
 	uint32_t words[sizeof(life->u.words) / sizeof(life->u.words[0])] = { 0 };
@@ -55,7 +56,7 @@ make_mutex(struct mpr_life *life)
 				      memory_order_relaxed);
 }
 
-int
+MPR_CHILD_PATH int
 mpr_life_begin(struct mpr_life *life)
 {
 	uint32_t word;
@@ -63,7 +64,7 @@ mpr_life_begin(struct mpr_life *life)
 	if (!id_is_known())
 		return mpr_fail(-EPROTO, "thread %d is not known to the C "
 				"library: was it made by clone()?",
-				(int)gettid());
+				(int)mpr_task_tid());
 	make_mutex(life);
 	/* Nobody else has it: this always succeeds. It is held for life, which
 	 * those who look for lock orders would count against each lock() that
@@ -71,7 +72,7 @@ mpr_life_begin(struct mpr_life *life)
 	pthread_mutex_trylock(&life->u.mutex);
 
 	word = atomic_load_explicit(&life->u.words[0], memory_order_relaxed);
-	if ((word & FUTEX_TID_MASK) != (uint32_t)gettid()) {
+	if ((word & FUTEX_TID_MASK) != (uint32_t)mpr_task_tid()) {
 		pthread_mutex_unlock(&life->u.mutex);
 		return mpr_fail(-EPROTO, "this C library's mutexes have an "
 				"unknown layout");

@@ -26,7 +26,7 @@
 
 const uint32_t mpr_parker_kind = 1;
 
-void
+MPR_CHILD_PATH void
 mpr_parker_init(struct mpr_parker *p)
 {
 	/* Any count is as good as zero, and the kernel forgets the dead. */

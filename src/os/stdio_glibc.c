@@ -10,13 +10,13 @@
 #include "base/macros.h"
 #include "os/stdio.h"
 
-static bool
+MPR_CHILD_PATH static bool
 holds_output(const FILE *stream)
 {
 	return stream->_IO_write_ptr > stream->_IO_write_base;
 }
 
-static void
+MPR_CHILD_PATH static void
 flush_unlocked(FILE *stream)
 {
 	if (!holds_output(stream) || ftrylockfile(stream) != 0)
@@ -25,7 +25,7 @@ flush_unlocked(FILE *stream)
 	funlockfile(stream);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_stdio_flush(void)
 {
 	flush_unlocked(stdout);

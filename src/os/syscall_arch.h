@@ -8,6 +8,8 @@
 #define MPR_OS_SYSCALL_ARCH_H
 
 #include <errno.h>
+#include <stdint.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,7 +34,19 @@ mpr_syscall(long number, long a, long b)
 	return r;
 }
 
-/* The same with six arguments. */
+/* fstat(2); the C library's has the kernel read a text of its own, which lies alone in a
+ * forked child, too. Returns 0 or a negative error. */
+static inline long
+mpr_syscall_fstat(int fd, struct stat *ret_st)
+{
+#if defined(__x86_64__) && !defined(__ILP32__)
+	return mpr_syscall(SYS_fstat, fd, (long)(uintptr_t)ret_st);
+#else
+	return fstat(fd, ret_st) < 0 ? -errno : 0;
+#endif
+}
+
+/* The same as mpr_syscall() with six arguments. */
 static MPR_INLINE long
 mpr_syscall_6(long number, long a, long b, long c, long d, long e, long f)
 {

@@ -146,7 +146,7 @@ mpr_task_are_last(unsigned n)
 	       has_ended(&fields) && fields.threads == 1 + n;
 }
 
-uint64_t
+MPR_CHILD_PATH uint64_t
 mpr_task_now(void)
 {
 	uint64_t tick = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
@@ -234,7 +234,7 @@ mpr_task_process_ended(pid_t pid, uint64_t start)
 	return r > 0;
 }
 
-uint64_t
+MPR_CHILD_PATH uint64_t
 mpr_task_namespace(void)
 {
 	_Atomic uint64_t *known;
@@ -251,6 +251,19 @@ mpr_task_namespace(void)
 	return namespace;
 }
 
+MPR_CHILD_PATH void
+mpr_task_inherit_namespace(pid_t parent, uint64_t namespace)
+{
+	_Atomic uint64_t *known;
+
+	/* Who is in a new one does not see its parent there: to it that has the id 0. */
+	if (mpr_syscall(SYS_getppid, 0, 0) != parent)
+		return;
+	mpr_generation_begin(); /* makes the page ours */
+	known = &atomic_load(&mpr_process_page)->pid_namespace;
+	atomic_store_explicit(known, namespace, memory_order_relaxed);
+}
+
 MPR_CHILD_PATH uint64_t
 mpr_task_preempted(void)
 {
@@ -259,16 +272,16 @@ mpr_task_preempted(void)
 	return getrusage(RUSAGE_SELF, &u) == 0 ? (uint64_t)u.ru_nivcsw : 0;
 }
 
-pid_t
+MPR_CHILD_PATH pid_t
 mpr_task_pid(void)
 {
 	return (pid_t)mpr_syscall(SYS_getpid, 0, 0);
 }
 
-pid_t
+MPR_CHILD_PATH pid_t
 mpr_task_tid(void)
 {
-	return gettid();
+	return (pid_t)mpr_syscall(SYS_gettid, 0, 0);
 }
 
 MPR_CHILD_PATH void

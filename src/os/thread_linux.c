@@ -138,7 +138,7 @@ mpr_thread_show_name(const char *name)
 	(void)prctl(PR_SET_NAME, name);
 }
 
-int
+MPR_CHILD_PATH int
 mpr_thread_forbid_cancel(void)
 {
 	int before;
@@ -147,14 +147,14 @@ mpr_thread_forbid_cancel(void)
 	return before;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_thread_allow_cancel(int before)
 {
 	pthread_setcancelstate(before, NULL);
 }
 
 /* Makes the key, if there is none yet. */
-static int
+MPR_CHILD_PATH static int
 make_key(struct mpr_thread_hook *hook)
 {
 	pthread_key_t key;
@@ -175,7 +175,7 @@ make_key(struct mpr_thread_hook *hook)
 	return 0;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_thread_at_exit(struct mpr_thread_hook *hook, void *arg)
 {
 	int r = make_key(hook);

@@ -21,15 +21,15 @@ MPR_CHILD_DATA static mproc_process *open_list, *closed_list;
 /* Changed under the process lock; atomic as mpr_children_exist() looks at them
  * without. A child on its way from one list to the other counts. */
 MPR_CHILD_DATA static _Atomic unsigned length; /* of both lists */
-static _Atomic uint64_t owner;	/* generation that they belong to */
-static bool kept;	       /* handles are not to be freed */
+MPR_CHILD_DATA static _Atomic uint64_t owner;	/* generation that they belong to */
+MPR_CHILD_DATA static bool kept; /* handles are not to be freed */
 
 /* What a forked child has no use for, so that leak checkers still find it. */
-static mproc_process *volatile inherited;
+MPR_CHILD_DATA static mproc_process *volatile inherited;
 
 /* The process lock is held in the functions down to find(). */
 
-static void
+MPR_CHILD_PATH static void
 forget_parents(void)
 {
 	if (atomic_load(&owner) == mpr_generation())
@@ -42,7 +42,7 @@ forget_parents(void)
 	atomic_store(&owner, mpr_generation());
 }
 
-static void
+MPR_CHILD_PATH static void
 push(mproc_process **list, mproc_process *p)
 {
 	p->previous = NULL;
@@ -82,7 +82,7 @@ find(mproc_process *p, enum mpr_children_kind kind)
 	return p;
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_children_add(mproc_process *p)
 {
 	bool may;
@@ -139,7 +139,7 @@ mpr_children_close(mproc_process *p)
 		mpr_process_free(p);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_children_reap(void)
 {
 	mproc_process *p, *next, *done = NULL;
@@ -180,7 +180,7 @@ mpr_children_keep(void)
 	mpr_process_unlock();
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_children_may_start(void)
 {
 	bool may;

@@ -6,11 +6,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "base/text.h"
 #include "os/generation.h"
 #include "process/name.h"
 
-void
+MPR_CHILD_PATH void
 mpr_name_make(char ret_name[MPR_NAME_MAX], const char *wanted)
 {
 	struct mpr_text text = { .to = ret_name, .size = MPR_NAME_MAX - 1 };

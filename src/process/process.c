@@ -160,7 +160,7 @@ mpr_process_free(mproc_process *p)
 	free(p);
 }
 
-static int
+MPR_CHILD_PATH static int
 make_handle(mproc_process **ret_p, const struct mproc_process_opts *o,
 	    bool service)
 {
@@ -181,7 +181,7 @@ make_handle(mproc_process **ret_p, const struct mproc_process_opts *o,
 	return 0;
 }
 
-static int
+MPR_CHILD_PATH static int
 ending(void)
 {
 	return mpr_fail(-ESHUTDOWN, "process %d is ending",
@@ -190,7 +190,7 @@ ending(void)
 
 /* A signal handler has forked us in the middle of a start, and has returned: what is
  * started there is our parent's. */
-static bool
+MPR_CHILD_PATH static bool
 is_copy(const mproc_process *p)
 {
 	return p->generation != mpr_generation();
@@ -198,7 +198,7 @@ is_copy(const mproc_process *p)
 
 /* The child knows by @pid that it is meant. By the time that a copy comes here the
  * record may be another child's. */
-static void
+MPR_CHILD_PATH static void
 order(mproc_process *p, enum mpr_record_order order, pid_t pid)
 {
 	sigset_t before;
@@ -290,7 +290,7 @@ wait_for_setup(mproc_process *p, const struct mproc_process_opts *o)
 	}
 }
 
-static int
+MPR_CHILD_PATH static int
 list(mproc_process *p)
 {
 	p->listed = mpr_children_add(p);
@@ -321,7 +321,7 @@ drop(mproc_process *p, int r)
  * started anything. If only the options can fail, that is for the child to see, and it
  * has the order before: a new image need not wait until we are awake again.
  */
-static int
+MPR_CHILD_PATH static int
 open_child(mproc_process *p, pid_t pid, bool setup,
 	   const struct mproc_process_opts *o)
 {
@@ -356,14 +356,25 @@ open_child(mproc_process *p, pid_t pid, bool setup,
 	return r;
 }
 
+/* The generation that is not to ask for its threads again. */
+MPR_CHILD_DATA static _Atomic uint64_t warned;
+
+MPR_CHILD_PATH void
+mpr_process_has_no_threads(void)
+{
+	atomic_store(&warned, mpr_generation());
+}
+
 /* Once in each process. */
-static void
+MPR_CHILD_PATH static void
 warn_of_threads(void)
 {
-	static _Atomic uint64_t warned;
-	unsigned threads = mpr_task_threads(), ours;
+	unsigned threads, ours;
 
-	if (threads < 2 || atomic_load(&warned) == mpr_generation())
+	if (atomic_load(&warned) == mpr_generation())
+		return;
+	threads = mpr_task_threads();
+	if (threads < 2)
 		return;
 	ours = mpr_queue_fd_threads() + mpr_lines_threads();
 	if (threads - 1 <= ours)
@@ -448,7 +459,7 @@ start_by_server(mproc_process *p, const struct mpr_call *call,
 	return pid < 0 ? pid : open_child(p, pid, true, o);
 }
 
-static int
+MPR_CHILD_PATH static int
 start_by_method(mproc_process *p, const struct mpr_call *call,
 		const struct mproc_process_opts *o)
 {
@@ -472,7 +483,7 @@ start_by_method(mproc_process *p, const struct mpr_call *call,
 
 /* Output that is passed on goes into a pipe, of which only the child keeps the
  * end. */
-static int
+MPR_CHILD_PATH static int
 open_lines(mproc_process *p, struct mproc_process_opts *o, int fds[2])
 {
 	struct mproc_stdio *streams[2] = { &o->stdout_, &o->stderr_ };
@@ -488,7 +499,7 @@ open_lines(mproc_process *p, struct mproc_process_opts *o, int fds[2])
 	return r;
 }
 
-static int
+MPR_CHILD_PATH static int
 start(mproc_process *p, const struct mpr_call *call,
       struct mproc_process_opts *o)
 {
@@ -518,13 +529,13 @@ mpr_process_copy_arg(void **ret_copy, const void *arg, size_t size)
 /* Whether a start can fail, once the child is among ours, by what the child sees only.
  * Who names a program may be left without a word, and ends of pipes that were given
  * away do not come back. */
-static bool
+MPR_CHILD_PATH static bool
 can_begin_at_once(const struct mproc_process_opts *o)
 {
 	return o->method == MPROC_SPAWN && !o->exe && o->n_conns <= 0;
 }
 
-static int
+MPR_CHILD_PATH static int
 check_call(const struct mpr_call *call)
 {
 	if (!call->fn)
@@ -595,14 +606,14 @@ mpr_process_hold(mproc_process **ret_p, const struct mpr_call *call,
 	return hold(ret_p, call, opts, false, false);
 }
 
-int
+MPR_CHILD_PATH int
 mpr_process_hold_service(mproc_process **ret_p, const struct mpr_call *call,
 			 const struct mproc_process_opts *opts)
 {
 	return hold(ret_p, call, opts, true, false);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_process_let_go(mproc_process *p)
 {
 	if (mpr_unlikely(p->call.fn != NULL))

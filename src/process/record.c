@@ -34,15 +34,15 @@ struct page {
 
 /* Our own come first; behind them are those of the process that forked us,
  * which are in use there, one by ourselves. */
-static struct page *pages;
+MPR_CHILD_DATA static struct page *pages;
 
-static struct page *
+MPR_CHILD_PATH static struct page *
 own(struct page *page)
 {
 	return page && page->generation == mpr_generation() ? page : NULL;
 }
 
-static struct page *
+MPR_CHILD_PATH static struct page *
 add_page(void)
 {
 	struct page *page = mpr_zalloc(sizeof(*page));
@@ -60,7 +60,7 @@ add_page(void)
 	return page;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_record_init(struct mpr_record *record)
 {
 	atomic_store(&record->order, MPR_RECORD_WAIT);
@@ -72,7 +72,7 @@ mpr_record_init(struct mpr_record *record)
 	mpr_parker_init(&record->starter);
 }
 
-static struct mpr_record *
+MPR_CHILD_PATH static struct mpr_record *
 take(struct page *page)
 {
 	struct mpr_record *record;
@@ -88,7 +88,7 @@ take(struct page *page)
 	return NULL;
 }
 
-struct mpr_record *
+MPR_CHILD_PATH struct mpr_record *
 mpr_record_new(void)
 {
 	struct mpr_record *record = NULL;

@@ -61,7 +61,7 @@ mpr_setup_failure(enum mpr_setup_step step, int r)
 	return failure((enum step)step, r, 0);
 }
 
-static int
+MPR_CHILD_PATH static int
 check_stream(const char *name, struct mproc_stdio s, bool lines)
 {
 	switch (s.kind) {
@@ -79,7 +79,7 @@ check_stream(const char *name, struct mproc_stdio s, bool lines)
 }
 
 /* @least is the smallest number of entries that means something. */
-static int
+MPR_CHILD_PATH static int
 check_list(const char *name, const int *list, int n, int least)
 {
 	if (n < least || (n > 0 && !list) || (n == 0 && list))
@@ -93,7 +93,7 @@ check_list(const char *name, const int *list, int n, int least)
 }
 
 /* What does not go together. */
-static int
+MPR_CHILD_PATH static int
 check_method(const struct mproc_process_opts *o)
 {
 	int r = mpr_method_check(o->method);
@@ -111,7 +111,7 @@ check_method(const struct mproc_process_opts *o)
 	return r;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_setup_check(const struct mproc_process_opts *o)
 {
 	int r = check_method(o);
@@ -148,7 +148,7 @@ mpr_setup_check(const struct mproc_process_opts *o)
 
 /* The first that is closed, as a word. A standard stream that leads elsewhere is open
  * by the time that it is kept. */
-static uint64_t
+MPR_CHILD_PATH static uint64_t
 find_closed(const struct mproc_process_opts *o)
 {
 	const struct mproc_stdio *streams[] = { &o->stdin_, &o->stdout_,
@@ -169,13 +169,13 @@ find_closed(const struct mproc_process_opts *o)
 	return WRITTEN;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_setup_check_files(const struct mproc_process_opts *o)
 {
 	return mpr_setup_result(find_closed(o), o);
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_setup_is_needed(const struct mproc_process_opts *o)
 {
 	return o->n_cpus || o->cwd || o->env || o->stdin_.kind ||
@@ -286,7 +286,7 @@ mpr_setup_has_failed(uint64_t word)
 	return word != WRITTEN;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_setup_result(uint64_t word, const struct mproc_process_opts *o)
 {
 	static const char *const streams[] = { "stdin_", "stdout_", "stderr_" };

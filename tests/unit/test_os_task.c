@@ -285,21 +285,49 @@ a_child_is_in_its_parents_pid_namespace(void **state)
 			0);
 }
 
+/* What no kernel says shows that it was not asked. */
+#define TOLD 4711
+
+static void
+a_namespace_is_taken_over_from_the_parent_only(void **state)
+{
+	uint64_t ours = mpr_task_namespace();
+	pid_t parent = getpid(), pid;
+	int status;
+
+	(void)state;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		mpr_task_inherit_namespace(parent + 1, TOLD);
+		if (mpr_task_namespace() != ours)
+			_exit(1);
+		mpr_task_inherit_namespace(parent, TOLD);
+		_exit(mpr_task_namespace() != TOLD);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(mpr_task_namespace(), ours);
+}
+
 static int
 be_in_another_namespace(struct mpt *t, void *arg)
 {
 	uint64_t ours = mpr_task_namespace();
+	pid_t parent = getpid(), pid;
+	bool inherits = arg;
 	int status;
-	pid_t pid;
 
-	(void)arg;
 	if (unshare(CLONE_NEWPID) < 0 &&
 	    unshare(CLONE_NEWUSER | CLONE_NEWPID) < 0)
 		return MPT_REFUSED;
 	mpt_check_int(t, mpr_task_namespace(), ours);
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		if (inherits)
+			mpr_task_inherit_namespace(parent, ours);
 		_exit(mpr_task_namespace() == ours);
+	}
 	mpt_check_int(t, waitpid(pid, &status, 0), pid);
 	mpt_check_int(t, status, 0);
 	return 0;
@@ -312,6 +340,8 @@ what_is_known_of_a_pid_namespace_ends_with_a_fork(void **state)
 
 	mpt_expect_exit(t, mpt_spawn(t, "role", be_in_another_namespace, NULL),
 			0);
+	/* Who is in a new one does not take over its parent's. */
+	mpt_expect_exit(t, mpt_spawn(t, "heir", be_in_another_namespace, t), 0);
 }
 
 static int
@@ -361,6 +391,7 @@ main(void)
 		mpt_test(an_id_that_another_one_has_now_is_gone),
 		mpt_test(who_runs_has_started_before_now),
 		mpt_test(what_is_known_of_a_pid_namespace_ends_with_a_fork),
+		mpt_test(a_namespace_is_taken_over_from_the_parent_only),
 		mpt_test(without_a_start_time_nothing_is_known),
 		mpt_test(a_name_that_looks_like_the_fields_does_not_deceive),
 		mpt_test(a_thread_is_found_by_its_own_id),
