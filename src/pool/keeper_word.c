@@ -9,6 +9,12 @@ lives(const struct mpr_pool_use *u, uint64_t word)
 	return word & MPR_HELD && !mpr_holder_is_dead(u->arena, word);
 }
 
+bool
+mpr_keeper_lives(const struct mpr_pool_use *u)
+{
+	return lives(u, atomic_load(&u->root->keeper));
+}
+
 int
 mpr_keeper_claim(const struct mpr_pool_use *u, uint64_t mine,
 		 enum mpr_pool_phase last)

@@ -42,6 +42,9 @@ mpr_keeper_starter(const struct mpr_self *self)
 	return mpr_holder(self) | MPR_HANDED;
 }
 
+/* Whether somebody who lives has it: mpr_keeper_claim() would return -EBUSY. */
+bool mpr_keeper_lives(const struct mpr_pool_use *u);
+
 /*
  * Writes @mine, of mpr_keeper_starter(), unless a living one is there. Returns 0;
  * -EBUSY if one is; -ESHUTDOWN if the pool's phase is beyond @last; -ESTALE if the pool

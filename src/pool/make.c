@@ -311,9 +311,10 @@ reclaim(const mproc_arena *a, void *object, void *ctx)
 	uint64_t mine = mpr_keeper_starter(self);
 
 	(void)a;
-	/* Of what is being made there the creator may be half written. */
-	if (!u.root || !mpr_pool_is_there(&u) || !is_orphaned(&u) ||
-	    is_wanted(&u) || mpr_keeper_claim(&u, mine, MPR_POOL_ENDED) < 0)
+	/* Of what is being made there the creator may be half written. Whether that one is
+	 * dead the kernel has to be asked, and most pools have a keeper. */
+	if (!u.root || !mpr_pool_is_there(&u) || mpr_keeper_lives(&u) ||
+	    !is_orphaned(&u) || is_wanted(&u) || mpr_keeper_claim(&u, mine, MPR_POOL_ENDED) < 0)
 		return;
 	/* From here on it stays there, unless its creator lives and frees it. First it
 	 * takes no more tasks: who submits looks at that once its future is there. */
