@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/macros.h"
 #include "os/ambience.h"
 #include "os/child.h"
 #include "os/clock.h"
@@ -30,6 +31,7 @@
 #include "pool/pool.h"
 #include "pool/shortage.h"
 #include "pool/task.h"
+#include "process/handle.h"
 #include "sync/park.h"
 
 #define MS INT64_C(1000000)
@@ -55,8 +57,8 @@ struct keeper {
 	uint64_t word; /* in the root */
 	mproc_queue *queue;
 	int64_t task_timeout; /* ns, or 0 */
-	struct hand *hands; /* for all that there may be */
-	unsigned n; /* of them that were of use */
+	struct hand *hands; /* for as many as there were to be at a time */
+	unsigned n; /* of them */
 	unsigned told; /* that so many are too many */
 	unsigned untold; /* hints that are to be put yet for who is too many */
 	const struct mpr_backend *backend;
@@ -65,14 +67,16 @@ struct keeper {
 	bool announce; /* what is QUEUED, again */
 	bool shut; /* the queue */
 	int64_t swept; /* when */
+	bool is_first; /* who has begun it has not opened the pool yet */
 	struct mpr_shortage shortage;
+	bool is_told; /* of what was counted before that */
 	int64_t start_at; /* no worker before that */
 	int64_t pause;
 };
 
-static unsigned woken_slot;
-static mproc_arena *woken_arena; /* NULL: it is not our slot yet */
-static volatile sig_atomic_t asked_to_end;
+MPR_CHILD_DATA static unsigned woken_slot;
+MPR_CHILD_DATA static mproc_arena *woken_arena; /* NULL: it is not our slot yet */
+MPR_CHILD_DATA static volatile sig_atomic_t asked_to_end;
 
 static void
 on_signal(int signal)
@@ -85,7 +89,7 @@ on_signal(int signal)
 
 /* A function of pthread_atfork(3) has forked when a worker was, and this is not the
  * keeper: it has no worker, and nothing to keep. */
-static bool
+MPR_CHILD_PATH static bool
 is_copy(const struct keeper *k)
 {
 	return k->generation != mpr_generation();
@@ -139,7 +143,24 @@ has_left(struct keeper *k, unsigned w, const struct mproc_exit *end)
 	return true;
 }
 
-static void
+/* What is known of those that the kernel has killed. Who makes the pool counts them for
+ * its first keeper, which starts workers meanwhile; and before there are tasks. seq_cst
+ * pairs with note_kills() in keeping.c: once it says whose they are, the count is there. */
+MPR_CHILD_PATH static struct mpr_shortage *
+shortage(struct keeper *k)
+{
+	const struct mpr_pool_root *root = k->use.root;
+	uint64_t who = atomic_load(&root->kills_of);
+
+	if (k->is_first && !k->is_told && who) {
+		mpr_shortage_begin(&k->shortage, atomic_load(&root->kills),
+				   (int)who);
+		k->is_told = true;
+	}
+	return &k->shortage;
+}
+
+MPR_CHILD_PATH static void
 reap(struct keeper *k)
 {
 	struct mproc_exit end;
@@ -150,7 +171,7 @@ reap(struct keeper *k)
 		if (h->worker && k->backend->has_ended(h->worker, &end)) {
 			end.out_of_memory =
 				end.signal == SIGKILL && !h->killed &&
-				mpr_shortage_explains(&k->shortage);
+				mpr_shortage_explains(shortage(k));
 			if (end.code != 0)
 				atomic_fetch_add(&k->use.root->deaths, 1);
 			note_end(k, h, w);
@@ -165,7 +186,7 @@ reap(struct keeper *k)
 	}
 }
 
-static void
+MPR_CHILD_PATH static void
 start_worker(struct keeper *k, unsigned w)
 {
 	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
@@ -176,6 +197,8 @@ start_worker(struct keeper *k, unsigned w)
 		.ticket = (mpr_arena_epoch(k->use.arena) + 1) << 32,
 		.keeper = k->word,
 		.ears = &k->ears,
+		.keeper_pid = (pid_t)k->self->pid,
+		.namespace = mpr_task_namespace(),
 		.signals = k->signals,
 	};
 	char name[MPR_NAME_MAX];
@@ -200,7 +223,7 @@ start_worker(struct keeper *k, unsigned w)
 }
 
 /* Whether worker @w is about to begin. */
-static bool
+MPR_CHILD_PATH static bool
 is_coming(const struct keeper *k, unsigned w)
 {
 	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
@@ -212,7 +235,7 @@ is_coming(const struct keeper *k, unsigned w)
 
 /* Has as many of those that rest begin again as there are hints that nobody comes
  * for. */
-static void
+MPR_CHILD_PATH static void
 end_rests(struct keeper *k)
 {
 	uint64_t resting = 0;
@@ -239,7 +262,7 @@ end_rests(struct keeper *k)
 			      memory_order_relaxed);
 }
 
-static unsigned
+MPR_CHILD_PATH static unsigned
 count_workers(const struct keeper *k)
 {
 	unsigned n = 0;
@@ -250,7 +273,7 @@ count_workers(const struct keeper *k)
 }
 
 /* How many there are to be. */
-static unsigned
+MPR_CHILD_PATH static unsigned
 count_wanted(const struct keeper *k)
 {
 	uint32_t n = atomic_load(&k->use.root->n_workers);
@@ -259,7 +282,7 @@ count_wanted(const struct keeper *k)
 }
 
 /* How many rest. Beyond @most they are forgotten. */
-static unsigned
+MPR_CHILD_PATH static unsigned
 count_rests(struct keeper *k, unsigned most)
 {
 	unsigned n = 0;
@@ -272,7 +295,7 @@ count_rests(struct keeper *k, unsigned most)
 }
 
 /* How many have ended in order, and are to be reaped. */
-static unsigned
+MPR_CHILD_PATH static unsigned
 count_leaving(const struct keeper *k)
 {
 	struct mpr_pool_worker *record;
@@ -284,6 +307,23 @@ count_leaving(const struct keeper *k)
 		     atomic_load(&record->word) <= MPR_POOL_RESTS;
 	}
 	return n;
+}
+
+/* Hands for @n workers. Returns false without memory for that: it has those that it had. */
+MPR_CHILD_PATH static bool
+make_hands(struct keeper *k, unsigned n)
+{
+	struct hand *hands;
+
+	if (n <= k->n)
+		return true;
+	hands = mpr_realloc(k->hands, n * sizeof(*hands));
+	if (!hands)
+		return false;
+	k->hands = hands;
+	while (k->n < n)
+		hands[k->n++] = (struct hand){ 0 };
+	return true;
 }
 
 /* So many are too many. Whoever sees that first ends; who sleeps is woken by a hint at
@@ -310,13 +350,14 @@ tell_surplus(struct keeper *k, unsigned n)
 		k->untold--;
 }
 
-static void
+MPR_CHILD_PATH static void
 start_workers(struct keeper *k)
 {
 	unsigned wanted = count_wanted(k), have = count_workers(k), stay;
 
-	if (k->n < wanted)
-		k->n = wanted;
+	/* Without memory for more it tries again when it looks next. */
+	if (!make_hands(k, wanted))
+		wanted = k->n;
 	(void)count_rests(k, wanted > have ? wanted - have : 0);
 	/* Any process can write there. */
 	if (have > wanted || atomic_load(&k->use.root->surplus)) {
@@ -356,7 +397,7 @@ overdue_at(int64_t started, int64_t limit)
 }
 
 /* Who has a task that is not to be done any more. Returns when to look next. */
-static int64_t
+MPR_CHILD_PATH static int64_t
 kill_overdue(struct keeper *k)
 {
 	int64_t limit = k->task_timeout, now = mproc_now();
@@ -472,7 +513,7 @@ creator_is_dead(const struct keeper *k)
 	return mpr_pool_owner_has_ended(&creator);
 }
 
-static void
+MPR_CHILD_PATH static void
 sweep(struct keeper *k)
 {
 	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
@@ -483,7 +524,10 @@ sweep(struct keeper *k)
 	if (now < k->swept + SWEEP_EVERY)
 		return;
 	k->swept = now;
-	mpr_shortage_look(&k->shortage);
+	if (k->backend->has_exits) {
+		mpr_shortage_look(shortage(k));
+		k->is_told = true;
+	}
 	while ((f = mpr_entries_next(&walk)))
 		sweep_one(k, f, &dead, &alive);
 	if (creator_is_dead(k))
@@ -544,7 +588,7 @@ revoke_all(struct keeper *k)
 }
 
 /* Returns whether the pool has ended, or this is a copy. */
-static bool
+MPR_CHILD_PATH static bool
 look_at_phase(struct keeper *k)
 {
 	enum mpr_pool_phase phase = mpr_pool_phase(&k->use);
@@ -574,7 +618,7 @@ look_at_phase(struct keeper *k)
 	return is_copy(k);
 }
 
-static void
+MPR_CHILD_PATH static void
 keep(struct keeper *k)
 {
 	int64_t next, now;
@@ -628,7 +672,7 @@ free_for_creator(struct keeper *k)
 }
 
 /* What a keeper before us has left. */
-static bool
+MPR_CHILD_PATH static bool
 take_over(struct keeper *k)
 {
 	struct mpr_pool_worker *record;
@@ -643,11 +687,15 @@ take_over(struct keeper *k)
 			return false;
 		if (!(word & MPR_HELD))
 			continue;
+		if (!make_hands(k, w + 1))
+			return false;
 		k->hands[w].foreign = word;
-		k->n = w + 1;
 	}
-	/* Those that were told, and those that nobody has told of. */
-	k->announce = true;
+	/* Those that were told, and those that nobody has told of. Of what is left by others
+	 * there is nothing before the pool is there. */
+	k->announce = !k->is_first;
+	if (k->is_first)
+		k->swept = mproc_now();
 	atomic_store(&k->use.root->resting, 0);
 	atomic_store(&k->use.root->surplus, 0);
 	atomic_fetch_add(&k->use.root->keepers, 1);
@@ -655,11 +703,12 @@ take_over(struct keeper *k)
 }
 
 /* What it knows of its pool, before it keeps that. Returns 0 or a negative error. */
-static int
+MPR_CHILD_PATH static int
 look_at_pool(struct keeper *k)
 {
 	int r;
 
+	k->is_first = !mpr_pool_is_there(&k->use);
 	k->task_timeout = atomic_load(&k->use.root->task_timeout);
 	k->queue = mpr_pool_queue(&k->use);
 	if (k->task_timeout < 0 || !k->queue)
@@ -668,13 +717,12 @@ look_at_pool(struct keeper *k)
 	if (r < 0)
 		return r;
 	k->word = mpr_holder(k->self);
-	k->hands = mpr_zalloc(MPR_POOL_WORKERS_MAX * sizeof(*k->hands));
-	return k->hands ? 0 : -ENOMEM;
+	return make_hands(k, count_wanted(k)) ? 0 : -ENOMEM;
 }
 
 /* From the starter's word to ours: the point from which on the pool is ours. Then until it
  * has ended. Returns false if it was not, or is not any more. */
-static bool
+MPR_CHILD_PATH static bool
 take_and_keep(struct keeper *k, const struct mpr_keeping *keeping)
 {
 	uint64_t starter = keeping->starter;
@@ -689,13 +737,13 @@ take_and_keep(struct keeper *k, const struct mpr_keeping *keeping)
 	return true;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_keeper_run(void *arg)
 {
 	const struct mpr_keeping *keeping = arg;
 	struct mpr_keyboard keyboard;
 	struct keeper k = { .use = keeping->use,
-			    .generation = mpr_generation(),
+			    .generation = mpr_generation_begin(),
 			    .backend = &mpr_backend_processes };
 
 	/* First: the program's handlers of signals do not run from here on. One that
@@ -704,6 +752,8 @@ mpr_keeper_run(void *arg)
 	mpr_child_listen(on_signal, &k.ears);
 	if (is_copy(&k))
 		return 0;
+	mpr_process_has_no_threads();
+	mpr_task_inherit_namespace(keeping->starter_pid, keeping->namespace);
 	if (look_at_pool(&k) < 0)
 		return 1;
 	woken_slot = k.self->slot;

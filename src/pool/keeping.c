@@ -15,6 +15,7 @@
 #include "pool/keeper_word.h"
 #include "pool/keeping.h"
 #include "pool/pool.h"
+#include "pool/shortage.h"
 #include "process/handle.h"
 #include "sync/park.h"
 
@@ -328,6 +329,25 @@ wait_for(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine,
 	return 0;
 }
 
+/* What its first keeper is to know: who makes the pool has nothing else to do until that
+ * is there. Later ones look for themselves. */
+static void
+note_kills(const struct mpr_pool_use *u)
+{
+	struct mpr_shortage shortage = { 0 };
+	sigset_t before;
+
+	mpr_shortage_look(&shortage);
+	/* A copy that a handler forks leaves that to its parent. */
+	mpr_thread_forbid_signals(&before);
+	if (mpr_pool_check_cell(u) == 0) {
+		/* In this order: see shortage() in keeper.c. */
+		atomic_store(&u->root->kills, shortage.counted);
+		atomic_store(&u->root->kills_of, (uint64_t)shortage.who);
+	}
+	mpr_thread_allow_signals(&before);
+}
+
 /* The word is ours. */
 static int
 start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
@@ -336,6 +356,8 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 		.use = *u,
 		.starter = mine,
 		.starter_slot = self->slot,
+		.starter_pid = (pid_t)self->pid,
+		.namespace = mpr_task_namespace(),
 	};
 	struct mproc_process_opts o = {
 		.struct_size = sizeof(o),
@@ -353,6 +375,8 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 	if (r < 0)
 		return r;
 	mpr_process_let_go(process);
+	if (!mpr_pool_is_there(u))
+		note_kills(u);
 	r = wait_for(u, self, mine, process);
 	keep_handle(u, process, order);
 	return r;

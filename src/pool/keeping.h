@@ -18,6 +18,9 @@ struct mpr_keeping {
 	struct mpr_pool_use use;
 	uint64_t starter; /* the word that it takes the place of */
 	unsigned starter_slot;
+	/* Its process, and where it is that one. */
+	pid_t starter_pid;
+	uint64_t namespace;
 };
 
 /* Whether somebody keeps it, or is about to. */

@@ -5,6 +5,7 @@
 
 #include "arena/table.h"
 #include "base/error.h"
+#include "base/macros.h"
 #include "pool/pool_shm.h"
 
 static struct mpr_pool_root *
@@ -23,7 +24,7 @@ find_root(const mproc_arena *a, const mproc_pool *pool)
 									 NULL;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_pool_look_up(mproc_pool *pool, struct mpr_pool_use *ret_u)
 {
 	mproc_arena *a = mpr_arena_of(pool);
@@ -95,13 +96,13 @@ records_at(const struct mpr_pool_use *u, uint64_t offset, unsigned *ret_n)
 	return mpr_arena_at(u->arena, offset);
 }
 
-struct mpr_pool_worker *
+MPR_CHILD_PATH struct mpr_pool_worker *
 mpr_pool_workers(const struct mpr_pool_use *u, unsigned *ret_n)
 {
 	return records_at(u, atomic_load(&u->root->workers), ret_n);
 }
 
-struct mpr_pool_worker *
+MPR_CHILD_PATH struct mpr_pool_worker *
 mpr_pool_worker_at(const struct mpr_pool_use *u, unsigned w)
 {
 	unsigned n;
@@ -115,7 +116,7 @@ mpr_pool_worker_at(const struct mpr_pool_use *u, unsigned w)
 	return w < n ? records + w : NULL;
 }
 
-mproc_queue *
+MPR_CHILD_PATH mproc_queue *
 mpr_pool_queue(const struct mpr_pool_use *u)
 {
 	uint64_t offset = atomic_load(&u->root->queue);

@@ -98,6 +98,10 @@ struct mpr_pool_root {
 	_Atomic uint32_t given_up; /* K: tasks and items that failed by deaths */
 	_Atomic uint64_t more; /* offset of further records, or 0 */
 	_Atomic uint64_t map_loop; /* address: what workers do items of maps by */
+	/* How many the kernel had killed for want of memory as the pool was made, and
+	 * whose count that is, or 0 (pool/shortage.h): for its first keeper. */
+	_Atomic uint64_t kills;
+	_Atomic uint64_t kills_of;
 	/* Where to look for a free entry next: offset of a group and an index. Any
 	 * value will do. */
 	alignas(MPR_APART) _Atomic uint64_t cursor;

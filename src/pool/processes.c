@@ -2,10 +2,11 @@
 /*
  * Workers that are processes, forked by the keeper.
  */
+#include "base/macros.h"
 #include "pool/backend.h"
 #include "process/handle.h"
 
-static int
+MPR_CHILD_PATH static int
 begin(const struct mpr_working *w, const char *name, void **ret_worker)
 {
 	struct mproc_process_opts o = {

@@ -17,6 +17,14 @@ mpr_shortage_look(struct mpr_shortage *s)
 	s->who = who;
 }
 
+void
+mpr_shortage_begin(struct mpr_shortage *s, uint64_t counted, int who)
+{
+	*s = (struct mpr_shortage){
+		.explained = counted, .counted = counted, .who = who,
+	};
+}
+
 bool
 mpr_shortage_explains(struct mpr_shortage *s)
 {

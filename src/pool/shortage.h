@@ -23,6 +23,9 @@ struct mpr_shortage {
  * counted when it is called first, or was by somebody else, is none of ours. */
 void mpr_shortage_look(struct mpr_shortage *s);
 
+/* The same by what somebody else has counted: @counted, of @who. */
+void mpr_shortage_begin(struct mpr_shortage *s, uint64_t counted, int who);
+
 /* One was killed by SIGKILL, and not by us: whether that explains it. */
 bool mpr_shortage_explains(struct mpr_shortage *s);
 

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
+#include "base/macros.h"
+#include "base/text.h"
 #include "os/clock.h"
 #include "os/generation.h"
+#include "os/task.h"
 #include "os/thread.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
 #include "pool/task.h"
 #include "pool/worker.h"
 
+#define SHOWN_OF_POOL 40 /* bytes of its name, in those of its workers */
+
 /* A process has one, in its first thread. */
-static struct mpr_worker of_process;
+MPR_CHILD_DATA static struct mpr_worker of_process;
 
 static MPR_THREAD_LOCAL struct mpr_worker *of_thread;
 
@@ -42,7 +47,7 @@ mpr_worker_forget(void)
 }
 
 /* Whether the keeper that has begun us is still it: its successor counts us out. */
-static bool
+MPR_CHILD_PATH static bool
 is_kept(const struct mpr_worker *me, uint64_t keeper)
 {
 	return atomic_load(&me->use.root->keeper) == keeper;
@@ -50,7 +55,7 @@ is_kept(const struct mpr_worker *me, uint64_t keeper)
 
 /* The next hint; waits for one, as long as the pool says. Who has nothing to do may be
  * the last one, which the keeper of a pool that is closed waits for. */
-static int
+MPR_CHILD_PATH static int
 next_hint(const struct mpr_worker *me, mproc_queue *q,
 	  struct mpr_pool_hint *ret_hint)
 {
@@ -99,7 +104,7 @@ retire(struct mpr_worker *me, mproc_queue *q, const struct mpr_pool_hint *hint)
 	leave(me, 0);
 }
 
-static int
+MPR_CHILD_PATH static int
 work(struct mpr_worker *me, uint64_t keeper)
 {
 	mproc_queue *q = mpr_pool_queue(&me->use);
@@ -131,7 +136,7 @@ work(struct mpr_worker *me, uint64_t keeper)
 	return 0;
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_worker_initialize(const struct mpr_pool_use *u)
 {
 	uint64_t generation = mpr_generation();
@@ -159,15 +164,23 @@ mpr_worker_initialize(const struct mpr_pool_use *u)
 	return false;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_worker_name(const struct mpr_pool_use *u, unsigned w, char name[MPR_NAME_MAX])
 {
+	struct mpr_text text = { .to = name, .size = MPR_NAME_MAX - 1 };
+	char of_pool[SHOWN_OF_POOL + 1] = "worker";
+
 	/* Any process can write there. */
-	snprintf(name, MPR_NAME_MAX, "%.40s-%u",
-		 u->root->name[0] ? u->root->name : "worker", w);
+	if (u->root->name[0])
+		memcpy(of_pool, u->root->name, SHOWN_OF_POOL);
+	of_pool[SHOWN_OF_POOL] = '\0';
+	mpr_text_add(&text, of_pool);
+	mpr_text_add(&text, "-");
+	mpr_text_add_number(&text, w);
+	name[text.length] = '\0';
 }
 
-int
+MPR_CHILD_PATH int
 mpr_worker_run(void *arg)
 {
 	const struct mpr_working *w = arg;
@@ -175,6 +188,8 @@ mpr_worker_run(void *arg)
 	struct mpr_worker *me = w->thread ? w->thread : &of_process;
 	struct mpr_self *self;
 
+	if (!w->thread)
+		mpr_task_inherit_namespace(w->keeper_pid, w->namespace);
 	*me = (struct mpr_worker){
 		.use = w->use,
 		.record = mpr_pool_worker_at(&w->use, w->number),

@@ -16,8 +16,10 @@ struct mpr_working {
 	unsigned number;
 	uint64_t ticket; /* in its record */
 	uint64_t keeper; /* the word of the one that begins it */
-	/* A process: the keeper's. */
+	/* A process: the keeper's ears, its id, and where it has that. */
 	const struct mpr_child_ears *ears;
+	pid_t keeper_pid;
+	uint64_t namespace;
 	/* A thread: its memory, which is there until it has been joined, and what signals it
 	 * is to have blocked. Otherwise NULL. */
 	struct mpr_worker *thread;

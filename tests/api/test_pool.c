@@ -233,6 +233,32 @@ an_error_is_data(void **state)
 	close_and_join(b);
 }
 
+/* As much of its name as leaves room for their numbers. */
+static void
+workers_are_named_after_their_pool(void **state)
+{
+	static const char *const names[][2] = {
+		{ "p", "p-0" },
+		{ "0123456789012345678901234567890123456789",
+		  "0123456789012345678901234567890123456789-0" },
+		{ "01234567890123456789012345678901234567890123456789",
+		  "0123456789012345678901234567890123456789-0" },
+	};
+	struct mproc_task_error e;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct board *b = new_pool(*state, MPROC_OPTS(mproc_pool_opts,
+					   .workers = 1, .name = names[i][0]));
+		mproc_future *f = submit_int(b, fail_with, -ENOENT);
+
+		assert_int_equal(mproc_future_wait(f, MPROC_FOREVER), 0);
+		assert_int_equal(mproc_future_error(f, &e), 0);
+		assert_string_equal(e.name, names[i][1]);
+		mproc_future_close(f);
+		close_and_join(b);
+	}
+}
+
 static void
 who_waits_may_stop_waiting(void **state)
 {
@@ -581,6 +607,7 @@ main(void)
 		mpt_test(results_have_any_size),
 		mpt_test(inputs_have_any_size_and_are_copied),
 		mpt_test(an_error_is_data),
+		mpt_test(workers_are_named_after_their_pool),
 		test_of_workers(who_waits_may_stop_waiting),
 		test_of_workers(apply_is_both),
 		test_of_workers(what_nobody_has_begun_can_be_canceled),

@@ -23,7 +23,7 @@ count(struct mpt *t, int n)
 static int
 look_and_ask(struct mpt *t, void *arg)
 {
-	struct mpr_shortage s = { 0 };
+	struct mpr_shortage s = { 0 }, other;
 
 	(void)arg;
 	mpt_mount_private(t);
@@ -70,6 +70,16 @@ look_and_ask(struct mpt *t, void *arg)
 	mpt_check(t, !mpr_shortage_explains(&s));
 	mpt_write_file(t, CGROUP "/own/vmstat", "oom_kill 4\n");
 	mpt_check(t, mpr_shortage_explains(&s));
+	/* Somebody else has looked first. */
+	mpr_shortage_look(&s);
+	mpr_shortage_begin(&other, s.counted, s.who);
+	mpt_check(t, !mpr_shortage_explains(&other));
+	mpt_write_file(t, CGROUP "/own/vmstat", "oom_kill 5\n");
+	mpt_check(t, mpr_shortage_explains(&other));
+	mpt_check(t, !mpr_shortage_explains(&other));
+	/* But at what others count. */
+	mpr_shortage_begin(&other, 1, s.who - 1);
+	mpt_check(t, !mpr_shortage_explains(&other));
 	return 0;
 }
 
