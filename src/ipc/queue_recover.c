@@ -235,6 +235,21 @@ mpr_queue_announce_returned(mproc_arena *a, mproc_queue *q)
 	mpr_seats_wake_all(a, &dead->seats);
 }
 
+/*
+ * Whether the dead one, whose seat said @word, owes a wake-up to nobody but those who
+ * wait for messages: it never took any, so it made no room; where there are no blocks
+ * none became free; and it has not ended the queue. All that it stored is seen after
+ * the proof of its death.
+ */
+static bool
+was_producer_only(mproc_queue *q, uint64_t word)
+{
+	return mpr_owner_state(word) == MPR_SEAT_TAKEN &&
+	       mpr_owner_state(atomic_load(&q->state)) == MPR_QUEUE_OPEN &&
+	       !atomic_load(&q->closing) && !atomic_load(&q->blocks) &&
+	       !atomic_load(&q->pipe);
+}
+
 static void
 recover_queue(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
 {
@@ -247,8 +262,12 @@ recover_queue(mproc_arena *a, mproc_queue *q, unsigned slot, uint64_t ident)
 		take_back(a, &q->role, slot, ident, MPR_ROLE_FREE);
 		mpr_queue_announce_returned(a, q);
 		/* It may have been about to wake someone, or chosen to be
-		 * woken. Producers have seats too. */
-		mpr_seats_wake_all(a, &q->seats);
+		 * woken. Producers have seats too; of these there may be many,
+		 * and if all die, each would be woken for each. */
+		if (was_producer_only(q, word))
+			mpr_seats_wake_waiters(a, &q->seats);
+		else
+			mpr_seats_wake_all(a, &q->seats);
 		take_back(a, seat, slot, ident, MPR_SEAT_FREE);
 		had_seat = true;
 	}

@@ -186,22 +186,36 @@ mpr_seats_wake(const mproc_arena *a, struct mpr_seats *s,
 	if (!anyone_waits(a, s))
 		return;
 	atomic_store(hint, 1);
-	mpr_seats_wake_all(a, s);
+	mpr_seats_wake_waiters(a, s);
 }
 
-void
-mpr_seats_wake_all(const mproc_arena *a, struct mpr_seats *s)
+static void
+wake_all(const mproc_arena *a, struct mpr_seats *s, bool waiters_only)
 {
 	struct mpr_seat_walk walk = { 0 };
 	_Atomic uint64_t *seat;
 
 	while ((seat = mpr_seat_next(a, s, &walk))) {
 		uint64_t word = atomic_load(seat);
+		unsigned state = mpr_owner_state(word);
 
 		choose(seat, word);
-		if (mpr_owner_state(word) != MPR_SEAT_FREE)
+		if (state != MPR_SEAT_FREE &&
+		    !(waiters_only && state == MPR_SEAT_TAKEN))
 			wake(a, s, word);
 	}
+}
+
+void
+mpr_seats_wake_waiters(const mproc_arena *a, struct mpr_seats *s)
+{
+	wake_all(a, s, true);
+}
+
+void
+mpr_seats_wake_all(const mproc_arena *a, struct mpr_seats *s)
+{
+	wake_all(a, s, false);
 }
 
 bool

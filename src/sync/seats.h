@@ -90,8 +90,11 @@ bool mpr_seat_unwait(_Atomic uint64_t *seat);
 void mpr_seats_wake(const mproc_arena *a, struct mpr_seats *s,
 		    _Atomic uint32_t *hint, unsigned n);
 
-/* Wakes all who have a seat, whatever they sleep for, and also those whom
- * someone chose and then died before it woke them. */
+/* Wakes all but those who never wait in the sense of seats, also those whom someone
+ * chose and then died before it woke them. */
+void mpr_seats_wake_waiters(const mproc_arena *a, struct mpr_seats *s);
+
+/* The same for all who have a seat, whatever they sleep for. */
 void mpr_seats_wake_all(const mproc_arena *a, struct mpr_seats *s);
 
 /* Whether any seat is taken. */

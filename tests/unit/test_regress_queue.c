@@ -14,6 +14,7 @@
 #include "ipc/queue_recover.h"
 #include "ipc/queue_shm.h"
 #include "puppet.h"
+#include "sync/park.h"
 #include "sync/seats.h"
 
 #define CAPACITY 4096
@@ -638,6 +639,99 @@ who_destroys_too_late_keeps_what_it_holds(void **state)
 	assert_true(n > 20);
 }
 
+struct user {
+	mproc_queue *q;
+	bool takes;
+};
+
+static int
+use_until_killed(struct mpt *t, void *arg)
+{
+	const struct user *u = arg;
+
+	mpt_check_int(t, put(u->q, 1), 0);
+	if (u->takes)
+		mpt_check_int(t, get(u->q), 0);
+	mpt_step(t, 0);
+	wait_to_be_killed(t);
+	return 0;
+}
+
+/* Whether the test's thread, which only puts, is woken when one has died. */
+static bool
+is_woken_by_the_death_of(struct mpt *t, mproc_queue *q, bool takes)
+{
+	struct user *u = mproc_alloc(sizeof(*u));
+	struct mpr_self *self = join_arena(t);
+	uint32_t ticket;
+	int id;
+
+	assert_int_equal(put(q, 1), 0);
+	*u = (struct user){ q, takes };
+	id = mpt_spawn(t, "user", use_until_killed, u);
+	mpt_reach(t, 1);
+	ticket = mpr_park_ticket(self);
+	mpt_kill(t, id);
+	mpr_recover_all(the_arena(), true);
+	mproc_free(u);
+	return mpr_park_ticket(self) != ticket;
+}
+
+/* Where n producers died one after another, each of the others was woken each time. */
+static void
+a_dead_producer_wakes_no_producers(void **state)
+{
+	mproc_queue *q = new_queue();
+
+	assert_false(is_woken_by_the_death_of(*state, q, false));
+	mproc_queue_destroy(q);
+}
+
+/* It may have been about to wake one for the room that it has made. */
+static void
+a_dead_consumer_wakes_producers(void **state)
+{
+	mproc_queue *q = new_queue();
+
+	assert_true(is_woken_by_the_death_of(*state, q, true));
+	mproc_queue_destroy(q);
+}
+
+/* It may have been offered a block, or was about to offer one. */
+static void
+a_dead_producer_wakes_all_where_there_are_blocks(void **state)
+{
+	mproc_queue *q = NULL;
+
+	assert_int_equal(mproc_queue_create(
+		&q, MPROC_OPTS(mproc_queue_opts, .max_items = 4)), 0);
+	assert_true(is_woken_by_the_death_of(*state, q, false));
+	mproc_queue_destroy(q);
+}
+
+/* It may be the one who has shut it down. */
+static void
+a_dead_producer_wakes_all_of_a_queue_that_ends(void **state)
+{
+	mproc_queue *q = new_queue();
+	struct mpr_self *self = join_arena(*state);
+	struct user *u = mproc_alloc(sizeof(*u));
+	uint32_t ticket;
+	int id;
+
+	assert_int_equal(put(q, 1), 0);
+	*u = (struct user){ q, false };
+	id = mpt_spawn(*state, "user", use_until_killed, u);
+	mpt_reach(*state, 1);
+	assert_int_equal(mproc_queue_shutdown(q, MPROC_DRAIN), 0);
+	ticket = mpr_park_ticket(self);
+	mpt_kill(*state, id);
+	mpr_recover_all(the_arena(), true);
+	assert_true(mpr_park_ticket(self) != ticket);
+	mproc_free(u);
+	mproc_queue_destroy(q);
+}
+
 int
 main(void)
 {
@@ -655,6 +749,10 @@ main(void)
 		mpt_test(a_lane_is_not_freed_twice),
 		mpt_test(lanes_are_freed_whatever_the_capacity_says),
 		mpt_test(who_destroys_too_late_keeps_what_it_holds),
+		mpt_test(a_dead_producer_wakes_no_producers),
+		mpt_test(a_dead_consumer_wakes_producers),
+		mpt_test(a_dead_producer_wakes_all_where_there_are_blocks),
+		mpt_test(a_dead_producer_wakes_all_of_a_queue_that_ends),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

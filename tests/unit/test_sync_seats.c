@@ -184,6 +184,26 @@ who_waits_at_times_is_told_from_who_never_does(void **state)
 }
 
 static void
+wake_waiters_wakes_all_but_who_never_waits(void **state)
+{
+	struct mpt *t = *state;
+	uint32_t ticket = mpr_park_ticket(join_arena(t));
+
+	take(t, 1);
+	mpr_seats_wake_waiters(the_arena(), &object->seats);
+	assert_int_equal(mpr_park_ticket(join_arena(t)), ticket);
+	/* It may have been chosen by one that died before it woke it. */
+	mpr_seat_awake(seat[0]);
+	mpr_seats_wake_waiters(the_arena(), &object->seats);
+	assert_int_equal(mpr_park_ticket(join_arena(t)), ++ticket);
+	mpr_seat_wait(seat[0], &object->hint);
+	mpr_seats_wake_waiters(the_arena(), &object->seats);
+	assert_int_equal(mpr_park_ticket(join_arena(t)), ++ticket);
+	assert_true(mpr_seat_unwait(seat[0]));
+	leave(1);
+}
+
+static void
 wake_all_chooses_all(void **state)
 {
 	struct mpt *t = *state;
@@ -488,6 +508,7 @@ main(void)
 		seat_test(wake_one_chooses_one_at_a_time),
 		seat_test(as_many_are_chosen_as_there_is_work_for),
 		seat_test(who_waits_at_times_is_told_from_who_never_does),
+		seat_test(wake_waiters_wakes_all_but_who_never_waits),
 		seat_test(wake_all_chooses_all),
 		seat_test(who_was_not_chosen_ends_its_wait_itself),
 		seat_test(the_hint_is_cleared_when_nobody_waits),
