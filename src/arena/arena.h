@@ -144,6 +144,11 @@ struct mproc_arena {
 	uint32_t n_extents;
 	unsigned index; /* 0: the default one; see arena/table.h */
 	struct mpr_rover rovers[MPR_KINDS]; /* in the lists of objects */
+	/* Where this process looks for empty slabs next, and of which classes it has
+	 * passed one since the first extent. Threads may be here at once: what is wrong
+	 * then is which slab's memory goes back when. */
+	_Atomic uint32_t trim_next;
+	_Atomic uint64_t trim_passed;
 };
 
 /* The capacities that an arena can have; 0 is the usual one. */

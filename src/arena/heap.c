@@ -16,6 +16,10 @@
 /* A thread that has freed that much looks whether there are empty slabs. */
 #define TRIM_AFTER MPR_EXTENT_SIZE
 
+/* Among so many extents at a time: beyond these, of n slabs' memory that of n / 1024
+ * more stays for a while, and freeing costs the same with any number of them. */
+#define TRIM_LOOKS 1024
+
 static bool
 cas(_Atomic uint64_t *word, uint64_t from, uint64_t to)
 {
@@ -48,7 +52,7 @@ reserve_run(mproc_arena *a, struct mpr_self *self, size_t size, size_t now,
 
 	enter_heap(self);
 	/* What is of no use goes back first. */
-	mpr_slabs_trim(a, self, true);
+	mpr_slabs_trim(a, self);
 	r = mpr_run_reserve(a, self, size, now, ret_ref);
 	if (r < 0)
 		leave_heap(self);
@@ -630,24 +634,37 @@ mpr_block_take(mproc_arena *a, struct mpr_self *self,
 	return taken;
 }
 
-static void
-trim(mproc_arena *a, bool all)
+void
+mpr_heap_trim(mproc_arena *a)
 {
 	struct mpr_self *self = mpr_self_in(a);
 
+	mpr_slabs_unmark(a);
 	/* Who has none frees what others have allocated. */
 	if (!self)
 		return;
 	enter_heap(self);
-	mpr_slabs_trim(a, self, all);
+	mpr_slabs_trim(a, self);
 	leave_heap(self);
 }
 
 void
-mpr_heap_trim(mproc_arena *a)
+mpr_heap_trim_next(mproc_arena *a, struct mpr_self *self, uint32_t n)
 {
-	mpr_slabs_unmark(a);
-	trim(a, true);
+	/* Relaxed, all of them: they lead to nothing. */
+	uint32_t from = atomic_load_explicit(&a->trim_next, memory_order_relaxed);
+	uint64_t passed = atomic_load_explicit(&a->trim_passed,
+					       memory_order_relaxed);
+	uint32_t high = mpr_extents_high(a);
+	bool to_end = high - from <= n;
+
+	enter_heap(self);
+	mpr_slabs_trim_between(a, self, from, to_end ? high : from + n, &passed);
+	leave_heap(self);
+	atomic_store_explicit(&a->trim_next, to_end ? 0 : from + n,
+			      memory_order_relaxed);
+	atomic_store_explicit(&a->trim_passed, to_end ? 0 : passed,
+			      memory_order_relaxed);
 }
 
 /* Now and then. */
@@ -657,7 +674,7 @@ trim_after(struct mpr_self *self)
 	if (mpr_likely(self->hints.bytes < TRIM_AFTER))
 		return;
 	self->hints.bytes = 0;
-	trim(self->arena, false);
+	mpr_heap_trim_next(self->arena, self, TRIM_LOOKS);
 }
 
 void

@@ -195,6 +195,10 @@ bool mpr_heap_free_at_once(const void *p);
 /* Gives back all there is, if the calling thread takes part in @a. */
 void mpr_heap_trim(mproc_arena *a);
 
+/* Gives back the memory of empty slabs, of each class but the first, among the next @n
+ * extents; behind the last it goes on with the first. */
+void mpr_heap_trim_next(mproc_arena *a, struct mpr_self *self, uint32_t n);
+
 /* Decides the fate of what the dead @slot had BUSY. */
 void mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident);
 

@@ -467,7 +467,7 @@ mpr_slab_reserve(mproc_arena *a, struct mpr_self *self, size_t size, bool lazy,
 		return 0;
 	/* What is of no use goes back to the kernel before more is taken. Others
 	 * may empty a new slab before we look. */
-	mpr_slabs_trim(a, self, true);
+	mpr_slabs_trim(a, self);
 	do {
 		made = make_slab(a, self, use, g);
 		if (made >= 0)
@@ -548,7 +548,7 @@ mpr_slab_back(mproc_arena *a, struct mpr_self *self, struct mpr_block_ref *ref)
 		return 0;
 	/* As before a new slab is made: here is one without memory. */
 	if (!mpr_extent_has(a, extent, classes[class_for(ref->size)].first + PAGE))
-		mpr_slabs_trim(a, self, true);
+		mpr_slabs_trim(a, self);
 	r = mpr_extent_back(a, extent, end);
 	if (mpr_likely(r == 0))
 		return 0;
@@ -559,13 +559,15 @@ mpr_slab_back(mproc_arena *a, struct mpr_self *self, struct mpr_block_ref *ref)
 	return r;
 }
 
+/* Whether a block of the slab is in one of @states, a bit for each. */
 static bool
-has_busy(const mproc_arena *a, uint32_t extent, const struct geometry *g)
+has_any(const mproc_arena *a, uint32_t extent, const struct geometry *g,
+	unsigned states)
 {
 	for (uint32_t i = 0; i < g->n; i++)
-		if (mpr_owner_state(atomic_load_explicit(
-			    &block_at(a, extent, i)->state,
-			    memory_order_relaxed)) == MPR_BLOCK_BUSY)
+		if (states >> mpr_owner_state(atomic_load_explicit(
+				      &block_at(a, extent, i)->state,
+				      memory_order_relaxed)) & 1)
 			return true;
 	return false;
 }
@@ -584,7 +586,8 @@ mpr_slab_is_to_come(const mproc_arena *a, size_t size, struct mpr_patience *p)
 	for (uint32_t i = 0; i < high && p->is_quiet; i++)
 		p->is_quiet = !is_slab(a, i, &use) || use & MPR_EXTENT_LAZY ||
 			      classes[class_of(use)].size < size ||
-			      !has_busy(a, i, &classes[class_of(use)]);
+			      !has_any(a, i, &classes[class_of(use)],
+				       1U << MPR_BLOCK_BUSY);
 	if (!p->is_quiet)
 		mpr_task_yield();
 	/* What was in hands may be free since: that has to be looked at. */
@@ -706,17 +709,6 @@ mpr_slabs_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 	}
 }
 
-static bool
-is_empty(const mproc_arena *a, uint32_t extent, const struct geometry *g)
-{
-	for (uint32_t i = 0; i < g->n; i++)
-		if (mpr_owner_state(atomic_load_explicit(
-			    &block_at(a, extent, i)->state,
-			    memory_order_relaxed)) != MPR_BLOCK_FREE)
-			return false;
-	return true;
-}
-
 /* Blocks [0, @n), which are ours, to FREE. */
 static void
 free_first(const mproc_arena *a, uint32_t extent, uint32_t n)
@@ -749,17 +741,15 @@ trim(mproc_arena *a, const struct mpr_self *self, uint32_t extent,
 }
 
 void
-mpr_slabs_trim(mproc_arena *a, const struct mpr_self *self, bool all)
+mpr_slabs_trim_between(mproc_arena *a, const struct mpr_self *self,
+		       uint32_t from, uint32_t end, uint64_t *passed)
 {
-	uint32_t high = mpr_extents_high(a);
-	uint64_t use, seen = 0;
+	uint64_t use;
 
 	static_assert(MPR_CLASSES < 64, "a bit for each");
 	if (a->shmem.stays)
 		return;
-	if (all)
-		mpr_extents_trim(a, self);
-	for (uint32_t i = 0; i < high; i++) {
+	for (uint32_t i = from; i < end; i++) {
 		struct geometry g;
 
 		if (!is_slab(a, i, &use) || use & MPR_EXTENT_LAZY ||
@@ -767,13 +757,21 @@ mpr_slabs_trim(mproc_arena *a, const struct mpr_self *self, bool all)
 			continue;
 		g = classes[class_of(use)];
 		if (!mpr_extent_has(a, i, g.first + PAGE) ||
-		    !is_empty(a, i, &g))
+		    has_any(a, i, &g, ~(1U << MPR_BLOCK_FREE)))
 			continue;
-		/* Whoever needs one soon need not ask the kernel. */
-		if (all || seen >> class_of(use) & 1)
+		if (*passed >> class_of(use) & 1)
 			trim(a, self, i, &g);
-		seen |= UINT64_C(1) << class_of(use);
+		*passed |= UINT64_C(1) << class_of(use);
 	}
+}
+
+void
+mpr_slabs_trim(mproc_arena *a, const struct mpr_self *self)
+{
+	uint64_t all = UINT64_MAX;
+
+	mpr_extents_trim(a, self);
+	mpr_slabs_trim_between(a, self, 0, mpr_extents_high(a), &all);
 }
 
 void

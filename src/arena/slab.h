@@ -83,9 +83,13 @@ struct mpr_self *mpr_slab_free_at_once(const void *p);
 /* Decides the fate of the blocks that the dead @slot had BUSY. */
 void mpr_slabs_recover(mproc_arena *a, unsigned slot, uint64_t ident);
 
-/* Gives back the memory of slabs without a block in use; of each class but the
- * first of them, unless @all: then also that of free extents. */
-void mpr_slabs_trim(mproc_arena *a, const struct mpr_self *self, bool all);
+/* Gives back the memory of slabs without a block in use, and of free extents. */
+void mpr_slabs_trim(mproc_arena *a, const struct mpr_self *self);
+
+/* The same of slabs among extents [@from, @end), but of each class that has no bit in
+ * *@passed the first that is empty keeps its memory, and the class has its bit then. */
+void mpr_slabs_trim_between(mproc_arena *a, const struct mpr_self *self,
+			    uint32_t from, uint32_t end, uint64_t *passed);
 
 /* Adds the blocks that are not FREE, and their bytes. */
 void mpr_slabs_count(const mproc_arena *a, uint64_t *blocks, uint64_t *bytes);

@@ -248,6 +248,53 @@ blocks_of_all_sizes_are_found_by_their_starts(void **state)
 	assert_int_equal(sizes, MPR_CLASSES);
 }
 
+#define SLABS 6
+#define LONE ((size_t)224 * 4096) /* bytes: one block in each slab, nobody else's */
+
+/* How many of these have memory for it. */
+static unsigned
+backed(const uint32_t *extents)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < SLABS; i++)
+		n += mpr_extent_has(the_arena(), extents[i], LONE);
+	return n;
+}
+
+static void
+a_few_slabs_at_a_time_give_their_memory_back(void **state)
+{
+	struct mpr_self *self = join_arena(*state);
+	uint32_t extents[SLABS];
+	void *p[SLABS];
+	unsigned n;
+
+	for (int i = 0; i < SLABS; i++) {
+		p[i] = mproc_alloc(LONE);
+		assert_non_null(p[i]);
+		extents[i] = mpr_extent_of(mpr_arena_offset(the_arena(), p[i]));
+	}
+	for (int i = 0; i < SLABS; i++) {
+		/* Or it would look by itself. */
+		self->hints.bytes = 0;
+		mproc_free(p[i]);
+	}
+	assert_int_equal(backed(extents), SLABS);
+	/* To the end of the round that has been begun, then once around. */
+	while (the_arena()->trim_next)
+		mpr_heap_trim_next(the_arena(), self, 1);
+	do {
+		n = backed(extents);
+		mpr_heap_trim_next(the_arena(), self, 1);
+		assert_true(n - backed(extents) <= 1);
+	} while (the_arena()->trim_next);
+	assert_int_equal(backed(extents), 1);
+	assert_true(mpr_extent_has(the_arena(), extents[0], LONE));
+	mpr_heap_trim(the_arena());
+	assert_int_equal(backed(extents), 0);
+}
+
 int
 main(void)
 {
@@ -258,6 +305,7 @@ main(void)
 		mpt_test(where_memory_is_short_a_block_that_has_some_is_found),
 		mpt_test(what_somebody_has_in_hands_is_waited_for),
 		mpt_test(blocks_of_all_sizes_are_found_by_their_starts),
+		mpt_test(a_few_slabs_at_a_time_give_their_memory_back),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
