@@ -35,3 +35,37 @@ mpr_copy_long(void *to, const void *from, size_t len)
 	}
 	memcpy(t, f, len);
 }
+
+#ifdef __x86_64__
+
+void
+mpr_copy_past(void *to, const void *from, size_t len)
+{
+	size_t before = -(uintptr_t)to % MPR_LINE;
+	const unsigned char *f = from;
+	unsigned char *t = to;
+
+	if (before > len)
+		before = len;
+	memcpy(t, f, before);
+	t += before;
+	f += before;
+	for (len -= before; len >= MPR_LINE; len -= MPR_LINE) {
+		mpr_store_line_past(t, f);
+		t += MPR_LINE;
+		f += MPR_LINE;
+	}
+	memcpy(t, f, len);
+	/* No later store waits for such stores by itself, not even a release. */
+	mpr_fence_stores_past();
+}
+
+#else
+
+void
+mpr_copy_past(void *to, const void *from, size_t len)
+{
+	mpr_copy_long(to, from, len);
+}
+
+#endif

@@ -117,6 +117,35 @@ mpr_take_line(void *p)
 #endif
 }
 
+#ifdef __x86_64__
+
+/* Stores a line, where one begins, past the caches: the whole of it at once, or it is
+ * fetched after all. */
+static inline void
+mpr_store_line_past(unsigned char *to, const unsigned char *from)
+{
+	__asm__ volatile("movdqu (%1), %%xmm0\n\t"
+			 "movdqu 16(%1), %%xmm1\n\t"
+			 "movdqu 32(%1), %%xmm2\n\t"
+			 "movdqu 48(%1), %%xmm3\n\t"
+			 "movntdq %%xmm0, (%0)\n\t"
+			 "movntdq %%xmm1, 16(%0)\n\t"
+			 "movntdq %%xmm2, 32(%0)\n\t"
+			 "movntdq %%xmm3, 48(%0)"
+			 :
+			 : "r"(to), "r"(from)
+			 : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
+}
+
+/* Orders such stores before all that follow. */
+static inline void
+mpr_fence_stores_past(void)
+{
+	__asm__ volatile("sfence" ::: "memory");
+}
+
+#endif
+
 /* @unit is a power of two. */
 static inline size_t
 mpr_round_up(size_t n, size_t unit)

@@ -18,6 +18,7 @@
 #include "arena/participant.h"
 #include "base/macros.h"
 #include "ipc/message_block.h"
+#include "ipc/message_copy.h"
 #include "ipc/queue_shm.h"
 #include "os/generation.h"
 #include "ring/lane.h"
@@ -58,6 +59,7 @@ struct mpr_attachment {
 
 	struct mpr_producer producer; /* lane is NULL before the first put */
 	struct mpr_written writes; /* the block that it writes, if any */
+	struct mpr_copy_way way; /* how it copies to blocks */
 	bool puts_block; /* in a put of its own, not between two calls */
 	struct mpr_message_blocks blocks;
 	struct mpr_held held;

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 
-#include "base/copy.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "ipc/attachment.h"
@@ -443,7 +442,8 @@ put_long(struct mpr_attachment *at, const struct iovec *parts, int n,
 		/* Someone may have changed them since they were added up. */
 		part = parts[i].iov_len < left ? parts[i].iov_len : left;
 		if (part)
-			mpr_copy_long(to, parts[i].iov_base, part);
+			mpr_message_copy(&at->way, to, parts[i].iov_base,
+					 part);
 		to += part;
 		left -= part;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copying long messages, at distances that are bad for memcpy() and at others.
+ * Copying long messages, through the caches and past them, at distances that are bad
+ * for memcpy() and at others.
  */
 #include "base/copy.h"
 #include "common.h"
@@ -11,9 +12,11 @@
 static unsigned char from[MOST + PAGE], to[MOST + 3 * PAGE];
 static const unsigned char zeros[sizeof(to)];
 
+typedef void copier(void *to, const void *from, size_t len);
+
 /* Copies @len bytes to @distance behind a page's beginning, or before it. */
 static void
-copy(int distance, size_t len)
+copy(copier *by, int distance, size_t len)
 {
 	unsigned char *page = from, *t = to + PAGE;
 
@@ -23,23 +26,42 @@ copy(int distance, size_t len)
 	for (size_t i = 0; i < len; i++)
 		page[i] = (unsigned char)(i * 131 + i / 251 + 1);
 	memset(to, 0, sizeof(to));
-	mpr_copy_long(t, page, len);
+	by(t, page, len);
 	assert_memory_equal(t, page, len);
 	memset(t, 0, len);
 	assert_memory_equal(to, zeros, sizeof(to));
 }
 
 static void
-all_bytes_are_copied_and_no_others(void **state)
+copy_all(copier *by)
 {
 	static const int distances[] = { -64, -1, 0, 1, 8, 16, 63, 64, 65, 512 };
 	static const size_t lengths[] = { 0, 1, 63, 64, 65, 129, 1984, 2 * 1984 - 1,
 					  PAGE, 3 * 1984 + 1, 4 * PAGE };
 
-	(void)state;
 	for (size_t d = 0; d < sizeof(distances) / sizeof(*distances); d++)
 		for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++)
-			copy(distances[d], lengths[i]);
+			copy(by, distances[d], lengths[i]);
+}
+
+static void
+all_bytes_are_copied_and_no_others(void **state)
+{
+	(void)state;
+	copy_all(mpr_copy_long);
+}
+
+static void
+past_the_caches_as_well(void **state)
+{
+	/* Wherever it begins and ends in a line. */
+	static const int places[] = { 0, 1, 15, 16, 33, 63 };
+
+	(void)state;
+	copy_all(mpr_copy_past);
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
+		for (size_t len = 0; len < 3 * 64 + 2; len++)
+			copy(mpr_copy_past, places[i], len);
 }
 
 int
@@ -47,6 +69,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_bytes_are_copied_and_no_others),
+		cmocka_unit_test(past_the_caches_as_well),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
