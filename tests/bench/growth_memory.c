@@ -100,10 +100,18 @@ const struct growth growth_of_arenas = {
 	.bare_name = "pages, and malloc",
 };
 
+/* The number of the key to look up in the @n-th place: that depends on the last
+ * answer, so that one look-up begins when the one before has ended. */
+static uint64_t
+next_key(uint64_t n, uint64_t answer, uint64_t x)
+{
+	return mixed(n + answer) % x;
+}
+
 static void
 dict_keys(uint64_t x, double *ns)
 {
-	int64_t began, value;
+	int64_t began, value = 0;
 	mproc_dict *d;
 
 	growth_must(mproc_dict_create(&d, NULL));
@@ -115,7 +123,7 @@ dict_keys(uint64_t x, double *ns)
 	growth_expect(mproc_dict_len(d) == x, "a key is missing");
 	began = mproc_now();
 	for (uint64_t n = 0; n < LOOK_UPS; n++) {
-		uint64_t i = mixed(n) % x;
+		uint64_t i = next_key(n, (uint64_t)value, x);
 
 		growth_must(mproc_dict_get_int(d, mproc_int((int64_t)mixed(i)),
 					       &value));
@@ -128,73 +136,118 @@ dict_keys(uint64_t x, double *ns)
 	growth_expect(mproc_dict_len(d) == 0, "a key is left");
 }
 
-/* The plainest table that grows: twice the size when it is half full, each key
- * a line of its own, as it is for who reads one under nobody's lock. */
+/*
+ * The plainest table with as many places in memory of the same kind: a bucket, an
+ * entry of a line, and a word that says whose the entry is, which lies elsewhere and
+ * is asked as it comes. There are four times as many buckets when there are more
+ * entries than these.
+ */
 struct table {
+	uint64_t *buckets; /* numbers of entries, or 0 */
 	struct entry {
-		uint64_t key; /* 0: none */
+		uint64_t next;
+		uint64_t key;
 		uint64_t value;
-		uint64_t rest[6];
+		uint64_t rest[5];
 	} * entries;
+
+	struct word {
+		uint64_t is_used;
+		uint64_t rest[2];
+	} * words;
 
 	uint64_t size;
 	uint64_t used;
 };
 
-static struct entry *
-table_find(const struct table *t, uint64_t key)
+static void
+table_link(struct table *t, uint64_t number)
 {
-	uint64_t at = mixed(key);
+	struct entry *e = &t->entries[number];
+	uint64_t *link = &t->buckets[mixed(e->key) % t->size];
 
-	while (t->entries[at % t->size].key &&
-	       t->entries[at % t->size].key != key)
-		at++;
-	return &t->entries[at % t->size];
+	e->next = *link;
+	*link = number;
 }
 
 static void
 table_grow(struct table *t)
 {
-	struct table old = *t;
+	if (t->size)
+		munmap(t->buckets, t->size * sizeof(*t->buckets));
+	t->size = t->size ? 4 * t->size : 4;
+	t->buckets = bench_shared(t->size * sizeof(*t->buckets));
+	for (uint64_t i = 1; i <= t->used; i++)
+		table_link(t, i);
+}
 
-	t->size = old.size ? 2 * old.size : 8;
-	t->entries = bench_shared(t->size * sizeof(*t->entries));
-	for (uint64_t i = 0; i < old.size; i++)
-		if (old.entries[i].key)
-			*table_find(t, old.entries[i].key) = old.entries[i];
-	if (old.size)
-		munmap(old.entries, old.size * sizeof(*old.entries));
+static const struct entry *
+table_find(const struct table *t, uint64_t key)
+{
+	uint64_t at = t->buckets[mixed(key) % t->size];
+
+	for (; at; at = t->entries[at].next) {
+		growth_expect(t->words[at].is_used == 1, "nobody's entry");
+		if (t->entries[at].key == key)
+			return &t->entries[at];
+	}
+	return NULL;
+}
+
+static void
+table_put(struct table *t, uint64_t key, uint64_t value)
+{
+	growth_expect(!t->size || !table_find(t, key), "a key is there");
+	if (t->used >= t->size)
+		table_grow(t);
+	t->used++;
+	t->words[t->used].is_used = 1;
+	t->entries[t->used].key = key;
+	t->entries[t->used].value = value;
+	table_link(t, t->used);
+}
+
+static void
+table_clear(struct table *t)
+{
+	for (uint64_t i = 0; i < t->size; i++) {
+		uint64_t at;
+
+		while ((at = t->buckets[i])) {
+			t->buckets[i] = t->entries[at].next;
+			t->words[at].is_used = 0;
+			t->used--;
+		}
+	}
 }
 
 static void
 table_keys(uint64_t x, double *ns)
 {
-	struct table t = { 0 };
+	struct table t = {
+		.entries = bench_shared((x + 1) * sizeof(*t.entries)),
+		.words = bench_shared((x + 1) * sizeof(*t.words)),
+	};
 	int64_t began = mproc_now();
+	uint64_t value = 0;
 
-	for (uint64_t i = 0; i < x; i++) {
-		struct entry *e;
-
-		if (2 * t.used >= t.size)
-			table_grow(&t);
-		e = table_find(&t, mixed(i) + 1);
-		t.used += !e->key;
-		e->key = mixed(i) + 1;
-		e->value = i;
-	}
+	for (uint64_t i = 0; i < x; i++)
+		table_put(&t, mixed(i), i);
 	ns[0] = (double)(mproc_now() - began) / (double)x;
 	growth_expect(t.used == x, "a key is missing");
 	began = mproc_now();
 	for (uint64_t n = 0; n < LOOK_UPS; n++) {
-		uint64_t i = mixed(n) % x;
+		uint64_t i = next_key(n, value, x);
+		const struct entry *e = table_find(&t, mixed(i));
 
-		growth_expect(table_find(&t, mixed(i) + 1)->value == i,
-			      "a wrong value");
+		growth_expect(e && e->value == i, "a wrong value");
+		value = e->value;
 	}
 	ns[1] = (double)(mproc_now() - began) / LOOK_UPS;
 	began = mproc_now();
-	munmap(t.entries, t.size * sizeof(*t.entries));
+	table_clear(&t);
 	ns[2] = (double)(mproc_now() - began) / (double)x;
+	growth_expect(t.used == 0, "a key is left");
 }
 
 const struct growth growth_of_dicts = {
