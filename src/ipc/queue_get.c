@@ -245,6 +245,13 @@ take_or_close(struct mpr_attachment *at, const struct mpr_sink *to,
 		return r;
 	final = is_final(at) && !mpr_may_return(at);
 	r = take_any(at, to, ret_len, true);
+	if (r != -EAGAIN || !final)
+		return r;
+	/* One may have been put and taken meanwhile by who owed nothing when we
+	 * looked at its lane. It owes before it takes, and we have seen that it has
+	 * taken. */
+	final = is_final(at) && !mpr_may_return(at);
+	r = take_any(at, to, ret_len, true);
 	return r == -EAGAIN && final ? closed(at) : r;
 }
 
@@ -385,12 +392,16 @@ mpr_get_become_consumer(struct mpr_attachment *at)
 	return at->is_consumer ? 0 : mpr_attachment_add_consumer(at);
 }
 
-static inline void
+/* Returns whether a signal handler has forked while it paused: then this is the copy, and
+ * the attachment its parent's. */
+static inline bool
 pace(struct mpr_attachment *at, mproc_timeout timeout)
 {
-	if (mpr_unlikely(at->n_consumers == 1 && timeout.ns != 0 &&
-			 mpr_consumer_is_through(&at->consumers[0])))
-		mpr_poll_pace(at);
+	if (mpr_likely(at->n_consumers != 1 || timeout.ns == 0 ||
+		       !mpr_consumer_is_through(&at->consumers[0])))
+		return false;
+	mpr_poll_pace(at);
+	return mpr_attachment_is_copy(at);
 }
 
 /* The calling thread's attachment, as a consumer. */
@@ -401,15 +412,16 @@ attach(mproc_queue *q, mproc_timeout timeout, struct mpr_attachment **ret_at)
 	int r;
 
 	*ret_at = NULL;
-	r = mpr_attachment_get(q, &at);
-	if (mpr_unlikely(r < 0))
-		return r;
-	if (mpr_unlikely(!at->is_consumer || at->shown)) {
-		r = mpr_get_become_consumer(at);
-		if (r < 0)
+	do {
+		r = mpr_attachment_get(q, &at);
+		if (mpr_unlikely(r < 0))
 			return r;
-	}
-	pace(at, timeout);
+		if (mpr_unlikely(!at->is_consumer || at->shown)) {
+			r = mpr_get_become_consumer(at);
+			if (r < 0)
+				return r;
+		}
+	} while (mpr_unlikely(pace(at, timeout)));
 	*ret_at = at;
 	return 0;
 }
@@ -541,7 +553,10 @@ mpr_get_next(struct mpr_attachment *at, const struct mpr_sink *to,
 {
 	int r;
 
-	pace(at, timeout);
+	if (mpr_unlikely(pace(at, timeout))) {
+		at->until = mpr_deadline(timeout);
+		return -ECHILD;
+	}
 	r = try_take(at, *to, ret_len);
 	return r < 0 ? get_slowly(at, r, to, ret_len, timeout) : r;
 }
