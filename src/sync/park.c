@@ -16,10 +16,12 @@
 #define ALONE 200 /* ms after which who has looked is not counted on any more */
 #define SETTLED (400 * MS) /* from look to look, after the first few */
 #define GLANCES 24 /* from look to look, of one in a crowd; one in QUIET at most */
-#define NOT_SOON 1000 /* ms */
+#define NOT_SOON (UINT32_C(1) << 30) /* ms */
 #define LATE 200 /* ms, for who has not looked when it was going to */
 #define CROWD (8 * SLICE) /* from when on one at a time looks */
 #define BUSY 100 /* ms that a look may take before others come to help */
+#define BRIEF 10 /* ms that who waits for an owner leaves to others' looks */
+#define ENDS 8 /* of neighbours, in one sleep; life words are anybody's to scribble on */
 
 /* In the word of the last look: {at it 1 | milliseconds 47 | slot 16}. */
 #define AT_IT (UINT64_C(1) << 63)
@@ -123,9 +125,9 @@ next_interval(const struct mpr_self *self, uint64_t last, int64_t now)
 static bool
 is_looked_after(const struct mpr_self *self, uint64_t last, int64_t now)
 {
-	uint64_t long_ago = mpr_waits_for_an_owner(self) ? QUIET : BUSY;
+	uint64_t busy = mpr_waits_for_an_owner(self) ? BRIEF : BUSY;
 
-	return last & AT_IT && since_another_looked(self, last, now) < long_ago;
+	return last & AT_IT && since_another_looked(self, last, now) < busy;
 }
 
 /*
@@ -214,6 +216,14 @@ look(struct mpr_self *self)
 	promise(self);
 }
 
+/* How long nobody has looked, if who glances is to do so. For who waits for one of several
+ * a look and the next glances have to fit into 100 ms, also if one that looks is stopped. */
+static uint64_t
+silence(const struct mpr_self *self)
+{
+	return mpr_waits_for_an_owner(self) ? BRIEF : QUIET;
+}
+
 /* Our next look may be far away, as there were many others to look, who have gone
  * since, or are stopped. */
 static void
@@ -225,7 +235,7 @@ look_if_need_be(struct mpr_self *self, int64_t now)
 		look(self);
 	else if (now < pace->glance_at)
 		return;
-	else if (since_look(last_look(self->arena), now) >= QUIET)
+	else if (since_look(last_look(self->arena), now) >= silence(self))
 		look(self);
 	else
 		pace->glance_at = next_glance(self, now);
@@ -243,7 +253,8 @@ is_copy(const struct mpr_self *self)
  * alone for one, as most sleeps are short, and more costs more. Returns -EOWNERDEAD if
  * some have died; -ESRCH if one has ended, in order or not, and there are others now. */
 static int
-sleep_once(struct mpr_self *self, uint32_t ticket, int64_t until, bool is_first)
+sleep_once(struct mpr_self *self, uint32_t ticket, int64_t until, bool is_first,
+	   unsigned *ends)
 {
 	bool is_alone = is_first || !is_in_a_crowd(&self->pace);
 	struct mpr_parker *parker = &self->shared->parker;
@@ -252,11 +263,12 @@ sleep_once(struct mpr_self *self, uint32_t ticket, int64_t until, bool is_first)
 
 	if (is_alone ? mpr_neighbours_owners(self, &n) : mpr_neighbours_find(self, &n))
 		return -EOWNERDEAD;
-	if (!n.count)
+	if (!n.count || *ends >= ENDS)
 		return mpr_parker_wait(parker, ticket, until);
 	r = mpr_parker_wait_beside(parker, ticket, n.life, n.count, until);
 	if (r == -ESRCH && !is_copy(self) && mpr_neighbours_recover(self, &n))
 		r = -EOWNERDEAD;
+	*ends += r == -ESRCH;
 	return r;
 }
 
@@ -290,6 +302,7 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 	int64_t now = mproc_now(), until;
 	struct mpr_pace *pace = &self->pace;
 	bool is_over, is_first = true;
+	unsigned ends = 0;
 	int r;
 
 	if (pace->slice_end == 0) {
@@ -301,7 +314,7 @@ sleep_until(struct mpr_self *self, uint32_t ticket, int64_t deadline)
 	}
 	do {
 		until = end_of_part(self, now, deadline, is_first);
-		r = sleep_once(self, ticket, until, is_first);
+		r = sleep_once(self, ticket, until, is_first, &ends);
 		if (r == 0 || is_copy(self))
 			return 0;
 		is_first = false;

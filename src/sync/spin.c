@@ -12,6 +12,8 @@ mpr_spin(const _Atomic uint64_t *word, uint64_t bits, unsigned *pauses)
 	while (*pauses < PAUSES) {
 		unsigned next = *pauses + *pauses / 2 + 1;
 
+		if (next > PAUSES)
+			next = PAUSES;
 		while (mpr_spin_on(pauses, next))
 			;
 		if (!(atomic_load_explicit(word, memory_order_relaxed) & bits))

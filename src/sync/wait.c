@@ -364,6 +364,9 @@ choose(const struct walk *walk, uint64_t name, const struct mpr_waiter *w)
 	uint64_t chosen = chosen_word(walk, name, p);
 	bool still_there;
 
+	/* Also before: if we are killed after that, it looks soon all the same. */
+	if (state_of(chosen) == MPR_WAIT_WAITING)
+		mpr_unpark_to_glance(a, w->slot);
 	if (!atomic_compare_exchange_strong(word_of(a, w->slot), &word, chosen))
 		return false;
 	/* Recovery makes it DEAD, then looks whether it was chosen: if that was
