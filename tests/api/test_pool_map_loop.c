@@ -100,10 +100,12 @@ static void
 items_are_done_by_the_loop_of_the_pool(void **state)
 {
 	struct board *b = pool_with(*state, count_loops);
+	int chunks = (N - 1) / CHUNK + 1;
 
 	map_and_free(b);
-	/* Once for each chunk, and once more behind the item that fails. */
-	assert_int_equal(atomic_load(&b->counts[LOOPS]), (N - 1) / CHUNK + 2);
+	/* Once for each chunk, and once more behind the item that fails; unless the
+	 * loop leaves all items, as the kernel wipes no page at a fork. */
+	assert_in_range(atomic_load(&b->counts[LOOPS]), chunks, chunks + 1);
 }
 
 static void
