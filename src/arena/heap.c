@@ -656,8 +656,14 @@ mpr_heap_trim_next(mproc_arena *a, struct mpr_self *self, uint32_t n)
 	uint64_t passed = atomic_load_explicit(&a->trim_passed,
 					       memory_order_relaxed);
 	uint32_t high = mpr_extents_high(a);
-	bool to_end = high - from <= n;
+	bool to_end;
 
+	/* Anybody can write in shared memory that there are fewer than there were. */
+	if (from > high) {
+		from = 0;
+		passed = 0;
+	}
+	to_end = high - from <= n;
 	enter_heap(self);
 	mpr_slabs_trim_between(a, self, from, to_end ? high : from + n, &passed);
 	leave_heap(self);

@@ -37,6 +37,10 @@ enum {
 
 #define CAPACITY_OF_ALL (UINT64_C(256) << 20)
 
+/* Of more extents than are looked at at a time. */
+#define CAPACITY_OF_MANY (UINT64_C(2) << 30)
+#define LOOKS 1024
+
 /* In shared memory, for all roles. */
 struct board {
 	_Atomic bool stop;
@@ -321,15 +325,21 @@ have_one_die(struct mpt *t)
 	return 0;
 }
 
+static void
+have_arena(struct mpt *t, size_t capacity)
+{
+	mproc_log_set(MPROC_LOG_ERROR, hear_nothing, NULL);
+	mpt_check_int(t, mproc_arena_configure_default(MPROC_OPTS(
+				 mproc_arena_opts, .capacity = capacity)), 0);
+	mpt_check(t, mproc_arena_default());
+}
+
 static struct scene *
 begin(struct mpt *t)
 {
 	struct scene *s;
 
-	mproc_log_set(MPROC_LOG_ERROR, hear_nothing, NULL);
-	mpt_check_int(t, mproc_arena_configure_default(MPROC_OPTS(
-				 mproc_arena_opts, .capacity = CAPACITY_OF_ALL)), 0);
-	mpt_check(t, mproc_arena_default());
+	have_arena(t, CAPACITY_OF_ALL);
 	/* Not in the arena, where it would be overwritten. */
 	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
 		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -485,6 +495,64 @@ words_are_overwritten_at_work(void **state)
 						  (void *)(uintptr_t)i), 0);
 }
 
+/* Where the table of extents is not any more: what looks like slabs that are far behind
+ * the arena. Returns the index of the last one. */
+static uint32_t
+write_extents(const mproc_arena *a, unsigned char *p, size_t size)
+{
+	struct mpr_extent *x = mpr_extent_at(a, 0);
+	uint32_t i = (uint32_t)((p - (unsigned char *)x) / (long)sizeof(*x)) + 1;
+
+	for (; (unsigned char *)(x + i + 1) <= p + size; i++) {
+		x[i].state = MPR_EXTENT_USED;
+		x[i].use = 1;
+		x[i].backed = MPR_EXTENT_SIZE;
+	}
+	return i - 1;
+}
+
+/* Until it has looked for empty slabs. */
+static void
+free_enough(struct mpt *t)
+{
+	for (size_t freed = 0; freed < MPR_EXTENT_SIZE; freed += sizes[6])
+		checked_free(t, checked_alloc(t, sizes[6], false));
+}
+
+/* Who has looked at so many extents is told that there are only ten. */
+static int
+take_extents_away(struct mpt *t, void *arg)
+{
+	mproc_arena *a;
+	uint32_t last;
+	void *p;
+
+	(void)arg;
+	have_arena(t, CAPACITY_OF_MANY);
+	a = mpr_arena_peek();
+	mpt_check(t, a->n_extents > LOOKS);
+	p = checked_alloc(t, MPR_BLOCK_MAX, false);
+	mpt_check(t, p);
+	last = write_extents(a, p, MPR_BLOCK_MAX);
+	mpt_check(t, last > 0x10000);
+	a->shm->extents_high = UINT32_MAX;
+	free_enough(t);
+	/* Or this shows nothing. */
+	mpt_check_int(t, a->trim_next, LOOKS);
+	a->shm->extents_high = 10;
+	for (uint32_t seen = 0; seen <= last; seen += LOOKS)
+		free_enough(t);
+	mpt_check(t, a->trim_next < 10);
+	return 0;
+}
+
+static void
+extents_that_were_looked_at_are_taken_away(void **state)
+{
+	mpt_expect_exit(*state, mpt_spawn(*state, "peer", take_extents_away,
+					  NULL), 0);
+}
+
 static int
 setup(void **state)
 {
@@ -514,6 +582,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		hostile_test(any_word_may_be_anything),
 		hostile_test(words_are_overwritten_at_work),
+		hostile_test(extents_that_were_looked_at_are_taken_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -295,6 +295,33 @@ a_few_slabs_at_a_time_give_their_memory_back(void **state)
 	assert_int_equal(backed(extents), 0);
 }
 
+/* Somebody has overwritten how many extents there are. */
+static void
+who_is_behind_the_last_extent_begins_again(void **state)
+{
+	struct mpr_self *self = join_arena(*state);
+	uint32_t extents[SLABS];
+	void *p[SLABS];
+
+	for (int i = 0; i < SLABS; i++) {
+		p[i] = mproc_alloc(LONE);
+		assert_non_null(p[i]);
+		extents[i] = mpr_extent_of(mpr_arena_offset(the_arena(), p[i]));
+	}
+	for (int i = 0; i < SLABS; i++) {
+		self->hints.bytes = 0;
+		mproc_free(p[i]);
+	}
+	/* It has passed one of each class. */
+	the_arena()->trim_passed = UINT64_MAX;
+	the_arena()->trim_next = 5000;
+	assert_true(mpr_extents_high(the_arena()) < 1024);
+	mpr_heap_trim_next(the_arena(), self, 1024);
+	assert_int_equal(the_arena()->trim_next, 0);
+	assert_int_equal(backed(extents), 1);
+	assert_true(mpr_extent_has(the_arena(), extents[0], LONE));
+}
+
 int
 main(void)
 {
@@ -306,6 +333,7 @@ main(void)
 		mpt_test(what_somebody_has_in_hands_is_waited_for),
 		mpt_test(blocks_of_all_sizes_are_found_by_their_starts),
 		mpt_test(a_few_slabs_at_a_time_give_their_memory_back),
+		mpt_test(who_is_behind_the_last_extent_begins_again),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
