@@ -680,6 +680,10 @@ trim_after(struct mpr_self *self)
 	if (mpr_likely(self->hints.bytes < TRIM_AFTER))
 		return;
 	self->hints.bytes = 0;
+	/* A handler may have forked since @self was asked for: a copy has nothing in
+	 * hands in its parent's name. */
+	if (mpr_self_in(self->arena) != self)
+		return;
 	mpr_heap_trim_next(self->arena, self, TRIM_LOOKS);
 }
 

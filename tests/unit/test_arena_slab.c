@@ -3,6 +3,9 @@
  * Slabs: which of them give their memory back, and where free blocks are found.
  */
 #include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "arena/extent.h"
 #include "arena/heap.h"
@@ -322,6 +325,75 @@ who_is_behind_the_last_extent_begins_again(void **state)
 	assert_true(mpr_extent_has(the_arena(), extents[0], LONE));
 }
 
+/* Where the handler is to fork, and who is its parent. */
+static struct {
+	struct mpt *t;
+	void *page;
+	struct mpr_block *block;
+	struct mpr_self *self;
+	bool is_copy;
+} forked;
+
+/* In the middle of freeing, which looks at extents once it knows who frees. The copy goes
+ * on, with much that its parent has freed, and its parent only then. */
+static void
+fork_in_here(int signal)
+{
+	uint64_t live = forked.block->state;
+	struct mpr_self *self = forked.self;
+	int status;
+	pid_t pid;
+
+	(void)signal;
+	mprotect(forked.page, MPR_EXTENT_PAGE, PROT_READ | PROT_WRITE);
+	self->hints.bytes = MPR_EXTENT_SIZE;
+	self->shared->in_heap = 1;
+	pid = _Fork();
+	forked.is_copy = pid == 0;
+	if (forked.is_copy)
+		return;
+	mpt_check_int(forked.t, waitpid(pid, &status, 0), pid);
+	mpt_check_int(forked.t, status, 0);
+	/* As it was when the copy came to be. */
+	mpt_check_int(forked.t, self->shared->in_heap, 1);
+	self->shared->in_heap = 0;
+	mpt_check_int(forked.t, mpr_owner_state(forked.block->state),
+		      MPR_BLOCK_FREE);
+	forked.block->state = live;
+}
+
+static int
+free_and_fork(struct mpt *t, void *arg)
+{
+	struct sigaction action = { .sa_handler = fork_in_here };
+	void *p = mproc_alloc(8);
+	struct mpr_block_ref ref;
+	uintptr_t entry;
+
+	(void)arg;
+	mpt_check(t, mpr_heap_find_live(the_arena(), p, &ref));
+	entry = (uintptr_t)mpr_extent_at(the_arena(), mpr_extent_of(ref.offset));
+	forked.t = t;
+	forked.self = join_arena(t);
+	forked.block = ref.block;
+	forked.page = (void *)(entry & ~(uintptr_t)(MPR_EXTENT_PAGE - 1));
+	mpt_check_int(t, sigaction(SIGSEGV, &action, NULL), 0);
+	mpt_check_int(t, mprotect(forked.page, MPR_EXTENT_PAGE, PROT_NONE), 0);
+	mproc_free(p);
+	/* Both have freed by themselves, and come to where they look. */
+	mpt_check_int(t, forked.self->hints.bytes, 0);
+	if (forked.is_copy)
+		_exit(0);
+	return 0;
+}
+
+static void
+a_copy_that_frees_does_so_in_nobodys_name(void **state)
+{
+	mpt_expect_exit(*state, mpt_spawn(*state, "parent", free_and_fork, NULL),
+			0);
+}
+
 int
 main(void)
 {
@@ -334,6 +406,7 @@ main(void)
 		mpt_test(blocks_of_all_sizes_are_found_by_their_starts),
 		mpt_test(a_few_slabs_at_a_time_give_their_memory_back),
 		mpt_test(who_is_behind_the_last_extent_begins_again),
+		mpt_test(a_copy_that_frees_does_so_in_nobodys_name),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
