@@ -66,7 +66,8 @@ struct mproc_map_run {
  * @run: items; it moves @run->in, @run->out and @run->next on
  *
  * Returns an item's error if that has failed, and has moved behind it; or 0, at the end,
- * or before an item that is not its own to begin.
+ * or before an item that is not its own to begin. An error without a move counts as 0.
+ * What it leaves is done without it.
  */
 typedef int mproc_map_loop(struct mproc_map_run *run);
 

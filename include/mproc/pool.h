@@ -277,13 +277,14 @@ mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts);
  * mproc_pool_create_near() - the same, with a loop for the items of maps
  * @ret_p: receives it
  * @opts:  options, or NULL
- * @loop:  the loop, which workers have as they have the functions of tasks
+ * @loop:  the loop, for workers that are forked by the keeper which this call starts
  *
  * This is what a program calls that includes this header: maps with many trivial items
  * are faster if the loop lies in the module that has their function. With a function
- * of another module all is as with the library's own loop, which pools have that are
- * made by the function mproc_pool_create(). The module that calls this has to stay
- * loaded as long as there is the pool.
+ * of another module all is as with the library's own loop. That is what pools have that
+ * are made by the function mproc_pool_create(); those whose workers are no processes; and
+ * workers of a later keeper, which who waits has started in place of one that was
+ * killed, as that process need not have @loop.
  *
  * Return: as mproc_pool_create(), or -EINVAL: @loop is NULL.
  * Context: as mproc_pool_create().

@@ -335,17 +335,15 @@ reclaim(const mproc_arena *a, void *object, void *ctx)
 
 static void
 write_root(const struct mpr_pool_use *u, struct mpr_self *self,
-	   const struct mproc_pool_opts *o, mproc_map_loop *loop)
+	   const struct mproc_pool_opts *o)
 {
 	struct mpr_pool_root *root = u->root;
 	union {
 		mproc_entry *fn;
-		mproc_map_loop *loop;
 		uint64_t word;
-	} initializer = { .word = 0 }, map_loop = { .word = 0 };
+	} initializer = { .word = 0 };
 
 	initializer.fn = o->initializer;
-	map_loop.loop = loop;
 	atomic_store(&root->creator, self->pid);
 	atomic_store(&root->creator_since,
 		     atomic_load(&self->shared->joined_at));
@@ -361,7 +359,6 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	atomic_store(&root->backend, (uint32_t)o->backend);
 	atomic_store(&root->broken, 0);
 	atomic_store(&root->initializer, initializer.word);
-	atomic_store(&root->map_loop, map_loop.word);
 	atomic_store(&root->deaths, 0);
 	atomic_store(&root->retried, 0);
 	atomic_store(&root->keepers, 0);
@@ -374,7 +371,7 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 /* The cell is ours, but in a copy: that is to notice it before it does much. */
 static int
 fill(struct mpr_pool_use *u, struct mpr_self *self,
-     const struct mproc_pool_opts *o, mproc_map_loop *loop)
+     const struct mproc_pool_opts *o)
 {
 	int r = make_root(u, self);
 
@@ -384,7 +381,7 @@ fill(struct mpr_pool_use *u, struct mpr_self *self,
 		/* Of one who died before the cell was free again. */
 		drop_futures(u, self);
 		drop_queue(u);
-		write_root(u, self, o, loop);
+		write_root(u, self, o);
 		r = make_workers(u, self, (unsigned)o->workers);
 	}
 	if (r == 0)
@@ -414,7 +411,8 @@ mpr_pool_make(struct mpr_pool_use *ret_u, struct mpr_self *self,
 	r = take_cell(self, u);
 	if (r < 0)
 		return r;
-	r = fill(u, self, o, loop);
+	u->loop = loop;
+	r = fill(u, self, o);
 	if (r < 0 && mpr_pool_check_cell(u) == 0) {
 		if (u->root)
 			mpr_keeper_end(u, mpr_keeper_starter(self));

@@ -296,31 +296,22 @@ run_asking(struct stint *s)
 	return CHUNK_DONE;
 }
 
-static mproc_map_loop *
-loop_of(const struct mpr_map_use *m)
-{
-	union {
-		uint64_t word;
-		mproc_map_loop *loop;
-	} u = { atomic_load(&m->pool->root->map_loop) };
-
-	return u.loop;
-}
-
 /* By the loop that is near them. What that leaves is not for it. */
 static enum chunk_end
 run_straight(struct stint *s)
 {
 	struct mproc_map_run *run = &s->run;
-	mproc_map_loop *loop = loop_of(s->m);
+	mproc_map_loop *loop = s->m->pool->loop;
+	uint64_t from;
 	int r;
 
-	/* Before the loop, which says so, too: who dies of an address that was scribbled
-	 * dies of this item, and not for ever. */
+	/* Before the loop, which says so, too: who dies in it dies of this item, and not
+	 * for ever. */
 	if (mpr_worker_is_copy(s->me))
 		return CHUNK_FORKED;
 	move(s->share, &s->desk, run->next, false);
-	while ((r = loop(run)) < 0)
+	/* The error of a loop that has not moved is no item's. */
+	for (from = run->next; (r = loop(run)) < 0 && run->next > from; from = run->next)
 		note_failure(s->me, s->m, mpr_desk_item(run->next - run->step), r);
 	return run->next < run->end ? run_asking(s) : CHUNK_DONE;
 }

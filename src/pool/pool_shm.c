@@ -44,6 +44,7 @@ mpr_pool_look_up(mproc_pool *pool, struct mpr_pool_use *ret_u)
 		.arena = a,
 		.root = find_root(a, pool),
 		.generation = atomic_load(&pool->cell.generation),
+		.loop = mproc_map_loop_near_,
 	};
 	if (!ret_u->root)
 		return mpr_fail(-EINVAL, "%p is no pool", (void *)pool);

@@ -97,7 +97,6 @@ struct mpr_pool_root {
 	_Atomic uint32_t surplus;
 	_Atomic uint32_t given_up; /* K: tasks and items that failed by deaths */
 	_Atomic uint64_t more; /* offset of further records, or 0 */
-	_Atomic uint64_t map_loop; /* address: what workers do items of maps by */
 	/* How many the kernel had killed for want of memory as the pool was made, and
 	 * whose count that is, or 0 (pool/shortage.h): for its first keeper. */
 	_Atomic uint64_t kills;
@@ -318,6 +317,10 @@ struct mpr_pool_use {
 	mproc_arena *arena;
 	struct mpr_pool_root *root;
 	uint32_t generation; /* of the cell */
+	/* By what items of maps are done: of the creator, and what that has begun, the one
+	 * that it gave; of others the library's. Not in shared memory, as who has the same
+	 * image need not have what the creator has loaded. */
+	mproc_map_loop *loop;
 };
 
 /* The cell's word as long as that pool is there, and no other one's. */

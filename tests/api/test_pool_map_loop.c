@@ -2,6 +2,8 @@
 /*
  * pool.h: the loops by which workers do items of maps.
  */
+#include <sys/mman.h>
+
 #include "pool.h"
 
 #define N 100
@@ -20,6 +22,14 @@ count(const void *in, void *out, void *ctx)
 	atomic_fetch_add(&the_board()->counts[i], 1);
 	memcpy(out, &i, sizeof(i));
 	return i == FAILING ? -EDOM : i;
+}
+
+static int
+copy(const void *in, void *out, void *ctx)
+{
+	(void)ctx;
+	memcpy(out, in, sizeof(int));
+	return 0;
 }
 
 static int
@@ -42,6 +52,14 @@ leave_items(struct mproc_map_run *run)
 	if (run->next < end)
 		atomic_fetch_add(&the_board()->counts[LEFT], 1);
 	return r < 0 ? r : 0;
+}
+
+/* An error, but of no item. */
+static int
+stay(struct mproc_map_run *run)
+{
+	(void)run;
+	return -ERANGE;
 }
 
 static int
@@ -129,7 +147,16 @@ what_a_loop_leaves_is_done(void **state)
 	assert_int_not_equal(atomic_load(&b->counts[LEFT]), 0);
 }
 
-/* As of one whose address was scribbled: it does not come back for ever. */
+static void
+the_error_of_a_loop_that_stays_is_no_items(void **state)
+{
+	struct board *b = pool_with(*state, stay);
+
+	mpt_watchdog(*state, 60);
+	map_and_free(b);
+}
+
+/* It does not come back for ever. */
 static void
 who_dies_in_a_loop_dies_of_an_item(void **state)
 {
@@ -149,6 +176,74 @@ who_dies_in_a_loop_dies_of_an_item(void **state)
 	mproc_pool_free(b->pool);
 }
 
+/* Makes a pool whose loop only this process has, and no worker that would call it. */
+static int
+create(struct mpt *t, void *arg)
+{
+	struct board *b = the_board();
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	union {
+		void *page;
+		mproc_map_loop *loop;
+	} its = { mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) };
+
+	mpt_check(t, its.page != MAP_FAILED);
+	mpt_check_int(t, mproc_pool_create_near(
+		&b->pool, MPROC_OPTS(mproc_pool_opts, .workers = 1,
+				     .backend = *(int *)arg), its.loop), 0);
+	mpt_step(t, 0);
+	mpt_reach(t, 2);
+	mproc_pool_free(b->pool);
+	munmap(its.page, size);
+	return 0;
+}
+
+static void
+map_and_let_free(struct board *b, int creator)
+{
+	int in[N], out[N];
+
+	for (int i = 0; i < N; i++)
+		in[i] = i + N;
+	mpt_check_int(b->t, mproc_pool_map(b->pool, copy, NULL, in, sizeof(in[0]), out,
+					   sizeof(out[0]), N, NULL), 0);
+	assert_memory_equal(in, out, sizeof(in));
+	mpt_step(b->t, 1);
+	mpt_expect_exit(b->t, creator, 0);
+}
+
+static void
+who_runs_items_itself_needs_no_loop_of_the_creators(void **state)
+{
+	struct board *b = new_board(*state);
+	int backend = MPROC_POOL_INLINE;
+	int creator = mpt_fork(b->t, "creator", create, &backend);
+
+	mpt_reach(b->t, 1);
+	map_and_let_free(b, creator);
+}
+
+static void
+nor_do_workers_of_who_starts_another_keeper(void **state)
+{
+	struct board *b = new_board(*state);
+	int backend = MPROC_POOL_PROCESSES;
+	int creator = mpt_fork(b->t, "creator", create, &backend);
+	int worker, end;
+
+	mpt_reach(b->t, 1);
+	worker = take_int(b, submit(b, tell_pid, NULL, 0));
+	mpt_check_int(b->t, kill(pool_stat(b).keeper, SIGKILL), 0);
+	mpt_until(b->t, pool_stat(b).keeper == 0);
+	/* It ends with its keeper. */
+	mpt_until(b->t, (end = mpt_task_state(worker)) == 0 || end == 'Z');
+	map_and_let_free(b, creator);
+	mpt_reap_orphans(b->t);
+	/* Reaps the keeper that this process has started. */
+	b = pool_of(b->t, 1);
+	mproc_pool_free(b->pool);
+}
+
 int
 main(void)
 {
@@ -157,7 +252,10 @@ main(void)
 		mpt_test(items_are_done_by_the_loop_of_the_pool),
 		mpt_test(the_function_has_one_of_the_librarys),
 		mpt_test(what_a_loop_leaves_is_done),
+		mpt_test(the_error_of_a_loop_that_stays_is_no_items),
 		mpt_test(who_dies_in_a_loop_dies_of_an_item),
+		mpt_test(who_runs_items_itself_needs_no_loop_of_the_creators),
+		mpt_test(nor_do_workers_of_who_starts_another_keeper),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);

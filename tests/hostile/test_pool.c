@@ -220,7 +220,6 @@ add_root(struct mpr_pool_root *r)
 	ADD(0, r, idle_timeout);
 	ADD(0, r, max_tasks);
 	ADD(0, r, resting);
-	ADD(0, r, map_loop);
 	ADD(0, r, cursor);
 }
 
