@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "manager/desk_priv.h"
 #include "sync/condition.h"
+#include "sync/wait.h"
 
 static bool
 has_leases(const struct mpr_post *p)
@@ -67,20 +68,49 @@ scatter(struct mpr_post *p)
 		come_back(p->first, -EBADMSG);
 }
 
+/* What @n were called for, at its place, is others'. */
+static void
+call_others(const struct mpr_post *p, unsigned n)
+{
+	mproc_arena *a = p->desk->arena;
+	struct mpr_wake k;
+
+	if (!n)
+		return;
+	mpr_wake_begin(&k, a, mpr_self_in(a), p->object);
+	k.calls = true;
+	mpr_wake_n(&k, n);
+	mpr_wake_end(&k);
+}
+
+/* Whoever has called then meant another condition, in the place of that one. */
+static bool
+is_replaced(const struct mpr_post *p)
+{
+	const struct mpr_cell *cell = p->object;
+
+	return atomic_load(&cell->generation) != p->generation;
+}
+
 static bool
 refresh(struct mpr_post *p)
 {
-	int n = p->crowd.place ? mpr_crowd_take(&p->crowd) : 0, left;
+	int n = p->crowd.place ? mpr_crowd_take(&p->crowd) : 0;
+	unsigned called;
+	bool replaced;
 
 	if (n < 0) {
 		scatter(p);
 		return true;
 	}
-	for (left = n; left && p->first; left--)
-		come_back(p->first, 0);
-	/* For one who had just gone, and was the last: others are. */
-	if (left && !mpr_post_is_gone(p))
-		(void)mproc_condition_notify(p->object, (unsigned)left);
+	/* Some may have just gone, and been the last. */
+	called = (unsigned)n < p->n_kept ? (unsigned)n : p->n_kept;
+	replaced = n > 0 && is_replaced(p);
+	/* Before those come back, and the crowd may end: until then our death notifies
+	 * all. */
+	call_others(p, replaced ? (unsigned)n : (unsigned)n - called);
+	for (; called; called--)
+		come_back(p->first, replaced ? -ESHUTDOWN : 0);
 	if (n)
 		see_who_is_first(p);
 	return n > 0;

@@ -195,6 +195,20 @@ wait_beside(struct mpt *t, void *arg)
 	return mproc_lock_release(b->lock);
 }
 
+/* It waits when that is over. */
+static void
+let_wait_beside(struct mpt *t, const struct mpr_object *lock, const struct mpr_object *c)
+{
+	struct beside *b = mpt_scratch(t);
+
+	b->lock = lock->object;
+	b->condition = c->object;
+	mpt_fork(t, "beside", wait_beside, NULL);
+	mpt_until(t, b->waits);
+	assert_int_equal(mproc_lock_acquire(b->lock, mproc_sec(20)), 0);
+	assert_int_equal(mproc_lock_release(b->lock), 0);
+}
+
 static const struct mpr_object *notified;
 
 /* In the place of mpr_post_lock's. */
@@ -214,7 +228,6 @@ static void
 who_does_not_wait_after_all_takes_no_call(void **state)
 {
 	struct mpt *t = *state;
-	struct beside *b = mpt_scratch(t);
 	struct mpr_object c = new_object(MPR_CELL_CONDITION);
 	struct mpr_object l1 = new_object(MPR_CELL_LOCK), l2 = new_object(MPR_CELL_LOCK);
 	struct mpr_object l3 = new_object(MPR_CELL_LOCK);
@@ -224,12 +237,7 @@ who_does_not_wait_after_all_takes_no_call(void **state)
 	open_desk();
 	assert_int_equal(acquire(0, 1, &l1), 0);
 	assert_int_equal(wait_for(0, 1, &c, &l1), MPR_KEPT);
-	b->lock = l3.object;
-	b->condition = c.object;
-	mpt_fork(t, "beside", wait_beside, NULL);
-	mpt_until(t, b->waits);
-	assert_int_equal(mproc_lock_acquire(b->lock, mproc_sec(20)), 0);
-	assert_int_equal(mproc_lock_release(b->lock), 0);
+	let_wait_beside(t, &l3, &c);
 	assert_int_equal(acquire(1, 1, &l2), 0);
 	p = mpr_post_find(world.desk, l2.object, l2.generation);
 	notified = &c;
@@ -243,6 +251,38 @@ who_does_not_wait_after_all_takes_no_call(void **state)
 	end_object(&c);
 	end_object(&l1);
 	end_object(&l2);
+	end_object(&l3);
+}
+
+/* While clients wait for a condition it is destroyed, and another one is there. Who is
+ * notified there waits for that one. */
+static void
+a_call_is_not_for_those_of_the_condition_before(void **state)
+{
+	enum { WAIT = 2 };
+	struct mpt *t = *state;
+	struct mpr_object c = new_object(MPR_CELL_CONDITION), other;
+	struct mpr_object l[WAIT], l3 = new_object(MPR_CELL_LOCK);
+
+	open_desk();
+	for (unsigned i = 0; i < WAIT; i++) {
+		l[i] = new_object(MPR_CELL_LOCK);
+		assert_int_equal(acquire(i, 1, &l[i]), 0);
+		assert_int_equal(wait_for(i, 1, &c, &l[i]), MPR_KEPT);
+	}
+	end_object(&c);
+	other = new_object(MPR_CELL_CONDITION);
+	assert_ptr_equal(other.object, c.object);
+	let_wait_beside(t, &l3, &other);
+	/* Those of the one before have come first. */
+	assert_int_equal(mproc_condition_notify(other.object, 1), 1);
+	for (unsigned i = 0; i < WAIT; i++)
+		expect_answer(t, i, 1, -ESHUTDOWN);
+	mpt_join_all(t);
+	close_desk();
+	for (unsigned i = 0; i < WAIT; i++)
+		end_object(&l[i]);
+	end_object(&other);
 	end_object(&l3);
 }
 
@@ -532,6 +572,7 @@ main(void)
 		/* While there are few blocks of cells. */
 		mpt_test(what_ends_with_another_one_is_not_looked_at),
 		mpt_test(who_does_not_wait_after_all_takes_no_call),
+		mpt_test(a_call_is_not_for_those_of_the_condition_before),
 		mpt_test(a_scribbled_crowd_ends),
 		mpt_test(who_has_passed_a_barrier_is_told_before_it_comes_again),
 		mpt_test(clients_wait_for_a_thousand_conditions),
