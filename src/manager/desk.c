@@ -183,6 +183,16 @@ mpr_post_find(struct mpr_desk *d, const void *object, uint32_t generation)
 }
 
 struct mpr_post *
+mpr_post_look_up(struct mpr_desk *d, const void *object, uint32_t generation)
+{
+	struct mpr_post *p = *bucket_of(d, object);
+
+	while (p && (p->object != object || p->generation != generation))
+		p = p->next;
+	return p;
+}
+
+struct mpr_post *
 mpr_post_of(struct mpr_desk *d, const struct mpr_object *o)
 {
 	struct mpr_post *p = mpr_post_find(d, o->object, o->generation);
@@ -518,6 +528,7 @@ forget(struct mpr_kept *k)
 	if (!p->first)
 		mpr_post_go_on(p);
 	mpr_condition_pass_on(d, &party);
+	mpr_condition_is_back(d, &party);
 }
 
 /* All that it waits for, then all that it has. @thread: of that one, or of all if it

@@ -86,7 +86,9 @@ struct mpr_post {
 	unsigned n_kept;
 	struct mpr_lease *leases;
 	struct mpr_news seen; /* since when the deputy waits */
-	struct mpr_crowd crowd; /* of a condition */
+	/* Of a condition: */
+	struct mpr_crowd crowd;
+	unsigned n_coming; /* who were notified, and wait for their locks */
 };
 
 /* What a kind of object does. */
@@ -220,6 +222,10 @@ struct mpr_post *mpr_post_find(struct mpr_desk *d, const void *object,
 			       uint32_t generation);
 struct mpr_post *mpr_post_of(struct mpr_desk *d, const struct mpr_object *o);
 
+/* The same, and nothing that is gone ends. */
+struct mpr_post *mpr_post_look_up(struct mpr_desk *d, const void *object,
+				  uint32_t generation);
+
 /* Whether the object was destroyed; and the end of what is here of it. */
 bool mpr_post_is_gone(const struct mpr_post *p);
 void mpr_post_end(struct mpr_post *p);
@@ -239,6 +245,9 @@ int mpr_lease_take_note(struct mpr_lease *lease, struct mpr_self **ret_self);
 /* @party is gone: if it was notified, and may have seen nothing of it, somebody else
  * is. */
 void mpr_condition_pass_on(struct mpr_desk *d, const struct mpr_party *party);
+
+/* @party waits no more: it has its answer, or somebody else was notified for it. */
+void mpr_condition_is_back(struct mpr_desk *d, const struct mpr_party *party);
 
 /* Why a lock is not who asks's. */
 int mpr_lock_fail_other(const struct mpr_post *p);

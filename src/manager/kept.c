@@ -152,6 +152,7 @@ mpr_kept_answer(struct mpr_kept *k, int r)
 {
 	struct mpr_desk *d = k->post->desk;
 	struct mpr_served *c = k->party.client;
+	const struct mpr_party party = k->party;
 
 	if (r == 0 && k->why)
 		r = mpr_fail(k->why, "%s", mproc_strerror(k->why));
@@ -160,5 +161,6 @@ mpr_kept_answer(struct mpr_kept *k, int r)
 			      r < 0 ? mproc_error_detail() : NULL) < 0)
 		c->leaves = true;
 	mpr_kept_drop(k);
+	mpr_condition_is_back(d, &party);
 	d->tell(d->by, c);
 }

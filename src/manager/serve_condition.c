@@ -36,6 +36,7 @@ come_back(struct mpr_kept *k, int why)
 	k->comes_back = true;
 	k->why = why;
 	if (!why) {
+		p->n_coming++;
 		k->party.called = p->object;
 		k->party.generation = p->generation;
 	}
@@ -57,6 +58,15 @@ end_crowd(struct mpr_post *p)
 		return;
 	mpr_crowd_end(&p->crowd);
 	p->desk->n_crowds--;
+}
+
+/* Nobody waits, and nobody comes back who was notified: if we die before that has had
+ * its answer, all others are, as it is in the table. */
+static void
+end_if_idle(struct mpr_post *p)
+{
+	if (!p->first && !p->n_coming)
+		end_crowd(p);
 }
 
 /* Somebody has scribbled there: nobody knows who was called. */
@@ -120,8 +130,7 @@ static void
 go_on(struct mpr_post *p)
 {
 	(void)refresh(p);
-	if (!p->first)
-		end_crowd(p);
+	end_if_idle(p);
 }
 
 static bool
@@ -239,7 +248,6 @@ begin_crowd(struct mpr_post *p)
 		return r == -EBUSY ? mpr_fail(-ENOLCK, "clients wait for %d conditions",
 					      MPR_CROWDS_MAX) : r;
 	d->n_crowds++;
-	see_who_is_first(p);
 	return 0;
 }
 
@@ -251,6 +259,7 @@ stand_in_line(struct mpr_post *p)
 
 	if (r < 0)
 		return r;
+	see_who_is_first(p);
 	r = mpr_crowd_join(&p->crowd);
 	switch (r) {
 	case 0:
@@ -341,6 +350,19 @@ mpr_condition_pass_on(struct mpr_desk *d, const struct mpr_party *party)
 
 	if (p)
 		(void)notify(p, 1);
+}
+
+void
+mpr_condition_is_back(struct mpr_desk *d, const struct mpr_party *party)
+{
+	struct mpr_post *p = party->called ?
+		mpr_post_look_up(d, party->called, party->generation) : NULL;
+
+	/* It may have been forgotten, and be there once more. */
+	if (!p || !p->n_coming)
+		return;
+	p->n_coming--;
+	end_if_idle(p);
 }
 
 static int

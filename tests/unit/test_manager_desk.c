@@ -180,7 +180,7 @@ struct beside {
 	mproc_lock *lock;
 	mproc_condition *condition;
 	mproc_barrier *barrier;
-	_Atomic unsigned waits, passed;
+	_Atomic unsigned waits, passed, asked, called;
 };
 
 static int
@@ -290,6 +290,96 @@ static struct mpr_crowd_place *
 place_of(const struct mpr_object *c)
 {
 	return mpr_post_find(world.desk, c->object, c->generation)->crowd.place;
+}
+
+/* It is there until the last one that was called has its lock, or is gone; who comes
+ * meanwhile is the first one. */
+static void
+a_crowd_ends_when_all_are_back(void **state)
+{
+	struct mpt *t = *state;
+	struct mpr_object c, l1, l2;
+	struct mpr_crowd_place *place;
+	int64_t since;
+
+	for (unsigned leaves = 0; leaves < 2; leaves++) {
+		c = new_object(MPR_CELL_CONDITION);
+		l1 = new_object(MPR_CELL_LOCK);
+		l2 = new_object(MPR_CELL_LOCK);
+		open_desk();
+		assert_int_equal(acquire(0, 1, &l1), 0);
+		assert_int_equal(wait_for(0, 1, &c, &l1), MPR_KEPT);
+		assert_int_equal(acquire(1, 1, &l1), 0);
+		place = place_of(&c);
+		since = place->since;
+		assert_int_equal(mproc_condition_notify(c.object, 1), 1);
+		mpt_until(t, go_on() && !mpr_crowd_waiting(place->count));
+		assert_ptr_equal(place_of(&c), place);
+		assert_int_equal(acquire(2, 2, &l2), 0);
+		assert_int_equal(wait_for(2, 2, &c, &l2), MPR_KEPT);
+		assert_ptr_equal(place_of(&c), place);
+		assert_true(place->since > since);
+		assert_int_equal(mproc_condition_notify(c.object, 1), 1);
+		expect_answer(t, 2, 2, 0);
+		assert_ptr_equal(place_of(&c), place);
+		if (leaves)
+			mpr_desk_leave(world.desk, &world.clients[0]);
+		assert_int_equal(release(1, 1, &l1), 0);
+		if (!leaves)
+			expect_answer(t, 0, 1, 0);
+		assert_null(place_of(&c));
+		assert_int_equal(world.desk->n_crowds, 0);
+		close_desk();
+		end_object(&c);
+		end_object(&l1);
+		end_object(&l2);
+	}
+}
+
+static struct mpr_object called_of, called_with;
+
+/* A server, with one client that waits, and is called. */
+static int
+serve_one(struct mpt *t, void *arg)
+{
+	struct beside *b = mpt_scratch(t);
+
+	(void)arg;
+	open_desk();
+	assert_int_equal(acquire(0, 1, &called_with), 0);
+	assert_int_equal(wait_for(0, 1, &called_of, &called_with), MPR_KEPT);
+	b->asked = 1;
+	mpt_until(t, go_on() && !mpr_post_find(world.desk, called_of.object,
+					       called_of.generation)->first);
+	b->called = 1;
+	wait_to_be_killed(t);
+	return 0;
+}
+
+/* The server dies while its last client, which was notified, waits for the lock: whoever
+ * has come to wait since is notified for it. */
+static void
+a_call_is_not_lost_with_the_server(void **state)
+{
+	struct mpt *t = *state;
+	struct beside *b = mpt_scratch(t);
+	struct mpr_object l3 = new_object(MPR_CELL_LOCK);
+	int server;
+
+	called_of = new_object(MPR_CELL_CONDITION);
+	called_with = new_object(MPR_CELL_LOCK);
+	server = mpt_fork(t, "server", serve_one, NULL);
+	mpt_until(t, b->asked);
+	assert_int_equal(mproc_lock_acquire(called_with.object, mproc_sec(20)), 0);
+	assert_int_equal(mproc_condition_notify(called_of.object, 1), 1);
+	mpt_until(t, b->called);
+	let_wait_beside(t, &l3, &called_of);
+	mpt_kill(t, server);
+	mpt_join_all(t);
+	assert_int_equal(mproc_lock_release(called_with.object), 0);
+	end_object(&called_of);
+	end_object(&called_with);
+	end_object(&l3);
 }
 
 /* Others say there is nobody who waits, or that more were called. Each way in which a
@@ -573,6 +663,8 @@ main(void)
 		mpt_test(what_ends_with_another_one_is_not_looked_at),
 		mpt_test(who_does_not_wait_after_all_takes_no_call),
 		mpt_test(a_call_is_not_for_those_of_the_condition_before),
+		mpt_test(a_call_is_not_lost_with_the_server),
+		mpt_test(a_crowd_ends_when_all_are_back),
 		mpt_test(a_scribbled_crowd_ends),
 		mpt_test(who_has_passed_a_barrier_is_told_before_it_comes_again),
 		mpt_test(clients_wait_for_a_thousand_conditions),
