@@ -603,6 +603,12 @@ ask(struct mpr_client *c, int64_t id, struct mpr_remote_call *call,
 			if ((r == -EINTR || r == -ENOMEM) &&
 			    (call->waits || call->takes))
 				r = call_off(c, &q, r);
+			/* It is carried out, and the answer without memory may
+			 * be another one's. */
+			while (r == -ENOMEM) {
+				pause_a_moment();
+				r = await(c, &q, deadline);
+			}
 		}
 		if (r == -ECHILD)
 			check_process(c);

@@ -478,6 +478,40 @@ a_pop_without_memory_loses_nothing(void **state)
 	mproc_dict_destroy(d);
 }
 
+/* The client has no memory to read answers into: what it was told has failed has not
+ * happened. */
+static void
+a_set_without_memory_says_what_has_happened(void **state)
+{
+	enum { LONG = 1 << 20 };
+	mproc_dict *d = dict_of(client, "set without memory");
+	char *bytes = calloc(1, LONG);
+	struct mproc_any value;
+	int r = 0;
+
+	(void)state;
+	assert_non_null(bytes);
+	assert_int_equal(mproc_dict_set(d, mproc_int(2), mproc_bytes(bytes, LONG)), 0);
+	for (unsigned n = 1; n <= 12; n++) {
+		char fault[32];
+
+		/* What that has taken is not kept. */
+		assert_int_equal(mproc_dict_get(d, mproc_int(2), &value), 0);
+		mproc_any_clear(&value);
+		snprintf(fault, sizeof(fault), "malloc:%u", n);
+		assert_int_equal(mproc_test_fault(fault), 0);
+		r = mproc_dict_set(d, mproc_int(1), mproc_int(n));
+		assert_int_equal(mproc_test_fault(NULL), 0);
+		assert_true(r == 0 || r == -ENOMEM);
+		assert_int_equal(mproc_dict_has(d, mproc_int(1)), r == 0);
+		if (r == 0)
+			assert_int_equal(mproc_dict_pop(d, mproc_int(1), NULL), 0);
+	}
+	assert_int_equal(r, 0);
+	free(bytes);
+	mproc_dict_destroy(d);
+}
+
 static int
 start_both(void **state)
 {
@@ -515,6 +549,7 @@ main(void)
 		mpt_test(many_keys_are_as_many_requests_as_messages_allow),
 		mpt_test(handles_of_what_was_destroyed_are_used_again),
 		mpt_test(a_pop_without_memory_loses_nothing),
+		mpt_test(a_set_without_memory_says_what_has_happened),
 	};
 
 	return cmocka_run_group_tests(tests, start_both, end_both);
