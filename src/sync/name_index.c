@@ -83,11 +83,12 @@ mpr_name_index_is_due(const struct mpr_name_index *index)
 bool
 mpr_name_index_counted(const struct mpr_name_index *index, uint64_t n)
 {
-	/* Names that come and go make it no larger. */
-	if (n >= index->n_buckets * FILL / 2)
-		return true;
-	atomic_store_explicit(&index->shm->n, n, memory_order_relaxed);
-	return false;
+	uint64_t half = index->n_buckets * FILL / 2;
+
+	/* Names that come and go make it no larger. If there is no memory for a larger
+	 * one, it is due again after so many more, not with each of them. */
+	atomic_store_explicit(&index->shm->n, n < half ? n : half, memory_order_relaxed);
+	return n >= half;
 }
 
 int

@@ -155,6 +155,27 @@ what_has_no_room_is_looked_for_everywhere(void **state)
 	mpr_block_cancel(join_arena(*state), &ref);
 }
 
+/* While there is no memory for a larger one, names are not counted with each bind. */
+static void
+a_full_index_is_due_again_after_as_many_names(void **state)
+{
+	struct mpr_name_index index;
+	struct mpr_block_ref ref;
+	unsigned n = 0, more = 0;
+
+	assert_int_equal(mpr_name_index_make(the_arena(), join_arena(*state), 10, NULL,
+					     &index, &ref), 0);
+	for (; !mpr_name_index_is_due(&index); n++)
+		mpr_name_index_add(&index, the_arena(), n, 64 * (n + 1),
+				   every_place_is_used);
+	assert_true(mpr_name_index_counted(&index, n));
+	for (; !mpr_name_index_is_due(&index); more++)
+		mpr_name_index_add(&index, the_arena(), more, 64 * (more + 1),
+				   every_place_is_used);
+	assert_int_equal(more, n / 2);
+	mpr_block_cancel(join_arena(*state), &ref);
+}
+
 /* Half the names are bound by one that is killed, each time somewhere else. */
 static int
 bind_until_killed(struct mpt *t, void *arg)
@@ -210,6 +231,7 @@ main(void)
 		mpt_test(each_is_found_and_nothing_else),
 		mpt_test(names_that_come_and_go_take_no_more_room),
 		mpt_test(what_has_no_room_is_looked_for_everywhere),
+		mpt_test(a_full_index_is_due_again_after_as_many_names),
 		mpt_test(a_kill_leaves_no_name_that_is_not_found),
 	};
 
