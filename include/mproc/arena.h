@@ -310,7 +310,8 @@ MPROC_API bool mproc_is_shared(const void *p);
  *   -ENOSPC, -ENOMEM, -EAGAIN  no memory for it, or for a participant
  *   -EBADMSG       the arena is corrupt
  *   and those of mproc_arena_default() and of "First use" in core.h
- * Context: waits for others who bind just now, for microseconds.
+ * Context: waits for others who bind just now, for microseconds. Signal handlers run
+ * behind that.
  * Crash: the name is bound or not; who waits for it is told if it is.
  */
 MPROC_API int mproc_arena_bind(mproc_arena *a, const char *name, void *object);

@@ -23,6 +23,7 @@
 #include "arena/heap.h"
 #include "base/error.h"
 #include "os/interrupt.h"
+#include "os/thread.h"
 #include "sync/await.h"
 #include "sync/name_index.h"
 
@@ -414,9 +415,9 @@ unbind(const mproc_arena *a, const struct name *name)
 	return 0;
 }
 
+/* The lock is held while the names change. */
 static int
-change(mproc_arena *a, struct block *b, const struct name *name,
-       uint64_t offset)
+change_locked(mproc_arena *a, struct block *b, const struct name *name, uint64_t offset)
 {
 	struct mpr_wake k;
 	int r = lock(b);
@@ -430,6 +431,20 @@ change(mproc_arena *a, struct block *b, const struct name *name,
 		mpr_wake_all(&k);
 	mpr_wake_end(&k);
 	mproc_lock_release(&b->lock);
+	return r;
+}
+
+static int
+change(mproc_arena *a, struct block *b, const struct name *name, uint64_t offset)
+{
+	sigset_t before;
+	int r;
+
+	/* A handler that forks, and returns in the copy too, would have that go on
+	 * without the lock; or take it in our name. */
+	mpr_thread_forbid_signals(&before);
+	r = change_locked(a, b, name, offset);
+	mpr_thread_allow_signals(&before);
 	return r;
 }
 
