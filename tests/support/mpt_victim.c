@@ -37,7 +37,7 @@
 
 enum {
 	TICK_MS = 2,
-	SLEEPY_TICKS = 3,
+	SLEEPY_TICKS = 2,
 	TICK_SIGNAL = SIGVTALRM,
 };
 
