@@ -36,6 +36,7 @@ answer(struct explore_access *a, uint64_t value)
 #define PLAIN { .preemptions = 2 }
 #define WEAK { .preemptions = 2, .stale = 1 }
 #define DEEP_WEAK { .preemptions = 3, .stale = 1 }
+#define TWICE_WEAK { .preemptions = 2, .stale = 2 } /* who looks twice */
 #define DEEP_KILLS { .preemptions = 2, .crashes = 1 }
 #define KILLS { .preemptions = 1, .crashes = 1 }
 

@@ -488,7 +488,7 @@ static const struct gate gates[] = {
 	GATE(busy_ignored, QUEUE_DRAIN, PLAIN),
 	GATE(closing_read_before_entry, QUEUE_DRAIN, PLAIN),
 	GATE(no_fence_before_final_look, QUEUE_DRAIN, WEAK),
-	GATE(busy_left_relaxed, QUEUE_DRAIN, WEAK),
+	GATE(busy_left_relaxed, QUEUE_DRAIN, TWICE_WEAK),
 	GATE(busy_left_silently, QUEUE_DRAIN, PLAIN),
 	GATE(shutdown_wakes_nobody, QUEUE_DRAIN, PLAIN),
 	GATE(shutdown_wakes_nobody, QUEUE_IMMEDIATE_FULL, PLAIN),
