@@ -102,21 +102,6 @@ mpr_prefetch_8_to_write(const unsigned char *p)
 	mpr_prefetch_to_write(p + 7 * MPR_LINE);
 }
 
-/*
- * Has the line of @p be this CPU's alone by a write that changes nothing, whatever
- * others write there at the same time. Elsewhere than on x86 nobody has seen that it
- * pays, and it does nothing.
- */
-static inline void
-mpr_take_line(void *p)
-{
-#ifdef __x86_64__
-	__asm__ volatile("lock orl $0, %0" : "+m"(*(uint32_t *)p) : : "cc");
-#else
-	(void)p;
-#endif
-}
-
 #ifdef __x86_64__
 
 /* Stores a line, where one begins, past the caches: the whole of it at once, or it is

@@ -41,6 +41,21 @@
 						desired, order,     \
 						memory_order_relaxed)
 
+/*
+ * Has the line of @p be this CPU's alone by a write that changes nothing, whatever
+ * others write there at the same time. Elsewhere than on x86 nobody has seen that it
+ * pays, and it does nothing.
+ */
+static inline void
+mpr_take_line(void *p)
+{
+#ifdef __x86_64__
+	__asm__ volatile("lock orl $0, %0" : "+m"(*(uint32_t *)p) : : "cc");
+#else
+	(void)p;
+#endif
+}
+
 #ifdef MPR_THREAD_SANITIZER
 /* It does not know fences. Where it runs, this one is no instruction. */
 #define mpr_fence(order) atomic_signal_fence(order)

@@ -22,6 +22,7 @@
 #define mpr_cas(object, expected, desired, order) \
 	explore_cas(object, expected, desired, order)
 #define mpr_fence(order) explore_fence(order)
+#define mpr_take_line(p) ((void)explore_or(p, 0, memory_order_relaxed))
 #define mpr_copy_in(shared, from, len) explore_copy_in(shared, from, len)
 #define mpr_copy_in_batch(shared, from, len) explore_copy_in(shared, from, len)
 #define mpr_copy_out(to, shared, len) explore_copy_out(to, shared, len)
