@@ -113,8 +113,9 @@ enum mproc_start_method {
  *                       by line, each as "[name] line". A thread of the caller passes
  *                       them on, through these streams, as long as there are such
  *                       processes, or others to which they have handed it on; what
- *                       the process has printed is there when it is joined. A line
- *                       of more than 4095 bytes is broken
+ *                       the process has printed is there when it is joined, or
+ *                       the caller has waited for it at its own end. A line of
+ *                       more than 4095 bytes is broken
  */
 enum mproc_stdio_kind {
 	MPROC_STDIO_INHERIT = 0,

@@ -82,6 +82,15 @@ find(mproc_process *p, enum mpr_children_kind kind)
 	return p;
 }
 
+/* To see that one has ended is not all: its last lines have to be passed on. */
+static mproc_process *
+find_left(mproc_process *p, enum mpr_children_kind kind)
+{
+	while (p && (p->recovered || !(kind_of(p) & kind)))
+		p = p->next;
+	return p;
+}
+
 MPR_CHILD_PATH bool
 mpr_children_add(mproc_process *p)
 {
@@ -193,15 +202,15 @@ mpr_children_may_start(void)
 }
 
 mproc_process *
-mpr_children_running(enum mpr_children_kind kind)
+mpr_children_left(enum mpr_children_kind kind)
 {
 	mproc_process *p;
 
 	mpr_process_lock();
 	forget_parents();
-	p = find(open_list, kind);
+	p = find_left(open_list, kind);
 	if (!p)
-		p = find(closed_list, kind);
+		p = find_left(closed_list, kind);
 	mpr_process_unlock();
 	return p;
 }

@@ -44,8 +44,9 @@ bool mpr_children_exist(void);
 void mpr_children_keep(void);
 bool mpr_children_may_start(void);
 
-/* One that has not ended, its handle open or not, or NULL. */
-mproc_process *mpr_children_running(enum mpr_children_kind kind);
+/* One that is still to be waited for, its handle open or not, or NULL: it runs, or nobody
+ * has done yet what is to be done after its end (mpr_process_is_done()). */
+mproc_process *mpr_children_left(enum mpr_children_kind kind);
 
 /* Calls @fn for each that has not ended, and says whether its handle is open; with
  * the process lock held. */

@@ -98,7 +98,7 @@ wait_for(enum mpr_children_kind kind, int64_t deadline)
 	mproc_process *p;
 	int64_t until, said = mproc_now();
 
-	while ((p = mpr_children_running(kind))) {
+	while ((p = mpr_children_left(kind))) {
 		until = said + LOG_EVERY < deadline ? said + LOG_EVERY :
 						      deadline;
 		if (mpr_process_wait(p, until, false) == 0)
@@ -116,7 +116,7 @@ wait_for(enum mpr_children_kind kind, int64_t deadline)
 static void
 end(enum mpr_children_kind kind)
 {
-	if (!mpr_children_running(kind))
+	if (!mpr_children_left(kind))
 		return;
 	mpr_children_signal(kind, SIGTERM);
 	if (wait_for(kind, mproc_now() + GRACE))

@@ -12,10 +12,12 @@
 
 #define LONG 10000
 #define TALKERS 4
+#define SHORT_LINES 2000 /* which are in a pipe of one page */
 
 /* In the arena. */
 struct board {
 	int method;
+	bool daemon;
 	_Atomic bool go;
 	_Atomic unsigned ready;
 };
@@ -351,6 +353,74 @@ last_words_are_heard(void **state)
 	by_each(*state, see_the_last_words);
 }
 
+static int
+say_short_lines(void *arg)
+{
+	char text[2 * SHORT_LINES];
+
+	(void)arg;
+	for (int i = 0; i < SHORT_LINES; i++)
+		memcpy(text + 2 * i, "x\n", 2);
+	return write(1, text, sizeof(text)) != sizeof(text);
+}
+
+static void
+let_go(void *arg)
+{
+	(void)arg;
+	funlockfile(stdout);
+}
+
+static int
+exit_after_its_child(void *arg)
+{
+	struct board *b = arg;
+	struct mproc_process_opts o = lines(b, "inner");
+	mproc_process *p;
+
+	o.daemon = b->daemon;
+	/* Until the end has begun, no line gets further than to our thread. */
+	flockfile(stdout);
+	if (mproc_at_exit(let_go, NULL) < 0 ||
+	    mproc_process_start(&p, say_short_lines, b, &o) < 0)
+		return 1;
+	/* That it has ended is seen before that, and not what comes with it. */
+	while (mproc_children(NULL, 0) > 0)
+		sched_yield();
+	return 0;
+}
+
+static int
+see_lines_of_the_ended(struct mpt *t, void *arg)
+{
+	static const char line[] = "[outer] [inner] x\n";
+	const size_t len = strlen(line);
+	char *expected = malloc(2 * SHORT_LINES * len + 1);
+	struct mproc_process_opts o = lines(arg, "outer");
+	struct board *b = arg;
+	int fd = redirect(t);
+
+	mpt_check(t, expected != NULL);
+	for (size_t i = 0; i < 2 * SHORT_LINES; i++)
+		memcpy(expected + i * len, line, len + 1);
+	for (int daemon = 0; daemon < 2; daemon++) {
+		b->daemon = daemon;
+		start_and_join(t, exit_after_its_child, b, &o, 0);
+		mpt_check_int(t, lseek(fd, 0, SEEK_END),
+			      (1 + daemon) * SHORT_LINES * (long)len);
+	}
+	must_be(t, fd, expected);
+	free(expected);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+lines_of_one_that_has_ended_before_its_starter_are_heard(void **state)
+{
+	by_each(*state, see_lines_of_the_ended);
+}
+
 static void
 what_makes_no_sense_is_refused(void **state)
 {
@@ -382,6 +452,7 @@ main(void)
 		mpt_test(lines_of_heirs_come_later),
 		mpt_test(a_join_does_not_wait_for_heirs_to_be_silent),
 		mpt_test(last_words_are_heard),
+		mpt_test(lines_of_one_that_has_ended_before_its_starter_are_heard),
 		mpt_test(what_makes_no_sense_is_refused),
 	};
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who is left to be waited for when a process ends.
+ */
+#include <sched.h>
+
+#include <mproc/mproc.h>
+
+#include "common.h"
+#include "process/children.h"
+#include "process/handle.h"
+
+static int
+return_at_once(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* One that was seen to have ended; but nobody has waited for it. */
+static mproc_process *
+seen_to_end(bool daemon)
+{
+	mproc_process *p;
+
+	assert_int_equal(mproc_process_start(&p, return_at_once, NULL,
+					     MPROC_OPTS(mproc_process_opts,
+							.daemon = daemon)), 0);
+	while (mproc_children(NULL, 0) > 0)
+		sched_yield();
+	assert_true(p->ended);
+	assert_false(mpr_process_is_done(p));
+	return p;
+}
+
+static void
+expect_left(const mproc_process *daemon, const mproc_process *other)
+{
+	assert_ptr_equal(mpr_children_left(MPR_CHILDREN_DAEMONS), daemon);
+	assert_ptr_equal(mpr_children_left(MPR_CHILDREN_OTHERS), other);
+}
+
+static void
+one_that_has_ended_is_left_until_that_is_seen_to(void **state)
+{
+	mproc_process *daemon = seen_to_end(true), *other = seen_to_end(false);
+
+	(void)state;
+	expect_left(daemon, other);
+	assert_int_equal(mpr_process_wait(daemon, 0, false), 0);
+	expect_left(NULL, other);
+	assert_int_equal(mpr_process_wait(other, 0, false), 0);
+	expect_left(NULL, NULL);
+	mproc_process_close(daemon);
+	mproc_process_close(other);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(one_that_has_ended_is_left_until_that_is_seen_to),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
