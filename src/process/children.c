@@ -148,6 +148,22 @@ mpr_children_close(mproc_process *p)
 		mpr_process_free(p);
 }
 
+/* Whether it was, and is for the caller to free. */
+static bool
+take_off(mproc_process **list, mproc_process *p)
+{
+	bool off;
+
+	mpr_process_lock();
+	off = !kept && p->generation == mpr_generation();
+	if (off) {
+		drop(list, p);
+		atomic_fetch_sub(&length, 1);
+	}
+	mpr_process_unlock();
+	return off;
+}
+
 MPR_CHILD_PATH void
 mpr_children_reap(void)
 {
@@ -155,19 +171,21 @@ mpr_children_reap(void)
 
 	mpr_process_lock();
 	forget_parents();
-	for (p = closed_list; p && !kept; p = next) {
-		next = p->next;
-		if (!mpr_process_look(p))
+	for (p = closed_list; p && !kept; p = p->next) {
+		if (p->reaped || !mpr_process_look(p))
 			continue;
-		drop(&closed_list, p);
-		atomic_fetch_sub(&length, 1);
-		push(&done, p);
+		p->reaped = true;
+		p->next_reaped = done;
+		done = p;
 	}
 	mpr_process_unlock();
+	/* They stay on the list until that is done: the end of this process waits for
+	 * it. */
 	for (p = done; p; p = next) {
-		next = p->next;
+		next = p->next_reaped;
 		mpr_process_has_ended(p); /* gives back what it held */
-		mpr_process_free(p);
+		if (take_off(&closed_list, p))
+			mpr_process_free(p);
 	}
 }
 

@@ -41,12 +41,14 @@ struct mproc_process {
 	bool ended;
 	bool recovered;		/* what it held is given back */
 	bool starting;		/* the start may fail still, and end it */
+	bool reaped;		/* somebody sees to its end, and frees it then */
 	struct mproc_exit exit; /* if ended */
 	char *report;		/* what is there to free */
 
 	/* Neighbours in a list of children.c, under the process lock too. */
 	mproc_process *next;
 	mproc_process *previous;
+	mproc_process *next_reaped;
 };
 
 /*
