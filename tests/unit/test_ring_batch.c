@@ -631,75 +631,6 @@ a_batch_that_loses_races_gets_smaller(void **state)
 	munmap(trap.page, 2 * trap.size);
 }
 
-/* All that there is, by single gets or in batches. */
-static unsigned
-take_all(bool singly)
-{
-	unsigned char single[64];
-	unsigned n = 0;
-	size_t len = 0;
-	int r;
-
-	for (;;) {
-		if (!singly)
-			r = get(16);
-		else if (get_many == mpr_consumer_get_many)
-			r = mpr_consumer_get(&c, single, sizeof(single), &len);
-		else
-			r = mpr_consumer_get_shared(&c, single, sizeof(single),
-						    &len);
-		if (r < 0)
-			break;
-		n += singly ? 1 : (unsigned)r;
-	}
-	assert_int_equal(r, -EAGAIN);
-	return n;
-}
-
-/* Not half full, so that lines are taken. */
-static void
-lines_are_taken_without_a_change(void **state)
-{
-	unsigned char was[CAPACITY];
-
-	(void)state;
-	begin();
-	for (unsigned round = 0; round < 16; round++) {
-		make(round, 27, 56);
-		assert_int_equal(mpr_producer_put_many(&p, in, 27), 27);
-		memcpy(was, lane->buffer, sizeof(was));
-		assert_int_equal(take_all(round % 2), 27);
-		assert_memory_equal(lane->buffer, was, sizeof(was));
-	}
-}
-
-/* The lane of which nothing may be written from the tail on, while messages are taken.
- * The tail is in the middle of a group of lines. */
-static void
-lines_behind_the_tail_are_the_producers(void **state)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 20;
-	struct mpr_lane *other = lane;
-	unsigned char *pages;
-
-	(void)state;
-	for (int singly = 0; singly < 2; singly++) {
-		pages = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		assert_ptr_not_equal(pages, MAP_FAILED);
-		lane = (struct mpr_lane *)(void *)(pages + page - n * 64 -
-						   sizeof(*lane));
-		mpr_lane_init(lane, mpr_owner(1, 0, MPR_LANE_ACTIVE));
-		begin();
-		make(0, (int)n, 56);
-		assert_int_equal(mpr_producer_put_many(&p, in, (int)n), n);
-		assert_int_equal(mprotect(pages + page, 2 * page, PROT_READ), 0);
-		assert_int_equal(take_all(singly), n);
-		munmap(pages, 3 * page);
-	}
-	lane = other;
-}
-
 #define one(f) { #f " (only consumer)", f, only_consumer, free_lane, NULL }
 #define any(f) { #f " (shared)", f, shared_consumer, free_lane, NULL }
 
@@ -747,10 +678,6 @@ main(void)
 		one(a_restricted_producer_writes_only_where_there_is_memory),
 		any(a_restricted_producer_writes_only_where_there_is_memory),
 		any(a_batch_that_loses_races_gets_smaller),
-		one(lines_are_taken_without_a_change),
-		any(lines_are_taken_without_a_change),
-		one(lines_behind_the_tail_are_the_producers),
-		any(lines_behind_the_tail_are_the_producers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
