@@ -3,6 +3,9 @@
  * Copying long messages, through the caches and past them, at distances that are bad
  * for memcpy() and at others.
  */
+#include <signal.h>
+#include <ucontext.h>
+
 #include "base/copy.h"
 #include "common.h"
 
@@ -64,12 +67,78 @@ past_the_caches_as_well(void **state)
 			copy(mpr_copy_past, places[i], len);
 }
 
+#if defined(__x86_64__)
+
+/*
+ * No later store waits for one past the caches by itself, so there is a fence after the
+ * last of these. Other CPUs would miss it once in a long while, so each instruction is
+ * looked at before it is executed.
+ */
+#define STEP 0x100 /* the flag that ends each instruction by SIGTRAP */
+
+static volatile struct {
+	bool over;
+	unsigned past;	   /* stores of 16 bytes, by movntdq */
+	unsigned unfenced; /* of these, since the last fence */
+} seen;
+
+static void
+look(int number, siginfo_t *info, void *context)
+{
+	static const unsigned char fence[] = { 0x0f, 0xae, 0xf8 };
+	static const unsigned char movntdq[] = { 0x66, 0x0f, 0xe7 };
+	static const unsigned char movntdq_high[] = { 0x66, 0x41, 0x0f, 0xe7 };
+	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+	const void *at = (const void *)regs[REG_RIP];
+
+	(void)number;
+	(void)info;
+	if (memcmp(at, fence, sizeof(fence)) == 0) {
+		seen.unfenced = 0;
+	} else if (memcmp(at, movntdq, sizeof(movntdq)) == 0 ||
+		   memcmp(at, movntdq_high, sizeof(movntdq_high)) == 0) {
+		seen.past++;
+		seen.unfenced++;
+	}
+	if (seen.over)
+		regs[REG_EFL] &= ~STEP;
+	else
+		regs[REG_EFL] |= STEP;
+}
+
+static void
+copies_past_the_caches_end_with_a_fence(void **state)
+{
+	struct sigaction old, action = { .sa_sigaction = look, .sa_flags = SA_SIGINFO };
+	unsigned char *line = to + 64 - (uintptr_t)to % 64;
+
+	(void)state;
+	for (size_t before = 0; before < 2; before++) {
+		for (size_t after = 0; after < 2; after++) {
+			seen.over = false;
+			seen.past = seen.unfenced = 0;
+			sigaction(SIGTRAP, &action, &old);
+			raise(SIGTRAP);
+			mpr_copy_past(line - before, from, before + 192 + after);
+			seen.over = true;
+			sigaction(SIGTRAP, &old, NULL);
+			assert_int_equal(seen.past, 192 / 16);
+			assert_int_equal(seen.unfenced, 0);
+		}
+	}
+}
+
+#endif
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_bytes_are_copied_and_no_others),
 		cmocka_unit_test(past_the_caches_as_well),
+#if defined(__x86_64__)
+		cmocka_unit_test(copies_past_the_caches_end_with_a_fence),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
