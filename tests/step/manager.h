@@ -17,9 +17,7 @@
 #include <string.h>
 
 #include "common.h"
-
-/* Longer than anything takes here. */
-#define BOUND mproc_sec(20)
+#include "manager_objects.h"
 
 /* What somebody has of what is not to be used up. */
 struct usage {
@@ -43,34 +41,15 @@ struct board {
 	_Atomic int result;	      /* of the other one */
 };
 
-struct op;
-
 struct scene {
 	struct mpt *t;
 	struct board *b;
 	int server;
-	mproc_manager *m; /* of the test, or the victim's own */
-	void (*find)(struct scene *s); /* the objects, by that */
+	int (*find)(mproc_manager *m); /* the objects, by the client's own */
 	const struct op *op;
 	unsigned fds;	     /* of the server, when no victim is there */
 	bool has_usage;
 	struct usage usage;
-};
-
-/*
- * An operation of a client's.
- *
- * @begin: the test makes things as they are to be; or NULL
- * @ready: the victim, before it is stepped; or NULL
- * @run:   the victim
- * @check: the test, when the server has forgotten the victim; makes things as they were
- */
-struct op {
-	const char *name;
-	void (*begin)(struct scene *s);
-	void (*ready)(struct scene *s);
-	void (*run)(struct scene *s);
-	void (*check)(struct scene *s, bool finished);
 };
 
 /* Pieces of memory that this process has for the library. */
@@ -198,10 +177,19 @@ expect_no_growth(struct scene *s)
 	}
 }
 
+static inline int
+connect_and_find(struct scene *s)
+{
+	int r = mproc_manager_connect(&objects.m, s->b->address, NULL, BOUND);
+
+	return r < 0 ? r : s->find(objects.m);
+}
+
 /* What the server makes for good when it is first used is to be there before a victim
  * comes. */
 static inline void
-open_scene(struct scene *s, struct mpt *t, mpt_fn *server, void (*find)(struct scene *s))
+open_scene(struct scene *s, struct mpt *t, mpt_fn *server,
+	   int (*find)(mproc_manager *m))
 {
 	s->t = t;
 	s->b = mpt_scratch(t);
@@ -209,14 +197,13 @@ open_scene(struct scene *s, struct mpt *t, mpt_fn *server, void (*find)(struct s
 	mpt_watchdog(t, 60);
 	s->server = mpt_fork(t, "server", server, NULL);
 	mpt_until(t, s->b->listening);
-	assert_int_equal(mproc_manager_connect(&s->m, s->b->address, NULL, BOUND), 0);
-	find(s);
+	assert_int_equal(connect_and_find(s), 0);
 }
 
 static inline void
 close_scene(struct scene *s)
 {
-	mproc_manager_close(s->m);
+	mproc_manager_close(objects.m);
 	s->b->end = true;
 	assert_int_equal(kill(mpt_pid(s->t, s->server), SIGUSR1), 0);
 	mpt_join_all(s->t);
@@ -225,14 +212,13 @@ close_scene(struct scene *s)
 /* Another client, which has a part in each case until the scene ends: @play plays it
  * once. */
 static inline void
-be_other(struct mpt *t, void (*find)(struct scene *s),
+be_other(struct mpt *t, int (*find)(mproc_manager *m),
 	 void (*play)(struct scene *s, unsigned round))
 {
-	struct scene s = { .t = t, .b = mpt_scratch(t) };
+	struct scene s = { .t = t, .b = mpt_scratch(t), .find = find };
 	unsigned round = 0;
 
-	mpt_check_int(t, mproc_manager_connect(&s.m, s.b->address, NULL, BOUND), 0);
-	find(&s);
+	mpt_check_int(t, connect_and_find(&s), 0);
 	s.b->others++;
 	for (;;) {
 		mpt_until(t, s.b->round > round || s.b->end);
@@ -240,7 +226,7 @@ be_other(struct mpt *t, void (*find)(struct scene *s),
 			break;
 		play(&s, ++round);
 	}
-	mproc_manager_close(s.m);
+	mproc_manager_close(objects.m);
 }
 
 static inline void
@@ -270,12 +256,11 @@ be_victim(void *arg)
 {
 	struct scene *s = arg;
 
-	may_fail(mproc_manager_connect(&s->m, s->b->address, NULL, BOUND));
-	s->find(s);
+	must_be(connect_and_find(s), 0);
 	if (s->op->ready)
-		s->op->ready(s);
+		must_be(s->op->ready(s), 0);
 	mpt_step_begin();
-	s->op->run(s);
+	must_be(s->op->run(s), 0);
 	mpt_step_end();
 }
 
@@ -319,7 +304,5 @@ step_ops(struct scene *s, const struct op *ops, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		step_op(s, &ops[i], be_victim);
 }
-
-#define N_OPS(ops) ((unsigned)(sizeof(ops) / sizeof((ops)[0])))
 
 #endif

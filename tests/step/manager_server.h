@@ -15,9 +15,7 @@
 
 #include "arena/extent.h"
 #include "common.h"
-
-/* Longer than anything takes here. */
-#define BOUND mproc_sec(20)
+#include "manager_objects.h"
 
 struct board {
 	char address[128];
@@ -27,28 +25,13 @@ struct board {
 	_Atomic bool end;
 };
 
-struct objects {
-	mproc_manager *m;
-	mproc_dict *d;
-	mproc_list *l;
-	uint64_t *a;
-	mproc_lock *lock;
-	mproc_semaphore *plain, *undo;
-	mproc_event *event;
-	mproc_condition *condition;
-	mproc_barrier *barrier;
-	mproc_queue *queue, *ack;
-};
-
 struct kind;
-struct op;
 
 struct scene {
 	struct mpt *t;
 	struct board *b;
 	mproc_arena *arena;
-	struct objects ours;  /* where they lie */
-	struct objects found; /* by a client of the server that comes next */
+	struct objects ours; /* where they lie */
 	const struct kind *kind;
 	const struct op *ops, *op;
 	int64_t count; /* of the object of a registered type; what was done stays done */
@@ -59,71 +42,21 @@ struct scene {
 };
 
 /*
- * A request.
- *
- * @begin: the test makes things as they are to be; or NULL
- * @ready: the client, before; or NULL
- * @run:   the client; returns what its call has returned. NULL: it closes its connection
- * @check: the test, by the next server; @finished: it was carried out
- */
-struct op {
-	const char *name;
-	void (*begin)(const struct objects *o);
-	int (*ready)(const struct objects *o);
-	int (*run)(const struct objects *o);
-	void (*check)(struct scene *s, const struct objects *o, bool finished);
-};
-
-/*
  * What requests are about.
  *
  * @find:  has all that is needed found or made, by a manager
  * @state: adds what steers it; or NULL, if the server has one thread: then all that it
  *         shares is compared
- * @calls: of a registered type: they are a worker's to do, who says when it has done so
+ * @register_type: of a type that has to be: they are a worker's to do, who says when it
+ *         has done so; or NULL
+ * @recovers: what the dead have had is given back before anybody looks
  */
 struct kind {
-	int (*find)(mproc_manager *m, struct objects *o);
+	int (*find)(mproc_manager *m);
 	uint64_t (*state)(uint64_t h, const mproc_arena *a, const struct objects *o);
-	bool calls;
+	int (*register_type)(mproc_manager *m);
+	bool recovers;
 };
-
-/*
- * A registered type. A method is one store, so that there is nothing to put in order.
- */
-
-static inline int
-add(void *state, const struct mproc_any *args, int n, struct mproc_any *ret)
-{
-	int64_t *sum = state;
-
-	(void)n;
-	*sum += args[0].i64;
-	*ret = mproc_int(*sum);
-	return 0;
-}
-
-static inline int
-is_in_order(void *state)
-{
-	(void)state;
-	return 0;
-}
-
-static inline int
-register_type(mproc_manager *m)
-{
-	static const struct mproc_type_method methods[] = { { "add", "i", add } };
-
-	return mproc_manager_register(m, MPROC_OPTS(mproc_type,
-			.name = "counter", .state_size = sizeof(int64_t),
-			.methods = methods, .n_methods = 1, .workers = 1,
-			.recover = is_in_order));
-}
-
-/*
- * The client, the victim, and the next server.
- */
 
 static inline void
 give_byte(int fd)
@@ -142,14 +75,20 @@ take_byte(int fd)
 		;
 }
 
+static inline int
+connect_and_find(const struct scene *s)
+{
+	int r = mproc_manager_connect(&objects.m, s->b->address, NULL, BOUND);
+
+	return r < 0 ? r : s->kind->find(objects.m);
+}
+
 /* Asks once in each round. */
 static inline int
 be_client(struct mpt *t, void *arg)
 {
 	struct scene *s = arg;
 	struct board *b = s->b;
-	struct objects o;
-	mproc_manager *m;
 
 	for (;;) {
 		const struct op *op;
@@ -158,14 +97,13 @@ be_client(struct mpt *t, void *arg)
 		if (b->end)
 			break;
 		op = &s->ops[b->op];
-		mpt_check_int(t, mproc_manager_connect(&m, b->address, NULL, BOUND), 0);
-		mpt_check_int(t, s->kind->find(m, &o), 0);
+		mpt_check_int(t, connect_and_find(s), 0);
 		if (op->ready)
-			mpt_check(t, op->ready(&o) >= 0);
+			mpt_check_int(t, op->ready(s), 0);
 		b->connected = b->round;
 		take_byte(s->ask[0]);
-		b->result = op->run ? op->run(&o) : 0;
-		mproc_manager_close(m);
+		b->result = op->run ? op->run(s) : 0;
+		mproc_manager_close(objects.m);
 		b->done = b->round;
 	}
 	return 0;
@@ -179,8 +117,8 @@ start(const struct scene *s, bool here)
 	mpt_check_int(s->t, mproc_manager_start(&m, MPROC_OPTS(mproc_manager_opts,
 			.address = s->b->address, .arena = s->arena,
 			.in_process = here)), 0);
-	if (s->kind->calls)
-		mpt_check_int(s->t, register_type(m), 0);
+	if (s->kind->register_type)
+		mpt_check_int(s->t, s->kind->register_type(m), 0);
 	return m;
 }
 
@@ -189,8 +127,9 @@ begin_case(void *arg)
 {
 	struct scene *s = arg;
 
+	objects = s->ours;
 	if (s->op->begin)
-		s->op->begin(&s->ours);
+		s->op->begin(s);
 	s->b->op = (unsigned)(s->op - s->ops);
 	s->b->round++;
 }
@@ -211,7 +150,7 @@ be_victim(void *arg)
 	must_be(poll(&ready, 1, -1), 1);
 	mpt_step_begin();
 	must_be(mproc_manager_serve(m, MPROC_NOWAIT), -EAGAIN);
-	if (s->kind->calls) {
+	if (s->kind->register_type) {
 		must_be(poll(&ready, 1, -1), 1);
 		must_be(mproc_manager_serve(m, MPROC_NOWAIT), -EAGAIN);
 	}
@@ -237,7 +176,7 @@ static inline void
 end_case(void *arg, pid_t victim, unsigned long n, bool finished)
 {
 	struct scene *s = arg;
-	mproc_manager *next, *m;
+	mproc_manager *next;
 
 	(void)victim;
 	(void)n;
@@ -245,12 +184,13 @@ end_case(void *arg, pid_t victim, unsigned long n, bool finished)
 	mpt_until(s->t, s->b->done == s->b->round);
 	assert_true(s->b->result >= 0 || s->b->result == -EPIPE);
 	/* Its worker has ended with it. */
-	assert_int_equal(mpt_reap_orphans(s->t), s->kind->calls);
+	assert_int_equal(mpt_reap_orphans(s->t), s->kind->register_type != NULL);
 	next = start(s, false);
-	assert_int_equal(mproc_manager_connect(&m, s->b->address, NULL, BOUND), 0);
-	assert_int_equal(s->kind->find(m, &s->found), 0);
-	s->op->check(s, &s->found, finished);
-	mproc_manager_close(m);
+	assert_int_equal(connect_and_find(s), 0);
+	if (s->kind->recovers)
+		assert_true(mproc_arena_recover(s->arena) >= 0);
+	s->op->check(s, finished);
+	mproc_manager_close(objects.m);
 	mproc_manager_close(next);
 	expect_no_growth(s);
 }
@@ -286,7 +226,8 @@ step_ops(struct mpt *t, const struct kind *kind, const struct op *ops, unsigned 
 			.name = name, .capacity = (size_t)64 << 20)), 0);
 	/* They are made without a client. */
 	m = start(&s, true);
-	assert_int_equal(kind->find(m, &s.ours), 0);
+	assert_int_equal(kind->find(m), 0);
+	s.ours = objects;
 	mproc_manager_close(m);
 	assert_int_equal(pipe(s.go), 0);
 	assert_int_equal(pipe(s.ask), 0);
@@ -318,7 +259,5 @@ step_ops(struct mpt *t, const struct kind *kind, const struct op *ops, unsigned 
 	mproc_arena_close(s.arena);
 	assert_int_equal(mproc_arena_unlink(name), 0);
 }
-
-#define N_OPS(ops) ((unsigned)(sizeof(ops) / sizeof((ops)[0])))
 
 #endif

@@ -5,25 +5,7 @@
  * lock is given back, and a barrier that it does not come to any more is broken.
  */
 #include "manager.h"
-
-enum { PARTIES = 2 };
-
-/* Found by the test and by each client. */
-static struct {
-	mproc_lock *lock;
-	mproc_condition *condition;
-	mproc_barrier *barrier;
-} objects;
-
-static void
-find(struct scene *s)
-{
-	mpt_check_int(s->t, mproc_manager_lock(s->m, "lock", &objects.lock), 0);
-	mpt_check_int(s->t, mproc_manager_condition(s->m, "condition",
-						    &objects.condition), 0);
-	mpt_check_int(s->t, mproc_manager_barrier(s->m, "barrier", PARTIES,
-						  &objects.barrier), 0);
-}
+#include "manager_locks.h"
 
 /*
  * Conditions.
@@ -59,19 +41,13 @@ expect_rest(struct scene *s)
 	unlock(s->t);
 }
 
-static void
+static int
 wait_ready(struct scene *s)
 {
-	if (mproc_lock_acquire(objects.lock, BOUND) != 0)
-		_exit(1);
-	s->b->waits = s->b->round;
-}
+	int r = lock_acquire(s);
 
-static void
-wait_run(struct scene *s)
-{
-	(void)s;
-	must_be(mproc_condition_wait(objects.condition, objects.lock, BOUND), 0);
+	s->b->waits = s->b->round;
+	return r;
 }
 
 static void
@@ -86,7 +62,7 @@ wait_check(struct scene *s, bool finished)
 }
 
 static const struct op wait_op = {
-	"condition wait, in vain", NULL, wait_ready, wait_run, wait_check,
+	"condition wait, in vain", NULL, wait_ready, condition_wait, wait_check,
 };
 
 /* Waits behind the first one, who is just about to or dead. */
@@ -107,7 +83,7 @@ static int
 be_second(struct mpt *t, void *arg)
 {
 	(void)arg;
-	be_other(t, find, wait_second);
+	be_other(t, find_locks, wait_second);
 	return 0;
 }
 
@@ -126,7 +102,7 @@ static int
 be_notifier(struct mpt *t, void *arg)
 {
 	(void)arg;
-	be_other(t, find, notify_one);
+	be_other(t, find_locks, notify_one);
 	return 0;
 }
 
@@ -142,7 +118,7 @@ notified_check(struct scene *s, bool finished)
 }
 
 static const struct op notified_op = {
-	"condition wait", NULL, wait_ready, wait_run, notified_check,
+	"condition wait", NULL, wait_ready, condition_wait, notified_check,
 };
 
 /* The other one sleeps. */
@@ -155,11 +131,13 @@ notify_begin(struct scene *s)
 	unlock(s->t);
 }
 
-static void
+static int
 notify_run(struct scene *s)
 {
+	int r = mproc_condition_notify(objects.condition, 1);
+
 	(void)s;
-	may_fail(mproc_condition_notify(objects.condition, 1));
+	return r < 0 ? r : 0;
 }
 
 static void
@@ -179,18 +157,22 @@ static const struct op notify_op = {
  * Barriers.
  */
 
-static void
+static int
 enroll(struct scene *s)
 {
-	may_fail(mproc_barrier_enroll(objects.barrier));
+	int r = mproc_barrier_enroll(objects.barrier);
+
 	s->b->waits = s->b->round;
+	return r < 0 ? r : 0;
 }
 
-static void
+static int
 arrive(struct scene *s)
 {
+	int r = mproc_barrier_wait(objects.barrier, BOUND);
+
 	(void)s;
-	may_fail(mproc_barrier_wait(objects.barrier, BOUND));
+	return r < 0 ? r : 0;
 }
 
 /* The other party comes when the first one is just about to, or dead. */
@@ -206,7 +188,7 @@ static int
 be_party(struct mpt *t, void *arg)
 {
 	(void)arg;
-	be_other(t, find, arrive_second);
+	be_other(t, find_locks, arrive_second);
 	return 0;
 }
 
@@ -218,9 +200,7 @@ arrive_check(struct scene *s, bool finished)
 		assert_true(s->b->result == -ENOTRECOVERABLE && !finished);
 	else
 		assert_in_range(s->b->result, 0, PARTIES - 1);
-	assert_int_equal(mproc_barrier_reset(objects.barrier), 0);
-	assert_false(mproc_barrier_broken(objects.barrier));
-	assert_int_equal(mproc_barrier_waiting(objects.barrier), 0);
+	mend_barrier();
 }
 
 static const struct op arrive_op = {
@@ -230,16 +210,14 @@ static const struct op arrive_op = {
 static void
 close_all(struct scene *s)
 {
-	mproc_lock_destroy(objects.lock);
-	mproc_condition_destroy(objects.condition);
-	mproc_barrier_destroy(objects.barrier);
+	destroy_locks();
 	close_scene(s);
 }
 
 static void
 open_all(struct scene *s, struct mpt *t)
 {
-	open_scene(s, t, be_server, find);
+	open_scene(s, t, be_server, find_locks);
 	expect_rest(s);
 }
 
@@ -278,13 +256,6 @@ killed_at_a_barrier(void **state)
 	close_all(&s);
 }
 
-static int
-setup(void **state)
-{
-	(void)state;
-	return mproc_arena_default() ? 0 : -1;
-}
-
 int
 main(void)
 {
@@ -294,5 +265,5 @@ main(void)
 		mpt_test(killed_at_a_barrier),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, with_arena, NULL);
 }

@@ -5,83 +5,11 @@
  * death, and whoever waited behind it goes on.
  */
 #include "manager.h"
-
-enum { PERMITS = 2 };
-
-/* Found by the test and by each client. */
-static struct {
-	mproc_lock *lock;
-	mproc_rlock *rlock;
-	mproc_semaphore *plain, *undo;
-	mproc_event *event;
-} objects;
-
-static void
-find(struct scene *s)
-{
-	const struct mproc_semaphore_opts o = {
-		.struct_size = sizeof(o), .value = PERMITS, .max = PERMITS,
-	};
-	const struct mproc_semaphore_opts undo = {
-		.struct_size = sizeof(o), .value = PERMITS, .undo = true,
-	};
-
-	mpt_check_int(s->t, mproc_manager_lock(s->m, "lock", &objects.lock), 0);
-	mpt_check_int(s->t, mproc_manager_rlock(s->m, "rlock", &objects.rlock), 0);
-	mpt_check_int(s->t, mproc_manager_semaphore(s->m, "plain", &o, &objects.plain),
-		      0);
-	mpt_check_int(s->t, mproc_manager_semaphore(s->m, "undo", &undo, &objects.undo),
-		      0);
-	mpt_check_int(s->t, mproc_manager_event(s->m, "event", &objects.event), 0);
-}
+#include "manager_locks.h"
 
 /*
  * Locks.
  */
-
-/* Returns whether it is told that a holder has died; it is made good then. */
-static bool
-pass_lock(struct mpt *t)
-{
-	int r = mproc_lock_acquire(objects.lock, BOUND);
-
-	mpt_check(t, r == 0 || r == MPROC_OWNER_DIED);
-	mpt_check_int(t, mproc_lock_consistent(objects.lock), 0);
-	mpt_check_int(t, mproc_lock_release(objects.lock), 0);
-	return r == MPROC_OWNER_DIED;
-}
-
-static void
-lock_acquire(struct scene *s)
-{
-	(void)s;
-	must_be(mproc_lock_acquire(objects.lock, BOUND), 0);
-}
-
-static void
-lock_acquire_check(struct scene *s, bool finished)
-{
-	bool died = pass_lock(s->t);
-
-	assert_true(died || !finished);
-	assert_false(pass_lock(s->t));
-}
-
-static void
-lock_release(struct scene *s)
-{
-	(void)s;
-	may_fail(mproc_lock_release(objects.lock));
-}
-
-static void
-lock_release_check(struct scene *s, bool finished)
-{
-	bool died = pass_lock(s->t);
-
-	assert_false(died && finished);
-	assert_false(pass_lock(s->t));
-}
 
 static void
 lock_begin(struct scene *s)
@@ -94,23 +22,17 @@ lock_begin(struct scene *s)
 static void
 lock_wait_check(struct scene *s, bool finished)
 {
+	(void)s;
 	assert_false(finished);
 	assert_int_equal(mproc_lock_release(objects.lock), 0);
-	assert_false(pass_lock(s->t));
+	assert_false(pass_lock());
 }
 
-static void
-nested_ready(struct scene *s)
+static int
+rlock_acquire(struct scene *s)
 {
 	(void)s;
-	must_be(mproc_rlock_acquire(objects.rlock, BOUND), 0);
-}
-
-static void
-nested_acquire(struct scene *s)
-{
-	(void)s;
-	must_be(mproc_rlock_acquire(objects.rlock, BOUND), 0);
+	return mproc_rlock_acquire(objects.rlock, BOUND);
 }
 
 static void
@@ -129,7 +51,7 @@ static const struct op lock_ops[] = {
 	{ "lock acquire", NULL, NULL, lock_acquire, lock_acquire_check },
 	{ "lock release", NULL, lock_acquire, lock_release, lock_release_check },
 	{ "lock acquire, in vain", lock_begin, NULL, lock_acquire, lock_wait_check },
-	{ "rlock acquire, nested", NULL, nested_ready, nested_acquire, nested_check },
+	{ "rlock acquire, nested", NULL, rlock_acquire, rlock_acquire, nested_check },
 };
 
 /* Has the lock when the victim comes, until that waits. */
@@ -151,7 +73,7 @@ static int
 be_holder(struct mpt *t, void *arg)
 {
 	(void)arg;
-	be_other(t, find, hold_until_awaited);
+	be_other(t, find_locks, hold_until_awaited);
 	return 0;
 }
 
@@ -177,56 +99,10 @@ static const struct op held_op = {
  */
 
 static void
-plain_acquire(struct scene *s)
-{
-	(void)s;
-	may_fail(mproc_semaphore_acquire(objects.plain, BOUND));
-}
-
-static void
-plain_release(struct scene *s)
-{
-	(void)s;
-	may_fail(mproc_semaphore_release(objects.plain));
-}
-
-static void
-take_one(struct scene *s)
-{
-	(void)s;
-	assert_int_equal(mproc_semaphore_acquire(objects.plain, BOUND), 0);
-}
-
-static void
 take_all(struct scene *s)
 {
 	for (int i = 0; i < PERMITS; i++)
-		take_one(s);
-}
-
-static void
-put_back(struct scene *s)
-{
-	while (mproc_semaphore_value(objects.plain) < PERMITS)
-		assert_int_equal(mproc_semaphore_release(objects.plain), 0);
-	(void)s;
-}
-
-/* What a client has got is gone with it. */
-static void
-plain_acquire_check(struct scene *s, bool finished)
-{
-	assert_in_range(mproc_semaphore_value(objects.plain), PERMITS - 1,
-			PERMITS - finished);
-	put_back(s);
-}
-
-static void
-plain_release_check(struct scene *s, bool finished)
-{
-	assert_in_range(mproc_semaphore_value(objects.plain), PERMITS - 1 + finished,
-			PERMITS);
-	put_back(s);
+		plain_begin(s);
 }
 
 /* It never had one. A thread of the server's may have it for a moment. */
@@ -240,21 +116,6 @@ plain_wait_check(struct scene *s, bool finished)
 	assert_int_equal(mproc_semaphore_release(objects.plain), -EOVERFLOW);
 }
 
-static void
-undo_acquire(struct scene *s)
-{
-	(void)s;
-	if (mproc_semaphore_acquire(objects.undo, BOUND) < 0)
-		_exit(1);
-}
-
-static void
-undo_release(struct scene *s)
-{
-	(void)s;
-	may_fail(mproc_semaphore_release(objects.undo));
-}
-
 /* Whatever it had is there again. */
 static void
 undo_check(struct scene *s, bool finished)
@@ -266,7 +127,7 @@ undo_check(struct scene *s, bool finished)
 
 static const struct op semaphore_ops[] = {
 	{ "semaphore acquire", NULL, NULL, plain_acquire, plain_acquire_check },
-	{ "semaphore release", take_one, NULL, plain_release, plain_release_check },
+	{ "semaphore release", plain_begin, NULL, plain_release, plain_release_check },
 	{ "semaphore acquire, in vain", take_all, NULL, plain_acquire, plain_wait_check },
 	{ "semaphore acquire, undo", NULL, NULL, undo_acquire, undo_check },
 	{ "semaphore release, undo", NULL, undo_acquire, undo_release, undo_check },
@@ -276,34 +137,11 @@ static const struct op semaphore_ops[] = {
  * Events.
  */
 
-static void
-clear(struct scene *s)
-{
-	(void)s;
-	assert_int_equal(mproc_event_clear(objects.event), 0);
-}
-
-static void
-set(struct scene *s)
-{
-	(void)s;
-	may_fail(mproc_event_set(objects.event));
-}
-
-static void
-set_check(struct scene *s, bool finished)
-{
-	int r = mproc_event_is_set(objects.event);
-
-	(void)s;
-	assert_true(r == 1 || (r == 0 && !finished));
-}
-
-static void
+static int
 await(struct scene *s)
 {
 	s->b->waits = s->b->round;
-	may_fail(mproc_event_wait(objects.event, BOUND));
+	return mproc_event_wait(objects.event, BOUND);
 }
 
 static void
@@ -317,8 +155,8 @@ await_check(struct scene *s, bool finished)
 }
 
 static const struct op event_ops[] = {
-	{ "event set", clear, NULL, set, set_check },
-	{ "event wait, in vain", clear, NULL, await, await_check },
+	{ "event set", event_begin, NULL, event_set, event_set_check },
+	{ "event wait, in vain", event_begin, NULL, await, await_check },
 };
 
 /* Sets it when somebody is about to wait for it. */
@@ -334,7 +172,7 @@ static int
 be_setter(struct mpt *t, void *arg)
 {
 	(void)arg;
-	be_other(t, find, set_when_awaited);
+	be_other(t, find_locks, set_when_awaited);
 	return 0;
 }
 
@@ -347,25 +185,21 @@ awaited_check(struct scene *s, bool finished)
 }
 
 static const struct op awaited_op = {
-	"event wait", clear, NULL, await, awaited_check,
+	"event wait", event_begin, NULL, await, awaited_check,
 };
 
 static void
 close_all(struct scene *s)
 {
-	mproc_lock_destroy(objects.lock);
-	mproc_rlock_destroy(objects.rlock);
-	mproc_semaphore_destroy(objects.plain);
-	mproc_semaphore_destroy(objects.undo);
-	mproc_event_destroy(objects.event);
+	destroy_locks();
 	close_scene(s);
 }
 
 static void
 open_all(struct scene *s, struct mpt *t)
 {
-	open_scene(s, t, be_server, find);
-	assert_false(pass_lock(t));
+	open_scene(s, t, be_server, find_locks);
+	assert_false(pass_lock());
 }
 
 static void
@@ -402,13 +236,6 @@ killed_with_an_event(void **state)
 	close_all(&s);
 }
 
-static int
-setup(void **state)
-{
-	(void)state;
-	return mproc_arena_default() ? 0 : -1;
-}
-
 int
 main(void)
 {
@@ -418,5 +245,5 @@ main(void)
 		mpt_test(killed_with_an_event),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, with_arena, NULL);
 }
