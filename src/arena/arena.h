@@ -36,7 +36,7 @@
 #include "os/shmem.h"
 
 #define MPR_ARENA_MAGIC UINT64_C(0x616e6572616d706c)
-#define MPR_ARENA_LAYOUT 20
+#define MPR_ARENA_LAYOUT 21
 
 #define MPR_PARTICIPANTS_MAX 1024
 #define MPR_PARTICIPANTS_AT 4096
@@ -100,8 +100,10 @@ struct mpr_arena_shm {
 	_Atomic int64_t looked_at;
 	/* And who was chosen to be woken (sync/wait.h). */
 	_Atomic int64_t waits_looked_at;
-	/* Which sleeper looked at all last, and when (sync/park.c). */
+	/* Which sleeper looked at all last, and when; and who has finished its look
+	 * last, and when that began (sync/park.c). */
 	_Atomic uint64_t last_look;
+	_Atomic uint64_t finished_look;
 
 	/* Where epochs of owner words come from: no value is given twice. */
 	alignas(MPR_APART) _Atomic uint64_t epochs;

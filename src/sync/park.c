@@ -20,10 +20,11 @@
 #define LATE 200 /* ms, for who has not looked when it was going to */
 #define CROWD (8 * SLICE) /* from when on one at a time looks */
 #define BUSY 100 /* ms that a look may take before others come to help */
-#define BRIEF 10 /* ms that who waits for an owner leaves to others' looks */
+#define BRIEF 10 /* ms for which who waits for an owner relies on a finished look */
 #define ENDS 8 /* of neighbours, in one sleep; life words are anybody's to scribble on */
 
-/* In the word of the last look: {at it 1 | milliseconds 47 | slot 16}. */
+/* In the words of the last look and the last finished one: {at it 1 | milliseconds 47 |
+ * slot 16}. */
 #define AT_IT (UINT64_C(1) << 63)
 
 static MPR_THREAD_LOCAL uint64_t noise;
@@ -116,18 +117,39 @@ next_interval(const struct mpr_self *self, uint64_t last, int64_t now)
 		       SLICE;
 }
 
+/* How many milliseconds ago the last look began that was finished, which has told of all
+ * who had died by then. One that has only begun may have been stopped. */
+static uint64_t
+since_finished(const struct mpr_self *self, int64_t now)
+{
+	/* acquire, with say_of_finished_look(): otherwise who relies on that look may
+	 * sleep without seeing the wake-up that it was for. */
+	return since_look(atomic_load_explicit(&self->arena->shm->finished_look,
+					       memory_order_acquire), now);
+}
+
+/* Whether it is too long ago that somebody looked, for who glances. For who waits for an
+ * owner a look that another one is at proves nothing: of a death it learns at the first
+ * glance that is BRIEF after it, however many are stopped at a look. */
+static bool
+is_silent(const struct mpr_self *self, int64_t now)
+{
+	return mpr_waits_for_an_owner(self) ?
+		       since_finished(self, now) >= BRIEF :
+		       since_look(last_look(self->arena), now) >= QUIET;
+}
+
 /*
  * In a crowd: whether another one looks just now. All who come by while a dead one
  * is recovered from would find it, too, and each would wake all whom it may concern,
- * who come by then. Who waits for an owner does not rely on it for that long, as that
- * one may have been stopped.
+ * who come by then.
  */
 static bool
 is_looked_after(const struct mpr_self *self, uint64_t last, int64_t now)
 {
-	uint64_t busy = mpr_waits_for_an_owner(self) ? BRIEF : BUSY;
-
-	return last & AT_IT && since_another_looked(self, last, now) < busy;
+	if (mpr_waits_for_an_owner(self) && is_silent(self, now))
+		return false;
+	return last & AT_IT && since_another_looked(self, last, now) < BUSY;
 }
 
 /*
@@ -163,6 +185,17 @@ say_of_look(const struct mpr_self *self, int64_t now, uint64_t state)
 	atomic_store_explicit(&self->arena->shm->last_look,
 			      state | (uint64_t)(now / MS) << 16 | self->slot,
 			      memory_order_relaxed);
+}
+
+/* It began at @began. Who was stopped meanwhile may take back what another one has said
+ * since: then some look once more. */
+static void
+say_of_finished_look(const struct mpr_self *self, int64_t began)
+{
+	/* release, with since_finished(). */
+	atomic_store_explicit(&self->arena->shm->finished_look,
+			      (uint64_t)(began / MS) << 16 | self->slot,
+			      memory_order_release);
 }
 
 static bool
@@ -205,6 +238,7 @@ look(struct mpr_self *self)
 		say_of_look(self, now, AT_IT);
 		mpr_recover_now_and_then(self->arena);
 		mpr_waits_look(self->arena);
+		say_of_finished_look(self, now);
 		now = mproc_now();
 		say_of_look(self, now, 0);
 	}
@@ -214,14 +248,6 @@ look(struct mpr_self *self)
 				  first_of(pace->slice_end, end) : end;
 	pace->glance_at = next_glance(self, now);
 	promise(self);
-}
-
-/* How long nobody has looked, if who glances is to do so. For who waits for one of several
- * a look and the next glances have to fit into 100 ms, also if one that looks is stopped. */
-static uint64_t
-silence(const struct mpr_self *self)
-{
-	return mpr_waits_for_an_owner(self) ? BRIEF : QUIET;
 }
 
 /* Our next look may be far away, as there were many others to look, who have gone
@@ -235,7 +261,7 @@ look_if_need_be(struct mpr_self *self, int64_t now)
 		look(self);
 	else if (now < pace->glance_at)
 		return;
-	else if (since_look(last_look(self->arena), now) >= silence(self))
+	else if (is_silent(self, now))
 		look(self);
 	else
 		pace->glance_at = next_glance(self, now);

@@ -16,7 +16,8 @@
  * on; as nobody knows that before, the first few times are shorter. And in between it
  * glances at whether anybody looks, as the others may have been stopped, and is woken when
  * a neighbour dies (sync/neighbours.h). Who waits for an owner is woken when that dies,
- * also without a crowd; it glances at that, too, every 45 ms, however many do.
+ * also without a crowd; it glances at that, too, every 45 ms, however many do, and relies
+ * only on looks that were finished.
  */
 #ifndef MPR_SYNC_PARK_H
 #define MPR_SYNC_PARK_H

@@ -20,7 +20,7 @@
 #include "sync/crowd.h"
 
 enum { WORKERS = 3, SLOTS = 8, PLACES = 3,
-       WORDS_MAX = SLOTS * 13 + 3 + PLACES * 4 };
+       WORDS_MAX = SLOTS * 13 + 5 + PLACES * 4 };
 
 /* In shared memory, for all roles. */
 struct board {
@@ -202,6 +202,8 @@ add_participants(struct scene *s)
 
 	ADD(s, 0, a->shm->looked_at);
 	ADD(s, 0, a->shm->waits_looked_at);
+	ADD(s, 0, a->shm->last_look);
+	ADD(s, 0, a->shm->finished_look);
 	ADD(s, 0, a->shm->crowds_high);
 	for (unsigned i = 0; i < PLACES; i++) {
 		struct mpr_crowd_place *place = mpr_crowd_at(a, i);

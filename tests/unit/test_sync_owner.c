@@ -15,6 +15,10 @@
 #define MS INT64_C(1000000)
 #define MANY 20 /* more than look for the dead one by one */
 #define FAR 1000 /* a slot that nobody has had */
+#define AT_IT (UINT64_C(1) << 63) /* as in sync/park.c */
+#define BRIEF 10 /* ms, as there */
+#define SURE (8 * MS)
+#define PROMPT (8 * MS)
 
 /* In the scratch bytes: slots and 1, and how many wait. */
 struct board {
@@ -363,15 +367,24 @@ be_at_a_look_in_a_crowd(struct mpt *t, void *arg)
 	return 0;
 }
 
-/* How long another one has to be at a look until we look, in milliseconds. */
+/* What the word of a look says that began or ended at @at. */
+static uint64_t
+look_at(int64_t at, unsigned slot)
+{
+	return (uint64_t)(at / MS) << 16 | slot;
+}
+
+/* How long another one has to be at a look until we look, in milliseconds. Before it began,
+ * one was finished. */
 static int64_t
 time_left_to_who_looks(struct mpr_wait *w, unsigned slot)
 {
 	_Atomic uint64_t *last = &the_arena()->shm->last_look;
 	struct mpr_self *self = w->self;
-	int64_t began = mproc_now() / MS;
-	uint64_t look = UINT64_C(1) << 63 | (uint64_t)began << 16 | slot;
+	int64_t began = mproc_now();
+	uint64_t look = AT_IT | look_at(began, slot);
 
+	atomic_store(&the_arena()->shm->finished_look, look_at(began, slot));
 	atomic_store(last, look);
 	while (atomic_load(last) == look) {
 		self->pace = (struct mpr_pace){ .slice_end = INT64_MAX,
@@ -380,7 +393,7 @@ time_left_to_who_looks(struct mpr_wait *w, unsigned slot)
 		mpr_wait_sleep(w, mproc_now() + MS);
 	}
 	self->pace = (struct mpr_pace){ 0 };
-	return mproc_now() / MS - began;
+	return mproc_now() / MS - began / MS;
 }
 
 /* It may have been stopped. */
@@ -401,12 +414,167 @@ who_waits_for_one_of_several_leaves_a_look_less_time(void **state)
 		ms = time_left_to_who_looks(&w, b->sleeper - 1);
 	while (ms >= 100);
 	end_the_wait(&w);
-	assert_true(ms >= 10);
+	assert_true(ms >= BRIEF);
 	begin_to_wait(&w, join_arena(t), lock, -1);
 	assert_true(time_left_to_who_looks(&w, b->sleeper - 1) >= 100);
 	end_the_wait(&w);
 	mpt_kill(t, id);
 	mpr_recover_all(the_arena(), true);
+}
+
+/* A look of another one says @flag just now; the last one that was finished began @ms ago.
+ * Whether we look when it is time for a glance. */
+static bool
+looks_at_a_glance(struct mpr_wait *w, uint64_t flag, int64_t ms)
+{
+	struct mpr_arena_shm *shm = the_arena()->shm;
+	uint64_t look;
+	int64_t began;
+	bool looked;
+
+	do {
+		began = mproc_now();
+		look = flag | look_at(began, FAR);
+		atomic_store(&shm->last_look, look);
+		atomic_store(&shm->finished_look, look_at(began - ms * MS, FAR));
+		w->self->pace = (struct mpr_pace){
+			.slice_end = MPR_NEVER, .look_at = MPR_NEVER,
+			.glance_at = 1, .interval = 24 * CROWD_LONG,
+		};
+		mpr_unpark(the_arena(), w->self->slot);
+		mpr_wait_sleep(w, MPR_NEVER);
+		looked = atomic_load(&shm->last_look) != look;
+	} while (mproc_now() - began > SURE);
+	w->self->pace = (struct mpr_pace){ 0 };
+	return looked;
+}
+
+/* Of deaths since the last look that was finished began nothing is known, however many
+ * have begun to look since then, or have ended one that began before that. */
+static void
+who_waits_for_one_of_several_relies_on_looks_that_were_finished(void **state)
+{
+	struct mpr_self *self = join_arena(*state);
+	struct mpr_wait w;
+
+	begin_to_wait(&w, self, lock, -2);
+	assert_true(looks_at_a_glance(&w, AT_IT, BRIEF));
+	assert_true(looks_at_a_glance(&w, 0, BRIEF));
+	assert_false(looks_at_a_glance(&w, AT_IT, 0));
+	assert_false(looks_at_a_glance(&w, 0, 0));
+	/* Of somebody who has scribbled. */
+	assert_true(looks_at_a_glance(&w, AT_IT, -1000));
+	end_the_wait(&w);
+	begin_to_wait(&w, self, lock, -1);
+	assert_false(looks_at_a_glance(&w, AT_IT, 1000));
+	assert_false(looks_at_a_glance(&w, 0, 1000));
+	end_the_wait(&w);
+}
+
+struct slow_look {
+	uint64_t before, during; /* the word of the last finished one */
+	int64_t at;
+};
+
+/* The log's, in the middle of a look that recovers from somebody. */
+static void
+take_a_while(void *arg, int level, const char *text)
+{
+	struct slow_look *s = arg;
+
+	(void)level;
+	(void)text;
+	s->during = atomic_load(&the_arena()->shm->finished_look);
+	s->at = mproc_now() / MS;
+	while (mproc_now() / MS < s->at + 2)
+		;
+}
+
+/* Who has died since, it may not have seen. */
+static void
+a_finished_look_tells_when_it_began(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	struct mpr_self *self = join_arena(t);
+	_Atomic uint64_t *word = &the_arena()->shm->finished_look;
+	struct slow_look s = { .before = look_at(1000 * MS, FAR) };
+	int id = mpt_spawn(t, "victim", stay_awake, b);
+
+	mpt_until(t, b->awake != 0);
+	mpt_kill(t, id);
+	atomic_store(word, s.before);
+	self->pace = (struct mpr_pace){ .slice_end = 1, .look_at = 1 };
+	mproc_log_set(MPROC_LOG_INFO, take_a_while, &s);
+	mpr_park(self, something_else, mpr_park_ticket(self), mproc_now() + MS);
+	mproc_log_set(MPROC_LOG_OFF, NULL, NULL);
+	self->pace = (struct mpr_pace){ 0 };
+	assert_false(is_there(b->awake - 1));
+	assert_true(s.during == s.before);
+	assert_true(atomic_load(word) != s.before);
+	assert_true((int64_t)(atomic_load(word) >> 16) <= s.at);
+}
+
+/* At the @n-th glance from @start on, just after another one has begun a look. Returns
+ * false if it was late. */
+static bool
+glance_beside_a_look(struct mpr_wait *w, int64_t start, int n)
+{
+	int64_t at = start - start % CROWD_GLANCE + n * CROWD_GLANCE;
+
+	atomic_store(&the_arena()->shm->last_look, AT_IT | look_at(at, FAR));
+	if (mproc_now() >= at)
+		return false;
+	mpr_wait_sleep(w, at + MS);
+	return mproc_now() < at + PROMPT;
+}
+
+/* A look has begun just before the death, and was finished. Returns false if we were
+ * late. */
+static bool
+sees_a_death_at_two_glances(struct mpt *t, struct mpr_wait *w, bool *ret_seen)
+{
+	struct board *b = mpt_scratch(t);
+	unsigned victim;
+	int64_t death;
+	bool prompt;
+	int id;
+
+	b->awake = 0;
+	id = mpt_spawn(t, "victim", stay_awake, b);
+	mpt_until(t, b->awake != 0);
+	victim = b->awake - 1;
+	/* Or we would sleep beside it. */
+	assert_true(w->self->slot < b->sleeper && b->sleeper <= victim);
+	share_with_many(w->self);
+	death = mproc_now();
+	atomic_store(&the_arena()->shm->finished_look, look_at(death, FAR));
+	mpt_kill(t, id);
+	prompt = glance_beside_a_look(w, death, 1) && glance_beside_a_look(w, death, 2);
+	*ret_seen = !is_there(victim);
+	w->self->pace = (struct mpr_pace){ 0 };
+	return prompt;
+}
+
+static void
+one_of_several_dies_as_many_that_look_are_stopped(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+	int id = mpt_spawn(t, "looks", be_at_a_look_in_a_crowd, b);
+	struct mpr_wait w;
+	bool seen, prompt;
+
+	mpt_watchdog(t, 30);
+	mpt_until(t, b->waiting == MANY);
+	do {
+		begin_to_wait(&w, join_arena(t), lock, -2);
+		prompt = sees_a_death_at_two_glances(t, &w, &seen);
+		end_the_wait(&w);
+	} while (!prompt);
+	mpt_kill(t, id);
+	mpr_recover_all(the_arena(), true);
+	assert_true(seen);
 }
 
 static void
@@ -489,6 +657,10 @@ main(void)
 		owner_test(who_is_notified_glances_soon),
 		owner_test(
 			who_waits_for_one_of_several_leaves_a_look_less_time),
+		owner_test(
+			who_waits_for_one_of_several_relies_on_looks_that_were_finished),
+		owner_test(a_finished_look_tells_when_it_began),
+		owner_test(one_of_several_dies_as_many_that_look_are_stopped),
 		owner_test(owners_are_whom_it_waits_for_and_who_holds_it),
 	};
 
