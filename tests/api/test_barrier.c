@@ -397,6 +397,55 @@ a_dead_party_breaks_it(void **state)
 		assert_true(mpt_times_median(&spent[k]) < 200 * MS);
 }
 
+static int
+come_late(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	mpt_check_int(t, mproc_barrier_enroll(b->barrier), 0);
+	b->ready++;
+	mpt_until(t, b->go);
+	mpt_check(t, mproc_barrier_wait(b->barrier, mproc_sec(20)) >= 0);
+	return 0;
+}
+
+static int
+come_and_wait(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	mpt_check(t, mproc_barrier_wait(b->barrier, mproc_sec(20)) >= 0);
+	return 0;
+}
+
+/* Whether it waits already or is still to come. */
+static void
+a_stopped_party_breaks_nothing(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t, 4);
+	int late = mpt_spawn(t, "late", come_late, NULL), waits;
+	mproc_event nothing = { 0 };
+
+	mpt_spawn(t, "party", come_and_wait, NULL);
+	waits = mpt_spawn(t, "waits", come_and_wait, NULL);
+	mpt_until(t, b->ready && mproc_barrier_waiting(b->barrier) == 2);
+	mpt_pause(t, late);
+	mpt_pause(t, waits);
+	/* As long as it takes those who sleep to look for the dead several times. */
+	assert_int_equal(mproc_event_wait(&nothing, mproc_ms(300)), -ETIMEDOUT);
+	assert_int_equal(mproc_arena_recover(NULL), 0);
+	assert_false(mproc_barrier_broken(b->barrier));
+	assert_int_equal(mproc_barrier_waiting(b->barrier), 2);
+	mpt_resume(t, waits);
+	mpt_resume(t, late);
+	b->go = 1;
+	assert_true(mproc_barrier_wait(b->barrier, mproc_sec(20)) >= 0);
+	end(t, b);
+}
+
 /* A thread of the family, in the first place that is free. */
 static int
 come_along(struct mpt *t, void *arg)
@@ -662,6 +711,7 @@ main(void)
 		both_tests(a_timeout_breaks_it_for_all),
 		mpt_test(an_interrupt_breaks_it_as_well),
 		mpt_test(a_dead_party_breaks_it),
+		mpt_test(a_stopped_party_breaks_nothing),
 		mpt_test(the_dead_party_is_known_for_long),
 		mpt_test(a_phase_with_a_dead_one_is_not_complete),
 		mpt_test(the_team_goes_on_whoever_is_killed),
