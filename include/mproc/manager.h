@@ -75,8 +75,10 @@
  *   locks, permits with .undo and places at barriers: -ENOLCK.
  *   Who waits for a condition is notified as it came among the clients; between them and
  *   the family all clients of a manager come when the first of them does. Of a client
- *   that is gone after it was notified another one is notified. Clients of all managers
- *   of one arena may wait for 4096 conditions at a time: -ENOLCK, and the lock is held
+ *   that is gone after it was notified another one is notified, unless it has given the
+ *   lock back since; and if the server is killed until then, all others who wait in the
+ *   arena are. Clients of all managers of one arena may wait for 4096 conditions at a
+ *   time, or have a lock since they were notified of one: -ENOLCK, and the lock is held
  *   still.
  *   A thread of a client that is a party of a barrier is one of some hundreds that all
  *   clients of a manager can be together, one of them for half of what others leave:

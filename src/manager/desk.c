@@ -306,6 +306,8 @@ mpr_lease_end(struct mpr_lease *lease, bool died)
 	/* What lies there now may be another one, to which it does not belong. */
 	int r = mpr_post_is_gone(p) ? -ESTALE : p->ops->give(p, lease, died);
 
+	/* It is not back before another one is notified for it. */
+	lease->party.called = NULL;
 	mpr_lease_drop(lease);
 	if (r == -ESTALE)
 		mpr_post_end(p);
@@ -314,6 +316,7 @@ mpr_lease_end(struct mpr_lease *lease, bool died)
 	/* Nobody knows whether it had its answer. */
 	if (died)
 		mpr_condition_pass_on(d, &party);
+	mpr_condition_is_back(d, &party);
 	return r;
 }
 

@@ -88,7 +88,7 @@ struct mpr_post {
 	struct mpr_news seen; /* since when the deputy waits */
 	/* Of a condition: */
 	struct mpr_crowd crowd;
-	unsigned n_coming; /* who were notified, and wait for their locks */
+	unsigned n_coming; /* who were notified, and have not given the lock back yet */
 };
 
 /* What a kind of object does. */
@@ -246,7 +246,8 @@ int mpr_lease_take_note(struct mpr_lease *lease, struct mpr_self **ret_self);
  * is. */
 void mpr_condition_pass_on(struct mpr_desk *d, const struct mpr_party *party);
 
-/* @party waits no more: it has its answer, or somebody else was notified for it. */
+/* @party has given its lock back, or gets none, or somebody else was notified for it: if
+ * we die nobody has to be. */
 void mpr_condition_is_back(struct mpr_desk *d, const struct mpr_party *party);
 
 /* Why a lock is not who asks's. */

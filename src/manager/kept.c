@@ -153,6 +153,9 @@ mpr_kept_answer(struct mpr_kept *k, int r)
 	struct mpr_desk *d = k->post->desk;
 	struct mpr_served *c = k->party.client;
 	const struct mpr_party party = k->party;
+	/* Nobody knows whether it gets its answer, or looks at it: it is back when it
+	 * gives the lock back. */
+	bool has_lock = party.reserve && party.reserve->self;
 
 	if (r == 0 && k->why)
 		r = mpr_fail(k->why, "%s", mproc_strerror(k->why));
@@ -161,6 +164,7 @@ mpr_kept_answer(struct mpr_kept *k, int r)
 			      r < 0 ? mproc_error_detail() : NULL) < 0)
 		c->leaves = true;
 	mpr_kept_drop(k);
-	mpr_condition_is_back(d, &party);
+	if (!has_lock)
+		mpr_condition_is_back(d, &party);
 	d->tell(d->by, c);
 }

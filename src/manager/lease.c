@@ -85,6 +85,8 @@ mpr_lease_take_out(struct mpr_lease *lease)
 	lease->party.client->n_leases--;
 	lease->self = NULL;
 	lease->party.reserve = NULL;
+	mpr_condition_is_back(lease->post->desk, &lease->party);
+	lease->party.called = NULL;
 }
 
 int

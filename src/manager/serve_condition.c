@@ -60,8 +60,9 @@ end_crowd(struct mpr_post *p)
 	p->desk->n_crowds--;
 }
 
-/* Nobody waits, and nobody comes back who was notified: if we die before that has had
- * its answer, all others are, as it is in the table. */
+/* Nobody waits, and nobody who was notified has the lock since, or is to have it. Until
+ * then our death notifies all others, as the crowd is in the table: nobody else knows
+ * whether the client has had its answer. */
 static void
 end_if_idle(struct mpr_post *p)
 {

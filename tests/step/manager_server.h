@@ -22,6 +22,8 @@ struct board {
 	_Atomic unsigned round, connected, done;
 	_Atomic unsigned op;
 	_Atomic int result; /* of the client */
+	/* The client has that, and stays; kind.other waits, is through. */
+	_Atomic unsigned answered, waits, passed;
 	_Atomic bool end;
 };
 
@@ -50,12 +52,20 @@ struct scene {
  * @register_type: of a type that has to be: they are a worker's to do, who says when it
  *         has done so; or NULL
  * @recovers: what the dead have had is given back before anybody looks
+ * @aside: the victim, which is not stepped yet, once the client has asked: what is to
+ *         happen before the serving that is stepped; or NULL
+ * @stays: the client closes its connection when it is asked once more
+ * @other: of one more process of the family, which has a part in each case, until
+ *         board.end; or NULL
  */
 struct kind {
 	int (*find)(mproc_manager *m);
 	uint64_t (*state)(uint64_t h, const mproc_arena *a, const struct objects *o);
 	int (*register_type)(mproc_manager *m);
 	bool recovers;
+	void (*aside)(struct scene *s, mproc_manager *m);
+	bool stays;
+	mpt_fn *other;
 };
 
 static inline void
@@ -103,6 +113,9 @@ be_client(struct mpt *t, void *arg)
 		b->connected = b->round;
 		take_byte(s->ask[0]);
 		b->result = op->run ? op->run(s) : 0;
+		b->answered = b->round;
+		if (s->kind->stays)
+			take_byte(s->ask[0]);
 		mproc_manager_close(objects.m);
 		b->done = b->round;
 	}
@@ -148,6 +161,10 @@ be_victim(void *arg)
 	must_be(mproc_manager_serve(m, MPROC_NOWAIT), -EAGAIN);
 	give_byte(s->ask[1]);
 	must_be(poll(&ready, 1, -1), 1);
+	if (s->kind->aside) {
+		s->kind->aside(s, m);
+		must_be(poll(&ready, 1, -1), 1);
+	}
 	mpt_step_begin();
 	must_be(mproc_manager_serve(m, MPROC_NOWAIT), -EAGAIN);
 	if (s->kind->register_type) {
@@ -217,6 +234,7 @@ step_ops(struct mpt *t, const struct kind *kind, const struct op *ops, unsigned 
 			   .ops = ops };
 	char name[64];
 	mproc_manager *m;
+	int other = -1;
 
 	memset(s.b, 0, sizeof(*s.b));
 	snprintf(s.b->address, sizeof(s.b->address), "unix:/dev/shm%s",
@@ -232,6 +250,8 @@ step_ops(struct mpt *t, const struct kind *kind, const struct op *ops, unsigned 
 	assert_int_equal(pipe(s.go), 0);
 	assert_int_equal(pipe(s.ask), 0);
 	s.client = mpt_fork(t, "client", be_client, &s);
+	if (kind->other)
+		other = mpt_fork(t, "other", kind->other, &s);
 	for (unsigned i = 0; i < n; i++) {
 		s.op = &ops[i];
 		s.has_usage = false;
@@ -252,6 +272,8 @@ step_ops(struct mpt *t, const struct kind *kind, const struct op *ops, unsigned 
 	s.b->end = true;
 	give_byte(s.go[1]);
 	mpt_expect_exit(t, s.client, 0);
+	if (kind->other)
+		mpt_expect_exit(t, other, 0);
 	for (int i = 0; i < 2; i++) {
 		close(s.go[i]);
 		close(s.ask[i]);

@@ -292,8 +292,8 @@ place_of(const struct mpr_object *c)
 	return mpr_post_find(world.desk, c->object, c->generation)->crowd.place;
 }
 
-/* It is there until the last one that was called has its lock, or is gone; who comes
- * meanwhile is the first one. */
+/* It is there until the last one that was called has given its lock back, by waiting
+ * again, too, or is gone; who comes meanwhile is the first one. */
 static void
 a_crowd_ends_when_all_are_back(void **state)
 {
@@ -325,8 +325,16 @@ a_crowd_ends_when_all_are_back(void **state)
 		if (leaves)
 			mpr_desk_leave(world.desk, &world.clients[0]);
 		assert_int_equal(release(1, 1, &l1), 0);
-		if (!leaves)
+		if (!leaves) {
 			expect_answer(t, 0, 1, 0);
+			assert_int_equal(release(2, 2, &l2), 0);
+			assert_ptr_equal(place_of(&c), place);
+			assert_int_equal(release(0, 1, &l1), 0);
+		} else {
+			assert_int_equal(wait_for(2, 2, &c, &l2), MPR_KEPT);
+			assert_ptr_equal(place_of(&c), place);
+			mpr_desk_leave(world.desk, &world.clients[2]);
+		}
 		assert_null(place_of(&c));
 		assert_int_equal(world.desk->n_crowds, 0);
 		close_desk();
