@@ -468,7 +468,8 @@ put_big(void *arg)
 
 	(void)arg;
 	greed.refused += r == -ENOMEM;
-	greed.ended += r == -ESHUTDOWN;
+	/* It may begin when the queue is gone. */
+	greed.ended += r == -ESHUTDOWN || r == -ESTALE;
 	return NULL;
 }
 
