@@ -106,8 +106,8 @@
  *   process takes along that is killed inside a get. Of a queue with .ack or .joinable
  *   nothing is lost: a message that was not sent, or a dead letter, comes back at once,
  *   without a death.
- *   What is on its way may come back: a client that takes no answers delays the end of a
- *   drain, or with a dead letter of a join, until its connection ends.
+ *   What is on its way may come back, so a drain waits for it, and a join for a dead
+ *   letter. A client that has taken nothing of that for two seconds is disconnected then.
  *   A client has up to 4096 messages that are not done: then its get gives -ENOLCK.
  *   A thread of a client has a message (.ack, .joinable) until it is done, or the thread
  *   ends, or its connection, in whatever way: that is a death, of one whose pid is 0. If
@@ -291,7 +291,7 @@ MPROC_API int mproc_manager_serve(mproc_manager *m, mproc_timeout timeout);
  * MPROC_NOWAIT. It belongs to the manager. Call it also once a second, if anything
  * keeps it from accepting, or methods of registered types have to end in time: it looks
  * then whether that is over; and as often as the time is to be looked at of clients that
- * wait with a timeout.
+ * wait with a timeout, or take no answers while others wait for that.
  *
  * Return: the descriptor; or -EINVAL, -ECHILD as mproc_manager_serve().
  * Context: does not block.

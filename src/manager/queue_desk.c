@@ -585,6 +585,8 @@ mpr_queue_desk_leave(struct mpr_queue_desk *d, struct mpr_served *c,
 			drop(k);
 	}
 	mpr_queue_hand_back(c, thread);
+	if (!thread)
+		mpr_queue_forget_stuck(d, c);
 	leave_roles(d, c, thread);
 	/* Others may have it now. */
 	mpr_porter_knock(d->porter);
@@ -660,6 +662,12 @@ mpr_queue_desk_look(struct mpr_queue_desk *d)
 	}
 	/* Who destroys a queue wakes all, and it may be the last one to do so. */
 	next = d->woken ? d->swept + SWEEP : MPR_NEVER;
+	if (d->stuck && now >= d->stuck_look) {
+		d->stuck_look = now + LOOK;
+		mpr_queue_look_for_stuck(d, now);
+	}
+	if (d->stuck && d->stuck_look < next)
+		next = d->stuck_look;
 	if (!d->busy)
 		return next;
 	if (now >= d->soonest)

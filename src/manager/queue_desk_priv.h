@@ -27,6 +27,8 @@ struct mpr_queue_desk {
 	unsigned n_posts;
 	int64_t swept; /* when those that are gone were last looked for */
 	bool woken;    /* since then: one may have been destroyed */
+	struct mpr_served *stuck; /* clients that take nothing of what they are sent */
+	int64_t stuck_look;
 };
 
 /* As what clients have on the way. NULL, with the text, if there is none. */
@@ -52,6 +54,12 @@ bool mpr_queue_others_have(const struct mpr_queue_post *p,
 
 /* What the client has, or all that one of its threads has, comes back. */
 void mpr_queue_hand_back(struct mpr_served *c, const int64_t *thread);
+
+/* Ends those that take nothing while others wait for what becomes of it. */
+void mpr_queue_look_for_stuck(struct mpr_queue_desk *d, int64_t now);
+
+/* It is not looked at any more. */
+void mpr_queue_forget_stuck(struct mpr_queue_desk *d, struct mpr_served *c);
 
 /* Puts into the queue again what has come back, if there is room. */
 void mpr_queue_put_back(struct mpr_queue_post *p);

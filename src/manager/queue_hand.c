@@ -9,13 +9,16 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "ipc/queue_remote.h"
 #include "manager/queue_desk_priv.h"
+#include "os/clock.h"
 
 #define FIRST ((size_t)4 << 10) /* bytes of memory for a message, if that is enough */
 #define OTHERS 64 /* bytes of an answer but for messages and their lengths, at most */
 #define LENGTH 4
 #define HELD_MOST 4096 /* messages of one client that are not done */
+#define STUCK INT64_C(2000000000) /* ns without a byte, while others wait for that */
 
 /*
  * Lists.
@@ -503,6 +506,81 @@ mpr_queue_hand_back(struct mpr_served *c, const int64_t *thread)
 		mpr_messages_left(left);
 }
 
+/*
+ * Who takes nothing of what it is sent.
+ */
+
+static bool
+has_unsent(const struct mpr_served *c)
+{
+	/* They are sent as they were taken. */
+	return c->last_handed && !c->last_handed->is_sent;
+}
+
+void
+mpr_queue_forget_stuck(struct mpr_queue_desk *d, struct mpr_served *c)
+{
+	if (!c->stuck_since)
+		return;
+	if (c->next_stuck)
+		c->next_stuck->previous_stuck = c->previous_stuck;
+	if (c->previous_stuck)
+		c->previous_stuck->next_stuck = c->next_stuck;
+	else
+		d->stuck = c->next_stuck;
+	c->next_stuck = c->previous_stuck = NULL;
+	c->stuck_since = 0;
+}
+
+/* It may take the rest later. */
+static void
+note_stuck(struct mpr_queue_desk *d, struct mpr_served *c)
+{
+	if (c->stuck_since && c->stuck_at == c->sent)
+		return;
+	mpr_queue_forget_stuck(d, c);
+	c->stuck_since = mproc_now();
+	c->stuck_at = c->sent;
+	c->next_stuck = d->stuck;
+	if (c->next_stuck)
+		c->next_stuck->previous_stuck = c;
+	d->stuck = c;
+}
+
+/* Who drains a queue, or joins one that has dead letters, waits for what is on its way, as
+ * it may come back; in the family nobody says so. */
+static bool
+holds_others_up(const struct mpr_served *c)
+{
+	const struct mpr_handed *h = c->last_handed;
+
+	for (; h && !h->is_sent; h = h->previous_of)
+		if (h->post->at->dead_letters ||
+		    atomic_load(&h->post->q->closing) == MPROC_DRAIN)
+			return true;
+	return false;
+}
+
+void
+mpr_queue_look_for_stuck(struct mpr_queue_desk *d, int64_t now)
+{
+	struct mpr_served *c, *next;
+
+	for (c = d->stuck; c; c = next) {
+		next = c->next_stuck;
+		if (!has_unsent(c)) {
+			mpr_queue_forget_stuck(d, c);
+			continue;
+		}
+		if (now - c->stuck_since < STUCK || !holds_others_up(c))
+			continue;
+		mpr_log(MPROC_LOG_WARNING, "a client was disconnected: it takes no "
+			"answers, and others wait for the messages in them");
+		c->is_over = true;
+		d->tell(d->by, c);
+	}
+}
+
 void
 mpr_queue_desk_sent(struct mpr_queue_desk *d, struct mpr_served *c)
 {
@@ -519,6 +597,10 @@ mpr_queue_desk_sent(struct mpr_queue_desk *d, struct mpr_served *c)
 		unlink_handed(h);
 		let_go(h);
 	}
+	if (has_unsent(c))
+		note_stuck(d, c);
+	else
+		mpr_queue_forget_stuck(d, c);
 	if (c->is_passed_over && !mpr_queue_is_slow(c)) {
 		c->is_passed_over = false;
 		mpr_porter_knock(d->porter);

@@ -197,7 +197,7 @@ enum mpr_served_state
 mpr_served_go_on(struct mpr_served_by *by, struct mpr_served *c, bool reads)
 {
 	enum mpr_served_state state;
-	int r = reads ? read_some(by, c) : 1;
+	int r = c->is_over ? -EPIPE : reads ? read_some(by, c) : 1;
 
 	if (r == 0)
 		state = MPR_SERVED_WAITS_IN;

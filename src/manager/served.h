@@ -29,6 +29,7 @@ struct mpr_served {
 	bool is_left;	 /* whole requests of it are here */
 	bool is_gone;	 /* nobody takes its answers, as far as is known */
 	bool leaves;	 /* once it has the last answer */
+	bool is_over;	 /* it has to go, whatever it has not taken */
 	struct mpr_budget budget; /* what it may have of that of all */
 	struct mpr_buffer in, out;
 	/* Of the desk (manager/desk.h): what it waits for, and what it has. */
@@ -42,6 +43,11 @@ struct mpr_served {
 	unsigned n_queued, n_roles;
 	unsigned n_held; /* messages that are its until they are done */
 	bool is_passed_over; /* it waits, and was too slow for what there was */
+	/* Of those who have not taken all of an answer with messages: since when nothing
+	 * of it, 0 for one who is none of them, and what had been sent by then. */
+	struct mpr_served *next_stuck, *previous_stuck;
+	int64_t stuck_since;
+	uint64_t stuck_at;
 };
 
 /* What it takes of a server to answer. */

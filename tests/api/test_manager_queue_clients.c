@@ -72,14 +72,16 @@ what_was_not_sent_comes_back(void **state)
 	}
 }
 
-/* Nothing else comes of it: it is read by the next one, and was no killer. */
+/* Nothing else comes of it: it is read by the next one, and was no killer. Who does not
+ * read it goes, or does not, and others wait for it. */
 static void
 a_letter_that_was_not_sent_comes_back(void **state)
 {
 	struct mpt *t = *state;
 	const size_t size = sizeof(struct mproc_dead_letter) + BIG;
 
-	for (int family = 0; family < 2; family++) {
+	for (int i = 0; i < 4; i++) {
+		const bool family = i & 1, goes = i & 2;
 		unsigned char *bytes = calloc(1, size), number[9], letters[9];
 		struct board *b = new_queue(t, MPROC_OPTS(mproc_queue_opts,
 							  .joinable = true));
@@ -110,7 +112,8 @@ a_letter_that_was_not_sent_comes_back(void **state)
 				 -EAGAIN);
 		assert_int_equal(mproc_queue_join(q, MPROC_NOWAIT), -EAGAIN);
 		assert_int_equal(mproc_queue_join(found, MPROC_NOWAIT), -EAGAIN);
-		close(fd);
+		if (goes)
+			close(fd);
 		assert_int_equal(mproc_queue_join(q, mproc_sec(20)), -EOWNERDEAD);
 		assert_int_equal(mproc_queue_get(dlq, bytes, size, &len, mproc_sec(20)),
 				 0);
@@ -119,9 +122,71 @@ a_letter_that_was_not_sent_comes_back(void **state)
 		assert_int_equal(letter.deaths, 1);
 		assert_int_equal(bytes[size - 1], 'x');
 		assert_int_equal(mproc_queue_join(q, MPROC_FOREVER), 0);
+		if (!goes)
+			close(fd);
 		free(bytes);
 		end_queue(b->name);
 	}
+}
+
+enum { STUCK = 4 };
+
+/* One takes nothing of a message of a queue that nobody drains, and has it when it does;
+ * and one each of others that are drained: it goes to who takes it, a client or the
+ * family. */
+static void
+who_takes_nothing_does_not_hold_up_a_drain(void **state)
+{
+	struct mpt *t = *state;
+	unsigned char *big = malloc(BIG), *got = malloc(BIG), number[9], head[32];
+	char name[1 + STUCK][sizeof(((struct board *)0)->name)];
+	mproc_queue *q[1 + STUCK];
+	int fd[1 + STUCK];
+	size_t len, left;
+	void *found;
+
+	assert_true(big && got);
+	for (unsigned i = 0; i <= STUCK; i++) {
+		memset(big, (int)('a' + i), BIG);
+		fd[i] = connect_raw(server);
+		memcpy(name[i], new_queue(t, MPROC_OPTS(mproc_queue_opts,
+				.joinable = i & 1))->name, sizeof(name[i]));
+		assert_int_equal(mproc_manager_queue(client, name[i], NULL, &q[i]), 0);
+		find_raw(fd[i], name[i], number);
+		ask_raw(fd[i], number);
+		assert_int_equal(mproc_queue_put(q[i], big, BIG, MPROC_NOWAIT), 0);
+		mpt_until(t, mproc_queue_len(q[i]) == 0);
+	}
+	for (unsigned i = 1; i <= STUCK; i++) {
+		assert_int_equal(mproc_arena_find(NULL, name[i], &found, MPROC_NOWAIT),
+				 0);
+		if (i > STUCK / 2)
+			q[i] = found;
+		assert_int_equal(mproc_queue_shutdown(q[i], MPROC_DRAIN), 0);
+	}
+	for (unsigned i = 1; i <= STUCK; i++) {
+		assert_int_equal(mproc_queue_get(q[i], got, BIG, &len, mproc_sec(20)),
+				 0);
+		assert_int_equal(len, BIG);
+		assert_true(got[0] == 'a' + i && got[BIG - 1] == 'a' + i);
+		if (i & 1)
+			assert_int_equal(mproc_queue_task_done(q[i]), 0);
+		assert_int_equal(mproc_queue_get(q[i], got, BIG, &len, mproc_sec(20)),
+				 -ESHUTDOWN);
+	}
+	/* It was the first one that took nothing. The end of its answer is the message. */
+	read_bytes(fd[0], head, 4);
+	left = (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
+	assert_in_range(left, BIG, BIG + sizeof(head));
+	read_bytes(fd[0], head, left - BIG);
+	read_bytes(fd[0], got, BIG);
+	assert_true(got[0] == 'a' && got[BIG - 1] == 'a');
+	for (unsigned i = 0; i <= STUCK; i++) {
+		close(fd[i]);
+		end_queue(name[i]);
+	}
+	free(big);
+	free(got);
 }
 
 enum { FAT = 32 << 10, FATS = 100 };
@@ -668,6 +733,7 @@ main(void)
 		mpt_test(what_the_family_destroys_is_given_back),
 		mpt_test(what_was_not_sent_comes_back),
 		mpt_test(a_letter_that_was_not_sent_comes_back),
+		mpt_test(who_takes_nothing_does_not_hold_up_a_drain),
 		mpt_test(who_does_not_read_keeps_little),
 		mpt_test(those_who_wait_get_them_as_they_came),
 		mpt_test(what_those_who_wait_do_not_want_is_for_others),
