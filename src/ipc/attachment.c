@@ -5,6 +5,7 @@
 #include "arena/death.h"
 #include "arena/heap.h"
 #include "arena/recover.h"
+#include "arena/remote.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "ipc/attachment.h"
@@ -235,9 +236,11 @@ mpr_queue_check(mproc_queue *q, mproc_arena **ret_a)
 
 	if (!q)
 		return mpr_fail(-EINVAL, "the queue is NULL");
+	/* A handle to one elsewhere is no error, see mpr_queue_is_remote(). */
 	if (!mproc_is_shared(q))
-		return mpr_fail(-EFAULT, "%p is not shared memory",
-				(void *)q);
+		return mpr_remote_has(q) ? -EFAULT :
+					   mpr_fail(-EFAULT, "%p is not shared memory",
+						    (void *)q);
 	if (!mpr_heap_is_linked(a, mpr_arena_offset(a, q), sizeof(*q)) ||
 	    q->magic != MPR_QUEUE_MAGIC)
 		return mpr_fail(-EINVAL, "%p is no queue", (void *)q);

@@ -20,6 +20,8 @@
  * dead, as the porter does not. */
 #define LOOK INT64_C(100000000) /* ns */
 
+#define NS_PER_MS INT64_C(1000000)
+
 /* How often, at most, whether queues are gone of which we keep the memory. */
 #define SWEEP INT64_C(1000000000) /* ns */
 
@@ -512,20 +514,28 @@ others_come_first(struct mpr_queue_post *p, const struct mpr_queued *k)
 	return first_fast(p);
 }
 
+/* @time: ns from now on, below 0 for ever. */
+static int64_t
+deadline_of(int64_t time)
+{
+	int64_t now = time < 0 ? 0 : mproc_now();
+
+	return time < 0 || time >= MPR_NEVER - now ? MPR_NEVER : now + time;
+}
+
 int
 mpr_queue_desk_ask(struct mpr_queue_post *p, struct mpr_queued *k, int64_t time)
 {
-	int64_t now = mproc_now();
 	bool answered = false;
 	int r = -EAGAIN;
 
 	k->post = p;
-	k->deadline = time < 0 || time >= MPR_NEVER - now ? MPR_NEVER :
-		      time			       ? now + time :
-							 0;
+	/* The clock is for who has to wait. */
+	k->deadline = time ? MPR_NEVER : 0;
 	if (!others_come_first(p, k))
 		r = try(p, k, &answered);
 	if (r == -EAGAIN && k->deadline) {
+		k->deadline = deadline_of(time);
 		r = keep(p, k);
 		if (r == 0) {
 			/* Announces it, and looks once more. */
@@ -652,7 +662,9 @@ mpr_queue_desk_look(struct mpr_queue_desk *d)
 {
 	int64_t now, next;
 
-	if (!d->n_posts)
+	/* Mostly there is nothing to do, and it is asked after each request. */
+	if (!d->n_posts || (!d->busy && !d->stuck && !d->woken &&
+			    mpr_now_roughly() * NS_PER_MS - d->swept < SWEEP))
 		return MPR_NEVER;
 	now = mproc_now();
 	if (now - d->swept >= SWEEP) {

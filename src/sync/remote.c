@@ -16,8 +16,9 @@ mpr_remote_time(mproc_timeout timeout)
 {
 	int64_t deadline, now;
 
-	if (!timeout.ns)
-		return 0;
+	/* From now on: that takes no clock. */
+	if (timeout.ns >= 0 && timeout.ns != MPROC_FOREVER.ns)
+		return timeout.ns;
 	deadline = mpr_deadline(timeout);
 	if (deadline == MPR_NEVER)
 		return -1;

@@ -582,6 +582,7 @@ what_makes_no_sense_is_refused(void **state)
 	mproc_queue *q, *again;
 	mproc_lock *lock;
 	mproc_dict *d;
+	char text[201];
 
 	(void)state;
 	assert_int_equal(mproc_manager_queue(client, "odd", &o, &q), -EINVAL);
@@ -632,7 +633,11 @@ what_makes_no_sense_is_refused(void **state)
 	assert_int_equal(mproc_manager_queue(client, "sense", NULL, &again), 0);
 	assert_ptr_not_equal(q, again);
 	assert_int_equal(mproc_queue_put(q, "x", 1, MPROC_NOWAIT), -ESTALE);
-	assert_int_equal(mproc_queue_put(again, "x", 1, MPROC_NOWAIT), 0);
+	/* What goes well says nothing about it. */
+	snprintf(text, sizeof(text), "%s", mproc_error_detail());
+	assert_int_equal(mproc_queue_put(again, "x", 1, mproc_sec(20)), 0);
+	assert_int_equal(mproc_queue_get(again, text + 200, 1, NULL, mproc_sec(20)), 0);
+	assert_string_equal(mproc_error_detail(), text);
 	mproc_queue_destroy(again);
 }
 
