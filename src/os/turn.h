@@ -2,7 +2,7 @@
 /*
  * Turns among the threads of one process: as a lock, but waiting for one has a
  * deadline and can be interrupted, so it may be held for as long as a call waits for
- * something else.
+ * something else. Two implementations, picked in src/meson.build as for parkers.
  */
 #ifndef MPR_OS_TURN_H
 #define MPR_OS_TURN_H
@@ -23,7 +23,8 @@ enum mpr_turn_state {
 /* Where nobody waits, a turn is taken and given by one instruction each. */
 struct mpr_turn {
 	_Atomic uint32_t state;
-	pthread_mutex_t lock; /* of those who sleep */
+	/* Of those who sleep, for turn_posix.c. */
+	pthread_mutex_t lock;
 	pthread_cond_t given;
 };
 
