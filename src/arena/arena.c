@@ -129,7 +129,7 @@ create(struct mproc_arena *a)
 	return r;
 }
 
-mproc_arena *
+MPR_CHILD_PATH mproc_arena *
 mpr_arena_peek(void)
 {
 	/* Acquire pairs with the release in mpr_arena_get(): the handle is

@@ -53,7 +53,7 @@ check_socket(const mproc_conn *c, const struct mpr_pipe *pipe)
 	return s ? mpr_socket_conn_may_move(s) : not_ours(c);
 }
 
-int
+MPR_CHILD_PATH int
 mpr_handover_check(mproc_conn *const *conns, int n)
 {
 	struct mpr_pipe *pipe;

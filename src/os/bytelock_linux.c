@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/macros.h"
 #include "os/bytelock.h"
+#include "os/syscall_arch.h"
 
 MPR_CHILD_PATH static int
 set(const struct mpr_file *f, int64_t at, short type)
@@ -18,15 +19,17 @@ set(const struct mpr_file *f, int64_t at, short type)
 		.l_start = (off_t)at,
 		.l_len = 1,
 	};
+	long r;
 
 	if (!mpr_file_is_open(f))
 		return -EBADF;
-	if (!mpr_fault(MPR_FAULT_LOCK) && fcntl(f->fd, F_SETLK, &lock) == 0)
+	r = mpr_fault(MPR_FAULT_LOCK) ? -errno : mpr_syscall_lock(f->fd, &lock);
+	if (r == 0)
 		return 0;
-	if (errno == EACCES || errno == EAGAIN)
+	if (r == -EACCES || r == -EAGAIN)
 		return -EAGAIN;
-	return mpr_fail(-errno, "locking byte %lld of the arena's lock file: "
-			"%s", (long long)at, mproc_strerror(-errno));
+	return mpr_fail((int)r, "locking byte %lld of the arena's lock file: "
+			"%s", (long long)at, mproc_strerror((int)r));
 }
 
 MPR_CHILD_PATH int

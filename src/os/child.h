@@ -27,7 +27,7 @@ struct mpr_child_end {
 struct mpr_child {
 	pid_t pid;
 	int fd;		     /* its pidfd, or -1 where there are none */
-	uint64_t start_time; /* os/task.h; only without a pidfd */
+	uint64_t start_time; /* os/task.h; only without a pidfd; 0: not known */
 };
 
 /* 0 in the child, its id in the parent, or -EAGAIN, -ENOMEM, -ENOSYS. */
@@ -92,6 +92,9 @@ noreturn void mpr_child_exit(int code);
  * Returns 0, or -EMFILE, -ENFILE, -ENOMEM. */
 int mpr_child_open(struct mpr_child *ret_c, pid_t pid);
 
+/* The same without one, by its id alone: nobody else in this process reaps children. */
+void mpr_child_know(struct mpr_child *ret_c, pid_t pid);
+
 /* The same with a pidfd, which is closed after an error. Returns 0 or -EMFILE. */
 int mpr_child_adopt(struct mpr_child *ret_c, pid_t pid, int fd);
 
@@ -154,7 +157,7 @@ int mpr_child_signal(const struct mpr_child *c, int signal);
  * children call.
  */
 struct mpr_child_ears {
-	struct sigaction before[2];
+	struct sigaction before[2]; /* of SIGCHLD, of SIGTERM */
 	sigset_t mask;
 };
 

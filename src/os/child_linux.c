@@ -293,6 +293,12 @@ mpr_child_open(struct mpr_child *ret_c, pid_t pid)
 	return 0;
 }
 
+MPR_CHILD_PATH void
+mpr_child_know(struct mpr_child *ret_c, pid_t pid)
+{
+	*ret_c = (struct mpr_child){ .pid = pid, .fd = -1 };
+}
+
 int
 mpr_child_adopt(struct mpr_child *ret_c, pid_t pid, int fd)
 {
@@ -316,35 +322,36 @@ mpr_child_close(struct mpr_child *c)
 	errno = saved;
 }
 
-static const int heard[2] = { SIGCHLD, SIGTERM };
-
 MPR_CHILD_PATH void
 mpr_child_listen(void (*fn)(int signal), struct mpr_child_ears *ret_ears)
 {
-	static const int crashes[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV,
-				       SIGSYS, SIGTRAP };
 	struct sigaction action = { .sa_handler = fn, .sa_flags = SA_RESTART };
 	sigset_t others, mask;
 
 	sigfillset(&others);
 	sigdelset(&others, MPR_CHILD_ORPHANED);
-	for (size_t i = 0; i < MPR_ARRAY_LEN(crashes); i++)
-		sigdelset(&others, crashes[i]);
+	sigdelset(&others, SIGABRT);
+	sigdelset(&others, SIGBUS);
+	sigdelset(&others, SIGFPE);
+	sigdelset(&others, SIGILL);
+	sigdelset(&others, SIGSEGV);
+	sigdelset(&others, SIGSYS);
+	sigdelset(&others, SIGTRAP);
 	pthread_sigmask(SIG_BLOCK, &others, &ret_ears->mask);
 	sigfillset(&action.sa_mask);
+	sigaction(SIGCHLD, &action, &ret_ears->before[0]);
+	sigaction(SIGTERM, &action, &ret_ears->before[1]);
 	sigemptyset(&mask);
-	for (int i = 0; i < 2; i++) {
-		sigaction(heard[i], &action, &ret_ears->before[i]);
-		sigaddset(&mask, heard[i]);
-	}
+	sigaddset(&mask, SIGCHLD);
+	sigaddset(&mask, SIGTERM);
 	pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
 }
 
 MPR_CHILD_PATH void
 mpr_child_unlisten(const struct mpr_child_ears *ears)
 {
-	for (int i = 0; i < 2; i++)
-		sigaction(heard[i], &ears->before[i], NULL);
+	sigaction(SIGCHLD, &ears->before[0], NULL);
+	sigaction(SIGTERM, &ears->before[1], NULL);
 	pthread_sigmask(SIG_SETMASK, &ears->mask, NULL);
 }
 

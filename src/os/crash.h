@@ -38,6 +38,10 @@ struct mpr_crash_plan {
 
 void mpr_crash_plan(struct mpr_crash_plan *ret_plan);
 
+/* Has the memory for that there, once for the program, before a child is forked that is to
+ * plan for its own children. */
+void mpr_crash_prepare(void);
+
 /* Where a report goes, and what it says that a handler cannot find out. */
 struct mpr_crash_report {
 	char *text;

@@ -412,6 +412,12 @@ mpr_crash_plan(struct mpr_crash_plan *ret_plan)
 }
 
 void
+mpr_crash_prepare(void)
+{
+	(void)the_stack();
+}
+
+void
 mpr_crash_uncatch(void)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };

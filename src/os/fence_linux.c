@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/fault.h"
+#include "base/macros.h"
 #include "os/cpu.h"
 #include "os/fence.h"
+#include "os/syscall_arch.h"
 
-static bool
+MPR_CHILD_PATH static bool
 membarrier(int command)
 {
 	int saved = errno;
 	bool ok = !mpr_fault(MPR_FAULT_MEMBARRIER) &&
-		  syscall(SYS_membarrier, command, 0, 0) == 0;
+		  mpr_syscall(SYS_membarrier, command, 0) == 0;
 
-	errno = saved;
+	errno = saved; /* which a fault may have changed */
 	return ok;
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_fence_register(void)
 {
 	return membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);

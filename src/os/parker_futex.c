@@ -23,6 +23,7 @@
 #include "os/clock.h"
 #include "os/generation.h"
 #include "os/parker.h"
+#include "os/syscall_arch.h"
 
 const uint32_t mpr_parker_kind = 1;
 
@@ -147,11 +148,9 @@ mpr_parker_wait_beside(struct mpr_parker *p, uint32_t ticket,
 MPR_CHILD_PATH void
 mpr_parker_wake(struct mpr_parker *p)
 {
-	int saved = errno;
-
 	/* Release pairs with the acquire in mpr_parker_ticket(). Whether
 	 * somebody sleeps, the kernel finds after a fence of its own. */
 	atomic_fetch_add_explicit(&p->event, 1, memory_order_release);
-	if (syscall(SYS_futex, &p->event, FUTEX_WAKE, INT_MAX, NULL, NULL, 0) < 0)
-		errno = saved;
+	(void)mpr_syscall_6(SYS_futex, (long)(uintptr_t)&p->event, FUTEX_WAKE,
+			    INT_MAX, 0, 0, 0);
 }

@@ -8,14 +8,16 @@
 #define MPR_OS_SYSCALL_ARCH_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/macros.h"
 
-/* Returns what the kernel does: a result, or a negative error. errno(3) may be changed. */
+/* Returns what the kernel does: a result, or a negative error. errno(3) stays. */
 static inline long
 mpr_syscall(long number, long a, long b)
 {
@@ -27,9 +29,12 @@ mpr_syscall(long number, long a, long b)
 			 : "0"(number), "D"(a), "S"(b)
 			 : "rcx", "r11", "cc", "memory");
 #else
+	int saved = errno;
+
 	r = syscall(number, a, b);
 	if (r < 0)
 		r = -errno;
+	errno = saved;
 #endif
 	return r;
 }
@@ -63,11 +68,37 @@ mpr_syscall_6(long number, long a, long b, long c, long d, long e, long f)
 			   "r"(fifth), "r"(sixth)
 			 : "rcx", "r11", "cc", "memory");
 #else
+	int saved = errno;
+
 	r = syscall(number, a, b, c, d, e, f);
 	if (r < 0)
 		r = -errno;
+	errno = saved;
 #endif
 	return r;
+}
+
+/* fcntl(2) with F_SETLK. Returns 0 or a negative error. */
+static inline long
+mpr_syscall_lock(int fd, const struct flock *lock)
+{
+#if defined(__x86_64__) && !defined(__ILP32__)
+	return mpr_syscall_6(SYS_fcntl, fd, F_SETLK, (long)(uintptr_t)lock, 0, 0, 0);
+#else
+	return fcntl(fd, F_SETLK, lock) < 0 ? -errno : 0;
+#endif
+}
+
+/* clock_gettime(2), of one that the kernel has. Where it is asked once that is less than
+ * the pages of what reads clocks without it. */
+static inline void
+mpr_syscall_clock(clockid_t clock, struct timespec *ret_now)
+{
+#if defined(__x86_64__) && !defined(__ILP32__)
+	mpr_syscall(SYS_clock_gettime, clock, (long)(uintptr_t)ret_now);
+#else
+	clock_gettime(clock, ret_now);
+#endif
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,14 +147,21 @@ mpr_task_are_last(unsigned n)
 	       has_ended(&fields) && fields.threads == 1 + n;
 }
 
+/* 0: not known yet. Children have it from who has forked them. */
+MPR_CHILD_DATA static _Atomic uint64_t ns_of_tick;
+
 MPR_CHILD_PATH uint64_t
 mpr_task_now(void)
 {
-	uint64_t tick = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
 	struct timespec now;
+	uint64_t tick = atomic_load_explicit(&ns_of_tick, memory_order_relaxed);
 
+	if (!tick) {
+		tick = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+		atomic_store_explicit(&ns_of_tick, tick, memory_order_relaxed);
+	}
 	/* Which the kernel takes start times from, and rounds down. */
-	clock_gettime(CLOCK_BOOTTIME, &now);
+	mpr_syscall_clock(CLOCK_BOOTTIME, &now);
 	return ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) /
 	       tick;
 }

@@ -41,13 +41,16 @@ own_threads(void)
 MPR_CHILD_PATH void
 mpr_thread_forbid_signals(sigset_t *ret_before)
 {
-	static const int own[] = { SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
-				   SIGTRAP, SIGABRT, SIGSYS };
 	sigset_t all;
 
 	sigfillset(&all);
-	for (size_t i = 0; i < MPR_ARRAY_LEN(own); i++)
-		sigdelset(&all, own[i]);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGTRAP);
+	sigdelset(&all, SIGABRT);
+	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_BLOCK, &all, ret_before);
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "base/macros.h"
 #include "pool/entries.h"
 #include "pool/map_shm.h"
 
@@ -117,7 +118,7 @@ mpr_entries_link(const struct mpr_pool_use *u, struct mpr_self *self,
 	return r < 0 ? r : -EAGAIN;
 }
 
-struct mproc_future *
+MPR_CHILD_PATH struct mproc_future *
 mpr_entries_at(const mproc_arena *a, uint64_t offset)
 {
 	return offset % 8 == 0 &&

@@ -193,6 +193,7 @@ start_worker(struct keeper *k, unsigned w)
 	struct mpr_working working = {
 		.use = k->use,
 		.number = w,
+		.record = record,
 		/* Never 0, and without HELD. */
 		.ticket = (mpr_arena_epoch(k->use.arena) + 1) << 32,
 		.keeper = k->word,
@@ -752,7 +753,7 @@ mpr_keeper_run(void *arg)
 	mpr_child_listen(on_signal, &k.ears);
 	if (is_copy(&k))
 		return 0;
-	mpr_process_has_no_threads();
+	mpr_process_is_alone();
 	mpr_task_inherit_namespace(keeping->starter_pid, keeping->namespace);
 	if (look_at_pool(&k) < 0)
 		return 1;

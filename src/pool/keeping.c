@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "os/clock.h"
+#include "os/crash.h"
 #include "os/generation.h"
 #include "os/image.h"
 #include "os/interrupt.h"
@@ -371,6 +372,7 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 	mproc_process *process;
 	int r;
 
+	mpr_crash_prepare();
 	r = mpr_process_hold_service(&process, &call, &o);
 	if (r < 0)
 		return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
+#include "base/macros.h"
 #include "pool/entries.h"
 #include "pool/map.h"
 #include "pool/map_chunk.h"
@@ -22,7 +23,7 @@ mpr_map_size(uint64_t n, unsigned n_shares)
 	       mpr_round_up(n / 8 + 1, 64);
 }
 
-bool
+MPR_CHILD_PATH bool
 mpr_map_look_at(const struct mpr_pool_use *u, struct mproc_future *f,
 		struct mpr_map_use *ret_m)
 {

@@ -83,14 +83,14 @@ mpr_pool_label(const struct mpr_pool_use *u)
 	return label;
 }
 
-static struct mpr_pool_worker *
+MPR_CHILD_PATH static struct mpr_pool_worker *
 records_at(const struct mpr_pool_use *u, uint64_t offset, unsigned *ret_n)
 {
 	struct mpr_block_ref ref;
 	size_t n;
 
 	*ret_n = 0;
-	if (!mpr_heap_find_linked(u->arena, offset, &ref))
+	if (!offset || !mpr_heap_find_linked(u->arena, offset, &ref))
 		return NULL;
 	n = ref.size / sizeof(struct mpr_pool_worker);
 	*ret_n = n < MPR_POOL_WORKERS_MAX ? (unsigned)n : MPR_POOL_WORKERS_MAX;

@@ -212,7 +212,7 @@ struct mproc_future {
 	_Atomic uint32_t kind; /* an enum mpr_future_kind */
 	_Atomic uint64_t owner_since;
 	/* Written by who runs it, and by the keeper if that one is dead. */
-	_Atomic int64_t started; /* ns, or 0 */
+	_Atomic int64_t started; /* ns, if tasks have a time limit; or 0 */
 	_Atomic uint64_t out; /* offset of the result, or report, or 0 */
 	_Atomic uint64_t out_len;
 	_Atomic int32_t result; /* of the task, or what became of it */

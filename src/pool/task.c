@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/macros.h"
 #include "os/cpu.h"
 #include "os/generation.h"
 #include "pool/batch.h"
@@ -288,7 +289,7 @@ mpr_task_come_back(const struct mpr_worker *me, struct mproc_future *f, uint64_t
 }
 
 /* QUEUED to RUNNING at us. */
-static bool
+MPR_CHILD_PATH static bool
 take(const struct mpr_worker *me, struct mproc_future *f, uint64_t id,
      uint64_t *ret_word)
 {
@@ -307,7 +308,7 @@ take(const struct mpr_worker *me, struct mproc_future *f, uint64_t id,
 }
 
 /* The submitter has the same image: the address is that of its function. */
-static int
+MPR_CHILD_PATH static int
 call(struct mproc_future *f, struct mproc_result *out)
 {
 	union {
@@ -318,7 +319,7 @@ call(struct mproc_future *f, struct mproc_result *out)
 	return task.fn(f + 1, f->in_len, out);
 }
 
-static void
+MPR_CHILD_PATH static void
 run(struct mpr_worker *me, struct mproc_future *f, uint64_t word)
 {
 	struct mproc_result out = { .worker = me, .f = f };
@@ -339,7 +340,8 @@ run(struct mpr_worker *me, struct mproc_future *f, uint64_t word)
 	if (mpr_worker_is_copy(me))
 		return;
 	/* Before the lease is told, by which the keeper looks at it. */
-	atomic_store(&f->started, mproc_now());
+	if (atomic_load(&me->use.root->task_timeout))
+		atomic_store(&f->started, mproc_now());
 	atomic_store(&f->pid, self->pid);
 	atomic_store(&f->worker, me->number);
 	if (!me->depth++)
@@ -361,7 +363,7 @@ run(struct mpr_worker *me, struct mproc_future *f, uint64_t word)
 	mpr_worker_did(me, 1);
 }
 
-void
+MPR_CHILD_PATH void
 mpr_task_run(struct mpr_worker *me, uint64_t offset, uint64_t word)
 {
 	struct mproc_future *f = mpr_entries_at(me->use.arena, offset);

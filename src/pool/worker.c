@@ -192,13 +192,13 @@ mpr_worker_run(void *arg)
 		mpr_task_inherit_namespace(w->keeper_pid, w->namespace);
 	*me = (struct mpr_worker){
 		.use = w->use,
-		.record = mpr_pool_worker_at(&w->use, w->number),
+		.record = w->record,
 		.generation = mpr_generation(),
 		.number = w->number,
 		.max = atomic_load(&w->use.root->max_tasks),
 		.stays = w->thread != NULL,
 	};
-	if (!me->record || mpr_self(me->use.arena, &self) < 0)
+	if (mpr_self(me->use.arena, &self) < 0)
 		return 1;
 	/* Another keeper may have given the record to another worker. */
 	me->holder = mpr_holder(self);

@@ -14,7 +14,8 @@
 struct mpr_working {
 	struct mpr_pool_use use;
 	unsigned number;
-	uint64_t ticket; /* in its record */
+	struct mpr_pool_worker *record;
+	uint64_t ticket; /* in that */
 	uint64_t keeper; /* the word of the one that begins it */
 	/* A process: the keeper's ears, its id, and where it has that. */
 	const struct mpr_child_ears *ears;

@@ -63,9 +63,10 @@ int mpr_process_hold(mproc_process **ret_p, const struct mpr_call *call,
 int mpr_process_hold_service(mproc_process **ret_p, const struct mpr_call *call,
 			     const struct mproc_process_opts *opts);
 
-/* The calling process is one of these, and has no thread but this one: it is not looked for
- * others each time that it forks. */
-void mpr_process_has_no_threads(void);
+/* The calling process is one of these, has no thread but this one, and runs nothing of the
+ * user's: it is not looked for others each time that it forks, and its children, which
+ * nobody else can reap, have no pidfds. */
+void mpr_process_is_alone(void);
 
 void mpr_process_let_go(mproc_process *p);
 void mpr_process_abandon(mproc_process *p);

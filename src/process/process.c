@@ -315,6 +315,27 @@ drop(mproc_process *p, int r)
 	return r;
 }
 
+/* The generation that is alone with its children. */
+MPR_CHILD_DATA static _Atomic uint64_t alone;
+
+MPR_CHILD_PATH void
+mpr_process_is_alone(void)
+{
+	atomic_store(&alone, mpr_generation());
+}
+
+/* By its id, which stays its own until it is reaped: by whom, if nobody else is here? */
+MPR_CHILD_PATH static int
+get_hold(mproc_process *p, pid_t pid)
+{
+	if (p->child.fd >= 0)
+		return 0;
+	if (atomic_load(&alone) != mpr_generation())
+		return mpr_child_open(&p->child, pid);
+	mpr_child_know(&p->child, pid);
+	return 0;
+}
+
 /*
  * The child waits for an order until its options are applied, its pidfd is
  * there, and it is among our children: what fails after the fork must not have
@@ -325,7 +346,7 @@ MPR_CHILD_PATH static int
 open_child(mproc_process *p, pid_t pid, bool setup,
 	   const struct mproc_process_opts *o)
 {
-	int r = p->child.fd >= 0 ? 0 : mpr_child_open(&p->child, pid);
+	int r = get_hold(p, pid);
 
 	if (r < 0)
 		mpr_fail(r, "pidfd_open: %s", mproc_strerror(r));
@@ -359,19 +380,14 @@ open_child(mproc_process *p, pid_t pid, bool setup,
 /* The generation that is not to ask for its threads again. */
 MPR_CHILD_DATA static _Atomic uint64_t warned;
 
-MPR_CHILD_PATH void
-mpr_process_has_no_threads(void)
-{
-	atomic_store(&warned, mpr_generation());
-}
-
 /* Once in each process. */
 MPR_CHILD_PATH static void
 warn_of_threads(void)
 {
 	unsigned threads, ours;
 
-	if (atomic_load(&warned) == mpr_generation())
+	if (atomic_load(&warned) == mpr_generation() ||
+	    atomic_load(&alone) == mpr_generation())
 		return;
 	threads = mpr_task_threads();
 	if (threads < 2)

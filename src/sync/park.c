@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "arena/recover.h"
+#include "base/macros.h"
 #include "os/clock.h"
 #include "os/generation.h"
 #include "os/interrupt.h"
@@ -386,7 +387,7 @@ mpr_park(struct mpr_self *self, const void *object, uint32_t ticket,
 	return r;
 }
 
-void
+MPR_CHILD_PATH void
 mpr_unpark(const mproc_arena *a, unsigned slot)
 {
 	if (slot < mpr_participants_high(a))

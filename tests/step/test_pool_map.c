@@ -205,13 +205,14 @@ worker_victim(void *arg)
 	struct mpr_child_ears ears;
 	struct mpr_working working = {
 		.use = s->use,
+		.record = mpr_pool_worker_at(&s->use, 0),
 		.ticket = UINT64_C(1) << 32,
 		.keeper = atomic_load(&s->use.root->keeper),
 		.ears = &ears,
 	};
 
 	mpr_child_listen(SIG_DFL, &ears);
-	atomic_store(&mpr_pool_worker_at(&s->use, 0)->word, working.ticket);
+	atomic_store(&working.record->word, working.ticket);
 	mpt_step_begin();
 	if (mpr_worker_run(&working))
 		_exit(1);

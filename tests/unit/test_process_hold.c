@@ -199,6 +199,63 @@ one_that_is_held_ends_when_its_parent_becomes_another_program(void **state)
 
 each(one_that_is_held_ends_when_its_parent_becomes_another_program)
 
+static int
+sleep_for_ever(void *arg)
+{
+	(void)arg;
+	while (pause())
+		;
+	return 0;
+}
+
+static int
+begin_with_others(void *arg)
+{
+	mproc_process *p;
+	bool by_id;
+
+	(void)arg;
+	if (hold_one(&p, sleep_for_ever, NULL) < 0)
+		return 1;
+	by_id = p->child.fd < 0;
+	mpr_process_abandon(p);
+	return by_id;
+}
+
+/* As a pool's keeper does. */
+static int
+begin_alone(struct mpt *t, void *unused)
+{
+	mproc_process *ps[2];
+
+	(void)unused;
+	mpr_process_is_alone();
+	method = MPROC_FORK;
+	mpt_check_int(t, hold_one(&ps[0], sleep_for_ever, NULL), 0);
+	mpr_process_let_go(ps[0]);
+	mpt_check_int(t, ps[0]->child.fd, -1);
+	mpt_check(t, !mpr_process_has_ended(ps[0]));
+	mpt_check_int(t, mproc_process_kill(ps[0]), 0);
+	mpt_until(t, mpr_process_has_ended(ps[0]));
+	mpt_check_int(t, ps[0]->exit.signal, SIGKILL);
+	mpt_check(t, !ps[0]->exit.reaped_elsewhere);
+	mproc_process_close(ps[0]);
+
+	/* A child of its own is not alone. */
+	mpt_check_int(t, hold_one(&ps[1], begin_with_others, NULL), 0);
+	mpr_process_let_go(ps[1]);
+	mpt_check_int(t, mproc_process_join(ps[1], MPROC_FOREVER), 0);
+	mpt_check_int(t, ps[1]->exit.code, 0);
+	mproc_process_close(ps[1]);
+	return 0;
+}
+
+static void
+children_of_one_that_is_alone_have_no_pidfds(void **state)
+{
+	mpt_expect_exit(*state, mpt_fork(*state, "parent", begin_alone, NULL), 0);
+}
+
 int
 main(void)
 {
@@ -207,6 +264,7 @@ main(void)
 		each_test(one_that_is_abandoned_never_begins),
 		each_test(one_that_is_held_ends_with_its_parent),
 		each_test(one_that_is_held_ends_when_its_parent_becomes_another_program),
+		mpt_test(children_of_one_that_is_alone_have_no_pidfds),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
