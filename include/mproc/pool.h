@@ -630,7 +630,9 @@ MPROC_API int mproc_pool_terminate(mproc_pool *pool);
  * come to the end of their task before, or of a map, to that of the chunk that they are
  * at. Nothing is lost by it, nobody is killed, and who ends so is no death.
  *
- * A map that was submitted before is not spread over more workers than there were then.
+ * New ones take chunks of a map that was submitted before, as far as there are some that
+ * nobody has begun: 64 workers can do that, or as many as there were when it was submitted if
+ * those were more. Its chunks stay as large as they are.
  * How large chunks of maps, and windows of iterators, are that nothing is said of goes by
  * the number that there is to be. Inline, that is all that it changes.
  *

@@ -59,6 +59,8 @@ struct keeper {
 	int64_t task_timeout; /* ns, or 0 */
 	struct hand *hands; /* for as many as there were to be at a time */
 	unsigned n; /* of them */
+	unsigned wanted; /* workers, when it last looked */
+	bool spread; /* maps, over those that have been added since */
 	unsigned told; /* that so many are too many */
 	unsigned untold; /* hints that are to be put yet for who is too many */
 	const struct mpr_backend *backend;
@@ -535,9 +537,10 @@ sweep(struct keeper *k)
 		mpr_pool_advance(&k->use, MPR_POOL_TERMINATING);
 }
 
-/* Puts hints for all that waits; what has one already has two. */
-static void
-announce_all(struct keeper *k)
+/* Puts hints for all that waits; what has one already has two. Returns false if that is to
+ * be done again. */
+static bool
+announce_all(struct keeper *k, bool only_maps)
 {
 	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
 	struct mproc_future *f;
@@ -546,10 +549,12 @@ announce_all(struct keeper *k)
 	while (r == 0 && (f = mpr_entries_next(&walk))) {
 		uint64_t word = atomic_load(&f->cell.word);
 
+		if (only_maps && !mpr_future_is_a(f, MPR_FUTURE_MAP))
+			continue;
 		if (mpr_task_waits(&k->use, f, word))
 			r = mpr_task_announce(&k->use, f, word);
 	}
-	k->announce = r != 0;
+	return r == 0;
 }
 
 /* Whether a task is not done. With @drop those that are QUEUED are failed. */
@@ -593,6 +598,7 @@ MPR_CHILD_PATH static bool
 look_at_phase(struct keeper *k)
 {
 	enum mpr_pool_phase phase = mpr_pool_phase(&k->use);
+	unsigned wanted;
 
 	if (phase == MPR_POOL_TERMINATING) {
 		shut_queue(k);
@@ -613,7 +619,12 @@ look_at_phase(struct keeper *k)
 		return !count_workers(k);
 	}
 	if (k->announce)
-		announce_all(k);
+		k->announce = !announce_all(k, false);
+	/* seq_cst: who submits a map that is not found here finds that number itself. */
+	wanted = count_wanted(k);
+	k->spread |= wanted > k->wanted;
+	k->wanted = wanted;
+	k->spread = k->spread && !announce_all(k, true);
 	if (!k->shut)
 		start_workers(k);
 	return is_copy(k);
@@ -718,7 +729,8 @@ look_at_pool(struct keeper *k)
 	if (r < 0)
 		return r;
 	k->word = mpr_holder(k->self);
-	return make_hands(k, count_wanted(k)) ? 0 : -ENOMEM;
+	k->wanted = count_wanted(k);
+	return make_hands(k, k->wanted) ? 0 : -ENOMEM;
 }
 
 /* From the starter's word to ours: the point from which on the pool is ours. Then until it

@@ -44,9 +44,11 @@ mpr_map_look_at(const struct mpr_pool_use *u, struct mproc_future *f,
 		.chunk = map->chunk,
 		.largest = map->largest,
 		.n_shares = map->n_shares,
+		.round = map->round,
 		.size = ref.size,
 	};
 	if (m->n > MPR_MAP_ITEMS_MAX || m->n_shares > MPR_POOL_WORKERS_MAX ||
+	    m->round > MPR_POOL_WORKERS_MAX ||
 	    !m->chunk || m->chunk > MPR_MAP_ITEMS_MAX ||
 	    m->largest > MPR_MAP_ITEMS_MAX ||
 	    ref.size < mpr_map_size(m->n, m->n_shares))
@@ -68,13 +70,35 @@ share_word(uint64_t id, enum mpr_future_state state, unsigned worker)
 	return mpr_future_word(id, state, worker);
 }
 
+/* Whether there are chunks that nobody has claimed. */
+static bool
+has_chunks(const struct mpr_map_use *m)
+{
+	return atomic_load(&m->map->next) / MPR_MAP_CHUNK_UNIT < m->n_chunks;
+}
+
+/* A share that nobody has. */
+enum waiting {
+	WAITS_NOT, /* or there is nothing to do for it */
+	WAITS_EMPTY, /* it has no chunk, but there are some */
+	WAITS_WITH_ITEM, /* nobody else can do that */
+};
+
+static enum waiting
+how_waits(const struct mpr_map_use *m, unsigned s, uint64_t id)
+{
+	if (atomic_load(&m->shares[s].word) != share_word(id, MPR_FUTURE_QUEUED, 0))
+		return WAITS_NOT;
+	if (is_item(m, atomic_load(&m->shares[s].desk)))
+		return WAITS_WITH_ITEM;
+	return has_chunks(m) ? WAITS_EMPTY : WAITS_NOT;
+}
+
 bool
 mpr_map_waits(const struct mpr_map_use *m, uint64_t id)
 {
-	uint64_t queued = share_word(id, MPR_FUTURE_QUEUED, 0);
-
 	for (unsigned s = 0; s < m->n_shares; s++)
-		if (atomic_load(&m->shares[s].word) == queued)
+		if (how_waits(m, s, id) != WAITS_NOT)
 			return true;
 	return false;
 }
@@ -82,14 +106,21 @@ mpr_map_waits(const struct mpr_map_use *m, uint64_t id)
 int
 mpr_map_announce(const struct mpr_map_use *m, uint64_t id)
 {
-	uint64_t queued = share_word(id, MPR_FUTURE_QUEUED, 0);
-	int r = 0, n = 0;
+	uint32_t workers = atomic_load(&m->pool->root->n_workers);
+	unsigned n = 0, empty = 0;
+	enum waiting how;
+	int r = 0;
 
+	/* Who takes one takes a share that has an item, if there is one: so there are to be
+	 * as many hints as those, whoever else is to come. */
 	for (unsigned s = 0; s < m->n_shares && r == 0; s++) {
-		if (atomic_load(&m->shares[s].word) != queued)
+		how = how_waits(m, s, id);
+		if (how == WAITS_NOT ||
+		    (how == WAITS_EMPTY && empty && empty >= workers))
 			continue;
 		r = mpr_task_put_hint(m->pool, m->f, id);
 		n += r == 0;
+		empty += how == WAITS_EMPTY;
 	}
 	/* Who takes one does all if nobody else comes. */
 	return n ? 0 : r;
@@ -368,15 +399,16 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 		    limited) ? CHUNK_DONE : CHUNK_LOST;
 }
 
-/* QUEUED to RUNNING at us; returns its number, or -1. From then on the map stays. */
+/* QUEUED to RUNNING at us, of those that wait like that; returns its number, or -1. From
+ * then on the map stays. */
 static int
-take(const struct mpr_worker *me, const struct mpr_map_use *m, uint64_t id)
+take(const struct mpr_worker *me, const struct mpr_map_use *m, uint64_t id,
+     enum waiting how)
 {
 	for (unsigned s = 0; s < m->n_shares; s++) {
 		uint64_t queued = share_word(id, MPR_FUTURE_QUEUED, 0);
 
-		if (atomic_load(&m->shares[s].word) == queued &&
-		    !mpr_worker_is_copy(me) &&
+		if (how_waits(m, s, id) == how && !mpr_worker_is_copy(me) &&
 		    cas(&m->shares[s].word, &queued,
 			share_word(id, MPR_FUTURE_RUNNING, me->number)))
 			return (int)s;
@@ -423,8 +455,11 @@ mpr_map_run(struct mpr_worker *me, const struct mpr_map_use *m, uint64_t id)
 	bool outermost = !me->depth;
 	struct mpr_self *self;
 	enum chunk_end end;
-	int s = take(me, m, id);
+	int s = take(me, m, id, WAITS_WITH_ITEM);
 	uint64_t word;
+
+	if (s < 0)
+		s = take(me, m, id, WAITS_EMPTY);
 
 	if (s < 0)
 		return;

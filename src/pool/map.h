@@ -22,6 +22,7 @@ struct mpr_map_use {
 	uint64_t largest;
 	uint64_t n_chunks;
 	unsigned n_shares;
+	unsigned round;
 	size_t size; /* of the block */
 };
 
@@ -32,10 +33,12 @@ size_t mpr_map_size(uint64_t n, unsigned n_shares);
 bool mpr_map_look_at(const struct mpr_pool_use *u, struct mproc_future *f,
 		     struct mpr_map_use *ret_m);
 
-/* Whether there is a share that nobody has, and @id is the future's. */
+/* Whether there is a share that nobody has, and for which there is something to do; and
+ * @id is the future's. */
 bool mpr_map_waits(const struct mpr_map_use *m, uint64_t id);
 
-/* Puts a hint for each of those. As mpr_task_announce(). */
+/* Puts hints for those: for each that has an item, and as many as there are to be workers.
+ * As mpr_task_announce(). */
 int mpr_map_announce(const struct mpr_map_use *m, uint64_t id);
 
 /* Takes one of those, and does what it can. */

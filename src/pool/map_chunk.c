@@ -26,13 +26,13 @@ is_last(const struct mpr_map_use *m, const struct round *r)
 static uint64_t
 items_of(const struct mpr_map_use *m, const struct round *r)
 {
-	return m->n_shares * r->size;
+	return m->round * r->size;
 }
 
 static void
 go_on(const struct mpr_map_use *m, struct round *r)
 {
-	r->chunk += m->n_shares;
+	r->chunk += m->round;
 	r->item += items_of(m, r);
 	r->size /= 2;
 	if (r->size < m->chunk)
@@ -44,7 +44,7 @@ mpr_map_falling_begin(const struct mpr_map_use *m, uint64_t chunk)
 {
 	struct round r = first_round(m);
 
-	while (!is_last(m, &r) && chunk - r.chunk >= m->n_shares)
+	while (!is_last(m, &r) && chunk - r.chunk >= m->round)
 		go_on(m, &r);
 	return r.item + (chunk - r.chunk) * r.size;
 }

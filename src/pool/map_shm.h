@@ -6,7 +6,8 @@
  * common, shares, and a bit for each item that has failed. A share is what one worker
  * at a time does of it: it is taken and given back as a task is, by a word, and says
  * which item is next. Workers claim one chunk of items after the other for the share
- * that they have.
+ * that they have. There are more shares than workers: those are for workers that come
+ * later.
  *
  * The future is not DONE before all of its shares are, and nobody writes to a map but
  * who has a share of it that is not: so it is not freed under anybody's hands.
@@ -17,6 +18,9 @@
 #include "pool/pool_shm.h"
 
 #define MPR_MAP_ITEMS_MAX (UINT64_C(1) << 44)
+
+/* So many shares at least, where there are as many chunks. */
+#define MPR_MAP_SHARES 64
 
 /*
  * Who has claimed which chunk: {chunks claimed 48 | the share for which the last one
@@ -77,9 +81,11 @@ struct mpr_map {
 	_Atomic uint32_t failed; /* there may be bits */
 	_Atomic uint64_t codes; /* offset of an int32_t for each item; or 0 */
 	uint64_t largest; /* items of the largest; 0: all have the same */
-	uint64_t pad0[4];
+	uint32_t round; /* chunks of one size, if they become smaller */
+	uint32_t pad0;
+	uint64_t pad1[3];
 	_Atomic uint64_t next;
-	uint64_t pad1[15];
+	uint64_t pad2[15];
 };
 
 static_assert(sizeof(struct mpr_map) == 256, "shared layout");

@@ -36,6 +36,7 @@ struct map_submission {
 	size_t chunk;
 	size_t largest; /* 0: all are alike */
 	unsigned n_shares;
+	unsigned round; /* chunks of one size, if they become smaller */
 	bool fail_fast;
 	bool is_async;
 };
@@ -67,6 +68,7 @@ fill(const struct mpr_submission *submission, const struct mpr_pool_use *u,
 	map->in = address(f, &s->in);
 	map->out = address(f, &s->out);
 	map->ctx = address(f, &s->ctx);
+	map->round = s->round;
 	map->n_shares = s->n_shares;
 	map->fail_fast = s->fail_fast;
 	for (unsigned i = 0; i < s->n_shares; i++)
@@ -146,7 +148,7 @@ static int
 prepare(const struct mpr_pool_use *u, struct map_submission *s,
 	const struct mproc_map_opts *o)
 {
-	size_t size, chunks, workers = atomic_load(&u->root->n_workers);
+	size_t size, chunks, shares, workers = atomic_load(&u->root->n_workers);
 	int r;
 
 	if (s->n > MPR_MAP_ITEMS_MAX)
@@ -157,10 +159,12 @@ prepare(const struct mpr_pool_use *u, struct map_submission *s,
 	chunks = s->n ? (s->n - 1) / s->chunk + 1 : 0;
 	if (workers > MPR_POOL_WORKERS_MAX)
 		workers = MPR_POOL_WORKERS_MAX;
-	s->n_shares = (unsigned)(chunks < workers ? chunks : workers);
+	s->round = (unsigned)(chunks < workers ? chunks : workers);
 	/* The first round of them has half of all items. */
-	if (o->guided && s->n_shares)
-		s->largest = (s->n - 1) / (2 * (size_t)s->n_shares) + 1;
+	if (o->guided && s->round)
+		s->largest = (s->n - 1) / (2 * (size_t)s->round) + 1;
+	shares = workers < MPR_MAP_SHARES ? MPR_MAP_SHARES : workers;
+	s->n_shares = (unsigned)(chunks < shares ? chunks : shares);
 	s->ctx.len = o->ctx_size;
 	if (s->is_async && s->out.at && s->out.len &&
 	    !lies_in(u->arena, s->out.at))

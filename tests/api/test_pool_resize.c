@@ -185,12 +185,121 @@ a_map_loses_nothing(void **state)
 	close_and_join(b);
 }
 
+/* Each item has its worker until it is told to go on: so many workers are at it. */
+static void
+a_map_is_spread_over_those_that_come_later(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+	int in[N], out[N];
+	mproc_future *f;
+
+	for (int i = 0; i < N; i++)
+		in[i] = i;
+	for (int guided = 0; guided < 2; guided++) {
+		resize(b, 1);
+		await_workers(b, 1);
+		atomic_store(&b->begun, 0);
+		atomic_store(&b->go_on, false);
+		assert_int_equal(mproc_pool_map_async(
+			b->pool, linger_over, NULL, in, sizeof(int), NULL,
+			sizeof(int), N,
+			MPROC_OPTS(mproc_map_opts, .chunk = 1, .guided = guided),
+			&f), 0);
+		await_begun(b, 1);
+		resize(b, 2);
+		await_begun(b, 2);
+		resize(b, 5);
+		await_begun(b, 5);
+		atomic_store(&b->go_on, true);
+		assert_int_equal(mproc_future_get(f, out, sizeof(out), NULL,
+						  MPROC_FOREVER), 0);
+		assert_memory_equal(in, out, sizeof(in));
+		assert_int_equal(atomic_load(&b->begun), N);
+		mproc_future_close(f);
+	}
+	assert_int_equal(pool_stat(b).deaths, 0);
+	close_and_join(b);
+}
+
+/* Also where a keeper dies before it has told them. */
+static void
+a_dead_keepers_successor_spreads_a_map(void **state)
+{
+	struct board *b = pool_of(*state, 1);
+	pid_t keeper = pool_stat(b).keeper;
+	int in[N];
+	mproc_future *f;
+
+	for (int i = 0; i < N; i++)
+		in[i] = i;
+	atomic_store(&b->begun, 0);
+	atomic_store(&b->go_on, false);
+	assert_int_equal(mproc_pool_map_async(b->pool, linger_over, NULL, in,
+					      sizeof(int), NULL, sizeof(int), N,
+					      MPROC_OPTS(mproc_map_opts, .chunk = 1),
+					      &f), 0);
+	await_begun(b, 1);
+	assert_int_equal(kill(keeper, SIGSTOP), 0);
+	mpt_until(b->t, mpt_task_state(keeper) == 'T');
+	resize(b, 3);
+	assert_int_equal(kill(keeper, SIGKILL), 0);
+	mpt_until(b->t, pool_stat(b).keeper == 0);
+	atomic_store(&b->begun, 0);
+	assert_int_equal(mproc_future_wait(f, mproc_ms(1)), -ETIMEDOUT);
+	await_begun(b, 3);
+	atomic_store(&b->go_on, true);
+	assert_int_equal(mproc_future_wait(f, MPROC_FOREVER), 0);
+	mproc_future_close(f);
+	close_and_join(b);
+	mpt_reap_orphans(b->t);
+}
+
 static int
 die_at_first(const void *in, size_t len, struct mproc_result *out)
 {
 	if (atomic_fetch_add(&the_board()->counts[int_of(in)], 1) == 0)
 		raise(SIGKILL);
 	return mproc_result_set(out, in, len);
+}
+
+static int
+die_over_some(const void *in, void *out, void *ctx)
+{
+	int i = int_of(in);
+
+	(void)ctx;
+	if (i % 4 == 0 && atomic_fetch_add(&the_board()->counts[i], 1) == 0)
+		raise(SIGKILL);
+	memcpy(out, &i, sizeof(i));
+	return 0;
+}
+
+/* What they had begun is done by others, whoever is there. */
+static void
+a_map_is_spread_in_spite_of_deaths(void **state)
+{
+	struct board *b = new_pool(*state, MPROC_OPTS(mproc_pool_opts, .workers = 1,
+						      .retries = 1000));
+	int in[N], out[N], size = 0, r;
+	mproc_future *f;
+
+	for (int i = 0; i < N; i++)
+		in[i] = i;
+	assert_int_equal(mproc_pool_map_async(b->pool, die_over_some, NULL, in,
+					      sizeof(int), NULL, sizeof(int), N,
+					      MPROC_OPTS(mproc_map_opts, .chunk = 2),
+					      &f), 0);
+	do {
+		resize(b, 1 + ++size % 5);
+		r = mproc_future_wait(f, mproc_ms(1));
+	} while (r == -ETIMEDOUT);
+	assert_int_equal(r, 0);
+	assert_int_equal(mproc_future_get(f, out, sizeof(out), NULL, MPROC_NOWAIT),
+			 0);
+	assert_memory_equal(in, out, sizeof(in));
+	mproc_future_close(f);
+	assert_int_equal(pool_stat(b).deaths, N / 4);
+	close_and_join(b);
 }
 
 /* Workers, and keepers. */
@@ -382,6 +491,9 @@ main(void)
 		mpt_test(who_has_nothing_to_do_ends_at_once),
 		mpt_test(who_is_busy_comes_to_its_end),
 		mpt_test(a_map_loses_nothing),
+		mpt_test(a_map_is_spread_over_those_that_come_later),
+		test_of_processes(a_dead_keepers_successor_spreads_a_map),
+		test_of_processes(a_map_is_spread_in_spite_of_deaths),
 		test_of_processes(in_spite_of_deaths),
 		test_of_processes(a_dead_keepers_successor_does_it),
 		test_of_processes(who_is_woken_in_vain_is_woken_again),

@@ -241,6 +241,8 @@ add_map(struct mpr_map *m)
 	ADD(0, m, stopped);
 	ADD(0, m, failed);
 	ADD(0, m, codes);
+	ADD(0, m, largest);
+	ADD(0, m, round);
 	ADD(0, m, next);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		ADD(i, &share[i], word);

@@ -10,7 +10,6 @@
 #include "pool/future.h"
 #include "pool/keeper_word.h"
 #include "pool/map.h"
-#include "pool/map_chunk.h"
 #include "pool/pool.h"
 
 #define N 10
@@ -42,7 +41,8 @@ item(const void *in, void *out, void *ctx)
 }
 
 static void
-map_with_chunks(mproc_map_fn *fn, const struct mproc_map_opts *o, uint64_t n_chunks)
+map_with_chunks(mproc_map_fn *fn, const struct mproc_map_opts *o, uint64_t n_chunks,
+		unsigned n_shares)
 {
 	int in[N];
 
@@ -54,14 +54,14 @@ map_with_chunks(mproc_map_fn *fn, const struct mproc_map_opts *o, uint64_t n_chu
 			 0);
 	assert_true(mpr_map_look_at(&s.use, s.f, &s.m));
 	s.id = atomic_load(&s.f->cell.word);
-	assert_int_equal(s.m.n_shares, 3);
+	assert_int_equal(s.m.n_shares, n_shares);
 	assert_int_equal(s.m.n_chunks, n_chunks);
 }
 
 static void
 map_with(mproc_map_fn *fn, const struct mproc_map_opts *o)
 {
-	map_with_chunks(fn, o, 3);
+	map_with_chunks(fn, o, 3, 3);
 }
 
 static void
@@ -594,59 +594,13 @@ results_of_another_one_are_not_delivered(void **state)
 	expect_done(0);
 }
 
-/* Chunks follow each other without a gap, and become no larger. */
-static void
-expect_chunks(uint64_t n, unsigned n_shares, uint64_t chunk, uint64_t largest)
-{
-	struct mpr_map_use m = {
-		.n = n, .n_shares = n_shares, .chunk = chunk, .largest = largest,
-	};
-	uint64_t count = mpr_map_chunk_count(&m), item = 0, before = UINT64_MAX;
-
-	for (uint64_t c = 0; c < count; c++) {
-		uint64_t begin = mpr_map_chunk_begin(&m, c);
-		uint64_t end = mpr_map_chunk_end(&m, begin);
-
-		assert_int_equal(begin, item);
-		assert_in_range(end, begin + 1, n);
-		assert_true(end - begin <= before);
-		assert_true(c == count - 1 || end - begin >= chunk);
-		assert_int_equal(mpr_map_chunk_end(&m, end - 1), end);
-		assert_int_equal(mpr_map_chunk_end(&m, (begin + end) / 2), end);
-		if (largest && c < n_shares && end < n)
-			assert_int_equal(end - begin,
-					 largest > chunk ? largest : chunk);
-		before = end - begin;
-		item = end;
-	}
-	assert_int_equal(item, n);
-}
-
-static void
-chunks_have_all_items(void **state)
-{
-	static const uint64_t ns[] = { 1, 2, 3, 10, 99, 100, 1000, 4096 };
-
-	(void)state;
-	expect_chunks(0, 0, 1, 0);
-	for (int i = 0; i < 8; i++)
-		for (unsigned shares = 1; shares <= 9; shares += 2)
-			for (uint64_t chunk = 1; chunk <= 30; chunk += 7) {
-				expect_chunks(ns[i], shares, chunk, 0);
-				expect_chunks(ns[i], shares, chunk,
-					      (ns[i] - 1) / (2 * shares) + 1);
-			}
-	/* The most that there may be; 512 in each of 44 - 10 rounds at most. */
-	expect_chunks(UINT64_C(1) << 44, 512, 1, UINT64_C(1) << 34);
-}
-
 /* One who dies in one leaves the rest of it. */
 static void
 chunks_become_smaller(void **state)
 {
 	(void)state;
 	/* 2 2 2 1 1 1 1 */
-	map_with_chunks(item, MPROC_OPTS(mproc_map_opts, .guided = true), 7);
+	map_with_chunks(item, MPROC_OPTS(mproc_map_opts, .guided = true), 7, N);
 	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT * 3 | 0);
 	give(0, 2, mpr_desk(4, MPR_DESK_HAS | MPR_DESK_BEGUN));
 	assert_int_equal(mpr_map_progress(&s.m), 4);
@@ -655,6 +609,73 @@ chunks_become_smaller(void **state)
 	expect_begun(0, 4, 0);
 	expect_begun(4, N, 1);
 	assert_int_equal(mpr_map_progress(&s.m), N);
+	expect_done(0);
+}
+
+/* In the item of a share that was given back with it. */
+static void
+look_at_shares(int i)
+{
+	if (i != CHUNK)
+		return;
+	assert_int_equal(atomic_load(&s.m.shares[0].word),
+			 mpr_future_word(s.id, MPR_FUTURE_QUEUED, 0));
+	assert_int_equal(atomic_load(&s.m.shares[1].word),
+			 mpr_future_word(s.id, MPR_FUTURE_RUNNING, 2));
+}
+
+/* There may be one hint for it, and others for shares that anybody may take. */
+static void
+a_share_with_an_item_is_taken_first(void **state)
+{
+	(void)state;
+	map_items();
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT * 2 | 1);
+	atomic_store(&s.m.shares[0].desk, mpr_desk(CHUNK, 0));
+	atomic_store(&s.m.shares[1].desk, mpr_desk(CHUNK, MPR_DESK_HAS));
+	s.in_item = look_at_shares;
+	run_at(2);
+	s.in_item = NULL;
+	expect_begun(0, CHUNK, 0);
+	expect_begun(CHUNK, N, 1);
+	expect_done(0);
+}
+
+static size_t
+count_hints(void)
+{
+	return mproc_queue_len(mpr_pool_queue(&s.use));
+}
+
+/* No more than workers are to be; but for what was begun, whoever is to be there. */
+static void
+shares_for_later_workers_have_no_hints(void **state)
+{
+	size_t before = count_hints();
+
+	(void)state;
+	map_with_chunks(item, MPROC_OPTS(mproc_map_opts, .chunk = 1), N, N);
+	assert_int_equal(count_hints(), before + 3);
+	atomic_store(&s.use.root->n_workers, 5);
+	assert_int_equal(mpr_map_announce(&s.m, s.id), 0);
+	assert_int_equal(count_hints(), before + 3 + 5);
+	atomic_store(&s.use.root->n_workers, 1);
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT * 3 | 2);
+	for (unsigned i = 0; i < 3; i++)
+		atomic_store(&s.m.shares[i].desk, mpr_desk(i, MPR_DESK_HAS));
+	assert_int_equal(mpr_map_announce(&s.m, s.id), 0);
+	assert_int_equal(count_hints(), before + 3 + 5 + 3 + 1);
+	/* Nothing is left but those. */
+	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT * N | 2);
+	assert_int_equal(mpr_map_announce(&s.m, s.id), 0);
+	assert_int_equal(count_hints(), before + 3 + 5 + 3 + 1 + 3);
+	atomic_store(&s.use.root->n_workers, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(mpr_map_waits(&s.m, s.id));
+		run_at(i);
+	}
+	assert_false(mpr_map_waits(&s.m, s.id));
+	expect_begun(0, 3, 1);
 	expect_done(0);
 }
 
@@ -675,6 +696,9 @@ what_is_not_a_map_is_none(void **state)
 	s.m.map->n_shares = MPR_POOL_WORKERS_MAX + 1;
 	assert_false(mpr_map_look_at(&s.use, s.f, &m));
 	s.m.map->n_shares = 3;
+	s.m.map->round = MPR_POOL_WORKERS_MAX + 1;
+	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	s.m.map->round = 3;
 	s.m.map->chunk = 0;
 	assert_false(mpr_map_look_at(&s.use, s.f, &m));
 	/* And is not taken for a task. */
@@ -750,8 +774,9 @@ main(void)
 		test(who_dies_with_an_item_after_the_end_has_failed_it),
 		test(an_error_that_nobody_could_note_is_none_of_others),
 		test(results_of_another_one_are_not_delivered),
-		test(chunks_have_all_items),
 		test(chunks_become_smaller),
+		test(a_share_with_an_item_is_taken_first),
+		test(shares_for_later_workers_have_no_hints),
 		test(what_is_not_a_map_is_none),
 	};
 
