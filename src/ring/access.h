@@ -215,5 +215,13 @@ mpr_copy_out(unsigned char *to, const unsigned char *shared, size_t len)
 }
 
 #endif
+
+/* Of what nobody else writes meanwhile, and this CPU's lines alone afterwards. */
+static inline void
+mpr_copy_out_taking(unsigned char *to, unsigned char *shared, size_t len)
+{
+	mpr_copy_taking(to, shared, len);
+}
+
 #endif
 #endif

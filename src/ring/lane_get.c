@@ -26,6 +26,31 @@ mpr_consumer_begin(struct mpr_consumer *c, struct mpr_lane *lane,
 	};
 }
 
+/* Lines that are taken between two looks, in bytes. */
+#define PIECE 1024
+
+void
+mpr_consumer_copy_long(const struct mpr_consumer *c, unsigned char *to,
+		       unsigned char *bytes, size_t len)
+{
+	/* A copy of the consumer that a signal handler has forked may come here when
+	 * the consumer has gone on, and the producer writes here again: then it
+	 * changes nothing. */
+	while (len && mpr_load(&c->lane->head, memory_order_relaxed) == c->head) {
+		/* No line lies in two. */
+		size_t part = PIECE - (uintptr_t)bytes % PIECE;
+
+		if (part > len)
+			part = len;
+		mpr_copy_out_taking(to, bytes, part);
+		to += part;
+		bytes += part;
+		len -= part;
+	}
+	if (mpr_unlikely(len))
+		mpr_copy_out(to, bytes, len);
+}
+
 /* Goes on at the lane's end, or looks for more when all that is known has been
  * taken. Returns 0, -EAGAIN, or -EBADMSG. */
 static int
@@ -325,7 +350,11 @@ gather(struct mpr_consumer *c, struct batch *b, bool alone, int *ret_why)
 		}
 		*msg++ = (struct iovec){ .iov_base = to, .iov_len = len };
 		if (len) {
-			mpr_copy_out(to, frame + MPR_FRAME_HEADER, len);
+			if (alone)
+				mpr_consumer_copy_alone(
+					c, to, frame + MPR_FRAME_HEADER, len);
+			else
+				mpr_copy_out(to, frame + MPR_FRAME_HEADER, len);
 			to += len;
 			left -= len;
 		}

@@ -26,6 +26,8 @@
 #define mpr_copy_in(shared, from, len) explore_copy_in(shared, from, len)
 #define mpr_copy_in_batch(shared, from, len) explore_copy_in(shared, from, len)
 #define mpr_copy_out(to, shared, len) explore_copy_out(to, shared, len)
+/* Of messages that are longer than any lane there. */
+#define mpr_copy_out_taking(to, shared, len) explore_copy_out(to, shared, len)
 
 uint64_t explore_load(const volatile void *object, memory_order order);
 void explore_store(volatile void *object, uint64_t value, memory_order order);

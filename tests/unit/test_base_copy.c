@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Copying long messages, through the caches and past them, at distances that are bad
- * for memcpy() and at others.
+ * for memcpy() and at others; and with their lines taken.
  */
 #include <signal.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include "base/copy.h"
@@ -12,7 +13,7 @@
 #define PAGE 4096
 #define MOST (5 * PAGE)
 
-static unsigned char from[MOST + PAGE], to[MOST + 3 * PAGE];
+static _Alignas(64) unsigned char from[MOST + PAGE], to[MOST + 3 * PAGE];
 static const unsigned char zeros[sizeof(to)];
 
 typedef void copier(void *to, const void *from, size_t len);
@@ -130,6 +131,75 @@ copies_past_the_caches_end_with_a_fence(void **state)
 
 #endif
 
+static void
+taking(void *t, const void *f, size_t len)
+{
+	mpr_copy_taking(t, (void *)(uintptr_t)f, len);
+}
+
+/* All multiples of 8 in a line, and all lengths. */
+static void
+what_is_taken_stays_as_it_is(void **state)
+{
+	unsigned char was[512];
+
+	(void)state;
+	copy_all(taking);
+	for (size_t at = 0; at < 64; at += 8) {
+		for (size_t len = 0; len < 3 * 64 + 2; len++) {
+			for (size_t i = 0; i < sizeof(was); i++)
+				was[i] = (unsigned char)(i * 7 + len);
+			memcpy(from, was, sizeof(was));
+			memset(to, 0, sizeof(was));
+			mpr_copy_taking(to, from + 64 + at, len);
+			assert_memory_equal(to, was + 64 + at, len);
+			assert_memory_equal(to + len, zeros, 64);
+			assert_memory_equal(from, was, sizeof(was));
+		}
+	}
+}
+
+static struct {
+	unsigned char *lines;
+	unsigned written;
+} watch;
+
+static void
+let_it_write(int signal)
+{
+	(void)signal;
+	watch.written++;
+	mprotect(watch.lines, PAGE, PROT_READ | PROT_WRITE);
+}
+
+/* Of the last line of a page, or of a part of it. */
+static unsigned
+is_taken(size_t len)
+{
+	struct sigaction old, action = { .sa_handler = let_it_write };
+
+	watch.written = 0;
+	assert_int_equal(mprotect(watch.lines, PAGE, PROT_READ), 0);
+	sigaction(SIGSEGV, &action, &old);
+	mpr_copy_taking(to, watch.lines + PAGE - len, len);
+	sigaction(SIGSEGV, &old, NULL);
+	return watch.written;
+}
+
+static void
+whole_lines_are_taken(void **state)
+{
+	(void)state;
+	watch.lines = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
+	assert_ptr_not_equal(watch.lines, MAP_FAILED);
+	assert_int_equal(is_taken(8), 0);
+	assert_int_equal(is_taken(56), 0);
+	assert_int_equal(is_taken(64), 1);
+	assert_int_equal(is_taken(1024 + 8), 1);
+	munmap(watch.lines, PAGE);
+}
+
 int
 main(void)
 {
@@ -139,6 +209,8 @@ main(void)
 #if defined(__x86_64__)
 		cmocka_unit_test(copies_past_the_caches_end_with_a_fence),
 #endif
+		cmocka_unit_test(what_is_taken_stays_as_it_is),
+		cmocka_unit_test(whole_lines_are_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
