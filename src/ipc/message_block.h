@@ -108,7 +108,7 @@ struct mpr_written {
 struct mpr_taken {
 	struct mpr_message_block *block; /* NULL: none */
 	uint64_t word; /* as it was found; then, TAKEN and the holder's */
-	const unsigned char *memory;
+	unsigned char *memory;
 	size_t len;
 };
 

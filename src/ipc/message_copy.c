@@ -65,7 +65,9 @@ mpr_copy_way_learn(struct mpr_copy_way *w, size_t len, int64_t ns)
 		w->goes_past = !w->goes_past;
 		rest(w, REST_MIN);
 	} else if (w->tries) {
-		rest(w, w->rest < REST_MAX ? 2 * w->rest : REST_MAX);
+		/* What is past the caches costs the same next time. */
+		rest(w, w->goes_past && w->rest < REST_MAX ? 2 * w->rest :
+							     REST_MAX);
 	} else if (!w->left) {
 		w->tries = true;
 		w->left = TRIAL;

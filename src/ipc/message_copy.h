@@ -3,10 +3,11 @@
  * How a producer copies long messages to their blocks: through the caches, or past
  * them.
  *
- * What another CPU has just read lies in its caches. To write there, each line is
- * fetched first, one after the other: where CPUs are far apart that takes 15 times as
- * long as to write past the caches, where they share one it may be as quick as any copy,
- * and where both ends are on the same CPU nothing is quicker. And it changes, as
+ * What another CPU has just read lies in its caches. If it was read in place, each line
+ * is fetched first, one after the other, to write there: where CPUs are far apart that
+ * takes 15 times as long as to write past the caches, where they share one it may be as
+ * quick as any copy, and where both ends are on the same CPU nothing is quicker. Nor is
+ * anything if the reader has copied, and had the lines to itself. And it changes, as
  * threads move. So what counts is how long copies have taken; the other way is tried
  * now and then.
  */

@@ -9,6 +9,35 @@
 #include "ipc/queue_get.h"
 #include "ipc/queue_keep.h"
 
+/* Of longer messages most lines have left the caches before they are written again. */
+#define TAKE_MAX ((size_t)2 << 20)
+
+/* Lines that are taken between two looks, in bytes. */
+#define PIECE 4096
+
+/*
+ * Nobody else has the message, and until it is freed nobody writes to its memory, but we
+ * do, to have its lines. A copy of us, made by a signal handler, must not do that later
+ * on: there may be another message by then.
+ */
+static void
+copy_out(const struct mpr_attachment *at, unsigned char *to,
+	 const struct mpr_taken *t)
+{
+	size_t left = t->len, part;
+	unsigned char *from = t->memory;
+
+	while (left && t->len <= TAKE_MAX && !mpr_attachment_is_copy(at)) {
+		part = left < PIECE ? left : PIECE;
+		mpr_copy_taking(to, from, part);
+		to += part;
+		from += part;
+		left -= part;
+	}
+	if (left)
+		mpr_copy_long(to, from, left);
+}
+
 /* Copies the message that is ours or will be, or shows it. */
 static void
 deliver(struct mpr_attachment *at, const struct mpr_taken *t,
@@ -19,8 +48,7 @@ deliver(struct mpr_attachment *at, const struct mpr_taken *t,
 		at->shown_block = *t;
 		return;
 	}
-	if (t->len)
-		mpr_copy_long(to->buf, t->memory, t->len);
+	copy_out(at, to->buf, t);
 	if (to->n)
 		to->msgs[0] = (struct iovec){ to->buf, t->len };
 }

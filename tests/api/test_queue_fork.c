@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * queue.h: a thread waits, and a signal handler forks and returns in both. The parent
- * goes on to wait; so does the child, in its own name.
+ * goes on to wait; so does the child, in its own name. Or the thread is in the middle of
+ * a long message.
  */
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "common.h"
 
@@ -213,6 +215,78 @@ each_sleeps_until_all_is_done(void **state)
 	end(t, b, id);
 }
 
+#define LONG 65536
+#define PAGE 4096
+
+static unsigned char *lies;	      /* of the message */
+static unsigned char message[LONG];
+static unsigned faults;
+static bool forks;
+
+/* Somebody has written to the message. */
+static void
+let_it_write(int signal, siginfo_t *info, void *context)
+{
+	size_t at = (size_t)((unsigned char *)info->si_addr - lies);
+	int status;
+
+	(void)signal;
+	(void)context;
+	if (at >= LONG)
+		_exit(2);
+	mprotect(lies + at / PAGE * PAGE, PAGE, PROT_READ | PROT_WRITE);
+	if (++faults > 1 || !forks)
+		return;
+	copy = _Fork();
+	if (copy == 0)
+		return;
+	if (waitpid(copy, &status, 0) != copy || status)
+		_exit(3);
+	_exit(0);
+}
+
+static int
+get_long(struct mpt *t, void *arg)
+{
+	struct sigaction action = { .sa_sigaction = let_it_write,
+				    .sa_flags = SA_SIGINFO };
+	static unsigned char got[LONG];
+	void *p;
+
+	forks = arg;
+	memset(message, 0x5a, sizeof(message));
+	board = mpt_scratch(t);
+	mpt_check_int(t, mproc_queue_reserve(board->q, LONG, &p, MPROC_NOWAIT), 0);
+	memcpy(p, message, LONG);
+	mpt_check_int(t, mproc_queue_commit(board->q, p, LONG), 0);
+	lies = p;
+	mpt_check_int(t, (int)((uintptr_t)p % PAGE), 0);
+	mpt_check_int(t, mprotect(p, LONG, PROT_READ), 0);
+	mpt_check_int(t, sigaction(SIGSEGV, &action, NULL), 0);
+	mpt_check_int(t, mproc_queue_get(board->q, got, LONG, NULL, MPROC_NOWAIT),
+		      0);
+	mpt_check_int(t, memcmp(got, message, LONG), 0);
+	mpt_check_int(t, (int)faults, forks ? 1 : LONG / PAGE);
+	mpt_check_int(t, copy == 0, forks);
+	return 0;
+}
+
+/* Who takes a message has its lines. Its copy writes to none, as it may be another
+ * message by then: but for what it was in the middle of. */
+static void
+a_copy_does_not_take_lines(void **state)
+{
+	struct mpt *t = *state;
+
+	for (int single = 0; single < 2; single++) {
+		struct board *b = begin(t, MPROC_OPTS(mproc_queue_opts,
+						      .single_consumer = single));
+
+		mpt_expect_exit(t, mpt_fork(t, "taker", get_long, NULL), 0);
+		end(t, b, mpt_fork(t, "host", get_long, t));
+	}
+}
+
 int
 main(void)
 {
@@ -221,6 +295,7 @@ main(void)
 		mpt_test(the_single_consumer_is_still_the_only_one),
 		mpt_test(each_puts_a_message_of_its_own),
 		mpt_test(each_sleeps_until_all_is_done),
+		mpt_test(a_copy_does_not_take_lines),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
