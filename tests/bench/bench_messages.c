@@ -25,6 +25,7 @@
 #define CONTENDERS 64
 #define VALUES 4 /* of a contender, at most */
 #define PILOT 500 /* messages, to see how long one takes */
+#define PILOT_PART 8 /* of a round: one that is longer is enough */
 #define MOST_EACH 20000000
 
 struct contender {
@@ -123,23 +124,25 @@ show(int v)
 	fflush(stdout);
 }
 
-/* How many messages make a round as long as wanted. */
+/* How many messages make a round as long as wanted. A run that is much shorter says
+ * little of it: who watches looks every half of a millisecond. */
 static bool
 calibrate(struct contender *c, struct flow f)
 {
-	double wanted = quick ? 2e7 : 1e8, each;
+	double wanted = quick ? 2e7 : 1e8, each = PILOT / f.job.producers;
 	struct flow_end end;
 
-	f.each = PILOT / f.job.producers;
-	flow_run(&f, &end);
-	if (end.failed || end.flaw[0]) {
-		drop(c, end.failed, end.flaw);
-		return false;
-	}
-	each = wanted / (end.ns * f.job.producers);
-	c->each = each > MOST_EACH ? MOST_EACH :
-		  each < 64	   ? 64 :
-				     (uint64_t)each;
+	do {
+		f.each = (uint64_t)each;
+		flow_run(&f, &end);
+		if (end.failed || end.flaw[0]) {
+			drop(c, end.failed, end.flaw);
+			return false;
+		}
+		each = wanted / (end.ns * f.job.producers);
+		each = each > MOST_EACH ? MOST_EACH : each < 64 ? 64 : each;
+	} while (each > PILOT_PART * (double)f.each);
+	c->each = (uint64_t)each;
 	return true;
 }
 

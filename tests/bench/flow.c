@@ -130,8 +130,9 @@ watch(const struct flow *f, struct crew *c, struct flow_end *ret)
 		}
 		ends_nap(ENDS_LOOK);
 	}
-	/* Unless it has been too quick for that. */
-	if (n == warm) {
+	/* Unless it has been too quick for that: of the few that are left it would
+	 * say little more than how often we look. */
+	if (warm > all / 2) {
 		warmed = started;
 		warm = 0;
 	}
