@@ -122,6 +122,15 @@ struct mpr_pace {
 	int64_t interval; /* from look to look, at most */
 };
 
+/* What a thread has learnt of who else wants its CPU: sync/yields.h. */
+struct mpr_yields {
+	unsigned left : 11;  /* so many waits do not ask */
+	unsigned rest : 11;  /* so many sleep after a long yield */
+	unsigned alone : 1; /* those that do not ask look; or else they sleep */
+};
+
+#define MPR_YIELDS_MAX 2047
+
 /* What the calling thread knows of itself. */
 struct mpr_self {
 	uint64_t generation; /* of the process that joined; 0: not joined */
@@ -137,6 +146,7 @@ struct mpr_self {
 	struct mpr_notes *notes; /* sync/notes.h */
 	unsigned notes_high; /* notes [0, notes_high) may be in use */
 	uint32_t note_count[MPR_NOTES];
+	struct mpr_yields yields;
 };
 
 /*

@@ -75,11 +75,9 @@ struct mpr_attachment {
 	unsigned ahead;	  /* the other lane that was looked at last */
 	unsigned patience; /* how long polling pays; see ipc/poll.h */
 	/* What yields said; see ipc/poll.h. */
-	bool polls;	      /* the last one: nobody wanted our CPU */
-	unsigned alone;	      /* so many waits believe that without asking */
-	unsigned yields_off;  /* so many waits do not yield */
-	unsigned yields_rest; /* how many after the last that took long */
-	uint64_t others_put;  /* bytes, when the last such yield was over */
+	struct mpr_yields yields;
+	bool polls;	     /* the last one: nobody wanted our CPU */
+	uint64_t others_put; /* bytes, when the last long one was over */
 	int64_t others_put_at;
 	uint64_t puts_seen; /* mpr_thread_puts when we last waited in get */
 	int64_t looked;	    /* when we last looked for more in the lane */

@@ -3,21 +3,12 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/task.h"
+#include "sync/yields.h"
 
 #define TIGHT 16
 #define GAP 1000 /* ns */
 #define PACE 2000 /* ns between two looks of a consumer that is fast */
 #define PATIENCE_MAX 64 /* gaps */
-
-/* ns; a yield to nobody takes 200 to 500, one to somebody who yields back at
- * once a few thousand, one to somebody who computes some million. */
-#define YIELD_ALONE 1500
-#define YIELD_LONG 100000
-
-/* waits */
-#define ALONE 1024
-#define REST_MIN 16
-#define REST_MAX 1024
 
 #define TRICKLE 2 /* ns for each byte */
 #define LOOK 16 /* lanes */
@@ -34,15 +25,12 @@ start_probes(struct mpr_poll *p)
 void
 mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, bool answer)
 {
+	enum mpr_yields_first first = mpr_yields_first(&at->yields);
+
 	*p = (struct mpr_poll){ .at = at, .answer = answer };
-	if (at->alone) {
-		at->alone--;
+	p->yields = first == MPR_FIRST_YIELD;
+	if (first == MPR_FIRST_LOOK)
 		start_probes(p);
-	} else if (at->yields_off) {
-		at->yields_off--;
-	} else {
-		p->yields = true;
-	}
 }
 
 static void
@@ -103,19 +91,12 @@ is_busy(struct mpr_attachment *at, int64_t now)
 bool
 mpr_poll_judge(struct mpr_attachment *at, int64_t began, int64_t now)
 {
-	at->polls = now - began < YIELD_ALONE;
-	if (at->polls)
-		at->alone = ALONE;
+	int64_t took = now - began;
+
 	/* Others take it for long in a busy queue, but do what there is to do. */
-	if (now - began < YIELD_LONG || is_busy(at, now)) {
-		at->yields_rest -= (at->yields_rest + 7) / 8;
-		return at->polls;
-	}
-	at->yields_rest = at->yields_rest ? 2 * at->yields_rest : REST_MIN;
-	if (at->yields_rest > REST_MAX)
-		at->yields_rest = REST_MAX;
-	at->yields_off = at->yields_rest;
-	return false;
+	at->polls = mpr_yields_judge(&at->yields, took,
+				     took >= MPR_YIELD_LONG && is_busy(at, now));
+	return at->polls;
 }
 
 /* Lets others have the CPU, and polls if there are none. */
@@ -150,7 +131,7 @@ mpr_poll_again(struct mpr_poll *p)
 		return true;
 	}
 	/* In vain, so ask again. */
-	p->at->alone = 0;
+	mpr_yields_in_vain(&p->at->yields);
 	return false;
 }
 

@@ -16,13 +16,8 @@
  *   more once in two microseconds at most. Following the producer closely, it
  *   would take each cache line away from it while that is being written.
  *
- *   A thread does not poll where somebody else needs its CPU: that may be just
- *   who is to do something about the wait, or a link in the chain to them. So
- *   it yields first. If that comes back at once, nobody else wants to run here,
- *   and it polls, also in the next waits, until one polls in vain. If not,
- *   somebody ran, and the switch to them is often all that was needed: no
- *   sleep, no fence, no wake-up. Unless it took too long, as where a stranger
- *   computes; then the next waits go to sleep at once.
+ *   A thread does not poll where somebody else needs its CPU. So it yields
+ *   first: sync/yields.h.
  *
  *   How long to poll is learnt from how long the waits turn out to be, with
  *   the sleep included. Two threads that wait for each other only because each

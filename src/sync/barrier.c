@@ -7,11 +7,9 @@
 #include "os/interrupt.h"
 #include "sync/barrier_call.h"
 #include "sync/barrier_remote.h"
+#include "sync/linger.h"
 #include "sync/remote.h"
-#include "sync/spin.h"
 #include "sync/wait.h"
-
-#define SPINS 100
 
 static unsigned
 parties(uint64_t word)
@@ -487,9 +485,10 @@ wait_for_others(const struct mpr_barrier_call *c, uint64_t then, mproc_timeout t
 {
 	int64_t deadline = mpr_deadline(timeout);
 	int r = -EINPROGRESS, why;
-	unsigned looks = 0;
+	struct mpr_linger linger;
 
-	while (r == -EINPROGRESS && mpr_spin_on(&looks, SPINS))
+	mpr_linger_begin(&linger, &c->self->yields, parties(then) - 1);
+	while (r == -EINPROGRESS && mpr_linger_on(&linger))
 		if ((atomic_load_explicit(&c->b->cell.word,
 					  memory_order_relaxed) ^
 		     then) &

@@ -12,6 +12,7 @@
 #include "os/interrupt.h"
 #include "sync/barrier_remote.h"
 #include "sync/remote.h"
+#include "sync/linger.h"
 #include "sync/spin.h"
 #include "sync/value.h"
 #include "sync/wait.h"
@@ -38,6 +39,21 @@ mpr_spin_on(unsigned *looks, unsigned max)
 {
 	(void)looks;
 	(void)max;
+	return false;
+}
+
+void
+mpr_linger_begin(struct mpr_linger *l, struct mpr_yields *yields, unsigned others)
+{
+	(void)others;
+	(void)l;
+	(void)yields;
+}
+
+bool
+mpr_linger_on(struct mpr_linger *l)
+{
+	(void)l;
 	return false;
 }
 

@@ -123,7 +123,7 @@ where_somebody_else_ran_it_does_not_poll(void **state)
 	assert_false(at->polls);
 	/* But it may yield again. */
 	assert_true(first(at, true).yields);
-	assert_int_equal(at->yields_rest, 0);
+	assert_int_equal(at->yields.rest, 0);
 	mproc_queue_destroy(at->q);
 }
 
@@ -146,7 +146,7 @@ after_a_long_yield_waits_only_sleep(void **state)
 		before = n;
 	}
 	/* Many short ones make up for it. */
-	for (n = 0; at->yields_rest && n < 1000; n++)
+	for (n = 0; at->yields.rest && n < 1000; n++)
 		assert_false(yield_took(at, 5 * US));
 	assert_true(n > 10 && n < 1000);
 	mproc_queue_destroy(at->q);
@@ -179,12 +179,12 @@ a_long_yield_in_a_busy_queue_does_not_count(void **state)
 	/* What was put before it was first asked says nothing. */
 	*tail += UINT64_C(1) << 60;
 	assert_false(yield_took(at, 3 * MS));
-	assert_true(at->yields_rest > 0);
-	at->yields_rest = 0;
+	assert_true(at->yields.rest > 0);
+	at->yields.rest = 0;
 	for (int round = 0; round < 5; round++) {
 		*tail += UINT64_C(1) << 40;
 		assert_false(yield_took(at, 3 * MS));
-		assert_int_equal(at->yields_rest, 0);
+		assert_int_equal(at->yields.rest, 0);
 	}
 	/* Nor does a lane that has become ours meanwhile, which is none of
 	 * theirs any more. */
@@ -192,12 +192,12 @@ a_long_yield_in_a_busy_queue_does_not_count(void **state)
 	assert_int_equal(mproc_queue_put(at->q, "1", 1, MPROC_NOWAIT), 0);
 	assert_ptr_equal(&at->producer.lane->tail, tail);
 	assert_false(yield_took(at, 3 * MS));
-	assert_true(at->yields_rest > 0);
+	assert_true(at->yields.rest > 0);
 	/* And what we put ourselves, others have not. */
-	at->yields_rest = 0;
+	at->yields.rest = 0;
 	*tail += UINT64_C(1) << 40;
 	assert_false(yield_took(at, 3 * MS));
-	assert_true(at->yields_rest > 0);
+	assert_true(at->yields.rest > 0);
 	*tail = at->producer.tail;
 	mproc_queue_destroy(at->q);
 }
