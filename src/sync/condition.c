@@ -15,6 +15,9 @@
 
 #define ONCE (UINT64_C(1) << 32) /* in the word's count */
 
+/* So many are woken besides the one that gets the lock next. */
+#define AHEAD 3
+
 static int
 fail_gone(const struct mpr_condition *c, int r)
 {
@@ -247,7 +250,9 @@ mproc_condition_wait_for(mproc_condition *condition, mproc_lock *lock,
 /*
  * Woken while the caller has the lock, they would only run into it, all at once.
  * Those who want it are moved to wait for the lock, which wakes them one after
- * another.
+ * another. But where each has it for a moment only, it would be free most of the time,
+ * while the next one wakes up. So of several a few are woken at once: they are awake by
+ * the time, and have it one after another while those are woken that come next.
  */
 static void
 move_if_held(struct mpr_wake *k)
@@ -265,6 +270,7 @@ move_if_held(struct mpr_wake *k)
 	 * lock's word names it. */
 	mpr_lock_expect_waiters(l);
 	k->held = l;
+	k->ahead = AHEAD;
 }
 
 /* It was destroyed, or is a manager's. */

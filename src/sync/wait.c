@@ -150,6 +150,8 @@ struct walk {
 	uint64_t doors; /* bits of a name that do not matter */
 	struct mpr_scope scope;
 	uint64_t held; /* the name that some may be moved to, or 0 */
+	unsigned ahead; /* but so many after the first are woken instead */
+	unsigned chosen; /* or moved, so far */
 	uint64_t *once; /* whom it has chosen already, or NULL */
 	bool calls; /* crowds, too */
 	uint64_t *calls_once;
@@ -189,7 +191,9 @@ chosen_word(const struct walk *walk, uint64_t name,
 	uint64_t then = atomic_load_explicit(&p->wait_then,
 					     memory_order_relaxed);
 
-	return walk->held && then == walk->held ?
+	bool is_ahead = walk->chosen && walk->chosen <= walk->ahead;
+
+	return walk->held && then == walk->held && !is_ahead ?
 		       make_word(walk->held, MPR_WAIT_WAITING) :
 		       make_word(name, MPR_WAIT_CHOSEN);
 }
@@ -324,6 +328,7 @@ walk_of(const struct mpr_wake *k)
 
 	if (k->held)
 		walk.held = mpr_arena_name(k->arena, k->held);
+	walk.ahead = k->ahead;
 	walk.once = k->once;
 	walk.calls = k->calls;
 	walk.calls_once = k->calls_once;
@@ -447,28 +452,27 @@ unsigned
 mpr_wake_n(const struct mpr_wake *k, unsigned n)
 {
 	struct walk walk = walk_of(k);
-	unsigned woken = 0, more;
+	unsigned more;
 
 	do {
-		more = woken < n ? choose_first(walk, n - woken) : 0;
-		woken += more;
+		more = walk.chosen < n ? choose_first(walk, n - walk.chosen) : 0;
+		walk.chosen += more;
 	} while (more);
-	return woken;
+	return walk.chosen;
 }
 
 static unsigned
 choose_all(struct walk walk)
 {
 	struct mpr_waiter w;
-	unsigned woken = 0;
 	uint64_t word;
 
 	while (next_waiter(&walk, &w, &word))
 		if (state_of(word) == MPR_WAIT_WAITING)
-			woken += choose(&walk, word >> 2, &w);
+			walk.chosen += choose(&walk, word >> 2, &w);
 	if (walk.calls)
-		woken += mpr_crowds_call_all(walk.arena, walk.name);
-	return woken;
+		walk.chosen += mpr_crowds_call_all(walk.arena, walk.name);
+	return walk.chosen;
 }
 
 unsigned

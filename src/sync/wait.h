@@ -158,6 +158,7 @@ struct mpr_wake {
 	struct mpr_self *self;
 	const void *object;
 	const void *held; /* who wants that next is moved; NULL */
+	unsigned ahead; /* but for so many after the first one, who are woken */
 	uint64_t *once; /* a bit for each slot: chosen already; or NULL */
 	bool calls; /* it is a condition, where crowds may wait, too (sync/crowd.h) */
 	uint64_t *calls_once; /* as .once, of these */

@@ -5,8 +5,9 @@
  *
  * Broadcast: many processes sleep; the time from notify_all, called with the
  * lock, until each of them has had the lock. Each adds one to a counter of who
- * has the lock. Then two processes hand a token to each other, and then
- * notifications that find nobody asleep, which Python has with the lock only.
+ * has the lock; who notifies naps meanwhile, so that they have the CPUs and the lock.
+ * Then two processes hand a token to each other, and then notifications that find
+ * nobody asleep, which Python has with the lock only.
  *
  * Usage: bench_condition [rounds]
  */
@@ -24,6 +25,7 @@
 #define ROUNDS 7
 #define SLEEPERS_MAX 64
 #define BROADCASTS 50 /* in a round */
+#define NAP 50000 /* ns */
 #define HANDS 5000
 #define IDLE 1000000
 #define PYTHON_BROADCASTS 5
@@ -43,7 +45,7 @@ static struct shared {
 	unsigned turn; /* which broadcast it is */
 	unsigned asleep;
 	unsigned served;
-	int64_t end;
+	_Atomic int64_t end; /* 0: not yet */
 } *shared;
 
 static mproc_lock *lock;
@@ -148,17 +150,27 @@ sleeper(int kind, unsigned n)
 	give(kind);
 }
 
-/* Until all of them are so. */
+/* Until all of them are asleep. */
 static void
-await(int kind, const unsigned *what, unsigned n)
+await_sleepers(int kind, unsigned n)
 {
 	for (;;) {
 		take(kind);
-		if (*what == n)
+		if (shared->asleep == n)
 			return;
 		give(kind);
 		sched_yield();
 	}
+}
+
+static int64_t
+await_end(void)
+{
+	struct timespec nap = { .tv_nsec = NAP };
+
+	while (!shared->end)
+		nanosleep(&nap, NULL);
+	return shared->end;
 }
 
 /* us for a broadcast to @n. */
@@ -171,15 +183,14 @@ round_broadcast(int kind, unsigned n)
 	shared->turn = shared->asleep = 0;
 	start_peers(pids, n, sleeper, kind);
 	for (unsigned i = 0; i < BROADCASTS; i++) {
-		await(kind, &shared->asleep, n);
+		await_sleepers(kind, n);
 		shared->asleep = shared->served = 0;
+		shared->end = 0;
 		shared->turn++;
 		began = mproc_now();
 		wake_all(kind);
 		give(kind);
-		await(kind, &shared->served, n);
-		spent += shared->end - began;
-		give(kind);
+		spent += await_end() - began;
 	}
 	await_peers(pids, n);
 	return (double)spent / BROADCASTS / 1000;
@@ -244,25 +255,25 @@ static const char python_broadcast[] = BENCH_PYTHON
 	"            served[0] += 1\n"
 	"            if served[0] == b:\n"
 	"                end[0] = now()\n"
-	"def await_all(what):\n"
+	"def await_sleepers():\n"
 	"    while True:\n"
 	"        condition.acquire()\n"
-	"        if what[0] == b:\n"
+	"        if asleep[0] == b:\n"
 	"            return\n"
 	"        condition.release()\n"
 	"        os.sched_yield()\n"
 	"start(b, sleeper)\n"
 	"spent = 0\n"
 	"for i in range(a):\n"
-	"    await_all(asleep)\n"
-	"    asleep[0] = served[0] = 0\n"
+	"    await_sleepers()\n"
+	"    asleep[0] = served[0] = end[0] = 0\n"
 	"    turn[0] += 1\n"
 	"    began = now()\n"
 	"    condition.notify_all()\n"
 	"    condition.release()\n"
-	"    await_all(served)\n"
+	"    while not end[0]:\n"
+	"        time.sleep(50e-6)\n"
 	"    spent += end[0] - began\n"
-	"    condition.release()\n"
 	"join()\n"
 	"print(spent / a / 1000)\n";
 
