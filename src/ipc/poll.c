@@ -5,7 +5,7 @@
 #include "os/task.h"
 #include "sync/yields.h"
 
-#define TIGHT 16
+#define TIGHT 64
 #define GAP 1000 /* ns */
 #define PACE 2000 /* ns between two looks of a consumer that is fast */
 #define PATIENCE_MAX 64 /* gaps */

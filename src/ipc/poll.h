@@ -7,7 +7,11 @@
  *   Tight polling has the lowest latency, and ruins a stream: the consumer
  *   takes each message as it comes, and both sides exchange cache lines for
  *   every single one. So only a thread that waits for an answer (it has put
- *   something since it last got) polls tightly, and only for the first probes.
+ *   something since it last got) polls tightly, and only for the first probes:
+ *   for about two microseconds, as each answer that is only a little late would
+ *   cost one more. Where it can it looks at the tails of lanes and at nothing
+ *   else then, since all that lies between such a look and the message makes
+ *   the way there and back longer.
  *
  *   Otherwise there is a pause of about 1 us between two probes, in which a
  *   whole batch comes together.
@@ -50,6 +54,13 @@ void mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, bool answer);
 
 /* Waits until the next probe. Returns false when it is time to sleep. */
 bool mpr_poll_again(struct mpr_poll *p);
+
+/* Whether the next probe comes without a pause. */
+static inline bool
+mpr_poll_next_is_tight(const struct mpr_poll *p)
+{
+	return p->tight != 0;
+}
 
 /* Whether the probes so far came without a pause. */
 static inline bool

@@ -88,6 +88,22 @@ mpr_get_claim(struct mpr_consumer *c, struct mpr_lane *lane, void *buf,
 	return mpr_consumer_claim(c, lane, buf, size, ret_len, MPR_COPY_SHORT);
 }
 
+/* Looks for more in the lane of @c, and takes the first of it. Returns 0, or as
+ * mpr_consumer_take() and mpr_consumer_claim(). */
+static inline int
+mpr_get_look(const struct mpr_attachment *at, struct mpr_consumer *c, void *buf,
+	     size_t size, size_t *ret_len)
+{
+	if (!at->single_consumer)
+		return mpr_consumer_see_shared(c) == c->tail_seen ?
+			       -EAGAIN :
+			       mpr_consumer_claim(c, c->lane, buf, size,
+						  ret_len, MPR_COPY_SHORT);
+	if (c->head == c->straight && mpr_consumer_see(c) < 0)
+		return -EAGAIN;
+	return mpr_consumer_take(c, buf, size, ret_len, MPR_COPY_SHORT);
+}
+
 /* After it was taken. Returns 0. */
 static inline int
 mpr_get_taken(struct mpr_attachment *at, struct mpr_lane *lane)

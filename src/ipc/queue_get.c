@@ -314,6 +314,44 @@ holds_in_drain(const struct mpr_attachment *at)
 	return at->held.n && atomic_load(&at->q->closing);
 }
 
+/*
+ * The first probes of who waits for an answer, which is to have it as soon as it is
+ * there: they look at the tails of a few lanes and at nothing else, and a message that is
+ * as usual is taken by the frequent steps. Returns as take_or_close(); -EAGAIN also where
+ * other probes are needed; -ECHILD.
+ */
+static inline int
+take_answer(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len,
+	    struct mpr_poll *poll)
+{
+	struct mpr_consumer *c;
+	unsigned looked;
+	int r;
+
+	if (!at->n_consumers || at->keeps || at->dead_letters || at->ordered ||
+	    to->n || to->looks || to->ret_p)
+		return -EAGAIN;
+	while (mpr_poll_next_is_tight(poll) && mpr_poll_again(poll)) {
+		looked = 0;
+		if (mpr_consumer_is_empty(&at->consumers[at->cursor]) &&
+		    !mpr_turn_pass(at, false, &looked))
+			continue;
+		if (mpr_unlikely(mpr_attachment_is_copy(at)))
+			return -ECHILD;
+		c = &at->consumers[at->cursor];
+		if (mpr_get_is_frequent(at, to->buf, to->size) &&
+		    mpr_get_look(at, c, to->buf, to->size, ret_len) == 0) {
+			wake_producer(at, c->lane);
+			count_taken(at, 1);
+			return 0;
+		}
+		r = take_or_close(at, to, ret_len, false);
+		if (!is_to_wait(r))
+			return r;
+	}
+	return -EAGAIN;
+}
+
 static MPR_NOINLINE int
 get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
 	    size_t *ret_len, mproc_timeout timeout)
@@ -329,6 +367,9 @@ get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
 	answer = at->puts_seen != mpr_thread_puts;
 	at->puts_seen = mpr_thread_puts;
 	mpr_poll_begin(&poll, at, answer);
+	r = take_answer(at, to, ret_len, &poll);
+	if (!is_to_wait(r))
+		goto done;
 	while (mpr_poll_again(&poll)) {
 		r = -ECHILD;
 		if (mpr_unlikely(mpr_attachment_is_copy(at)))

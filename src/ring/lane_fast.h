@@ -273,6 +273,41 @@ mpr_consumer_copy_alone(const struct mpr_consumer *c, unsigned char *to,
 		mpr_consumer_copy_long(c, to, bytes, len);
 }
 
+/* Goes on at the lane's end, or looks for more when all that is known has been
+ * taken. For the only consumer. Returns 0, -EAGAIN, or -EBADMSG. */
+static inline int
+mpr_consumer_see(struct mpr_consumer *c)
+{
+	uint64_t tail = c->tail_seen;
+
+	if (c->head == tail)
+		/* C1, pairs with P2. */
+		tail = mpr_load(&c->lane->tail, memory_order_acquire);
+	if (c->head == tail)
+		return -EAGAIN;
+	if (mpr_consumer_aim(c, c->head, tail))
+		return 0;
+	c->tail_seen = c->head;
+	return -EBADMSG;
+}
+
+/* The same for one of several. Returns head; tail_seen is not behind it. */
+static inline uint64_t
+mpr_consumer_see_shared(struct mpr_consumer *c)
+{
+	uint64_t head = mpr_load(&c->lane->head, memory_order_acquire);
+	uint64_t tail = c->tail_seen;
+
+	/* tail only grows, so an old value of it is a safe one until head
+	 * reaches it. */
+	if ((int64_t)(head - tail) >= 0)
+		/* C1, pairs with P2. */
+		tail = mpr_load(&c->lane->tail, memory_order_acquire);
+	/* What makes no sense shows when nothing can be claimed. */
+	(void)mpr_consumer_aim(c, head, tail);
+	return head;
+}
+
 /*
  * Whether the lane has nothing, by one look. False may also mean that others
  * have taken what there was. Relaxed: who sees something there looks again to

@@ -51,24 +51,6 @@ mpr_consumer_copy_long(const struct mpr_consumer *c, unsigned char *to,
 		mpr_copy_out(to, bytes, len);
 }
 
-/* Goes on at the lane's end, or looks for more when all that is known has been
- * taken. Returns 0, -EAGAIN, or -EBADMSG. */
-static int
-look(struct mpr_consumer *c)
-{
-	uint64_t tail = c->tail_seen;
-
-	if (c->head == tail)
-		/* C1, pairs with P2. */
-		tail = mpr_load(&c->lane->tail, memory_order_acquire);
-	if (c->head == tail)
-		return -EAGAIN;
-	if (mpr_consumer_aim(c, c->head, tail))
-		return 0;
-	c->tail_seen = c->head;
-	return -EBADMSG;
-}
-
 /* How far the frame at @head goes. Returns 0 if what is there, below @tail,
  * is none. */
 static size_t
@@ -113,7 +95,7 @@ mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 	/* More than once only if there is padding. */
 	do {
 		if (c->head == c->straight) {
-			r = look(c);
+			r = mpr_consumer_see(c);
 			if (r < 0)
 				return r;
 		}
@@ -134,7 +116,7 @@ mpr_consumer_peek(struct mpr_consumer *c, const void **ret_p, size_t *ret_len)
 	/* As above. */
 	do {
 		if (c->head == c->straight) {
-			r = look(c);
+			r = mpr_consumer_see(c);
 			if (r < 0)
 				return r;
 		}
@@ -157,23 +139,6 @@ mpr_consumer_release(struct mpr_consumer *c, size_t len)
 	/* C3, pairs with P1: who was shown the message has read it before its
 	 * bytes can be overwritten. It is taken from here on. */
 	mpr_store(&c->lane->head, c->head, memory_order_release);
-}
-
-/* Head, for one of several; tail_seen is not behind it. */
-static uint64_t
-look_shared(struct mpr_consumer *c)
-{
-	uint64_t head = mpr_load(&c->lane->head, memory_order_acquire);
-	uint64_t tail = c->tail_seen;
-
-	/* tail only grows, so an old value of it is a safe one until head
-	 * reaches it. */
-	if ((int64_t)(head - tail) >= 0)
-		/* C1, pairs with P2. */
-		tail = mpr_load(&c->lane->tail, memory_order_acquire);
-	/* What makes no sense shows when nothing can be claimed. */
-	(void)mpr_consumer_aim(c, head, tail);
-	return head;
 }
 
 /* What is at @head is a reference, as it seems, or nothing. */
@@ -247,7 +212,7 @@ mpr_consumer_get_shared(struct mpr_consumer *c, void *buf, size_t size,
 	int r;
 
 	for (int attempt = 0; attempt < MPR_LANE_ATTEMPTS; attempt++) {
-		head = look_shared(c);
+		head = mpr_consumer_see_shared(c);
 		if (head == c->tail_seen)
 			return -EAGAIN;
 		r = mpr_consumer_claim(c, c->lane, buf, size, ret_len, SIZE_MAX);
@@ -268,7 +233,7 @@ mpr_consumer_look_shared(struct mpr_consumer *c, size_t *ret_len)
 	int r;
 
 	for (int attempt = 0; attempt < MPR_LANE_ATTEMPTS; attempt++) {
-		head = look_shared(c);
+		head = mpr_consumer_see_shared(c);
 		if (head == c->tail_seen)
 			return -EAGAIN;
 		/* C2, as in mpr_consumer_claim(). */
@@ -376,7 +341,7 @@ mpr_consumer_get_many(struct mpr_consumer *c, void *buf, size_t size,
 	/* More than once only where there was nothing but padding. */
 	for (;;) {
 		if (c->head == c->straight) {
-			why = look(c);
+			why = mpr_consumer_see(c);
 			if (why < 0)
 				return why;
 		}
@@ -408,7 +373,7 @@ mpr_consumer_get_many_shared(struct mpr_consumer *c, void *buf, size_t size,
 	int why;
 
 	for (int attempt = 0; attempt < MPR_LANE_ATTEMPTS; attempt++) {
-		head = look_shared(c);
+		head = mpr_consumer_see_shared(c);
 		if (head == c->tail_seen)
 			return -EAGAIN;
 		next = head;
