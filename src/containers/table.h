@@ -73,7 +73,8 @@ struct mpr_stripe {
 	/* What is written without a change of links. */
 	struct mpr_lock lock;
 	_Atomic uint64_t count;
-	uint64_t pad2[11];
+	_Atomic uint64_t first; /* no entry has a lower order */
+	uint64_t pad2[10];
 };
 
 static_assert(sizeof(struct mpr_stripe) == 256, "shared layout");
@@ -234,8 +235,10 @@ int mpr_table_first(const struct mpr_visit *v, uint64_t from,
 int mpr_table_put(struct mpr_visit *v, const struct mpr_key *key,
 		  const struct mpr_place *at, const struct mpr_flat *value);
 
-/* Takes away what is at a place. Returns 0; -EBADMSG. */
+/* Takes away what is at a place, or at that of the first entry of all. Returns 0;
+ * -EBADMSG. */
 int mpr_table_remove(struct mpr_visit *v, const struct mpr_place *at);
+int mpr_table_remove_first(struct mpr_visit *v, const struct mpr_place *at);
 
 /* Takes away all of the stripe's entries, or also the buckets that were added.
  * Returns 0; -EBADMSG. */

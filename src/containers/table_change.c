@@ -71,6 +71,9 @@ insert(struct mpr_visit *v, const struct mpr_key *key,
 	r = make_entry(v, at, &key->flat, value, &ref);
 	if (r < 0)
 		return r;
+	/* Before it can be found. */
+	if (at->order < load(&v->stripe->first))
+		store(&v->stripe->first, at->order);
 	mpr_visit_change(v);
 	mpr_block_link(v->arena, v->self, &ref, at->link);
 	store(&v->stripe->count, load(&v->stripe->count) + 1);
@@ -110,6 +113,15 @@ mpr_table_put(struct mpr_visit *v, const struct mpr_key *key,
 	return 0;
 }
 
+/* With the last one's end none is before any order. */
+static void
+set_count(struct mpr_visit *v, uint64_t n)
+{
+	store(&v->stripe->count, n);
+	if (!n)
+		store(&v->stripe->first, UINT64_MAX);
+}
+
 int
 mpr_table_remove(struct mpr_visit *v, const struct mpr_place *at)
 {
@@ -118,9 +130,16 @@ mpr_table_remove(struct mpr_visit *v, const struct mpr_place *at)
 	mpr_visit_change(v);
 	r = unlink_entry(v, &at->item, at->link);
 	if (r == 0)
-		store(&v->stripe->count, load(&v->stripe->count) - 1);
+		set_count(v, load(&v->stripe->count) - 1);
 	mpr_visit_changed(v);
 	return r;
+}
+
+int
+mpr_table_remove_first(struct mpr_visit *v, const struct mpr_place *at)
+{
+	store(&v->stripe->first, at->order);
+	return mpr_table_remove(v, at);
 }
 
 static int
@@ -152,65 +171,9 @@ mpr_table_empty(struct mpr_visit *v)
 		r = link ? empty_chain(v, link) : -EBADMSG;
 	}
 	if (r == 0)
-		store(&v->stripe->count, 0);
+		set_count(v, 0);
 	/* Otherwise the count is for who repairs it. */
 	if (r == 0)
 		mpr_visit_changed(v);
 	return r;
-}
-
-int
-mpr_table_shrink(struct mpr_visit *v)
-{
-	_Atomic uint64_t *link;
-	struct mpr_block_ref ref;
-
-	mpr_visit_change(v);
-	store(&v->stripe->level, 0);
-	for (int i = MPR_TABLE_LEVELS - 1; i >= 0; i--) {
-		link = &v->stripe->segments[i];
-		if (load(link) &&
-		    (!mpr_heap_find_at(v->arena, link, &ref) ||
-		     !mpr_block_unlink(v->arena, v->self, &ref, link, 0)))
-			return -EBADMSG;
-	}
-	mpr_visit_changed(v);
-	return 0;
-}
-
-/* The buckets that a level brings, all of which are empty: somebody may have died
- * over them before. */
-static int
-make_segment(struct mpr_visit *v, uint64_t level)
-{
-	_Atomic uint64_t *link = &v->stripe->segments[level - 1];
-	struct mpr_block_ref ref;
-	int r;
-
-	if (load(link))
-		return 0;
-	r = mpr_heap_reserve(v->arena, v->self,
-			     (mpr_buckets(level) - mpr_buckets(level - 1)) *
-				     sizeof(uint64_t), &ref);
-	if (r == 0)
-		mpr_block_link(v->arena, v->self, &ref, link);
-	return r;
-}
-
-void
-mpr_table_grow(struct mpr_visit *v)
-{
-	uint64_t level = load(&v->stripe->level);
-
-	if (level >= MPR_TABLE_LEVELS ||
-	    load(&v->stripe->count) <= mpr_buckets(level))
-		return;
-	/* Without memory the chains are longer. */
-	if (make_segment(v, level + 1) < 0)
-		return;
-	mpr_visit_change(v);
-	store(&v->stripe->level, level + 1);
-	/* What it finds corrupt the next one will find, too. */
-	(void)mpr_table_cut(v, mpr_buckets(level));
-	mpr_visit_changed(v);
 }

@@ -26,31 +26,6 @@ level_of(const struct mpr_visit *v)
 	return level < MPR_TABLE_LEVELS ? level : MPR_TABLE_LEVELS;
 }
 
-/* The level that has brought a bucket. */
-static unsigned
-brought_by(uint64_t bucket)
-{
-	return bucket < 4 ? 0 :
-			    (63 - (unsigned)__builtin_clzll(bucket)) / 2;
-}
-
-_Atomic uint64_t *
-mpr_table_bucket(const struct mpr_visit *v, uint64_t bucket)
-{
-	unsigned level = brought_by(bucket);
-	struct mpr_block_ref ref;
-	uint64_t i;
-
-	if (!level)
-		return &v->stripe->buckets[bucket];
-	i = bucket - mpr_buckets(level - 1);
-	if (!mpr_heap_find_at(v->arena, &v->stripe->segments[level - 1],
-			      &ref) ||
-	    ref.size / sizeof(uint64_t) <= i)
-		return NULL;
-	return (_Atomic uint64_t *)mpr_arena_at(v->arena, ref.offset) + i;
-}
-
 bool
 mpr_table_entry(const struct mpr_visit *v, uint64_t offset,
 		struct mpr_item *ret_item)
@@ -180,8 +155,12 @@ mpr_table_first(const struct mpr_visit *v, uint64_t from, struct mpr_place *ret)
 	uint64_t level = level_of(v);
 	/* Of the orders of one bucket all but the highest bits change. */
 	uint64_t low = UINT64_MAX / mpr_buckets(level);
+	/* Nobody puts one before that without a change of the version. */
+	uint64_t first = load(&v->stripe->first);
 	int r;
 
+	if (from < first)
+		from = first;
 	while ((r = first_in(v, mpr_bucket_of(from, level), from, ret)) == 0) {
 		from |= low;
 		if (from == UINT64_MAX)

@@ -170,7 +170,7 @@ take_first(struct mpr_visit *v, const struct mpr_want *key,
 		return r;
 	r = copy_item(v, &at.item, key, value);
 	if (r == 0)
-		r = mpr_table_remove(v, &at);
+		r = mpr_table_remove_first(v, &at);
 	return r < 0 ? r : 1;
 }
 

@@ -141,6 +141,7 @@ words_of_table(const struct board *b, enum mpr_cell_kind kind, void *used,
 	ADD(0, s->version);
 	ADD(0, s->level);
 	ADD(0, s->count);
+	ADD(0, s->first);
 	for (unsigned i = 0; i < 3; i++)
 		ADD(i, s->segments[i]);
 	for (unsigned i = 0; i < 4; i++)

@@ -77,6 +77,34 @@ killed_while_it_changes_a_value(void **state)
 	step_set(*state, "value of another kind", 4, 3, mproc_float(0.5));
 }
 
+/* Who takes any key begins where the last one that did has found one: now the second
+ * of all. */
+static void
+begin_behind_the_first(void *arg)
+{
+	struct change *c = arg;
+	struct mproc_any key, second, value;
+
+	begin(arg);
+	assert_int_equal(mproc_dict_pop_item(c->s.d, &key, NULL), 0);
+	assert_int_equal(mproc_dict_pop_item(c->s.d, &second, &value), 0);
+	assert_int_equal(mproc_dict_set(c->s.d, second, value), 0);
+	mproc_any_clear(&value);
+	for (c->it = 0; c->s.keys[c->it] != key.i64; c->it++)
+		assert_in_range(c->it, 0, c->s.n - 2);
+}
+
+static void
+killed_while_it_sets_a_key_before_the_first(void **state)
+{
+	struct change c = { .s = { .t = *state, .n = 4 }, .op = set,
+			    .to = mproc_int(5) };
+
+	c.new_value = &c.to;
+	step(&c.s, "key before the first", begin_behind_the_first,
+	     change_victim, change_survivor);
+}
+
 static void
 killed_while_it_adds_buckets(void **state)
 {
@@ -513,6 +541,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_while_it_sets_a_new_key),
 		mpt_test(killed_while_it_changes_a_value),
+		mpt_test(killed_while_it_sets_a_key_before_the_first),
 		mpt_test(killed_while_it_adds_buckets),
 		mpt_test(killed_while_it_takes_a_key_away),
 		mpt_test(killed_while_it_takes_a_large_one_away),
