@@ -48,7 +48,10 @@ MPROC_BEGIN_DECLS
  * Those who read wait for nobody, unless the value is one of about a MiB or more,
  * or others change keys around theirs all the time. Those who change keys wait for
  * each other if these lie in the same one of 16 parts, of which a key's hash
- * chooses one. If one of them is stopped in the middle, so are those.
+ * chooses one. If one of them is stopped in the middle, so are those. A part that has
+ * come to have many more keys is put in order anew by who puts the next one there;
+ * for so long all who use its keys wait, also those who read: 0.1 s when there are
+ * four million keys in the dict, and the longer the more there are.
  */
 typedef struct mproc_dict mproc_dict;
 

@@ -45,8 +45,10 @@
 #define MPR_TABLE_MAGIC UINT64_C(0x656c62617472706d) /* and the kind */
 #define MPR_STRIPES 16
 
-/* There are 4 buckets at level 0, and four times as many at each level more. */
-#define MPR_TABLE_LEVELS 7
+/* There are 4 buckets at level 0, and four times as many at each level more. With as
+ * many keys as the largest arena holds that is about three to a bucket. */
+#define MPR_TABLE_LEVELS 11
+#define MPR_TABLE_SEGMENTS 7 /* the last one whose buckets are one block */
 
 #define MPR_ORDER_TIE UINT64_C(0xffff) /* the bits for what has the same hash */
 
@@ -66,15 +68,19 @@ struct mpr_stripe {
 	_Atomic uint64_t version;
 	_Atomic uint64_t level;
 	uint64_t pad0;
-	/* The buckets of each level from 1 on that the one before has not. */
-	_Atomic uint64_t segments[MPR_TABLE_LEVELS];
-	uint64_t pad1;
+	/* The buckets of each level from 1 on that the one before has not; and the
+	 * block of links to blocks of those that further levels have. */
+	_Atomic uint64_t segments[MPR_TABLE_SEGMENTS];
+	_Atomic uint64_t directory;
 	_Atomic uint64_t buckets[4];
 	/* What is written without a change of links. */
 	struct mpr_lock lock;
 	_Atomic uint64_t count;
+	/* How often something is put before memory for more buckets is looked for
+	 * again. */
+	_Atomic uint64_t later;
 	_Atomic uint64_t first; /* no entry has a lower order */
-	uint64_t pad2[10];
+	uint64_t pad1[9];
 };
 
 static_assert(sizeof(struct mpr_stripe) == 256, "shared layout");
@@ -245,7 +251,8 @@ int mpr_table_remove_first(struct mpr_visit *v, const struct mpr_place *at);
 int mpr_table_empty(struct mpr_visit *v);
 int mpr_table_shrink(struct mpr_visit *v);
 
-/* Four times as many buckets, if there are more entries than these, and memory. */
+/* Something was put: four times as many buckets, if there are more entries than
+ * these, and memory. */
 void mpr_table_grow(struct mpr_visit *v);
 
 /* Cuts each chain that begins in one of the first @n buckets where another bucket's

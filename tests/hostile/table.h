@@ -120,7 +120,7 @@ words_of_table(const struct board *b, enum mpr_cell_kind kind, void *used,
 	const mproc_arena *a = mpr_arena_peek();
 	struct mpr_table *table = used;
 	struct mpr_stripe *s = mpr_arena_at(a, table->root);
-	_Atomic uint64_t *segment = mpr_arena_at(a, s->segments[0]);
+	_Atomic uint64_t *links = mpr_arena_at(a, s->directory);
 	struct words w = { 0 };
 	struct mpr_place at;
 	struct mpr_visit v;
@@ -141,7 +141,6 @@ words_of_table(const struct board *b, enum mpr_cell_kind kind, void *used,
 	ADD(0, s->version);
 	ADD(0, s->level);
 	ADD(0, s->count);
-	ADD(0, s->first);
 	for (unsigned i = 0; i < 3; i++)
 		ADD(i, s->segments[i]);
 	for (unsigned i = 0; i < 4; i++)
@@ -150,10 +149,18 @@ words_of_table(const struct board *b, enum mpr_cell_kind kind, void *used,
 	ADD(0, s->lock.cell.generation);
 	ADD(0, s->lock.named);
 	ADD(0, s->lock.died);
-	for (unsigned i = 0; i < 12; i++)
-		ADD(i, segment[i]);
+	ADD(0, s->later);
+	ADD(0, s->first);
+	ADD(0, s->directory);
+	for (unsigned i = 0; s->directory && i < 5; i++)
+		ADD(i, links[i]);
 	(void)mpr_visit_begin(&v, kind, used);
 	(void)mpr_visit_stripe(&v, 0);
+	for (unsigned i = 4; i < 16; i++) {
+		_Atomic uint64_t *bucket = mpr_table_bucket(&v, i);
+
+		ADD(i, *bucket);
+	}
 	for (int i = 0; i < KEYS; i++) {
 		struct mproc_any any = key_of(b, i);
 		struct mpr_entry *e;

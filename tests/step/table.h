@@ -100,6 +100,17 @@ begin(void *arg)
 	note_entries(s);
 }
 
+/* Of tables that come to it with few keys: of level 1 and 2. */
+static inline uint64_t
+hash_directory(uint64_t h, const _Atomic uint64_t *links)
+{
+	h = hash(h, links, 20 * sizeof(*links));
+	for (unsigned i = 0; i < 20; i++)
+		if (links[i])
+			h = hash(h, mpr_arena_at(mpr_arena_peek(), links[i]), 24);
+	return h;
+}
+
 /* All that steers the first stripe. */
 static inline uint64_t
 table_state(void *arg)
@@ -115,6 +126,8 @@ table_state(void *arg)
 	for (unsigned i = 0; i < 2 && stripe->segments[i]; i++)
 		h = hash(h, mpr_arena_at(a, stripe->segments[i]),
 			 8 * (mpr_buckets(i + 1) - mpr_buckets(i)));
+	if (stripe->directory)
+		h = hash_directory(h, mpr_arena_at(a, stripe->directory));
 	for (unsigned i = 0; i < s->n_entries; i++)
 		h = hash(h, mpr_arena_at(a, s->entries[i]), 64);
 	return h;

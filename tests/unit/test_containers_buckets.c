@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tables of many buckets: how often one is looked at.
+ * Tables that have more buckets than a block holds, or no memory for them: who finds
+ * what where, how often a bucket is looked at and memory asked for, and what is given
+ * back.
  */
+#include <errno.h>
+
 #include "table.h"
 
-#define MORE (mpr_buckets(MPR_TABLE_LEVELS) / 2)
+/* So many that level 8 and 9 are reached, whose buckets a directory names. */
+#define MANY (mpr_buckets(8) + 1)
+#define MORE (mpr_buckets(MPR_TABLE_SEGMENTS) + 1)
 
 static struct {
 	uint64_t looks; /* for a bucket */
+	unsigned asked; /* for memory for buckets */
+	unsigned refuse; /* from the one with this number on, if it is not 0 */
 } counted;
 
 _Atomic uint64_t *__real_mpr_table_bucket(const struct mpr_visit *v,
@@ -20,6 +28,22 @@ __wrap_mpr_table_bucket(const struct mpr_visit *v, uint64_t bucket)
 {
 	counted.looks++;
 	return __real_mpr_table_bucket(v, bucket);
+}
+
+int __real_mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
+			    struct mpr_block_ref *ret_ref);
+int __wrap_mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
+			    struct mpr_block_ref *ret_ref);
+
+/* Entries are not asked for so. */
+int
+__wrap_mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
+			struct mpr_block_ref *ret_ref)
+{
+	counted.asked++;
+	if (counted.refuse && counted.asked >= counted.refuse)
+		return -ENOMEM;
+	return __real_mpr_heap_reserve(a, self, size, ret_ref);
 }
 
 /* The key with number @n: where it lies is as by a hash. */
@@ -40,6 +64,134 @@ put_numbers(struct table *t, uint64_t from, uint64_t end)
 
 		assert_int_equal(put(t, &key), 0);
 	}
+}
+
+static void
+expect_numbers(const struct table *t, uint64_t from, uint64_t end, bool there)
+{
+	for (uint64_t i = from; i < end; i++) {
+		struct mpr_key key = key_number(i);
+
+		assert_int_equal(has(t, &key), there);
+	}
+}
+
+static struct mproc_arena_stat
+stat_now(void)
+{
+	struct mproc_arena_stat now;
+
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	return now;
+}
+
+static void
+all_of_many_keys_are_found(void **state)
+{
+	struct mproc_arena_stat before = stat_now(), now;
+	struct table t = begin();
+
+	mpt_watchdog(*state, 120);
+	put_numbers(&t, 0, MANY);
+	assert_int_equal(t.v.stripe->level, 9);
+	assert_int_equal(walk(&t), MANY);
+	expect_numbers(&t, 0, MANY, true);
+	expect_numbers(&t, MANY, MANY + 1000, false);
+	for (uint64_t i = 0; i < MANY; i += 2) {
+		struct mpr_key key = key_number(i);
+
+		take(&t, &key);
+	}
+	assert_int_equal(walk(&t), MANY / 2);
+	for (uint64_t i = 0; i < MANY; i += 101)
+		expect_numbers(&t, i, i + 1, i % 2);
+	/* What has gone comes again. */
+	put_numbers(&t, 0, 1000);
+	expect_numbers(&t, 0, 1000, true);
+	end(&t);
+	now = stat_now();
+	assert_int_equal(now.blocks, before.blocks);
+	assert_int_equal(now.used, before.used);
+}
+
+static void
+each_bucket_has_a_word_of_its_own(void **state)
+{
+	struct table t = begin();
+	uint64_t n;
+
+	mpt_watchdog(*state, 120);
+	put_numbers(&t, 0, MANY);
+	n = mpr_buckets(t.v.stripe->level);
+	assert_int_equal(n, mpr_buckets(9));
+	assert_int_equal(mpr_table_empty(&t.v), 0);
+	for (uint64_t i = 0; i < n; i++) {
+		_Atomic uint64_t *bucket = mpr_table_bucket(&t.v, i);
+
+		assert_non_null(bucket);
+		assert_int_equal(*bucket, 0);
+		*bucket = i + 1;
+	}
+	for (uint64_t i = 0; i < n; i++) {
+		_Atomic uint64_t *bucket = mpr_table_bucket(&t.v, i);
+
+		assert_int_equal(*bucket, i + 1);
+		*bucket = 0;
+	}
+	/* Of levels that it does not have, and of none at all. */
+	for (unsigned i = 0; i < 64; i++)
+		if (n << i)
+			assert_null(mpr_table_bucket(&t.v, n << i));
+	assert_null(mpr_table_bucket(&t.v, UINT64_MAX));
+	end(&t);
+}
+
+/* Through the public functions. */
+static void
+a_dict_of_many_keys_is_whole(void **state)
+{
+	enum { N = 70000 };
+	struct mproc_cursor c = { { 0 } };
+	static unsigned char met[16 * 2 * N];
+	struct mproc_any key, value;
+	struct mpr_visit v;
+	int64_t next = 0, last = 0;
+	mproc_dict *d;
+	size_t n = 0;
+
+	mpt_watchdog(*state, 120);
+	assert_int_equal(mproc_dict_create(&d, NULL), 0);
+	assert_int_equal(mpr_visit_begin(&v, MPR_CELL_DICT, d), 0);
+	for (int i = 0; i < N; next++) {
+		struct mpr_key found;
+
+		key = mproc_int(next);
+		assert_int_equal(mpr_key_make(&v, &key, &found), 0);
+		if (found.stripe != 0)
+			continue;
+		assert_int_equal(mproc_dict_set(d, key, mproc_int(-next)), 0);
+		last = next;
+		i++;
+	}
+	assert_true(v.stripes[0].level > MPR_TABLE_SEGMENTS);
+	assert_true((size_t)last < sizeof(met));
+	assert_int_equal(mproc_dict_len(d), N);
+	while (mproc_dict_next(d, &c, &key, &value) == 0) {
+		assert_int_equal(value.i64, -key.i64);
+		assert_in_range(key.i64, 0, last);
+		assert_int_equal(met[key.i64]++, 0);
+		assert_int_equal(mproc_dict_get_int(d, key, &next), 0);
+		assert_int_equal(next, value.i64);
+		n++;
+	}
+	assert_int_equal(n, N);
+	while (mproc_dict_pop_item(d, &key, &value) == 0) {
+		assert_int_equal(value.i64, -key.i64);
+		assert_int_equal(met[key.i64]++, 1);
+		n--;
+	}
+	assert_int_equal(n, 0);
+	mproc_dict_destroy(d);
 }
 
 /* Each begins where the last one was: they all look at each bucket once. */
@@ -88,6 +240,67 @@ who_takes_all_out_looks_at_each_bucket_once(void **state)
 	end(&t);
 }
 
+static void
+without_memory_it_is_not_asked_for_each_time(void **state)
+{
+	struct table t = begin();
+	const uint64_t n = mpr_buckets(1);
+	uint64_t end_of = n;
+
+	(void)state;
+	put_numbers(&t, 0, n);
+	counted.asked = 0;
+	counted.refuse = 1;
+	/* With the first one that is too many, and then after n others each time. */
+	for (unsigned i = 1; i <= 3; i++) {
+		put_numbers(&t, end_of, end_of + 1);
+		assert_int_equal(counted.asked, i);
+		put_numbers(&t, end_of + 1, end_of + 1 + n);
+		assert_int_equal(counted.asked, i);
+		end_of += n + 1;
+	}
+	assert_int_equal(t.v.stripe->level, 1);
+	expect_numbers(&t, 0, end_of, true);
+	/* When there is memory again, more than one level may be missing. */
+	counted.refuse = 0;
+	put_numbers(&t, end_of, end_of + 1);
+	assert_int_equal(t.v.stripe->level, 2);
+	put_numbers(&t, end_of + 1, end_of + 2);
+	assert_int_equal(t.v.stripe->level, 3);
+	assert_int_equal(counted.asked, 5);
+	assert_int_equal(walk(&t), end_of + 2);
+	expect_numbers(&t, 0, end_of + 2, true);
+	end(&t);
+}
+
+/* With memory for a part of what a level brings it is given back. */
+static void
+a_part_of_a_level_is_not_kept(void **state)
+{
+	struct mproc_arena_stat before, now;
+	struct table t = begin();
+
+	mpt_watchdog(*state, 120);
+	put_numbers(&t, 0, MORE - 1);
+	assert_int_equal(t.v.stripe->level, MPR_TABLE_SEGMENTS);
+	before = stat_now();
+	/* The directory, and two of four parts. */
+	counted.asked = 0;
+	counted.refuse = 4;
+	put_numbers(&t, MORE - 1, MORE);
+	assert_int_equal(counted.asked, 4);
+	assert_int_equal(t.v.stripe->level, MPR_TABLE_SEGMENTS);
+	now = stat_now();
+	assert_in_range(now.used, before.used, before.used + 8192);
+	counted.refuse = 0;
+	t.v.stripe->later = 0;
+	put_numbers(&t, MORE, MORE + 1);
+	assert_int_equal(t.v.stripe->level, MPR_TABLE_SEGMENTS + 1);
+	assert_int_equal(counted.asked, 8);
+	assert_int_equal(walk(&t), MORE + 1);
+	end(&t);
+}
+
 /* The arena, our slot, and a root, which stays. */
 static int
 setup(void **state)
@@ -106,6 +319,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(who_takes_all_out_looks_at_each_bucket_once),
+		mpt_test(all_of_many_keys_are_found),
+		mpt_test(each_bucket_has_a_word_of_its_own),
+		mpt_test(a_dict_of_many_keys_is_whole),
+		mpt_test(without_memory_it_is_not_asked_for_each_time),
+		mpt_test(a_part_of_a_level_is_not_kept),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process is killed after each instruction of what it does with a dict whose
+ * buckets lie in many blocks, which a directory names. Here that begins with the
+ * fifth key: see tests/meson.build.
+ */
+#include "table.h"
+
+static unsigned refused; /* the block for buckets with this number, if it is not 0 */
+static bool dies_before_it_cuts;
+
+int __real_mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
+			    struct mpr_block_ref *ret_ref);
+int __wrap_mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
+			    struct mpr_block_ref *ret_ref);
+
+int
+__wrap_mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
+			struct mpr_block_ref *ret_ref)
+{
+	if (refused && --refused == 0)
+		return -ENOMEM;
+	return __real_mpr_heap_reserve(a, self, size, ret_ref);
+}
+
+int __real_mpr_table_cut(const struct mpr_visit *v, uint64_t n);
+int __wrap_mpr_table_cut(const struct mpr_visit *v, uint64_t n);
+
+int
+__wrap_mpr_table_cut(const struct mpr_visit *v, uint64_t n)
+{
+	if (dies_before_it_cuts)
+		_exit(0);
+	return __real_mpr_table_cut(v, n);
+}
+
+static int
+set(struct change *c)
+{
+	return mproc_dict_set(c->s.d, mproc_int(c->s.keys[c->it]), c->to);
+}
+
+/* The first stripe's. */
+static uint64_t
+level_of(struct scene *s)
+{
+	return visit(s).stripe->level;
+}
+
+static void
+begin_full(void *arg)
+{
+	struct change *c = arg;
+
+	begin(arg);
+	assert_int_equal(level_of(&c->s), c->s.n > 4);
+}
+
+/* It is the next key for which there are more buckets. */
+static void
+grown_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct change *c = arg;
+
+	if (finished)
+		assert_int_equal(level_of(&c->s), 1 + (c->s.n > 4));
+	change_survivor(arg, victim, n, finished);
+}
+
+static void
+step_growth(struct mpt *t, const char *name, unsigned n)
+{
+	struct change c = { .s = { .t = t, .n = n }, .it = n, .op = set,
+			    .to = mproc_int(5) };
+
+	c.new_value = &c.to;
+	step(&c.s, name, begin_full, change_victim, grown_survivor);
+}
+
+static void
+killed_while_it_makes_the_directory(void **state)
+{
+	mpt_watchdog(*state, 120);
+	step_growth(*state, "first level", 4);
+}
+
+static void
+killed_while_it_adds_a_level(void **state)
+{
+	mpt_watchdog(*state, 120);
+	step_growth(*state, "second level", 16);
+}
+
+static int
+set_in_want(struct change *c)
+{
+	int r;
+
+	refused = 4;
+	r = set(c);
+	/* It has asked, and not again. */
+	must_be(refused, 0);
+	return r;
+}
+
+static void
+ungrown_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct change *c = arg;
+
+	assert_int_equal(level_of(&c->s), 1);
+	change_survivor(arg, victim, n, finished);
+}
+
+static void
+killed_while_it_gives_up_a_level(void **state)
+{
+	struct change c = { .s = { .t = *state, .n = 16 }, .it = 16,
+			    .op = set_in_want, .to = mproc_int(5) };
+
+	mpt_watchdog(*state, 120);
+	c.new_value = &c.to;
+	step(&c.s, "three blocks of a level", begin_full, change_victim,
+	     ungrown_survivor);
+}
+
+/* All is done but that the chains are not cut. */
+static void
+die_over_growth(void *arg)
+{
+	dies_before_it_cuts = true;
+	may_fail(set(arg));
+}
+
+static void
+begin_after_growth(void *arg)
+{
+	struct change *c = arg;
+
+	begin_full(arg);
+	wait_for_exit(start(die_over_growth, c));
+	assert_int_equal(level_of(&c->s), 2);
+}
+
+/* Whoever comes first repairs it. */
+static void
+look_victim(void *arg)
+{
+	struct change *c = arg;
+	int r;
+
+	mproc_free(mproc_value_new(64, NULL));
+	(void)mpr_fault_set("open:1+");
+	mpt_step_begin();
+	r = mproc_dict_has(c->s.d, mproc_int(c->s.keys[c->it]));
+	mpt_step_end();
+	must_be(r, 1);
+}
+
+static void
+repaired_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct change *c = arg;
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	assert_true(has_value(&c->s, c->it, &c->to));
+	expect_others(&c->s, (int)c->it);
+	end(&c->s);
+}
+
+static void
+killed_while_it_cuts_what_another_has_left(void **state)
+{
+	struct change c = { .s = { .t = *state, .n = 16 }, .it = 16,
+			    .to = mproc_int(5) };
+
+	mpt_watchdog(*state, 120);
+	step(&c.s, "repair of growth", begin_after_growth, look_victim,
+	     repaired_survivor);
+}
+
+static void
+destroy_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	warm_up(s);
+	mpt_step_begin();
+	mproc_dict_destroy(s->d);
+	mpt_step_end();
+}
+
+/* The next one is it, and has no more of it than the cell and the root. */
+static void
+destroy_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	int r = mproc_dict_has(s->d, mproc_int(s->keys[0]));
+
+	(void)victim;
+	(void)n;
+	assert_true(r == -ESTALE || (r == 1 && !finished));
+	if (r == 1) {
+		expect_others(s, -1);
+	} else {
+		mproc_dict_destroy(s->d);
+		assert_int_equal(mproc_dict_create(&s->d, NULL), 0);
+		assert_int_equal(mproc_dict_len(s->d), 0);
+		assert_int_equal(level_of(s), 0);
+		assert_int_equal(visit(s).stripe->directory, 0);
+	}
+	end(s);
+}
+
+static void
+killed_while_it_destroys_one(void **state)
+{
+	struct scene s = { .t = *state, .n = 17 };
+
+	mpt_watchdog(*state, 240);
+	step(&s, "destroy", begin, destroy_victim, destroy_survivor);
+}
+
+/* And blocks of all sizes that there are here. */
+static int
+setup_buckets(void **state)
+{
+	struct scene s = { .n = 17 };
+	int r = setup(state);
+
+	if (r < 0)
+		return r;
+	begin(&s);
+	mproc_dict_destroy(s.d);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(killed_while_it_makes_the_directory),
+		mpt_test(killed_while_it_adds_a_level),
+		mpt_test(killed_while_it_gives_up_a_level),
+		mpt_test(killed_while_it_cuts_what_another_has_left),
+		mpt_test(killed_while_it_destroys_one),
+	};
+
+	return cmocka_run_group_tests(tests, setup_buckets, NULL);
+}
