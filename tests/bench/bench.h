@@ -159,6 +159,24 @@ bench_left_out(const char *name, const char *why)
 	bench_report_left_out(name, why);
 }
 
+/* The same for one that was measured and counts for nothing. */
+static inline void
+bench_void(const char *name, const char *why)
+{
+	printf("%-*s VOID: %s\n", BENCH_NAME, name, why);
+	bench_report_void(name, why);
+}
+
+static inline double
+bench_most(const double *values, int n)
+{
+	double most = values[0];
+
+	for (int i = 1; i < n; i++)
+		most = values[i] > most ? values[i] : most;
+	return most;
+}
+
 /* The median of the rounds' ratios. */
 static inline double
 bench_median_ratio(const double *of, const double *to, int rounds)
@@ -172,6 +190,26 @@ bench_median_ratio(const double *of, const double *to, int rounds)
 	return ratio;
 }
 
+/* The present table, row by row: @values of a contender, @first of the first one. */
+static inline void
+bench_show_head(void)
+{
+	printf("%s, %s, %s", bench_table_now.what, bench_table_now.placement,
+	       bench_table_now.unit);
+	if (bench_table_now.x_name)
+		printf(", %.0f %s", bench_table_now.x, bench_table_now.x_name);
+	printf("\n%-*s %10s %10s %10s %9s\n", BENCH_NAME, "", "median", "least",
+	       "most", "ratio");
+}
+
+static inline void
+bench_show_row(const char *name, const double *values, const double *first,
+	       int rounds, int decimals)
+{
+	bench_row(name, values, rounds, decimals);
+	printf(" %9.2f\n", bench_median_ratio(values, first, rounds));
+}
+
 /*
  * The present table as a whole: @n contenders, each with its ratio to the first.
  * Who has no figures is NULL in @values, or has none but 0.
@@ -180,21 +218,13 @@ static inline void
 bench_show(const char *const *names, double *const *values, int n, int rounds,
 	   int decimals)
 {
-	printf("%s, %s, %s", bench_table_now.what, bench_table_now.placement,
-	       bench_table_now.unit);
-	if (bench_table_now.x_name)
-		printf(", %.0f %s", bench_table_now.x, bench_table_now.x_name);
-	printf("\n%-*s %10s %10s %10s %9s\n", BENCH_NAME, "", "median", "least",
-	       "most", "ratio");
-	for (int k = 0; k < n; k++) {
-		if (!values[k] || values[k][0] <= 0) {
+	bench_show_head();
+	for (int k = 0; k < n; k++)
+		if (!values[k] || values[k][0] <= 0)
 			bench_left_out(names[k], "not installed");
-			continue;
-		}
-		bench_row(names[k], values[k], rounds, decimals);
-		printf(" %9.2f\n",
-		       bench_median_ratio(values[k], values[0], rounds));
-	}
+		else
+			bench_show_row(names[k], values[k], values[0], rounds,
+				       decimals);
 }
 
 #endif
