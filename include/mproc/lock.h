@@ -85,7 +85,11 @@ MPROC_API void mproc_lock_destroy(mproc_lock *lock);
  *
  * Waiting threads are served as they come, but for those that come along just
  * when it is free. One that has waited for more than a millisecond has
- * precedence.
+ * precedence: once it was woken in vain, whoever holds the lock then hands it to
+ * the one that waits longest. So who waits does so for a millisecond, and for two
+ * holders and two wake-ups for each that has come before; who comes along may
+ * have it more often only while a wake-up takes longer than it holds the lock. One
+ * that is stopped as it is woken is passed over after some tenths of a second.
  *
  * Return: 0, or MPROC_OWNER_DIED: the caller holds it either way. In the latter
  *         case mproc_error_detail() says who died. Or a negative error:
