@@ -106,8 +106,8 @@
  *   process takes along that is killed inside a get. Of a queue with .ack or .joinable
  *   nothing is lost: a message that was not sent, or a dead letter, comes back at once,
  *   without a death.
- *   What is on its way may come back, so a drain waits for it, and a join for a dead
- *   letter. A client that has taken nothing of that for two seconds is disconnected then.
+ *   What is on its way may come back: a drain waits for it, a join for a dead letter. Who
+ *   takes less than 32 KiB of it in two seconds then, and not the rest, is disconnected.
  *   A client has up to 4096 messages that are not done: then its get gives -ENOLCK.
  *   A thread of a client has a message (.ack, .joinable) until it is done, or the thread
  *   ends, or its connection, in whatever way: that is a death, of one whose pid is 0. If

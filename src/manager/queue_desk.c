@@ -675,8 +675,8 @@ mpr_queue_desk_look(struct mpr_queue_desk *d)
 	/* Who destroys a queue wakes all, and it may be the last one to do so. */
 	next = d->woken ? d->swept + SWEEP : MPR_NEVER;
 	if (d->stuck && now >= d->stuck_look) {
-		d->stuck_look = now + LOOK;
-		mpr_queue_look_for_stuck(d, now);
+		d->stuck_look = now + MPR_QUEUE_STUCK_LOOK;
+		mpr_queue_look_for_stuck(d);
 	}
 	if (d->stuck && d->stuck_look < next)
 		next = d->stuck_look;

@@ -55,8 +55,10 @@ bool mpr_queue_others_have(const struct mpr_queue_post *p,
 /* What the client has, or all that one of its threads has, comes back. */
 void mpr_queue_hand_back(struct mpr_served *c, const int64_t *thread);
 
-/* Ends those that take nothing while others wait for what becomes of it. */
-void mpr_queue_look_for_stuck(struct mpr_queue_desk *d, int64_t now);
+/* Ends those that take too little while others wait for what becomes of it. To be called
+ * every MPR_QUEUE_STUCK_LOOK ns. */
+#define MPR_QUEUE_STUCK_LOOK INT64_C(500000000)
+void mpr_queue_look_for_stuck(struct mpr_queue_desk *d);
 
 /* It is not looked at any more. */
 void mpr_queue_forget_stuck(struct mpr_queue_desk *d, struct mpr_served *c);

@@ -12,13 +12,17 @@
 #include "base/log.h"
 #include "ipc/queue_remote.h"
 #include "manager/queue_desk_priv.h"
-#include "os/clock.h"
 
 #define FIRST ((size_t)4 << 10) /* bytes of memory for a message, if that is enough */
 #define OTHERS 64 /* bytes of an answer but for messages and their lengths, at most */
 #define LENGTH 4
 #define HELD_MOST 4096 /* messages of one client that are not done */
-#define STUCK INT64_C(2000000000) /* ns without a byte, while others wait for that */
+
+/* Who is looked at so often in a row, while others wait for what it has not taken, and could
+ * not be sent so many bytes more, has to go. Looks are counted, and not the time: who has no
+ * CPU may be all of us. */
+#define LOOKS 5
+#define LEAST ((size_t)32 << 10)
 
 /*
  * Lists.
@@ -520,7 +524,7 @@ has_unsent(const struct mpr_served *c)
 void
 mpr_queue_forget_stuck(struct mpr_queue_desk *d, struct mpr_served *c)
 {
-	if (!c->stuck_since)
+	if (!c->is_stuck)
 		return;
 	if (c->next_stuck)
 		c->next_stuck->previous_stuck = c->previous_stuck;
@@ -529,18 +533,28 @@ mpr_queue_forget_stuck(struct mpr_queue_desk *d, struct mpr_served *c)
 	else
 		d->stuck = c->next_stuck;
 	c->next_stuck = c->previous_stuck = NULL;
-	c->stuck_since = 0;
+	c->is_stuck = false;
+}
+
+/* It has all the looks for what is next. */
+static void
+begin_part(struct mpr_served *c)
+{
+	c->stuck_looks = 0;
+	c->stuck_at = c->sent;
 }
 
 /* It may take the rest later. */
 static void
 note_stuck(struct mpr_queue_desk *d, struct mpr_served *c)
 {
-	if (c->stuck_since && c->stuck_at == c->sent)
+	if (c->is_stuck) {
+		if (c->sent - c->stuck_at >= LEAST)
+			begin_part(c);
 		return;
-	mpr_queue_forget_stuck(d, c);
-	c->stuck_since = mproc_now();
-	c->stuck_at = c->sent;
+	}
+	begin_part(c);
+	c->is_stuck = true;
 	c->next_stuck = d->stuck;
 	if (c->next_stuck)
 		c->next_stuck->previous_stuck = c;
@@ -562,7 +576,7 @@ holds_others_up(const struct mpr_served *c)
 }
 
 void
-mpr_queue_look_for_stuck(struct mpr_queue_desk *d, int64_t now)
+mpr_queue_look_for_stuck(struct mpr_queue_desk *d)
 {
 	struct mpr_served *c, *next;
 
@@ -572,11 +586,19 @@ mpr_queue_look_for_stuck(struct mpr_queue_desk *d, int64_t now)
 			mpr_queue_forget_stuck(d, c);
 			continue;
 		}
-		if (now - c->stuck_since < STUCK || !holds_others_up(c))
+		if (!holds_others_up(c)) {
+			begin_part(c);
 			continue;
-		mpr_log(MPROC_LOG_WARNING, "a client was disconnected: it takes no "
-			"answers, and others wait for the messages in them");
-		c->is_over = true;
+		}
+		if (++c->stuck_looks < LOOKS - 1)
+			continue;
+		if (c->stuck_looks >= LOOKS) {
+			mpr_log(MPROC_LOG_WARNING, "a client was disconnected: it takes "
+				"no answers, and others wait for the messages in them");
+			c->is_over = true;
+		}
+		/* First it is sent what it has room for: the kernel tells of that when
+		 * most of it is free, and it may have taken less. */
 		d->tell(d->by, c);
 	}
 }

@@ -43,10 +43,11 @@ struct mpr_served {
 	unsigned n_queued, n_roles;
 	unsigned n_held; /* messages that are its until they are done */
 	bool is_passed_over; /* it waits, and was too slow for what there was */
-	/* Of those who have not taken all of an answer with messages: since when nothing
-	 * of it, 0 for one who is none of them, and what had been sent by then. */
+	/* Of those who have not taken all of an answer with messages: how often it was looked
+	 * at in vain while others waited for that, and what had been sent before. */
 	struct mpr_served *next_stuck, *previous_stuck;
-	int64_t stuck_since;
+	bool is_stuck;
+	unsigned stuck_looks;
 	uint64_t stuck_at;
 };
 
