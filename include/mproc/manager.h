@@ -78,8 +78,8 @@
  *   that is gone after it was notified another one is notified, unless it has given the
  *   lock back since; and if the server is killed until then, all others who wait in the
  *   arena are. Clients of all managers of one arena may wait for 4096 conditions at a
- *   time, or have a lock since they were notified of one: -ENOLCK, and the lock is held
- *   still.
+ *   time, or have a lock since they were notified of one; those of one client, each
+ *   thread counted, for half of what others leave: -ENOLCK, and the lock is held still.
  *   A thread of a client that is a party of a barrier is one of some hundreds that all
  *   clients of a manager can be together, one of them for half of what others leave:
  *   -ENOLCK.

@@ -236,27 +236,47 @@ send_crier(struct mpr_desk *d)
  * Waiting.
  */
 
+/* In how many crowds its threads are, each in one at most: those that wait, and those that
+ * were notified and keep the lock. */
+static unsigned
+count_places(const struct mpr_served *c)
+{
+	unsigned n = 0;
+
+	for (const struct mpr_kept *k = c->kept; k; k = k->next_of)
+		n += k->post->ops == &mpr_post_condition || k->party.called;
+	for (const struct mpr_lease *lease = c->leases; lease; lease = lease->next_of)
+		n += lease->party.called != NULL;
+	return n;
+}
+
+/* @k is the first one who waits there. */
 static int
-begin_crowd(struct mpr_post *p)
+begin_crowd(struct mpr_post *p, const struct mpr_kept *k)
 {
 	struct mpr_desk *d = p->desk;
 	int r = send_crier(d);
 
 	if (r < 0)
 		return r;
-	r = mpr_crowd_begin(&p->crowd, d->crier.errand.self, p->object, p->generation);
+	/* Not more than half of what others leave. */
+	r = count_places(k->party.client) <= MPR_CROWDS_MAX - mpr_crowds_count(d->arena) ?
+		    mpr_crowd_begin(&p->crowd, d->crier.errand.self, p->object,
+				    p->generation) : -EBUSY;
+	if (r == -EBUSY)
+		return mpr_fail(-ENOLCK, "clients wait for as many conditions as they "
+				"may, or have locks since they were notified");
 	if (r < 0)
-		return r == -EBUSY ? mpr_fail(-ENOLCK, "clients wait for %d conditions",
-					      MPR_CROWDS_MAX) : r;
+		return r;
 	d->n_crowds++;
 	return 0;
 }
 
 /* A place among those who wait. */
 static int
-stand_in_line(struct mpr_post *p)
+stand_in_line(struct mpr_post *p, const struct mpr_kept *k)
 {
-	int r = p->crowd.place ? 0 : begin_crowd(p);
+	int r = p->crowd.place ? 0 : begin_crowd(p, k);
 
 	if (r < 0)
 		return r;
@@ -315,7 +335,7 @@ wait(struct mpr_post *p, const struct mpr_request *q, int64_t time)
 		return r;
 	k->lock = q->other->object;
 	k->generation = q->other->generation;
-	r = stand_in_line(p);
+	r = stand_in_line(p, k);
 	if (r == 0) {
 		r = give_lock_back(k, lease);
 		if (r < 0)

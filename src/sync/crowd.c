@@ -187,6 +187,17 @@ mpr_crowd_bury(const mproc_arena *a, unsigned at, uint64_t owner)
  * Serving.
  */
 
+unsigned
+mpr_crowds_count(const mproc_arena *a)
+{
+	unsigned high = high_of(a), n = 0;
+
+	for (unsigned at = 0; at < high; at++)
+		n += atomic_load_explicit(&mpr_crowd_at(a, at)->owner,
+					  memory_order_relaxed) != 0;
+	return n;
+}
+
 /* A free place. */
 static int
 claim(mproc_arena *a, uint64_t owner, struct mpr_crowd_place **ret)

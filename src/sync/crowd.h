@@ -15,8 +15,9 @@
  *
  * Who calls has read the count, then the rest, and raises the count only if it is still
  * that crowd's: then whoever it has called waits for what it has notified. A crowd ends
- * when nobody waits, and its number with it. So a place never means one crowd to who
- * looks, and another one to who calls.
+ * when nobody waits, and nobody who was called has its lock any more, or is to have it, and
+ * its number with it. So a place never means one crowd to who looks, and another one to who
+ * calls.
  *
  * The owner's place is used by one thread, not the owner's, which sleeps and tells it. If
  * they die, all who wait for the same are notified, as ever when one dies over a call,
@@ -127,6 +128,9 @@ struct mpr_crowd {
 	uint32_t waiting;
 	uint64_t number;
 };
+
+/* How many there are, of all who serve. */
+unsigned mpr_crowds_count(const mproc_arena *a);
 
 /* Nobody waits yet. @owner: of this process, and woken when some are called. Returns 0;
  * -EBUSY if there are MPR_CROWDS_MAX; -ENOSPC and the like of the arena's memory. */

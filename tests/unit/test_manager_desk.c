@@ -624,6 +624,57 @@ nobody_has_all_deputies(void **state)
 	}
 }
 
+/* As many as it can have: of all but those who are refused it has the lock when it was
+ * notified, and so the crowd is there. */
+static unsigned
+take_crowds(unsigned i, struct mpr_object *c, struct mpr_object *l)
+{
+	struct mpr_buffer *out = &world.clients[i].out;
+	unsigned n = 0;
+	int r;
+
+	for (;; n++) {
+		c[n] = new_object(MPR_CELL_CONDITION);
+		l[n] = new_object(MPR_CELL_LOCK);
+		assert_int_equal(acquire(i, n, &l[n]), 0);
+		r = wait_for(i, n, &c[n], &l[n]);
+		if (r != MPR_KEPT)
+			break;
+		assert_int_equal(ask(i, 1, MPR_OP_CONDITION_NOTIFY, &c[n], NULL, 0), 1);
+		mpr_buffer_drop(out, mpr_buffer_len(out), true);
+	}
+	assert_int_equal(r, -ENOLCK);
+	/* It has it still. */
+	assert_int_equal(release(i, n, &l[n]), 0);
+	return n;
+}
+
+static void
+nobody_has_all_crowds(void **state)
+{
+	static struct mpr_object c[MPR_CROWDS_MAX + 1], l[MPR_CROWDS_MAX + 1];
+	unsigned n = 0, k = 0;
+
+	(void)state;
+	open_desk();
+	/* Half of what others leave; the object after those was refused. */
+	for (unsigned i = 0; i < 3; i++) {
+		k = take_crowds(i, &c[n], &l[n]);
+		assert_int_equal(k, MPR_CROWDS_MAX >> (i + 1));
+		n += k + 1;
+	}
+	assert_int_equal(world.desk->n_crowds, MPR_CROWDS_MAX / 8 * 7);
+	/* At one that has a crowd it waits, and so does another client elsewhere. */
+	assert_int_equal(wait_for(0, 0, &c[0], &l[0]), MPR_KEPT);
+	assert_int_equal(acquire(3, 1, &l[n - 1]), 0);
+	assert_int_equal(wait_for(3, 1, &c[n - 1], &l[n - 1]), MPR_KEPT);
+	close_desk();
+	for (unsigned i = 0; i < n; i++) {
+		end_object(&c[i]);
+		end_object(&l[i]);
+	}
+}
+
 /* Who waits and has things needs memory, of which nobody has that of another one. */
 static void
 nobody_has_all_memory(void **state)
@@ -678,6 +729,7 @@ main(void)
 		mpt_test(clients_wait_for_a_thousand_conditions),
 		mpt_test(another_lock_in_its_place_is_not_meant),
 		mpt_test(nobody_has_all_deputies),
+		mpt_test(nobody_has_all_crowds),
 		mpt_test(nobody_has_all_memory),
 	};
 

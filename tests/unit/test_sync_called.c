@@ -297,12 +297,14 @@ there_can_be_thousands(void **state)
 		assert_int_equal(mpr_crowd_join(&all[i]), 0);
 	}
 	assert_int_equal(begin_at(&all[MPR_CROWDS_MAX], self, &c[0]), -EBUSY);
+	assert_int_equal(mpr_crowds_count(mproc_arena_default()), MPR_CROWDS_MAX);
 	for (unsigned i = 0; i < MPR_CROWDS_MAX; i += 97)
 		assert_int_equal(mproc_condition_notify_all(&c[i]), 1);
 	for (unsigned i = 0; i < MPR_CROWDS_MAX; i++) {
 		assert_int_equal(mpr_crowd_take(&all[i]), i % 97 == 0);
 		mpr_crowd_end(&all[i]);
 	}
+	assert_int_equal(mpr_crowds_count(mproc_arena_default()), 0);
 	mproc_free(c);
 }
 
