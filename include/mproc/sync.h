@@ -21,7 +21,7 @@
  * guessed: a thread that is stopped keeps what it holds. A thread that waits
  * learns of the death within 100 ms, and within 2 ms if the parent of the dead
  * process is inside a call of libmproc that waits; whatever becomes of all others
- * that wait (mproc_sync(3) has more of that).
+ * that wait (mproc_sync(3) has more of that, and a rare exception).
  *
  * Who is killed while it waits, or just as it is woken, takes nothing with it
  * that others wait for. One exception is late, not lost: of a thread that has taken
