@@ -80,15 +80,13 @@
  *   arena are. Clients of all managers of one arena may wait for 4096 conditions at a
  *   time, or have a lock since they were notified of one; those of one client, each
  *   thread counted, for half of what others leave: -ENOLCK, and the lock is held still.
- *   A thread of a client that is a party of a barrier is one of some hundreds that all
- *   clients of a manager can be together, one of them for half of what others leave:
- *   -ENOLCK.
+ *   Threads of all clients of a manager can be parties of barriers some hundreds of
+ *   times, those of one client for half of what others leave: -ENOLCK.
  *   No function is async-signal-safe. mproc_wait() and waitsets give -ENOTSUP for such
  *   an event.
- *   -EINTR of a call that waits says that nothing has happened, as in the family, and
- *   so does -ENOMEM.
- *   That costs one more answer of the server's, as does the end of a timeout: while
- *   the server itself is stopped, no call returns.
+ *   -EINTR of a call that waits, and -ENOMEM, say that nothing has happened, as in the
+ *   family. That costs one more answer of the server's, as does the end of a timeout:
+ *   while the server itself is stopped, no call returns.
  *
  * Queues. Who waits to put or to get waits at the server, as for locks, and -EINTR and
  * the end of a timeout mean what they do there. Clients get messages as they came; a
@@ -107,7 +105,9 @@
  *   nothing is lost: a message that was not sent, or a dead letter, comes back at once,
  *   without a death.
  *   What is on its way may come back: a drain waits for it, a join for a dead letter. Who
- *   takes less than 32 KiB of it in two seconds then, and not the rest, is disconnected.
+ *   takes less than 32 KiB of it in two seconds then, and not the rest, is disconnected;
+ *   but not a client that holds something: what comes back when its connection ends, or a
+ *   queue as its .single_consumer. Without memory for an answer it takes none, either.
  *   A client has up to 4096 messages that are not done: then its get gives -ENOLCK.
  *   A thread of a client has a message (.ack, .joinable) until it is done, or the thread
  *   ends, or its connection, in whatever way: that is a death, of one whose pid is 0. If

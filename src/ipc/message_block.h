@@ -178,6 +178,9 @@ struct mpr_message_block *mpr_message_unfinished(struct mpr_attachment *at,
  * everybody, if it comes after this. */
 void mpr_message_watch(struct mpr_attachment *at, unsigned i);
 
+/* Whether somebody else waits for the end of what was taken, or has done so: it stays said. */
+bool mpr_message_is_watched(const struct mpr_taken *t);
+
 /*
  * Waiting for a block: announces that the producer waits since *@since, or from
  * now on if that is 0. The ticket comes before it; another attempt, and

@@ -145,6 +145,15 @@ mpr_message_watch(struct mpr_attachment *at, unsigned i)
 }
 
 bool
+mpr_message_is_watched(const struct mpr_taken *t)
+{
+	const struct mpr_message_group *group = group_of(t->block);
+
+	return atomic_load_explicit(&group->watched, memory_order_relaxed) &
+	       bit_of(t->block, group);
+}
+
+bool
 mpr_message_memory(const mproc_arena *a, const struct mpr_message_block *b,
 		   struct mpr_block_ref *ret)
 {

@@ -360,6 +360,14 @@ try_join(struct mpr_queue_post *p)
 	return -EAGAIN;
 }
 
+bool
+mpr_queue_is_joined(struct mpr_queue_desk *d, const mproc_queue *q)
+{
+	const struct mpr_queue_post *p = look_up(d, q);
+
+	return p && p->first[MPR_QUEUE_JOINS];
+}
+
 static int
 join(struct mpr_queue_post *p, const struct mpr_queued *k)
 {

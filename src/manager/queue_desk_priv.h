@@ -41,6 +41,9 @@ void mpr_queue_post_set_busy(struct mpr_queue_post *p);
 /* Whether it takes no answers at the moment: what there is should go to others. */
 bool mpr_queue_is_slow(const struct mpr_served *c);
 
+/* Whether clients of this server join. */
+bool mpr_queue_is_joined(struct mpr_queue_desk *d, const mproc_queue *q);
+
 /* queue_hand.c */
 
 /* Takes what there is for @k, and answers. Returns 0; 1 if others were always faster;

@@ -561,18 +561,36 @@ note_stuck(struct mpr_queue_desk *d, struct mpr_served *c)
 	d->stuck = c;
 }
 
-/* Who drains a queue, or joins one that has dead letters, waits for what is on its way, as
- * it may come back; in the family nobody says so. */
+/* What is on its way may come back: a drain waits for that, and a join for a dead letter. */
+static bool
+is_waited_for(const struct mpr_handed *h)
+{
+	const struct mpr_queue_post *p = h->post;
+	const mproc_queue *q = lies_in(p)->q;
+
+	return atomic_load(&q->closing) == MPROC_DRAIN ||
+	       (p->at->dead_letters && (mpr_message_is_watched(&h->taken) ||
+					mpr_queue_is_joined(p->desk, q)));
+}
+
 static bool
 holds_others_up(const struct mpr_served *c)
 {
 	const struct mpr_handed *h = c->last_handed;
 
 	for (; h && !h->is_sent; h = h->previous_of)
-		if (h->post->at->dead_letters ||
-		    atomic_load(&h->post->q->closing) == MPROC_DRAIN)
+		if (is_waited_for(h))
 			return true;
 	return false;
+}
+
+/* Besides what it has not taken: then it is as somebody in the family who is stopped, and
+ * others wait. */
+static bool
+has_something(const struct mpr_served *c)
+{
+	/* They are sent as they were taken. */
+	return c->leases || c->n_roles || (c->handed && c->handed->is_sent);
 }
 
 void
@@ -586,15 +604,16 @@ mpr_queue_look_for_stuck(struct mpr_queue_desk *d)
 			mpr_queue_forget_stuck(d, c);
 			continue;
 		}
-		if (!holds_others_up(c)) {
+		if (has_something(c) || !holds_others_up(c)) {
 			begin_part(c);
 			continue;
 		}
 		if (++c->stuck_looks < LOOKS - 1)
 			continue;
 		if (c->stuck_looks >= LOOKS) {
-			mpr_log(MPROC_LOG_WARNING, "a client was disconnected: it takes "
-				"no answers, and others wait for the messages in them");
+			mpr_log(MPROC_LOG_WARNING, "a client that holds nothing was "
+				"disconnected: it takes no answers, and others wait for "
+				"the messages in them");
 			c->is_over = true;
 		}
 		/* First it is sent what it has room for: the kernel tells of that when

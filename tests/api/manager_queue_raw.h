@@ -41,11 +41,11 @@ read_bytes(int fd, unsigned char *to, size_t n)
 	}
 }
 
-/* The number of the queue, as FIND writes it. */
+/* The number of the object, as FIND writes it. */
 static inline void
-find_raw(int fd, const char *name, unsigned char number[9])
+find_object_raw(int fd, unsigned char kind, const char *name, unsigned char number[9])
 {
-	unsigned char request[64] = { 0, 0, 0, 0, 0x95, 1, 1, 0, 6 };
+	unsigned char request[64] = { 0, 0, 0, 0, 0x95, 1, 1, 0, kind };
 	unsigned char answer[16];
 	size_t len = strlen(name);
 
@@ -56,6 +56,12 @@ find_raw(int fd, const char *name, unsigned char number[9])
 	read_bytes(fd, answer, 16);
 	assert_memory_equal(answer + 4, "\223\1\0\317", 4);
 	memcpy(number, answer + 7, 9);
+}
+
+static inline void
+find_raw(int fd, const char *name, unsigned char number[9])
+{
+	find_object_raw(fd, 6, name, number);
 }
 
 /* The number of its queue of dead letters. */

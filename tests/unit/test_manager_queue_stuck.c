@@ -15,7 +15,8 @@ enum {
 };
 
 static mproc_queue q;
-static struct mpr_attachment at = { .keeps = true };
+static struct mpr_attachment at = { .q = &q, .keeps = true };
+static _Alignas(sizeof(struct mpr_message_group)) struct mpr_message_group group;
 static struct mpr_queue_post post = { .q = &q, .at = &at };
 static unsigned n_told;
 
@@ -32,7 +33,9 @@ static void
 begin(struct mpr_queue_desk *d, struct mpr_served *c, struct mpr_handed *h, bool drains)
 {
 	*d = (struct mpr_queue_desk){ .tell = tell };
-	*h = (struct mpr_handed){ .post = &post, .end = (uint64_t)LONG * LEAST };
+	*h = (struct mpr_handed){ .post = &post, .end = (uint64_t)LONG * LEAST,
+				  .taken.block = &group.block[0] };
+	post.desk = d;
 	*c = (struct mpr_served){ .handed = h, .last_handed = h };
 	h->party.client = c;
 	atomic_store(&q.closing, drains ? MPROC_DRAIN : 0);
@@ -133,7 +136,11 @@ nobody_has_to_go_for_whom_nobody_waits(void **state)
 	assert_int_equal(looks(&d, &c, 10 * IN_VAIN), 10 * IN_VAIN);
 	assert_int_equal(n_told, 0);
 	at.dead_letters = true;
+	assert_int_equal(looks(&d, &c, 10 * IN_VAIN), 10 * IN_VAIN);
+	/* Who joins watches its block. */
+	atomic_store(&group.watched, 1);
 	assert_int_equal(looks(&d, &c, 10 * IN_VAIN), IN_VAIN);
+	atomic_store(&group.watched, 0);
 	at.dead_letters = false;
 	begin(&d, &c, &h, false);
 	assert_int_equal(looks(&d, &c, IN_VAIN), IN_VAIN);
@@ -148,6 +155,30 @@ nobody_has_to_go_for_whom_nobody_waits(void **state)
 	assert_int_equal(looks(&d, &c, 10 * IN_VAIN), IN_VAIN);
 }
 
+/* Locks and the like, the place of an only consumer, a message: for as long as it has that. */
+static void
+nobody_has_to_go_who_holds_something(void **state)
+{
+	struct mpr_handed h, has = { .is_sent = true };
+	struct mpr_queue_desk d;
+	struct mpr_served c;
+	struct mpr_lease lease;
+
+	(void)state;
+	begin(&d, &c, &h, true);
+	c.leases = &lease;
+	assert_int_equal(looks(&d, &c, 10 * IN_VAIN), 10 * IN_VAIN);
+	c.leases = NULL;
+	c.n_roles = 1;
+	assert_int_equal(looks(&d, &c, 10 * IN_VAIN), 10 * IN_VAIN);
+	c.n_roles = 0;
+	c.handed = &has;
+	assert_int_equal(looks(&d, &c, 10 * IN_VAIN), 10 * IN_VAIN);
+	assert_int_equal(n_told, 0);
+	c.handed = &h;
+	assert_int_equal(looks(&d, &c, 10 * IN_VAIN), IN_VAIN);
+}
+
 int
 main(void)
 {
@@ -156,6 +187,7 @@ main(void)
 		mpt_test(who_had_room_at_last_stays),
 		mpt_test(who_takes_a_byte_now_and_then_has_to_go),
 		mpt_test(nobody_has_to_go_for_whom_nobody_waits),
+		mpt_test(nobody_has_to_go_who_holds_something),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
