@@ -20,9 +20,11 @@
  * later SIGKILL; then the others are waited for, as long as
  * mproc_set_exit_limit() says, and after that treated like daemons. Those that
  * were started with .outlive_parent are left alone. While it waits it logs a
- * warning every ten seconds. mproc_at_exit() functions run before that. (exit()
- * in a signal handler is not safe; where it came in the middle of a call of
- * libmproc, the rules are left out.)
+ * warning every ten seconds. What one that has ended has left to be passed on
+ * (MPROC_STDIO_LINES) is waited for like one that runs, and given up a second
+ * after that would have been asked to end. mproc_at_exit() functions run before
+ * all that. (exit() in a signal handler is not safe; where it came in the middle
+ * of a call of libmproc, the rules are left out.)
  *
  * A started process does not outlive the one that started it, unless it was
  * told to by .outlive_parent: when its parent dies, the kernel sends it
@@ -114,8 +116,11 @@ enum mproc_start_method {
  *                       them on, through these streams, as long as there are such
  *                       processes, or others to which they have handed it on; what
  *                       the process has printed is there when it is joined, or
- *                       the caller has waited for it at its own end. A line of
- *                       more than 4095 bytes is broken
+ *                       the caller has waited for it at its own end. So what
+ *                       tells that the process has ended waits, whatever its
+ *                       timeout, as long as the stream takes nothing; the caller's
+ *                       end, only if it is in its own write to that stream, as
+ *                       with any output. A line of more than 4095 bytes is broken
  */
 enum mproc_stdio_kind {
 	MPROC_STDIO_INHERIT = 0,

@@ -112,9 +112,14 @@ uint64_t mpr_generation_begin(void);
 void mpr_process_lock(void);
 void mpr_process_unlock(void);
 
-/* Whether the calling thread holds it, or is about to: a signal handler may
- * ask. */
-bool mpr_process_lock_is_mine(void);
+/* Around what the end of the process would wait for, and the calling thread does without
+ * that lock: may be nested. The first returns what the second is to be given. */
+bool mpr_process_enter(void);
+void mpr_process_leave(bool before);
+
+/* Whether the calling thread is in between, holds the lock, or is about to: a signal
+ * handler may ask. */
+bool mpr_process_is_entered(void);
 
 /* Held by who makes or closes descriptors of which a forked child finds its copies in
  * a table, and by mpr_child_fork(): none of its children has one that is in no table.

@@ -117,6 +117,7 @@ mpr_generation_begin(void)
 
 /* For handlers on this thread: set before the lock is taken. */
 static MPR_THREAD_LOCAL _Atomic bool locking;
+static MPR_THREAD_LOCAL _Atomic bool entered;
 
 MPR_IMAGE_PATH void
 mpr_process_lock(void)
@@ -146,9 +147,27 @@ mpr_process_unlock(void)
 }
 
 bool
-mpr_process_lock_is_mine(void)
+mpr_process_enter(void)
 {
-	return atomic_load_explicit(&locking, memory_order_relaxed);
+	bool before = atomic_load_explicit(&entered, memory_order_relaxed);
+
+	atomic_store_explicit(&entered, true, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	return before;
+}
+
+void
+mpr_process_leave(bool before)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	atomic_store_explicit(&entered, before, memory_order_relaxed);
+}
+
+bool
+mpr_process_is_entered(void)
+{
+	return atomic_load_explicit(&locking, memory_order_relaxed) ||
+	       atomic_load_explicit(&entered, memory_order_relaxed);
 }
 
 /* How often the calling thread has it. */

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "os/generation.h"
+#include "os/thread.h"
 #include "process/children.h"
 #include "process/handle.h"
 
@@ -86,7 +87,7 @@ find(mproc_process *p, enum mpr_children_kind kind)
 static mproc_process *
 find_left(mproc_process *p, enum mpr_children_kind kind)
 {
-	while (p && (p->recovered || !(kind_of(p) & kind)))
+	while (p && (p->done || !(kind_of(p) & kind)))
 		p = p->next;
 	return p;
 }
@@ -168,6 +169,8 @@ MPR_CHILD_PATH void
 mpr_children_reap(void)
 {
 	mproc_process *p, *next, *done = NULL;
+	/* Whoever is marked here is left to this thread. */
+	int before = mpr_thread_forbid_cancel();
 
 	mpr_process_lock();
 	forget_parents();
@@ -187,6 +190,7 @@ mpr_children_reap(void)
 		if (take_off(&closed_list, p))
 			mpr_process_free(p);
 	}
+	mpr_thread_allow_cancel(before);
 }
 
 MPR_CHILD_PATH bool

@@ -91,9 +91,10 @@ mpr_exit_run_since(const void *mark)
 	run_functions(mark);
 }
 
-/* Waits for all of a kind. Returns false if some still run at @deadline. */
+/* Waits for all of a kind. Returns false if some still run at @deadline, or, unless they
+ * are given up then, last lines are not passed on. */
 static bool
-wait_for(enum mpr_children_kind kind, int64_t deadline)
+wait_for(enum mpr_children_kind kind, int64_t deadline, bool gives_up)
 {
 	mproc_process *p;
 	int64_t until, said = mproc_now();
@@ -101,14 +102,17 @@ wait_for(enum mpr_children_kind kind, int64_t deadline)
 	while ((p = mpr_children_left(kind))) {
 		until = said + LOG_EVERY < deadline ? said + LOG_EVERY :
 						      deadline;
-		if (mpr_process_wait(p, until, false) == 0)
+		if (mpr_process_wait_at_exit(p, until) == 0)
 			continue;
-		if (mproc_now() >= deadline)
+		if (mproc_now() >= deadline) {
+			if (gives_up && mpr_process_give_up_lines(p))
+				continue;
 			return false;
+		}
 		said = mproc_now();
 		mpr_log(MPROC_LOG_WARNING, "the end of process %d waits for "
-			"process \"%s\" (%d) to end", (int)mpr_task_pid(),
-			p->name, (int)p->child.pid);
+			"process \"%s\" (%d) to end, or for its last lines",
+			(int)mpr_task_pid(), p->name, (int)p->child.pid);
 	}
 	return true;
 }
@@ -119,10 +123,10 @@ end(enum mpr_children_kind kind)
 	if (!mpr_children_left(kind))
 		return;
 	mpr_children_signal(kind, SIGTERM);
-	if (wait_for(kind, mproc_now() + GRACE))
+	if (wait_for(kind, mproc_now() + GRACE, true))
 		return;
 	mpr_children_signal(kind, SIGKILL);
-	(void)wait_for(kind, mproc_now() + GRACE);
+	(void)wait_for(kind, mproc_now() + GRACE, true);
 }
 
 static void
@@ -131,7 +135,8 @@ end_children(void)
 	mpr_children_keep();
 	end(MPR_CHILDREN_DAEMONS);
 	/* Each sleeps for as long as it likes, so the limit is one for all. */
-	if (!wait_for(MPR_CHILDREN_OTHERS, mpr_deadline(mpr_exit_limit())))
+	if (!wait_for(MPR_CHILDREN_OTHERS, mpr_deadline(mpr_exit_limit()),
+		      false))
 		end(MPR_CHILDREN_OTHERS);
 }
 
@@ -153,7 +158,7 @@ at_exit(int status)
 	(void)mpr_thread_forbid_cancel();
 	/* exit() in a signal handler that came in the middle of something of
 	 * ours: the children end because we do. */
-	if (mpr_process_lock_is_mine()) {
+	if (mpr_process_is_entered()) {
 		if (mpr_self_is_started())
 			mpr_child_exit(status & 0xff);
 		return;

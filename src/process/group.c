@@ -163,7 +163,7 @@ count_running(mproc_group *g)
 	for (unsigned i = 0; i < g->n; i++) {
 		const mproc_process *p = g->members[i];
 
-		if (!p->ended || !p->recovered)
+		if (!p->done)
 			running++;
 		else if (p->exit.code != 0 && g->first < 0 && !g->stopped)
 			g->first = (int)i;

@@ -40,8 +40,9 @@ struct mproc_process {
 	 * that wait for the same child must not both try to reap it. */
 	bool ended;
 	bool recovered;		/* what it held is given back */
+	bool done;		/* and its last lines are passed on, or given up */
 	bool starting;		/* the start may fail still, and end it */
-	bool reaped;		/* somebody sees to its end, and frees it then */
+	bool reaped;		/* somebody sees to its end, and frees it if it may */
 	struct mproc_exit exit; /* if ended */
 	char *report;		/* what is there to free */
 
@@ -78,17 +79,30 @@ int mpr_process_copy_arg(void **ret_copy, const void *arg, size_t size);
 /* Whether the handle can be used here. Returns 0, -EINVAL or -ECHILD. */
 int mpr_process_check(const mproc_process *p);
 
-/* Whether the process has ended; what it held is given back then. */
+/* Whether the process has ended; what it held is given back then, and its last lines are
+ * passed on. */
 bool mpr_process_has_ended(mproc_process *p);
 
-/* Whether that has been seen, and done: a look at two words. */
+/* The same, but others that use the stream for its lines, or read them, are waited for
+ * until @deadline only. Returns 0 if it has ended, and that is done; -EAGAIN if it runs;
+ * -ETIMEDOUT if it has ended, and its lines are what is left. */
+int mpr_process_see_end(mproc_process *p, int64_t deadline);
+
+/* Whether that has been seen, and done: a look at a word. */
 bool mpr_process_is_done(mproc_process *p);
+
+/* Of one that has ended: its lines are not to be waited for. Returns false if there is
+ * more left to do than that. */
+bool mpr_process_give_up_lines(mproc_process *p);
 
 /* Notes how the process ended, if it has. The process lock is held. */
 bool mpr_process_look(mproc_process *p);
 
 /* Waits for its end. Returns 0, or -ETIMEDOUT; or -EINTR, if @interruptible. */
 int mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible);
+
+/* The same at the end of this process: @deadline is for its last lines, too. */
+int mpr_process_wait_at_exit(mproc_process *p, int64_t deadline);
 
 /* Frees the handle of one that has ended, or was never started. */
 void mpr_process_free(mproc_process *p);

@@ -293,37 +293,61 @@ mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 	return 0;
 }
 
-/* For others, who hold it: waits until nobody else reads from it. Returns false if
- * there is nothing left to. */
-static bool
-take(struct mpr_lines *l)
+/* For others, who hold it: waits until nobody else reads from it. Returns 1 if it is
+ * taken, 0 if there is nothing left to read, or -ETIMEDOUT. */
+static int
+take(struct mpr_lines *l, int64_t deadline)
 {
 	bool taken, over;
+	int r = 0;
 
 	mpr_process_lock();
 	l->drainers++;
 	for (unsigned tries = 0;; tries++) {
 		over = l->fd < 0;
 		taken = !over && !l->busy;
-		if (taken || over)
+		if (taken || over || r < 0)
 			break;
 		mpr_process_unlock();
-		(void)mpr_child_pause(MPR_NEVER, tries);
+		r = mpr_child_pause(deadline, tries);
 		mpr_process_lock();
 	}
 	l->drainers--;
 	l->busy |= taken;
 	mpr_process_unlock();
-	return taken;
+	return taken ? 1 : over ? 0 : r;
 }
 
-void
-mpr_lines_drain(struct mpr_lines *l)
+/* Whoever has it may be in the middle of a write that does not end. */
+static int
+lock_stream(FILE *out, int64_t deadline)
 {
-	int left, r;
+	int r = 0;
 
-	if (!take(l))
-		return;
+	if (deadline == MPR_NEVER) {
+		flockfile(out);
+		return 0;
+	}
+	for (unsigned tries = 0; ftrylockfile(out) != 0; tries++) {
+		if (r < 0)
+			return r;
+		r = mpr_child_pause(deadline, tries);
+	}
+	return 0;
+}
+
+int
+mpr_lines_drain(struct mpr_lines *l, int64_t deadline)
+{
+	int left, r = take(l, deadline);
+
+	if (r <= 0)
+		return r;
+	r = lock_stream(l->out, deadline);
+	if (r < 0) {
+		give_back(l, false);
+		return r;
+	}
 	/* No more than is there now: an heir may write without end. */
 	left = mpr_pipe_held(l->fd);
 	do {
@@ -332,7 +356,9 @@ mpr_lines_drain(struct mpr_lines *l)
 	} while (r > 0 && left >= 0);
 	print_rest(l);
 	fflush(l->out);
+	funlockfile(l->out);
 	give_back(l, r < 0);
+	return 0;
 }
 
 /* Until the thread has ended, if there is nothing to read from any more: who has
@@ -358,7 +384,7 @@ let_relay_end(void)
 void
 mpr_lines_release(struct mpr_lines *l)
 {
-	mpr_lines_drain(l);
+	(void)mpr_lines_drain(l, MPR_NEVER);
 	mpr_process_lock();
 	l->held = false;
 	clean_up(l);

@@ -7,6 +7,7 @@
 #define MPR_PROCESS_LINES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct mpr_lines;
 
@@ -19,8 +20,10 @@ int mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 		   int *ret_fd);
 
 /* The process has ended: passes on what it has left, also half a line. What comes
- * from others who have the descriptor is passed on as before. */
-void mpr_lines_drain(struct mpr_lines *l);
+ * from others who have the descriptor is passed on as before. Who reads it, or has the
+ * stream locked, is waited for until @deadline; a stream that blocks blocks this, too.
+ * Returns 0 or -ETIMEDOUT. Not to be cancelled. */
+int mpr_lines_drain(struct mpr_lines *l, int64_t deadline);
 
 /* The process has ended, or was not started, and nobody has the pointer any more. It
  * is freed when all that have the descriptor are gone. */

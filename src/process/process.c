@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "arena/arena.h"
-#include "arena/recover.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -30,7 +29,6 @@
 #include "process/inline.h"
 #include "process/method.h"
 #include "process/name.h"
-#include "process/report.h"
 #include "process/setup.h"
 #include "process/spawn.h"
 #include "process/watch.h"
@@ -58,90 +56,6 @@ mpr_process_check(const mproc_process *p)
 		return mpr_fail(-ECHILD, "process \"%s\" was started by "
 				"another process", p->name);
 	return 0;
-}
-
-/* The code that the child has noted, or -1. It may have written anything. */
-static int
-noted_code(struct mpr_record *record)
-{
-	uint32_t noted = atomic_load(&record->ended);
-
-	return noted > 0 && noted <= 256 ? (int)noted - 1 : -1;
-}
-
-bool
-mpr_process_look(mproc_process *p)
-{
-	struct mpr_child_end end = { .code = -1 };
-	bool elsewhere = false;
-	int r;
-
-	if (p->ended)
-		return true;
-	r = mpr_child_reap(&p->child, &end);
-	if (r == -EAGAIN)
-		return false;
-	if (r == -ECHILD) {
-		/* No child of ours any more; or one that SIGCHLD's being
-		 * ignored will take away, but not yet. */
-		if (!mpr_child_is_gone(&p->child))
-			return false;
-		end.code = noted_code(p->record);
-		elsewhere = true;
-	}
-	p->exit = (struct mproc_exit){
-		.code = end.code,
-		.signal = end.signal,
-		.core = end.core,
-		.reaped_elsewhere = elsewhere,
-		.pid = p->child.pid,
-		.name = p->name,
-		.user_ns = end.user_ns,
-		.system_ns = end.system_ns,
-		.max_rss = end.max_rss,
-	};
-	/* Who has a code did not crash, whatever is in its report. */
-	if (end.code < 0)
-		p->report = mpr_report_copy(p->record);
-	p->exit.report = p->report;
-	p->ended = true;
-	return true;
-}
-
-bool
-mpr_process_has_ended(mproc_process *p)
-{
-	bool ended, recovered;
-	int signal;
-
-	mpr_process_lock();
-	ended = mpr_process_look(p);
-	recovered = p->recovered;
-	signal = p->exit.reaped_elsewhere ? -1 : p->exit.signal;
-	mpr_process_unlock();
-	if (!ended || recovered)
-		return ended;
-	/* Outside the lock, as it may free whole queues. Two threads may do it
-	 * at once. */
-	mpr_recover_process(p->child.pid, signal);
-	for (int i = 0; i < 2; i++)
-		if (p->lines[i])
-			mpr_lines_drain(p->lines[i]);
-	mpr_process_lock();
-	p->recovered = true;
-	mpr_process_unlock();
-	return true;
-}
-
-bool
-mpr_process_is_done(mproc_process *p)
-{
-	bool done;
-
-	mpr_process_lock();
-	done = p->ended && p->recovered;
-	mpr_process_unlock();
-	return done;
 }
 
 void
@@ -675,11 +589,9 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
 	return r;
 }
 
-int
-mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
+static int
+wait_by(struct mpr_watch *w, mproc_process *p, int64_t deadline)
 {
-	struct mpr_watch w = { .ps = &p, .n = 1, .fd = -1,
-			       .interruptible = interruptible };
 	int r = 0;
 
 	for (;;) {
@@ -687,14 +599,32 @@ mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
 		 * it has ended meanwhile. */
 		if (p->generation != mpr_generation())
 			return mpr_process_check(p);
-		if (mpr_process_has_ended(p))
+		if (mpr_process_see_end(p, mpr_watch_lines(w, deadline)) == 0)
 			return 0;
 		if (r < 0)
 			return r;
-		r = mpr_watch(&w, deadline);
+		r = mpr_watch(w, deadline);
 		if (r == -EINTR)
 			return r;
 	}
+}
+
+int
+mpr_process_wait(mproc_process *p, int64_t deadline, bool interruptible)
+{
+	struct mpr_watch w = { .ps = &p, .n = 1, .fd = -1,
+			       .interruptible = interruptible };
+
+	return wait_by(&w, p, deadline);
+}
+
+int
+mpr_process_wait_at_exit(mproc_process *p, int64_t deadline)
+{
+	struct mpr_watch w = { .ps = &p, .n = 1, .fd = -1,
+			       .bounds_lines = true };
+
+	return wait_by(&w, p, deadline);
 }
 
 /* One that was started just now may be about to end: to sleep and to be woken
@@ -769,6 +699,8 @@ mproc_process_fd(mproc_process *p)
 void
 mproc_process_close(mproc_process *p)
 {
+	int before;
+
 	if (!p)
 		return;
 	if (p->generation != mpr_generation()) {
@@ -780,6 +712,9 @@ mproc_process_close(mproc_process *p)
 		free(p);
 		return;
 	}
+	/* What is closed halfway nobody would free. */
+	before = mpr_thread_forbid_cancel();
 	mpr_children_reap();
 	mpr_children_close(p);
+	mpr_thread_allow_cancel(before);
 }

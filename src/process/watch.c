@@ -22,13 +22,19 @@ is_left(const struct mpr_watch *w, unsigned i)
 	return w->ps[i] && !mpr_process_is_done(w->ps[i]);
 }
 
+static bool
+see_end(const struct mpr_watch *w, unsigned i, int64_t deadline)
+{
+	return mpr_process_see_end(w->ps[i], mpr_watch_lines(w, deadline)) == 0;
+}
+
 static int
 pause_and_look(struct mpr_watch *w, int64_t deadline)
 {
 	int r = mpr_child_pause(deadline, ++w->tries);
 
 	for (unsigned i = 0; i < w->n; i++)
-		if (is_left(w, i) && mpr_process_has_ended(w->ps[i]))
+		if (is_left(w, i) && see_end(w, i, deadline))
 			w->tries = 0;
 	return r;
 }
@@ -50,7 +56,7 @@ poll_and_look(struct mpr_watch *w, int64_t deadline, struct pollfd *fds)
 	for (unsigned i = 0; i < w->n; i++) {
 		if (!fds[i].revents)
 			continue;
-		if (mpr_process_has_ended(w->ps[i]))
+		if (see_end(w, i, deadline))
 			ended = true;
 		else
 			held |= mpr_child_is_gone(&w->ps[i]->child);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process.h: output that the starter passes on to streams that take nothing. Not for
+ * ThreadSanitizer, which waits for all streams when a process ends.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include "lines.h"
+
+/* What is written to @fd from now on gets no further. Returns where it would come out, or
+ * -1. */
+static int
+stuff(int fd)
+{
+	static const char page[4096];
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0 || fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0 ||
+	    fcntl(fds[1], F_SETFL, O_NONBLOCK) < 0)
+		return -1;
+	while (write(fds[1], page, sizeof(page)) > 0)
+		;
+	if (fcntl(fds[1], F_SETFL, 0) < 0 || dup2(fds[1], fd) < 0)
+		return -1;
+	close(fds[1]);
+	return fds[0];
+}
+
+/* Until another thread prints to it, and will not be done with that if it is stuffed. */
+static void
+await_use(FILE *stream)
+{
+	while (ftrylockfile(stream) == 0) {
+		funlockfile(stream);
+		sched_yield();
+	}
+}
+
+static struct mproc_process_opts
+outer(const struct board *b)
+{
+	return (struct mproc_process_opts){
+		.struct_size = sizeof(struct mproc_process_opts),
+		.method = b->method,
+		.name = "outer",
+	};
+}
+
+static int
+say_it_to_stdout(void *arg)
+{
+	(void)arg;
+	return write(1, "x\n", 2) != 2;
+}
+
+static int
+say_it_to_stderr(void *arg)
+{
+	(void)arg;
+	return write(2, "x\n", 2) != 2;
+}
+
+static int
+say_it_when_told(void *arg)
+{
+	struct board *b = arg;
+
+	while (!b->go)
+		sched_yield();
+	return say_it_to_stdout(arg);
+}
+
+static int
+exit_beside_a_stuck_thread(void *arg)
+{
+	struct board *b = arg;
+	struct mproc_process_opts o = lines(b, "inner");
+	mproc_process *p[3];
+
+	o.daemon = b->daemon;
+	/* Our thread is stuck with the lines of one of two; and then the other one ends,
+	 * whose lines could be passed on. */
+	b->go = false;
+	if (stuff(2) < 0 ||
+	    mproc_process_start(&p[0], say_it_when_told, b, &o) < 0)
+		return 1;
+	for (int i = 1; i < 3; i++)
+		if (mproc_process_start(&p[i], say_it_to_stderr, b, &o) < 0)
+			return 1;
+	await_use(stderr);
+	b->go = true;
+	while (mproc_children(NULL, 0) > 0)
+		sched_yield();
+	mproc_set_exit_limit(mproc_ms(10));
+	return 0;
+}
+
+static int
+see_limits_kept(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+	struct mproc_process_opts o = outer(b);
+	int fd = redirect(t);
+
+	for (int daemon = 0; daemon < 2; daemon++) {
+		b->daemon = daemon;
+		start_and_join(t, exit_beside_a_stuck_thread, b, &o, 0);
+	}
+	must_be(t, fd, "[inner] x\n[inner] x\n");
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+lines_that_do_not_get_on_do_not_keep_an_end_for_ever(void **state)
+{
+	by_each(*state, see_limits_kept);
+}
+
+/* Starts one whose lines nobody passes on but who joins it: our thread is stuck with
+ * those of another one. Returns 0, or a negative number. */
+static int
+start_stuck(mproc_process **ret_p, struct board *b, int ret_ends[2])
+{
+	struct mproc_process_opts o = lines(b, "inner");
+	mproc_process *other;
+
+	ret_ends[0] = stuff(1);
+	ret_ends[1] = stuff(2);
+	if (ret_ends[0] < 0 || ret_ends[1] < 0)
+		return -1;
+	if (mproc_process_start(&other, say_it_to_stdout, b, &o) < 0)
+		return -1;
+	await_use(stdout);
+	o.stdout_ = (struct mproc_stdio){ MPROC_STDIO_NULL, 0 };
+	return mproc_process_start(ret_p, say_it_to_stderr, b, &o);
+}
+
+static void
+exit_with_5(int sig)
+{
+	(void)sig;
+	exit(5);
+}
+
+static void *
+interrupt_the_print(void *thread)
+{
+	await_use(stderr);
+	pthread_kill(*(pthread_t *)thread, SIGUSR1);
+	return NULL;
+}
+
+static int
+exit_in_a_handler(void *arg)
+{
+	pthread_t self = pthread_self(), other;
+	mproc_process *p;
+	int ends[2];
+
+	signal(SIGUSR1, exit_with_5);
+	if (start_stuck(&p, arg, ends) < 0 ||
+	    pthread_create(&other, NULL, interrupt_the_print, &self) != 0)
+		return 1;
+	mproc_process_join(p, MPROC_FOREVER);
+	return 1;
+}
+
+static int
+see_it_exit(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = outer(arg);
+
+	start_and_join(t, exit_in_a_handler, arg, &o, 5);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+a_handler_may_exit_while_its_thread_prints(void **state)
+{
+	by_each(*state, see_it_exit);
+}
+
+static void *
+join_it(void *p)
+{
+	mproc_process_join(p, MPROC_FOREVER);
+	return NULL;
+}
+
+/* Reads what is there now, and adds to @text what is not of the stuffing. */
+static void
+unstuff(int fd, char text[64])
+{
+	size_t len = strlen(text);
+	char bytes[4096];
+	ssize_t n;
+
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			if (bytes[i] && len < 63)
+				text[len++] = bytes[i];
+	text[len] = '\0';
+}
+
+static int
+cancel_a_join(void *arg)
+{
+	char text[64] = "", others[64] = "";
+	pthread_t thread;
+	mproc_process *p;
+	int ends[2];
+
+	if (start_stuck(&p, arg, ends) < 0 ||
+	    pthread_create(&thread, NULL, join_it, p) != 0)
+		return 1;
+	await_use(stderr);
+	pthread_cancel(thread);
+	/* From here on it gets on. */
+	do
+		unstuff(ends[1], text);
+	while (pthread_tryjoin_np(thread, NULL) != 0);
+	unstuff(ends[1], text);
+	if (mproc_process_join(p, MPROC_FOREVER) < 0)
+		return 2;
+	unstuff(ends[0], others);
+	return strcmp(text, "[inner] x\n") == 0 ? 0 : 3;
+}
+
+static int
+see_others_join(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = outer(arg);
+
+	start_and_join(t, cancel_a_join, arg, &o, 0);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+who_is_cancelled_while_it_prints_keeps_nothing(void **state)
+{
+	by_each(*state, see_others_join);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpt_test(lines_that_do_not_get_on_do_not_keep_an_end_for_ever),
+		mpt_test(a_handler_may_exit_while_its_thread_prints),
+		mpt_test(who_is_cancelled_while_it_prints_keeps_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, with_arena, NULL);
+}
