@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "os/clock.h"
+#include "os/generation.h"
 #include "os/interrupt.h"
 #include "sync/barrier_call.h"
 #include "sync/barrier_remote.h"
@@ -484,21 +485,25 @@ static int
 wait_for_others(const struct mpr_barrier_call *c, uint64_t then, mproc_timeout timeout)
 {
 	int64_t deadline = mpr_deadline(timeout);
-	int r = -EINPROGRESS, why;
+	/* Kept: a copy may have joined by itself before its handler returns. */
+	uint64_t process = c->self->generation;
+	int r = -EINPROGRESS, why = 0;
 	struct mpr_linger linger;
 
-	mpr_linger_begin(&linger, &c->self->yields, parties(then) - 1);
-	while (r == -EINPROGRESS && mpr_linger_on(&linger))
+	mpr_linger_begin(&linger, &c->self->yields, parties(then) - 1, deadline);
+	while (r == -EINPROGRESS && mpr_linger_on(&linger) &&
+	       process == mpr_generation_peek())
 		if ((atomic_load_explicit(&c->b->cell.word,
 					  memory_order_relaxed) ^
 		     then) &
 		    MPR_BARRIER_PHASE)
 			r = mpr_barrier_result(c, then);
-	if (r != -EINPROGRESS)
-		return r;
-	r = mpr_barrier_sleep(c, then, deadline, &why);
-	/* The child is no party, but may try to be one. */
-	if (r == -ECHILD)
+	/* What a copy said of a sleep would stand in its parent's slot. */
+	if (r == -EINPROGRESS && process == mpr_generation_peek())
+		r = mpr_barrier_sleep(c, then, deadline, &why);
+	/* After the result, which is one for the parent alone. The copy is no party,
+	 * but may try to be one. */
+	if (process != mpr_generation_peek())
 		return mproc_barrier_wait((mproc_barrier *)c->b,
 					  mproc_until(deadline));
 	if (r == -EINPROGRESS)

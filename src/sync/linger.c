@@ -11,6 +11,7 @@
 #define LOOKS 100
 
 #define TURN 5000 /* ns, for one who does little and waits again */
+#define TURNS_MAX 1000000 /* ns: less than the slice of one who computes */
 
 static void
 look(struct mpr_linger *l)
@@ -20,11 +21,17 @@ look(struct mpr_linger *l)
 }
 
 void
-mpr_linger_begin(struct mpr_linger *l, struct mpr_yields *yields, unsigned others)
+mpr_linger_begin(struct mpr_linger *l, struct mpr_yields *yields, unsigned others,
+		 int64_t deadline)
 {
 	enum mpr_yields_first first = mpr_yields_first(yields);
 
-	*l = (struct mpr_linger){ .yields = yields, .turns = (int64_t)others * TURN };
+	*l = (struct mpr_linger){
+		.yields = yields,
+		.turns = others < TURNS_MAX / TURN ? (int64_t)others * TURN :
+						     TURNS_MAX,
+		.deadline = deadline,
+	};
 	if (first == MPR_FIRST_YIELD)
 		l->yields_left = YIELDS;
 	else if (first == MPR_FIRST_LOOK)
@@ -34,17 +41,20 @@ mpr_linger_begin(struct mpr_linger *l, struct mpr_yields *yields, unsigned other
 static void
 yield(struct mpr_linger *l)
 {
-	int64_t began = mproc_now(), took;
+	int64_t began = mproc_now(), now, took;
 	bool is_theirs;
 
 	l->yields_left--;
 	mpr_task_yield();
-	took = mproc_now() - began;
+	now = mproc_now();
+	took = now - began;
 	is_theirs = took < MPR_YIELD_LONG + l->turns;
 	if (mpr_yields_judge(l->yields, took, is_theirs))
 		look(l);
 	else if (!is_theirs)
 		l->yields_left = 0;
+	if (now >= l->deadline)
+		l->yields_left = l->looks_left = 0;
 }
 
 bool

@@ -144,12 +144,14 @@ use_a_barrier(unsigned number)
 {
 	mproc_barrier *own = NULL;
 
-	EXPECT(mproc_barrier_create(&own, 1) == 0);
+	/* Who comes alone has to wait. */
+	EXPECT(mproc_barrier_create(&own, 2) == 0);
 	EXPECT(mproc_barrier_enroll(own) == 0);
-	EXPECT(mproc_barrier_wait(own, SOON) == 0);
+	EXPECT(mproc_barrier_wait(own, mproc_us(1 + number % 50)) == -ETIMEDOUT);
+	EXPECT(mproc_barrier_broken(own));
+	EXPECT(mproc_barrier_reset(own) == 0);
 	EXPECT(!mproc_barrier_broken(own));
 	mproc_barrier_destroy(own);
-	(void)number;
 }
 
 static int

@@ -43,9 +43,11 @@ mpr_spin_on(unsigned *looks, unsigned max)
 }
 
 void
-mpr_linger_begin(struct mpr_linger *l, struct mpr_yields *yields, unsigned others)
+mpr_linger_begin(struct mpr_linger *l, struct mpr_yields *yields, unsigned others,
+		 int64_t deadline)
 {
 	(void)others;
+	(void)deadline;
 	(void)l;
 	(void)yields;
 }

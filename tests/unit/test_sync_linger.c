@@ -4,14 +4,34 @@
  * it has seen of its CPU. How long yields took is made up, but for what barriers do.
  */
 #include <errno.h>
+#include <sys/wait.h>
 
 #include <mproc/mproc.h>
 
 #include "common.h"
+#include "os/clock.h"
+#include "sync/barrier.h"
 #include "sync/linger.h"
+#include "sync/wait.h"
 
 #define US INT64_C(1000)
 #define MS INT64_C(1000000)
+
+void __real_mpr_task_yield(void);
+void __wrap_mpr_task_yield(void);
+
+static unsigned yields;
+static void (*meanwhile)(void); /* instead of others who run, or NULL */
+
+void
+__wrap_mpr_task_yield(void)
+{
+	yields++;
+	if (meanwhile)
+		meanwhile();
+	else
+		__real_mpr_task_yield();
+}
 
 static unsigned
 looks_of(struct mpr_yields *y)
@@ -19,7 +39,7 @@ looks_of(struct mpr_yields *y)
 	struct mpr_linger l;
 	unsigned n = 0;
 
-	mpr_linger_begin(&l, y, 1);
+	mpr_linger_begin(&l, y, 1, MPR_NEVER);
 	while (mpr_linger_on(&l) && n < 100000)
 		n++;
 	return n;
@@ -32,7 +52,7 @@ who_knows_nothing_yields(void **state)
 	struct mpr_linger l;
 
 	(void)state;
-	mpr_linger_begin(&l, &y, 1);
+	mpr_linger_begin(&l, &y, 1, MPR_NEVER);
 	assert_true(l.yields_left > 0);
 	assert_int_equal(l.looks_left, 0);
 	/* Somebody ran: it may do so again. */
@@ -50,7 +70,7 @@ who_is_alone_looks_until_it_was_in_vain(void **state)
 
 	(void)state;
 	assert_true(mpr_yields_judge(&y, US / 2, false));
-	mpr_linger_begin(&l, &y, 1);
+	mpr_linger_begin(&l, &y, 1, MPR_NEVER);
 	assert_int_equal(l.yields_left, 0);
 	/* What it waited for came: so it does the next times. */
 	for (n = 0; mpr_yields_first(&y) == MPR_FIRST_LOOK; n++)
@@ -107,14 +127,209 @@ static void
 many_others_take_longer(void **state)
 {
 	struct mpr_yields y = { 0 };
-	struct mpr_linger few, many;
+	struct mpr_linger few, many, most;
 
 	(void)state;
-	mpr_linger_begin(&few, &y, 1);
-	mpr_linger_begin(&many, &y, 64);
+	mpr_linger_begin(&few, &y, 1, MPR_NEVER);
+	mpr_linger_begin(&many, &y, 64, MPR_NEVER);
+	mpr_linger_begin(&most, &y, MPR_BARRIER_MAX - 1, MPR_NEVER);
 	assert_true(few.turns < MPR_YIELD_LONG);
 	assert_true(many.turns > MPR_YIELD_LONG);
-	assert_true(many.turns < 3 * MS);
+	/* But not as long as one who computes has the CPU. */
+	assert_true(most.turns > many.turns);
+	assert_true(most.turns <= MS);
+}
+
+static void
+let_others_run(void)
+{
+	int64_t end = mproc_now() + 20 * US;
+
+	while (mproc_now() < end)
+		;
+}
+
+static void
+nothing(void)
+{
+}
+
+static unsigned
+yields_until(int64_t deadline)
+{
+	struct mpr_yields y = { 0 };
+	struct mpr_linger l;
+
+	yields = 0;
+	mpr_linger_begin(&l, &y, 64, deadline);
+	while (mpr_linger_on(&l))
+		;
+	return yields;
+}
+
+static void
+after_its_deadline_it_sleeps(void **state)
+{
+	struct mpr_yields y = { 0 };
+	struct mpr_linger l;
+	unsigned n = 0;
+
+	(void)state;
+	meanwhile = let_others_run;
+	/* Unless this thread loses its CPU for long. */
+	while (yields_until(MPR_NEVER) < 2 && n < 1000)
+		n++;
+	assert_true(n < 1000);
+	assert_int_equal(yields_until(mproc_now()), 1);
+	/* Nor does who is alone look on. */
+	meanwhile = nothing;
+	mpr_linger_begin(&l, &y, 64, mproc_now());
+	assert_true(mpr_linger_on(&l));
+	assert_false(mpr_linger_on(&l));
+	meanwhile = NULL;
+}
+
+/* In the scratch bytes. */
+struct board {
+	mproc_barrier *barrier;
+	_Atomic int other, copy; /* what they got */
+};
+
+static struct {
+	struct mpt *t;
+	pid_t pid;
+	bool joins; /* the copy, before it goes on */
+} fork_of;
+
+/* As a signal handler does. Returns whether this is the copy. */
+static bool
+fork_meanwhile(void)
+{
+	struct mpr_self *self;
+
+	meanwhile = NULL;
+	fork_of.pid = fork();
+	if (fork_of.pid == 0 && fork_of.joins)
+		mpt_check_int(fork_of.t, mpr_self(the_arena(), &self), 0);
+	return fork_of.pid == 0;
+}
+
+/* Both go on when the phase is complete. */
+static void
+fork_then_complete(void)
+{
+	if (!fork_meanwhile())
+		mpt_step(fork_of.t, 1);
+	mpt_reach(fork_of.t, 3);
+}
+
+static int
+come_last(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	mpt_check_int(t, mproc_barrier_enroll(b->barrier), 0);
+	mpt_step(t, 0);
+	mpt_reach(t, 2);
+	b->other = mproc_barrier_wait(b->barrier, mproc_sec(20));
+	mpt_step(t, 2);
+	mpt_reach(t, 4);
+	return 0;
+}
+
+/* Waits in the barrier, whose first yield is that. */
+static int
+wait_and(struct mpt *t, struct board *b, void (*fn)(void))
+{
+	struct mpr_self *self = join_arena(t);
+	int r, status;
+
+	fork_of.t = t;
+	self->yields = (struct mpr_yields){ 0 };
+	meanwhile = fn;
+	r = mproc_barrier_wait(b->barrier, mproc_sec(20));
+	if (fork_of.pid == 0) {
+		b->copy = r;
+		_exit(0);
+	}
+	if (fork_of.pid > 0)
+		mpt_check(t, waitpid(fork_of.pid, &status, 0) != fork_of.pid ||
+				     status == 0);
+	return r;
+}
+
+static void
+wait_as_one_of_two(struct mpt *t, bool joins)
+{
+	struct board *b = mpt_scratch(t);
+
+	b->other = b->copy = -1000;
+	fork_of.joins = joins;
+	assert_int_equal(mproc_barrier_create(&b->barrier, 2), 0);
+	mpt_spawn(t, "the last one", come_last, NULL);
+	mpt_reach(t, 1);
+	assert_int_equal(wait_and(t, b, fork_then_complete), 0);
+	mpt_step(t, 3);
+	mpt_join_all(t);
+	assert_int_equal(b->other, 1);
+	/* Only two of them were parties. */
+	assert_int_equal(b->copy, -EPERM);
+	mproc_barrier_destroy(b->barrier);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
+static void
+a_copy_does_not_get_its_parents_result(void **state)
+{
+	wait_as_one_of_two(*state, false);
+}
+
+static void
+nor_does_one_that_has_joined(void **state)
+{
+	wait_as_one_of_two(*state, true);
+}
+
+static uint64_t wakes, word;
+static uint32_t kind;
+
+/* The parent goes on when the copy is gone, and looks at what others see of it. */
+static void
+fork_then_look(void)
+{
+	struct mpr_self *self = join_arena(fork_of.t);
+	_Atomic uint64_t *wait = (_Atomic uint64_t *)mpr_arena_at(
+					 the_arena(), MPR_WAITS_AT) + self->slot;
+	int status;
+
+	self->shared->wait_kind = MPR_WAIT_CALL;
+	if (fork_meanwhile())
+		return;
+	mpt_check(fork_of.t, waitpid(fork_of.pid, &status, 0) == fork_of.pid);
+	mpt_check_int(fork_of.t, status, 0);
+	wakes = self->shared->wakes;
+	word = *wait;
+	kind = self->shared->wait_kind;
+	self->shared->wait_kind = 0;
+}
+
+static void
+a_copy_says_nothing_in_its_parents_name(void **state)
+{
+	struct board *b = mpt_scratch(*state);
+
+	fork_of.joins = false;
+	wakes = word = kind = 1000;
+	assert_int_equal(mproc_barrier_create(&b->barrier, 2), 0);
+	/* The copy becomes the second party. */
+	assert_int_equal(wait_and(*state, b, fork_then_look), 0);
+	assert_int_equal(b->copy, 1);
+	assert_int_equal(wakes, 0);
+	assert_int_equal(word, 0);
+	assert_int_equal(kind, MPR_WAIT_CALL);
+	mproc_barrier_destroy(b->barrier);
+	assert_true(mproc_arena_recover(NULL) >= 0);
 }
 
 /* The only party of two that comes. */
@@ -149,7 +364,11 @@ main(void)
 		mpt_test(beside_a_stranger_it_sleeps_at_once),
 		mpt_test(all_that_it_does_ends),
 		mpt_test(many_others_take_longer),
+		mpt_test(after_its_deadline_it_sleeps),
 		mpt_test(waits_of_a_barrier_count),
+		mpt_test(a_copy_does_not_get_its_parents_result),
+		mpt_test(nor_does_one_that_has_joined),
+		mpt_test(a_copy_says_nothing_in_its_parents_name),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
