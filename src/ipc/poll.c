@@ -5,7 +5,6 @@
 #include "os/task.h"
 #include "sync/yields.h"
 
-#define TIGHT 64
 #define GAP 1000 /* ns */
 #define PACE 2000 /* ns between two looks of a consumer that is fast */
 #define PATIENCE_MAX 64 /* gaps */
@@ -18,16 +17,16 @@ MPR_THREAD_LOCAL uint64_t mpr_thread_puts;
 static void
 start_probes(struct mpr_poll *p)
 {
-	p->tight = p->answer ? TIGHT : 0;
+	p->tight = p->probes;
 	p->gaps = p->at->patience;
 }
 
 void
-mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, bool answer)
+mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, unsigned probes)
 {
 	enum mpr_yields_first first = mpr_yields_first(&at->yields);
 
-	*p = (struct mpr_poll){ .at = at, .answer = answer };
+	*p = (struct mpr_poll){ .at = at, .probes = probes };
 	p->yields = first == MPR_FIRST_YIELD;
 	if (first == MPR_FIRST_LOOK)
 		start_probes(p);

@@ -9,9 +9,9 @@
  *   every single one. So only a thread that waits for an answer (it has put
  *   something since it last got) polls tightly, and only for the first probes:
  *   for about two microseconds, as each answer that is only a little late would
- *   cost one more. Where it can it looks at the tails of lanes and at nothing
- *   else then, since all that lies between such a look and the message makes
- *   the way there and back longer.
+ *   cost one more. Where it can it looks at the tails of a few lanes and at nothing
+ *   else then, also after a yield that shows it is alone, since all that lies between
+ *   such a look and the message makes the way there and back longer.
  *
  *   Otherwise there is a pause of about 1 us between two probes, in which a
  *   whole batch comes together.
@@ -37,20 +37,24 @@
 
 #include "ipc/attachment.h"
 
+/* Probes for an answer: as many looks at tails, or whole gets, as it is worth. */
+#define MPR_POLL_LOOKS 64
+#define MPR_POLL_GETS 16
+
 struct mpr_poll {
 	struct mpr_attachment *at;
 	int64_t began;	/* 0 before the first look at the clock */
-	bool answer;	/* the thread waits for one */
+	unsigned probes; /* without a pause, where it is alone */
 	bool yields;	/* it is to yield before the next probe */
-	unsigned tight; /* probes left without a pause */
-	unsigned gaps;	/* probes left with one */
+	unsigned tight; /* of these, left */
+	unsigned gaps;	/* probes left with a pause */
 };
 
 /* How many messages this thread has put, in all queues. */
 extern MPR_THREAD_LOCAL uint64_t mpr_thread_puts;
 
-/* Starts to poll. @answer: the thread waits for an answer. */
-void mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, bool answer);
+/* Starts to poll. @probes: that many without a pause at first, for an answer; or 0. */
+void mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, unsigned probes);
 
 /* Waits until the next probe. Returns false when it is time to sleep. */
 bool mpr_poll_again(struct mpr_poll *p);
@@ -60,13 +64,6 @@ static inline bool
 mpr_poll_next_is_tight(const struct mpr_poll *p)
 {
 	return p->tight != 0;
-}
-
-/* Whether the probes so far came without a pause. */
-static inline bool
-mpr_poll_is_tight(const struct mpr_poll *p)
-{
-	return !p->began;
 }
 
 /* Before a look for more messages than the thread knows of: pauses if the last

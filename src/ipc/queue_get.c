@@ -314,6 +314,14 @@ holds_in_drain(const struct mpr_attachment *at)
 	return at->held.n && atomic_load(&at->q->closing);
 }
 
+/* Whether looks at tails say what a get to @to would find. */
+static inline bool
+may_look(const struct mpr_attachment *at, const struct mpr_sink *to)
+{
+	return at->n_consumers && !at->keeps && !at->dead_letters &&
+	       !at->ordered && !to->n && !to->looks && !to->ret_p;
+}
+
 /*
  * The first probes of who waits for an answer, which is to have it as soon as it is
  * there: they look at the tails of a few lanes and at nothing else, and a message that is
@@ -328,8 +336,7 @@ take_answer(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_le
 	unsigned looked;
 	int r;
 
-	if (!at->n_consumers || at->keeps || at->dead_letters || at->ordered ||
-	    to->n || to->looks || to->ret_p)
+	if (!may_look(at, to))
 		return -EAGAIN;
 	while (mpr_poll_next_is_tight(poll) && mpr_poll_again(poll)) {
 		looked = 0;
@@ -357,24 +364,30 @@ get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
 	    size_t *ret_len, mproc_timeout timeout)
 {
 	int64_t deadline = mpr_deadline(timeout);
+	unsigned probes = 0;
 	struct mpr_poll poll;
-	bool answer;
+	bool is_tight;
 	int r;
 
 	/* A thread that has put something since it last got waits for an
 	 * answer. */
 	at->until = deadline;
-	answer = at->puts_seen != mpr_thread_puts;
+	if (at->puts_seen != mpr_thread_puts)
+		probes = may_look(at, to) ? MPR_POLL_LOOKS : MPR_POLL_GETS;
 	at->puts_seen = mpr_thread_puts;
-	mpr_poll_begin(&poll, at, answer);
-	r = take_answer(at, to, ret_len, &poll);
-	if (!is_to_wait(r))
-		goto done;
-	while (mpr_poll_again(&poll)) {
+	mpr_poll_begin(&poll, at, probes);
+	for (;;) {
+		/* At once, or after a yield. */
+		r = take_answer(at, to, ret_len, &poll);
+		if (!is_to_wait(r))
+			goto done;
+		is_tight = mpr_poll_next_is_tight(&poll);
+		if (!mpr_poll_again(&poll))
+			break;
 		r = -ECHILD;
 		if (mpr_unlikely(mpr_attachment_is_copy(at)))
 			goto done;
-		r = take_or_close(at, to, ret_len, !mpr_poll_is_tight(&poll));
+		r = take_or_close(at, to, ret_len, !is_tight);
 		if (!is_to_wait(r))
 			goto done;
 	}

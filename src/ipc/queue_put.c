@@ -265,7 +265,7 @@ put_waiting(struct mpr_attachment *at, int r, const struct load *load,
 	int why = 0;
 
 	at->until = deadline;
-	mpr_poll_begin(&poll, at, false);
+	mpr_poll_begin(&poll, at, 0);
 	while (polls && mpr_poll_again(&poll)) {
 		if (mpr_unlikely(mpr_attachment_is_copy(at)))
 			break;

@@ -301,9 +301,9 @@ mpr_heap_recover(mproc_arena *a, unsigned slot, uint64_t ident)
 MPR_THREAD_LOCAL uint64_t mpr_thread_puts;
 
 void
-mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, bool answer)
+mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, unsigned probes)
 {
-	(void)answer;
+	(void)probes;
 	*p = (struct mpr_poll){ .at = at, .tight = 1 };
 }
 

@@ -3,15 +3,32 @@
  * Polling: not where somebody else needs the CPU, and only as long as it pays.
  * How long yields and waits took is made up, but for the last test.
  */
+#include <errno.h>
 #include <sched.h>
 
 #include <mproc/mproc.h>
 
 #include "common.h"
 #include "ipc/poll.h"
+#include "ipc/turns.h"
 
 #define US INT64_C(1000)
 #define MS INT64_C(1000000)
+
+/* Each number of attempts that look at MPR_LOOKS of them ends elsewhere. */
+#define LANES 67
+
+void __real_mpr_task_yield(void);
+void __wrap_mpr_task_yield(void);
+
+static bool nobody_else;
+
+void
+__wrap_mpr_task_yield(void)
+{
+	if (!nobody_else)
+		__real_mpr_task_yield();
+}
 
 static struct mpr_attachment *
 attach(mproc_queue *q)
@@ -35,18 +52,18 @@ new_attachment(void)
 
 /* What a wait that begins now does first. */
 static struct mpr_poll
-first(struct mpr_attachment *at, bool answer)
+first(struct mpr_attachment *at, unsigned probes)
 {
 	struct mpr_poll poll;
 
-	mpr_poll_begin(&poll, at, answer);
+	mpr_poll_begin(&poll, at, probes);
 	return poll;
 }
 
 static bool
 only_sleeps(struct mpr_attachment *at)
 {
-	struct mpr_poll poll = first(at, true);
+	struct mpr_poll poll = first(at, 5);
 
 	return !poll.yields && !poll.tight && !poll.gaps;
 }
@@ -64,7 +81,7 @@ static void
 a_wait_yields_before_it_polls(void **state)
 {
 	struct mpr_attachment *at = new_attachment();
-	struct mpr_poll poll = first(at, true);
+	struct mpr_poll poll = first(at, 5);
 
 	(void)state;
 	assert_true(poll.yields);
@@ -83,14 +100,14 @@ alone_on_its_cpu_it_polls(void **state)
 	(void)state;
 	assert_true(yield_took(at, US / 2));
 	assert_true(at->polls);
-	poll = first(at, false);
+	poll = first(at, 0);
 	assert_false(poll.yields);
 	assert_int_equal(poll.tight, 0);
 	assert_int_equal(poll.gaps, at->patience);
 	/* Who waits for an answer looks more often, at first. */
-	assert_true(first(at, true).tight > 0);
+	assert_int_equal(first(at, 5).tight, 5);
 	/* After some waits it asks again. */
-	while (!first(at, false).yields)
+	while (!first(at, 0).yields)
 		n++;
 	assert_true(n > 10 && n < 10000);
 	mproc_queue_destroy(at->q);
@@ -105,11 +122,11 @@ after_polling_in_vain_it_asks_again(void **state)
 
 	(void)state;
 	assert_true(yield_took(at, US / 2));
-	mpr_poll_begin(&poll, at, false);
+	mpr_poll_begin(&poll, at, 0);
 	while (mpr_poll_again(&poll))
 		n++;
 	assert_int_equal(n, at->patience);
-	assert_true(first(at, false).yields);
+	assert_true(first(at, 0).yields);
 	mproc_queue_destroy(at->q);
 }
 
@@ -122,7 +139,7 @@ where_somebody_else_ran_it_does_not_poll(void **state)
 	assert_false(yield_took(at, 5 * US));
 	assert_false(at->polls);
 	/* But it may yield again. */
-	assert_true(first(at, true).yields);
+	assert_true(first(at, 5).yields);
 	assert_int_equal(at->yields.rest, 0);
 	mproc_queue_destroy(at->q);
 }
@@ -237,6 +254,107 @@ patience_is_learnt_from_the_length_of_waits(void **state)
 	mproc_queue_destroy(at->q);
 }
 
+int __real_mpr_attachment_find_lanes(struct mpr_attachment *at);
+int __wrap_mpr_attachment_find_lanes(struct mpr_attachment *at);
+
+static unsigned whole_gets; /* they look for new lanes */
+
+int
+__wrap_mpr_attachment_find_lanes(struct mpr_attachment *at)
+{
+	whole_gets++;
+	return __real_mpr_attachment_find_lanes(at);
+}
+
+/* Has a lane until the test is over. */
+static int
+have_a_lane(struct mpt *t, void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg;
+
+	mpt_reach(t, me);
+	mpt_check_int(t, mproc_queue_put(*(mproc_queue **)mpt_scratch(t), "1", 1,
+					 MPROC_NOWAIT), 0);
+	mpt_step(t, me);
+	mpt_reach(t, LANES + 1);
+	return 0;
+}
+
+/* A queue of that many lanes, which are known and have nothing. */
+static struct mpr_attachment *
+many_lanes(struct mpt *t)
+{
+	struct mpr_attachment *at = new_attachment();
+	char c;
+
+	*(mproc_queue **)mpt_scratch(t) = at->q;
+	mpt_use_threads(t, true);
+	for (uintptr_t i = 0; i < LANES; i++)
+		mpt_spawn(t, "producer", have_a_lane, (void *)i);
+	mpt_reach(t, LANES);
+	for (unsigned i = 0; i < LANES; i++)
+		assert_int_equal(mproc_queue_get(at->q, &c, 1, NULL,
+						 MPROC_NOWAIT), 0);
+	assert_int_equal(at->n_consumers, LANES);
+	return at;
+}
+
+/* How many attempts look at a few lanes alone as one waits for an answer in vain; those
+ * that look at all end where they began. */
+static unsigned
+attempts(struct mpr_attachment *at, bool several)
+{
+	unsigned before = at->ahead, n = 0;
+	struct iovec msg;
+	char c;
+	int r;
+
+	at->puts_seen = mpr_thread_puts - 1;
+	at->patience = 0;
+	whole_gets = 0;
+	r = several ? mproc_queue_get_many(at->q, &c, 1, &msg, 1, mproc_us(1)) :
+		      mproc_queue_get(at->q, &c, 1, NULL, mproc_us(1));
+	assert_int_equal(r, -ETIMEDOUT);
+	while ((before + n * MPR_LOOKS) % LANES != at->ahead)
+		n++;
+	return n;
+}
+
+/* All know of two attempts before the wait. */
+static void
+who_waits_for_an_answer_looks_for_a_while(void **state)
+{
+	static const struct mpr_yields alone = { .alone = 1, .left = 2 };
+	struct mpr_attachment *at = many_lanes(*state);
+
+	at->yields = alone;
+	assert_int_equal(attempts(at, false), 2 + MPR_POLL_LOOKS);
+	assert_true(whole_gets < MPR_POLL_GETS);
+	at->yields = alone;
+	assert_int_equal(attempts(at, true), 2 + MPR_POLL_GETS);
+	/* And so after a yield that shows that it is alone, which takes no time. */
+	nobody_else = true;
+	for (int several = 0; several < 2; several++) {
+		unsigned n;
+
+		do {
+			at->yields = (struct mpr_yields){ 0 };
+			at->polls = false;
+			n = attempts(at, several);
+		} while (!at->polls);
+		assert_int_equal(n, 2 + (several ? MPR_POLL_GETS :
+						   MPR_POLL_LOOKS));
+		assert_true(several || whole_gets < MPR_POLL_GETS);
+	}
+	nobody_else = false;
+	/* Beside somebody else it only sleeps. */
+	at->yields = (struct mpr_yields){ .left = 2 };
+	assert_int_equal(attempts(at, false), 2);
+	mpt_step(*state, LANES);
+	mpt_join_all(*state);
+	mproc_queue_destroy(at->q);
+}
+
 static _Atomic bool stop, there;
 
 static void *
@@ -273,7 +391,7 @@ beside_a_stranger_few_waits_yield_or_poll(void **state)
 	while (!there)
 		sched_yield();
 	for (int i = 0; i < 3000; i++) {
-		struct mpr_poll poll = first(at, false);
+		struct mpr_poll poll = first(at, 0);
 
 		n += poll.yields || poll.gaps;
 		while (mpr_poll_again(&poll))
@@ -297,6 +415,7 @@ main(void)
 		mpt_test(after_a_long_yield_waits_only_sleep),
 		mpt_test(a_long_yield_in_a_busy_queue_does_not_count),
 		mpt_test(patience_is_learnt_from_the_length_of_waits),
+		mpt_test(who_waits_for_an_answer_looks_for_a_while),
 		mpt_test(beside_a_stranger_few_waits_yield_or_poll),
 	};
 
