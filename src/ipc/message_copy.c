@@ -52,12 +52,15 @@ mpr_copy_way_learn(struct mpr_copy_way *w, size_t len, int64_t ns)
 	uint64_t *mine = w->goes_past ? &w->past : &w->through;
 	uint64_t *other = w->goes_past ? &w->through : &w->past;
 	uint64_t latest = (uint64_t)ns * UNIT / len + 1;
+	bool ended = false; /* by one copy, which may have lost its CPU */
 
 	if (!w->rest)
 		rest(w, REST_MIN);
 	average(w->tries ? other : mine, latest);
-	if (w->tries && latest > HOPELESS * *mine)
+	if (w->tries && w->left > 1 && latest > HOPELESS * *mine) {
 		w->left = 1;
+		ended = true;
+	}
 	w->left--;
 	if (w->tries && w->left)
 		return;
@@ -66,8 +69,8 @@ mpr_copy_way_learn(struct mpr_copy_way *w, size_t len, int64_t ns)
 		rest(w, REST_MIN);
 	} else if (w->tries) {
 		/* What is past the caches costs the same next time. */
-		rest(w, w->goes_past && w->rest < REST_MAX ? 2 * w->rest :
-							     REST_MAX);
+		rest(w, (w->goes_past || ended) && w->rest < REST_MAX ?
+				2 * w->rest : REST_MAX);
 	} else if (!w->left) {
 		w->tries = true;
 		w->left = TRIAL;

@@ -109,6 +109,22 @@ a_trial_that_is_hopeless_ends(void **state)
 	assert_true(copy(&w, &far, MOST) >= MOST - 7);
 }
 
+/* It may be one that has lost its CPU: there is another trial soon. */
+static void
+a_trial_that_one_copy_ends_is_not_the_last(void **state)
+{
+	struct mpr_copy_way w = { 0 };
+	unsigned n = 0;
+
+	(void)state;
+	for (; !mpr_copy_way_next(&w); n++)
+		mpr_copy_way_learn(&w, LEN, near.through);
+	mpr_copy_way_learn(&w, LEN, 100 * near.through);
+	assert_false(mpr_copy_way_next(&w));
+	copy(&w, &near, 4 * n);
+	assert_true(mpr_copy_way_next(&w));
+}
+
 /* The first copies after the other way take longer than all others will. */
 static void
 the_first_of_a_trial_say_little(void **state)
@@ -193,6 +209,7 @@ main(void)
 		cmocka_unit_test(trials_become_rare),
 		cmocka_unit_test(past_them_is_tried_once),
 		cmocka_unit_test(a_trial_that_is_hopeless_ends),
+		cmocka_unit_test(a_trial_that_one_copy_ends_is_not_the_last),
 		cmocka_unit_test(the_first_of_a_trial_say_little),
 		cmocka_unit_test(it_learns_anew),
 		cmocka_unit_test(one_long_copy_says_little),
