@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -44,7 +43,6 @@ mpr_copy_taking(void *to, void *from, size_t len)
 {
 	size_t before = -(uintptr_t)from % MPR_LINE;
 	unsigned char *f = from, *t = to;
-	_Atomic uint64_t *word;
 
 	if (before > len)
 		before = len;
@@ -53,12 +51,7 @@ mpr_copy_taking(void *to, void *from, size_t len)
 	f += before;
 	for (len -= before; len >= MPR_LINE; len -= MPR_LINE) {
 		memcpy(t, f, MPR_LINE);
-		/* Atomic, or else the compiler leaves them out. */
-		word = (_Atomic uint64_t *)(void *)f;
-		atomic_store_explicit(word,
-				      atomic_load_explicit(word,
-							   memory_order_relaxed),
-				      memory_order_relaxed);
+		mpr_write_as_it_is(f);
 		t += MPR_LINE;
 		f += MPR_LINE;
 	}

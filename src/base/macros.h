@@ -102,6 +102,26 @@ mpr_prefetch_8_to_write(const unsigned char *p)
 	mpr_prefetch_to_write(p + 7 * MPR_LINE);
 }
 
+/*
+ * Writes the word at @p, of 8 bytes, as it is: its line is this CPU's alone afterwards.
+ * Nobody else writes there. On x86 one instruction loads and stores, so that no signal
+ * comes between the two; elsewhere one may, and what is stored then is as old as its
+ * handler took.
+ */
+static inline void
+mpr_write_as_it_is(void *p)
+{
+#ifdef __x86_64__
+	__asm__ volatile("orq $0, %0" : "+m"(*(uint64_t *)p) : : "cc");
+#else
+	uint64_t *word = (uint64_t *)p;
+
+	/* Atomic, or else the compiler leaves them out. */
+	__atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
+#endif
+}
+
 #ifdef __x86_64__
 
 /* Stores a line, where one begins, past the caches: the whole of it at once, or it is

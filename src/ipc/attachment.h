@@ -81,7 +81,7 @@ struct mpr_attachment {
 	int64_t others_put_at;
 	uint64_t puts_seen; /* mpr_thread_puts when we last waited in get */
 	int64_t looked;	    /* when we last looked for more in the lane */
-	int64_t until;	    /* of the last wait: its deadline */
+	int64_t until;	    /* of the last wait: its deadline; 0: it was none */
 
 	/* What a peek shows, until it is released (ipc/queue_hold.c): in the
 	 * lane at cursor, or in copy, which has room for all a lane can hold.
@@ -125,10 +125,10 @@ int mpr_queue_check(mproc_queue *q, mproc_arena **ret_a);
 int mpr_attachment_find(mproc_queue *q, struct mpr_attachment **ret_at);
 
 /*
- * Whether a signal handler has forked us while we waited, and has returned: all that is
- * the attachment's is our parent's. A wait ends with -ECHILD then, which the user does
- * not see: who called begins anew, with an attachment of its own, and as long as
- * mpr_attachment_rest() says. That is asked first.
+ * Whether a signal handler has forked us while we waited, or copied a long message, and
+ * has returned: all that is the attachment's is our parent's. That ends with -ECHILD then,
+ * which the user does not see: who called begins anew, with an attachment of its own, and
+ * as long as mpr_attachment_rest() says. That is asked first.
  */
 static inline bool
 mpr_attachment_is_copy(const struct mpr_attachment *at)
@@ -139,7 +139,7 @@ mpr_attachment_is_copy(const struct mpr_attachment *at)
 static inline mproc_timeout
 mpr_attachment_rest(const struct mpr_attachment *at)
 {
-	return mproc_until(at->until);
+	return at->until ? mproc_until(at->until) : MPROC_NOWAIT;
 }
 
 /*

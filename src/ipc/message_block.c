@@ -411,6 +411,16 @@ change(struct mpr_taken *t, uint64_t to)
 }
 
 bool
+mpr_message_is_there(const struct mpr_taken *t)
+{
+	uint64_t word = atomic_load_explicit(&t->block->state,
+					     memory_order_relaxed);
+
+	return mpr_owner_epoch(word) == mpr_owner_epoch(t->word) &&
+	       mpr_owner_state(word) != MPR_MESSAGE_FREE;
+}
+
+bool
 mpr_message_take(const struct mpr_attachment *at, struct mpr_taken *t)
 {
 	return change(t, mpr_owner(mpr_arena_epoch(at->arena), at->self->slot,

@@ -150,6 +150,9 @@ int mpr_message_find(const struct mpr_attachment *at, struct mpr_consumer *c,
 /* Takes it. Returns false if someone else was faster. */
 bool mpr_message_take(const struct mpr_attachment *at, struct mpr_taken *t);
 
+/* Whether it has not been freed since it was found or taken. */
+bool mpr_message_is_there(const struct mpr_taken *t);
+
 /* It has been read, or is done. Returns false if someone else was faster, or it
  * is not what it was. */
 bool mpr_message_free(const struct mpr_attachment *at, struct mpr_taken *t);

@@ -4,10 +4,10 @@
  */
 #include <errno.h>
 
-#include "base/copy.h"
 #include "ipc/attachment.h"
 #include "ipc/queue_get.h"
 #include "ipc/queue_keep.h"
+#include "ring/access.h"
 
 /* Of longer messages most lines have left the caches before they are written again. */
 #define TAKE_MAX ((size_t)2 << 20)
@@ -17,17 +17,18 @@
 
 /*
  * Nobody else has the message, and until it is freed nobody writes to its memory, but we
- * do, to have its lines. A copy of us, made by a signal handler, must not do that later
- * on: there may be another message by then.
+ * do, to have its lines. A signal handler may have forked us: then there are two who have
+ * it, and when one has freed it, the other one takes no more lines, as there may be
+ * another message.
  */
 static void
-copy_out(const struct mpr_attachment *at, unsigned char *to,
-	 const struct mpr_taken *t)
+copy_out(unsigned char *to, const struct mpr_taken *t)
 {
+	bool takes = t->len >= MPR_LINE && t->len <= TAKE_MAX;
 	size_t left = t->len, part;
 	unsigned char *from = t->memory;
 
-	while (left && t->len <= TAKE_MAX && !mpr_attachment_is_copy(at)) {
+	while (left && takes && mpr_message_is_there(t)) {
 		part = left < PIECE ? left : PIECE;
 		mpr_copy_taking(to, from, part);
 		to += part;
@@ -35,7 +36,7 @@ copy_out(const struct mpr_attachment *at, unsigned char *to,
 		left -= part;
 	}
 	if (left)
-		mpr_copy_long(to, from, left);
+		mpr_copy_out(to, from, left);
 }
 
 /* Copies the message that is ours or will be, or shows it. */
@@ -48,20 +49,55 @@ deliver(struct mpr_attachment *at, const struct mpr_taken *t,
 		at->shown_block = *t;
 		return;
 	}
-	copy_out(at, to->buf, t);
+	copy_out(to->buf, t);
 	if (to->n)
 		to->msgs[0] = (struct iovec){ to->buf, t->len };
 }
 
+/*
+ * What follows is the consumer's alone to do: its copy has the same attachment, lanes and
+ * words, and would take a message of which nobody knows then, free what the consumer is
+ * still reading, or put head back.
+ */
+
 /* What has just been taken. It may be kept, for which there is room. */
-static void
+static int
 have(struct mpr_attachment *at, struct mpr_taken *t, const struct mpr_sink *to)
 {
 	if (at->keeps)
 		mpr_held_add(at, t);
 	deliver(at, t, to);
+	if (mpr_unlikely(mpr_attachment_is_copy(at)))
+		return -ECHILD;
 	if (!at->keeps && !to->ret_p)
 		mpr_message_free(at, t);
+	return 0;
+}
+
+/* What a single consumer that does not keep it has found. */
+static int
+have_alone(struct mpr_attachment *at, struct mpr_consumer *c, struct mpr_taken *t,
+	   const struct mpr_sink *to)
+{
+	int r;
+
+	deliver(at, t, to);
+	if (to->ret_p)
+		return 0;
+	if (mpr_unlikely(mpr_attachment_is_copy(at)))
+		return -ECHILD;
+	r = mpr_message_free(at, t) ? 0 : -ENOENT;
+	mpr_consumer_pass(c);
+	return r;
+}
+
+int
+mpr_get_catch_up(const struct mpr_attachment *at, struct mpr_consumer *c)
+{
+	if (mpr_attachment_is_copy(at))
+		return -ECHILD;
+	mpr_consumer_begin(c, c->lane, c->capacity);
+	return -EAGAIN;
 }
 
 static void
@@ -80,6 +116,8 @@ mpr_get_block(struct mpr_attachment *at, struct mpr_consumer *c,
 	struct mpr_taken t = { 0 };
 	int r = mpr_message_find(at, c, &t);
 
+	if (r == -EAGAIN && at->single_consumer)
+		return mpr_get_catch_up(at, c);
 	if (r == -EAGAIN || r == -EBADMSG)
 		return r;
 	*ret_len = t.len;
@@ -87,21 +125,14 @@ mpr_get_block(struct mpr_attachment *at, struct mpr_consumer *c,
 		return 0;
 	if (r == 0 && !to->ret_p && t.len > to->size)
 		return -EMSGSIZE;
-	if (r == 0 && at->single_consumer && !at->keeps) {
-		deliver(at, &t, to);
-		if (to->ret_p)
-			return 0;
-		if (!mpr_message_free(at, &t))
-			r = -ENOENT;
-		mpr_consumer_pass(c);
-		return r;
-	}
+	if (r == 0 && at->single_consumer && !at->keeps)
+		return have_alone(at, c, &t, to);
+	if (mpr_unlikely(mpr_attachment_is_copy(at)))
+		return -ECHILD;
 	if (r == 0 && !mpr_message_take(at, &t))
 		r = -ENOENT;
 	pass(at, c);
-	if (r == 0)
-		have(at, &t, to);
-	return r;
+	return r == 0 ? have(at, &t, to) : r;
 }
 
 /* A message that has come back. */
@@ -120,10 +151,12 @@ take_returned(struct mpr_attachment *at, const struct mpr_sink *to,
 		*ret_len = t.len;
 		if (!to->ret_p && t.len > to->size)
 			return -EMSGSIZE;
+		if (mpr_unlikely(mpr_attachment_is_copy(at)))
+			return -ECHILD;
 		if (!mpr_message_take(at, &t))
 			continue;
-		have(at, &t, to);
-		return to->n ? 1 : 0;
+		r = have(at, &t, to);
+		return r == 0 && to->n ? 1 : r;
 	}
 	if (r == -EAGAIN)
 		at->returned_seen = returned;

@@ -71,20 +71,20 @@ take_in_lane(struct mpr_attachment *at, struct mpr_consumer *c,
 	return mpr_consumer_get(c, to.buf, to.size, ret_len);
 }
 
+/* @r is -EREMOTE or -ESTALE. */
 static MPR_NOINLINE int
-take_remote(struct mpr_attachment *at, struct mpr_consumer *c,
-	    struct mpr_sink to, size_t *ret_len)
+take_other(struct mpr_attachment *at, struct mpr_consumer *c,
+	   struct mpr_sink to, size_t *ret_len, int r)
 {
-	int r;
-
 	for (int attempt = 0; attempt < MPR_LANE_ATTEMPTS; attempt++) {
-		r = mpr_get_block(at, c, &to, ret_len);
+		r = r == -ESTALE ? mpr_get_catch_up(at, c) :
+				   mpr_get_block(at, c, &to, ret_len);
 		if (r == 0)
 			return to.n ? 1 : 0;
 		if (r != -ENOENT && r != -EAGAIN)
 			return r;
 		r = take_in_lane(at, c, to, ret_len);
-		if (r != -EREMOTE)
+		if (r != -EREMOTE && r != -ESTALE)
 			return r;
 	}
 	return -EBUSY;
@@ -96,8 +96,8 @@ take_from(struct mpr_attachment *at, struct mpr_consumer *c, struct mpr_sink to,
 {
 	int r = take_in_lane(at, c, to, ret_len);
 
-	return mpr_likely(r != -EREMOTE) ? r :
-					   take_remote(at, c, to, ret_len);
+	return mpr_likely(r != -EREMOTE && r != -ESTALE) ?
+		       r : take_other(at, c, to, ret_len, r);
 }
 
 /*
@@ -289,6 +289,8 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 		if (mpr_unlikely(mpr_attachment_is_copy(at)))
 			return -ECHILD;
 	}
+	if (mpr_unlikely(look == -ECHILD))
+		return look;
 	chosen = mpr_seat_unwait(at->seat);
 	r = is_to_wait(look) ? take_or_close(at, to, ret_len, true) : look;
 	/*
@@ -415,12 +417,13 @@ static MPR_NOINLINE int
 get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
 	   size_t *ret_len, mproc_timeout timeout)
 {
-	if (is_to_wait(r)) {
+	if (is_to_wait(r))
 		r = take_or_close(at, to, ret_len, timeout.ns == 0);
-		if (is_to_wait(r))
-			r = timeout.ns != 0 ? get_waiting(at, to, ret_len,
-							  timeout) : -EAGAIN;
-	}
+	if (is_to_wait(r))
+		r = timeout.ns != 0 ? get_waiting(at, to, ret_len, timeout) :
+				      -EAGAIN;
+	else if (r == -ECHILD)
+		at->until = timeout.ns != 0 ? mpr_deadline(timeout) : 0;
 	if (r == -EAGAIN || r == -ETIMEDOUT)
 		mpr_queue_fd_found_nothing(at);
 	if (r == -ESHUTDOWN && at->dead_letters)

@@ -44,12 +44,19 @@ int mpr_get_next(struct mpr_attachment *at, const struct mpr_sink *to,
 		 size_t *ret_len, mproc_timeout timeout);
 
 /*
+ * Head of @c is not where the single consumer has left it: a signal handler has forked
+ * that in the middle of a message, and of the two this is not the one that has taken it.
+ * Returns -ECHILD in the copy; -EAGAIN in the consumer, which is behind that message now.
+ */
+int mpr_get_catch_up(const struct mpr_attachment *at, struct mpr_consumer *c);
+
+/*
  * The message that the reference at head of @c stands for. A single consumer
  * that does not keep it reads it and then takes it: killed before that, nothing
  * has happened, and to look at it changes nothing. Others take it first.
  *
  * Returns 0; -ENOENT if the reference is passed, -EAGAIN if someone else has
- * passed it; -EMSGSIZE, -EBADMSG.
+ * passed it; -EMSGSIZE, -EBADMSG; -ECHILD.
  */
 int mpr_get_block(struct mpr_attachment *at, struct mpr_consumer *c,
 		  const struct mpr_sink *to, size_t *ret_len);

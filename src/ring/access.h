@@ -56,6 +56,9 @@ mpr_take_line(void *p)
 #endif
 }
 
+/* The same where nobody else writes. */
+#define mpr_take_own_line(p) mpr_write_as_it_is(p)
+
 #ifdef MPR_THREAD_SANITIZER
 /* It does not know fences. Where it runs, this one is no instruction. */
 #define mpr_fence(order) atomic_signal_fence(order)

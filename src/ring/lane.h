@@ -250,7 +250,8 @@ void mpr_consumer_begin(struct mpr_consumer *c, struct mpr_lane *lane,
  *
  * Returns 0; -EAGAIN if the lane is empty; -EMSGSIZE, nothing taken; -EREMOTE,
  * nothing taken, if the next one is a reference; -EBADMSG; shared, -EBUSY after
- * more lost races than can be luck.
+ * more lost races than can be luck; alone, -ESTALE, nothing taken, if somebody else has
+ * moved head, which is looked at with long messages only.
  */
 int mpr_consumer_get(struct mpr_consumer *c, void *buf, size_t size,
 		     size_t *ret_len);

@@ -237,7 +237,7 @@ static inline void
 mpr_consumer_take_lines(const struct mpr_consumer *c, uint64_t head, uint64_t next,
 			bool alone, bool by_batch)
 {
-	uint64_t group = next & ~(MPR_TAKE - 1), word;
+	uint64_t group = next & ~(MPR_TAKE - 1);
 	unsigned char *line;
 
 	if (mpr_likely((head ^ next) < MPR_TAKE) ||
@@ -246,31 +246,33 @@ mpr_consumer_take_lines(const struct mpr_consumer *c, uint64_t head, uint64_t ne
 		return;
 	line = mpr_lane_at(c->lane, c->capacity, group);
 	for (int i = 0; i < MPR_TAKE_LINES; i++, line += MPR_LINE) {
-		if (!alone) {
+		if (alone)
+			mpr_take_own_line(line);
+		else
 			mpr_take_line(line);
-			continue;
-		}
-		word = mpr_load((_Atomic uint64_t *)(void *)line,
-				memory_order_relaxed);
-		mpr_store((_Atomic uint64_t *)(void *)line, word,
-			  memory_order_relaxed);
 	}
 }
 
-/* Copies a message of MPR_TAKE_ALL bytes or more for the only consumer, and has its lines
+/*
+ * Copies a message of MPR_TAKE_ALL bytes or more for the only consumer, and has its lines
  * be this CPU's alone on the way, whatever waits for what: of so many, each costs the
- * consumer little, and without it the producer several times as much. */
-void mpr_consumer_copy_long(const struct mpr_consumer *c, unsigned char *to,
+ * consumer little, and without it the producer several times as much.
+ *
+ * A signal handler may have forked the consumer: then there are two for a while, and the
+ * lines are the producer's as soon as one has gone on. Returns false if it has, and the
+ * other one stops.
+ */
+bool mpr_consumer_copy_long(const struct mpr_consumer *c, unsigned char *to,
 			    unsigned char *bytes, size_t len);
 
-static inline void
+static inline bool
 mpr_consumer_copy_alone(const struct mpr_consumer *c, unsigned char *to,
 			unsigned char *bytes, size_t len)
 {
-	if (len < MPR_TAKE_ALL)
-		mpr_copy_out(to, bytes, len);
-	else
-		mpr_consumer_copy_long(c, to, bytes, len);
+	if (len >= MPR_TAKE_ALL)
+		return mpr_consumer_copy_long(c, to, bytes, len);
+	mpr_copy_out(to, bytes, len);
+	return true;
 }
 
 /* Goes on at the lane's end, or looks for more when all that is known has been
@@ -322,9 +324,9 @@ mpr_consumer_is_empty(const struct mpr_consumer *c)
 
 /*
  * Takes the message at head, for the only consumer. Returns 0; -EAGAIN if no
- * message is known to be there, or one of more than @longest bytes; -EMSGSIZE.
+ * message is known to be there, or one of more than @longest bytes; -EMSGSIZE; -ESTALE.
  */
-static inline int
+static MPR_INLINE int
 mpr_consumer_take(struct mpr_consumer *c, void *buf, size_t size,
 		  size_t *ret_len, size_t longest)
 {
@@ -342,7 +344,8 @@ mpr_consumer_take(struct mpr_consumer *c, void *buf, size_t size,
 	if (mpr_unlikely(len > size))
 		return -EMSGSIZE;
 	mpr_assume(len <= longest);
-	mpr_consumer_copy_alone(c, buf, bytes, len);
+	if (mpr_unlikely(!mpr_consumer_copy_alone(c, buf, bytes, len)))
+		return -ESTALE;
 	mpr_consumer_take_lines(c, head, head + frame, true, false);
 	head += frame;
 	c->head = head;

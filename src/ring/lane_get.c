@@ -29,17 +29,17 @@ mpr_consumer_begin(struct mpr_consumer *c, struct mpr_lane *lane,
 /* Lines that are taken between two looks, in bytes. */
 #define PIECE 1024
 
-void
+bool
 mpr_consumer_copy_long(const struct mpr_consumer *c, unsigned char *to,
 		       unsigned char *bytes, size_t len)
 {
-	/* A copy of the consumer that a signal handler has forked may come here when
-	 * the consumer has gone on, and the producer writes here again: then it
-	 * changes nothing. */
-	while (len && mpr_load(&c->lane->head, memory_order_relaxed) == c->head) {
+	/* Relaxed: one may go on right after the other one's look in any case. */
+	while (mpr_load(&c->lane->head, memory_order_relaxed) == c->head) {
 		/* No line lies in two. */
 		size_t part = PIECE - (uintptr_t)bytes % PIECE;
 
+		if (!len)
+			return true;
 		if (part > len)
 			part = len;
 		mpr_copy_out_taking(to, bytes, part);
@@ -47,8 +47,7 @@ mpr_consumer_copy_long(const struct mpr_consumer *c, unsigned char *to,
 		bytes += part;
 		len -= part;
 	}
-	if (mpr_unlikely(len))
-		mpr_copy_out(to, bytes, len);
+	return false;
 }
 
 /* How far the frame at @head goes. Returns 0 if what is there, below @tail,
@@ -267,7 +266,7 @@ struct batch {
  * Copies what lies from c->head on into the batch, up to c->tail_seen, @n messages, or
  * one that does not fit any more. Returns the position behind the last frame
  * that was copied or is padding, and in *@ret_why why it is not farther on:
- * 0, -EMSGSIZE, -EREMOTE, or -EBADMSG.
+ * 0, -EMSGSIZE, -EREMOTE, or -EBADMSG; -ESTALE, and then it is nowhere.
  */
 static inline uint64_t
 gather(struct mpr_consumer *c, struct batch *b, bool alone, int *ret_why)
@@ -315,11 +314,13 @@ gather(struct mpr_consumer *c, struct batch *b, bool alone, int *ret_why)
 		}
 		*msg++ = (struct iovec){ .iov_base = to, .iov_len = len };
 		if (len) {
-			if (alone)
-				mpr_consumer_copy_alone(
-					c, to, frame + MPR_FRAME_HEADER, len);
-			else
+			if (!alone) {
 				mpr_copy_out(to, frame + MPR_FRAME_HEADER, len);
+			} else if (!mpr_consumer_copy_alone(
+					   c, to, frame + MPR_FRAME_HEADER, len)) {
+				*ret_why = -ESTALE;
+				return c->head;
+			}
 			to += len;
 			left -= len;
 		}

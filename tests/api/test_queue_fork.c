@@ -4,6 +4,7 @@
  * goes on to wait; so does the child, in its own name. Or the thread is in the middle of
  * a long message.
  */
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -17,6 +18,8 @@ struct board {
 	_Atomic pid_t copy;
 	_Atomic int got[2]; /* by the host, and by the copy */
 	_Atomic int error_of_copy;
+	_Atomic bool goes_on; /* the copy, in its signal handler */
+	bool single;
 };
 
 static struct board *board;
@@ -216,14 +219,22 @@ each_sleeps_until_all_is_done(void **state)
 }
 
 #define LONG 65536
+#define IN_LANE 12000
 #define PAGE 4096
 
-static unsigned char *lies;	      /* of the message */
-static unsigned char message[LONG];
-static unsigned faults;
-static bool forks;
+/* What happens when somebody writes to the message for the first time. */
+enum at_first {
+	NOTHING,
+	COPY_GOES_ON,	  /* while the taker waits for its end */
+	TAKER_GOES_ON,	  /* and the copy when it is told */
+};
 
-/* Somebody has written to the message. */
+static unsigned char *lies; /* of the message, whole pages */
+static size_t watched;
+static unsigned char message[LONG], got[LONG];
+static unsigned faults;
+static enum at_first at_first;
+
 static void
 let_it_write(int signal, siginfo_t *info, void *context)
 {
@@ -232,59 +243,192 @@ let_it_write(int signal, siginfo_t *info, void *context)
 
 	(void)signal;
 	(void)context;
-	if (at >= LONG)
+	if (at >= watched)
 		_exit(2);
 	mprotect(lies + at / PAGE * PAGE, PAGE, PROT_READ | PROT_WRITE);
-	if (++faults > 1 || !forks)
+	if (++faults > 1 || at_first == NOTHING)
 		return;
 	copy = _Fork();
 	if (copy == 0)
-		return;
-	if (waitpid(copy, &status, 0) != copy || status)
+		alarm(20);
+	if (copy == 0 && at_first == TAKER_GOES_ON)
+		while (!board->goes_on)
+			sched_yield();
+	if (copy > 0 && at_first == COPY_GOES_ON &&
+	    (waitpid(copy, &status, 0) != copy || status))
 		_exit(3);
-	_exit(0);
 }
 
-static int
-get_long(struct mpt *t, void *arg)
+static void
+watch(struct mpt *t, unsigned char *from, unsigned char *to)
 {
 	struct sigaction action = { .sa_sigaction = let_it_write,
 				    .sa_flags = SA_SIGINFO };
-	static unsigned char got[LONG];
+
+	lies = from;
+	watched = (size_t)(to - from);
+	mpt_check_int(t, mprotect(lies, watched, PROT_READ), 0);
+	mpt_check_int(t, sigaction(SIGSEGV, &action, NULL), 0);
+}
+
+/* The copy's own get. The message is not the copy's. */
+static void
+expect_nothing(struct mpt *t, int r)
+{
+	mpt_check_int(t, r, board->single ? -EBUSY : -EAGAIN);
+}
+
+static void
+begin_long(struct mpt *t, const void *how)
+{
+	at_first = *(const enum at_first *)how;
+	board = mpt_scratch(t);
+}
+
+/* A block that is free is what is written to first. */
+static unsigned char *
+reserve(struct mpt *t)
+{
 	void *p;
 
-	forks = arg;
-	memset(message, 0x5a, sizeof(message));
-	board = mpt_scratch(t);
 	mpt_check_int(t, mproc_queue_reserve(board->q, LONG, &p, MPROC_NOWAIT), 0);
-	memcpy(p, message, LONG);
+	return p;
+}
+
+static void
+check_bytes(struct mpt *t, const unsigned char *p, int byte, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (p[i] != byte)
+			mpt_check_int(t, p[i], byte);
+}
+
+static int
+take_block(struct mpt *t, void *how)
+{
+	unsigned char *p;
+	int r;
+
+	begin_long(t, how);
+	p = reserve(t);
+	memset(p, 1, LONG);
 	mpt_check_int(t, mproc_queue_commit(board->q, p, LONG), 0);
-	lies = p;
 	mpt_check_int(t, (int)((uintptr_t)p % PAGE), 0);
-	mpt_check_int(t, mprotect(p, LONG, PROT_READ), 0);
-	mpt_check_int(t, sigaction(SIGSEGV, &action, NULL), 0);
-	mpt_check_int(t, mproc_queue_get(board->q, got, LONG, NULL, MPROC_NOWAIT),
-		      0);
-	mpt_check_int(t, memcmp(got, message, LONG), 0);
-	mpt_check_int(t, (int)faults, forks ? 1 : LONG / PAGE);
-	mpt_check_int(t, copy == 0, forks);
+	watch(t, p, p + LONG);
+	r = mproc_queue_get(board->q, got, LONG, NULL, MPROC_NOWAIT);
+	if (copy == 0) {
+		expect_nothing(t, r);
+		if (at_first == TAKER_GOES_ON)
+			mpt_check_int(t, (int)faults, 1);
+		else
+			mpt_check_int(t, reserve(t) != lies, true);
+		_exit(0);
+	}
+	mpt_check_int(t, r, 0);
+	check_bytes(t, got, 1, LONG);
+	mpt_check_int(t, (int)faults, LONG / PAGE);
+	p = reserve(t);
+	mpt_check_int(t, p == lies, true);
+	memset(p, 2, LONG);
+	if (at_first == TAKER_GOES_ON) {
+		board->goes_on = true;
+		wait_for_copy(t);
+	}
+#ifndef __x86_64__
+	/* The word that the copy had loaded. */
+	memset(p, 2, sizeof(uint64_t));
+#endif
+	check_bytes(t, p, 2, LONG);
+	mpt_check_int(t, mproc_queue_abort(board->q, p), 0);
 	return 0;
 }
 
-/* Who takes a message has its lines. Its copy writes to none, as it may be another
- * message by then: but for what it was in the middle of. */
 static void
-a_copy_does_not_take_lines(void **state)
+put_bytes(struct mpt *t, int byte, size_t len)
 {
-	struct mpt *t = *state;
+	memset(message, byte, len);
+	mpt_check_int(t, mproc_queue_put(board->q, message, len, MPROC_NOWAIT), 0);
+}
 
-	for (int single = 0; single < 2; single++) {
+static void
+get_bytes(struct mpt *t, int byte, size_t len)
+{
+	size_t has = 0;
+
+	mpt_check_int(t, mproc_queue_get(board->q, got, LONG, &has, MPROC_NOWAIT),
+		      0);
+	mpt_check_int(t, (int)has, (int)len);
+	check_bytes(t, got, byte, len);
+}
+
+/* The second of three messages, which lies behind the first one. */
+static int
+take_in_lane(struct mpt *t, void *how)
+{
+	const void *shown;
+	uintptr_t first;
+	size_t has = 0;
+	int r;
+
+	begin_long(t, how);
+	put_bytes(t, 1, PAGE);
+	put_bytes(t, 2, IN_LANE);
+	put_bytes(t, 3, IN_LANE);
+	mpt_check_int(t, mproc_queue_peek(board->q, &shown, NULL, MPROC_NOWAIT), 0);
+	mpt_check_int(t, mproc_queue_release(board->q, shown), 0);
+	first = ((uintptr_t)shown + 2 * PAGE) / PAGE * PAGE;
+	watch(t, (unsigned char *)first, (unsigned char *)first + 2 * PAGE);
+	r = mproc_queue_get(board->q, got, LONG, &has, MPROC_NOWAIT);
+	if (copy == 0 && at_first == TAKER_GOES_ON) {
+		expect_nothing(t, r);
+		_exit(0);
+	}
+	mpt_check_int(t, r, 0);
+	mpt_check_int(t, (int)has, IN_LANE);
+	/* Each message is somebody's. */
+	check_bytes(t, got, copy > 0 && at_first == COPY_GOES_ON ? 3 : 2, IN_LANE);
+	if (copy == 0)
+		_exit(0);
+	if (at_first != COPY_GOES_ON)
+		get_bytes(t, 3, IN_LANE);
+	if (at_first == TAKER_GOES_ON) {
+		board->goes_on = true;
+		wait_for_copy(t);
+	}
+	mpt_check_int(t, (int)mproc_queue_len(board->q), 0);
+	put_bytes(t, 4, IN_LANE);
+	get_bytes(t, 4, IN_LANE);
+	return 0;
+}
+
+static void
+take_long(struct mpt *t, mpt_fn *take, bool single)
+{
+	static enum at_first how[] = { NOTHING, COPY_GOES_ON, TAKER_GOES_ON };
+
+	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
 		struct board *b = begin(t, MPROC_OPTS(mproc_queue_opts,
 						      .single_consumer = single));
 
-		mpt_expect_exit(t, mpt_fork(t, "taker", get_long, NULL), 0);
-		end(t, b, mpt_fork(t, "host", get_long, t));
+		b->single = single;
+		b->goes_on = false;
+		end(t, b, mpt_fork(t, "taker", take, &how[i]));
 	}
+}
+
+/* Who takes a message has its lines, and the block, until it has freed that: whatever its
+ * copy does, and when. */
+static void
+a_block_is_not_its_takers_copys(void **state)
+{
+	take_long(*state, take_block, true);
+	take_long(*state, take_block, false);
+}
+
+static void
+head_does_not_go_back(void **state)
+{
+	take_long(*state, take_in_lane, true);
 }
 
 int
@@ -295,7 +439,8 @@ main(void)
 		mpt_test(the_single_consumer_is_still_the_only_one),
 		mpt_test(each_puts_a_message_of_its_own),
 		mpt_test(each_sleeps_until_all_is_done),
-		mpt_test(a_copy_does_not_take_lines),
+		mpt_test(a_block_is_not_its_takers_copys),
+		mpt_test(head_does_not_go_back),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);

@@ -23,6 +23,9 @@
 	explore_cas(object, expected, desired, order)
 #define mpr_fence(order) explore_fence(order)
 #define mpr_take_line(p) ((void)explore_or(p, 0, memory_order_relaxed))
+#define mpr_take_own_line(p)                                           \
+	explore_store(p, explore_load(p, memory_order_relaxed), \
+		      memory_order_relaxed)
 #define mpr_copy_in(shared, from, len) explore_copy_in(shared, from, len)
 #define mpr_copy_in_batch(shared, from, len) explore_copy_in(shared, from, len)
 #define mpr_copy_out(to, shared, len) explore_copy_out(to, shared, len)
