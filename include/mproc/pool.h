@@ -15,13 +15,14 @@
  *
  * Workers are forked by a process of the pool's own, the keeper, which is forked by
  * mproc_pool_create() and has nothing else to do. So they have what the creator had
- * then: its memory, its open files (but no ends of mproc_pipe()), its signal mask. A
+ * then: its memory, its open files (but no ends of mproc_pipe()), its signal mask; unless
+ * .method says that the keeper begins with a new image, see struct mproc_pool_opts. A
  * pool keeps its size, and task limits hold, whatever the creator does meanwhile.
  *
  *   A worker dies: the keeper notices at once.
  *   The keeper dies: its workers end with it, and whoever next waits for a future of
- *     the pool, or joins it, starts another one, from its own image; tasks that were
- *     being run fail or are run again.
+ *     the pool, or joins it, starts another one, from its own image or by the pool's
+ *     .method; tasks that were being run fail or are run again.
  *   The creator ends: the keeper and the workers do, too; in order, its pools are
  *     terminated first. Tasks that are not done then fail with -ESHUTDOWN, for those
  *     of other processes that wait for them; the pool stays until their futures are
@@ -223,6 +224,26 @@ enum mproc_pool_backend {
  *                workers in between. MPROC_NOWAIT and MPROC_FOREVER: none does
  * @backend:      an enum mproc_pool_backend; 0: MPROC_POOL_PROCESSES. All are
  *                MPROC_POOL_INLINE that are made while mproc_test_inline() is on
+ * @method:       how keepers are started, an enum mproc_start_method; 0: MPROC_FORK,
+ *                whatever mproc_set_start_method() has said, as what tasks find depends on
+ *                it. Of pools that are not of processes it says nothing
+ *
+ * With MPROC_SPAWN the keeper has a new image of the program, with MPROC_FORKSERVER it is
+ * a copy of the fork server; workers are forked by it in either case. So they have no
+ * threads, locks, descriptors that are closed at exec, or memory of the creator but the
+ * default arena, as any process that is started so. What is different then:
+ *
+ *   @init_arg without @init_size is a pointer into the default arena, or a number below
+ *     4096, and so is a map's context without .ctx_size.
+ *   Who submits need not have the creator's image, but a module with the function.
+ *   Tasks, functions of maps and the initializer lie in the program, or in one of up to
+ *     12 libraries that keeper and workers have: linked to the program, or loaded by its
+ *     constructors, or by the preload function of the fork server. One that lies in a
+ *     library that workers do not have fails with the error -ENOEXEC.
+ *   Program and libraries need a build-id, as for mproc_process_start().
+ *   A later keeper is started by who waits, by the same method, and by its own fork
+ *     server, if that one has the creator's program.
+ *   The call that makes the pool takes as long as the start of such a process.
  */
 struct mproc_pool_opts {
 	size_t struct_size;
@@ -236,6 +257,7 @@ struct mproc_pool_opts {
 	uint64_t max_tasks_per_worker;
 	mproc_timeout idle_timeout;
 	int backend;
+	int method;
 };
 
 /**
@@ -256,6 +278,10 @@ struct mproc_pool_opts {
  * Return: 0, or a negative error, and there is none:
  *   -EINVAL  @ret_p is NULL, or an option makes no sense, or @opts->struct_size
  *   -E2BIG   @opts has fields that this library does not know
+ *   -EFAULT  .method is not MPROC_FORK, and @opts->init_arg, of no size, lies elsewhere than
+ *            in the default arena
+ *   -ENOEXEC  .method is not MPROC_FORK, and this process cannot start others so, or the
+ *            initializer is no function that a new image finds; the error detail says why
  *   -EBUSY   workers of pools whose creators were killed have stayed, as they have
  *            blocked SIGRTMAX
  *   -ECHILD  this process is the child of a fork(2) that a signal handler has made in
@@ -263,9 +289,10 @@ struct mproc_pool_opts {
  *            that the initializer of an inline pool has made
  *   -EAGAIN  no more processes or threads, or 1024 threads of the family use libmproc already; or
  *            the keeper was killed at once
- *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE, -ENOLCK, -ESHUTDOWN  as for
- *            mproc_queue_create() and mproc_process_start()
- * Context: forks, as mproc_process_start() by MPROC_FORK does, or starts a thread, and
+ *   -ENOMEM, -ENOSPC, -EFBIG, -EMFILE, -ENFILE, -ENOLCK, -ESHUTDOWN, and by .method
+ *   -EEXIST, -ENOSYS, -EPIPE, -EBADF, -EBADMSG  as for mproc_queue_create() and
+ *            mproc_process_start()
+ * Context: as mproc_process_start() by the pool's .method, or starts a thread, and
  *          waits for its first steps.
  * Crash: killed inside, keeper and workers end, and the pool is free again; but a
  *        queue may stay that nobody uses, for as long as the arena does.
@@ -281,7 +308,8 @@ mproc_pool_create(mproc_pool **ret_p, const struct mproc_pool_opts *opts);
  *
  * This is what a program calls that includes this header: maps with many trivial items
  * are faster if the loop lies in the module that has their function. With a function
- * of another module all is as with the library's own loop. That is what pools have that
+ * of another module all is as with the library's own loop. So it is if a new image does
+ * not find @loop (.method). That is what pools have that
  * are made by the function mproc_pool_create(); those whose workers are no processes; and
  * workers of a later keeper, which who waits has started in place of one that was
  * killed, as that process need not have @loop.
@@ -310,12 +338,15 @@ mproc_pool_create_near(mproc_pool **ret_p, const struct mproc_pool_opts *opts,
  * @ret_f: receives the future, to be closed by mproc_future_close()
  *
  * Tasks of one thread are begun in their order. Any process of the family may call
- * this that has the creator's image, which is to say was forked, not spawned; so may a
- * task.
+ * this that has the creator's image, which is to say was forked, not spawned; with another
+ * .method than MPROC_FORK any that has @fn. So may a task.
  *
  * Return: 0, or a negative error, and the task will not be run:
  *   -ESHUTDOWN  the pool was closed, terminated, or has failed
- *   -ENOEXEC    this process has another image
+ *   -ENOEXEC    this process has another image; or, with another .method than MPROC_FORK,
+ *               another program than the creator, in which @fn lies, or @fn is no
+ *               function of a program or library with a build-id, or the pool has
+ *               functions of 12 libraries already
  *   -EAGAIN     some 100000 tasks of this thread wait to be begun; or 1024 threads of
  *               the family use libmproc already; or 512 are in tasks of an inline pool
  *   -ECHILD     inline: this is a child that the task has forked

@@ -304,6 +304,8 @@ mproc_process_start(mproc_process **ret_p, mproc_entry *fn, void *arg,
  * mproc_set_start_method() - choose how processes are started by default
  * @method: an enum mproc_start_method
  *
+ * Pools have a method of their own (struct mproc_pool_opts), which this does not change.
+ *
  * Return: 0; -EINVAL if it is none that this library knows.
  * Context: never blocks.
  */

@@ -54,4 +54,21 @@ int mpr_module_find(const struct mpr_module *module, uint64_t offset,
 int mpr_module_look(const struct mpr_module *module, uint64_t offset,
 		    mpr_function **ret_fn);
 
+/* The same in two words: the mark is a hash of the build-id, never 0, which two modules
+ * have in common once in 2^64. */
+struct mpr_module_place {
+	uint64_t mark;
+	uint64_t offset;
+	bool program; /* it is the program itself */
+};
+
+/* As mpr_module_of(). */
+int mpr_module_place_of(mpr_function *fn, struct mpr_module_place *ret_place);
+
+/* As mpr_module_look(). */
+int mpr_module_look_at(uint64_t mark, uint64_t offset, mpr_function **ret_fn);
+
+/* The program's own mark. Returns 0 or -ENOEXEC: it bears no build-id. */
+int mpr_module_program(uint64_t *ret_mark);
+
 #endif

@@ -22,11 +22,13 @@
 
 /* One pass over the list. */
 struct search {
-	/* What is looked for: who has this address, or else this id. */
+	/* What is looked for: who has this address, or else this id, or mark. */
 	uintptr_t address;
 	const struct mpr_module *wanted;
+	uint64_t mark;
 
 	bool found;
+	bool program; /* what was found is it */
 	bool is_code; /* what the address leads to */
 	bool first; /* the next one is the program */
 	/* Receive what was found, if not NULL. */
@@ -103,15 +105,27 @@ mpr_module_is(const struct mpr_module_id *a, const struct mpr_module_id *b)
 	       memcmp(a->bytes, b->bytes, a->len) == 0;
 }
 
+/* FNV-1a, of 64 bits. */
+static uint64_t
+mark_of(const struct mpr_module_id *id)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (uint32_t i = 0; i < id->len; i++)
+		hash = (hash ^ id->bytes[i]) * UINT64_C(0x100000001b3);
+	return hash ? hash : 1;
+}
+
 MPR_IMAGE_PATH static bool
 is_wanted(const struct dl_phdr_info *info, const struct search *s)
 {
 	struct mpr_module_id id;
 
-	if (!s->wanted)
+	if (!s->wanted && !s->mark)
 		return segment_of(info, s->address);
 	id = id_of(info);
-	return mpr_module_is(&id, &s->wanted->id);
+	return s->wanted ? mpr_module_is(&id, &s->wanted->id) :
+			   id.len && mark_of(&id) == s->mark;
 }
 
 MPR_IMAGE_PATH static int
@@ -125,8 +139,9 @@ look(struct dl_phdr_info *info, size_t size, void *arg)
 	if (!is_wanted(info, s))
 		return 0;
 	s->found = true;
+	s->program = program;
 	s->base = info->dlpi_addr;
-	if (s->wanted)
+	if (s->wanted || s->mark)
 		s->address += s->base;
 	s->is_code = false;
 	if (segment_of(info, s->address))
@@ -182,6 +197,15 @@ lacks_id(const char *name)
 			"-Wl,--build-id", name);
 }
 
+static int
+not_to_be_told(const struct search *s)
+{
+	return mpr_fail(-ENOEXEC, "%p is %s: another image cannot be told where "
+			"to find it", (void *)s->address,
+			s->found ? "no code of its module" :
+				   "in no program or library");
+}
+
 int
 mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
 	      uint64_t *ret_offset)
@@ -194,10 +218,7 @@ mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
 
 	dl_iterate_phdr(look, &s);
 	if (!s.found || !s.is_code)
-		return mpr_fail(-ENOEXEC, "%p is %s: another image cannot be "
-				"told where to find it", (void *)s.address,
-				s.found ? "no code of its module" :
-					  "in no program or library");
+		return not_to_be_told(&s);
 	if (!ret_module->id.len)
 		return lacks_id(name_of(ret_module));
 	complete_path(ret_module, s.address);
@@ -249,4 +270,62 @@ mpr_module_look(const struct mpr_module *module, uint64_t offset,
 		mpr_function **ret_fn)
 {
 	return find(module, offset, false, ret_fn);
+}
+
+int
+mpr_module_place_of(mpr_function *fn, struct mpr_module_place *ret_place)
+{
+	struct mpr_module_id id = { 0 };
+	struct search s = {
+		.address = (uintptr_t)fn,
+		.id = &id,
+		.first = true,
+	};
+
+	dl_iterate_phdr(look, &s);
+	if (!s.found || !s.is_code)
+		return not_to_be_told(&s);
+	if (!id.len)
+		return lacks_id(s.program ? "the program" :
+					    "the library with the function");
+	*ret_place = (struct mpr_module_place){
+		.mark = mark_of(&id),
+		.offset = s.address - s.base,
+		.program = s.program,
+	};
+	return 0;
+}
+
+int
+mpr_module_look_at(uint64_t mark, uint64_t offset, mpr_function **ret_fn)
+{
+	struct search s = { .address = offset, .mark = mark };
+
+	dl_iterate_phdr(look, &s);
+	if (!s.found || !s.is_code)
+		return mpr_fail(-ENOEXEC, s.found ?
+				"the module has no code at that place" :
+				"the function's module is not in this process");
+	*ret_fn = (mpr_function *)s.address;
+	return 0;
+}
+
+static int
+take_first(struct dl_phdr_info *info, size_t size, void *id)
+{
+	(void)size;
+	*(struct mpr_module_id *)id = id_of(info);
+	return 1;
+}
+
+int
+mpr_module_program(uint64_t *ret_mark)
+{
+	struct mpr_module_id id = { 0 };
+
+	dl_iterate_phdr(take_first, &id);
+	if (!id.len)
+		return lacks_id("the program");
+	*ret_mark = mark_of(&id);
+	return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "os/clock.h"
 #include "pool/batch.h"
+#include "pool/code.h"
 #include "pool/task.h"
 
 #define ALIGN 16
@@ -16,7 +17,7 @@
 /* Before the bytes of each. */
 struct head {
 	uint64_t len;
-	uint64_t word; /* of an input: the task's address; of a result: what it returned */
+	uint64_t word; /* of an input: the task (pool/code.h); of a result: what it returned */
 };
 
 static_assert(sizeof(struct head) == ALIGN, "what follows is aligned");
@@ -94,8 +95,8 @@ next(const char *bytes, size_t len, size_t *at, struct head *ret_head,
 	return 0;
 }
 
-static int
-add(struct mpr_batch *b, uint64_t fn, const void *in, size_t len)
+int
+mpr_batch_add(struct mpr_batch *b, uint64_t fn, const void *in, size_t len)
 {
 	const size_t at = b->n ? b->len : sizeof(struct preface);
 	int r = put(b, at, fn, in, len);
@@ -105,18 +106,6 @@ add(struct mpr_batch *b, uint64_t fn, const void *in, size_t len)
 	if (!b->n++)
 		memset(b->bytes, 0, at);
 	return 0;
-}
-
-int
-mpr_batch_add(struct mpr_batch *b, mproc_task *fn, const void *in, size_t len)
-{
-	union {
-		mproc_task *fn;
-		uint64_t word;
-	} address = { .word = 0 };
-
-	address.fn = fn;
-	return add(b, address.word, in, len);
 }
 
 int
@@ -158,7 +147,7 @@ mpr_batch_add_rest(struct mpr_batch *b, const mproc_arena *a,
 	for (i = 0; (r = next(bytes, len, &at, &head, &in)) == 0; i++) {
 		if (i < preface.begun)
 			continue;
-		r = add(b, head.word, in, head.len);
+		r = mpr_batch_add(b, head.word, in, head.len);
 		if (r < 0)
 			return r;
 	}
@@ -188,10 +177,7 @@ static int
 run(const struct head *head, const void *in, struct mpr_batch *results,
     struct mproc_result *out)
 {
-	union {
-		uint64_t word;
-		mproc_task *fn;
-	} task = { head->word };
+	mproc_task *fn = (mproc_task *)mpr_code_find(&out->worker->use, head->word);
 	struct mproc_result one = {
 		.worker = out->worker,
 		.f = out->f,
@@ -206,7 +192,7 @@ run(const struct head *head, const void *in, struct mpr_batch *results,
 	/* A limit is one for each. */
 	if (results->n++ && atomic_load(&out->worker->use.root->task_timeout))
 		atomic_store(&out->f->started, mproc_now());
-	r = task.fn(in, head->len, &one);
+	r = fn ? fn(in, head->len, &one) : -ENOEXEC;
 	/* A child that the task has forked has nothing to tell. */
 	if (mpr_worker_is_copy(out->worker))
 		return -ECHILD;

@@ -30,9 +30,9 @@ struct mpr_batch_record {
 	const void *bytes; /* aligned to 16, as the first one is */
 };
 
-/* Adds an input of @fn's. Returns 0 or -ENOMEM, and it is not added. Who does that has no
+/* Adds an input of the function @fn (pool/code.h). Returns 0 or -ENOMEM, and it is not added. Who does that has no
  * results there. */
-int mpr_batch_add(struct mpr_batch *b, mproc_task *fn, const void *in, size_t len);
+int mpr_batch_add(struct mpr_batch *b, uint64_t fn, const void *in, size_t len);
 
 /* The next record of what lies at @bytes, *@at being 0 before the first. Returns 0,
  * -ENODATA at the end, or -EBADMSG. */

@@ -15,6 +15,7 @@
 #include "os/generation.h"
 #include "pool/batch.h"
 #include "pool/callback.h"
+#include "pool/code.h"
 #include "pool/future.h"
 #include "pool/worker.h"
 
@@ -30,6 +31,7 @@ struct mproc_iter {
 	uint64_t generation; /* of the process */
 	mproc_pool *pool;
 	mproc_task *fn;
+	uint64_t code; /* of that, in chunks */
 	mproc_source *next;
 	void *src;
 	bool unordered;
@@ -94,7 +96,7 @@ gather(mproc_iter *it)
 	int r;
 
 	while (it->inputs.n < it->chunk && ask_source(it)) {
-		r = mpr_batch_add(&it->inputs, it->fn, it->in, it->len);
+		r = mpr_batch_add(&it->inputs, it->code, it->in, it->len);
 		if (r < 0)
 			return r;
 		it->has_one = false;
@@ -446,12 +448,16 @@ mproc_iter_close(mproc_iter *it)
 }
 
 static int
-make(mproc_pool *pool, const struct mproc_imap_opts *o, mproc_iter **ret_it)
+make(mproc_pool *pool, mproc_task *fn, const struct mproc_imap_opts *o,
+     mproc_iter **ret_it)
 {
 	struct mpr_pool_use u;
+	uint64_t code = 0;
 	mproc_iter *it;
 	int r = mpr_pool_look_up(pool, &u);
 
+	if (r == 0)
+		r = mpr_code_of(&u, (mpr_function *)fn, &code);
 	if (r < 0)
 		return r;
 	it = mpr_zalloc(sizeof(*it));
@@ -459,6 +465,8 @@ make(mproc_pool *pool, const struct mproc_imap_opts *o, mproc_iter **ret_it)
 		return mpr_fail(-ENOMEM, "no memory for an iterator");
 	it->generation = mpr_generation();
 	it->pool = pool;
+	it->fn = fn;
+	it->code = code;
 	it->unordered = o->unordered;
 	it->chunk = o->chunk ? o->chunk : 1;
 	if (o->window && it->chunk > o->window)
@@ -494,10 +502,9 @@ mproc_pool_imap(mproc_pool *pool, mproc_task *fn, mproc_source *next, void *src,
 	if (o.window > WINDOW_MAX || o.chunk > WINDOW_MAX)
 		return mpr_fail(-EINVAL, "window is %u and chunk %u, not up to %d",
 				o.window, o.chunk, WINDOW_MAX);
-	r = make(pool, &o, &it);
+	r = make(pool, fn, &o, &it);
 	if (r < 0)
 		return r;
-	it->fn = fn;
 	it->next = next;
 	it->src = src;
 	/* So that workers begin. */

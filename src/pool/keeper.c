@@ -446,13 +446,6 @@ kill_overdue(struct keeper *k)
 	return next;
 }
 
-static bool
-is_same(const struct mpr_pool_owner *a, const struct mpr_pool_owner *b)
-{
-	return a->pid == b->pid && a->since == b->since &&
-	       a->namespace == b->namespace;
-}
-
 static void
 kill_number(void *keeper, unsigned w)
 {
@@ -495,9 +488,9 @@ sweep_one(struct keeper *k, struct mproc_future *f,
 		kill_workers_of(k, f, word);
 	if (mpr_map_look_at(&k->use, f, &m))
 		mpr_map_settle(&m, k->self, word);
-	if (word & MPR_FUTURE_ABANDONED || is_same(&owner, alive))
+	if (word & MPR_FUTURE_ABANDONED || mpr_pool_owner_is(&owner, alive))
 		return;
-	if (!is_same(&owner, dead) && !mpr_pool_owner_has_ended(&owner)) {
+	if (!mpr_pool_owner_is(&owner, dead) && !mpr_pool_owner_has_ended(&owner)) {
 		*alive = owner;
 		return;
 	}
@@ -765,7 +758,9 @@ mpr_keeper_run(void *arg)
 	mpr_child_listen(on_signal, &k.ears);
 	if (is_copy(&k))
 		return 0;
-	mpr_process_is_alone();
+	/* A program's constructors may have begun threads in a new image. */
+	if (!mpr_pool_is_anew(&k.use) || mpr_task_threads() == 1)
+		mpr_process_is_alone();
 	mpr_task_inherit_namespace(keeping->starter_pid, keeping->namespace);
 	if (look_at_pool(&k) < 0)
 		return 1;

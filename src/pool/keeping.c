@@ -7,11 +7,11 @@
 #include "os/clock.h"
 #include "os/crash.h"
 #include "os/generation.h"
-#include "os/image.h"
 #include "os/interrupt.h"
 #include "os/task.h"
 #include "os/thread.h"
 #include "pool/backend.h"
+#include "pool/code.h"
 #include "pool/keep.h"
 #include "pool/keeper_word.h"
 #include "pool/keeping.h"
@@ -349,6 +349,15 @@ note_kills(const struct mpr_pool_use *u)
 	mpr_thread_allow_signals(&before);
 }
 
+/* The loop goes along if other images find it. */
+static uint64_t
+code_of_loop(const struct mpr_pool_use *u)
+{
+	uint64_t code;
+
+	return mpr_code_of(u, (mpr_function *)u->loop, &code) == 0 ? code : 0;
+}
+
 /* The word is ours. */
 static int
 start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
@@ -372,6 +381,14 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 	mproc_process *process;
 	int r;
 
+	if (mpr_pool_is_anew(u)) {
+		o.method = (int)atomic_load(&u->root->method);
+		call = mpr_call_entry(mpr_keeper_run_anew, &keeping,
+				      sizeof(keeping));
+		keeping.loop = code_of_loop(u);
+		mpr_thread_forbid_signals(&keeping.blocked);
+		mpr_thread_allow_signals(&keeping.blocked);
+	}
 	mpr_crash_prepare();
 	r = mpr_process_hold_service(&process, &call, &o);
 	if (r < 0)
@@ -433,6 +450,19 @@ mpr_keeping_begin(const struct mpr_pool_use *u, struct mpr_self *self)
 	return r;
 }
 
+static int
+check_image(const struct mpr_pool_use *u)
+{
+	uint64_t image;
+	int r = mpr_code_image(u, &image);
+
+	if (r == 0 && atomic_load(&u->root->image) != image)
+		r = mpr_fail(-ENOEXEC, "the keeper of %s is dead, and this process "
+			     "has another %s", mpr_pool_label(u).text,
+			     mpr_pool_is_anew(u) ? "program" : "image");
+	return r;
+}
+
 int
 mpr_keeping_ensure(const struct mpr_pool_use *u)
 {
@@ -443,10 +473,9 @@ mpr_keeping_ensure(const struct mpr_pool_use *u)
 	if (!mpr_pool_is_processes(u))
 		return mpr_keeping_is_on(u) ? 0 : keep_now(u);
 	while (!mpr_keeping_is_on(u)) {
-		if (atomic_load(&u->root->image) != mpr_image_mark())
-			return mpr_fail(-ENOEXEC, "the keeper of %s is dead, and "
-					"this process has another image",
-					mpr_pool_label(u).text);
+		r = check_image(u);
+		if (r < 0)
+			return r;
 		r = mpr_self(u->arena, &self);
 		if (r < 0)
 			return r;

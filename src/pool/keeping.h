@@ -21,6 +21,10 @@ struct mpr_keeping {
 	/* Its process, and where it is that one. */
 	pid_t starter_pid;
 	uint64_t namespace;
+	/* For an image of its own: use.loop, as pool/code.h has it, or 0; and what signals
+	 * the starter has blocked. */
+	uint64_t loop;
+	sigset_t blocked;
 };
 
 /* Whether somebody keeps it, or is about to. */
@@ -34,7 +38,8 @@ void mpr_keeping_wake(const struct mpr_pool_use *u);
 
 /*
  * Sees to it that there is a keeper, unless the pool has ended. Returns 0; or why
- * there cannot be one: -ENOEXEC if this process has another image than the pool;
+ * there cannot be one: -ENOEXEC if this process has another image than the pool, or
+ * another program, where keepers have images of their own;
  * -ESHUTDOWN if the pool was freed; or as mpr_self(), or mproc_process_start().
  */
 int mpr_keeping_ensure(const struct mpr_pool_use *u);
@@ -55,6 +60,9 @@ bool mpr_keeping_kill(const struct mpr_pool_use *u);
 
 /* The keeper: the entry of the process that is forked. */
 int mpr_keeper_run(void *keeping);
+
+/* The same of one with an image of its own, which gets a copy of that. */
+int mpr_keeper_run_anew(void *keeping);
 
 /* The same in a thread, until the pool has ended; its workers are to have @signals
  * blocked. Returns 0, or why there cannot be one. */

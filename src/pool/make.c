@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "ipc/queue_shm.h"
-#include "os/image.h"
 #include "os/task.h"
+#include "pool/code.h"
 #include "pool/entries.h"
 #include "pool/keep.h"
 #include "pool/keeper_word.h"
@@ -338,17 +338,11 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	   const struct mproc_pool_opts *o)
 {
 	struct mpr_pool_root *root = u->root;
-	union {
-		mproc_entry *fn;
-		uint64_t word;
-	} initializer = { .word = 0 };
 
-	initializer.fn = o->initializer;
 	atomic_store(&root->creator, self->pid);
 	atomic_store(&root->creator_since,
 		     atomic_load(&self->shared->joined_at));
 	atomic_store(&root->creator_namespace, mpr_task_namespace());
-	atomic_store(&root->image, mpr_image_mark());
 	atomic_store(&root->task_timeout, o->task_timeout.ns);
 	atomic_store(&root->idle_timeout, o->idle_timeout.ns);
 	atomic_store(&root->max_tasks, o->max_tasks_per_worker);
@@ -358,7 +352,9 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	atomic_store(&root->retries, (uint32_t)o->retries);
 	atomic_store(&root->backend, (uint32_t)o->backend);
 	atomic_store(&root->broken, 0);
-	atomic_store(&root->initializer, initializer.word);
+	atomic_store(&root->method, (uint32_t)o->method);
+	for (unsigned i = 0; i < MPR_POOL_MODULES; i++)
+		atomic_store(&root->modules[i], 0);
 	atomic_store(&root->deaths, 0);
 	atomic_store(&root->retried, 0);
 	atomic_store(&root->keepers, 0);
@@ -366,6 +362,20 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	memset(root->name, 0, sizeof(root->name));
 	if (o->name)
 		snprintf(root->name, sizeof(root->name), "%s", o->name);
+}
+
+/* Where functions are, once the method is known, and which one begins. */
+static int
+name_functions(const struct mpr_pool_use *u, const struct mproc_pool_opts *o)
+{
+	uint64_t image = 0, code = 0;
+	int r = mpr_code_image(u, &image);
+
+	atomic_store(&u->root->image, image);
+	if (r == 0 && o->initializer)
+		r = mpr_code_of(u, (mpr_function *)o->initializer, &code);
+	atomic_store(&u->root->initializer, code);
+	return r;
 }
 
 /* The cell is ours, but in a copy: that is to notice it before it does much. */
@@ -382,8 +392,10 @@ fill(struct mpr_pool_use *u, struct mpr_self *self,
 		drop_futures(u, self);
 		drop_queue(u);
 		write_root(u, self, o);
-		r = make_workers(u, self, (unsigned)o->workers);
+		r = name_functions(u, o);
 	}
+	if (r == 0)
+		r = make_workers(u, self, (unsigned)o->workers);
 	if (r == 0)
 		r = mpr_pool_check_cell(u);
 	if (r == 0)

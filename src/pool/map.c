@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/macros.h"
+#include "pool/code.h"
 #include "pool/entries.h"
 #include "pool/map.h"
 #include "pool/map_chunk.h"
@@ -234,15 +235,22 @@ move(struct mpr_map_share *share, uint64_t *desk, uint64_t to, bool limited)
 	return true;
 }
 
-static mproc_map_fn *
-function_of(const struct mproc_future *f)
+/* In the place of a function that is not in this process: the error of each item. */
+static int
+is_not_here(const void *in, void *out, void *ctx)
 {
-	union {
-		uint64_t word;
-		mproc_map_fn *fn;
-	} u = { f->fn };
+	(void)in;
+	(void)out;
+	(void)ctx;
+	return -ENOEXEC;
+}
 
-	return u.fn;
+static mproc_map_fn *
+function_of(const struct mpr_map_use *m)
+{
+	mpr_function *fn = mpr_code_find(m->pool, m->f->fn);
+
+	return fn ? (mproc_map_fn *)fn : is_not_here;
 }
 
 enum chunk_end {
@@ -359,10 +367,9 @@ run_chunk(struct mpr_worker *me, const struct mpr_map_use *m,
 	const uint64_t first = mpr_desk_item(desk);
 	const uint64_t end = mpr_map_chunk_end(m, first);
 	const uint64_t stop = left < end - first ? first + left : end;
-	/* The submitter has the same image, and the same addresses. */
 	struct stint s = {
 		.run = {
-			.fn = function_of(m->f),
+			.fn = function_of(m),
 			.ctx = mpr_map_address(map->ctx),
 			.in = map->in + first * map->in_size,
 			.in_size = map->in_size,

@@ -13,6 +13,7 @@
 #include "pool/future.h"
 #include "pool/map.h"
 #include "pool/submit.h"
+#include "process/plan.h"
 
 #define MS INT64_C(1000000)
 #define PROGRESS_EVERY (100 * MS)
@@ -186,10 +187,6 @@ static int
 start(mproc_pool *pool, mproc_map_fn *fn, struct map_submission *s,
       const struct mproc_map_opts *o, struct mpr_future_use *ret_u)
 {
-	union {
-		mproc_map_fn *fn;
-		uint64_t word;
-	} address_of = { .word = 0 };
 	struct mpr_pool_use u;
 	struct mpr_self *self;
 	struct mpr_map_use m;
@@ -204,15 +201,19 @@ start(mproc_pool *pool, mproc_map_fn *fn, struct map_submission *s,
 	r = check_size(&s->in, s->in_size, s->n, "in");
 	if (r == 0)
 		r = mpr_pool_look_up(pool, &u);
+	if (r == 0 && mpr_pool_is_anew(&u) && !o->ctx_size &&
+	    !mpr_plan_can_pass(s->ctx.at))
+		r = mpr_fail(-EFAULT, "ctx %p is no memory of the arena: workers with "
+			     "another image have nothing there; say .ctx_size to have "
+			     "it copied", s->ctx.at);
 	if (r == 0)
 		r = mpr_self(u.arena, &self);
 	if (r == 0)
 		r = prepare(&u, s, o);
 	if (r < 0)
 		return r;
-	address_of.fn = fn;
 	s->submission.kind = MPR_FUTURE_MAP;
-	s->submission.fn = address_of.word;
+	s->submission.fn = (mpr_function *)fn;
 	s->submission.fill = fill;
 	r = mpr_submit(&u, self, &s->submission, &f);
 	if (r == 0)

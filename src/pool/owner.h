@@ -40,6 +40,13 @@ mpr_future_owner(const struct mproc_future *f)
 	};
 }
 
+static inline bool
+mpr_pool_owner_is(const struct mpr_pool_owner *a, const struct mpr_pool_owner *b)
+{
+	return a->pid == b->pid && a->since == b->since &&
+	       a->namespace == b->namespace;
+}
+
 /* Of one in another namespace nothing is known: its id is another's here. */
 static inline bool
 mpr_pool_owner_has_ended(const struct mpr_pool_owner *owner)

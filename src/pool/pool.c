@@ -21,6 +21,8 @@
 #include "pool/task.h"
 #include "pool/worker.h"
 #include "process/inline.h"
+#include "process/method.h"
+#include "process/plan.h"
 #include "sync/await.h"
 
 #define RETRIES_MAX 1000000
@@ -239,6 +241,23 @@ check_backend(struct mproc_pool_opts *o)
 	return 0;
 }
 
+/* Of pools of other backends it says nothing. */
+static int
+check_method(struct mproc_pool_opts *o)
+{
+	int r = o->method ? mpr_method_check(o->method) : 0;
+
+	if (r < 0)
+		return r;
+	if (!o->method || o->backend != MPROC_POOL_PROCESSES)
+		o->method = MPROC_FORK;
+	if (o->method == MPROC_FORK || o->init_size || mpr_plan_can_pass(o->init_arg))
+		return 0;
+	return mpr_fail(-EFAULT, "init_arg %p is no memory of the arena: workers with "
+			"another image have nothing there; say .init_size to have it "
+			"copied", o->init_arg);
+}
+
 static int
 check_workers(int *workers)
 {
@@ -271,7 +290,8 @@ check_opts(struct mproc_pool_opts *o)
 	if (o->init_size && !o->init_arg)
 		return mpr_fail(-EINVAL, "init_arg is NULL, init_size is %zu",
 				o->init_size);
-	return check_backend(o);
+	r = check_backend(o);
+	return r < 0 ? r : check_method(o);
 }
 
 static void

@@ -31,6 +31,7 @@
 
 #define MPR_POOL_NAME 64
 #define MPR_POOL_WORKERS_MAX 512
+#define MPR_POOL_MODULES 12
 #define MPR_POOL_MARK UINT64_C(0x746f6f726c6f6f70) /* and the offset of the pool */
 
 struct mproc_pool {
@@ -70,7 +71,9 @@ struct mpr_pool_root {
 	_Atomic uint32_t creator;
 	_Atomic uint32_t n_workers; /* how many there are to be */
 	_Atomic uint64_t creator_since;
-	_Atomic uint64_t image; /* os/image.h: where addresses of tasks are valid */
+	/* Where functions of tasks are found: os/image.h; by a new image os/module.h: the
+	 * mark of the creator's program. */
+	_Atomic uint64_t image;
 	_Atomic uint64_t queue; /* offset, or 0 */
 	_Atomic uint64_t workers; /* offset of an array of records */
 	_Atomic uint64_t groups; /* the first one's offset */
@@ -101,6 +104,10 @@ struct mpr_pool_root {
 	 * whose count that is, or 0 (pool/shortage.h): for its first keeper. */
 	_Atomic uint64_t kills;
 	_Atomic uint64_t kills_of;
+	_Atomic uint32_t method; /* an enum mproc_start_method: of the keeper */
+	uint32_t pad;
+	/* Marks of libraries that functions of tasks lie in, or 0: pool/code.h. */
+	_Atomic uint64_t modules[MPR_POOL_MODULES];
 	/* Where to look for a free entry next: offset of a group and an index. Any
 	 * value will do. */
 	alignas(MPR_APART) _Atomic uint64_t cursor;
@@ -206,7 +213,7 @@ struct mproc_future {
 	_Atomic uint64_t pool; /* offset */
 	_Atomic uint64_t entry; /* offset of the word that refers to this */
 	/* Written before it is QUEUED. */
-	uint64_t fn; /* address of the task */
+	uint64_t fn; /* the task: pool/code.h */
 	uint64_t in_len; /* bytes behind this structure */
 	_Atomic uint32_t owner; /* the process that submitted it: pool/owner.h */
 	_Atomic uint32_t kind; /* an enum mpr_future_kind */
@@ -380,6 +387,18 @@ mpr_pool_is_by(const struct mpr_pool_use *u, enum mproc_pool_backend backend)
 	/* Relaxed: it is written before the pool can be found. */
 	return atomic_load_explicit(&u->root->backend, memory_order_relaxed) ==
 	       (uint32_t)backend;
+}
+
+/* Whether its keeper, and so its workers, have an image of their own, in which nothing lies
+ * where the creator has it. */
+static inline bool
+mpr_pool_is_anew(const struct mpr_pool_use *u)
+{
+	/* Relaxed, as the backend is. */
+	uint32_t method = atomic_load_explicit(&u->root->method,
+					       memory_order_relaxed);
+
+	return method == MPROC_SPAWN || method == MPROC_FORKSERVER;
 }
 
 /* Whether its tasks are run where they are submitted: it has no keeper, no queue, and

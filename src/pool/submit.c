@@ -4,10 +4,10 @@
 
 #include "base/error.h"
 #include "os/generation.h"
-#include "os/image.h"
 #include "os/task.h"
 #include "pool/callback.h"
 #include "pool/caller.h"
+#include "pool/code.h"
 #include "pool/entries.h"
 #include "pool/future.h"
 #include "pool/submit.h"
@@ -34,7 +34,7 @@ make(const struct mpr_pool_use *u, struct mpr_self *self,
 	f = mpr_arena_at(u->arena, ret_ref->offset);
 	memset(f, 0, sizeof(*f));
 	atomic_store_explicit(&f->kind, s->kind, memory_order_relaxed);
-	f->fn = s->fn;
+	f->fn = s->code;
 	f->in_len = s->len;
 	atomic_store_explicit(&f->owner, self->pid, memory_order_relaxed);
 	atomic_store_explicit(&f->owner_since,
@@ -147,16 +147,16 @@ submit_inline(const struct mpr_pool_use *u, struct mpr_self *self,
 
 int
 mpr_submit(const struct mpr_pool_use *u, struct mpr_self *self,
-	   const struct mpr_submission *s, struct mproc_future **ret_f)
+	   struct mpr_submission *s, struct mproc_future **ret_f)
 {
 	struct mproc_future *f;
 	int r;
 
 	if (mpr_pool_phase(u) != MPR_POOL_OPEN)
 		return closed(u);
-	if (atomic_load(&u->root->image) != mpr_image_mark())
-		return mpr_fail(-ENOEXEC, "%s has workers with another image than "
-				"this process", mpr_pool_label(u).text);
+	r = mpr_code_of(u, s->fn, &s->code);
+	if (r < 0)
+		return r;
 	r = mpr_pool_is_inline(u) ? submit_inline(u, self, s, &f) :
 				    submit(u, self, NULL, s, &f);
 	if (r == 0)
@@ -183,12 +183,9 @@ int
 mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
 		  mproc_future **ret_f)
 {
-	union {
-		mproc_task *fn;
-		uint64_t word;
-	} address = { .word = 0 };
 	struct task_submission s = {
-		.submission = { .kind = MPR_FUTURE_TASK, .len = len,
+		.submission = { .kind = MPR_FUTURE_TASK,
+				.fn = (mpr_function *)fn, .len = len,
 				.fill = copy_input },
 		.in = in,
 	};
@@ -203,8 +200,6 @@ mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
 	r = mpr_pool_look_up(pool, &u);
 	if (r == 0)
 		r = mpr_self(u.arena, &self);
-	address.fn = fn;
-	s.submission.fn = address.word;
 	return r < 0 ? r : mpr_submit(&u, self, &s.submission, ret_f);
 }
 

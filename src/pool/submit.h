@@ -6,11 +6,13 @@
 #ifndef MPR_POOL_SUBMIT_H
 #define MPR_POOL_SUBMIT_H
 
+#include "os/module.h"
 #include "pool/pool_shm.h"
 
 struct mpr_submission {
 	enum mpr_future_kind kind;
-	uint64_t fn; /* address */
+	mpr_function *fn;
+	uint64_t code; /* of that, once it is submitted */
 	size_t len; /* bytes behind the future, which fill() writes */
 	void (*fill)(const struct mpr_submission *s, const struct mpr_pool_use *u,
 		     struct mproc_future *f, uint64_t word);
@@ -23,6 +25,6 @@ int mpr_submit_is_ours(uint64_t generation);
 
 /* Returns 0, or as mproc_pool_submit(). */
 int mpr_submit(const struct mpr_pool_use *u, struct mpr_self *self,
-	       const struct mpr_submission *s, struct mproc_future **ret_f);
+	       struct mpr_submission *s, struct mproc_future **ret_f);
 
 #endif

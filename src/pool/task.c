@@ -7,6 +7,7 @@
 #include "os/cpu.h"
 #include "os/generation.h"
 #include "pool/batch.h"
+#include "pool/code.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
 #include "pool/map.h"
@@ -307,16 +308,12 @@ take(const struct mpr_worker *me, struct mproc_future *f, uint64_t id,
 	return false;
 }
 
-/* The submitter has the same image: the address is that of its function. */
 MPR_CHILD_PATH static int
 call(struct mproc_future *f, struct mproc_result *out)
 {
-	union {
-		uint64_t word;
-		mproc_task *fn;
-	} task = { f->fn };
+	mproc_task *fn = (mproc_task *)mpr_code_find(&out->worker->use, f->fn);
 
-	return task.fn(f + 1, f->in_len, out);
+	return fn ? fn(f + 1, f->in_len, out) : -ENOEXEC;
 }
 
 MPR_CHILD_PATH static void

@@ -9,6 +9,7 @@
 #include "os/generation.h"
 #include "os/task.h"
 #include "os/thread.h"
+#include "pool/code.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
 #include "pool/task.h"
@@ -141,18 +142,14 @@ mpr_worker_initialize(const struct mpr_pool_use *u)
 {
 	uint64_t generation = mpr_generation();
 	struct mpr_pool_root *root = u->root;
-	union {
-		uint64_t word;
-		mproc_entry *fn;
-		void *arg;
-	} fn = { atomic_load(&root->initializer) },
-	  arg = { atomic_load(&root->init_arg) };
-	uint64_t none = 0;
+	uint64_t code = atomic_load(&root->initializer), none = 0;
+	mproc_entry *fn;
 	int r;
 
-	if (!fn.word)
+	if (!code)
 		return true;
-	r = fn.fn(arg.arg);
+	fn = (mproc_entry *)mpr_code_find(u, code);
+	r = fn ? fn((void *)(uintptr_t)atomic_load(&root->init_arg)) : -ENOEXEC;
 	if (generation != mpr_generation())
 		return false;
 	if (!r)

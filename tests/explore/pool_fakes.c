@@ -10,6 +10,7 @@
 #include "ipc/watched_fd.h"
 #include "pool/batch.h"
 #include "pool/callback.h"
+#include "pool/code.h"
 #include "pool/entries.h"
 #include "pool/keeping.h"
 #include "pool/map.h"
@@ -28,6 +29,19 @@ mpr_heap_find_linked(const mproc_arena *a, uint64_t offset,
 		.size = POOL_WORKERS * sizeof(struct mpr_pool_worker),
 	};
 	return offset != 0;
+}
+
+/* Tasks are addresses. */
+mpr_function *
+mpr_code_find(const struct mpr_pool_use *u, uint64_t code)
+{
+	union {
+		uint64_t word;
+		mpr_function *fn;
+	} address = { code };
+
+	(void)u;
+	return address.fn;
 }
 
 struct mproc_future *

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Functions that workers call, as numbers in shared memory.
+ *
+ * Where the keeper is a copy of the creator the number is the address, and who has another
+ * image can name none. Where it has an image of its own the number is {module 16, offset
+ * 48}: module 0 is the program, which is the same for all of them; the others are
+ * libraries, whose marks stand in the root in the order in which somebody first named a
+ * function there. A number is as good for the next keeper as for this one.
+ */
+#ifndef MPR_POOL_CODE_H
+#define MPR_POOL_CODE_H
+
+#include "os/module.h"
+#include "pool/pool_shm.h"
+
+/* What the root's image is of pools whose keepers this process can start, and whose method
+ * is that of this one. Returns 0, or -ENOEXEC: the program has no build-id. */
+int mpr_code_image(const struct mpr_pool_use *u, uint64_t *ret_image);
+
+/* Returns 0, or -ENOEXEC: no worker could find it. */
+int mpr_code_of(const struct mpr_pool_use *u, mpr_function *fn, uint64_t *ret_code);
+
+/* The function, in the keeper, in a worker, or where tasks are run that have none; or NULL,
+ * with an error detail: it is in a library that is not here, or somebody has scribbled. */
+mpr_function *mpr_code_find(const struct mpr_pool_use *u, uint64_t code);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A keeper with an image of its own: of what its starter has it finds in its own memory what
+ * it needs, and is a keeper like any other then.
+ */
+#include "arena/arena.h"
+#include "os/ambience.h"
+#include "os/crash.h"
+#include "pool/code.h"
+#include "pool/keeping.h"
+
+int
+mpr_keeper_run_anew(void *arg)
+{
+	struct mpr_keeping keeping = *(const struct mpr_keeping *)arg;
+	struct mpr_keyboard keyboard;
+	mpr_function *loop = NULL;
+
+	/* The pool is in the family's arena, which lies at the same address everywhere. */
+	keeping.use.arena = mpr_arena_of(keeping.use.pool);
+	if (!keeping.use.arena)
+		return 1;
+	if (keeping.loop)
+		loop = mpr_code_find(&keeping.use, keeping.loop);
+	keeping.use.loop = loop ? (mproc_map_loop *)loop : mproc_map_loop_near_;
+	/* An image that is begun for a service has those of the keyboard blocked. */
+	mpr_keyboard_ignore(&keyboard);
+	mpr_thread_allow_signals(&keeping.blocked);
+	mpr_crash_prepare();
+	return mpr_keeper_run(&keeping);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool/code.h: numbers of functions, and what is none.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "os/image.h"
+#include "pool/code.h"
+
+static struct mpr_pool_root root;
+static struct mproc_pool pool;
+static const struct mpr_pool_use use = { .pool = &pool, .root = &root };
+
+static void
+begin(int method)
+{
+	uint64_t image = 0;
+
+	memset(&root, 0, sizeof(root));
+	atomic_store(&root.method, (uint32_t)method);
+	assert_int_equal(mpr_code_image(&use, &image), 0);
+	assert_true(image);
+	atomic_store(&root.image, image);
+}
+
+static uint64_t
+code_of(mpr_function *fn)
+{
+	uint64_t code = 0;
+
+	assert_int_equal(mpr_code_of(&use, fn, &code), 0);
+	assert_true(code);
+	return code;
+}
+
+static void
+a_copy_has_addresses(void **state)
+{
+	mpr_function *fn = (mpr_function *)a_copy_has_addresses;
+	uint64_t code;
+
+	(void)state;
+	begin(MPROC_FORK);
+	assert_true(code_of(fn) == (uintptr_t)fn);
+	assert_true(mpr_code_find(&use, code_of(fn)) == fn);
+	atomic_fetch_add(&root.image, 1);
+	assert_int_equal(mpr_code_of(&use, fn, &code), -ENOEXEC);
+}
+
+static void
+a_function_of_the_program_needs_no_module(void **state)
+{
+	mpr_function *fn = (mpr_function *)a_function_of_the_program_needs_no_module;
+	uint64_t code;
+
+	(void)state;
+	begin(MPROC_SPAWN);
+	code = code_of(fn);
+	assert_int_equal(code >> 48, 0);
+	assert_true(mpr_code_find(&use, code) == fn);
+	assert_int_equal(atomic_load(&root.modules[0]), 0);
+	/* Another program's pool. */
+	atomic_fetch_add(&root.image, 1);
+	assert_int_equal(mpr_code_of(&use, fn, &code), -ENOEXEC);
+	assert_null(mpr_code_find(&use, code));
+}
+
+static void
+libraries_are_numbered(void **state)
+{
+	mpr_function *libc = (mpr_function *)getpid, *cmocka = (mpr_function *)_fail;
+	uint64_t code;
+
+	(void)state;
+	begin(MPROC_FORKSERVER);
+	assert_int_equal(code_of(libc) >> 48, 1);
+	assert_int_equal(code_of(cmocka) >> 48, 2);
+	assert_int_equal(code_of((mpr_function *)setenv) >> 48, 1);
+	assert_true(mpr_code_find(&use, code_of(libc)) == libc);
+	assert_true(mpr_code_find(&use, code_of(cmocka)) == cmocka);
+	/* One that is not here, as in a worker. */
+	code = code_of(cmocka);
+	atomic_fetch_add(&root.modules[1], 1);
+	assert_null(mpr_code_find(&use, code));
+	for (unsigned i = 0; i < MPR_POOL_MODULES; i++)
+		atomic_store(&root.modules[i], i + 1);
+	assert_int_equal(mpr_code_of(&use, libc, &code), -ENOEXEC);
+}
+
+static void
+what_is_no_function_is_not_found(void **state)
+{
+	static int data;
+	mpr_function *at_data;
+	uint64_t code, at = (uintptr_t)&data;
+
+	(void)state;
+	begin(MPROC_SPAWN);
+	memcpy(&at_data, &at, sizeof(at_data));
+	assert_int_equal(mpr_code_of(&use, at_data, &code), -ENOEXEC);
+	at = (uintptr_t)&at;
+	memcpy(&at_data, &at, sizeof(at_data));
+	assert_int_equal(mpr_code_of(&use, at_data, &code), -ENOEXEC);
+	code = code_of((mpr_function *)begin);
+	/* The header of the program, and behind its end. */
+	assert_null(mpr_code_find(&use, 0));
+	assert_null(mpr_code_find(&use, code + (UINT64_C(1) << 40)));
+	/* Modules that nobody has named, and that cannot be. */
+	for (uint64_t number = 1; number < 1 << 16; number = 3 * number)
+		assert_null(mpr_code_find(&use, number << 48 | code));
+	assert_null(mpr_code_find(&use, ~UINT64_C(0)));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_copy_has_addresses),
+		cmocka_unit_test(a_function_of_the_program_needs_no_module),
+		cmocka_unit_test(libraries_are_numbered),
+		cmocka_unit_test(what_is_no_function_is_not_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
