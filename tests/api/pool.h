@@ -3,7 +3,9 @@
  * What tests of pools share: tasks, and pools whose tasks find the scenario.
  *
  * With MPT_BACKEND=inline or threads in the environment pools are of that backend, and a
- * program has only those of its tests that say the same of it.
+ * program has only those of its tests that say the same of it. With MPT_METHOD=spawn or
+ * forkserver keepers are started so, and it has those whose tasks need none of the
+ * creator's memory.
  */
 #ifndef API_POOL_H
 #define API_POOL_H
@@ -13,6 +15,7 @@
 #include <sys/resource.h>
 
 #include "common.h"
+#include "started.h"
 
 /* In the scratch bytes: where tasks and tests meet. */
 struct board {
@@ -95,6 +98,11 @@ is_inline(void)
 #define test_of_processes(f)                                                   \
 	(are_processes() ? (struct CMUnitTest)mpt_test(f) : (struct CMUnitTest){ 0 })
 
+/* Likewise: one whose workers are to be copies of the creator. */
+#define test_of_copies(f)                                                      \
+	(usual_method() == MPROC_FORK ? (struct CMUnitTest)mpt_test(f) :        \
+					(struct CMUnitTest){ 0 })
+
 static inline struct board *
 new_pool(struct mpt *t, const struct mproc_pool_opts *opts)
 {
@@ -103,6 +111,8 @@ new_pool(struct mpt *t, const struct mproc_pool_opts *opts)
 
 	if (!o.backend)
 		o.backend = backend();
+	if (!o.method)
+		o.method = usual_method();
 	/* Nobody could say so later. */
 	atomic_store(&b->go_on, is_inline());
 	mpt_check_int(t, mproc_pool_create(&b->pool, &o), 0);

@@ -579,6 +579,7 @@ submit_from_elsewhere(void *pool)
 			       detail_has("another image") ? 0 : 1;
 }
 
+/* But in a pool that names them otherwise: pool_method. */
 static void
 another_image_has_other_functions(void **state)
 {
@@ -621,7 +622,7 @@ main(void)
 		mpt_test(an_initializer_that_fails_ends_the_pool),
 		mpt_test(many_wait_to_be_begun),
 		mpt_test(several_pools_live_side_by_side),
-		mpt_test(another_image_has_other_functions),
+		test_of_copies(another_image_has_other_functions),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);

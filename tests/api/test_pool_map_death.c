@@ -409,7 +409,7 @@ maps_in_maps_survive_deaths(void **state)
 	int in[6] = { 0, 1, 2, 3, 4, 5 }, out[6];
 
 	mpt_watchdog(*state, 60);
-	/* Before the pool: its workers have them as they are then. */
+	/* Before the pool: its workers have them as they are then, as copies of this. */
 	new_jobs(b);
 	for (int i = 0; i < N; i += 9)
 		jobs[i] = (struct job){ i, KILLED, 2 };
@@ -489,8 +489,8 @@ main(void)
 		mpt_test(items_that_die_with_the_keeper_are_done_again),
 		mpt_test(what_a_dead_submitter_has_left_is_done_and_closed),
 		mpt_test(a_map_that_is_canceled_takes_no_task_with_it),
-		mpt_test(maps_in_maps_survive_deaths),
-		mpt_test(memory_that_is_not_there_fails_its_items),
+		test_of_copies(maps_in_maps_survive_deaths),
+		test_of_copies(memory_that_is_not_there_fails_its_items),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);

@@ -76,7 +76,8 @@ pool_with(struct mpt *t, mproc_map_loop *loop)
 	struct board *b = new_board(t);
 
 	mpt_check_int(t, mproc_pool_create_near(
-		&b->pool, MPROC_OPTS(mproc_pool_opts, .workers = 2), loop), 0);
+		&b->pool, MPROC_OPTS(mproc_pool_opts, .workers = 2,
+				       .method = usual_method()), loop), 0);
 	return b;
 }
 

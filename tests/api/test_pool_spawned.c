@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pool.h: pools in processes with an image of their own (MPT_METHOD). Keepers and workers
- * are forked from that one, so what tasks do there is what they do elsewhere; of the other
- * tests of pools none depends on the method.
+ * are forked from that one, so what tasks do there is what they do elsewhere. Those that
+ * are not (.method) are in the other tests of pools.
  */
 #include "pool.h"
 #include "started.h"
