@@ -243,7 +243,8 @@ enum mproc_pool_backend {
  *   Program and libraries need a build-id, as for mproc_process_start().
  *   A later keeper is started by who waits, by the same method, and by its own fork
  *     server, if that one has the creator's program.
- *   The call that makes the pool takes as long as the start of such a process.
+ *   The call that makes the pool takes as long as the start of such a process, its
+ *     constructors included; so does that of who waits, where a later keeper is started.
  */
 struct mproc_pool_opts {
 	size_t struct_size;

@@ -7,6 +7,7 @@
 #include "pool/code.h"
 
 #define OFFSET_BITS 48
+#define IS_PLACE (UINT64_C(1) << 63)
 
 union word {
 	uint64_t word;
@@ -61,7 +62,7 @@ code_anew(const struct mpr_pool_use *u, mpr_function *fn, uint64_t *ret_code)
 	if (place.offset >> OFFSET_BITS)
 		return mpr_fail(-ENOEXEC, "a function lies too far behind the begin "
 				"of its module");
-	*ret_code = number << OFFSET_BITS | place.offset;
+	*ret_code = IS_PLACE | number << OFFSET_BITS | place.offset;
 	return 0;
 }
 
@@ -81,9 +82,9 @@ mpr_code_of(const struct mpr_pool_use *u, mpr_function *fn, uint64_t *ret_code)
 }
 
 static mpr_function *
-find_anew(const struct mpr_pool_use *u, uint64_t code)
+find_place(const struct mpr_pool_use *u, uint64_t code)
 {
-	uint64_t number = code >> OFFSET_BITS, mark = 0;
+	uint64_t number = (code & ~IS_PLACE) >> OFFSET_BITS, mark = 0;
 	mpr_function *fn = NULL;
 
 	if (!number)
@@ -104,5 +105,5 @@ mpr_code_find(const struct mpr_pool_use *u, uint64_t code)
 {
 	union word address = { code };
 
-	return mpr_unlikely(mpr_pool_is_anew(u)) ? find_anew(u, code) : address.fn;
+	return mpr_unlikely(code & IS_PLACE) ? find_place(u, code) : address.fn;
 }

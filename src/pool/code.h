@@ -3,10 +3,11 @@
  * Functions that workers call, as numbers in shared memory.
  *
  * Where the keeper is a copy of the creator the number is the address, and who has another
- * image can name none. Where it has an image of its own the number is {module 16, offset
- * 48}: module 0 is the program, which is the same for all of them; the others are
+ * image can name none. Where it has an image of its own the number is {1 1, module 15,
+ * offset 48}: module 0 is the program, which is the same for all of them; the others are
  * libraries, whose marks stand in the root in the order in which somebody first named a
- * function there. A number is as good for the next keeper as for this one.
+ * function there. A number is as good for the next keeper as for this one. No address of
+ * a program has the first bit, so which of the two it is does not depend on other words.
  */
 #ifndef MPR_POOL_CODE_H
 #define MPR_POOL_CODE_H

@@ -113,10 +113,13 @@ linger_over(const void *in, void *out, void *ctx)
 	return 0;
 }
 
+/* What workers find that are no copies of who has made the pool. Somebody may have written
+ * over the argument, too. */
 static int
-initialize(void *unused)
+initialize(void *shared)
 {
-	(void)unused;
+	if (!scene.shared)
+		scene.shared = shared;
 	return 0;
 }
 
@@ -145,8 +148,9 @@ map(struct mpt *t, mproc_map_fn *fn)
 	return f;
 }
 
+/* Every third one has workers with an image of their own. */
 static void
-make_pool(struct mpt *t)
+make_pool(struct mpt *t, unsigned number)
 {
 	struct shared *shared = mproc_alloc(sizeof(*shared));
 
@@ -160,7 +164,10 @@ make_pool(struct mpt *t)
 		&scene.pool, MPROC_OPTS(mproc_pool_opts, .workers = WORKERS,
 					.retries = 1,
 					.task_timeout = mproc_sec(30),
-					.initializer = initialize)), 0);
+					.method = number % 3 ? MPROC_FORK :
+							       MPROC_SPAWN,
+					.initializer = initialize,
+					.init_arg = shared)), 0);
 	scene.futures[DONE] = submit(t, leave_bytes, 1);
 	scene.futures[DONE_LARGE] = submit(t, leave_bytes, 2);
 	for (int i = DONE; i <= DONE_LARGE; i++)
@@ -220,6 +227,8 @@ add_root(struct mpr_pool_root *r)
 	ADD(0, r, idle_timeout);
 	ADD(0, r, max_tasks);
 	ADD(0, r, resting);
+	ADD(0, r, method);
+	ADD(0, r, modules[0]);
 	ADD(0, r, cursor);
 }
 
@@ -515,7 +524,7 @@ write_once(struct mpt *t, void *arg)
 
 	let_workers_crash();
 	mpt_rand_init(&rand, mpt_seed() + at);
-	make_pool(t);
+	make_pool(t, at);
 	find_words(t);
 	if (at / POOL_VALUES >= scene.n)
 		return 0;
@@ -580,7 +589,7 @@ write_at_work(struct mpt *t, void *arg)
 
 	let_workers_crash();
 	mpt_rand_init(&rand, mpt_seed() + (uint64_t)(uintptr_t)arg);
-	make_pool(t);
+	make_pool(t, (unsigned)(uintptr_t)arg);
 	find_words(t);
 	atomic_store(&scene.shared->go_on, true);
 	pid = fork();
