@@ -227,7 +227,7 @@ strike(struct run *run)
 }
 
 static void
-run_tasks(struct mpt *t, unsigned retries)
+run_tasks(struct mpt *t, unsigned retries, int method)
 {
 	struct run run = { .t = t };
 	struct mproc_arena_stat before, now;
@@ -248,7 +248,8 @@ run_tasks(struct mpt *t, unsigned retries)
 	assert_int_equal(mproc_pool_create(&c->pool,
 					   MPROC_OPTS(mproc_pool_opts,
 						      .workers = WORKERS,
-						      .retries = (int)retries)), 0);
+						      .retries = (int)retries,
+						      .method = method)), 0);
 	for (int i = 0; i < SUBMITTERS; i++)
 		run.submitters[i] = mpt_fork(run.t, "submitter",
 					     submit_and_wait, c);
@@ -284,6 +285,7 @@ run_tasks(struct mpt *t, unsigned retries)
 	assert_int_equal(mproc_pool_close(c->pool), 0);
 	assert_int_equal(mproc_pool_join(c->pool, MPROC_FOREVER), 0);
 	mproc_pool_free(c->pool);
+	mproc_forkserver_stop();
 	mpt_reap_orphans(run.t);
 	print_message("# %u tasks and %u of others, %u failed; killed: %u "
 		      "workers, %u keepers, %u submitters\n", n, c->done,
@@ -300,13 +302,25 @@ run_tasks(struct mpt *t, unsigned retries)
 static void
 each_task_completes_or_fails(void **state)
 {
-	run_tasks(*state, 0);
+	run_tasks(*state, 0, MPROC_FORK);
 }
 
 static void
 each_task_is_run_again(void **state)
 {
-	run_tasks(*state, 2);
+	run_tasks(*state, 2, MPROC_FORK);
+}
+
+static void
+each_task_is_run_again_by_a_new_image(void **state)
+{
+	run_tasks(*state, 2, MPROC_SPAWN);
+}
+
+static void
+each_task_is_run_again_by_a_copy_of_a_server(void **state)
+{
+	run_tasks(*state, 2, MPROC_FORKSERVER);
 }
 
 static int
@@ -328,6 +342,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(each_task_completes_or_fails),
 		mpt_test(each_task_is_run_again),
+		mpt_test(each_task_is_run_again_by_a_new_image),
+		mpt_test(each_task_is_run_again_by_a_copy_of_a_server),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
