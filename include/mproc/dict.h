@@ -371,8 +371,9 @@ MPROC_API size_t mproc_dict_len(mproc_dict *d);
  * keys that they set meanwhile may stay.
  *
  * Return: 0, or a negative error; then a part of them is gone.
- * Context: waits for those who change keys; takes a while for many keys, and those
- *          who read those of the same part wait for it.
+ * Context: waits for those who change keys; takes a while for many keys, also if most
+ *          were taken out one by one since; and those who read those of the same part
+ *          wait for it.
  * Crash: killed inside, some keys are gone.
  */
 MPROC_API int mproc_dict_clear(mproc_dict *d);

@@ -69,8 +69,12 @@ mpr_table_clear(enum mpr_cell_kind kind, void *table)
 			r = mpr_visit_lock(&v);
 		if (r < 0)
 			return mpr_table_finish(&v, r);
-		r = mpr_table_finish(&v, mpr_table_empty(&v));
+		r = mpr_table_empty(&v);
+		/* Or each later walk would look at as many buckets as ever. */
+		if (r == 0)
+			r = mpr_table_shrink(&v);
 		mpr_visit_unlock(&v);
+		r = mpr_table_finish(&v, r);
 	}
 	return r;
 }

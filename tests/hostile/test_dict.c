@@ -177,6 +177,56 @@ a_circle_comes_to_an_end(void **state)
 	}
 }
 
+static struct mpr_stripe *
+stripe_of(struct mpt *t, const struct board *b)
+{
+	struct mpr_visit v;
+
+	mpt_check_int(t, mpr_visit_begin(&v, MPR_CELL_DICT, b->table), 0);
+	mpt_check_int(t, mpr_visit_stripe(&v, 0), 0);
+	return v.stripe;
+}
+
+/* Takes each key out once, of @n. */
+static void
+pop_all(struct mpt *t, const struct board *b, unsigned n)
+{
+	struct mproc_any key;
+
+	for (unsigned i = 0; i < n; i++)
+		mpt_check_int(t, mproc_dict_pop_item(b->table, &key, NULL), 0);
+	mpt_check_int(t, mproc_dict_pop_item(b->table, &key, NULL), -ENODATA);
+}
+
+/* Whoever repairs a stripe does not believe what says below which order none is, and how
+ * many there are; and a first one that is not there is not taken for none. */
+static void
+keys_that_were_hidden_come_back(void **state)
+{
+	struct board *b = mpt_scratch(*state);
+	struct mpr_stripe *s;
+	struct mpt *t = *state;
+
+	b->table = make_dict(t, b);
+	s = stripe_of(t, b);
+	s->first = UINT64_MAX;
+	mpt_check_int(t, mproc_dict_pop_item(b->table, NULL, NULL), -EBADMSG);
+	mpt_check_int(t, mproc_dict_len(b->table), KEYS);
+	s->version |= 1;
+	pop_all(t, b, KEYS);
+	end_table(b, MPR_CELL_DICT);
+
+	/* With what was the last one by that all have ended. */
+	b->table = make_dict(t, b);
+	s = stripe_of(t, b);
+	s->count = 1;
+	pop_all(t, b, 1);
+	s->version |= 1;
+	pop_all(t, b, KEYS - 1);
+	end_table(b, MPR_CELL_DICT);
+	check_bystander(t, b);
+}
+
 static int
 work(struct mpt *t, void *arg)
 {
@@ -237,6 +287,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		hostile_test(each_word_with_each_value),
 		hostile_test(a_circle_comes_to_an_end),
+		hostile_test(keys_that_were_hidden_come_back),
 		hostile_test(words_are_overwritten_at_work),
 	};
 

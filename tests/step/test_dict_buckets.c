@@ -223,6 +223,53 @@ killed_while_it_destroys_one(void **state)
 	step(&s, "destroy", begin, destroy_victim, destroy_survivor);
 }
 
+static void
+clear_victim(void *arg)
+{
+	struct scene *s = arg;
+	int r;
+
+	warm_up(s);
+	mpt_step_begin();
+	r = mproc_dict_clear(s->d);
+	mpt_step_end();
+	must_be(r, 0);
+}
+
+/* Some keys are gone, and of those that are there nothing is lost; it grows again from
+ * whatever buckets it has. */
+static void
+clear_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct scene *s = arg;
+	unsigned left = 0;
+
+	(void)victim;
+	(void)n;
+	for (unsigned i = 0; i < s->n; i++) {
+		if (!has_value(s, i, NULL)) {
+			assert_true(has_value(s, i, &s->values[i]));
+			left++;
+		}
+	}
+	assert_int_equal(mproc_dict_len(s->d), left);
+	if (finished) {
+		assert_int_equal(left, 0);
+		assert_int_equal(level_of(s), 0);
+		assert_int_equal(visit(s).stripe->directory, 0);
+	}
+	end(s);
+}
+
+static void
+killed_while_it_clears_one(void **state)
+{
+	struct scene s = { .t = *state, .n = 17 };
+
+	mpt_watchdog(*state, 240);
+	step(&s, "clear", begin, clear_victim, clear_survivor);
+}
+
 /* And blocks of all sizes that there are here. */
 static int
 setup_buckets(void **state)
@@ -246,6 +293,7 @@ main(void)
 		mpt_test(killed_while_it_gives_up_a_level),
 		mpt_test(killed_while_it_cuts_what_another_has_left),
 		mpt_test(killed_while_it_destroys_one),
+		mpt_test(killed_while_it_clears_one),
 	};
 
 	return cmocka_run_group_tests(tests, setup_buckets, NULL);

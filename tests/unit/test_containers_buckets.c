@@ -146,6 +146,41 @@ each_bucket_has_a_word_of_its_own(void **state)
 	end(&t);
 }
 
+/* Who clears it gives back what it has had, and who comes later looks at no more than in
+ * a new one. */
+static void
+a_dict_that_was_cleared_has_no_buckets_to_look_at(void **state)
+{
+	struct table t = begin();
+	struct mproc_arena_stat before = stat_now(), now;
+	struct mproc_cursor c = { { 0 } };
+	struct mpr_key key = key_number(0);
+	struct mproc_any found;
+
+	mpt_watchdog(*state, 120);
+	put_numbers(&t, 0, MANY);
+	assert_int_equal(t.v.stripe->level, 9);
+	mpr_visit_unlock(&t.v);
+	assert_int_equal(mproc_dict_clear(t.d), 0);
+	assert_int_equal(t.v.stripe->level, 0);
+	assert_int_equal(t.v.stripe->directory, 0);
+	now = stat_now();
+	assert_int_equal(now.blocks, before.blocks);
+	assert_int_equal(now.used, before.used);
+
+	assert_int_equal(mpr_visit_lock(&t.v), 0);
+	assert_int_equal(put(&t, &key), 0);
+	mpr_visit_unlock(&t.v);
+	counted.looks = 0;
+	assert_int_equal(mproc_dict_next(t.d, &c, &found, NULL), 0);
+	assert_int_equal(found.i64, 0);
+	assert_int_equal(mproc_dict_next(t.d, &c, &found, NULL), -ENODATA);
+	assert_int_equal(mproc_dict_clear(t.d), 0);
+	assert_in_range(counted.looks, 1, 3 * 4 * MPR_STRIPES);
+	assert_int_equal(mpr_visit_lock(&t.v), 0);
+	end(&t);
+}
+
 /* Through the public functions. */
 static void
 a_dict_of_many_keys_is_whole(void **state)
@@ -321,6 +356,7 @@ main(void)
 		mpt_test(who_takes_all_out_looks_at_each_bucket_once),
 		mpt_test(all_of_many_keys_are_found),
 		mpt_test(each_bucket_has_a_word_of_its_own),
+		mpt_test(a_dict_that_was_cleared_has_no_buckets_to_look_at),
 		mpt_test(a_dict_of_many_keys_is_whole),
 		mpt_test(without_memory_it_is_not_asked_for_each_time),
 		mpt_test(a_part_of_a_level_is_not_kept),
