@@ -124,6 +124,8 @@ mpr_table_repair(struct mpr_visit *v)
 	if (r < 0)
 		return r;
 	store(&v->stripe->count, count);
+	/* That of the dead one was right. Of who has scribbled it would hide keys. */
+	store(&v->stripe->first, 0);
 	mpr_visit_changed(v);
 	return 0;
 }

@@ -162,7 +162,7 @@ mpr_table_next(enum mpr_cell_kind kind, void *table, struct mproc_cursor *cursor
 	return r > 0 ? 0 : -ENODATA;
 }
 
-/* The lock is held. Returns 1; 0 if there is none. */
+/* The lock is held. Returns 1; 0 if there is none, and none is counted. */
 static int
 take_first(struct mpr_visit *v, const struct mpr_want *key,
 	   const struct mpr_want *value)
@@ -170,7 +170,9 @@ take_first(struct mpr_visit *v, const struct mpr_want *key,
 	struct mpr_place at;
 	int r = mpr_table_first(v, 0, &at);
 
-	if (r <= 0)
+	if (r == 0)
+		return load(&v->stripe->count) ? -EBADMSG : 0;
+	if (r < 0)
 		return r;
 	r = copy_item(v, &at.item, key, value);
 	if (r == 0)
