@@ -138,9 +138,17 @@ drop_parts(struct mpr_visit *v, uint64_t from, uint64_t end)
 static int
 make_parts(struct mpr_visit *v, uint64_t from, uint64_t end)
 {
-	int r = make_block(v, &v->stripe->directory, PARTS);
-	_Atomic uint64_t *parts = parts_of(v);
+	const struct mpr_shmem *s = &v->arena->shmem;
+	_Atomic uint64_t *parts;
+	int r = 0;
 
+	/* Each is too small to be asked for, and all together may be too much: where a
+	 * control group is full its processes are killed. */
+	if (!s->stays)
+		r = mpr_shmem_ask(s, (end - from) * PART * sizeof(uint64_t));
+	if (r == 0)
+		r = make_block(v, &v->stripe->directory, PARTS);
+	parts = parts_of(v);
 	if (r == 0 && !parts)
 		return -EBADMSG;
 	for (uint64_t i = from; i < end && r == 0; i++)

@@ -16,6 +16,8 @@ static struct {
 	uint64_t looks; /* for a bucket */
 	unsigned asked; /* for memory for buckets */
 	unsigned refuse; /* from the one with this number on, if it is not 0 */
+	unsigned questions; /* whether there is memory */
+	size_t most; /* that there is then, if it is not 0 */
 } counted;
 
 _Atomic uint64_t *__real_mpr_table_bucket(const struct mpr_visit *v,
@@ -44,6 +46,18 @@ __wrap_mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 	if (counted.refuse && counted.asked >= counted.refuse)
 		return -ENOMEM;
 	return __real_mpr_heap_reserve(a, self, size, ret_ref);
+}
+
+int __real_mpr_shmem_ask(const struct mpr_shmem *s, size_t len);
+int __wrap_mpr_shmem_ask(const struct mpr_shmem *s, size_t len);
+
+/* Not of what is asked in os/shmem_linux.c itself. */
+int
+__wrap_mpr_shmem_ask(const struct mpr_shmem *s, size_t len)
+{
+	counted.questions++;
+	return counted.most && len > counted.most ?
+		       -ENOMEM : __real_mpr_shmem_ask(s, len);
 }
 
 /* The key with number @n: where it lies is as by a hash. */
@@ -336,6 +350,33 @@ a_part_of_a_level_is_not_kept(void **state)
 	end(&t);
 }
 
+/* Four blocks are asked for as what they are together: none is taken if there is no
+ * memory for all. */
+static void
+a_level_of_many_blocks_is_one_question(void **state)
+{
+	const size_t bytes = 8 * (size_t)(mpr_buckets(8) - mpr_buckets(7));
+	struct table t = begin();
+
+	mpt_watchdog(*state, 120);
+	put_numbers(&t, 0, MORE - 1);
+	counted.asked = 0;
+	counted.questions = 0;
+	counted.most = bytes - 1;
+	put_numbers(&t, MORE - 1, MORE);
+	assert_int_equal(counted.questions, 1);
+	assert_int_equal(counted.asked, 0);
+	assert_int_equal(t.v.stripe->level, MPR_TABLE_SEGMENTS);
+	expect_numbers(&t, 0, MORE, true);
+	counted.most = bytes;
+	t.v.stripe->later = 0;
+	put_numbers(&t, MORE, MORE + 1);
+	assert_int_equal(counted.questions, 2);
+	assert_int_equal(t.v.stripe->level, MPR_TABLE_SEGMENTS + 1);
+	counted.most = 0;
+	end(&t);
+}
+
 /* The arena, our slot, and a root, which stays. */
 static int
 setup(void **state)
@@ -360,6 +401,7 @@ main(void)
 		mpt_test(a_dict_of_many_keys_is_whole),
 		mpt_test(without_memory_it_is_not_asked_for_each_time),
 		mpt_test(a_part_of_a_level_is_not_kept),
+		mpt_test(a_level_of_many_blocks_is_one_question),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
