@@ -92,7 +92,8 @@ noreturn void mpr_child_exit(int code);
  * Returns 0, or -EMFILE, -ENFILE, -ENOMEM. */
 int mpr_child_open(struct mpr_child *ret_c, pid_t pid);
 
-/* The same without one, by its id alone: nobody else in this process reaps children. */
+/* The same without one, by its id alone: nobody else in this process is to reap it. If
+ * somebody does, its id may come to name another one. */
 void mpr_child_know(struct mpr_child *ret_c, pid_t pid);
 
 /* The same with a pidfd, which is closed after an error. Returns 0 or -EMFILE. */

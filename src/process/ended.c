@@ -24,6 +24,14 @@ noted_code(struct mpr_record *record)
 	return noted > 0 && noted <= 256 ? (int)noted - 1 : -1;
 }
 
+/* One that is no child of ours any more. Of one that was known by its id alone nothing
+ * is known now: whoever has that may be a stranger. */
+static bool
+has_gone(const struct mpr_child *c)
+{
+	return (c->fd < 0 && !c->start_time) || mpr_child_is_gone(c);
+}
+
 bool
 mpr_process_look(mproc_process *p)
 {
@@ -39,7 +47,7 @@ mpr_process_look(mproc_process *p)
 	if (r == -ECHILD) {
 		/* No child of ours any more; or one that SIGCHLD's being
 		 * ignored will take away, but not yet. */
-		if (!mpr_child_is_gone(&p->child))
+		if (!has_gone(&p->child))
 			return false;
 		end.code = noted_code(p->record);
 		elsewhere = true;

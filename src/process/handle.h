@@ -65,8 +65,10 @@ int mpr_process_hold_service(mproc_process **ret_p, const struct mpr_call *call,
 			     const struct mproc_process_opts *opts);
 
 /* The calling process is one of these, has no thread but this one, and runs nothing of the
- * user's: it is not looked for others each time that it forks, and its children, which
- * nobody else can reap, have no pidfds. */
+ * user's but functions of pthread_atfork(3): it is not looked for others each time that it
+ * forks, and its children have no pidfds, as those functions are not to reap any. One that
+ * was reaped by them counts as ended by the next look at it, if no other child has got its
+ * id before. */
 void mpr_process_is_alone(void);
 
 void mpr_process_let_go(mproc_process *p);

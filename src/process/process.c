@@ -238,7 +238,8 @@ mpr_process_is_alone(void)
 	atomic_store(&alone, mpr_generation());
 }
 
-/* By its id, which stays its own until it is reaped: by whom, if nobody else is here? */
+/* By its id, which stays its own until it is reaped: by us, but for what functions of
+ * pthread_atfork(3) do. */
 MPR_CHILD_PATH static int
 get_hold(mproc_process *p, pid_t pid)
 {

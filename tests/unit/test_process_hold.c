@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 #include <mproc/mproc.h>
 
@@ -256,6 +257,40 @@ children_of_one_that_is_alone_have_no_pidfds(void **state)
 	mpt_expect_exit(*state, mpt_fork(*state, "parent", begin_alone, NULL), 0);
 }
 
+static int
+lose_one(struct mpt *t, void *unused)
+{
+	mproc_process *p;
+	pid_t pid;
+	bool ended;
+
+	(void)unused;
+	mpr_process_is_alone();
+	method = MPROC_FORK;
+	mpt_check_int(t, hold_one(&p, sleep_for_ever, NULL), 0);
+	mpr_process_let_go(p);
+	pid = mproc_process_pid(p);
+	mpt_check_int(t, kill(pid, SIGKILL), 0);
+	mpt_check_int(t, waitpid(pid, NULL, 0), pid);
+	/* The next one that gets its id: our parent. */
+	p->child.pid = getppid();
+	mpr_process_lock();
+	ended = mpr_process_look(p);
+	mpr_process_unlock();
+	mpt_check(t, ended);
+	mpt_check(t, p->exit.reaped_elsewhere);
+	p->child.pid = pid;
+	mproc_process_close(p);
+	return 0;
+}
+
+/* By a function of pthread_atfork(3), say. */
+static void
+one_that_somebody_else_has_reaped_does_not_live_on_in_a_stranger(void **state)
+{
+	mpt_expect_exit(*state, mpt_fork(*state, "parent", lose_one, NULL), 0);
+}
+
 int
 main(void)
 {
@@ -265,6 +300,7 @@ main(void)
 		each_test(one_that_is_held_ends_with_its_parent),
 		each_test(one_that_is_held_ends_when_its_parent_becomes_another_program),
 		mpt_test(children_of_one_that_is_alone_have_no_pidfds),
+		mpt_test(one_that_somebody_else_has_reaped_does_not_live_on_in_a_stranger),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
