@@ -104,26 +104,38 @@ mpr_map_waits(const struct mpr_map_use *m, uint64_t id)
 	return false;
 }
 
+/* A hint for each share that waits like that, for @most of them. */
+static int
+announce(const struct mpr_map_use *m, uint64_t id, enum waiting how, unsigned most,
+	 unsigned *n)
+{
+	int r = 0;
+
+	for (unsigned s = 0; s < m->n_shares && most && r == 0; s++) {
+		if (how_waits(m, s, id) != how)
+			continue;
+		r = mpr_task_put_hint(m->pool, m->f, id);
+		*n += r == 0;
+		most--;
+	}
+	return r;
+}
+
 int
 mpr_map_announce(const struct mpr_map_use *m, uint64_t id)
 {
 	uint32_t workers = atomic_load(&m->pool->root->n_workers);
-	unsigned n = 0, empty = 0;
-	enum waiting how;
-	int r = 0;
+	unsigned n = 0;
+	int r;
 
-	/* Who takes one takes a share that has an item, if there is one: so there are to be
-	 * as many hints as those, whoever else is to come. */
-	for (unsigned s = 0; s < m->n_shares && r == 0; s++) {
-		how = how_waits(m, s, id);
-		if (how == WAITS_NOT ||
-		    (how == WAITS_EMPTY && empty && empty >= workers))
-			continue;
-		r = mpr_task_put_hint(m->pool, m->f, id);
-		n += r == 0;
-		empty += how == WAITS_EMPTY;
-	}
-	/* Who takes one does all if nobody else comes. */
+	/* Who takes one takes a share that has an item, if there is one, and does no
+	 * other: so there are to be as many hints as those, whoever else is to come. */
+	r = announce(m, id, WAITS_WITH_ITEM, m->n_shares, &n);
+	if (r < 0)
+		return r;
+	r = announce(m, id, WAITS_EMPTY, workers ? workers : 1, &n);
+	/* Who takes one of any of these does all that is in no chunk, if nobody else
+	 * comes. */
 	return n ? 0 : r;
 }
 

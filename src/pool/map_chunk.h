@@ -4,9 +4,9 @@
  * with one leaves nothing to be repaired.
  *
  * All chunks are of one size; or they become smaller: there are rounds of as many chunks
- * as there are shares, in the first of which half of all items are, and each round's
- * chunks are half as large as those of the one before, down to the least size, which all
- * others have.
+ * as there were workers when it was submitted, or fewer. In the first one half of all
+ * items are, and each round's chunks are half as large as those of the one before, down to
+ * the least size, which all others have.
  */
 #ifndef MPR_POOL_MAP_CHUNK_H
 #define MPR_POOL_MAP_CHUNK_H

@@ -6,8 +6,8 @@
  * common, shares, and a bit for each item that has failed. A share is what one worker
  * at a time does of it: it is taken and given back as a task is, by a word, and says
  * which item is next. Workers claim one chunk of items after the other for the share
- * that they have. There are more shares than workers: those are for workers that come
- * later.
+ * that they have. Where there are enough chunks there are more shares than workers: those
+ * are for workers that come later.
  *
  * The future is not DONE before all of its shares are, and nobody writes to a map but
  * who has a share of it that is not: so it is not freed under anybody's hands.

@@ -5,114 +5,7 @@
  */
 #include <errno.h>
 
-#include "common.h"
-#include "pool/entries.h"
-#include "pool/future.h"
-#include "pool/keeper_word.h"
-#include "pool/map.h"
-#include "pool/pool.h"
-
-#define N 10
-#define CHUNK 4
-
-static struct scene {
-	struct mpr_pool_use use;
-	struct mpr_self *self;
-	struct mpr_worker workers[3];
-	unsigned begun[N];
-	mproc_future *f;
-	struct mpr_map_use m;
-	uint64_t id;
-	void (*in_item)(int i);
-} s;
-
-static int
-item(const void *in, void *out, void *ctx)
-{
-	int i;
-
-	(void)out;
-	(void)ctx;
-	memcpy(&i, in, sizeof(i));
-	s.begun[i]++;
-	if (s.in_item)
-		s.in_item(i);
-	return 0;
-}
-
-static void
-map_with_chunks(mproc_map_fn *fn, const struct mproc_map_opts *o, uint64_t n_chunks,
-		unsigned n_shares)
-{
-	int in[N];
-
-	for (int i = 0; i < N; i++)
-		in[i] = i;
-	memset(s.begun, 0, sizeof(s.begun));
-	assert_int_equal(mproc_pool_map_async(s.use.pool, fn, NULL, in,
-					      sizeof(int), NULL, 0, N, o, &s.f),
-			 0);
-	assert_true(mpr_map_look_at(&s.use, s.f, &s.m));
-	s.id = atomic_load(&s.f->cell.word);
-	assert_int_equal(s.m.n_shares, n_shares);
-	assert_int_equal(s.m.n_chunks, n_chunks);
-}
-
-static void
-map_with(mproc_map_fn *fn, const struct mproc_map_opts *o)
-{
-	map_with_chunks(fn, o, 3, 3);
-}
-
-static void
-map_items(void)
-{
-	map_with(item, MPROC_OPTS(mproc_map_opts, .chunk = CHUNK));
-}
-
-static void
-run_at(unsigned w)
-{
-	mpr_map_run(&s.workers[w], &s.m, s.id);
-}
-
-static bool
-bury(unsigned w)
-{
-	return mpr_map_bury(&s.m, s.self, w,
-			    &(struct mproc_exit){ .code = -1, .signal = 9 });
-}
-
-/* Share @share is worker @w's, and says @desk. */
-static void
-give(unsigned share, unsigned w, uint64_t desk)
-{
-	atomic_store(&s.m.shares[share].word,
-		     mpr_future_word(s.id, MPR_FUTURE_RUNNING, w));
-	atomic_store(&s.m.shares[share].desk, desk);
-}
-
-static void
-expect_done(int result)
-{
-	uint64_t word = atomic_load(&s.f->cell.word);
-	size_t first, items;
-
-	assert_int_equal(mpr_future_state(word), MPR_FUTURE_DONE);
-	assert_int_equal(mpr_map_result(&s.m, word, &first, &items), result);
-	for (unsigned i = 0; i < s.m.n_shares; i++)
-		assert_int_equal(mpr_future_state(
-					 atomic_load(&s.m.shares[i].word)),
-				 MPR_FUTURE_DONE);
-	mproc_future_close(s.f);
-}
-
-static void
-expect_begun(int from, int to, unsigned times)
-{
-	for (int i = from; i < to; i++)
-		assert_int_equal(s.begun[i], times);
-}
+#include "map.h"
 
 static bool
 is_done(void)
@@ -612,73 +505,6 @@ chunks_become_smaller(void **state)
 	expect_done(0);
 }
 
-/* In the item of a share that was given back with it. */
-static void
-look_at_shares(int i)
-{
-	if (i != CHUNK)
-		return;
-	assert_int_equal(atomic_load(&s.m.shares[0].word),
-			 mpr_future_word(s.id, MPR_FUTURE_QUEUED, 0));
-	assert_int_equal(atomic_load(&s.m.shares[1].word),
-			 mpr_future_word(s.id, MPR_FUTURE_RUNNING, 2));
-}
-
-/* There may be one hint for it, and others for shares that anybody may take. */
-static void
-a_share_with_an_item_is_taken_first(void **state)
-{
-	(void)state;
-	map_items();
-	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT * 2 | 1);
-	atomic_store(&s.m.shares[0].desk, mpr_desk(CHUNK, 0));
-	atomic_store(&s.m.shares[1].desk, mpr_desk(CHUNK, MPR_DESK_HAS));
-	s.in_item = look_at_shares;
-	run_at(2);
-	s.in_item = NULL;
-	expect_begun(0, CHUNK, 0);
-	expect_begun(CHUNK, N, 1);
-	expect_done(0);
-}
-
-static size_t
-count_hints(void)
-{
-	return mproc_queue_len(mpr_pool_queue(&s.use));
-}
-
-/* No more than workers are to be; but for what was begun, whoever is to be there. */
-static void
-shares_for_later_workers_have_no_hints(void **state)
-{
-	size_t before = count_hints();
-
-	(void)state;
-	map_with_chunks(item, MPROC_OPTS(mproc_map_opts, .chunk = 1), N, N);
-	assert_int_equal(count_hints(), before + 3);
-	atomic_store(&s.use.root->n_workers, 5);
-	assert_int_equal(mpr_map_announce(&s.m, s.id), 0);
-	assert_int_equal(count_hints(), before + 3 + 5);
-	atomic_store(&s.use.root->n_workers, 1);
-	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT * 3 | 2);
-	for (unsigned i = 0; i < 3; i++)
-		atomic_store(&s.m.shares[i].desk, mpr_desk(i, MPR_DESK_HAS));
-	assert_int_equal(mpr_map_announce(&s.m, s.id), 0);
-	assert_int_equal(count_hints(), before + 3 + 5 + 3 + 1);
-	/* Nothing is left but those. */
-	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT * N | 2);
-	assert_int_equal(mpr_map_announce(&s.m, s.id), 0);
-	assert_int_equal(count_hints(), before + 3 + 5 + 3 + 1 + 3);
-	atomic_store(&s.use.root->n_workers, 3);
-	for (unsigned i = 0; i < 3; i++) {
-		assert_true(mpr_map_waits(&s.m, s.id));
-		run_at(i);
-	}
-	assert_false(mpr_map_waits(&s.m, s.id));
-	expect_begun(0, 3, 1);
-	expect_done(0);
-}
-
 static void
 what_is_not_a_map_is_none(void **state)
 {
@@ -712,45 +538,6 @@ what_is_not_a_map_is_none(void **state)
 	expect_done(0);
 }
 
-static int
-setup(void **state)
-{
-	const struct mproc_pool_opts o = {
-		.struct_size = sizeof(o),
-		.workers = 3,
-		.retries = 2,
-	};
-	mproc_arena *a;
-
-	(void)state;
-	memset(&s, 0, sizeof(s));
-	if (mpr_arena_get(&a) < 0 || mpr_self(a, &s.self) < 0 ||
-	    mpr_pool_make(&s.use, s.self, &o, mproc_map_loop_near_) < 0)
-		return -1;
-	/* Nobody keeps it. */
-	mpr_keeper_give_back(&s.use, mpr_keeper_starter(s.self));
-	mpr_pool_open(&s.use);
-	for (unsigned w = 0; w < 3; w++)
-		s.workers[w] = (struct mpr_worker){
-			.use = s.use,
-			.record = mpr_pool_worker_at(&s.use, w),
-			.generation = mpr_generation(),
-			.holder = mpr_holder(s.self),
-			.number = w,
-		};
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	return !mpr_entries_exist(&s.use) && mpr_pool_free(&s.use, s.self) ? 0 :
-									    -1;
-}
-
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int
 main(void)
 {
@@ -775,8 +562,6 @@ main(void)
 		test(an_error_that_nobody_could_note_is_none_of_others),
 		test(results_of_another_one_are_not_delivered),
 		test(chunks_become_smaller),
-		test(a_share_with_an_item_is_taken_first),
-		test(shares_for_later_workers_have_no_hints),
 		test(what_is_not_a_map_is_none),
 	};
 
