@@ -190,7 +190,7 @@ run(const struct head *head, const void *in, struct mpr_batch *results,
 	if (r < 0)
 		return r;
 	/* A limit is one for each. */
-	if (results->n++ && atomic_load(&out->worker->use.root->task_timeout))
+	if (results->n++ && out->worker->limited)
 		atomic_store(&out->f->started, mproc_now());
 	r = fn ? fn(in, head->len, &one) : -ENOEXEC;
 	/* A child that the task has forked has nothing to tell. */

@@ -5,9 +5,8 @@
  * kills who is overdue. It runs nothing of the user's, and sleeps as all do
  * (sync/park.h), so that anybody can wake it; SIGCHLD does, too.
  *
- * Its word in the root says that there is no other, by proof of death of the one
- * before. So what it alone changes needs no more than that what it does can be done
- * again by the next one.
+ * Its word in the root says that there is no other, by proof of death of the one before.
+ * So what it alone changes needs no more than that the next one can do it again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -196,6 +195,7 @@ start_worker(struct keeper *k, unsigned w)
 		.use = k->use,
 		.number = w,
 		.record = record,
+		.limited = k->task_timeout != 0,
 		/* Never 0, and without HELD. */
 		.ticket = (mpr_arena_epoch(k->use.arena) + 1) << 32,
 		.keeper = k->word,

@@ -486,8 +486,7 @@ mpr_map_run(struct mpr_worker *me, const struct mpr_map_use *m, uint64_t id)
 	if (outermost)
 		atomic_store(&me->record->lease,
 			     mpr_arena_offset(m->pool->arena, m->f));
-	end = run_chunks(me, m, (unsigned)s,
-			 outermost && atomic_load(&m->pool->root->task_timeout));
+	end = run_chunks(me, m, (unsigned)s, outermost && me->limited);
 	if (end == CHUNK_FORKED || mpr_worker_is_copy(me))
 		return;
 	me->depth--;

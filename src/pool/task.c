@@ -337,7 +337,7 @@ run(struct mpr_worker *me, struct mproc_future *f, uint64_t word)
 	if (mpr_worker_is_copy(me))
 		return;
 	/* Before the lease is told, by which the keeper looks at it. */
-	if (atomic_load(&me->use.root->task_timeout))
+	if (me->limited)
 		atomic_store(&f->started, mproc_now());
 	atomic_store(&f->pid, self->pid);
 	atomic_store(&f->worker, me->number);

@@ -21,6 +21,9 @@ struct mpr_worker {
 	uint64_t max; /* tasks and items, before it ends; 0: any number */
 	uint64_t did;
 	bool revoked; /* a task was not ours any more: we are to end, unless: */
+	/* Tasks have a time limit. As the keeper knows it: what stands in shared memory
+	 * anybody can write, and then its limit would never be over. */
+	bool limited;
 	bool stays; /* it is a thread, which is not killed for that */
 	bool leaves; /* it is one too many, and ends once it has nothing */
 };

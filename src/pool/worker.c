@@ -193,6 +193,7 @@ mpr_worker_run(void *arg)
 		.generation = mpr_generation(),
 		.number = w->number,
 		.max = atomic_load(&w->use.root->max_tasks),
+		.limited = w->limited,
 		.stays = w->thread != NULL,
 	};
 	if (mpr_self(me->use.arena, &self) < 0)

@@ -15,6 +15,7 @@ struct mpr_working {
 	struct mpr_pool_use use;
 	unsigned number;
 	struct mpr_pool_worker *record;
+	bool limited; /* tasks have a time limit */
 	uint64_t ticket; /* in that */
 	uint64_t keeper; /* the word of the one that begins it */
 	/* A process: the keeper's ears, its id, and where it has that. */

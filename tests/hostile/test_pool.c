@@ -638,6 +638,44 @@ words_are_overwritten_at_work(void **state)
 	mpt_reap_orphans(*state);
 }
 
+/* A task and a map that would never end, in a pool whose limit for them nobody finds any
+ * more but who has it in memory of his own. */
+static int
+forget_the_limit(struct mpt *t, void *unused)
+{
+	struct shared *shared = mproc_alloc(sizeof(*shared));
+	struct mproc_task_error error;
+	struct mpr_pool_use u;
+
+	(void)unused;
+	mpt_check(t, shared);
+	*shared = (struct shared){ 0 };
+	scene = (struct scene){ .shared = shared };
+	mpt_check_int(t, mproc_pool_create(
+		&scene.pool, MPROC_OPTS(mproc_pool_opts, .workers = 1,
+					.task_timeout = mproc_ms(20))), 0);
+	mpt_check_int(t, mpr_pool_look_up(scene.pool, &u), 0);
+	atomic_store(&u.root->task_timeout, 0);
+	for (int i = 0; i < 2; i++) {
+		mproc_future *f = i ? map(t, linger_over) : submit(t, linger, 1);
+
+		mpt_check_int(t, mproc_future_wait(f, mproc_sec(30)), 0);
+		mpt_check_int(t, mproc_future_error(f, &error), 0);
+		mpt_check_int(t, error.error, -ETIMEDOUT);
+		mproc_future_close(f);
+	}
+	mproc_pool_free(scene.pool);
+	return 0;
+}
+
+static void
+a_limit_that_was_scribbled_is_one_still(void **state)
+{
+	mpt_expect_exit(*state, mpt_fork(*state, "user", forget_the_limit, NULL),
+			0);
+	mpt_reap_orphans(*state);
+}
+
 static int
 setup(void **state)
 {
@@ -670,6 +708,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		hostile_test(each_word_with_each_value),
 		hostile_test(words_are_overwritten_at_work),
+		hostile_test(a_limit_that_was_scribbled_is_one_still),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

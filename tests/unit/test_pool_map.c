@@ -196,7 +196,7 @@ static void
 who_is_overdue_goes_no_further(void **state)
 {
 	(void)state;
-	atomic_store(&s.use.root->task_timeout, 1);
+	s.workers[0].limited = true;
 	map_items();
 	s.in_item = make_overdue;
 	run_at(0);
