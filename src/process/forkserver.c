@@ -495,7 +495,8 @@ ask(const struct server *s, mproc_process *p, const struct mpr_call *call,
 	/* Its lock went with it, by which the child knows us. */
 	if (mpr_plans_fd(s->plans) < 0)
 		return -EPIPE;
-	r = mpr_plan_make(&p->plan, call, p->name, o, s->plans);
+	r = mpr_plan_make(&p->plan, call, p->name, o, p->service,
+			  s->plans);
 	if (r < 0)
 		return r;
 	p->record = p->plan.record;
@@ -539,7 +540,8 @@ take_spare(struct server *s, mproc_process *p, const struct mpr_call *call,
 	/* What its server has begun with may be out of date by now. */
 	if (mpr_plans_fd(s->plans) >= 0 &&
 	    !mpr_child_is_gone(&s->process->child))
-		r = mpr_plan_make_reserved(&s->spare.plan, call, p->name, o);
+		r = mpr_plan_make_reserved(&s->spare.plan, call, p->name, o,
+					   p->service);
 	if (r < 0) {
 		mpr_spare_leave(&s->spare, MPR_SPARE_ASKED);
 		return r;

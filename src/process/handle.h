@@ -28,7 +28,7 @@ struct mproc_process {
 	struct mpr_call call; /* inline.h; .fn is NULL if it is the child's */
 	bool daemon;
 	bool outlives; /* its parent */
-	bool service;  /* a fork server */
+	bool service;  /* of the library's own: no user sees it */
 	bool at_once;  /* has its order before it has applied its options */
 	bool listed;   /* among our children; whoever starts it asks */
 	bool gives_all; /* ends of pipes that its parent holds */

@@ -220,7 +220,7 @@ use_reserved(struct mpr_plan_file *ret_f, size_t size,
 /* In @reserved, or in a file that *@ret_f is the first to have. */
 static int
 make(struct mpr_plan_file *ret_f, const struct mpr_call *call, const char *name,
-     const struct mproc_process_opts *o, struct mpr_plans *plans,
+     const struct mproc_process_opts *o, bool service, struct mpr_plans *plans,
      const struct mpr_plan_file *reserved)
 {
 	struct mpr_plan plan = {
@@ -270,6 +270,10 @@ make(struct mpr_plan_file *ret_f, const struct mpr_call *call, const char *name,
 	if (o->method == MPROC_FORKSERVER) {
 		plan.env_at = take(&at, count_environment(o->env, &plan.n_env));
 		mpr_ambience_note(&plan.ambience);
+		/* As for a new image: it is to ignore the keyboard, and cannot do so
+		 * before it runs. */
+		if (service)
+			mpr_keyboard_add(&plan.ambience.blocked);
 	}
 	plan.cwd_at = o->cwd ? take(&at, strlen(o->cwd) + 1) : 0;
 	plan.cpus_at = take(&at, (size_t)o->n_cpus * sizeof(int));
@@ -294,20 +298,20 @@ make(struct mpr_plan_file *ret_f, const struct mpr_call *call, const char *name,
 
 int
 mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
-	      const char *name, const struct mproc_process_opts *o,
+	      const char *name, const struct mproc_process_opts *o, bool service,
 	      struct mpr_plans *plans)
 {
-	return make(ret_f, call, name, o, plans, NULL);
+	return make(ret_f, call, name, o, service, plans, NULL);
 }
 
 int
 mpr_plan_make_reserved(const struct mpr_plan_file *reserved,
 		       const struct mpr_call *call, const char *name,
-		       const struct mproc_process_opts *o)
+		       const struct mproc_process_opts *o, bool service)
 {
 	struct mpr_plan_file f;
 
-	return make(&f, call, name, o, NULL, reserved);
+	return make(&f, call, name, o, service, NULL, reserved);
 }
 
 MPR_IMAGE_PATH int

@@ -86,13 +86,14 @@ struct mpr_plan_file {
 /*
  * Makes one in a slot of @plans, if that is not NULL and has one for it; or else with a
  * descriptor that is closed at exec. Until it is closed, the child
- * knows that an order will come: see struct mpr_start. Returns 0 or a negative
+ * knows that an order will come: see struct mpr_start. A @service of a fork server
+ * begins with the signals of the keyboard blocked (os/ambience.h). Returns 0 or a negative
  * error: -ENOEXEC if the entry cannot be found by another image, -EFAULT if its
  * argument means nothing there, -EBADF if the arena cannot be handed on; or what
  * mpr_shmem_create() gives.
  */
 int mpr_plan_make(struct mpr_plan_file *ret_f, const struct mpr_call *call,
-		  const char *name, const struct mproc_process_opts *o,
+		  const char *name, const struct mproc_process_opts *o, bool service,
 		  struct mpr_plans *plans);
 
 /* A slot for one that is made later; its record is there now. Returns 0, or what
@@ -103,7 +104,7 @@ int mpr_plan_reserve(struct mpr_plan_file *ret_f, struct mpr_plans *plans);
  * small; -ECHILD: mpr_plans_check(). */
 int mpr_plan_make_reserved(const struct mpr_plan_file *reserved,
 			   const struct mpr_call *call, const char *name,
-			   const struct mproc_process_opts *o);
+			   const struct mproc_process_opts *o, bool service);
 
 /* Whether a new image has the default arena, in which @arg lies, or @arg is only a
  * number. */

@@ -95,7 +95,7 @@ pid_t
 mpr_spawn(mproc_process *p, const struct mpr_call *call,
 	  const struct mproc_process_opts *o)
 {
-	int r = mpr_plan_make(&p->plan, call, p->name, o, NULL);
+	int r = mpr_plan_make(&p->plan, call, p->name, o, p->service, NULL);
 	sigset_t before;
 
 	if (r < 0)

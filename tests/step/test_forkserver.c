@@ -134,7 +134,7 @@ ask(void *arg)
 	assert_int_equal(mpr_plans_new(&f->plans), 0);
 	assert_int_equal(mpr_plan_make(&f->plan, &call,
 				       (char[MPR_NAME_MAX]){ "child" }, &o,
-				       has_slot(f) ? f->plans : NULL), 0);
+				       false, has_slot(f) ? f->plans : NULL), 0);
 	assert_int_equal(mpr_courier_pair(f->connection), 0);
 	assert_int_equal(mpr_courier_pair(f->orders), 0);
 	send_hello(f);

@@ -230,7 +230,7 @@ make_plan(void)
 	};
 
 	if (mpr_plan_make(&plan, &call, (char[MPR_NAME_MAX]){ "child" }, &o,
-			  plans) < 0)
+			  false, plans) < 0)
 		mpt_check(job.t, is_copy);
 }
 

@@ -9,6 +9,8 @@
 #include <mproc/mproc.h>
 
 #include "common.h"
+#include "os/ambience.h"
+#include "os/thread.h"
 #include "process/handle.h"
 
 #define SEVERAL 5
@@ -200,6 +202,48 @@ one_that_is_held_ends_when_its_parent_becomes_another_program(void **state)
 
 each(one_that_is_held_ends_when_its_parent_becomes_another_program)
 
+/* As a pool's keeper does. */
+static int
+ignore_and_note(void *board)
+{
+	struct mpr_keyboard keyboard;
+	sigset_t none;
+
+	sigemptyset(&none);
+	mpr_keyboard_ignore(&keyboard);
+	mpr_thread_allow_signals(&none);
+	return note(board);
+}
+
+/* Nothing is to come of what a user presses before it runs. */
+static void
+a_service_that_is_held_has_no_keyboard(void **state)
+{
+	static const int keys[] = { SIGINT, SIGQUIT, SIGTSTP };
+	struct board *b = new_board();
+	struct mpr_call call = mpr_call_entry(ignore_and_note, b, 0);
+	mproc_process *p;
+	int code;
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct mproc_process_opts o = {
+			.method = i < 3 ? MPROC_SPAWN : MPROC_FORKSERVER,
+		};
+
+		assert_int_equal(mpr_process_hold_service(&p, &call, &o), 0);
+		mpt_until(*state, mpt_task_state(mproc_process_pid(p)) == 'S');
+		assert_int_equal(kill(mproc_process_pid(p), keys[i % 3]), 0);
+		mpr_process_let_go(p);
+		assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
+		assert_int_equal(mproc_process_exitcode(p, &code), 0);
+		assert_int_equal(code, 0);
+		mproc_process_close(p);
+		assert_int_equal(b->begun, i + 1);
+	}
+	assert_int_equal(mproc_forkserver_stop(), 0);
+	mproc_free(b);
+}
+
 static int
 sleep_for_ever(void *arg)
 {
@@ -299,6 +343,7 @@ main(void)
 		each_test(one_that_is_abandoned_never_begins),
 		each_test(one_that_is_held_ends_with_its_parent),
 		each_test(one_that_is_held_ends_when_its_parent_becomes_another_program),
+		mpt_test(a_service_that_is_held_has_no_keyboard),
 		mpt_test(children_of_one_that_is_alone_have_no_pidfds),
 		mpt_test(one_that_somebody_else_has_reaped_does_not_live_on_in_a_stranger),
 	};
