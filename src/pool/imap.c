@@ -17,6 +17,7 @@
 #include "pool/callback.h"
 #include "pool/code.h"
 #include "pool/future.h"
+#include "pool/submit.h"
 #include "pool/worker.h"
 
 #define WINDOW_MAX (1 << 16)
@@ -30,6 +31,7 @@ struct place {
 struct mproc_iter {
 	uint64_t generation; /* of the process */
 	mproc_pool *pool;
+	uint32_t pool_generation; /* of its cell: which pool that is */
 	mproc_task *fn;
 	uint64_t code; /* of that, in chunks */
 	mproc_source *next;
@@ -104,6 +106,20 @@ gather(mproc_iter *it)
 	return (int)it->inputs.n;
 }
 
+/* To the iterator's pool. Another one may be in its cell by now, where the names of
+ * functions in a chunk mean nothing. */
+static int
+submit_to_pool(const mproc_iter *it, mproc_task *fn, const void *in, size_t len,
+	       mproc_future **ret_f)
+{
+	struct mpr_pool_use u;
+	int r = mpr_pool_look_up(it->pool, &u);
+
+	if (r == 0 && u.generation != it->pool_generation)
+		r = mpr_fail(-ESTALE, "the iterator's pool was freed");
+	return r < 0 ? r : mpr_submit_task(&u, fn, in, len, ret_f);
+}
+
 /* The next one, or chunk of them. Returns how many these are, or a negative error. */
 static int
 submit(mproc_iter *it, mproc_future **ret_f)
@@ -113,15 +129,15 @@ submit(mproc_iter *it, mproc_future **ret_f)
 	if (it->chunk == 1) {
 		if (!ask_source(it))
 			return 0;
-		r = mproc_pool_submit(it->pool, it->fn, it->in, it->len, ret_f);
+		r = submit_to_pool(it, it->fn, it->in, it->len, ret_f);
 		it->has_one = r < 0;
 		return r < 0 ? r : 1;
 	}
 	n = gather(it);
 	if (n <= 0)
 		return n;
-	r = mproc_pool_submit(it->pool, mpr_batch_run, it->inputs.bytes,
-			      it->inputs.len, ret_f);
+	r = submit_to_pool(it, mpr_batch_run, it->inputs.bytes, it->inputs.len,
+			   ret_f);
 	if (r < 0)
 		return r;
 	mpr_batch_clear(&it->inputs);
@@ -222,8 +238,8 @@ resubmit(mproc_iter *it, struct place *place)
 		lost = (unsigned)r;
 	/* If the pool takes no more, they are lost as well. */
 	if (lost < place->n &&
-	    (mproc_pool_submit(it->pool, mpr_batch_run, rest.bytes, rest.len,
-			       &f) < 0 || mpr_future_look_up(f, &next) < 0))
+	    (submit_to_pool(it, mpr_batch_run, rest.bytes, rest.len, &f) < 0 ||
+	     mpr_future_look_up(f, &next) < 0))
 		lost = place->n;
 	mpr_batch_free(&rest);
 	it->has_rest = lost < place->n;
@@ -465,6 +481,7 @@ make(mproc_pool *pool, mproc_task *fn, const struct mproc_imap_opts *o,
 		return mpr_fail(-ENOMEM, "no memory for an iterator");
 	it->generation = mpr_generation();
 	it->pool = pool;
+	it->pool_generation = u.generation;
 	it->fn = fn;
 	it->code = code;
 	it->unordered = o->unordered;

@@ -180,8 +180,8 @@ copy_input(const struct mpr_submission *s, const struct mpr_pool_use *u,
 }
 
 int
-mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
-		  mproc_future **ret_f)
+mpr_submit_task(const struct mpr_pool_use *u, mproc_task *fn, const void *in,
+		size_t len, mproc_future **ret_f)
 {
 	struct task_submission s = {
 		.submission = { .kind = MPR_FUTURE_TASK,
@@ -189,8 +189,17 @@ mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
 				.fill = copy_input },
 		.in = in,
 	};
-	struct mpr_pool_use u;
 	struct mpr_self *self;
+	int r = mpr_self(u->arena, &self);
+
+	return r < 0 ? r : mpr_submit(u, self, &s.submission, ret_f);
+}
+
+int
+mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
+		  mproc_future **ret_f)
+{
+	struct mpr_pool_use u;
 	int r;
 
 	if (!ret_f || !fn || (!in && len))
@@ -198,9 +207,7 @@ mproc_pool_submit(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
 						       !fn ? "fn" : "in");
 	mpr_callbacks_run(false);
 	r = mpr_pool_look_up(pool, &u);
-	if (r == 0)
-		r = mpr_self(u.arena, &self);
-	return r < 0 ? r : mpr_submit(&u, self, &s.submission, ret_f);
+	return r < 0 ? r : mpr_submit_task(&u, fn, in, len, ret_f);
 }
 
 int

@@ -27,4 +27,8 @@ int mpr_submit_is_ours(uint64_t generation);
 int mpr_submit(const struct mpr_pool_use *u, struct mpr_self *self,
 	       struct mpr_submission *s, struct mproc_future **ret_f);
 
+/* mproc_pool_submit() for who has found the pool: it is that one, or fails. */
+int mpr_submit_task(const struct mpr_pool_use *u, mproc_task *fn, const void *in,
+		    size_t len, mproc_future **ret_f);
+
 #endif

@@ -400,6 +400,31 @@ iterate_chunks(struct board *b, mproc_task *fn, struct numbers *numbers,
 	return it;
 }
 
+/* Where its pool was there is another by then. */
+static void
+an_iterator_of_a_freed_pool_submits_nothing_to_others(void **state)
+{
+	for (unsigned chunk = 1; chunk <= 3; chunk += 2) {
+		struct board *b = pool_of(*state, 1);
+		mproc_pool *freed = b->pool;
+		struct numbers numbers = { .n = 40 };
+		mproc_iter *it = iterate_chunks(b, square, &numbers, false, 6, chunk);
+		int number, r;
+
+		assert_int_equal(take_next(it, &number), 0);
+		mproc_pool_free(b->pool);
+		b = pool_of(*state, 1);
+		assert_ptr_equal(b->pool, freed);
+		/* Of a chunk that was taken the rest is there. */
+		while ((r = take_next(it, &number)) == 0)
+			assert_true(number < 3 * 3);
+		assert_int_equal(r, -ESTALE);
+		assert_int_equal(pool_stat(b).futures, 0);
+		mproc_iter_close(it);
+		close_and_join(b);
+	}
+}
+
 /* Fails as items say, leaves nothing, little or much. */
 static int
 leave_or_fail(const void *in, size_t len, struct mproc_result *out)
@@ -641,6 +666,7 @@ main(void)
 		test_of_workers(close_begins_nothing_more),
 		mpt_test(a_pool_that_is_closed_gives_what_it_has),
 		mpt_test(an_iterator_of_a_freed_pool_closes_nothing_of_others),
+		mpt_test(an_iterator_of_a_freed_pool_submits_nothing_to_others),
 		mpt_test(chunks_change_no_result),
 		mpt_test(a_chunk_is_no_more_than_the_window),
 		test_of_processes(a_death_takes_its_chunk),
