@@ -749,7 +749,9 @@ mpr_keeper_run(void *arg)
 	const struct mpr_keeping *keeping = arg;
 	struct mpr_keyboard keyboard;
 	struct keeper k = { .use = keeping->use,
-			    .generation = mpr_generation_begin(),
+			    .generation = keeping->generation ?
+						  keeping->generation :
+						  mpr_generation_begin(),
 			    .backend = &mpr_backend_processes };
 
 	/* First: the program's handlers of signals do not run from here on. One that

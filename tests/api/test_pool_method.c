@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "mpt_rand.h"
 #include "pool.h"
 
 /* Each for both methods. */
@@ -442,6 +443,63 @@ a_keeper_that_is_killed_at_once_is_none(void **state)
 	end(*state, pool);
 }
 
+/* A handler of the program's, in a keeper's process, forks once the keeper has given itself
+ * the creator's signals; and lets its child, which is no keeper, go ahead. */
+static void
+fork_and_wait(int signal)
+{
+	pid_t pid = fork();
+
+	(void)signal;
+	if (pid > 0)
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+}
+
+__attribute__((constructor)) static void
+fork_late(void)
+{
+	sigset_t usr2;
+
+	if (!getenv("POOL_METHOD_FORKS") || !mproc_parent_pid())
+		return;
+	sigemptyset(&usr2);
+	sigaddset(&usr2, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &usr2, NULL);
+	signal(SIGUSR2, fork_and_wait);
+	raise(SIGUSR2);
+}
+
+static pid_t
+parent_of(pid_t pid)
+{
+	char path[64], line[256];
+	int parent = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "PPid: %d", &parent) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return parent;
+}
+
+static void
+a_copy_of_a_keeper_is_none(void **state)
+{
+	mproc_pool *pool;
+
+	assert_int_equal(setenv("POOL_METHOD_FORKS", "1", 1), 0);
+	pool = make(*state, MPROC_SPAWN, 1);
+	assert_int_equal(unsetenv("POOL_METHOD_FORKS"), 0);
+	assert_int_equal(apply(*state, pool, square, &(int){ 3 }, sizeof(int)), 9);
+	assert_int_equal(parent_of(keeper_of(*state, pool)), getpid());
+	end(*state, pool);
+}
+
 /* Creators that are killed. */
 
 static int
@@ -463,12 +521,14 @@ nothing_is_left_of_a_dead_creator(struct mpt *t, int method)
 {
 	static int of_creator;
 	mproc_pool *pool;
+	struct mpt_rand rand;
 	int id;
 
+	mpt_rand_init(&rand, mpt_seed());
 	of_creator = method;
 	for (unsigned i = 0; i < amount(ROUNDS); i++) {
 		id = mpt_fork(t, "creator", create_and_free, &of_creator);
-		usleep((useconds_t)(rand() % 20000));
+		usleep((useconds_t)mpt_rand_below(&rand, 20000));
 		mpt_kill(t, id);
 		mpt_reap_orphans(t);
 	}
@@ -520,6 +580,7 @@ main(void)
 		tests_of_methods(the_next_keeper_begins_anew),
 		tests_of_methods(another_image_submits_and_starts_the_next_keeper),
 		mpt_test(a_keeper_that_is_killed_at_once_is_none),
+		mpt_test(a_copy_of_a_keeper_is_none),
 		tests_of_methods(nothing_is_left_of_a_dead_creator),
 		tests_of_methods(keepers_end_with_their_creator),
 	};
