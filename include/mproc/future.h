@@ -56,7 +56,9 @@ enum mproc_wait_mode {
  * @timeout: how long to wait
  *
  * May be called any number of times, by any process of the family. If the pool's
- * keeper is dead, this starts another.
+ * keeper is dead, this starts another, by the pool's .method: with MPROC_FORKSERVER by
+ * the fork server of this process, which it starts as well if there is none, and which
+ * may stay with a process that it has made ahead, as after mproc_process_start().
  *
  * Return: 0 when @out holds the result; MPROC_TASK_FAILED when the task has failed:
  * mproc_future_error() has the reason. Or a negative error of the call itself:
@@ -69,10 +71,14 @@ enum mproc_wait_mode {
  *   -EINVAL     @f is NULL, or @out with @size
  *   -EFAULT     @f is no shared memory
  *   -EBADMSG    the future's memory is corrupt
- *   -ENOEXEC    the keeper is dead, and this process has another image than the pool
+ *   -ENOEXEC    the keeper is dead, and this process has another image than the pool; or,
+ *               with another .method than MPROC_FORK, another program than its creator, or
+ *               cannot start others so
  *   -EAGAIN, -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -ENOLCK  the keeper is dead, and
  *               there cannot be another; or this thread cannot take part in the arena
- * Context: may block until @timeout. In a task it may run the awaited task.
+ *   others      as mproc_process_start(), where another keeper cannot be started
+ * Context: may block until @timeout; if the keeper is dead, also while another one is
+ *          started. In a task it may run the awaited task.
  * Crash: nothing is lost: the result stays until the future is closed.
  */
 MPROC_API MPROC_NODISCARD int

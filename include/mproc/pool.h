@@ -235,14 +235,20 @@ enum mproc_pool_backend {
  *
  *   @init_arg without @init_size is a pointer into the default arena, or a number below
  *     4096, and so is a map's context without .ctx_size.
- *   Who submits need not have the creator's image, but a module with the function.
+ *   Who submits need not have the creator's image, but a module with the function. With
+ *     .chunk of struct mproc_imap_opts the library's own function runs several tasks: who
+ *     iterates so has the creator's program, or both have libmproc as a shared library.
  *   Tasks, functions of maps and the initializer lie in the program, or in one of up to
  *     12 libraries that keeper and workers have: linked to the program, or loaded by its
  *     constructors, or by the preload function of the fork server. One that lies in a
- *     library that workers do not have fails with the error -ENOEXEC.
+ *     library that workers do not have fails with the error -ENOEXEC; if it is the
+ *     initializer, the pool fails once it is made.
+ *   A library is one of the 12 once a function of it was named, also if its task was not
+ *     submitted then, or has failed. So is a shared libmproc, by .chunk of struct
+ *     mproc_imap_opts, and by its own loop (mproc_pool_create_near()).
  *   Program and libraries need a build-id, as for mproc_process_start().
  *   A later keeper is started by who waits, by the same method, and by its own fork
- *     server, if that one has the creator's program.
+ *     server, which begins for it if there is none; if that one has the creator's program.
  *   The call that makes the pool takes as long as the start of such a process, its
  *     constructors included; so does that of who waits, where a later keeper is started.
  */
@@ -282,7 +288,10 @@ struct mproc_pool_opts {
  *   -EFAULT  .method is not MPROC_FORK, and @opts->init_arg, of no size, lies elsewhere than
  *            in the default arena
  *   -ENOEXEC  .method is not MPROC_FORK, and this process cannot start others so, or the
- *            initializer is no function that a new image finds; the error detail says why
+ *            initializer is no function of a program or library with a build-id; the error
+ *            detail says why. If it lies in a library that workers do not have, this
+ *            succeeds, and the pool fails: mproc_pool_stat() has -ENOEXEC as what it has
+ *            returned
  *   -EBUSY   workers of pools whose creators were killed have stayed, as they have
  *            blocked SIGRTMAX
  *   -ECHILD  this process is the child of a fork(2) that a signal handler has made in
@@ -693,8 +702,9 @@ MPROC_API int mproc_pool_resize(mproc_pool *pool, int workers);
  *   -EDEADLK    this is a task of the pool, which is inline or one of threads
  *   -EFAULT, -ESTALE  as mproc_pool_submit()
  *   -EAGAIN, -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -ENOLCK  the keeper is dead, and
- *               there cannot be another
- * Context: may block until @timeout.
+ *               there cannot be another; so others, as mproc_process_start()
+ * Context: may block until @timeout; if the keeper is dead, also while another one is
+ *          started, as mproc_future_get() does.
  * Crash: the pool ends with its creator.
  */
 MPROC_API MPROC_NODISCARD int
@@ -708,9 +718,12 @@ mproc_pool_join(mproc_pool *pool, mproc_timeout timeout);
  * process than its creator this does nothing.
  *
  * Context: blocks for as long as SIGKILL takes. If somebody has stopped the keeper, for
- *          two seconds: it is killed then, and another one does the rest. A pool that
- *          does not end all the same, as a worker has taken another user's identity, or
- *          a thread does not come to the end of its task, stays, and the log says so.
+ *          two seconds: it is killed then, and another one does the rest. If the keeper
+ *          is dead, another one is started first, by the pool's .method: this takes as
+ *          long as that does, a new image's constructors included. A pool that does not
+ *          end all the same, as no other keeper can be started, a worker has taken another
+ *          user's identity, or a thread does not come to the end of its task, stays, and
+ *          the log says so.
  * Crash: the pool ends with its creator.
  */
 MPROC_API void mproc_pool_free(mproc_pool *pool);

@@ -117,7 +117,7 @@ struct mproc_waitable {
  *               a queue; or there is no memory
  *   -ENOSYS, -EPERM  there are no eventfds, which a mix and several arenas need
  *   -ENOEXEC    the keeper of a future's pool was killed, and this process has
- *               another image than the pool; others as mproc_process_start(), where
+ *               another image than the pool, as for mproc_future_get(); others as mproc_process_start(), where
  *               another keeper cannot be started
  * Context: may block until @timeout. Any number of threads and processes may wait
  *          for the same things. Not for signal handlers; goes on after those. Not a

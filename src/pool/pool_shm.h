@@ -82,7 +82,7 @@ struct mpr_pool_root {
 	_Atomic uint32_t backend; /* an enum mproc_pool_backend */
 	/* What the initializer has returned, and bit 32; or 0. */
 	_Atomic uint64_t broken;
-	_Atomic uint64_t initializer; /* address, or 0 */
+	_Atomic uint64_t initializer; /* pool/code.h; or 0 */
 	_Atomic uint64_t init_arg; /* address */
 	_Atomic uint64_t init; /* offset of a copy of what is there, or 0 */
 	_Atomic uint64_t deaths; /* K: of workers */

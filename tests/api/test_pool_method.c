@@ -266,6 +266,7 @@ functions_of_other_modules(struct mpt *t, int method)
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_EXEC,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct board b = { .t = t };
+	struct mproc_pool_stat stat;
 	int in[N] = { 0 }, out[N], errors[N];
 	mproc_task *nowhere, *(*entry)(void);
 	mproc_map_fn *item;
@@ -293,6 +294,14 @@ functions_of_other_modules(struct mpt *t, int method)
 					sizeof(int), N, NULL), 0);
 	assert_int_equal(apply(t, b.pool, square, &(int){ 5 }, sizeof(int)), 25);
 	end(t, b.pool);
+	/* That an initializer is none, workers find. */
+	assert_int_equal(mproc_pool_create(&b.pool, MPROC_OPTS(
+		mproc_pool_opts, .workers = 1, .method = method,
+		.initializer = (mproc_entry *)(void (*)(void))entry())), 0);
+	mpt_until(t, mproc_pool_stat(b.pool, &stat) == 0 && stat.initializer);
+	assert_int_equal(stat.initializer, -ENOEXEC);
+	mproc_pool_free(b.pool);
+	mproc_forkserver_stop();
 	munmap(page, 4096);
 	dlclose(module);
 }
