@@ -2,6 +2,10 @@
 /*
  * A function as a place in a program or a shared library, which another process
  * finds in its own copy of that, wherever it lies there.
+ *
+ * What is asked about an address, about the program, or about what was noted waits for
+ * nobody, in the child of a fork in a process with several threads as elsewhere. Other
+ * libraries are looked for in the loader's list, whose lock such a child may find taken.
  */
 #ifndef MPR_OS_MODULE_H
 #define MPR_OS_MODULE_H
@@ -67,6 +71,13 @@ int mpr_module_place_of(mpr_function *fn, struct mpr_module_place *ret_place);
 
 /* As mpr_module_look(). */
 int mpr_module_look_at(uint64_t mark, uint64_t offset, mpr_function **ret_fn);
+
+/*
+ * From now on what is loaded is found by its mark or id without a lock, here and in
+ * children, which may have been forked while another thread had the loader's. Without memory
+ * there may be some that are not. Once in a process is enough.
+ */
+void mpr_module_note(void);
 
 /* The program's own mark. Returns 0 or -ENOEXEC: it bears no build-id. */
 int mpr_module_program(uint64_t *ret_mark);

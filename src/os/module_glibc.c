@@ -3,22 +3,46 @@
  * The loader's list of modules. The build-id is in a note of each, which the
  * linkers of today write unless they are told not to; two modules with the same
  * one are the same file, down to each offset.
+ *
+ * To walk the list takes a lock that fork(2) does not free in the child, so who may
+ * be a child of a process with several threads asks for the module at an address,
+ * which takes none: _dl_find_object(), in glibc since 2.35.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <stdalign.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include <mproc/core.h>
 
+#include "base/alloc.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "os/module.h"
 
 #define NOTE_ALIGN 4
+
+/* Of a module that is mapped from its begin on, so much is there on any machine. */
+#define FIRST_PAGE 4096
+
+/* The modules that were here when mpr_module_note() was called. One of them may be gone
+ * by now, and another be there. */
+struct noted {
+	size_t n;
+	size_t room;
+	struct {
+		uint64_t mark;
+		uintptr_t at; /* an address in it */
+	} modules[];
+};
+
+static _Atomic(struct noted *) noted;
 
 /* One pass over the list. */
 struct search {
@@ -157,6 +181,135 @@ look(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
+/* The program headers in the file's mapping, if they lie on its first page. */
+MPR_IMAGE_PATH static bool
+read_headers(const struct dl_find_object *object, struct dl_phdr_info *info)
+{
+	const unsigned char *start = object->dlfo_map_start;
+	const ElfW(Ehdr) *header = object->dlfo_map_start;
+	size_t len = header->e_phnum * sizeof(ElfW(Phdr));
+
+	if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+	    header->e_phentsize != sizeof(ElfW(Phdr)) ||
+	    header->e_phoff % alignof(ElfW(Phdr)) || len > FIRST_PAGE ||
+	    header->e_phoff > FIRST_PAGE - len)
+		return false;
+	info->dlpi_phdr = (const void *)(start + header->e_phoff);
+	info->dlpi_phnum = header->e_phnum;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+
+		if (segment->p_type == PT_LOAD && segment->p_offset == 0 &&
+		    info->dlpi_addr + segment->p_vaddr == (uintptr_t)start &&
+		    segment->p_filesz >= header->e_phoff + len)
+			return true;
+	}
+	return false;
+}
+
+/* As dl_iterate_phdr(), but of the module at @at alone, and without a lock. Returns 0, or
+ * -ENOENT: there is none; or -ENOTSUP: its headers do not lie where linkers put them. */
+MPR_IMAGE_PATH static int
+look_at(uintptr_t at, struct search *s)
+{
+	struct dl_find_object object;
+	struct dl_phdr_info info = { 0 };
+
+	if (_dl_find_object((void *)at, &object) < 0)
+		return -ENOENT;
+	info.dlpi_addr = object.dlfo_link_map->l_addr;
+	info.dlpi_name = object.dlfo_link_map->l_name;
+	if (!read_headers(&object, &info))
+		return -ENOTSUP;
+	/* The head of the list. */
+	s->first = !object.dlfo_link_map->l_prev;
+	look(&info, sizeof(info), s);
+	return 0;
+}
+
+MPR_IMAGE_PATH static void
+ask_loader(struct search *s)
+{
+	s->first = true;
+	dl_iterate_phdr(look, s);
+}
+
+/* Who has the address. */
+MPR_IMAGE_PATH static void
+find_owner(struct search *s)
+{
+	if (look_at(s->address, s) == -ENOTSUP)
+		ask_loader(s);
+}
+
+/* Whether it is the program, or what was noted. */
+MPR_IMAGE_PATH static bool
+is_known(struct search *s)
+{
+	/* Pairs with the release in mpr_module_note(): else what it leads to may be unset. */
+	const struct noted *all =
+		atomic_load_explicit(&noted, memory_order_acquire);
+	uint64_t mark = s->wanted ? mark_of(&s->wanted->id) : s->mark;
+
+	(void)look_at(getauxval(AT_ENTRY), s);
+	for (size_t i = 0; all && i < all->n && !s->found; i++)
+		if (all->modules[i].mark == mark)
+			(void)look_at(all->modules[i].at, s);
+	return s->found;
+}
+
+/* Who has the id, or the mark. */
+MPR_IMAGE_PATH static void
+find_named(struct search *s)
+{
+	if (!is_known(s))
+		ask_loader(s);
+}
+
+static int
+note(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct noted **all = arg, *more;
+	struct mpr_module_id id = id_of(info);
+	size_t room;
+
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum && id.len; i++) {
+		if (info->dlpi_phdr[i].p_type != PT_LOAD)
+			continue;
+		if (!*all || (*all)->n == (*all)->room) {
+			room = *all ? 2 * (*all)->room : 16;
+			more = mpr_realloc(*all, sizeof(**all) +
+					   room * sizeof((*all)->modules[0]));
+			if (!more)
+				return 1;
+			more->n = *all ? more->n : 0;
+			more->room = room;
+			*all = more;
+		}
+		(*all)->modules[(*all)->n].mark = mark_of(&id);
+		(*all)->modules[(*all)->n++].at =
+			info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+		return 0;
+	}
+	return 0;
+}
+
+void
+mpr_module_note(void)
+{
+	struct noted *none = NULL, *all = NULL;
+
+	if (atomic_load_explicit(&noted, memory_order_relaxed))
+		return;
+	dl_iterate_phdr(note, &all);
+	/* Pairs with the acquire in is_known(). */
+	if (!atomic_compare_exchange_strong_explicit(&noted, &none, all,
+						     memory_order_release,
+						     memory_order_relaxed))
+		free(all);
+}
+
 static const char *
 name_of(const struct mpr_module *module)
 {
@@ -213,10 +366,9 @@ mpr_module_of(mpr_function *fn, struct mpr_module *ret_module,
 	struct search s = {
 		.address = (uintptr_t)fn,
 		.module = ret_module,
-		.first = true,
 	};
 
-	dl_iterate_phdr(look, &s);
+	find_owner(&s);
 	if (!s.found || !s.is_code)
 		return not_to_be_told(&s);
 	if (!ret_module->id.len)
@@ -233,7 +385,7 @@ mpr_module_own_id(struct mpr_module_id *ret_id)
 			    .id = ret_id };
 
 	*ret_id = (struct mpr_module_id){ 0 };
-	dl_iterate_phdr(look, &s);
+	find_owner(&s);
 	return ret_id->len ? 0 : lacks_id("what has this library in it");
 }
 
@@ -243,12 +395,12 @@ find(const struct mpr_module *module, uint64_t offset, bool load,
 {
 	struct search s = { .address = offset, .wanted = module };
 
-	dl_iterate_phdr(look, &s);
+	find_named(&s);
 	/* It stays loaded: nobody here could know when to let it go. */
 	if (!s.found && load && !module->program &&
 	    dlopen(module->path, RTLD_NOW | RTLD_GLOBAL)) {
 		s.address = offset;
-		dl_iterate_phdr(look, &s);
+		ask_loader(&s);
 	}
 	if (!s.found || !s.is_code)
 		return mpr_fail(-ENOEXEC, "%s: %s", name_of(module),
@@ -279,10 +431,9 @@ mpr_module_place_of(mpr_function *fn, struct mpr_module_place *ret_place)
 	struct search s = {
 		.address = (uintptr_t)fn,
 		.id = &id,
-		.first = true,
 	};
 
-	dl_iterate_phdr(look, &s);
+	find_owner(&s);
 	if (!s.found || !s.is_code)
 		return not_to_be_told(&s);
 	if (!id.len)
@@ -301,7 +452,7 @@ mpr_module_look_at(uint64_t mark, uint64_t offset, mpr_function **ret_fn)
 {
 	struct search s = { .address = offset, .mark = mark };
 
-	dl_iterate_phdr(look, &s);
+	find_named(&s);
 	if (!s.found || !s.is_code)
 		return mpr_fail(-ENOEXEC, s.found ?
 				"the module has no code at that place" :
@@ -310,20 +461,13 @@ mpr_module_look_at(uint64_t mark, uint64_t offset, mpr_function **ret_fn)
 	return 0;
 }
 
-static int
-take_first(struct dl_phdr_info *info, size_t size, void *id)
-{
-	(void)size;
-	*(struct mpr_module_id *)id = id_of(info);
-	return 1;
-}
-
 int
 mpr_module_program(uint64_t *ret_mark)
 {
 	struct mpr_module_id id = { 0 };
+	struct search s = { .address = getauxval(AT_ENTRY), .id = &id };
 
-	dl_iterate_phdr(take_first, &id);
+	find_owner(&s);
 	if (!id.len)
 		return lacks_id("the program");
 	*ret_mark = mark_of(&id);

@@ -24,6 +24,9 @@ mpr_keeper_run_anew(void *arg)
 	keeping.use.arena = mpr_arena_of(keeping.use.pool);
 	if (!keeping.use.arena)
 		return 1;
+	/* A thread that a constructor has begun may have the loader's lock when workers are
+	 * forked. */
+	mpr_module_note();
 	if (keeping.loop)
 		loop = mpr_code_find(&keeping.use, keeping.loop);
 	keeping.use.loop = loop ? (mproc_map_loop *)loop : mproc_map_loop_near_;

@@ -6,8 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gnu/libc-version.h>
+#include <link.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <mproc/core.h>
 
@@ -149,6 +154,157 @@ a_library_that_is_not_loaded_is_loaded(void **state)
 	assert_non_null(dlopen(path, RTLD_NOW | RTLD_NOLOAD));
 }
 
+/* A thread that has the loader's lock. */
+static struct {
+	pthread_t thread;
+	sem_t has_lock;
+	sem_t go_on;
+} holder;
+
+static int
+stay(struct dl_phdr_info *info, size_t size, void *unused)
+{
+	(void)info;
+	(void)size;
+	(void)unused;
+	sem_post(&holder.has_lock);
+	return sem_wait(&holder.go_on) ? -1 : 1;
+}
+
+static void *
+hold(void *unused)
+{
+	(void)unused;
+	dl_iterate_phdr(stay, NULL);
+	return NULL;
+}
+
+/* Runs @ask in a child that was forked meanwhile, and that is killed if it waits. */
+static void
+ask_in_child(bool (*ask)(void))
+{
+	int status;
+	pid_t pid;
+
+	assert_int_equal(sem_init(&holder.has_lock, 0, 0), 0);
+	assert_int_equal(sem_init(&holder.go_on, 0, 0), 0);
+	assert_int_equal(pthread_create(&holder.thread, NULL, hold, NULL), 0);
+	assert_int_equal(sem_wait(&holder.has_lock), 0);
+	pid = fork();
+	if (pid == 0) {
+		alarm(20);
+		_exit(ask() ? 0 : 1);
+	}
+	assert_int_equal(sem_post(&holder.go_on), 0);
+	assert_int_equal(pthread_join(holder.thread, NULL), 0);
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static bool
+tell_place(void)
+{
+	struct mpr_module_place place, of_library;
+	mpr_function *fn;
+	uint64_t mark;
+
+	return mpr_module_place_of((mpr_function *)here, &place) == 0 &&
+	       place.program && mpr_module_program(&mark) == 0 &&
+	       mark == place.mark &&
+	       mpr_module_look_at(mark, place.offset, &fn) == 0 &&
+	       fn == (mpr_function *)here &&
+	       mpr_module_look_at(mark, UINT64_C(1) << 40, &fn) == -ENOEXEC &&
+	       mpr_module_place_of((mpr_function *)gnu_get_libc_version,
+				   &of_library) == 0 &&
+	       !of_library.program && of_library.mark != mark;
+}
+
+static bool
+tell_module(void)
+{
+	struct mpr_module_id own;
+	struct mpr_module module;
+	mpr_function *fn;
+	uint64_t offset;
+
+	return mpr_module_own_id(&own) == 0 &&
+	       mpr_module_of((mpr_function *)here, &module, &offset) == 0 &&
+	       module.program && mpr_module_look(&module, offset, &fn) == 0 &&
+	       fn == (mpr_function *)here &&
+	       mpr_module_of((mpr_function *)gnu_get_libc_version, &module,
+			     &offset) == 0;
+}
+
+static bool
+tell_no_module(void)
+{
+	static int data;
+	struct mpr_module_place place;
+	void *heap = malloc(64);
+	mpr_function *fn;
+	bool refused;
+
+	*(void **)&fn = heap;
+	refused = mpr_module_place_of(fn, &place) == -ENOEXEC;
+	free(heap);
+	*(void **)&fn = &data;
+	return refused && mpr_module_place_of(fn, &place) == -ENOEXEC;
+}
+
+static bool
+find_library(void)
+{
+	mpr_function *libc = (mpr_function *)gnu_get_libc_version, *fn;
+	struct mpr_module_place place;
+	struct mpr_module module;
+	uint64_t offset;
+
+	return mpr_module_place_of(libc, &place) == 0 &&
+	       mpr_module_look_at(place.mark, place.offset, &fn) == 0 &&
+	       fn == libc && mpr_module_of(libc, &module, &offset) == 0 &&
+	       mpr_module_find(&module, offset, &fn) == 0 && fn == libc;
+}
+
+static void
+a_child_tells_places_while_the_loader_is_busy(void **state)
+{
+	(void)state;
+	ask_in_child(tell_place);
+	ask_in_child(tell_module);
+	ask_in_child(tell_no_module);
+}
+
+static void
+what_was_noted_is_found_while_the_loader_is_busy(void **state)
+{
+	(void)state;
+	assert_true(find_library());
+	mpr_module_note();
+	ask_in_child(find_library);
+	assert_true(find_library());
+}
+
+static void
+what_was_noted_and_is_gone_is_not_found(void **state)
+{
+	const char *path = getenv("MPT_SPAWN_MODULE");
+	void *library = dlopen(path, RTLD_NOW);
+	struct mpr_module_place place;
+	mpr_function *at, *fn;
+
+	(void)state;
+	assert_non_null(library);
+	*(void **)&at = dlsym(library, "module_entry");
+	mpr_module_note();
+	assert_int_equal(mpr_module_place_of(at, &place), 0);
+	assert_int_equal(mpr_module_look_at(place.mark, place.offset, &fn), 0);
+	assert_true(fn == at);
+	dlclose(library);
+	assert_null(dlopen(path, RTLD_NOW | RTLD_NOLOAD));
+	assert_int_equal(mpr_module_look_at(place.mark, place.offset, &fn), -ENOEXEC);
+}
+
 int
 main(void)
 {
@@ -158,6 +314,10 @@ main(void)
 		cmocka_unit_test(what_is_no_code_of_a_module_is_refused),
 		cmocka_unit_test(another_file_or_place_is_refused),
 		cmocka_unit_test(a_relative_path_is_completed),
+		cmocka_unit_test(a_child_tells_places_while_the_loader_is_busy),
+		/* The first that notes, so that it notes the library. */
+		cmocka_unit_test(what_was_noted_and_is_gone_is_not_found),
+		cmocka_unit_test(what_was_noted_is_found_while_the_loader_is_busy),
 		cmocka_unit_test(a_library_that_is_not_loaded_is_loaded),
 	};
 
