@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A library with an entry that nobody else can name. As long as SPAWN_STARTS has the
- * address of a shared number, it runs the entry in a process whenever it is loaded,
- * and counts that, up to a limit.
+ * A library with a task, and with an entry that nobody else can name. As long as
+ * SPAWN_STARTS has the address of a shared number, it runs the entry in a process
+ * whenever it is loaded, and counts that, up to a limit.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -48,4 +48,15 @@ mproc_entry *
 module_entry(void)
 {
 	return add;
+}
+
+mproc_task module_task;
+
+int
+module_task(const void *in, size_t len, struct mproc_result *out)
+{
+	(void)in;
+	(void)len;
+	(void)out;
+	return 0;
 }

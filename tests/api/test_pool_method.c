@@ -6,9 +6,11 @@
  */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "mpt_rand.h"
 #include "pool.h"
@@ -39,6 +41,39 @@ end_early(void)
 {
 	if (getenv("POOL_METHOD_DIES") && mproc_parent_pid())
 		kill(getpid(), SIGKILL);
+}
+
+static int
+stay(struct dl_phdr_info *info, size_t size, void *unused)
+{
+	(void)info;
+	(void)size;
+	(void)unused;
+	usleep(500);
+	return 1;
+}
+
+/* Half the time it has the loader's lock. */
+static void *
+use_loader(void *unused)
+{
+	for (;;) {
+		dl_iterate_phdr(stay, NULL);
+		usleep(500);
+	}
+	return unused;
+}
+
+/* In keepers and fork servers: others have their environment from before. */
+__attribute__((constructor)) static void
+use_loader_early(void)
+{
+	pthread_t thread;
+
+	if (getenv("POOL_METHOD_LOADS") &&
+	    (!dlopen(getenv("MPT_SPAWN_MODULE"), RTLD_NOW) ||
+	     pthread_create(&thread, NULL, use_loader, NULL)))
+		abort();
 }
 
 static mproc_pool *
@@ -436,6 +471,44 @@ another_image_submits_and_starts_the_next_keeper(struct mpt *t, int method)
 
 by_each_method(another_image_submits_and_starts_the_next_keeper)
 
+/* Each second task is done by a new worker, which may have been forked just then; and so
+ * may the keeper have been. */
+static void
+do_tasks(struct mpt *t, int method, mproc_task *task)
+{
+	mproc_pool *pool;
+
+	assert_int_equal(mproc_pool_create(&pool, MPROC_OPTS(
+		mproc_pool_opts, .workers = 1, .max_tasks_per_worker = 2,
+		.method = method)), 0);
+	for (int i = 0; i < 4; i++) {
+		mpt_check_int(t, mproc_pool_apply(pool, task, NULL, 0, NULL, 0, NULL,
+						  MPROC_FOREVER), 0);
+		assert_int_equal(apply(t, pool, square, &i, sizeof(i)), i * i);
+	}
+	mpt_check_int(t, mproc_pool_close(pool), 0);
+	mpt_check_int(t, mproc_pool_join(pool, MPROC_FOREVER), 0);
+	mproc_pool_free(pool);
+}
+
+static void
+workers_find_functions_while_the_loader_is_busy(struct mpt *t, int method)
+{
+	void *module = dlopen(getenv("MPT_SPAWN_MODULE"), RTLD_NOW);
+	mproc_task *task;
+
+	assert_non_null(module);
+	*(void **)&task = dlsym(module, "module_task");
+	assert_int_equal(setenv("POOL_METHOD_LOADS", "1", 1), 0);
+	for (int i = 0; i < 10; i++)
+		do_tasks(t, method, task);
+	mproc_forkserver_stop();
+	assert_int_equal(unsetenv("POOL_METHOD_LOADS"), 0);
+	dlclose(module);
+}
+
+by_each_method(workers_find_functions_while_the_loader_is_busy)
+
 static void
 a_keeper_that_is_killed_at_once_is_none(void **state)
 {
@@ -588,6 +661,7 @@ main(void)
 		tests_of_methods(workers_have_the_creators_loop),
 		tests_of_methods(the_next_keeper_begins_anew),
 		tests_of_methods(another_image_submits_and_starts_the_next_keeper),
+		tests_of_methods(workers_find_functions_while_the_loader_is_busy),
 		mpt_test(a_keeper_that_is_killed_at_once_is_none),
 		mpt_test(a_copy_of_a_keeper_is_none),
 		tests_of_methods(nothing_is_left_of_a_dead_creator),
