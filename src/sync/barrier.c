@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "os/clock.h"
-#include "os/generation.h"
 #include "os/interrupt.h"
 #include "sync/barrier_call.h"
 #include "sync/barrier_remote.h"
@@ -94,7 +93,11 @@ begin_as_party(struct mpr_barrier_call *c, mproc_barrier *barrier)
 {
 	int r = begin(c, barrier);
 
-	return r < 0 ? r : mpr_self(c->arena, &c->self);
+	if (r == 0)
+		r = mpr_self(c->arena, &c->self);
+	if (r == 0)
+		c->process = c->self->generation;
+	return r;
 }
 
 /* How many that are or become parties live, and a party that has ended, or 0. */
@@ -346,6 +349,9 @@ mpr_barrier_enrol(const struct mpr_barrier_call *c)
 		r = check_place(c, word);
 		if (r < 0)
 			return r;
+		/* It would stand among the parent's. */
+		if (mpr_unlikely(mpr_barrier_is_copy(c)))
+			return -ECHILD;
 		note = take_note(c, enters);
 		if (!note)
 			return mpr_fail(-ENOLCK,
@@ -395,6 +401,8 @@ mpr_barrier_arrive(const struct mpr_barrier_call *c, bool nowait, uint64_t *ret_
 		/* Who waits looks for the dead itself. */
 		if ((is_last || nowait) && !mpr_barrier_is_whole(c, word))
 			continue;
+		if (mpr_unlikely(mpr_barrier_is_copy(c)))
+			return -ECHILD;
 		if (is_last && change(c, word, next_phase(word)))
 			return (int)waiting(word);
 		if (nowait && !is_last)
@@ -454,6 +462,8 @@ mpr_barrier_stop(const struct mpr_barrier_call *c, uint64_t then, int why)
 		r = mpr_barrier_result(c, then);
 		if (r != -EINPROGRESS)
 			return r;
+		if (mpr_unlikely(mpr_barrier_is_copy(c)))
+			return -ECHILD;
 	} while (!change(c, word, broken(word)));
 	return why;
 }
@@ -485,29 +495,27 @@ static int
 wait_for_others(const struct mpr_barrier_call *c, uint64_t then, mproc_timeout timeout)
 {
 	int64_t deadline = mpr_deadline(timeout);
-	/* Kept: a copy may have joined by itself before its handler returns. */
-	uint64_t process = c->self->generation;
 	int r = -EINPROGRESS, why = 0;
 	struct mpr_linger linger;
 
 	mpr_linger_begin(&linger, &c->self->yields, parties(then) - 1, deadline);
 	while (r == -EINPROGRESS && mpr_linger_on(&linger) &&
-	       process == mpr_generation_peek())
+	       !mpr_barrier_is_copy(c))
 		if ((atomic_load_explicit(&c->b->cell.word,
 					  memory_order_relaxed) ^
 		     then) &
 		    MPR_BARRIER_PHASE)
 			r = mpr_barrier_result(c, then);
 	/* What a copy said of a sleep would stand in its parent's slot. */
-	if (r == -EINPROGRESS && process == mpr_generation_peek())
+	if (r == -EINPROGRESS && !mpr_barrier_is_copy(c))
 		r = mpr_barrier_sleep(c, then, deadline, &why);
-	/* After the result, which is one for the parent alone. The copy is no party,
-	 * but may try to be one. */
-	if (process != mpr_generation_peek())
-		return mproc_barrier_wait((mproc_barrier *)c->b,
-					  mproc_until(deadline));
 	if (r == -EINPROGRESS)
 		r = mpr_barrier_stop(c, then, why);
+	/* After the result, which is one for the parent alone. The copy is no party,
+	 * but may try to be one. */
+	if (mpr_unlikely(mpr_barrier_is_copy(c)))
+		return mproc_barrier_wait((mproc_barrier *)c->b,
+					  mproc_until(deadline));
 	if (r == -EINTR)
 		mpr_interrupt_answer();
 	return r;
@@ -523,10 +531,14 @@ mproc_barrier_wait(mproc_barrier *barrier, mproc_timeout timeout)
 	if (mpr_remote_has(barrier))
 		return mpr_barrier_remote_wait(barrier, timeout);
 	r = begin_as_party(&c, barrier);
-	if (r == 0)
-		r = mpr_barrier_enrol(&c);
+	if (r < 0)
+		return r;
+	r = mpr_barrier_enrol(&c);
 	if (r == 0)
 		r = mpr_barrier_arrive(&c, timeout.ns == 0, &then);
+	/* As in wait_for_others(): not the parent's index, nor a place in its phase. */
+	if (mpr_unlikely(mpr_barrier_is_copy(&c)))
+		return mproc_barrier_wait(barrier, timeout);
 	return r == -EINPROGRESS ? wait_for_others(&c, then, timeout) : r;
 }
 
@@ -539,9 +551,13 @@ mproc_barrier_enroll(mproc_barrier *barrier)
 	if (mpr_remote_has(barrier))
 		return mpr_barrier_remote_enroll(barrier);
 	r = begin_as_party(&c, barrier);
+	if (r < 0)
+		return r;
+	r = mpr_barrier_enrol(&c);
 	if (r == 0)
-		r = mpr_barrier_enrol(&c);
-	return r < 0 ? r : mpr_barrier_check_team(&c);
+		r = mpr_barrier_check_team(&c);
+	return mpr_unlikely(mpr_barrier_is_copy(&c)) ?
+		       mproc_barrier_enroll(barrier) : r;
 }
 
 int

@@ -18,6 +18,7 @@ call_for(mproc_barrier *barrier, uint32_t generation, _Atomic uint64_t *note)
 		.self = mpr_self_in(a),
 		.b = (struct mpr_barrier *)barrier,
 		.generation = generation,
+		.process = mpr_generation(),
 		.note = note,
 	};
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sync/linger.c and sync/yields.c: who waits yields, or looks, or sleeps at once, by what
- * it has seen of its CPU. How long yields took is made up, but for what barriers do.
+ * it has seen of its CPU. How long yields took is made up, but for what barriers do. What
+ * a copy of a party does, which a signal handler makes in a yield or before that.
  */
 #include <errno.h>
 #include <sys/wait.h>
@@ -12,6 +13,7 @@
 #include "os/clock.h"
 #include "sync/barrier.h"
 #include "sync/linger.h"
+#include "sync/notes.h"
 #include "sync/wait.h"
 
 #define US INT64_C(1000)
@@ -31,6 +33,25 @@ __wrap_mpr_task_yield(void)
 		meanwhile();
 	else
 		__real_mpr_task_yield();
+}
+
+void __real_mpr_notes_begin(struct mpr_notes_walk *walk, const mproc_arena *a,
+			    const struct mpr_self *self, const void *object,
+			    uint32_t generation);
+void __wrap_mpr_notes_begin(struct mpr_notes_walk *walk, const mproc_arena *a,
+			    const struct mpr_self *self, const void *object,
+			    uint32_t generation);
+
+static void (*before_count)(void); /* of a barrier's parties, or NULL */
+
+void
+__wrap_mpr_notes_begin(struct mpr_notes_walk *walk, const mproc_arena *a,
+		       const struct mpr_self *self, const void *object,
+		       uint32_t generation)
+{
+	if (before_count)
+		before_count();
+	__real_mpr_notes_begin(walk, a, self, object, generation);
 }
 
 static unsigned
@@ -207,7 +228,7 @@ fork_meanwhile(void)
 {
 	struct mpr_self *self;
 
-	meanwhile = NULL;
+	meanwhile = before_count = NULL;
 	fork_of.pid = fork();
 	if (fork_of.pid == 0 && fork_of.joins)
 		mpt_check_int(fork_of.t, mpr_self(the_arena(), &self), 0);
@@ -238,16 +259,16 @@ come_last(struct mpt *t, void *arg)
 	return 0;
 }
 
-/* Waits in the barrier, whose first yield is that. */
+/* Waits in the barrier, and does that once when it is @when. */
 static int
-wait_and(struct mpt *t, struct board *b, void (*fn)(void))
+wait_and(struct mpt *t, struct board *b, void (**when)(void), void (*fn)(void))
 {
 	struct mpr_self *self = join_arena(t);
 	int r, status;
 
 	fork_of.t = t;
 	self->yields = (struct mpr_yields){ 0 };
-	meanwhile = fn;
+	*when = fn;
 	r = mproc_barrier_wait(b->barrier, mproc_sec(20));
 	if (fork_of.pid == 0) {
 		b->copy = r;
@@ -269,7 +290,7 @@ wait_as_one_of_two(struct mpt *t, bool joins)
 	assert_int_equal(mproc_barrier_create(&b->barrier, 2), 0);
 	mpt_spawn(t, "the last one", come_last, NULL);
 	mpt_reach(t, 1);
-	assert_int_equal(wait_and(t, b, fork_then_complete), 0);
+	assert_int_equal(wait_and(t, b, &meanwhile, fork_then_complete), 0);
 	mpt_step(t, 3);
 	mpt_join_all(t);
 	assert_int_equal(b->other, 1);
@@ -323,12 +344,100 @@ a_copy_says_nothing_in_its_parents_name(void **state)
 	wakes = word = kind = 1000;
 	assert_int_equal(mproc_barrier_create(&b->barrier, 2), 0);
 	/* The copy becomes the second party. */
-	assert_int_equal(wait_and(*state, b, fork_then_look), 0);
+	assert_int_equal(wait_and(*state, b, &meanwhile, fork_then_look), 0);
 	assert_int_equal(b->copy, 1);
 	assert_int_equal(wakes, 0);
 	assert_int_equal(word, 0);
 	assert_int_equal(kind, MPR_WAIT_CALL);
 	mproc_barrier_destroy(b->barrier);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
+/* The copy goes first. */
+static void
+fork_then_wait(void)
+{
+	int status;
+
+	if (fork_meanwhile())
+		return;
+	mpt_check(fork_of.t, waitpid(fork_of.pid, &status, 0) == fork_of.pid);
+	mpt_check_int(fork_of.t, status, 0);
+}
+
+static int
+come_first(struct mpt *t, void *arg)
+{
+	struct board *b = mpt_scratch(t);
+
+	(void)arg;
+	b->other = mproc_barrier_wait(b->barrier, mproc_sec(20));
+	return 0;
+}
+
+static void
+a_copy_of_the_last_one_does_not_arrive_for_it(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+
+	b->other = b->copy = -1000;
+	fork_of.joins = false;
+	assert_int_equal(mproc_barrier_create(&b->barrier, 2), 0);
+	assert_int_equal(mproc_barrier_enroll(b->barrier), 0);
+	mpt_spawn(t, "the first one", come_first, NULL);
+	mpt_until(t, mproc_barrier_waiting(b->barrier) == 1);
+	assert_int_equal(wait_and(t, b, &before_count, fork_then_wait), 1);
+	mpt_join_all(t);
+	assert_int_equal(b->other, 0);
+	assert_int_equal(b->copy, -EPERM);
+	mproc_barrier_destroy(b->barrier);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
+static void
+fork_then_be_first(void)
+{
+	struct board *b = mpt_scratch(fork_of.t);
+
+	if (fork_meanwhile())
+		mpt_until(fork_of.t, mproc_barrier_waiting(b->barrier) == 1);
+}
+
+/* Each is a party by its own name, so the end of the copy is that of a party. */
+static void
+a_copy_of_who_enrols_enrols_itself(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = mpt_scratch(t);
+
+	b->copy = -1000;
+	fork_of.joins = false;
+	assert_int_equal(mproc_barrier_create(&b->barrier, 2), 0);
+	assert_int_equal(wait_and(t, b, &before_count, fork_then_be_first), 0);
+	assert_int_equal(b->copy, 1);
+	assert_int_equal(mproc_barrier_wait(b->barrier, MPROC_NOWAIT),
+			 -ENOTRECOVERABLE);
+	mproc_barrier_destroy(b->barrier);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+}
+
+static void
+a_copy_is_not_enrolled(void **state)
+{
+	mproc_barrier *b;
+	int r;
+
+	fork_of.t = *state;
+	fork_of.joins = false;
+	assert_int_equal(mproc_barrier_create(&b, 1), 0);
+	assert_int_equal(mproc_barrier_enroll(b), 0);
+	before_count = fork_then_wait;
+	r = mproc_barrier_enroll(b);
+	if (fork_of.pid == 0)
+		_exit(r == -EPERM ? 0 : 1);
+	assert_int_equal(r, 0);
+	mproc_barrier_destroy(b);
 	assert_true(mproc_arena_recover(NULL) >= 0);
 }
 
@@ -369,6 +478,9 @@ main(void)
 		mpt_test(a_copy_does_not_get_its_parents_result),
 		mpt_test(nor_does_one_that_has_joined),
 		mpt_test(a_copy_says_nothing_in_its_parents_name),
+		mpt_test(a_copy_of_the_last_one_does_not_arrive_for_it),
+		mpt_test(a_copy_of_who_enrols_enrols_itself),
+		mpt_test(a_copy_is_not_enrolled),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
