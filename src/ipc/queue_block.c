@@ -17,18 +17,20 @@
 
 /*
  * Nobody else has the message, and until it is freed nobody writes to its memory, but we
- * do, to have its lines. A signal handler may have forked us: then there are two who have
- * it, and when one has freed it, the other one takes no more lines, as there may be
- * another message.
+ * do, to have its lines. A copy of us, made by a signal handler, takes no more of them: we
+ * may have freed it, or been killed, and who destroys the queue then gives back its memory
+ * and does not change the block's word.
  */
 static void
-copy_out(unsigned char *to, const struct mpr_taken *t)
+copy_out(const struct mpr_attachment *at, unsigned char *to,
+	 const struct mpr_taken *t)
 {
 	bool takes = t->len >= MPR_LINE && t->len <= TAKE_MAX;
 	size_t left = t->len, part;
 	unsigned char *from = t->memory;
 
-	while (left && takes && mpr_message_is_there(t)) {
+	while (left && takes && !mpr_attachment_is_copy(at) &&
+	       mpr_message_is_there(t)) {
 		part = left < PIECE ? left : PIECE;
 		mpr_copy_taking(to, from, part);
 		to += part;
@@ -49,7 +51,7 @@ deliver(struct mpr_attachment *at, const struct mpr_taken *t,
 		at->shown_block = *t;
 		return;
 	}
-	copy_out(to->buf, t);
+	copy_out(at, to->buf, t);
 	if (to->n)
 		to->msgs[0] = (struct iovec){ to->buf, t->len };
 }

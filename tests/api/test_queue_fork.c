@@ -318,9 +318,9 @@ take_block(struct mpt *t, void *how)
 	r = mproc_queue_get(board->q, got, LONG, NULL, MPROC_NOWAIT);
 	if (copy == 0) {
 		expect_nothing(t, r);
-		if (at_first == TAKER_GOES_ON)
-			mpt_check_int(t, (int)faults, 1);
-		else
+		/* It has taken no more lines, also while the message was there. */
+		mpt_check_int(t, (int)faults, 1);
+		if (at_first == COPY_GOES_ON)
 			mpt_check_int(t, reserve(t) != lies, true);
 		_exit(0);
 	}
