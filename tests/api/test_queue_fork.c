@@ -220,6 +220,7 @@ each_sleeps_until_all_is_done(void **state)
 
 #define LONG 65536
 #define IN_LANE 12000
+#define HEADERS 64 /* more than those of two messages take */
 #define PAGE 4096
 
 /* What happens when somebody writes to the message for the first time. */
@@ -361,23 +362,44 @@ get_bytes(struct mpt *t, int byte, size_t len)
 	check_bytes(t, got, byte, len);
 }
 
-/* The second of three messages, which lies behind the first one. */
-static int
-take_in_lane(struct mpt *t, void *how)
+/* Two messages that lie behind a first one. What is @behind the begin of the former is
+ * watched. */
+static void
+lay_two(struct mpt *t, size_t behind)
 {
 	const void *shown;
 	uintptr_t first;
-	size_t has = 0;
-	int r;
 
-	begin_long(t, how);
 	put_bytes(t, 1, PAGE);
 	put_bytes(t, 2, IN_LANE);
 	put_bytes(t, 3, IN_LANE);
 	mpt_check_int(t, mproc_queue_peek(board->q, &shown, NULL, MPROC_NOWAIT), 0);
 	mpt_check_int(t, mproc_queue_release(board->q, shown), 0);
-	first = ((uintptr_t)shown + 2 * PAGE) / PAGE * PAGE;
+	first = ((uintptr_t)shown + behind + 2 * PAGE) / PAGE * PAGE;
 	watch(t, (unsigned char *)first, (unsigned char *)first + 2 * PAGE);
+}
+
+/* All have been taken. */
+static void
+go_on_in_lane(struct mpt *t)
+{
+	if (at_first == TAKER_GOES_ON) {
+		board->goes_on = true;
+		wait_for_copy(t);
+	}
+	mpt_check_int(t, (int)mproc_queue_len(board->q), 0);
+	put_bytes(t, 4, IN_LANE);
+	get_bytes(t, 4, IN_LANE);
+}
+
+static int
+take_in_lane(struct mpt *t, void *how)
+{
+	size_t has = 0;
+	int r;
+
+	begin_long(t, how);
+	lay_two(t, 0);
 	r = mproc_queue_get(board->q, got, LONG, &has, MPROC_NOWAIT);
 	if (copy == 0 && at_first == TAKER_GOES_ON) {
 		expect_nothing(t, r);
@@ -391,13 +413,37 @@ take_in_lane(struct mpt *t, void *how)
 		_exit(0);
 	if (at_first != COPY_GOES_ON)
 		get_bytes(t, 3, IN_LANE);
-	if (at_first == TAKER_GOES_ON) {
-		board->goes_on = true;
-		wait_for_copy(t);
+	go_on_in_lane(t);
+	return 0;
+}
+
+/* Both at once, and the second one is where it happens. */
+static int
+take_batch(struct mpt *t, void *how)
+{
+	struct iovec msgs[3];
+	int r;
+
+	begin_long(t, how);
+	lay_two(t, IN_LANE + HEADERS);
+	r = mproc_queue_get_many(board->q, got, LONG, msgs, 3, MPROC_NOWAIT);
+	if (copy == 0 && at_first == TAKER_GOES_ON) {
+		expect_nothing(t, r);
+		_exit(0);
 	}
-	mpt_check_int(t, (int)mproc_queue_len(board->q), 0);
-	put_bytes(t, 4, IN_LANE);
-	get_bytes(t, 4, IN_LANE);
+	if (copy > 0 && at_first == COPY_GOES_ON) {
+		mpt_check_int(t, r, -EAGAIN);
+	} else {
+		mpt_check_int(t, r, 2);
+		for (int i = 0; i < 2; i++) {
+			mpt_check_int(t, (int)msgs[i].iov_len, IN_LANE);
+			check_bytes(t, msgs[i].iov_base, 2 + i, IN_LANE);
+		}
+	}
+	if (copy == 0)
+		_exit(0);
+	mpt_check_int(t, copy > 0, at_first != NOTHING);
+	go_on_in_lane(t);
 	return 0;
 }
 
@@ -429,6 +475,7 @@ static void
 head_does_not_go_back(void **state)
 {
 	take_long(*state, take_in_lane, true);
+	take_long(*state, take_batch, true);
 }
 
 int
