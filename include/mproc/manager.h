@@ -105,9 +105,9 @@
  *   nothing is lost: a message that was not sent, or a dead letter, comes back at once,
  *   without a death.
  *   What is on its way may come back: a drain waits for it, a join for a dead letter. Who
- *   takes less than 32 KiB of it in two seconds then, and not the rest, is disconnected;
- *   but not a client that holds something: what comes back when its connection ends, or a
- *   queue as its .single_consumer. Without memory for an answer it takes none, either.
+ *   takes less than 32 KiB of it in two seconds once one has begun, or was tried, and not
+ *   the rest, is disconnected; but not who has what comes back when its connection ends, or
+ *   a queue as its .single_consumer. Without memory for an answer it takes none, either.
  *   A client has up to 4096 messages that are not done: then its get gives -ENOLCK.
  *   A thread of a client has a message (.ack, .joinable) until it is done, or the thread
  *   ends, or its connection, in whatever way: that is a death, of one whose pid is 0. If
