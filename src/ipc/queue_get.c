@@ -283,14 +283,12 @@ sleep_for_message(struct mpr_attachment *at, const struct mpr_sink *to,
 	/* With -EBUSY there are messages, and nobody may be left who takes them
 	 * or wakes us. An old ticket is over at once, but minds the deadline
 	 * and interrupts. */
-	if (is_to_wait(look)) {
+	if (is_to_wait(look))
 		why = mpr_park(at->self, q,
 			       look == -EBUSY ? ticket - 1 : ticket, deadline);
-		if (mpr_unlikely(mpr_attachment_is_copy(at)))
-			return -ECHILD;
-	}
-	if (mpr_unlikely(look == -ECHILD))
-		return look;
+	/* The seat is the parent's, also if the copy has found something. */
+	if (mpr_unlikely(mpr_attachment_is_copy(at)))
+		return is_to_wait(look) ? -ECHILD : look;
 	chosen = mpr_seat_unwait(at->seat);
 	r = is_to_wait(look) ? take_or_close(at, to, ret_len, true) : look;
 	/*
