@@ -535,14 +535,15 @@ mpr_server_run(void *arg)
 	pid_t us = mpr_task_pid();
 
 	mpr_keyboard_ignore(&keyboard);
+	/* Before there are children: one may find the loader's lock taken for ever, by a thread
+	 * that a constructor or the preload function has begun. And before that function, which
+	 * may leave no memory. */
+	mpr_module_note();
 	answer = greet(connection, &orders, &r);
 	/* A child that the preload function has forked may return from it, too: what
 	 * it made would be the server's children, and nobody's that asks. */
 	if (r < 0 || mpr_task_pid() != us)
 		return answer.code;
-	/* Before there are children: one may find the loader's lock taken for ever, by a thread
-	 * that a constructor or the preload function has begun. */
-	mpr_module_note();
 	if (answer.error == 0)
 		answer.error = mpr_sibling_prepare(&sibling);
 	r = mpr_courier_send(connection, &answer, sizeof(answer), NULL, 0);
