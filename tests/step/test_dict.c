@@ -329,37 +329,6 @@ killed_while_it_merges_another_one(void **state)
 }
 
 static void
-destroy_victim(void *arg)
-{
-	struct scene *s = arg;
-
-	warm_up(s);
-	mpt_step_begin();
-	mproc_dict_destroy(s->d);
-	mpt_step_end();
-}
-
-/* It is there, whole, or it is not, and then the next one is it. */
-static void
-destroy_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
-{
-	struct scene *s = arg;
-	int r = mproc_dict_has(s->d, mproc_int(s->keys[0]));
-
-	(void)victim;
-	(void)n;
-	assert_true(r == -ESTALE || (r == 1 && !finished));
-	if (r == 1) {
-		expect_others(s, -1);
-	} else {
-		mproc_dict_destroy(s->d);
-		assert_int_equal(mproc_dict_create(&s->d, NULL), 0);
-		assert_int_equal(mproc_dict_len(s->d), 0);
-	}
-	end(s);
-}
-
-static void
 killed_while_it_destroys_one(void **state)
 {
 	struct scene s = { .t = *state, .n = 6 };

@@ -182,39 +182,6 @@ killed_while_it_cuts_what_another_has_left(void **state)
 }
 
 static void
-destroy_victim(void *arg)
-{
-	struct scene *s = arg;
-
-	warm_up(s);
-	mpt_step_begin();
-	mproc_dict_destroy(s->d);
-	mpt_step_end();
-}
-
-/* The next one is it, and has no more of it than the cell and the root. */
-static void
-destroy_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
-{
-	struct scene *s = arg;
-	int r = mproc_dict_has(s->d, mproc_int(s->keys[0]));
-
-	(void)victim;
-	(void)n;
-	assert_true(r == -ESTALE || (r == 1 && !finished));
-	if (r == 1) {
-		expect_others(s, -1);
-	} else {
-		mproc_dict_destroy(s->d);
-		assert_int_equal(mproc_dict_create(&s->d, NULL), 0);
-		assert_int_equal(mproc_dict_len(s->d), 0);
-		assert_int_equal(level_of(s), 0);
-		assert_int_equal(visit(s).stripe->directory, 0);
-	}
-	end(s);
-}
-
-static void
 killed_while_it_destroys_one(void **state)
 {
 	struct scene s = { .t = *state, .n = 17 };
