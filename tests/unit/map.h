@@ -6,19 +6,15 @@
 #define UNIT_MAP_H
 
 #include "common.h"
-#include "pool/entries.h"
 #include "pool/future.h"
-#include "pool/keeper_word.h"
 #include "pool/map.h"
-#include "pool/pool.h"
+#include "unkept.h"
 
 #define N 10
 #define CHUNK 4
 
 static struct scene {
-	struct mpr_pool_use use;
-	struct mpr_self *self;
-	struct mpr_worker workers[3];
+	struct unkept pool;
 	unsigned begun[N];
 	mproc_future *f;
 	struct mpr_map_use m;
@@ -49,10 +45,10 @@ map_with_chunks(mproc_map_fn *fn, const struct mproc_map_opts *o, uint64_t n_chu
 	for (int i = 0; i < N; i++)
 		in[i] = i;
 	memset(s.begun, 0, sizeof(s.begun));
-	assert_int_equal(mproc_pool_map_async(s.use.pool, fn, NULL, in,
+	assert_int_equal(mproc_pool_map_async(s.pool.use.pool, fn, NULL, in,
 					      sizeof(int), NULL, 0, N, o, &s.f),
 			 0);
-	assert_true(mpr_map_look_at(&s.use, s.f, &s.m));
+	assert_true(mpr_map_look_at(&s.pool.use, s.f, &s.m));
 	s.id = atomic_load(&s.f->cell.word);
 	assert_int_equal(s.m.n_shares, n_shares);
 	assert_int_equal(s.m.n_chunks, n_chunks);
@@ -73,13 +69,13 @@ map_items(void)
 static inline void
 run_at(unsigned w)
 {
-	mpr_map_run(&s.workers[w], &s.m, s.id);
+	mpr_map_run(&s.pool.workers[w], &s.m, s.id);
 }
 
 static inline bool
 bury(unsigned w)
 {
-	return mpr_map_bury(&s.m, s.self, w,
+	return mpr_map_bury(&s.m, s.pool.self, w,
 			    &(struct mproc_exit){ .code = -1, .signal = 9 });
 }
 
@@ -117,38 +113,16 @@ expect_begun(int from, int to, unsigned times)
 static inline int
 setup(void **state)
 {
-	const struct mproc_pool_opts o = {
-		.struct_size = sizeof(o),
-		.workers = 3,
-		.retries = 2,
-	};
-	mproc_arena *a;
-
 	(void)state;
 	memset(&s, 0, sizeof(s));
-	if (mpr_arena_get(&a) < 0 || mpr_self(a, &s.self) < 0 ||
-	    mpr_pool_make(&s.use, s.self, &o, mproc_map_loop_near_) < 0)
-		return -1;
-	/* Nobody keeps it. */
-	mpr_keeper_give_back(&s.use, mpr_keeper_starter(s.self));
-	mpr_pool_open(&s.use);
-	for (unsigned w = 0; w < 3; w++)
-		s.workers[w] = (struct mpr_worker){
-			.use = s.use,
-			.record = mpr_pool_worker_at(&s.use, w),
-			.generation = mpr_generation(),
-			.holder = mpr_holder(s.self),
-			.number = w,
-		};
-	return 0;
+	return unkept_make(&s.pool, 3);
 }
 
 static inline int
 teardown(void **state)
 {
 	(void)state;
-	return !mpr_entries_exist(&s.use) && mpr_pool_free(&s.use, s.self) ? 0 :
-									    -1;
+	return unkept_free(&s.pool);
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

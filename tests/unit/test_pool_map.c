@@ -25,7 +25,7 @@ one_worker_does_all(void **state)
 	/* Hints that come too late. */
 	run_at(0);
 	expect_done(0);
-	assert_int_equal(s.workers[2].depth, 0);
+	assert_int_equal(s.pool.workers[2].depth, 0);
 }
 
 /* It was stopped, or killed, between the claim and the note of it. */
@@ -196,11 +196,11 @@ static void
 who_is_overdue_goes_no_further(void **state)
 {
 	(void)state;
-	s.workers[0].limited = true;
+	s.pool.workers[0].limited = true;
 	map_items();
 	s.in_item = make_overdue;
 	run_at(0);
-	assert_true(s.workers[0].revoked);
+	assert_true(s.pool.workers[0].revoked);
 	expect_begun(0, 6, 1);
 	expect_begun(6, N, 0);
 	assert_true(bury(0));
@@ -255,7 +255,7 @@ who_is_killed_for_the_maps_sake_has_failed_nothing(void **state)
 	assert_true(mpr_task_revoke(s.f, s.id, MPR_FUTURE_CANCELED));
 	assert_true(bury(1));
 	assert_int_equal(atomic_load(&s.f->deaths), 0);
-	assert_int_equal(atomic_load(&s.use.root->retried), 0);
+	assert_int_equal(atomic_load(&s.pool.use.root->retried), 0);
 	assert_int_equal(mproc_future_next_failed(s.f, &first, &error), 0);
 	assert_int_equal(first, 2);
 	assert_int_equal(error, -ECANCELED);
@@ -275,20 +275,20 @@ have_it_ended(int i)
 static void
 who_is_to_be_killed_takes_nothing_else(void **state)
 {
-	uint64_t holder = mpr_holder(s.self);
+	uint64_t holder = mpr_holder(s.pool.self);
 
 	(void)state;
 	map_items();
-	atomic_store(&s.workers[0].record->word, holder);
+	atomic_store(&s.pool.workers[0].record->word, holder);
 	s.in_item = have_it_ended;
 	run_at(0);
-	assert_int_equal(atomic_load(&s.workers[0].record->doomed), holder);
-	assert_true(s.workers[0].revoked);
+	assert_int_equal(atomic_load(&s.pool.workers[0].record->doomed), holder);
+	assert_true(s.pool.workers[0].revoked);
 	assert_false(is_done());
 	assert_true(bury(0));
 	assert_int_equal(atomic_load(&s.f->deaths), 0);
 	expect_done(-ECANCELED);
-	atomic_store(&s.workers[0].record->word, 0);
+	atomic_store(&s.pool.workers[0].record->word, 0);
 }
 
 static void
@@ -330,21 +330,21 @@ what_is_dropped_is_not_begun(void **state)
 {
 	(void)state;
 	map_items();
-	assert_false(mpr_map_drop(&s.m, s.self, s.id + MPR_FUTURE_ID_UNIT,
+	assert_false(mpr_map_drop(&s.m, s.pool.self, s.id + MPR_FUTURE_ID_UNIT,
 				  MPR_FUTURE_SHUT));
-	assert_true(mpr_map_drop(&s.m, s.self, s.id, MPR_FUTURE_SHUT));
-	assert_false(mpr_map_drop(&s.m, s.self, s.id, MPR_FUTURE_SHUT));
+	assert_true(mpr_map_drop(&s.m, s.pool.self, s.id, MPR_FUTURE_SHUT));
+	assert_false(mpr_map_drop(&s.m, s.pool.self, s.id, MPR_FUTURE_SHUT));
 	run_at(0);
 	expect_begun(0, N, 0);
 	expect_done(-ESHUTDOWN);
 	/* Somebody has just taken a share: he finds that it is over. */
 	map_items();
 	give(0, 0, 0);
-	assert_true(mpr_map_drop(&s.m, s.self, s.id, MPR_FUTURE_CANCELED));
+	assert_true(mpr_map_drop(&s.m, s.pool.self, s.id, MPR_FUTURE_CANCELED));
 	assert_false(is_done());
 	atomic_store(&s.m.shares[0].word,
 		     mpr_future_word(s.id, MPR_FUTURE_QUEUED, 0));
-	mpr_map_settle(&s.m, s.self, s.id);
+	mpr_map_settle(&s.m, s.pool.self, s.id);
 	expect_done(-ECANCELED);
 }
 
@@ -363,7 +363,7 @@ another_map_is_not_closed(void **state)
 			     mpr_future_word(s.id, MPR_FUTURE_QUEUED, 0));
 	/* Its word was read before that. */
 	atomic_store(&s.m.map->stopped, 1);
-	mpr_map_settle(&s.m, s.self, id);
+	mpr_map_settle(&s.m, s.pool.self, id);
 	atomic_store(&s.m.map->stopped, 0);
 	atomic_store(&s.f->cell.word, s.id);
 	assert_true(mpr_map_waits(&s.m, s.id));
@@ -421,7 +421,7 @@ who_dies_with_an_item_after_the_end_has_failed_it(void **state)
 	atomic_store(&s.m.map->stopped, 1);
 	give(1, 1, mpr_desk(0, MPR_DESK_HAS | MPR_DESK_BEGUN));
 	assert_true(bury(1));
-	assert_int_equal(atomic_load(&s.use.root->retried), 0);
+	assert_int_equal(atomic_load(&s.pool.use.root->retried), 0);
 	assert_int_equal(mproc_future_next_failed(s.f, &first, &error), 0);
 	assert_int_equal(first, 0);
 	assert_int_equal(error, -EOWNERDEAD);
@@ -452,10 +452,10 @@ an_error_that_nobody_could_note_is_none_of_others(void **state)
 	(void)state;
 	map_with(fail_later, MPROC_OPTS(mproc_map_opts, .chunk = CHUNK));
 	/* As it may be when it was somebody else's. */
-	assert_int_equal(mpr_heap_reserve_dirty(s.use.arena, s.self,
+	assert_int_equal(mpr_heap_reserve_dirty(s.pool.use.arena, s.pool.self,
 						N * sizeof(int32_t), &ref), 0);
-	memset(mpr_arena_at(s.use.arena, ref.offset), 0xfb, ref.size);
-	mpr_block_cancel(s.self, &ref);
+	memset(mpr_arena_at(s.pool.use.arena, ref.offset), 0xfb, ref.size);
+	mpr_block_cancel(s.pool.self, &ref);
 	atomic_store(&s.m.map->failed, 1);
 	atomic_store(&s.m.bits[0], 1 << 2);
 	run_at(0);
@@ -515,24 +515,24 @@ what_is_not_a_map_is_none(void **state)
 	map_items();
 	n = s.m.map->n;
 	s.m.map->n = MPR_MAP_ITEMS_MAX + 1;
-	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	assert_false(mpr_map_look_at(&s.pool.use, s.f, &m));
 	s.m.map->n = n + 100000;
-	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	assert_false(mpr_map_look_at(&s.pool.use, s.f, &m));
 	s.m.map->n = n;
 	s.m.map->n_shares = MPR_POOL_WORKERS_MAX + 1;
-	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	assert_false(mpr_map_look_at(&s.pool.use, s.f, &m));
 	s.m.map->n_shares = 3;
 	s.m.map->round = MPR_POOL_WORKERS_MAX + 1;
-	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	assert_false(mpr_map_look_at(&s.pool.use, s.f, &m));
 	s.m.map->round = 3;
 	s.m.map->chunk = 0;
-	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	assert_false(mpr_map_look_at(&s.pool.use, s.f, &m));
 	/* And is not taken for a task. */
-	mpr_task_run(&s.workers[0], mpr_arena_offset(s.use.arena, s.f), s.id);
+	mpr_task_run(&s.pool.workers[0], mpr_arena_offset(s.pool.use.arena, s.f), s.id);
 	expect_begun(0, N, 0);
 	s.m.map->chunk = CHUNK;
 	s.m.map->largest = MPR_MAP_ITEMS_MAX + 1;
-	assert_false(mpr_map_look_at(&s.use, s.f, &m));
+	assert_false(mpr_map_look_at(&s.pool.use, s.f, &m));
 	s.m.map->largest = 0;
 	run_at(0);
 	expect_done(0);

@@ -54,7 +54,7 @@ a_share_with_an_item_is_taken_first(void **state)
 static size_t
 count_hints(void)
 {
-	return mproc_queue_len(mpr_pool_queue(&s.use));
+	return mproc_queue_len(mpr_pool_queue(&s.pool.use));
 }
 
 /* No more than workers are to be; but for what was begun, whoever is to be there. */
@@ -66,10 +66,10 @@ shares_for_later_workers_have_no_hints(void **state)
 	(void)state;
 	map_with_chunks(item, MPROC_OPTS(mproc_map_opts, .chunk = 1), N, N);
 	assert_int_equal(count_hints(), before + 3);
-	atomic_store(&s.use.root->n_workers, 5);
+	atomic_store(&s.pool.use.root->n_workers, 5);
 	assert_int_equal(mpr_map_announce(&s.m, s.id), 0);
 	assert_int_equal(count_hints(), before + 3 + 5);
-	atomic_store(&s.use.root->n_workers, 1);
+	atomic_store(&s.pool.use.root->n_workers, 1);
 	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT * 3 | 2);
 	for (unsigned i = 0; i < 3; i++)
 		atomic_store(&s.m.shares[i].desk, mpr_desk(i, MPR_DESK_HAS));
@@ -79,7 +79,7 @@ shares_for_later_workers_have_no_hints(void **state)
 	atomic_store(&s.m.map->next, MPR_MAP_CHUNK_UNIT * N | 2);
 	assert_int_equal(mpr_map_announce(&s.m, s.id), 0);
 	assert_int_equal(count_hints(), before + 3 + 5 + 3 + 1 + 3);
-	atomic_store(&s.use.root->n_workers, 3);
+	atomic_store(&s.pool.use.root->n_workers, 3);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_true(mpr_map_waits(&s.m, s.id));
 		run_at(i);

@@ -14,11 +14,10 @@
 #include "pool/pool.h"
 #include "pool/task.h"
 #include "sync/park.h"
+#include "unkept.h"
 
 static struct scene {
-	struct mpr_pool_use use;
-	struct mpr_self *self;
-	struct mpr_worker workers[2];
+	struct unkept pool;
 	unsigned runs;
 	mproc_future *canceled; /* by the task that runs, or NULL */
 	int result; /* of a task */
@@ -41,7 +40,7 @@ submit(void)
 {
 	mproc_future *f;
 
-	assert_int_equal(mproc_pool_submit(s.use.pool, task, "abc", 3, &f), 0);
+	assert_int_equal(mproc_pool_submit(s.pool.use.pool, task, "abc", 3, &f), 0);
 	return f;
 }
 
@@ -54,7 +53,7 @@ word_of(mproc_future *f)
 static void
 run_at(unsigned w, mproc_future *f, uint64_t word)
 {
-	mpr_task_run(&s.workers[w], mpr_arena_offset(s.use.arena, f), word);
+	mpr_task_run(&s.pool.workers[w], mpr_arena_offset(s.pool.use.arena, f), word);
 }
 
 static void
@@ -68,7 +67,7 @@ expect(mproc_future *f, enum mpr_future_state state, int result)
 static bool
 bury(mproc_future *f, unsigned w)
 {
-	return mpr_task_bury(&s.use, s.self, f, w,
+	return mpr_task_bury(&s.pool.use, s.pool.self, f, w,
 			     &(struct mproc_exit){ .code = -1, .signal = 9 });
 }
 
@@ -105,7 +104,7 @@ a_task_is_run_once(void **state)
 	mproc_future_close(f);
 	run_at(0, f, word_of(f));
 	assert_int_equal(s.runs, 2);
-	assert_false(mpr_entries_exist(&s.use));
+	assert_false(mpr_entries_exist(&s.pool.use));
 }
 
 /* There is an error, or none: what is a number above zero somebody has scribbled. */
@@ -156,16 +155,16 @@ a_phase_that_is_none_is_the_end(void **state)
 {
 	static const uint32_t none[] = { MPR_POOL_ENDED + 1, 0xff, UINT32_MAX,
 					 0x1000 | MPR_POOL_OPEN };
-	uint64_t word = atomic_load(&s.use.root->phase);
+	uint64_t word = atomic_load(&s.pool.use.root->phase);
 
 	(void)state;
 	for (unsigned i = 0; i < MPR_ARRAY_LEN(none); i++) {
-		atomic_store(&s.use.root->phase, word >> 32 << 32 | none[i]);
-		assert_int_equal(mpr_pool_phase(&s.use), MPR_POOL_ENDED);
+		atomic_store(&s.pool.use.root->phase, word >> 32 << 32 | none[i]);
+		assert_int_equal(mpr_pool_phase(&s.pool.use), MPR_POOL_ENDED);
 		/* There is nothing to keep, which is no reason to try for ever. */
-		assert_int_equal(mpr_keeping_ensure(&s.use), 0);
+		assert_int_equal(mpr_keeping_ensure(&s.pool.use), 0);
 	}
-	atomic_store(&s.use.root->phase, word);
+	atomic_store(&s.pool.use.root->phase, word);
 }
 
 static void
@@ -175,12 +174,12 @@ what_is_dropped_is_not_run(void **state)
 	uint64_t word = word_of(f);
 
 	(void)state;
-	assert_false(mpr_task_drop(&s.use, s.self, f, word + MPR_FUTURE_ID_UNIT,
+	assert_false(mpr_task_drop(&s.pool.use, s.pool.self, f, word + MPR_FUTURE_ID_UNIT,
 				   MPR_FUTURE_SHUT));
-	assert_true(mpr_task_drop(&s.use, s.self, f, word,
+	assert_true(mpr_task_drop(&s.pool.use, s.pool.self, f, word,
 				  MPR_FUTURE_CANCELED));
 	expect(f, MPR_FUTURE_DONE, -ECANCELED);
-	assert_false(mpr_task_drop(&s.use, s.self, f, word, MPR_FUTURE_SHUT));
+	assert_false(mpr_task_drop(&s.pool.use, s.pool.self, f, word, MPR_FUTURE_SHUT));
 	expect(f, MPR_FUTURE_DONE, -ECANCELED);
 	run_at(0, f, word);
 	assert_int_equal(s.runs, 0);
@@ -193,7 +192,7 @@ what_runs_is_not_dropped(void **state)
 	mproc_future *f = submit_and_take(0);
 
 	(void)state;
-	assert_false(mpr_task_drop(&s.use, s.self, f, word_of(f),
+	assert_false(mpr_task_drop(&s.pool.use, s.pool.self, f, word_of(f),
 				   MPR_FUTURE_SHUT));
 	expect(f, MPR_FUTURE_RUNNING, 0);
 	assert_true(bury(f, 0));
@@ -212,7 +211,7 @@ what_is_revoked_is_done_once_its_worker_is_dead(void **state)
 	s.canceled = f;
 	run_at(1, f, word_of(f));
 	/* The worker has come to the task's end, and was too late. */
-	assert_true(s.workers[1].revoked);
+	assert_true(s.pool.workers[1].revoked);
 	expect(f, MPR_FUTURE_RUNNING, 0);
 	assert_false(mpr_task_revoke(f, word_of(f), MPR_FUTURE_OVERDUE));
 	assert_false(bury(f, 0));
@@ -254,22 +253,22 @@ one_that_nobody_wants_is_freed_by_who_ends_it(void **state)
 	(void)state;
 	mproc_future_close(f);
 	assert_true(word_of(f) & MPR_FUTURE_ABANDONED);
-	assert_false(mpr_task_abandon(s.use.arena, s.self, f, word_of(f)));
+	assert_false(mpr_task_abandon(s.pool.use.arena, s.pool.self, f, word_of(f)));
 	run_at(0, f, word_of(f));
 	assert_int_equal(s.runs, 1);
-	assert_false(mpr_entries_exist(&s.use));
+	assert_false(mpr_entries_exist(&s.pool.use));
 
 	f = submit();
 	mproc_future_close(f);
-	assert_true(mpr_task_drop(&s.use, s.self, f, word_of(f),
+	assert_true(mpr_task_drop(&s.pool.use, s.pool.self, f, word_of(f),
 				  MPR_FUTURE_SHUT));
-	assert_false(mpr_entries_exist(&s.use));
+	assert_false(mpr_entries_exist(&s.pool.use));
 
-	atomic_store(&s.use.root->retries, 0);
+	atomic_store(&s.pool.use.root->retries, 0);
 	f = submit_and_take(1);
 	mproc_future_close(f);
 	assert_true(bury(f, 1));
-	assert_false(mpr_entries_exist(&s.use));
+	assert_false(mpr_entries_exist(&s.pool.use));
 }
 
 /* Its pool was freed while somebody was about to close it, and the place is another
@@ -281,25 +280,25 @@ one_in_the_same_place_is_not_closed(void **state)
 	uint64_t earlier = word_of(f) - MPR_FUTURE_ID_UNIT, word;
 
 	(void)state;
-	assert_false(mpr_task_abandon(s.use.arena, s.self, f, earlier));
+	assert_false(mpr_task_abandon(s.pool.use.arena, s.pool.self, f, earlier));
 	expect(f, MPR_FUTURE_QUEUED, 0);
 	assert_false(word_of(f) & MPR_FUTURE_ABANDONED);
 	run_at(0, f, word_of(f));
 	word = word_of(f);
-	assert_false(mpr_task_abandon(s.use.arena, s.self, f, earlier));
+	assert_false(mpr_task_abandon(s.pool.use.arena, s.pool.self, f, earlier));
 	assert_int_equal(word_of(f), word);
-	assert_true(mpr_task_abandon(s.use.arena, s.self, f, word));
-	assert_false(mpr_entries_exist(&s.use));
+	assert_true(mpr_task_abandon(s.pool.use.arena, s.pool.self, f, word));
+	assert_false(mpr_entries_exist(&s.pool.use));
 }
 
 static void
 who_frees_is_known(void **state)
 {
-	uint64_t word = mpr_future_freed(s.self);
+	uint64_t word = mpr_future_freed(s.pool.self);
 
 	(void)state;
 	assert_int_equal(mpr_future_state(word), MPR_FUTURE_FREED);
-	assert_int_equal(mpr_future_freer(word), mpr_holder(s.self));
+	assert_int_equal(mpr_future_freer(word), mpr_holder(s.pool.self));
 }
 
 static void
@@ -452,15 +451,15 @@ wakes_the_keeper(int64_t idle_timeout, uint64_t resting)
 	uint32_t before;
 	mproc_future *f;
 
-	atomic_store(&s.use.root->idle_timeout, idle_timeout);
-	atomic_store(&s.use.root->resting, resting);
-	atomic_store(&s.use.root->keeper, mpr_holder(s.self));
-	before = mpr_park_ticket(s.self);
+	atomic_store(&s.pool.use.root->idle_timeout, idle_timeout);
+	atomic_store(&s.pool.use.root->resting, resting);
+	atomic_store(&s.pool.use.root->keeper, mpr_holder(s.pool.self));
+	before = mpr_park_ticket(s.pool.self);
 	f = submit();
 	run_at(0, f, word_of(f));
 	mproc_future_close(f);
-	atomic_store(&s.use.root->keeper, 0);
-	return mpr_park_ticket(s.self) != before;
+	atomic_store(&s.pool.use.root->keeper, 0);
+	return mpr_park_ticket(s.pool.self) != before;
 }
 
 static void
@@ -475,38 +474,16 @@ who_submits_wakes_the_keeper_while_workers_rest(void **state)
 static int
 setup(void **state)
 {
-	const struct mproc_pool_opts o = {
-		.struct_size = sizeof(o),
-		.workers = 2,
-		.retries = 2,
-	};
-	mproc_arena *a;
-
 	(void)state;
 	memset(&s, 0, sizeof(s));
-	if (mpr_arena_get(&a) < 0 || mpr_self(a, &s.self) < 0 ||
-	    mpr_pool_make(&s.use, s.self, &o, mproc_map_loop_near_) < 0)
-		return -1;
-	/* Nobody keeps it. */
-	mpr_keeper_give_back(&s.use, mpr_keeper_starter(s.self));
-	mpr_pool_open(&s.use);
-	for (unsigned w = 0; w < 2; w++)
-		s.workers[w] = (struct mpr_worker){
-			.use = s.use,
-			.record = mpr_pool_worker_at(&s.use, w),
-			.generation = mpr_generation(),
-			.holder = mpr_holder(s.self),
-			.number = w,
-		};
-	return 0;
+	return unkept_make(&s.pool, 2);
 }
 
 static int
 teardown(void **state)
 {
 	(void)state;
-	return !mpr_entries_exist(&s.use) && mpr_pool_free(&s.use, s.self) ? 0 :
-									    -1;
+	return unkept_free(&s.pool);
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
