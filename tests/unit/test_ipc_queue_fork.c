@@ -10,7 +10,8 @@
 #include "common.h"
 #include "sync/seats.h"
 
-#define LEN 64
+#define SHORT 64 /* in the lane */
+#define LONG (1 << 20) /* in a block */
 
 void __real_mpr_seat_wait(_Atomic uint64_t *seat, _Atomic uint32_t *hint);
 void __wrap_mpr_seat_wait(_Atomic uint64_t *seat, _Atomic uint32_t *hint);
@@ -18,12 +19,13 @@ void __wrap_mpr_seat_wait(_Atomic uint64_t *seat, _Atomic uint32_t *hint);
 /* In the scratch bytes. */
 struct board {
 	mproc_queue *q;
+	size_t len;
 };
 
 static struct mpt *of;
 static bool forks;
-static pid_t copy = -1;
-static unsigned char message[LEN], got[LEN];
+static pid_t copy;
+static unsigned char message[LONG], got[LONG];
 
 /* Two messages come before that, and the copy goes first. */
 void
@@ -58,30 +60,48 @@ put_two(struct mpt *t, void *arg)
 	(void)arg;
 	mpt_reach(t, 1);
 	for (int i = 0; i < 2; i++)
-		mpt_check_int(t, mproc_queue_put(b->q, message, LEN, mproc_sec(10)), 0);
+		mpt_check_int(t, mproc_queue_put(b->q, message, b->len, mproc_sec(10)), 0);
 	mpt_step(t, 1);
+	/* Who finds a death wakes all who wait, and the copy would be the first one. */
+	mpt_reach(t, 3);
 	return 0;
+}
+
+static void
+leaves_the_seat(struct mpt *t, size_t len)
+{
+	struct board *b = mpt_scratch(t);
+	int r;
+
+	of = t;
+	b->len = len;
+	assert_int_equal(mproc_queue_create(&b->q, NULL), 0);
+	mpt_spawn(of, "producer", put_two, NULL);
+	forks = true;
+	copy = -1;
+	r = mproc_queue_get(b->q, got, len, NULL, mproc_sec(15));
+	if (copy == 0)
+		_exit(r ? 1 : 0);
+	assert_int_equal(r, 0);
+	assert_true(copy > 0);
+	mpt_step(of, 2);
+	mpt_join_all(of);
+	assert_int_equal(mproc_queue_len(b->q), 0);
+	mproc_queue_destroy(b->q);
+	assert_true(mproc_arena_recover(NULL) >= 0);
 }
 
 static void
 a_copy_leaves_the_seat_when_it_finds_a_message(void **state)
 {
-	struct board *b = mpt_scratch(*state);
-	int r;
+	leaves_the_seat(*state, SHORT);
+}
 
-	of = *state;
-	assert_int_equal(mproc_queue_create(&b->q, NULL), 0);
-	mpt_spawn(of, "producer", put_two, NULL);
-	forks = true;
-	r = mproc_queue_get(b->q, got, LEN, NULL, mproc_sec(15));
-	if (copy == 0)
-		_exit(r ? 1 : 0);
-	assert_int_equal(r, 0);
-	assert_true(copy > 0);
-	mpt_join_all(of);
-	assert_int_equal(mproc_queue_len(b->q), 0);
-	mproc_queue_destroy(b->q);
-	assert_true(mproc_arena_recover(NULL) >= 0);
+/* It takes none as its parent, and begins anew. */
+static void
+a_copy_leaves_the_seat_when_it_finds_a_long_one(void **state)
+{
+	leaves_the_seat(*state, LONG);
 }
 
 int
@@ -89,6 +109,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_copy_leaves_the_seat_when_it_finds_a_message),
+		mpt_test(a_copy_leaves_the_seat_when_it_finds_a_long_one),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
