@@ -5,6 +5,8 @@
 
 #include "crew.h"
 
+#define PATIENCES 3 /* that a run lasts at most */
+
 static const char *const flaws[] = {
 	[SEND_FAILED] = "a message cannot be sent",
 	[RECV_FAILED] = "a message cannot be received",
@@ -92,6 +94,7 @@ watch(const struct flow *f, struct crew *c, struct flow_end *ret)
 	uint64_t all = b->each * b->producers, warm = 0, n, last = 0;
 	int64_t started = ends_now(), warmed = 0, progress = started, t, died = 0;
 	bool waits = false; /* for a sign of life after the kill */
+	double longest = PATIENCES * f->patience * 1e9;
 
 	b->go = 1;
 	for (;;) {
@@ -126,6 +129,13 @@ watch(const struct flow *f, struct crew *c, struct flow_end *ret)
 			break;
 		if ((double)(t - progress) > f->patience * 1e9) {
 			give_up(f, c, died, waits, n, ret);
+			return;
+		}
+		if ((double)(t - started) > longest) {
+			snprintf(ret->flaw, sizeof(ret->flaw),
+				 "not over after %g s, with %llu of %llu messages",
+				 longest / 1e9, (unsigned long long)n,
+				 (unsigned long long)expected(f, b, died));
 			return;
 		}
 		ends_nap(ENDS_LOOK);

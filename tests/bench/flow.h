@@ -19,7 +19,8 @@ struct flow {
 	enum placement placement;
 	uint64_t each;	 /* messages of a producer */
 	double idle;	 /* s that consumers wait before the first message */
-	double patience; /* s without a message, until those left are lost */
+	double patience; /* s without a message, until those left are lost; three
+			  * times as long, and it is given up as too slow */
 	bool kills;	 /* a victim, in the middle */
 	enum end victim;
 };

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pipes that do one message in 100 wrong: the harness has to see it. The wrong
- * one is never the last.
+ * one is never the last. And one that is quick as long as it is tried out.
  */
 #include "transport_bad.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "transport_kernel.h"
 
 #define EVERY 100
+#define TRIED_OUT 1000
 
 struct bad {
 	void *pipe;
@@ -44,6 +46,16 @@ corrupts_send(void *channel, const void *p, size_t len)
 	memcpy(changed, p, len);
 	changed[len - 1] ^= 1;
 	return transport_pipe.send(b->pipe, changed, len);
+}
+
+static bool
+crawls_send(void *channel, const void *p, size_t len)
+{
+	struct bad *b = channel;
+
+	if (++b->sent > TRIED_OUT)
+		usleep(10000);
+	return transport_pipe.send(b->pipe, p, len);
 }
 
 static bool
@@ -97,6 +109,16 @@ const struct transport transport_corrupts_threads = {
 	.most = PIPE_BUF,
 	.open = bad_open,
 	.send = corrupts_send,
+	.recv = bad_recv,
+	.close = bad_close,
+};
+
+const struct transport transport_crawls = {
+	.name = "bad: crawls",
+	.only_by_name = true,
+	.most = PIPE_BUF,
+	.open = bad_open,
+	.send = crawls_send,
 	.recv = bad_recv,
 	.close = bad_close,
 };

@@ -35,6 +35,7 @@ const struct transport *const transports[] = {
 	&transport_corrupts,
 	&transport_corrupts_threads,
 	&transport_corrupts_python,
+	&transport_crawls,
 	&transport_loses,
 	&transport_repeats,
 };
