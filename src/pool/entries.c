@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
+#include "arena/extent.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "pool/entries.h"
@@ -42,6 +43,32 @@ set_cursor(const struct mpr_pool_use *u, uint64_t cursor)
 	atomic_store_explicit(&u->root->cursor, cursor, memory_order_release);
 }
 
+static void
+set_last(const struct mpr_pool_use *u, uint64_t offset)
+{
+	/* Release pairs with the acquire in end_of_groups(), as above. */
+	atomic_store_explicit(&u->root->last, offset, memory_order_release);
+}
+
+/* No list of them is longer, as each has a place of its own. */
+static unsigned
+groups_most(const struct mpr_pool_use *u)
+{
+	return mpr_extents_high(u->arena) * (MPR_EXTENT_SIZE / GROUP_SIZE);
+}
+
+/* Where the next one is linked, or before that. Who began with the first one each time
+ * would make n of them in n * n steps. */
+static _Atomic uint64_t *
+end_of_groups(const struct mpr_pool_use *u)
+{
+	/* Acquire pairs with the release in set_last(). */
+	struct mpr_pool_group *last = group_at(
+		u, atomic_load_explicit(&u->root->last, memory_order_acquire));
+
+	return last ? &last->next : &u->root->groups;
+}
+
 static int
 add_group(const struct mpr_pool_use *u, struct mpr_self *self)
 {
@@ -53,12 +80,14 @@ add_group(const struct mpr_pool_use *u, struct mpr_self *self)
 		return r;
 	group = mpr_arena_at(u->arena, ref.offset);
 	group->mark = MPR_POOL_MARK + mpr_arena_offset(u->arena, u->root);
-	r = mpr_block_append(u->arena, self, &ref, &u->root->groups,
+	r = mpr_block_append(u->arena, self, &ref, end_of_groups(u),
 			     offsetof(struct mpr_pool_group, next),
-			     MPR_POOL_GROUPS_MAX - 1);
-	if (r == 0)
-		set_cursor(u, ref.offset);
-	return r;
+			     groups_most(u));
+	if (r < 0)
+		return r;
+	set_last(u, ref.offset);
+	set_cursor(u, ref.offset);
+	return 0;
 }
 
 /* Groups lie at multiples of their size, as pages do. */
@@ -67,6 +96,17 @@ remember(const struct mpr_pool_use *u, const struct mpr_pool_group *group,
 	 unsigned i)
 {
 	set_cursor(u, mpr_arena_offset(u->arena, group) + i);
+}
+
+void
+mpr_entries_begin(const struct mpr_pool_use *u)
+{
+	uint64_t first = atomic_load(&u->root->groups);
+
+	if (first && !group_at(u, first))
+		atomic_compare_exchange_strong(&u->root->groups, &first, 0);
+	set_cursor(u, 0);
+	set_last(u, 0);
 }
 
 /* Tries entries from the cursor on, round and round. */
@@ -167,7 +207,8 @@ mpr_entries_next(struct mpr_entries_walk *walk)
 		if (!walk->group || walk->next == MPR_POOL_ENTRIES) {
 			walk->group = next_group(walk->use, walk->group);
 			walk->next = 0;
-			if (!walk->group || walk->groups++ == MPR_POOL_GROUPS_MAX)
+			if (!walk->group ||
+			    walk->groups++ == groups_most(walk->use))
 				return NULL;
 		}
 		while ((offset = next_offset(walk))) {

@@ -9,6 +9,10 @@
 
 #include "pool/pool_shm.h"
 
+/* For a new pool, whose groups are an earlier one's: what was scribbled there keeps none
+ * from being added where walks find it. */
+void mpr_entries_begin(const struct mpr_pool_use *u);
+
 /* Links the future in @ref, a BUSY block. Returns 0; or why there is no entry, and
  * the block is FREE. */
 int mpr_entries_link(const struct mpr_pool_use *u, struct mpr_self *self,

@@ -359,6 +359,7 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 	atomic_store(&root->retried, 0);
 	atomic_store(&root->keepers, 0);
 	atomic_store(&root->kills_of, 0);
+	mpr_entries_begin(u);
 	memset(root->name, 0, sizeof(root->name));
 	if (o->name)
 		snprintf(root->name, sizeof(root->name), "%s", o->name);

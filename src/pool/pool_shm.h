@@ -111,6 +111,7 @@ struct mpr_pool_root {
 	/* Where to look for a free entry next: offset of a group and an index. Any
 	 * value will do. */
 	alignas(MPR_APART) _Atomic uint64_t cursor;
+	_Atomic uint64_t last; /* offset of a group near the end of the list: a hint */
 };
 
 static_assert(sizeof(struct mpr_pool_root) == 512, "shared layout");
@@ -134,7 +135,6 @@ struct mpr_pool_worker {
 static_assert(sizeof(struct mpr_pool_worker) == 128, "shared layout");
 
 #define MPR_POOL_ENTRIES 510
-#define MPR_POOL_GROUPS_MAX (1 << 16)
 
 struct mpr_pool_group {
 	_Atomic uint64_t next; /* offset, or 0; set once */

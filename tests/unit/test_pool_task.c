@@ -291,6 +291,102 @@ one_in_the_same_place_is_not_closed(void **state)
 	assert_false(mpr_entries_exist(&s.pool.use));
 }
 
+static struct mpr_pool_group *
+group_behind(const _Atomic uint64_t *link)
+{
+	uint64_t offset = atomic_load(link);
+
+	return offset ? mpr_arena_at(s.pool.use.arena, offset) : NULL;
+}
+
+/* With the first one, so that it is full, in so many groups. */
+static void
+fill(mproc_future **fs, unsigned *n, unsigned groups)
+{
+	while (*n < groups * MPR_POOL_ENTRIES)
+		fs[(*n)++] = submit();
+}
+
+static void
+drop_all(mproc_future **fs, unsigned *n)
+{
+	for (; *n; --*n) {
+		assert_int_equal(mproc_future_cancel(fs[*n - 1], 0), 0);
+		mproc_future_close(fs[*n - 1]);
+	}
+}
+
+static void
+groups_are_added_behind_the_last_one(void **state)
+{
+	static mproc_future *fs[6 * MPR_POOL_ENTRIES];
+	struct mpr_entries_walk walk = mpr_entries_walk(&s.pool.use);
+	struct mpr_pool_root *root = s.pool.use.root;
+	struct mpr_pool_group *first, *g;
+	unsigned n = 0, found = 0;
+	uint64_t second;
+
+	(void)state;
+	fill(fs, &n, 3);
+	first = group_behind(&root->groups);
+	/* Who began with the first one would add it there. */
+	second = atomic_exchange(&first->next, 0);
+	fill(fs, &n, 5);
+	assert_int_equal(atomic_load(&first->next), 0);
+	atomic_store(&first->next, second);
+	/* From what is no group, and from the first one on. */
+	atomic_store(&root->last, mpr_arena_offset(s.pool.use.arena, fs[0]));
+	fill(fs, &n, 6);
+	for (g = first; g; g = group_behind(&g->next)) {
+		found++;
+		if (!atomic_load(&g->next))
+			assert_int_equal(mpr_arena_offset(s.pool.use.arena, g),
+					 root->last);
+	}
+	assert_int_equal(found, 6);
+	for (found = 0; mpr_entries_next(&walk);)
+		found++;
+	assert_int_equal(found, n);
+	drop_all(fs, &n);
+}
+
+/* Where the list was cut, what is behind the cut is nobody's; by 0, or by what is no
+ * group. */
+static void
+expect_groups_behind(_Atomic uint64_t *cut, uint64_t by)
+{
+	static mproc_future *fs[3 * MPR_POOL_ENTRIES];
+	const struct mpr_pool_root *root;
+	struct mpr_entries_walk walk;
+	unsigned n = 0, found = 0;
+
+	fill(fs, &n, 3);
+	drop_all(fs, &n);
+	atomic_store(cut, by);
+	assert_int_equal(unkept_free(&s.pool), 0);
+	root = s.pool.use.root;
+	assert_int_equal(unkept_make(&s.pool, 2), 0);
+	assert_ptr_equal(s.pool.use.root, root);
+	fill(fs, &n, 3);
+	walk = mpr_entries_walk(&s.pool.use);
+	while (mpr_entries_next(&walk))
+		found++;
+	assert_int_equal(found, n);
+	drop_all(fs, &n);
+}
+
+static void
+a_new_pool_adds_groups_where_they_are_found(void **state)
+{
+	struct mpr_pool_root *root = s.pool.use.root;
+
+	(void)state;
+	drop_all((mproc_future *[]){ submit() }, &(unsigned){ 1 });
+	expect_groups_behind(&group_behind(&root->groups)->next, 0);
+	expect_groups_behind(&root->groups, 0);
+	expect_groups_behind(&root->groups, mpr_arena_offset(s.pool.use.arena, root));
+}
+
 static void
 who_frees_is_known(void **state)
 {
@@ -502,6 +598,8 @@ main(void)
 		test(a_task_of_the_dead_is_queued_as_often_as_it_may),
 		test(one_that_nobody_wants_is_freed_by_who_ends_it),
 		test(one_in_the_same_place_is_not_closed),
+		test(groups_are_added_behind_the_last_one),
+		test(a_new_pool_adds_groups_where_they_are_found),
 		test(who_frees_is_known),
 		test(an_error_of_the_task_stays_with_it),
 		test(what_is_revoked_comes_to_an_end),
