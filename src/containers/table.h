@@ -12,10 +12,11 @@
  * from the lowest one up, and 16 bits that tell apart what has the same hash. The
  * bucket is the lowest bits of the hash. So all chains of a stripe one after
  * another, by their buckets' bits from the lowest up, are in one order that does
- * not depend on how many buckets there are; and when there are four times as many,
- * each chain is cut into four, without moving an entry. An entry keeps its order
- * word from when its key comes until it goes: an iteration notes how far it has
- * come in the order, and nothing else.
+ * not depend on how many buckets there are; and to have more of them, one chain is
+ * cut into four, without moving an entry: the next one in turn, whenever there are
+ * too many keys (linear hashing). An entry keeps its order word from when its key
+ * comes until it goes: an iteration notes how far it has come in the order, and
+ * nothing else.
  *
  * Who changes a stripe holds its lock. version is odd while links are being changed.
  * Each change is a row of single stores, after any of which the chains are sound
@@ -45,10 +46,12 @@
 #define MPR_TABLE_MAGIC UINT64_C(0x656c62617472706d) /* and the kind */
 #define MPR_STRIPES 16
 
-/* There are 4 buckets at level 0, and four times as many at each level more. With as
- * many keys as the largest arena holds that is about three to a bucket. */
+/* There are 4 buckets at level 0, and when each of them has been cut it is level 1,
+ * with four times as many. With as many keys as the largest arena holds there are about
+ * three to a bucket of the last level. */
 #define MPR_TABLE_LEVELS 11
 #define MPR_TABLE_SEGMENTS 7 /* the last one whose buckets are one block */
+#define MPR_TABLE_CUTS (((UINT64_C(4) << 2 * MPR_TABLE_LEVELS) - 4) / 3)
 
 #define MPR_ORDER_TIE UINT64_C(0xffff) /* the bits for what has the same hash */
 
@@ -66,7 +69,7 @@ static_assert(offsetof(struct mpr_table, root) == MPR_CELL_BLOCKS,
 struct mpr_stripe {
 	uint64_t magic;
 	_Atomic uint64_t version;
-	_Atomic uint64_t level;
+	_Atomic uint64_t cuts; /* of buckets, each of which has brought three */
 	uint64_t pad0;
 	/* The buckets of each level from 1 on that the one before has not; and the
 	 * block of links to blocks of those that further levels have. */
@@ -143,7 +146,7 @@ struct mpr_key {
 	uint64_t order; /* the lowest one that it can have */
 };
 
-/* The order of a hash, and the bucket of an order at @level. */
+/* The order of a hash. */
 static inline uint64_t
 mpr_reverse(uint64_t x)
 {
@@ -156,6 +159,7 @@ mpr_reverse(uint64_t x)
 	return __builtin_bswap64(x);
 }
 
+/* How many buckets there are at a level, and after some cuts. */
 static inline uint64_t
 mpr_buckets(uint64_t level)
 {
@@ -163,9 +167,52 @@ mpr_buckets(uint64_t level)
 }
 
 static inline uint64_t
-mpr_bucket_of(uint64_t order, uint64_t level)
+mpr_buckets_after(uint64_t cuts)
 {
-	return mpr_reverse(order) & (mpr_buckets(level) - 1);
+	return 4 + 3 * cuts;
+}
+
+/* By how many bits of the hash all of @n buckets are told apart; the first ones of these
+ * have been cut, and go by two more. */
+static inline unsigned
+mpr_bucket_bits(uint64_t n)
+{
+	return (63 - (unsigned)__builtin_clzll(n)) & ~1U;
+}
+
+/* By how many the bucket of an order goes. */
+static inline unsigned
+mpr_order_bits(uint64_t order, uint64_t n)
+{
+	unsigned bits = mpr_bucket_bits(n);
+	uint64_t all = UINT64_C(1) << bits;
+	uint64_t low = mpr_reverse(order) & (all - 1);
+
+	return all + 3 * low < n ? bits + 2 : bits;
+}
+
+/* That bucket: the lowest bits themselves. */
+static inline uint64_t
+mpr_bucket_of(uint64_t order, uint64_t n)
+{
+	return mpr_reverse(order) &
+	       ((UINT64_C(1) << mpr_order_bits(order, n)) - 1);
+}
+
+/* The one of @n buckets that is cut next. */
+static inline uint64_t
+mpr_bucket_next(uint64_t n)
+{
+	return (n - (UINT64_C(1) << mpr_bucket_bits(n))) / 3;
+}
+
+/* The one with number @i of @n: the three that have come of one are far apart. */
+static inline uint64_t
+mpr_bucket_at(uint64_t i, uint64_t n)
+{
+	uint64_t all = UINT64_C(1) << mpr_bucket_bits(n), cut = mpr_bucket_next(n);
+
+	return i < all ? i : (1 + (i - all) / cut) * all + (i - all) % cut;
 }
 
 /* Begins a call of a table of @kind. Returns 0; -EINVAL, -EFAULT, -ESTALE; -EBADMSG;
@@ -251,13 +298,13 @@ int mpr_table_remove_first(struct mpr_visit *v, const struct mpr_place *at);
 int mpr_table_empty(struct mpr_visit *v);
 int mpr_table_shrink(struct mpr_visit *v);
 
-/* Something was put: four times as many buckets, if there are more entries than
- * these, and memory. */
+/* Something was put: one bucket is cut into four, if there are more entries than half
+ * as many as buckets, and memory. */
 void mpr_table_grow(struct mpr_visit *v);
 
-/* Cuts each chain that begins in one of the first @n buckets where another bucket's
- * begins, which that then has. Returns 0; -EBADMSG. */
-int mpr_table_cut(const struct mpr_visit *v, uint64_t n);
+/* Cuts the chain of @bucket wherever that of another one of @n begins, which that then
+ * has. Returns 0; -EBADMSG. */
+int mpr_table_cut(const struct mpr_visit *v, uint64_t bucket, uint64_t n);
 
 /* Puts in order what somebody has not ended. Returns 0; -EBADMSG. */
 int mpr_table_repair(struct mpr_visit *v);

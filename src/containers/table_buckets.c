@@ -4,8 +4,9 @@
  *
  * Those that a level brings are one block, up to the level where that would be no
  * block of a slab: only in slabs what readers without the lock look at stays there.
- * From that one on a level brings four, 16, 64 ... blocks as large as the last one,
- * and a directory, a block of links, names them all.
+ * From that one on a level brings 12, 48, 192 ... blocks a third as large as the last
+ * one, and a directory, a block of links, names them all. A block is made when the first
+ * of its buckets is to be used.
  */
 #include <errno.h>
 
@@ -22,10 +23,11 @@
 #define DIRECTORY_LEVELS (MPR_TABLE_LEVELS - MPR_TABLE_SEGMENTS)
 #define LEVELS (SEGMENTS + DIRECTORY_LEVELS)
 
-/* The buckets of one of the directory's blocks. The first of its levels brings four of
- * them, each further one four times as many. */
-#define PART (UINT64_C(3) << 2 * SEGMENTS)
-#define PARTS (((UINT64_C(4) << 2 * DIRECTORY_LEVELS) - 4) / 3)
+/* The buckets of one of the directory's blocks: of those three that come of one each is
+ * in another block. */
+#define PART (UINT64_C(1) << 2 * SEGMENTS)
+#define PARTS ((UINT64_C(4) << 2 * DIRECTORY_LEVELS) - 4)
+#define CUTS (((UINT64_C(4) << 2 * LEVELS) - 4) / 3)
 
 static_assert(SEGMENTS <= MPR_TABLE_SEGMENTS, "each has its word");
 static_assert(PART * sizeof(uint64_t) <= MPR_BLOCK_MAX &&
@@ -66,11 +68,12 @@ brought_by(uint64_t bucket)
 			    (63 - (unsigned)__builtin_clzll(bucket)) / 2;
 }
 
-/* The number of the first of the directory's blocks that @level has brought. */
-static uint64_t
-first_part(uint64_t level)
+/* The directory's link to the block that a bucket is in; NULL if there is none. */
+static _Atomic uint64_t *
+part_of(const struct mpr_visit *v, uint64_t bucket)
 {
-	return (mpr_buckets(level - 1) - mpr_buckets(SEGMENTS)) / PART;
+	return word_of(v, &v->stripe->directory,
+		       (bucket - mpr_buckets(SEGMENTS)) / PART);
 }
 
 _Atomic uint64_t *
@@ -84,9 +87,9 @@ mpr_table_bucket(const struct mpr_visit *v, uint64_t bucket)
 	if (level <= SEGMENTS)
 		return word_of(v, &v->stripe->segments[level - 1],
 			       bucket - mpr_buckets(level - 1));
-	bucket -= mpr_buckets(SEGMENTS);
-	link = word_of(v, &v->stripe->directory, bucket / PART);
-	return link ? word_of(v, link, bucket % PART) : NULL;
+	link = part_of(v, bucket);
+	return link ? word_of(v, link, (bucket - mpr_buckets(SEGMENTS)) % PART) :
+		      NULL;
 }
 
 /* A block of @n words of zero, if @link names none. */
@@ -123,55 +126,49 @@ parts_of(const struct mpr_visit *v)
 	return last ? last - (PARTS - 1) : NULL;
 }
 
-/* Its blocks from number @from to @end. */
 static bool
-drop_parts(struct mpr_visit *v, uint64_t from, uint64_t end)
+drop_directory(struct mpr_visit *v)
 {
-	_Atomic uint64_t *parts = parts_of(v);
-	bool good = parts;
+	_Atomic uint64_t *link = &v->stripe->directory, *parts = parts_of(v);
+	bool good = parts || !load(link);
 
-	for (uint64_t i = from; i < end && good; i++)
+	for (uint64_t i = 0; parts && i < PARTS && good; i++)
 		good = drop_block(v, &parts[i]);
-	return good;
+	return good && drop_block(v, link);
 }
 
+/* The block for @bucket, and others that are as empty: somebody may have died over it
+ * before. */
 static int
-make_parts(struct mpr_visit *v, uint64_t from, uint64_t end)
+make_room_for(struct mpr_visit *v, uint64_t bucket)
 {
-	const struct mpr_shmem *s = &v->arena->shmem;
-	_Atomic uint64_t *parts;
-	int r = 0;
-
-	/* Each is too small to be asked for, and all together may be too much: where a
-	 * control group is full its processes are killed. */
-	if (!s->stays)
-		r = mpr_shmem_ask(s, (end - from) * PART * sizeof(uint64_t));
-	if (r == 0)
-		r = make_block(v, &v->stripe->directory, PARTS);
-	parts = parts_of(v);
-	if (r == 0 && !parts)
-		return -EBADMSG;
-	for (uint64_t i = from; i < end && r == 0; i++)
-		r = make_block(v, &parts[i], PART);
-	return r;
-}
-
-/* The buckets that a level brings, all of which are empty: somebody may have died
- * over them before. Those of a part of a level would be of no use to anybody. */
-static int
-make_level(struct mpr_visit *v, uint64_t level)
-{
-	uint64_t from, end;
+	unsigned level = brought_by(bucket);
+	_Atomic uint64_t *link;
 	int r;
 
+	if (!level)
+		return 0;
 	if (level <= SEGMENTS)
 		return make_block(v, &v->stripe->segments[level - 1],
 				  mpr_buckets(level) - mpr_buckets(level - 1));
-	from = first_part(level);
-	end = first_part(level + 1);
-	r = make_parts(v, from, end);
+	r = make_block(v, &v->stripe->directory, PARTS);
 	if (r < 0)
-		(void)drop_parts(v, from, end);
+		return r;
+	link = part_of(v, bucket);
+	return link ? make_block(v, link, PART) : -EBADMSG;
+}
+
+/* For what comes of the next cut with @n buckets. Their blocks begin with the same cut. */
+static int
+make_room(struct mpr_visit *v, uint64_t n)
+{
+	uint64_t next = mpr_bucket_next(n);
+	int r = 0;
+
+	if (next % PART)
+		return 0;
+	for (uint64_t i = 1; i < 4 && r == 0; i++)
+		r = make_room_for(v, (i << mpr_bucket_bits(n)) + next);
 	return r;
 }
 
@@ -182,10 +179,9 @@ mpr_table_shrink(struct mpr_visit *v)
 	bool good;
 
 	mpr_visit_change(v);
-	store(&s->level, 0);
+	store(&s->cuts, 0);
 	store(&s->later, 0);
-	good = !load(&s->directory) ||
-	       (drop_parts(v, 0, PARTS) && drop_block(v, &s->directory));
+	good = drop_directory(v);
 	for (int i = SEGMENTS - 1; i >= 0 && good; i--)
 		good = drop_block(v, &s->segments[i]);
 	if (!good)
@@ -197,10 +193,11 @@ mpr_table_shrink(struct mpr_visit *v)
 void
 mpr_table_grow(struct mpr_visit *v)
 {
-	uint64_t level = load(&v->stripe->level);
+	uint64_t cuts = load(&v->stripe->cuts);
 	uint64_t later = load(&v->stripe->later);
+	uint64_t n = mpr_buckets_after(cuts);
 
-	if (level >= LEVELS || load(&v->stripe->count) <= mpr_buckets(level))
+	if (cuts >= CUTS || load(&v->stripe->count) <= n / 2)
 		return;
 	if (later) {
 		store(&v->stripe->later, later - 1);
@@ -208,13 +205,13 @@ mpr_table_grow(struct mpr_visit *v)
 	}
 	/* Without memory the chains are longer: until it is looked for again by one
 	 * entry, if each of these is new. */
-	if (make_level(v, level + 1) < 0) {
-		store(&v->stripe->later, mpr_buckets(level));
+	if (make_room(v, n) < 0) {
+		store(&v->stripe->later, n);
 		return;
 	}
 	mpr_visit_change(v);
-	store(&v->stripe->level, level + 1);
+	store(&v->stripe->cuts, cuts + 1);
 	/* What it finds corrupt the next one will find, too. */
-	(void)mpr_table_cut(v, mpr_buckets(level));
+	(void)mpr_table_cut(v, mpr_bucket_next(n), n + 3);
 	mpr_visit_changed(v);
 }

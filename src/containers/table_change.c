@@ -158,15 +158,15 @@ empty_chain(struct mpr_visit *v, _Atomic uint64_t *link)
 int
 mpr_table_empty(struct mpr_visit *v)
 {
-	uint64_t level = load(&v->stripe->level), n;
+	uint64_t cuts = load(&v->stripe->cuts), n;
 	int r = 0;
 
-	if (level > MPR_TABLE_LEVELS)
+	if (cuts > MPR_TABLE_CUTS)
 		return -EBADMSG;
-	n = mpr_buckets(level);
+	n = mpr_buckets_after(cuts);
 	mpr_visit_change(v);
 	for (uint64_t i = 0; i < n && r == 0; i++) {
-		_Atomic uint64_t *link = mpr_table_bucket(v, i);
+		_Atomic uint64_t *link = mpr_table_bucket(v, mpr_bucket_at(i, n));
 
 		r = link ? empty_chain(v, link) : -EBADMSG;
 	}

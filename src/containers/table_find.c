@@ -19,11 +19,11 @@ load(const _Atomic uint64_t *word)
 }
 
 static uint64_t
-level_of(const struct mpr_visit *v)
+buckets_of(const struct mpr_visit *v)
 {
-	uint64_t level = load(&v->stripe->level);
+	uint64_t cuts = load(&v->stripe->cuts);
 
-	return level < MPR_TABLE_LEVELS ? level : MPR_TABLE_LEVELS;
+	return mpr_buckets_after(cuts < MPR_TABLE_CUTS ? cuts : MPR_TABLE_CUTS);
 }
 
 bool
@@ -79,7 +79,7 @@ mpr_table_find(const struct mpr_visit *v, const struct mpr_key *key,
 	       struct mpr_place *ret)
 {
 	_Atomic uint64_t *link =
-		mpr_table_bucket(v, mpr_bucket_of(key->order, level_of(v)));
+		mpr_table_bucket(v, mpr_bucket_of(key->order, buckets_of(v)));
 	uint64_t last = 0;
 	bool first = true;
 	int r, is;
@@ -152,17 +152,16 @@ first_in(const struct mpr_visit *v, uint64_t bucket, uint64_t from,
 int
 mpr_table_first(const struct mpr_visit *v, uint64_t from, struct mpr_place *ret)
 {
-	uint64_t level = level_of(v);
-	/* Of the orders of one bucket all but the highest bits change. */
-	uint64_t low = UINT64_MAX / mpr_buckets(level);
+	uint64_t n = buckets_of(v);
 	/* Nobody puts one before that without a change of the version. */
 	uint64_t first = load(&v->stripe->first);
 	int r;
 
 	if (from < first)
 		from = first;
-	while ((r = first_in(v, mpr_bucket_of(from, level), from, ret)) == 0) {
-		from |= low;
+	while ((r = first_in(v, mpr_bucket_of(from, n), from, ret)) == 0) {
+		/* Of the orders of one bucket all but the highest bits change. */
+		from |= UINT64_MAX >> mpr_order_bits(from, n);
 		if (from == UINT64_MAX)
 			return 0;
 		from++;

@@ -4,7 +4,7 @@
  * change. What it can have left behind:
  *
  *   - a chain that goes on with what is another bucket's: there are more buckets
- *     than before, and it was about to cut the chains
+ *     than before, and it was about to cut that chain
  *   - two entries with one order, the first of which is the new one
  *   - a count that is not right
  *
@@ -44,8 +44,8 @@ cut_at(const struct mpr_visit *v, _Atomic uint64_t *link, uint64_t offset,
 	return 0;
 }
 
-static int
-cut_chain(const struct mpr_visit *v, uint64_t bucket, uint64_t level)
+int
+mpr_table_cut(const struct mpr_visit *v, uint64_t bucket, uint64_t n)
 {
 	_Atomic uint64_t *link = mpr_table_bucket(v, bucket);
 	struct mpr_item item;
@@ -60,8 +60,8 @@ cut_chain(const struct mpr_visit *v, uint64_t bucket, uint64_t level)
 		    (same && item.order < last) ||
 		    (same == 2 && item.order == last))
 			return -EBADMSG;
-		if (mpr_bucket_of(item.order, level) != bucket) {
-			bucket = mpr_bucket_of(item.order, level);
+		if (mpr_bucket_of(item.order, n) != bucket) {
+			bucket = mpr_bucket_of(item.order, n);
 			if (cut_at(v, link, offset, bucket, &link) < 0)
 				return -EBADMSG;
 		}
@@ -69,17 +69,6 @@ cut_chain(const struct mpr_visit *v, uint64_t bucket, uint64_t level)
 		last = item.order;
 	}
 	return 0;
-}
-
-int
-mpr_table_cut(const struct mpr_visit *v, uint64_t n)
-{
-	uint64_t level = load(&v->stripe->level);
-	int r = level > MPR_TABLE_LEVELS ? -EBADMSG : 0;
-
-	for (uint64_t i = 0; i < n && r == 0; i++)
-		r = cut_chain(v, i, level);
-	return r;
 }
 
 /* Takes the second of two with one order out of a chain, and counts the rest. */
@@ -91,6 +80,8 @@ count_chain(struct mpr_visit *v, uint64_t bucket, uint64_t *count)
 	uint64_t offset, last = 0;
 	bool first = true;
 
+	if (!link)
+		return -EBADMSG;
 	while ((offset = load(link))) {
 		if (!mpr_table_entry(v, offset, &item))
 			return -EBADMSG;
@@ -111,16 +102,17 @@ count_chain(struct mpr_visit *v, uint64_t bucket, uint64_t *count)
 int
 mpr_table_repair(struct mpr_visit *v)
 {
-	uint64_t level = load(&v->stripe->level), count = 0, n;
-	int r;
+	uint64_t cuts = load(&v->stripe->cuts), count = 0, n;
+	int r = 0;
 
-	if (level > MPR_TABLE_LEVELS)
+	if (cuts > MPR_TABLE_CUTS)
 		return -EBADMSG;
-	n = mpr_buckets(level);
+	n = mpr_buckets_after(cuts);
 	mpr_visit_change(v);
-	r = mpr_table_cut(v, n);
 	for (uint64_t i = 0; i < n && r == 0; i++)
-		r = count_chain(v, i, &count);
+		r = mpr_table_cut(v, mpr_bucket_at(i, n), n);
+	for (uint64_t i = 0; i < n && r == 0; i++)
+		r = count_chain(v, mpr_bucket_at(i, n), &count);
 	if (r < 0)
 		return r;
 	store(&v->stripe->count, count);

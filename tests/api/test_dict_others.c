@@ -254,8 +254,10 @@ iterate(struct mpt *t, void *arg)
 			mproc_any_clear(&value);
 		}
 		mpt_check_int(t, r, -ENODATA);
-		for (unsigned i = 0; i < SHARED; i++)
+		for (unsigned i = 0; i < SHARED; i++) {
 			mpt_check_int(t, seen[i], 1);
+			mpt_check_int(t, mproc_dict_has(b->d, mproc_int(i)), 1);
+		}
 	}
 	free(seen);
 	return 0;

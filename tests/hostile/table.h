@@ -139,7 +139,7 @@ words_of_table(const struct board *b, enum mpr_cell_kind kind, void *used,
 	ADD(0, table->root);
 	ADD(0, s->magic);
 	ADD(0, s->version);
-	ADD(0, s->level);
+	ADD(0, s->cuts);
 	ADD(0, s->count);
 	for (unsigned i = 0; i < 3; i++)
 		ADD(i, s->segments[i]);
@@ -156,8 +156,9 @@ words_of_table(const struct board *b, enum mpr_cell_kind kind, void *used,
 		ADD(i, links[i]);
 	(void)mpr_visit_begin(&v, kind, used);
 	(void)mpr_visit_stripe(&v, 0);
-	for (unsigned i = 4; i < 16; i++) {
-		_Atomic uint64_t *bucket = mpr_table_bucket(&v, i);
+	for (uint64_t i = 4; i < mpr_buckets_after(s->cuts); i++) {
+		_Atomic uint64_t *bucket = mpr_table_bucket(
+			&v, mpr_bucket_at(i, mpr_buckets_after(s->cuts)));
 
 		ADD(i, *bucket);
 	}

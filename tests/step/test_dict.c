@@ -108,8 +108,9 @@ killed_while_it_sets_a_key_before_the_first(void **state)
 static void
 killed_while_it_adds_buckets(void **state)
 {
-	step_set(*state, "first growth", 4, 4, mproc_int(5));
-	step_set(*state, "second growth", 16, 16, mproc_int(5));
+	step_set(*state, "first block of buckets", 2, 2, mproc_int(5));
+	step_set(*state, "second block of buckets", 8, 8, mproc_int(5));
+	step_set(*state, "four keys move", 29, 29, mproc_int(5));
 }
 
 static void
@@ -428,14 +429,9 @@ die_over_growth(void *arg)
 {
 	struct change *c = arg;
 	struct mpr_visit v = begin_to_change(&c->s);
-	uint64_t level = v.stripe->level;
-	struct mpr_block_ref ref;
 
-	may_fail(mpr_heap_reserve(v.arena, v.self,
-				  (mpr_buckets(level + 1) - mpr_buckets(level)) *
-					  8, &ref));
-	mpr_block_link(v.arena, v.self, &ref, &v.stripe->segments[level]);
-	atomic_store(&v.stripe->level, level + 1);
+	must_be(move_in_next_cut(&v) > 0, true);
+	atomic_store(&v.stripe->cuts, v.stripe->cuts + 1);
 }
 
 static void
@@ -497,7 +493,7 @@ killed_while_it_repairs(void **state)
 	c.new_value = &c.to;
 	step(&c.s, "repair of a value", begin_after_a_value, get_victim,
 	     survivor_of_repair);
-	c.s.n = 16;
+	c.s.n = 29;
 	as_it_was = value_of(c.it);
 	c.new_value = &as_it_was;
 	step(&c.s, "repair of growth", begin_after_growth, get_victim,

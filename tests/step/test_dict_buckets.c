@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A process is killed after each instruction of what it does with a dict whose
- * buckets lie in many blocks, which a directory names. Here that begins with the
- * fifth key: see tests/meson.build.
+ * buckets lie in many blocks, which a directory names. Here that begins with the first
+ * bucket that is cut, and each that comes of one has a block: see tests/meson.build.
  */
 #include "table.h"
 
@@ -23,15 +23,15 @@ __wrap_mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 	return __real_mpr_heap_reserve(a, self, size, ret_ref);
 }
 
-int __real_mpr_table_cut(const struct mpr_visit *v, uint64_t n);
-int __wrap_mpr_table_cut(const struct mpr_visit *v, uint64_t n);
+int __real_mpr_table_cut(const struct mpr_visit *v, uint64_t bucket, uint64_t n);
+int __wrap_mpr_table_cut(const struct mpr_visit *v, uint64_t bucket, uint64_t n);
 
 int
-__wrap_mpr_table_cut(const struct mpr_visit *v, uint64_t n)
+__wrap_mpr_table_cut(const struct mpr_visit *v, uint64_t bucket, uint64_t n)
 {
 	if (dies_before_it_cuts)
 		_exit(0);
-	return __real_mpr_table_cut(v, n);
+	return __real_mpr_table_cut(v, bucket, n);
 }
 
 static int
@@ -42,18 +42,28 @@ set(struct change *c)
 
 /* The first stripe's. */
 static uint64_t
-level_of(struct scene *s)
+cuts_of(struct scene *s)
 {
-	return visit(s).stripe->level;
+	return visit(s).stripe->cuts;
+}
+
+/* How many there are with @n keys: so many that there are two buckets for a key. */
+static uint64_t
+cuts_with(unsigned n)
+{
+	return n < 3 ? 0 : (2 * n - 2) / 3;
 }
 
 static void
 begin_full(void *arg)
 {
 	struct change *c = arg;
+	struct mpr_visit v;
 
 	begin(arg);
-	assert_int_equal(level_of(&c->s), c->s.n > 4);
+	assert_int_equal(cuts_of(&c->s), cuts_with(c->s.n));
+	v = visit(&c->s);
+	assert_int_not_equal(move_in_next_cut(&v), 0);
 }
 
 /* It is the next key for which there are more buckets. */
@@ -63,7 +73,7 @@ grown_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	struct change *c = arg;
 
 	if (finished)
-		assert_int_equal(level_of(&c->s), 1 + (c->s.n > 4));
+		assert_int_equal(cuts_of(&c->s), cuts_with(c->s.n) + 1);
 	change_survivor(arg, victim, n, finished);
 }
 
@@ -81,14 +91,15 @@ static void
 killed_while_it_makes_the_directory(void **state)
 {
 	mpt_watchdog(*state, 120);
-	step_growth(*state, "first level", 4);
+	step_growth(*state, "first cut", 2);
 }
 
 static void
-killed_while_it_adds_a_level(void **state)
+killed_while_it_adds_buckets(void **state)
 {
 	mpt_watchdog(*state, 120);
-	step_growth(*state, "second level", 16);
+	step_growth(*state, "two keys move", 6);
+	step_growth(*state, "four keys move", 29);
 }
 
 static int
@@ -96,7 +107,7 @@ set_in_want(struct change *c)
 {
 	int r;
 
-	refused = 4;
+	refused = c->s.n == 2 ? 3 : 2;
 	r = set(c);
 	/* It has asked, and not again. */
 	must_be(refused, 0);
@@ -108,23 +119,25 @@ ungrown_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 {
 	struct change *c = arg;
 
-	assert_int_equal(level_of(&c->s), 1);
+	assert_int_equal(cuts_of(&c->s), cuts_with(c->s.n));
 	change_survivor(arg, victim, n, finished);
 }
 
 static void
-killed_while_it_gives_up_a_level(void **state)
+killed_while_there_is_no_memory_for_buckets(void **state)
 {
-	struct change c = { .s = { .t = *state, .n = 16 }, .it = 16,
+	struct change c = { .s = { .t = *state, .n = 2 }, .it = 2,
 			    .op = set_in_want, .to = mproc_int(5) };
 
 	mpt_watchdog(*state, 120);
 	c.new_value = &c.to;
-	step(&c.s, "three blocks of a level", begin_full, change_victim,
+	step(&c.s, "the directory and a block", begin_full, change_victim,
 	     ungrown_survivor);
+	c.s.n = c.it = 29;
+	step(&c.s, "one of three blocks", begin_full, change_victim, ungrown_survivor);
 }
 
-/* All is done but that the chains are not cut. */
+/* All is done but that the chain is not cut. */
 static void
 die_over_growth(void *arg)
 {
@@ -139,7 +152,7 @@ begin_after_growth(void *arg)
 
 	begin_full(arg);
 	wait_for_exit(start(die_over_growth, c));
-	assert_int_equal(level_of(&c->s), 2);
+	assert_int_equal(cuts_of(&c->s), cuts_with(c->s.n) + 1);
 }
 
 /* Whoever comes first repairs it. */
@@ -173,7 +186,7 @@ repaired_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 static void
 killed_while_it_cuts_what_another_has_left(void **state)
 {
-	struct change c = { .s = { .t = *state, .n = 16 }, .it = 16,
+	struct change c = { .s = { .t = *state, .n = 11 }, .it = 11,
 			    .to = mproc_int(5) };
 
 	mpt_watchdog(*state, 120);
@@ -184,7 +197,7 @@ killed_while_it_cuts_what_another_has_left(void **state)
 static void
 killed_while_it_destroys_one(void **state)
 {
-	struct scene s = { .t = *state, .n = 17 };
+	struct scene s = { .t = *state, .n = 9 };
 
 	mpt_watchdog(*state, 240);
 	step(&s, "destroy", begin, destroy_victim, destroy_survivor);
@@ -222,7 +235,7 @@ clear_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	assert_int_equal(mproc_dict_len(s->d), left);
 	if (finished) {
 		assert_int_equal(left, 0);
-		assert_int_equal(level_of(s), 0);
+		assert_int_equal(cuts_of(s), 0);
 		assert_int_equal(visit(s).stripe->directory, 0);
 	}
 	end(s);
@@ -231,7 +244,7 @@ clear_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 static void
 killed_while_it_clears_one(void **state)
 {
-	struct scene s = { .t = *state, .n = 17 };
+	struct scene s = { .t = *state, .n = 9 };
 
 	mpt_watchdog(*state, 240);
 	step(&s, "clear", begin, clear_victim, clear_survivor);
@@ -241,7 +254,7 @@ killed_while_it_clears_one(void **state)
 static int
 setup_buckets(void **state)
 {
-	struct scene s = { .n = 17 };
+	struct scene s = { .n = 29 };
 	int r = setup(state);
 
 	if (r < 0)
@@ -256,8 +269,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_while_it_makes_the_directory),
-		mpt_test(killed_while_it_adds_a_level),
-		mpt_test(killed_while_it_gives_up_a_level),
+		mpt_test(killed_while_it_adds_buckets),
+		mpt_test(killed_while_there_is_no_memory_for_buckets),
 		mpt_test(killed_while_it_cuts_what_another_has_left),
 		mpt_test(killed_while_it_destroys_one),
 		mpt_test(killed_while_it_clears_one),

@@ -8,16 +8,18 @@
 
 #include "table.h"
 
-/* So many that level 8 and 9 are reached, whose buckets a directory names. */
+/* So many that there are buckets of level 9, which a directory names. There are two
+ * buckets for a key; this is how many there are of those that no block of the directory
+ * has, and of those in one of these, of which three come together. */
 #define MANY (mpr_buckets(8) + 1)
-#define MORE (mpr_buckets(MPR_TABLE_SEGMENTS) + 1)
+#define BEFORE mpr_buckets(MPR_TABLE_SEGMENTS)
+#define PART (BEFORE / 4)
 
 static struct {
 	uint64_t looks; /* for a bucket */
+	uint64_t steady; /* of these, while nobody who reads would know of a change */
 	unsigned asked; /* for memory for buckets */
 	unsigned refuse; /* from the one with this number on, if it is not 0 */
-	unsigned questions; /* whether there is memory */
-	size_t most; /* that there is then, if it is not 0 */
 } counted;
 
 _Atomic uint64_t *__real_mpr_table_bucket(const struct mpr_visit *v,
@@ -29,6 +31,7 @@ _Atomic uint64_t *
 __wrap_mpr_table_bucket(const struct mpr_visit *v, uint64_t bucket)
 {
 	counted.looks++;
+	counted.steady += !(v->stripe->version & 1);
 	return __real_mpr_table_bucket(v, bucket);
 }
 
@@ -48,18 +51,6 @@ __wrap_mpr_heap_reserve(mproc_arena *a, struct mpr_self *self, size_t size,
 	return __real_mpr_heap_reserve(a, self, size, ret_ref);
 }
 
-int __real_mpr_shmem_ask(const struct mpr_shmem *s, size_t len);
-int __wrap_mpr_shmem_ask(const struct mpr_shmem *s, size_t len);
-
-/* Not of what is asked in os/shmem_linux.c itself. */
-int
-__wrap_mpr_shmem_ask(const struct mpr_shmem *s, size_t len)
-{
-	counted.questions++;
-	return counted.most && len > counted.most ?
-		       -ENOMEM : __real_mpr_shmem_ask(s, len);
-}
-
 /* The key with number @n: where it lies is as by a hash. */
 static struct mpr_key
 key_number(uint64_t n)
@@ -68,6 +59,19 @@ key_number(uint64_t n)
 
 	h = (h ^ h >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
 	return key_of(n, (h ^ h >> 32) & ~MPR_ORDER_TIE);
+}
+
+static uint64_t
+buckets_of(const struct table *t)
+{
+	return mpr_buckets_after(t->v.stripe->cuts);
+}
+
+/* Those that @keys keys bring, if there is memory. */
+static void
+expect_buckets(const struct table *t, uint64_t keys)
+{
+	assert_in_range(buckets_of(t), 2 * keys, 2 * keys + 2);
 }
 
 static void
@@ -107,7 +111,7 @@ all_of_many_keys_are_found(void **state)
 
 	mpt_watchdog(*state, 120);
 	put_numbers(&t, 0, MANY);
-	assert_int_equal(t.v.stripe->level, 9);
+	expect_buckets(&t, MANY);
 	assert_int_equal(walk(&t), MANY);
 	expect_numbers(&t, 0, MANY, true);
 	expect_numbers(&t, MANY, MANY + 1000, false);
@@ -136,26 +140,30 @@ each_bucket_has_a_word_of_its_own(void **state)
 
 	mpt_watchdog(*state, 120);
 	put_numbers(&t, 0, MANY);
-	n = mpr_buckets(t.v.stripe->level);
-	assert_int_equal(n, mpr_buckets(9));
+	n = buckets_of(&t);
+	expect_buckets(&t, MANY);
 	assert_int_equal(mpr_table_empty(&t.v), 0);
 	for (uint64_t i = 0; i < n; i++) {
-		_Atomic uint64_t *bucket = mpr_table_bucket(&t.v, i);
+		_Atomic uint64_t *bucket =
+			mpr_table_bucket(&t.v, mpr_bucket_at(i, n));
 
 		assert_non_null(bucket);
 		assert_int_equal(*bucket, 0);
 		*bucket = i + 1;
 	}
 	for (uint64_t i = 0; i < n; i++) {
-		_Atomic uint64_t *bucket = mpr_table_bucket(&t.v, i);
+		_Atomic uint64_t *bucket =
+			mpr_table_bucket(&t.v, mpr_bucket_at(i, n));
 
 		assert_int_equal(*bucket, i + 1);
 		*bucket = 0;
 	}
-	/* Of levels that it does not have, and of none at all. */
+	/* Of blocks that it does not have, and of none at all. */
+	assert_null(mpr_table_bucket(&t.v, mpr_buckets(8) +
+					    mpr_bucket_next(n) + PART));
 	for (unsigned i = 0; i < 64; i++)
-		if (n << i)
-			assert_null(mpr_table_bucket(&t.v, n << i));
+		if (mpr_buckets(9) << i)
+			assert_null(mpr_table_bucket(&t.v, mpr_buckets(9) << i));
 	assert_null(mpr_table_bucket(&t.v, UINT64_MAX));
 	end(&t);
 }
@@ -173,10 +181,10 @@ a_dict_that_was_cleared_has_no_buckets_to_look_at(void **state)
 
 	mpt_watchdog(*state, 120);
 	put_numbers(&t, 0, MANY);
-	assert_int_equal(t.v.stripe->level, 9);
+	expect_buckets(&t, MANY);
 	mpr_visit_unlock(&t.v);
 	assert_int_equal(mproc_dict_clear(t.d), 0);
-	assert_int_equal(t.v.stripe->level, 0);
+	assert_int_equal(t.v.stripe->cuts, 0);
 	assert_int_equal(t.v.stripe->directory, 0);
 	now = stat_now();
 	assert_int_equal(now.blocks, before.blocks);
@@ -222,7 +230,7 @@ a_dict_of_many_keys_is_whole(void **state)
 		last = next;
 		i++;
 	}
-	assert_true(v.stripes[0].level > MPR_TABLE_SEGMENTS);
+	assert_true(mpr_buckets_after(v.stripes[0].cuts) > BEFORE);
 	assert_true((size_t)last < sizeof(met));
 	assert_int_equal(mproc_dict_len(d), N);
 	while (mproc_dict_next(d, &c, &key, &value) == 0) {
@@ -252,16 +260,16 @@ who_takes_all_out_looks_at_each_bucket_once(void **state)
 	uint64_t most, n = 0;
 
 	mpt_watchdog(*state, 120);
-	put_numbers(&t, 0, MORE);
+	put_numbers(&t, 0, BEFORE);
 	/* One of each that is taken, too; and once again of half of all. */
-	most = 2 * mpr_buckets(t.v.stripe->level) + MORE;
+	most = 2 * buckets_of(&t) + BEFORE;
 	mpr_visit_unlock(&t.v);
 	counted.looks = 0;
 	while (mproc_dict_pop_item(t.d, NULL, &value) == 0) {
 		struct mpr_key key = key_number((uint64_t)value.i64);
 
 		assert_in_range(counted.looks, n, most);
-		if (n++ != MORE / 2)
+		if (n++ != BEFORE / 2)
 			continue;
 		/* One that comes before is found, too; and then the next one. */
 		key.order = 0;
@@ -271,7 +279,7 @@ who_takes_all_out_looks_at_each_bucket_once(void **state)
 		assert_int_equal(mproc_dict_pop_item(t.d, NULL, &value), 0);
 		assert_int_equal(value.i64, key.flat.word);
 	}
-	assert_int_equal(n, MORE);
+	assert_int_equal(n, BEFORE);
 	assert_int_equal(mproc_dict_len(t.d), 0);
 	/* The only one of an empty dict is found at once, wherever it lies. */
 	for (uint64_t i = 0; i < 20; i++) {
@@ -290,14 +298,36 @@ who_takes_all_out_looks_at_each_bucket_once(void **state)
 }
 
 static void
+each_key_cuts_one_bucket_at_most(void **state)
+{
+	struct table t = begin();
+
+	mpt_watchdog(*state, 120);
+	for (uint64_t i = 0; i < MANY; i++) {
+		counted.looks = 0;
+		counted.steady = 0;
+		counted.asked = 0;
+		put_numbers(&t, i, i + 1);
+		/* Its own, the one that is cut, and three that come of it. */
+		assert_in_range(counted.looks, 1, 5);
+		assert_int_equal(counted.steady, 1);
+		/* Three blocks, and with the first ones the directory. */
+		assert_in_range(counted.asked, 0, 4);
+	}
+	expect_buckets(&t, MANY);
+	end(&t);
+}
+
+static void
 without_memory_it_is_not_asked_for_each_time(void **state)
 {
 	struct table t = begin();
 	const uint64_t n = mpr_buckets(1);
-	uint64_t end_of = n;
+	uint64_t end_of = n / 2;
 
 	(void)state;
-	put_numbers(&t, 0, n);
+	put_numbers(&t, 0, end_of);
+	assert_int_equal(buckets_of(&t), n);
 	counted.asked = 0;
 	counted.refuse = 1;
 	/* With the first one that is too many, and then after n others each time. */
@@ -308,72 +338,52 @@ without_memory_it_is_not_asked_for_each_time(void **state)
 		assert_int_equal(counted.asked, i);
 		end_of += n + 1;
 	}
-	assert_int_equal(t.v.stripe->level, 1);
+	assert_int_equal(buckets_of(&t), n);
 	expect_numbers(&t, 0, end_of, true);
-	/* When there is memory again, more than one level may be missing. */
+	/* When there is memory again they come faster than keys, until there are as
+	 * many as there would be. */
 	counted.refuse = 0;
 	put_numbers(&t, end_of, end_of + 1);
-	assert_int_equal(t.v.stripe->level, 2);
-	put_numbers(&t, end_of + 1, end_of + 2);
-	assert_int_equal(t.v.stripe->level, 3);
-	assert_int_equal(counted.asked, 5);
-	assert_int_equal(walk(&t), end_of + 2);
-	expect_numbers(&t, 0, end_of + 2, true);
+	assert_int_equal(buckets_of(&t), n + 3);
+	assert_int_equal(walk(&t), end_of + 1);
+	put_numbers(&t, end_of + 1, 3 * end_of);
+	expect_buckets(&t, 3 * end_of);
+	assert_int_equal(walk(&t), 3 * end_of);
+	expect_numbers(&t, 0, 3 * end_of, true);
 	end(&t);
 }
 
-/* With memory for a part of what a level brings it is given back. */
+/* What there is is used, and what is there is not asked for again. */
 static void
-a_part_of_a_level_is_not_kept(void **state)
+blocks_of_a_level_come_as_they_are_used(void **state)
 {
+	const uint64_t first = BEFORE / 2, second = first + 3 * PART / 2;
 	struct mproc_arena_stat before, now;
 	struct table t = begin();
 
 	mpt_watchdog(*state, 120);
-	put_numbers(&t, 0, MORE - 1);
-	assert_int_equal(t.v.stripe->level, MPR_TABLE_SEGMENTS);
+	put_numbers(&t, 0, first);
+	assert_int_equal(buckets_of(&t), BEFORE);
 	before = stat_now();
-	/* The directory, and two of four parts. */
 	counted.asked = 0;
-	counted.refuse = 4;
-	put_numbers(&t, MORE - 1, MORE);
+	counted.refuse = 6;
+	put_numbers(&t, first, second);
+	/* The directory, and three blocks. */
 	assert_int_equal(counted.asked, 4);
-	assert_int_equal(t.v.stripe->level, MPR_TABLE_SEGMENTS);
+	assert_int_equal(buckets_of(&t), BEFORE + 3 * PART);
+	/* And one of the next three. */
+	put_numbers(&t, second, second + 1);
+	assert_int_equal(counted.asked, 6);
+	assert_int_equal(buckets_of(&t), BEFORE + 3 * PART);
 	now = stat_now();
-	assert_in_range(now.used, before.used, before.used + 8192);
+	assert_int_equal(now.blocks, before.blocks + 5 + 3 * PART / 2 + 1);
+	expect_numbers(&t, 0, second + 1, true);
 	counted.refuse = 0;
 	t.v.stripe->later = 0;
-	put_numbers(&t, MORE, MORE + 1);
-	assert_int_equal(t.v.stripe->level, MPR_TABLE_SEGMENTS + 1);
+	put_numbers(&t, second + 1, second + 10);
 	assert_int_equal(counted.asked, 8);
-	assert_int_equal(walk(&t), MORE + 1);
-	end(&t);
-}
-
-/* Four blocks are asked for as what they are together: none is taken if there is no
- * memory for all. */
-static void
-a_level_of_many_blocks_is_one_question(void **state)
-{
-	const size_t bytes = 8 * (size_t)(mpr_buckets(8) - mpr_buckets(7));
-	struct table t = begin();
-
-	mpt_watchdog(*state, 120);
-	put_numbers(&t, 0, MORE - 1);
-	counted.asked = 0;
-	counted.questions = 0;
-	counted.most = bytes - 1;
-	put_numbers(&t, MORE - 1, MORE);
-	assert_int_equal(counted.questions, 1);
-	assert_int_equal(counted.asked, 0);
-	assert_int_equal(t.v.stripe->level, MPR_TABLE_SEGMENTS);
-	expect_numbers(&t, 0, MORE, true);
-	counted.most = bytes;
-	t.v.stripe->later = 0;
-	put_numbers(&t, MORE, MORE + 1);
-	assert_int_equal(counted.questions, 2);
-	assert_int_equal(t.v.stripe->level, MPR_TABLE_SEGMENTS + 1);
-	counted.most = 0;
+	expect_buckets(&t, second + 10);
+	assert_int_equal(walk(&t), second + 10);
 	end(&t);
 }
 
@@ -399,9 +409,9 @@ main(void)
 		mpt_test(each_bucket_has_a_word_of_its_own),
 		mpt_test(a_dict_that_was_cleared_has_no_buckets_to_look_at),
 		mpt_test(a_dict_of_many_keys_is_whole),
+		mpt_test(each_key_cuts_one_bucket_at_most),
 		mpt_test(without_memory_it_is_not_asked_for_each_time),
-		mpt_test(a_part_of_a_level_is_not_kept),
-		mpt_test(a_level_of_many_blocks_is_one_question),
+		mpt_test(blocks_of_a_level_come_as_they_are_used),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

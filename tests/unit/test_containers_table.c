@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <mproc/mproc.h>
 
@@ -117,12 +118,63 @@ orders_are_hashes_from_their_lowest_bit_up(void **state)
 		uint64_t x = i * UINT64_C(0x9e3779b97f4a7c15);
 
 		assert_true(mpr_reverse(mpr_reverse(x)) == x);
-		/* With more buckets it is one of four that have come of the
-		 * one before. */
-		for (uint64_t level = 0; level < MPR_TABLE_LEVELS; level++)
-			assert_int_equal(mpr_bucket_of(x, level),
-					 mpr_bucket_of(x, level + 1) %
-						 mpr_buckets(level));
+	}
+}
+
+/* One cut concerns one bucket, and leaves it and three others. */
+static void
+a_cut_is_of_one_bucket(void **state)
+{
+	enum { ORDERS = 5000 };
+	static unsigned met[ORDERS];
+
+	(void)state;
+	for (uint64_t cuts = 0; cuts < 1000; cuts++) {
+		uint64_t n = mpr_buckets_after(cuts), next = mpr_bucket_next(n);
+		unsigned moved = 0;
+
+		memset(met, 0, sizeof(met));
+		for (uint64_t i = 0; i < ORDERS; i++) {
+			uint64_t order = mpr_reverse(i);
+			uint64_t is = mpr_bucket_of(order, n);
+			uint64_t then = mpr_bucket_of(order, n + 3);
+			uint64_t low = UINT64_MAX >> mpr_order_bits(order, n);
+
+			assert_in_range(is, 0, ORDERS - 1);
+			met[is]++;
+			if (then != is) {
+				assert_int_equal(is, next);
+				moved++;
+			}
+			/* Its orders are one row. */
+			assert_int_equal(mpr_bucket_of(order | low, n), is);
+			assert_int_equal(mpr_bucket_of(order & ~low, n), is);
+			if (order & ~low)
+				assert_int_not_equal(
+					mpr_bucket_of((order & ~low) - 1, n),
+					is);
+		}
+		assert_int_not_equal(moved, 0);
+		/* Each is one of those that are gone through, once. */
+		for (uint64_t i = 0; i < n; i++) {
+			uint64_t bucket = mpr_bucket_at(i, n);
+
+			assert_in_range(bucket, 0, ORDERS - 1);
+			assert_int_not_equal(met[bucket], 0);
+			met[bucket] = 0;
+		}
+		for (unsigned i = 0; i < ORDERS; i++)
+			assert_int_equal(met[i], 0);
+	}
+	/* A level has ended when each of its buckets was cut once. */
+	for (uint64_t level = 0; level <= MPR_TABLE_LEVELS; level++) {
+		uint64_t n = mpr_buckets(level);
+
+		assert_int_equal(mpr_bucket_next(n), 0);
+		assert_int_equal(mpr_buckets_after((n - 4) / 3), n);
+		if (level)
+			assert_int_equal(mpr_bucket_next(n - 3),
+					 mpr_buckets(level - 1) - 1);
 	}
 }
 
@@ -220,6 +272,7 @@ main(void)
 		mpt_test(the_first_and_the_last_order_are_places_too),
 		mpt_test(with_65536_of_one_hash_there_is_no_room_for_more),
 		mpt_test(orders_are_hashes_from_their_lowest_bit_up),
+		mpt_test(a_cut_is_of_one_bucket),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -393,7 +393,7 @@ a_long_key_is_not_compared_in_memory_that_may_have_gone(void **state)
 	mproc_dict_destroy(d);
 }
 
-/* Of this level there are 2^64 buckets, which is none in 64 bits. */
+/* After so many cuts there are 2^64 buckets, which is none in 64 bits. */
 static void
 a_dict_of_too_many_buckets_is_not_taken_for_empty(void **state)
 {
@@ -405,10 +405,10 @@ a_dict_of_too_many_buckets_is_not_taken_for_empty(void **state)
 	assert_int_equal(mproc_dict_set(d, mproc_int(0), mproc_int(1)), 0);
 	assert_int_equal(mpr_visit_begin(&v, MPR_CELL_DICT, d), 0);
 	for (int i = 0; i < MPR_STRIPES; i++)
-		v.stripes[i].level = 31;
+		v.stripes[i].cuts = UINT64_C(0x5555555555555554);
 	assert_int_equal(mproc_dict_clear(d), -EBADMSG);
 	for (int i = 0; i < MPR_STRIPES; i++)
-		v.stripes[i].level = 0;
+		v.stripes[i].cuts = 0;
 	assert_int_equal(mproc_dict_clear(d), 0);
 	assert_int_equal(mproc_dict_len(d), 0);
 	mproc_dict_destroy(d);
