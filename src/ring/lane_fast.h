@@ -22,7 +22,7 @@
 /* The same for a consumer: so many lines lie one behind the other at a time. */
 #define MPR_TAKE_LINES 8
 #define MPR_TAKE ((uint64_t)MPR_TAKE_LINES * MPR_LINE)
-#define MPR_TAKE_ALL 1024 /* bytes of a message of which all lines are taken */
+#define MPR_TAKE_ALL (16 * MPR_LINE) /* bytes, of which all lines are taken */
 
 /* Works out how far the producer may go on from its tail, for all it knows, without
  * padding, so that each message need not ask for both. */

@@ -27,7 +27,7 @@ mpr_consumer_begin(struct mpr_consumer *c, struct mpr_lane *lane,
 }
 
 /* Lines that are taken between two looks, in bytes. */
-#define PIECE 1024
+#define PIECE (16 * MPR_LINE)
 
 bool
 mpr_consumer_copy_long(const struct mpr_consumer *c, unsigned char *to,

@@ -337,6 +337,21 @@ explore_copy_out(void *to, const volatile void *shared, size_t len)
 	}
 }
 
+/* Each word is a line. */
+void
+explore_copy_out_taking(void *to, volatile void *shared, size_t len)
+{
+	volatile char *line = shared;
+
+	for (size_t i = 0; i < len; i += 8) {
+		size_t part = len - i < 8 ? len - i : 8;
+
+		explore_copy_out((char *)to + i, line + i, part);
+		if (part == 8)
+			mpr_take_own_line(line + i);
+	}
+}
+
 void
 explore_use(void)
 {

@@ -29,8 +29,8 @@
 #define mpr_copy_in(shared, from, len) explore_copy_in(shared, from, len)
 #define mpr_copy_in_batch(shared, from, len) explore_copy_in(shared, from, len)
 #define mpr_copy_out(to, shared, len) explore_copy_out(to, shared, len)
-/* Of messages that are longer than any lane there. */
-#define mpr_copy_out_taking(to, shared, len) explore_copy_out(to, shared, len)
+#define mpr_copy_out_taking(to, shared, len) \
+	explore_copy_out_taking(to, shared, len)
 
 uint64_t explore_load(const volatile void *object, memory_order order);
 void explore_store(volatile void *object, uint64_t value, memory_order order);
@@ -44,5 +44,6 @@ bool explore_cas(volatile void *object, uint64_t *expected, uint64_t desired,
 void explore_fence(memory_order order);
 void explore_copy_in(volatile void *shared, const void *from, size_t len);
 void explore_copy_out(void *to, const volatile void *shared, size_t len);
+void explore_copy_out_taking(void *to, volatile void *shared, size_t len);
 
 #endif

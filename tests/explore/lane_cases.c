@@ -37,6 +37,18 @@ const struct lane_case lane_cases[LANE_CASES] = {
 			{ LANE_CONSUMES_SHARED, 2, .mortal = true },
 		},
 	},
+	[LANE_TWO_CONSUMERS_ONE_LOOKS] = {
+		.name = "two consumers, one looks first",
+		.capacity = 64,
+		.start = 32,
+		.roles = {
+			{ LANE_PRODUCES, 4, { 8, 24, 16, 24 }, .tries = 1,
+			  .mortal = true },
+			{ LANE_CONSUMES_SHARED, 1, .looks = true,
+			  .mortal = true },
+			{ LANE_CONSUMES_SHARED, 3, .mortal = true },
+		},
+	},
 	[LANE_ONE_CONSUMER] = {
 		.name = "one consumer",
 		.capacity = 64,

@@ -338,6 +338,23 @@ get_in_place(struct mpr_consumer *c, void *bytes, size_t *ret_len)
 	return 0;
 }
 
+/* Nothing is taken, and only what can have been there is told. */
+static void
+look(struct mpr_consumer *c)
+{
+	uint64_t head = explore_peek(&lane()->head), end;
+	uint64_t tail = explore_peek(&lane()->tail);
+	size_t len = 0;
+	int r = mpr_consumer_look_shared(c, &len);
+
+	end = explore_peek(&lane()->head);
+	if (r == 0)
+		explore_check(was_next(len, head, end));
+	else
+		explore_check(r == -EAGAIN &&
+			      (tail <= end || !explore_is_plain()));
+}
+
 static void
 get(unsigned fiber, const struct lane_role *role)
 {
@@ -392,8 +409,11 @@ consume(unsigned fiber, const struct lane_role *role)
 		w.last[fiber] = w.last[role->heir_of - 1];
 		mpr_consumer_begin(&w.consumers[fiber], lane(), now->capacity);
 	}
-	for (unsigned i = 0; i < role->n; i++)
+	for (unsigned i = 0; i < role->n; i++) {
+		if (role->looks)
+			look(&w.consumers[fiber]);
 		get(fiber, role);
+	}
 }
 
 /* Asks for the length, which counts at least what was there all the time. */

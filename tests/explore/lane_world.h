@@ -25,7 +25,7 @@
 #include "explorer.h"
 
 enum {
-	LANE_CAPACITY_MAX = 128,
+	LANE_CAPACITY_MAX = 256,
 	LANE_PUTS_MAX = 6,
 };
 
@@ -62,6 +62,7 @@ enum lane_part {
  * @parts:   each message is put in two parts
  * @in_place: each message is written or, by an only consumer, read where it
  *           lies in the lane
+ * @looks:   asks how long the next message is before it takes one
  * @refers:  what it puts are references, to messages that are taken elsewhere
  * @tries:   attempts for each of them when there is no room; 0 means one
  * @room:    bytes of a consumer's buffer; 0 means as many as it takes
@@ -77,6 +78,7 @@ struct lane_role {
 	uint8_t batch;
 	bool parts;
 	bool in_place;
+	bool looks;
 	bool refers;
 	uint8_t tries;
 	uint8_t room;
@@ -106,6 +108,7 @@ enum lane_case_name {
 	LANE_TWO_CONSUMERS,
 	LANE_TWO_CONSUMERS_WRAP,
 	LANE_TWO_CONSUMERS_LITTLE_ROOM,
+	LANE_TWO_CONSUMERS_ONE_LOOKS,
 	LANE_ONE_CONSUMER,
 	LANE_CONSUMER_HEIR,
 	LANE_PRODUCER_HEIR,

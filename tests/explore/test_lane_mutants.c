@@ -122,6 +122,15 @@ too_long_believed(struct explore_access *a)
 		a->fault = EXPLORE_CACHED;
 }
 
+/* What was seen is not looked at again by who only asks for its length. */
+static void
+length_believed(struct explore_access *a)
+{
+	if (a->fiber == 1 && looks_again(a) &&
+	    mpr_frame_kind(a->value_before) == MPR_FRAME_MESSAGE)
+		a->fault = EXPLORE_CACHED;
+}
+
 /* The words of a reference are believed as they are. */
 static bool
 is_use(uint64_t word)
@@ -217,6 +226,7 @@ static const struct gate gates[] = {
 	GATE(copy_after_claim, LANE_TWO_CONSUMERS_WRAP, PLAIN),
 	GATE(nonsense_believed, LANE_TWO_CONSUMERS_WRAP, PLAIN),
 	GATE(too_long_believed, LANE_TWO_CONSUMERS_LITTLE_ROOM, PLAIN),
+	GATE(length_believed, LANE_TWO_CONSUMERS_ONE_LOOKS, PLAIN),
 	GATE(pad_not_marked, LANE_ONE_CONSUMER, PLAIN),
 	GATE(count_not_stored, LANE_LENGTH, PLAIN),
 	GATE(want_taken_blind, LANE_SLEEP_LARGEST, PLAIN),
