@@ -20,6 +20,18 @@ warm_up(struct world *w)
 		_exit(1);
 }
 
+/* The arena is as it was before the queue was made. */
+static void
+expect_as_before(const struct world *w)
+{
+	struct mproc_arena_stat now;
+
+	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
+	assert_int_equal(now.queues, w->before.queues);
+	assert_int_equal(now.blocks, w->before.blocks);
+	assert_int_equal(now.participants, w->before.participants);
+}
+
 /* The last one: nobody but the victim uses the queue. */
 static void
 destroy_victim(void *arg)
@@ -36,7 +48,6 @@ static void
 destroy_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 {
 	struct world *w = arg;
-	struct mproc_arena_stat now;
 	struct message m;
 	int r;
 
@@ -46,10 +57,7 @@ destroy_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	r = mproc_queue_get(w->q, &m, sizeof(m), NULL, MPROC_NOWAIT);
 	assert_true(r == -ESTALE || (r == 0 && !finished));
 	mproc_queue_destroy(w->q);
-	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
-	assert_int_equal(now.queues, w->before.queues);
-	assert_int_equal(now.blocks, w->before.blocks);
-	assert_int_equal(now.participants, w->before.participants);
+	expect_as_before(w);
 }
 
 static void
@@ -100,10 +108,7 @@ unused_destroy_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 		assert_int_equal(now.blocks, w->before.blocks);
 	assert_int_equal(mproc_queue_create(&q, NULL), 0);
 	mproc_queue_destroy(q);
-	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
-	assert_int_equal(now.queues, w->before.queues);
-	assert_int_equal(now.blocks, w->before.blocks);
-	assert_int_equal(now.participants, w->before.participants);
+	expect_as_before(w);
 }
 
 static void
@@ -244,7 +249,6 @@ static void
 last_leaver_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 {
 	struct world *w = arg;
-	struct mproc_arena_stat now;
 	mproc_queue *q;
 
 	(void)victim;
@@ -254,10 +258,7 @@ last_leaver_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
 	/* Creating looks through what is gone. */
 	assert_int_equal(mproc_queue_create(&q, NULL), 0);
 	mproc_queue_destroy(q);
-	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
-	assert_int_equal(now.queues, w->before.queues);
-	assert_int_equal(now.blocks, w->before.blocks);
-	assert_int_equal(now.participants, w->before.participants);
+	expect_as_before(w);
 }
 
 static void
@@ -276,15 +277,19 @@ killed_as_the_last_to_leave(void **state)
 }
 
 static void
-shutdown_victim(void *arg)
+shut_down(struct world *w, unsigned flags)
 {
-	struct world *w = arg;
-
 	warm_up(w);
 	mpt_step_begin();
-	if (mproc_queue_shutdown(w->q, MPROC_DRAIN) < 0)
+	if (mproc_queue_shutdown(w->q, flags) < 0)
 		_exit(1);
 	mpt_step_end();
+}
+
+static void
+shutdown_victim(void *arg)
+{
+	shut_down(arg, MPROC_DRAIN);
 }
 
 static void
@@ -324,6 +329,220 @@ killed_in_shutdown(void **state)
 	}, NULL);
 }
 
+static void
+immediate_victim(void *arg)
+{
+	shut_down(arg, MPROC_IMMEDIATE);
+}
+
+/* All messages are there, or nothing can be taken any more. */
+static void
+immediate_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct message m = { 0 };
+	unsigned got = 0;
+	int r;
+
+	(void)victim;
+	(void)n;
+	recover();
+	while ((r = mproc_queue_get(w->q, &m, sizeof(m), NULL,
+				    MPROC_NOWAIT)) == 0)
+		got++;
+	assert_true((got == 0 && r == -ESHUTDOWN) ||
+		    (got == w->queued + 1 && r == -EAGAIN && !finished));
+	assert_int_equal(mproc_queue_put(w->q, &m, sizeof(m), MPROC_NOWAIT),
+			 r == -EAGAIN ? 0 : r);
+	mproc_queue_destroy(w->q);
+	expect_as_before(w);
+}
+
+static void
+killed_in_an_immediate_shutdown(void **state)
+{
+	struct world w = { .t = *state, .queued = 2, .opts.capacity = 4096 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "immediate shutdown",
+		.victim = immediate_victim,
+		.before = world_begin,
+		.survivor = immediate_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
+/* Another process sleeps in the queue, and is to be told. */
+struct sleepy {
+	struct world w;
+	unsigned flags;
+	pid_t sleeper;
+};
+
+static void
+with_a_sleeping_consumer(void *arg)
+{
+	struct sleepy *s = arg;
+
+	world_begin(&s->w);
+	s->sleeper = fork();
+	if (s->sleeper == 0) {
+		struct message m;
+
+		_exit(mproc_queue_get(s->w.q, &m, sizeof(m), NULL,
+				      mproc_sec(30)) != -ESHUTDOWN);
+	}
+	mpt_until(s->w.t, mpt_task_state(s->sleeper) == 'S');
+}
+
+static void
+with_a_sleeping_producer(void *arg)
+{
+	struct sleepy *s = arg;
+
+	world_begin(&s->w);
+	s->sleeper = fork();
+	if (s->sleeper == 0) {
+		struct message m = message(BY_OTHER, 0);
+
+		while (mproc_queue_put(s->w.q, &m, sizeof(m), MPROC_NOWAIT) ==
+		       0)
+			;
+		_exit(mproc_queue_put(s->w.q, &m, sizeof(m), mproc_sec(30)) !=
+		      -ESHUTDOWN);
+	}
+	mpt_until(s->w.t, mpt_task_state(s->sleeper) == 'S');
+}
+
+/* Without a lane: its message would be what the sleeper waits for. */
+static void
+telling_victim(void *arg)
+{
+	struct sleepy *s = arg;
+
+	(void)mproc_queue_len(s->w.q);
+	mpt_step_begin();
+	if (mproc_queue_shutdown(s->w.q, s->flags) < 0)
+		_exit(1);
+	mpt_step_end();
+}
+
+static void
+telling_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct sleepy *s = arg;
+
+	(void)victim;
+	(void)n;
+	/* Not a word to the sleeper, if the victim has got that far: it must
+	 * notice by itself. */
+	if (!s->w.q->closing) {
+		assert_false(finished);
+		assert_int_equal(mproc_queue_shutdown(s->w.q, s->flags), 0);
+	}
+	wait_for_exit(s->sleeper);
+	recover();
+	mproc_queue_destroy(s->w.q);
+	expect_as_before(&s->w);
+}
+
+static void
+step_with(struct sleepy *s, const char *name, void (*before)(void *arg))
+{
+	s->w.opts.capacity = 4096;
+	mpt_stepper_run(s->w.t, &(struct mpt_stepper_opts){
+		.name = name,
+		.victim = telling_victim,
+		.before = before,
+		.survivor = telling_survivor,
+		.fingerprint = arena_state,
+		.every = 1,
+		.budget = 40,
+		.max_cases = 60,
+		.arg = s,
+	}, NULL);
+}
+
+static void
+killed_in_a_shutdown_that_wakes(void **state)
+{
+	struct sleepy drain = { .w.t = *state, .flags = MPROC_DRAIN };
+	struct sleepy immediate = { .w.t = *state, .flags = MPROC_IMMEDIATE };
+
+	step_with(&drain, "drain, a consumer sleeps", with_a_sleeping_consumer);
+	step_with(&drain, "drain, a producer sleeps", with_a_sleeping_producer);
+	step_with(&immediate, "immediate shutdown, a consumer sleeps",
+		  with_a_sleeping_consumer);
+	step_with(&immediate, "immediate shutdown, a producer sleeps",
+		  with_a_sleeping_producer);
+}
+
+/* The queue is drained but for one message, and somebody has died in a put. */
+static void
+with_a_dead_producer(void *arg)
+{
+	struct world *w = arg;
+	struct mpr_lane *lane;
+
+	world_begin(w);
+	leave_a_lane(w);
+	lane = mpr_arena_at(mpr_arena_peek(), w->q->lanes);
+	assert_int_equal(mpr_owner_state(lane->owner), MPR_LANE_ACTIVE);
+	atomic_store(&lane->busy, 1);
+	assert_int_equal(mproc_queue_shutdown(w->q, MPROC_DRAIN), 0);
+}
+
+static void
+final_victim(void *arg)
+{
+	struct world *w = arg;
+	struct message m;
+
+	mpt_step_begin();
+	may_fail(mproc_queue_get(w->q, &m, sizeof(m), NULL, mproc_sec(30)));
+	must_be(mproc_queue_get(w->q, &m, sizeof(m), NULL, mproc_sec(30)),
+		-ESHUTDOWN);
+	mpt_step_end();
+}
+
+static void
+final_survivor(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct world *w = arg;
+	struct message m = { 0 };
+	int r;
+
+	(void)victim;
+	(void)n;
+	/* The dead are found by who wants to know. */
+	r = mproc_queue_get(w->q, &m, sizeof(m), NULL, mproc_sec(30));
+	assert_true(r == -ESHUTDOWN || (r == 0 && !finished));
+	if (r == 0) {
+		assert_true(m.sender == BY_VICTIM && is_whole(&m));
+		assert_int_equal(mproc_queue_get(w->q, &m, sizeof(m), NULL,
+						 mproc_sec(30)), -ESHUTDOWN);
+	}
+	recover();
+	mproc_queue_destroy(w->q);
+	expect_as_before(w);
+}
+
+static void
+killed_in_a_get_that_comes_to_the_end(void **state)
+{
+	struct world w = { .t = *state, .opts.capacity = 4096 };
+
+	mpt_stepper_run(w.t, &(struct mpt_stepper_opts){
+		.name = "the last gets of a drain",
+		.victim = final_victim,
+		.before = with_a_dead_producer,
+		.survivor = final_survivor,
+		.fingerprint = arena_state,
+		.arg = &w,
+	}, NULL);
+}
+
 int
 main(void)
 {
@@ -333,6 +552,9 @@ main(void)
 		mpt_test(killed_in_destroy_without_memory_to_attach),
 		mpt_test(killed_as_the_last_to_leave),
 		mpt_test(killed_in_shutdown),
+		mpt_test(killed_in_an_immediate_shutdown),
+		mpt_test(killed_in_a_shutdown_that_wakes),
+		mpt_test(killed_in_a_get_that_comes_to_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, world_setup, NULL);
