@@ -23,7 +23,7 @@ enum {
 	CAPACITY = MPR_QUEUE_CAPACITY_MIN,
 	LANES = 2,
 	FRAMES = 4,
-	WORDS = 20 + LANES * (8 + FRAMES),
+	WORDS = 20 + LANES * (9 + FRAMES),
 	VALUES = 21,
 	LEN_MAX = 200,
 	GUARD = 64,
@@ -70,6 +70,7 @@ add_lane_words(struct words *w, struct mpr_lane *lane, unsigned index)
 	ADD_WORD(w, "lane head", index, lane->head);
 	ADD_WORD(w, "lane want", index, lane->want);
 	ADD_WORD(w, "lane busy", index, lane->busy);
+	ADD_WORD(w, "lane owes", index, lane->owes);
 	for (unsigned i = 0; i < FRAMES; i++)
 		add_word(w, "lane word", index * 100 + i,
 			 lane->buffer + 32 * i, 8);

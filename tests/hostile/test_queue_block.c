@@ -28,7 +28,7 @@
 enum {
 	BLOCKS = 3,
 	REFERENCES = 2,
-	BLOCK_WORDS = 9 + 3 * BLOCKS + 3 * REFERENCES,
+	BLOCK_WORDS = 10 + 3 * BLOCKS + 4 * REFERENCES,
 	BLOCK_VALUES = VALUES + 13,
 };
 
@@ -49,9 +49,16 @@ struct hostile {
 	_Atomic uint32_t returns[256]; /* by error */
 };
 
+enum kind {
+	SEVERAL, /* consumers */
+	SINGLE,
+	ORDERED,
+	KINDS
+};
+
 struct task {
 	unsigned word;
-	bool single;
+	enum kind kind;
 };
 
 static int
@@ -99,6 +106,7 @@ name_words(struct scene *s)
 	name_word(s, "wants_block", 0, &s->q->wants_block, 4);
 	name_word(s, "wants_memory", 0, &s->q->wants_memory, 4);
 	name_word(s, "waits", 0, &s->q->waits, 8);
+	name_word(s, "stamps", 0, &s->q->stamps, 8);
 	name_word(s, "awaits", 0, &lane_of(s->q)->awaits, 8);
 	name_word(s, "last_object", 0, &lane_of(s->q)->last_object, 8);
 	name_word(s, "last_use", 0, &lane_of(s->q)->last_use, 8);
@@ -109,23 +117,24 @@ name_words(struct scene *s)
 		name_word(s, "memory", i, &g->block[i].memory, 8);
 		name_word(s, "len", i, &g->block[i].len, 8);
 	}
-	/* The header, the block, and which of its uses. */
+	/* The header, the block, which of its uses, and the stamp. */
 	for (unsigned i = 0; i < REFERENCES; i++)
-		for (unsigned j = 0; j < 3; j++)
+		for (unsigned j = 0; j < 4; j++)
 			name_word(s, "reference", 10 * i + j,
 				  frame + i * (CAPACITY / 4) + 8 * j, 8);
 }
 
 /* A queue with two long messages, and one free block with memory. */
 static mproc_queue *
-make_queue(struct mpt *t, bool single)
+make_queue(struct mpt *t, enum kind kind)
 {
 	static unsigned char bytes[ROOM];
 	mproc_queue *q = NULL;
 
 	mpt_check_int(t, mproc_queue_create(
 		&q, MPROC_OPTS(mproc_queue_opts, .capacity = CAPACITY,
-			       .single_consumer = single)), 0);
+			       .single_consumer = kind == SINGLE,
+			       .ordered = kind == ORDERED)), 0);
 	for (int i = 0; i < 2; i++)
 		mpt_check_int(t, mproc_queue_put(q, bytes, LONG, MPROC_NOWAIT),
 			      0);
@@ -133,12 +142,12 @@ make_queue(struct mpt *t, bool single)
 }
 
 static void
-begin(struct mpt *t, struct scene *s, bool single)
+begin(struct mpt *t, struct scene *s, enum kind kind)
 {
 	const mproc_arena *a;
 
-	s->q = make_queue(t, single);
-	s->other = make_queue(t, false);
+	s->q = make_queue(t, kind);
+	s->other = make_queue(t, SEVERAL);
 	s->users = mproc_alloc(8192);
 	mpt_check(t, s->users);
 	a = mpr_arena_peek();
@@ -319,7 +328,7 @@ write_each_value(struct mpt *t, void *arg)
 	for (unsigned i = 0; i < BLOCK_VALUES; i++) {
 		const struct word *word;
 
-		begin(t, &s, task->single);
+		begin(t, &s, task->kind);
 		word = &s.word[task->word];
 		h->at = 1 + task->word * BLOCK_VALUES + i;
 		write_word(word, value_of(&s, read_word(word), i, &rand));
@@ -340,9 +349,9 @@ any_word_may_be_anything(void **state)
 	static struct task tasks[BLOCK_WORDS];
 	struct mpt *t = *state;
 
-	for (int single = 0; single < 2; single++)
+	for (int kind = 0; kind < KINDS; kind++)
 		for (unsigned i = 0; i < BLOCK_WORDS; i++) {
-			tasks[i] = (struct task){ i, single };
+			tasks[i] = (struct task){ i, (enum kind)kind };
 			mpt_expect_exit(t, mpt_spawn(t, "victim",
 						     write_each_value,
 						     &tasks[i]), 0);
@@ -375,7 +384,7 @@ scribble(struct mpt *t, void *arg)
 	int status;
 
 	mpt_rand_init(&rand, mpt_seed() + task->word);
-	begin(t, &s, task->single);
+	begin(t, &s, task->kind);
 	for (int i = 0; i < PEERS; i++) {
 		pid[i] = fork();
 		mpt_check(t, pid[i] >= 0);
@@ -409,13 +418,15 @@ scribble(struct mpt *t, void *arg)
 static void
 words_may_change_at_any_time(void **state)
 {
-	static struct task tasks[2];
+	static struct task tasks[KINDS];
 	struct mpt *t = *state;
 
 	for (unsigned i = 0; i < rounds(10, 40, 400); i++) {
-		tasks[i % 2] = (struct task){ i, i % 2 };
-		mpt_expect_exit(t, mpt_spawn(t, "scribbler", scribble,
-					     &tasks[i % 2]), 0);
+		struct task *task = &tasks[i % KINDS];
+
+		*task = (struct task){ i, (enum kind)(i % KINDS) };
+		mpt_expect_exit(t, mpt_spawn(t, "scribbler", scribble, task),
+				0);
 	}
 }
 
