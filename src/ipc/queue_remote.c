@@ -74,10 +74,11 @@ put(mproc_queue *q, const unsigned char *lengths, int n, const void *bytes, size
 	return r > n || r == 0 ? nonsense(q) : r;
 }
 
-static int
-too_long(size_t len)
+int
+mpr_queue_remote_too_long(size_t len)
 {
-	return mpr_fail(-EMSGSIZE, "a message of %zu bytes for a manager", len);
+	return mpr_fail(-EMSGSIZE, "a message of %zu bytes, a manager takes at most "
+			"%d", len, INT32_MAX);
 }
 
 /* Parts one behind the other. */
@@ -107,7 +108,7 @@ mpr_queue_remote_put(mproc_queue *q, const struct iovec *parts, int n, size_t le
 	int r;
 
 	if (len > INT32_MAX)
-		return too_long(len);
+		return mpr_queue_remote_too_long(len);
 	mpr_queue_write_length(length, len);
 	if (n > 1) {
 		bytes = gather(parts, n, len);
@@ -163,7 +164,7 @@ mpr_queue_remote_put_many(mproc_queue *q, const struct iovec *msgs, int n,
 
 	n = count(msgs, n, &len);
 	if (!n)
-		return too_long(msgs[0].iov_len);
+		return mpr_queue_remote_too_long(msgs[0].iov_len);
 	/* A message to the manager may have less than all of them. */
 	while ((r = put_some(q, msgs, n, len, timeout)) == -EMSGSIZE && n > 1) {
 		n /= 2;

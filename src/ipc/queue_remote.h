@@ -73,6 +73,9 @@ int mpr_queue_remote_release(mproc_queue *q, const void *p);
 /* Whether the calling thread has something reserved, or shown, in @q: 0 or -EBUSY. */
 int mpr_queue_remote_check_held(const mproc_queue *q, bool shown);
 
+/* Returns -EMSGSIZE: so long is no message. */
+int mpr_queue_remote_too_long(size_t len);
+
 /* Takes a message, for a peek: it is malloc()ed, and the caller's. */
 int mpr_queue_remote_take(mproc_queue *q, void **ret_bytes, size_t *ret_len,
 			  mproc_timeout timeout);

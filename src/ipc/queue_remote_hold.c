@@ -152,11 +152,13 @@ mpr_queue_remote_reserve(mproc_queue *q, size_t len, void **ret_p,
 		r = mpr_remote_ask_simply(MPR_QUEUE_CELL, q, CHECK);
 	if (r < 0)
 		return r;
+	if (len > INT32_MAX)
+		return mpr_queue_remote_too_long(len);
 	like.until = timeout.ns ? mpr_deadline(timeout) : 0;
-	like.memory = len <= INT32_MAX ? mpr_malloc(len + 1) : NULL;
+	like.memory = mpr_malloc(len + 1);
 	if (!like.memory)
-		return mpr_fail(len <= INT32_MAX ? -ENOMEM : -EMSGSIZE,
-				"a message of %zu bytes", len);
+		return mpr_fail(-ENOMEM, "no memory for a message of %zu bytes",
+				len);
 	r = prepare(&like, &h);
 	if (r < 0) {
 		free(like.memory);

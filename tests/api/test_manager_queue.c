@@ -90,10 +90,19 @@ what_is_too_long_stays(void **state)
 	struct iovec parts[3] = { { big, 1 }, { NULL, 0 }, { big + 1, 99 } };
 	struct iovec msgs[2];
 	size_t len = 0;
+	void *p;
 
 	for (unsigned i = 0; i < sizeof(big); i++)
 		big[i] = (unsigned char)(i * 7);
 	assert_int_equal(mproc_queue_put(q, big, 1001, MPROC_NOWAIT), -EMSGSIZE);
+	assert_true(detail_has("1001 bytes") && detail_has("most 1000"));
+	/* Nobody reads so much. */
+	assert_int_equal(mproc_queue_put(q, big, (size_t)INT32_MAX + 1,
+					 MPROC_NOWAIT), -EMSGSIZE);
+	assert_true(detail_has("2147483648 bytes") && detail_has("at most"));
+	assert_int_equal(mproc_queue_reserve(q, (size_t)INT32_MAX + 1, &p,
+					     MPROC_NOWAIT), -EMSGSIZE);
+	assert_true(detail_has("2147483648 bytes") && detail_has("at most"));
 	assert_int_equal(mproc_queue_put(q, NULL, 1, MPROC_NOWAIT), -EINVAL);
 	assert_int_equal(mproc_queue_putv(q, parts, 3, MPROC_NOWAIT), 0);
 	assert_int_equal(mproc_queue_put(q, NULL, 0, MPROC_NOWAIT), 0);
@@ -102,6 +111,7 @@ what_is_too_long_stays(void **state)
 	assert_int_equal(mproc_queue_len(q), 4);
 	assert_int_equal(mproc_queue_get(q, got, 99, &len, MPROC_FOREVER), -EMSGSIZE);
 	assert_int_equal(len, 100);
+	assert_true(detail_has("100 bytes") && detail_has("has 99"));
 	assert_int_equal(mproc_queue_get_many(q, got, 99, msgs, 2, MPROC_FOREVER),
 			 -EMSGSIZE);
 	assert_int_equal(msgs[0].iov_len, 100);
