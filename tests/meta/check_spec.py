@@ -5,7 +5,7 @@ check_spec.py ROOT --cc COMMAND
 
 A heading "### struct x: N bytes, layer/file.h" is followed by a table whose
 rows begin with offset, size and member: together they cover the structure
-without a gap, and the compiler agrees with each. Rows of a table with the
+without a gap, no member is left out, and the compiler agrees with each. Rows of a table with the
 columns "constant" and "value" are compared in the same way; what they need is
 included from the files that the page's structures name, or a heading "### flags,
 layer/file.h".
@@ -16,11 +16,12 @@ import os
 import re
 import subprocess
 
-from common import find, finish, line_of, read
+from common import find, finish, line_of, read, without_comments
 
 STRUCT = re.compile(r'^### (struct \w+): (\d+) bytes, (\S+)$', re.M)
 FILE = re.compile(r'^### [^:\n]*, (\S+\.h)$', re.M)
 ROW = re.compile(r'^\| (\d+) \| (\d*) ?\|(?: `(\w+)`)? \|', re.M)
+DECLARED = re.compile(r'(\w+)\s*(?:\[[^\]]*\]\s*)*[,;]')
 CONSTANT = re.compile(r'^\| `(\w+)` \| (\w+) \|', re.M)
 
 
@@ -30,10 +31,18 @@ def section(text, start):
     return text[start:start + end.start()] if end else text[start:]
 
 
-def judge_rows(path, text, match):
+def members(root, name, header):
+    """What the structure consists of, as the header says."""
+    text = read(root, f'src/{header}') or read(root, f'include/{header}')
+    body = re.search(rf'{name} \{{([^}}]*)\}}', without_comments(text))
+    return DECLARED.findall(body.group(1)) if body else []
+
+
+def judge_rows(root, path, text, match):
     """What is wrong with a structure's table, and the claims it makes."""
-    name, size, _ = match.groups()
+    name, size, header = match.groups()
     problems, claims, at = [], [f'sizeof({name}) == {size}'], 0
+    missing = members(root, name, header)
     body = section(text, match.end())
     for row in ROW.finditer(body):
         where = f'{path}:{line_of(text, match.end() + row.start())}: {name}'
@@ -43,11 +52,13 @@ def judge_rows(path, text, match):
         at = int(offset) + int(length or 0)
         if not member:
             continue
+        missing = [other for other in missing if other != member]
         claims.append(f'offsetof({name}, {member}) == {offset}')
         if length:
             claims.append(f'sizeof((({name} *)0)->{member}) == {length}')
     if at != int(size):
         problems.append(f'{path}: {name}: the table ends at {at}, not {size}')
+    problems += [f'{path}: {name}: no row for {member}' for member in missing]
     return problems, claims
 
 
@@ -81,7 +92,7 @@ def main():
         text = read(root, path)
         headers, claims = [], []
         for match in STRUCT.finditer(text):
-            wrong, claimed = judge_rows(path, text, match)
+            wrong, claimed = judge_rows(root, path, text, match)
             problems += wrong
             claims += claimed
             headers.append(match.group(3))

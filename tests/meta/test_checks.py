@@ -73,7 +73,7 @@ SOUND = {
                       '| 12 | 4 | | unused |\n\n### Constants\n\n'
                       '| constant | value |\n|---|---|\n| `FIVE` | 5 |\n',
     'src/base/s.h': '#include <stdint.h>\nenum { FIVE = 5 };\n'
-                    'struct s { uint64_t a; uint32_t b, c; };\n',
+                    'struct s { uint64_t a; _Alignas(8) uint32_t b; };\n',
     'docs/man/x.3': '.Dd January 2, 2026\n.Dt X 3\n.Os\n.Sh NAME\n'
                     '.Nm mproc_x\n.Nd one more\n.Sh DESCRIPTION\nText.\n',
     'meson.build': "man_pages = [\n  'x.3',\n]\n",
@@ -190,8 +190,15 @@ CASES = [
      'Bogus'),
     ('man', 'not_installed', {'meson.build': 'man_pages = [\n]\n'},
      'not in man_pages'),
-    ('spec', 'offset', spec('| 8 | 4 | `b`', '| 8 | 4 | `c`'),
-     'not so: offsetof(struct s, c) == 8'),
+    ('names', 'path', {'README.md': 'See `os/z.c`.\n'}, 'there is no os/z.c'),
+    ('names', 'function', {'README.md': '`mproc_y()`\n'},
+     'README.md:1: nothing is called mproc_y()'),
+    ('names', 'constant', {'docs/x.md': '\n`MPROC_Y`\n'},
+     'docs/x.md:2: nothing is called MPROC_Y'),
+    ('names', 'test', {'docs/x.md': '`a_test_of_y`\n'}, 'called a_test_of_y'),
+    ('spec', 'offset', spec('| 8 | 4 | `b`', '| 8 | 4 | `a`'),
+     'not so: offsetof(struct s, a) == 8'),
+    ('spec', 'member', spec('| 8 | 4 | `b`', '| 8 | 4 | '), 'no row for b'),
     ('spec', 'size', spec('| 0 | 8 | `a`', '| 0 | 8 | `b`'),
      'not so: sizeof(((struct s *)0)->b) == 8'),
     ('spec', 'whole', spec('s: 16 bytes', 's: 12 bytes'),
