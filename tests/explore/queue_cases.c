@@ -91,6 +91,16 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 			{ QUEUE_GETS, 1, .mortal = true },
 		},
 	},
+	[QUEUE_ROOM_IN_PLACE] = {
+		.name = "a producer that waits for a release",
+		.capacity = 32,
+		.in_place = true,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 4, .mortal = true },
+			{ QUEUE_GETS, 4, .mortal = true },
+		},
+	},
 	[QUEUE_ROOM_TWO_CONSUMERS] = {
 		.name = "a producer that waits for room, two consumers",
 		.is_large = true,
@@ -299,6 +309,17 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 			{ QUEUE_PUTS, 2, { 16, 8 }, .mortal = true },
 			{ QUEUE_GETS, 1, .mortal = true },
 			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_BLOCK_MIXED_BATCHES] = {
+		.name = "blocks, long and short messages, batches",
+		.is_large = true,
+		.blocks = 1,
+		.memory = 1,
+		.roles = {
+			{ QUEUE_PUTS, 2, { 8, 16 }, .mortal = true },
+			{ QUEUE_GETS, 2, .batch = 2, .mortal = true },
+			{ QUEUE_GETS, 1, .batch = 2, .mortal = true },
 		},
 	},
 	/* There is memory for one message. */
