@@ -6,7 +6,8 @@
  *
  * Producers put single messages, messages in parts, batches, and messages that
  * they write in place; consumers take single ones and batches, and read in
- * place. One message of five is too long for a lane.
+ * place. One message of five is too long for a lane. In a queue with a single
+ * consumer the other one asks for its place again and again.
  *
  * What is allowed: what was being put when its producer was killed may have
  * been put or not; a consumer that is killed inside a get may take one message
@@ -101,6 +102,7 @@ struct chaos {
 	/* How often each message has arrived; sparse. */
 	_Atomic unsigned char arrived[LIVES][PER_LIFE];
 	mproc_queue *q;
+	bool single_consumer;
 };
 
 static unsigned char
@@ -277,6 +279,10 @@ consume(struct mpt *t, struct chaos *c, int role)
 		atomic_store(&c->place[role], OUTSIDE);
 		if (r == -ETIMEDOUT)
 			continue;
+		if (r == -EBUSY && c->single_consumer) {
+			wait_us(50);
+			continue;
+		}
 		mpt_check(t, r > 0);
 		first = false;
 	}
@@ -403,7 +409,7 @@ account(struct mpt *t, struct chaos *c, uint32_t lives, struct tally *tally)
 }
 
 static void
-run(struct mpt *t, unsigned kills, unsigned enough)
+run(struct mpt *t, bool single, unsigned kills, unsigned enough)
 {
 	struct chaos *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1,
@@ -421,8 +427,10 @@ run(struct mpt *t, unsigned kills, unsigned enough)
 	mpt_check_int(t,
 		      mproc_queue_create(&c->q,
 					 MPROC_OPTS(mproc_queue_opts,
-						    .capacity = 8192)),
+						    .capacity = 8192,
+						    .single_consumer = single)),
 		      0);
+	c->single_consumer = single;
 	for (int i = 0; i < ROLES; i++)
 		start(t, c, roles, i, &lives);
 	rage(t, c, roles, kills, &lives, &rand, &tally);
@@ -455,13 +463,26 @@ killed_and_stopped(struct mpt *t)
 {
 	mpt_watchdog(t, chaos_by_level(60, 120, 600));
 	if (chaos_has_one_cpu)
-		run(t, chaos_by_level(500, 2000, 10000), 0);
+		run(t, false, chaos_by_level(500, 2000, 10000), 0);
 	else
-		run(t, chaos_by_level(1500, 8000, 40000),
+		run(t, false, chaos_by_level(1500, 8000, 40000),
 		    chaos_by_level(20, 100, 100));
 }
 
 chaos_both(killed_and_stopped)
+
+static void
+the_only_consumer_is_killed(struct mpt *t)
+{
+	mpt_watchdog(t, chaos_by_level(60, 120, 600));
+	if (chaos_has_one_cpu)
+		run(t, true, chaos_by_level(200, 500, 10000), 0);
+	else
+		run(t, true, chaos_by_level(600, 2000, 10000),
+		    chaos_by_level(5, 20, 100));
+}
+
+chaos_both(the_only_consumer_is_killed)
 
 static int
 setup(void **state)
@@ -480,6 +501,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		chaos_tests(killed_and_stopped),
+		chaos_tests(the_only_consumer_is_killed),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
