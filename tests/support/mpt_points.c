@@ -77,6 +77,55 @@ void mpt_points_count_visits(struct mpt_points *p)
 	free(sorted);
 }
 
+/* How often it had been at the instruction of point @i, with that. */
+static unsigned visits_until(const struct mpt_points *p, unsigned long i)
+{
+	while (p->at[i].visit == 0 && p->at[i].since != 0)
+		i -= p->at[i].since;
+	return p->at[i].visit;
+}
+
+/*
+ * What has been counted before the mark is not counted again: a loop there may go round
+ * more or less often with another victim, and each visit is a stop.
+ */
+struct mpt_points_way mpt_points_way(struct mpt_points *p, unsigned long n,
+				     bool may_count)
+{
+	struct mpt_points_way way = { .mark = n };
+	unsigned long i, stops, fewest;
+
+	while (way.mark > 0 && p->at[way.mark].visit != 1)
+		way.mark--;
+	way.to = way.mark;
+	if (!may_count)
+		return way;
+
+	for (i = way.mark + 1; i <= n; i++) {
+		struct mpt_point *q = &p->at[i];
+		const unsigned long last = i - q->since;
+
+		if (q->since == 0 || way.mark == 0)
+			q->before = 0;
+		else if (last > way.mark)
+			q->before = p->at[last].before;
+		else
+			q->before = visits_until(p, last);
+	}
+	fewest = n - way.mark;
+	for (i = n; i > way.mark && n - i < fewest; i--) {
+		if (p->at[i].visit == 0)
+			continue;
+		stops = n - i + p->at[i].visit - p->at[i].before;
+		if (stops >= fewest)
+			continue;
+		fewest = stops;
+		way.to = i;
+		way.visits = p->at[i].visit - p->at[i].before;
+	}
+	return way;
+}
+
 uint64_t mpt_points_hash(const struct mpt_points *p)
 {
 	uint64_t hash = 0;

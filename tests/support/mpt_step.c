@@ -4,11 +4,11 @@
  *
  * Stepping to the n-th instruction again and again costs the square of the
  * length. The dry run therefore notes where each instruction lies, and how often
- * it had been there. A victim is let run to a breakpoint at an instruction
- * before the n-th one, as often as the dry run came there, and is stepped from
- * that point; it is the one for which that makes the fewest stops. Where the
- * processor cannot break without a change of the text, it is one that had not
- * been met before.
+ * it had been there. A victim is let run to a breakpoint at the last instruction
+ * before the n-th one that had not been met before; from there to one, as often as
+ * the dry run came there, for which that makes the fewest stops, unless the
+ * processor cannot break without a change of the text; and is stepped from that
+ * point.
  *
  * All processes share the text of the test program at the same addresses, as
  * they are forks of one image, and run on fresh objects; so the count of a
@@ -512,35 +512,48 @@ static void make_dry_runs(struct run *run)
 	take_longest(run, &longest);
 }
 
-/* From which point the victim is stepped to @n, so that there are the fewest
- * stops on the way; 0 is where it stands. */
-static unsigned long find_jump(const struct run *run, unsigned long n)
+/* Lets it run to point @i, where it has not been before. Returns false if it could not,
+ * and has not moved. */
+static bool run_to_mark(struct run *run, unsigned long i, enum mpt_stop *ret)
 {
-	const struct mpt_point *p = run->points.at;
-	unsigned long i, stops, fewest = n, best = 0;
+	struct mpt_point *p = &run->points.at[i];
+
+	if (!run->may_count && !mpt_victim_run_to(&run->v, p->pc, ret))
+		return false;
+	if (run->may_count)
+		*ret = mpt_victim_run_to_visit(&run->v, p->pc, 1);
+	if (*ret == MPT_STOP_TRAP)
+		p->bits |= MPT_POINT_PASSED;
+	return true;
+}
+
+/* Lets it run near point @n. Returns the point that it is stepped from, if it has come
+ * there. */
+static unsigned long jump(struct run *run, unsigned long n, enum mpt_stop *ret)
+{
+	struct mpt_points_way way;
 
 	if (!run->may_jump)
 		return 0;
-	for (i = n; i > 0 && n - i < fewest; i--) {
-		stops = n - i + p[i].visit;
-		if (stops >= fewest || p[i].visit == 0 ||
-		    (!run->may_count && p[i].visit > 1))
-			continue;
-		fewest = stops;
-		best = i;
-	}
-	return best;
+	way = mpt_points_way(&run->points, n, run->may_count);
+	if (way.mark > 0 && !run_to_mark(run, way.mark, ret))
+		return 0;
+	if (way.visits > 0 && *ret == MPT_STOP_TRAP)
+		*ret = mpt_victim_run_to_visit(
+			&run->v, run->points.at[way.to].pc, way.visits);
+	return way.to;
 }
 
-/* Lets it run to point @i. Returns false if it could not, and has not moved. */
-static bool jump(struct run *run, unsigned long i, enum mpt_stop *ret)
+/* The same for one of which others went astray on their way to @n: as far as one has
+ * come. */
+static unsigned long jump_less(struct run *run, unsigned long n,
+			       enum mpt_stop *ret)
 {
-	const struct mpt_point *p = &run->points.at[i];
+	unsigned long i = n;
 
-	if (!run->may_count)
-		return mpt_victim_run_to(&run->v, p->pc, ret);
-	*ret = mpt_victim_run_to_visit(&run->v, p->pc, p->visit);
-	return true;
+	while (i > 0 && !(run->points.at[i].bits & MPT_POINT_PASSED))
+		i--;
+	return i > 0 && run_to_mark(run, i, ret) ? i : 0;
 }
 
 /* Moves a victim on from point @i to @n. Returns where it has stopped. */
@@ -555,19 +568,31 @@ static unsigned long step_to(struct run *run, unsigned long i, unsigned long n,
 	return i;
 }
 
+/* The victim went another way than the dry run, and stays for the survivor to see. */
+static void replace_victim(struct run *run, unsigned long i,
+			   enum mpt_stop *stop)
+{
+	run->result.astray++;
+	run->result.asleep += *stop == MPT_STOP_ASLEEP;
+	bury_victim(run, i, *stop == MPT_STOP_END);
+	mpt_victim_start(&run->v);
+	mpt_victim_take(&run->v);
+	*stop = MPT_STOP_TRAP;
+}
+
 /*
- * One victim, killed after @n instructions. One that did not come by where it
- * was to be let run to, as it went another way than the dry run, stays for the
- * survivor to see; and another one is stepped all the way, if not too many steps
- * were made so already. Whom it has woken may be just about to do something when it
- * is killed, or has done all of it if that is @settled.
+ * One victim, killed after @n instructions. For one that did not come by where it
+ * was to be let run to another one is stepped there from where they part, or all the
+ * way, if not too many such steps would have been made already. Whom it has woken may
+ * be just about to do something when it is killed, or has done all of it if that is
+ * @settled.
  */
 static void kill_at(struct run *run, unsigned long n, bool settled)
 {
 	const unsigned known = MPT_POINT_MATTERS | MPT_POINT_STIRRED;
 	const struct mpt_point *p = &run->points.at[n];
-	unsigned long i = find_jump(run, n);
 	enum mpt_stop stop = MPT_STOP_TRAP;
+	unsigned long i;
 	bool ran;
 
 	mpt_victim_start(&run->v);
@@ -577,17 +602,17 @@ static void kill_at(struct run *run, unsigned long n, bool settled)
 		run->is_certain = false;
 	mpt_victim_take(&run->v);
 
-	if (i > 0 && !jump(run, i, &stop))
-		i = 0;
-	run->result.astray += stop != MPT_STOP_TRAP;
+	i = jump(run, n, &stop);
 	if (stop != MPT_STOP_TRAP && run->walk >= n) {
 		run->walk -= n;
-		run->result.asleep += stop == MPT_STOP_ASLEEP;
-		bury_victim(run, i, stop == MPT_STOP_END);
-		mpt_victim_start(&run->v);
-		mpt_victim_take(&run->v);
-		stop = MPT_STOP_TRAP;
-		i = 0;
+		replace_victim(run, i, &stop);
+		i = jump_less(run, n, &stop);
+		if (stop != MPT_STOP_TRAP) {
+			replace_victim(run, i, &stop);
+			i = 0;
+		}
+	} else if (stop != MPT_STOP_TRAP) {
+		run->result.astray++;
 	}
 	i = step_to(run, i, n, &stop);
 	run->result.asleep += stop == MPT_STOP_ASLEEP;
