@@ -16,9 +16,9 @@ import subprocess
 import tempfile
 import time
 
-from wordcount import (LEVEL, PROGRAM, busy_workers, check, coreutils, equal,
-                       finish, in_order, run_tests, sparse, start, until,
-                       without_override, words_of, wordcount, write)
+from wordcount import (LEVEL, PROGRAM, SLOW, busy_workers, check, coreutils,
+                       equal, finish, in_order, run_tests, sparse, start,
+                       until, without_override, words_of, wordcount, write)
 
 MIB = 1024 * 1024
 MODEL = None  # where the tree is that others are copied from
@@ -318,7 +318,7 @@ def output_fails():
 def on_a_terminal():
     """Progress, the top ten words, totals and the speed-up."""
     write(b'text', b'the word and the word ' * 100)
-    sparse('zeros', 768 * MIB)
+    sparse('zeros', 768 * MIB // SLOW)
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(PROGRAM, [PROGRAM, '-j', '2', 'text', 'zeros'])

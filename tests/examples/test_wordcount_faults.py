@@ -11,7 +11,7 @@ import errno
 import os
 import signal
 
-from wordcount import (LEVEL, busy_workers, bytes_read, check, coreutils,
+from wordcount import (LEVEL, SLOW, busy_workers, bytes_read, check, coreutils,
                        equal, finish, in_order, in_session, is_alive,
                        run_tests, sparse, start, stat_of, until,
                        wait_for_calm, wordcount, words_of, workers_of, write)
@@ -58,7 +58,7 @@ def interrupted():
 
 def interrupted_while_comparing():
     """Not only the first pass ends, but also the second, without workers."""
-    size = 1536 * MIB
+    size = 1536 * MIB // SLOW
     sparse('zeros', size)
     write(b'text', b'some words')
     process = start('-j', '2', '--compare', 'text', 'zeros')

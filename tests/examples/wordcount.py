@@ -15,6 +15,8 @@ import time
 import traceback
 
 LEVEL = os.environ.get('MPT_LEVEL', 'normal')
+# How many times as long as usual all takes here.
+SLOW = int(os.environ.get('MPT_SLOW', '1'))
 PROGRAM = os.path.join(os.environ['MPT_EXAMPLES'], 'wordcount')
 
 # For whatever must happen sooner or later, also on a slow machine and with
