@@ -221,11 +221,13 @@ bench)
 	at_once=$((usual + 1))
 	[ $mode = full ] || excluded='--no-suite slow_method'
 	[ -z "$built" ] || run gcc fallback method $shallow
-	excluded=
+	# The first build has tested what tests.
+	[ $mode = full ] || excluded='--no-suite support'
 	compiler=clang
 	again='unit parking'
 	[ $mode = normal ] || again='unit api step chaos hostile examples'
 	build clang "$clang_suites" $clang_options && run clang $again
+	excluded=
 	compiler=gcc
 	if [ $mode = full ]; then
 		build release all -Dbuildtype=release &&
