@@ -352,7 +352,6 @@ attach(mproc_queue *q, struct mpr_self *self, struct mpr_attachment **ret_at)
 	at->short_limit = at->lane_limit <= MPR_COPY_SHORT ?
 				  at->lane_limit : MPR_COPY_SHORT + 1;
 	at->patience = PATIENCE_START;
-	at->polls = true;
 	mpr_pipe_attach(at);
 	if (!apart)
 		enter(at);
@@ -622,6 +621,7 @@ take_role(struct mpr_attachment *at)
 	at->quantum = 0;
 	at->cursor = 0;
 	at->ahead = 0;
+	at->left = 0;
 	return 0;
 }
 

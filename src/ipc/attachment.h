@@ -73,14 +73,16 @@ struct mpr_attachment {
 	unsigned cursor;  /* the lane whose turn it is */
 	unsigned quantum; /* messages to take from it before its turn is over */
 	unsigned ahead;	  /* the other lane that was looked at last */
+	unsigned left;	  /* lanes that may still have a turn in this round */
 	unsigned patience; /* how long polling pays; see ipc/poll.h */
 	/* What yields said; see ipc/poll.h. */
 	struct mpr_yields yields;
-	bool polls;	     /* the last one: nobody wanted our CPU */
 	uint64_t others_put; /* bytes, when the last long one was over */
 	int64_t others_put_at;
 	uint64_t puts_seen; /* mpr_thread_puts when we last waited in get */
-	int64_t looked;	    /* when we last looked for more in the lane */
+	int64_t looked;	    /* when we last looked for more in all lanes */
+	bool paced;	    /* and paused before that */
+	unsigned unpaced;   /* looks that are to come without */
 	int64_t until;	    /* of the last wait: its deadline; 0: it was none */
 
 	/* What a peek shows, until it is released (ipc/queue_hold.c): in the

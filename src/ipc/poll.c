@@ -7,6 +7,7 @@
 
 #define GAP 1000 /* ns */
 #define PACE 2000 /* ns between two looks of a consumer that is fast */
+#define UNPACED 64 /* looks without a pause after one that was in vain */
 #define PATIENCE_MAX 64 /* gaps */
 
 #define TRICKLE 2 /* ns for each byte */
@@ -48,12 +49,24 @@ mpr_poll_pace(struct mpr_attachment *at)
 {
 	int64_t now, next = at->looked + PACE;
 
-	/* Where polling does not pay, nobody is at work while we pause. */
-	if (at->puts_seen != mpr_thread_puts || at->patience <= 1 || !at->polls)
+	at->paced = false;
+	if (at->unpaced) {
+		at->unpaced--;
 		return;
-	for (now = mproc_now(); now < next; now = mproc_now())
+	}
+	now = mproc_now();
+	at->paced = now < next;
+	for (; now < next; now = mproc_now())
 		mpr_cpu_pause();
 	at->looked = now;
+}
+
+void
+mpr_poll_found_nothing(struct mpr_attachment *at)
+{
+	if (at->paced)
+		at->unpaced = UNPACED;
+	at->paced = false;
 }
 
 /*
@@ -93,9 +106,8 @@ mpr_poll_judge(struct mpr_attachment *at, int64_t began, int64_t now)
 	int64_t took = now - began;
 
 	/* Others take it for long in a busy queue, but do what there is to do. */
-	at->polls = mpr_yields_judge(&at->yields, took,
-				     took >= MPR_YIELD_LONG && is_busy(at, now));
-	return at->polls;
+	return mpr_yields_judge(&at->yields, took,
+				took >= MPR_YIELD_LONG && is_busy(at, now));
 }
 
 /* Lets others have the CPU, and polls if there are none. */

@@ -16,9 +16,11 @@
  *   Otherwise there is a pause of about 1 us between two probes, in which a
  *   whole batch comes together.
  *
- *   For the same reason a consumer that has taken all it knows of looks for
- *   more once in two microseconds at most. Following the producer closely, it
- *   would take each cache line away from it while that is being written.
+ *   For the same reason a consumer that has taken all it knows of, and has been
+ *   at all lanes since (ipc/turns.h), looks for more once in two microseconds at
+ *   most. Following the producers closely, it would take each cache line away
+ *   from them while that is being written. After a pause that has found nothing
+ *   the next looks are without: the producer may be waiting for our CPU.
  *
  *   A thread does not poll where somebody else needs its CPU. So it yields
  *   first: sync/yields.h.
@@ -67,8 +69,11 @@ mpr_poll_next_is_tight(const struct mpr_poll *p)
 }
 
 /* Before a look for more messages than the thread knows of: pauses if the last
- * look was just now, unless the thread waits for an answer. */
+ * such look was just now. */
 void mpr_poll_pace(struct mpr_attachment *at);
+
+/* The look has found nothing. */
+void mpr_poll_found_nothing(struct mpr_attachment *at);
 
 /* Notes that the wait is over, with or without a sleep. */
 void mpr_poll_end(struct mpr_poll *p);

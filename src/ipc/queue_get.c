@@ -369,6 +369,7 @@ get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
 	bool is_tight;
 	int r;
 
+	mpr_poll_found_nothing(at);
 	/* A thread that has put something since it last got waits for an
 	 * answer. */
 	at->until = deadline;
@@ -447,16 +448,31 @@ mpr_get_become_consumer(struct mpr_attachment *at)
 	return at->is_consumer ? 0 : mpr_attachment_add_consumer(at);
 }
 
+/* All that is known in the lane at cursor has been taken. Goes on elsewhere; when it has
+ * been at all lanes, it pauses if it is too fast, unless the thread waits for an answer. */
+static MPR_NOINLINE bool
+go_on(struct mpr_attachment *at)
+{
+	if (at->puts_seen != mpr_thread_puts || mpr_turn_go_on(at))
+		return false;
+	/* As in count_taken(): turns may be over before so many were taken. */
+	(void)mpr_attachment_find_lanes(at);
+	mpr_poll_pace(at);
+	return mpr_attachment_is_copy(at);
+}
+
 /* Returns whether a signal handler has forked while it paused: then this is the copy, and
  * the attachment its parent's. */
 static inline bool
 pace(struct mpr_attachment *at, mproc_timeout timeout)
 {
-	if (mpr_likely(at->n_consumers != 1 || timeout.ns == 0 ||
-		       !mpr_consumer_is_through(&at->consumers[0])))
+	if (mpr_likely(!at->n_consumers || timeout.ns == 0 ||
+		       !mpr_consumer_is_through(&at->consumers[at->cursor])))
 		return false;
-	mpr_poll_pace(at);
-	return mpr_attachment_is_copy(at);
+	/* With one order all lanes are looked at for each message. */
+	if (at->ordered && at->n_consumers != 1)
+		return false;
+	return go_on(at);
 }
 
 /* The calling thread's attachment, as a consumer. */

@@ -30,3 +30,16 @@ mpr_turn_end(struct mpr_attachment *at)
 	at->quantum = MPR_QUANTUM;
 	(void)mpr_turn_pass(at, false, &looked);
 }
+
+bool
+mpr_turn_go_on(struct mpr_attachment *at)
+{
+	unsigned looked = 0;
+
+	if (at->left && mpr_turn_pass(at, false, &looked)) {
+		at->left--;
+		return true;
+	}
+	at->left = at->n_consumers - 1;
+	return false;
+}

@@ -6,7 +6,10 @@
  * batch if that is more. Then the consumer looks at the next few lanes, in the
  * order of the list and on from where it looked last. The first one that has
  * something has the turn; if none has, the old one goes on. An attempt that
- * finds nothing in the lane whose turn it is looks on in the same way. So:
+ * finds nothing in the lane whose turn it is looks on in the same way. A get that may
+ * wait, and has taken all that it knows of in a lane, goes on in others before it looks
+ * there again, until it was at all of them: that is a round, after which it may pause
+ * (ipc/poll.h). So:
  *
  *   T1  No lane starves. No turn begins without a look at one other lane at
  *       least, and none is looked at again before all the others. So with n
@@ -44,5 +47,12 @@ void mpr_turn_end(struct mpr_attachment *at);
  * these have nothing; then cursor is where it was.
  */
 bool mpr_turn_pass(struct mpr_attachment *at, bool all, unsigned *looked);
+
+/*
+ * All that is known in the lane at cursor has been taken: gives the turn to the next one
+ * of a few that has something, unless as many have had it in this round as there are
+ * lanes. Returns false if the round is over.
+ */
+bool mpr_turn_go_on(struct mpr_attachment *at);
 
 #endif

@@ -320,6 +320,12 @@ mpr_poll_pace(struct mpr_attachment *at)
 }
 
 void
+mpr_poll_found_nothing(struct mpr_attachment *at)
+{
+	(void)at;
+}
+
+void
 mpr_poll_end(struct mpr_poll *p)
 {
 	(void)p;

@@ -99,7 +99,6 @@ alone_on_its_cpu_it_polls(void **state)
 
 	(void)state;
 	assert_true(yield_took(at, US / 2));
-	assert_true(at->polls);
 	poll = first(at, 0);
 	assert_false(poll.yields);
 	assert_int_equal(poll.tight, 0);
@@ -137,7 +136,6 @@ where_somebody_else_ran_it_does_not_poll(void **state)
 
 	(void)state;
 	assert_false(yield_took(at, 5 * US));
-	assert_false(at->polls);
 	/* But it may yield again. */
 	assert_true(first(at, 5).yields);
 	assert_int_equal(at->yields.rest, 0);
@@ -339,9 +337,8 @@ who_waits_for_an_answer_looks_for_a_while(void **state)
 
 		do {
 			at->yields = (struct mpr_yields){ 0 };
-			at->polls = false;
 			n = attempts(at, several);
-		} while (!at->polls);
+		} while (!at->yields.alone);
 		assert_int_equal(n, 2 + (several ? MPR_POLL_GETS :
 						   MPR_POLL_LOOKS));
 		assert_true(several || whole_gets < MPR_POLL_GETS);
@@ -353,6 +350,111 @@ who_waits_for_an_answer_looks_for_a_while(void **state)
 	mpt_step(*state, LANES);
 	mpt_join_all(*state);
 	mproc_queue_destroy(at->q);
+}
+
+static void
+who_is_too_fast_pauses_unless_that_was_in_vain(void **state)
+{
+	struct mpr_attachment *at = new_attachment();
+	int64_t before = 0;
+	unsigned n;
+
+	(void)state;
+	/* Not at once, if we are kept up in between. */
+	for (n = 0; !at->paced && n < 1000; n++) {
+		before = at->looked;
+		mpr_poll_pace(at);
+	}
+	assert_true(at->paced);
+	assert_true(at->looked - before >= 2 * US);
+	mpr_poll_found_nothing(at);
+	before = at->looked;
+	for (n = 0; at->looked == before && n < 10000; n++) {
+		assert_false(at->paced);
+		mpr_poll_pace(at);
+	}
+	assert_true(n > 10 && n < 10000);
+	/* Without a pause that says nothing of pauses. */
+	at->looked = mproc_now() - MS;
+	mpr_poll_pace(at);
+	assert_false(at->paced);
+	mpr_poll_found_nothing(at);
+	before = at->looked;
+	mpr_poll_pace(at);
+	assert_true(at->looked > before);
+	mproc_queue_destroy(at->q);
+}
+
+/* Has one message, of our own lane, to take; nothing is known there. Returns whether who
+ * took it has paced. */
+static bool
+paces(struct mpr_attachment *at, bool answer, mproc_timeout timeout)
+{
+	char c;
+
+	at->looked = 0;
+	assert_int_equal(mproc_queue_put(at->q, "1", 1, MPROC_NOWAIT), 0);
+	at->puts_seen = mpr_thread_puts - answer;
+	assert_int_equal(mproc_queue_get(at->q, &c, 1, NULL, timeout), 0);
+	return at->looked != 0;
+}
+
+static void
+who_has_been_at_all_lanes_paces(void **state)
+{
+	struct mpr_attachment *at = many_lanes(*state);
+
+	/* The test's own lane is the last one. */
+	assert_false(paces(at, false, MPROC_NOWAIT));
+	assert_int_equal(at->n_consumers, LANES + 1);
+	assert_int_equal(at->cursor, LANES);
+	/* Elsewhere is more. */
+	at->cursor = 0;
+	at->ahead = LANES - 1;
+	at->left = 1;
+	assert_false(paces(at, false, mproc_ms(10000)));
+	assert_int_equal(at->cursor, LANES);
+	assert_int_equal(at->left, 0);
+	/* It was everywhere; new lanes are found then, if turns are ever so short. */
+	whole_gets = 0;
+	assert_true(paces(at, false, mproc_ms(10000)));
+	assert_true(whole_gets > 0);
+	assert_int_equal(at->left, LANES);
+	/* Nowhere else is any. */
+	assert_true(paces(at, false, mproc_ms(10000)));
+	assert_int_equal(at->left, LANES);
+	/* Who waits for an answer, or not at all, does not. */
+	assert_false(paces(at, true, mproc_ms(10000)));
+	assert_false(paces(at, false, MPROC_NOWAIT));
+	mpt_step(*state, LANES);
+	mpt_join_all(*state);
+	mproc_queue_destroy(at->q);
+}
+
+/* There each get looks at all lanes. */
+static void
+with_one_order_of_several_lanes_nobody_paces(void **state)
+{
+	struct mpr_attachment *at;
+	mproc_queue *q = NULL;
+	pthread_t peer;
+	void *failed;
+	char c;
+
+	(void)state;
+	assert_int_equal(mproc_queue_create(
+		&q, MPROC_OPTS(mproc_queue_opts, .ordered = true)), 0);
+	at = attach(q);
+	assert_non_null(at);
+	assert_false(paces(at, false, MPROC_NOWAIT));
+	assert_true(paces(at, false, mproc_ms(10000)));
+	assert_int_equal(pthread_create(&peer, NULL, put_one, q), 0);
+	assert_int_equal(pthread_join(peer, &failed), 0);
+	assert_null(failed);
+	assert_int_equal(mproc_queue_get(q, &c, 1, NULL, MPROC_NOWAIT), 0);
+	assert_int_equal(at->n_consumers, 2);
+	assert_false(paces(at, false, mproc_ms(10000)));
+	mproc_queue_destroy(q);
 }
 
 static _Atomic bool stop, there;
@@ -416,6 +518,9 @@ main(void)
 		mpt_test(a_long_yield_in_a_busy_queue_does_not_count),
 		mpt_test(patience_is_learnt_from_the_length_of_waits),
 		mpt_test(who_waits_for_an_answer_looks_for_a_while),
+		mpt_test(who_is_too_fast_pauses_unless_that_was_in_vain),
+		mpt_test(who_has_been_at_all_lanes_paces),
+		mpt_test(with_one_order_of_several_lanes_nobody_paces),
 		mpt_test(beside_a_stranger_few_waits_yield_or_poll),
 	};
 

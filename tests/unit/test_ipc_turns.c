@@ -246,6 +246,37 @@ lanes_that_others_have_emptied_are_known_as_empty(void **state)
 	end(*state);
 }
 
+/* How many turns there are until the round is over. */
+static unsigned
+turns_of_a_round(struct mpr_attachment *at)
+{
+	bool had[LANES] = { false };
+	unsigned n = 0;
+
+	for (; mpr_turn_go_on(at); n++) {
+		assert_false(had[at->cursor]);
+		had[at->cursor] = true;
+	}
+	return n;
+}
+
+static void
+a_round_has_as_many_turns_as_lanes(void **state)
+{
+	struct mpr_attachment *at = begin(*state, false);
+
+	(void)turns_of_a_round(at);
+	assert_int_equal(turns_of_a_round(at), 0);
+	put_own();
+	have_each_put(*state);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(turns_of_a_round(at), LANES - 1);
+	for (unsigned i = 0; i < LANES; i++)
+		get();
+	expect_nothing();
+	end(*state);
+}
+
 int
 main(void)
 {
@@ -256,6 +287,7 @@ main(void)
 		mpt_test(a_lane_that_is_left_in_the_middle_is_not_forgotten),
 		mpt_test(lanes_without_messages_cost_a_few_looks),
 		mpt_test(lanes_that_others_have_emptied_are_known_as_empty),
+		mpt_test(a_round_has_as_many_turns_as_lanes),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
