@@ -7,6 +7,7 @@
 
 #define GAP 1000 /* ns */
 #define PACE 2000 /* ns between two looks of a consumer that is fast */
+#define YIELDS 4 /* of who waits for no answer */
 #define UNPACED 64 /* looks without a pause after one that was in vain */
 #define PATIENCE_MAX 64 /* gaps */
 
@@ -28,7 +29,8 @@ mpr_poll_begin(struct mpr_poll *p, struct mpr_attachment *at, unsigned probes)
 	enum mpr_yields_first first = mpr_yields_first(&at->yields);
 
 	*p = (struct mpr_poll){ .at = at, .probes = probes };
-	p->yields = first == MPR_FIRST_YIELD;
+	if (first == MPR_FIRST_YIELD)
+		p->yields = probes ? 1 : YIELDS;
 	if (first == MPR_FIRST_LOOK)
 		start_probes(p);
 }
@@ -114,12 +116,15 @@ mpr_poll_judge(struct mpr_attachment *at, int64_t began, int64_t now)
 static void
 yield(struct mpr_poll *p)
 {
-	int64_t began = mproc_now();
+	int64_t began = mproc_now(), now;
+	bool alone;
 
-	p->yields = false;
 	mpr_task_yield();
-	if (mpr_poll_judge(p->at, began, mproc_now()))
+	now = mproc_now();
+	alone = mpr_poll_judge(p->at, began, now);
+	if (alone)
 		start_probes(p);
+	p->yields = alone || now - began >= MPR_YIELD_LONG ? 0 : p->yields - 1;
 }
 
 bool

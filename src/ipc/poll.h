@@ -23,7 +23,9 @@
  *   the next looks are without: the producer may be waiting for our CPU.
  *
  *   A thread does not poll where somebody else needs its CPU. So it yields
- *   first: sync/yields.h.
+ *   first: sync/yields.h. Who waits for no answer does so a few times, as long as
+ *   others let go soon: they may be consumers who have found nothing either, and
+ *   the one who is to do something comes after them.
  *
  *   How long to poll is learnt from how long the waits turn out to be, with
  *   the sleep included. Two threads that wait for each other only because each
@@ -47,7 +49,7 @@ struct mpr_poll {
 	struct mpr_attachment *at;
 	int64_t began;	/* 0 before the first look at the clock */
 	unsigned probes; /* without a pause, where it is alone */
-	bool yields;	/* it is to yield before the next probe */
+	unsigned yields; /* probes left that come after one */
 	unsigned tight; /* of these, left */
 	unsigned gaps;	/* probes left with a pause */
 };

@@ -22,11 +22,19 @@ void __real_mpr_task_yield(void);
 void __wrap_mpr_task_yield(void);
 
 static bool nobody_else;
+static int64_t somebody_for; /* ns, somebody else has the CPU; 0: as it is */
+static unsigned yields;
 
 void
 __wrap_mpr_task_yield(void)
 {
-	if (!nobody_else)
+	int64_t end = mproc_now() + somebody_for;
+
+	yields++;
+	if (somebody_for)
+		while (mproc_now() < end)
+			;
+	else if (!nobody_else)
 		__real_mpr_task_yield();
 }
 
@@ -84,7 +92,7 @@ a_wait_yields_before_it_polls(void **state)
 	struct mpr_poll poll = first(at, 5);
 
 	(void)state;
-	assert_true(poll.yields);
+	assert_int_not_equal(poll.yields, 0);
 	assert_int_equal(poll.tight, 0);
 	assert_int_equal(poll.gaps, 0);
 	mproc_queue_destroy(at->q);
@@ -164,6 +172,41 @@ after_a_long_yield_waits_only_sleep(void **state)
 	for (n = 0; at->yields.rest && n < 1000; n++)
 		assert_false(yield_took(at, 5 * US));
 	assert_true(n > 10 && n < 1000);
+	mproc_queue_destroy(at->q);
+}
+
+/* How often a wait in vain yields, if somebody has the CPU for @ns each time. */
+static unsigned
+yields_of(struct mpr_attachment *at, unsigned probes, int64_t ns)
+{
+	struct mpr_poll poll;
+
+	at->yields = (struct mpr_yields){ 0 };
+	yields = 0;
+	somebody_for = ns;
+	mpr_poll_begin(&poll, at, probes);
+	while (mpr_poll_again(&poll))
+		;
+	somebody_for = 0;
+	return yields;
+}
+
+static void
+who_waits_for_no_answer_yields_a_few_times(void **state)
+{
+	struct mpr_attachment *at = new_attachment();
+	unsigned n = 0;
+
+	(void)state;
+	/* Or less, if we are kept up. */
+	for (int i = 0; n < 4 && i < 100; i++) {
+		n = yields_of(at, 0, 5 * US);
+		assert_true(n <= 4);
+	}
+	assert_int_equal(n, 4);
+	assert_int_equal(yields_of(at, 5, 5 * US), 1);
+	/* Not where it is long. */
+	assert_int_equal(yields_of(at, 0, MS / 5), 1);
 	mproc_queue_destroy(at->q);
 }
 
@@ -515,6 +558,7 @@ main(void)
 		mpt_test(after_polling_in_vain_it_asks_again),
 		mpt_test(where_somebody_else_ran_it_does_not_poll),
 		mpt_test(after_a_long_yield_waits_only_sleep),
+		mpt_test(who_waits_for_no_answer_yields_a_few_times),
 		mpt_test(a_long_yield_in_a_busy_queue_does_not_count),
 		mpt_test(patience_is_learnt_from_the_length_of_waits),
 		mpt_test(who_waits_for_an_answer_looks_for_a_while),
