@@ -570,12 +570,12 @@ is_unfinished(struct keeper *k, bool drop)
 	return false;
 }
 
+/* Without memory for that it tries again when it looks next: the workers end by it. */
 static void
 shut_queue(struct keeper *k)
 {
 	if (!k->shut)
-		(void)mproc_queue_shutdown(k->queue, MPROC_IMMEDIATE);
-	k->shut = true;
+		k->shut = mproc_queue_shutdown(k->queue, MPROC_IMMEDIATE) == 0;
 }
 
 static void
@@ -599,7 +599,6 @@ look_at_phase(struct keeper *k)
 		return !count_workers(k) && !is_unfinished(k, true);
 	}
 	if (phase == MPR_POOL_CLOSING && !is_unfinished(k, false)) {
-		/* The workers end by that. */
 		shut_queue(k);
 		return !count_workers(k);
 	}
