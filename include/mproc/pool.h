@@ -211,7 +211,9 @@ enum mproc_pool_backend {
  *                "name-1", ...; NULL: "worker-0", ...
  * @initializer:  what each worker runs before its first task; NULL: nothing. If it
  *                does not return 0, the pool is terminated, and mproc_pool_stat() says
- *                what it has returned
+ *                what it has returned. A worker that dies in it is replaced; if three times
+ *                as many as there are to be do, one after the other, and none is there that
+ *                has come through it, the pool is terminated as well, with -EOWNERDEAD
  * @init_arg:     its argument: a pointer into the arena or what a forked process has
  *                all the same, or, with @init_size, to bytes that are copied
  * @init_size:    how many; 0: none, it gets the pointer itself
@@ -743,7 +745,8 @@ MPROC_API void mproc_pool_free(mproc_pool *pool);
  *               with them than .retries allows, and are not run any more
  * @keepers:     how many keepers there were
  * @keeper:      process id of the keeper, or 0; of threads it is the creator's
- * @initializer: what the initializer has returned that made the pool fail, or 0
+ * @initializer: what the initializer has returned that made the pool fail; -EOWNERDEAD:
+ *               workers die in it; or 0
  * @name:        its name
  */
 struct mproc_pool_stat {

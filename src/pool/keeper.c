@@ -29,15 +29,14 @@
 #include "pool/owner.h"
 #include "pool/pool.h"
 #include "pool/shortage.h"
+#include "pool/starts.h"
 #include "pool/task.h"
 #include "process/handle.h"
 #include "sync/park.h"
 
 #define MS INT64_C(1000000)
 #define SWEEP_EVERY (1000 * MS)
-#define SHORT_LIFE (100 * MS)
-#define PAUSE_FIRST (10 * MS)
-#define PAUSE_MAX (1000 * MS)
+#define PAUSE (10 * MS)
 
 /* A worker, in the keeper's own memory: what it kills is by this. */
 struct hand {
@@ -45,8 +44,7 @@ struct hand {
 	uint64_t foreign; /* the word of one of a keeper before, which lives; or 0 */
 	bool rests; /* there is none, as there was nothing to do */
 	bool killed; /* by us */
-	int64_t started;
-	uint64_t done; /* tasks, by then */
+	struct mpr_worker_start start;
 };
 
 struct keeper {
@@ -71,8 +69,7 @@ struct keeper {
 	bool is_first; /* who has begun it has not opened the pool yet */
 	struct mpr_shortage shortage;
 	bool is_told; /* of what was counted before that */
-	int64_t start_at; /* no worker before that */
-	int64_t pause;
+	struct mpr_starts starts;
 };
 
 MPR_CHILD_DATA static unsigned woken_slot;
@@ -105,27 +102,6 @@ bury(struct keeper *k, unsigned w, const struct mproc_exit *end)
 	/* It may have taken a hint and not looked. Who is too many is told anew. */
 	atomic_store(&k->use.root->surplus, 0);
 	k->told = 0;
-}
-
-/* Who ends soon after its start, without having come to a task, is started again a
- * little later each time. */
-static void
-note_end(struct keeper *k, struct hand *h, unsigned w)
-{
-	struct mpr_pool_worker *record = mpr_pool_worker_at(&k->use, w);
-	int64_t now = mproc_now();
-
-	if (now - h->started > SHORT_LIFE ||
-	    (record && (atomic_load(&record->word) == MPR_POOL_RESTS ||
-			atomic_load(&record->done) != h->done ||
-			atomic_load(&record->lease)))) {
-		k->pause = 0;
-		return;
-	}
-	k->pause = k->pause ? 2 * k->pause : PAUSE_FIRST;
-	if (k->pause > PAUSE_MAX)
-		k->pause = PAUSE_MAX;
-	k->start_at = now + k->pause;
 }
 
 /* Whether worker @w, which has ended by @end, has ended in order. Who was killed need
@@ -175,7 +151,8 @@ reap(struct keeper *k)
 				mpr_shortage_explains(shortage(k));
 			if (end.code != 0)
 				atomic_fetch_add(&k->use.root->deaths, 1);
-			note_end(k, h, w);
+			mpr_starts_note_end(&k->starts, &h->start,
+					    mpr_pool_worker_at(&k->use, w));
 			if (!has_left(k, w, &end))
 				bury(k, w, k->backend->has_exits ? &end : NULL);
 			k->backend->close(h->worker);
@@ -185,6 +162,9 @@ reap(struct keeper *k)
 			h->foreign = 0;
 		}
 	}
+	if (mpr_unlikely(k->starts.lost) &&
+	    mpr_starts_are_in_vain(&k->starts, &k->use))
+		mpr_pool_break(&k->use, -EOWNERDEAD);
 }
 
 MPR_CHILD_PATH static void
@@ -214,14 +194,13 @@ start_worker(struct keeper *k, unsigned w)
 		working.ticket = UINT64_C(1) << 32;
 	atomic_store(&record->word, working.ticket);
 	h->killed = false;
-	h->started = mproc_now();
-	h->done = atomic_load(&record->done);
+	mpr_worker_start_note(&h->start, record);
 	if (k->backend->begin(&working, name, &h->worker) < 0) {
 		h->worker = NULL;
 		if (is_copy(k))
 			return;
 		atomic_store(&record->word, 0);
-		k->start_at = mproc_now() + PAUSE_FIRST;
+		k->starts.not_before = mproc_now() + PAUSE;
 	}
 }
 
@@ -373,7 +352,7 @@ start_workers(struct keeper *k)
 		struct hand *h = &k->hands[w];
 
 		if (h->worker || h->foreign || h->rests ||
-		    mproc_now() < k->start_at)
+		    mproc_now() < k->starts.not_before)
 			continue;
 		start_worker(k, w);
 		have++;
@@ -640,8 +619,8 @@ keep(struct keeper *k)
 		now = mproc_now();
 		if (look_at_phase(k))
 			break;
-		if (k->start_at > now && k->start_at < next)
-			next = k->start_at;
+		if (k->starts.not_before > now && k->starts.not_before < next)
+			next = k->starts.not_before;
 		/* A slice may be longer than that, where many sleep. */
 		if (k->swept + SWEEP_EVERY < next)
 			next = k->swept + SWEEP_EVERY;

@@ -180,6 +180,7 @@ make_workers(const struct mpr_pool_use *u, struct mpr_self *self, unsigned n)
 		atomic_store(&record->doomed, 0);
 		atomic_store(&record->lease, 0);
 		atomic_store(&record->done, 0);
+		atomic_store(&record->begun, 0);
 	}
 	atomic_store(&u->root->n_workers, n);
 	return 0;

@@ -66,6 +66,16 @@ mpr_pool_advance(const struct mpr_pool_use *u, enum mpr_pool_phase to)
 	return false;
 }
 
+void
+mpr_pool_break(const struct mpr_pool_use *u, int error)
+{
+	uint64_t none = 0;
+
+	atomic_compare_exchange_strong(&u->root->broken, &none,
+				       UINT64_C(1) << 32 | (uint32_t)error);
+	mpr_pool_advance(u, MPR_POOL_TERMINATING);
+}
+
 struct mpr_pool_label
 mpr_pool_label(const struct mpr_pool_use *u)
 {

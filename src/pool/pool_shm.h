@@ -130,6 +130,8 @@ struct mpr_pool_worker {
 	/* Offset of the future of the task that it has taken, or 0. */
 	_Atomic uint64_t lease;
 	_Atomic uint64_t done; /* how many tasks workers with this record did */
+	/* A word that was here: that one has come through the initializer. */
+	_Atomic uint64_t begun;
 };
 
 static_assert(sizeof(struct mpr_pool_worker) == 128, "shared layout");
@@ -362,6 +364,10 @@ mpr_pool_phase(const struct mpr_pool_use *u)
 
 /* From one of the phases before @to. Returns whether it was the caller. */
 bool mpr_pool_advance(const struct mpr_pool_use *u, enum mpr_pool_phase to);
+
+/* Ends a pool that can have no workers: @error is what the initializer has returned, or stands
+ * for that. The keeper has to be woken. */
+void mpr_pool_break(const struct mpr_pool_use *u, int error);
 
 /* For texts. */
 struct mpr_pool_label {

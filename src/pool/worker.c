@@ -141,22 +141,19 @@ MPR_CHILD_PATH bool
 mpr_worker_initialize(const struct mpr_pool_use *u)
 {
 	uint64_t generation = mpr_generation();
-	struct mpr_pool_root *root = u->root;
-	uint64_t code = atomic_load(&root->initializer), none = 0;
+	uint64_t code = atomic_load(&u->root->initializer);
 	mproc_entry *fn;
 	int r;
 
 	if (!code)
 		return true;
 	fn = (mproc_entry *)mpr_code_find(u, code);
-	r = fn ? fn((void *)(uintptr_t)atomic_load(&root->init_arg)) : -ENOEXEC;
+	r = fn ? fn((void *)(uintptr_t)atomic_load(&u->root->init_arg)) : -ENOEXEC;
 	if (generation != mpr_generation())
 		return false;
 	if (!r)
 		return true;
-	atomic_compare_exchange_strong(&root->broken, &none,
-				       UINT64_C(1) << 32 | (uint32_t)r);
-	mpr_pool_advance(u, MPR_POOL_TERMINATING);
+	mpr_pool_break(u, r);
 	mpr_keeping_wake(u);
 	return false;
 }
@@ -209,5 +206,8 @@ mpr_worker_run(void *arg)
 		mpr_thread_allow_signals(w->signals);
 	else
 		mpr_child_unlisten(w->ears);
-	return mpr_worker_initialize(&me->use) ? work(me, keeper) : 0;
+	if (!mpr_worker_initialize(&me->use))
+		return 0;
+	atomic_store(&me->record->begun, me->holder);
+	return work(me, keeper);
 }

@@ -39,6 +39,7 @@ struct cell {
 	enum place place;
 	int workers;
 	unsigned backlog;
+	bool always; /* also whoever takes a dead one's place */
 };
 
 /* What is submitted. */
@@ -61,6 +62,15 @@ overflow(int n)
 }
 
 static void
+write_where_nothing_is(void)
+{
+	volatile char *p = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+				-1, 0);
+
+	*p = 1;
+}
+
+static void
 die(enum way way)
 {
 	switch (way) {
@@ -72,7 +82,7 @@ die(enum way way)
 		kill(getpid(), SIGKILL);
 		break;
 	case BY_SEGV:
-		raise(SIGSEGV);
+		write_where_nothing_is();
 		break;
 	case BY_OVERFLOW:
 		overflow(0);
@@ -149,7 +159,8 @@ initialize(void *arg)
 	way_of_handler = cell.way;
 	signal(SIGUSR1, die_in_handler);
 	if (cell.place != INITIALIZING ||
-	    atomic_fetch_add(&b->counts[0], 1) >= INITIALIZERS)
+	    (atomic_fetch_add(&b->counts[0], 1) >= INITIALIZERS &&
+	     !cell.always))
 		return 0;
 	die(cell.way);
 	return -EDOM;
@@ -187,8 +198,8 @@ submit_job(struct board *b, const struct cell *cell, unsigned i)
 	int r = mproc_pool_submit(b->pool, do_job, &job, sizeof(job), &f);
 
 	/* The initializer may have ended it already. */
-	if (cell->place == INITIALIZING && cell->way == BY_ERROR &&
-	    r == -ESHUTDOWN)
+	if (cell->place == INITIALIZING && r == -ESHUTDOWN &&
+	    (cell->way == BY_ERROR || cell->always))
 		return NULL;
 	mpt_check_int(b->t, r, 0);
 	return f;
@@ -352,6 +363,89 @@ whoever_ends_wherever_all_others_go_on(void **state)
 	print_message("# %u cells\n", cells);
 }
 
+/* How many workers of a pool of @workers may die in it, before there are no others. */
+static void
+expect_tries(unsigned deaths, unsigned workers)
+{
+	assert_in_range(deaths, 3 * workers, 4 * workers - 1);
+}
+
+static void
+try_for_ever(struct mpt *t, enum way way, int workers)
+{
+	struct cell cell = {
+		.way = way, .place = INITIALIZING, .workers = workers,
+		.backlog = 20, .always = true,
+	};
+	struct board *b = new_board(t);
+	mproc_future *fs[20];
+
+	memset(b, 0, sizeof(*b));
+	new_pool(t, MPROC_OPTS(mproc_pool_opts, .workers = workers,
+			       .retries = 1000, .initializer = initialize,
+			       .init_arg = &cell, .init_size = sizeof(cell)));
+	for (unsigned i = 0; i < 20; i++)
+		fs[i] = submit_job(b, &cell, i);
+	for (unsigned i = 0; i < 20; i++)
+		if (fs[i])
+			expect_error(b, fs[i], -ESHUTDOWN);
+	assert_int_equal(mproc_pool_close(b->pool), 0);
+	assert_int_equal(mproc_pool_join(b->pool, MPROC_FOREVER), 0);
+	assert_int_equal(pool_stat(b).initializer, -EOWNERDEAD);
+	expect_tries((unsigned)pool_stat(b).deaths, (unsigned)workers);
+	mproc_pool_free(b->pool);
+}
+
+/* Nobody would ever do a task. */
+static void
+who_always_dies_in_the_initializer_ends_the_pool(void **state)
+{
+	static const int workers[] = { 1, 2, 8 };
+	const bool all = amount(10) == 100;
+
+	mpt_watchdog(*state, all ? 300 : 60);
+	let_workers_crash();
+	for (int way = BY_EXIT; way < WAYS; way++)
+		for (int i = 0; i < 3; i++)
+			if (all || i == (way == BY_KILL ? 2 : way % 2))
+				try_for_ever(*state, (enum way)way, workers[i]);
+}
+
+static int
+let_one_through(void *unused)
+{
+	(void)unused;
+	if (atomic_fetch_add(&the_board()->counts[0], 1))
+		raise(SIGKILL);
+	return 0;
+}
+
+/* As long as one is there that can, all is done; and once that has died, no more. */
+static void
+one_that_has_come_through_is_enough(void **state)
+{
+	struct board *b = new_board(*state);
+	mproc_future *f = NULL;
+	uint64_t deaths;
+
+	memset(b, 0, sizeof(*b));
+	new_pool(*state, MPROC_OPTS(mproc_pool_opts, .workers = 2,
+				    .initializer = let_one_through));
+	mpt_until(b->t, pool_stat(b).deaths > 3 * 2);
+	assert_int_equal(pool_stat(b).phase, MPROC_POOL_OPEN);
+	assert_int_equal(take_int(b, submit_int(b, square, 3)), 9);
+	f = submit_int(b, linger, 1);
+	await_begun(b, 1);
+	deaths = pool_stat(b).deaths;
+	assert_int_equal(kill(atomic_load(&b->pid), SIGKILL), 0);
+	expect_error(b, f, -EOWNERDEAD);
+	mpt_until(b->t, pool_stat(b).phase == MPROC_POOL_ENDED);
+	/* Counted from there. */
+	assert_true(pool_stat(b).deaths >= deaths + 3 * 2);
+	assert_int_equal(pool_stat(b).initializer, -EOWNERDEAD);
+	mproc_pool_free(b->pool);
+}
+
 static int
 stay(const void *in, size_t len, struct mproc_result *out)
 {
@@ -440,6 +534,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(whoever_ends_wherever_all_others_go_on),
+		mpt_test(who_always_dies_in_the_initializer_ends_the_pool),
+		mpt_test(one_that_has_come_through_is_enough),
 		mpt_test(a_creator_may_compute_meanwhile),
 	};
 

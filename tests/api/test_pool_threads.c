@@ -459,6 +459,27 @@ a_task_may_end_its_thread(void **state)
 	expect_stat(&before);
 }
 
+static int
+end_thread_always(void *arg)
+{
+	pthread_exit(arg);
+}
+
+static void
+an_initializer_that_always_ends_its_thread_ends_the_pool(void **state)
+{
+	struct board *b = pool_with(*state, MPROC_OPTS(mproc_pool_opts,
+						.workers = 2,
+						.initializer = end_thread_always));
+	mproc_future *f = NULL;
+
+	if (mproc_pool_submit(b->pool, square, "none", 4, &f) == 0)
+		expect_error(b, f, -ESHUTDOWN);
+	mpt_until(b->t, pool_stat(b).phase == MPROC_POOL_ENDED);
+	assert_int_equal(pool_stat(b).initializer, -EOWNERDEAD);
+	mproc_pool_free(b->pool);
+}
+
 /* Ends the pool that it is a task of, by as much as its input says. */
 static int
 end_own_pool(const void *in, size_t len, struct mproc_result *out)
@@ -746,6 +767,7 @@ main(void)
 		mpt_test(an_item_that_takes_too_long_fails_for_itself),
 		mpt_test(who_maps_waits_for_the_items_that_run),
 		test_of_unwinding(a_task_may_end_its_thread),
+		test_of_unwinding(an_initializer_that_always_ends_its_thread_ends_the_pool),
 		mpt_test(a_task_may_end_its_pool),
 		mpt_test(a_task_calls_nothing_of_others),
 		mpt_test(threads_that_cannot_be_are_told_or_tried_again),

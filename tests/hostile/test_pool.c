@@ -312,6 +312,7 @@ find_words(struct mpt *t)
 		ADD(i, &workers[i], doomed);
 		ADD(i, &workers[i], lease);
 		ADD(i, &workers[i], done);
+		ADD(i, &workers[i], begun);
 	}
 	ADD(0, group, next);
 	ADD(0, group, mark);
