@@ -2,9 +2,9 @@
 /*
  * future.h - what becomes of a task.
  *
- * A future is a shared object: its pointer is valid in every process of the family that
- * was made by fork, and any of them may wait for it. It belongs to the process that has
- * submitted the task. How tasks are submitted is in pool.h, which includes this.
+ * A future is a shared object: its pointer is valid in every process of the family, and
+ * any of them may wait for it. It belongs to the process that has submitted the task. How
+ * tasks are submitted is in pool.h, which includes this.
  *
  * All functions are thread-safe, and none is for signal handlers. None is a
  * cancellation point.
@@ -106,7 +106,9 @@ mproc_future_wait(mproc_future *f, mproc_timeout timeout);
  * @timeout: how long to wait
  *
  * To have them in the order in which they come to be done: wait for MPROC_ANY, take
- * those for which mproc_future_ready() is 1, put NULL in their places, and so on.
+ * those for which mproc_future_ready() is 1, put NULL in their places, and so on. Each call
+ * looks at all of them; of thousands a waitset (wait.h) tells in the time that those take
+ * which are done.
  *
  * Return: how many are done, whether well or not, and 0 if there is none to wait for;
  *         or a negative error, as mproc_future_wait(), with the error of any of them;

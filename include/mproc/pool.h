@@ -5,8 +5,7 @@
  * A pool has a number of workers, which run tasks that any process of the family
  * submits. A task is a function with bytes for its input; its result, bytes again, is
  * waited for by a future. Both the pool and the future are shared objects: their
- * pointers are valid in every process of the family that was made by fork, and may be
- * sent through queues.
+ * pointers are valid in every process of the family, and may be sent through queues.
  *
  * Every future completes, whoever is killed: with the task's result; with the error
  * that the task has returned; or, if a worker has died with it, with -EOWNERDEAD and
@@ -189,7 +188,7 @@ enum mproc_pool_phase {
  *     mproc_pool_free() does nothing.
  *   What a process that has ended has not closed goes with the pool.
  *
- * Any process of the family that was forked may submit, and runs it itself. If a thread
+ * Any process of the family may submit, and runs it itself. If a thread
  * dies in a task, nobody waits for that, and the pool can be ended all the same.
  */
 enum mproc_pool_backend {
@@ -237,7 +236,7 @@ enum mproc_pool_backend {
  *
  *   @init_arg without @init_size is a pointer into the default arena, or a number below
  *     4096, and so is a map's context without .ctx_size.
- *   Who submits need not have the creator's image, but a module with the function. With
+ *   Who submits need not have the creator's program, but a module with the function. With
  *     .chunk of struct mproc_imap_opts the library's own function runs several tasks: who
  *     iterates so has the creator's program, or both have libmproc as a shared library.
  *   Tasks, functions of maps and the initializer lie in the program, or in one of up to
@@ -350,15 +349,17 @@ mproc_pool_create_near(mproc_pool **ret_p, const struct mproc_pool_opts *opts,
  * @ret_f: receives the future, to be closed by mproc_future_close()
  *
  * Tasks of one thread are begun in their order. Any process of the family may call
- * this that has the creator's image, which is to say was forked, not spawned; with another
- * .method than MPROC_FORK any that has @fn. So may a task.
+ * this, and so may a task. One that has another image than the creator, which is to say was
+ * spawned, not forked, submits functions of the creator's program, if it is the same; with
+ * another .method than MPROC_FORK, of libraries, too.
  *
  * Return: 0, or a negative error, and the task will not be run:
  *   -ESHUTDOWN  the pool was closed, terminated, or has failed
- *   -ENOEXEC    this process has another image; or, with another .method than MPROC_FORK,
- *               another program than the creator, in which @fn lies, or @fn is no
- *               function of a program or library with a build-id, or the pool has
- *               functions of 12 libraries already
+ *   -ENOEXEC    this process has another image than the creator, or .method is another than
+ *               MPROC_FORK; and this is another program, in which @fn lies, or @fn is no
+ *               function of a program or library with a build-id, or with MPROC_FORK it
+ *               lies in a library, or otherwise the pool has functions of 12 libraries
+ *               already
  *   -EAGAIN     some 100000 tasks of this thread wait to be begun; or 1024 threads of
  *               the family use libmproc already; or 512 are in tasks of an inline pool
  *   -ECHILD     inline: this is a child that the task has forked
@@ -406,7 +407,8 @@ mproc_pool_apply(mproc_pool *pool, mproc_task *fn, const void *in, size_t len,
  *                least, and 0: one
  * @ctx_size:     bytes of the context, which are copied; 0: items get the pointer
  *                itself, which is then one into the arena, or to what the workers have
- *                from when the pool was made
+ *                from when the pool was made; where the caller has another image than
+ *                they, one into the default arena or a number below 4096
  * @guided:       chunks become smaller as less is left: a worker claims half of its part
  *                first, and so on, down to @chunk. For items that take times of which
  *                nothing is known: the last chunks are small, and all workers end at
@@ -460,7 +462,7 @@ struct mproc_map_opts {
  *         all of these, and the others' results are there. Or a negative error, as
  *         mproc_pool_submit() or mproc_future_wait(), or -EINVAL for @opts or an array
  *         that is NULL, -E2BIG for @opts, -EFAULT for an array that ends behind the
- *         arena.
+ *         arena, or @ctx that workers do not have.
  *         After -ETIMEDOUT, and any other error while it waits, the map was canceled as
  *         by MPROC_CANCEL_RUNNING, and nobody uses the arrays any more; what is in
  *         @out is undefined. But -ECHILD in a child that a signal handler, or
@@ -573,6 +575,9 @@ struct mproc_imap_opts {
  *          at a time; to be closed by mproc_iter_close()
  *
  * However many inputs there are, no more than a window of them is held.
+ *
+ * Chunks of several inputs are run by a function of the library's: of a process with another
+ * image than the creator, if that is MPROC_FORK's, only a static libmproc has it.
  *
  * Return: 0, or a negative error: as mproc_pool_submit(), or -EINVAL for an argument
  *         that is NULL or @opts, -E2BIG for @opts.

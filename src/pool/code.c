@@ -41,7 +41,7 @@ number_of(struct mpr_pool_root *root, uint64_t mark)
 }
 
 static int
-code_anew(const struct mpr_pool_use *u, mpr_function *fn, uint64_t *ret_code)
+place_of(const struct mpr_pool_use *u, mpr_function *fn, uint64_t *ret_code)
 {
 	struct mpr_module_place place;
 	uint64_t number = 0;
@@ -49,9 +49,13 @@ code_anew(const struct mpr_pool_use *u, mpr_function *fn, uint64_t *ret_code)
 
 	if (r < 0)
 		return r;
-	if (place.program && place.mark != atomic_load(&u->root->image))
+	if (place.program && place.mark != atomic_load(&u->root->program))
 		return mpr_fail(-ENOEXEC, "%s has workers of another program than "
 				"this process", mpr_pool_label(u).text);
+	if (!place.program && !mpr_pool_is_anew(u))
+		return mpr_fail(-ENOEXEC, "%s has workers with another image than "
+				"this process, and the function is none of the program's",
+				mpr_pool_label(u).text);
 	if (!place.program) {
 		number = number_of(u->root, place.mark);
 		if (!number)
@@ -66,16 +70,21 @@ code_anew(const struct mpr_pool_use *u, mpr_function *fn, uint64_t *ret_code)
 	return 0;
 }
 
+bool
+mpr_code_has_memory(const struct mpr_pool_use *u)
+{
+	return mpr_pool_is_inline(u) ||
+	       (!mpr_pool_is_anew(u) &&
+		atomic_load(&u->root->image) == mpr_image_mark());
+}
+
 int
 mpr_code_of(const struct mpr_pool_use *u, mpr_function *fn, uint64_t *ret_code)
 {
 	union word address = { .word = 0 };
 
-	if (mpr_pool_is_anew(u))
-		return code_anew(u, fn, ret_code);
-	if (atomic_load(&u->root->image) != mpr_image_mark())
-		return mpr_fail(-ENOEXEC, "%s has workers with another image than "
-				"this process", mpr_pool_label(u).text);
+	if (!mpr_code_has_memory(u))
+		return place_of(u, fn, ret_code);
 	address.fn = fn;
 	*ret_code = address.word;
 	return 0;
@@ -88,7 +97,7 @@ find_place(const struct mpr_pool_use *u, uint64_t code)
 	mpr_function *fn = NULL;
 
 	if (!number)
-		mark = atomic_load(&u->root->image);
+		mark = atomic_load(&u->root->program);
 	else if (number <= MPR_POOL_MODULES)
 		mark = atomic_load(&u->root->modules[number - 1]);
 	if (!mark)

@@ -370,10 +370,13 @@ write_root(const struct mpr_pool_use *u, struct mpr_self *self,
 static int
 name_functions(const struct mpr_pool_use *u, const struct mproc_pool_opts *o)
 {
-	uint64_t image = 0, code = 0;
+	uint64_t image = 0, program = 0, code = 0;
 	int r = mpr_code_image(u, &image);
 
+	/* Without a build-id it stays 0, and who has another image can name no function. */
+	(void)mpr_module_program(&program);
 	atomic_store(&u->root->image, image);
+	atomic_store(&u->root->program, program);
 	if (r == 0 && o->initializer)
 		r = mpr_code_of(u, (mpr_function *)o->initializer, &code);
 	atomic_store(&u->root->initializer, code);

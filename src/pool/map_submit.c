@@ -10,6 +10,7 @@
 #include "base/opts.h"
 #include "os/clock.h"
 #include "os/generation.h"
+#include "pool/code.h"
 #include "pool/future.h"
 #include "pool/map.h"
 #include "pool/submit.h"
@@ -201,7 +202,7 @@ start(mproc_pool *pool, mproc_map_fn *fn, struct map_submission *s,
 	r = check_size(&s->in, s->in_size, s->n, "in");
 	if (r == 0)
 		r = mpr_pool_look_up(pool, &u);
-	if (r == 0 && mpr_pool_is_anew(&u) && !o->ctx_size &&
+	if (r == 0 && !mpr_code_has_memory(&u) && !o->ctx_size &&
 	    !mpr_plan_can_pass(s->ctx.at))
 		r = mpr_fail(-EFAULT, "ctx %p is no memory of the arena: workers with "
 			     "another image have nothing there; say .ctx_size to have "

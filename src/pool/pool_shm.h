@@ -112,6 +112,9 @@ struct mpr_pool_root {
 	 * value will do. */
 	alignas(MPR_APART) _Atomic uint64_t cursor;
 	_Atomic uint64_t last; /* offset of a group near the end of the list: a hint */
+	/* The mark of the creator's program, or 0: os/module.h. Only who has another image
+	 * looks at it. */
+	_Atomic uint64_t program;
 };
 
 static_assert(sizeof(struct mpr_pool_root) == 512, "shared layout");

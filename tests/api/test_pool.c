@@ -570,34 +570,6 @@ several_pools_live_side_by_side(void **state)
 	close_and_join(b);
 }
 
-static int
-submit_from_elsewhere(void *pool)
-{
-	mproc_future *f;
-
-	return mproc_pool_submit(pool, square, NULL, 0, &f) == -ENOEXEC &&
-			       detail_has("another image") ? 0 : 1;
-}
-
-/* But in a pool that names them otherwise: pool_method. */
-static void
-another_image_has_other_functions(void **state)
-{
-	struct board *b = pool_of(*state, 1);
-	mproc_process *p;
-	int code;
-
-	assert_int_equal(mproc_process_start(&p, submit_from_elsewhere, b->pool,
-					     MPROC_OPTS(mproc_process_opts,
-							.method = MPROC_SPAWN)),
-			 0);
-	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
-	assert_int_equal(mproc_process_exitcode(p, &code), 0);
-	assert_int_equal(code, 0);
-	mproc_process_close(p);
-	close_and_join(b);
-}
-
 int
 main(void)
 {
@@ -622,7 +594,6 @@ main(void)
 		mpt_test(an_initializer_that_fails_ends_the_pool),
 		mpt_test(many_wait_to_be_begun),
 		mpt_test(several_pools_live_side_by_side),
-		test_of_copies(another_image_has_other_functions),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);

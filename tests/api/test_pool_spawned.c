@@ -130,7 +130,7 @@ create_for_others(struct mpt *t, void *arg)
 	return 0;
 }
 
-/* Of another image: it cannot submit, but a future is a future. */
+/* Whoever has submitted it. */
 static void
 another_image_waits_for_a_task(void **state)
 {

@@ -231,6 +231,7 @@ add_root(struct mpr_pool_root *r)
 	ADD(0, r, modules[0]);
 	ADD(0, r, cursor);
 	ADD(0, r, last);
+	ADD(0, r, program);
 }
 
 static void

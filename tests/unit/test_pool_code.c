@@ -28,6 +28,8 @@ begin(int method)
 	assert_int_equal(mpr_code_image(&use, &image), 0);
 	assert_true(image);
 	atomic_store(&root.image, image);
+	assert_int_equal(mpr_module_program(&image), 0);
+	atomic_store(&root.program, image);
 }
 
 static uint64_t
@@ -50,8 +52,18 @@ a_copy_has_addresses(void **state)
 	begin(MPROC_FORK);
 	assert_true(code_of(fn) == (uintptr_t)fn);
 	assert_true(mpr_code_find(&use, code_of(fn)) == fn);
+	assert_true(mpr_code_has_memory(&use));
+	/* Who has another image names a place in the program, if it has that. */
 	atomic_fetch_add(&root.image, 1);
+	assert_false(mpr_code_has_memory(&use));
+	assert_int_equal(code_of(fn) >> 48, 1 << 15);
+	assert_true(mpr_code_find(&use, code_of(fn)) == fn);
+	atomic_fetch_add(&root.program, 1);
 	assert_int_equal(mpr_code_of(&use, fn, &code), -ENOEXEC);
+	/* Where it has submitted, it runs it. */
+	atomic_store(&root.backend, MPROC_POOL_INLINE);
+	assert_true(mpr_code_has_memory(&use));
+	assert_true(code_of(fn) == (uintptr_t)fn);
 }
 
 static void
@@ -71,7 +83,7 @@ a_function_of_the_program_needs_no_module(void **state)
 	assert_true(mpr_code_find(&use, code) == fn);
 	assert_int_equal(atomic_load(&root.modules[0]), 0);
 	/* Another program's pool. */
-	atomic_fetch_add(&root.image, 1);
+	atomic_fetch_add(&root.program, 1);
 	assert_int_equal(mpr_code_of(&use, fn, &code), -ENOEXEC);
 	assert_null(mpr_code_find(&use, code));
 }
@@ -95,6 +107,10 @@ libraries_are_numbered(void **state)
 	uint64_t code;
 
 	(void)state;
+	/* Copies of the creator look for none. */
+	begin(MPROC_FORK);
+	atomic_fetch_add(&root.image, 1);
+	assert_int_equal(mpr_code_of(&use, libc, &code), -ENOEXEC);
 	begin(MPROC_FORKSERVER);
 	assert_int_equal(code_of(libc) >> 48, 1 << 15 | 1);
 	assert_int_equal(code_of(cmocka) >> 48, 1 << 15 | 2);
