@@ -3,7 +3,8 @@
  * pool.h: Ctrl-C during a map, which a terminal gives to the program, the keeper and all
  * workers at once. The program answers, or ends; the others do as it does, once.
  *
- * The program is a process of its own, with its own process group.
+ * The program is a process of its own, with its own process group. Keepers are started by
+ * the method that MPT_METHOD says.
  */
 #include "pool.h"
 
@@ -31,8 +32,8 @@ static void
 begin(struct mpt *t, struct board *b)
 {
 	mpt_check_int(t, setpgid(0, 0), 0);
-	mpt_check_int(t, mproc_pool_create(&b->pool, MPROC_OPTS(mproc_pool_opts,
-							       .workers = 2)), 0);
+	mpt_check_int(t, mproc_pool_create(&b->pool, MPROC_OPTS(
+		mproc_pool_opts, .workers = 2, .method = usual_method())), 0);
 }
 
 static int
@@ -52,6 +53,31 @@ answer(struct mpt *t, void *arg)
 	mpt_check_int(t, map_for_long(b), 0);
 	mpt_check_int(t, pool_stat(b).keepers, 1);
 	close_and_join(b);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+count(int signal)
+{
+	(void)signal;
+	atomic_fetch_add(&board->ended, 1);
+}
+
+/* It has other things to do, and so have the others. */
+static int
+go_on(struct mpt *t, void *arg)
+{
+	struct board *b = board = arg;
+
+	mpt_check(t, signal(SIGINT, count) != SIG_ERR);
+	begin(t, b);
+	mpt_check_int(t, map_for_long(b), 0);
+	mpt_check_int(t, atomic_load(&b->ended), 1);
+	mpt_check_int(t, pool_stat(b).deaths, 0);
+	mpt_check_int(t, pool_stat(b).keepers, 1);
+	close_and_join(b);
+	mproc_forkserver_stop();
 	return 0;
 }
 
@@ -87,6 +113,19 @@ a_program_that_answers_goes_on(void **state)
 }
 
 static void
+a_program_that_goes_on_loses_nothing(void **state)
+{
+	struct mpt *t = *state;
+	struct board *b = new_board(t);
+	int id = mpt_fork(t, "program", go_on, b);
+
+	press(t, id, b, 2);
+	mpt_until(t, atomic_load(&b->ended) == 1);
+	atomic_store(&b->go_on, true);
+	mpt_expect_exit(t, id, 0);
+}
+
+static void
 a_program_that_ends_leaves_nobody(void **state)
 {
 	struct mpt *t = *state;
@@ -108,6 +147,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(a_program_that_answers_goes_on),
+		mpt_test(a_program_that_goes_on_loses_nothing),
 		mpt_test(a_program_that_ends_leaves_nobody),
 	};
 
