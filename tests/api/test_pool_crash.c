@@ -334,8 +334,8 @@ try_cell(struct mpt *t, const struct cell *cell)
 	close_and_join(b);
 }
 
-/* All of it in full runs; otherwise fewer tasks, and with each cell another number of
- * workers; in quick ones each seventh of those. */
+/* All of it in full runs; otherwise with each cell another number of workers, and only each
+ * fifth with many tasks; in quick ones each seventh of those. */
 static void
 whoever_ends_wherever_all_others_go_on(void **state)
 {
@@ -351,7 +351,7 @@ whoever_ends_wherever_all_others_go_on(void **state)
 			.way = (enum way)(at % WAYS),
 			.place = (enum place)(at / WAYS),
 			.workers = workers[i % 3],
-			.backlog = full ? 10000 : 60,
+			.backlog = full || at % 5 == 0 ? 10000 : 60,
 		};
 
 		if ((!full && (at + at / WAYS) % 3 != i % 3) ||
