@@ -267,8 +267,11 @@ take_all(struct board *b, const struct cell *cell, mproc_future **fs)
 				    (r == -EDOM && cell->way == BY_ERROR));
 		} else if (cell->place == INITIALIZING &&
 			   cell->way == BY_ERROR) {
-			if (fs[i])
-				expect_error(b, fs[i], -ESHUTDOWN);
+			int r = fs[i] ? outcome(b, fs[i], i) : -ESHUTDOWN;
+
+			/* By those in which it has not failed, before the pool ended. */
+			assert_true(r == -ESHUTDOWN ||
+				    (!r && cell->workers > INITIALIZERS));
 		} else if (is_to_die(cell, i)) {
 			expect_failed(b, cell, fs[i]);
 		} else {
