@@ -289,6 +289,77 @@ what_takes_too_long_is_ended(void **state)
 	close_and_join(b);
 }
 
+/* Tells its worker, once there are two of them. */
+static int
+meet(const void *in, size_t len, struct mproc_result *out)
+{
+	struct board *b = the_board();
+
+	atomic_fetch_add(&b->counts[0], 1);
+	mpt_until(b->t, atomic_load(&b->counts[0]) >= 2);
+	return name_worker(in, len, out);
+}
+
+/* Of two workers that are there now. Returns false if it takes too long. */
+static bool
+is_one_of_two(struct board *b, pid_t pid)
+{
+	mproc_future *fs[2];
+	int found = 0, r = 0;
+	pid_t worker = 0;
+
+	for (int i = 0; i < 2; i++)
+		fs[i] = submit_int(b, meet, 0);
+	for (int i = 0; i < 2; i++) {
+		r |= mproc_future_get(fs[i], &worker, sizeof(worker), NULL,
+				      MPROC_FOREVER);
+		found += worker == pid;
+		mproc_future_close(fs[i]);
+	}
+	assert_int_equal(r ? 1 : found, 1);
+	return r == 0;
+}
+
+/* Returns false if another task has taken too long as well. */
+static bool
+end_one_of_two(struct mpt *t, mproc_timeout limit)
+{
+	struct board *b = new_pool(t, MPROC_OPTS(mproc_pool_opts, .workers = 2,
+						 .task_timeout = limit));
+	mproc_future *f, *named;
+	pid_t other = 0;
+	bool well;
+
+	atomic_store(&b->begun, 0);
+	f = submit_int(b, linger, 1);
+	mpt_until(t, atomic_load(&b->begun) || mproc_future_ready(f));
+	named = submit_int(b, name_worker, 0);
+	well = mproc_future_get(named, &other, sizeof(other), NULL,
+				MPROC_FOREVER) == 0;
+	mproc_future_close(named);
+	assert_int_equal(mproc_future_wait(f, MPROC_FOREVER), 0);
+	well = well && atomic_load(&b->begun);
+	atomic_store(&b->counts[0], 0);
+	well = well && is_one_of_two(b, other);
+	if (well) {
+		assert_int_equal(kill(atomic_load(&b->pid), 0), -1);
+		assert_int_equal(pool_stat(b).deaths, 1);
+	}
+	expect_error(b, f, -ETIMEDOUT);
+	close_and_join(b);
+	return well;
+}
+
+static void
+who_takes_too_long_is_ended_alone(void **state)
+{
+	mproc_timeout limit = mproc_ms(50);
+
+	/* On a busy machine anything may take too long, but not for any limit. */
+	while (!end_one_of_two(*state, limit))
+		limit.ns *= 2;
+}
+
 static void
 what_may_take_for_ever_is_not_ended(void **state)
 {
@@ -576,6 +647,7 @@ main(void)
 		mpt_test(a_worker_that_is_idle_is_replaced),
 		mpt_test(a_pool_that_is_closed_does_its_tasks_in_spite_of_deaths),
 		mpt_test(what_takes_too_long_is_ended),
+		mpt_test(who_takes_too_long_is_ended_alone),
 		mpt_test(what_may_take_for_ever_is_not_ended),
 		mpt_test(what_runs_can_be_canceled),
 		mpt_test(without_a_keeper_whoever_waits_starts_another),
