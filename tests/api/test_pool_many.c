@@ -56,12 +56,14 @@ one_too_many_is_refused(void **state)
 {
 	struct board *b = pool_of(*state, 1);
 	mproc_future *f = NULL;
-	int n = 0, r;
+	int n = 0, number, r;
 
 	mpt_watchdog(*state, 60);
 	hold_workers(b, 1);
 	while (n < TOO_MANY) {
-		r = mproc_pool_submit(b->pool, square, &n, sizeof(n), &fs[n]);
+		number = n % 1000;
+		r = mproc_pool_submit(b->pool, square, &number, sizeof(number),
+				      &fs[n]);
 		if (r < 0)
 			break;
 		n++;
