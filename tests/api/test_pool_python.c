@@ -132,7 +132,9 @@ terminate_does_not_wait_for_what_is_queued(void **state)
 		fs[i] = submit_int(b, linger, (int)i);
 	await_begun(b, 3);
 	assert_int_equal(mproc_pool_terminate(b->pool), 0);
-	/* But threads come to the end of what they have. */
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(mproc_future_wait(fs[i], MPROC_FOREVER), 0);
+	/* Threads come to the end of what they have. */
 	atomic_store(&b->go_on, !are_processes());
 	assert_int_equal(mproc_pool_join(b->pool, MPROC_FOREVER), 0);
 	/* Nobody has begun another one, and each says what became of it. */
