@@ -58,7 +58,8 @@ enum mproc_wait_mode {
  * May be called any number of times, by any process of the family. If the pool's
  * keeper is dead, this starts another, by the pool's .method: with MPROC_FORKSERVER by
  * the fork server of this process, which it starts as well if there is none, and which
- * may stay with a process that it has made ahead, as after mproc_process_start().
+ * may stay with a process that it has made ahead, as after mproc_process_start(). If the
+ * pool was terminated, it does itself what a keeper would.
  *
  * Return: 0 when @out holds the result; MPROC_TASK_FAILED when the task has failed:
  * mproc_future_error() has the reason. Or a negative error of the call itself:

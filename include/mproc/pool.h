@@ -21,12 +21,13 @@
  *   A worker dies: the keeper notices at once.
  *   The keeper dies: its workers end with it, and whoever next waits for a future of
  *     the pool, or joins it, starts another one, from its own image or by the pool's
- *     .method; tasks that were being run fail or are run again.
+ *     .method; tasks that were being run fail or are run again. Of a pool that was
+ *     terminated none is started: who waits, joins or frees it does itself what is left.
  *   The creator ends: the keeper and the workers do, too; in order, its pools are
  *     terminated first. Tasks that are not done then fail with -ESHUTDOWN, for those
  *     of other processes that wait for them; the pool stays until their futures are
- *     closed. (Where nobody waits, who makes a pool in the arena next gives back what
- *     a creator that was killed has left.)
+ *     closed. (Where nobody waits, or its keeper was killed as well, who makes a pool in
+ *     the arena next gives back what a creator that was killed has left.)
  *   A process that has submitted tasks ends: they are run, and the futures that it
  *     has not closed are closed.
  *
@@ -708,9 +709,10 @@ MPROC_API int mproc_pool_resize(mproc_pool *pool, int workers);
  *   -ECHILD     the calling process is not its creator
  *   -EDEADLK    this is a task of the pool, which is inline or one of threads
  *   -EFAULT, -ESTALE  as mproc_pool_submit()
- *   -EAGAIN, -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -ENOLCK  the keeper is dead, and
- *               there cannot be another; so others, as mproc_process_start()
- * Context: may block until @timeout; if the keeper is dead, also while another one is
+ *   -EAGAIN, -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -ENOLCK  the keeper of a pool that was
+ *               not terminated is dead, and there cannot be another; so others, as
+ *               mproc_process_start()
+ * Context: may block until @timeout; if that keeper is dead, also while another one is
  *          started, as mproc_future_get() does.
  * Crash: the pool ends with its creator.
  */
@@ -724,13 +726,13 @@ mproc_pool_join(mproc_pool *pool, mproc_timeout timeout);
  * Terminates it if it has not ended. Its futures are gone then, too. In another
  * process than its creator this does nothing.
  *
- * Context: blocks for as long as SIGKILL takes. If somebody has stopped the keeper, for
- *          two seconds: it is killed then, and another one does the rest. If the keeper
- *          is dead, another one is started first, by the pool's .method: this takes as
- *          long as that does, a new image's constructors included. A pool that does not
- *          end all the same, as no other keeper can be started, a worker has taken another
- *          user's identity, or a thread does not come to the end of its task, stays, and
- *          the log says so.
+ * Context: blocks for as long as SIGKILL takes, and starts no process: if the keeper is
+ *          dead, this call does the rest. If somebody has stopped the keeper, for two
+ *          seconds: it is killed then. A pool that does not end within some seconds all the
+ *          same, as a worker has taken another user's identity, or is stopped or has blocked
+ *          SIGRTMAX and has outlived its keeper, a thread does not come to the end of its
+ *          task, or somebody who waits has begun to start a keeper, and is stopped or waits
+ *          for a fork server to begin, stays, and the log says so; it can be freed later.
  * Crash: the pool ends with its creator.
  */
 MPROC_API void mproc_pool_free(mproc_pool *pool);

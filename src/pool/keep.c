@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "arena/recover.h"
+#include "base/macros.h"
 #include "pool/entries.h"
 #include "pool/keep.h"
 #include "pool/map.h"
@@ -19,6 +20,18 @@ mpr_keep_is_gone(mproc_arena *a, uint64_t word)
 	state = mpr_participant_state(ident);
 	return mpr_holder_of(slot, ident) != mpr_holder_name(word) ||
 	       (state != MPR_PARTICIPANT_LIVE && state != MPR_PARTICIPANT_DEAD);
+}
+
+MPR_CHILD_PATH uint64_t
+mpr_keep_holder_of(struct mpr_pool_worker *record)
+{
+	uint64_t word = atomic_load(&record->word);
+
+	/* A ticket, or RESTS. */
+	while (word && !(word & MPR_HELD))
+		if (atomic_compare_exchange_strong(&record->word, &word, 0))
+			return 0;
+	return word;
 }
 
 bool

@@ -13,6 +13,10 @@
  * it had on its way in the heap is settled. */
 bool mpr_keep_is_gone(mproc_arena *a, uint64_t word);
 
+/* Who has the record: a word of sync/holder.h; or 0. One that is being begun for it finds
+ * that it is too late. */
+uint64_t mpr_keep_holder_of(struct mpr_pool_worker *record);
+
 /* Completes all that worker @w had, which is dead, or has it run again; then the record
  * is free. @end is NULL if nobody knows how it died. Returns false if something that
  * waits again is still to be announced. */

@@ -662,13 +662,8 @@ take_over(struct keeper *k)
 	uint64_t word;
 
 	for (unsigned w = 0; (record = mpr_pool_worker_at(&k->use, w)); w++) {
-		word = atomic_load(&record->word);
-		/* One that was being forked finds that it is too late. */
-		if (!(word & MPR_HELD) && word &&
-		    !atomic_compare_exchange_strong(&record->word, &word, 0) &&
-		    !(word & MPR_HELD))
-			return false;
-		if (!(word & MPR_HELD))
+		word = mpr_keep_holder_of(record);
+		if (!word)
 			continue;
 		if (!make_hands(k, w + 1))
 			return false;

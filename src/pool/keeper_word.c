@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 
+#include "arena/recover.h"
 #include "pool/keeper_word.h"
 
 static bool
@@ -13,6 +14,15 @@ bool
 mpr_keeper_lives(const struct mpr_pool_use *u)
 {
 	return lives(u, atomic_load(&u->root->keeper));
+}
+
+/* Who had it is dead. What that one had on its way in the heap is settled before whoever comes
+ * next can free what that is named by. */
+static void
+settle(const struct mpr_pool_use *u, uint64_t word)
+{
+	if (word & MPR_HELD)
+		(void)mpr_recover_slot(u->arena, mpr_holder_slot(word));
 }
 
 int
@@ -31,6 +41,7 @@ mpr_keeper_claim(const struct mpr_pool_use *u, uint64_t mine,
 			return -ESTALE;
 		if (mpr_pool_phase(u) > last)
 			return -ESHUTDOWN;
+		settle(u, word);
 	} while (!atomic_compare_exchange_strong(&u->root->keeper, &word, mine));
 	return 0;
 }
@@ -44,6 +55,7 @@ mpr_keeper_seize(const struct mpr_pool_use *u, uint64_t mine)
 	do {
 		if (lives(u, word))
 			return false;
+		settle(u, word);
 	} while (!atomic_compare_exchange_strong(&u->root->keeper, &word, mine));
 	return true;
 }

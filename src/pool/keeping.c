@@ -150,19 +150,28 @@ mpr_keeping_reap(const struct mpr_pool_use *u, int64_t deadline)
 	mproc_process_close(s.process);
 }
 
-/* A pool that has no keeper at this moment, and not that of a process: whether one would
+/* Whether another process takes the place of a keeper that is dead. What there is to do in a
+ * pool that was terminated can be done without one, and does not have to wait for it. */
+static bool
+is_replaced(const struct mpr_pool_use *u)
+{
+	return mpr_pool_is_processes(u) &&
+	       mpr_pool_phase(u) < MPR_POOL_TERMINATING;
+}
+
+/* A pool that has no keeper at this moment, and is to have none for longer: whether one would
  * have something to do. Somebody has died in a task; or the last one has come out of one. */
 static bool
 needs_keeper(const struct mpr_pool_use *u)
 {
 	/* seq_cst, and first: who comes into a task later sees that it was closed. */
 	enum mpr_pool_phase phase = mpr_pool_phase(u);
-	unsigned n;
-	const struct mpr_pool_worker *records = mpr_pool_workers(u, &n);
+	struct mpr_workers_walk walk = mpr_workers_walk(u);
+	const struct mpr_pool_worker *record;
 	bool busy = false;
 
-	for (unsigned w = 0; w < n; w++) {
-		uint64_t word = atomic_load(&records[w].word);
+	while ((record = mpr_workers_next(&walk))) {
+		uint64_t word = atomic_load(&record->word);
 
 		if (word & MPR_HELD && mpr_holder_is_dead(u->arena, word))
 			return true;
@@ -181,21 +190,21 @@ mpr_keeping_is_on(const struct mpr_pool_use *u)
 	/* One that has died may not have done all of it, of an inline pool neither. */
 	if (word & MPR_HELD)
 		return !mpr_holder_is_dead(u->arena, word);
-	return !mpr_pool_is_processes(u) && !needs_keeper(u);
+	return !is_replaced(u) && !needs_keeper(u);
 }
 
 /* Buries those who have died in tasks. Returns whether somebody is in one. */
 static bool
 bury_dead(const struct mpr_pool_use *u, struct mpr_self *self)
 {
-	unsigned n;
-	const struct mpr_pool_worker *records = mpr_pool_workers(u, &n);
+	struct mpr_workers_walk walk = mpr_workers_walk(u);
+	struct mpr_pool_worker *record;
 	bool busy = false;
 
-	for (unsigned w = 0; w < n; w++) {
-		uint64_t word = atomic_load(&records[w].word);
+	while ((record = mpr_workers_next(&walk))) {
+		uint64_t word = mpr_keep_holder_of(record);
 
-		if (!(word & MPR_HELD))
+		if (!word)
 			continue;
 		if (!mpr_holder_is_dead(u->arena, word) ||
 		    !mpr_keep_is_gone(u->arena, word)) {
@@ -203,7 +212,7 @@ bury_dead(const struct mpr_pool_use *u, struct mpr_self *self)
 			continue;
 		}
 		atomic_fetch_add(&u->root->deaths, 1);
-		(void)mpr_keep_bury(u, self, w, NULL);
+		(void)mpr_keep_bury(u, self, walk.n - 1, NULL);
 	}
 	return busy;
 }
@@ -221,6 +230,9 @@ keep_once(const struct mpr_pool_use *u, struct mpr_self *self,
 	/* Where nobody has a record, what is not done was left by the dead. */
 	if (phase == MPR_POOL_TERMINATING || (!busy && phase != MPR_POOL_OPEN))
 		mpr_keep_revoke_all(u, self);
+	/* Of those that do not end with their keeper the idle ones end by that. */
+	if (busy && mpr_pool_is_processes(u))
+		(void)mproc_queue_shutdown(mpr_pool_queue(u), MPROC_IMMEDIATE);
 	if (!busy && phase != MPR_POOL_OPEN)
 		mpr_keep_end(u, self);
 	return busy;
@@ -233,20 +245,19 @@ static bool
 is_to_go_on(const struct mpr_pool_use *u, enum mpr_pool_phase phase)
 {
 	enum mpr_pool_phase now = mpr_pool_phase(u);
-	unsigned n;
-	const struct mpr_pool_worker *records = mpr_pool_workers(u, &n);
+	struct mpr_workers_walk walk = mpr_workers_walk(u);
+	const struct mpr_pool_worker *record;
 
 	if (now != phase)
 		return now != MPR_POOL_ENDED;
-	for (unsigned w = 0; w < n; w++)
-		if (atomic_load(&records[w].word) & MPR_HELD)
+	while ((record = mpr_workers_next(&walk)))
+		if (atomic_load(&record->word) & MPR_HELD)
 			return false;
 	return phase != MPR_POOL_OPEN;
 }
 
-/* The caller is the keeper, as long as this takes, of an inline pool, or of one of threads
- * that are dead; unless somebody else is, or it has ended. Returns as
- * mpr_keeping_ensure(). */
+/* The caller is the keeper, as long as this takes, where a dead one is not replaced; unless
+ * somebody else is, or the pool has ended. Returns as mpr_keeping_ensure(). */
 static int
 keep_now(const struct mpr_pool_use *u)
 {
@@ -286,7 +297,7 @@ mpr_keeping_slot(const struct mpr_pool_use *u)
 	if (word & MPR_HELD && !mpr_pool_is_inline(u))
 		return (int)mpr_holder_slot(word);
 	/* Any may die who is in a task and has no keeper. */
-	return mpr_pool_is_processes(u) ? -1 : -2;
+	return is_replaced(u) ? -1 : -2;
 }
 
 void
@@ -294,13 +305,22 @@ mpr_keeping_wake(const struct mpr_pool_use *u)
 {
 	uint64_t word = atomic_load(&u->root->keeper);
 
-	if (mpr_pool_is_inline(u)) {
-		(void)keep_now(u);
-		return;
-	}
 	/* Who has that slot by now is woken in vain. */
-	if (word & MPR_HELD)
+	if (word & MPR_HELD && !mpr_pool_is_inline(u))
 		mpr_unpark(u->arena, mpr_holder_slot(word));
+	else if (!is_replaced(u))
+		(void)keep_now(u);
+}
+
+/* Who has terminated the pool leaves the rest to us, once the new keeper is dead: it may have
+ * taken our place meanwhile. */
+static int
+call_off(const struct mpr_pool_use *u, mproc_process *process)
+{
+	(void)mproc_process_kill(process);
+	(void)mpr_process_wait(process, mproc_now() + PATIENCE, false);
+	return mpr_fail(-ECANCELED, "%s was terminated before it had a keeper again",
+			mpr_pool_label(u).text);
 }
 
 /* Until it has taken our place. Returns 0 as well in a copy that a signal handler has
@@ -310,11 +330,16 @@ wait_for(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine,
 	 mproc_process *process)
 {
 	uint32_t ticket;
+	bool wanted;
 
 	while (process->generation == mpr_generation()) {
 		ticket = mpr_park_ticket(self);
+		/* In this order: the first keeper's first worker may end the pool. */
+		wanted = is_replaced(u);
 		if (atomic_load(&u->root->keeper) != mine)
 			return 0;
+		if (!wanted)
+			return call_off(u, process);
 		if (mpr_process_has_ended(process)) {
 			if (atomic_load(&u->root->keeper) != mine)
 				return 0;
@@ -468,11 +493,11 @@ mpr_keeping_ensure(const struct mpr_pool_use *u)
 {
 	uint64_t generation = mpr_generation();
 	struct mpr_self *self;
-	int r = 0;
+	int r;
 
-	if (!mpr_pool_is_processes(u))
-		return mpr_keeping_is_on(u) ? 0 : keep_now(u);
 	while (!mpr_keeping_is_on(u)) {
+		if (!is_replaced(u))
+			return keep_now(u);
 		r = check_image(u);
 		if (r < 0)
 			return r;
@@ -480,16 +505,17 @@ mpr_keeping_ensure(const struct mpr_pool_use *u)
 		if (r < 0)
 			return r;
 		r = mpr_keeper_claim(u, mpr_keeper_starter(self),
-				     MPR_POOL_TERMINATING);
+				     MPR_POOL_CLOSING);
 		if (r == -ESTALE)
 			return mpr_fail(-ESHUTDOWN, "%s was freed",
 					mpr_pool_label(u).text);
 		if (r < 0)
 			continue;
 		r = mpr_keeping_begin(u, self);
-		/* A copy that a signal handler has forked looks for itself. */
+		/* A copy that a signal handler has forked looks for itself. Who has
+		 * terminated the pool meanwhile has left it to us. */
 		if (r < 0 && generation == mpr_generation())
-			return r;
+			return is_replaced(u) ? r : keep_now(u);
 		generation = mpr_generation();
 	}
 	return 0;

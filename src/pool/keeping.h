@@ -4,8 +4,9 @@
  * that is dead is replaced by whoever needs one. That one writes itself there, with
  * HANDED, forks a keeper and waits until it has put itself in its place.
  *
- * Of a pool of threads the keeper is one, and dies with all of them. Then, and always of an
- * inline pool, whoever needs a keeper is it for a moment.
+ * Of a pool of threads the keeper is one, and dies with all of them. Then, always of an
+ * inline pool, and once any pool was terminated, whoever needs a keeper and finds none that
+ * lives is it for a moment: so the end of a pool does not depend on the start of a process.
  */
 #ifndef MPR_POOL_KEEPING_H
 #define MPR_POOL_KEEPING_H
@@ -32,17 +33,20 @@ struct mpr_keeping {
 /* Whether somebody keeps it, or is about to. */
 bool mpr_keeping_is_on(const struct mpr_pool_use *u);
 
-/* The slot of that one, for mpr_wait_announce(); -1 if there is none. */
+/* The slot of that one, for mpr_wait_announce(); -1 if there is none, -2 if that is as it
+ * is to be. */
 int mpr_keeping_slot(const struct mpr_pool_use *u);
 
-/* Wakes the keeper, to look at what has changed. */
+/* Wakes the keeper, to look at what has changed; or looks itself, where nobody is to be woken
+ * and nobody is to be started for it. */
 void mpr_keeping_wake(const struct mpr_pool_use *u);
 
 /*
- * Sees to it that there is a keeper, unless the pool has ended. Returns 0; or why
- * there cannot be one: -ENOEXEC if this process has another image than the pool, or
- * another program, where keepers have images of their own;
- * -ESHUTDOWN if the pool was freed; or as mpr_self(), or mproc_process_start().
+ * Sees to it that there is a keeper, unless the pool has ended; or that all is done that
+ * there is to do without one. Returns 0; or why there cannot be one: -ENOEXEC if this
+ * process has another image than the pool, or another program, where keepers have images
+ * of their own; -ESHUTDOWN if the pool was freed; or as mpr_self(), or
+ * mproc_process_start().
  */
 int mpr_keeping_ensure(const struct mpr_pool_use *u);
 
@@ -56,7 +60,7 @@ int mpr_keeping_begin(const struct mpr_pool_use *u, struct mpr_self *self);
  * the caller has no time for that before @deadline. */
 void mpr_keeping_reap(const struct mpr_pool_use *u, int64_t deadline);
 
-/* The pool does not end: kills that keeper, so that another one takes its place. Returns
+/* The pool does not end: kills that keeper, so that somebody takes its place. Returns
  * false if there is none that can be killed. */
 bool mpr_keeping_kill(const struct mpr_pool_use *u);
 

@@ -37,12 +37,9 @@ workers_live(const struct mpr_pool_use *u)
 	struct mpr_pool_worker *record;
 
 	for (unsigned w = 0; (record = mpr_pool_worker_at(u, w)); w++) {
-		uint64_t word = atomic_load(&record->word);
+		uint64_t word = mpr_keep_holder_of(record);
 
-		/* One that is being forked finds that it is too late; or was not. */
-		if (word && !(word & MPR_HELD))
-			atomic_compare_exchange_strong(&record->word, &word, 0);
-		if (word & MPR_HELD && !mpr_holder_is_dead(u->arena, word))
+		if (word && !mpr_holder_is_dead(u->arena, word))
 			return true;
 	}
 	return false;

@@ -127,6 +127,26 @@ mpr_pool_worker_at(const struct mpr_pool_use *u, unsigned w)
 	return w < n ? records + w : NULL;
 }
 
+struct mpr_pool_worker *
+mpr_workers_next(struct mpr_workers_walk *walk)
+{
+	const struct mpr_pool_root *root = walk->use->root;
+
+	while (!walk->left && walk->blocks < 2) {
+		uint64_t offset = atomic_load(walk->blocks ? &root->more :
+							     &root->workers);
+
+		walk->next = records_at(walk->use, offset, &walk->left);
+		walk->blocks++;
+	}
+	/* Any process can write those offsets. */
+	if (!walk->left || walk->n == MPR_POOL_WORKERS_MAX)
+		return NULL;
+	walk->left--;
+	walk->n++;
+	return walk->next++;
+}
+
 MPR_CHILD_PATH mproc_queue *
 mpr_pool_queue(const struct mpr_pool_use *u)
 {

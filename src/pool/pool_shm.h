@@ -387,6 +387,24 @@ struct mpr_pool_worker *mpr_pool_workers(const struct mpr_pool_use *u, unsigned 
 struct mpr_pool_worker *mpr_pool_worker_at(const struct mpr_pool_use *u,
 					   unsigned w);
 
+/* All records, one after the other. */
+struct mpr_workers_walk {
+	const struct mpr_pool_use *use;
+	struct mpr_pool_worker *next;
+	unsigned left; /* of that block */
+	unsigned blocks; /* that were looked at */
+	unsigned n; /* records that there were so far */
+};
+
+static inline struct mpr_workers_walk
+mpr_workers_walk(const struct mpr_pool_use *u)
+{
+	return (struct mpr_workers_walk){ .use = u };
+}
+
+/* The next one, whose number is .n - 1 then; or NULL. */
+struct mpr_pool_worker *mpr_workers_next(struct mpr_workers_walk *walk);
+
 /* The queue of hints, or NULL. */
 mproc_queue *mpr_pool_queue(const struct mpr_pool_use *u);
 

@@ -13,26 +13,9 @@
 #include <unistd.h>
 
 #include "mpt_rand.h"
-#include "pool.h"
-
-/* Each for both methods. */
-#define by_each_method(f)                                                                \
-	static void f##_spawn(void **state) { f(*state, MPROC_SPAWN); }         \
-	static void f##_forkserver(void **state) { f(*state, MPROC_FORKSERVER); }
-
-#define tests_of_methods(f) mpt_test(f##_spawn), mpt_test(f##_forkserver)
+#include "pool_method.h"
 
 enum { N = 30, ROUNDS = 20 };
-
-/* In the arena, where workers find it: these have no scenario. */
-struct meeting {
-	_Atomic unsigned loops;
-	_Atomic bool go_on;
-	_Atomic bool begun;
-	_Atomic pid_t keeper;
-	mproc_pool *pool;
-	mproc_future *f;
-};
 
 static int number; /* that the creator sets */
 
@@ -76,17 +59,6 @@ use_loader_early(void)
 		abort();
 }
 
-static mproc_pool *
-make(struct mpt *t, int method, int workers)
-{
-	mproc_pool *pool = NULL;
-
-	mpt_check_int(t, mproc_pool_create(&pool, MPROC_OPTS(
-		mproc_pool_opts, .workers = workers, .retries = 10,
-		.method = method)), 0);
-	return pool;
-}
-
 static void
 end(struct mpt *t, mproc_pool *pool)
 {
@@ -104,24 +76,6 @@ apply(struct mpt *t, mproc_pool *pool, mproc_task *fn, const void *in, size_t le
 	mpt_check_int(t, mproc_pool_apply(pool, fn, in, len, &out, sizeof(out), NULL,
 					  MPROC_FOREVER), 0);
 	return out;
-}
-
-static pid_t
-keeper_of(struct mpt *t, mproc_pool *pool)
-{
-	struct mproc_pool_stat stat;
-
-	mpt_check_int(t, mproc_pool_stat(pool, &stat), 0);
-	return stat.keeper;
-}
-
-static void
-kill_keeper(struct mpt *t, pid_t keeper)
-{
-	int state;
-
-	mpt_check_int(t, kill(keeper, SIGKILL), 0);
-	mpt_until(t, (state = mpt_task_state(keeper)) == 0 || state == 'Z');
 }
 
 static int

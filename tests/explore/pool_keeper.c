@@ -172,7 +172,8 @@ keeps(unsigned me, const struct sync_role *role)
 		be_keeper(me, &u, role->how);
 }
 
-/* Of an inline pool: who finds that the keeper has something to do is that for a moment. */
+/* Of an inline pool, and of one that was terminated: who finds that a keeper has something to
+ * do is that for a moment. */
 static void
 is_it_a_moment(unsigned me, const struct sync_role *role)
 {
@@ -323,6 +324,12 @@ const struct sync_case pool_keeper_cases[POOL_KEEPER_CASES] = {
 		.name = "two are the keeper for a moment, and another pool is made",
 		.object = &keeper,
 		.roles = { MAY_DIE(is_it_a_moment), { .run = is_it_a_moment },
+			   { .run = remakes } },
+	},
+	[POOL_KEEPER_TERMINATED] = {
+		.name = "one has started a keeper, another is it for a moment",
+		.object = &keeper,
+		.roles = { MAY_DIE(keeps), { .run = is_it_a_moment },
 			   { .run = remakes } },
 	},
 	[POOL_KEEPER_ORPHANED] = {

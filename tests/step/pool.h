@@ -183,9 +183,9 @@ static inline void
 take_apart(struct scene *s)
 {
 	mpr_pool_advance(&s->use, MPR_POOL_TERMINATING);
-	assert_int_equal(mpr_keeping_ensure(&s->use), 0);
 	mpr_keeping_wake(&s->use);
-	mpt_until(s->t, mpr_pool_phase(&s->use) == MPR_POOL_ENDED);
+	mpt_until(s->t, mpr_keeping_ensure(&s->use) == 0 &&
+				mpr_pool_phase(&s->use) == MPR_POOL_ENDED);
 	mpr_keeping_reap(&s->use, MPR_NEVER);
 	assert_int_equal(count_futures(s), 0);
 	assert_true(mpr_pool_free(&s->use, s->self));
