@@ -119,8 +119,9 @@ enum mproc_start_method {
  *                       the caller has waited for it at its own end. So what
  *                       tells that the process has ended waits, whatever its
  *                       timeout, as long as the stream takes nothing; the caller's
- *                       end, only if it is in its own write to that stream, as
- *                       with any output. A line of more than 4095 bytes is broken
+ *                       end, only if it is in its own write to that stream, or has
+ *                       left something in it, as with any output. A line of more
+ *                       than 4095 bytes is broken
  */
 enum mproc_stdio_kind {
 	MPROC_STDIO_INHERIT = 0,

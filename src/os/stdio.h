@@ -5,6 +5,9 @@
 #ifndef MPR_OS_STDIO_H
 #define MPR_OS_STDIO_H
 
+#include <stddef.h>
+#include <stdio.h> /* for the type */
+
 /*
  * Before a fork: writes out what standard output and standard error hold, and
  * touches neither if they hold nothing: each page that is written between a
@@ -14,6 +17,13 @@
  * holds stays the parent's.
  */
 void mpr_stdio_flush(void);
+
+/*
+ * Writes @text where @stream leads, behind what that holds. The caller has locked it,
+ * and cannot be cancelled. While this blocks the stream holds nothing of @text: who
+ * ends the process finds nothing there to be written, and does not wait for us.
+ */
+void mpr_stdio_pass(FILE *stream, const char *text, size_t len);
 
 /* At the end of a process: writes out what they hold, whoever uses them. */
 void mpr_stdio_finish(void);

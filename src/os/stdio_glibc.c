@@ -3,9 +3,12 @@
  * glibc shows how much a stream holds in its structure, which costs a forked
  * child no page of code.
  */
+#include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <unistd.h>
 
 #include "base/macros.h"
 #include "os/stdio.h"
@@ -30,6 +33,45 @@ mpr_stdio_flush(void)
 {
 	flush_unlocked(stdout);
 	flush_unlocked(stderr);
+}
+
+/* After a write that failed: returns whether to try again, once there is room. */
+static bool
+await_room(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+
+	if (errno == EAGAIN)
+		(void)poll(&pfd, 1, -1);
+	return errno == EAGAIN || errno == EINTR;
+}
+
+void
+mpr_stdio_pass(FILE *stream, const char *text, size_t len)
+{
+	int fd = fileno_unlocked(stream);
+	ssize_t n;
+
+	/* One of the program's own that leads to no file. */
+	if (fd < 0) {
+		(void)fwrite_unlocked(text, 1, len, stream);
+		(void)fflush_unlocked(stream);
+		return;
+	}
+	while (fflush_unlocked(stream) != 0 && await_room(fd))
+		;
+	while (len) {
+		n = write(fd, text, len);
+		if (n < 0 && await_room(fd))
+			continue;
+		if (n <= 0) {
+			/* As if the stream had written it. */
+			stream->_flags |= _IO_ERR_SEEN;
+			return;
+		}
+		text += n;
+		len -= (size_t)n;
+	}
 }
 
 MPR_CHILD_PATH void

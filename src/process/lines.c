@@ -21,6 +21,7 @@
 #include "os/file.h"
 #include "os/generation.h"
 #include "os/pipe.h"
+#include "os/stdio.h"
 #include "os/thread.h"
 #include "os/waker.h"
 #include "process/lines.h"
@@ -111,55 +112,71 @@ give_back(struct mpr_lines *l, bool ended)
 	mpr_process_unlock();
 }
 
-/* The caller has made it busy, in the following. */
+/* In the following the caller has made it busy, and has locked the stream. */
+
+/* Whole lines that go out with one write; at least one has room. */
+struct batch {
+	size_t len;
+	char text[LINE + MPR_NAME_MAX + 4];
+};
 
 static void
-print(const struct mpr_lines *l, const char *line, size_t len)
+write_out(const struct mpr_lines *l, struct batch *b)
 {
-	flockfile(l->out);
-	fprintf(l->out, "[%s] ", l->name);
-	fwrite(line, 1, len, l->out);
-	putc('\n', l->out);
-	funlockfile(l->out);
+	if (b->len)
+		mpr_stdio_pass(l->out, b->text, b->len);
+	b->len = 0;
 }
 
 static void
-print_rest(struct mpr_lines *l)
+print(const struct mpr_lines *l, struct batch *b, const char *line, size_t len)
+{
+	if (sizeof(b->text) - b->len < len + MPR_NAME_MAX + 4)
+		write_out(l, b);
+	b->len += (size_t)snprintf(b->text + b->len, MPR_NAME_MAX + 4, "[%s] ",
+				   l->name);
+	memcpy(b->text + b->len, line, len);
+	b->len += len;
+	b->text[b->len++] = '\n';
+}
+
+static void
+print_rest(struct mpr_lines *l, struct batch *b)
 {
 	if (l->len)
-		print(l, l->text, l->len);
+		print(l, b, l->text, l->len);
 	l->len = 0;
 }
 
 static void
-print_lines(struct mpr_lines *l)
+print_lines(struct mpr_lines *l, struct batch *b)
 {
 	char *line = l->text, *end = l->text + l->len, *newline;
 
 	while ((newline = memchr(line, '\n', (size_t)(end - line)))) {
-		print(l, line, (size_t)(newline - line));
+		print(l, b, line, (size_t)(newline - line));
 		line = newline + 1;
 	}
 	l->len = (size_t)(end - line);
 	memmove(l->text, line, l->len);
 	if (l->len == LINE)
-		print_rest(l);
+		print_rest(l, b);
 }
 
 /* Returns how many bytes there were, 0 if there is nothing now, -1 at the end. */
 static int
-read_some(struct mpr_lines *l)
+read_some(struct mpr_lines *l, struct batch *b)
 {
 	int n = mpr_pipe_read(l->fd, l->text + l->len, LINE - l->len);
 
 	if (n == -EAGAIN)
 		return 0;
 	if (n <= 0) {
-		print_rest(l);
+		print_rest(l, b);
 		return -1;
 	}
 	l->len += (size_t)n;
-	print_lines(l);
+	print_lines(l, b);
 	return n;
 }
 
@@ -199,11 +216,24 @@ collect(void)
 	return n;
 }
 
+/* Returns whether it has come to its end. */
+static bool
+pass_on(struct mpr_lines *l)
+{
+	struct batch b = { 0 };
+	bool ended;
+
+	flockfile(l->out);
+	ended = read_some(l, &b) < 0;
+	write_out(l, &b);
+	funlockfile(l->out);
+	return ended;
+}
+
 static void *
 relay(void *unused)
 {
 	unsigned n;
-	int r;
 
 	(void)unused;
 	mpr_thread_show_name("mproc-lines");
@@ -212,10 +242,7 @@ relay(void *unused)
 		for (unsigned i = 1; i < n; i++) {
 			if (!fds[i].revents || !try_to_take(waits_for[i]))
 				continue;
-			r = read_some(waits_for[i]);
-			if (r)
-				fflush(waits_for[i]->out);
-			give_back(waits_for[i], r < 0);
+			give_back(waits_for[i], pass_on(waits_for[i]));
 		}
 	}
 	return NULL;
@@ -336,10 +363,28 @@ lock_stream(FILE *out, int64_t deadline)
 	return 0;
 }
 
+/* The stream is locked. Returns whether it has come to its end. */
+static bool
+pass_on_all(struct mpr_lines *l)
+{
+	struct batch b = { 0 };
+	/* No more than is there now: an heir may write without end. */
+	int left = mpr_pipe_held(l->fd), r;
+
+	do {
+		r = read_some(l, &b);
+		left -= r;
+	} while (r > 0 && left >= 0);
+	print_rest(l, &b);
+	write_out(l, &b);
+	return r < 0;
+}
+
 int
 mpr_lines_drain(struct mpr_lines *l, int64_t deadline)
 {
-	int left, r = take(l, deadline);
+	bool ended;
+	int r = take(l, deadline);
 
 	if (r <= 0)
 		return r;
@@ -348,16 +393,9 @@ mpr_lines_drain(struct mpr_lines *l, int64_t deadline)
 		give_back(l, false);
 		return r;
 	}
-	/* No more than is there now: an heir may write without end. */
-	left = mpr_pipe_held(l->fd);
-	do {
-		r = read_some(l);
-		left -= r;
-	} while (r > 0 && left >= 0);
-	print_rest(l);
-	fflush(l->out);
+	ended = pass_on_all(l);
 	funlockfile(l->out);
-	give_back(l, r < 0);
+	give_back(l, ended);
 	return 0;
 }
 

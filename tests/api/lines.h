@@ -16,6 +16,7 @@
 struct board {
 	int method;
 	bool daemon;
+	int stuck; /* 1 or 2, the stream that takes nothing */
 	_Atomic bool go;
 	_Atomic unsigned ready;
 };

@@ -45,6 +45,69 @@ lines_come_with_the_name_in_front(void **state)
 }
 
 static int
+say_it_when_told(void *arg)
+{
+	const struct board *b = arg;
+
+	while (!b->go)
+		sched_yield();
+	return write(1, "x\n", 2) != 2;
+}
+
+static int
+print_before_and_behind(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = lines(arg, "p");
+	struct board *b = arg;
+	int fd = redirect(t);
+	mproc_process *p;
+
+	mpt_check_int(t, mproc_process_start(&p, say_it_when_told, b, &o), 0);
+	printf("before\n");
+	b->go = true;
+	mpt_check_int(t, mproc_process_join(p, MPROC_FOREVER), 0);
+	printf("behind\n");
+	fflush(stdout);
+	must_be(t, fd, "before\n[p] x\nbehind\n");
+	mproc_process_close(p);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+lines_come_behind_what_their_starter_has_printed(void **state)
+{
+	by_each(*state, print_before_and_behind);
+}
+
+static int
+print_to_memory(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = lines(arg, "p");
+	struct board *b = arg;
+	FILE *before = stdout;
+	char *text;
+	size_t len;
+
+	stdout = open_memstream(&text, &len);
+	mpt_check(t, stdout != NULL);
+	b->go = true;
+	start_and_join(t, say_it_when_told, arg, &o, 0);
+	mpt_check(t, len == 6 && memcmp(text, "[p] x\n", len) == 0);
+	fclose(stdout);
+	stdout = before;
+	free(text);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+a_stream_need_not_lead_to_a_file(void **state)
+{
+	by_each(*state, print_to_memory);
+}
+
+static int
 say_a_byte_at_a_time(void *arg)
 {
 	struct board *b = arg;
@@ -356,6 +419,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(lines_come_with_the_name_in_front),
+		mpt_test(lines_come_behind_what_their_starter_has_printed),
+		mpt_test(a_stream_need_not_lead_to_a_file),
 		mpt_test(lines_come_when_they_are_written),
 		mpt_test(nothing_is_lost_of_much),
 		mpt_test(lines_of_heirs_come_later),

@@ -63,13 +63,21 @@ say_it_to_stderr(void *arg)
 }
 
 static int
-say_it_when_told(void *arg)
+say_it_to_the_stuck(void *arg)
 {
-	struct board *b = arg;
+	const struct board *b = arg;
+
+	return write(b->stuck, "x\n", 2) != 2;
+}
+
+static int
+say_it_to_the_other_when_told(void *arg)
+{
+	const struct board *b = arg;
 
 	while (!b->go)
 		sched_yield();
-	return say_it_to_stdout(arg);
+	return write(3 - b->stuck, "x\n", 2) != 2;
 }
 
 static int
@@ -83,13 +91,13 @@ exit_beside_a_stuck_thread(void *arg)
 	/* Our thread is stuck with the lines of one of two; and then the other one ends,
 	 * whose lines could be passed on. */
 	b->go = false;
-	if (stuff(2) < 0 ||
-	    mproc_process_start(&p[0], say_it_when_told, b, &o) < 0)
+	if (stuff(b->stuck) < 0 ||
+	    mproc_process_start(&p[0], say_it_to_the_other_when_told, b, &o) < 0)
 		return 1;
 	for (int i = 1; i < 3; i++)
-		if (mproc_process_start(&p[i], say_it_to_stderr, b, &o) < 0)
+		if (mproc_process_start(&p[i], say_it_to_the_stuck, b, &o) < 0)
 			return 1;
-	await_use(stderr);
+	await_use(b->stuck == 1 ? stdout : stderr);
 	b->go = true;
 	while (mproc_children(NULL, 0) > 0)
 		sched_yield();
@@ -98,12 +106,12 @@ exit_beside_a_stuck_thread(void *arg)
 }
 
 static int
-see_limits_kept(struct mpt *t, void *arg)
+see_limits_kept(struct mpt *t, struct board *b, int stuck)
 {
-	struct board *b = arg;
 	struct mproc_process_opts o = outer(b);
 	int fd = redirect(t);
 
+	b->stuck = stuck;
 	for (int daemon = 0; daemon < 2; daemon++) {
 		b->daemon = daemon;
 		start_and_join(t, exit_beside_a_stuck_thread, b, &o, 0);
@@ -113,10 +121,28 @@ see_limits_kept(struct mpt *t, void *arg)
 	return 0;
 }
 
+static int
+see_limits_kept_with_stdout(struct mpt *t, void *arg)
+{
+	return see_limits_kept(t, arg, 1);
+}
+
+static int
+see_limits_kept_with_stderr(struct mpt *t, void *arg)
+{
+	return see_limits_kept(t, arg, 2);
+}
+
 static void
 lines_that_do_not_get_on_do_not_keep_an_end_for_ever(void **state)
 {
-	by_each(*state, see_limits_kept);
+	by_each(*state, see_limits_kept_with_stdout);
+}
+
+static void
+nor_do_those_of_stderr(void **state)
+{
+	by_each(*state, see_limits_kept_with_stderr);
 }
 
 /* Starts one whose lines nobody passes on but who joins it: our thread is stuck with
@@ -251,6 +277,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(lines_that_do_not_get_on_do_not_keep_an_end_for_ever),
+		mpt_test(nor_do_those_of_stderr),
 		mpt_test(a_handler_may_exit_while_its_thread_prints),
 		mpt_test(who_is_cancelled_while_it_prints_keeps_nothing),
 	};
