@@ -39,6 +39,7 @@ struct mpr_lines {
 	bool busy;
 	bool held; /* by a handle */
 	unsigned drainers; /* who wait for it: the thread lets them go first */
+	uint64_t generation; /* of the process that reads from it */
 	char name[MPR_NAME_MAX];
 	size_t len; /* of the line that is not complete */
 	char text[LINE];
@@ -71,13 +72,21 @@ is_listed(const struct mpr_lines *l)
 	return false;
 }
 
+/* If not, a signal handler has forked us in the middle of a call, and has returned: what
+ * comes is our parent's to pass on, and whoever was busy with it is not here. */
+static bool
+is_ours(const struct mpr_lines *l)
+{
+	return l->generation == mpr_generation();
+}
+
 /* Frees it if nothing will come, and nobody asks. */
 static void
 clean_up(struct mpr_lines *l)
 {
 	struct mpr_lines **link = &list;
 
-	if (l->busy || l->held || l->fd >= 0)
+	if (l->busy || l->held || l->fd >= 0 || !is_ours(l))
 		return;
 	while (*link != l)
 		link = &(*link)->next;
@@ -123,7 +132,7 @@ struct batch {
 static void
 write_out(const struct mpr_lines *l, struct batch *b)
 {
-	if (b->len)
+	if (b->len && is_ours(l))
 		mpr_stdio_pass(l->out, b->text, b->len);
 	b->len = 0;
 }
@@ -302,6 +311,7 @@ mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	mpr_process_lock();
 	forget_parents();
+	l->generation = owner;
 	l->next = list;
 	list = l;
 	r = wake_relay();
@@ -321,7 +331,7 @@ mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 }
 
 /* For others, who hold it: waits until nobody else reads from it. Returns 1 if it is
- * taken, 0 if there is nothing left to read, or -ETIMEDOUT. */
+ * taken, 0 if there is nothing left for us to read, or -ETIMEDOUT. */
 static int
 take(struct mpr_lines *l, int64_t deadline)
 {
@@ -331,7 +341,7 @@ take(struct mpr_lines *l, int64_t deadline)
 	mpr_process_lock();
 	l->drainers++;
 	for (unsigned tries = 0;; tries++) {
-		over = l->fd < 0;
+		over = l->fd < 0 || !is_ours(l);
 		taken = !over && !l->busy;
 		if (taken || over || r < 0)
 			break;
@@ -369,12 +379,11 @@ pass_on_all(struct mpr_lines *l)
 {
 	struct batch b = { 0 };
 	/* No more than is there now: an heir may write without end. */
-	int left = mpr_pipe_held(l->fd), r;
+	int left = mpr_pipe_held(l->fd), r = 0;
 
-	do {
-		r = read_some(l, &b);
+	/* Each may have taken long, and so has the way here. */
+	while (left >= 0 && is_ours(l) && (r = read_some(l, &b)) > 0)
 		left -= r;
-	} while (r > 0 && left >= 0);
 	print_rest(l, &b);
 	write_out(l, &b);
 	return r < 0;

@@ -22,7 +22,8 @@ int mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 /* The process has ended: passes on what it has left, also half a line. What comes
  * from others who have the descriptor is passed on as before. Who reads it, or has the
  * stream locked, is waited for until @deadline; a stream that blocks blocks this, too.
- * Returns 0 or -ETIMEDOUT. Not to be cancelled. */
+ * Returns 0 or -ETIMEDOUT; 0 in a copy of the process that a signal handler has forked
+ * meanwhile, which leaves the rest to its parent. Not to be cancelled. */
 int mpr_lines_drain(struct mpr_lines *l, int64_t deadline);
 
 /* The process has ended, or was not started, and nobody has the pointer any more. It

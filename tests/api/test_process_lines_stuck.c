@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "lines.h"
 
@@ -36,6 +37,21 @@ await_use(FILE *stream)
 		funlockfile(stream);
 		sched_yield();
 	}
+}
+
+/* Reads what is there now, and adds to @text what is not of the stuffing. */
+static void
+unstuff(int fd, char text[64])
+{
+	size_t len = strlen(text);
+	char bytes[4096];
+	ssize_t n;
+
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			if (bytes[i] && len < 63)
+				text[len++] = bytes[i];
+	text[len] = '\0';
 }
 
 static struct mproc_process_opts
@@ -210,26 +226,129 @@ a_handler_may_exit_while_its_thread_prints(void **state)
 	by_each(*state, see_it_exit);
 }
 
+static _Atomic pid_t copy;
+static bool is_copy;
+
+static void
+fork_and_return(int sig)
+{
+	pid_t pid = fork();
+
+	(void)sig;
+	is_copy = pid == 0;
+	if (pid != 0)
+		copy = pid;
+}
+
+struct joiner {
+	pthread_t thread;
+	pid_t tid;
+	_Atomic pid_t pid; /* of the process that it joins */
+	bool locked_out; /* it waits for us, or for our thread */
+	int end; /* where the stuffed stream comes out */
+	int status; /* of its copy */
+};
+
+static void *
+have_it_forked(void *arg)
+{
+	struct joiner *j = arg;
+	char text[64] = "";
+
+	if (j->locked_out)
+		flockfile(stdout);
+	while (!j->pid)
+		sched_yield();
+	/* From then on it goes to where it has to wait. */
+	while (kill(j->pid, 0) == 0)
+		sched_yield();
+	while (mpt_task_state(j->tid) != 'S')
+		sched_yield();
+	pthread_kill(j->thread, SIGUSR1);
+	while (!copy)
+		sched_yield();
+	waitpid(copy, &j->status, 0);
+	/* And from here on it gets on, with what the copy has left alone. */
+	if (j->locked_out)
+		funlockfile(stdout);
+	while (strcmp(text, "[inner] x\n") != 0)
+		unstuff(j->end, text);
+	return NULL;
+}
+
+static int
+fork_in_a_handler(struct board *b, bool locked_out)
+{
+	struct mproc_process_opts o = lines(b, "inner");
+	struct joiner j = {
+		.thread = pthread_self(),
+		.tid = gettid(),
+		.locked_out = locked_out,
+		.status = -1,
+	};
+	mproc_process *p, *other;
+	pthread_t thread;
+	int r;
+
+	signal(SIGUSR1, fork_and_return);
+	j.end = stuff(1);
+	if (j.end < 0 || stuff(2) < 0)
+		return 1;
+	/* Our thread is stuck with stderr then. */
+	if (locked_out) {
+		if (mproc_process_start(&other, say_it_to_stderr, b, &o) < 0)
+			return 1;
+		await_use(stderr);
+	}
+	o.stderr_ = (struct mproc_stdio){ MPROC_STDIO_NULL, 0 };
+	if (pthread_create(&thread, NULL, have_it_forked, &j) != 0 ||
+	    mproc_process_start(&p, say_it_to_stdout, b, &o) < 0)
+		return 1;
+	await_use(stdout);
+	j.pid = mproc_process_pid(p);
+	r = mproc_process_join(p, MPROC_FOREVER);
+	if (is_copy)
+		_exit(7);
+	pthread_join(thread, NULL);
+	if (r < 0 || copy < 0)
+		_exit(2);
+	_exit(WIFEXITED(j.status) && WEXITSTATUS(j.status) == 7 ? 0 : 3);
+}
+
+static int
+fork_while_our_thread_prints(void *arg)
+{
+	return fork_in_a_handler(arg, false);
+}
+
+static int
+fork_while_the_stream_is_locked(void *arg)
+{
+	return fork_in_a_handler(arg, true);
+}
+
+static int
+see_copies_leave_it(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = outer(arg);
+
+	start_and_join(t, fork_while_our_thread_prints, arg, &o, 0);
+	start_and_join(t, fork_while_the_stream_is_locked, arg, &o, 0);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+a_handler_may_fork_while_its_thread_waits_for_lines(void **state)
+{
+	by_each(*state, see_copies_leave_it);
+}
+
 static void *
 join_it(void *p)
 {
 	mproc_process_join(p, MPROC_FOREVER);
 	return NULL;
-}
-
-/* Reads what is there now, and adds to @text what is not of the stuffing. */
-static void
-unstuff(int fd, char text[64])
-{
-	size_t len = strlen(text);
-	char bytes[4096];
-	ssize_t n;
-
-	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
-		for (ssize_t i = 0; i < n; i++)
-			if (bytes[i] && len < 63)
-				text[len++] = bytes[i];
-	text[len] = '\0';
 }
 
 static int
@@ -279,6 +398,7 @@ main(void)
 		mpt_test(lines_that_do_not_get_on_do_not_keep_an_end_for_ever),
 		mpt_test(nor_do_those_of_stderr),
 		mpt_test(a_handler_may_exit_while_its_thread_prints),
+		mpt_test(a_handler_may_fork_while_its_thread_waits_for_lines),
 		mpt_test(who_is_cancelled_while_it_prints_keeps_nothing),
 	};
 
