@@ -198,21 +198,26 @@ static struct pollfd fds[ROOM];
 static struct mpr_lines *waits_for[ROOM];
 
 /* Returns how many there are, or 0 if there is nothing to read from, and the thread
- * is to end. */
+ * is to end. Those that others read from are left out, as at the end of one each wait
+ * would be over at once; who has left something there wakes us. */
 static unsigned
 collect(void)
 {
+	bool any = false;
 	unsigned n = 1;
 
 	mpr_process_lock();
 	for (struct mpr_lines *l = list; l && n < ROOM; l = l->next) {
 		if (l->fd < 0)
 			continue;
+		any = true;
+		if (l->busy || l->drainers)
+			continue;
 		fds[n] = (struct pollfd){ .fd = l->fd, .events = POLLIN };
 		waits_for[n++] = l;
 	}
 	fds[0] = (struct pollfd){ .fd = waker, .events = POLLIN };
-	if (n == 1 || mpr_thread_are_last()) {
+	if (!any || mpr_thread_are_last()) {
 		if (waker >= 0)
 			mpr_waker_close(waker);
 		running = false;
@@ -389,23 +394,32 @@ pass_on_all(struct mpr_lines *l)
 	return r < 0;
 }
 
+/* Who may have left it out of what it waits for. */
+static void
+hand_to_relay(const struct mpr_lines *l)
+{
+	mpr_process_lock();
+	if (l->fd >= 0 && is_ours(l) && running && waker >= 0)
+		mpr_waker_wake(waker);
+	mpr_process_unlock();
+}
+
 int
 mpr_lines_drain(struct mpr_lines *l, int64_t deadline)
 {
-	bool ended;
+	bool ended = false;
 	int r = take(l, deadline);
 
-	if (r <= 0)
-		return r;
-	r = lock_stream(l->out, deadline);
-	if (r < 0) {
-		give_back(l, false);
-		return r;
+	if (r == 1) {
+		r = lock_stream(l->out, deadline);
+		if (r == 0) {
+			ended = pass_on_all(l);
+			funlockfile(l->out);
+		}
+		give_back(l, ended);
 	}
-	ended = pass_on_all(l);
-	funlockfile(l->out);
-	give_back(l, ended);
-	return 0;
+	hand_to_relay(l);
+	return r;
 }
 
 /* Until the thread has ended, if there is nothing to read from any more: who has
