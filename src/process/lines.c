@@ -407,7 +407,8 @@ hand_to_relay(const struct mpr_lines *l)
 int
 mpr_lines_drain(struct mpr_lines *l, int64_t deadline)
 {
-	bool ended = false;
+	/* The end of the process would wait for who has the stream locked. */
+	bool outer = mpr_process_enter(), ended = false;
 	int r = take(l, deadline);
 
 	if (r == 1) {
@@ -419,6 +420,7 @@ mpr_lines_drain(struct mpr_lines *l, int64_t deadline)
 		give_back(l, ended);
 	}
 	hand_to_relay(l);
+	mpr_process_leave(outer);
 	return r;
 }
 

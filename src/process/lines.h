@@ -27,7 +27,8 @@ int mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 int mpr_lines_drain(struct mpr_lines *l, int64_t deadline);
 
 /* The process has ended, or was not started, and nobody has the pointer any more. It
- * is freed when all that have the descriptor are gone. */
+ * is freed when all that have the descriptor are gone. What has come since is passed on
+ * as above; not to be cancelled. */
 void mpr_lines_release(struct mpr_lines *l);
 
 /* In a forked child: closes its parent's ends, or who writes there would not notice

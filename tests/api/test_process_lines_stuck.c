@@ -226,6 +226,67 @@ a_handler_may_exit_while_its_thread_prints(void **state)
 	by_each(*state, see_it_exit);
 }
 
+static int
+leave_somebody_behind(void *arg)
+{
+	struct board *b = arg;
+
+	if (fork() == 0) {
+		while (!b->go)
+			sched_yield();
+		if (write(2, "x\n", 2) == 2)
+			b->ready = 1;
+		_exit(0);
+	}
+	return 0;
+}
+
+static int
+exit_in_a_handler_while_it_closes(void *arg)
+{
+	pthread_t self = pthread_self(), other;
+	struct board *b = arg;
+	struct mproc_process_opts o = lines(b, "inner");
+	mproc_process *p, *busy;
+
+	b->go = false;
+	b->ready = 0;
+	signal(SIGUSR1, exit_with_5);
+	o.stdout_ = (struct mproc_stdio){ MPROC_STDIO_NULL, 0 };
+	if (mproc_process_start(&p, leave_somebody_behind, b, &o) < 0 ||
+	    mproc_process_join(p, MPROC_FOREVER) < 0)
+		return 1;
+	/* Our thread is stuck with stdout, so that a close finds what the heir says. */
+	o = lines(b, "busy");
+	if (stuff(1) < 0 || stuff(2) < 0 ||
+	    mproc_process_start(&busy, say_it_to_stdout, b, &o) < 0)
+		return 1;
+	await_use(stdout);
+	b->go = true;
+	while (!b->ready)
+		sched_yield();
+	if (pthread_create(&other, NULL, interrupt_the_print, &self) != 0)
+		return 1;
+	mproc_process_close(p);
+	return 1;
+}
+
+static int
+see_it_exit_from_a_close(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = outer(arg);
+
+	start_and_join(t, exit_in_a_handler_while_it_closes, arg, &o, 5);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+a_handler_may_exit_while_a_close_prints(void **state)
+{
+	by_each(*state, see_it_exit_from_a_close);
+}
+
 static _Atomic pid_t copy;
 static bool is_copy;
 
@@ -398,6 +459,7 @@ main(void)
 		mpt_test(lines_that_do_not_get_on_do_not_keep_an_end_for_ever),
 		mpt_test(nor_do_those_of_stderr),
 		mpt_test(a_handler_may_exit_while_its_thread_prints),
+		mpt_test(a_handler_may_exit_while_a_close_prints),
 		mpt_test(a_handler_may_fork_while_its_thread_waits_for_lines),
 		mpt_test(who_is_cancelled_while_it_prints_keeps_nothing),
 	};
