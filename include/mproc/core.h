@@ -304,6 +304,11 @@ typedef void mproc_log_fn(void *ctx, int level, const char *text);
  * to standard error. Without either the library is silent. Not meant to be
  * called while other threads are inside libmproc.
  *
+ * Without @fn, a process that has passed output on (MPROC_STDIO_LINES) leaves out a
+ * line for which standard error is not free for 100 ms: another thread has it locked,
+ * or it takes nothing. In any other process a line waits for that, as any output does,
+ * and so does the call that logs it.
+ *
  * Context: never blocks; not safe against concurrent calls of itself.
  */
 MPROC_API void mproc_log_set(int level, mproc_log_fn *fn, void *ctx);

@@ -24,6 +24,9 @@
 static _Atomic int threshold = LEVEL_UNKNOWN;
 static mproc_log_fn *receiver;
 static void *receiver_ctx;
+_Atomic(void (*)(const char *line)) mpr_log_print;
+
+#define TEXT 256 /* bytes of a line as receivers get it */
 
 #define BEING_WRITTEN UINT64_MAX
 
@@ -124,12 +127,27 @@ mpr_log_level_name(int level)
 								 "?";
 }
 
+static void
+print(int level, const char *text)
+{
+	/* Relaxed: nothing comes with it but the function itself. */
+	void (*fn)(const char *line) = atomic_load_explicit(
+		&mpr_log_print, memory_order_relaxed);
+	char line[TEXT + 32];
+
+	snprintf(line, sizeof(line), "libmproc: %s: %s\n", names[level], text);
+	if (fn)
+		fn(line);
+	else
+		fputs(line, stderr);
+}
+
 void
 mpr_log(int level, const char *format, ...)
 {
 	int limit = atomic_load_explicit(&threshold, memory_order_relaxed);
 	int saved = errno;
-	char text[256];
+	char text[TEXT];
 	va_list args;
 
 	if (limit == LEVEL_UNKNOWN) {
@@ -148,6 +166,6 @@ mpr_log(int level, const char *format, ...)
 	else if (receiver)
 		receiver(receiver_ctx, level, text);
 	else
-		fprintf(stderr, "libmproc: %s: %s\n", names[level], text);
+		print(level, text);
 	errno = saved;
 }

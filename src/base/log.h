@@ -21,6 +21,11 @@
 /* @level is an enum mproc_log_level; leaves errno alone. */
 void mpr_log(int level, const char *format, ...) MPR_PRINTF(2, 3);
 
+/* If set, lines go there that the user has no function for, each with a newline; else to
+ * standard error, however long that takes. For who has threads that may be stuck in a
+ * write to it. */
+extern _Atomic(void (*)(const char *line)) mpr_log_print;
+
 /* How many lines there were to keep so far, in this process and before it was
  * forked. They are counted from 0. */
 uint64_t mpr_log_count(void);

@@ -25,6 +25,10 @@ void mpr_stdio_flush(void);
  */
 void mpr_stdio_pass(FILE *stream, const char *text, size_t len);
 
+/* Prints a line to standard error, or leaves it out if for 100 ms another thread keeps that
+ * locked or nothing can be written there. No cancellation point. */
+void mpr_stdio_say(const char *line);
+
 /* At the end of a process: writes out what they hold, whoever uses them. */
 void mpr_stdio_finish(void);
 

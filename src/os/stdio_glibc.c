@@ -12,6 +12,9 @@
 
 #include "base/macros.h"
 #include "os/stdio.h"
+#include "os/thread.h"
+
+#define SAY_TRIES 100 /* ms */
 
 MPR_CHILD_PATH static bool
 holds_output(const FILE *stream)
@@ -72,6 +75,39 @@ mpr_stdio_pass(FILE *stream, const char *text, size_t len)
 		text += n;
 		len -= (size_t)n;
 	}
+}
+
+/* Whether a line can be written now. What leads to no file always takes it. */
+static bool
+has_room(FILE *stream)
+{
+	struct pollfd pfd = { .fd = fileno_unlocked(stream), .events = POLLOUT };
+
+	return pfd.fd < 0 || poll(&pfd, 1, 0) > 0;
+}
+
+static bool
+try_to_say(const char *line)
+{
+	bool said;
+
+	if (ftrylockfile(stderr) != 0)
+		return false;
+	said = has_room(stderr);
+	if (said)
+		fputs_unlocked(line, stderr);
+	funlockfile(stderr);
+	return said;
+}
+
+void
+mpr_stdio_say(const char *line)
+{
+	int before = mpr_thread_forbid_cancel();
+
+	for (int i = 0; i < SAY_TRIES && !try_to_say(line); i++)
+		(void)poll(NULL, 0, 1);
+	mpr_thread_allow_cancel(before);
 }
 
 MPR_CHILD_PATH void

@@ -7,6 +7,7 @@
  * A forked child has neither the thread nor an interest in what its parent reads.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/macros.h"
 #include "os/child.h"
 #include "os/clock.h"
@@ -307,6 +309,9 @@ mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 		return mpr_fail(r, "a pipe for the lines of \"%s\": %s", name,
 				mproc_strerror(r));
 	}
+	/* From now on a thread of ours may be stuck with standard error. */
+	atomic_store_explicit(&mpr_log_print, mpr_stdio_say,
+			      memory_order_relaxed);
 	*l = (struct mpr_lines){
 		.out = stream == 1 ? stdout : stderr,
 		.fd = ends[0],

@@ -161,6 +161,41 @@ nor_do_those_of_stderr(void **state)
 	by_each(*state, see_limits_kept_with_stderr);
 }
 
+static int
+log_beside_a_stuck_thread(void *arg)
+{
+	struct board *b = arg;
+	struct mproc_process_opts o = lines(b, "inner");
+	mproc_process *p;
+
+	mproc_log_set(MPROC_LOG_ERROR, NULL, NULL);
+	/* Stderr itself is free if our thread prints to stdout, but leads to the same. */
+	if (stuff(b->stuck) < 0 || dup2(b->stuck, 2) < 0 ||
+	    mproc_process_start(&p, say_it_to_the_stuck, b, &o) < 0)
+		return 1;
+	await_use(b->stuck == 1 ? stdout : stderr);
+	mproc_arena_close((mproc_arena *)&o);
+	_exit(0);
+}
+
+static int
+see_it_go_on(struct mpt *t, void *arg)
+{
+	struct board *b = arg;
+	struct mproc_process_opts o = outer(b);
+
+	for (b->stuck = 1; b->stuck <= 2; b->stuck++)
+		start_and_join(t, log_beside_a_stuck_thread, b, &o, 0);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+what_is_logged_does_not_wait_for_it(void **state)
+{
+	by_each(*state, see_it_go_on);
+}
+
 /* Starts one whose lines nobody passes on but who joins it: our thread is stuck with
  * those of another one. Returns 0, or a negative number. */
 static int
@@ -458,6 +493,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(lines_that_do_not_get_on_do_not_keep_an_end_for_ever),
 		mpt_test(nor_do_those_of_stderr),
+		mpt_test(what_is_logged_does_not_wait_for_it),
 		mpt_test(a_handler_may_exit_while_its_thread_prints),
 		mpt_test(a_handler_may_exit_while_a_close_prints),
 		mpt_test(a_handler_may_fork_while_its_thread_waits_for_lines),
