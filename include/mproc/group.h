@@ -145,7 +145,7 @@ MPROC_API int mproc_group_failure(mproc_group *g, struct mproc_exit *ret_exit);
  * mproc_process_close(). Nobody kills those that were asked to end. In another
  * process than its own, only that process's copy of the handle is freed.
  *
- * Context: does not block.
+ * Context: as mproc_process_close().
  */
 MPROC_API void mproc_group_close(mproc_group *g);
 

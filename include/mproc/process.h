@@ -292,7 +292,8 @@ struct mproc_process_opts {
  *            files is reached
  *   -ENOSYS  the system offers no way to close all but .keep_fds
  * Context: as fork() does; blocks if standard output or standard error do, as
- *          a full pipe does, or the file system of .cwd. For MPROC_SPAWN until the
+ *          a full pipe does, also with the last lines of a process whose handle was
+ *          closed, or if the file system of .cwd does. For MPROC_SPAWN until the
  *          new image has come to the constructors of the program, and for
  *          MPROC_FORKSERVER as long as somebody has stopped the server.
  * Crash: killed inside, the child notices that its parent is gone and ends.
@@ -463,7 +464,8 @@ struct mproc_exit {
  *   -EAGAIN  it still runs
  *   -ECHILD  the handle belongs to another process
  *   -EINVAL  an argument is NULL
- * Context: does not block.
+ * Context: does not block, unless the process has ended and its last lines are still
+ *          to be passed on (MPROC_STDIO_LINES).
  */
 MPROC_API int mproc_process_exit_info(mproc_process *p,
 				      struct mproc_exit *ret_exit);
@@ -475,7 +477,7 @@ MPROC_API int mproc_process_exit_info(mproc_process *p,
  *
  * Return: 0, or a negative error as for mproc_process_exit_info(); -ENODATA
  *         if it was reaped elsewhere and left no code.
- * Context: does not block.
+ * Context: as mproc_process_exit_info().
  */
 MPROC_API int mproc_process_exitcode(mproc_process *p, int *ret_code);
 
@@ -484,7 +486,7 @@ MPROC_API int mproc_process_exitcode(mproc_process *p, int *ret_code);
  * @p: process
  *
  * Return: true from start until its end; false in any other process.
- * Context: does not block.
+ * Context: as mproc_process_exit_info().
  */
 MPROC_API bool mproc_process_is_alive(mproc_process *p);
 
@@ -580,7 +582,9 @@ MPROC_API int mproc_process_stop(mproc_process *p, mproc_timeout grace);
  * another process than its own, only that process's copy of the handle is
  * freed.
  *
- * Context: does not block.
+ * Context: does not block, unless this process, or another one whose handle was
+ *          closed, has ended and its last lines are still to be passed on
+ *          (MPROC_STDIO_LINES).
  */
 MPROC_API void mproc_process_close(mproc_process *p);
 

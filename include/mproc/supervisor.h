@@ -201,7 +201,7 @@ MPROC_API int mproc_supervisor_stop(mproc_supervisor *s);
  * to end. In another process than its own, only that process's copy of the
  * handle is freed.
  *
- * Context: does not block.
+ * Context: as mproc_process_close().
  */
 MPROC_API void mproc_supervisor_close(mproc_supervisor *s);
 
