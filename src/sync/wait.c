@@ -33,6 +33,7 @@ mpr_wait_begin(struct mpr_wait *w, struct mpr_self *self, const void *object,
 		.self = self,
 		.object = object,
 		.name = mpr_arena_name(self->arena, object),
+		.generation = self->generation,
 		.kind = kind,
 		.since = mproc_now(),
 		.before = atomic_load_explicit(&self->shared->wakes,
@@ -63,12 +64,6 @@ void
 mpr_wait_then(struct mpr_wait *w, const void *next)
 {
 	w->then = mpr_arena_name(w->self->arena, next);
-}
-
-bool
-mpr_wait_is_foreign(const struct mpr_wait *w)
-{
-	return w->self->generation != mpr_generation_peek();
 }
 
 /* Before it sleeps: the ticket, and what others see of its wait. */
@@ -124,6 +119,19 @@ mpr_wait_end(struct mpr_wait *w)
 	atomic_store_explicit(&p->wait_owner, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->wait_object, 0, memory_order_relaxed);
 	return word >> 2 == w->name && state_of(word) >= MPR_WAIT_CHOSEN;
+}
+
+bool
+mpr_wait_is_foreign(struct mpr_wait *w)
+{
+	uint64_t generation = mpr_generation_peek();
+
+	if (mpr_likely(w->generation == generation))
+		return false;
+	/* Who begins anew looks before it sleeps: a wake-up is not lost with that. */
+	if (w->self->generation == generation)
+		(void)mpr_wait_end(w);
+	return true;
 }
 
 bool

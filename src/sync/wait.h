@@ -80,6 +80,7 @@ struct mpr_wait {
 	struct mpr_self *self;
 	const void *object;
 	uint64_t name;
+	uint64_t generation; /* of the process that waits */
 	uint64_t then; /* see mpr_wait_then() */
 	uint64_t before; /* the note before, see mpr_wake_begin() */
 	enum mpr_wait_kind kind, kind_before;
@@ -123,8 +124,9 @@ bool mpr_wait_end(struct mpr_wait *w);
 bool mpr_wait_end_unless_moved(struct mpr_wait *w, bool *ret_moved);
 
 /* Whether the process has been forked since the wait began, by a signal handler
- * that has returned into it: then it is the parent's. */
-bool mpr_wait_is_foreign(const struct mpr_wait *w);
+ * that has returned into it: then it is the parent's. The handler may have joined the
+ * arena there, and the wait have been announced since: that is taken back. */
+bool mpr_wait_is_foreign(struct mpr_wait *w);
 
 /* Whether others than @self wait for the object. */
 bool mpr_wait_others(const struct mpr_self *self, const void *object);

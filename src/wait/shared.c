@@ -37,6 +37,7 @@ struct all {
 	struct mproc_waitable *items;
 	int n;
 	struct mpr_self *self;
+	uint64_t generation; /* of the process that waits */
 	struct one *ones;
 	bool has_queues;
 	uint64_t bits; /* of those that are no queues */
@@ -162,11 +163,12 @@ withdraw(struct all *all)
 		mpr_many_announce(all->self, 0);
 }
 
-/* Whether a signal handler has forked us: all this is the parent's. */
+/* Whether a signal handler has forked us: all this is the parent's, also if the handler
+ * has joined the arena since. */
 static bool
 is_foreign(const struct all *all)
 {
-	return all->self->generation != mpr_generation_peek();
+	return all->generation != mpr_generation_peek();
 }
 
 static int
@@ -219,6 +221,7 @@ mpr_wait_shared(struct mproc_waitable *items, int n, mproc_arena *a,
 
 	if (r < 0)
 		return r;
+	all.generation = all.self->generation;
 	if (n > FEW)
 		all.ones = mpr_malloc((size_t)n * sizeof(*all.ones));
 	if (!all.ones)

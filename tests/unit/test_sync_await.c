@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 #include <mproc/mproc.h>
 
@@ -247,6 +248,39 @@ nobody_waits_without_a_need(void **state)
 	end(t);
 }
 
+static void
+a_copy_that_has_joined_leaves_the_wait_to_its_parent(void **state)
+{
+	struct mpr_self *self = join_arena(*state);
+	void *object = mproc_alloc(64);
+	struct mpr_wait w;
+	int status;
+	pid_t pid;
+
+	assert_non_null(object);
+	mpr_wait_begin(&w, self, object, MPR_WAIT_TURN);
+	mpr_wait_announce(&w, -1);
+	pid = fork();
+	if (pid == 0) {
+		/* As if a signal handler had, and returned in the middle of the call. */
+		if (mpr_self(the_arena(), &self) < 0)
+			_exit(1);
+		mpr_wait_announce(&w, -1);
+		if (!mpr_wait_is_foreign(&w))
+			_exit(2);
+		_exit(mpr_waits_for(the_arena(), self->slot, object) ? 3 : 0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_false(mpr_wait_is_foreign(&w));
+	assert_true(mpr_waits_for(the_arena(), self->slot, object));
+	assert_false(mpr_wait_end(&w));
+	mpr_wait_finish(&w);
+	assert_true(mproc_arena_recover(NULL) >= 0);
+	mproc_free(object);
+}
+
 int
 main(void)
 {
@@ -254,6 +288,7 @@ main(void)
 		mpt_test(who_is_chosen_in_vain_passes_it_on),
 		mpt_test(who_dies_chosen_passes_it_on),
 		mpt_test(nobody_waits_without_a_need),
+		mpt_test(a_copy_that_has_joined_leaves_the_wait_to_its_parent),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
