@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A process is killed after each instruction of a wait for a queue and an event at
- * once, and of what wakes such a wait: others go on, no message is left lying, and
- * an event that was set was set for all.
+ * once, or for a descriptor, too, and of what wakes such a wait: others go on, no message
+ * is left lying, and an event that was set was set for all.
  */
+#include <poll.h>
+#include <sys/eventfd.h>
+
 #include "waiters.h"
 
 /* ns until others have gone on that were woken; a slice ends after 50000000. A busy
@@ -15,6 +18,7 @@ enum { OTHERS = 2 };
 struct scene {
 	struct world w;
 	mproc_event *e;
+	int fd; /* nothing ever comes there */
 	pid_t others[OTHERS];
 	unsigned long late; /* in how many cases they were */
 	unsigned long cases;
@@ -40,28 +44,39 @@ begin(void *arg)
 	*board(s) = (struct board){ 0 };
 	world_begin(&s->w);
 	assert_int_equal(mproc_event_create(&s->e), 0);
+	s->fd = eventfd(0, EFD_CLOEXEC);
+	assert_true(s->fd >= 0);
 }
 
 static void
 end(struct scene *s)
 {
 	recover();
+	close(s->fd);
 	mproc_event_destroy(s->e);
 	world_end(&s->w);
+}
+
+/* For the first @n of them. */
+static int
+wait_for(struct scene *s, int n, short ret[2], mproc_timeout timeout)
+{
+	struct mproc_waitable items[] = {
+		{ .kind = MPROC_WAIT_QUEUE, .object = s->w.q },
+		{ .kind = MPROC_WAIT_EVENT, .object = s->e },
+		{ .kind = MPROC_WAIT_FD, .fd = s->fd, .events = POLLIN },
+	};
+	int r = mproc_wait(items, n, timeout);
+
+	for (int i = 0; ret && i < 2; i++)
+		ret[i] = items[i].ret_events;
+	return r;
 }
 
 static int
 wait_for_both(struct scene *s, short ret[2], mproc_timeout timeout)
 {
-	struct mproc_waitable items[] = {
-		{ .kind = MPROC_WAIT_QUEUE, .object = s->w.q },
-		{ .kind = MPROC_WAIT_EVENT, .object = s->e },
-	};
-	int r = mproc_wait(items, 2, timeout);
-
-	for (int i = 0; ret && i < 2; i++)
-		ret[i] = items[i].ret_events;
-	return r;
+	return wait_for(s, 2, ret, timeout);
 }
 
 /* Another process, which ends with 0. */
@@ -122,6 +137,27 @@ first_victim(void *arg)
 
 	mpt_step_begin();
 	must_be(wait_for_both(s, NULL, mproc_until(1)), -ETIMEDOUT);
+	mpt_step_end();
+}
+
+/* With a descriptor among them another thread of the victim's watches for it. */
+static void
+mixed_late_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	mpt_step_begin();
+	must_be(wait_for(s, 3, NULL, mproc_until(1)), -ETIMEDOUT);
+	mpt_step_end();
+}
+
+static void
+mixed_woken_victim(void *arg)
+{
+	struct scene *s = arg;
+
+	mpt_step_begin();
+	must_be(wait_for(s, 3, NULL, mproc_sec(60)), 1);
 	mpt_step_end();
 }
 
@@ -244,17 +280,45 @@ onlooking_victim(void *arg)
 	mpt_step_end();
 }
 
+struct what {
+	const char *name;
+	void (*before)(void *arg);
+	void (*victim)(void *arg);
+	void (*survivor)(void *arg, pid_t victim, unsigned long n,
+			 bool finished);
+};
+
+/* @budget and @max_cases are mpt_stepper_opts's. */
+static void
+step_through(void **state, const struct what *what, size_t n,
+	     unsigned long budget, unsigned long max_cases)
+{
+	struct scene s = { .w = { .t = *state, .opts.capacity = 4096 } };
+
+	for (; n; n--, what++) {
+		mpt_watchdog(s.w.t, 60);
+		mpt_stepper_run(s.w.t, &(struct mpt_stepper_opts){
+			.name = what->name,
+			.before = what->before,
+			.victim = what->victim,
+			.survivor = what->survivor,
+			.fingerprint = arena_state,
+			.every = 2 * budget,
+			.budget = budget,
+			.max_cases = max_cases,
+			.arg = &s,
+		}, NULL);
+	}
+}
+
+#define STEP_THROUGH(what, budget, max_cases)                             \
+	step_through(state, what, sizeof(what) / sizeof((what)[0]), budget, \
+		     max_cases)
+
 static void
 killed_in_wait(void **state)
 {
-	struct scene s = { .w = { .t = *state, .opts.capacity = 4096 } };
-	static const struct {
-		const char *name;
-		void (*before)(void *arg);
-		void (*victim)(void *arg);
-		void (*survivor)(void *arg, pid_t victim, unsigned long n,
-				 bool finished);
-	} cases[] = {
+	static const struct what what[] = {
 		{ "first wait for both", begin, first_victim, works_survivor },
 		{ "wait for both that is late", begin, late_victim,
 		  works_survivor },
@@ -264,19 +328,20 @@ killed_in_wait(void **state)
 		  onlooking_victim, taker_survivor },
 	};
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		mpt_watchdog(s.w.t, 60);
-		mpt_stepper_run(s.w.t, &(struct mpt_stepper_opts){
-			.name = cases[i].name,
-			.before = cases[i].before,
-			.victim = cases[i].victim,
-			.survivor = cases[i].survivor,
-			.fingerprint = arena_state,
-			.every = 200,
-			.budget = 100,
-			.arg = &s,
-		}, NULL);
-	}
+	STEP_THROUGH(what, 100, 0);
+}
+
+static void
+killed_in_a_mix(void **state)
+{
+	static const struct what what[] = {
+		{ "wait for a mix that is late", begin, mixed_late_victim,
+		  works_survivor },
+		{ "wait for a mix, woken", begin_with_putter,
+		  mixed_woken_victim, woken_survivor },
+	};
+
+	STEP_THROUGH(what, 30, 60);
 }
 
 static int
@@ -375,6 +440,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_in_wait),
+		mpt_test(killed_in_a_mix),
 		mpt_test(killed_in_a_set_that_wakes),
 	};
 
