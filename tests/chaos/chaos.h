@@ -40,8 +40,6 @@ enum {
 	CHAOS_BETWEEN_TRUCES = 10, /* kills */
 	CHAOS_KILLS_MAX = 4000,
 	CHAOS_DEEDS = 16, /* 0 is none */
-	CHAOS_HITS = 100, /* at level full */
-	CHAOS_HITS_NORMAL = 1,
 };
 
 /* ns */
@@ -481,15 +479,6 @@ chaos_kills(const struct chaos_plan *plan)
 	unsigned n = chaos_has_one_cpu ? plan->kills / 2 : plan->kills;
 
 	return chaos_by_level(n / 10, n, 2 * n);
-}
-
-/* How often each call is to be hit, at least. A run goes on until it has been. */
-static inline unsigned
-chaos_enough(void)
-{
-	return chaos_has_one_cpu ? 0 :
-				   chaos_by_level(0, CHAOS_HITS_NORMAL,
-						  CHAOS_HITS);
 }
 
 static inline bool

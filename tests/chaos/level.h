@@ -31,6 +31,21 @@ chaos_by_level(unsigned quick, unsigned normal, unsigned full)
 /* Where the test and who does something take turns, few are seen at it. */
 static bool chaos_has_one_cpu;
 
+enum {
+	CHAOS_HITS = 100, /* at level full */
+	CHAOS_HITS_NORMAL = 1,
+};
+
+/* How often each call is to be hit by a kill, at least. A run goes on until it has
+ * been. */
+static inline unsigned
+chaos_enough(void)
+{
+	return chaos_has_one_cpu ? 0 :
+				   chaos_by_level(0, CHAOS_HITS_NORMAL,
+						  CHAOS_HITS);
+}
+
 /* Has @f done while the test has one CPU. */
 static inline void
 chaos_on_one_cpu(void (*f)(struct mpt *t), struct mpt *t)
