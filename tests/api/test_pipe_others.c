@@ -3,6 +3,7 @@
  * pipe.h: pipes between processes, who holds their ends, and when one is gone.
  */
 #include <mproc/testing.h>
+#include <poll.h>
 #include <stdio.h>
 
 #include "pipe.h"
@@ -167,6 +168,67 @@ a_death_is_noticed_in_time(void **state)
 	}
 	assert_true(best <= NOTICE);
 	end(t, b);
+}
+
+enum way { BY_DESCRIPTOR, BY_SET, BY_MIX, WAYS };
+
+/* Until the end a may have something to say. */
+static void
+wait_by(enum way way, mproc_conn *a)
+{
+	struct mproc_waitable items[] = {
+		{ .kind = MPROC_WAIT_CONN, .object = a },
+		{ .kind = MPROC_WAIT_FD, .events = POLLIN },
+	};
+	struct pollfd pfd = { .events = POLLIN };
+	mproc_waitset *set;
+	int never[2];
+
+	switch (way) {
+	case BY_DESCRIPTOR:
+		pfd.fd = mproc_conn_fd(a);
+		assert_int_equal(poll(&pfd, 1, 20000), 1);
+		break;
+	case BY_SET:
+		assert_int_equal(mproc_waitset_create(&set), 0);
+		assert_int_equal(mproc_waitset_add(set, &items[0]), 0);
+		assert_int_equal(mproc_waitset_wait(set, items, 1,
+						    mproc_sec(20)), 1);
+		mproc_waitset_close(set);
+		break;
+	default:
+		assert_int_equal(pipe(never), 0);
+		items[1].fd = never[0];
+		assert_int_equal(mproc_wait(items, 2, mproc_sec(20)), 1);
+		assert_int_equal(items[0].ret_events, POLLIN);
+		close(never[0]);
+		close(never[1]);
+	}
+}
+
+/* Nobody in this process sleeps in a call for the pipe, nor waits for the child. */
+static void
+a_death_is_told_to_who_polls(void **state)
+{
+	struct mpt *t = *state;
+
+	for (enum way way = 0; way < WAYS; way++) {
+		struct board *b = new_board(t);
+		mproc_process *p = start_with(t, wait_in_step, &b->b, 1);
+		int r;
+
+		mpt_until(t, b->ready == 1);
+		assert_int_equal(recv_now(b->a), -EAGAIN);
+		assert_int_equal(kill(mproc_process_pid(p), SIGKILL), 0);
+		do {
+			wait_by(way, b->a);
+			r = recv_now(b->a);
+		} while (r == -EAGAIN);
+		assert_int_equal(r, -EPIPE);
+		assert_int_equal(end_of(p), -SIGKILL);
+		mproc_process_close(p);
+		end(t, b);
+	}
 }
 
 static int
@@ -661,6 +723,7 @@ main(void)
 		mpt_test(closed_before_the_first_send),
 		mpt_test(killed_before_the_first_use),
 		mpt_test(a_death_is_noticed_in_time),
+		mpt_test(a_death_is_told_to_who_polls),
 		mpt_test(a_parent_spreads_the_news),
 		mpt_test(an_orderly_end_is_told_at_once),
 		mpt_test(a_later_sibling_holds_nothing),
