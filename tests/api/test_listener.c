@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 
 #include <mproc/testing.h>
 
@@ -364,6 +365,7 @@ what_is_no_message_stays_the_end(void **state)
 	mproc_listener_close(l);
 }
 
+#define MIB ((size_t)1 << 20)
 #define HUGE (6u << 20)
 
 static int
@@ -415,6 +417,108 @@ a_huge_message_is_whole(void **state)
 	mproc_conn_close(c);
 	mproc_listener_close(l);
 	free(p);
+}
+
+/* In full more than one call of the kernel takes, and a length of the long form. */
+static size_t
+endless(void)
+{
+	return (amount(1) == 10 ? 2049 : 3) * MIB;
+}
+
+/* Address space for such a message, all of which is the same MiB. */
+static unsigned char *
+map_endless(struct mpt *t)
+{
+	unsigned char *p = mmap(NULL, endless(), PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char path[80], name[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/shm%s", mpt_name(t, name, "endless"));
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0 && p != MAP_FAILED);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(ftruncate(fd, (off_t)MIB), 0);
+	for (size_t at = 0; at < endless(); at += MIB)
+		assert_ptr_equal(mmap(p + at, MIB, PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_FIXED, fd, 0), p + at);
+	close(fd);
+	return p;
+}
+
+/* What stands before a message, as Python writes it. Returns its size. */
+static size_t
+write_length(unsigned char *to, uint64_t len)
+{
+	size_t n = len > INT32_MAX ? 12 : 4;
+
+	memset(to, 0xff, 4);
+	for (size_t i = 0; i < (n == 4 ? 4 : 8); i++)
+		to[n - 1 - i] = (unsigned char)(len >> 8 * i);
+	return n;
+}
+
+/* Says back the same, inverted. It sees the bytes as they are. */
+static int
+invert_mib(struct mpt *t, void *arg)
+{
+	unsigned char head[12], good[12], *p = malloc(MIB);
+	size_t n = write_length(good, endless());
+	int fd = raw_connect(mpt_scratch(t));
+
+	(void)arg;
+	mpt_check(t, p && fd >= 0);
+	mpt_check_int(t, recv(fd, head, n, MSG_WAITALL), n);
+	mpt_check(t, memcmp(head, good, n) == 0);
+	for (size_t at = 0; at < endless(); at += MIB) {
+		mpt_check_int(t, recv(fd, p, MIB, MSG_WAITALL), MIB);
+		mpt_check(t, p[0] == 'a' && p[MIB - 1] == 'z');
+	}
+	for (size_t i = 0; i < MIB; i++)
+		p[i] ^= 0xff;
+	mpt_check_int(t, write(fd, good, n), n);
+	for (size_t at = 0; at < endless(); at += MIB)
+		mpt_check_int(t, send(fd, p, MIB, MSG_NOSIGNAL), MIB);
+	close(fd);
+	free(p);
+	return 0;
+}
+
+static void
+more_than_one_call_takes_is_whole(void **state)
+{
+	struct mpt *t = *state;
+	char *address = unix_address(t, "endless");
+	unsigned char *p = map_endless(t);
+	mproc_listener *l;
+	mproc_conn *c;
+	size_t len = 0;
+
+	mpt_watchdog(t, 60);
+	for (size_t i = 0; i < MIB; i++)
+		p[i] = (unsigned char)(i ^ i >> 11);
+	p[0] = 'a';
+	p[MIB - 1] = 'z';
+	assert_int_equal(mproc_listener_open(&l, address, NULL), 0);
+	mpt_spawn(t, "other side", invert_mib, NULL);
+	assert_int_equal(mproc_listener_accept(l, &c, mproc_sec(20)), 0);
+	assert_int_equal(mproc_conn_send(c, p, endless(), mproc_sec(60)), 0);
+	memset(p, 0, MIB);
+	assert_int_equal(mproc_conn_recv(c, p, endless() - 1, &len,
+					 mproc_sec(20)), -EMSGSIZE);
+	assert_int_equal(len, endless());
+	assert_int_equal(mproc_conn_recv(c, p, endless(), &len, mproc_sec(60)),
+			 0);
+	assert_int_equal(len, endless());
+	for (size_t i = 1; i < MIB - 1; i++)
+		if (p[i] != (unsigned char)~(i ^ i >> 11))
+			fail_msg("byte %zu", i);
+	assert_int_equal(mproc_conn_recv(c, p, 1, NULL, mproc_sec(20)), -EPIPE);
+	mpt_join_all(t);
+	mproc_conn_close(c);
+	mproc_listener_close(l);
+	munmap(p, endless());
 }
 
 static int
@@ -637,6 +741,7 @@ main(void)
 		mpt_test(a_torn_message_is_the_end),
 		mpt_test(what_is_no_message_stays_the_end),
 		mpt_test(a_huge_message_is_whole),
+		mpt_test(more_than_one_call_takes_is_whole),
 		mpt_test(forked_children_accept_at_one_listener),
 		mpt_test(whom_a_child_hears_does_not_wake_its_parent),
 		mpt_test(a_forked_child_uses_its_parents_connection),

@@ -482,6 +482,34 @@ who_says_nothing_in_time_is_dropped(void **state)
 	mproc_listener_close(l);
 }
 
+/* Nor does it help to say a little all the time. */
+static void
+who_says_it_slowly_is_dropped_as_well(void **state)
+{
+	static const char answer[44] = "\0\0\0\50{sha256}";
+	char *address = unix_address(*state, "drip"), buf[100];
+	mproc_listener *l;
+	mproc_conn *c;
+	size_t said = 0;
+	int fd;
+
+	assert_int_equal(mproc_listener_open(&l, address,
+		MPROC_OPTS(mproc_listener_opts, A_KEY,
+			   .handshake_timeout = mproc_ms(20))), 0);
+	fd = raw_connect(address);
+	while (said < sizeof(answer) &&
+	       send(fd, answer + said, 1, MSG_NOSIGNAL) == 1) {
+		said++;
+		assert_int_equal(mproc_listener_accept(l, &c, mproc_ms(2)),
+				 -ETIMEDOUT);
+	}
+	/* After a quarter of it. */
+	assert_in_range(said, 1, sizeof(answer) / 2);
+	assert_int_equal(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), 63);
+	close(fd);
+	mproc_listener_close(l);
+}
+
 /* Bytes at random; some look like what is expected, up to a point. */
 static int
 make_noise(struct mpt *t, void *arg)
@@ -674,6 +702,7 @@ main(void)
 		mpt_test(no_call_is_cancelled_half_way),
 		mpt_test(a_flood_does_not_hold_up_whose_time_is_over),
 		mpt_test(who_says_nothing_in_time_is_dropped),
+		mpt_test(who_says_it_slowly_is_dropped_as_well),
 		mpt_test(noise_lets_nobody_in_and_keeps_nobody_out),
 		mpt_test(other_users_are_let_in_if_they_may_be),
 		mpt_test(many_come_and_several_threads_accept),

@@ -100,13 +100,16 @@ static void
 python_connects(void **state)
 {
 	struct mpt *t = *state;
-	mproc_listener *l;
+	mproc_listener *l, *keyless;
 	struct python py;
-	char *address = unix_address(t, "python");
+	char *address = unix_address(t, "python"), other[80], base[64];
 	mproc_conn *c;
 
 	assert_int_equal(mproc_listener_open(&l, address,
 		MPROC_OPTS(mproc_listener_opts, A_KEY)), 0);
+	snprintf(other, sizeof(other), "unix:@%s",
+		 mpt_name(t, base, "keyless") + 1);
+	assert_int_equal(mproc_listener_open(&keyless, other, NULL), 0);
 	start(&py, state, address, PRELUDE EXCHANGE
 	      "c = Client(address, authkey=key)\n"
 	      "exchange(c)\n"
@@ -118,6 +121,10 @@ python_connects(void **state)
 	      "c.send_bytes(b'hello')\n"
 	      "assert c.recv_bytes() == b'#FAILURE#'\n"
 	      "fails((EOFError, OSError), c.recv_bytes)\n"
+	      /* A key where none is asked for: it waits for a question. */
+	      "other = place(sys.stdin.readline().strip())\n"
+	      "fails((AuthenticationError, AssertionError), Client, other,\n"
+	      "      authkey=key)\n"
 	      /* Torn messages: of who leaves, and of who is killed. */
 	      "c = Client(address, authkey=key)\n"
 	      "os.write(c.fileno(), b'\\0\\0\\0\\5he')\n"
@@ -131,7 +138,15 @@ python_connects(void **state)
 	c = accept_one(l);
 	exchange(t, c);
 	mproc_conn_close(c);
+	dprintf(py.in[1], "%s\n", other);
 	/* The two that are not let in are between these. */
+	while (!becomes_readable(mproc_listener_fd(keyless), 0))
+		assert_int_equal(mproc_listener_accept(l, &c, mproc_ms(2)),
+				 -ETIMEDOUT);
+	c = accept_one(keyless);
+	send_text(t, c, "a message that is no question");
+	expect_end(c, "has closed");
+	mproc_listener_close(keyless);
 	c = accept_one(l);
 	expect_end(c, "after 2 of a message's 5 bytes");
 	c = accept_one(l);
