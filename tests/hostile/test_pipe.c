@@ -49,6 +49,25 @@ may_return(int r)
 	}
 }
 
+/* By itself, and by a thread that watches for a set. */
+static void
+wait_for(struct mpt *t, mproc_conn *c)
+{
+	struct mproc_waitable item = { .kind = MPROC_WAIT_CONN, .object = c };
+	mproc_waitset *set;
+	int r = mproc_wait(&item, 1, mproc_us(200));
+
+	mpt_check(t, r == 1 || (r < 0 && may_return(r)));
+	mpt_check_int(t, mproc_waitset_create(&set), 0);
+	r = mproc_waitset_add(set, &item);
+	mpt_check(t, may_return(r));
+	if (r == 0) {
+		r = mproc_waitset_wait(set, &item, 1, mproc_us(200));
+		mpt_check(t, r == 1 || (r < 0 && may_return(r)));
+	}
+	mproc_waitset_close(set);
+}
+
 static void
 use(struct mpt *t, mproc_conn *c)
 {
@@ -79,6 +98,8 @@ use_all(struct mpt *t, mproc_conn *const ends[2])
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < 2; i++)
 			use(t, ends[i]);
+	for (int i = 0; i < 2; i++)
+		wait_for(t, ends[i]);
 	r = mproc_process_start(&p, return_at_once, NULL,
 				MPROC_OPTS(mproc_process_opts, .conns = ends,
 					   .n_conns = 1, .method = MPROC_FORK));
