@@ -85,6 +85,23 @@ puppet_run(struct mpt *t, pid_t pid)
 	(void)puppet_wait(t, pid);
 }
 
+/* Moves it to its next halt. Returns by how many instructions that was. */
+static inline unsigned long
+puppet_count(struct mpt *t, pid_t pid)
+{
+	unsigned long n = 0;
+	int status;
+
+	do {
+		mpt_check_int(t, ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+		while (waitpid(pid, &status, 0) < 0)
+			mpt_check(t, errno == EINTR);
+		mpt_check(t, WIFSTOPPED(status));
+		n++;
+	} while (WSTOPSIG(status) != SIGSTOP);
+	return n;
+}
+
 static inline void
 puppet_kill(pid_t pid)
 {
