@@ -4,24 +4,29 @@
  *
  * test_instructions.py runs this under callgrind, which counts anew whenever
  * counted() begins, and writes down what it has counted when that ends. So all
- * is made before, and each path is warm. Nobody is there but this thread: none
- * of this waits, sleeps or wakes. What comes back is looked at.
+ * is made before, and each path is warm. Nobody is there but this thread, and a
+ * process that holds the ends of the pipe and does nothing: none of this waits,
+ * sleeps or wakes. What comes back is looked at.
  *
  * Usage: hot N, how often, a multiple of 16
  */
 #include <mproc/mproc.h>
+#include <unistd.h>
 
 #include "bench.h"
 
 #define WARM 1024 /* all keys once */
 #define BATCH 16
 #define KEYS 1024
+#define IDLE 100
 /* Of the arena: valgrind takes minutes over the usual one. */
 #define CAPACITY ((size_t)4 << 30)
 #define LARGE ((size_t)1 << 30)
 
 static mproc_queue *queue, *single;
 static mproc_conn *reader, *writer;
+static mproc_process *holder;
+static struct mproc_waitable items[IDLE + 1];
 static mproc_lock *lock;
 static mproc_rlock *rlock;
 static mproc_rwlock *rwlock;
@@ -96,6 +101,17 @@ use_pipe(unsigned n)
 				      MPROC_FOREVER));
 		must(len == sizeof(taken[0]) && taken[0].number == i);
 	}
+}
+
+/* The event that is ready comes behind the queues that are not. */
+static void
+use_wait(unsigned n)
+{
+	must(!mproc_event_set(event));
+	for (unsigned i = 0; i < n; i++)
+		must(mproc_wait(items, IDLE + 1, MPROC_FOREVER) == 1 &&
+		     items[IDLE].ret_events);
+	must(!mproc_event_clear(event));
 }
 
 static void
@@ -237,6 +253,30 @@ use_pool_inline(unsigned n)
 	}
 }
 
+/* As who is on the other side does, of which there must be one. */
+static int
+hold(void *arg)
+{
+	(void)arg;
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+static void
+make_items(void)
+{
+	for (int i = 0; i < IDLE; i++) {
+		mproc_queue *q;
+
+		must(!mproc_queue_create(&q, NULL));
+		items[i] = (struct mproc_waitable){ .kind = MPROC_WAIT_QUEUE,
+						    .object = q };
+	}
+	items[IDLE] = (struct mproc_waitable){ .kind = MPROC_WAIT_EVENT,
+					       .object = event };
+}
+
 static void
 make(void)
 {
@@ -247,12 +287,15 @@ make(void)
 						     .single_consumer = true)));
 	must(!mproc_pipe(&reader, &writer,
 			 MPROC_OPTS(mproc_pipe_opts, .one_way = true)));
+	must(!mproc_process_start(&holder, hold, NULL, MPROC_OPTS(
+		mproc_process_opts, .method = MPROC_FORK, .daemon = true)));
 	must(!mproc_lock_create(&lock));
 	must(!mproc_rlock_create(&rlock));
 	must(!mproc_rwlock_create(&rwlock));
 	must(!mproc_semaphore_create(
 		&semaphore, MPROC_OPTS(mproc_semaphore_opts, .value = 1)));
 	must(!mproc_event_create(&event));
+	make_items();
 	must(!mproc_dict_create(&dict, NULL));
 	must(!mproc_list_create(&list, NULL));
 	value = mproc_value(int64_t, 0);
@@ -313,6 +356,7 @@ static const struct path {
 	{ "queue put and get, single consumer", use_queue_single_consumer },
 	{ "queue put and get by 16", use_queue_by_16 },
 	{ "pipe send and recv", use_pipe },
+	{ "wait for one of 101", use_wait },
 	{ "lock", use_lock },
 	{ "rlock", use_rlock },
 	{ "rwlock read", use_rwlock_read },
@@ -351,5 +395,8 @@ main(int argc, char **argv)
 		paths[i].use(WARM);
 		counted(&paths[i], n);
 	}
+	must(!mproc_process_kill(holder));
+	must(!mproc_process_join(holder, MPROC_FOREVER));
+	mproc_process_close(holder);
 	return 0;
 }
