@@ -93,11 +93,11 @@ struct mproc_waitable {
  * has not got is asked about.
  *
  * How it sleeps depends on what is there. For queues, ends of pipes, events and
- * futures alone that all lie in one arena the calling thread sleeps itself, as in a get. An event
- * outside of arenas counts as one of the default arena. For descriptors, processes,
- * listeners and connections over sockets alone it is one poll(2). For a mix of both,
- * or where things lie in several arenas, the process gets a thread for each of these
- * arenas, which watches what lies there (mproc_queue_fd()).
+ * futures alone that all lie in one arena the calling thread sleeps itself, as in a
+ * get. An event outside of arenas counts as one of the default arena. For descriptors,
+ * processes, listeners and connections over sockets alone it is one poll(2). For a mix
+ * of both, or where things lie in several arenas, the process gets a thread for each of
+ * these arenas, which watches what lies there (mproc_queue_fd()).
  *
  * Return: how many are ready, at least 1; or a negative error, and then all
  * ret_events are 0:
@@ -117,8 +117,8 @@ struct mproc_waitable {
  *               a queue; or there is no memory
  *   -ENOSYS, -EPERM  there are no eventfds, which a mix and several arenas need
  *   -ENOEXEC    the keeper of a future's pool was killed, and this process has
- *               another image than the pool, as for mproc_future_get(); others as mproc_process_start(), where
- *               another keeper cannot be started
+ *               another image than the pool, as for mproc_future_get(); others as
+ *               mproc_process_start(), where another keeper cannot be started
  * Context: may block until @timeout. Any number of threads and processes may wait
  *          for the same things. Not for signal handlers; goes on after those. Not a
  *          cancellation point. No object is destroyed, and no handle closed, by
@@ -136,11 +136,11 @@ mproc_wait(struct mproc_waitable *items, int n, mproc_timeout timeout);
  * what is ready, not what is in the set, which may be ten thousand queues. It is
  * private to the process that made it; a forked child can only close it.
  *
- * For queues, ends of pipes, events and futures the process gets a thread that watches them
- * (mproc_queue_fd()), one for each arena that they lie in. What is in a set keeps its
- * arena mapped, and is told of, after mproc_arena_close() too.
- * Descriptors, connections over sockets, listeners and processes are waited for by
- * the kernel, in the set's own descriptor.
+ * For queues, ends of pipes, events and futures the process gets a thread that watches
+ * them (mproc_queue_fd()), one for each arena that they lie in. What is in a set keeps
+ * its arena mapped, and is told of, after mproc_arena_close() too. Descriptors,
+ * connections over sockets, listeners and processes are waited for by the kernel, in
+ * the set's own descriptor.
  */
 typedef struct mproc_waitset mproc_waitset;
 
