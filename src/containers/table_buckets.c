@@ -30,7 +30,7 @@
 #define CUTS (((UINT64_C(4) << 2 * LEVELS) - 4) / 3)
 
 static_assert(SEGMENTS <= MPR_TABLE_SEGMENTS, "each has its word");
-static_assert(PART * sizeof(uint64_t) <= MPR_BLOCK_MAX &&
+static_assert(3 * PART * sizeof(uint64_t) <= MPR_BLOCK_MAX &&
 	      PARTS * sizeof(uint64_t) <= MPR_BLOCK_MAX, "blocks of slabs");
 
 /* Of words that only those write who have the lock, as we do. */
