@@ -101,10 +101,20 @@ remember(const struct mpr_pool_use *u, const struct mpr_pool_group *group,
 void
 mpr_entries_begin(const struct mpr_pool_use *u)
 {
-	uint64_t first = atomic_load(&u->root->groups);
+	_Atomic uint64_t *link = &u->root->groups;
+	struct mpr_pool_group *group;
+	struct mpr_block_ref ref;
+	uint64_t offset;
 
-	if (first && !group_at(u, first))
-		atomic_compare_exchange_strong(&u->root->groups, &first, 0);
+	/* By homes, as who adds one goes: a circle would not end. */
+	while ((offset = atomic_load(link))) {
+		group = group_at(u, offset);
+		if (!group || !mpr_heap_find_of(u->arena, offset, link, &ref)) {
+			atomic_compare_exchange_strong(link, &offset, 0);
+			break;
+		}
+		link = &group->next;
+	}
 	set_cursor(u, 0);
 	set_last(u, 0);
 }

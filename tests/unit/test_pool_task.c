@@ -385,6 +385,11 @@ a_new_pool_adds_groups_where_they_are_found(void **state)
 	expect_groups_behind(&group_behind(&root->groups)->next, 0);
 	expect_groups_behind(&root->groups, 0);
 	expect_groups_behind(&root->groups, mpr_arena_offset(s.pool.use.arena, root));
+	expect_groups_behind(&group_behind(&root->groups)->next,
+			     mpr_arena_offset(s.pool.use.arena, root));
+	/* A circle. */
+	expect_groups_behind(&group_behind(&root->groups)->next,
+			     atomic_load(&root->groups));
 }
 
 static void
