@@ -210,7 +210,10 @@ mpr_block_append(mproc_arena *a, struct mpr_self *self,
 		mpr_block_set_home(a, ref, link);
 		/* Release pairs with the acquire of who walks the list: the
 		 * element is initialised. */
-		if (atomic_compare_exchange_strong(link, &other, ref->offset)) {
+		/* It is there already where a signal handler has forked meanwhile:
+		 * the other one of the two was faster. */
+		if (atomic_compare_exchange_strong(link, &other, ref->offset) ||
+		    other == ref->offset) {
 			finish(self, ref, MPR_BLOCK_LINKED);
 			return 0;
 		}

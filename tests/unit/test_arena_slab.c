@@ -404,6 +404,32 @@ a_copy_that_frees_does_so_in_nobodys_name(void **state)
 			0);
 }
 
+/* What two processes append as one has forked in the middle of that. */
+static void
+a_copy_does_not_append_what_its_parent_has(void **state)
+{
+	struct mpr_self *self = join_arena(*state);
+	_Atomic uint64_t *list = mproc_alloc(8), *link = list;
+	struct mpr_block_ref ref[3];
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(mpr_heap_reserve(the_arena(), self, 8, &ref[i]), 0);
+		for (int both = 0; both < 2; both++)
+			assert_int_equal(mpr_block_append(the_arena(), self, &ref[i],
+							  list, 0, 2), 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(*link, ref[i].offset);
+		assert_true(mpr_heap_find_at(the_arena(), link, &ref[i]));
+		link = mpr_arena_at(the_arena(), ref[i].offset);
+	}
+	assert_int_equal(*link, 0);
+	for (int i = 0; i < 3; i++)
+		assert_true(mpr_block_unlink(the_arena(), self, &ref[i], list,
+					     i < 2 ? ref[i + 1].offset : 0));
+	mproc_free(list);
+}
+
 int
 main(void)
 {
@@ -417,6 +443,7 @@ main(void)
 		mpt_test(a_few_slabs_at_a_time_give_their_memory_back),
 		mpt_test(who_is_behind_the_last_extent_begins_again),
 		mpt_test(a_copy_that_frees_does_so_in_nobodys_name),
+		mpt_test(a_copy_does_not_append_what_its_parent_has),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);
