@@ -350,7 +350,7 @@ use_signals(struct mpt *t)
 	r = mproc_process_start(&p, wait_for_ever, NULL, NULL);
 	if (r < 0)
 		return r;
-	mpt_check_int(t, mproc_process_join(p, mproc_ms(30)), -ETIMEDOUT);
+	mpt_check_int(t, mproc_process_join(p, mproc_ms(2)), -ETIMEDOUT);
 	r = mproc_process_kill(p);
 	if (r < 0) {
 		mpr_fault_set(NULL);
