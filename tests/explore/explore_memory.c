@@ -15,6 +15,7 @@ enum {
 	WORDS = 48,
 	HISTORY = 64,
 	REGIONS = 40,
+	FOUND = 256,
 };
 
 struct view {
@@ -39,7 +40,17 @@ struct knowledge {
 	uint8_t last[WORDS]; /* which store it read last */
 };
 
+/* What an object was found to lie in. */
+struct found {
+	uintptr_t p;
+	uint64_t layout;
+	unsigned region; /* or how many it does not lie in */
+	bool shared;
+};
+
 static struct {
+	struct found found[FOUND]; /* by address, what came last */
+	uint64_t layout;	   /* changes with it, most schedules have one */
 	struct explore_region regions[REGIONS];
 	unsigned n_regions;
 	struct word words[WORDS];
@@ -66,6 +77,8 @@ explore_share(unsigned id, const void *p, size_t size, const char *name)
 	size_t n = (size + 7) / 8;
 
 	assert(m.n_regions <= REGIONS && m.n_words + n <= WORDS);
+	if (r->begin != (uintptr_t)p || r->end != (uintptr_t)p + size)
+		m.layout++;
 	*r = (struct explore_region){
 		.begin = (uintptr_t)p,
 		.end = (uintptr_t)p + size,
@@ -84,15 +97,32 @@ explore_share(unsigned id, const void *p, size_t size, const char *name)
 	}
 }
 
+static struct found
+look_for(uintptr_t p)
+{
+	struct found f = { .p = p, .layout = m.layout };
+
+	while (f.region < m.n_regions && !f.shared)
+		if (p >= m.regions[f.region].begin &&
+		    p < m.regions[f.region].end)
+			f.shared = true;
+		else
+			f.region++;
+	return f;
+}
+
+/* Each access asks for it, and each of what is not shared. Regions come one after the
+ * other in each schedule: some may not be there yet. */
 static const struct explore_region *
 region_of(const volatile void *object)
 {
 	uintptr_t p = (uintptr_t)object;
+	struct found *f = &m.found[p / 4 % FOUND];
 
-	for (unsigned i = 0; i < m.n_regions; i++)
-		if (p >= m.regions[i].begin && p < m.regions[i].end)
-			return &m.regions[i];
-	return NULL;
+	if (f->p != p || f->layout != m.layout ||
+	    (!f->shared && f->region < m.n_regions))
+		*f = look_for(p);
+	return f->region < m.n_regions ? &m.regions[f->region] : NULL;
 }
 
 bool
