@@ -64,7 +64,7 @@ configure()
 	CC=$compiler $aside meson setup "$@" "$dir"
 }
 
-# unlinked_objects BUILD: those of $unlinked; where there are none, what ninja fails at.
+# unlinked_objects BUILD: those of $unlinked; ninja fails where there are none.
 unlinked_objects()
 {
 	for beginning in $unlinked; do
@@ -240,7 +240,8 @@ bench)
 	# forms of long tests do. They wait more than they work.
 	[ $mode = full ] || export MPT_LEVEL=quick MPT_STEP=quick
 	at_once=$((usual + 1))
-	[ $mode = full ] || excluded='--no-suite slow_method'
+	[ $mode = full ] ||
+		excluded='--no-suite slow_method --no-suite slow_fallback'
 	[ -z "$built" ] || run gcc fallback method $shallow
 	# The first build has tested what tests.
 	[ $mode = full ] || excluded='--no-suite support'
