@@ -51,7 +51,6 @@ mpr_poll_pace(struct mpr_attachment *at)
 {
 	int64_t now, next = at->looked + PACE;
 
-	at->paced = false;
 	if (at->unpaced) {
 		at->unpaced--;
 		return;

@@ -466,6 +466,8 @@ go_on(struct mpr_attachment *at)
 static inline bool
 pace(struct mpr_attachment *at, mproc_timeout timeout)
 {
+	/* The last pause was before another look, which has found something. */
+	at->paced = false;
 	if (mpr_likely(!at->n_consumers || timeout.ns == 0 ||
 		       !mpr_consumer_is_through(&at->consumers[at->cursor])))
 		return false;

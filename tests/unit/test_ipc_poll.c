@@ -474,6 +474,22 @@ who_has_been_at_all_lanes_paces(void **state)
 	mproc_queue_destroy(at->q);
 }
 
+static void
+a_pause_counts_for_the_next_look_alone(void **state)
+{
+	struct mpr_attachment *at = new_attachment();
+	char c;
+
+	(void)state;
+	assert_false(paces(at, false, MPROC_NOWAIT));
+	/* As if the last get had come after a pause, and an answer went out since. */
+	at->paced = true;
+	at->puts_seen = mpr_thread_puts - 1;
+	assert_int_equal(mproc_queue_get(at->q, &c, 1, NULL, mproc_us(1)), -ETIMEDOUT);
+	assert_int_equal(at->unpaced, 0);
+	mproc_queue_destroy(at->q);
+}
+
 /* There each get looks at all lanes. */
 static void
 with_one_order_of_several_lanes_nobody_paces(void **state)
@@ -564,6 +580,7 @@ main(void)
 		mpt_test(who_waits_for_an_answer_looks_for_a_while),
 		mpt_test(who_is_too_fast_pauses_unless_that_was_in_vain),
 		mpt_test(who_has_been_at_all_lanes_paces),
+		mpt_test(a_pause_counts_for_the_next_look_alone),
 		mpt_test(with_one_order_of_several_lanes_nobody_paces),
 		mpt_test(beside_a_stranger_few_waits_yield_or_poll),
 	};
