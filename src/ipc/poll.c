@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "ipc/poll.h"
+#include "ipc/turns.h"
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/task.h"
@@ -47,7 +48,7 @@ pause_for(int64_t ns)
 }
 
 void
-mpr_poll_pace(struct mpr_attachment *at)
+mpr_poll_pace(struct mpr_attachment *at, unsigned looked)
 {
 	int64_t now, next = at->looked + PACE;
 
@@ -56,9 +57,13 @@ mpr_poll_pace(struct mpr_attachment *at)
 		return;
 	}
 	now = mproc_now();
-	at->paced = now < next;
-	for (; now < next; now = mproc_now())
+	at->paced = false;
+	for (; now < next; now = mproc_now()) {
+		at->paced = !mpr_turn_look_on(at, &looked);
+		if (!at->paced)
+			return;
 		mpr_cpu_pause();
+	}
 	at->looked = now;
 }
 

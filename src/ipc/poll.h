@@ -71,8 +71,9 @@ mpr_poll_next_is_tight(const struct mpr_poll *p)
 }
 
 /* Before a look for more messages than the thread knows of: pauses if the last
- * such look was just now. */
-void mpr_poll_pace(struct mpr_attachment *at);
+ * such look was just now. @looked: at so many lanes, in vain; meanwhile it looks at
+ * others, and ends when one has something. */
+void mpr_poll_pace(struct mpr_attachment *at, unsigned looked);
 
 /* The look has found nothing. */
 void mpr_poll_found_nothing(struct mpr_attachment *at);

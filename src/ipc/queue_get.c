@@ -453,11 +453,13 @@ mpr_get_become_consumer(struct mpr_attachment *at)
 static MPR_NOINLINE bool
 go_on(struct mpr_attachment *at)
 {
-	if (at->puts_seen != mpr_thread_puts || mpr_turn_go_on(at))
+	unsigned looked;
+
+	if (at->puts_seen != mpr_thread_puts || mpr_turn_go_on(at, &looked))
 		return false;
 	/* As in count_taken(): turns may be over before so many were taken. */
 	(void)mpr_attachment_find_lanes(at);
-	mpr_poll_pace(at);
+	mpr_poll_pace(at, looked);
 	return mpr_attachment_is_copy(at);
 }
 

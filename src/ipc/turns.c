@@ -2,12 +2,14 @@
 #include "ipc/turns.h"
 #include "ring/lane_fast.h"
 
-bool
-mpr_turn_pass(struct mpr_attachment *at, bool all, unsigned *looked)
+/* Up to @most looks in all. */
+static bool
+pass(struct mpr_attachment *at, unsigned most, unsigned *looked)
 {
 	unsigned n = at->n_consumers;
-	unsigned most = all || n < MPR_LOOKS ? n : MPR_LOOKS;
 
+	if (most > n)
+		most = n;
 	while (*looked < most) {
 		++*looked;
 		if (++at->ahead >= n)
@@ -22,6 +24,12 @@ mpr_turn_pass(struct mpr_attachment *at, bool all, unsigned *looked)
 	return false;
 }
 
+bool
+mpr_turn_pass(struct mpr_attachment *at, bool all, unsigned *looked)
+{
+	return pass(at, all ? at->n_consumers : MPR_LOOKS, looked);
+}
+
 void
 mpr_turn_end(struct mpr_attachment *at)
 {
@@ -32,14 +40,24 @@ mpr_turn_end(struct mpr_attachment *at)
 }
 
 bool
-mpr_turn_go_on(struct mpr_attachment *at)
+mpr_turn_go_on(struct mpr_attachment *at, unsigned *ret_looked)
 {
-	unsigned looked = 0;
-
-	if (at->left && mpr_turn_pass(at, false, &looked)) {
+	*ret_looked = at->left ? 0 : at->n_consumers;
+	if (at->left && mpr_turn_pass(at, false, ret_looked)) {
 		at->left--;
 		return true;
 	}
 	at->left = at->n_consumers - 1;
 	return false;
+}
+
+bool
+mpr_turn_look_on(struct mpr_attachment *at, unsigned *looked)
+{
+	if (!pass(at, *looked + MPR_LOOKS, looked))
+		return false;
+	/* A new lane may be one more than there were. */
+	if (at->left)
+		at->left--;
+	return true;
 }

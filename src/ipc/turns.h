@@ -16,13 +16,15 @@
  *       lanes a consumer has n turns at most before it looks at any one of
  *       them, about as where all are busy. If only one is busy, it has about
  *       n / MPR_LOOKS.
- *   T2  Lanes that have nothing cost MPR_LOOKS looks for each turn, and as many
+ *   T2  Lanes that have nothing cost MPR_LOOKS looks for each turn, as many when
+ *       all that is known in the lane was taken, and as many
  *       for each attempt without a pause before it, however many lanes there
  *       are. A look is one load, of a word that nobody writes in such a lane.
  *   T3  Only a look at all lanes says that there is nothing. It comes before
  *       each sleep, and in a call that does not wait. It also comes after each
- *       pause, so that a message in another lane than the last one is found as
- *       soon as that.
+ *       pause of a wait, so that a message in another lane than the last one is
+ *       found as soon as that. In the pause after a round there is time to look on,
+ *       at a few more again and again.
  */
 #ifndef MPR_IPC_TURNS_H
 #define MPR_IPC_TURNS_H
@@ -51,8 +53,13 @@ bool mpr_turn_pass(struct mpr_attachment *at, bool all, unsigned *looked);
 /*
  * All that is known in the lane at cursor has been taken: gives the turn to the next one
  * of a few that has something, unless as many have had it in this round as there are
- * lanes. Returns false if the round is over.
+ * lanes. Returns false if the round is over. *@ret_looked: of how many lanes is known
+ * now that they have nothing; of all, if they have had their turns.
  */
-bool mpr_turn_go_on(struct mpr_attachment *at);
+bool mpr_turn_go_on(struct mpr_attachment *at, unsigned *ret_looked);
+
+/* The round is over and there is time: looks at a few more, up to all in *@looked. If
+ * one has something it has the turn. */
+bool mpr_turn_look_on(struct mpr_attachment *at, unsigned *looked);
 
 #endif

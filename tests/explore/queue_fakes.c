@@ -314,9 +314,10 @@ mpr_poll_again(struct mpr_poll *p)
 }
 
 void
-mpr_poll_pace(struct mpr_attachment *at)
+mpr_poll_pace(struct mpr_attachment *at, unsigned looked)
 {
 	(void)at;
+	(void)looked;
 }
 
 void

@@ -406,7 +406,7 @@ who_is_too_fast_pauses_unless_that_was_in_vain(void **state)
 	/* Not at once, if we are kept up in between. */
 	for (n = 0; !at->paced && n < 1000; n++) {
 		before = at->looked;
-		mpr_poll_pace(at);
+		mpr_poll_pace(at, 0);
 	}
 	assert_true(at->paced);
 	assert_true(at->looked - before >= 2 * US);
@@ -414,16 +414,16 @@ who_is_too_fast_pauses_unless_that_was_in_vain(void **state)
 	before = at->looked;
 	for (n = 0; at->looked == before && n < 10000; n++) {
 		assert_false(at->paced);
-		mpr_poll_pace(at);
+		mpr_poll_pace(at, 0);
 	}
 	assert_true(n > 10 && n < 10000);
 	/* Without a pause that says nothing of pauses. */
 	at->looked = mproc_now() - MS;
-	mpr_poll_pace(at);
+	mpr_poll_pace(at, 0);
 	assert_false(at->paced);
 	mpr_poll_found_nothing(at);
 	before = at->looked;
-	mpr_poll_pace(at);
+	mpr_poll_pace(at, 0);
 	assert_true(at->looked > before);
 	mproc_queue_destroy(at->q);
 }
@@ -469,6 +469,37 @@ who_has_been_at_all_lanes_paces(void **state)
 	/* Who waits for an answer, or not at all, does not. */
 	assert_false(paces(at, true, mproc_ms(10000)));
 	assert_false(paces(at, false, MPROC_NOWAIT));
+	mpt_step(*state, LANES);
+	mpt_join_all(*state);
+	mproc_queue_destroy(at->q);
+}
+
+/* More than are looked at before. */
+static void
+in_a_pause_it_looks_at_all_lanes(void **state)
+{
+	struct mpr_attachment *at = many_lanes(*state);
+
+	assert_false(paces(at, false, MPROC_NOWAIT));
+	assert_int_equal(mproc_queue_put(at->q, "1", 1, MPROC_NOWAIT), 0);
+	/* Its lane, the last one, is the last one that is looked at. The pause is long, so
+	 * that there is time for that. */
+	for (unsigned left = LANES + 1; left--;) {
+		at->cursor = 0;
+		at->ahead = 0;
+		at->left = left;
+		at->looked = mproc_now() + 100 * MS;
+		mpr_poll_pace(at, 0);
+		assert_int_equal(at->cursor, LANES);
+		assert_int_equal(at->left, left ? left - 1 : 0);
+		assert_false(at->paced);
+	}
+	/* Not where all have had their turns. */
+	at->cursor = 0;
+	at->ahead = 0;
+	at->looked = mproc_now();
+	mpr_poll_pace(at, LANES + 1);
+	assert_int_equal(at->cursor, 0);
 	mpt_step(*state, LANES);
 	mpt_join_all(*state);
 	mproc_queue_destroy(at->q);
@@ -580,6 +611,7 @@ main(void)
 		mpt_test(who_waits_for_an_answer_looks_for_a_while),
 		mpt_test(who_is_too_fast_pauses_unless_that_was_in_vain),
 		mpt_test(who_has_been_at_all_lanes_paces),
+		mpt_test(in_a_pause_it_looks_at_all_lanes),
 		mpt_test(a_pause_counts_for_the_next_look_alone),
 		mpt_test(with_one_order_of_several_lanes_nobody_paces),
 		mpt_test(beside_a_stranger_few_waits_yield_or_poll),

@@ -251,9 +251,9 @@ static unsigned
 turns_of_a_round(struct mpr_attachment *at)
 {
 	bool had[LANES] = { false };
-	unsigned n = 0;
+	unsigned n = 0, looked;
 
-	for (; mpr_turn_go_on(at); n++) {
+	for (; mpr_turn_go_on(at, &looked); n++) {
 		assert_false(had[at->cursor]);
 		had[at->cursor] = true;
 	}
