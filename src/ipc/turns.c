@@ -7,18 +7,24 @@ static bool
 pass(struct mpr_attachment *at, unsigned most, unsigned *looked)
 {
 	unsigned n = at->n_consumers;
+	bool around = false;
 
 	if (most > n)
 		most = n;
 	while (*looked < most) {
 		++*looked;
-		if (++at->ahead >= n)
+		if (++at->ahead >= n) {
 			at->ahead = 0;
+			around = true;
+		}
 		if (at->ahead == at->cursor ||
 		    mpr_consumer_is_empty(&at->consumers[at->ahead]))
 			continue;
 		at->cursor = at->ahead;
 		at->quantum = MPR_QUANTUM;
+		/* New lanes must not starve behind ever so short turns. */
+		if (around)
+			(void)mpr_attachment_find_lanes(at);
 		return true;
 	}
 	return false;

@@ -15,7 +15,8 @@
  *       least, and none is looked at again before all the others. So with n
  *       lanes a consumer has n turns at most before it looks at any one of
  *       them, about as where all are busy. If only one is busy, it has about
- *       n / MPR_LOOKS.
+ *       n / MPR_LOOKS. New lanes are looked for when a look has found nothing, when a
+ *       lane has had all of its turn, and when turns have gone around.
  *   T2  Lanes that have nothing cost MPR_LOOKS looks for each turn, as many when
  *       all that is known in the lane was taken, and as many
  *       for each attempt without a pause before it, however many lanes there

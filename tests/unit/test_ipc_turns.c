@@ -277,6 +277,29 @@ a_round_has_as_many_turns_as_lanes(void **state)
 	end(*state);
 }
 
+static void
+new_lanes_do_not_starve_behind_short_turns(void **state)
+{
+	struct mpr_attachment *at = begin(*state, false);
+
+	put_own();
+	have_each_put(*state);
+	assert_int_equal(at->n_consumers, LANES);
+	/* As if our own, the last one, were new. */
+	at->n_consumers--;
+	at->cursor = 0;
+	at->ahead = OTHERS / 2;
+	for (unsigned i = 0; i < OTHERS / 2; i++)
+		get();
+	assert_int_equal(at->n_consumers, LANES - 1);
+	get();
+	assert_int_equal(at->n_consumers, LANES);
+	for (unsigned i = OTHERS / 2 + 1; i < LANES; i++)
+		get();
+	expect_nothing();
+	end(*state);
+}
+
 int
 main(void)
 {
@@ -287,6 +310,7 @@ main(void)
 		mpt_test(a_lane_that_is_left_in_the_middle_is_not_forgotten),
 		mpt_test(lanes_without_messages_cost_a_few_looks),
 		mpt_test(lanes_that_others_have_emptied_are_known_as_empty),
+		mpt_test(new_lanes_do_not_starve_behind_short_turns),
 		mpt_test(a_round_has_as_many_turns_as_lanes),
 	};
 
