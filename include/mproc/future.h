@@ -72,9 +72,9 @@ enum mproc_wait_mode {
  *   -EINVAL     @f is NULL, or @out with @size
  *   -EFAULT     @f is no shared memory
  *   -EBADMSG    the future's memory is corrupt
- *   -ENOEXEC    the keeper is dead, and this process has another image than the pool; or,
- *               with another .method than MPROC_FORK, another program than its creator, or
- *               cannot start others so
+ *   -ENOEXEC    the keeper is dead, the pool's creator is not, and this process has another
+ *               image than the pool; or, with another .method than MPROC_FORK, another
+ *               program than its creator, or cannot start others so
  *   -EAGAIN, -ENOMEM, -ENOSPC, -EMFILE, -ENFILE, -ENOLCK  the keeper is dead, and
  *               there cannot be another; or this thread cannot take part in the arena
  *   others      as mproc_process_start(), where another keeper cannot be started

@@ -15,6 +15,7 @@
 #include "pool/keep.h"
 #include "pool/keeper_word.h"
 #include "pool/keeping.h"
+#include "pool/owner.h"
 #include "pool/pool.h"
 #include "pool/shortage.h"
 #include "process/handle.h"
@@ -488,6 +489,19 @@ check_image(const struct mpr_pool_use *u)
 	return r;
 }
 
+/* The first that a keeper does in a pool whose creator is dead is to terminate it. That takes
+ * none, so who can start none has it so. */
+static bool
+ends_with_creator(const struct mpr_pool_use *u)
+{
+	const struct mpr_pool_owner creator = mpr_pool_creator(u);
+
+	if (!mpr_pool_owner_has_ended(&creator))
+		return false;
+	mpr_pool_advance(u, MPR_POOL_TERMINATING);
+	return true;
+}
+
 int
 mpr_keeping_ensure(const struct mpr_pool_use *u)
 {
@@ -499,6 +513,8 @@ mpr_keeping_ensure(const struct mpr_pool_use *u)
 		if (!is_replaced(u))
 			return keep_now(u);
 		r = check_image(u);
+		if (r < 0 && ends_with_creator(u))
+			continue;
 		if (r < 0)
 			return r;
 		r = mpr_self(u->arena, &self);

@@ -321,12 +321,77 @@ the_next_keeper_is_a_copy_of_the_creator(void **state)
 	mpt_reap_orphans(*state);
 }
 
+static int
+make_and_stay(void *arg)
+{
+	struct meeting *m = arg;
+
+	CHECK(mproc_pool_create(&m->pool, MPROC_OPTS(mproc_pool_opts, .workers = 1)) == 0);
+	atomic_store(&m->step, 1);
+	for (;;)
+		pause();
+	return 0;
+}
+
+static int
+wait_without_creator(void *arg)
+{
+	struct meeting *m = arg;
+	struct mproc_pool_stat stat;
+	struct mproc_task_error e;
+	mproc_future *fs[2];
+	int state;
+
+	for (int i = 0; i < 2; i++)
+		CHECK(mproc_pool_submit(m->pool, wait_for_go, &m, sizeof(m), &fs[i]) == 0);
+	while (atomic_load(&m->step) < 2)
+		usleep(1000);
+	CHECK(mproc_pool_stat(m->pool, &stat) == 0);
+	CHECK(kill(stat.keeper, SIGKILL) == 0);
+	while ((state = mpt_task_state(stat.keeper)) != 0 && state != 'Z')
+		usleep(1000);
+	CHECK(mproc_future_wait(fs[0], MPROC_NOWAIT) == -ENOEXEC);
+	atomic_store(&m->step, 3);
+	while (atomic_load(&m->step) < 4)
+		usleep(1000);
+	for (int i = 0; i < 2; i++) {
+		CHECK(mproc_future_get(fs[i], NULL, 0, NULL, MPROC_FOREVER) ==
+		      MPROC_TASK_FAILED);
+		CHECK(mproc_future_error(fs[i], &e) == 0);
+		CHECK(e.error == (i ? -ESHUTDOWN : -EOWNERDEAD));
+		mproc_future_close(fs[i]);
+	}
+	return 0;
+}
+
+/* Who can start no keeper needs none to see the end of a pool whose creator is dead. */
+static void
+a_pool_ends_with_its_creator(void **state)
+{
+	struct meeting *m = mproc_alloc(sizeof(*m));
+	mproc_process *creator, *other;
+
+	assert_non_null(m);
+	creator = start_image(make_and_stay, m, MPROC_FORK);
+	mpt_until(*state, atomic_load(&m->step) == 1);
+	other = start_image(wait_without_creator, m, MPROC_SPAWN);
+	mpt_until(*state, atomic_load(&m->step) == 3);
+	assert_int_equal(mproc_process_kill(creator), 0);
+	assert_int_equal(mproc_process_join(creator, MPROC_FOREVER), 0);
+	mproc_process_close(creator);
+	atomic_store(&m->step, 4);
+	expect_well(other);
+	mproc_free(m);
+	mpt_reap_orphans(*state);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpt_test(other_images_submit),
 		mpt_test(the_next_keeper_is_a_copy_of_the_creator),
+		mpt_test(a_pool_ends_with_its_creator),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);
