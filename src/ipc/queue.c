@@ -329,18 +329,53 @@ mpr_queue_create_at(mproc_arena *a, struct mpr_self *self,
 	return 0;
 }
 
-void
-mpr_queue_destroy_at(const mproc_arena *a, _Atomic uint64_t *link,
-		     const _Atomic uint64_t *open)
+/* What is named so, if it is there; or NULL. */
+static mproc_queue *
+find_at(const mproc_arena *a, const _Atomic uint64_t *link,
+	const _Atomic uint64_t *open)
 {
 	uint64_t offset = atomic_load(link);
 	mproc_queue *q = mpr_arena_has(a, offset, sizeof(*q)) ?
 				 mpr_arena_at(a, offset) : NULL;
-	uint64_t generation = mpr_generation();
 	mproc_arena *in;
 
-	if (q && mpr_queue_check(q, &in) == 0 &&
-	    atomic_load(&q->state) == atomic_load(open))
+	return q && mpr_queue_check(q, &in) == 0 &&
+			       atomic_load(&q->state) == atomic_load(open) ?
+		       q : NULL;
+}
+
+static void
+shut(const mproc_arena *a, mproc_queue *q, uint32_t how)
+{
+	uint32_t closing = atomic_load(&q->closing);
+
+	/* Never back from IMMEDIATE to DRAIN. */
+	while (closing < how &&
+	       !atomic_compare_exchange_weak(&q->closing, &closing, how))
+		;
+	mpr_fence_rare(a);
+	mpr_seats_wake_all(a, &q->seats);
+}
+
+bool
+mpr_queue_shut_at(const mproc_arena *a, const _Atomic uint64_t *link,
+		  const _Atomic uint64_t *open)
+{
+	mproc_queue *q = find_at(a, link, open);
+
+	if (q)
+		shut(a, q, MPROC_IMMEDIATE);
+	return q != NULL;
+}
+
+void
+mpr_queue_destroy_at(const mproc_arena *a, _Atomic uint64_t *link,
+		     const _Atomic uint64_t *open)
+{
+	uint64_t generation = mpr_generation();
+	mproc_queue *q = find_at(a, link, open);
+
+	if (q)
 		mproc_queue_destroy(q);
 	/* A copy that a signal handler has forked meanwhile may come here when its
 	 * parent has made another one. */
@@ -443,7 +478,6 @@ int
 mproc_queue_shutdown(mproc_queue *q, unsigned flags)
 {
 	struct mpr_attachment *at;
-	uint32_t closing;
 	int r;
 
 	if (flags != MPROC_DRAIN && flags != MPROC_IMMEDIATE)
@@ -455,12 +489,6 @@ mproc_queue_shutdown(mproc_queue *q, unsigned flags)
 	if (at->dead_letters)
 		return mpr_fail(-EPERM, "%s holds dead letters",
 				mpr_queue_label(q).text);
-	/* Never back from IMMEDIATE to DRAIN. */
-	closing = atomic_load(&q->closing);
-	while (closing < flags && !atomic_compare_exchange_weak(
-					  &q->closing, &closing, flags))
-		;
-	mpr_fence_rare(at->arena);
-	mpr_seats_wake_all(at->arena, &q->seats);
+	shut(at->arena, q, flags);
 	return 0;
 }

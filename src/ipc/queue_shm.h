@@ -164,6 +164,12 @@ int mpr_queue_create_at(mproc_arena *a, struct mpr_self *self,
 			const struct mproc_queue_opts *o, _Atomic uint64_t *link,
 			_Atomic uint64_t *open);
 
+/* Shuts it down as MPROC_IMMEDIATE does, for who keeps what it belongs to, and so keeps it
+ * there: takes no memory, as mproc_queue_shutdown() of who has no seat in it yet does.
+ * Returns false if it is not there. */
+bool mpr_queue_shut_at(const mproc_arena *a, const _Atomic uint64_t *link,
+		       const _Atomic uint64_t *open);
+
 /* Destroys it, if it is there, and forgets its name. Only for one caller at a time. */
 void mpr_queue_destroy_at(const mproc_arena *a, _Atomic uint64_t *link,
 			  const _Atomic uint64_t *open);

@@ -549,12 +549,12 @@ is_unfinished(struct keeper *k, bool drop)
 	return false;
 }
 
-/* Without memory for that it tries again when it looks next: the workers end by it. */
+/* The workers end by that. */
 static void
 shut_queue(struct keeper *k)
 {
 	if (!k->shut)
-		k->shut = mproc_queue_shutdown(k->queue, MPROC_IMMEDIATE) == 0;
+		k->shut = mpr_pool_shut_queue(&k->use);
 }
 
 static void

@@ -233,7 +233,7 @@ keep_once(const struct mpr_pool_use *u, struct mpr_self *self,
 		mpr_keep_revoke_all(u, self);
 	/* Of those that do not end with their keeper the idle ones end by that. */
 	if (busy && mpr_pool_is_processes(u))
-		(void)mproc_queue_shutdown(mpr_pool_queue(u), MPROC_IMMEDIATE);
+		(void)mpr_pool_shut_queue(u);
 	if (!busy && phase != MPR_POOL_OPEN)
 		mpr_keep_end(u, self);
 	return busy;

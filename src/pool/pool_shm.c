@@ -6,6 +6,7 @@
 #include "arena/table.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "ipc/queue_shm.h"
 #include "pool/pool_shm.h"
 
 static struct mpr_pool_root *
@@ -155,4 +156,13 @@ mpr_pool_queue(const struct mpr_pool_use *u)
 	/* What is no queue its own functions refuse. */
 	return mpr_arena_has(u->arena, offset, sizeof(uint64_t)) ?
 		       mpr_arena_at(u->arena, offset) : NULL;
+}
+
+bool
+mpr_pool_shut_queue(const struct mpr_pool_use *u)
+{
+	/* Who keeps it may not know yet that somebody has scribbled, and another pool is there
+	 * by now. */
+	return atomic_load(&u->pool->cell.generation) == u->generation &&
+	       mpr_queue_shut_at(u->arena, &u->root->queue, &u->root->queue_open);
 }

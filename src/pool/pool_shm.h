@@ -408,6 +408,10 @@ struct mpr_pool_worker *mpr_workers_next(struct mpr_workers_walk *walk);
 /* The queue of hints, or NULL. */
 mproc_queue *mpr_pool_queue(const struct mpr_pool_use *u);
 
+/* By who keeps the pool: nobody takes a hint any more. Takes no memory. Returns false if there
+ * is no queue. */
+bool mpr_pool_shut_queue(const struct mpr_pool_use *u);
+
 static inline bool
 mpr_pool_is_by(const struct mpr_pool_use *u, enum mproc_pool_backend backend)
 {

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "arena/heap.h"
+#include "ipc/queue_shm.h"
 #include "ipc/watched_fd.h"
 #include "pool/batch.h"
 #include "pool/callback.h"
@@ -91,6 +92,17 @@ mproc_queue_put(mproc_queue *q, const void *msg, size_t len,
 	(void)len;
 	(void)timeout;
 	return 0;
+}
+
+/* There is none to be shut. */
+bool
+mpr_queue_shut_at(const mproc_arena *a, const _Atomic uint64_t *link,
+		  const _Atomic uint64_t *open)
+{
+	(void)a;
+	(void)link;
+	(void)open;
+	return false;
 }
 
 bool

@@ -4,6 +4,8 @@
  * do. The test is the workers that live, and children of it those that are dead.
  */
 #include <errno.h>
+#include <mproc/testing.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -180,6 +182,47 @@ who_has_no_keeper_is_waited_for(void **state)
 	expect_wait_for_worker(true);
 }
 
+static void *
+keep_without_memory(void *ret)
+{
+	struct mpr_self *self;
+
+	if (mpr_self(s.use.arena, &self) < 0 || mproc_test_fault("malloc:1+") < 0)
+		return NULL;
+	*(int *)ret = mpr_keeping_ensure(&s.use);
+	(void)mproc_test_fault(NULL);
+	return NULL;
+}
+
+/* Nobody would do it later: who waits has nothing to look for but deaths. */
+static void
+idle_workers_end_though_there_is_no_memory(void **state)
+{
+	struct mpr_pool_worker *record;
+	struct mpr_pool_hint hint;
+	pthread_t thread;
+	int r = -1;
+
+	(void)state;
+	make(MPROC_POOL_PROCESSES);
+	record = mpr_pool_worker_at(&s.use, LAST);
+	assert_non_null(record);
+	atomic_store(&record->word, mpr_holder(s.self));
+	be_dead_keeper();
+	mpr_pool_advance(&s.use, MPR_POOL_TERMINATING);
+	/* One that has not used the queue before. */
+	assert_int_equal(pthread_create(&thread, NULL, keep_without_memory, &r), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(r, 0);
+	assert_true(mpr_keeping_is_on(&s.use));
+	assert_int_equal(mproc_queue_get(mpr_pool_queue(&s.use), &hint, sizeof(hint),
+					 NULL, MPROC_NOWAIT), -ESHUTDOWN);
+	atomic_store(&record->word, 0);
+	assert_int_equal(mpr_keeping_ensure(&s.use), 0);
+	assert_int_equal(mpr_pool_phase(&s.use), MPR_POOL_ENDED);
+	assert_true(mpr_pool_free(&s.use, s.self));
+}
+
 int
 main(void)
 {
@@ -188,6 +231,7 @@ main(void)
 		cmocka_unit_test(all_dead_workers_of_a_terminated_pool_are_buried),
 		cmocka_unit_test(who_outlives_a_dead_keeper_is_waited_for),
 		cmocka_unit_test(who_has_no_keeper_is_waited_for),
+		cmocka_unit_test(idle_workers_end_though_there_is_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
