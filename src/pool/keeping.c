@@ -294,11 +294,14 @@ int
 mpr_keeping_slot(const struct mpr_pool_use *u)
 {
 	uint64_t word = atomic_load(&u->root->keeper);
+	bool replaced = is_replaced(u);
 
-	if (word & MPR_HELD && !mpr_pool_is_inline(u))
+	/* With HANDED, where none is started, it is the keeper for a moment only. */
+	if (word & MPR_HELD && !mpr_pool_is_inline(u) &&
+	    (replaced || !(word & MPR_HANDED)))
 		return (int)mpr_holder_slot(word);
 	/* Any may die who is in a task and has no keeper. */
-	return is_replaced(u) ? -1 : -2;
+	return replaced ? -1 : -2;
 }
 
 void

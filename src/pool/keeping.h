@@ -34,7 +34,7 @@ struct mpr_keeping {
 bool mpr_keeping_is_on(const struct mpr_pool_use *u);
 
 /* The slot of that one, for mpr_wait_announce(); -1 if there is none, -2 if that is as it
- * is to be. */
+ * is to be, or it is that for a moment only. */
 int mpr_keeping_slot(const struct mpr_pool_use *u);
 
 /* Wakes the keeper, to look at what has changed; or looks itself, where nobody is to be woken

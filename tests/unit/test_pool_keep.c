@@ -182,6 +182,26 @@ who_has_no_keeper_is_waited_for(void **state)
 	expect_wait_for_worker(true);
 }
 
+/* It goes on to live when it has given the pool back: of a worker that dies then its waiters
+ * are to know, too. */
+static void
+who_keeps_it_for_a_moment_is_not_all_to_wait_for(void **state)
+{
+	uint64_t mine;
+
+	(void)state;
+	make(MPROC_POOL_PROCESSES);
+	mine = mpr_keeper_starter(s.self);
+	assert_int_equal(mpr_keeper_claim(&s.use, mine, MPR_POOL_CLOSING), 0);
+	/* Who starts another one. */
+	assert_int_equal(mpr_keeping_slot(&s.use), s.self->slot);
+	mpr_pool_advance(&s.use, MPR_POOL_TERMINATING);
+	assert_int_equal(mpr_keeping_slot(&s.use), -2);
+	assert_true(mpr_keeper_give_back(&s.use, mine));
+	assert_int_equal(mpr_keeping_ensure(&s.use), 0);
+	assert_true(mpr_pool_free(&s.use, s.self));
+}
+
 static void *
 keep_without_memory(void *ret)
 {
@@ -231,6 +251,7 @@ main(void)
 		cmocka_unit_test(all_dead_workers_of_a_terminated_pool_are_buried),
 		cmocka_unit_test(who_outlives_a_dead_keeper_is_waited_for),
 		cmocka_unit_test(who_has_no_keeper_is_waited_for),
+		cmocka_unit_test(who_keeps_it_for_a_moment_is_not_all_to_wait_for),
 		cmocka_unit_test(idle_workers_end_though_there_is_no_memory),
 	};
 
