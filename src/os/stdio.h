@@ -6,6 +6,7 @@
 #define MPR_OS_STDIO_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h> /* for the type */
 
 /*
@@ -21,9 +22,12 @@ void mpr_stdio_flush(void);
 /*
  * Writes @text where @stream leads, behind what that holds. The caller has locked it,
  * and cannot be cancelled. While this blocks the stream holds nothing of @text: who
- * ends the process finds nothing there to be written, and does not wait for us.
+ * ends the process finds nothing there to be written, and does not wait for us. A copy
+ * of the process of @generation, forked meanwhile by a signal handler, leaves the rest
+ * to that.
  */
-void mpr_stdio_pass(FILE *stream, const char *text, size_t len);
+void mpr_stdio_pass(FILE *stream, const char *text, size_t len,
+		    uint64_t generation);
 
 /* Prints a line to standard error, or leaves it out if for 100 ms another thread keeps that
  * locked or nothing can be written there. No cancellation point. */

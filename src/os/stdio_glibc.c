@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "os/generation.h"
 #include "os/stdio.h"
 #include "os/thread.h"
 
@@ -38,19 +39,22 @@ mpr_stdio_flush(void)
 	flush_unlocked(stderr);
 }
 
-/* After a write that failed: returns whether to try again, once there is room. */
+/* Returns whether there is room, and we are still the process of @generation. Not left to
+ * write(2): a copy that a signal handler forks in there begins it again. */
 static bool
-await_room(int fd)
+await_room(int fd, uint64_t generation)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	int n;
 
-	if (errno == EAGAIN)
-		(void)poll(&pfd, 1, -1);
-	return errno == EAGAIN || errno == EINTR;
+	do
+		n = poll(&pfd, 1, -1);
+	while (n < 0 && errno == EINTR && mpr_generation_peek() == generation);
+	return mpr_generation_peek() == generation;
 }
 
 void
-mpr_stdio_pass(FILE *stream, const char *text, size_t len)
+mpr_stdio_pass(FILE *stream, const char *text, size_t len, uint64_t generation)
 {
 	int fd = fileno_unlocked(stream);
 	ssize_t n;
@@ -61,11 +65,10 @@ mpr_stdio_pass(FILE *stream, const char *text, size_t len)
 		(void)fflush_unlocked(stream);
 		return;
 	}
-	while (fflush_unlocked(stream) != 0 && await_room(fd))
-		;
-	while (len) {
+	(void)fflush_unlocked(stream);
+	while (len && await_room(fd, generation)) {
 		n = write(fd, text, len);
-		if (n < 0 && await_room(fd))
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n <= 0) {
 			/* As if the stream had written it. */

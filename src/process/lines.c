@@ -135,7 +135,7 @@ static void
 write_out(const struct mpr_lines *l, struct batch *b)
 {
 	if (b->len && is_ours(l))
-		mpr_stdio_pass(l->out, b->text, b->len);
+		mpr_stdio_pass(l->out, b->text, b->len, l->generation);
 	b->len = 0;
 }
 

@@ -343,6 +343,7 @@ struct joiner {
 	bool locked_out; /* it waits for us, or for our thread */
 	int end; /* where the stuffed stream comes out */
 	int status; /* of its copy */
+	char text[64]; /* what came out, while it had a copy */
 };
 
 static void *
@@ -423,6 +424,57 @@ fork_while_the_stream_is_locked(void *arg)
 	return fork_in_a_handler(arg, true);
 }
 
+static void *
+have_the_print_forked(void *arg)
+{
+	struct joiner *j = arg;
+
+	await_use(stderr);
+	while (mpt_task_state(j->tid) != 'S')
+		sched_yield();
+	pthread_kill(j->thread, SIGUSR1);
+	while (!copy)
+		sched_yield();
+	/* Both are in the middle of it now, or have left it to us. */
+	while (kill(copy, 0) == 0 && mpt_task_state(copy) == 'R')
+		sched_yield();
+	while (waitpid(copy, &j->status, WNOHANG) == 0)
+		unstuff(j->end, j->text);
+	while (strlen(j->text) < strlen("[inner] x\n"))
+		unstuff(j->end, j->text);
+	return NULL;
+}
+
+static int
+fork_while_it_prints(void *arg)
+{
+	struct joiner j = {
+		.thread = pthread_self(),
+		.tid = gettid(),
+		.status = -1,
+	};
+	mproc_process *p;
+	pthread_t thread;
+	int ends[2], r;
+
+	signal(SIGUSR1, fork_and_return);
+	if (start_stuck(&p, arg, ends) < 0)
+		return 1;
+	j.end = ends[1];
+	if (pthread_create(&thread, NULL, have_the_print_forked, &j) != 0)
+		return 1;
+	r = mproc_process_join(p, MPROC_FOREVER);
+	if (is_copy)
+		_exit(7);
+	pthread_join(thread, NULL);
+	unstuff(j.end, j.text);
+	if (r < 0 || copy < 0)
+		_exit(2);
+	if (!WIFEXITED(j.status) || WEXITSTATUS(j.status) != 7)
+		_exit(3);
+	_exit(strcmp(j.text, "[inner] x\n") == 0 ? 0 : 4);
+}
+
 static int
 see_copies_leave_it(struct mpt *t, void *arg)
 {
@@ -430,6 +482,7 @@ see_copies_leave_it(struct mpt *t, void *arg)
 
 	start_and_join(t, fork_while_our_thread_prints, arg, &o, 0);
 	start_and_join(t, fork_while_the_stream_is_locked, arg, &o, 0);
+	start_and_join(t, fork_while_it_prints, arg, &o, 0);
 	mproc_forkserver_stop();
 	return 0;
 }
