@@ -232,15 +232,27 @@ collect(void)
 	return n;
 }
 
+/* Makes it busy, and locks the stream. Does not keep it busy while others have the stream
+ * locked: one of them may want to read it, or wait for this thread to end. */
+static bool
+take_with_stream(struct mpr_lines *l)
+{
+	for (unsigned tries = 0; try_to_take(l); tries++) {
+		if (ftrylockfile(l->out) == 0)
+			return true;
+		give_back(l, false);
+		(void)mpr_child_pause(MPR_NEVER, tries);
+	}
+	return false;
+}
+
 /* Returns whether it has come to its end. */
 static bool
 pass_on(struct mpr_lines *l)
 {
 	struct batch b = { 0 };
-	bool ended;
+	bool ended = read_some(l, &b) < 0;
 
-	flockfile(l->out);
-	ended = read_some(l, &b) < 0;
 	write_out(l, &b);
 	funlockfile(l->out);
 	return ended;
@@ -256,7 +268,8 @@ relay(void *unused)
 	while ((n = collect()) > 0) {
 		mpr_pipe_wait(fds, n, waker < 0 ? WAIT_UNWOKEN : WAIT);
 		for (unsigned i = 1; i < n; i++) {
-			if (!fds[i].revents || !try_to_take(waits_for[i]))
+			if (!fds[i].revents ||
+			    !take_with_stream(waits_for[i]))
 				continue;
 			give_back(waits_for[i], pass_on(waits_for[i]));
 		}

@@ -326,6 +326,29 @@ last_words_are_heard(void **state)
 }
 
 static int
+join_with_the_stream_locked(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = lines(arg, "p");
+	int fd = redirect(t);
+
+	for (int i = 0; i < 20; i++) {
+		flockfile(stdout);
+		start_and_join(t, say_two_lines, arg, &o, 4);
+		funlockfile(stdout);
+	}
+	mpt_check_int(t, lseek(fd, 0, SEEK_END),
+		      20 * (long)strlen("[p] first\n[p] second\n"));
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+who_has_the_stream_locked_may_join(void **state)
+{
+	by_each(*state, join_with_the_stream_locked);
+}
+
+static int
 say_short_lines(void *arg)
 {
 	char text[2 * SHORT_LINES];
@@ -421,6 +444,7 @@ main(void)
 		mpt_test(lines_come_with_the_name_in_front),
 		mpt_test(lines_come_behind_what_their_starter_has_printed),
 		mpt_test(a_stream_need_not_lead_to_a_file),
+		mpt_test(who_has_the_stream_locked_may_join),
 		mpt_test(lines_come_when_they_are_written),
 		mpt_test(nothing_is_lost_of_much),
 		mpt_test(lines_of_heirs_come_later),
