@@ -53,6 +53,10 @@ static uint64_t owner;
 static bool running;
 static int waker;
 
+/* The generation of which a thread may be stuck with standard error; children that it
+ * forks have this, and no such thread. Relaxed: nothing comes with it. */
+static _Atomic uint64_t may_be_stuck;
+
 /* The process lock is held in these. */
 
 static void
@@ -301,6 +305,17 @@ wake_relay(void)
 	return r;
 }
 
+/* A line of the log. */
+static void
+say(const char *line)
+{
+	if (atomic_load_explicit(&may_be_stuck, memory_order_relaxed) ==
+	    mpr_generation_peek())
+		mpr_stdio_say(line);
+	else
+		fputs(line, stderr);
+}
+
 int
 mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 	       int *ret_fd)
@@ -322,9 +337,9 @@ mpr_lines_open(struct mpr_lines **ret_l, const char *name, int stream,
 		return mpr_fail(r, "a pipe for the lines of \"%s\": %s", name,
 				mproc_strerror(r));
 	}
-	/* From now on a thread of ours may be stuck with standard error. */
-	atomic_store_explicit(&mpr_log_print, mpr_stdio_say,
+	atomic_store_explicit(&may_be_stuck, mpr_generation(),
 			      memory_order_relaxed);
+	atomic_store_explicit(&mpr_log_print, say, memory_order_relaxed);
 	*l = (struct mpr_lines){
 		.out = stream == 1 ? stdout : stderr,
 		.fd = ends[0],

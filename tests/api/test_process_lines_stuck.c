@@ -196,6 +196,59 @@ what_is_logged_does_not_wait_for_it(void **state)
 	by_each(*state, see_it_go_on);
 }
 
+static int
+log_it(void *arg)
+{
+	(void)arg;
+	mproc_arena_close((mproc_arena *)&arg);
+	return 0;
+}
+
+static int
+have_a_copy_log(void *arg)
+{
+	struct mproc_process_opts o = lines(arg, "inner");
+	char text[64] = "";
+	mproc_process *p;
+	int end, r;
+
+	mproc_log_set(MPROC_LOG_ERROR, NULL, NULL);
+	if (mproc_process_start(&p, say_it_to_stdout, arg, &o) < 0 ||
+	    mproc_process_join(p, MPROC_FOREVER) < 0)
+		return 1;
+	end = stuff(2);
+	o = (struct mproc_process_opts){ .struct_size = sizeof(o) };
+	if (end < 0 || mproc_process_start(&p, log_it, NULL, &o) < 0)
+		return 1;
+	/* It was forked by one that passes output on, and does not do so itself. */
+	if (mproc_process_join(p, mproc_ms(500)) != -ETIMEDOUT)
+		return 2;
+	do
+		unstuff(end, text);
+	while ((r = mproc_process_join(p, mproc_ms(10))) == -ETIMEDOUT);
+	unstuff(end, text);
+	if (r < 0)
+		return 3;
+	return strncmp(text, "libmproc: error: ", 17) == 0 ? 0 : 4;
+}
+
+static int
+see_copies_wait(struct mpt *t, void *arg)
+{
+	struct mproc_process_opts o = outer(arg);
+
+	o.stdout_ = (struct mproc_stdio){ MPROC_STDIO_NULL, 0 };
+	start_and_join(t, have_a_copy_log, arg, &o, 0);
+	mproc_forkserver_stop();
+	return 0;
+}
+
+static void
+what_a_copy_logs_waits_for_it(void **state)
+{
+	by_each(*state, see_copies_wait);
+}
+
 /* Starts one whose lines nobody passes on but who joins it: our thread is stuck with
  * those of another one. Returns 0, or a negative number. */
 static int
@@ -547,6 +600,7 @@ main(void)
 		mpt_test(lines_that_do_not_get_on_do_not_keep_an_end_for_ever),
 		mpt_test(nor_do_those_of_stderr),
 		mpt_test(what_is_logged_does_not_wait_for_it),
+		mpt_test(what_a_copy_logs_waits_for_it),
 		mpt_test(a_handler_may_exit_while_its_thread_prints),
 		mpt_test(a_handler_may_exit_while_a_close_prints),
 		mpt_test(a_handler_may_fork_while_its_thread_waits_for_lines),
