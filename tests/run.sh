@@ -239,10 +239,11 @@ bench)
 	# The other builds look for what the first cannot show. There the short
 	# forms of long tests do. They wait more than they work.
 	[ $mode = full ] || export MPT_LEVEL=quick MPT_STEP=quick
-	at_once=$((usual + 1))
+	at_once=$((usual + 4))
 	[ $mode = full ] ||
 		excluded='--no-suite slow_method --no-suite slow_fallback'
 	[ -z "$built" ] || run gcc fallback method $shallow
+	at_once=$((usual + 1))
 	# The first build has tested what tests.
 	[ $mode = full ] || excluded='--no-suite support'
 	compiler=clang
