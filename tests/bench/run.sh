@@ -102,6 +102,7 @@ fi
 
 if [ -z "$build" ]; then
 	build=build/bench-report
+	mkdir -p build || exit 1
 	set -- -Dbuildtype=release -Dtests=enabled -Dexamples=disabled
 	if [ -f $build/build.ninja ]; then
 		meson setup --reconfigure "$@" $build
