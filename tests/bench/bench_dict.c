@@ -32,7 +32,7 @@ enum { DICT, MANAGER, PYTHON, REDIS, KINDS };
 
 static const char *const ops[OPS] = { "set", "get" };
 static const char *const names[KINDS] = {
-	"mproc_dict", "through a manager", "Manager().dict()", "Redis",
+	"mproc_dict", "libmproc's manager", "Manager().dict()", "Redis",
 };
 
 static struct shared {

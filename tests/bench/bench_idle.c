@@ -108,7 +108,7 @@ main(int argc, char **argv)
 	percent = (after - before) / 1e9 / seconds * 100;
 	printf("%d idle processes for %d s: %.2f %% of one CPU\n", n, seconds,
 	       percent);
-	bench_table("%% of one CPU", "%d processes wait for %s", n,
+	bench_table("% of one CPU", "%d processes wait for %s", n,
 		    lock ? "a lock" : "messages");
 	bench_report("libmproc", &percent, 1);
 

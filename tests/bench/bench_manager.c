@@ -36,8 +36,8 @@ enum { ALONE, REDIS, PYTHON, MANY, REDIS_MANY, THREADS, KINDS };
 
 static const char *const operations[OPERATIONS] = { "get", "set" };
 static const char *const names[KINDS] = {
-	"manager",	    "Redis",		 "Manager().dict()",
-	"manager, 16 keys", "Redis, 16 at once", "manager, 16 threads",
+	"libmproc",	     "Redis",		  "Manager().dict()",
+	"libmproc, 16 keys", "Redis, 16 at once", "libmproc, 16 threads",
 };
 
 /* Whom a contender is compared with, by who does as many at once. */

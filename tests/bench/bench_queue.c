@@ -314,7 +314,7 @@ static const struct rival rivals[RIVALS] = {
 		     queue_get, queue_close },
 	[SHARED] = { "queue", 4000000, shared_open, queue_put, queue_get,
 		     queue_close },
-	[SINGLE_BATCH] = { "one consumer, by 16", 4000000, single_open,
+	[SINGLE_BATCH] = { "queue, one, by 16", 4000000, single_open,
 			   queue_put_batch, queue_get_batch, queue_close },
 	[SHARED_BATCH] = { "queue, by 16", 4000000, shared_open,
 			   queue_put_batch, queue_get_batch, queue_close },

@@ -31,10 +31,10 @@ static const struct variant {
 	bool single_consumer;
 	bool pinned;
 } variants[] = {
-	{ "single consumer", true, false },
-	{ "single consumer, pinned", true, true },
-	{ "several consumers", false, false },
-	{ "several consumers, pinned", false, true },
+	{ "queue, one consumer", true, false },
+	{ "queue, one, pinned", true, true },
+	{ "queue", false, false },
+	{ "queue, pinned", false, true },
 };
 
 #define VARIANTS (sizeof(variants) / sizeof(*variants))

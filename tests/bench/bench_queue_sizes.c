@@ -437,12 +437,16 @@ compare(size_t bytes, int rounds, double (*ns)[RIVALS], double *column)
 	bench_table_at((double)size, "bytes");
 	printf("%8zu", size);
 	for (int k = 0; k < RIVALS; k++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%s%s", k < QUEUES ? "queue, " : "",
+			 rivals[k].name);
 		for (int i = 0; i < rounds; i++)
 			column[i] = ns[i][k];
 		if (size <= rivals[k].most)
-			bench_report(rivals[k].name, column, rounds);
+			bench_report(name, column, rounds);
 		else
-			bench_report_left_out(rivals[k].name, "too long");
+			bench_report_left_out(name, "too long");
 		printf(" %14.0f", bench_median(column, rounds));
 	}
 	printf("\n%8s", "");

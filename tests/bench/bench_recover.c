@@ -503,8 +503,8 @@ measure_crowds(int crowds)
 	reap(survivor, 0);
 	printf("The same in a crowd of %d more sleepers, ms\n", CROWD);
 	bench_table("ms", "recovery: by a sleeper of a crowd");
-	show_delay("one dies", beside, crowds * VICTIMS_BESIDE);
-	show_delay("the crowd dies, too", with, crowds);
+	show_delay("libmproc, one dies", beside, crowds * VICTIMS_BESIDE);
+	show_delay("libmproc, all die", with, crowds);
 }
 
 static void
@@ -517,7 +517,7 @@ measure_stopped(int crowds)
 	printf("From the kill of a lock's holder until one of %d that wait has it, "
 	       "ms\n", STOPPED + 1);
 	bench_table("ms", "recovery: of a killed holder's lock");
-	show_delay("others are stopped", ms, crowds);
+	show_delay("libmproc, all stop", ms, crowds);
 }
 
 static void
@@ -543,7 +543,7 @@ measure_unwatched(int rounds)
 		mproc_arena_recover(NULL);
 	printf("Unwatched, from kill to recovery by a sleeper, ms\n");
 	bench_table("ms", "recovery: by a sleeper");
-	show_delay("one sleeper in get", ms, n);
+	show_delay("libmproc, in get", ms, n);
 	free(ms);
 }
 

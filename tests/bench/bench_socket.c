@@ -38,7 +38,7 @@ enum rival {
 static const char *const rivals[RIVALS] = {
 	[OURS] = "mproc_connect",
 	[PLAIN] = "plain calls",
-	[OURS_WITH_ROOM] = "with .pass_fds",
+	[OURS_WITH_ROOM] = "mproc_connect, fds",
 	[PLAIN_WITH_ROOM] = "plain, with room",
 	[PYTHONS] = "Python's",
 };

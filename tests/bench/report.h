@@ -4,7 +4,8 @@
  * table, each in a line of its own, added to the file that BENCH_ROWS in the
  * environment names. Without it there is no report.
  *
- * What the fields mean is in docs/benchmarks.md.
+ * What the fields mean is in docs/benchmarks.md. Names of libmproc's contenders
+ * begin with "libmproc", "mproc_" or "queue": that is how the report knows them.
  */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H

@@ -8,6 +8,8 @@ report.py failed OUTPUT BENCH STATUS
 report.py write OUTPUT [--quick]  OUTPUT/rows.jsonl and OUTPUT/before.json
                                   become report.json, report.csv, report.md
                                   and a plot for each series and table
+report.py show OUTPUT TITLE       print a table of OUTPUT/report.json with
+                                  medians and ratios only, for another page
 
 Each figure stands beside its ratio to the reference of its table: the median of
 the ratios of the rounds, in each of which all contenders have had their turn. A
@@ -29,6 +31,10 @@ import time
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 WIDTH = 900
 HEIGHT = 600
+# How the names of libmproc's contenders begin; a table's reference is one, too.
+OURS = ('libmproc', 'mproc_', 'queue')
+# What is nearer to 1, and not so in all rounds, is no difference.
+LEVEL = 0.95
 
 
 def first_line(command):
@@ -131,6 +137,37 @@ def series_of(tables):
     return list(series.values())
 
 
+def ratios(values, others):
+    """Of the rounds; of the medians where rounds are no pairs."""
+    if len(values) != len(others) or min(others) <= 0:
+        values, others = [statistics.median(values)], [statistics.median(others)]
+    return [value / other for value, other in zip(values, others) if other > 0]
+
+
+def is_ours(table, row):
+    return row['contender'] == table['reference'] or \
+        row['contender'].startswith(OURS)
+
+
+def ahead(table):
+    """Who is ahead of the best of libmproc's, by name with the ratio and in how many
+    of the rounds; None if nobody is compared with it."""
+    good = [row for row in table['rows'] if 'median' in row]
+    ours = [row for row in good if is_ours(table, row)]
+    others = [row for row in good if not is_ours(table, row)]
+    if not ours or not others:
+        return None
+    best = min(ours, key=lambda row: row['median'])
+    found = []
+    for row in others:
+        each = ratios(row['values'], best['values'])
+        ratio = statistics.median(each) if each else 1
+        rounds = sum(one < 1 for one in each)
+        if ratio < LEVEL or (ratio < 1 and rounds == len(each)):
+            found.append((ratio, rounds, len(each), row['contender']))
+    return sorted(found)
+
+
 def short(value):
     """At least three digits, and no more than are of use."""
     if value == 0:
@@ -155,6 +192,28 @@ def cell(row):
     return text
 
 
+def brief(row):
+    """Without the least and the most, and without reasons."""
+    if row is None:
+        return ''
+    if 'median' not in row:
+        return 'void' if 'void' in row else 'left out'
+    ratio = f' ×{short(row["ratio"])}' if 'ratio' in row else ''
+    return f'{short(row["median"])}{ratio}'
+
+
+def point(table):
+    """Where in its series a table is: "64 KiB", "10,000 queues"."""
+    x, name = table['x'], table['x_name']
+    if name is None:
+        return ''
+    if name == 'bytes' or name.startswith('bytes '):
+        shift = 20 if x >= 1 << 20 else 10 if x >= 1024 else 0
+        unit = {0: 'bytes', 10: 'KiB', 20: 'MiB'}[shift]
+        return f'{x / (1 << shift):g} {unit}{name[len("bytes"):]}'
+    return f'{x:,.0f} {name}'
+
+
 def title(tables):
     return f'{tables[0]["table"]}, {tables[0]["placement"]}'
 
@@ -175,6 +234,51 @@ def contenders_of(tables):
 def row_of(table, name):
     return next((row for row in table['rows'] if row['contender'] == name),
                 None)
+
+
+def rows_of(tables, write_cell):
+    """Of a series, or of one table: a column for each point."""
+    heads = [point(table) for table in tables]
+    lines = [f'| {tables[0]["unit"]} | {" | ".join(heads)} |',
+             '|---' * (len(tables) + 1) + '|']
+    for name in contenders_of(tables):
+        mark = ' (reference)' if name == tables[0]['reference'] else ''
+        cells = [write_cell(row_of(table, name)) for table in tables]
+        lines.append(f'| {name}{mark} | {" | ".join(cells)} |')
+    return lines
+
+
+def leaders(group):
+    """Of a series: who is ahead most, where, and how many others are."""
+    where = {}
+    for table in group:
+        (ratio, rounds, of, name), *others = ahead(table)
+        notes = [f'{rounds} of {of} rounds'] * (rounds < of) + \
+            [f'{len(others)} more'] * (len(others) > 0)
+        where.setdefault(name, []).append(
+            f'×{short(ratio)}' + (f' at {point(table)}' if table['x_name'] else '')
+            + (f' ({", ".join(notes)})' if notes else ''))
+    return '; '.join(f'{name} {", ".join(texts)}'
+                     for name, texts in where.items())
+
+
+def ranking(tables):
+    """Where others are ahead of libmproc, a line for each series."""
+    compared = [table for table in tables if ahead(table) is not None]
+    behind = [table for table in compared if ahead(table)]
+    lines = ['', '## Where libmproc is not first', '',
+             f'Others take part in {len(compared)} of the {len(tables)} tables, '
+             f'and are ahead in {len(behind)}. The best of libmproc\'s',
+             'rows counts; × is how much of its figure the other takes, in all '
+             'rounds if nothing else is',
+             f'said. Less than {1 - LEVEL:.0%} of difference that is not in all '
+             'rounds is none. "More" others are', 'ahead there, too.', '']
+    if behind:
+        lines += ['| bench | table | who is ahead most |', '|---|---|---|']
+    for group in series_of(behind):
+        lines.append(f'| {group[0]["bench"][len("bench_"):]} | {title(group)} '
+                     f'| {leaders(group)} |')
+    return lines
 
 
 def markdown(report, plots):
@@ -199,20 +303,14 @@ def markdown(report, plots):
               'Each cell: the median of the rounds, the least and the most, '
               'and × the ratio to the', 'reference of its table, which is '
               'the first row unless it says otherwise. Less is better.']
+    lines += ranking(report['tables'])
     bench = None
     for tables in series_of(report['tables']):
         if tables[0]['bench'] != bench:
             bench = tables[0]['bench']
             lines += ['', f'## {bench}']
         lines += ['', f'### {title(tables)}', '']
-        heads = ['' if table['x_name'] is None else
-                 f'{table["x"]:g} {table["x_name"]}' for table in tables]
-        lines += [f'| {tables[0]["unit"]} | {" | ".join(heads)} |',
-                  '|---' * (len(tables) + 1) + '|']
-        for name in contenders_of(tables):
-            mark = ' (reference)' if name == tables[0]['reference'] else ''
-            cells = [cell(row_of(table, name)) for table in tables]
-            lines.append(f'| {name}{mark} | {" | ".join(cells)} |')
+        lines += rows_of(tables, cell)
         if file_name(tables) in plots:
             lines += ['', f'![{title(tables)}]({file_name(tables)}.svg)']
     return '\n'.join(lines) + '\n'
@@ -322,6 +420,22 @@ def write(output, quick):
         file.write(markdown(report, plots))
 
 
+def show(output, wanted):
+    with open(f'{output}/report.json', encoding='utf-8') as file:
+        report = json.load(file)
+    groups = [group for group in series_of(report['tables'])
+              if title(group) == wanted]
+    if not groups:
+        sys.exit(f'{output}/report.json: there is no table "{wanted}"')
+    about = report['machine']
+    print(f'{about["date"]}, {about["processor"]}, '
+          f'{about["CPUs of this process"]} CPUs, Linux {about["kernel"]}, '
+          f'{about["system"]}, {about["compiler"]}: {wanted}, '
+          f'{groups[0][0]["unit"]}')
+    for group in groups:
+        print('\n' + '\n'.join(rows_of(group, brief)))
+
+
 def failed(output, bench, status):
     """A benchmark that sees wrong data ends at once, and says so last."""
     try:
@@ -345,6 +459,8 @@ def main(arguments):
         json.dump(machine(), sys.stdout, indent=1)
     elif arguments[:1] == ['failed'] and len(arguments) == 4:
         failed(*arguments[1:])
+    elif arguments[:1] == ['show'] and len(arguments) == 3:
+        show(*arguments[1:])
     elif arguments[:1] == ['write'] and len(arguments) >= 2:
         write(arguments[1], '--quick' in arguments[2:])
     else:

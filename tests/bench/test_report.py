@@ -159,6 +159,44 @@ class Report(unittest.TestCase):
         else:
             self.assertIn('no plots: gnuplot-nox', done.stdout)
 
+    def test_who_is_ahead_of_libmproc_is_listed(self):
+        table = ('{"format": 1, "bench": "bench_event", "table": "%s", "unit": '
+                 '"ns", "placement": "one CPU", "x_name": "bytes", "x": %d, '
+                 '"contender": "%s", "values": %s}\n')
+        rows = ''.join((
+            table % ('t', 8, 'ours', [10, 20, 40]),
+            table % ('t', 8, 'libmproc, two', [8, 19, 20]),
+            # Behind the reference, or level; the best of ours takes 19.
+            table % ('t', 8, 'level', [7.9, 18.9, 20.1]),
+            table % ('t', 8, 'theirs', [6, 31, 10]),
+            table % ('t', 8, 'others', [4, 15, 10]),
+            table % ('t', 65536, 'ours', [10, 20, 40]),
+            table % ('t', 65536, 'theirs', [9.8, 19, 39]),
+            table % ('u', 8, 'ours', [10, 20, 40]),
+            table % ('u', 8, 'theirs', [11, 21, 41]),
+            table % ('v', 8, 'ours', [10, 20, 40]),
+            # Nothing is divided by nothing.
+            table % ('w', 8, 'ours', [0, 0, 0]),
+            table % ('w', 8, 'theirs', [0, 0, 1])))
+        self.program('bench_event', f"cat >> $BENCH_ROWS << 'END'\n{rows}END\n")
+        run_sh(os.path.join(self.output, 'build'), self.output, 'event')
+        text = self.read('report.md')
+        self.assertIn('Others take part in 4 of the 5 tables, and are ahead in '
+                      '2.', text)
+        listed = [line for line in text.splitlines()
+                  if line.startswith('| event |')]
+        self.assertEqual(listed, [
+            '| event | t, one CPU | others ×0.50 at 8 bytes (1 more); theirs '
+            '×0.97 at 64 KiB |'])
+        shown = subprocess.run(
+            [sys.executable, '-B', os.path.join(HERE, 'report.py'), 'show',
+             self.output, 't, one CPU'], check=True, capture_output=True,
+            text=True).stdout
+        self.assertRegex(shown, r'^\d{4}-\d\d-\d\d .* CPUs, Linux .*: t, one '
+                         'CPU, ns\n')
+        self.assertIn('| ns | 8 bytes | 64 KiB |', shown)
+        self.assertIn('| theirs | 10.0 ×0.60 | 19.0 ×0.97 |', shown)
+
     def test_a_benchmark_that_is_not_built_has_failed(self):
         done = run_sh(os.path.join(self.output, 'build'), self.output, 'event')
         self.assertEqual(done.returncode, 1, done.stdout)
