@@ -22,6 +22,9 @@
 
 #define BENCH_NAME 20 /* columns of a contender's name */
 
+/* Why two CPUs are not taken. */
+#define BENCH_ONE_CPU "there is one CPU"
+
 struct bench_message {
 	uint64_t number;
 	uint64_t fill[7];

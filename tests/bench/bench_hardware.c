@@ -377,6 +377,12 @@ compare(const struct pair *p, int rounds)
 
 	bench_table("ns", "%s", p->what);
 	head(p->one_cpu ? "one CPU" : "two CPUs");
+	if (!p->one_cpu && CPU_COUNT(&allowed) < 2) {
+		bench_left_out("libmproc queue", BENCH_ONE_CPU);
+		bench_left_out(p->bare_name, BENCH_ONE_CPU);
+		bench_free_columns(ns, 2);
+		return;
+	}
 	for (int i = 0; i < rounds; i++) {
 		ns[0][i] = between(p->ours, p->n, !p->one_cpu);
 		ns[1][i] = between(p->bare, p->n, !p->one_cpu);
@@ -479,13 +485,8 @@ main(int argc, char **argv)
 		bench_die("sched_getaffinity");
 	shared = bench_shared(sizeof(*shared));
 	must(mproc_arena_default() ? 0 : -1);
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
-		if (!pairs[i].one_cpu && CPU_COUNT(&allowed) < 2)
-			printf("%s: left out, there is one CPU\n",
-			       pairs[i].what);
-		else
-			compare(&pairs[i], rounds);
-	}
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
+		compare(&pairs[i], rounds);
 	compare_forks(rounds);
 	measure_memcpy(rounds);
 	return 0;

@@ -52,12 +52,21 @@ static const struct {
 	unsigned consumers;
 } shapes[] = { { 1, 1 }, { 2, 2 }, { 4, 4 }, { 1, 4 }, { 4, 1 } };
 
+static const char *
+refuses(const struct contender *c, const struct job *job,
+	enum placement placement)
+{
+	if (placement == TWO_CPUS && ends_cpus() < 2)
+		return BENCH_ONE_CPU;
+	return transport_refuses(c->transport, job);
+}
+
 static void
-begin(const struct job *job)
+begin(const struct job *job, enum placement placement)
 {
 	for (unsigned k = 0; k < n_contenders; k++) {
 		struct contender *c = &contenders[k];
-		const char *why = transport_refuses(c->transport, job);
+		const char *why = refuses(c, job, placement);
 
 		snprintf(c->why, sizeof(c->why), "%s", why ? why : "");
 		c->is_void = false;
@@ -149,7 +158,7 @@ calibrate(struct contender *c, struct flow f)
 static void
 throughput_of(const struct job *job, enum placement placement)
 {
-	begin(job);
+	begin(job, placement);
 	for (int i = 0; i < rounds; i++) {
 		for (unsigned k = 0; k < n_contenders; k++) {
 			struct contender *c = &contenders[k];
@@ -206,7 +215,7 @@ latency_of(enum placement placement, bool spin)
 	static const char *const what[VALUES] = { "median", "99 %", "99.9 %", "most" };
 	const struct job job = { 64, 1, 1 };
 
-	begin(&job);
+	begin(&job, placement);
 	for (int i = 0; i < rounds; i++) {
 		for (unsigned k = 0; k < n_contenders; k++) {
 			struct contender *c = &contenders[k];
@@ -258,7 +267,7 @@ start(void)
 {
 	const struct job job = { 64, 1, 1 };
 
-	begin(&job);
+	begin(&job, UNPINNED);
 	for (int i = 0; i < rounds; i++) {
 		for (unsigned k = 0; k < n_contenders; k++) {
 			struct contender *c = &contenders[k];
@@ -307,7 +316,7 @@ memory(void)
 {
 	const struct job job = { 64, 1 + MORE, 1 };
 
-	begin(&job);
+	begin(&job, UNPINNED);
 	for (int i = 0; i < rounds; i++) {
 		for (unsigned k = 0; k < n_contenders; k++) {
 			struct contender *c = &contenders[k];
@@ -350,7 +359,7 @@ memory_of_queues(void)
 {
 	const struct job job = { 64, 1, 1 };
 
-	begin(&job);
+	begin(&job, UNPINNED);
 	for (unsigned k = 0; k < n_contenders; k++) {
 		struct contender *c = &contenders[k];
 
@@ -383,7 +392,7 @@ idle(void)
 {
 	const struct job job = { 64, 1, 4 };
 
-	begin(&job);
+	begin(&job, UNPINNED);
 	for (int i = 0; i < rounds; i++) {
 		for (unsigned k = 0; k < n_contenders; k++) {
 			struct contender *c = &contenders[k];
@@ -417,7 +426,7 @@ death_of(enum end victim)
 {
 	const struct job job = { 64, 2, 2 };
 
-	begin(&job);
+	begin(&job, UNPINNED);
 	for (int i = 0; i < rounds; i++) {
 		for (unsigned k = 0; k < n_contenders; k++) {
 			struct contender *c = &contenders[k];
@@ -500,8 +509,21 @@ add(const struct transport *t)
 }
 
 static void
+must_be_known(const char *name)
+{
+	for (unsigned k = 0; k < n_transports; k++)
+		if (strcasestr(transports[k]->name, name))
+			return;
+	fprintf(stderr, "bench_messages: no contender has \"%s\" in its name\n",
+		name);
+	exit(2);
+}
+
+static void
 choose(char **names, int n)
 {
+	for (int i = 0; i < n; i++)
+		must_be_known(names[i]);
 	add(transports[0]);
 	for (unsigned k = 0; k < n_transports; k++) {
 		bool wanted = n == 0 && !transports[k]->only_by_name;

@@ -71,6 +71,15 @@ ends_nap(int64_t ns)
 	nanosleep(&t, NULL);
 }
 
+int
+ends_cpus(void)
+{
+	cpu_set_t all;
+
+	return sched_getaffinity(0, sizeof(all), &all) < 0 ? 0 :
+							     CPU_COUNT(&all);
+}
+
 /* False if there are too few CPUs. */
 static bool
 pin(enum placement placement, enum end end)

@@ -70,6 +70,9 @@ bool ends_check(const void *p, size_t size, unsigned *ret_producer,
 /* Sums of these are alike only if the messages are. */
 uint64_t ends_mix(unsigned producer, uint64_t number);
 
+/* How many CPUs there are for them. */
+int ends_cpus(void);
+
 int64_t ends_now(void);
 void ends_nap(int64_t ns);
 

@@ -9,7 +9,7 @@
 #   --output DIR  write here, not to bench-report/
 #
 # A NAME that is a benchmark (bench_NAME.c) restricts the run to it. Any other is
-# a part of a contender's name in bench_messages, and restricts that.
+# a part of a contender's name in bench_messages, takes that in and restricts it.
 #
 # docs/benchmarks.md tells how to read the report.
 
@@ -40,17 +40,20 @@ while [ $# -gt 0 ]; do
 	shift
 done
 
+# The parameters that are left in the end are contenders.
 benchmarks=
-contenders=
-for name; do
-	if [ -f "tests/bench/bench_$name.c" ]; then
-		benchmarks="$benchmarks $name"
+names=$#
+while [ $names -gt 0 ]; do
+	if [ -f "tests/bench/bench_$1.c" ]; then
+		benchmarks="$benchmarks $1"
 	else
-		contenders="$contenders $name"
+		set -- "$@" "$1"
 	fi
+	shift
+	names=$((names - 1))
 done
-if [ -n "$contenders" ] && [ -z "$benchmarks" ]; then
-	benchmarks=messages
+if [ $# -gt 0 ]; then
+	benchmarks="$(echo "$benchmarks" | sed 's/ messages\>//g') messages"
 elif [ -z "$benchmarks" ]; then
 	benchmarks=$(ls tests/bench/bench_*.c | sed 's/.*bench_\(.*\)\.c/\1/')
 fi
@@ -103,11 +106,11 @@ fi
 if [ -z "$build" ]; then
 	build=build/bench-report
 	mkdir -p build || exit 1
-	set -- -Dbuildtype=release -Dtests=enabled -Dexamples=disabled
+	options='-Dbuildtype=release -Dtests=enabled -Dexamples=disabled'
 	if [ -f $build/build.ninja ]; then
-		meson setup --reconfigure "$@" $build
+		meson setup --reconfigure $options $build
 	else
-		meson setup "$@" $build
+		meson setup $options $build
 	fi > build/bench-report.log || exit 1
 	ninja -C $build $(printf ' tests/bench/bench_%s' $benchmarks) \
 		>> build/bench-report.log || {
@@ -122,17 +125,22 @@ export BENCH_ROWS
 : > "$BENCH_ROWS"
 python3 -B tests/bench/report.py machine > "$output/before.json" || exit 1
 
-# The arguments of a benchmark: as many rounds as make it last what
-# docs/benchmarks.md says.
-arguments()
+run()
 {
-	case $1:$quick in
-	messages:*) echo $quick $contenders ;;
-	growth:*) echo $quick ;;
-	idle:) echo 500 10 ;;
-	idle:*) echo 100 2 ;;
-	*:) echo 5 ;;
-	*) echo 2 ;;
+	timeout -k 5 3600 "$build/tests/bench/bench_$name" "$@" \
+		> "$output/$name.txt" 2>&1
+}
+
+# With as many rounds as make it last what docs/benchmarks.md says.
+run_one()
+{
+	case $name:$quick in
+	messages:*) run $quick "$@" ;;
+	growth:*) run $quick ;;
+	idle:) run 500 10 ;;
+	idle:*) run 100 2 ;;
+	*:) run 5 ;;
+	*) run 2 ;;
 	esac
 }
 
@@ -142,8 +150,7 @@ for name in $benchmarks; do
 	if [ ! -x "$build/tests/bench/bench_$name" ]; then
 		status=127
 	else
-		timeout -k 5 3600 "$build/tests/bench/bench_$name" \
-			$(arguments $name) > "$output/$name.txt" 2>&1
+		run_one "$@"
 		status=$?
 	fi
 	echo "bench_$name: $(($(date +%s) - began)) s"

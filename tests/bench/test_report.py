@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from functools import partial
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BENCH = os.environ['MPT_BENCH']
@@ -196,6 +197,44 @@ class Report(unittest.TestCase):
                          'CPU, ns\n')
         self.assertIn('| ns | 8 bytes | 64 KiB |', shown)
         self.assertIn('| theirs | 10.0 ×0.60 | 19.0 ×0.97 |', shown)
+
+    def test_with_one_cpu_what_takes_two_is_left_out(self):
+        rows = os.path.join(self.output, 'rows.jsonl')
+        for arguments in (['bench_messages', '--quick', '--rounds', '1',
+                           '--only', 'latency', 'pipe'],
+                          ['bench_hardware', '1'], ['bench_pipe', '1'],
+                          ['bench_event', '1']):
+            subprocess.run(
+                [os.path.join(BENCH, arguments[0]), *arguments[1:]],
+                env={**os.environ, 'BENCH_ROWS': rows}, check=True,
+                stdout=subprocess.DEVNULL,
+                preexec_fn=partial(os.sched_setaffinity, 0,
+                                   {max(os.sched_getaffinity(0))}))
+        benches = set()
+        for line in self.read('rows.jsonl').splitlines():
+            row = json.loads(line)
+            self.assertNotIn('void', row)
+            if row['placement'] == 'two CPUs':
+                self.assertEqual(row.get('left_out'), 'there is one CPU')
+                benches.add(row['bench'])
+        self.assertEqual(benches, {'bench_messages', 'bench_hardware',
+                                   'bench_pipe', 'bench_event'})
+
+    def test_a_peer_is_named_beside_benchmarks(self):
+        self.program('bench_event', '')
+        self.program('bench_messages', 'printf "<%s>" "$@"')
+        run_sh(os.path.join(self.output, 'build'), self.output, 'event',
+               'zeromq', 'libmproc queue')
+        self.assertEqual(self.read('messages.txt'),
+                         '<--quick><zeromq><libmproc queue>')
+        self.assertEqual(self.read('event.txt'), '')
+
+    def test_a_name_that_nobody_has_is_an_error(self):
+        done = subprocess.run([os.path.join(BENCH, 'bench_messages'), '--quick',
+                               '--only', 'start', 'nobody'],
+                              check=False, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn('nobody', done.stderr)
 
     def test_a_benchmark_that_is_not_built_has_failed(self):
         done = run_sh(os.path.join(self.output, 'build'), self.output, 'event')
