@@ -25,9 +25,9 @@
 #include <mproc/mproc.h>
 
 #include "bench.h"
+#include "pages.h"
 
 #define ROUNDS 7
-#define PAGE 4096
 #define MOST ((size_t)8 << 20)
 #define WHOLE 3 /* so many messages are checked byte by byte */
 #define WARM 32 /* so many are not measured: all memory is touched then */
@@ -44,47 +44,15 @@ static size_t size;
 static uint64_t messages;
 static unsigned char *buffer; /* what is sent, or where it is received */
 
-static uint64_t
-word_of(uint64_t number, size_t at)
-{
-	return number * UINT64_C(0x9e3779b97f4a7c15) + at;
-}
-
-/* Stamps message @number, which has been filled for number 0 before. */
-static void
-stamp(unsigned char *p, uint64_t number)
-{
-	uint64_t word;
-
-	for (size_t at = 0; at + sizeof(word) <= size; at += PAGE) {
-		word = word_of(number, at);
-		memcpy(p + at, &word, sizeof(word));
-	}
-}
-
-static unsigned char
-byte_of(size_t at)
-{
-	return (unsigned char)(at * 131 + at / PAGE);
-}
-
 static void
 check(const unsigned char *p, size_t len, uint64_t number)
 {
-	uint64_t word;
-
 	if (len != size)
 		bench_die("a wrong length");
-	for (size_t at = 0; at + sizeof(word) <= size; at += PAGE) {
-		memcpy(&word, p + at, sizeof(word));
-		if (word != word_of(number, at))
-			bench_die("a wrong message");
-	}
-	if (number >= WHOLE)
-		return;
-	for (size_t at = 0; at < size; at++)
-		if (at % PAGE >= sizeof(word) && p[at] != byte_of(at))
-			bench_die("a wrong byte");
+	if (!bench_pages_are(p, size, number))
+		bench_die("a wrong message");
+	if (number < WHOLE && !bench_pages_are_whole(p, size))
+		bench_die("a wrong byte");
 }
 
 struct rival {
@@ -123,7 +91,7 @@ shared_open(void)
 static void
 queue_put(uint64_t number)
 {
-	stamp(buffer, number);
+	bench_pages_stamp(buffer, size, number);
 	if (mproc_queue_put(queue, buffer, size, MPROC_FOREVER) < 0)
 		bench_die(mproc_error_detail());
 }
@@ -149,7 +117,7 @@ place_put(uint64_t number)
 		bench_die(mproc_error_detail());
 	if (number < WHOLE)
 		memcpy(p, buffer, size);
-	stamp(p, number);
+	bench_pages_stamp(p, size, number);
 	if (mproc_queue_commit(queue, p, size) < 0)
 		bench_die(mproc_error_detail());
 }
@@ -195,7 +163,7 @@ ends_put(uint64_t number)
 	size_t done = 0;
 	ssize_t r;
 
-	stamp(buffer, number);
+	bench_pages_stamp(buffer, size, number);
 	while (done < size) {
 		r = write(ends[1], buffer + done, size - done);
 		if (r <= 0)
@@ -244,7 +212,7 @@ mq_open_it(void)
 static void
 mq_put(uint64_t number)
 {
-	stamp(buffer, number);
+	bench_pages_stamp(buffer, size, number);
 	if (mq_send(mq, (const char *)buffer, size, 0) < 0)
 		bench_die("mq_send");
 }
@@ -301,7 +269,7 @@ back_off(void)
 static void
 slots_put(uint64_t number)
 {
-	stamp(buffer, number);
+	bench_pages_stamp(buffer, size, number);
 	if (slots_tail - head_seen == n_slots)
 		while (slots_tail - (head_seen = atomic_load_explicit(
 					     &slots->head,
@@ -374,8 +342,7 @@ round_of(const struct rival *r)
 	int status;
 	pid_t pid;
 
-	for (size_t at = 0; at < size; at++)
-		buffer[at] = byte_of(at);
+	bench_pages_fill(buffer, size);
 	r->open();
 	pid = fork();
 	if (pid == 0) {

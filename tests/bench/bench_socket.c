@@ -19,6 +19,7 @@
 #include <mproc/mproc.h>
 
 #include "bench.h"
+#include "pages.h"
 #include "python.h"
 
 #define ROUNDS 9
@@ -147,16 +148,41 @@ static unsigned char *buffer;
 static void
 send_one(const struct side *s, const struct work *w, uint64_t number)
 {
-	bench_fill((struct bench_message *)(void *)buffer, number);
+	if (w->len == LONG)
+		bench_pages_stamp(buffer, LONG, number);
+	else
+		bench_fill((struct bench_message *)(void *)buffer, number);
 	send_bytes(s, buffer, w->len);
+}
+
+static bool
+is_good(const struct work *w, uint64_t number)
+{
+	if (w->len == LONG)
+		return bench_pages_are(buffer, LONG, number);
+	return bench_is_good((const struct bench_message *)(void *)buffer,
+			     number);
 }
 
 static void
 recv_one(const struct side *s, const struct work *w, uint64_t number)
 {
 	recv_bytes(s, buffer, w->len);
-	if (!bench_is_good((const struct bench_message *)(void *)buffer, number))
+	if (!is_good(w, number))
 		bench_die("a wrong message");
+}
+
+/* Both are there. Of that message each byte is looked at. */
+static void
+greet(const struct side *s, const struct work *w, bool first)
+{
+	if (first)
+		send_one(s, w, w->n);
+	recv_one(s, w, w->n);
+	if (w->len == LONG && !bench_pages_are_whole(buffer, LONG))
+		bench_die("a wrong byte");
+	if (!first)
+		send_one(s, w, w->n);
 }
 
 /* One side of the work. A last answer says that all has come. */
@@ -190,12 +216,15 @@ run(int rival, const struct work *w)
 	int status;
 
 	open_rival(rival, sides);
-	start = mproc_now();
+	bench_pages_fill(buffer, LONG);
 	child = fork();
 	if (child == 0) {
+		greet(&sides[1], w, false);
 		do_side(&sides[1], w, false);
 		_exit(0);
 	}
+	greet(&sides[0], w, true);
+	start = mproc_now();
 	do_side(&sides[0], w, true);
 	start = mproc_now() - start;
 	if (waitpid(child, &status, 0) != child || status)
@@ -206,20 +235,20 @@ run(int rival, const struct work *w)
 }
 
 /* a is the length, b the number of messages. Its Pipe is a pair of such sockets. */
-static const char python_form[] = BENCH_PYTHON
+static const char python_form[] = BENCH_PYTHON BENCH_PYTHON_MESSAGES
 	"answered = %d\n"
 	"ends = context.Pipe()\n"
 	"def first(end):\n"
-	"    message = bytes(a)\n"
 	"    for i in range(b):\n"
+	"        message = fill(i)\n"
 	"        end.send_bytes(message)\n"
 	"        if answered:\n"
-	"            check(len(end.recv_bytes()) == a)\n"
-	"    check(len(end.recv_bytes()) == a)\n"
+	"            check(end.recv_bytes() == message)\n"
+	"    check(end.recv_bytes() == message)\n"
 	"def second(end):\n"
 	"    for i in range(b):\n"
 	"        message = end.recv_bytes()\n"
-	"        check(len(message) == a)\n"
+	"        check(is_good(message, i))\n"
 	"        if answered:\n"
 	"            end.send_bytes(message)\n"
 	"    end.send_bytes(message)\n"
@@ -266,7 +295,7 @@ main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS;
 
-	buffer = calloc(1, LONG);
+	buffer = malloc(LONG);
 	if (!buffer || rounds < 1)
 		bench_die("no memory, or no rounds");
 	for (int i = 0; i < WORKS; i++)

@@ -54,6 +54,32 @@
 	"    join()\n"                                                        \
 	"    return max(ends) - began\n"
 
+/*
+ * fill(i) is the ith message, of a bytes, and is_good(message, i) whether it has come
+ * whole. Of a long one only its number and a byte of each page are looked at. There is
+ * no per cent sign in it, so that it may be part of a format.
+ */
+#define BENCH_PYTHON_MESSAGES                                                 \
+	"import random, struct\n"                                             \
+	"text = random.Random(1).randbytes(8192)\n"                           \
+	"page = 4096\n"                                                       \
+	"whole = bytearray(a)\n"                                              \
+	"def window(i, n):\n"                                                 \
+	"    at = i & 4095\n"                                                 \
+	"    return text[at:at + n]\n"                                        \
+	"def fill(i):\n"                                                      \
+	"    if a < page:\n"                                                  \
+	"        return struct.pack('q', i) + window(i, a - 8)\n"             \
+	"    whole[::page] = window(i, a // page)\n"                          \
+	"    struct.pack_into('q', whole, 8, i)\n"                            \
+	"    return whole\n"                                                  \
+	"def is_good(message, i):\n"                                          \
+	"    if a < page:\n"                                                  \
+	"        return message == fill(i)\n"                                 \
+	"    return (len(message) == a and\n"                                 \
+	"            message[::page] == window(i, a // page) and\n"           \
+	"            struct.unpack_from('q', message, 8)[0] == i)\n"
+
 /* The child that is python3: the figure goes to @out. */
 static inline void
 bench_become_python(const char *program, unsigned a, unsigned b, int out)
