@@ -114,6 +114,14 @@ class Report(unittest.TestCase):
             elif row['unit'] == 'count':
                 self.assertEqual(row['values'], [0], row['table'])
 
+    def test_who_doubles_a_message_after_a_death_is_void(self):
+        rows = of(messages(self.output, 'doubles', work='death'),
+                  'bad: doubles after a death')
+        rows = [row for row in rows if 'producers is killed' in row['table']]
+        self.assertEqual(len(rows), 4)
+        for row in rows:
+            self.assertEqual(row.get('void'), 'not each message has come once')
+
     def test_rows_become_a_report(self):
         table = ('{"format": 1, "bench": "bench_event", "table": "a \\"b\\"", '
                  '"unit": "ns", "placement": "unpinned", "x_name": "bytes", '

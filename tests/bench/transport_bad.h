@@ -7,6 +7,7 @@
 extern const struct transport transport_corrupts;
 extern const struct transport transport_corrupts_threads;
 extern const struct transport transport_crawls;
+extern const struct transport transport_doubles;
 extern const struct transport transport_loses;
 extern const struct transport transport_repeats;
 

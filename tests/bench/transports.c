@@ -36,6 +36,7 @@ const struct transport *const transports[] = {
 	&transport_corrupts_threads,
 	&transport_corrupts_python,
 	&transport_crawls,
+	&transport_doubles,
 	&transport_loses,
 	&transport_repeats,
 };
