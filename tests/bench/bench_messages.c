@@ -47,10 +47,16 @@ static double patience_after_death;
 static const size_t sizes[] = { 8, 64, 1024, 16384, 65536, 1 << 20 };
 static const size_t quick_sizes[] = { 64, 1024 };
 
+/* The simplest and the most crowded in each placement. */
 static const struct {
 	unsigned producers;
 	unsigned consumers;
-} shapes[] = { { 1, 1 }, { 2, 2 }, { 4, 4 }, { 1, 4 }, { 4, 1 } };
+	bool pinned;
+	bool quick;
+} shapes[] = {
+	{ 1, 1, true, true },	{ 2, 2, false, true },	{ 4, 4, true, false },
+	{ 1, 4, false, false }, { 4, 1, false, false },
+};
 
 static const char *
 refuses(const struct contender *c, const struct job *job,
@@ -197,13 +203,13 @@ throughput(void)
 					   shapes[s].producers,
 					   shapes[s].consumers };
 
-			if (quick && s > 1)
+			if (quick && !shapes[s].quick)
 				continue;
-			if (s == 0)
+			if (shapes[s].pinned)
 				throughput_of(&job, TWO_CPUS);
-			if (s == 0 && !quick)
+			if (shapes[s].pinned && !quick)
 				throughput_of(&job, ONE_CPU);
-			if (s > 0 || !quick)
+			if (!shapes[s].pinned || !quick)
 				throughput_of(&job, UNPINNED);
 		}
 	}
