@@ -122,6 +122,24 @@ class Report(unittest.TestCase):
         for row in rows:
             self.assertEqual(row.get('void'), 'not each message has come once')
 
+    def death(self, what):
+        rows = os.path.join(self.output, 'rows.jsonl')
+        subprocess.run([os.path.join(BENCH, 'bench_death'), '1', what],
+                       env={**os.environ, 'BENCH_ROWS': rows}, check=True,
+                       stdout=subprocess.DEVNULL)
+        return [json.loads(line) for line in
+                self.read('rows.jsonl').splitlines()]
+
+    def test_a_lock_that_several_have_at_once_is_void(self):
+        ours, bad = self.death('bad')
+        self.assertIn('values', ours)
+        self.assertEqual(bad.get('void'), 'several have had it at once')
+
+    def test_who_hangs_after_a_death_has_all_patience(self):
+        rows = self.death('barrier')
+        self.assertIn('values', of(rows, 'libmproc')[0])
+        self.assertEqual(of(rows, 'pthread')[0]['values'], [1000])
+
     def test_rows_become_a_report(self):
         table = ('{"format": 1, "bench": "bench_event", "table": "a \\"b\\"", '
                  '"unit": "ns", "placement": "unpinned", "x_name": "bytes", '
