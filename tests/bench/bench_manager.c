@@ -28,7 +28,7 @@
 #define OF_PYTHON 10240
 #define AT_ONCE 16
 #define KEYS 256
-#define SAMPLES 20000
+#define SAMPLES 10000
 #define CLIENTS 1000
 
 enum { GET, SET, OPERATIONS };
@@ -328,18 +328,14 @@ compare(int op, int rounds)
  * What each takes.
  */
 
-static void
-print_each(const char *name, double p50, double p99)
-{
-	printf("%-20s p50 %8.0f ns, p99 %8.0f ns\n", name, p50, p99);
-	bench_table("ns", "get a key of a manager: half of them take no longer");
-	bench_report(name, &p50, 1);
-	bench_table("ns", "get a key of a manager: 99 of a hundred take no longer");
-	bench_report(name, &p99, 1);
-}
+enum { HALF, MOST, EACH };
 
+static const char *const each[EACH] = { "half of them", "99 of a hundred" };
+static const int each_of_100[EACH] = { 50, 99 };
+
+/* Sets both, in ns. */
 static void
-measure_each(const char *name, void (*fn)(unsigned i))
+measure_each(double ret[EACH], void (*fn)(unsigned i))
 {
 	double *ns = bench_column(SAMPLES);
 
@@ -350,8 +346,44 @@ measure_each(const char *name, void (*fn)(unsigned i))
 		ns[i] = (double)(mproc_now() - began);
 	}
 	qsort(ns, SAMPLES, sizeof(*ns), bench_compare);
-	print_each(name, ns[SAMPLES / 2], ns[SAMPLES * 99 / 100]);
+	for (int e = 0; e < EACH; e++)
+		ret[e] = ns[SAMPLES * each_of_100[e] / 100];
 	free(ns);
+}
+
+static void
+round_of_each(int kind, double ret[EACH])
+{
+	for (int e = 0; e < EACH && kind == PYTHON; e++)
+		ret[e] = bench_python(python_each, SAMPLES,
+				      (unsigned)each_of_100[e]);
+	if (kind == ALONE)
+		measure_each(ret, get);
+	else if (kind == REDIS && redis.pid)
+		measure_each(ret, get_from_redis);
+}
+
+/* The kinds that ask for one key at a time. */
+static void
+compare_each(int rounds)
+{
+	double **ns[EACH], taken[EACH] = { 0 };
+
+	for (int e = 0; e < EACH; e++)
+		ns[e] = bench_columns(PYTHON + 1, rounds);
+	for (int i = 0; i < rounds; i++)
+		for (int k = 0; k <= PYTHON; k++) {
+			round_of_each(k, taken);
+			for (int e = 0; e < EACH; e++)
+				ns[e][k][i] = taken[e];
+			memset(taken, 0, sizeof(taken));
+		}
+	for (int e = 0; e < EACH; e++) {
+		bench_table("ns", "get a key of a manager: %s take no longer",
+			    each[e]);
+		bench_show(names, ns[e], PYTHON + 1, rounds, 0);
+		bench_free_columns(ns[e], PYTHON + 1);
+	}
 }
 
 /* What a process has that nobody else has, in bytes. */
@@ -373,12 +405,12 @@ memory_of(pid_t pid)
 static void
 print_memory(const char *name, long bytes)
 {
-	double each = (double)bytes / CLIENTS;
+	double bytes_each = (double)bytes / CLIENTS;
 
 	printf("%-20s %d clients take the server %.0f bytes each\n", name, CLIENTS,
-	       each);
+	       bytes_each);
 	bench_table("bytes", "memory of a server for each of %d clients", CLIENTS);
-	bench_report(name, &each, 1);
+	bench_report(name, &bytes_each, 1);
 }
 
 /* Each has asked for something. */
@@ -498,12 +530,7 @@ main(int argc, char **argv)
 	fill();
 	for (int op = 0; op < OPERATIONS; op++)
 		compare(op, rounds);
-	measure_each(names[ALONE], get);
-	if (redis.pid)
-		measure_each(names[REDIS], get_from_redis);
-	if (bench_has_python())
-		print_each(names[PYTHON], bench_python(python_each, SAMPLES, 50),
-			   bench_python(python_each, SAMPLES, 99));
+	compare_each(rounds);
 	measure_memory();
 	if (redis.pid)
 		measure_memory_of_redis();

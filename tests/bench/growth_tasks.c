@@ -7,6 +7,11 @@
  * that, the next is submitted when one of them is done. All futures stay open.
  */
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +90,72 @@ tasks(uint64_t x, double *ns)
 	free(fs);
 }
 
+/* Of a task there is as much as a line, which is there for its result, too. */
+struct entry {
+	alignas(64) uint64_t number;
+	uint64_t result;
+	_Atomic uint64_t is_done;
+};
+
+struct entries_shared {
+	alignas(64) _Atomic uint64_t tail; /* so many were submitted */
+	alignas(64) _Atomic int ready;	   /* so many workers are there */
+};
+
+static _Noreturn void
+do_entries(struct entry *es, struct entries_shared *s, uint64_t first, uint64_t x)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	s->ready++;
+	for (uint64_t i = first; i < x; i += WORKERS) {
+		/* Pairs with the release of who submits: the entry is there. */
+		while (atomic_load_explicit(&s->tail, memory_order_acquire) <= i)
+			sched_yield();
+		es[i].result = es[i].number * es[i].number;
+		/* With the acquire of who takes the result. */
+		atomic_store_explicit(&es[i].is_done, 1, memory_order_release);
+	}
+	_exit(0);
+}
+
+/* Two processes that do every other one, as they are submitted. */
+static void
+entries(uint64_t x, double *ns)
+{
+	struct entry *es = bench_shared(x * sizeof(*es));
+	struct entries_shared *s = bench_shared(sizeof(*s));
+	int64_t began;
+	int status;
+
+	for (uint64_t w = 0; w < WORKERS; w++) {
+		pid_t pid = fork();
+
+		growth_expect(pid >= 0, "fork");
+		if (pid == 0)
+			do_entries(es, s, w, x);
+	}
+	while (s->ready < WORKERS)
+		sched_yield();
+	began = mproc_now();
+	for (uint64_t i = 0; i < x; i++) {
+		es[i].number = i;
+		atomic_store_explicit(&s->tail, i + 1, memory_order_release);
+	}
+	ns[0] = (double)(mproc_now() - began);
+	began = mproc_now();
+	for (uint64_t i = 0; i < x; i++) {
+		while (!atomic_load_explicit(&es[i].is_done,
+					     memory_order_acquire))
+			sched_yield();
+		growth_expect(es[i].result == i * i, "a wrong result");
+	}
+	ns[1] = (double)(mproc_now() - began) / (double)x;
+	ns[0] = ns[0] / (double)x + ns[1];
+	for (int w = 0; w < WORKERS; w++)
+		growth_expect(wait(&status) > 0 && !status,
+			      "a worker has failed");
+}
+
 const struct growth growth_of_tasks = {
 	.figures = { "A task, from its submission to its result",
 		     "A result, taken after all were submitted" },
@@ -93,6 +164,8 @@ const struct growth growth_of_tasks = {
 	.quick = 3,
 	.bytes = 512,
 	.ours = tasks,
+	.bare = entries,
+	.bare_name = "entries, two forks",
 };
 
 static int
