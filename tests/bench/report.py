@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Make a report of the rows that benchmarks have written.
 
-report.py machine                 describe the machine, as JSON
+report.py machine [PACKAGE...]    describe the machine, with the packages that
+                                  are installed, as JSON
 report.py failed OUTPUT BENCH STATUS
                                   note that a benchmark has failed, and why
 report.py write OUTPUT [--quick]  OUTPUT/rows.jsonl and OUTPUT/before.json
@@ -63,7 +64,22 @@ def caches():
                 '/sys/devices/system/cpu/cpu0/cache/index*'))]
 
 
-def machine():
+def versions(packages):
+    """Of those that are installed, by Debian's names. Python is the one that runs
+    this, whichever it is."""
+    try:
+        out = subprocess.run(
+            ['dpkg-query', '-W', '-f',
+             '${db:Status-Status} ${Package} ${Version}\n', *packages],
+            capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return []
+    return [line.split(' ', 1)[1] for line in out.splitlines()
+            if line.startswith('installed ')
+            and not line.startswith('installed python3 ')]
+
+
+def machine(packages):
     model = re.search(r'^model name\s*:\s*(.*)$', contents('/proc/cpuinfo'),
                       re.M)
     release = re.search(r'^PRETTY_NAME="?([^"\n]*)',
@@ -81,6 +97,8 @@ def machine():
         'system': release.group(1) if release else '',
         'C library': ' '.join(platform.libc_ver()),
         'compiler': first_line(['cc', '--version']),
+        'Python': platform.python_version(),
+        'peers': versions(packages) if packages else [],
         'commit': first_line(['git', 'describe', '--always', '--dirty']),
         'load': os.getloadavg()[0],
         'governor': contents('/sys/devices/system/cpu/cpu0/cpufreq/'
@@ -455,8 +473,8 @@ def failed(output, bench, status):
 
 
 def main(arguments):
-    if arguments == ['machine']:
-        json.dump(machine(), sys.stdout, indent=1)
+    if arguments[:1] == ['machine']:
+        json.dump(machine(arguments[1:]), sys.stdout, indent=1)
     elif arguments[:1] == ['failed'] and len(arguments) == 4:
         failed(*arguments[1:])
     elif arguments[:1] == ['show'] and len(arguments) == 3:

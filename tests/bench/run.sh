@@ -123,7 +123,7 @@ mkdir -p "$output" || exit 1
 BENCH_ROWS=$(cd "$output" && pwd)/rows.jsonl
 export BENCH_ROWS
 : > "$BENCH_ROWS"
-python3 -B tests/bench/report.py machine > "$output/before.json" || exit 1
+python3 -B tests/bench/report.py machine $peers > "$output/before.json" || exit 1
 
 run()
 {

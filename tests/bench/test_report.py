@@ -161,6 +161,11 @@ class Report(unittest.TestCase):
         report = json.loads(self.read('report.json'))
         self.assertTrue(report['quick'])
         self.assertGreater(report['machine']['CPUs of this process'], 0)
+        installed = subprocess.run(
+            "dpkg-query -W -f '${db:Status-Status}' libck-dev", shell=True,
+            check=False, capture_output=True, text=True).stdout == 'installed'
+        self.assertEqual(any(peer.startswith('libck-dev ')
+                             for peer in report['machine']['peers']), installed)
         self.assertEqual([(row['bench'], row['failed'])
                           for row in report['failed']],
                          [('bench_value', 3), ('bench_wait', 0)])
