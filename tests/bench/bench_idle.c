@@ -19,6 +19,7 @@
 #define PROCESSES 1000
 #define SECONDS 20
 #define WARM_UP 5 /* seconds */
+#define ROUNDS 5 /* parts of the time */
 
 static mproc_queue *requests, *answers;
 static mproc_lock *lock; /* or NULL */
@@ -88,7 +89,7 @@ main(int argc, char **argv)
 	int n = argc > 1 ? atoi(argv[1]) : PROCESSES;
 	int seconds = argc > 2 ? atoi(argv[2]) : SECONDS;
 	mproc_process **ps = calloc((size_t)n, sizeof(mproc_process *));
-	double before, after, percent;
+	double before, after, percent[ROUNDS];
 
 	if (!ps || mproc_queue_create(&requests, NULL) < 0 ||
 	    mproc_queue_create(&answers, NULL) < 0)
@@ -103,14 +104,16 @@ main(int argc, char **argv)
 			bench_die(mproc_error_detail());
 	sleep(WARM_UP);
 	before = cpu_time_of_all(ps, n);
-	sleep((unsigned)seconds);
-	after = cpu_time_of_all(ps, n);
-	percent = (after - before) / 1e9 / seconds * 100;
-	printf("%d idle processes for %d s: %.2f %% of one CPU\n", n, seconds,
-	       percent);
+	for (int i = 0; i < ROUNDS; i++, before = after) {
+		usleep((useconds_t)(seconds * 1e6 / ROUNDS));
+		after = cpu_time_of_all(ps, n);
+		percent[i] = (after - before) / 1e9 / seconds * ROUNDS * 100;
+	}
+	printf("%d idle processes for %d s, %% of one CPU\n", n, seconds);
 	bench_table("% of one CPU", "%d processes wait for %s", n,
 		    lock ? "a lock" : "messages");
-	bench_report("libmproc", &percent, 1);
+	bench_row("libmproc", percent, ROUNDS, 2);
+	printf("\n");
 
 	if (lock && mproc_lock_release(lock) < 0)
 		bench_die(mproc_error_detail());

@@ -106,7 +106,7 @@ class Report(unittest.TestCase):
         rows = messages(self.output, '--patience', '20', 'libmproc queue',
                         work='death')
         rows = of(rows, 'libmproc queue')
-        self.assertEqual(len(rows), 8)
+        self.assertEqual(len(rows), 10)
         for row in rows:
             if 'consumers' in row['table'] and 'not come' in row['table']:
                 # It may have had one in its hands.
