@@ -74,21 +74,26 @@ row(const char *name, const double *values, int rounds, int decimals)
 	printf("\n");
 }
 
+/* The first @n of @wanted points have been measured. */
 static void
-show(const struct growth *g, int figure, const char *kinds[KINDS], int n,
-     double *(*points)[GROWTH_FIGURES][KINDS], int rounds)
+show(const struct growth *g, int figure, const char *kinds[KINDS], int wanted,
+     int n, double *(*points)[GROWTH_FIGURES][KINDS], int rounds)
 {
 	double *times;
 
-	for (int p = 0; p < n; p++) {
+	for (int p = 0; p < wanted; p++) {
 		bench_table("ns", "%s", g->figures[figure]);
-		bench_table_now.x_name = g->x_name;
-		bench_table_now.x = (double)g->x[p];
+		bench_table_at((double)g->x[p], g->x_name);
 		printf("%s, %.0f %s\n%-20s %10s %10s %10s  ns\n",
 		       g->figures[figure], bench_table_now.x, g->x_name, "",
 		       "median", "min", "max");
-		for (int k = 0; k < KINDS && kinds[k]; k++)
-			row(kinds[k], points[p][figure][k], rounds, 1);
+		for (int k = 0; k < KINDS && kinds[k]; k++) {
+			if (p < n)
+				row(kinds[k], points[p][figure][k], rounds, 1);
+			else
+				bench_left_out(kinds[k], "it takes more than "
+					       "half of the memory");
+		}
 	}
 	if (n < 2)
 		return;
@@ -107,20 +112,26 @@ show(const struct growth *g, int figure, const char *kinds[KINDS], int n,
 	free(times);
 }
 
-/* How many points to measure: at least the first one. */
 static int
-points_of(const struct growth *g, bool quick)
+points_wanted(const struct growth *g, bool quick)
+{
+	int n = 1;
+
+	while (g->x[n] && (!quick || n < g->quick))
+		n++;
+	return n;
+}
+
+/* How many of these there is memory for: at least the first one. */
+static int
+points_of(const struct growth *g, int wanted)
 {
 	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) *
 			  (uint64_t)sysconf(_SC_PAGESIZE);
 	int n = 1;
 
-	while (g->x[n] && (!quick || n < g->quick) &&
-	       g->x[n] * g->bytes <= memory / 2)
+	while (n < wanted && g->x[n] * g->bytes <= memory / 2)
 		n++;
-	if (g->x[n] && g->x[n] * g->bytes > memory / 2)
-		printf("%llu %s are left out: more than half of the memory\n",
-		       (unsigned long long)g->x[n], g->x_name);
 	return n;
 }
 
@@ -129,7 +140,7 @@ grow(const struct growth *g, bool quick, int rounds, double *ns)
 {
 	const char *kinds[KINDS] = { "libmproc", g->bare_name };
 	double *points[GROWTH_POINTS][GROWTH_FIGURES][KINDS] = { 0 };
-	int n = points_of(g, quick);
+	int wanted = points_wanted(g, quick), n = points_of(g, wanted);
 
 	for (int p = 0; p < n; p++)
 		for (int f = 0; g->figures[f]; f++)
@@ -144,7 +155,7 @@ grow(const struct growth *g, bool quick, int rounds, double *ns)
 					points[p][f][k][i] = ns[f];
 			}
 	for (int f = 0; g->figures[f]; f++)
-		show(g, f, kinds, n, points, rounds);
+		show(g, f, kinds, wanted, n, points, rounds);
 	for (int p = 0; p < n; p++)
 		for (int f = 0; g->figures[f]; f++)
 			for (int k = 0; k < KINDS; k++)
