@@ -354,6 +354,13 @@ mproc_pool_create_near(mproc_pool **ret_p, const struct mproc_pool_opts *opts,
  * spawned, not forked, submits functions of the creator's program, if it is the same; with
  * another .method than MPROC_FORK, of libraries, too.
  *
+ * A function that the workers' image has not got, as its library was loaded, or its code
+ * made, after the pool, fails with the error -ENOEXEC, as do all items of a map with it; once
+ * a keeper was replaced, that is the image of who has started the new one. Which library
+ * workers have at that address is told by its build-id. Without one, for functions of more
+ * than 12 libraries, and for what lies in none, they only see that there is code; and for
+ * this last not even that without /proc.
+ *
  * Return: 0, or a negative error, and the task will not be run:
  *   -ESHUTDOWN  the pool was closed, terminated, or has failed
  *   -ENOEXEC    this process has another image than the creator, or .method is another than

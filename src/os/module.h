@@ -10,6 +10,7 @@
 #ifndef MPR_OS_MODULE_H
 #define MPR_OS_MODULE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -81,5 +82,35 @@ void mpr_module_note(void);
 
 /* The program's own mark. Returns 0 or -ENOEXEC: it bears no build-id. */
 int mpr_module_program(uint64_t *ret_mark);
+
+/* Where the program lies, once a function of this file was called that needs that. */
+struct mpr_module_span {
+	_Atomic uintptr_t at;
+	_Atomic uintptr_t size; /* or 0 */
+};
+
+extern struct mpr_module_span mpr_module_span;
+
+/* Whether @at is known to lie in the program, which is there as long as the process is, and
+ * in its copies. */
+static inline bool
+mpr_module_is_programs(uintptr_t at)
+{
+	/* Acquire: pairs with the release of who notes it, or @at might be compared with what
+	 * begins at 0. */
+	uintptr_t size = atomic_load_explicit(&mpr_module_span.size,
+					      memory_order_acquire);
+
+	return at - atomic_load_explicit(&mpr_module_span.at,
+					 memory_order_relaxed) < size;
+}
+
+/* The mark of the library with @fn; or 0: that is the program's, or in no module that can be
+ * told by one. */
+uint64_t mpr_module_library_of(mpr_function *fn);
+
+/* Whether @fn is code: of the library with @mark; with 0 of any module, or of none, as far as
+ * the kernel tells. */
+bool mpr_module_has_code(mpr_function *fn, uint64_t mark);
 
 #endif

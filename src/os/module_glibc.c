@@ -23,6 +23,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/macros.h"
 #include "os/module.h"
 
@@ -44,6 +45,16 @@ struct noted {
 
 static _Atomic(struct noted *) noted;
 
+struct mpr_module_span mpr_module_span;
+
+/* Where mpr_module_has_code() has found some last: of a worker, in the only thread that asks
+ * for that. */
+static struct {
+	uintptr_t at;
+	uintptr_t size;
+	uint64_t mark;
+} known;
+
 /* One pass over the list. */
 struct search {
 	/* What is looked for: who has this address, or else this id, or mark. */
@@ -54,6 +65,8 @@ struct search {
 	bool found;
 	bool program; /* what was found is it */
 	bool is_code; /* what the address leads to */
+	uintptr_t from; /* that begins there, and ends there */
+	uintptr_t to;
 	bool first; /* the next one is the program */
 	/* Receive what was found, if not NULL. */
 	struct mpr_module *module;
@@ -80,9 +93,9 @@ segment_of(const struct dl_phdr_info *info, uintptr_t address)
 	return NULL;
 }
 
-/* The build-id among the notes at @at, if there is one. */
-MPR_IMAGE_PATH static void
-read_notes(const unsigned char *at, size_t len, struct mpr_module_id *ret_id)
+/* The build-id among the notes at @at, or NULL. */
+MPR_IMAGE_PATH static const unsigned char *
+read_notes(const unsigned char *at, size_t len, uint32_t *ret_len)
 {
 	const ElfW(Nhdr) *note;
 	size_t name, size;
@@ -97,28 +110,40 @@ read_notes(const unsigned char *at, size_t len, struct mpr_module_id *ret_id)
 		if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 &&
 		    memcmp(at + sizeof(*note), "GNU", 4) == 0 &&
 		    note->n_descsz > 0 && note->n_descsz <= MPR_MODULE_ID_MAX) {
-			ret_id->len = note->n_descsz;
-			memcpy(ret_id->bytes, at + sizeof(*note) + name,
-			       note->n_descsz);
-			return;
+			*ret_len = note->n_descsz;
+			return at + sizeof(*note) + name;
 		}
 		at += size;
 		len -= size;
 	}
+	return NULL;
+}
+
+/* Where the module has its build-id, or NULL. */
+MPR_IMAGE_PATH static const unsigned char *
+find_id(const struct dl_phdr_info *info, uint32_t *ret_len)
+{
+	const unsigned char *id = NULL;
+
+	*ret_len = 0;
+	for (int i = 0; i < info->dlpi_phnum && !id; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t at = info->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type == PT_NOTE)
+			id = read_notes((const void *)at, segment->p_memsz, ret_len);
+	}
+	return id;
 }
 
 MPR_IMAGE_PATH static struct mpr_module_id
 id_of(const struct dl_phdr_info *info)
 {
 	struct mpr_module_id id = { 0 };
+	const unsigned char *bytes = find_id(info, &id.len);
 
-	for (int i = 0; i < info->dlpi_phnum && !id.len; i++) {
-		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-		uintptr_t at = info->dlpi_addr + segment->p_vaddr;
-
-		if (segment->p_type == PT_NOTE)
-			read_notes((const void *)at, segment->p_memsz, &id);
-	}
+	if (bytes)
+		memcpy(id.bytes, bytes, id.len);
 	return id;
 }
 
@@ -129,14 +154,19 @@ mpr_module_is(const struct mpr_module_id *a, const struct mpr_module_id *b)
 	       memcmp(a->bytes, b->bytes, a->len) == 0;
 }
 
-/* FNV-1a, of 64 bits. */
+/* As FNV-1a of 64 bits, but by words as long as there are some: docs/spec/pool.md. */
 static uint64_t
-mark_of(const struct mpr_module_id *id)
+mark_of(const unsigned char *id, size_t len)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	uint64_t hash = UINT64_C(0xcbf29ce484222325), word;
 
-	for (uint32_t i = 0; i < id->len; i++)
-		hash = (hash ^ id->bytes[i]) * UINT64_C(0x100000001b3);
+	for (; len >= sizeof(word); id += sizeof(word), len -= sizeof(word)) {
+		memcpy(&word, id, sizeof(word));
+		hash = (hash ^ word) * UINT64_C(0x100000001b3);
+		hash ^= hash >> 32;
+	}
+	for (; len; len--)
+		hash = (hash ^ *id++) * UINT64_C(0x100000001b3);
 	return hash ? hash : 1;
 }
 
@@ -149,13 +179,14 @@ is_wanted(const struct dl_phdr_info *info, const struct search *s)
 		return segment_of(info, s->address);
 	id = id_of(info);
 	return s->wanted ? mpr_module_is(&id, &s->wanted->id) :
-			   id.len && mark_of(&id) == s->mark;
+			   id.len && mark_of(id.bytes, id.len) == s->mark;
 }
 
 MPR_IMAGE_PATH static int
 look(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct search *s = arg;
+	const ElfW(Phdr) *segment;
 	bool program = s->first;
 
 	(void)size;
@@ -167,9 +198,12 @@ look(struct dl_phdr_info *info, size_t size, void *arg)
 	s->base = info->dlpi_addr;
 	if (s->wanted || s->mark)
 		s->address += s->base;
-	s->is_code = false;
-	if (segment_of(info, s->address))
-		s->is_code = segment_of(info, s->address)->p_flags & PF_X;
+	segment = segment_of(info, s->address);
+	s->is_code = segment && segment->p_flags & PF_X;
+	if (segment) {
+		s->from = info->dlpi_addr + segment->p_vaddr;
+		s->to = s->from + segment->p_memsz;
+	}
 	if (s->id)
 		*s->id = id_of(info);
 	if (!s->module)
@@ -249,7 +283,7 @@ is_known(struct search *s)
 	/* Pairs with the release in mpr_module_note(): else what it leads to may be unset. */
 	const struct noted *all =
 		atomic_load_explicit(&noted, memory_order_acquire);
-	uint64_t mark = s->wanted ? mark_of(&s->wanted->id) : s->mark;
+	uint64_t mark = s->wanted ? mark_of(s->wanted->id.bytes, s->wanted->id.len) : s->mark;
 
 	(void)look_at(getauxval(AT_ENTRY), s);
 	for (size_t i = 0; all && i < all->n && !s->found; i++)
@@ -287,7 +321,7 @@ note(struct dl_phdr_info *info, size_t size, void *arg)
 			more->room = room;
 			*all = more;
 		}
-		(*all)->modules[(*all)->n].mark = mark_of(&id);
+		(*all)->modules[(*all)->n].mark = mark_of(id.bytes, id.len);
 		(*all)->modules[(*all)->n++].at =
 			info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
 		return 0;
@@ -316,31 +350,53 @@ name_of(const struct mpr_module *module)
 	return module->program ? "the program" : module->path;
 }
 
+/* What the kernel says of the memory around an address. */
+enum said { MAPPED, NOT_MAPPED, UNKNOWN };
+
+struct mapping {
+	unsigned long from;
+	unsigned long to;
+	char rights[5];
+	char path[MPR_MODULE_PATH_MAX]; /* begins with / if it is a file's */
+};
+
+static enum said
+find_mapping(uintptr_t address, struct mapping *ret_m)
+{
+	FILE *maps = mpr_fault(MPR_FAULT_OPEN) ? NULL : fopen("/proc/self/maps", "re");
+	enum said said = UNKNOWN;
+	char *line = NULL;
+	size_t size = 0;
+	int at;
+
+	while (maps && said == UNKNOWN && getline(&line, &size, maps) > 0) {
+		at = 0;
+		if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %n", &ret_m->from,
+			   &ret_m->to, ret_m->rights, &at) != 3 ||
+		    address < ret_m->from || address >= ret_m->to)
+			continue;
+		snprintf(ret_m->path, sizeof(ret_m->path), "%.*s",
+			 (int)strcspn(line + at, "\n"), line + at);
+		said = MAPPED;
+	}
+	if (maps && said == UNKNOWN && feof(maps))
+		said = NOT_MAPPED;
+	free(line);
+	if (maps)
+		fclose(maps);
+	return said;
+}
+
 /* The loader has the path that it was given, which may have begun in a directory
  * where we are no more. */
 static void
 complete_path(struct mpr_module *module, uintptr_t address)
 {
-	FILE *maps = module->program || module->path[0] == '/' ?
-			     NULL : fopen("/proc/self/maps", "re");
-	unsigned long from, to;
-	size_t size = 0;
-	char *line = NULL;
-	int at;
+	struct mapping m;
 
-	while (maps && getline(&line, &size, maps) > 0) {
-		at = 0;
-		if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %n", &from, &to,
-			   &at) != 2 || address < from || address >= to)
-			continue;
-		if (line[at] == '/')
-			snprintf(module->path, sizeof(module->path), "%.*s",
-				 (int)strcspn(line + at, "\n"), line + at);
-		break;
-	}
-	free(line);
-	if (maps)
-		fclose(maps);
+	if (!module->program && module->path[0] != '/' &&
+	    find_mapping(address, &m) == MAPPED && m.path[0] == '/')
+		memcpy(module->path, m.path, sizeof(m.path));
 }
 
 static int
@@ -440,7 +496,7 @@ mpr_module_place_of(mpr_function *fn, struct mpr_module_place *ret_place)
 		return lacks_id(s.program ? "the program" :
 					    "the library with the function");
 	*ret_place = (struct mpr_module_place){
-		.mark = mark_of(&id),
+		.mark = mark_of(id.bytes, id.len),
 		.offset = s.address - s.base,
 		.program = s.program,
 	};
@@ -461,15 +517,97 @@ mpr_module_look_at(uint64_t mark, uint64_t offset, mpr_function **ret_fn)
 	return 0;
 }
 
+static void
+note_program(void)
+{
+	struct dl_find_object object;
+
+	if (atomic_load_explicit(&mpr_module_span.size, memory_order_relaxed) ||
+	    _dl_find_object((void *)getauxval(AT_ENTRY), &object) < 0)
+		return;
+	atomic_store_explicit(&mpr_module_span.at, (uintptr_t)object.dlfo_map_start,
+			      memory_order_relaxed);
+	/* Pairs with the acquire in mpr_module_is_programs(). */
+	atomic_store_explicit(&mpr_module_span.size,
+			      (uintptr_t)object.dlfo_map_end -
+				      (uintptr_t)object.dlfo_map_start,
+			      memory_order_release);
+}
+
 int
 mpr_module_program(uint64_t *ret_mark)
 {
 	struct mpr_module_id id = { 0 };
 	struct search s = { .address = getauxval(AT_ENTRY), .id = &id };
 
+	note_program();
 	find_owner(&s);
 	if (!id.len)
 		return lacks_id("the program");
-	*ret_mark = mark_of(&id);
+	*ret_mark = mark_of(id.bytes, id.len);
 	return 0;
+}
+
+uint64_t
+mpr_module_library_of(mpr_function *fn)
+{
+	union { mpr_function *fn; void *at; } address = { fn };
+	struct dl_find_object object;
+	struct dl_phdr_info info;
+	const unsigned char *id;
+	uint32_t len;
+
+	note_program();
+	if (_dl_find_object(address.at, &object) < 0 || !object.dlfo_link_map->l_prev)
+		return 0;
+	info.dlpi_addr = object.dlfo_link_map->l_addr;
+	id = read_headers(&object, &info) ? find_id(&info, &len) : NULL;
+	return id ? mark_of(id, len) : 0;
+}
+
+static void
+know(uintptr_t at, uintptr_t end, uint64_t mark)
+{
+	known.at = at;
+	known.size = end - at;
+	known.mark = mark;
+}
+
+/* Of no module. */
+static bool
+is_made(uintptr_t at)
+{
+	struct mapping m;
+	enum said said = find_mapping(at, &m);
+
+	if (said != MAPPED)
+		return said == UNKNOWN;
+	if (!strchr(m.rights, 'x'))
+		return false;
+	know(m.from, m.to, 0);
+	return true;
+}
+
+static bool
+is_of(uintptr_t at, uint64_t mark)
+{
+	struct mpr_module_id id = { 0 };
+	struct search s = { .address = at, .id = &id };
+	int r = look_at(at, &s);
+
+	if (r < 0)
+		return !mark && (r == -ENOTSUP || is_made(at));
+	if (!s.is_code || (mark && !(id.len && mark_of(id.bytes, id.len) == mark)))
+		return false;
+	know(s.from, s.to, mark);
+	return true;
+}
+
+bool
+mpr_module_has_code(mpr_function *fn, uint64_t mark)
+{
+	uintptr_t at = (uintptr_t)fn;
+
+	note_program();
+	return (at - known.at < known.size && known.mark == mark) || is_of(at, mark);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 
 #include "base/error.h"
 #include "base/macros.h"
@@ -7,7 +9,10 @@
 #include "pool/code.h"
 
 #define OFFSET_BITS 48
+#define ADDRESS_BITS 57
 #define IS_PLACE (UINT64_C(1) << 63)
+
+static_assert(MPR_POOL_MODULES < 1 << (63 - ADDRESS_BITS), "numbers before an address");
 
 union word {
 	uint64_t word;
@@ -78,6 +83,23 @@ mpr_code_has_memory(const struct mpr_pool_use *u)
 		atomic_load(&u->root->image) == mpr_image_mark());
 }
 
+/* Whether a worker may lack what another process has at an address, as it came there after
+ * the worker was forked. Threads do not look: what is remembered of that is for one. */
+static bool
+may_lack(const struct mpr_pool_use *u, uint64_t address)
+{
+	return mpr_unlikely(!mpr_module_is_programs(address)) && mpr_pool_is_processes(u);
+}
+
+/* What comes before the address of a function in a library. */
+static uint64_t
+library_of(const struct mpr_pool_use *u, mpr_function *fn)
+{
+	uint64_t mark = mpr_module_library_of(fn);
+
+	return mark ? number_of(u->root, mark) << ADDRESS_BITS : 0;
+}
+
 int
 mpr_code_of(const struct mpr_pool_use *u, mpr_function *fn, uint64_t *ret_code)
 {
@@ -86,15 +108,17 @@ mpr_code_of(const struct mpr_pool_use *u, mpr_function *fn, uint64_t *ret_code)
 	if (!mpr_code_has_memory(u))
 		return place_of(u, fn, ret_code);
 	address.fn = fn;
+	if (may_lack(u, address.word))
+		address.word |= library_of(u, fn);
 	*ret_code = address.word;
 	return 0;
 }
 
-static mpr_function *
-find_place(const struct mpr_pool_use *u, uint64_t code)
+/* Of the program, or of a library; or 0. */
+static uint64_t
+mark_of(const struct mpr_pool_use *u, uint64_t number)
 {
-	uint64_t number = (code & ~IS_PLACE) >> OFFSET_BITS, mark = 0;
-	mpr_function *fn = NULL;
+	uint64_t mark = 0;
 
 	if (!number)
 		mark = atomic_load(&u->root->program);
@@ -103,10 +127,36 @@ find_place(const struct mpr_pool_use *u, uint64_t code)
 	if (!mark)
 		mpr_fail(-ENOEXEC, "%s has no library of the number %u",
 			 mpr_pool_label(u).text, (unsigned)number);
-	else
+	return mark;
+}
+
+static mpr_function *
+find_place(const struct mpr_pool_use *u, uint64_t code)
+{
+	uint64_t mark = mark_of(u, (code & ~IS_PLACE) >> OFFSET_BITS);
+	mpr_function *fn = NULL;
+
+	if (mark)
 		(void)mpr_module_look_at(mark, code & ((UINT64_C(1) << OFFSET_BITS) - 1),
 					 &fn);
 	return fn;
+}
+
+/* What a copy of the creator has where that has the function. */
+static mpr_function *
+find_there(const struct mpr_pool_use *u, uint64_t code)
+{
+	union word address = { code & ((UINT64_C(1) << ADDRESS_BITS) - 1) };
+	uint64_t number = code >> ADDRESS_BITS, mark = number ? mark_of(u, number) : 0;
+
+	if (number && !mark)
+		return NULL;
+	if (mpr_module_has_code(address.fn, mark))
+		return address.fn;
+	mpr_fail(-ENOEXEC, "workers of %s have no such function at %#" PRIx64
+		 ": it was not there when they were forked", mpr_pool_label(u).text,
+		 address.word);
+	return NULL;
 }
 
 MPR_CHILD_PATH mpr_function *
@@ -114,5 +164,9 @@ mpr_code_find(const struct mpr_pool_use *u, uint64_t code)
 {
 	union word address = { code };
 
-	return mpr_unlikely(code & IS_PLACE) ? find_place(u, code) : address.fn;
+	if (mpr_likely(mpr_module_is_programs(code)))
+		return address.fn;
+	if (code & IS_PLACE)
+		return find_place(u, code);
+	return may_lack(u, code) ? find_there(u, code) : address.fn;
 }

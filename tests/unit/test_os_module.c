@@ -11,11 +11,13 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <mproc/core.h>
 
+#include "base/fault.h"
 #include "common.h"
 #include "os/module.h"
 
@@ -253,6 +255,26 @@ tell_no_module(void)
 }
 
 static bool
+tell_library(void)
+{
+	static int data;
+	mpr_function *libc = (mpr_function *)gnu_get_libc_version, *fn;
+	uint64_t mark = mpr_module_library_of(libc);
+	struct mpr_module_place place;
+
+	*(void **)&fn = &data;
+	return mpr_module_place_of(libc, &place) == 0 && mark == place.mark &&
+	       mpr_module_library_of((mpr_function *)here) == 0 &&
+	       mpr_module_library_of(fn) == 0 &&
+	       mpr_module_is_programs((uintptr_t)here) &&
+	       mpr_module_is_programs((uintptr_t)&data) &&
+	       !mpr_module_is_programs((uintptr_t)libc) &&
+	       !mpr_module_is_programs(0) && mpr_module_has_code(libc, mark) &&
+	       mpr_module_has_code(libc, 0) && !mpr_module_has_code(libc, mark + 1) &&
+	       mpr_module_has_code(libc, mark) && !mpr_module_has_code(fn, 0);
+}
+
+static bool
 find_library(void)
 {
 	mpr_function *libc = (mpr_function *)gnu_get_libc_version, *fn;
@@ -273,6 +295,55 @@ a_child_tells_places_while_the_loader_is_busy(void **state)
 	ask_in_child(tell_place);
 	ask_in_child(tell_module);
 	ask_in_child(tell_no_module);
+	ask_in_child(tell_library);
+	assert_true(tell_library());
+}
+
+/* What no module has is code if the kernel says so. */
+static void
+code_of_no_module(void **state)
+{
+	size_t size = 2 * (size_t)sysconf(_SC_PAGESIZE);
+	char *page = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mpr_function *first, *second;
+
+	(void)state;
+	assert_true(page != MAP_FAILED);
+	*(void **)&first = page;
+	*(void **)&second = page + size / 2;
+	assert_false(mpr_module_has_code(first, 0));
+	assert_int_equal(mprotect(page, size / 2, PROT_READ | PROT_EXEC), 0);
+	assert_true(mpr_module_has_code(first, 0));
+	assert_false(mpr_module_has_code(first, 1));
+	assert_false(mpr_module_has_code(second, 0));
+	assert_int_equal(mpr_module_library_of(first), 0);
+	/* Where nobody says anything all may be. */
+	assert_int_equal(mpr_fault_set("open:1+"), 0);
+	assert_true(mpr_module_has_code(second, 0));
+	(void)mpr_fault_set(NULL);
+	assert_false(mpr_module_has_code(second, 0));
+	munmap(page, size);
+	assert_false(mpr_module_has_code(second, 0));
+}
+
+static void
+a_library_that_is_gone_has_no_code(void **state)
+{
+	const char *path = getenv("MPT_SPAWN_MODULE");
+	void *library = dlopen(path, RTLD_NOW);
+	mpr_function *at;
+	uint64_t mark;
+
+	(void)state;
+	assert_non_null(library);
+	*(void **)&at = dlsym(library, "module_entry");
+	mark = mpr_module_library_of(at);
+	assert_true(mark);
+	dlclose(library);
+	assert_null(dlopen(path, RTLD_NOW | RTLD_NOLOAD));
+	assert_int_equal(mpr_module_library_of(at), 0);
+	assert_false(mpr_module_has_code(at, mark));
+	assert_false(mpr_module_has_code(at, 0));
 }
 
 static void
@@ -315,6 +386,8 @@ main(void)
 		cmocka_unit_test(another_file_or_place_is_refused),
 		cmocka_unit_test(a_relative_path_is_completed),
 		cmocka_unit_test(a_child_tells_places_while_the_loader_is_busy),
+		cmocka_unit_test(code_of_no_module),
+		cmocka_unit_test(a_library_that_is_gone_has_no_code),
 		/* The first that notes, so that it notes the library. */
 		cmocka_unit_test(what_was_noted_and_is_gone_is_not_found),
 		cmocka_unit_test(what_was_noted_is_found_while_the_loader_is_busy),

@@ -126,6 +126,45 @@ libraries_are_numbered(void **state)
 	assert_int_equal(mpr_code_of(&use, libc, &code), -ENOEXEC);
 }
 
+/* Of copies of the creator, which need not have what this process has. */
+static void
+addresses_in_libraries_have_numbers(void **state)
+{
+	static const uint32_t alone[] = { MPROC_POOL_THREADS, MPROC_POOL_INLINE };
+	mpr_function *libc = of_library("getpid"), *cmocka = of_library("_fail");
+	uint64_t code;
+
+	(void)state;
+	begin(MPROC_FORK);
+	code = code_of(libc);
+	assert_true(code == ((uint64_t)(uintptr_t)libc | UINT64_C(1) << 57));
+	assert_int_equal(code_of(cmocka) >> 57, 2);
+	assert_int_equal(code_of(of_library("getppid")) >> 57, 1);
+	assert_true(mpr_code_find(&use, code) == libc);
+	assert_true(mpr_code_find(&use, code_of(cmocka)) == cmocka);
+	assert_true(mpr_code_find(&use, code) == libc);
+	/* Another one lies there. */
+	atomic_fetch_add(&root.modules[0], 1);
+	assert_null(mpr_code_find(&use, code));
+	assert_true(mpr_code_find(&use, code_of(cmocka)) == cmocka);
+	/* Nobody has named it. */
+	assert_null(mpr_code_find(&use, code + (UINT64_C(2) << 57)));
+	assert_null(mpr_code_find(&use, code + (UINT64_C(60) << 57)));
+	/* Without a number it is not known which one is meant. */
+	for (unsigned i = 0; i < MPR_POOL_MODULES; i++)
+		atomic_store(&root.modules[i], i + 1);
+	assert_true(code_of(libc) == (uintptr_t)libc);
+	assert_true(mpr_code_find(&use, code_of(libc)) == libc);
+	/* Where there is one memory all have the same. */
+	for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]); i++) {
+		begin(MPROC_FORK);
+		atomic_store(&root.backend, alone[i]);
+		assert_true(code_of(libc) == (uintptr_t)libc);
+		assert_true(mpr_code_find(&use, code_of(libc)) == libc);
+		assert_int_equal(atomic_load(&root.modules[0]), 0);
+	}
+}
+
 static void
 what_is_no_function_is_not_found(void **state)
 {
@@ -148,6 +187,10 @@ what_is_no_function_is_not_found(void **state)
 	for (uint64_t number = 1; number < 1 << 15; number = 3 * number)
 		assert_null(mpr_code_find(&use, number << 48 | code));
 	assert_null(mpr_code_find(&use, ~UINT64_C(0)));
+	begin(MPROC_FORK);
+	at = (uintptr_t)&at;
+	assert_null(mpr_code_find(&use, at));
+	assert_null(mpr_code_find(&use, 1));
 }
 
 int
@@ -157,6 +200,7 @@ main(void)
 		cmocka_unit_test(a_copy_has_addresses),
 		cmocka_unit_test(a_function_of_the_program_needs_no_module),
 		cmocka_unit_test(libraries_are_numbered),
+		cmocka_unit_test(addresses_in_libraries_have_numbers),
 		cmocka_unit_test(what_is_no_function_is_not_found),
 	};
 
