@@ -13,6 +13,7 @@ packages_have()
 		g++ -fsyntax-only -x c++ - ;;
 	cmocka | libpng | nettle) pkg-config --exists "$1" ;;
 	msgpack) pkg-config --exists msgpack-c || pkg-config --exists msgpack ;;
+	lld) command -v ld.lld ;;
 	libev) echo '#include <ev.h>' | gcc -fsyntax-only -x c - ;;
 	sanitizers) for kind in address,undefined thread; do
 			echo 'int main(void) { return 0; }' | gcc \

@@ -24,7 +24,7 @@ normal | quick | full | bench) ;;
 esac
 
 . tests/packages.sh
-packages_need cc g++ clang meson ninja pkg-config python3 nm cmocka \
+packages_need cc g++ clang lld meson ninja pkg-config python3 nm cmocka \
 	libev libpng nettle msgpack mandoc sanitizers valgrind
 
 mkdir -p build
@@ -32,6 +32,8 @@ passed=0
 failed=0
 skipped=0
 compiler=gcc
+# What links, or the compiler's own.
+linker=
 # Suites that a build leaves out, as an argument of meson test.
 excluded=
 # How the names of objects begin that a build compiles and links with nothing.
@@ -61,7 +63,7 @@ configure()
 		return 0
 	fi
 	rm -rf "$dir"
-	CC=$compiler $aside meson setup "$@" "$dir"
+	CC=$compiler CC_LD=$linker CXX_LD=$linker $aside meson setup "$@" "$dir"
 }
 
 # unlinked_objects BUILD: those of $unlinked; ninja fails where there are none.
@@ -118,7 +120,9 @@ build_ahead()
 		compile clang "$clang_suites" $clang_options
 		unlinked=
 		compiler=gcc
+		linker=$asan_linker
 		compile asan "$asan_suites" $asan_options
+		linker=
 		compile tsan tsan $tsan_options
 	) &
 	ahead=$!
@@ -214,6 +218,9 @@ bench)
 	# to compile. Here all of api sleeps on semaphores.
 	asan_options="-Db_sanitize=address,undefined -Dparking=semaphore"
 	asan_options="$asan_options -Doptimization=1 $lines"
+	# Takes half the time for programs of that size. What it makes of the
+	# library's sections nobody looks at here.
+	asan_linker=lld
 	tsan_options="-Db_sanitize=thread -Doptimization=1 $lines"
 	build_ahead
 	# All schedules of all of it would take two minutes: of four parts of the
@@ -275,7 +282,9 @@ bench)
 	patience=$((patience * 4))
 	export MPT_SLOW=4
 	excluded='--no-suite unsanitized'
+	linker=$asan_linker
 	build asan "$asan_suites" $asan_options && run asan $asan_suites
+	linker=
 	at_once=$usual
 	# Its tests are those of a list.
 	excluded=
