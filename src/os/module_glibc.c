@@ -67,7 +67,6 @@ struct search {
 	bool is_code; /* what the address leads to */
 	uintptr_t from; /* that begins there, and ends there */
 	uintptr_t to;
-	bool first; /* the next one is the program */
 	/* Receive what was found, if not NULL. */
 	struct mpr_module *module;
 	struct mpr_module_id *id;
@@ -170,6 +169,13 @@ mark_of(const unsigned char *id, size_t len)
 	return hash ? hash : 1;
 }
 
+/* Not by its place in a list: there is one for each namespace (dlmopen(3)). */
+MPR_IMAGE_PATH static bool
+is_program(const struct dl_phdr_info *info)
+{
+	return segment_of(info, getauxval(AT_ENTRY));
+}
+
 MPR_IMAGE_PATH static bool
 is_wanted(const struct dl_phdr_info *info, const struct search *s)
 {
@@ -187,14 +193,12 @@ look(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct search *s = arg;
 	const ElfW(Phdr) *segment;
-	bool program = s->first;
 
 	(void)size;
-	s->first = false;
 	if (!is_wanted(info, s))
 		return 0;
 	s->found = true;
-	s->program = program;
+	s->program = is_program(info);
 	s->base = info->dlpi_addr;
 	if (s->wanted || s->mark)
 		s->address += s->base;
@@ -209,7 +213,7 @@ look(struct dl_phdr_info *info, size_t size, void *arg)
 	if (!s->module)
 		return 1;
 	s->module->id = id_of(info);
-	s->module->program = program;
+	s->module->program = s->program;
 	snprintf(s->module->path, sizeof(s->module->path), "%s",
 		 info->dlpi_name ? info->dlpi_name : "");
 	return 1;
@@ -255,8 +259,6 @@ look_at(uintptr_t at, struct search *s)
 	info.dlpi_name = object.dlfo_link_map->l_name;
 	if (!read_headers(&object, &info))
 		return -ENOTSUP;
-	/* The head of the list. */
-	s->first = !object.dlfo_link_map->l_prev;
 	look(&info, sizeof(info), s);
 	return 0;
 }
@@ -264,7 +266,6 @@ look_at(uintptr_t at, struct search *s)
 MPR_IMAGE_PATH static void
 ask_loader(struct search *s)
 {
-	s->first = true;
 	dl_iterate_phdr(look, s);
 }
 
@@ -558,7 +559,8 @@ mpr_module_library_of(mpr_function *fn)
 	uint32_t len;
 
 	note_program();
-	if (_dl_find_object(address.at, &object) < 0 || !object.dlfo_link_map->l_prev)
+	if (mpr_module_is_programs((uintptr_t)address.at) ||
+	    _dl_find_object(address.at, &object) < 0)
 		return 0;
 	info.dlpi_addr = object.dlfo_link_map->l_addr;
 	id = read_headers(&object, &info) ? find_id(&info, &len) : NULL;

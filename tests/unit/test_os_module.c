@@ -299,6 +299,32 @@ a_child_tells_places_while_the_loader_is_busy(void **state)
 	assert_true(tell_library());
 }
 
+/* Where it is the first of those that were loaded for it. */
+static void
+a_library_in_a_namespace_of_its_own(void **state)
+{
+	void *library = dlmopen(LM_ID_NEWLM, getenv("MPT_ALONE"), RTLD_NOW);
+	struct mpr_module_place place;
+	struct mpr_module module;
+	uint64_t mark, offset;
+	mpr_function *fn;
+
+	(void)state;
+	assert_non_null(library);
+	*(void **)&fn = dlsym(library, "alone");
+	assert_non_null(*(void **)&fn);
+	mark = mpr_module_library_of(fn);
+	assert_true(mark);
+	assert_true(mpr_module_has_code(fn, mark));
+	assert_false(mpr_module_has_code(fn, mark + 1));
+	assert_int_equal(mpr_module_place_of(fn, &place), 0);
+	assert_false(place.program);
+	assert_true(place.mark == mark);
+	assert_int_equal(mpr_module_of(fn, &module, &offset), 0);
+	assert_false(module.program);
+	dlclose(library);
+}
+
 /* What no module has is code if the kernel says so. */
 static void
 code_of_no_module(void **state)
@@ -386,6 +412,7 @@ main(void)
 		cmocka_unit_test(another_file_or_place_is_refused),
 		cmocka_unit_test(a_relative_path_is_completed),
 		cmocka_unit_test(a_child_tells_places_while_the_loader_is_busy),
+		cmocka_unit_test(a_library_in_a_namespace_of_its_own),
 		cmocka_unit_test(code_of_no_module),
 		cmocka_unit_test(a_library_that_is_gone_has_no_code),
 		/* The first that notes, so that it notes the library. */
