@@ -575,9 +575,9 @@ know(uintptr_t at, uintptr_t end, uint64_t mark)
 	known.mark = mark;
 }
 
-/* Of no module. */
+/* Of no module, or in what its module has for data. */
 static bool
-is_made(uintptr_t at)
+is_made(uintptr_t at, uint64_t mark)
 {
 	struct mapping m;
 	enum said said = find_mapping(at, &m);
@@ -586,7 +586,7 @@ is_made(uintptr_t at)
 		return said == UNKNOWN;
 	if (!strchr(m.rights, 'x'))
 		return false;
-	know(m.from, m.to, 0);
+	know(m.from, m.to, mark);
 	return true;
 }
 
@@ -598,9 +598,11 @@ is_of(uintptr_t at, uint64_t mark)
 	int r = look_at(at, &s);
 
 	if (r < 0)
-		return !mark && (r == -ENOTSUP || is_made(at));
-	if (!s.is_code || (mark && !(id.len && mark_of(id.bytes, id.len) == mark)))
+		return !mark && (r == -ENOTSUP || is_made(at, 0));
+	if (mark && !(id.len && mark_of(id.bytes, id.len) == mark))
 		return false;
+	if (!s.is_code)
+		return is_made(at, mark);
 	know(s.from, s.to, mark);
 	return true;
 }

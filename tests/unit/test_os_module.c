@@ -352,6 +352,50 @@ code_of_no_module(void **state)
 	assert_false(mpr_module_has_code(second, 0));
 }
 
+/* On its last page, which is for data. */
+static int
+find_data(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	const char *path = getenv("MPT_SPAWN_MODULE");
+	uintptr_t *at = arg;
+
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum && strcmp(info->dlpi_name, path) == 0; i++)
+		if (info->dlpi_phdr[i].p_type == PT_LOAD &&
+		    info->dlpi_phdr[i].p_flags & PF_W)
+			*at = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr +
+			      info->dlpi_phdr[i].p_memsz - 1;
+	return 0;
+}
+
+static void
+code_in_the_data_of_a_library(void **state)
+{
+	void *library = dlopen(getenv("MPT_SPAWN_MODULE"), RTLD_NOW), *page;
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	mpr_function *entry, *fn;
+	uintptr_t at = 0;
+	uint64_t mark;
+
+	(void)state;
+	assert_non_null(library);
+	*(void **)&entry = dlsym(library, "module_entry");
+	mark = mpr_module_library_of(entry);
+	dl_iterate_phdr(find_data, &at);
+	assert_true(at);
+	page = (void *)(at & ~(size - 1));
+	fn = (mpr_function *)at;
+	assert_true(mpr_module_library_of(fn) == mark);
+	assert_false(mpr_module_has_code(fn, mark));
+	assert_false(mpr_module_has_code(fn, 0));
+	assert_int_equal(mprotect(page, size, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+	assert_true(mpr_module_has_code(fn, mark));
+	assert_true(mpr_module_has_code(fn, 0));
+	assert_false(mpr_module_has_code(fn, mark + 1));
+	assert_int_equal(mprotect(page, size, PROT_READ | PROT_WRITE), 0);
+	dlclose(library);
+}
+
 static void
 a_library_that_is_gone_has_no_code(void **state)
 {
@@ -414,6 +458,7 @@ main(void)
 		cmocka_unit_test(a_child_tells_places_while_the_loader_is_busy),
 		cmocka_unit_test(a_library_in_a_namespace_of_its_own),
 		cmocka_unit_test(code_of_no_module),
+		cmocka_unit_test(code_in_the_data_of_a_library),
 		cmocka_unit_test(a_library_that_is_gone_has_no_code),
 		/* The first that notes, so that it notes the library. */
 		cmocka_unit_test(what_was_noted_and_is_gone_is_not_found),
