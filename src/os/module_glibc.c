@@ -25,6 +25,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/macros.h"
+#include "os/generation.h"
 #include "os/module.h"
 
 #define NOTE_ALIGN 4
@@ -48,8 +49,10 @@ static _Atomic(struct noted *) noted;
 struct mpr_module_span mpr_module_span;
 
 /* Where mpr_module_has_code() has found some last: of a worker, in the only thread that asks
- * for that. */
+ * for that. Not of its copies: it may have let go of that before it was copied, and have
+ * there again what they do not have. */
 static struct {
+	uint64_t generation;
 	uintptr_t at;
 	uintptr_t size;
 	uint64_t mark;
@@ -570,6 +573,7 @@ mpr_module_library_of(mpr_function *fn)
 static void
 know(uintptr_t at, uintptr_t end, uint64_t mark)
 {
+	known.generation = mpr_generation();
 	known.at = at;
 	known.size = end - at;
 	known.mark = mark;
@@ -613,5 +617,7 @@ mpr_module_has_code(mpr_function *fn, uint64_t mark)
 	uintptr_t at = (uintptr_t)fn;
 
 	note_program();
-	return (at - known.at < known.size && known.mark == mark) || is_of(at, mark);
+	return (at - known.at < known.size && known.mark == mark &&
+		known.generation == mpr_generation_peek()) ||
+	       is_of(at, mark);
 }

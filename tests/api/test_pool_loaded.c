@@ -277,6 +277,56 @@ a_worker_has_what_it_loads_in_its_own_pools(void **state)
 	close_and_join(b);
 }
 
+static void *loaded;
+
+/* In a worker that has run the task: it lets the library go, makes a pool, and has it again
+ * in the same place. */
+static int
+have_it_again(const void *in, size_t len, struct mproc_result *out)
+{
+	const struct mproc_pool_opts *o =
+		MPROC_OPTS(mproc_pool_opts, .workers = 1, .retries = 0);
+	struct mproc_task_error error = { 0 };
+	mproc_task *before = task_of(loaded), *task;
+	mproc_pool *p = NULL;
+	mproc_future *f;
+	int r;
+
+	(void)in;
+	(void)len;
+	(void)out;
+	unload(loaded);
+	r = mproc_pool_create(&p, o);
+	if (r < 0)
+		return r;
+	task = task_of(load());
+	if (task != before)
+		r = -ESTALE;
+	if (r == 0)
+		r = mproc_pool_submit(p, task, NULL, 0, &f);
+	if (r == 0)
+		r = mproc_future_get(f, NULL, 0, NULL, MPROC_FOREVER);
+	if (r == MPROC_TASK_FAILED)
+		r = mproc_future_error(f, &error);
+	mproc_pool_free(p);
+	if (r < 0)
+		return r;
+	return error.error == -ENOEXEC ? 0 : error.error ? error.error : -EIO;
+}
+
+static void
+what_a_worker_remembers_is_not_known_to_its_own(void **state)
+{
+	struct board *b;
+
+	loaded = load();
+	b = pool_of(*state, 1);
+	expect_done(b, task_of(loaded));
+	expect_done(b, have_it_again);
+	close_and_join(b);
+	unload(loaded);
+}
+
 int
 main(void)
 {
@@ -288,6 +338,7 @@ main(void)
 		mpt_test(code_of_no_library),
 		mpt_test(where_there_is_one_memory_all_is_run),
 		mpt_test(a_worker_has_what_it_loads_in_its_own_pools),
+		mpt_test(what_a_worker_remembers_is_not_known_to_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, with_pool, NULL);
