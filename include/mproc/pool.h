@@ -358,8 +358,9 @@ mproc_pool_create_near(mproc_pool **ret_p, const struct mproc_pool_opts *opts,
  * made, after the pool, fails with the error -ENOEXEC, as do all items of a map with it; once
  * a keeper was replaced, that is the image of who has started the new one. Which library
  * workers have at that address is told by its build-id. Without one, for functions of more
- * than 12 libraries, and for what lies in none, they only see that there is code; and for
- * this last not even that without /proc.
+ * than 12 libraries, and for what lies in none, they only see that there is code, be it older
+ * than what was made there since; and for this last not even that if they cannot read
+ * /proc/self/maps.
  *
  * Return: 0, or a negative error, and the task will not be run:
  *   -ESHUTDOWN  the pool was closed, terminated, or has failed

@@ -58,6 +58,20 @@ static struct {
 	uint64_t mark;
 } known;
 
+/* Likewise, the code of no module: all that there was when some of it was looked for last,
+ * as to look takes as long as there are mappings, up to some 100 ms. In order, for bsearch(). */
+struct stretch {
+	uintptr_t from;
+	uintptr_t to;
+};
+
+static struct {
+	uint64_t generation;
+	size_t n;
+	size_t room;
+	struct stretch *all;
+} made;
+
 /* One pass over the list. */
 struct search {
 	/* What is looked for: who has this address, or else this id, or mark. */
@@ -364,24 +378,26 @@ struct mapping {
 	char path[MPR_MODULE_PATH_MAX]; /* begins with / if it is a file's */
 };
 
+/* Calls @fn for each, until it returns true. */
 static enum said
-find_mapping(uintptr_t address, struct mapping *ret_m)
+each_mapping(bool (*fn)(const struct mapping *m, void *arg), void *arg)
 {
 	FILE *maps = mpr_fault(MPR_FAULT_OPEN) ? NULL : fopen("/proc/self/maps", "re");
 	enum said said = UNKNOWN;
+	struct mapping m;
 	char *line = NULL;
 	size_t size = 0;
 	int at;
 
 	while (maps && said == UNKNOWN && getline(&line, &size, maps) > 0) {
 		at = 0;
-		if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %n", &ret_m->from,
-			   &ret_m->to, ret_m->rights, &at) != 3 ||
-		    address < ret_m->from || address >= ret_m->to)
+		if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %n", &m.from, &m.to,
+			   m.rights, &at) != 3)
 			continue;
-		snprintf(ret_m->path, sizeof(ret_m->path), "%.*s",
+		snprintf(m.path, sizeof(m.path), "%.*s",
 			 (int)strcspn(line + at, "\n"), line + at);
-		said = MAPPED;
+		if (fn(&m, arg))
+			said = MAPPED;
 	}
 	if (maps && said == UNKNOWN && feof(maps))
 		said = NOT_MAPPED;
@@ -391,15 +407,32 @@ find_mapping(uintptr_t address, struct mapping *ret_m)
 	return said;
 }
 
+struct around {
+	uintptr_t address;
+	struct mapping *m;
+};
+
+static bool
+is_around(const struct mapping *m, void *arg)
+{
+	const struct around *a = arg;
+
+	if (a->address < m->from || a->address >= m->to)
+		return false;
+	*a->m = *m;
+	return true;
+}
+
 /* The loader has the path that it was given, which may have begun in a directory
  * where we are no more. */
 static void
 complete_path(struct mpr_module *module, uintptr_t address)
 {
 	struct mapping m;
+	struct around a = { address, &m };
 
 	if (!module->program && module->path[0] != '/' &&
-	    find_mapping(address, &m) == MAPPED && m.path[0] == '/')
+	    each_mapping(is_around, &a) == MAPPED && m.path[0] == '/')
 		memcpy(module->path, m.path, sizeof(m.path));
 }
 
@@ -579,19 +612,67 @@ know(uintptr_t at, uintptr_t end, uint64_t mark)
 	known.mark = mark;
 }
 
-/* Of no module, or in what its module has for data. */
+/* Without memory it is not remembered: what is looked for is told all the same. */
+static void
+add_made(uintptr_t from, uintptr_t to)
+{
+	size_t room = made.room ? 2 * made.room : 16;
+	struct stretch *more;
+
+	if (made.n == made.room) {
+		more = mpr_realloc(made.all, room * sizeof(*more));
+		if (!more)
+			return;
+		made.all = more;
+		made.room = room;
+	}
+	made.all[made.n++] = (struct stretch){ from, to };
+}
+
+/* If it is code of no module, or in what its module has for data. */
+static bool
+note_made(const struct mapping *m, void *arg)
+{
+	struct search owner = { .address = m->from };
+	struct stretch *wanted = arg;
+
+	if (!strchr(m->rights, 'x') ||
+	    (look_at(m->from, &owner) == 0 && owner.is_code))
+		return false;
+	add_made(m->from, m->to);
+	if (wanted->from >= m->from && wanted->from < m->to)
+		*wanted = (struct stretch){ m->from, m->to };
+	return false;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const struct stretch *one = a, *other = b;
+
+	return one->from < other->from ? -1 : one->from >= other->to;
+}
+
 static bool
 is_made(uintptr_t at, uint64_t mark)
 {
-	struct mapping m;
-	enum said said = find_mapping(at, &m);
+	struct stretch wanted = { at, 0 }, *there = NULL;
 
-	if (said != MAPPED)
-		return said == UNKNOWN;
-	if (!strchr(m.rights, 'x'))
-		return false;
-	know(m.from, m.to, mark);
-	return true;
+	if (made.n && made.generation == mpr_generation_peek())
+		there = bsearch(&wanted, made.all, made.n, sizeof(*there), compare);
+	if (there) {
+		know(there->from, there->to, mark);
+		return true;
+	}
+	/* All is looked for anew. */
+	known.size = 0;
+	made.n = 0;
+	made.generation = mpr_generation();
+	if (each_mapping(note_made, &wanted) == UNKNOWN && !wanted.to)
+		return true;
+	if (wanted.to)
+		know(wanted.from, wanted.to, mark);
+	return wanted.to;
 }
 
 static bool

@@ -352,6 +352,35 @@ code_of_no_module(void **state)
 	assert_false(mpr_module_has_code(second, 0));
 }
 
+/* To look again and again would take long, where there are many mappings. */
+static void
+code_of_no_module_is_remembered(void **state)
+{
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	char *pages = mmap(NULL, 101 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mpr_function *fn;
+
+	(void)state;
+	assert_true(pages != MAP_FAILED);
+	for (size_t i = 1; i < 101; i += 2)
+		assert_int_equal(mprotect(pages + i * size, size, PROT_READ | PROT_EXEC),
+				 0);
+	*(void **)&fn = pages + size;
+	assert_true(mpr_module_has_code(fn, 0));
+	munmap(pages, 101 * size);
+	for (size_t i = 0; i < 50; i++) {
+		*(void **)&fn = pages + (2 * i + 1) * size;
+		assert_true(mpr_module_has_code(fn, 0));
+		*(void **)&fn = pages + (2 * i + 2) * size - 1;
+		assert_true(mpr_module_has_code(fn, 0));
+	}
+	/* What is not among it is looked for, and all else with it. */
+	for (size_t i = 100; i > 50; i--) {
+		*(void **)&fn = pages + i * size;
+		assert_int_equal(mpr_module_has_code(fn, 0), false);
+	}
+}
+
 /* On its last page, which is for data. */
 static int
 find_data(struct dl_phdr_info *info, size_t size, void *arg)
@@ -458,6 +487,7 @@ main(void)
 		cmocka_unit_test(a_child_tells_places_while_the_loader_is_busy),
 		cmocka_unit_test(a_library_in_a_namespace_of_its_own),
 		cmocka_unit_test(code_of_no_module),
+		cmocka_unit_test(code_of_no_module_is_remembered),
 		cmocka_unit_test(code_in_the_data_of_a_library),
 		cmocka_unit_test(a_library_that_is_gone_has_no_code),
 		/* The first that notes, so that it notes the library. */
