@@ -135,8 +135,7 @@ bool
 mpr_poll_again(struct mpr_poll *p)
 {
 	if (p->tight) {
-		p->tight--;
-		mpr_cpu_pause();
+		mpr_poll_tightly(p);
 		return true;
 	}
 	if (!p->began)

@@ -10,8 +10,9 @@
  *   something since it last got) polls tightly, and only for the first probes:
  *   for about two microseconds, as each answer that is only a little late would
  *   cost one more. Where it can it looks at the tails of a few lanes and at nothing
- *   else then, also after a yield that shows it is alone, since all that lies between
- *   such a look and the message makes the way there and back longer.
+ *   else then, before all that a get asks besides, or after a yield that shows it is
+ *   alone, since all that lies between such a look and the message makes the way there
+ *   and back longer.
  *
  *   Otherwise there is a pause of about 1 us between two probes, in which a
  *   whole batch comes together.
@@ -40,6 +41,7 @@
 #include <stdbool.h>
 
 #include "ipc/attachment.h"
+#include "os/cpu.h"
 
 /* Probes for an answer: as many looks at tails, or whole gets, as it is worth. */
 #define MPR_POLL_LOOKS 64
@@ -68,6 +70,14 @@ static inline bool
 mpr_poll_next_is_tight(const struct mpr_poll *p)
 {
 	return p->tight != 0;
+}
+
+/* Waits until that. Inline, as all that lies between two looks does (0137). */
+static inline void
+mpr_poll_tightly(struct mpr_poll *p)
+{
+	p->tight--;
+	mpr_cpu_pause();
 }
 
 /* Before a look for more messages than the thread knows of: pauses if the last

@@ -28,7 +28,7 @@ static inline void
 wake_producer(const struct mpr_attachment *at, struct mpr_lane *lane)
 {
 	/* head before want: the frequent side of sleep_for_room(). */
-	mpr_fence_light(at->arena);
+	mpr_fence_light_by(at->light_fences);
 	if (mpr_unlikely(mpr_lane_take_want(lane)))
 		mpr_unpark(at->arena,
 			   mpr_owner_slot(atomic_load(&lane->owner)));
@@ -314,6 +314,13 @@ holds_in_drain(const struct mpr_attachment *at)
 	return at->held.n && atomic_load(&at->q->closing);
 }
 
+/* Whether the thread has put something since it last got. */
+static inline bool
+awaits_answer(const struct mpr_attachment *at)
+{
+	return at->puts_seen != mpr_thread_puts;
+}
+
 /* Whether looks at tails say what a get to @to would find. */
 static inline bool
 may_look(const struct mpr_attachment *at, const struct mpr_sink *to)
@@ -323,67 +330,81 @@ may_look(const struct mpr_attachment *at, const struct mpr_sink *to)
 }
 
 /*
- * The first probes of who waits for an answer, which is to have it as soon as it is
- * there: they look at the tails of a few lanes and at nothing else, and a message that is
- * as usual is taken by the frequent steps. Returns as take_or_close(); -EAGAIN also where
- * other probes are needed; -ECHILD.
+ * A look for an answer, which is to be had as soon as it is there: at the tails of a few
+ * lanes and at nothing else. A message that is as usual is taken by the frequent steps.
+ * Until the tail has come nothing of the message is asked for: its lines would leave the
+ * producer before that has written them (0137). Returns as take_or_close(); -EAGAIN also
+ * where that may find something; -ECHILD.
  */
+static MPR_INLINE int
+look(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len)
+{
+	struct mpr_consumer *c = &at->consumers[at->cursor];
+	unsigned looked = 0;
+
+	if (mpr_consumer_is_empty(c)) {
+		if (!mpr_turn_pass(at, false, &looked))
+			return -EAGAIN;
+		c = &at->consumers[at->cursor];
+	}
+	if (mpr_unlikely(mpr_attachment_is_copy(at)))
+		return -ECHILD;
+	if (mpr_get_is_frequent(at, to->buf, to->size) &&
+	    mpr_get_look(at, c, to->buf, to->size, ret_len) == 0) {
+		/* As in wake_producer(). */
+		mpr_fence_light_by(at->light_fences);
+		return mpr_get_taken(at, c->lane);
+	}
+	return take_or_close(at, to, ret_len, false);
+}
+
+/* The first probes of who waits for an answer. Returns as look(), also -EAGAIN where other
+ * probes are needed. */
 static inline int
 take_answer(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len,
 	    struct mpr_poll *poll)
 {
-	struct mpr_consumer *c;
-	unsigned looked;
-	int r;
+	int r = -EAGAIN;
 
 	if (!may_look(at, to))
 		return -EAGAIN;
-	while (mpr_poll_next_is_tight(poll) && mpr_poll_again(poll)) {
-		looked = 0;
-		if (mpr_consumer_is_empty(&at->consumers[at->cursor]) &&
-		    !mpr_turn_pass(at, false, &looked))
-			continue;
-		if (mpr_unlikely(mpr_attachment_is_copy(at)))
-			return -ECHILD;
-		c = &at->consumers[at->cursor];
-		if (mpr_get_is_frequent(at, to->buf, to->size) &&
-		    mpr_get_look(at, c, to->buf, to->size, ret_len) == 0) {
-			wake_producer(at, c->lane);
-			count_taken(at, 1);
-			return 0;
-		}
-		r = take_or_close(at, to, ret_len, false);
-		if (!is_to_wait(r))
-			return r;
+	while (is_to_wait(r) && mpr_poll_next_is_tight(poll)) {
+		mpr_poll_tightly(poll);
+		r = look(at, to, ret_len);
 	}
-	return -EAGAIN;
+	return r;
 }
 
-static MPR_NOINLINE int
-get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
-	    size_t *ret_len, mproc_timeout timeout)
+/* A wait begins. */
+static inline void
+begin_wait(struct mpr_attachment *at, const struct mpr_sink *to,
+	   mproc_timeout timeout, struct mpr_poll *poll)
 {
-	int64_t deadline = mpr_deadline(timeout);
 	unsigned probes = 0;
-	struct mpr_poll poll;
+
+	at->until = mpr_deadline(timeout);
+	if (awaits_answer(at))
+		probes = may_look(at, to) ? MPR_POLL_LOOKS : MPR_POLL_GETS;
+	at->puts_seen = mpr_thread_puts;
+	mpr_poll_begin(poll, at, probes);
+}
+
+/* The rest of it, after a whole attempt. */
+static MPR_NOINLINE int
+wait_on(struct mpr_attachment *at, const struct mpr_sink *to, size_t *ret_len,
+	struct mpr_poll *poll)
+{
+	int64_t deadline = at->until;
 	bool is_tight;
 	int r;
 
-	mpr_poll_found_nothing(at);
-	/* A thread that has put something since it last got waits for an
-	 * answer. */
-	at->until = deadline;
-	if (at->puts_seen != mpr_thread_puts)
-		probes = may_look(at, to) ? MPR_POLL_LOOKS : MPR_POLL_GETS;
-	at->puts_seen = mpr_thread_puts;
-	mpr_poll_begin(&poll, at, probes);
 	for (;;) {
 		/* At once, or after a yield. */
-		r = take_answer(at, to, ret_len, &poll);
+		r = take_answer(at, to, ret_len, poll);
 		if (!is_to_wait(r))
 			goto done;
-		is_tight = mpr_poll_next_is_tight(&poll);
-		if (!mpr_poll_again(&poll))
+		is_tight = mpr_poll_next_is_tight(poll);
+		if (!mpr_poll_again(poll))
 			break;
 		r = -ECHILD;
 		if (mpr_unlikely(mpr_attachment_is_copy(at)))
@@ -400,7 +421,7 @@ get_waiting(struct mpr_attachment *at, const struct mpr_sink *to,
 							 deadline);
 	while (is_to_wait(r));
 done:
-	mpr_poll_end(&poll);
+	mpr_poll_end(poll);
 	return r;
 }
 
@@ -411,31 +432,44 @@ corrupt(const struct mpr_attachment *at)
 			mpr_queue_label(at->q).text);
 }
 
-/* The fast attempt has failed with @r. */
+/* Whatever a get ends with that is no message. */
 static MPR_NOINLINE int
-get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
-	   size_t *ret_len, mproc_timeout timeout)
+fail(struct mpr_attachment *at, int r, const struct mpr_sink *to, size_t len)
 {
-	if (is_to_wait(r))
-		r = take_or_close(at, to, ret_len, timeout.ns == 0);
-	if (is_to_wait(r))
-		r = timeout.ns != 0 ? get_waiting(at, to, ret_len, timeout) :
-				      -EAGAIN;
-	else if (r == -ECHILD)
-		at->until = timeout.ns != 0 ? mpr_deadline(timeout) : 0;
 	if (r == -EAGAIN || r == -ETIMEDOUT)
 		mpr_queue_fd_found_nothing(at);
 	if (r == -ESHUTDOWN && at->dead_letters)
 		mpr_dead_letters_end(at);
 	if (r == -EMSGSIZE)
 		return mpr_fail(r, "a message of %zu bytes in %s, the buffer "
-				"has %zu", *ret_len,
-				mpr_queue_label(at->q).text, to->size);
+				"has %zu", len, mpr_queue_label(at->q).text,
+				to->size);
 	if (r == -EDEADLK)
 		return mpr_fail(r, "this thread and others hold messages of %s, "
 				"which is shut down",
 				mpr_queue_label(at->q).text);
 	return r == -EBADMSG ? corrupt(at) : r;
+}
+
+/* The fast attempt has failed with @r. */
+static MPR_NOINLINE int
+get_slowly(struct mpr_attachment *at, int r, const struct mpr_sink *to,
+	   size_t *ret_len, mproc_timeout timeout)
+{
+	struct mpr_poll poll;
+
+	if (is_to_wait(r))
+		r = take_or_close(at, to, ret_len, timeout.ns == 0);
+	if (is_to_wait(r) && timeout.ns != 0) {
+		mpr_poll_found_nothing(at);
+		begin_wait(at, to, timeout, &poll);
+		r = wait_on(at, to, ret_len, &poll);
+	} else if (is_to_wait(r)) {
+		r = -EAGAIN;
+	} else if (r == -ECHILD) {
+		at->until = timeout.ns != 0 ? mpr_deadline(timeout) : 0;
+	}
+	return r < 0 ? fail(at, r, to, *ret_len) : r;
 }
 
 MPR_NOINLINE int
@@ -455,7 +489,7 @@ go_on(struct mpr_attachment *at)
 {
 	unsigned looked;
 
-	if (at->puts_seen != mpr_thread_puts || mpr_turn_go_on(at, &looked))
+	if (awaits_answer(at) || mpr_turn_go_on(at, &looked))
 		return false;
 	/* As in count_taken(): turns may be over before so many were taken. */
 	(void)mpr_attachment_find_lanes(at);
@@ -538,6 +572,44 @@ get(mproc_queue *q, void *buf, size_t size, size_t *ret_len,
 	return r;
 }
 
+/*
+ * The frequent steps have found nothing that is as usual. Who waits for an answer looks
+ * for it before all else, once, and if the thread is alone as long as such looks go on: it
+ * may be there before all that get() asks has been asked, and would be late by that.
+ */
+static MPR_NOINLINE int
+get_anew(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
+	 mproc_timeout timeout)
+{
+	struct mpr_sink to = { .buf = buf, .size = size };
+	struct mpr_poll poll;
+	size_t len = 0;
+	int r;
+
+	if (timeout.ns == 0 || !awaits_answer(at) || !may_look(at, &to))
+		return get(at->q, buf, size, ret_len, timeout);
+	/* As in pace(); there was no pause before these looks. */
+	at->paced = false;
+	r = look(at, &to, &len);
+	if (is_to_wait(r)) {
+		begin_wait(at, &to, timeout, &poll);
+		r = take_answer(at, &to, &len, &poll);
+		if (mpr_unlikely(is_to_wait(r)))
+			r = take_or_close(at, &to, &len, false);
+		if (mpr_unlikely(is_to_wait(r)))
+			r = wait_on(at, &to, &len, &poll);
+	} else if (mpr_unlikely(r == -ECHILD)) {
+		at->until = mpr_deadline(timeout);
+	}
+	if (mpr_unlikely(r == -ECHILD))
+		return get(at->q, buf, size, ret_len, mpr_attachment_rest(at));
+	if (mpr_unlikely(r < 0))
+		r = fail(at, r, &to, len);
+	if (ret_len && (r == 0 || r == -EMSGSIZE))
+		*ret_len = len;
+	return r;
+}
+
 MPR_NOINLINE int
 mpr_get_wake(const struct mpr_attachment *at, struct mpr_lane *lane)
 {
@@ -555,7 +627,7 @@ get_alone(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
 
 	if (mpr_unlikely(mpr_consumer_take(c, buf, size, &len,
 					   MPR_COPY_SHORT) < 0))
-		return get(at->q, buf, size, ret_len, timeout);
+		return get_anew(at, buf, size, ret_len, timeout);
 	if (ret_len)
 		*ret_len = len;
 	return mpr_get_taken(at, c->lane);
@@ -570,7 +642,7 @@ get_shared(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
 	size_t len;
 
 	if (mpr_unlikely(mpr_get_claim(c, lane, buf, size, &len) < 0))
-		return get(at->q, buf, size, ret_len, timeout);
+		return get_anew(at, buf, size, ret_len, timeout);
 	if (ret_len)
 		*ret_len = len;
 	return mpr_get_taken(at, lane);

@@ -39,7 +39,7 @@ mpr_put_enter(const struct mpr_attachment *at)
 {
 	atomic_store_explicit(&at->producer.lane->busy, 1,
 			      memory_order_relaxed);
-	mpr_fence_light(at->arena);
+	mpr_fence_light_by(at->light_fences);
 	return !mpr_pipe_is_over(at, true) &&
 	       (mpr_likely(!mpr_put_is_closed(at)) || at->puts_back);
 }
@@ -65,7 +65,7 @@ mpr_put_leave(const struct mpr_attachment *at, uint64_t tail, unsigned n)
 			      memory_order_release);
 	/* Our messages before the look for sleepers; theirs is the rare side
 	 * (queue_get.c). Who destroys the queue wakes them all itself. */
-	mpr_fence_light(at->arena);
+	mpr_fence_light_by(at->light_fences);
 	mpr_thread_puts += n;
 	if (mpr_unlikely(mpr_put_is_watched(at->q)) &&
 	    (at->producer.tail != tail || mpr_put_is_closed(at) ||

@@ -13,15 +13,22 @@
 #include "os/cpu.h"
 #include "os/fence.h"
 
-/* The frequent side: between its store and its load. */
+/* The frequent side: between its store and its load. @light_fences is the arena's, for
+ * who has it at hand. */
 static inline void
-mpr_fence_light(const mproc_arena *a)
+mpr_fence_light_by(const _Atomic uint32_t *light_fences)
 {
-	if (mpr_unlikely(atomic_load_explicit(&a->shm->light_fences,
+	if (mpr_unlikely(atomic_load_explicit(light_fences,
 					      memory_order_relaxed)))
 		mpr_cpu_fence();
 	else
 		atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void
+mpr_fence_light(const mproc_arena *a)
+{
+	mpr_fence_light_by(&a->shm->light_fences);
 }
 
 /* The same for who has asked that, and been told that the rare side does it

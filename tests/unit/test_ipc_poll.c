@@ -299,11 +299,13 @@ int __real_mpr_attachment_find_lanes(struct mpr_attachment *at);
 int __wrap_mpr_attachment_find_lanes(struct mpr_attachment *at);
 
 static unsigned whole_gets; /* they look for new lanes */
+static unsigned ahead_then; /* at the first of them */
 
 int
 __wrap_mpr_attachment_find_lanes(struct mpr_attachment *at)
 {
-	whole_gets++;
+	if (!whole_gets++)
+		ahead_then = at->ahead;
 	return __real_mpr_attachment_find_lanes(at);
 }
 
@@ -340,12 +342,24 @@ many_lanes(struct mpt *t)
 	return at;
 }
 
-/* How many attempts look at a few lanes alone as one waits for an answer in vain; those
- * that look at all end where they began. */
+/* How many attempts at a few lanes each go from lane @from to lane @to. */
 static unsigned
-attempts(struct mpr_attachment *at, bool several)
+attempts_to(unsigned from, unsigned to)
 {
-	unsigned before = at->ahead, n = 0;
+	unsigned n = 0;
+
+	while ((from + n * MPR_LOOKS) % LANES != to)
+		n++;
+	return n;
+}
+
+/* How many attempts look at a few lanes alone as one waits for an answer in vain; those
+ * that look at all end where they began. *@ret_first: of these, up to the first whole
+ * get and with its own. */
+static unsigned
+attempts(struct mpr_attachment *at, bool several, unsigned *ret_first)
+{
+	unsigned before = at->ahead;
 	struct iovec msg;
 	char c;
 	int r;
@@ -356,23 +370,27 @@ attempts(struct mpr_attachment *at, bool several)
 	r = several ? mproc_queue_get_many(at->q, &c, 1, &msg, 1, mproc_us(1)) :
 		      mproc_queue_get(at->q, &c, 1, NULL, mproc_us(1));
 	assert_int_equal(r, -ETIMEDOUT);
-	while ((before + n * MPR_LOOKS) % LANES != at->ahead)
-		n++;
-	return n;
+	assert_int_not_equal(whole_gets, 0);
+	*ret_first = attempts_to(before, ahead_then);
+	return attempts_to(before, at->ahead);
 }
 
-/* All know of two attempts before the wait. */
+/* All know of two attempts besides: the first one and a whole get. If it is known that
+ * the thread is alone, that comes after the looks. */
 static void
 who_waits_for_an_answer_looks_for_a_while(void **state)
 {
 	static const struct mpr_yields alone = { .alone = 1, .left = 2 };
 	struct mpr_attachment *at = many_lanes(*state);
+	unsigned first_whole;
 
 	at->yields = alone;
-	assert_int_equal(attempts(at, false), 2 + MPR_POLL_LOOKS);
+	assert_int_equal(attempts(at, false, &first_whole), 2 + MPR_POLL_LOOKS);
+	assert_int_equal(first_whole, 2 + MPR_POLL_LOOKS);
 	assert_true(whole_gets < MPR_POLL_GETS);
 	at->yields = alone;
-	assert_int_equal(attempts(at, true), 2 + MPR_POLL_GETS);
+	assert_int_equal(attempts(at, true, &first_whole), 2 + MPR_POLL_GETS);
+	assert_int_equal(first_whole, 2);
 	/* And so after a yield that shows that it is alone, which takes no time. */
 	nobody_else = true;
 	for (int several = 0; several < 2; several++) {
@@ -380,7 +398,8 @@ who_waits_for_an_answer_looks_for_a_while(void **state)
 
 		do {
 			at->yields = (struct mpr_yields){ 0 };
-			n = attempts(at, several);
+			n = attempts(at, several, &first_whole);
+			assert_int_equal(first_whole, 2);
 		} while (!at->yields.alone);
 		assert_int_equal(n, 2 + (several ? MPR_POLL_GETS :
 						   MPR_POLL_LOOKS));
@@ -389,7 +408,7 @@ who_waits_for_an_answer_looks_for_a_while(void **state)
 	nobody_else = false;
 	/* Beside somebody else it only sleeps. */
 	at->yields = (struct mpr_yields){ .left = 2 };
-	assert_int_equal(attempts(at, false), 2);
+	assert_int_equal(attempts(at, false, &first_whole), 2);
 	mpt_step(*state, LANES);
 	mpt_join_all(*state);
 	mproc_queue_destroy(at->q);
@@ -521,6 +540,38 @@ a_pause_counts_for_the_next_look_alone(void **state)
 	mproc_queue_destroy(at->q);
 }
 
+/* Whether it is alone is not asked, nor are its waits counted. */
+static void
+an_answer_that_is_there_is_no_wait(void **state)
+{
+	static const struct mpr_yields alone = { .alone = 1, .left = 2 };
+	struct mpr_attachment *at = many_lanes(*state);
+	size_t len = 0;
+	char c;
+
+	assert_false(paces(at, false, MPROC_NOWAIT));
+	whole_gets = yields = 0;
+	at->yields = alone;
+	assert_false(paces(at, true, MPROC_FOREVER));
+	/* In one of the next few lanes. */
+	at->cursor = 0;
+	at->ahead = LANES - MPR_LOOKS;
+	assert_false(paces(at, true, MPROC_FOREVER));
+	assert_int_equal(at->cursor, LANES);
+	assert_int_equal(whole_gets, 0);
+	/* One that is not as usual is taken, or not, as ever. */
+	assert_int_equal(mproc_queue_put(at->q, "12", 2, MPROC_NOWAIT), 0);
+	assert_int_equal(mproc_queue_get(at->q, &c, 1, &len, MPROC_FOREVER), -EMSGSIZE);
+	assert_int_equal(len, 2);
+	assert_int_equal(mproc_queue_shutdown(at->q, MPROC_IMMEDIATE), 0);
+	assert_int_equal(mproc_queue_get(at->q, &c, 1, &len, MPROC_FOREVER), -ESHUTDOWN);
+	assert_int_equal(at->yields.left, 2);
+	assert_int_equal(yields, 0);
+	mpt_step(*state, LANES);
+	mpt_join_all(*state);
+	mproc_queue_destroy(at->q);
+}
+
 /* There each get looks at all lanes. */
 static void
 with_one_order_of_several_lanes_nobody_paces(void **state)
@@ -613,6 +664,7 @@ main(void)
 		mpt_test(who_has_been_at_all_lanes_paces),
 		mpt_test(in_a_pause_it_looks_at_all_lanes),
 		mpt_test(a_pause_counts_for_the_next_look_alone),
+		mpt_test(an_answer_that_is_there_is_no_wait),
 		mpt_test(with_one_order_of_several_lanes_nobody_paces),
 		mpt_test(beside_a_stranger_few_waits_yield_or_poll),
 	};
