@@ -595,7 +595,9 @@ get_anew(struct mpr_attachment *at, void *buf, size_t size, size_t *ret_len,
 		begin_wait(at, &to, timeout, &poll);
 		r = take_answer(at, &to, &len, &poll);
 		if (mpr_unlikely(is_to_wait(r)))
-			r = take_or_close(at, &to, &len, false);
+			r = mpr_attachment_is_copy(at) ?
+				    -ECHILD :
+				    take_or_close(at, &to, &len, false);
 		if (mpr_unlikely(is_to_wait(r)))
 			r = wait_on(at, &to, &len, &poll);
 	} else if (mpr_unlikely(r == -ECHILD)) {
