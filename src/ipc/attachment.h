@@ -75,6 +75,7 @@ struct mpr_attachment {
 	unsigned ahead;	  /* the other lane that was looked at last */
 	unsigned left;	  /* lanes that may still have a turn in this round */
 	unsigned patience; /* how long polling pays; see ipc/poll.h */
+	int64_t look_after; /* ns of a sleep for room; see ipc/queue_put.c */
 	/* What yields said; see ipc/poll.h. */
 	struct mpr_yields yields;
 	uint64_t others_put; /* bytes, when the last long one was over */

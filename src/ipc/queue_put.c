@@ -23,8 +23,16 @@
  * sides stay many messages apart. */
 #define SPARE_PART 8
 
-/* But a consumer may want nothing more before it has this one message. */
-#define SPARE_WAIT 1000000 /* ns */
+/* And with this part by who has slept: a sleep takes as long as hundreds of short
+ * messages. */
+#define SLEEP_PART 2
+
+/* But a consumer may want nothing more before it has this one message. So who sleeps
+ * looks now and then whether it still takes any. The shortest and the longest time before
+ * a look, and the one to begin with, ns. */
+#define LOOK_LEAST 1000000
+#define LOOK_FIRST 4000000
+#define LOOK_MOST 32000000
 
 int
 mpr_put_closed(const struct mpr_attachment *at)
@@ -195,6 +203,45 @@ sleep_for_room(struct mpr_attachment *at, uint64_t want, int64_t until)
 	return r;
 }
 
+/*
+ * Sleeps until there is spare room, @deadline, or a reason to try again: there is room for
+ * this message, and since the last look nothing was taken; or it was long.
+ *
+ * A consumer of many lanes comes to each of them only now and then. So each look comes
+ * later than the one before. If the first one was in vain, the next sleep's comes later,
+ * too; and sooner, if the consumer did wait.
+ */
+static int
+sleep_for_spare(struct mpr_attachment *at, size_t len, int64_t deadline)
+{
+	const struct mpr_producer *p = &at->producer;
+	uint64_t want = mpr_producer_want(p, len, at->capacity / SLEEP_PART);
+	uint64_t least = mpr_producer_want(p, len, 0), head, was;
+	int64_t first = at->look_after ? at->look_after : LOOK_FIRST;
+	int64_t look = mproc_now(), pause;
+	int why = 0;
+
+	/* Relaxed, here and below: only whether it moves. */
+	head = atomic_load_explicit(&p->lane->head, memory_order_relaxed);
+	for (pause = first; pause <= LOOK_MOST; pause *= 2) {
+		look = pause < deadline - look ? look + pause : deadline;
+		why = sleep_for_room(at, want, look);
+		if (why != -ETIMEDOUT || look == deadline)
+			break;
+		why = 0;
+		was = head;
+		head = atomic_load_explicit(&p->lane->head,
+					    memory_order_relaxed);
+		if (head == was && mpr_producer_may_go(p, least)) {
+			at->look_after = first > LOOK_LEAST ? first / 2 : first;
+			return 0;
+		}
+	}
+	if (pause != first && first < LOOK_MOST / 2)
+		at->look_after = 2 * first;
+	return why;
+}
+
 /* A wait for a block. */
 struct block_wait {
 	uint64_t since; /* 0: has not begun */
@@ -255,7 +302,7 @@ put_waiting(struct mpr_attachment *at, int r, const struct load *load,
 {
 	size_t spare = at->capacity / SPARE_PART, len = lane_len(at, load->len);
 	uint64_t want = mpr_producer_want(&at->producer, len, spare);
-	int64_t deadline = mpr_deadline(timeout), until;
+	int64_t deadline = mpr_deadline(timeout);
 	struct block_wait wait = { 0 };
 	struct mpr_poll poll;
 	/* Who polls for a block that others sleep for already takes their CPU. */
@@ -297,14 +344,10 @@ put_waiting(struct mpr_attachment *at, int r, const struct load *load,
 			continue;
 		if (r != -EAGAIN)
 			break;
-		want = mpr_producer_want(&at->producer, len, spare);
-		until = deadline;
-		if (spare && mproc_now() < deadline - SPARE_WAIT)
-			until = mproc_now() + SPARE_WAIT;
+		want = mpr_producer_want(&at->producer, len, 0);
+		why = spare ? sleep_for_spare(at, len, deadline) :
+			      sleep_for_room(at, want, deadline);
 		spare = 0;
-		why = sleep_for_room(at, want, until);
-		if (why == -ETIMEDOUT && until != deadline)
-			why = 0;
 	}
 done:
 	mpr_poll_end(&poll);

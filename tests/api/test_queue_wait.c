@@ -268,9 +268,9 @@ passed_padding_wakes_the_producer_though_nothing_was_taken(struct mpt *t)
 							 NULL, MPROC_FOREVER),
 					 0);
 		await_sleep(t, b, 1);
-		/* Its first sleep is a short one, for more room than needed. */
+		/* Its first sleeps are short ones, for more room than needed. */
 		began = mproc_now();
-		mpt_until(t, mproc_now() - began > 5 * MS);
+		mpt_until(t, mproc_now() - began > 70 * MS);
 		await_sleep(t, b, 1);
 		began = mproc_now();
 		assert_int_equal(mproc_queue_get(b->q, buf, 10, NULL,
