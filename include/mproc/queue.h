@@ -159,6 +159,10 @@ MPROC_API void mproc_queue_destroy(mproc_queue *q);
  *
  * A thread's first put in a queue gives it a lane, which calls the kernel.
  *
+ * Who has to wait waits for more room than for one message, or until nothing more
+ * is taken from its lane for some milliseconds; where messages are taken one now
+ * and then, for 63 ms at most after there is room for one.
+ *
  * A long message needs memory of the arena besides room in the lane. Where that
  * is short while other long messages are queued or held by others, the call
  * waits as for room.
