@@ -218,12 +218,14 @@ sleep_for_spare(struct mpr_attachment *at, size_t len, int64_t deadline)
 	uint64_t want = mpr_producer_want(p, len, at->capacity / SLEEP_PART);
 	uint64_t least = mpr_producer_want(p, len, 0), head, was;
 	int64_t first = at->look_after ? at->look_after : LOOK_FIRST;
-	int64_t look = mproc_now(), pause;
+	int64_t look, pause;
 	int why = 0;
 
 	/* Relaxed, here and below: only whether it moves. */
 	head = atomic_load_explicit(&p->lane->head, memory_order_relaxed);
 	for (pause = first; pause <= LOOK_MOST; pause *= 2) {
+		/* The last sleep may have ended long after it was to. */
+		look = mproc_now();
 		look = pause < deadline - look ? look + pause : deadline;
 		why = sleep_for_room(at, want, look);
 		if (why != -ETIMEDOUT || look == deadline)
