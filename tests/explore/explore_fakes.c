@@ -15,7 +15,7 @@
 #include "os/thread.h"
 
 #define SECOND 1000000000
-#define SHORT 4000000 /* as no slice is */
+#define SHORT 32000000 /* as no slice is */
 #define HASTE 2000000
 
 static int64_t now;

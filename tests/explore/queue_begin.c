@@ -54,7 +54,9 @@ world_may_look(void)
 bool
 world_may_run_out_of_time(unsigned fiber)
 {
-	return world.now->roles[fiber].timed && !world.out_of_time[fiber];
+	const struct queue_role *role = &world.now->roles[fiber];
+
+	return role->looks || (role->timed && !world.out_of_time[fiber]);
 }
 
 bool

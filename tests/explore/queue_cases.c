@@ -124,6 +124,29 @@ const struct queue_case queue_cases[QUEUE_CASES] = {
 			{ QUEUE_GETS, 4, .mortal = true },
 		},
 	},
+	/* Which is less than half of the lane, and nothing more is taken: it has to look,
+	 * or in the end to sleep for that alone. */
+	[QUEUE_ROOM_LOOKS] = {
+		.name = "a producer that looks for room, one get",
+		.capacity = 64,
+		.there = 4,
+		.single = true,
+		.roles = {
+			{ QUEUE_PUTS, 1, .looks = true, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
+	[QUEUE_ROOM_LOOKS_TWO_CONSUMERS] = {
+		.name = "a producer that looks for room, two consumers",
+		.is_large = true,
+		.capacity = 64,
+		.there = 4,
+		.roles = {
+			{ QUEUE_PUTS, 2, .looks = true, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+			{ QUEUE_GETS, 1, .mortal = true },
+		},
+	},
 	/* The second one fits when the lane is empty and the pad is passed. */
 	[QUEUE_PAD] = {
 		.name = "padding that has to be passed",

@@ -366,11 +366,19 @@ has_free_block(void)
 	return found;
 }
 
+/* The head that a producer sleeps for. One that looks does not sleep for ever for more
+ * room than its message needs. */
+static uint64_t
+want_of(unsigned f)
+{
+	return now->roles[f].looks ?
+		       mpr_producer_want(&world.attachments[f].producer, 8, 0) :
+		       explore_newest(&queue_lane(f)->want);
+}
+
 static void
 check_sleeper(unsigned f)
 {
-	struct mpr_lane *lane = queue_lane(f);
-
 	explore_check(!explore_newest(&q->closing));
 	if (now->keeps)
 		queue_kept_check_sleeper(f);
@@ -380,8 +388,8 @@ check_sleeper(unsigned f)
 		/* Lanes have room for all. */
 		explore_check(!has_free_block());
 	else
-		explore_check((int64_t)(explore_newest(&lane->head) -
-					explore_newest(&lane->want)) < 0);
+		explore_check((int64_t)(explore_newest(&queue_lane(f)->head) -
+					want_of(f)) < 0);
 }
 
 /* A message that is left in a block, or a reference that nobody has passed.

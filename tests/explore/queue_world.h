@@ -109,6 +109,7 @@ enum queue_part {
  * @flags:  of the shutdown
  * @victim: the fiber that it interrupts or kills, asleep or not
  * @timed:  its sleep may end at its deadline, a watcher's once
+ * @looks:  so may each short one of those in which it waits for room, for messages of 8
  * @mortal: may be killed at its accesses
  * @after:  puts when this fiber, plus 1, has ended or is dead
  *
@@ -128,6 +129,7 @@ struct queue_role {
 	uint8_t flags;
 	uint8_t victim;
 	bool timed;
+	bool looks;
 	bool mortal;
 	uint8_t after;
 	bool requeues;
@@ -223,6 +225,8 @@ enum queue_case_name {
 	QUEUE_ROOM_IN_PLACE,
 	QUEUE_ROOM_TWO_CONSUMERS,
 	QUEUE_ROOM_TWO_PRODUCERS,
+	QUEUE_ROOM_LOOKS,
+	QUEUE_ROOM_LOOKS_TWO_CONSUMERS,
 	QUEUE_PAD,
 	QUEUE_PAD_TWO_CONSUMERS,
 	QUEUE_DRAIN,
