@@ -24,6 +24,11 @@
 #define LOOK_EVERY INT64_C(1000000) /* ns */
 #define PATIENCE INT64_C(2000000000) /* ns, with one keeper */
 
+/* How long a forked keeper is waited for without a sleep; unless a look, with a turn for
+ * others, takes so long that there are some. */
+#define MOMENT INT64_C(250000) /* ns */
+#define TURN INT64_C(20000) /* ns */
+
 /* Keepers that this process has started: one of the two. A forked child's are its
  * parent's. */
 struct started {
@@ -327,6 +332,21 @@ call_off(const struct mpr_pool_use *u, mproc_process *process)
 			mpr_pool_label(u).text);
 }
 
+/* To sleep and to be woken takes longer than a forked keeper takes for its first steps, and it
+ * would have to wake us before it forks the first worker. */
+static void
+look_out(const struct mpr_pool_use *u, uint64_t mine)
+{
+	int64_t now = mproc_now(), until = now + MOMENT, last = now;
+
+	while (now < until && now - last < TURN &&
+	       atomic_load(&u->root->keeper) == mine) {
+		mpr_task_yield();
+		last = now;
+		now = mproc_now();
+	}
+}
+
 /* Until it has taken our place. Returns 0 as well in a copy that a signal handler has
  * forked meanwhile: there nobody has one to wait for. */
 static int
@@ -425,6 +445,8 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 	mpr_process_let_go(process);
 	if (!mpr_pool_is_there(u))
 		note_kills(u);
+	if (!mpr_pool_is_anew(u))
+		look_out(u, mine);
 	r = wait_for(u, self, mine, process);
 	keep_handle(u, process, order);
 	return r;
