@@ -117,17 +117,23 @@ mpr_keeping_kill(const struct mpr_pool_use *u)
 	return true;
 }
 
-/* The pool's creator will want to see the end of its keeper. In another process it is
- * reaped some time after that, as any whose handle is closed. */
-static void
-keep_handle(const struct mpr_pool_use *u, mproc_process *process, uint64_t order)
+/* Not a copy that a handler has forked. */
+static bool
+is_creator(const struct mpr_pool_use *u)
 {
-	struct started *s = NULL;
+	return atomic_load(&u->root->creator) == (uint32_t)mpr_task_pid();
+}
 
-	if (atomic_load(&u->root->creator) == (uint32_t)mpr_task_pid())
-		s = mpr_zalloc(sizeof(*s));
-	if (!s) {
+/* The pool's creator will want to see the end of its keeper. In another process it is
+ * reaped some time after that, as any whose handle is closed; and where there is no memory
+ * for it. */
+static void
+keep_handle(const struct mpr_pool_use *u, struct started *s,
+	    mproc_process *process, uint64_t order)
+{
+	if (!s || !is_creator(u)) {
 		mproc_process_close(process);
+		free(s);
 		return;
 	}
 	s->process = process;
@@ -148,7 +154,7 @@ mpr_keeping_reap(const struct mpr_pool_use *u, int64_t deadline)
 		return;
 	if (mpr_process_wait(s.process, deadline < end ? deadline : end, false) < 0) {
 		if (deadline < end) {
-			keep_handle(u, s.process, s.order);
+			keep_handle(u, mpr_zalloc(sizeof(s)), s.process, s.order);
 			return;
 		}
 		(void)mproc_process_kill(s.process);
@@ -427,9 +433,16 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 	struct mpr_call call = mpr_call_entry(mpr_keeper_run, &keeping, 0);
 	/* As the word is ours, in the order of the keepers. */
 	uint64_t order = atomic_fetch_add(&starts, 1) + 1;
+	struct started *s = NULL;
 	mproc_process *process;
 	int r;
 
+	/* First: nothing of one that was started is to be left. */
+	if (is_creator(u)) {
+		s = mpr_zalloc(sizeof(*s));
+		if (!s)
+			return mpr_fail(-ENOMEM, "no memory for a keeper");
+	}
 	if (mpr_pool_is_anew(u)) {
 		o.method = (int)atomic_load(&u->root->method);
 		call = mpr_call_entry(mpr_keeper_run_anew, &keeping,
@@ -440,15 +453,17 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 	}
 	mpr_crash_prepare();
 	r = mpr_process_hold_service(&process, &call, &o);
-	if (r < 0)
+	if (r < 0) {
+		free(s);
 		return r;
+	}
 	mpr_process_let_go(process);
 	if (!mpr_pool_is_there(u))
 		note_kills(u);
 	if (!mpr_pool_is_anew(u))
 		look_out(u, mine);
 	r = wait_for(u, self, mine, process);
-	keep_handle(u, process, order);
+	keep_handle(u, s, process, order);
 	return r;
 }
 
