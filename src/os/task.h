@@ -41,8 +41,8 @@ bool mpr_task_process_ended(pid_t pid, uint64_t start);
 uint64_t mpr_task_namespace(void);
 
 /* What the process @parent has got for that, before it forked this one: the kernel is not
- * asked again, unless we are somebody else's child. */
-void mpr_task_inherit_namespace(pid_t parent, uint64_t namespace);
+ * asked again, unless we are somebody else's child: then it returns false. */
+bool mpr_task_inherit_namespace(pid_t parent, uint64_t namespace);
 
 /* How many threads this process has; 1 as long as it has never had another, which
  * costs nothing to tell; 0 where nothing can be said. */

@@ -259,17 +259,18 @@ mpr_task_namespace(void)
 	return namespace;
 }
 
-MPR_CHILD_PATH void
+MPR_CHILD_PATH bool
 mpr_task_inherit_namespace(pid_t parent, uint64_t namespace)
 {
 	_Atomic uint64_t *known;
 
 	/* Who is in a new one does not see its parent there: to it that has the id 0. */
 	if (mpr_syscall(SYS_getppid, 0, 0) != parent)
-		return;
+		return false;
 	mpr_generation_begin(); /* makes the page ours */
 	known = &atomic_load(&mpr_process_page)->pid_namespace;
 	atomic_store_explicit(known, namespace, memory_order_relaxed);
+	return true;
 }
 
 MPR_CHILD_PATH uint64_t

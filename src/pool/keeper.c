@@ -32,6 +32,7 @@
 #include "pool/starts.h"
 #include "pool/task.h"
 #include "process/handle.h"
+#include "process/record.h"
 #include "sync/park.h"
 
 #define MS INT64_C(1000000)
@@ -736,7 +737,9 @@ mpr_keeper_run(void *arg)
 	/* A program's constructors may have begun threads in a new image. */
 	if (!mpr_pool_is_anew(&k.use) || mpr_task_threads() == 1)
 		mpr_process_is_alone();
-	mpr_task_inherit_namespace(keeping->starter_pid, keeping->namespace);
+	/* The child of a copy that a handler has forked meanwhile has others than ours. */
+	if (mpr_task_inherit_namespace(keeping->starter_pid, keeping->namespace))
+		mpr_records_have(keeping->records);
 	if (look_at_pool(&k) < 0)
 		return 1;
 	woken_slot = k.self->slot;

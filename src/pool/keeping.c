@@ -19,6 +19,7 @@
 #include "pool/pool.h"
 #include "pool/shortage.h"
 #include "process/handle.h"
+#include "process/record.h"
 #include "sync/park.h"
 
 #define LOOK_EVERY INT64_C(1000000) /* ns */
@@ -452,11 +453,15 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 		mpr_thread_allow_signals(&keeping.blocked);
 	}
 	mpr_crash_prepare();
+	if (!mpr_pool_is_anew(u))
+		keeping.records = mpr_records_set_aside();
 	r = mpr_process_hold_service(&process, &call, &o);
 	if (r < 0) {
+		mpr_records_take_back(keeping.records, true);
 		free(s);
 		return r;
 	}
+	process->lent = keeping.records;
 	mpr_process_let_go(process);
 	if (!mpr_pool_is_there(u))
 		note_kills(u);

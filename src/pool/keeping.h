@@ -22,6 +22,7 @@ struct mpr_keeping {
 	/* Its process, and where it is that one. */
 	pid_t starter_pid;
 	uint64_t namespace;
+	struct mpr_records *records; /* set aside for it; or NULL */
 	/* That of the keeper's own process, if that has done something before; or 0. */
 	uint64_t generation;
 	/* For an image of its own: use.loop, as pool/code.h has it, or 0; and what signals

@@ -183,7 +183,7 @@ mpr_worker_run(void *arg)
 	struct mpr_self *self;
 
 	if (!w->thread)
-		mpr_task_inherit_namespace(w->keeper_pid, w->namespace);
+		(void)mpr_task_inherit_namespace(w->keeper_pid, w->namespace);
 	*me = (struct mpr_worker){
 		.use = w->use,
 		.record = w->record,

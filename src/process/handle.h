@@ -23,6 +23,7 @@ struct mproc_process {
 	uint64_t generation; /* of the process that the handle belongs to */
 	struct mpr_child child;
 	struct mpr_record *record;
+	struct mpr_records *lent; /* to it, for those that it starts; or NULL */
 	struct mpr_plan_file plan; /* of one with an image of its own */
 	struct mpr_lines *lines[2]; /* of its output, if that is passed on */
 	struct mpr_call call; /* inline.h; .fn is NULL if it is the child's */

@@ -69,6 +69,8 @@ mpr_process_free(mproc_process *p)
 		mpr_plan_free(&p->plan);
 	else if (p->record)
 		mpr_record_free(p->record);
+	/* Who has ended in order has seen the end of its children. */
+	mpr_records_take_back(p->lent, p->ended && p->exit.code == 0);
 	mpr_inline_drop(p);
 	free(p->report);
 	free(p);
@@ -709,6 +711,7 @@ mproc_process_close(mproc_process *p)
 		if (mpr_setup_left_open(p->generation))
 			mpr_child_close(&p->child);
 		mpr_plan_free(&p->plan);
+		mpr_records_take_back(p->lent, false);
 		free(p->report);
 		free(p);
 		return;

@@ -25,8 +25,8 @@ struct sheet {
 static_assert(offsetof(struct sheet, reports) == MPR_CHILD_PAGE, "one page");
 
 /* Private account of one sheet. */
-struct page {
-	struct page *next;
+struct mpr_records {
+	struct mpr_records *next;
 	uint64_t generation; /* of the process that it belongs to */
 	struct sheet *sheet;
 	bool used[PER_PAGE];
@@ -34,18 +34,21 @@ struct page {
 
 /* Our own come first; behind them are those of the process that forked us,
  * which are in use there, one by ourselves. */
-MPR_CHILD_DATA static struct page *pages;
+MPR_CHILD_DATA static struct mpr_records *pages;
 
-MPR_CHILD_PATH static struct page *
-own(struct page *page)
+/* For the next child that is to have one; of the process that mapped it. */
+static struct mpr_records *spare;
+
+MPR_CHILD_PATH static struct mpr_records *
+own(struct mpr_records *page)
 {
 	return page && page->generation == mpr_generation() ? page : NULL;
 }
 
-MPR_CHILD_PATH static struct page *
-add_page(void)
+MPR_CHILD_PATH static struct mpr_records *
+make_page(void)
 {
-	struct page *page = mpr_zalloc(sizeof(*page));
+	struct mpr_records *page = mpr_zalloc(sizeof(*page));
 
 	if (!page)
 		return NULL;
@@ -55,9 +58,15 @@ add_page(void)
 		return NULL;
 	}
 	page->generation = mpr_generation();
+	return page;
+}
+
+MPR_CHILD_PATH static void
+add_page(struct mpr_records *page)
+{
+	page->generation = mpr_generation();
 	page->next = pages;
 	pages = page;
-	return page;
 }
 
 MPR_CHILD_PATH void
@@ -73,7 +82,7 @@ mpr_record_init(struct mpr_record *record)
 }
 
 MPR_CHILD_PATH static struct mpr_record *
-take(struct page *page)
+take(struct mpr_records *page)
 {
 	struct mpr_record *record;
 
@@ -92,7 +101,7 @@ MPR_CHILD_PATH struct mpr_record *
 mpr_record_new(void)
 {
 	struct mpr_record *record = NULL;
-	struct page *page;
+	struct mpr_records *page;
 	sigset_t before;
 
 	/* A copy that a handler forks would clear it once more, at any time. */
@@ -101,9 +110,11 @@ mpr_record_new(void)
 	for (page = own(pages); page && !record; page = own(page->next))
 		record = take(page);
 	if (!record) {
-		page = add_page();
-		if (page)
+		page = make_page();
+		if (page) {
+			add_page(page);
 			record = take(page);
+		}
 	}
 	mpr_process_unlock();
 	mpr_thread_allow_signals(&before);
@@ -116,12 +127,64 @@ mpr_record_free(struct mpr_record *record)
 	struct mpr_record *first;
 
 	mpr_process_lock();
-	for (struct page *page = own(pages); page; page = own(page->next)) {
+	for (struct mpr_records *page = own(pages); page; page = own(page->next)) {
 		first = page->sheet->records;
 		if (record >= first && record < first + PER_PAGE)
 			page->used[record - first] = false;
 	}
 	mpr_process_unlock();
+}
+
+static void
+drop_page(struct mpr_records *page)
+{
+	if (!page)
+		return;
+	mpr_child_pages_free(page->sheet, sizeof(*page->sheet));
+	free(page);
+}
+
+struct mpr_records *
+mpr_records_set_aside(void)
+{
+	struct mpr_records *page;
+
+	mpr_process_lock();
+	page = spare;
+	spare = NULL;
+	mpr_process_unlock();
+	if (own(page))
+		return page;
+	drop_page(page); /* our parent's, which nobody has */
+	return make_page();
+}
+
+/* With an account of its own: to write to its parent's would cost it a copy of that page, and
+ * another one after each fork. */
+MPR_CHILD_PATH void
+mpr_records_have(const struct mpr_records *records)
+{
+	struct mpr_records *page = records ? mpr_malloc(sizeof(*page)) : NULL;
+
+	if (!page)
+		return;
+	*page = (struct mpr_records){ .sheet = records->sheet };
+	add_page(page);
+}
+
+void
+mpr_records_take_back(struct mpr_records *records, bool unused)
+{
+	if (!records)
+		return;
+	mpr_process_lock();
+	/* A copy that a handler has forked since it was set aside has its parent's. */
+	if (unused && !spare && own(records)) {
+		spare = records;
+		records = NULL;
+	}
+	mpr_process_unlock();
+	drop_page(records);
 }
 
 void

@@ -55,6 +55,24 @@ struct mpr_record *mpr_record_new(void);
 
 void mpr_record_free(struct mpr_record *record);
 
+/*
+ * A page of records for a child that is about to be forked and starts others at once: it need
+ * not map one. Nobody else has a record of it as long as it is set aside.
+ */
+struct mpr_records;
+
+/* NULL without memory: the child maps its own. */
+struct mpr_records *mpr_records_set_aside(void);
+
+/* In the child: it is its own from here on; unless there is no memory, and it maps one. @records
+ * may be NULL. */
+void mpr_records_have(const struct mpr_records *records);
+
+/* The child has ended. If @unused, nobody can write there any more, as it saw the end of all
+ * that it has started, and the next child may have it. Otherwise those keep what they have
+ * mapped. @records may be NULL. */
+void mpr_records_take_back(struct mpr_records *records, bool unused);
+
 /* Stays awake for a moment, if nobody else wants the CPU, until there is a word of
  * the child's, or, if @or_id, its id: to sleep and to be woken takes longer than a
  * forked child takes for its first steps. */

@@ -299,10 +299,10 @@ a_namespace_is_taken_over_from_the_parent_only(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		mpr_task_inherit_namespace(parent + 1, TOLD);
-		if (mpr_task_namespace() != ours)
+		if (mpr_task_inherit_namespace(parent + 1, TOLD) ||
+		    mpr_task_namespace() != ours ||
+		    !mpr_task_inherit_namespace(parent, TOLD))
 			_exit(1);
-		mpr_task_inherit_namespace(parent, TOLD);
 		_exit(mpr_task_namespace() != TOLD);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -325,7 +325,7 @@ be_in_another_namespace(struct mpt *t, void *arg)
 	pid = fork();
 	if (pid == 0) {
 		if (inherits)
-			mpr_task_inherit_namespace(parent, ours);
+			(void)mpr_task_inherit_namespace(parent, ours);
 		_exit(mpr_task_namespace() == ours);
 	}
 	mpt_check_int(t, waitpid(pid, &status, 0), pid);

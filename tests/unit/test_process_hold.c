@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <mproc/mproc.h>
@@ -19,6 +20,9 @@
 struct board {
 	_Atomic unsigned begun;
 	_Atomic pid_t child;
+	_Atomic uintptr_t record;
+	struct mpr_records *lent;
+	int code;
 };
 
 static int method;
@@ -335,6 +339,58 @@ one_that_somebody_else_has_reaped_does_not_live_on_in_a_stranger(void **state)
 	mpt_expect_exit(*state, mpt_fork(*state, "parent", lose_one, NULL), 0);
 }
 
+/* As a pool's keeper does. */
+static int
+use_what_is_lent(void *arg)
+{
+	struct board *b = arg;
+
+	mpr_records_have(b->lent);
+	b->record = (uintptr_t)mpr_record_new();
+	return b->code < 0 ? sleep_for_ever(NULL) : b->code;
+}
+
+/* Returns whether the memory is there yet for another child. Without a @code it is killed. */
+static bool
+is_kept(struct mpt *t, struct board *b, int code)
+{
+	unsigned char in_core;
+	mproc_process *p;
+
+	method = MPROC_FORK;
+	b->record = 0;
+	b->code = code;
+	b->lent = mpr_records_set_aside();
+	assert_int_equal(hold_one(&p, use_what_is_lent, b), 0);
+	p->lent = b->lent;
+	mpr_process_let_go(p);
+	mpt_until(t, b->record);
+	if (code < 0)
+		assert_int_equal(mproc_process_kill(p), 0);
+	assert_int_equal(mproc_process_join(p, MPROC_FOREVER), 0);
+	mproc_process_close(p);
+	return mincore((void *)(b->record & ~(uintptr_t)4095), 4096,
+		       &in_core) == 0;
+}
+
+/* What a killed one has started may be about to write there. */
+static void
+records_of_one_that_ends_in_order_are_for_the_next_one(void **state)
+{
+	struct board *b = new_board();
+	uintptr_t first;
+
+	for (int i = 0; i < 2; i++) {
+		assert_true(is_kept(*state, b, 0));
+		first = b->record;
+		assert_true(is_kept(*state, b, 0));
+		assert_int_equal(b->record, first);
+		assert_false(is_kept(*state, b, i ? 3 : -1));
+		assert_int_equal(b->record, first);
+	}
+	mproc_free(b);
+}
+
 int
 main(void)
 {
@@ -346,6 +402,7 @@ main(void)
 		mpt_test(a_service_that_is_held_has_no_keyboard),
 		mpt_test(children_of_one_that_is_alone_have_no_pidfds),
 		mpt_test(one_that_somebody_else_has_reaped_does_not_live_on_in_a_stranger),
+		mpt_test(records_of_one_that_ends_in_order_are_for_the_next_one),
 	};
 
 	return cmocka_run_group_tests(tests, with_arena, NULL);

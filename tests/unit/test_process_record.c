@@ -2,6 +2,7 @@
 /*
  * Records that a process shares with its children.
  */
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "common.h"
@@ -99,6 +100,117 @@ a_forked_child_has_records_of_its_own(void **state)
 	assert_int_equal(record->ended, 7);
 	assert_int_equal(other->ended, 0);
 	mpr_record_free(record);
+}
+
+struct lent {
+	struct mpr_record *told; /* where the child tells of its record */
+	struct mpr_records *records;
+};
+
+static int
+use_what_is_lent(struct mpt *t, void *arg)
+{
+	struct lent *lent = arg;
+	struct mpr_record *own;
+
+	mpr_records_have(lent->records);
+	own = mpr_record_new();
+	mpt_check(t, own);
+	mpt_check_int(t, own->ended, 0);
+	own->ended = 44;
+	atomic_store(&lent->told->setup, (uintptr_t)own);
+	return 0;
+}
+
+/* Returns its first record, which the parent has mapped where the child has. */
+static struct mpr_record *
+lend(struct mpt *t, struct lent *lent)
+{
+	lent->records = mpr_records_set_aside();
+	assert_non_null(lent->records);
+	mpt_expect_exit(t, mpt_spawn(t, "child", use_what_is_lent, lent), 0);
+	return (struct mpr_record *)(uintptr_t)lent->told->setup;
+}
+
+static bool
+is_mapped(struct mpr_record *record)
+{
+	unsigned char in_core;
+
+	return mincore((void *)((uintptr_t)record & ~(uintptr_t)4095), 4096,
+		       &in_core) == 0;
+}
+
+static void
+a_child_finds_what_was_set_aside_for_it(void **state)
+{
+	struct lent lent = { .told = mpr_record_new() };
+	struct mpr_record *first = lend(*state, &lent), *record;
+
+	assert_int_equal(first->ended, 44);
+	/* Nobody here has a record of it. */
+	for (unsigned i = 0; i < 100; i++) {
+		record = mpr_record_new();
+		assert_ptr_not_equal(record, first);
+	}
+	assert_int_equal(first->ended, 44);
+	mpr_records_take_back(lent.records, true);
+	/* What is the same again is zeroed for the next one. */
+	assert_ptr_equal(lend(*state, &lent), first);
+	assert_int_equal(first->ended, 44);
+	mpr_records_take_back(lent.records, true);
+}
+
+static void
+what_others_may_write_to_is_lent_to_nobody_else(void **state)
+{
+	struct lent lent = { .told = mpr_record_new() }, other = lent;
+	struct mpr_record *first = lend(*state, &lent), *second;
+
+	assert_true(is_mapped(first));
+	mpr_records_take_back(lent.records, false);
+	assert_false(is_mapped(first));
+
+	/* Two at a time: each has its own, and one is kept. */
+	first = lend(*state, &lent);
+	second = lend(*state, &other);
+	assert_ptr_not_equal(first, second);
+	mpr_records_take_back(lent.records, true);
+	mpr_records_take_back(other.records, true);
+	assert_true(is_mapped(first));
+	assert_false(is_mapped(second));
+	mpr_records_have(NULL);
+	mpr_records_take_back(NULL, true);
+	mpr_record_free(lent.told);
+}
+
+static int
+set_aside_too(struct mpt *t, void *unused)
+{
+	struct mpr_records *aside = mpr_records_set_aside();
+	struct mpr_record *own;
+
+	mpt_check(t, aside);
+	mpr_records_have(aside);
+	own = mpr_record_new();
+	mpt_check(t, own);
+	own->ended = 44;
+	(void)unused;
+	return 0;
+}
+
+static void
+what_a_parent_has_to_spare_is_not_its_childs(void **state)
+{
+	struct lent lent = { .told = mpr_record_new() };
+	struct mpr_record *first = lend(*state, &lent);
+
+	mpr_records_take_back(lent.records, true);
+	first->ended = 7;
+	mpt_expect_exit(*state, mpt_spawn(*state, "child", set_aside_too, NULL),
+			0);
+	assert_int_equal(first->ended, 7);
+	mpr_record_free(lent.told);
 }
 
 static int
@@ -252,6 +364,9 @@ main(void)
 		mpt_test(a_freed_record_is_used_again_and_zeroed),
 		mpt_test(a_child_and_its_parent_see_the_same_record),
 		mpt_test(a_forked_child_has_records_of_its_own),
+		mpt_test(a_child_finds_what_was_set_aside_for_it),
+		mpt_test(what_others_may_write_to_is_lent_to_nobody_else),
+		mpt_test(what_a_parent_has_to_spare_is_not_its_childs),
 		mpt_test(threads_never_get_the_same_record),
 		mpt_test(a_child_that_sleeps_until_its_order_is_woken),
 		mpt_test(one_that_outlives_its_parent_ends_without_an_order),
