@@ -108,7 +108,7 @@ try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self,
 {
 	struct mpr_participant *p = mpr_participant_at(a, slot);
 	uint64_t ident;
-	pid_t tid;
+	pid_t pid, tid;
 	int r;
 
 	r = back_slot(a, slot);
@@ -147,9 +147,9 @@ try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self,
 		mpr_bytelock_drop(&a->locks, a->locks_at + slot);
 		return r;
 	}
+	pid = mpr_task_pid();
 	tid = mpr_task_tid();
-	atomic_store_explicit(&p->pid, (uint32_t)mpr_task_pid(),
-			      memory_order_relaxed);
+	atomic_store_explicit(&p->pid, (uint32_t)pid, memory_order_relaxed);
 	atomic_store_explicit(&p->tid, (uint32_t)tid, memory_order_relaxed);
 	atomic_store_explicit(&p->joined_at, mpr_task_now(),
 			      memory_order_relaxed);
@@ -180,7 +180,7 @@ try_slot(mproc_arena *a, unsigned slot, struct mpr_self *self,
 		.shared = p,
 		.ident = ident,
 		.slot = slot,
-		.pid = (uint32_t)mpr_task_pid(),
+		.pid = (uint32_t)pid,
 		.tid = (uint32_t)tid,
 		.notes = mpr_notes_at(a, slot),
 	};

@@ -74,7 +74,8 @@ struct geometry {
 		      "as many as fit");                                      \
 	static_assert((size) % 64 == 0, "see number_of()");
 
-static const struct geometry classes[] = { CLASSES(CUT) };
+/* Not const: it lies on the page that a started child writes anyway. */
+MPR_CHILD_DATA static struct geometry classes[] = { CLASSES(CUT) };
 CLASSES(IS_CUT_WELL)
 
 static_assert(255 * PAGE == MPR_BLOCK_MAX, "the class fills an extent");

@@ -11,6 +11,7 @@
 #ifndef MPR_BASE_FAULT_H
 #define MPR_BASE_FAULT_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -102,6 +103,23 @@ mpr_fault(enum mpr_fault_point point)
 	return mpr_unlikely(atomic_load_explicit(&mpr_fault_armed,
 						 memory_order_relaxed)) &&
 	       mpr_fault_reached(point);
+}
+
+/* The same, and errno stays as it is. To find errno costs a child a page of code, so that is
+ * for later. */
+static inline bool
+mpr_fault_quietly(enum mpr_fault_point point)
+{
+	bool fails;
+	int saved;
+
+	if (mpr_likely(!atomic_load_explicit(&mpr_fault_armed,
+					     memory_order_relaxed)))
+		return false;
+	saved = errno;
+	fails = mpr_fault_reached(point);
+	errno = saved;
+	return fails;
 }
 
 #endif

@@ -239,7 +239,7 @@ give_all(struct mpr_handover *p)
 	return 0;
 }
 
-int
+MPR_CHILD_PATH int
 mpr_handover_begin(struct mpr_handover *p, mproc_conn *const *conns, int n, bool all,
 	       pid_t pid)
 {
@@ -289,7 +289,7 @@ forget(struct mpr_handover *p)
 	*p = (struct mpr_handover){ .generation = p->generation };
 }
 
-void
+MPR_CHILD_PATH void
 mpr_handover_end(struct mpr_handover *p)
 {
 	for (unsigned i = 0; i < p->n; i++) {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 #include <linux/membarrier.h>
 
 #include "base/fault.h"
@@ -11,12 +10,8 @@
 MPR_CHILD_PATH static bool
 membarrier(int command)
 {
-	int saved = errno;
-	bool ok = !mpr_fault(MPR_FAULT_MEMBARRIER) &&
-		  mpr_syscall(SYS_membarrier, command, 0) == 0;
-
-	errno = saved; /* which a fault may have changed */
-	return ok;
+	return !mpr_fault_quietly(MPR_FAULT_MEMBARRIER) &&
+	       mpr_syscall(SYS_membarrier, command, 0) == 0;
 }
 
 MPR_CHILD_PATH bool

@@ -20,13 +20,13 @@
  * not be touched.
  */
 MPR_CHILD_PATH static bool
-id_is_known(void)
+id_is_known(pid_t tid)
 {
 	pthread_mutex_t probe = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 	bool known;
 
 	pthread_mutex_lock(&probe);
-	known = probe.__data.__owner == mpr_task_tid();
+	known = probe.__data.__owner == tid;
 	pthread_mutex_unlock(&probe);
 	return known;
 }
@@ -59,12 +59,12 @@ make_mutex(struct mpr_life *life)
 MPR_CHILD_PATH int
 mpr_life_begin(struct mpr_life *life)
 {
+	pid_t tid = mpr_task_tid();
 	uint32_t word;
 
-	if (!id_is_known())
+	if (!id_is_known(tid))
 		return mpr_fail(-EPROTO, "thread %d is not known to the C "
-				"library: was it made by clone()?",
-				(int)mpr_task_tid());
+				"library: was it made by clone()?", (int)tid);
 	make_mutex(life);
 	/* Nobody else has it: this always succeeds. It is held for life, which
 	 * those who look for lock orders would count against each lock() that
@@ -72,7 +72,7 @@ mpr_life_begin(struct mpr_life *life)
 	pthread_mutex_trylock(&life->u.mutex);
 
 	word = atomic_load_explicit(&life->u.words[0], memory_order_relaxed);
-	if ((word & FUTEX_TID_MASK) != (uint32_t)mpr_task_tid()) {
+	if ((word & FUTEX_TID_MASK) != (uint32_t)tid) {
 		pthread_mutex_unlock(&life->u.mutex);
 		return mpr_fail(-EPROTO, "this C library's mutexes have an "
 				"unknown layout");

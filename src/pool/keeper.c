@@ -66,6 +66,7 @@ struct keeper {
 	const sigset_t *signals; /* of workers that are threads */
 	bool announce; /* what is QUEUED, again */
 	bool shut; /* the queue */
+	int64_t now;   /* when it looked last */
 	int64_t swept; /* when */
 	bool is_first; /* who has begun it has not opened the pool yet */
 	struct mpr_shortage shortage;
@@ -195,7 +196,7 @@ start_worker(struct keeper *k, unsigned w)
 		working.ticket = UINT64_C(1) << 32;
 	atomic_store(&record->word, working.ticket);
 	h->killed = false;
-	mpr_worker_start_note(&h->start, record);
+	mpr_worker_start_note(&h->start, record, k->now);
 	if (k->backend->begin(&working, name, &h->worker) < 0) {
 		h->worker = NULL;
 		if (is_copy(k))
@@ -353,7 +354,7 @@ start_workers(struct keeper *k)
 		struct hand *h = &k->hands[w];
 
 		if (h->worker || h->foreign || h->rests ||
-		    mproc_now() < k->starts.not_before)
+		    k->now < k->starts.not_before)
 			continue;
 		start_worker(k, w);
 		have++;
@@ -383,7 +384,7 @@ overdue_at(int64_t started, int64_t limit)
 MPR_CHILD_PATH static int64_t
 kill_overdue(struct keeper *k)
 {
-	int64_t limit = k->task_timeout, now = mproc_now();
+	int64_t limit = k->task_timeout, now = k->now;
 	int64_t next = limit ? overdue_at(now, limit) : MPR_NEVER;
 
 	for (unsigned w = 0; w < k->n; w++) {
@@ -494,7 +495,7 @@ sweep(struct keeper *k)
 {
 	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
 	struct mpr_pool_owner dead = { 0 }, alive = { 0 };
-	int64_t now = mproc_now();
+	int64_t now = k->now;
 	struct mproc_future *f;
 
 	if (now < k->swept + SWEEP_EVERY)
@@ -605,22 +606,20 @@ look_at_phase(struct keeper *k)
 MPR_CHILD_PATH static void
 keep(struct keeper *k)
 {
-	int64_t next, now;
 	uint32_t ticket;
+	int64_t next;
 
-	for (;;) {
+	for (;; k->now = mproc_now()) {
 		ticket = mpr_park_ticket(k->self);
 		if (asked_to_end)
 			mpr_pool_advance(&k->use, MPR_POOL_TERMINATING);
 		reap(k);
 		next = kill_overdue(k);
 		sweep(k);
-		/* Before the look at who is to be started: whose time has come since
-		 * is not to wait for the next one. */
-		now = mproc_now();
 		if (look_at_phase(k))
 			break;
-		if (k->starts.not_before > now && k->starts.not_before < next)
+		/* Whose time has come since it looked is not to wait for the next one. */
+		if (k->starts.not_before > k->now && k->starts.not_before < next)
 			next = k->starts.not_before;
 		/* A slice may be longer than that, where many sleep. */
 		if (k->swept + SWEEP_EVERY < next)
@@ -649,6 +648,7 @@ free_for_creator(struct keeper *k)
 {
 	while (!asked_to_end && mpr_entries_exist(&k->use)) {
 		sleep_until(k, k->swept + SWEEP_EVERY);
+		k->now = mproc_now();
 		sweep(k);
 	}
 	if (!mpr_entries_exist(&k->use))
@@ -674,7 +674,7 @@ take_over(struct keeper *k)
 	 * there is nothing before the pool is there. */
 	k->announce = !k->is_first;
 	if (k->is_first)
-		k->swept = mproc_now();
+		k->swept = k->now;
 	atomic_store(&k->use.root->resting, 0);
 	atomic_store(&k->use.root->surplus, 0);
 	atomic_fetch_add(&k->use.root->keepers, 1);
@@ -683,11 +683,14 @@ take_over(struct keeper *k)
 
 /* What it knows of its pool, before it keeps that. Returns 0 or a negative error. */
 MPR_CHILD_PATH static int
-look_at_pool(struct keeper *k)
+look_at_pool(struct keeper *k, const struct mpr_keeping *keeping)
 {
 	int r;
 
-	k->is_first = !mpr_pool_is_there(&k->use);
+	k->is_first = keeping->is_first;
+	/* What is just being made has not been left alone for long: the first look at the
+	 * clock is for after the forks. */
+	k->now = k->is_first ? keeping->at : mproc_now();
 	k->task_timeout = atomic_load(&k->use.root->task_timeout);
 	k->queue = mpr_pool_queue(&k->use);
 	if (k->task_timeout < 0 || !k->queue)
@@ -740,7 +743,7 @@ mpr_keeper_run(void *arg)
 	/* The child of a copy that a handler has forked meanwhile has others than ours. */
 	if (mpr_task_inherit_namespace(keeping->starter_pid, keeping->namespace))
 		mpr_records_have(keeping->records);
-	if (look_at_pool(&k) < 0)
+	if (look_at_pool(&k, keeping) < 0)
 		return 1;
 	woken_slot = k.self->slot;
 	atomic_signal_fence(memory_order_release);
@@ -764,7 +767,7 @@ mpr_keeper_run_here(const struct mpr_keeping *keeping, const sigset_t *signals)
 			    .generation = mpr_generation(),
 			    .backend = &mpr_backend_threads,
 			    .signals = signals };
-	int r = look_at_pool(&k);
+	int r = look_at_pool(&k, keeping);
 
 	if (r == 0)
 		(void)take_and_keep(&k, keeping);

@@ -422,6 +422,8 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 		.use = *u,
 		.starter = mine,
 		.starter_slot = self->slot,
+		.at = mproc_now(),
+		.is_first = !mpr_pool_is_there(u),
 		.starter_pid = (pid_t)self->pid,
 		.namespace = mpr_task_namespace(),
 	};
@@ -463,7 +465,7 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 	}
 	process->lent = keeping.records;
 	mpr_process_let_go(process);
-	if (!mpr_pool_is_there(u))
+	if (keeping.is_first)
 		note_kills(u);
 	if (!mpr_pool_is_anew(u))
 		look_out(u, mine);

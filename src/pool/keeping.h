@@ -19,6 +19,8 @@ struct mpr_keeping {
 	struct mpr_pool_use use;
 	uint64_t starter; /* the word that it takes the place of */
 	unsigned starter_slot;
+	int64_t at; /* when it was started */
+	bool is_first; /* the pool is not open before it is there */
 	/* Its process, and where it is that one. */
 	pid_t starter_pid;
 	uint64_t namespace;

@@ -12,9 +12,9 @@
 
 MPR_CHILD_PATH void
 mpr_worker_start_note(struct mpr_worker_start *s,
-		      const struct mpr_pool_worker *record)
+		      const struct mpr_pool_worker *record, int64_t now)
 {
-	s->at = mproc_now();
+	s->at = now;
 	s->done = atomic_load(&record->done);
 }
 

@@ -21,8 +21,9 @@ struct mpr_starts {
 	unsigned lost; /* deaths in the initializer, one after the other */
 };
 
+/* One is started @now. */
 void mpr_worker_start_note(struct mpr_worker_start *s,
-			   const struct mpr_pool_worker *record);
+			   const struct mpr_pool_worker *record, int64_t now);
 
 /* One that was started so has ended, and @record, or NULL, is as it has left it. */
 void mpr_starts_note_end(struct mpr_starts *starts,

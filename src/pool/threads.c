@@ -161,6 +161,7 @@ mpr_keeper_thread_start(struct mpr_keeper_thread **ret_t,
 	};
 	t->keeping = (struct mpr_keeping){
 		.use = *u, .starter = starter, .starter_slot = self->slot,
+		.at = mproc_now(), .is_first = true,
 	};
 	/* Nor does a handler fork meanwhile: the child would wait for a thread that it
 	 * has not. */

@@ -162,14 +162,14 @@ MPR_CHILD_PATH void
 mpr_worker_name(const struct mpr_pool_use *u, unsigned w, char name[MPR_NAME_MAX])
 {
 	struct mpr_text text = { .to = name, .size = MPR_NAME_MAX - 1 };
-	char of_pool[SHOWN_OF_POOL + 1] = "worker";
+	char of_pool[SHOWN_OF_POOL + 1] = "worker", dash[] = "-";
 
 	/* Any process can write there. */
 	if (u->root->name[0])
 		memcpy(of_pool, u->root->name, SHOWN_OF_POOL);
 	of_pool[SHOWN_OF_POOL] = '\0';
 	mpr_text_add(&text, of_pool);
-	mpr_text_add(&text, "-");
+	mpr_text_add(&text, dash);
 	mpr_text_add_number(&text, w);
 	name[text.length] = '\0';
 }

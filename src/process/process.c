@@ -278,7 +278,9 @@ open_child(mproc_process *p, pid_t pid, bool setup,
 	}
 	if (r == 0 && setup)
 		r = wait_for_setup(p, o);
-	p->started = mproc_now();
+	/* Nobody joins one of the library's own in a hurry. */
+	if (!p->service)
+		p->started = mproc_now();
 	if (is_copy(p)) {
 		end_if_ours(p);
 		r = mpr_process_check(p);

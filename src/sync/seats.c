@@ -11,7 +11,7 @@
 /* More than this many blocks hold more seats than there are participants. */
 #define BLOCKS_MAX (MPR_PARTICIPANTS_MAX / MPR_SEATS_MORE + 2)
 
-_Atomic uint64_t *
+MPR_CHILD_PATH _Atomic uint64_t *
 mpr_seat_next(const mproc_arena *a, struct mpr_seats *s,
 	      struct mpr_seat_walk *walk)
 {
@@ -56,7 +56,7 @@ add_block(mproc_arena *a, struct mpr_self *self, struct mpr_seats *s)
 				BLOCKS_MAX);
 }
 
-int
+MPR_CHILD_PATH int
 mpr_seat_take(mproc_arena *a, struct mpr_self *self, struct mpr_seats *s,
 	      _Atomic uint64_t **ret_seat)
 {
@@ -94,7 +94,7 @@ mpr_seat_leave(_Atomic uint64_t *seat)
 						MPR_SEAT_FREE));
 }
 
-void
+MPR_CHILD_PATH void
 mpr_seat_awake(_Atomic uint64_t *seat)
 {
 	/* Nobody else changes a seat that does not wait while its owner lives.

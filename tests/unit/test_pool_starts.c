@@ -58,7 +58,7 @@ end(struct mpr_starts *starts, unsigned w, int64_t ago)
 	struct mpr_worker_start s;
 	int64_t now;
 
-	mpr_worker_start_note(&s, record_of(w));
+	mpr_worker_start_note(&s, record_of(w), mproc_now());
 	s.at -= ago;
 	starts->not_before = 0;
 	now = mproc_now();
@@ -83,7 +83,7 @@ short_lives_have_longer_and_longer_pauses(void **state)
 	/* Until one has lived longer, has had a task, has one, or rests. */
 	assert_int_equal(end(&starts, 0, 1000 * MS), 0);
 	assert_true(end(&starts, 0, 0) < 1000 * MS);
-	mpr_worker_start_note(&s, record_of(0));
+	mpr_worker_start_note(&s, record_of(0), mproc_now());
 	atomic_fetch_add(&record_of(0)->done, 1);
 	starts.not_before = 0;
 	mpr_starts_note_end(&starts, &s, record_of(0));
