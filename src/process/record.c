@@ -52,12 +52,13 @@ make_page(void)
 
 	if (!page)
 		return NULL;
+	/* First: a copy that a handler forks once it is mapped shares it with us. */
+	page->generation = mpr_generation();
 	page->sheet = mpr_child_pages(sizeof(*page->sheet));
 	if (!page->sheet) {
 		free(page);
 		return NULL;
 	}
-	page->generation = mpr_generation();
 	return page;
 }
 

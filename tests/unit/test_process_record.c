@@ -6,10 +6,30 @@
 #include <sys/wait.h>
 
 #include "common.h"
+#include "os/task.h"
 #include "process/record.h"
 #include "process/self.h"
 
 #define MANY 1500 /* several pages */
+
+/* Forks where a signal handler may fork, as soon as there is memory. */
+static bool forks;
+static pid_t copy;
+
+void *__real_mpr_child_pages(size_t size);
+void *__wrap_mpr_child_pages(size_t size);
+
+void *
+__wrap_mpr_child_pages(size_t size)
+{
+	void *pages = __real_mpr_child_pages(size);
+
+	if (forks) {
+		forks = false;
+		copy = fork();
+	}
+	return pages;
+}
 
 static struct mpr_record *records[MANY];
 
@@ -213,6 +233,42 @@ what_a_parent_has_to_spare_is_not_its_childs(void **state)
 	mpr_record_free(lent.told);
 }
 
+/* What the copy finds, it gives to its own next child. */
+static void
+a_copy_that_is_forked_meanwhile_sets_aside_another(void **state)
+{
+	struct mpr_record *told = mpr_record_new(), *first;
+	struct mpr_records *aside;
+	int status;
+
+	(void)state;
+	/* There is to be none to spare. */
+	mpr_records_take_back(mpr_records_set_aside(), false);
+	forks = true;
+	aside = mpr_records_set_aside();
+	assert_non_null(aside);
+	if (copy == 0) {
+		mpr_records_take_back(aside, true);
+		aside = mpr_records_set_aside();
+	}
+	mpr_records_have(aside);
+	first = mpr_record_new();
+	assert_non_null(first);
+	if (copy == 0) {
+		while (!atomic_load(&told->setup))
+			mpr_task_yield();
+		first->ended = 44;
+		_exit(0);
+	}
+	first->ended = 7;
+	atomic_store(&told->setup, 1);
+	assert_int_equal(waitpid(copy, &status, 0), copy);
+	assert_int_equal(status, 0);
+	assert_int_equal(first->ended, 7);
+	mpr_record_free(first);
+	mpr_record_free(told);
+}
+
 static int
 take_and_give(struct mpt *t, void *arg)
 {
@@ -367,6 +423,7 @@ main(void)
 		mpt_test(a_child_finds_what_was_set_aside_for_it),
 		mpt_test(what_others_may_write_to_is_lent_to_nobody_else),
 		mpt_test(what_a_parent_has_to_spare_is_not_its_childs),
+		mpt_test(a_copy_that_is_forked_meanwhile_sets_aside_another),
 		mpt_test(threads_never_get_the_same_record),
 		mpt_test(a_child_that_sleeps_until_its_order_is_woken),
 		mpt_test(one_that_outlives_its_parent_ends_without_an_order),
