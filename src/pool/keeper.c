@@ -334,10 +334,23 @@ tell_surplus(struct keeper *k, unsigned n)
 		k->untold--;
 }
 
+/* To fork many takes long, and is no part of the life of the first: those that this turn has
+ * started begin now, when all are there. */
+static void
+note_begins(struct keeper *k)
+{
+	int64_t now = mproc_now();
+
+	for (unsigned w = 0; w < k->n; w++)
+		if (k->hands[w].worker && k->hands[w].start.at == k->now)
+			k->hands[w].start.at = now;
+}
+
 MPR_CHILD_PATH static void
 start_workers(struct keeper *k)
 {
 	unsigned wanted = count_wanted(k), have = count_workers(k), stay;
+	bool started = false;
 
 	/* Without memory for more it tries again when it looks next. */
 	if (!make_hands(k, wanted))
@@ -357,8 +370,11 @@ start_workers(struct keeper *k)
 		    k->now < k->starts.not_before)
 			continue;
 		start_worker(k, w);
+		started = true;
 		have++;
 	}
+	if (started && !is_copy(k))
+		note_begins(k);
 }
 
 static void

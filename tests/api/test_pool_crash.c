@@ -6,6 +6,7 @@
  *
  * What a death between any two instructions leaves, tests/step shows.
  */
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include "pool.h"
@@ -414,6 +415,33 @@ who_always_dies_in_the_initializer_ends_the_pool(void **state)
 				try_for_ever(*state, (enum way)way, workers[i]);
 }
 
+static bool forks_slowly;
+
+static void
+take_long(void)
+{
+	int64_t until = mproc_now() + 15000000;
+
+	while (forks_slowly && mproc_now() < until)
+		;
+}
+
+/* To fork them takes longer than a life that is a short one, and is no part of it. */
+static void
+many_that_end_as_soon_as_they_begin_are_not_begun_again_at_once(void **state)
+{
+	int64_t begun;
+
+	mpt_watchdog(*state, 60);
+	assert_int_equal(pthread_atfork(take_long, NULL, NULL), 0);
+	forks_slowly = true;
+	begun = mproc_now();
+	try_for_ever(*state, BY_EXIT, 12);
+	forks_slowly = false;
+	/* Two pauses of a second. */
+	assert_true(mproc_now() - begun > 1500 * INT64_C(1000000));
+}
+
 static int
 let_one_through(void *unused)
 {
@@ -538,6 +566,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(whoever_ends_wherever_all_others_go_on),
 		mpt_test(who_always_dies_in_the_initializer_ends_the_pool),
+		mpt_test(many_that_end_as_soon_as_they_begin_are_not_begun_again_at_once),
 		mpt_test(one_that_has_come_through_is_enough),
 		mpt_test(a_creator_may_compute_meanwhile),
 	};
