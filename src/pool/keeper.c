@@ -697,16 +697,17 @@ take_over(struct keeper *k)
 	return true;
 }
 
-/* What it knows of its pool, before it keeps that. Returns 0 or a negative error. */
+/* What it knows of its pool, before it keeps that; by its starter, if it is @told. Returns 0
+ * or a negative error. */
 MPR_CHILD_PATH static int
-look_at_pool(struct keeper *k, const struct mpr_keeping *keeping)
+look_at_pool(struct keeper *k, const struct mpr_keeping *keeping, bool told)
 {
 	int r;
 
-	k->is_first = keeping->is_first;
+	k->is_first = keeping->is_first && (told || !mpr_pool_is_there(&k->use));
 	/* What is just being made has not been left alone for long: the first look at the
 	 * clock is for after the forks. */
-	k->now = k->is_first ? keeping->at : mproc_now();
+	k->now = k->is_first && told ? keeping->at : mproc_now();
 	k->task_timeout = atomic_load(&k->use.root->task_timeout);
 	k->queue = mpr_pool_queue(&k->use);
 	if (k->task_timeout < 0 || !k->queue)
@@ -746,6 +747,7 @@ mpr_keeper_run(void *arg)
 						  keeping->generation :
 						  mpr_generation_begin(),
 			    .backend = &mpr_backend_processes };
+	bool told;
 
 	/* First: the program's handlers of signals do not run from here on. One that
 	 * has run may have forked. */
@@ -756,10 +758,12 @@ mpr_keeper_run(void *arg)
 	/* A program's constructors may have begun threads in a new image. */
 	if (!mpr_pool_is_anew(&k.use) || mpr_task_threads() == 1)
 		mpr_process_is_alone();
-	/* The child of a copy that a handler has forked meanwhile has others than ours. */
-	if (mpr_task_inherit_namespace(keeping->starter_pid, keeping->namespace))
+	/* The child of a copy that a handler has forked meanwhile has others than ours, and
+	 * may come when all is long over. */
+	told = mpr_task_inherit_namespace(keeping->starter_pid, keeping->namespace);
+	if (told)
 		mpr_records_have(keeping->records);
-	if (look_at_pool(&k, keeping) < 0)
+	if (look_at_pool(&k, keeping, told) < 0)
 		return 1;
 	woken_slot = k.self->slot;
 	atomic_signal_fence(memory_order_release);
@@ -783,7 +787,7 @@ mpr_keeper_run_here(const struct mpr_keeping *keeping, const sigset_t *signals)
 			    .generation = mpr_generation(),
 			    .backend = &mpr_backend_threads,
 			    .signals = signals };
-	int r = look_at_pool(&k, keeping);
+	int r = look_at_pool(&k, keeping, true);
 
 	if (r == 0)
 		(void)take_and_keep(&k, keeping);

@@ -139,6 +139,45 @@ killed_while_it_takes_over_and_fails_a_task(void **state)
 }
 
 static int
+keep_late(struct mpt *t, void *arg)
+{
+	const struct scene *s = arg;
+	struct mpr_keeping keeping = { .use = s->use, .is_first = true, .at = 1,
+				       .starter_pid = getpid() };
+	struct mpr_self *self;
+
+	(void)t;
+	may_fail(mpr_self(keeping.use.arena, &self));
+	keeping.starter = mpr_keeper_starter(self);
+	keeping.starter_slot = self->slot;
+	atomic_store(&keeping.use.root->keeper, keeping.starter);
+	return mpr_keeper_run(&keeping);
+}
+
+/* A handler has forked who was about to start the first keeper; the copy goes on when the
+ * pool has lost one, and the word is its parent's again. Of what it knows nothing holds. */
+static void
+the_keeper_of_a_copy_is_not_the_first(void **state)
+{
+	struct scene s = { .t = *state, .len = LARGE };
+	struct mpr_pool_hint hint;
+	int keeper;
+
+	mpt_watchdog(s.t, 10);
+	begin(&s);
+	/* Only a keeper that looks what was left finds the task. */
+	may_fail(mproc_queue_get(mpr_pool_queue(&s.use), &hint, sizeof(hint), NULL,
+				 MPROC_NOWAIT));
+	may_fail(mproc_queue_task_done(mpr_pool_queue(&s.use)));
+	keeper = mpt_fork(s.t, "keeper", keep_late, &s);
+	mpt_until(s.t, mpr_keeper_lives(&s.use));
+	expect_result(&s, s.f);
+	mproc_future_close(s.f);
+	end(&s);
+	mpt_expect_exit(s.t, keeper, 0);
+}
+
+static int
 setup(void **state)
 {
 	(void)state;
@@ -152,6 +191,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_while_it_takes_over_and_has_tasks_run_again),
 		mpt_test(killed_while_it_takes_over_and_fails_a_task),
+		mpt_test(the_keeper_of_a_copy_is_not_the_first),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
