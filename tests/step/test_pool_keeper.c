@@ -173,8 +173,11 @@ the_keeper_of_a_copy_is_not_the_first(void **state)
 	mpt_until(s.t, mpr_keeper_lives(&s.use));
 	expect_result(&s, s.f);
 	mproc_future_close(s.f);
-	end(&s);
+	/* What it has of the arena is back when it has ended. */
+	mpr_pool_advance(&s.use, MPR_POOL_TERMINATING);
+	mpr_keeping_wake(&s.use);
 	mpt_expect_exit(s.t, keeper, 0);
+	end(&s);
 }
 
 static int
