@@ -436,6 +436,7 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 	struct mpr_call call = mpr_call_entry(mpr_keeper_run, &keeping, 0);
 	/* As the word is ours, in the order of the keepers. */
 	uint64_t order = atomic_fetch_add(&starts, 1) + 1;
+	uint64_t generation = mpr_generation();
 	struct started *s = NULL;
 	mproc_process *process;
 	int r;
@@ -457,7 +458,10 @@ start(const struct mpr_pool_use *u, struct mpr_self *self, uint64_t mine)
 	mpr_crash_prepare();
 	if (!mpr_pool_is_anew(u))
 		keeping.records = mpr_records_set_aside();
-	r = mpr_process_hold_service(&process, &call, &o);
+	/* In a copy that a handler has forked since, the word is the parent's. */
+	r = generation == mpr_generation() ?
+		    mpr_process_hold_service(&process, &call, &o) :
+		    mpr_fail(-ECHILD, "forked while it started a keeper");
 	if (r < 0) {
 		mpr_records_take_back(keeping.records, true);
 		free(s);
