@@ -486,10 +486,11 @@ main(void)
 		cmocka_unit_test(a_relative_path_is_completed),
 		cmocka_unit_test(a_child_tells_places_while_the_loader_is_busy),
 		cmocka_unit_test(a_library_in_a_namespace_of_its_own),
+		/* Before any code is remembered, where the library may be loaded. */
+		cmocka_unit_test(a_library_that_is_gone_has_no_code),
 		cmocka_unit_test(code_of_no_module),
 		cmocka_unit_test(code_of_no_module_is_remembered),
 		cmocka_unit_test(code_in_the_data_of_a_library),
-		cmocka_unit_test(a_library_that_is_gone_has_no_code),
 		/* The first that notes, so that it notes the library. */
 		cmocka_unit_test(what_was_noted_and_is_gone_is_not_found),
 		cmocka_unit_test(what_was_noted_is_found_while_the_loader_is_busy),

@@ -252,6 +252,7 @@ a_copy_that_is_forked_meanwhile_sets_aside_another(void **state)
 		aside = mpr_records_set_aside();
 	}
 	mpr_records_have(aside);
+	free(aside); /* its parent's account of what is in use now */
 	first = mpr_record_new();
 	assert_non_null(first);
 	if (copy == 0) {
