@@ -97,16 +97,15 @@ run_task(struct mpr_worker *me, struct mproc_future *f)
 		     atomic_load(&f->cell.word));
 }
 
+/* Up to where its creator starts the first keeper. */
 static inline void
-begin(void *arg)
+make_closed(struct scene *s)
 {
 	const struct mproc_pool_opts o = {
 		.struct_size = sizeof(o),
 		.workers = WORKERS,
 		.retries = 3,
 	};
-	struct mpr_worker me;
-	struct scene *s = arg;
 
 	recover();
 	atomic_store(runs(), 0);
@@ -115,6 +114,15 @@ begin(void *arg)
 	assert_int_equal(mpr_pool_make(&s->use, s->self, &o, mproc_map_loop_near_),
 			 0);
 	s->pool = s->use.pool;
+}
+
+static inline void
+begin(void *arg)
+{
+	struct mpr_worker me;
+	struct scene *s = arg;
+
+	make_closed(s);
 	mpr_keeper_give_back(&s->use, mpr_keeper_starter(s->self));
 	mpr_pool_open(&s->use);
 	s->f = submit(s);
@@ -156,20 +164,31 @@ count_workers(struct scene *s)
 	return stat.workers;
 }
 
-/* The caller becomes its keeper, until it is killed. */
+/* Two turns of a keeper have half as many. Who is slower than a second in each turn does not
+ * sleep between them, as when it is stepped: it has all to do again that is due once a
+ * second. */
+#define KEEPER_LIMIT 300000
+
+/* The caller becomes its keeper, as @keeping says, until it is killed. */
 static inline void
-be_keeper(const struct scene *s)
+be_keeper_as(struct mpr_keeping keeping)
 {
-	struct mpr_keeping keeping = { .use = s->use };
 	struct mpr_self *self;
 
 	may_fail(mpr_self(keeping.use.arena, &self));
-	keeping.starter = mpr_holder(self) | MPR_HANDED;
+	keeping.starter = mpr_keeper_starter(self);
 	keeping.starter_slot = self->slot;
 	atomic_store(&keeping.use.root->keeper, keeping.starter);
 	mpt_step_begin();
 	(void)mpr_keeper_run(&keeping);
 	mpt_step_end();
+}
+
+/* One that was started when the pool had lost another one. */
+static inline void
+be_keeper(const struct scene *s)
+{
+	be_keeper_as((struct mpr_keeping){ .use = s->use });
 }
 
 /* As who makes a pool does it last. */
@@ -192,17 +211,22 @@ take_apart(struct scene *s)
 	recover();
 }
 
-/* Nothing of it is left. */
 static inline void
-end(struct scene *s)
+expect_nothing_left(const struct scene *s)
 {
 	struct mproc_arena_stat now;
 
-	take_apart(s);
 	assert_int_equal(mproc_arena_stat(NULL, &now), 0);
 	assert_int_equal(now.blocks, s->before.blocks);
 	assert_int_equal(now.used, s->before.used);
 	assert_int_equal(now.participants, s->before.participants);
+}
+
+static inline void
+end(struct scene *s)
+{
+	take_apart(s);
+	expect_nothing_left(s);
 }
 
 /* All that steers the pool. */

@@ -3,10 +3,13 @@
  * A keeper is killed after each instruction that changes what is shared, and after
  * many others, from where it becomes the keeper until it first sleeps: it takes over
  * from one before it, buries a worker, makes its task QUEUED again or fails it,
- * announces tasks and forks workers. The next keeper does the rest.
+ * announces tasks and forks workers. The next keeper does the rest. So is the first one,
+ * before the pool is open; its creator opens it, or gives it up.
  */
 #include <sys/wait.h>
 
+#include "os/task.h"
+#include "process/record.h"
 #include "pool.h"
 
 struct kept {
@@ -123,6 +126,7 @@ run(struct mpt *t, const char *name, unsigned retries)
 		.budget = 100,
 		.max_cases = 300,
 		.forks = true,
+		.limit = KEEPER_LIMIT,
 	}, NULL);
 }
 
@@ -136,6 +140,84 @@ static void
 killed_while_it_takes_over_and_fails_a_task(void **state)
 {
 	run(*state, "keep, without retries", 0);
+}
+
+struct first {
+	struct scene scene; /* first */
+	struct mpr_keeping keeping;
+};
+
+static void
+begin_first(void *arg)
+{
+	struct first *f = arg;
+
+	make_closed(&f->scene);
+	f->keeping = (struct mpr_keeping){
+		.use = f->scene.use,
+		.at = mproc_now(),
+		.is_first = true,
+		.starter_pid = getpid(),
+		.namespace = mpr_task_namespace(),
+		.records = mpr_records_set_aside(),
+	};
+	assert_non_null(f->keeping.records);
+}
+
+static void
+keep_first(void *arg)
+{
+	be_keeper_as(((struct first *)arg)->keeping);
+}
+
+static void
+after_first(void *arg, pid_t victim, unsigned long n, bool finished)
+{
+	struct first *f = arg;
+	struct scene *s = &f->scene;
+	bool was_keeper = mpr_holder_has_it(atomic_load(&s->use.root->keeper));
+
+	(void)victim;
+	(void)n;
+	(void)finished;
+	/* Its workers end with it. */
+	mpt_reap_orphans(s->t);
+	mpr_records_take_back(f->keeping.records, false);
+	recover();
+	if (was_keeper) {
+		assert_true(mpr_pool_open(&s->use));
+		s->f = submit(s);
+		expect_result(s, s->f);
+		mproc_future_close(s->f);
+		end(s);
+		return;
+	}
+	mpr_pool_advance(&s->use, MPR_POOL_ENDED);
+	mpr_pool_unmake(&s->use, s->self);
+	recover();
+	expect_nothing_left(s);
+}
+
+static void
+killed_while_it_is_the_first(void **state)
+{
+	struct first f = { .scene = { .t = *state, .len = LARGE } };
+
+	mpt_watchdog(f.scene.t, 60);
+	warm_up(&f.scene);
+	mpt_stepper_run(f.scene.t, &(struct mpt_stepper_opts){
+		.name = "keep, as the first",
+		.victim = keep_first,
+		.before = begin_first,
+		.survivor = after_first,
+		.fingerprint = pool_state,
+		.arg = &f,
+		.every = 20,
+		.budget = 100,
+		.max_cases = 300,
+		.forks = true,
+		.limit = KEEPER_LIMIT,
+	}, NULL);
 }
 
 static int
@@ -194,6 +276,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		mpt_test(killed_while_it_takes_over_and_has_tasks_run_again),
 		mpt_test(killed_while_it_takes_over_and_fails_a_task),
+		mpt_test(killed_while_it_is_the_first),
 		mpt_test(the_keeper_of_a_copy_is_not_the_first),
 	};
 

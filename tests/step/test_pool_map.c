@@ -464,12 +464,14 @@ killed_while_it_buries_who_had_an_item(void **state)
 						 .before = begin_kept,
 						 .victim = keep_victim,
 						 .survivor = after_keep,
-						 .forks = true }, 0);
+						 .forks = true,
+						 .limit = KEEPER_LIMIT }, 0);
 	step(*state, &(struct mpt_stepper_opts){ .name = "bury, with retries",
 						 .before = begin_kept,
 						 .victim = keep_victim,
 						 .survivor = after_keep,
-						 .forks = true }, 2);
+						 .forks = true,
+						 .limit = KEEPER_LIMIT }, 2);
 }
 
 static int

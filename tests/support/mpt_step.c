@@ -89,6 +89,21 @@ static void forget_others(struct run *run)
 	run->v.t->others = NULL;
 }
 
+/* Should it hang, the report says where. */
+static void start_victim(struct run *run, unsigned long n)
+{
+	struct mpt *t = run->v.t;
+
+	if (run->result.instructions == 0)
+		snprintf(t->note, sizeof(t->note), "step %s: dry run",
+			 run->v.o->name);
+	else
+		snprintf(t->note, sizeof(t->note),
+			 "step %s: victim on its way to %lu of %lu instructions",
+			 run->v.o->name, n, run->result.instructions);
+	mpt_victim_start(&run->v);
+}
+
 /* The victim is a zombie, or dies here; then the survivor has its say. */
 static void bury_victim(struct run *run, unsigned long n, bool finished)
 {
@@ -242,11 +257,11 @@ static void dry_run(struct run *run)
 	uint64_t now, last = 0;
 	unsigned long n = 0;
 	bool is_syscall, other, ran;
-	enum mpt_stop stop;
+	enum mpt_stop stop = MPT_STOP_TRAP;
 	uintptr_t pc;
 
 	begin_dry_run(run);
-	mpt_victim_start(&run->v);
+	start_victim(run, 0);
 	begin_comparing(run);
 	run->may_count = !run->v.o->in_text && mpt_break_at(run->v.pid, 0);
 	mpt_victim_take(&run->v);
@@ -256,6 +271,8 @@ static void dry_run(struct run *run)
 	for (;;) {
 		pc = mpt_victim_pc(&run->v);
 		point(run, n)->pc = pc;
+		if (n == run->v.o->limit && n > 0)
+			break;
 		is_syscall = is_at_syscall(run, pc);
 		if (is_syscall) {
 			run->result.syscalls++;
@@ -293,8 +310,10 @@ static void dry_run(struct run *run)
 	run->ended_asleep = stop == MPT_STOP_ASLEEP;
 	if (stop == MPT_STOP_ASLEEP)
 		run->result.asleep++;
-	else
+	else if (stop == MPT_STOP_END)
 		mpt_victim_finish(&run->v);
+	else
+		give_up_exactness(run, "it goes on");
 	end_comparing(run);
 	bury_victim(run, n, stop == MPT_STOP_END);
 }
@@ -457,7 +476,7 @@ static bool comes_by_again(struct run *run)
 	unsigned long n = 0;
 	bool alike;
 
-	mpt_victim_start(&run->v);
+	start_victim(run, run->points.last);
 	alike = find_others(run) &&
 		mpt_others_count(run->v.t->others) == run->n_others &&
 		(run->v.t->remains = mpt_remains_new(run->v.t, run->v.pid)) &&
@@ -569,13 +588,13 @@ static unsigned long step_to(struct run *run, unsigned long i, unsigned long n,
 }
 
 /* The victim went another way than the dry run, and stays for the survivor to see. */
-static void replace_victim(struct run *run, unsigned long i,
+static void replace_victim(struct run *run, unsigned long i, unsigned long n,
 			   enum mpt_stop *stop)
 {
 	run->result.astray++;
 	run->result.asleep += *stop == MPT_STOP_ASLEEP;
 	bury_victim(run, i, *stop == MPT_STOP_END);
-	mpt_victim_start(&run->v);
+	start_victim(run, n);
 	mpt_victim_take(&run->v);
 	*stop = MPT_STOP_TRAP;
 }
@@ -595,7 +614,7 @@ static void kill_at(struct run *run, unsigned long n, bool settled)
 	unsigned long i;
 	bool ran;
 
-	mpt_victim_start(&run->v);
+	start_victim(run, n);
 	if (run->result.exact &&
 	    (!find_others(run) ||
 	     mpt_others_count(run->v.t->others) != run->n_others))
@@ -605,10 +624,10 @@ static void kill_at(struct run *run, unsigned long n, bool settled)
 	i = jump(run, n, &stop);
 	if (stop != MPT_STOP_TRAP && run->walk >= n) {
 		run->walk -= n;
-		replace_victim(run, i, &stop);
+		replace_victim(run, i, n, &stop);
 		i = jump_less(run, n, &stop);
 		if (stop != MPT_STOP_TRAP) {
-			replace_victim(run, i, &stop);
+			replace_victim(run, i, n, &stop);
 			i = 0;
 		}
 	} else if (stop != MPT_STOP_TRAP) {

@@ -87,6 +87,9 @@
  *               is awake: choose as if somebody were
  * @exits:       the operation does not come to mpt_step_end(), it ends with the
  *               victim's exit, with whatever code
+ * @limit:       the operation is over after so many instructions, if it has not ended
+ *               before. For one that ends by a sleep until some time: stepped, it
+ *               may be too late for that each time, and go on for ever (none)
  */
 struct mpt_stepper_opts {
 	const char *name;
@@ -105,6 +108,7 @@ struct mpt_stepper_opts {
 	bool walks;
 	bool chance;
 	bool exits;
+	unsigned long limit;
 };
 
 /*
