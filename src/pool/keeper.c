@@ -511,12 +511,10 @@ sweep(struct keeper *k)
 {
 	struct mpr_entries_walk walk = mpr_entries_walk(&k->use);
 	struct mpr_pool_owner dead = { 0 }, alive = { 0 };
-	int64_t now = k->now;
 	struct mproc_future *f;
 
-	if (now < k->swept + SWEEP_EVERY)
+	if (k->now < k->swept + SWEEP_EVERY)
 		return;
-	k->swept = now;
 	if (k->backend->has_exits) {
 		mpr_shortage_look(shortage(k));
 		k->is_told = true;
@@ -525,6 +523,8 @@ sweep(struct keeper *k)
 		sweep_one(k, f, &dead, &alive);
 	if (creator_is_dead(k))
 		mpr_pool_advance(&k->use, MPR_POOL_TERMINATING);
+	/* With millions of futures it takes long, and there is to be a sleep until the next. */
+	k->swept = mproc_now();
 }
 
 /* Puts hints for all that waits; what has one already has two. Returns false if that is to
