@@ -70,11 +70,16 @@ killed_sleepers_take_nothing_along(void **state)
 	mpt_until(t, look(t, b, &b->sleeping) == 3);
 	id = mpt_spawn(t, "survivor", wait_once, NULL);
 	mpt_until(t, look(t, b, &b->sleeping) == 4);
+	/* Who sees one of them dead has all others notified, as it may have been told. */
+	mpt_pause(t, id);
+	for (int i = 0; i < 3; i++)
+		mpt_pause(t, victims[i]);
 	for (int i = 0; i < 3; i++)
 		mpt_kill(t, victims[i]);
 	lock(t, b);
 	assert_int_equal(mproc_condition_notify(b->c, 1), 1);
 	unlock(t, b);
+	mpt_resume(t, id);
 	mpt_expect_exit(t, id, 0);
 	end(t, b);
 }
