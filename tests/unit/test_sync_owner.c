@@ -525,7 +525,11 @@ glance_beside_a_look(struct mpr_wait *w, int64_t start, int n)
 	atomic_store(&the_arena()->shm->last_look, AT_IT | look_at(at, FAR));
 	if (mproc_now() >= at)
 		return false;
-	mpr_wait_sleep(w, at + MS);
+	/* Who is woken before has not glanced. */
+	do {
+		w->ticket = mpr_park_ticket(w->self);
+		mpr_wait_sleep(w, at + MS);
+	} while (mproc_now() < at);
 	return mproc_now() < at + PROMPT;
 }
 
