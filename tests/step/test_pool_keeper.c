@@ -107,27 +107,34 @@ after_keep(void *arg, pid_t victim, unsigned long n, bool finished)
 	end(s);
 }
 
+/* @o says who does what. */
+static void
+step_keeper(struct scene *s, struct mpt_stepper_opts o)
+{
+	o.fingerprint = pool_state;
+	o.every = 20;
+	o.budget = 100;
+	o.max_cases = 300;
+	o.forks = true;
+	o.limit = KEEPER_LIMIT;
+	mpt_watchdog(s->t, 60);
+	warm_up(s);
+	mpt_stepper_run(s->t, &o, NULL);
+}
+
 static void
 run(struct mpt *t, const char *name, unsigned retries)
 {
 	struct kept k = { .scene = { .t = t, .len = LARGE },
 			  .retries = retries };
 
-	mpt_watchdog(t, 60);
-	warm_up(&k.scene);
-	mpt_stepper_run(t, &(struct mpt_stepper_opts){
+	step_keeper(&k.scene, (struct mpt_stepper_opts){
 		.name = name,
 		.victim = keep,
 		.before = begin_kept,
 		.survivor = after_keep,
-		.fingerprint = pool_state,
 		.arg = &k,
-		.every = 20,
-		.budget = 100,
-		.max_cases = 300,
-		.forks = true,
-		.limit = KEEPER_LIMIT,
-	}, NULL);
+	});
 }
 
 static void
@@ -203,21 +210,13 @@ killed_while_it_is_the_first(void **state)
 {
 	struct first f = { .scene = { .t = *state, .len = LARGE } };
 
-	mpt_watchdog(f.scene.t, 60);
-	warm_up(&f.scene);
-	mpt_stepper_run(f.scene.t, &(struct mpt_stepper_opts){
+	step_keeper(&f.scene, (struct mpt_stepper_opts){
 		.name = "keep, as the first",
 		.victim = keep_first,
 		.before = begin_first,
 		.survivor = after_first,
-		.fingerprint = pool_state,
 		.arg = &f,
-		.every = 20,
-		.budget = 100,
-		.max_cases = 300,
-		.forks = true,
-		.limit = KEEPER_LIMIT,
-	}, NULL);
+	});
 }
 
 static int
